@@ -1,0 +1,2 @@
+//! The Plant backend.
+fn main() {}
