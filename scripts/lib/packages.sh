@@ -1,0 +1,115 @@
+# shellcheck shell=bash
+# What the scripts say and install. Sourced, never run.
+
+say() {
+  if [ -z "${QUIET:-}" ]; then
+    printf '%s\n' "$*" >&2
+  fi
+}
+
+fail() {
+  printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+  exit 1
+}
+
+have() {
+  command -v "$1" >/dev/null 2>&1
+}
+
+# Installs Debian packages without letting their own servers start. Usage: install_packages <log> <package>…
+install_packages() {
+  local log=$1
+  shift
+  if have apt-get; then
+    install_with_apt "$log" "$@"
+  elif have brew; then
+    install_with_brew "$log" "$@"
+  else
+    fail "needs $* and knows only apt-get and Homebrew: please install them yourself and run this again"
+  fi
+}
+
+install_with_apt() {
+  local log=$1 started=$SECONDS
+  shift
+  may_be_root || fail "needs the packages $*: run 'apt-get install $*' as root (or install sudo) and run this again"
+  say "Installing $* with apt-get, about a minute (log: $log)"
+  (
+    set -e
+    trap allow_servers_to_start EXIT
+    keep_servers_from_starting
+    as_root apt-get update || true # a stale list may still do; the install itself decides
+    for package in "$@"; do
+      if [ "$package" = postgresql ]; then
+        apt_install postgresql-common
+        create_no_main_cluster
+      fi
+    done
+    apt_install "$@"
+    for package in "$@"; do
+      if [ "$package" = redis-server ] && have systemctl; then
+        as_root systemctl disable redis-server || true # else the next boot takes port 6379
+      fi
+    done
+  ) >"$log" 2>&1 </dev/null || {
+    tail -n 20 "$log" >&2
+    fail "could not install $*; the whole output is in $log"
+  }
+  say "Installed $* in $((SECONDS - started)) s"
+}
+
+install_with_brew() {
+  local log=$1
+  shift
+  local formulas=() package
+  for package in "$@"; do
+    case $package in
+      redis-server) formulas+=(redis) ;;
+      build-essential) fail "needs a C compiler: run 'xcode-select --install' and run this again" ;;
+      *) formulas+=("$package") ;;
+    esac
+  done
+  say "Installing ${formulas[*]} with Homebrew, a few minutes (log: $log)"
+  brew install "${formulas[@]}" >"$log" 2>&1 </dev/null || {
+    tail -n 20 "$log" >&2
+    fail "could not install ${formulas[*]}; the whole output is in $log"
+  }
+}
+
+apt_install() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+    -o DPkg::Lock::Timeout=120 "$@"
+}
+
+may_be_root() {
+  if [ "$(id -u)" = 0 ]; then
+    return 0
+  fi
+  have sudo || return 1
+  # Ask for the password now, while the person still sees the terminal.
+  sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  else
+    sudo "$@"
+  fi
+}
+
+POLICY=/usr/sbin/policy-rc.d
+
+keep_servers_from_starting() {
+  [ -e "$POLICY" ] || printf '#!/bin/sh\n# plant: only while its packages are installed\nexit 101\n' | as_root install -m 755 /dev/stdin "$POLICY"
+}
+
+allow_servers_to_start() {
+  if grep -qs '^# plant: ' "$POLICY"; then
+    as_root rm -f "$POLICY"
+  fi
+}
+
+create_no_main_cluster() {
+  as_root sed -i -E "s/^#?(create_main_cluster) .*/\1 = false/" /etc/postgresql-common/createcluster.conf
+}

@@ -1,0 +1,85 @@
+# shellcheck shell=bash
+# Processes, users, ports and locks. Sourced, never run.
+
+# Usage: locked <command>… Waits while another run of the script changes things for the same checkout.
+locked() {
+  mkdir -p "$ROOT/.plant"
+  exec 9>"$ROOT/.plant/services.lock"
+  lock 9
+  "$@"
+}
+
+# Usage: lock <descriptor> [-s] [-n]: like flock(1), which macOS lacks. Held until the descriptor is closed.
+lock() {
+  local descriptor=$1 operation=2
+  shift
+  if have flock; then
+    flock "$@" "$descriptor"
+  else
+    case " $* " in *" -s "*) operation=1 ;; esac
+    case " $* " in *" -n "*) operation=$((operation + 4)) ;; esac
+    perl -e 'open(my $file, ">&=", $ARGV[0]) && flock($file, $ARGV[1]) or exit 1' "$descriptor" "$operation"
+  fi
+}
+
+# Usage: run_as <user> <command>… in a folder that everybody may enter.
+run_as() {
+  local user=$1
+  shift
+  (
+    cd /
+    umask 077
+    if [ "$user" = "$(id -un)" ]; then
+      "$@"
+    else
+      runuser -u "$user" -- "$@"
+    fi
+  )
+}
+
+# Usage: write_as <user> <file>: what it reads.
+write_as() {
+  # shellcheck disable=SC2016 # the inner shell expands it
+  run_as "$1" sh -c 'cat >"$1"' write "$2"
+}
+
+# The first of the named users that exists when root (PostgreSQL refuses to run as root), else the caller.
+unprivileged_user() {
+  local user
+  if [ "$(id -u)" != 0 ]; then
+    id -un
+    return
+  fi
+  for user in "$@" nobody; do
+    if id "$user" >/dev/null 2>&1; then
+      printf '%s\n' "$user"
+      return
+    fi
+  done
+}
+
+# Usage: works_in <pid> <folder> <user>. A pid alone proves nothing: after a crash it may be somebody else's.
+# Asked as the process's own user, because root in a container may not look into other users' processes.
+works_in() {
+  local pid=$1 folder=$2 user=$3 current
+  if [ -d /proc/self ]; then
+    current=$(run_as "$user" readlink "/proc/$pid/cwd" 2>/dev/null) || return 1
+  else
+    current=$(run_as "$user" lsof -a -p "$pid" -d cwd -Fn 2>/dev/null | sed -n 's/^n//p') || return 1
+  fi
+  [ -n "$current" ] && [ "$current" -ef "$folder" ]
+}
+
+# Usage: gone <pid> <seconds>
+gone() {
+  local pid=$1 tries=$(($2 * 10))
+  while kill -0 "$pid" 2>/dev/null; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || return 1
+    sleep 0.1
+  done
+}
+
+is_taken() {
+  (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}

@@ -1,0 +1,66 @@
+# shellcheck shell=bash
+# The checkout's own Redis. Sourced by services.sh, never run.
+
+REDIS=${FOLDER:?}/redis
+
+redis_home() { printf '%s\n' "$REDIS"; }
+redis_log() { printf '%s\n' "$REDIS/redis.log"; }
+redis_pid() { cat "$REDIS/redis.pid" 2>/dev/null || true; }
+redis_user() { unprivileged_user redis postgres; }
+
+redis_url() {
+  local port
+  port=$(port_of redis)
+  [ -n "$port" ] && printf 'redis://127.0.0.1:%s/\n' "$port"
+}
+
+redis_up() {
+  if is_running redis; then
+    return
+  fi
+  mkdir -p "$REDIS"
+  chmod 700 "$REDIS"
+  chown "$(redis_user)" "$REDIS"
+  start_on_a_free_port redis 6379
+  say "redis: running on 127.0.0.1:$(port_of redis)"
+}
+
+redis_start() {
+  local tries=50
+  configure_redis "$1"
+  run_as "$(redis_user)" redis-server "$REDIS/redis.conf" >/dev/null 2>&1 9>&-
+  until is_running redis && is_taken "$1"; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || return 1
+    sleep 0.1
+  done
+}
+
+redis_stop() {
+  local pid
+  pid=$(redis_pid)
+  kill "$pid"
+  gone "$pid" 10 || fail "redis (pid $pid) does not stop, see $(redis_log)"
+}
+
+# Usage: configure_redis <port>. Nothing durable is kept here: caches and wake-ups, which PostgreSQL can restore.
+configure_redis() {
+  {
+    cat <<CONF
+bind 127.0.0.1
+port $1
+daemonize yes
+pidfile $REDIS/redis.pid
+logfile $REDIS/redis.log
+dir $REDIS
+save ""
+appendonly no
+maxmemory 256mb
+maxmemory-policy volatile-lru
+CONF
+    if redis-server --version | grep -q ' v=[1-6][.]'; then
+      # Before version 7 any local user could have it write files as us.
+      printf 'rename-command %s ""\n' CONFIG DEBUG MODULE SLAVEOF REPLICAOF
+    fi
+  } | write_as "$(redis_user)" "$REDIS/redis.conf"
+}
