@@ -7,6 +7,7 @@
 #   scripts/services.sh env                 DATABASE_URL=… and REDIS_URL=… for `export $(scripts/services.sh env)`
 #   scripts/services.sh psql    [argument]… psql as the superuser `postgres` on plant_db
 #   scripts/services.sh destroy             stop and delete the data
+#   scripts/services.sh lend | give-back    what the other scripts use: the last to give back stops what lend started
 #
 # A service is `postgresql` or `redis`. `--quiet` keeps everything but errors to itself.
 # A service whose URL is already in the environment belongs to somebody else and is left alone.
@@ -18,6 +19,7 @@ POINTER=$ROOT/.plant/services
 # Not inside the checkout: a Unix socket's path has at most 107 bytes, and another user cannot enter root's home.
 FOLDER=/var/tmp/plant-$(printf '%s:%s' "$(id -u)" "$ROOT" | cksum | awk '{ printf "%08x", $1 }')
 
+LENT=$FOLDER/lent
 # shellcheck source=scripts/lib/packages.sh
 . "$ROOT/scripts/lib/packages.sh"
 # shellcheck source=scripts/lib/processes.sh
@@ -41,7 +43,9 @@ main() {
     [ ${#services[@]} -gt 0 ] || services=(postgresql redis)
   fi
   case $verb in
-    up) locked up ;;
+    up) locked up_for_good ;;
+    lend) locked lend ;;
+    give-back) locked give_back ;;
     down) locked down "${services[@]}" ;;
     status) status "${services[@]}" ;;
     env) print_env ;;
@@ -52,6 +56,33 @@ main() {
       exit 2
       ;;
   esac
+}
+
+up_for_good() {
+  up
+  rm -f "$LENT"
+}
+
+# Notes which services only run because a script wanted them.
+lend() {
+  local service stopped=()
+  for service in postgresql redis; do
+    is_running "$service" || stopped+=("$service")
+  done
+  up
+  for service in ${stopped[@]+"${stopped[@]}"}; do
+    printf '%s\n' "$service" >>"$LENT"
+  done
+}
+
+give_back() {
+  local services=()
+  exec 8>>"$BORROWERS"
+  if [ -e "$LENT" ] && lock 8 -n; then
+    read -r -d '' -a services <"$LENT" || true
+    down "${services[@]}"
+    rm -f "$LENT"
+  fi
 }
 
 up() {

@@ -16,6 +16,28 @@ have() {
   command -v "$1" >/dev/null 2>&1
 }
 
+# Cargo, and the C compiler and linker that crates need.
+need_rust() {
+  have cargo || PATH=$HOME/.cargo/bin:$PATH
+  have cargo || fail "needs Rust: install it from https://rustup.rs and run this again"
+  have cc || install_packages "$ROOT/.plant/install.log" gcc libc6-dev
+}
+
+# The folders of PostgreSQL's programs, newest first.
+installed_postgresqls() {
+  {
+    compgen -G '/usr/lib/postgresql/*/bin' | sort -t / -k 5 -n -r
+    if have brew; then
+      compgen -G "$(brew --prefix)/opt/postgresql*/bin" | sort -t @ -k 2 -n -r
+    fi
+    dirname "$(command -v initdb || true)"
+  } | while read -r folder; do
+    if [ -x "$folder/initdb" ] && [ -x "$folder/pg_ctl" ] && [ -x "$folder/psql" ]; then
+      printf '%s\n' "$folder"
+    fi
+  done
+}
+
 # Installs Debian packages without letting their own servers start. Usage: install_packages <log> <package>…
 install_packages() {
   local log=$1
@@ -65,7 +87,7 @@ install_with_brew() {
   for package in "$@"; do
     case $package in
       redis-server) formulas+=(redis) ;;
-      build-essential) fail "needs a C compiler: run 'xcode-select --install' and run this again" ;;
+      gcc | libc6-dev) fail "needs a C compiler: run 'xcode-select --install' and run this again" ;;
       *) formulas+=("$package") ;;
     esac
   done

@@ -25,20 +25,6 @@ postgresql_bin() {
   return 1
 }
 
-installed_postgresqls() {
-  {
-    compgen -G '/usr/lib/postgresql/*/bin' | sort -t / -k 5 -n -r
-    if have brew; then
-      compgen -G "$(brew --prefix)/opt/postgresql*/bin" | sort -t @ -k 2 -n -r
-    fi
-    dirname "$(command -v initdb || true)"
-  } | while read -r folder; do
-    if [ -x "$folder/initdb" ] && [ -x "$folder/pg_ctl" ] && [ -x "$folder/psql" ]; then
-      printf '%s\n' "$folder"
-    fi
-  done
-}
-
 postgresql_url() {
   local port password
   port=$(port_of postgresql)

@@ -9,6 +9,26 @@ locked() {
   "$@"
 }
 
+BORROWERS=$ROOT/.plant/borrowers
+
+# For the length of this script, PostgreSQL and Redis run and DATABASE_URL and REDIS_URL are set. Borrowers hold a
+# shared lock, so that only the last of several scripts stops what was not running before.
+borrow_services() {
+  local urls
+  mkdir -p "$ROOT/.plant"
+  exec 8>>"$BORROWERS"
+  lock 8 -s
+  "$ROOT/scripts/services.sh" lend 8>&- || exit # without 8, or the servers would hold the lock as well
+  urls=$("$ROOT/scripts/services.sh" env) || exit
+  eval "$urls"
+  export DATABASE_URL REDIS_URL
+}
+
+give_services_back() {
+  exec 8>&-
+  "$ROOT/scripts/services.sh" give-back
+}
+
 # Usage: lock <descriptor> [-s] [-n]: like flock(1), which macOS lacks. Held until the descriptor is closed.
 lock() {
   local descriptor=$1 operation=2
@@ -70,10 +90,10 @@ works_in() {
   [ -n "$current" ] && [ "$current" -ef "$folder" ]
 }
 
-# Usage: gone <pid> <seconds>
+# Usage: gone <pid, or -group> <seconds>
 gone() {
   local pid=$1 tries=$(($2 * 10))
-  while kill -0 "$pid" 2>/dev/null; do
+  while kill -0 -- "$pid" 2>/dev/null; do
     tries=$((tries - 1))
     [ "$tries" -gt 0 ] || return 1
     sleep 0.1
@@ -82,4 +102,42 @@ gone() {
 
 is_taken() {
   (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# Runs a command in a process group of its own, so that `stop_children` ends all that it began.
+CHILDREN=
+start() {
+  set -m
+  "$@" </dev/null &
+  set +m
+  CHILDREN="$! $CHILDREN"
+}
+
+# The same, and waits for its end. A signal that is trapped cuts the waiting short.
+run() {
+  local code=0
+  start "$@"
+  wait "$!" || code=$?
+  CHILDREN=${CHILDREN#"$! "}
+  return "$code"
+}
+
+# The youngest first; 25 seconds are enough for a service that drains.
+stop_children() {
+  local pid
+  for pid in $CHILDREN; do
+    kill -TERM -- "-$pid" 2>/dev/null || true
+    gone "-$pid" 25 || kill -KILL -- "-$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  done
+  CHILDREN=
+}
+
+# Usage: at_exit <function>. Called once, however the script ends.
+at_exit() {
+  # shellcheck disable=SC2064 # the name is known now
+  trap "$1" EXIT
+  trap 'exit 129' HUP
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
 }
