@@ -63,16 +63,14 @@ up_for_good() {
   rm -f "$LENT"
 }
 
-# Notes which services only run because a script wanted them.
+# Notes first which services will only run because a script wanted them, so that nothing is forgotten if it is ended.
 lend() {
-  local service stopped=()
+  local service
+  make_folder
   for service in postgresql redis; do
-    is_running "$service" || stopped+=("$service")
+    is_running "$service" || printf '%s\n' "$service" >>"$LENT"
   done
   up
-  for service in ${stopped[@]+"${stopped[@]}"}; do
-    printf '%s\n' "$service" >>"$LENT"
-  done
 }
 
 give_back() {
@@ -197,7 +195,7 @@ install_missing() {
     packages+=(redis-server)
   fi
   if [ ${#packages[@]} -gt 0 ]; then
-    install_packages "$FOLDER/install.log" "${packages[@]}"
+    install_packages "${packages[@]}"
     hash -r
   fi
 }
@@ -210,11 +208,13 @@ port_of() {
 # Usage: start_on_a_free_port <service> <usual port>. Between looking and binding somebody else may take the port.
 start_on_a_free_port() {
   local service=$1 usual=$2 port
+  trap '' HUP INT TERM # a server that is half started would be found by nobody
   for port in "$usual" $(port_of "$service") $(seq $((usual + 1)) $((usual + 60))); do
     if ! is_taken "$port"; then
       printf '%s\n' "$port" >"$FOLDER/$service.port"
       if "${service}_start" "$port"; then
         [ "$port" = "$usual" ] || say "$service: port $usual is taken, $port it is"
+        trap - HUP INT TERM
         return 0
       fi
       is_taken "$port" || break # it did not fail because of the port

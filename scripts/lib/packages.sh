@@ -1,5 +1,7 @@
 # shellcheck shell=bash
-# What the scripts say and install. Sourced, never run.
+# What the scripts say, find and install. Sourced, never run.
+
+INSTALL_LOG=${ROOT:?}/.plant/install.log
 
 say() {
   if [ -z "${QUIET:-}" ]; then
@@ -20,7 +22,7 @@ have() {
 need_rust() {
   have cargo || PATH=$HOME/.cargo/bin:$PATH
   have cargo || fail "needs Rust: install it from https://rustup.rs and run this again"
-  have cc || install_packages "$ROOT/.plant/install.log" gcc libc6-dev
+  have cc || install_packages gcc libc6-dev
 }
 
 # The folders of PostgreSQL's programs, newest first.
@@ -38,24 +40,22 @@ installed_postgresqls() {
   done
 }
 
-# Installs Debian packages without letting their own servers start. Usage: install_packages <log> <package>…
+# Installs packages, named as Debian does, without letting their own servers start.
 install_packages() {
-  local log=$1
-  shift
+  mkdir -p "${INSTALL_LOG%/*}"
   if have apt-get; then
-    install_with_apt "$log" "$@"
+    install_with_apt "$@"
   elif have brew; then
-    install_with_brew "$log" "$@"
+    install_with_brew "$@"
   else
     fail "needs $* and knows only apt-get and Homebrew: please install them yourself and run this again"
   fi
 }
 
 install_with_apt() {
-  local log=$1 started=$SECONDS
-  shift
+  local began=$SECONDS
   may_be_root || fail "needs the packages $*: run 'apt-get install $*' as root (or install sudo) and run this again"
-  say "Installing $* with apt-get, about a minute (log: $log)"
+  say "Installing $* with apt-get, about a minute (log: $INSTALL_LOG)"
   (
     set -e
     trap allow_servers_to_start EXIT
@@ -73,16 +73,14 @@ install_with_apt() {
         as_root systemctl disable redis-server || true # else the next boot takes port 6379
       fi
     done
-  ) >"$log" 2>&1 </dev/null || {
-    tail -n 20 "$log" >&2
-    fail "could not install $*; the whole output is in $log"
+  ) >"$INSTALL_LOG" 2>&1 </dev/null || {
+    tail -n 20 "$INSTALL_LOG" >&2
+    fail "could not install $*; the whole output is in $INSTALL_LOG"
   }
-  say "Installed $* in $((SECONDS - started)) s"
+  say "Installed $* in $((SECONDS - began)) s"
 }
 
 install_with_brew() {
-  local log=$1
-  shift
   local formulas=() package
   for package in "$@"; do
     case $package in
@@ -91,10 +89,10 @@ install_with_brew() {
       *) formulas+=("$package") ;;
     esac
   done
-  say "Installing ${formulas[*]} with Homebrew, a few minutes (log: $log)"
-  brew install "${formulas[@]}" >"$log" 2>&1 </dev/null || {
-    tail -n 20 "$log" >&2
-    fail "could not install ${formulas[*]}; the whole output is in $log"
+  say "Installing ${formulas[*]} with Homebrew, a few minutes (log: $INSTALL_LOG)"
+  brew install "${formulas[@]}" >"$INSTALL_LOG" 2>&1 </dev/null || {
+    tail -n 20 "$INSTALL_LOG" >&2
+    fail "could not install ${formulas[*]}; the whole output is in $INSTALL_LOG"
   }
 }
 

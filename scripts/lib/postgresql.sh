@@ -40,7 +40,7 @@ postgresql_up() {
     fail "the data in $POSTGRESQL is of PostgreSQL $(cat "$POSTGRESQL/data/PG_VERSION"), which is no longer installed;" \
       "install that version again, or let the data go with 'scripts/services.sh destroy'"
   [ -e "$POSTGRESQL/data/PG_VERSION" ] || make_cluster
-  forget_a_reused_pid
+  clear_what_a_crash_left
   start_on_a_free_port postgresql 5432
   prepare_database
   say "postgresql: running on 127.0.0.1:$(port_of postgresql)"
@@ -85,15 +85,23 @@ password_of() {
   sed -n "s/^.*:$1://p" "$PASSWORDS" 2>/dev/null || true
 }
 
-# PostgreSQL itself copes with a dead postmaster's pid file, but not with one whose number another process of the same
-# user has by now.
-forget_a_reused_pid() {
-  local pid
+# After `kill -9` a busy backend outlives its postmaster and keeps the shared memory; and the dead one's pid may be
+# another process by now, or a zombie. The first makes the next start fail, the second makes PostgreSQL distrust its own
+# lock files.
+clear_what_a_crash_left() {
+  local pid file
+  [ -e "$POSTGRESQL/data/postmaster.pid" ] || return 0
+  for pid in $(all_in "$POSTGRESQL/data" "$(postgresql_user)"); do
+    say "postgresql: ending process $pid of a server that crashed"
+    kill "$pid" 2>/dev/null || true
+    gone "$pid" 10 || kill -KILL "$pid" 2>/dev/null || true
+  done
   pid=$(postgresql_pid)
-  if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; then
-    say "postgresql: $pid in the pid file of a crashed server is now another process; removing that file"
-    rm -f "$POSTGRESQL/data/postmaster.pid"
-  fi
+  for file in "$POSTGRESQL/data/postmaster.pid" "$POSTGRESQL"/.s.PGSQL.*.lock /var/run/postgresql/.s.PGSQL.*.lock; do
+    if [ "$(head -n 1 "$file" 2>/dev/null)" = "$pid" ]; then
+      rm -f "$file"
+    fi
+  done
 }
 
 postgresql_start() {

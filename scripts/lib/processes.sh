@@ -79,21 +79,44 @@ unprivileged_user() {
 }
 
 # Usage: works_in <pid> <folder> <user>. A pid alone proves nothing: after a crash it may be somebody else's.
-# Asked as the process's own user, because root in a container may not look into other users' processes.
 works_in() {
-  local pid=$1 folder=$2 user=$3 current
+  local current
   if [ -d /proc/self ]; then
-    current=$(run_as "$user" readlink "/proc/$pid/cwd" 2>/dev/null) || return 1
+    # As the process's own user, because root in a container may not look into other users' processes.
+    current=$(run_as "$3" readlink "/proc/$1/cwd" 2>/dev/null) || return 1
   else
-    current=$(run_as "$user" lsof -a -p "$pid" -d cwd -Fn 2>/dev/null | sed -n 's/^n//p') || return 1
+    current=$(lsof -a -p "$1" -d cwd -Fn 2>/dev/null | sed -n 's/^n//p') || return 1
   fi
-  [ -n "$current" ] && [ "$current" -ef "$folder" ]
+  [ -n "$current" ] && [ "$current" -ef "$2" ]
+}
+
+# Usage: all_in <folder> <user>: the pids of all processes that work in the folder.
+all_in() {
+  if [ -d /proc/self ]; then
+    # shellcheck disable=SC2016 # the inner shell expands it
+    run_as "$2" sh -c 'for pid in /proc/[0-9]*; do
+      if [ "$(readlink "$pid/cwd" 2>/dev/null)" = "$1" ]; then echo "${pid#/proc/}"; fi
+    done' all_in "$1"
+  else
+    lsof -t -a -d cwd "$1" 2>/dev/null || true
+  fi
+}
+
+# Usage: is_alive <pid, or -group>. A zombie that nobody collects, as in many containers, is not.
+is_alive() {
+  kill -0 -- "$1" 2>/dev/null || return 1
+  [ -d /proc/self ] || return 0
+  case $1 in
+    -*) cat /proc/[0-9]*/stat 2>/dev/null ;;
+    *) cat "/proc/$1/stat" 2>/dev/null ;;
+  esac | sed 's/^.*) //' | awk -v group="${1#-}" -v any="${1##-*}" \
+    '$1 != "Z" && (any != "" || $3 == group) { found = 1 } END { exit !found }'
 }
 
 # Usage: gone <pid, or -group> <seconds>
 gone() {
-  local pid=$1 tries=$(($2 * 10))
-  while kill -0 -- "$pid" 2>/dev/null; do
+  local tries=$(($2 * 10))
+  while is_alive "$1"; do
     tries=$((tries - 1))
     [ "$tries" -gt 0 ] || return 1
     sleep 0.1
@@ -104,11 +127,29 @@ is_taken() {
   (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
+# Who listens on a port, as far as we may know: "nginx (pid 321)".
+holder_of() {
+  local socket pid
+  if [ ! -r /proc/net/tcp ]; then
+    lsof -nP -sTCP:LISTEN -iTCP:"$1" 2>/dev/null | awk 'NR == 2 { printf "%s (pid %s)\n", $1, $2 }'
+    return
+  fi
+  socket=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+    awk -v port="$(printf '%04X' "$1")" '$4 == "0A" && $2 ~ ":" port "$" { print $10; exit }')
+  for pid in /proc/[0-9]*; do
+    if find "$pid/fd" -maxdepth 1 -lname "socket:\[$socket\]" 2>/dev/null | grep -q .; then
+      printf '%s (pid %s)\n' "$(cat "$pid/comm")" "${pid#/proc/}"
+      return
+    fi
+  done
+  printf 'a process of another user\n'
+}
+
 # Runs a command in a process group of its own, so that `stop_children` ends all that it began.
 CHILDREN=
 start() {
   set -m
-  "$@" </dev/null &
+  "$@" </dev/null 8>&- &
   set +m
   CHILDREN="$! $CHILDREN"
 }
@@ -136,7 +177,7 @@ stop_children() {
 # Usage: at_exit <function>. Called once, however the script ends.
 at_exit() {
   # shellcheck disable=SC2064 # the name is known now
-  trap "$1" EXIT
+  trap "trap '' HUP INT TERM; $1" EXIT
   trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM

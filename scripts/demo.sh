@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# From nothing to a verdict: PostgreSQL and Redis, the service with test data, and seed 001's journey against it.
+#
+#   scripts/demo.sh           everything that was started is stopped again; exits as the verdict does (0: promises kept)
+#   scripts/demo.sh --keep    leaves the service, PostgreSQL and Redis running
+#   scripts/demo.sh --stop    stops what --keep left
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# shellcheck source=scripts/lib/packages.sh
+. "$ROOT/scripts/lib/packages.sh"
+# shellcheck source=scripts/lib/processes.sh
+. "$ROOT/scripts/lib/processes.sh"
+
+LOG=.plant/plant-api.log
+PID=.plant/plant-api.pid
+
+main() {
+  cd "$ROOT"
+  case ${1:-} in
+    '' | --keep) demonstrate "$@" ;;
+    --stop) stop_an_earlier_service && ./scripts/services.sh down ;;
+    *) fail "what is '$1'? See the head of scripts/demo.sh" ;;
+  esac
+}
+
+demonstrate() {
+  local began=$SECONDS verdict=0
+  at_exit clean_up
+
+  say "1/5 PostgreSQL and Redis"
+  borrow_services
+  say "2/5 Build (the first time takes minutes)"
+  build
+  stop_an_earlier_service
+  say "3/5 Tables and test data"
+  fill_database
+  say "4/5 Service"
+  serve
+  say "5/5 Load: ten users for half a minute"
+  run "$BIN/plant-loadtest" run warmup-10 --time-scale 0.1 --host "http://127.0.0.1:$PORT" \
+    --html reports/demo.html --json reports/demo.json || verdict=$?
+
+  say ""
+  say "Done in $((SECONDS - began)) s, exit code $verdict. Report: $ROOT/reports/demo.html"
+  if [ "${1:-}" = --keep ]; then
+    keep
+  fi
+  say "Try next:"
+  say "  ./scripts/demo.sh --keep               and browse http://127.0.0.1:$PORT/docs; --stop ends it"
+  say "  ${BIN#"$ROOT/"}/plant-loadtest list       every journey that can be run"
+  say "  ./scripts/test.sh                      what must hold before a change lands"
+  return "$verdict"
+}
+
+build() {
+  need_rust
+  run env SQLX_OFFLINE=true cargo build --profile demo --locked --bins
+  BIN=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/demo
+}
+
+fill_database() {
+  run "$BIN/plant-api" migrate ||
+    fail "if the database is of another version and may go, 'scripts/services.sh destroy' begins anew"
+  run "$BIN/seed_test_data" --agents=100 --skills=50
+}
+
+serve() {
+  local port listen
+  choose_port
+  listen=127.0.0.1:$PORT
+  for port in 8000 8002; do
+    is_taken "$port" || listen+=,127.0.0.1:$port
+  done
+  start env PLANT_LISTEN="$listen" PLANT_ACCESS=open ENVIRONMENT=development LOG_FILE= "$BIN/plant-api" serve >"$LOG" 2>&1
+  printf '%s\n' "$!" >"$PID"
+  wait_until_ready "$!"
+  say "listening on $listen (pid $!, log $LOG)"
+}
+
+choose_port() {
+  for PORT in 8001 $(seq 8003 8099); do
+    is_taken "$PORT" || return 0
+    [ "$PORT" != 8001 ] || say "port 8001 is taken by $(holder_of 8001); looking for another"
+  done
+  fail "no port from 8001 to 8099 is free"
+}
+
+wait_until_ready() {
+  local tries=300
+  until is_ready; do
+    tries=$((tries - 1))
+    if [ "$tries" = 0 ] || ! kill -0 "$1" 2>/dev/null; then
+      tail -n 20 "$LOG" >&2
+      fail "the service does not become ready, see $LOG"
+    fi
+    sleep 0.1
+  done
+}
+
+# Without curl, which a bare machine lacks.
+is_ready() {
+  (
+    exec 3<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' >&3
+    read -r -t 2 answer <&3
+    [[ $answer = *' 200 '* ]]
+  ) 2>/dev/null
+}
+
+# What --keep left, or a demo that was killed.
+stop_an_earlier_service() {
+  local pid name
+  pid=$(cat "$PID" 2>/dev/null || true)
+  if [ -n "$pid" ] && works_in "$pid" "$ROOT" "$(id -un)"; then
+    name=$(cat "/proc/$pid/comm" 2>/dev/null || ps -o comm= -p "$pid")
+    if [[ $name = *plant-api ]]; then
+      say "Stopping the service of an earlier demo (pid $pid)"
+      kill "$pid"
+      gone "$pid" 25 || kill -KILL "$pid"
+    fi
+  fi
+  rm -f "$PID"
+}
+
+keep() {
+  say "The service keeps running on http://127.0.0.1:$PORT, as do PostgreSQL and Redis; ./scripts/demo.sh --stop ends them"
+  ./scripts/services.sh up --quiet
+  CHILDREN=
+}
+
+clean_up() {
+  if [ -n "$CHILDREN" ]; then
+    stop_children
+    rm -f "$PID"
+  fi
+  give_services_back
+}
+
+main "$@"
