@@ -1,2 +1,25 @@
-//! The load-test harness.
-fn main() {}
+//! The load-test harness: parse, dispatch, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use plant_loadtest::{
+    cli::{Cli, Command},
+    command,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(arguments) => command::run(arguments).await,
+        Command::List => command::list(),
+        Command::Report(arguments) => command::report(&arguments),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("plant-loadtest: {}", failure.message);
+            failure.exit.into()
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The command line. Where Locust has a spelling for something, it is Locust's.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::timespan;
+
+/// Runs documented user journeys against Plant and judges whether it kept its promises.
+#[derive(Debug, Parser)]
+#[command(name = "plant-loadtest", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  PASS or WARNING (with --strict a WARNING is 1)
+  1  FAIL: a promise was broken
+  2  a mistake on the command line, in a profile or in an SLA file
+  3  the run could not start: target unreachable, unhealthy or not seeded
+  4  INVALID or INSUFFICIENT: what was measured does not allow a verdict";
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a profile, judge it, write its reports
+    Run(RunArguments),
+    /// Show the built-in profiles, the user classes and the SLA files
+    List,
+    /// Judge and draw an earlier outcome again, without running anything
+    Report(ReportArguments),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// A built-in profile (see `list`), or the path of a profile's TOML file
+    pub profile: String,
+
+    /// Where the service listens
+    #[arg(short = 'H', long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
+    pub host: String,
+
+    /// Users at the height of the load, instead of the profile's
+    #[arg(short = 'u', short_alias = 'c', long, value_name = "N", overrides_with = "users")]
+    pub users: Option<u32>,
+
+    /// Users started a second, instead of the profile's; may be fractional
+    #[arg(short = 'r', short_alias = 's', long, value_name = "R", overrides_with = "spawn_rate")]
+    pub spawn_rate: Option<f64>,
+
+    /// How long to run, ramp included, instead of the profile's: 30s, 10m, 1h30m
+    #[arg(short = 't', long, value_name = "D", value_parser = timespan::parse)]
+    pub run_time: Option<Duration>,
+
+    /// Multiply every duration, to try a profile in less time: 0.1 makes a tenth. Stages round up
+    /// to a second, think time stays, and the verdict says that the run was scaled
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub time_scale: f64,
+
+    /// How long one request may take
+    #[arg(long, value_name = "D", default_value = "30s", value_parser = timespan::parse)]
+    pub timeout: Duration,
+
+    /// Treat a WARNING as a failure (exit 1)
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Allow a target on another machine
+    #[arg(long)]
+    pub allow_remote: bool,
+
+    /// Run without a web interface. There is none yet, so this changes nothing
+    #[arg(long)]
+    pub headless: bool,
+
+    /// No progress while it runs
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+
+    /// Promises and reports.
+    #[command(flatten)]
+    pub reports: ReportOptions,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// The outcome of an earlier run, as --json wrote it
+    pub outcome: PathBuf,
+
+    /// Treat a WARNING as a failure (exit 1)
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Promises and reports.
+    #[command(flatten)]
+    pub reports: ReportOptions,
+}
+
+/// What to judge by, and where to write.
+#[derive(Debug, Args)]
+pub struct ReportOptions {
+    /// Judge by these promises: the name of a built-in SLA file, or the path of one
+    #[arg(long, value_name = "F")]
+    pub sla: Option<String>,
+
+    /// Write the HTML report here
+    #[arg(long, value_name = "F")]
+    pub html: Option<PathBuf>,
+
+    /// Write Locust's CSV files here: PREFIX_stats.csv and so on
+    #[arg(long, value_name = "PREFIX")]
+    pub csv: Option<PathBuf>,
+
+    /// Write the outcome here: everything measured, for `report`
+    #[arg(long, value_name = "F")]
+    pub json: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn run(arguments: &[&str]) -> RunArguments {
+        let line = ["plant-loadtest", "run", "peak-100"].iter().chain(arguments);
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Run(arguments) => arguments,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn locusts_spellings_of_the_seeds_are_understood() {
+        let arguments = run(&[
+            "-u",
+            "100",
+            "-r",
+            "6.67",
+            "-t",
+            "300s",
+            "--headless",
+            "-c",
+            "100",
+            "-s",
+            "10",
+            "--host=http://localhost:8000",
+            "--csv=load-test-results",
+        ]);
+        assert_eq!((arguments.users, arguments.spawn_rate), (Some(100), Some(10.0)));
+        assert_eq!(arguments.run_time, Some(Duration::from_secs(300)));
+        let long = run(&["--users", "1", "--spawn-rate", "1", "--run-time", "30s"]);
+        assert_eq!(long.users, Some(1));
+    }
+}

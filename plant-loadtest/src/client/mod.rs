@@ -1,0 +1,226 @@
+//! Sends one request, reads the whole answer, checks it, and hands the times to the recorder.
+//!
+//! The only place where scenarios talk HTTP. An answer is a success only if its status and the
+//! shape of its body are the expected ones.
+
+mod shape;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use reqwest::{Method, StatusCode, header, redirect};
+use serde_json::Value;
+
+pub use shape::Shape;
+
+use crate::{
+    outcome::FailureKind,
+    recorder::{Recorder, Sample, Shard},
+};
+
+/// A route that scenarios request, and what a good answer of it looks like.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Method and route template, as rules and reports call it.
+    pub name: &'static str,
+    /// The statuses that mean success.
+    pub success: &'static [u16],
+    /// What the body must be.
+    pub shape: Shape,
+}
+
+/// One request to be sent.
+#[derive(Debug)]
+pub struct Call {
+    endpoint: &'static Endpoint,
+    method: Method,
+    path: String,
+    customer: Option<&'static str>,
+    body: Option<Vec<u8>>,
+}
+
+impl Call {
+    /// A `GET` of `path`, query included.
+    pub fn get(endpoint: &'static Endpoint, path: impl Into<String>) -> Self {
+        Self { endpoint, method: Method::GET, path: path.into(), customer: None, body: None }
+    }
+
+    /// A `POST` of `body` to `path`.
+    pub fn post(endpoint: &'static Endpoint, path: impl Into<String>, body: &Value) -> Self {
+        Self {
+            method: Method::POST,
+            body: Some(body.to_string().into_bytes()),
+            ..Self::get(endpoint, path)
+        }
+    }
+
+    /// Says on whose behalf (`X-Customer-ID`).
+    #[must_use]
+    pub fn customer(mut self, customer: &'static str) -> Self {
+        self.customer = Some(customer);
+        self
+    }
+}
+
+/// One user's connections to the service.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    recorder: Arc<Recorder>,
+    shard: Shard,
+}
+
+/// How one exchange ended.
+struct Answer {
+    first_byte: Option<Instant>,
+    last_byte: Instant,
+    status: Option<StatusCode>,
+    body: Result<Bytes, (FailureKind, String)>,
+}
+
+impl Client {
+    /// A client with connections of its own, as a user's browser has.
+    ///
+    /// # Errors
+    /// When the HTTP library cannot be set up.
+    pub fn new(base: &str, timeout: Duration, recorder: Arc<Recorder>) -> reqwest::Result<Self> {
+        let shard = recorder.assign_shard();
+        let base = base.trim_end_matches('/').to_owned();
+        Ok(Self { http: transport(timeout)?, base, recorder, shard })
+    }
+
+    /// Sends `call` now. The body of a successful answer comes back; everything else was counted.
+    pub async fn send(&self, call: Call) -> Option<Bytes> {
+        let endpoint = call.endpoint;
+        let intended = Instant::now();
+        self.recorder.sent(self.shard, endpoint.name, intended);
+        let sent = Instant::now();
+        let answer = exchange(self.request(call)).await;
+        let size = answer.body.as_ref().map_or(0, Bytes::len);
+        let judged = answer.body.and_then(|body| judge(endpoint, answer.status, body));
+        self.recorder.record(
+            self.shard,
+            Sample {
+                endpoint: endpoint.name,
+                intended,
+                sent,
+                first_byte: answer.first_byte,
+                last_byte: answer.last_byte,
+                status: answer.status.map(|status| status.as_u16()),
+                bytes: size as u64,
+                failure: judged.as_ref().err().cloned(),
+            },
+        );
+        judged.ok()
+    }
+
+    fn request(&self, call: Call) -> reqwest::RequestBuilder {
+        let url = format!("{}{}", self.base, call.path);
+        let mut request = self.http.request(call.method, url);
+        if let Some(customer) = call.customer {
+            request = request.header("X-Customer-ID", customer);
+        }
+        if let Some(body) = call.body {
+            request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        }
+        request
+    }
+}
+
+/// A plain HTTP client: no proxy and no redirect may lead a load test to another machine.
+///
+/// # Errors
+/// When the HTTP library cannot be set up.
+pub fn transport(timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .user_agent(concat!("plant-loadtest/", env!("CARGO_PKG_VERSION")))
+        .timeout(timeout)
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .gzip(false)
+        .build()
+}
+
+async fn exchange(request: reqwest::RequestBuilder) -> Answer {
+    let response = match request.send().await {
+        Ok(response) => response,
+        Err(error) => {
+            let last_byte = Instant::now();
+            return Answer { first_byte: None, last_byte, status: None, body: Err(broken(&error)) };
+        }
+    };
+    let first_byte = Some(Instant::now());
+    let status = Some(response.status());
+    // The connection is only reused once the body was read, and a user has only then been answered.
+    let body = response.bytes().await.map_err(|error| broken(&error));
+    Answer { first_byte, last_byte: Instant::now(), status, body }
+}
+
+fn broken(error: &reqwest::Error) -> (FailureKind, String) {
+    if error.is_timeout() {
+        return (FailureKind::TimedOut, "no answer in time".into());
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    (FailureKind::Connection, cause.to_string())
+}
+
+fn judge(
+    endpoint: &Endpoint,
+    status: Option<StatusCode>,
+    body: Bytes,
+) -> Result<Bytes, (FailureKind, String)> {
+    let status = status.unwrap_or_default();
+    if endpoint.success.contains(&status.as_u16()) {
+        return match endpoint.shape.check(&body) {
+            Ok(()) => Ok(body),
+            Err(reason) => Err((FailureKind::WrongShape, reason)),
+        };
+    }
+    let kind = if status.is_client_error() {
+        FailureKind::ClientError
+    } else if status.is_server_error() {
+        FailureKind::ServerError
+    } else {
+        FailureKind::UnexpectedStatus
+    };
+    Err((kind, format!("{}{}", status.as_u16(), problem_code(&body))))
+}
+
+/// The `code` of a problem document, which tells more than the bare status.
+fn problem_code(body: &[u8]) -> String {
+    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    problem["code"].as_str().map(|code| format!(" {code}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static ENDPOINT: Endpoint =
+        Endpoint { name: "GET /x", success: &[200], shape: Shape::Object(&["id"]) };
+
+    fn failure(status: u16, body: &'static str) -> (FailureKind, String) {
+        let status = StatusCode::from_u16(status).ok();
+        judge(&ENDPOINT, status, Bytes::from_static(body.as_bytes())).unwrap_err()
+    }
+
+    #[test]
+    fn a_404_is_never_a_success_and_tells_its_code() {
+        let told = failure(404, r#"{"code":"not-found","id":1}"#);
+        assert_eq!(told, (FailureKind::ClientError, "404 not-found".into()));
+    }
+
+    #[test]
+    fn the_kinds_of_failure_are_told_apart() {
+        assert_eq!(failure(503, "").0, FailureKind::ServerError);
+        assert_eq!(failure(204, "").0, FailureKind::UnexpectedStatus);
+        assert_eq!(failure(200, "[]").0, FailureKind::WrongShape);
+    }
+}

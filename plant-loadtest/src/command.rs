@@ -1,0 +1,221 @@
+//! What each command of the command line does.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use crate::{
+    cli::{ReportArguments, ReportOptions, RunArguments},
+    outcome::Outcome,
+    profile::{Overrides, Plan, Profile, ProfileError, ReportPaths, built_in},
+    report::{self, WriteError, json::ReadError, terminal},
+    run::{self, RunError, Settings},
+    scenarios::{self, UserClass},
+    sla::Sla,
+    target::{self, TargetError},
+    timespan,
+    verdict::{Grade, Verdict},
+};
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// The promises were kept, or nothing was to be judged.
+    Good = 0,
+    /// A promise was broken.
+    Failed = 1,
+    /// A mistake of the user's.
+    Usage = 2,
+    /// The run could not start.
+    CouldNotRun = 3,
+    /// What was measured allows no verdict.
+    NoVerdict = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command came to nothing.
+#[derive(Debug)]
+pub struct Failure {
+    /// How the program ends.
+    pub exit: Exit,
+    /// For the user.
+    pub message: String,
+}
+
+/// Runs a profile, prints the verdict, writes the reports.
+///
+/// # Errors
+/// When the run cannot start, or a report cannot be written.
+pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
+    silence_libraries();
+    let profile = Profile::find(&arguments.profile)?;
+    let overrides = Overrides {
+        users: arguments.users,
+        spawn_rate: arguments.spawn_rate,
+        run_time: arguments.run_time,
+        time_scale: arguments.time_scale,
+    };
+    let plan = Plan::new(&profile, &overrides)?;
+    let classes: Vec<&'static UserClass> = plan.classes.iter().map(|share| share.class).collect();
+    let wanted = arguments.reports.sla.as_ref().unwrap_or(&profile.sla);
+    let sla = Sla::find(wanted, &classes, &plan.stages)?;
+    let host = target::address(&arguments.host, arguments.allow_remote).await?;
+
+    let timeout = arguments.timeout;
+    let settings = Settings { plan, sla, host, timeout, quiet: arguments.quiet };
+    let outcome = run::run(&settings).await?;
+    let paths = report_paths(&profile, arguments.reports);
+    conclude(&outcome, &outcome.sla, &paths, arguments.strict)
+}
+
+/// Judges and draws an earlier outcome again.
+///
+/// # Errors
+/// When it cannot be read, or a report cannot be written.
+pub fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
+    let outcome = report::json::read(&arguments.outcome)?;
+    let sla = match &arguments.reports.sla {
+        None => outcome.sla.clone(),
+        Some(wanted) => {
+            let classes: Option<Vec<&'static UserClass>> =
+                outcome.load.classes.iter().map(|class| scenarios::find(&class.name)).collect();
+            let classes = classes.unwrap_or_else(|| scenarios::ALL.to_vec());
+            Sla::find(wanted, &classes, &outcome.load.stages)?
+        }
+    };
+    let ReportOptions { html, csv, json, .. } = &arguments.reports;
+    let paths = ReportPaths { html: html.clone(), csv: csv.clone(), json: json.clone() };
+    conclude(&outcome, &sla, &paths, arguments.strict)
+}
+
+/// Shows what there is to run.
+///
+/// # Errors
+/// When a built-in profile is mistaken, which its test rules out.
+pub fn list() -> Result<Exit, Failure> {
+    println!("Profiles (plant-loadtest run PROFILE):");
+    for file in built_in::PROFILES {
+        let profile = Profile::find(file.name)?;
+        let time = timespan::display(profile.run_time_s);
+        println!("  {:<12} {} ({time}, SLA {})", profile.name, profile.description, profile.sla);
+    }
+    println!("\nUser classes (for profiles of your own):");
+    for class in scenarios::ALL {
+        let (shortest, longest) = (class.wait.0.as_secs_f64(), class.wait.1.as_secs_f64());
+        println!("  {:<18} {}; waits {shortest} to {longest} s", class.name, class.about);
+    }
+    println!("\nSLA files (--sla):");
+    for file in built_in::SLAS {
+        println!("  {}", file.name);
+    }
+    Ok(Exit::Good)
+}
+
+fn conclude(
+    outcome: &Outcome,
+    sla: &Sla,
+    paths: &ReportPaths,
+    strict: bool,
+) -> Result<Exit, Failure> {
+    let verdict = Verdict::of(outcome, sla);
+    println!("{}", terminal::render(outcome, &verdict));
+    let written = report::write(outcome, &verdict, paths)?;
+    for path in written {
+        println!("{}", path.display());
+    }
+    Ok(exit(verdict.grade, strict))
+}
+
+fn exit(grade: Grade, strict: bool) -> Exit {
+    match grade {
+        Grade::Pass => Exit::Good,
+        Grade::Warning if strict => Exit::Failed,
+        Grade::Warning => Exit::Good,
+        Grade::Fail => Exit::Failed,
+        Grade::Insufficient | Grade::Invalid => Exit::NoVerdict,
+    }
+}
+
+/// The command line's paths, else the profile's, else a name made from the profile's.
+fn report_paths(profile: &Profile, options: ReportOptions) -> ReportPaths {
+    let default = |extension: &str| PathBuf::from(format!("reports/{}.{extension}", profile.name));
+    let ReportPaths { html, csv, json } = profile.reports.clone();
+    ReportPaths {
+        html: options.html.or(html).or_else(|| Some(default("html"))),
+        csv: options.csv.or(csv),
+        json: options.json.or(json).or_else(|| Some(default("outcome.json"))),
+    }
+}
+
+/// Goose logs what the reports tell better. Being first keeps its own logger out.
+fn silence_libraries() {
+    let filter = tracing_subscriber::EnvFilter::new("off");
+    // Fails only where a logger is set already, and then that one decides.
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+impl Failure {
+    fn new(exit: Exit, reason: &impl ToString) -> Self {
+        Self { exit, message: reason.to_string() }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self::new(Exit::Usage, &reason)
+    }
+}
+
+impl From<ProfileError> for Failure {
+    fn from(error: ProfileError) -> Self {
+        Self::new(Exit::Usage, &error)
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::new(Exit::Usage, &error)
+    }
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        let exit = match error {
+            TargetError::NoAddress { .. } | TargetError::Remote(_) => Exit::Usage,
+            TargetError::Unreachable { .. } | TargetError::Unseeded { .. } => Exit::CouldNotRun,
+        };
+        Self::new(exit, &error)
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Target(error) => error.into(),
+            error => Self::new(Exit::CouldNotRun, &error),
+        }
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        Self::new(Exit::CouldNotRun, &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_fails_only_when_strict() {
+        assert_eq!(exit(Grade::Warning, false), Exit::Good);
+        assert_eq!(exit(Grade::Warning, true), Exit::Failed);
+        assert_eq!(exit(Grade::Insufficient, false), Exit::NoVerdict);
+    }
+}

@@ -1,0 +1,182 @@
+//! The closed load model: N users, each of whom waits for an answer, thinks, and asks again.
+//!
+//! Goose starts, keeps and stops the users. Its own measurements, reports and console are off:
+//! the recorder sees every request, and reports are drawn from the outcome.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use goose::{
+    GooseAttack, GooseError,
+    client::GooseClientBuilder,
+    config::{GooseConfiguration, GooseDefault, GooseDefaultType},
+    goose::{GooseUser, Scenario, Transaction, TransactionError, TransactionFunction},
+};
+
+use crate::{
+    client::Client,
+    profile::{Plan, Stage},
+    recorder::Recorder,
+    scenarios::{Session, UserClass},
+};
+
+/// Where users send their requests, and where these are recorded.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// The service, as `http://host:port`.
+    pub host: String,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// Takes what they measure.
+    pub recorder: Arc<Recorder>,
+}
+
+/// Runs `plan` from its first user to its last; returns early when Goose's killswitch is pulled.
+///
+/// # Errors
+/// When Goose refuses the plan, which its checks should have ruled out.
+pub async fn drive(plan: &Plan, destination: &Destination) -> Result<(), GooseError> {
+    let mut attack = GooseAttack::initialize_with_config(quiet_configuration(&destination.host))?
+        .set_default(GooseDefault::TestPlan, test_plan(&plan.stages).as_str())?
+        // Users bring clients of their own; one shared one spares Goose from making more.
+        .set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())?;
+    for share in &plan.classes {
+        let scenario = drawn(share.class, destination.clone())?;
+        attack = attack.register_scenario(scenario.set_weight(share.weight as usize)?);
+    }
+    // Goose prints how many users it launched even when told to be quiet.
+    let _silence = Silence::new();
+    attack.execute().await?;
+    Ok(())
+}
+
+fn quiet_configuration(host: &str) -> GooseConfiguration {
+    let mut configuration = GooseConfiguration::default();
+    configuration.host = Some(host.to_owned());
+    configuration.quiet = 2;
+    configuration.no_metrics = true;
+    configuration.no_print_metrics = true;
+    configuration.no_telnet = true;
+    configuration.no_websocket = true;
+    configuration
+}
+
+/// The stages in Goose's words, with a last step that sends everybody home at once.
+fn test_plan(stages: &[Stage]) -> String {
+    let mut steps = String::new();
+    for stage in stages {
+        // Writing to a String cannot fail.
+        let _ = write!(steps, "{},{};", stage.to_users, stage.to_s - stage.from_s);
+    }
+    steps + "0,0"
+}
+
+/// The class's scenario, with each task drawn by chance at each visit.
+///
+/// Goose deals the tasks into one list that all users walk through alike: a short run would never
+/// reach the rare tasks, and users would march in step. Locust draws, and so does this.
+fn drawn(class: &'static UserClass, destination: Destination) -> Result<Scenario, GooseError> {
+    let written = (class.scenario)()?;
+    let (on_start, tasks): (Vec<_>, Vec<_>) =
+        written.transactions.into_iter().partition(|task| task.on_start);
+    let on_start = on_start.into_iter().map(|task| task.function).collect();
+    let recorder = Arc::clone(&destination.recorder);
+    let mut scenario = Scenario::new(class.name)
+        .register_transaction(enter(class, destination, on_start).set_on_start())
+        .register_transaction(draw(tasks))
+        .register_transaction(leave(recorder).set_on_stop());
+    scenario.transaction_wait = written.transaction_wait;
+    Ok(scenario)
+}
+
+/// Gives the user its session, then runs what its class does at the start.
+fn enter(
+    class: &'static UserClass,
+    destination: Destination,
+    on_start: Arc<[TransactionFunction]>,
+) -> Transaction {
+    Transaction::new(Arc::new(move |user: &mut GooseUser| {
+        let destination = destination.clone();
+        let on_start = Arc::clone(&on_start);
+        Box::pin(async move {
+            let Destination { host, timeout, recorder } = destination;
+            let client = Client::new(&host, timeout, Arc::clone(&recorder))
+                .map_err(|error| Box::new(TransactionError::Reqwest(error)))?;
+            recorder.user_joined(class.name);
+            user.set_session_data(Session::new(client));
+            for step in on_start.iter() {
+                step(user).await?;
+            }
+            Ok(())
+        })
+    }))
+}
+
+/// Runs one of `tasks`, chosen by weight.
+fn draw(tasks: Vec<Transaction>) -> Transaction {
+    let total: usize = tasks.iter().map(|task| task.weight).sum();
+    Transaction::new(Arc::new(move |user: &mut GooseUser| {
+        let mut ticket = fastrand::usize(..total);
+        for task in &tasks {
+            if ticket < task.weight {
+                return (task.function)(user);
+            }
+            ticket -= task.weight;
+        }
+        unreachable!("the ticket is below the sum of all weights")
+    }))
+}
+
+fn leave(recorder: Arc<Recorder>) -> Transaction {
+    Transaction::new(Arc::new(move |_: &mut GooseUser| {
+        recorder.user_left();
+        Box::pin(async { Ok(()) })
+    }))
+}
+
+/// Sends standard output to nowhere until it is dropped: what goes there is the verdict's.
+struct Silence {
+    #[cfg(unix)]
+    stdout: Option<std::os::fd::OwnedFd>,
+}
+
+impl Silence {
+    #[cfg(unix)]
+    fn new() -> Self {
+        let silenced = || -> std::io::Result<std::os::fd::OwnedFd> {
+            let stdout = rustix::io::dup(rustix::stdio::stdout())?;
+            rustix::stdio::dup2_stdout(std::fs::File::create("/dev/null")?)?;
+            Ok(stdout)
+        };
+        Self { stdout: silenced().ok() }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Self {
+        Self {}
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(stdout) = self.stdout.take() {
+            // What Goose left in the buffer must not come out later; a failure leaves us silent.
+            let _ = std::io::Write::flush(&mut std::io::stdout());
+            let _ = rustix::stdio::dup2_stdout(stdout);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::{Overrides, Profile};
+
+    #[test]
+    fn stages_become_steps_of_whole_seconds() {
+        let overrides =
+            Overrides { users: None, spawn_rate: None, run_time: None, time_scale: 1.0 };
+        let plan = Plan::new(&Profile::find("spike-200").unwrap(), &overrides).unwrap();
+        assert_eq!(test_plan(&plan.stages), "200,30;200,270;0,0");
+    }
+}

@@ -1,0 +1,4 @@
+//! Engines decide when scenarios run. They know nothing of results: clients hand those to the
+//! recorder.
+
+pub mod closed;

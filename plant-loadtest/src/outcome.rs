@@ -1,0 +1,441 @@
+//! Everything that a run measured: the one value that verdicts and reports read.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{distribution::Distribution, profile::Stage, sla::Sla};
+
+/// The layout of [`Outcome`] as written to a file. Raised whenever older programs would misread it.
+pub const VERSION: u32 = 1;
+
+/// What a run measured, and under which promises it ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// See [`VERSION`].
+    pub version: u32,
+    /// What was run.
+    pub load: Load,
+    /// What it ran against.
+    pub target: Target,
+    /// Where the load came from.
+    pub generator: Generator,
+    /// When the first user started.
+    pub started_at: DateTime<Utc>,
+    /// Seconds from the first user's start until the last user was gone.
+    pub duration_s: f64,
+    /// How the run ended.
+    pub ended: Ended,
+    /// Every endpoint that was requested or that the classes could have requested.
+    pub endpoints: Vec<Endpoint>,
+    /// Every distinct failure.
+    pub failures: Vec<Failure>,
+    /// Once a second: the users, the service, the generator.
+    pub samples: Vec<ResourceSample>,
+    /// The promises, so that an outcome can be judged by itself.
+    pub sla: Sla,
+}
+
+/// What was run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// The profile's name.
+    pub profile: String,
+    /// The profile's sentence.
+    pub description: String,
+    /// What the command line changed in it.
+    pub changes: Vec<String>,
+    /// What every duration was multiplied by; 1 is the profile as written.
+    pub time_scale: f64,
+    /// Users at the height of the load.
+    pub users: u32,
+    /// The user classes.
+    pub classes: Vec<Class>,
+    /// The stages as planned.
+    pub stages: Vec<Stage>,
+    /// How long a request may take, in seconds.
+    pub timeout_s: f64,
+}
+
+/// One user class of the load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Class {
+    /// Its name.
+    pub name: String,
+    /// Its weight in the profile.
+    pub weight: u32,
+    /// How many users of it really ran.
+    pub users: u32,
+    /// The mean wait between two tasks, in seconds.
+    pub mean_wait_s: f64,
+}
+
+/// The service under load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// Where it listens.
+    pub host: String,
+    /// The labels of its `build_info`, empty when it tells none.
+    pub build: BTreeMap<String, String>,
+    /// Seconds until it answered `/health` after the run; `None` when it did not.
+    pub healthy_after_s: Option<f64>,
+}
+
+/// The machine and program that made the load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Generator {
+    /// This program's version.
+    pub version: String,
+    /// Operating system and processor family.
+    pub system: String,
+    /// The processor, as the system names it.
+    pub processor: Option<String>,
+    /// How many processors it could use.
+    pub cpus: usize,
+    /// Memory of the machine, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// How many files it could have open, sockets included.
+    pub open_files_limit: Option<u64>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// After its last stage.
+    AsPlanned,
+    /// By Ctrl-C or a signal.
+    Interrupted,
+}
+
+/// What was measured on one endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Method and route template.
+    pub name: String,
+    /// How often each status was answered.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Bytes of all bodies.
+    pub bytes: u64,
+    /// From the request until the answer's head had come, of all answers.
+    pub first_byte: Distribution,
+    /// Second by second, by when a request was meant to start; idle seconds are left out.
+    pub seconds: Vec<Second>,
+}
+
+/// One second of one endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// Counted from the start of the run.
+    pub second: u32,
+    /// How its requests ended.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// From the intended start to the last byte, of successes and time-outs.
+    ///
+    /// A time-out belongs here, or percentiles would improve as the service gets worse. Other
+    /// failures do not: a refusal is quick and would flatter them.
+    #[serde(default, skip_serializing_if = "Distribution::is_empty")]
+    pub latency: Distribution,
+}
+
+/// How requests ended. `sent` equals answered + timed out + failed once a run is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Requests sent.
+    pub sent: u64,
+    /// Answers with the expected status and shape.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub succeeded: u64,
+    /// Answers with a 4xx status.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub client_errors: u64,
+    /// Answers with a 5xx status.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub server_errors: u64,
+    /// Answers with another status than the expected ones.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unexpected_statuses: u64,
+    /// Answers with the expected status and another body.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub wrong_shapes: u64,
+    /// Requests without a whole answer in time.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub timed_out: u64,
+    /// Requests whose connection was refused or broke.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub connection_failures: u64,
+}
+
+/// What went wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// A 4xx status.
+    ClientError,
+    /// A 5xx status.
+    ServerError,
+    /// Any other unexpected status.
+    UnexpectedStatus,
+    /// The right status, the wrong body.
+    WrongShape,
+    /// No whole answer in time.
+    TimedOut,
+    /// Refused, reset, broken.
+    Connection,
+}
+
+impl FailureKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::ClientError,
+        Self::ServerError,
+        Self::UnexpectedStatus,
+        Self::WrongShape,
+        Self::TimedOut,
+        Self::Connection,
+    ];
+
+    /// As SLA files and outcomes spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClientError => "client-error",
+            Self::ServerError => "server-error",
+            Self::UnexpectedStatus => "unexpected-status",
+            Self::WrongShape => "wrong-shape",
+            Self::TimedOut => "timed-out",
+            Self::Connection => "connection",
+        }
+    }
+}
+
+/// One kind of failure of one endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Method and route template.
+    pub endpoint: String,
+    /// What went wrong.
+    pub kind: FailureKind,
+    /// In words.
+    pub message: String,
+    /// How often.
+    pub count: u64,
+    /// The first second in which it happened.
+    pub first_second: u32,
+    /// The last one.
+    pub last_second: u32,
+}
+
+/// What was in use in one second. What the service does not tell stays `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResourceSample {
+    /// Counted from the start of the run.
+    pub second: u32,
+    /// Users running.
+    pub users: u32,
+    /// The service.
+    pub service: ServiceSample,
+    /// The generator's processor time since the sample before, as a share of all processors.
+    pub generator_cpu: Option<f64>,
+}
+
+/// What the service said of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceSample {
+    /// Processor seconds since the service started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
+    /// Resident memory, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<f64>,
+    /// Open files and sockets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_files: Option<f64>,
+    /// Pooled database connections in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool_in_use: Option<f64>,
+    /// Pooled database connections waiting for work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool_idle: Option<f64>,
+    /// The pool's limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool_max: Option<f64>,
+    /// Connections to the database, whoever holds them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_connections: Option<f64>,
+    /// Connections to Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_connections: Option<f64>,
+    /// Requests being served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_in_progress: Option<f64>,
+    /// Cache look-ups that found something, since the service started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_hits: Option<f64>,
+    /// Cache look-ups that did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_misses: Option<f64>,
+    /// Jobs waiting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_depth: Option<f64>,
+    /// Errors logged since the service started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logged_errors: Option<f64>,
+}
+
+impl Counts {
+    /// Counts one finished request.
+    pub fn count(&mut self, failure: Option<FailureKind>) {
+        *match failure {
+            None => &mut self.succeeded,
+            Some(kind) => self.failures_mut(kind),
+        } += 1;
+    }
+
+    /// How many failed in this way.
+    #[must_use]
+    pub fn failures(&self, kind: FailureKind) -> u64 {
+        let mut counts = *self;
+        *counts.failures_mut(kind)
+    }
+
+    /// How many got a whole answer, of whatever kind.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.succeeded
+            + self.client_errors
+            + self.server_errors
+            + self.unexpected_statuses
+            + self.wrong_shapes
+    }
+
+    /// How many ended in any other way than success.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        FailureKind::ALL.iter().map(|kind| self.failures(*kind)).sum()
+    }
+
+    /// Whether every request sent was answered, timed out or failed.
+    #[must_use]
+    pub fn reconcile(&self) -> bool {
+        self.sent == self.answered() + self.timed_out + self.connection_failures
+    }
+
+    /// Adds another count.
+    pub fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.succeeded += other.succeeded;
+        for kind in FailureKind::ALL {
+            *self.failures_mut(kind) += other.failures(kind);
+        }
+    }
+
+    fn failures_mut(&mut self, kind: FailureKind) -> &mut u64 {
+        match kind {
+            FailureKind::ClientError => &mut self.client_errors,
+            FailureKind::ServerError => &mut self.server_errors,
+            FailureKind::UnexpectedStatus => &mut self.unexpected_statuses,
+            FailureKind::WrongShape => &mut self.wrong_shapes,
+            FailureKind::TimedOut => &mut self.timed_out,
+            FailureKind::Connection => &mut self.connection_failures,
+        }
+    }
+}
+
+/// Requests of some seconds and endpoints, added up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// How they ended.
+    pub counts: Counts,
+    /// How long they took.
+    pub latency: Distribution,
+}
+
+impl Tally {
+    /// Adds another tally.
+    pub fn add(&mut self, other: &Self) {
+        self.counts.add(&other.counts);
+        self.latency.merge(&other.latency);
+    }
+}
+
+impl Endpoint {
+    /// What happened in the `seconds`.
+    #[must_use]
+    pub fn over(&self, seconds: &Range<u32>) -> Tally {
+        let mut tally = Tally::default();
+        for second in self.seconds.iter().filter(|second| seconds.contains(&second.second)) {
+            tally.counts.add(&second.counts);
+            tally.latency.merge(&second.latency);
+        }
+        tally
+    }
+
+    /// What happened in the whole run, the users' way out included.
+    #[must_use]
+    pub fn whole(&self) -> Tally {
+        self.over(&(0..u32::MAX))
+    }
+}
+
+impl Outcome {
+    /// What happened on all endpoints in the `seconds`.
+    #[must_use]
+    pub fn over(&self, seconds: &Range<u32>) -> Tally {
+        let mut tally = Tally::default();
+        for endpoint in &self.endpoints {
+            tally.add(&endpoint.over(seconds));
+        }
+        tally
+    }
+
+    /// What happened in the whole run.
+    #[must_use]
+    pub fn whole(&self) -> Tally {
+        self.over(&(0..u32::MAX))
+    }
+
+    /// The seconds that count for the verdict: from the first judged stage to the last.
+    #[must_use]
+    pub fn judged_seconds(&self) -> Range<u32> {
+        let judged = || self.load.stages.iter().filter(|stage| stage.judged);
+        match (judged().next(), judged().next_back()) {
+            (Some(first), Some(last)) => first.from_s..last.to_s,
+            _ => 0..0,
+        }
+    }
+
+    /// The seconds planned for the run.
+    #[must_use]
+    pub fn planned_seconds(&self) -> u32 {
+        self.load.stages.last().map_or(0, |stage| stage.to_s)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_reconcile_whatever_happens_to_a_request() {
+        let mut counts = Counts::default();
+        for kind in [None].into_iter().chain(FailureKind::ALL.map(Some)) {
+            counts.sent += 1;
+            counts.count(kind);
+        }
+        assert!(counts.reconcile());
+        assert_eq!((counts.answered(), counts.errors()), (5, 6));
+        counts.sent += 1;
+        assert!(!counts.reconcile());
+    }
+}

@@ -1,0 +1,129 @@
+//! Prometheus' text format, as far as the probe needs it.
+
+use std::collections::BTreeMap;
+
+/// The samples of one look at `/metrics`.
+#[derive(Clone, Debug, Default)]
+pub struct Exposition {
+    samples: Vec<Sample>,
+}
+
+#[derive(Clone, Debug)]
+struct Sample {
+    name: String,
+    labels: BTreeMap<String, String>,
+    value: f64,
+}
+
+impl Exposition {
+    /// Reads `text`; lines that make no sense are left out.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        Self { samples: lines.filter_map(sample).collect() }
+    }
+
+    /// The sum of all series of `name` that carry `labels` (values in any case); `None` when
+    /// there is no such series.
+    #[must_use]
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let ours = self.samples.iter().filter(|sample| {
+            let has = |(label, wanted): &(&str, &str)| {
+                sample.labels.get(*label).is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+            };
+            sample.name == name && labels.iter().all(has)
+        });
+        ours.map(|sample| sample.value).reduce(|sum, value| sum + value)
+    }
+
+    /// The labels of the first series of `name`.
+    #[must_use]
+    pub fn labels(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        let sample = self.samples.iter().find(|sample| sample.name == name)?;
+        Some(sample.labels.clone())
+    }
+}
+
+fn sample(line: &str) -> Option<Sample> {
+    let line = line.trim();
+    let name_end = line.find(|c: char| c == '{' || c.is_whitespace())?;
+    let (name, rest) = line.split_at(name_end);
+    let (labels, rest) = match rest.strip_prefix('{') {
+        Some(inside) => labels(inside)?,
+        None => (BTreeMap::new(), rest),
+    };
+    // A time stamp may follow the value.
+    let value = rest.split_whitespace().next()?.parse().ok()?;
+    Some(Sample { name: name.into(), labels, value })
+}
+
+/// Reads `a="x",b="y"}` and returns what follows.
+fn labels(mut text: &str) -> Option<(BTreeMap<String, String>, &str)> {
+    let mut labels = BTreeMap::new();
+    loop {
+        text = text.trim_start_matches([',', ' ']);
+        if let Some(rest) = text.strip_prefix('}') {
+            return Some((labels, rest));
+        }
+        let (label, rest) = text.split_once("=\"")?;
+        let (value, rest) = quoted(rest)?;
+        labels.insert(label.trim().to_owned(), value);
+        text = rest;
+    }
+}
+
+/// Reads up to the closing quote, undoing `\\`, `\"` and `\n`.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => match chars.next()?.1 {
+                'n' => value.push('\n'),
+                escaped => value.push(escaped),
+            },
+            c => value.push(c),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+# HELP db_pool_connections Pooled connections.
+# TYPE db_pool_connections gauge
+db_pool_connections{state="idle"} 3
+db_pool_connections{state="in_use"} 2
+process_cpu_seconds_total 12.5 1700000000
+log_events_total{level="ERROR"} 4
+build_info{version="0.1.0",note="a \"b\", {c}\\"} 1
+nonsense
+"#;
+
+    #[test]
+    fn series_are_found_by_name_and_labels() {
+        let seen = Exposition::parse(TEXT);
+        assert_eq!(seen.sum("db_pool_connections", &[("state", "in_use")]), Some(2.0));
+        assert_eq!(seen.sum("db_pool_connections", &[]), Some(5.0));
+        assert_eq!(seen.sum("process_cpu_seconds_total", &[]), Some(12.5));
+        assert_eq!(seen.sum("log_events_total", &[("level", "error")]), Some(4.0));
+    }
+
+    #[test]
+    fn a_missing_series_is_none_and_not_zero() {
+        let seen = Exposition::parse(TEXT);
+        assert_eq!(seen.sum("queue_depth", &[]), None);
+        assert_eq!(seen.sum("db_pool_connections", &[("state", "lost")]), None);
+    }
+
+    #[test]
+    fn label_values_may_hold_anything() {
+        let labels = Exposition::parse(TEXT).labels("build_info").unwrap();
+        assert_eq!(labels["note"], "a \"b\", {c}\\");
+        assert_eq!(labels["version"], "0.1.0");
+    }
+}

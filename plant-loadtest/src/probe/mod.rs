@@ -1,0 +1,121 @@
+//! Looks once a second at what the service and the generator use.
+
+mod exposition;
+mod machine;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+pub use exposition::Exposition;
+pub use machine::{describe, processors};
+
+use crate::{
+    outcome::{ResourceSample, ServiceSample},
+    recorder::Recorder,
+};
+
+/// A look that takes longer is given up: its second would be over.
+const PATIENCE: Duration = Duration::from_millis(900);
+
+/// A probe at work.
+#[derive(Debug)]
+pub struct Probe {
+    samples: Arc<Mutex<Vec<ResourceSample>>>,
+    task: JoinHandle<()>,
+}
+
+impl Probe {
+    /// Starts to look at `metrics_url`; samples are kept from the recorder's first user on.
+    #[must_use]
+    pub fn start(http: reqwest::Client, metrics_url: String, recorder: Arc<Recorder>) -> Self {
+        let samples = Arc::new(Mutex::new(Vec::new()));
+        let task =
+            tokio::spawn(look_every_second(http, metrics_url, recorder, Arc::clone(&samples)));
+        Self { samples, task }
+    }
+
+    /// Stops looking; everything seen comes back.
+    #[must_use]
+    pub fn stop(self) -> Vec<ResourceSample> {
+        self.task.abort();
+        std::mem::take(&mut *self.samples.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The labels of the service's `build_info`; empty when it has none or does not answer.
+pub async fn build_info(http: &reqwest::Client, metrics_url: &str) -> BTreeMap<String, String> {
+    let exposition = scrape(http, metrics_url).await.unwrap_or_default();
+    exposition.labels("build_info").unwrap_or_default()
+}
+
+async fn look_every_second(
+    http: reqwest::Client,
+    metrics_url: String,
+    recorder: Arc<Recorder>,
+    samples: Arc<Mutex<Vec<ResourceSample>>>,
+) {
+    let mut tick = interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut before = (Instant::now(), machine::own_cpu_seconds());
+    loop {
+        tick.tick().await;
+        let now = (Instant::now(), machine::own_cpu_seconds());
+        let generator_cpu = cpu_share(before, now);
+        before = now;
+        let Some(started) = recorder.started() else { continue };
+        let second = u32::try_from((now.0 - started).as_secs()).unwrap_or(u32::MAX);
+        let service = scrape(&http, &metrics_url).await.map(|seen| service_sample(&seen));
+        let sample = ResourceSample {
+            second,
+            users: recorder.users(),
+            service: service.unwrap_or_default(),
+            generator_cpu,
+        };
+        samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
+    }
+}
+
+fn cpu_share(before: (Instant, Option<f64>), now: (Instant, Option<f64>)) -> Option<f64> {
+    let wall = (now.0 - before.0).as_secs_f64();
+    // A tick that comes right after another says nothing.
+    if wall < 0.1 {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 processors")]
+    let processors = processors() as f64;
+    Some((now.1? - before.1?) / wall / processors)
+}
+
+async fn scrape(http: &reqwest::Client, url: &str) -> Option<Exposition> {
+    let text = timeout(PATIENCE, async {
+        let response = http.get(url).send().await.ok()?.error_for_status().ok()?;
+        response.text().await.ok()
+    });
+    Some(Exposition::parse(&text.await.ok()??))
+}
+
+fn service_sample(seen: &Exposition) -> ServiceSample {
+    ServiceSample {
+        cpu_seconds: seen.sum("process_cpu_seconds_total", &[]),
+        memory_bytes: seen.sum("process_resident_memory_bytes", &[]),
+        open_files: seen.sum("process_open_fds", &[]),
+        pool_in_use: seen.sum("db_pool_connections", &[("state", "in_use")]),
+        pool_idle: seen.sum("db_pool_connections", &[("state", "idle")]),
+        pool_max: seen.sum("db_pool_max", &[]),
+        database_connections: seen.sum("pg_stat_database_numbackends", &[]),
+        redis_connections: seen.sum("redis_pool_connections", &[]),
+        requests_in_progress: seen.sum("http_requests_in_progress", &[]),
+        cache_hits: seen.sum("cache_requests_total", &[("result", "hit")]),
+        cache_misses: seen.sum("cache_requests_total", &[("result", "miss")]),
+        queue_depth: seen.sum("queue_depth", &[]),
+        logged_errors: seen.sum("log_events_total", &[("level", "error")]),
+    }
+}

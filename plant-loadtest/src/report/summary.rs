@@ -1,0 +1,230 @@
+//! What several reports show alike: figures by endpoint, resources, the closed model's cap.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use crate::{
+    distribution::Distribution,
+    outcome::{Outcome, ResourceSample, ServiceSample, Tally},
+    sla::{Figure, Subject},
+    verdict::{Grade, Judged, Verdict},
+};
+
+/// The percentiles that every report lists, as quantile and name.
+pub const PERCENTILES: [(f64, &str); 7] = [
+    (0.50, "50"),
+    (0.66, "66"),
+    (0.75, "75"),
+    (0.90, "90"),
+    (0.95, "95"),
+    (0.99, "99"),
+    (0.999, "99.9"),
+];
+
+/// One endpoint's line in a table.
+#[derive(Clone, Debug)]
+pub struct EndpointLine<'a> {
+    /// Method and route template.
+    pub name: &'a str,
+    /// What happened in the judged seconds.
+    pub judged: Tally,
+    /// What happened in the whole run.
+    pub whole: Tally,
+    /// P50, P95 and P99 of the judged seconds, each with its promise where there is one.
+    pub figures: [FigureCell<'a>; 3],
+    /// The worst grade of its promises; `None` when nothing was promised.
+    pub grade: Option<Grade>,
+}
+
+/// A percentile, and what was promised of it.
+#[derive(Clone, Copy, Debug)]
+pub struct FigureCell<'a> {
+    /// In milliseconds.
+    pub measured: Option<f64>,
+    /// The promise and its grade.
+    pub judged: Option<&'a Judged>,
+}
+
+/// A resource's line in a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResourceLine {
+    /// What it is, with its unit.
+    pub name: &'static str,
+    /// Its figures in words, `n/a` where the service tells nothing.
+    pub value: String,
+}
+
+/// A line for every endpoint, in the outcome's order.
+#[must_use]
+pub fn endpoints<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<EndpointLine<'a>> {
+    let judged_seconds = outcome.judged_seconds();
+    let lines = outcome.endpoints.iter().map(|endpoint| {
+        let judged = endpoint.over(&judged_seconds);
+        let promises: Vec<&Judged> = verdict
+            .promises
+            .iter()
+            .filter(|judged| judged.promise.subject == Subject::Endpoint(endpoint.name.clone()))
+            .collect();
+        let cell = |figure: Figure| FigureCell {
+            measured: judged.latency.quantile_ms(figure.quantile().unwrap_or_default()),
+            judged: promises.iter().find(|judged| judged.promise.figure == figure).copied(),
+        };
+        EndpointLine {
+            name: &endpoint.name,
+            figures: [cell(Figure::P50), cell(Figure::P95), cell(Figure::P99)],
+            grade: promises.iter().map(|judged| judged.grade).max(),
+            whole: endpoint.whole(),
+            judged,
+        }
+    });
+    lines.collect()
+}
+
+/// The promises that are not about one endpoint's latency, which a table of endpoints lacks.
+pub fn other_promises(verdict: &Verdict) -> impl Iterator<Item = &Judged> {
+    verdict.promises.iter().filter(|judged| {
+        judged.promise.figure.quantile().is_none()
+            || !matches!(judged.promise.subject, Subject::Endpoint(_))
+    })
+}
+
+/// What service and generator used in the judged seconds.
+#[must_use]
+pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceLine> {
+    let judged = outcome.judged_seconds();
+    let samples: Vec<&ResourceSample> =
+        outcome.samples.iter().filter(|sample| judged.contains(&sample.second)).collect();
+    let series = |pick: fn(&ServiceSample) -> Option<f64>| -> Vec<f64> {
+        samples.iter().filter_map(|sample| pick(&sample.service)).collect()
+    };
+    let highest = |pick| peak(&series(pick)).map(|value| format!("at most {value:.0}"));
+    let cpu: Vec<f64> = cpu_percent(outcome)
+        .into_iter()
+        .filter(|(second, _)| judged.contains(second))
+        .map(|(_, percent)| percent)
+        .collect();
+    let lines = [
+        ("service CPU (100 % = one processor)", mean_and_peak(&cpu)),
+        ("service memory", memory(&series(|service| service.memory_bytes))),
+        ("database pool", pool(&samples)),
+        ("database connections", highest(|service| service.database_connections)),
+        ("Redis connections", highest(|service| service.redis_connections)),
+        ("requests in progress", highest(|service| service.requests_in_progress)),
+        ("open files", highest(|service| service.open_files)),
+        ("queue depth", highest(|service| service.queue_depth)),
+        ("cache hits", cache_hits(&samples)),
+        ("errors logged by the service", growth(&series(|service| service.logged_errors))),
+        (
+            "generator CPU (100 % = all processors)",
+            verdict.generator.cpu.map(|share| format!("mean {:.0} %", share * 100.0)),
+        ),
+    ];
+    let lines = lines.into_iter();
+    lines
+        .map(|(name, value)| ResourceLine { name, value: value.unwrap_or_else(|| "n/a".into()) })
+        .collect()
+}
+
+/// The service's processor use, second by second, in percent of one processor.
+#[must_use]
+pub fn cpu_percent(outcome: &Outcome) -> Vec<(u32, f64)> {
+    let known: Vec<(u32, f64)> = outcome
+        .samples
+        .iter()
+        .filter_map(|sample| Some((sample.second, sample.service.cpu_seconds?)))
+        .collect();
+    let pairs = known.iter().zip(known.iter().skip(1));
+    pairs
+        .filter(|((before, _), (second, _))| second > before)
+        .map(|((before, used_before), (second, used))| {
+            let share = (used - used_before) / f64::from(second - before);
+            // A counter that falls belongs to a service that started anew.
+            (*second, share.max(0.0) * 100.0)
+        })
+        .collect()
+}
+
+/// What the closed model allows, in a sentence: below it, more users mean more requests by
+/// arithmetic alone.
+#[must_use]
+pub fn cap(outcome: &Outcome) -> String {
+    let judged = outcome.over(&outcome.judged_seconds());
+    let response_s = judged.latency.mean_ms().unwrap_or_default() / 1000.0;
+    let classes = &outcome.load.classes;
+    let most: f64 =
+        classes.iter().map(|class| f64::from(class.users) / (class.mean_wait_s + response_s)).sum();
+    let users: u32 = classes.iter().map(|class| class.users).sum();
+    format!(
+        "Closed load: {users} users ÷ (think time + response time) send at most {most:.1} requests \
+         a second, however fast the service is; {:.1} a second were sent. Below that cap more users \
+         mean more requests by arithmetic, which says nothing of capacity.",
+        rate(&judged, &outcome.judged_seconds())
+    )
+}
+
+/// How often each status was answered, in the whole run.
+#[must_use]
+pub fn statuses(outcome: &Outcome) -> BTreeMap<u16, u64> {
+    let mut statuses = BTreeMap::new();
+    for endpoint in &outcome.endpoints {
+        for (status, count) in &endpoint.statuses {
+            *statuses.entry(*status).or_default() += count;
+        }
+    }
+    statuses
+}
+
+/// Requests a second over `seconds`.
+#[must_use]
+pub fn rate(tally: &Tally, seconds: &Range<u32>) -> f64 {
+    let length = seconds.end.saturating_sub(seconds.start).max(1);
+    as_f64(tally.counts.sent) / f64::from(length)
+}
+
+/// The listed percentiles of `latency`, in milliseconds.
+pub fn percentiles(latency: &Distribution) -> impl Iterator<Item = (&'static str, Option<f64>)> {
+    PERCENTILES.into_iter().map(|(quantile, name)| (name, latency.quantile_ms(quantile)))
+}
+
+fn mean_and_peak(values: &[f64]) -> Option<String> {
+    let mean = values.iter().sum::<f64>() / as_f64(values.len() as u64);
+    peak(values).map(|peak| format!("mean {mean:.0} %, at most {peak:.0} %"))
+}
+
+fn memory(bytes: &[f64]) -> Option<String> {
+    let mib = |bytes: f64| bytes / 1_048_576.0;
+    let (first, last) = (bytes.first()?, bytes.last()?);
+    Some(format!(
+        "{:.1} MiB at first, {:.1} MiB at last, at most {:.1} MiB",
+        mib(*first),
+        mib(*last),
+        mib(peak(bytes)?)
+    ))
+}
+
+fn pool(samples: &[&ResourceSample]) -> Option<String> {
+    let in_use: Vec<f64> = samples.iter().filter_map(|sample| sample.service.pool_in_use).collect();
+    let most = peak(&in_use)?;
+    let limit = samples.iter().rev().find_map(|sample| sample.service.pool_max);
+    let of = limit.map(|limit| format!(" of {limit:.0}")).unwrap_or_default();
+    Some(format!("at most {most:.0}{of} in use"))
+}
+
+fn cache_hits(samples: &[&ResourceSample]) -> Option<String> {
+    let (first, last) = (samples.first()?.service, samples.last()?.service);
+    let hits = last.cache_hits? - first.cache_hits?;
+    let looks = hits + last.cache_misses.unwrap_or(0.0) - first.cache_misses.unwrap_or(0.0);
+    (looks > 0.0).then(|| format!("{:.1} % of {looks:.0}", hits * 100.0 / looks))
+}
+
+fn growth(values: &[f64]) -> Option<String> {
+    Some(format!("{:.0}", values.last()? - values.first()?))
+}
+
+fn peak(values: &[f64]) -> Option<f64> {
+    values.iter().copied().reduce(f64::max)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a run stay below 2^53")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,171 @@
+//! A run from beginning to end: check the target, watch it, load it, let it settle, write down.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use goose::GooseError;
+
+use crate::{
+    client,
+    engine::closed::{self, Destination},
+    outcome::{Class, Ended, Load, Outcome, Target, VERSION},
+    probe::{self, Probe},
+    profile::Plan,
+    progress::Progress,
+    recorder::Recorder,
+    sla::{Figure, Sla},
+    target::{self, TargetError},
+};
+
+/// Sockets for every user, and some for the rest of the program.
+const FILES_BESIDE_USERS: u64 = 256;
+
+/// How long the service may take to answer after the run when no promise says so.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// What to run, and against what.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The load.
+    pub plan: Plan,
+    /// The promises.
+    pub sla: Sla,
+    /// The service, as `http://host:port`.
+    pub host: String,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// Whether to leave out the live progress.
+    pub quiet: bool,
+}
+
+/// Why there is no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The target is not fit to be loaded.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The HTTP library cannot be set up.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(#[from] reqwest::Error),
+    /// Goose does not run the plan.
+    #[error("the load engine does not run: {0}")]
+    Engine(#[from] GooseError),
+    /// Not a single user came to start.
+    #[error("no user ever started")]
+    NoUser,
+}
+
+/// Runs `settings`.
+///
+/// # Errors
+/// When nothing could be measured.
+pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
+    let http = client::transport(settings.timeout)?;
+    target::check(&http, &settings.host, &needs(&settings.plan)).await?;
+    let open_files_limit = raise_open_files(settings.plan.users);
+
+    let metrics_url = format!("{}/metrics", settings.host);
+    let build = probe::build_info(&http, &metrics_url).await;
+    let recorder = Arc::new(Recorder::new(probe::processors()));
+    let probe = Probe::start(http.clone(), metrics_url, Arc::clone(&recorder));
+    let progress = Progress::start(&settings.plan, Arc::clone(&recorder), settings.quiet);
+    let terminated = tokio::spawn(stop_when_terminated());
+
+    let began = SystemTime::now();
+    let destination = Destination {
+        host: settings.host.clone(),
+        timeout: settings.timeout,
+        recorder: Arc::clone(&recorder),
+    };
+    let driven = closed::drive(&settings.plan, &destination).await;
+    terminated.abort();
+    progress.stop();
+    let samples = probe.stop();
+    driven?;
+
+    let started = recorder.started().ok_or(RunError::NoUser)?;
+    let duration_s = started.elapsed().as_secs_f64();
+    let ended =
+        if goose::is_killswitch_triggered() { Ended::Interrupted } else { Ended::AsPlanned };
+    let healthy_after_s =
+        target::seconds_to_healthy(&http, &settings.host, patience(&settings.sla)).await;
+    let (endpoints, failures) = recorder.merge(&endpoint_names(&settings.plan));
+    Ok(Outcome {
+        version: VERSION,
+        load: load(settings, &recorder),
+        target: Target { host: settings.host.clone(), build, healthy_after_s },
+        generator: probe::describe(open_files_limit),
+        started_at: began.into(),
+        duration_s,
+        ended,
+        endpoints,
+        failures,
+        samples,
+        sla: settings.sla.clone(),
+    })
+}
+
+fn needs(plan: &Plan) -> Vec<crate::scenarios::Need> {
+    let needs = plan.classes.iter().flat_map(|share| share.class.needs);
+    needs.copied().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn endpoint_names(plan: &Plan) -> Vec<&'static str> {
+    let endpoints = plan.classes.iter().flat_map(|share| share.class.endpoints);
+    endpoints.map(|endpoint| endpoint.name).collect()
+}
+
+/// Asks the system for as many sockets as the users need; the limit reached, if it tells.
+fn raise_open_files(users: u32) -> Option<u64> {
+    let wanted = u64::from(users) * 2 + FILES_BESIDE_USERS;
+    let (soft, _) = rlimit::Resource::NOFILE.get().ok()?;
+    if soft >= wanted {
+        return Some(soft);
+    }
+    rlimit::increase_nofile_limit(wanted).ok()
+}
+
+/// Goose ends a run cleanly on Ctrl-C by itself; a polite `kill` should do the same.
+async fn stop_when_terminated() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            terminate.recv().await;
+            goose::trigger_killswitch("terminated");
+        }
+    }
+}
+
+fn patience(sla: &Sla) -> Duration {
+    let survival = sla.promises.iter().filter(|promise| promise.figure == Figure::SecondsToHealthy);
+    let longest = survival.map(|promise| promise.below).reduce(f64::max);
+    longest.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(SETTLE)
+}
+
+fn load(settings: &Settings, recorder: &Recorder) -> Load {
+    let plan = &settings.plan;
+    let joined = recorder.joined();
+    let classes = plan.classes.iter().map(|share| {
+        let (shortest, longest) = share.class.wait;
+        Class {
+            name: share.class.name.into(),
+            weight: share.weight,
+            users: joined.get(share.class.name).copied().unwrap_or_default(),
+            mean_wait_s: (shortest + longest).as_secs_f64() / 2.0,
+        }
+    });
+    Load {
+        profile: plan.profile.clone(),
+        description: plan.description.clone(),
+        changes: plan.changes.clone(),
+        time_scale: plan.time_scale,
+        users: plan.users,
+        classes: classes.collect(),
+        stages: plan.stages.clone(),
+        timeout_s: settings.timeout.as_secs_f64(),
+    }
+}

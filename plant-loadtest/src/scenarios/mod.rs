@@ -1,0 +1,140 @@
+//! The user classes, one file each. This list is the only one.
+//!
+//! A class is a Goose scenario whose tasks take their tools from the [`Session`] of the user that
+//! runs them, so the same scenario can run under any engine.
+
+mod health_check_user;
+mod plant_backend_user;
+mod plant_user;
+
+use std::time::Duration;
+
+use goose::{
+    GooseError,
+    goose::{GooseUser, Scenario, TransactionError},
+};
+use serde::Deserialize;
+
+use crate::client::{Client, Endpoint, Shape};
+
+/// Every user class there is.
+pub static ALL: [&UserClass; 3] =
+    [&plant_backend_user::CLASS, &health_check_user::CLASS, &plant_user::CLASS];
+
+/// A kind of user: what it does, how long it thinks, what it needs from the service.
+#[derive(Debug)]
+pub struct UserClass {
+    /// As profiles and reports call it.
+    pub name: &'static str,
+    /// One sentence for `list`.
+    pub about: &'static str,
+    /// The shortest and the longest wait between two tasks.
+    pub wait: (Duration, Duration),
+    /// Every endpoint that its tasks request; rules can name these and no others.
+    pub endpoints: &'static [&'static Endpoint],
+    /// What must be in the service's database before a run makes sense.
+    pub needs: &'static [Need],
+    /// Its tasks with their weights.
+    pub scenario: fn() -> Result<Scenario, GooseError>,
+}
+
+/// Data that a class cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// The catalogue has agents.
+    Agents,
+    /// `test-customer-001` has hired agents.
+    HiredAgents,
+}
+
+/// The class called `name`.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static UserClass> {
+    ALL.into_iter().find(|class| class.name == name)
+}
+
+/// What one user carries from task to task.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Sends its requests.
+    pub client: Client,
+    /// The customer it acts for, in classes that act for one.
+    pub customer: &'static str,
+    /// The agents it learnt of when it started: hired or catalogue ones, as its class works with.
+    pub agents: Vec<String>,
+}
+
+impl Session {
+    /// A user that knows nothing yet.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, customer: "", agents: Vec::new() }
+    }
+
+    /// The session that the engine gave to `user`.
+    ///
+    /// # Errors
+    /// When the engine forgot to.
+    pub fn of(user: &mut GooseUser) -> Result<&mut Self, Box<TransactionError>> {
+        user.get_session_data_mut().ok_or_else(|| "the engine gave this user no session".into())
+    }
+
+    /// One of the agents it knows, by chance.
+    #[must_use]
+    pub fn any_agent(&self) -> Option<String> {
+        fastrand::choice(&self.agents).cloned()
+    }
+}
+
+/// `GET /health`, which several classes request.
+static HEALTH: Endpoint = Endpoint {
+    name: "GET /health",
+    success: &[200],
+    shape: Shape::Object(&["status", "timestamp"]),
+};
+
+/// `GET /api/v1/agents`, which several classes request.
+static LIST_AGENTS: Endpoint = Endpoint {
+    name: "GET /api/v1/agents",
+    success: &[200],
+    shape: Shape::FilledArray(&["id", "name", "industry", "status"]),
+};
+
+#[derive(Deserialize)]
+struct Item {
+    id: String,
+}
+
+/// The `id` of every item of a list.
+fn ids(list: &[u8]) -> Vec<String> {
+    let items: Vec<Item> = serde_json::from_slice(list).unwrap_or_default();
+    items.into_iter().map(|item| item.id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_is_named_after_an_endpoint_that_its_class_declares() {
+        for class in ALL {
+            let scenario = (class.scenario)().unwrap();
+            assert_eq!(&*scenario.name, class.name);
+            assert_eq!(scenario.transaction_wait, Some(class.wait));
+            for task in &scenario.transactions {
+                let name = task.name.name_for_transaction();
+                assert!(
+                    class.endpoints.iter().any(|endpoint| endpoint.name == name),
+                    "{}: {name}",
+                    class.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn ids_are_read_from_a_list() {
+        assert_eq!(ids(br#"[{"id":"a","x":1},{"id":"b"}]"#), ["a", "b"]);
+        assert!(ids(b"{}").is_empty());
+    }
+}

@@ -1,0 +1,77 @@
+//! Seed 000's user: browses agents, creates skills, reads single agents.
+
+use std::time::Duration;
+
+use goose::{
+    GooseError,
+    goose::{GooseUser, Scenario, Transaction, TransactionResult},
+    transaction,
+};
+use serde_json::json;
+
+use super::{LIST_AGENTS, Need, Session, UserClass, ids};
+use crate::client::{Call, Endpoint, Shape};
+
+/// The class.
+pub static CLASS: UserClass = UserClass {
+    name: "PlantUser",
+    about: "browses agents, creates skills, reads single agents",
+    wait: (Duration::from_secs(1), Duration::from_secs(3)),
+    endpoints: &[&LIST_AGENTS, &CREATE_SKILL, &READ_AGENT],
+    needs: &[Need::Agents],
+    scenario,
+};
+
+static CREATE_SKILL: Endpoint = Endpoint {
+    name: "POST /api/v1/skills",
+    // 200: the very same skill was there already, which a thousand names at random soon meet.
+    success: &[200, 201],
+    shape: Shape::Object(&["id", "name", "category"]),
+};
+
+static READ_AGENT: Endpoint = Endpoint {
+    name: "GET /api/v1/agents/{id}",
+    success: &[200],
+    shape: Shape::Object(&["id", "name", "industry", "status"]),
+};
+
+fn scenario() -> Result<Scenario, GooseError> {
+    Ok(Scenario::new(CLASS.name)
+        .set_wait_time(CLASS.wait.0, CLASS.wait.1)?
+        .register_transaction(transaction!(list_agents).set_name(LIST_AGENTS.name).set_on_start())
+        .register_transaction(transaction!(list_agents).set_name(LIST_AGENTS.name).set_weight(3)?)
+        .register_transaction(transaction!(create_skill).set_name(CREATE_SKILL.name).set_weight(2)?)
+        .register_transaction(transaction!(read_agent).set_name(READ_AGENT.name).set_weight(1)?))
+}
+
+async fn list_agents(user: &mut GooseUser) -> TransactionResult {
+    learn_agents(Session::of(user)?).await;
+    Ok(())
+}
+
+async fn create_skill(user: &mut GooseUser) -> TransactionResult {
+    let name = format!("Skill_{}", fastrand::u32(1..=1000));
+    let skill = json!({ "name": name, "category": "technical" });
+    let call = Call::post(&CREATE_SKILL, "/api/v1/skills", &skill);
+    Session::of(user)?.client.send(call).await;
+    Ok(())
+}
+
+async fn read_agent(user: &mut GooseUser) -> TransactionResult {
+    let session = Session::of(user)?;
+    match session.any_agent() {
+        Some(id) => {
+            let call = Call::get(&READ_AGENT, format!("/api/v1/agents/{id}"));
+            session.client.send(call).await;
+        }
+        None => learn_agents(session).await,
+    }
+    Ok(())
+}
+
+async fn learn_agents(session: &mut Session) {
+    let list = session.client.send(Call::get(&LIST_AGENTS, "/api/v1/agents")).await;
+    if let Some(list) = list.filter(|_| session.agents.is_empty()) {
+        session.agents = ids(&list);
+    }
+}

@@ -1,0 +1,278 @@
+//! Compares an outcome with the promises. Pure: the same outcome always gets the same verdict.
+
+mod generator;
+mod judge;
+
+use serde::Serialize;
+
+pub use generator::GeneratorHealth;
+
+use crate::{
+    outcome::{Ended, Outcome},
+    sla::{Kind, Promise, Sla},
+};
+
+/// How well promises were kept, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Grade {
+    /// Kept.
+    Pass,
+    /// Missed, within the tolerated band.
+    Warning,
+    /// Too little was measured to say.
+    Insufficient,
+    /// Broken.
+    Fail,
+    /// The measurement itself cannot be trusted.
+    Invalid,
+}
+
+impl Grade {
+    /// As reports print it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Warning => "WARNING",
+            Self::Insufficient => "INSUFFICIENT",
+            Self::Fail => "FAIL",
+            Self::Invalid => "INVALID",
+        }
+    }
+}
+
+/// One promise, judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// The promise.
+    pub promise: Promise,
+    /// How well it was kept.
+    pub grade: Grade,
+    /// The figure measured, in the figure's unit; `None` when nothing was.
+    pub measured: Option<f64>,
+    /// How many requests the figure comes from.
+    pub samples: u64,
+    /// How many it takes to call the promise kept.
+    pub needed: u64,
+}
+
+/// The answer to the one question: did the service hold its promises?
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The answer.
+    pub grade: Grade,
+    /// In a sentence: why not better.
+    pub reason: String,
+    /// Every promise that was made for this load, in the SLA's order.
+    pub promises: Vec<Judged>,
+    /// Whether the load itself can be trusted.
+    pub generator: GeneratorHealth,
+    /// What else must be known to read the verdict rightly.
+    pub notes: Vec<String>,
+}
+
+impl Verdict {
+    /// Judges `outcome` by the promises of `sla`.
+    ///
+    /// The overall grade is the worst of the promises', but: an untrustworthy measurement is
+    /// INVALID whatever it says, and a promise with too few samples does not spoil the rest as
+    /// long as at least one of its kind (latency, errors, survival) could be judged.
+    #[must_use]
+    pub fn of(outcome: &Outcome, sla: &Sla) -> Self {
+        let promises: Vec<Judged> = sla
+            .promises
+            .iter()
+            .filter(|promise| promise.users.contains(outcome.load.users))
+            .map(|promise| judge::judge(outcome, promise))
+            .collect();
+        let generator = GeneratorHealth::of(outcome);
+        let grade = overall(&promises, &generator);
+        Self {
+            grade,
+            reason: reason(grade, &promises, &generator),
+            notes: notes(outcome, &promises),
+            promises,
+            generator,
+        }
+    }
+
+    /// How many promises got `grade`.
+    #[must_use]
+    pub fn count(&self, grade: Grade) -> usize {
+        self.promises.iter().filter(|judged| judged.grade == grade).count()
+    }
+}
+
+fn overall(promises: &[Judged], generator: &GeneratorHealth) -> Grade {
+    if generator.fault.is_some() {
+        return Grade::Invalid;
+    }
+    let judged = || promises.iter().filter(|judged| judged.grade != Grade::Insufficient);
+    let worst = judged().map(|judged| judged.grade).max().unwrap_or(Grade::Insufficient);
+    if worst == Grade::Fail || unjudged_kinds(promises).is_empty() {
+        worst
+    } else {
+        Grade::Insufficient
+    }
+}
+
+/// The kinds of which promises were made and none could be judged.
+fn unjudged_kinds(promises: &[Judged]) -> Vec<Kind> {
+    let mut kinds: Vec<Kind> = promises.iter().map(|judged| judged.promise.kind()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds.retain(|kind| {
+        let mut ours = promises.iter().filter(|judged| judged.promise.kind() == *kind);
+        ours.all(|judged| judged.grade == Grade::Insufficient)
+    });
+    kinds
+}
+
+fn reason(grade: Grade, promises: &[Judged], generator: &GeneratorHealth) -> String {
+    if let Some(fault) = &generator.fault {
+        return fault.clone();
+    }
+    let named = |grade| -> String {
+        let ours = promises.iter().filter(|judged| judged.grade == grade);
+        let named: Vec<String> = ours.map(Judged::sentence).collect();
+        named.join("; ")
+    };
+    match grade {
+        Grade::Pass => {
+            let kept = promises.iter().filter(|judged| judged.grade == Grade::Pass).count();
+            format!("{kept} of {} promises judged, all of them kept", promises.len())
+        }
+        Grade::Warning | Grade::Fail => named(grade),
+        _ => "too few requests to judge: run longer, or at a larger --time-scale".into(),
+    }
+}
+
+fn notes(outcome: &Outcome, promises: &[Judged]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if (outcome.load.time_scale - 1.0).abs() > f64::EPSILON {
+        notes.push(format!(
+            "durations were scaled by {}: a trial of the profile, not the profile itself",
+            outcome.load.time_scale
+        ));
+    }
+    if !outcome.load.changes.is_empty() {
+        let changes = outcome.load.changes.join(", ");
+        notes.push(format!("the profile was changed on the command line: {changes}"));
+    }
+    if outcome.ended == Ended::Interrupted {
+        notes.push(format!(
+            "interrupted after {:.0} of {} seconds: judged by what there is",
+            outcome.duration_s,
+            outcome.planned_seconds()
+        ));
+    }
+    let insufficient = promises.iter().filter(|judged| judged.grade == Grade::Insufficient).count();
+    if insufficient > 0 {
+        let (rules, are) = if insufficient == 1 { ("rule", "is") } else { ("rules", "are") };
+        notes.push(format!(
+            "{insufficient} {rules} of {} {are} INSUFFICIENT: too few samples, not counted as kept",
+            promises.len()
+        ));
+    }
+    if !outcome.whole().counts.reconcile() {
+        notes.push("some requests were cut off before their end was known".into());
+    }
+    notes
+}
+
+impl Judged {
+    /// What was measured against what was promised.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Promise { subject, figure, below, .. } = &self.promise;
+        let promised = figure.display(*below);
+        match self.measured {
+            Some(measured) => {
+                let measured = figure.display(measured);
+                format!("{subject}: {figure} {measured}, promised < {promised}")
+            }
+            None => format!("{subject}: {figure} not measured, promised < {promised}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{outcome::FailureKind, report::example};
+
+    fn verdict(change: impl FnOnce(&mut Outcome)) -> Verdict {
+        let mut outcome = example::outcome();
+        change(&mut outcome);
+        let sla = outcome.sla.clone();
+        Verdict::of(&outcome, &sla)
+    }
+
+    fn fail_some(outcome: &mut Outcome, kind: FailureKind, every: u64) {
+        for second in &mut outcome.endpoints[0].seconds {
+            let failed = second.counts.sent / every;
+            for _ in 0..failed {
+                second.counts.succeeded -= 1;
+                second.counts.count(Some(kind));
+            }
+        }
+    }
+
+    #[test]
+    fn a_service_that_keeps_every_promise_passes() {
+        let verdict = verdict(|_| ());
+        assert_eq!(verdict.grade, Grade::Pass, "{}", verdict.reason);
+    }
+
+    #[test]
+    fn errors_between_target_and_limit_warn_and_beyond_fail() {
+        let warned = verdict(|outcome| fail_some(outcome, FailureKind::ServerError, 10));
+        assert_eq!(warned.grade, Grade::Warning, "{}", warned.reason);
+        let failed = verdict(|outcome| fail_some(outcome, FailureKind::ServerError, 2));
+        assert_eq!(failed.grade, Grade::Fail, "{}", failed.reason);
+        assert!(failed.reason.contains("errors"), "{}", failed.reason);
+    }
+
+    #[test]
+    fn a_service_that_is_gone_after_the_run_fails() {
+        let verdict = verdict(|outcome| outcome.target.healthy_after_s = None);
+        assert_eq!(verdict.grade, Grade::Fail);
+    }
+
+    #[test]
+    fn a_busy_generator_invalidates_even_a_failure() {
+        let verdict = verdict(|outcome| {
+            fail_some(outcome, FailureKind::ServerError, 1);
+            for sample in &mut outcome.samples {
+                sample.generator_cpu = Some(0.95);
+            }
+        });
+        assert_eq!(verdict.grade, Grade::Invalid);
+    }
+
+    #[test]
+    fn nothing_measured_is_insufficient_and_never_a_pass() {
+        let verdict = verdict(|outcome| {
+            for endpoint in &mut outcome.endpoints {
+                endpoint.seconds.clear();
+            }
+        });
+        assert_eq!(verdict.grade, Grade::Insufficient);
+        assert_eq!(verdict.count(Grade::Pass), 1, "only the survival could be judged");
+    }
+
+    #[test]
+    fn promises_for_other_loads_are_left_out() {
+        let verdict = verdict(|outcome| outcome.load.users = 150);
+        let spike = verdict.promises.iter().filter(|judged| judged.promise.kind() == Kind::Errors);
+        let below: Vec<u32> = spike.map(|judged| judged.promise.users.from).collect();
+        assert_eq!(below, [101]);
+    }
+
+    #[test]
+    fn a_scaled_run_says_so() {
+        let verdict = verdict(|outcome| outcome.load.time_scale = 0.1);
+        assert!(verdict.notes[0].contains("scaled by 0.1"), "{:?}", verdict.notes);
+    }
+}

@@ -1,0 +1,145 @@
+//! A Plant that answers from memory, with the faults that a test asks for.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{Method, Response},
+};
+use tokio::{net::TcpListener, runtime::Runtime, time::sleep};
+
+/// What the stub does with requests whose method and path start with `to`.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// `GET /health` and the like.
+    pub to: &'static str,
+    /// What goes wrong.
+    pub how: How,
+    /// How many such requests are spared first: those of the check before a run.
+    pub spares: u64,
+}
+
+/// What goes wrong with a request.
+#[derive(Clone, Debug)]
+pub enum How {
+    /// The right answer, this much later.
+    Late(Duration),
+    /// Another status with a problem document.
+    Status(u16),
+    /// The right status with this body.
+    Body(&'static str),
+    /// Every so many requests get a 500, beginning with that many.
+    OneIn(u64),
+}
+
+struct Shared {
+    faults: Vec<Fault>,
+    requests: AtomicU64,
+    failed: AtomicU64,
+    matched: Vec<AtomicU64>,
+}
+
+/// A stub at work; it ends with this value.
+pub struct Stub {
+    /// Where it listens.
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+    _runtime: Runtime,
+}
+
+impl Stub {
+    /// Starts a stub with `faults` on a free port of this machine.
+    pub fn start(faults: Vec<Fault>) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let matched = faults.iter().map(|_| AtomicU64::new(0)).collect();
+        let (requests, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+        let shared = Arc::new(Shared { faults, requests, failed, matched });
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        Self { address, shared, _runtime: runtime }
+    }
+
+    /// Its address for `--host`.
+    pub fn host(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Requests that came so far, those for `/metrics` left out.
+    pub fn requests(&self) -> u64 {
+        self.shared.requests.load(SeqCst)
+    }
+
+    /// Requests that [`How::OneIn`] failed so far.
+    pub fn failed(&self) -> u64 {
+        self.shared.failed.load(SeqCst)
+    }
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    if path == "/metrics" {
+        return respond(200, METRICS);
+    }
+    shared.requests.fetch_add(1, SeqCst);
+    let line = format!("{} {path}", request.method());
+    let post = request.method() == Method::POST;
+    let (status, body) = right_answer(&path, post);
+    for (fault, matched) in shared.faults.iter().zip(&shared.matched) {
+        if !line.starts_with(fault.to) {
+            continue;
+        }
+        let seen = matched.fetch_add(1, SeqCst) + 1;
+        if seen <= fault.spares {
+            continue;
+        }
+        match fault.how {
+            How::Late(time) => sleep(time).await,
+            How::Status(status) => return respond(status, r#"{"code":"made-up"}"#),
+            How::Body(body) => return respond(status, body),
+            How::OneIn(every) if (seen - fault.spares).is_multiple_of(every) => {
+                shared.failed.fetch_add(1, SeqCst);
+                return respond(500, r#"{"code":"internal"}"#);
+            }
+            How::OneIn(_) => {}
+        }
+    }
+    respond(status, body)
+}
+
+fn right_answer(path: &str, post: bool) -> (u16, &'static str) {
+    const AGENTS: &str = r#"[{"id":"a1","name":"A","industry":"marketing","status":"active"}]"#;
+    let last = path.rsplit('/').next().unwrap_or_default();
+    match (last, post) {
+        ("health", _) => (200, r#"{"status":"healthy","timestamp":"2026-01-14T00:00:00Z"}"#),
+        ("agents", _) if path.contains("/customers/") => {
+            (200, r#"[{"id":"h1","agent_id":"a1","status":"active"}]"#)
+        }
+        ("agents", _) => (200, AGENTS),
+        ("configuration", _) => (200, r#"{"nickname":null,"theme":"default"}"#),
+        ("goals", false) => (200, r#"[{"id":"g1","title":"G"}]"#),
+        ("goals", true) => (201, r#"{"id":"g2","title":"G"}"#),
+        ("deliverables", _) => (200, "[]"),
+        ("skills", true) => (201, r#"{"id":"s1","name":"S","category":"technical"}"#),
+        ("a1", _) => (200, r#"{"id":"a1","name":"A","industry":"marketing","status":"active"}"#),
+        _ => (404, r#"{"code":"not-found"}"#),
+    }
+}
+
+fn respond(status: u16, body: &'static str) -> Response<Body> {
+    Response::builder().status(status).body(Body::from(body)).unwrap()
+}
+
+const METRICS: &str = "process_cpu_seconds_total 1.5\nprocess_resident_memory_bytes 20971520\n\
+    db_pool_connections{state=\"in_use\"} 1\ndb_pool_max 10\n\
+    build_info{version=\"0.0.0-stub\"} 1\n";
