@@ -1,1 +1,29 @@
-//! The Plant backend.
+//! The Plant backend. Read it from the top: [`app`] composes all below, [`http`] shows every
+//! slice, and each slice tells its own story. A module uses lower rungs only (`tests/layers.rs`).
+
+pub mod app;
+
+pub mod health;
+pub mod http;
+pub mod serve;
+
+pub mod plant;
+
+pub mod customers;
+
+pub mod access;
+
+pub mod etag;
+pub mod extract;
+pub mod page;
+pub mod state;
+
+pub mod clock;
+pub mod db;
+pub mod metrics;
+pub mod redis;
+pub mod telemetry;
+
+pub mod check;
+pub mod config;
+pub mod error;

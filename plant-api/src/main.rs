@@ -1,2 +1,43 @@
-//! The Plant backend.
-fn main() {}
+//! The Plant backend's command line.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use plant_api::{app, config};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The Plant backend: a service with known behaviour to load-test against.
+#[derive(Parser)]
+#[command(version)]
+struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Serve the API until SIGTERM or Ctrl-C.
+    Serve(Box<config::Options>),
+    /// Bring the database to this program's schema; safe to run again.
+    Migrate(config::DatabaseOptions),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Command::parse().action).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("plant-api: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(action: Action) -> anyhow::Result<()> {
+    match action {
+        Action::Serve(options) => app::serve(options.check()?).await,
+        Action::Migrate(options) => app::migrate(options.check()?).await,
+    }
+}

@@ -1,0 +1,129 @@
+//! The program in one page: connect, bind, serve, drain, stop.
+
+use anyhow::Context;
+use axum::Router;
+use axum::routing::get;
+use sqlx::postgres::PgConnectOptions;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::clock::Clock;
+use crate::config::{Access, Config, DatabaseConfig};
+use crate::db::{self, Db};
+use crate::extract::Json;
+use crate::metrics::{COMMIT, Metrics, VERSION};
+use crate::redis::Redis;
+use crate::serve::Bounds;
+use crate::state::{Limits, State};
+use crate::{health, http, serve, telemetry};
+
+/// Runs the service until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// What kept it from starting, with what to do about it.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let metrics = Metrics::new()?;
+    telemetry::start(&config.log, metrics.log_events.clone())?;
+    // Best effort: with fewer files, connections beyond them wait to be accepted.
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
+    tracing::info!(version = VERSION, commit = COMMIT, files, "starting");
+
+    let stop = CancellationToken::new();
+    let state = State {
+        db: database(&config, &metrics)?,
+        redis: Redis::new(config.redis_url.as_ref().map(|url| url.0.as_str()))
+            .context("REDIS_URL cannot be read")?,
+        metrics,
+        clock: Clock::System,
+        limits: Limits {
+            request_timeout: config.request_timeout,
+            body_timeout: config.client_timeout,
+            body_bytes: config.body_limit,
+        },
+        stop: stop.clone(),
+    };
+    let hearts_stop = CancellationToken::new();
+    let hearts = [
+        tokio::spawn(state.db.clone().beat(hearts_stop.clone())),
+        tokio::spawn(state.redis.clone().beat(hearts_stop.clone())),
+    ];
+    db::check_schema(&state.db).await?;
+
+    let listeners = serve::bind(&config.listen).await?;
+    if config.access == Access::Open {
+        tracing::warn!("access is open: anybody who can reach this service may do everything");
+    }
+    for address in &config.listen {
+        tracing::info!(%address, "listening");
+    }
+    stop_on_signal(stop.clone())?;
+    let bounds = Bounds {
+        connections: config.max_connections,
+        headers: config.client_timeout,
+        drain: config.drain_timeout,
+    };
+    serve::serve(listeners, router(state), bounds, stop).await;
+
+    hearts_stop.cancel();
+    for heart in hearts {
+        heart.await?;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Brings the database to this program's schema.
+///
+/// # Errors
+/// As [`db::migrate`], or when the URL cannot be read.
+pub async fn migrate(config: DatabaseConfig) -> anyhow::Result<()> {
+    db::migrate(&options(&config)?).await?;
+    println!("the database is up to date");
+    Ok(())
+}
+
+/// The whole service as one router.
+pub fn router(state: State) -> Router {
+    let (routes, description) = described().split_for_parts();
+    let openapi = get(async move || Json(description.clone()));
+    http::framed(routes.route("/openapi.json", openapi), state)
+}
+
+fn described() -> OpenApiRouter<State> {
+    http::slices().merge(health::router())
+}
+
+fn database(config: &Config, metrics: &Metrics) -> anyhow::Result<Db> {
+    Ok(Db::new(
+        options(&config.database)?,
+        config.database.pool_size,
+        config.request_timeout,
+        metrics.db_waits.clone(),
+    ))
+}
+
+fn options(config: &DatabaseConfig) -> anyhow::Result<PgConnectOptions> {
+    let options: PgConnectOptions = config.url.0.parse().context("DATABASE_URL cannot be read")?;
+    Ok(options.application_name("plant-api"))
+}
+
+/// Cancels `stop` at the first SIGTERM or Ctrl-C; a second one ends the process at once.
+fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.is_cancelled() {
+                std::process::exit(130);
+            }
+            tracing::info!("stopping: finishing running requests");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! PostgreSQL: the pool whose waits are measured, the heartbeat, and the migrations.
+//!
+//! The service's connections switch to the restricted role `plant_app` as they are made. A
+//! heartbeat on a connection of its own tells within a second when the database is away, so
+//! that requests are refused at once instead of waiting, and when it is back.
+
+mod migrate;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use prometheus::Histogram;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+
+pub use migrate::{SetupError, check_schema, grant, migrate};
+
+const BEAT: Duration = Duration::from_millis(500);
+const BEAT_TIMEOUT: Duration = Duration::from_secs(1);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// The database, as the service uses it. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pool: PgPool,
+    heart: Arc<Heart>,
+    waits: Histogram,
+}
+
+/// What the heartbeat last saw.
+#[derive(Debug)]
+struct Heart {
+    up: AtomicBool,
+    started: Instant,
+    /// Microseconds after `started` at which connections were last known to be lost.
+    lost_at: AtomicU64,
+    backends: AtomicI64,
+    max_connections: AtomicI64,
+}
+
+impl Heart {
+    fn lost(&self) {
+        let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.lost_at.store(now, Ordering::Relaxed);
+    }
+
+    /// Whether a connection of this age was made after the last loss.
+    fn outlived(&self, age: Duration) -> bool {
+        let lost_at = Duration::from_micros(self.lost_at.load(Ordering::Relaxed));
+        lost_at.is_zero() || self.started.elapsed().saturating_sub(age) > lost_at
+    }
+}
+
+impl Db {
+    /// A pool of at most `size` connections; connects when first used.
+    ///
+    /// `statement_timeout` bounds each statement at the server, so that it does not work for
+    /// a client that has long been answered. `waits` sees how long each checkout took.
+    pub fn new(
+        options: PgConnectOptions,
+        size: u32,
+        statement_timeout: Duration,
+        waits: Histogram,
+    ) -> Self {
+        let heart = Arc::new(Heart {
+            up: AtomicBool::new(true),
+            started: Instant::now(),
+            lost_at: AtomicU64::new(0),
+            backends: AtomicI64::new(0),
+            max_connections: AtomicI64::new(0),
+        });
+        let timeout = statement_timeout.as_millis().to_string();
+        let watched = heart.clone();
+        let pool = PgPoolOptions::new()
+            .max_connections(size)
+            // sqlx 0.9.0 can spin when it reaps idle connections below a minimum.
+            .min_connections(0)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A ping before each use would be a round trip; a loss is noticed by age instead.
+            .test_before_acquire(false)
+            .before_acquire(move |_, meta| {
+                let fresh = watched.outlived(meta.age);
+                Box::pin(async move { Ok(fresh) })
+            })
+            .after_connect(move |connection, _| {
+                let timeout = timeout.clone();
+                Box::pin(async move { become_app(connection, &timeout).await })
+            })
+            .connect_lazy_with(options);
+        Self { pool, heart, waits }
+    }
+
+    /// A connection, its wait measured.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] at once while the database is known to be away; a database error
+    /// when none came free in time.
+    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
+        if !self.is_up() {
+            return Err(away());
+        }
+        let asked = Instant::now();
+        let connection = self.pool.acquire().await;
+        self.waits.observe(asked.elapsed().as_secs_f64());
+        Ok(connection?)
+    }
+
+    /// A transaction; rolled back when dropped.
+    ///
+    /// # Errors
+    /// As [`Db::acquire`].
+    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
+        if !self.is_up() {
+            return Err(away());
+        }
+        let asked = Instant::now();
+        let connection = self.pool.acquire().await;
+        self.waits.observe(asked.elapsed().as_secs_f64());
+        Ok(Transaction::begin(connection?, None).await?)
+    }
+
+    /// Whether the last heartbeat was answered.
+    pub fn is_up(&self) -> bool {
+        self.heart.up.load(Ordering::Relaxed)
+    }
+
+    /// Open connections of the pool: in use, idle, and the most there may be.
+    pub fn pool_use(&self) -> (u64, u64, u64) {
+        let idle = self.pool.num_idle() as u64;
+        let size = u64::from(self.pool.size());
+        (size.saturating_sub(idle), idle, u64::from(self.pool.options().get_max_connections()))
+    }
+
+    /// The server's backends on this database, and how many it allows in all.
+    pub fn server_use(&self) -> (i64, i64) {
+        (
+            self.heart.backends.load(Ordering::Relaxed),
+            self.heart.max_connections.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Beats until `stop`: one small question each half second, on a connection of its own.
+    pub async fn beat(self, stop: CancellationToken) {
+        let mut connection = None;
+        while !stop.is_cancelled() {
+            let answer = tokio::time::timeout(BEAT_TIMEOUT, self.ask(&mut connection)).await;
+            self.settle(
+                answer
+                    .map_err(|_| "no answer within a second".to_owned())
+                    .and_then(|answered: sqlx::Result<()>| answered.map_err(|e| e.to_string())),
+            );
+            if !self.is_up() {
+                connection = None;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(BEAT) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        self.pool.close().await;
+    }
+
+    async fn ask(&self, connection: &mut Option<PgConnection>) -> sqlx::Result<()> {
+        let live = match connection {
+            Some(live) => live,
+            None => {
+                connection.insert(PgConnection::connect_with(&self.pool.connect_options()).await?)
+            }
+        };
+        let (backends, most) = sqlx::query_as::<_, (i32, i32)>(
+            "select numbackends, current_setting('max_connections')::int \
+             from pg_stat_database where datname = current_database()",
+        )
+        .fetch_one(live)
+        .await?;
+        self.heart.backends.store(backends.into(), Ordering::Relaxed);
+        self.heart.max_connections.store(most.into(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn settle(&self, beat: Result<(), String>) {
+        let was_up = self.heart.up.swap(beat.is_ok(), Ordering::Relaxed);
+        match beat {
+            Err(reason) => {
+                self.heart.lost();
+                if was_up {
+                    tracing::warn!(reason, "the database is away");
+                }
+            }
+            Ok(()) if !was_up => tracing::info!("the database is back"),
+            Ok(()) => {}
+        }
+    }
+}
+
+fn away() -> Error {
+    Error::Unavailable { what: "the database", retry_after: Duration::from_secs(1) }
+}
+
+/// Gives up the owner's rights on a connection of the service.
+async fn become_app(connection: &mut PgConnection, timeout: &str) -> sqlx::Result<()> {
+    sqlx::query(
+        "select set_config('role', 'plant_app', false), set_config('statement_timeout', $1, false)",
+    )
+    .bind(timeout)
+    .execute(connection)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,14 @@
+-- What the service's role may do. Applied after the migrations, again and again:
+-- least privilege, table by table.
+grant usage on schema public to plant_app;
+grant select on _sqlx_migrations to plant_app;
+
+grant select, insert on amendment to plant_app;
+grant select, insert, update on base_entity to plant_app;
+grant select, insert on industry, skill, job_role, job_role_skill, team to plant_app;
+grant select, insert, update on agent to plant_app;
+
+grant select, insert on customer to plant_app;
+grant select, insert, update on hired_agent to plant_app;
+grant select, insert, update, delete on goal to plant_app;
+grant select, insert on deliverable, deliverable_review to plant_app;

@@ -1,0 +1,164 @@
+//! Extractors whose rejections are problem+json, and the strict reading of JSON.
+//!
+//! [`Json`] refuses what canonical JSON (RFC 8785) cannot carry: duplicate keys, integers beyond
+//! ±2^53; and NUL characters, which PostgreSQL's text cannot.
+
+mod strict;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result, Violation};
+use crate::state::Limits;
+
+/// A JSON body, read strictly; and a JSON answer.
+#[derive(Debug, Clone)]
+pub struct Json<T>(pub T);
+
+impl<S, T> FromRequest<S> for Json<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+    Limits: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        if !is_json(request.headers()) {
+            return Err(Error::UnsupportedMediaType);
+        }
+        let body = read_body(request, Limits::from_ref(state)).await?;
+        Ok(Self(read_json(&body)?))
+    }
+}
+
+/// A JSON body where one may be left out.
+#[derive(Debug, Clone)]
+pub struct OptionalJson<T>(pub T);
+
+impl<S, T> FromRequest<S> for OptionalJson<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Default,
+    Limits: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        let json = is_json(request.headers());
+        let body = read_body(request, Limits::from_ref(state)).await?;
+        match (body.is_empty(), json) {
+            (true, _) => Ok(Self(T::default())),
+            (false, true) => Ok(Self(read_json(&body)?)),
+            (false, false) => Err(Error::UnsupportedMediaType),
+        }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+            Err(source) => Error::Internal(Box::new(source)).into_response(),
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(value)) = headers.get(header::CONTENT_TYPE).map(|v| v.to_str()) else {
+        return false;
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+async fn read_body(request: Request, limits: Limits) -> Result<Bytes> {
+    let limit = limits.body_bytes;
+    let body = Limited::new(request.into_body(), limit).collect();
+    match tokio::time::timeout(limits.body_timeout, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(Error::PayloadTooLarge { limit }),
+        Ok(Err(_)) => Err(Error::Malformed("the body broke off".into())),
+        Err(_) => Err(Error::RequestTimeout),
+    }
+}
+
+/// Reads `body` as strict JSON of the shape `T`.
+///
+/// # Errors
+/// [`Error::Malformed`] when it is not JSON, [`Error::Validation`] naming the field otherwise.
+pub fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let value = strict::parse(body)?;
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let path = e.path().to_string();
+        let field = if path == "." { String::new() } else { path };
+        Error::Validation(vec![Violation::new(field, "shape", e.inner().to_string())])
+    })
+}
+
+/// Values from the path.
+#[derive(Debug, Clone)]
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        if parts.uri.path().contains("%00") {
+            return Err(Error::invalid("path", "no-nul", "must not hold a NUL character"));
+        }
+        #[expect(clippy::disallowed_types, reason = "this is its home")]
+        let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        read.map(|path| Self(path.0)).map_err(|rejection| match rejection {
+            PathRejection::FailedToDeserializePathParams(e) => {
+                Error::invalid("path", "shape", e.body_text())
+            }
+            other => Error::Internal(Box::new(other)),
+        })
+    }
+}
+
+/// Values from the query string. Unknown ones are left alone.
+#[derive(Debug, Clone)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        read_query(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+/// Reads a query string as the shape `T`; an empty value counts as absent.
+///
+/// # Errors
+/// [`Error::Validation`] naming the field.
+pub fn read_query<T: DeserializeOwned>(query: &str) -> Result<T> {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
+        .map_err(|e| Error::invalid("query", "shape", e.to_string()))?;
+    if let Some((name, _)) = pairs.iter().find(|(n, v)| n.contains('\0') || v.contains('\0')) {
+        return Err(Error::invalid(
+            &name.replace('\0', ""),
+            "no-nul",
+            "must not hold a NUL character",
+        ));
+    }
+    let given: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    let text = serde_urlencoded::to_string(given)
+        .map_err(|e| Error::invalid("query", "shape", e.to_string()))?;
+    let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
+    serde_path_to_error::deserialize(reader).map_err(|e| {
+        let path = e.path().to_string();
+        let field = if path == "." { "query".to_owned() } else { path };
+        Error::invalid(&field, "shape", e.inner().to_string())
+    })
+}

@@ -1,0 +1,99 @@
+//! Pages of lists: bare arrays, newest first, always capped, with a `Link` to the next page.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::check::Checks;
+use crate::error::Result;
+use crate::extract::{Json, read_query};
+
+/// Items of a page when the client does not say.
+pub const DEFAULT_LIMIT: i64 = 100;
+/// Most items of a page.
+pub const MAX_LIMIT: i64 = 500;
+/// Beyond this an offset costs more than it is worth; `after` has no such bound.
+const MAX_OFFSET: i64 = 1_000_000;
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Most items wanted.
+    pub limit: i64,
+    /// Items to skip.
+    pub offset: i64,
+    /// Only items after this one, which was the last of the page before.
+    pub after: Option<Uuid>,
+    uri: Uri,
+}
+
+/// The query parameters behind [`Page`].
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageParams {
+    /// Most items to answer, 1 to 500; 100 if absent.
+    #[param(minimum = 1, maximum = 500, example = 20)]
+    limit: Option<i64>,
+    /// Items to skip; prefer `after`.
+    #[param(minimum = 0, maximum = 1_000_000, example = 0)]
+    offset: Option<i64>,
+    /// Id of the last item of the page before.
+    after: Option<Uuid>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Page {
+    type Rejection = crate::error::Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let params: PageParams = read_query(parts.uri.query().unwrap_or_default())?;
+        let limit = params.limit.unwrap_or(DEFAULT_LIMIT);
+        let offset = params.offset.unwrap_or(0);
+        let mut checks = Checks::default();
+        checks.that((1..=MAX_LIMIT).contains(&limit), "limit", "range", "must be 1 to 500");
+        checks.that(
+            (0..=MAX_OFFSET).contains(&offset),
+            "offset",
+            "range",
+            "must be 0 to 1000000; use `after` to go further",
+        );
+        checks.done()?;
+        Ok(Self { limit, offset, after: params.after, uri: parts.uri.clone() })
+    }
+}
+
+impl Page {
+    /// How many rows to ask the database for: one more than wanted tells whether there is more.
+    pub fn fetch(&self) -> i64 {
+        self.limit + 1
+    }
+
+    /// The answer from at most [`Page::fetch`] rows; `id` names a row for the next page's `after`.
+    pub fn answer<T: Serialize>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Response {
+        let wanted = usize::try_from(self.limit).unwrap_or_default();
+        let more = rows.len() > wanted;
+        rows.truncate(wanted);
+        let next = rows.last().filter(|_| more).and_then(|last| self.next_link(id(last)));
+        let mut response = Json(rows).into_response();
+        if let Some(link) = next {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        response
+    }
+
+    /// This page's address with `after` in place of where it started.
+    fn next_link(&self, after: Uuid) -> Option<HeaderValue> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes())
+        {
+            if name != "after" && name != "offset" {
+                query.append_pair(&name, &value);
+            }
+        }
+        query.append_pair("after", &after.to_string());
+        let link = format!("<{}?{}>; rel=\"next\"", self.uri.path(), query.finish());
+        HeaderValue::try_from(link).ok()
+    }
+}

@@ -1,0 +1,108 @@
+//! Statements on `deliverable` and `deliverable_review`. Each takes the `owner` whose
+//! deliverables alone may be seen.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgExecutor;
+
+use super::{Deliverable, DeliverableId, ExecutionStatus, ReviewStatus};
+use crate::page::Page;
+use crate::plant::goals::GoalId;
+use crate::plant::hires::HireId;
+
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    hire: HireId,
+    owner: Option<&str>,
+    status: Option<ReviewStatus>,
+    page: &Page,
+) -> sqlx::Result<Vec<Deliverable>> {
+    sqlx::query_as!(
+        Deliverable,
+        r#"select
+            d.id as "id: DeliverableId", d.goal_id as "goal_id: GoalId", d.title, d.payload,
+            coalesce(r.decision, 'pending_review') as "review_status!: ReviewStatus",
+            r.decided_at as "reviewed_at?",
+            d.execution_status as "execution_status: ExecutionStatus", d.created_at
+        from deliverable d
+        join hired_agent h on h.id = d.hired_agent_id
+        left join deliverable_review r on r.deliverable_id = d.id
+        where d.hired_agent_id = $1
+            and ($2::text is null or h.customer_id = $2)
+            and ($3::text is null or coalesce(r.decision, 'pending_review') = $3)
+            and ($4::uuid is null or d.id < $4)
+        order by d.id desc
+        limit $5
+        offset $6"#,
+        hire.0,
+        owner,
+        status as Option<ReviewStatus>,
+        page.after,
+        page.fetch(),
+        page.offset,
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub async fn find(
+    db: impl PgExecutor<'_>,
+    (hire, id): (HireId, DeliverableId),
+    owner: Option<&str>,
+) -> sqlx::Result<Option<Deliverable>> {
+    sqlx::query_as!(
+        Deliverable,
+        r#"select
+            d.id as "id: DeliverableId", d.goal_id as "goal_id: GoalId", d.title, d.payload,
+            coalesce(r.decision, 'pending_review') as "review_status!: ReviewStatus",
+            r.decided_at as "reviewed_at?",
+            d.execution_status as "execution_status: ExecutionStatus", d.created_at
+        from deliverable d
+        join hired_agent h on h.id = d.hired_agent_id
+        left join deliverable_review r on r.deliverable_id = d.id
+        where d.id = $1
+            and d.hired_agent_id = $2
+            and ($3::text is null or h.customer_id = $3)"#,
+        id.0,
+        hire.0,
+        owner,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// What is recorded about a deliverable, once.
+pub struct Decision<'a> {
+    pub decision: ReviewStatus,
+    pub notes: Option<&'a str>,
+    pub by: &'a str,
+    pub at: DateTime<Utc>,
+}
+
+/// Whether the decision was recorded: not when there is no such deliverable, or one was before.
+pub async fn decide(
+    db: impl PgExecutor<'_>,
+    (hire, id): (HireId, DeliverableId),
+    owner: Option<&str>,
+    record: &Decision<'_>,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "insert into deliverable_review (deliverable_id, decision, notes, decided_by, decided_at)
+        select d.id, $4, $5, $6, $7
+        from deliverable d
+        join hired_agent h on h.id = d.hired_agent_id
+        where d.id = $1
+            and d.hired_agent_id = $2
+            and ($3::text is null or h.customer_id = $3)
+        on conflict (deliverable_id) do nothing",
+        id.0,
+        hire.0,
+        owner,
+        record.decision as ReviewStatus,
+        record.notes,
+        record.by,
+        record.at,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

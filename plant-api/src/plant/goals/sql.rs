@@ -1,0 +1,161 @@
+//! Statements on `goal`. Each takes the `owner` whose goals alone may be seen.
+
+use sqlx::PgExecutor;
+
+use super::{Goal, GoalId, Schedule};
+use crate::page::Page;
+use crate::plant::hires::HireId;
+
+/// Whether it was inserted: not when there is no such hired agent.
+pub async fn insert(
+    db: impl PgExecutor<'_>,
+    goal: &Goal,
+    owner: Option<&str>,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "insert into goal (
+            id, hired_agent_id, goal_template_id, title, description, schedule, enabled, settings,
+            created_at, updated_at, version
+        )
+        select $1, h.id, $3, $4, $5, $6, $7, $8, $9, $10, $11
+        from hired_agent h
+        where h.id = $2
+            and ($12::text is null or h.customer_id = $12)",
+        goal.id.0,
+        goal.hired_agent_id.0,
+        goal.goal_template_id,
+        goal.title,
+        goal.description,
+        goal.schedule as Schedule,
+        goal.enabled,
+        goal.settings,
+        goal.created_at,
+        goal.updated_at,
+        goal.version,
+        owner,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    hire: HireId,
+    owner: Option<&str>,
+    page: &Page,
+) -> sqlx::Result<Vec<Goal>> {
+    sqlx::query_as!(
+        Goal,
+        r#"select
+            g.id as "id: GoalId", g.hired_agent_id as "hired_agent_id: HireId",
+            g.goal_template_id, g.title, g.description, g.schedule as "schedule: Schedule",
+            g.enabled, g.settings, g.created_at, g.updated_at, g.version
+        from goal g
+        join hired_agent h on h.id = g.hired_agent_id
+        where g.hired_agent_id = $1
+            and ($2::text is null or h.customer_id = $2)
+            and ($3::uuid is null or g.id < $3)
+        order by g.id desc
+        limit $4
+        offset $5"#,
+        hire.0,
+        owner,
+        page.after,
+        page.fetch(),
+        page.offset,
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub async fn find(
+    db: impl PgExecutor<'_>,
+    (hire, id): (HireId, GoalId),
+    owner: Option<&str>,
+) -> sqlx::Result<Option<Goal>> {
+    sqlx::query_as!(
+        Goal,
+        r#"select
+            g.id as "id: GoalId", g.hired_agent_id as "hired_agent_id: HireId",
+            g.goal_template_id, g.title, g.description, g.schedule as "schedule: Schedule",
+            g.enabled, g.settings, g.created_at, g.updated_at, g.version
+        from goal g
+        join hired_agent h on h.id = g.hired_agent_id
+        where g.id = $1
+            and g.hired_agent_id = $2
+            and ($3::text is null or h.customer_id = $3)"#,
+        id.0,
+        hire.0,
+        owner,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub async fn lock(
+    db: impl PgExecutor<'_>,
+    (hire, id): (HireId, GoalId),
+    owner: Option<&str>,
+) -> sqlx::Result<Option<Goal>> {
+    sqlx::query_as!(
+        Goal,
+        r#"select
+            g.id as "id: GoalId", g.hired_agent_id as "hired_agent_id: HireId",
+            g.goal_template_id, g.title, g.description, g.schedule as "schedule: Schedule",
+            g.enabled, g.settings, g.created_at, g.updated_at, g.version
+        from goal g
+        join hired_agent h on h.id = g.hired_agent_id
+        where g.id = $1
+            and g.hired_agent_id = $2
+            and ($3::text is null or h.customer_id = $3)
+        for no key update of g"#,
+        id.0,
+        hire.0,
+        owner,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub async fn update(db: impl PgExecutor<'_>, goal: &Goal) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update goal
+        set title = $2, description = $3, schedule = $4, enabled = $5, settings = $6,
+            updated_at = $7, version = $8
+        where id = $1",
+        goal.id.0,
+        goal.title,
+        goal.description,
+        goal.schedule as Schedule,
+        goal.enabled,
+        goal.settings,
+        goal.updated_at,
+        goal.version,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Whether there was one to delete.
+pub async fn delete(
+    db: impl PgExecutor<'_>,
+    (hire, id): (HireId, GoalId),
+    owner: Option<&str>,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "delete from goal g
+        using hired_agent h
+        where g.id = $1
+            and g.hired_agent_id = $2
+            and h.id = g.hired_agent_id
+            and ($3::text is null or h.customer_id = $3)",
+        id.0,
+        hire.0,
+        owner,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

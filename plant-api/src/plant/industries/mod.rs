@@ -1,0 +1,103 @@
+//! Industries: the fields of business that agents work in. Found by name in any case.
+
+pub(crate) mod routes;
+pub(crate) mod sql;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::access::Caller;
+use crate::check::Checks;
+use crate::clock::Clock;
+use crate::error::{Error, OnConstraint, Result};
+use crate::plant::chain::Digest32;
+use crate::plant::entity::{Check, NewEntity, Status};
+use crate::plant::id::id;
+
+id!(
+    /// An industry's id.
+    IndustryId
+);
+
+/// An industry.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Industry {
+    /// Its id.
+    pub id: IndustryId,
+    /// Its name.
+    #[schema(example = "marketing")]
+    pub name: String,
+    /// What belongs to it.
+    pub description: Option<String>,
+    /// Where it is in its life.
+    pub status: Status,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When Genesis certified it.
+    pub certified_at: Option<DateTime<Utc>>,
+    /// The head of its hash chain.
+    #[schema(value_type = String)]
+    pub version_hash: Digest32,
+}
+
+/// What an industry is made of; its amendments carry this.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = NewIndustry)]
+pub struct Content {
+    /// A name that no other industry has, in any case.
+    #[schema(example = "marketing", min_length = 1, max_length = 200)]
+    pub name: String,
+    /// What belongs to it.
+    #[schema(max_length = 10_000)]
+    pub description: Option<String>,
+}
+
+impl Content {
+    fn check(&self) -> Result<()> {
+        let mut checks = Checks::default();
+        checks.name("name", &self.name);
+        checks.text("description", self.description.as_deref());
+        checks.done()
+    }
+
+    /// What certification asks of an industry.
+    pub fn check_l1(&self) -> Vec<Check> {
+        vec![Check::new("L1-industry-name", !self.name.trim().is_empty(), "a name")]
+    }
+
+    /// The entity that this content makes.
+    ///
+    /// # Errors
+    /// As [`NewEntity::new`].
+    pub fn entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
+        NewEntity::new(id, Status::Active, at, actor, self)
+    }
+}
+
+/// Creates an industry.
+///
+/// # Errors
+/// [`Error::Validation`], or [`Error::Duplicate`] when the name is taken.
+pub async fn create(
+    connection: &mut PgConnection,
+    clock: &Clock,
+    caller: Caller,
+    content: Content,
+) -> Result<Industry> {
+    content.check()?;
+    let entity = content.entity(clock.new_id(), clock.now(), caller.actor())?;
+    sql::insert(connection, &entity, &content).await.on_constraint("industry_name_key", || {
+        Error::Duplicate(format!("there is already an industry named `{}`", content.name))
+    })?;
+    Ok(Industry {
+        id: IndustryId(entity.id),
+        name: content.name,
+        description: content.description,
+        status: entity.status,
+        created_at: entity.at,
+        certified_at: None,
+        version_hash: entity.first.link,
+    })
+}

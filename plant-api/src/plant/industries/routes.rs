@@ -1,0 +1,80 @@
+//! `/api/v1/industries`.
+
+use axum::extract::State as Extract;
+use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Content, Industry, IndustryId, sql};
+use crate::access::Caller;
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::error::{Error, Problem, Result};
+use crate::etag::{self, Conditions};
+use crate::extract::{Json, Path};
+use crate::page::{Page, PageParams};
+use crate::state::State;
+
+/// The industries' routes.
+pub fn router() -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/industries",
+    tag = "catalogue",
+    summary = "Industries, newest first",
+    params(PageParams),
+    responses((status = 200, description = "A page of industries", body = Vec<Industry>))
+)]
+async fn list(Extract(db): Extract<Db>, page: Page) -> Result<Response> {
+    let mut connection = db.acquire().await?;
+    let rows = sql::list(&mut *connection, &page).await?;
+    Ok(page.answer(rows, |industry| industry.id.0))
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/industries",
+    tag = "catalogue",
+    summary = "Create an industry",
+    request_body = Content,
+    responses(
+        (status = 201, description = "Created", body = Industry),
+        (status = 409, description = "The name is taken", body = Problem)
+    )
+)]
+async fn create(
+    Extract(db): Extract<Db>,
+    Extract(clock): Extract<Clock>,
+    caller: Caller,
+    Json(content): Json<Content>,
+) -> Result<Response> {
+    let mut connection = db.acquire().await?;
+    let industry = super::create(&mut connection, &clock, caller, content).await?;
+    let location = format!("/api/v1/industries/{}", industry.id);
+    Ok(etag::created(&location, industry.version_hash, &industry))
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/industries/{id}",
+    tag = "catalogue",
+    summary = "One industry",
+    params(("id" = IndustryId, Path, description = "Its id")),
+    responses(
+        (status = 200, description = "The industry", body = Industry),
+        (status = 404, description = "There is no such industry", body = Problem)
+    )
+)]
+async fn find(
+    Extract(db): Extract<Db>,
+    Path(id): Path<IndustryId>,
+    conditions: Conditions,
+) -> Result<Response> {
+    let mut connection = db.acquire().await?;
+    let found = sql::find(&mut *connection, id).await?;
+    let industry = found.ok_or_else(|| Error::no_such("industry"))?;
+    Ok(conditions.answer(industry.version_hash, &industry))
+}

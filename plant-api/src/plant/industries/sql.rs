@@ -1,0 +1,73 @@
+//! Statements on `industry`.
+
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use super::{Content, Industry, IndustryId};
+use crate::page::Page;
+use crate::plant::chain::Digest32;
+use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
+
+pub async fn insert(
+    db: impl PgExecutor<'_>,
+    entity: &NewEntity,
+    content: &Content,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into industry (id, name, description)
+        select begin_entity($1, 'industry', $2, $3, $4, $5, $6, $7), $8, $9",
+        entity.id,
+        entity.status as Status,
+        entity.at,
+        entity.first.content,
+        &entity.first.content_hash.0,
+        &entity.first.link.0,
+        GOVERNANCE_AGENT,
+        content.name,
+        content.description,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+pub async fn find(db: impl PgExecutor<'_>, id: IndustryId) -> sqlx::Result<Option<Industry>> {
+    sqlx::query_as!(
+        Industry,
+        r#"select
+            i.id as "id: IndustryId", i.name, i.description, e.status as "status: Status",
+            e.created_at, e.certified_at, e.version_hash as "version_hash: Digest32"
+        from industry i
+        join base_entity e on e.id = i.id
+        where i.id = $1"#,
+        id.0,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<Industry>> {
+    sqlx::query_as!(
+        Industry,
+        r#"select
+            i.id as "id: IndustryId", i.name, i.description, e.status as "status: Status",
+            e.created_at, e.certified_at, e.version_hash as "version_hash: Digest32"
+        from industry i
+        join base_entity e on e.id = i.id
+        where $1::uuid is null or i.id < $1
+        order by i.id desc
+        limit $2
+        offset $3"#,
+        page.after,
+        page.fetch(),
+        page.offset,
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub async fn content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Content>> {
+    sqlx::query_as!(Content, "select name, description from industry where id = $1", id)
+        .fetch_optional(db)
+        .await
+}

@@ -1,0 +1,121 @@
+//! Statements on `job_role` and `job_role_skill`.
+
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use super::{Content, JobRole, JobRoleId, Seniority};
+use crate::page::Page;
+use crate::plant::chain::Digest32;
+use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
+use crate::plant::skills::SkillId;
+
+pub async fn unknown_skills(
+    db: impl PgExecutor<'_>,
+    wanted: &[SkillId],
+) -> sqlx::Result<Vec<SkillId>> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted: Vec<Uuid> = wanted.iter().map(|id| id.0).collect();
+    sqlx::query_scalar!(
+        r#"select wanted as "wanted!: SkillId"
+        from unnest($1::uuid[]) wanted
+        where not exists (select from skill where id = wanted)
+        order by wanted"#,
+        &wanted,
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub async fn insert(
+    db: impl PgExecutor<'_>,
+    entity: &NewEntity,
+    content: &Content,
+) -> sqlx::Result<()> {
+    let skills: Vec<Uuid> = content.required_skills.iter().map(|id| id.0).collect();
+    sqlx::query!(
+        "with role as (
+            insert into job_role (id, name, description, seniority_level)
+            select begin_entity($1, 'job_role', $2, $3, $4, $5, $6, $7), $8, $9, $10
+            returning id
+        )
+        insert into job_role_skill (job_role_id, skill_id)
+        select role.id, unnest($11::uuid[])
+        from role",
+        entity.id,
+        entity.status as Status,
+        entity.at,
+        entity.first.content,
+        &entity.first.content_hash.0,
+        &entity.first.link.0,
+        GOVERNANCE_AGENT,
+        content.name,
+        content.description,
+        content.seniority_level as Seniority,
+        &skills,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+pub async fn find(db: impl PgExecutor<'_>, id: JobRoleId) -> sqlx::Result<Option<JobRole>> {
+    sqlx::query_as!(
+        JobRole,
+        r#"select
+            j.id as "id: JobRoleId", j.name, j.description,
+            array(
+                select skill_id from job_role_skill where job_role_id = j.id order by skill_id
+            ) as "required_skills!: Vec<SkillId>",
+            j.seniority_level as "seniority_level: Seniority", e.status as "status: Status",
+            e.created_at, e.certified_at, e.version_hash as "version_hash: Digest32"
+        from job_role j
+        join base_entity e on e.id = j.id
+        where j.id = $1"#,
+        id.0,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<JobRole>> {
+    sqlx::query_as!(
+        JobRole,
+        r#"select
+            j.id as "id: JobRoleId", j.name, j.description,
+            array(
+                select skill_id from job_role_skill where job_role_id = j.id order by skill_id
+            ) as "required_skills!: Vec<SkillId>",
+            j.seniority_level as "seniority_level: Seniority", e.status as "status: Status",
+            e.created_at, e.certified_at, e.version_hash as "version_hash: Digest32"
+        from job_role j
+        join base_entity e on e.id = j.id
+        where $1::uuid is null or j.id < $1
+        order by j.id desc
+        limit $2
+        offset $3"#,
+        page.after,
+        page.fetch(),
+        page.offset,
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub async fn content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Content>> {
+    sqlx::query_as!(
+        Content,
+        r#"select
+            name, description,
+            array(
+                select skill_id from job_role_skill where job_role_id = j.id order by skill_id
+            ) as "required_skills!: Vec<SkillId>",
+            seniority_level as "seniority_level: Seniority"
+        from job_role j
+        where id = $1"#,
+        id,
+    )
+    .fetch_optional(db)
+    .await
+}

@@ -1,0 +1,47 @@
+//! The marketplace of AI agents.
+//!
+//! Skills are created and certified, job roles require certified skills, agents combine a skill,
+//! a job role and an industry, perhaps in a team. Customers hire agents; a hired agent has a
+//! configuration, goals and deliverables. Each entity of the catalogue carries a tamper-evident
+//! hash chain ([`chain`]), and Genesis certifies it.
+//!
+//! Inside, too, a module uses only those listed before it.
+
+pub mod chain;
+pub mod id;
+
+pub mod entity;
+
+pub mod industries;
+pub mod skills;
+
+pub mod job_roles;
+
+pub mod teams;
+
+pub mod agents;
+
+pub mod hires;
+
+pub mod goals;
+
+pub mod deliverables;
+
+pub mod genesis;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::state::State;
+
+/// The marketplace's routes.
+pub fn router() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .merge(industries::routes::router())
+        .merge(skills::routes::router())
+        .merge(job_roles::routes::router())
+        .merge(teams::routes::router())
+        .merge(agents::routes::router())
+        .merge(hires::routes::router())
+        .merge(goals::routes::router())
+        .merge(deliverables::routes::router())
+}

@@ -1,0 +1,103 @@
+//! `/api/v1/skills`.
+
+use axum::extract::State as Extract;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Category, Created, NewSkill, Skill, SkillId, sql};
+use crate::access::Caller;
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::error::{Error, Problem, Result};
+use crate::etag::{self, Conditions};
+use crate::extract::{Json, Path, Query};
+use crate::page::{Page, PageParams};
+use crate::plant::entity::Status;
+use crate::state::State;
+
+/// The skills' routes.
+pub fn router() -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
+}
+
+/// Which skills are wanted.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Only skills of this category.
+    category: Option<Category>,
+    /// Only skills of this status.
+    status: Option<Status>,
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/skills",
+    tag = "catalogue",
+    summary = "Skills, newest first",
+    params(Filter, PageParams),
+    responses((status = 200, description = "A page of skills", body = Vec<Skill>))
+)]
+async fn list(
+    Extract(db): Extract<Db>,
+    Query(filter): Query<Filter>,
+    page: Page,
+) -> Result<Response> {
+    let mut connection = db.acquire().await?;
+    let rows = sql::list(&mut *connection, filter.category, filter.status, &page).await?;
+    Ok(page.answer(rows, |skill| skill.id.0))
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/skills",
+    tag = "catalogue",
+    summary = "Create a skill, unless the very same exists",
+    request_body = NewSkill,
+    responses(
+        (status = 201, description = "Created", body = Skill),
+        (status = 200, description = "The very same skill was there", body = Skill),
+        (status = 409, description = "The name is taken by another", body = Problem)
+    )
+)]
+async fn create(
+    Extract(db): Extract<Db>,
+    Extract(clock): Extract<Clock>,
+    caller: Caller,
+    Json(new): Json<NewSkill>,
+) -> Result<Response> {
+    let mut connection = db.acquire().await?;
+    match super::create(&mut connection, &clock, caller, new).await? {
+        Created::New(skill) => {
+            let location = format!("/api/v1/skills/{}", skill.id);
+            Ok(etag::created(&location, skill.version_hash, &skill))
+        }
+        Created::Existing(skill) => {
+            Ok(etag::with_version(skill.version_hash, Json(skill).into_response()))
+        }
+    }
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/skills/{id}",
+    tag = "catalogue",
+    summary = "One skill",
+    params(("id" = SkillId, Path, description = "Its id")),
+    responses(
+        (status = 200, description = "The skill", body = Skill),
+        (status = 404, description = "There is no such skill", body = Problem)
+    )
+)]
+async fn find(
+    Extract(db): Extract<Db>,
+    Path(id): Path<SkillId>,
+    conditions: Conditions,
+) -> Result<Response> {
+    let mut connection = db.acquire().await?;
+    let found = sql::find(&mut *connection, id).await?;
+    let skill = found.ok_or_else(|| Error::no_such("skill"))?;
+    Ok(conditions.answer(skill.version_hash, &skill))
+}

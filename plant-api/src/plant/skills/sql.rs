@@ -1,0 +1,108 @@
+//! Statements on `skill`.
+
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use super::{Category, Content, Skill, SkillId};
+use crate::page::Page;
+use crate::plant::chain::Digest32;
+use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
+
+pub async fn insert(
+    db: impl PgExecutor<'_>,
+    entity: &NewEntity,
+    content: &Content,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into skill (id, name, skill_key, category, description)
+        select begin_entity($1, 'skill', $2, $3, $4, $5, $6, $7), $8, $9, $10, $11",
+        entity.id,
+        entity.status as Status,
+        entity.at,
+        entity.first.content,
+        &entity.first.content_hash.0,
+        &entity.first.link.0,
+        GOVERNANCE_AGENT,
+        content.name,
+        content.skill_key,
+        content.category as Category,
+        content.description,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+pub async fn find(db: impl PgExecutor<'_>, id: SkillId) -> sqlx::Result<Option<Skill>> {
+    sqlx::query_as!(
+        Skill,
+        r#"select
+            s.id as "id: SkillId", s.name, s.skill_key, s.category as "category: Category",
+            s.description, e.status as "status: Status", e.created_at, e.certified_at,
+            e.version_hash as "version_hash: Digest32"
+        from skill s
+        join base_entity e on e.id = s.id
+        where s.id = $1"#,
+        id.0,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub async fn find_by_name(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<Option<Skill>> {
+    sqlx::query_as!(
+        Skill,
+        r#"select
+            s.id as "id: SkillId", s.name, s.skill_key, s.category as "category: Category",
+            s.description, e.status as "status: Status", e.created_at, e.certified_at,
+            e.version_hash as "version_hash: Digest32"
+        from skill s
+        join base_entity e on e.id = s.id
+        where s.name = $1"#,
+        name,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    category: Option<Category>,
+    status: Option<Status>,
+    page: &Page,
+) -> sqlx::Result<Vec<Skill>> {
+    sqlx::query_as!(
+        Skill,
+        r#"select
+            s.id as "id: SkillId", s.name, s.skill_key, s.category as "category: Category",
+            s.description, e.status as "status: Status", e.created_at, e.certified_at,
+            e.version_hash as "version_hash: Digest32"
+        from skill s
+        join base_entity e on e.id = s.id
+        where ($1::text is null or s.category = $1)
+            and ($2::text is null or e.status = $2)
+            and ($3::uuid is null or s.id < $3)
+        order by s.id desc
+        limit $4
+        offset $5"#,
+        category as Option<Category>,
+        status as Option<Status>,
+        page.after,
+        page.fetch(),
+        page.offset,
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub async fn content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Content>> {
+    sqlx::query_as!(
+        Content,
+        r#"select name, skill_key, category as "category: Category", description
+        from skill
+        where id = $1"#,
+        id,
+    )
+    .fetch_optional(db)
+    .await
+}

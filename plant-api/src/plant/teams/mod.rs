@@ -1,0 +1,115 @@
+//! Teams: agents that work together. An agent names its team.
+
+pub(crate) mod routes;
+pub(crate) mod sql;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::access::Caller;
+use crate::check::Checks;
+use crate::clock::Clock;
+use crate::error::{Error, OnConstraint, Result};
+use crate::plant::chain::Digest32;
+use crate::plant::entity::{Check, NewEntity, Status};
+use crate::plant::id::id;
+use crate::plant::job_roles::JobRoleId;
+
+id!(
+    /// A team's id.
+    TeamId
+);
+
+/// A team.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Team {
+    /// Its id.
+    pub id: TeamId,
+    /// Its name.
+    #[schema(example = "Brand Studio")]
+    pub name: String,
+    /// What it does.
+    pub description: Option<String>,
+    /// The job role that it fills together.
+    pub job_role_id: Option<JobRoleId>,
+    /// Where it is in its life.
+    pub status: Status,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When Genesis certified it.
+    pub certified_at: Option<DateTime<Utc>>,
+    /// The head of its hash chain.
+    #[schema(value_type = String)]
+    pub version_hash: Digest32,
+}
+
+/// What a team is made of; its amendments carry this.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = NewTeam)]
+pub struct Content {
+    /// A name that no other team has.
+    #[schema(example = "Brand Studio", min_length = 1, max_length = 200)]
+    pub name: String,
+    /// What it does.
+    #[schema(max_length = 10_000)]
+    pub description: Option<String>,
+    /// The job role that it fills together.
+    pub job_role_id: Option<JobRoleId>,
+}
+
+impl Content {
+    fn check(&self) -> Result<()> {
+        let mut checks = Checks::default();
+        checks.name("name", &self.name);
+        checks.text("description", self.description.as_deref());
+        checks.done()
+    }
+
+    /// What certification asks of a team that has so many `agents`.
+    pub fn check_l1(&self, agents: i64) -> Vec<Check> {
+        vec![
+            Check::new("L1-team-agents", agents > 0, "at least one agent"),
+            Check::new("L1-team-job-role", self.job_role_id.is_some(), "a job role"),
+        ]
+    }
+
+    /// The entity that this content makes.
+    ///
+    /// # Errors
+    /// As [`NewEntity::new`].
+    pub fn entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
+        NewEntity::new(id, Status::Active, at, actor, self)
+    }
+}
+
+/// Creates a team.
+///
+/// # Errors
+/// [`Error::Validation`], or [`Error::Duplicate`] when the name is taken.
+pub async fn create(
+    connection: &mut PgConnection,
+    clock: &Clock,
+    caller: Caller,
+    content: Content,
+) -> Result<Team> {
+    content.check()?;
+    let entity = content.entity(clock.new_id(), clock.now(), caller.actor())?;
+    sql::insert(connection, &entity, &content)
+        .await
+        .on_constraint("team_name_key", || {
+            Error::Duplicate(format!("there is already a team named `{}`", content.name))
+        })
+        .on_constraint("team_job_role_id_fkey", || Error::unknown("job_role_id", "job role"))?;
+    Ok(Team {
+        id: TeamId(entity.id),
+        name: content.name,
+        description: content.description,
+        job_role_id: content.job_role_id,
+        status: entity.status,
+        created_at: entity.at,
+        certified_at: None,
+        version_hash: entity.first.link,
+    })
+}

@@ -1,0 +1,89 @@
+//! Statements on `team`.
+
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use super::{Content, Team, TeamId};
+use crate::page::Page;
+use crate::plant::chain::Digest32;
+use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
+use crate::plant::job_roles::JobRoleId;
+
+pub async fn insert(
+    db: impl PgExecutor<'_>,
+    entity: &NewEntity,
+    content: &Content,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into team (id, name, description, job_role_id)
+        select begin_entity($1, 'team', $2, $3, $4, $5, $6, $7), $8, $9, $10",
+        entity.id,
+        entity.status as Status,
+        entity.at,
+        entity.first.content,
+        &entity.first.content_hash.0,
+        &entity.first.link.0,
+        GOVERNANCE_AGENT,
+        content.name,
+        content.description,
+        content.job_role_id as Option<JobRoleId>,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+pub async fn find(db: impl PgExecutor<'_>, id: TeamId) -> sqlx::Result<Option<Team>> {
+    sqlx::query_as!(
+        Team,
+        r#"select
+            t.id as "id: TeamId", t.name, t.description, t.job_role_id as "job_role_id: JobRoleId",
+            e.status as "status: Status", e.created_at, e.certified_at,
+            e.version_hash as "version_hash: Digest32"
+        from team t
+        join base_entity e on e.id = t.id
+        where t.id = $1"#,
+        id.0,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<Team>> {
+    sqlx::query_as!(
+        Team,
+        r#"select
+            t.id as "id: TeamId", t.name, t.description, t.job_role_id as "job_role_id: JobRoleId",
+            e.status as "status: Status", e.created_at, e.certified_at,
+            e.version_hash as "version_hash: Digest32"
+        from team t
+        join base_entity e on e.id = t.id
+        where $1::uuid is null or t.id < $1
+        order by t.id desc
+        limit $2
+        offset $3"#,
+        page.after,
+        page.fetch(),
+        page.offset,
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub async fn count_agents(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(r#"select count(*) as "count!" from agent where team_id = $1"#, id,)
+        .fetch_one(db)
+        .await
+}
+
+pub async fn content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Content>> {
+    sqlx::query_as!(
+        Content,
+        r#"select name, description, job_role_id as "job_role_id: JobRoleId"
+        from team
+        where id = $1"#,
+        id,
+    )
+    .fetch_optional(db)
+    .await
+}

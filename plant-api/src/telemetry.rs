@@ -1,0 +1,51 @@
+//! Logging: text or JSON lines, to standard error or a file, counted by level.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::sync::Mutex;
+
+use prometheus::IntCounterVec;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Starts logging for the whole process; `events` counts lines by level.
+///
+/// # Errors
+/// When the log file cannot be opened or logging was started before.
+pub fn start(config: &LogConfig, events: IntCounterVec) -> io::Result<()> {
+    let writer = match &config.file {
+        Some(path) => {
+            let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| {
+                io::Error::new(e.kind(), format!("LOG_FILE {}: {e}", path.display()))
+            })?;
+            BoxMakeWriter::new(Mutex::new(file))
+        }
+        None => BoxMakeWriter::new(io::stderr),
+    };
+    let lines = fmt::layer().with_ansi(false).with_writer(writer);
+    let lines = match config.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(EnvFilter::new(&config.level))
+        .with(lines)
+        .with(CountEvents(events))
+        .try_init()
+        .map_err(io::Error::other)
+}
+
+/// Counts what is logged, so that a run can prove that nothing was logged as an error.
+struct CountEvents(IntCounterVec);
+
+impl<S: Subscriber> Layer<S> for CountEvents {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let level = event.metadata().level().as_str().to_ascii_lowercase();
+        self.0.with_label_values(&[level.as_str()]).inc();
+    }
+}
