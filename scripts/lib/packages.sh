@@ -69,8 +69,8 @@ install_with_apt() {
     done
     apt_install "$@"
     for package in "$@"; do
-      if [ "$package" = redis-server ] && have systemctl; then
-        as_root systemctl disable redis-server || true # else the next boot takes port 6379
+      if [ "$package" = redis-server ]; then
+        as_root update-rc.d redis-server disable || true # else it takes port 6379 at the next boot
       fi
     done
   ) >"$INSTALL_LOG" 2>&1 </dev/null || {
