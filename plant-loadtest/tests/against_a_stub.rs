@@ -24,8 +24,13 @@ struct Done {
     outcome: Option<Outcome>,
 }
 
+fn folder_of(test: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)
+}
+
+/// The test's own empty folder.
 fn folder(test: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    let folder = folder_of(test);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     folder
@@ -70,7 +75,8 @@ fn first_line(done: &Done) -> &str {
 #[test]
 fn a_good_service_passes_and_every_request_is_accounted_for() {
     let stub = Stub::start(Vec::new());
-    let done = run("good", &stub, &["PlantBackendUser", "HealthCheckUser"], "smoke", &[]);
+    let classes = ["PlantBackendUser", "HealthCheckUser"];
+    let done = run("good", &stub, &classes, "smoke", &["--csv", "tables/t"]);
     assert_eq!(done.exit, 0, "{}\n{}", done.stdout, done.stderr);
     assert!(first_line(&done).starts_with("PASS"), "{}", done.stdout);
 
@@ -83,6 +89,19 @@ fn a_good_service_passes_and_every_request_is_accounted_for() {
     assert_eq!(outcome.load.classes.iter().map(|class| class.users).sum::<u32>(), 10);
     assert_eq!(outcome.target.build["version"], "0.0.0-stub");
     assert!(outcome.samples.iter().any(|sample| sample.service.pool_max == Some(10.0)));
+
+    let written: Vec<&str> = done.stdout.lines().rev().take(6).collect();
+    for (path, end) in written.iter().zip([
+        "reports/test.html",
+        "tables/t_exceptions.csv",
+        "tables/t_failures.csv",
+        "tables/t_stats_history.csv",
+        "tables/t_stats.csv",
+        "out.json",
+    ]) {
+        assert_eq!(*path, end);
+        assert!(folder_of("good").join(path).is_file(), "{path}");
+    }
 }
 
 #[test]
@@ -233,7 +252,7 @@ fn an_outcome_is_judged_and_drawn_again_without_a_service() {
     let first = run("again", &stub, &["HealthCheckUser"], "smoke", &[]);
     let host = stub.host();
     drop(stub);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("again");
+    let folder = folder_of("again");
     let again = loadtest(&folder, &["report", "out.json"]);
     assert_eq!((again.exit, first_line(&again)), (0, first_line(&first)));
     assert!(again.stdout.contains(&host));

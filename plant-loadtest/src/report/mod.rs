@@ -1,6 +1,10 @@
 //! Writers of reports, one for each form. All read an outcome and its verdict and nothing else.
 
+pub mod chart;
+pub mod csv;
+pub mod html;
 pub mod json;
+pub mod series;
 pub mod summary;
 pub mod terminal;
 
@@ -16,10 +20,21 @@ use crate::{outcome::Outcome, profile::ReportPaths, verdict::Verdict};
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{} cannot be written: {source}", path.display())]
-pub struct WriteError {
-    path: PathBuf,
-    source: io::Error,
+pub enum WriteError {
+    /// The disk says no.
+    #[error("{} cannot be written: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the disk says.
+        source: io::Error,
+    },
+    /// The page's template does not fit its values.
+    #[error("the HTML report cannot be drawn: {0}")]
+    Html(#[from] minijinja::Error),
+    /// A table cannot be written down.
+    #[error("the CSV files cannot be drawn: {0}")]
+    Csv(#[from] ::csv::Error),
 }
 
 /// Writes every report that has a path, makes missing folders, and tells which files there are.
@@ -35,7 +50,16 @@ pub fn write(
     if let Some(path) = &paths.json {
         save(path, &json::render(outcome), &mut written)?;
     }
-    let _ = verdict;
+    if let Some(prefix) = &paths.csv {
+        for (ending, text) in csv::render(outcome)? {
+            let mut path = prefix.clone().into_os_string();
+            path.push(ending);
+            save(Path::new(&path), &text, &mut written)?;
+        }
+    }
+    if let Some(path) = &paths.html {
+        save(path, &html::render(outcome, verdict)?, &mut written)?;
+    }
     Ok(written)
 }
 
@@ -46,7 +70,7 @@ fn save(path: &Path, text: &str, written: &mut Vec<PathBuf>) -> Result<(), Write
         }
         fs::write(path, text)
     };
-    save().map_err(|source| WriteError { path: path.into(), source })?;
+    save().map_err(|source| WriteError::File { path: path.into(), source })?;
     written.push(path.into());
     Ok(())
 }

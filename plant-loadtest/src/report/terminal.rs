@@ -112,7 +112,7 @@ fn totals(outcome: &Outcome) -> String {
     let judged = outcome.over(&judged_seconds);
     let counts = whole.counts;
     let mut text = format!(
-        "Steady stage: {} requests, {:.1} a second, {} errors.\n\
+        "Steady stage: {} requests, {:.1} a second, errors: {}.\n\
          Whole run: {} sent = {} answered + {} timed out + {} failed; {} succeeded.\n",
         judged.counts.sent,
         summary::rate(&judged, &judged_seconds),

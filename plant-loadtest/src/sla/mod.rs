@@ -139,6 +139,13 @@ impl Promise {
         }
     }
 
+    /// The limit in words.
+    #[must_use]
+    pub fn limit(&self) -> String {
+        let (below, unit) = (self.below, self.figure.unit());
+        if below == 0.0 { format!("0 {unit}") } else { format!("< {below} {unit}") }
+    }
+
     /// Whether `measured` keeps the promise.
     #[must_use]
     pub fn kept_by(&self, measured: f64) -> bool {
@@ -158,7 +165,17 @@ impl Figure {
         }
     }
 
-    /// `value` with the figure's unit.
+    /// What it is measured in.
+    #[must_use]
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Self::P50 | Self::P95 | Self::P99 => "ms",
+            Self::ErrorRate(_) => "%",
+            Self::SecondsToHealthy => "s",
+        }
+    }
+
+    /// A measured `value`, with as many digits as it deserves and its unit.
     #[must_use]
     pub fn display(&self, value: f64) -> String {
         match self {
@@ -173,7 +190,7 @@ impl Figure {
 /// A latency with as many digits as anyone needs.
 #[must_use]
 pub fn milliseconds(value: f64) -> String {
-    let digits = usize::from(value < 100.0) + usize::from(value < 10.0);
+    let digits = usize::from(value < 99.95) + usize::from(value < 9.995);
     format!("{value:.digits$} ms")
 }
 

@@ -185,14 +185,14 @@ impl Judged {
     /// What was measured against what was promised.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let Promise { subject, figure, below, .. } = &self.promise;
-        let promised = figure.display(*below);
+        let Promise { subject, figure, .. } = &self.promise;
+        let promised = self.promise.limit();
         match self.measured {
             Some(measured) => {
                 let measured = figure.display(measured);
-                format!("{subject}: {figure} {measured}, promised < {promised}")
+                format!("{subject}: {figure} {measured}, promised {promised}")
             }
-            None => format!("{subject}: {figure} not measured, promised < {promised}"),
+            None => format!("{subject}: {figure} not measured, promised {promised}"),
         }
     }
 }

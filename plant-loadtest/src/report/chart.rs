@@ -1,0 +1,259 @@
+//! Charts as SVG text, drawn for a small width so that they stay legible on a phone.
+
+use std::fmt::Write as _;
+
+use super::series::Points;
+use crate::{distribution::Distribution, profile::Stage, timespan};
+
+const WIDTH: f64 = 400.0;
+const HEIGHT: f64 = 190.0;
+const LEFT: f64 = 44.0;
+const RIGHT: f64 = 8.0;
+const TOP: f64 = 16.0;
+const BOTTOM: f64 = 22.0;
+
+/// How many bars a distribution has.
+const BARS: u8 = 36;
+
+/// A line of a chart.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// For the legend.
+    pub name: &'static str,
+    /// The style's colour for it: `a`, `b`, `c` or `bad`.
+    pub colour: &'static str,
+    /// Its values over time.
+    pub points: Points,
+}
+
+/// Draws `lines` over `seconds`, the stages marked and named, `unit` on the value axis.
+#[must_use]
+pub fn over_time(lines: &[Line], stages: &[Stage], seconds: u32, unit: &str) -> String {
+    let values = lines.iter().flat_map(|line| &line.points).map(|(_, value)| *value);
+    let scale = Scale::new(values.fold(0.0, f64::max), f64::from(seconds.max(1)));
+    let mut svg = open();
+    value_axis(&mut svg, &scale, unit);
+    time_axis(&mut svg, &scale, seconds);
+    for stage in stages.iter().filter(|stage| stage.from_s < seconds) {
+        mark_stage(&mut svg, &scale, stage);
+    }
+    for line in lines {
+        let path: Vec<String> = line
+            .points
+            .iter()
+            .map(|(second, value)| format!("{:.1},{:.1}", scale.x(*second), scale.y(*value)))
+            .collect();
+        let _ =
+            write!(svg, r#"<polyline class="line {}" points="{}"/>"#, line.colour, path.join(" "));
+    }
+    svg + "</svg>"
+}
+
+/// Draws how many requests took how long, on a logarithmic axis; `None` without any.
+#[must_use]
+pub fn distribution(latency: &Distribution) -> Option<String> {
+    let (shortest, longest) = (latency.min_ms()?, latency.max_ms()?);
+    let (from, to) = (shortest.log10().floor(), (longest.log10() + 1e-9).ceil());
+    let span = (to - from).max(1.0);
+    let mut bars = vec![0_u64; usize::from(BARS)];
+    for (ms, count) in latency.buckets_ms() {
+        let place = (ms.log10() - from) / span * f64::from(BARS);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and the number of bars"
+        )]
+        let bar = (place as usize).min(bars.len() - 1);
+        bars[bar] += count;
+    }
+    let highest = bars.iter().copied().max().unwrap_or_default();
+    let scale = Scale::new(as_f64(highest), f64::from(BARS));
+    let mut svg = open();
+    value_axis(&mut svg, &scale, "");
+    let ceiling = scale.y(0.0);
+    for (index, count) in (0_u8..).zip(&bars).filter(|(_, count)| **count > 0) {
+        let (x, y) = (scale.x(f64::from(index)), scale.y(as_f64(*count)));
+        let width = scale.x(1.0) - scale.x(0.0) - 1.0;
+        let height = (ceiling - y).max(1.0);
+        let top = ceiling - height;
+        let _ = write!(
+            svg,
+            r#"<rect class="bar" x="{x:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}"/>"#
+        );
+    }
+    let mut power = from;
+    while power <= from + span {
+        let x = scale.x((power - from) / span * f64::from(BARS));
+        let label = latency_label(power);
+        axis_label(&mut svg, x, &label);
+        power += 1.0;
+    }
+    Some(svg + "</svg>")
+}
+
+/// From values to places on the drawing.
+struct Scale {
+    top: f64,
+    step: f64,
+    width: f64,
+}
+
+impl Scale {
+    fn new(highest: f64, width: f64) -> Self {
+        // Some air above, where the stages' names stand.
+        let highest = if highest > 0.0 { highest * 1.1 } else { 1.0 };
+        let step = round_step(highest / 4.0);
+        let top = (highest / step).ceil() * step;
+        Self { top, step, width }
+    }
+
+    fn x(&self, along: f64) -> f64 {
+        LEFT + (along / self.width).clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT)
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        TOP + (1.0 - value / self.top) * (HEIGHT - TOP - BOTTOM)
+    }
+}
+
+/// The next of 1, 2, 5, 10, 20, … so that axes carry round numbers.
+fn round_step(least: f64) -> f64 {
+    let power = 10_f64.powf(least.log10().floor());
+    [1.0, 2.0, 5.0]
+        .map(|step| step * power)
+        .into_iter()
+        .find(|step| *step >= least * 0.999)
+        .unwrap_or(10.0 * power)
+}
+
+fn open() -> String {
+    format!(r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">"#)
+}
+
+fn value_axis(svg: &mut String, scale: &Scale, unit: &str) {
+    let mut value = 0.0;
+    while value <= scale.top * 1.001 {
+        let y = scale.y(value);
+        let right = WIDTH - RIGHT;
+        let _ = write!(
+            svg,
+            r#"<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1}" y2="{y:.1}"/><text class="tick" text-anchor="end" x="{:.1}" y="{:.1}">{}</text>"#,
+            LEFT - 5.0,
+            y + 4.0,
+            tick_label(value, scale.step)
+        );
+        value += scale.step;
+    }
+    if !unit.is_empty() {
+        let _ = write!(svg, r#"<text class="tick" x="2" y="9">{unit}</text>"#);
+    }
+}
+
+fn tick_label(value: f64, step: f64) -> String {
+    if value >= 10_000.0 {
+        return format!("{:.0}k", value / 1000.0);
+    }
+    let digits = usize::from(step < 1.0) + usize::from(step < 0.1) + usize::from(step < 0.01);
+    format!("{value:.digits$}")
+}
+
+fn time_axis(svg: &mut String, scale: &Scale, seconds: u32) {
+    const STEPS: [u32; 14] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
+    let step = STEPS.into_iter().find(|step| seconds / step <= 5).unwrap_or((seconds / 5).max(1));
+    for at in (0..=seconds).step_by(step as usize) {
+        let x = scale.x(f64::from(at));
+        axis_label(svg, x, &timespan::display(u64::from(at)));
+    }
+}
+
+fn axis_label(svg: &mut String, x: f64, label: &str) {
+    let anchor = if x > WIDTH - 30.0 { "end" } else { "middle" };
+    let x = if anchor == "end" { WIDTH - 2.0 } else { x };
+    let _ = write!(
+        svg,
+        r#"<text class="tick" text-anchor="{anchor}" x="{x:.1}" y="{:.1}">{label}</text>"#,
+        HEIGHT - 6.0
+    );
+}
+
+fn mark_stage(svg: &mut String, scale: &Scale, stage: &Stage) {
+    let (from, to) = (scale.x(f64::from(stage.from_s)), scale.x(f64::from(stage.to_s)));
+    let height = HEIGHT - TOP - BOTTOM;
+    if !stage.judged {
+        let _ = write!(
+            svg,
+            r#"<rect class="unjudged" x="{from:.1}" y="{TOP}" width="{:.1}" height="{height}"/>"#,
+            to - from
+        );
+    }
+    if stage.from_s > 0 {
+        let bottom = HEIGHT - BOTTOM;
+        let _ = write!(
+            svg,
+            r#"<line class="stage" x1="{from:.1}" x2="{from:.1}" y1="{TOP}" y2="{bottom}"/>"#
+        );
+    }
+    // A name wider than its stage would run into the next one.
+    if to - from > 7.0 * as_f64(stage.name.len() as u64) {
+        let name = escape(&stage.name);
+        let _ = write!(
+            svg,
+            r#"<text class="name" x="{:.1}" y="{:.1}">{name}</text>"#,
+            from + 4.0,
+            TOP + 10.0
+        );
+    }
+}
+
+fn latency_label(power: f64) -> String {
+    let ms = 10_f64.powf(power);
+    if ms >= 1000.0 {
+        format!("{:.0} s", ms / 1000.0)
+    } else if ms >= 1.0 {
+        format!("{ms:.0} ms")
+    } else {
+        format!("{:.0} µs", ms * 1000.0)
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a run stay below 2^53")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_carry_round_numbers() {
+        for (least, step) in
+            [(0.9, 1.0), (1.0, 1.0), (1.1, 2.0), (3.0, 5.0), (7.0, 10.0), (230.0, 500.0)]
+        {
+            assert!((round_step(least) - step).abs() < 1e-9, "{least}");
+        }
+    }
+
+    #[test]
+    fn a_chart_without_values_is_still_a_chart() {
+        let svg = over_time(&[], &[], 10, "ms");
+        assert!(svg.starts_with("<svg") && svg.ends_with("</svg>"));
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+
+    #[test]
+    fn a_distribution_shows_every_sample() {
+        let mut latency = Distribution::default();
+        for micros in [1, 950, 1_000, 80_000, 2_000_000] {
+            latency.record(std::time::Duration::from_micros(micros));
+        }
+        let svg = distribution(&latency).unwrap();
+        assert!(svg.matches("<rect").count() >= 4, "{svg}");
+        assert!(svg.contains("1 µs") && svg.contains("10 s"), "{svg}");
+        assert!(distribution(&Distribution::default()).is_none());
+    }
+}

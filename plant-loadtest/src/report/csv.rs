@@ -1,0 +1,212 @@
+//! Four CSV files in Locust's column layout, for whatever already reads Locust's.
+//!
+//! As in Locust they cover the whole run, in milliseconds, with methods and names apart.
+
+use crate::{
+    distribution::Distribution,
+    outcome::{Endpoint, Outcome, Tally},
+};
+
+const PERCENTILES: [(f64, &str); 11] = [
+    (0.50, "50%"),
+    (0.66, "66%"),
+    (0.75, "75%"),
+    (0.80, "80%"),
+    (0.90, "90%"),
+    (0.95, "95%"),
+    (0.98, "98%"),
+    (0.99, "99%"),
+    (0.999, "99.9%"),
+    (0.9999, "99.99%"),
+    (1.0, "100%"),
+];
+
+/// The history's percentiles and rates look back this many seconds, as Locust's do.
+const WINDOW: u32 = 10;
+
+/// The files: what follows the prefix in their names, and their text.
+///
+/// # Errors
+/// Never, as long as memory lasts: nothing is written to disk here.
+pub fn render(outcome: &Outcome) -> Result<[(&'static str, String); 4], csv::Error> {
+    Ok([
+        ("_stats.csv", written(&stats(outcome))?),
+        ("_stats_history.csv", written(&history(outcome))?),
+        ("_failures.csv", written(&failures(outcome))?),
+        ("_exceptions.csv", written(&exceptions())?),
+    ])
+}
+
+type Rows = Vec<Vec<String>>;
+
+fn stats(outcome: &Outcome) -> Rows {
+    let mut header = titles(&[
+        "Type",
+        "Name",
+        "Request Count",
+        "Failure Count",
+        "Median Response Time",
+        "Average Response Time",
+        "Min Response Time",
+        "Max Response Time",
+        "Average Content Size",
+        "Requests/s",
+        "Failures/s",
+    ]);
+    header.extend(PERCENTILES.map(|(_, title)| title.to_owned()));
+    let mut rows = vec![header];
+    for endpoint in &outcome.endpoints {
+        let (method, name) = method_and_name(&endpoint.name);
+        let bytes = endpoint.bytes;
+        rows.push(stats_row(method, name, &endpoint.whole(), bytes, outcome.duration_s));
+    }
+    rows.push(stats_row("", "Aggregated", &outcome.whole(), bytes(outcome), outcome.duration_s));
+    rows
+}
+
+fn stats_row(method: &str, name: &str, tally: &Tally, bytes: u64, seconds: f64) -> Vec<String> {
+    let counts = tally.counts;
+    let mut row = vec![
+        method.to_owned(),
+        name.to_owned(),
+        counts.sent.to_string(),
+        counts.errors().to_string(),
+    ];
+    row.extend(times(&tally.latency));
+    row.push(number(as_f64(bytes) / as_f64(counts.answered().max(1))));
+    row.push(number(as_f64(counts.sent) / seconds));
+    row.push(number(as_f64(counts.errors()) / seconds));
+    row.extend(percentiles(&tally.latency));
+    row
+}
+
+/// One aggregated row a second, as Locust writes without `--csv-full-history`.
+fn history(outcome: &Outcome) -> Rows {
+    let mut header =
+        titles(&["Timestamp", "User Count", "Type", "Name", "Requests/s", "Failures/s"]);
+    header.extend(PERCENTILES.map(|(_, title)| title.to_owned()));
+    header.extend(titles(&[
+        "Total Request Count",
+        "Total Failure Count",
+        "Total Median Response Time",
+        "Total Average Response Time",
+        "Total Min Response Time",
+        "Total Max Response Time",
+        "Total Average Content Size",
+    ]));
+    let mut rows = vec![header];
+    let last = outcome.endpoints.iter().flat_map(|endpoint| endpoint.seconds.last());
+    let seconds = last.map(|second| second.second + 1).max().unwrap_or_default();
+    // Sizes are measured for the run, not for each second.
+    let size = as_f64(bytes(outcome)) / as_f64(outcome.whole().counts.answered().max(1));
+    let mut total = Tally::default();
+    for second in 0..seconds {
+        total.add(&outcome.over(&(second..second + 1)));
+        let from = (second + 1).saturating_sub(WINDOW);
+        let recent = outcome.over(&(from..second + 1));
+        let length = f64::from(second + 1 - from);
+        let users = outcome.samples.iter().rev().find(|sample| sample.second <= second);
+        let mut row = vec![
+            (outcome.started_at.timestamp() + i64::from(second)).to_string(),
+            users.map_or(0, |sample| sample.users).to_string(),
+            String::new(),
+            "Aggregated".to_owned(),
+            number(as_f64(recent.counts.sent) / length),
+            number(as_f64(recent.counts.errors()) / length),
+        ];
+        row.extend(percentiles(&recent.latency));
+        row.push(total.counts.sent.to_string());
+        row.push(total.counts.errors().to_string());
+        row.extend(times(&total.latency));
+        row.push(number(size));
+        rows.push(row);
+    }
+    rows
+}
+
+fn failures(outcome: &Outcome) -> Rows {
+    let mut rows = vec![titles(&["Method", "Name", "Error", "Occurrences"])];
+    for failure in &outcome.failures {
+        let (method, name) = method_and_name(&failure.endpoint);
+        rows.push(vec![
+            method.to_owned(),
+            name.to_owned(),
+            format!("{}: {}", failure.kind.name(), failure.message),
+            failure.count.to_string(),
+        ]);
+    }
+    rows
+}
+
+/// Locust lists exceptions of its Python code here; there are none.
+fn exceptions() -> Rows {
+    vec![titles(&["Count", "Message", "Traceback", "Nodes"])]
+}
+
+/// Median, mean, shortest, longest.
+fn times(latency: &Distribution) -> [String; 4] {
+    [latency.quantile_ms(0.5), latency.mean_ms(), latency.min_ms(), latency.max_ms()]
+        .map(|ms| number(ms.unwrap_or_default()))
+}
+
+fn percentiles(latency: &Distribution) -> impl Iterator<Item = String> + '_ {
+    PERCENTILES
+        .into_iter()
+        .map(|(quantile, _)| latency.quantile_ms(quantile).map_or_else(|| "N/A".to_owned(), number))
+}
+
+fn method_and_name(endpoint: &str) -> (&str, &str) {
+    endpoint.split_once(' ').unwrap_or(("", endpoint))
+}
+
+fn bytes(outcome: &Outcome) -> u64 {
+    outcome.endpoints.iter().map(|endpoint: &Endpoint| endpoint.bytes).sum()
+}
+
+fn titles(titles: &[&str]) -> Vec<String> {
+    titles.iter().map(|&title| title.to_owned()).collect()
+}
+
+fn number(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn written(rows: &Rows) -> Result<String, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a run stay below 2^53")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example;
+
+    #[test]
+    fn every_row_has_as_many_fields_as_its_header() {
+        let outcome = example::outcome();
+        for rows in [stats(&outcome), history(&outcome), failures(&outcome)] {
+            assert!(rows.len() > 1);
+            assert!(rows.iter().all(|row| row.len() == rows[0].len()));
+        }
+    }
+
+    #[test]
+    fn the_last_row_adds_everything_up() {
+        let outcome = example::outcome();
+        let rows = stats(&outcome);
+        let sent: u64 =
+            rows[1..rows.len() - 1].iter().map(|row| row[2].parse::<u64>().unwrap()).sum();
+        assert_eq!(rows.last().unwrap()[1..3], ["Aggregated".to_owned(), sent.to_string()]);
+        assert_eq!(history(&outcome).last().unwrap()[17], sent.to_string());
+    }
+}

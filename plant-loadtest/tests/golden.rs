@@ -1,0 +1,71 @@
+//! Reports of one fixed outcome, compared with what they were when somebody last looked at them.
+//!
+//! After a wanted change: `UPDATE_GOLDEN=1 cargo test -p plant-loadtest --test golden`, look at the
+//! difference, commit it.
+
+use std::{fs, path::Path};
+
+use plant_loadtest::{
+    outcome::Outcome,
+    report::{csv, html, json, terminal},
+    verdict::Verdict,
+};
+
+fn example() -> (Outcome, Verdict) {
+    let outcome = json::read(&golden("outcome.json")).unwrap();
+    let verdict = Verdict::of(&outcome, &outcome.sla);
+    (outcome, verdict)
+}
+
+fn golden(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn compare(name: &str, text: &str) {
+    let path = golden(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, text).unwrap();
+    }
+    let known = fs::read_to_string(&path).unwrap_or_default();
+    assert!(known == text, "{name} has changed; see the head of this file");
+}
+
+#[test]
+fn the_terminal_shows_what_it_showed() {
+    let (outcome, verdict) = example();
+    compare("terminal.txt", &(terminal::render(&outcome, &verdict) + "\n"));
+}
+
+#[test]
+fn the_page_shows_what_it_showed() {
+    let (outcome, verdict) = example();
+    compare("report.html", &html::render(&outcome, &verdict).unwrap());
+}
+
+#[test]
+fn the_tables_hold_what_they_held() {
+    let (outcome, _) = example();
+    for (ending, text) in csv::render(&outcome).unwrap() {
+        compare(&format!("table{ending}"), &text);
+    }
+}
+
+#[test]
+fn what_is_written_reads_back() {
+    let (outcome, _) = example();
+    let again: Outcome = serde_json::from_str(&json::render(&outcome)).unwrap();
+    assert_eq!(again, outcome);
+}
+
+#[test]
+fn the_page_needs_no_network_and_trusts_no_text() {
+    let (mut outcome, _) = example();
+    outcome.failures[0].message = "<script>alert(1)</script>".into();
+    outcome.load.stages[1].name = "<b>steady</b>".into();
+    let verdict = Verdict::of(&outcome, &outcome.sla);
+    let page = html::render(&outcome, &verdict).unwrap();
+    assert!(!page.contains("<script") && !page.contains("<b>steady"));
+    for fetched in ["src=", "href=", "url(", "@import"] {
+        assert!(!page.contains(fetched), "{fetched}");
+    }
+}
