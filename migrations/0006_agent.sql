@@ -17,7 +17,9 @@ create index agent_skill_id_idx on agent (skill_id, id);
 create index agent_job_role_id_idx on agent (job_role_id, id);
 create index agent_team_id_idx on agent (team_id);
 create index agent_industry_id_idx on agent (industry_id, id);
-create index agent_search_text_idx on agent using gin (search_text gin_trgm_ops);
+-- Without a pending list: agents are searched far more often than written.
+create index agent_search_text_idx on agent using gin (search_text gin_trgm_ops)
+    with (fastupdate = off);
 
 -- What a search looks through: the names of agent, role, team and skill, a line
 -- each, in lower case. Only the agent's own row can change which names these are.

@@ -54,8 +54,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if config.access == Access::Open {
         tracing::warn!("access is open: anybody who can reach this service may do everything");
     }
-    for address in &config.listen {
-        tracing::info!(%address, "listening");
+    for listener in &listeners {
+        tracing::info!(address = %listener.local_addr()?, "listening");
     }
     stop_on_signal(stop.clone())?;
     let bounds = Bounds {

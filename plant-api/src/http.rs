@@ -1,6 +1,8 @@
 //! All slices' routes in one router, and the layers around them.
 
 mod frame;
+#[cfg(test)]
+mod tests;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;

@@ -27,3 +27,6 @@ pub mod telemetry;
 pub mod check;
 pub mod config;
 pub mod error;
+
+#[cfg(test)]
+mod testing;

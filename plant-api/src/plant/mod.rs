@@ -29,6 +29,9 @@ pub mod deliverables;
 
 pub mod genesis;
 
+#[cfg(test)]
+mod tests;
+
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::State;

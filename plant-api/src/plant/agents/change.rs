@@ -83,7 +83,7 @@ impl AgentChanges {
         }
         checks.text(
             "governance_notes",
-            self.governance_notes.iter().flatten().next().map(|n| n.as_str()),
+            self.governance_notes.as_ref().and_then(|notes| notes.as_deref()),
         );
         checks.done()
     }

@@ -5,6 +5,8 @@
 pub mod change;
 pub(crate) mod routes;
 pub(crate) mod sql;
+#[cfg(test)]
+mod tests;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -2,6 +2,8 @@
 
 pub(crate) mod routes;
 pub(crate) mod sql;
+#[cfg(test)]
+mod tests;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

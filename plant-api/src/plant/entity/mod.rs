@@ -5,6 +5,8 @@
 //! else (`migrations/0001_chain.sql`).
 
 pub(crate) mod sql;
+#[cfg(test)]
+mod tests;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

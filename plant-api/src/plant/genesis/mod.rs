@@ -2,6 +2,9 @@
 //! the L0 checks, which every entity must, and the L1 checks, which its kind owns. Certification
 //! is itself an amendment.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};

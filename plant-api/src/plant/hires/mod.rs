@@ -6,6 +6,8 @@
 pub(crate) mod configuration;
 pub(crate) mod routes;
 pub(crate) mod sql;
+#[cfg(test)]
+mod tests;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,87 @@
+use axum::body::Body;
+use axum::http::Request;
+use sqlx::PgPool;
+
+use crate::testing::TestApp;
+
+fn get(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
+    let request =
+        headers.iter().fold(Request::get(path), |r, (name, value)| r.header(*name, *value));
+    request.body(Body::empty()).unwrap()
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn ids_are_made_or_taken_over_and_echoed(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let made = app.get("/livez").await;
+    assert_eq!(made.header("x-request-id").unwrap().len(), 36);
+    assert_eq!(made.header("x-request-id"), made.header("x-correlation-id"));
+    let given = app
+        .send(get("/nowhere", &[("x-request-id", "mine-1"), ("x-correlation-id", "ours")]))
+        .await;
+    assert_eq!(given.header("x-request-id"), Some("mine-1"));
+    assert_eq!(given.header("x-correlation-id"), Some("ours"));
+    assert_eq!(given.expect(404)["request_id"], "mine-1");
+    let long = "x".repeat(129);
+    let refused = app.send(get("/livez", &[("x-request-id", long.as_str())])).await;
+    assert_eq!(refused.header("x-request-id").unwrap().len(), 36);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn unknown_routes_and_wrong_methods_are_problems(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let unknown = app.get("/api/v1/nowhere").await;
+    assert_eq!(unknown.header("content-type"), Some("application/problem+json"));
+    let problem = unknown.expect(404);
+    assert_eq!(problem["type"], "urn:plant:problem:not-found");
+    assert_eq!(problem["instance"], "/api/v1/nowhere");
+    let wrong = app.delete("/api/v1/skills").await;
+    assert_eq!(wrong.header("allow"), Some("GET,HEAD,POST"));
+    assert_eq!(wrong.expect(405)["code"], "method-not-allowed");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn answers_are_counted_by_route_template(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    app.get("/api/v1/customers/nobody-1").await.expect(404);
+    app.get("/api/v1/customers/nobody-2").await.expect(404);
+    app.get("/made/up").await.expect(404);
+    let text = app.get("/metrics").await.text;
+    let counted = "http_requests_total{method=\"GET\",\
+        path=\"/api/v1/customers/{customer_id}\",status=\"404\"} 2";
+    assert!(text.contains(counted), "{text}");
+    assert!(text.contains("path=\"unmatched\",status=\"404\"} 1"), "{text}");
+    assert!(!text.contains("nobody-1"));
+    for name in [
+        "http_request_duration_seconds_bucket",
+        "http_requests_in_progress 1",
+        "db_pool_max 5",
+        "db_pool_connections{state=\"in_use\"}",
+        "db_pool_wait_seconds_count",
+        "redis_pool_connections{state=\"idle\"}",
+        "goals_created_total 0",
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "build_info{",
+        "log_events_total{level=\"error\"}",
+        "pg_stat_database_numbackends",
+        "max_connections",
+    ] {
+        assert!(text.contains(name), "{name} is missing from\n{text}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn health_says_what_is_there(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let health = app.get("/health").await.expect(200);
+    assert_eq!(health["status"], "healthy");
+    assert_eq!(health["database"], "connected");
+    assert_eq!(health["redis"], "not_configured");
+    assert!(health["timestamp"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(app.get("/readyz").await.status, 200);
+    app.state.stop.cancel();
+    assert_eq!(app.get("/readyz").await.expect(503)["code"], "unavailable");
+    assert_eq!(app.get("/livez").await.status, 200);
+}

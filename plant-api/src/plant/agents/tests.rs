@@ -1,0 +1,256 @@
+use std::collections::HashSet;
+
+use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::http::{Method, Request};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::page::Page;
+use crate::plant::chain::{self, Verdict};
+use crate::plant::entity;
+use crate::testing::{NOBODY, TestApp, with_json};
+
+fn body(of: &crate::testing::Catalogue, name: &str) -> Value {
+    json!({
+        "name": name, "skill_id": of.skill, "job_role_id": of.job_role,
+        "industry_id": of.industry, "team_id": of.team,
+    })
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_agent_shows_the_names_of_what_it_is_made_of(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let of = app.an_agent("Asha").await;
+    let agent = app.get(&format!("/api/v1/agents/{}", of.agent)).await.expect(200);
+    assert_eq!(agent["skill"], "Asha's skill");
+    assert_eq!(agent["job_role"], "Asha's role");
+    assert_eq!(agent["team_name"], "Asha's team");
+    assert_eq!(agent["industry"], "Asha's industry");
+    assert_eq!(agent["status"], "active");
+    assert_eq!(agent["trial_days"], 7);
+    assert_eq!(agent["allowed_durations"], json!(["monthly", "quarterly"]));
+    assert_eq!(agent["price"], 12_000);
+    assert_eq!(app.get("/api/v1/agents").await.expect(200), json!([agent]));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_industry_sets_the_price(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let of = app.an_agent("Asha").await;
+    for (industry, price) in [("Education", 8_000), ("sales", 15_000), ("marketing", 12_000)] {
+        let id = app.create("/api/v1/industries", json!({"name": industry})).await;
+        let mut body = body(&of, industry);
+        body["industry_id"] = json!(id);
+        assert_eq!(app.post("/api/v1/agents", body).await.expect(201)["price"], price);
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_unknown_reference_names_its_field(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let of = app.an_agent("Asha").await;
+    for field in ["skill_id", "job_role_id", "industry_id", "team_id"] {
+        let mut body = body(&of, "Ravi");
+        body[field] = json!(NOBODY);
+        assert_eq!(app.post("/api/v1/agents", body).await.fields_at_fault(), [field]);
+        let changes = json!({field: NOBODY});
+        let path = format!("/api/v1/agents/{}", of.agent);
+        assert_eq!(app.patch(&path, changes).await.fields_at_fault(), [field]);
+    }
+    assert_eq!(app.get("/api/v1/agents").await.expect(200).as_array().unwrap().len(), 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_taken_name_is_a_conflict(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let of = app.an_agent("Asha").await;
+    app.post("/api/v1/agents", body(&of, "Asha")).await.expect(409);
+    let other = app.create("/api/v1/agents", body(&of, "Ravi")).await;
+    let path = format!("/api/v1/agents/{other}");
+    app.patch(&path, json!({"name": "Asha"})).await.expect(409);
+    assert_eq!(app.get(&path).await.expect(200)["name"], "Ravi");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn filters_narrow_the_list(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let asha = app.an_agent("Asha").await;
+    let ravi = app.an_agent("Ravi 100%_x").await;
+    let found = async |query: String| -> Vec<String> {
+        let list = app.get(&format!("/api/v1/agents?{query}")).await.expect(200);
+        let ids = list.as_array().unwrap().iter();
+        ids.map(|agent| agent["id"].as_str().unwrap().to_owned()).collect()
+    };
+    for query in [
+        format!("industry_id={}", asha.industry),
+        format!("job_role_id={}", asha.job_role),
+        format!("skill_id={}", asha.skill),
+        "industry=ASHA%27S%20industry".to_owned(),
+        "search=aSHa%27s%20TEAM".to_owned(),
+        "q=asha%27s%20skill".to_owned(),
+        "search=asha&status=active".to_owned(),
+    ] {
+        assert_eq!(found(query.clone()).await, [asha.agent.as_str()], "{query}");
+    }
+    assert_eq!(found("search=100%25_X".into()).await, [ravi.agent.as_str()]);
+    assert_eq!(found("search=100%25%25X".into()).await, Vec::<String>::new());
+    assert_eq!(found("industry=unheard-of".into()).await, Vec::<String>::new());
+    assert_eq!(found("status=inactive".into()).await, Vec::<String>::new());
+    assert_eq!(found(String::new()).await, [ravi.agent, asha.agent]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_change_is_applied_and_becomes_an_amendment(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let of = app.an_agent("Asha").await;
+    let path = format!("/api/v1/agents/{}", of.agent);
+    let before = app.get(&path).await.expect(200);
+    let changes = json!({
+        "name": "Asha Rao", "team_id": null, "tags": ["seo"],
+        "custom_attributes": {"tone": "warm"}, "governance_notes": "steady",
+    });
+    let after = app.patch(&path, changes.clone()).await.expect(200);
+    assert_eq!(after["name"], "Asha Rao");
+    assert_eq!(after["team_name"], Value::Null);
+    assert_ne!(after["version_hash"], before["version_hash"]);
+    assert_eq!(app.get(&path).await.expect(200), after);
+    let found = app.get("/api/v1/agents?search=asha%20rao").await.expect(200);
+    assert_eq!(found.as_array().unwrap().len(), 1, "the search must know the new name");
+
+    let id: Uuid = of.agent.parse().unwrap();
+    let chain = entity::sql::amendments(&app.owner, id).await.unwrap();
+    let content: Value = serde_json::from_slice(&chain[1].content).unwrap();
+    assert_eq!(content["change_type"], "evolution");
+    assert_eq!(content["data"], changes);
+    let state = chain::state(&chain).unwrap();
+    assert_eq!((&state["name"], &state["status"]), (&json!("Asha Rao"), &json!("active")));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_change_of_nothing_leaves_no_amendment(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let of = app.an_agent("Asha").await;
+    let path = format!("/api/v1/agents/{}", of.agent);
+    let before = app.get(&path).await.expect(200);
+    assert_eq!(app.patch(&path, json!({})).await.expect(200), before);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_change_that_cannot_be_is_refused_whole(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let of = app.an_agent("Asha").await;
+    let path = format!("/api/v1/agents/{}", of.agent);
+    let before = app.get(&path).await.expect(200);
+    for changes in [
+        json!({"status": "inactive"}),
+        json!({"tags": [""]}),
+        json!({"tags": vec!["x"; 51]}),
+        json!({"name": null, "skill_id": 3}),
+        json!({"custom_attributes": {"n": 9_007_199_254_740_993_u64}}),
+        json!({"custom_attributes": {"big": "x".repeat(70_000)}}),
+        json!({"name": "fine", "team_id": NOBODY}),
+    ] {
+        app.patch(&path, changes.clone()).await.expect(422);
+        assert_eq!(app.get(&path).await.expect(200), before, "{changes}");
+    }
+    app.patch(&format!("/api/v1/agents/{NOBODY}"), json!({"name": "x"})).await.expect(404);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_change_of_another_version_is_refused(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let of = app.an_agent("Asha").await;
+    let path = format!("/api/v1/agents/{}", of.agent);
+    let tag = app.get(&path).await.header("etag").unwrap().to_owned();
+    let patch = |tag: &str, name: &str| {
+        let mut request = with_json(Method::PATCH, &path, &json!({"name": name}));
+        request.headers_mut().insert("if-match", tag.parse().unwrap());
+        request
+    };
+    app.send(patch(&tag, "First")).await.expect(200);
+    let problem = app.send(patch(&tag, "Second")).await.expect(412);
+    assert_eq!(problem["code"], "precondition-failed");
+    app.send(patch("*", "Third")).await.expect(200);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn two_hundred_simultaneous_changes_leave_one_unforked_chain(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let of = app.an_agent("Asha").await;
+    let path = format!("/api/v1/agents/{}", of.agent);
+    let patches =
+        (0..200).map(|n| app.patch(&path, json!({"governance_notes": format!("note {n}")})));
+    let answers = futures::future::join_all(patches).await;
+    let versions: HashSet<_> =
+        answers.into_iter().map(|a| a.expect(200)["version_hash"].to_string()).collect();
+    assert_eq!(versions.len(), 200, "each change has a version of its own");
+
+    let id: Uuid = of.agent.parse().unwrap();
+    let chain = entity::sql::amendments(&app.owner, id).await.unwrap();
+    assert_eq!(chain.len(), 201);
+    let mut tx = app.owner.begin().await.unwrap();
+    let shared = entity::sql::lock(&mut *tx, id).await.unwrap().unwrap();
+    assert_eq!(chain::verify(id, &chain, shared.head()), Verdict::Intact);
+}
+
+/// The planner is asked with as many agents as the contract names.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_search_is_served_by_its_index(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    app.an_agent("Asha").await;
+    // Written by the owner with the chain's trigger off: only the index matters here.
+    sqlx::raw_sql(
+        "alter table base_entity disable trigger user;
+        insert into base_entity (
+            id, entity_type, status, created_at, updated_at, chain_length, version_hash,
+            governance_agent_id
+        )
+        select
+            gen_random_uuid(), entity_type, status, created_at, updated_at, 1, version_hash,
+            governance_agent_id
+        from base_entity, generate_series(1, 10000)
+        where entity_type = 'agent';
+        insert into agent (id, name, skill_id, job_role_id, team_id, industry_id, search_text)
+        select
+            e.id, 'Agent ' || md5(e.id::text), a.skill_id, a.job_role_id, a.team_id,
+            a.industry_id, ''
+        from agent a, base_entity e
+        where e.entity_type = 'agent' and e.id <> a.id;
+        analyze",
+    )
+    .execute(&app.owner)
+    .await
+    .unwrap();
+    let filter = super::sql::Filter { search: Some("c4ca4238".into()), ..Default::default() };
+    let (mut parts, ()) = Request::get("/").body(()).unwrap().into_parts();
+    let page = Page::from_request_parts(&mut parts, &()).await.unwrap();
+    let sql = super::sql::list_query(&filter, &page).sql().as_str().to_owned();
+    let plan = sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(format!("explain {sql}")))
+        .bind("active")
+        .bind("%c4ca4238%")
+        .bind(101_i64)
+        .bind(0_i64)
+        .fetch_all(&app.owner)
+        .await
+        .unwrap()
+        .join("\n");
+    assert!(plan.contains("Bitmap Index Scan on agent_search_text_idx"), "{plan}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_body_that_is_not_json_is_told_so(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let post = |kind: &str, body: &'static str| {
+        Request::post("/api/v1/agents").header("content-type", kind).body(Body::from(body)).unwrap()
+    };
+    let code = async |request| app.send(request).await.json()["code"].clone();
+    assert_eq!(code(post("application/json", "{")).await, "malformed-request");
+    assert_eq!(code(post("text/plain", "{}")).await, "unsupported-media-type");
+    let big = Request::post("/api/v1/agents")
+        .header("content-type", "application/json")
+        .body(Body::from(format!("\"{}\"", "x".repeat(100_000))))
+        .unwrap();
+    assert_eq!(code(big).await, "payload-too-large");
+}

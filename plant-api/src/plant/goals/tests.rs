@@ -1,0 +1,88 @@
+use axum::http::Method;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::testing::{NOBODY, TestApp, with_json};
+
+fn article() -> Value {
+    json!({
+        "title": "Publish an article", "description": "Of the season",
+        "schedule": "weekly", "enabled": true,
+    })
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_goal_is_read_and_listed_newest_first(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let path = format!("/api/v1/agents/{}/goals", app.a_hire("lotus").await.id);
+    assert_eq!(app.get(&path).await.expect(200), json!([]));
+    let created = app.post(&path, article()).await;
+    let location = created.header("location").unwrap().to_owned();
+    let first = created.expect(201);
+    assert_eq!(first["schedule"], "weekly");
+    assert_eq!(app.get(&location).await.expect(200), first);
+    let second = app.post(&path, article()).await.expect(201);
+    assert_eq!(app.get(&path).await.expect(200), json!([second, first]));
+    assert_eq!(app.state.metrics.goals_created.get(), 2);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_goal_from_a_template_needs_no_title(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let path = format!("/api/v1/agents/{}/goals", app.a_hire("lotus").await.id);
+    let body =
+        json!({"goal_template_id": "seo-audit", "frequency": "monthly", "settings": {"n": 1}});
+    let goal = app.post(&path, body).await.expect(201);
+    assert_eq!((&goal["title"], &goal["schedule"]), (&json!("seo-audit"), &json!("monthly")));
+    assert_eq!((&goal["enabled"], &goal["settings"]), (&json!(true), &json!({"n": 1})));
+    let nameless = app.post(&path, json!({"schedule": "daily"})).await;
+    assert_eq!(nameless.fields_at_fault(), ["title"]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_goal_changes_by_what_is_sent(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let path = format!("/api/v1/agents/{}/goals", app.a_hire("lotus").await.id);
+    let goal = format!("{path}/{}", app.create(&path, article()).await);
+    let changed =
+        app.patch(&goal, json!({"enabled": false, "schedule": "daily"})).await.expect(200);
+    assert_eq!((&changed["enabled"], &changed["schedule"]), (&json!(false), &json!("daily")));
+    assert_eq!(changed["title"], "Publish an article");
+    assert_eq!(app.get(&goal).await.expect(200), changed);
+    for bad in
+        [json!({"schedule": "hourly"}), json!({"settings": {"password": "x"}}), json!({"x": 1})]
+    {
+        app.patch(&goal, bad).await.expect(422);
+    }
+    assert_eq!(app.get(&goal).await.expect(200), changed);
+    let mut stale = with_json(Method::PATCH, &goal, &json!({"title": "Another"}));
+    stale.headers_mut().insert("if-match", "\"1\"".parse().unwrap());
+    app.send(stale).await.expect(412);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_deleted_goal_is_gone(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let path = format!("/api/v1/agents/{}/goals", app.a_hire("lotus").await.id);
+    let goal = format!("{path}/{}", app.create(&path, article()).await);
+    app.delete(&goal).await.expect(204);
+    for answer in [
+        app.get(&goal).await,
+        app.delete(&goal).await,
+        app.patch(&goal, json!({"enabled": false})).await,
+    ] {
+        assert_eq!(answer.expect(404)["detail"], "there is no such goal of this hired agent");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_goal_belongs_to_one_hired_agent(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let (one, other) = (app.a_hire("lotus").await.id, app.a_hire("tulip").await.id);
+    let path = format!("/api/v1/agents/{one}/goals");
+    let goal = app.create(&path, article()).await;
+    app.get(&format!("/api/v1/agents/{other}/goals/{goal}")).await.expect(404);
+    app.delete(&format!("/api/v1/agents/{other}/goals/{goal}")).await.expect(404);
+    app.get(&format!("{path}/{goal}")).await.expect(200);
+    app.post(&format!("/api/v1/agents/{NOBODY}/goals"), article()).await.expect(404);
+}

@@ -1,0 +1,159 @@
+//! What holds for every kind of the catalogue alike.
+
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::testing::{NOBODY, TestApp};
+
+/// A route of a kind and a body that creates one.
+fn kinds() -> [(&'static str, Value); 4] {
+    [
+        ("/api/v1/industries", json!({"name": "Marketing", "description": "Being seen"})),
+        ("/api/v1/skills", json!({"name": "Python 3.11", "category": "technical"})),
+        ("/api/v1/job-roles", json!({"name": "Writer", "seniority_level": "senior"})),
+        ("/api/v1/teams", json!({"name": "Studio"})),
+    ]
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_was_created_is_read_and_listed_at_once(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    for (route, body) in kinds() {
+        let answer = app.post(route, body.clone()).await;
+        let location = answer.header("location").unwrap().to_owned();
+        let tag = answer.header("etag").unwrap().to_owned();
+        let created = answer.expect(201);
+        assert_eq!(created["name"], body["name"]);
+        let read = app.get(&location).await;
+        assert_eq!(read.header("etag"), Some(tag.as_str()));
+        assert_eq!(read.expect(200), created);
+        assert_eq!(app.get(route).await.expect(200), json!([created]), "{route}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_unknown_id_is_not_found_and_a_malformed_one_is_invalid(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    for (route, _) in kinds() {
+        let problem = app.get(&format!("{route}/{NOBODY}")).await.expect(404);
+        assert_eq!(problem["code"], "not-found");
+        assert_eq!(problem["instance"], format!("{route}/{NOBODY}"));
+        app.get(&format!("{route}/x")).await.expect(422);
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_taken_name_is_a_duplicate(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    for (route, body) in kinds() {
+        app.post(route, body.clone()).await.expect(201);
+        let mut other = body;
+        other["description"] = json!("another");
+        assert_eq!(app.post(route, other).await.expect(409)["code"], "duplicate-entity");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn bad_input_names_its_field_and_changes_nothing(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    for (route, body) in kinds() {
+        let mut blank = body.clone();
+        blank["name"] = json!("  ");
+        assert_eq!(app.post(route, blank).await.fields_at_fault(), ["name"]);
+        let mut long = body.clone();
+        long["name"] = json!("x".repeat(201));
+        long["description"] = json!("x".repeat(10_001));
+        assert_eq!(app.post(route, long).await.fields_at_fault(), ["name", "description"]);
+        let mut wrong = body.clone();
+        wrong["name"] = json!(5);
+        assert_eq!(app.post(route, wrong).await.fields_at_fault(), ["name"]);
+        let mut nul = body;
+        nul["name"] = json!("a\0b");
+        assert_eq!(app.post(route, nul).await.fields_at_fault(), ["name"]);
+        assert_eq!(app.get(route).await.expect(200), json!([]), "{route}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn pages_follow_one_another_newest_first(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        let body = json!({"name": format!("Industry {n}")});
+        ids.insert(0, app.create("/api/v1/industries", body).await);
+    }
+    let mut seen = Vec::new();
+    let mut next = Some("/api/v1/industries?limit=2&offset=0".to_owned());
+    while let Some(path) = next {
+        let answer = app.get(&path).await;
+        let link = answer.header("link").map(str::to_owned);
+        next = link.map(|link| {
+            assert!(link.ends_with(">; rel=\"next\""), "{link}");
+            link.trim_start_matches('<').split('>').next().unwrap().to_owned()
+        });
+        let page = answer.expect(200);
+        seen.extend(page.as_array().unwrap().iter().map(|i| i["id"].as_str().unwrap().to_owned()));
+    }
+    assert_eq!(seen, ids);
+    let skipped = app.get("/api/v1/industries?offset=4").await.expect(200);
+    assert_eq!(skipped[0]["id"], ids[4]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_page_out_of_bounds_is_invalid(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("limit=501", "limit"),
+        ("limit=many", "limit"),
+        ("offset=-1", "offset"),
+        ("after=x", "after"),
+    ] {
+        let answer = app.get(&format!("/api/v1/agents?{query}")).await;
+        assert_eq!(answer.fields_at_fault(), [field], "{query}");
+    }
+    let nul = app.get("/api/v1/agents?search=%00").await;
+    assert_eq!(nul.fields_at_fault(), ["search"]);
+    app.get("/api/v1/skills?status=unheard_of").await.expect(422);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_client_that_has_the_version_is_told_so(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let created = app.post("/api/v1/industries", json!({"name": "Sales"})).await;
+    let (location, tag) = (created.header("location").unwrap(), created.header("etag").unwrap());
+    let request = axum::http::Request::get(location)
+        .header("if-none-match", format!("\"old\", W/{tag}"))
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let answer = app.send(request).await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (304, ""));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_very_same_skill_again_answers_the_first(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let body = json!({"name": "Skill_17", "category": "technical"});
+    let first = app.post("/api/v1/skills", body.clone()).await.expect(201);
+    assert_eq!(first["status"], "pending_certification");
+    assert_eq!(app.post("/api/v1/skills", body).await.expect(200), first);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn one_skill_comes_of_many_simultaneous_requests(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let body = json!({"name": "Skill_17", "category": "technical"});
+    let posts = (0..20).map(|_| app.post("/api/v1/skills", body.clone()));
+    let answers = futures::future::join_all(posts).await;
+    let made = answers.iter().filter(|answer| answer.status == 201).count();
+    let found = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!((made, found), (1, 19));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_job_role_lists_its_unknown_skills(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let body = json!({"name": "Writer", "required_skills": [NOBODY]});
+    let fields = app.post("/api/v1/job-roles", body).await.fields_at_fault();
+    assert_eq!(fields, ["required_skills"]);
+}

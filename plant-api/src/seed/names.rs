@@ -1,0 +1,115 @@
+//! The data in `seeds/`: names, and what goes with them. Compiled in, so that the program works
+//! anywhere.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::plant::goals::Schedule;
+use crate::plant::hires::Theme;
+use crate::plant::job_roles::Seniority;
+use crate::plant::skills::Category;
+
+/// Everything in `seeds/`.
+#[derive(Debug)]
+pub struct Names {
+    pub industries: Vec<Industry>,
+    pub skills: Vec<Skill>,
+    pub people: People,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Industry {
+    pub name: String,
+    pub description: String,
+    #[serde(rename = "role")]
+    pub roles: Vec<Role>,
+    #[serde(rename = "goal")]
+    pub goals: Vec<Goal>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    pub name: String,
+    pub seniority: Seniority,
+    pub description: String,
+    pub skills: Vec<String>,
+    pub team: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Goal {
+    pub template: String,
+    pub title: String,
+    pub description: String,
+    pub schedule: Schedule,
+    pub settings: Map<String, Value>,
+    #[serde(rename = "deliverable")]
+    pub deliverables: Vec<Deliverable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deliverable {
+    pub title: String,
+    pub text: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skill {
+    pub name: String,
+    pub category: Category,
+    pub description: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct People {
+    pub first_names: Vec<String>,
+    pub surnames: Vec<String>,
+    pub nicknames: Vec<String>,
+    pub customers: Vec<String>,
+    pub configurations: Vec<Configuration>,
+    pub reviews: Reviews,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    pub theme: Theme,
+    pub settings: Map<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reviews {
+    pub approved: Vec<String>,
+    pub rejected: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct IndustryFile {
+    industry: Vec<Industry>,
+}
+
+#[derive(Deserialize)]
+struct SkillFile {
+    skill: Vec<Skill>,
+}
+
+impl Names {
+    /// Reads the data.
+    ///
+    /// # Errors
+    /// When a file is not what is expected of it, which a test rules out.
+    pub fn read() -> Result<Self, toml::de::Error> {
+        let industries: IndustryFile =
+            toml::from_str(include_str!("../../../seeds/industries.toml"))?;
+        let skills: SkillFile = toml::from_str(include_str!("../../../seeds/skills.toml"))?;
+        let people = toml::from_str(include_str!("../../../seeds/people.toml"))?;
+        Ok(Self { industries: industries.industry, skills: skills.skill, people })
+    }
+}

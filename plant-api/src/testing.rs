@@ -1,0 +1,175 @@
+//! What tests need: the whole service over a database of the test's own, asked through its
+//! router.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::clock::Clock;
+use crate::db::{self, Db};
+use crate::metrics::Metrics;
+use crate::redis::Redis;
+use crate::state::{Limits, State};
+
+/// The service under test.
+pub struct TestApp {
+    router: Router,
+    /// The handles that its handlers use; the service's role.
+    pub state: State,
+    /// The owner's connections.
+    pub owner: PgPool,
+}
+
+/// What the service answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+
+    /// The answer's JSON, which must have come with `status`.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        if self.text.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// The fields at fault of a 422.
+    #[track_caller]
+    pub fn fields_at_fault(self) -> Vec<String> {
+        let problem = self.expect(422);
+        assert_eq!(problem["code"], "validation-error");
+        let list = problem["violations"].as_array().unwrap().clone();
+        list.into_iter().map(|v| v["field"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+impl TestApp {
+    pub async fn new(owner: PgPool) -> Self {
+        Self::at(owner, Clock::System).await
+    }
+
+    pub async fn at(owner: PgPool, clock: Clock) -> Self {
+        let mut connection = owner.acquire().await.unwrap();
+        db::grant(&mut connection).await.unwrap();
+        let metrics = Metrics::new().unwrap();
+        let options = (*owner.connect_options()).clone();
+        let timeout = Duration::from_secs(30);
+        let state = State {
+            db: Db::new(options, 5, timeout, metrics.db_waits.clone()),
+            redis: Redis::default(),
+            metrics,
+            clock,
+            limits: Limits { request_timeout: timeout, body_timeout: timeout, body_bytes: 100_000 },
+            stop: CancellationToken::new(),
+        };
+        Self { router: crate::app::router(state.clone()), state, owner }
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Request::delete(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(with_json(Method::POST, path, &body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(with_json(Method::PUT, path, &body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(with_json(Method::PATCH, path, &body)).await
+    }
+
+    /// Creates the thing and answers its id.
+    #[track_caller]
+    pub fn create(&self, path: &str, body: Value) -> impl Future<Output = String> {
+        let answer = self.post(path, body);
+        async { answer.await.expect(201)["id"].as_str().unwrap().to_owned() }
+    }
+
+    /// An agent of the catalogue with all that it is made of.
+    pub async fn an_agent(&self, name: &str) -> Catalogue {
+        let industry =
+            self.create("/api/v1/industries", json!({"name": format!("{name}'s industry")})).await;
+        let skill = json!({"name": format!("{name}'s skill"), "category": "technical"});
+        let skill = self.create("/api/v1/skills", skill).await;
+        let role = json!({"name": format!("{name}'s role"), "required_skills": [skill]});
+        let job_role = self.create("/api/v1/job-roles", role).await;
+        let team = json!({"name": format!("{name}'s team"), "job_role_id": job_role});
+        let team = self.create("/api/v1/teams", team).await;
+        let agent = json!({
+            "name": name, "skill_id": skill, "job_role_id": job_role,
+            "industry_id": industry, "team_id": team,
+        });
+        let agent = self.create("/api/v1/agents", agent).await;
+        Catalogue { industry, skill, job_role, team, agent }
+    }
+
+    /// A hired agent: of customer `{name}`, who hires an agent of that name.
+    pub async fn a_hire(&self, name: &str) -> Hire {
+        let catalogue = self.an_agent(name).await;
+        let customer = json!({"id": name, "name": "A customer"});
+        let customer = self.create("/api/v1/customers", customer).await;
+        let hire = json!({"agent_id": catalogue.agent, "duration": "monthly"});
+        let path = format!("/api/v1/customers/{customer}/agents");
+        Hire { id: self.create(&path, hire).await, catalogue }
+    }
+}
+
+/// Ids of an agent and all that it is made of.
+pub struct Catalogue {
+    pub industry: String,
+    pub skill: String,
+    pub job_role: String,
+    pub team: String,
+    pub agent: String,
+}
+
+/// Ids of a hired agent and its catalogue agent.
+pub struct Hire {
+    pub id: String,
+    pub catalogue: Catalogue,
+}
+
+/// An id that names nothing.
+pub const NOBODY: &str = "01900000-0000-7000-8000-000000000000";
+
+pub fn with_json(method: Method, path: &str, body: &Value) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_string()))
+        .unwrap()
+}
