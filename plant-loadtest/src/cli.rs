@@ -53,7 +53,7 @@ pub struct RunArguments {
     pub spawn_rate: Option<f64>,
 
     /// How long to run, ramp included, instead of the profile's: 30s, 10m, 1h30m
-    #[arg(short = 't', long, value_name = "D", value_parser = timespan::parse)]
+    #[arg(short = 't', long, value_name = "D", value_parser = timespan::parse_positive)]
     pub run_time: Option<Duration>,
 
     /// Multiply every duration, to try a profile in less time: 0.1 makes a tenth. Stages round up
@@ -62,7 +62,7 @@ pub struct RunArguments {
     pub time_scale: f64,
 
     /// How long one request may take
-    #[arg(long, value_name = "D", default_value = "30s", value_parser = timespan::parse)]
+    #[arg(long, value_name = "D", default_value = "30s", value_parser = timespan::parse_positive)]
     pub timeout: Duration,
 
     /// Treat a WARNING as a failure (exit 1)

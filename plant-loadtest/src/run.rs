@@ -23,6 +23,9 @@ use crate::{
 /// Sockets for every user, and some for the rest of the program.
 const FILES_BESIDE_USERS: u64 = 256;
 
+/// How long the service may take to answer before the run, when it has nothing else to do.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long the service may take to answer after the run when no promise says so.
 const SETTLE: Duration = Duration::from_secs(10);
 
@@ -63,7 +66,7 @@ pub enum RunError {
 /// # Errors
 /// When nothing could be measured.
 pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
-    let http = client::transport(settings.timeout)?;
+    let http = client::transport(settings.timeout.min(PATIENCE))?;
     target::check(&http, &settings.host, &needs(&settings.plan)).await?;
     let open_files_limit = raise_open_files(settings.plan.users);
 

@@ -30,6 +30,17 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(total))
 }
 
+/// Like [`parse`], and refuses no time at all.
+///
+/// # Errors
+/// A sentence that says what is wrong with `text`.
+pub fn parse_positive(text: &str) -> Result<Duration, String> {
+    match parse(text)? {
+        Duration::ZERO => Err("it must be at least a second".into()),
+        span => Ok(span),
+    }
+}
+
 /// Writes whole seconds the way [`parse`] reads them.
 #[must_use]
 pub fn display(seconds: u64) -> String {

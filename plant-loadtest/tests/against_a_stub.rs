@@ -54,7 +54,7 @@ fn loadtest(folder: &Path, arguments: &[&str]) -> Done {
 fn run(test: &str, stub: &Stub, classes: &[&str], sla: &str, more: &[&str]) -> Done {
     let folder = folder(test);
     let mut profile = "name = \"test\"\ndescription = \"A test.\"\nusers = 10\nspawn_rate = 10\n\
-                       run_time = \"4s\"\n"
+                       run_time = \"3s\"\n"
         .to_owned();
     profile += &format!("sla = \"{sla}\"\n");
     for class in classes {

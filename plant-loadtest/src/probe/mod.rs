@@ -105,6 +105,7 @@ async fn scrape(http: &reqwest::Client, url: &str) -> Option<Exposition> {
 fn service_sample(seen: &Exposition) -> ServiceSample {
     ServiceSample {
         cpu_seconds: seen.sum("process_cpu_seconds_total", &[]),
+        started_at: seen.sum("process_start_time_seconds", &[]),
         memory_bytes: seen.sum("process_resident_memory_bytes", &[]),
         open_files: seen.sum("process_open_fds", &[]),
         pool_in_use: seen.sum("db_pool_connections", &[("state", "in_use")]),

@@ -69,6 +69,8 @@ pub enum Figure {
     ErrorRate(Vec<FailureKind>),
     /// How long the service takes to answer `/health` once the load is gone.
     SecondsToHealthy,
+    /// How often the service was started anew during the run.
+    Restarts,
 }
 
 /// The kinds of promises. A verdict needs at least one judged promise of every kind made.
@@ -135,7 +137,7 @@ impl Promise {
         match self.figure {
             Figure::P50 | Figure::P95 | Figure::P99 => Kind::Latency,
             Figure::ErrorRate(_) => Kind::Errors,
-            Figure::SecondsToHealthy => Kind::Survival,
+            Figure::SecondsToHealthy | Figure::Restarts => Kind::Survival,
         }
     }
 
@@ -143,7 +145,8 @@ impl Promise {
     #[must_use]
     pub fn limit(&self) -> String {
         let (below, unit) = (self.below, self.figure.unit());
-        if below == 0.0 { format!("0 {unit}") } else { format!("< {below} {unit}") }
+        let limit = if below == 0.0 { format!("0 {unit}") } else { format!("< {below} {unit}") };
+        limit.trim_end().to_owned()
     }
 
     /// Whether `measured` keeps the promise.
@@ -161,7 +164,7 @@ impl Figure {
             Self::P50 => Some(0.50),
             Self::P95 => Some(0.95),
             Self::P99 => Some(0.99),
-            Self::ErrorRate(_) | Self::SecondsToHealthy => None,
+            Self::ErrorRate(_) | Self::SecondsToHealthy | Self::Restarts => None,
         }
     }
 
@@ -172,6 +175,7 @@ impl Figure {
             Self::P50 | Self::P95 | Self::P99 => "ms",
             Self::ErrorRate(_) => "%",
             Self::SecondsToHealthy => "s",
+            Self::Restarts => "",
         }
     }
 
@@ -183,6 +187,7 @@ impl Figure {
             Self::ErrorRate(_) => percent(value),
             Self::SecondsToHealthy if value < 1.0 => milliseconds(value * 1000.0),
             Self::SecondsToHealthy => format!("{value:.1} s"),
+            Self::Restarts => format!("{value:.0}"),
         }
     }
 }
@@ -218,6 +223,7 @@ impl fmt::Display for Figure {
                 write!(f, "errors ({})", kinds.join(", "))
             }
             Self::SecondsToHealthy => f.write_str("time to healthy"),
+            Self::Restarts => f.write_str("restarts"),
         }
     }
 }

@@ -121,20 +121,23 @@ fn errors<'a>(source: &mut Source<'a>, mut table: Table<'a>, known: &Known<'_>) 
     Some(Promise { subject, class: "errors".into(), figure, below, fail_over, users, during })
 }
 
-fn survival<'a>(source: &mut Source<'a>, mut table: Table<'a>) -> Option<Promise> {
+/// That a service survives means both: it answers afterwards, and it is still the same process.
+fn survival<'a>(source: &mut Source<'a>, mut table: Table<'a>) -> Vec<Promise> {
     let within = table.number(source, "answers_within_s");
     let users = users(source, &mut table);
     table.finish(source);
-    let below = within?;
-    Some(Promise {
+    let promise = |figure, below| Promise {
         subject: Subject::Service,
         class: "survival".into(),
-        figure: Figure::SecondsToHealthy,
+        figure,
         below,
         fail_over: Some(below),
         users,
         during: During::Run,
-    })
+    };
+    let promises = within
+        .map(|within| [promise(Figure::SecondsToHealthy, within), promise(Figure::Restarts, 0.0)]);
+    promises.into_iter().flatten().collect()
 }
 
 fn kinds<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Vec<FailureKind> {

@@ -19,7 +19,8 @@ const NEEDED_FOR_P50: u64 = 10;
 /// never be called kept: it is INSUFFICIENT.
 pub(super) fn judge(outcome: &Outcome, promise: &Promise) -> Judged {
     let (measured, least, samples, needed) = match &promise.figure {
-        Figure::SecondsToHealthy => return survival(outcome, promise),
+        Figure::SecondsToHealthy => return health(outcome, promise),
+        Figure::Restarts => return restarts(outcome, promise),
         Figure::ErrorRate(kinds) => {
             let tally = tally(outcome, promise);
             let errors: u64 = kinds.iter().map(|kind| tally.counts.failures(*kind)).sum();
@@ -43,13 +44,24 @@ pub(super) fn judge(outcome: &Outcome, promise: &Promise) -> Judged {
     Judged { promise: promise.clone(), grade, measured, samples, needed }
 }
 
-fn survival(outcome: &Outcome, promise: &Promise) -> Judged {
+fn health(outcome: &Outcome, promise: &Promise) -> Judged {
     let measured = outcome.target.healthy_after_s;
     let grade = match measured {
         Some(seconds) if promise.kept_by(seconds) => Grade::Pass,
         _ => Grade::Fail,
     };
     Judged { promise: promise.clone(), grade, measured, samples: 1, needed: 1 }
+}
+
+fn restarts(outcome: &Outcome, promise: &Promise) -> Judged {
+    let measured = outcome.restarts().map(f64::from);
+    let grade = match measured {
+        None => Grade::Insufficient,
+        Some(times) if promise.kept_by(times) => Grade::Pass,
+        Some(times) => grade_of_miss(promise, times),
+    };
+    let samples = u64::from(measured.is_some());
+    Judged { promise: promise.clone(), grade, measured, samples, needed: 1 }
 }
 
 fn grade_of_miss(promise: &Promise, measured: f64) -> Grade {

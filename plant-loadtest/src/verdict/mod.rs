@@ -241,6 +241,17 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_was_started_anew_fails_though_it_answers_again() {
+        let verdict = verdict(|outcome| {
+            for sample in outcome.samples.iter_mut().skip(9) {
+                sample.service.started_at = Some(1_800_000_000.0);
+            }
+        });
+        assert_eq!(verdict.grade, Grade::Fail);
+        assert_eq!(verdict.reason, "the service: restarts 1, promised 0");
+    }
+
+    #[test]
     fn a_busy_generator_invalidates_even_a_failure() {
         let verdict = verdict(|outcome| {
             fail_some(outcome, FailureKind::ServerError, 1);
@@ -259,7 +270,7 @@ mod tests {
             }
         });
         assert_eq!(verdict.grade, Grade::Insufficient);
-        assert_eq!(verdict.count(Grade::Pass), 1, "only the survival could be judged");
+        assert_eq!(verdict.count(Grade::Pass), 2, "only the survival could be judged");
     }
 
     #[test]

@@ -1,0 +1,93 @@
+//! One page that works offline: the verdict first, then what led to it.
+
+mod charts;
+mod rows;
+
+use minijinja::{Environment, Value, syntax::SyntaxConfig, value::Serde};
+use serde::Serialize;
+
+use self::{
+    charts::Chart,
+    rows::{EndpointRow, FailureRow, PercentileRow, PromiseRow, StageRow},
+};
+use super::{chart, summary};
+use crate::{
+    outcome::{Generator, Load, Outcome, Target},
+    verdict::Verdict,
+};
+
+const TEMPLATE: &str = include_str!("page.html");
+
+/// What the template shows.
+#[derive(Serialize)]
+struct Page<'a> {
+    grade: &'static str,
+    reason: &'a str,
+    notes: &'a [String],
+    load: &'a Load,
+    target: &'a Target,
+    generator: &'a Generator,
+    sla: &'a str,
+    started: String,
+    duration: String,
+    judged: String,
+    headline: Vec<(&'static str, String)>,
+    endpoints: Vec<EndpointRow>,
+    others: Vec<PromiseRow>,
+    charts: Vec<Chart>,
+    distribution: Option<String>,
+    percentiles: Vec<PercentileRow>,
+    percentile_names: [&'static str; 7],
+    errors: Vec<(&'static str, u64, u64)>,
+    statuses: Vec<(u16, u64)>,
+    failures: Vec<FailureRow<'a>>,
+    resources: Vec<(&'static str, String)>,
+    cap: String,
+    stages: Vec<StageRow<'a>>,
+    counts: String,
+}
+
+/// The page.
+///
+/// # Errors
+/// When the template and the values do not fit, which the golden test rules out.
+pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, minijinja::Error> {
+    let mut templates = Environment::new();
+    templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    // The name's ending turns escaping on.
+    templates.add_template("report.html", TEMPLATE)?;
+    let page = Page::new(outcome, verdict);
+    templates.get_template("report.html")?.render(Value::from(Serde(page)))
+}
+
+impl<'a> Page<'a> {
+    fn new(outcome: &'a Outcome, verdict: &'a Verdict) -> Self {
+        let judged = outcome.judged_seconds();
+        Self {
+            grade: verdict.grade.name(),
+            reason: &verdict.reason,
+            notes: &verdict.notes,
+            load: &outcome.load,
+            target: &outcome.target,
+            generator: &outcome.generator,
+            sla: &outcome.sla.name,
+            started: outcome.started_at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            duration: format!("{:.1} s", outcome.duration_s),
+            judged: format!("{} to {}", rows::span(judged.start), rows::span(judged.end)),
+            headline: rows::headline(outcome),
+            endpoints: rows::endpoint_rows(outcome, verdict),
+            others: rows::others(verdict),
+            charts: charts::charts(outcome),
+            distribution: chart::distribution(&outcome.over(&judged).latency),
+            percentiles: rows::percentile_rows(outcome),
+            percentile_names: summary::PERCENTILES.map(|(_, name)| name),
+            errors: rows::errors_by_kind(outcome),
+            statuses: summary::statuses(outcome).into_iter().collect(),
+            failures: rows::failures(outcome),
+            resources: rows::resources(outcome, verdict),
+            cap: summary::cap(outcome),
+            stages: rows::stages(outcome),
+            counts: rows::counts(outcome),
+        }
+    }
+}
