@@ -1,6 +1,6 @@
 //! What each command of the command line does.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use crate::{
     cli::{ReportArguments, ReportOptions, RunArguments},
@@ -97,21 +97,23 @@ pub fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
 /// # Errors
 /// When a built-in profile is mistaken, which its test rules out.
 pub fn list() -> Result<Exit, Failure> {
-    println!("Profiles (plant-loadtest run PROFILE):");
+    let mut text = String::from("Profiles (plant-loadtest run PROFILE):\n");
     for file in built_in::PROFILES {
         let profile = Profile::find(file.name)?;
         let time = timespan::display(profile.run_time_s);
-        println!("  {:<12} {} ({time}, SLA {})", profile.name, profile.description, profile.sla);
+        let Profile { name, description, sla, .. } = profile;
+        text += &format!("  {name:<12} {description} ({time}, SLA {sla})\n");
     }
-    println!("\nUser classes (for profiles of your own):");
-    for class in scenarios::ALL {
-        let (shortest, longest) = (class.wait.0.as_secs_f64(), class.wait.1.as_secs_f64());
-        println!("  {:<18} {}; waits {shortest} to {longest} s", class.name, class.about);
+    text += "\nUser classes (for profiles of your own):\n";
+    for UserClass { name, about, wait, .. } in scenarios::ALL {
+        let (shortest, longest) = (wait.0.as_secs_f64(), wait.1.as_secs_f64());
+        text += &format!("  {name:<18} {about}; waits {shortest} to {longest} s\n");
     }
-    println!("\nSLA files (--sla):");
+    text += "\nSLA files (--sla):\n";
     for file in built_in::SLAS {
-        println!("  {}", file.name);
+        text += &format!("  {}\n", file.name);
     }
+    print(&text);
     Ok(Exit::Good)
 }
 
@@ -122,12 +124,17 @@ fn conclude(
     strict: bool,
 ) -> Result<Exit, Failure> {
     let verdict = Verdict::of(outcome, sla);
-    println!("{}", terminal::render(outcome, &verdict));
+    // First the files: whoever reads the text may stop reading at any time.
     let written = report::write(outcome, &verdict, paths)?;
-    for path in written {
-        println!("{}", path.display());
-    }
+    let paths: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
+    print(&format!("{}\n\n{paths}", terminal::render(outcome, &verdict)));
     Ok(exit(verdict.grade, strict))
+}
+
+/// Prints `text` as far as anybody listens: a closed pipe is no reason to change the exit code.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.trim_end().as_bytes());
+    let _ = std::io::stdout().write_all(b"\n");
 }
 
 fn exit(grade: Grade, strict: bool) -> Exit {

@@ -46,7 +46,7 @@ fn headline(outcome: &Outcome, verdict: &Verdict) -> String {
     let _ = writeln!(
         text,
         "{} against {}, judged by: {}",
-        outcome.load.profile, outcome.target.host, outcome.sla.name
+        outcome.load.profile, outcome.target.host, verdict.sla
     );
     for note in &verdict.notes {
         let _ = writeln!(text, "Note: {note}.");

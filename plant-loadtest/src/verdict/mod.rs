@@ -62,6 +62,8 @@ pub struct Judged {
 pub struct Verdict {
     /// The answer.
     pub grade: Grade,
+    /// What the SLA calls itself.
+    pub sla: String,
     /// In a sentence: why not better.
     pub reason: String,
     /// Every promise that was made for this load, in the SLA's order.
@@ -90,6 +92,7 @@ impl Verdict {
         let grade = overall(&promises, &generator);
         Self {
             grade,
+            sla: sla.name.clone(),
             reason: reason(grade, &promises, &generator),
             notes: notes(outcome, &promises),
             promises,

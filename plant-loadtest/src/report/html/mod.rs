@@ -70,7 +70,7 @@ impl<'a> Page<'a> {
             load: &outcome.load,
             target: &outcome.target,
             generator: &outcome.generator,
-            sla: &outcome.sla.name,
+            sla: &verdict.sla,
             started: outcome.started_at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
             duration: format!("{:.1} s", outcome.duration_s),
             judged: format!("{} to {}", rows::span(judged.start), rows::span(judged.end)),
