@@ -66,7 +66,7 @@ pub enum RunError {
 /// # Errors
 /// When nothing could be measured.
 pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
-    let http = client::transport(settings.timeout.min(PATIENCE))?;
+    let http = client::transport(&settings.host, settings.timeout.min(PATIENCE))?;
     target::check(&http, &settings.host, &needs(&settings.plan)).await?;
     let open_files_limit = raise_open_files(settings.plan.users);
 

@@ -135,14 +135,14 @@ fn errors_are_counted_exactly() {
 
 #[test]
 fn a_slow_endpoint_fails_by_its_name() {
-    let delay = Duration::from_millis(700);
+    let delay = Duration::from_millis(1500);
     let late = Fault { to: "GET /health", how: How::Late(delay), spares: 0 };
     let stub = Stub::start(vec![late]);
     let sla = folder("slow-sla").join("sla.toml");
     fs::write(
         &sla,
         "name = \"quick\"\np95_fails_over_percent = 50\n[[latency]]\nclass = \"health\"\n\
-         endpoints = [\"GET /health\"]\np95_ms = 100\n",
+         endpoints = [\"GET /health\"]\np95_ms = 500\n",
     )
     .unwrap();
     let more = ["--sla", sla.to_str().unwrap()];

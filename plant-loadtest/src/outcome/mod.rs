@@ -162,7 +162,7 @@ pub struct Failure {
 }
 
 /// What was in use in one second. What the service does not tell stays `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ResourceSample {
     /// Counted from the start of the run.
@@ -173,6 +173,10 @@ pub struct ResourceSample {
     pub service: ServiceSample,
     /// The generator's processor time since the sample before, as a share of all processors.
     pub generator_cpu: Option<f64>,
+    /// How late the generator woke, of some dozen times since the sample before. Users that wake
+    /// late measure late, and would blame the service for it.
+    #[serde(skip_serializing_if = "Distribution::is_empty")]
+    pub generator_lag: Distribution,
 }
 
 /// What the service said of itself.

@@ -1,6 +1,7 @@
 //! Looks once a second at what the service and the generator use.
 
 mod exposition;
+mod lag;
 mod machine;
 
 use std::{
@@ -15,6 +16,7 @@ use tokio::{
 };
 
 pub use exposition::Exposition;
+use lag::Lag;
 pub use machine::{describe, processors};
 
 use crate::{
@@ -65,11 +67,13 @@ async fn look_every_second(
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut before = (Instant::now(), machine::own_cpu_seconds());
+    let lag = Lag::watch();
     loop {
         tick.tick().await;
         let now = (Instant::now(), machine::own_cpu_seconds());
         let generator_cpu = cpu_share(before, now);
         before = now;
+        let generator_lag = lag.since_last();
         let Some(started) = recorder.started() else { continue };
         let second = u32::try_from((now.0 - started).as_secs()).unwrap_or(u32::MAX);
         let service = scrape(&http, &metrics_url).await.map(|seen| service_sample(&seen));
@@ -78,6 +82,7 @@ async fn look_every_second(
             users: recorder.users(),
             service: service.unwrap_or_default(),
             generator_cpu,
+            generator_lag,
         };
         samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
     }

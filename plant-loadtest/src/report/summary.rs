@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use crate::{
     distribution::Distribution,
     outcome::{Outcome, ResourceSample, ServiceSample, Tally},
-    sla::{Figure, Subject},
+    sla::{Figure, Subject, milliseconds},
     verdict::{Grade, Judged, Verdict},
 };
 
@@ -117,6 +117,7 @@ pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceLine> {
             "generator CPU (100 % = all processors)",
             verdict.generator.cpu.map(|share| format!("mean {:.0} %", share * 100.0)),
         ),
+        ("generator lateness", lateness(&verdict.generator.lag)),
     ];
     let lines = lines.into_iter();
     lines
@@ -154,8 +155,8 @@ pub fn cap(outcome: &Outcome) -> String {
         classes.iter().map(|class| f64::from(class.users) / (class.mean_wait_s + response_s)).sum();
     let users: u32 = classes.iter().map(|class| class.users).sum();
     format!(
-        "Closed load: {users} users ÷ (think time + response time) send at most {most:.1} requests \
-         a second, however fast the service is; {:.1} a second were sent. Below that cap more users \
+        "Closed load: {users} users ÷ (think time + response time) can send about {most:.1} requests \
+         a second, however fast the service is; {:.1} a second were sent. Up to that cap more users \
          mean more requests by arithmetic, which says nothing of capacity.",
         rate(&judged, &outcome.judged_seconds())
     )
@@ -183,6 +184,11 @@ pub fn rate(tally: &Tally, seconds: &Range<u32>) -> f64 {
 /// The listed percentiles of `latency`, in milliseconds.
 pub fn percentiles(latency: &Distribution) -> impl Iterator<Item = (&'static str, Option<f64>)> {
     PERCENTILES.into_iter().map(|(quantile, name)| (name, latency.quantile_ms(quantile)))
+}
+
+fn lateness(lag: &Distribution) -> Option<String> {
+    let at = |quantile| lag.quantile_ms(quantile).map(milliseconds);
+    Some(format!("P50 {}, P99 {}, at most {}", at(0.5)?, at(0.99)?, at(1.0)?))
 }
 
 fn mean_and_peak(values: &[f64]) -> Option<String> {

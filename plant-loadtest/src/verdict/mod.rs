@@ -88,7 +88,7 @@ impl Verdict {
             .filter(|promise| promise.users.contains(outcome.load.users))
             .map(|promise| judge::judge(outcome, promise))
             .collect();
-        let generator = GeneratorHealth::of(outcome);
+        let generator = GeneratorHealth::of(outcome, &promises);
         let grade = overall(&promises, &generator);
         Self {
             grade,

@@ -140,6 +140,6 @@ fn respond(status: u16, body: &'static str) -> Response<Body> {
     Response::builder().status(status).body(Body::from(body)).unwrap()
 }
 
-const METRICS: &str = "process_cpu_seconds_total 1.5\nprocess_resident_memory_bytes 20971520\n\
+const METRICS: &str = "process_start_time_seconds 1700000000\nprocess_cpu_seconds_total 1.5\nprocess_resident_memory_bytes 20971520\n\
     db_pool_connections{state=\"in_use\"} 1\ndb_pool_max 10\n\
     build_info{version=\"0.0.0-stub\"} 1\n";
