@@ -5,6 +5,7 @@ pub mod app;
 
 pub mod health;
 pub mod http;
+pub mod seed;
 pub mod serve;
 
 pub mod plant;

@@ -10,7 +10,7 @@ async fn main() -> ExitCode {
     match run(seed::Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("seed_test_data: {error:#}");
+            eprintln!("seed_test_data: {error}");
             ExitCode::FAILURE
         }
     }

@@ -87,7 +87,7 @@ mod tests {
             let time = Series::Agent.time(index);
             Draw::new(42, Series::Agent, index).id(time)
         };
-        assert_eq!(id(0).to_string(), "");
+        assert_eq!(id(0).to_string(), "01945cf5-cc00-7924-aab3-16ee86e91757");
         assert_eq!(id(0).get_version_num(), 7);
         assert!((0..1000).all(|index| id(index) < id(index + 1)));
     }

@@ -1,0 +1,123 @@
+//! Entities with their chains, built by the functions that the routes use and stored many at once.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::plant::chain::{Amendment, Change, ChangeType};
+use crate::plant::entity::{GOVERNANCE_AGENT, Kind, NewEntity, Status};
+use crate::plant::genesis::{self, Statement};
+
+/// Who plants, as amendments name the actor.
+pub const ACTOR: &str = GOVERNANCE_AGENT;
+
+/// An entity to be stored with its whole chain.
+#[derive(Debug)]
+pub struct Grown {
+    id: Uuid,
+    status: Status,
+    created_at: DateTime<Utc>,
+    certified_at: Option<DateTime<Utc>>,
+    chain: Vec<Amendment>,
+}
+
+impl From<NewEntity> for Grown {
+    fn from(new: NewEntity) -> Self {
+        Self {
+            id: new.id,
+            status: new.status,
+            created_at: new.at,
+            certified_at: None,
+            chain: vec![new.first],
+        }
+    }
+}
+
+impl Grown {
+    /// A skill that Genesis certified at `at`.
+    pub fn certified_skill(new: NewEntity, at: DateTime<Utc>) -> Result<Self> {
+        let change = Change {
+            change_type: ChangeType::Certification,
+            data: genesis::certification(Kind::Skill, at, Statement::default()),
+            timestamp: at,
+            actor: ACTOR.to_owned(),
+        };
+        let second = Amendment::after(new.id, new.first.head(), change.canonical()?);
+        Ok(Self {
+            id: new.id,
+            status: Status::Certified,
+            created_at: new.at,
+            certified_at: Some(at),
+            chain: vec![new.first, second],
+        })
+    }
+}
+
+/// Those of `ids` that are entities.
+pub async fn present(db: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashSet<Uuid>> {
+    sqlx::query_scalar!("select id from base_entity where id = any($1)", ids)
+        .fetch_all(db)
+        .await
+        .map(HashSet::from_iter)
+}
+
+/// Stores entities of one kind with their chains, in one statement: the triggers look at both.
+/// Amendments get their positions in the order of `grown`.
+pub async fn insert(db: &mut PgConnection, kind: Kind, grown: &[Grown]) -> sqlx::Result<()> {
+    let ids: Vec<_> = grown.iter().map(|entity| entity.id).collect();
+    let statuses: Vec<_> = grown.iter().map(|entity| entity.status).collect();
+    let created: Vec<_> = grown.iter().map(|entity| entity.created_at).collect();
+    let certified: Vec<_> = grown.iter().map(|entity| entity.certified_at).collect();
+    let amendments: Vec<_> =
+        grown.iter().flat_map(|entity| entity.chain.iter().map(|a| (entity.id, a))).collect();
+    let entity_ids: Vec<_> = amendments.iter().map(|(id, _)| *id).collect();
+    let sequences: Vec<_> = amendments.iter().map(|(_, a)| a.sequence.cast_signed()).collect();
+    let contents: Vec<_> = amendments.iter().map(|(_, a)| a.content.as_slice()).collect();
+    let hashes: Vec<_> = amendments.iter().map(|(_, a)| a.content_hash.0.as_slice()).collect();
+    let links: Vec<_> = amendments.iter().map(|(_, a)| a.link.0.as_slice()).collect();
+    sqlx::query!(
+        "with new_amendment as (
+            insert into amendment (entity_id, sequence, content, content_hash, link)
+            select entity_id, sequence, content, content_hash, link
+            from unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[])
+                with ordinality
+                as new (entity_id, sequence, content, content_hash, link, ordinal)
+            order by ordinal
+            returning entity_id, sequence, link
+        ),
+        head as (
+            select distinct on (entity_id) entity_id, sequence, link
+            from new_amendment
+            order by entity_id, sequence desc
+        )
+        insert into base_entity (
+            id, entity_type, status, created_at, updated_at, certified_at, chain_length,
+            version_hash, governance_agent_id
+        )
+        select
+            id, $6, status, created_at, coalesce(certified_at, created_at), certified_at,
+            head.sequence + 1, head.link, $7
+        from unnest($8::uuid[], $9::text[], $10::timestamptz[], $11::timestamptz[])
+            with ordinality
+            as new (id, status, created_at, certified_at, ordinal)
+        join head on head.entity_id = id
+        order by ordinal",
+        &entity_ids,
+        &sequences,
+        &contents as &[&[u8]],
+        &hashes as &[&[u8]],
+        &links as &[&[u8]],
+        kind as Kind,
+        GOVERNANCE_AGENT,
+        &ids,
+        &statuses as &[Status],
+        &created,
+        &certified as &[Option<DateTime<Utc>>],
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
