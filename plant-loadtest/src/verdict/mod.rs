@@ -9,7 +9,7 @@ pub use generator::GeneratorHealth;
 
 use crate::{
     outcome::{Ended, Outcome},
-    sla::{Kind, Promise, Sla},
+    sla::{Figure, Kind, Promise, Sla},
 };
 
 /// How well promises were kept, the best first.
@@ -195,6 +195,11 @@ impl Judged {
                 let measured = figure.display(measured);
                 format!("{subject}: {figure} {measured}, promised {promised}")
             }
+            None if *figure == Figure::SecondsToHealthy => {
+                format!(
+                    "{subject}: no answer to /health once the load was gone, promised {promised}"
+                )
+            }
             None => format!("{subject}: {figure} not measured, promised {promised}"),
         }
     }
@@ -241,6 +246,7 @@ mod tests {
     fn a_service_that_is_gone_after_the_run_fails() {
         let verdict = verdict(|outcome| outcome.target.healthy_after_s = None);
         assert_eq!(verdict.grade, Grade::Fail);
+        assert!(verdict.reason.contains("no answer to /health"), "{}", verdict.reason);
     }
 
     #[test]
