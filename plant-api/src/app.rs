@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Access, Config, DatabaseConfig};
 use crate::db::{self, Db};
@@ -16,7 +17,7 @@ use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::redis::Redis;
 use crate::serve::Bounds;
 use crate::state::{Limits, State};
-use crate::{health, http, serve, telemetry};
+use crate::{health, http, idempotency, serve, telemetry};
 
 /// Runs the service until SIGTERM or Ctrl-C.
 ///
@@ -30,10 +31,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!(version = VERSION, commit = COMMIT, files, "starting");
 
     let stop = CancellationToken::new();
+    let redis = Redis::new(config.redis_url.as_ref().map(|url| url.0.as_str()))
+        .context("REDIS_URL cannot be read")?;
     let state = State {
         db: database(&config, &metrics)?,
-        redis: Redis::new(config.redis_url.as_ref().map(|url| url.0.as_str()))
-            .context("REDIS_URL cannot be read")?,
+        cache: Cache::new(redis.clone(), "plant", config.cache_ttl, metrics.cache_requests.clone()),
+        redis,
         metrics,
         clock: Clock::System,
         limits: Limits {
@@ -47,6 +50,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let hearts = [
         tokio::spawn(state.db.clone().beat(hearts_stop.clone())),
         tokio::spawn(state.redis.clone().beat(hearts_stop.clone())),
+        tokio::spawn(idempotency::sweep(state.db.clone(), Clock::System, hearts_stop.clone())),
+        tokio::spawn(state.cache.clone().keep(hearts_stop.clone())),
     ];
     db::check_schema(&state.db).await?;
 

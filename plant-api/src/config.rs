@@ -25,6 +25,10 @@ pub struct Options {
     #[arg(long, env = "REDIS_URL", default_value = "", hide_env_values = true)]
     pub redis_url: String,
 
+    /// Seconds that cached answers live at most.
+    #[arg(long, env = "REDIS_CACHE_TTL", default_value = "60")]
+    pub redis_cache_ttl: String,
+
     /// Who may use the service: `open` lets the documented journeys run without tokens.
     #[arg(long, env = "PLANT_ACCESS", default_value = "open")]
     pub access: String,
@@ -95,6 +99,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// Redis, if there is to be one.
     pub redis_url: Option<Secret<String>>,
+    /// How long cached answers live at most.
+    pub cache_ttl: Duration,
     /// Who may use the service.
     pub access: Access,
     /// Whether this is production.
@@ -207,6 +213,7 @@ impl Options {
             listen: addresses(&self.listen, &mut found),
             database: check_database(&self.database, &mut found),
             redis_url: (!self.redis_url.is_empty()).then(|| Secret(self.redis_url.clone())),
+            cache_ttl: seconds("REDIS_CACHE_TTL", &self.redis_cache_ttl, &mut found),
             access: parsed("PLANT_ACCESS", &self.access, &mut found).unwrap_or(Access::Open),
             environment: parsed("ENVIRONMENT", &self.environment, &mut found)
                 .unwrap_or(Environment::Development),

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use prometheus::Histogram;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection, PgConnection, Postgres, Transaction};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+use sqlx::{PgConnection, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
@@ -144,32 +144,40 @@ impl Db {
         )
     }
 
-    /// Beats until `stop`: one small question each half second, on a connection of its own.
+    /// Beats until `stop`: one small question each half second, on a connection of its own, which
+    /// in between tells at once when the server goes away.
     pub async fn beat(self, stop: CancellationToken) {
-        let mut connection = None;
+        let own = PgPoolOptions::new()
+            .max_connections(1)
+            .min_connections(0)
+            .connect_lazy_with((*self.pool.connect_options()).clone());
+        let mut listener = None;
         while !stop.is_cancelled() {
-            let answer = tokio::time::timeout(BEAT_TIMEOUT, self.ask(&mut connection)).await;
-            self.settle(
-                answer
-                    .map_err(|_| "no answer within a second".to_owned())
-                    .and_then(|answered: sqlx::Result<()>| answered.map_err(|e| e.to_string())),
-            );
-            if !self.is_up() {
-                connection = None;
+            let answer = tokio::time::timeout(BEAT_TIMEOUT, self.ask(&own, &mut listener)).await;
+            let answer = match answer {
+                Ok(answered) => answered.map_err(|e| e.to_string()),
+                Err(_) => Err("no answer within a second".to_owned()),
+            };
+            if answer.is_err() {
+                listener = None;
             }
+            self.settle(answer);
             tokio::select! {
                 () = tokio::time::sleep(BEAT) => {}
+                () = gone(&mut listener) => self.settle(Err("it closed the connection".into())),
                 () = stop.cancelled() => {}
             }
         }
         self.pool.close().await;
     }
 
-    async fn ask(&self, connection: &mut Option<PgConnection>) -> sqlx::Result<()> {
-        let live = match connection {
+    async fn ask(&self, own: &PgPool, listener: &mut Option<PgListener>) -> sqlx::Result<()> {
+        let live = match listener {
             Some(live) => live,
             None => {
-                connection.insert(PgConnection::connect_with(&self.pool.connect_options()).await?)
+                let mut fresh = PgListener::connect_with(own).await?;
+                fresh.listen("plant_heart").await?;
+                listener.insert(fresh)
             }
         };
         let (backends, most) = sqlx::query_as::<_, (i32, i32)>(
@@ -196,6 +204,16 @@ impl Db {
             Ok(()) => {}
         }
     }
+}
+
+/// Returns when the listener's connection has ended; waits for ever where there is none.
+async fn gone(listener: &mut Option<PgListener>) {
+    match listener {
+        // Nobody sends to this channel, so whatever arrives is the end.
+        Some(live) => while let Ok(Some(_)) = live.try_recv().await {},
+        None => std::future::pending().await,
+    }
+    *listener = None;
 }
 
 fn away() -> Error {

@@ -123,6 +123,18 @@ impl Error {
         Self::NotFound(format!("there is no such {noun}"))
     }
 
+    /// The same error for another one who waited for the same thing.
+    pub fn again(&self) -> Self {
+        match self {
+            Self::NotFound(detail) => Self::NotFound(detail.clone()),
+            Self::Validation(list) => Self::Validation(list.clone()),
+            other if other.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                Self::Unavailable { what: "the database", retry_after: Duration::from_secs(1) }
+            }
+            other => Self::Internal(other.to_string().into()),
+        }
+    }
+
     /// The HTTP status this error answers with.
     pub fn status(&self) -> StatusCode {
         match self {

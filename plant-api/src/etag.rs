@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::cache::Stored;
 use crate::error::{Error, Result};
-use crate::extract::Json;
 
 /// The versions that a client named in its conditions.
 #[derive(Debug, Clone, Default)]
@@ -45,16 +45,39 @@ impl Conditions {
     }
 
     /// `value` at `version` as an answer: 304 when the client has it already.
-    pub fn answer(&self, version: impl Display, value: &impl Serialize) -> Response {
-        let version = version.to_string();
-        let known = self.if_none_match.as_ref().is_some_and(|tags| names(tags, &version, true));
-        let response = if known {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            Json(value).into_response()
-        };
-        with_version(version, response)
+    ///
+    /// # Errors
+    /// When the value is not JSON.
+    pub fn answer(&self, version: impl Display, value: &impl Serialize) -> Result<Response> {
+        stored(version, value).map(|stored| self.answer_stored(&stored))
     }
+
+    /// A stored answer: 304 when the client has it already.
+    pub fn answer_stored(&self, stored: &Stored) -> Response {
+        if self.if_none_match.as_ref().is_some_and(|tags| names(tags, &stored.etag, true)) {
+            return with_version(&stored.etag, StatusCode::NOT_MODIFIED.into_response());
+        }
+        of_stored(stored)
+    }
+}
+
+/// `value` at `version`, ready to be kept.
+///
+/// # Errors
+/// When the value is not JSON.
+pub fn stored(version: impl Display, value: &impl Serialize) -> Result<Stored> {
+    let body = serde_json::to_vec(value).map_err(|e| Error::Internal(Box::new(e)))?;
+    Ok(Stored { etag: version.to_string(), link: None, body: body.into() })
+}
+
+/// A stored answer as a response.
+pub fn of_stored(stored: &Stored) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    let mut response = (kind, stored.body.clone()).into_response();
+    if let Some(link) = stored.link.as_deref().and_then(|link| HeaderValue::try_from(link).ok()) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    with_version(&stored.etag, response)
 }
 
 /// `response` with the `ETag` of `version`.
@@ -63,15 +86,6 @@ pub fn with_version(version: impl Display, mut response: Response) -> Response {
         response.headers_mut().insert(header::ETAG, tag);
     }
     response
-}
-
-/// `value`, created just now at `location`: 201.
-pub fn created(location: &str, version: impl Display, value: &impl Serialize) -> Response {
-    let mut response = (StatusCode::CREATED, Json(value)).into_response();
-    if let Ok(location) = HeaderValue::try_from(location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    with_version(version, response)
 }
 
 fn tags(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<String>> {

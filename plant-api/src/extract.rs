@@ -31,9 +31,7 @@ where
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
-        if !is_json(request.headers()) {
-            return Err(Error::UnsupportedMediaType);
-        }
+        require_json(request.headers())?;
         let body = read_body(request, Limits::from_ref(state)).await?;
         Ok(Self(read_json(&body)?))
     }
@@ -71,6 +69,14 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
+/// That the body says it is JSON.
+///
+/// # Errors
+/// [`Error::UnsupportedMediaType`].
+pub fn require_json(headers: &HeaderMap) -> Result<()> {
+    if is_json(headers) { Ok(()) } else { Err(Error::UnsupportedMediaType) }
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(Ok(value)) = headers.get(header::CONTENT_TYPE).map(|v| v.to_str()) else {
         return false;
@@ -80,7 +86,11 @@ fn is_json(headers: &HeaderMap) -> bool {
         || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-async fn read_body(request: Request, limits: Limits) -> Result<Bytes> {
+/// The whole body, within the limits.
+///
+/// # Errors
+/// [`Error::PayloadTooLarge`], [`Error::RequestTimeout`], [`Error::Malformed`] when it broke off.
+pub async fn read_body(request: Request, limits: Limits) -> Result<Bytes> {
     let limit = limits.body_bytes;
     let body = Limited::new(request.into_body(), limit).collect();
     match tokio::time::timeout(limits.body_timeout, body).await {

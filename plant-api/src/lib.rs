@@ -12,12 +12,16 @@ pub mod plant;
 
 pub mod customers;
 
+pub mod idempotency;
+
 pub mod access;
 
 pub mod etag;
 pub mod extract;
 pub mod page;
 pub mod state;
+
+pub mod cache;
 
 pub mod clock;
 pub mod db;

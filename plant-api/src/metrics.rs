@@ -30,6 +30,8 @@ pub struct Metrics {
     pub db_waits: Histogram,
     /// Redis connections by state.
     pub redis_connections: IntGaugeVec,
+    /// Cached reads by cache and result.
+    pub cache_requests: IntCounterVec,
     /// Goals created.
     pub goals_created: IntCounter,
     /// Lines logged, by level.
@@ -99,6 +101,12 @@ impl Metrics {
                 "redis_pool_connections",
                 "Redis connections by state.",
                 &["state"],
+            )?,
+            cache_requests: counters(
+                r,
+                "cache_requests_total",
+                "Cached reads by cache and result.",
+                &["cache", "result"],
             )?,
             goals_created: register(r, IntCounter::new("goals_created_total", "Goals created.")?)?,
             log_events: counters(r, "log_events_total", "Lines logged, by level.", &["level"])?,

@@ -1,15 +1,18 @@
 //! Pages of lists: bare arrays, newest first, always capped, with a `Link` to the next page.
 
 use axum::extract::FromRequestParts;
+use axum::http::Uri;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::cache::Stored;
 use crate::check::Checks;
-use crate::error::Result;
-use crate::extract::{Json, read_query};
+use crate::error::{Error, Result};
+use crate::etag;
+use crate::extract::read_query;
 
 /// Items of a page when the client does not say.
 pub const DEFAULT_LIMIT: i64 = 100;
@@ -45,7 +48,7 @@ pub struct PageParams {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Page {
-    type Rejection = crate::error::Error;
+    type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let params: PageParams = read_query(parts.uri.query().unwrap_or_default())?;
@@ -71,20 +74,37 @@ impl Page {
     }
 
     /// The answer from at most [`Page::fetch`] rows; `id` names a row for the next page's `after`.
-    pub fn answer<T: Serialize>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Response {
+    ///
+    /// # Errors
+    /// When a row is not JSON.
+    pub fn stored<T: Serialize>(
+        &self,
+        mut rows: Vec<T>,
+        id: impl Fn(&T) -> Uuid,
+    ) -> Result<Stored> {
         let wanted = usize::try_from(self.limit).unwrap_or_default();
         let more = rows.len() > wanted;
         rows.truncate(wanted);
-        let next = rows.last().filter(|_| more).and_then(|last| self.next_link(id(last)));
-        let mut response = Json(rows).into_response();
-        if let Some(link) = next {
-            response.headers_mut().insert(header::LINK, link);
-        }
-        response
+        let link = rows.last().filter(|_| more).map(|last| self.next_link(id(last)));
+        let body = serde_json::to_vec(&rows).map_err(|e| Error::Internal(Box::new(e)))?;
+        Ok(Stored { etag: digest(&body), link, body: body.into() })
+    }
+
+    /// [`Page::stored`] as an answer, for lists that are not cached.
+    ///
+    /// # Errors
+    /// As [`Page::stored`].
+    pub fn answer<T: Serialize>(&self, rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Result<Response> {
+        self.stored(rows, id).map(|stored| etag::of_stored(&stored))
+    }
+
+    /// The page's address, which is its key in the cache.
+    pub fn address(&self) -> &str {
+        self.uri.path_and_query().map_or("", |address| address.as_str())
     }
 
     /// This page's address with `after` in place of where it started.
-    fn next_link(&self, after: Uuid) -> Option<HeaderValue> {
+    fn next_link(&self, after: Uuid) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes())
         {
@@ -93,7 +113,11 @@ impl Page {
             }
         }
         query.append_pair("after", &after.to_string());
-        let link = format!("<{}?{}>; rel=\"next\"", self.uri.path(), query.finish());
-        HeaderValue::try_from(link).ok()
+        format!("<{}?{}>; rel=\"next\"", self.uri.path(), query.finish())
     }
+}
+
+/// A version of a body: its first 16 bytes of SHA-256, in hex.
+fn digest(body: &[u8]) -> String {
+    hex::encode(&Sha256::digest(body)[..16])
 }

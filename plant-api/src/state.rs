@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::FromRef;
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::metrics::Metrics;
@@ -17,6 +18,8 @@ pub struct State {
     pub db: Db,
     /// Redis, if there is one.
     pub redis: Redis,
+    /// Finished answers of read-heavy routes.
+    pub cache: Cache,
     /// The service's figures.
     pub metrics: Metrics,
     /// The time.

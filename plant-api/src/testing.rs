@@ -12,6 +12,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::db::{self, Db};
 use crate::metrics::Metrics;
@@ -25,6 +26,12 @@ pub struct TestApp {
     pub state: State,
     /// The owner's connections.
     pub owner: PgPool,
+}
+
+/// Where the tests' Redis is; the test script starts one.
+pub fn redis_url() -> String {
+    #[expect(clippy::disallowed_methods, reason = "tests are told by the environment")]
+    std::env::var("REDIS_URL").expect("REDIS_URL must be set, see scripts/services.sh env")
 }
 
 /// What the service answered.
@@ -67,6 +74,27 @@ impl TestApp {
     }
 
     pub async fn at(owner: PgPool, clock: Clock) -> Self {
+        Self::over(owner, clock, Redis::default()).await
+    }
+
+    /// The service with a cache of its own in the Redis that the tests are given.
+    pub async fn with_redis(owner: PgPool) -> Self {
+        let redis = Redis::new(Some(&redis_url())).unwrap();
+        tokio::spawn(redis.clone().beat(CancellationToken::new()));
+        let app = Self::over(owner, Clock::System, redis).await;
+        tokio::spawn(app.state.cache.clone().keep(CancellationToken::new()));
+        app.until_cached().await;
+        app
+    }
+
+    /// Waits until the cache is in use.
+    pub async fn until_cached(&self) {
+        while !self.state.cache.is_trusted() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn over(owner: PgPool, clock: Clock, redis: Redis) -> Self {
         let mut connection = owner.acquire().await.unwrap();
         db::grant(&mut connection).await.unwrap();
         let metrics = Metrics::new().unwrap();
@@ -74,7 +102,13 @@ impl TestApp {
         let timeout = Duration::from_secs(30);
         let state = State {
             db: Db::new(options, 5, timeout, metrics.db_waits.clone()),
-            redis: Redis::default(),
+            redis: redis.clone(),
+            cache: Cache::new(
+                redis,
+                &format!("test:{}", uuid::Uuid::new_v4()),
+                Duration::from_secs(60),
+                metrics.cache_requests.clone(),
+            ),
             metrics,
             clock,
             limits: Limits { request_timeout: timeout, body_timeout: timeout, body_bytes: 100_000 },
@@ -109,6 +143,13 @@ impl TestApp {
 
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
         self.send(with_json(Method::PATCH, path, &body)).await
+    }
+
+    /// A POST with an idempotency key.
+    pub async fn post_once(&self, key: &str, path: &str, body: &Value) -> Answer {
+        let mut request = with_json(Method::POST, path, body);
+        request.headers_mut().insert("idempotency-key", key.parse().unwrap());
+        self.send(request).await
     }
 
     /// Creates the thing and answers its id.

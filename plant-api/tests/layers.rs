@@ -10,9 +10,12 @@ const RUNGS: &[&[&str]] = &[
     &["http", "serve", "health", "seed"],
     &["plant"],
     &["customers"],
-    &["access", "page", "etag"],
+    &["idempotency"],
+    &["page"],
+    &["access", "etag"],
     &["extract"],
     &["state"],
+    &["cache"],
     &["db", "redis", "clock", "metrics", "telemetry", "check"],
     &["error", "config"],
 ];

@@ -10,8 +10,9 @@ use crate::access::Caller;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
-use crate::etag::{self, Conditions};
-use crate::extract::{Json, Path};
+use crate::etag::Conditions;
+use crate::extract::Path;
+use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::state::State;
 
 /// The customers' routes.
@@ -33,12 +34,17 @@ pub fn router() -> OpenApiRouter<State> {
 async fn create(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
-    Json(new): Json<NewCustomer>,
-) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let customer = super::create(&mut connection, &clock, new).await?;
+    caller: Caller,
+    posted: Posted<NewCustomer>,
+) -> Result<Answer> {
+    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+        Begun::Replay(answer) => return Ok(answer),
+        Begun::Fresh(work) => work,
+    };
+    let customer = super::create(work.connection(), &clock, posted.body).await?;
     let location = format!("/api/v1/customers/{}", customer.id.0);
-    Ok(etag::created(&location, version(&customer), &customer))
+    let answer = work.commit(Answer::created(location, version(&customer), &customer)?).await?;
+    Ok(answer)
 }
 
 #[utoipa::path(
@@ -61,7 +67,7 @@ async fn find(
     let mut connection = db.acquire().await?;
     let found = sql::find(&mut *connection, &id, caller.customer()).await?;
     let customer = found.ok_or_else(|| Error::no_such("customer"))?;
-    Ok(conditions.answer(version(&customer), &customer))
+    conditions.answer(version(&customer), &customer)
 }
 
 /// A customer never changes.

@@ -12,3 +12,4 @@ grant select, insert on customer to plant_app;
 grant select, insert, update on hired_agent to plant_app;
 grant select, insert, update, delete on goal to plant_app;
 grant select, insert on deliverable, deliverable_review to plant_app;
+grant select, insert, update, delete on idempotency_key to plant_app;

@@ -9,11 +9,13 @@ use utoipa_axum::routes;
 use super::change::{self, AgentChanges};
 use super::{Agent, AgentId, Content, sql};
 use crate::access::Caller;
+use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::{self, Conditions};
 use crate::extract::{Json, Path, Query};
+use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::page::{Page, PageParams};
 use crate::plant::entity::Status;
 use crate::plant::industries::IndustryId;
@@ -71,12 +73,19 @@ impl From<Filter> for sql::Filter {
 )]
 async fn list(
     Extract(db): Extract<Db>,
+    Extract(cache): Extract<Cache>,
     Query(filter): Query<Filter>,
     page: Page,
+    conditions: Conditions,
 ) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let rows = sql::list(&mut *connection, &filter.into(), &page).await?;
-    Ok(page.answer(rows, |agent| agent.id.0))
+    let filter = sql::Filter::from(filter);
+    let fill = async {
+        let mut connection = db.acquire().await?;
+        let rows = sql::list(&mut *connection, &filter, &page).await?;
+        page.stored(rows, |agent| agent.id.0)
+    };
+    let stored = cache.read(Topic::Agents, page.address(), fill).await?;
+    Ok(conditions.answer_stored(&stored))
 }
 
 #[utoipa::path(
@@ -93,13 +102,19 @@ async fn list(
 async fn create(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
+    Extract(cache): Extract<Cache>,
     caller: Caller,
-    Json(content): Json<Content>,
-) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let agent = super::create(&mut connection, &clock, caller, content).await?;
+    posted: Posted<Content>,
+) -> Result<Answer> {
+    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+        Begun::Replay(answer) => return Ok(answer),
+        Begun::Fresh(work) => work,
+    };
+    let agent = super::create(work.connection(), &clock, caller, posted.body).await?;
     let location = format!("/api/v1/agents/{}", agent.id);
-    Ok(etag::created(&location, agent.version_hash, &agent))
+    let answer = work.commit(Answer::created(location, agent.version_hash, &agent)?).await?;
+    cache.forget(Topic::Agents).await;
+    Ok(answer)
 }
 
 #[utoipa::path(
@@ -115,13 +130,18 @@ async fn create(
 )]
 async fn find(
     Extract(db): Extract<Db>,
+    Extract(cache): Extract<Cache>,
     Path(id): Path<AgentId>,
     conditions: Conditions,
 ) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let found = sql::find(&mut *connection, id).await?;
-    let agent = found.ok_or_else(|| Error::no_such("agent"))?;
-    Ok(conditions.answer(agent.version_hash, &agent))
+    let fill = async {
+        let mut connection = db.acquire().await?;
+        let found = sql::find(&mut *connection, id).await?;
+        let agent = found.ok_or_else(|| Error::no_such("agent"))?;
+        etag::stored(agent.version_hash, &agent)
+    };
+    let stored = cache.read(Topic::Agents, &id.to_string(), fill).await?;
+    Ok(conditions.answer_stored(&stored))
 }
 
 #[utoipa::path(
@@ -141,11 +161,13 @@ async fn find(
 async fn amend(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
+    Extract(cache): Extract<Cache>,
     caller: Caller,
     Path(id): Path<AgentId>,
     conditions: Conditions,
     Json(changes): Json<AgentChanges>,
 ) -> Result<Response> {
     let agent = change::change(&db, &clock, caller, id, &conditions, &changes).await?;
+    cache.forget(Topic::Agents).await;
     Ok(etag::with_version(agent.version_hash, Json(agent).into_response()))
 }

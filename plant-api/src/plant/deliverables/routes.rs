@@ -53,7 +53,7 @@ async fn list(
     if rows.is_empty() {
         hires::must_exist(&mut connection, hire, caller).await?;
     }
-    Ok(page.answer(rows, |deliverable| deliverable.id.0))
+    page.answer(rows, |deliverable| deliverable.id.0)
 }
 
 #[utoipa::path(

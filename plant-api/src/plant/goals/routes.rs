@@ -13,6 +13,7 @@ use crate::db::Db;
 use crate::error::{Problem, Result};
 use crate::etag::{self, Conditions};
 use crate::extract::{Json, Path};
+use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::metrics::Metrics;
 use crate::page::{Page, PageParams};
 use crate::plant::hires::{self, HireId};
@@ -45,7 +46,7 @@ async fn list(
     if rows.is_empty() {
         hires::must_exist(&mut connection, hire, caller).await?;
     }
-    Ok(page.answer(rows, |goal| goal.id.0))
+    page.answer(rows, |goal| goal.id.0)
 }
 
 #[utoipa::path(
@@ -66,13 +67,17 @@ async fn create(
     Extract(metrics): Extract<Metrics>,
     caller: Caller,
     Path(hire): Path<HireId>,
-    Json(new): Json<NewGoal>,
-) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let goal = super::create(&mut connection, &clock, caller, hire, new).await?;
-    metrics.goals_created.inc();
+    posted: Posted<NewGoal>,
+) -> Result<Answer> {
+    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+        Begun::Replay(answer) => return Ok(answer),
+        Begun::Fresh(work) => work,
+    };
+    let goal = super::create(work.connection(), &clock, caller, hire, posted.body).await?;
     let location = format!("/api/v1/agents/{hire}/goals/{}", goal.id);
-    Ok(etag::created(&location, goal.version, &goal))
+    let answer = work.commit(Answer::created(location, goal.version, &goal)?).await?;
+    metrics.goals_created.inc();
+    Ok(answer)
 }
 
 #[utoipa::path(
@@ -97,7 +102,7 @@ async fn find(
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
     match sql::find(&mut *connection, place, caller.customer()).await? {
-        Some(goal) => Ok(conditions.answer(goal.version, &goal)),
+        Some(goal) => conditions.answer(goal.version, &goal),
         None => Err(missing(&mut connection, place, caller).await),
     }
 }

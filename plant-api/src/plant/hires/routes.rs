@@ -14,6 +14,7 @@ use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::{self, Conditions};
 use crate::extract::{Json, Path};
+use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::page::{Page, PageParams};
 use crate::state::State;
 
@@ -47,7 +48,7 @@ async fn list(
         let customer = customers::sql::find(&mut *connection, &customer_id, owner).await?;
         customer.ok_or_else(|| Error::no_such("customer"))?;
     }
-    Ok(page.answer(rows, |hire| hire.id.0))
+    page.answer(rows, |hire| hire.id.0)
 }
 
 #[utoipa::path(
@@ -68,12 +69,16 @@ async fn hire(
     Extract(clock): Extract<Clock>,
     caller: Caller,
     Path(customer_id): Path<CustomerId>,
-    Json(new): Json<NewHire>,
-) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let hire = super::hire(&mut connection, &clock, caller, &customer_id, new).await?;
+    posted: Posted<NewHire>,
+) -> Result<Answer> {
+    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+        Begun::Replay(answer) => return Ok(answer),
+        Begun::Fresh(work) => work,
+    };
+    let hire = super::hire(work.connection(), &clock, caller, &customer_id, posted.body).await?;
     let location = format!("/api/v1/agents/{}/configuration", hire.id);
-    Ok(etag::created(&location, 1, &hire))
+    let answer = work.commit(Answer::created(location, 1, &hire)?).await?;
+    Ok(answer)
 }
 
 #[utoipa::path(
@@ -95,7 +100,7 @@ async fn read(
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
     match sql::configuration(&mut *connection, id, caller.customer()).await? {
-        Some(configuration) => Ok(conditions.answer(configuration.version, &configuration)),
+        Some(configuration) => conditions.answer(configuration.version, &configuration),
         None => Err(missing(&mut connection, id).await),
     }
 }

@@ -7,11 +7,13 @@ use utoipa_axum::routes;
 
 use super::{Content, Industry, IndustryId, sql};
 use crate::access::Caller;
+use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::{self, Conditions};
-use crate::extract::{Json, Path};
+use crate::extract::Path;
+use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::page::{Page, PageParams};
 use crate::state::State;
 
@@ -28,10 +30,19 @@ pub fn router() -> OpenApiRouter<State> {
     params(PageParams),
     responses((status = 200, description = "A page of industries", body = Vec<Industry>))
 )]
-async fn list(Extract(db): Extract<Db>, page: Page) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let rows = sql::list(&mut *connection, &page).await?;
-    Ok(page.answer(rows, |industry| industry.id.0))
+async fn list(
+    Extract(db): Extract<Db>,
+    Extract(cache): Extract<Cache>,
+    page: Page,
+    conditions: Conditions,
+) -> Result<Response> {
+    let fill = async {
+        let mut connection = db.acquire().await?;
+        let rows = sql::list(&mut *connection, &page).await?;
+        page.stored(rows, |industry| industry.id.0)
+    };
+    let stored = cache.read(Topic::Industries, page.address(), fill).await?;
+    Ok(conditions.answer_stored(&stored))
 }
 
 #[utoipa::path(
@@ -48,13 +59,19 @@ async fn list(Extract(db): Extract<Db>, page: Page) -> Result<Response> {
 async fn create(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
+    Extract(cache): Extract<Cache>,
     caller: Caller,
-    Json(content): Json<Content>,
-) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let industry = super::create(&mut connection, &clock, caller, content).await?;
+    posted: Posted<Content>,
+) -> Result<Answer> {
+    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+        Begun::Replay(answer) => return Ok(answer),
+        Begun::Fresh(work) => work,
+    };
+    let industry = super::create(work.connection(), &clock, caller, posted.body).await?;
     let location = format!("/api/v1/industries/{}", industry.id);
-    Ok(etag::created(&location, industry.version_hash, &industry))
+    let answer = work.commit(Answer::created(location, industry.version_hash, &industry)?).await?;
+    cache.forget(Topic::Industries).await;
+    Ok(answer)
 }
 
 #[utoipa::path(
@@ -70,11 +87,16 @@ async fn create(
 )]
 async fn find(
     Extract(db): Extract<Db>,
+    Extract(cache): Extract<Cache>,
     Path(id): Path<IndustryId>,
     conditions: Conditions,
 ) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let found = sql::find(&mut *connection, id).await?;
-    let industry = found.ok_or_else(|| Error::no_such("industry"))?;
-    Ok(conditions.answer(industry.version_hash, &industry))
+    let fill = async {
+        let mut connection = db.acquire().await?;
+        let found = sql::find(&mut *connection, id).await?;
+        let industry = found.ok_or_else(|| Error::no_such("industry"))?;
+        etag::stored(industry.version_hash, &industry)
+    };
+    let stored = cache.read(Topic::Industries, &id.to_string(), fill).await?;
+    Ok(conditions.answer_stored(&stored))
 }

@@ -7,11 +7,13 @@ use utoipa_axum::routes;
 
 use super::{Content, JobRole, JobRoleId, sql};
 use crate::access::Caller;
+use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::{self, Conditions};
-use crate::extract::{Json, Path};
+use crate::extract::Path;
+use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::page::{Page, PageParams};
 use crate::state::State;
 
@@ -28,10 +30,19 @@ pub fn router() -> OpenApiRouter<State> {
     params(PageParams),
     responses((status = 200, description = "A page of job roles", body = Vec<JobRole>))
 )]
-async fn list(Extract(db): Extract<Db>, page: Page) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let rows = sql::list(&mut *connection, &page).await?;
-    Ok(page.answer(rows, |job_role| job_role.id.0))
+async fn list(
+    Extract(db): Extract<Db>,
+    Extract(cache): Extract<Cache>,
+    page: Page,
+    conditions: Conditions,
+) -> Result<Response> {
+    let fill = async {
+        let mut connection = db.acquire().await?;
+        let rows = sql::list(&mut *connection, &page).await?;
+        page.stored(rows, |job_role| job_role.id.0)
+    };
+    let stored = cache.read(Topic::JobRoles, page.address(), fill).await?;
+    Ok(conditions.answer_stored(&stored))
 }
 
 #[utoipa::path(
@@ -48,13 +59,19 @@ async fn list(Extract(db): Extract<Db>, page: Page) -> Result<Response> {
 async fn create(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
+    Extract(cache): Extract<Cache>,
     caller: Caller,
-    Json(content): Json<Content>,
-) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let job_role = super::create(&mut connection, &clock, caller, content).await?;
+    posted: Posted<Content>,
+) -> Result<Answer> {
+    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+        Begun::Replay(answer) => return Ok(answer),
+        Begun::Fresh(work) => work,
+    };
+    let job_role = super::create(work.connection(), &clock, caller, posted.body).await?;
     let location = format!("/api/v1/job-roles/{}", job_role.id);
-    Ok(etag::created(&location, job_role.version_hash, &job_role))
+    let answer = work.commit(Answer::created(location, job_role.version_hash, &job_role)?).await?;
+    cache.forget(Topic::JobRoles).await;
+    Ok(answer)
 }
 
 #[utoipa::path(
@@ -70,11 +87,16 @@ async fn create(
 )]
 async fn find(
     Extract(db): Extract<Db>,
+    Extract(cache): Extract<Cache>,
     Path(id): Path<JobRoleId>,
     conditions: Conditions,
 ) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let found = sql::find(&mut *connection, id).await?;
-    let job_role = found.ok_or_else(|| Error::no_such("job role"))?;
-    Ok(conditions.answer(job_role.version_hash, &job_role))
+    let fill = async {
+        let mut connection = db.acquire().await?;
+        let found = sql::find(&mut *connection, id).await?;
+        let job_role = found.ok_or_else(|| Error::no_such("job role"))?;
+        etag::stored(job_role.version_hash, &job_role)
+    };
+    let stored = cache.read(Topic::JobRoles, &id.to_string(), fill).await?;
+    Ok(conditions.answer_stored(&stored))
 }

@@ -8,7 +8,7 @@ pub(crate) mod sql;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
+use sqlx::{Acquire, PgConnection};
 use uuid::Uuid;
 
 use crate::access::Caller;
@@ -154,16 +154,20 @@ pub async fn create(
         return same_or_taken(existing, &content);
     }
     let entity = content.entity(clock.new_id(), clock.now(), caller.actor())?;
-    let inserted = sql::insert(&mut *connection, &entity, &content)
+    // A savepoint where there is a transaction already, so that it survives a lost race.
+    let mut attempt = connection.begin().await?;
+    let inserted = sql::insert(&mut *attempt, &entity, &content)
         .await
         .on_constraint("skill_skill_key_key", || key_taken(&content))
         .on_constraint("skill_name_key", || name_taken(&content));
     if let Err(error @ Error::Duplicate(_)) = inserted {
+        attempt.rollback().await?;
         // Somebody may have created the very same skill in between.
         let existing = sql::find_by_name(&mut *connection, &content.name).await?;
         return existing.map_or(Err(error), |skill| same_or_taken(skill, &content));
     }
     inserted?;
+    attempt.commit().await?;
     Ok(Created::New(Skill {
         id: SkillId(entity.id),
         name: content.name,

@@ -1,18 +1,20 @@
 //! `/api/v1/skills`.
 
 use axum::extract::State as Extract;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Category, Created, NewSkill, Skill, SkillId, sql};
 use crate::access::Caller;
+use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::{self, Conditions};
-use crate::extract::{Json, Path, Query};
+use crate::extract::{Path, Query};
+use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::page::{Page, PageParams};
 use crate::plant::entity::Status;
 use crate::state::State;
@@ -42,12 +44,18 @@ struct Filter {
 )]
 async fn list(
     Extract(db): Extract<Db>,
+    Extract(cache): Extract<Cache>,
     Query(filter): Query<Filter>,
     page: Page,
+    conditions: Conditions,
 ) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let rows = sql::list(&mut *connection, filter.category, filter.status, &page).await?;
-    Ok(page.answer(rows, |skill| skill.id.0))
+    let fill = async {
+        let mut connection = db.acquire().await?;
+        let rows = sql::list(&mut *connection, filter.category, filter.status, &page).await?;
+        page.stored(rows, |skill| skill.id.0)
+    };
+    let stored = cache.read(Topic::Skills, page.address(), fill).await?;
+    Ok(conditions.answer_stored(&stored))
 }
 
 #[utoipa::path(
@@ -65,19 +73,24 @@ async fn list(
 async fn create(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
+    Extract(cache): Extract<Cache>,
     caller: Caller,
-    Json(new): Json<NewSkill>,
-) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    match super::create(&mut connection, &clock, caller, new).await? {
+    posted: Posted<NewSkill>,
+) -> Result<Answer> {
+    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+        Begun::Replay(answer) => return Ok(answer),
+        Begun::Fresh(work) => work,
+    };
+    let answer = match super::create(work.connection(), &clock, caller, posted.body).await? {
         Created::New(skill) => {
             let location = format!("/api/v1/skills/{}", skill.id);
-            Ok(etag::created(&location, skill.version_hash, &skill))
+            Answer::created(location, skill.version_hash, &skill)?
         }
-        Created::Existing(skill) => {
-            Ok(etag::with_version(skill.version_hash, Json(skill).into_response()))
-        }
-    }
+        Created::Existing(skill) => Answer::existing(skill.version_hash, &skill)?,
+    };
+    let answer = work.commit(answer).await?;
+    cache.forget(Topic::Skills).await;
+    Ok(answer)
 }
 
 #[utoipa::path(
@@ -93,11 +106,16 @@ async fn create(
 )]
 async fn find(
     Extract(db): Extract<Db>,
+    Extract(cache): Extract<Cache>,
     Path(id): Path<SkillId>,
     conditions: Conditions,
 ) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let found = sql::find(&mut *connection, id).await?;
-    let skill = found.ok_or_else(|| Error::no_such("skill"))?;
-    Ok(conditions.answer(skill.version_hash, &skill))
+    let fill = async {
+        let mut connection = db.acquire().await?;
+        let found = sql::find(&mut *connection, id).await?;
+        let skill = found.ok_or_else(|| Error::no_such("skill"))?;
+        etag::stored(skill.version_hash, &skill)
+    };
+    let stored = cache.read(Topic::Skills, &id.to_string(), fill).await?;
+    Ok(conditions.answer_stored(&stored))
 }
