@@ -1,5 +1,7 @@
 //! The program in one page: connect, bind, serve, drain, stop.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use axum::Router;
 use axum::routing::get;
@@ -18,6 +20,9 @@ use crate::redis::Redis;
 use crate::serve::Bounds;
 use crate::state::{Limits, State};
 use crate::{health, http, idempotency, serve, telemetry};
+
+/// Longest wait for a database connection: beyond it a quick 503 serves the client better.
+const CHECKOUT: Duration = Duration::from_millis(1500);
 
 /// Runs the service until SIGTERM or Ctrl-C.
 ///
@@ -100,12 +105,12 @@ fn described() -> OpenApiRouter<State> {
 }
 
 fn database(config: &Config, metrics: &Metrics) -> anyhow::Result<Db> {
-    Ok(Db::new(
-        options(&config.database)?,
-        config.database.pool_size,
-        config.request_timeout,
-        metrics.db_waits.clone(),
-    ))
+    let bounds = db::Bounds {
+        connections: config.database.pool_size,
+        checkout: CHECKOUT,
+        statement: config.request_timeout,
+    };
+    Ok(Db::new(options(&config.database)?, bounds, metrics.db_waits.clone()))
 }
 
 fn options(config: &DatabaseConfig) -> anyhow::Result<PgConnectOptions> {

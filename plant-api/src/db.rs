@@ -22,7 +22,6 @@ pub use migrate::{SetupError, check_schema, grant, migrate};
 
 const BEAT: Duration = Duration::from_millis(500);
 const BEAT_TIMEOUT: Duration = Duration::from_secs(1);
-const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// The database, as the service uses it. Clones share everything.
 #[derive(Debug, Clone)]
@@ -30,6 +29,18 @@ pub struct Db {
     pool: PgPool,
     heart: Arc<Heart>,
     waits: Histogram,
+}
+
+/// Bounds on what the service asks of the database.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Most connections.
+    pub connections: u32,
+    /// Longest wait for one of them.
+    pub checkout: Duration,
+    /// Longest statement, bounded at the server, so that it does not work for a client that has
+    /// long been answered.
+    pub statement: Duration,
 }
 
 /// What the heartbeat last saw.
@@ -57,16 +68,8 @@ impl Heart {
 }
 
 impl Db {
-    /// A pool of at most `size` connections; connects when first used.
-    ///
-    /// `statement_timeout` bounds each statement at the server, so that it does not work for
-    /// a client that has long been answered. `waits` sees how long each checkout took.
-    pub fn new(
-        options: PgConnectOptions,
-        size: u32,
-        statement_timeout: Duration,
-        waits: Histogram,
-    ) -> Self {
+    /// A pool that connects when first used; `waits` sees how long each checkout took.
+    pub fn new(options: PgConnectOptions, bounds: Bounds, waits: Histogram) -> Self {
         let heart = Arc::new(Heart {
             up: AtomicBool::new(true),
             started: Instant::now(),
@@ -74,13 +77,13 @@ impl Db {
             backends: AtomicI64::new(0),
             max_connections: AtomicI64::new(0),
         });
-        let timeout = statement_timeout.as_millis().to_string();
+        let timeout = bounds.statement.as_millis().to_string();
         let watched = heart.clone();
         let pool = PgPoolOptions::new()
-            .max_connections(size)
+            .max_connections(bounds.connections)
             // sqlx 0.9.0 can spin when it reaps idle connections below a minimum.
             .min_connections(0)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .acquire_timeout(bounds.checkout)
             // A ping before each use would be a round trip; a loss is noticed by age instead.
             .test_before_acquire(false)
             .before_acquire(move |_, meta| {

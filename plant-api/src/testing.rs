@@ -100,8 +100,9 @@ impl TestApp {
         let metrics = Metrics::new().unwrap();
         let options = (*owner.connect_options()).clone();
         let timeout = Duration::from_secs(30);
+        let bounds = db::Bounds { connections: 5, checkout: timeout, statement: timeout };
         let state = State {
-            db: Db::new(options, 5, timeout, metrics.db_waits.clone()),
+            db: Db::new(options, bounds, metrics.db_waits.clone()),
             redis: redis.clone(),
             cache: Cache::new(
                 redis,
