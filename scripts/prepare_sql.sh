@@ -73,7 +73,7 @@ clean_up() {
   stop_children
   rm -rf "$LEARNT" "$LEARNT.diff"
   if [ -n "$MADE" ]; then
-    psql_on "$DATABASE_URL" -c "drop database $SCRATCH with (force)" || true
+    undisturbed psql_on "$DATABASE_URL" -c "drop database $SCRATCH with (force)" || true
   fi
   give_services_back
 }

@@ -26,7 +26,7 @@ borrow_services() {
 
 give_services_back() {
   exec 8>&-
-  "$ROOT/scripts/services.sh" give-back
+  undisturbed "$ROOT/scripts/services.sh" give-back
 }
 
 # Usage: lock <descriptor> [-s] [-n]: like flock(1), which macOS lacks. Held until the descriptor is closed.
@@ -174,11 +174,19 @@ stop_children() {
   CHILDREN=
 }
 
-# Usage: at_exit <function>. Called once, however the script ends.
+# Usage: at_exit <function>. Called once, however the script ends, and not cut short by a second Ctrl-C.
 at_exit() {
   # shellcheck disable=SC2064 # the name is known now
-  trap "trap '' HUP INT TERM; $1" EXIT
+  trap "trap : HUP INT TERM; $1" EXIT
   trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
+}
+
+# Usage: undisturbed <command>…, which no Ctrl-C reaches.
+undisturbed() {
+  (
+    trap '' HUP INT TERM
+    "$@"
+  )
 }
