@@ -1,8 +1,8 @@
 //! Test data: a catalogue with its hash chains, and customers with what they have hired.
 //!
-//! Every row follows from the seed and its index ([`draw`]), so the same arguments give the same
+//! Every row follows from the seed and its index (`draw`), so the same arguments give the same
 //! rows anywhere, and a larger number adds rows to those of a smaller one. Names come from the
-//! files in `seeds/` ([`names`]). All of it is one transaction on one connection: rows that are
+//! files in `seeds/` (`names`). All of it is one transaction on one connection: rows that are
 //! there are skipped, and when somebody else's row has a name that is wanted, nothing changes.
 
 mod catalogue;
@@ -27,8 +27,9 @@ use catalogue::Catalogue;
 use names::Names;
 use progress::Progress;
 
-/// Agents that go to the database in one statement: well under a second of work for it.
-const AGENTS_AT_ONCE: usize = 1000;
+/// Agents that go to the database in one statement: well under a second of work for it, nearly
+/// all of which goes into the index for searches.
+const AGENTS_AT_ONCE: usize = 500;
 /// Customers that do, each with some forty rows.
 const CUSTOMERS_AT_ONCE: usize = 100;
 
@@ -144,10 +145,11 @@ async fn one_at_a_time(tx: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query("select pg_advisory_xact_lock($1)").bind(SEED_LOCK).execute(tx).await.map(drop)
 }
 
-/// Empties every table of entities and customers, and those that refer to them. Truncation fires
-/// none of the triggers that keep rows from being deleted; only the owner may do it.
+/// Empties the tables of entities and customers, those that refer to them, and the answers kept
+/// for repeated requests, which tell of them. Truncation fires none of the triggers that keep rows
+/// from being deleted; only the owner may do it.
 async fn empty(tx: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query!("truncate base_entity, customer restart identity cascade")
+    sqlx::query!("truncate base_entity, customer, idempotency_key restart identity cascade")
         .execute(tx)
         .await
         .map(drop)

@@ -43,7 +43,8 @@ pub struct Options {
         value_name = "URL",
         env = "DATABASE_URL",
         default_value = "",
-        hide_env_values = true
+        hide_env_values = true,
+        hide_default_value = true
     )]
     pub database_url: String,
 
@@ -53,7 +54,8 @@ pub struct Options {
         value_name = "URL",
         env = "LOAD_TEST_DATABASE_URL",
         default_value = "",
-        hide_env_values = true
+        hide_env_values = true,
+        hide_default_value = true
     )]
     pub load_test_database_url: String,
 }
