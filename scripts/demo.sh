@@ -42,15 +42,24 @@ demonstrate() {
     --html reports/demo.html --json reports/demo.json || verdict=$?
 
   say ""
-  say "Done in $((SECONDS - began)) s, exit code $verdict. Report: $ROOT/reports/demo.html"
+  say "Done in $((SECONDS - began)) s: $(in_words "$verdict") (exit code $verdict). Report: $ROOT/reports/demo.html"
   if [ "${1:-}" = --keep ]; then
     keep
   fi
   say "Try next:"
-  say "  ./scripts/demo.sh --keep               and browse http://127.0.0.1:$PORT/docs; --stop ends it"
-  say "  ${BIN#"$ROOT/"}/plant-loadtest list       every journey that can be run"
-  say "  ./scripts/test.sh                      what must hold before a change lands"
+  say "  ./scripts/demo.sh --keep              the same, and leaves http://127.0.0.1:$PORT/api/v1/agents to look at"
+  say "  ${BIN#"$ROOT/"}/plant-loadtest list      every journey that can be run"
+  say "  ./scripts/test.sh                     what must hold before a change lands"
   return "$verdict"
+}
+
+in_words() {
+  case $1 in
+    0) echo "the promises were kept" ;;
+    1) echo "a promise was broken" ;;
+    4) echo "invalid, because the load generator itself was too busy" ;;
+    *) echo "no verdict" ;;
+  esac
 }
 
 build() {
@@ -124,7 +133,7 @@ stop_an_earlier_service() {
 }
 
 keep() {
-  say "The service keeps running on http://127.0.0.1:$PORT, as do PostgreSQL and Redis; ./scripts/demo.sh --stop ends them"
+  say "PostgreSQL, Redis and the service keep running, http://127.0.0.1:$PORT; ./scripts/demo.sh --stop ends them"
   ./scripts/services.sh up --quiet
   CHILDREN=
 }
