@@ -18,8 +18,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 POINTER=$ROOT/.plant/services
 # Not inside the checkout: a Unix socket's path has at most 107 bytes, and another user cannot enter root's home.
 FOLDER=/var/tmp/plant-$(printf '%s:%s' "$(id -u)" "$ROOT" | cksum | awk '{ printf "%08x", $1 }')
-
 LENT=$FOLDER/lent
+
 # shellcheck source=scripts/lib/packages.sh
 . "$ROOT/scripts/lib/packages.sh"
 # shellcheck source=scripts/lib/processes.sh
@@ -30,7 +30,7 @@ LENT=$FOLDER/lent
 . "$ROOT/scripts/lib/redis.sh"
 
 main() {
-  local verb=${1:-} services=()
+  local verb=${1:-} services=() argument
   [ $# -eq 0 ] || shift
   if [ "$verb" != psql ]; then
     for argument in "$@"; do
@@ -126,16 +126,20 @@ status() {
   local service missing=0
   for service in "$@"; do
     if ! is_ours "$service"; then
-      say "$service: not ours, its URL is set in the environment"
+      tell "$service: not ours, its URL is set in the environment"
     elif is_running "$service"; then
-      say "$service: running, pid $("${service}_pid"), 127.0.0.1:$(port_of "$service"), log $("${service}_log")"
+      tell "$service: running, pid $("${service}_pid"), 127.0.0.1:$(port_of "$service"), log $("${service}_log")"
     else
-      say "$service: not running"
+      tell "$service: not running"
       missing=3
     fi
   done
-  say "data: $FOLDER"
+  tell "data: $FOLDER"
   return "$missing"
+}
+
+tell() {
+  say "$*" 2>&1
 }
 
 print_env() {

@@ -16,6 +16,10 @@ SUMMARY=
 FAILED=0
 
 main() {
+  case ${1:-} in
+    '' | --long) ;;
+    *) fail "what is '$1'? See the head of scripts/test.sh" ;;
+  esac
   cd "$ROOT"
   at_exit clean_up
   step "services" borrow_services
@@ -24,11 +28,9 @@ main() {
   step "lints and SQL" run ./scripts/prepare_sql.sh --check
   # From the committed .sqlx/, as anybody builds it who has no database.
   step "tests" run env SQLX_OFFLINE=true cargo test --workspace --locked
-  case ${1:-} in
-    '') ;;
-    --long) long_steps ;;
-    *) fail "what is '$1'? See the head of scripts/test.sh" ;;
-  esac
+  if [ "${1:-}" = --long ]; then
+    long_steps
+  fi
   printf '\n%s' "$SUMMARY"
   return "$FAILED"
 }
@@ -38,7 +40,7 @@ long_steps() {
     step "licences and advisories" run cargo deny --locked check
   fi
   if have shellcheck; then
-    step "shell scripts" run shellcheck -x scripts/*.sh .ci/run
+    step "shell scripts" run shellcheck -x scripts/*.sh scripts/lib/*.sh .ci/run
   fi
 }
 

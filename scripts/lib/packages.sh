@@ -54,30 +54,30 @@ install_packages() {
 
 install_with_apt() {
   local began=$SECONDS
-  may_be_root || fail "needs the packages $*: run 'apt-get install $*' as root (or install sudo) and run this again"
+  may_be_root || fail "needs the packages $*: run 'apt-get install $*' as root, and then this again"
   say "Installing $* with apt-get, about a minute (log: $INSTALL_LOG)"
   (
-    set -e
     trap allow_servers_to_start EXIT
-    keep_servers_from_starting
-    as_root apt-get update || true # a stale list may still do; the install itself decides
-    for package in "$@"; do
-      if [ "$package" = postgresql ]; then
-        apt_install postgresql-common
-        create_no_main_cluster
-      fi
-    done
-    apt_install "$@"
-    for package in "$@"; do
-      if [ "$package" = redis-server ]; then
-        as_root update-rc.d redis-server disable || true # else it takes port 6379 at the next boot
-      fi
-    done
+    keep_servers_from_starting && apt_steps "$@"
   ) >"$INSTALL_LOG" 2>&1 </dev/null || {
     tail -n 20 "$INSTALL_LOG" >&2
     fail "could not install $*; the whole output is in $INSTALL_LOG"
   }
   say "Installed $* in $((SECONDS - began)) s"
+}
+
+apt_steps() {
+  as_root apt-get update || true # a stale list may still do; the install itself decides
+  case " $* " in
+    *" postgresql "*)
+      apt_install postgresql-common || return
+      create_no_main_cluster || return
+      ;;
+  esac
+  apt_install "$@" || return
+  case " $* " in
+    *" redis-server "*) as_root update-rc.d redis-server disable || true ;; # else it takes port 6379 at the next boot
+  esac
 }
 
 install_with_brew() {
