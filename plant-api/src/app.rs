@@ -4,17 +4,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use axum::routing::get;
 use sqlx::postgres::PgConnectOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::openapi::OpenApi;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Access, Config, DatabaseConfig};
 use crate::db::{self, Db};
-use crate::extract::Json;
 use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::redis::Redis;
 use crate::serve::Bounds;
@@ -73,7 +71,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         headers: config.client_timeout,
         drain: config.drain_timeout,
     };
-    serve::serve(listeners, router(state), bounds, stop).await;
+    let (router, _) = router(state);
+    serve::serve(listeners, router, bounds, stop).await;
 
     hearts_stop.cancel();
     for heart in hearts {
@@ -93,15 +92,11 @@ pub async fn migrate(config: DatabaseConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The whole service as one router.
-pub fn router(state: State) -> Router {
-    let (routes, description) = described().split_for_parts();
-    let openapi = get(async move || Json(description.clone()));
-    http::framed(routes.route("/openapi.json", openapi), state)
-}
-
-fn described() -> OpenApiRouter<State> {
-    http::slices().merge(health::router())
+/// The whole service as one router, and its description.
+pub fn router(state: State) -> (Router, OpenApi) {
+    let all = http::slices().merge(health::router());
+    let (routes, api) = http::described(all, &state.metrics);
+    (http::framed(routes, state), api)
 }
 
 fn database(config: &Config, metrics: &Metrics) -> anyhow::Result<Db> {

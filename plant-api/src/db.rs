@@ -7,13 +7,14 @@
 mod migrate;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus::Histogram;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{PgConnection, Postgres, Transaction};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
@@ -46,7 +47,7 @@ pub struct Bounds {
 /// What the heartbeat last saw.
 #[derive(Debug)]
 struct Heart {
-    up: AtomicBool,
+    up: watch::Sender<bool>,
     started: Instant,
     /// Microseconds after `started` at which connections were last known to be lost.
     lost_at: AtomicU64,
@@ -71,7 +72,7 @@ impl Db {
     /// A pool that connects when first used; `waits` sees how long each checkout took.
     pub fn new(options: PgConnectOptions, bounds: Bounds, waits: Histogram) -> Self {
         let heart = Arc::new(Heart {
-            up: AtomicBool::new(true),
+            up: watch::Sender::new(true),
             started: Instant::now(),
             lost_at: AtomicU64::new(0),
             backends: AtomicI64::new(0),
@@ -129,7 +130,18 @@ impl Db {
 
     /// Whether the last heartbeat was answered.
     pub fn is_up(&self) -> bool {
-        self.heart.up.load(Ordering::Relaxed)
+        *self.heart.up.borrow()
+    }
+
+    /// Returns when the database goes away from now on. Whoever waits for an answer of a server
+    /// that has stopped answering can give up then.
+    pub async fn lost(&self) {
+        let mut up = self.heart.up.subscribe();
+        while up.changed().await.is_ok() {
+            if !*up.borrow_and_update() {
+                return;
+            }
+        }
     }
 
     /// Open connections of the pool: in use, idle, and the most there may be.
@@ -195,7 +207,7 @@ impl Db {
     }
 
     fn settle(&self, beat: Result<(), String>) {
-        let was_up = self.heart.up.swap(beat.is_ok(), Ordering::Relaxed);
+        let was_up = self.heart.up.send_replace(beat.is_ok());
         match beat {
             Err(reason) => {
                 self.heart.lost();

@@ -1,19 +1,23 @@
 //! All slices' routes in one router, and the layers around them.
 
+mod description;
 mod frame;
 #[cfg(test)]
 mod tests;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use utoipa::OpenApi;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::error::Error;
+use crate::metrics::Metrics;
 use crate::state::State;
 use crate::{customers, plant};
 
-#[derive(OpenApi)]
+#[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Plant",
@@ -29,6 +33,25 @@ pub fn slices() -> OpenApiRouter<State> {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(customers::routes::router())
         .merge(plant::router())
+}
+
+/// The routes of `all`, their completed description at `/openapi.json`, and a page to browse it
+/// at `/docs`, which needs nothing from outside. Every described status starts counting at zero.
+pub fn described(all: OpenApiRouter<State>, metrics: &Metrics) -> (Router<State>, OpenApi) {
+    let (routes, mut api) = all.split_for_parts();
+    description::complete(&mut api);
+    for (path, item) in &api.paths.paths {
+        for (method, operation) in description::operations(item) {
+            for status in operation.responses.responses.keys() {
+                metrics.requests.with_label_values(&[method, path, status]);
+            }
+        }
+    }
+    let page = SwaggerUi::new("/docs")
+        .url("/openapi.json", api.clone())
+        .config(Config::new(["/openapi.json"]).try_it_out_enabled(true).validator_url("none"));
+    let routes = routes.merge(page);
+    (routes, api)
 }
 
 /// `router` as clients meet it: every answer framed, every error a problem+json.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use utoipa::openapi::OpenApi;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -22,6 +23,7 @@ use crate::state::{Limits, State};
 /// The service under test.
 pub struct TestApp {
     router: Router,
+    api: OpenApi,
     /// The handles that its handlers use; the service's role.
     pub state: State,
     /// The owner's connections.
@@ -115,15 +117,42 @@ impl TestApp {
             limits: Limits { request_timeout: timeout, body_timeout: timeout, body_bytes: 100_000 },
             stop: CancellationToken::new(),
         };
-        Self { router: crate::app::router(state.clone()), state, owner }
+        let (router, api) = crate::app::router(state.clone());
+        Self { router, api, state, owner }
     }
 
+    /// Sends a request. What comes back must be in the description.
     pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
+        if let Some(described) = self.described(&method, &path) {
+            let status = parts.status.as_str();
+            assert!(described.contains(&status), "{method} {path} answered {status}: {text}");
+        }
         Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    /// The described statuses of an operation, where there is such an operation.
+    fn described(&self, method: &Method, path: &str) -> Option<Vec<&str>> {
+        let fits = |template: &str| {
+            let (mut one, mut other) = (template.split('/'), path.split('/'));
+            let mut pairs = one.by_ref().zip(other.by_ref());
+            let same = pairs.all(|(t, p)| t == p || (t.starts_with('{') && !p.is_empty()));
+            same && template.split('/').count() == path.split('/').count()
+        };
+        let item = self.api.paths.paths.iter().find(|(template, _)| fits(template))?.1;
+        let operation = match method.as_str() {
+            "GET" => item.get.as_ref(),
+            "PUT" => item.put.as_ref(),
+            "POST" => item.post.as_ref(),
+            "DELETE" => item.delete.as_ref(),
+            "PATCH" => item.patch.as_ref(),
+            _ => None,
+        }?;
+        Some(operation.responses.responses.keys().map(String::as_str).collect())
     }
 
     pub async fn get(&self, path: &str) -> Answer {

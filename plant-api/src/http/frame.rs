@@ -24,6 +24,9 @@ static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// A request that takes longer than this is worth a line in the log.
 const SLOW: Duration = Duration::from_secs(1);
 
+/// When to try again what could not be answered.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// Longest id that is taken over from a client.
 const ID_MAX: usize = 128;
 
@@ -39,13 +42,14 @@ pub async fn frame(Extract(state): Extract<State>, request: Request, next: Next)
 
     let _running = Running::one_more(&state.metrics);
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let answered = tokio::time::timeout(state.limits.request_timeout, answer);
     let response = async {
-        let response = match answered.await {
-            Ok(Ok(response)) => response,
-            Ok(Err(_)) => Error::Internal("a handler panicked".into()).into_response(),
-            Err(_) => {
-                Error::Unavailable { what: "an answer in time", retry_after: SLOW }.into_response()
+        let response = tokio::select! {
+            biased;
+            answered = answer => answered
+                .unwrap_or_else(|_| Error::Internal("a handler panicked".into()).into_response()),
+            () = state.db.lost() => unavailable("the database"),
+            () = tokio::time::sleep(state.limits.request_timeout) => {
+                unavailable("an answer in time")
             }
         };
         let took = started.elapsed();
@@ -68,6 +72,10 @@ pub async fn frame(Extract(state): Extract<State>, request: Request, next: Next)
         .observe(started.elapsed().as_secs_f64());
     let response = with_problem(response, uri.path(), &ids);
     ids.onto(response)
+}
+
+fn unavailable(what: &'static str) -> Response {
+    Error::Unavailable { what, retry_after: RETRY_AFTER }.into_response()
 }
 
 /// Counts a request as running for as long as it lives, however it ends.

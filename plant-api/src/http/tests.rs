@@ -85,3 +85,49 @@ async fn health_says_what_is_there(pool: PgPool) {
     assert_eq!(app.get("/readyz").await.expect(503)["code"], "unavailable");
     assert_eq!(app.get("/livez").await.status, 200);
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn every_operation_is_described_with_its_own_id(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let api = app.get("/openapi.json").await.expect(200);
+    assert!(api["openapi"].as_str().unwrap().starts_with("3.1"));
+    let mut ids = Vec::new();
+    for (path, item) in api["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            ids.push(operation["operationId"].as_str().unwrap().to_owned());
+            assert!(operation["summary"].is_string(), "{method} {path} has no summary");
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                let problem = &answer["content"]["application/problem+json"];
+                let bare = status.starts_with('2') || status == "304" || path == "/health";
+                assert!(bare != problem.is_object(), "{method} {path} {status}");
+            }
+        }
+    }
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((ids.len(), count >= 30), (count, true));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_page_of_the_description_needs_nothing_from_outside(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let page = app.get("/docs/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-type").unwrap().starts_with("text/html"));
+    for link in page.text.split("src=\"").chain(page.text.split("href=\"")).skip(1) {
+        assert!(!link.starts_with("http") && !link.starts_with("//"), "{link:.80}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn known_series_start_at_zero(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let text = app.get("/metrics").await.text;
+    for series in [
+        "http_requests_total{method=\"GET\",path=\"/api/v1/agents\",status=\"500\"} 0",
+        "http_requests_total{method=\"POST\",path=\"/api/v1/skills\",status=\"201\"} 0",
+    ] {
+        assert!(text.contains(series), "{series}");
+    }
+}
