@@ -47,7 +47,7 @@ demonstrate() {
     keep
   fi
   say "Try next:"
-  say "  ./scripts/demo.sh --keep              the same, and leaves http://127.0.0.1:$PORT/api/v1/agents to look at"
+  say "  ./scripts/demo.sh --keep              the same, and leaves http://127.0.0.1:$PORT/docs to look at"
   say "  ${BIN#"$ROOT/"}/plant-loadtest list      every journey that can be run"
   say "  ./scripts/test.sh                     what must hold before a change lands"
   return "$verdict"
