@@ -23,7 +23,8 @@ use crate::state::{Limits, State};
 /// The service under test.
 pub struct TestApp {
     router: Router,
-    api: OpenApi,
+    /// What is described.
+    pub api: OpenApi,
     /// The handles that its handlers use; the service's role.
     pub state: State,
     /// The owner's connections.

@@ -1,3 +1,5 @@
+mod hostile;
+
 use axum::body::Body;
 use axum::http::Request;
 use sqlx::PgPool;
