@@ -71,7 +71,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         headers: config.client_timeout,
         drain: config.drain_timeout,
     };
-    let (router, _) = router(state);
+    let (router, _) = router(state)?;
     serve::serve(listeners, router, bounds, stop).await;
 
     hearts_stop.cancel();
@@ -93,10 +93,13 @@ pub async fn migrate(config: DatabaseConfig) -> anyhow::Result<()> {
 }
 
 /// The whole service as one router, and its description.
-pub fn router(state: State) -> (Router, OpenApi) {
+///
+/// # Errors
+/// As [`http::described`].
+pub fn router(state: State) -> serde_json::Result<(Router, OpenApi)> {
     let all = http::slices().merge(health::router());
-    let (routes, api) = http::described(all, &state.metrics);
-    (http::framed(routes, state), api)
+    let (routes, api) = http::described(all, &state.metrics)?;
+    Ok((http::framed(routes, state), api))
 }
 
 fn database(config: &Config, metrics: &Metrics) -> anyhow::Result<Db> {

@@ -9,6 +9,11 @@ pub const NAME_MAX: usize = 200;
 /// Longest description or note, in characters.
 pub const TEXT_MAX: usize = 10_000;
 
+/// What [`Checks::name`] takes, for the description.
+#[derive(Debug, utoipa::ToSchema)]
+#[schema(value_type = String, min_length = 1, max_length = 200)]
+pub struct Name(#[expect(dead_code, reason = "only its schema is used")] String);
+
 /// Faults found so far.
 #[derive(Debug, Default)]
 pub struct Checks(Vec<Violation>);

@@ -37,7 +37,7 @@ where
     }
 }
 
-/// A JSON body where one may be left out.
+/// A JSON body where one may be left out, or be `null`.
 #[derive(Debug, Clone)]
 pub struct OptionalJson<T>(pub T);
 
@@ -54,7 +54,7 @@ where
         let body = read_body(request, Limits::from_ref(state)).await?;
         match (body.is_empty(), json) {
             (true, _) => Ok(Self(T::default())),
-            (false, true) => Ok(Self(read_json(&body)?)),
+            (false, true) => Ok(Self(read_json::<Option<T>>(&body)?.unwrap_or_default())),
             (false, false) => Err(Error::UnsupportedMediaType),
         }
     }
@@ -148,7 +148,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Reads a query string as the shape `T`; an empty value counts as absent.
+/// Reads a query string as the shape `T`.
 ///
 /// # Errors
 /// [`Error::Validation`] naming the field.
@@ -162,10 +162,7 @@ pub fn read_query<T: DeserializeOwned>(query: &str) -> Result<T> {
             "must not hold a NUL character",
         ));
     }
-    let given: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-    let text = serde_urlencoded::to_string(given)
-        .map_err(|e| Error::invalid("query", "shape", e.to_string()))?;
-    let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
+    let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(reader).map_err(|e| {
         let path = e.path().to_string();
         let field = if path == "." { "query".to_owned() } else { path };

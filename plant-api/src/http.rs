@@ -37,7 +37,13 @@ pub fn slices() -> OpenApiRouter<State> {
 
 /// The routes of `all`, their completed description at `/openapi.json`, and a page to browse it
 /// at `/docs`, which needs nothing from outside. Every described status starts counting at zero.
-pub fn described(all: OpenApiRouter<State>, metrics: &Metrics) -> (Router<State>, OpenApi) {
+///
+/// # Errors
+/// When the description is not JSON, which is a bug.
+pub fn described(
+    all: OpenApiRouter<State>,
+    metrics: &Metrics,
+) -> serde_json::Result<(Router<State>, OpenApi)> {
     let (routes, mut api) = all.split_for_parts();
     description::complete(&mut api);
     for (path, item) in &api.paths.paths {
@@ -48,10 +54,10 @@ pub fn described(all: OpenApiRouter<State>, metrics: &Metrics) -> (Router<State>
         }
     }
     let page = SwaggerUi::new("/docs")
-        .url("/openapi.json", api.clone())
+        .external_url_unchecked("/openapi.json", description::strict(&api)?)
         .config(Config::new(["/openapi.json"]).try_it_out_enabled(true).validator_url("none"));
     let routes = routes.merge(page);
-    (routes, api)
+    Ok((routes, api))
 }
 
 /// `router` as clients meet it: every answer framed, every error a problem+json.

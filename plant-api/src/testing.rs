@@ -118,7 +118,7 @@ impl TestApp {
             limits: Limits { request_timeout: timeout, body_timeout: timeout, body_bytes: 100_000 },
             stop: CancellationToken::new(),
         };
-        let (router, api) = crate::app::router(state.clone());
+        let (router, api) = crate::app::router(state.clone()).unwrap();
         Self { router, api, state, owner }
     }
 

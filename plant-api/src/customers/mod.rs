@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
-use crate::check::Checks;
+use crate::check::{Checks, NAME_MAX};
 use crate::clock::Clock;
 use crate::error::{Error, OnConstraint, Result};
 
@@ -56,7 +56,11 @@ pub struct NewCustomer {
     #[schema(example = "Lotus Tutors", min_length = 1, max_length = 200)]
     pub name: String,
     /// Where to write to.
-    #[schema(max_length = 200)]
+    #[schema(
+        example = "office@lotus.example",
+        pattern = r"^[^@\x00-\x1f\x7f-\x9f]+@[^\x00-\x1f\x7f-\x9f]+$",
+        max_length = 200
+    )]
     pub email: Option<String>,
 }
 
@@ -71,10 +75,11 @@ impl NewCustomer {
         );
         checks.name("name", &self.name);
         if let Some(email) = &self.email {
-            checks.name("email", email);
             let (local, host) = email.split_once('@').unwrap_or_default();
-            let plausible = !local.is_empty() && !host.is_empty();
+            let plain = !email.chars().any(char::is_control);
+            let plausible = !local.is_empty() && !host.is_empty() && plain;
             checks.that(plausible, "email", "email", "must be an address like name@example.com");
+            checks.at_most("email", email, NAME_MAX);
         }
         checks.done()
     }

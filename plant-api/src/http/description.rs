@@ -1,6 +1,7 @@
 //! Completes the OpenAPI description with what holds for every operation alike, so that no
 //! handler repeats it.
 
+use serde_json::{Map, Value, json};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::{
     Content, ContentBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
@@ -68,13 +69,14 @@ fn conditions(method: &str, operation: &mut Operation) {
     if answers("201") {
         add(operation, "409", "Another request with this Idempotency-Key is still running");
         let about = "Makes it safe to send the request again, within a day";
-        header(operation, "Idempotency-Key", about);
+        let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"));
+        header(operation, "Idempotency-Key", about, key);
     } else if answers("412") {
-        header(operation, "If-Match", "The version to be changed, from an ETag");
+        header(operation, "If-Match", "The version to be changed, from an ETag", tag());
     } else if method == "get" {
         let unchanged = ResponseBuilder::new().description("The version in If-None-Match").build();
         operation.responses.responses.entry("304".into()).or_insert(RefOr::T(unchanged));
-        header(operation, "If-None-Match", "The version that the client has, from an ETag");
+        header(operation, "If-None-Match", "The version that the client has, from an ETag", tag());
     }
 }
 
@@ -85,13 +87,17 @@ fn add(operation: &mut Operation, status: &str, about: &str) {
     });
 }
 
-fn header(operation: &mut Operation, name: &str, about: &str) {
+fn tag() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn header(operation: &mut Operation, name: &str, about: &str, schema: ObjectBuilder) {
     let parameter: Parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(about))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .schema(Some(schema))
         .build();
     operation.parameters.get_or_insert_default().push(RefOr::T(parameter));
 }
@@ -119,5 +125,62 @@ fn is_problem(content: &RefOr<Content>) -> bool {
             schema.ref_location.ends_with("/Problem")
         }
         _ => false,
+    }
+}
+
+/// No NUL, which PostgreSQL's text cannot hold.
+const TEXT: &str = r"^[^\x00]*$";
+/// What a name must be: something visible, no control characters.
+const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+
+/// The description as JSON, saying what strict reading asks of every text and every free object,
+/// which no handler repeats: names are the texts of at most 200 characters.
+pub fn strict(api: &OpenApi) -> serde_json::Result<Value> {
+    let mut api = serde_json::to_value(api)?;
+    tighten(&mut api);
+    let safe = 1_u64 << 53;
+    api["components"]["schemas"]["SafeJson"] = json!({
+        "description": "JSON that RFC 8785 can carry: no NUL, no integers beyond ±2^53",
+        "anyOf": [
+            {"type": ["null", "boolean"]},
+            {"type": "string", "pattern": TEXT},
+            {"type": "number", "minimum": -(safe as f64), "maximum": safe},
+            {"type": "array", "items": {"$ref": "#/components/schemas/SafeJson"}},
+            {"type": "object", "propertyNames": {"pattern": TEXT},
+                "additionalProperties": {"$ref": "#/components/schemas/SafeJson"}},
+        ],
+    });
+    Ok(api)
+}
+
+fn tighten(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            let is = |map: &Map<String, Value>, name: &str| match map.get("type") {
+                Some(Value::String(kind)) => kind == name,
+                Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == name),
+                _ => false,
+            };
+            let has = |map: &Map<String, Value>, names: &[&str]| {
+                names.iter().any(|name| map.contains_key(*name))
+            };
+            if is(map, "string") && !has(map, &["format", "enum", "pattern"]) {
+                let name = map.get("maxLength").is_some_and(|most| most == 200);
+                map.insert("pattern".into(), if name { NAME } else { TEXT }.into());
+            }
+            if is(map, "object") && !has(map, &["properties", "$ref", "oneOf", "allOf"]) {
+                map.insert("propertyNames".into(), json!({"pattern": TEXT}));
+                let safe = json!({"$ref": "#/components/schemas/SafeJson"});
+                map.insert("additionalProperties".into(), safe);
+            } else if is(map, "object") && !map.contains_key("additionalProperties") {
+                // Unknown fields are left alone, but they are read strictly as well.
+                map.insert("propertyNames".into(), json!({"pattern": TEXT}));
+                let safe = json!({"$ref": "#/components/schemas/SafeJson"});
+                map.insert("additionalProperties".into(), safe);
+            }
+            map.values_mut().for_each(tighten);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tighten),
+        _ => {}
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Agent, AgentId, Content, refusals, sql};
 use crate::access::Caller;
-use crate::check::Checks;
+use crate::check::{Checks, Name};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -46,7 +46,7 @@ pub struct AgentChanges {
     pub industry_id: Option<IndustryId>,
     /// Words to find it by.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_items = 50, example = json!(["seo", "blog"]))]
+    #[schema(value_type = Option<Vec<Name>>, max_items = 50, example = json!(["seo", "blog"]))]
     pub tags: Option<Vec<String>>,
     /// Whatever is to be kept with it.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -39,7 +39,7 @@ id!(
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Duration {
+pub enum HireDuration {
     /// A month at a time.
     Monthly,
     /// Three months at a time.
@@ -81,7 +81,7 @@ pub struct Agent {
     #[schema(example = 7)]
     pub trial_days: i64,
     /// For how long it can be hired.
-    pub allowed_durations: &'static [Duration],
+    pub allowed_durations: &'static [HireDuration],
     /// Price of a month in INR.
     #[schema(example = 12000)]
     pub price: u32,
@@ -91,7 +91,7 @@ pub struct Agent {
 }
 
 /// For how long every agent can be hired.
-pub const DURATIONS: &[Duration] = &[Duration::Monthly, Duration::Quarterly];
+pub const DURATIONS: &[HireDuration] = &[HireDuration::Monthly, HireDuration::Quarterly];
 
 /// A month's price in INR, by industry.
 pub fn price(industry: &str) -> u32 {

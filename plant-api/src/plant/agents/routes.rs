@@ -52,13 +52,15 @@ struct Filter {
 
 impl From<Filter> for sql::Filter {
     fn from(filter: Filter) -> Self {
+        // What a form leaves empty was not asked for.
+        let given = |text: &String| !text.is_empty();
         Self {
-            industry: filter.industry,
+            industry: filter.industry.filter(given),
             industry_id: filter.industry_id,
             job_role_id: filter.job_role_id,
             skill_id: filter.skill_id,
             status: filter.status,
-            search: filter.search.or(filter.q),
+            search: filter.search.filter(given).or(filter.q.filter(given)),
         }
     }
 }

@@ -71,14 +71,14 @@ pub struct Goal {
     pub version: i64,
 }
 
-/// A goal to be created. A goal made from a template needs no title of its own.
+/// A goal to be created. Without a title it is named after its template.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 pub struct NewGoal {
     /// The template to make it from.
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     pub goal_template_id: Option<String>,
     /// Its title.
-    #[schema(example = "Publish a weekly article", max_length = 200)]
+    #[schema(example = "Publish a weekly article", min_length = 1, max_length = 200)]
     pub title: Option<String>,
     /// What is to be done.
     #[serde(default)]
@@ -122,14 +122,8 @@ pub struct GoalChanges {
 impl NewGoal {
     fn check(&self) -> Result<()> {
         let mut checks = Checks::default();
-        match (&self.title, &self.goal_template_id) {
-            (Some(title), _) => checks.name("title", title),
-            (None, template) => checks.that(
-                template.is_some(),
-                "title",
-                "required",
-                "give a title, or a goal_template_id",
-            ),
+        if let Some(title) = &self.title {
+            checks.name("title", title);
         }
         if let Some(template) = &self.goal_template_id {
             checks.name("goal_template_id", template);
@@ -188,8 +182,10 @@ pub async fn create(
     let goal = Goal {
         id: GoalId(clock.new_id()),
         hired_agent_id: hire,
-        // A title or a template: the check has seen to it.
-        title: new.title.or_else(|| new.goal_template_id.clone()).unwrap_or_default(),
+        title: new
+            .title
+            .or_else(|| new.goal_template_id.clone())
+            .unwrap_or_else(|| "Untitled goal".to_owned()),
         goal_template_id: new.goal_template_id,
         description: new.description,
         schedule: new.schedule,

@@ -18,7 +18,7 @@ use crate::check::Checks;
 use crate::clock::Clock;
 use crate::customers::{self, CustomerId};
 use crate::error::{Error, OnConstraint, Result};
-use crate::plant::agents::{self, AgentId, Duration, TRIAL_DAYS};
+use crate::plant::agents::{self, AgentId, HireDuration, TRIAL_DAYS};
 use crate::plant::entity::Status;
 use crate::plant::id::id;
 
@@ -108,7 +108,7 @@ pub struct NewHire {
     /// The catalogue agent.
     pub agent_id: AgentId,
     /// For how long.
-    pub duration: Duration,
+    pub duration: HireDuration,
     /// What to call it.
     #[schema(example = "Inky", min_length = 1, max_length = 200)]
     pub nickname: Option<String>,

@@ -7,12 +7,12 @@ use super::configuration::Configuration;
 use super::{HireId, HireStatus, HiredAgent, Theme};
 use crate::customers::CustomerId;
 use crate::page::Page;
-use crate::plant::agents::{AgentId, Duration};
+use crate::plant::agents::{AgentId, HireDuration};
 
 pub async fn insert(
     db: impl PgExecutor<'_>,
     customer_id: &CustomerId,
-    duration: Duration,
+    duration: HireDuration,
     hire: &HiredAgent,
 ) -> sqlx::Result<()> {
     sqlx::query!(
@@ -23,7 +23,7 @@ pub async fn insert(
         hire.id.0,
         customer_id.0,
         hire.agent_id.0,
-        duration as Duration,
+        duration as HireDuration,
         hire.nickname,
         hire.trial_end_at,
         hire.hired_at,

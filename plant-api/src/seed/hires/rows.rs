@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::plant::agents::Duration;
+use crate::plant::agents::HireDuration;
 use crate::plant::deliverables::{ExecutionStatus, ReviewStatus};
 use crate::plant::goals::{Goal, GoalId};
 use crate::plant::hires::{HireId, Theme};
@@ -50,7 +50,7 @@ pub struct Hire {
     pub id: Uuid,
     pub customer_id: String,
     pub agent_id: Uuid,
-    pub duration: Duration,
+    pub duration: HireDuration,
     pub nickname: Option<String>,
     pub theme: Theme,
     pub settings: Value,
@@ -184,7 +184,7 @@ fn new_hire(catalogue: &Catalogue<'_>, customer: usize, nth: usize, agent: usize
         id: draw.id(hired_at),
         customer_id: customer_id(customer),
         agent_id: catalogue.id(Series::Agent, agent),
-        duration: if draw.pick(0, 3) > 0 { Duration::Monthly } else { Duration::Quarterly },
+        duration: if draw.pick(0, 3) > 0 { HireDuration::Monthly } else { HireDuration::Quarterly },
         nickname: None,
         theme: Theme::Default,
         settings: json!({}),

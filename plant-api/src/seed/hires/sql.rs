@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::rows::{Customer, Deliverable, Hire, Review};
-use crate::plant::agents::Duration;
+use crate::plant::agents::HireDuration;
 use crate::plant::deliverables::{ExecutionStatus, ReviewStatus};
 use crate::plant::goals::{Goal, Schedule};
 use crate::plant::hires::Theme;
@@ -71,7 +71,7 @@ pub async fn insert_hires(db: &mut PgConnection, rows: &[Hire]) -> sqlx::Result<
         &ids,
         &customers as &[&str],
         &agents,
-        &durations as &[Duration],
+        &durations as &[HireDuration],
         &nicknames as &[Option<&str>],
         &themes as &[Theme],
         &settings,

@@ -1,0 +1,25 @@
+"""Replaces schemathesis's check that a request which fits the description is accepted.
+
+Three facts that no schema can tell may still refuse it with 422: an id that names nothing, an
+Idempotency-Key that was used for another request, settings that look like a raw secret. The
+answer must then name exactly such rules.
+"""
+
+import schemathesis
+
+FACTS = {"unknown-reference", "reused", "no-raw-secret"}
+ACCEPTED = {401, 403, 404, 409, 412, 429}
+
+
+@schemathesis.check
+def honest_requests_are_accepted(ctx, response, case):
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    status = response.status_code
+    if 200 <= status < 400 or status in ACCEPTED:
+        return
+    if status == 422:
+        rules = {violation["rule"] for violation in response.json()["violations"]}
+        if rules <= FACTS:
+            return
+    raise AssertionError(f"a request that fits the description was answered {status}: {response.text}")
