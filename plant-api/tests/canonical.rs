@@ -1,0 +1,87 @@
+//! Canonical JSON against the published vectors of RFC 8785. Where they come from:
+//! `data/rfc8785/README.md`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use serde_json_canonicalizer::to_string;
+use sha2::{Digest, Sha256};
+
+fn data(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/rfc8785").join(name)
+}
+
+#[test]
+fn every_published_file_comes_out_as_published() {
+    let mut files = 0;
+    for entry in fs::read_dir(data("input")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let input: Value =
+            serde_json::from_slice(&fs::read(data("input").join(&name)).unwrap()).unwrap();
+        let output = fs::read_to_string(data("output").join(&name)).unwrap();
+        assert_eq!(to_string(&input).unwrap(), output, "{name}");
+        files += 1;
+    }
+    assert_eq!(files, 8);
+}
+
+#[test]
+fn every_number_of_appendix_b_is_written_so() {
+    let table = fs::read_to_string(data("appendix_b.txt")).unwrap();
+    for line in table.lines() {
+        let (bits, text) = line.split_once(',').unwrap();
+        assert_eq!(to_string(&number(bits)).unwrap(), text, "{bits}");
+    }
+    assert_eq!(table.lines().count(), 24);
+}
+
+#[test]
+fn what_is_no_number_is_refused() {
+    for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert!(to_string(&number).is_err());
+    }
+}
+
+/// The checksums that the reference implementation publishes for the first lines of its stream.
+const CHECKSUMS: [(usize, &str); 3] = [
+    (1_000, "be18b62b6f69cdab33a7e0dae0d9cfa869fda80ddc712221570f9f40a5878687"),
+    (10_000, "b9f7a8e75ef22a835685a52ccba7f7d6bdc99e34b010992cbc5864cd12be6892"),
+    (100_000, "22776e6d4b49fa294a0d0f349268e5c28808fe7e0cb2bcbe28f63894e494d4c7"),
+];
+
+#[test]
+fn the_published_stream_of_numbers_has_the_published_checksums() {
+    let mut written = Sha256::new();
+    let mut lines = 0;
+    for number in stream().take(100_000) {
+        let text = to_string(&number).unwrap();
+        written.update(format!("{:x},{text}\n", number.to_bits()));
+        lines += 1;
+        if let Some((_, checksum)) = CHECKSUMS.iter().find(|(after, _)| *after == lines) {
+            assert_eq!(hex::encode(written.clone().finalize()), *checksum, "{lines} lines");
+        }
+    }
+}
+
+fn number(bits: &str) -> f64 {
+    f64::from_bits(u64::from_str_radix(bits, 16).unwrap())
+}
+
+fn stream() -> impl Iterator<Item = f64> {
+    let table = fs::read_to_string(data("stream_begins.txt")).unwrap();
+    let begin: Vec<_> = table.lines().map(number).collect();
+    let consecutive = (0..2_000).map(|n| f64::from_bits(0x0010_0000_0000_0000 + n));
+    begin.into_iter().chain(consecutive).chain(drawn())
+}
+
+/// SHA-256 of itself again and again, four little-endian doubles each time.
+fn drawn() -> impl Iterator<Item = f64> {
+    let blocks =
+        std::iter::successors(Some([0; 32]), |block: &[u8; 32]| Some(Sha256::digest(block).into()));
+    blocks.skip(1).flat_map(numbers).filter(|number| number.is_finite() && *number != 0.0)
+}
+
+fn numbers(block: [u8; 32]) -> Vec<f64> {
+    block.chunks_exact(8).map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap())).collect()
+}
