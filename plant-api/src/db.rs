@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use prometheus::Histogram;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, SqlSafeStr, Transaction};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -119,13 +119,16 @@ impl Db {
     /// # Errors
     /// As [`Db::acquire`].
     pub async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
-        if !self.is_up() {
-            return Err(away());
-        }
-        let asked = Instant::now();
-        let connection = self.pool.acquire().await;
-        self.waits.observe(asked.elapsed().as_secs_f64());
-        Ok(Transaction::begin(connection?, None).await?)
+        Ok(Transaction::begin(self.acquire().await?, None).await?)
+    }
+
+    /// A transaction that only reads, all of it as of one moment.
+    ///
+    /// # Errors
+    /// As [`Db::acquire`].
+    pub async fn snapshot(&self) -> Result<Transaction<'static, Postgres>> {
+        let begin = "begin isolation level repeatable read, read only".into_sql_str();
+        Ok(Transaction::begin(self.acquire().await?, Some(begin)).await?)
     }
 
     /// Whether the last heartbeat was answered.

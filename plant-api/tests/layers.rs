@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Highest first.
 const RUNGS: &[&[&str]] = &[
     &["app"],
-    &["http", "serve", "health", "seed"],
+    &["http", "serve", "health", "seed", "verify"],
     &["plant"],
     &["customers"],
     &["idempotency"],
@@ -22,6 +22,7 @@ const RUNGS: &[&[&str]] = &[
 
 /// Inside `plant`, highest first.
 const PLANT: &[&[&str]] = &[
+    &["audit"],
     &["genesis"],
     &["deliverables"],
     &["goals"],

@@ -3,7 +3,7 @@
 //! Skills are created and certified, job roles require certified skills, agents combine a skill,
 //! a job role and an industry, perhaps in a team. Customers hire agents; a hired agent has a
 //! configuration, goals and deliverables. Each entity of the catalogue carries a tamper-evident
-//! hash chain ([`chain`]), and Genesis certifies it.
+//! hash chain ([`chain`]); Genesis certifies it, and the audit tells whether anybody has been at it.
 //!
 //! Inside, too, a module uses only those listed before it.
 
@@ -29,6 +29,8 @@ pub mod deliverables;
 
 pub mod genesis;
 
+pub mod audit;
+
 #[cfg(test)]
 mod tests;
 
@@ -47,4 +49,6 @@ pub fn router() -> OpenApiRouter<State> {
         .merge(hires::routes::router())
         .merge(goals::routes::router())
         .merge(deliverables::routes::router())
+        .merge(genesis::routes::router())
+        .merge(audit::routes::router())
 }

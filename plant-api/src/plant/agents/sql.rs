@@ -149,6 +149,30 @@ pub async fn content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<C
     .await
 }
 
+/// What these entities say, as far as they are agents.
+pub async fn contents(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Content)>> {
+    sqlx::query!(
+        r#"select
+            id, name, skill_id as "skill_id: SkillId", job_role_id as "job_role_id: JobRoleId",
+            team_id as "team_id: TeamId", industry_id as "industry_id: IndustryId"
+        from agent
+        where id = any($1)"#,
+        ids,
+    )
+    .map(|row| {
+        let content = Content {
+            name: row.name,
+            skill_id: row.skill_id,
+            job_role_id: row.job_role_id,
+            team_id: row.team_id,
+            industry_id: row.industry_id,
+        };
+        (row.id, content)
+    })
+    .fetch_all(db)
+    .await
+}
+
 pub async fn insert(
     db: impl PgExecutor<'_>,
     entity: &NewEntity,

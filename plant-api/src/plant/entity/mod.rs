@@ -5,8 +5,11 @@
 //! else (`migrations/0001_chain.sql`).
 
 pub(crate) mod sql;
+mod state;
 #[cfg(test)]
 mod tests;
+
+use std::ops::{Deref, DerefMut};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -16,6 +19,8 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::plant::chain::{Amendment, Change, ChangeType, Digest32, Head};
+
+pub use state::{Departure, Reading};
 
 /// The agent that governs entities unless another is named.
 pub const GOVERNANCE_AGENT: &str = "genesis";
@@ -48,6 +53,14 @@ impl Kind {
             Self::Team => "team",
             Self::Agent => "agent",
             Self::Industry => "industry",
+        }
+    }
+
+    /// The kind as programs name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::JobRole => "job_role",
+            other => other.noun(),
         }
     }
 }
@@ -124,15 +137,23 @@ impl NewEntity {
     }
 }
 
-/// An entity's shared part, its row locked for a change.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct Locked {
+/// An entity's shared part: its row of `base_entity`.
+#[derive(Debug, Clone)]
+pub struct Shared {
     /// Its id.
     pub id: Uuid,
     /// What it is.
     pub kind: Kind,
+    /// Its name elsewhere.
+    pub external_id: Option<String>,
     /// Where it is in its life.
     pub status: Status,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+    /// When it was deleted.
+    pub deleted_at: Option<DateTime<Utc>>,
     /// When Genesis certified it.
     pub certified_at: Option<DateTime<Utc>>,
     /// Amendments so far.
@@ -145,16 +166,79 @@ pub struct Locked {
     pub custom_attributes: Value,
     /// What its governors say of it.
     pub governance_notes: Option<String>,
+    /// The entity that it belongs to.
+    pub parent_id: Option<Uuid>,
     /// The agent that governs it.
     pub governance_agent_id: String,
 }
 
-impl Locked {
+impl Shared {
     /// Where its chain ends.
     pub fn head(&self) -> Head {
         Head { length: self.chain_length.unsigned_abs(), version_hash: self.version_hash }
     }
 
+    /// Everything that the rows of this entity say and an amendment must explain, as canonical
+    /// JSON; `content` is what its kind keeps.
+    ///
+    /// # Errors
+    /// When a row holds what canonical JSON cannot carry.
+    pub fn row(&self, content: &Map<String, Value>) -> Result<Vec<u8>> {
+        let shared = Explained {
+            external_id: self.external_id.as_deref(),
+            status: self.status,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            deleted_at: self.deleted_at,
+            certified_at: self.certified_at,
+            tags: &self.tags,
+            custom_attributes: &self.custom_attributes,
+            governance_notes: self.governance_notes.as_deref(),
+            parent_id: self.parent_id,
+            governance_agent_id: &self.governance_agent_id,
+            content,
+        };
+        serde_json_canonicalizer::to_vec(&shared).map_err(|e| Error::Internal(Box::new(e)))
+    }
+}
+
+/// The fields of [`Shared::row`].
+#[derive(Serialize)]
+struct Explained<'a> {
+    external_id: Option<&'a str>,
+    status: Status,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    deleted_at: Option<DateTime<Utc>>,
+    certified_at: Option<DateTime<Utc>>,
+    tags: &'a [String],
+    custom_attributes: &'a Value,
+    governance_notes: Option<&'a str>,
+    parent_id: Option<Uuid>,
+    governance_agent_id: &'a str,
+    #[serde(flatten)]
+    content: &'a Map<String, Value>,
+}
+
+/// An entity's shared part, its row locked for a change.
+#[derive(Debug)]
+pub struct Locked(Shared);
+
+impl Deref for Locked {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl DerefMut for Locked {
+    fn deref_mut(&mut self) -> &mut Shared {
+        &mut self.0
+    }
+}
+
+impl Locked {
     /// Appends the amendment that turns the entity into what `self` now says, and stores both.
     /// `data` is what the amendment sets.
     ///
@@ -171,6 +255,7 @@ impl Locked {
         let change = Change { change_type, data, timestamp: at, actor: actor.to_owned() };
         let amendment = Amendment::after(self.id, self.head(), change.canonical()?);
         sql::amend(connection, self, &amendment, at).await?;
+        self.updated_at = at;
         self.chain_length += 1;
         self.version_hash = amendment.link;
         Ok(amendment)

@@ -2,26 +2,84 @@
 //! function `begin_entity`, from the statement that inserts the kind's own row.
 
 use chrono::{DateTime, Utc};
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::{Kind, Locked, Status};
+use super::{Kind, Locked, Shared, Status};
 use crate::plant::chain::{Amendment, Digest32};
 
 /// Locks the entity's row until the transaction ends.
 pub async fn lock(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Locked>> {
     sqlx::query_as!(
-        Locked,
+        Shared,
         r#"select
-            id, entity_type as "kind: Kind", status as "status: Status", certified_at,
+            id, entity_type as "kind: Kind", external_id, status as "status: Status",
+            created_at, updated_at, deleted_at, certified_at,
             chain_length, version_hash as "version_hash: Digest32",
-            tags, custom_attributes, governance_notes, governance_agent_id
+            tags, custom_attributes, governance_notes, parent_id, governance_agent_id
         from base_entity
         where id = $1 and deleted_at is null
         for no key update"#,
         id,
     )
     .fetch_optional(db)
+    .await
+    .map(|row| row.map(Locked))
+}
+
+/// The entity as it is, deleted or not.
+pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Shared>> {
+    sqlx::query_as!(
+        Shared,
+        r#"select
+            id, entity_type as "kind: Kind", external_id, status as "status: Status",
+            created_at, updated_at, deleted_at, certified_at,
+            chain_length, version_hash as "version_hash: Digest32",
+            tags, custom_attributes, governance_notes, parent_id, governance_agent_id
+        from base_entity
+        where id = $1"#,
+        id,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// The first `limit` entities after `after` in the order of their ids, of one kind or of all.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    kind: Option<Kind>,
+    after: Uuid,
+    limit: i64,
+) -> sqlx::Result<Vec<Shared>> {
+    sqlx::query_as!(
+        Shared,
+        r#"select
+            id, entity_type as "kind: Kind", external_id, status as "status: Status",
+            created_at, updated_at, deleted_at, certified_at,
+            chain_length, version_hash as "version_hash: Digest32",
+            tags, custom_attributes, governance_notes, parent_id, governance_agent_id
+        from base_entity
+        where id > $1 and ($2::text is null or entity_type = $2)
+        order by id
+        limit $3"#,
+        after,
+        kind as Option<Kind>,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The first `limit` entities whose parent is `id`.
+pub async fn children(db: impl PgExecutor<'_>, id: Uuid, limit: i64) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "select id from base_entity where parent_id = $1 order by id limit $2",
+        id,
+        limit,
+    )
+    .fetch_all(db)
     .await
 }
 
@@ -50,26 +108,58 @@ pub async fn amend(
     .map(drop)
 }
 
-/// The whole chain of an entity, in order.
-pub async fn amendments(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Vec<Amendment>> {
-    let rows = sqlx::query!(
+/// The first `limit` amendments of an entity from number `from` on.
+pub async fn amendments(
+    db: impl PgExecutor<'_>,
+    id: Uuid,
+    from: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Amendment>> {
+    sqlx::query!(
         r#"select
             sequence, content,
             content_hash as "content_hash: Digest32", link as "link: Digest32"
         from amendment
-        where entity_id = $1
-        order by sequence"#,
+        where entity_id = $1 and sequence >= $2
+        order by sequence
+        limit $3"#,
         id,
+        from,
+        limit,
     )
+    .map(|row| Amendment {
+        sequence: row.sequence.unsigned_abs(),
+        content: row.content,
+        content_hash: row.content_hash,
+        link: row.link,
+    })
     .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Amendment {
+    .await
+}
+
+/// The whole chains of some entities as they arrive: by entity, each in its order.
+pub fn chains<'a>(
+    db: impl PgExecutor<'a> + 'a,
+    ids: &'a [Uuid],
+) -> BoxStream<'a, sqlx::Result<(Uuid, Amendment)>> {
+    sqlx::query!(
+        r#"select
+            entity_id, sequence, content,
+            content_hash as "content_hash: Digest32", link as "link: Digest32"
+        from amendment
+        where entity_id = any($1)
+        order by entity_id, sequence"#,
+        ids,
+    )
+    .map(|row| {
+        let amendment = Amendment {
             sequence: row.sequence.unsigned_abs(),
             content: row.content,
             content_hash: row.content_hash,
             link: row.link,
-        })
-        .collect())
+        };
+        (row.entity_id, amendment)
+    })
+    .fetch(db)
+    .boxed()
 }

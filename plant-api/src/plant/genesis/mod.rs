@@ -2,23 +2,33 @@
 //! the L0 checks, which every entity must, and the L1 checks, which its kind owns. Certification
 //! is itself an amendment.
 
+pub mod content;
+pub mod examination;
+pub mod job_roles;
+pub(crate) mod routes;
+pub mod skills;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::access::Caller;
+use crate::check::Checks;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result, Violation};
-use crate::plant::chain::{self, Amendment, ChangeType, Digest32, Verdict};
+use crate::plant::chain::{ChangeType, Digest32, Verdict};
 use crate::plant::entity::{self, Check, Kind, Locked, Status};
-use crate::plant::{agents, industries, job_roles, skills, teams};
+
+use examination::examine;
+
+/// Most bytes of evidence, as JSON.
+const EVIDENCE_MAX: usize = 64 * 1024;
 
 /// What certification answers.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
@@ -38,21 +48,42 @@ pub struct Certification {
     pub checks: BTreeMap<&'static str, bool>,
     /// When it was certified.
     pub certified_at: DateTime<Utc>,
+    /// Whether that was now rather than before.
+    #[serde(skip)]
+    pub new: bool,
 }
 
-/// What the one who asks for certification adds to it.
-#[derive(Debug, Clone, Default)]
+/// What the one who asks for certification adds to it; it becomes part of the amendment.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 pub struct Statement {
     /// In words.
+    #[schema(max_length = 10_000, example = "Reviewed by the board")]
     pub notes: Option<String>,
-    /// Whatever supports it.
+    /// Whatever supports it, at most 64 KiB as JSON.
+    #[schema(value_type = Option<Object>)]
     pub evidence: Option<Value>,
+}
+
+impl Statement {
+    fn check(&self) -> Result<()> {
+        let mut checks = Checks::default();
+        checks.text("notes", self.notes.as_deref());
+        if let Some(evidence) = &self.evidence {
+            let size = serde_json::to_vec(evidence).map_or(usize::MAX, |bytes| bytes.len());
+            let small = size <= EVIDENCE_MAX;
+            checks.that(small, "evidence", "max-size", "must be at most 64 KiB as JSON");
+        }
+        checks.done()
+    }
 }
 
 /// Certifies an entity; one that is certified already stays as it is.
 ///
+/// Six round trips: begin, lock, content, chain, amendment, commit. The lock comes by itself, since
+/// a statement that has to wait for it would read the chain as it was before.
+///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::HashChainBroken`]; [`Error::ConstitutionalAlignment`] with the
+/// [`Error::Validation`]; [`Error::NotFound`]; [`Error::HashChainBroken`]; [`Error::ConstitutionalAlignment`] with the
 /// checks that it fails.
 pub async fn certify(
     db: &Db,
@@ -62,22 +93,22 @@ pub async fn certify(
     id: Uuid,
     statement: Statement,
 ) -> Result<Certification> {
+    statement.check()?;
     let no_such = || Error::no_such(kind.noun());
     let mut tx = db.begin().await?;
     let mut shared = entity::sql::lock(&mut *tx, id).await?.ok_or_else(no_such)?;
     if shared.kind != kind {
         return Err(no_such());
     }
-    let amendments = entity::sql::amendments(&mut *tx, id).await?;
-    if let Verdict::Broken { at_index, reason } = chain::verify(id, &amendments, shared.head()) {
+    let found = examine(&mut tx, &shared).await?;
+    if let Verdict::Broken { at_index, reason } = found.verdict {
         return Err(Error::HashChainBroken { at_index, reason: reason.as_str() });
     }
-    let mut checks = check_l0(&shared, &amendments);
-    checks.extend(check_l1(&mut tx, kind, id).await?.ok_or_else(no_such)?);
-    let failed: Vec<_> = checks.iter().filter(|check| !check.holds).map(violation).collect();
+    let failed: Vec<_> = found.checks().filter(|check| !check.holds).map(violation).collect();
     if !failed.is_empty() {
         return Err(Error::ConstitutionalAlignment(failed));
     }
+    let head_before = shared.head();
     let certified_at = match shared.certified_at {
         Some(before) => before,
         None => {
@@ -94,8 +125,9 @@ pub async fn certify(
         status: Status::Certified,
         version_hash: shared.version_hash,
         chain_length: shared.head().length,
-        checks: checks.iter().map(|check| (check.name, check.holds)).collect(),
+        checks: found.checks().map(|check| (check.name, check.holds)).collect(),
         certified_at,
+        new: shared.head() != head_before,
     })
 }
 
@@ -124,55 +156,7 @@ pub fn certification(kind: Kind, at: DateTime<Utc>, statement: Statement) -> Map
     data
 }
 
-/// What every entity must pass. The chain was verified before, so most of these hold by then;
-/// they are named for whoever reads the answer.
-fn check_l0(shared: &Locked, amendments: &[Amendment]) -> Vec<Check> {
-    let in_order = (0..).zip(amendments).all(|(i, amendment)| amendment.sequence == i);
-    let head = amendments.last().map(Amendment::head);
-    vec![
-        Check::new("L0-01", !shared.governance_agent_id.is_empty(), "a governing agent id"),
-        Check::new("L0-02", !amendments.is_empty(), "an amendment history"),
-        Check::new("L0-03", in_order, "an append-only history"),
-        Check::new("L0-04", !amendments.is_empty(), "a non-empty intact chain"),
-        Check::new(
-            "L0-05",
-            head == Some(shared.head()),
-            "a version hash equal to the chain's head",
-        ),
-    ]
-}
-
-/// The kind's own checks; `None` when there is no such row.
-async fn check_l1(
-    connection: &mut sqlx::PgConnection,
-    kind: Kind,
-    id: Uuid,
-) -> sqlx::Result<Option<Vec<Check>>> {
-    Ok(match kind {
-        Kind::Industry => {
-            let content = industries::sql::content(connection, id).await?;
-            content.map(|content| content.check_l1())
-        }
-        Kind::Skill => {
-            let content = skills::sql::content(connection, id).await?;
-            content.map(|content| content.check_l1())
-        }
-        Kind::JobRole => {
-            let content = job_roles::sql::content(connection, id).await?;
-            content.map(|content| content.check_l1())
-        }
-        Kind::Team => {
-            let agents = teams::sql::count_agents(&mut *connection, id).await?;
-            let content = teams::sql::content(connection, id).await?;
-            content.map(|content| content.check_l1(agents))
-        }
-        Kind::Agent => {
-            let content = agents::sql::content(connection, id).await?;
-            content.map(|content| content.check_l1())
-        }
-    })
-}
-
-fn violation(check: &Check) -> Violation {
+/// A check that failed, as a client reads it.
+pub fn violation(check: &Check) -> Violation {
     Violation::new("", check.name, format!("{} is missing", check.asks))
 }

@@ -66,8 +66,10 @@ pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<Indu
     .await
 }
 
-pub async fn content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Content>> {
-    sqlx::query_as!(Content, "select name, description from industry where id = $1", id)
-        .fetch_optional(db)
+/// What these entities say, as far as they are industries.
+pub async fn contents(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Content)>> {
+    sqlx::query!("select id, name, description from industry where id = any($1)", ids)
+        .map(|row| (row.id, Content { name: row.name, description: row.description }))
+        .fetch_all(db)
         .await
 }

@@ -120,21 +120,45 @@ impl Content {
     }
 }
 
-/// Creates a job role.
+/// What is asked of the skills that a job role requires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skills {
+    /// That there are such skills.
+    Known,
+    /// That there is at least one, and that Genesis has certified them all.
+    Certified,
+}
+
+/// A skill that is wanted but not certified.
+#[derive(Debug, Clone, Copy)]
+pub struct Uncertified {
+    /// Its id.
+    pub id: SkillId,
+    /// Whether there is such a skill.
+    pub exists: bool,
+}
+
+/// Creates a job role whose required skills are such as `skills` asks.
 ///
 /// # Errors
-/// [`Error::Validation`] listing unknown skills too, or [`Error::Duplicate`] when the name is
+/// [`Error::Validation`] listing each skill that is not, or [`Error::Duplicate`] when the name is
 /// taken.
 pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
     caller: Caller,
     mut content: Content,
+    skills: Skills,
 ) -> Result<JobRole> {
     content.check()?;
-    let unknown = sql::unknown_skills(&mut *connection, &content.required_skills).await?;
-    if !unknown.is_empty() {
-        return Err(Error::Validation(unknown.into_iter().map(no_such_skill).collect()));
+    if skills == Skills::Certified && content.required_skills.is_empty() {
+        let message = "must name at least one skill";
+        return Err(Error::invalid("required_skills", "not-empty", message));
+    }
+    let unfit = sql::uncertified_skills(&mut *connection, &content.required_skills).await?;
+    let offenders: Vec<_> = unfit.into_iter().filter_map(|skill| offence(skill, skills)).collect();
+    if !offenders.is_empty() {
+        return Err(Error::Validation(offenders));
     }
     let entity = content.entity(clock.new_id(), clock.now(), caller.actor())?;
     sql::insert(connection, &entity, &content).await.on_constraint("job_role_name_key", || {
@@ -153,6 +177,12 @@ pub async fn create(
     })
 }
 
-fn no_such_skill(id: SkillId) -> Violation {
-    Violation::new("required_skills", "unknown-reference", format!("there is no skill {id}"))
+fn offence(skill: Uncertified, asked: Skills) -> Option<Violation> {
+    let Uncertified { id, exists } = skill;
+    let (rule, message) = match (exists, asked) {
+        (false, _) => ("unknown-reference", format!("there is no skill {id}")),
+        (true, Skills::Certified) => ("certified", format!("the skill {id} is not certified")),
+        (true, Skills::Known) => return None,
+    };
+    Some(Violation::new("required_skills", rule, message))
 }

@@ -5,7 +5,7 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Content, JobRole, JobRoleId, sql};
+use super::{Content, JobRole, JobRoleId, Skills, sql};
 use crate::access::Caller;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
@@ -67,7 +67,8 @@ async fn create(
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,
     };
-    let job_role = super::create(work.connection(), &clock, caller, posted.body).await?;
+    let connection = work.connection();
+    let job_role = super::create(connection, &clock, caller, posted.body, Skills::Known).await?;
     let location = format!("/api/v1/job-roles/{}", job_role.id);
     let answer = work.commit(Answer::created(location, job_role.version_hash, &job_role)?).await?;
     cache.forget(Topic::JobRoles).await;

@@ -3,24 +3,28 @@
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::{Content, JobRole, JobRoleId, Seniority};
+use super::{Content, JobRole, JobRoleId, Seniority, Uncertified};
 use crate::page::Page;
 use crate::plant::chain::Digest32;
 use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
 use crate::plant::skills::SkillId;
 
-pub async fn unknown_skills(
+/// The wanted skills that are not certified, or do not exist at all.
+pub async fn uncertified_skills(
     db: impl PgExecutor<'_>,
     wanted: &[SkillId],
-) -> sqlx::Result<Vec<SkillId>> {
+) -> sqlx::Result<Vec<Uncertified>> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let wanted: Vec<Uuid> = wanted.iter().map(|id| id.0).collect();
-    sqlx::query_scalar!(
-        r#"select wanted as "wanted!: SkillId"
+    sqlx::query_as!(
+        Uncertified,
+        r#"select wanted as "id!: SkillId", s.id is not null as "exists!"
         from unnest($1::uuid[]) wanted
-        where not exists (select from skill where id = wanted)
+        left join skill s on s.id = wanted
+        left join base_entity e on e.id = s.id
+        where e.certified_at is null
         order by wanted"#,
         &wanted,
     )
@@ -103,19 +107,28 @@ pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<JobR
     .await
 }
 
-pub async fn content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Content>> {
-    sqlx::query_as!(
-        Content,
+/// What these entities say, as far as they are job roles.
+pub async fn contents(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Content)>> {
+    sqlx::query!(
         r#"select
-            name, description,
+            id, name, description,
             array(
                 select skill_id from job_role_skill where job_role_id = j.id order by skill_id
             ) as "required_skills!: Vec<SkillId>",
             seniority_level as "seniority_level: Seniority"
         from job_role j
-        where id = $1"#,
-        id,
+        where id = any($1)"#,
+        ids,
     )
-    .fetch_optional(db)
+    .map(|row| {
+        let content = Content {
+            name: row.name,
+            description: row.description,
+            required_skills: row.required_skills,
+            seniority_level: row.seniority_level,
+        };
+        (row.id, content)
+    })
+    .fetch_all(db)
     .await
 }

@@ -78,6 +78,9 @@ pub struct NewSkill {
     /// What it means to have it.
     #[schema(max_length = 10_000)]
     pub description: Option<String>,
+    /// A slug that no other skill has; made from the name if absent.
+    #[schema(example = "python-3-11", min_length = 1, max_length = 200)]
+    pub skill_key: Option<String>,
 }
 
 /// What a skill is made of; its amendments carry this.
@@ -120,9 +123,14 @@ impl NewSkill {
         let mut checks = Checks::default();
         checks.name("name", &self.name);
         checks.text("description", self.description.as_deref());
+        if let Some(key) = &self.skill_key {
+            checks.name("skill_key", key);
+            let words = "must be words of lower-case letters and digits, with - between them";
+            checks.that(*key == slug(key), "skill_key", "slug", words);
+        }
         checks.done()?;
         Ok(Content {
-            skill_key: slug(&self.name),
+            skill_key: self.skill_key.unwrap_or_else(|| slug(&self.name)),
             name: self.name,
             category: self.category,
             description: self.description,
@@ -182,13 +190,15 @@ pub async fn create(
 }
 
 fn same_or_taken(existing: Skill, content: &Content) -> Result<Created> {
-    let same = existing.category == content.category && existing.description == content.description;
+    let same = existing.skill_key == content.skill_key
+        && existing.category == content.category
+        && existing.description == content.description;
     if same { Ok(Created::Existing(existing)) } else { Err(name_taken(content)) }
 }
 
 fn name_taken(content: &Content) -> Error {
     Error::Duplicate(format!(
-        "there is already a skill named `{}` with another category or description",
+        "there is already a skill named `{}` with another key, category or description",
         content.name
     ))
 }

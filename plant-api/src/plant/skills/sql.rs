@@ -95,14 +95,23 @@ pub async fn list(
     .await
 }
 
-pub async fn content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Content>> {
-    sqlx::query_as!(
-        Content,
-        r#"select name, skill_key, category as "category: Category", description
+/// What these entities say, as far as they are skills.
+pub async fn contents(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Content)>> {
+    sqlx::query!(
+        r#"select id, name, skill_key, category as "category: Category", description
         from skill
-        where id = $1"#,
-        id,
+        where id = any($1)"#,
+        ids,
     )
-    .fetch_optional(db)
+    .map(|row| {
+        let content = Content {
+            name: row.name,
+            skill_key: row.skill_key,
+            category: row.category,
+            description: row.description,
+        };
+        (row.id, content)
+    })
+    .fetch_all(db)
     .await
 }

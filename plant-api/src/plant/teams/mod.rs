@@ -67,10 +67,10 @@ impl Content {
         checks.done()
     }
 
-    /// What certification asks of a team that has so many `agents`.
-    pub fn check_l1(&self, agents: i64) -> Vec<Check> {
+    /// What certification asks of a team; `staffed` if an agent belongs to it.
+    pub fn check_l1(&self, staffed: bool) -> Vec<Check> {
         vec![
-            Check::new("L1-team-agents", agents > 0, "at least one agent"),
+            Check::new("L1-team-agents", staffed, "at least one agent"),
             Check::new("L1-team-job-role", self.job_role_id.is_some(), "a job role"),
         ]
     }

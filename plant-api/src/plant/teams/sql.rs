@@ -70,20 +70,24 @@ pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<Team
     .await
 }
 
-pub async fn count_agents(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(r#"select count(*) as "count!" from agent where team_id = $1"#, id,)
-        .fetch_one(db)
-        .await
-}
-
-pub async fn content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Content>> {
-    sqlx::query_as!(
-        Content,
-        r#"select name, description, job_role_id as "job_role_id: JobRoleId"
-        from team
-        where id = $1"#,
-        id,
+/// What these entities say, as far as they are teams, and whether any agent names them.
+pub async fn contents(
+    db: impl PgExecutor<'_>,
+    ids: &[Uuid],
+) -> sqlx::Result<Vec<(Uuid, Content, bool)>> {
+    sqlx::query!(
+        r#"select
+            id, name, description, job_role_id as "job_role_id: JobRoleId",
+            exists (select from agent where team_id = t.id) as "staffed!"
+        from team t
+        where id = any($1)"#,
+        ids,
     )
-    .fetch_optional(db)
+    .map(|row| {
+        let content =
+            Content { name: row.name, description: row.description, job_role_id: row.job_role_id };
+        (row.id, content, row.staffed)
+    })
+    .fetch_all(db)
     .await
 }

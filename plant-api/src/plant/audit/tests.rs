@@ -1,0 +1,340 @@
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use super::line::{self, Fault, Manifest};
+use super::run::{Scope, run};
+use crate::plant::chain::{Digest32, Reason};
+use crate::testing::{Catalogue, NOBODY, TestApp};
+
+/// Runs `sql` as somebody who can switch off what guards the chain.
+async fn tamper(app: &TestApp, sql: &'static str) {
+    let guards_off = "alter table amendment disable trigger user;
+        alter table base_entity disable trigger user;
+        alter table amendment drop constraint if exists amendment_content_hash_true;";
+    sqlx::raw_sql(guards_off).execute(&app.owner).await.unwrap();
+    sqlx::raw_sql(sql).execute(&app.owner).await.unwrap();
+}
+
+/// An agent with a chain of three.
+async fn an_agent(app: &TestApp) -> (Catalogue, String) {
+    let of = app.an_agent("Asha").await;
+    let path = format!("/api/v1/agents/{}", of.agent);
+    let changes = json!({
+        "name": "Asha \"Rao\"", "tags": ["seo"], "governance_notes": "steady",
+        "custom_attributes": {"n": [0.1, 1e-7, -0.0, 1.0, 9_007_199_254_740_992_i64, 12.5e3], "ü": "€\n"},
+    });
+    app.patch(&path, changes).await.expect(200);
+    let certify = json!({"entity_type": "agent", "entity_id": of.agent});
+    app.post("/api/v1/genesis/certify", certify).await.expect(200);
+    let id = of.agent.clone();
+    (of, id)
+}
+
+async fn tampering(app: &TestApp, id: &str) -> (Value, Value, Value) {
+    let found = app.get(&format!("/api/v1/audit/tampering/{id}")).await.expect(200);
+    (found["tampered"].clone(), found["broken_at_index"].clone(), found["reason"].clone())
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_entity_has_seven_sections(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let (of, id) = an_agent(&app).await;
+    let answer = app.get(&format!("/api/v1/entities/{id}")).await;
+    assert!(answer.header("etag").is_some());
+    let entity = answer.expect(200);
+    let sections: Vec<_> = entity.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        sections,
+        [
+            "audit_trail",
+            "constitutional_alignment",
+            "identity",
+            "lifecycle",
+            "metadata",
+            "relationships",
+            "versioning"
+        ]
+    );
+    assert_eq!(entity["identity"], json!({"id": id, "entity_type": "agent", "external_id": null}));
+    assert_eq!(entity["lifecycle"]["status"], "active");
+    assert_eq!(entity["lifecycle"]["deleted_at"], Value::Null);
+    assert_ne!(entity["lifecycle"]["updated_at"], entity["lifecycle"]["created_at"]);
+    let history = entity["versioning"]["amendment_history"].as_array().unwrap();
+    let changes: Vec<_> = history.iter().map(|a| a["change_type"].as_str().unwrap()).collect();
+    assert_eq!(changes, ["creation", "evolution", "certification"]);
+    let markers = &entity["versioning"]["evolution_markers"];
+    assert_eq!(
+        markers[0]["fields"],
+        json!(["custom_attributes", "governance_notes", "name", "tags"])
+    );
+    let alignment = &entity["constitutional_alignment"];
+    assert_eq!(alignment["l0_compliance_status"]["L0-04"], true);
+    assert_eq!(alignment["amendment_alignment"], "aligned");
+    assert_eq!(alignment["drift_detector"]["drifted"], false);
+    let links = entity["audit_trail"]["hash_chain_sha256"].as_array().unwrap();
+    assert_eq!(links[2], entity["versioning"]["version_hash"]);
+    assert_eq!(entity["audit_trail"]["append_only"], true);
+    assert_eq!(entity["audit_trail"]["tamper_proof"], true);
+    assert_eq!(entity["metadata"]["tags"], json!(["seo"]));
+    assert_eq!(entity["relationships"]["governance_agent_id"], "genesis");
+    assert_eq!(entity["relationships"]["child_ids"], json!([]));
+    for id in [&of.industry, &of.skill, &of.job_role, &of.team] {
+        app.get(&format!("/api/v1/entities/{id}")).await.expect(200);
+    }
+
+    tamper(&app, "update agent set name = 'Ravi'").await;
+    let entity = app.get(&format!("/api/v1/entities/{id}")).await.expect(200);
+    let alignment = &entity["constitutional_alignment"];
+    assert_eq!(alignment["amendment_alignment"], "diverged");
+    let drift = json!({"drifted": true, "field": "name", "at_index": 1});
+    assert_eq!(alignment["drift_detector"], drift);
+    assert_eq!(entity["audit_trail"]["tamper_proof"], false);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_unknown_is_not_found(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    for path in [
+        format!("/api/v1/entities/{NOBODY}"),
+        format!("/api/v1/entities/{NOBODY}/amendments"),
+        format!("/api/v1/audit/tampering/{NOBODY}"),
+    ] {
+        assert_eq!(app.get(&path).await.expect(404)["code"], "not-found", "{path}");
+        app.get(&path.replace(NOBODY, "x")).await.expect(422);
+    }
+    let path = format!("/api/v1/audit/run?entity_id={NOBODY}");
+    app.post(&path, json!({})).await.expect(404);
+    app.post("/api/v1/audit/run?entity_type=planet", json!({})).await.expect(422);
+    app.get("/api/v1/audit/export?entity_type=planet").await.expect(422);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_chain_comes_in_pages_and_can_be_hashed_again(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let (_, id) = an_agent(&app).await;
+    let path = format!("/api/v1/entities/{id}/amendments");
+    let chain = app.get(&path).await.expect(200);
+    for (n, entry) in chain.as_array().unwrap().iter().enumerate() {
+        assert_eq!(entry["sequence"], n);
+        let mut content = entry.clone();
+        for field in ["sequence", "content_hash", "link"] {
+            content.as_object_mut().unwrap().remove(field);
+        }
+        let content = serde_json_canonicalizer::to_vec(&content).unwrap();
+        assert_eq!(entry["content_hash"], Digest32::of(&content).to_string());
+    }
+    let first = app.get(&format!("{path}?limit=2")).await;
+    let next = format!("<{path}?limit=2&after=1>; rel=\"next\"");
+    assert_eq!(first.header("link"), Some(next.as_str()));
+    assert_eq!(first.expect(200), json!([chain[0], chain[1]]));
+    let second = app.get(&format!("{path}?limit=2&after=1")).await;
+    assert_eq!(second.header("link"), None);
+    assert_eq!(second.expect(200), json!([chain[2]]));
+    for (query, field) in [("limit=0", "limit"), ("limit=501", "limit"), ("after=-1", "after")] {
+        let answer = app.get(&format!("{path}?{query}")).await;
+        assert_eq!(answer.fields_at_fault(), [field]);
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn tampering_is_found_at_its_index_with_its_reason(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let (_, id) = an_agent(&app).await;
+    assert_eq!(tampering(&app, &id).await, (json!(false), Value::Null, Value::Null));
+    let keep = "create table kept as select * from amendment;
+        create table kept_entity as select * from base_entity;
+        create table kept_agent as select * from agent";
+    sqlx::raw_sql(keep).execute(&app.owner).await.unwrap();
+    for (sql, index, reason) in [
+        (
+            "update amendment set content = set_byte(content, 10, 65) where sequence = 1",
+            1,
+            "content_altered",
+        ),
+        (
+            "update amendment
+            set content = convert_to('{}', 'utf8'), content_hash = sha256(convert_to('{}', 'utf8'))
+            where sequence = 1",
+            1,
+            "link_altered",
+        ),
+        ("update amendment set link = sha256('x') where sequence = 2", 2, "link_altered"),
+        ("delete from amendment where sequence = 1", 1, "wrong_sequence"),
+        ("delete from amendment where sequence = 2", 2, "wrong_length"),
+        ("delete from amendment", 0, "empty"),
+        ("update base_entity set version_hash = sha256('x')", 2, "wrong_version_hash"),
+        ("update base_entity set chain_length = 2", 2, "wrong_length"),
+        ("update agent set name = 'Ravi'", 1, "state_differs"),
+        ("update base_entity set status = 'inactive'", 0, "state_differs"),
+        ("update base_entity set tags = '{a}'", 1, "state_differs"),
+        ("update base_entity set custom_attributes = '{}'", 1, "state_differs"),
+        ("update base_entity set certified_at = null", 2, "state_differs"),
+        ("update base_entity set created_at = '2020-01-01'", 0, "state_differs"),
+        ("update base_entity set updated_at = '2020-01-01'", 2, "state_differs"),
+        ("update base_entity set deleted_at = '2020-01-01'", 2, "state_differs"),
+        ("update base_entity set external_id = 'x'", 2, "state_differs"),
+        ("update base_entity set governance_agent_id = 'x'", 2, "state_differs"),
+        ("delete from agent", 0, "state_differs"),
+    ] {
+        tamper(&app, sql).await;
+        let found = tampering(&app, &id).await;
+        assert_eq!(found, (json!(true), json!(index), json!(reason)), "{sql}");
+        tamper(
+            &app,
+            "update base_entity e
+            set version_hash = k.version_hash, chain_length = k.chain_length, status = k.status,
+                tags = k.tags, custom_attributes = k.custom_attributes,
+                certified_at = k.certified_at, created_at = k.created_at,
+                updated_at = k.updated_at, deleted_at = k.deleted_at,
+                external_id = k.external_id, governance_agent_id = k.governance_agent_id
+            from kept_entity k
+            where k.id = e.id;
+            delete from amendment;
+            insert into amendment overriding system value select * from kept;
+            delete from agent;
+            insert into agent select * from kept_agent",
+        )
+        .await;
+        assert_eq!(tampering(&app, &id).await.0, json!(false), "put back after {sql}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_audit_counts_who_passes_what(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let (of, id) = an_agent(&app).await;
+    let report = app.post("/api/v1/audit/run", json!({})).await.expect(200);
+    assert_eq!((&report["total_entities"], &report["compliant"]), (&json!(5), &json!(5)));
+    let all = json!({"l0_pass": 5, "l1_pass": 5, "hash_chain_intact": 5});
+    assert_eq!(report["statistics"], all);
+    assert_eq!((&report["violations"], &report["warnings"]), (&json!([]), &json!([])));
+    assert_eq!(report["complete"], true);
+
+    app.create("/api/v1/teams", json!({"name": "Nobody"})).await;
+    tamper(&app, "update agent set name = 'Ravi'; update base_entity set status = 'inactive' where entity_type = 'skill'").await;
+    let report = app.post("/api/v1/audit/run", json!({})).await.expect(200);
+    assert_eq!((&report["total_entities"], &report["compliant"]), (&json!(6), &json!(3)));
+    let some = json!({"l0_pass": 6, "l1_pass": 5, "hash_chain_intact": 4});
+    assert_eq!(report["statistics"], some);
+    let violations = report["violations"].as_array().unwrap();
+    let rules: Vec<_> = violations.iter().map(|v| v["rule"].as_str().unwrap()).collect();
+    assert_eq!(rules, ["hash-chain", "hash-chain", "L1-team-agents", "L1-team-job-role"]);
+    assert_eq!(violations[0]["entity_id"], of.skill);
+
+    let agents = app.post("/api/v1/audit/run?entity_type=agent", json!({})).await.expect(200);
+    assert_eq!((&agents["total_entities"], &agents["compliant"]), (&json!(1), &json!(0)));
+    let one = app.post(&format!("/api/v1/audit/run?entity_id={id}"), json!({})).await.expect(200);
+    assert_eq!(one["violations"][0]["broken_at_index"], 1);
+    let path = format!("/api/v1/audit/run?entity_id={id}&entity_type=skill");
+    app.post(&path, json!({})).await.expect(404);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_audit_says_where_its_time_was_up_and_goes_on_from_there(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let (of, _) = an_agent(&app).await;
+    let report = run(&app.state.db, Scope::default(), Duration::ZERO).await.unwrap();
+    assert!(!report.complete);
+    assert_eq!((report.total_entities, report.next_after), (0, None));
+    assert!(report.warnings[0].contains("time limit"), "{:?}", report.warnings);
+    let path = format!("/api/v1/audit/run?after={}", of.job_role);
+    let rest = app.post(&path, json!({})).await.expect(200);
+    assert_eq!(rest["total_entities"], 2);
+}
+
+/// The lines of an export.
+async fn export(app: &TestApp, query: &str) -> Vec<String> {
+    let answer = app.get(&format!("/api/v1/audit/export{query}")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
+    assert!(answer.text.ends_with('\n'));
+    answer.text.lines().map(str::to_owned).collect()
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_export_has_every_entity_and_a_manifest(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let empty = export(&app, "").await;
+    let nothing = Manifest { entities: 0, sha256: Digest32::of(b"") };
+    assert_eq!(Manifest::read(empty[0].as_bytes()), Some(nothing));
+
+    let (of, id) = an_agent(&app).await;
+    let lines = export(&app, "").await;
+    let (manifest, entities) = lines.split_last().unwrap();
+    let before: String = entities.iter().map(|line| format!("{line}\n")).collect();
+    let expected = Manifest { entities: 5, sha256: Digest32::of(before.as_bytes()) };
+    assert_eq!(Manifest::read(manifest.as_bytes()), Some(expected));
+    let mut ids = Vec::new();
+    for line in entities {
+        ids.push(line::check(line.as_bytes()).unwrap().id.to_string());
+        let value: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(&serde_json_canonicalizer::to_string(&value).unwrap(), line);
+    }
+    assert_eq!(ids, [&of.industry, &of.skill, &of.job_role, &of.team, &of.agent].map(Clone::clone));
+    assert_eq!(line::check(entities[4].as_bytes()).unwrap().links, 3);
+
+    let skills = export(&app, "?entity_type=skill").await;
+    assert_eq!(skills.len(), 2);
+    assert_eq!(skills[0], entities[1]);
+
+    tamper(&app, "update agent set name = 'Ravi'").await;
+    tamper(&app, "update amendment set content = '\\xff' where sequence = 0 and content like '%Studio%'::bytea").await;
+    let lines = export(&app, "?entity_type=agent").await;
+    match line::check(lines[0].as_bytes()) {
+        Err(Fault::Broken { id: at, at_index: 1, reason: Reason::StateDiffers, field, .. }) => {
+            assert_eq!((at.to_string(), field.as_deref()), (id, Some("name")));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn content_that_is_no_text_is_exported_and_found(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    app.create("/api/v1/industries", json!({"name": "Sales"})).await;
+    tamper(&app, "update amendment set content = set_byte(content, 5, 255)").await;
+    let lines = export(&app, "").await;
+    let found = line::check(lines[0].as_bytes());
+    let altered =
+        matches!(found, Err(Fault::Broken { at_index: 0, reason: Reason::ContentAltered, .. }));
+    assert!(altered, "{found:?}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn one_export_runs_at_a_time(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    // More than fits into the pieces that are read ahead.
+    let long = "x".repeat(10_000);
+    for n in 0..60 {
+        let body = json!({"name": format!("Industry {n}"), "description": long});
+        app.create("/api/v1/industries", body).await;
+    }
+    let first = Request::get("/api/v1/audit/export").body(Body::empty()).unwrap();
+    let first = app.begin(first).await;
+    assert_eq!(first.status(), 200);
+    let second = app.get("/api/v1/audit/export").await.expect(409);
+    assert_eq!(second["code"], "conflict");
+    // What is created after the export began is not in it.
+    app.create("/api/v1/industries", json!({"name": "Too late"})).await;
+    let body = axum::body::to_bytes(first.into_body(), usize::MAX).await.unwrap();
+    assert_eq!(body.iter().filter(|byte| **byte == b'\n').count(), 61);
+    assert_eq!(export(&app, "").await.len(), 62);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_export_that_breaks_off_does_not_look_whole(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let long = "x".repeat(10_000);
+    for n in 0..60 {
+        let body = json!({"name": format!("Industry {n}"), "description": long});
+        app.create("/api/v1/industries", body).await;
+    }
+    let export = Request::get("/api/v1/audit/export").body(Body::empty()).unwrap();
+    let export = app.begin(export).await;
+    app.state.stop.cancel();
+    assert!(axum::body::to_bytes(export.into_body(), usize::MAX).await.is_err());
+}

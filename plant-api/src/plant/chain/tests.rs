@@ -1,0 +1,152 @@
+use chrono::TimeZone;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn entity() -> Uuid {
+    Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0001)
+}
+
+fn change(change_type: ChangeType, data: Value) -> Vec<u8> {
+    let Value::Object(data) = data else { panic!("not an object") };
+    let timestamp = Utc.with_ymd_and_hms(2026, 1, 14, 9, 30, 0).unwrap();
+    Change { change_type, data, timestamp, actor: "genesis".into() }.canonical().unwrap()
+}
+
+fn chain(length: u64) -> Vec<Amendment> {
+    let first = change(ChangeType::Creation, json!({"name": "Python", "category": "technical"}));
+    let mut chain = vec![Amendment::first(entity(), first)];
+    for n in 1..length {
+        let content = change(ChangeType::Evolution, json!({"governance_notes": n}));
+        let head = chain.last().unwrap().head();
+        chain.push(Amendment::after(entity(), head, content));
+    }
+    chain
+}
+
+fn head(chain: &[Amendment]) -> Head {
+    chain.last().unwrap().head()
+}
+
+/// Changing these is a new version of the format.
+#[test]
+fn the_golden_vectors_hold() {
+    let chain = chain(2);
+    assert_eq!(
+        String::from_utf8(chain[0].content.clone()).unwrap(),
+        r#"{"actor":"genesis","change_type":"creation","data":{"category":"technical","name":"Python"},"timestamp":"2026-01-14T09:30:00Z"}"#
+    );
+    let hashes: Vec<_> =
+        chain.iter().flat_map(|a| [a.content_hash.to_string(), a.link.to_string()]).collect();
+    assert_eq!(hashes, GOLDEN);
+}
+
+const GOLDEN: [&str; 4] = [
+    "203b8c87d4f8f25bcb5725f02c032986189a388c43ad93fb3fc277d6f9b002c6",
+    "1da1a0de7783ccd7ccfec4a30cdf2d04ede02bd5d81d8da0ee3c28d223063c7d",
+    "0a416e0e49a7c8227df7f3576e5e4324cfa668380b5a4aaa07efdce1f5edb87b",
+    "7e2a829163a7fd983b6a2d3245364d324b956e0472421bf503d0b080155493cc",
+];
+
+#[test]
+fn an_untouched_chain_is_intact() {
+    let chain = chain(5);
+    assert_eq!(verify(entity(), &chain, head(&chain)), Verdict::Intact);
+}
+
+#[test]
+fn an_empty_chain_is_broken() {
+    let found = verify(entity(), &[], head(&chain(1)));
+    assert_eq!(found, Verdict::Broken { at_index: 0, reason: Reason::Empty });
+}
+
+#[test]
+fn a_truncated_chain_is_found_by_its_length() {
+    let chain = chain(5);
+    let found = verify(entity(), &chain[..4], head(&chain));
+    assert_eq!(found, Verdict::Broken { at_index: 4, reason: Reason::WrongLength });
+}
+
+#[test]
+fn a_chain_of_another_entity_is_found_at_its_first_link() {
+    let chain = chain(3);
+    let found = verify(Uuid::from_u128(7), &chain, head(&chain));
+    assert_eq!(found, Verdict::Broken { at_index: 0, reason: Reason::LinkAltered });
+}
+
+#[test]
+fn a_wrong_version_hash_is_found() {
+    let chain = chain(3);
+    let wrong = Head { length: 3, version_hash: Digest32::of(b"another") };
+    let found = verify(entity(), &chain, wrong);
+    assert_eq!(found, Verdict::Broken { at_index: 2, reason: Reason::WrongVersionHash });
+}
+
+#[test]
+fn hashes_alone_tell_a_chain() {
+    let chain = chain(5);
+    let mut hashes: Vec<_> = chain.iter().map(|a| (a.content_hash, a.link)).collect();
+    assert!(validate_chain(entity(), &hashes));
+    assert!(!validate_chain(Uuid::from_u128(7), &hashes));
+    assert!(!validate_chain(entity(), &[]));
+    hashes.swap(3, 4);
+    assert!(!validate_chain(entity(), &hashes));
+}
+
+#[test]
+fn a_digest_has_one_text() {
+    let text = GOLDEN[0];
+    assert_eq!(text.parse::<Digest32>().unwrap().to_string(), text);
+    for other in [text.to_uppercase(), text[1..].to_owned(), format!("{text}0"), "x".repeat(64)] {
+        assert!(other.parse::<Digest32>().is_err(), "{other}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_changed_byte_is_found_at_its_index(
+        index in 0usize..6, place in any::<prop::sample::Index>(), flip in 1u8..,
+    ) {
+        let untouched = chain(6);
+        let mut touched = untouched.clone();
+        let content = &mut touched[index].content;
+        let place = place.index(content.len());
+        content[place] ^= flip;
+        prop_assert_eq!(
+            verify(entity(), &touched, head(&untouched)),
+            Verdict::Broken { at_index: index as u64, reason: Reason::ContentAltered }
+        );
+    }
+
+    #[test]
+    fn a_forged_content_with_its_own_hash_is_found_by_its_link(index in 0usize..6) {
+        let untouched = chain(6);
+        let mut touched = untouched.clone();
+        touched[index].content = change(ChangeType::Evolution, json!({"forged": true}));
+        touched[index].content_hash = Digest32::of(&touched[index].content);
+        prop_assert_eq!(
+            verify(entity(), &touched, head(&untouched)),
+            Verdict::Broken { at_index: index as u64, reason: Reason::LinkAltered }
+        );
+    }
+
+    #[test]
+    fn swapped_and_removed_amendments_are_found(a in 0usize..6, b in 0usize..6) {
+        let untouched = chain(6);
+        let mut swapped = untouched.clone();
+        swapped.swap(a, b);
+        let mut removed = untouched.clone();
+        removed.remove(a);
+        let first = a.min(b) as u64;
+        let expected = if a == b {
+            Verdict::Intact
+        } else {
+            Verdict::Broken { at_index: first, reason: Reason::WrongSequence }
+        };
+        prop_assert_eq!(verify(entity(), &swapped, head(&untouched)), expected);
+        let found = verify(entity(), &removed, head(&untouched));
+        let at_removal = matches!(found, Verdict::Broken { at_index, .. } if at_index == a as u64);
+        prop_assert!(at_removal);
+    }
+}
