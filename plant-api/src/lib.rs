@@ -7,6 +7,7 @@ pub mod health;
 pub mod http;
 pub mod seed;
 pub mod serve;
+pub mod verify;
 
 pub mod plant;
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use plant_api::{app, config};
+use plant_api::{app, config, verify};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -22,12 +22,14 @@ enum Action {
     Serve(Box<config::Options>),
     /// Bring the database to this program's schema; safe to run again.
     Migrate(config::DatabaseOptions),
+    /// Check an export without the service: exit code 0 intact, 1 broken, 2 unreadable.
+    Verify(verify::Options),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Command::parse().action).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("plant-api: {error:#}");
             ExitCode::FAILURE
@@ -35,9 +37,15 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(action: Action) -> anyhow::Result<()> {
+async fn run(action: Action) -> anyhow::Result<ExitCode> {
     match action {
-        Action::Serve(options) => app::serve(options.check()?).await,
-        Action::Migrate(options) => app::migrate(options.check()?).await,
+        Action::Serve(options) => app::serve(options.check()?).await?,
+        Action::Migrate(options) => app::migrate(options.check()?).await?,
+        Action::Verify(options) => {
+            let outcome = verify::file(&options.file);
+            println!("{outcome}");
+            return Ok(outcome.exit_code());
+        }
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,113 @@
+//! Entities as the service would have written them, for benches, tests and examples that need
+//! no database. The same number gives the same bytes.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use plant_api::plant::agents::Content;
+use plant_api::plant::audit::line::{self, Manifest};
+use plant_api::plant::chain::{Amendment, Change, ChangeType, Digest32, Head};
+use plant_api::plant::entity::{self, Kind, Shared, Status};
+use plant_api::plant::industries::IndustryId;
+use plant_api::plant::job_roles::JobRoleId;
+use plant_api::plant::skills::SkillId;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// An entity with its whole chain and its fields as canonical JSON.
+pub struct Sample {
+    pub shared: Shared,
+    pub chain: Vec<Amendment>,
+    pub row: Vec<u8>,
+}
+
+/// Id `n` of some kind of thing.
+pub fn id(kind: u128, n: u64) -> Uuid {
+    Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0000 | kind << 40 | u128::from(n))
+}
+
+pub fn began() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_768_383_000, 0).unwrap()
+}
+
+pub fn content(n: u64) -> Content {
+    Content {
+        name: format!("Asha Rao, Senior Content Writer {n}"),
+        skill_id: SkillId(id(1, n % 50)),
+        job_role_id: JobRoleId(id(2, n % 20)),
+        team_id: None,
+        industry_id: IndustryId(id(3, n % 3)),
+    }
+}
+
+/// A change of some 300 bytes.
+pub fn change(n: u64, at: DateTime<Utc>) -> Change {
+    let data = json!({
+        "governance_notes": format!("Reviewed for the {n}th time; tone and facts are \"as agreed\"."),
+        "tags": ["blog", "seo", "long-form"],
+        "custom_attributes": {"tone": "warm", "words": 1200 + n % 100, "temperature": 0.7},
+    });
+    let Value::Object(data) = data else { unreachable!() };
+    Change { change_type: ChangeType::Evolution, data, timestamp: at, actor: "anonymous".into() }
+}
+
+/// Agent `n`, changed `changes` times.
+pub fn agent(n: u64, changes: u64) -> Sample {
+    let content = content(n);
+    let entity = content.entity(id(4, n), began(), "anonymous").unwrap();
+    let mut shared = Shared {
+        id: entity.id,
+        kind: Kind::Agent,
+        external_id: None,
+        status: Status::Active,
+        created_at: entity.at,
+        updated_at: entity.at,
+        deleted_at: None,
+        certified_at: None,
+        chain_length: 1,
+        version_hash: entity.first.link,
+        tags: Vec::new(),
+        custom_attributes: Value::Object(Map::new()),
+        governance_notes: None,
+        parent_id: None,
+        governance_agent_id: entity::GOVERNANCE_AGENT.to_owned(),
+    };
+    let mut chain = vec![entity.first];
+    for i in 0..changes {
+        let at = began() + TimeDelta::microseconds(1 + i.cast_signed());
+        let change = change(n + i, at);
+        shared.updated_at = at;
+        shared.tags = serde_json::from_value(change.data["tags"].clone()).unwrap();
+        shared.custom_attributes = change.data["custom_attributes"].clone();
+        shared.governance_notes = change.data["governance_notes"].as_str().map(str::to_owned);
+        let amendment = Amendment::after(shared.id, shared.head(), change.canonical().unwrap());
+        let Head { length, version_hash } = amendment.head();
+        shared.chain_length = length.cast_signed();
+        shared.version_hash = version_hash;
+        chain.push(amendment);
+    }
+    let row = shared.row(&entity::fields(&content).unwrap()).unwrap();
+    Sample { shared, chain, row }
+}
+
+/// The line of an entity, with its end.
+pub fn line_of(sample: &Sample) -> Vec<u8> {
+    let mut out = Vec::new();
+    line::begin(&mut out);
+    for amendment in &sample.chain {
+        line::amendment(&mut out, amendment);
+    }
+    line::end(&mut out, &sample.shared, &sample.row);
+    out
+}
+
+/// Lines with the manifest that belongs to them.
+pub fn sealed(mut lines: Vec<u8>) -> Vec<u8> {
+    let entities = lines.split_inclusive(|byte| *byte == b'\n').count() as u64;
+    let manifest = Manifest { entities, sha256: Digest32::of(&lines) };
+    lines.extend(format!("{manifest}\n").bytes());
+    lines
+}
+
+/// An export of so many entities, with chains of one to three amendments.
+pub fn export(entities: u64) -> Vec<u8> {
+    sealed((0..entities).flat_map(|n| line_of(&agent(n, n % 3))).collect())
+}
