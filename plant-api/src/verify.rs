@@ -125,6 +125,8 @@ fn feed(
             break;
         }
     }
+    // The workers end when no more blocks can come.
+    drop(sender);
     let sha256 = Digest32(hash.finalize().into());
     End { lines, bytes, expected: Manifest { entities: lines, sha256 }, found, trouble }
 }

@@ -1,6 +1,6 @@
 //! `plant-api verify`: whatever is done to an exported file is found, at its place.
 
-#[path = "../benches/sample.rs"]
+#[path = "../benches/plant/sample.rs"]
 mod sample;
 
 use std::process::{Command, Output};

@@ -1,0 +1,141 @@
+//! Reads what Criterion measured, holds it against the targets, prints a table and writes JSON:
+//! `bench_table CRITERION_FOLDER BENCHMARK_JSON`. `scripts/bench.sh` runs it.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+/// Group, most nanoseconds on average, and whose target that is.
+const TARGETS: &[(&str, f64, &str)] = &[
+    ("base_entity_creation", 5e6, "seed 000"),
+    ("skill_validation", 2e6, "seed 000"),
+    ("hash_chain_validation", 3e3, "ours; seed 000: 10 ms"),
+    ("chain_of_5_from_bytes", 3e3, "ours; seed 000: 10 ms"),
+    ("chain_of_5_from_values", 20e3, "ours; seed 000: 10 ms"),
+    // 500,000 links a second.
+    ("verify_10000_links", 20e6, "ours"),
+    ("verify_file_10000_links", 20e6, "ours"),
+    ("certification_through_the_database", 20e6, "ours; seed 000: 100 ms"),
+];
+
+struct Row {
+    name: String,
+    rounds: f64,
+    mean: f64,
+    deviation: f64,
+    min: f64,
+    max: f64,
+    target: Option<(f64, &'static str)>,
+    floor: Option<f64>,
+}
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let (Some(criterion), Some(out)) = (args.next(), args.next()) else {
+        eprintln!("usage: bench_table CRITERION_FOLDER BENCHMARK_JSON");
+        return ExitCode::from(2);
+    };
+    let rows = rows(Path::new(&criterion));
+    fs::write(&out, format!("{:#}\n", json!(rows.iter().map(Row::json).collect::<Vec<_>>())))
+        .unwrap();
+    print(&rows);
+    let failed = rows.iter().any(|row| row.verdict() == Some(false));
+    ExitCode::from(u8::from(failed || rows.is_empty()))
+}
+
+fn rows(criterion: &Path) -> Vec<Row> {
+    let mut groups: Vec<_> = fs::read_dir(criterion)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    // In the order of the targets, what has none after them.
+    groups.sort_by_key(|group| {
+        let place = TARGETS.iter().position(|(name, ..)| name == group);
+        (place.unwrap_or(TARGETS.len()), group.clone())
+    });
+    groups.into_iter().filter_map(|group| row(criterion, group)).collect()
+}
+
+fn row(criterion: &Path, name: String) -> Option<Row> {
+    let of = |function: &str, file: &str| -> Option<Value> {
+        let path = criterion.join(&name).join(function).join("new").join(file);
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    };
+    let mean = |estimates: &Value| estimates["mean"]["point_estimate"].as_f64();
+    let (estimates, sample) = (of("ours", "estimates.json")?, of("ours", "sample.json")?);
+    let numbers =
+        |list: &Value| -> Option<Vec<f64>> { list.as_array()?.iter().map(Value::as_f64).collect() };
+    let (rounds, times) = (numbers(&sample["iters"])?, numbers(&sample["times"])?);
+    let each = || times.iter().zip(&rounds).map(|(time, rounds)| time / rounds);
+    let target = TARGETS.iter().find(|(group, ..)| *group == name);
+    Some(Row {
+        rounds: rounds.iter().sum(),
+        mean: mean(&estimates)?,
+        deviation: estimates["std_dev"]["point_estimate"].as_f64()?,
+        min: each().fold(f64::INFINITY, f64::min),
+        max: each().fold(0.0, f64::max),
+        target: target.map(|(_, target, whose)| (*target, *whose)),
+        floor: of("floor", "estimates.json").as_ref().and_then(mean),
+        name,
+    })
+}
+
+impl Row {
+    fn verdict(&self) -> Option<bool> {
+        self.target.map(|(target, _)| self.mean <= target)
+    }
+
+    fn verdict_text(&self) -> &'static str {
+        match self.verdict() {
+            Some(true) => "PASS",
+            Some(false) => "FAIL",
+            None => "-",
+        }
+    }
+
+    fn ratio(&self) -> Option<f64> {
+        self.floor.map(|floor| self.mean / floor)
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "name": self.name, "rounds": self.rounds, "mean_ns": self.mean,
+            "stddev_ns": self.deviation, "min_ns": self.min, "max_ns": self.max,
+            "target_ns": self.target.map(|(target, _)| target),
+            "target_of": self.target.map(|(_, whose)| whose),
+            "verdict": self.verdict_text(), "floor_ns": self.floor, "ratio_to_floor": self.ratio(),
+        })
+    }
+}
+
+fn print(rows: &[Row]) {
+    println!(
+        "{:<36} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}  {:<7} {:>9}",
+        "name", "rounds", "mean", "deviation", "min", "max", "target", "verdict", "x SHA-256"
+    );
+    for row in rows {
+        let target = row.target.map_or("-".to_owned(), |(target, _)| time(target));
+        let ratio = row.ratio().map_or("-".to_owned(), |ratio| format!("{ratio:.1}"));
+        println!(
+            "{:<36} {:>10} {:>10} {:>10} {:>10} {:>10} {target:>10}  {:<7} {ratio:>9}",
+            row.name,
+            row.rounds,
+            time(row.mean),
+            time(row.deviation),
+            time(row.min),
+            time(row.max),
+            row.verdict_text(),
+        );
+    }
+}
+
+fn time(nanoseconds: f64) -> String {
+    match nanoseconds {
+        n if n < 1e3 => format!("{n:.0} ns"),
+        n if n < 1e6 => format!("{:.2} µs", n / 1e3),
+        n => format!("{:.2} ms", n / 1e6),
+    }
+}
