@@ -73,10 +73,18 @@ fn conditions(method: &str, operation: &mut Operation) {
         header(operation, "Idempotency-Key", about, key);
     } else if answers("412") {
         header(operation, "If-Match", "The version to be changed, from an ETag", tag());
-    } else if method == "get" {
+    } else if method == "get" && !answers_in_lines(operation) {
         let unchanged = ResponseBuilder::new().description("The version in If-None-Match").build();
         operation.responses.responses.entry("304".into()).or_insert(RefOr::T(unchanged));
         header(operation, "If-None-Match", "The version that the client has, from an ETag", tag());
+    }
+}
+
+/// Whether what it answers is streamed, so that its version is known only at the end.
+fn answers_in_lines(operation: &Operation) -> bool {
+    match operation.responses.responses.get("200") {
+        Some(RefOr::T(response)) => response.content.contains_key("application/x-ndjson"),
+        _ => false,
     }
 }
 

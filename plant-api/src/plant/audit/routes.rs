@@ -2,9 +2,9 @@
 
 use axum::body::Body;
 use axum::extract::State as Extract;
-use axum::http::{HeaderValue, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,10 +14,11 @@ use super::history::{self, Entry};
 use super::run::{self, Report, Scope};
 use super::view::{self, EntityView};
 use super::{Tampering, export};
+use crate::cache::Stored;
 use crate::check::Checks;
 use crate::db::Db;
 use crate::error::{Problem, Result};
-use crate::etag::Conditions;
+use crate::etag::{self, Conditions};
 use crate::extract::{Json, Path, Query};
 use crate::page::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::plant::chain::Digest32;
@@ -51,9 +52,14 @@ async fn find(
     conditions: Conditions,
 ) -> Result<Response> {
     let view = view::view(&db, id).await?;
-    // Not its version hash: this answer also tells what changed behind the chain's back.
-    let version = Digest32::of(&serde_json::to_vec(&view).unwrap_or_default());
-    conditions.answer(version, &view)
+    Ok(conditions.answer_stored(&stored(&view)?))
+}
+
+/// At the version that its bytes are: the version hash would not do, since these answers also
+/// tell what changed behind the chain's back.
+fn stored(value: &impl Serialize) -> Result<Stored> {
+    let stored = etag::stored("", value)?;
+    Ok(Stored { etag: Digest32::of(&stored.body).to_string(), ..stored })
 }
 
 /// Which part of a chain is wanted.
@@ -83,6 +89,7 @@ async fn amendments(
     Extract(db): Extract<Db>,
     Path(id): Path<Uuid>,
     Query(part): Query<Part>,
+    conditions: Conditions,
 ) -> Result<Response> {
     let limit = part.limit.unwrap_or(DEFAULT_LIMIT);
     let mut checks = Checks::default();
@@ -97,14 +104,11 @@ async fn amendments(
         entries.pop();
     }
     let last = entries.last().filter(|_| more).map(|entry| entry.sequence);
-    let mut response = Json(entries).into_response();
-    if let Some(last) = last {
-        let next = format!("/api/v1/entities/{id}/amendments?limit={limit}&after={last}");
-        if let Ok(link) = HeaderValue::try_from(format!("<{next}>; rel=\"next\"")) {
-            response.headers_mut().insert(header::LINK, link);
-        }
-    }
-    Ok(response)
+    let mut stored = stored(&entries)?;
+    stored.link = last.map(|last| {
+        format!("</api/v1/entities/{id}/amendments?limit={limit}&after={last}>; rel=\"next\"")
+    });
+    Ok(conditions.answer_stored(&stored))
 }
 
 #[utoipa::path(
@@ -118,8 +122,13 @@ async fn amendments(
         (status = 404, description = "There is no such entity", body = Problem)
     )
 )]
-async fn tampering(Extract(db): Extract<Db>, Path(id): Path<Uuid>) -> Result<Json<Tampering>> {
-    super::tampering(&db, id).await.map(Json)
+async fn tampering(
+    Extract(db): Extract<Db>,
+    Path(id): Path<Uuid>,
+    conditions: Conditions,
+) -> Result<Response> {
+    let found = super::tampering(&db, id).await?;
+    Ok(conditions.answer_stored(&stored(&found)?))
 }
 
 /// Which entities are to be audited.
