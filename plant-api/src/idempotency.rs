@@ -8,6 +8,7 @@ mod sql;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use axum::extract::{FromRef, FromRequest, Request};
@@ -90,7 +91,6 @@ fn read_key(value: &HeaderValue) -> Result<String> {
 }
 
 /// How a creating POST begins.
-#[expect(clippy::large_enum_variant, reason = "one lives at a time, on the handler's stack")]
 pub enum Begun {
     /// It was answered before.
     Replay(Answer),
@@ -179,7 +179,7 @@ impl Answer {
     /// When the value is not JSON.
     pub fn created(
         location: String,
-        version: impl ToString,
+        version: impl Display,
         value: &impl Serialize,
     ) -> Result<Self> {
         let existing = Self::existing(version, value)?;
@@ -190,12 +190,12 @@ impl Answer {
     ///
     /// # Errors
     /// When the value is not JSON.
-    pub fn existing(version: impl ToString, value: &impl Serialize) -> Result<Self> {
+    pub fn existing(version: impl Display, value: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_vec(value).map_err(|e| Error::Internal(Box::new(e)))?;
         Ok(Self {
             status: StatusCode::OK,
             location: None,
-            etag: version.to_string(),
+            etag: format!("{version}"),
             body: body.into(),
         })
     }
