@@ -11,6 +11,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$ROOT/scripts/lib/packages.sh"
 # shellcheck source=scripts/lib/processes.sh
 . "$ROOT/scripts/lib/processes.sh"
+# shellcheck source=scripts/lib/service.sh
+. "$ROOT/scripts/lib/service.sh"
 
 LOG=.plant/plant-api.log
 PID=.plant/plant-api.pid
@@ -83,7 +85,7 @@ serve() {
   done
   start env PLANT_LISTEN="$listen" PLANT_ACCESS=open ENVIRONMENT=development LOG_FILE= "$BIN/plant-api" serve >"$LOG" 2>&1
   printf '%s\n' "$!" >"$PID"
-  wait_until_ready "$!"
+  wait_until_ready "$!" "$PORT" "$LOG"
   say "listening on $listen (pid $!, log $LOG)"
 }
 
@@ -93,28 +95,6 @@ choose_port() {
     [ "$PORT" != 8001 ] || say "port 8001 is taken by $(holder_of 8001); looking for another"
   done
   fail "no port from 8001 to 8099 is free"
-}
-
-wait_until_ready() {
-  local tries=300
-  until is_ready; do
-    tries=$((tries - 1))
-    if [ "$tries" = 0 ] || ! kill -0 "$1" 2>/dev/null; then
-      tail -n 20 "$LOG" >&2
-      fail "the service does not become ready, see $LOG"
-    fi
-    sleep 0.1
-  done
-}
-
-# Without curl, which a bare machine lacks.
-is_ready() {
-  (
-    exec 3<>"/dev/tcp/127.0.0.1/$PORT"
-    printf 'GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' >&3
-    read -r -t 2 answer <&3
-    [[ $answer = *' 200 '* ]]
-  ) 2>/dev/null
 }
 
 # What --keep left, or a demo that was killed.

@@ -11,13 +11,15 @@
 #
 # A service is `postgresql` or `redis`. `--quiet` keeps everything but errors to itself.
 # A service whose URL is already in the environment belongs to somebody else and is left alone.
+# PLANT_SERVICES=name means another pair, on other ports: the measuring scripts break or load one of their own.
 # Why it is built this way: docs/decisions/0201-private-local-services.md
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-POINTER=$ROOT/.plant/services
+PAIR=${PLANT_SERVICES:+-$PLANT_SERVICES}
+POINTER=$ROOT/.plant/services$PAIR
 # Not inside the checkout: a Unix socket's path has at most 107 bytes, and another user cannot enter root's home.
-FOLDER=/var/tmp/plant-$(printf '%s:%s' "$(id -u)" "$ROOT" | cksum | awk '{ printf "%08x", $1 }')
+FOLDER=/var/tmp/plant-$(printf '%s:%s' "$(id -u)" "$ROOT" | cksum | awk '{ printf "%08x", $1 }')$PAIR
 LENT=$FOLDER/lent
 
 # shellcheck source=scripts/lib/packages.sh
@@ -212,6 +214,10 @@ port_of() {
 # Usage: start_on_a_free_port <service> <usual port>. Between looking and binding somebody else may take the port.
 start_on_a_free_port() {
   local service=$1 usual=$2 port
+  if [ -n "$PAIR" ]; then
+    usual=$(port_of "$service") # who uses it knows it by this port
+    [ -n "$usual" ] || usual=$(($2 + 10000)) # the well-known one is for the checkout's own pair
+  fi
   trap '' HUP INT TERM # a server that is half started would be found by nobody
   for port in "$usual" $(port_of "$service") $(seq $((usual + 1)) $((usual + 60))); do
     if ! is_taken "$port"; then

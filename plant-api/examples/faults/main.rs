@@ -1,0 +1,41 @@
+//! The client behind scripts/faults.sh: it asks steadily while something breaks, and tells how
+//! the service bore it. Each command exits with 1 when a promise was not kept.
+
+mod client;
+mod fault;
+mod percentiles;
+mod read_your_writes;
+mod shell;
+mod slow_clients;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Watches a service while something breaks.
+#[derive(Parser)]
+enum Command {
+    /// A dependency breaks and is mended again; prints a row of a table.
+    Fault(fault::Options),
+    /// Writers and readers; no read may miss a write that was answered before it began.
+    ReadYourWrites(read_your_writes::Options),
+    /// Idle and slow connections beside healthy ones.
+    SlowClients(slow_clients::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let kept = match Command::parse() {
+        Command::Fault(options) => fault::watch(options).await,
+        Command::ReadYourWrites(options) => read_your_writes::run(options).await,
+        Command::SlowClients(options) => slow_clients::run(options).await,
+    };
+    match kept {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("faults: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

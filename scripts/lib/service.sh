@@ -1,0 +1,82 @@
+# shellcheck shell=bash
+# The service under measurement or demonstration. Sourced after processes.sh, never run.
+
+# Usage: wait_until_ready <pid> <port> <log>
+wait_until_ready() {
+  local tries=300
+  until is_ready "$2"; do
+    tries=$((tries - 1))
+    if [ "$tries" = 0 ] || ! kill -0 "$1" 2>/dev/null; then
+      tail -n 20 "$3" >&2
+      fail "the service does not become ready, see $3"
+    fi
+    sleep 0.1
+  done
+}
+
+# Usage: is_ready <port>. Without curl, which a bare machine lacks.
+is_ready() {
+  (
+    exec 3<>"/dev/tcp/127.0.0.1/$1"
+    printf 'GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' >&3
+    read -r -t 2 answer <&3
+    [[ $answer = *' 200 '* ]]
+  ) 2>/dev/null
+}
+
+# Usage: fetch_body <port> <path>
+fetch_body() {
+  (
+    exec 3<>"/dev/tcp/127.0.0.1/$1"
+    printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' "$2" >&3
+    timeout 5 cat <&3
+  ) | sed '1,/^\r$/d'
+}
+
+# Usage: free_port <first>: the first port from there on that nobody listens on.
+free_port() {
+  local port
+  for port in $(seq "$1" $(($1 + 99))); do
+    if ! is_taken "$port"; then
+      printf '%s\n' "$port"
+      return
+    fi
+  done
+  fail "no port from $1 to $(($1 + 99)) is free"
+}
+
+# Usage: own_services <name>: a PostgreSQL and a Redis for this script alone, with the schema's owner in DATABASE_URL.
+# One such script of a name at a time.
+own_services() {
+  local urls
+  mkdir -p "$ROOT/.plant"
+  exec 8>>"$ROOT/.plant/$1.lock"
+  lock 8 -n || fail "another run of it is under way in this checkout"
+  unset DATABASE_URL REDIS_URL
+  export PLANT_SERVICES=$1
+  "$ROOT/scripts/services.sh" up --quiet 8>&- || exit
+  urls=$("$ROOT/scripts/services.sh" env) || exit
+  eval "$urls"
+  export DATABASE_URL REDIS_URL
+}
+
+destroy_own_services() {
+  [ -z "${PLANT_SERVICES:-}" ] || "$ROOT/scripts/services.sh" destroy --quiet
+}
+
+# Usage: build_release <cargo argument>… Leaves the folder of the programs in BIN.
+build_release() {
+  need_rust
+  run env SQLX_OFFLINE=true cargo build --release --locked -p plant-api "$@"
+  BIN=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release
+}
+
+# Usage: start_service <port> <log> [VARIABLE=value]… Leaves its pid in SERVICE.
+start_service() {
+  local port=$1 log=$2
+  shift 2
+  start env PLANT_LISTEN="127.0.0.1:$port" PLANT_ACCESS=open ENVIRONMENT=development LOG_FILE= LOG_LEVEL=info "$@" \
+    "$BIN/plant-api" serve >"$log" 2>&1
+  SERVICE=$!
+  wait_until_ready "$SERVICE" "$port" "$log"
+}
