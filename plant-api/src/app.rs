@@ -16,7 +16,7 @@ use crate::db::{self, Db};
 use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::redis::Redis;
 use crate::serve::Bounds;
-use crate::state::{Limits, State};
+use crate::state::{Handles, Limits, State};
 use crate::{health, http, idempotency, serve, telemetry};
 
 /// Longest wait for a database connection: beyond it a quick 503 serves the client better.
@@ -36,7 +36,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let redis = Redis::new(config.redis_url.as_ref().map(|url| url.0.as_str()))
         .context("REDIS_URL cannot be read")?;
-    let state = State {
+    let state = State::from(Handles {
         db: database(&config, &metrics)?,
         cache: Cache::new(redis.clone(), "plant", config.cache_ttl, metrics.cache_requests.clone()),
         redis,
@@ -48,7 +48,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             body_bytes: config.body_limit,
         },
         stop: stop.clone(),
-    };
+    });
     let hearts_stop = CancellationToken::new();
     let hearts = [
         tokio::spawn(state.db.clone().beat(hearts_stop.clone())),

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use deadpool_redis::redis::cmd;
+use deadpool_redis::redis::{Cmd, cmd};
 use prometheus::IntCounterVec;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -186,8 +186,11 @@ impl Cache {
     }
 
     /// Forgets everything about `topic`. Called after a commit, before its answer.
+    ///
+    /// After a loss this process reads around the cache, but others may read from it again: they
+    /// have to be told even so.
     pub async fn forget(&self, topic: Topic) {
-        let _ = self.replace(&[topic]).await;
+        let _ = self.0.redis.insist::<()>(&self.replacement(&[topic])).await;
     }
 
     /// Answers readers' questions for the generations, and replaces all of these whenever Redis
@@ -233,17 +236,18 @@ impl Cache {
     /// Makes the cache usable again after a loss. A loss during this is left to the next call.
     async fn regain_if_lost(&self) {
         let Some(losses) = self.0.redis.losses().filter(|_| !self.is_trusted()) else { return };
-        if self.replace(&Topic::ALL).await.is_some() {
+        if self.0.redis.ask::<()>(&self.replacement(&Topic::ALL)).await.is_some() {
             self.0.trusted.store(losses, Ordering::SeqCst);
         }
     }
 
-    async fn replace(&self, topics: &[Topic]) -> Option<()> {
+    /// The command that gives topics other generations.
+    fn replacement(&self, topics: &[Topic]) -> Cmd {
         let mut set = cmd("MSET");
         for topic in topics {
             set.arg(self.generation_key(*topic)).arg(new_generation());
         }
-        self.0.redis.ask(&set).await
+        set
     }
 
     /// The topic's generation at a moment after this call; `None`: do not use the cache.

@@ -194,6 +194,8 @@ impl Db {
             Some(live) => live,
             None => {
                 let mut fresh = PgListener::connect_with(own).await?;
+                // Else a lost connection would be told only once there is another.
+                fresh.eager_reconnect(false);
                 fresh.listen("plant_heart").await?;
                 listener.insert(fresh)
             }

@@ -113,6 +113,27 @@ impl Redis {
         }
     }
 
+    /// As [`Redis::ask`], and if that fails or the shared connection is lost, tries once more on a
+    /// connection of its own, all within [`PATIENCE`]: for what other processes must learn, which
+    /// may have found Redis again already, or have never lost it.
+    pub async fn insist<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
+        let server = self.0.as_ref()?;
+        let insist = async {
+            if let Some(answer) = self.ask(command).await {
+                return Ok(answer);
+            }
+            let mut own = server.client.get_multiplexed_async_connection().await?;
+            command.query_async(&mut own).await
+        };
+        match tokio::time::timeout(PATIENCE, insist).await {
+            Ok(Ok(answer)) => Some(answer),
+            Ok(Err(_)) | Err(_) => {
+                server.lose();
+                None
+            }
+        }
+    }
+
     /// Beats until `stop`, and connects again after a loss.
     pub async fn beat(self, stop: CancellationToken) {
         let Some(server) = self.0 else { return };

@@ -13,9 +13,13 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+/// Connections that may wait to be accepted, if the system allows as many. The usual 1024 overflow
+/// when thousands come at once, and whoever is turned away tries again only a second later.
+const WAITING: u32 = 4096;
 
 /// Bounds on connections.
 #[derive(Debug, Clone, Copy)]
@@ -35,12 +39,19 @@ pub struct Bounds {
 pub async fn bind(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::with_capacity(addresses.len());
     for address in addresses {
-        let listener = TcpListener::bind(address).await.map_err(|e| {
+        let listener = listen(*address).map_err(|e| {
             io::Error::new(e.kind(), format!("cannot listen on {address} ({e}); set PLANT_LISTEN"))
         })?;
         listeners.push(listener);
     }
     Ok(listeners)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 /// Serves `router` on every listener until `stop`, then drains.

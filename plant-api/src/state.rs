@@ -1,5 +1,7 @@
 //! What handlers may ask for: infrastructure, no slice's types.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
@@ -11,9 +13,12 @@ use crate::db::Db;
 use crate::metrics::Metrics;
 use crate::redis::Redis;
 
-/// The handles. Cloned for each request; each clone shares the same parts.
-#[derive(Clone, FromRef)]
-pub struct State {
+/// The handles, shared. Several clones are made for each request, so a clone must cost little.
+#[derive(Clone)]
+pub struct State(Arc<Handles>);
+
+/// The handles. Clones of each share the same parts.
+pub struct Handles {
     /// PostgreSQL.
     pub db: Db,
     /// Redis, if there is one.
@@ -29,6 +34,41 @@ pub struct State {
     /// Cancelled when the process begins to stop.
     pub stop: CancellationToken,
 }
+
+impl From<Handles> for State {
+    fn from(handles: Handles) -> Self {
+        Self(Arc::new(handles))
+    }
+}
+
+impl Deref for State {
+    type Target = Handles;
+
+    fn deref(&self) -> &Handles {
+        &self.0
+    }
+}
+
+/// Lets handlers ask for a handle by its type.
+macro_rules! handed_out {
+    ($($name:ident: $handle:ty),+ $(,)?) => {
+        $(impl FromRef<State> for $handle {
+            fn from_ref(state: &State) -> Self {
+                state.$name.clone()
+            }
+        })+
+    };
+}
+
+handed_out!(
+    db: Db,
+    redis: Redis,
+    cache: Cache,
+    metrics: Metrics,
+    clock: Clock,
+    limits: Limits,
+    stop: CancellationToken,
+);
 
 /// Bounds on what a request may take.
 #[derive(Debug, Clone, Copy)]

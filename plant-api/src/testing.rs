@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::db::{self, Db};
 use crate::metrics::Metrics;
 use crate::redis::Redis;
-use crate::state::{Limits, State};
+use crate::state::{Handles, Limits, State};
 
 /// The service under test.
 pub struct TestApp {
@@ -105,7 +105,7 @@ impl TestApp {
         let options = (*owner.connect_options()).clone();
         let timeout = Duration::from_secs(30);
         let bounds = db::Bounds { connections: 5, checkout: timeout, statement: timeout };
-        let state = State {
+        let state = State::from(Handles {
             db: Db::new(options, bounds, metrics.db_waits.clone()),
             redis: redis.clone(),
             cache: Cache::new(
@@ -118,7 +118,7 @@ impl TestApp {
             clock,
             limits: Limits { request_timeout: timeout, body_timeout: timeout, body_bytes: 100_000 },
             stop: CancellationToken::new(),
-        };
+        });
         let (router, api) = crate::app::router(state.clone()).unwrap();
         Self { router, api, state, owner }
     }

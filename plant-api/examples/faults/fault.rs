@@ -52,21 +52,23 @@ impl What {
         }
     }
 
-    /// Longest that a request may take. Without Redis: the 50 ms that it may be waited for, and
-    /// as much again for the work itself on a busy machine.
-    fn longest(self) -> Duration {
+    /// Longest that a request may take, where `usual` was the longest before the break. Redis may
+    /// be waited for 50 ms; the work itself takes what it takes on this machine at this time.
+    fn longest(self, usual: Duration) -> Duration {
         match self {
-            Self::Redis => Duration::from_millis(100),
+            Self::Redis => usual.max(FOR_REDIS) + FOR_REDIS,
             Self::Database => Duration::from_secs(2),
         }
     }
 }
 
+const FOR_REDIS: Duration = Duration::from_millis(50);
+
 /// Longest from the mending until everything is well.
 const RECOVERY: Duration = Duration::from_secs(2);
 
 /// How long is looked at before and after.
-const CALM: Duration = Duration::from_secs(2);
+const CALM: Duration = Duration::from_secs(4);
 const AFTER: Duration = Duration::from_secs(4);
 
 /// When what happened.

@@ -126,8 +126,8 @@ async fn ask(mut client: Client, stop: Arc<AtomicBool>) -> anyhow::Result<Vec<Du
 
 /// Sends a byte each second; how long the service put up with it.
 async fn drip(address: SocketAddr) -> Duration {
-    let began = Instant::now();
     let Ok(mut stream) = TcpStream::connect(address).await else { return TOGETHER };
+    let began = Instant::now();
     for byte in b"GET /health HTTP/1.1\r\nHost: plant\r\n" {
         if stream.write_all(std::slice::from_ref(byte)).await.is_err()
             || closed_within(&mut stream, Duration::from_secs(1)).await
@@ -143,8 +143,8 @@ async fn drip(address: SocketAddr) -> Duration {
 
 /// How long a connection may be open without a word.
 async fn idle_until_closed(address: SocketAddr) -> Duration {
-    let began = Instant::now();
     let Ok(mut stream) = TcpStream::connect(address).await else { return Duration::ZERO };
+    let began = Instant::now();
     closed_within(&mut stream, TOGETHER).await;
     began.elapsed()
 }

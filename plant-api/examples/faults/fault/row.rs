@@ -23,18 +23,21 @@ pub fn print(options: &Options, times: &Times, seen: &Seen) -> bool {
     let concerned: Vec<&Asked> =
         seen.asked.iter().filter(|asked| asked.ended >= times.broken).collect();
     let classes = classes(&concerned);
+    let calm = seen.asked.iter().filter(|asked| asked.ended < times.broken);
+    let usual = calm.map(|asked| asked.ended - asked.began).max().unwrap_or_default();
     let longest = concerned.iter().max_by_key(|asked| asked.ended - asked.began);
     let (wait, of) = longest.map_or((Duration::ZERO, ""), |a| (a.ended - a.began, a.what));
     let recovery = recovery(times, &concerned, &seen.looks);
-    let broken = broken_promises(options.what, &classes, wait, recovery, &seen.looks);
+    let broken = broken_promises(options.what, &classes, (wait, usual), recovery, &seen.looks);
     println!(
-        "| {} | {} | {} | {} | {} | {} | {:.0} ms ({of}) | {} | {} | {} |",
+        "| {} | {} | {} | {} | {} | {} | {:.0} ms | {:.0} ms ({of}) | {} | {} | {} |",
         options.name,
         classes.good,
         classes.client_errors,
         classes.unavailable,
         classes.other_errors,
         classes.unanswered,
+        usual.as_secs_f64() * 1e3,
         wait.as_secs_f64() * 1e3,
         recovery.map_or("never".to_owned(), |time| format!("{:.2} s", time.as_secs_f64())),
         story(times, &seen.looks),
@@ -96,7 +99,7 @@ fn seconds(from: Instant, to: Instant) -> f64 {
 fn broken_promises(
     what: What,
     classes: &Classes,
-    wait: Duration,
+    (wait, usual): (Duration, Duration),
     recovery: Option<Duration>,
     looks: &[Look],
 ) -> Vec<String> {
@@ -113,7 +116,8 @@ fn broken_promises(
     promise(classes.client_errors == 0, "4xx".into());
     promise(classes.other_errors == 0, "5xx other than 503".into());
     promise(classes.unanswered == 0, "requests without an answer".into());
-    promise(wait <= what.longest(), format!("a wait beyond {:?}", what.longest()));
+    let limit = what.longest(usual);
+    promise(wait <= limit, format!("a wait beyond {} ms", limit.as_millis()));
     promise(recovery.is_some_and(|time| time <= RECOVERY), format!("not well {RECOVERY:?} later"));
     broken
 }
