@@ -189,6 +189,20 @@ fn skills_that_exist_already_are_no_errors() {
 }
 
 #[test]
+fn a_skill_is_created_then_certified_then_certified_again() {
+    let stub = Stub::start(Vec::new());
+    let more = ["-u", "20", "-r", "20", "-t", "9s"];
+    let done = run("genesis", &stub, &["GenesisUser"], "smoke", &more);
+    assert_eq!(done.exit, 0, "{}", done.stdout);
+    let outcome = done.outcome.unwrap();
+    let sent: Vec<u64> =
+        outcome.endpoints.iter().map(|endpoint| endpoint.whole().counts.sent).collect();
+    // By name: certify, certify again, create. Each needs the one before it.
+    let [first, again, created] = sent[..] else { panic!("{sent:?}") };
+    assert!(created >= first && first >= again && again > 0, "{sent:?}");
+}
+
+#[test]
 fn nothing_listening_is_told_and_exits_3() {
     // Bound and dropped: nobody listens there.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -10,16 +10,18 @@ pub struct DataFile {
 }
 
 /// Every profile, in the order in which `list` shows them.
-pub const PROFILES: [DataFile; 5] = [
+pub const PROFILES: [DataFile; 6] = [
     DataFile { name: "smoke", text: include_str!("../../profiles/smoke.toml") },
     DataFile { name: "warmup-10", text: include_str!("../../profiles/warmup-10.toml") },
     DataFile { name: "normal-50", text: include_str!("../../profiles/normal-50.toml") },
     DataFile { name: "peak-100", text: include_str!("../../profiles/peak-100.toml") },
     DataFile { name: "spike-200", text: include_str!("../../profiles/spike-200.toml") },
+    DataFile { name: "sla-certify", text: include_str!("../../profiles/sla-certify.toml") },
 ];
 
 /// Every SLA file.
-pub const SLAS: [DataFile; 2] = [
+pub const SLAS: [DataFile; 3] = [
     DataFile { name: "smoke", text: include_str!("../../sla/smoke.toml") },
     DataFile { name: "plant-backend", text: include_str!("../../sla/plant-backend.toml") },
+    DataFile { name: "certify", text: include_str!("../../sla/certify.toml") },
 ];

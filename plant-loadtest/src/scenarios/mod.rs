@@ -3,11 +3,12 @@
 //! A class is a Goose scenario whose tasks take their tools from the [`Session`] of the user that
 //! runs them, so the same scenario can run under any engine.
 
+mod genesis_user;
 mod health_check_user;
 mod plant_backend_user;
 mod plant_user;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use goose::{
     GooseError,
@@ -18,8 +19,12 @@ use serde::Deserialize;
 use crate::client::{Client, Endpoint, Shape};
 
 /// Every user class there is.
-pub static ALL: [&UserClass; 3] =
-    [&plant_backend_user::CLASS, &health_check_user::CLASS, &plant_user::CLASS];
+pub static ALL: [&UserClass; 4] = [
+    &plant_backend_user::CLASS,
+    &health_check_user::CLASS,
+    &plant_user::CLASS,
+    &genesis_user::CLASS,
+];
 
 /// A kind of user: what it does, how long it thinks, what it needs from the service.
 #[derive(Debug)]
@@ -62,13 +67,15 @@ pub struct Session {
     pub customer: &'static str,
     /// The agents it learnt of when it started: hired or catalogue ones, as its class works with.
     pub agents: Vec<String>,
+    /// What its class remembers beside, by a name of the class's choice.
+    pub notes: BTreeMap<&'static str, String>,
 }
 
 impl Session {
     /// A user that knows nothing yet.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, customer: "", agents: Vec::new() }
+        Self { client, customer: "", agents: Vec::new(), notes: BTreeMap::new() }
     }
 
     /// The session that the engine gave to `user`.
@@ -100,6 +107,14 @@ static LIST_AGENTS: Endpoint = Endpoint {
     shape: Shape::FilledArray(&["id", "name", "industry", "status"]),
 };
 
+/// `POST /api/v1/skills`, which several classes request.
+static CREATE_SKILL: Endpoint = Endpoint {
+    name: "POST /api/v1/skills",
+    // 200: the very same skill was there already, which a thousand names at random soon meet.
+    success: &[200, 201],
+    shape: Shape::Object(&["id", "name", "category"]),
+};
+
 #[derive(Deserialize)]
 struct Item {
     id: String,
@@ -109,6 +124,11 @@ struct Item {
 fn ids(list: &[u8]) -> Vec<String> {
     let items: Vec<Item> = serde_json::from_slice(list).unwrap_or_default();
     items.into_iter().map(|item| item.id).collect()
+}
+
+/// The `id` of an object.
+fn id(object: &[u8]) -> Option<String> {
+    serde_json::from_slice(object).ok().map(|item: Item| item.id)
 }
 
 #[cfg(test)]

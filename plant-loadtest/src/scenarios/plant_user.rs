@@ -9,7 +9,7 @@ use goose::{
 };
 use serde_json::json;
 
-use super::{LIST_AGENTS, Need, Session, UserClass, ids};
+use super::{CREATE_SKILL, LIST_AGENTS, Need, Session, UserClass, ids};
 use crate::client::{Call, Endpoint, Shape};
 
 /// The class.
@@ -20,13 +20,6 @@ pub static CLASS: UserClass = UserClass {
     endpoints: &[&LIST_AGENTS, &CREATE_SKILL, &READ_AGENT],
     needs: &[Need::Agents],
     scenario,
-};
-
-static CREATE_SKILL: Endpoint = Endpoint {
-    name: "POST /api/v1/skills",
-    // 200: the very same skill was there already, which a thousand names at random soon meet.
-    success: &[200, 201],
-    shape: Shape::Object(&["id", "name", "category"]),
 };
 
 static READ_AGENT: Endpoint = Endpoint {

@@ -37,13 +37,23 @@ struct Known<'k> {
     stages: Vec<&'k str>,
 }
 
+/// By how many percent a percentile may miss its target before that is a failure; unknown: by any.
+#[derive(Clone, Copy)]
+struct Bands {
+    p95: Option<f64>,
+    all: Option<f64>,
+}
+
 fn read<'a>(source: &mut Source<'a>, known: &Known<'_>) -> Option<Sla> {
     let mut root = source.root();
     let name = root.text(source, "name");
-    let fails_over = root.optional_number(source, "p95_fails_over_percent");
+    let bands = Bands {
+        p95: root.optional_number(source, "p95_fails_over_percent"),
+        all: root.optional_number(source, "fails_over_percent"),
+    };
     let mut promises = Vec::new();
     for table in root.tables(source, "latency") {
-        promises.extend(latency(source, table, known, fails_over));
+        promises.extend(latency(source, table, known, bands));
     }
     for table in root.tables(source, "errors") {
         promises.extend(errors(source, table, known));
@@ -62,7 +72,7 @@ fn latency<'a>(
     source: &mut Source<'a>,
     mut table: Table<'a>,
     known: &Known<'_>,
-    fails_over: Option<f64>,
+    bands: Bands,
 ) -> Vec<Promise> {
     let class = table.text(source, "class").map_or_else(String::new, |(class, _)| class);
     let endpoints = table.texts(source, "endpoints");
@@ -83,7 +93,7 @@ fn latency<'a>(
         check_endpoint(source, known, &endpoint, at);
         for (figure, target) in &targets {
             let Some(below) = *target else { continue };
-            let band = fails_over.filter(|_| *figure == Figure::P95);
+            let band = bands.p95.filter(|_| *figure == Figure::P95).or(bands.all);
             promises.push(Promise {
                 subject: Subject::Endpoint(endpoint.clone()),
                 class: class.clone(),
@@ -211,6 +221,17 @@ mod tests {
         );
         for endpoint in class.endpoints {
             assert_eq!(of(endpoint.name).len(), 3, "{}", endpoint.name);
+        }
+    }
+
+    #[test]
+    fn in_seed_000_every_missed_target_of_certification_fails() {
+        let class = scenarios::find("GenesisUser").unwrap();
+        let sla = Sla::find("certify", &[class], &[]).unwrap();
+        let limits: Vec<f64> = sla.promises.iter().map(|promise| promise.below).collect();
+        assert_eq!(limits[..3], [100.0, 500.0, 1000.0]);
+        for promise in sla.promises {
+            assert_eq!(promise.fail_over, Some(promise.below), "{promise:?}");
         }
     }
 

@@ -119,6 +119,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 
 fn right_answer(path: &str, post: bool) -> (u16, &'static str) {
     const AGENTS: &str = r#"[{"id":"a1","name":"A","industry":"marketing","status":"active"}]"#;
+    const CERTIFIED: &str = r#"{"entity_id":"s1","status":"certified","version_hash":"00","chain_length":2,"checks":{}}"#;
     let last = path.rsplit('/').next().unwrap_or_default();
     match (last, post) {
         ("health", _) => (200, r#"{"status":"healthy","timestamp":"2026-01-14T00:00:00Z"}"#),
@@ -131,6 +132,7 @@ fn right_answer(path: &str, post: bool) -> (u16, &'static str) {
         ("goals", true) => (201, r#"{"id":"g2","title":"G"}"#),
         ("deliverables", _) => (200, "[]"),
         ("skills", true) => (201, r#"{"id":"s1","name":"S","category":"technical"}"#),
+        ("certify", true) => (200, CERTIFIED),
         ("a1", _) => (200, r#"{"id":"a1","name":"A","industry":"marketing","status":"active"}"#),
         _ => (404, r#"{"code":"not-found"}"#),
     }
