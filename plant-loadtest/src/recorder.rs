@@ -82,6 +82,7 @@ struct EndpointRecords {
     statuses: BTreeMap<u16, u64>,
     bytes: u64,
     first_byte: Distribution,
+    service_time: Distribution,
     seconds: BTreeMap<u32, Tally>,
 }
 
@@ -210,10 +211,14 @@ impl Records {
         let kind = sample.failure.as_ref().map(|(kind, _)| *kind);
         let tally = self.second(sample.endpoint, second);
         tally.counts.count(kind);
-        if matches!(kind, None | Some(FailureKind::TimedOut)) {
+        let counts_as_latency = matches!(kind, None | Some(FailureKind::TimedOut));
+        if counts_as_latency {
             tally.latency.record(sample.last_byte.saturating_duration_since(sample.intended));
         }
         let records = self.endpoints.entry(sample.endpoint).or_default();
+        if counts_as_latency {
+            records.service_time.record(sample.last_byte.saturating_duration_since(sample.sent));
+        }
         records.bytes += sample.bytes;
         if let Some(status) = sample.status {
             *records.statuses.entry(status).or_default() += 1;
@@ -244,6 +249,7 @@ impl Records {
             let ours = self.endpoints.entry(name).or_default();
             ours.bytes += theirs.bytes;
             ours.first_byte.merge(&theirs.first_byte);
+            ours.service_time.merge(&theirs.service_time);
             for (status, count) in &theirs.statuses {
                 *ours.statuses.entry(*status).or_default() += count;
             }
@@ -264,6 +270,7 @@ fn endpoint((name, records): (&'static str, EndpointRecords)) -> Endpoint {
         statuses: records.statuses,
         bytes: records.bytes,
         first_byte: records.first_byte,
+        service_time: records.service_time,
         seconds: seconds
             .map(|(second, Tally { counts, latency })| Second { second, counts, latency })
             .collect(),

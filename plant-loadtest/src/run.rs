@@ -11,7 +11,7 @@ use goose::GooseError;
 use crate::{
     client,
     engine::closed::{self, Destination},
-    outcome::{Class, Ended, Load, Outcome, Target, VERSION},
+    outcome::{Class, Ended, Load, Model, Outcome, Spacing, Target, VERSION},
     probe::{self, Probe},
     profile::Plan,
     progress::Progress,
@@ -107,6 +107,8 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         endpoints,
         failures,
         samples,
+        arrivals: Vec::new(),
+        advisory: Vec::new(),
         sla: settings.sla.clone(),
     })
 }
@@ -166,7 +168,10 @@ fn load(settings: &Settings, recorder: &Recorder) -> Load {
         description: plan.description.clone(),
         changes: plan.changes.clone(),
         time_scale: plan.time_scale,
+        model: Model::Closed,
+        spacing: Spacing::Steady,
         users: plan.users,
+        cell_s: 1,
         classes: classes.collect(),
         stages: plan.stages.clone(),
         timeout_s: settings.timeout.as_secs_f64(),

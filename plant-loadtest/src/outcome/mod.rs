@@ -37,6 +37,12 @@ pub struct Outcome {
     pub failures: Vec<Failure>,
     /// Once a second: the users, the service, the generator.
     pub samples: Vec<ResourceSample>,
+    /// Second by second, what became of the arrivals; empty in the closed model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arrivals: Vec<ArrivalSecond>,
+    /// Why figures may be looked at but not relied on, in a sentence each; mostly nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advisory: Vec<String>,
     /// The promises, so that an outcome can be judged by itself.
     pub sla: Sla,
 }
@@ -52,14 +58,47 @@ pub struct Load {
     pub changes: Vec<String>,
     /// What every duration was multiplied by; 1 is the profile as written.
     pub time_scale: f64,
-    /// Users at the height of the load.
+    /// Whether answers set the pace, or the clock.
+    #[serde(default)]
+    pub model: Model,
+    /// How arrivals follow each other; without meaning in the closed model.
+    #[serde(default)]
+    pub spacing: Spacing,
+    /// Users at the height of the load; in the open model the most that can be busy at once.
     pub users: u32,
+    /// How many seconds each entry of [`Endpoint::seconds`] covers. More than one only in runs of
+    /// hours; entries never cross the border of a stage.
+    #[serde(default = "one")]
+    pub cell_s: u32,
     /// The user classes.
     pub classes: Vec<Class>,
     /// The stages as planned.
     pub stages: Vec<Stage>,
     /// How long a request may take, in seconds.
     pub timeout_s: f64,
+}
+
+/// What decides when the next request starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Model {
+    /// A number of users, each of whom waits for the answer, thinks, and asks again.
+    #[default]
+    Closed,
+    /// So many requests a second, whatever the answers take. Latency counts from the moment at
+    /// which a request was meant to start.
+    Open,
+}
+
+/// How the arrivals of the open model follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spacing {
+    /// At even distances.
+    #[default]
+    Steady,
+    /// By chance, as independent people come; the rate is that of the mean.
+    Poisson,
 }
 
 /// One user class of the load.
@@ -124,8 +163,29 @@ pub struct Endpoint {
     pub bytes: u64,
     /// From the request until the answer's head had come, of all answers.
     pub first_byte: Distribution,
+    /// From sending to the last byte, of successes and time-outs: what remains of the latency when
+    /// the wait before sending is left out, and what a closed generator would have reported.
+    #[serde(default, skip_serializing_if = "Distribution::is_empty")]
+    pub service_time: Distribution,
     /// Second by second, by when a request was meant to start; idle seconds are left out.
     pub seconds: Vec<Second>,
+}
+
+/// What became of the arrivals that were meant for one second of an open run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ArrivalSecond {
+    /// Counted from the start of the run.
+    pub second: u32,
+    /// How many were meant to start.
+    pub due: u64,
+    /// How many found every user busy and had to wait for one; their wait is part of their latency.
+    pub waited: u64,
+    /// How many gave up waiting, after as long as a request may take. They were never sent.
+    pub dropped: u64,
+    /// How late those started for whom a user was free: the generator's own fault.
+    #[serde(skip_serializing_if = "Distribution::is_empty")]
+    pub lag: Distribution,
 }
 
 /// One second of one endpoint.
@@ -210,6 +270,18 @@ pub struct ServiceSample {
     /// Connections to Redis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_connections: Option<f64>,
+    /// Seconds that requests have waited for a pooled connection, since the service started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool_wait_seconds: Option<f64>,
+    /// Bytes read from disk by the service's process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_read_bytes: Option<f64>,
+    /// Bytes written to disk by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_written_bytes: Option<f64>,
+    /// Bytes that the machine has sent and received, over all its interfaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_bytes: Option<f64>,
     /// Requests being served.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_in_progress: Option<f64>,
@@ -225,6 +297,10 @@ pub struct ServiceSample {
     /// Errors logged since the service started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logged_errors: Option<f64>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 impl Endpoint {
@@ -263,7 +339,34 @@ impl Outcome {
         self.over(&(0..u32::MAX))
     }
 
-    /// The seconds that count for the verdict: from the first judged stage to the last.
+    /// What happened on all endpoints in the judged stages.
+    #[must_use]
+    pub fn judged(&self) -> Tally {
+        let mut tally = Tally::default();
+        for endpoint in &self.endpoints {
+            tally.add(&self.judged_of(endpoint));
+        }
+        tally
+    }
+
+    /// What happened on `endpoint` in the judged stages.
+    #[must_use]
+    pub fn judged_of(&self, endpoint: &Endpoint) -> Tally {
+        let mut tally = Tally::default();
+        for stage in self.load.stages.iter().filter(|stage| stage.judged) {
+            tally.add(&endpoint.over(&stage.seconds()));
+        }
+        tally
+    }
+
+    /// Whether this second belongs to a judged stage.
+    #[must_use]
+    pub fn is_judged(&self, second: u32) -> bool {
+        let mut judged = self.load.stages.iter().filter(|stage| stage.judged);
+        judged.any(|stage| stage.seconds().contains(&second))
+    }
+
+    /// From the first judged stage to the last, unjudged ones between them included.
     #[must_use]
     pub fn judged_seconds(&self) -> Range<u32> {
         let judged = || self.load.stages.iter().filter(|stage| stage.judged);

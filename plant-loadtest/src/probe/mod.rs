@@ -116,6 +116,7 @@ fn service_sample(seen: &Exposition) -> ServiceSample {
         pool_in_use: seen.sum("db_pool_connections", &[("state", "in_use")]),
         pool_idle: seen.sum("db_pool_connections", &[("state", "idle")]),
         pool_max: seen.sum("db_pool_max", &[]),
+        pool_wait_seconds: seen.sum("db_pool_wait_seconds_sum", &[]),
         database_connections: seen.sum("pg_stat_database_numbackends", &[]),
         redis_connections: seen.sum("redis_pool_connections", &[]),
         requests_in_progress: seen.sum("http_requests_in_progress", &[]),
@@ -123,5 +124,8 @@ fn service_sample(seen: &Exposition) -> ServiceSample {
         cache_misses: seen.sum("cache_requests_total", &[("result", "miss")]),
         queue_depth: seen.sum("queue_depth", &[]),
         logged_errors: seen.sum("log_events_total", &[("level", "error")]),
+        disk_read_bytes: None,
+        disk_written_bytes: None,
+        network_bytes: None,
     }
 }

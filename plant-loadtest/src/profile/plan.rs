@@ -1,6 +1,6 @@
 //! A profile made ready to run: overridden by the command line, scaled, cut into stages.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::Range, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,7 @@ pub struct Overrides {
 }
 
 /// A part of a run with one kind of load, in whole seconds from the run's start.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     /// What rules and reports call it.
     pub name: String,
@@ -49,12 +49,39 @@ pub struct Stage {
     pub from_users: u32,
     /// Users when it ends; reached evenly.
     pub to_users: u32,
+    /// Arrivals a second when it starts; 0 in the closed model.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub from_rate: f64,
+    /// Arrivals a second when it ends; reached evenly.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub to_rate: f64,
+    /// Arrivals all at once at its start, beside those of the rate.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub at_once: u32,
     /// Its first second.
     pub from_s: u32,
     /// The second after its last.
     pub to_s: u32,
     /// Whether rules that name no stage hold here.
     pub judged: bool,
+}
+
+impl Stage {
+    /// Its seconds, counted from the run's start.
+    #[must_use]
+    pub fn seconds(&self) -> Range<u32> {
+        self.from_s..self.to_s
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(rate: &f64) -> bool {
+    *rate == 0.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What a run does.
@@ -143,7 +170,7 @@ fn stages(users: u32, ramp_s: u64, steady_s: u64) -> Result<Vec<Stage>, String> 
             to_users: users,
             from_s: 0,
             to_s: ramp_s,
-            judged: false,
+            ..Stage::default()
         },
         Stage {
             name: "steady".into(),
@@ -152,6 +179,7 @@ fn stages(users: u32, ramp_s: u64, steady_s: u64) -> Result<Vec<Stage>, String> 
             from_s: ramp_s,
             to_s: end_s,
             judged: true,
+            ..Stage::default()
         },
     ])
 }
