@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Flips every bit of every byte of an export and counts how `plant-api verify` finds it. Exit code 1 when one flip is
+# Flips a bit of every byte of an export and counts how `plant-api verify` finds it. Exit code 1 when one flip is
 # not found, or when the untouched file is not intact.
 #
 #   scripts/flip_every_byte.sh [FILE]   FILE: what `GET /api/v1/audit/export` answered; without it, 1,000 entities made

@@ -1,13 +1,22 @@
 """Replaces schemathesis's check that a request which fits the description is accepted.
 
-Three facts that no schema can tell may still refuse it with 422: an id that names nothing, an
-Idempotency-Key that was used for another request, settings that look like a raw secret. The
-answer must then name exactly such rules.
+Facts that no schema can tell may still refuse it with 422: an id that names nothing, or a skill
+that is not certified, an Idempotency-Key that was used for another request, settings that look
+like a raw secret, an entity that fails its checks when it is to be certified. The answer must
+then name exactly such rules.
 """
 
 import schemathesis
 
-FACTS = {"unknown-reference", "reused", "no-raw-secret"}
+FACTS = {
+    "unknown-reference",
+    "certified",
+    "reused",
+    "no-raw-secret",
+    "L1-job-role-skills",
+    "L1-team-agents",
+    "L1-team-job-role",
+}
 ACCEPTED = {401, 403, 404, 409, 412, 429}
 
 

@@ -107,6 +107,10 @@ pub async fn read_body(request: Request, limits: Limits) -> Result<Bytes> {
 /// [`Error::Malformed`] when it is not JSON, [`Error::Validation`] naming the field otherwise.
 pub fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let value = strict::parse(body)?;
+    // serde would read an array as a struct's fields in their order; no body here is a list.
+    if value.is_array() {
+        return Err(Error::invalid("", "shape", "must be a JSON object, not a list"));
+    }
     serde_path_to_error::deserialize(value).map_err(|e| {
         let path = e.path().to_string();
         let field = if path == "." { String::new() } else { path };

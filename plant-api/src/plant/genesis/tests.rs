@@ -224,6 +224,28 @@ async fn a_skill_has_a_key_of_its_own_or_one_of_its_name(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_blank_description_does_not_keep_a_skill_from_being_certified(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let skill = json!({"name": "Python", "category": "technical", "description": " "});
+    let id = app.create("/api/v1/genesis/skills", skill).await;
+    app.post(&format!("/api/v1/genesis/skills/{id}/certify"), json!({})).await.expect(200);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_list_is_no_statement(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let skill = json!({"name": "Python", "category": "technical"});
+    let id = app.create("/api/v1/genesis/skills", skill).await;
+    let certify = format!("/api/v1/genesis/skills/{id}/certify");
+    let problem = app.post(&certify, json!([null, null])).await.expect(422);
+    assert_eq!(problem["violations"][0]["rule"], "shape");
+    assert_eq!(
+        app.get(&format!("/api/v1/skills/{id}")).await.expect(200)["certified_at"],
+        Value::Null
+    );
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_job_role_requires_certified_skills(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let mut skills = Vec::new();

@@ -2,6 +2,7 @@
 
 use axum::extract::State as Extract;
 use axum::response::Response;
+use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,7 +17,8 @@ use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::page::{Page, PageParams};
 use crate::plant::entity::Kind;
 use crate::plant::genesis::{self, Certification, Statement};
-use crate::plant::job_roles::{self, Content, JobRole, JobRoleId, Skills};
+use crate::plant::job_roles::{self, Content, JobRole, JobRoleId, Seniority, Skills};
+use crate::plant::skills::SkillId;
 use crate::state::State;
 
 /// Genesis's routes of job roles.
@@ -50,12 +52,36 @@ async fn list(
     Ok(conditions.answer_stored(&stored))
 }
 
+/// A job role as Genesis takes it: it requires at least one skill.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+struct RoleToCertify {
+    /// A name that no other job role has.
+    #[schema(example = "Content Writer", min_length = 1, max_length = 200)]
+    name: String,
+    /// What it is about.
+    #[schema(max_length = 10_000)]
+    description: Option<String>,
+    /// The skills it requires, all of them certified.
+    #[schema(min_items = 1, max_items = 100)]
+    required_skills: Vec<SkillId>,
+    /// How much experience it asks for.
+    #[serde(default)]
+    seniority_level: Seniority,
+}
+
+impl From<RoleToCertify> for Content {
+    fn from(role: RoleToCertify) -> Self {
+        let RoleToCertify { name, description, required_skills, seniority_level } = role;
+        Self { name, description, required_skills, seniority_level }
+    }
+}
+
 #[utoipa::path(
     post,
     path = "/api/v1/genesis/job-roles",
     tag = "genesis",
     summary = "Create a job role of certified skills",
-    request_body = Content,
+    request_body = RoleToCertify,
     responses(
         (status = 201, description = "Created", body = JobRole),
         (status = 409, description = "The name is taken", body = Problem),
@@ -67,13 +93,13 @@ async fn create(
     Extract(clock): Extract<Clock>,
     Extract(cache): Extract<Cache>,
     caller: Caller,
-    posted: Posted<Content>,
+    posted: Posted<RoleToCertify>,
 ) -> Result<Answer> {
     let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,
     };
-    let (connection, content) = (work.connection(), posted.body);
+    let (connection, content) = (work.connection(), posted.body.into());
     let role = job_roles::create(connection, &clock, caller, content, Skills::Certified).await?;
     let location = format!("/api/v1/genesis/job-roles/{}", role.id);
     let answer = work.commit(Answer::created(location, role.version_hash, &role)?).await?;
