@@ -24,6 +24,9 @@ ACCEPTED = {401, 403, 404, 409, 412, 429}
 def honest_requests_are_accepted(ctx, response, case):
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
+    if "None" in (case.path_parameters or {}).values():
+        # An id that an earlier answer left null, carried on as a word: no uuid, so it fits nothing.
+        return
     status = response.status_code
     if 200 <= status < 400 or status in ACCEPTED:
         return

@@ -50,7 +50,12 @@ pub struct Customer {
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 pub struct NewCustomer {
     /// An id that no other customer has; made up if absent.
-    #[schema(example = "lotus-tutors", pattern = "^[a-z0-9]+(-[a-z0-9]+)*$", max_length = 64)]
+    #[schema(
+        value_type = Option<String>,
+        example = "lotus-tutors",
+        pattern = "^[a-z0-9]+(-[a-z0-9]+)*$",
+        max_length = 64
+    )]
     pub id: Option<CustomerId>,
     /// Its name.
     #[schema(example = "Lotus Tutors", min_length = 1, max_length = 200)]

@@ -60,7 +60,7 @@ pub struct Statement {
     #[schema(max_length = 10_000, example = "Reviewed by the board")]
     pub notes: Option<String>,
     /// Whatever supports it, at most 64 KiB as JSON.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value, required = false)]
     pub evidence: Option<Value>,
 }
 

@@ -36,7 +36,7 @@ struct Application {
     #[schema(max_length = 10_000)]
     notes: Option<String>,
     /// Whatever supports it, at most 64 KiB as JSON.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value, required = false)]
     evidence: Option<Value>,
 }
 
