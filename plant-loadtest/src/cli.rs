@@ -52,6 +52,11 @@ pub struct RunArguments {
     #[arg(short = 'r', short_alias = 's', long, value_name = "R", overrides_with = "spawn_rate")]
     pub spawn_rate: Option<f64>,
 
+    /// Arrivals a second at the height of an open load, instead of the profile's; stages keep their
+    /// proportions
+    #[arg(long, value_name = "R")]
+    pub rate: Option<f64>,
+
     /// How long to run, ramp included, instead of the profile's: 30s, 10m, 1h30m
     #[arg(short = 't', long, value_name = "D", value_parser = timespan::parse_positive)]
     pub run_time: Option<Duration>,

@@ -56,13 +56,16 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     let overrides = Overrides {
         users: arguments.users,
         spawn_rate: arguments.spawn_rate,
+        rate: arguments.rate,
         run_time: arguments.run_time,
         time_scale: arguments.time_scale,
     };
     let plan = Plan::new(&profile, &overrides)?;
     let classes: Vec<&'static UserClass> = plan.classes.iter().map(|share| share.class).collect();
-    let wanted = arguments.reports.sla.as_ref().unwrap_or(&profile.sla);
-    let sla = Sla::find(wanted, &classes, &plan.stages)?;
+    let sla = match arguments.reports.sla.as_ref().or(profile.sla.as_ref()) {
+        Some(wanted) => Sla::find(wanted, &classes, &plan.stages)?,
+        None => Sla::none(),
+    };
     let host = target::address(&arguments.host, arguments.allow_remote).await?;
 
     let timeout = arguments.timeout;
@@ -100,9 +103,10 @@ pub fn list() -> Result<Exit, Failure> {
     let mut text = String::from("Profiles (plant-loadtest run PROFILE):\n");
     for file in built_in::PROFILES {
         let profile = Profile::find(file.name)?;
-        let time = timespan::display(profile.run_time_s);
+        let time = timespan::display(profile.schedule.seconds());
         let Profile { name, description, sla, .. } = profile;
-        text += &format!("  {name:<12} {description} ({time}, SLA {sla})\n");
+        let sla = sla.map_or_else(|| "no verdict".to_owned(), |sla| format!("SLA {sla}"));
+        text += &format!("  {name:<20} {description} ({time}, {sla})\n");
     }
     text += "\nUser classes (for profiles of your own):\n";
     for UserClass { name, about, wait, .. } in scenarios::ALL {
@@ -139,7 +143,7 @@ fn print(text: &str) {
 
 fn exit(grade: Grade, strict: bool) -> Exit {
     match grade {
-        Grade::Pass => Exit::Good,
+        Grade::Unjudged | Grade::Pass => Exit::Good,
         Grade::Warning if strict => Exit::Failed,
         Grade::Warning => Exit::Good,
         Grade::Fail => Exit::Failed,

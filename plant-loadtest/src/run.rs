@@ -9,13 +9,16 @@ use std::{
 use goose::GooseError;
 
 use crate::{
-    client,
-    engine::closed::{self, Destination},
-    outcome::{Class, Ended, Load, Model, Outcome, Spacing, Target, VERSION},
+    client::{self, Destination},
+    engine::{
+        closed,
+        open::{self, OpenError},
+    },
+    outcome::{Class, Ended, Load, Model, Outcome, Target, VERSION},
     probe::{self, Probe},
     profile::Plan,
     progress::Progress,
-    recorder::Recorder,
+    recorder::{Cells, Recorder},
     sla::{Figure, Sla},
     target::{self, TargetError},
 };
@@ -56,6 +59,9 @@ pub enum RunError {
     /// Goose does not run the plan.
     #[error("the load engine does not run: {0}")]
     Engine(#[from] GooseError),
+    /// Users cannot be made ready.
+    #[error("the load engine does not run: {0}")]
+    Open(#[from] OpenError),
     /// Not a single user came to start.
     #[error("no user ever started")]
     NoUser,
@@ -72,18 +78,15 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
 
     let metrics_url = format!("{}/metrics", settings.host);
     let build = probe::build_info(&http, &metrics_url).await;
-    let recorder = Arc::new(Recorder::new(probe::processors()));
+    let cells = Cells::of(&settings.plan.stages);
+    let recorder = Arc::new(Recorder::new(probe::processors()).with_cells(cells));
     let probe = Probe::start(http.clone(), metrics_url, Arc::clone(&recorder));
     let progress = Progress::start(&settings.plan, Arc::clone(&recorder), settings.quiet);
     let terminated = tokio::spawn(stop_when_terminated());
 
     let began = SystemTime::now();
-    let destination = Destination {
-        host: settings.host.clone(),
-        timeout: settings.timeout,
-        recorder: Arc::clone(&recorder),
-    };
-    let driven = closed::drive(&settings.plan, &destination).await;
+    let destination = Destination::new(&settings.host, settings.timeout, Arc::clone(&recorder));
+    let driven = drive(&settings.plan, &destination).await;
     terminated.abort();
     progress.stop();
     let samples = probe.stop();
@@ -107,10 +110,24 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         endpoints,
         failures,
         samples,
-        arrivals: Vec::new(),
+        arrivals: recorder.arrivals(),
         advisory: Vec::new(),
         sla: settings.sla.clone(),
     })
+}
+
+async fn drive(plan: &Plan, destination: &Destination) -> Result<(), RunError> {
+    match plan.model {
+        Model::Closed => closed::drive(plan, destination).await?,
+        Model::Open => {
+            // Goose catches Ctrl-C by itself, but only while it attacks.
+            let interrupted = tokio::spawn(stop_when_interrupted());
+            let driven = open::drive(plan, destination).await;
+            interrupted.abort();
+            driven?;
+        }
+    }
+    Ok(())
 }
 
 fn needs(plan: &Plan) -> Vec<crate::scenarios::Need> {
@@ -145,6 +162,16 @@ async fn stop_when_terminated() {
     }
 }
 
+/// The first Ctrl-C ends the run, the second one the program.
+async fn stop_when_interrupted() {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        goose::trigger_killswitch("interrupted");
+    }
+    if tokio::signal::ctrl_c().await.is_ok() {
+        std::process::exit(130);
+    }
+}
+
 fn patience(sla: &Sla) -> Duration {
     let survival = sla.promises.iter().filter(|promise| promise.figure == Figure::SecondsToHealthy);
     let longest = survival.map(|promise| promise.below).reduce(f64::max);
@@ -160,7 +187,7 @@ fn load(settings: &Settings, recorder: &Recorder) -> Load {
             name: share.class.name.into(),
             weight: share.weight,
             users: joined.get(share.class.name).copied().unwrap_or_default(),
-            mean_wait_s: (shortest + longest).as_secs_f64() / 2.0,
+            mean_wait_s: if plan.saturate { 0.0 } else { (shortest + longest).as_secs_f64() / 2.0 },
         }
     });
     Load {
@@ -168,10 +195,10 @@ fn load(settings: &Settings, recorder: &Recorder) -> Load {
         description: plan.description.clone(),
         changes: plan.changes.clone(),
         time_scale: plan.time_scale,
-        model: Model::Closed,
-        spacing: Spacing::Steady,
+        model: plan.model,
+        spacing: plan.spacing,
         users: plan.users,
-        cell_s: 1,
+        cell_s: recorder.cell_s(),
         classes: classes.collect(),
         stages: plan.stages.clone(),
         timeout_s: settings.timeout.as_secs_f64(),

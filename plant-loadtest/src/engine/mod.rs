@@ -2,3 +2,8 @@
 //! recorder.
 
 pub mod closed;
+pub mod open;
+pub mod pace;
+mod users;
+
+pub use crate::client::Destination;
