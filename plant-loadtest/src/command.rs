@@ -1,10 +1,18 @@
 //! What each command of the command line does.
 
+pub mod calibrate;
+pub mod capacity;
+mod dry_run;
+pub mod init;
+pub mod stub;
+pub mod validate;
+
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use crate::{
     cli::{ReportArguments, ReportOptions, RunArguments},
-    outcome::Outcome,
+    engine::dashboard::Dashboard,
+    outcome::{Model, Outcome},
     profile::{Overrides, Plan, Profile, ProfileError, ReportPaths, built_in},
     report::{self, WriteError, json::ReadError, terminal},
     run::{self, RunError, Settings},
@@ -61,18 +69,36 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
         time_scale: arguments.time_scale,
     };
     let plan = Plan::new(&profile, &overrides)?;
-    let classes: Vec<&'static UserClass> = plan.classes.iter().map(|share| share.class).collect();
     let sla = match arguments.reports.sla.as_ref().or(profile.sla.as_ref()) {
-        Some(wanted) => Sla::find(wanted, &classes, &plan.stages)?,
+        Some(wanted) => Sla::find(wanted, &plan.user_classes(), &plan.stages)?,
         None => Sla::none(),
     };
     let host = target::address(&arguments.host, arguments.allow_remote).await?;
 
+    let paths = report_paths(&profile, arguments.reports.clone());
+    if arguments.dry_run {
+        print(&dry_run::told(&plan, &sla, &host, &paths));
+        return Ok(Exit::Good);
+    }
+
     let timeout = arguments.timeout;
-    let settings = Settings { plan, sla, host, timeout, quiet: arguments.quiet };
+    let dashboard = dashboard(&arguments, &plan)?;
+    let settings = Settings { plan, sla, host, timeout, quiet: arguments.quiet, dashboard };
     let outcome = run::run(&settings).await?;
-    let paths = report_paths(&profile, arguments.reports);
     conclude(&outcome, &outcome.sla, &paths, arguments.strict)
+}
+
+fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>, Failure> {
+    if !arguments.ui {
+        return Ok(None);
+    }
+    if plan.model == Model::Open {
+        let message = "the dashboard shows and steers users: it goes with closed profiles only";
+        return Err(message.to_owned().into());
+    }
+    let dashboard = Dashboard::at(&arguments.web_host, arguments.web_port);
+    eprintln!("Dashboard: {}", dashboard.url());
+    Ok(Some(dashboard))
 }
 
 /// Judges and draws an earlier outcome again.
@@ -136,7 +162,7 @@ fn conclude(
 }
 
 /// Prints `text` as far as anybody listens: a closed pipe is no reason to change the exit code.
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.trim_end().as_bytes());
     let _ = std::io::stdout().write_all(b"\n");
 }

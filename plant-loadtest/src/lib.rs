@@ -5,6 +5,8 @@
 //! [`report`] draws it. The harness knows the service by HTTP alone.
 
 pub mod alarm;
+pub mod calibrate;
+pub mod capacity;
 pub mod cli;
 pub mod client;
 pub mod command;

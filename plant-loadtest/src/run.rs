@@ -10,13 +10,14 @@ use goose::GooseError;
 
 use crate::{
     client::{self, Destination},
+    engine::dashboard::Dashboard,
     engine::{
         closed,
         open::{self, OpenError},
     },
-    outcome::{Class, Ended, Load, Model, Outcome, Target, VERSION},
+    outcome::{Class, Ended, Load, Model, Outcome, ResourceSample, Target, VERSION},
     probe::{self, Probe},
-    profile::Plan,
+    profile::{Plan, Stage},
     progress::Progress,
     recorder::{Cells, Recorder},
     sla::{Figure, Sla},
@@ -28,6 +29,9 @@ const FILES_BESIDE_USERS: u64 = 256;
 
 /// How long the service may take to answer before the run, when it has nothing else to do.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Seconds until a stage has its users.
+const SETTLED_S: u32 = 2;
 
 /// How long the service may take to answer after the run when no promise says so.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -45,6 +49,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Whether to leave out the live progress.
     pub quiet: bool,
+    /// Goose's dashboard, in the closed model.
+    pub dashboard: Option<Dashboard>,
 }
 
 /// Why there is no outcome.
@@ -62,6 +68,9 @@ pub enum RunError {
     /// Users cannot be made ready.
     #[error("the load engine does not run: {0}")]
     Open(#[from] OpenError),
+    /// The load makes no sense.
+    #[error("{0}")]
+    Plan(String),
     /// Not a single user came to start.
     #[error("no user ever started")]
     NoUser,
@@ -80,13 +89,14 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let build = probe::build_info(&http, &metrics_url).await;
     let cells = Cells::of(&settings.plan.stages);
     let recorder = Arc::new(Recorder::new(probe::processors()).with_cells(cells));
-    let probe = Probe::start(http.clone(), metrics_url, Arc::clone(&recorder));
+    let probe = Probe::start(http.clone(), &settings.host, Arc::clone(&recorder));
     let progress = Progress::start(&settings.plan, Arc::clone(&recorder), settings.quiet);
     let terminated = tokio::spawn(stop_when_terminated());
 
     let began = SystemTime::now();
-    let destination = Destination::new(&settings.host, settings.timeout, Arc::clone(&recorder));
-    let driven = drive(&settings.plan, &destination).await;
+    let mut destination = Destination::new(&settings.host, settings.timeout, Arc::clone(&recorder));
+    destination.told = settings.dashboard.is_some();
+    let driven = drive(settings, &destination).await;
     terminated.abort();
     progress.stop();
     let samples = probe.stop();
@@ -98,6 +108,10 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         if goose::is_killswitch_triggered() { Ended::Interrupted } else { Ended::AsPlanned };
     let healthy_after_s =
         target::seconds_to_healthy(&http, &settings.host, patience(&settings.sla)).await;
+    let advisory = match settings.dashboard {
+        Some(_) => steered(&settings.plan, &samples),
+        None => Vec::new(),
+    };
     let (endpoints, failures) = recorder.merge(&endpoint_names(&settings.plan));
     Ok(Outcome {
         version: VERSION,
@@ -111,14 +125,15 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         failures,
         samples,
         arrivals: recorder.arrivals(),
-        advisory: Vec::new(),
+        advisory,
         sla: settings.sla.clone(),
     })
 }
 
-async fn drive(plan: &Plan, destination: &Destination) -> Result<(), RunError> {
+async fn drive(settings: &Settings, destination: &Destination) -> Result<(), RunError> {
+    let plan = &settings.plan;
     match plan.model {
-        Model::Closed => closed::drive(plan, destination).await?,
+        Model::Closed => closed::drive(plan, destination, settings.dashboard.as_ref()).await?,
         Model::Open => {
             // Goose catches Ctrl-C by itself, but only while it attacks.
             let interrupted = tokio::spawn(stop_when_interrupted());
@@ -176,6 +191,27 @@ fn patience(sla: &Sla) -> Duration {
     let survival = sla.promises.iter().filter(|promise| promise.figure == Figure::SecondsToHealthy);
     let longest = survival.map(|promise| promise.below).reduce(f64::max);
     longest.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(SETTLE)
+}
+
+/// Whether somebody changed the load in the dashboard: then it was another load than the plan's.
+fn steered(plan: &Plan, samples: &[ResourceSample]) -> Vec<String> {
+    let holds = plan.stages.iter().filter(|stage| stage.from_users == stage.to_users);
+    let away = |stage: &Stage| {
+        // Users who come and go take a moment.
+        let settled = stage.from_s + SETTLED_S..stage.to_s.saturating_sub(1);
+        let ours = samples.iter().filter(|sample| settled.contains(&sample.second));
+        ours.filter(|sample| sample.users != stage.to_users).count() > 1
+    };
+    let stages: Vec<&str> =
+        holds.filter(|stage| away(stage)).map(|stage| stage.name.as_str()).collect();
+    if stages.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "advisory: there were other users than planned in {}, as somebody steering in the dashboard \
+         would cause; the figures are of that load",
+        stages.join(", ")
+    )]
 }
 
 fn load(settings: &Settings, recorder: &Recorder) -> Load {

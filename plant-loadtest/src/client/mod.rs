@@ -19,6 +19,7 @@ use known::Known;
 pub use shape::Shape;
 
 use crate::{
+    engine::dashboard::{Diary, Told},
     outcome::FailureKind,
     recorder::{Recorder, Sample, Shard},
 };
@@ -76,6 +77,8 @@ pub struct Destination {
     pub timeout: Duration,
     /// Takes what they measure.
     pub recorder: Arc<Recorder>,
+    /// Whether users keep a diary for Goose's dashboard.
+    pub told: bool,
     known: Arc<Known>,
 }
 
@@ -84,7 +87,7 @@ impl Destination {
     #[must_use]
     pub fn new(host: &str, timeout: Duration, recorder: Arc<Recorder>) -> Self {
         let host = host.trim_end_matches('/').to_owned();
-        Self { host, timeout, recorder, known: Arc::default() }
+        Self { host, timeout, recorder, told: false, known: Arc::default() }
     }
 }
 
@@ -98,6 +101,7 @@ pub struct Client {
     shard: Shard,
     /// When the next request is meant to start, if that is another moment than when it is sent.
     due: Arc<Mutex<Option<Instant>>>,
+    diary: Option<Diary>,
 }
 
 /// How one exchange ended.
@@ -114,7 +118,7 @@ impl Client {
     /// # Errors
     /// When the HTTP library cannot be set up.
     pub fn new(destination: &Destination) -> reqwest::Result<Self> {
-        let Destination { host, timeout, recorder, known } = destination;
+        let Destination { host, timeout, recorder, told, known } = destination;
         Ok(Self {
             http: transport(host, *timeout)?,
             base: host.as_str().into(),
@@ -122,6 +126,7 @@ impl Client {
             recorder: Arc::clone(recorder),
             known: Arc::clone(known),
             due: Arc::default(),
+            diary: told.then(Diary::default),
         })
     }
 
@@ -135,6 +140,12 @@ impl Client {
     #[must_use]
     pub fn transport(&self) -> reqwest::Client {
         self.http.clone()
+    }
+
+    /// What this user noted for Goose's dashboard, if there is one.
+    #[must_use]
+    pub fn diary(&self) -> Option<Diary> {
+        self.diary.clone()
     }
 
     /// Says that the next request is meant to start at `intended`, from which its latency counts.
@@ -157,6 +168,14 @@ impl Client {
         let answer = exchange(request).await;
         let size = answer.body.as_ref().map_or(0, Bytes::len);
         let judged = answer.body.and_then(|body| judge(endpoint, answer.status, body, &self.known));
+        if let Some(diary) = &self.diary {
+            diary.lock().unwrap_or_else(PoisonError::into_inner).push(Told {
+                endpoint: endpoint.name,
+                latency: answer.last_byte.saturating_duration_since(intended),
+                status: answer.status.map(|status| status.as_u16()),
+                error: judged.as_ref().err().map(|(_, message)| message.clone()),
+            });
+        }
         self.recorder.record(
             self.shard,
             Sample {

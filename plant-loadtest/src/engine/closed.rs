@@ -12,7 +12,11 @@ use goose::{
     goose::{GooseUser, Scenario, Transaction, TransactionError},
 };
 
-use super::{Destination, users::Tasks};
+use super::{
+    Destination,
+    dashboard::{self, Dashboard},
+    users::Tasks,
+};
 use crate::{
     client::Client,
     profile::{Plan, Stage},
@@ -24,8 +28,16 @@ use crate::{
 ///
 /// # Errors
 /// When Goose refuses the plan, which its checks should have ruled out.
-pub async fn drive(plan: &Plan, destination: &Destination) -> Result<(), GooseError> {
-    let mut attack = GooseAttack::initialize_with_config(quiet_configuration(&destination.host))?
+pub async fn drive(
+    plan: &Plan,
+    destination: &Destination,
+    dashboard: Option<&Dashboard>,
+) -> Result<(), GooseError> {
+    let mut configuration = quiet_configuration(&destination.host);
+    if let Some(dashboard) = dashboard {
+        dashboard.configure(&mut configuration);
+    }
+    let mut attack = GooseAttack::initialize_with_config(configuration)?
         .set_default(GooseDefault::TestPlan, test_plan(&plan.stages).as_str())?
         // Users bring clients of their own; one shared one spares Goose from making more.
         .set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())?;
@@ -76,12 +88,31 @@ fn drawn(
 ) -> Result<Scenario, GooseError> {
     let tasks = Arc::new(Tasks::of(class)?);
     let recorder = Arc::clone(&destination.recorder);
+    let told = destination.told;
     let mut scenario = Scenario::new(class.name)
         .register_transaction(enter(class, destination, Arc::clone(&tasks)).set_on_start())
-        .register_transaction(Transaction::new(Arc::new(move |user| tasks.draw()(user))))
+        .register_transaction(draw(tasks, told))
         .register_transaction(leave(recorder).set_on_stop());
     scenario.transaction_wait = (!saturate).then_some(class.wait);
     Ok(scenario)
+}
+
+/// One of the tasks at each visit; with a dashboard, Goose hears of its requests afterwards.
+fn draw(tasks: Arc<Tasks>, told: bool) -> Transaction {
+    if !told {
+        return Transaction::new(Arc::new(move |user| tasks.draw()(user)));
+    }
+    Transaction::new(Arc::new(move |user: &mut GooseUser| {
+        let tasks = Arc::clone(&tasks);
+        Box::pin(async move {
+            let done = tasks.draw()(user).await;
+            let diary = user.get_session_data::<Session>().and_then(|user| user.client.diary());
+            if let Some(diary) = diary {
+                dashboard::tell(user, &diary).await;
+            }
+            done
+        })
+    }))
 }
 
 /// Gives the user its session, then runs what its class does at the start.

@@ -2,6 +2,7 @@
 //! recorder.
 
 pub mod closed;
+pub mod dashboard;
 pub mod open;
 pub mod pace;
 mod users;

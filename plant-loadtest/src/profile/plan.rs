@@ -159,6 +159,12 @@ impl Plan {
         })
     }
 
+    /// The user classes, without their weights.
+    #[must_use]
+    pub fn user_classes(&self) -> Vec<&'static UserClass> {
+        self.classes.iter().map(|share| share.class).collect()
+    }
+
     /// The highest rate of its stages, in arrivals a second; 0 in the closed model.
     #[must_use]
     pub fn rate(&self) -> f64 {

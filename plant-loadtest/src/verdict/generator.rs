@@ -24,6 +24,8 @@ pub struct GeneratorHealth {
     pub cpu: Option<f64>,
     /// How late it woke in the judged seconds.
     pub lag: Distribution,
+    /// How many arrivals of the judged seconds were never sent.
+    pub dropped: u64,
     /// Why the measurement cannot be trusted, if it cannot.
     pub fault: Option<String>,
 }
@@ -44,7 +46,7 @@ impl GeneratorHealth {
             .or_else(|| too_late(&arrivals.lag, promises))
             .or_else(|| too_few(&arrivals, promises));
         lag.merge(&arrivals.lag);
-        Self { cpu, lag, fault }
+        Self { cpu, lag, dropped: arrivals.dropped, fault }
     }
 }
 
