@@ -4,7 +4,13 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::timespan;
+use crate::{
+    command::{
+        calibrate::CalibrateArguments, capacity::CapacityArguments, init::InitArguments,
+        stub::StubArguments, validate::ValidateArguments,
+    },
+    timespan,
+};
 
 /// Runs documented user journeys against Plant and judges whether it kept its promises.
 #[derive(Debug, Parser)]
@@ -30,6 +36,16 @@ pub enum Command {
     Run(RunArguments),
     /// Show the built-in profiles, the user classes and the SLA files
     List,
+    /// Write a profile of your own to begin with, and its promises
+    Init(InitArguments),
+    /// Check profiles and SLA files; every mistake is told with its line
+    Validate(ValidateArguments),
+    /// Find the highest load that keeps its promises, and the promise that breaks next
+    Capacity(CapacityArguments),
+    /// Measure servers of known latency: can this program be believed on this machine?
+    Calibrate(CalibrateArguments),
+    /// Serve a stub of known latency, to try things on
+    Stub(StubArguments),
     /// Judge and draw an earlier outcome again, without running anything
     Report(ReportArguments),
 }
@@ -52,6 +68,11 @@ pub struct RunArguments {
     #[arg(short = 'r', short_alias = 's', long, value_name = "R", overrides_with = "spawn_rate")]
     pub spawn_rate: Option<f64>,
 
+    /// Arrivals a second at the height of an open load, instead of the profile's; stages keep their
+    /// proportions
+    #[arg(long, value_name = "R")]
+    pub rate: Option<f64>,
+
     /// How long to run, ramp included, instead of the profile's: 30s, 10m, 1h30m
     #[arg(short = 't', long, value_name = "D", value_parser = timespan::parse_positive)]
     pub run_time: Option<Duration>,
@@ -65,6 +86,10 @@ pub struct RunArguments {
     #[arg(long, value_name = "D", default_value = "30s", value_parser = timespan::parse_positive)]
     pub timeout: Duration,
 
+    /// Show what would happen, and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
     /// Treat a WARNING as a failure (exit 1)
     #[arg(long)]
     pub strict: bool,
@@ -73,7 +98,20 @@ pub struct RunArguments {
     #[arg(long)]
     pub allow_remote: bool,
 
-    /// Run without a web interface. There is none yet, so this changes nothing
+    /// Serve Goose's live dashboard while it runs: charts, stop, change users. Who changes the load
+    /// gets an outcome marked advisory. Closed profiles only
+    #[arg(long, conflicts_with = "headless")]
+    pub ui: bool,
+
+    /// Where the dashboard listens. Others than this machine need the token in the address shown
+    #[arg(long, value_name = "H", default_value = "127.0.0.1")]
+    pub web_host: String,
+
+    /// The dashboard's port
+    #[arg(long, value_name = "PORT", default_value_t = 8089)]
+    pub web_port: u16,
+
+    /// Run without the dashboard, as without --ui; Locust's spelling
     #[arg(long)]
     pub headless: bool,
 
@@ -102,7 +140,7 @@ pub struct ReportArguments {
 }
 
 /// What to judge by, and where to write.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ReportOptions {
     /// Judge by these promises: the name of a built-in SLA file, or the path of one
     #[arg(long, value_name = "F")]

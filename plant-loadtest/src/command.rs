@@ -1,10 +1,18 @@
 //! What each command of the command line does.
 
+pub mod calibrate;
+pub mod capacity;
+mod dry_run;
+pub mod init;
+pub mod stub;
+pub mod validate;
+
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use crate::{
     cli::{ReportArguments, ReportOptions, RunArguments},
-    outcome::Outcome,
+    engine::dashboard::Dashboard,
+    outcome::{Model, Outcome},
     profile::{Overrides, Plan, Profile, ProfileError, ReportPaths, built_in},
     report::{self, WriteError, json::ReadError, terminal},
     run::{self, RunError, Settings},
@@ -56,20 +64,41 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     let overrides = Overrides {
         users: arguments.users,
         spawn_rate: arguments.spawn_rate,
+        rate: arguments.rate,
         run_time: arguments.run_time,
         time_scale: arguments.time_scale,
     };
     let plan = Plan::new(&profile, &overrides)?;
-    let classes: Vec<&'static UserClass> = plan.classes.iter().map(|share| share.class).collect();
-    let wanted = arguments.reports.sla.as_ref().unwrap_or(&profile.sla);
-    let sla = Sla::find(wanted, &classes, &plan.stages)?;
+    let sla = match arguments.reports.sla.as_ref().or(profile.sla.as_ref()) {
+        Some(wanted) => Sla::find(wanted, &plan.user_classes(), &plan.stages)?,
+        None => Sla::none(),
+    };
     let host = target::address(&arguments.host, arguments.allow_remote).await?;
 
+    let paths = report_paths(&profile, arguments.reports.clone());
+    if arguments.dry_run {
+        print(&dry_run::told(&plan, &sla, &host, &paths));
+        return Ok(Exit::Good);
+    }
+
     let timeout = arguments.timeout;
-    let settings = Settings { plan, sla, host, timeout, quiet: arguments.quiet };
+    let dashboard = dashboard(&arguments, &plan)?;
+    let settings = Settings { plan, sla, host, timeout, quiet: arguments.quiet, dashboard };
     let outcome = run::run(&settings).await?;
-    let paths = report_paths(&profile, arguments.reports);
     conclude(&outcome, &outcome.sla, &paths, arguments.strict)
+}
+
+fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>, Failure> {
+    if !arguments.ui {
+        return Ok(None);
+    }
+    if plan.model == Model::Open {
+        let message = "the dashboard shows and steers users: it goes with closed profiles only";
+        return Err(message.to_owned().into());
+    }
+    let dashboard = Dashboard::at(&arguments.web_host, arguments.web_port);
+    eprintln!("Dashboard: {}", dashboard.url());
+    Ok(Some(dashboard))
 }
 
 /// Judges and draws an earlier outcome again.
@@ -100,9 +129,10 @@ pub fn list() -> Result<Exit, Failure> {
     let mut text = String::from("Profiles (plant-loadtest run PROFILE):\n");
     for file in built_in::PROFILES {
         let profile = Profile::find(file.name)?;
-        let time = timespan::display(profile.run_time_s);
+        let time = timespan::display(profile.schedule.seconds());
         let Profile { name, description, sla, .. } = profile;
-        text += &format!("  {name:<12} {description} ({time}, SLA {sla})\n");
+        let sla = sla.map_or_else(|| "no verdict".to_owned(), |sla| format!("SLA {sla}"));
+        text += &format!("  {name:<20} {description} ({time}, {sla})\n");
     }
     text += "\nUser classes (for profiles of your own):\n";
     for UserClass { name, about, wait, .. } in scenarios::ALL {
@@ -132,14 +162,14 @@ fn conclude(
 }
 
 /// Prints `text` as far as anybody listens: a closed pipe is no reason to change the exit code.
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.trim_end().as_bytes());
     let _ = std::io::stdout().write_all(b"\n");
 }
 
 fn exit(grade: Grade, strict: bool) -> Exit {
     match grade {
-        Grade::Pass => Exit::Good,
+        Grade::Unjudged | Grade::Pass => Exit::Good,
         Grade::Warning if strict => Exit::Failed,
         Grade::Warning => Exit::Good,
         Grade::Fail => Exit::Failed,

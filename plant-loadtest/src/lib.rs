@@ -4,6 +4,9 @@
 //! A pipeline around one value: [`run`] makes an [`outcome::Outcome`], [`verdict`] judges it,
 //! [`report`] draws it. The harness knows the service by HTTP alone.
 
+pub mod alarm;
+pub mod calibrate;
+pub mod capacity;
 pub mod cli;
 pub mod client;
 pub mod command;
@@ -18,6 +21,7 @@ pub mod report;
 pub mod run;
 pub mod scenarios;
 pub mod sla;
+pub mod stub;
 pub mod target;
 pub mod timespan;
 pub mod toml_source;

@@ -13,6 +13,11 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(arguments) => command::run(arguments).await,
         Command::List => command::list(),
+        Command::Init(arguments) => command::init::init(&arguments),
+        Command::Validate(arguments) => command::validate::validate(&arguments),
+        Command::Capacity(arguments) => command::capacity::capacity(&arguments).await,
+        Command::Calibrate(arguments) => command::calibrate::calibrate(&arguments).await,
+        Command::Stub(arguments) => command::stub::stub(&arguments).await,
         Command::Report(arguments) => command::report(&arguments),
     };
     match done {

@@ -9,13 +9,17 @@ use std::{
 use goose::GooseError;
 
 use crate::{
-    client,
-    engine::closed::{self, Destination},
-    outcome::{Class, Ended, Load, Model, Outcome, Spacing, Target, VERSION},
+    client::{self, Destination},
+    engine::dashboard::Dashboard,
+    engine::{
+        closed,
+        open::{self, OpenError},
+    },
+    outcome::{Class, Ended, Load, Model, Outcome, ResourceSample, Target, VERSION},
     probe::{self, Probe},
-    profile::Plan,
+    profile::{Plan, Stage},
     progress::Progress,
-    recorder::Recorder,
+    recorder::{Cells, Recorder},
     sla::{Figure, Sla},
     target::{self, TargetError},
 };
@@ -25,6 +29,9 @@ const FILES_BESIDE_USERS: u64 = 256;
 
 /// How long the service may take to answer before the run, when it has nothing else to do.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Seconds until a stage has its users.
+const SETTLED_S: u32 = 2;
 
 /// How long the service may take to answer after the run when no promise says so.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -42,6 +49,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Whether to leave out the live progress.
     pub quiet: bool,
+    /// Goose's dashboard, in the closed model.
+    pub dashboard: Option<Dashboard>,
 }
 
 /// Why there is no outcome.
@@ -56,6 +65,12 @@ pub enum RunError {
     /// Goose does not run the plan.
     #[error("the load engine does not run: {0}")]
     Engine(#[from] GooseError),
+    /// Users cannot be made ready.
+    #[error("the load engine does not run: {0}")]
+    Open(#[from] OpenError),
+    /// The load makes no sense.
+    #[error("{0}")]
+    Plan(String),
     /// Not a single user came to start.
     #[error("no user ever started")]
     NoUser,
@@ -72,18 +87,16 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
 
     let metrics_url = format!("{}/metrics", settings.host);
     let build = probe::build_info(&http, &metrics_url).await;
-    let recorder = Arc::new(Recorder::new(probe::processors()));
-    let probe = Probe::start(http.clone(), metrics_url, Arc::clone(&recorder));
+    let cells = Cells::of(&settings.plan.stages);
+    let recorder = Arc::new(Recorder::new(probe::processors()).with_cells(cells));
+    let probe = Probe::start(http.clone(), &settings.host, Arc::clone(&recorder));
     let progress = Progress::start(&settings.plan, Arc::clone(&recorder), settings.quiet);
     let terminated = tokio::spawn(stop_when_terminated());
 
     let began = SystemTime::now();
-    let destination = Destination {
-        host: settings.host.clone(),
-        timeout: settings.timeout,
-        recorder: Arc::clone(&recorder),
-    };
-    let driven = closed::drive(&settings.plan, &destination).await;
+    let mut destination = Destination::new(&settings.host, settings.timeout, Arc::clone(&recorder));
+    destination.told = settings.dashboard.is_some();
+    let driven = drive(settings, &destination).await;
     terminated.abort();
     progress.stop();
     let samples = probe.stop();
@@ -95,6 +108,10 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         if goose::is_killswitch_triggered() { Ended::Interrupted } else { Ended::AsPlanned };
     let healthy_after_s =
         target::seconds_to_healthy(&http, &settings.host, patience(&settings.sla)).await;
+    let advisory = match settings.dashboard {
+        Some(_) => steered(&settings.plan, &samples),
+        None => Vec::new(),
+    };
     let (endpoints, failures) = recorder.merge(&endpoint_names(&settings.plan));
     Ok(Outcome {
         version: VERSION,
@@ -107,10 +124,25 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         endpoints,
         failures,
         samples,
-        arrivals: Vec::new(),
-        advisory: Vec::new(),
+        arrivals: recorder.arrivals(),
+        advisory,
         sla: settings.sla.clone(),
     })
+}
+
+async fn drive(settings: &Settings, destination: &Destination) -> Result<(), RunError> {
+    let plan = &settings.plan;
+    match plan.model {
+        Model::Closed => closed::drive(plan, destination, settings.dashboard.as_ref()).await?,
+        Model::Open => {
+            // Goose catches Ctrl-C by itself, but only while it attacks.
+            let interrupted = tokio::spawn(stop_when_interrupted());
+            let driven = open::drive(plan, destination).await;
+            interrupted.abort();
+            driven?;
+        }
+    }
+    Ok(())
 }
 
 fn needs(plan: &Plan) -> Vec<crate::scenarios::Need> {
@@ -145,10 +177,41 @@ async fn stop_when_terminated() {
     }
 }
 
+/// The first Ctrl-C ends the run, the second one the program.
+async fn stop_when_interrupted() {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        goose::trigger_killswitch("interrupted");
+    }
+    if tokio::signal::ctrl_c().await.is_ok() {
+        std::process::exit(130);
+    }
+}
+
 fn patience(sla: &Sla) -> Duration {
     let survival = sla.promises.iter().filter(|promise| promise.figure == Figure::SecondsToHealthy);
     let longest = survival.map(|promise| promise.below).reduce(f64::max);
     longest.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(SETTLE)
+}
+
+/// Whether somebody changed the load in the dashboard: then it was another load than the plan's.
+fn steered(plan: &Plan, samples: &[ResourceSample]) -> Vec<String> {
+    let holds = plan.stages.iter().filter(|stage| stage.from_users == stage.to_users);
+    let away = |stage: &Stage| {
+        // Users who come and go take a moment.
+        let settled = stage.from_s + SETTLED_S..stage.to_s.saturating_sub(1);
+        let ours = samples.iter().filter(|sample| settled.contains(&sample.second));
+        ours.filter(|sample| sample.users != stage.to_users).count() > 1
+    };
+    let stages: Vec<&str> =
+        holds.filter(|stage| away(stage)).map(|stage| stage.name.as_str()).collect();
+    if stages.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "advisory: there were other users than planned in {}, as somebody steering in the dashboard \
+         would cause; the figures are of that load",
+        stages.join(", ")
+    )]
 }
 
 fn load(settings: &Settings, recorder: &Recorder) -> Load {
@@ -160,7 +223,7 @@ fn load(settings: &Settings, recorder: &Recorder) -> Load {
             name: share.class.name.into(),
             weight: share.weight,
             users: joined.get(share.class.name).copied().unwrap_or_default(),
-            mean_wait_s: (shortest + longest).as_secs_f64() / 2.0,
+            mean_wait_s: if plan.saturate { 0.0 } else { (shortest + longest).as_secs_f64() / 2.0 },
         }
     });
     Load {
@@ -168,10 +231,10 @@ fn load(settings: &Settings, recorder: &Recorder) -> Load {
         description: plan.description.clone(),
         changes: plan.changes.clone(),
         time_scale: plan.time_scale,
-        model: Model::Closed,
-        spacing: Spacing::Steady,
+        model: plan.model,
+        spacing: plan.spacing,
         users: plan.users,
-        cell_s: 1,
+        cell_s: recorder.cell_s(),
         classes: classes.collect(),
         stages: plan.stages.clone(),
         timeout_s: settings.timeout.as_secs_f64(),

@@ -88,6 +88,12 @@ impl<'a> Table<'a> {
         self.entries.contains_key(key)
     }
 
+    /// Where the value of `key` stands; the table itself when there is none.
+    #[must_use]
+    pub fn span_of(&self, key: &str) -> Range<usize> {
+        self.entries.get(key).map_or(self.span.clone(), |(_, value)| value.span())
+    }
+
     /// A text that must be there.
     pub fn text(&mut self, source: &mut Source<'a>, key: &str) -> Option<(String, Range<usize>)> {
         self.required(source, key)?;
@@ -150,6 +156,16 @@ impl<'a> Table<'a> {
             source.mistake(span, format!("`{key}` must be a whole number of 1 or more"));
         }
         count
+    }
+
+    /// `true` or `false`, that may be there.
+    pub fn optional_truth(&mut self, source: &mut Source<'a>, key: &str) -> Option<bool> {
+        let (_, value) = self.entries.remove(key)?;
+        if let DeValue::Boolean(truth) = value.get_ref() {
+            return Some(*truth);
+        }
+        source.mistake(value.span(), format!("`{key}` must be true or false"));
+        None
     }
 
     /// A list of texts that must be there and not be empty.

@@ -1,54 +1,14 @@
 //! The real program against a server whose latencies and faults are known: the numbers must come
 //! out right.
 
+mod harness;
 mod stub;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-    time::Duration,
-};
+use std::{fs, process::Command, time::Duration};
 
-use plant_loadtest::{
-    outcome::{FailureKind, Outcome},
-    report::json,
-};
+use harness::{Done, first_line, folder, folder_of, loadtest};
+use plant_loadtest::{outcome::FailureKind, report::json};
 use stub::{Fault, How, Stub};
-
-/// What the program left behind.
-struct Done {
-    exit: i32,
-    stdout: String,
-    stderr: String,
-    outcome: Option<Outcome>,
-}
-
-fn folder_of(test: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)
-}
-
-/// The test's own empty folder.
-fn folder(test: &str) -> PathBuf {
-    let folder = folder_of(test);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-fn loadtest(folder: &Path, arguments: &[&str]) -> Done {
-    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    Done {
-        exit: status.code().unwrap(),
-        stdout: String::from_utf8(stdout).unwrap(),
-        stderr: String::from_utf8(stderr).unwrap(),
-        outcome: json::read(&folder.join("out.json")).ok(),
-    }
-}
 
 /// Runs a profile of `classes` for a few seconds against `stub`, judged by the built-in `sla`.
 fn run(test: &str, stub: &Stub, classes: &[&str], sla: &str, more: &[&str]) -> Done {
@@ -66,10 +26,6 @@ fn run(test: &str, stub: &Stub, classes: &[&str], sla: &str, more: &[&str]) -> D
         vec!["run", "test.toml", "--headless", "--json", "out.json", "--host", &host];
     arguments.extend(more);
     loadtest(&folder, &arguments)
-}
-
-fn first_line(done: &Done) -> &str {
-    done.stdout.lines().next().unwrap_or_default()
 }
 
 #[test]

@@ -3,10 +3,11 @@
 //! The only place where scenarios talk HTTP. An answer is a success only if its status and the
 //! shape of its body are the expected ones.
 
+mod known;
 mod shape;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,9 +15,11 @@ use bytes::Bytes;
 use reqwest::{Method, StatusCode, header, redirect};
 use serde_json::Value;
 
+use known::Known;
 pub use shape::Shape;
 
 use crate::{
+    engine::dashboard::{Diary, Told},
     outcome::FailureKind,
     recorder::{Recorder, Sample, Shard},
 };
@@ -65,13 +68,40 @@ impl Call {
     }
 }
 
+/// Where users send their requests, and where these are recorded.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// The service, as `http://host:port`.
+    pub host: String,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// Takes what they measure.
+    pub recorder: Arc<Recorder>,
+    /// Whether users keep a diary for Goose's dashboard.
+    pub told: bool,
+    known: Arc<Known>,
+}
+
+impl Destination {
+    /// The service at `host`.
+    #[must_use]
+    pub fn new(host: &str, timeout: Duration, recorder: Arc<Recorder>) -> Self {
+        let host = host.trim_end_matches('/').to_owned();
+        Self { host, timeout, recorder, told: false, known: Arc::default() }
+    }
+}
+
 /// One user's connections to the service.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    base: String,
+    base: Arc<str>,
     recorder: Arc<Recorder>,
+    known: Arc<Known>,
     shard: Shard,
+    /// When the next request is meant to start, if that is another moment than when it is sent.
+    due: Arc<Mutex<Option<Instant>>>,
+    diary: Option<Diary>,
 }
 
 /// How one exchange ended.
@@ -87,21 +117,65 @@ impl Client {
     ///
     /// # Errors
     /// When the HTTP library cannot be set up.
-    pub fn new(base: &str, timeout: Duration, recorder: Arc<Recorder>) -> reqwest::Result<Self> {
-        let shard = recorder.assign_shard();
-        let base = base.trim_end_matches('/').to_owned();
-        Ok(Self { http: transport(&base, timeout)?, base, recorder, shard })
+    pub fn new(destination: &Destination) -> reqwest::Result<Self> {
+        let Destination { host, timeout, recorder, told, known } = destination;
+        Ok(Self {
+            http: transport(host, *timeout)?,
+            base: host.as_str().into(),
+            shard: recorder.assign_shard(),
+            recorder: Arc::clone(recorder),
+            known: Arc::clone(known),
+            due: Arc::default(),
+            diary: told.then(Diary::default),
+        })
+    }
+
+    /// The same connections, recorded elsewhere.
+    #[must_use]
+    pub fn recording_to(&self, recorder: Arc<Recorder>) -> Self {
+        Self { shard: recorder.assign_shard(), recorder, ..self.clone() }
+    }
+
+    /// What this client sends through.
+    #[must_use]
+    pub fn transport(&self) -> reqwest::Client {
+        self.http.clone()
+    }
+
+    /// What this user noted for Goose's dashboard, if there is one.
+    #[must_use]
+    pub fn diary(&self) -> Option<Diary> {
+        self.diary.clone()
+    }
+
+    /// Says that the next request is meant to start at `intended`, from which its latency counts.
+    /// Those after it count from when they are sent.
+    pub fn set_due(&self, intended: Instant) {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = Some(intended);
+    }
+
+    fn take_due(&self) -> Option<Instant> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Sends `call` now. The body of a successful answer comes back; everything else was counted.
     pub async fn send(&self, call: Call) -> Option<Bytes> {
         let endpoint = call.endpoint;
-        let intended = Instant::now();
-        self.recorder.sent(self.shard, endpoint.name, intended);
+        let request = self.request(call);
         let sent = Instant::now();
-        let answer = exchange(self.request(call)).await;
+        let intended = self.take_due().unwrap_or(sent);
+        self.recorder.sent(self.shard, endpoint.name, intended);
+        let answer = exchange(request).await;
         let size = answer.body.as_ref().map_or(0, Bytes::len);
-        let judged = answer.body.and_then(|body| judge(endpoint, answer.status, body));
+        let judged = answer.body.and_then(|body| judge(endpoint, answer.status, body, &self.known));
+        if let Some(diary) = &self.diary {
+            diary.lock().unwrap_or_else(PoisonError::into_inner).push(Told {
+                endpoint: endpoint.name,
+                latency: answer.last_byte.saturating_duration_since(intended),
+                status: answer.status.map(|status| status.as_u16()),
+                error: judged.as_ref().err().map(|(_, message)| message.clone()),
+            });
+        }
         self.recorder.record(
             self.shard,
             Sample {
@@ -177,13 +251,14 @@ fn broken(error: &reqwest::Error) -> (FailureKind, String) {
 }
 
 fn judge(
-    endpoint: &Endpoint,
+    endpoint: &'static Endpoint,
     status: Option<StatusCode>,
     body: Bytes,
+    known: &Known,
 ) -> Result<Bytes, (FailureKind, String)> {
     let status = status.unwrap_or_default();
     if endpoint.success.contains(&status.as_u16()) {
-        return match endpoint.shape.check(&body) {
+        return match known.check(endpoint, &body) {
             Ok(()) => Ok(body),
             Err(reason) => Err((FailureKind::WrongShape, reason)),
         };
@@ -213,7 +288,8 @@ mod tests {
 
     fn failure(status: u16, body: &'static str) -> (FailureKind, String) {
         let status = StatusCode::from_u16(status).ok();
-        judge(&ENDPOINT, status, Bytes::from_static(body.as_bytes())).unwrap_err()
+        judge(&ENDPOINT, status, Bytes::from_static(body.as_bytes()), &Known::default())
+            .unwrap_err()
     }
 
     #[test]

@@ -3,15 +3,20 @@
 //! Goose starts, keeps and stops the users. Its own measurements, reports and console are off:
 //! the recorder sees every request, and reports are drawn from the outcome.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc};
 
 use goose::{
     GooseAttack, GooseError,
     client::GooseClientBuilder,
     config::{GooseConfiguration, GooseDefault, GooseDefaultType},
-    goose::{GooseUser, Scenario, Transaction, TransactionError, TransactionFunction},
+    goose::{GooseUser, Scenario, Transaction, TransactionError},
 };
 
+use super::{
+    Destination,
+    dashboard::{self, Dashboard},
+    users::Tasks,
+};
 use crate::{
     client::Client,
     profile::{Plan, Stage},
@@ -19,28 +24,25 @@ use crate::{
     scenarios::{Session, UserClass},
 };
 
-/// Where users send their requests, and where these are recorded.
-#[derive(Clone, Debug)]
-pub struct Destination {
-    /// The service, as `http://host:port`.
-    pub host: String,
-    /// How long one request may take.
-    pub timeout: Duration,
-    /// Takes what they measure.
-    pub recorder: Arc<Recorder>,
-}
-
 /// Runs `plan` from its first user to its last; returns early when Goose's killswitch is pulled.
 ///
 /// # Errors
 /// When Goose refuses the plan, which its checks should have ruled out.
-pub async fn drive(plan: &Plan, destination: &Destination) -> Result<(), GooseError> {
-    let mut attack = GooseAttack::initialize_with_config(quiet_configuration(&destination.host))?
+pub async fn drive(
+    plan: &Plan,
+    destination: &Destination,
+    dashboard: Option<&Dashboard>,
+) -> Result<(), GooseError> {
+    let mut configuration = quiet_configuration(&destination.host);
+    if let Some(dashboard) = dashboard {
+        dashboard.configure(&mut configuration);
+    }
+    let mut attack = GooseAttack::initialize_with_config(configuration)?
         .set_default(GooseDefault::TestPlan, test_plan(&plan.stages).as_str())?
         // Users bring clients of their own; one shared one spares Goose from making more.
         .set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())?;
     for share in &plan.classes {
-        let scenario = drawn(share.class, destination.clone())?;
+        let scenario = drawn(share.class, plan.saturate, destination.clone())?;
         attack = attack.register_scenario(scenario.set_weight(share.weight as usize)?);
     }
     // Goose prints how many users it launched even when told to be quiet.
@@ -63,8 +65,13 @@ fn quiet_configuration(host: &str) -> GooseConfiguration {
 /// The stages in Goose's words, with a last step that sends everybody home at once.
 fn test_plan(stages: &[Stage]) -> String {
     let mut steps = String::new();
+    let mut users = 0;
     for stage in stages {
         // Writing to a String cannot fail.
+        if stage.from_users != users {
+            let _ = write!(steps, "{},0;", stage.from_users);
+        }
+        users = stage.to_users;
         let _ = write!(steps, "{},{};", stage.to_users, stage.to_s - stage.from_s);
     }
     steps + "0,0"
@@ -74,55 +81,51 @@ fn test_plan(stages: &[Stage]) -> String {
 ///
 /// Goose deals the tasks into one list that all users walk through alike: a short run would never
 /// reach the rare tasks, and users would march in step. Locust draws, and so does this.
-fn drawn(class: &'static UserClass, destination: Destination) -> Result<Scenario, GooseError> {
-    let written = (class.scenario)()?;
-    let (on_start, tasks): (Vec<_>, Vec<_>) =
-        written.transactions.into_iter().partition(|task| task.on_start);
-    let on_start = on_start.into_iter().map(|task| task.function).collect();
+fn drawn(
+    class: &'static UserClass,
+    saturate: bool,
+    destination: Destination,
+) -> Result<Scenario, GooseError> {
+    let tasks = Arc::new(Tasks::of(class)?);
     let recorder = Arc::clone(&destination.recorder);
+    let told = destination.told;
     let mut scenario = Scenario::new(class.name)
-        .register_transaction(enter(class, destination, on_start).set_on_start())
-        .register_transaction(draw(tasks))
+        .register_transaction(enter(class, destination, Arc::clone(&tasks)).set_on_start())
+        .register_transaction(draw(tasks, told))
         .register_transaction(leave(recorder).set_on_stop());
-    scenario.transaction_wait = written.transaction_wait;
+    scenario.transaction_wait = (!saturate).then_some(class.wait);
     Ok(scenario)
 }
 
-/// Gives the user its session, then runs what its class does at the start.
-fn enter(
-    class: &'static UserClass,
-    destination: Destination,
-    on_start: Arc<[TransactionFunction]>,
-) -> Transaction {
+/// One of the tasks at each visit; with a dashboard, Goose hears of its requests afterwards.
+fn draw(tasks: Arc<Tasks>, told: bool) -> Transaction {
+    if !told {
+        return Transaction::new(Arc::new(move |user| tasks.draw()(user)));
+    }
     Transaction::new(Arc::new(move |user: &mut GooseUser| {
-        let destination = destination.clone();
-        let on_start = Arc::clone(&on_start);
+        let tasks = Arc::clone(&tasks);
         Box::pin(async move {
-            let Destination { host, timeout, recorder } = destination;
-            let client = Client::new(&host, timeout, Arc::clone(&recorder))
-                .map_err(|error| Box::new(TransactionError::Reqwest(error)))?;
-            recorder.user_joined(class.name);
-            user.set_session_data(Session::new(client));
-            for step in on_start.iter() {
-                step(user).await?;
+            let done = tasks.draw()(user).await;
+            let diary = user.get_session_data::<Session>().and_then(|user| user.client.diary());
+            if let Some(diary) = diary {
+                dashboard::tell(user, &diary).await;
             }
-            Ok(())
+            done
         })
     }))
 }
 
-/// Runs one of `tasks`, chosen by weight.
-fn draw(tasks: Vec<Transaction>) -> Transaction {
-    let total: usize = tasks.iter().map(|task| task.weight).sum();
+/// Gives the user its session, then runs what its class does at the start.
+fn enter(class: &'static UserClass, destination: Destination, tasks: Arc<Tasks>) -> Transaction {
     Transaction::new(Arc::new(move |user: &mut GooseUser| {
-        let mut ticket = fastrand::usize(..total);
-        for task in &tasks {
-            if ticket < task.weight {
-                return (task.function)(user);
-            }
-            ticket -= task.weight;
-        }
-        unreachable!("the ticket is below the sum of all weights")
+        let (destination, tasks) = (destination.clone(), Arc::clone(&tasks));
+        Box::pin(async move {
+            let client = Client::new(&destination)
+                .map_err(|error| Box::new(TransactionError::Reqwest(error)))?;
+            destination.recorder.user_joined(class.name);
+            user.set_session_data(Session::new(client));
+            tasks.start(user).await
+        })
     }))
 }
 
@@ -174,9 +177,7 @@ mod tests {
 
     #[test]
     fn stages_become_steps_of_whole_seconds() {
-        let overrides =
-            Overrides { users: None, spawn_rate: None, run_time: None, time_scale: 1.0 };
-        let plan = Plan::new(&Profile::find("spike-200").unwrap(), &overrides).unwrap();
+        let plan = Plan::new(&Profile::find("spike-200").unwrap(), &Overrides::default()).unwrap();
         assert_eq!(test_plan(&plan.stages), "200,30;200,270;0,0");
     }
 }

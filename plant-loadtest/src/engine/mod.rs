@@ -2,3 +2,9 @@
 //! recorder.
 
 pub mod closed;
+pub mod dashboard;
+pub mod open;
+pub mod pace;
+mod users;
+
+pub use crate::client::Destination;

@@ -142,6 +142,8 @@ pub struct Tally {
     pub counts: Counts,
     /// How long they took.
     pub latency: Distribution,
+    /// Right answers that came in these seconds, whenever their requests were meant to start.
+    pub finished: u64,
 }
 
 impl Tally {
@@ -149,11 +151,12 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.counts.add(&other.counts);
         self.latency.merge(&other.latency);
+        self.finished += other.finished;
     }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(number: &u64) -> bool {
+pub(super) fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 

@@ -202,6 +202,9 @@ pub struct Second {
     /// failures do not: a refusal is quick and would flatter them.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub latency: Distribution,
+    /// Right answers that came in this second, whenever their requests were meant to start.
+    #[serde(default, skip_serializing_if = "counts::is_zero")]
+    pub finished: u64,
 }
 
 /// One kind of failure of one endpoint.
@@ -311,6 +314,7 @@ impl Endpoint {
         for second in self.seconds.iter().filter(|second| seconds.contains(&second.second)) {
             tally.counts.add(&second.counts);
             tally.latency.merge(&second.latency);
+            tally.finished += second.finished;
         }
         tally
     }

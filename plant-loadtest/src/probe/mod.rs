@@ -3,6 +3,7 @@
 mod exposition;
 mod lag;
 mod machine;
+mod system;
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +19,7 @@ use tokio::{
 pub use exposition::Exposition;
 use lag::Lag;
 pub use machine::{describe, processors};
+use system::Neighbour;
 
 use crate::{
     outcome::{ResourceSample, ServiceSample},
@@ -35,12 +37,17 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Starts to look at `metrics_url`; samples are kept from the recorder's first user on.
+    /// Starts to look at the `/metrics` of `host`, and at its process if that is on this machine;
+    /// samples are kept from the recorder's first user on.
     #[must_use]
-    pub fn start(http: reqwest::Client, metrics_url: String, recorder: Arc<Recorder>) -> Self {
+    pub fn start(http: reqwest::Client, host: &str, recorder: Arc<Recorder>) -> Self {
         let samples = Arc::new(Mutex::new(Vec::new()));
-        let task =
-            tokio::spawn(look_every_second(http, metrics_url, recorder, Arc::clone(&samples)));
+        let service = Service {
+            http,
+            metrics_url: format!("{host}/metrics"),
+            neighbour: Neighbour::at(host),
+        };
+        let task = tokio::spawn(look_every_second(service, recorder, Arc::clone(&samples)));
         Self { samples, task }
     }
 
@@ -58,9 +65,26 @@ pub async fn build_info(http: &reqwest::Client, metrics_url: &str) -> BTreeMap<S
     exposition.labels("build_info").unwrap_or_default()
 }
 
-async fn look_every_second(
+/// The service, as it can be looked at.
+struct Service {
     http: reqwest::Client,
     metrics_url: String,
+    neighbour: Option<Neighbour>,
+}
+
+impl Service {
+    async fn look(&self) -> ServiceSample {
+        let seen = scrape(&self.http, &self.metrics_url).await;
+        let mut sample = seen.map(|seen| service_sample(&seen)).unwrap_or_default();
+        if let Some(neighbour) = &self.neighbour {
+            neighbour.complete(&mut sample);
+        }
+        sample
+    }
+}
+
+async fn look_every_second(
+    service: Service,
     recorder: Arc<Recorder>,
     samples: Arc<Mutex<Vec<ResourceSample>>>,
 ) {
@@ -76,11 +100,10 @@ async fn look_every_second(
         let generator_lag = lag.since_last();
         let Some(started) = recorder.started() else { continue };
         let second = u32::try_from((now.0 - started).as_secs()).unwrap_or(u32::MAX);
-        let service = scrape(&http, &metrics_url).await.map(|seen| service_sample(&seen));
         let sample = ResourceSample {
             second,
             users: recorder.users(),
-            service: service.unwrap_or_default(),
+            service: service.look().await,
             generator_cpu,
             generator_lag,
         };

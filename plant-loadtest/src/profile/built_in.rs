@@ -9,19 +9,65 @@ pub struct DataFile {
     pub text: &'static str,
 }
 
+macro_rules! profiles {
+    ($($name:literal),* $(,)?) => {
+        &[$(DataFile {
+            name: $name,
+            text: include_str!(concat!("../../profiles/", $name, ".toml")),
+        }),*]
+    };
+}
+
+macro_rules! slas {
+    ($($name:literal),* $(,)?) => {
+        &[$(DataFile {
+            name: $name,
+            text: include_str!(concat!("../../sla/", $name, ".toml")),
+        }),*]
+    };
+}
+
 /// Every profile, in the order in which `list` shows them.
-pub const PROFILES: [DataFile; 6] = [
-    DataFile { name: "smoke", text: include_str!("../../profiles/smoke.toml") },
-    DataFile { name: "warmup-10", text: include_str!("../../profiles/warmup-10.toml") },
-    DataFile { name: "normal-50", text: include_str!("../../profiles/normal-50.toml") },
-    DataFile { name: "peak-100", text: include_str!("../../profiles/peak-100.toml") },
-    DataFile { name: "spike-200", text: include_str!("../../profiles/spike-200.toml") },
-    DataFile { name: "sla-certify", text: include_str!("../../profiles/sla-certify.toml") },
+pub const PROFILES: &[DataFile] = profiles![
+    "smoke",
+    "warmup-10",
+    "normal-50",
+    "peak-100",
+    "spike-200",
+    "soak-24h",
+    "stress",
+    "endurance-low",
+    "endurance-medium",
+    "daily",
+    "campaign",
+    "throughput",
+    "agents-1000",
+    "sla-certify",
+    "sla-list",
+    "sla-search",
+    "sla-certify-saturate",
+    "sla-list-saturate",
+    "sla-search-saturate",
 ];
 
 /// Every SLA file.
-pub const SLAS: [DataFile; 3] = [
-    DataFile { name: "smoke", text: include_str!("../../sla/smoke.toml") },
-    DataFile { name: "plant-backend", text: include_str!("../../sla/plant-backend.toml") },
-    DataFile { name: "certify", text: include_str!("../../sla/certify.toml") },
+pub const SLAS: &[DataFile] = slas![
+    "smoke",
+    "plant-backend",
+    "stress",
+    "endurance-low",
+    "endurance-medium",
+    "daily",
+    "campaign",
+    "throughput",
+    "certify",
+    "list",
+    "search",
 ];
+
+/// The names of `files`, for those who asked for another one.
+#[must_use]
+pub fn names(files: &[DataFile]) -> String {
+    let names: Vec<&str> = files.iter().map(|file| file.name).collect();
+    names.join(", ")
+}

@@ -5,15 +5,17 @@
 
 pub mod built_in;
 mod plan;
+mod read;
+mod schedule;
 
 use std::{fs, path::Path};
 
 pub use plan::{ClassShare, Overrides, Plan, ReportPaths, Stage};
+pub use schedule::{Level, Part, Schedule};
 
 use crate::{
-    scenarios::{self, UserClass},
-    timespan,
-    toml_source::{Mistake, Source, Table},
+    outcome::{Model, Spacing},
+    toml_source::{Mistake, Source},
 };
 
 /// A checked profile, as its file says it.
@@ -23,14 +25,19 @@ pub struct Profile {
     pub name: String,
     /// One sentence for `list`.
     pub description: String,
-    /// Users at the height of the load.
+    /// Whether answers set the pace, or the clock.
+    pub model: Model,
+    /// How arrivals follow each other in the open model.
+    pub spacing: Spacing,
+    /// Whether users ask again at once, without a thought: that shows what the service can take
+    /// and says nothing of promises.
+    pub saturate: bool,
+    /// Users at the height of the load; in the open model the most that can be busy at once.
     pub users: u32,
-    /// Users started a second, possibly fractional.
-    pub spawn_rate: f64,
-    /// Seconds in all, the ramp included.
-    pub run_time_s: u64,
-    /// The SLA file: the name of a built-in one, or a path.
-    pub sla: String,
+    /// When how much load.
+    pub schedule: Schedule,
+    /// The SLA file: the name of a built-in one, or a path. None: no verdict is wanted.
+    pub sla: Option<String>,
     /// Who makes up the load.
     pub classes: Vec<ClassShare>,
     /// Where reports go unless the command line says otherwise.
@@ -78,7 +85,7 @@ impl Profile {
             fs::read_to_string(Path::new(wanted)).map_err(|error| ProfileError::Unknown {
                 wanted: wanted.into(),
                 reason: error.to_string(),
-                known: built_in::PROFILES.map(|file| file.name).join(", "),
+                known: built_in::names(built_in::PROFILES),
             })?;
         Self::parse(wanted, &text)
     }
@@ -89,101 +96,13 @@ impl Profile {
     /// [`ProfileError::Mistaken`] with every mistake of the file.
     pub fn parse(file: &str, text: &str) -> Result<Self, ProfileError> {
         let mut source = Source::new(file, text);
-        let profile = read(&mut source);
+        let profile = read::read(&mut source);
         let mistakes = source.into_mistakes();
         match profile {
             Some(profile) if mistakes.is_empty() => Ok(profile),
             _ => Err(ProfileError::Mistaken(mistakes)),
         }
     }
-}
-
-fn read<'a>(source: &mut Source<'a>) -> Option<Profile> {
-    let mut root = source.root();
-    let name = root.text(source, "name");
-    let description = root.text(source, "description");
-    let users = root.count(source, "users");
-    let spawn_rate = read_spawn_rate(source, &mut root);
-    let run_time_s = read_run_time(source, &mut root);
-    let sla = root.text(source, "sla");
-    let classes = read_classes(source, &mut root);
-    let reports = read_reports(source, &mut root);
-    root.finish(source);
-    Some(Profile {
-        name: name?.0,
-        description: description?.0,
-        users: users?,
-        spawn_rate: spawn_rate?,
-        run_time_s: run_time_s?,
-        sla: sla?.0,
-        classes,
-        reports,
-    })
-}
-
-fn read_spawn_rate<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Option<f64> {
-    let at = root.span.clone();
-    let rate = root.number(source, "spawn_rate")?;
-    if rate <= 0.0 {
-        source.mistake(at, "`spawn_rate` must be above zero");
-        return None;
-    }
-    Some(rate)
-}
-
-fn read_run_time<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Option<u64> {
-    let (text, at) = root.text(source, "run_time")?;
-    match timespan::parse(&text) {
-        Ok(span) if span.as_secs() > 0 => Some(span.as_secs()),
-        Ok(_) => {
-            source.mistake(at, "`run_time` must be at least a second");
-            None
-        }
-        Err(message) => {
-            source.mistake(at, format!("`run_time`: {message}"));
-            None
-        }
-    }
-}
-
-fn read_classes<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Vec<ClassShare> {
-    let at = root.span.clone();
-    let tables = root.tables(source, "class");
-    if tables.is_empty() {
-        source.mistake(at, "at least one [[class]] is needed");
-    }
-    tables
-        .into_iter()
-        .filter_map(|mut table| {
-            let name = table.text(source, "name");
-            let weight = table.count(source, "weight");
-            table.finish(source);
-            let (name, at) = name?;
-            let class = known_class(source, &name, at)?;
-            Some(ClassShare { class, weight: weight? })
-        })
-        .collect()
-}
-
-fn known_class(
-    source: &mut Source<'_>,
-    name: &str,
-    at: std::ops::Range<usize>,
-) -> Option<&'static UserClass> {
-    let class = scenarios::find(name);
-    if class.is_none() {
-        let known = scenarios::ALL.map(|class| class.name).join(", ");
-        source.mistake(at, format!("there is no user class `{name}`; there are {known}"));
-    }
-    class
-}
-
-fn read_reports<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> ReportPaths {
-    let Some(mut table) = root.table(source, "reports") else { return ReportPaths::default() };
-    let mut path = |key| table.optional_text(source, key).map(|(text, _)| text.into());
-    let reports = ReportPaths { html: path("html"), csv: path("csv"), json: path("json") };
-    table.finish(source);
-    reports
 }
 
 fn lines(mistakes: &[Mistake]) -> String {
@@ -194,12 +113,18 @@ fn lines(mistakes: &[Mistake]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sla::Sla;
 
     #[test]
     fn every_built_in_profile_reads_without_a_mistake() {
         for file in built_in::PROFILES {
             let profile = Profile::find(file.name).unwrap();
             assert_eq!(profile.name, file.name);
+            let plan = Plan::new(&profile, &Overrides::default()).unwrap();
+            let classes: Vec<_> = plan.classes.iter().map(|share| share.class).collect();
+            if let Some(sla) = &profile.sla {
+                Sla::find(sla, &classes, &plan.stages).unwrap();
+            }
         }
     }
 
@@ -213,6 +138,39 @@ mod tests {
         for (line, start) in lines.iter().zip(["x.toml:3", "x.toml:4", "x.toml:5", "x.toml:8"]) {
             assert!(line.starts_with(start), "{line}");
         }
+    }
+
+    #[test]
+    fn mistakes_in_stages_have_lines_too() {
+        let text = "name = \"x\"\ndescription = \"y\"\nmodel = \"open\"\nsla = \"smoke\"\nusers = 5\n\
+                    [[stage]]\nname = \"a\"\nlasts = \"1m\"\nrate = 10\nramp_to_rate = 20\n\
+                    [[stage]]\nname = \"b\"\nlasts = \"ages\"\nrate = 0\nusers = 3\n\
+                    [[class]]\nname = \"HealthCheckUser\"\nweight = 1\n";
+        let error = Profile::parse("x.toml", text).unwrap_err().to_string();
+        let starts = [
+            "x.toml:6: a stage needs either",
+            "x.toml:11: a stage needs",
+            "x.toml:13:",
+            "x.toml:14:",
+            "x.toml:15: unknown key",
+        ];
+        assert_eq!(error.lines().count(), starts.len(), "{error}");
+        for (line, start) in error.lines().zip(starts) {
+            assert!(line.starts_with(start), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_stage_that_ramps_is_not_judged_unless_it_says_so() {
+        let text = "name = \"x\"\ndescription = \"y\"\nsla = \"smoke\"\n\
+                    [[stage]]\nname = \"a\"\nlasts = \"1m\"\nramp_to_users = 20\n\
+                    [[stage]]\nname = \"b\"\nlasts = \"1m\"\nusers = 10\n\
+                    [[stage]]\nname = \"c\"\nlasts = \"1m\"\nramp_to_users = 3\njudged = true\n\
+                    [[class]]\nname = \"HealthCheckUser\"\nweight = 1\n";
+        let profile = Profile::parse("x.toml", text).unwrap();
+        let Schedule::Parts(parts) = profile.schedule else { panic!("no parts") };
+        assert_eq!(parts.iter().map(|part| part.judged).collect::<Vec<_>>(), [false, true, true]);
+        assert_eq!(profile.users, 20);
     }
 
     #[test]

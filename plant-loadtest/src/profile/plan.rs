@@ -4,8 +4,12 @@ use std::{ops::Range, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::Profile;
-use crate::{scenarios::UserClass, timespan};
+use super::{Profile, Schedule, schedule};
+use crate::{
+    outcome::{Model, Spacing},
+    scenarios::UserClass,
+    timespan,
+};
 
 /// A user class and how often it is chosen, against the other classes' weights.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +38,18 @@ pub struct Overrides {
     pub users: Option<u32>,
     /// Instead of the profile's spawn rate, users a second.
     pub spawn_rate: Option<f64>,
+    /// Instead of the profile's highest rate, arrivals a second.
+    pub rate: Option<f64>,
     /// Instead of the profile's run time.
     pub run_time: Option<Duration>,
     /// Every stage lasts this many times as long; 1 leaves them alone.
     pub time_scale: f64,
+}
+
+impl Default for Overrides {
+    fn default() -> Self {
+        Self { users: None, spawn_rate: None, rate: None, run_time: None, time_scale: 1.0 }
+    }
 }
 
 /// A part of a run with one kind of load, in whole seconds from the run's start.
@@ -91,8 +103,14 @@ pub struct Plan {
     pub profile: String,
     /// The profile's sentence.
     pub description: String,
-    /// Users at the height of the load.
+    /// Whether answers set the pace, or the clock.
+    pub model: Model,
+    /// How arrivals follow each other in the open model.
+    pub spacing: Spacing,
+    /// Users at the height of the load; in the open model the most that can be busy at once.
     pub users: u32,
+    /// Whether users ask again at once, without a thought.
+    pub saturate: bool,
     /// Who makes up the load.
     pub classes: Vec<ClassShare>,
     /// One after the other, without gaps.
@@ -111,32 +129,46 @@ impl Plan {
     /// # Errors
     /// A sentence when nothing would be left to judge, or a number makes no sense.
     pub fn new(profile: &Profile, overrides: &Overrides) -> Result<Self, String> {
+        check(profile, overrides)?;
         let users = overrides.users.unwrap_or(profile.users);
-        let spawn_rate = overrides.spawn_rate.unwrap_or(profile.spawn_rate);
-        let run_time_s = overrides.run_time.map_or(profile.run_time_s, |time| time.as_secs());
-        check(users, spawn_rate, overrides.time_scale)?;
-
-        let ramp_s = ceil_s(f64::from(users) / spawn_rate);
-        let Some(steady_s) = run_time_s.checked_sub(ramp_s).filter(|left| *left > 0) else {
-            return Err(format!(
-                "a run of {} ends before its {users} users are there: at {spawn_rate} a second that \
-                 takes {}, and only what follows is judged. Give a longer run time or a faster \
-                 spawn rate",
-                timespan::display(run_time_s),
-                timespan::display(ramp_s),
-            ));
+        let (parts, level_scale, time_scale) = match &profile.schedule {
+            Schedule::Ramped { spawn_rate, warm_up_s, run_time_s } => {
+                let spawn_rate = overrides.spawn_rate.unwrap_or(*spawn_rate);
+                let run_time_s = overrides.run_time.map_or(*run_time_s, |time| time.as_secs());
+                let parts = schedule::ramped(users, spawn_rate, *warm_up_s, run_time_s)?;
+                (parts, 1.0, overrides.time_scale)
+            }
+            Schedule::Parts(parts) => {
+                let time = overrides.run_time.map_or(1.0, |time| {
+                    time.as_secs_f64() / as_f64(profile.schedule.seconds().max(1))
+                });
+                (parts.clone(), level_scale(profile, overrides), overrides.time_scale * time)
+            }
         };
-        #[expect(clippy::cast_precision_loss, reason = "seconds of a run stay far below 2^53")]
-        let scaled = |seconds: u64| ceil_s(seconds as f64 * overrides.time_scale);
         Ok(Self {
             profile: profile.name.clone(),
             description: profile.description.clone(),
+            model: profile.model,
+            spacing: profile.spacing,
             users,
+            saturate: profile.saturate,
             classes: profile.classes.clone(),
-            stages: stages(users, scaled(ramp_s), scaled(steady_s))?,
+            stages: schedule::stages(&parts, profile.model, level_scale, time_scale)?,
             time_scale: overrides.time_scale,
             changes: changes(overrides),
         })
+    }
+
+    /// The user classes, without their weights.
+    #[must_use]
+    pub fn user_classes(&self) -> Vec<&'static UserClass> {
+        self.classes.iter().map(|share| share.class).collect()
+    }
+
+    /// The highest rate of its stages, in arrivals a second; 0 in the closed model.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.stages.iter().map(|stage| stage.from_rate.max(stage.to_rate)).fold(0.0, f64::max)
     }
 
     /// How long the run takes, in seconds.
@@ -146,68 +178,61 @@ impl Plan {
     }
 }
 
-fn check(users: u32, spawn_rate: f64, time_scale: f64) -> Result<(), String> {
-    if users == 0 {
+fn check(profile: &Profile, overrides: &Overrides) -> Result<(), String> {
+    let positive = |number: f64| number.is_finite() && number > 0.0;
+    if overrides.users == Some(0) {
         return Err("a run needs at least one user".into());
     }
-    if !(spawn_rate.is_finite() && spawn_rate > 0.0) {
+    if !overrides.spawn_rate.is_none_or(positive) {
         return Err("the spawn rate must be a number above zero".into());
     }
-    if !(time_scale.is_finite() && time_scale > 0.0) {
+    if !overrides.rate.is_none_or(positive) {
+        return Err("the rate must be a number above zero".into());
+    }
+    if !positive(overrides.time_scale) {
         return Err("the time scale must be a number above zero".into());
+    }
+    let name = &profile.name;
+    if overrides.spawn_rate.is_some() && !matches!(profile.schedule, Schedule::Ramped { .. }) {
+        return Err(format!(
+            "{name} has stages and no spawn rate: its load follows them. Leave the spawn rate out"
+        ));
+    }
+    if overrides.rate.is_some() && profile.model == Model::Closed {
+        return Err(format!(
+            "{name} has users and no rate: answers set the pace. Leave --rate out, or change --users"
+        ));
     }
     Ok(())
 }
 
-fn stages(users: u32, ramp_s: u64, steady_s: u64) -> Result<Vec<Stage>, String> {
-    let too_long = |_| "a run lasts at most 136 years".to_owned();
-    let ramp_s = u32::try_from(ramp_s).map_err(too_long)?;
-    let end_s = u32::try_from(steady_s + u64::from(ramp_s)).map_err(too_long)?;
-    Ok(vec![
-        Stage {
-            name: "ramp".into(),
-            from_users: 0,
-            to_users: users,
-            from_s: 0,
-            to_s: ramp_s,
-            ..Stage::default()
-        },
-        Stage {
-            name: "steady".into(),
-            from_users: users,
-            to_users: users,
-            from_s: ramp_s,
-            to_s: end_s,
-            judged: true,
-            ..Stage::default()
-        },
-    ])
+/// By how much the command line raises or lowers every stage.
+fn level_scale(profile: &Profile, overrides: &Overrides) -> f64 {
+    let wanted = match profile.model {
+        Model::Closed => overrides.users.map(f64::from),
+        Model::Open => overrides.rate,
+    };
+    let height = profile.schedule.height().filter(|height| *height > 0.0);
+    wanted.zip(height).map_or(1.0, |(wanted, height)| wanted / height)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds of a run stay far below 2^53")]
+fn as_f64(seconds: u64) -> f64 {
+    seconds as f64
 }
 
 fn changes(overrides: &Overrides) -> Vec<String> {
     let users = overrides.users.map(|users| format!("{users} users"));
     let rate = overrides.spawn_rate.map(|rate| format!("{rate} users started a second"));
+    let arrivals = overrides.rate.map(|rate| format!("{rate} arrivals a second"));
     let time =
         overrides.run_time.map(|time| format!("run time {}", timespan::display(time.as_secs())));
-    [users, rate, time].into_iter().flatten().collect()
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "never negative here, and a float's cast to an integer saturates"
-)]
-fn ceil_s(seconds: f64) -> u64 {
-    // 200 / 6.67 and the like must not become a second longer by rounding noise.
-    ((seconds - 1e-9).ceil() as u64).max(1)
+    [users, rate, arrivals, time].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const AS_WRITTEN: Overrides =
-        Overrides { users: None, spawn_rate: None, run_time: None, time_scale: 1.0 };
 
     fn plan(name: &str, overrides: &Overrides) -> Result<Plan, String> {
         Plan::new(&Profile::find(name).unwrap(), overrides)
@@ -219,34 +244,36 @@ mod tests {
 
     #[test]
     fn the_run_time_includes_the_ramp() {
-        let plan = plan("peak-100", &AS_WRITTEN).unwrap();
+        let plan = plan("peak-100", &Overrides::default()).unwrap();
         assert_eq!(borders(&plan), [(0, 10), (10, 900)]);
     }
 
     #[test]
     fn a_fractional_spawn_rate_rounds_the_ramp_up() {
-        let plan = plan("spike-200", &AS_WRITTEN).unwrap();
+        let plan = plan("spike-200", &Overrides::default()).unwrap();
         assert_eq!(borders(&plan), [(0, 30), (30, 300)]);
     }
 
     #[test]
     fn scaling_shrinks_every_stage_to_no_less_than_a_second() {
-        let tenth = plan("peak-100", &Overrides { time_scale: 0.1, ..AS_WRITTEN }).unwrap();
+        let tenth =
+            plan("peak-100", &Overrides { time_scale: 0.1, ..Overrides::default() }).unwrap();
         assert_eq!(borders(&tenth), [(0, 1), (1, 90)]);
-        let tiny = plan("smoke", &Overrides { time_scale: 0.0001, ..AS_WRITTEN }).unwrap();
+        let tiny =
+            plan("smoke", &Overrides { time_scale: 0.0001, ..Overrides::default() }).unwrap();
         assert_eq!(borders(&tiny), [(0, 1), (1, 2)]);
     }
 
     #[test]
     fn a_run_that_ends_within_its_ramp_is_refused() {
-        let short = Overrides { run_time: Some(Duration::from_secs(10)), ..AS_WRITTEN };
+        let short = Overrides { run_time: Some(Duration::from_secs(10)), ..Overrides::default() };
         let error = plan("peak-100", &short).unwrap_err();
         assert!(error.contains("ends before"), "{error}");
     }
 
     #[test]
     fn the_command_line_wins_and_is_told() {
-        let overrides = Overrides { users: Some(4), spawn_rate: Some(0.5), ..AS_WRITTEN };
+        let overrides = Overrides { users: Some(4), spawn_rate: Some(0.5), ..Overrides::default() };
         let plan = plan("smoke", &overrides).unwrap();
         assert_eq!(borders(&plan), [(0, 8), (8, 30)]);
         assert_eq!(plan.changes, ["4 users", "0.5 users started a second"]);

@@ -180,7 +180,9 @@ fn resources(outcome: &Outcome, verdict: &Verdict) -> String {
     table.to_string()
 }
 
-fn plain_table<const N: usize>(header: [&str; N]) -> Table {
+/// A table with nothing but a rule under its header.
+#[must_use]
+pub fn plain_table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(TABLE).set_header(header);
     table

@@ -3,6 +3,8 @@
 //! A class is a Goose scenario whose tasks take their tools from the [`Session`] of the user that
 //! runs them, so the same scenario can run under any engine.
 
+mod agent_list_user;
+mod agent_search_user;
 mod genesis_user;
 mod health_check_user;
 mod plant_backend_user;
@@ -19,11 +21,13 @@ use serde::Deserialize;
 use crate::client::{Client, Endpoint, Shape};
 
 /// Every user class there is.
-pub static ALL: [&UserClass; 4] = [
+pub static ALL: [&UserClass; 6] = [
     &plant_backend_user::CLASS,
     &health_check_user::CLASS,
     &plant_user::CLASS,
     &genesis_user::CLASS,
+    &agent_list_user::CLASS,
+    &agent_search_user::CLASS,
 ];
 
 /// A kind of user: what it does, how long it thinks, what it needs from the service.

@@ -3,14 +3,17 @@
 //! An SLA file is data, read and checked before the first request. It becomes a flat list of
 //! [`Promise`]s, which the verdict compares with an outcome.
 
+mod figure;
 mod read;
+mod usage;
 
 use std::{fmt, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
+pub use figure::{Figure, Resource};
+
 use crate::{
-    outcome::FailureKind,
     profile::{ProfileError, Stage, built_in},
     scenarios::UserClass,
 };
@@ -33,7 +36,8 @@ pub struct Promise {
     pub class: String,
     /// Which figure of it.
     pub figure: Figure,
-    /// The figure must stay below this; where it is zero, at it.
+    /// The figure must stay below this; where it is zero, at it. Figures of which more is better
+    /// must not fall below it.
     pub below: f64,
     /// Beyond this a miss is a failure, up to it a warning. `None`: every miss is a warning.
     pub fail_over: Option<f64>,
@@ -41,6 +45,9 @@ pub struct Promise {
     pub users: UserRange,
     /// When it must hold.
     pub during: During,
+    /// If it must hold in every window of so many seconds, and not just over all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_s: Option<u32>,
 }
 
 /// What a promise is about.
@@ -55,24 +62,6 @@ pub enum Subject {
     Service,
 }
 
-/// A figure, with its unit. Of all of them less is better.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Figure {
-    /// The median latency.
-    P50,
-    /// The 95th percentile of latency.
-    P95,
-    /// The 99th percentile of latency.
-    P99,
-    /// The share of requests that failed in one of these ways.
-    ErrorRate(Vec<FailureKind>),
-    /// How long the service takes to answer `/health` once the load is gone.
-    SecondsToHealthy,
-    /// How often the service was started anew during the run.
-    Restarts,
-}
-
 /// The kinds of promises. A verdict needs at least one judged promise of every kind made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,6 +72,10 @@ pub enum Kind {
     Errors,
     /// Whether the service is still there.
     Survival,
+    /// How much is answered.
+    Throughput,
+    /// How much of the machine it takes.
+    Resources,
 }
 
 /// An inclusive range of users.
@@ -107,6 +100,12 @@ pub enum During {
 }
 
 impl Sla {
+    /// No promises: the run shows what the service does, and gets no verdict.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { name: "nothing: no promises were made for this load".into(), promises: Vec::new() }
+    }
+
     /// Reads the SLA called `wanted`: a built-in name, or the path of a TOML file. Its endpoints
     /// must be ones that `classes` request, its stages ones of `stages`.
     ///
@@ -124,7 +123,7 @@ impl Sla {
             fs::read_to_string(Path::new(wanted)).map_err(|error| ProfileError::UnknownSla {
                 wanted: wanted.into(),
                 reason: error.to_string(),
-                known: built_in::SLAS.map(|file| file.name).join(", "),
+                known: built_in::names(built_in::SLAS),
             })?;
         read::parse(wanted, &text, classes, stages)
     }
@@ -134,61 +133,41 @@ impl Promise {
     /// What kind of promise this is.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        match self.figure {
-            Figure::P50 | Figure::P95 | Figure::P99 => Kind::Latency,
-            Figure::ErrorRate(_) => Kind::Errors,
-            Figure::SecondsToHealthy | Figure::Restarts => Kind::Survival,
-        }
+        self.figure.kind()
     }
 
     /// The limit in words.
     #[must_use]
     pub fn limit(&self) -> String {
         let (below, unit) = (self.below, self.figure.unit());
-        let limit = if below == 0.0 { format!("0 {unit}") } else { format!("< {below} {unit}") };
+        let limit = if self.figure.more_is_better() {
+            format!("at least {below} {unit}")
+        } else if below == 0.0 {
+            format!("0 {unit}")
+        } else {
+            format!("< {below} {unit}")
+        };
         limit.trim_end().to_owned()
     }
 
     /// Whether `measured` keeps the promise.
     #[must_use]
     pub fn kept_by(&self, measured: f64) -> bool {
+        if self.figure.more_is_better() {
+            return measured >= self.below;
+        }
         measured < self.below || (self.below == 0.0 && measured <= 0.0)
     }
-}
 
-impl Figure {
-    /// The share of samples that may not exceed a percentile's value.
+    /// Whether a miss of `measured` is a failure; otherwise it is a warning.
     #[must_use]
-    pub fn quantile(&self) -> Option<f64> {
-        match self {
-            Self::P50 => Some(0.50),
-            Self::P95 => Some(0.95),
-            Self::P99 => Some(0.99),
-            Self::ErrorRate(_) | Self::SecondsToHealthy | Self::Restarts => None,
+    pub fn failed_by(&self, measured: f64) -> bool {
+        let Some(limit) = self.fail_over else { return false };
+        if self.figure.more_is_better() {
+            return measured < limit;
         }
-    }
-
-    /// What it is measured in.
-    #[must_use]
-    pub fn unit(&self) -> &'static str {
-        match self {
-            Self::P50 | Self::P95 | Self::P99 => "ms",
-            Self::ErrorRate(_) => "%",
-            Self::SecondsToHealthy => "s",
-            Self::Restarts => "",
-        }
-    }
-
-    /// A measured `value`, with as many digits as it deserves and its unit.
-    #[must_use]
-    pub fn display(&self, value: f64) -> String {
-        match self {
-            Self::P50 | Self::P95 | Self::P99 => milliseconds(value),
-            Self::ErrorRate(_) => percent(value),
-            Self::SecondsToHealthy if value < 1.0 => milliseconds(value * 1000.0),
-            Self::SecondsToHealthy => format!("{value:.1} s"),
-            Self::Restarts => format!("{value:.0}"),
-        }
+        // Where the limit is the target itself there is no band for a warning.
+        measured > limit || limit <= self.below
     }
 }
 
@@ -207,25 +186,6 @@ pub fn percent(value: f64) -> String {
         return format!("{value:.digits$} %");
     }
     format!("{:.2} %", value.max(0.01))
-}
-
-impl fmt::Display for Figure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::P50 => f.write_str("P50"),
-            Self::P95 => f.write_str("P95"),
-            Self::P99 => f.write_str("P99"),
-            Self::ErrorRate(kinds) if kinds.len() == FailureKind::ALL.len() => {
-                f.write_str("errors")
-            }
-            Self::ErrorRate(kinds) => {
-                let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-                write!(f, "errors ({})", kinds.join(", "))
-            }
-            Self::SecondsToHealthy => f.write_str("time to healthy"),
-            Self::Restarts => f.write_str("restarts"),
-        }
-    }
 }
 
 impl fmt::Display for Subject {

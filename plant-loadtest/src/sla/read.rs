@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use super::{During, Figure, Promise, Sla, Subject, UserRange};
+use super::{During, Figure, Promise, Sla, Subject, UserRange, usage};
 use crate::{
     outcome::FailureKind,
     profile::{ProfileError, Stage},
     scenarios::UserClass,
+    timespan,
     toml_source::{Source, Table},
 };
 
@@ -32,7 +33,7 @@ pub(super) fn parse(
 }
 
 /// What an SLA of this run may name.
-struct Known<'k> {
+pub(super) struct Known<'k> {
     endpoints: Vec<&'static str>,
     stages: Vec<&'k str>,
 }
@@ -61,11 +62,78 @@ fn read<'a>(source: &mut Source<'a>, known: &Known<'_>) -> Option<Sla> {
     if let Some(table) = root.table(source, "survival") {
         promises.extend(survival(source, table));
     }
+    for table in root.tables(source, "throughput") {
+        promises.extend(usage::throughput(source, table, known));
+    }
+    for table in root.tables(source, "resource") {
+        promises.extend(usage::resource(source, table, known));
+    }
     if promises.is_empty() {
-        source.mistake(root.span.clone(), "an SLA needs [[latency]], [[errors]] or [survival]");
+        source.mistake(
+            root.span.clone(),
+            "an SLA needs some [[latency]], [[errors]], [[throughput]], [[resource]] or [survival]",
+        );
     }
     root.finish(source);
     Some(Sla { name: name?.0, promises })
+}
+
+/// When a promise must hold.
+#[derive(Clone)]
+pub(super) struct When {
+    users: UserRange,
+    during: During,
+    every_s: Option<u32>,
+}
+
+impl When {
+    /// Reads `users_from`, `users_to`, `during` and `every`.
+    pub(super) fn read<'a>(
+        source: &mut Source<'a>,
+        table: &mut Table<'a>,
+        known: &Known<'_>,
+    ) -> Self {
+        let users = users(source, table);
+        Self { users, during: during(source, table, known), every_s: every(source, table) }
+    }
+
+    pub(super) fn promise(
+        self,
+        subject: Subject,
+        class: &str,
+        figure: Figure,
+        below: f64,
+        fail_over: Option<f64>,
+    ) -> Promise {
+        let Self { users, during, every_s } = self;
+        Promise { subject, class: class.into(), figure, below, fail_over, users, during, every_s }
+    }
+}
+
+fn every<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<u32> {
+    let (text, at) = table.optional_text(source, "every")?;
+    match timespan::parse_positive(&text) {
+        Ok(span) => u32::try_from(span.as_secs()).ok(),
+        Err(message) => {
+            source.mistake(at, format!("`every`: {message}"));
+            None
+        }
+    }
+}
+
+/// The endpoints named, or with `endpoints = ["all"]` each that the profile requests.
+fn subjects<'a>(source: &mut Source<'a>, table: &mut Table<'a>, known: &Known<'_>) -> Vec<Subject> {
+    let endpoints = table.texts(source, "endpoints");
+    if matches!(&endpoints[..], [(only, _)] if only == "all") {
+        let mut all = known.endpoints.clone();
+        all.sort_unstable();
+        all.dedup();
+        return all.into_iter().map(|name| Subject::Endpoint(name.into())).collect();
+    }
+    for (endpoint, at) in &endpoints {
+        check_endpoint(source, known, endpoint, at.clone());
+    }
+    endpoints.into_iter().map(|(endpoint, _)| Subject::Endpoint(endpoint)).collect()
 }
 
 fn latency<'a>(
@@ -75,33 +143,37 @@ fn latency<'a>(
     bands: Bands,
 ) -> Vec<Promise> {
     let class = table.text(source, "class").map_or_else(String::new, |(class, _)| class);
-    let endpoints = table.texts(source, "endpoints");
+    let subjects = subjects(source, &mut table, known);
     let targets = [
         (Figure::P50, table.optional_number(source, "p50_ms")),
         (Figure::P95, table.optional_number(source, "p95_ms")),
         (Figure::P99, table.optional_number(source, "p99_ms")),
+        (Figure::Mean, table.optional_number(source, "mean_ms")),
+        (Figure::Max, table.optional_number(source, "max_ms")),
     ];
-    let users = users(source, &mut table);
-    let during = during(source, &mut table, known);
+    let when = When::read(source, &mut table, known);
     if targets.iter().all(|(_, target)| target.is_none()) {
-        source.mistake(table.span.clone(), "give at least one of `p50_ms`, `p95_ms`, `p99_ms`");
+        source.mistake(
+            table.span.clone(),
+            "give at least one of `p50_ms`, `p95_ms`, `p99_ms`, `mean_ms`, `max_ms`",
+        );
     }
     table.finish(source);
 
     let mut promises = Vec::new();
-    for (endpoint, at) in endpoints {
-        check_endpoint(source, known, &endpoint, at);
+    for subject in subjects {
         for (figure, target) in &targets {
             let Some(below) = *target else { continue };
             let band = bands.p95.filter(|_| *figure == Figure::P95).or(bands.all);
             promises.push(Promise {
-                subject: Subject::Endpoint(endpoint.clone()),
+                subject: subject.clone(),
                 class: class.clone(),
                 figure: figure.clone(),
                 below,
                 fail_over: band.map(|percent| below * (1.0 + percent / 100.0)),
-                users,
-                during: during.clone(),
+                users: when.users,
+                during: when.during.clone(),
+                every_s: when.every_s,
             });
         }
     }
@@ -112,8 +184,7 @@ fn errors<'a>(source: &mut Source<'a>, mut table: Table<'a>, known: &Known<'_>) 
     let below = table.number(source, "below_percent");
     let fail_over = table.optional_number(source, "fail_over_percent");
     let kinds = kinds(source, &mut table);
-    let users = users(source, &mut table);
-    let during = during(source, &mut table, known);
+    let when = When::read(source, &mut table, known);
     let subject = match table.optional_text(source, "endpoint") {
         Some((endpoint, at)) => {
             check_endpoint(source, known, &endpoint, at);
@@ -128,22 +199,16 @@ fn errors<'a>(source: &mut Source<'a>, mut table: Table<'a>, known: &Known<'_>) 
         source.mistake(at, "`fail_over_percent` is less than `below_percent`");
     }
     let figure = Figure::ErrorRate(kinds);
-    Some(Promise { subject, class: "errors".into(), figure, below, fail_over, users, during })
+    Some(when.promise(subject, "errors", figure, below, fail_over))
 }
 
 /// That a service survives means both: it answers afterwards, and it is still the same process.
 fn survival<'a>(source: &mut Source<'a>, mut table: Table<'a>) -> Vec<Promise> {
     let within = table.number(source, "answers_within_s");
-    let users = users(source, &mut table);
+    let when = When { users: users(source, &mut table), during: During::Run, every_s: None };
     table.finish(source);
-    let promise = |figure, below| Promise {
-        subject: Subject::Service,
-        class: "survival".into(),
-        figure,
-        below,
-        fail_over: Some(below),
-        users,
-        during: During::Run,
+    let promise = |figure, below| {
+        when.clone().promise(Subject::Service, "survival", figure, below, Some(below))
     };
     let promises = within
         .map(|within| [promise(Figure::SecondsToHealthy, within), promise(Figure::Restarts, 0.0)]);

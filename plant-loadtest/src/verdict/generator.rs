@@ -3,7 +3,7 @@
 use super::{Grade, Judged};
 use crate::{
     distribution::Distribution,
-    outcome::{Outcome, ResourceSample},
+    outcome::{ArrivalSecond, Outcome, ResourceSample},
     sla::milliseconds,
 };
 
@@ -13,6 +13,9 @@ const BUSY: f64 = 0.7;
 /// A generator later than this share of a promise may have broken the promise by itself.
 const LATE: f64 = 0.5;
 
+/// Above this share of the arrivals never sent, a part of the load was never there.
+const DROPPED: f64 = 0.001;
+
 /// What the generator says of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GeneratorHealth {
@@ -21,6 +24,8 @@ pub struct GeneratorHealth {
     pub cpu: Option<f64>,
     /// How late it woke in the judged seconds.
     pub lag: Distribution,
+    /// How many arrivals of the judged seconds were never sent.
+    pub dropped: u64,
     /// Why the measurement cannot be trusted, if it cannot.
     pub fault: Option<String>,
 }
@@ -28,16 +33,20 @@ pub struct GeneratorHealth {
 impl GeneratorHealth {
     /// Looks at the judged seconds of `outcome`, as far as they matter to the judged `promises`.
     pub(super) fn of(outcome: &Outcome, promises: &[Judged]) -> Self {
-        let judged = outcome.judged_seconds();
         let samples: Vec<&ResourceSample> =
-            outcome.samples.iter().filter(|sample| judged.contains(&sample.second)).collect();
+            outcome.samples.iter().filter(|sample| outcome.is_judged(sample.second)).collect();
         let cpu = mean(samples.iter().filter_map(|sample| sample.generator_cpu).collect());
         let mut lag = Distribution::default();
         for sample in samples {
             lag.merge(&sample.generator_lag);
         }
-        let fault = too_busy(cpu).or_else(|| too_late(&lag, promises));
-        Self { cpu, lag, fault }
+        let arrivals = arrivals(outcome);
+        let fault = too_busy(cpu)
+            .or_else(|| too_late(&lag, promises))
+            .or_else(|| too_late(&arrivals.lag, promises))
+            .or_else(|| too_few(&arrivals, promises));
+        lag.merge(&arrivals.lag);
+        Self { cpu, lag, dropped: arrivals.dropped, fault }
     }
 }
 
@@ -70,6 +79,59 @@ fn too_late(lag: &Distribution, promises: &[Judged]) -> Option<String> {
     })
 }
 
+/// Whoever was dropped would have waited longest, so drops make every figure look better than it
+/// was. A promise broken nevertheless is broken; one that seems kept is not proven.
+fn too_few(arrivals: &ArrivalSecond, promises: &[Judged]) -> Option<String> {
+    let share = dropped_share(arrivals).filter(|share| *share > DROPPED)?;
+    if promises.iter().any(|judged| judged.grade == Grade::Fail) {
+        return None;
+    }
+    Some(format!(
+        "{:.1} % of the arrivals were dropped: every user was busy for as long as a request may \
+         take, so a part of the load never reached the service",
+        share * 100.0
+    ))
+}
+
+/// What must be known of arrivals that could not start at once.
+pub(super) fn arrivals_note(outcome: &Outcome) -> Option<String> {
+    let arrivals = arrivals(outcome);
+    let waited = share(arrivals.waited, arrivals.due).filter(|share| *share > 0.0)?;
+    let dropped = match arrivals.dropped {
+        0 => String::new(),
+        dropped => format!("; {dropped} of them waited in vain and were never sent"),
+    };
+    Some(format!(
+        "{} of {} arrivals ({:.1} %) found all {} users busy and waited for one, which is part of \
+         their latency{dropped}",
+        arrivals.waited,
+        arrivals.due,
+        waited * 100.0,
+        outcome.load.users
+    ))
+}
+
+/// All arrivals of the judged stages together.
+fn arrivals(outcome: &Outcome) -> ArrivalSecond {
+    let mut all = ArrivalSecond::default();
+    for second in outcome.arrivals.iter().filter(|arrival| outcome.is_judged(arrival.second)) {
+        all.due += second.due;
+        all.waited += second.waited;
+        all.dropped += second.dropped;
+        all.lag.merge(&second.lag);
+    }
+    all
+}
+
+fn dropped_share(arrivals: &ArrivalSecond) -> Option<f64> {
+    share(arrivals.dropped, arrivals.due)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "arrivals of a run stay below 2^53")]
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
 fn mean(values: Vec<f64>) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "one value a second stays below 2^53")]
     let count = values.len() as f64;
@@ -82,9 +144,41 @@ mod tests {
 
     use crate::{
         distribution::Distribution,
+        outcome::{ArrivalSecond, Outcome},
         report::example,
         verdict::{Grade, Verdict},
     };
+
+    /// The example as an open run of which so many of a thousand arrivals were dropped.
+    fn dropping(dropped: u64) -> Outcome {
+        let mut outcome = example::outcome();
+        let second = outcome.judged_seconds().start;
+        let arrival = ArrivalSecond { second, due: 1000, dropped, ..ArrivalSecond::default() };
+        outcome.arrivals = vec![arrival];
+        outcome
+    }
+
+    #[test]
+    fn a_load_that_was_never_there_proves_nothing() {
+        for (dropped, grade) in [(1, Grade::Pass), (2, Grade::Invalid)] {
+            let outcome = dropping(dropped);
+            assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, grade, "{dropped}");
+        }
+    }
+
+    #[test]
+    fn a_promise_broken_in_spite_of_drops_is_broken() {
+        let mut outcome = dropping(500);
+        outcome.target.healthy_after_s = None;
+        assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, Grade::Fail);
+    }
+
+    #[test]
+    fn arrivals_that_start_late_though_a_user_is_free_are_the_generators_fault() {
+        let mut outcome = dropping(0);
+        outcome.arrivals[0].lag.record(Duration::from_millis(30));
+        assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, Grade::Invalid);
+    }
 
     fn grade_when_late_by(millis: u64, in_every: usize) -> Grade {
         let mut outcome = example::outcome();

@@ -1,15 +1,24 @@
 //! One promise against an outcome.
 
-use std::ops::Range;
+use std::{iter, ops::Range};
 
-use super::{Grade, Judged};
+use super::{Grade, Judged, usage};
 use crate::{
     outcome::{Outcome, Tally},
     sla::{During, Figure, Promise, Subject},
 };
 
-/// A median of fewer samples says little.
+/// A median or a mean of fewer samples says little.
 const NEEDED_FOR_P50: u64 = 10;
+
+/// What was found of a figure.
+struct Measured {
+    value: Option<f64>,
+    /// What it would be if every sample that is still missing were as good as can be.
+    at_best: Option<f64>,
+    samples: u64,
+    needed: u64,
+}
 
 /// Grades one promise.
 ///
@@ -18,30 +27,109 @@ const NEEDED_FOR_P50: u64 = 10;
 /// With fewer a promise can be broken (if it will be, however well all missing requests go), but
 /// never be called kept: it is INSUFFICIENT.
 pub(super) fn judge(outcome: &Outcome, promise: &Promise) -> Judged {
-    let (measured, least, samples, needed) = match &promise.figure {
+    match promise.figure {
         Figure::SecondsToHealthy => return health(outcome, promise),
         Figure::Restarts => return restarts(outcome, promise),
-        Figure::ErrorRate(kinds) => {
-            let tally = tally(outcome, promise);
-            let errors: u64 = kinds.iter().map(|kind| tally.counts.failures(*kind)).sum();
-            let ended = tally.counts.succeeded + tally.counts.errors();
-            let needed = needed_for_rate(promise.below);
-            (rate(errors, ended), rate(errors, ended.max(needed)), ended, needed)
-        }
-        figure @ (Figure::P50 | Figure::P95 | Figure::P99) => {
-            let latency = tally(outcome, promise).latency;
-            let quantile = figure.quantile().unwrap_or_default();
-            let needed = needed_for_quantile(quantile);
-            let least = latency.least_quantile_ms(quantile, needed);
-            (latency.quantile_ms(quantile), least, latency.len(), needed)
-        }
+        _ => {}
+    }
+    let spans = spans(outcome, &promise.during);
+    let Some(every_s) = promise.every_s else { return judge_over(outcome, promise, &spans) };
+    let length = scaled(every_s, outcome.load.time_scale);
+    let windows = spans.iter().flat_map(|span| windows(span, length));
+    let judged = windows.map(|window| Judged {
+        window: Some(window.clone()),
+        ..judge_over(outcome, promise, &[window])
+    });
+    // The worst of them speaks for all, and of equals the first. Ranking compares grades before
+    // figures, so one window with too few samples keeps the others from being called kept.
+    let worst = judged.reduce(|worst, next| if worse(&next, &worst) { next } else { worst });
+    worst.unwrap_or_else(|| Judged {
+        promise: promise.clone(),
+        grade: Grade::Insufficient,
+        measured: None,
+        samples: 0,
+        needed: 1,
+        window: None,
+    })
+}
+
+fn worse(one: &Judged, other: &Judged) -> bool {
+    let value = |judged: &Judged| match judged.measured {
+        Some(value) if judged.promise.figure.more_is_better() => -value,
+        Some(value) => value,
+        None => f64::NEG_INFINITY,
     };
-    let grade = match least {
-        Some(least) if !promise.kept_by(least) => grade_of_miss(promise, least),
+    one.grade > other.grade || (one.grade == other.grade && value(one) > value(other))
+}
+
+/// A window of the SLA, in a run whose durations were scaled.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "never negative, and a float's cast to an integer saturates"
+)]
+fn scaled(every_s: u32, time_scale: f64) -> u32 {
+    ((f64::from(every_s) * time_scale).ceil() as u32).max(1)
+}
+
+/// The whole windows of `length` in `span`; what remains at its end is too short to be one.
+fn windows(span: &Range<u32>, length: u32) -> impl Iterator<Item = Range<u32>> + use<> {
+    let (from, count) = (span.start, (span.end - span.start) / length);
+    (0..count).map(move |number| from + number * length..from + (number + 1) * length)
+}
+
+fn judge_over(outcome: &Outcome, promise: &Promise, spans: &[Range<u32>]) -> Judged {
+    let Measured { value, at_best, samples, needed } = measure(outcome, promise, spans);
+    let grade = match at_best {
+        Some(best) if !promise.kept_by(best) => grade_of_miss(promise, best),
         _ if samples < needed => Grade::Insufficient,
         _ => Grade::Pass,
     };
-    Judged { promise: promise.clone(), grade, measured, samples, needed }
+    Judged { promise: promise.clone(), grade, measured: value, samples, needed, window: None }
+}
+
+fn measure(outcome: &Outcome, promise: &Promise, spans: &[Range<u32>]) -> Measured {
+    let tally = || tally(outcome, &promise.subject, spans);
+    match &promise.figure {
+        Figure::ErrorRate(kinds) => {
+            let counts = tally().counts;
+            let errors: u64 = kinds.iter().map(|kind| counts.failures(*kind)).sum();
+            let ended = counts.succeeded + counts.errors();
+            let needed = needed_for_rate(promise.below);
+            let (value, at_best) = (rate(errors, ended), rate(errors, ended.max(needed)));
+            Measured { value, at_best, samples: ended, needed }
+        }
+        Figure::Mean => {
+            let latency = tally().latency;
+            let (value, samples) = (latency.mean_ms(), latency.len());
+            let at_best = value.filter(|_| samples >= NEEDED_FOR_P50);
+            Measured { value, at_best, samples, needed: NEEDED_FOR_P50 }
+        }
+        Figure::Max => {
+            let latency = tally().latency;
+            let value = latency.max_ms();
+            Measured { value, at_best: value, samples: latency.len(), needed: 1 }
+        }
+        Figure::Throughput => usage_of(usage::throughput(&tally(), spans)),
+        Figure::Resource(resource) => usage_of(usage::resource(outcome, *resource, spans)),
+        figure => {
+            let latency = tally().latency;
+            let quantile = figure.quantile().unwrap_or_default();
+            let needed = needed_for_quantile(quantile);
+            let at_best = latency.least_quantile_ms(quantile, needed);
+            Measured {
+                value: latency.quantile_ms(quantile),
+                at_best,
+                samples: latency.len(),
+                needed,
+            }
+        }
+    }
+}
+
+/// What was looked at once a second: one look is enough to be judged by.
+fn usage_of((value, samples): (Option<f64>, u64)) -> Measured {
+    Measured { value, at_best: value, samples, needed: 1 }
 }
 
 fn health(outcome: &Outcome, promise: &Promise) -> Judged {
@@ -50,7 +138,7 @@ fn health(outcome: &Outcome, promise: &Promise) -> Judged {
         Some(seconds) if promise.kept_by(seconds) => Grade::Pass,
         _ => Grade::Fail,
     };
-    Judged { promise: promise.clone(), grade, measured, samples: 1, needed: 1 }
+    Judged { promise: promise.clone(), grade, measured, samples: 1, needed: 1, window: None }
 }
 
 fn restarts(outcome: &Outcome, promise: &Promise) -> Judged {
@@ -61,41 +149,37 @@ fn restarts(outcome: &Outcome, promise: &Promise) -> Judged {
         Some(times) => grade_of_miss(promise, times),
     };
     let samples = u64::from(measured.is_some());
-    Judged { promise: promise.clone(), grade, measured, samples, needed: 1 }
+    Judged { promise: promise.clone(), grade, measured, samples, needed: 1, window: None }
 }
 
 fn grade_of_miss(promise: &Promise, measured: f64) -> Grade {
-    match promise.fail_over {
-        Some(limit) if measured > limit => Grade::Fail,
-        // Where the limit is the target itself there is no band for a warning.
-        Some(limit) if limit <= promise.below => Grade::Fail,
-        _ => Grade::Warning,
-    }
+    if promise.failed_by(measured) { Grade::Fail } else { Grade::Warning }
 }
 
-fn tally(outcome: &Outcome, promise: &Promise) -> Tally {
-    let seconds = seconds(outcome, &promise.during);
-    match &promise.subject {
-        Subject::Endpoint(name) => outcome
-            .endpoints
-            .iter()
-            .find(|endpoint| endpoint.name == *name)
-            .map(|endpoint| endpoint.over(&seconds))
-            .unwrap_or_default(),
-        Subject::AllRequests | Subject::Service => outcome.over(&seconds),
+fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
+    let mut tally = Tally::default();
+    for span in spans {
+        match subject {
+            Subject::Endpoint(name) => {
+                let ours = outcome.endpoints.iter().find(|endpoint| endpoint.name == *name);
+                tally.add(&ours.map(|endpoint| endpoint.over(span)).unwrap_or_default());
+            }
+            Subject::AllRequests | Subject::Service => tally.add(&outcome.over(span)),
+        }
     }
+    tally
 }
 
-fn seconds(outcome: &Outcome, during: &During) -> Range<u32> {
+fn spans(outcome: &Outcome, during: &During) -> Vec<Range<u32>> {
+    let stages = outcome.load.stages.iter();
     match during {
-        During::Judged => outcome.judged_seconds(),
-        During::Run => 0..u32::MAX,
-        During::Stage(name) => outcome
-            .load
-            .stages
-            .iter()
-            .find(|stage| stage.name == *name)
-            .map_or(0..0, |stage| stage.from_s..stage.to_s),
+        During::Run => iter::once(0..u32::MAX).collect(),
+        During::Judged => {
+            stages.filter(|stage| stage.judged).map(crate::profile::Stage::seconds).collect()
+        }
+        During::Stage(name) => {
+            stages.filter(|stage| stage.name == *name).map(crate::profile::Stage::seconds).collect()
+        }
     }
 }
 
@@ -127,6 +211,7 @@ mod tests {
     use super::*;
     use crate::{
         outcome::{Counts, Second},
+        profile::Stage,
         report::example,
         sla::UserRange,
     };
@@ -154,6 +239,7 @@ mod tests {
             fail_over,
             users: UserRange::ANY,
             during: During::Judged,
+            every_s: None,
         }
     }
 
@@ -194,6 +280,63 @@ mod tests {
         let promise = promise(Figure::ErrorRate(vec![]), 1.0, Some(5.0));
         assert_eq!(judge(&with(99, 1), &promise).grade, Grade::Insufficient);
         assert_eq!(judge(&with(100, 1), &promise).grade, Grade::Pass);
+    }
+
+    #[test]
+    fn a_promise_for_every_window_is_judged_by_the_worst_one() {
+        let mut outcome = with(20, 10);
+        let judged = outcome.judged_seconds();
+        let length = (judged.end - judged.start) / 5;
+        let good = outcome.endpoints[0].seconds[0].clone();
+        let mut bad = with(20, 160).endpoints[0].seconds[0].clone();
+        bad.second = judged.start + length;
+        outcome.endpoints[0].seconds = vec![good, bad];
+        let whole = promise(Figure::P50, 100.0, Some(150.0));
+        assert_eq!(judge(&outcome, &whole).grade, Grade::Pass, "over the whole run");
+        let found = judge(&outcome, &Promise { every_s: Some(length), ..whole.clone() });
+        let second = judged.start + length;
+        assert!(found.window.as_ref().is_some_and(|window| window.contains(&second)), "{found:?}");
+        assert_eq!(found.grade, Grade::Fail);
+        // The other windows are empty, which is no proof of anything once the bad one is gone.
+        outcome.endpoints[0].seconds.pop();
+        let found = judge(&outcome, &Promise { every_s: Some(length), ..whole });
+        assert_eq!(found.grade, Grade::Insufficient);
+    }
+
+    #[test]
+    fn a_stage_between_judged_ones_does_not_count() {
+        let mut outcome = with(100, 10);
+        let steady = outcome.load.stages[1].clone();
+        let middle = steady.from_s + 5;
+        outcome.load.stages.truncate(1);
+        for (from_s, to_s, judged) in [
+            (steady.from_s, middle, true),
+            (middle, middle + 5, false),
+            (middle + 5, steady.to_s, true),
+        ] {
+            let name = format!("s{from_s}");
+            outcome.load.stages.push(Stage { name, from_s, to_s, judged, ..steady.clone() });
+        }
+        let mut slow = with(100, 900).endpoints[0].seconds[0].clone();
+        slow.second = middle + 1;
+        outcome.endpoints[0].seconds.push(slow);
+        let judged = judge(&outcome, &promise(Figure::P95, 100.0, Some(150.0)));
+        assert_eq!((judged.grade, judged.samples), (Grade::Pass, 100));
+    }
+
+    #[test]
+    fn throughput_counts_right_answers_by_when_they_came() {
+        let mut outcome = with(0, 0);
+        let seconds = outcome.judged_seconds();
+        let length = u64::from(seconds.end - seconds.start);
+        outcome.endpoints[0].seconds[0].finished = length * 40;
+        for (at_least, grade) in [(40.0, Grade::Pass), (41.0, Grade::Fail)] {
+            let promise = Promise {
+                subject: Subject::AllRequests,
+                ..promise(Figure::Throughput, at_least, Some(at_least))
+            };
+            assert_eq!(judge(&outcome, &promise).grade, grade, "{at_least}");
+        }
     }
 
     #[test]

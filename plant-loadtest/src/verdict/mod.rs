@@ -2,6 +2,9 @@
 
 mod generator;
 mod judge;
+mod usage;
+
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -9,13 +12,18 @@ pub use generator::GeneratorHealth;
 
 use crate::{
     outcome::{Ended, Outcome},
-    sla::{Figure, Kind, Promise, Sla},
+    profile::Stage,
+    sla::{During, Figure, Kind, Promise, Sla, milliseconds},
+    timespan,
 };
 
 /// How well promises were kept, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Grade {
+    /// Nothing was promised.
+    #[serde(rename = "NO VERDICT")]
+    Unjudged,
     /// Kept.
     Pass,
     /// Missed, within the tolerated band.
@@ -33,6 +41,7 @@ impl Grade {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Unjudged => "NO VERDICT",
             Self::Pass => "PASS",
             Self::Warning => "WARNING",
             Self::Insufficient => "INSUFFICIENT",
@@ -55,6 +64,8 @@ pub struct Judged {
     pub samples: u64,
     /// How many it takes to call the promise kept.
     pub needed: u64,
+    /// The window that the figure comes from, of a promise that must hold in every window.
+    pub window: Option<Range<u32>>,
 }
 
 /// The answer to the one question: did the service hold its promises?
@@ -93,7 +104,7 @@ impl Verdict {
         Self {
             grade,
             sla: sla.name.clone(),
-            reason: reason(grade, &promises, &generator),
+            reason: reason(outcome, grade, &promises, &generator),
             notes: notes(outcome, &promises),
             promises,
             generator,
@@ -110,6 +121,9 @@ impl Verdict {
 fn overall(promises: &[Judged], generator: &GeneratorHealth) -> Grade {
     if generator.fault.is_some() {
         return Grade::Invalid;
+    }
+    if promises.is_empty() {
+        return Grade::Unjudged;
     }
     let judged = || promises.iter().filter(|judged| judged.grade != Grade::Insufficient);
     let worst = judged().map(|judged| judged.grade).max().unwrap_or(Grade::Insufficient);
@@ -132,7 +146,12 @@ fn unjudged_kinds(promises: &[Judged]) -> Vec<Kind> {
     kinds
 }
 
-fn reason(grade: Grade, promises: &[Judged], generator: &GeneratorHealth) -> String {
+fn reason(
+    outcome: &Outcome,
+    grade: Grade,
+    promises: &[Judged],
+    generator: &GeneratorHealth,
+) -> String {
     if let Some(fault) = &generator.fault {
         return fault.clone();
     }
@@ -147,8 +166,25 @@ fn reason(grade: Grade, promises: &[Judged], generator: &GeneratorHealth) -> Str
             format!("{kept} of {} promises judged, all of them kept", promises.len())
         }
         Grade::Warning | Grade::Fail => named(grade),
+        Grade::Unjudged => what_it_did(outcome),
         _ => "too few requests to judge: run longer, or at a larger --time-scale".into(),
     }
+}
+
+/// What there is to say without promises.
+fn what_it_did(outcome: &Outcome) -> String {
+    let stages = outcome.load.stages.iter().filter(|stage| stage.judged);
+    let spans: Vec<Range<u32>> = stages.map(Stage::seconds).collect();
+    let judged = outcome.judged();
+    let (rate, _) = usage::throughput(&judged, &spans);
+    let p95 = judged.latency.quantile_ms(0.95);
+    format!(
+        "{:.1} requests a second were answered rightly, P95 {}, errors: {}. Nothing was promised \
+         for this load",
+        rate.unwrap_or_default(),
+        p95.map_or_else(|| "n/a".to_owned(), milliseconds),
+        judged.counts.errors(),
+    )
 }
 
 fn notes(outcome: &Outcome, promises: &[Judged]) -> Vec<String> {
@@ -178,6 +214,8 @@ fn notes(outcome: &Outcome, promises: &[Judged]) -> Vec<String> {
             promises.len()
         ));
     }
+    notes.extend(outcome.advisory.iter().cloned());
+    notes.extend(generator::arrivals_note(outcome));
     if !outcome.whole().counts.reconcile() {
         notes.push("some requests were cut off before their end was known".into());
     }
@@ -193,15 +231,32 @@ impl Judged {
         match self.measured {
             Some(measured) => {
                 let measured = figure.display(measured);
-                format!("{subject}: {figure} {measured}, promised {promised}")
+                let when = self.when();
+                format!("{subject}: {figure} {measured}{when}, promised {promised}")
             }
             None if *figure == Figure::SecondsToHealthy => {
                 format!(
                     "{subject}: no answer to /health once the load was gone, promised {promised}"
                 )
             }
-            None => format!("{subject}: {figure} not measured, promised {promised}"),
+            None => {
+                let when = self.when();
+                format!("{subject}: {figure} not measured{when}, promised {promised}")
+            }
         }
+    }
+
+    /// The part of the run that it is about, if that is not all that is judged.
+    fn when(&self) -> String {
+        let display = |second: u32| timespan::display(second.into());
+        let stage = match &self.promise.during {
+            During::Stage(name) => format!(" in {name}"),
+            During::Judged | During::Run => String::new(),
+        };
+        let window = self.window.as_ref().map(|window| {
+            format!(" between {} and {}", display(window.start), display(window.end))
+        });
+        stage + &window.unwrap_or_default()
     }
 }
 

@@ -13,8 +13,9 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{Method, Response},
+    http::Response,
 };
+use plant_loadtest::stub::answers::Answers;
 use tokio::{net::TcpListener, runtime::Runtime, time::sleep};
 
 /// What the stub does with requests whose method and path start with `to`.
@@ -42,6 +43,7 @@ pub enum How {
 }
 
 struct Shared {
+    answers: Answers,
     faults: Vec<Fault>,
     requests: AtomicU64,
     failed: AtomicU64,
@@ -62,7 +64,8 @@ impl Stub {
         let runtime = Runtime::new().unwrap();
         let matched = faults.iter().map(|_| AtomicU64::new(0)).collect();
         let (requests, failed) = (AtomicU64::new(0), AtomicU64::new(0));
-        let shared = Arc::new(Shared { faults, requests, failed, matched });
+        let shared =
+            Arc::new(Shared { answers: Answers::new(1), faults, requests, failed, matched });
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
@@ -93,8 +96,8 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     }
     shared.requests.fetch_add(1, SeqCst);
     let line = format!("{} {path}", request.method());
-    let post = request.method() == Method::POST;
-    let (status, body) = right_answer(&path, post);
+    let (status, body) = shared.answers.to(request.method(), &path);
+    let status = status.as_u16();
     for (fault, matched) in shared.faults.iter().zip(&shared.matched) {
         if !line.starts_with(fault.to) {
             continue;
@@ -117,29 +120,8 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     respond(status, body)
 }
 
-fn right_answer(path: &str, post: bool) -> (u16, &'static str) {
-    const AGENTS: &str = r#"[{"id":"a1","name":"A","industry":"marketing","status":"active"}]"#;
-    const CERTIFIED: &str = r#"{"entity_id":"s1","status":"certified","version_hash":"00","chain_length":2,"checks":{}}"#;
-    let last = path.rsplit('/').next().unwrap_or_default();
-    match (last, post) {
-        ("health", _) => (200, r#"{"status":"healthy","timestamp":"2026-01-14T00:00:00Z"}"#),
-        ("agents", _) if path.contains("/customers/") => {
-            (200, r#"[{"id":"h1","agent_id":"a1","status":"active"}]"#)
-        }
-        ("agents", _) => (200, AGENTS),
-        ("configuration", _) => (200, r#"{"nickname":null,"theme":"default"}"#),
-        ("goals", false) => (200, r#"[{"id":"g1","title":"G"}]"#),
-        ("goals", true) => (201, r#"{"id":"g2","title":"G"}"#),
-        ("deliverables", _) => (200, "[]"),
-        ("skills", true) => (201, r#"{"id":"s1","name":"S","category":"technical"}"#),
-        ("certify", true) => (200, CERTIFIED),
-        ("a1", _) => (200, r#"{"id":"a1","name":"A","industry":"marketing","status":"active"}"#),
-        _ => (404, r#"{"code":"not-found"}"#),
-    }
-}
-
-fn respond(status: u16, body: &'static str) -> Response<Body> {
-    Response::builder().status(status).body(Body::from(body)).unwrap()
+fn respond(status: u16, body: impl Into<Body>) -> Response<Body> {
+    Response::builder().status(status).body(body.into()).unwrap()
 }
 
 const METRICS: &str = "process_start_time_seconds 1700000000\nprocess_cpu_seconds_total 1.5\nprocess_resident_memory_bytes 20971520\n\

@@ -1,5 +1,8 @@
 //! Takes what clients measured, second by second, without users waiting for each other.
 
+mod cells;
+mod records;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -9,10 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    distribution::Distribution,
-    outcome::{Endpoint, Failure, FailureKind, Second, Tally},
-};
+pub use cells::Cells;
+use records::Records;
+
+use crate::outcome::{ArrivalSecond, Endpoint, Failure, FailureKind, Tally};
 
 /// How far back the live view looks, in seconds.
 const LIVE_SECONDS: u32 = 5;
@@ -46,6 +49,7 @@ pub struct Shard(usize);
 #[derive(Debug)]
 pub struct Recorder {
     started: OnceLock<Instant>,
+    cells: Cells,
     shards: Vec<Mutex<Records>>,
     next_shard: AtomicUsize,
     users: AtomicU32,
@@ -63,34 +67,12 @@ pub struct Live {
     pub sent: u64,
     /// Errors so far.
     pub errors: u64,
+    /// Arrivals dropped so far, in the open model.
+    pub dropped: u64,
     /// Requests a second, lately.
     pub rate: f64,
     /// The 95th percentile in milliseconds, lately.
     pub p95_ms: Option<f64>,
-}
-
-#[derive(Debug, Default)]
-struct Records {
-    endpoints: BTreeMap<&'static str, EndpointRecords>,
-    failures: BTreeMap<(&'static str, FailureKind, String), Seen>,
-    sent: u64,
-    errors: u64,
-}
-
-#[derive(Debug, Default)]
-struct EndpointRecords {
-    statuses: BTreeMap<u16, u64>,
-    bytes: u64,
-    first_byte: Distribution,
-    service_time: Distribution,
-    seconds: BTreeMap<u32, Tally>,
-}
-
-#[derive(Clone, Debug)]
-struct Seen {
-    count: u64,
-    first_second: u32,
-    last_second: u32,
 }
 
 impl Recorder {
@@ -99,6 +81,7 @@ impl Recorder {
     pub fn new(processors: usize) -> Self {
         Self {
             started: OnceLock::new(),
+            cells: Cells::default(),
             shards: (0..processors.max(1)).map(|_| Mutex::default()).collect(),
             next_shard: AtomicUsize::new(0),
             users: AtomicU32::new(0),
@@ -106,19 +89,47 @@ impl Recorder {
         }
     }
 
+    /// Keeps entries for these cells instead of single seconds.
+    #[must_use]
+    pub fn with_cells(mut self, cells: Cells) -> Self {
+        self.cells = cells;
+        self
+    }
+
+    /// How many seconds an entry covers.
+    #[must_use]
+    pub fn cell_s(&self) -> u32 {
+        self.cells.length()
+    }
+
     /// The shard for one more client.
     pub fn assign_shard(&self) -> Shard {
         Shard(self.next_shard.fetch_add(1, Relaxed) % self.shards.len())
     }
 
+    /// Starts the run's clock, unless it runs already.
+    pub fn start(&self, at: Instant) {
+        self.started.get_or_init(|| at);
+    }
+
     /// A user of `class` starts. The first one starts the run's clock.
     pub fn user_joined(&self, class: &'static str) {
-        self.started.get_or_init(Instant::now);
-        self.users.fetch_add(1, Relaxed);
+        self.start(Instant::now());
+        self.user_busy();
+        self.count_user(class);
+    }
+
+    /// Counts a user of `class` that there is, busy or not.
+    pub fn count_user(&self, class: &'static str) {
         *lock(&self.joined).entry(class).or_default() += 1;
     }
 
-    /// A user is gone.
+    /// One more user has something to do.
+    pub fn user_busy(&self) {
+        self.users.fetch_add(1, Relaxed);
+    }
+
+    /// A user is gone, or has nothing to do.
     pub fn user_left(&self) {
         self.users.fetch_sub(1, Relaxed);
     }
@@ -143,7 +154,7 @@ impl Recorder {
 
     /// A request is about to be sent.
     pub fn sent(&self, shard: Shard, endpoint: &'static str, intended: Instant) {
-        let second = self.second_of(intended);
+        let second = self.cell_of(intended);
         let mut records = lock(&self.shards[shard.0]);
         records.sent += 1;
         records.second(endpoint, second).counts.sent += 1;
@@ -151,8 +162,37 @@ impl Recorder {
 
     /// A request has ended.
     pub fn record(&self, shard: Shard, sample: Sample) {
-        let second = self.second_of(sample.intended);
-        lock(&self.shards[shard.0]).record(second, sample);
+        let (second, ended) = (self.cell_of(sample.intended), self.cell_of(sample.last_byte));
+        lock(&self.shards[shard.0]).record(second, ended, sample);
+    }
+
+    /// An arrival is meant to start at `intended`.
+    pub fn arrival_due(&self, shard: Shard, intended: Instant) {
+        let cell = self.cell_of(intended);
+        lock(&self.shards[shard.0]).arrival(cell).due += 1;
+    }
+
+    /// An arrival found a user at `now`. If one was `free` all along, whatever delay there was is
+    /// the generator's; if not, the arrival waited for an answer to somebody else.
+    pub fn arrival_starts(&self, shard: Shard, intended: Instant, now: Instant, free: bool) {
+        let cell = self.cell_of(intended);
+        let mut records = lock(&self.shards[shard.0]);
+        let arrival = records.arrival(cell);
+        if free {
+            arrival.lag.record(now.saturating_duration_since(intended));
+        } else {
+            arrival.waited += 1;
+        }
+    }
+
+    /// An arrival is given up: no user was free for as long as a request may take.
+    pub fn arrival_dropped(&self, shard: Shard, intended: Instant) {
+        let cell = self.cell_of(intended);
+        let mut records = lock(&self.shards[shard.0]);
+        records.dropped += 1;
+        let arrival = records.arrival(cell);
+        arrival.waited += 1;
+        arrival.dropped += 1;
     }
 
     /// What the run looks like right now.
@@ -161,12 +201,13 @@ impl Recorder {
         let elapsed = self.started().map(|started| started.elapsed());
         let mut live = Live { elapsed, users: self.users(), ..Live::default() };
         let now = elapsed.map_or(0, whole_seconds);
-        let window = now.saturating_sub(LIVE_SECONDS)..now.max(1);
+        let window = self.cells.start_of(now.saturating_sub(LIVE_SECONDS))..now.max(1);
         let mut recent = Tally::default();
         for shard in &self.shards {
             let records = lock(shard);
             live.sent += records.sent;
             live.errors += records.errors;
+            live.dropped += records.dropped;
             for endpoint in records.endpoints.values() {
                 for (_, second) in endpoint.seconds.range(window.clone()) {
                     recent.add(second);
@@ -191,100 +232,24 @@ impl Recorder {
         for shard in &self.shards {
             merged.add(&lock(shard));
         }
-        let endpoints = merged.endpoints.into_iter().map(endpoint).collect();
-        let failures = merged.failures.into_iter().map(failure).collect();
+        let endpoints = merged.endpoints.into_iter().map(records::endpoint).collect();
+        let failures = merged.failures.into_iter().map(records::failure).collect();
         (endpoints, failures)
     }
 
-    fn second_of(&self, moment: Instant) -> u32 {
-        self.started().map_or(0, |started| whole_seconds(moment.saturating_duration_since(started)))
-    }
-}
-
-impl Records {
-    fn second(&mut self, endpoint: &'static str, second: u32) -> &mut Tally {
-        let records = self.endpoints.entry(endpoint).or_default();
-        records.seconds.entry(second).or_default()
-    }
-
-    fn record(&mut self, second: u32, sample: Sample) {
-        let kind = sample.failure.as_ref().map(|(kind, _)| *kind);
-        let tally = self.second(sample.endpoint, second);
-        tally.counts.count(kind);
-        let counts_as_latency = matches!(kind, None | Some(FailureKind::TimedOut));
-        if counts_as_latency {
-            tally.latency.record(sample.last_byte.saturating_duration_since(sample.intended));
+    /// What became of the arrivals, second by second; nothing in the closed model.
+    #[must_use]
+    pub fn arrivals(&self) -> Vec<ArrivalSecond> {
+        let mut merged = Records::default();
+        for shard in &self.shards {
+            merged.add_arrivals(&lock(shard));
         }
-        let records = self.endpoints.entry(sample.endpoint).or_default();
-        if counts_as_latency {
-            records.service_time.record(sample.last_byte.saturating_duration_since(sample.sent));
-        }
-        records.bytes += sample.bytes;
-        if let Some(status) = sample.status {
-            *records.statuses.entry(status).or_default() += 1;
-        }
-        if let Some(first_byte) = sample.first_byte {
-            records.first_byte.record(first_byte.saturating_duration_since(sample.sent));
-        }
-        if let Some((kind, message)) = sample.failure {
-            self.errors += 1;
-            let seen = Seen { count: 1, first_second: second, last_second: second };
-            self.see((sample.endpoint, kind, message), &seen);
-        }
+        merged.arrivals.into_values().collect()
     }
 
-    fn see(&mut self, failure: (&'static str, FailureKind, String), seen: &Seen) {
-        self.failures
-            .entry(failure)
-            .and_modify(|known| {
-                known.count += seen.count;
-                known.first_second = known.first_second.min(seen.first_second);
-                known.last_second = known.last_second.max(seen.last_second);
-            })
-            .or_insert_with(|| seen.clone());
-    }
-
-    fn add(&mut self, other: &Self) {
-        for (name, theirs) in &other.endpoints {
-            let ours = self.endpoints.entry(name).or_default();
-            ours.bytes += theirs.bytes;
-            ours.first_byte.merge(&theirs.first_byte);
-            ours.service_time.merge(&theirs.service_time);
-            for (status, count) in &theirs.statuses {
-                *ours.statuses.entry(*status).or_default() += count;
-            }
-            for (second, tally) in &theirs.seconds {
-                ours.seconds.entry(*second).or_default().add(tally);
-            }
-        }
-        for (failure, seen) in &other.failures {
-            self.see(failure.clone(), seen);
-        }
-    }
-}
-
-fn endpoint((name, records): (&'static str, EndpointRecords)) -> Endpoint {
-    let seconds = records.seconds.into_iter();
-    Endpoint {
-        name: name.into(),
-        statuses: records.statuses,
-        bytes: records.bytes,
-        first_byte: records.first_byte,
-        service_time: records.service_time,
-        seconds: seconds
-            .map(|(second, Tally { counts, latency })| Second { second, counts, latency })
-            .collect(),
-    }
-}
-
-fn failure(((endpoint, kind, message), seen): ((&str, FailureKind, String), Seen)) -> Failure {
-    Failure {
-        endpoint: endpoint.into(),
-        kind,
-        message,
-        count: seen.count,
-        first_second: seen.first_second,
-        last_second: seen.last_second,
+    fn cell_of(&self, moment: Instant) -> u32 {
+        let second = self.started().map(|started| moment.saturating_duration_since(started));
+        self.cells.start_of(second.map_or(0, whole_seconds))
     }
 }
 

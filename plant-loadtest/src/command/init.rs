@@ -1,0 +1,58 @@
+//! `init`: a profile of one's own to begin with.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{ErrorKind, Write as _},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use super::{Exit, Failure, print};
+
+const PROFILE: &str = include_str!("starter/profile.toml");
+const SLA: &str = include_str!("starter/sla.toml");
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArguments {
+    /// Where to write the profile; its promises go beside it, as NAME.sla.toml
+    #[arg(default_value = "my-load.toml")]
+    pub file: PathBuf,
+}
+
+/// Writes a starter profile and its promises. Files that are there already stay as they are.
+///
+/// # Errors
+/// When a file exists or cannot be written.
+pub fn init(arguments: &InitArguments) -> Result<Exit, Failure> {
+    let profile = &arguments.file;
+    let stem = profile.file_stem().and_then(|stem| stem.to_str()).unwrap_or("my-load");
+    let sla = profile.with_file_name(format!("{stem}.sla.toml"));
+    if let Some(existing) = [profile, &sla].into_iter().find(|path| path.exists()) {
+        return Err(format!("{} is there already, and stays as it is", existing.display()).into());
+    }
+    let told_sla = sla.display().to_string();
+    write(&sla, SLA)?;
+    write(profile, &PROFILE.replace("my-load.sla.toml", &told_sla).replace("my-load", stem))?;
+    print(&format!(
+        "{}\n{told_sla}\n\nNext:\n  plant-loadtest validate {0}\n  plant-loadtest run {0} --dry-run\n  \
+         plant-loadtest run {0}",
+        profile.display()
+    ));
+    Ok(Exit::Good)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let write = || {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+    };
+    write().map_err(|error| {
+        let exit =
+            if error.kind() == ErrorKind::AlreadyExists { Exit::Usage } else { Exit::CouldNotRun };
+        Failure::new(exit, &format!("{} cannot be written: {error}", path.display()))
+    })
+}

@@ -1,0 +1,113 @@
+//! What the operating system tells of the service's process, when it runs on this machine.
+
+use reqwest::Url;
+
+use crate::outcome::ServiceSample;
+
+/// The process that listens at an address of this machine.
+#[derive(Debug)]
+pub(super) struct Neighbour {
+    #[cfg(target_os = "linux")]
+    process: procfs::process::Process,
+}
+
+impl Neighbour {
+    /// The process that listens at `host`; `None` when it is elsewhere, belongs to somebody else,
+    /// or the system does not tell.
+    pub(super) fn at(host: &str) -> Option<Self> {
+        let url = Url::parse(host).ok()?;
+        let name = url.host_str()?;
+        let here = name == "localhost"
+            || name
+                .trim_matches(['[', ']'])
+                .parse()
+                .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+        if here { Self::listening(url.port_or_known_default()?) } else { None }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn listening(port: u16) -> Option<Self> {
+        use procfs::{
+            net::TcpState,
+            process::{FDTarget, all_processes},
+        };
+
+        let sockets = [procfs::net::tcp(), procfs::net::tcp6()].into_iter().flatten().flatten();
+        let inodes: Vec<u64> = sockets
+            .filter(|socket| {
+                socket.state == TcpState::Listen && socket.local_address.port() == port
+            })
+            .map(|socket| socket.inode)
+            .collect();
+        let holds = |process: &procfs::process::Process| {
+            let mut files = process.fd().into_iter().flatten().flatten();
+            files.any(
+                |file| matches!(file.target, FDTarget::Socket(inode) if inodes.contains(&inode)),
+            )
+        };
+        let process = all_processes().ok()?.flatten().find(holds)?;
+        Some(Self { process })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn listening(_: u16) -> Option<Self> {
+        None
+    }
+
+    /// Adds to `sample` what the service did not tell itself, and what only the system knows.
+    #[cfg(target_os = "linux")]
+    pub(super) fn complete(&self, sample: &mut ServiceSample) {
+        use procfs::WithCurrentSystemInfo as _;
+
+        let ticks = as_f64(procfs::ticks_per_second());
+        if let Ok(stat) = self.process.stat() {
+            let started =
+                procfs::boot_time_secs().map(|boot| as_f64(boot) + as_f64(stat.starttime) / ticks);
+            sample.started_at = sample.started_at.or(started.ok());
+            sample.cpu_seconds =
+                sample.cpu_seconds.or(Some(as_f64(stat.utime + stat.stime) / ticks));
+            sample.memory_bytes = sample.memory_bytes.or(Some(as_f64(stat.rss_bytes().get())));
+        }
+        if sample.open_files.is_none() {
+            sample.open_files = self.process.fd_count().ok().map(|files| as_f64(files as u64));
+        }
+        if let Ok(io) = self.process.io() {
+            sample.disk_read_bytes = Some(as_f64(io.read_bytes));
+            sample.disk_written_bytes = Some(as_f64(io.write_bytes));
+        }
+        if let Ok(devices) = procfs::net::dev_status() {
+            let bytes = devices.values().map(|device| device.recv_bytes + device.sent_bytes);
+            sample.network_bytes = Some(as_f64(bytes.sum()));
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn complete(&self, _: &mut ServiceSample) {}
+}
+
+#[cfg(target_os = "linux")]
+#[expect(clippy::cast_precision_loss, reason = "bytes and ticks of one machine stay below 2^53")]
+fn as_f64(number: u64) -> f64 {
+    number as f64
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_on_this_machine_is_found_by_its_port() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = format!("http://{}", listener.local_addr().unwrap());
+        let mut sample = ServiceSample { open_files: Some(1.0), ..ServiceSample::default() };
+        Neighbour::at(&host).unwrap().complete(&mut sample);
+        assert!(sample.memory_bytes.unwrap() > 1_000_000.0, "this test's own process");
+        assert!(sample.cpu_seconds.is_some() && sample.started_at.is_some());
+        assert_eq!(sample.open_files, Some(1.0), "what the service says itself counts");
+    }
+
+    #[test]
+    fn a_service_elsewhere_is_not_looked_for() {
+        assert!(Neighbour::at("http://192.0.2.1:80").is_none());
+    }
+}

@@ -1,0 +1,147 @@
+//! What one shard has seen.
+
+use std::collections::BTreeMap;
+
+use super::Sample;
+use crate::{
+    distribution::Distribution,
+    outcome::{ArrivalSecond, Endpoint, Failure, FailureKind, Second, Tally},
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    pub(super) endpoints: BTreeMap<&'static str, EndpointRecords>,
+    pub(super) failures: BTreeMap<(&'static str, FailureKind, String), Seen>,
+    pub(super) arrivals: BTreeMap<u32, ArrivalSecond>,
+    pub(super) sent: u64,
+    pub(super) errors: u64,
+    pub(super) dropped: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct EndpointRecords {
+    statuses: BTreeMap<u16, u64>,
+    bytes: u64,
+    first_byte: Distribution,
+    service_time: Distribution,
+    pub(super) seconds: BTreeMap<u32, Tally>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    count: u64,
+    first_second: u32,
+    last_second: u32,
+}
+
+impl Records {
+    pub(super) fn second(&mut self, endpoint: &'static str, second: u32) -> &mut Tally {
+        let records = self.endpoints.entry(endpoint).or_default();
+        records.seconds.entry(second).or_default()
+    }
+
+    pub(super) fn arrival(&mut self, second: u32) -> &mut ArrivalSecond {
+        let entry = self.arrivals.entry(second);
+        entry.or_insert_with(|| ArrivalSecond { second, ..ArrivalSecond::default() })
+    }
+
+    pub(super) fn record(&mut self, second: u32, ended: u32, sample: Sample) {
+        let kind = sample.failure.as_ref().map(|(kind, _)| *kind);
+        let tally = self.second(sample.endpoint, second);
+        tally.counts.count(kind);
+        let counts_as_latency = matches!(kind, None | Some(FailureKind::TimedOut));
+        if counts_as_latency {
+            tally.latency.record(sample.last_byte.saturating_duration_since(sample.intended));
+        }
+        if kind.is_none() {
+            self.second(sample.endpoint, ended).finished += 1;
+        }
+        let records = self.endpoints.entry(sample.endpoint).or_default();
+        if counts_as_latency {
+            records.service_time.record(sample.last_byte.saturating_duration_since(sample.sent));
+        }
+        records.bytes += sample.bytes;
+        if let Some(status) = sample.status {
+            *records.statuses.entry(status).or_default() += 1;
+        }
+        if let Some(first_byte) = sample.first_byte {
+            records.first_byte.record(first_byte.saturating_duration_since(sample.sent));
+        }
+        if let Some((kind, message)) = sample.failure {
+            self.errors += 1;
+            let seen = Seen { count: 1, first_second: second, last_second: second };
+            self.see((sample.endpoint, kind, message), &seen);
+        }
+    }
+
+    fn see(&mut self, failure: (&'static str, FailureKind, String), seen: &Seen) {
+        self.failures
+            .entry(failure)
+            .and_modify(|known| {
+                known.count += seen.count;
+                known.first_second = known.first_second.min(seen.first_second);
+                known.last_second = known.last_second.max(seen.last_second);
+            })
+            .or_insert_with(|| seen.clone());
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (name, theirs) in &other.endpoints {
+            let ours = self.endpoints.entry(name).or_default();
+            ours.bytes += theirs.bytes;
+            ours.first_byte.merge(&theirs.first_byte);
+            ours.service_time.merge(&theirs.service_time);
+            for (status, count) in &theirs.statuses {
+                *ours.statuses.entry(*status).or_default() += count;
+            }
+            for (second, tally) in &theirs.seconds {
+                ours.seconds.entry(*second).or_default().add(tally);
+            }
+        }
+        for (failure, seen) in &other.failures {
+            self.see(failure.clone(), seen);
+        }
+    }
+
+    pub(super) fn add_arrivals(&mut self, other: &Self) {
+        for (second, theirs) in &other.arrivals {
+            let ours = self.arrival(*second);
+            ours.due += theirs.due;
+            ours.waited += theirs.waited;
+            ours.dropped += theirs.dropped;
+            ours.lag.merge(&theirs.lag);
+        }
+    }
+}
+
+pub(super) fn endpoint((name, records): (&'static str, EndpointRecords)) -> Endpoint {
+    let seconds = records.seconds.into_iter();
+    Endpoint {
+        name: name.into(),
+        statuses: records.statuses,
+        bytes: records.bytes,
+        first_byte: records.first_byte,
+        service_time: records.service_time,
+        seconds: seconds
+            .map(|(second, Tally { counts, latency, finished })| Second {
+                second,
+                counts,
+                latency,
+                finished,
+            })
+            .collect(),
+    }
+}
+
+pub(super) fn failure(
+    ((endpoint, kind, message), seen): ((&str, FailureKind, String), Seen),
+) -> Failure {
+    Failure {
+        endpoint: endpoint.into(),
+        kind,
+        message,
+        count: seen.count,
+        first_second: seen.first_second,
+        last_second: seen.last_second,
+    }
+}

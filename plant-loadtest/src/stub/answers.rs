@@ -1,0 +1,63 @@
+//! Right answers to everything that the user classes ask.
+
+use bytes::Bytes;
+use hyper::{Method, StatusCode};
+
+const AGENT: &str = r#"{"id":"a1","name":"A","industry":"marketing","status":"active"}"#;
+
+/// What a stub's lists look like when nobody says how long they are.
+const FEW: usize = 3;
+
+/// Answers made once and given many times.
+pub struct Answers {
+    agents: Bytes,
+}
+
+impl Answers {
+    /// Answers whose lists have so many `items`; 0 means a few.
+    #[must_use]
+    pub fn new(items: usize) -> Self {
+        let items = if items == 0 { FEW } else { items };
+        let agents: Vec<String> = (1..=items).map(agent).collect();
+        Self { agents: format!("[{}]", agents.join(",")).into() }
+    }
+
+    /// The right answer, as the service gives it: status and body.
+    #[must_use]
+    pub fn to(&self, method: &Method, path: &str) -> (StatusCode, Bytes) {
+        let last = path.rsplit('/').next().unwrap_or_default();
+        let (status, body) = match (last, method == Method::POST) {
+            ("health", _) => {
+                (StatusCode::OK, r#"{"status":"healthy","timestamp":"2026-01-14T00:00:00Z"}"#)
+            }
+            ("agents", _) if path.contains("/customers/") => {
+                (StatusCode::OK, r#"[{"id":"h1","agent_id":"a1","status":"active"}]"#)
+            }
+            ("agents", _) => return (StatusCode::OK, self.agents.clone()),
+            ("configuration", _) => (StatusCode::OK, r#"{"nickname":null,"theme":"default"}"#),
+            ("goals", false) => (StatusCode::OK, r#"[{"id":"g1","title":"G"}]"#),
+            ("goals", true) => (StatusCode::CREATED, r#"{"id":"g2","title":"G"}"#),
+            ("deliverables", _) => (StatusCode::OK, "[]"),
+            ("skills", true) => {
+                (StatusCode::CREATED, r#"{"id":"s1","name":"S","category":"technical"}"#)
+            }
+            ("certify", true) => (
+                StatusCode::OK,
+                r#"{"entity_id":"s1","status":"certified","version_hash":"00","chain_length":2,"checks":{}}"#,
+            ),
+            (id, _) if path.starts_with("/api/v1/agents/") && id.starts_with('a') => {
+                (StatusCode::OK, AGENT)
+            }
+            _ => (StatusCode::NOT_FOUND, r#"{"code":"not-found"}"#),
+        };
+        (status, Bytes::from_static(body.as_bytes()))
+    }
+}
+
+/// About as long as one of the service's.
+fn agent(number: usize) -> String {
+    let id = format!("00000000-0000-7000-8000-{number:012}");
+    format!(
+        r#"{{"id":"a{number}","name":"Agent {number}","skill_id":"{id}","skill":"Technical Writing","job_role_id":"{id}","job_role":"Content Writer","team_id":"{id}","team_name":"Team {number}","industry_id":"{id}","industry":"marketing","status":"active","created_at":"2026-01-14T00:00:00Z","trial_days":7,"allowed_durations":["monthly","quarterly"],"price":12000,"version_hash":"{number:064x}"}}"#
+    )
+}
