@@ -16,7 +16,8 @@ use crate::db::{self, Db};
 use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::redis::Redis;
 use crate::serve::Bounds;
-use crate::state::{Handles, Limits, State};
+use crate::state::{Gate, Handles, Limits, State};
+use crate::token::Tokens;
 use crate::{health, http, idempotency, serve, telemetry};
 
 /// Longest wait for a database connection: beyond it a quick 503 serves the client better.
@@ -42,6 +43,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         redis,
         metrics,
         clock: Clock::System,
+        gate: Gate::new(config.access, Tokens::new(&config.jwt_secret)?, config.admin_key.as_ref()),
         limits: Limits {
             request_timeout: config.request_timeout,
             body_timeout: config.client_timeout,

@@ -10,6 +10,11 @@ use std::time::Duration;
 
 use clap::Args;
 
+/// What tokens are signed with where nothing is at stake.
+const DEVELOPMENT_SECRET: &str = "known-to-everybody-so-for-development-only";
+/// Fewer bytes than HS256 asks of a key can be guessed.
+const SECRET_MIN: usize = 32;
+
 /// The settings as given, before they are checked.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
@@ -33,7 +38,11 @@ pub struct Options {
     #[arg(long, env = "PLANT_ACCESS", default_value = "open")]
     pub access: String,
 
-    /// `development` or `production`; production refuses open access.
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
+    pub secrets: SecretOptions,
+
+    /// `development` or `production`; production refuses open access and weak secrets.
     #[arg(long, env = "ENVIRONMENT", default_value = "development")]
     pub environment: String,
 
@@ -60,6 +69,24 @@ pub struct Options {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
     pub log: LogOptions,
+}
+
+/// What tokens are signed with and who administers.
+#[derive(Clone, Args)]
+pub struct SecretOptions {
+    /// What tokens are signed with; whoever knows it is whoever he likes. At least 32 bytes.
+    #[arg(long, env = "JWT_SECRET", default_value = DEVELOPMENT_SECRET, hide_env_values = true)]
+    pub jwt_secret: String,
+
+    /// A bearer token that may do everything, at least 32 bytes; empty: there is none.
+    #[arg(long, env = "PLANT_ADMIN_KEY", default_value = "", hide_env_values = true)]
+    pub admin_key: String,
+}
+
+impl fmt::Debug for SecretOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// Where the database is.
@@ -103,6 +130,10 @@ pub struct Config {
     pub cache_ttl: Duration,
     /// Who may use the service.
     pub access: Access,
+    /// What tokens are signed with.
+    pub jwt_secret: Secret<String>,
+    /// The operator's bearer token, if there is one.
+    pub admin_key: Option<Secret<String>>,
     /// Whether this is production.
     pub environment: Environment,
     /// Connections accepted at once.
@@ -215,6 +246,9 @@ impl Options {
             redis_url: (!self.redis_url.is_empty()).then(|| Secret(self.redis_url.clone())),
             cache_ttl: seconds("REDIS_CACHE_TTL", &self.redis_cache_ttl, &mut found),
             access: parsed("PLANT_ACCESS", &self.access, &mut found).unwrap_or(Access::Open),
+            jwt_secret: Secret(self.secrets.jwt_secret.clone()),
+            admin_key: (!self.secrets.admin_key.is_empty())
+                .then(|| Secret(self.secrets.admin_key.clone())),
             environment: parsed("ENVIRONMENT", &self.environment, &mut found)
                 .unwrap_or(Environment::Development),
             max_connections: number("PLANT_MAX_CONNECTIONS", &self.max_connections, &mut found),
@@ -229,12 +263,7 @@ impl Options {
         {
             found.push("REDIS_URL: must start with redis:// or unix://, or be empty".into());
         }
-        if config.access == Access::Required {
-            found.push("PLANT_ACCESS: `required` needs accounts, which do not exist yet".into());
-        }
-        if config.environment == Environment::Production && config.access == Access::Open {
-            found.push("PLANT_ACCESS: production refuses `open` access".into());
-        }
+        check_secrets(&config, &mut found);
         if found.is_empty() { Ok(config) } else { Err(Problems(found)) }
     }
 }
@@ -248,6 +277,29 @@ impl DatabaseOptions {
         let mut found = Vec::new();
         let config = check_database(self, &mut found);
         if found.is_empty() { Ok(config) } else { Err(Problems(found)) }
+    }
+}
+
+/// Secrets must be long enough anywhere; production wants its own, and nothing open.
+fn check_secrets(config: &Config, found: &mut Vec<String>) {
+    let short = |name: &str, secret: &Secret<String>| {
+        let length = secret.0.len();
+        (length < SECRET_MIN)
+            .then(|| format!("{name}: {length} bytes are too few; it takes {SECRET_MIN} at least"))
+    };
+    found.extend(short("JWT_SECRET", &config.jwt_secret));
+    found.extend(config.admin_key.as_ref().and_then(|key| short("PLANT_ADMIN_KEY", key)));
+    if config.environment == Environment::Development {
+        return;
+    }
+    if config.access == Access::Open {
+        found.push("PLANT_ACCESS: production refuses `open` access".into());
+    }
+    if config.jwt_secret.0 == DEVELOPMENT_SECRET {
+        found.push("JWT_SECRET: production refuses the default, which everybody knows".into());
+    }
+    if config.admin_key.as_ref() == Some(&config.jwt_secret) {
+        found.push("PLANT_ADMIN_KEY: must not be the same as JWT_SECRET".into());
     }
 }
 
@@ -334,6 +386,10 @@ mod tests {
         Command::from_arg_matches_mut(&mut matches).unwrap().options
     }
 
+    fn problems(args: &[&str]) -> Vec<String> {
+        options(args).check().unwrap_err().0
+    }
+
     #[test]
     fn every_problem_is_listed_at_once() {
         let Problems(found) = options(&[
@@ -354,13 +410,34 @@ mod tests {
 
     #[test]
     fn production_refuses_open_access() {
-        let Problems(found) = options(&["--environment=production"]).check().unwrap_err();
+        let strong = format!("--jwt-secret={}", "s".repeat(32));
+        let found = problems(&["--environment=production", &strong]);
         assert_eq!(found, ["PLANT_ACCESS: production refuses `open` access"]);
+        options(&["--environment=production", "--access=required", &strong]).check().unwrap();
+    }
+
+    #[test]
+    fn production_names_every_weak_secret_at_once() {
+        let found = problems(&["--environment=production", "--admin-key=short"]);
+        let named: Vec<_> = found.iter().map(|p| p.split_once(':').unwrap().0).collect();
+        assert_eq!(named, ["PLANT_ADMIN_KEY", "PLANT_ACCESS", "JWT_SECRET"]);
+        assert!(problems(&["--jwt-secret="])[0].starts_with("JWT_SECRET: 0 bytes"));
+        let same = "k".repeat(40);
+        let found = problems(&[
+            "--environment=production",
+            "--access=required",
+            &format!("--jwt-secret={same}"),
+            &format!("--admin-key={same}"),
+        ]);
+        assert_eq!(found, ["PLANT_ADMIN_KEY: must not be the same as JWT_SECRET"]);
     }
 
     #[test]
     fn a_secret_prints_as_stars() {
-        let config = options(&["--redis-url=redis://:hidden@localhost"]).check().unwrap();
+        let secret = format!("--jwt-secret=hidden{}", "x".repeat(40));
+        let key = format!("--admin-key=hidden{}", "y".repeat(40));
+        let config = options(&["--redis-url=redis://:hidden@localhost", &secret, &key]);
+        let config = config.check().unwrap();
         assert!(!format!("{config:?}").contains("hidden"));
     }
 

@@ -111,7 +111,7 @@ pub enum Work {
 /// # Errors
 /// [`Error::Validation`] when the key was used for another request, [`Error::Conflict`] when the
 /// other one is still in flight at the deadline, database errors.
-pub async fn begin(db: &Db, clock: &Clock, caller: Caller, key: Option<Key>) -> Result<Begun> {
+pub async fn begin(db: &Db, clock: &Clock, caller: &Caller, key: Option<Key>) -> Result<Begun> {
     let Some(key) = key else {
         return Ok(Begun::Fresh(Work::Plain(db.acquire().await?)));
     };

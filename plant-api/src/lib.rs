@@ -29,6 +29,7 @@ pub mod db;
 pub mod metrics;
 pub mod redis;
 pub mod telemetry;
+pub mod token;
 
 pub mod check;
 pub mod config;

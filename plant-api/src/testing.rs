@@ -16,14 +16,19 @@ use utoipa::openapi::OpenApi;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
+use crate::config::{Access, Secret};
 use crate::db::{self, Db};
 use crate::metrics::Metrics;
 use crate::redis::Redis;
-use crate::state::{Handles, Limits, State};
+use crate::state::{Gate, Handles, Limits, State};
+use crate::token::{Holder, Role, Tokens};
 
-/// The service under test.
+/// The service under test. A clone is the same service.
+#[derive(Clone)]
 pub struct TestApp {
     router: Router,
+    /// Sent with every request.
+    token: Option<String>,
     /// What is described.
     pub api: OpenApi,
     /// The handles that its handlers use; the service's role.
@@ -37,6 +42,9 @@ pub fn redis_url() -> String {
     #[expect(clippy::disallowed_methods, reason = "tests are told by the environment")]
     std::env::var("REDIS_URL").expect("REDIS_URL must be set, see scripts/services.sh env")
 }
+
+/// The key of whoever runs the service under test.
+pub const OPERATORS_KEY: &str = "the key of whoever runs the tests";
 
 /// What the service answered.
 #[derive(Debug)]
@@ -78,14 +86,60 @@ impl TestApp {
     }
 
     pub async fn at(owner: PgPool, clock: Clock) -> Self {
-        Self::over(owner, clock, Redis::default()).await
+        Self::over(owner, clock, Redis::default(), Access::Open).await
+    }
+
+    /// The service that wants a token.
+    pub async fn required(owner: PgPool, clock: Clock) -> Self {
+        Self::over(owner, clock, Redis::default(), Access::Required).await
+    }
+
+    /// The same service, asked by the bearer of this token from now on.
+    pub fn bearing(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same service, asked by an account of this customer, which is made if there is none.
+    pub async fn asked_by(&self, customer: &str, role: Role) -> Self {
+        let holder = self.an_account(customer, role).await;
+        let token = self.state.gate.tokens.issue_access(&holder, self.state.clock.now()).unwrap();
+        self.bearing(&token)
+    }
+
+    /// A new account of this customer, which is made if there is none, in a session of its own.
+    pub async fn an_account(&self, customer: &str, role: Role) -> Holder {
+        let (account, session) = (self.state.clock.new_id(), self.state.clock.new_id());
+        let now = self.state.clock.now();
+        sqlx::query(
+            "with c as (
+                insert into customer (id, name, created_at) values ($3, $3, $4)
+                on conflict (id) do nothing
+            ),
+            a as (
+                insert into account (id, customer_id, email, password_hash, role, created_at)
+                values ($1, $3, $1::text || '@test.local', '', $5, $4)
+            )
+            insert into session (
+                id, account_id, refresh_hash, created_at, refreshed_at, expires_at
+            )
+            values ($2, $1, sha256($2::text::bytea), $4, $4, $4 + interval '30 days')",
+        )
+        .bind(account)
+        .bind(session)
+        .bind(customer)
+        .bind(now)
+        .bind(role)
+        .execute(&self.owner)
+        .await
+        .unwrap();
+        Holder { account, session, role, customer: customer.to_owned() }
     }
 
     /// The service with a cache of its own in the Redis that the tests are given.
     pub async fn with_redis(owner: PgPool) -> Self {
         let redis = Redis::new(Some(&redis_url())).unwrap();
         tokio::spawn(redis.clone().beat(CancellationToken::new()));
-        let app = Self::over(owner, Clock::System, redis).await;
+        let app = Self::over(owner, Clock::System, redis, Access::Open).await;
         tokio::spawn(app.state.cache.clone().keep(CancellationToken::new()));
         app.until_cached().await;
         app
@@ -98,7 +152,7 @@ impl TestApp {
         }
     }
 
-    async fn over(owner: PgPool, clock: Clock, redis: Redis) -> Self {
+    async fn over(owner: PgPool, clock: Clock, redis: Redis, access: Access) -> Self {
         let mut connection = owner.acquire().await.unwrap();
         db::grant(&mut connection).await.unwrap();
         let metrics = Metrics::new().unwrap();
@@ -116,15 +170,24 @@ impl TestApp {
             ),
             metrics,
             clock,
+            gate: Gate::new(
+                access,
+                Tokens::new(&Secret("a secret of the tests".into())).unwrap(),
+                Some(&Secret(OPERATORS_KEY.into())),
+            ),
             limits: Limits { request_timeout: timeout, body_timeout: timeout, body_bytes: 100_000 },
             stop: CancellationToken::new(),
         });
         let (router, api) = crate::app::router(state.clone()).unwrap();
-        Self { router, api, state, owner }
+        Self { router, token: None, api, state, owner }
     }
 
     /// The head of an answer, its body still to come.
-    pub async fn begin(&self, request: Request<Body>) -> Response {
+    pub async fn begin(&self, mut request: Request<Body>) -> Response {
+        if let Some(token) = &self.token {
+            let value = format!("Bearer {token}").parse().unwrap();
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
         self.router.clone().oneshot(request).await.unwrap()
     }
 

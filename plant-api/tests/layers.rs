@@ -16,7 +16,7 @@ const RUNGS: &[&[&str]] = &[
     &["extract"],
     &["state"],
     &["cache"],
-    &["db", "redis", "clock", "metrics", "telemetry", "check"],
+    &["db", "redis", "clock", "metrics", "telemetry", "token", "check"],
     &["error", "config"],
 ];
 

@@ -24,6 +24,7 @@ pub fn router() -> OpenApiRouter<State> {
     post,
     path = "/api/v1/customers",
     tag = "catalogue",
+    security((), ("bearer" = [])),
     summary = "Create a customer",
     request_body = NewCustomer,
     responses(
@@ -37,7 +38,7 @@ async fn create(
     caller: Caller,
     posted: Posted<NewCustomer>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,
     };
@@ -51,6 +52,7 @@ async fn create(
     get,
     path = "/api/v1/customers/{customer_id}",
     tag = "catalogue",
+    security((), ("bearer" = [])),
     summary = "One customer",
     params(("customer_id" = CustomerId, Path, description = "Its id")),
     responses(
