@@ -2,6 +2,10 @@
 //! the comment in `.env.example` (a test compares them). Everything is checked at start, with
 //! every problem listed at once.
 
+mod secrets;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,10 +14,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-/// What tokens are signed with where nothing is at stake.
-const DEVELOPMENT_SECRET: &str = "known-to-everybody-so-for-development-only";
-/// Fewer bytes than HS256 asks of a key can be guessed.
-const SECRET_MIN: usize = 32;
+pub use secrets::{Secret, SecretOptions};
 
 /// The settings as given, before they are checked.
 #[derive(Debug, Clone, Args)]
@@ -42,6 +43,10 @@ pub struct Options {
     #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
     pub secrets: SecretOptions,
 
+    /// `true`: an account's address must be verified before it may log in.
+    #[arg(long, env = "PLANT_REQUIRE_VERIFICATION", default_value = "false")]
+    pub require_verification: String,
+
     /// `development` or `production`; production refuses open access and weak secrets.
     #[arg(long, env = "ENVIRONMENT", default_value = "development")]
     pub environment: String,
@@ -69,24 +74,6 @@ pub struct Options {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
     pub log: LogOptions,
-}
-
-/// What tokens are signed with and who administers.
-#[derive(Clone, Args)]
-pub struct SecretOptions {
-    /// What tokens are signed with; whoever knows it is whoever he likes. At least 32 bytes.
-    #[arg(long, env = "JWT_SECRET", default_value = DEVELOPMENT_SECRET, hide_env_values = true)]
-    pub jwt_secret: String,
-
-    /// A bearer token that may do everything, at least 32 bytes; empty: there is none.
-    #[arg(long, env = "PLANT_ADMIN_KEY", default_value = "", hide_env_values = true)]
-    pub admin_key: String,
-}
-
-impl fmt::Debug for SecretOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
 }
 
 /// Where the database is.
@@ -134,6 +121,8 @@ pub struct Config {
     pub jwt_secret: Secret<String>,
     /// The operator's bearer token, if there is one.
     pub admin_key: Option<Secret<String>>,
+    /// Whether an account's address must be verified before it may log in.
+    pub require_verification: bool,
     /// Whether this is production.
     pub environment: Environment,
     /// Connections accepted at once.
@@ -249,6 +238,11 @@ impl Options {
             jwt_secret: Secret(self.secrets.jwt_secret.clone()),
             admin_key: (!self.secrets.admin_key.is_empty())
                 .then(|| Secret(self.secrets.admin_key.clone())),
+            require_verification: yes(
+                "PLANT_REQUIRE_VERIFICATION",
+                &self.require_verification,
+                &mut found,
+            ),
             environment: parsed("ENVIRONMENT", &self.environment, &mut found)
                 .unwrap_or(Environment::Development),
             max_connections: number("PLANT_MAX_CONNECTIONS", &self.max_connections, &mut found),
@@ -263,7 +257,7 @@ impl Options {
         {
             found.push("REDIS_URL: must start with redis:// or unix://, or be empty".into());
         }
-        check_secrets(&config, &mut found);
+        secrets::check(&config, &mut found);
         if found.is_empty() { Ok(config) } else { Err(Problems(found)) }
     }
 }
@@ -277,29 +271,6 @@ impl DatabaseOptions {
         let mut found = Vec::new();
         let config = check_database(self, &mut found);
         if found.is_empty() { Ok(config) } else { Err(Problems(found)) }
-    }
-}
-
-/// Secrets must be long enough anywhere; production wants its own, and nothing open.
-fn check_secrets(config: &Config, found: &mut Vec<String>) {
-    let short = |name: &str, secret: &Secret<String>| {
-        let length = secret.0.len();
-        (length < SECRET_MIN)
-            .then(|| format!("{name}: {length} bytes are too few; it takes {SECRET_MIN} at least"))
-    };
-    found.extend(short("JWT_SECRET", &config.jwt_secret));
-    found.extend(config.admin_key.as_ref().and_then(|key| short("PLANT_ADMIN_KEY", key)));
-    if config.environment == Environment::Development {
-        return;
-    }
-    if config.access == Access::Open {
-        found.push("PLANT_ACCESS: production refuses `open` access".into());
-    }
-    if config.jwt_secret.0 == DEVELOPMENT_SECRET {
-        found.push("JWT_SECRET: production refuses the default, which everybody knows".into());
-    }
-    if config.admin_key.as_ref() == Some(&config.jwt_secret) {
-        found.push("PLANT_ADMIN_KEY: must not be the same as JWT_SECRET".into());
     }
 }
 
@@ -344,6 +315,13 @@ fn parsed<T: FromStr<Err = String>>(name: &str, text: &str, found: &mut Vec<Stri
     text.parse().map_err(|e| found.push(format!("{name}: `{text}` {e}"))).ok()
 }
 
+fn yes(name: &str, text: &str, found: &mut Vec<String>) -> bool {
+    if !matches!(text, "true" | "false") {
+        found.push(format!("{name}: `{text}` must be one of true, false"));
+    }
+    text == "true"
+}
+
 /// A whole number above zero. After a problem the value does not matter.
 fn number<T: FromStr + Default + PartialEq>(name: &str, text: &str, found: &mut Vec<String>) -> T {
     match text.trim().parse::<T>() {
@@ -357,101 +335,4 @@ fn number<T: FromStr + Default + PartialEq>(name: &str, text: &str, found: &mut 
 
 fn seconds(name: &str, text: &str, found: &mut Vec<String>) -> Duration {
     Duration::from_secs(number(name, text, found))
-}
-
-/// A value that never shows itself in a log.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret<T>(pub T);
-
-impl<T> fmt::Debug for Secret<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::{CommandFactory, FromArgMatches, Parser};
-
-    #[derive(Parser)]
-    struct Command {
-        #[command(flatten)]
-        options: Options,
-    }
-
-    fn options(args: &[&str]) -> Options {
-        let args = [&["plant-api", "--database-url", "postgres://plant@localhost/plant_db"], args];
-        let mut matches = Command::command().get_matches_from(args.concat());
-        Command::from_arg_matches_mut(&mut matches).unwrap().options
-    }
-
-    fn problems(args: &[&str]) -> Vec<String> {
-        options(args).check().unwrap_err().0
-    }
-
-    #[test]
-    fn every_problem_is_listed_at_once() {
-        let Problems(found) = options(&[
-            "--listen=nowhere,127.0.0.1:1",
-            "--environment=moon",
-            "--request-timeout=soon",
-            "--redis-url=http://x",
-            "--log-format=xml",
-        ])
-        .check()
-        .unwrap_err();
-        for name in
-            ["PLANT_LISTEN", "ENVIRONMENT", "PLANT_REQUEST_TIMEOUT", "REDIS_URL", "LOG_FORMAT"]
-        {
-            assert!(found.iter().any(|problem| problem.starts_with(name)), "{name}: {found:?}");
-        }
-    }
-
-    #[test]
-    fn production_refuses_open_access() {
-        let strong = format!("--jwt-secret={}", "s".repeat(32));
-        let found = problems(&["--environment=production", &strong]);
-        assert_eq!(found, ["PLANT_ACCESS: production refuses `open` access"]);
-        options(&["--environment=production", "--access=required", &strong]).check().unwrap();
-    }
-
-    #[test]
-    fn production_names_every_weak_secret_at_once() {
-        let found = problems(&["--environment=production", "--admin-key=short"]);
-        let named: Vec<_> = found.iter().map(|p| p.split_once(':').unwrap().0).collect();
-        assert_eq!(named, ["PLANT_ADMIN_KEY", "PLANT_ACCESS", "JWT_SECRET"]);
-        assert!(problems(&["--jwt-secret="])[0].starts_with("JWT_SECRET: 0 bytes"));
-        let same = "k".repeat(40);
-        let found = problems(&[
-            "--environment=production",
-            "--access=required",
-            &format!("--jwt-secret={same}"),
-            &format!("--admin-key={same}"),
-        ]);
-        assert_eq!(found, ["PLANT_ADMIN_KEY: must not be the same as JWT_SECRET"]);
-    }
-
-    #[test]
-    fn a_secret_prints_as_stars() {
-        let secret = format!("--jwt-secret=hidden{}", "x".repeat(40));
-        let key = format!("--admin-key=hidden{}", "y".repeat(40));
-        let config = options(&["--redis-url=redis://:hidden@localhost", &secret, &key]);
-        let config = config.check().unwrap();
-        assert!(!format!("{config:?}").contains("hidden"));
-    }
-
-    #[test]
-    fn the_example_file_is_what_help_says() {
-        let mut text = String::from("# Every setting of plant-api with its default.\n");
-        for arg in Command::command().get_arguments().filter(|arg| arg.get_env().is_some()) {
-            let env = arg.get_env().unwrap().to_str().unwrap();
-            let help = arg.get_help().unwrap();
-            let default = arg.get_default_values()[0].to_str().unwrap();
-            text += &format!("\n# {help}\n{env}={default}\n");
-        }
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
-        let file = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(file == text, ".env.example should read:\n{text}");
-    }
 }

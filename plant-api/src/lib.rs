@@ -9,6 +9,7 @@ pub mod seed;
 pub mod serve;
 pub mod verify;
 
+pub mod auth;
 pub mod plant;
 
 pub mod customers;
@@ -27,6 +28,7 @@ pub mod cache;
 pub mod clock;
 pub mod db;
 pub mod metrics;
+pub mod passwords;
 pub mod redis;
 pub mod telemetry;
 pub mod token;

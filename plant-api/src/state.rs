@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{Access, Secret};
+use crate::config::Access;
 use crate::db::Db;
 use crate::metrics::Metrics;
+use crate::passwords::Passwords;
 use crate::redis::Redis;
 use crate::token::Tokens;
 
@@ -82,16 +83,15 @@ pub struct Gate {
     pub access: Access,
     /// Issues and reads tokens.
     pub tokens: Tokens,
-    operators_key: Option<[u8; 32]>,
+    /// Hashes passwords.
+    pub passwords: Passwords,
+    /// Whether an address must be verified before its account may log in.
+    pub verification: bool,
+    /// Fingerprint of the token that whoever runs the service may send.
+    pub operators_key: Option<[u8; 32]>,
 }
 
 impl Gate {
-    /// A gate that opens for bearers of `tokens` and, if there is one, of the operator's key.
-    pub fn new(access: Access, tokens: Tokens, operators_key: Option<&Secret<String>>) -> Self {
-        let operators_key = operators_key.map(|key| tokens.fingerprint(key.0.as_bytes()));
-        Self { access, tokens, operators_key }
-    }
-
     /// Whether `key` is the operator's. Fingerprints are compared, which tells nothing of the key
     /// by the time it takes.
     pub fn opens_for(&self, key: &str) -> bool {

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Access, Secret};
 use crate::db::{self, Db};
 use crate::metrics::Metrics;
+use crate::passwords::Passwords;
 use crate::redis::Redis;
 use crate::state::{Gate, Handles, Limits, State};
 use crate::token::{Holder, Role, Tokens};
@@ -86,12 +87,17 @@ impl TestApp {
     }
 
     pub async fn at(owner: PgPool, clock: Clock) -> Self {
-        Self::over(owner, clock, Redis::default(), Access::Open).await
+        Self::gated(owner, clock, gate(Access::Open)).await
     }
 
     /// The service that wants a token.
     pub async fn required(owner: PgPool, clock: Clock) -> Self {
-        Self::over(owner, clock, Redis::default(), Access::Required).await
+        Self::gated(owner, clock, gate(Access::Required)).await
+    }
+
+    /// The service behind this gate.
+    pub async fn gated(owner: PgPool, clock: Clock, gate: Gate) -> Self {
+        Self::over(owner, clock, Redis::default(), gate).await
     }
 
     /// The same service, asked by the bearer of this token from now on.
@@ -139,7 +145,7 @@ impl TestApp {
     pub async fn with_redis(owner: PgPool) -> Self {
         let redis = Redis::new(Some(&redis_url())).unwrap();
         tokio::spawn(redis.clone().beat(CancellationToken::new()));
-        let app = Self::over(owner, Clock::System, redis, Access::Open).await;
+        let app = Self::over(owner, Clock::System, redis, gate(Access::Open)).await;
         tokio::spawn(app.state.cache.clone().keep(CancellationToken::new()));
         app.until_cached().await;
         app
@@ -152,7 +158,7 @@ impl TestApp {
         }
     }
 
-    async fn over(owner: PgPool, clock: Clock, redis: Redis, access: Access) -> Self {
+    async fn over(owner: PgPool, clock: Clock, redis: Redis, gate: Gate) -> Self {
         let mut connection = owner.acquire().await.unwrap();
         db::grant(&mut connection).await.unwrap();
         let metrics = Metrics::new().unwrap();
@@ -170,11 +176,7 @@ impl TestApp {
             ),
             metrics,
             clock,
-            gate: Gate::new(
-                access,
-                Tokens::new(&Secret("a secret of the tests".into())).unwrap(),
-                Some(&Secret(OPERATORS_KEY.into())),
-            ),
+            gate,
             limits: Limits { request_timeout: timeout, body_timeout: timeout, body_bytes: 100_000 },
             stop: CancellationToken::new(),
         });
@@ -301,6 +303,14 @@ pub struct Catalogue {
 pub struct Hire {
     pub id: String,
     pub catalogue: Catalogue,
+}
+
+/// What lets tests in.
+pub fn gate(access: Access) -> Gate {
+    let tokens = Tokens::new(&Secret("a secret of the tests".into())).unwrap();
+    let operators_key = Some(tokens.fingerprint(OPERATORS_KEY.as_bytes()));
+    let passwords = Passwords::start(Some(2), Duration::from_secs(600)).unwrap();
+    Gate { access, tokens, passwords, verification: false, operators_key }
 }
 
 /// An id that names nothing.

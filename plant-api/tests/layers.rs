@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const RUNGS: &[&[&str]] = &[
     &["app"],
     &["http", "serve", "health", "seed", "verify"],
-    &["plant"],
+    &["auth", "plant"],
     &["customers"],
     &["idempotency"],
     &["page"],
@@ -16,7 +16,7 @@ const RUNGS: &[&[&str]] = &[
     &["extract"],
     &["state"],
     &["cache"],
-    &["db", "redis", "clock", "metrics", "telemetry", "token", "check"],
+    &["db", "redis", "clock", "metrics", "passwords", "telemetry", "token", "check"],
     &["error", "config"],
 ];
 
