@@ -13,6 +13,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Access, Config, DatabaseConfig};
 use crate::db::{self, Db};
+use crate::limit::RateLimit;
 use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::passwords::{PATIENCE, Passwords};
 use crate::redis::Redis;
@@ -58,6 +59,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::spawn(state.redis.clone().beat(hearts_stop.clone())),
         tokio::spawn(idempotency::sweep(state.db.clone(), Clock::System, hearts_stop.clone())),
         tokio::spawn(auth::sweep(state.db.clone(), Clock::System, hearts_stop.clone())),
+        tokio::spawn(state.gate.rate.clone().sweep(hearts_stop.clone())),
         tokio::spawn(state.cache.clone().keep(hearts_stop.clone())),
     ];
     db::check_schema(&state.db).await?;
@@ -65,6 +67,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let listeners = serve::bind(&config.listen).await?;
     if config.access == Access::Open {
         tracing::warn!("access is open: anybody who can reach this service may do everything");
+    }
+    if config.jwt_secret.is_the_default() {
+        tracing::warn!("JWT_SECRET is the default: anybody can make tokens");
     }
     for listener in &listeners {
         tracing::info!(address = %listener.local_addr()?, "listening");
@@ -114,6 +119,7 @@ fn gate(config: &Config) -> anyhow::Result<Gate> {
         operators_key: key.map(|key| tokens.fingerprint(key.0.as_bytes())),
         tokens,
         passwords: Passwords::start(None, PATIENCE).context("no threads to hash passwords with")?,
+        rate: RateLimit::new(config.rate_limit),
         verification: config.require_verification,
     })
 }

@@ -8,6 +8,7 @@ mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -46,6 +47,10 @@ pub struct Options {
     /// `true`: an account's address must be verified before it may log in.
     #[arg(long, env = "PLANT_REQUIRE_VERIFICATION", default_value = "false")]
     pub require_verification: String,
+
+    /// Requests to the API that one client may make in a minute.
+    #[arg(long, env = "PLANT_RATE_LIMIT", default_value = "6000000")]
+    pub rate_limit: String,
 
     /// `development` or `production`; production refuses open access and weak secrets.
     #[arg(long, env = "ENVIRONMENT", default_value = "development")]
@@ -123,6 +128,8 @@ pub struct Config {
     pub admin_key: Option<Secret<String>>,
     /// Whether an account's address must be verified before it may log in.
     pub require_verification: bool,
+    /// Requests to the API that one client may make in a minute.
+    pub rate_limit: NonZeroU32,
     /// Whether this is production.
     pub environment: Environment,
     /// Connections accepted at once.
@@ -243,6 +250,9 @@ impl Options {
                 &self.require_verification,
                 &mut found,
             ),
+            rate_limit: number::<u32>("PLANT_RATE_LIMIT", &self.rate_limit, &mut found)
+                .try_into()
+                .unwrap_or(NonZeroU32::MIN),
             environment: parsed("ENVIRONMENT", &self.environment, &mut found)
                 .unwrap_or(Environment::Development),
             max_connections: number("PLANT_MAX_CONNECTIONS", &self.max_connections, &mut found),

@@ -24,6 +24,7 @@ pub mod page;
 pub mod state;
 
 pub mod cache;
+pub mod limit;
 
 pub mod clock;
 pub mod db;

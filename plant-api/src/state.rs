@@ -11,6 +11,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Access;
 use crate::db::Db;
+use crate::limit::RateLimit;
 use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::redis::Redis;
@@ -85,6 +86,8 @@ pub struct Gate {
     pub tokens: Tokens,
     /// Hashes passwords.
     pub passwords: Passwords,
+    /// Counts what each client asks for.
+    pub rate: RateLimit,
     /// Whether an address must be verified before its account may log in.
     pub verification: bool,
     /// Fingerprint of the token that whoever runs the service may send.

@@ -1,6 +1,7 @@
 //! What tests need: the whole service over a database of the test's own, asked through its
 //! router.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,6 +19,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Access, Secret};
 use crate::db::{self, Db};
+use crate::limit::RateLimit;
 use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::redis::Redis;
@@ -43,6 +45,9 @@ pub fn redis_url() -> String {
     #[expect(clippy::disallowed_methods, reason = "tests are told by the environment")]
     std::env::var("REDIS_URL").expect("REDIS_URL must be set, see scripts/services.sh env")
 }
+
+/// What tokens are signed with by the service under test.
+pub const SECRET: &str = "a secret of the tests";
 
 /// The key of whoever runs the service under test.
 pub const OPERATORS_KEY: &str = "the key of whoever runs the tests";
@@ -307,10 +312,11 @@ pub struct Hire {
 
 /// What lets tests in.
 pub fn gate(access: Access) -> Gate {
-    let tokens = Tokens::new(&Secret("a secret of the tests".into())).unwrap();
+    let tokens = Tokens::new(&Secret(SECRET.into())).unwrap();
     let operators_key = Some(tokens.fingerprint(OPERATORS_KEY.as_bytes()));
     let passwords = Passwords::start(Some(2), Duration::from_secs(600)).unwrap();
-    Gate { access, tokens, passwords, verification: false, operators_key }
+    let rate = RateLimit::new(NonZeroU32::MAX);
+    Gate { access, tokens, passwords, rate, verification: false, operators_key }
 }
 
 /// An id that names nothing.

@@ -15,7 +15,7 @@ const RUNGS: &[&[&str]] = &[
     &["access", "etag"],
     &["extract"],
     &["state"],
-    &["cache"],
+    &["cache", "limit"],
     &["db", "redis", "clock", "metrics", "passwords", "telemetry", "token", "check"],
     &["error", "config"],
 ];

@@ -44,7 +44,7 @@ pub fn check(config: &Config, found: &mut Vec<String>) {
     if config.access == Access::Open {
         found.push("PLANT_ACCESS: production refuses `open` access".into());
     }
-    if config.jwt_secret.0 == DEVELOPMENT_SECRET {
+    if config.jwt_secret.is_the_default() {
         found.push("JWT_SECRET: production refuses the default, which everybody knows".into());
     }
     if config.admin_key.as_ref() == Some(&config.jwt_secret) {
@@ -55,6 +55,13 @@ pub fn check(config: &Config, found: &mut Vec<String>) {
 /// A value that never shows itself in a log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(pub T);
+
+impl Secret<String> {
+    /// Whether it is the one that everybody knows.
+    pub fn is_the_default(&self) -> bool {
+        self.0 == DEVELOPMENT_SECRET
+    }
+}
 
 impl<T> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

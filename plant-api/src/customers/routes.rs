@@ -26,9 +26,12 @@ pub fn router() -> OpenApiRouter<State> {
     tag = "catalogue",
     security((), ("bearer" = [])),
     summary = "Create a customer",
+    description = "Registering an account makes its customer; this is for administrators, or \
+                   anybody where access is open.",
     request_body = NewCustomer,
     responses(
         (status = 201, description = "Created", body = Customer),
+        (status = 403, description = "Only an administrator may", body = Problem),
         (status = 409, description = "The id is taken", body = Problem)
     )
 )]
@@ -38,6 +41,7 @@ async fn create(
     caller: Caller,
     posted: Posted<NewCustomer>,
 ) -> Result<Answer> {
+    caller.must_administer()?;
     let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,

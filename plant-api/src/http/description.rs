@@ -72,8 +72,9 @@ fn common_errors(operation: &mut Operation) {
     if operation.security.is_some() {
         add(operation, "401", "No token, where one is needed, or not a good one");
     }
+    add(operation, "429", "Too many requests from this address; see Retry-After");
     add(operation, "500", "A bug; the log has it under the request id");
-    add(operation, "503", "The database is away, or overloaded; see Retry-After");
+    add(operation, "503", "Something is away, or overloaded; see Retry-After");
 }
 
 fn conditions(method: &str, operation: &mut Operation) {
