@@ -13,11 +13,14 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Access, Config, DatabaseConfig};
 use crate::db::{self, Db};
+use crate::limit::RateLimit;
 use crate::metrics::{COMMIT, Metrics, VERSION};
+use crate::passwords::{PATIENCE, Passwords};
 use crate::redis::Redis;
 use crate::serve::Bounds;
-use crate::state::{Handles, Limits, State};
-use crate::{health, http, idempotency, serve, telemetry};
+use crate::state::{Gate, Handles, Limits, State};
+use crate::token::Tokens;
+use crate::{auth, health, http, idempotency, serve, telemetry};
 
 /// Longest wait for a database connection: beyond it a quick 503 serves the client better.
 const CHECKOUT: Duration = Duration::from_millis(1500);
@@ -42,6 +45,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         redis,
         metrics,
         clock: Clock::System,
+        gate: gate(&config)?,
         limits: Limits {
             request_timeout: config.request_timeout,
             body_timeout: config.client_timeout,
@@ -54,6 +58,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::spawn(state.db.clone().beat(hearts_stop.clone())),
         tokio::spawn(state.redis.clone().beat(hearts_stop.clone())),
         tokio::spawn(idempotency::sweep(state.db.clone(), Clock::System, hearts_stop.clone())),
+        tokio::spawn(auth::sweep(state.db.clone(), Clock::System, hearts_stop.clone())),
+        tokio::spawn(state.gate.rate.clone().sweep(hearts_stop.clone())),
         tokio::spawn(state.cache.clone().keep(hearts_stop.clone())),
     ];
     db::check_schema(&state.db).await?;
@@ -61,6 +67,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let listeners = serve::bind(&config.listen).await?;
     if config.access == Access::Open {
         tracing::warn!("access is open: anybody who can reach this service may do everything");
+    }
+    if config.jwt_secret.is_the_default() {
+        tracing::warn!("JWT_SECRET is the default: anybody can make tokens");
     }
     for listener in &listeners {
         tracing::info!(address = %listener.local_addr()?, "listening");
@@ -100,6 +109,19 @@ pub fn router(state: State) -> serde_json::Result<(Router, OpenApi)> {
     let all = http::slices().merge(health::router());
     let (routes, api) = http::described(all, &state.metrics)?;
     Ok((http::framed(routes, state), api))
+}
+
+fn gate(config: &Config) -> anyhow::Result<Gate> {
+    let tokens = Tokens::new(&config.jwt_secret)?;
+    let key = config.admin_key.as_ref();
+    Ok(Gate {
+        access: config.access,
+        operators_key: key.map(|key| tokens.fingerprint(key.0.as_bytes())),
+        tokens,
+        passwords: Passwords::start(None, PATIENCE).context("no threads to hash passwords with")?,
+        rate: RateLimit::new(config.rate_limit),
+        verification: config.require_verification,
+    })
 }
 
 fn database(config: &Config, metrics: &Metrics) -> anyhow::Result<Db> {

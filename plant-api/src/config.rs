@@ -2,13 +2,20 @@
 //! the comment in `.env.example` (a test compares them). Everything is checked at start, with
 //! every problem listed at once.
 
+mod secrets;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+
+pub use secrets::{Secret, SecretOptions};
 
 /// The settings as given, before they are checked.
 #[derive(Debug, Clone, Args)]
@@ -33,7 +40,19 @@ pub struct Options {
     #[arg(long, env = "PLANT_ACCESS", default_value = "open")]
     pub access: String,
 
-    /// `development` or `production`; production refuses open access.
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
+    pub secrets: SecretOptions,
+
+    /// `true`: an account's address must be verified before it may log in.
+    #[arg(long, env = "PLANT_REQUIRE_VERIFICATION", default_value = "false")]
+    pub require_verification: String,
+
+    /// Requests to the API that one client may make in a minute.
+    #[arg(long, env = "PLANT_RATE_LIMIT", default_value = "6000000")]
+    pub rate_limit: String,
+
+    /// `development` or `production`; production refuses open access and weak secrets.
     #[arg(long, env = "ENVIRONMENT", default_value = "development")]
     pub environment: String,
 
@@ -103,6 +122,14 @@ pub struct Config {
     pub cache_ttl: Duration,
     /// Who may use the service.
     pub access: Access,
+    /// What tokens are signed with.
+    pub jwt_secret: Secret<String>,
+    /// The operator's bearer token, if there is one.
+    pub admin_key: Option<Secret<String>>,
+    /// Whether an account's address must be verified before it may log in.
+    pub require_verification: bool,
+    /// Requests to the API that one client may make in a minute.
+    pub rate_limit: NonZeroU32,
     /// Whether this is production.
     pub environment: Environment,
     /// Connections accepted at once.
@@ -215,6 +242,17 @@ impl Options {
             redis_url: (!self.redis_url.is_empty()).then(|| Secret(self.redis_url.clone())),
             cache_ttl: seconds("REDIS_CACHE_TTL", &self.redis_cache_ttl, &mut found),
             access: parsed("PLANT_ACCESS", &self.access, &mut found).unwrap_or(Access::Open),
+            jwt_secret: Secret(self.secrets.jwt_secret.clone()),
+            admin_key: (!self.secrets.admin_key.is_empty())
+                .then(|| Secret(self.secrets.admin_key.clone())),
+            require_verification: yes(
+                "PLANT_REQUIRE_VERIFICATION",
+                &self.require_verification,
+                &mut found,
+            ),
+            rate_limit: number::<u32>("PLANT_RATE_LIMIT", &self.rate_limit, &mut found)
+                .try_into()
+                .unwrap_or(NonZeroU32::MIN),
             environment: parsed("ENVIRONMENT", &self.environment, &mut found)
                 .unwrap_or(Environment::Development),
             max_connections: number("PLANT_MAX_CONNECTIONS", &self.max_connections, &mut found),
@@ -229,12 +267,7 @@ impl Options {
         {
             found.push("REDIS_URL: must start with redis:// or unix://, or be empty".into());
         }
-        if config.access == Access::Required {
-            found.push("PLANT_ACCESS: `required` needs accounts, which do not exist yet".into());
-        }
-        if config.environment == Environment::Production && config.access == Access::Open {
-            found.push("PLANT_ACCESS: production refuses `open` access".into());
-        }
+        secrets::check(&config, &mut found);
         if found.is_empty() { Ok(config) } else { Err(Problems(found)) }
     }
 }
@@ -292,6 +325,13 @@ fn parsed<T: FromStr<Err = String>>(name: &str, text: &str, found: &mut Vec<Stri
     text.parse().map_err(|e| found.push(format!("{name}: `{text}` {e}"))).ok()
 }
 
+fn yes(name: &str, text: &str, found: &mut Vec<String>) -> bool {
+    if !matches!(text, "true" | "false") {
+        found.push(format!("{name}: `{text}` must be one of true, false"));
+    }
+    text == "true"
+}
+
 /// A whole number above zero. After a problem the value does not matter.
 fn number<T: FromStr + Default + PartialEq>(name: &str, text: &str, found: &mut Vec<String>) -> T {
     match text.trim().parse::<T>() {
@@ -305,76 +345,4 @@ fn number<T: FromStr + Default + PartialEq>(name: &str, text: &str, found: &mut 
 
 fn seconds(name: &str, text: &str, found: &mut Vec<String>) -> Duration {
     Duration::from_secs(number(name, text, found))
-}
-
-/// A value that never shows itself in a log.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret<T>(pub T);
-
-impl<T> fmt::Debug for Secret<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::{CommandFactory, FromArgMatches, Parser};
-
-    #[derive(Parser)]
-    struct Command {
-        #[command(flatten)]
-        options: Options,
-    }
-
-    fn options(args: &[&str]) -> Options {
-        let args = [&["plant-api", "--database-url", "postgres://plant@localhost/plant_db"], args];
-        let mut matches = Command::command().get_matches_from(args.concat());
-        Command::from_arg_matches_mut(&mut matches).unwrap().options
-    }
-
-    #[test]
-    fn every_problem_is_listed_at_once() {
-        let Problems(found) = options(&[
-            "--listen=nowhere,127.0.0.1:1",
-            "--environment=moon",
-            "--request-timeout=soon",
-            "--redis-url=http://x",
-            "--log-format=xml",
-        ])
-        .check()
-        .unwrap_err();
-        for name in
-            ["PLANT_LISTEN", "ENVIRONMENT", "PLANT_REQUEST_TIMEOUT", "REDIS_URL", "LOG_FORMAT"]
-        {
-            assert!(found.iter().any(|problem| problem.starts_with(name)), "{name}: {found:?}");
-        }
-    }
-
-    #[test]
-    fn production_refuses_open_access() {
-        let Problems(found) = options(&["--environment=production"]).check().unwrap_err();
-        assert_eq!(found, ["PLANT_ACCESS: production refuses `open` access"]);
-    }
-
-    #[test]
-    fn a_secret_prints_as_stars() {
-        let config = options(&["--redis-url=redis://:hidden@localhost"]).check().unwrap();
-        assert!(!format!("{config:?}").contains("hidden"));
-    }
-
-    #[test]
-    fn the_example_file_is_what_help_says() {
-        let mut text = String::from("# Every setting of plant-api with its default.\n");
-        for arg in Command::command().get_arguments().filter(|arg| arg.get_env().is_some()) {
-            let env = arg.get_env().unwrap().to_str().unwrap();
-            let help = arg.get_help().unwrap();
-            let default = arg.get_default_values()[0].to_str().unwrap();
-            text += &format!("\n# {help}\n{env}={default}\n");
-        }
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
-        let file = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(file == text, ".env.example should read:\n{text}");
-    }
 }

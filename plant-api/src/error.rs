@@ -66,6 +66,20 @@ pub enum Error {
     /// No such thing, or not the caller's.
     #[error("{0}")]
     NotFound(String),
+    /// Nobody known asks: log in.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    /// The one who asks may not do this, whatever is sent.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// Too much was asked for: wait.
+    #[error("{what}; wait as long as Retry-After says")]
+    RateLimited {
+        /// What there was too much of, as a sentence.
+        what: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// `If-Match` names another version: read again.
     #[error("the resource has changed since the version that If-Match names; read it again")]
     PreconditionFailed,
@@ -146,6 +160,9 @@ impl Error {
                 StatusCode::CONFLICT
             }
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -167,6 +184,9 @@ impl Error {
             Self::Duplicate(_) => "duplicate-entity",
             Self::Conflict(_) => "conflict",
             Self::NotFound(_) => "not-found",
+            Self::Unauthenticated(_) => "unauthenticated",
+            Self::Forbidden(_) => "forbidden",
+            Self::RateLimited { .. } => "rate-limited",
             Self::PreconditionFailed => "precondition-failed",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::UnsupportedMediaType => "unsupported-media-type",
@@ -191,7 +211,9 @@ impl Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Unavailable { retry_after, .. } => Some(*retry_after),
+            Self::Unavailable { retry_after, .. } | Self::RateLimited { retry_after, .. } => {
+                Some(*retry_after)
+            }
             Self::Database(source) if is_outage(source) => Some(Duration::from_secs(1)),
             _ => None,
         }
@@ -311,10 +333,15 @@ impl IntoResponse for Error {
         let status = self.status();
         let retry_after = self.retry_after();
         let mut response = status.into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
         if let Some(wait) = retry_after {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            response.headers_mut().insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(wait.as_millis().div_ceil(1000).max(1) as u64),
+            );
         }
         response.extensions_mut().insert(Problem::from(self));
         response

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::cache::Stored;
 use crate::error::{Error, Result};
@@ -50,6 +51,16 @@ impl Conditions {
     /// When the value is not JSON.
     pub fn answer(&self, version: impl Display, value: &impl Serialize) -> Result<Response> {
         stored(version, value).map(|stored| self.answer_stored(&stored))
+    }
+
+    /// `value` as an answer whose version is its content: 304 when the client has it already.
+    ///
+    /// # Errors
+    /// When the value is not JSON.
+    pub fn answer_by_content(&self, value: &impl Serialize) -> Result<Response> {
+        let mut stored = stored("", value)?;
+        stored.etag = hex::encode(&Sha256::digest(&stored.body)[..16]);
+        Ok(self.answer_stored(&stored))
     }
 
     /// A stored answer: 304 when the client has it already.

@@ -15,7 +15,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::state::State;
-use crate::{customers, plant};
+use crate::{auth, customers, plant};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -31,6 +31,7 @@ struct Description;
 /// The slices' routes with their description, still without layers.
 pub fn slices() -> OpenApiRouter<State> {
     OpenApiRouter::with_openapi(Description::openapi())
+        .merge(auth::routes::router())
         .merge(customers::routes::router())
         .merge(plant::router())
 }

@@ -80,6 +80,15 @@ where
     }
 }
 
+impl Key {
+    /// The same key, of whose request only what `seal` makes of its hash is kept: for bodies that
+    /// hold a password, which can be guessed by a plain hash.
+    #[must_use]
+    pub fn sealed(self, seal: impl FnOnce(&[u8]) -> [u8; 32]) -> Self {
+        Self { request_hash: seal(&self.request_hash), ..self }
+    }
+}
+
 fn read_key(value: &HeaderValue) -> Result<String> {
     let text = value.to_str().unwrap_or_default();
     let plain = text.bytes().all(|b| b.is_ascii_graphic());
@@ -111,7 +120,7 @@ pub enum Work {
 /// # Errors
 /// [`Error::Validation`] when the key was used for another request, [`Error::Conflict`] when the
 /// other one is still in flight at the deadline, database errors.
-pub async fn begin(db: &Db, clock: &Clock, caller: Caller, key: Option<Key>) -> Result<Begun> {
+pub async fn begin(db: &Db, clock: &Clock, caller: &Caller, key: Option<Key>) -> Result<Begun> {
     let Some(key) = key else {
         return Ok(Begun::Fresh(Work::Plain(db.acquire().await?)));
     };

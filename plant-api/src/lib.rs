@@ -9,6 +9,7 @@ pub mod seed;
 pub mod serve;
 pub mod verify;
 
+pub mod auth;
 pub mod plant;
 
 pub mod customers;
@@ -23,12 +24,15 @@ pub mod page;
 pub mod state;
 
 pub mod cache;
+pub mod limit;
 
 pub mod clock;
 pub mod db;
 pub mod metrics;
+pub mod passwords;
 pub mod redis;
 pub mod telemetry;
+pub mod token;
 
 pub mod check;
 pub mod config;

@@ -1,10 +1,12 @@
-//! Test data: a catalogue with its hash chains, and customers with what they have hired.
+//! Test data: a catalogue with its hash chains, customers with what they have hired, and accounts
+//! that load tests log in with.
 //!
 //! Every row follows from the seed and its index (`draw`), so the same arguments give the same
 //! rows anywhere, and a larger number adds rows to those of a smaller one. Names come from the
 //! files in `seeds/` (`names`). All of it is one transaction on one connection: rows that are
 //! there are skipped, and when somebody else's row has a name that is wanted, nothing changes.
 
+mod accounts;
 mod catalogue;
 mod chains;
 mod draw;
@@ -19,8 +21,8 @@ mod tests;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
-pub use options::{Options, Order, Plan};
-pub use planted::Planted;
+pub use options::{Action, Options, Order, Plan};
+pub use planted::{Outcome, Planted, Removed};
 
 use crate::db::SetupError;
 use catalogue::Catalogue;
@@ -32,6 +34,9 @@ use progress::Progress;
 const AGENTS_AT_ONCE: usize = 500;
 /// Customers that do, each with some forty rows.
 const CUSTOMERS_AT_ONCE: usize = 100;
+
+/// Accounts that do, each a row.
+const ACCOUNTS_AT_ONCE: usize = 1000;
 
 /// Any number that nobody else locks.
 const SEED_LOCK: i64 = 0x706c_616e_745f_7364;
@@ -83,19 +88,24 @@ fn first_few(names: &[String]) -> String {
     if more == 0 { few } else { format!("{few} and {more} more") }
 }
 
-/// Connects and plants what is ordered.
+/// Connects and does what is ordered.
 ///
 /// # Errors
 /// [`SeedError`]; nothing was changed then.
-pub async fn run(order: &Order) -> Result<Planted, SeedError> {
+pub async fn run(order: &Order) -> Result<Outcome, SeedError> {
     let options: PgConnectOptions = order.database.url.0.parse().map_err(SeedError::Url)?;
     let options = options.application_name("seed_test_data");
     let mut connection =
         PgConnection::connect_with(&options).await.map_err(SetupError::Unreachable)?;
-    let planted = plant(&mut connection, order.plan, order.reset).await?;
-    // What was planted is committed, whether or not the goodbye arrives.
+    let outcome = match order.action {
+        Action::Plant { plan, reset } => {
+            Outcome::Planted(plant(&mut connection, plan, reset).await?)
+        }
+        Action::Clean => Outcome::Removed(clean(&mut connection).await?),
+    };
+    // What was done is committed, whether or not the goodbye arrives.
     let _ = connection.close().await;
-    Ok(planted)
+    Ok(outcome)
 }
 
 /// Plants what is missing, everything or nothing.
@@ -129,10 +139,31 @@ pub async fn plant(
         hires::plant(&mut tx, &catalogue, customers, &mut planted).await?;
         progress.advance(rows);
     }
+    if plan.users > 0 {
+        let hash = accounts::password_hash(&catalogue)?;
+        for users in batches(plan.users, ACCOUNTS_AT_ONCE) {
+            accounts::plant(&mut tx, &catalogue, users, &hash, &mut planted).await?;
+        }
+    }
     tx.commit().await?;
 
     planted.took = progress.finish();
     Ok(planted)
+}
+
+/// Removes the accounts `loadtest%`, planted or registered, with all that is theirs, and the
+/// customers that were registered with them.
+///
+/// # Errors
+/// [`SeedError`]; nothing was changed then.
+pub async fn clean(connection: &mut PgConnection) -> Result<Removed, SeedError> {
+    let mut tx = connection.begin().await?;
+    one_at_a_time(&mut tx).await?;
+    let accounts = accounts::sql::delete(&mut tx).await?;
+    let customers = accounts::sql::delete_customers(&mut tx).await?;
+    accounts::sql::delete_failures(&mut tx).await?;
+    tx.commit().await?;
+    Ok(Removed { accounts, customers })
 }
 
 fn batches(total: u32, at_once: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
@@ -145,14 +176,16 @@ async fn one_at_a_time(tx: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query("select pg_advisory_xact_lock($1)").bind(SEED_LOCK).execute(tx).await.map(drop)
 }
 
-/// Empties the tables of entities and customers, those that refer to them, and the answers kept
-/// for repeated requests, which tell of them. Truncation fires none of the triggers that keep rows
+/// Empties the tables of entities and customers, those that refer to them, the answers kept for
+/// repeated requests, which tell of them, and failed logins. Truncation fires none of the triggers that keep rows
 /// from being deleted; only the owner may do it.
 async fn empty(tx: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query!("truncate base_entity, customer, idempotency_key restart identity cascade")
-        .execute(tx)
-        .await
-        .map(drop)
+    sqlx::query!(
+        "truncate base_entity, customer, idempotency_key, login_failure restart identity cascade"
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 async fn refuse_taken_names(
@@ -166,6 +199,9 @@ async fn refuse_taken_names(
     }
     for customers in batches(plan.customers, CUSTOMERS_AT_ONCE) {
         taken.extend(hires::taken_customers(tx, catalogue, customers).await?);
+    }
+    for users in batches(plan.users, ACCOUNTS_AT_ONCE) {
+        taken.extend(accounts::taken(tx, catalogue, users).await?);
     }
     if taken.is_empty() { Ok(()) } else { Err(SeedError::Taken(taken)) }
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -16,6 +18,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::limit::Peer;
 
 /// Connections that may wait to be accepted, if the system allows as many. The usual 1024 overflow
 /// when thousands come at once, and whoever is turned away tries again only a second later.
@@ -92,11 +97,15 @@ async fn accept(
             place = places.clone().acquire_owned() => place,
             () = stop.cancelled() => return,
         };
-        let stream = tokio::select! {
-            stream = next_stream(&listener) => stream,
+        let (stream, peer) = tokio::select! {
+            accepted = next_stream(&listener) => accepted,
             () = stop.cancelled() => return,
         };
-        let service = TowerToHyperService::new(router.clone());
+        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request
+        });
+        let service = TowerToHyperService::new(service);
         let connection = running.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             let _place = place;
@@ -109,13 +118,13 @@ async fn accept(
 }
 
 /// The next connection. A failed accept (out of file descriptors, say) is not the end.
-async fn next_stream(listener: &TcpListener) -> TcpStream {
+async fn next_stream(listener: &TcpListener) -> (TcpStream, Peer) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 // Answers are small; waiting to fill a packet would only delay them.
                 let _ = stream.set_nodelay(true);
-                return stream;
+                return (stream, Peer(address.ip()));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");

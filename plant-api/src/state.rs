@@ -9,9 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
+use crate::config::Access;
 use crate::db::Db;
+use crate::limit::RateLimit;
 use crate::metrics::Metrics;
+use crate::passwords::Passwords;
 use crate::redis::Redis;
+use crate::token::Tokens;
 
 /// The handles, shared. Several clones are made for each request, so a clone must cost little.
 #[derive(Clone)]
@@ -29,6 +33,8 @@ pub struct Handles {
     pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
+    /// What decides who gets in.
+    pub gate: Gate,
     /// Bounds on requests.
     pub limits: Limits,
     /// Cancelled when the process begins to stop.
@@ -66,9 +72,35 @@ handed_out!(
     cache: Cache,
     metrics: Metrics,
     clock: Clock,
+    gate: Gate,
     limits: Limits,
     stop: CancellationToken,
 );
+
+/// What decides who gets in. Clones share everything.
+#[derive(Clone)]
+pub struct Gate {
+    /// Whether a token must be sent.
+    pub access: Access,
+    /// Issues and reads tokens.
+    pub tokens: Tokens,
+    /// Hashes passwords.
+    pub passwords: Passwords,
+    /// Counts what each client asks for.
+    pub rate: RateLimit,
+    /// Whether an address must be verified before its account may log in.
+    pub verification: bool,
+    /// Fingerprint of the token that whoever runs the service may send.
+    pub operators_key: Option<[u8; 32]>,
+}
+
+impl Gate {
+    /// Whether `key` is the operator's. Fingerprints are compared, which tells nothing of the key
+    /// by the time it takes.
+    pub fn opens_for(&self, key: &str) -> bool {
+        self.operators_key.is_some_and(|known| known == self.tokens.fingerprint(key.as_bytes()))
+    }
+}
 
 /// Bounds on what a request may take.
 #[derive(Debug, Clone, Copy)]

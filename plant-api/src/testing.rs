@@ -1,6 +1,7 @@
 //! What tests need: the whole service over a database of the test's own, asked through its
 //! router.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,14 +17,21 @@ use utoipa::openapi::OpenApi;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
+use crate::config::{Access, Secret};
 use crate::db::{self, Db};
+use crate::limit::RateLimit;
 use crate::metrics::Metrics;
+use crate::passwords::Passwords;
 use crate::redis::Redis;
-use crate::state::{Handles, Limits, State};
+use crate::state::{Gate, Handles, Limits, State};
+use crate::token::{Holder, Role, Tokens};
 
-/// The service under test.
+/// The service under test. A clone is the same service.
+#[derive(Clone)]
 pub struct TestApp {
     router: Router,
+    /// Sent with every request.
+    token: Option<String>,
     /// What is described.
     pub api: OpenApi,
     /// The handles that its handlers use; the service's role.
@@ -37,6 +45,12 @@ pub fn redis_url() -> String {
     #[expect(clippy::disallowed_methods, reason = "tests are told by the environment")]
     std::env::var("REDIS_URL").expect("REDIS_URL must be set, see scripts/services.sh env")
 }
+
+/// What tokens are signed with by the service under test.
+pub const SECRET: &str = "a secret of the tests";
+
+/// The key of whoever runs the service under test.
+pub const OPERATORS_KEY: &str = "the key of whoever runs the tests";
 
 /// What the service answered.
 #[derive(Debug)]
@@ -78,14 +92,65 @@ impl TestApp {
     }
 
     pub async fn at(owner: PgPool, clock: Clock) -> Self {
-        Self::over(owner, clock, Redis::default()).await
+        Self::gated(owner, clock, gate(Access::Open)).await
+    }
+
+    /// The service that wants a token.
+    pub async fn required(owner: PgPool, clock: Clock) -> Self {
+        Self::gated(owner, clock, gate(Access::Required)).await
+    }
+
+    /// The service behind this gate.
+    pub async fn gated(owner: PgPool, clock: Clock, gate: Gate) -> Self {
+        Self::over(owner, clock, Redis::default(), gate).await
+    }
+
+    /// The same service, asked by the bearer of this token from now on.
+    pub fn bearing(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same service, asked by an account of this customer, which is made if there is none.
+    pub async fn asked_by(&self, customer: &str, role: Role) -> Self {
+        let holder = self.an_account(customer, role).await;
+        let token = self.state.gate.tokens.issue_access(&holder, self.state.clock.now()).unwrap();
+        self.bearing(&token)
+    }
+
+    /// A new account of this customer, which is made if there is none, in a session of its own.
+    pub async fn an_account(&self, customer: &str, role: Role) -> Holder {
+        let (account, session) = (self.state.clock.new_id(), self.state.clock.new_id());
+        let now = self.state.clock.now();
+        sqlx::query(
+            "with c as (
+                insert into customer (id, name, created_at) values ($3, $3, $4)
+                on conflict (id) do nothing
+            ),
+            a as (
+                insert into account (id, customer_id, email, password_hash, role, created_at)
+                values ($1, $3, $1::text || '@test.local', '', $5, $4)
+            )
+            insert into session (
+                id, account_id, refresh_hash, created_at, refreshed_at, expires_at
+            )
+            values ($2, $1, sha256($2::text::bytea), $4, $4, $4 + interval '30 days')",
+        )
+        .bind(account)
+        .bind(session)
+        .bind(customer)
+        .bind(now)
+        .bind(role)
+        .execute(&self.owner)
+        .await
+        .unwrap();
+        Holder { account, session, role, customer: customer.to_owned() }
     }
 
     /// The service with a cache of its own in the Redis that the tests are given.
     pub async fn with_redis(owner: PgPool) -> Self {
         let redis = Redis::new(Some(&redis_url())).unwrap();
         tokio::spawn(redis.clone().beat(CancellationToken::new()));
-        let app = Self::over(owner, Clock::System, redis).await;
+        let app = Self::over(owner, Clock::System, redis, gate(Access::Open)).await;
         tokio::spawn(app.state.cache.clone().keep(CancellationToken::new()));
         app.until_cached().await;
         app
@@ -98,7 +163,7 @@ impl TestApp {
         }
     }
 
-    async fn over(owner: PgPool, clock: Clock, redis: Redis) -> Self {
+    async fn over(owner: PgPool, clock: Clock, redis: Redis, gate: Gate) -> Self {
         let mut connection = owner.acquire().await.unwrap();
         db::grant(&mut connection).await.unwrap();
         let metrics = Metrics::new().unwrap();
@@ -116,15 +181,20 @@ impl TestApp {
             ),
             metrics,
             clock,
+            gate,
             limits: Limits { request_timeout: timeout, body_timeout: timeout, body_bytes: 100_000 },
             stop: CancellationToken::new(),
         });
         let (router, api) = crate::app::router(state.clone()).unwrap();
-        Self { router, api, state, owner }
+        Self { router, token: None, api, state, owner }
     }
 
     /// The head of an answer, its body still to come.
-    pub async fn begin(&self, request: Request<Body>) -> Response {
+    pub async fn begin(&self, mut request: Request<Body>) -> Response {
+        if let Some(token) = &self.token {
+            let value = format!("Bearer {token}").parse().unwrap();
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
         self.router.clone().oneshot(request).await.unwrap()
     }
 
@@ -238,6 +308,15 @@ pub struct Catalogue {
 pub struct Hire {
     pub id: String,
     pub catalogue: Catalogue,
+}
+
+/// What lets tests in.
+pub fn gate(access: Access) -> Gate {
+    let tokens = Tokens::new(&Secret(SECRET.into())).unwrap();
+    let operators_key = Some(tokens.fingerprint(OPERATORS_KEY.as_bytes()));
+    let passwords = Passwords::start(Some(2), Duration::from_secs(600)).unwrap();
+    let rate = RateLimit::new(NonZeroU32::MAX);
+    Gate { access, tokens, passwords, rate, verification: false, operators_key }
 }
 
 /// An id that names nothing.

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 const RUNGS: &[&[&str]] = &[
     &["app"],
     &["http", "serve", "health", "seed", "verify"],
-    &["plant"],
+    &["auth", "plant"],
     &["customers"],
     &["idempotency"],
     &["page"],
     &["access", "etag"],
     &["extract"],
     &["state"],
-    &["cache"],
-    &["db", "redis", "clock", "metrics", "telemetry", "check"],
+    &["cache", "limit"],
+    &["db", "redis", "clock", "metrics", "passwords", "telemetry", "token", "check"],
     &["error", "config"],
 ];
 

@@ -9,9 +9,16 @@ use sqlx::postgres::PgConnectOptions;
 
 fn plant_api() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plant-api"));
-    for name in
-        ["DATABASE_URL", "REDIS_URL", "PLANT_LISTEN", "PLANT_ACCESS", "ENVIRONMENT", "LOG_FILE"]
-    {
+    for name in [
+        "DATABASE_URL",
+        "REDIS_URL",
+        "PLANT_LISTEN",
+        "PLANT_ACCESS",
+        "PLANT_ADMIN_KEY",
+        "JWT_SECRET",
+        "ENVIRONMENT",
+        "LOG_FILE",
+    ] {
         command.env_remove(name);
     }
     command.env("LOG_LEVEL", "info")
@@ -106,7 +113,7 @@ fn bad_settings_are_listed_all_at_once() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = text(&output);
-    for name in ["PLANT_LISTEN", "DATABASE_URL", "PLANT_ACCESS"] {
+    for name in ["PLANT_LISTEN", "DATABASE_URL", "PLANT_ACCESS", "JWT_SECRET"] {
         assert!(text.contains(name), "{text}");
     }
 }

@@ -42,7 +42,7 @@ async fn certify(db: &Db, rounds: u64) -> Duration {
         let id = a_skill(db, &clock).await;
         let began = Instant::now();
         let statement = Statement::default();
-        genesis::certify(db, &clock, caller, Kind::Skill, id, statement).await.unwrap();
+        genesis::certify(db, &clock, &caller, Kind::Skill, id, statement).await.unwrap();
         took += began.elapsed();
     }
     took
@@ -56,7 +56,7 @@ async fn a_skill(db: &Db, clock: &Clock) -> Uuid {
         skill_key: None,
     };
     let mut connection = db.acquire().await.unwrap();
-    match skills::create(&mut connection, clock, Caller::Anybody, new).await.unwrap() {
+    match skills::create(&mut connection, clock, &Caller::Anybody, new).await.unwrap() {
         Created::New(skill) | Created::Existing(skill) => skill.id.0,
     }
 }

@@ -24,10 +24,14 @@ pub fn router() -> OpenApiRouter<State> {
     post,
     path = "/api/v1/customers",
     tag = "catalogue",
+    security((), ("bearer" = [])),
     summary = "Create a customer",
+    description = "Registering an account makes its customer; this is for administrators, or \
+                   anybody where access is open.",
     request_body = NewCustomer,
     responses(
         (status = 201, description = "Created", body = Customer),
+        (status = 403, description = "Only an administrator may", body = Problem),
         (status = 409, description = "The id is taken", body = Problem)
     )
 )]
@@ -37,7 +41,8 @@ async fn create(
     caller: Caller,
     posted: Posted<NewCustomer>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+    caller.must_administer()?;
+    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,
     };
@@ -51,6 +56,7 @@ async fn create(
     get,
     path = "/api/v1/customers/{customer_id}",
     tag = "catalogue",
+    security((), ("bearer" = [])),
     summary = "One customer",
     params(("customer_id" = CustomerId, Path, description = "Its id")),
     responses(

@@ -105,9 +105,8 @@ pub async fn check_schema(db: &Db) -> Result<(), SetupError> {
         .list_applied_migrations("_sqlx_migrations")
         .await
         .map_err(|e| SetupError::NotMigrated(e.to_string()))?;
-    let newest = MIGRATOR.iter().map(|m| m.version).max();
-    let present = applied.iter().map(|m| m.version).max();
-    if present < newest {
+    let missing = |m: &sqlx::migrate::Migration| applied.iter().all(|a| a.version != m.version);
+    if MIGRATOR.iter().any(missing) {
         return Err(SetupError::NotMigrated("its schema is older than this program".into()));
     }
     Ok(())

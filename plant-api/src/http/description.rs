@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     Content, ContentBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
     ResponseBuilder, Type,
@@ -25,6 +26,14 @@ pub fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Opera
 
 /// Gives every operation a unique id, its common errors, and the headers it honours.
 pub fn complete(api: &mut OpenApi) {
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("An access token, as `POST /api/v1/auth/login` answers one"))
+        .build();
+    api.components
+        .get_or_insert_default()
+        .add_security_scheme("bearer", SecurityScheme::Http(bearer));
     for (path, item) in &mut api.paths.paths {
         for (method, operation) in [
             ("get", &mut item.get),
@@ -60,8 +69,12 @@ fn common_errors(operation: &mut Operation) {
     if operation.request_body.is_some() || operation.parameters.is_some() {
         add(operation, "422", "Fields are at fault; `violations` names them");
     }
+    if operation.security.is_some() {
+        add(operation, "401", "No token, where one is needed, or not a good one");
+    }
+    add(operation, "429", "Too many requests from this address; see Retry-After");
     add(operation, "500", "A bug; the log has it under the request id");
-    add(operation, "503", "The database is away, or overloaded; see Retry-After");
+    add(operation, "503", "Something is away, or overloaded; see Retry-After");
 }
 
 fn conditions(method: &str, operation: &mut Operation) {

@@ -41,7 +41,19 @@ pub async fn frame(Extract(state): Extract<State>, request: Request, next: Next)
     let span = span(&ids, request.headers(), method, uri.path());
 
     let _running = Running::one_more(&state.metrics);
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    // The operations' own routes must answer whoever else asks too much.
+    let admitted = if uri.path().starts_with("/api/") {
+        state.gate.rate.admit(request.extensions())
+    } else {
+        Ok(())
+    };
+    let answer = AssertUnwindSafe(async {
+        match admitted {
+            Ok(()) => next.run(request).await,
+            Err(too_much) => too_much.into_response(),
+        }
+    })
+    .catch_unwind();
     let response = async {
         let response = tokio::select! {
             biased;

@@ -1,10 +1,17 @@
 mod hostile;
+mod matrix;
+
+use std::num::NonZeroU32;
 
 use axum::body::Body;
 use axum::http::Request;
 use sqlx::PgPool;
 
-use crate::testing::TestApp;
+use crate::clock::Clock;
+use crate::config::Access;
+use crate::limit::RateLimit;
+use crate::state::Gate;
+use crate::testing::{TestApp, gate};
 
 fn get(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
     let request =
@@ -132,4 +139,18 @@ async fn known_series_start_at_zero(pool: PgPool) {
     ] {
         assert!(text.contains(series), "{series}");
     }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn who_asks_too_much_is_told_to_wait_but_not_by_the_operations(pool: PgPool) {
+    let rate = RateLimit::new(NonZeroU32::MIN);
+    let strict = Gate { rate, ..gate(Access::Open) };
+    let app = TestApp::gated(pool, Clock::System, strict).await;
+    app.get("/api/v1/skills").await.expect(200);
+    let refused = app.get("/api/v1/skills").await;
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    assert_eq!(refused.expect(429)["code"], "rate-limited");
+    assert_eq!(app.get("/livez").await.status, 200);
+    assert!(app.get("/metrics").await.text.contains("path=\"/api/v1/skills\",status=\"429\"} 1"));
 }

@@ -72,6 +72,8 @@ pub struct People {
     pub surnames: Vec<String>,
     pub nicknames: Vec<String>,
     pub customers: Vec<String>,
+    /// Of every account that is planted.
+    pub load_test_password: String,
     pub configurations: Vec<Configuration>,
     pub reviews: Reviews,
 }

@@ -29,6 +29,12 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub customers: u32,
 
+    /// Accounts loadtest_1@test.local and so on, of customers test-customer-001 and so on, which
+    /// are planted as well; 0 to 100000, one for each customer if absent. Their password is
+    /// load-test-password.
+    #[arg(long, value_name = "N")]
+    pub users: Option<u32>,
+
     /// Another seed gives other ids and makes other choices.
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
@@ -36,6 +42,10 @@ pub struct Options {
     /// Empty Plant's tables first: everything in them is lost.
     #[arg(long)]
     pub reset: bool,
+
+    /// Plant nothing; remove all accounts loadtest… with what is theirs, planted or registered.
+    #[arg(long, conflicts_with = "reset")]
+    pub clean: bool,
 
     /// PostgreSQL, as the owner of the database; `plant-api migrate` has made its tables.
     #[arg(
@@ -65,10 +75,22 @@ pub struct Options {
 pub struct Order {
     /// Where.
     pub database: DatabaseConfig,
-    /// Whether everything else goes first.
-    pub reset: bool,
     /// What.
-    pub plan: Plan,
+    pub action: Action,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Rows are to be planted.
+    Plant {
+        /// Which.
+        plan: Plan,
+        /// Whether everything else goes first.
+        reset: bool,
+    },
+    /// What load tests left is to be removed.
+    Clean,
 }
 
 /// How much of everything there is to be; the rows follow from it.
@@ -78,8 +100,10 @@ pub struct Plan {
     pub agents: u32,
     /// Skills, at least one.
     pub skills: u32,
-    /// Customers.
+    /// Customers, at least as many as users.
     pub customers: u32,
+    /// Accounts.
+    pub users: u32,
     /// What choices and ids are drawn from.
     pub seed: u64,
 }
@@ -94,17 +118,19 @@ impl Options {
         within("agents", self.agents, 1, AGENTS_MAX, &mut found);
         within("skills", self.skills, 1, SKILLS_MAX, &mut found);
         within("customers", self.customers, 0, CUSTOMERS_MAX, &mut found);
+        let users = self.users.unwrap_or(self.customers);
+        within("users", users, 0, CUSTOMERS_MAX, &mut found);
+        let plan = Plan {
+            agents: self.agents,
+            skills: self.skills,
+            customers: self.customers.max(users),
+            users,
+            seed: self.seed,
+        };
+        let action =
+            if self.clean { Action::Clean } else { Action::Plant { plan, reset: self.reset } };
         match self.database().check() {
-            Ok(database) if found.is_empty() => Ok(Order {
-                database,
-                reset: self.reset,
-                plan: Plan {
-                    agents: self.agents,
-                    skills: self.skills,
-                    customers: self.customers,
-                    seed: self.seed,
-                },
-            }),
+            Ok(database) if found.is_empty() => Ok(Order { database, action }),
             Ok(_) => Err(Problems(found)),
             Err(Problems(more)) => {
                 found.extend(more.into_iter().map(|problem| self.naming_its_variable(problem)));

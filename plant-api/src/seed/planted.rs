@@ -1,7 +1,41 @@
-//! What was planted, in one line.
+//! What was planted or removed, in one line.
 
 use std::fmt;
 use std::time::Duration;
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Rows were planted.
+    Planted(Planted),
+    /// What load tests left was removed.
+    Removed(Removed),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Planted(planted) => planted.fmt(f),
+            Self::Removed(removed) => removed.fmt(f),
+        }
+    }
+}
+
+/// How many rows are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Accounts `loadtest%`.
+    pub accounts: u64,
+    /// Customers that were registered with them.
+    pub customers: u64,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { accounts, customers } = self;
+        write!(f, "removed {accounts} accounts and {customers} customers of load tests")
+    }
+}
 
 /// How many rows are new, and how long it took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +52,8 @@ pub struct Planted {
     pub agents: u64,
     /// Customers.
     pub customers: u64,
+    /// Accounts.
+    pub accounts: u64,
     /// Hired agents.
     pub hired_agents: u64,
     /// Goals.
@@ -37,6 +73,7 @@ impl fmt::Display for Planted {
             (self.teams, "teams"),
             (self.agents, "agents"),
             (self.customers, "customers"),
+            (self.accounts, "accounts"),
             (self.hired_agents, "hired agents"),
             (self.goals, "goals"),
             (self.deliverables, "deliverables"),

@@ -115,7 +115,7 @@ fn set<T>(field: &mut T, value: Option<T>) {
 pub async fn change(
     db: &Db,
     clock: &Clock,
-    caller: Caller,
+    caller: &Caller,
     id: AgentId,
     conditions: &Conditions,
     changes: &AgentChanges,

@@ -153,7 +153,7 @@ impl Content {
 pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
-    caller: Caller,
+    caller: &Caller,
     content: Content,
 ) -> Result<Agent> {
     content.check()?;

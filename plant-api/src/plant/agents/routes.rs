@@ -94,6 +94,7 @@ async fn list(
     post,
     path = "/api/v1/agents",
     tag = "catalogue",
+    security((), ("bearer" = [])),
     summary = "Create an agent",
     request_body = Content,
     responses(
@@ -108,11 +109,11 @@ async fn create(
     caller: Caller,
     posted: Posted<Content>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,
     };
-    let agent = super::create(work.connection(), &clock, caller, posted.body).await?;
+    let agent = super::create(work.connection(), &clock, &caller, posted.body).await?;
     let location = format!("/api/v1/agents/{}", agent.id);
     let answer = work.commit(Answer::created(location, agent.version_hash, &agent)?).await?;
     cache.forget(Topic::Agents).await;
@@ -150,6 +151,7 @@ async fn find(
     patch,
     path = "/api/v1/agents/{id}",
     tag = "catalogue",
+    security((), ("bearer" = [])),
     summary = "Change an agent; the change becomes an amendment",
     params(("id" = AgentId, Path, description = "Its id")),
     request_body = AgentChanges,
@@ -169,7 +171,7 @@ async fn amend(
     conditions: Conditions,
     Json(changes): Json<AgentChanges>,
 ) -> Result<Response> {
-    let agent = change::change(&db, &clock, caller, id, &conditions, &changes).await?;
+    let agent = change::change(&db, &clock, &caller, id, &conditions, &changes).await?;
     cache.forget(Topic::Agents).await;
     Ok(etag::with_version(agent.version_hash, Json(agent).into_response()))
 }

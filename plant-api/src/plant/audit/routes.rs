@@ -14,6 +14,7 @@ use super::history::{self, Entry};
 use super::run::{self, Report, Scope};
 use super::view::{self, EntityView};
 use super::{Tampering, export};
+use crate::access::Caller;
 use crate::cache::Stored;
 use crate::check::Checks;
 use crate::db::Db;
@@ -39,6 +40,7 @@ pub fn router() -> OpenApiRouter<State> {
     get,
     path = "/api/v1/entities/{id}",
     tag = "audit",
+    security((), ("bearer" = [])),
     summary = "One entity of any kind in its seven sections",
     params(("id" = Uuid, Path, description = "Its id")),
     responses(
@@ -48,6 +50,7 @@ pub fn router() -> OpenApiRouter<State> {
 )]
 async fn find(
     Extract(db): Extract<Db>,
+    _: Caller,
     Path(id): Path<Uuid>,
     conditions: Conditions,
 ) -> Result<Response> {
@@ -78,6 +81,7 @@ struct Part {
     get,
     path = "/api/v1/entities/{id}/amendments",
     tag = "audit",
+    security((), ("bearer" = [])),
     summary = "The hash chain of an entity, oldest amendment first",
     params(("id" = Uuid, Path, description = "The entity's id"), Part),
     responses(
@@ -87,6 +91,7 @@ struct Part {
 )]
 async fn amendments(
     Extract(db): Extract<Db>,
+    _: Caller,
     Path(id): Path<Uuid>,
     Query(part): Query<Part>,
     conditions: Conditions,
@@ -115,6 +120,7 @@ async fn amendments(
     get,
     path = "/api/v1/audit/tampering/{entity_id}",
     tag = "audit",
+    security((), ("bearer" = [])),
     summary = "Whether anything of an entity differs from what was written",
     params(("entity_id" = Uuid, Path, description = "The entity's id")),
     responses(
@@ -124,6 +130,7 @@ async fn amendments(
 )]
 async fn tampering(
     Extract(db): Extract<Db>,
+    _: Caller,
     Path(id): Path<Uuid>,
     conditions: Conditions,
 ) -> Result<Response> {
@@ -147,6 +154,7 @@ struct AuditScope {
     post,
     path = "/api/v1/audit/run",
     tag = "audit",
+    security((), ("bearer" = [])),
     summary = "Audit all entities, those of a kind, or one",
     description = "Examines as many as it can within four fifths of the request time-out and says \
                    whether these were all.",
@@ -158,6 +166,7 @@ struct AuditScope {
 )]
 async fn audit(
     Extract(db): Extract<Db>,
+    _: Caller,
     Extract(limits): Extract<Limits>,
     Query(asked): Query<AuditScope>,
 ) -> Result<Json<Report>> {
@@ -177,6 +186,7 @@ struct ExportScope {
     get,
     path = "/api/v1/audit/export",
     tag = "audit",
+    security((), ("bearer" = [])),
     summary = "All entities with their chains, to be checked by `plant-api verify`",
     description = "A line of JSON for each entity, as of one moment; the last line is a manifest. \
                    One export at a time.",
@@ -188,6 +198,7 @@ struct ExportScope {
 )]
 async fn export_all(
     Extract(db): Extract<Db>,
+    _: Caller,
     Extract(stop): Extract<CancellationToken>,
     Query(scope): Query<ExportScope>,
 ) -> Result<Response> {

@@ -91,7 +91,7 @@ pub struct Review {
 pub async fn decide(
     connection: &mut PgConnection,
     clock: &Clock,
-    caller: Caller,
+    caller: &Caller,
     place: (HireId, DeliverableId),
     decision: ReviewStatus,
     review: Review,

@@ -33,6 +33,7 @@ struct Filter {
     get,
     path = "/api/v1/agents/{id}/deliverables",
     tag = "hire side",
+    security((), ("bearer" = [])),
     summary = "What a hired agent has made, newest first",
     params(("id" = HireId, Path, description = "The hired agent's id"), Filter, PageParams),
     responses(
@@ -51,7 +52,7 @@ async fn list(
     let owner = caller.customer();
     let rows = sql::list(&mut *connection, hire, owner, filter.status, &page).await?;
     if rows.is_empty() {
-        hires::must_exist(&mut connection, hire, caller).await?;
+        hires::must_exist(&mut connection, hire, &caller).await?;
     }
     page.answer(rows, |deliverable| deliverable.id.0)
 }
@@ -60,6 +61,7 @@ async fn list(
     post,
     path = "/api/v1/agents/{id}/deliverables/{deliverable_id}/approve",
     tag = "hire side",
+    security((), ("bearer" = [])),
     summary = "Approve a deliverable, once",
     params(
         ("id" = HireId, Path, description = "The hired agent's id"),
@@ -80,13 +82,14 @@ async fn approve(
     OptionalJson(review): OptionalJson<Review>,
 ) -> Result<Json<Deliverable>> {
     let mut connection = db.acquire().await?;
-    decide(&mut connection, &clock, caller, place, ReviewStatus::Approved, review).await.map(Json)
+    decide(&mut connection, &clock, &caller, place, ReviewStatus::Approved, review).await.map(Json)
 }
 
 #[utoipa::path(
     post,
     path = "/api/v1/agents/{id}/deliverables/{deliverable_id}/reject",
     tag = "hire side",
+    security((), ("bearer" = [])),
     summary = "Reject a deliverable, once",
     params(
         ("id" = HireId, Path, description = "The hired agent's id"),
@@ -107,5 +110,5 @@ async fn reject(
     OptionalJson(review): OptionalJson<Review>,
 ) -> Result<Json<Deliverable>> {
     let mut connection = db.acquire().await?;
-    decide(&mut connection, &clock, caller, place, ReviewStatus::Rejected, review).await.map(Json)
+    decide(&mut connection, &clock, &caller, place, ReviewStatus::Rejected, review).await.map(Json)
 }

@@ -88,7 +88,7 @@ impl Statement {
 pub async fn certify(
     db: &Db,
     clock: &Clock,
-    caller: Caller,
+    caller: &Caller,
     kind: Kind,
     id: Uuid,
     statement: Statement,

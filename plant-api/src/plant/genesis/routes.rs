@@ -44,6 +44,7 @@ struct Application {
     post,
     path = "/api/v1/genesis/certify",
     tag = "genesis",
+    security((), ("bearer" = [])),
     summary = "Certify an entity of any kind; again changes nothing",
     request_body = Application,
     responses(
@@ -62,7 +63,7 @@ async fn certify(
 ) -> Result<Json<Certification>> {
     let Application { entity_type, entity_id, notes, evidence } = application;
     let statement = Statement { notes, evidence };
-    let certified = super::certify(&db, &clock, caller, entity_type, entity_id, statement).await?;
+    let certified = super::certify(&db, &clock, &caller, entity_type, entity_id, statement).await?;
     forget(&cache, &certified).await;
     Ok(Json(certified))
 }

@@ -173,7 +173,7 @@ impl GoalChanges {
 pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
-    caller: Caller,
+    caller: &Caller,
     hire: HireId,
     new: NewGoal,
 ) -> Result<Goal> {
@@ -209,7 +209,7 @@ pub async fn create(
 pub async fn change(
     db: &Db,
     clock: &Clock,
-    caller: Caller,
+    caller: &Caller,
     place: (HireId, GoalId),
     conditions: &Conditions,
     changes: GoalChanges,
@@ -232,7 +232,7 @@ pub async fn change(
 pub async fn missing(
     connection: &mut PgConnection,
     place: (HireId, GoalId),
-    caller: Caller,
+    caller: &Caller,
 ) -> Error {
     let hire = hires::must_exist(connection, place.0, caller).await;
     hire.err().unwrap_or_else(|| Error::no_such("goal of this hired agent"))

@@ -28,6 +28,7 @@ pub fn router() -> OpenApiRouter<State> {
     get,
     path = "/api/v1/agents/{id}/goals",
     tag = "hire side",
+    security((), ("bearer" = [])),
     summary = "A hired agent's goals, newest first",
     params(("id" = HireId, Path, description = "The hired agent's id"), PageParams),
     responses(
@@ -44,7 +45,7 @@ async fn list(
     let mut connection = db.acquire().await?;
     let rows = sql::list(&mut *connection, hire, caller.customer(), &page).await?;
     if rows.is_empty() {
-        hires::must_exist(&mut connection, hire, caller).await?;
+        hires::must_exist(&mut connection, hire, &caller).await?;
     }
     page.answer(rows, |goal| goal.id.0)
 }
@@ -53,6 +54,7 @@ async fn list(
     post,
     path = "/api/v1/agents/{id}/goals",
     tag = "hire side",
+    security((), ("bearer" = [])),
     summary = "Give a hired agent a goal",
     params(("id" = HireId, Path, description = "The hired agent's id")),
     request_body = NewGoal,
@@ -69,11 +71,11 @@ async fn create(
     Path(hire): Path<HireId>,
     posted: Posted<NewGoal>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,
     };
-    let goal = super::create(work.connection(), &clock, caller, hire, posted.body).await?;
+    let goal = super::create(work.connection(), &clock, &caller, hire, posted.body).await?;
     let location = format!("/api/v1/agents/{hire}/goals/{}", goal.id);
     let answer = work.commit(Answer::created(location, goal.version, &goal)?).await?;
     metrics.goals_created.inc();
@@ -84,6 +86,7 @@ async fn create(
     get,
     path = "/api/v1/agents/{id}/goals/{goal_id}",
     tag = "hire side",
+    security((), ("bearer" = [])),
     summary = "One goal",
     params(
         ("id" = HireId, Path, description = "The hired agent's id"),
@@ -103,7 +106,7 @@ async fn find(
     let mut connection = db.acquire().await?;
     match sql::find(&mut *connection, place, caller.customer()).await? {
         Some(goal) => conditions.answer(goal.version, &goal),
-        None => Err(missing(&mut connection, place, caller).await),
+        None => Err(missing(&mut connection, place, &caller).await),
     }
 }
 
@@ -111,6 +114,7 @@ async fn find(
     patch,
     path = "/api/v1/agents/{id}/goals/{goal_id}",
     tag = "hire side",
+    security((), ("bearer" = [])),
     summary = "Change a goal",
     params(
         ("id" = HireId, Path, description = "The hired agent's id"),
@@ -131,7 +135,7 @@ async fn change(
     conditions: Conditions,
     Json(changes): Json<GoalChanges>,
 ) -> Result<Response> {
-    let goal = super::change(&db, &clock, caller, place, &conditions, changes).await?;
+    let goal = super::change(&db, &clock, &caller, place, &conditions, changes).await?;
     Ok(etag::with_version(goal.version, Json(goal).into_response()))
 }
 
@@ -139,6 +143,7 @@ async fn change(
     delete,
     path = "/api/v1/agents/{id}/goals/{goal_id}",
     tag = "hire side",
+    security((), ("bearer" = [])),
     summary = "Delete a goal; its deliverables stay",
     params(
         ("id" = HireId, Path, description = "The hired agent's id"),
@@ -158,6 +163,6 @@ async fn delete(
     if sql::delete(&mut *connection, place, caller.customer()).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(missing(&mut connection, place, caller).await)
+        Err(missing(&mut connection, place, &caller).await)
     }
 }

@@ -60,7 +60,7 @@ pub struct NewConfiguration {
 pub async fn configure(
     db: &Db,
     clock: &Clock,
-    caller: Caller,
+    caller: &Caller,
     id: HireId,
     conditions: &Conditions,
     new: NewConfiguration,

@@ -122,7 +122,7 @@ pub struct NewHire {
 pub async fn hire(
     connection: &mut PgConnection,
     clock: &Clock,
-    caller: Caller,
+    caller: &Caller,
     customer_id: &CustomerId,
     new: NewHire,
 ) -> Result<HiredAgent> {
@@ -177,7 +177,7 @@ pub async fn missing(connection: &mut PgConnection, id: HireId) -> Error {
 ///
 /// # Errors
 /// As [`missing`].
-pub async fn must_exist(connection: &mut PgConnection, id: HireId, caller: Caller) -> Result<()> {
+pub async fn must_exist(connection: &mut PgConnection, id: HireId, caller: &Caller) -> Result<()> {
     if sql::exists(&mut *connection, id, caller.customer()).await? {
         Ok(())
     } else {

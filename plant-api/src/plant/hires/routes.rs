@@ -27,6 +27,7 @@ pub fn router() -> OpenApiRouter<State> {
     get,
     path = "/api/v1/customers/{customer_id}/agents",
     tag = "hire side",
+    security((), ("bearer" = [])),
     summary = "The agents that a customer has hired, newest first",
     params(("customer_id" = CustomerId, Path, description = "The customer's id"), PageParams),
     responses(
@@ -55,6 +56,7 @@ async fn list(
     post,
     path = "/api/v1/customers/{customer_id}/agents",
     tag = "hire side",
+    security((), ("bearer" = [])),
     summary = "Hire an agent",
     params(("customer_id" = CustomerId, Path, description = "The customer's id")),
     request_body = NewHire,
@@ -71,11 +73,11 @@ async fn hire(
     Path(customer_id): Path<CustomerId>,
     posted: Posted<NewHire>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,
     };
-    let hire = super::hire(work.connection(), &clock, caller, &customer_id, posted.body).await?;
+    let hire = super::hire(work.connection(), &clock, &caller, &customer_id, posted.body).await?;
     let location = format!("/api/v1/agents/{}/configuration", hire.id);
     let answer = work.commit(Answer::created(location, 1, &hire)?).await?;
     Ok(answer)
@@ -85,6 +87,7 @@ async fn hire(
     get,
     path = "/api/v1/agents/{id}/configuration",
     tag = "hire side",
+    security((), ("bearer" = [])),
     summary = "How a hired agent is set up",
     params(("id" = HireId, Path, description = "The hired agent's id")),
     responses(
@@ -109,6 +112,7 @@ async fn read(
     put,
     path = "/api/v1/agents/{id}/configuration",
     tag = "hire side",
+    security((), ("bearer" = [])),
     summary = "Set up a hired agent",
     params(("id" = HireId, Path, description = "The hired agent's id")),
     request_body = NewConfiguration,
@@ -126,6 +130,6 @@ async fn configure(
     conditions: Conditions,
     Json(new): Json<NewConfiguration>,
 ) -> Result<Response> {
-    let now = configuration::configure(&db, &clock, caller, id, &conditions, new).await?;
+    let now = configuration::configure(&db, &clock, &caller, id, &conditions, new).await?;
     Ok(etag::with_version(now.version, Json(now).into_response()))
 }

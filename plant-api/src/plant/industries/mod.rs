@@ -83,7 +83,7 @@ impl Content {
 pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
-    caller: Caller,
+    caller: &Caller,
     content: Content,
 ) -> Result<Industry> {
     content.check()?;

@@ -49,6 +49,7 @@ async fn list(
     post,
     path = "/api/v1/industries",
     tag = "catalogue",
+    security((), ("bearer" = [])),
     summary = "Create an industry",
     request_body = Content,
     responses(
@@ -63,11 +64,11 @@ async fn create(
     caller: Caller,
     posted: Posted<Content>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,
     };
-    let industry = super::create(work.connection(), &clock, caller, posted.body).await?;
+    let industry = super::create(work.connection(), &clock, &caller, posted.body).await?;
     let location = format!("/api/v1/industries/{}", industry.id);
     let answer = work.commit(Answer::created(location, industry.version_hash, &industry)?).await?;
     cache.forget(Topic::Industries).await;

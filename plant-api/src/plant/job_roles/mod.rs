@@ -146,7 +146,7 @@ pub struct Uncertified {
 pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
-    caller: Caller,
+    caller: &Caller,
     mut content: Content,
     skills: Skills,
 ) -> Result<JobRole> {

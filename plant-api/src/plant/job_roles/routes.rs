@@ -49,6 +49,7 @@ async fn list(
     post,
     path = "/api/v1/job-roles",
     tag = "catalogue",
+    security((), ("bearer" = [])),
     summary = "Create a job role",
     request_body = Content,
     responses(
@@ -63,12 +64,12 @@ async fn create(
     caller: Caller,
     posted: Posted<Content>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,
     };
     let connection = work.connection();
-    let job_role = super::create(connection, &clock, caller, posted.body, Skills::Known).await?;
+    let job_role = super::create(connection, &clock, &caller, posted.body, Skills::Known).await?;
     let location = format!("/api/v1/job-roles/{}", job_role.id);
     let answer = work.commit(Answer::created(location, job_role.version_hash, &job_role)?).await?;
     cache.forget(Topic::JobRoles).await;

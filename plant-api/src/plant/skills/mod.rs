@@ -160,7 +160,7 @@ pub enum Created {
 pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
-    caller: Caller,
+    caller: &Caller,
     new: NewSkill,
 ) -> Result<Created> {
     let content = new.check()?;

@@ -62,6 +62,7 @@ async fn list(
     post,
     path = "/api/v1/skills",
     tag = "catalogue",
+    security((), ("bearer" = [])),
     summary = "Create a skill, unless the very same exists",
     request_body = NewSkill,
     responses(
@@ -77,11 +78,11 @@ async fn create(
     caller: Caller,
     posted: Posted<NewSkill>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,
     };
-    let answer = match super::create(work.connection(), &clock, caller, posted.body).await? {
+    let answer = match super::create(work.connection(), &clock, &caller, posted.body).await? {
         Created::New(skill) => {
             let location = format!("/api/v1/skills/{}", skill.id);
             Answer::created(location, skill.version_hash, &skill)?

@@ -49,6 +49,7 @@ async fn list(
     post,
     path = "/api/v1/teams",
     tag = "catalogue",
+    security((), ("bearer" = [])),
     summary = "Create a team",
     request_body = Content,
     responses(
@@ -63,11 +64,11 @@ async fn create(
     caller: Caller,
     posted: Posted<Content>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,
     };
-    let team = super::create(work.connection(), &clock, caller, posted.body).await?;
+    let team = super::create(work.connection(), &clock, &caller, posted.body).await?;
     let location = format!("/api/v1/teams/{}", team.id);
     let answer = work.commit(Answer::created(location, team.version_hash, &team)?).await?;
     cache.forget(Topic::Teams).await;

@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 
 use super::catalogue::Catalogue;
 use super::planted::Planted;
+pub use rows::customer_id;
 use rows::{Customer, Work};
 #[cfg(test)]
 pub use rows::{DELIVERABLES_MAX, GOALS_MAX};

@@ -42,7 +42,8 @@ impl Customer {
     }
 }
 
-fn customer_id(index: usize) -> String {
+/// The id of the customer at `index`.
+pub fn customer_id(index: usize) -> String {
     format!("test-customer-{:03}", index + 1)
 }
 

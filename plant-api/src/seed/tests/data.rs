@@ -10,7 +10,7 @@ use crate::seed::hires::{DELIVERABLES_MAX, GOALS_MAX};
 use crate::seed::names::Names;
 use crate::seed::{Options, Plan};
 
-const PLAN: Plan = Plan { agents: 200_000, skills: 500, customers: 5, seed: 42 };
+const PLAN: Plan = Plan { agents: 200_000, skills: 500, customers: 5, users: 5, seed: 42 };
 
 #[test]
 fn the_files_hold_what_planting_relies_on() {

@@ -8,15 +8,16 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Plan, SeedError, plant};
+use super::{Plan, SeedError, clean, plant};
+use crate::clock::Clock;
 use crate::plant::chain::Verdict;
 use crate::plant::entity::{self, Kind};
 use crate::plant::genesis::examination::examine;
 use crate::testing::TestApp;
 
-const PLAN: Plan = Plan { agents: 60, skills: 50, customers: 3, seed: 42 };
+const PLAN: Plan = Plan { agents: 60, skills: 50, customers: 3, users: 3, seed: 42 };
 
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "base_entity",
     "amendment",
     "industry",
@@ -26,6 +27,7 @@ const TABLES: [&str; 12] = [
     "team",
     "agent",
     "customer",
+    "account",
     "hired_agent",
     "goal",
     "deliverable natural left join deliverable_review",
@@ -70,13 +72,14 @@ async fn the_same_arguments_plant_the_same_rows_in_any_database(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_larger_number_adds_what_is_missing(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
-    let more = Plan { agents: 1200, customers: 5, ..PLAN };
+    let more = Plan { agents: 1200, customers: 5, users: 4, ..PLAN };
     plant(&mut db, more, false).await.unwrap();
     let at_once = dump(&mut db).await;
 
     plant(&mut db, PLAN, true).await.unwrap();
     let grown = plant(&mut db, more, false).await.unwrap();
     assert_eq!((grown.agents, grown.skills, grown.customers), (1140, 0, 2));
+    assert_eq!(grown.accounts, 1);
     assert_eq!(dump(&mut db).await, at_once);
     plant(&mut db, PLAN, false).await.unwrap();
     assert_eq!(dump(&mut db).await, at_once);
@@ -129,12 +132,15 @@ async fn a_name_taken_by_somebody_else_is_told_and_nothing_changes(pool: PgPool)
     app.create("/api/v1/skills", taken).await;
     let customer = json!({"id": "test-customer-002", "name": "Somebody"});
     app.create("/api/v1/customers", customer).await;
+    let account = json!({"email": "loadtest_3@test.local", "password": "eleven apples"});
+    app.post("/api/v1/auth/register", account).await.expect(201);
 
     let mut db = pool.acquire().await.unwrap();
     let before = dump(&mut db).await;
     let error = plant(&mut db, PLAN, false).await.unwrap_err();
     let SeedError::Taken(taken) = &error else { panic!("{error}") };
-    assert_eq!(taken[..], ["skill `SEO`", "customer `test-customer-002`"]);
+    let names = ["skill `SEO`", "customer `test-customer-002`", "account `loadtest_3@test.local`"];
+    assert_eq!(taken[..], names);
     assert!(error.to_string().contains("--reset"));
     assert_eq!(dump(&mut db).await, before);
     plant(&mut db, PLAN, true).await.unwrap();
@@ -185,4 +191,47 @@ async fn an_empty_database_is_told_to_migrate(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     let error = plant(&mut db, PLAN, false).await.unwrap_err();
     assert!(error.to_string().contains("run `plant-api migrate` first"), "{error}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn planted_accounts_log_in_and_find_what_is_theirs(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    plant(&mut db, PLAN, false).await.unwrap();
+    drop(db);
+    let app = TestApp::required(pool, Clock::System).await;
+    let credentials = json!({"email": "loadtest_2@test.local", "password": "load-test-password"});
+    let login = app.post("/api/v1/auth/login", credentials).await.expect(200);
+    let app = app.bearing(login["access_token"].as_str().unwrap());
+    assert_eq!(app.get("/api/v1/auth/me").await.expect(200)["plan"], "pro");
+    let own = app.get("/api/v1/customers/test-customer-002/agents").await.expect(200);
+    assert_eq!(own.as_array().unwrap().len(), 3);
+    app.get("/api/v1/customers/test-customer-001/agents").await.expect(404);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_load_tests_left_is_removed_and_nothing_else(pool: PgPool) {
+    let app = TestApp::new(pool.clone()).await;
+    let mut db = pool.acquire().await.unwrap();
+    plant(&mut db, Plan { users: 0, ..PLAN }, false).await.unwrap();
+    let asha = json!({"email": "asha@lotus.example", "password": "eleven apples"});
+    app.post("/api/v1/auth/register", asha).await.expect(201);
+    let before = dump(&mut db).await;
+
+    plant(&mut db, PLAN, false).await.unwrap();
+    let registered = json!({"email": "loadtest_x7@test.local", "password": "eleven apples"});
+    app.post("/api/v1/auth/register", registered.clone()).await.expect(201);
+    app.post("/api/v1/auth/login", registered).await.expect(200);
+    let wrong = json!({"email": "loadtest_1@test.local", "password": "wrong"});
+    app.post("/api/v1/auth/login", wrong).await.expect(401);
+
+    let removed = clean(&mut db).await.unwrap();
+    assert_eq!(removed.to_string(), "removed 4 accounts and 1 customers of load tests");
+    assert_eq!(dump(&mut db).await, before);
+    let left: i64 = sqlx::query_scalar(
+        "select (select count(*) from session) + (select count(*) from login_failure)",
+    )
+    .fetch_one(&mut *db)
+    .await
+    .unwrap();
+    assert_eq!(left, 0);
 }

@@ -80,6 +80,7 @@ impl From<RoleToCertify> for Content {
     post,
     path = "/api/v1/genesis/job-roles",
     tag = "genesis",
+    security((), ("bearer" = [])),
     summary = "Create a job role of certified skills",
     request_body = RoleToCertify,
     responses(
@@ -95,12 +96,12 @@ async fn create(
     caller: Caller,
     posted: Posted<RoleToCertify>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,
     };
     let (connection, content) = (work.connection(), posted.body.into());
-    let role = job_roles::create(connection, &clock, caller, content, Skills::Certified).await?;
+    let role = job_roles::create(connection, &clock, &caller, content, Skills::Certified).await?;
     let location = format!("/api/v1/genesis/job-roles/{}", role.id);
     let answer = work.commit(Answer::created(location, role.version_hash, &role)?).await?;
     cache.forget(Topic::JobRoles).await;
@@ -138,6 +139,7 @@ async fn find(
     post,
     path = "/api/v1/genesis/job-roles/{id}/certify",
     tag = "genesis",
+    security((), ("bearer" = [])),
     summary = "Certify a job role; again changes nothing",
     params(("id" = JobRoleId, Path, description = "Its id")),
     request_body = Option<Statement>,
@@ -156,7 +158,7 @@ async fn certify(
     Path(id): Path<JobRoleId>,
     OptionalJson(statement): OptionalJson<Statement>,
 ) -> Result<Json<Certification>> {
-    let certified = genesis::certify(&db, &clock, caller, Kind::JobRole, id.0, statement).await?;
+    let certified = genesis::certify(&db, &clock, &caller, Kind::JobRole, id.0, statement).await?;
     genesis::routes::forget(&cache, &certified).await;
     Ok(Json(certified))
 }

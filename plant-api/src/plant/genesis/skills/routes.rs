@@ -67,6 +67,7 @@ async fn list(
     post,
     path = "/api/v1/genesis/skills",
     tag = "genesis",
+    security((), ("bearer" = [])),
     summary = "Create a skill to be certified, unless the very same exists",
     request_body = NewSkill,
     responses(
@@ -82,11 +83,11 @@ async fn create(
     caller: Caller,
     posted: Posted<NewSkill>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, caller, posted.key).await? {
+    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
         Begun::Replay(answer) => return Ok(answer),
         Begun::Fresh(work) => work,
     };
-    let answer = match skills::create(work.connection(), &clock, caller, posted.body).await? {
+    let answer = match skills::create(work.connection(), &clock, &caller, posted.body).await? {
         Created::New(skill) => {
             let location = format!("/api/v1/genesis/skills/{}", skill.id);
             Answer::created(location, skill.version_hash, &skill)?
@@ -129,6 +130,7 @@ async fn find(
     post,
     path = "/api/v1/genesis/skills/{id}/certify",
     tag = "genesis",
+    security((), ("bearer" = [])),
     summary = "Certify a skill; again changes nothing",
     params(("id" = SkillId, Path, description = "Its id")),
     request_body = Option<Statement>,
@@ -147,7 +149,7 @@ async fn certify(
     Path(id): Path<SkillId>,
     OptionalJson(statement): OptionalJson<Statement>,
 ) -> Result<Json<Certification>> {
-    let certified = genesis::certify(&db, &clock, caller, Kind::Skill, id.0, statement).await?;
+    let certified = genesis::certify(&db, &clock, &caller, Kind::Skill, id.0, statement).await?;
     genesis::routes::forget(&cache, &certified).await;
     Ok(Json(certified))
 }

@@ -1,0 +1,233 @@
+//! Statements on `account`, `session` and `login_failure`.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use super::login::Failures;
+use super::session::{Known, Row};
+use super::{Me, Plan, User};
+use crate::customers::CustomerId;
+use crate::token::Role;
+
+pub async fn insert(
+    db: impl PgExecutor<'_>,
+    user: &User,
+    customer: &CustomerId,
+    password_hash: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into account (
+            id, customer_id, email, password_hash, role, is_active, is_verified, created_at
+        )
+        values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        user.id,
+        customer.0,
+        user.email,
+        password_hash,
+        user.role as Role,
+        user.is_active,
+        user.is_verified,
+        user.created_at,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// The account of an address, and its failed logins: one statement, whether there are any or not.
+pub async fn find_login(
+    db: impl PgExecutor<'_>,
+    email: &str,
+) -> sqlx::Result<(Option<Known>, Option<Failures>)> {
+    let row = sqlx::query!(
+        r#"select
+            a.id as "id?", a.email as "email?", a.role as "role?: Role",
+            a.is_active as "is_active?", a.is_verified as "is_verified?",
+            a.created_at as "created_at?", a.customer_id as "customer_id?",
+            a.password_hash as "password_hash?", f.failures as "failures?", f.since as "since?"
+        from (select $1::text as email) wanted
+        left join account a on a.email = wanted.email
+        left join login_failure f on f.email = wanted.email"#,
+        email,
+    )
+    .fetch_one(db)
+    .await?;
+    let known = || {
+        Some(Known {
+            user: User {
+                id: row.id?,
+                email: row.email?,
+                role: row.role?,
+                is_active: row.is_active?,
+                is_verified: row.is_verified?,
+                created_at: row.created_at?,
+            },
+            customer: CustomerId(row.customer_id?),
+            password_hash: row.password_hash?,
+        })
+    };
+    let failures = row.failures.zip(row.since).map(|(count, since)| Failures { count, since });
+    Ok((known(), failures))
+}
+
+pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Known>> {
+    let row = sqlx::query!(
+        r#"select
+            id, email, role as "role: Role", is_active, is_verified, created_at, customer_id,
+            password_hash
+        from account
+        where id = $1"#,
+        id,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| Known {
+        user: User {
+            id: row.id,
+            email: row.email,
+            role: row.role,
+            is_active: row.is_active,
+            is_verified: row.is_verified,
+            created_at: row.created_at,
+        },
+        customer: CustomerId(row.customer_id),
+        password_hash: row.password_hash,
+    }))
+}
+
+/// The account, as long as this session of it lasts.
+pub async fn find_me(db: impl PgExecutor<'_>, id: Uuid, session: Uuid) -> sqlx::Result<Option<Me>> {
+    let row = sqlx::query!(
+        r#"select
+            a.id, a.email, a.role as "role: Role", a.is_active, a.is_verified, a.created_at,
+            a.customer_id, a.plan as "plan: Plan"
+        from account a
+        join session s on s.account_id = a.id
+        where a.id = $1
+            and s.id = $2
+            and s.revoked_at is null"#,
+        id,
+        session,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| Me {
+        user: User {
+            id: row.id,
+            email: row.email,
+            role: row.role,
+            is_active: row.is_active,
+            is_verified: row.is_verified,
+            created_at: row.created_at,
+        },
+        customer_id: CustomerId(row.customer_id),
+        plan: row.plan,
+    }))
+}
+
+/// Counts one more failure; those at or before `old` no longer count.
+pub async fn count_failure(
+    db: impl PgExecutor<'_>,
+    email: &str,
+    now: DateTime<Utc>,
+    old: DateTime<Utc>,
+) -> sqlx::Result<Failures> {
+    let rows = sqlx::query_as!(
+        Failures,
+        r#"insert into login_failure as f (email, failures, since)
+        values ($1, 1, $2)
+        on conflict (email) do update
+        set failures = case when f.since > $3 then f.failures + 1 else 1 end,
+            since = case when f.since > $3 then f.since else $2 end
+        returning failures as count, since"#,
+        email,
+        now,
+        old,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)
+}
+
+/// That an address is not closed: fewer than so many `failures` since `after`.
+pub struct Open<'a> {
+    pub email: &'a str,
+    pub failures: i32,
+    pub after: DateTime<Utc>,
+}
+
+/// Whether it was inserted: not when the address is closed.
+pub async fn insert_session(
+    db: impl PgExecutor<'_>,
+    session: &Row,
+    open: &Open<'_>,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "insert into session (
+            id, account_id, refresh_hash, created_at, refreshed_at, expires_at
+        )
+        select $1, $2, $3, $4, $4, $5
+        where not exists (
+            select from login_failure where email = $6 and failures >= $7 and since > $8
+        )",
+        session.id,
+        session.account_id,
+        &session.refresh_hash,
+        session.now,
+        session.expires_at,
+        open.email,
+        open.failures,
+        open.after,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub async fn forget_failures(db: impl PgExecutor<'_>, email: &str) -> sqlx::Result<()> {
+    sqlx::query!("delete from login_failure where email = $1", email).execute(db).await.map(drop)
+}
+
+/// Whether the session went on: not when `used` is not the hash of its newest token, or it ended.
+pub async fn rotate(db: impl PgExecutor<'_>, next: &Row, used: &[u8; 32]) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update session
+        set refresh_hash = $3, refreshed_at = $4, expires_at = $5
+        where id = $1
+            and refresh_hash = $2
+            and revoked_at is null
+            and expires_at > $4",
+        next.id,
+        used,
+        &next.refresh_hash,
+        next.now,
+        next.expires_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Whether there was a session to end.
+pub async fn revoke(db: impl PgExecutor<'_>, id: Uuid, now: DateTime<Utc>) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update session set revoked_at = $2 where id = $1 and revoked_at is null",
+        id,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub async fn delete_expired(db: impl PgExecutor<'_>, now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!("delete from session where expires_at <= $1", now).execute(db).await.map(drop)
+}
+
+pub async fn delete_failures_before(
+    db: impl PgExecutor<'_>,
+    moment: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!("delete from login_failure where since <= $1", moment).execute(db).await.map(drop)
+}

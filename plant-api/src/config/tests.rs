@@ -1,0 +1,82 @@
+use super::*;
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn options(args: &[&str]) -> Options {
+    let args = [&["plant-api", "--database-url", "postgres://plant@localhost/plant_db"], args];
+    let mut matches = Command::command().get_matches_from(args.concat());
+    Command::from_arg_matches_mut(&mut matches).unwrap().options
+}
+
+fn problems(args: &[&str]) -> Vec<String> {
+    options(args).check().unwrap_err().0
+}
+
+#[test]
+fn every_problem_is_listed_at_once() {
+    let Problems(found) = options(&[
+        "--listen=nowhere,127.0.0.1:1",
+        "--environment=moon",
+        "--request-timeout=soon",
+        "--redis-url=http://x",
+        "--log-format=xml",
+    ])
+    .check()
+    .unwrap_err();
+    for name in ["PLANT_LISTEN", "ENVIRONMENT", "PLANT_REQUEST_TIMEOUT", "REDIS_URL", "LOG_FORMAT"]
+    {
+        assert!(found.iter().any(|problem| problem.starts_with(name)), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn production_refuses_open_access() {
+    let strong = format!("--jwt-secret={}", "s".repeat(32));
+    let found = problems(&["--environment=production", &strong]);
+    assert_eq!(found, ["PLANT_ACCESS: production refuses `open` access"]);
+    options(&["--environment=production", "--access=required", &strong]).check().unwrap();
+}
+
+#[test]
+fn production_names_every_weak_secret_at_once() {
+    let found = problems(&["--environment=production", "--admin-key=short"]);
+    let named: Vec<_> = found.iter().map(|p| p.split_once(':').unwrap().0).collect();
+    assert_eq!(named, ["PLANT_ADMIN_KEY", "PLANT_ACCESS", "JWT_SECRET"]);
+    assert!(problems(&["--jwt-secret="])[0].starts_with("JWT_SECRET: 0 bytes"));
+    let same = "k".repeat(40);
+    let found = problems(&[
+        "--environment=production",
+        "--access=required",
+        &format!("--jwt-secret={same}"),
+        &format!("--admin-key={same}"),
+    ]);
+    assert_eq!(found, ["PLANT_ADMIN_KEY: must not be the same as JWT_SECRET"]);
+}
+
+#[test]
+fn a_secret_prints_as_stars() {
+    let secret = format!("--jwt-secret=hidden{}", "x".repeat(40));
+    let key = format!("--admin-key=hidden{}", "y".repeat(40));
+    let config = options(&["--redis-url=redis://:hidden@localhost", &secret, &key]);
+    let config = config.check().unwrap();
+    assert!(!format!("{config:?}").contains("hidden"));
+}
+
+#[test]
+fn the_example_file_is_what_help_says() {
+    let mut text = String::from("# Every setting of plant-api with its default.\n");
+    for arg in Command::command().get_arguments().filter(|arg| arg.get_env().is_some()) {
+        let env = arg.get_env().unwrap().to_str().unwrap();
+        let help = arg.get_help().unwrap();
+        let default = arg.get_default_values()[0].to_str().unwrap();
+        text += &format!("\n# {help}\n{env}={default}\n");
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
+    let file = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(file == text, ".env.example should read:\n{text}");
+}

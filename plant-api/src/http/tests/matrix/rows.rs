@@ -1,0 +1,239 @@
+//! The rows of the matrix: for each operation who may do it, and a request that succeeds.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::testing::{Hire, OPERATORS_KEY, TestApp};
+use crate::token::{Holder, Role};
+
+/// Who may do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Anybody, token or not.
+    Anybody,
+    /// Whoever is known.
+    Known,
+    /// Whoever has an account.
+    Account,
+    /// The customer whose thing it is.
+    Owner,
+    /// Whoever administers.
+    Administrator,
+}
+
+/// A request that succeeds, once.
+pub struct Row {
+    pub who: Who,
+    /// The status of success.
+    pub ok: u16,
+    pub path: String,
+    pub body: Option<Value>,
+}
+
+/// What there is to ask for.
+pub struct World {
+    /// Asked by the operator.
+    app: TestApp,
+    pub owner: Holder,
+    pub stranger: Holder,
+    hire: Hire,
+    drawn: AtomicU32,
+}
+
+const PASSWORD: &str = "eleven green apples";
+
+impl World {
+    /// Customer `lotus`, who has hired an agent; customer `orchid`, who has not.
+    pub async fn new(app: &TestApp) -> Self {
+        let app = app.bearing(OPERATORS_KEY);
+        let hire = app.a_hire("lotus").await;
+        let asha = json!({"email": "asha@lotus.example", "password": PASSWORD});
+        app.post("/api/v1/auth/register", asha).await.expect(201);
+        let owner = app.an_account("lotus", Role::User).await;
+        let stranger = app.an_account("orchid", Role::User).await;
+        Self { app, owner, stranger, hire, drawn: AtomicU32::new(0) }
+    }
+
+    /// A name that nothing has yet.
+    fn name(&self) -> String {
+        format!("Thing {}", self.drawn.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn skill(&self) -> String {
+        let skill = json!({"name": self.name(), "category": "technical"});
+        self.app.create("/api/v1/skills", skill).await
+    }
+
+    async fn certified_skill(&self) -> String {
+        let id = self.skill().await;
+        let path = format!("/api/v1/genesis/skills/{id}/certify");
+        self.app.post(&path, json!({})).await.expect(200);
+        id
+    }
+
+    async fn job_role(&self) -> String {
+        let required = [self.certified_skill().await];
+        let role = json!({
+            "name": self.name(), "required_skills": required, "seniority_level": "senior",
+        });
+        self.app.create("/api/v1/genesis/job-roles", role).await
+    }
+
+    async fn goal(&self) -> String {
+        let path = format!("/api/v1/agents/{}/goals", self.hire.id);
+        self.app.create(&path, json!({"title": "Write", "schedule": "weekly"})).await
+    }
+
+    async fn deliverable(&self) -> String {
+        sqlx::query_scalar(
+            "insert into deliverable (
+                id, hired_agent_id, title, payload, execution_status, created_at
+            )
+            values (gen_random_uuid(), $1::uuid, 'Article', '{}', 'not_executed', now())
+            returning id::text",
+        )
+        .bind(&self.hire.id)
+        .fetch_one(&self.app.owner)
+        .await
+        .unwrap()
+    }
+
+    async fn refresh_token(&self) -> Value {
+        let asha = json!({"email": "asha@lotus.example", "password": PASSWORD});
+        self.app.post("/api/v1/auth/login", asha).await.expect(200)["refresh_token"].take()
+    }
+
+    /// The row of an operation, with things of its own to ask for; `None` when there is none.
+    pub async fn row(&self, operation: &str) -> Option<Row> {
+        use Who::{Account, Administrator, Anybody, Known, Owner};
+        let (hire, catalogue) = (&self.hire.id, &self.hire.catalogue);
+        let agent = |agent: &str| {
+            json!({
+                "name": agent, "skill_id": catalogue.skill, "job_role_id": catalogue.job_role,
+                "industry_id": catalogue.industry,
+            })
+        };
+        let (_, path) = operation.split_once(' ')?;
+        let fill = |name: &str, value: &str| path.replace(name, value);
+        let plain = path.to_owned();
+        let (who, ok, path, body) = match operation {
+            "GET /health" | "GET /livez" | "GET /readyz" | "GET /metrics" => {
+                (Anybody, 200, plain, None)
+            }
+
+            "GET /api/v1/agents"
+            | "GET /api/v1/skills"
+            | "GET /api/v1/industries"
+            | "GET /api/v1/job-roles"
+            | "GET /api/v1/teams"
+            | "GET /api/v1/genesis/skills"
+            | "GET /api/v1/genesis/job-roles" => (Anybody, 200, plain, None),
+            "GET /api/v1/agents/{id}" => (Anybody, 200, fill("{id}", &catalogue.agent), None),
+            "GET /api/v1/industries/{id}" => {
+                (Anybody, 200, fill("{id}", &catalogue.industry), None)
+            }
+            "GET /api/v1/teams/{id}" => (Anybody, 200, fill("{id}", &catalogue.team), None),
+            "GET /api/v1/skills/{id}" | "GET /api/v1/genesis/skills/{id}" => {
+                (Anybody, 200, fill("{id}", &catalogue.skill), None)
+            }
+            "GET /api/v1/job-roles/{id}" | "GET /api/v1/genesis/job-roles/{id}" => {
+                (Anybody, 200, fill("{id}", &catalogue.job_role), None)
+            }
+
+            "POST /api/v1/agents" => (Known, 201, plain, Some(agent(&self.name()))),
+            "PATCH /api/v1/agents/{id}" => {
+                (Known, 200, fill("{id}", &catalogue.agent), Some(json!({"name": self.name()})))
+            }
+            "POST /api/v1/skills" | "POST /api/v1/genesis/skills" => {
+                let skill = json!({"name": self.name(), "category": "technical"});
+                (Known, 201, plain, Some(skill))
+            }
+            "POST /api/v1/industries" | "POST /api/v1/teams" | "POST /api/v1/job-roles" => {
+                (Known, 201, plain, Some(json!({"name": self.name()})))
+            }
+            "POST /api/v1/genesis/job-roles" => {
+                let role = json!({
+                    "name": self.name(), "required_skills": [self.certified_skill().await],
+                    "seniority_level": "senior",
+                });
+                (Known, 201, plain, Some(role))
+            }
+            "POST /api/v1/genesis/skills/{id}/certify" => {
+                (Known, 200, fill("{id}", &self.skill().await), None)
+            }
+            "POST /api/v1/genesis/job-roles/{id}/certify" => {
+                (Known, 200, fill("{id}", &self.job_role().await), None)
+            }
+            "POST /api/v1/genesis/certify" => {
+                let body = json!({"entity_type": "skill", "entity_id": self.skill().await});
+                (Known, 200, plain, Some(body))
+            }
+
+            "GET /api/v1/entities/{id}" | "GET /api/v1/entities/{id}/amendments" => {
+                (Known, 200, fill("{id}", &catalogue.agent), None)
+            }
+            "GET /api/v1/audit/tampering/{entity_id}" => {
+                (Known, 200, fill("{entity_id}", &catalogue.agent), None)
+            }
+            "POST /api/v1/audit/run" | "GET /api/v1/audit/export" => (Known, 200, plain, None),
+
+            "POST /api/v1/customers" => {
+                (Administrator, 201, plain, Some(json!({"name": self.name()})))
+            }
+            "GET /api/v1/customers/{customer_id}"
+            | "GET /api/v1/customers/{customer_id}/agents" => {
+                (Owner, 200, fill("{customer_id}", "lotus"), None)
+            }
+            "POST /api/v1/customers/{customer_id}/agents" => {
+                let body = json!({"agent_id": catalogue.agent, "duration": "monthly"});
+                (Owner, 201, fill("{customer_id}", "lotus"), Some(body))
+            }
+            "GET /api/v1/agents/{id}/configuration"
+            | "GET /api/v1/agents/{id}/goals"
+            | "GET /api/v1/agents/{id}/deliverables" => (Owner, 200, fill("{id}", hire), None),
+            "PUT /api/v1/agents/{id}/configuration" => {
+                (Owner, 200, fill("{id}", hire), Some(json!({"nickname": self.name()})))
+            }
+            "POST /api/v1/agents/{id}/goals" => {
+                let goal = json!({"title": self.name(), "schedule": "daily"});
+                (Owner, 201, fill("{id}", hire), Some(goal))
+            }
+            "GET /api/v1/agents/{id}/goals/{goal_id}" => {
+                let path = fill("{id}", hire).replace("{goal_id}", &self.goal().await);
+                (Owner, 200, path, None)
+            }
+            "PATCH /api/v1/agents/{id}/goals/{goal_id}" => {
+                let path = fill("{id}", hire).replace("{goal_id}", &self.goal().await);
+                (Owner, 200, path, Some(json!({"enabled": false})))
+            }
+            "DELETE /api/v1/agents/{id}/goals/{goal_id}" => {
+                let path = fill("{id}", hire).replace("{goal_id}", &self.goal().await);
+                (Owner, 204, path, None)
+            }
+            "POST /api/v1/agents/{id}/deliverables/{deliverable_id}/approve"
+            | "POST /api/v1/agents/{id}/deliverables/{deliverable_id}/reject" => {
+                let deliverable = self.deliverable().await;
+                let path = fill("{id}", hire).replace("{deliverable_id}", &deliverable);
+                (Owner, 200, path, None)
+            }
+
+            "POST /api/v1/auth/register" => {
+                let email = format!("{}@lotus.example", self.name().replace(' ', "-"));
+                (Anybody, 201, plain, Some(json!({"email": email, "password": PASSWORD})))
+            }
+            "POST /api/v1/auth/login" => {
+                let asha = json!({"email": "asha@lotus.example", "password": PASSWORD});
+                (Anybody, 200, plain, Some(asha))
+            }
+            "POST /api/v1/auth/refresh" => {
+                let body = json!({"refresh_token": self.refresh_token().await});
+                (Anybody, 200, plain, Some(body))
+            }
+            "GET /api/v1/auth/me" => (Account, 200, plain, None),
+            "POST /api/v1/auth/logout" => (Account, 204, plain, None),
+            _ => return None,
+        };
+        Some(Row { who, ok, path, body })
+    }
+}

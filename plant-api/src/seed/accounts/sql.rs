@@ -1,0 +1,80 @@
+//! Statements that plant accounts, many at once, and that remove what load tests left.
+
+use sqlx::PgConnection;
+
+use super::Account;
+use crate::auth::Plan;
+
+pub async fn insert(
+    db: &mut PgConnection,
+    rows: &[Account],
+    password_hash: &str,
+) -> sqlx::Result<u64> {
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let customers: Vec<_> = rows.iter().map(|row| row.customer_id.as_str()).collect();
+    let emails: Vec<_> = rows.iter().map(|row| row.email.as_str()).collect();
+    let plans: Vec<_> = rows.iter().map(|row| row.plan).collect();
+    let created: Vec<_> = rows.iter().map(|row| row.created_at).collect();
+    sqlx::query!(
+        "insert into account (
+            id, customer_id, email, password_hash, plan, is_verified, created_at
+        )
+        select id, customer_id, email, $6, plan, true, created_at
+        from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+            as new (id, customer_id, email, plan, created_at)
+        on conflict (id) do nothing",
+        &ids,
+        &customers as &[&str],
+        &emails as &[&str],
+        &plans as &[Plan],
+        &created,
+        password_hash,
+    )
+    .execute(db)
+    .await
+    .map(|done| done.rows_affected())
+}
+
+pub async fn taken(db: &mut PgConnection, rows: &[Account]) -> sqlx::Result<Vec<String>> {
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let emails: Vec<_> = rows.iter().map(|row| row.email.as_str()).collect();
+    sqlx::query_scalar!(
+        "select a.email
+        from unnest($1::uuid[], $2::text[]) as new (id, email)
+        join account a on a.email = new.email and a.id <> new.id
+        order by a.email",
+        &ids,
+        &emails as &[&str],
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Deletes the accounts of load tests and, by their references, all that is theirs.
+pub async fn delete(db: &mut PgConnection) -> sqlx::Result<u64> {
+    sqlx::query!(r"delete from account where email like 'loadtest%'")
+        .execute(db)
+        .await
+        .map(|done| done.rows_affected())
+}
+
+/// Deletes the customers that load tests have registered, unless they have an account left or
+/// hired somebody: what was approved for them stays on record.
+pub async fn delete_customers(db: &mut PgConnection) -> sqlx::Result<u64> {
+    sqlx::query!(
+        r"delete from customer c
+        where c.email like 'loadtest%'
+            and not exists (select from account a where a.customer_id = c.id)
+            and not exists (select from hired_agent h where h.customer_id = c.id)",
+    )
+    .execute(db)
+    .await
+    .map(|done| done.rows_affected())
+}
+
+pub async fn delete_failures(db: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("delete from login_failure where email like 'loadtest%'")
+        .execute(db)
+        .await
+        .map(drop)
+}
