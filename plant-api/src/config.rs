@@ -78,7 +78,23 @@ pub struct Options {
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
+    pub work: WorkOptions,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
     pub log: LogOptions,
+}
+
+/// Background work.
+#[derive(Debug, Clone, Args)]
+pub struct WorkOptions {
+    /// Whether `serve` also does the background jobs; if not, `plant-api work` must.
+    #[arg(long, env = "PLANT_WORK", default_value = "true")]
+    pub work: String,
+
+    /// Address where `plant-api work` answers /health and /metrics; empty: nowhere.
+    #[arg(long, env = "PLANT_WORK_LISTEN", default_value = "")]
+    pub work_listen: String,
 }
 
 /// Where the database is.
@@ -142,6 +158,8 @@ pub struct Config {
     pub body_limit: usize,
     /// What running requests get after SIGTERM.
     pub drain_timeout: Duration,
+    /// Background work.
+    pub work: WorkConfig,
     /// Logging.
     pub log: LogConfig,
 }
@@ -153,6 +171,15 @@ pub struct DatabaseConfig {
     pub url: Secret<String>,
     /// Most connections of this process.
     pub pool_size: u32,
+}
+
+/// Background work, checked.
+#[derive(Debug, Clone)]
+pub struct WorkConfig {
+    /// Whether `serve` works too.
+    pub in_serve: bool,
+    /// Where a process that only works answers.
+    pub listen: Vec<SocketAddr>,
 }
 
 /// What is logged, checked.
@@ -237,7 +264,7 @@ impl Options {
     pub fn check(self) -> Result<Config, Problems> {
         let mut found = Vec::new();
         let config = Config {
-            listen: addresses(&self.listen, &mut found),
+            listen: addresses("PLANT_LISTEN", &self.listen, &mut found),
             database: check_database(&self.database, &mut found),
             redis_url: (!self.redis_url.is_empty()).then(|| Secret(self.redis_url.clone())),
             cache_ttl: seconds("REDIS_CACHE_TTL", &self.redis_cache_ttl, &mut found),
@@ -260,6 +287,7 @@ impl Options {
             client_timeout: seconds("PLANT_CLIENT_TIMEOUT", &self.client_timeout, &mut found),
             body_limit: number("PLANT_BODY_LIMIT", &self.body_limit, &mut found),
             drain_timeout: seconds("PLANT_DRAIN_TIMEOUT", &self.drain_timeout, &mut found),
+            work: check_work(&self.work, &mut found),
             log: check_log(self.log, &mut found),
         };
         if let Some(url) = &config.redis_url
@@ -301,6 +329,21 @@ fn check_database(options: &DatabaseOptions, found: &mut Vec<String>) -> Databas
     }
 }
 
+fn check_work(options: &WorkOptions, found: &mut Vec<String>) -> WorkConfig {
+    let listen = &options.work_listen;
+    WorkConfig {
+        in_serve: options.work.parse().unwrap_or_else(|_| {
+            found.push(format!("PLANT_WORK: `{}` must be true or false", options.work));
+            true
+        }),
+        listen: if listen.is_empty() {
+            Vec::new()
+        } else {
+            addresses("PLANT_WORK_LISTEN", listen, found)
+        },
+    }
+}
+
 fn check_log(options: LogOptions, found: &mut Vec<String>) -> LogConfig {
     if let Err(e) = options.log_level.parse::<tracing_subscriber::EnvFilter>() {
         found.push(format!("LOG_LEVEL: {e}"));
@@ -312,11 +355,11 @@ fn check_log(options: LogOptions, found: &mut Vec<String>) -> LogConfig {
     }
 }
 
-fn addresses(text: &str, found: &mut Vec<String>) -> Vec<SocketAddr> {
+fn addresses(name: &str, text: &str, found: &mut Vec<String>) -> Vec<SocketAddr> {
     let (good, bad): (Vec<_>, Vec<_>) =
         text.split(',').map(|part| (part, part.trim().parse())).partition(|(_, p)| p.is_ok());
     for (part, _) in bad {
-        found.push(format!("PLANT_LISTEN: `{part}` is not an address like 127.0.0.1:8001"));
+        found.push(format!("{name}: `{part}` is not an address like 127.0.0.1:8001"));
     }
     good.into_iter().filter_map(|(_, parsed)| parsed.ok()).collect()
 }

@@ -8,6 +8,7 @@ pub mod http;
 pub mod seed;
 pub mod serve;
 pub mod verify;
+pub mod worker;
 
 pub mod auth;
 pub mod plant;
@@ -15,6 +16,7 @@ pub mod plant;
 pub mod customers;
 
 pub mod idempotency;
+pub mod jobs;
 
 pub mod access;
 
@@ -25,6 +27,7 @@ pub mod state;
 
 pub mod cache;
 pub mod limit;
+pub mod queue;
 
 pub mod clock;
 pub mod db;

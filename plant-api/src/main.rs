@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use plant_api::{app, config, verify};
+use plant_api::{app, config, jobs, verify};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -18,8 +18,17 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Serve the API until SIGTERM or Ctrl-C.
+    /// Serve the API, and do the background jobs, until SIGTERM or Ctrl-C.
     Serve(Box<config::Options>),
+    /// Do the background jobs alone, as one of any number of processes.
+    Work(Box<config::Options>),
+    /// Show the background jobs, or have those that were given up tried again.
+    Jobs {
+        #[command(flatten)]
+        database: config::DatabaseOptions,
+        #[command(subcommand)]
+        action: jobs::show::Action,
+    },
     /// Bring the database to this program's schema; safe to run again.
     Migrate(config::DatabaseOptions),
     /// Check an export without the service: exit code 0 intact, 1 broken, 2 unreadable.
@@ -40,6 +49,8 @@ async fn main() -> ExitCode {
 async fn run(action: Action) -> anyhow::Result<ExitCode> {
     match action {
         Action::Serve(options) => app::serve(options.check()?).await?,
+        Action::Work(options) => app::work(options.check()?).await?,
+        Action::Jobs { database, action } => app::jobs(database.check()?, &action).await?,
         Action::Migrate(options) => app::migrate(options.check()?).await?,
         Action::Verify(options) => {
             let outcome = verify::file(&options.file);

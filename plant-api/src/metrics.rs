@@ -34,6 +34,12 @@ pub struct Metrics {
     pub cache_requests: IntCounterVec,
     /// Goals created.
     pub goals_created: IntCounter,
+    /// Jobs that a worker could claim, by the list that shows them.
+    pub queue_depth: IntGaugeVec,
+    /// Attempts of jobs that this process has ended, by kind and outcome.
+    pub jobs: IntCounterVec,
+    /// Jobs being run, by whichever process.
+    pub workers_active: IntGauge,
     /// Lines logged, by level.
     pub log_events: IntCounterVec,
     /// Backends of the database server on this database.
@@ -109,6 +115,23 @@ impl Metrics {
                 &["cache", "result"],
             )?,
             goals_created: register(r, IntCounter::new("goals_created_total", "Goals created.")?)?,
+            queue_depth: gauges(
+                r,
+                "queue_depth",
+                "Jobs that a worker could claim, by queue.",
+                &["queue_name"],
+            )?,
+            jobs: counters(
+                r,
+                "jobs_total",
+                "Attempts of jobs that this process has ended, by kind and outcome.",
+                &["kind", "outcome"],
+            )?,
+            workers_active: gauge(
+                r,
+                "worker_active_count",
+                "Jobs being run, by all processes together.",
+            )?,
             log_events: counters(r, "log_events_total", "Lines logged, by level.", &["level"])?,
             pg_backends: gauge(
                 r,

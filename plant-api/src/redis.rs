@@ -99,20 +99,21 @@ impl Redis {
     pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
         let server = self.0.as_ref()?;
         let mut connection = server.connection()?;
-        match tokio::time::timeout(PATIENCE, command.query_async(&mut connection)).await {
-            Ok(Ok(answer)) => Some(answer),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "a Redis command failed");
-                server.lose();
-                None
-            }
-            Err(_) => {
-                server.lose();
-                None
-            }
-        }
+        server.within_patience(command.query_async(&mut connection)).await
     }
 
+    /// A connection for commands that wait at the server, which nobody else uses.
+    ///
+    /// # Errors
+    /// When there is no Redis, or it does not answer.
+    pub async fn own_connection(&self) -> Result<MultiplexedConnection, String> {
+        let server = self.0.as_ref().ok_or("there is to be no Redis")?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(None);
+        let connection = server.client.get_multiplexed_async_connection_with_config(&config).await;
+        connection.map_err(|e| e.to_string())
+    }
     /// As [`Redis::ask`], and if that fails or the shared connection is lost, tries once more on a
     /// connection of its own, all within [`PATIENCE`]: for what other processes must learn, which
     /// may have found Redis again already, or have never lost it.
@@ -156,6 +157,21 @@ impl Redis {
 }
 
 impl Server {
+    async fn within_patience<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> Option<T> {
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => Some(answer),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a Redis command failed");
+                self.lose();
+                None
+            }
+            Err(_) => {
+                self.lose();
+                None
+            }
+        }
+    }
+
     fn connection(&self) -> Option<MultiplexedConnection> {
         self.shared.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

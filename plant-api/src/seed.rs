@@ -177,11 +177,12 @@ async fn one_at_a_time(tx: &mut PgConnection) -> sqlx::Result<()> {
 }
 
 /// Empties the tables of entities and customers, those that refer to them, the answers kept for
-/// repeated requests, which tell of them, and failed logins. Truncation fires none of the triggers that keep rows
-/// from being deleted; only the owner may do it.
+/// repeated requests and the jobs, which tell of them, and failed logins. Truncation fires none of
+/// the triggers that keep rows from being deleted; only the owner may do it.
 async fn empty(tx: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!(
-        "truncate base_entity, customer, idempotency_key, login_failure restart identity cascade"
+        "truncate base_entity, customer, idempotency_key, login_failure, job
+        restart identity cascade"
     )
     .execute(tx)
     .await

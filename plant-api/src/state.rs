@@ -14,6 +14,7 @@ use crate::db::Db;
 use crate::limit::RateLimit;
 use crate::metrics::Metrics;
 use crate::passwords::Passwords;
+use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::token::Tokens;
 
@@ -29,6 +30,8 @@ pub struct Handles {
     pub redis: Redis,
     /// Finished answers of read-heavy routes.
     pub cache: Cache,
+    /// The lists that wake workers.
+    pub queue: Queue,
     /// The service's figures.
     pub metrics: Metrics,
     /// The time.
@@ -70,6 +73,7 @@ handed_out!(
     db: Db,
     redis: Redis,
     cache: Cache,
+    queue: Queue,
     metrics: Metrics,
     clock: Clock,
     gate: Gate,

@@ -22,6 +22,7 @@ use crate::db::{self, Db};
 use crate::limit::RateLimit;
 use crate::metrics::Metrics;
 use crate::passwords::Passwords;
+use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::state::{Gate, Handles, Limits, State};
 use crate::token::{Holder, Role, Tokens};
@@ -152,6 +153,7 @@ impl TestApp {
         tokio::spawn(redis.clone().beat(CancellationToken::new()));
         let app = Self::over(owner, Clock::System, redis, gate(Access::Open)).await;
         tokio::spawn(app.state.cache.clone().keep(CancellationToken::new()));
+        tokio::spawn(app.state.queue.clone().keep(CancellationToken::new()));
         app.until_cached().await;
         app
     }
@@ -169,13 +171,15 @@ impl TestApp {
         let metrics = Metrics::new().unwrap();
         let options = (*owner.connect_options()).clone();
         let timeout = Duration::from_secs(30);
+        let prefix = format!("test:{}", uuid::Uuid::new_v4());
         let bounds = db::Bounds { connections: 5, checkout: timeout, statement: timeout };
         let state = State::from(Handles {
             db: Db::new(options, bounds, metrics.db_waits.clone()),
             redis: redis.clone(),
+            queue: Queue::new(redis.clone(), &format!("{prefix}:")),
             cache: Cache::new(
                 redis,
-                &format!("test:{}", uuid::Uuid::new_v4()),
+                &prefix,
                 Duration::from_secs(60),
                 metrics.cache_requests.clone(),
             ),
@@ -187,6 +191,21 @@ impl TestApp {
         });
         let (router, api) = crate::app::router(state.clone()).unwrap();
         Self { router, token: None, api, state, owner }
+    }
+
+    /// Does all jobs that are there, those that wait for their time and those that these make too,
+    /// without waiting for anything.
+    pub async fn settle_jobs(&self) {
+        let worker = crate::app::worker(&self.state);
+        loop {
+            sqlx::query("update job set run_at = now() where state = 'waiting'")
+                .execute(&self.owner)
+                .await
+                .unwrap();
+            if worker.step().await.unwrap() == 0 {
+                return;
+            }
+        }
     }
 
     /// The head of an answer, its body still to come.

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 /// Highest first.
 const RUNGS: &[&[&str]] = &[
     &["app"],
-    &["http", "serve", "health", "seed", "verify"],
+    &["http", "serve", "health", "seed", "verify", "worker"],
     &["auth", "plant"],
     &["customers"],
-    &["idempotency"],
+    &["idempotency", "jobs"],
     &["page"],
     &["access", "etag"],
     &["extract"],
     &["state"],
-    &["cache", "limit"],
+    &["cache", "limit", "queue"],
     &["db", "redis", "clock", "metrics", "passwords", "telemetry", "token", "check"],
     &["error", "config"],
 ];

@@ -13,6 +13,7 @@ grant select, insert, update on hired_agent to plant_app;
 grant select, insert, update, delete on goal to plant_app;
 grant select, insert on deliverable, deliverable_review to plant_app;
 grant select, insert, update, delete on idempotency_key to plant_app;
+grant select, insert, update, delete on job to plant_app;
 
 grant select, insert on account to plant_app;
 grant select, insert, update, delete on session, login_failure to plant_app;

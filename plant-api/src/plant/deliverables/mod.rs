@@ -1,5 +1,7 @@
 //! Deliverables: what a hired agent has made. The customer approves or rejects each one once.
+//! Goals that are due yield drafts by themselves ([`job`]).
 
+pub mod job;
 pub(crate) mod routes;
 pub(crate) mod sql;
 #[cfg(test)]
@@ -60,6 +62,9 @@ pub struct Deliverable {
     pub id: DeliverableId,
     /// The goal it serves; none when the goal was deleted.
     pub goal_id: Option<GoalId>,
+    /// The period of that goal for which it was drafted.
+    #[schema(example = "weekly:2026-W03")]
+    pub period: Option<String>,
     /// Its title.
     #[schema(example = "Article: planting in the monsoon")]
     pub title: String,

@@ -19,7 +19,8 @@ pub async fn list(
     sqlx::query_as!(
         Deliverable,
         r#"select
-            d.id as "id: DeliverableId", d.goal_id as "goal_id: GoalId", d.title, d.payload,
+            d.id as "id: DeliverableId", d.goal_id as "goal_id: GoalId", d.period, d.title,
+            d.payload,
             coalesce(r.decision, 'pending_review') as "review_status!: ReviewStatus",
             r.decided_at as "reviewed_at?",
             d.execution_status as "execution_status: ExecutionStatus", d.created_at
@@ -52,7 +53,8 @@ pub async fn find(
     sqlx::query_as!(
         Deliverable,
         r#"select
-            d.id as "id: DeliverableId", d.goal_id as "goal_id: GoalId", d.title, d.payload,
+            d.id as "id: DeliverableId", d.goal_id as "goal_id: GoalId", d.period, d.title,
+            d.payload,
             coalesce(r.decision, 'pending_review') as "review_status!: ReviewStatus",
             r.decided_at as "reviewed_at?",
             d.execution_status as "execution_status: ExecutionStatus", d.created_at
@@ -105,4 +107,36 @@ pub async fn decide(
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// A draft for a goal and a period: not when there is one, nor when the goal is no longer pursued.
+pub async fn insert_draft(
+    db: impl PgExecutor<'_>,
+    id: DeliverableId,
+    goal: GoalId,
+    period: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into deliverable (
+            id, hired_agent_id, goal_id, period, title, payload, execution_status, created_at
+        )
+        select
+            $1, g.hired_agent_id, g.id, $3, g.title || ' (' || $3 || ')',
+            jsonb_build_object(
+                'draft', true, 'period', $3, 'description', g.description, 'settings', g.settings
+            ),
+            'not_executed', $4
+        from goal g
+        join hired_agent h on h.id = g.hired_agent_id
+        where g.id = $2 and g.enabled and h.status = 'active'
+        on conflict (goal_id, period) do nothing",
+        id.0,
+        goal.0,
+        period,
+        now,
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }

@@ -1,5 +1,6 @@
 //! Goals: what a hired agent is to do, and how often.
 
+pub mod period;
 pub(crate) mod routes;
 pub(crate) mod sql;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Statements on `goal`. Each takes the `owner` whose goals alone may be seen.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
 use super::{Goal, GoalId, Schedule};
@@ -118,11 +119,17 @@ pub async fn lock(
     .await
 }
 
+/// A goal that is enabled anew or has another schedule is due at once, which is found to be done
+/// where this period has its draft.
 pub async fn update(db: impl PgExecutor<'_>, goal: &Goal) -> sqlx::Result<()> {
     sqlx::query!(
         "update goal
         set title = $2, description = $3, schedule = $4, enabled = $5, settings = $6,
-            updated_at = $7, version = $8
+            updated_at = $7, version = $8,
+            due_at = case
+                when schedule = $4 and enabled = $5 then due_at
+                else '-infinity'
+            end
         where id = $1",
         goal.id.0,
         goal.title,
@@ -158,4 +165,63 @@ pub async fn delete(
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// A goal that is due.
+pub struct Due {
+    pub id: GoalId,
+    pub schedule: Schedule,
+    pub customer_id: String,
+}
+
+/// Goals that are due and that nobody else is planning.
+pub async fn lock_due(
+    db: impl PgExecutor<'_>,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<Due>> {
+    sqlx::query_as!(
+        Due,
+        r#"select g.id as "id: GoalId", g.schedule as "schedule: Schedule", h.customer_id
+        from goal g
+        join hired_agent h on h.id = g.hired_agent_id
+        where g.enabled
+            and g.schedule <> 'on_demand'
+            and g.due_at <= $1
+        order by g.due_at, g.id
+        limit $2
+        for no key update of g skip locked"#,
+        now,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// When goals are due next.
+#[derive(Debug, Default)]
+pub struct NextDue {
+    ids: Vec<uuid::Uuid>,
+    moments: Vec<DateTime<Utc>>,
+}
+
+impl NextDue {
+    pub fn push(&mut self, id: GoalId, moment: DateTime<Utc>) {
+        self.ids.push(id.0);
+        self.moments.push(moment);
+    }
+}
+
+pub async fn set_due(db: impl PgExecutor<'_>, next: &NextDue) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update goal
+        set due_at = next.due_at
+        from unnest($1::uuid[], $2::timestamptz[]) as next (id, due_at)
+        where goal.id = next.id",
+        &next.ids,
+        &next.moments,
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }

@@ -1,3 +1,5 @@
+mod due_goals;
+
 use serde_json::json;
 use sqlx::PgPool;
 

@@ -1,0 +1,223 @@
+//! Statements on `job` by those who make jobs and those who do them.
+
+use std::time::Duration;
+
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use super::{Job, NewJob};
+
+/// Whether it was inserted: not when there is one with its dedupe key.
+pub async fn insert(db: impl PgExecutor<'_>, job: &NewJob) -> sqlx::Result<bool> {
+    let state = if job.delay.is_zero() { "ready" } else { "waiting" };
+    let done = sqlx::query!(
+        "insert into job (
+            id, kind, owner, payload, state, priority, turn, run_at, dedupe_key, created_at
+        )
+        values (
+            $1, $2, $3, $4, $5, $6,
+            greatest(
+                0,
+                (
+                    select min(turn)
+                    from job
+                    where state = 'ready' and kind = $2 and priority = $6
+                ),
+                (
+                    select max(turn) + 1
+                    from job
+                    where state = 'ready' and kind = $2 and priority = $6 and owner = $3
+                )
+            ),
+            now() + make_interval(secs => $7), $8, now()
+        )
+        on conflict (kind, dedupe_key) where dedupe_key is not null do nothing",
+        job.id,
+        job.kind,
+        job.owner,
+        job.payload,
+        state,
+        job.priority as i16,
+        job.delay.as_secs_f64(),
+        job.dedupe_key,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Claims up to so many jobs of each kind, those next in order that nobody else is claiming.
+pub async fn claim(
+    db: impl PgExecutor<'_>,
+    room: &[(&str, usize)],
+    worker: &str,
+    lease: Duration,
+) -> sqlx::Result<Vec<Job>> {
+    let kinds: Vec<String> = room.iter().map(|(kind, _)| (*kind).to_owned()).collect();
+    let slots: Vec<i32> =
+        room.iter().map(|(_, slots)| i32::try_from(*slots).unwrap_or(i32::MAX)).collect();
+    sqlx::query_as!(
+        Job,
+        "with next as materialized (
+            select job.id
+            from unnest($1::text[], $2::integer[]) as free (kind, slots)
+            cross join lateral (
+                select id
+                from job
+                where state = 'ready' and kind = free.kind
+                order by priority, turn, id
+                limit free.slots
+                for update skip locked
+            ) job
+        )
+        update job
+        set state = 'running', attempts = attempts + 1, worker = $3,
+            lease_until = now() + make_interval(secs => $4), claimed_at = now()
+        from next
+        where job.id = next.id
+        returning job.id, job.kind, job.owner, job.payload, job.attempts, job.created_at",
+        &kinds,
+        &slots,
+        worker,
+        lease.as_secs_f64(),
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Renews the leases of the worker's jobs, those being settled at this moment excepted; answers
+/// which.
+pub async fn renew(
+    db: impl PgExecutor<'_>,
+    ids: &[Uuid],
+    worker: &str,
+    lease: Duration,
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "update job
+        set lease_until = now() + make_interval(secs => $3)
+        where id in (
+            select id
+            from job
+            where id = any($1) and state = 'running' and worker = $2
+            for no key update skip locked
+        )
+        returning id",
+        ids,
+        worker,
+        lease.as_secs_f64(),
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Attempts of one worker, by id and number.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    pub ids: Vec<Uuid>,
+    pub numbers: Vec<i32>,
+}
+
+impl Attempts {
+    pub fn push(&mut self, job: &Job) {
+        self.ids.push(job.id);
+        self.numbers.push(job.attempts);
+    }
+}
+
+/// Marks jobs done; answers those that were still this worker's, whose results alone may be
+/// written, in the same transaction.
+pub async fn finish(
+    db: impl PgExecutor<'_>,
+    attempts: &Attempts,
+    worker: &str,
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "update job
+        set state = 'done', finished_at = now(), worker = null, lease_until = null,
+            last_error = null
+        from unnest($1::uuid[], $2::integer[]) as mine (id, attempts)
+        where job.id = mine.id
+            and job.state = 'running'
+            and job.worker = $3
+            and job.attempts = mine.attempts
+        returning job.id",
+        &attempts.ids,
+        &attempts.numbers,
+        worker,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Has a job tried again later. Whether it was still this worker's.
+pub async fn put_off(
+    db: impl PgExecutor<'_>,
+    job: &Job,
+    worker: &str,
+    delay: Duration,
+    reason: &str,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update job
+        set state = 'waiting', run_at = now() + make_interval(secs => $4), worker = null,
+            lease_until = null, last_error = $5
+        where id = $1 and state = 'running' and worker = $2 and attempts = $3",
+        job.id,
+        worker,
+        job.attempts,
+        delay.as_secs_f64(),
+        reason,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Buries a job. Whether it was still this worker's.
+pub async fn bury(
+    db: impl PgExecutor<'_>,
+    job: &Job,
+    worker: &str,
+    reason: &str,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update job
+        set state = 'dead', finished_at = now(), worker = null, lease_until = null, last_error = $4
+        where id = $1 and state = 'running' and worker = $2 and attempts = $3",
+        job.id,
+        worker,
+        job.attempts,
+        reason,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Gives back what the worker has not finished, as if it had not been claimed.
+pub async fn release(db: impl PgExecutor<'_>, worker: &str) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "update job
+        set state = 'ready', attempts = attempts - 1, worker = null, lease_until = null
+        where id in (
+            select id
+            from job
+            where state = 'running' and worker = $1
+            for update skip locked
+        )",
+        worker,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Bounds how long this transaction may be left alone: a process that was stopped in the middle of
+/// it must not keep its jobs locked.
+pub async fn hurry(db: impl PgExecutor<'_>) -> sqlx::Result<()> {
+    sqlx::query!("select set_config('idle_in_transaction_session_timeout', '5000', true)")
+        .fetch_all(db)
+        .await
+        .map(drop)
+}

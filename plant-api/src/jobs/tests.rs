@@ -1,0 +1,263 @@
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::show::requeue;
+use super::sql::Attempts;
+use super::{Job, LEASE, MAX_ATTEMPTS, NewJob, Priority, backoff, enqueue, sql, sweep};
+
+fn job(owner: &str) -> NewJob {
+    NewJob {
+        id: Uuid::now_v7(),
+        kind: "test",
+        owner: owner.to_owned(),
+        payload: Value::Null,
+        priority: Priority::Normal,
+        delay: Duration::ZERO,
+        dedupe_key: None,
+    }
+}
+
+async fn add(db: &mut PgConnection, job: NewJob) -> Uuid {
+    assert!(enqueue(db, &job).await.unwrap());
+    job.id
+}
+
+async fn claim(db: &mut PgConnection, worker: &str, count: usize) -> Vec<Job> {
+    sql::claim(db, &[("test", count)], worker, LEASE).await.unwrap()
+}
+
+async fn finish(db: &mut PgConnection, worker: &str, job: &Job) -> bool {
+    let mut attempts = Attempts::default();
+    attempts.push(job);
+    sql::finish(db, &attempts, worker).await.unwrap() == [job.id]
+}
+
+async fn run_sql(db: &mut PgConnection, sql: &'static str) {
+    sqlx::query(sql).execute(db).await.unwrap();
+}
+
+async fn state(db: &mut PgConnection, id: Uuid) -> String {
+    sqlx::query_scalar("select state from job where id = $1").bind(id).fetch_one(db).await.unwrap()
+}
+
+const LEASES_END: &str =
+    "update job set lease_until = now() - interval '1 second' where state = 'running'";
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_job_is_there_only_if_its_transaction_commits(pool: PgPool) {
+    let mut tx = pool.begin().await.unwrap();
+    add(&mut tx, job("lotus")).await;
+    tx.rollback().await.unwrap();
+    let mut db = pool.acquire().await.unwrap();
+    assert!(claim(&mut db, "one", 10).await.is_empty());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_job_is_claimed_by_one_worker(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    for _ in 0..100 {
+        add(&mut db, job("lotus")).await;
+    }
+    let claims = (0..10).map(|worker| {
+        let pool = pool.clone();
+        async move {
+            let mut own = pool.acquire().await.unwrap();
+            let mut mine = Vec::new();
+            loop {
+                let some = claim(&mut own, &worker.to_string(), 7).await;
+                if some.is_empty() {
+                    return mine;
+                }
+                mine.extend(some.into_iter().map(|job| job.id));
+            }
+        }
+    });
+    let all = futures::future::join_all(claims).await.concat();
+    let distinct: std::collections::HashSet<_> = all.iter().collect();
+    // One that found every free row locked may have left early; none is claimed twice.
+    assert_eq!(distinct.len(), all.len());
+    let left = claim(&mut db, "last", 100).await.len();
+    assert_eq!(all.len() + left, 100);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn owners_take_turns_however_many_jobs_one_has(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    for _ in 0..50 {
+        add(&mut db, job("busy")).await;
+    }
+    for _ in 0..3 {
+        add(&mut db, job("modest")).await;
+    }
+    let mut owners = Vec::new();
+    for _ in 0..8 {
+        owners.push(claim(&mut db, "one", 1).await.remove(0).owner);
+    }
+    let modest = owners.iter().filter(|owner| *owner == "modest").count();
+    assert_eq!((modest, owners[6..].contains(&"modest".to_owned())), (3, false), "{owners:?}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_owner_who_comes_late_is_not_ahead_for_long(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    for _ in 0..20 {
+        add(&mut db, job("early")).await;
+    }
+    claim(&mut db, "one", 10).await;
+    for _ in 0..20 {
+        add(&mut db, job("late")).await;
+    }
+    let next = claim(&mut db, "one", 10).await;
+    assert_eq!(next.iter().filter(|job| job.owner == "early").count(), 5);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_urgent_goes_first(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    for priority in [Priority::Low, Priority::Normal, Priority::Critical, Priority::High] {
+        add(&mut db, NewJob { priority, owner: format!("{priority:?}"), ..job("") }).await;
+    }
+    let mut owners = Vec::new();
+    for _ in 0..4 {
+        owners.push(claim(&mut db, "one", 1).await.remove(0).owner);
+    }
+    assert_eq!(owners, ["Critical", "High", "Normal", "Low"]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_dedupe_key_makes_one_job(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    let keyed = || NewJob { dedupe_key: Some("once".into()), ..job("lotus") };
+    add(&mut db, keyed()).await;
+    assert!(!enqueue(&mut db, &keyed()).await.unwrap());
+    let first = claim(&mut db, "one", 10).await.remove(0);
+    assert!(finish(&mut db, "one", &first).await);
+    assert!(!enqueue(&mut db, &keyed()).await.unwrap());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_worker_whose_lease_was_lost_cannot_finish(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    add(&mut db, job("lotus")).await;
+    let first = claim(&mut db, "one", 1).await.remove(0);
+    run_sql(&mut db, LEASES_END).await;
+    assert_eq!(sweep::free(&mut *db).await.unwrap(), 1);
+    assert!(!finish(&mut db, "one", &first).await);
+    // Not even when the same worker has claimed it again: that is another attempt.
+    let second = claim(&mut db, "one", 1).await.remove(0);
+    assert_eq!((second.id, second.attempts), (first.id, 2));
+    assert!(!finish(&mut db, "one", &first).await);
+    assert!(!sql::put_off(&mut *db, &first, "one", LEASE, "late").await.unwrap());
+    assert!(!sql::bury(&mut *db, &first, "one", "late").await.unwrap());
+    assert!(finish(&mut db, "one", &second).await);
+    assert!(!finish(&mut db, "one", &second).await);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_renewed_lease_does_not_end(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    let id = add(&mut db, job("lotus")).await;
+    claim(&mut db, "one", 1).await;
+    run_sql(&mut db, LEASES_END).await;
+    assert!(sql::renew(&mut *db, &[id], "another", LEASE).await.unwrap().is_empty());
+    assert_eq!(sql::renew(&mut *db, &[id], "one", LEASE).await.unwrap(), [id]);
+    assert_eq!(sweep::free(&mut *db).await.unwrap(), 0);
+    assert_eq!(state(&mut db, id).await, "running");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_job_that_kills_its_workers_is_buried(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    let id = add(&mut db, job("lotus")).await;
+    for attempt in 1..=MAX_ATTEMPTS {
+        assert_eq!(claim(&mut db, "one", 1).await[0].attempts, attempt);
+        run_sql(&mut db, LEASES_END).await;
+        let buried = sweep::bury_left(&mut *db, "went away").await.unwrap();
+        assert_eq!(buried.len(), usize::from(attempt == MAX_ATTEMPTS));
+        sweep::free(&mut *db).await.unwrap();
+    }
+    assert_eq!(state(&mut db, id).await, "dead");
+    assert_eq!(requeue(&mut *db, Some(&[id]), None).await.unwrap(), 1);
+    assert_eq!(claim(&mut db, "one", 1).await[0].attempts, 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_waits_is_not_claimed_before_its_time(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    let id = add(&mut db, NewJob { delay: Duration::from_secs(60), ..job("lotus") }).await;
+    assert_eq!(sweep::wake(&mut *db).await.unwrap(), 0);
+    assert!(claim(&mut db, "one", 1).await.is_empty());
+    run_sql(&mut db, "update job set run_at = now()").await;
+    assert_eq!(sweep::wake(&mut *db).await.unwrap(), 1);
+    assert_eq!(claim(&mut db, "one", 1).await[0].id, id);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_was_put_off_does_not_come_back_before_everybody(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    for _ in 0..5 {
+        add(&mut db, job("lotus")).await;
+    }
+    let first = claim(&mut db, "one", 1).await.remove(0);
+    assert!(sql::put_off(&mut *db, &first, "one", Duration::ZERO, "not now").await.unwrap());
+    claim(&mut db, "one", 2).await;
+    sweep::wake(&mut *db).await.unwrap();
+    let turns: Vec<i64> =
+        sqlx::query_scalar("select turn from job where state = 'ready' order by 1")
+            .fetch_all(&mut *db)
+            .await
+            .unwrap();
+    assert_eq!(turns, [3, 3, 4]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_was_given_back_counts_no_attempt(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    add(&mut db, job("lotus")).await;
+    let job = claim(&mut db, "one", 1).await.remove(0);
+    assert_eq!(sql::release(&mut *db, "one").await.unwrap(), 1);
+    assert!(!finish(&mut db, "one", &job).await);
+    assert_eq!(claim(&mut db, "two", 1).await[0].attempts, 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_over_is_forgotten_later(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    for _ in 0..4 {
+        add(&mut db, job("lotus")).await;
+    }
+    let jobs = claim(&mut db, "one", 4).await;
+    for job in &jobs[..2] {
+        assert!(finish(&mut db, "one", job).await);
+        run_sql(
+            &mut db,
+            "update job set finished_at = finished_at - interval '40 minutes' where state = 'done'",
+        )
+        .await;
+    }
+    for (job, age) in jobs[2..].iter().zip([2, 31]) {
+        assert!(sql::bury(&mut *db, job, "one", "no").await.unwrap());
+        sqlx::query("update job set finished_at = now() - make_interval(days => $2) where id = $1")
+            .bind(job.id)
+            .bind(age)
+            .execute(&mut *db)
+            .await
+            .unwrap();
+    }
+    assert_eq!(sweep::forget(&mut *db).await.unwrap(), 2);
+    let left: Vec<String> =
+        sqlx::query_scalar("select state from job order by 1").fetch_all(&mut *db).await.unwrap();
+    assert_eq!(left, ["dead", "done"]);
+}
+
+#[test]
+fn delays_double_and_are_spread() {
+    let seconds = |attempts, jitter| backoff(attempts, jitter).as_secs_f64();
+    assert_eq!([1, 2, 3, 4].map(|n| seconds(n, 0.0)), [1.0, 2.0, 4.0, 8.0]);
+    assert_eq!(seconds(3, 1.0), 2.0);
+    assert_eq!(seconds(i32::MAX, 0.0), 60.0);
+    assert_eq!(seconds(i32::MIN, 0.0), 1.0);
+}
