@@ -15,8 +15,10 @@ use utoipa::openapi::OpenApi;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{Access, Config, DatabaseConfig};
+use crate::config::{Access, Config, DatabaseConfig, ModelConfig};
 use crate::db::{self, Db};
+use crate::generation::job::Generations;
+use crate::generation::model::Simulation;
 use crate::jobs::{self, Handler};
 use crate::limit::RateLimit;
 use crate::metrics::{COMMIT, Metrics, VERSION};
@@ -55,7 +57,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (router, _) = router(state.clone())?;
     let serving = serve::serve(listeners, router, bounds(&config), state.stop.clone());
     if config.work.in_serve {
-        tokio::join!(serving, worker(&state).run(state.stop.clone(), config.drain_timeout));
+        tokio::join!(
+            serving,
+            worker(&state, config.work.model).run(state.stop.clone(), config.drain_timeout)
+        );
     } else {
         serving.await;
     }
@@ -76,7 +81,7 @@ pub async fn work(mut config: Config) -> anyhow::Result<()> {
     let router = http::framed(routes, state.clone());
     tokio::join!(
         serve::serve(listeners, router, bounds(&config), state.stop.clone()),
-        worker(&state).run(state.stop.clone(), config.drain_timeout),
+        worker(&state, config.work.model).run(state.stop.clone(), config.drain_timeout),
     );
     hearts.stop().await
 }
@@ -115,7 +120,7 @@ async fn start(config: &Config) -> anyhow::Result<(State, Hearts)> {
         redis,
         metrics,
         clock: Clock::System,
-        gate: gate(&config)?,
+        gate: gate(config)?,
         limits: Limits {
             request_timeout: config.request_timeout,
             body_timeout: config.client_timeout,
@@ -133,25 +138,33 @@ async fn start(config: &Config) -> anyhow::Result<(State, Hearts)> {
         tokio::spawn(state.gate.rate.clone().sweep(stop.clone())),
         tokio::spawn(state.cache.clone().keep(stop.clone())),
         tokio::spawn(state.queue.clone().keep(stop.clone())),
-        tokio::spawn(worker::watch(db, metrics, handlers(&state), stop.clone())),
+        tokio::spawn(worker::watch(db, metrics, handlers(&state, config.work.model), stop.clone())),
     ];
     db::check_schema(&state.db).await?;
     Ok((state, Hearts { stop, tasks }))
 }
 
 /// What each slice does about its jobs.
-pub(crate) fn handlers(state: &State) -> Vec<Arc<dyn Handler>> {
-    vec![Arc::new(DueGoals {
-        db: state.db.clone(),
-        clock: state.clock.clone(),
-        queue: state.queue.clone(),
-    })]
+pub(crate) fn handlers(state: &State, model: ModelConfig) -> Vec<Arc<dyn Handler>> {
+    let ModelConfig { seed, median, spread, failure_rate } = model;
+    vec![
+        Arc::new(Generations {
+            db: state.db.clone(),
+            clock: state.clock.clone(),
+            model: Simulation { seed, median, spread, failure_rate },
+        }),
+        Arc::new(DueGoals {
+            db: state.db.clone(),
+            clock: state.clock.clone(),
+            queue: state.queue.clone(),
+        }),
+    ]
 }
 
 /// The one who does the jobs.
-pub(crate) fn worker(state: &State) -> Worker {
+pub(crate) fn worker(state: &State, model: ModelConfig) -> Worker {
     let (db, queue, metrics) = (state.db.clone(), state.queue.clone(), state.metrics.clone());
-    Worker::new(db, queue, metrics, handlers(state))
+    Worker::new(db, queue, metrics, handlers(state, model))
 }
 
 fn tell(listeners: &[TcpListener]) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use clap::Args;
 
 pub use secrets::{Secret, SecretOptions};
+pub use work::{ModelConfig, WorkConfig, WorkOptions};
 
 /// The settings as given, before they are checked.
 #[derive(Debug, Clone, Args)]
@@ -83,18 +85,6 @@ pub struct Options {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
     pub log: LogOptions,
-}
-
-/// Background work.
-#[derive(Debug, Clone, Args)]
-pub struct WorkOptions {
-    /// Whether `serve` also does the background jobs; if not, `plant-api work` must.
-    #[arg(long, env = "PLANT_WORK", default_value = "true")]
-    pub work: String,
-
-    /// Address where `plant-api work` answers /health and /metrics; empty: nowhere.
-    #[arg(long, env = "PLANT_WORK_LISTEN", default_value = "")]
-    pub work_listen: String,
 }
 
 /// Where the database is.
@@ -171,15 +161,6 @@ pub struct DatabaseConfig {
     pub url: Secret<String>,
     /// Most connections of this process.
     pub pool_size: u32,
-}
-
-/// Background work, checked.
-#[derive(Debug, Clone)]
-pub struct WorkConfig {
-    /// Whether `serve` works too.
-    pub in_serve: bool,
-    /// Where a process that only works answers.
-    pub listen: Vec<SocketAddr>,
 }
 
 /// What is logged, checked.
@@ -287,7 +268,7 @@ impl Options {
             client_timeout: seconds("PLANT_CLIENT_TIMEOUT", &self.client_timeout, &mut found),
             body_limit: number("PLANT_BODY_LIMIT", &self.body_limit, &mut found),
             drain_timeout: seconds("PLANT_DRAIN_TIMEOUT", &self.drain_timeout, &mut found),
-            work: check_work(&self.work, &mut found),
+            work: work::check(&self.work, &mut found),
             log: check_log(self.log, &mut found),
         };
         if let Some(url) = &config.redis_url
@@ -326,21 +307,6 @@ fn check_database(options: &DatabaseOptions, found: &mut Vec<String>) -> Databas
     DatabaseConfig {
         url: Secret(url.clone()),
         pool_size: number("DATABASE_POOL_SIZE", &options.database_pool_size, found),
-    }
-}
-
-fn check_work(options: &WorkOptions, found: &mut Vec<String>) -> WorkConfig {
-    let listen = &options.work_listen;
-    WorkConfig {
-        in_serve: options.work.parse().unwrap_or_else(|_| {
-            found.push(format!("PLANT_WORK: `{}` must be true or false", options.work));
-            true
-        }),
-        listen: if listen.is_empty() {
-            Vec::new()
-        } else {
-            addresses("PLANT_WORK_LISTEN", listen, found)
-        },
     }
 }
 

@@ -15,7 +15,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::state::State;
-use crate::{auth, customers, plant};
+use crate::{auth, customers, generation, plant};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -34,6 +34,7 @@ pub fn slices() -> OpenApiRouter<State> {
         .merge(auth::routes::router())
         .merge(customers::routes::router())
         .merge(plant::router())
+        .merge(generation::routes::router())
 }
 
 /// The routes of `all`, their completed description at `/openapi.json`, and a page to browse it

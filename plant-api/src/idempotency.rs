@@ -195,6 +195,19 @@ impl Answer {
         Ok(Self { status: StatusCode::CREATED, location: Some(location), ..existing })
     }
 
+    /// 202: `value` will be done, and can be watched at `location`.
+    ///
+    /// # Errors
+    /// When the value is not JSON.
+    pub fn accepted(
+        location: String,
+        version: impl Display,
+        value: &impl Serialize,
+    ) -> Result<Self> {
+        let created = Self::created(location, version, value)?;
+        Ok(Self { status: StatusCode::ACCEPTED, ..created })
+    }
+
     /// 200: `value` existed before.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod verify;
 pub mod worker;
 
 pub mod auth;
+pub mod generation;
 pub mod plant;
 
 pub mod customers;

@@ -73,6 +73,31 @@ impl Page {
         self.limit + 1
     }
 
+    /// As [`Page::stored`], but an object of the `items` and of what to send as `after` for the
+    /// `next` page.
+    ///
+    /// # Errors
+    /// As [`Page::stored`].
+    pub fn enveloped<T: Serialize>(
+        &self,
+        mut rows: Vec<T>,
+        id: impl Fn(&T) -> Uuid,
+    ) -> Result<Stored> {
+        let next = self.cut(&mut rows, id);
+        let link = next.map(|last| self.next_link(last));
+        let body = serde_json::to_vec(&serde_json::json!({"items": rows, "next": next}))
+            .map_err(|e| Error::Internal(Box::new(e)))?;
+        Ok(Stored { etag: digest(&body), link, body: body.into() })
+    }
+
+    /// Leaves what was wanted of [`Page::fetch`] rows. Answers the last one's id, if more follow.
+    fn cut<T>(&self, rows: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<Uuid> {
+        let wanted = usize::try_from(self.limit).unwrap_or_default();
+        let more = rows.len() > wanted;
+        rows.truncate(wanted);
+        rows.last().filter(|_| more).map(id)
+    }
+
     /// The answer from at most [`Page::fetch`] rows; `id` names a row for the next page's `after`.
     ///
     /// # Errors
@@ -82,10 +107,7 @@ impl Page {
         mut rows: Vec<T>,
         id: impl Fn(&T) -> Uuid,
     ) -> Result<Stored> {
-        let wanted = usize::try_from(self.limit).unwrap_or_default();
-        let more = rows.len() > wanted;
-        rows.truncate(wanted);
-        let link = rows.last().filter(|_| more).map(|last| self.next_link(id(last)));
+        let link = self.cut(&mut rows, id).map(|last| self.next_link(last));
         let body = serde_json::to_vec(&rows).map_err(|e| Error::Internal(Box::new(e)))?;
         Ok(Stored { etag: digest(&body), link, body: body.into() })
     }

@@ -17,7 +17,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{Access, Secret};
+use crate::config::{Access, ModelConfig, Secret};
 use crate::db::{self, Db};
 use crate::limit::RateLimit;
 use crate::metrics::Metrics;
@@ -52,6 +52,10 @@ pub const SECRET: &str = "a secret of the tests";
 
 /// The key of whoever runs the service under test.
 pub const OPERATORS_KEY: &str = "the key of whoever runs the tests";
+
+/// A simulated model that answers at once and never fails.
+pub const NO_WAIT: ModelConfig =
+    ModelConfig { seed: 42, median: Duration::ZERO, spread: 0.0, failure_rate: 0.0 };
 
 /// What the service answered.
 #[derive(Debug)]
@@ -196,7 +200,12 @@ impl TestApp {
     /// Does all jobs that are there, those that wait for their time and those that these make too,
     /// without waiting for anything.
     pub async fn settle_jobs(&self) {
-        let worker = crate::app::worker(&self.state);
+        self.settle_jobs_with(NO_WAIT).await;
+    }
+
+    /// The same with a model that behaves otherwise.
+    pub async fn settle_jobs_with(&self, model: ModelConfig) {
+        let worker = crate::app::worker(&self.state, model);
         loop {
             sqlx::query("update job set run_at = now() where state = 'waiting'")
                 .execute(&self.owner)

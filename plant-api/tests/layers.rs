@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const RUNGS: &[&[&str]] = &[
     &["app"],
     &["http", "serve", "health", "seed", "verify", "worker"],
-    &["auth", "plant"],
+    &["auth", "plant", "generation"],
     &["customers"],
     &["idempotency", "jobs"],
     &["page"],
@@ -128,7 +128,10 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if path.is_dir() && name != "bin" {
+        if path.is_dir() {
+            if matches!(name.as_str(), "bin" | "tests") {
+                continue;
+            }
             found.extend(sources(&path));
         } else if name.ends_with(".rs") && !matches!(name.as_str(), "tests.rs" | "testing.rs") {
             found.push(path);

@@ -25,11 +25,20 @@ fn every_problem_is_listed_at_once() {
         "--request-timeout=soon",
         "--redis-url=http://x",
         "--log-format=xml",
+        "--work=perhaps",
+        "--model-failure-rate=1.5",
     ])
     .check()
     .unwrap_err();
-    for name in ["PLANT_LISTEN", "ENVIRONMENT", "PLANT_REQUEST_TIMEOUT", "REDIS_URL", "LOG_FORMAT"]
-    {
+    for name in [
+        "PLANT_LISTEN",
+        "ENVIRONMENT",
+        "PLANT_REQUEST_TIMEOUT",
+        "REDIS_URL",
+        "LOG_FORMAT",
+        "PLANT_WORK",
+        "PLANT_MODEL_FAILURE_RATE",
+    ] {
         assert!(found.iter().any(|problem| problem.starts_with(name)), "{name}: {found:?}");
     }
 }

@@ -17,3 +17,4 @@ grant select, insert, update, delete on job to plant_app;
 
 grant select, insert on account to plant_app;
 grant select, insert, update, delete on session, login_failure to plant_app;
+grant select, insert, update on generation to plant_app;

@@ -79,7 +79,7 @@ fn common_errors(operation: &mut Operation) {
 
 fn conditions(method: &str, operation: &mut Operation) {
     let answers = |status: &str| operation.responses.responses.contains_key(status);
-    if answers("201") {
+    if answers("201") || answers("202") {
         add(operation, "409", "Another request with this Idempotency-Key is still running");
         let about = "Makes it safe to send the request again, within a day";
         let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"));

@@ -99,16 +99,11 @@ impl NewJob {
     ///
     /// # Errors
     /// When the payload is not JSON.
-    pub fn new(
-        clock: &Clock,
-        kind: Kind,
-        owner: impl Into<String>,
-        payload: &impl Serialize,
-    ) -> Result<Self> {
+    pub fn new(clock: &Clock, kind: Kind, owner: String, payload: &impl Serialize) -> Result<Self> {
         Ok(Self {
             id: clock.new_id(),
             kind: kind.name,
-            owner: owner.into(),
+            owner,
             payload: serde_json::to_value(payload).map_err(|e| Error::Internal(Box::new(e)))?,
             priority: Priority::default(),
             delay: Duration::ZERO,

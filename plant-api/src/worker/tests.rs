@@ -106,7 +106,7 @@ async fn prepare(app: &TestApp) {
 
 async fn add(app: &TestApp, what: &str) -> Uuid {
     let mut db = app.state.db.acquire().await.unwrap();
-    let job = NewJob::new(&app.state.clock, KIND, "lotus", &what).unwrap();
+    let job = NewJob::new(&app.state.clock, KIND, "lotus".to_owned(), &what).unwrap();
     jobs::enqueue(&mut db, &job).await.unwrap();
     app.state.queue.announce(KIND.queue, job.id);
     job.id

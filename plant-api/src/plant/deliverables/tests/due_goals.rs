@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::testing::TestApp;
+use crate::testing::{NO_WAIT, TestApp};
 
 /// A service at noon on a Wednesday.
 async fn at_noon(pool: PgPool) -> TestApp {
@@ -110,7 +110,7 @@ async fn a_goal_that_is_gone_yields_nothing(pool: PgPool) {
     let app = at_noon(pool).await;
     let hire = app.a_hire("lotus").await.id;
     let goal = a_goal(&app, &hire, "daily").await;
-    let handlers = crate::app::handlers(&app.state);
+    let handlers = crate::app::handlers(&app.state, NO_WAIT);
     let due = handlers.iter().find(|handler| handler.kind().name == "due_goal").unwrap();
     assert_eq!(due.plan().await.unwrap(), 1);
     app.delete(&format!("/api/v1/agents/{hire}/goals/{goal}")).await.expect(204);
@@ -145,7 +145,7 @@ async fn replicas_that_plan_at_once_make_one_draft_for_each_goal(pool: PgPool) {
     }
     let stop = CancellationToken::new();
     let replicas = [0; 3].map(|_| {
-        let worker = crate::app::worker(&app.state);
+        let worker = crate::app::worker(&app.state, NO_WAIT);
         tokio::spawn(worker.run(stop.clone(), Duration::from_secs(20)))
     });
     let done = "select count(*) from job where state = 'done'";

@@ -1,0 +1,80 @@
+//! Asks the model, and writes down what it says.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::model::Simulation;
+use super::sql;
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::jobs::{Failure, Handler, Job, Kind};
+
+/// Jobs that generate a text. Nearly all of their time is waiting, so many fit side by side.
+pub const KIND: Kind = Kind {
+    name: "generation",
+    queue: "generation_queue",
+    at_once: 256,
+    time_limit: Duration::from_secs(60),
+};
+
+/// Generates texts.
+pub struct Generations {
+    /// Where the tasks are.
+    pub db: Db,
+    /// What time it is.
+    pub clock: Clock,
+    /// The model.
+    pub model: Simulation,
+}
+
+impl Generations {
+    async fn generate(&self, job: &Job) -> Result<Value, Failure> {
+        let mut connection = self.db.acquire().await?;
+        let request = sql::find_request(&mut *connection, job.id).await.map_err(Error::from)?;
+        drop(connection);
+        // The account and its tasks may be gone by now.
+        let Some(request) = request else { return Ok(Value::Null) };
+        let reply = self.model.reply(&request, job.attempts);
+        tokio::time::sleep(reply.latency).await;
+        reply.text.map(Value::from).map_err(Failure::retry)
+    }
+}
+
+impl Handler for Generations {
+    fn kind(&self) -> Kind {
+        KIND
+    }
+
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Value, Failure>> {
+        self.generate(job).boxed()
+    }
+
+    fn keep<'a>(
+        &'a self,
+        connection: &'a mut PgConnection,
+        job: &'a Job,
+        result: &'a Value,
+    ) -> BoxFuture<'a, Result<()>> {
+        async move {
+            if let Value::String(text) = result {
+                sql::complete(connection, job, text, self.clock.now()).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn bury<'a>(
+        &'a self,
+        connection: &'a mut PgConnection,
+        job: &'a Job,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<()>> {
+        async move { Ok(sql::fail(connection, job, reason, self.clock.now()).await?) }.boxed()
+    }
+}
