@@ -116,8 +116,7 @@ async fn start(config: &Config) -> anyhow::Result<(State, Hearts)> {
     let state = State::from(Handles {
         db: database(config, &metrics)?,
         cache: Cache::new(redis.clone(), "plant", config.cache_ttl, metrics.cache_requests.clone()),
-        queue: Queue::new(redis.clone(), ""),
-        redis,
+        queue: Queue::new(redis, ""),
         metrics,
         clock: Clock::System,
         gate: gate(config)?,
@@ -132,7 +131,7 @@ async fn start(config: &Config) -> anyhow::Result<(State, Hearts)> {
     let (db, metrics) = (state.db.clone(), state.metrics.clone());
     let tasks = vec![
         tokio::spawn(db.clone().beat(stop.clone())),
-        tokio::spawn(state.redis.clone().beat(stop.clone())),
+        tokio::spawn(state.queue.redis().clone().beat(stop.clone())),
         tokio::spawn(idempotency::sweep(db.clone(), Clock::System, stop.clone())),
         tokio::spawn(auth::sweep(db.clone(), Clock::System, stop.clone())),
         tokio::spawn(state.gate.rate.clone().sweep(stop.clone())),

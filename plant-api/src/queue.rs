@@ -54,6 +54,11 @@ impl Queue {
         Self(Arc::new(Inner { redis, prefix, announce, announced: Mutex::new(Some(announced)) }))
     }
 
+    /// Where the lists are.
+    pub fn redis(&self) -> &Redis {
+        &self.0.redis
+    }
+
     /// Tells workers of a job that was committed. Never waits.
     pub fn announce(&self, list: &'static str, id: Uuid) {
         // When too many wait, Redis is slow or away; workers look by themselves.

@@ -26,11 +26,9 @@ pub struct State(Arc<Handles>);
 pub struct Handles {
     /// PostgreSQL.
     pub db: Db,
-    /// Redis, if there is one.
-    pub redis: Redis,
     /// Finished answers of read-heavy routes.
     pub cache: Cache,
-    /// The lists that wake workers.
+    /// The lists that wake workers, and with them Redis, if there is one.
     pub queue: Queue,
     /// The service's figures.
     pub metrics: Metrics,
@@ -71,7 +69,6 @@ macro_rules! handed_out {
 
 handed_out!(
     db: Db,
-    redis: Redis,
     cache: Cache,
     queue: Queue,
     metrics: Metrics,
@@ -80,6 +77,12 @@ handed_out!(
     limits: Limits,
     stop: CancellationToken,
 );
+
+impl FromRef<State> for Redis {
+    fn from_ref(state: &State) -> Self {
+        state.queue.redis().clone()
+    }
+}
 
 /// What decides who gets in. Clones share everything.
 #[derive(Clone)]

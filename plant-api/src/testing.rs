@@ -179,7 +179,6 @@ impl TestApp {
         let bounds = db::Bounds { connections: 5, checkout: timeout, statement: timeout };
         let state = State::from(Handles {
             db: Db::new(options, bounds, metrics.db_waits.clone()),
-            redis: redis.clone(),
             queue: Queue::new(redis.clone(), &format!("{prefix}:")),
             cache: Cache::new(
                 redis,
