@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A client.
 pub struct Client {
     address: SocketAddr,
+    /// Sent with every request.
+    pub headers: Vec<(&'static str, String)>,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
@@ -44,7 +46,7 @@ impl Answer {
 impl Client {
     /// A client that connects when first used.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, connection: None }
+        Self { address, headers: Vec::new(), connection: None }
     }
 
     /// Asks, and reads the whole answer.
@@ -83,12 +85,15 @@ impl Client {
         body: Option<&Value>,
     ) -> anyhow::Result<Answer> {
         let bytes = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, "plant")
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(bytes)))?;
+            .header(CONTENT_TYPE, "application/json");
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Full::new(Bytes::from(bytes)))?;
         let response = self.connection().await?.send_request(request).await?;
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();

@@ -1,6 +1,7 @@
 //! The client behind scripts/faults.sh: it asks steadily while something breaks, and tells how
 //! the service bore it. Each command exits with 1 when a promise was not kept.
 
+mod chaos;
 mod client;
 mod fault;
 mod percentiles;
@@ -19,6 +20,8 @@ enum Command {
     Fault(fault::Options),
     /// Writers and readers; no read may miss a write that was answered before it began.
     ReadYourWrites(read_your_writes::Options),
+    /// Everything killed at random moments under writers; prints a row of a table.
+    Chaos(chaos::Options),
     /// Idle and slow connections beside healthy ones.
     SlowClients(slow_clients::Options),
 }
@@ -28,6 +31,7 @@ async fn main() -> ExitCode {
     let kept = match Command::parse() {
         Command::Fault(options) => fault::watch(options).await,
         Command::ReadYourWrites(options) => read_your_writes::run(options).await,
+        Command::Chaos(options) => chaos::run(options).await,
         Command::SlowClients(options) => slow_clients::run(options).await,
     };
     match kept {
