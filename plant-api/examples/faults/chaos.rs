@@ -51,6 +51,9 @@ pub struct Options {
     /// Commands that kill, restart and start PostgreSQL and Redis.
     #[command(flatten)]
     commands: kills::Commands,
+    /// Kill nothing but PostgreSQL.
+    #[arg(long)]
+    only_postgresql: bool,
     /// The name of the row that is printed.
     #[arg(long, default_value = "as it is")]
     name: String,

@@ -67,6 +67,9 @@ impl Kills {
         let mut draw = fastrand::Rng::with_seed(options.seed);
         let mut order: Vec<_> =
             KINDS.iter().cycle().take(options.kills).map(|(kill, _)| *kill).collect();
+        if options.only_postgresql {
+            order.fill(Kill::Postgresql);
+        }
         draw.shuffle(&mut order);
         Self { draw, commands: options.commands.clone(), order }
     }
@@ -110,9 +113,9 @@ pub struct Done(Vec<Kill>);
 
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts = KINDS.iter().map(|(kind, name)| {
+        let counts = KINDS.iter().filter_map(|(kind, name)| {
             let count = self.0.iter().filter(|kill| *kill == kind).count();
-            format!("{name} {count}")
+            (count > 0).then(|| format!("{name} {count}"))
         });
         f.write_str(&counts.collect::<Vec<_>>().join(", "))
     }
