@@ -1,9 +1,10 @@
-//! The client behind scripts/faults.sh: it asks steadily while something breaks, and tells how
+//! The client behind scripts/faults.sh and scripts/logins.sh: it asks steadily while something breaks, and tells how
 //! the service bore it. Each command exits with 1 when a promise was not kept.
 
 mod chaos;
 mod client;
 mod fault;
+mod logins;
 mod percentiles;
 mod read_your_writes;
 mod shell;
@@ -22,6 +23,10 @@ enum Command {
     ReadYourWrites(read_your_writes::Options),
     /// Everything killed at random moments under writers; prints a row of a table.
     Chaos(chaos::Options),
+    /// Logins at twice the rate that the service can hash.
+    LoginOverload(logins::overload::Options),
+    /// Refused logins, of unknown addresses and with wrong passwords in turn.
+    LoginTiming(logins::timing::Options),
     /// Idle and slow connections beside healthy ones.
     SlowClients(slow_clients::Options),
 }
@@ -32,6 +37,8 @@ async fn main() -> ExitCode {
         Command::Fault(options) => fault::watch(options).await,
         Command::ReadYourWrites(options) => read_your_writes::run(options).await,
         Command::Chaos(options) => chaos::run(options).await,
+        Command::LoginOverload(options) => logins::overload::run(options).await,
+        Command::LoginTiming(options) => logins::timing::run(options).await,
         Command::SlowClients(options) => slow_clients::run(options).await,
     };
     match kept {

@@ -36,11 +36,12 @@ fn specified(access: Access, who: Who, sent: Sent, ok: u16) -> u16 {
     match (who, sent) {
         (Who::Anybody, _) => ok,
         (_, Sent::Bad(_)) => 401,
-        (Who::Account, Sent::Nothing) => 401,
+        (Who::Account | Who::Author, Sent::Nothing) => 401,
         (_, Sent::Nothing) if access == Access::Required => 401,
         (Who::Owner, Sent::Stranger) => 404,
         (Who::Administrator, Sent::Stranger | Sent::Owner) => 403,
-        (Who::Account, Sent::Operator) => 403,
+        (Who::Author, Sent::Stranger | Sent::Admin) => 404,
+        (Who::Account | Who::Author, Sent::Operator) => 403,
         _ => ok,
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
+use super::tokens;
 use crate::testing::{Hire, OPERATORS_KEY, TestApp};
 use crate::token::{Holder, Role};
 
@@ -16,6 +17,8 @@ pub enum Who {
     Known,
     /// Whoever has an account.
     Account,
+    /// The account whose thing it is, and no other, not even an administrator's.
+    Author,
     /// The customer whose thing it is.
     Owner,
     /// Whoever administers.
@@ -42,6 +45,10 @@ pub struct World {
 }
 
 const PASSWORD: &str = "eleven green apples";
+
+fn prompt() -> Value {
+    json!({"prompt": "Describe a fig tree", "model": "gpt-4", "temperature": 0.5, "max_tokens": 50})
+}
 
 impl World {
     /// Customer `lotus`, who has hired an agent; customer `orchid`, who has not.
@@ -104,9 +111,15 @@ impl World {
         self.app.post("/api/v1/auth/login", asha).await.expect(200)["refresh_token"].take()
     }
 
+    async fn task(&self) -> String {
+        let app = self.app.bearing(&tokens::good(&self.app, &self.owner));
+        let task = app.post("/api/v1/generation/create", prompt()).await.expect(202);
+        task["id"].as_str().unwrap().to_owned()
+    }
+
     /// The row of an operation, with things of its own to ask for; `None` when there is none.
     pub async fn row(&self, operation: &str) -> Option<Row> {
-        use Who::{Account, Administrator, Anybody, Known, Owner};
+        use Who::{Account, Administrator, Anybody, Author, Known, Owner};
         let (hire, catalogue) = (&self.hire.id, &self.hire.catalogue);
         let agent = |agent: &str| {
             json!({
@@ -232,6 +245,10 @@ impl World {
             }
             "GET /api/v1/auth/me" => (Account, 200, plain, None),
             "POST /api/v1/auth/logout" => (Account, 204, plain, None),
+
+            "POST /api/v1/generation/create" => (Account, 202, plain, Some(prompt())),
+            "GET /api/v1/generation/list" => (Account, 200, plain, None),
+            "GET /api/v1/generation/{id}" => (Author, 200, fill("{id}", &self.task().await), None),
             _ => return None,
         };
         Some(Row { who, ok, path, body })
