@@ -13,16 +13,17 @@ use std::io::Read;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use memchr::memchr_iter;
 use sha2::{Digest, Sha256};
 
-use crate::plant::audit::line::{self, Manifest};
+use crate::plant::audit::line::{Checker, Manifest};
 use crate::plant::chain::Digest32;
 use blocks::{Block, Blocks, last_line};
 use order::BlockOrder;
@@ -61,12 +62,13 @@ pub fn read(source: impl Read, advance: impl Fn(u64)) -> Outcome {
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
     let findings = Findings::default();
     let (sender, receiver) = sync_channel(workers);
+    let (done, used) = channel();
     let receiver = Mutex::new(receiver);
     let end = thread::scope(|scope| {
         for _ in 0..workers {
-            scope.spawn(|| work(&receiver, &findings));
+            scope.spawn(|| work(&receiver, &done, &findings));
         }
-        feed(source, sender, &findings, advance)
+        feed(source, sender, &used, &findings, advance)
     });
     let blocks = findings.blocks.into_inner().unwrap_or_else(PoisonError::into_inner);
     outcome::conclude(end, blocks, began.elapsed())
@@ -96,6 +98,7 @@ struct End {
 fn feed(
     source: impl Read,
     sender: SyncSender<Block>,
+    used: &Receiver<Block>,
     findings: &Findings,
     advance: impl Fn(u64),
 ) -> End {
@@ -111,6 +114,9 @@ fn feed(
                 break;
             }
         };
+        if let Ok(block) = used.try_recv() {
+            blocks.reuse(block.bytes);
+        }
         next = blocks.next();
         bytes += block.len() as u64;
         advance(block.len() as u64);
@@ -132,26 +138,29 @@ fn feed(
 }
 
 fn count_lines(block: &[u8]) -> u64 {
-    block.iter().filter(|byte| **byte == b'\n').count() as u64
+    memchr_iter(b'\n', block).count() as u64
 }
 
-fn work(receiver: &Mutex<Receiver<Block>>, findings: &Findings) {
+fn work(receiver: &Mutex<Receiver<Block>>, done: &Sender<Block>, findings: &Findings) {
+    let mut checker = Checker::default();
     loop {
         let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(block) = next else { return };
-        let found = check(&block);
+        let found = check(&block, &mut checker);
         if found.trouble.is_some() {
             findings.at_fault.store(true, Ordering::Relaxed);
         }
         findings.blocks.lock().unwrap_or_else(PoisonError::into_inner).push(found);
+        // Whoever reads may have read all by now.
+        let _ = done.send(block);
     }
 }
 
 /// Checks whole lines up to the first that is at fault.
-fn check(block: &Block) -> BlockOrder {
+fn check(block: &Block, checker: &mut Checker) -> BlockOrder {
     let mut found = BlockOrder::at(block.first_line);
     for (number, line) in (block.first_line..).zip(block.lines()) {
-        match line::check(line) {
+        match checker.check(line) {
             Ok(checked) => found.take(number, checked),
             Err(fault) => found.trouble = Some((number, fault.into())),
         }

@@ -1,9 +1,12 @@
 //! A file in blocks of whole lines.
 
 use std::io::{self, Read};
+use std::{iter, mem};
+
+use memchr::{memchr, memrchr};
 
 /// Bytes of a block, unless one line is longer.
-const SIZE: usize = 1 << 20;
+const SIZE: usize = 1 << 18;
 
 /// Longest line that is read: the entity's whole chain is on it.
 const LONGEST: usize = 1 << 30;
@@ -20,16 +23,20 @@ pub struct Block {
 impl Block {
     /// The lines without their ends.
     pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes
-            .split_inclusive(|byte| *byte == b'\n')
-            .map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+        let mut rest = &self.bytes[..];
+        iter::from_fn(move || {
+            let next = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+            let (line, after) = rest.split_at(next);
+            rest = after;
+            (!line.is_empty()).then(|| line.strip_suffix(b"\n").unwrap_or(line))
+        })
     }
 }
 
 /// Where the last line of `block` begins.
 pub fn last_line(block: &[u8]) -> usize {
     let before_its_end = block.len().saturating_sub(1);
-    block[..before_its_end].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+    memrchr(b'\n', &block[..before_its_end]).map_or(0, |end| end + 1)
 }
 
 /// Reads blocks of whole lines; only the last one may end without a line end.
@@ -38,29 +45,39 @@ pub struct Blocks<R> {
     source: R,
     /// The beginning of a line whose end is still to come.
     begun: Vec<u8>,
+    /// Room for the next block.
+    room: Vec<u8>,
     at_end: bool,
 }
 
 impl<R: Read> Blocks<R> {
     /// The blocks of `source`.
     pub fn of(source: R) -> Self {
-        Self { source, begun: Vec::new(), at_end: false }
+        Self { source, begun: Vec::new(), room: Vec::new(), at_end: false }
+    }
+
+    /// Gives back a block that nobody needs any more: new memory costs as much as reading.
+    pub fn reuse(&mut self, block: Vec<u8>) {
+        self.room = block;
     }
 
     fn read(&mut self) -> io::Result<Vec<u8>> {
-        let mut block = std::mem::take(&mut self.begun);
+        let mut block = mem::take(&mut self.room);
+        block.clear();
+        block.append(&mut self.begun);
         loop {
             if block.len() > LONGEST {
                 return Err(io::Error::other("a line is longer than 1 GiB"));
             }
             let searched = block.len();
+            block.reserve(SIZE);
             let read = (&mut self.source).take(SIZE as u64).read_to_end(&mut block)?;
             if read < SIZE {
                 self.at_end = true;
                 return Ok(block);
             }
-            if let Some(end) = block[searched..].iter().rposition(|byte| *byte == b'\n') {
-                self.begun = block.split_off(searched + end + 1);
+            if let Some(end) = memrchr(b'\n', &block[searched..]) {
+                self.begun.extend(block.drain(searched + end + 1..));
                 return Ok(block);
             }
         }

@@ -3,15 +3,16 @@
 //! A line is one entity with its whole chain, as canonical JSON; the last line, the manifest, has
 //! the number of entities and the SHA-256 of all bytes before it.
 
-use std::borrow::Cow;
+mod read;
+
 use std::fmt;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::plant::chain::{Amendment, Digest32, Head, Reason, Verdict};
+use crate::plant::chain::{Amendment, Digest32, Reason, Verdict};
 use crate::plant::entity::{Kind, Reading, Shared};
+use read::Line;
 
 /// Writes the beginning of an entity's line.
 pub fn begin(out: &mut Vec<u8>) {
@@ -74,29 +75,6 @@ impl fmt::Display for Manifest {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line<'a> {
-    #[serde(borrow)]
-    amendments: Vec<AmendmentOfLine<'a>>,
-    chain_length: u64,
-    #[serde(borrow)]
-    entity: &'a RawValue,
-    entity_type: Kind,
-    id: Uuid,
-    version_hash: Digest32,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AmendmentOfLine<'a> {
-    #[serde(borrow)]
-    content: Cow<'a, str>,
-    content_hash: Digest32,
-    link: Digest32,
-    sequence: u64,
-}
-
 /// What a line turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checked {
@@ -126,33 +104,49 @@ pub enum Fault {
     },
 }
 
+/// Checks lines, one after the other.
+#[derive(Debug, Default)]
+pub struct Checker {
+    space: Vec<u8>,
+}
+
+impl Checker {
+    /// Checks an entity's line, without its end.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&mut self, line: &[u8]) -> Result<Checked, Fault> {
+        let line = Line::read(line, &mut self.space)?;
+        let mut reading = Reading::of(line.id);
+        for amendment in &line.amendments {
+            reading.read_in_place(&Amendment {
+                sequence: amendment.sequence,
+                content: &amendment.content,
+                content_hash: amendment.content_hash,
+                link: amendment.link,
+            });
+        }
+        match reading.verdict(line.head, line.row.as_ref()) {
+            Verdict::Intact => Ok(Checked { id: line.id, links: line.head.length }),
+            Verdict::Broken { at_index, reason } => {
+                let departure = reading.departure(line.row.as_ref());
+                let departure = departure.filter(|_| reason == Reason::StateDiffers);
+                Err(Fault::Broken {
+                    id: line.id,
+                    kind: line.kind,
+                    at_index,
+                    reason,
+                    field: departure.map(|departure| departure.field),
+                })
+            }
+        }
+    }
+}
+
 /// Checks an entity's line, without its end.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn check(line: &[u8]) -> Result<Checked, Fault> {
-    let line: Line = serde_json::from_slice(line).map_err(|e| Fault::Unreadable(e.to_string()))?;
-    let mut reading = Reading::of(line.id);
-    for amendment in line.amendments {
-        reading.read(&Amendment {
-            sequence: amendment.sequence,
-            content: amendment.content.into_owned().into_bytes(),
-            content_hash: amendment.content_hash,
-            link: amendment.link,
-        });
-    }
-    let head = Head { length: line.chain_length, version_hash: line.version_hash };
-    let row = line.entity.get().as_bytes();
-    match reading.verdict(head, row) {
-        Verdict::Intact => Ok(Checked { id: line.id, links: head.length }),
-        Verdict::Broken { at_index, reason } => Err(Fault::Broken {
-            id: line.id,
-            kind: line.entity_type,
-            at_index,
-            reason,
-            field: (reason == Reason::StateDiffers)
-                .then(|| reading.departure(row).map(|departure| departure.field))
-                .flatten(),
-        }),
-    }
+    Checker::default().check(line)
 }

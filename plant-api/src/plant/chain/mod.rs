@@ -4,98 +4,22 @@
 //! these, and a link that hashes the entity's id, *i*, the link before and the content's hash.
 //! The entity's version hash is its last link. `docs/chain.md` describes the format.
 
+mod digest;
 #[cfg(test)]
 mod tests;
 mod verify;
 
-use std::fmt;
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
+pub use digest::Digest32;
 pub use verify::{Links, Reason, Verdict, validate_chain, verify};
 
 const LINK_DOMAIN: &[u8] = b"plant/link/v1\0";
-
-/// A SHA-256. Lower-case hex in JSON and text, 32 bytes in the database.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Digest32(pub [u8; 32]);
-
-impl Digest32 {
-    /// The SHA-256 of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
-    }
-
-    /// Its text as ASCII.
-    pub fn hex(&self) -> [u8; 64] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = [0; 64];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        text
-    }
-}
-
-impl fmt::Display for Digest32 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for Digest32 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for Digest32 {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl FromStr for Digest32 {
-    type Err = &'static str;
-
-    /// Reads what [`fmt::Display`] writes, and nothing else: one digest has one text.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut digest = [0; 32];
-        let upper = text.bytes().any(|byte| byte.is_ascii_uppercase());
-        if upper || hex::decode_to_slice(text, &mut digest).is_err() {
-            return Err("expected 64 lower-case hexadecimal digits");
-        }
-        Ok(Self(digest))
-    }
-}
-
-impl<'de> Deserialize<'de> for Digest32 {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl sqlx::Type<sqlx::Postgres> for Digest32 {
-    fn type_info() -> sqlx::postgres::PgTypeInfo {
-        <[u8] as sqlx::Type<sqlx::Postgres>>::type_info()
-    }
-}
-
-impl<'r> sqlx::Decode<'r, sqlx::Postgres> for Digest32 {
-    fn decode(value: sqlx::postgres::PgValueRef<'r>) -> Result<Self, sqlx::error::BoxDynError> {
-        let bytes = <&[u8] as sqlx::Decode<sqlx::Postgres>>::decode(value)?;
-        Ok(Self(bytes.try_into()?))
-    }
-}
 
 /// What an amendment does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -132,13 +56,13 @@ impl Change {
     }
 }
 
-/// One amendment as stored.
+/// One amendment as stored; who only reads it may borrow its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Amendment {
+pub struct Amendment<Content = Vec<u8>> {
     /// Its place in the chain, from 0.
     pub sequence: u64,
     /// Canonical JSON.
-    pub content: Vec<u8>,
+    pub content: Content,
     /// SHA-256 of the content.
     pub content_hash: Digest32,
     /// The link: everything up to here in 32 bytes.
@@ -179,11 +103,12 @@ pub struct Head {
 
 /// `SHA-256("plant/link/v1" ‖ 0 ‖ entity ‖ sequence (big-endian) ‖ previous ‖ content hash)`.
 pub fn link(entity: Uuid, sequence: u64, previous: Digest32, content_hash: Digest32) -> Digest32 {
-    let mut hasher = Sha256::new();
-    hasher.update(LINK_DOMAIN);
-    hasher.update(entity.as_bytes());
-    hasher.update(sequence.to_be_bytes());
-    hasher.update(previous.0);
-    hasher.update(content_hash.0);
-    Digest32(hasher.finalize().into())
+    let mut bytes = [0; LINK_DOMAIN.len() + 16 + 8 + 32 + 32];
+    let (domain, rest) = bytes.split_at_mut(LINK_DOMAIN.len());
+    domain.copy_from_slice(LINK_DOMAIN);
+    rest[..16].copy_from_slice(entity.as_bytes());
+    rest[16..24].copy_from_slice(&sequence.to_be_bytes());
+    rest[24..56].copy_from_slice(&previous.0);
+    rest[56..].copy_from_slice(&content_hash.0);
+    Digest32::of(&bytes)
 }

@@ -105,6 +105,17 @@ fn a_digest_has_one_text() {
 
 proptest! {
     #[test]
+    fn a_digest_is_read_from_its_text_only(
+        bytes: [u8; 32], place in 0usize..64, character in b' '..=b'~',
+    ) {
+        let mut text = Digest32(bytes).to_string();
+        prop_assert_eq!(text.parse(), Ok(Digest32(bytes)));
+        text.replace_range(place..=place, str::from_utf8(&[character]).unwrap());
+        let is_digit = matches!(character, b'0'..=b'9' | b'a'..=b'f');
+        prop_assert_eq!(text.parse::<Digest32>().map(|read| read.to_string()).ok(), is_digit.then_some(text));
+    }
+
+    #[test]
     fn a_changed_byte_is_found_at_its_index(
         index in 0usize..6, place in any::<prop::sample::Index>(), flip in 1u8..,
     ) {

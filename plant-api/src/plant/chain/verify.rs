@@ -69,7 +69,7 @@ impl Links {
     }
 
     /// Reads the next amendment: is it what must follow the one before?
-    pub fn read(&mut self, amendment: &Amendment) {
+    pub fn read(&mut self, amendment: &Amendment<impl AsRef<[u8]>>) {
         if self.fault.is_none() {
             let reason = fault(self.entity, self.end, amendment);
             self.fault = reason.map(|reason| (self.end.length, reason));
@@ -114,11 +114,11 @@ pub fn verify(entity: Uuid, amendments: &[Amendment], head: Head) -> Verdict {
     links.verdict(head)
 }
 
-fn fault(entity: Uuid, end: Head, amendment: &Amendment) -> Option<Reason> {
+fn fault(entity: Uuid, end: Head, amendment: &Amendment<impl AsRef<[u8]>>) -> Option<Reason> {
     if amendment.sequence != end.length {
         return Some(Reason::WrongSequence);
     }
-    if Digest32::of(&amendment.content) != amendment.content_hash {
+    if Digest32::of(amendment.content.as_ref()) != amendment.content_hash {
         return Some(Reason::ContentAltered);
     }
     if link(entity, end.length, end.version_hash, amendment.content_hash) != amendment.link {

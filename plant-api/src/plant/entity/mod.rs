@@ -4,6 +4,10 @@
 //! the entity's row lock, so that two writers never fork a chain; the database refuses anything
 //! else (`migrations/0001_chain.sql`).
 
+mod fields;
+#[cfg(test)]
+pub(crate) mod mutate;
+pub(crate) mod scan;
 pub(crate) mod sql;
 mod state;
 #[cfg(test)]
@@ -20,6 +24,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::plant::chain::{Amendment, Change, ChangeType, Digest32, Head};
 
+pub use fields::Fields;
 pub use state::{Departure, Reading};
 
 /// The agent that governs entities unless another is named.

@@ -3,34 +3,40 @@
 //! Both sides are canonical JSON, so that values are equal when their bytes are.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::fields::{Fields, Said};
 use crate::plant::chain::{Amendment, ChangeType, Head, Links, Reason, Verdict};
 
 /// An entity's chain read from its start: its links, and what its amendments add up to.
 #[derive(Debug, Clone)]
-pub struct Reading {
+pub struct Reading<'a> {
     links: Links,
-    state: State,
+    state: State<'a>,
 }
 
-impl Reading {
+impl<'a> Reading<'a> {
     /// The chain of `entity`, of which nothing is read yet.
     pub fn of(entity: Uuid) -> Self {
         Self { links: Links::of(entity), state: State::default() }
     }
 
-    /// Reads the next amendment.
+    /// Reads the next amendment, which may then go: what still counts of it is copied.
     pub fn read(&mut self, amendment: &Amendment) {
         self.links.read(amendment);
         // What a broken chain says is of no consequence.
         if self.links.hold() {
-            self.state.amend(amendment);
+            let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+            self.state.amend(amendment.sequence, &amendment.content, own);
+        }
+    }
+
+    /// Reads the next amendment, which stays for as long as this.
+    pub fn read_in_place(&mut self, amendment: &Amendment<&'a [u8]>) {
+        self.links.read(amendment);
+        if self.links.hold() {
+            self.state.amend(amendment.sequence, amendment.content, |text| text);
         }
     }
 
@@ -40,18 +46,18 @@ impl Reading {
     }
 
     /// What was found, now that all is read: against the `head` and the `row` of the entity.
-    pub fn verdict(&self, head: Head, row: &[u8]) -> Verdict {
-        match (self.links.verdict(head), self.departure(row)) {
-            (Verdict::Intact, Some(departure)) => {
+    pub fn verdict(&self, head: Head, row: Option<&Fields<'_>>) -> Verdict {
+        match self.links.verdict(head) {
+            Verdict::Intact => self.departure(row).map_or(Verdict::Intact, |departure| {
                 Verdict::Broken { at_index: departure.at_index, reason: Reason::StateDiffers }
-            }
-            (verdict, _) => verdict,
+            }),
+            broken => broken,
         }
     }
 
-    /// Where `row` (canonical JSON of the entity's fields) departs from the amendments, which it
-    /// must not, if the links hold.
-    pub fn departure(&self, row: &[u8]) -> Option<Departure> {
+    /// Where `row` (the entity's fields, if they can be read as an object) departs from the
+    /// amendments, which it must not, if the links hold.
+    pub fn departure(&self, row: Option<&Fields<'_>>) -> Option<Departure> {
         self.state.departure(row)
     }
 }
@@ -67,80 +73,93 @@ pub struct Departure {
 
 /// What the amendments read so far add up to.
 #[derive(Debug, Clone, Default)]
-struct State {
-    fields: Vec<Field>,
-    created_at: Vec<u8>,
-    updated_at: Vec<u8>,
+struct State<'a> {
+    fields: Vec<Field<'a>>,
+    created_at: Cow<'a, str>,
+    updated_at: Cow<'a, str>,
     last: u64,
     unreadable: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
-struct Field {
-    name: String,
-    value: Vec<u8>,
+struct Field<'a> {
+    name: Cow<'a, str>,
+    value: Cow<'a, str>,
     set_by: u64,
 }
 
-impl State {
-    fn amend(&mut self, amendment: &Amendment) {
-        self.last = amendment.sequence;
-        let Ok(change) = serde_json::from_slice::<Change>(&amendment.content) else {
-            self.unreadable.get_or_insert(amendment.sequence);
+impl<'a> State<'a> {
+    /// Takes what amendment `sequence` says; `keep` makes that last.
+    fn amend<'c>(
+        &mut self,
+        sequence: u64,
+        content: &'c [u8],
+        keep: impl Fn(Cow<'c, str>) -> Cow<'a, str>,
+    ) {
+        self.last = sequence;
+        let Some(said) = Said::read(content) else {
+            self.unreadable.get_or_insert(sequence);
             return;
         };
-        let timestamp = change.timestamp.get().as_bytes();
-        if amendment.sequence == 0 {
-            self.created_at = timestamp.to_owned();
+        if sequence == 0 {
+            self.created_at = keep(Cow::Borrowed(said.timestamp));
         }
-        timestamp.clone_into(&mut self.updated_at);
-        for (name, value) in change.data.0 {
-            if is_state(change.change_type, &name) {
-                self.set(&name, value.get().as_bytes(), amendment.sequence);
+        self.updated_at = keep(Cow::Borrowed(said.timestamp));
+        let mut guess = 0;
+        for (name, value) in said.data.0 {
+            if is_state(said.change_type, &name) {
+                let value = keep(Cow::Borrowed(value));
+                let place = self.place(&name, guess).unwrap_or(self.fields.len());
+                match self.fields.get_mut(place) {
+                    Some(field) => (field.value, field.set_by) = (value, sequence),
+                    None => self.fields.push(Field { name: keep(name), value, set_by: sequence }),
+                }
+                guess = place + 1;
             }
         }
     }
 
-    fn set(&mut self, name: &str, value: &[u8], set_by: u64) {
-        match self.fields.iter_mut().find(|field| field.name == name) {
-            Some(field) => {
-                value.clone_into(&mut field.value);
-                field.set_by = set_by;
-            }
-            None => {
-                self.fields.push(Field { name: name.to_owned(), value: value.to_owned(), set_by });
-            }
-        }
+    /// Where the field `name` is. Both sides are sorted, so that it mostly is where its reader
+    /// guesses: after the one before.
+    fn place(&self, name: &str, guess: usize) -> Option<usize> {
+        let is_it = |field: &Field| field.name == name;
+        let guessed = self.fields.get(guess).is_some_and(is_it).then_some(guess);
+        guessed.or_else(|| self.fields.iter().position(is_it))
     }
 
-    fn departure(&self, row: &[u8]) -> Option<Departure> {
+    fn departure(&self, row: Option<&Fields<'_>>) -> Option<Departure> {
         let departure = |field: &str, at_index| Departure { field: field.to_owned(), at_index };
         if let Some(at_index) = self.unreadable {
             return Some(departure("", at_index));
         }
-        let Ok(Fields(row)) = serde_json::from_slice::<Fields>(row) else {
+        let Some(Fields(row)) = row else {
             return Some(departure("", self.last));
         };
-        for (name, value) in &row {
-            let (expected, set_by) = self.expected(name);
-            if value.get().as_bytes() != expected {
+        // Fields before this one are in the row.
+        let mut met = 0;
+        for (name, value) in row {
+            let place = self.place(name, met);
+            met += usize::from(place == Some(met));
+            let (expected, set_by) = self.expected(name, place);
+            if *value != expected {
                 return Some(departure(name, set_by));
             }
+        }
+        if met == self.fields.len() {
+            return None;
         }
         let lost = |field: &&Field| !row.iter().any(|(name, _)| *name == field.name);
         self.fields.iter().find(lost).map(|field| departure(&field.name, field.set_by))
     }
 
-    /// What the row must say, and the amendment that says so.
-    fn expected(&self, name: &str) -> (&[u8], u64) {
-        match name {
-            "created_at" => return (&self.created_at, 0),
-            "updated_at" => return (&self.updated_at, self.last),
-            _ => {}
-        }
-        match self.fields.iter().find(|field| field.name == name) {
-            Some(field) => (&field.value, field.set_by),
-            None => (unless_amended(name), self.last),
+    /// What the row must say, and the amendment that says so; `place` is that of the field, if
+    /// any amendment has set it.
+    fn expected(&self, name: &str, place: Option<usize>) -> (&str, u64) {
+        match (name, place) {
+            ("created_at", _) => (&self.created_at, 0),
+            ("updated_at", _) => (&self.updated_at, self.last),
+            (_, Some(place)) => (&self.fields[place].value, self.fields[place].set_by),
+            (_, None) => (unless_amended(name), self.last),
         }
     }
 }
@@ -152,51 +171,11 @@ fn is_state(change_type: ChangeType, name: &str) -> bool {
 }
 
 /// The value of a field that no amendment has set.
-fn unless_amended(name: &str) -> &'static [u8] {
+fn unless_amended(name: &str) -> &'static str {
     match name {
-        "tags" => b"[]",
-        "custom_attributes" => b"{}",
-        "governance_agent_id" => b"\"genesis\"",
-        _ => b"null",
+        "tags" => "[]",
+        "custom_attributes" => "{}",
+        "governance_agent_id" => "\"genesis\"",
+        _ => "null",
     }
 }
-
-#[derive(Deserialize)]
-struct Change<'a> {
-    change_type: ChangeType,
-    #[serde(borrow)]
-    data: Fields<'a>,
-    #[serde(borrow)]
-    timestamp: &'a RawValue,
-}
-
-/// An object's members with their bytes as they stand.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members).map(Fields)
-    }
-}
-
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
-    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let mut found = Vec::with_capacity(16);
-        while let Some(Name(name)) = members.next_key()? {
-            found.push((name, members.next_value()?));
-        }
-        Ok(found)
-    }
-}
-
-/// Borrows a key where it has no escapes, as keys seldom have.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::content::{Content, contents};
 use crate::error::Result;
 use crate::plant::chain::{Head, Reason, Verdict};
-use crate::plant::entity::{self, Check, Departure, Reading, Shared};
+use crate::plant::entity::{self, Check, Departure, Fields, Reading, Shared};
 
 /// What examining an entity found.
 #[derive(Debug)]
@@ -29,13 +29,14 @@ impl Examination {
     ///
     /// # Errors
     /// When a row cannot be written as canonical JSON.
-    pub fn of(shared: &Shared, content: Option<&Content>, reading: &Reading) -> Result<Self> {
+    pub fn of(shared: &Shared, content: Option<&Content>, reading: &Reading<'_>) -> Result<Self> {
         let fields = content.map(Content::fields).transpose()?.unwrap_or_default();
         let row = shared.row(&fields)?;
-        let verdict = reading.verdict(shared.head(), &row);
+        let row = Fields::read(&row);
+        let verdict = reading.verdict(shared.head(), row.as_ref());
         Ok(Self {
             verdict,
-            departure: reading.departure(&row),
+            departure: reading.departure(row.as_ref()),
             end: reading.end(),
             l0: check_l0(shared, reading.end(), verdict),
             l1: content.map(Content::check_l1).unwrap_or_default(),

@@ -1,0 +1,21 @@
+//! Writes an export as the service would have, without it, to measure `plant-api verify` with:
+//! `cargo run --example sample_export -- AGENTS [CHANGES] > export.jsonl`. Without the second
+//! number each agent is changed up to twice.
+
+#[path = "../benches/plant/sample.rs"]
+mod sample;
+
+use std::io::Write;
+
+fn main() -> std::io::Result<()> {
+    let mut numbers = std::env::args().skip(1).map(|text| text.parse::<u64>().unwrap());
+    let agents = numbers.next().unwrap_or(1_000);
+    let file = match numbers.next() {
+        Some(changes) => {
+            let line = |n| sample::line_of(&sample::agent(n, changes));
+            sample::sealed((0..agents).flat_map(line).collect())
+        }
+        None => sample::export(agents),
+    };
+    std::io::stdout().write_all(&file)
+}

@@ -1,0 +1,110 @@
+use proptest::prelude::*;
+
+use super::{Fields, Said};
+use crate::plant::entity::mutate::mutated;
+
+const CONTENTS: [&str; 3] = [
+    r#"{"actor":"genesis","change_type":"creation","data":{"name":"Asha Rao, Senior Content Writer","skill_id":"0198c0de-0000-7000-8000-000000000001","status":"active","team_id":null},"timestamp":"2026-01-14T09:30:00Z"}"#,
+    r#"{"actor":"a \"b\" \\ c/é€🙂","change_type":"evolution","data":{"custom_attributes":{"n":[0.1,1e-7,0,-1,12.5e+3,[],{}],"ü":"€\n\u001f"},"governance_notes":"as \"agreed\"\\","tags":["a","",true,false,null]},"timestamp":"2026-01-14T09:30:00.000001Z"}"#,
+    r#"{"actor":"","change_type":"certification","data":{},"timestamp":"2026-01-14T09:30:00Z"}"#,
+];
+
+fn contents() -> Vec<Vec<u8>> {
+    CONTENTS.map(|content| content.as_bytes().to_vec()).to_vec()
+}
+
+/// Each object in the contents, whole.
+fn objects() -> Vec<Vec<u8>> {
+    let data = CONTENTS.map(|content| {
+        let (from, to) =
+            (content.find("{\"n").or(content.find("{}")), content.find(",\"timestamp"));
+        from.map_or(content, |from| &content[from..to.unwrap()]).as_bytes().to_vec()
+    });
+    [contents(), data.to_vec()].concat()
+}
+
+#[test]
+fn what_is_usual_is_read_as_such() {
+    for content in CONTENTS {
+        let said = Said::usual(content.as_bytes());
+        assert!(said.is_some(), "{content}");
+        assert_eq!(said, Said::unusual(content.as_bytes()));
+    }
+}
+
+#[test]
+fn what_is_unusual_is_read_too() {
+    for content in [
+        r#"{ "actor":1,"change_type":"creation","data":{},"timestamp":"t"}"#,
+        r#"{"change_type":"creation","data":{"\u006eame":1},"timestamp":"t","more":[]}"#,
+        &format!(r#"{{"change_type":"creation","data":{{"a":{}}},"timestamp":1}}"#, nested(100)),
+    ] {
+        assert_eq!(Said::usual(content.as_bytes()), None, "{content}");
+        assert!(Said::read(content.as_bytes()).is_some(), "{content}");
+    }
+}
+
+fn nested(depth: usize) -> String {
+    "[".repeat(depth) + &"]".repeat(depth)
+}
+
+#[test]
+fn what_is_no_json_is_read_by_nobody() {
+    for value in [
+        "01",
+        "-",
+        "-01",
+        "1.",
+        ".1",
+        "1e",
+        "1e+",
+        "+1",
+        "0x1",
+        "nul",
+        "nulll",
+        "tru",
+        "[1,]",
+        "[,]",
+        "[1 2]",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{,}",
+        "{a:1}",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"\\u123",
+        "\"a",
+        "\"\n\"",
+        "\"\u{1f}\"",
+        "",
+        "]",
+        "}",
+        "1}",
+        "[}",
+        "{]",
+        "'a'",
+    ] {
+        let object = format!("{{\"a\":{value}}}");
+        assert_eq!(Fields::usual(object.as_bytes()), None, "{object}");
+        assert_eq!(Fields::read(object.as_bytes()), None, "{object}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn two_readers_agree_on_amendments(content in mutated(contents())) {
+        if let Some(said) = Said::usual(&content) {
+            prop_assert_eq!(Some(said), Said::unusual(&content));
+        }
+    }
+
+    #[test]
+    fn two_readers_agree_on_fields(object in mutated(objects())) {
+        if let Some(fields) = Fields::usual(&object) {
+            prop_assert_eq!(Some(fields), Fields::unusual(&object));
+        }
+    }
+}
