@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     command::{
         calibrate::CalibrateArguments, capacity::CapacityArguments, init::InitArguments,
-        stub::StubArguments, validate::ValidateArguments,
+        simulate::SimulateArguments, stub::StubArguments, validate::ValidateArguments,
     },
     timespan,
 };
@@ -48,6 +48,9 @@ pub enum Command {
     Stub(StubArguments),
     /// Judge and draw an earlier outcome again, without running anything
     Report(ReportArguments),
+    /// Try the statistics on made-up data whose truth is known
+    #[command(hide = true)]
+    Simulate(SimulateArguments),
 }
 
 /// Arguments of `run`.

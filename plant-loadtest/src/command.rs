@@ -6,6 +6,7 @@ mod dry_run;
 pub mod init;
 pub mod stub;
 pub mod validate;
+pub mod simulate;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 

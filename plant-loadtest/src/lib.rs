@@ -22,6 +22,7 @@ pub mod run;
 pub mod scenarios;
 pub mod sla;
 pub mod stub;
+pub mod statistics;
 pub mod target;
 pub mod timespan;
 pub mod toml_source;

@@ -26,6 +26,7 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
     for part in [
         endpoint_table(outcome, verdict),
         other_promises(verdict),
+        over_time(verdict),
         totals(outcome),
         percentiles(outcome),
         failures(outcome),
@@ -102,6 +103,22 @@ fn other_promises(verdict: &Verdict) -> String {
     let mut text = String::new();
     for judged in summary::other_promises(verdict) {
         let _ = writeln!(text, "{:<12} {}", judged.grade.name(), judged.sentence());
+    }
+    text
+}
+
+fn over_time(verdict: &Verdict) -> String {
+    let mut text = String::new();
+    for finding in &verdict.over_time {
+        let promised = if finding.promised { "promised" } else { "not promised; usual" };
+        let _ = writeln!(
+            text,
+            "{:<12} {}: {}; {promised} {}",
+            finding.word(),
+            finding.name,
+            finding.sentence,
+            finding.limit
+        );
     }
     text
 }

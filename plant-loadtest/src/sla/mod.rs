@@ -4,6 +4,7 @@
 //! [`Promise`]s, which the verdict compares with an outcome.
 
 mod figure;
+mod over_time;
 mod read;
 mod usage;
 
@@ -12,6 +13,7 @@ use std::{fmt, fs, path::Path};
 use serde::{Deserialize, Serialize};
 
 pub use figure::{Figure, Resource};
+pub use over_time::{DriftLimit, MemoryGrowth, OverTime, RecoveryLimit};
 
 use crate::{
     profile::{ProfileError, Stage, built_in},
@@ -25,6 +27,9 @@ pub struct Sla {
     pub name: String,
     /// In the file's order.
     pub promises: Vec<Promise>,
+    /// About the course of a run.
+    #[serde(default, skip_serializing_if = "OverTime::is_empty")]
+    pub over_time: OverTime,
 }
 
 /// One promise.
@@ -103,7 +108,7 @@ impl Sla {
     /// No promises: the run shows what the service does, and gets no verdict.
     #[must_use]
     pub fn none() -> Self {
-        Self { name: "nothing: no promises were made for this load".into(), promises: Vec::new() }
+        Self { name: "nothing: no promises were made for this load".into(), promises: Vec::new(), over_time: OverTime::default() }
     }
 
     /// Reads the SLA called `wanted`: a built-in name, or the path of a TOML file. Its endpoints
