@@ -6,8 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     command::{
-        calibrate::CalibrateArguments, capacity::CapacityArguments, init::InitArguments,
-        simulate::SimulateArguments, stub::StubArguments, validate::ValidateArguments,
+        calibrate::CalibrateArguments, capacity::CapacityArguments, compare::CompareArguments,
+        init::InitArguments, repeat::RepeatArguments, simulate::SimulateArguments,
+        stub::StubArguments, validate::ValidateArguments,
     },
     timespan,
 };
@@ -48,6 +49,10 @@ pub enum Command {
     Stub(StubArguments),
     /// Judge and draw an earlier outcome again, without running anything
     Report(ReportArguments),
+    /// Compare runs before and after a change, or look for changes in many runs over time
+    Compare(CompareArguments),
+    /// Run a profile as often as a comparison takes, and compare
+    Repeat(RepeatArguments),
     /// Try the statistics on made-up data whose truth is known
     #[command(hide = true)]
     Simulate(SimulateArguments),

@@ -6,6 +6,8 @@ mod dry_run;
 pub mod init;
 pub mod stub;
 pub mod validate;
+pub mod compare;
+pub mod repeat;
 pub mod simulate;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};

@@ -10,6 +10,7 @@ pub mod capacity;
 pub mod cli;
 pub mod client;
 pub mod command;
+pub mod compare;
 pub mod distribution;
 pub mod engine;
 pub mod outcome;

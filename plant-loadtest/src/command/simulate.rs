@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::{Exit, print};
-use crate::verdict::leak_simulation;
+use crate::{compare::simulation, verdict::leak_simulation};
 
 /// Arguments of `simulate`.
 #[derive(Debug, Args)]
@@ -21,6 +21,8 @@ pub struct SimulateArguments {
 pub enum What {
     /// The leak rule, over 24 hours of memory
     Leaks,
+    /// Comparisons of identical runs, and of runs that are a tenth slower
+    Comparisons,
 }
 
 /// Prints the table.
@@ -28,6 +30,7 @@ pub enum What {
 pub fn simulate(arguments: &SimulateArguments) -> Exit {
     print(&match arguments.what {
         What::Leaks => leak_simulation::table(arguments.series.max(1)),
+        What::Comparisons => simulation::table(arguments.series.max(1)),
     });
     Exit::Good
 }

@@ -6,6 +6,7 @@ pub mod html;
 pub mod json;
 pub mod series;
 pub mod summary;
+pub mod table;
 pub mod terminal;
 
 #[cfg(test)]
@@ -63,7 +64,11 @@ pub fn write(
     Ok(written)
 }
 
-fn save(path: &Path, text: &str, written: &mut Vec<PathBuf>) -> Result<(), WriteError> {
+/// Writes one file, makes its folder where it is missing, and notes it as `written`.
+///
+/// # Errors
+/// When the disk says no.
+pub fn save(path: &Path, text: &str, written: &mut Vec<PathBuf>) -> Result<(), WriteError> {
     let save = || {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;

@@ -2,19 +2,16 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
-
-use super::summary::{self, EndpointLine, FigureCell};
+use super::{
+    summary::{self, EndpointLine, FigureCell},
+    table,
+};
 use crate::{
     outcome::Outcome,
     sla::milliseconds,
     timespan,
     verdict::{Grade, Verdict},
 };
-
-/// A rule under the header and nothing else: it stays readable in a log.
-const TABLE: TableStyle =
-    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// How many failures are listed; the outcome has them all.
 const FAILURES_SHOWN: usize = 10;
@@ -56,12 +53,9 @@ fn headline(outcome: &Outcome, verdict: &Verdict) -> String {
 }
 
 fn endpoint_table(outcome: &Outcome, verdict: &Verdict) -> String {
-    let mut table = plain_table(["endpoint", "requests", "errors", "P50", "P95", "P99", "verdict"]);
-    for column in 1..6 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    let mut table =
+        table::plain(["endpoint", "requests", "errors", "P50", "P95", "P99", "verdict"]);
+    table::right(&mut table, 1..6);
     for line in summary::endpoints(outcome, verdict) {
         table.add_row(row(&line));
     }
@@ -190,19 +184,11 @@ fn failures(outcome: &Outcome) -> String {
 }
 
 fn resources(outcome: &Outcome, verdict: &Verdict) -> String {
-    let mut table = plain_table(["resource", "steady stage"]);
+    let mut table = table::plain(["resource", "steady stage"]);
     for line in summary::resources(outcome, verdict) {
         table.add_row([line.name.to_owned(), line.value]);
     }
     table.to_string()
-}
-
-/// A table with nothing but a rule under its header.
-#[must_use]
-pub fn plain_table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(TABLE).set_header(header);
-    table
 }
 
 fn span(outcome: &Outcome) -> String {

@@ -26,7 +26,7 @@ pub struct Change {
 #[must_use]
 pub fn changes(values: &[f64], alpha: f64) -> Vec<Change> {
     // The same series always gets the same answer.
-    let mut random = fastrand::Rng::with_seed(0x506c_616e_74);
+    let mut random = fastrand::Rng::with_seed(0x50_6c61_6e74);
     let mut cuts = Vec::new();
     cut(values, 0, alpha, &mut random, &mut cuts);
     cuts.sort_unstable_by_key(|(at, _)| *at);
