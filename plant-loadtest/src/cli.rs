@@ -165,6 +165,18 @@ pub struct ReportOptions {
     /// Write the outcome here: everything measured, for `report`
     #[arg(long, value_name = "F")]
     pub json: Option<PathBuf>,
+
+    /// Write JUnit XML here, a test case for each promise
+    #[arg(long, value_name = "F")]
+    pub junit: Option<PathBuf>,
+
+    /// Write a summary in Markdown here, for a pull request
+    #[arg(long, value_name = "F")]
+    pub markdown: Option<PathBuf>,
+
+    /// Write load_test_metrics.json here: figures by API and whether they pass, for CI
+    #[arg(long, value_name = "F")]
+    pub metrics_json: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -119,8 +119,7 @@ pub fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
             Sla::find(wanted, &classes, &outcome.load.stages)?
         }
     };
-    let ReportOptions { html, csv, json, .. } = &arguments.reports;
-    let paths = ReportPaths { html: html.clone(), csv: csv.clone(), json: json.clone() };
+    let paths = asked_for(arguments.reports.clone());
     conclude(&outcome, &sla, &paths, arguments.strict)
 }
 
@@ -183,12 +182,22 @@ fn exit(grade: Grade, strict: bool) -> Exit {
 /// The command line's paths, else the profile's, else a name made from the profile's.
 fn report_paths(profile: &Profile, options: ReportOptions) -> ReportPaths {
     let default = |extension: &str| PathBuf::from(format!("reports/{}.{extension}", profile.name));
-    let ReportPaths { html, csv, json } = profile.reports.clone();
+    let profiles = profile.reports.clone();
+    let asked = asked_for(options);
     ReportPaths {
-        html: options.html.or(html).or_else(|| Some(default("html"))),
-        csv: options.csv.or(csv),
-        json: options.json.or(json).or_else(|| Some(default("outcome.json"))),
+        html: asked.html.or(profiles.html).or_else(|| Some(default("html"))),
+        csv: asked.csv.or(profiles.csv),
+        json: asked.json.or(profiles.json).or_else(|| Some(default("outcome.json"))),
+        junit: asked.junit.or(profiles.junit),
+        markdown: asked.markdown.or(profiles.markdown),
+        metrics: asked.metrics.or(profiles.metrics),
     }
+}
+
+/// The paths that the command line names.
+fn asked_for(options: ReportOptions) -> ReportPaths {
+    let ReportOptions { html, csv, json, junit, markdown, metrics_json, sla: _ } = options;
+    ReportPaths { html, csv, json, junit, markdown, metrics: metrics_json }
 }
 
 /// Goose logs what the reports tell better. Being first keeps its own logger out.

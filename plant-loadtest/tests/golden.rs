@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 use plant_loadtest::{
     outcome::Outcome,
-    report::{csv, html, json, terminal},
+    report::{csv, html, json, junit, markdown, metrics, terminal},
     verdict::Verdict,
 };
 
@@ -48,6 +48,14 @@ fn the_tables_hold_what_they_held() {
     for (ending, text) in csv::render(&outcome).unwrap() {
         compare(&format!("table{ending}"), &text);
     }
+}
+
+#[test]
+fn ci_reads_what_it_read() {
+    let (outcome, verdict) = example();
+    compare("junit.xml", &junit::render(&outcome, &verdict).unwrap());
+    compare("summary.md", &markdown::render(&outcome, &verdict));
+    compare("load_test_metrics.json", &metrics::render(&outcome, &verdict).unwrap());
 }
 
 #[test]

@@ -29,6 +29,12 @@ pub struct ReportPaths {
     pub csv: Option<PathBuf>,
     /// The outcome itself.
     pub json: Option<PathBuf>,
+    /// JUnit XML.
+    pub junit: Option<PathBuf>,
+    /// The summary in Markdown.
+    pub markdown: Option<PathBuf>,
+    /// `load_test_metrics.json`.
+    pub metrics: Option<PathBuf>,
 }
 
 /// What the command line changes in a profile.

@@ -4,6 +4,9 @@ pub mod chart;
 pub mod csv;
 pub mod html;
 pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod metrics;
 pub mod series;
 pub mod summary;
 pub mod table;
@@ -33,6 +36,12 @@ pub enum WriteError {
     /// The page's template does not fit its values.
     #[error("the HTML report cannot be drawn: {0}")]
     Html(#[from] minijinja::Error),
+    /// The JUnit file's text cannot be made.
+    #[error("the JUnit file cannot be drawn: {0}")]
+    Junit(#[from] quick_junit::SerializeError),
+    /// The metrics cannot be written as JSON.
+    #[error("the metrics cannot be drawn: {0}")]
+    Metrics(#[from] serde_json::Error),
     /// A table cannot be written down.
     #[error("the CSV files cannot be drawn: {0}")]
     Csv(#[from] ::csv::Error),
@@ -57,6 +66,15 @@ pub fn write(
             path.push(ending);
             save(Path::new(&path), &text, &mut written)?;
         }
+    }
+    if let Some(path) = &paths.junit {
+        save(path, &junit::render(outcome, verdict)?, &mut written)?;
+    }
+    if let Some(path) = &paths.markdown {
+        save(path, &markdown::render(outcome, verdict), &mut written)?;
+    }
+    if let Some(path) = &paths.metrics {
+        save(path, &metrics::render(outcome, verdict)?, &mut written)?;
     }
     if let Some(path) = &paths.html {
         save(path, &html::render(outcome, verdict)?, &mut written)?;
