@@ -1,6 +1,6 @@
 //! The command line. Where Locust has a spelling for something, it is Locust's.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -10,6 +10,7 @@ use crate::{
         init::InitArguments, repeat::RepeatArguments, simulate::SimulateArguments,
         stub::StubArguments, validate::ValidateArguments,
     },
+    progress::LogFormat,
     timespan,
 };
 
@@ -127,6 +128,20 @@ pub struct RunArguments {
     #[arg(short = 'q', long)]
     pub quiet: bool,
 
+    /// How progress is told: for people, or one JSON object a line
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// Serve the harness's own /metrics here while it runs, for Prometheus
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "127.0.0.1:9646"
+    )]
+    pub metrics: Option<SocketAddr>,
+
     /// Promises and reports.
     #[command(flatten)]
     pub reports: ReportOptions,
@@ -161,6 +176,10 @@ pub struct ReportOptions {
     /// Write Locust's CSV files here: PREFIX_stats.csv and so on
     #[arg(long, value_name = "PREFIX")]
     pub csv: Option<PathBuf>,
+
+    /// No colours, also when NO_COLOR is set
+    #[arg(long, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_color: bool,
 
     /// Write the outcome here: everything measured, for `report`
     #[arg(long, value_name = "F")]

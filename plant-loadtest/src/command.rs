@@ -10,13 +10,20 @@ pub mod compare;
 pub mod repeat;
 pub mod simulate;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use serde_json::json;
 
 use crate::{
     cli::{ReportArguments, ReportOptions, RunArguments},
     engine::dashboard::Dashboard,
     outcome::{Model, Outcome},
     profile::{Overrides, Plan, Profile, ProfileError, ReportPaths, built_in},
+    progress::{self, LogFormat, Telling},
     report::{self, WriteError, json::ReadError, terminal},
     run::{self, RunError, Settings},
     scenarios::{self, UserClass},
@@ -84,11 +91,23 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
         return Ok(Exit::Good);
     }
 
-    let timeout = arguments.timeout;
+    let plain = arguments.reports.no_color;
+    let telling = Telling { quiet: arguments.quiet, format: arguments.log_format, plain };
     let dashboard = dashboard(&arguments, &plan)?;
-    let settings = Settings { plan, sla, host, timeout, quiet: arguments.quiet, dashboard };
+    let settings = Settings {
+        telling,
+        dashboard,
+        journal: paths.json.clone(),
+        exporter: arguments.metrics,
+        ..Settings::new(plan, sla, host, arguments.timeout)
+    };
     let outcome = run::run(&settings).await?;
-    conclude(&outcome, &outcome.sla, &paths, arguments.strict)
+    if telling.format == LogFormat::Json && !telling.quiet {
+        let verdict = Verdict::of(&outcome, &outcome.sla);
+        let fields = json!({ "verdict": verdict.grade.name(), "reason": verdict.reason });
+        progress::log("finished", fields);
+    }
+    conclude(&outcome, &outcome.sla, &paths, plain, arguments.strict)
 }
 
 fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>, Failure> {
@@ -120,7 +139,7 @@ pub fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
         }
     };
     let paths = asked_for(arguments.reports.clone());
-    conclude(&outcome, &sla, &paths, arguments.strict)
+    conclude(&outcome, &sla, &paths, arguments.reports.no_color, arguments.strict)
 }
 
 /// Shows what there is to run.
@@ -153,13 +172,18 @@ fn conclude(
     outcome: &Outcome,
     sla: &Sla,
     paths: &ReportPaths,
+    plain: bool,
     strict: bool,
 ) -> Result<Exit, Failure> {
     let verdict = Verdict::of(outcome, sla);
     // First the files: whoever reads the text may stop reading at any time.
     let written = report::write(outcome, &verdict, paths)?;
     let paths: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
-    print(&format!("{}\n\n{paths}", terminal::render(outcome, &verdict)));
+    let mut text = terminal::render(outcome, &verdict);
+    if !plain && std::io::stdout().is_terminal() {
+        text = terminal::painted(&text);
+    }
+    print(&format!("{text}\n\n{paths}"));
     Ok(exit(verdict.grade, strict))
 }
 
@@ -196,7 +220,7 @@ fn report_paths(profile: &Profile, options: ReportOptions) -> ReportPaths {
 
 /// The paths that the command line names.
 fn asked_for(options: ReportOptions) -> ReportPaths {
-    let ReportOptions { html, csv, json, junit, markdown, metrics_json, sla: _ } = options;
+    let ReportOptions { html, csv, json, junit, markdown, metrics_json, .. } = options;
     ReportPaths { html, csv, json, junit, markdown, metrics: metrics_json }
 }
 

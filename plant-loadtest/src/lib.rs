@@ -13,6 +13,8 @@ pub mod command;
 pub mod compare;
 pub mod distribution;
 pub mod engine;
+pub mod exporter;
+pub mod journal;
 pub mod outcome;
 pub mod probe;
 pub mod profile;

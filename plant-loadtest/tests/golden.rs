@@ -59,6 +59,14 @@ fn ci_reads_what_it_read() {
 }
 
 #[test]
+fn the_same_outcome_is_always_the_same_page() {
+    let (outcome, verdict) = example();
+    let first = html::render(&outcome, &verdict).unwrap();
+    let again: Outcome = serde_json::from_str(&json::render(&outcome)).unwrap();
+    assert!(first == html::render(&again, &Verdict::of(&again, &again.sla)).unwrap());
+}
+
+#[test]
 fn what_is_written_reads_back() {
     let (outcome, _) = example();
     let again: Outcome = serde_json::from_str(&json::render(&outcome)).unwrap();
@@ -72,8 +80,35 @@ fn the_page_needs_no_network_and_trusts_no_text() {
     outcome.load.stages[1].name = "<b>steady</b>".into();
     let verdict = Verdict::of(&outcome, &outcome.sla);
     let page = html::render(&outcome, &verdict).unwrap();
-    assert!(!page.contains("<script") && !page.contains("<b>steady"));
-    for fetched in ["src=", "href=", "url(", "@import"] {
+    assert!(!page.contains("<script>alert") && !page.contains("<b>steady"));
+    assert_eq!(page.matches("<script").count(), 2, "the charts' values and what shows them");
+    for fetched in ["src=", "href=", "url(", "@import", "http://www", "https://"] {
         assert!(!page.contains(fetched), "{fetched}");
     }
+}
+
+#[test]
+fn an_hour_of_data_makes_a_page_below_two_megabytes() {
+    let (mut outcome, _) = example();
+    outcome.load.stages[1].to_s = 3600;
+    outcome.duration_s = 3600.4;
+    for endpoint in &mut outcome.endpoints {
+        let known = endpoint.seconds.clone();
+        let hour = (0..3600_u32).map(|second| {
+            let mut copy = known[second as usize % known.len()].clone();
+            copy.second = second;
+            copy
+        });
+        endpoint.seconds = hour.collect();
+    }
+    let samples = outcome.samples.clone();
+    let hour = (0..3600_u32).map(|second| {
+        let mut copy = samples[second as usize % samples.len()].clone();
+        copy.second = second;
+        copy
+    });
+    outcome.samples = hour.collect();
+    let verdict = Verdict::of(&outcome, &outcome.sla);
+    let page = html::render(&outcome, &verdict).unwrap();
+    assert!(page.len() < 2_000_000, "{} bytes", page.len());
 }

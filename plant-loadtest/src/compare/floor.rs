@@ -19,7 +19,7 @@ const LEAST_MARGIN: f64 = 1.0;
 const UNMEASURED_MARGIN: f64 = 5.0;
 
 /// At most so many ways to divide the runs into two sides are looked at.
-const MOST_DIVISIONS: usize = 2000;
+const MOST_DIVISIONS: usize = 400;
 
 /// The share of divisions of identical runs whose shift stays within the margin.
 const WITHIN: f64 = 0.95;

@@ -150,6 +150,8 @@ pub enum Ended {
     AsPlanned,
     /// By Ctrl-C or a signal.
     Interrupted,
+    /// Without a chance to say so: this is what had been written until then.
+    Killed,
 }
 
 /// What was measured on one endpoint.

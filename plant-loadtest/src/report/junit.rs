@@ -58,8 +58,8 @@ fn promise(judged: &Judged) -> TestCase {
 }
 
 fn finding(finding: &Finding) -> TestCase {
-    let grade = if finding.promised { finding.grade } else { finding.grade.min(Grade::Warning) };
-    case("over time", &format!("{} {}", finding.name, finding.limit), grade, &finding.sentence)
+    let name = format!("{} {}", finding.name, finding.limit);
+    case("over time", &name, finding.shown(), &finding.sentence)
 }
 
 fn trust(verdict: &Verdict) -> TestCase {

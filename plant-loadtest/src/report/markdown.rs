@@ -50,21 +50,28 @@ fn headline(outcome: &Outcome, verdict: &Verdict) -> String {
 }
 
 fn endpoints(outcome: &Outcome, verdict: &Verdict) -> String {
-    let mut text = String::from(
-        "| endpoint | requests | errors | P50 | P95 | P99 | verdict |\n|---|--:|--:|--:|--:|--:|---|\n",
-    );
-    for line in summary::endpoints(outcome, verdict) {
-        let cells = line.figures.map(cell).join(" | ");
-        let grade = line
-            .grade
-            .map_or_else(|| "–".into(), |grade| format!("{} {}", mark(grade), grade.name()));
-        let _ = writeln!(
+    let mut text = String::new();
+    for section in summary::sections(outcome, verdict) {
+        let _ = write!(
             text,
-            "| `{}` | {} | {} | {cells} | {grade} |",
-            line.name,
-            line.judged.counts.sent,
-            line.judged.counts.errors()
+            "In {}:\n\n| endpoint | requests | errors | P50 | P95 | P99 | verdict |\n\
+             |---|--:|--:|--:|--:|--:|---|\n",
+            escape(&section.title)
         );
+        for line in section.lines {
+            let cells = line.figures.map(cell).join(" | ");
+            let grade = line
+                .grade
+                .map_or_else(|| "–".into(), |grade| format!("{} {}", mark(grade), grade.name()));
+            let _ = writeln!(
+                text,
+                "| `{}` | {} | {} | {cells} | {grade} |",
+                line.name,
+                line.judged.counts.sent,
+                line.judged.counts.errors()
+            );
+        }
+        text.push('\n');
     }
     text
 }
@@ -86,20 +93,20 @@ fn others(verdict: &Verdict) -> String {
     for judged in summary::other_promises(verdict) {
         let grade = judged.grade;
         let sentence = escape(&judged.sentence());
-        let _ = write!(text, "\n- {} {}: {sentence}", mark(grade), grade.name());
+        let _ = writeln!(text, "- {} {}: {sentence}", mark(grade), grade.name());
     }
     for finding in &verdict.over_time {
         let promised = if finding.promised { "" } else { " (not promised)" };
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "\n- {} {}: {}: {}{promised}",
-            mark(finding.grade),
+            "- {} {}: {}: {}{promised}",
+            mark(finding.shown()),
             finding.word(),
             finding.name,
             escape(&finding.sentence)
         );
     }
-    if text.is_empty() { text } else { text + "\n" }
+    text
 }
 
 fn failures(outcome: &Outcome) -> String {

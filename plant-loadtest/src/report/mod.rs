@@ -91,7 +91,11 @@ pub fn save(path: &Path, text: &str, written: &mut Vec<PathBuf>) -> Result<(), W
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        fs::write(path, text)
+        // Whoever reads meanwhile finds the old file or the new one, never half of it.
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        fs::write(&beside, text)?;
+        fs::rename(&beside, path)
     };
     save().map_err(|source| WriteError::File { path: path.into(), source })?;
     written.push(path.into());

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use crate::{
     distribution::Distribution,
     outcome::{Outcome, ResourceSample, ServiceSample, Tally},
-    sla::{Figure, Subject, milliseconds},
+    sla::{During, Figure, Subject, milliseconds},
     verdict::{Grade, Judged, Verdict},
 };
 
@@ -25,11 +25,9 @@ pub const PERCENTILES: [(f64, &str); 7] = [
 pub struct EndpointLine<'a> {
     /// Method and route template.
     pub name: &'a str,
-    /// What happened in the judged seconds.
+    /// What happened in that part of the run.
     pub judged: Tally,
-    /// What happened in the whole run.
-    pub whole: Tally,
-    /// P50, P95 and P99 of the judged seconds, each with its promise where there is one.
+    /// P50, P95 and P99, each with its promise where there is one.
     pub figures: [FigureCell<'a>; 3],
     /// The worst grade of its promises; `None` when nothing was promised.
     pub grade: Option<Grade>,
@@ -53,15 +51,90 @@ pub struct ResourceLine {
     pub value: String,
 }
 
-/// A line for every endpoint, in the outcome's order.
+/// A part of the run, with a line for every endpoint.
+#[derive(Clone, Debug)]
+pub struct Section<'a> {
+    /// Which part, in words.
+    pub title: String,
+    /// Its seconds.
+    pub seconds: Range<u32>,
+    /// The endpoints, the worst grade first.
+    pub lines: Vec<EndpointLine<'a>>,
+}
+
+/// The parts of the run about which promises were made, each with all endpoints; the judged
+/// seconds when there were none.
 #[must_use]
-pub fn endpoints<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<EndpointLine<'a>> {
-    let judged_seconds = outcome.judged_seconds();
+pub fn sections<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<Section<'a>> {
+    let mut parts: Vec<&During> = Vec::new();
+    for judged in verdict.promises.iter().filter(|judged| in_table(judged)) {
+        if !parts.contains(&&judged.promise.during) {
+            parts.push(&judged.promise.during);
+        }
+    }
+    if parts.is_empty() {
+        parts.push(&During::Judged);
+    }
+    let sections = parts.into_iter().map(|during| {
+        let seconds = seconds(outcome, during);
+        Section {
+            title: title(outcome, during),
+            lines: endpoints(outcome, verdict, during, &seconds),
+            seconds,
+        }
+    });
+    sections.collect()
+}
+
+/// The judged part of the run in words: "the steady stage", or how many stages.
+#[must_use]
+pub fn judged_part(outcome: &Outcome) -> String {
+    let judged: Vec<&str> = outcome
+        .load
+        .stages
+        .iter()
+        .filter(|stage| stage.judged)
+        .map(|stage| stage.name.as_str())
+        .collect();
+    match judged[..] {
+        [] => "no stage".into(),
+        [one] => format!("the {one} stage"),
+        _ => format!("the stages {}", judged.join(", ")),
+    }
+}
+
+fn title(outcome: &Outcome, during: &During) -> String {
+    match during {
+        During::Judged => judged_part(outcome),
+        During::Run => "the whole run".into(),
+        During::Stage(name) => format!("the {name} stage"),
+    }
+}
+
+fn seconds(outcome: &Outcome, during: &During) -> Range<u32> {
+    match during {
+        During::Judged => outcome.judged_seconds(),
+        During::Run => 0..u32::MAX,
+        During::Stage(name) => {
+            let stage = outcome.load.stages.iter().find(|stage| stage.name == *name);
+            stage.map_or(0..0, |stage| stage.from_s..stage.to_s)
+        }
+    }
+}
+
+/// A line for every endpoint in one part of the run, the worst grade first.
+fn endpoints<'a>(
+    outcome: &'a Outcome,
+    verdict: &'a Verdict,
+    during: &During,
+    seconds: &Range<u32>,
+) -> Vec<EndpointLine<'a>> {
     let lines = outcome.endpoints.iter().map(|endpoint| {
-        let judged = endpoint.over(&judged_seconds);
+        let judged = endpoint.over(seconds);
         let promises: Vec<&Judged> = verdict
             .promises
             .iter()
+            .filter(|judged| in_table(judged) && judged.promise.during == *during)
             .filter(|judged| judged.promise.subject == Subject::Endpoint(endpoint.name.clone()))
             .collect();
         let cell = |figure: Figure| FigureCell {
@@ -72,19 +145,23 @@ pub fn endpoints<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<Endpoint
             name: &endpoint.name,
             figures: [cell(Figure::P50), cell(Figure::P95), cell(Figure::P99)],
             grade: promises.iter().map(|judged| judged.grade).max(),
-            whole: endpoint.whole(),
             judged,
         }
     });
-    lines.collect()
+    let mut lines: Vec<EndpointLine<'a>> = lines.collect();
+    lines.sort_by_key(|line| std::cmp::Reverse(line.grade));
+    lines
+}
+
+/// Whether a promise stands in the table of endpoints: a percentile of one of them.
+fn in_table(judged: &Judged) -> bool {
+    judged.promise.figure.quantile().is_some()
+        && matches!(judged.promise.subject, Subject::Endpoint(_))
 }
 
 /// The promises that are not about one endpoint's latency, which a table of endpoints lacks.
 pub fn other_promises(verdict: &Verdict) -> impl Iterator<Item = &Judged> {
-    verdict.promises.iter().filter(|judged| {
-        judged.promise.figure.quantile().is_none()
-            || !matches!(judged.promise.subject, Subject::Endpoint(_))
-    })
+    verdict.promises.iter().filter(|judged| !in_table(judged))
 }
 
 /// What service and generator used in the judged seconds.

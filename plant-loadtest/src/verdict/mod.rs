@@ -226,6 +226,14 @@ fn notes(outcome: &Outcome, promises: &[Judged]) -> Vec<String> {
             outcome.planned_seconds()
         ));
     }
+    if outcome.ended == Ended::Killed {
+        notes.push(format!(
+            "killed after {:.0} of {} seconds: judged by what had been written until then, within \
+             some seconds",
+            outcome.duration_s,
+            outcome.planned_seconds()
+        ));
+    }
     let insufficient = promises.iter().filter(|judged| judged.grade == Grade::Insufficient).count();
     if insufficient > 0 {
         let (rules, are) = if insufficient == 1 { ("rule", "is") } else { ("rules", "are") };

@@ -37,10 +37,22 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Its grade for reports: what nobody promised is no failure.
+    #[must_use]
+    pub fn shown(&self) -> Grade {
+        match self.grade {
+            Grade::Fail if !self.promised => Grade::Warning,
+            grade => grade,
+        }
+    }
+
     /// Its grade as reports print it.
     #[must_use]
     pub fn word(&self) -> &'static str {
-        if self.grade == Grade::Insufficient { "INCONCLUSIVE" } else { self.grade.name() }
+        match self.shown() {
+            Grade::Insufficient => "INCONCLUSIVE",
+            grade => grade.name(),
+        }
     }
 
     /// Whether it takes part in the verdict.
