@@ -2,13 +2,13 @@
 
 pub mod calibrate;
 pub mod capacity;
+pub mod compare;
 mod dry_run;
 pub mod init;
-pub mod stub;
-pub mod validate;
-pub mod compare;
 pub mod repeat;
 pub mod simulate;
+pub mod stub;
+pub mod validate;
 
 use std::{
     io::{IsTerminal as _, Write as _},

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    outcome::Outcome,
+    outcome::{Model, Outcome},
     report::json::{self, ReadError},
     timespan,
     verdict::{Grade, Verdict},
@@ -43,14 +43,13 @@ impl RunFigures {
     /// Takes what is needed from `outcome`, known as `file`.
     #[must_use]
     pub fn of(file: &str, outcome: &Outcome) -> Self {
-        let seconds = outcome.judged_seconds();
         let verdict = Verdict::of(outcome, &outcome.sla);
         let p95_ms = outcome.endpoints.iter().filter_map(|endpoint| {
-            let latency = endpoint.over(&seconds).latency;
+            let latency = outcome.judged_of(endpoint).latency;
             let p95 = latency.quantile_ms(0.95).filter(|_| latency.len() >= LEAST_REQUESTS)?;
             Some((endpoint.name.clone(), p95))
         });
-        let judged = outcome.over(&seconds);
+        let judged = outcome.judged();
         let build: Vec<&str> = outcome.target.build.values().map(String::as_str).collect();
         Self {
             file: file.to_owned(),
@@ -60,7 +59,7 @@ impl RunFigures {
             build: build.join(" "),
             valid: verdict.grade != Grade::Invalid,
             grade: verdict.grade,
-            rate: crate::report::summary::rate(&judged, &seconds),
+            rate: crate::report::summary::judged_rate(outcome),
             error_percent: percent(judged.counts.errors(), judged.counts.sent),
             p95_ms: p95_ms.collect(),
         }
@@ -75,20 +74,23 @@ impl RunFigures {
     }
 }
 
-/// The load in words: profile, users, stages, classes.
+/// The load in words: profile, users, and every stage with its level and length.
 #[must_use]
 pub fn load(outcome: &Outcome) -> String {
     let load = &outcome.load;
-    let mut text = format!(
-        "{}, {} users, {}",
-        load.profile,
-        load.users,
-        timespan::display(u64::from(outcome.planned_seconds()))
-    );
-    let judged = outcome.judged_seconds();
-    let length = u64::from(judged.end.saturating_sub(judged.start));
-    text += &format!(" of which {} judged", timespan::display(length));
-    text
+    let stages: Vec<String> = load
+        .stages
+        .iter()
+        .map(|stage| {
+            let level = match load.model {
+                Model::Closed => stage.to_users.to_string(),
+                Model::Open => format!("{}/s", stage.to_rate),
+            };
+            let length = timespan::display(u64::from(stage.to_s - stage.from_s));
+            format!("{} {length} to {level}", stage.name)
+        })
+        .collect();
+    format!("{}, {} users: {}", load.profile, load.users, stages.join(", "))
 }
 
 /// The machine in words.

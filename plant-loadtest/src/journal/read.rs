@@ -33,7 +33,8 @@ fn fold(journal: Journal) -> Outcome {
         .collect();
     let mut arrivals = BTreeMap::new();
     for entry in journal.entries {
-        let Entry { duration_s, classes, endpoints: news, failures, samples, arrivals: arrived } = entry;
+        let Entry { duration_s, classes, endpoints: news, failures, samples, arrivals: arrived } =
+            entry;
         arrivals.extend(arrived.into_iter().map(|second| (second.second, second)));
         outcome.duration_s = duration_s;
         outcome.load.classes = classes;

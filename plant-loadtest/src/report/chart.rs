@@ -56,13 +56,13 @@ pub struct Line {
     pub points: Points,
 }
 
-/// Draws `lines` over `seconds`, the stages marked and named, `unit` on the value axis.
+/// Draws `lines` over `seconds`, the stages marked and named.
 #[must_use]
-pub fn over_time(lines: &[Line], stages: &[Stage], seconds: u32, unit: &str, size: Size) -> String {
+pub fn over_time(lines: &[Line], stages: &[Stage], seconds: u32, size: Size) -> String {
     let values = lines.iter().flat_map(|line| &line.points).map(|(_, value)| *value);
     let scale = Scale::new(values.fold(0.0, f64::max), f64::from(seconds.max(1)), size);
     let mut svg = open(size);
-    value_axis(&mut svg, &scale, unit);
+    value_axis(&mut svg, &scale);
     time_axis(&mut svg, &scale, seconds);
     for stage in stages.iter().filter(|stage| stage.from_s < seconds) {
         mark_stage(&mut svg, &scale, stage);
@@ -140,7 +140,7 @@ pub fn distribution(latency: &Distribution) -> Option<String> {
     let highest = bars.iter().copied().max().unwrap_or_default();
     let scale = Scale::new(as_f64(highest), f64::from(BARS), Size::Small);
     let mut svg = open(Size::Small);
-    value_axis(&mut svg, &scale, "");
+    value_axis(&mut svg, &scale);
     let ceiling = scale.y(0.0);
     for (index, count) in (0_u8..).zip(&bars).filter(|(_, count)| **count > 0) {
         let (x, y) = (scale.x(f64::from(index)), scale.y(as_f64(*count)));
@@ -206,7 +206,7 @@ fn open(size: Size) -> String {
     )
 }
 
-fn value_axis(svg: &mut String, scale: &Scale, unit: &str) {
+fn value_axis(svg: &mut String, scale: &Scale) {
     let mut value = 0.0;
     while value <= scale.top * 1.001 {
         let y = scale.y(value);
@@ -219,9 +219,6 @@ fn value_axis(svg: &mut String, scale: &Scale, unit: &str) {
             tick_label(value, scale.step)
         );
         value += scale.step;
-    }
-    if !unit.is_empty() {
-        let _ = write!(svg, r#"<text class="tick" x="2" y="9">{unit}</text>"#);
     }
 }
 
@@ -317,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_chart_without_values_is_still_a_chart() {
-        let svg = over_time(&[], &[], 10, "ms", Size::Large);
+        let svg = over_time(&[], &[], 10, Size::Large);
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>"));
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }

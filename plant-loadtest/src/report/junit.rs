@@ -70,12 +70,12 @@ fn trust(verdict: &Verdict) -> TestCase {
 
 fn case(class: &str, name: &str, grade: Grade, sentence: &str) -> TestCase {
     let mut status = match grade {
-        Grade::Pass | Grade::Warning => TestCaseStatus::success(),
+        Grade::Unjudged | Grade::Pass | Grade::Warning => TestCaseStatus::success(),
         Grade::Insufficient => TestCaseStatus::skipped(),
         Grade::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
         Grade::Invalid => TestCaseStatus::non_success(NonSuccessKind::Error),
     };
-    if !matches!(grade, Grade::Pass | Grade::Warning) {
+    if !matches!(grade, Grade::Unjudged | Grade::Pass | Grade::Warning) {
         status.set_message(sentence);
         status.set_type(grade.name());
     }

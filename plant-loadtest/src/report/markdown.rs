@@ -23,8 +23,7 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
 }
 
 fn headline(outcome: &Outcome, verdict: &Verdict) -> String {
-    let seconds = outcome.judged_seconds();
-    let judged = outcome.over(&seconds);
+    let judged = outcome.judged();
     let mut text = format!(
         "### {} {}: {}\n\n{}\n\n",
         mark(verdict.grade),
@@ -36,7 +35,7 @@ fn headline(outcome: &Outcome, verdict: &Verdict) -> String {
         text,
         "{} users, {:.1} requests a second, P95 {}, {} errors of {} requests; judged by {}; {}.\n",
         outcome.load.users,
-        summary::rate(&judged, &seconds),
+        summary::judged_rate(outcome),
         shown(judged.latency.quantile_ms(0.95)),
         judged.counts.errors(),
         judged.counts.sent,
@@ -137,6 +136,7 @@ fn failures(outcome: &Outcome) -> String {
 
 fn mark(grade: Grade) -> &'static str {
     match grade {
+        Grade::Unjudged => "ℹ️",
         Grade::Pass => "✅",
         Grade::Warning => "⚠️",
         Grade::Fail => "❌",

@@ -89,7 +89,7 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, serde_json
             .map(|(name, endpoints)| (*name, thresholds(verdict, endpoints)))
             .collect(),
         metrics: groups.iter().map(|(name, of)| (*name, figures(outcome, of))).collect(),
-        pass: matches!(verdict.grade, Grade::Pass | Grade::Warning),
+        pass: matches!(verdict.grade, Grade::Unjudged | Grade::Pass | Grade::Warning),
         verdict: verdict.grade.name(),
         reason: verdict.reason.clone(),
     };
@@ -113,12 +113,11 @@ fn group(endpoint: &Endpoint, platform: bool) -> &'static str {
 }
 
 fn figures(outcome: &Outcome, endpoints: &[&Endpoint]) -> Api {
-    let seconds = outcome.judged_seconds();
     let (mut tally, mut judged) = (Tally::default(), Tally::default());
     let mut status_codes = BTreeMap::new();
     for endpoint in endpoints {
         tally.add(&endpoint.whole());
-        judged.add(&endpoint.over(&seconds));
+        judged.add(&outcome.judged_of(endpoint));
         for (status, count) in &endpoint.statuses {
             *status_codes.entry(*status).or_default() += count;
         }
@@ -143,7 +142,7 @@ fn figures(outcome: &Outcome, endpoints: &[&Endpoint]) -> Api {
             total_requests: judged.counts.sent,
             success_rate: share(judged.counts.succeeded, judged.counts),
             p95_latency_ms: judged.latency.quantile_ms(0.95),
-            test_duration_seconds: f64::from(seconds.end.saturating_sub(seconds.start)),
+            test_duration_seconds: f64::from(super::summary::judged_length(outcome)),
         },
     }
 }

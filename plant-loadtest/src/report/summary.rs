@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
     distribution::Distribution,
-    outcome::{Outcome, ResourceSample, ServiceSample, Tally},
+    outcome::{ArrivalSecond, Model, Outcome, ResourceSample, ServiceSample, Tally},
     sla::{During, Figure, Subject, milliseconds},
     verdict::{Grade, Judged, Verdict},
 };
@@ -130,7 +130,10 @@ fn endpoints<'a>(
     seconds: &Range<u32>,
 ) -> Vec<EndpointLine<'a>> {
     let lines = outcome.endpoints.iter().map(|endpoint| {
-        let judged = endpoint.over(seconds);
+        let judged = match during {
+            During::Judged => outcome.judged_of(endpoint),
+            _ => endpoint.over(seconds),
+        };
         let promises: Vec<&Judged> = verdict
             .promises
             .iter()
@@ -156,6 +159,7 @@ fn endpoints<'a>(
 /// Whether a promise stands in the table of endpoints: a percentile of one of them.
 fn in_table(judged: &Judged) -> bool {
     judged.promise.figure.quantile().is_some()
+        && judged.promise.every_s.is_none()
         && matches!(judged.promise.subject, Subject::Endpoint(_))
 }
 
@@ -221,21 +225,47 @@ pub fn cpu_percent(outcome: &Outcome) -> Vec<(u32, f64)> {
         .collect()
 }
 
-/// What the closed model allows, in a sentence: below it, more users mean more requests by
-/// arithmetic alone.
+/// What must be known of the load model to read the rate, in a sentence or two.
+///
+/// A closed load has a cap, below which more users mean more requests by arithmetic alone. An open
+/// one has arrivals that may wait, or be given up.
 #[must_use]
 pub fn cap(outcome: &Outcome) -> String {
-    let judged = outcome.over(&outcome.judged_seconds());
-    let response_s = judged.latency.mean_ms().unwrap_or_default() / 1000.0;
+    match outcome.load.model {
+        Model::Closed => closed_cap(outcome),
+        Model::Open => arrivals(outcome),
+    }
+}
+
+fn closed_cap(outcome: &Outcome) -> String {
+    let response_s = outcome.judged().latency.mean_ms().unwrap_or_default() / 1000.0;
     let classes = &outcome.load.classes;
+    let users: u32 = classes.iter().map(|class| class.users).sum();
+    let sent = judged_rate(outcome);
+    if classes.iter().any(|class| class.mean_wait_s == 0.0) {
+        return format!(
+            "Closed load without think time: {users} users asked again as soon as they were \
+             answered, {sent:.1} times a second. That is what the service and this machine can \
+             take together, not what independent people would meet."
+        );
+    }
     let most: f64 =
         classes.iter().map(|class| f64::from(class.users) / (class.mean_wait_s + response_s)).sum();
-    let users: u32 = classes.iter().map(|class| class.users).sum();
     format!(
         "Closed load: {users} users ÷ (think time + response time) can send about {most:.1} requests \
-         a second, however fast the service is; {:.1} a second were sent. Up to that cap more users \
-         mean more requests by arithmetic, which says nothing of capacity.",
-        rate(&judged, &outcome.judged_seconds())
+         a second, however fast the service is; {sent:.1} a second were sent. Up to that cap more \
+         users mean more requests by arithmetic, which says nothing of capacity."
+    )
+}
+
+fn arrivals(outcome: &Outcome) -> String {
+    let total = |pick: fn(&ArrivalSecond) -> u64| outcome.arrivals.iter().map(pick).sum::<u64>();
+    let (due, waited, dropped) =
+        (total(|of| of.due), total(|of| of.waited), total(|of| of.dropped));
+    format!(
+        "Open load: {due} arrivals were due whatever the answers took; {waited} of them had to wait \
+         for one of {} users, {dropped} were given up. Latency counts from when each was due.",
+        outcome.load.users
     )
 }
 
@@ -249,6 +279,19 @@ pub fn statuses(outcome: &Outcome) -> BTreeMap<u16, u64> {
         }
     }
     statuses
+}
+
+/// How many seconds are judged.
+#[must_use]
+pub fn judged_length(outcome: &Outcome) -> u32 {
+    let judged = outcome.load.stages.iter().filter(|stage| stage.judged);
+    judged.map(|stage| stage.to_s - stage.from_s).sum()
+}
+
+/// Requests a second in the judged stages.
+#[must_use]
+pub fn judged_rate(outcome: &Outcome) -> f64 {
+    as_f64(outcome.judged().counts.sent) / f64::from(judged_length(outcome).max(1))
 }
 
 /// Requests a second over `seconds`.

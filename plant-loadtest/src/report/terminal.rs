@@ -148,15 +148,14 @@ fn over_time(verdict: &Verdict) -> String {
 
 fn totals(outcome: &Outcome) -> String {
     let whole = outcome.whole();
-    let judged_seconds = outcome.judged_seconds();
-    let judged = outcome.over(&judged_seconds);
+    let judged = outcome.judged();
     let counts = whole.counts;
     let mut text = format!(
         "Judged ({}): {} requests, {:.1} a second, errors: {}.\n\
          Whole run: {} sent = {} answered + {} timed out + {} failed; {} succeeded.\n",
         summary::judged_part(outcome),
         judged.counts.sent,
-        summary::rate(&judged, &judged_seconds),
+        summary::judged_rate(outcome),
         judged.counts.errors(),
         counts.sent,
         counts.answered(),
@@ -181,7 +180,7 @@ fn totals(outcome: &Outcome) -> String {
 }
 
 fn percentiles(outcome: &Outcome) -> String {
-    let judged = outcome.over(&outcome.judged_seconds());
+    let judged = outcome.judged();
     let listed: Vec<String> = summary::percentiles(&judged.latency)
         .map(|(name, ms)| format!("{name} % {}", ms.map_or_else(|| "-".to_owned(), milliseconds)))
         .collect();

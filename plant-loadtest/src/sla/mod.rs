@@ -108,7 +108,11 @@ impl Sla {
     /// No promises: the run shows what the service does, and gets no verdict.
     #[must_use]
     pub fn none() -> Self {
-        Self { name: "nothing: no promises were made for this load".into(), promises: Vec::new(), over_time: OverTime::default() }
+        Self {
+            name: "nothing: no promises were made for this load".into(),
+            promises: Vec::new(),
+            over_time: OverTime::default(),
+        }
     }
 
     /// Reads the SLA called `wanted`: a built-in name, or the path of a TOML file. Its endpoints

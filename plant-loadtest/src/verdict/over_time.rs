@@ -113,9 +113,9 @@ fn recovery(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
     let promise = sla.over_time.recovery.unwrap_or(USUAL_RECOVERY);
     let recovery = Recovery::of(outcome, promise.within_percent)?;
     Some(Finding {
-        name: "recovery",
+        name: recovery.name,
         grade: recovery.grade,
-        promised: sla.over_time.recovery.is_some(),
+        promised: sla.over_time.recovery.is_some() && recovery.name == "recovery",
         open: true,
         limit: format!("P95 and queue within {} % of before", promise.within_percent),
         sentence: recovery.sentence,

@@ -3,7 +3,12 @@
 use std::ops::Range;
 
 use super::Grade;
-use crate::{outcome::Outcome, profile::Stage, sla::milliseconds, statistics::median};
+use crate::{
+    outcome::{Model, Outcome},
+    profile::Stage,
+    sla::milliseconds,
+    statistics::median,
+};
 
 /// A P95 takes at least this many requests.
 const LEAST_REQUESTS: u64 = 20;
@@ -20,6 +25,8 @@ const EMPTY_QUEUE: f64 = 1.0;
 /// A spike, and the time after it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recovery {
+    /// "recovery", or "settling" where the load stayed as high as it had become.
+    pub name: &'static str,
     /// PASS: recovered. FAIL: not while the run lasted. INSUFFICIENT: too few requests to say.
     pub grade: Grade,
     /// Seconds from the end of the spike until P95 and queue were back; `None` when they were not.
@@ -32,22 +39,20 @@ pub struct Recovery {
 
 impl Recovery {
     /// Looks for the first moment after the highest load from which P95 and queue are within
-    /// `percent` of what they were before it, and stay there for a while; `None` when there was no
-    /// load before, or none after.
+    /// `percent` of what they were before it, and stay there for a while.
+    ///
+    /// A load that rises and stays has no before: then the moment counts from the end of the rise,
+    /// and what is to be reached is the second half of what follows. `None` without a rise.
     #[must_use]
     pub fn of(outcome: &Outcome, percent: f64) -> Option<Self> {
-        let Spike { name, before, after } = spike(outcome)?;
+        let Spike { kind, name, before, after } = spike(outcome).or_else(|| rise(outcome))?;
         let calm = outcome.over(&before);
         let before_p95_ms =
             calm.latency.quantile_ms(0.95).filter(|_| calm.latency.len() >= LEAST_REQUESTS);
         let Some(p95) = before_p95_ms else {
-            let sentence = format!("too few requests before {name}");
-            return Some(Self {
-                grade: Grade::Insufficient,
-                seconds: None,
-                before_p95_ms,
-                sentence,
-            });
+            let sentence = format!("too few requests to know what is normal around {name}");
+            let grade = Grade::Insufficient;
+            return Some(Self { name: kind, grade, seconds: None, before_p95_ms, sentence });
         };
         let allowed = 1.0 + percent / 100.0;
         let queue_before = queue(outcome, &before);
@@ -65,7 +70,11 @@ impl Recovery {
             })
             .map(|second| second - after.start);
         let watched = after.end.saturating_sub(after.start);
-        let was = format!("P95 was {} before", milliseconds(p95));
+        let was = if kind == RECOVERY {
+            format!("P95 was {} before", milliseconds(p95))
+        } else {
+            format!("P95 then is {}", milliseconds(p95))
+        };
         let (grade, sentence) = match seconds {
             _ if watched < 2 * window => {
                 (Grade::Insufficient, format!("{watched} s after {name} are too few to see it"))
@@ -76,11 +85,15 @@ impl Recovery {
             ),
             None => (Grade::Fail, format!("not within {watched} s after {name}; {was}")),
         };
-        Some(Self { grade, seconds, before_p95_ms, sentence })
+        Some(Self { name: kind, grade, seconds, before_p95_ms, sentence })
     }
 }
 
+const RECOVERY: &str = "recovery";
+const SETTLING: &str = "settling";
+
 struct Spike {
+    kind: &'static str,
     name: String,
     before: Range<u32>,
     after: Range<u32>,
@@ -108,17 +121,38 @@ impl Highest {
 /// the height.
 fn spike(outcome: &Outcome) -> Option<Spike> {
     let stages = &outcome.load.stages;
-    let height = stages.iter().map(|stage| stage.from_users.max(stage.to_users)).max()?;
-    let last = stages.iter().rposition(|stage| stage.to_users == height)?;
-    let first = stages.iter().position(|stage| stage.to_users == height)?;
-    let holds = |stage: &&Stage| stage.from_users == stage.to_users && stage.to_users > 0;
+    let load = |stage: &Stage| match outcome.load.model {
+        Model::Closed => (f64::from(stage.from_users), f64::from(stage.to_users)),
+        Model::Open => (stage.from_rate, stage.to_rate),
+    };
+    let height = stages.iter().map(|stage| load(stage).1).reduce(f64::max)?;
+    let at_height = |stage: &Stage| load(stage).1 == height;
+    let last = stages.iter().rposition(at_height)?;
+    let first = stages.iter().position(at_height)?;
+    let holds = |stage: &&Stage| load(stage).0 == load(stage).1 && load(stage).1 > 0.0;
     let before = stages[..first].iter().rfind(holds)?;
     let end = stages[last].to_s;
     let until = stages.last()?.to_s.min(lasted(outcome));
     (end < until).then(|| Spike {
+        kind: RECOVERY,
         name: format!("\u{201c}{}\u{201d}", stages[last].name),
-        before: before.from_s..before.to_s,
+        before: before.seconds(),
         after: end..until,
+    })
+}
+
+/// A rise, and the hold that ends the run.
+fn rise(outcome: &Outcome) -> Option<Spike> {
+    let [.., rise, hold] = &outcome.load.stages[..] else { return None };
+    let rises =
+        |stage: &Stage| (stage.from_users, stage.from_rate) != (stage.to_users, stage.to_rate);
+    let until = hold.to_s.min(lasted(outcome));
+    let middle = u32::midpoint(hold.from_s, until);
+    (rises(rise) && !rises(hold) && middle >= hold.from_s + 2 * WINDOW_S).then(|| Spike {
+        kind: SETTLING,
+        name: format!("\u{201c}{}\u{201d}", rise.name),
+        before: middle..until,
+        after: hold.from_s..middle,
     })
 }
 
@@ -216,7 +250,11 @@ mod tests {
     }
 
     #[test]
-    fn a_load_that_never_falls_has_nothing_to_recover_from() {
-        assert_eq!(Recovery::of(&example::outcome(), 10.0), None);
+    fn a_load_that_rises_and_stays_settles() {
+        let settling = Recovery::of(&example::outcome(), 10.0).unwrap();
+        assert_eq!((settling.name, settling.grade), ("settling", Grade::Pass));
+        let mut held = example::outcome();
+        held.load.stages.remove(0);
+        assert_eq!(Recovery::of(&held, 10.0), None, "nothing rose");
     }
 }

@@ -209,7 +209,7 @@ fn draw(
             Size::Wide => "full",
         },
         unit,
-        svg: chart::over_time(lines, &outcome.load.stages, seconds, unit, size),
+        svg: chart::over_time(lines, &outcome.load.stages, seconds, size),
         legend: legend.collect(),
         values: values.collect(),
     }

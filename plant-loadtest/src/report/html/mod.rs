@@ -99,7 +99,7 @@ impl<'a> Page<'a> {
             judged_part: summary::judged_part(outcome),
             others: rows::others(verdict),
             charts,
-            distribution: chart::distribution(&outcome.over(&judged).latency),
+            distribution: chart::distribution(&outcome.judged().latency),
             percentiles: rows::percentile_rows(outcome),
             percentile_names: summary::PERCENTILES.map(|(_, name)| name),
             errors: rows::errors_by_kind(outcome),

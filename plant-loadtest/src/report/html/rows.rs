@@ -8,7 +8,7 @@ use crate::{
     report::summary::{self, EndpointLine, FigureCell},
     sla::{During, milliseconds},
     timespan,
-    verdict::{Grade, Verdict},
+    verdict::{Grade, Judged, Verdict},
 };
 
 /// A part of the run, with its table of endpoints.
@@ -101,14 +101,13 @@ struct Figure {
 
 /// The numbers that one looks for first, with their names.
 pub(super) fn headline(outcome: &Outcome) -> Vec<(&'static str, String)> {
-    let judged_seconds = outcome.judged_seconds();
-    let judged = outcome.over(&judged_seconds);
+    let judged = outcome.judged();
     let errors = judged.counts.errors();
     let cpu = summary::cpu_percent(outcome).into_iter().map(|(_, percent)| percent);
     let memory = outcome.samples.iter().filter_map(|sample| sample.service.memory_bytes);
     let mut numbers = vec![
         ("users at most", outcome.load.users.to_string()),
-        ("requests a second", format!("{:.1}", summary::rate(&judged, &judged_seconds))),
+        ("requests a second", format!("{:.1}", summary::judged_rate(outcome))),
         ("P95, all endpoints", shown(judged.latency.quantile_ms(0.95))),
         ("errors", format!("{errors} of {}", judged.counts.sent)),
     ];
@@ -208,11 +207,7 @@ pub(super) fn others(verdict: &Verdict) -> Vec<PromiseRow> {
         PromiseRow {
             subject: judged.promise.subject.to_string(),
             figure: figure.to_string(),
-            during: match &judged.promise.during {
-                During::Stage(name) => name.clone(),
-                During::Run => "whole run".into(),
-                During::Judged => String::new(),
-            },
+            during: during(judged),
             measured: judged.measured.map_or_else(|| "–".into(), |value| figure.display(value)),
             promised: judged.promise.limit(),
             grade: judged.grade.name(),
@@ -221,9 +216,24 @@ pub(super) fn others(verdict: &Verdict) -> Vec<PromiseRow> {
     others.collect()
 }
 
+/// When a promise must hold, if that is not over all that is judged.
+fn during(judged: &Judged) -> String {
+    let part = match &judged.promise.during {
+        During::Stage(name) => name.clone(),
+        During::Run => "whole run".into(),
+        During::Judged => String::new(),
+    };
+    match judged.promise.every_s {
+        None => part,
+        Some(every_s) => {
+            let window = timespan::display(u64::from(every_s));
+            format!("{part} in every {window}; the worst is shown").trim_start().to_owned()
+        }
+    }
+}
+
 /// A row for every endpoint, and one for all together.
 pub(super) fn percentile_rows(outcome: &Outcome) -> Vec<PercentileRow> {
-    let judged = outcome.judged_seconds();
     let row = |name: &str, judged: &Tally, whole: &Tally| PercentileRow {
         name: name.into(),
         judged: percentiles(judged),
@@ -232,8 +242,8 @@ pub(super) fn percentile_rows(outcome: &Outcome) -> Vec<PercentileRow> {
     let endpoints = outcome
         .endpoints
         .iter()
-        .map(|endpoint| row(&endpoint.name, &endpoint.over(&judged), &endpoint.whole()));
-    let all = row("all endpoints", &outcome.over(&judged), &outcome.whole());
+        .map(|endpoint| row(&endpoint.name, &outcome.judged_of(endpoint), &endpoint.whole()));
+    let all = row("all endpoints", &outcome.judged(), &outcome.whole());
     endpoints.chain([all]).collect()
 }
 
@@ -242,7 +252,7 @@ fn percentiles(tally: &Tally) -> Vec<String> {
 }
 
 pub(super) fn errors_by_kind(outcome: &Outcome) -> Vec<(&'static str, u64, u64)> {
-    let (judged, whole) = (outcome.over(&outcome.judged_seconds()), outcome.whole());
+    let (judged, whole) = (outcome.judged(), outcome.whole());
     FailureKind::ALL
         .map(|kind| (kind.name(), judged.counts.failures(kind), whole.counts.failures(kind)))
         .to_vec()
