@@ -6,6 +6,7 @@
 use std::{fs, path::Path};
 
 use plant_loadtest::{
+    journal,
     outcome::Outcome,
     report::{csv, html, json, junit, markdown, metrics, terminal},
     verdict::Verdict,
@@ -56,6 +57,26 @@ fn ci_reads_what_it_read() {
     compare("junit.xml", &junit::render(&outcome, &verdict).unwrap());
     compare("summary.md", &markdown::render(&outcome, &verdict));
     compare("load_test_metrics.json", &metrics::render(&outcome, &verdict).unwrap());
+}
+
+#[test]
+fn the_published_schema_is_that_of_the_program_and_accepts_outcomes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/outcome.schema.json");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, journal::schema()).unwrap();
+    }
+    let published = fs::read_to_string(path).unwrap();
+    assert!(published == journal::schema(), "the schema has changed; see the head of this file");
+
+    let schema = serde_json::from_str(&published).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let text = fs::read_to_string(golden("outcome.json")).unwrap();
+    let mut outcome: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mistakes: Vec<String> =
+        validator.iter_errors(&outcome).map(|mistake| mistake.to_string()).collect();
+    assert_eq!(mistakes, Vec::<String>::new());
+    outcome["endpoints"][0]["seconds"][0]["sent"] = "many".into();
+    assert!(!validator.is_valid(&outcome), "a number in words is a mistake");
 }
 
 #[test]

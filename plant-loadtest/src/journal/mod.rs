@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::{
     task::JoinHandle,
@@ -39,7 +40,7 @@ const LOOK_BACK_EVERY: u64 = 15;
 const END: &str = "\n]}\n";
 
 /// What a file of a run that goes on holds.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Journal {
     /// The layout, as in a finished outcome.
     version: u32,
@@ -53,7 +54,7 @@ struct Journal {
 
 /// What has come since the entry before. Seconds that were there already take the place of their
 /// earlier selves, because requests may end later; failures take the place of all earlier ones.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 struct Entry {
     duration_s: f64,
@@ -64,6 +65,26 @@ struct Entry {
     samples: Vec<ResourceSample>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     arrivals: Vec<ArrivalSecond>,
+}
+
+/// What an outcome's file may hold: a finished run, or what there is of one that goes on or was
+/// killed.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[schemars(title = "Outcome of plant-loadtest")]
+#[expect(dead_code, reason = "it only describes files, for their schema")]
+enum OutcomeFile {
+    /// A finished run.
+    Finished(Outcome),
+    /// What was written as results arrived.
+    Partial(Journal),
+}
+
+/// The schema of outcomes' files, as JSON.
+#[must_use]
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(OutcomeFile);
+    serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
 }
 
 /// A journal being written.

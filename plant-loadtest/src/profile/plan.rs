@@ -2,6 +2,7 @@
 
 use std::{ops::Range, path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Profile, Schedule, schedule};
@@ -59,7 +60,7 @@ impl Default for Overrides {
 }
 
 /// A part of a run with one kind of load, in whole seconds from the run's start.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stage {
     /// What rules and reports call it.
     pub name: String,

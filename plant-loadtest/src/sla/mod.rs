@@ -10,6 +10,7 @@ mod usage;
 
 use std::{fmt, fs, path::Path};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use figure::{Figure, Resource};
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// All promises of one SLA file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sla {
     /// What the file calls itself.
     pub name: String,
@@ -33,7 +34,7 @@ pub struct Sla {
 }
 
 /// One promise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Promise {
     /// What is measured.
     pub subject: Subject,
@@ -56,7 +57,7 @@ pub struct Promise {
 }
 
 /// What a promise is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
     /// One endpoint, by its name.
@@ -68,7 +69,9 @@ pub enum Subject {
 }
 
 /// The kinds of promises. A verdict needs at least one judged promise of every kind made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// How fast answers are.
@@ -84,7 +87,7 @@ pub enum Kind {
 }
 
 /// An inclusive range of users.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserRange {
     /// The lightest load that the promise was made for.
     pub from: u32,
@@ -93,7 +96,7 @@ pub struct UserRange {
 }
 
 /// The part of a run in which a promise must hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum During {
     /// The stages that count for the verdict: all but ramps.

@@ -1,5 +1,6 @@
 //! Promises about how a service behaves over time: that it does not leak, drift, or stay down.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
 };
 
 /// What was promised about the course of a run; `None` where nothing was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OverTime {
     /// How much memory may grow.
@@ -23,7 +24,7 @@ pub struct OverTime {
 }
 
 /// `[memory_growth]`
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryGrowth {
     /// In percent of what is used after the warm-up.
     pub below_percent: f64,
@@ -32,7 +33,7 @@ pub struct MemoryGrowth {
 }
 
 /// `[drift]`
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DriftLimit {
     /// P95 and memory of the end, in percent more than at the beginning.
     pub below_percent: f64,
@@ -41,7 +42,7 @@ pub struct DriftLimit {
 }
 
 /// `[recovery]`
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryLimit {
     /// P95 and queue are back when they are within so many percent of before.
     pub within_percent: f64,

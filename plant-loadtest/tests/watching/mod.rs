@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plant_loadtest::{outcome::Ended, report::json};
+use plant_loadtest::{journal, outcome::Ended, report::json};
 
 use crate::stub::Stub;
 
@@ -62,7 +62,9 @@ fn a_killed_run_leaves_an_outcome_that_can_be_judged_and_drawn() {
     run.wait().unwrap();
 
     let text = fs::read_to_string(&path).unwrap();
-    serde_json::from_str::<serde_json::Value>(&text).expect("it is JSON at every moment");
+    let value = serde_json::from_str(&text).expect("it is JSON at every moment");
+    let schema = serde_json::from_str(&journal::schema()).unwrap();
+    assert!(jsonschema::is_valid(&schema, &value), "the schema knows partial outcomes");
     assert_eq!(json::read(&path).unwrap().ended, Ended::Killed);
     let report = Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
         .args(["report", "out.json", "--html", "out.html", "--json", "whole.json"])
