@@ -1,14 +1,16 @@
 //! The command line. Where Locust has a spelling for something, it is Locust's.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
     command::{
-        calibrate::CalibrateArguments, capacity::CapacityArguments, init::InitArguments,
+        calibrate::CalibrateArguments, capacity::CapacityArguments, compare::CompareArguments,
+        init::InitArguments, repeat::RepeatArguments, simulate::SimulateArguments,
         stub::StubArguments, validate::ValidateArguments,
     },
+    progress::LogFormat,
     timespan,
 };
 
@@ -48,6 +50,13 @@ pub enum Command {
     Stub(StubArguments),
     /// Judge and draw an earlier outcome again, without running anything
     Report(ReportArguments),
+    /// Compare runs before and after a change, or look for changes in many runs over time
+    Compare(CompareArguments),
+    /// Run a profile as often as a comparison takes, and compare
+    Repeat(RepeatArguments),
+    /// Try the statistics on made-up data whose truth is known
+    #[command(hide = true)]
+    Simulate(SimulateArguments),
 }
 
 /// Arguments of `run`.
@@ -119,6 +128,20 @@ pub struct RunArguments {
     #[arg(short = 'q', long)]
     pub quiet: bool,
 
+    /// How progress is told: for people, or one JSON object a line
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// Serve the harness's own /metrics here while it runs, for Prometheus
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "127.0.0.1:9646"
+    )]
+    pub metrics: Option<SocketAddr>,
+
     /// Promises and reports.
     #[command(flatten)]
     pub reports: ReportOptions,
@@ -154,9 +177,25 @@ pub struct ReportOptions {
     #[arg(long, value_name = "PREFIX")]
     pub csv: Option<PathBuf>,
 
+    /// No colours, also when NO_COLOR is set
+    #[arg(long, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_color: bool,
+
     /// Write the outcome here: everything measured, for `report`
     #[arg(long, value_name = "F")]
     pub json: Option<PathBuf>,
+
+    /// Write JUnit XML here, a test case for each promise
+    #[arg(long, value_name = "F")]
+    pub junit: Option<PathBuf>,
+
+    /// Write a summary in Markdown here, for a pull request
+    #[arg(long, value_name = "F")]
+    pub markdown: Option<PathBuf>,
+
+    /// Write load_test_metrics.json here: figures by API and whether they pass, for CI
+    #[arg(long, value_name = "F")]
+    pub metrics_json: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -2,18 +2,28 @@
 
 pub mod calibrate;
 pub mod capacity;
+pub mod compare;
 mod dry_run;
 pub mod init;
+pub mod repeat;
+pub mod simulate;
 pub mod stub;
 pub mod validate;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use serde_json::json;
 
 use crate::{
     cli::{ReportArguments, ReportOptions, RunArguments},
     engine::dashboard::Dashboard,
     outcome::{Model, Outcome},
     profile::{Overrides, Plan, Profile, ProfileError, ReportPaths, built_in},
+    progress::{self, LogFormat, Telling},
     report::{self, WriteError, json::ReadError, terminal},
     run::{self, RunError, Settings},
     scenarios::{self, UserClass},
@@ -81,11 +91,23 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
         return Ok(Exit::Good);
     }
 
-    let timeout = arguments.timeout;
+    let plain = arguments.reports.no_color;
+    let telling = Telling { quiet: arguments.quiet, format: arguments.log_format, plain };
     let dashboard = dashboard(&arguments, &plan)?;
-    let settings = Settings { plan, sla, host, timeout, quiet: arguments.quiet, dashboard };
+    let settings = Settings {
+        telling,
+        dashboard,
+        journal: paths.json.clone(),
+        exporter: arguments.metrics,
+        ..Settings::new(plan, sla, host, arguments.timeout)
+    };
     let outcome = run::run(&settings).await?;
-    conclude(&outcome, &outcome.sla, &paths, arguments.strict)
+    if telling.format == LogFormat::Json && !telling.quiet {
+        let verdict = Verdict::of(&outcome, &outcome.sla);
+        let fields = json!({ "verdict": verdict.grade.name(), "reason": verdict.reason });
+        progress::log("finished", fields);
+    }
+    conclude(&outcome, &outcome.sla, &paths, plain, arguments.strict)
 }
 
 fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>, Failure> {
@@ -116,9 +138,8 @@ pub fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
             Sla::find(wanted, &classes, &outcome.load.stages)?
         }
     };
-    let ReportOptions { html, csv, json, .. } = &arguments.reports;
-    let paths = ReportPaths { html: html.clone(), csv: csv.clone(), json: json.clone() };
-    conclude(&outcome, &sla, &paths, arguments.strict)
+    let paths = asked_for(arguments.reports.clone());
+    conclude(&outcome, &sla, &paths, arguments.reports.no_color, arguments.strict)
 }
 
 /// Shows what there is to run.
@@ -151,13 +172,18 @@ fn conclude(
     outcome: &Outcome,
     sla: &Sla,
     paths: &ReportPaths,
+    plain: bool,
     strict: bool,
 ) -> Result<Exit, Failure> {
     let verdict = Verdict::of(outcome, sla);
     // First the files: whoever reads the text may stop reading at any time.
     let written = report::write(outcome, &verdict, paths)?;
     let paths: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
-    print(&format!("{}\n\n{paths}", terminal::render(outcome, &verdict)));
+    let mut text = terminal::render(outcome, &verdict);
+    if !plain && std::io::stdout().is_terminal() {
+        text = terminal::painted(&text);
+    }
+    print(&format!("{text}\n\n{paths}"));
     Ok(exit(verdict.grade, strict))
 }
 
@@ -180,12 +206,22 @@ fn exit(grade: Grade, strict: bool) -> Exit {
 /// The command line's paths, else the profile's, else a name made from the profile's.
 fn report_paths(profile: &Profile, options: ReportOptions) -> ReportPaths {
     let default = |extension: &str| PathBuf::from(format!("reports/{}.{extension}", profile.name));
-    let ReportPaths { html, csv, json } = profile.reports.clone();
+    let profiles = profile.reports.clone();
+    let asked = asked_for(options);
     ReportPaths {
-        html: options.html.or(html).or_else(|| Some(default("html"))),
-        csv: options.csv.or(csv),
-        json: options.json.or(json).or_else(|| Some(default("outcome.json"))),
+        html: asked.html.or(profiles.html).or_else(|| Some(default("html"))),
+        csv: asked.csv.or(profiles.csv),
+        json: asked.json.or(profiles.json).or_else(|| Some(default("outcome.json"))),
+        junit: asked.junit.or(profiles.junit),
+        markdown: asked.markdown.or(profiles.markdown),
+        metrics: asked.metrics.or(profiles.metrics),
     }
+}
+
+/// The paths that the command line names.
+fn asked_for(options: ReportOptions) -> ReportPaths {
+    let ReportOptions { html, csv, json, junit, markdown, metrics_json, .. } = options;
+    ReportPaths { html, csv, json, junit, markdown, metrics: metrics_json }
 }
 
 /// Goose logs what the reports tell better. Being first keeps its own logger out.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use hdrhistogram::Histogram;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Three significant digits: every value is kept to within 0.1 %.
@@ -18,7 +19,7 @@ static BORDERS: LazyLock<Histogram<u64>> = LazyLock::new(dense);
 ///
 /// Only buckets that hold something are stored, so one per endpoint and second stays small, in
 /// memory and in the outcome file, where it is a list of `[microseconds, count]` pairs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
 pub struct Distribution {
     buckets: BTreeMap<u64, u64>,

@@ -19,6 +19,9 @@ async fn main() -> ExitCode {
         Command::Calibrate(arguments) => command::calibrate::calibrate(&arguments).await,
         Command::Stub(arguments) => command::stub::stub(&arguments).await,
         Command::Report(arguments) => command::report(&arguments),
+        Command::Compare(arguments) => command::compare::compare(&arguments),
+        Command::Repeat(arguments) => command::repeat::repeat(&arguments).await,
+        Command::Simulate(arguments) => Ok(command::simulate::simulate(&arguments)),
     };
     match done {
         Ok(exit) => exit.into(),

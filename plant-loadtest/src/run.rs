@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeSet,
+    net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -15,10 +17,12 @@ use crate::{
         closed,
         open::{self, OpenError},
     },
+    exporter::Exporter,
+    journal::Writing,
     outcome::{Class, Ended, Load, Model, Outcome, ResourceSample, Target, VERSION},
     probe::{self, Probe},
     profile::{Plan, Stage},
-    progress::Progress,
+    progress::{Progress, Telling},
     recorder::{Cells, Recorder},
     sla::{Figure, Sla},
     target::{self, TargetError},
@@ -47,10 +51,23 @@ pub struct Settings {
     pub host: String,
     /// How long one request may take.
     pub timeout: Duration,
-    /// Whether to leave out the live progress.
-    pub quiet: bool,
     /// Goose's dashboard, in the closed model.
     pub dashboard: Option<Dashboard>,
+    /// What is told while it runs.
+    pub telling: Telling,
+    /// Where results are written as they arrive.
+    pub journal: Option<PathBuf>,
+    /// Where the harness's own `/metrics` are.
+    pub exporter: Option<SocketAddr>,
+}
+
+impl Settings {
+    /// Settings of a run that nobody watches.
+    #[must_use]
+    pub fn new(plan: Plan, sla: Sla, host: String, timeout: Duration) -> Self {
+        let telling = Telling { quiet: true, ..Telling::default() };
+        Self { plan, sla, host, timeout, dashboard: None, telling, journal: None, exporter: None }
+    }
 }
 
 /// Why there is no outcome.
@@ -71,6 +88,9 @@ pub enum RunError {
     /// The load makes no sense.
     #[error("{0}")]
     Plan(String),
+    /// The exporter's address is taken.
+    #[error("the harness's own metrics cannot be served at {0}: {1}")]
+    Exporter(SocketAddr, std::io::Error),
     /// Not a single user came to start.
     #[error("no user ever started")]
     NoUser,
@@ -90,15 +110,47 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let cells = Cells::of(&settings.plan.stages);
     let recorder = Arc::new(Recorder::new(probe::processors()).with_cells(cells));
     let probe = Probe::start(http.clone(), &settings.host, Arc::clone(&recorder));
-    let progress = Progress::start(&settings.plan, Arc::clone(&recorder), settings.quiet);
+    let exporter = match settings.exporter {
+        None => None,
+        Some(address) => Some(
+            Exporter::start(address, &settings.plan.profile, Arc::clone(&recorder))
+                .await
+                .map_err(|error| RunError::Exporter(address, error))?,
+        ),
+    };
+    let samples = probe.samples();
+    let telling = settings.telling;
+    let progress = Progress::start(&settings.plan, Arc::clone(&recorder), samples, telling);
     let terminated = tokio::spawn(stop_when_terminated());
 
     let began = SystemTime::now();
+    let head = Outcome {
+        version: VERSION,
+        load: load(settings, &recorder),
+        target: Target { host: settings.host.clone(), build, healthy_after_s: None },
+        generator: probe::describe(open_files_limit),
+        started_at: began.into(),
+        duration_s: 0.0,
+        ended: Ended::AsPlanned,
+        endpoints: recorder.merge(&endpoint_names(&settings.plan)).0,
+        failures: Vec::new(),
+        samples: Vec::new(),
+        arrivals: Vec::new(),
+        advisory: Vec::new(),
+        sla: settings.sla.clone(),
+    };
+    let journal = settings
+        .journal
+        .as_ref()
+        .map(|path| Writing::start(path, head.clone(), Arc::clone(&recorder), probe.samples()));
     let mut destination = Destination::new(&settings.host, settings.timeout, Arc::clone(&recorder));
     destination.told = settings.dashboard.is_some();
     let driven = drive(settings, &destination).await;
     terminated.abort();
     progress.stop();
+    if let Some(journal) = journal {
+        journal.stop();
+    }
     let samples = probe.stop();
     driven?;
 
@@ -108,25 +160,27 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         if goose::is_killswitch_triggered() { Ended::Interrupted } else { Ended::AsPlanned };
     let healthy_after_s =
         target::seconds_to_healthy(&http, &settings.host, patience(&settings.sla)).await;
+    if let Some(exporter) = exporter {
+        exporter.stop();
+    }
     let advisory = match settings.dashboard {
         Some(_) => steered(&settings.plan, &samples),
         None => Vec::new(),
     };
     let (endpoints, failures) = recorder.merge(&endpoint_names(&settings.plan));
+    let target = Target { healthy_after_s, ..head.target };
+    let (load, arrivals) = (load(settings, &recorder), recorder.arrivals());
     Ok(Outcome {
-        version: VERSION,
-        load: load(settings, &recorder),
-        target: Target { host: settings.host.clone(), build, healthy_after_s },
-        generator: probe::describe(open_files_limit),
-        started_at: began.into(),
+        load,
+        target,
         duration_s,
         ended,
         endpoints,
         failures,
         samples,
-        arrivals: recorder.arrivals(),
+        arrivals,
         advisory,
-        sla: settings.sla.clone(),
+        ..head
     })
 }
 

@@ -3,6 +3,7 @@
 
 mod harness;
 mod stub;
+mod watching;
 
 use std::{fs, process::Command, time::Duration};
 

@@ -6,8 +6,9 @@
 use std::{fs, path::Path};
 
 use plant_loadtest::{
+    journal,
     outcome::Outcome,
-    report::{csv, html, json, terminal},
+    report::{csv, html, json, junit, markdown, metrics, terminal},
     verdict::Verdict,
 };
 
@@ -51,6 +52,42 @@ fn the_tables_hold_what_they_held() {
 }
 
 #[test]
+fn ci_reads_what_it_read() {
+    let (outcome, verdict) = example();
+    compare("junit.xml", &junit::render(&outcome, &verdict).unwrap());
+    compare("summary.md", &markdown::render(&outcome, &verdict));
+    compare("load_test_metrics.json", &metrics::render(&outcome, &verdict).unwrap());
+}
+
+#[test]
+fn the_published_schema_is_that_of_the_program_and_accepts_outcomes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/outcome.schema.json");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, journal::schema()).unwrap();
+    }
+    let published = fs::read_to_string(path).unwrap();
+    assert!(published == journal::schema(), "the schema has changed; see the head of this file");
+
+    let schema = serde_json::from_str(&published).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let text = fs::read_to_string(golden("outcome.json")).unwrap();
+    let mut outcome: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mistakes: Vec<String> =
+        validator.iter_errors(&outcome).map(|mistake| mistake.to_string()).collect();
+    assert_eq!(mistakes, Vec::<String>::new());
+    outcome["endpoints"][0]["seconds"][0]["sent"] = "many".into();
+    assert!(!validator.is_valid(&outcome), "a number in words is a mistake");
+}
+
+#[test]
+fn the_same_outcome_is_always_the_same_page() {
+    let (outcome, verdict) = example();
+    let first = html::render(&outcome, &verdict).unwrap();
+    let again: Outcome = serde_json::from_str(&json::render(&outcome)).unwrap();
+    assert!(first == html::render(&again, &Verdict::of(&again, &again.sla)).unwrap());
+}
+
+#[test]
 fn what_is_written_reads_back() {
     let (outcome, _) = example();
     let again: Outcome = serde_json::from_str(&json::render(&outcome)).unwrap();
@@ -64,8 +101,35 @@ fn the_page_needs_no_network_and_trusts_no_text() {
     outcome.load.stages[1].name = "<b>steady</b>".into();
     let verdict = Verdict::of(&outcome, &outcome.sla);
     let page = html::render(&outcome, &verdict).unwrap();
-    assert!(!page.contains("<script") && !page.contains("<b>steady"));
-    for fetched in ["src=", "href=", "url(", "@import"] {
+    assert!(!page.contains("<script>alert") && !page.contains("<b>steady"));
+    assert_eq!(page.matches("<script").count(), 2, "the charts' values and what shows them");
+    for fetched in ["src=", "href=", "url(", "@import", "http://www", "https://"] {
         assert!(!page.contains(fetched), "{fetched}");
     }
+}
+
+#[test]
+fn an_hour_of_data_makes_a_page_below_two_megabytes() {
+    let (mut outcome, _) = example();
+    outcome.load.stages[1].to_s = 3600;
+    outcome.duration_s = 3600.4;
+    for endpoint in &mut outcome.endpoints {
+        let known = endpoint.seconds.clone();
+        let hour = (0..3600_u32).map(|second| {
+            let mut copy = known[second as usize % known.len()].clone();
+            copy.second = second;
+            copy
+        });
+        endpoint.seconds = hour.collect();
+    }
+    let samples = outcome.samples.clone();
+    let hour = (0..3600_u32).map(|second| {
+        let mut copy = samples[second as usize % samples.len()].clone();
+        copy.second = second;
+        copy
+    });
+    outcome.samples = hour.collect();
+    let verdict = Verdict::of(&outcome, &outcome.sla);
+    let page = html::render(&outcome, &verdict).unwrap();
+    assert!(page.len() < 2_000_000, "{} bytes", page.len());
 }

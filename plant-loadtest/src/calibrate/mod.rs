@@ -153,14 +153,7 @@ impl Case {
         let stub = Stub::start(0, self.behaviour)?;
         let plan =
             Plan::new(&Profile::parse("calibration", &self.profile)?, &Overrides::default())?;
-        let settings = Settings {
-            plan,
-            sla: Sla::none(),
-            host: stub.host(),
-            timeout: Duration::from_secs(30),
-            quiet: true,
-            dashboard: None,
-        };
+        let settings = Settings::new(plan, Sla::none(), stub.host(), Duration::from_secs(30));
         let outcome = run::run(&settings).await?;
         Ok(self.compare(&outcome, stub.requests()))
     }

@@ -87,14 +87,7 @@ impl Trials {
     /// When nothing could be measured.
     pub async fn try_level(&self, level: f64) -> Result<Trial, RunError> {
         let plan = self.plan(level).map_err(RunError::Plan)?;
-        let settings = Settings {
-            plan,
-            sla: self.sla.clone(),
-            host: self.host.clone(),
-            timeout: self.timeout,
-            quiet: true,
-            dashboard: None,
-        };
+        let settings = Settings::new(plan, self.sla.clone(), self.host.clone(), self.timeout);
         let outcome = run::run(&settings).await?;
         let http = crate::client::transport(&self.host, self.timeout)?;
         // What piled up must not be charged to the next trial.

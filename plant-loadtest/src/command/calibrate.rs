@@ -6,7 +6,7 @@ use super::{Exit, Failure, print};
 use crate::{
     calibrate::{self, Case, Measured, QUANTILES},
     outcome::Model,
-    report::terminal::plain_table,
+    report::table,
 };
 
 /// A generator whose own lateness is more than this, at P99, says little about milliseconds.
@@ -25,7 +25,7 @@ pub struct CalibrateArguments {
 /// # Errors
 /// When nothing could be measured.
 pub async fn calibrate(arguments: &CalibrateArguments) -> Result<Exit, Failure> {
-    let mut table = plain_table([
+    let mut table = table::plain([
         "server", "model", "figure", "true", "measured", "off by", "requests", "verdict",
     ]);
     let (mut right, mut late) = (true, false);

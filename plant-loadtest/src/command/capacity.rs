@@ -9,7 +9,7 @@ use crate::{
     capacity::{Found, Trial, Trials, level, search::Search},
     outcome::Model,
     profile::{Overrides, Plan, Profile},
-    report::terminal::plain_table,
+    report::table,
     sla::Sla,
     target, timespan,
 };
@@ -136,7 +136,7 @@ fn told(
     unit: &str,
     step: Duration,
 ) -> String {
-    let mut table = plain_table([unit, "answered a second", "P95", "errors", "promises"]);
+    let mut table = table::plain([unit, "answered a second", "P95", "errors", "promises"]);
     for trial in done {
         table.add_row(trial.cells());
     }

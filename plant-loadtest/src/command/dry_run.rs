@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::{
     outcome::{Model, Spacing},
     profile::{Plan, ReportPaths, Stage},
-    report::terminal::plain_table,
+    report::table,
     sla::Sla,
     timespan,
 };
@@ -17,7 +17,7 @@ pub fn told(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String {
         format!("{}: {}\nAgainst {host}. Nothing was sent.\n\n", plan.profile, plan.description);
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}", load(plan));
-    let mut table = plain_table(["stage", "from", "to", "load", "judged"]);
+    let mut table = table::plain(["stage", "from", "to", "load", "judged"]);
     for stage in &plan.stages {
         table.add_row([
             stage.name.clone(),

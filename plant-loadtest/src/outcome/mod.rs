@@ -5,6 +5,7 @@ mod counts;
 use std::{collections::BTreeMap, ops::Range};
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use counts::{Counts, FailureKind, Tally};
@@ -15,7 +16,7 @@ use crate::{distribution::Distribution, profile::Stage, sla::Sla};
 pub const VERSION: u32 = 1;
 
 /// What a run measured, and under which promises it ran.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     /// See [`VERSION`].
     pub version: u32,
@@ -48,7 +49,7 @@ pub struct Outcome {
 }
 
 /// What was run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Load {
     /// The profile's name.
     pub profile: String,
@@ -79,7 +80,7 @@ pub struct Load {
 }
 
 /// What decides when the next request starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Model {
     /// A number of users, each of whom waits for the answer, thinks, and asks again.
@@ -91,7 +92,7 @@ pub enum Model {
 }
 
 /// How the arrivals of the open model follow each other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Spacing {
     /// At even distances.
@@ -102,7 +103,7 @@ pub enum Spacing {
 }
 
 /// One user class of the load.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Class {
     /// Its name.
     pub name: String,
@@ -115,7 +116,7 @@ pub struct Class {
 }
 
 /// The service under load.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
     /// Where it listens.
     pub host: String,
@@ -126,7 +127,7 @@ pub struct Target {
 }
 
 /// The machine and program that made the load.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Generator {
     /// This program's version.
     pub version: String,
@@ -143,17 +144,19 @@ pub struct Generator {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ended {
     /// After its last stage.
     AsPlanned,
     /// By Ctrl-C or a signal.
     Interrupted,
+    /// Without a chance to say so: this is what had been written until then.
+    Killed,
 }
 
 /// What was measured on one endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
     /// Method and route template.
     pub name: String,
@@ -172,7 +175,7 @@ pub struct Endpoint {
 }
 
 /// What became of the arrivals that were meant for one second of an open run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ArrivalSecond {
     /// Counted from the start of the run.
@@ -189,7 +192,7 @@ pub struct ArrivalSecond {
 }
 
 /// One second of one endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Second {
     /// Counted from the start of the run.
     pub second: u32,
@@ -208,7 +211,7 @@ pub struct Second {
 }
 
 /// One kind of failure of one endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// Method and route template.
     pub endpoint: String,
@@ -225,7 +228,7 @@ pub struct Failure {
 }
 
 /// What was in use in one second. What the service does not tell stays `None`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ResourceSample {
     /// Counted from the start of the run.
@@ -243,7 +246,7 @@ pub struct ResourceSample {
 }
 
 /// What the service said of itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ServiceSample {
     /// Processor seconds since the service started.

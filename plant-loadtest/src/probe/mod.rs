@@ -51,6 +51,12 @@ impl Probe {
         Self { samples, task }
     }
 
+    /// What it has seen and will see.
+    #[must_use]
+    pub fn samples(&self) -> Arc<Mutex<Vec<ResourceSample>>> {
+        Arc::clone(&self.samples)
+    }
+
     /// Stops looking; everything seen comes back.
     #[must_use]
     pub fn stop(self) -> Vec<ResourceSample> {

@@ -2,6 +2,7 @@
 
 use std::{ops::Range, path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Profile, Schedule, schedule};
@@ -29,6 +30,12 @@ pub struct ReportPaths {
     pub csv: Option<PathBuf>,
     /// The outcome itself.
     pub json: Option<PathBuf>,
+    /// JUnit XML.
+    pub junit: Option<PathBuf>,
+    /// The summary in Markdown.
+    pub markdown: Option<PathBuf>,
+    /// `load_test_metrics.json`.
+    pub metrics: Option<PathBuf>,
 }
 
 /// What the command line changes in a profile.
@@ -53,7 +60,7 @@ impl Default for Overrides {
 }
 
 /// A part of a run with one kind of load, in whole seconds from the run's start.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stage {
     /// What rules and reports call it.
     pub name: String,

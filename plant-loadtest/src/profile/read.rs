@@ -275,7 +275,14 @@ fn known_class(
 fn reports<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> ReportPaths {
     let Some(mut table) = root.table(source, "reports") else { return ReportPaths::default() };
     let mut path = |key| table.optional_text(source, key).map(|(text, _)| text.into());
-    let reports = ReportPaths { html: path("html"), csv: path("csv"), json: path("json") };
+    let reports = ReportPaths {
+        html: path("html"),
+        csv: path("csv"),
+        json: path("json"),
+        junit: path("junit"),
+        markdown: path("markdown"),
+        metrics: path("metrics"),
+    };
     table.finish(source);
     reports
 }

@@ -86,25 +86,38 @@ impl Records {
     }
 
     pub(super) fn add(&mut self, other: &Self) {
+        self.add_since(other, 0);
+        for (name, theirs) in &other.endpoints {
+            let ours = self.endpoints.entry(name).or_default();
+            ours.first_byte.merge(&theirs.first_byte);
+            ours.service_time.merge(&theirs.service_time);
+        }
+    }
+
+    /// Adds what there is from second `from` on, without the distributions of the whole run.
+    pub(super) fn add_since(&mut self, other: &Self, from: u32) {
         for (name, theirs) in &other.endpoints {
             let ours = self.endpoints.entry(name).or_default();
             ours.bytes += theirs.bytes;
-            ours.first_byte.merge(&theirs.first_byte);
-            ours.service_time.merge(&theirs.service_time);
             for (status, count) in &theirs.statuses {
                 *ours.statuses.entry(*status).or_default() += count;
             }
-            for (second, tally) in &theirs.seconds {
+            for (second, tally) in theirs.seconds.range(from..) {
                 ours.seconds.entry(*second).or_default().add(tally);
             }
         }
         for (failure, seen) in &other.failures {
             self.see(failure.clone(), seen);
         }
+        self.add_arrivals_since(other, from);
     }
 
     pub(super) fn add_arrivals(&mut self, other: &Self) {
-        for (second, theirs) in &other.arrivals {
+        self.add_arrivals_since(other, 0);
+    }
+
+    fn add_arrivals_since(&mut self, other: &Self, from: u32) {
+        for (second, theirs) in other.arrivals.range(from..) {
             let ours = self.arrival(*second);
             ours.due += theirs.due;
             ours.waited += theirs.waited;

@@ -1,12 +1,11 @@
-//! Charts as SVG text, drawn for a small width so that they stay legible on a phone.
+//! Charts as SVG text. They scale with the page; its style keeps their labels legible on a phone.
 
 use std::fmt::Write as _;
 
 use super::series::Points;
 use crate::{distribution::Distribution, profile::Stage, timespan};
 
-const WIDTH: f64 = 400.0;
-const HEIGHT: f64 = 190.0;
+/// Space around the drawing area, for labels. The page's script reads it from the drawing.
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = 8.0;
 const TOP: f64 = 16.0;
@@ -15,38 +14,110 @@ const BOTTOM: f64 = 22.0;
 /// How many bars a distribution has.
 const BARS: u8 = 36;
 
+/// How large a chart is drawn, in its own units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Three beside each other.
+    Small,
+    /// Two beside each other.
+    Large,
+    /// The whole width of the page.
+    Wide,
+}
+
+impl Size {
+    fn width(self) -> f64 {
+        match self {
+            Self::Small => 400.0,
+            Self::Large => 640.0,
+            Self::Wide => 1120.0,
+        }
+    }
+
+    fn height(self) -> f64 {
+        match self {
+            Self::Small => 180.0,
+            Self::Large => 250.0,
+            Self::Wide => 280.0,
+        }
+    }
+}
+
 /// A line of a chart.
 #[derive(Clone, Debug)]
 pub struct Line {
     /// For the legend.
-    pub name: &'static str,
-    /// The style's colour for it: `a`, `b`, `c` or `bad`.
-    pub colour: &'static str,
+    pub name: String,
+    /// The style's colour for it: `a`, `b`, `c`, `bad`, or `e0` to `e7`.
+    pub colour: String,
+    /// Whether the area below it is filled.
+    pub filled: bool,
     /// Its values over time.
     pub points: Points,
 }
 
-/// Draws `lines` over `seconds`, the stages marked and named, `unit` on the value axis.
+/// Draws `lines` over `seconds`, the stages marked and named.
 #[must_use]
-pub fn over_time(lines: &[Line], stages: &[Stage], seconds: u32, unit: &str) -> String {
+pub fn over_time(lines: &[Line], stages: &[Stage], seconds: u32, size: Size) -> String {
     let values = lines.iter().flat_map(|line| &line.points).map(|(_, value)| *value);
-    let scale = Scale::new(values.fold(0.0, f64::max), f64::from(seconds.max(1)));
-    let mut svg = open();
-    value_axis(&mut svg, &scale, unit);
+    let scale = Scale::new(values.fold(0.0, f64::max), f64::from(seconds.max(1)), size);
+    let mut svg = open(size);
+    value_axis(&mut svg, &scale);
     time_axis(&mut svg, &scale, seconds);
     for stage in stages.iter().filter(|stage| stage.from_s < seconds) {
         mark_stage(&mut svg, &scale, stage);
     }
     for line in lines {
-        let path: Vec<String> = line
-            .points
-            .iter()
-            .map(|(second, value)| format!("{:.1},{:.1}", scale.x(*second), scale.y(*value)))
-            .collect();
-        let _ =
-            write!(svg, r#"<polyline class="line {}" points="{}"/>"#, line.colour, path.join(" "));
+        draw(&mut svg, &scale, line);
+    }
+    let (top, bottom) = (TOP, size.height() - BOTTOM);
+    // The page's script moves it to where the pointer is.
+    let _ = write!(svg, r#"<line class="cursor" x1="0" x2="0" y1="{top}" y2="{bottom}"/>"#);
+    svg + "</svg>"
+}
+
+/// Draws the load as planned, stage by stage, as a strip without axes.
+#[must_use]
+pub fn strip(stages: &[Stage], load: impl Fn(&Stage) -> (f64, f64)) -> String {
+    const HEIGHT: f64 = 100.0;
+    let end = f64::from(stages.last().map_or(1, |stage| stage.to_s.max(1)));
+    let highest =
+        stages.iter().map(&load).map(|(from, to)| from.max(to)).fold(f64::MIN_POSITIVE, f64::max);
+    let mut svg =
+        format!(r#"<svg class="strip" viewBox="0 0 1000 {HEIGHT}" preserveAspectRatio="none">"#);
+    for stage in stages {
+        let x = |second: u32| f64::from(second) / end * 1000.0;
+        // Even no load is a stage one wants to see.
+        let y = |level: f64| HEIGHT - (level / highest * HEIGHT).max(3.0);
+        let (from, to) = load(stage);
+        let (left, right) = (x(stage.from_s) + 1.0, x(stage.to_s) - 1.0);
+        let class = if stage.judged { "judged" } else { "unjudged" };
+        let _ = write!(
+            svg,
+            r#"<polygon class="{class}" points="{left:.1},{HEIGHT} {left:.1},{:.1} {right:.1},{:.1} {right:.1},{HEIGHT}"/>"#,
+            y(from),
+            y(to)
+        );
     }
     svg + "</svg>"
+}
+
+fn draw(svg: &mut String, scale: &Scale, line: &Line) {
+    let path: Vec<String> = line
+        .points
+        .iter()
+        .map(|(second, value)| format!("{:.1},{:.1}", scale.x(*second), scale.y(*value)))
+        .collect();
+    let (path, colour) = (path.join(" "), &line.colour);
+    if let (true, Some(first), Some(last)) = (line.filled, line.points.first(), line.points.last())
+    {
+        let (from, to, ground) = (scale.x(first.0), scale.x(last.0), scale.y(0.0));
+        let _ = write!(
+            svg,
+            r#"<polygon class="area {colour}" points="{from:.1},{ground:.1} {path} {to:.1},{ground:.1}"/>"#
+        );
+    }
+    let _ = write!(svg, r#"<polyline class="line {colour}" points="{path}"/>"#);
 }
 
 /// Draws how many requests took how long, on a logarithmic axis; `None` without any.
@@ -67,9 +138,9 @@ pub fn distribution(latency: &Distribution) -> Option<String> {
         bars[bar] += count;
     }
     let highest = bars.iter().copied().max().unwrap_or_default();
-    let scale = Scale::new(as_f64(highest), f64::from(BARS));
-    let mut svg = open();
-    value_axis(&mut svg, &scale, "");
+    let scale = Scale::new(as_f64(highest), f64::from(BARS), Size::Small);
+    let mut svg = open(Size::Small);
+    value_axis(&mut svg, &scale);
     let ceiling = scale.y(0.0);
     for (index, count) in (0_u8..).zip(&bars).filter(|(_, count)| **count > 0) {
         let (x, y) = (scale.x(f64::from(index)), scale.y(as_f64(*count)));
@@ -78,14 +149,14 @@ pub fn distribution(latency: &Distribution) -> Option<String> {
         let top = ceiling - height;
         let _ = write!(
             svg,
-            r#"<rect class="bar" x="{x:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}"/>"#
+            r#"<rect class="count" x="{x:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}"/>"#
         );
     }
     let mut power = from;
     while power <= from + span {
         let x = scale.x((power - from) / span * f64::from(BARS));
         let label = latency_label(power);
-        axis_label(&mut svg, x, &label);
+        axis_label(&mut svg, &scale, x, &label);
         power += 1.0;
     }
     Some(svg + "</svg>")
@@ -95,24 +166,25 @@ pub fn distribution(latency: &Distribution) -> Option<String> {
 struct Scale {
     top: f64,
     step: f64,
-    width: f64,
+    along: f64,
+    size: Size,
 }
 
 impl Scale {
-    fn new(highest: f64, width: f64) -> Self {
+    fn new(highest: f64, along: f64, size: Size) -> Self {
         // Some air above, where the stages' names stand.
         let highest = if highest > 0.0 { highest * 1.1 } else { 1.0 };
         let step = round_step(highest / 4.0);
         let top = (highest / step).ceil() * step;
-        Self { top, step, width }
+        Self { top, step, along, size }
     }
 
     fn x(&self, along: f64) -> f64 {
-        LEFT + (along / self.width).clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT)
+        LEFT + (along / self.along).clamp(0.0, 1.0) * (self.size.width() - LEFT - RIGHT)
     }
 
     fn y(&self, value: f64) -> f64 {
-        TOP + (1.0 - value / self.top) * (HEIGHT - TOP - BOTTOM)
+        TOP + (1.0 - value / self.top) * (self.size.height() - TOP - BOTTOM)
     }
 }
 
@@ -126,15 +198,19 @@ fn round_step(least: f64) -> f64 {
         .unwrap_or(10.0 * power)
 }
 
-fn open() -> String {
-    format!(r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">"#)
+fn open(size: Size) -> String {
+    let (width, height) = (size.width(), size.height());
+    format!(
+        r#"<svg viewBox="0 0 {width} {height}" role="img" data-left="{LEFT}" data-right="{}">"#,
+        width - RIGHT
+    )
 }
 
-fn value_axis(svg: &mut String, scale: &Scale, unit: &str) {
+fn value_axis(svg: &mut String, scale: &Scale) {
     let mut value = 0.0;
     while value <= scale.top * 1.001 {
         let y = scale.y(value);
-        let right = WIDTH - RIGHT;
+        let right = scale.size.width() - RIGHT;
         let _ = write!(
             svg,
             r#"<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1}" y2="{y:.1}"/><text class="tick" text-anchor="end" x="{:.1}" y="{:.1}">{}</text>"#,
@@ -143,9 +219,6 @@ fn value_axis(svg: &mut String, scale: &Scale, unit: &str) {
             tick_label(value, scale.step)
         );
         value += scale.step;
-    }
-    if !unit.is_empty() {
-        let _ = write!(svg, r#"<text class="tick" x="2" y="9">{unit}</text>"#);
     }
 }
 
@@ -162,23 +235,24 @@ fn time_axis(svg: &mut String, scale: &Scale, seconds: u32) {
     let step = STEPS.into_iter().find(|step| seconds / step <= 5).unwrap_or((seconds / 5).max(1));
     for at in (0..=seconds).step_by(step as usize) {
         let x = scale.x(f64::from(at));
-        axis_label(svg, x, &timespan::display(u64::from(at)));
+        axis_label(svg, scale, x, &timespan::display(u64::from(at)));
     }
 }
 
-fn axis_label(svg: &mut String, x: f64, label: &str) {
-    let anchor = if x > WIDTH - 30.0 { "end" } else { "middle" };
-    let x = if anchor == "end" { WIDTH - 2.0 } else { x };
+fn axis_label(svg: &mut String, scale: &Scale, x: f64, label: &str) {
+    let (width, height) = (scale.size.width(), scale.size.height());
+    let anchor = if x > width - 30.0 { "end" } else { "middle" };
+    let x = if anchor == "end" { width - 2.0 } else { x };
     let _ = write!(
         svg,
         r#"<text class="tick" text-anchor="{anchor}" x="{x:.1}" y="{:.1}">{label}</text>"#,
-        HEIGHT - 6.0
+        height - 6.0
     );
 }
 
 fn mark_stage(svg: &mut String, scale: &Scale, stage: &Stage) {
     let (from, to) = (scale.x(f64::from(stage.from_s)), scale.x(f64::from(stage.to_s)));
-    let height = HEIGHT - TOP - BOTTOM;
+    let height = scale.size.height() - TOP - BOTTOM;
     if !stage.judged {
         let _ = write!(
             svg,
@@ -187,7 +261,7 @@ fn mark_stage(svg: &mut String, scale: &Scale, stage: &Stage) {
         );
     }
     if stage.from_s > 0 {
-        let bottom = HEIGHT - BOTTOM;
+        let bottom = scale.size.height() - BOTTOM;
         let _ = write!(
             svg,
             r#"<line class="stage" x1="{from:.1}" x2="{from:.1}" y1="{TOP}" y2="{bottom}"/>"#
@@ -240,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_chart_without_values_is_still_a_chart() {
-        let svg = over_time(&[], &[], 10, "ms");
+        let svg = over_time(&[], &[], 10, Size::Large);
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>"));
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use crate::outcome::{Outcome, VERSION};
+use crate::{
+    journal,
+    outcome::{Outcome, VERSION},
+};
 
 /// Why a file is no outcome that this program understands.
 #[derive(Debug, thiserror::Error)]
@@ -34,14 +37,19 @@ pub fn render(outcome: &Outcome) -> String {
     text
 }
 
-/// Reads an outcome that [`render`] wrote.
+/// Reads an outcome that [`render`] wrote, or what a killed run left of one.
 ///
 /// # Errors
 /// When there is none, or another version's.
 pub fn read(path: &Path) -> Result<Outcome, ReadError> {
     let name = path.display().to_string();
     let unreadable = |reason: String| ReadError::Unreadable { path: name.clone(), reason };
-    let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    // A kill may have torn a letter; what follows it is dropped anyway.
+    let text = String::from_utf8_lossy(&bytes);
+    if let Some(partial) = journal::outcome(&text) {
+        return partial.map_err(|error| unreadable(error.to_string()));
+    }
     let value: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
     match value["version"].as_u64() {

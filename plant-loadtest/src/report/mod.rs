@@ -4,8 +4,12 @@ pub mod chart;
 pub mod csv;
 pub mod html;
 pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod metrics;
 pub mod series;
 pub mod summary;
+pub mod table;
 pub mod terminal;
 
 #[cfg(test)]
@@ -32,6 +36,12 @@ pub enum WriteError {
     /// The page's template does not fit its values.
     #[error("the HTML report cannot be drawn: {0}")]
     Html(#[from] minijinja::Error),
+    /// The JUnit file's text cannot be made.
+    #[error("the JUnit file cannot be drawn: {0}")]
+    Junit(#[from] quick_junit::SerializeError),
+    /// The metrics cannot be written as JSON.
+    #[error("the metrics cannot be drawn: {0}")]
+    Metrics(#[from] serde_json::Error),
     /// A table cannot be written down.
     #[error("the CSV files cannot be drawn: {0}")]
     Csv(#[from] ::csv::Error),
@@ -57,18 +67,35 @@ pub fn write(
             save(Path::new(&path), &text, &mut written)?;
         }
     }
+    if let Some(path) = &paths.junit {
+        save(path, &junit::render(outcome, verdict)?, &mut written)?;
+    }
+    if let Some(path) = &paths.markdown {
+        save(path, &markdown::render(outcome, verdict), &mut written)?;
+    }
+    if let Some(path) = &paths.metrics {
+        save(path, &metrics::render(outcome, verdict)?, &mut written)?;
+    }
     if let Some(path) = &paths.html {
         save(path, &html::render(outcome, verdict)?, &mut written)?;
     }
     Ok(written)
 }
 
-fn save(path: &Path, text: &str, written: &mut Vec<PathBuf>) -> Result<(), WriteError> {
+/// Writes one file, makes its folder where it is missing, and notes it as `written`.
+///
+/// # Errors
+/// When the disk says no.
+pub fn save(path: &Path, text: &str, written: &mut Vec<PathBuf>) -> Result<(), WriteError> {
     let save = || {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        fs::write(path, text)
+        // Whoever reads meanwhile finds the old file or the new one, never half of it.
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        fs::write(&beside, text)?;
+        fs::rename(&beside, path)
     };
     save().map_err(|source| WriteError::File { path: path.into(), source })?;
     written.push(path.into());

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::summary;
-use crate::outcome::{Outcome, ResourceSample, Tally};
+use crate::outcome::{Endpoint, Outcome, ResourceSample, Tally};
 
 /// More points than this no chart on a screen can tell apart.
 const MOST_WINDOWS: u32 = 120;
@@ -22,10 +22,22 @@ impl Windows {
     /// Cuts `outcome`; the users' way out after the last stage is left out.
     #[must_use]
     pub fn of(outcome: &Outcome) -> Self {
+        Self::cut(outcome, &outcome.endpoints, MOST_WINDOWS)
+    }
+
+    /// Cuts what happened on one endpoint, more coarsely: it has fewer requests.
+    #[must_use]
+    pub fn of_endpoint(outcome: &Outcome, endpoint: &Endpoint) -> Self {
+        Self::cut(outcome, std::slice::from_ref(endpoint), MOST_WINDOWS / 2)
+    }
+
+    fn cut(outcome: &Outcome, endpoints: &[Endpoint], most: u32) -> Self {
         let seconds = shown_seconds(outcome);
-        let length = seconds.div_ceil(MOST_WINDOWS).max(1);
+        // Runs of hours are recorded in cells of several seconds.
+        let cell = outcome.load.cell_s.max(1);
+        let length = seconds.div_ceil(most).max(1).next_multiple_of(cell);
         let mut tallies = vec![Tally::default(); seconds.div_ceil(length) as usize];
-        for second in outcome.endpoints.iter().flat_map(|endpoint| &endpoint.seconds) {
+        for second in endpoints.iter().flat_map(|endpoint| &endpoint.seconds) {
             if let Some(tally) = tallies.get_mut((second.second / length) as usize) {
                 tally.counts.add(&second.counts);
                 tally.latency.merge(&second.latency);
@@ -53,6 +65,14 @@ impl Windows {
     #[must_use]
     pub fn quantile(&self, quantile: f64) -> Points {
         self.points(|tally, _| tally.latency.quantile_ms(quantile))
+    }
+
+    /// Like [`Self::quantile`], without windows that have fewer than `least` requests.
+    #[must_use]
+    pub fn quantile_of(&self, least: u64, quantile: f64) -> Points {
+        self.points(|tally, _| {
+            tally.latency.quantile_ms(quantile).filter(|_| tally.latency.len() >= least)
+        })
     }
 
     fn points(&self, value: impl Fn(&Tally, &Range<u32>) -> Option<f64>) -> Points {

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
     distribution::Distribution,
-    outcome::{Outcome, ResourceSample, ServiceSample, Tally},
-    sla::{Figure, Subject, milliseconds},
+    outcome::{ArrivalSecond, Model, Outcome, ResourceSample, ServiceSample, Tally},
+    sla::{During, Figure, Subject, milliseconds},
     verdict::{Grade, Judged, Verdict},
 };
 
@@ -25,11 +25,9 @@ pub const PERCENTILES: [(f64, &str); 7] = [
 pub struct EndpointLine<'a> {
     /// Method and route template.
     pub name: &'a str,
-    /// What happened in the judged seconds.
+    /// What happened in that part of the run.
     pub judged: Tally,
-    /// What happened in the whole run.
-    pub whole: Tally,
-    /// P50, P95 and P99 of the judged seconds, each with its promise where there is one.
+    /// P50, P95 and P99, each with its promise where there is one.
     pub figures: [FigureCell<'a>; 3],
     /// The worst grade of its promises; `None` when nothing was promised.
     pub grade: Option<Grade>,
@@ -53,15 +51,93 @@ pub struct ResourceLine {
     pub value: String,
 }
 
-/// A line for every endpoint, in the outcome's order.
+/// A part of the run, with a line for every endpoint.
+#[derive(Clone, Debug)]
+pub struct Section<'a> {
+    /// Which part, in words.
+    pub title: String,
+    /// Its seconds.
+    pub seconds: Range<u32>,
+    /// The endpoints, the worst grade first.
+    pub lines: Vec<EndpointLine<'a>>,
+}
+
+/// The parts of the run about which promises were made, each with all endpoints; the judged
+/// seconds when there were none.
 #[must_use]
-pub fn endpoints<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<EndpointLine<'a>> {
-    let judged_seconds = outcome.judged_seconds();
+pub fn sections<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<Section<'a>> {
+    let mut parts: Vec<&During> = Vec::new();
+    for judged in verdict.promises.iter().filter(|judged| in_table(judged)) {
+        if !parts.contains(&&judged.promise.during) {
+            parts.push(&judged.promise.during);
+        }
+    }
+    if parts.is_empty() {
+        parts.push(&During::Judged);
+    }
+    let sections = parts.into_iter().map(|during| {
+        let seconds = seconds(outcome, during);
+        Section {
+            title: title(outcome, during),
+            lines: endpoints(outcome, verdict, during, &seconds),
+            seconds,
+        }
+    });
+    sections.collect()
+}
+
+/// The judged part of the run in words: "the steady stage", or how many stages.
+#[must_use]
+pub fn judged_part(outcome: &Outcome) -> String {
+    let judged: Vec<&str> = outcome
+        .load
+        .stages
+        .iter()
+        .filter(|stage| stage.judged)
+        .map(|stage| stage.name.as_str())
+        .collect();
+    match judged[..] {
+        [] => "no stage".into(),
+        [one] => format!("the {one} stage"),
+        _ => format!("the stages {}", judged.join(", ")),
+    }
+}
+
+fn title(outcome: &Outcome, during: &During) -> String {
+    match during {
+        During::Judged => judged_part(outcome),
+        During::Run => "the whole run".into(),
+        During::Stage(name) => format!("the {name} stage"),
+    }
+}
+
+fn seconds(outcome: &Outcome, during: &During) -> Range<u32> {
+    match during {
+        During::Judged => outcome.judged_seconds(),
+        During::Run => 0..u32::MAX,
+        During::Stage(name) => {
+            let stage = outcome.load.stages.iter().find(|stage| stage.name == *name);
+            stage.map_or(0..0, |stage| stage.from_s..stage.to_s)
+        }
+    }
+}
+
+/// A line for every endpoint in one part of the run, the worst grade first.
+fn endpoints<'a>(
+    outcome: &'a Outcome,
+    verdict: &'a Verdict,
+    during: &During,
+    seconds: &Range<u32>,
+) -> Vec<EndpointLine<'a>> {
     let lines = outcome.endpoints.iter().map(|endpoint| {
-        let judged = endpoint.over(&judged_seconds);
+        let judged = match during {
+            During::Judged => outcome.judged_of(endpoint),
+            _ => endpoint.over(seconds),
+        };
         let promises: Vec<&Judged> = verdict
             .promises
             .iter()
+            .filter(|judged| in_table(judged) && judged.promise.during == *during)
             .filter(|judged| judged.promise.subject == Subject::Endpoint(endpoint.name.clone()))
             .collect();
         let cell = |figure: Figure| FigureCell {
@@ -72,19 +148,24 @@ pub fn endpoints<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<Endpoint
             name: &endpoint.name,
             figures: [cell(Figure::P50), cell(Figure::P95), cell(Figure::P99)],
             grade: promises.iter().map(|judged| judged.grade).max(),
-            whole: endpoint.whole(),
             judged,
         }
     });
-    lines.collect()
+    let mut lines: Vec<EndpointLine<'a>> = lines.collect();
+    lines.sort_by_key(|line| std::cmp::Reverse(line.grade));
+    lines
+}
+
+/// Whether a promise stands in the table of endpoints: a percentile of one of them.
+fn in_table(judged: &Judged) -> bool {
+    judged.promise.figure.quantile().is_some()
+        && judged.promise.every_s.is_none()
+        && matches!(judged.promise.subject, Subject::Endpoint(_))
 }
 
 /// The promises that are not about one endpoint's latency, which a table of endpoints lacks.
 pub fn other_promises(verdict: &Verdict) -> impl Iterator<Item = &Judged> {
-    verdict.promises.iter().filter(|judged| {
-        judged.promise.figure.quantile().is_none()
-            || !matches!(judged.promise.subject, Subject::Endpoint(_))
-    })
+    verdict.promises.iter().filter(|judged| !in_table(judged))
 }
 
 /// What service and generator used in the judged seconds.
@@ -144,21 +225,47 @@ pub fn cpu_percent(outcome: &Outcome) -> Vec<(u32, f64)> {
         .collect()
 }
 
-/// What the closed model allows, in a sentence: below it, more users mean more requests by
-/// arithmetic alone.
+/// What must be known of the load model to read the rate, in a sentence or two.
+///
+/// A closed load has a cap, below which more users mean more requests by arithmetic alone. An open
+/// one has arrivals that may wait, or be given up.
 #[must_use]
 pub fn cap(outcome: &Outcome) -> String {
-    let judged = outcome.over(&outcome.judged_seconds());
-    let response_s = judged.latency.mean_ms().unwrap_or_default() / 1000.0;
+    match outcome.load.model {
+        Model::Closed => closed_cap(outcome),
+        Model::Open => arrivals(outcome),
+    }
+}
+
+fn closed_cap(outcome: &Outcome) -> String {
+    let response_s = outcome.judged().latency.mean_ms().unwrap_or_default() / 1000.0;
     let classes = &outcome.load.classes;
+    let users: u32 = classes.iter().map(|class| class.users).sum();
+    let sent = judged_rate(outcome);
+    if classes.iter().any(|class| class.mean_wait_s == 0.0) {
+        return format!(
+            "Closed load without think time: {users} users asked again as soon as they were \
+             answered, {sent:.1} times a second. That is what the service and this machine can \
+             take together, not what independent people would meet."
+        );
+    }
     let most: f64 =
         classes.iter().map(|class| f64::from(class.users) / (class.mean_wait_s + response_s)).sum();
-    let users: u32 = classes.iter().map(|class| class.users).sum();
     format!(
         "Closed load: {users} users ÷ (think time + response time) can send about {most:.1} requests \
-         a second, however fast the service is; {:.1} a second were sent. Up to that cap more users \
-         mean more requests by arithmetic, which says nothing of capacity.",
-        rate(&judged, &outcome.judged_seconds())
+         a second, however fast the service is; {sent:.1} a second were sent. Up to that cap more \
+         users mean more requests by arithmetic, which says nothing of capacity."
+    )
+}
+
+fn arrivals(outcome: &Outcome) -> String {
+    let total = |pick: fn(&ArrivalSecond) -> u64| outcome.arrivals.iter().map(pick).sum::<u64>();
+    let (due, waited, dropped) =
+        (total(|of| of.due), total(|of| of.waited), total(|of| of.dropped));
+    format!(
+        "Open load: {due} arrivals were due whatever the answers took; {waited} of them had to wait \
+         for one of {} users, {dropped} were given up. Latency counts from when each was due.",
+        outcome.load.users
     )
 }
 
@@ -172,6 +279,19 @@ pub fn statuses(outcome: &Outcome) -> BTreeMap<u16, u64> {
         }
     }
     statuses
+}
+
+/// How many seconds are judged.
+#[must_use]
+pub fn judged_length(outcome: &Outcome) -> u32 {
+    let judged = outcome.load.stages.iter().filter(|stage| stage.judged);
+    judged.map(|stage| stage.to_s - stage.from_s).sum()
+}
+
+/// Requests a second in the judged stages.
+#[must_use]
+pub fn judged_rate(outcome: &Outcome) -> f64 {
+    as_f64(outcome.judged().counts.sent) / f64::from(judged_length(outcome).max(1))
 }
 
 /// Requests a second over `seconds`.

@@ -1,20 +1,17 @@
 //! The verdict as text: the answer first, then the figures that led to it.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, ops::Range};
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
-
-use super::summary::{self, EndpointLine, FigureCell};
+use super::{
+    summary::{self, EndpointLine, FigureCell},
+    table,
+};
 use crate::{
     outcome::Outcome,
     sla::milliseconds,
     timespan,
     verdict::{Grade, Verdict},
 };
-
-/// A rule under the header and nothing else: it stays readable in a log.
-const TABLE: TableStyle =
-    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// How many failures are listed; the outcome has them all.
 const FAILURES_SHOWN: usize = 10;
@@ -24,8 +21,9 @@ const FAILURES_SHOWN: usize = 10;
 pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
     let mut text = headline(outcome, verdict);
     for part in [
-        endpoint_table(outcome, verdict),
+        endpoint_tables(outcome, verdict),
         other_promises(verdict),
+        over_time(verdict),
         totals(outcome),
         percentiles(outcome),
         failures(outcome),
@@ -41,6 +39,33 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
     text.trim_end().to_owned()
 }
 
+/// The same text with its verdicts in colour.
+#[must_use]
+pub fn painted(text: &str) -> String {
+    const COLOURS: [(&str, &str); 6] = [
+        ("INSUFFICIENT", "2"),
+        ("INCONCLUSIVE", "2"),
+        ("WARNING", "33"),
+        ("INVALID", "35"),
+        ("PASS", "32"),
+        ("FAIL", "31"),
+    ];
+    let paint = |line: &str| {
+        let trimmed = line.trim_end();
+        for (word, colour) in COLOURS {
+            let coloured = format!("\u{1b}[1;{colour}m{word}\u{1b}[0m");
+            if let Some(rest) = line.strip_prefix(word) {
+                return format!("{coloured}{rest}");
+            }
+            if let Some(rest) = trimmed.strip_suffix(word) {
+                return format!("{rest}{coloured}");
+            }
+        }
+        line.to_owned()
+    };
+    text.lines().map(paint).collect::<Vec<String>>().join("\n")
+}
+
 fn headline(outcome: &Outcome, verdict: &Verdict) -> String {
     let mut text = format!("{}: {}\n", verdict.grade.name(), verdict.reason);
     let _ = writeln!(
@@ -54,20 +79,19 @@ fn headline(outcome: &Outcome, verdict: &Verdict) -> String {
     text
 }
 
-fn endpoint_table(outcome: &Outcome, verdict: &Verdict) -> String {
-    let mut table = plain_table(["endpoint", "requests", "errors", "P50", "P95", "P99", "verdict"]);
-    for column in 1..6 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
+fn endpoint_tables(outcome: &Outcome, verdict: &Verdict) -> String {
+    let sections = summary::sections(outcome, verdict).into_iter();
+    let tables = sections.map(|section| {
+        let mut table =
+            table::plain(["endpoint", "requests", "errors", "P50", "P95", "P99", "verdict"]);
+        table::right(&mut table, 1..6);
+        for line in &section.lines {
+            table.add_row(row(line));
         }
-    }
-    for line in summary::endpoints(outcome, verdict) {
-        table.add_row(row(&line));
-    }
-    format!(
-        "Measured / promised in milliseconds, in the steady stage ({}):\n{table}",
-        span(outcome)
-    )
+        let part = format!("{} ({})", section.title, span(&section.seconds, outcome));
+        format!("Measured / promised in milliseconds, in {part}:\n{table}")
+    });
+    tables.collect::<Vec<String>>().join("\n\n")
 }
 
 fn row(line: &EndpointLine<'_>) -> [String; 7] {
@@ -106,16 +130,32 @@ fn other_promises(verdict: &Verdict) -> String {
     text
 }
 
+fn over_time(verdict: &Verdict) -> String {
+    let mut text = String::new();
+    for finding in &verdict.over_time {
+        let promised = if finding.promised { "promised" } else { "not promised; usual" };
+        let _ = writeln!(
+            text,
+            "{:<12} {}: {}; {promised} {}",
+            finding.word(),
+            finding.name,
+            finding.sentence,
+            finding.limit
+        );
+    }
+    text
+}
+
 fn totals(outcome: &Outcome) -> String {
     let whole = outcome.whole();
-    let judged_seconds = outcome.judged_seconds();
-    let judged = outcome.over(&judged_seconds);
+    let judged = outcome.judged();
     let counts = whole.counts;
     let mut text = format!(
-        "Steady stage: {} requests, {:.1} a second, errors: {}.\n\
+        "Judged ({}): {} requests, {:.1} a second, errors: {}.\n\
          Whole run: {} sent = {} answered + {} timed out + {} failed; {} succeeded.\n",
+        summary::judged_part(outcome),
         judged.counts.sent,
-        summary::rate(&judged, &judged_seconds),
+        summary::judged_rate(outcome),
         judged.counts.errors(),
         counts.sent,
         counts.answered(),
@@ -140,11 +180,11 @@ fn totals(outcome: &Outcome) -> String {
 }
 
 fn percentiles(outcome: &Outcome) -> String {
-    let judged = outcome.over(&outcome.judged_seconds());
+    let judged = outcome.judged();
     let listed: Vec<String> = summary::percentiles(&judged.latency)
         .map(|(name, ms)| format!("{name} % {}", ms.map_or_else(|| "-".to_owned(), milliseconds)))
         .collect();
-    format!("All endpoints, steady stage: {}", listed.join(" · "))
+    format!("All endpoints, judged: {}", listed.join(" · "))
 }
 
 fn failures(outcome: &Outcome) -> String {
@@ -173,26 +213,33 @@ fn failures(outcome: &Outcome) -> String {
 }
 
 fn resources(outcome: &Outcome, verdict: &Verdict) -> String {
-    let mut table = plain_table(["resource", "steady stage"]);
+    let mut table = table::plain(["resource", "in the judged seconds"]);
     for line in summary::resources(outcome, verdict) {
         table.add_row([line.name.to_owned(), line.value]);
     }
     table.to_string()
 }
 
-/// A table with nothing but a rule under its header.
-#[must_use]
-pub fn plain_table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(TABLE).set_header(header);
-    table
-}
-
-fn span(outcome: &Outcome) -> String {
-    let judged = outcome.judged_seconds();
+fn span(seconds: &Range<u32>, outcome: &Outcome) -> String {
+    let end = seconds.end.min(outcome.planned_seconds());
     format!(
         "{} to {}",
-        timespan::display(u64::from(judged.start)),
-        timespan::display(u64::from(judged.end))
+        timespan::display(u64::from(seconds.start)),
+        timespan::display(u64::from(end))
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_are_coloured_where_they_begin_or_end_a_line() {
+        let painted = painted("FAIL: too slow\n GET /x  12 / 10   PASS\nno FAIL here");
+        assert_eq!(
+            painted,
+            "\u{1b}[1;31mFAIL\u{1b}[0m: too slow\n GET /x  12 / 10   \u{1b}[1;32mPASS\u{1b}[0m\n\
+             no FAIL here"
+        );
+    }
 }

@@ -4,14 +4,17 @@
 //! [`Promise`]s, which the verdict compares with an outcome.
 
 mod figure;
+mod over_time;
 mod read;
 mod usage;
 
 use std::{fmt, fs, path::Path};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use figure::{Figure, Resource};
+pub use over_time::{DriftLimit, MemoryGrowth, OverTime, RecoveryLimit};
 
 use crate::{
     profile::{ProfileError, Stage, built_in},
@@ -19,16 +22,19 @@ use crate::{
 };
 
 /// All promises of one SLA file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sla {
     /// What the file calls itself.
     pub name: String,
     /// In the file's order.
     pub promises: Vec<Promise>,
+    /// About the course of a run.
+    #[serde(default, skip_serializing_if = "OverTime::is_empty")]
+    pub over_time: OverTime,
 }
 
 /// One promise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Promise {
     /// What is measured.
     pub subject: Subject,
@@ -51,7 +57,7 @@ pub struct Promise {
 }
 
 /// What a promise is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
     /// One endpoint, by its name.
@@ -63,7 +69,9 @@ pub enum Subject {
 }
 
 /// The kinds of promises. A verdict needs at least one judged promise of every kind made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// How fast answers are.
@@ -79,7 +87,7 @@ pub enum Kind {
 }
 
 /// An inclusive range of users.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserRange {
     /// The lightest load that the promise was made for.
     pub from: u32,
@@ -88,7 +96,7 @@ pub struct UserRange {
 }
 
 /// The part of a run in which a promise must hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum During {
     /// The stages that count for the verdict: all but ramps.
@@ -103,7 +111,11 @@ impl Sla {
     /// No promises: the run shows what the service does, and gets no verdict.
     #[must_use]
     pub fn none() -> Self {
-        Self { name: "nothing: no promises were made for this load".into(), promises: Vec::new() }
+        Self {
+            name: "nothing: no promises were made for this load".into(),
+            promises: Vec::new(),
+            over_time: OverTime::default(),
+        }
     }
 
     /// Reads the SLA called `wanted`: a built-in name, or the path of a TOML file. Its endpoints

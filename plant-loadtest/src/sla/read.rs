@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{During, Figure, Promise, Sla, Subject, UserRange, usage};
+use super::{During, Figure, OverTime, Promise, Sla, Subject, UserRange, usage};
 use crate::{
     outcome::FailureKind,
     profile::{ProfileError, Stage},
@@ -68,6 +68,7 @@ fn read<'a>(source: &mut Source<'a>, known: &Known<'_>) -> Option<Sla> {
     for table in root.tables(source, "resource") {
         promises.extend(usage::resource(source, table, known));
     }
+    let over_time = OverTime::read(source, &mut root);
     if promises.is_empty() {
         source.mistake(
             root.span.clone(),
@@ -75,7 +76,7 @@ fn read<'a>(source: &mut Source<'a>, known: &Known<'_>) -> Option<Sla> {
         );
     }
     root.finish(source);
-    Some(Sla { name: name?.0, promises })
+    Some(Sla { name: name?.0, promises, over_time })
 }
 
 /// When a promise must hold.

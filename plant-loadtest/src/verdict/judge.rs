@@ -4,7 +4,7 @@ use std::{iter, ops::Range};
 
 use super::{Grade, Judged, usage};
 use crate::{
-    outcome::{Outcome, Tally},
+    outcome::{Ended, Outcome, Tally},
     sla::{During, Figure, Promise, Subject},
 };
 
@@ -136,6 +136,8 @@ fn health(outcome: &Outcome, promise: &Promise) -> Judged {
     let measured = outcome.target.healthy_after_s;
     let grade = match measured {
         Some(seconds) if promise.kept_by(seconds) => Grade::Pass,
+        // Nobody was left to ask.
+        None if outcome.ended == Ended::Killed => Grade::Insufficient,
         _ => Grade::Fail,
     };
     Judged { promise: promise.clone(), grade, measured, samples: 1, needed: 1, window: None }

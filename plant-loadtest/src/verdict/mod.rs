@@ -1,7 +1,12 @@
 //! Compares an outcome with the promises. Pure: the same outcome always gets the same verdict.
 
+pub mod drift;
 mod generator;
 mod judge;
+pub mod leak;
+pub mod leak_simulation;
+pub mod over_time;
+pub mod recovery;
 mod usage;
 
 use std::ops::Range;
@@ -9,6 +14,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 pub use generator::GeneratorHealth;
+pub use over_time::Finding;
 
 use crate::{
     outcome::{Ended, Outcome},
@@ -79,6 +85,8 @@ pub struct Verdict {
     pub reason: String,
     /// Every promise that was made for this load, in the SLA's order.
     pub promises: Vec<Judged>,
+    /// What the course of the run shows: leak, drift, recovery.
+    pub over_time: Vec<Finding>,
     /// Whether the load itself can be trusted.
     pub generator: GeneratorHealth,
     /// What else must be known to read the verdict rightly.
@@ -100,13 +108,15 @@ impl Verdict {
             .map(|promise| judge::judge(outcome, promise))
             .collect();
         let generator = GeneratorHealth::of(outcome, &promises);
-        let grade = overall(&promises, &generator);
+        let over_time = over_time::findings(outcome, sla);
+        let grade = overall(&promises, &over_time, &generator);
         Self {
             grade,
             sla: sla.name.clone(),
-            reason: reason(outcome, grade, &promises, &generator),
+            reason: reason(outcome, grade, &promises, &over_time, &generator),
             notes: notes(outcome, &promises),
             promises,
+            over_time,
             generator,
         }
     }
@@ -118,7 +128,7 @@ impl Verdict {
     }
 }
 
-fn overall(promises: &[Judged], generator: &GeneratorHealth) -> Grade {
+fn overall(promises: &[Judged], over_time: &[Finding], generator: &GeneratorHealth) -> Grade {
     if generator.fault.is_some() {
         return Grade::Invalid;
     }
@@ -126,7 +136,9 @@ fn overall(promises: &[Judged], generator: &GeneratorHealth) -> Grade {
         return Grade::Unjudged;
     }
     let judged = || promises.iter().filter(|judged| judged.grade != Grade::Insufficient);
-    let worst = judged().map(|judged| judged.grade).max().unwrap_or(Grade::Insufficient);
+    let seen = over_time.iter().filter(|finding| finding.counts()).map(|finding| finding.grade);
+    let grades = judged().map(|judged| judged.grade).chain(seen);
+    let worst = grades.max().unwrap_or(Grade::Insufficient);
     if worst == Grade::Fail || unjudged_kinds(promises).is_empty() {
         worst
     } else {
@@ -150,6 +162,7 @@ fn reason(
     outcome: &Outcome,
     grade: Grade,
     promises: &[Judged],
+    over_time: &[Finding],
     generator: &GeneratorHealth,
 ) -> String {
     if let Some(fault) = &generator.fault {
@@ -157,7 +170,11 @@ fn reason(
     }
     let named = |grade| -> String {
         let ours = promises.iter().filter(|judged| judged.grade == grade);
-        let named: Vec<String> = ours.map(Judged::sentence).collect();
+        let seen = over_time
+            .iter()
+            .filter(|finding| finding.counts() && finding.grade == grade)
+            .map(|finding| format!("{}: {}", finding.name, finding.sentence));
+        let named: Vec<String> = ours.map(Judged::sentence).chain(seen).collect();
         named.join("; ")
     };
     match grade {
@@ -167,6 +184,9 @@ fn reason(
         }
         Grade::Warning | Grade::Fail => named(grade),
         Grade::Unjudged => what_it_did(outcome),
+        _ if over_time.iter().any(|finding| finding.counts() && finding.grade == grade) => {
+            named(grade)
+        }
         _ => "too few requests to judge: run longer, or at a larger --time-scale".into(),
     }
 }
@@ -202,6 +222,14 @@ fn notes(outcome: &Outcome, promises: &[Judged]) -> Vec<String> {
     if outcome.ended == Ended::Interrupted {
         notes.push(format!(
             "interrupted after {:.0} of {} seconds: judged by what there is",
+            outcome.duration_s,
+            outcome.planned_seconds()
+        ));
+    }
+    if outcome.ended == Ended::Killed {
+        notes.push(format!(
+            "killed after {:.0} of {} seconds: judged by what had been written until then, within \
+             some seconds",
             outcome.duration_s,
             outcome.planned_seconds()
         ));

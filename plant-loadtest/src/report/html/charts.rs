@@ -1,43 +1,76 @@
-//! The page's charts, each with its legend.
+//! The page's charts, each with its legend, and their values for the page's script.
 
 use serde::Serialize;
 
 use crate::{
-    outcome::{Outcome, ServiceSample},
+    outcome::{Model, Outcome, ServiceSample},
     report::{
-        chart::{self, Line},
+        chart::{self, Line, Size},
         series::{self, Points, Windows},
     },
 };
+
+/// A P95 of fewer requests in a window would only flicker.
+const LEAST_FOR_P95: u64 = 5;
+
+/// More endpoints than colours would not be told apart.
+const MOST_ENDPOINTS: usize = 8;
 
 /// A chart with its legend.
 #[derive(Serialize)]
 pub(super) struct Chart {
     pub(super) title: &'static str,
+    pub(super) size: &'static str,
+    pub(super) unit: &'static str,
     pub(super) svg: String,
     pub(super) legend: Vec<Legend>,
+    values: Vec<Values>,
 }
 
 #[derive(Serialize)]
 pub(super) struct Legend {
-    pub(super) name: &'static str,
-    pub(super) colour: &'static str,
+    pub(super) name: String,
+    pub(super) colour: String,
     pub(super) highest: String,
 }
 
-/// Every chart for which there are values.
+/// What the page's script shows where the pointer is.
+#[derive(Serialize)]
+struct Values {
+    name: String,
+    colour: String,
+    points: Vec<(f64, f64)>,
+}
+
+/// What the script needs of the charts, as JSON that cannot end its element.
+pub(super) fn data(outcome: &Outcome, charts: &[Chart]) -> String {
+    #[derive(Serialize)]
+    struct Drawn<'a> {
+        unit: &'static str,
+        lines: &'a [Values],
+    }
+    #[derive(Serialize)]
+    struct Data<'a> {
+        seconds: u32,
+        stages: Vec<(&'a str, u32, u32)>,
+        charts: Vec<Drawn<'a>>,
+    }
+    let stages = outcome.load.stages.iter();
+    let data = Data {
+        seconds: series::shown_seconds(outcome),
+        stages: stages.map(|stage| (stage.name.as_str(), stage.from_s, stage.to_s)).collect(),
+        charts: charts
+            .iter()
+            .map(|chart| Drawn { unit: chart.unit, lines: &chart.values })
+            .collect(),
+    };
+    serde_json::to_string(&data).unwrap_or_default().replace('<', "\\u003c")
+}
+
+/// Every chart for which there are values, the two that matter most in large.
 pub(super) fn charts(outcome: &Outcome) -> Vec<Chart> {
     let windows = Windows::of(outcome);
-    let service = |pick: fn(&ServiceSample) -> Option<f64>| {
-        series::sampled(outcome, |sample| pick(&sample.service))
-    };
-    let line = |name, colour, points| Line { name, colour, points };
-    let charts = [
-        (
-            "Requests a second",
-            "1/s",
-            vec![line("sent", "a", windows.rate()), line("failed", "bad", windows.errors())],
-        ),
+    let large = [
         (
             "Response time",
             "ms",
@@ -48,52 +81,149 @@ pub(super) fn charts(outcome: &Outcome) -> Vec<Chart> {
             ],
         ),
         (
-            "Users",
-            "",
-            vec![line(
-                "users",
-                "a",
-                series::sampled(outcome, |sample| Some(f64::from(sample.users))),
-            )],
+            "Requests a second",
+            "/s",
+            vec![filled("sent", "a", windows.rate()), filled("failed", "bad", windows.errors())],
         ),
-        ("Service CPU", "%", vec![line("of one processor", "a", series::service_cpu(outcome))]),
+    ];
+    let wide = [("P95 by endpoint", "ms", by_endpoint(outcome))];
+    let small = small(outcome);
+    let sized = |size| move |(title, unit, lines)| (size, title, unit, lines);
+    let all = large
+        .into_iter()
+        .map(sized(Size::Large))
+        .chain(wide.into_iter().map(sized(Size::Wide)))
+        .chain(small.into_iter().map(sized(Size::Small)));
+    all.filter(|(_, _, _, lines)| lines.first().is_some_and(|line| !line.points.is_empty()))
+        .map(|(size, title, unit, lines)| draw(outcome, title, unit, &lines, size))
+        .collect()
+}
+
+type Planned = (&'static str, &'static str, Vec<Line>);
+
+fn small(outcome: &Outcome) -> Vec<Planned> {
+    let service = |pick: fn(&ServiceSample) -> Option<f64>| {
+        series::sampled(outcome, |sample| pick(&sample.service))
+    };
+    let users = series::sampled(outcome, |sample| Some(f64::from(sample.users)));
+    let users_title = match outcome.load.model {
+        Model::Closed => "Users",
+        Model::Open => "Busy users",
+    };
+    vec![
+        (users_title, "", vec![filled("users", "a", users)]),
+        ("Service CPU", "%", vec![filled("of one processor", "a", series::service_cpu(outcome))]),
         (
             "Service memory",
             "MiB",
-            vec![line("resident", "a", mebibytes(service(|service| service.memory_bytes)))],
+            vec![filled("resident", "a", mebibytes(service(|service| service.memory_bytes)))],
         ),
         (
             "Database pool",
             "",
             vec![
-                line("in use", "a", service(|service| service.pool_in_use)),
-                line("limit", "c", service(|service| service.pool_max)),
+                filled("in use", "a", service(|service| service.pool_in_use)),
+                line("limit", "bad", service(|service| service.pool_max)),
             ],
         ),
+        ("Queue depth", "", vec![filled("waiting", "a", service(|service| service.queue_depth))]),
         (
             "Requests in progress",
             "",
-            vec![line("in progress", "a", service(|service| service.requests_in_progress))],
+            vec![filled("in progress", "a", service(|service| service.requests_in_progress))],
         ),
-        ("Queue depth", "", vec![line("waiting", "a", service(|service| service.queue_depth))]),
-    ];
-    let drawn = charts.into_iter().filter(|(_, _, lines)| !lines[0].points.is_empty());
-    drawn.map(|(title, unit, lines)| draw(outcome, title, unit, &lines)).collect()
+        (
+            "Connections",
+            "",
+            vec![
+                line("PostgreSQL", "a", service(|service| service.database_connections)),
+                line("Redis", "b", service(|service| service.redis_connections)),
+            ],
+        ),
+        (
+            "Generator CPU",
+            "%",
+            vec![filled(
+                "of all processors",
+                "c",
+                series::sampled(outcome, |sample| sample.generator_cpu.map(|share| share * 100.0)),
+            )],
+        ),
+    ]
 }
 
-fn draw(outcome: &Outcome, title: &'static str, unit: &str, lines: &[Line]) -> Chart {
+/// The slowest endpoints first, so that their colours come first, too.
+fn by_endpoint(outcome: &Outcome) -> Vec<Line> {
+    let mut endpoints: Vec<_> = outcome
+        .endpoints
+        .iter()
+        .filter_map(|endpoint| Some((endpoint.whole().latency.quantile_ms(0.95)?, endpoint)))
+        .collect();
+    endpoints.sort_by(|left, right| right.0.total_cmp(&left.0));
+    (0..)
+        .zip(endpoints.into_iter().take(MOST_ENDPOINTS))
+        .map(|(index, (_, endpoint))| {
+            let windows = Windows::of_endpoint(outcome, endpoint);
+            let points = windows.quantile_of(LEAST_FOR_P95, 0.95);
+            let colour = format!("e{index}");
+            Line { name: endpoint.name.clone(), colour, filled: false, points }
+        })
+        .filter(|line| !line.points.is_empty())
+        .collect()
+}
+
+fn line(name: &str, colour: &str, points: Points) -> Line {
+    Line { name: name.into(), colour: colour.into(), filled: false, points }
+}
+
+fn filled(name: &str, colour: &str, points: Points) -> Line {
+    Line { filled: true, ..line(name, colour, points) }
+}
+
+fn draw(
+    outcome: &Outcome,
+    title: &'static str,
+    unit: &'static str,
+    lines: &[Line],
+    size: Size,
+) -> Chart {
     let seconds = series::shown_seconds(outcome);
     let legend = lines.iter().map(|line| {
         let highest = line.points.iter().map(|(_, value)| *value).fold(0.0, f64::max);
-        let digits = if highest >= 100.0 || highest.fract() == 0.0 { 0 } else { 1 };
         Legend {
-            name: line.name,
-            colour: line.colour,
-            highest: format!("{highest:.digits$} {unit}").trim_end().to_owned(),
+            name: line.name.clone(),
+            colour: line.colour.clone(),
+            highest: format!("{} {unit}", short(highest)).trim_end().to_owned(),
         }
     });
-    let svg = chart::over_time(lines, &outcome.load.stages, seconds, unit);
-    Chart { title, svg, legend: legend.collect() }
+    let values = lines.iter().map(|line| Values {
+        name: line.name.clone(),
+        colour: line.colour.clone(),
+        points: line.points.iter().map(|(at, value)| (*at, rounded(*value))).collect(),
+    });
+    Chart {
+        title,
+        size: match size {
+            Size::Small => "small",
+            Size::Large => "large",
+            Size::Wide => "full",
+        },
+        unit,
+        svg: chart::over_time(lines, &outcome.load.stages, seconds, size),
+        legend: legend.collect(),
+        values: values.collect(),
+    }
+}
+
+fn short(value: f64) -> String {
+    let digits = if value >= 100.0 || value.fract() == 0.0 { 0 } else { 1 };
+    format!("{value:.digits$}")
+}
+
+/// Nobody reads more digits, and the page is smaller.
+fn rounded(value: f64) -> f64 {
+    let scale = if value.abs() >= 100.0 { 1.0 } else { 100.0 };
+    (value * scale).round() / scale
 }
 
 fn mebibytes(mut bytes: Points) -> Points {

@@ -8,21 +8,30 @@ use serde::Serialize;
 
 use self::{
     charts::Chart,
-    rows::{EndpointRow, FailureRow, PercentileRow, PromiseRow, StageRow},
+    rows::{FailureRow, FindingRow, GradeCount, PercentileRow, PromiseRow, SectionRows, StageRow},
 };
 use super::{chart, summary};
 use crate::{
     outcome::{Generator, Load, Outcome, Target},
-    verdict::Verdict,
+    verdict::{Grade, Verdict},
 };
 
 const TEMPLATE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
 
 /// What the template shows.
 #[derive(Serialize)]
 struct Page<'a> {
     grade: &'static str,
-    reason: &'a str,
+    reason: String,
+    missed: Vec<(&'static str, String)>,
+    counted: Vec<GradeCount>,
+    promises: usize,
+    findings: Vec<FindingRow<'a>>,
+    style: &'static str,
+    script: &'static str,
+    data: String,
     notes: &'a [String],
     load: &'a Load,
     target: &'a Target,
@@ -32,7 +41,8 @@ struct Page<'a> {
     duration: String,
     judged: String,
     headline: Vec<(&'static str, String)>,
-    endpoints: Vec<EndpointRow>,
+    sections: Vec<SectionRows>,
+    judged_part: String,
     others: Vec<PromiseRow>,
     charts: Vec<Chart>,
     distribution: Option<String>,
@@ -44,6 +54,7 @@ struct Page<'a> {
     resources: Vec<(&'static str, String)>,
     cap: String,
     stages: Vec<StageRow<'a>>,
+    strip: String,
     counts: String,
 }
 
@@ -63,9 +74,18 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, minijinja:
 impl<'a> Page<'a> {
     fn new(outcome: &'a Outcome, verdict: &'a Verdict) -> Self {
         let judged = outcome.judged_seconds();
+        let charts = charts::charts(outcome);
+        let missed = rows::missed(verdict);
         Self {
             grade: verdict.grade.name(),
-            reason: &verdict.reason,
+            reason: reason(verdict, missed.len()),
+            missed,
+            counted: rows::grade_counts(verdict),
+            promises: verdict.promises.len(),
+            findings: rows::findings(verdict),
+            style: STYLE,
+            script: SCRIPT,
+            data: charts::data(outcome, &charts),
             notes: &verdict.notes,
             load: &outcome.load,
             target: &outcome.target,
@@ -75,10 +95,11 @@ impl<'a> Page<'a> {
             duration: format!("{:.1} s", outcome.duration_s),
             judged: format!("{} to {}", rows::span(judged.start), rows::span(judged.end)),
             headline: rows::headline(outcome),
-            endpoints: rows::endpoint_rows(outcome, verdict),
+            sections: rows::sections(outcome, verdict),
+            judged_part: summary::judged_part(outcome),
             others: rows::others(verdict),
-            charts: charts::charts(outcome),
-            distribution: chart::distribution(&outcome.over(&judged).latency),
+            charts,
+            distribution: chart::distribution(&outcome.judged().latency),
             percentiles: rows::percentile_rows(outcome),
             percentile_names: summary::PERCENTILES.map(|(_, name)| name),
             errors: rows::errors_by_kind(outcome),
@@ -87,7 +108,18 @@ impl<'a> Page<'a> {
             resources: rows::resources(outcome, verdict),
             cap: summary::cap(outcome),
             stages: rows::stages(outcome),
+            strip: chart::strip(&outcome.load.stages, |stage| rows::load(outcome, stage)),
             counts: rows::counts(outcome),
         }
+    }
+}
+
+/// The verdict's own reason, or how many promises were missed where a list of them follows.
+fn reason(verdict: &Verdict, missed: usize) -> String {
+    match (verdict.grade, missed) {
+        (Grade::Warning | Grade::Fail, 2..) => {
+            format!("{missed} of {} promises were not kept", verdict.promises.len())
+        }
+        _ => verdict.reason.clone(),
     }
 }

@@ -1,0 +1,151 @@
+//! Comparisons and histories as text, Markdown and CSV.
+
+use std::fmt::Write as _;
+
+use super::{Change, Comparison, EndpointChange, history::History};
+use crate::{report::table, sla::milliseconds};
+
+/// A table for the terminal, the answer first.
+#[must_use]
+pub fn text(comparison: &Comparison) -> String {
+    let mut text = format!("{}\n", headline(comparison));
+    for note in &comparison.notes {
+        let _ = writeln!(text, "Note: {note}.");
+    }
+    let mut table = table::plain([
+        "endpoint", "runs", "base P95", "new P95", "shift", "margin", "p slower", "p faster",
+        "verdict",
+    ]);
+    table::right(&mut table, 1..8);
+    for endpoint in &comparison.endpoints {
+        let mut row = vec![endpoint.name.clone()];
+        row.extend(cells(endpoint));
+        row.push(word(comparison, endpoint.change));
+        table.add_row(row);
+    }
+    let _ = write!(text, "\n{table}");
+    text
+}
+
+/// The same for a pull request.
+#[must_use]
+pub fn markdown(comparison: &Comparison) -> String {
+    let mut text = format!("### {}\n\n", headline(comparison));
+    text += "| endpoint | runs | base P95 | new P95 | shift | margin | p slower | p faster | verdict |\n";
+    text += "|---|--:|--:|--:|--:|--:|--:|--:|---|\n";
+    for endpoint in &comparison.endpoints {
+        let cells = cells(endpoint).join(" | ");
+        let word = word(comparison, endpoint.change);
+        let _ = writeln!(text, "| `{}` | {cells} | **{word}** |", endpoint.name);
+    }
+    for note in &comparison.notes {
+        let _ = write!(text, "\n> {note}.\n");
+    }
+    text
+}
+
+/// The series and its changes as text.
+#[must_use]
+pub fn history_text(history: &History) -> String {
+    let runs = history.runs.len();
+    let mut text = match history.changes.len() {
+        0 => format!("No change in {runs} runs.\n"),
+        found => format!("{found} changes in {runs} runs:\n"),
+    };
+    for change in &history.changes {
+        let run = &history.runs[change.run];
+        let _ = writeln!(
+            text,
+            "  {} {:+.1} % from {} on ({}{}), p {:.4}",
+            change.endpoint,
+            change.shift_percent,
+            run.started_at.format("%Y-%m-%d %H:%M"),
+            run.file,
+            if run.build.is_empty() { String::new() } else { format!(", build {}", run.build) },
+            change.p
+        );
+    }
+    text.trim_end().to_owned()
+}
+
+/// One line a run and endpoint, for whatever draws or stores series.
+///
+/// # Errors
+/// Never, as long as memory lasts: nothing is written to disk here.
+pub fn history_csv(history: &History) -> Result<String, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record([
+        "started_at",
+        "file",
+        "load",
+        "build",
+        "verdict",
+        "requests_per_s",
+        "error_percent",
+        "endpoint",
+        "p95_ms",
+        "change_percent",
+        "change_p",
+    ])?;
+    for (index, run) in history.runs.iter().enumerate() {
+        for (endpoint, p95_ms) in &run.p95_ms {
+            let change = history
+                .changes
+                .iter()
+                .find(|change| change.run == index && change.endpoint == *endpoint);
+            writer.write_record([
+                run.started_at.to_rfc3339(),
+                run.file.clone(),
+                run.load.clone(),
+                run.build.clone(),
+                run.grade.name().to_owned(),
+                format!("{:.3}", run.rate),
+                format!("{:.4}", run.error_percent),
+                endpoint.clone(),
+                format!("{p95_ms:.3}"),
+                change.map(|change| format!("{:+.2}", change.shift_percent)).unwrap_or_default(),
+                change.map(|change| format!("{:.4}", change.p)).unwrap_or_default(),
+            ])?;
+        }
+    }
+    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn headline(comparison: &Comparison) -> String {
+    let named = |change: Change| -> Vec<&str> {
+        let found = comparison.endpoints.iter().filter(|endpoint| endpoint.change == change);
+        found.map(|endpoint| endpoint.name.as_str()).collect()
+    };
+    let all = comparison.endpoints.len();
+    let which = named(comparison.change);
+    let reason = match comparison.change {
+        Change::Regressed => format!("slower: {}", which.join(", ")),
+        Change::Inconclusive => format!("{} of {all} endpoints cannot be told", which.len()),
+        Change::Improved => format!("faster: {}; the rest as before", which.join(", ")),
+        Change::Equivalent => format!("all {all} endpoints as before, within their margins"),
+    };
+    format!("{}: {reason} ({})", word(comparison, comparison.change), comparison.load)
+}
+
+fn word(comparison: &Comparison, change: Change) -> String {
+    let advisory = if comparison.advisory { " (advisory)" } else { "" };
+    format!("{}{advisory}", change.name())
+}
+
+fn cells(endpoint: &EndpointChange) -> Vec<String> {
+    let ms = |value: Option<f64>| value.map_or_else(|| "–".into(), milliseconds);
+    vec![
+        format!("{} / {}", endpoint.base_runs, endpoint.new_runs),
+        ms(endpoint.base_p95_ms),
+        ms(endpoint.new_p95_ms),
+        endpoint.shift_percent.map_or_else(|| "–".into(), |shift| format!("{shift:+.1} %")),
+        format!("± {:.1} %", endpoint.margin_percent),
+        chance(endpoint.p_slower),
+        chance(endpoint.p_faster),
+    ]
+}
+
+fn chance(p: f64) -> String {
+    if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
+}

@@ -1,0 +1,108 @@
+use chrono::TimeDelta;
+
+use super::*;
+use crate::{compare::floor::Floors, report::example};
+
+/// `runs` runs whose P95 of `GET /health` are `p95_ms`, of `GET /other` always the same; those of
+/// both sides take turns.
+fn side(p95_ms: &[f64], new: bool) -> Vec<RunFigures> {
+    let outcome = example::outcome();
+    (0..)
+        .zip(p95_ms)
+        .map(|(index, p95)| {
+            let mut run = RunFigures::of("a.json", &outcome);
+            run.started_at += TimeDelta::seconds(index * 20 + i64::from(new) * 10);
+            run.p95_ms = [("GET /health", *p95), ("GET /other", 50.0)]
+                .map(|(name, p95)| (name.to_owned(), p95))
+                .into();
+            run
+        })
+        .collect()
+}
+
+const BASE: [f64; 5] = [100.0, 101.0, 102.0, 99.0, 98.0];
+
+fn compare(base: &[f64], new: &[f64]) -> Comparison {
+    let floor = Floors::default().of("nowhere", "nothing");
+    Comparison::of(&side(base, false), &side(new, true), &floor).unwrap()
+}
+
+fn health(comparison: &Comparison) -> &EndpointChange {
+    comparison.endpoints.iter().find(|endpoint| endpoint.name == "GET /health").unwrap()
+}
+
+#[test]
+fn slower_by_more_than_the_margin_and_not_by_chance_is_regressed() {
+    let comparison = compare(&BASE, &BASE.map(|ms| ms * 1.1));
+    assert_eq!((comparison.change, comparison.advisory), (Change::Regressed, false));
+    let health = health(&comparison);
+    assert!((health.shift_percent.unwrap() - 10.0).abs() < 0.5, "{health:?}");
+    // Two endpoints: the exact 1 in 252 counts double.
+    assert!((health.p_slower - 2.0 / 252.0).abs() < 1e-9, "{health:?}");
+}
+
+#[test]
+fn faster_is_improved_and_the_same_is_equivalent() {
+    let faster = compare(&BASE, &BASE.map(|ms| ms * 0.9));
+    assert_eq!(health(&faster).change, Change::Improved);
+    let same = compare(&BASE, &BASE);
+    assert_eq!(same.change, Change::Equivalent);
+}
+
+#[test]
+fn slower_by_less_than_the_margin_is_no_regression_however_sure() {
+    let comparison = compare(&BASE, &BASE.map(|ms| ms + 4.5));
+    assert!(health(&comparison).p_slower <= ALPHA);
+    assert_ne!(health(&comparison).change, Change::Regressed);
+}
+
+#[test]
+fn wild_runs_are_inconclusive() {
+    let comparison = compare(&[80.0, 140.0, 95.0, 170.0, 60.0], &[150.0, 70.0, 90.0, 180.0, 130.0]);
+    assert_eq!(health(&comparison).change, Change::Inconclusive);
+}
+
+#[test]
+fn one_run_a_side_is_only_a_hint() {
+    let comparison = compare(&[100.0], &[150.0]);
+    assert!(comparison.advisory);
+    assert_eq!(health(&comparison).change, Change::Regressed);
+    assert!(comparison.notes.iter().any(|note| note.starts_with("advisory")));
+    let same = compare(&[100.0], &[100.0]);
+    assert_eq!(health(&same).change, Change::Inconclusive, "one run cannot prove equality");
+}
+
+#[test]
+fn more_endpoints_take_more_runs() {
+    assert_eq!([1, 12, 13, 46, 47].map(runs_needed), [5, 5, 6, 6, 7]);
+}
+
+#[test]
+fn different_loads_are_refused() {
+    let mut new = side(&BASE, true);
+    new[2].load = "another".into();
+    let floor = Floors::default().of("nowhere", "nothing");
+    let error = Comparison::of(&side(&BASE, false), &new, &floor).unwrap_err();
+    assert!(error.contains("not comparable"), "{error}");
+    assert!(Comparison::of(&side(&BASE, false), &[], &floor).is_err());
+}
+
+#[test]
+fn invalid_runs_do_not_count() {
+    let mut new = side(&BASE.map(|ms| ms * 2.0), true);
+    new[0].valid = false;
+    let floor = Floors::default().of("nowhere", "nothing");
+    let comparison = Comparison::of(&side(&BASE, false), &new, &floor).unwrap();
+    assert!(comparison.advisory, "four valid runs are too few");
+    assert!(comparison.notes.iter().any(|note| note.contains("1 INVALID")));
+}
+
+#[test]
+fn runs_one_side_after_the_other_are_told_from_interleaved_ones() {
+    let (base, mut new) = (side(&BASE, false), side(&BASE, true));
+    assert!(interleaved(&base, &new));
+    for run in &mut new {
+        run.started_at += TimeDelta::days(1);
+    }
+    assert!(!interleaved(&base, &new));
+}

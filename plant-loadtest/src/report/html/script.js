@@ -1,0 +1,80 @@
+// Shows the values of all charts where the pointer is. Without it the page only loses that.
+(function () {
+  var data = JSON.parse(document.getElementById("data").textContent);
+  var tip = document.getElementById("tip");
+  var sections = Array.prototype.slice.call(document.querySelectorAll("[data-chart]"));
+
+  function clock(seconds) {
+    var s = Math.round(seconds), h = Math.floor(s / 3600), m = Math.floor(s / 60) % 60;
+    return (h ? h + "h" : "") + (h || m ? m + "m" : "") + (s % 60) + "s";
+  }
+
+  function nearest(points, at) {
+    var best = null;
+    points.forEach(function (point) {
+      if (best === null || Math.abs(point[0] - at) < Math.abs(best[0] - at)) best = point;
+    });
+    return best;
+  }
+
+  function say(parent, tag, text, colour) {
+    var element = document.createElement(tag);
+    if (colour) element.className = colour;
+    element.textContent = text;
+    parent.appendChild(element);
+    return element;
+  }
+
+  function show(section, event) {
+    var svg = section.querySelector("svg"), box = svg.getBoundingClientRect();
+    var scale = svg.viewBox.baseVal.width / box.width;
+    var left = +svg.dataset.left, right = +svg.dataset.right;
+    var x = Math.min(right, Math.max(left, (event.clientX - box.left) * scale));
+    var share = (x - left) / (right - left), at = share * data.seconds;
+    sections.forEach(function (other) {
+      var drawing = other.querySelector("svg"), cursor = drawing.querySelector(".cursor");
+      var place = +drawing.dataset.left + share * (drawing.dataset.right - drawing.dataset.left);
+      cursor.setAttribute("x1", place);
+      cursor.setAttribute("x2", place);
+      cursor.style.opacity = 1;
+    });
+    var stage = data.stages.filter(function (stage) { return at >= stage[1] && at < stage[2]; })[0];
+    tip.textContent = "";
+    say(tip, "b", clock(at) + (stage ? " · " + stage[0] : ""));
+    var chart = data.charts[+section.dataset.chart];
+    chart.lines.forEach(function (line) {
+      var point = nearest(line.points, at);
+      if (!point) return;
+      var row = say(tip, "div", "");
+      say(row, "i", "", line.colour);
+      say(row, "span", line.name);
+      say(row, "em", point[1] + " " + chart.unit);
+    });
+    tip.style.display = "block";
+    var width = tip.offsetWidth, over = event.clientX + 16 + width > document.documentElement.clientWidth;
+    tip.style.left = Math.max(4, over ? event.clientX - 16 - width : event.clientX + 16) + "px";
+    tip.style.top = Math.min(event.clientY + 12, window.innerHeight - tip.offsetHeight - 4) + "px";
+  }
+
+  function hide() {
+    tip.style.display = "none";
+    sections.forEach(function (section) { section.querySelector(".cursor").style.opacity = 0; });
+  }
+
+  sections.forEach(function (section) {
+    var svg = section.querySelector("svg");
+    svg.addEventListener("pointermove", function (event) { show(section, event); });
+    svg.addEventListener("pointerdown", function (event) { show(section, event); });
+    svg.addEventListener("pointerleave", hide);
+    section.querySelectorAll(".legend span").forEach(function (item, index) {
+      item.addEventListener("pointerenter", function () {
+        svg.querySelectorAll(".line").forEach(function (line, other) {
+          line.style.opacity = other === index ? 1 : 0.15;
+        });
+      });
+      item.addEventListener("pointerleave", function () {
+        svg.querySelectorAll(".line").forEach(function (line) { line.style.opacity = ""; });
+      });
+    });
+  });
+})();

@@ -1,0 +1,218 @@
+//! `load_test_metrics.json`: the figures by API, with the keys of seed 003, for CI to read and to
+//! compare with `diff`.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::{
+    outcome::{Counts, Endpoint, Outcome, Tally},
+    sla::{Figure, Subject},
+    verdict::{Grade, Judged, Verdict},
+};
+
+/// The three APIs of the platform, and how their paths begin.
+const APIS: [(&str, &str); 3] = [
+    ("auth", "/api/v1/auth/"),
+    ("generation", "/api/v1/generation/"),
+    ("payments", "/api/v1/payments"),
+];
+
+/// Where endpoints of none of them are counted: health checks are the authentication users' in
+/// seed 003; in other profiles everything is one group.
+const HEALTH: &str = "/health";
+const REST: &str = "service";
+
+#[derive(Serialize)]
+struct Metrics {
+    timestamp: DateTime<Utc>,
+    metrics: BTreeMap<&'static str, Api>,
+    thresholds: BTreeMap<&'static str, Thresholds>,
+    pass: bool,
+    verdict: &'static str,
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct Api {
+    total_requests: u64,
+    successful_requests: u64,
+    failed_requests: u64,
+    success_rate: Option<f64>,
+    error_rate: Option<f64>,
+    requests_per_second: f64,
+    min_latency_ms: Option<f64>,
+    mean_latency_ms: Option<f64>,
+    max_latency_ms: Option<f64>,
+    p50_latency_ms: Option<f64>,
+    p95_latency_ms: Option<f64>,
+    p99_latency_ms: Option<f64>,
+    status_codes: BTreeMap<u16, u64>,
+    test_duration_seconds: f64,
+    judged: JudgedPart,
+}
+
+/// The seconds that the thresholds are about: without warm-up and ramps.
+#[derive(Serialize)]
+struct JudgedPart {
+    total_requests: u64,
+    success_rate: Option<f64>,
+    p95_latency_ms: Option<f64>,
+    test_duration_seconds: f64,
+}
+
+/// The strictest of what was promised; what was not is left out.
+#[derive(Default, Serialize)]
+struct Thresholds {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success_rate: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p95_latency_ms: Option<f64>,
+}
+
+/// The file's text. As in Locust's reports the figures cover the whole run; those that the
+/// thresholds are about are under `judged`.
+///
+/// # Errors
+/// Never: the keys are texts and the numbers finite.
+pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, serde_json::Error> {
+    let mut groups: BTreeMap<&'static str, Vec<&Endpoint>> = BTreeMap::new();
+    let platform = outcome.endpoints.iter().any(|endpoint| api(path(endpoint)).is_some());
+    for endpoint in &outcome.endpoints {
+        groups.entry(group(endpoint, platform)).or_default().push(endpoint);
+    }
+    let metrics = Metrics {
+        timestamp: outcome.started_at,
+        thresholds: groups
+            .iter()
+            .map(|(name, endpoints)| (*name, thresholds(verdict, endpoints)))
+            .collect(),
+        metrics: groups.iter().map(|(name, of)| (*name, figures(outcome, of))).collect(),
+        pass: matches!(verdict.grade, Grade::Unjudged | Grade::Pass | Grade::Warning),
+        verdict: verdict.grade.name(),
+        reason: verdict.reason.clone(),
+    };
+    Ok(serde_json::to_string_pretty(&metrics)? + "\n")
+}
+
+fn path(endpoint: &Endpoint) -> &str {
+    endpoint.name.split_once(' ').map_or(endpoint.name.as_str(), |(_, path)| path)
+}
+
+fn api(path: &str) -> Option<&'static str> {
+    APIS.into_iter().find(|(_, start)| path.starts_with(start)).map(|(name, _)| name)
+}
+
+fn group(endpoint: &Endpoint, platform: bool) -> &'static str {
+    match api(path(endpoint)) {
+        Some(name) => name,
+        None if platform && path(endpoint) == HEALTH => APIS[0].0,
+        None => REST,
+    }
+}
+
+fn figures(outcome: &Outcome, endpoints: &[&Endpoint]) -> Api {
+    let (mut tally, mut judged) = (Tally::default(), Tally::default());
+    let mut status_codes = BTreeMap::new();
+    for endpoint in endpoints {
+        tally.add(&endpoint.whole());
+        judged.add(&outcome.judged_of(endpoint));
+        for (status, count) in &endpoint.statuses {
+            *status_codes.entry(*status).or_default() += count;
+        }
+    }
+    let (counts, latency) = (tally.counts, &tally.latency);
+    Api {
+        total_requests: counts.sent,
+        successful_requests: counts.succeeded,
+        failed_requests: counts.errors(),
+        success_rate: share(counts.succeeded, counts),
+        error_rate: share(counts.errors(), counts),
+        requests_per_second: as_f64(counts.sent) / outcome.duration_s.max(1.0),
+        min_latency_ms: latency.min_ms(),
+        mean_latency_ms: latency.mean_ms(),
+        max_latency_ms: latency.max_ms(),
+        p50_latency_ms: latency.quantile_ms(0.50),
+        p95_latency_ms: latency.quantile_ms(0.95),
+        p99_latency_ms: latency.quantile_ms(0.99),
+        status_codes,
+        test_duration_seconds: outcome.duration_s,
+        judged: JudgedPart {
+            total_requests: judged.counts.sent,
+            success_rate: share(judged.counts.succeeded, judged.counts),
+            p95_latency_ms: judged.latency.quantile_ms(0.95),
+            test_duration_seconds: f64::from(super::summary::judged_length(outcome)),
+        },
+    }
+}
+
+fn share(part: u64, of: Counts) -> Option<f64> {
+    let ended = of.succeeded + of.errors();
+    (ended > 0).then(|| as_f64(part) / as_f64(ended))
+}
+
+fn thresholds(verdict: &Verdict, endpoints: &[&Endpoint]) -> Thresholds {
+    let about = |judged: &&Judged| match &judged.promise.subject {
+        Subject::Endpoint(name) => endpoints.iter().any(|endpoint| endpoint.name == *name),
+        Subject::AllRequests => true,
+        Subject::Service => false,
+    };
+    let strictest = |wanted: fn(&Figure) -> bool| {
+        let promises = verdict.promises.iter().filter(about);
+        let limits = promises.filter(|judged| wanted(&judged.promise.figure));
+        limits.map(|judged| judged.promise.below).reduce(f64::min)
+    };
+    Thresholds {
+        success_rate: strictest(|figure| matches!(figure, Figure::ErrorRate(_)))
+            .map(|percent| 1.0 - percent / 100.0),
+        p95_latency_ms: strictest(|figure| *figure == Figure::P95),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a run stay below 2^53")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::report::example;
+
+    fn rendered(outcome: &Outcome) -> Value {
+        let verdict = Verdict::of(outcome, &outcome.sla);
+        serde_json::from_str(&render(outcome, &verdict).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_platforms_apis_are_told_apart() {
+        let mut outcome = example::outcome();
+        let names = ["POST /api/v1/auth/login", "POST /api/v1/generation/create"];
+        for (endpoint, name) in outcome.endpoints.iter_mut().zip(names) {
+            endpoint.name = name.into();
+        }
+        outcome.endpoints.retain(|endpoint| {
+            names.contains(&endpoint.name.as_str()) || endpoint.name == "GET /health"
+        });
+        let metrics = rendered(&outcome);
+        let auth = &metrics["metrics"]["auth"];
+        assert_eq!(auth["judged"]["total_requests"], 953 + 1204, "logins and health checks");
+        let answered =
+            outcome.endpoints.iter().filter(|endpoint| !endpoint.name.contains("create"));
+        let answered: u64 = answered.map(|endpoint| endpoint.statuses[&200]).sum();
+        assert_eq!(auth["status_codes"]["200"], answered);
+        assert!(metrics["metrics"]["generation"]["p95_latency_ms"].as_f64().unwrap() > 0.0);
+        assert_eq!(metrics["pass"], true);
+    }
+
+    #[test]
+    fn another_service_is_one_group_with_its_thresholds() {
+        let metrics = rendered(&example::outcome());
+        assert_eq!(metrics["metrics"].as_object().unwrap().len(), 1);
+        assert_eq!(metrics["thresholds"]["service"]["success_rate"], 0.99);
+        assert_eq!(metrics["metrics"]["service"]["judged"]["test_duration_seconds"], 30.0);
+    }
+}
