@@ -89,7 +89,12 @@ impl<'de> Visitor<'de> for Strict<'_> {
     /// Integers beyond 64 bits arrive here as floats already rounded, so whole floats of that
     /// size are refused with them.
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        self.integer(value.fract() != 0.0 || value.abs() <= SAFE_INTEGER as f64);
+        let safe = value.abs() <= SAFE_INTEGER as f64;
+        self.integer(value.fract() != 0.0 || safe);
+        if value.fract() == 0.0 && safe {
+            // 433.0 is an integer, in JSON Schema as in canonical JSON.
+            return Ok((value as i64).into());
+        }
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
     }
 
@@ -162,6 +167,12 @@ mod tests {
     #[test]
     fn the_largest_safe_integers_pass() {
         assert!(parse(b"[9007199254740992,-9007199254740992,1.5,1e3]").is_ok());
+    }
+
+    #[test]
+    fn a_whole_number_is_an_integer_however_it_is_written() {
+        let value = parse(b"[433.0,1e3,-0.0,1.5]").unwrap();
+        assert_eq!(value, serde_json::json!([433, 1000, 0, 1.5]));
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub const TOKENS_MAX: i32 = 4096;
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
+#[schema(as = TaskStatus)]
 pub enum Status {
     /// It waits for its turn, or for another attempt.
     Queued,
@@ -95,6 +96,7 @@ pub struct Generation {
 
 /// A task in a list, without what was asked and what was written.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = TaskSummary)]
 pub struct Summary {
     /// Its id.
     pub id: Uuid,
