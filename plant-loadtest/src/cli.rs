@@ -79,7 +79,7 @@ pub struct RunArguments {
 
     /// Arrivals a second at the height of an open load, instead of the profile's; stages keep their
     /// proportions
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
     pub rate: Option<f64>,
 
     /// How long to run, ramp included, instead of the profile's: 30s, 10m, 1h30m

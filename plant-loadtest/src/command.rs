@@ -86,14 +86,17 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     let host = target::address(&arguments.host, arguments.allow_remote).await?;
 
     let paths = report_paths(&profile, arguments.reports.clone());
+    let dashboard = dashboard(&arguments, &plan)?;
     if arguments.dry_run {
         print(&dry_run::told(&plan, &sla, &host, &paths));
         return Ok(Exit::Good);
     }
 
+    if let Some(dashboard) = &dashboard {
+        eprintln!("Dashboard: {}", dashboard.url());
+    }
     let plain = arguments.reports.no_color;
     let telling = Telling { quiet: arguments.quiet, format: arguments.log_format, plain };
-    let dashboard = dashboard(&arguments, &plan)?;
     let settings = Settings {
         telling,
         dashboard,
@@ -118,9 +121,7 @@ fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>,
         let message = "the dashboard shows and steers users: it goes with closed profiles only";
         return Err(message.to_owned().into());
     }
-    let dashboard = Dashboard::at(&arguments.web_host, arguments.web_port);
-    eprintln!("Dashboard: {}", dashboard.url());
-    Ok(Some(dashboard))
+    Ok(Some(Dashboard::at(&arguments.web_host, arguments.web_port)))
 }
 
 /// Judges and draws an earlier outcome again.

@@ -22,12 +22,15 @@ const ARITHMETIC: f64 = 0.03;
 /// The percentiles that are compared, as quantile and name.
 pub const QUANTILES: [(f64, &str); 3] = [(0.50, "P50"), (0.95, "P95"), (0.99, "P99")];
 
-const FIXED: Duration = Duration::from_millis(100);
-const USUAL: Duration = Duration::from_millis(50);
-const RARE: Duration = Duration::from_millis(400);
+const FIXED: Duration = Duration::from_millis(200);
+const USUAL: Duration = Duration::from_millis(100);
+const RARE: Duration = Duration::from_millis(500);
 const RARE_ONE_IN: u64 = 25;
 const STALL: Duration = Duration::from_secs(3);
-const STALL_LATENCY: Duration = Duration::from_millis(20);
+const STALL_LATENCY: Duration = Duration::from_millis(50);
+
+/// Connecting and the first steps of a program are not what is calibrated.
+const WARM_UP_S: u32 = 3;
 
 /// One latency, one load model.
 #[derive(Clone, Debug)]
@@ -92,7 +95,8 @@ pub fn cases(seconds: u32) -> Vec<Case> {
     let fixed = Behaviour { latency: Latency::Fixed(FIXED), ..Behaviour::default() };
     let two = Latency::Bimodal { usual: USUAL, rare: RARE, one_in: RARE_ONE_IN };
     let two = Behaviour { latency: two, ..Behaviour::default() };
-    let stall = Stall { after: Duration::from_secs(u64::from(seconds / 3)), lasts: STALL };
+    let stall =
+        Stall { after: Duration::from_secs(u64::from(WARM_UP_S + seconds / 3)), lasts: STALL };
     let latency = Latency::Fixed(STALL_LATENCY);
     let stalling = Behaviour { latency, stall: Some(stall), ..Behaviour::default() };
     let truly_two = Truth::Bimodal { usual: USUAL, rare: RARE, one_in: RARE_ONE_IN };
@@ -105,30 +109,31 @@ pub fn cases(seconds: u32) -> Vec<Case> {
         latency,
         model,
         behaviour,
-        profile: profile(model, seconds),
+        profile: profile(model, seconds, matches!(truth, Truth::Stall { .. })),
         truth,
     };
     vec![
-        case("fixed 100 ms", Model::Open, fixed, short, Truth::Fixed(FIXED)),
-        case("fixed 100 ms", Model::Closed, fixed, short, Truth::Fixed(FIXED)),
-        case("50 ms, every 25th 400 ms", Model::Open, two, short, truly_two),
-        case("50 ms, every 25th 400 ms", Model::Closed, two, short, truly_two),
-        case("20 ms, one stall of 3 s", Model::Open, stalling, seconds, truly_stalling),
-        case("20 ms, one stall of 3 s", Model::Closed, stalling, seconds, truly_stalling),
+        case("fixed 200 ms", Model::Open, fixed, short, Truth::Fixed(FIXED)),
+        case("fixed 200 ms", Model::Closed, fixed, short, Truth::Fixed(FIXED)),
+        case("100 ms, every 25th 500 ms", Model::Open, two, short, truly_two),
+        case("100 ms, every 25th 500 ms", Model::Closed, two, short, truly_two),
+        case("50 ms, one stall of 3 s", Model::Open, stalling, seconds, truly_stalling),
+        case("50 ms, one stall of 3 s", Model::Closed, stalling, seconds, truly_stalling),
     ]
 }
 
-/// 100 requests a second, or ten users without a thought: against a fixed latency of 100 ms that is
-/// the same rate.
-fn profile(model: Model, seconds: u32) -> String {
-    let load = match model {
-        Model::Open => {
-            format!("model = \"open\"\nusers = 400\nrate = 100\nrun_time = \"{seconds}s\"")
-        }
-        Model::Closed => format!("[[stage]]\nname = \"all\"\nusers = 10\nlasts = \"{seconds}s\""),
+/// 100 requests a second, or ten users without a thought. The open crew is large enough that nobody
+/// waits for a user even in a stall, or small enough that everybody's connection stays warm.
+fn profile(model: Model, seconds: u32, stalls: bool) -> String {
+    let crew = if stalls { 400 } else { 50 };
+    let (head, level) = match model {
+        Model::Open => (format!("model = \"open\"\nusers = {crew}\n"), "rate = 100"),
+        Model::Closed => (String::new(), "users = 10"),
     };
     format!(
-        "name = \"calibration\"\ndescription = \"Known latency.\"\nsaturate = true\n{load}\n\
+        "name = \"calibration\"\ndescription = \"Known latency.\"\nsaturate = true\n{head}\
+         [[stage]]\nname = \"warm-up\"\n{level}\nlasts = \"{WARM_UP_S}s\"\njudged = false\n\
+         [[stage]]\nname = \"all\"\n{level}\nlasts = \"{seconds}s\"\n\
          [[class]]\nname = \"HealthCheckUser\"\nweight = 1\n"
     )
 }
@@ -159,16 +164,16 @@ impl Case {
     }
 
     fn compare(&self, outcome: &Outcome, seen: u64) -> Measured {
-        let whole = outcome.whole();
+        let latency = outcome.judged().latency;
         let quantiles: Vec<Option<f64>> =
-            QUANTILES.iter().map(|(quantile, _)| whole.latency.quantile_ms(*quantile)).collect();
+            QUANTILES.iter().map(|(quantile, _)| latency.quantile_ms(*quantile)).collect();
         let truths: Vec<f64> =
             QUANTILES.iter().map(|(quantile, _)| self.truth.quantile_ms(*quantile)).collect();
         let near = |(measured, truth): (&Option<f64>, &f64)| {
             measured.is_some_and(|ms| (ms - truth).abs() <= truth * self.tolerance())
         };
         let near = quantiles.iter().zip(&truths).all(near);
-        let counts = whole.counts;
+        let counts = outcome.whole().counts;
         // The server was asked twice more: whether it is healthy, before and after.
         let counted = counts.reconcile() && counts.errors() == 0 && counts.sent + 2 == seen;
         let mut lag = crate::distribution::Distribution::default();
@@ -190,7 +195,8 @@ mod tests {
             let profile = Profile::parse("calibration", &case.profile).unwrap();
             let plan = Plan::new(&profile, &Overrides::default()).unwrap();
             assert_eq!(plan.model, case.model);
-            assert!(plan.stages.iter().all(|stage| stage.judged));
+            assert_eq!(plan.stages[0].seconds(), 0..WARM_UP_S);
+            assert!(!plan.stages[0].judged && plan.stages[1].judged);
         }
     }
 }

@@ -239,6 +239,9 @@ pub struct ResourceSample {
     pub service: ServiceSample,
     /// The generator's processor time since the sample before, as a share of all processors.
     pub generator_cpu: Option<f64>,
+    /// The generator's resident memory, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generator_memory_bytes: Option<f64>,
     /// How late the generator woke, of some dozen times since the sample before. Users that wake
     /// late measure late, and would blame the service for it.
     #[serde(skip_serializing_if = "Distribution::is_empty")]

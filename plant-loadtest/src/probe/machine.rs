@@ -32,6 +32,16 @@ pub(super) fn own_cpu_seconds() -> Option<f64> {
     Some(seconds)
 }
 
+/// Memory that this process has resident.
+#[cfg(target_os = "linux")]
+pub(super) fn own_memory_bytes() -> Option<f64> {
+    use procfs::WithCurrentSystemInfo as _;
+    let stat = procfs::process::Process::myself().ok()?.stat().ok()?;
+    #[expect(clippy::cast_precision_loss, reason = "memory of one machine stays below 2^53")]
+    let bytes = stat.rss_bytes().get() as f64;
+    Some(bytes)
+}
+
 #[cfg(target_os = "linux")]
 fn processor() -> Option<String> {
     use procfs::Current as _;
@@ -47,6 +57,11 @@ fn memory_bytes() -> Option<u64> {
 
 #[cfg(not(target_os = "linux"))]
 pub(super) fn own_cpu_seconds() -> Option<f64> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn own_memory_bytes() -> Option<f64> {
     None
 }
 

@@ -111,6 +111,7 @@ async fn look_every_second(
             users: recorder.users(),
             service: service.look().await,
             generator_cpu,
+            generator_memory_bytes: machine::own_memory_bytes(),
             generator_lag,
         };
         samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);

@@ -1,8 +1,8 @@
 //! What a stub says of itself, in the words of Plant.
 
 /// The text of its `/metrics`.
-pub(super) fn exposition() -> String {
-    let mut text = String::from("build_info{version=\"stub\"} 1\n");
+pub(super) fn exposition(requests: u64) -> String {
+    let mut text = format!("build_info{{version=\"stub\"}} 1\nstub_requests_total {requests}\n");
     #[cfg(target_os = "linux")]
     if let Some(process) = process() {
         text += &process;

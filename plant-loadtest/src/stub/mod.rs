@@ -162,7 +162,7 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path();
     if path == "/metrics" {
-        return Ok(Response::new(Full::from(metrics::exposition())));
+        return Ok(Response::new(Full::from(metrics::exposition(shared.requests.load(Relaxed)))));
     }
     let begun = *shared.begun.get_or_init(Instant::now);
     let number = shared.requests.fetch_add(1, Relaxed) + 1;

@@ -1,0 +1,90 @@
+//! The commands that send nothing, and mistakes that are told before anything is sent.
+
+mod harness;
+
+use std::fs;
+
+use harness::{first_line, folder, loadtest};
+use plant_loadtest::stub::{Behaviour, Stub};
+
+#[test]
+fn a_starter_profile_is_right_as_it_is_and_is_never_overwritten() {
+    let folder = folder("init");
+    let made = loadtest(&folder, &["init", "loads/mine.toml"]);
+    assert_eq!(made.exit, 0, "{}", made.stderr);
+    let checked = loadtest(&folder, &["validate", "loads/mine.toml", "loads/mine.sla.toml"]);
+    assert_eq!(checked.exit, 0, "{}", checked.stderr);
+    assert_eq!(checked.stdout.lines().count(), 2, "{}", checked.stdout);
+    let again = loadtest(&folder, &["init", "loads/mine.toml"]);
+    assert_eq!(again.exit, 2);
+    assert!(again.stderr.contains("stays as it is"), "{}", again.stderr);
+}
+
+#[test]
+fn every_mistake_of_a_profile_has_its_line() {
+    let folder = folder("three-mistakes");
+    let text = "name = \"x\"\ndescription = \"y\"\nsla = \"smoke\"\nusers = 0\nspawn_rate = 1\n\
+                run_time = \"soon\"\n[[class]]\nname = \"Nobody\"\nweight = 1\n";
+    fs::write(folder.join("x.toml"), text).unwrap();
+    for command in ["run", "validate"] {
+        let done = loadtest(&folder, &[command, "x.toml"]);
+        assert_eq!(done.exit, 2);
+        let lines: Vec<&str> = done.stderr.lines().collect();
+        assert_eq!(lines.len(), 3, "{}", done.stderr);
+        for (line, place) in lines.iter().zip(["x.toml:4:", "x.toml:6:", "x.toml:8:"]) {
+            assert!(line.contains(place), "{line}");
+        }
+    }
+}
+
+#[test]
+fn promises_of_endpoints_that_nobody_requests_are_told_before_the_first_request() {
+    let stub = Stub::start(0, Behaviour::default()).unwrap();
+    let folder = folder("foreign-sla");
+    let arguments = ["run", "sla-list", "--sla", "certify", "--host", &stub.host()];
+    let done = loadtest(&folder, &arguments);
+    assert_eq!(done.exit, 2);
+    assert!(done.stderr.contains("sla/certify.toml:8: no user class"), "{}", done.stderr);
+    assert_eq!(stub.requests(), 0);
+}
+
+#[test]
+fn a_dry_run_tells_the_plan_and_sends_nothing() {
+    let stub = Stub::start(0, Behaviour::default()).unwrap();
+    let folder = folder("dry-run");
+    let arguments = ["run", "stress", "--dry-run", "--time-scale", "0.1", "--host", &stub.host()];
+    let done = loadtest(&folder, &arguments);
+    assert_eq!(done.exit, 0, "{}", done.stderr);
+    assert!(first_line(&done).starts_with("stress: "), "{}", done.stdout);
+    for told in ["100 to 500 users", "1m30s", "POST /api/v1/skills", "P95 < 500 ms in spike"] {
+        assert!(done.stdout.contains(told), "{told}: {}", done.stdout);
+    }
+    assert_eq!(stub.requests(), 0);
+    assert!(done.outcome.is_none());
+}
+
+#[test]
+fn every_built_in_profile_can_be_planned() {
+    let folder = folder("all-plans");
+    let listed = loadtest(&folder, &["list"]).stdout;
+    let names = listed.lines().skip(1).take_while(|line| !line.is_empty());
+    let names: Vec<&str> = names.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() >= 19, "{listed}");
+    let done = loadtest(&folder, &[&["validate"], &names[..]].concat());
+    assert_eq!(done.exit, 0, "{}", done.stderr);
+}
+
+#[test]
+fn a_rate_belongs_to_open_profiles_and_a_spawn_rate_to_ramps() {
+    let folder = folder("wrong-knobs");
+    for (arguments, told) in [
+        (["run", "peak-100", "--rate", "5"], "has users and no rate"),
+        (["run", "stress", "--spawn-rate", "5"], "has stages and no spawn rate"),
+        (["run", "daily", "--rate", "-1"], "above zero"),
+        (["run", "daily", "--ui", "--dry-run"], "closed profiles only"),
+    ] {
+        let done = loadtest(&folder, &arguments);
+        assert_eq!(done.exit, 2, "{arguments:?}: {}", done.stdout);
+        assert!(done.stderr.contains(told), "{arguments:?}: {}", done.stderr);
+    }
+}
