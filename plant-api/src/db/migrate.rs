@@ -61,7 +61,7 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), SetupError> {
 /// # Errors
 /// When the role is missing and may not be made.
 pub async fn grant(owner: &mut PgConnection) -> Result<(), SetupError> {
-    // Another database of the cluster may be making the role at this moment.
+    // Another database of the cluster may be making the role, or granting it, at this moment.
     owner
         .execute(
             "do $$ begin
@@ -79,6 +79,7 @@ pub async fn grant(owner: &mut PgConnection) -> Result<(), SetupError> {
                 if not pg_has_role(current_user, 'plant_app', 'member') then
                     execute format('grant plant_app to %I', current_user);
                 end if;
+            exception when unique_violation then null;
             end $$",
         )
         .await
