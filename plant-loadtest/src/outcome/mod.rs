@@ -239,6 +239,10 @@ pub struct ResourceSample {
     pub service: ServiceSample,
     /// The generator's processor time since the sample before, as a share of all processors.
     pub generator_cpu: Option<f64>,
+    /// Of the time that the generator's threads could have worked since the sample before, the
+    /// share in which they had to wait for a processor that somebody else was using.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generator_waited: Option<f64>,
     /// The generator's resident memory, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator_memory_bytes: Option<f64>,
