@@ -205,7 +205,9 @@ pub struct Second {
     /// failures do not: a refusal is quick and would flatter them.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub latency: Distribution,
-    /// Right answers that came in this second, whenever their requests were meant to start.
+    /// Right answers of this second: those to requests that were meant for it, as far as they came
+    /// within a second; later ones count where they came, a second earlier. So a stage has what it
+    /// was answered while it lasted, and quick answers do not slip over its border.
     #[serde(default, skip_serializing_if = "counts::is_zero")]
     pub finished: u64,
 }
