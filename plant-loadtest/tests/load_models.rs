@@ -101,9 +101,10 @@ fn who_waits_as_long_as_a_request_may_take_is_dropped_and_counted() {
 fn a_crowd_comes_all_at_once() {
     let stages = "model = \"open\"\nusers = 200\n\
         [[stage]]\nname = \"crowd\"\nat_once = 200\nlasts = \"1s\"\n";
-    let (_, outcome) = run("crowd", fixed(20), stages, &[]);
+    let (done, outcome) = run("crowd", fixed(20), stages, &[]);
     assert_eq!(outcome.over(&(0..1)).counts.succeeded, 200);
     assert_eq!(outcome.endpoints[0].statuses[&200], 200);
+    assert!(done.stdout.contains("200 came at once: 200 succeeded"), "{}", done.stdout);
 }
 
 #[test]
@@ -135,4 +136,38 @@ fn users_without_a_thought_saturate_and_get_no_verdict() {
     assert!(first_line(&done).starts_with("NO VERDICT"), "{}", done.stdout);
     // With its wait of 0.5 to 1.5 s a user would have asked about three times.
     assert!(done.outcome.unwrap().whole().counts.sent > 20);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_open_run_still_reports() {
+    use std::{
+        io::{BufRead as _, BufReader},
+        process::{Command, Stdio},
+    };
+
+    let stub = Stub::start(0, fixed(5)).unwrap();
+    let folder = folder("open-interrupted");
+    let arguments = ["run", "daily", "--rate", "50", "-u", "20", "--json", "out.json"];
+    let mut program = Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
+        .args(arguments)
+        .args(["--host", &stub.host()])
+        .current_dir(&folder)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().starts_with("daily"));
+    // The check before the run and everybody's first request, then the load itself.
+    while stub.requests() < 50 {
+        std::thread::yield_now();
+    }
+    let told = Command::new("kill").args(["-INT", &program.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    let stdout = String::from_utf8(program.wait_with_output().unwrap().stdout).unwrap();
+    assert!(stdout.contains("interrupted after"), "{stdout}");
+    let outcome = plant_loadtest::report::json::read(&folder.join("out.json")).unwrap();
+    assert!(outcome.whole().counts.reconcile());
+    assert_eq!(outcome.whole().counts.errors(), 0);
 }

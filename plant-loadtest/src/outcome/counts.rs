@@ -145,7 +145,7 @@ pub struct Tally {
     pub counts: Counts,
     /// How long they took.
     pub latency: Distribution,
-    /// Right answers that came in these seconds, whenever their requests were meant to start.
+    /// Right answers of these seconds, see [`super::Second::finished`].
     pub finished: u64,
 }
 

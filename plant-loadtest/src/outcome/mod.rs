@@ -205,7 +205,9 @@ pub struct Second {
     /// failures do not: a refusal is quick and would flatter them.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub latency: Distribution,
-    /// Right answers that came in this second, whenever their requests were meant to start.
+    /// Right answers of this second: those to requests that were meant for it, as far as they came
+    /// within a second; later ones count where they came, a second earlier. So a stage has what it
+    /// was answered while it lasted, and quick answers do not slip over its border.
     #[serde(default, skip_serializing_if = "counts::is_zero")]
     pub finished: u64,
 }
@@ -239,6 +241,10 @@ pub struct ResourceSample {
     pub service: ServiceSample,
     /// The generator's processor time since the sample before, as a share of all processors.
     pub generator_cpu: Option<f64>,
+    /// Of the time that the generator's threads could have worked since the sample before, the
+    /// share in which they had to wait for a processor that somebody else was using.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generator_waited: Option<f64>,
     /// The generator's resident memory, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator_memory_bytes: Option<f64>,

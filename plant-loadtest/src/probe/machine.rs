@@ -32,6 +32,44 @@ pub(super) fn own_cpu_seconds() -> Option<f64> {
     Some(seconds)
 }
 
+/// How long this process's threads have worked, and how long they had to wait to work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scheduling {
+    ran_ns: u64,
+    waited_ns: u64,
+}
+
+impl Scheduling {
+    /// All threads that there are.
+    #[cfg(target_os = "linux")]
+    pub(super) fn own() -> Option<Self> {
+        let threads = procfs::process::Process::myself().ok()?.tasks().ok()?;
+        let mut all = Self { ran_ns: 0, waited_ns: 0 };
+        for thread in threads.flatten() {
+            if let Ok(stat) = thread.schedstat() {
+                all.ran_ns += stat.sum_exec_runtime;
+                all.waited_ns += stat.run_delay;
+            }
+        }
+        Some(all)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn own() -> Option<Self> {
+        None
+    }
+
+    /// Of the time that threads could have worked since `before`, the share that they waited.
+    pub(super) fn waited_since(self, before: Self) -> Option<f64> {
+        // Threads that ended meanwhile take their time with them.
+        let ran = self.ran_ns.saturating_sub(before.ran_ns);
+        let waited = self.waited_ns.saturating_sub(before.waited_ns);
+        #[expect(clippy::cast_precision_loss, reason = "nanoseconds of a second stay below 2^53")]
+        let share = waited as f64 / (ran + waited) as f64;
+        (ran + waited > 0).then_some(share)
+    }
+}
+
 /// Memory that this process has resident.
 #[cfg(target_os = "linux")]
 pub(super) fn own_memory_bytes() -> Option<f64> {

@@ -12,12 +12,13 @@ use std::{
 };
 
 use tokio::{
-    task::JoinHandle,
+    task::{JoinHandle, spawn_blocking},
     time::{MissedTickBehavior, interval, timeout},
 };
 
 pub use exposition::Exposition;
 use lag::Lag;
+use machine::Scheduling;
 pub use machine::{describe, processors};
 use system::Neighbour;
 
@@ -45,7 +46,7 @@ impl Probe {
         let service = Service {
             http,
             metrics_url: format!("{host}/metrics"),
-            neighbour: Neighbour::at(host),
+            neighbour: Neighbour::at(host).map(Arc::new),
         };
         let task = tokio::spawn(look_every_second(service, recorder, Arc::clone(&samples)));
         Self { samples, task }
@@ -75,17 +76,20 @@ pub async fn build_info(http: &reqwest::Client, metrics_url: &str) -> BTreeMap<S
 struct Service {
     http: reqwest::Client,
     metrics_url: String,
-    neighbour: Option<Neighbour>,
+    neighbour: Option<Arc<Neighbour>>,
 }
 
 impl Service {
     async fn look(&self) -> ServiceSample {
         let seen = scrape(&self.http, &self.metrics_url).await;
         let mut sample = seen.map(|seen| service_sample(&seen)).unwrap_or_default();
-        if let Some(neighbour) = &self.neighbour {
+        let Some(neighbour) = self.neighbour.clone() else { return sample };
+        // The system's files take milliseconds, which users would wait for and be blamed for.
+        let completed = spawn_blocking(move || {
             neighbour.complete(&mut sample);
-        }
-        sample
+            sample
+        });
+        completed.await.unwrap_or(sample)
     }
 }
 
@@ -96,37 +100,66 @@ async fn look_every_second(
 ) {
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut before = (Instant::now(), machine::own_cpu_seconds());
+    let mut before = own().await;
     let lag = Lag::watch();
     loop {
         tick.tick().await;
-        let now = (Instant::now(), machine::own_cpu_seconds());
-        let generator_cpu = cpu_share(before, now);
+        let now = own().await;
+        let (generator_cpu, generator_waited) = (cpu_share(&before, &now), waited(&before, &now));
+        let generator_memory_bytes = now.memory_bytes;
+        let at = now.at;
         before = now;
         let generator_lag = lag.since_last();
         let Some(started) = recorder.started() else { continue };
-        let second = u32::try_from((now.0 - started).as_secs()).unwrap_or(u32::MAX);
+        let second =
+            u32::try_from(at.saturating_duration_since(started).as_secs()).unwrap_or(u32::MAX);
         let sample = ResourceSample {
             second,
             users: recorder.users(),
             service: service.look().await,
             generator_cpu,
-            generator_memory_bytes: machine::own_memory_bytes(),
+            generator_waited,
+            generator_memory_bytes,
             generator_lag,
         };
         samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
     }
 }
 
-fn cpu_share(before: (Instant, Option<f64>), now: (Instant, Option<f64>)) -> Option<f64> {
-    let wall = (now.0 - before.0).as_secs_f64();
+/// What this process has used, at a moment.
+struct Own {
+    at: Instant,
+    cpu_seconds: Option<f64>,
+    scheduling: Option<Scheduling>,
+    memory_bytes: Option<f64>,
+}
+
+/// Looks at this process, aside of those who have to be on time.
+async fn own() -> Own {
+    let looked = spawn_blocking(|| Own {
+        at: Instant::now(),
+        cpu_seconds: machine::own_cpu_seconds(),
+        scheduling: Scheduling::own(),
+        memory_bytes: machine::own_memory_bytes(),
+    });
+    let nothing =
+        |_| Own { at: Instant::now(), cpu_seconds: None, scheduling: None, memory_bytes: None };
+    looked.await.unwrap_or_else(nothing)
+}
+
+fn cpu_share(before: &Own, now: &Own) -> Option<f64> {
+    let wall = (now.at - before.at).as_secs_f64();
     // A tick that comes right after another says nothing.
     if wall < 0.1 {
         return None;
     }
     #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 processors")]
     let processors = processors() as f64;
-    Some((now.1? - before.1?) / wall / processors)
+    Some((now.cpu_seconds? - before.cpu_seconds?) / wall / processors)
+}
+
+fn waited(before: &Own, now: &Own) -> Option<f64> {
+    now.scheduling?.waited_since(before.scheduling?)
 }
 
 async fn scrape(http: &reqwest::Client, url: &str) -> Option<Exposition> {

@@ -20,6 +20,9 @@ use crate::outcome::{ArrivalSecond, Endpoint, Failure, FailureKind, Tally};
 /// How far back the live view looks, in seconds.
 const LIVE_SECONDS: u32 = 5;
 
+/// An answer this quick belongs to the second in which it was asked for.
+const IN_TIME: Duration = Duration::from_secs(1);
+
 /// What happened to one request.
 #[derive(Debug)]
 pub struct Sample {
@@ -162,7 +165,9 @@ impl Recorder {
 
     /// A request has ended.
     pub fn record(&self, shard: Shard, sample: Sample) {
-        let (second, ended) = (self.cell_of(sample.intended), self.cell_of(sample.last_byte));
+        let in_time = sample.last_byte.checked_sub(IN_TIME).unwrap_or(sample.intended);
+        let second = self.cell_of(sample.intended);
+        let ended = self.cell_of(in_time.max(sample.intended));
         lock(&self.shards[shard.0]).record(second, ended, sample);
     }
 

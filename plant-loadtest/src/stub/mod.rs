@@ -9,7 +9,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -19,9 +19,9 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, runtime::Runtime, sync::Semaphore};
+use tokio::{net::TcpListener, runtime::Runtime, sync::Semaphore, task::spawn_blocking};
 
-use crate::alarm::Alarm;
+use crate::{alarm::Alarm, distribution::Distribution};
 use answers::Answers;
 
 /// How a stub behaves. The default answers at once.
@@ -73,6 +73,7 @@ struct Shared {
     alarm: Alarm,
     begun: OnceLock<Instant>,
     requests: AtomicU64,
+    held: Mutex<Distribution>,
 }
 
 /// A stub at work on threads of its own; it ends with this value.
@@ -101,6 +102,7 @@ impl Stub {
             alarm: Alarm::start()?,
             begun: OnceLock::new(),
             requests: AtomicU64::new(0),
+            held: Mutex::default(),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         // Bound without a runtime's help, so that a stub can be started from within another one.
@@ -126,6 +128,13 @@ impl Stub {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Relaxed)
+    }
+
+    /// How long it really took to answer, by its own clock: what a client cannot have been quicker
+    /// than.
+    #[must_use]
+    pub fn held(&self) -> Distribution {
+        self.shared.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// When the first of them came.
@@ -160,9 +169,13 @@ async fn answer(
     shared: &Shared,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    let came = Instant::now();
     let path = request.uri().path();
     if path == "/metrics" {
-        return Ok(Response::new(Full::from(metrics::exposition(shared.requests.load(Relaxed)))));
+        let requests = shared.requests.load(Relaxed);
+        // The system's files take their time, and nobody else shall wait for them.
+        let text = spawn_blocking(move || metrics::exposition(requests)).await;
+        return Ok(Response::new(Full::from(text.unwrap_or_default())));
     }
     let begun = *shared.begun.get_or_init(Instant::now);
     let number = shared.requests.fetch_add(1, Relaxed) + 1;
@@ -170,6 +183,7 @@ async fn answer(
     let (status, body) = shared.answers.to(request.method(), path);
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
+    shared.held.lock().unwrap_or_else(PoisonError::into_inner).record(came.elapsed());
     Ok(response)
 }
 

@@ -243,11 +243,31 @@ fn notes(outcome: &Outcome, promises: &[Judged]) -> Vec<String> {
         ));
     }
     notes.extend(outcome.advisory.iter().cloned());
+    notes.extend(crowds(outcome));
     notes.extend(generator::arrivals_note(outcome));
     if !outcome.whole().counts.reconcile() {
         notes.push("some requests were cut off before their end was known".into());
     }
     notes
+}
+
+/// What became of those who came all at once: how many succeeded, how long that took, what rate
+/// that is.
+fn crowds(outcome: &Outcome) -> Vec<String> {
+    let stages = outcome.load.stages.iter();
+    let alone = stages.filter(|stage| stage.at_once > 0 && stage.to_rate + stage.from_rate == 0.0);
+    let told = alone.filter_map(|stage| {
+        let crowd = outcome.over(&stage.seconds());
+        // All were meant to start in the same moment, so the longest latency is the time for all.
+        let seconds = crowd.latency.max_ms()? / 1000.0;
+        #[expect(clippy::cast_precision_loss, reason = "a crowd stays below 2^53")]
+        let rate = crowd.counts.succeeded as f64 / seconds;
+        Some(format!(
+            "{} came at once: {} succeeded, the last after {seconds:.2} s, which is {rate:.0} a second",
+            stage.at_once, crowd.counts.succeeded
+        ))
+    });
+    told.collect()
 }
 
 impl Judged {
