@@ -15,6 +15,7 @@ mod names;
 mod options;
 mod planted;
 mod progress;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +31,7 @@ use names::Names;
 use progress::Progress;
 
 /// Agents that go to the database in one statement: well under a second of work for it, nearly
-/// all of which goes into the index for searches.
+/// all of which goes into the index for searches ([`search`]).
 const AGENTS_AT_ONCE: usize = 500;
 /// Customers that do, each with some forty rows.
 const CUSTOMERS_AT_ONCE: usize = 100;
@@ -129,10 +130,17 @@ pub async fn plant(
     }
     refuse_taken_names(&mut tx, &catalogue).await?;
     catalogue::plant_foundations(&mut tx, &catalogue, &mut planted).await?;
+    let many = search::grows_much(&mut tx, plan.agents).await?;
+    if many {
+        search::list_first(&mut tx).await?;
+    }
     for agents in batches(plan.agents, AGENTS_AT_ONCE) {
         let rows = agents.len();
         catalogue::plant_agents(&mut tx, &catalogue, agents, &mut planted).await?;
         progress.advance(rows);
+    }
+    if many {
+        search::sort_in(&mut tx).await?;
     }
     for customers in batches(plan.customers, CUSTOMERS_AT_ONCE) {
         let rows = customers.len();

@@ -56,12 +56,18 @@ impl Grown {
     }
 }
 
-/// Those of `ids` that are entities.
+/// Those of `ids` that are entities. Each is looked up by itself: a plan for all of them together
+/// is made while the table is small, and then reads the whole of it for every batch.
 pub async fn present(db: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashSet<Uuid>> {
-    sqlx::query_scalar!("select id from base_entity where id = any($1)", ids)
-        .fetch_all(db)
-        .await
-        .map(HashSet::from_iter)
+    sqlx::query_scalar!(
+        r#"select wanted.id as "id!"
+        from unnest($1::uuid[]) as wanted (id)
+        cross join lateral (select from base_entity e where e.id = wanted.id limit 1) as found"#,
+        ids,
+    )
+    .fetch_all(db)
+    .await
+    .map(HashSet::from_iter)
 }
 
 /// Stores entities of one kind with their chains, in one statement: the triggers look at both.

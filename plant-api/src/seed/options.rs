@@ -13,7 +13,8 @@ const CUSTOMERS_MAX: u32 = 100_000;
 ///
 /// The same arguments give the same rows on every machine, ids and times included. What is there
 /// already stays as it is, so running it again changes nothing, and a larger number adds what is
-/// missing. Either all of it is planted or nothing.
+/// missing. Either all of it is planted or nothing. While it plants thousands of agents nobody
+/// can read agents.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "seed_test_data", version)]
 pub struct Options {

@@ -86,6 +86,29 @@ async fn a_larger_number_adds_what_is_missing(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn many_agents_are_the_same_rows_and_leave_the_index_as_it_was(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    let many = Plan { agents: 2500, ..PLAN };
+    plant(&mut db, many, false).await.unwrap();
+    let at_once = dump(&mut db).await;
+    let index = "select array_to_string(reloptions, ',') || ', pages listed: '
+        || gin_clean_pending_list(oid)
+        from pg_class where relname = 'agent_search_text_idx'";
+    let options: String = sqlx::query_scalar(index).fetch_one(&mut *db).await.unwrap();
+    assert_eq!(options, "fastupdate=off, pages listed: 0");
+    sqlx::query("set enable_seqscan = off").execute(&mut *db).await.unwrap();
+    let found = "select count(*) from agent where search_text like '%content writer%'";
+    let by_index: i64 = sqlx::query_scalar(found).fetch_one(&mut *db).await.unwrap();
+    let named = at_once["agent"].iter().filter(|row| row.contains("Content Writer")).count();
+    assert_eq!(by_index, named as i64);
+
+    // In steps too small to be many.
+    plant(&mut db, Plan { agents: 1500, ..PLAN }, true).await.unwrap();
+    plant(&mut db, many, false).await.unwrap();
+    assert_eq!(dump(&mut db).await, at_once);
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn every_chain_verifies_and_adds_up_to_the_row(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     plant(&mut db, PLAN, false).await.unwrap();
