@@ -67,6 +67,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
     }
 }
 
+#[derive(Serialize)]
+struct Envelope<T> {
+    items: Vec<T>,
+    next: Option<Uuid>,
+}
+
 impl Page {
     /// How many rows to ask the database for: one more than wanted tells whether there is more.
     pub fn fetch(&self) -> i64 {
@@ -85,7 +91,7 @@ impl Page {
     ) -> Result<Stored> {
         let next = self.cut(&mut rows, id);
         let link = next.map(|last| self.next_link(last));
-        let body = serde_json::to_vec(&serde_json::json!({"items": rows, "next": next}))
+        let body = serde_json::to_vec(&Envelope { items: rows, next })
             .map_err(|e| Error::Internal(Box::new(e)))?;
         Ok(Stored { etag: digest(&body), link, body: body.into() })
     }

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod client;
 pub mod command;
 pub mod compare;
+pub mod completion;
 pub mod distribution;
 pub mod engine;
 pub mod exporter;

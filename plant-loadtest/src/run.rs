@@ -1,4 +1,5 @@
 //! A run from beginning to end: check the target, watch it, load it, let it settle, write down.
+//! Settling means that what was accepted is followed until it is done.
 
 use std::{
     collections::BTreeSet,
@@ -12,6 +13,7 @@ use goose::GooseError;
 
 use crate::{
     client::{self, Destination},
+    completion::{self, Work},
     engine::dashboard::Dashboard,
     engine::{
         closed,
@@ -136,6 +138,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         failures: Vec::new(),
         samples: Vec::new(),
         arrivals: Vec::new(),
+        completions: Vec::new(),
         advisory: Vec::new(),
         sla: settings.sla.clone(),
     };
@@ -156,6 +159,14 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
 
     let started = recorder.started().ok_or(RunError::NoUser)?;
     let duration_s = started.elapsed().as_secs_f64();
+    let completions = completion::follow(
+        &http,
+        &settings.host,
+        &work(&settings.plan),
+        recorder.take_accepted(),
+        completion::patience(&settings.sla),
+    )
+    .await;
     let ended =
         if goose::is_killswitch_triggered() { Ended::Interrupted } else { Ended::AsPlanned };
     let healthy_after_s =
@@ -179,6 +190,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         failures,
         samples,
         arrivals,
+        completions,
         advisory,
         ..head
     })
@@ -202,6 +214,13 @@ async fn drive(settings: &Settings, destination: &Destination) -> Result<(), Run
 fn needs(plan: &Plan) -> Vec<crate::scenarios::Need> {
     let needs = plan.classes.iter().flat_map(|share| share.class.needs);
     needs.copied().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn work(plan: &Plan) -> Vec<&'static Work> {
+    let mut work: Vec<_> =
+        plan.classes.iter().flat_map(|share| share.class.work).copied().collect();
+    work.dedup_by_key(|work| work.name);
+    work
 }
 
 fn endpoint_names(plan: &Plan) -> Vec<&'static str> {

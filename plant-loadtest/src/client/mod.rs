@@ -19,6 +19,7 @@ use known::Known;
 pub use shape::Shape;
 
 use crate::{
+    completion::Work,
     engine::dashboard::{Diary, Told},
     outcome::FailureKind,
     recorder::{Recorder, Sample, Shard},
@@ -42,13 +43,21 @@ pub struct Call {
     method: Method,
     path: String,
     customer: Option<&'static str>,
+    bearer: Option<Arc<str>>,
     body: Option<Vec<u8>>,
 }
 
 impl Call {
     /// A `GET` of `path`, query included.
     pub fn get(endpoint: &'static Endpoint, path: impl Into<String>) -> Self {
-        Self { endpoint, method: Method::GET, path: path.into(), customer: None, body: None }
+        Self {
+            endpoint,
+            method: Method::GET,
+            path: path.into(),
+            customer: None,
+            bearer: None,
+            body: None,
+        }
     }
 
     /// A `POST` of `body` to `path`.
@@ -64,6 +73,13 @@ impl Call {
     #[must_use]
     pub fn customer(mut self, customer: &'static str) -> Self {
         self.customer = Some(customer);
+        self
+    }
+
+    /// Sends this access token.
+    #[must_use]
+    pub fn bearer(mut self, token: &Arc<str>) -> Self {
+        self.bearer = Some(Arc::clone(token));
         self
     }
 }
@@ -158,6 +174,11 @@ impl Client {
         self.due.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// The service has accepted `work` under this `id`; the bearer of `token` may ask for it.
+    pub fn accepted(&self, work: &'static Work, id: String, token: &Arc<str>) {
+        self.recorder.accepted(work, id, Arc::clone(token));
+    }
+
     /// Sends `call` now. The body of a successful answer comes back; everything else was counted.
     pub async fn send(&self, call: Call) -> Option<Bytes> {
         let endpoint = call.endpoint;
@@ -197,6 +218,9 @@ impl Client {
         let mut request = self.http.request(call.method, url);
         if let Some(customer) = call.customer {
             request = request.header("X-Customer-ID", customer);
+        }
+        if let Some(token) = call.bearer {
+            request = request.bearer_auth(token);
         }
         if let Some(body) = call.body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body);

@@ -1,5 +1,6 @@
 //! Everything that a run measured: the one value that verdicts and reports read.
 
+mod completion;
 mod counts;
 
 use std::{collections::BTreeMap, ops::Range};
@@ -8,6 +9,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use completion::{Completion, CompletionSecond};
 pub use counts::{Counts, FailureKind, Tally};
 
 use crate::{distribution::Distribution, profile::Stage, sla::Sla};
@@ -41,6 +43,9 @@ pub struct Outcome {
     /// Second by second, what became of the arrivals; empty in the closed model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrivals: Vec<ArrivalSecond>,
+    /// What became of the work that was accepted to be done later, a kind each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub completions: Vec<Completion>,
     /// Why figures may be looked at but not relied on, in a sentence each; mostly nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advisory: Vec<String>,

@@ -48,6 +48,7 @@ pub const PROFILES: &[DataFile] = profiles![
     "sla-certify-saturate",
     "sla-list-saturate",
     "sla-search-saturate",
+    "generation",
 ];
 
 /// Every SLA file.
@@ -63,6 +64,7 @@ pub const SLAS: &[DataFile] = slas![
     "certify",
     "list",
     "search",
+    "generation",
 ];
 
 /// The names of `files`, for those who asked for another one.

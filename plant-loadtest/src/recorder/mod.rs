@@ -6,7 +6,7 @@ mod records;
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -15,6 +15,7 @@ use std::{
 pub use cells::Cells;
 use records::Records;
 
+use crate::completion::{Accepted, Work};
 use crate::outcome::{ArrivalSecond, Endpoint, Failure, FailureKind, Tally};
 
 /// How far back the live view looks, in seconds.
@@ -57,6 +58,7 @@ pub struct Recorder {
     next_shard: AtomicUsize,
     users: AtomicU32,
     joined: Mutex<BTreeMap<&'static str, u32>>,
+    accepted: Mutex<Vec<Accepted>>,
 }
 
 /// What a run looks like right now.
@@ -89,6 +91,7 @@ impl Recorder {
             next_shard: AtomicUsize::new(0),
             users: AtomicU32::new(0),
             joined: Mutex::default(),
+            accepted: Mutex::default(),
         }
     }
 
@@ -169,6 +172,18 @@ impl Recorder {
         let second = self.cell_of(sample.intended);
         let ended = self.cell_of(in_time.max(sample.intended));
         lock(&self.shards[shard.0]).record(second, ended, sample);
+    }
+
+    /// Just now the service has accepted `work` under this `id`.
+    pub fn accepted(&self, work: &'static Work, id: String, token: Arc<str>) {
+        let second = self.cell_of(Instant::now());
+        lock(&self.accepted).push(Accepted { work, id, token, second });
+    }
+
+    /// Everything that the service has accepted, handed over once.
+    #[must_use]
+    pub fn take_accepted(&self) -> Vec<Accepted> {
+        std::mem::take(&mut *lock(&self.accepted))
     }
 
     /// An arrival is meant to start at `intended`.

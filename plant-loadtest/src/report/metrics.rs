@@ -156,7 +156,7 @@ fn thresholds(verdict: &Verdict, endpoints: &[&Endpoint]) -> Thresholds {
     let about = |judged: &&Judged| match &judged.promise.subject {
         Subject::Endpoint(name) => endpoints.iter().any(|endpoint| endpoint.name == *name),
         Subject::AllRequests => true,
-        Subject::Service => false,
+        Subject::Service | Subject::Work(_) => false,
     };
     let strictest = |wanted: fn(&Figure) -> bool| {
         let promises = verdict.promises.iter().filter(about);

@@ -206,6 +206,37 @@ pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceLine> {
         .collect()
 }
 
+/// What became of accepted work, in a sentence for each kind.
+#[must_use]
+pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
+    let judged = outcome.judged_seconds();
+    let lines = outcome.completions.iter().map(|completion| {
+        let whole = completion.whole().counts;
+        let latency = completion.over(&judged).latency;
+        let at = |quantile| latency.quantile_ms(quantile).map_or("-".into(), milliseconds);
+        let drained = completion.drain_s.map_or_else(
+            || "not all of it was done while it was waited for".into(),
+            |seconds| format!("the last one was done {seconds:.1} s after the load"),
+        );
+        let sentence = format!(
+            "{} accepted = {} completed + {} failed + {} not done + {} unknown to the service; from \
+             acceptance to completion, of those of the steady stage, P50 {}, P95 {}, P99 {}, at \
+             most {}; {drained}",
+            whole.sent,
+            whole.succeeded,
+            completion.failed(),
+            completion.unfinished(),
+            completion.lost(),
+            at(0.5),
+            at(0.95),
+            at(0.99),
+            at(1.0),
+        );
+        (completion.work.as_str(), sentence)
+    });
+    lines.collect()
+}
+
 /// The service's processor use, second by second, in percent of one processor.
 #[must_use]
 pub fn cpu_percent(outcome: &Outcome) -> Vec<(u32, f64)> {

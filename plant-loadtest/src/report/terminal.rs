@@ -25,6 +25,7 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
         other_promises(verdict),
         over_time(verdict),
         totals(outcome),
+        completions(outcome),
         percentiles(outcome),
         failures(outcome),
         resources(outcome, verdict),
@@ -176,6 +177,14 @@ fn totals(outcome: &Outcome) -> String {
         .map(|class| format!("{} {}", class.users, class.name))
         .collect();
     let _ = writeln!(text, "Users: {}.", users.join(", "));
+    text
+}
+
+fn completions(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for (work, sentence) in summary::completions(outcome) {
+        let _ = writeln!(text, "Accepted work, {work}: {sentence}.");
+    }
     text
 }
 

@@ -18,6 +18,7 @@ pub static CLASS: UserClass = UserClass {
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS],
     needs: &[Need::Agents],
+    work: &[],
     scenario,
 };
 

@@ -19,6 +19,7 @@ pub static CLASS: UserClass = UserClass {
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&CREATE_SKILL, &CERTIFY, &CERTIFY_AGAIN],
     needs: &[],
+    work: &[],
     scenario,
 };
 

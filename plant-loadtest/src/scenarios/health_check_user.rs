@@ -18,6 +18,7 @@ pub static CLASS: UserClass = UserClass {
     wait: (Duration::from_millis(500), Duration::from_millis(1500)),
     endpoints: &[&HEALTH],
     needs: &[],
+    work: &[],
     scenario,
 };
 

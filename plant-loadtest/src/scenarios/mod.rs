@@ -3,8 +3,10 @@
 //! A class is a Goose scenario whose tasks take their tools from the [`Session`] of the user that
 //! runs them, so the same scenario can run under any engine.
 
+mod account;
 mod agent_list_user;
 mod agent_search_user;
+mod generation_user;
 mod genesis_user;
 mod health_check_user;
 mod plant_backend_user;
@@ -19,15 +21,19 @@ use goose::{
 use serde::Deserialize;
 
 use crate::client::{Client, Endpoint, Shape};
+use crate::completion::Work;
+
+pub use account::Account;
 
 /// Every user class there is.
-pub static ALL: [&UserClass; 6] = [
+pub static ALL: [&UserClass; 7] = [
     &plant_backend_user::CLASS,
     &health_check_user::CLASS,
     &plant_user::CLASS,
     &genesis_user::CLASS,
     &agent_list_user::CLASS,
     &agent_search_user::CLASS,
+    &generation_user::CLASS,
 ];
 
 /// A kind of user: what it does, how long it thinks, what it needs from the service.
@@ -43,6 +49,8 @@ pub struct UserClass {
     pub endpoints: &'static [&'static Endpoint],
     /// What must be in the service's database before a run makes sense.
     pub needs: &'static [Need],
+    /// Work that its users have accepted and that is done later, which the run follows to its end.
+    pub work: &'static [&'static Work],
     /// Its tasks with their weights.
     pub scenario: fn() -> Result<Scenario, GooseError>,
 }
@@ -71,6 +79,8 @@ pub struct Session {
     pub customer: &'static str,
     /// The agents it learnt of when it started: hired or catalogue ones, as its class works with.
     pub agents: Vec<String>,
+    /// The account that it has logged in to, in classes that need one.
+    pub account: Option<Account>,
     /// What its class remembers beside, by a name of the class's choice.
     pub notes: BTreeMap<&'static str, String>,
 }
@@ -79,7 +89,7 @@ impl Session {
     /// A user that knows nothing yet.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, customer: "", agents: Vec::new(), notes: BTreeMap::new() }
+        Self { client, customer: "", agents: Vec::new(), account: None, notes: BTreeMap::new() }
     }
 
     /// The session that the engine gave to `user`.

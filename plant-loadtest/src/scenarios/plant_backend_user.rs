@@ -28,6 +28,7 @@ pub static CLASS: UserClass = UserClass {
         &CREATE_GOAL,
     ],
     needs: &[Need::Agents, Need::HiredAgents],
+    work: &[],
     scenario,
 };
 

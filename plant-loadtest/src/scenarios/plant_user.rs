@@ -19,6 +19,7 @@ pub static CLASS: UserClass = UserClass {
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS, &CREATE_SKILL, &READ_AGENT],
     needs: &[Need::Agents],
+    work: &[],
     scenario,
 };
 

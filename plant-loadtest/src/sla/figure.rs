@@ -32,6 +32,8 @@ pub enum Figure {
     SecondsToHealthy,
     /// How often the service was started anew during the run.
     Restarts,
+    /// How long after the load the last accepted work was done.
+    Drain,
 }
 
 /// Something that the service uses.
@@ -91,6 +93,7 @@ impl Figure {
             Self::Throughput => Kind::Throughput,
             Self::Resource(_) => Kind::Resources,
             Self::SecondsToHealthy | Self::Restarts => Kind::Survival,
+            Self::Drain => Kind::Completion,
         }
     }
 
@@ -120,7 +123,7 @@ impl Figure {
             Self::ErrorRate(_) | Self::Resource(Resource::Cpu) => "%",
             Self::Throughput => "a second",
             Self::Resource(Resource::Memory) => "MiB",
-            Self::SecondsToHealthy => "s",
+            Self::SecondsToHealthy | Self::Drain => "s",
             Self::Resource(_) | Self::Restarts => "",
         }
     }
@@ -135,7 +138,7 @@ impl Figure {
             Self::Resource(Resource::Cpu) => format!("{value:.0} %"),
             Self::Resource(Resource::Memory) => format!("{value:.1} MiB"),
             Self::SecondsToHealthy if value < 1.0 => milliseconds(value * 1000.0),
-            Self::SecondsToHealthy => format!("{value:.1} s"),
+            Self::SecondsToHealthy | Self::Drain => format!("{value:.1} s"),
             Self::Resource(_) | Self::Restarts => format!("{value:.0}"),
         }
     }
@@ -168,6 +171,7 @@ impl fmt::Display for Figure {
             }),
             Self::SecondsToHealthy => f.write_str("time to healthy"),
             Self::Restarts => f.write_str("restarts"),
+            Self::Drain => f.write_str("done after the load"),
         }
     }
 }

@@ -66,6 +66,8 @@ pub enum Subject {
     AllRequests,
     /// The service as such.
     Service,
+    /// Work that it accepts and does later, by its name.
+    Work(String),
 }
 
 /// The kinds of promises. A verdict needs at least one judged promise of every kind made.
@@ -78,6 +80,8 @@ pub enum Kind {
     Latency,
     /// How many requests fail.
     Errors,
+    /// Whether accepted work is done.
+    Completion,
     /// Whether the service is still there.
     Survival,
     /// How much is answered.
@@ -206,6 +210,7 @@ impl fmt::Display for Subject {
             Self::Endpoint(name) => f.write_str(name),
             Self::AllRequests => f.write_str("all requests"),
             Self::Service => f.write_str("the service"),
+            Self::Work(name) => write!(f, "accepted work: {name}"),
         }
     }
 }

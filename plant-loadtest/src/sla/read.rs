@@ -22,6 +22,7 @@ pub(super) fn parse(
     let endpoints = classes.iter().flat_map(|class| class.endpoints);
     let known = Known {
         endpoints: endpoints.map(|endpoint| endpoint.name).collect(),
+        work: classes.iter().flat_map(|class| class.work).map(|work| work.name).collect(),
         stages: stages.iter().map(|stage| stage.name.as_str()).collect(),
     };
     let sla = read(&mut source, &known);
@@ -35,6 +36,7 @@ pub(super) fn parse(
 /// What an SLA of this run may name.
 pub(super) struct Known<'k> {
     endpoints: Vec<&'static str>,
+    pub(super) work: Vec<&'static str>,
     stages: Vec<&'k str>,
 }
 
@@ -62,6 +64,9 @@ fn read<'a>(source: &mut Source<'a>, known: &Known<'_>) -> Option<Sla> {
     if let Some(table) = root.table(source, "survival") {
         promises.extend(survival(source, table));
     }
+    for table in root.tables(source, "completion") {
+        promises.extend(usage::completion(source, table, known));
+    }
     for table in root.tables(source, "throughput") {
         promises.extend(usage::throughput(source, table, known));
     }
@@ -72,7 +77,8 @@ fn read<'a>(source: &mut Source<'a>, known: &Known<'_>) -> Option<Sla> {
     if promises.is_empty() {
         source.mistake(
             root.span.clone(),
-            "an SLA needs some [[latency]], [[errors]], [[throughput]], [[resource]] or [survival]",
+            "an SLA needs some [[latency]], [[errors]], [[completion]], [[throughput]], \
+             [[resource]] or [survival]",
         );
     }
     root.finish(source);

@@ -45,6 +45,23 @@ impl Answers {
                 StatusCode::OK,
                 r#"{"entity_id":"s1","status":"certified","version_hash":"00","chain_length":2,"checks":{}}"#,
             ),
+            ("register", true) => (StatusCode::CREATED, r#"{"user":{"id":"u1"}}"#),
+            ("login", true) => {
+                (StatusCode::OK, r#"{"access_token":"t","refresh_token":"r","expires_in":900}"#)
+            }
+            ("create", true) => (
+                StatusCode::ACCEPTED,
+                r#"{"id":"g1","task_id":"g1","status":"queued","created_at":"2026-01-14T00:00:00Z"}"#,
+            ),
+            // Whatever was accepted took a second and a half.
+            ("list", false) if path.contains("/generation/") => (
+                StatusCode::OK,
+                r#"{"items":[{"id":"g1","status":"completed","created_at":"2026-01-14T00:00:00Z","completed_at":"2026-01-14T00:00:01.500Z"}],"next":null}"#,
+            ),
+            (_, false) if path.starts_with("/api/v1/generation/") => (
+                StatusCode::OK,
+                r#"{"id":"g1","status":"completed","result":"x","error":null,"attempts":1}"#,
+            ),
             (id, _) if path.starts_with("/api/v1/agents/") && id.starts_with('a') => {
                 (StatusCode::OK, AGENT)
             }

@@ -30,6 +30,7 @@ pub(super) fn judge(outcome: &Outcome, promise: &Promise) -> Judged {
     match promise.figure {
         Figure::SecondsToHealthy => return health(outcome, promise),
         Figure::Restarts => return restarts(outcome, promise),
+        Figure::Drain => return drain(outcome, promise),
         _ => {}
     }
     let spans = spans(outcome, &promise.during);
@@ -154,6 +155,21 @@ fn restarts(outcome: &Outcome, promise: &Promise) -> Judged {
     Judged { promise: promise.clone(), grade, measured, samples, needed: 1, window: None }
 }
 
+/// Work that was not done while it was waited for has broken the promise, however long it takes.
+fn drain(outcome: &Outcome, promise: &Promise) -> Judged {
+    let work =
+        outcome.completions.iter().find(|work| promise.subject == Subject::Work(work.work.clone()));
+    let samples = work.map_or(0, |work| work.whole().counts.sent);
+    let measured = work.and_then(|work| work.drain_s);
+    let grade = match (work, measured) {
+        (None, _) => Grade::Insufficient,
+        (Some(_), Some(seconds)) if promise.kept_by(seconds) => Grade::Pass,
+        (Some(_), Some(seconds)) => grade_of_miss(promise, seconds),
+        (Some(_), None) => Grade::Fail,
+    };
+    Judged { promise: promise.clone(), grade, measured, samples, needed: 1, window: None }
+}
+
 fn grade_of_miss(promise: &Promise, measured: f64) -> Grade {
     if promise.failed_by(measured) { Grade::Fail } else { Grade::Warning }
 }
@@ -165,6 +181,10 @@ fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
             Subject::Endpoint(name) => {
                 let ours = outcome.endpoints.iter().find(|endpoint| endpoint.name == *name);
                 tally.add(&ours.map(|endpoint| endpoint.over(span)).unwrap_or_default());
+            }
+            Subject::Work(name) => {
+                let ours = outcome.completions.iter().find(|completion| completion.work == *name);
+                tally.add(&ours.map(|completion| completion.over(span)).unwrap_or_default());
             }
             Subject::AllRequests | Subject::Service => tally.add(&outcome.over(span)),
         }
