@@ -78,7 +78,7 @@ pub fn agent(n: u64, changes: u64) -> Sample {
         shared.tags = serde_json::from_value(change.data["tags"].clone()).unwrap();
         shared.custom_attributes = change.data["custom_attributes"].clone();
         shared.governance_notes = change.data["governance_notes"].as_str().map(str::to_owned);
-        let amendment = Amendment::after(shared.id, shared.head(), change.canonical().unwrap());
+        let amendment = Amendment::after(shared.id, shared.head(), change.canonical());
         let Head { length, version_hash } = amendment.head();
         shared.chain_length = length.cast_signed();
         shared.version_hash = version_hash;

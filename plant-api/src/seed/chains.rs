@@ -45,7 +45,7 @@ impl Grown {
             timestamp: at,
             actor: ACTOR.to_owned(),
         };
-        let second = Amendment::after(new.id, new.first.head(), change.canonical()?);
+        let second = Amendment::after(new.id, new.first.head(), change.canonical());
         Ok(Self {
             id: new.id,
             status: Status::Certified,

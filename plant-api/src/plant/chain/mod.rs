@@ -4,6 +4,7 @@
 //! these, and a link that hashes the entity's id, *i*, the link before and the content's hash.
 //! The entity's version hash is its last link. `docs/chain.md` describes the format.
 
+pub mod canonical;
 mod digest;
 #[cfg(test)]
 mod tests;
@@ -14,12 +15,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
-
 pub use digest::Digest32;
 pub use verify::{Links, Reason, Verdict, validate_chain, verify};
 
 const LINK_DOMAIN: &[u8] = b"plant/link/v1\0";
+/// Most amendments are no longer than this, in bytes.
+const USUAL_LENGTH: usize = 512;
 
 /// What an amendment does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -31,6 +32,16 @@ pub enum ChangeType {
     Evolution,
     /// Genesis certified it.
     Certification,
+}
+
+impl ChangeType {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Creation => "creation",
+            Self::Evolution => "evolution",
+            Self::Certification => "certification",
+        }
+    }
 }
 
 /// What an amendment says, before it is bytes.
@@ -48,11 +59,18 @@ pub struct Change {
 
 impl Change {
     /// The RFC 8785 bytes that are stored and hashed.
-    ///
-    /// # Errors
-    /// When the data holds a number that JSON cannot carry; the edge has refused these.
-    pub fn canonical(&self) -> Result<Vec<u8>> {
-        serde_json_canonicalizer::to_vec(self).map_err(|e| Error::Internal(Box::new(e)))
+    pub fn canonical(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(USUAL_LENGTH);
+        out.extend(br#"{"actor":"#);
+        canonical::string(&mut out, &self.actor);
+        out.extend(br#","change_type":"#);
+        canonical::string(&mut out, self.change_type.name());
+        out.extend(br#","data":"#);
+        canonical::object(&mut out, &self.data);
+        out.extend(br#","timestamp":"#);
+        canonical::timestamp(&mut out, self.timestamp);
+        out.push(b'}');
+        out
     }
 }
 

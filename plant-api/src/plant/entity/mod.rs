@@ -22,7 +22,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::plant::chain::{Amendment, Change, ChangeType, Digest32, Head};
+use crate::plant::chain::{Amendment, Change, ChangeType, Digest32, Head, canonical};
 
 pub use fields::Fields;
 pub use state::{Departure, Reading};
@@ -138,7 +138,7 @@ impl NewEntity {
             timestamp: at,
             actor: actor.to_owned(),
         };
-        Ok(Self { id, status, at, first: Amendment::first(id, change.canonical()?) })
+        Ok(Self { id, status, at, first: Amendment::first(id, change.canonical()) })
     }
 }
 
@@ -203,7 +203,10 @@ impl Shared {
             governance_agent_id: &self.governance_agent_id,
             content,
         };
-        serde_json_canonicalizer::to_vec(&shared).map_err(|e| Error::Internal(Box::new(e)))
+        let row = serde_json::to_value(&shared).map_err(|e| Error::Internal(Box::new(e)))?;
+        let mut out = Vec::new();
+        canonical::write(&mut out, &row);
+        Ok(out)
     }
 }
 
@@ -258,7 +261,7 @@ impl Locked {
         actor: &str,
     ) -> Result<Amendment> {
         let change = Change { change_type, data, timestamp: at, actor: actor.to_owned() };
-        let amendment = Amendment::after(self.id, self.head(), change.canonical()?);
+        let amendment = Amendment::after(self.id, self.head(), change.canonical());
         sql::amend(connection, self, &amendment, at).await?;
         self.updated_at = at;
         self.chain_length += 1;

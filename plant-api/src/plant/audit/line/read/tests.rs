@@ -22,7 +22,7 @@ fn lines() -> Vec<Vec<u8>> {
             let change_type = ChangeType::Evolution;
             let actor = GOVERNANCE_AGENT.to_owned();
             let change = Change { change_type, data: fields.clone(), timestamp: at, actor };
-            let content = change.canonical().unwrap();
+            let content = change.canonical();
             chain.push(match chain.last() {
                 Some(last) => Amendment::after(id, last.head(), content),
                 None => Amendment::first(id, content),
