@@ -7,7 +7,8 @@ use crate::{
     sla::milliseconds,
 };
 
-/// Above this share of all processors the generator competes with what it measures.
+/// Above this share of its processors the generator competes with what it measures; what it wanted
+/// and others had counts too, since beside a busy neighbour it never gets that far.
 const BUSY: f64 = 0.7;
 
 /// A generator later than this share of a promise may have broken the promise by itself.
@@ -36,12 +37,13 @@ impl GeneratorHealth {
         let samples: Vec<&ResourceSample> =
             outcome.samples.iter().filter(|sample| outcome.is_judged(sample.second)).collect();
         let cpu = mean(samples.iter().filter_map(|sample| sample.generator_cpu).collect());
+        let wanted = mean(samples.iter().filter_map(|sample| wanted(sample)).collect());
         let mut lag = Distribution::default();
         for sample in samples {
             lag.merge(&sample.generator_lag);
         }
         let arrivals = arrivals(outcome);
-        let fault = too_busy(cpu)
+        let fault = too_busy(cpu, wanted)
             .or_else(|| too_late(&lag, promises))
             .or_else(|| too_late(&arrivals.lag, promises))
             .or_else(|| too_few(&arrivals, promises));
@@ -50,13 +52,20 @@ impl GeneratorHealth {
     }
 }
 
-fn too_busy(cpu: Option<f64>) -> Option<String> {
-    let share = cpu.filter(|share| *share > BUSY)?;
+/// The share of its processors that the generator wanted: what it used and what it waited for.
+fn wanted(sample: &ResourceSample) -> Option<f64> {
+    let had = 1.0 - sample.generator_waited.unwrap_or(0.0);
+    sample.generator_cpu.map(|used| used / had)
+}
+
+fn too_busy(used: Option<f64>, wanted: Option<f64>) -> Option<String> {
+    let wanted = wanted.filter(|share| *share > BUSY)?;
     Some(format!(
-        "the load generator used {:.0} % of all processors (more than {:.0} %), so its \
-         measurements cannot be trusted",
-        share * 100.0,
-        BUSY * 100.0
+        "the load generator wanted {:.0} % of the processors that it may use (more than {:.0} %) \
+         and had {:.0} %, so its measurements cannot be trusted",
+        wanted * 100.0,
+        BUSY * 100.0,
+        used.unwrap_or(0.0) * 100.0
     ))
 }
 
@@ -178,6 +187,19 @@ mod tests {
         let mut outcome = dropping(0);
         outcome.arrivals[0].lag.record(Duration::from_millis(30));
         assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, Grade::Invalid);
+    }
+
+    #[test]
+    fn a_generator_that_is_kept_from_its_processors_is_invalid() {
+        for (waited, grade) in
+            [(None, Grade::Pass), (Some(0.2), Grade::Pass), (Some(0.5), Grade::Invalid)]
+        {
+            let mut outcome = example::outcome();
+            for sample in &mut outcome.samples {
+                (sample.generator_cpu, sample.generator_waited) = (Some(0.4), waited);
+            }
+            assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, grade, "{waited:?}");
+        }
     }
 
     fn grade_when_late_by(millis: u64, in_every: usize) -> Grade {
