@@ -53,7 +53,7 @@ pub struct Options {
     #[arg(long, env = "PLANT_REQUIRE_VERIFICATION", default_value = "false")]
     pub require_verification: String,
 
-    /// Threads that hash passwords, each busy for 17 ms a login; empty: half the cores.
+    /// Threads that hash passwords, each busy for 15 ms a login; empty: half the cores.
     #[arg(long, env = "PLANT_HASH_THREADS", default_value = "")]
     pub hash_threads: String,
 

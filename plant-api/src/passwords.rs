@@ -2,7 +2,7 @@
 //! hash. They are fewer than the cores, and of a low priority: a hash moves 19 MiB through the
 //! caches and the memory, which slows whatever runs beside it, however politely it was scheduled.
 //!
-//! A hash costs some 17 ms of a core. Whoever wants one takes a [`Place`] first, before anything
+//! A hash costs some 15 ms of a core. Whoever wants one takes a [`Place`] first, before anything
 //! else is done for the request; when those ahead would make it wait beyond the pool's
 //! patience, there is none, and the answer is an early 503 instead of a late one.
 
