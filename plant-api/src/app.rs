@@ -222,7 +222,8 @@ fn gate(config: &Config) -> anyhow::Result<Gate> {
         access: config.access,
         operators_key: key.map(|key| tokens.fingerprint(key.0.as_bytes())),
         tokens,
-        passwords: Passwords::start(None, PATIENCE).context("no threads to hash passwords with")?,
+        passwords: Passwords::start(config.hash_threads, PATIENCE)
+            .context("no threads to hash passwords with")?,
         rate: RateLimit::new(config.rate_limit),
         verification: config.require_verification,
     })

@@ -9,7 +9,7 @@ mod work;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -18,6 +18,9 @@ use clap::Args;
 
 pub use secrets::{Secret, SecretOptions};
 pub use work::{ModelConfig, WorkConfig, WorkOptions};
+
+/// Most threads that may hash passwords.
+const MOST_HASH_THREADS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// The settings as given, before they are checked.
 #[derive(Debug, Clone, Args)]
@@ -49,6 +52,10 @@ pub struct Options {
     /// `true`: an account's address must be verified before it may log in.
     #[arg(long, env = "PLANT_REQUIRE_VERIFICATION", default_value = "false")]
     pub require_verification: String,
+
+    /// Threads that hash passwords, each busy for 15 ms a login; empty: half the cores.
+    #[arg(long, env = "PLANT_HASH_THREADS", default_value = "")]
+    pub hash_threads: String,
 
     /// Requests to the API that one client may make in a minute.
     #[arg(long, env = "PLANT_RATE_LIMIT", default_value = "6000000")]
@@ -134,6 +141,8 @@ pub struct Config {
     pub admin_key: Option<Secret<String>>,
     /// Whether an account's address must be verified before it may log in.
     pub require_verification: bool,
+    /// Threads that hash passwords; `None`: as many as the machine suggests.
+    pub hash_threads: Option<NonZeroUsize>,
     /// Requests to the API that one client may make in a minute.
     pub rate_limit: NonZeroU32,
     /// Whether this is production.
@@ -258,6 +267,7 @@ impl Options {
                 &self.require_verification,
                 &mut found,
             ),
+            hash_threads: hash_threads(&self.hash_threads, &mut found),
             rate_limit: number::<u32>("PLANT_RATE_LIMIT", &self.rate_limit, &mut found)
                 .try_into()
                 .unwrap_or(NonZeroU32::MIN),
@@ -332,6 +342,20 @@ fn addresses(name: &str, text: &str, found: &mut Vec<String>) -> Vec<SocketAddr>
 
 fn parsed<T: FromStr<Err = String>>(name: &str, text: &str, found: &mut Vec<String>) -> Option<T> {
     text.parse().map_err(|e| found.push(format!("{name}: `{text}` {e}"))).ok()
+}
+
+/// Each thread keeps 19 MiB, so a slip of the keyboard must not take the machine's memory.
+fn hash_threads(text: &str, found: &mut Vec<String>) -> Option<NonZeroUsize> {
+    if text.is_empty() {
+        return None;
+    }
+    let threads = text.trim().parse().ok().filter(|threads| *threads <= MOST_HASH_THREADS);
+    if threads.is_none() {
+        found.push(format!(
+            "PLANT_HASH_THREADS: `{text}` is not a whole number from 1 to {MOST_HASH_THREADS}"
+        ));
+    }
+    threads
 }
 
 fn yes(name: &str, text: &str, found: &mut Vec<String>) -> bool {

@@ -1,7 +1,7 @@
 //! What tests need: the whole service over a database of the test's own, asked through its
 //! router.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use axum::Router;
@@ -341,7 +341,7 @@ pub struct Hire {
 pub fn gate(access: Access) -> Gate {
     let tokens = Tokens::new(&Secret(SECRET.into())).unwrap();
     let operators_key = Some(tokens.fingerprint(OPERATORS_KEY.as_bytes()));
-    let passwords = Passwords::start(Some(2), Duration::from_secs(600)).unwrap();
+    let passwords = Passwords::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
     let rate = RateLimit::new(NonZeroU32::MAX);
     Gate { access, tokens, passwords, rate, verification: false, operators_key }
 }

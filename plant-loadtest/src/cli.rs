@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    access,
     command::{
         calibrate::CalibrateArguments, capacity::CapacityArguments, compare::CompareArguments,
         init::InitArguments, repeat::RepeatArguments, simulate::SimulateArguments,
@@ -94,6 +95,16 @@ pub struct RunArguments {
     /// How long one request may take
     #[arg(long, value_name = "D", default_value = "30s", value_parser = timespan::parse_positive)]
     pub timeout: Duration,
+
+    /// What the accounts of test customers log in with, where the service demands tokens
+    #[arg(
+        long,
+        value_name = "P",
+        env = "LOAD_TEST_PASSWORD",
+        hide_env_values = true,
+        default_value = access::PASSWORD
+    )]
+    pub password: String,
 
     /// Show what would happen, and send nothing
     #[arg(long)]

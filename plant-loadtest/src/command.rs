@@ -102,6 +102,7 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
         dashboard,
         journal: paths.json.clone(),
         exporter: arguments.metrics,
+        password: arguments.password,
         ..Settings::new(plan, sla, host, arguments.timeout)
     };
     let outcome = run::run(&settings).await?;
@@ -261,7 +262,9 @@ impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {
         let exit = match error {
             TargetError::NoAddress { .. } | TargetError::Remote(_) => Exit::Usage,
-            TargetError::Unreachable { .. } | TargetError::Unseeded { .. } => Exit::CouldNotRun,
+            TargetError::Unreachable { .. }
+            | TargetError::Closed { .. }
+            | TargetError::Unseeded { .. } => Exit::CouldNotRun,
         };
         Self::new(exit, &error)
     }

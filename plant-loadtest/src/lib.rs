@@ -4,6 +4,7 @@
 //! A pipeline around one value: [`run`] makes an [`outcome::Outcome`], [`verdict`] judges it,
 //! [`report`] draws it. The harness knows the service by HTTP alone.
 
+pub mod access;
 pub mod alarm;
 pub mod calibrate;
 pub mod capacity;

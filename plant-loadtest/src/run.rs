@@ -12,6 +12,7 @@ use std::{
 use goose::GooseError;
 
 use crate::{
+    access::{self, Accounts},
     client::{self, Destination},
     completion::{self, Work},
     engine::dashboard::Dashboard,
@@ -26,6 +27,7 @@ use crate::{
     profile::{Plan, Stage},
     progress::{Progress, Telling},
     recorder::{Cells, Recorder},
+    scenarios::{ActsFor, Need},
     sla::{Figure, Sla},
     target::{self, TargetError},
 };
@@ -53,6 +55,8 @@ pub struct Settings {
     pub host: String,
     /// How long one request may take.
     pub timeout: Duration,
+    /// What accounts log in with, where the service demands tokens.
+    pub password: String,
     /// Goose's dashboard, in the closed model.
     pub dashboard: Option<Dashboard>,
     /// What is told while it runs.
@@ -68,7 +72,17 @@ impl Settings {
     #[must_use]
     pub fn new(plan: Plan, sla: Sla, host: String, timeout: Duration) -> Self {
         let telling = Telling { quiet: true, ..Telling::default() };
-        Self { plan, sla, host, timeout, dashboard: None, telling, journal: None, exporter: None }
+        Self {
+            plan,
+            sla,
+            host,
+            timeout,
+            password: access::PASSWORD.into(),
+            dashboard: None,
+            telling,
+            journal: None,
+            exporter: None,
+        }
     }
 }
 
@@ -104,7 +118,7 @@ pub enum RunError {
 /// When nothing could be measured.
 pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let http = client::transport(&settings.host, settings.timeout.min(PATIENCE))?;
-    target::check(&http, &settings.host, &needs(&settings.plan)).await?;
+    let accounts = check(&http, settings).await?;
     let open_files_limit = raise_open_files(settings.plan.users);
 
     let metrics_url = format!("{}/metrics", settings.host);
@@ -129,7 +143,12 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let head = Outcome {
         version: VERSION,
         load: load(settings, &recorder),
-        target: Target { host: settings.host.clone(), build, healthy_after_s: None },
+        target: Target {
+            host: settings.host.clone(),
+            build,
+            access: accounts.as_ref().map(|accounts| accounts.told()),
+            healthy_after_s: None,
+        },
         generator: probe::describe(open_files_limit),
         started_at: began.into(),
         duration_s: 0.0,
@@ -148,6 +167,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         .map(|path| Writing::start(path, head.clone(), Arc::clone(&recorder), probe.samples()));
     let mut destination = Destination::new(&settings.host, settings.timeout, Arc::clone(&recorder));
     destination.told = settings.dashboard.is_some();
+    destination.accounts.clone_from(&accounts);
     let driven = drive(settings, &destination).await;
     terminated.abort();
     progress.stop();
@@ -179,7 +199,8 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         None => Vec::new(),
     };
     let (endpoints, failures) = recorder.merge(&endpoint_names(&settings.plan));
-    let target = Target { healthy_after_s, ..head.target };
+    let access = accounts.map(|accounts| accounts.told());
+    let target = Target { access, healthy_after_s, ..head.target };
     let (load, arrivals) = (load(settings, &recorder), recorder.arrivals());
     Ok(Outcome {
         load,
@@ -211,7 +232,23 @@ async fn drive(settings: &Settings, destination: &Destination) -> Result<(), Run
     Ok(())
 }
 
-fn needs(plan: &Plan) -> Vec<crate::scenarios::Need> {
+/// Whether the service is fit to be loaded; the accounts that users act for, where it demands some.
+async fn check(
+    http: &reqwest::Client,
+    settings: &Settings,
+) -> Result<Option<Arc<Accounts>>, TargetError> {
+    let Settings { plan, host, .. } = settings;
+    target::check_health(http, host).await?;
+    let customers = plan.classes.iter().any(|share| share.class.acts_for == ActsFor::Customer);
+    let accounts = match customers {
+        true => target::log_in(http, host, &settings.password).await?,
+        false => None,
+    };
+    target::check(http, host, &needs(plan), accounts.as_ref()).await?;
+    Ok(accounts.map(Arc::new))
+}
+
+fn needs(plan: &Plan) -> Vec<Need> {
     let needs = plan.classes.iter().flat_map(|share| share.class.needs);
     needs.copied().collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -9,10 +9,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::scenarios::Need;
-
-/// The customer whose agents every seeding plants.
-const CUSTOMER: &str = "test-customer-001";
+use crate::{
+    access::{self, Accounts, CUSTOMERS, LoginError},
+    scenarios::Need,
+};
 
 /// Why there is no run.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,14 @@ pub enum TargetError {
         host: String,
         /// What happened instead.
         reason: String,
+    },
+    /// The service demands tokens and gives none.
+    #[error("{host} demands tokens, and {reason}")]
+    Closed {
+        /// Where it is.
+        host: String,
+        /// What happened instead.
+        reason: LoginError,
     },
     /// The service lacks the data that users need.
     #[error(
@@ -80,23 +88,51 @@ async fn is_loopback(name: &str) -> bool {
     addresses.peek().is_some() && addresses.all(|address| address.ip().is_loopback())
 }
 
-/// Makes sure that the service at `host` is healthy and has what users need.
+/// Makes sure that the service at `host` is healthy.
 ///
 /// # Errors
 /// A sentence that says what is wrong and what to do about it.
-pub async fn check(http: &reqwest::Client, host: &str, needs: &[Need]) -> Result<(), TargetError> {
-    health(http, host)
-        .await
-        .map_err(|reason| TargetError::Unreachable { host: host.into(), reason })?;
+pub async fn check_health(http: &reqwest::Client, host: &str) -> Result<(), TargetError> {
+    let healthy = health(http, host).await;
+    healthy.map_err(|reason| TargetError::Unreachable { host: host.into(), reason })
+}
+
+/// Logs in the accounts that users act for, if the service at `host` demands tokens.
+///
+/// # Errors
+/// When they do not get in.
+pub async fn log_in(
+    http: &reqwest::Client,
+    host: &str,
+    password: &str,
+) -> Result<Option<Accounts>, TargetError> {
+    if !access::is_demanded(http, host).await {
+        return Ok(None);
+    }
+    let accounts = Accounts::log_in(http, host, password).await;
+    accounts.map(Some).map_err(|reason| TargetError::Closed { host: host.into(), reason })
+}
+
+/// Makes sure that the service at `host` has what users need.
+///
+/// # Errors
+/// A sentence that says what is missing and what to do about it.
+pub async fn check(
+    http: &reqwest::Client,
+    host: &str,
+    needs: &[Need],
+    accounts: Option<&Accounts>,
+) -> Result<(), TargetError> {
+    let token = accounts.map(|accounts| accounts.of(0).token());
     for need in needs {
         let (path, what) = match need {
             Need::Agents => ("/api/v1/agents?limit=1".to_owned(), "its catalogue has no agents"),
             Need::HiredAgents => (
-                format!("/api/v1/customers/{CUSTOMER}/agents"),
+                format!("/api/v1/customers/{}/agents", CUSTOMERS[0]),
                 "test-customer-001 has no hired agents",
             ),
         };
-        let found = get(http, &format!("{host}{path}")).await;
+        let found = get(http, &format!("{host}{path}"), token.as_deref()).await;
         let reason = match found {
             Ok(Value::Array(items)) if !items.is_empty() => continue,
             Ok(_) => what.to_owned(),
@@ -126,7 +162,7 @@ pub async fn seconds_to_healthy(
 }
 
 async fn health(http: &reqwest::Client, host: &str) -> Result<(), String> {
-    let told = get(http, &format!("{host}/health")).await?;
+    let told = get(http, &format!("{host}/health"), None).await?;
     match told["status"].as_str() {
         Some("unhealthy") => Err("it says that it is unhealthy".into()),
         Some(_) => Ok(()),
@@ -134,8 +170,12 @@ async fn health(http: &reqwest::Client, host: &str) -> Result<(), String> {
     }
 }
 
-async fn get(http: &reqwest::Client, url: &str) -> Result<Value, String> {
-    let response = http.get(url).send().await.map_err(|error| why(&error))?;
+async fn get(http: &reqwest::Client, url: &str, token: Option<&str>) -> Result<Value, String> {
+    let mut request = http.get(url);
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    let response = request.send().await.map_err(|error| why(&error))?;
     let status = response.status();
     if !status.is_success() {
         return Err(format!("status {}", status.as_u16()));

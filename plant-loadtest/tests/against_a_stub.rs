@@ -41,8 +41,8 @@ fn a_good_service_passes_and_every_request_is_accounted_for() {
     let counts = outcome.whole().counts;
     assert!(counts.reconcile());
     assert_eq!(counts.errors(), 0);
-    // Beside the users' there are the check's three requests and the one after the run.
-    assert_eq!(counts.sent + 4, stub.requests());
+    // Beside the users' there are the check's four requests and the one after the run.
+    assert_eq!(counts.sent + 5, stub.requests());
     assert_eq!(outcome.load.classes.iter().map(|class| class.users).sum::<u32>(), 10);
     assert_eq!(outcome.target.build["version"], "0.0.0-stub");
     assert!(outcome.samples.iter().any(|sample| sample.service.pool_max == Some(10.0)));

@@ -67,7 +67,7 @@ destroy_own_services() {
 # Usage: build_release <cargo argument>… Leaves the folder of the programs in BIN.
 build_release() {
   need_rust
-  run env SQLX_OFFLINE=true cargo build --release --locked -p plant-api "$@"
+  run env SQLX_OFFLINE=true cargo build --release --locked --workspace "$@"
   BIN=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release
 }
 

@@ -25,6 +25,7 @@ fn every_problem_is_listed_at_once() {
         "--request-timeout=soon",
         "--redis-url=http://x",
         "--log-format=xml",
+        "--hash-threads=0",
         "--work=perhaps",
         "--model-failure-rate=1.5",
     ])
@@ -36,6 +37,7 @@ fn every_problem_is_listed_at_once() {
         "PLANT_REQUEST_TIMEOUT",
         "REDIS_URL",
         "LOG_FORMAT",
+        "PLANT_HASH_THREADS",
         "PLANT_WORK",
         "PLANT_MODEL_FAILURE_RATE",
     ] {
@@ -65,6 +67,20 @@ fn production_names_every_weak_secret_at_once() {
         &format!("--admin-key={same}"),
     ]);
     assert_eq!(found, ["PLANT_ADMIN_KEY: must not be the same as JWT_SECRET"]);
+}
+
+#[test]
+fn as_many_threads_hash_as_was_said() {
+    assert_eq!(options(&[]).check().unwrap().hash_threads, None);
+    let said = options(&["--hash-threads=3"]).check().unwrap().hash_threads;
+    assert_eq!(said.map(NonZeroUsize::get), Some(3));
+    for wrong in ["-1", "1.5", "257", "all"] {
+        let found = problems(&[&format!("--hash-threads={wrong}")]);
+        assert_eq!(
+            found,
+            [format!("PLANT_HASH_THREADS: `{wrong}` is not a whole number from 1 to 256")]
+        );
+    }
 }
 
 #[test]

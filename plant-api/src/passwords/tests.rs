@@ -4,7 +4,7 @@ use super::*;
 
 /// A pool of one thread which is busy until the sender goes away.
 fn busy() -> (Passwords, mpsc::Sender<()>, impl Future<Output = Result<()>>) {
-    let passwords = Passwords::start(Some(1), PATIENCE).unwrap();
+    let passwords = Passwords::start(NonZeroUsize::new(1), PATIENCE).unwrap();
     let (end, ended) = mpsc::channel();
     let place = passwords.place().unwrap();
     let running = place.run(move |_| {
@@ -16,7 +16,7 @@ fn busy() -> (Passwords, mpsc::Sender<()>, impl Future<Output = Result<()>>) {
 
 #[tokio::test]
 async fn what_was_hashed_is_verified() {
-    let passwords = Passwords::start(Some(2), Duration::from_secs(600)).unwrap();
+    let passwords = Passwords::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
     let hash = passwords.place().unwrap().hash("correct horse".into()).await.unwrap();
     for (password, right) in [("correct horse", true), ("wrong horse", false)] {
         let place = passwords.place().unwrap();
@@ -50,7 +50,7 @@ async fn who_would_wait_too_long_is_told_at_once() {
 
 #[tokio::test]
 async fn an_idle_thread_is_never_refused_however_slow_the_last_hash_was() {
-    let passwords = Passwords::start(Some(1), PATIENCE).unwrap();
+    let passwords = Passwords::start(NonZeroUsize::new(1), PATIENCE).unwrap();
     passwords.0.0.took(Duration::from_secs(60));
     let place = passwords.place().unwrap();
     assert!(passwords.place().is_err());
@@ -76,8 +76,13 @@ async fn what_nobody_waits_for_is_not_done() {
 }
 
 #[test]
+fn half_of_the_cores_hash_and_at_least_one() {
+    assert_eq!([1, 2, 3, 8].map(share_of), [1, 1, 1, 4]);
+}
+
+#[test]
 fn the_threads_end_with_the_last_handle() {
-    let passwords = Passwords::start(Some(2), Duration::from_secs(600)).unwrap();
+    let passwords = Passwords::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
     let pool = Arc::downgrade(&passwords.0.0);
     drop(passwords.clone());
     assert!(!pool.upgrade().unwrap().queue().closed);

@@ -5,6 +5,7 @@ pub mod search;
 use std::time::Duration;
 
 use crate::{
+    access,
     outcome::Model,
     profile::{Level, Overrides, Part, Plan, Profile, Schedule},
     run::{self, RunError, Settings},
@@ -57,6 +58,8 @@ pub struct Trials {
     host: String,
     timeout: Duration,
     step_s: u64,
+    /// What accounts log in with, where the service demands tokens.
+    pub password: String,
 }
 
 impl Trials {
@@ -72,7 +75,7 @@ impl Trials {
         step_s: u64,
     ) -> Self {
         let sla = Sla { promises: promises(sla, plan), ..sla.clone() };
-        Self { profile, sla, host: host.into(), timeout, step_s }
+        Self { profile, sla, host: host.into(), timeout, step_s, password: access::PASSWORD.into() }
     }
 
     /// Whether there is anything to break.
@@ -87,7 +90,11 @@ impl Trials {
     /// When nothing could be measured.
     pub async fn try_level(&self, level: f64) -> Result<Trial, RunError> {
         let plan = self.plan(level).map_err(RunError::Plan)?;
-        let settings = Settings::new(plan, self.sla.clone(), self.host.clone(), self.timeout);
+        let password = self.password.clone();
+        let settings = Settings {
+            password,
+            ..Settings::new(plan, self.sla.clone(), self.host.clone(), self.timeout)
+        };
         let outcome = run::run(&settings).await?;
         let http = crate::client::transport(&self.host, self.timeout)?;
         // What piled up must not be charged to the next trial.

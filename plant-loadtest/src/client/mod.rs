@@ -19,6 +19,7 @@ use known::Known;
 pub use shape::Shape;
 
 use crate::{
+    access::{Account, Accounts},
     completion::Work,
     engine::dashboard::{Diary, Told},
     outcome::FailureKind,
@@ -44,7 +45,7 @@ pub struct Call {
     path: String,
     customer: Option<&'static str>,
     bearer: Option<Arc<str>>,
-    body: Option<Vec<u8>>,
+    body: Option<Bytes>,
 }
 
 impl Call {
@@ -64,7 +65,7 @@ impl Call {
     pub fn post(endpoint: &'static Endpoint, path: impl Into<String>, body: &Value) -> Self {
         Self {
             method: Method::POST,
-            body: Some(body.to_string().into_bytes()),
+            body: Some(body.to_string().into()),
             ..Self::get(endpoint, path)
         }
     }
@@ -95,6 +96,8 @@ pub struct Destination {
     pub recorder: Arc<Recorder>,
     /// Whether users keep a diary for Goose's dashboard.
     pub told: bool,
+    /// The accounts that users act for, where the service demands tokens.
+    pub accounts: Option<Arc<Accounts>>,
     known: Arc<Known>,
 }
 
@@ -103,7 +106,7 @@ impl Destination {
     #[must_use]
     pub fn new(host: &str, timeout: Duration, recorder: Arc<Recorder>) -> Self {
         let host = host.trim_end_matches('/').to_owned();
-        Self { host, timeout, recorder, told: false, known: Arc::default() }
+        Self { host, timeout, recorder, told: false, accounts: None, known: Arc::default() }
     }
 }
 
@@ -118,6 +121,9 @@ pub struct Client {
     /// When the next request is meant to start, if that is another moment than when it is sent.
     due: Arc<Mutex<Option<Instant>>>,
     diary: Option<Diary>,
+    accounts: Option<Arc<Accounts>>,
+    /// Whose token is sent where a call brings none.
+    account: Option<Arc<Account>>,
 }
 
 /// How one exchange ended.
@@ -134,7 +140,7 @@ impl Client {
     /// # Errors
     /// When the HTTP library cannot be set up.
     pub fn new(destination: &Destination) -> reqwest::Result<Self> {
-        let Destination { host, timeout, recorder, told, known } = destination;
+        let Destination { host, timeout, recorder, told, accounts, known } = destination;
         Ok(Self {
             http: transport(host, *timeout)?,
             base: host.as_str().into(),
@@ -143,6 +149,8 @@ impl Client {
             known: Arc::clone(known),
             due: Arc::default(),
             diary: told.then(Diary::default),
+            accounts: accounts.clone(),
+            account: None,
         })
     }
 
@@ -150,6 +158,20 @@ impl Client {
     #[must_use]
     pub fn recording_to(&self, recorder: Arc<Recorder>) -> Self {
         Self { shard: recorder.assign_shard(), recorder, ..self.clone() }
+    }
+
+    /// The same connections and account, recorded as `other` is.
+    #[must_use]
+    pub fn recording_as(&self, other: &Self) -> Self {
+        Self { shard: other.shard, recorder: Arc::clone(&other.recorder), ..self.clone() }
+    }
+
+    /// The same client, acting for the customer at this `place` of [`crate::access::CUSTOMERS`]:
+    /// where the service demands tokens, it sends that customer's.
+    #[must_use]
+    pub fn of_customer(self, place: usize) -> Self {
+        let account = self.accounts.as_ref().map(|accounts| accounts.of(place));
+        Self { account, ..self }
     }
 
     /// What this client sends through.
@@ -180,13 +202,26 @@ impl Client {
     }
 
     /// Sends `call` now. The body of a successful answer comes back; everything else was counted.
-    pub async fn send(&self, call: Call) -> Option<Bytes> {
+    ///
+    /// Where the account's token is not taken any more, the call is sent again with a new one. That
+    /// is one request, as its user sees it, and the wait for the token is part of its latency.
+    pub async fn send(&self, mut call: Call) -> Option<Bytes> {
         let endpoint = call.endpoint;
-        let request = self.request(call);
+        let account = self.account.as_ref().filter(|_| call.bearer.is_none());
+        let token = account.map(Account::token);
+        call.bearer = call.bearer.or_else(|| token.clone());
+        let request = self.request(&call);
         let sent = Instant::now();
         let intended = self.take_due().unwrap_or(sent);
         self.recorder.sent(self.shard, endpoint.name, intended);
-        let answer = exchange(request).await;
+        let mut answer = exchange(request).await;
+        if answer.status == Some(StatusCode::UNAUTHORIZED)
+            && let (Some(account), Some(refused)) = (account, token)
+            && let Some(token) = account.instead_of(&refused).await
+        {
+            call.bearer = Some(token);
+            answer = exchange(self.request(&call)).await;
+        }
         let size = answer.body.as_ref().map_or(0, Bytes::len);
         let judged = answer.body.and_then(|body| judge(endpoint, answer.status, body, &self.known));
         if let Some(diary) = &self.diary {
@@ -213,17 +248,17 @@ impl Client {
         judged.ok()
     }
 
-    fn request(&self, call: Call) -> reqwest::RequestBuilder {
+    fn request(&self, call: &Call) -> reqwest::RequestBuilder {
         let url = format!("{}{}", self.base, call.path);
-        let mut request = self.http.request(call.method, url);
+        let mut request = self.http.request(call.method.clone(), url);
         if let Some(customer) = call.customer {
             request = request.header("X-Customer-ID", customer);
         }
-        if let Some(token) = call.bearer {
+        if let Some(token) = &call.bearer {
             request = request.bearer_auth(token);
         }
-        if let Some(body) = call.body {
-            request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        if let Some(body) = &call.body {
+            request = request.header(header::CONTENT_TYPE, "application/json").body(body.clone());
         }
         request
     }

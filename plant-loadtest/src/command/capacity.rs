@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{Exit, Failure, print, silence_libraries};
 use crate::{
+    access,
     capacity::{Found, Trial, Trials, level, search::Search},
     outcome::Model,
     profile::{Overrides, Plan, Profile},
@@ -55,6 +56,16 @@ pub struct CapacityArguments {
     /// How long one request may take
     #[arg(long, value_name = "D", default_value = "30s", value_parser = timespan::parse_positive)]
     pub timeout: Duration,
+
+    /// What the accounts of test customers log in with, where the service demands tokens
+    #[arg(
+        long,
+        value_name = "P",
+        env = "LOAD_TEST_PASSWORD",
+        hide_env_values = true,
+        default_value = access::PASSWORD
+    )]
+    pub password: String,
 
     /// Allow a target on another machine
     #[arg(long)]
@@ -122,7 +133,8 @@ async fn prepare(arguments: &CapacityArguments) -> Result<(Trials, Search, &'sta
     let whole = profile.model == Model::Closed;
     let search = Search::new(from, arguments.most, arguments.within / 100.0, whole);
     let step_s = arguments.step.as_secs();
-    let trials = Trials::new(profile, &sla, &plan, &host, arguments.timeout, step_s);
+    let mut trials = Trials::new(profile, &sla, &plan, &host, arguments.timeout, step_s);
+    trials.password.clone_from(&arguments.password);
     if trials.promises() == 0 {
         return Err("none of the promises is about a load that is held".to_owned().into());
     }

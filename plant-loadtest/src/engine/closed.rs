@@ -123,7 +123,7 @@ fn enter(class: &'static UserClass, destination: Destination, tasks: Arc<Tasks>)
             let client = Client::new(&destination)
                 .map_err(|error| Box::new(TransactionError::Reqwest(error)))?;
             destination.recorder.user_joined(class.name);
-            user.set_session_data(Session::new(client));
+            user.set_session_data(Session::new(class.acts_for, client));
             tasks.start(user).await
         })
     }))

@@ -165,10 +165,10 @@ async fn make_one_ready(crew: &Crew) -> Result<Member, OpenError> {
             0,
             Some(http.clone()),
         )?;
-        user.set_session_data(Session::new(rehearsal.clone()));
+        user.set_session_data(Session::new(share.class.acts_for, rehearsal.clone()));
         let _ = tasks.start(&mut user).await;
         if let Some(session) = user.get_session_data_mut::<Session>() {
-            session.client = client.clone();
+            session.client = session.client.recording_as(&client);
         }
         destination.recorder.count_user(share.class.name);
         users.push(user);

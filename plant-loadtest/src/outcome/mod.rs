@@ -127,8 +127,21 @@ pub struct Target {
     pub host: String,
     /// The labels of its `build_info`, empty when it tells none.
     pub build: BTreeMap<String, String>,
+    /// How users were logged in, where it demands tokens of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
     /// Seconds until it answered `/health` after the run; `None` when it did not.
     pub healthy_after_s: Option<f64>,
+}
+
+/// The accounts that users acted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Access {
+    /// How many were logged in before the load.
+    pub accounts: usize,
+    /// How often was logged in, before the load and while it lasted; no request of the load among
+    /// them.
+    pub logins: u64,
 }
 
 /// The machine and program that made the load.

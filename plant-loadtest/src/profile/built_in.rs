@@ -48,6 +48,7 @@ pub const PROFILES: &[DataFile] = profiles![
     "sla-certify-saturate",
     "sla-list-saturate",
     "sla-search-saturate",
+    "auth",
     "generation",
 ];
 
@@ -64,6 +65,7 @@ pub const SLAS: &[DataFile] = slas![
     "certify",
     "list",
     "search",
+    "auth",
     "generation",
 ];
 

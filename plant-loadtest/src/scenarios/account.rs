@@ -10,7 +10,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Session;
-use crate::client::{Call, Endpoint, Shape};
+use crate::{
+    access::PASSWORD,
+    client::{Call, Endpoint, Shape},
+};
 
 /// `POST /api/v1/auth/register`.
 pub static REGISTER: Endpoint = Endpoint {
@@ -25,9 +28,6 @@ pub static LOGIN: Endpoint = Endpoint {
     success: &[200],
     shape: Shape::Object(&["access_token", "refresh_token", "expires_in"]),
 };
-
-/// Everybody's; what it guards is nobody's secret.
-const PASSWORD: &str = "load-test-password";
 
 /// An account that a user has logged in to.
 #[derive(Clone, Debug)]
@@ -52,10 +52,15 @@ impl Session {
         {
             return Some(Arc::clone(token));
         }
-        let email = match &self.account {
-            Some(account) => account.email.clone(),
-            None => self.register().await?,
-        };
+        if self.account.is_none() {
+            self.register().await?;
+        }
+        self.log_in().await
+    }
+
+    /// Logs in with its own account, which it must have registered; the access token.
+    pub async fn log_in(&mut self) -> Option<Arc<str>> {
+        let email = self.account.as_ref()?.email.clone();
         let person = json!({ "email": email, "password": PASSWORD });
         let call = Call::post(&LOGIN, "/api/v1/auth/login", &person);
         let tokens: Tokens = serde_json::from_slice(&self.client.send(call).await?).ok()?;
@@ -66,12 +71,13 @@ impl Session {
         Some(token)
     }
 
-    async fn register(&mut self) -> Option<String> {
+    /// Registers an account, which is this user's own from then on. `None`: it did not get one.
+    pub async fn register(&mut self) -> Option<()> {
         // `seed_test_data --clean` removes what begins like this.
         let email = format!("loadtest_{:032x}@test.local", fastrand::u128(..));
         let person = json!({ "email": email, "password": PASSWORD });
         self.client.send(Call::post(&REGISTER, "/api/v1/auth/register", &person)).await?;
-        self.account = Some(Account { email: email.clone(), token: None });
-        Some(email)
+        self.account = Some(Account { email, token: None });
+        Some(())
     }
 }

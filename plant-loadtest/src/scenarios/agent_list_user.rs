@@ -8,7 +8,7 @@ use goose::{
     transaction,
 };
 
-use super::{LIST_AGENTS, Need, Session, UserClass};
+use super::{ActsFor, LIST_AGENTS, Need, Session, UserClass};
 use crate::client::Call;
 
 /// The class.
@@ -17,6 +17,7 @@ pub static CLASS: UserClass = UserClass {
     about: "lists agents and nothing else",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS],
+    acts_for: ActsFor::Nobody,
     needs: &[Need::Agents],
     work: &[],
     scenario,

@@ -8,7 +8,7 @@ use goose::{
     transaction,
 };
 
-use super::{Need, Session, UserClass};
+use super::{ActsFor, Need, Session, UserClass};
 use crate::client::{Call, Endpoint, Shape};
 
 /// The class.
@@ -17,6 +17,7 @@ pub static CLASS: UserClass = UserClass {
     about: "searches agents and does nothing else",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&SEARCH_AGENTS],
+    acts_for: ActsFor::Nobody,
     needs: &[Need::Agents],
     work: &[],
     scenario,

@@ -10,7 +10,7 @@ use goose::{
 use serde_json::json;
 
 use super::{
-    Session, UserClass,
+    ActsFor, Session, UserClass,
     account::{LOGIN, REGISTER},
     id,
 };
@@ -25,6 +25,7 @@ pub static CLASS: UserClass = UserClass {
     about: "asks for texts, lists its tasks, looks at one; what it asks for is followed to its end",
     wait: (Duration::from_secs(1), Duration::from_secs(4)),
     endpoints: &[&CREATE, &LIST, &FIND, &REGISTER, &LOGIN],
+    acts_for: ActsFor::Itself,
     needs: &[],
     work: &[&GENERATION],
     scenario,

@@ -9,7 +9,7 @@ use goose::{
 };
 use serde_json::json;
 
-use super::{CREATE_SKILL, Session, UserClass, id};
+use super::{ActsFor, CREATE_SKILL, Session, UserClass, id};
 use crate::client::{Call, Endpoint, Shape};
 
 /// The class.
@@ -18,6 +18,7 @@ pub static CLASS: UserClass = UserClass {
     about: "creates a skill, has it certified, has it certified again",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&CREATE_SKILL, &CERTIFY, &CERTIFY_AGAIN],
+    acts_for: ActsFor::Customer,
     needs: &[],
     work: &[],
     scenario,

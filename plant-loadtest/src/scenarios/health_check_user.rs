@@ -8,7 +8,7 @@ use goose::{
     transaction,
 };
 
-use super::{HEALTH, Session, UserClass};
+use super::{ActsFor, HEALTH, Session, UserClass};
 use crate::client::Call;
 
 /// The class.
@@ -17,6 +17,7 @@ pub static CLASS: UserClass = UserClass {
     about: "asks for /health and nothing else",
     wait: (Duration::from_millis(500), Duration::from_millis(1500)),
     endpoints: &[&HEALTH],
+    acts_for: ActsFor::Nobody,
     needs: &[],
     work: &[],
     scenario,

@@ -6,6 +6,7 @@
 mod account;
 mod agent_list_user;
 mod agent_search_user;
+mod auth_user;
 mod generation_user;
 mod genesis_user;
 mod health_check_user;
@@ -20,19 +21,23 @@ use goose::{
 };
 use serde::Deserialize;
 
-use crate::client::{Client, Endpoint, Shape};
-use crate::completion::Work;
+use crate::{
+    access::CUSTOMERS,
+    client::{Client, Endpoint, Shape},
+    completion::Work,
+};
 
 pub use account::Account;
 
 /// Every user class there is.
-pub static ALL: [&UserClass; 7] = [
+pub static ALL: [&UserClass; 8] = [
     &plant_backend_user::CLASS,
     &health_check_user::CLASS,
     &plant_user::CLASS,
     &genesis_user::CLASS,
     &agent_list_user::CLASS,
     &agent_search_user::CLASS,
+    &auth_user::CLASS,
     &generation_user::CLASS,
 ];
 
@@ -47,12 +52,26 @@ pub struct UserClass {
     pub wait: (Duration, Duration),
     /// Every endpoint that its tasks request; rules can name these and no others.
     pub endpoints: &'static [&'static Endpoint],
+    /// Whose things its users ask for, and so whose token they send where the service demands one.
+    pub acts_for: ActsFor,
     /// What must be in the service's database before a run makes sense.
     pub needs: &'static [Need],
     /// Work that its users have accepted and that is done later, which the run follows to its end.
     pub work: &'static [&'static Work],
     /// Its tasks with their weights.
     pub scenario: fn() -> Result<Scenario, GooseError>,
+}
+
+/// Whose things the users of a class ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActsFor {
+    /// Nobody's: what everybody may see.
+    Nobody,
+    /// Those of one of the customers that every seeding plants, whose account it shares with other
+    /// users.
+    Customer,
+    /// Those of an account that it registers by itself, as a part of its journey.
+    Itself,
 }
 
 /// Data that a class cannot do without.
@@ -75,7 +94,7 @@ pub fn find(name: &str) -> Option<&'static UserClass> {
 pub struct Session {
     /// Sends its requests.
     pub client: Client,
-    /// The customer it acts for, in classes that act for one.
+    /// The customer it acts for, in classes that act for one; else nobody, in no letters.
     pub customer: &'static str,
     /// The agents it learnt of when it started: hired or catalogue ones, as its class works with.
     pub agents: Vec<String>,
@@ -86,10 +105,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// A user that knows nothing yet.
+    /// A user of a class that `acts_for` whom; it knows nothing yet.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { client, customer: "", agents: Vec::new(), account: None, notes: BTreeMap::new() }
+    pub fn new(acts_for: ActsFor, client: Client) -> Self {
+        let (client, customer) = match acts_for {
+            ActsFor::Customer => {
+                let place = fastrand::usize(..CUSTOMERS.len());
+                (client.of_customer(place), CUSTOMERS[place])
+            }
+            ActsFor::Nobody | ActsFor::Itself => (client, ""),
+        };
+        Self { client, customer, agents: Vec::new(), account: None, notes: BTreeMap::new() }
     }
 
     /// The session that the engine gave to `user`.

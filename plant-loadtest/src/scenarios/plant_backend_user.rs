@@ -9,7 +9,7 @@ use goose::{
 };
 use serde_json::json;
 
-use super::{HEALTH, LIST_AGENTS, Need, Session, UserClass, ids};
+use super::{ActsFor, HEALTH, LIST_AGENTS, Need, Session, UserClass, ids};
 use crate::client::{Call, Endpoint, Shape};
 
 /// The class.
@@ -27,18 +27,12 @@ pub static CLASS: UserClass = UserClass {
         &DELIVERABLES,
         &CREATE_GOAL,
     ],
+    acts_for: ActsFor::Customer,
     needs: &[Need::Agents, Need::HiredAgents],
     work: &[],
     scenario,
 };
 
-const CUSTOMERS: [&str; 5] = [
-    "test-customer-001",
-    "test-customer-002",
-    "test-customer-003",
-    "test-customer-004",
-    "test-customer-005",
-];
 const INDUSTRIES: [&str; 3] = ["marketing", "education", "sales"];
 const SCHEDULES: [&str; 4] = ["daily", "weekly", "monthly", "on_demand"];
 
@@ -77,7 +71,7 @@ fn scenario() -> Result<Scenario, GooseError> {
     Ok(Scenario::new(CLASS.name)
         .set_wait_time(CLASS.wait.0, CLASS.wait.1)?
         .register_transaction(
-            transaction!(become_customer).set_name(CUSTOMER_AGENTS.name).set_on_start(),
+            transaction!(customer_agents).set_name(CUSTOMER_AGENTS.name).set_on_start(),
         )
         .register_transaction(transaction!(health).set_name(HEALTH.name).set_weight(10)?)
         .register_transaction(transaction!(list_agents).set_name(LIST_AGENTS.name).set_weight(8)?)
@@ -93,13 +87,6 @@ fn scenario() -> Result<Scenario, GooseError> {
         .register_transaction(transaction!(goals).set_name(GOALS.name).set_weight(3)?)
         .register_transaction(transaction!(deliverables).set_name(DELIVERABLES.name).set_weight(2)?)
         .register_transaction(transaction!(create_goal).set_name(CREATE_GOAL.name).set_weight(1)?))
-}
-
-async fn become_customer(user: &mut GooseUser) -> TransactionResult {
-    let session = Session::of(user)?;
-    session.customer = CUSTOMERS[fastrand::usize(..CUSTOMERS.len())];
-    learn_hired_agents(session).await;
-    Ok(())
 }
 
 async fn health(user: &mut GooseUser) -> TransactionResult {

@@ -9,7 +9,7 @@ use goose::{
 };
 use serde_json::json;
 
-use super::{CREATE_SKILL, LIST_AGENTS, Need, Session, UserClass, ids};
+use super::{ActsFor, CREATE_SKILL, LIST_AGENTS, Need, Session, UserClass, ids};
 use crate::client::{Call, Endpoint, Shape};
 
 /// The class.
@@ -18,6 +18,7 @@ pub static CLASS: UserClass = UserClass {
     about: "browses agents, creates skills, reads single agents",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS, &CREATE_SKILL, &READ_AGENT],
+    acts_for: ActsFor::Customer,
     needs: &[Need::Agents],
     work: &[],
     scenario,

@@ -17,7 +17,7 @@ pub use generator::GeneratorHealth;
 pub use over_time::Finding;
 
 use crate::{
-    outcome::{Ended, Outcome},
+    outcome::{Access, Ended, Outcome},
     profile::Stage,
     sla::{During, Figure, Kind, Promise, Sla, milliseconds},
     timespan,
@@ -232,6 +232,13 @@ fn notes(outcome: &Outcome, promises: &[Judged]) -> Vec<String> {
              some seconds",
             outcome.duration_s,
             outcome.planned_seconds()
+        ));
+    }
+    if let Some(Access { accounts, logins }) = outcome.target.access {
+        let again = logins.saturating_sub(accounts as u64);
+        notes.push(format!(
+            "the service demands tokens: {accounts} accounts were logged in before the load, and \
+             {again} times while it lasted; these requests are not part of the figures"
         ));
     }
     let insufficient = promises.iter().filter(|judged| judged.grade == Grade::Insufficient).count();

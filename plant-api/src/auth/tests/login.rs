@@ -1,5 +1,6 @@
 //! Logging in, and being kept from guessing.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
@@ -108,7 +109,7 @@ async fn an_unverified_account_waits_where_verification_is_required(pool: PgPool
 
 #[sqlx::test(migrations = "../migrations")]
 async fn who_would_wait_too_long_is_told_when_to_come_back(pool: PgPool) {
-    let passwords = Passwords::start(Some(1), Duration::from_millis(1)).unwrap();
+    let passwords = Passwords::start(NonZeroUsize::new(1), Duration::from_millis(1)).unwrap();
     let busy = crate::state::Gate { passwords, ..gate(Access::Open) };
     let app = TestApp::gated(pool, Clock::System, busy).await;
     app.post(REGISTER, asha()).await.expect(201);
