@@ -61,7 +61,13 @@ impl Distribution {
     /// or `None` without samples.
     #[must_use]
     pub fn quantile_ms(&self, quantile: f64) -> Option<f64> {
-        (!self.is_empty()).then(|| ms(self.to_dense().value_at_quantile(quantile)))
+        let wanted = rank(quantile, self.len());
+        let mut passed = 0;
+        let bucket = self.buckets.iter().find(|(_, count)| {
+            passed += **count;
+            passed >= wanted
+        });
+        bucket.map(|(micros, _)| ms(BORDERS.highest_equivalent(*micros)))
     }
 
     /// Like [`Self::quantile_ms`], as if there were at least `samples` of them and every missing
@@ -94,20 +100,16 @@ impl Distribution {
     /// The mean latency, in milliseconds.
     #[must_use]
     pub fn mean_ms(&self) -> Option<f64> {
-        (!self.is_empty()).then(|| self.to_dense().mean() / 1000.0)
+        let all = as_f64(self.len());
+        let mean = self.buckets.iter().fold(0.0, |mean, (micros, count)| {
+            mean + as_f64(BORDERS.median_equivalent(*micros)) * as_f64(*count) / all
+        });
+        (!self.is_empty()).then(|| mean / 1000.0)
     }
 
     /// Every filled bucket: its lower border in milliseconds, and how many samples it holds.
     pub fn buckets_ms(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
         self.buckets.iter().map(|(micros, count)| (ms(*micros), *count))
-    }
-
-    fn to_dense(&self) -> Histogram<u64> {
-        let mut dense = dense();
-        for (micros, count) in &self.buckets {
-            dense.saturating_record_n(*micros, *count);
-        }
-        dense
     }
 }
 
@@ -132,9 +134,23 @@ fn dense() -> Histogram<u64> {
         .expect("three digits and a highest value above two are what the crate asks for")
 }
 
-#[expect(clippy::cast_precision_loss, reason = "microseconds of a request stay far below 2^53")]
+/// Which sample, counted from the shortest as 1, is the quantile of so many: as HdrHistogram has it.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a count is a count"
+)]
+fn rank(quantile: f64, samples: u64) -> u64 {
+    ((quantile.min(1.0) * as_f64(samples)).ceil() as u64).max(1)
+}
+
 fn ms(micros: u64) -> f64 {
-    micros as f64 / 1000.0
+    as_f64(micros) / 1000.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds and counts stay far below 2^53")]
+fn as_f64(number: u64) -> f64 {
+    number as f64
 }
 
 #[cfg(test)]
@@ -158,6 +174,22 @@ mod tests {
         }
         assert_eq!(latencies.min_ms(), Some(1.0));
         assert_eq!(latencies.len(), 1000);
+    }
+
+    #[test]
+    fn figures_are_those_of_the_dense_histogram() {
+        let latencies = of((1..=300).map(|value| value * value * 7 % 90_001));
+        let mut reference = dense();
+        for (micros, count) in &latencies.buckets {
+            reference.record_n(*micros, *count).unwrap();
+        }
+        for quantile in [0.0001, 0.01, 0.5, 0.66, 0.9, 0.95, 0.99, 0.999, 1.0] {
+            let expected = ms(reference.value_at_quantile(quantile));
+            assert_eq!(latencies.quantile_ms(quantile), Some(expected), "{quantile}");
+        }
+        let mean = latencies.mean_ms().unwrap();
+        assert!((mean - reference.mean() / 1000.0).abs() < 1e-6, "{mean}");
+        assert_eq!((of([]).quantile_ms(0.5), of([]).mean_ms()), (None, None));
     }
 
     #[test]

@@ -144,6 +144,8 @@ struct Source {
     samples_taken: usize,
     failures_taken: u64,
     from: u32,
+    /// Up to when every second has been looked at again.
+    looked_back: u32,
     written: HashMap<(String, u32), u64>,
 }
 
@@ -162,17 +164,25 @@ impl Source {
             samples_taken: 0,
             failures_taken: 0,
             from: 0,
+            looked_back: 0,
             written: HashMap::new(),
         }
     }
 
     /// What has come since the last call; `None` before the first user.
     fn next(&mut self) -> Option<Entry> {
-        let elapsed = self.recorder.started()?.elapsed();
+        let started = self.recorder.started()?;
+        Some(self.at(started.elapsed()))
+    }
+
+    /// What has come since the last call, `elapsed` after the start.
+    fn at(&mut self, elapsed: Duration) -> Entry {
         let now = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
         let patience = whole(self.head.load.timeout_s) + 2;
         let look_back = self.entries.is_multiple_of(LOOK_BACK_EVERY);
-        let from = if look_back { self.from.saturating_sub(patience) } else { self.from };
+        // What was still going on at the last look back may have ended just after it.
+        let settled = self.looked_back.saturating_sub(patience);
+        let from = if look_back { settled } else { self.from };
         let (mut endpoints, failures, arrivals) = self.recorder.since(from);
         for endpoint in &mut endpoints {
             let name = &endpoint.name;
@@ -183,7 +193,11 @@ impl Source {
                 known != Some(hasher.finish())
             });
         }
-        self.written.retain(|(_, second), _| second + 2 * patience > now);
+        if look_back {
+            self.looked_back = now;
+            let settled = now.saturating_sub(patience + self.recorder.cell_s());
+            self.written.retain(|(_, second), _| *second >= settled);
+        }
         let failed = failures.iter().map(|failure| failure.count).sum();
         let news = failed != self.failures_taken;
         self.failures_taken = failed;
@@ -192,14 +206,14 @@ impl Source {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let new_samples = samples.get(self.samples_taken..).unwrap_or_default().to_vec();
         self.samples_taken = samples.len();
-        Some(Entry {
+        Entry {
             duration_s: elapsed.as_secs_f64(),
             classes: self.classes(),
             endpoints,
             failures: news.then_some(failures),
             samples: new_samples,
             arrivals,
-        })
+        }
     }
 
     fn classes(&self) -> Vec<Class> {
@@ -269,19 +283,20 @@ mod tests {
         let shard = recorder.assign_shard();
         let start = Instant::now();
         recorder.sent(shard, "GET /x", start);
-        recorder.record(
-            shard,
-            Sample {
-                endpoint: "GET /x",
-                intended: start,
-                sent: start,
-                first_byte: None,
-                last_byte: start + Duration::from_millis(millis),
-                status: Some(200),
-                bytes: 7,
-                failure: None,
-            },
-        );
+        recorder.record(shard, ended(start, millis));
+    }
+
+    fn ended(start: Instant, millis: u64) -> Sample {
+        Sample {
+            endpoint: "GET /x",
+            intended: start,
+            sent: start,
+            first_byte: None,
+            last_byte: start + Duration::from_millis(millis),
+            status: Some(200),
+            bytes: 7,
+            failure: None,
+        }
     }
 
     fn empty() -> Outcome {
@@ -310,6 +325,27 @@ mod tests {
             assert_eq!(read.load.classes[0].users, 1);
         }
         fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_late_end_is_looked_for_as_far_back_as_it_may_begin() {
+        let recorder = Arc::new(Recorder::new(1));
+        recorder.start(Instant::now().checked_sub(Duration::from_secs(20)).unwrap());
+        let mut source = Source::new(empty(), Arc::clone(&recorder), Arc::default());
+        let shard = recorder.assign_shard();
+        let start = recorder.started().unwrap() + Duration::from_secs(11);
+        recorder.sent(shard, "GET /x", start);
+        let at = |source: &mut Source, second| source.at(Duration::from_secs(second));
+        assert_eq!(at(&mut source, 40).endpoints[0].seconds[0].counts.succeeded, 0);
+        // It ends at once after that look back, and the next one is half a minute away.
+        recorder.record(shard, ended(start, 29_500));
+        let later: Vec<Entry> = (21..=35).map(|turn| at(&mut source, turn * 2)).collect();
+        let ends: u64 = later
+            .iter()
+            .flat_map(|entry| &entry.endpoints[0].seconds)
+            .map(|second| second.counts.succeeded)
+            .sum();
+        assert_eq!(ends, 1);
     }
 
     #[test]

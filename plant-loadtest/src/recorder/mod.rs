@@ -267,10 +267,12 @@ impl Recorder {
         merged.arrivals.into_values().collect()
     }
 
-    /// Everything recorded for `from` and later seconds, and what is counted for the whole run;
+    /// Everything recorded for `from` and later seconds, from the beginning of the cell that `from`
+    /// is in, and what is counted for the whole run;
     /// times to the first byte and service times are left out. Much cheaper than [`Self::merge`].
     #[must_use]
     pub fn since(&self, from: u32) -> (Vec<Endpoint>, Vec<Failure>, Vec<ArrivalSecond>) {
+        let from = self.cells.start_of(from);
         let mut merged = Records::default();
         for shard in &self.shards {
             merged.add_since(&lock(shard), from);
@@ -329,6 +331,28 @@ mod tests {
         assert_eq!(endpoints[0].name, "GET /never");
         assert_eq!(seconds.iter().map(|second| second.counts.sent).collect::<Vec<_>>(), [3, 3, 3]);
         assert_eq!((endpoints[1].bytes, endpoints[1].statuses[&200]), (90, 9));
+    }
+
+    #[test]
+    fn what_is_new_comes_with_the_cell_that_it_is_in() {
+        let end = crate::profile::Stage { to_s: 86_400, ..crate::profile::Stage::default() };
+        let recorder = Recorder::new(1).with_cells(Cells::of(&[end]));
+        recorder.user_joined("A");
+        let shard = recorder.assign_shard();
+        let started = recorder.started().unwrap();
+        for second in [3, 8, 13] {
+            let start = started + Duration::from_secs(second);
+            recorder.sent(shard, "GET /x", start);
+            recorder.record(shard, sample(start, 5, None));
+        }
+        let cells = |from| -> Vec<(u32, u64)> {
+            let (endpoints, ..) = recorder.since(from);
+            let cells = endpoints[0].seconds.iter();
+            cells.map(|cell| (cell.second, cell.counts.sent)).collect()
+        };
+        assert_eq!(recorder.cell_s(), 12);
+        assert_eq!(cells(8), [(0, 2), (12, 1)], "the eighth second is in the cell of the first");
+        assert_eq!(cells(13), [(12, 1)]);
     }
 
     #[test]

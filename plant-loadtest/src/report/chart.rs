@@ -226,7 +226,7 @@ fn tick_label(value: f64, step: f64) -> String {
     if value >= 10_000.0 {
         return format!("{:.0}k", value / 1000.0);
     }
-    let digits = usize::from(step < 1.0) + usize::from(step < 0.1) + usize::from(step < 0.01);
+    let digits = [1.0, 0.1, 0.01, 0.001].iter().filter(|size| step < **size * 0.999).count();
     format!("{value:.digits$}")
 }
 

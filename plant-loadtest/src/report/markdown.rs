@@ -18,6 +18,7 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
     let mut text = headline(outcome, verdict);
     text += &endpoints(outcome, verdict);
     text += &others(verdict);
+    text += &completions(outcome);
     text += &failures(outcome);
     text
 }
@@ -108,6 +109,14 @@ fn others(verdict: &Verdict) -> String {
     text
 }
 
+fn completions(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for (work, sentence) in summary::completions(outcome) {
+        let _ = writeln!(text, "- Accepted work, {}: {}.", escape(work), escape(&sentence));
+    }
+    text
+}
+
 fn failures(outcome: &Outcome) -> String {
     let mut failures: Vec<_> = outcome.failures.iter().collect();
     if failures.is_empty() {
@@ -169,7 +178,29 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::example;
+    use crate::{
+        outcome::{Completion, CompletionSecond},
+        report::example,
+    };
+
+    #[test]
+    fn accepted_work_is_told_wherever_there_was_any() {
+        let mut outcome = example::outcome();
+        let verdict = Verdict::of(&outcome, &outcome.sla);
+        assert!(!render(&outcome, &verdict).contains("Accepted work"));
+        let seconds = vec![CompletionSecond { accepted: 3, completed: 2, ..Default::default() }];
+        outcome.completions =
+            vec![Completion { work: "enhancement".into(), drain_s: Some(2.5), seconds }];
+        let texts = [
+            render(&outcome, &verdict),
+            crate::report::terminal::render(&outcome, &verdict),
+            crate::report::html::render(&outcome, &verdict).unwrap(),
+        ];
+        for text in texts {
+            assert!(text.contains("3 accepted = 2 completed"), "{text}");
+            assert!(text.contains("done 2.5 s after the load"), "{text}");
+        }
+    }
 
     #[test]
     fn text_of_the_service_is_no_markup() {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::summary;
-use crate::outcome::{Endpoint, Outcome, ResourceSample, Tally};
+use crate::outcome::{Endpoint, FailureKind, Outcome, ResourceSample, Tally};
 
 /// More points than this no chart on a screen can tell apart.
 const MOST_WINDOWS: u32 = 120;
@@ -55,9 +55,16 @@ impl Windows {
     /// Requests a second that failed.
     #[must_use]
     pub fn errors(&self) -> Points {
+        self.failures(&FailureKind::ALL)
+    }
+
+    /// Requests a second that failed in one of these ways.
+    #[must_use]
+    pub fn failures(&self, kinds: &[FailureKind]) -> Points {
         self.points(|tally, _| {
-            let errors = u32::try_from(tally.counts.errors()).unwrap_or(u32::MAX);
-            Some(f64::from(errors) / f64::from(self.length))
+            let failures = kinds.iter().map(|kind| tally.counts.failures(*kind)).sum::<u64>();
+            let failures = u32::try_from(failures).unwrap_or(u32::MAX);
+            Some(f64::from(failures) / f64::from(self.length))
         })
     }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    outcome::{Model, Outcome, ServiceSample},
+    outcome::{FailureKind, Model, Outcome, ServiceSample},
     report::{
         chart::{self, Line, Size},
         series::{self, Points, Windows},
@@ -15,6 +15,15 @@ const LEAST_FOR_P95: u64 = 5;
 
 /// More endpoints than colours would not be told apart.
 const MOST_ENDPOINTS: usize = 8;
+
+/// The ways to fail, each with its name and colour: who looks wants to know whose fault it was.
+const FAILURES: [(&str, &str, &[FailureKind]); 5] = [
+    ("5xx", "e0", &[FailureKind::ServerError]),
+    ("4xx", "e1", &[FailureKind::ClientError]),
+    ("timed out", "e6", &[FailureKind::TimedOut]),
+    ("no connection", "e4", &[FailureKind::Connection]),
+    ("failed checks", "e5", &[FailureKind::UnexpectedStatus, FailureKind::WrongShape]),
+];
 
 /// A chart with its legend.
 #[derive(Serialize)]
@@ -86,7 +95,10 @@ pub(super) fn charts(outcome: &Outcome) -> Vec<Chart> {
             vec![filled("sent", "a", windows.rate()), filled("failed", "bad", windows.errors())],
         ),
     ];
-    let wide = [("P95 by endpoint", "ms", by_endpoint(outcome))];
+    let wide = [
+        ("Errors a second", "/s", by_failure(&windows)),
+        ("P95 by endpoint", "ms", by_endpoint(outcome)),
+    ];
     let small = small(outcome);
     let sized = |size| move |(title, unit, lines)| (size, title, unit, lines);
     let all = large
@@ -150,6 +162,15 @@ fn small(outcome: &Outcome) -> Vec<Planned> {
             )],
         ),
     ]
+}
+
+/// A line for every way in which requests failed; none when none did.
+fn by_failure(windows: &Windows) -> Vec<Line> {
+    let lines = FAILURES.iter().map(|(name, colour, kinds)| {
+        let points = windows.failures(kinds);
+        line(name, colour, points)
+    });
+    lines.filter(|line| line.points.iter().any(|(_, failures)| *failures > 0.0)).collect()
 }
 
 /// The slowest endpoints first, so that their colours come first, too.
@@ -216,13 +237,23 @@ fn draw(
 }
 
 fn short(value: f64) -> String {
-    let digits = if value >= 100.0 || value.fract() == 0.0 { 0 } else { 1 };
-    format!("{value:.digits$}")
+    let digits = match value {
+        _ if value >= 100.0 || value.fract() == 0.0 => 0,
+        _ if value >= 1.0 => 1,
+        _ => 2,
+    };
+    let rounded = format!("{value:.digits$}");
+    // A few errors in hours are not none.
+    if rounded == "0.00" { format!("{value:.4}") } else { rounded }
 }
 
 /// Nobody reads more digits, and the page is smaller.
 fn rounded(value: f64) -> f64 {
-    let scale = if value.abs() >= 100.0 { 1.0 } else { 100.0 };
+    let scale = match value.abs() {
+        size if size >= 100.0 => 1.0,
+        size if size >= 0.1 => 100.0,
+        _ => 10_000.0,
+    };
     (value * scale).round() / scale
 }
 
@@ -231,4 +262,46 @@ fn mebibytes(mut bytes: Points) -> Points {
         *value /= 1_048_576.0;
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example;
+
+    fn errors(outcome: &Outcome) -> Option<Chart> {
+        charts(outcome).into_iter().find(|chart| chart.title == "Errors a second")
+    }
+
+    #[test]
+    fn every_way_to_fail_has_its_line() {
+        let mut outcome = example::outcome();
+        let second = &mut outcome.endpoints[0].seconds[3].counts;
+        (second.timed_out, second.wrong_shapes, second.unexpected_statuses) = (4, 1, 1);
+        let chart = errors(&outcome).unwrap();
+        let highest = |name| {
+            let found = chart.values.iter().find(|line| line.name == name)?;
+            Some(found.points.iter().map(|(_, value)| *value).fold(0.0, f64::max))
+        };
+        assert_eq!(highest("timed out"), Some(4.0));
+        assert_eq!(highest("failed checks"), Some(2.0), "status and shape together");
+        assert_eq!(highest("no connection"), None, "nothing is drawn of what did not happen");
+    }
+
+    #[test]
+    fn without_errors_there_is_no_chart_of_them() {
+        let mut outcome = example::outcome();
+        for second in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.seconds) {
+            second.counts = crate::outcome::Counts::default();
+        }
+        assert!(errors(&outcome).is_none());
+    }
+
+    #[test]
+    fn a_few_errors_in_hours_are_not_none() {
+        assert_eq!(
+            [0.0, 0.0014, 0.25, 3.0, 3.14, 314.2].map(short).join(" "),
+            "0 0.0014 0.25 3 3.1 314"
+        );
+    }
 }

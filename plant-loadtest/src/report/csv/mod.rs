@@ -2,6 +2,8 @@
 //!
 //! As in Locust they cover the whole run, in milliseconds, with methods and names apart.
 
+mod history;
+
 use crate::{
     distribution::Distribution,
     outcome::{Endpoint, Outcome, Tally},
@@ -21,9 +23,6 @@ const PERCENTILES: [(f64, &str); 11] = [
     (1.0, "100%"),
 ];
 
-/// The history's percentiles and rates look back this many seconds, as Locust's do.
-const WINDOW: u32 = 10;
-
 /// The files: what follows the prefix in their names, and their text.
 ///
 /// # Errors
@@ -31,7 +30,7 @@ const WINDOW: u32 = 10;
 pub fn render(outcome: &Outcome) -> Result<[(&'static str, String); 4], csv::Error> {
     Ok([
         ("_stats.csv", written(&stats(outcome))?),
-        ("_stats_history.csv", written(&history(outcome))?),
+        ("_stats_history.csv", written(&history::rows(outcome))?),
         ("_failures.csv", written(&failures(outcome))?),
         ("_exceptions.csv", written(&exceptions())?),
     ])
@@ -78,50 +77,6 @@ fn stats_row(method: &str, name: &str, tally: &Tally, bytes: u64, seconds: f64) 
     row.push(number(as_f64(counts.errors()) / seconds));
     row.extend(percentiles(&tally.latency));
     row
-}
-
-/// One aggregated row a second, as Locust writes without `--csv-full-history`.
-fn history(outcome: &Outcome) -> Rows {
-    let mut header =
-        titles(&["Timestamp", "User Count", "Type", "Name", "Requests/s", "Failures/s"]);
-    header.extend(PERCENTILES.map(|(_, title)| title.to_owned()));
-    header.extend(titles(&[
-        "Total Request Count",
-        "Total Failure Count",
-        "Total Median Response Time",
-        "Total Average Response Time",
-        "Total Min Response Time",
-        "Total Max Response Time",
-        "Total Average Content Size",
-    ]));
-    let mut rows = vec![header];
-    let last = outcome.endpoints.iter().flat_map(|endpoint| endpoint.seconds.last());
-    let seconds = last.map(|second| second.second + 1).max().unwrap_or_default();
-    // Sizes are measured for the run, not for each second.
-    let size = as_f64(bytes(outcome)) / as_f64(outcome.whole().counts.answered().max(1));
-    let mut total = Tally::default();
-    for second in 0..seconds {
-        total.add(&outcome.over(&(second..second + 1)));
-        let from = (second + 1).saturating_sub(WINDOW);
-        let recent = outcome.over(&(from..second + 1));
-        let length = f64::from(second + 1 - from);
-        let users = outcome.samples.iter().rev().find(|sample| sample.second <= second);
-        let mut row = vec![
-            (outcome.started_at.timestamp() + i64::from(second)).to_string(),
-            users.map_or(0, |sample| sample.users).to_string(),
-            String::new(),
-            "Aggregated".to_owned(),
-            number(as_f64(recent.counts.sent) / length),
-            number(as_f64(recent.counts.errors()) / length),
-        ];
-        row.extend(percentiles(&recent.latency));
-        row.push(total.counts.sent.to_string());
-        row.push(total.counts.errors().to_string());
-        row.extend(times(&total.latency));
-        row.push(number(size));
-        rows.push(row);
-    }
-    rows
 }
 
 fn failures(outcome: &Outcome) -> Rows {
@@ -194,7 +149,7 @@ mod tests {
     #[test]
     fn every_row_has_as_many_fields_as_its_header() {
         let outcome = example::outcome();
-        for rows in [stats(&outcome), history(&outcome), failures(&outcome)] {
+        for rows in [stats(&outcome), history::rows(&outcome), failures(&outcome)] {
             assert!(rows.len() > 1);
             assert!(rows.iter().all(|row| row.len() == rows[0].len()));
         }
@@ -207,6 +162,6 @@ mod tests {
         let sent: u64 =
             rows[1..rows.len() - 1].iter().map(|row| row[2].parse::<u64>().unwrap()).sum();
         assert_eq!(rows.last().unwrap()[1..3], ["Aggregated".to_owned(), sent.to_string()]);
-        assert_eq!(history(&outcome).last().unwrap()[17], sent.to_string());
+        assert_eq!(history::rows(&outcome).last().unwrap()[17], sent.to_string());
     }
 }

@@ -1,0 +1,181 @@
+//! `_stats_history`: the run as it went, in one aggregated row after the other.
+//!
+//! Locust writes a row a second. So does this for runs of up to two hours; longer ones are
+//! recorded in cells of several seconds, and have a row for each, at its last second.
+
+use std::collections::BTreeMap;
+
+use super::{PERCENTILES, Rows, as_f64, bytes, number, percentiles, times, titles};
+use crate::outcome::{Outcome, Tally};
+
+/// Percentiles and rates look back this many seconds, as Locust's do; at least over one cell.
+const WINDOW: u32 = 10;
+
+/// What was recorded together: the seconds from `from` to before `to`, on all endpoints.
+struct Cell {
+    from: u32,
+    to: u32,
+    tally: Tally,
+}
+
+/// The header, and a row for every cell.
+pub(super) fn rows(outcome: &Outcome) -> Rows {
+    let mut rows = vec![header()];
+    let cells = cells(outcome);
+    // Sizes are measured for the run, not for each cell.
+    let size = as_f64(bytes(outcome)) / as_f64(outcome.whole().counts.answered().max(1));
+    let mut samples = outcome.samples.iter().peekable();
+    let mut users = 0;
+    let mut total = Tally::default();
+    let mut oldest = 0;
+    for (index, cell) in cells.iter().enumerate() {
+        total.add(&cell.tally);
+        while let Some(sample) = samples.next_if(|sample| sample.second < cell.to) {
+            users = sample.users;
+        }
+        while oldest < index && cells[oldest].from + WINDOW < cell.to {
+            oldest += 1;
+        }
+        let mut recent = Tally::default();
+        for cell in &cells[oldest..=index] {
+            recent.add(&cell.tally);
+        }
+        let length = f64::from(cell.to - cells[oldest].from);
+        let mut row = vec![
+            (outcome.started_at.timestamp() + i64::from(cell.to - 1)).to_string(),
+            users.to_string(),
+            String::new(),
+            "Aggregated".to_owned(),
+            number(as_f64(recent.counts.sent) / length),
+            number(as_f64(recent.counts.errors()) / length),
+        ];
+        row.extend(percentiles(&recent.latency));
+        row.push(total.counts.sent.to_string());
+        row.push(total.counts.errors().to_string());
+        row.extend(times(&total.latency));
+        row.push(number(size));
+        rows.push(row);
+    }
+    rows
+}
+
+fn header() -> Vec<String> {
+    let mut header =
+        titles(&["Timestamp", "User Count", "Type", "Name", "Requests/s", "Failures/s"]);
+    header.extend(PERCENTILES.map(|(_, title)| title.to_owned()));
+    header.extend(titles(&[
+        "Total Request Count",
+        "Total Failure Count",
+        "Total Median Response Time",
+        "Total Average Response Time",
+        "Total Min Response Time",
+        "Total Max Response Time",
+        "Total Average Content Size",
+    ]));
+    header
+}
+
+/// Every cell until the last one with a request, idle ones included.
+fn cells(outcome: &Outcome) -> Vec<Cell> {
+    let mut recorded: BTreeMap<u32, Tally> = BTreeMap::new();
+    for second in outcome.endpoints.iter().flat_map(|endpoint| &endpoint.seconds) {
+        let tally = recorded.entry(second.second).or_default();
+        tally.counts.add(&second.counts);
+        tally.latency.merge(&second.latency);
+    }
+    let length = outcome.load.cell_s.max(1);
+    // Cells end with their stage, however short that leaves them.
+    let mut borders = outcome.load.stages.iter().map(|stage| stage.to_s).peekable();
+    let mut recorded = recorded.into_iter().peekable();
+    let mut cells = Vec::new();
+    let mut from = 0;
+    while recorded.peek().is_some() {
+        while borders.next_if(|border| *border <= from).is_some() {}
+        let to = borders.peek().map_or(from + length, |border| (*border).min(from + length));
+        let mut tally = Tally::default();
+        while let Some((_, recorded)) = recorded.next_if(|(second, _)| *second < to) {
+            tally.add(&recorded);
+        }
+        cells.push(Cell { from, to, tally });
+        from = to;
+    }
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        outcome::{Counts, Endpoint, Second},
+        profile::Stage,
+        report::example,
+    };
+
+    /// A run of `stages` that sends ten requests a second, one of which fails, recorded in cells
+    /// of `cell_s` seconds.
+    fn long(stages: &[u32], cell_s: u32) -> Outcome {
+        let mut outcome = example::outcome();
+        let pattern = outcome.endpoints[0].seconds[0].clone();
+        outcome.load.cell_s = cell_s;
+        outcome.load.stages.clear();
+        let mut seconds = Vec::new();
+        let mut from_s = 0;
+        for &to_s in stages {
+            outcome.load.stages.push(Stage { from_s, to_s, ..Stage::default() });
+            while from_s < to_s {
+                let to = to_s.min(from_s + cell_s);
+                let mut second = Second { second: from_s, ..pattern.clone() };
+                second.counts = Counts::default();
+                second.counts.sent = u64::from(to - from_s) * 10;
+                second.counts.server_errors = u64::from(to - from_s);
+                second.counts.succeeded = second.counts.sent - second.counts.server_errors;
+                seconds.push(second);
+                from_s = to;
+            }
+        }
+        outcome.endpoints = vec![Endpoint { seconds, ..outcome.endpoints[0].clone() }];
+        outcome
+    }
+
+    fn column(rows: &Rows, title: &str) -> Vec<f64> {
+        let index = rows[0].iter().position(|name| name == title).unwrap();
+        rows[1..].iter().map(|row| row[index].parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn an_hour_has_a_row_for_every_second() {
+        let outcome = long(&[60, 3600], 1);
+        let rows = rows(&outcome);
+        assert_eq!(rows.len(), 1 + 3600);
+        let totals = column(&rows, "Total Request Count");
+        assert_eq!((totals[0], totals[3599]), (10.0, 36_000.0));
+        assert_eq!(column(&rows, "Total Failure Count")[3599], 3600.0);
+        assert!(column(&rows, "Requests/s").iter().all(|rate| *rate == 10.0));
+    }
+
+    #[test]
+    fn a_day_has_a_row_for_every_cell_with_the_rates_of_its_seconds() {
+        // The first stage ends in the middle of what would have been a cell.
+        let outcome = long(&[30, 86_400], 12);
+        let rows = rows(&outcome);
+        assert_eq!(rows.len(), 1 + 3 + (86_400 - 30) / 12 + 1);
+        for (title, expected) in [("Requests/s", 10.0), ("Failures/s", 1.0)] {
+            let rates = column(&rows, title);
+            assert!(rates.iter().all(|rate| *rate == expected), "{title}: {rates:?}");
+        }
+        let whole = outcome.whole().counts;
+        let last = rows.last().unwrap();
+        assert_eq!(last[17..19], [whole.sent.to_string(), whole.errors().to_string()]);
+        let times = column(&rows, "Timestamp");
+        assert!((times.last().unwrap() - times[0] - (86_399.0 - 11.0)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn idle_cells_have_their_rows_too() {
+        let mut outcome = long(&[86_400], 12);
+        outcome.endpoints[0].seconds.drain(1..7199);
+        let rates = column(&rows(&outcome), "Requests/s");
+        assert_eq!(rates.len(), 7200);
+        assert_eq!((rates[0], rates[1], rates[7198], rates[7199]), (10.0, 0.0, 0.0, 10.0));
+    }
+}
