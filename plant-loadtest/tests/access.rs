@@ -107,6 +107,19 @@ fn a_token_that_is_taken_no_more_is_replaced_without_an_error() {
 }
 
 #[test]
+fn who_has_an_account_of_its_own_logs_in_again_when_its_token_is_refused() {
+    let service = Locked::start(Doors { forgets_after: Some(40), ..Doors::default() });
+    let done = run("forgot-own", &service.host(), OPEN, &["GenerationUser"], &[]);
+    let outcome = done.outcome.unwrap_or_else(|| panic!("{}", done.stderr));
+    let seen = service.seen();
+    let counts = outcome.whole().counts;
+    // Ten users each logged in before the load.
+    assert!(seen.logins > 10, "{seen:?}");
+    assert_eq!(counts.errors(), counts.client_errors);
+    assert!(counts.errors() < counts.sent / 2, "{counts:?}");
+}
+
+#[test]
 fn a_token_is_renewed_before_it_expires() {
     // Half of no time is over at once, so every request finds its token old, and still good.
     let service = Locked::start(Doors { expires_in: 0, ..Doors::default() });

@@ -7,7 +7,10 @@ mod known;
 mod shape;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -124,6 +127,8 @@ pub struct Client {
     accounts: Option<Arc<Accounts>>,
     /// Whose token is sent where a call brings none.
     account: Option<Arc<Account>>,
+    /// Whether the last answer refused the token that was sent.
+    refused: Arc<AtomicBool>,
 }
 
 /// How one exchange ended.
@@ -151,6 +156,7 @@ impl Client {
             diary: told.then(Diary::default),
             accounts: accounts.clone(),
             account: None,
+            refused: Arc::default(),
         })
     }
 
@@ -192,6 +198,12 @@ impl Client {
         *self.due.lock().unwrap_or_else(PoisonError::into_inner) = Some(intended);
     }
 
+    /// Whether the last answer refused the token that was sent: then another one is needed.
+    #[must_use]
+    pub fn was_refused(&self) -> bool {
+        self.refused.load(Relaxed)
+    }
+
     fn take_due(&self) -> Option<Instant> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -222,6 +234,8 @@ impl Client {
             call.bearer = Some(token);
             answer = exchange(self.request(&call)).await;
         }
+        let refused = answer.status == Some(StatusCode::UNAUTHORIZED) && call.bearer.is_some();
+        self.refused.store(refused, Relaxed);
         let size = answer.body.as_ref().map_or(0, Bytes::len);
         let judged = answer.body.and_then(|body| judge(endpoint, answer.status, body, &self.known));
         if let Some(diary) = &self.diary {

@@ -44,11 +44,13 @@ struct Tokens {
 }
 
 impl Session {
-    /// The access token of this user's own account. `None`: it did not get one, and tries again
+    /// The access token of this user's own account, another one when the last answer refused it.
+    /// `None`: it did not get one, and tries again
     /// when next asked.
     pub async fn token(&mut self) -> Option<Arc<str>> {
         if let Some((token, until)) = self.account.as_ref().and_then(|own| own.token.as_ref())
             && Instant::now() < *until
+            && !self.client.was_refused()
         {
             return Some(Arc::clone(token));
         }

@@ -105,12 +105,14 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let token = head.headers.get("authorization").map(|value| value.to_str().unwrap());
     let token = token.map(|value| value.strip_prefix("Bearer ").unwrap());
     let bearer = token.map(|token| seen.good.iter().find(|(good, _)| good == token).cloned());
-    let everybodys = matches!(path, "/health" | "/metrics")
+    let everybodys = matches!(path, "/health" | "/metrics" | "/api/v1/auth/register")
         || head.method == "GET" && matches!(path, "/api/v1/agents");
     // Who sends a token is held to it, also where none is needed.
     let customer = match bearer {
         Some(Some((_, customer))) => Some(customer),
         None if everybodys || !shared.doors.locked => None,
+        // What was accepted is looked for after the load, with tokens from its beginning.
+        _ if path == "/api/v1/generation/list" => None,
         _ => {
             seen.refused += 1;
             return respond(401, &json!({"code": "unauthenticated"}));
