@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn a_few_errors_in_hours_are_not_none() {
         assert_eq!(
-            [0.0, 0.0014, 0.25, 3.0, 3.14, 314.2].map(short).join(" "),
+            [0.0, 0.0014, 0.25, 3.0, 3.12, 314.2].map(short).join(" "),
             "0 0.0014 0.25 3 3.1 314"
         );
     }
