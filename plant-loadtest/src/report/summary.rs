@@ -312,11 +312,22 @@ pub fn statuses(outcome: &Outcome) -> BTreeMap<u16, u64> {
     statuses
 }
 
-/// How many seconds are judged.
+/// How many seconds were judged: fewer than planned when the run was cut short.
 #[must_use]
 pub fn judged_length(outcome: &Outcome) -> u32 {
     let judged = outcome.load.stages.iter().filter(|stage| stage.judged);
-    judged.map(|stage| stage.to_s - stage.from_s).sum()
+    let lengths = judged.map(|stage| {
+        let seconds = lasted(outcome, &stage.seconds());
+        seconds.end - seconds.start
+    });
+    lengths.sum()
+}
+
+/// What there was of the planned `seconds` before the run ended.
+#[must_use]
+pub fn lasted(outcome: &Outcome, seconds: &Range<u32>) -> Range<u32> {
+    let end = super::series::shown_seconds(outcome);
+    seconds.start.min(end)..seconds.end.min(end)
 }
 
 /// Requests a second in the judged stages.
@@ -384,4 +395,25 @@ fn peak(values: &[f64]) -> Option<f64> {
 #[expect(clippy::cast_precision_loss, reason = "counts of a run stay below 2^53")]
 fn as_f64(count: u64) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example;
+
+    #[test]
+    fn the_rate_of_a_run_cut_short_is_that_of_the_seconds_it_had() {
+        let mut outcome = example::outcome();
+        assert_eq!(judged_length(&outcome), 30);
+        for endpoint in &mut outcome.endpoints {
+            endpoint.seconds.retain(|second| second.second < 15);
+        }
+        let sent = as_f64(outcome.judged().counts.sent);
+        outcome.duration_s = 14.6;
+        assert_eq!(judged_length(&outcome), 10);
+        assert!((judged_rate(&outcome) - sent / 10.0).abs() < 1e-9);
+        outcome.duration_s = 3.0;
+        assert_eq!(judged_length(&outcome), 0, "it never came so far");
+    }
 }

@@ -109,18 +109,21 @@ impl<'a> Page<'a> {
             failures: rows::failures(outcome),
             resources: rows::resources(outcome, verdict),
             cap: summary::cap(outcome),
-            stages: rows::stages(outcome),
+            stages: rows::stages(outcome, verdict),
             strip: chart::strip(&outcome.load.stages, |stage| rows::load(outcome, stage)),
             counts: rows::counts(outcome),
         }
     }
 }
 
-/// The verdict's own reason, or how many promises were missed where a list of them follows.
+/// The verdict's own reason, or how many promises are meant where a list of them follows.
 fn reason(verdict: &Verdict, missed: usize) -> String {
     match (verdict.grade, missed) {
         (Grade::Warning | Grade::Fail, 2..) => {
             format!("{missed} of {} promises were not kept", verdict.promises.len())
+        }
+        (Grade::Insufficient, 2..) => {
+            format!("too little was measured to judge {missed} promises")
         }
         _ => verdict.reason.clone(),
     }

@@ -68,7 +68,7 @@ pub(super) struct StageRow<'a> {
     p95: String,
     p99: String,
     errors: String,
-    judged: bool,
+    judged: &'static str,
 }
 
 /// How many promises got a grade.
@@ -129,19 +129,25 @@ pub(super) fn grade_counts(verdict: &Verdict) -> Vec<GradeCount> {
         .collect()
 }
 
-/// Every promise that was not kept, the worst first, in a sentence.
+/// Every promise that was not kept, the worst first, in a sentence; when too little was measured
+/// to judge the run, those that could not be judged.
 pub(super) fn missed(verdict: &Verdict) -> Vec<(&'static str, String)> {
+    let listed = |grade| match grade {
+        Grade::Warning | Grade::Fail => true,
+        Grade::Insufficient => verdict.grade == Grade::Insufficient,
+        _ => false,
+    };
     let mut missed: Vec<(Grade, String)> = verdict
         .promises
         .iter()
-        .filter(|judged| matches!(judged.grade, Grade::Warning | Grade::Fail))
+        .filter(|judged| listed(judged.grade))
         .map(|judged| (judged.grade, judged.sentence()))
         .chain(
             verdict
                 .over_time
                 .iter()
                 .filter(|finding| finding.counts())
-                .filter(|finding| matches!(finding.grade, Grade::Warning | Grade::Fail))
+                .filter(|finding| listed(finding.grade))
                 .map(|finding| (finding.grade, format!("{}: {}", finding.name, finding.sentence))),
         )
         .collect();
@@ -277,7 +283,7 @@ pub(super) fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<(&'static s
     lines.map(|line| (line.name, line.value)).collect()
 }
 
-pub(super) fn stages(outcome: &Outcome) -> Vec<StageRow<'_>> {
+pub(super) fn stages<'a>(outcome: &'a Outcome, verdict: &Verdict) -> Vec<StageRow<'a>> {
     let open = outcome.load.model == Model::Open;
     let rows = outcome.load.stages.iter().map(|stage| {
         let seconds = stage.seconds();
@@ -291,15 +297,25 @@ pub(super) fn stages(outcome: &Outcome) -> Vec<StageRow<'_>> {
             name: &stage.name,
             time: format!("{} to {}", span(stage.from_s), span(stage.to_s)),
             load: format!("{level}{}{at_once}", if open { " /s" } else { " users" }),
-            rate: format!("{:.1}", summary::rate(&tally, &seconds)),
+            rate: format!("{:.1}", summary::rate(&tally, &summary::lasted(outcome, &seconds))),
             p50: at(0.50),
             p95: at(0.95),
             p99: at(0.99),
             errors: tally.counts.errors().to_string(),
-            judged: stage.judged,
+            judged: judged_by(stage, verdict),
         }
     });
     rows.collect()
+}
+
+/// What is said of a stage whose seconds are not among those that all promises are about.
+fn judged_by(stage: &Stage, verdict: &Verdict) -> &'static str {
+    let named = |judged: &Judged| judged.promise.during == During::Stage(stage.name.clone());
+    match (stage.judged, verdict.promises.iter().any(named)) {
+        (true, _) => "",
+        (false, true) => ", judged by promises of its own",
+        (false, false) => ", not judged",
+    }
 }
 
 /// Users, or arrivals a second, when a stage starts and when it ends.
