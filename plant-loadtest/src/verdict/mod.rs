@@ -98,7 +98,8 @@ impl Verdict {
     ///
     /// The overall grade is the worst of the promises', but: an untrustworthy measurement is
     /// INVALID whatever it says, and a promise with too few samples does not spoil the rest as
-    /// long as at least one of its kind (latency, errors, survival) could be judged.
+    /// long as at least one of its kind (latency, errors, survival) could be judged. Of a run that
+    /// was killed the end is not known, so nothing is proven kept.
     #[must_use]
     pub fn of(outcome: &Outcome, sla: &Sla) -> Self {
         let promises: Vec<Judged> = sla
@@ -109,7 +110,7 @@ impl Verdict {
             .collect();
         let generator = GeneratorHealth::of(outcome, &promises);
         let over_time = over_time::findings(outcome, sla);
-        let grade = overall(&promises, &over_time, &generator);
+        let grade = overall(outcome, &promises, &over_time, &generator);
         Self {
             grade,
             sla: sla.name.clone(),
@@ -128,7 +129,12 @@ impl Verdict {
     }
 }
 
-fn overall(promises: &[Judged], over_time: &[Finding], generator: &GeneratorHealth) -> Grade {
+fn overall(
+    outcome: &Outcome,
+    promises: &[Judged],
+    over_time: &[Finding],
+    generator: &GeneratorHealth,
+) -> Grade {
     if generator.fault.is_some() {
         return Grade::Invalid;
     }
@@ -139,11 +145,8 @@ fn overall(promises: &[Judged], over_time: &[Finding], generator: &GeneratorHeal
     let seen = over_time.iter().filter(|finding| finding.counts()).map(|finding| finding.grade);
     let grades = judged().map(|judged| judged.grade).chain(seen);
     let worst = grades.max().unwrap_or(Grade::Insufficient);
-    if worst == Grade::Fail || unjudged_kinds(promises).is_empty() {
-        worst
-    } else {
-        Grade::Insufficient
-    }
+    let whole = outcome.ended != Ended::Killed && unjudged_kinds(promises).is_empty();
+    if worst == Grade::Fail || whole { worst } else { Grade::Insufficient }
 }
 
 /// The kinds of which promises were made and none could be judged.
@@ -186,6 +189,9 @@ fn reason(
         Grade::Unjudged => what_it_did(outcome),
         _ if over_time.iter().any(|finding| finding.counts() && finding.grade == grade) => {
             named(grade)
+        }
+        _ if outcome.ended == Ended::Killed => {
+            "the run was killed, so how it would have ended is not known".into()
         }
         _ => "too few requests to judge: run longer, or at a larger --time-scale".into(),
     }
@@ -341,6 +347,18 @@ mod tests {
     fn a_service_that_keeps_every_promise_passes() {
         let verdict = verdict(|_| ());
         assert_eq!(verdict.grade, Grade::Pass, "{}", verdict.reason);
+    }
+
+    #[test]
+    fn a_killed_run_may_have_broken_a_promise_but_never_kept_them() {
+        let killed = verdict(|outcome| outcome.ended = Ended::Killed);
+        assert_eq!(killed.grade, Grade::Insufficient);
+        assert!(killed.reason.contains("killed"), "{}", killed.reason);
+        let failed = verdict(|outcome| {
+            outcome.ended = Ended::Killed;
+            fail_some(outcome, FailureKind::ServerError, 2);
+        });
+        assert_eq!(failed.grade, Grade::Fail, "{}", failed.reason);
     }
 
     #[test]
