@@ -108,14 +108,16 @@ impl Verdict {
             .filter(|promise| promise.users.contains(outcome.load.users))
             .map(|promise| judge::judge(outcome, promise))
             .collect();
-        let generator = GeneratorHealth::of(outcome, &promises);
+        let mut generator = GeneratorHealth::of(outcome, &promises);
+        // Where nothing is promised nothing can be judged wrongly: the figures stand, with a doubt.
+        let doubt = generator.fault.take_if(|_| promises.is_empty());
         let over_time = over_time::findings(outcome, sla);
         let grade = overall(outcome, &promises, &over_time, &generator);
         Self {
             grade,
             sla: sla.name.clone(),
             reason: reason(outcome, grade, &promises, &over_time, &generator),
-            notes: notes(outcome, &promises),
+            notes: notes(outcome, &promises).into_iter().chain(doubt).collect(),
             promises,
             over_time,
             generator,
@@ -347,6 +349,17 @@ mod tests {
     fn a_service_that_keeps_every_promise_passes() {
         let verdict = verdict(|_| ());
         assert_eq!(verdict.grade, Grade::Pass, "{}", verdict.reason);
+    }
+
+    #[test]
+    fn where_nothing_is_promised_a_busy_generator_is_a_doubt_and_no_fault() {
+        let mut outcome = example::outcome();
+        outcome.samples.iter_mut().for_each(|sample| sample.generator_cpu = Some(0.9));
+        assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, Grade::Invalid);
+        outcome.sla.promises.clear();
+        let verdict = Verdict::of(&outcome, &outcome.sla);
+        assert_eq!(verdict.grade, Grade::Unjudged);
+        assert!(verdict.notes.iter().any(|note| note.contains("cannot be trusted")));
     }
 
     #[test]
