@@ -80,30 +80,29 @@ pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, Failure> {
     silence_libraries();
     let (trials, mut search, unit) = prepare(arguments).await?;
     let mut done: Vec<Trial> = Vec::new();
-    let mut gave_up = None;
     while let Some(next) = search.next().filter(|_| done.len() < MOST_TRIALS as usize) {
         eprint!("{} {unit} … ", level(next));
         let trial = trials.try_level(next).await?;
         eprintln!("{}", trial.cells()[4]);
-        match &trial.found {
-            Found::Held => search.learn(next, true),
-            Found::Broke(_) => search.learn(next, false),
-            Found::GeneratorGaveUp(why) => gave_up = Some(why.clone()),
-        }
+        // What the generator cannot do it cannot do more of either: the search goes on below.
+        search.learn(next, matches!(trial.found, Found::Held));
         done.push(trial);
-        if gave_up.is_some() {
-            break;
-        }
         if goose::is_killswitch_triggered() {
             return Err(Failure::new(Exit::CouldNotRun, &"interrupted: there is no answer yet"));
         }
     }
-    print(&told(&done, &search, gave_up.as_deref(), unit, arguments.step));
-    Ok(match (gave_up, search.held()) {
-        (Some(_), _) => Exit::NoVerdict,
-        (None, None) => Exit::Failed,
-        (None, Some(_)) => Exit::Good,
+    print(&told(&done, &search, unit, arguments.step));
+    Ok(match (at(&done, search.broke()), search.held()) {
+        (Some(Trial { found: Found::GeneratorGaveUp(_), .. }), _) => Exit::NoVerdict,
+        (_, None) => Exit::Failed,
+        (_, Some(_)) => Exit::Good,
     })
+}
+
+/// The trial at this level.
+fn at(done: &[Trial], level: Option<f64>) -> Option<&Trial> {
+    let level = level?;
+    done.iter().find(|trial| (trial.level - level).abs() < 1e-9)
 }
 
 async fn prepare(arguments: &CapacityArguments) -> Result<(Trials, Search, &'static str), Failure> {
@@ -141,22 +140,12 @@ async fn prepare(arguments: &CapacityArguments) -> Result<(Trials, Search, &'sta
     Ok((trials, search, unit))
 }
 
-fn told(
-    done: &[Trial],
-    search: &Search,
-    gave_up: Option<&str>,
-    unit: &str,
-    step: Duration,
-) -> String {
+fn told(done: &[Trial], search: &Search, unit: &str, step: Duration) -> String {
     let mut table = table::plain([unit, "answered a second", "P95", "errors", "promises"]);
     for trial in done {
         table.add_row(trial.cells());
     }
-    let at = |wanted: Option<f64>| {
-        let wanted = wanted?;
-        done.iter().find(|trial| (trial.level - wanted).abs() < 1e-9)
-    };
-    let held = match at(search.held()) {
+    let held = match at(done, search.held()) {
         Some(trial) => format!(
             "Held: {} {unit}, {:.1} requests a second answered rightly.",
             level(trial.level),
@@ -164,9 +153,11 @@ fn told(
         ),
         None => "Nothing held.".to_owned(),
     };
-    let broke = match (at(search.broke()), gave_up) {
-        (_, Some(why)) => format!("The service may hold more: {why}."),
-        (Some(Trial { level: at, found: Found::Broke(what), .. }), None) => {
+    let broke = match at(done, search.broke()) {
+        Some(Trial { level: at, found: Found::GeneratorGaveUp(why), .. }) => {
+            format!("The service may hold more, but at {} {unit} {why}.", level(*at))
+        }
+        Some(Trial { level: at, found: Found::Broke(what), .. }) => {
             format!("Breaks next, at {} {unit}: {what}.", level(*at))
         }
         _ => "No promise broke up to the highest load allowed (--most).".to_owned(),
