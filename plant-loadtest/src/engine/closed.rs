@@ -37,8 +37,9 @@ pub async fn drive(
     if let Some(dashboard) = dashboard {
         dashboard.configure(&mut configuration);
     }
-    let mut attack = GooseAttack::initialize_with_config(configuration)?
-        .set_default(GooseDefault::TestPlan, test_plan(&plan.stages).as_str())?
+    let attack = GooseAttack::initialize_with_config(configuration)?;
+    let steerable = dashboard.and(one_ramp(&plan.stages));
+    let mut attack = scheduled(attack, &plan.stages, steerable)?
         // Users bring clients of their own; one shared one spares Goose from making more.
         .set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())?;
     for share in &plan.classes {
@@ -60,6 +61,46 @@ fn quiet_configuration(host: &str) -> GooseConfiguration {
     configuration.no_telnet = true;
     configuration.no_websocket = true;
     configuration
+}
+
+/// So many users, started in so many seconds, who stay for so many more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct OneRamp {
+    users: u32,
+    ramp_s: u32,
+    hold_s: u32,
+}
+
+/// The stages, if they are one ramp and what follows keeps its users.
+fn one_ramp(stages: &[Stage]) -> Option<OneRamp> {
+    let users = stages.first()?.to_users;
+    let ramp = stages.first().filter(|stage| stage.from_users == 0);
+    let ramp_s = ramp.map_or(0, |stage| stage.to_s);
+    let held = stages.iter().skip(usize::from(ramp.is_some()));
+    let mut held = held.map(|stage| (stage.from_users, stage.to_users));
+    let hold_s = stages.last()?.to_s - ramp_s;
+    let one = hold_s > 0 && held.all(|level| level == (users, users));
+    one.then_some(OneRamp { users, ramp_s, hold_s })
+}
+
+/// Tells Goose who comes when. While it follows a plan nobody can change the users in its
+/// dashboard, so what can be said as `steerable` is.
+fn scheduled(
+    attack: GooseAttack,
+    stages: &[Stage],
+    steerable: Option<OneRamp>,
+) -> Result<GooseAttack, GooseError> {
+    let Some(OneRamp { users, ramp_s, hold_s }) = steerable else {
+        return Ok(*attack.set_default(GooseDefault::TestPlan, test_plan(stages).as_str())?);
+    };
+    let attack = attack
+        .set_default(GooseDefault::Users, users as usize)?
+        .set_default(GooseDefault::RunTime, hold_s as usize)?;
+    Ok(*if ramp_s > 0 {
+        attack.set_default(GooseDefault::IncreaseTime, ramp_s as usize)?
+    } else {
+        attack.set_default(GooseDefault::IncreaseRate, users.to_string().as_str())?
+    })
 }
 
 /// The stages in Goose's words, with a last step that sends everybody home at once.
@@ -174,6 +215,16 @@ impl Drop for Silence {
 mod tests {
     use super::*;
     use crate::profile::{Overrides, Profile};
+
+    #[test]
+    fn one_ramp_can_be_steered_and_a_course_of_several_cannot() {
+        let ramp = |name| {
+            let profile = Profile::find(name).unwrap();
+            one_ramp(&Plan::new(&profile, &Overrides::default()).unwrap().stages)
+        };
+        assert_eq!(ramp("normal-50"), Some(OneRamp { users: 50, ramp_s: 10, hold_s: 590 }));
+        assert_eq!(ramp("stress"), None);
+    }
 
     #[test]
     fn stages_become_steps_of_whole_seconds() {
