@@ -93,14 +93,14 @@ fn scheduled(
     let Some(OneRamp { users, ramp_s, hold_s }) = steerable else {
         return Ok(*attack.set_default(GooseDefault::TestPlan, test_plan(stages).as_str())?);
     };
+    // A rate and no time: whoever changes the users has them come at this rate too. Without a ramp
+    // they come within a millisecond or so.
+    let rate = f64::from(users) / f64::from(ramp_s).max(0.001);
     let attack = attack
         .set_default(GooseDefault::Users, users as usize)?
+        .set_default(GooseDefault::IncreaseRate, rate.to_string().as_str())?
         .set_default(GooseDefault::RunTime, hold_s as usize)?;
-    Ok(*if ramp_s > 0 {
-        attack.set_default(GooseDefault::IncreaseTime, ramp_s as usize)?
-    } else {
-        attack.set_default(GooseDefault::IncreaseRate, users.to_string().as_str())?
-    })
+    Ok(*attack)
 }
 
 /// The stages in Goose's words, with a last step that sends everybody home at once.
