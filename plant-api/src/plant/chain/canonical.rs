@@ -3,7 +3,7 @@
 //! `tests/canonical.rs` holds it against the published vectors and against another's
 //! implementation.
 
-use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
 /// Up to here every whole number is a number of its own (section 3.2.2.3).
@@ -19,7 +19,7 @@ pub fn write(out: &mut Vec<u8>, value: &Value) {
         Value::Bool(true) => out.extend(b"true"),
         Value::Bool(false) => out.extend(b"false"),
         Value::Number(number) => self::number(out, number),
-        Value::String(text) => string(out, text),
+        Value::String(text) => scalar(out, text),
         Value::Array(items) => {
             out.push(b'[');
             for (place, item) in items.iter().enumerate() {
@@ -51,33 +51,25 @@ fn members<'a>(out: &mut Vec<u8>, members: impl IntoIterator<Item = (&'a String,
         if place > 0 {
             out.push(b',');
         }
-        string(out, name);
+        scalar(out, name);
         out.push(b':');
         write(out, value);
     }
     out.push(b'}');
 }
 
-/// Appends a string; JSON's escapes as serde_json writes them are the canonical ones.
-pub fn string(out: &mut Vec<u8>, text: &str) {
-    // Neither writing into memory nor a string can fail.
-    let _ = serde_json::to_writer(out, text);
-}
-
-/// Appends a point in time as serde writes it.
-pub fn timestamp(out: &mut Vec<u8>, time: DateTime<Utc>) {
-    // Neither writing into memory nor a string can fail.
-    let _ = serde_json::to_writer(out, &time);
+/// Appends a string, or what serde writes as one, or a whole number up to 2^53: there serde_json's
+/// text, its escapes included, is the canonical one.
+pub fn scalar(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    // Neither writing into memory nor such a value can fail.
+    let _ = serde_json::to_writer(out, value);
 }
 
 /// Appends a number as ECMAScript prints it.
 fn number(out: &mut Vec<u8>, number: &Number) {
     let whole = number.as_i64().filter(|whole| whole.unsigned_abs() <= EXACT);
     match (whole, number.as_f64()) {
-        (Some(_), _) => {
-            // Neither writing into memory nor a whole number can fail.
-            let _ = serde_json::to_writer(out, number);
-        }
+        (Some(_), _) => scalar(out, number),
         (None, Some(double)) => {
             out.extend(ryu_js::Buffer::new().format_finite(double).as_bytes());
         }

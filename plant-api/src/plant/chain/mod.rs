@@ -34,16 +34,6 @@ pub enum ChangeType {
     Certification,
 }
 
-impl ChangeType {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Creation => "creation",
-            Self::Evolution => "evolution",
-            Self::Certification => "certification",
-        }
-    }
-}
-
 /// What an amendment says, before it is bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
@@ -62,13 +52,13 @@ impl Change {
     pub fn canonical(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(USUAL_LENGTH);
         out.extend(br#"{"actor":"#);
-        canonical::string(&mut out, &self.actor);
+        canonical::scalar(&mut out, &self.actor);
         out.extend(br#","change_type":"#);
-        canonical::string(&mut out, self.change_type.name());
+        canonical::scalar(&mut out, &self.change_type);
         out.extend(br#","data":"#);
         canonical::object(&mut out, &self.data);
         out.extend(br#","timestamp":"#);
-        canonical::timestamp(&mut out, self.timestamp);
+        canonical::scalar(&mut out, &self.timestamp);
         out.push(b'}');
         out
     }
