@@ -1,0 +1,255 @@
+//! Which file imports which, read from the `crate::`, `super::` and `self::` paths of the sources,
+//! tests excepted. A name that a module re-exports counts as an import of the file that defines it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::page::OUTSIDE_THE_LAYERS;
+
+/// A module path below the crate's root, such as `["plant", "agents", "sql"]`.
+type Module = Vec<String>;
+
+/// The modules of a crate, each a file.
+pub struct Tree {
+    files: BTreeMap<Module, Source>,
+}
+
+struct Source {
+    /// Relative to `src`.
+    file: PathBuf,
+    /// Every path that is named, resolved to the crate's root.
+    paths: Vec<Module>,
+    /// What a name stands for that a `use` brings into the module.
+    names: BTreeMap<String, Module>,
+}
+
+impl Tree {
+    /// Reads all sources below `src`.
+    pub fn read(src: &Path) -> Self {
+        let mut files = BTreeMap::new();
+        for file in sources(src) {
+            let text = fs::read_to_string(&file).unwrap();
+            let file = file.strip_prefix(src).unwrap().to_owned();
+            let module = module_of(&file);
+            let text = without_comments_and_tests(&text);
+            let paths: Vec<Module> =
+                named_paths(&text).iter().filter_map(|path| resolve(path, &module)).collect();
+            let names = brought_in(&text, &module);
+            files.insert(module, Source { file, paths, names });
+        }
+        Self { files }
+    }
+
+    /// Each pair of a file and a file that it imports. What a module takes from one that contains
+    /// it is left out: the parts of a slice share the slice's types.
+    pub fn imports(&self) -> Vec<(PathBuf, PathBuf)> {
+        let mut imports = Vec::new();
+        for (module, source) in &self.files {
+            for path in &source.paths {
+                let Some(used) = self.defining_module(path, 0) else { continue };
+                if !module.starts_with(used) {
+                    imports.push((source.file.clone(), self.files[used].file.clone()));
+                }
+            }
+        }
+        imports.sort();
+        imports.dedup();
+        imports
+    }
+
+    /// The module of the file that holds what `path` names.
+    fn defining_module(&self, path: &[String], depth: usize) -> Option<&Module> {
+        let (length, (module, source)) = (0..=path.len())
+            .rev()
+            .find_map(|length| Some((length, self.files.get_key_value(&path[..length])?)))?;
+        let re_exported = path.get(length).and_then(|name| source.names.get(name));
+        match re_exported {
+            Some(origin) if depth < 8 => self.defining_module(origin, depth + 1),
+            _ => Some(module),
+        }
+    }
+}
+
+/// One circle of the graph, in the order of its imports.
+pub fn circle(graph: &BTreeMap<PathBuf, Vec<PathBuf>>) -> Option<Vec<PathBuf>> {
+    let mut finished = Vec::new();
+    graph.keys().find_map(|start| visit(graph, start, &mut Vec::new(), &mut finished))
+}
+
+fn visit(
+    graph: &BTreeMap<PathBuf, Vec<PathBuf>>,
+    file: &PathBuf,
+    path: &mut Vec<PathBuf>,
+    finished: &mut Vec<PathBuf>,
+) -> Option<Vec<PathBuf>> {
+    if let Some(start) = path.iter().position(|earlier| earlier == file) {
+        return Some(path[start..].to_vec());
+    }
+    if finished.contains(file) {
+        return None;
+    }
+    path.push(file.clone());
+    let circle = graph.get(file).into_iter().flatten();
+    let circle = circle.into_iter().find_map(|used| visit(graph, used, path, finished));
+    path.pop();
+    finished.push(file.clone());
+    circle
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let outside = OUTSIDE_THE_LAYERS.contains(&name) && name != "mod";
+        if path.is_dir() && !outside {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !outside {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn module_of(file: &Path) -> Module {
+    let mut module: Module =
+        file.with_extension("").iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    if module.last().is_some_and(|last| last == "mod") {
+        module.pop();
+    }
+    module
+}
+
+fn without_comments_and_tests(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Every path that starts at `crate`, `super` or `self`, as its segments; a tree in braces counts
+/// as its leaves.
+fn named_paths(text: &str) -> Vec<Module> {
+    let mut paths = Vec::new();
+    for start in ["crate::", "super::", "self::"] {
+        for (at, _) in text.match_indices(start) {
+            let before = text[..at].chars().next_back();
+            if before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':') {
+                leaves(&text[at..], &mut Vec::new(), &mut paths);
+            }
+        }
+    }
+    paths
+}
+
+/// Reads one path or tree from the start of `text`; the rest behind it is returned.
+fn leaves<'t>(text: &'t str, prefix: &mut Module, paths: &mut Vec<Module>) -> &'t str {
+    let length = prefix.len();
+    let mut rest = text.trim_start();
+    loop {
+        if let Some(mut inner) = rest.strip_prefix('{') {
+            while !inner.is_empty() && !inner.starts_with('}') {
+                inner = leaves(inner, prefix, paths).trim_start().trim_start_matches(',');
+                inner = inner.trim_start();
+            }
+            rest = inner.get(1..).unwrap_or_default();
+            break;
+        }
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        if end == 0 {
+            // A glob, or nothing that a path could go on with.
+            paths.push(prefix.clone());
+            rest = rest.strip_prefix('*').unwrap_or_else(|| rest.get(1..).unwrap_or_default());
+            break;
+        }
+        prefix.push(rest[..end].to_owned());
+        rest = &rest[end..];
+        let Some(next) = rest.strip_prefix("::") else {
+            paths.push(prefix.clone());
+            break;
+        };
+        rest = next;
+    }
+    prefix.truncate(length);
+    let renamed = rest.trim_start().strip_prefix("as ");
+    renamed.map_or(rest, |rest| rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
+/// `path` from the crate's root; `None` when it leaves the crate.
+fn resolve(path: &[String], module: &[String]) -> Option<Module> {
+    let mut base: Module = match path.first()?.as_str() {
+        "crate" => Vec::new(),
+        "super" => module[..module.len().checked_sub(1)?].to_vec(),
+        _ => module.to_vec(),
+    };
+    for segment in &path[1..] {
+        match segment.as_str() {
+            "super" => drop(base.pop()?),
+            "self" => {}
+            name => base.push(name.to_owned()),
+        }
+    }
+    Some(base)
+}
+
+/// The names that the `pub use` lines of a module re-export, and what they stand for.
+fn brought_in(text: &str, module: &[String]) -> BTreeMap<String, Module> {
+    let mut names = BTreeMap::new();
+    for item in text.split(';') {
+        let Some((visibility, tree)) = item.split_once("use ") else { continue };
+        let visibility = visibility.trim_start().rsplit('\n').next().unwrap_or_default();
+        if !visibility.starts_with("pub") {
+            continue;
+        }
+        let mut paths = Vec::new();
+        leaves(tree, &mut Vec::new(), &mut paths);
+        for path in paths {
+            let local = !matches!(path[0].as_str(), "crate" | "super" | "self");
+            let path = if local { [vec!["self".to_owned()], path].concat() } else { path };
+            if let (Some(name), Some(origin)) = (path.last().cloned(), resolve(&path, module)) {
+                names.insert(name, origin);
+            }
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+fn joined(paths: &[Module]) -> Vec<String> {
+    paths.iter().map(|path| path.join("::")).collect()
+}
+
+#[test]
+fn every_leaf_of_a_tree_is_a_path() {
+    let text = "use crate::{a, b::{c, self as d}, e::*};\nlet x = crate::f::g(super::h);";
+    let found = joined(&named_paths(text));
+    let expected =
+        ["crate::a", "crate::b::c", "crate::b::self", "crate::e", "crate::f::g", "super::h"];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn paths_are_resolved_from_the_module_that_names_them() {
+    let module: Module = vec!["plant".into(), "agents".into(), "sql".into()];
+    let path = |text: &str| text.split("::").map(str::to_owned).collect::<Module>();
+    assert_eq!(resolve(&path("super::Agent"), &module).unwrap().join("::"), "plant::agents::Agent");
+    assert_eq!(resolve(&path("super::super::skills"), &module).unwrap().join("::"), "plant::skills");
+    assert_eq!(resolve(&path("crate::db::Db"), &module).unwrap().join("::"), "db::Db");
+    let names = brought_in("mod change;\npub use change::{change, Changes};\nuse x::y;", &module);
+    assert_eq!(names["Changes"].join("::"), "plant::agents::sql::change::Changes");
+    assert!(!names.contains_key("y"));
+}
+
+#[test]
+fn a_circle_is_found_and_a_diamond_is_none() {
+    let graph = |pairs: &[(&str, &str)]| {
+        let mut graph: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+        for (from, to) in pairs {
+            graph.entry((*from).into()).or_default().push((*to).into());
+        }
+        graph
+    };
+    assert_eq!(circle(&graph(&[("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")])), None);
+    let found = circle(&graph(&[("a", "b"), ("b", "c"), ("c", "b")])).unwrap();
+    assert_eq!(found, [PathBuf::from("b"), PathBuf::from("c")]);
+}

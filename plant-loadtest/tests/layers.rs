@@ -1,0 +1,4 @@
+//! The layers of the harness, by the same rules as the service's.
+
+#[path = "../../plant-api/tests/structure/mod.rs"]
+mod structure;
