@@ -1,6 +1,6 @@
-//! Ids that cannot be taken for one another.
+//! Typed ids: a newtype per resource, so that ids of different resources cannot be mixed up.
 
-/// Defines an id: a UUIDv7 with a type of its own.
+/// Defines an id type: a newtype around a UUIDv7.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

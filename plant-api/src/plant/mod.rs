@@ -1,11 +1,11 @@
-//! The marketplace of AI agents.
+//! A marketplace of AI agents.
 //!
-//! Skills are created and certified, job roles require certified skills, agents combine a skill,
-//! a job role and an industry, perhaps in a team. Customers hire agents; a hired agent has a
-//! configuration, goals and deliverables. Each entity of the catalogue carries a tamper-evident
-//! hash chain ([`chain`]); Genesis certifies it, and the audit tells whether anybody has been at it.
+//! Skills are created and certified, job roles require skills, and agents combine a skill, a job
+//! role and an industry, optionally in a team. Customers hire agents; a hired agent has a
+//! configuration, goals and deliverables. Each catalogue entity carries a tamper-evident hash
+//! chain ([`chain`]). Genesis certifies entities; the audit detects tampering.
 //!
-//! Inside, too, a module uses only those listed before it.
+//! A module depends only on modules listed before it.
 
 pub mod chain;
 pub mod id;
@@ -36,10 +36,10 @@ mod tests;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::state::State;
+use crate::state::State as AppState;
 
-/// The marketplace's routes.
-pub fn router() -> OpenApiRouter<State> {
+/// Returns the routes of the marketplace.
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(industries::routes::router())
         .merge(skills::routes::router())

@@ -1,14 +1,14 @@
-//! What holds for every kind of the catalogue alike.
+//! Behavior common to all kinds of catalogue entities.
 
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::testing::{NOBODY, TestApp};
 
-/// A route of a kind and a body that creates one.
+/// Returns the route of each kind and a body that creates an entity of it.
 fn kinds() -> [(&'static str, Value); 4] {
     [
-        ("/api/v1/industries", json!({"name": "Marketing", "description": "Being seen"})),
+        ("/api/v1/industries", json!({"name": "Marketing", "description": "Brands and campaigns"})),
         ("/api/v1/skills", json!({"name": "Python 3.11", "category": "technical"})),
         ("/api/v1/job-roles", json!({"name": "Writer", "seniority_level": "senior"})),
         ("/api/v1/teams", json!({"name": "Studio"})),
@@ -16,13 +16,13 @@ fn kinds() -> [(&'static str, Value); 4] {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_was_created_is_read_and_listed_at_once(pool: PgPool) {
+async fn a_created_entity_can_be_read_and_is_listed(pool: PgPool) {
     let app = TestApp::new(pool).await;
     for (route, body) in kinds() {
-        let answer = app.post(route, body.clone()).await;
-        let location = answer.header("location").unwrap().to_owned();
-        let tag = answer.header("etag").unwrap().to_owned();
-        let created = answer.expect(201);
+        let response = app.post(route, body.clone()).await;
+        let location = response.header("location").unwrap().to_owned();
+        let tag = response.header("etag").unwrap().to_owned();
+        let created = response.expect(201);
         assert_eq!(created["name"], body["name"]);
         let read = app.get(&location).await;
         assert_eq!(read.header("etag"), Some(tag.as_str()));
@@ -54,7 +54,7 @@ async fn a_taken_name_is_a_duplicate(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn bad_input_names_its_field_and_changes_nothing(pool: PgPool) {
+async fn invalid_input_is_reported_by_field_and_changes_nothing(pool: PgPool) {
     let app = TestApp::new(pool).await;
     for (route, body) in kinds() {
         let mut blank = body.clone();
@@ -75,7 +75,7 @@ async fn bad_input_names_its_field_and_changes_nothing(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn pages_follow_one_another_newest_first(pool: PgPool) {
+async fn lists_are_newest_first_and_link_to_the_next_page(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let mut ids = Vec::new();
     for n in 0..5 {
@@ -85,13 +85,13 @@ async fn pages_follow_one_another_newest_first(pool: PgPool) {
     let mut seen = Vec::new();
     let mut next = Some("/api/v1/industries?limit=2&offset=0".to_owned());
     while let Some(path) = next {
-        let answer = app.get(&path).await;
-        let link = answer.header("link").map(str::to_owned);
+        let response = app.get(&path).await;
+        let link = response.header("link").map(str::to_owned);
         next = link.map(|link| {
             assert!(link.ends_with(">; rel=\"next\""), "{link}");
             link.trim_start_matches('<').split('>').next().unwrap().to_owned()
         });
-        let page = answer.expect(200);
+        let page = response.expect(200);
         seen.extend(page.as_array().unwrap().iter().map(|i| i["id"].as_str().unwrap().to_owned()));
     }
     assert_eq!(seen, ids);
@@ -100,7 +100,7 @@ async fn pages_follow_one_another_newest_first(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_page_out_of_bounds_is_invalid(pool: PgPool) {
+async fn invalid_query_parameters_are_rejected(pool: PgPool) {
     let app = TestApp::new(pool).await;
     for (query, field) in [
         ("limit=0", "limit"),
@@ -109,16 +109,16 @@ async fn a_page_out_of_bounds_is_invalid(pool: PgPool) {
         ("offset=-1", "offset"),
         ("after=x", "after"),
     ] {
-        let answer = app.get(&format!("/api/v1/agents?{query}")).await;
-        assert_eq!(answer.fields_at_fault(), [field], "{query}");
+        let response = app.get(&format!("/api/v1/agents?{query}")).await;
+        assert_eq!(response.fields_at_fault(), [field], "{query}");
     }
     let nul = app.get("/api/v1/agents?search=%00").await;
     assert_eq!(nul.fields_at_fault(), ["search"]);
-    app.get("/api/v1/skills?status=unheard_of").await.expect(422);
+    app.get("/api/v1/skills?status=unknown").await.expect(422);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_client_that_has_the_version_is_told_so(pool: PgPool) {
+async fn a_matching_if_none_match_returns_304(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let created = app.post("/api/v1/industries", json!({"name": "Sales"})).await;
     let (location, tag) = (created.header("location").unwrap(), created.header("etag").unwrap());
@@ -126,12 +126,12 @@ async fn a_client_that_has_the_version_is_told_so(pool: PgPool) {
         .header("if-none-match", format!("\"old\", W/{tag}"))
         .body(axum::body::Body::empty())
         .unwrap();
-    let answer = app.send(request).await;
-    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (304, ""));
+    let response = app.send(request).await;
+    assert_eq!((response.status.as_u16(), response.text.as_str()), (304, ""));
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_very_same_skill_again_answers_the_first(pool: PgPool) {
+async fn posting_an_identical_skill_returns_the_existing_one(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let body = json!({"name": "Skill_17", "category": "technical"});
     let first = app.post("/api/v1/skills", body.clone()).await.expect(201);
@@ -140,18 +140,18 @@ async fn the_very_same_skill_again_answers_the_first(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn one_skill_comes_of_many_simultaneous_requests(pool: PgPool) {
+async fn concurrent_identical_requests_create_one_skill(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let body = json!({"name": "Skill_17", "category": "technical"});
     let posts = (0..20).map(|_| app.post("/api/v1/skills", body.clone()));
-    let answers = futures::future::join_all(posts).await;
-    let made = answers.iter().filter(|answer| answer.status == 201).count();
-    let found = answers.iter().filter(|answer| answer.status == 200).count();
-    assert_eq!((made, found), (1, 19));
+    let responses = futures::future::join_all(posts).await;
+    let created = responses.iter().filter(|response| response.status == 201).count();
+    let existing = responses.iter().filter(|response| response.status == 200).count();
+    assert_eq!((created, existing), (1, 19));
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_job_role_lists_its_unknown_skills(pool: PgPool) {
+async fn unknown_required_skills_are_reported(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let body = json!({"name": "Writer", "required_skills": [NOBODY]});
     let fields = app.post("/api/v1/job-roles", body).await.fields_at_fault();

@@ -1,9 +1,9 @@
-//! Changing an agent: the changes apply and append an amendment, in one transaction.
+//! Changes of an agent: applied and appended as an amendment in one transaction.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Agent, AgentId, Content, refusals, sql};
+use super::{Agent, AgentId, Content, map_constraint_errors, sql};
 use crate::access::Caller;
 use crate::check::{Checks, Name};
 use crate::clock::Clock;
@@ -17,49 +17,60 @@ use crate::plant::job_roles::JobRoleId;
 use crate::plant::skills::SkillId;
 use crate::plant::teams::TeamId;
 
-/// Most tags on one agent.
-const TAGS_MAX: usize = 50;
+/// Maximum number of tags per agent.
+const MAX_TAGS: usize = 50;
 
-/// Most bytes of custom attributes, as JSON.
-const ATTRIBUTES_MAX: usize = 64 * 1024;
+/// Maximum size of the custom attributes as JSON, in bytes.
+const MAX_CUSTOM_ATTRIBUTES_BYTES: usize = 64 * 1024;
 
-/// Changes of an agent; what is absent stays. `null` clears a field that may be empty.
+/// Changes of an agent. Absent fields stay unchanged; `null` clears `team_id` and
+/// `governance_notes`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentChanges {
-    /// Another name.
+    /// New name, unique among agents.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 200)]
     pub name: Option<String>,
-    /// Another skill.
+    /// Id of the new skill.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skill_id: Option<SkillId>,
-    /// Another job role.
+    /// Id of the new job role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_role_id: Option<JobRoleId>,
-    /// Another team, or none.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    /// Id of the new team; `null` for no team.
+    #[serde(
+        default,
+        deserialize_with = "some_if_present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<uuid::Uuid>)]
     pub team_id: Option<Option<TeamId>>,
-    /// Another industry.
+    /// Id of the new industry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub industry_id: Option<IndustryId>,
-    /// Words to find it by.
+    /// Tags that replace the existing ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Name>>, max_items = 50, example = json!(["seo", "blog"]))]
     pub tags: Option<Vec<String>>,
-    /// Whatever is to be kept with it.
+    /// Custom attributes that replace the existing ones; at most 64 KiB as JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = json!({"tone": "warm"}))]
     pub custom_attributes: Option<Map<String, Value>>,
-    /// What its governors say of it.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    /// Governance notes; `null` removes them.
+    #[serde(
+        default,
+        deserialize_with = "some_if_present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<String>, max_length = 10_000)]
     pub governance_notes: Option<Option<String>>,
 }
 
-/// Tells a field that is `null` from one that is absent.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
+/// Deserializes a present field as `Some`, so that `null` is `Some(None)` and absent is `None`.
+fn some_if_present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    d: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(d).map(Some)
 }
 
@@ -70,16 +81,21 @@ impl AgentChanges {
             checks.name("name", name);
         }
         if let Some(tags) = &self.tags {
-            let few = tags.len() <= TAGS_MAX;
-            checks.that(few, "tags", "max-items", "must be at most 50 tags");
-            for (i, tag) in tags.iter().enumerate().take(TAGS_MAX) {
+            let within_limit = tags.len() <= MAX_TAGS;
+            checks.that(within_limit, "tags", "max-items", "must be at most 50 tags");
+            for (i, tag) in tags.iter().enumerate().take(MAX_TAGS) {
                 checks.name(&format!("tags[{i}]"), tag);
             }
         }
         if let Some(attributes) = &self.custom_attributes {
             let size = serde_json::to_vec(attributes).map_or(usize::MAX, |bytes| bytes.len());
-            let small = size <= ATTRIBUTES_MAX;
-            checks.that(small, "custom_attributes", "max-size", "must be at most 64 KiB as JSON");
+            let within_limit = size <= MAX_CUSTOM_ATTRIBUTES_BYTES;
+            checks.that(
+                within_limit,
+                "custom_attributes",
+                "max-size",
+                "must be at most 64 KiB as JSON",
+            );
         }
         checks.text(
             "governance_notes",
@@ -88,27 +104,27 @@ impl AgentChanges {
         checks.done()
     }
 
-    fn apply(&self, content: &mut Content, shared: &mut Locked) {
+    fn apply(&self, content: &mut Content, base: &mut Locked) {
         let changes = self.clone();
-        set(&mut content.name, changes.name);
-        set(&mut content.skill_id, changes.skill_id);
-        set(&mut content.job_role_id, changes.job_role_id);
-        set(&mut content.team_id, changes.team_id);
-        set(&mut content.industry_id, changes.industry_id);
-        set(&mut shared.tags, changes.tags);
-        set(&mut shared.custom_attributes, changes.custom_attributes.map(Value::Object));
-        set(&mut shared.governance_notes, changes.governance_notes);
+        set_if_some(&mut content.name, changes.name);
+        set_if_some(&mut content.skill_id, changes.skill_id);
+        set_if_some(&mut content.job_role_id, changes.job_role_id);
+        set_if_some(&mut content.team_id, changes.team_id);
+        set_if_some(&mut content.industry_id, changes.industry_id);
+        set_if_some(&mut base.tags, changes.tags);
+        set_if_some(&mut base.custom_attributes, changes.custom_attributes.map(Value::Object));
+        set_if_some(&mut base.governance_notes, changes.governance_notes);
     }
 }
 
-fn set<T>(field: &mut T, value: Option<T>) {
+fn set_if_some<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
     }
 }
 
-/// Changes an agent, if it is still at the version that the client's conditions name. A change
-/// of nothing answers the agent as it is and leaves no amendment.
+/// Changes an agent if its version satisfies `If-Match`. An empty change returns the agent as it
+/// is and appends no amendment.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::PreconditionFailed`], and as [`super::create`].
@@ -121,16 +137,17 @@ pub async fn change(
     changes: &AgentChanges,
 ) -> Result<Agent> {
     changes.check()?;
-    let data = entity::fields(changes)?;
+    let changed_fields = entity::fields(changes)?;
     let mut tx = db.begin().await?;
     let no_such = || Error::no_such("agent");
-    let mut shared = entity::sql::lock(&mut *tx, id.0).await?.ok_or_else(no_such)?;
-    let mut content = sql::content(&mut *tx, id.0).await?.ok_or_else(no_such)?;
-    conditions.allow_change_of(shared.version_hash)?;
-    if !data.is_empty() {
-        changes.apply(&mut content, &mut shared);
-        refusals(sql::update(&mut *tx, id, &content).await, &content.name)?;
-        shared.amend(&mut tx, ChangeType::Evolution, data, clock.now(), caller.actor()).await?;
+    let mut base = entity::sql::lock(&mut *tx, id.0).await?.ok_or_else(no_such)?;
+    let mut content = sql::find_content(&mut *tx, id.0).await?.ok_or_else(no_such)?;
+    conditions.allow_change_of(base.version_hash)?;
+    if !changed_fields.is_empty() {
+        changes.apply(&mut content, &mut base);
+        map_constraint_errors(sql::update(&mut *tx, id, &content).await, &content.name)?;
+        base.amend(&mut tx, ChangeType::Evolution, changed_fields, clock.now(), caller.actor())
+            .await?;
     }
     let agent = sql::find(&mut *tx, id).await?.ok_or_else(no_such)?;
     tx.commit().await?;

@@ -1,4 +1,5 @@
-//! Agents: somebody to hire, made of a skill, a job role and an industry, perhaps in a team.
+//! Agents that customers can hire. An agent combines a skill, a job role and an industry, and may
+//! belong to a team.
 //!
 //! A change of an agent is applied and recorded as one amendment, under the entity's row lock.
 
@@ -25,7 +26,7 @@ use crate::plant::job_roles::JobRoleId;
 use crate::plant::skills::SkillId;
 use crate::plant::teams::TeamId;
 
-/// Days that a hired agent may be tried for nothing.
+/// Length of the free trial of a hired agent, in days.
 pub const TRIAL_DAYS: i64 = 7;
 
 id!(
@@ -33,68 +34,68 @@ id!(
     AgentId
 );
 
-/// For how long an agent can be hired.
+/// Duration of a hire.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum HireDuration {
-    /// A month at a time.
+    /// One month at a time.
     Monthly,
     /// Three months at a time.
     Quarterly,
 }
 
-/// An agent as the catalogue shows it.
+/// An agent in the catalogue.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Agent {
-    /// Its id.
+    /// Id of the agent.
     pub id: AgentId,
-    /// Its name.
+    /// Name, unique among agents.
     #[schema(example = "Asha, Content Writer")]
     pub name: String,
-    /// What it can do.
+    /// Id of the agent's skill.
     pub skill_id: SkillId,
-    /// That skill's name.
+    /// Name of the skill.
     #[schema(example = "Copywriting")]
     pub skill: String,
-    /// What it is hired as.
+    /// Id of the agent's job role.
     pub job_role_id: JobRoleId,
-    /// That job role's name.
+    /// Name of the job role.
     #[schema(example = "Content Writer")]
     pub job_role: String,
-    /// The team it belongs to.
+    /// Id of the agent's team.
     pub team_id: Option<TeamId>,
-    /// That team's name.
+    /// Name of the team.
     pub team_name: Option<String>,
-    /// The industry it works in.
+    /// Id of the agent's industry.
     pub industry_id: IndustryId,
-    /// That industry's name.
+    /// Name of the industry.
     #[schema(example = "marketing")]
     pub industry: String,
-    /// Whether it can be hired.
+    /// Lifecycle status; only `active` agents can be hired.
     pub status: Status,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// Days it may be tried for nothing.
+    /// Length of the free trial, in days.
     #[schema(example = 7)]
     pub trial_days: i64,
-    /// For how long it can be hired.
+    /// Durations for which the agent can be hired.
     pub allowed_durations: &'static [HireDuration],
-    /// Price of a month in INR.
+    /// Monthly price in INR.
     #[schema(example = 12000)]
     pub price: u32,
-    /// The head of its hash chain.
+    /// Hash of the latest amendment in the hash chain; also the ETag.
     #[schema(value_type = String)]
     pub version_hash: Digest32,
 }
 
-/// For how long every agent can be hired.
-pub const DURATIONS: &[HireDuration] = &[HireDuration::Monthly, HireDuration::Quarterly];
+/// Durations for which every agent can be hired.
+pub const ALLOWED_DURATIONS: &[HireDuration] = &[HireDuration::Monthly, HireDuration::Quarterly];
 
-/// A month's price in INR, by industry.
-pub fn price(industry: &str) -> u32 {
+/// Returns the monthly price in INR for an industry name (case-insensitive).
+pub fn monthly_price(industry: &str) -> u32 {
     match industry.to_lowercase().as_str() {
         "marketing" => 12_000,
         "education" => 8_000,
@@ -103,20 +104,20 @@ pub fn price(industry: &str) -> u32 {
     }
 }
 
-/// What an agent is made of; its first amendment carries this.
+/// Content of an agent: the fields to create it with, as recorded in its first amendment.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewAgent)]
 pub struct Content {
-    /// A name that no other agent has.
+    /// Name, unique among agents.
     #[schema(example = "Asha, Content Writer", min_length = 1, max_length = 200)]
     pub name: String,
-    /// What it can do.
+    /// Id of the agent's skill.
     pub skill_id: SkillId,
-    /// What it is hired as.
+    /// Id of the agent's job role.
     pub job_role_id: JobRoleId,
-    /// The team it belongs to.
+    /// Id of the agent's team.
     pub team_id: Option<TeamId>,
-    /// The industry it works in.
+    /// Id of the agent's industry.
     pub industry_id: IndustryId,
 }
 
@@ -127,7 +128,7 @@ impl Content {
         checks.done()
     }
 
-    /// What certification asks of an agent. The references are foreign keys, so they hold.
+    /// Returns the results of the L1 checks. The references are foreign keys, so they exist.
     pub fn check_l1(&self) -> Vec<Check> {
         vec![
             Check::new("L1-agent-skill", !self.skill_id.0.is_nil(), "a skill"),
@@ -136,7 +137,7 @@ impl Content {
         ]
     }
 
-    /// The entity that this content makes.
+    /// Returns the new entity with this content: its base row and first amendment.
     ///
     /// # Errors
     /// As [`NewEntity::new`].
@@ -158,13 +159,13 @@ pub async fn create(
 ) -> Result<Agent> {
     content.check()?;
     let entity = content.entity(clock.new_id(), clock.now(), caller.actor())?;
-    refusals(sql::insert(&mut *connection, &entity, &content).await, &content.name)?;
+    map_constraint_errors(sql::insert(&mut *connection, &entity, &content).await, &content.name)?;
     sql::find(connection, AgentId(entity.id)).await?.ok_or_else(|| Error::no_such("agent"))
 }
 
-/// What the database's refusals mean to somebody who writes an agent.
-fn refusals<T>(written: sqlx::Result<T>, name: &str) -> Result<T> {
-    written
+/// Maps violated constraints to the errors of creating or changing an agent named `name`.
+fn map_constraint_errors<T>(result: sqlx::Result<T>, name: &str) -> Result<T> {
+    result
         .on_constraint("agent_name_key", || {
             Error::Duplicate(format!("there is already an agent named `{name}`"))
         })

@@ -1,6 +1,6 @@
 //! `/api/v1/agents`, the catalogue.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,46 +21,46 @@ use crate::plant::entity::Status;
 use crate::plant::industries::IndustryId;
 use crate::plant::job_roles::JobRoleId;
 use crate::plant::skills::SkillId;
-use crate::state::State;
+use crate::state::State as AppState;
 
-/// The agents' routes.
-pub fn router() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find, amend))
+/// Returns the routes of catalogue agents.
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find, change))
 }
 
-/// Which agents are wanted.
+/// Query parameters that filter agents.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
-    /// Only agents of the industry of this name, in any case.
+    /// Return only agents of the industry with this name (case-insensitive).
     #[param(example = "marketing")]
     industry: Option<String>,
-    /// Only agents of this industry.
+    /// Return only agents of this industry.
     industry_id: Option<IndustryId>,
-    /// Only agents of this job role.
+    /// Return only agents with this job role.
     job_role_id: Option<JobRoleId>,
-    /// Only agents of this skill.
+    /// Return only agents with this skill.
     skill_id: Option<SkillId>,
-    /// Only agents of this status; `active` if absent.
+    /// Return only agents of this status. Default: `active`.
     status: Option<Status>,
-    /// Part of the name of agent, job role, team or skill, in any case.
+    /// Substring of the agent, job role, team or skill name (case-insensitive).
     #[param(example = "writer")]
     search: Option<String>,
-    /// The same as `search`.
+    /// Alias of `search`.
     q: Option<String>,
 }
 
 impl From<Filter> for sql::Filter {
     fn from(filter: Filter) -> Self {
-        // What a form leaves empty was not asked for.
-        let given = |text: &String| !text.is_empty();
+        // HTML forms send unset fields as empty strings.
+        let non_empty = |text: &String| !text.is_empty();
         Self {
-            industry: filter.industry.filter(given),
+            industry: filter.industry.filter(non_empty),
             industry_id: filter.industry_id,
             job_role_id: filter.job_role_id,
             skill_id: filter.skill_id,
             status: filter.status,
-            search: filter.search.filter(given).or(filter.q.filter(given)),
+            search: filter.search.filter(non_empty).or(filter.q.filter(non_empty)),
         }
     }
 }
@@ -69,13 +69,13 @@ impl From<Filter> for sql::Filter {
     get,
     path = "/api/v1/agents",
     tag = "catalogue",
-    summary = "Agents to hire, newest first",
+    summary = "List agents, newest first",
     params(Filter, PageParams),
     responses((status = 200, description = "A page of agents", body = Vec<Agent>))
 )]
 async fn list(
-    Extract(db): Extract<Db>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(cache): State<Cache>,
     Query(filter): Query<Filter>,
     page: Page,
     conditions: Conditions,
@@ -86,8 +86,8 @@ async fn list(
         let rows = sql::list(&mut *connection, &filter, &page).await?;
         page.stored(rows, |agent| agent.id.0)
     };
-    let stored = cache.read(Topic::Agents, page.address(), fill).await?;
-    Ok(conditions.answer_stored(&stored))
+    let cached = cache.read(Topic::Agents, page.address(), fill).await?;
+    Ok(conditions.answer_stored(&cached))
 }
 
 #[utoipa::path(
@@ -103,37 +103,38 @@ async fn list(
     )
 )]
 async fn create(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(cache): State<Cache>,
     caller: Caller,
-    posted: Posted<Content>,
+    request: Posted<Content>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
-        Begun::Replay(answer) => return Ok(answer),
-        Begun::Fresh(work) => work,
+    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::Fresh(transaction) => transaction,
     };
-    let agent = super::create(work.connection(), &clock, &caller, posted.body).await?;
+    let agent = super::create(transaction.connection(), &clock, &caller, request.body).await?;
     let location = format!("/api/v1/agents/{}", agent.id);
-    let answer = work.commit(Answer::created(location, agent.version_hash, &agent)?).await?;
+    let response =
+        transaction.commit(Answer::created(location, agent.version_hash, &agent)?).await?;
     cache.forget(Topic::Agents).await;
-    Ok(answer)
+    Ok(response)
 }
 
 #[utoipa::path(
     get,
     path = "/api/v1/agents/{id}",
     tag = "catalogue",
-    summary = "One agent",
-    params(("id" = AgentId, Path, description = "Its id")),
+    summary = "Get an agent",
+    params(("id" = AgentId, Path, description = "Id of the agent")),
     responses(
         (status = 200, description = "The agent", body = Agent),
         (status = 404, description = "There is no such agent", body = Problem)
     )
 )]
 async fn find(
-    Extract(db): Extract<Db>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(cache): State<Cache>,
     Path(id): Path<AgentId>,
     conditions: Conditions,
 ) -> Result<Response> {
@@ -143,8 +144,8 @@ async fn find(
         let agent = found.ok_or_else(|| Error::no_such("agent"))?;
         etag::stored(agent.version_hash, &agent)
     };
-    let stored = cache.read(Topic::Agents, &id.to_string(), fill).await?;
-    Ok(conditions.answer_stored(&stored))
+    let cached = cache.read(Topic::Agents, &id.to_string(), fill).await?;
+    Ok(conditions.answer_stored(&cached))
 }
 
 #[utoipa::path(
@@ -152,20 +153,20 @@ async fn find(
     path = "/api/v1/agents/{id}",
     tag = "catalogue",
     security((), ("bearer" = [])),
-    summary = "Change an agent; the change becomes an amendment",
-    params(("id" = AgentId, Path, description = "Its id")),
+    summary = "Change an agent and append the change as an amendment",
+    params(("id" = AgentId, Path, description = "Id of the agent")),
     request_body = AgentChanges,
     responses(
-        (status = 200, description = "The agent as it now is", body = Agent),
+        (status = 200, description = "The changed agent", body = Agent),
         (status = 404, description = "There is no such agent", body = Problem),
         (status = 409, description = "The name is taken", body = Problem),
-        (status = 412, description = "It is no longer at the version in If-Match", body = Problem)
+        (status = 412, description = "The current version does not match If-Match", body = Problem)
     )
 )]
-async fn amend(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(cache): Extract<Cache>,
+async fn change(
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(cache): State<Cache>,
     caller: Caller,
     Path(id): Path<AgentId>,
     conditions: Conditions,

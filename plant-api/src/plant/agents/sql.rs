@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgExecutor, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use super::{Agent, AgentId, Content, DURATIONS, TRIAL_DAYS, price};
+use super::{ALLOWED_DURATIONS, Agent, AgentId, Content, TRIAL_DAYS, monthly_price};
 use crate::page::Page;
 use crate::plant::chain::Digest32;
 use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
@@ -13,7 +13,7 @@ use crate::plant::job_roles::JobRoleId;
 use crate::plant::skills::SkillId;
 use crate::plant::teams::TeamId;
 
-/// Which agents are wanted.
+/// Filter of [`list`]. `None` does not filter, except that `status` defaults to `active`.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     pub industry: Option<String>,
@@ -24,8 +24,8 @@ pub struct Filter {
     pub search: Option<String>,
 }
 
-/// An agent with the names of what it is made of.
-const ITEM: &str = "select
+/// Selects agents with the names of the entities that they refer to; a condition follows.
+const SELECT_AGENT: &str = "select
     a.id, a.name, a.skill_id, s.name as skill, a.job_role_id, j.name as job_role,
     a.team_id, t.name as team_name, a.industry_id, i.name as industry,
     e.status, e.created_at, e.version_hash
@@ -57,7 +57,7 @@ struct Row {
 impl From<Row> for Agent {
     fn from(row: Row) -> Self {
         Self {
-            price: price(&row.industry),
+            price: monthly_price(&row.industry),
             id: row.id,
             name: row.name,
             skill_id: row.skill_id,
@@ -71,14 +71,14 @@ impl From<Row> for Agent {
             status: row.status,
             created_at: row.created_at,
             trial_days: TRIAL_DAYS,
-            allowed_durations: DURATIONS,
+            allowed_durations: ALLOWED_DURATIONS,
             version_hash: row.version_hash,
         }
     }
 }
 
 pub async fn find(db: impl PgExecutor<'_>, id: AgentId) -> sqlx::Result<Option<Agent>> {
-    let mut query = QueryBuilder::<Postgres>::new(ITEM);
+    let mut query = QueryBuilder::<Postgres>::new(SELECT_AGENT);
     query.push("a.id = ").push_bind(id);
     let row: Option<Row> = query.build_query_as().fetch_optional(db).await?;
     Ok(row.map(Agent::from))
@@ -93,9 +93,9 @@ pub async fn list(
     Ok(rows.into_iter().map(Agent::from).collect())
 }
 
-/// The statement behind [`list`]; a test asks the planner about it.
+/// Builds the query of [`list`]; separate so that a test can run `explain` on it.
 pub fn list_query(filter: &Filter, page: &Page) -> QueryBuilder<Postgres> {
-    let mut query = QueryBuilder::<Postgres>::new(ITEM);
+    let mut query = QueryBuilder::<Postgres>::new(SELECT_AGENT);
     query.push("e.status = ").push_bind(filter.status.unwrap_or(Status::Active));
     if let Some(name) = &filter.industry {
         query.push(" and a.industry_id = (select id from industry where lower(name) = lower(");
@@ -111,7 +111,7 @@ pub fn list_query(filter: &Filter, page: &Page) -> QueryBuilder<Postgres> {
         query.push(" and a.skill_id = ").push_bind(id);
     }
     if let Some(text) = &filter.search {
-        query.push(" and a.search_text like lower(").push_bind(containing(text)).push(")");
+        query.push(" and a.search_text like lower(").push_bind(like_pattern(text)).push(")");
     }
     if let Some(after) = page.after {
         query.push(" and a.id < ").push_bind(after);
@@ -121,8 +121,8 @@ pub fn list_query(filter: &Filter, page: &Page) -> QueryBuilder<Postgres> {
     query
 }
 
-/// A `like` pattern for texts that contain `text`, letter for letter.
-fn containing(text: &str) -> String {
+/// Returns a `like` pattern that matches texts containing `text` literally.
+fn like_pattern(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
     for c in text.chars() {
@@ -135,7 +135,7 @@ fn containing(text: &str) -> String {
     pattern
 }
 
-pub async fn content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Content>> {
+pub async fn find_content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Content>> {
     sqlx::query_as!(
         Content,
         r#"select
@@ -149,8 +149,11 @@ pub async fn content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<C
     .await
 }
 
-/// What these entities say, as far as they are agents.
-pub async fn contents(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Content)>> {
+/// Returns the content of those of `ids` that are agents.
+pub async fn find_contents(
+    db: impl PgExecutor<'_>,
+    ids: &[Uuid],
+) -> sqlx::Result<Vec<(Uuid, Content)>> {
     sqlx::query!(
         r#"select
             id, name, skill_id as "skill_id: SkillId", job_role_id as "job_role_id: JobRoleId",
@@ -216,7 +219,7 @@ pub async fn update(db: impl PgExecutor<'_>, id: AgentId, content: &Content) -> 
     .map(drop)
 }
 
-/// Whether there is a catalogue agent of this id, whatever else the id may name.
+/// Returns whether `id` is the id of a catalogue agent.
 pub async fn exists(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<bool> {
     sqlx::query_scalar!(r#"select exists (select from agent where id = $1) as "exists!""#, id)
         .fetch_one(db)

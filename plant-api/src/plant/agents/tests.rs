@@ -12,18 +12,18 @@ use crate::plant::chain::{self, Verdict};
 use crate::plant::entity;
 use crate::testing::{NOBODY, TestApp, with_json};
 
-fn body(of: &crate::testing::Catalogue, name: &str) -> Value {
+fn body(catalogue: &crate::testing::Catalogue, name: &str) -> Value {
     json!({
-        "name": name, "skill_id": of.skill, "job_role_id": of.job_role,
-        "industry_id": of.industry, "team_id": of.team,
+        "name": name, "skill_id": catalogue.skill, "job_role_id": catalogue.job_role,
+        "industry_id": catalogue.industry, "team_id": catalogue.team,
     })
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_agent_shows_the_names_of_what_it_is_made_of(pool: PgPool) {
+async fn an_agent_includes_the_names_of_its_references(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let of = app.an_agent("Asha").await;
-    let agent = app.get(&format!("/api/v1/agents/{}", of.agent)).await.expect(200);
+    let catalogue = app.an_agent("Asha").await;
+    let agent = app.get(&format!("/api/v1/agents/{}", catalogue.agent)).await.expect(200);
     assert_eq!(agent["skill"], "Asha's skill");
     assert_eq!(agent["job_role"], "Asha's role");
     assert_eq!(agent["team_name"], "Asha's team");
@@ -36,27 +36,27 @@ async fn an_agent_shows_the_names_of_what_it_is_made_of(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_industry_sets_the_price(pool: PgPool) {
+async fn the_price_depends_on_the_industry(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let of = app.an_agent("Asha").await;
+    let catalogue = app.an_agent("Asha").await;
     for (industry, price) in [("Education", 8_000), ("sales", 15_000), ("marketing", 12_000)] {
         let id = app.create("/api/v1/industries", json!({"name": industry})).await;
-        let mut body = body(&of, industry);
+        let mut body = body(&catalogue, industry);
         body["industry_id"] = json!(id);
         assert_eq!(app.post("/api/v1/agents", body).await.expect(201)["price"], price);
     }
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_unknown_reference_names_its_field(pool: PgPool) {
+async fn an_unknown_reference_is_reported_with_its_field(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let of = app.an_agent("Asha").await;
+    let catalogue = app.an_agent("Asha").await;
     for field in ["skill_id", "job_role_id", "industry_id", "team_id"] {
-        let mut body = body(&of, "Ravi");
+        let mut body = body(&catalogue, "Ravi");
         body[field] = json!(NOBODY);
         assert_eq!(app.post("/api/v1/agents", body).await.fields_at_fault(), [field]);
         let changes = json!({field: NOBODY});
-        let path = format!("/api/v1/agents/{}", of.agent);
+        let path = format!("/api/v1/agents/{}", catalogue.agent);
         assert_eq!(app.patch(&path, changes).await.fields_at_fault(), [field]);
     }
     assert_eq!(app.get("/api/v1/agents").await.expect(200).as_array().unwrap().len(), 1);
@@ -65,9 +65,9 @@ async fn an_unknown_reference_names_its_field(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_taken_name_is_a_conflict(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let of = app.an_agent("Asha").await;
-    app.post("/api/v1/agents", body(&of, "Asha")).await.expect(409);
-    let other = app.create("/api/v1/agents", body(&of, "Ravi")).await;
+    let catalogue = app.an_agent("Asha").await;
+    app.post("/api/v1/agents", body(&catalogue, "Asha")).await.expect(409);
+    let other = app.create("/api/v1/agents", body(&catalogue, "Ravi")).await;
     let path = format!("/api/v1/agents/{other}");
     app.patch(&path, json!({"name": "Asha"})).await.expect(409);
     assert_eq!(app.get(&path).await.expect(200)["name"], "Ravi");
@@ -96,16 +96,16 @@ async fn filters_narrow_the_list(pool: PgPool) {
     }
     assert_eq!(found("search=100%25_X".into()).await, [ravi.agent.as_str()]);
     assert_eq!(found("search=100%25%25X".into()).await, Vec::<String>::new());
-    assert_eq!(found("industry=unheard-of".into()).await, Vec::<String>::new());
+    assert_eq!(found("industry=unknown".into()).await, Vec::<String>::new());
     assert_eq!(found("status=inactive".into()).await, Vec::<String>::new());
     assert_eq!(found(String::new()).await, [ravi.agent, asha.agent]);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_change_is_applied_and_becomes_an_amendment(pool: PgPool) {
+async fn a_change_is_applied_and_appended_as_an_amendment(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let of = app.an_agent("Asha").await;
-    let path = format!("/api/v1/agents/{}", of.agent);
+    let catalogue = app.an_agent("Asha").await;
+    let path = format!("/api/v1/agents/{}", catalogue.agent);
     let before = app.get(&path).await.expect(200);
     let changes = json!({
         "name": "Asha Rao", "team_id": null, "tags": ["seo"],
@@ -117,9 +117,9 @@ async fn a_change_is_applied_and_becomes_an_amendment(pool: PgPool) {
     assert_ne!(after["version_hash"], before["version_hash"]);
     assert_eq!(app.get(&path).await.expect(200), after);
     let found = app.get("/api/v1/agents?search=asha%20rao").await.expect(200);
-    assert_eq!(found.as_array().unwrap().len(), 1, "the search must know the new name");
+    assert_eq!(found.as_array().unwrap().len(), 1, "the search must find the new name");
 
-    let id: Uuid = of.agent.parse().unwrap();
+    let id: Uuid = catalogue.agent.parse().unwrap();
     let chain = entity::sql::amendments(&app.owner, id, 0, 1000).await.unwrap();
     let content: Value = serde_json::from_slice(&chain[1].content).unwrap();
     assert_eq!(content["change_type"], "evolution");
@@ -127,19 +127,19 @@ async fn a_change_is_applied_and_becomes_an_amendment(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_change_of_nothing_leaves_no_amendment(pool: PgPool) {
+async fn an_empty_change_appends_no_amendment(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let of = app.an_agent("Asha").await;
-    let path = format!("/api/v1/agents/{}", of.agent);
+    let catalogue = app.an_agent("Asha").await;
+    let path = format!("/api/v1/agents/{}", catalogue.agent);
     let before = app.get(&path).await.expect(200);
     assert_eq!(app.patch(&path, json!({})).await.expect(200), before);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_change_that_cannot_be_is_refused_whole(pool: PgPool) {
+async fn an_invalid_change_is_rejected_and_changes_nothing(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let of = app.an_agent("Asha").await;
-    let path = format!("/api/v1/agents/{}", of.agent);
+    let catalogue = app.an_agent("Asha").await;
+    let path = format!("/api/v1/agents/{}", catalogue.agent);
     let before = app.get(&path).await.expect(200);
     for changes in [
         json!({"status": "inactive"}),
@@ -157,10 +157,10 @@ async fn a_change_that_cannot_be_is_refused_whole(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_change_of_another_version_is_refused(pool: PgPool) {
+async fn a_change_with_an_outdated_if_match_is_rejected(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let of = app.an_agent("Asha").await;
-    let path = format!("/api/v1/agents/{}", of.agent);
+    let catalogue = app.an_agent("Asha").await;
+    let path = format!("/api/v1/agents/{}", catalogue.agent);
     let tag = app.get(&path).await.header("etag").unwrap().to_owned();
     let patch = |tag: &str, name: &str| {
         let mut request = with_json(Method::PATCH, &path, &json!({"name": name}));
@@ -174,31 +174,31 @@ async fn a_change_of_another_version_is_refused(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn two_hundred_simultaneous_changes_leave_one_unforked_chain(pool: PgPool) {
+async fn two_hundred_concurrent_changes_form_one_chain(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let of = app.an_agent("Asha").await;
-    let path = format!("/api/v1/agents/{}", of.agent);
+    let catalogue = app.an_agent("Asha").await;
+    let path = format!("/api/v1/agents/{}", catalogue.agent);
     let patches =
         (0..200).map(|n| app.patch(&path, json!({"governance_notes": format!("note {n}")})));
-    let answers = futures::future::join_all(patches).await;
+    let responses = futures::future::join_all(patches).await;
     let versions: HashSet<_> =
-        answers.into_iter().map(|a| a.expect(200)["version_hash"].to_string()).collect();
-    assert_eq!(versions.len(), 200, "each change has a version of its own");
+        responses.into_iter().map(|a| a.expect(200)["version_hash"].to_string()).collect();
+    assert_eq!(versions.len(), 200, "each change must have its own version");
 
-    let id: Uuid = of.agent.parse().unwrap();
+    let id: Uuid = catalogue.agent.parse().unwrap();
     let chain = entity::sql::amendments(&app.owner, id, 0, 1000).await.unwrap();
     assert_eq!(chain.len(), 201);
     let mut tx = app.owner.begin().await.unwrap();
-    let shared = entity::sql::lock(&mut *tx, id).await.unwrap().unwrap();
-    assert_eq!(chain::verify(id, &chain, shared.head()), Verdict::Intact);
+    let base = entity::sql::lock(&mut *tx, id).await.unwrap().unwrap();
+    assert_eq!(chain::verify(id, &chain, base.head()), Verdict::Intact);
 }
 
-/// The planner is asked with as many agents as the contract names.
+/// Runs `explain` with 10,000 agents, since with few rows the planner prefers a sequential scan.
 #[sqlx::test(migrations = "../migrations")]
-async fn a_search_is_served_by_its_index(pool: PgPool) {
+async fn a_search_uses_the_index(pool: PgPool) {
     let app = TestApp::new(pool).await;
     app.an_agent("Asha").await;
-    // Written by the owner with the chain's trigger off: only the index matters here.
+    // Inserted as the owner with the chain's triggers disabled: only the index matters here.
     sqlx::raw_sql(
         "alter table base_entity disable trigger user;
         insert into base_entity (
@@ -238,7 +238,7 @@ async fn a_search_is_served_by_its_index(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_body_that_is_not_json_is_told_so(pool: PgPool) {
+async fn a_malformed_mistyped_or_large_body_is_rejected(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let post = |kind: &str, body: &'static str| {
         Request::post("/api/v1/agents").header("content-type", kind).body(Body::from(body)).unwrap()

@@ -1,8 +1,8 @@
-//! Due goals: each enabled goal yields one draft a period.
+//! The job `due_goal`: drafts one deliverable per enabled goal and period.
 //!
-//! Planning moves a goal's due time on to the next period and makes the job for this one, in one
-//! transaction, so replicas that plan at once share the goals. The job is named after goal and
-//! period, and so is the draft, by a unique constraint: whatever is tried again, there is one.
+//! Planning sets a goal's due time to the start of the next period and enqueues the job for the
+//! current one, in one transaction, so replicas can plan concurrently. The job's dedupe key and a
+//! unique constraint on the draft, both on goal and period, make retries safe.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::jobs::{self, Failure, Handler, Job, Kind, NewJob};
 use crate::plant::goals::{self, GoalId};
 use crate::queue::Queue;
 
-/// Jobs that draft a deliverable.
+/// Kind of the jobs that draft a deliverable.
 pub const KIND: Kind = Kind {
     name: "due_goal",
     queue: "goal_queue",
@@ -30,65 +30,66 @@ pub const KIND: Kind = Kind {
     time_limit: Duration::from_secs(10),
 };
 
-/// Most goals that are planned in one transaction.
-const PLANNED_AT_ONCE: i64 = 500;
+/// Maximum number of goals planned in one transaction.
+const MAX_GOALS_PER_BATCH: i64 = 500;
 
-/// Which draft is to be made.
+/// Payload of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Draft {
+struct DraftPayload {
     goal_id: GoalId,
     period: String,
 }
 
-/// Plans and makes the drafts.
+/// Plans and runs the jobs that draft deliverables for due goals.
 pub struct DueGoals {
-    /// Where the goals are.
+    /// Database pool.
     pub db: Db,
-    /// What time it is.
+    /// Clock that decides which goals are due.
     pub clock: Clock,
-    /// Where jobs are announced.
+    /// Queue that announces new jobs.
     pub queue: Queue,
 }
 
 impl DueGoals {
+    /// Enqueues a job for each due goal; returns the number of jobs.
     async fn plan_due(&self) -> Result<usize> {
         let now = self.clock.now();
         let mut planned = 0;
         loop {
-            let (goals, jobs) = self.plan_some(now).await?;
+            let (due, jobs) = self.plan_batch(now).await?;
             for id in &jobs {
                 self.queue.announce(KIND.queue, *id);
             }
             planned += jobs.len();
-            if goals == 0 {
+            if due == 0 {
                 return Ok(planned);
             }
         }
     }
 
-    /// Answers how many goals were due, and the jobs made for them.
-    async fn plan_some(&self, now: DateTime<Utc>) -> Result<(usize, Vec<Uuid>)> {
+    /// Plans one batch; returns the number of due goals and the ids of the new jobs.
+    async fn plan_batch(&self, now: DateTime<Utc>) -> Result<(usize, Vec<Uuid>)> {
         let mut tx = self.db.begin().await?;
-        let due = goals::sql::lock_due(&mut *tx, now, PLANNED_AT_ONCE).await?;
-        let count = due.len();
+        let due = goals::sql::lock_due(&mut *tx, now, MAX_GOALS_PER_BATCH).await?;
+        let due_count = due.len();
         let mut jobs = Vec::new();
-        let mut next = goals::sql::NextDue::default();
+        let mut due_times = goals::sql::DueTimes::default();
         for goal in due {
-            let Some(period) = goal.schedule.period(now) else { continue };
-            next.push(goal.id, period.next);
-            let draft = Draft { goal_id: goal.id, period: period.name };
-            let key = format!("{}:{}", draft.goal_id, draft.period);
+            let Some(period) = goal.schedule.period_at(now) else { continue };
+            due_times.push(goal.id, period.next_start);
+            let payload = DraftPayload { goal_id: goal.id, period: period.name };
+            let key = format!("{}:{}", payload.goal_id, payload.period);
             let job = NewJob {
                 dedupe_key: Some(key),
-                ..NewJob::new(&self.clock, KIND, goal.customer_id, &draft)?
+                ..NewJob::new(&self.clock, KIND, goal.customer_id, &payload)?
             };
             if jobs::enqueue(&mut tx, &job).await? {
                 jobs.push(job.id);
             }
         }
-        goals::sql::set_due(&mut *tx, &next).await?;
+        goals::sql::set_due_times(&mut *tx, &due_times).await?;
         tx.commit().await?;
-        Ok((count, jobs))
+        Ok((due_count, jobs))
     }
 }
 
@@ -98,8 +99,8 @@ impl Handler for DueGoals {
     }
 
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Value, Failure>> {
-        // All there is to do is written with the job's end.
-        async { job.payload::<Draft>().map(|_| Value::Null) }.boxed()
+        // The draft is inserted in the transaction that finishes the job.
+        async { job.payload::<DraftPayload>().map(|_| Value::Null) }.boxed()
     }
 
     fn keep<'a>(
@@ -109,13 +110,13 @@ impl Handler for DueGoals {
         _: &'a Value,
     ) -> BoxFuture<'a, Result<()>> {
         async {
-            let draft = job
-                .payload::<Draft>()
+            let payload = job
+                .payload::<DraftPayload>()
                 .map_err(|failure| Error::Internal(failure.reason().into()))?;
             let id = DeliverableId(self.clock.new_id());
             let now = self.clock.now();
-            // No row: the goal is gone or disabled by now, or the draft was made before.
-            sql::insert_draft(connection, id, draft.goal_id, &draft.period, now).await?;
+            // Inserts no row if the goal was deleted or disabled meanwhile, or the draft exists.
+            sql::insert_draft(connection, id, payload.goal_id, &payload.period, now).await?;
             Ok(())
         }
         .boxed()

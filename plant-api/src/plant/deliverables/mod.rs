@@ -1,5 +1,5 @@
-//! Deliverables: what a hired agent has made. The customer approves or rejects each one once.
-//! Goals that are due yield drafts by themselves ([`job`]).
+//! Deliverables: the results of a hired agent. The customer approves or rejects each one once.
+//! A background job drafts deliverables for due goals ([`job`]).
 
 pub mod job;
 pub(crate) mod routes;
@@ -25,79 +25,80 @@ id!(
     DeliverableId
 );
 
-/// What the customer has said of a deliverable.
+/// Review status of a deliverable.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum ReviewStatus {
-    /// Nothing yet.
+    /// Not reviewed yet.
     PendingReview,
-    /// Good.
+    /// Approved by the customer.
     Approved,
-    /// Not good.
+    /// Rejected by the customer.
     Rejected,
 }
 
-/// Whether a deliverable was put into effect.
+/// Execution status of a deliverable.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum ExecutionStatus {
-    /// Not yet.
+    /// Not executed yet.
     NotExecuted,
-    /// It was.
+    /// Executed successfully.
     Executed,
-    /// It was tried.
+    /// Execution failed.
     Failed,
 }
 
 /// A deliverable.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Deliverable {
-    /// Its id.
+    /// Id of the deliverable.
     pub id: DeliverableId,
-    /// The goal it serves; none when the goal was deleted.
+    /// Id of the goal; null if the goal was deleted.
     pub goal_id: Option<GoalId>,
-    /// The period of that goal for which it was drafted.
+    /// Period of the goal that the deliverable was drafted for.
     #[schema(example = "weekly:2026-W03")]
     pub period: Option<String>,
-    /// Its title.
+    /// Title of the deliverable.
     #[schema(example = "Article: planting in the monsoon")]
     pub title: String,
-    /// What was made.
+    /// Content of the deliverable.
     #[schema(value_type = Object)]
     pub payload: Value,
-    /// What the customer has said of it.
+    /// Review status.
     pub review_status: ReviewStatus,
-    /// When the customer said so.
+    /// Time of the review; null while pending.
     pub reviewed_at: Option<DateTime<Utc>>,
-    /// Whether it was put into effect.
+    /// Execution status.
     pub execution_status: ExecutionStatus,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
 }
 
-/// What a reviewer adds to the decision.
+/// Details of a review.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 pub struct Review {
-    /// Why.
+    /// Reason for the decision.
     #[schema(example = "Good tone", max_length = 10_000)]
     pub notes: Option<String>,
 }
 
-/// Records the one decision about a deliverable.
+/// Approves or rejects a deliverable; each deliverable can be reviewed once.
 ///
 /// # Errors
-/// [`Error::Validation`], [`Error::NotFound`], or [`Error::Conflict`] when it was decided before.
-pub async fn decide(
+/// [`Error::Validation`], [`Error::NotFound`], or [`Error::Conflict`] when it has been reviewed
+/// already.
+pub async fn record_review(
     connection: &mut PgConnection,
     clock: &Clock,
     caller: &Caller,
-    place: (HireId, DeliverableId),
+    ids: (HireId, DeliverableId),
     decision: ReviewStatus,
     review: Review,
 ) -> Result<Deliverable> {
@@ -105,19 +106,19 @@ pub async fn decide(
     checks.text("notes", review.notes.as_deref());
     checks.done()?;
     let owner = caller.customer();
-    let record = sql::Decision {
+    let record = sql::ReviewRecord {
         decision,
         notes: review.notes.as_deref(),
-        by: caller.actor(),
-        at: clock.now(),
+        decided_by: caller.actor(),
+        decided_at: clock.now(),
     };
-    let recorded = sql::decide(&mut *connection, place, owner, &record).await?;
-    let found = sql::find(&mut *connection, place, owner).await?;
+    let recorded = sql::insert_review(&mut *connection, ids, owner, &record).await?;
+    let found = sql::find(&mut *connection, ids, owner).await?;
     match found {
         Some(deliverable) if recorded => Ok(deliverable),
-        Some(_) => Err(Error::Conflict("this deliverable was reviewed before".into())),
+        Some(_) => Err(Error::Conflict("this deliverable has already been reviewed".into())),
         None => {
-            hires::must_exist(connection, place.0, caller).await?;
+            hires::ensure_exists(connection, ids.0, caller).await?;
             Err(Error::no_such("deliverable of this hired agent"))
         }
     }

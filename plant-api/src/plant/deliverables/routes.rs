@@ -1,12 +1,12 @@
 //! `/api/v1/agents/{id}/deliverables`, where `{id}` is the hired agent's.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Deliverable, DeliverableId, Review, ReviewStatus, decide, sql};
+use super::{Deliverable, DeliverableId, Review, ReviewStatus, record_review, sql};
 use crate::access::Caller;
 use crate::clock::Clock;
 use crate::db::Db;
@@ -14,18 +14,18 @@ use crate::error::{Problem, Result};
 use crate::extract::{Json, OptionalJson, Path, Query};
 use crate::page::{Page, PageParams};
 use crate::plant::hires::{self, HireId};
-use crate::state::State;
+use crate::state::State as AppState;
 
-/// The deliverables' routes.
-pub fn router() -> OpenApiRouter<State> {
+/// Returns the routes of deliverables.
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(approve)).routes(routes!(reject))
 }
 
-/// Which deliverables are wanted.
+/// Query parameters that filter deliverables.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
-    /// Only deliverables of this review status.
+    /// Return only deliverables with this review status.
     status: Option<ReviewStatus>,
 }
 
@@ -34,15 +34,15 @@ struct Filter {
     path = "/api/v1/agents/{id}/deliverables",
     tag = "hire side",
     security((), ("bearer" = [])),
-    summary = "What a hired agent has made, newest first",
-    params(("id" = HireId, Path, description = "The hired agent's id"), Filter, PageParams),
+    summary = "List a hired agent's deliverables, newest first",
+    params(("id" = HireId, Path, description = "Id of the hired agent"), Filter, PageParams),
     responses(
         (status = 200, description = "A page of deliverables", body = Vec<Deliverable>),
         (status = 404, description = "There is no such hired agent", body = Problem)
     )
 )]
 async fn list(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     caller: Caller,
     Path(hire): Path<HireId>,
     Query(filter): Query<Filter>,
@@ -52,7 +52,7 @@ async fn list(
     let owner = caller.customer();
     let rows = sql::list(&mut *connection, hire, owner, filter.status, &page).await?;
     if rows.is_empty() {
-        hires::must_exist(&mut connection, hire, &caller).await?;
+        hires::ensure_exists(&mut connection, hire, &caller).await?;
     }
     page.answer(rows, |deliverable| deliverable.id.0)
 }
@@ -62,27 +62,29 @@ async fn list(
     path = "/api/v1/agents/{id}/deliverables/{deliverable_id}/approve",
     tag = "hire side",
     security((), ("bearer" = [])),
-    summary = "Approve a deliverable, once",
+    summary = "Approve a deliverable that is pending review",
     params(
-        ("id" = HireId, Path, description = "The hired agent's id"),
-        ("deliverable_id" = DeliverableId, Path, description = "The deliverable's id")
+        ("id" = HireId, Path, description = "Id of the hired agent"),
+        ("deliverable_id" = DeliverableId, Path, description = "Id of the deliverable")
     ),
     request_body = Option<Review>,
     responses(
         (status = 200, description = "Approved", body = Deliverable),
         (status = 404, description = "There is no such deliverable", body = Problem),
-        (status = 409, description = "It was reviewed before", body = Problem)
+        (status = 409, description = "The deliverable has already been reviewed", body = Problem)
     )
 )]
 async fn approve(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
     caller: Caller,
-    Path(place): Path<(HireId, DeliverableId)>,
+    Path(ids): Path<(HireId, DeliverableId)>,
     OptionalJson(review): OptionalJson<Review>,
 ) -> Result<Json<Deliverable>> {
     let mut connection = db.acquire().await?;
-    decide(&mut connection, &clock, &caller, place, ReviewStatus::Approved, review).await.map(Json)
+    record_review(&mut connection, &clock, &caller, ids, ReviewStatus::Approved, review)
+        .await
+        .map(Json)
 }
 
 #[utoipa::path(
@@ -90,25 +92,27 @@ async fn approve(
     path = "/api/v1/agents/{id}/deliverables/{deliverable_id}/reject",
     tag = "hire side",
     security((), ("bearer" = [])),
-    summary = "Reject a deliverable, once",
+    summary = "Reject a deliverable that is pending review",
     params(
-        ("id" = HireId, Path, description = "The hired agent's id"),
-        ("deliverable_id" = DeliverableId, Path, description = "The deliverable's id")
+        ("id" = HireId, Path, description = "Id of the hired agent"),
+        ("deliverable_id" = DeliverableId, Path, description = "Id of the deliverable")
     ),
     request_body = Option<Review>,
     responses(
         (status = 200, description = "Rejected", body = Deliverable),
         (status = 404, description = "There is no such deliverable", body = Problem),
-        (status = 409, description = "It was reviewed before", body = Problem)
+        (status = 409, description = "The deliverable has already been reviewed", body = Problem)
     )
 )]
 async fn reject(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
     caller: Caller,
-    Path(place): Path<(HireId, DeliverableId)>,
+    Path(ids): Path<(HireId, DeliverableId)>,
     OptionalJson(review): OptionalJson<Review>,
 ) -> Result<Json<Deliverable>> {
     let mut connection = db.acquire().await?;
-    decide(&mut connection, &clock, &caller, place, ReviewStatus::Rejected, review).await.map(Json)
+    record_review(&mut connection, &clock, &caller, ids, ReviewStatus::Rejected, review)
+        .await
+        .map(Json)
 }

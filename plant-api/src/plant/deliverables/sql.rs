@@ -1,5 +1,5 @@
-//! Statements on `deliverable` and `deliverable_review`. Each takes the `owner` whose
-//! deliverables alone may be seen.
+//! Statements on `deliverable` and `deliverable_review`. With an `owner`, a statement sees only
+//! that customer's deliverables.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -72,22 +72,22 @@ pub async fn find(
     .await
 }
 
-/// What is recorded about a deliverable, once.
-pub struct Decision<'a> {
+/// A row of `deliverable_review`.
+pub struct ReviewRecord<'a> {
     pub decision: ReviewStatus,
     pub notes: Option<&'a str>,
-    pub by: &'a str,
-    pub at: DateTime<Utc>,
+    pub decided_by: &'a str,
+    pub decided_at: DateTime<Utc>,
 }
 
-/// Whether the decision was recorded: not when there is no such deliverable, or one was before.
-pub async fn decide(
+/// Inserts a review; returns `false` if the deliverable does not exist or has been reviewed.
+pub async fn insert_review(
     db: impl PgExecutor<'_>,
     (hire, id): (HireId, DeliverableId),
     owner: Option<&str>,
-    record: &Decision<'_>,
+    record: &ReviewRecord<'_>,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "insert into deliverable_review (deliverable_id, decision, notes, decided_by, decided_at)
         select d.id, $4, $5, $6, $7
         from deliverable d
@@ -101,15 +101,16 @@ pub async fn decide(
         owner,
         record.decision as ReviewStatus,
         record.notes,
-        record.by,
-        record.at,
+        record.decided_by,
+        record.decided_at,
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(result.rows_affected() == 1)
 }
 
-/// A draft for a goal and a period: not when there is one, nor when the goal is no longer pursued.
+/// Inserts a draft for a goal and period, unless one exists, the goal was deleted or disabled, or
+/// the hire has ended.
 pub async fn insert_draft(
     db: impl PgExecutor<'_>,
     id: DeliverableId,

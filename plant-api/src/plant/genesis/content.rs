@@ -1,4 +1,4 @@
-//! What an entity says beyond its shared part, whatever its kind.
+//! The content of an entity of any kind: its fields beyond those of the base entity.
 
 use std::collections::HashMap;
 
@@ -10,23 +10,23 @@ use crate::error::Result;
 use crate::plant::entity::{self, Check, Kind};
 use crate::plant::{agents, industries, job_roles, skills, teams};
 
-/// The content of an entity.
+/// Content of an entity.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// Of an industry.
+    /// Content of an industry.
     Industry(industries::Content),
-    /// Of a skill.
+    /// Content of a skill.
     Skill(skills::Content),
-    /// Of a job role.
+    /// Content of a job role.
     JobRole(job_roles::Content),
-    /// Of a team, and whether any agent belongs to it.
+    /// Content of a team, and whether any agent belongs to it.
     Team(teams::Content, bool),
-    /// Of an agent.
+    /// Content of an agent.
     Agent(agents::Content),
 }
 
 impl Content {
-    /// What certification asks of this kind.
+    /// Returns the results of the L1 checks of the kind.
     pub fn check_l1(&self) -> Vec<Check> {
         match self {
             Self::Industry(content) => content.check_l1(),
@@ -37,10 +37,10 @@ impl Content {
         }
     }
 
-    /// The fields as amendments name them.
+    /// Returns the fields by the names that amendments use.
     ///
     /// # Errors
-    /// None that is known; see [`entity::fields`].
+    /// As [`entity::fields`].
     pub fn fields(&self) -> Result<Map<String, Value>> {
         match self {
             Self::Industry(content) => entity::fields(content),
@@ -52,7 +52,7 @@ impl Content {
     }
 }
 
-/// The contents of these entities, as far as they are of that kind.
+/// Returns the content of those of `ids` that are entities of `kind`.
 ///
 /// # Errors
 /// Database errors.
@@ -63,25 +63,25 @@ pub async fn contents(
 ) -> sqlx::Result<HashMap<Uuid, Content>> {
     Ok(match kind {
         Kind::Industry => {
-            let rows = industries::sql::contents(connection, ids).await?;
+            let rows = industries::sql::find_contents(connection, ids).await?;
             rows.into_iter().map(|(id, content)| (id, Content::Industry(content))).collect()
         }
         Kind::Skill => {
-            let rows = skills::sql::contents(connection, ids).await?;
+            let rows = skills::sql::find_contents(connection, ids).await?;
             rows.into_iter().map(|(id, content)| (id, Content::Skill(content))).collect()
         }
         Kind::JobRole => {
-            let rows = job_roles::sql::contents(connection, ids).await?;
+            let rows = job_roles::sql::find_contents(connection, ids).await?;
             rows.into_iter().map(|(id, content)| (id, Content::JobRole(content))).collect()
         }
         Kind::Team => {
-            let rows = teams::sql::contents(connection, ids).await?;
+            let rows = teams::sql::find_contents(connection, ids).await?;
             rows.into_iter()
                 .map(|(id, content, staffed)| (id, Content::Team(content, staffed)))
                 .collect()
         }
         Kind::Agent => {
-            let rows = agents::sql::contents(connection, ids).await?;
+            let rows = agents::sql::find_contents(connection, ids).await?;
             rows.into_iter().map(|(id, content)| (id, Content::Agent(content))).collect()
         }
     })

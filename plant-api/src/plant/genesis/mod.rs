@@ -1,6 +1,6 @@
-//! Genesis: certification. An entity is certified once its whole chain verifies and it passes
-//! the L0 checks, which every entity must, and the L1 checks, which its kind owns. Certification
-//! is itself an amendment.
+//! Genesis: certification. An entity is certified if its whole chain verifies and it passes the L0
+//! checks, common to all kinds, and the L1 checks of its kind. Certification is itself an
+//! amendment.
 
 pub mod content;
 pub mod examination;
@@ -27,39 +27,39 @@ use crate::plant::entity::{self, Check, Kind, Locked, Status};
 
 use examination::examine;
 
-/// Most bytes of evidence, as JSON.
-const EVIDENCE_MAX: usize = 64 * 1024;
+/// Maximum size of the evidence as JSON, in bytes.
+const MAX_EVIDENCE_BYTES: usize = 64 * 1024;
 
-/// What certification answers.
+/// Result of a certification.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Certification {
-    /// The entity.
+    /// Id of the entity.
     pub entity_id: Uuid,
-    /// What it is.
+    /// Kind of the entity.
     pub entity_type: Kind,
     /// Always `certified`.
     pub status: Status,
-    /// The head of its chain.
+    /// Hash of the latest amendment in the hash chain.
     #[schema(value_type = String)]
     pub version_hash: Digest32,
-    /// Amendments in its chain.
+    /// Number of amendments in the hash chain.
     pub chain_length: u64,
-    /// Each check and that it held.
+    /// Result of each check, by name.
     pub checks: BTreeMap<&'static str, bool>,
-    /// When it was certified.
+    /// Time of certification.
     pub certified_at: DateTime<Utc>,
-    /// Whether that was now rather than before.
+    /// Whether this call certified the entity; `false` if it was certified already.
     #[serde(skip)]
-    pub new: bool,
+    pub newly_certified: bool,
 }
 
-/// What the one who asks for certification adds to it; it becomes part of the amendment.
+/// Notes and evidence of a certification; both become part of the amendment.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 pub struct Statement {
-    /// In words.
+    /// Notes on the certification.
     #[schema(max_length = 10_000, example = "Reviewed by the board")]
     pub notes: Option<String>,
-    /// Whatever supports it, at most 64 KiB as JSON.
+    /// Evidence for the certification: any JSON value of at most 64 KiB.
     #[schema(value_type = Value, required = false)]
     pub evidence: Option<Value>,
 }
@@ -70,51 +70,51 @@ impl Statement {
         checks.text("notes", self.notes.as_deref());
         if let Some(evidence) = &self.evidence {
             let size = serde_json::to_vec(evidence).map_or(usize::MAX, |bytes| bytes.len());
-            let small = size <= EVIDENCE_MAX;
-            checks.that(small, "evidence", "max-size", "must be at most 64 KiB as JSON");
+            let within_limit = size <= MAX_EVIDENCE_BYTES;
+            checks.that(within_limit, "evidence", "max-size", "must be at most 64 KiB as JSON");
         }
         checks.done()
     }
 }
 
-/// Certifies an entity; one that is certified already stays as it is.
+/// Certifies an entity; an entity that is already certified stays unchanged.
 ///
-/// Six round trips: begin, lock, content, chain, amendment, commit. The lock comes by itself, since
-/// a statement that has to wait for it would read the chain as it was before.
+/// Six round trips: begin, lock, content, chain, amendment, commit. The lock is a
+/// statement of its own, since a statement that waits for it would read the chain as it was before.
 ///
 /// # Errors
-/// [`Error::Validation`]; [`Error::NotFound`]; [`Error::HashChainBroken`]; [`Error::ConstitutionalAlignment`] with the
-/// checks that it fails.
+/// [`Error::Validation`]; [`Error::NotFound`]; [`Error::HashChainBroken`];
+/// [`Error::ConstitutionalAlignment`] with the failed checks.
 pub async fn certify(
     db: &Db,
     clock: &Clock,
     caller: &Caller,
     kind: Kind,
     id: Uuid,
-    statement: Statement,
+    details: Statement,
 ) -> Result<Certification> {
-    statement.check()?;
+    details.check()?;
     let no_such = || Error::no_such(kind.noun());
     let mut tx = db.begin().await?;
-    let mut shared = entity::sql::lock(&mut *tx, id).await?.ok_or_else(no_such)?;
-    if shared.kind != kind {
+    let mut base = entity::sql::lock(&mut *tx, id).await?.ok_or_else(no_such)?;
+    if base.kind != kind {
         return Err(no_such());
     }
-    let found = examine(&mut tx, &shared).await?;
-    if let Verdict::Broken { at_index, reason } = found.verdict {
+    let examination = examine(&mut tx, &base).await?;
+    if let Verdict::Broken { at_index, reason } = examination.verdict {
         return Err(Error::HashChainBroken { at_index, reason: reason.as_str() });
     }
-    let failed: Vec<_> = found.checks().filter(|check| !check.holds).map(violation).collect();
+    let failed: Vec<_> = examination.checks().filter(|check| !check.holds).map(violation).collect();
     if !failed.is_empty() {
         return Err(Error::ConstitutionalAlignment(failed));
     }
-    let head_before = shared.head();
-    let certified_at = match shared.certified_at {
-        Some(before) => before,
+    let head_before = base.head();
+    let certified_at = match base.certified_at {
+        Some(certified_at) => certified_at,
         None => {
             let now = clock.now();
-            let data = certify_as(&mut shared, now, statement);
-            shared.amend(&mut tx, ChangeType::Certification, data, now, caller.actor()).await?;
+            let data = apply_certification(&mut base, now, details);
+            base.amend(&mut tx, ChangeType::Certification, data, now, caller.actor()).await?;
             tx.commit().await?;
             now
         }
@@ -123,40 +123,44 @@ pub async fn certify(
         entity_id: id,
         entity_type: kind,
         status: Status::Certified,
-        version_hash: shared.version_hash,
-        chain_length: shared.head().length,
-        checks: found.checks().map(|check| (check.name, check.holds)).collect(),
+        version_hash: base.version_hash,
+        chain_length: base.head().length,
+        checks: examination.checks().map(|check| (check.name, check.holds)).collect(),
         certified_at,
-        new: shared.head() != head_before,
+        newly_certified: base.head() != head_before,
     })
 }
 
-/// What certification at `at` sets, as the amendment says it; applied to `shared` as well.
-fn certify_as(shared: &mut Locked, at: DateTime<Utc>, statement: Statement) -> Map<String, Value> {
-    shared.certified_at = Some(at);
-    if shared.kind == Kind::Skill {
-        shared.status = Status::Certified;
+/// Marks `base` as certified at `at`; returns the data of the amendment.
+fn apply_certification(
+    base: &mut Locked,
+    at: DateTime<Utc>,
+    details: Statement,
+) -> Map<String, Value> {
+    base.certified_at = Some(at);
+    if base.kind == Kind::Skill {
+        base.status = Status::Certified;
     }
-    certification(shared.kind, at, statement)
+    certification(base.kind, at, details)
 }
 
-/// The data of a certification amendment.
-pub fn certification(kind: Kind, at: DateTime<Utc>, statement: Statement) -> Map<String, Value> {
+/// Returns the data of a certification amendment.
+pub fn certification(kind: Kind, at: DateTime<Utc>, details: Statement) -> Map<String, Value> {
     let mut data = Map::new();
     data.insert("certified_at".into(), json!(at));
     if kind == Kind::Skill {
         data.insert("status".into(), json!(Status::Certified));
     }
-    if let Some(notes) = statement.notes {
+    if let Some(notes) = details.notes {
         data.insert("notes".into(), notes.into());
     }
-    if let Some(evidence) = statement.evidence {
+    if let Some(evidence) = details.evidence {
         data.insert("evidence".into(), evidence);
     }
     data
 }
 
-/// A check that failed, as a client reads it.
+/// Returns the violation that reports a failed check.
 pub fn violation(check: &Check) -> Violation {
     Violation::new("", check.name, format!("{} is missing", check.asks))
 }

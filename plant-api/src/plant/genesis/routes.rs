@@ -1,6 +1,6 @@
-//! `/api/v1/genesis/certify`; what is created there has routes of its own.
+//! `/api/v1/genesis/certify`; skills and job roles have their own modules.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,27 +15,27 @@ use crate::db::Db;
 use crate::error::{Problem, Result};
 use crate::extract::Json;
 use crate::plant::entity::Kind;
-use crate::state::State;
+use crate::state::State as AppState;
 
-/// Genesis's routes.
-pub fn router() -> OpenApiRouter<State> {
+/// Returns the routes of Genesis.
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(certify))
         .merge(super::skills::routes::router())
         .merge(super::job_roles::routes::router())
 }
 
-/// Which entity is to be certified.
+/// Request to certify an entity.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
-struct Application {
-    /// What it is.
+struct CertificationRequest {
+    /// Kind of the entity.
     entity_type: Kind,
-    /// Its id.
+    /// Id of the entity.
     entity_id: Uuid,
-    /// In words; becomes part of the amendment.
+    /// Notes on the certification; recorded in the amendment.
     #[schema(max_length = 10_000)]
     notes: Option<String>,
-    /// Whatever supports it, at most 64 KiB as JSON.
+    /// Evidence for the certification: any JSON value of at most 64 KiB; recorded in the amendment.
     #[schema(value_type = Value, required = false)]
     evidence: Option<Value>,
 }
@@ -45,33 +45,34 @@ struct Application {
     path = "/api/v1/genesis/certify",
     tag = "genesis",
     security((), ("bearer" = [])),
-    summary = "Certify an entity of any kind; again changes nothing",
-    request_body = Application,
+    summary = "Certify an entity of any kind; no effect if it is already certified",
+    request_body = CertificationRequest,
     responses(
-        (status = 200, description = "It is certified", body = Certification),
+        (status = 200, description = "The entity is certified", body = Certification),
         (status = 404, description = "There is no such entity of this kind", body = Problem),
-        (status = 409, description = "Its hash chain is broken", body = Problem),
-        (status = 422, description = "It fails its checks", body = Problem)
+        (status = 409, description = "The hash chain of the entity is broken", body = Problem),
+        (status = 422, description = "The entity fails certification checks", body = Problem)
     )
 )]
 async fn certify(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(cache): State<Cache>,
     caller: Caller,
-    Json(application): Json<Application>,
+    Json(request): Json<CertificationRequest>,
 ) -> Result<Json<Certification>> {
-    let Application { entity_type, entity_id, notes, evidence } = application;
-    let statement = Statement { notes, evidence };
-    let certified = super::certify(&db, &clock, &caller, entity_type, entity_id, statement).await?;
-    forget(&cache, &certified).await;
-    Ok(Json(certified))
+    let CertificationRequest { entity_type, entity_id, notes, evidence } = request;
+    let details = Statement { notes, evidence };
+    let certification =
+        super::certify(&db, &clock, &caller, entity_type, entity_id, details).await?;
+    invalidate(&cache, &certification).await;
+    Ok(Json(certification))
 }
 
-/// Lists and items show what certification changed.
-pub async fn forget(cache: &Cache, certified: &Certification) {
-    if certified.new {
-        let topic = match certified.entity_type {
+/// Invalidates the cached responses that contain the entity, if it was newly certified.
+pub async fn invalidate(cache: &Cache, certification: &Certification) {
+    if certification.newly_certified {
+        let topic = match certification.entity_type {
             Kind::Skill => Topic::Skills,
             Kind::JobRole => Topic::JobRoles,
             Kind::Team => Topic::Teams,

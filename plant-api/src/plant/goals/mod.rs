@@ -1,4 +1,4 @@
-//! Goals: what a hired agent is to do, and how often.
+//! Goals: tasks of a hired agent, with a schedule.
 
 pub mod period;
 pub(crate) mod routes;
@@ -32,91 +32,91 @@ id!(
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Schedule {
-    /// Each day.
+    /// Once per day.
     Daily,
-    /// Each ISO week.
+    /// Once per ISO week.
     Weekly,
-    /// Each month.
+    /// Once per month.
     Monthly,
-    /// When asked for.
+    /// Never due automatically.
     OnDemand,
 }
 
 /// A goal.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Goal {
-    /// Its id.
+    /// Id of the goal.
     pub id: GoalId,
-    /// The hired agent whose goal it is.
+    /// Id of the hired agent.
     pub hired_agent_id: HireId,
-    /// The template it was made from.
+    /// Id of the template that the goal was created from.
     pub goal_template_id: Option<String>,
-    /// Its title.
+    /// Title of the goal.
     #[schema(example = "Publish a weekly article")]
     pub title: String,
-    /// What is to be done.
+    /// Description of the goal.
     pub description: String,
-    /// How often.
+    /// How often the goal is due.
     pub schedule: Schedule,
-    /// Whether it is pursued at all.
+    /// Whether the goal yields deliverables when due.
     pub enabled: bool,
-    /// Whatever else the agent needs to know; no raw secrets.
+    /// Free-form settings of the goal; raw secrets are rejected, references to secrets allowed.
     #[schema(value_type = Object)]
     pub settings: Value,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// Time of the last change.
     pub updated_at: DateTime<Utc>,
-    /// Counts its changes; the ETag.
+    /// Version number, incremented by each change; the ETag.
     #[serde(skip)]
     pub version: i64,
 }
 
-/// A goal to be created. Without a title it is named after its template.
+/// A goal to create.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 pub struct NewGoal {
-    /// The template to make it from.
+    /// Id of the template to create the goal from.
     #[schema(min_length = 1, max_length = 200)]
     pub goal_template_id: Option<String>,
-    /// Its title.
+    /// Title of the goal. Default: the template id, otherwise `Untitled goal`.
     #[schema(example = "Publish a weekly article", min_length = 1, max_length = 200)]
     pub title: Option<String>,
-    /// What is to be done.
+    /// Description of the goal.
     #[serde(default)]
     #[schema(example = "About 800 words on a topic of the season", max_length = 10_000)]
     pub description: String,
-    /// How often; `frequency` is another name for it.
+    /// How often the goal is due; `frequency` is an alias.
     #[serde(alias = "frequency")]
     pub schedule: Schedule,
-    /// Whether it is pursued at all; yes if absent.
-    #[serde(default = "yes")]
+    /// Whether the goal yields deliverables when due. Default: true.
+    #[serde(default = "enabled_by_default")]
     pub enabled: bool,
-    /// Whatever else the agent needs to know; no raw secrets.
+    /// Free-form settings of the goal; raw secrets are rejected, references to secrets allowed.
     #[serde(default)]
     #[schema(example = json!({"words": 800}))]
     pub settings: Map<String, Value>,
 }
 
-fn yes() -> bool {
+fn enabled_by_default() -> bool {
     true
 }
 
-/// Changes of a goal; what is absent stays.
+/// Changes of a goal. Absent fields stay unchanged.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GoalChanges {
-    /// Another title.
+    /// New title.
     #[schema(min_length = 1, max_length = 200)]
     pub title: Option<String>,
-    /// Another description.
+    /// New description.
     #[schema(max_length = 10_000)]
     pub description: Option<String>,
-    /// Another schedule; `frequency` is another name for it.
+    /// New schedule; `frequency` is an alias.
     #[serde(alias = "frequency")]
     pub schedule: Option<Schedule>,
-    /// Whether it is pursued at all.
+    /// Whether the goal yields deliverables when due.
     pub enabled: Option<bool>,
-    /// Other settings, in place of all the old ones.
+    /// Settings that replace the existing ones.
     pub settings: Option<Map<String, Value>>,
 }
 
@@ -167,10 +167,10 @@ impl GoalChanges {
     }
 }
 
-/// Gives a hired agent a goal.
+/// Creates a goal of a hired agent.
 ///
 /// # Errors
-/// [`Error::Validation`], or [`Error::NotFound`] when there is no such hired agent.
+/// [`Error::Validation`], or [`Error::NotFound`] when the hired agent does not exist.
 pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
@@ -199,11 +199,11 @@ pub async fn create(
     if sql::insert(&mut *connection, &goal, caller.customer()).await? {
         Ok(goal)
     } else {
-        Err(hires::missing(connection, hire).await)
+        Err(hires::not_found(connection, hire).await)
     }
 }
 
-/// Changes a goal, if it is still at the version that the client's conditions name.
+/// Changes a goal if its version satisfies `If-Match`.
 ///
 /// # Errors
 /// [`Error::Validation`], [`Error::NotFound`], [`Error::PreconditionFailed`].
@@ -211,14 +211,14 @@ pub async fn change(
     db: &Db,
     clock: &Clock,
     caller: &Caller,
-    place: (HireId, GoalId),
+    ids: (HireId, GoalId),
     conditions: &Conditions,
     changes: GoalChanges,
 ) -> Result<Goal> {
     changes.check()?;
     let mut tx = db.begin().await?;
-    let Some(mut goal) = sql::lock(&mut *tx, place, caller.customer()).await? else {
-        return Err(missing(&mut tx, place, caller).await);
+    let Some(mut goal) = sql::lock(&mut *tx, ids, caller.customer()).await? else {
+        return Err(not_found(&mut tx, ids, caller).await);
     };
     conditions.allow_change_of(goal.version)?;
     changes.apply(&mut goal);
@@ -229,12 +229,12 @@ pub async fn change(
     Ok(goal)
 }
 
-/// The error for a goal that was not found: the hired agent may be missing already.
-pub async fn missing(
+/// Returns the error for a goal that was not found, or that of its hired agent if that is missing.
+pub async fn not_found(
     connection: &mut PgConnection,
-    place: (HireId, GoalId),
+    ids: (HireId, GoalId),
     caller: &Caller,
 ) -> Error {
-    let hire = hires::must_exist(connection, place.0, caller).await;
-    hire.err().unwrap_or_else(|| Error::no_such("goal of this hired agent"))
+    let found = hires::ensure_exists(connection, ids.0, caller).await;
+    found.err().unwrap_or_else(|| Error::no_such("goal of this hired agent"))
 }

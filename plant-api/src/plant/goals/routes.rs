@@ -1,12 +1,12 @@
 //! `/api/v1/agents/{id}/goals`, where `{id}` is the hired agent's.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Goal, GoalChanges, GoalId, NewGoal, missing, sql};
+use super::{Goal, GoalChanges, GoalId, NewGoal, not_found, sql};
 use crate::access::Caller;
 use crate::clock::Clock;
 use crate::db::Db;
@@ -17,10 +17,10 @@ use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::metrics::Metrics;
 use crate::page::{Page, PageParams};
 use crate::plant::hires::{self, HireId};
-use crate::state::State;
+use crate::state::State as AppState;
 
-/// The goals' routes.
-pub fn router() -> OpenApiRouter<State> {
+/// Returns the routes of goals.
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find, change, delete))
 }
 
@@ -29,15 +29,15 @@ pub fn router() -> OpenApiRouter<State> {
     path = "/api/v1/agents/{id}/goals",
     tag = "hire side",
     security((), ("bearer" = [])),
-    summary = "A hired agent's goals, newest first",
-    params(("id" = HireId, Path, description = "The hired agent's id"), PageParams),
+    summary = "List a hired agent's goals, newest first",
+    params(("id" = HireId, Path, description = "Id of the hired agent"), PageParams),
     responses(
         (status = 200, description = "A page of goals", body = Vec<Goal>),
         (status = 404, description = "There is no such hired agent", body = Problem)
     )
 )]
 async fn list(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     caller: Caller,
     Path(hire): Path<HireId>,
     page: Page,
@@ -45,7 +45,7 @@ async fn list(
     let mut connection = db.acquire().await?;
     let rows = sql::list(&mut *connection, hire, caller.customer(), &page).await?;
     if rows.is_empty() {
-        hires::must_exist(&mut connection, hire, &caller).await?;
+        hires::ensure_exists(&mut connection, hire, &caller).await?;
     }
     page.answer(rows, |goal| goal.id.0)
 }
@@ -55,8 +55,8 @@ async fn list(
     path = "/api/v1/agents/{id}/goals",
     tag = "hire side",
     security((), ("bearer" = [])),
-    summary = "Give a hired agent a goal",
-    params(("id" = HireId, Path, description = "The hired agent's id")),
+    summary = "Create a goal of a hired agent",
+    params(("id" = HireId, Path, description = "Id of the hired agent")),
     request_body = NewGoal,
     responses(
         (status = 201, description = "Created", body = Goal),
@@ -64,22 +64,22 @@ async fn list(
     )
 )]
 async fn create(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(metrics): Extract<Metrics>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(metrics): State<Metrics>,
     caller: Caller,
     Path(hire): Path<HireId>,
-    posted: Posted<NewGoal>,
+    request: Posted<NewGoal>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
-        Begun::Replay(answer) => return Ok(answer),
-        Begun::Fresh(work) => work,
+    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::Fresh(transaction) => transaction,
     };
-    let goal = super::create(work.connection(), &clock, &caller, hire, posted.body).await?;
+    let goal = super::create(transaction.connection(), &clock, &caller, hire, request.body).await?;
     let location = format!("/api/v1/agents/{hire}/goals/{}", goal.id);
-    let answer = work.commit(Answer::created(location, goal.version, &goal)?).await?;
+    let response = transaction.commit(Answer::created(location, goal.version, &goal)?).await?;
     metrics.goals_created.inc();
-    Ok(answer)
+    Ok(response)
 }
 
 #[utoipa::path(
@@ -87,10 +87,10 @@ async fn create(
     path = "/api/v1/agents/{id}/goals/{goal_id}",
     tag = "hire side",
     security((), ("bearer" = [])),
-    summary = "One goal",
+    summary = "Get a goal",
     params(
-        ("id" = HireId, Path, description = "The hired agent's id"),
-        ("goal_id" = GoalId, Path, description = "The goal's id")
+        ("id" = HireId, Path, description = "Id of the hired agent"),
+        ("goal_id" = GoalId, Path, description = "Id of the goal")
     ),
     responses(
         (status = 200, description = "The goal", body = Goal),
@@ -98,15 +98,15 @@ async fn create(
     )
 )]
 async fn find(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     caller: Caller,
-    Path(place): Path<(HireId, GoalId)>,
+    Path(ids): Path<(HireId, GoalId)>,
     conditions: Conditions,
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
-    match sql::find(&mut *connection, place, caller.customer()).await? {
+    match sql::find(&mut *connection, ids, caller.customer()).await? {
         Some(goal) => conditions.answer(goal.version, &goal),
-        None => Err(missing(&mut connection, place, &caller).await),
+        None => Err(not_found(&mut connection, ids, &caller).await),
     }
 }
 
@@ -117,25 +117,25 @@ async fn find(
     security((), ("bearer" = [])),
     summary = "Change a goal",
     params(
-        ("id" = HireId, Path, description = "The hired agent's id"),
-        ("goal_id" = GoalId, Path, description = "The goal's id")
+        ("id" = HireId, Path, description = "Id of the hired agent"),
+        ("goal_id" = GoalId, Path, description = "Id of the goal")
     ),
     request_body = GoalChanges,
     responses(
-        (status = 200, description = "The goal as it now is", body = Goal),
+        (status = 200, description = "The changed goal", body = Goal),
         (status = 404, description = "There is no such goal", body = Problem),
-        (status = 412, description = "It is no longer at the version in If-Match", body = Problem)
+        (status = 412, description = "The current version does not match If-Match", body = Problem)
     )
 )]
 async fn change(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
     caller: Caller,
-    Path(place): Path<(HireId, GoalId)>,
+    Path(ids): Path<(HireId, GoalId)>,
     conditions: Conditions,
     Json(changes): Json<GoalChanges>,
 ) -> Result<Response> {
-    let goal = super::change(&db, &clock, &caller, place, &conditions, changes).await?;
+    let goal = super::change(&db, &clock, &caller, ids, &conditions, changes).await?;
     Ok(etag::with_version(goal.version, Json(goal).into_response()))
 }
 
@@ -144,10 +144,10 @@ async fn change(
     path = "/api/v1/agents/{id}/goals/{goal_id}",
     tag = "hire side",
     security((), ("bearer" = [])),
-    summary = "Delete a goal; its deliverables stay",
+    summary = "Delete a goal; its deliverables are kept",
     params(
-        ("id" = HireId, Path, description = "The hired agent's id"),
-        ("goal_id" = GoalId, Path, description = "The goal's id")
+        ("id" = HireId, Path, description = "Id of the hired agent"),
+        ("goal_id" = GoalId, Path, description = "Id of the goal")
     ),
     responses(
         (status = 204, description = "Deleted"),
@@ -155,14 +155,14 @@ async fn change(
     )
 )]
 async fn delete(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     caller: Caller,
-    Path(place): Path<(HireId, GoalId)>,
+    Path(ids): Path<(HireId, GoalId)>,
 ) -> Result<StatusCode> {
     let mut connection = db.acquire().await?;
-    if sql::delete(&mut *connection, place, caller.customer()).await? {
+    if sql::delete(&mut *connection, ids, caller.customer()).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(missing(&mut connection, place, &caller).await)
+        Err(not_found(&mut connection, ids, &caller).await)
     }
 }

@@ -1,4 +1,4 @@
-//! Statements on `goal`. Each takes the `owner` whose goals alone may be seen.
+//! Statements on `goal`. With an `owner`, a statement sees only that customer's goals.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -7,13 +7,13 @@ use super::{Goal, GoalId, Schedule};
 use crate::page::Page;
 use crate::plant::hires::HireId;
 
-/// Whether it was inserted: not when there is no such hired agent.
+/// Inserts a goal; returns `false` if the hired agent does not exist.
 pub async fn insert(
     db: impl PgExecutor<'_>,
     goal: &Goal,
     owner: Option<&str>,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "insert into goal (
             id, hired_agent_id, goal_template_id, title, description, schedule, enabled, settings,
             created_at, updated_at, version
@@ -37,7 +37,7 @@ pub async fn insert(
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(result.rows_affected() == 1)
 }
 
 pub async fn list(
@@ -119,8 +119,8 @@ pub async fn lock(
     .await
 }
 
-/// A goal that is enabled anew or has another schedule is due at once, which is found to be done
-/// where this period has its draft.
+/// Updates a goal. If `enabled` or `schedule` changes, the goal is due immediately; no second draft
+/// is added if the current period has one.
 pub async fn update(db: impl PgExecutor<'_>, goal: &Goal) -> sqlx::Result<()> {
     sqlx::query!(
         "update goal
@@ -145,13 +145,13 @@ pub async fn update(db: impl PgExecutor<'_>, goal: &Goal) -> sqlx::Result<()> {
     .map(drop)
 }
 
-/// Whether there was one to delete.
+/// Deletes a goal; returns `false` if it does not exist.
 pub async fn delete(
     db: impl PgExecutor<'_>,
     (hire, id): (HireId, GoalId),
     owner: Option<&str>,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "delete from goal g
         using hired_agent h
         where g.id = $1
@@ -164,24 +164,24 @@ pub async fn delete(
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(result.rows_affected() == 1)
 }
 
 /// A goal that is due.
-pub struct Due {
+pub struct DueGoal {
     pub id: GoalId,
     pub schedule: Schedule,
     pub customer_id: String,
 }
 
-/// Goals that are due and that nobody else is planning.
+/// Locks at most `limit` goals due at `now`; skips those that another transaction has locked.
 pub async fn lock_due(
     db: impl PgExecutor<'_>,
     now: DateTime<Utc>,
     limit: i64,
-) -> sqlx::Result<Vec<Due>> {
+) -> sqlx::Result<Vec<DueGoal>> {
     sqlx::query_as!(
-        Due,
+        DueGoal,
         r#"select g.id as "id: GoalId", g.schedule as "schedule: Schedule", h.customer_id
         from goal g
         join hired_agent h on h.id = g.hired_agent_id
@@ -198,28 +198,29 @@ pub async fn lock_due(
     .await
 }
 
-/// When goals are due next.
+/// Goals and the times at which they are due next.
 #[derive(Debug, Default)]
-pub struct NextDue {
-    ids: Vec<uuid::Uuid>,
-    moments: Vec<DateTime<Utc>>,
+pub struct DueTimes {
+    goal_ids: Vec<uuid::Uuid>,
+    due_at: Vec<DateTime<Utc>>,
 }
 
-impl NextDue {
-    pub fn push(&mut self, id: GoalId, moment: DateTime<Utc>) {
-        self.ids.push(id.0);
-        self.moments.push(moment);
+impl DueTimes {
+    pub fn push(&mut self, id: GoalId, due_at: DateTime<Utc>) {
+        self.goal_ids.push(id.0);
+        self.due_at.push(due_at);
     }
 }
 
-pub async fn set_due(db: impl PgExecutor<'_>, next: &NextDue) -> sqlx::Result<()> {
+/// Sets the due times of goals.
+pub async fn set_due_times(db: impl PgExecutor<'_>, times: &DueTimes) -> sqlx::Result<()> {
     sqlx::query!(
         "update goal
         set due_at = next.due_at
         from unnest($1::uuid[], $2::timestamptz[]) as next (id, due_at)
         where goal.id = next.id",
-        &next.ids,
-        &next.moments,
+        &times.goal_ids,
+        &times.due_at,
     )
     .execute(db)
     .await

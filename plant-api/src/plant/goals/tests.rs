@@ -12,7 +12,7 @@ fn article() -> Value {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_goal_is_read_and_listed_newest_first(pool: PgPool) {
+async fn a_goal_can_be_read_and_is_listed_newest_first(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let path = format!("/api/v1/agents/{}/goals", app.a_hire("lotus").await.id);
     assert_eq!(app.get(&path).await.expect(200), json!([]));
@@ -35,12 +35,12 @@ async fn a_goal_from_a_template_needs_no_title(pool: PgPool) {
     let goal = app.post(&path, body).await.expect(201);
     assert_eq!((&goal["title"], &goal["schedule"]), (&json!("seo-audit"), &json!("monthly")));
     assert_eq!((&goal["enabled"], &goal["settings"]), (&json!(true), &json!({"n": 1})));
-    let nameless = app.post(&path, json!({"schedule": "daily"})).await.expect(201);
-    assert_eq!(nameless["title"], "Untitled goal");
+    let untitled = app.post(&path, json!({"schedule": "daily"})).await.expect(201);
+    assert_eq!(untitled["title"], "Untitled goal");
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_goal_changes_by_what_is_sent(pool: PgPool) {
+async fn a_patch_changes_only_the_fields_sent(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let path = format!("/api/v1/agents/{}/goals", app.a_hire("lotus").await.id);
     let goal = format!("{path}/{}", app.create(&path, article()).await);
@@ -49,29 +49,29 @@ async fn a_goal_changes_by_what_is_sent(pool: PgPool) {
     assert_eq!((&changed["enabled"], &changed["schedule"]), (&json!(false), &json!("daily")));
     assert_eq!(changed["title"], "Publish an article");
     assert_eq!(app.get(&goal).await.expect(200), changed);
-    for bad in
+    for invalid in
         [json!({"schedule": "hourly"}), json!({"settings": {"password": "x"}}), json!({"x": 1})]
     {
-        app.patch(&goal, bad).await.expect(422);
+        app.patch(&goal, invalid).await.expect(422);
     }
     assert_eq!(app.get(&goal).await.expect(200), changed);
-    let mut stale = with_json(Method::PATCH, &goal, &json!({"title": "Another"}));
-    stale.headers_mut().insert("if-match", "\"1\"".parse().unwrap());
-    app.send(stale).await.expect(412);
+    let mut outdated = with_json(Method::PATCH, &goal, &json!({"title": "Another"}));
+    outdated.headers_mut().insert("if-match", "\"1\"".parse().unwrap());
+    app.send(outdated).await.expect(412);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_deleted_goal_is_gone(pool: PgPool) {
+async fn a_deleted_goal_is_not_found(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let path = format!("/api/v1/agents/{}/goals", app.a_hire("lotus").await.id);
     let goal = format!("{path}/{}", app.create(&path, article()).await);
     app.delete(&goal).await.expect(204);
-    for answer in [
+    for response in [
         app.get(&goal).await,
         app.delete(&goal).await,
         app.patch(&goal, json!({"enabled": false})).await,
     ] {
-        assert_eq!(answer.expect(404)["detail"], "there is no such goal of this hired agent");
+        assert_eq!(response.expect(404)["detail"], "there is no such goal of this hired agent");
     }
 }
 

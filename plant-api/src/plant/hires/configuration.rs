@@ -1,10 +1,10 @@
-//! How a customer has set up a hired agent.
+//! The configuration of a hired agent.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{HireId, Theme, missing, sql};
+use super::{HireId, Theme, not_found, sql};
 use crate::access::Caller;
 use crate::check::Checks;
 use crate::clock::Clock;
@@ -13,50 +13,50 @@ use crate::error::Result;
 use crate::etag::Conditions;
 use crate::plant::agents::AgentId;
 
-/// A hired agent's configuration.
+/// Configuration of a hired agent.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Configuration {
-    /// The hired agent's id.
+    /// Id of the hired agent.
     pub id: HireId,
-    /// The catalogue agent that was hired.
+    /// Id of the catalogue agent.
     pub agent_id: AgentId,
-    /// What the customer calls it.
+    /// Nickname given by the customer.
     #[schema(example = "Inky")]
     pub nickname: Option<String>,
-    /// How its pages look.
+    /// Color theme.
     pub theme: Theme,
-    /// Whatever the agent needs to know; no raw secrets.
+    /// Free-form settings of the agent; raw secrets are rejected, references to secrets allowed.
     #[schema(value_type = Object, example = json!({"tone": "warm", "api_key_ref": "vault:inky"}))]
     pub settings: Value,
-    /// Whether the customer has set it up, which begins with a nickname.
+    /// Whether the hired agent is configured, that is, has a nickname.
     pub configured: bool,
-    /// When it last changed.
+    /// Time of the last change.
     pub updated_at: DateTime<Utc>,
-    /// Counts its changes; the ETag.
+    /// Version number, incremented by each change; the ETag.
     #[serde(skip)]
     pub version: i64,
 }
 
-/// A configuration as a customer wants it; what is absent goes back to its default.
+/// New configuration of a hired agent; absent fields are reset to their defaults.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewConfiguration {
-    /// What to call it.
+    /// Nickname given by the customer.
     #[schema(example = "Inky", min_length = 1, max_length = 200)]
     pub nickname: Option<String>,
-    /// How its pages look.
+    /// Color theme.
     #[serde(default)]
     pub theme: Theme,
-    /// Whatever the agent needs to know; no raw secrets.
+    /// Free-form settings of the agent; raw secrets are rejected, references to secrets allowed.
     #[serde(default)]
     #[schema(example = json!({"tone": "warm", "api_key_ref": "vault:inky"}))]
     pub settings: Map<String, Value>,
 }
 
-/// Replaces a hired agent's configuration.
+/// Replaces a hired agent's configuration if its version satisfies `If-Match`.
 ///
 /// # Errors
-/// [`crate::error::Error::Validation`] for a raw secret too, `NotFound`, `PreconditionFailed`.
+/// [`crate::error::Error::Validation`], also for a raw secret; `NotFound`; `PreconditionFailed`.
 pub async fn configure(
     db: &Db,
     clock: &Clock,
@@ -73,7 +73,7 @@ pub async fn configure(
     checks.done()?;
     let mut tx = db.begin().await?;
     let Some(old) = sql::lock_configuration(&mut *tx, id, caller.customer()).await? else {
-        return Err(missing(&mut tx, id).await);
+        return Err(not_found(&mut tx, id).await);
     };
     conditions.allow_change_of(old.version)?;
     let configuration = Configuration {
@@ -86,7 +86,7 @@ pub async fn configure(
         updated_at: clock.now(),
         version: old.version + 1,
     };
-    sql::configure(&mut *tx, &configuration).await?;
+    sql::update_configuration(&mut *tx, &configuration).await?;
     tx.commit().await?;
     Ok(configuration)
 }

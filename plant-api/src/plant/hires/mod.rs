@@ -1,7 +1,7 @@
-//! Hired agents: a customer, a catalogue agent, and how the customer has set it up.
+//! Hired agents: catalogue agents that customers have hired, and their configuration.
 //!
-//! `{id}` on this side is the hired agent's id. A catalogue agent's id here is a mistake that
-//! clients make, so the answer says so.
+//! `{id}` in these routes is the hired agent's id. If a client sends a catalogue agent's id by
+//! mistake, the 404 response says so.
 
 pub(crate) mod configuration;
 pub(crate) mod routes;
@@ -27,23 +27,23 @@ id!(
     HireId
 );
 
-/// How a hired agent's pages look.
+/// Color theme of a hired agent's pages.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Theme {
-    /// As the house has it.
+    /// Default theme.
     #[default]
     Default,
-    /// Light on dark.
+    /// Light text on a dark background.
     Dark,
-    /// Dark on light.
+    /// Dark text on a light background.
     Light,
 }
 
-/// Where a hire is in its life.
+/// Status of a hire.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
@@ -52,64 +52,64 @@ pub enum Theme {
 pub enum HireStatus {
     /// The agent works for the customer.
     Active,
-    /// It no longer does.
+    /// The hire has ended.
     Ended,
 }
 
-/// Whether the trial still runs.
+/// Status of the free trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TrialStatus {
-    /// It does.
+    /// The trial is running.
     Active,
-    /// It is over.
+    /// The trial has ended.
     Expired,
 }
 
 /// A hired agent.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct HiredAgent {
-    /// The hired agent's own id.
+    /// Id of the hired agent, not of the catalogue agent.
     pub id: HireId,
-    /// The catalogue agent that was hired.
+    /// Id of the catalogue agent.
     pub agent_id: AgentId,
-    /// That agent's name.
+    /// Name of the catalogue agent.
     #[schema(example = "Asha, Content Writer")]
     pub agent_name: String,
-    /// That agent's industry.
+    /// Name of the catalogue agent's industry.
     #[schema(example = "marketing")]
     pub industry: String,
-    /// What the customer calls it.
+    /// Nickname given by the customer.
     #[schema(example = "Inky")]
     pub nickname: Option<String>,
-    /// How its pages look.
+    /// Color theme.
     pub theme: Theme,
-    /// Whether the customer has set it up, which begins with a nickname.
+    /// Whether the hired agent is configured, that is, has a nickname.
     pub configured: bool,
-    /// Where the hire is in its life.
+    /// Status of the hire.
     pub status: HireStatus,
-    /// Whether the trial still runs.
+    /// Status of the free trial.
     pub trial_status: TrialStatus,
-    /// When the trial ends.
+    /// End of the free trial.
     pub trial_end_at: DateTime<Utc>,
-    /// When it was hired.
+    /// Time of the hire.
     pub hired_at: DateTime<Utc>,
 }
 
 impl HiredAgent {
-    fn trial_at(now: DateTime<Utc>, end: DateTime<Utc>) -> TrialStatus {
+    fn trial_status_at(now: DateTime<Utc>, end: DateTime<Utc>) -> TrialStatus {
         if now < end { TrialStatus::Active } else { TrialStatus::Expired }
     }
 }
 
-/// An agent to be hired.
+/// Request to hire an agent.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 pub struct NewHire {
-    /// The catalogue agent.
+    /// Id of the catalogue agent.
     pub agent_id: AgentId,
-    /// For how long.
+    /// Duration of the hire.
     pub duration: HireDuration,
-    /// What to call it.
+    /// Nickname given by the customer.
     #[schema(example = "Inky", min_length = 1, max_length = 200)]
     pub nickname: Option<String>,
 }
@@ -117,7 +117,7 @@ pub struct NewHire {
 /// Hires an agent for a customer.
 ///
 /// # Errors
-/// [`Error::Validation`] naming an unknown agent too, [`Error::NotFound`] for the customer,
+/// [`Error::Validation`], also for an unknown agent; [`Error::NotFound`] for an unknown customer;
 /// [`Error::Conflict`] when the agent is not active.
 pub async fn hire(
     connection: &mut PgConnection,
@@ -160,12 +160,13 @@ pub async fn hire(
     Ok(hire)
 }
 
-/// The error for a hired agent that was not found, which tells when the id is a catalogue agent's.
-pub async fn missing(connection: &mut PgConnection, id: HireId) -> Error {
+/// Returns the error for a hired agent that was not found; it reports if `id` is a catalogue
+/// agent's.
+pub async fn not_found(connection: &mut PgConnection, id: HireId) -> Error {
     match agents::sql::exists(connection, id.0).await {
         Ok(true) => Error::NotFound(
-            "this is a catalogue agent's id; use the hired agent's id, as \
-             GET /api/v1/customers/{customer_id}/agents lists it"
+            "this is a catalogue agent's id; use the hired agent's id from \
+             GET /api/v1/customers/{customer_id}/agents"
                 .into(),
         ),
         Ok(false) => Error::no_such("hired agent"),
@@ -173,14 +174,18 @@ pub async fn missing(connection: &mut PgConnection, id: HireId) -> Error {
     }
 }
 
-/// That there is such a hired agent, and it is the caller's.
+/// Ensures that the hired agent exists and belongs to the caller.
 ///
 /// # Errors
-/// As [`missing`].
-pub async fn must_exist(connection: &mut PgConnection, id: HireId, caller: &Caller) -> Result<()> {
+/// As [`not_found`].
+pub async fn ensure_exists(
+    connection: &mut PgConnection,
+    id: HireId,
+    caller: &Caller,
+) -> Result<()> {
     if sql::exists(&mut *connection, id, caller.customer()).await? {
         Ok(())
     } else {
-        Err(missing(connection, id).await)
+        Err(not_found(connection, id).await)
     }
 }

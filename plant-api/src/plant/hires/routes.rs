@@ -1,12 +1,12 @@
 //! `/api/v1/customers/{customer_id}/agents` and `/api/v1/agents/{id}/configuration`.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::configuration::{self, Configuration, NewConfiguration};
-use super::{HireId, HiredAgent, NewHire, missing, sql};
+use super::{HireId, HiredAgent, NewHire, not_found, sql};
 use crate::access::Caller;
 use crate::clock::Clock;
 use crate::customers::{self, CustomerId};
@@ -16,10 +16,10 @@ use crate::etag::{self, Conditions};
 use crate::extract::{Json, Path};
 use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::page::{Page, PageParams};
-use crate::state::State;
+use crate::state::State as AppState;
 
-/// The hired agents' routes.
-pub fn router() -> OpenApiRouter<State> {
+/// Returns the routes of hired agents.
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, hire)).routes(routes!(read, configure))
 }
 
@@ -28,16 +28,16 @@ pub fn router() -> OpenApiRouter<State> {
     path = "/api/v1/customers/{customer_id}/agents",
     tag = "hire side",
     security((), ("bearer" = [])),
-    summary = "The agents that a customer has hired, newest first",
-    params(("customer_id" = CustomerId, Path, description = "The customer's id"), PageParams),
+    summary = "List a customer's hired agents, newest first",
+    params(("customer_id" = CustomerId, Path, description = "Id of the customer"), PageParams),
     responses(
         (status = 200, description = "A page of hired agents", body = Vec<HiredAgent>),
         (status = 404, description = "There is no such customer", body = Problem)
     )
 )]
 async fn list(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
     caller: Caller,
     Path(customer_id): Path<CustomerId>,
     page: Page,
@@ -58,7 +58,7 @@ async fn list(
     tag = "hire side",
     security((), ("bearer" = [])),
     summary = "Hire an agent",
-    params(("customer_id" = CustomerId, Path, description = "The customer's id")),
+    params(("customer_id" = CustomerId, Path, description = "Id of the customer")),
     request_body = NewHire,
     responses(
         (status = 201, description = "Hired", body = HiredAgent),
@@ -67,20 +67,21 @@ async fn list(
     )
 )]
 async fn hire(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
     caller: Caller,
     Path(customer_id): Path<CustomerId>,
-    posted: Posted<NewHire>,
+    request: Posted<NewHire>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
-        Begun::Replay(answer) => return Ok(answer),
-        Begun::Fresh(work) => work,
+    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::Fresh(transaction) => transaction,
     };
-    let hire = super::hire(work.connection(), &clock, &caller, &customer_id, posted.body).await?;
+    let hire =
+        super::hire(transaction.connection(), &clock, &caller, &customer_id, request.body).await?;
     let location = format!("/api/v1/agents/{}/configuration", hire.id);
-    let answer = work.commit(Answer::created(location, 1, &hire)?).await?;
-    Ok(answer)
+    let response = transaction.commit(Answer::created(location, 1, &hire)?).await?;
+    Ok(response)
 }
 
 #[utoipa::path(
@@ -88,23 +89,23 @@ async fn hire(
     path = "/api/v1/agents/{id}/configuration",
     tag = "hire side",
     security((), ("bearer" = [])),
-    summary = "How a hired agent is set up",
-    params(("id" = HireId, Path, description = "The hired agent's id")),
+    summary = "Get a hired agent's configuration",
+    params(("id" = HireId, Path, description = "Id of the hired agent")),
     responses(
-        (status = 200, description = "Its configuration", body = Configuration),
+        (status = 200, description = "The configuration", body = Configuration),
         (status = 404, description = "There is no such hired agent", body = Problem)
     )
 )]
 async fn read(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     caller: Caller,
     Path(id): Path<HireId>,
     conditions: Conditions,
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
-    match sql::configuration(&mut *connection, id, caller.customer()).await? {
+    match sql::find_configuration(&mut *connection, id, caller.customer()).await? {
         Some(configuration) => conditions.answer(configuration.version, &configuration),
-        None => Err(missing(&mut connection, id).await),
+        None => Err(not_found(&mut connection, id).await),
     }
 }
 
@@ -113,23 +114,24 @@ async fn read(
     path = "/api/v1/agents/{id}/configuration",
     tag = "hire side",
     security((), ("bearer" = [])),
-    summary = "Set up a hired agent",
-    params(("id" = HireId, Path, description = "The hired agent's id")),
+    summary = "Replace a hired agent's configuration",
+    params(("id" = HireId, Path, description = "Id of the hired agent")),
     request_body = NewConfiguration,
     responses(
-        (status = 200, description = "Its configuration as it now is", body = Configuration),
+        (status = 200, description = "The new configuration", body = Configuration),
         (status = 404, description = "There is no such hired agent", body = Problem),
-        (status = 412, description = "It is no longer at the version in If-Match", body = Problem)
+        (status = 412, description = "The current version does not match If-Match", body = Problem)
     )
 )]
 async fn configure(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
     caller: Caller,
     Path(id): Path<HireId>,
     conditions: Conditions,
     Json(new): Json<NewConfiguration>,
 ) -> Result<Response> {
-    let now = configuration::configure(&db, &clock, &caller, id, &conditions, new).await?;
-    Ok(etag::with_version(now.version, Json(now).into_response()))
+    let configuration =
+        configuration::configure(&db, &clock, &caller, id, &conditions, new).await?;
+    Ok(etag::with_version(configuration.version, Json(configuration).into_response()))
 }

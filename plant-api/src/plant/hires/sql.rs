@@ -1,4 +1,4 @@
-//! Statements on `hired_agent`. Each takes the `owner` whose hires alone may be seen.
+//! Statements on `hired_agent`. With an `owner`, a statement sees only that customer's hires.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -71,7 +71,7 @@ pub async fn list(
         nickname: row.nickname,
         theme: row.theme,
         status: row.status,
-        trial_status: HiredAgent::trial_at(now, row.trial_end_at),
+        trial_status: HiredAgent::trial_status_at(now, row.trial_end_at),
         trial_end_at: row.trial_end_at,
         hired_at: row.hired_at,
     });
@@ -96,7 +96,7 @@ pub async fn exists(
     .await
 }
 
-pub async fn configuration(
+pub async fn find_configuration(
     db: impl PgExecutor<'_>,
     id: HireId,
     owner: Option<&str>,
@@ -141,7 +141,10 @@ pub async fn lock_configuration(
     .await
 }
 
-pub async fn configure(db: impl PgExecutor<'_>, new: &Configuration) -> sqlx::Result<()> {
+pub async fn update_configuration(
+    db: impl PgExecutor<'_>,
+    new: &Configuration,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "update hired_agent
         set nickname = $2, theme = $3, settings = $4, updated_at = $5, version = $6

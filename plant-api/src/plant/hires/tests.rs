@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::testing::{NOBODY, TestApp, with_json};
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_hired_agent_is_on_its_customers_list(pool: PgPool) {
+async fn a_hired_agent_is_listed_for_its_customer(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let hire = app.a_hire("lotus").await;
     let list = app.get("/api/v1/customers/lotus/agents").await.expect(200);
@@ -38,17 +38,17 @@ async fn a_trial_lasts_seven_days(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn hiring_needs_a_customer_and_an_active_agent(pool: PgPool) {
+async fn hiring_requires_a_customer_and_an_active_agent(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let hire = app.a_hire("lotus").await;
     let body = json!({"agent_id": hire.catalogue.agent, "duration": "quarterly"});
-    app.post("/api/v1/customers/unheard-of/agents", body.clone()).await.expect(404);
-    app.get("/api/v1/customers/unheard-of/agents").await.expect(404);
+    app.post("/api/v1/customers/unknown/agents", body.clone()).await.expect(404);
+    app.get("/api/v1/customers/unknown/agents").await.expect(404);
     let path = "/api/v1/customers/lotus/agents";
     let unknown = json!({"agent_id": NOBODY, "duration": "monthly"});
     assert_eq!(app.post(path, unknown).await.fields_at_fault(), ["agent_id"]);
-    let forever = json!({"agent_id": hire.catalogue.agent, "duration": "forever"});
-    assert_eq!(app.post(path, forever).await.fields_at_fault(), ["duration"]);
+    let invalid_duration = json!({"agent_id": hire.catalogue.agent, "duration": "forever"});
+    assert_eq!(app.post(path, invalid_duration).await.fields_at_fault(), ["duration"]);
     let sql =
         "alter table base_entity disable trigger user; update base_entity set status = 'inactive'";
     sqlx::raw_sql(sql).execute(&app.owner).await.unwrap();
@@ -56,25 +56,25 @@ async fn hiring_needs_a_customer_and_an_active_agent(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_configuration_is_read_as_it_was_put(pool: PgPool) {
+async fn a_configuration_reads_back_as_written(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let path = format!("/api/v1/agents/{}/configuration", app.a_hire("lotus").await.id);
-    let fresh = app.get(&path).await.expect(200);
-    assert_eq!((&fresh["theme"], &fresh["configured"]), (&json!("default"), &json!(false)));
+    let initial = app.get(&path).await.expect(200);
+    assert_eq!((&initial["theme"], &initial["configured"]), (&json!("default"), &json!(false)));
     let put = json!({
         "nickname": "Inky", "theme": "dark",
         "settings": {"tone": "warm", "api_key_ref": "vault:inky", "nested": [{"token_id": 1}]},
     });
-    let answer = app.put(&path, put.clone()).await.expect(200);
-    assert_eq!(answer["settings"], put["settings"]);
-    assert_eq!(answer["configured"], true);
-    assert_eq!(app.get(&path).await.expect(200), answer);
+    let response = app.put(&path, put.clone()).await.expect(200);
+    assert_eq!(response["settings"], put["settings"]);
+    assert_eq!(response["configured"], true);
+    assert_eq!(app.get(&path).await.expect(200), response);
     let list = app.get("/api/v1/customers/lotus/agents").await.expect(200);
     assert_eq!((&list[0]["nickname"], &list[0]["theme"]), (&json!("Inky"), &json!("dark")));
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_raw_secret_is_refused_wherever_it_stands(pool: PgPool) {
+async fn raw_secrets_are_rejected_at_any_depth(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let path = format!("/api/v1/agents/{}/configuration", app.a_hire("lotus").await.id);
     let settings = json!({"password": "x", "deep": [{"api_key": "x", "client_secret": "x"}]});
@@ -87,7 +87,7 @@ async fn a_raw_secret_is_refused_wherever_it_stands(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_configuration_of_another_version_is_not_replaced(pool: PgPool) {
+async fn an_outdated_if_match_does_not_replace_a_configuration(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let path = format!("/api/v1/agents/{}/configuration", app.a_hire("lotus").await.id);
     let tag = app.get(&path).await.header("etag").unwrap().to_owned();
@@ -102,7 +102,7 @@ async fn a_configuration_of_another_version_is_not_replaced(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_catalogue_agents_id_is_told_apart(pool: PgPool) {
+async fn a_catalogue_agents_id_is_reported_as_such(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let agent = app.an_agent("Asha").await.agent;
     for path in ["configuration", "goals", "deliverables"] {
@@ -114,17 +114,17 @@ async fn a_catalogue_agents_id_is_told_apart(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_customers_id_is_a_slug_that_nobody_else_has(pool: PgPool) {
+async fn a_customer_id_is_a_unique_slug(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let named = app.post("/api/v1/customers", json!({"id": "a-1", "name": "A"})).await.expect(201);
     assert_eq!(app.get("/api/v1/customers/a-1").await.expect(200), named);
     app.post("/api/v1/customers", json!({"id": "a-1", "name": "B"})).await.expect(409);
-    let made_up = app.post("/api/v1/customers", json!({"name": "C"})).await.expect(201);
-    let path = format!("/api/v1/customers/{}", made_up["id"].as_str().unwrap());
-    assert_eq!(app.get(&path).await.expect(200), made_up);
+    let generated = app.post("/api/v1/customers", json!({"name": "C"})).await.expect(201);
+    let path = format!("/api/v1/customers/{}", generated["id"].as_str().unwrap());
+    assert_eq!(app.get(&path).await.expect(200), generated);
     for id in ["", "A", "a--b", "-a", "a b", "ä"] {
-        let answer = app.post("/api/v1/customers", json!({"id": id, "name": "A"})).await;
-        assert_eq!(answer.fields_at_fault(), ["id"], "{id}");
+        let response = app.post("/api/v1/customers", json!({"id": id, "name": "A"})).await;
+        assert_eq!(response.fields_at_fault(), ["id"], "{id}");
     }
-    app.get("/api/v1/customers/unheard-of").await.expect(404);
+    app.get("/api/v1/customers/unknown").await.expect(404);
 }

@@ -1,4 +1,4 @@
-//! Industries: the fields of business that agents work in. Found by name in any case.
+//! Industries: the fields of business that agents work in. Names are case-insensitive.
 
 pub(crate) mod routes;
 pub(crate) mod sql;
@@ -24,32 +24,32 @@ id!(
 /// An industry.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Industry {
-    /// Its id.
+    /// Id of the industry.
     pub id: IndustryId,
-    /// Its name.
+    /// Name, unique among industries (case-insensitive).
     #[schema(example = "marketing")]
     pub name: String,
-    /// What belongs to it.
+    /// Description of the industry.
     pub description: Option<String>,
-    /// Where it is in its life.
+    /// Lifecycle status.
     pub status: Status,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// When Genesis certified it.
+    /// Time of certification; null if not certified.
     pub certified_at: Option<DateTime<Utc>>,
-    /// The head of its hash chain.
+    /// Hash of the latest amendment in the hash chain; also the ETag.
     #[schema(value_type = String)]
     pub version_hash: Digest32,
 }
 
-/// What an industry is made of; its amendments carry this.
+/// Content of an industry: the fields to create it with, as recorded in its amendments.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewIndustry)]
 pub struct Content {
-    /// A name that no other industry has, in any case.
+    /// Name, unique among industries (case-insensitive).
     #[schema(example = "marketing", min_length = 1, max_length = 200)]
     pub name: String,
-    /// What belongs to it.
+    /// Description of the industry.
     #[schema(max_length = 10_000)]
     pub description: Option<String>,
 }
@@ -62,12 +62,12 @@ impl Content {
         checks.done()
     }
 
-    /// What certification asks of an industry.
+    /// Returns the results of the L1 checks.
     pub fn check_l1(&self) -> Vec<Check> {
         vec![Check::new("L1-industry-name", !self.name.trim().is_empty(), "a name")]
     }
 
-    /// The entity that this content makes.
+    /// Returns the new entity with this content: its base row and first amendment.
     ///
     /// # Errors
     /// As [`NewEntity::new`].

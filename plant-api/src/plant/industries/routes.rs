@@ -1,6 +1,6 @@
 //! `/api/v1/industries`.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,10 +15,10 @@ use crate::etag::{self, Conditions};
 use crate::extract::Path;
 use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::page::{Page, PageParams};
-use crate::state::State;
+use crate::state::State as AppState;
 
-/// The industries' routes.
-pub fn router() -> OpenApiRouter<State> {
+/// Returns the routes of industries.
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
 }
 
@@ -26,13 +26,13 @@ pub fn router() -> OpenApiRouter<State> {
     get,
     path = "/api/v1/industries",
     tag = "catalogue",
-    summary = "Industries, newest first",
+    summary = "List industries, newest first",
     params(PageParams),
     responses((status = 200, description = "A page of industries", body = Vec<Industry>))
 )]
 async fn list(
-    Extract(db): Extract<Db>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(cache): State<Cache>,
     page: Page,
     conditions: Conditions,
 ) -> Result<Response> {
@@ -41,8 +41,8 @@ async fn list(
         let rows = sql::list(&mut *connection, &page).await?;
         page.stored(rows, |industry| industry.id.0)
     };
-    let stored = cache.read(Topic::Industries, page.address(), fill).await?;
-    Ok(conditions.answer_stored(&stored))
+    let cached = cache.read(Topic::Industries, page.address(), fill).await?;
+    Ok(conditions.answer_stored(&cached))
 }
 
 #[utoipa::path(
@@ -58,37 +58,38 @@ async fn list(
     )
 )]
 async fn create(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(cache): State<Cache>,
     caller: Caller,
-    posted: Posted<Content>,
+    request: Posted<Content>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
-        Begun::Replay(answer) => return Ok(answer),
-        Begun::Fresh(work) => work,
+    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::Fresh(transaction) => transaction,
     };
-    let industry = super::create(work.connection(), &clock, &caller, posted.body).await?;
+    let industry = super::create(transaction.connection(), &clock, &caller, request.body).await?;
     let location = format!("/api/v1/industries/{}", industry.id);
-    let answer = work.commit(Answer::created(location, industry.version_hash, &industry)?).await?;
+    let response =
+        transaction.commit(Answer::created(location, industry.version_hash, &industry)?).await?;
     cache.forget(Topic::Industries).await;
-    Ok(answer)
+    Ok(response)
 }
 
 #[utoipa::path(
     get,
     path = "/api/v1/industries/{id}",
     tag = "catalogue",
-    summary = "One industry",
-    params(("id" = IndustryId, Path, description = "Its id")),
+    summary = "Get an industry",
+    params(("id" = IndustryId, Path, description = "Id of the industry")),
     responses(
         (status = 200, description = "The industry", body = Industry),
         (status = 404, description = "There is no such industry", body = Problem)
     )
 )]
 async fn find(
-    Extract(db): Extract<Db>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(cache): State<Cache>,
     Path(id): Path<IndustryId>,
     conditions: Conditions,
 ) -> Result<Response> {
@@ -98,6 +99,6 @@ async fn find(
         let industry = found.ok_or_else(|| Error::no_such("industry"))?;
         etag::stored(industry.version_hash, &industry)
     };
-    let stored = cache.read(Topic::Industries, &id.to_string(), fill).await?;
-    Ok(conditions.answer_stored(&stored))
+    let cached = cache.read(Topic::Industries, &id.to_string(), fill).await?;
+    Ok(conditions.answer_stored(&cached))
 }

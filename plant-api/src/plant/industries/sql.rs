@@ -66,8 +66,11 @@ pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<Indu
     .await
 }
 
-/// What these entities say, as far as they are industries.
-pub async fn contents(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Content)>> {
+/// Returns the content of those of `ids` that are industries.
+pub async fn find_contents(
+    db: impl PgExecutor<'_>,
+    ids: &[Uuid],
+) -> sqlx::Result<Vec<(Uuid, Content)>> {
     sqlx::query!("select id, name, description from industry where id = any($1)", ids)
         .map(|row| (row.id, Content { name: row.name, description: row.description }))
         .fetch_all(db)

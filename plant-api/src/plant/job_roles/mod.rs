@@ -1,4 +1,4 @@
-//! Job roles: what a set of skills is hired for.
+//! Job roles: a position and the skills that it requires.
 
 pub(crate) mod routes;
 pub(crate) mod sql;
@@ -17,88 +17,88 @@ use crate::plant::entity::{Check, NewEntity, Status};
 use crate::plant::id::id;
 use crate::plant::skills::SkillId;
 
-/// Most skills that one job role may require.
-const SKILLS_MAX: usize = 100;
+/// Maximum number of skills that a job role may require.
+const MAX_SKILLS: usize = 100;
 
 id!(
     /// A job role's id.
     JobRoleId
 );
 
-/// How much experience a job role asks for.
+/// Level of experience that a job role requires.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Seniority {
-    /// Some.
+    /// Little experience.
     Junior,
-    /// Enough to work alone.
+    /// Works independently.
     #[default]
     Mid,
-    /// Enough to lead.
+    /// Leads others.
     Senior,
 }
 
 /// A job role.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct JobRole {
-    /// Its id.
+    /// Id of the job role.
     pub id: JobRoleId,
-    /// Its name.
+    /// Name, unique among job roles.
     #[schema(example = "Content Writer")]
     pub name: String,
-    /// What it is about.
+    /// Description of the job role.
     pub description: Option<String>,
-    /// The skills it requires.
+    /// Ids of the required skills.
     pub required_skills: Vec<SkillId>,
-    /// How much experience it asks for.
+    /// Required level of experience.
     pub seniority_level: Seniority,
-    /// Where it is in its life.
+    /// Lifecycle status.
     pub status: Status,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// When Genesis certified it.
+    /// Time of certification; null if not certified.
     pub certified_at: Option<DateTime<Utc>>,
-    /// The head of its hash chain.
+    /// Hash of the latest amendment in the hash chain; also the ETag.
     #[schema(value_type = String)]
     pub version_hash: Digest32,
 }
 
-/// What a job role is made of; its amendments carry this.
+/// Content of a job role: the fields to create it with, as recorded in its amendments.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewJobRole)]
 pub struct Content {
-    /// A name that no other job role has.
+    /// Name, unique among job roles.
     #[schema(example = "Content Writer", min_length = 1, max_length = 200)]
     pub name: String,
-    /// What it is about.
+    /// Description of the job role.
     #[schema(max_length = 10_000)]
     pub description: Option<String>,
-    /// The skills it requires.
+    /// Ids of the required skills.
     #[serde(default)]
     #[schema(max_items = 100)]
     pub required_skills: Vec<SkillId>,
-    /// How much experience it asks for.
+    /// Required level of experience.
     #[serde(default)]
     pub seniority_level: Seniority,
 }
 
 impl Content {
-    /// Checks the fields, and puts the skills into the one order that amendments know.
+    /// Validates the fields. Sorts and deduplicates the skills, as amendments record them.
     fn check(&mut self) -> Result<()> {
         self.required_skills.sort_unstable();
         self.required_skills.dedup();
         let mut checks = Checks::default();
         checks.name("name", &self.name);
         checks.text("description", self.description.as_deref());
-        let few = self.required_skills.len() <= SKILLS_MAX;
-        checks.that(few, "required_skills", "max-items", "must be at most 100 skills");
+        let within_limit = self.required_skills.len() <= MAX_SKILLS;
+        checks.that(within_limit, "required_skills", "max-items", "must be at most 100 skills");
         checks.done()
     }
 
-    /// What certification asks of a job role.
+    /// Returns the results of the L1 checks.
     pub fn check_l1(&self) -> Vec<Check> {
         vec![
             Check::new("L1-job-role-name", !self.name.trim().is_empty(), "a name"),
@@ -111,7 +111,7 @@ impl Content {
         ]
     }
 
-    /// The entity that this content makes.
+    /// Returns the new entity with this content: its base row and first amendment.
     ///
     /// # Errors
     /// As [`NewEntity::new`].
@@ -120,45 +120,46 @@ impl Content {
     }
 }
 
-/// What is asked of the skills that a job role requires.
+/// Requirement on the skills of a new job role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Skills {
-    /// That there are such skills.
-    Known,
-    /// That there is at least one, and that Genesis has certified them all.
+pub enum SkillRequirement {
+    /// All must exist.
+    Existing,
+    /// At least one is required, and all must be certified.
     Certified,
 }
 
-/// A skill that is wanted but not certified.
+/// A required skill that is not certified.
 #[derive(Debug, Clone, Copy)]
-pub struct Uncertified {
-    /// Its id.
+pub struct UncertifiedSkill {
+    /// Id of the skill.
     pub id: SkillId,
-    /// Whether there is such a skill.
+    /// Whether the skill exists.
     pub exists: bool,
 }
 
-/// Creates a job role whose required skills are such as `skills` asks.
+/// Creates a job role whose required skills satisfy `requirement`.
 ///
 /// # Errors
-/// [`Error::Validation`] listing each skill that is not, or [`Error::Duplicate`] when the name is
-/// taken.
+/// [`Error::Validation`] listing each skill that does not satisfy it, or [`Error::Duplicate`] when
+/// the name is taken.
 pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
     caller: &Caller,
     mut content: Content,
-    skills: Skills,
+    requirement: SkillRequirement,
 ) -> Result<JobRole> {
     content.check()?;
-    if skills == Skills::Certified && content.required_skills.is_empty() {
-        let message = "must name at least one skill";
+    if requirement == SkillRequirement::Certified && content.required_skills.is_empty() {
+        let message = "must list at least one skill";
         return Err(Error::invalid("required_skills", "not-empty", message));
     }
-    let unfit = sql::uncertified_skills(&mut *connection, &content.required_skills).await?;
-    let offenders: Vec<_> = unfit.into_iter().filter_map(|skill| offence(skill, skills)).collect();
-    if !offenders.is_empty() {
-        return Err(Error::Validation(offenders));
+    let uncertified = sql::uncertified_skills(&mut *connection, &content.required_skills).await?;
+    let violations: Vec<_> =
+        uncertified.into_iter().filter_map(|skill| violation(skill, requirement)).collect();
+    if !violations.is_empty() {
+        return Err(Error::Validation(violations));
     }
     let entity = content.entity(clock.new_id(), clock.now(), caller.actor())?;
     sql::insert(connection, &entity, &content).await.on_constraint("job_role_name_key", || {
@@ -177,12 +178,15 @@ pub async fn create(
     })
 }
 
-fn offence(skill: Uncertified, asked: Skills) -> Option<Violation> {
-    let Uncertified { id, exists } = skill;
-    let (rule, message) = match (exists, asked) {
-        (false, _) => ("unknown-reference", format!("there is no skill {id}")),
-        (true, Skills::Certified) => ("certified", format!("the skill {id} is not certified")),
-        (true, Skills::Known) => return None,
+/// Returns the violation for an uncertified skill; `None` if certification is not required.
+fn violation(skill: UncertifiedSkill, requirement: SkillRequirement) -> Option<Violation> {
+    let UncertifiedSkill { id, exists } = skill;
+    let (rule, message) = match (exists, requirement) {
+        (false, _) => ("unknown-reference", format!("skill {id} does not exist")),
+        (true, SkillRequirement::Certified) => {
+            ("certified", format!("skill {id} is not certified"))
+        }
+        (true, SkillRequirement::Existing) => return None,
     };
     Some(Violation::new("required_skills", rule, message))
 }

@@ -1,11 +1,11 @@
 //! `/api/v1/job-roles`.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Content, JobRole, JobRoleId, Skills, sql};
+use super::{Content, JobRole, JobRoleId, SkillRequirement, sql};
 use crate::access::Caller;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
@@ -15,10 +15,10 @@ use crate::etag::{self, Conditions};
 use crate::extract::Path;
 use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::page::{Page, PageParams};
-use crate::state::State;
+use crate::state::State as AppState;
 
-/// The job roles' routes.
-pub fn router() -> OpenApiRouter<State> {
+/// Returns the routes of job roles.
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
 }
 
@@ -26,13 +26,13 @@ pub fn router() -> OpenApiRouter<State> {
     get,
     path = "/api/v1/job-roles",
     tag = "catalogue",
-    summary = "Job roles, newest first",
+    summary = "List job roles, newest first",
     params(PageParams),
     responses((status = 200, description = "A page of job roles", body = Vec<JobRole>))
 )]
 async fn list(
-    Extract(db): Extract<Db>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(cache): State<Cache>,
     page: Page,
     conditions: Conditions,
 ) -> Result<Response> {
@@ -41,8 +41,8 @@ async fn list(
         let rows = sql::list(&mut *connection, &page).await?;
         page.stored(rows, |job_role| job_role.id.0)
     };
-    let stored = cache.read(Topic::JobRoles, page.address(), fill).await?;
-    Ok(conditions.answer_stored(&stored))
+    let cached = cache.read(Topic::JobRoles, page.address(), fill).await?;
+    Ok(conditions.answer_stored(&cached))
 }
 
 #[utoipa::path(
@@ -58,38 +58,41 @@ async fn list(
     )
 )]
 async fn create(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(cache): State<Cache>,
     caller: Caller,
-    posted: Posted<Content>,
+    request: Posted<Content>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
-        Begun::Replay(answer) => return Ok(answer),
-        Begun::Fresh(work) => work,
+    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::Fresh(transaction) => transaction,
     };
-    let connection = work.connection();
-    let job_role = super::create(connection, &clock, &caller, posted.body, Skills::Known).await?;
+    let connection = transaction.connection();
+    let job_role =
+        super::create(connection, &clock, &caller, request.body, SkillRequirement::Existing)
+            .await?;
     let location = format!("/api/v1/job-roles/{}", job_role.id);
-    let answer = work.commit(Answer::created(location, job_role.version_hash, &job_role)?).await?;
+    let response =
+        transaction.commit(Answer::created(location, job_role.version_hash, &job_role)?).await?;
     cache.forget(Topic::JobRoles).await;
-    Ok(answer)
+    Ok(response)
 }
 
 #[utoipa::path(
     get,
     path = "/api/v1/job-roles/{id}",
     tag = "catalogue",
-    summary = "One job role",
-    params(("id" = JobRoleId, Path, description = "Its id")),
+    summary = "Get a job role",
+    params(("id" = JobRoleId, Path, description = "Id of the job role")),
     responses(
         (status = 200, description = "The job role", body = JobRole),
         (status = 404, description = "There is no such job role", body = Problem)
     )
 )]
 async fn find(
-    Extract(db): Extract<Db>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(cache): State<Cache>,
     Path(id): Path<JobRoleId>,
     conditions: Conditions,
 ) -> Result<Response> {
@@ -99,6 +102,6 @@ async fn find(
         let job_role = found.ok_or_else(|| Error::no_such("job role"))?;
         etag::stored(job_role.version_hash, &job_role)
     };
-    let stored = cache.read(Topic::JobRoles, &id.to_string(), fill).await?;
-    Ok(conditions.answer_stored(&stored))
+    let cached = cache.read(Topic::JobRoles, &id.to_string(), fill).await?;
+    Ok(conditions.answer_stored(&cached))
 }

@@ -3,30 +3,30 @@
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::{Content, JobRole, JobRoleId, Seniority, Uncertified};
+use super::{Content, JobRole, JobRoleId, Seniority, UncertifiedSkill};
 use crate::page::Page;
 use crate::plant::chain::Digest32;
 use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
 use crate::plant::skills::SkillId;
 
-/// The wanted skills that are not certified, or do not exist at all.
+/// Returns those of `required` that are not certified or do not exist.
 pub async fn uncertified_skills(
     db: impl PgExecutor<'_>,
-    wanted: &[SkillId],
-) -> sqlx::Result<Vec<Uncertified>> {
-    if wanted.is_empty() {
+    required: &[SkillId],
+) -> sqlx::Result<Vec<UncertifiedSkill>> {
+    if required.is_empty() {
         return Ok(Vec::new());
     }
-    let wanted: Vec<Uuid> = wanted.iter().map(|id| id.0).collect();
+    let required: Vec<Uuid> = required.iter().map(|id| id.0).collect();
     sqlx::query_as!(
-        Uncertified,
+        UncertifiedSkill,
         r#"select wanted as "id!: SkillId", s.id is not null as "exists!"
         from unnest($1::uuid[]) wanted
         left join skill s on s.id = wanted
         left join base_entity e on e.id = s.id
         where e.certified_at is null
         order by wanted"#,
-        &wanted,
+        &required,
     )
     .fetch_all(db)
     .await
@@ -107,8 +107,11 @@ pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<JobR
     .await
 }
 
-/// What these entities say, as far as they are job roles.
-pub async fn contents(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Content)>> {
+/// Returns the content of those of `ids` that are job roles.
+pub async fn find_contents(
+    db: impl PgExecutor<'_>,
+    ids: &[Uuid],
+) -> sqlx::Result<Vec<(Uuid, Content)>> {
     sqlx::query!(
         r#"select
             id, name, description,

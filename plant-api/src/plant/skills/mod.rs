@@ -1,7 +1,7 @@
 //! Skills: what agents can do. A new skill is pending until Genesis certifies it.
 //!
-//! Sending the very same content again answers the existing skill, so that a journey which draws
-//! names at random does not fail when it draws one twice.
+//! Creating a skill with the content of an existing one returns the existing skill, so that a load
+//! test with random names does not fail when it repeats one.
 
 pub(crate) mod routes;
 pub(crate) mod sql;
@@ -24,61 +24,61 @@ id!(
     SkillId
 );
 
-/// What sort of skill it is.
+/// Category of a skill.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Category {
-    /// A tool or language.
+    /// Tool or language.
     Technical,
-    /// A way with people.
+    /// Interpersonal skill.
     SoftSkill,
-    /// Knowledge of a field.
+    /// Knowledge of a field of business.
     DomainExpertise,
-    /// A certificate held.
+    /// Formal certificate.
     Certification,
 }
 
 /// A skill.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Skill {
-    /// Its id.
+    /// Id of the skill.
     pub id: SkillId,
-    /// Its name.
+    /// Name, unique among skills.
     #[schema(example = "Python 3.11")]
     pub name: String,
-    /// Its name as a slug.
+    /// Key of the skill: a slug, unique among skills.
     #[schema(example = "python-3-11")]
     pub skill_key: String,
-    /// What sort of skill it is.
+    /// Category of the skill.
     pub category: Category,
-    /// What it means to have it.
+    /// Description of the skill.
     pub description: Option<String>,
     /// `pending_certification` or `certified`.
     pub status: Status,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// When Genesis certified it.
+    /// Time of certification; null while pending.
     pub certified_at: Option<DateTime<Utc>>,
-    /// The head of its hash chain.
+    /// Hash of the latest amendment in the hash chain; also the ETag.
     #[schema(value_type = String)]
     pub version_hash: Digest32,
 }
 
-/// A skill to be created.
+/// A skill to create.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 pub struct NewSkill {
-    /// A name that no other skill has.
+    /// Name, unique among skills.
     #[schema(example = "Python 3.11", min_length = 1, max_length = 200)]
     pub name: String,
-    /// What sort of skill it is.
+    /// Category of the skill.
     pub category: Category,
-    /// What it means to have it.
+    /// Description of the skill.
     #[schema(max_length = 10_000)]
     pub description: Option<String>,
-    /// A slug that no other skill has; made from the name if absent.
+    /// Key of the skill, unique among skills. Default: the slug of the name.
     #[schema(
         example = "python-3-11",
         min_length = 1,
@@ -88,22 +88,22 @@ pub struct NewSkill {
     pub skill_key: Option<String>,
 }
 
-/// What a skill is made of; its amendments carry this.
+/// Content of a skill, as recorded in its amendments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Content {
-    /// Its name.
+    /// Name, unique among skills.
     pub name: String,
-    /// Its name as a slug.
+    /// Key of the skill: a slug, unique among skills.
     pub skill_key: String,
-    /// What sort of skill it is.
+    /// Category of the skill.
     pub category: Category,
-    /// What it means to have it.
+    /// Description of the skill.
     pub description: Option<String>,
 }
 
 impl Content {
-    /// What certification asks of a skill. A missing or blank description is generated from name
-    /// and category, so that the check on it holds whenever the two others do.
+    /// Returns the results of the L1 checks. A blank description counts as generated from name and
+    /// category, so its check passes whenever the other two do.
     pub fn check_l1(&self) -> Vec<Check> {
         let named = !self.name.trim().is_empty();
         let described = self.description.as_ref().is_some_and(|text| !text.trim().is_empty());
@@ -114,7 +114,7 @@ impl Content {
         ]
     }
 
-    /// The entity that this content makes.
+    /// Returns the new entity with this content: its base row and first amendment.
     ///
     /// # Errors
     /// As [`NewEntity::new`].
@@ -130,9 +130,9 @@ impl NewSkill {
         checks.text("description", self.description.as_deref());
         if let Some(key) = &self.skill_key {
             checks.name("skill_key", key);
-            let words = "must be words of lower-case a to z and digits, with - between them";
-            let plain = key.is_ascii() && slug(key) == *key && key.contains(char::is_alphanumeric);
-            checks.that(plain, "skill_key", "slug", words);
+            let message = "must be lower-case letters a to z and digits in words joined by hyphens";
+            let valid = key.is_ascii() && slug(key) == *key && key.contains(char::is_alphanumeric);
+            checks.that(valid, "skill_key", "slug", message);
         }
         checks.done()?;
         Ok(Content {
@@ -144,19 +144,19 @@ impl NewSkill {
     }
 }
 
-/// A skill that was asked for: made now, or there already with the very same content.
+/// Result of [`create`].
 #[derive(Debug, Clone)]
 pub enum Created {
-    /// It is new.
+    /// The skill was created.
     New(Skill),
-    /// It was there.
+    /// A skill with the same content existed already.
     Existing(Skill),
 }
 
-/// Creates a skill, unless the very same is there.
+/// Creates a skill, or returns the existing one if its content is the same.
 ///
 /// # Errors
-/// [`Error::Validation`], or [`Error::Duplicate`] when the name or its slug is taken by another.
+/// [`Error::Validation`], or [`Error::Duplicate`] when another skill has the name or key.
 pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
@@ -165,23 +165,23 @@ pub async fn create(
 ) -> Result<Created> {
     let content = new.check()?;
     if let Some(existing) = sql::find_by_name(&mut *connection, &content.name).await? {
-        return same_or_taken(existing, &content);
+        return existing_or_duplicate(existing, &content);
     }
     let entity = content.entity(clock.new_id(), clock.now(), caller.actor())?;
-    // A savepoint where there is a transaction already, so that it survives a lost race.
-    let mut attempt = connection.begin().await?;
-    let inserted = sql::insert(&mut *attempt, &entity, &content)
+    // A savepoint if a transaction is open, so that it stays usable after a unique violation.
+    let mut savepoint = connection.begin().await?;
+    let inserted = sql::insert(&mut *savepoint, &entity, &content)
         .await
         .on_constraint("skill_skill_key_key", || key_taken(&content))
         .on_constraint("skill_name_key", || name_taken(&content));
     if let Err(error @ Error::Duplicate(_)) = inserted {
-        attempt.rollback().await?;
-        // Somebody may have created the very same skill in between.
+        savepoint.rollback().await?;
+        // A concurrent request may have created the same skill.
         let existing = sql::find_by_name(&mut *connection, &content.name).await?;
-        return existing.map_or(Err(error), |skill| same_or_taken(skill, &content));
+        return existing.map_or(Err(error), |skill| existing_or_duplicate(skill, &content));
     }
     inserted?;
-    attempt.commit().await?;
+    savepoint.commit().await?;
     Ok(Created::New(Skill {
         id: SkillId(entity.id),
         name: content.name,
@@ -195,7 +195,7 @@ pub async fn create(
     }))
 }
 
-fn same_or_taken(existing: Skill, content: &Content) -> Result<Created> {
+fn existing_or_duplicate(existing: Skill, content: &Content) -> Result<Created> {
     let same = existing.skill_key == content.skill_key
         && existing.category == content.category
         && existing.description == content.description;
@@ -213,12 +213,13 @@ fn key_taken(content: &Content) -> Error {
     Error::Duplicate(format!("there is already a skill with the key `{}`", content.skill_key))
 }
 
+/// Returns the slug of a name:
 /// `Python 3.11` → `python-3-11`; `C++` → `c-plus-plus`; `C#` → `c-sharp`.
 pub fn slug(name: &str) -> String {
-    let spelled = name.replace('+', "-plus").replace('#', "-sharp").to_lowercase();
-    let words = spelled.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let spelled_out = name.replace('+', "-plus").replace('#', "-sharp").to_lowercase();
+    let words = spelled_out.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let slug = words.collect::<Vec<_>>().join("-");
-    // A name of nothing but signs is its own key.
+    // A name without letters and digits is its own slug.
     if slug.is_empty() { name.to_owned() } else { slug }
 }
 
@@ -227,7 +228,7 @@ mod tests {
     use super::slug;
 
     #[test]
-    fn a_slug_keeps_what_tells_names_apart() {
+    fn a_slug_spells_out_plus_and_sharp() {
         assert_eq!(slug("Python 3.11"), "python-3-11");
         assert_eq!(slug("C++"), "c-plus-plus");
         assert_eq!(slug("C#"), "c-sharp");

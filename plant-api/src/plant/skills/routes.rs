@@ -1,6 +1,6 @@
 //! `/api/v1/skills`.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,20 +17,20 @@ use crate::extract::{Path, Query};
 use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::page::{Page, PageParams};
 use crate::plant::entity::Status;
-use crate::state::State;
+use crate::state::State as AppState;
 
-/// The skills' routes.
-pub fn router() -> OpenApiRouter<State> {
+/// Returns the routes of skills.
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
 }
 
-/// Which skills are wanted.
+/// Query parameters that filter skills.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
-    /// Only skills of this category.
+    /// Return only skills of this category.
     category: Option<Category>,
-    /// Only skills of this status.
+    /// Return only skills of this status.
     status: Option<Status>,
 }
 
@@ -38,13 +38,13 @@ struct Filter {
     get,
     path = "/api/v1/skills",
     tag = "catalogue",
-    summary = "Skills, newest first",
+    summary = "List skills, newest first",
     params(Filter, PageParams),
     responses((status = 200, description = "A page of skills", body = Vec<Skill>))
 )]
 async fn list(
-    Extract(db): Extract<Db>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(cache): State<Cache>,
     Query(filter): Query<Filter>,
     page: Page,
     conditions: Conditions,
@@ -54,8 +54,8 @@ async fn list(
         let rows = sql::list(&mut *connection, filter.category, filter.status, &page).await?;
         page.stored(rows, |skill| skill.id.0)
     };
-    let stored = cache.read(Topic::Skills, page.address(), fill).await?;
-    Ok(conditions.answer_stored(&stored))
+    let cached = cache.read(Topic::Skills, page.address(), fill).await?;
+    Ok(conditions.answer_stored(&cached))
 }
 
 #[utoipa::path(
@@ -63,51 +63,52 @@ async fn list(
     path = "/api/v1/skills",
     tag = "catalogue",
     security((), ("bearer" = [])),
-    summary = "Create a skill, unless the very same exists",
+    summary = "Create a skill, or return the existing one with the same content",
     request_body = NewSkill,
     responses(
         (status = 201, description = "Created", body = Skill),
-        (status = 200, description = "The very same skill was there", body = Skill),
-        (status = 409, description = "The name is taken by another", body = Problem)
+        (status = 200, description = "A skill with the same content exists", body = Skill),
+        (status = 409, description = "Another skill has the name or key", body = Problem)
     )
 )]
 async fn create(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(cache): State<Cache>,
     caller: Caller,
-    posted: Posted<NewSkill>,
+    request: Posted<NewSkill>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
-        Begun::Replay(answer) => return Ok(answer),
-        Begun::Fresh(work) => work,
+    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::Fresh(transaction) => transaction,
     };
-    let answer = match super::create(work.connection(), &clock, &caller, posted.body).await? {
-        Created::New(skill) => {
-            let location = format!("/api/v1/skills/{}", skill.id);
-            Answer::created(location, skill.version_hash, &skill)?
-        }
-        Created::Existing(skill) => Answer::existing(skill.version_hash, &skill)?,
-    };
-    let answer = work.commit(answer).await?;
+    let response =
+        match super::create(transaction.connection(), &clock, &caller, request.body).await? {
+            Created::New(skill) => {
+                let location = format!("/api/v1/skills/{}", skill.id);
+                Answer::created(location, skill.version_hash, &skill)?
+            }
+            Created::Existing(skill) => Answer::existing(skill.version_hash, &skill)?,
+        };
+    let response = transaction.commit(response).await?;
     cache.forget(Topic::Skills).await;
-    Ok(answer)
+    Ok(response)
 }
 
 #[utoipa::path(
     get,
     path = "/api/v1/skills/{id}",
     tag = "catalogue",
-    summary = "One skill",
-    params(("id" = SkillId, Path, description = "Its id")),
+    summary = "Get a skill",
+    params(("id" = SkillId, Path, description = "Id of the skill")),
     responses(
         (status = 200, description = "The skill", body = Skill),
         (status = 404, description = "There is no such skill", body = Problem)
     )
 )]
 async fn find(
-    Extract(db): Extract<Db>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(cache): State<Cache>,
     Path(id): Path<SkillId>,
     conditions: Conditions,
 ) -> Result<Response> {
@@ -117,6 +118,6 @@ async fn find(
         let skill = found.ok_or_else(|| Error::no_such("skill"))?;
         etag::stored(skill.version_hash, &skill)
     };
-    let stored = cache.read(Topic::Skills, &id.to_string(), fill).await?;
-    Ok(conditions.answer_stored(&stored))
+    let cached = cache.read(Topic::Skills, &id.to_string(), fill).await?;
+    Ok(conditions.answer_stored(&cached))
 }

@@ -95,8 +95,11 @@ pub async fn list(
     .await
 }
 
-/// What these entities say, as far as they are skills.
-pub async fn contents(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Content)>> {
+/// Returns the content of those of `ids` that are skills.
+pub async fn find_contents(
+    db: impl PgExecutor<'_>,
+    ids: &[Uuid],
+) -> sqlx::Result<Vec<(Uuid, Content)>> {
     sqlx::query!(
         r#"select id, name, skill_key, category as "category: Category", description
         from skill

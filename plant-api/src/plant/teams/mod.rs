@@ -1,4 +1,4 @@
-//! Teams: agents that work together. An agent names its team.
+//! Teams: agents that work together. An agent refers to its team.
 
 pub(crate) mod routes;
 pub(crate) mod sql;
@@ -25,37 +25,37 @@ id!(
 /// A team.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Team {
-    /// Its id.
+    /// Id of the team.
     pub id: TeamId,
-    /// Its name.
+    /// Name, unique among teams.
     #[schema(example = "Brand Studio")]
     pub name: String,
-    /// What it does.
+    /// Description of the team.
     pub description: Option<String>,
-    /// The job role that it fills together.
+    /// Job role that the team fills.
     pub job_role_id: Option<JobRoleId>,
-    /// Where it is in its life.
+    /// Lifecycle status.
     pub status: Status,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// When Genesis certified it.
+    /// Time of certification; null if not certified.
     pub certified_at: Option<DateTime<Utc>>,
-    /// The head of its hash chain.
+    /// Hash of the latest amendment in the hash chain; also the ETag.
     #[schema(value_type = String)]
     pub version_hash: Digest32,
 }
 
-/// What a team is made of; its amendments carry this.
+/// Content of a team: the fields to create it with, as recorded in its amendments.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewTeam)]
 pub struct Content {
-    /// A name that no other team has.
+    /// Name, unique among teams.
     #[schema(example = "Brand Studio", min_length = 1, max_length = 200)]
     pub name: String,
-    /// What it does.
+    /// Description of the team.
     #[schema(max_length = 10_000)]
     pub description: Option<String>,
-    /// The job role that it fills together.
+    /// Job role that the team fills.
     pub job_role_id: Option<JobRoleId>,
 }
 
@@ -67,7 +67,7 @@ impl Content {
         checks.done()
     }
 
-    /// What certification asks of a team; `staffed` if an agent belongs to it.
+    /// Returns the results of the L1 checks; `staffed` is whether any agent belongs to the team.
     pub fn check_l1(&self, staffed: bool) -> Vec<Check> {
         vec![
             Check::new("L1-team-agents", staffed, "at least one agent"),
@@ -75,7 +75,7 @@ impl Content {
         ]
     }
 
-    /// The entity that this content makes.
+    /// Returns the new entity with this content: its base row and first amendment.
     ///
     /// # Errors
     /// As [`NewEntity::new`].

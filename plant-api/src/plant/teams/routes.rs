@@ -1,6 +1,6 @@
 //! `/api/v1/teams`.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,10 +15,10 @@ use crate::etag::{self, Conditions};
 use crate::extract::Path;
 use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::page::{Page, PageParams};
-use crate::state::State;
+use crate::state::State as AppState;
 
-/// The teams' routes.
-pub fn router() -> OpenApiRouter<State> {
+/// Returns the routes of teams.
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
 }
 
@@ -26,13 +26,13 @@ pub fn router() -> OpenApiRouter<State> {
     get,
     path = "/api/v1/teams",
     tag = "catalogue",
-    summary = "Teams, newest first",
+    summary = "List teams, newest first",
     params(PageParams),
     responses((status = 200, description = "A page of teams", body = Vec<Team>))
 )]
 async fn list(
-    Extract(db): Extract<Db>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(cache): State<Cache>,
     page: Page,
     conditions: Conditions,
 ) -> Result<Response> {
@@ -41,8 +41,8 @@ async fn list(
         let rows = sql::list(&mut *connection, &page).await?;
         page.stored(rows, |team| team.id.0)
     };
-    let stored = cache.read(Topic::Teams, page.address(), fill).await?;
-    Ok(conditions.answer_stored(&stored))
+    let cached = cache.read(Topic::Teams, page.address(), fill).await?;
+    Ok(conditions.answer_stored(&cached))
 }
 
 #[utoipa::path(
@@ -58,37 +58,37 @@ async fn list(
     )
 )]
 async fn create(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(cache): State<Cache>,
     caller: Caller,
-    posted: Posted<Content>,
+    request: Posted<Content>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
-        Begun::Replay(answer) => return Ok(answer),
-        Begun::Fresh(work) => work,
+    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::Fresh(transaction) => transaction,
     };
-    let team = super::create(work.connection(), &clock, &caller, posted.body).await?;
+    let team = super::create(transaction.connection(), &clock, &caller, request.body).await?;
     let location = format!("/api/v1/teams/{}", team.id);
-    let answer = work.commit(Answer::created(location, team.version_hash, &team)?).await?;
+    let response = transaction.commit(Answer::created(location, team.version_hash, &team)?).await?;
     cache.forget(Topic::Teams).await;
-    Ok(answer)
+    Ok(response)
 }
 
 #[utoipa::path(
     get,
     path = "/api/v1/teams/{id}",
     tag = "catalogue",
-    summary = "One team",
-    params(("id" = TeamId, Path, description = "Its id")),
+    summary = "Get a team",
+    params(("id" = TeamId, Path, description = "Id of the team")),
     responses(
         (status = 200, description = "The team", body = Team),
         (status = 404, description = "There is no such team", body = Problem)
     )
 )]
 async fn find(
-    Extract(db): Extract<Db>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(cache): State<Cache>,
     Path(id): Path<TeamId>,
     conditions: Conditions,
 ) -> Result<Response> {
@@ -98,6 +98,6 @@ async fn find(
         let team = found.ok_or_else(|| Error::no_such("team"))?;
         etag::stored(team.version_hash, &team)
     };
-    let stored = cache.read(Topic::Teams, &id.to_string(), fill).await?;
-    Ok(conditions.answer_stored(&stored))
+    let cached = cache.read(Topic::Teams, &id.to_string(), fill).await?;
+    Ok(conditions.answer_stored(&cached))
 }

@@ -70,8 +70,8 @@ pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<Team
     .await
 }
 
-/// What these entities say, as far as they are teams, and whether any agent names them.
-pub async fn contents(
+/// Returns the content of those of `ids` that are teams, and whether any agent belongs to the team.
+pub async fn find_contents(
     db: impl PgExecutor<'_>,
     ids: &[Uuid],
 ) -> sqlx::Result<Vec<(Uuid, Content, bool)>> {

@@ -1,4 +1,5 @@
-//! Each enabled goal yields one draft a period, whoever plans and however often.
+//! Each enabled goal yields one draft per period, however often and by however many replicas it is
+//! planned.
 
 use std::time::Duration;
 
@@ -10,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::testing::{NO_WAIT, TestApp};
 
-/// A service at noon on a Wednesday.
-async fn at_noon(pool: PgPool) -> TestApp {
+/// Starts the service with its clock fixed at noon on a Wednesday.
+async fn app_at_noon(pool: PgPool) -> TestApp {
     TestApp::at(pool, Clock::fixed("2026-01-14T12:00:00Z".parse().unwrap())).await
 }
 
-async fn a_goal(app: &TestApp, hire: &str, schedule: &str) -> String {
+async fn create_goal(app: &TestApp, hire: &str, schedule: &str) -> String {
     let goal = json!({
         "title": "Publish", "description": "An article", "schedule": schedule,
         "settings": {"words": 800},
@@ -37,10 +38,10 @@ async fn periods(app: &TestApp, hire: &str) -> Vec<String> {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_due_goal_yields_a_draft_to_be_reviewed(pool: PgPool) {
-    let app = at_noon(pool).await;
+async fn a_due_goal_yields_a_draft_pending_review(pool: PgPool) {
+    let app = app_at_noon(pool).await;
     let hire = app.a_hire("lotus").await.id;
-    let goal = a_goal(&app, &hire, "weekly").await;
+    let goal = create_goal(&app, &hire, "weekly").await;
     app.settle_jobs().await;
     let drafts = drafts(&app, &hire).await;
     assert_eq!(drafts.len(), 1);
@@ -58,11 +59,11 @@ async fn a_due_goal_yields_a_draft_to_be_reviewed(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_goal_yields_one_draft_a_period(pool: PgPool) {
-    let app = at_noon(pool).await;
+async fn a_goal_yields_one_draft_per_period(pool: PgPool) {
+    let app = app_at_noon(pool).await;
     let hire = app.a_hire("lotus").await.id;
     for schedule in ["daily", "weekly", "monthly", "on_demand"] {
-        a_goal(&app, &hire, schedule).await;
+        create_goal(&app, &hire, schedule).await;
     }
     for _ in 0..2 {
         app.settle_jobs().await;
@@ -88,10 +89,10 @@ async fn a_goal_yields_one_draft_a_period(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_disabled_goal_yields_nothing_until_it_is_enabled(pool: PgPool) {
-    let app = at_noon(pool).await;
+async fn a_disabled_goal_yields_no_draft_until_it_is_enabled(pool: PgPool) {
+    let app = app_at_noon(pool).await;
     let hire = app.a_hire("lotus").await.id;
-    let path = format!("/api/v1/agents/{hire}/goals/{}", a_goal(&app, &hire, "daily").await);
+    let path = format!("/api/v1/agents/{hire}/goals/{}", create_goal(&app, &hire, "daily").await);
     app.patch(&path, json!({"enabled": false})).await.expect(200);
     app.settle_jobs().await;
     assert_eq!(periods(&app, &hire).await, Vec::<String>::new());
@@ -106,10 +107,10 @@ async fn a_disabled_goal_yields_nothing_until_it_is_enabled(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_goal_that_is_gone_yields_nothing(pool: PgPool) {
-    let app = at_noon(pool).await;
+async fn a_deleted_goal_yields_no_draft(pool: PgPool) {
+    let app = app_at_noon(pool).await;
     let hire = app.a_hire("lotus").await.id;
-    let goal = a_goal(&app, &hire, "daily").await;
+    let goal = create_goal(&app, &hire, "daily").await;
     let handlers = crate::app::handlers(&app.state, NO_WAIT);
     let due = handlers.iter().find(|handler| handler.kind().name == "due_goal").unwrap();
     assert_eq!(due.plan().await.unwrap(), 1);
@@ -122,34 +123,34 @@ async fn a_goal_that_is_gone_yields_nothing(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_constraint_is_the_last_guard(pool: PgPool) {
-    let app = at_noon(pool).await;
+async fn the_unique_constraint_prevents_a_second_draft(pool: PgPool) {
+    let app = app_at_noon(pool).await;
     let hire = app.a_hire("lotus").await.id;
-    a_goal(&app, &hire, "daily").await;
+    create_goal(&app, &hire, "daily").await;
     app.settle_jobs().await;
     for sql in ["delete from job", "update goal set due_at = '-infinity'"] {
         sqlx::query(sql).execute(&app.owner).await.unwrap();
     }
     app.settle_jobs().await;
-    let done: i64 =
+    let jobs: i64 =
         sqlx::query_scalar("select count(*) from job").fetch_one(&app.owner).await.unwrap();
-    assert_eq!((done, periods(&app, &hire).await.len()), (1, 1));
+    assert_eq!((jobs, periods(&app, &hire).await.len()), (1, 1));
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn replicas_that_plan_at_once_make_one_draft_for_each_goal(pool: PgPool) {
-    let app = at_noon(pool).await;
+async fn replicas_planning_concurrently_create_one_draft_per_goal(pool: PgPool) {
+    let app = app_at_noon(pool).await;
     let hire = app.a_hire("lotus").await.id;
     for _ in 0..100 {
-        a_goal(&app, &hire, "daily").await;
+        create_goal(&app, &hire, "daily").await;
     }
     let stop = CancellationToken::new();
     let replicas = [0; 3].map(|_| {
         let worker = crate::app::worker(&app.state, NO_WAIT);
         tokio::spawn(worker.run(stop.clone(), Duration::from_secs(20)))
     });
-    let done = "select count(*) from job where state = 'done'";
-    while sqlx::query_scalar::<_, i64>(done).fetch_one(&app.owner).await.unwrap() < 100 {
+    let count_done = "select count(*) from job where state = 'done'";
+    while sqlx::query_scalar::<_, i64>(count_done).fetch_one(&app.owner).await.unwrap() < 100 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     stop.cancel();

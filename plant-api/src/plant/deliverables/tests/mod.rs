@@ -5,8 +5,8 @@ use sqlx::PgPool;
 
 use crate::testing::{NOBODY, TestApp};
 
-/// A hired agent's deliverables' path, with one deliverable in it.
-async fn a_deliverable(app: &TestApp) -> (String, String) {
+/// Creates a deliverable; returns the path of the hired agent's deliverables and the id.
+async fn create_deliverable(app: &TestApp) -> (String, String) {
     let hire = app.a_hire("lotus").await.id;
     let id: uuid::Uuid = sqlx::query_scalar(
         "insert into deliverable (id, hired_agent_id, title, payload, execution_status, created_at)
@@ -21,9 +21,9 @@ async fn a_deliverable(app: &TestApp) -> (String, String) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_deliverable_waits_for_its_review(pool: PgPool) {
+async fn a_new_deliverable_is_pending_review(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (path, id) = a_deliverable(&app).await;
+    let (path, id) = create_deliverable(&app).await;
     let list = app.get(&path).await.expect(200);
     assert_eq!(list[0]["id"], id);
     assert_eq!(list[0]["payload"], json!({"words": 800}));
@@ -33,9 +33,9 @@ async fn a_deliverable_waits_for_its_review(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_deliverable_is_reviewed_once(pool: PgPool) {
+async fn a_deliverable_can_be_reviewed_only_once(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (path, id) = a_deliverable(&app).await;
+    let (path, id) = create_deliverable(&app).await;
     let approved = app.post(&format!("{path}/{id}/approve"), json!({"notes": "Good"})).await;
     assert_eq!(approved.expect(200)["review_status"], "approved");
     for verb in ["approve", "reject"] {
@@ -49,41 +49,43 @@ async fn a_deliverable_is_reviewed_once(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn of_many_simultaneous_reviews_one_counts(pool: PgPool) {
+async fn only_one_of_concurrent_reviews_succeeds(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (path, id) = a_deliverable(&app).await;
+    let (path, id) = create_deliverable(&app).await;
     let reviews = (0..10).map(|n| {
         let verb = if n % 2 == 0 { "approve" } else { "reject" };
         let path = format!("{path}/{id}/{verb}");
         let app = &app;
         async move { app.post(&path, json!({})).await.status.as_u16() }
     });
-    let mut answers = futures::future::join_all(reviews).await;
-    answers.sort_unstable();
-    assert_eq!(answers, [[200].as_slice(), &[409; 9]].concat());
+    let mut responses = futures::future::join_all(reviews).await;
+    responses.sort_unstable();
+    assert_eq!(responses, [[200].as_slice(), &[409; 9]].concat());
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_review_needs_no_body_but_a_deliverable(pool: PgPool) {
+async fn a_review_needs_no_body_but_an_existing_deliverable(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (path, id) = a_deliverable(&app).await;
-    let bare =
+    let (path, id) = create_deliverable(&app).await;
+    let without_body =
         |path: String| axum::http::Request::post(path).body(axum::body::Body::empty()).unwrap();
-    let rejected = app.send(bare(format!("{path}/{id}/reject"))).await.expect(200);
+    let rejected = app.send(without_body(format!("{path}/{id}/reject"))).await.expect(200);
     assert_eq!(rejected["review_status"], "rejected");
-    app.send(bare(format!("{path}/{NOBODY}/reject"))).await.expect(404);
-    app.send(bare(format!("/api/v1/agents/{NOBODY}/deliverables/{id}/reject"))).await.expect(404);
+    app.send(without_body(format!("{path}/{NOBODY}/reject"))).await.expect(404);
+    app.send(without_body(format!("/api/v1/agents/{NOBODY}/deliverables/{id}/reject")))
+        .await
+        .expect(404);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_review_cannot_be_rewritten(pool: PgPool) {
+async fn a_review_cannot_be_changed_or_deleted(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (path, id) = a_deliverable(&app).await;
+    let (path, id) = create_deliverable(&app).await;
     app.post(&format!("{path}/{id}/approve"), json!({})).await.expect(200);
     for sql in
         ["update deliverable_review set decision = 'rejected'", "delete from deliverable_review"]
     {
-        let refused = sqlx::query(sql).execute(&app.owner).await.unwrap_err();
-        assert!(refused.to_string().contains("append-only"), "{refused}");
+        let error = sqlx::query(sql).execute(&app.owner).await.unwrap_err();
+        assert!(error.to_string().contains("append-only"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Job roles as Genesis creates and certifies them: of certified skills only. What a job role is:
+//! Genesis's API for creating and certifying job roles, which requires certified skills; see
 //! [`crate::plant::job_roles`].
 
 pub(crate) mod routes;

@@ -1,6 +1,6 @@
 //! `/api/v1/genesis/job-roles`.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,12 +17,12 @@ use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::page::{Page, PageParams};
 use crate::plant::entity::Kind;
 use crate::plant::genesis::{self, Certification, Statement};
-use crate::plant::job_roles::{self, Content, JobRole, JobRoleId, Seniority, Skills};
+use crate::plant::job_roles::{self, Content, JobRole, JobRoleId, Seniority, SkillRequirement};
 use crate::plant::skills::SkillId;
-use crate::state::State;
+use crate::state::State as AppState;
 
-/// Genesis's routes of job roles.
-pub fn router() -> OpenApiRouter<State> {
+/// Returns Genesis's routes of job roles.
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(find))
@@ -33,13 +33,13 @@ pub fn router() -> OpenApiRouter<State> {
     get,
     path = "/api/v1/genesis/job-roles",
     tag = "genesis",
-    summary = "Job roles, newest first",
+    summary = "List job roles, newest first",
     params(PageParams),
     responses((status = 200, description = "A page of job roles", body = Vec<JobRole>))
 )]
 async fn list(
-    Extract(db): Extract<Db>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(cache): State<Cache>,
     page: Page,
     conditions: Conditions,
 ) -> Result<Response> {
@@ -48,30 +48,30 @@ async fn list(
         let rows = job_roles::sql::list(&mut *connection, &page).await?;
         page.stored(rows, |job_role| job_role.id.0)
     };
-    let stored = cache.read(Topic::JobRoles, page.address(), fill).await?;
-    Ok(conditions.answer_stored(&stored))
+    let cached = cache.read(Topic::JobRoles, page.address(), fill).await?;
+    Ok(conditions.answer_stored(&cached))
 }
 
-/// A job role as Genesis takes it: it requires at least one skill.
+/// A job role to create; it requires at least one skill.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
-struct RoleToCertify {
-    /// A name that no other job role has.
+struct NewGenesisJobRole {
+    /// Name, unique among job roles.
     #[schema(example = "Content Writer", min_length = 1, max_length = 200)]
     name: String,
-    /// What it is about.
+    /// Description of the job role.
     #[schema(max_length = 10_000)]
     description: Option<String>,
-    /// The skills it requires, all of them certified.
+    /// Ids of the required skills, all of which must be certified.
     #[schema(min_items = 1, max_items = 100)]
     required_skills: Vec<SkillId>,
-    /// How much experience it asks for.
+    /// Required level of experience.
     #[serde(default)]
     seniority_level: Seniority,
 }
 
-impl From<RoleToCertify> for Content {
-    fn from(role: RoleToCertify) -> Self {
-        let RoleToCertify { name, description, required_skills, seniority_level } = role;
+impl From<NewGenesisJobRole> for Content {
+    fn from(role: NewGenesisJobRole) -> Self {
+        let NewGenesisJobRole { name, description, required_skills, seniority_level } = role;
         Self { name, description, required_skills, seniority_level }
     }
 }
@@ -81,8 +81,8 @@ impl From<RoleToCertify> for Content {
     path = "/api/v1/genesis/job-roles",
     tag = "genesis",
     security((), ("bearer" = [])),
-    summary = "Create a job role of certified skills",
-    request_body = RoleToCertify,
+    summary = "Create a job role that requires certified skills",
+    request_body = NewGenesisJobRole,
     responses(
         (status = 201, description = "Created", body = JobRole),
         (status = 409, description = "The name is taken", body = Problem),
@@ -90,38 +90,39 @@ impl From<RoleToCertify> for Content {
     )
 )]
 async fn create(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(cache): State<Cache>,
     caller: Caller,
-    posted: Posted<RoleToCertify>,
+    request: Posted<NewGenesisJobRole>,
 ) -> Result<Answer> {
-    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
-        Begun::Replay(answer) => return Ok(answer),
-        Begun::Fresh(work) => work,
+    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::Fresh(transaction) => transaction,
     };
-    let (connection, content) = (work.connection(), posted.body.into());
-    let role = job_roles::create(connection, &clock, &caller, content, Skills::Certified).await?;
+    let (connection, content) = (transaction.connection(), request.body.into());
+    let role = job_roles::create(connection, &clock, &caller, content, SkillRequirement::Certified)
+        .await?;
     let location = format!("/api/v1/genesis/job-roles/{}", role.id);
-    let answer = work.commit(Answer::created(location, role.version_hash, &role)?).await?;
+    let response = transaction.commit(Answer::created(location, role.version_hash, &role)?).await?;
     cache.forget(Topic::JobRoles).await;
-    Ok(answer)
+    Ok(response)
 }
 
 #[utoipa::path(
     get,
     path = "/api/v1/genesis/job-roles/{id}",
     tag = "genesis",
-    summary = "One job role",
-    params(("id" = JobRoleId, Path, description = "Its id")),
+    summary = "Get a job role",
+    params(("id" = JobRoleId, Path, description = "Id of the job role")),
     responses(
         (status = 200, description = "The job role", body = JobRole),
         (status = 404, description = "There is no such job role", body = Problem)
     )
 )]
 async fn find(
-    Extract(db): Extract<Db>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(cache): State<Cache>,
     Path(id): Path<JobRoleId>,
     conditions: Conditions,
 ) -> Result<Response> {
@@ -131,8 +132,8 @@ async fn find(
         let job_role = found.ok_or_else(|| Error::no_such("job role"))?;
         etag::stored(job_role.version_hash, &job_role)
     };
-    let stored = cache.read(Topic::JobRoles, &id.to_string(), fill).await?;
-    Ok(conditions.answer_stored(&stored))
+    let cached = cache.read(Topic::JobRoles, &id.to_string(), fill).await?;
+    Ok(conditions.answer_stored(&cached))
 }
 
 #[utoipa::path(
@@ -140,25 +141,26 @@ async fn find(
     path = "/api/v1/genesis/job-roles/{id}/certify",
     tag = "genesis",
     security((), ("bearer" = [])),
-    summary = "Certify a job role; again changes nothing",
-    params(("id" = JobRoleId, Path, description = "Its id")),
+    summary = "Certify a job role; no effect if it is already certified",
+    params(("id" = JobRoleId, Path, description = "Id of the job role")),
     request_body = Option<Statement>,
     responses(
-        (status = 200, description = "It is certified", body = Certification),
+        (status = 200, description = "The job role is certified", body = Certification),
         (status = 404, description = "There is no such job role", body = Problem),
-        (status = 409, description = "Its hash chain is broken", body = Problem),
-        (status = 422, description = "It fails its checks", body = Problem)
+        (status = 409, description = "The hash chain of the job role is broken", body = Problem),
+        (status = 422, description = "The job role fails certification checks", body = Problem)
     )
 )]
 async fn certify(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(cache): Extract<Cache>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(cache): State<Cache>,
     caller: Caller,
     Path(id): Path<JobRoleId>,
-    OptionalJson(statement): OptionalJson<Statement>,
+    OptionalJson(details): OptionalJson<Statement>,
 ) -> Result<Json<Certification>> {
-    let certified = genesis::certify(&db, &clock, &caller, Kind::JobRole, id.0, statement).await?;
-    genesis::routes::forget(&cache, &certified).await;
-    Ok(Json(certified))
+    let certification =
+        genesis::certify(&db, &clock, &caller, Kind::JobRole, id.0, details).await?;
+    genesis::routes::invalidate(&cache, &certification).await;
+    Ok(Json(certification))
 }

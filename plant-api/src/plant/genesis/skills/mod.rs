@@ -1,3 +1,3 @@
-//! Skills as Genesis creates and certifies them. What a skill is: [`crate::plant::skills`].
+//! Genesis's API for creating and certifying skills; see [`crate::plant::skills`].
 
 pub(crate) mod routes;
