@@ -49,6 +49,6 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(hires::routes::router())
         .merge(goals::routes::router())
         .merge(deliverables::routes::router())
-        .merge(genesis::routes::router())
+        .merge(genesis::router())
         .merge(audit::routes::router())
 }

@@ -233,7 +233,10 @@ fn paths_are_resolved_from_the_module_that_names_them() {
     let module: Module = vec!["plant".into(), "agents".into(), "sql".into()];
     let path = |text: &str| text.split("::").map(str::to_owned).collect::<Module>();
     assert_eq!(resolve(&path("super::Agent"), &module).unwrap().join("::"), "plant::agents::Agent");
-    assert_eq!(resolve(&path("super::super::skills"), &module).unwrap().join("::"), "plant::skills");
+    assert_eq!(
+        resolve(&path("super::super::skills"), &module).unwrap().join("::"),
+        "plant::skills"
+    );
     assert_eq!(resolve(&path("crate::db::Db"), &module).unwrap().join("::"), "db::Db");
     let names = brought_in("mod change;\npub use change::{change, Changes};\nuse x::y;", &module);
     assert_eq!(names["Changes"].join("::"), "plant::agents::sql::change::Changes");

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use crate::access::Caller;
@@ -24,8 +25,17 @@ use crate::db::Db;
 use crate::error::{Error, Result, Violation};
 use crate::plant::chain::{ChangeType, Digest32, Verdict};
 use crate::plant::entity::{self, Check, Kind, Locked, Status};
+use crate::state::State as AppState;
 
 use examination::examine;
+
+/// Returns the routes of Genesis.
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .merge(routes::router())
+        .merge(skills::routes::router())
+        .merge(job_roles::routes::router())
+}
 
 /// Maximum size of the evidence as JSON, in bytes.
 const MAX_EVIDENCE_BYTES: usize = 64 * 1024;

@@ -17,12 +17,9 @@ use crate::extract::Json;
 use crate::plant::entity::Kind;
 use crate::state::State as AppState;
 
-/// Returns the routes of Genesis.
+/// Returns the route that certifies any entity.
 pub fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(certify))
-        .merge(super::skills::routes::router())
-        .merge(super::job_roles::routes::router())
+    OpenApiRouter::new().routes(routes!(certify))
 }
 
 /// Request to certify an entity.

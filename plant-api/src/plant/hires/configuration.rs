@@ -1,41 +1,15 @@
 //! The configuration of a hired agent.
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{HireId, Theme, not_found, sql};
+use super::{Configuration, HireId, Theme, not_found, sql};
 use crate::access::Caller;
 use crate::check::Checks;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::Result;
 use crate::etag::Conditions;
-use crate::plant::agents::AgentId;
-
-/// Configuration of a hired agent.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct Configuration {
-    /// Id of the hired agent.
-    pub id: HireId,
-    /// Id of the catalogue agent.
-    pub agent_id: AgentId,
-    /// Nickname given by the customer.
-    #[schema(example = "Inky")]
-    pub nickname: Option<String>,
-    /// Color theme.
-    pub theme: Theme,
-    /// Free-form settings of the agent; raw secrets are rejected, references to secrets allowed.
-    #[schema(value_type = Object, example = json!({"tone": "warm", "api_key_ref": "vault:inky"}))]
-    pub settings: Value,
-    /// Whether the hired agent is configured, that is, has a nickname.
-    pub configured: bool,
-    /// Time of the last change.
-    pub updated_at: DateTime<Utc>,
-    /// Version number, incremented by each change; the ETag.
-    #[serde(skip)]
-    pub version: i64,
-}
 
 /// New configuration of a hired agent; absent fields are reset to their defaults.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]

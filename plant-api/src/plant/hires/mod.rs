@@ -11,6 +11,7 @@ mod tests;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::access::Caller;
@@ -100,6 +101,30 @@ impl HiredAgent {
     fn trial_status_at(now: DateTime<Utc>, end: DateTime<Utc>) -> TrialStatus {
         if now < end { TrialStatus::Active } else { TrialStatus::Expired }
     }
+}
+
+/// Configuration of a hired agent.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Configuration {
+    /// Id of the hired agent.
+    pub id: HireId,
+    /// Id of the catalogue agent.
+    pub agent_id: AgentId,
+    /// Nickname given by the customer.
+    #[schema(example = "Inky")]
+    pub nickname: Option<String>,
+    /// Color theme.
+    pub theme: Theme,
+    /// Free-form settings of the agent; raw secrets are rejected, references to secrets allowed.
+    #[schema(value_type = Object, example = json!({"tone": "warm", "api_key_ref": "vault:inky"}))]
+    pub settings: Value,
+    /// Whether the hired agent is configured, that is, has a nickname.
+    pub configured: bool,
+    /// Time of the last change.
+    pub updated_at: DateTime<Utc>,
+    /// Version number, incremented by each change; the ETag.
+    #[serde(skip)]
+    pub version: i64,
 }
 
 /// Request to hire an agent.

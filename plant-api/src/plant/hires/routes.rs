@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::configuration::{self, Configuration, NewConfiguration};
-use super::{HireId, HiredAgent, NewHire, not_found, sql};
+use super::configuration::{self, NewConfiguration};
+use super::{Configuration, HireId, HiredAgent, NewHire, not_found, sql};
 use crate::access::Caller;
 use crate::clock::Clock;
 use crate::customers::{self, CustomerId};

@@ -3,8 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
-use super::configuration::Configuration;
-use super::{HireId, HireStatus, HiredAgent, Theme};
+use super::{Configuration, HireId, HireStatus, HiredAgent, Theme};
 use crate::customers::CustomerId;
 use crate::page::Page;
 use crate::plant::agents::{AgentId, HireDuration};
