@@ -3,8 +3,8 @@
 //! the service rejects one.
 //!
 //! All virtual users of a customer share one account and one token, because every login costs the
-//! service a password hash. These logins are not part of the load: they are neither timed nor counted
-//! as requests. The outcome contains their number.
+//! service a password hash. These logins are not part of the load: they are neither timed nor
+//! counted as requests. The outcome contains their number.
 
 use std::{
     sync::{
@@ -172,8 +172,8 @@ impl Account {
         value
     }
 
-    /// Returns a new token in place of `rejected`, which the service no longer accepts. Returns `None`
-    /// if the login fails.
+    /// Returns a new token in place of `rejected`, which the service no longer accepts. Returns
+    /// `None` if the login fails.
     pub async fn replace_token(&self, rejected: &Arc<str>) -> Option<Arc<str>> {
         let _lock = self.login_lock.lock().await;
         self.renew_token(rejected).await

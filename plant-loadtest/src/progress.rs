@@ -1,5 +1,5 @@
-//! Progress output of a run on standard error: a progress bar on a terminal, otherwise lines of text or
-//! of JSON.
+//! Progress output of a run on standard error: a progress bar on a terminal, otherwise lines of
+//! text or of JSON.
 
 use std::{
     io::IsTerminal as _,

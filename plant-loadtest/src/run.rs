@@ -1,5 +1,5 @@
-//! A run from start to end: checks the target, starts monitoring, runs the load engine, follows accepted
-//! work until it has ended, waits for the service to recover, and returns the outcome.
+//! A run from start to end: checks the target, starts monitoring, runs the load engine, follows
+//! accepted work until it has ended, waits for the service to recover, and returns the outcome.
 
 use std::{
     collections::BTreeSet,
@@ -71,7 +71,7 @@ impl Settings {
     /// Returns settings without progress output, dashboard, journal and exporter.
     #[must_use]
     pub fn new(plan: Plan, sla: Sla, host: String, timeout: Duration) -> Self {
-        let telling = Telling { quiet: true, ..Telling::default() };
+        let progress = Telling { quiet: true, ..Telling::default() };
         Self {
             plan,
             sla,
@@ -79,7 +79,7 @@ impl Settings {
             timeout,
             password: access::PASSWORD.into(),
             dashboard: None,
-            telling,
+            telling: progress,
             journal: None,
             exporter: None,
         }
@@ -135,8 +135,8 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         ),
     };
     let samples = probe.samples();
-    let telling = settings.telling;
-    let progress = Progress::start(&settings.plan, Arc::clone(&recorder), samples, telling);
+    let options = settings.telling;
+    let progress = Progress::start(&settings.plan, Arc::clone(&recorder), samples, options);
     let terminated = tokio::spawn(stop_when_terminated());
 
     let started_at = SystemTime::now();
@@ -232,8 +232,8 @@ async fn run_engine(settings: &Settings, config: &ClientConfig) -> Result<(), Ru
     Ok(())
 }
 
-/// Checks health and seeded data of the service. Returns the accounts of the test customers if a class
-/// uses them and the service requires authentication.
+/// Checks health and seeded data of the service. Returns the accounts of the test customers if a
+/// class uses them and the service requires authentication.
 async fn check_target(
     http: &reqwest::Client,
     settings: &Settings,
@@ -267,8 +267,8 @@ fn endpoint_names(plan: &Plan) -> Vec<&'static str> {
     endpoints.map(|endpoint| endpoint.name).collect()
 }
 
-/// Raises the soft limit of open files for `users` virtual users. Returns the limit, or `None` if it is
-/// unknown.
+/// Raises the soft limit of open files for `users` virtual users. Returns the limit, or `None` if
+/// it is unknown.
 fn raise_open_files(users: u32) -> Option<u64> {
     let required = u64::from(users) * 2 + RESERVED_OPEN_FILES;
     let (soft, _) = rlimit::Resource::NOFILE.get().ok()?;
@@ -309,8 +309,8 @@ fn recovery_timeout(sla: &Sla) -> Duration {
         .unwrap_or(DEFAULT_RECOVERY_TIMEOUT)
 }
 
-/// Returns an advisory note if the number of users differed from the plan, which means that the load was
-/// changed manually in the dashboard.
+/// Returns an advisory note if the number of users differed from the plan, which means that the
+/// load was changed manually in the dashboard.
 fn load_change_note(plan: &Plan, samples: &[ResourceSample]) -> Vec<String> {
     let holds = plan.stages.iter().filter(|stage| stage.from_users == stage.to_users);
     let differs = |stage: &Stage| {

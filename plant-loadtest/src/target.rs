@@ -65,8 +65,8 @@ pub enum TargetError {
     },
 }
 
-/// Validates the address `host` and returns it without a trailing slash. Rejects other machines unless
-/// `allow_remote`.
+/// Validates the address `host` and returns it without a trailing slash. Rejects other machines
+/// unless `allow_remote`.
 ///
 /// # Errors
 /// When the address is invalid, or that of another machine.
@@ -150,8 +150,8 @@ pub async fn check_seed_data(
     Ok(())
 }
 
-/// Waits until the service is healthy and returns the seconds that took. Returns `None` if it is not
-/// healthy within `timeout`.
+/// Waits until the service is healthy and returns the seconds that took. Returns `None` if it is
+/// not healthy within `timeout`.
 pub async fn seconds_to_healthy(
     http: &reqwest::Client,
     host: &str,

@@ -1,5 +1,5 @@
-//! Tests with a service that requires authentication: users log in, and the logins are not part of the
-//! load.
+//! Tests with a service that requires authentication: users log in, and the logins are not part of
+//! the load.
 
 mod harness;
 mod locked;
@@ -126,7 +126,8 @@ fn a_user_with_its_own_account_logs_in_again_when_its_token_is_rejected() {
 
 #[test]
 fn a_token_is_renewed_before_it_expires() {
-    // With a lifetime of 0 s the token is due for renewal at every request, while it is still valid.
+    // With a lifetime of 0 s the token is due for renewal at every request, while it is still
+    // valid.
     let service = AuthStub::start(AuthOptions { expires_in_s: 0, ..AuthOptions::default() });
     let done = run("renewed", &service.host(), CLOSED, &CUSTOMER_CLASSES, &[]);
     assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);

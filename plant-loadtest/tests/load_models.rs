@@ -13,9 +13,10 @@ use plant_loadtest::{
 
 const LENIENT_SLA: &str = "name = \"lenient\"\n[survival]\nanswers_within_s = 10\n";
 
-/// Runs a profile with these `lines` against a stub with this `behaviour`.
-fn run(test: &str, behaviour: Behaviour, lines: &str, more: &[&str]) -> (Done, Outcome) {
-    let stub = Stub::start(0, behaviour).unwrap();
+/// Runs a profile with these `lines` against a stub with this `behavior`. Returns the program output
+/// and the outcome.
+fn run(test: &str, behavior: Behaviour, lines: &str, more: &[&str]) -> (Done, Outcome) {
+    let stub = Stub::start(0, behavior).unwrap();
     let folder = folder(test);
     let profile = format!(
         "name = \"test\"\ndescription = \"A test.\"\nsla = \"sla.toml\"\n{lines}\n\
@@ -64,9 +65,9 @@ fn all_poisson_arrivals_are_sent() {
 #[test]
 fn a_stall_is_charged_for_all_arrivals_scheduled_meanwhile() {
     let stall = Stall { after: Duration::from_millis(1500), lasts: Duration::from_millis(1000) };
-    let behaviour = Behaviour { stall: Some(stall), ..fixed(5) };
+    let behavior = Behaviour { stall: Some(stall), ..fixed(5) };
     let stages = "model = \"open\"\nusers = 4\nrate = 100\nrun_time = \"4s\"\n";
-    let (_, outcome) = run("stall", behaviour, stages, &[]);
+    let (_, outcome) = run("stall", behavior, stages, &[]);
     let whole = outcome.whole();
     assert_eq!(whole.counts.sent, 400);
     // 100 arrivals start during the stall. Those in its first half wait 500 ms or more.
@@ -83,9 +84,9 @@ fn a_stall_is_charged_for_all_arrivals_scheduled_meanwhile() {
 
 #[test]
 fn an_arrival_that_waits_for_the_request_timeout_is_dropped_and_counted() {
-    let behaviour = Behaviour { at_once: Some(1), ..fixed(400) };
+    let behavior = Behaviour { at_once: Some(1), ..fixed(400) };
     let stages = "model = \"open\"\nusers = 1\nrate = 20\nrun_time = \"3s\"\n";
-    let (done, outcome) = run("dropped", behaviour, stages, &["--timeout", "1s"]);
+    let (done, outcome) = run("dropped", behavior, stages, &["--timeout", "1s"]);
     let sum = |pick: fn(&plant_loadtest::outcome::ArrivalSecond) -> u64| -> u64 {
         outcome.arrivals.iter().map(pick).sum()
     };

@@ -1,5 +1,5 @@
-//! Calibration: runs both load models against a stub with a known latency distribution and compares the
-//! measured percentiles with the known ones.
+//! Calibration: runs both load models against a stub with a known latency distribution and compares
+//! the measured percentiles with the known ones.
 
 pub mod truth;
 
@@ -30,7 +30,8 @@ const RARE_ONE_IN: u64 = 25;
 const STALL_DURATION: Duration = Duration::from_secs(3);
 const STALL_LATENCY: Duration = Duration::from_millis(50);
 
-/// Length of the warm-up in seconds, which is not judged: connecting makes the first requests slower.
+/// Length of the warm-up in seconds, which is not judged: connecting makes the first requests
+/// slower.
 const WARM_UP_S: u32 = 3;
 
 /// One latency distribution measured with one load model.
@@ -40,7 +41,7 @@ pub struct Case {
     pub latency: &'static str,
     /// Load model.
     pub model: Model,
-    behaviour: Behaviour,
+    behavior: Behaviour,
     profile: String,
     distribution: KnownDistribution,
 }
@@ -54,8 +55,8 @@ pub struct Measured {
     pub truths: Vec<f64>,
     /// Value of each by the stub's own clock, in milliseconds. Includes delays of the stub itself.
     pub served: Vec<Option<f64>>,
-    /// Reference value of each, in milliseconds: computed in a stall, where requests wait before they
-    /// reach the stub, else the stub's own value.
+    /// Reference value of each, in milliseconds: computed in a stall, where requests wait before
+    /// they reach the stub, else the stub's own value.
     pub compared: Vec<f64>,
     /// Requests by result.
     pub counts: Counts,
@@ -63,8 +64,8 @@ pub struct Measured {
     pub seen: u64,
     /// P99 of the dispatch lag, in milliseconds.
     pub lag_ms: Option<f64>,
-    /// Whether percentiles and counts are correct. In a blind spot, whether the counts are correct and the
-    /// percentiles are not.
+    /// Whether percentiles and counts are correct. In a blind spot, whether the counts are correct
+    /// and the percentiles are not.
     pub right: bool,
 }
 
@@ -94,8 +95,8 @@ impl From<String> for CalibrationError {
     }
 }
 
-/// Returns all cases in the order in which they run. Cases with a stall run for `seconds`, the others for
-/// half of that.
+/// Returns all cases in the order in which they run. Cases with a stall run for `seconds`, the
+/// others for half of that.
 #[must_use]
 pub fn cases(seconds: u32) -> Vec<Case> {
     let short = (seconds / 2).max(2);
@@ -115,10 +116,10 @@ pub fn cases(seconds: u32) -> Vec<Case> {
         duration: STALL_DURATION,
         run_time: Duration::from_secs(seconds.into()),
     };
-    let case = |latency, model, behaviour, seconds, distribution| Case {
+    let case = |latency, model, behavior, seconds, distribution| Case {
         latency,
         model,
-        behaviour,
+        behavior,
         profile: profile(model, seconds, matches!(distribution, KnownDistribution::Stall { .. })),
         distribution,
     };
@@ -132,9 +133,9 @@ pub fn cases(seconds: u32) -> Vec<Case> {
     ]
 }
 
-/// Returns a profile with 100 arrivals per second, or with ten users without think time. The pool of the
-/// open model is large enough that no arrival waits for a user in a stall; without a stall it is small
-/// enough that all connections stay in use.
+/// Returns a profile with 100 arrivals per second, or with ten users without think time. The pool
+/// of the open model is large enough that no arrival waits for a user in a stall; without a stall
+/// it is small enough that all connections stay in use.
 fn profile(model: Model, seconds: u32, stalls: bool) -> String {
     let pool_size = if stalls { 400 } else { 50 };
     let (head, level) = match model {
@@ -150,8 +151,8 @@ fn profile(model: Model, seconds: u32, stalls: bool) -> String {
 }
 
 impl Case {
-    /// Returns whether the load model cannot measure this distribution: users of the closed model send
-    /// no requests while they wait for a response (coordinated omission).
+    /// Returns whether the load model cannot measure this distribution: users of the closed model
+    /// send no requests while they wait for a response (coordinated omission).
     #[must_use]
     pub fn is_blind_spot(&self) -> bool {
         self.model == Model::Closed && matches!(self.distribution, KnownDistribution::Stall { .. })
@@ -170,7 +171,7 @@ impl Case {
     /// # Errors
     /// When the stub cannot be started or the run fails.
     pub async fn measure(&self) -> Result<Measured, CalibrationError> {
-        let stub = Stub::start(0, self.behaviour)?;
+        let stub = Stub::start(0, self.behavior)?;
         let plan =
             Plan::new(&Profile::parse("calibration", &self.profile)?, &Overrides::default())?;
         let settings = Settings::new(plan, Sla::none(), stub.host(), Duration::from_secs(30));
@@ -179,35 +180,46 @@ impl Case {
     }
 
     fn compare(&self, outcome: &Outcome, stub: &Stub) -> Measured {
-        let seen = stub.requests();
+        let requests_received = stub.requests();
         let service_times = stub.service_times();
         let latency = outcome.judged().latency;
-        let quantiles: Vec<Option<f64>> =
+        let measured_ms: Vec<Option<f64>> =
             QUANTILES.iter().map(|(quantile, _)| latency.quantile_ms(*quantile)).collect();
-        let truths: Vec<f64> = QUANTILES
+        let computed_ms: Vec<f64> = QUANTILES
             .iter()
             .map(|(quantile, _)| self.distribution.quantile_ms(*quantile))
             .collect();
-        let served: Vec<Option<f64>> =
+        let stub_ms: Vec<Option<f64>> =
             QUANTILES.iter().map(|(quantile, _)| service_times.quantile_ms(*quantile)).collect();
-        let computed = matches!(self.distribution, KnownDistribution::Stall { .. });
-        let pairs = truths.iter().zip(&served);
-        let compared: Vec<f64> =
-            pairs.map(|(truth, served)| served.filter(|_| !computed).unwrap_or(*truth)).collect();
+        let use_computed = matches!(self.distribution, KnownDistribution::Stall { .. });
+        let pairs = computed_ms.iter().zip(&stub_ms);
+        let reference_ms: Vec<f64> = pairs
+            .map(|(computed, by_stub)| by_stub.filter(|_| !use_computed).unwrap_or(*computed))
+            .collect();
         let is_within_tolerance = |(measured, reference): (&Option<f64>, &f64)| {
             measured.is_some_and(|ms| (ms - reference).abs() <= reference * self.tolerance())
         };
-        let all_within_tolerance = quantiles.iter().zip(&compared).all(is_within_tolerance);
+        let all_within_tolerance = measured_ms.iter().zip(&reference_ms).all(is_within_tolerance);
         let counts = outcome.whole().counts;
         // Two more requests are the health checks before and after the run.
-        let counts_match = counts.reconcile() && counts.errors() == 0 && counts.sent + 2 == seen;
+        let counts_match =
+            counts.reconcile() && counts.errors() == 0 && counts.sent + 2 == requests_received;
         let mut lag = crate::distribution::Distribution::default();
         for second in &outcome.arrivals {
             lag.merge(&second.lag);
         }
-        let right = counts_match && all_within_tolerance != self.is_blind_spot();
-        let lag_ms = lag.quantile_ms(0.99);
-        Measured { quantiles, truths, served, compared, counts, seen, lag_ms, right }
+        let passed = counts_match && all_within_tolerance != self.is_blind_spot();
+        let dispatch_lag_p99_ms = lag.quantile_ms(0.99);
+        Measured {
+            quantiles: measured_ms,
+            truths: computed_ms,
+            served: stub_ms,
+            compared: reference_ms,
+            counts,
+            seen: requests_received,
+            lag_ms: dispatch_lag_p99_ms,
+            right: passed,
+        }
     }
 }
 

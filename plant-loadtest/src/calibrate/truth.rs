@@ -1,4 +1,5 @@
-//! Known latency distributions: exact percentiles for arrivals that do not depend on response times.
+//! Known latency distributions: exact percentiles for arrivals that do not depend on response
+//! times.
 
 use std::time::Duration;
 
@@ -28,11 +29,12 @@ pub enum KnownDistribution {
 }
 
 impl KnownDistribution {
-    /// Returns the latency that a share `quantile` of all requests does not exceed, in milliseconds.
+    /// Returns the latency that a share `quantile` of all requests does not exceed, in
+    /// milliseconds.
     ///
-    /// A stall of S seconds delays all requests that start between L before it and its end, where L is
-    /// the latency. In a run of T seconds this is a share (S + L) ÷ T. Their responses come L after the
-    /// end of the stall, so their latencies are uniformly distributed from L to S + 2 L.
+    /// A stall of S seconds delays all requests that start between L before it and its end, where L
+    /// is the latency. In a run of T seconds this is a share (S + L) ÷ T. Their responses come L
+    /// after the end of the stall, so their latencies are uniformly distributed from L to S + 2 L.
     #[must_use]
     pub fn quantile_ms(&self, quantile: f64) -> f64 {
         let seconds = match *self {

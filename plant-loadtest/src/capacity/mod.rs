@@ -15,8 +15,8 @@ use crate::{
     verdict::{Grade, Verdict},
 };
 
-/// Minimum share of the offered load that must succeed during the trial. Otherwise requests queue up,
-/// and a longer trial would violate every threshold.
+/// Minimum share of the offered load that must succeed during the trial. Otherwise requests queue
+/// up, and a longer trial would violate every threshold.
 const MIN_SUCCESS_SHARE: f64 = 0.98;
 
 /// Length of the warm-up of each trial in seconds, which is not judged.
@@ -64,8 +64,8 @@ pub struct Trials {
 }
 
 impl Trials {
-    /// Returns trials of `step_s` seconds each with the classes of `profile`, judged by the thresholds of
-    /// `sla` that apply to a constant load.
+    /// Returns trials of `step_s` seconds each with the classes of `profile`, judged by the
+    /// thresholds of `sla` that apply to a constant load.
     #[must_use]
     pub fn new(
         profile: Profile,
@@ -105,14 +105,14 @@ impl Trials {
         let judged = outcome.judged();
         let seconds = outcome.judged_seconds();
         #[expect(clippy::cast_precision_loss, reason = "the responses of a trial stay below 2^53")]
-        let answered = judged.finished as f64 / f64::from((seconds.end - seconds.start).max(1));
-        let found = self.judge(&verdict, level, answered);
+        let throughput = judged.finished as f64 / f64::from((seconds.end - seconds.start).max(1));
+        let result = self.judge(&verdict, level, throughput);
         Ok(Trial {
             level,
-            answered,
+            answered: throughput,
             p95_ms: judged.latency.quantile_ms(0.95),
             errors: judged.counts.errors(),
-            found,
+            found: result,
         })
     }
 
@@ -131,7 +131,7 @@ impl Trials {
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
-                reason = "levels are whole and positive in the closed model"
+                reason = "levels are positive integers in the closed model"
             )]
             let users = level.round() as u32;
             profile.users = users.max(1);
@@ -139,15 +139,16 @@ impl Trials {
         Plan::new(&profile, &Overrides::default())
     }
 
-    fn judge(&self, verdict: &Verdict, level: f64, answered: f64) -> Found {
+    fn judge(&self, verdict: &Verdict, level: f64, throughput: f64) -> Found {
         let violated = verdict
             .promises
             .iter()
             .filter(|judged| matches!(judged.grade, Grade::Fail | Grade::Warning));
         let mut violated: Vec<String> = violated.map(crate::verdict::Judged::sentence).collect();
-        if self.profile.model == Model::Open && answered < level * MIN_SUCCESS_SHARE {
-            violated
-                .push(format!("{answered:.1} of {level:.1} requests per second succeeded in time"));
+        if self.profile.model == Model::Open && throughput < level * MIN_SUCCESS_SHARE {
+            violated.push(format!(
+                "{throughput:.1} of {level:.1} requests per second succeeded in time"
+            ));
         }
         match &verdict.generator.fault {
             Some(fault) if violated.is_empty() && verdict.generator.dropped > 0 => {
@@ -160,8 +161,8 @@ impl Trials {
     }
 }
 
-/// Returns the thresholds of `sla` that apply to a constant load. Thresholds of ramps are left out, and so
-/// is throughput, because the search determines it. Windows are replaced by the whole trial.
+/// Returns the thresholds of `sla` that apply to a constant load. Thresholds of ramps are left out,
+/// and so is throughput, because the search determines it. Windows are replaced by the whole trial.
 fn applicable_thresholds(sla: &Sla, plan: &Plan) -> Vec<Promise> {
     let is_judged_stage =
         |name: &str| plan.stages.iter().any(|stage| stage.name == name && stage.judged);
@@ -192,8 +193,8 @@ impl Trial {
             self.errors.to_string(),
             match &self.found {
                 Found::Held => "met".to_owned(),
-                Found::Broke(what) => format!("violated: {what}"),
-                Found::GeneratorGaveUp(why) => format!("undecided: {why}"),
+                Found::Broke(thresholds) => format!("violated: {thresholds}"),
+                Found::GeneratorGaveUp(reason) => format!("undecided: {reason}"),
             },
         ]
     }

@@ -16,9 +16,9 @@ pub struct Search {
 }
 
 impl Search {
-    /// Returns a search that starts at `from`, never exceeds `max_level`, and ends when the highest level
-    /// that met and the lowest that violated the thresholds are within `precision` (a share) of each
-    /// other. Levels are numbers of users if `integer`, else rates.
+    /// Returns a search that starts at `from`, never exceeds `max_level`, and ends when the highest
+    /// level that met and the lowest that violated the thresholds are within `precision` (a share)
+    /// of each other. Levels are numbers of users if `integer`, else rates.
     #[must_use]
     pub fn new(from: f64, max_level: f64, precision: f64, integer: bool) -> Self {
         let next = if integer { from.round().max(1.0) } else { from };
@@ -45,7 +45,8 @@ impl Search {
             (Some(met), None) => self.round((met * 2.0).min(self.max_level)),
             (None, Some(violated)) => self.round(violated / 2.0),
             (Some(met), Some(violated)) if violated - met <= violated * self.precision => met,
-            // The geometric mean bisects the interval in relative terms, as the precision is relative.
+            // The geometric mean bisects the interval in relative terms, as the precision is
+            // relative.
             (Some(met), Some(violated)) if !self.integer => (met * violated).sqrt(),
             (Some(met), Some(violated)) if violated - met <= 1.0 => met,
             (Some(met), Some(violated)) => {
@@ -76,8 +77,8 @@ impl Search {
 mod tests {
     use super::*;
 
-    /// Searches a service that meets its thresholds up to `limit`. Returns the highest level met, the lowest
-    /// level violated and the number of trials.
+    /// Searches a service that meets its thresholds up to `limit`. Returns the highest level met,
+    /// the lowest level violated and the number of trials.
     fn find(limit: f64, from: f64, integer: bool) -> (Option<f64>, Option<f64>, u32) {
         let mut search = Search::new(from, 1e6, 0.05, integer);
         let mut trials = 0;

@@ -210,9 +210,10 @@ impl Client {
         self.intended_start.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Records that the service has accepted `work` with this `id`; `token` gives access to it.
-    pub fn record_accepted(&self, work: &'static Work, id: String, token: &Arc<str>) {
-        self.recorder.accepted(work, id, Arc::clone(token));
+    /// Records that the service has accepted work of this `kind` with this `id`; `token` gives
+    /// access to it.
+    pub fn record_accepted(&self, kind: &'static Work, id: String, token: &Arc<str>) {
+        self.recorder.accepted(kind, id, Arc::clone(token));
     }
 
     /// Sends `request` and records it. Returns the body of a successful response; `None` after a
@@ -284,8 +285,8 @@ impl Client {
     }
 }
 
-/// Returns an HTTP client for `host` that ignores proxies and does not follow redirects, so that all
-/// requests reach the service under test.
+/// Returns an HTTP client for `host` that ignores proxies and does not follow redirects, so that
+/// all requests reach the service under test.
 ///
 /// # Errors
 /// When the HTTP client cannot be initialized.

@@ -1,5 +1,5 @@
-//! The closed load model: N virtual users, each of whom sends a request, waits for the response, waits
-//! for its think time, and repeats.
+//! The closed load model: N virtual users, each of whom sends a request, waits for the response,
+//! waits for its think time, and repeats.
 //!
 //! Goose starts, runs and stops the users. Its own metrics, reports and console are disabled: the
 //! recorder measures every request, and reports are generated from the outcome.
@@ -41,7 +41,7 @@ pub async fn run(
     let attack = GooseAttack::initialize_with_config(configuration)?;
     let adjustable = dashboard.and(single_ramp(&plan.stages));
     let mut attack = with_schedule(attack, &plan.stages, adjustable)?
-        // Users have clients of their own. A shared one keeps Goose from creating one per user.
+        // Users have clients of their own. With a shared one Goose does not create one per user.
         .set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())?;
     for share in &plan.classes {
         let scenario = weighted_scenario(share.class, plan.saturate, config.clone())?;
@@ -72,15 +72,16 @@ struct SingleRamp {
     hold_s: u32,
 }
 
-/// Returns the stages as a single ramp; `None` if the number of users changes after the first stage.
+/// Returns the stages as a single ramp with a constant number of users after it; `None` if they are
+/// not.
 fn single_ramp(stages: &[Stage]) -> Option<SingleRamp> {
     let users = stages.first()?.to_users;
     let ramp = stages.first().filter(|stage| stage.from_users == 0);
     let ramp_s = ramp.map_or(0, |stage| stage.to_s);
-    let held = stages.iter().skip(usize::from(ramp.is_some()));
-    let mut held = held.map(|stage| (stage.from_users, stage.to_users));
+    let later = stages.iter().skip(usize::from(ramp.is_some()));
+    let mut later = later.map(|stage| (stage.from_users, stage.to_users));
     let hold_s = stages.last()?.to_s - ramp_s;
-    let is_single = hold_s > 0 && held.all(|level| level == (users, users));
+    let is_single = hold_s > 0 && later.all(|level| level == (users, users));
     is_single.then_some(SingleRamp { users, ramp_s, hold_s })
 }
 
@@ -119,11 +120,11 @@ fn test_plan(stages: &[Stage]) -> String {
     steps + "0,0"
 }
 
-/// Returns the scenario of `class` as one transaction that picks a random task by weight each time, as
-/// Locust does.
+/// Returns the scenario of `class` as one transaction that picks a random task by weight each time,
+/// as Locust does.
 ///
-/// Goose itself allocates the tasks to one sequence that all users follow: a short run would not reach
-/// rare tasks, and all users would run the same task at the same time.
+/// Goose itself allocates the tasks to one sequence that all users follow: a short run would not
+/// reach rare tasks, and all users would run the same task at the same time.
 fn weighted_scenario(
     class: &'static UserClass,
     saturate: bool,
@@ -160,7 +161,8 @@ fn run_task(tasks: Arc<Tasks>, log_requests: bool) -> Transaction {
     }))
 }
 
-/// Returns a transaction that sets the session of a new user and runs the on-start tasks of its class.
+/// Returns a transaction that sets the session of a new user and runs the on-start tasks of its
+/// class.
 fn start_user(class: &'static UserClass, config: ClientConfig, tasks: Arc<Tasks>) -> Transaction {
     Transaction::new(Arc::new(move |user: &mut GooseUser| {
         let (config, tasks) = (config.clone(), Arc::clone(&tasks));
@@ -182,8 +184,8 @@ fn stop_user(recorder: Arc<Recorder>) -> Transaction {
     }))
 }
 
-/// Redirects standard output to `/dev/null` until it is dropped, because only the verdict is printed
-/// there.
+/// Redirects standard output to `/dev/null` until it is dropped, because only the verdict is
+/// printed there.
 struct SilencedStdout {
     #[cfg(unix)]
     stdout: Option<std::os::fd::OwnedFd>,

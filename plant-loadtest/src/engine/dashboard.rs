@@ -1,5 +1,5 @@
-//! Goose's dashboard of a closed run. Goose's own measurements are off, so the requests that clients
-//! log are passed on to it.
+//! Goose's dashboard of a closed run. Goose's own measurements are off, so the requests that
+//! clients log are passed on to it.
 
 use std::{
     net::IpAddr,
@@ -21,8 +21,8 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
-    /// Returns settings to listen on `host` and `port`, with a random token unless `host` is a loopback
-    /// address.
+    /// Returns settings to listen on `host` and `port`, with a random token unless `host` is a
+    /// loopback address.
     #[must_use]
     pub fn at(host: &str, port: u16) -> Self {
         let is_local = host == "localhost"

@@ -1,9 +1,9 @@
 //! The open load model: arrivals at a given rate, independent of response times.
 //!
-//! A thread of its own sleeps until each arrival's intended start and dispatches it to a bounded pool
-//! of virtual users. If all users are busy, the arrival waits for one. Its latency counts from the
-//! intended start, so that a stalled service is charged for all arrivals that wait meanwhile. An
-//! arrival that has waited for as long as the request timeout is dropped and counted.
+//! A thread of its own sleeps until each arrival's intended start and dispatches it to a bounded
+//! pool of virtual users. If all users are busy, the arrival waits for one. Its latency counts from
+//! the intended start, so that a stalled service is charged for all arrivals that wait meanwhile.
+//! An arrival that has waited for as long as the request timeout is dropped and counted.
 
 use std::{
     sync::{
@@ -26,8 +26,8 @@ use crate::{
     scenarios::Session,
 };
 
-/// Number of users that run their on-start tasks concurrently: enough to finish soon, too few to be a
-/// load.
+/// Number of users that run their on-start tasks concurrently: enough to finish soon, too few to be
+/// a load.
 const MAX_CONCURRENT_SETUPS: usize = 16;
 
 /// Interval at which the dispatching thread checks Goose's killswitch.
@@ -127,9 +127,9 @@ impl UserPool {
     }
 }
 
-/// Creates `users` virtual users and runs the on-start tasks of all classes. This is not part of the
-/// load: it is neither timed nor counted. A task whose preparation failed repeats it under load, where
-/// it counts.
+/// Creates `users` virtual users and runs the on-start tasks of all classes. This is not part of
+/// the load: it is neither timed nor counted. A task whose preparation failed repeats it under
+/// load, where it counts.
 async fn set_up_users(pool: &Arc<UserPool>, users: u32) -> Result<Vec<VirtualUser>, OpenError> {
     let setup_semaphore = Arc::new(Semaphore::new(MAX_CONCURRENT_SETUPS));
     let mut setups = JoinSet::new();
@@ -224,7 +224,8 @@ fn dispatch_arrivals(
     sleep_until(start + Duration::from_secs(plan.seconds().into()));
 }
 
-/// Sleeps until `deadline` and returns `true`; returns `false` as soon as the killswitch is triggered.
+/// Sleeps until `deadline` and returns `true`; returns `false` as soon as the killswitch is
+/// triggered.
 fn sleep_until(deadline: Instant) -> bool {
     loop {
         if goose::is_killswitch_triggered() {

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use crate::{outcome::Spacing, profile::Stage};
 
-/// Iterator over the intended start times of all arrivals of a run, in order, relative to its start.
+/// Iterator over the intended start times of all arrivals of a run, in order, relative to its
+/// start.
 ///
-/// Within a stage the rate is linear in time. Its integral Λ(t) is the expected number of arrivals up to
-/// t. The n-th steady arrival starts where Λ reaches n. Poisson arrivals start where Λ has grown by
-/// exponentially distributed steps (time rescaling: Daley and Vere-Jones, An Introduction to the Theory
-/// of Point Processes, section 7.4).
+/// Within a stage the rate is linear in time. Its integral Λ(t) is the expected number of arrivals
+/// up to t. The n-th steady arrival starts where Λ reaches n. Poisson arrivals start where Λ has
+/// grown by exponentially distributed steps (time rescaling: Daley and Vere-Jones, An Introduction
+/// to the Theory of Point Processes, section 7.4).
 #[derive(Debug)]
 pub struct ArrivalTimes<'a> {
     stages: std::slice::Iter<'a, Stage>,
@@ -92,8 +93,8 @@ impl CurrentStage {
         f64::midpoint(self.from_rate, self.to_rate) * self.length_s
     }
 
-    /// Returns the x at which `from_rate · x + slope / 2 · x²` reaches `arrivals`, with the form of the
-    /// quadratic formula that is also valid for a slope of zero.
+    /// Returns the x at which `from_rate · x + slope / 2 · x²` reaches `arrivals`, with the form of
+    /// the quadratic formula that is also valid for a slope of zero.
     fn seconds_until(&self, arrivals: f64) -> f64 {
         let slope = (self.to_rate - self.from_rate) / self.length_s;
         let root = (self.from_rate * self.from_rate + 2.0 * slope * arrivals).max(0.0).sqrt();

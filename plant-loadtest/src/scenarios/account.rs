@@ -61,8 +61,8 @@ impl Session {
         self.log_in().await
     }
 
-    /// Logs in with the registered account and returns the access token. Returns `None` if no account
-    /// is registered or the login failed.
+    /// Logs in with the registered account and returns the access token. Returns `None` if no
+    /// account is registered or the login failed.
     pub async fn log_in(&mut self) -> Option<Arc<str>> {
         let email = self.account.as_ref()?.email.clone();
         let credentials = json!({ "email": email, "password": PASSWORD });

@@ -41,7 +41,8 @@ async fn register(user: &mut GooseUser) -> TransactionResult {
     Ok(())
 }
 
-/// Logs in to the account registered last. Registers one instead if no registration has succeeded yet.
+/// Logs in to the account registered last. Registers one instead if no registration has succeeded
+/// yet.
 async fn log_in(user: &mut GooseUser) -> TransactionResult {
     let session = Session::get(user)?;
     if session.account.is_some() {

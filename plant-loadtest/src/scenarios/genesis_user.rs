@@ -30,8 +30,8 @@ static CERTIFY: Endpoint = Endpoint {
     shape: Shape::Object(&["entity_id", "status", "version_hash", "chain_length", "checks"]),
 };
 
-/// Measured separately: the second certification changes nothing and is therefore faster. Mixed with
-/// the first, it would lower the percentiles.
+/// Measured separately: the second certification changes nothing and is therefore faster. Mixed
+/// with the first, it would lower the percentiles.
 static CERTIFY_AGAIN: Endpoint = Endpoint {
     name: "POST /api/v1/genesis/certify (again)",
     success: &[200],
@@ -48,8 +48,8 @@ fn scenario() -> Result<Scenario, GooseError> {
         .register_transaction(transaction!(next_step).set_name(CERTIFY.name)))
 }
 
-/// Sends the next request of the sequence: one per task, so that the user waits in between. A failed
-/// step is retried by the next task.
+/// Sends the next request of the sequence: one per task, so that the user waits in between. A
+/// failed step is retried by the next task.
 async fn next_step(user: &mut GooseUser) -> TransactionResult {
     let session = Session::get(user)?;
     if let Some(skill) = session.values.get(CERTIFIED_SKILL) {
@@ -69,7 +69,8 @@ async fn next_step(user: &mut GooseUser) -> TransactionResult {
 }
 
 async fn create(session: &Session) -> Option<String> {
-    // Practically unique, so that every skill is new and its first certification does the full work.
+    // Practically unique, so that every skill is new and its first certification does the full
+    // work.
     let name = format!("Load test skill {:016x}", fastrand::u64(..));
     let skill = json!({ "name": name, "category": "technical" });
     let created =

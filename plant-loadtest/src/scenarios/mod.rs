@@ -1,7 +1,7 @@
 //! The user classes, one file each.
 //!
-//! A class is a Goose scenario. Its tasks take everything they need from the [`Session`] of the user
-//! that runs them, so that the same scenario runs in both engines.
+//! A class is a Goose scenario. Its tasks take everything they need from the [`Session`] of the
+//! user that runs them, so that the same scenario runs in both engines.
 
 mod account;
 mod agent_list_user;
@@ -52,7 +52,7 @@ pub struct UserClass {
     pub wait: (Duration, Duration),
     /// Every endpoint that the tasks request. SLA files can only name these.
     pub endpoints: &'static [&'static Endpoint],
-    /// Account that users send requests as if the service requires authentication.
+    /// Account whose token its users send if the service requires authentication.
     pub identity: Identity,
     /// Data that must be seeded before a run.
     pub needs: &'static [SeedData],
@@ -62,7 +62,7 @@ pub struct UserClass {
     pub scenario: fn() -> Result<Scenario, GooseError>,
 }
 
-/// Account that the users of a class send requests as.
+/// Account that the users of a class act as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// No account: public endpoints only.

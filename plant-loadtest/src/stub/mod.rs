@@ -1,5 +1,5 @@
-//! A stub server with a known latency distribution, for testing and calibrating the load generator. It
-//! sends canned responses of Plant after a configured delay.
+//! A stub server with a known latency distribution, for testing and calibrating the load generator.
+//! It sends canned responses of Plant after a configured delay.
 
 pub mod answers;
 mod metrics;
@@ -29,8 +29,8 @@ use answers::CannedResponses;
 pub struct Behaviour {
     /// Latency of the responses.
     pub latency: Latency,
-    /// Maximum number of requests processed concurrently; further ones wait in a queue. `None` means
-    /// no limit. With a fixed latency the maximum throughput is this number ÷ latency.
+    /// Maximum number of requests processed concurrently; further ones wait in a queue. `None`
+    /// means no limit. With a fixed latency the maximum throughput is this number ÷ latency.
     pub at_once: Option<usize>,
     /// A period without responses.
     pub stall: Option<Stall>,
@@ -67,7 +67,7 @@ pub struct Stall {
 }
 
 struct Shared {
-    behaviour: Behaviour,
+    behavior: Behaviour,
     responses: CannedResponses,
     slots: Option<Semaphore>,
     timer: PreciseTimer,
@@ -89,16 +89,16 @@ impl Stub {
     ///
     /// # Errors
     /// When the port is in use, or the operating system cannot create a thread.
-    pub fn start(port: u16, behaviour: Behaviour) -> io::Result<Self> {
+    pub fn start(port: u16, behavior: Behaviour) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("stub")
             .enable_all()
             .build()?;
         let shared = Arc::new(Shared {
-            behaviour,
-            responses: CannedResponses::new(behaviour.items),
-            slots: behaviour.at_once.map(Semaphore::new),
+            behavior,
+            responses: CannedResponses::new(behavior.items),
+            slots: behavior.at_once.map(Semaphore::new),
             timer: PreciseTimer::start()?,
             first_request_at: OnceLock::new(),
             requests: AtomicU64::new(0),
@@ -130,8 +130,8 @@ impl Stub {
         self.shared.requests.load(Relaxed)
     }
 
-    /// Returns the times from receiving a request to sending its response, measured by the stub itself.
-    /// A client cannot measure less.
+    /// Returns the times from receiving a request to sending its response, measured by the stub
+    /// itself. A client cannot measure less.
     #[must_use]
     pub fn service_times(&self) -> Distribution {
         self.shared.service_times.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -189,21 +189,22 @@ async fn respond(
 }
 
 impl Shared {
-    /// Waits for the latency of request `number`, including any wait for a slot and for the stall to end.
+    /// Waits for the latency of request `number`, including any wait for a slot and for the stall
+    /// to end.
     async fn delay(&self, first_request_at: Instant, number: u64) {
         // The semaphore is never closed, so this always gets a permit.
         let _slot = match &self.slots {
             Some(slots) => slots.acquire().await.ok(),
             None => None,
         };
-        let latency = match self.behaviour.latency {
+        let latency = match self.behavior.latency {
             Latency::None => Duration::ZERO,
             Latency::Fixed(latency) => latency,
             Latency::Bimodal { rare, one_in, .. } if number.is_multiple_of(one_in) => rare,
             Latency::Bimodal { usual, .. } => usual,
         };
         let mut deadline = Instant::now();
-        if let Some(stall) = self.behaviour.stall {
+        if let Some(stall) = self.behavior.stall {
             let from = first_request_at + stall.after;
             let to = from + stall.lasts;
             if deadline + latency > from && deadline < to {

@@ -1,5 +1,5 @@
-//! A stub of Plant that requires authentication: it sends canned responses, and the data of a customer
-//! only to requests with a token of that customer.
+//! A stub of Plant that requires authentication: it sends canned responses, and the data of a
+//! customer only to requests with a token of that customer.
 
 use std::{
     net::SocketAddr,

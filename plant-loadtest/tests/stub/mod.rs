@@ -25,7 +25,8 @@ pub struct Fault {
     pub to: &'static str,
     /// Kind of the fault.
     pub how: How,
-    /// Number of matching requests that get a normal response first, such as the checks before a run.
+    /// Number of matching requests that get a normal response first, such as the checks before a
+    /// run.
     pub spares: u64,
 }
 

@@ -1,5 +1,5 @@
-//! Output of a run in progress: the outcome file, metrics and progress as JSON. Also covers killed and
-//! interrupted runs.
+//! Output of a run in progress: the outcome file, metrics and progress as JSON. Also covers killed
+//! and interrupted runs.
 
 use std::{
     fs,
