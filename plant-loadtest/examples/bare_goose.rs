@@ -1,5 +1,5 @@
-//! Goose by itself, reading bodies and doing nothing else: what the harness's cost is compared with
-//! (scripts/bench_harness.sh). Its arguments: path, host, users, run time.
+//! Baseline for the cost of the load generator (scripts/bench_harness.sh): plain Goose that sends
+//! requests and reads the bodies. Arguments: path, host, users, run time.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ static PATH: LazyLock<String> =
 #[tokio::main]
 async fn main() -> Result<(), GooseError> {
     let mut configuration = goose::config::GooseConfiguration::default();
-    let argument = |place: usize| std::env::args().nth(place).unwrap_or_default();
+    let argument = |index: usize| std::env::args().nth(index).unwrap_or_default();
     configuration.host = Some(argument(2));
     configuration.users = argument(3).parse().ok();
     configuration.run_time = Some(argument(4));
@@ -28,7 +28,7 @@ async fn main() -> Result<(), GooseError> {
 
 async fn get(user: &mut GooseUser) -> TransactionResult {
     let goose = user.get(&PATH).await?;
-    // Without reading the body the connection is not used again.
+    // The connection is reused only after the body was read.
     if let Ok(response) = goose.response {
         let _ = response.bytes().await;
     }

@@ -1,9 +1,10 @@
-//! Services that demand tokens: the accounts that users act for are logged in before the load, and
-//! again while it lasts, before or when their tokens expire.
+//! Access tokens for services that require authentication. The accounts of the test customers are
+//! logged in before the load. During the load their tokens are renewed before they expire, or when
+//! the service rejects one.
 //!
-//! There is one account for each customer, however many users act for it. They share its token,
-//! so that a thousand users do not have a thousand passwords hashed. None of these logins is
-//! part of the load: they are neither timed nor counted as requests, but told in the outcome.
+//! All virtual users of a customer share one account and one token, because every login costs the
+//! service a password hash. These logins are not part of the load: they are neither timed nor
+//! counted as requests. The outcome contains their number.
 
 use std::{
     sync::{
@@ -20,8 +21,8 @@ use tokio::time::sleep;
 
 use crate::outcome::Access;
 
-/// The customers whose accounts users act for: those that every seeding plants.
-pub const CUSTOMERS: [&str; 5] = [
+/// Test customers that `seed_test_data` always creates. Virtual users send requests as these.
+pub const TEST_CUSTOMERS: [&str; 5] = [
     "test-customer-001",
     "test-customer-002",
     "test-customer-003",
@@ -29,44 +30,44 @@ pub const CUSTOMERS: [&str; 5] = [
     "test-customer-005",
 ];
 
-/// The password that `seed_test_data --users` gives to all accounts; it guards nothing.
+/// Password of all accounts created by `seed_test_data --users`. Not a secret.
 pub const PASSWORD: &str = "load-test-password";
 
-/// How long the first login of an account is tried when the service is too busy for it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the first login of an account is retried while the service is unavailable.
+const FIRST_LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Between two tries, where the service does not say for how long.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Delay between two login attempts if the response has no `Retry-After` header.
+const LOGIN_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Why an account is not logged in.
+/// Error of a login.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// It is not there, or its password is another one; services do not say which.
+    /// Unknown email or wrong password; the service does not distinguish them.
     #[error(
-        "{email} cannot log in: no such account, or another password. Run seed_test_data \
-         --users=5, or give the password that its accounts have (--password)"
+        "login as {email} failed: unknown email or wrong password. Run seed_test_data --users=5, or \
+         set the password of the accounts with --password"
     )]
-    Refused {
-        /// The account.
+    InvalidCredentials {
+        /// Email of the account.
         email: String,
     },
-    /// Not now.
-    #[error("{email} cannot log in: {reason}")]
+    /// Any other failure.
+    #[error("login as {email} failed: {reason}")]
     Failed {
-        /// The account.
+        /// Email of the account.
         email: String,
-        /// What happened instead.
+        /// Cause, with the status if there was a response.
         reason: String,
-        /// When to try again, if it may help.
-        again: Option<Duration>,
+        /// Delay before the next attempt; `None` if a retry cannot help.
+        retry_after: Option<Duration>,
     },
 }
 
-/// The accounts that users act for, logged in.
+/// Accounts of all [`TEST_CUSTOMERS`], logged in.
 #[derive(Debug)]
 pub struct Accounts(Vec<Arc<Account>>);
 
-/// One of them.
+/// Account of one test customer, shared by its virtual users.
 #[derive(Debug)]
 pub struct Account {
     http: reqwest::Client,
@@ -74,73 +75,73 @@ pub struct Account {
     email: String,
     password: String,
     token: Mutex<Token>,
-    /// Held by whoever logs in, so that the others wait for that instead of doing the same.
-    turn: tokio::sync::Mutex<()>,
+    /// Held during a login, so that concurrent users wait for its token instead of logging in too.
+    login_lock: tokio::sync::Mutex<()>,
     logins: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
 struct Token {
-    bearer: Arc<str>,
-    /// From then on it is used and a new one is fetched, so that nobody has to wait for that.
+    value: Arc<str>,
+    /// Half of the lifetime. From then on a new token is requested in the background.
     renew_at: Instant,
 }
 
 #[derive(Deserialize)]
-struct Tokens {
+struct LoginResponse {
     access_token: String,
     expires_in: u64,
 }
 
 impl Accounts {
-    /// Logs in the accounts of all [`CUSTOMERS`] to the service at `host`.
+    /// Logs in to the accounts of all [`TEST_CUSTOMERS`] at the service `host`.
     ///
     /// # Errors
-    /// When one of them does not get in.
+    /// When a login fails.
     pub async fn log_in(
         http: &reqwest::Client,
         host: &str,
         password: &str,
     ) -> Result<Self, LoginError> {
         let mut accounts = Vec::new();
-        for number in 1..=CUSTOMERS.len() {
+        for number in 1..=TEST_CUSTOMERS.len() {
             let email = format!("loadtest_{number}@test.local");
-            accounts.push(Arc::new(Account::enter(http.clone(), host, email, password).await?));
+            accounts.push(Arc::new(Account::log_in(http.clone(), host, email, password).await?));
         }
         Ok(Self(accounts))
     }
 
-    /// The account that belongs to the customer at this place of [`CUSTOMERS`].
+    /// Returns the account of the customer at `index` in [`TEST_CUSTOMERS`].
     #[must_use]
-    pub fn of(&self, place: usize) -> Arc<Account> {
-        Arc::clone(&self.0[place])
+    pub fn account(&self, index: usize) -> Arc<Account> {
+        Arc::clone(&self.0[index])
     }
 
-    /// How often was logged in, for the outcome.
+    /// Returns the numbers of accounts and of logins, for the outcome.
     #[must_use]
-    pub fn told(&self) -> Access {
+    pub fn summary(&self) -> Access {
         let logins = self.0.iter().map(|account| account.logins.load(Relaxed)).sum();
         Access { accounts: self.0.len(), logins }
     }
 }
 
 impl Account {
-    /// Logs in for the first time.
-    async fn enter(
+    /// Logs in for the first time. Retries while the service is unavailable.
+    async fn log_in(
         http: reqwest::Client,
         host: &str,
         email: String,
         password: &str,
     ) -> Result<Self, LoginError> {
         let url = format!("{host}/api/v1/auth/login");
-        let until = Instant::now() + PATIENCE;
+        let give_up_at = Instant::now() + FIRST_LOGIN_TIMEOUT;
         let token = loop {
-            match log_in(&http, &url, &email, password).await {
+            match request_token(&http, &url, &email, password).await {
                 Ok(token) => break token,
-                Err(LoginError::Failed { again: Some(pause), .. })
-                    if Instant::now() + pause < until =>
+                Err(LoginError::Failed { retry_after: Some(delay), .. })
+                    if Instant::now() + delay < give_up_at =>
                 {
-                    sleep(pause).await;
+                    sleep(delay).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -151,89 +152,95 @@ impl Account {
             email,
             password: password.to_owned(),
             token: Mutex::new(token),
-            turn: tokio::sync::Mutex::default(),
+            login_lock: tokio::sync::Mutex::default(),
             logins: AtomicU64::new(1),
         })
     }
 
-    /// Its access token. In the second half of its life a new one is fetched beside, by one of
-    /// those who ask; who does not get one tries again when next asked.
+    /// Returns the current access token. In the second half of its lifetime this also starts a
+    /// background task that renews it. If the renewal fails, the next call starts another one.
     pub fn token(self: &Arc<Self>) -> Arc<str> {
-        let Token { bearer, renew_at } = self.held().clone();
+        let Token { value, renew_at } = self.lock_token().clone();
         if Instant::now() >= renew_at {
-            let (account, stale) = (Arc::clone(self), Arc::clone(&bearer));
+            let (account, stale) = (Arc::clone(self), Arc::clone(&value));
             tokio::spawn(async move {
-                if let Ok(_turn) = account.turn.try_lock() {
-                    account.log_in_again(&stale).await;
+                if let Ok(_lock) = account.login_lock.try_lock() {
+                    account.renew_token(&stale).await;
                 }
             });
         }
-        bearer
+        value
     }
 
-    /// Another token than `refused`, which the service does not take any more. `None`: it gives
-    /// none.
-    pub async fn instead_of(&self, refused: &Arc<str>) -> Option<Arc<str>> {
-        let _turn = self.turn.lock().await;
-        self.log_in_again(refused).await
+    /// Returns a new token in place of `rejected`, which the service no longer accepts. Returns
+    /// `None` if the login fails.
+    pub async fn replace_token(&self, rejected: &Arc<str>) -> Option<Arc<str>> {
+        let _lock = self.login_lock.lock().await;
+        self.renew_token(rejected).await
     }
 
-    /// A new token, unless somebody else has already fetched one in place of `old`. For those who
-    /// have the turn.
-    async fn log_in_again(&self, old: &Arc<str>) -> Option<Arc<str>> {
-        let held = self.held().clone().bearer;
-        if held != *old {
-            return Some(held);
+    /// Logs in again, unless another task has already replaced the token `old`. Returns the current
+    /// token. The caller must hold `login_lock`.
+    async fn renew_token(&self, old: &Arc<str>) -> Option<Arc<str>> {
+        let current = self.lock_token().clone().value;
+        if current != *old {
+            return Some(current);
         }
-        let token = log_in(&self.http, &self.url, &self.email, &self.password).await.ok()?;
+        let token = request_token(&self.http, &self.url, &self.email, &self.password).await.ok()?;
         self.logins.fetch_add(1, Relaxed);
-        *self.held() = token.clone();
-        Some(token.bearer)
+        *self.lock_token() = token.clone();
+        Some(token.value)
     }
 
-    fn held(&self) -> MutexGuard<'_, Token> {
+    fn lock_token(&self) -> MutexGuard<'_, Token> {
         self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether the service at `host` wants to know who asks for a customer's things.
-pub async fn is_demanded(http: &reqwest::Client, host: &str) -> bool {
-    let url = format!("{host}/api/v1/customers/{}/agents", CUSTOMERS[0]);
-    // What else may be wrong with the service is told by those who look for it.
-    let answer = http.get(url).send().await;
-    answer.is_ok_and(|answer| answer.status() == StatusCode::UNAUTHORIZED)
+/// Returns whether the service at `host` requires authentication for the data of a customer.
+pub async fn is_required(http: &reqwest::Client, host: &str) -> bool {
+    let url = format!("{host}/api/v1/customers/{}/agents", TEST_CUSTOMERS[0]);
+    // Other failures are reported by the health check and the seed-data check.
+    let response = http.get(url).send().await;
+    response.is_ok_and(|response| response.status() == StatusCode::UNAUTHORIZED)
 }
 
-async fn log_in(
+async fn request_token(
     http: &reqwest::Client,
     url: &str,
     email: &str,
     password: &str,
 ) -> Result<Token, LoginError> {
-    let failed = |reason: String, again: Option<Duration>| LoginError::Failed {
+    let failed = |reason: String, retry_after: Option<Duration>| LoginError::Failed {
         email: email.to_owned(),
         reason,
-        again,
+        retry_after,
     };
-    let person = json!({ "email": email, "password": password });
+    let credentials = json!({ "email": email, "password": password });
     let request = http.post(url).header(header::CONTENT_TYPE, "application/json");
-    let sent = request.body(person.to_string()).send().await;
-    let answer = sent.map_err(|error| failed(error.without_url().to_string(), Some(PAUSE)))?;
-    let status = answer.status();
-    let after = answer.headers().get(header::RETRY_AFTER).and_then(|after| after.to_str().ok());
-    let after = after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-    let body = answer.bytes().await.map_err(|error| failed(error.to_string(), Some(PAUSE)))?;
+    let sent = request.body(credentials.to_string()).send().await;
+    let response =
+        sent.map_err(|error| failed(error.without_url().to_string(), Some(LOGIN_RETRY_DELAY)))?;
+    let status = response.status();
+    let retry_after =
+        response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+    let body = response
+        .bytes()
+        .await
+        .map_err(|error| failed(error.to_string(), Some(LOGIN_RETRY_DELAY)))?;
     if status == StatusCode::UNAUTHORIZED {
-        return Err(LoginError::Refused { email: email.to_owned() });
+        return Err(LoginError::InvalidCredentials { email: email.to_owned() });
     }
     if !status.is_success() {
         let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let detail = problem["detail"].as_str().unwrap_or("no reason given");
-        let again = (after.is_some() || status.is_server_error()).then_some(after.unwrap_or(PAUSE));
-        return Err(failed(format!("{} ({detail})", status.as_u16()), again));
+        let detail = problem["detail"].as_str().unwrap_or("no detail");
+        let retry_after = (retry_after.is_some() || status.is_server_error())
+            .then_some(retry_after.unwrap_or(LOGIN_RETRY_DELAY));
+        return Err(failed(format!("status {} ({detail})", status.as_u16()), retry_after));
     }
-    let tokens: Tokens = serde_json::from_slice(&body)
-        .map_err(|_| failed("the answer has no access token".into(), None))?;
-    let renew_at = Instant::now() + Duration::from_secs(tokens.expires_in) / 2;
-    Ok(Token { bearer: tokens.access_token.into(), renew_at })
+    let login: LoginResponse = serde_json::from_slice(&body)
+        .map_err(|_| failed("the response contains no access token".into(), None))?;
+    let renew_at = Instant::now() + Duration::from_secs(login.expires_in) / 2;
+    Ok(Token { value: login.access_token.into(), renew_at })
 }

@@ -1,5 +1,5 @@
-//! Wakes sleepers to the tenth of a millisecond, where the async runtime's timer rounds up to a
-//! whole one.
+//! A timer that is accurate to a tenth of a millisecond. Tokio's timer rounds up to whole
+//! milliseconds.
 
 use std::{
     cmp::Reverse,
@@ -12,30 +12,30 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// A thread that wakes sleepers; it ends with this value.
-pub struct Alarm {
-    bed: Arc<Bed>,
+/// A thread that wakes tasks at given times. It ends when this value is dropped.
+pub struct PreciseTimer {
+    shared: Arc<Shared>,
 }
 
-struct Bed {
-    sleepers: Mutex<Sleepers>,
+struct Shared {
+    queue: Mutex<Queue>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Sleepers {
-    heap: BinaryHeap<Reverse<Sleeper>>,
-    closed: bool,
+struct Queue {
+    sleepers: BinaryHeap<Reverse<Sleeper>>,
+    stopped: bool,
 }
 
 struct Sleeper {
-    until: Instant,
+    deadline: Instant,
     wake: oneshot::Sender<()>,
 }
 
 impl PartialEq for Sleeper {
     fn eq(&self, other: &Self) -> bool {
-        self.until == other.until
+        self.deadline == other.deadline
     }
 }
 
@@ -49,75 +49,78 @@ impl PartialOrd for Sleeper {
 
 impl Ord for Sleeper {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.until.cmp(&other.until)
+        self.deadline.cmp(&other.deadline)
     }
 }
 
-impl Alarm {
-    /// Starts the thread.
+impl PreciseTimer {
+    /// Starts the timer thread.
     ///
     /// # Errors
-    /// When the system gives none.
+    /// When the operating system cannot create the thread.
     pub fn start() -> io::Result<Self> {
-        let bed = Arc::new(Bed { sleepers: Mutex::default(), changed: Condvar::new() });
-        let watched = Arc::clone(&bed);
-        thread::Builder::new().name("alarm".into()).spawn(move || watch(&watched))?;
-        Ok(Self { bed })
+        let shared = Arc::new(Shared { queue: Mutex::default(), changed: Condvar::new() });
+        let thread_shared = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("precise-timer".into())
+            .spawn(move || wake_sleepers(&thread_shared))?;
+        Ok(Self { shared })
     }
 
-    /// Sleeps until `moment`.
-    pub async fn until(&self, moment: Instant) {
+    /// Sleeps until `deadline`.
+    pub async fn sleep_until(&self, deadline: Instant) {
         let (wake, woken) = oneshot::channel();
-        self.add(Sleeper { until: moment, wake });
-        // An alarm that is gone wakes everybody.
+        self.add(Sleeper { deadline, wake });
+        // An error means that the timer was dropped, which ends all sleeps.
         let _ = woken.await;
     }
 
     fn add(&self, sleeper: Sleeper) {
-        let mut sleepers = self.bed.sleepers.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = sleepers.heap.peek().is_none_or(|Reverse(first)| sleeper < *first);
-        sleepers.heap.push(Reverse(sleeper));
-        if first {
-            self.bed.changed.notify_one();
+        let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = queue.sleepers.peek().is_none_or(|Reverse(first)| sleeper < *first);
+        queue.sleepers.push(Reverse(sleeper));
+        if is_first {
+            self.shared.changed.notify_one();
         }
     }
 }
 
-impl Drop for Alarm {
+impl Drop for PreciseTimer {
     fn drop(&mut self) {
-        self.bed.sleepers.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
-        self.bed.changed.notify_one();
+        self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner).stopped = true;
+        self.shared.changed.notify_one();
     }
 }
 
-fn watch(bed: &Bed) {
-    sharpen_sleep();
-    let mut sleepers = bed.sleepers.lock().unwrap_or_else(PoisonError::into_inner);
-    while !sleepers.closed {
+fn wake_sleepers(shared: &Shared) {
+    set_timer_slack();
+    let mut queue = shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+    while !queue.stopped {
         let now = Instant::now();
-        while sleepers.heap.peek().is_some_and(|Reverse(first)| first.until <= now) {
-            if let Some(Reverse(sleeper)) = sleepers.heap.pop() {
-                // Whoever gave up waiting need not be woken.
+        while queue.sleepers.peek().is_some_and(|Reverse(first)| first.deadline <= now) {
+            if let Some(Reverse(sleeper)) = queue.sleepers.pop() {
+                // Fails only if the sleeping task was canceled.
                 let _ = sleeper.wake.send(());
             }
         }
-        let next = sleepers.heap.peek().map(|Reverse(first)| first.until);
-        sleepers = match next {
+        let next = queue.sleepers.peek().map(|Reverse(first)| first.deadline);
+        queue = match next {
             Some(next) => {
                 let left = next.saturating_duration_since(Instant::now());
-                let woken = bed.changed.wait_timeout(sleepers, left);
-                woken.unwrap_or_else(PoisonError::into_inner).0
+                let waited = shared.changed.wait_timeout(queue, left);
+                waited.unwrap_or_else(PoisonError::into_inner).0
             }
-            None => bed.changed.wait(sleepers).unwrap_or_else(PoisonError::into_inner),
+            None => shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
         };
     }
 }
 
-/// Asks the system to wake this thread to the microsecond instead of some fifty later.
-pub fn sharpen_sleep() {
+/// Sets the timer slack of the current thread to 1 ns, on Linux. The default of 50 µs delays every
+/// wake-up by up to that much.
+pub fn set_timer_slack() {
     #[cfg(target_os = "linux")]
     {
-        // Without it everything comes a little later, nothing else changes.
+        // On failure wake-ups are slightly later, nothing else changes.
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     }
 }
@@ -128,14 +131,14 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn nobody_is_woken_before_time_and_the_first_one_first() {
-        let alarm = Alarm::start().unwrap();
-        let begun = Instant::now();
-        let (late, early) = (begun + Duration::from_millis(30), begun + Duration::from_millis(5));
+    async fn sleepers_wake_in_the_order_of_their_deadlines_and_never_early() {
+        let timer = PreciseTimer::start().unwrap();
+        let start = Instant::now();
+        let (late, early) = (start + Duration::from_millis(30), start + Duration::from_millis(5));
         let order = Mutex::new(Vec::new());
-        let sleep = async |name, until| {
-            alarm.until(until).await;
-            assert!(Instant::now() >= until);
+        let sleep = async |name, deadline| {
+            timer.sleep_until(deadline).await;
+            assert!(Instant::now() >= deadline);
             order.lock().unwrap().push(name);
         };
         tokio::join!(sleep("late", late), sleep("early", early));

@@ -1,4 +1,4 @@
-//! The harness's own `/metrics` while it runs, for a Prometheus that watches both sides.
+//! Prometheus exporter of the load generator: serves `/metrics` during a run.
 
 use std::{convert::Infallible, fmt::Write as _, io, net::SocketAddr, sync::Arc};
 
@@ -11,17 +11,17 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::recorder::{Live, Recorder};
 
-/// An exporter at work.
+/// A running exporter. It runs until [`Exporter::stop`] is called.
 #[derive(Debug)]
 pub struct Exporter {
     task: JoinHandle<()>,
 }
 
 impl Exporter {
-    /// Answers every request to `address` with how `recorder` stands.
+    /// Starts to serve the current values of `recorder` at `address`, on every path.
     ///
     /// # Errors
-    /// When nothing can listen there.
+    /// When the address cannot be bound.
     pub async fn start(
         address: SocketAddr,
         profile: &str,
@@ -34,14 +34,14 @@ impl Exporter {
                 let Ok((connection, _)) = listener.accept().await else { continue };
                 let (recorder, profile) = (Arc::clone(&recorder), Arc::clone(&profile));
                 tokio::spawn(async move {
-                    let answer = service_fn(|_| {
-                        let text = exposition(&profile, &recorder.live());
-                        async move { Ok::<_, Infallible>(respond(text)) }
+                    let service = service_fn(|_| {
+                        let text = render_metrics(&profile, &recorder.live());
+                        async move { Ok::<_, Infallible>(response(text)) }
                     });
-                    // Whoever hangs up early has seen enough.
+                    // A client that closes its connection early is no error.
                     let _ = http1::Builder::new()
                         .keep_alive(false)
-                        .serve_connection(TokioIo::new(connection), answer)
+                        .serve_connection(TokioIo::new(connection), service)
                         .await;
                 });
             }
@@ -49,35 +49,46 @@ impl Exporter {
         Ok(Self { task })
     }
 
-    /// Stops answering.
+    /// Stops serving.
     pub fn stop(self) {
         self.task.abort();
     }
 }
 
-fn respond(text: String) -> Response<Full<Bytes>> {
+fn response(text: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(text)));
-    let kind = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
+    let content_type = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4");
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }
 
-fn exposition(profile: &str, live: &Live) -> String {
+/// Returns the metrics in the Prometheus text format.
+fn render_metrics(profile: &str, live: &Live) -> String {
     let elapsed = live.elapsed.map_or(0.0, |elapsed| elapsed.as_secs_f64());
     let p95 = live.p95_ms.map_or(f64::NAN, |ms| ms / 1000.0);
     let mut text = String::new();
     for (name, kind, help, value) in [
-        ("load_test_requests_total", "counter", "Requests sent so far.", live.sent.to_string()),
-        ("load_test_errors_total", "counter", "Requests failed so far.", live.errors.to_string()),
-        ("load_test_users", "gauge", "Users running.", live.users.to_string()),
-        ("load_test_requests_per_second", "gauge", "Over the last 5 s.", live.rate.to_string()),
+        ("load_test_requests_total", "counter", "Requests sent.", live.sent.to_string()),
+        ("load_test_errors_total", "counter", "Requests failed.", live.errors.to_string()),
+        ("load_test_users", "gauge", "Virtual users running.", live.users.to_string()),
+        (
+            "load_test_requests_per_second",
+            "gauge",
+            "Requests per second over the last 5 s.",
+            live.rate.to_string(),
+        ),
         (
             "load_test_response_time_p95_seconds",
             "gauge",
-            "95th percentile over the last 5 s.",
+            "95th percentile of the response time over the last 5 s.",
             p95.to_string(),
         ),
-        ("load_test_elapsed_seconds", "gauge", "Since the first user.", elapsed.to_string()),
+        (
+            "load_test_elapsed_seconds",
+            "gauge",
+            "Seconds since the first user started.",
+            elapsed.to_string(),
+        ),
     ] {
         let _ = writeln!(
             text,
@@ -92,12 +103,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_is_an_exposition() {
+    fn metrics_have_the_prometheus_text_format() {
         let live = Live { sent: 12, rate: 3.5, ..Live::default() };
-        let text = exposition("smoke", &live);
-        let read = crate::probe::Exposition::parse(&text);
-        assert_eq!(read.sum("load_test_requests_total", &[("profile", "smoke")]), Some(12.0));
-        assert_eq!(read.sum("load_test_requests_per_second", &[]), Some(3.5));
-        assert!(text.contains("p95_seconds{profile=\"smoke\"} NaN"), "nothing measured yet");
+        let text = render_metrics("smoke", &live);
+        let parsed = crate::probe::Exposition::parse(&text);
+        assert_eq!(parsed.sum("load_test_requests_total", &[("profile", "smoke")]), Some(12.0));
+        assert_eq!(parsed.sum("load_test_requests_per_second", &[]), Some(3.5));
+        assert!(text.contains("p95_seconds{profile=\"smoke\"} NaN"), "no request yet");
     }
 }

@@ -1,4 +1,5 @@
-//! What one sees while a run goes on: a bar on a terminal, plain lines elsewhere, JSON for machines.
+//! Progress output of a run on standard error: a progress bar on a terminal, otherwise lines of
+//! text or of JSON.
 
 use std::{
     io::IsTerminal as _,
@@ -20,75 +21,77 @@ use crate::{
     timespan,
 };
 
-const BAR_EVERY: Duration = Duration::from_millis(500);
-const LINE_EVERY: Duration = Duration::from_secs(10);
+const BAR_INTERVAL: Duration = Duration::from_millis(500);
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// How often it is checked whether the next line is to be printed.
+const LINE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How progress is told.
+/// Progress output format
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people
+    /// Text, or a progress bar on a terminal
     #[default]
     Text,
-    /// One JSON object a line, for whatever collects logs
+    /// One JSON object per line
     Json,
 }
 
-/// How much is told, and how.
+/// Options of the progress output.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Telling {
-    /// Nothing at all.
+    /// Whether to print nothing.
     pub quiet: bool,
-    /// For whom.
+    /// Output format.
     pub format: LogFormat,
-    /// Without colours.
+    /// Whether to print without colors.
     pub plain: bool,
 }
 
-/// Progress being shown.
+/// Running progress output. It runs until [`Progress::stop`] is called.
 #[derive(Debug)]
 pub struct Progress {
     task: Option<JoinHandle<()>>,
     bar: Option<ProgressBar>,
 }
 
-/// What is watched.
-struct Watched {
+/// Sources of the values to print.
+struct Source {
     stages: Vec<Stage>,
     recorder: Arc<Recorder>,
     samples: Arc<Mutex<Vec<ResourceSample>>>,
 }
 
 impl Progress {
-    /// Starts to show how `recorder` fills, on standard error.
+    /// Starts to print the state of `recorder` to standard error at regular intervals.
     #[must_use]
     pub fn start(
         plan: &Plan,
         recorder: Arc<Recorder>,
         samples: Arc<Mutex<Vec<ResourceSample>>>,
-        telling: Telling,
+        options: Telling,
     ) -> Self {
-        if telling.quiet {
+        if options.quiet {
             return Self { task: None, bar: None };
         }
-        let watched = Watched { stages: plan.stages.clone(), recorder, samples };
-        if telling.format == LogFormat::Json {
+        let source = Source { stages: plan.stages.clone(), recorder, samples };
+        if options.format == LogFormat::Json {
             log("started", json!({ "profile": plan.profile, "seconds": plan.seconds() }));
-            return Self { task: Some(tokio::spawn(log_lines(watched))), bar: None };
+            return Self { task: Some(tokio::spawn(log_lines(source))), bar: None };
         }
-        eprintln!("{}: {}", plan.profile, announcement(plan));
+        eprintln!("{}: {}", plan.profile, describe(plan));
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(u64::from(plan.seconds()));
-            let template = if telling.plain { "{bar:30} {msg}" } else { "{bar:30.green} {msg}" };
+            let template = if options.plain { "{bar:30} {msg}" } else { "{bar:30.green} {msg}" };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
-            let task = tokio::spawn(draw_bar(bar.clone(), watched));
+            let task = tokio::spawn(draw_bar(bar.clone(), source));
             return Self { task: Some(task), bar: Some(bar) };
         }
-        Self { task: Some(tokio::spawn(print_lines(watched))), bar: None }
+        Self { task: Some(tokio::spawn(print_lines(source))), bar: None }
     }
 
-    /// Stops showing.
+    /// Stops the output and removes the progress bar.
     pub fn stop(self) {
         if let Some(task) = self.task {
             task.abort();
@@ -99,7 +102,7 @@ impl Progress {
     }
 }
 
-/// Writes one event as a line of JSON to standard error.
+/// Writes an event as one line of JSON to standard error.
 pub fn log(event: &str, fields: Value) {
     let now: DateTime<Utc> = SystemTime::now().into();
     let mut line = json!({ "timestamp": now.to_rfc3339(), "level": "info", "event": event });
@@ -109,7 +112,8 @@ pub fn log(event: &str, fields: Value) {
     eprintln!("{line}");
 }
 
-fn announcement(plan: &Plan) -> String {
+/// Returns the number of users, and name and length of each stage.
+fn describe(plan: &Plan) -> String {
     let stages: Vec<String> = plan
         .stages
         .iter()
@@ -121,43 +125,44 @@ fn announcement(plan: &Plan) -> String {
     format!("{} users, {}", plan.users, stages.join(", "))
 }
 
-async fn draw_bar(bar: ProgressBar, watched: Watched) {
-    let mut tick = interval(BAR_EVERY);
+async fn draw_bar(bar: ProgressBar, source: Source) {
+    let mut interval = interval(BAR_INTERVAL);
     loop {
-        tick.tick().await;
-        let now = watched.look();
-        bar.set_position(u64::from(now.elapsed_s));
-        bar.set_message(now.line());
+        interval.tick().await;
+        let snapshot = source.snapshot();
+        bar.set_position(u64::from(snapshot.elapsed_s));
+        bar.set_message(snapshot.line());
     }
 }
 
-async fn print_lines(watched: Watched) {
-    every(LINE_EVERY, || eprintln!("{}", watched.look().line())).await;
+async fn print_lines(source: Source) {
+    repeat(|| eprintln!("{}", source.snapshot().line())).await;
 }
 
-async fn log_lines(watched: Watched) {
-    every(LINE_EVERY, || log("progress", watched.look().fields())).await;
+async fn log_lines(source: Source) {
+    repeat(|| log("progress", source.snapshot().json_fields())).await;
 }
 
-async fn every(time: Duration, tell: impl Fn()) {
-    let mut tick = interval(Duration::from_millis(200));
-    let mut told = Instant::now();
+/// Calls `print` every [`LINE_INTERVAL`].
+async fn repeat(print: impl Fn()) {
+    let mut interval = interval(LINE_POLL_INTERVAL);
+    let mut printed_at = Instant::now();
     loop {
-        tick.tick().await;
-        if told.elapsed() >= time {
-            told = Instant::now();
-            tell();
+        interval.tick().await;
+        if printed_at.elapsed() >= LINE_INTERVAL {
+            printed_at = Instant::now();
+            print();
         }
     }
 }
 
-impl Watched {
-    fn look(&self) -> Moment {
+impl Source {
+    fn snapshot(&self) -> Snapshot {
         let live = self.recorder.live();
         let elapsed = live.elapsed.map_or(0, |elapsed| elapsed.as_secs());
         let elapsed_s = u32::try_from(elapsed).unwrap_or(u32::MAX);
         let stage = self.stages.iter().find(|stage| elapsed_s < stage.to_s);
-        let doing = if goose::is_killswitch_triggered() {
+        let phase = if goose::is_killswitch_triggered() {
             "stopping".to_owned()
         } else {
             stage.map_or_else(|| "finishing".to_owned(), |stage| stage.name.clone())
@@ -165,30 +170,31 @@ impl Watched {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = samples.last().and_then(|sample| sample.service.queue_depth);
         let total_s = self.stages.last().map_or(0, |stage| stage.to_s);
-        Moment { live, doing, queue, elapsed_s, total_s }
+        Snapshot { live, phase, queue, elapsed_s, total_s }
     }
 }
 
-/// A run as it is right now.
-struct Moment {
+/// State of a run at one moment.
+struct Snapshot {
     live: Live,
-    doing: String,
+    /// Name of the current stage, or what happens after the last one.
+    phase: String,
     queue: Option<f64>,
     elapsed_s: u32,
     total_s: u32,
 }
 
-impl Moment {
+impl Snapshot {
     fn left_s(&self) -> u32 {
         self.total_s.saturating_sub(self.elapsed_s)
     }
 
     fn line(&self) -> String {
-        let Self { live, doing, .. } = self;
+        let Self { live, phase, .. } = self;
         let p95 = live.p95_ms.map_or_else(|| "n/a".to_owned(), milliseconds);
         let queue = self.queue.map(|depth| format!(" · queue {depth:.0}")).unwrap_or_default();
         format!(
-            "{} {doing}, {} left · {} users · {:.1} req/s · P95 {p95} · {} requests · {} errors{queue}",
+            "{} {phase}, {} left · {} users · {:.1} req/s · P95 {p95} · {} requests · {} errors{queue}",
             timespan::display(u64::from(self.elapsed_s)),
             timespan::display(u64::from(self.left_s())),
             live.users,
@@ -198,10 +204,10 @@ impl Moment {
         )
     }
 
-    fn fields(&self) -> Value {
+    fn json_fields(&self) -> Value {
         let live = &self.live;
         json!({
-            "stage": self.doing,
+            "stage": self.phase,
             "elapsed_s": self.elapsed_s,
             "left_s": self.left_s(),
             "users": live.users,
@@ -218,22 +224,22 @@ impl Moment {
 mod tests {
     use super::*;
 
-    fn moment(queue: Option<f64>) -> Moment {
+    fn snapshot(queue: Option<f64>) -> Snapshot {
         let live = Live { users: 3, sent: 70, errors: 1, rate: 2.5, ..Live::default() };
-        Moment { live, doing: "steady".into(), queue, elapsed_s: 30, total_s: 100 }
+        Snapshot { live, phase: "steady".into(), queue, elapsed_s: 30, total_s: 100 }
     }
 
     #[test]
-    fn a_line_tells_how_much_is_left() {
+    fn a_line_contains_the_remaining_time() {
         let expected =
             "30s steady, 1m10s left · 3 users · 2.5 req/s · P95 n/a · 70 requests · 1 errors";
-        assert_eq!(moment(None).line(), expected);
-        assert!(moment(Some(4.0)).line().ends_with("· queue 4"));
+        assert_eq!(snapshot(None).line(), expected);
+        assert!(snapshot(Some(4.0)).line().ends_with("· queue 4"));
     }
 
     #[test]
-    fn machines_read_the_same() {
-        let fields = moment(None).fields();
+    fn json_fields_have_the_same_values() {
+        let fields = snapshot(None).json_fields();
         assert_eq!((&fields["left_s"], &fields["errors"]), (&json!(70), &json!(1)));
         assert_eq!(fields["p95_ms"], Value::Null);
     }

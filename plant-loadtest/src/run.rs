@@ -1,5 +1,5 @@
-//! A run from beginning to end: check the target, watch it, load it, let it settle, write down.
-//! Settling means that what was accepted is followed until it is done.
+//! A run from start to end: checks the target, starts monitoring, runs the load engine, follows
+//! accepted work until it has ended, waits for the service to recover, and returns the outcome.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,7 @@ use goose::GooseError;
 
 use crate::{
     access::{self, Accounts},
-    client::{self, Destination},
+    client::{self, ClientConfig},
     completion::{self, Work},
     engine::dashboard::Dashboard,
     engine::{
@@ -27,51 +27,51 @@ use crate::{
     profile::{Plan, Stage},
     progress::{Progress, Telling},
     recorder::{Cells, Recorder},
-    scenarios::{ActsFor, Need},
+    scenarios::{Identity, SeedData},
     sla::{Figure, Sla},
     target::{self, TargetError},
 };
 
-/// Sockets for every user, and some for the rest of the program.
-const FILES_BESIDE_USERS: u64 = 256;
+/// Open files reserved for everything except the sockets of virtual users.
+const RESERVED_OPEN_FILES: u64 = 256;
 
-/// How long the service may take to answer before the run, when it has nothing else to do.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout for one request of the checks before the run, when the service is idle.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Seconds until a stage has its users.
-const SETTLED_S: u32 = 2;
+/// Seconds after the start of a stage in which the number of users may still differ from the plan.
+const USER_CHANGE_S: u32 = 2;
 
-/// How long the service may take to answer after the run when no promise says so.
-const SETTLE: Duration = Duration::from_secs(10);
+/// How long to wait for the service to become healthy after the run if no threshold sets a limit.
+const DEFAULT_RECOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What to run, and against what.
+/// Settings for a run.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The load.
+    /// Load to generate.
     pub plan: Plan,
-    /// The promises.
+    /// Thresholds to judge the run by.
     pub sla: Sla,
-    /// The service, as `http://host:port`.
+    /// Base URL of the service: `http://host:port`.
     pub host: String,
-    /// How long one request may take.
+    /// Timeout for one request.
     pub timeout: Duration,
-    /// What accounts log in with, where the service demands tokens.
+    /// Password of the test accounts, used if the service requires authentication.
     pub password: String,
-    /// Goose's dashboard, in the closed model.
+    /// Goose's dashboard; closed model only.
     pub dashboard: Option<Dashboard>,
-    /// What is told while it runs.
+    /// Progress output.
     pub telling: Telling,
-    /// Where results are written as they arrive.
+    /// Path of the file to which results are written during the run.
     pub journal: Option<PathBuf>,
-    /// Where the harness's own `/metrics` are.
+    /// Address at which the load generator serves its own `/metrics`.
     pub exporter: Option<SocketAddr>,
 }
 
 impl Settings {
-    /// Settings of a run that nobody watches.
+    /// Returns settings without progress output, dashboard, journal and exporter.
     #[must_use]
     pub fn new(plan: Plan, sla: Sla, host: String, timeout: Duration) -> Self {
-        let telling = Telling { quiet: true, ..Telling::default() };
+        let progress = Telling { quiet: true, ..Telling::default() };
         Self {
             plan,
             sla,
@@ -79,46 +79,46 @@ impl Settings {
             timeout,
             password: access::PASSWORD.into(),
             dashboard: None,
-            telling,
+            telling: progress,
             journal: None,
             exporter: None,
         }
     }
 }
 
-/// Why there is no outcome.
+/// Error of a run that has no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The target is not fit to be loaded.
+    /// A check of the target failed.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// The HTTP library cannot be set up.
-    #[error("the HTTP client cannot be set up: {0}")]
+    /// The HTTP client cannot be initialized.
+    #[error("HTTP client could not be initialized: {0}")]
     Client(#[from] reqwest::Error),
-    /// Goose does not run the plan.
-    #[error("the load engine does not run: {0}")]
+    /// The closed engine failed.
+    #[error("load engine failed: {0}")]
     Engine(#[from] GooseError),
-    /// Users cannot be made ready.
-    #[error("the load engine does not run: {0}")]
+    /// The open engine failed.
+    #[error("load engine failed: {0}")]
     Open(#[from] OpenError),
-    /// The load makes no sense.
+    /// The plan is invalid.
     #[error("{0}")]
     Plan(String),
-    /// The exporter's address is taken.
-    #[error("the harness's own metrics cannot be served at {0}: {1}")]
+    /// The exporter cannot listen on its address.
+    #[error("metrics of the load generator could not be served at {0}: {1}")]
     Exporter(SocketAddr, std::io::Error),
-    /// Not a single user came to start.
-    #[error("no user ever started")]
+    /// No virtual user started.
+    #[error("no virtual user started")]
     NoUser,
 }
 
-/// Runs `settings`.
+/// Runs a load test and returns its outcome.
 ///
 /// # Errors
-/// When nothing could be measured.
+/// When the run cannot start or has no measurements.
 pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
-    let http = client::transport(&settings.host, settings.timeout.min(PATIENCE))?;
-    let accounts = check(&http, settings).await?;
+    let http = client::http_client(&settings.host, settings.timeout.min(CHECK_TIMEOUT))?;
+    let accounts = check_target(&http, settings).await?;
     let open_files_limit = raise_open_files(settings.plan.users);
 
     let metrics_url = format!("{}/metrics", settings.host);
@@ -135,22 +135,22 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         ),
     };
     let samples = probe.samples();
-    let telling = settings.telling;
-    let progress = Progress::start(&settings.plan, Arc::clone(&recorder), samples, telling);
+    let options = settings.telling;
+    let progress = Progress::start(&settings.plan, Arc::clone(&recorder), samples, options);
     let terminated = tokio::spawn(stop_when_terminated());
 
-    let began = SystemTime::now();
+    let started_at = SystemTime::now();
     let head = Outcome {
         version: VERSION,
-        load: load(settings, &recorder),
+        load: describe_load(settings, &recorder),
         target: Target {
             host: settings.host.clone(),
             build,
-            access: accounts.as_ref().map(|accounts| accounts.told()),
+            access: accounts.as_ref().map(|accounts| accounts.summary()),
             healthy_after_s: None,
         },
         generator: probe::describe(open_files_limit),
-        started_at: began.into(),
+        started_at: started_at.into(),
         duration_s: 0.0,
         ended: Ended::AsPlanned,
         endpoints: recorder.merge(&endpoint_names(&settings.plan)).0,
@@ -165,24 +165,24 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         .journal
         .as_ref()
         .map(|path| Writing::start(path, head.clone(), Arc::clone(&recorder), probe.samples()));
-    let mut destination = Destination::new(&settings.host, settings.timeout, Arc::clone(&recorder));
-    destination.told = settings.dashboard.is_some();
-    destination.accounts.clone_from(&accounts);
-    let driven = drive(settings, &destination).await;
+    let mut config = ClientConfig::new(&settings.host, settings.timeout, Arc::clone(&recorder));
+    config.log_requests = settings.dashboard.is_some();
+    config.accounts.clone_from(&accounts);
+    let finished = run_engine(settings, &config).await;
     terminated.abort();
     progress.stop();
     if let Some(journal) = journal {
         journal.stop();
     }
     let samples = probe.stop();
-    driven?;
+    finished?;
 
     let started = recorder.started().ok_or(RunError::NoUser)?;
     let duration_s = started.elapsed().as_secs_f64();
     let completions = completion::follow(
         &http,
         &settings.host,
-        &work(&settings.plan),
+        &work_kinds(&settings.plan),
         recorder.take_accepted(),
         completion::patience(&settings.sla),
     )
@@ -190,18 +190,18 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let ended =
         if goose::is_killswitch_triggered() { Ended::Interrupted } else { Ended::AsPlanned };
     let healthy_after_s =
-        target::seconds_to_healthy(&http, &settings.host, patience(&settings.sla)).await;
+        target::seconds_to_healthy(&http, &settings.host, recovery_timeout(&settings.sla)).await;
     if let Some(exporter) = exporter {
         exporter.stop();
     }
     let advisory = match settings.dashboard {
-        Some(_) => steered(&settings.plan, &samples),
+        Some(_) => load_change_note(&settings.plan, &samples),
         None => Vec::new(),
     };
     let (endpoints, failures) = recorder.merge(&endpoint_names(&settings.plan));
-    let access = accounts.map(|accounts| accounts.told());
+    let access = accounts.map(|accounts| accounts.summary());
     let target = Target { access, healthy_after_s, ..head.target };
-    let (load, arrivals) = (load(settings, &recorder), recorder.arrivals());
+    let (load, arrivals) = (describe_load(settings, &recorder), recorder.arrivals());
     Ok(Outcome {
         load,
         target,
@@ -217,47 +217,49 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     })
 }
 
-async fn drive(settings: &Settings, destination: &Destination) -> Result<(), RunError> {
+async fn run_engine(settings: &Settings, config: &ClientConfig) -> Result<(), RunError> {
     let plan = &settings.plan;
     match plan.model {
-        Model::Closed => closed::drive(plan, destination, settings.dashboard.as_ref()).await?,
+        Model::Closed => closed::run(plan, config, settings.dashboard.as_ref()).await?,
         Model::Open => {
-            // Goose catches Ctrl-C by itself, but only while it attacks.
+            // Goose handles Ctrl-C itself, but only in its own load test.
             let interrupted = tokio::spawn(stop_when_interrupted());
-            let driven = open::drive(plan, destination).await;
+            let finished = open::run(plan, config).await;
             interrupted.abort();
-            driven?;
+            finished?;
         }
     }
     Ok(())
 }
 
-/// Whether the service is fit to be loaded; the accounts that users act for, where it demands some.
-async fn check(
+/// Checks health and seeded data of the service. Returns the accounts of the test customers if a
+/// class uses them and the service requires authentication.
+async fn check_target(
     http: &reqwest::Client,
     settings: &Settings,
 ) -> Result<Option<Arc<Accounts>>, TargetError> {
     let Settings { plan, host, .. } = settings;
     target::check_health(http, host).await?;
-    let customers = plan.classes.iter().any(|share| share.class.acts_for == ActsFor::Customer);
-    let accounts = match customers {
+    let needs_accounts =
+        plan.classes.iter().any(|share| share.class.identity == Identity::Customer);
+    let accounts = match needs_accounts {
         true => target::log_in(http, host, &settings.password).await?,
         false => None,
     };
-    target::check(http, host, &needs(plan), accounts.as_ref()).await?;
+    target::check_seed_data(http, host, &needs(plan), accounts.as_ref()).await?;
     Ok(accounts.map(Arc::new))
 }
 
-fn needs(plan: &Plan) -> Vec<Need> {
+fn needs(plan: &Plan) -> Vec<SeedData> {
     let needs = plan.classes.iter().flat_map(|share| share.class.needs);
     needs.copied().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-fn work(plan: &Plan) -> Vec<&'static Work> {
-    let mut work: Vec<_> =
+fn work_kinds(plan: &Plan) -> Vec<&'static Work> {
+    let mut kinds: Vec<_> =
         plan.classes.iter().flat_map(|share| share.class.work).copied().collect();
-    work.dedup_by_key(|work| work.name);
-    work
+    kinds.dedup_by_key(|kind| kind.name);
+    kinds
 }
 
 fn endpoint_names(plan: &Plan) -> Vec<&'static str> {
@@ -265,17 +267,18 @@ fn endpoint_names(plan: &Plan) -> Vec<&'static str> {
     endpoints.map(|endpoint| endpoint.name).collect()
 }
 
-/// Asks the system for as many sockets as the users need; the limit reached, if it tells.
+/// Raises the soft limit of open files for `users` virtual users. Returns the limit, or `None` if
+/// it is unknown.
 fn raise_open_files(users: u32) -> Option<u64> {
-    let wanted = u64::from(users) * 2 + FILES_BESIDE_USERS;
+    let required = u64::from(users) * 2 + RESERVED_OPEN_FILES;
     let (soft, _) = rlimit::Resource::NOFILE.get().ok()?;
-    if soft >= wanted {
+    if soft >= required {
         return Some(soft);
     }
-    rlimit::increase_nofile_limit(wanted).ok()
+    rlimit::increase_nofile_limit(required).ok()
 }
 
-/// Goose ends a run cleanly on Ctrl-C by itself; a polite `kill` should do the same.
+/// Ends the run cleanly on SIGTERM. Goose itself handles Ctrl-C only.
 async fn stop_when_terminated() {
     #[cfg(unix)]
     {
@@ -287,7 +290,7 @@ async fn stop_when_terminated() {
     }
 }
 
-/// The first Ctrl-C ends the run, the second one the program.
+/// Ends the run at the first Ctrl-C, and the program at the second.
 async fn stop_when_interrupted() {
     if tokio::signal::ctrl_c().await.is_ok() {
         goose::trigger_killswitch("interrupted");
@@ -297,43 +300,52 @@ async fn stop_when_interrupted() {
     }
 }
 
-fn patience(sla: &Sla) -> Duration {
-    let survival = sla.promises.iter().filter(|promise| promise.figure == Figure::SecondsToHealthy);
-    let longest = survival.map(|promise| promise.below).reduce(f64::max);
-    longest.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(SETTLE)
+/// Returns how long to wait for the service to become healthy: the longest limit of all thresholds.
+fn recovery_timeout(sla: &Sla) -> Duration {
+    let limits = sla.promises.iter().filter(|promise| promise.figure == Figure::SecondsToHealthy);
+    let longest = limits.map(|promise| promise.below).reduce(f64::max);
+    longest
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .unwrap_or(DEFAULT_RECOVERY_TIMEOUT)
 }
 
-/// Whether somebody changed the load in the dashboard: then it was another load than the plan's.
-fn steered(plan: &Plan, samples: &[ResourceSample]) -> Vec<String> {
+/// Returns an advisory note if the number of users differed from the plan, which means that the
+/// load was changed manually in the dashboard.
+fn load_change_note(plan: &Plan, samples: &[ResourceSample]) -> Vec<String> {
     let holds = plan.stages.iter().filter(|stage| stage.from_users == stage.to_users);
-    let away = |stage: &Stage| {
-        // Users who come and go take a moment.
-        let settled = stage.from_s + SETTLED_S..stage.to_s.saturating_sub(1);
-        let ours = samples.iter().filter(|sample| settled.contains(&sample.second));
-        ours.filter(|sample| sample.users != stage.to_users).count() > 1
+    let differs = |stage: &Stage| {
+        // Starting and stopping users takes a moment.
+        let compared = stage.from_s + USER_CHANGE_S..stage.to_s.saturating_sub(1);
+        let samples = samples.iter().filter(|sample| compared.contains(&sample.second));
+        samples.filter(|sample| sample.users != stage.to_users).count() > 1
     };
     let stages: Vec<&str> =
-        holds.filter(|stage| away(stage)).map(|stage| stage.name.as_str()).collect();
+        holds.filter(|stage| differs(stage)).map(|stage| stage.name.as_str()).collect();
     if stages.is_empty() {
         return Vec::new();
     }
     vec![format!(
-        "advisory: there were other users than planned in {}, as somebody steering in the dashboard \
-         would cause; the figures are of that load",
+        "advisory: the number of users differed from the plan in {}, probably because it was changed \
+         in the dashboard; the values are those of the changed load",
         stages.join(", ")
     )]
 }
 
-fn load(settings: &Settings, recorder: &Recorder) -> Load {
+/// Returns the load as the outcome describes it.
+fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
     let plan = &settings.plan;
-    let joined = recorder.joined();
+    let started_users = recorder.joined();
     let classes = plan.classes.iter().map(|share| {
-        let (shortest, longest) = share.class.wait;
+        let (min_wait, max_wait) = share.class.wait;
         Class {
             name: share.class.name.into(),
             weight: share.weight,
-            users: joined.get(share.class.name).copied().unwrap_or_default(),
-            mean_wait_s: if plan.saturate { 0.0 } else { (shortest + longest).as_secs_f64() / 2.0 },
+            users: started_users.get(share.class.name).copied().unwrap_or_default(),
+            mean_wait_s: if plan.saturate {
+                0.0
+            } else {
+                (min_wait + max_wait).as_secs_f64() / 2.0
+            },
         }
     });
     Load {

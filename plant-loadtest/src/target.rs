@@ -1,4 +1,4 @@
-//! Is there something to load, is it the right thing, and may it be loaded?
+//! Checks of the service under test before a run: address, health, authentication and seeded data.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -10,68 +10,74 @@ use tokio::{
 };
 
 use crate::{
-    access::{self, Accounts, CUSTOMERS, LoginError},
-    scenarios::Need,
+    access::{self, Accounts, LoginError, TEST_CUSTOMERS},
+    scenarios::SeedData,
 };
 
-/// Why there is no run.
+/// Interval between two health checks while waiting for the service.
+const HEALTH_POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Error of a check before the run.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// The address is none.
-    #[error("`{host}` is no address such as http://127.0.0.1:8001: {reason}")]
+    /// The address is not a valid URL.
+    #[error("`{host}` is not a valid address such as http://127.0.0.1:8001: {reason}")]
     NoAddress {
-        /// What was given.
+        /// The given address.
         host: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
-    /// The address belongs to another machine.
+    /// The address is not a loopback address.
     #[error(
-        "{0} is not on this machine. A load test can take a service down; give --allow-remote if \
-         that one is yours to load"
+        "{0} is not on this machine. A load test can take a service down; pass --allow-remote if you \
+         are permitted to test it"
     )]
     Remote(String),
-    /// Nothing healthy answers.
+    /// The service is not running or not healthy.
     #[error(
-        "{host} cannot be loaded: {reason}. Start the service (plant-api serve), or say where it is (--host)"
+        "health check of {host} failed: {reason}. Start the service (plant-api serve) or set its \
+         address (--host)"
     )]
     Unreachable {
-        /// Where it should be.
+        /// Base URL of the service.
         host: String,
-        /// What happened instead.
+        /// Why the health check failed.
         reason: String,
     },
-    /// The service demands tokens and gives none.
-    #[error("{host} demands tokens, and {reason}")]
+    /// The service requires authentication and a login failed.
+    #[error("{host} requires authentication, but the {reason}")]
     Closed {
-        /// Where it is.
+        /// Base URL of the service.
         host: String,
-        /// What happened instead.
+        /// The failed login.
         reason: LoginError,
     },
-    /// The service lacks the data that users need.
+    /// Data that the user classes need is missing.
     #[error(
-        "{host} is not seeded: {reason}. Run seed_test_data --agents=100 --skills=50 and try again"
+        "{host} has no test data: {reason}. Run seed_test_data --agents=100 --skills=50 and try again"
     )]
     Unseeded {
-        /// Where it is.
+        /// Base URL of the service.
         host: String,
         /// What is missing.
         reason: String,
     },
 }
 
-/// Reads the address `host`, and refuses other machines unless `allow_remote`.
+/// Validates the address `host` and returns it without a trailing slash. Rejects other machines
+/// unless `allow_remote`.
 ///
 /// # Errors
-/// When it is no address, or not this machine's.
+/// When the address is invalid, or that of another machine.
 pub async fn address(host: &str, allow_remote: bool) -> Result<String, TargetError> {
-    let wrong = |reason: &str| TargetError::NoAddress { host: host.into(), reason: reason.into() };
-    let url = Url::parse(host).map_err(|error| wrong(&error.to_string()))?;
+    let invalid =
+        |reason: &str| TargetError::NoAddress { host: host.into(), reason: reason.into() };
+    let url = Url::parse(host).map_err(|error| invalid(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("it must start with http:// or https://"));
+        return Err(invalid("it must start with http:// or https://"));
     }
-    let name = url.host_str().ok_or_else(|| wrong("it names no host"))?;
+    let name = url.host_str().ok_or_else(|| invalid("it contains no host"))?;
     if !allow_remote && !is_loopback(name).await {
         return Err(TargetError::Remote(host.into()));
     }
@@ -88,85 +94,87 @@ async fn is_loopback(name: &str) -> bool {
     addresses.peek().is_some() && addresses.all(|address| address.ip().is_loopback())
 }
 
-/// Makes sure that the service at `host` is healthy.
+/// Checks that the service at `host` is healthy.
 ///
 /// # Errors
-/// A sentence that says what is wrong and what to do about it.
+/// When it cannot be reached or is not healthy.
 pub async fn check_health(http: &reqwest::Client, host: &str) -> Result<(), TargetError> {
-    let healthy = health(http, host).await;
-    healthy.map_err(|reason| TargetError::Unreachable { host: host.into(), reason })
+    let result = health(http, host).await;
+    result.map_err(|reason| TargetError::Unreachable { host: host.into(), reason })
 }
 
-/// Logs in the accounts that users act for, if the service at `host` demands tokens.
+/// Logs in to the accounts of the test customers if the service at `host` requires authentication.
+/// Returns `None` if it does not.
 ///
 /// # Errors
-/// When they do not get in.
+/// When a login fails.
 pub async fn log_in(
     http: &reqwest::Client,
     host: &str,
     password: &str,
 ) -> Result<Option<Accounts>, TargetError> {
-    if !access::is_demanded(http, host).await {
+    if !access::is_required(http, host).await {
         return Ok(None);
     }
     let accounts = Accounts::log_in(http, host, password).await;
     accounts.map(Some).map_err(|reason| TargetError::Closed { host: host.into(), reason })
 }
 
-/// Makes sure that the service at `host` has what users need.
+/// Checks that the service at `host` has the seeded data of `needs`.
 ///
 /// # Errors
-/// A sentence that says what is missing and what to do about it.
-pub async fn check(
+/// When some of it is missing.
+pub async fn check_seed_data(
     http: &reqwest::Client,
     host: &str,
-    needs: &[Need],
+    needs: &[SeedData],
     accounts: Option<&Accounts>,
 ) -> Result<(), TargetError> {
-    let token = accounts.map(|accounts| accounts.of(0).token());
+    let token = accounts.map(|accounts| accounts.account(0).token());
     for need in needs {
-        let (path, what) = match need {
-            Need::Agents => ("/api/v1/agents?limit=1".to_owned(), "its catalogue has no agents"),
-            Need::HiredAgents => (
-                format!("/api/v1/customers/{}/agents", CUSTOMERS[0]),
-                "test-customer-001 has no hired agents",
+        let (path, missing) = match need {
+            SeedData::Agents => ("/api/v1/agents?limit=1".to_owned(), "no agents in the catalog"),
+            SeedData::HiredAgents => (
+                format!("/api/v1/customers/{}/agents", TEST_CUSTOMERS[0]),
+                "no hired agents of test-customer-001",
             ),
         };
-        let found = get(http, &format!("{host}{path}"), token.as_deref()).await;
-        let reason = match found {
+        let response = get(http, &format!("{host}{path}"), token.as_deref()).await;
+        let reason = match response {
             Ok(Value::Array(items)) if !items.is_empty() => continue,
-            Ok(_) => what.to_owned(),
-            Err(reason) => format!("{what} (GET {path}: {reason})"),
+            Ok(_) => missing.to_owned(),
+            Err(reason) => format!("{missing} (GET {path}: {reason})"),
         };
         return Err(TargetError::Unseeded { host: host.into(), reason });
     }
     Ok(())
 }
 
-/// Seconds until the service answers `/health`, `None` when it does not within `patience`.
+/// Waits until the service is healthy and returns the seconds that took. Returns `None` if it is
+/// not healthy within `timeout`.
 pub async fn seconds_to_healthy(
     http: &reqwest::Client,
     host: &str,
-    patience: Duration,
+    timeout: Duration,
 ) -> Option<f64> {
     let started = Instant::now();
-    while started.elapsed() < patience {
-        let left = patience.saturating_sub(started.elapsed());
-        let asked = tokio::time::timeout(left, health(http, host)).await;
-        if matches!(asked, Ok(Ok(()))) {
+    while started.elapsed() < timeout {
+        let left = timeout.saturating_sub(started.elapsed());
+        let checked = tokio::time::timeout(left, health(http, host)).await;
+        if matches!(checked, Ok(Ok(()))) {
             return Some(started.elapsed().as_secs_f64());
         }
-        sleep(Duration::from_millis(100).min(left)).await;
+        sleep(HEALTH_POLL_INTERVAL.min(left)).await;
     }
     None
 }
 
 async fn health(http: &reqwest::Client, host: &str) -> Result<(), String> {
-    let told = get(http, &format!("{host}/health"), None).await?;
-    match told["status"].as_str() {
-        Some("unhealthy") => Err("it says that it is unhealthy".into()),
+    let body = get(http, &format!("{host}/health"), None).await?;
+    match body["status"].as_str() {
+        Some("unhealthy") => Err("/health returned status `unhealthy`".into()),
         Some(_) => Ok(()),
-        None => Err("its /health has no `status`, so something else than Plant answers".into()),
+        None => Err("/health returned no `status`, so the service is not Plant".into()),
     }
 }
 
@@ -175,18 +183,18 @@ async fn get(http: &reqwest::Client, url: &str, token: Option<&str>) -> Result<V
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
-    let response = request.send().await.map_err(|error| why(&error))?;
+    let response = request.send().await.map_err(|error| root_cause(&error))?;
     let status = response.status();
     if !status.is_success() {
         return Err(format!("status {}", status.as_u16()));
     }
-    let body = response.bytes().await.map_err(|error| why(&error))?;
-    serde_json::from_slice(&body).map_err(|_| "an answer that is no JSON".into())
+    let body = response.bytes().await.map_err(|error| root_cause(&error))?;
+    serde_json::from_slice(&body).map_err(|_| "response is not JSON".into())
 }
 
-fn why(error: &reqwest::Error) -> String {
+fn root_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return "no answer in time".into();
+        return "request timed out".into();
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
@@ -200,7 +208,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_this_machine_may_be_loaded_unless_told_otherwise() {
+    async fn other_machines_are_rejected_unless_allow_remote() {
         for host in ["http://127.0.0.1:8001", "http://[::1]:8001/", "http://localhost:8001"] {
             assert!(address(host, false).await.is_ok(), "{host}");
         }
@@ -211,10 +219,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_address_is_refused() {
+    async fn an_invalid_address_is_rejected() {
         for host in ["127.0.0.1:8001", "ftp://127.0.0.1", "", "http://"] {
-            let refused = address(host, true).await;
-            assert!(matches!(refused, Err(TargetError::NoAddress { .. })), "{host}");
+            let result = address(host, true).await;
+            assert!(matches!(result, Err(TargetError::NoAddress { .. })), "{host}");
         }
     }
 }

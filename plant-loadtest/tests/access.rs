@@ -1,4 +1,5 @@
-//! Services that demand tokens are logged in to, and what that takes is no part of the load.
+//! Tests with a service that requires authentication: users log in, and the logins are not part of
+//! the load.
 
 mod harness;
 mod locked;
@@ -6,13 +7,13 @@ mod locked;
 use std::fs;
 
 use harness::{Done, first_line, folder, loadtest};
-use locked::{Doors, Locked};
+use locked::{AuthOptions, AuthStub};
 use plant_loadtest::{
     outcome::{Access, Endpoint},
     stub::{Behaviour, Stub},
 };
 
-const CUSTOMERS: [&str; 3] = ["PlantBackendUser", "PlantUser", "GenesisUser"];
+const CUSTOMER_CLASSES: [&str; 3] = ["PlantBackendUser", "PlantUser", "GenesisUser"];
 const CLOSED: &str = "users = 40\nspawn_rate = 40\n";
 const OPEN: &str = "model = \"open\"\nusers = 10\nrate = 40\n";
 
@@ -31,14 +32,14 @@ fn run(test: &str, host: &str, load: &str, classes: &[&str], more: &[&str]) -> D
 }
 
 #[test]
-fn users_of_either_engine_log_in_once_for_all_and_ask_for_their_own_things() {
-    for (test, load) in [("locked-closed", CLOSED), ("locked-open", OPEN)] {
-        let service = Locked::start(Doors::default());
-        let done = run(test, &service.host(), load, &CUSTOMERS, &[]);
+fn users_of_both_engines_share_one_login_per_customer() {
+    for (test, load) in [("auth-closed", CLOSED), ("auth-open", OPEN)] {
+        let service = AuthStub::start(AuthOptions::default());
+        let done = run(test, &service.host(), load, &CUSTOMER_CLASSES, &[]);
         assert!(first_line(&done).starts_with("PASS"), "{}{}", done.stdout, done.stderr);
-        let seen = service.seen();
-        // Refused was only the question whether tokens are demanded.
-        assert_eq!((seen.logins, seen.refused, seen.foreign), (5, 1, 0), "{test}");
+        let stats = service.stats();
+        // The rejected request is the check whether authentication is required.
+        assert_eq!((stats.logins, stats.rejected, stats.cross_customer), (5, 1, 0), "{test}");
         let outcome = done.outcome.unwrap();
         assert_eq!(outcome.target.access, Some(Access { accounts: 5, logins: 5 }));
         assert_eq!(outcome.whole().counts.errors(), 0);
@@ -49,89 +50,94 @@ fn users_of_either_engine_log_in_once_for_all_and_ask_for_their_own_things() {
 }
 
 #[test]
-fn where_no_tokens_are_demanded_nobody_logs_in() {
-    let service = Locked::start(Doors { locked: false, ..Doors::default() });
-    let done = run("unlocked", &service.host(), CLOSED, &CUSTOMERS, &[]);
+fn no_login_if_the_service_requires_no_authentication() {
+    let service = AuthStub::start(AuthOptions { auth_required: false, ..AuthOptions::default() });
+    let done = run("no-auth", &service.host(), CLOSED, &CUSTOMER_CLASSES, &[]);
     assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
-    assert_eq!(service.seen().logins, 0);
+    assert_eq!(service.stats().logins, 0);
     assert_eq!(done.outcome.unwrap().target.access, None);
 }
 
 #[test]
-fn who_asks_for_nobodys_things_does_not_log_in() {
-    let service = Locked::start(Doors::default());
+fn users_of_public_endpoints_do_not_log_in() {
+    let service = AuthStub::start(AuthOptions::default());
     let classes = ["HealthCheckUser", "AgentListUser"];
-    let done = run("nobodys", &service.host(), CLOSED, &classes, &[]);
+    let done = run("public", &service.host(), CLOSED, &classes, &[]);
     assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
-    assert_eq!((service.seen().logins, service.seen().refused), (0, 0));
+    assert_eq!((service.stats().logins, service.stats().rejected), (0, 0));
 }
 
 #[test]
-fn a_wrong_password_is_told_before_the_load() {
-    let service = Locked::start(Doors { password: "another one", ..Doors::default() });
+fn a_wrong_password_is_reported_before_the_load() {
+    let service =
+        AuthStub::start(AuthOptions { password: "another one", ..AuthOptions::default() });
     let host = service.host();
-    let done = run("wrong-password", &host, CLOSED, &CUSTOMERS, &[]);
+    let done = run("wrong-password", &host, CLOSED, &CUSTOMER_CLASSES, &[]);
     assert_eq!(done.exit, 3, "{}", done.stdout);
-    let told = format!("{host} demands tokens, and loadtest_1@test.local cannot log in: no such");
-    assert!(done.stderr.contains(&told), "{}", done.stderr);
+    let expected = format!(
+        "{host} requires authentication, but the login as loadtest_1@test.local failed: unknown email"
+    );
+    assert!(done.stderr.contains(&expected), "{}", done.stderr);
     assert!(done.stderr.contains("seed_test_data --users=5"), "{}", done.stderr);
     assert!(done.outcome.is_none());
 
     let right = ["--password", "another one"];
-    let done = run("right-password", &host, CLOSED, &CUSTOMERS, &right);
+    let done = run("right-password", &host, CLOSED, &CUSTOMER_CLASSES, &right);
     assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
 }
 
 #[test]
-fn a_service_too_busy_to_log_anybody_in_is_asked_again() {
-    let service = Locked::start(Doors { busy_for: 3, ..Doors::default() });
-    let done = run("busy-login", &service.host(), CLOSED, &CUSTOMERS, &[]);
+fn a_login_is_retried_while_the_service_is_unavailable() {
+    let service = AuthStub::start(AuthOptions { unavailable_logins: 3, ..AuthOptions::default() });
+    let done = run("unavailable-login", &service.host(), CLOSED, &CUSTOMER_CLASSES, &[]);
     assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
-    assert_eq!(service.seen().logins, 5);
+    assert_eq!(service.stats().logins, 5);
 }
 
 #[test]
-fn a_token_that_is_taken_no_more_is_replaced_without_an_error() {
-    for (test, load) in [("forgot-closed", CLOSED), ("forgot-open", OPEN)] {
-        let service = Locked::start(Doors { forgets_after: Some(25), ..Doors::default() });
-        let done = run(test, &service.host(), load, &CUSTOMERS, &[]);
-        let seen = service.seen();
-        assert!(seen.logins > 5 && seen.refused > 1, "{seen:?}");
+fn a_revoked_token_is_replaced_without_an_error() {
+    for (test, load) in [("revoked-closed", CLOSED), ("revoked-open", OPEN)] {
+        let service =
+            AuthStub::start(AuthOptions { revoke_every: Some(25), ..AuthOptions::default() });
+        let done = run(test, &service.host(), load, &CUSTOMER_CLASSES, &[]);
+        let stats = service.stats();
+        assert!(stats.logins > 5 && stats.rejected > 1, "{stats:?}");
         let outcome = done.outcome.unwrap();
         assert_eq!(outcome.whole().counts.errors(), 0, "{}", done.stdout);
         let access = outcome.target.access.unwrap();
-        assert_eq!((access.accounts, access.logins), (5, seen.logins));
-        let refused = |endpoint: &Endpoint| endpoint.statuses.contains_key(&401);
-        assert!(!outcome.endpoints.iter().any(refused), "one request, however often it was sent");
+        assert_eq!((access.accounts, access.logins), (5, stats.logins));
+        let has_401 = |endpoint: &Endpoint| endpoint.statuses.contains_key(&401);
+        assert!(!outcome.endpoints.iter().any(has_401), "the retry is not a request of its own");
     }
 }
 
 #[test]
-fn who_has_an_account_of_its_own_logs_in_again_when_its_token_is_refused() {
-    let service = Locked::start(Doors { forgets_after: Some(40), ..Doors::default() });
-    let done = run("forgot-own", &service.host(), OPEN, &["GenerationUser"], &[]);
+fn a_user_with_its_own_account_logs_in_again_when_its_token_is_rejected() {
+    let service = AuthStub::start(AuthOptions { revoke_every: Some(40), ..AuthOptions::default() });
+    let done = run("revoked-own", &service.host(), OPEN, &["GenerationUser"], &[]);
     let outcome = done.outcome.unwrap_or_else(|| panic!("{}", done.stderr));
-    let seen = service.seen();
+    let stats = service.stats();
     let counts = outcome.whole().counts;
-    // Ten users each logged in before the load.
-    assert!(seen.logins > 10, "{seen:?}");
+    // Each of the ten users has logged in before the load.
+    assert!(stats.logins > 10, "{stats:?}");
     assert_eq!(counts.errors(), counts.client_errors);
     assert!(counts.errors() < counts.sent / 2, "{counts:?}");
 }
 
 #[test]
 fn a_token_is_renewed_before_it_expires() {
-    // Half of no time is over at once, so every request finds its token old, and still good.
-    let service = Locked::start(Doors { expires_in: 0, ..Doors::default() });
-    let done = run("renewed", &service.host(), CLOSED, &CUSTOMERS, &[]);
+    // With a lifetime of 0 s the token is due for renewal at every request, while it is still
+    // valid.
+    let service = AuthStub::start(AuthOptions { expires_in_s: 0, ..AuthOptions::default() });
+    let done = run("renewed", &service.host(), CLOSED, &CUSTOMER_CLASSES, &[]);
     assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
-    let seen = service.seen();
-    assert!(seen.logins > 5, "{seen:?}");
-    assert_eq!(seen.refused, 1);
+    let stats = service.stats();
+    assert!(stats.logins > 5, "{stats:?}");
+    assert_eq!(stats.rejected, 1);
 }
 
 #[test]
-fn the_users_of_the_auth_profile_register_before_they_log_in() {
+fn users_of_the_auth_profile_register_before_they_log_in() {
     let stub = Stub::start(0, Behaviour::default()).unwrap();
     let more = ["--sla", "auth"];
     let done = run("auth", &stub.host(), CLOSED, &["AuthUser"], &more);
@@ -142,6 +148,6 @@ fn the_users_of_the_auth_profile_register_before_they_log_in() {
         let endpoint = outcome.endpoints.iter().find(|endpoint| endpoint.name == name);
         endpoint.unwrap().whole().counts.sent
     };
-    assert!(sent("POST /api/v1/auth/register") >= 40, "everybody's first step");
+    assert!(sent("POST /api/v1/auth/register") >= 40, "the first step of every user");
     assert!(sent("POST /api/v1/auth/login") > 0);
 }

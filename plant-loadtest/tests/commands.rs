@@ -1,4 +1,4 @@
-//! The commands that send nothing, and mistakes that are told before anything is sent.
+//! Tests of commands that send no requests, and of errors that are reported before any request.
 
 mod harness;
 
@@ -8,7 +8,7 @@ use harness::{first_line, folder, loadtest};
 use plant_loadtest::stub::{Behaviour, Stub};
 
 #[test]
-fn a_starter_profile_is_right_as_it_is_and_is_never_overwritten() {
+fn a_starter_profile_is_valid_and_never_overwritten() {
     let folder = folder("init");
     let made = loadtest(&folder, &["init", "loads/mine.toml"]);
     assert_eq!(made.exit, 0, "{}", made.stderr);
@@ -21,7 +21,7 @@ fn a_starter_profile_is_right_as_it_is_and_is_never_overwritten() {
 }
 
 #[test]
-fn every_mistake_of_a_profile_has_its_line() {
+fn every_mistake_in_a_profile_is_reported_with_its_line() {
     let folder = folder("three-mistakes");
     let text = "name = \"x\"\ndescription = \"y\"\nsla = \"smoke\"\nusers = 0\nspawn_rate = 1\n\
                 run_time = \"soon\"\n[[class]]\nname = \"Nobody\"\nweight = 1\n";
@@ -31,16 +31,16 @@ fn every_mistake_of_a_profile_has_its_line() {
         assert_eq!(done.exit, 2);
         let lines: Vec<&str> = done.stderr.lines().collect();
         assert_eq!(lines.len(), 3, "{}", done.stderr);
-        for (line, place) in lines.iter().zip(["x.toml:4:", "x.toml:6:", "x.toml:8:"]) {
-            assert!(line.contains(place), "{line}");
+        for (line, position) in lines.iter().zip(["x.toml:4:", "x.toml:6:", "x.toml:8:"]) {
+            assert!(line.contains(position), "{line}");
         }
     }
 }
 
 #[test]
-fn promises_of_endpoints_that_nobody_requests_are_told_before_the_first_request() {
+fn thresholds_for_endpoints_of_no_user_class_are_rejected_before_the_first_request() {
     let stub = Stub::start(0, Behaviour::default()).unwrap();
-    let folder = folder("foreign-sla");
+    let folder = folder("unrelated-sla");
     let arguments = ["run", "sla-list", "--sla", "certify", "--host", &stub.host()];
     let done = loadtest(&folder, &arguments);
     assert_eq!(done.exit, 2);
@@ -49,15 +49,15 @@ fn promises_of_endpoints_that_nobody_requests_are_told_before_the_first_request(
 }
 
 #[test]
-fn a_dry_run_tells_the_plan_and_sends_nothing() {
+fn a_dry_run_prints_the_plan_and_sends_no_requests() {
     let stub = Stub::start(0, Behaviour::default()).unwrap();
     let folder = folder("dry-run");
     let arguments = ["run", "stress", "--dry-run", "--time-scale", "0.1", "--host", &stub.host()];
     let done = loadtest(&folder, &arguments);
     assert_eq!(done.exit, 0, "{}", done.stderr);
     assert!(first_line(&done).starts_with("stress: "), "{}", done.stdout);
-    for told in ["100 to 500 users", "1m30s", "POST /api/v1/skills", "P95 < 500 ms in spike"] {
-        assert!(done.stdout.contains(told), "{told}: {}", done.stdout);
+    for expected in ["100 to 500 users", "1m30s", "POST /api/v1/skills", "P95 < 500 ms in spike"] {
+        assert!(done.stdout.contains(expected), "{expected}: {}", done.stdout);
     }
     assert_eq!(stub.requests(), 0);
     assert!(done.outcome.is_none());
@@ -75,9 +75,9 @@ fn every_built_in_profile_can_be_planned() {
 }
 
 #[test]
-fn a_rate_belongs_to_open_profiles_and_a_spawn_rate_to_ramps() {
-    let folder = folder("wrong-knobs");
-    for (arguments, told) in [
+fn a_rate_requires_an_open_profile_and_a_spawn_rate_a_ramp() {
+    let folder = folder("wrong-options");
+    for (arguments, message) in [
         (["run", "peak-100", "--rate", "5"], "has users and no rate"),
         (["run", "stress", "--spawn-rate", "5"], "has stages and no spawn rate"),
         (["run", "daily", "--rate", "-1"], "above zero"),
@@ -85,6 +85,6 @@ fn a_rate_belongs_to_open_profiles_and_a_spawn_rate_to_ramps() {
     ] {
         let done = loadtest(&folder, &arguments);
         assert_eq!(done.exit, 2, "{arguments:?}: {}", done.stdout);
-        assert!(done.stderr.contains(told), "{arguments:?}: {}", done.stderr);
+        assert!(done.stderr.contains(message), "{arguments:?}: {}", done.stderr);
     }
 }

@@ -1,5 +1,5 @@
-//! Both load models against a server with known latency. Nothing here needs a quick machine: what
-//! is compared are counts, users, and latencies that nothing can make shorter.
+//! Tests of both load models with a stub of known latency. They do not depend on the speed of the
+//! machine: they compare counts, users and lower bounds of latencies.
 
 mod harness;
 
@@ -11,18 +11,19 @@ use plant_loadtest::{
     stub::{Behaviour, Latency, Stall, Stub},
 };
 
-const PATIENT: &str = "name = \"patient\"\n[survival]\nanswers_within_s = 10\n";
+const LENIENT_SLA: &str = "name = \"lenient\"\n[survival]\nanswers_within_s = 10\n";
 
-/// Runs a profile made of `lines` against a stub with this `behaviour`.
-fn run(test: &str, behaviour: Behaviour, lines: &str, more: &[&str]) -> (Done, Outcome) {
-    let stub = Stub::start(0, behaviour).unwrap();
+/// Runs a profile with these `lines` against a stub with this `behavior`. Returns the program output
+/// and the outcome.
+fn run(test: &str, behavior: Behaviour, lines: &str, more: &[&str]) -> (Done, Outcome) {
+    let stub = Stub::start(0, behavior).unwrap();
     let folder = folder(test);
     let profile = format!(
         "name = \"test\"\ndescription = \"A test.\"\nsla = \"sla.toml\"\n{lines}\n\
          [[class]]\nname = \"HealthCheckUser\"\nweight = 1\n"
     );
     fs::write(folder.join("test.toml"), profile).unwrap();
-    fs::write(folder.join("sla.toml"), PATIENT).unwrap();
+    fs::write(folder.join("sla.toml"), LENIENT_SLA).unwrap();
     let host = stub.host();
     let mut arguments = vec!["run", "test.toml", "--json", "out.json", "--host", &host];
     arguments.extend(more);
@@ -46,59 +47,59 @@ fn an_open_load_has_the_arrivals_of_its_rate_in_every_stage() {
     let sent = |from, to| outcome.over(&(from..to)).counts.sent;
     assert_eq!([sent(0, 1), sent(1, 3), sent(3, 4)], [20, 60, 90]);
     assert_eq!(outcome.judged().counts.sent, 150, "the ramp is not judged");
-    let due: u64 = outcome.arrivals.iter().map(|second| second.due).sum();
-    assert_eq!(due, 170);
+    let scheduled: u64 = outcome.arrivals.iter().map(|second| second.due).sum();
+    assert_eq!(scheduled, 170);
 }
 
 #[test]
-fn poisson_arrivals_come_and_are_all_accounted_for() {
+fn all_poisson_arrivals_are_sent() {
     let stages = "model = \"open\"\narrivals = \"poisson\"\nusers = 50\nrate = 200\n\
                   warm_up = \"1s\"\nrun_time = \"3s\"\n";
     let (_, outcome) = run("poisson", fixed(5), stages, &[]);
-    let due: u64 = outcome.arrivals.iter().map(|second| second.due).sum();
-    assert_eq!(outcome.whole().counts.sent, due);
-    // 600 expected with a standard deviation of 24.5: six of them on either side.
-    assert!((453..747).contains(&due), "{due}");
+    let scheduled: u64 = outcome.arrivals.iter().map(|second| second.due).sum();
+    assert_eq!(outcome.whole().counts.sent, scheduled);
+    // 600 expected with a standard deviation of 24.5; the bounds are six standard deviations away.
+    assert!((453..747).contains(&scheduled), "{scheduled}");
 }
 
 #[test]
-fn a_stall_is_charged_for_everybody_who_would_have_come_meanwhile() {
+fn a_stall_is_charged_for_all_arrivals_scheduled_meanwhile() {
     let stall = Stall { after: Duration::from_millis(1500), lasts: Duration::from_millis(1000) };
-    let behaviour = Behaviour { stall: Some(stall), ..fixed(5) };
+    let behavior = Behaviour { stall: Some(stall), ..fixed(5) };
     let stages = "model = \"open\"\nusers = 4\nrate = 100\nrun_time = \"4s\"\n";
-    let (_, outcome) = run("stall", behaviour, stages, &[]);
+    let (_, outcome) = run("stall", behavior, stages, &[]);
     let whole = outcome.whole();
     assert_eq!(whole.counts.sent, 400);
-    // 100 were meant to start while nothing was answered; those of its first half waited longest.
+    // 100 arrivals start during the stall. Those in its first half wait 500 ms or more.
     let long = whole.latency.buckets_ms().filter(|(ms, _)| *ms >= 500.0);
     let long: u64 = long.map(|(_, count)| count).sum();
     assert!(long >= 48, "{long}");
     let waited: u64 = outcome.arrivals.iter().map(|second| second.waited).sum();
     assert!(waited >= 90, "all four users were busy: {waited}");
-    // What a closed generator would have seen of it: at most one long answer for each user.
+    // The service time, as a closed generator measures it: at most one long response per user.
     let service_time = &outcome.endpoints[0].service_time;
     let long = service_time.buckets_ms().filter(|(ms, _)| *ms >= 500.0);
     assert!(long.map(|(_, count)| count).sum::<u64>() <= 4);
 }
 
 #[test]
-fn who_waits_as_long_as_a_request_may_take_is_dropped_and_counted() {
-    let behaviour = Behaviour { at_once: Some(1), ..fixed(400) };
+fn an_arrival_that_waits_for_the_request_timeout_is_dropped_and_counted() {
+    let behavior = Behaviour { at_once: Some(1), ..fixed(400) };
     let stages = "model = \"open\"\nusers = 1\nrate = 20\nrun_time = \"3s\"\n";
-    let (done, outcome) = run("dropped", behaviour, stages, &["--timeout", "1s"]);
+    let (done, outcome) = run("dropped", behavior, stages, &["--timeout", "1s"]);
     let sum = |pick: fn(&plant_loadtest::outcome::ArrivalSecond) -> u64| -> u64 {
         outcome.arrivals.iter().map(pick).sum()
     };
-    let (due, dropped) = (sum(|second| second.due), sum(|second| second.dropped));
-    assert_eq!(due, 60);
+    let (scheduled, dropped) = (sum(|second| second.due), sum(|second| second.dropped));
+    assert_eq!(scheduled, 60);
     assert!(dropped >= 40, "{dropped}");
-    assert_eq!(outcome.whole().counts.sent, due - dropped);
+    assert_eq!(outcome.whole().counts.sent, scheduled - dropped);
     assert_eq!(done.exit, 4, "{}", done.stdout);
     assert!(first_line(&done).starts_with("INVALID"), "{}", done.stdout);
 }
 
 #[test]
-fn a_crowd_comes_all_at_once() {
+fn arrivals_at_once_start_at_the_same_time() {
     let stages = "model = \"open\"\nusers = 200\n\
         [[stage]]\nname = \"crowd\"\nat_once = 200\nlasts = \"1s\"\n";
     let (done, outcome) = run("crowd", fixed(20), stages, &[]);
@@ -119,12 +120,12 @@ fn a_closed_load_has_the_users_of_every_stage() {
         let sample = outcome.samples.iter().find(|sample| sample.second == second);
         sample.map_or(0, |sample| sample.users)
     };
-    let seen: Vec<u32> = [2, 7, 10].map(users).into();
-    assert_eq!(seen, [3, 12, 5], "{:?}", (0..11).map(users).collect::<Vec<_>>());
+    let levels: Vec<u32> = [2, 7, 10].map(users).into();
+    assert_eq!(levels, [3, 12, 5], "{:?}", (0..11).map(users).collect::<Vec<_>>());
 }
 
 #[test]
-fn users_without_a_thought_saturate_and_get_no_verdict() {
+fn users_without_think_time_saturate_and_get_no_verdict() {
     let folder = folder("saturate");
     let profile = "name = \"full\"\ndescription = \"A test.\"\nsaturate = true\nusers = 2\n\
                    spawn_rate = 2\nrun_time = \"3s\"\n[[class]]\nname = \"HealthCheckUser\"\nweight = 1\n";
@@ -134,7 +135,7 @@ fn users_without_a_thought_saturate_and_get_no_verdict() {
     let done = loadtest(&folder, &arguments);
     assert_eq!(done.exit, 0, "{}", done.stdout);
     assert!(first_line(&done).starts_with("NO VERDICT"), "{}", done.stdout);
-    // With its wait of 0.5 to 1.5 s a user would have asked about three times.
+    // With its wait time of 0.5 to 1.5 s each user would send about three requests.
     assert!(done.outcome.unwrap().whole().counts.sent > 20);
 }
 
@@ -159,12 +160,12 @@ fn an_interrupted_open_run_still_reports() {
         .unwrap();
     let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
     assert!(lines.next().unwrap().unwrap().starts_with("daily"));
-    // The check before the run and everybody's first request, then the load itself.
+    // The checks before the run, the on-start requests, then the load itself.
     while stub.requests() < 50 {
         std::thread::yield_now();
     }
-    let told = Command::new("kill").args(["-INT", &program.id().to_string()]).status().unwrap();
-    assert!(told.success());
+    let status = Command::new("kill").args(["-INT", &program.id().to_string()]).status().unwrap();
+    assert!(status.success());
     let stdout = String::from_utf8(program.wait_with_output().unwrap().stdout).unwrap();
     assert!(stdout.contains("interrupted after"), "{stdout}");
     let outcome = plant_loadtest::report::json::read(&folder.join("out.json")).unwrap();

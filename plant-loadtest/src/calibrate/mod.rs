@@ -1,4 +1,5 @@
-//! Measures the measuring: both load models against a server whose latency is known.
+//! Calibration: runs both load models against a stub with a known latency distribution and compares
+//! the measured percentiles with the known ones.
 
 pub mod truth;
 
@@ -11,71 +12,73 @@ use crate::{
     sla::Sla,
     stub::{Behaviour, Latency, Stall, Stub},
 };
-use truth::Truth;
+use truth::KnownDistribution;
 
-/// How far a percentile may be from the truth, as a share of it.
-const EXACT: f64 = 0.01;
+/// Maximum relative error of a percentile.
+const TOLERANCE: f64 = 0.01;
 
-/// The same where the truth itself comes from arithmetic over a whole run.
-const ARITHMETIC: f64 = 0.03;
+/// Maximum relative error in a stall, where the reference value is computed and not measured.
+const STALL_TOLERANCE: f64 = 0.03;
 
-/// The percentiles that are compared, as quantile and name.
+/// Percentiles to compare, as quantile and name.
 pub const QUANTILES: [(f64, &str); 3] = [(0.50, "P50"), (0.95, "P95"), (0.99, "P99")];
 
 const FIXED: Duration = Duration::from_millis(200);
-const USUAL: Duration = Duration::from_millis(100);
+const TYPICAL: Duration = Duration::from_millis(100);
 const RARE: Duration = Duration::from_millis(500);
 const RARE_ONE_IN: u64 = 25;
-const STALL: Duration = Duration::from_secs(3);
+const STALL_DURATION: Duration = Duration::from_secs(3);
 const STALL_LATENCY: Duration = Duration::from_millis(50);
 
-/// Connecting and the first steps of a program are not what is calibrated.
+/// Length of the warm-up in seconds, which is not judged: connecting makes the first requests
+/// slower.
 const WARM_UP_S: u32 = 3;
 
-/// One latency, one load model.
+/// One latency distribution measured with one load model.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// What the server does.
+    /// Description of the stub's latency.
     pub latency: &'static str,
-    /// Which model is measured.
+    /// Load model.
     pub model: Model,
-    behaviour: Behaviour,
+    behavior: Behaviour,
     profile: String,
-    truth: Truth,
+    distribution: KnownDistribution,
 }
 
-/// What came of a case.
+/// Result of a case.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// What was measured of each of [`QUANTILES`], in milliseconds.
+    /// Measured value of each of [`QUANTILES`], in milliseconds.
     pub quantiles: Vec<Option<f64>>,
-    /// What each of them truly was, by arithmetic.
+    /// Computed value of each, in milliseconds.
     pub truths: Vec<f64>,
-    /// What each of them was by the server's own clock, which tells of its own lateness too.
+    /// Value of each by the stub's own clock, in milliseconds. Includes delays of the stub itself.
     pub served: Vec<Option<f64>>,
-    /// What the measurement was compared with: arithmetic where people wait before the server
-    /// knows of them, else what it did.
+    /// Reference value of each, in milliseconds: computed in a stall, where requests wait before
+    /// they reach the stub, else the stub's own value.
     pub compared: Vec<f64>,
-    /// How the requests ended.
+    /// Requests by result.
     pub counts: Counts,
-    /// How many requests the server saw.
+    /// Number of requests that the stub received.
     pub seen: u64,
-    /// How late the generator was, at P99, in milliseconds.
+    /// P99 of the dispatch lag, in milliseconds.
     pub lag_ms: Option<f64>,
-    /// Whether figures and counts are right; of a blind spot, whether it was found.
+    /// Whether percentiles and counts are correct. In a blind spot, whether the counts are correct
+    /// and the percentiles are not.
     pub right: bool,
 }
 
-/// Why there is no calibration.
+/// Error of a calibration.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
-    /// The stub does not start.
-    #[error("the stub does not start: {0}")]
+    /// The stub cannot be started.
+    #[error("stub server could not be started: {0}")]
     Stub(#[from] std::io::Error),
-    /// A run did not come about.
+    /// A run failed.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The bundled profile is mistaken, which its test rules out.
+    /// The profile of a case is invalid, which its test rules out.
     #[error("{0}")]
     Profile(String),
 }
@@ -92,47 +95,51 @@ impl From<String> for CalibrationError {
     }
 }
 
-/// Every case, in the order in which they run. `seconds` is how long those with a stall last; the
-/// others take half of it.
+/// Returns all cases in the order in which they run. Cases with a stall run for `seconds`, the
+/// others for half of that.
 #[must_use]
 pub fn cases(seconds: u32) -> Vec<Case> {
     let short = (seconds / 2).max(2);
     let fixed = Behaviour { latency: Latency::Fixed(FIXED), ..Behaviour::default() };
-    let two = Latency::Bimodal { usual: USUAL, rare: RARE, one_in: RARE_ONE_IN };
-    let two = Behaviour { latency: two, ..Behaviour::default() };
-    let stall =
-        Stall { after: Duration::from_secs(u64::from(WARM_UP_S + seconds / 3)), lasts: STALL };
+    let bimodal = Latency::Bimodal { usual: TYPICAL, rare: RARE, one_in: RARE_ONE_IN };
+    let bimodal = Behaviour { latency: bimodal, ..Behaviour::default() };
+    let stall = Stall {
+        after: Duration::from_secs(u64::from(WARM_UP_S + seconds / 3)),
+        lasts: STALL_DURATION,
+    };
     let latency = Latency::Fixed(STALL_LATENCY);
     let stalling = Behaviour { latency, stall: Some(stall), ..Behaviour::default() };
-    let truly_two = Truth::Bimodal { usual: USUAL, rare: RARE, one_in: RARE_ONE_IN };
-    let truly_stalling = Truth::Stall {
+    let known_bimodal =
+        KnownDistribution::Bimodal { typical: TYPICAL, rare: RARE, one_in: RARE_ONE_IN };
+    let known_stall = KnownDistribution::Stall {
         latency: STALL_LATENCY,
-        lasts: STALL,
-        of: Duration::from_secs(seconds.into()),
+        duration: STALL_DURATION,
+        run_time: Duration::from_secs(seconds.into()),
     };
-    let case = |latency, model, behaviour, seconds, truth| Case {
+    let case = |latency, model, behavior, seconds, distribution| Case {
         latency,
         model,
-        behaviour,
-        profile: profile(model, seconds, matches!(truth, Truth::Stall { .. })),
-        truth,
+        behavior,
+        profile: profile(model, seconds, matches!(distribution, KnownDistribution::Stall { .. })),
+        distribution,
     };
     vec![
-        case("fixed 200 ms", Model::Open, fixed, short, Truth::Fixed(FIXED)),
-        case("fixed 200 ms", Model::Closed, fixed, short, Truth::Fixed(FIXED)),
-        case("100 ms, every 25th 500 ms", Model::Open, two, short, truly_two),
-        case("100 ms, every 25th 500 ms", Model::Closed, two, short, truly_two),
-        case("50 ms, one stall of 3 s", Model::Open, stalling, seconds, truly_stalling),
-        case("50 ms, one stall of 3 s", Model::Closed, stalling, seconds, truly_stalling),
+        case("fixed 200 ms", Model::Open, fixed, short, KnownDistribution::Fixed(FIXED)),
+        case("fixed 200 ms", Model::Closed, fixed, short, KnownDistribution::Fixed(FIXED)),
+        case("100 ms, every 25th 500 ms", Model::Open, bimodal, short, known_bimodal),
+        case("100 ms, every 25th 500 ms", Model::Closed, bimodal, short, known_bimodal),
+        case("50 ms, one stall of 3 s", Model::Open, stalling, seconds, known_stall),
+        case("50 ms, one stall of 3 s", Model::Closed, stalling, seconds, known_stall),
     ]
 }
 
-/// 100 requests a second, or ten users without a thought. The open crew is large enough that nobody
-/// waits for a user even in a stall, or small enough that everybody's connection stays warm.
+/// Returns a profile with 100 arrivals per second, or with ten users without think time. The pool
+/// of the open model is large enough that no arrival waits for a user in a stall; without a stall
+/// it is small enough that all connections stay in use.
 fn profile(model: Model, seconds: u32, stalls: bool) -> String {
-    let crew = if stalls { 400 } else { 50 };
+    let pool_size = if stalls { 400 } else { 50 };
     let (head, level) = match model {
-        Model::Open => (format!("model = \"open\"\nusers = {crew}\n"), "rate = 100"),
+        Model::Open => (format!("model = \"open\"\nusers = {pool_size}\n"), "rate = 100"),
         Model::Closed => (String::new(), "users = 10"),
     };
     format!(
@@ -144,23 +151,27 @@ fn profile(model: Model, seconds: u32, stalls: bool) -> String {
 }
 
 impl Case {
-    /// Whether the model cannot see what happens here: users who wait for an answer do not come
-    /// when it hurts.
+    /// Returns whether the load model cannot measure this distribution: users of the closed model
+    /// send no requests while they wait for a response (coordinated omission).
     #[must_use]
     pub fn is_blind_spot(&self) -> bool {
-        self.model == Model::Closed && matches!(self.truth, Truth::Stall { .. })
+        self.model == Model::Closed && matches!(self.distribution, KnownDistribution::Stall { .. })
     }
 
     fn tolerance(&self) -> f64 {
-        if matches!(self.truth, Truth::Stall { .. }) { ARITHMETIC } else { EXACT }
+        if matches!(self.distribution, KnownDistribution::Stall { .. }) {
+            STALL_TOLERANCE
+        } else {
+            TOLERANCE
+        }
     }
 
-    /// Starts a stub, loads it, compares.
+    /// Runs the load against a stub and compares the results.
     ///
     /// # Errors
-    /// When nothing could be measured.
+    /// When the stub cannot be started or the run fails.
     pub async fn measure(&self) -> Result<Measured, CalibrationError> {
-        let stub = Stub::start(0, self.behaviour)?;
+        let stub = Stub::start(0, self.behavior)?;
         let plan =
             Plan::new(&Profile::parse("calibration", &self.profile)?, &Overrides::default())?;
         let settings = Settings::new(plan, Sla::none(), stub.host(), Duration::from_secs(30));
@@ -169,34 +180,46 @@ impl Case {
     }
 
     fn compare(&self, outcome: &Outcome, stub: &Stub) -> Measured {
-        let seen = stub.requests();
-        let held = stub.held();
+        let requests_received = stub.requests();
+        let service_times = stub.service_times();
         let latency = outcome.judged().latency;
-        let quantiles: Vec<Option<f64>> =
+        let measured_ms: Vec<Option<f64>> =
             QUANTILES.iter().map(|(quantile, _)| latency.quantile_ms(*quantile)).collect();
-        let truths: Vec<f64> =
-            QUANTILES.iter().map(|(quantile, _)| self.truth.quantile_ms(*quantile)).collect();
-        let served: Vec<Option<f64>> =
-            QUANTILES.iter().map(|(quantile, _)| held.quantile_ms(*quantile)).collect();
-        let by_arithmetic = matches!(self.truth, Truth::Stall { .. });
-        let pairs = truths.iter().zip(&served);
-        let compared: Vec<f64> = pairs
-            .map(|(truth, served)| served.filter(|_| !by_arithmetic).unwrap_or(*truth))
+        let computed_ms: Vec<f64> = QUANTILES
+            .iter()
+            .map(|(quantile, _)| self.distribution.quantile_ms(*quantile))
             .collect();
-        let near = |(measured, truth): (&Option<f64>, &f64)| {
-            measured.is_some_and(|ms| (ms - truth).abs() <= truth * self.tolerance())
+        let stub_ms: Vec<Option<f64>> =
+            QUANTILES.iter().map(|(quantile, _)| service_times.quantile_ms(*quantile)).collect();
+        let use_computed = matches!(self.distribution, KnownDistribution::Stall { .. });
+        let pairs = computed_ms.iter().zip(&stub_ms);
+        let reference_ms: Vec<f64> = pairs
+            .map(|(computed, by_stub)| by_stub.filter(|_| !use_computed).unwrap_or(*computed))
+            .collect();
+        let is_within_tolerance = |(measured, reference): (&Option<f64>, &f64)| {
+            measured.is_some_and(|ms| (ms - reference).abs() <= reference * self.tolerance())
         };
-        let near = quantiles.iter().zip(&compared).all(near);
+        let all_within_tolerance = measured_ms.iter().zip(&reference_ms).all(is_within_tolerance);
         let counts = outcome.whole().counts;
-        // The server was asked twice more: whether it is healthy, before and after.
-        let counted = counts.reconcile() && counts.errors() == 0 && counts.sent + 2 == seen;
+        // Two more requests are the health checks before and after the run.
+        let counts_match =
+            counts.reconcile() && counts.errors() == 0 && counts.sent + 2 == requests_received;
         let mut lag = crate::distribution::Distribution::default();
         for second in &outcome.arrivals {
             lag.merge(&second.lag);
         }
-        let right = counted && near != self.is_blind_spot();
-        let lag_ms = lag.quantile_ms(0.99);
-        Measured { quantiles, truths, served, compared, counts, seen, lag_ms, right }
+        let passed = counts_match && all_within_tolerance != self.is_blind_spot();
+        let dispatch_lag_p99_ms = lag.quantile_ms(0.99);
+        Measured {
+            quantiles: measured_ms,
+            truths: computed_ms,
+            served: stub_ms,
+            compared: reference_ms,
+            counts,
+            seen: requests_received,
+            lag_ms: dispatch_lag_p99_ms,
+            right: passed,
+        }
     }
 }
 
@@ -205,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bundled_profiles_are_right_and_offer_what_the_truth_assumes() {
+    fn profiles_of_all_cases_are_valid_and_warm_up_is_not_judged() {
         for case in cases(20) {
             let profile = Profile::parse("calibration", &case.profile).unwrap();
             let plan = Plan::new(&profile, &Overrides::default()).unwrap();

@@ -1,52 +1,54 @@
-//! What percentiles truly are, by arithmetic, when people come whatever happens.
+//! Known latency distributions: exact percentiles for arrivals that do not depend on response
+//! times.
 
 use std::time::Duration;
 
-/// A latency that is known.
+/// A known latency distribution.
 #[derive(Clone, Copy, Debug)]
-pub enum Truth {
-    /// Always the same.
+pub enum KnownDistribution {
+    /// The same latency for every request.
     Fixed(Duration),
-    /// Every so many requests take longer.
+    /// A typical latency, and another one for every n-th request.
     Bimodal {
-        /// What most take.
-        usual: Duration,
-        /// What the others take.
+        /// Latency of most requests.
+        typical: Duration,
+        /// Latency of every n-th request.
         rare: Duration,
-        /// Every how many.
+        /// The n of “every n-th”.
         one_in: u64,
     },
-    /// Always the same but for one pause, with arrivals at even distances.
+    /// The same latency except for one stall, with arrivals at equal intervals.
     Stall {
-        /// What answers take otherwise.
+        /// Latency outside the stall.
         latency: Duration,
-        /// How long nothing is answered.
-        lasts: Duration,
-        /// How long people come, in all.
-        of: Duration,
+        /// Duration of the stall.
+        duration: Duration,
+        /// Duration of the whole run.
+        run_time: Duration,
     },
 }
 
-impl Truth {
-    /// The latency that a share `quantile` of all requests do not exceed, in milliseconds.
+impl KnownDistribution {
+    /// Returns the latency that a share `quantile` of all requests does not exceed, in
+    /// milliseconds.
     ///
-    /// In a stall of S seconds with a latency of L everybody is held who comes from L before it
-    /// until its end, a share (S + L) ÷ T of all. Each is answered L after the end, so their
-    /// latencies spread evenly from L to S + 2 L.
+    /// A stall of S seconds delays all requests that start between L before it and its end, where L
+    /// is the latency. In a run of T seconds this is a share (S + L) ÷ T. Their responses come L
+    /// after the end of the stall, so their latencies are uniformly distributed from L to S + 2 L.
     #[must_use]
     pub fn quantile_ms(&self, quantile: f64) -> f64 {
         let seconds = match *self {
             Self::Fixed(latency) => latency.as_secs_f64(),
             #[expect(clippy::cast_precision_loss, reason = "a small whole number")]
-            Self::Bimodal { usual, rare, one_in } => {
-                let usual_share = 1.0 - 1.0 / one_in as f64;
-                if quantile <= usual_share { usual.as_secs_f64() } else { rare.as_secs_f64() }
+            Self::Bimodal { typical, rare, one_in } => {
+                let typical_share = 1.0 - 1.0 / one_in as f64;
+                if quantile <= typical_share { typical.as_secs_f64() } else { rare.as_secs_f64() }
             }
-            Self::Stall { latency, lasts, of } => {
-                let (latency, held_s) = (latency.as_secs_f64(), (lasts + latency).as_secs_f64());
-                let held_share = held_s / of.as_secs_f64();
-                let into = (quantile - (1.0 - held_share)) / held_share;
-                latency + into.max(0.0) * held_s
+            Self::Stall { latency, duration, run_time } => {
+                let delayed_s = (duration + latency).as_secs_f64();
+                let delayed_share = delayed_s / run_time.as_secs_f64();
+                let position = (quantile - (1.0 - delayed_share)) / delayed_share;
+                latency.as_secs_f64() + position.max(0.0) * delayed_s
             }
         };
         seconds * 1000.0
@@ -58,25 +60,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stall_spreads_evenly_over_those_who_come_meanwhile() {
-        let truth = Truth::Stall {
+    fn latencies_in_a_stall_are_uniformly_distributed() {
+        let distribution = KnownDistribution::Stall {
             latency: Duration::from_millis(20),
-            lasts: Duration::from_millis(2980),
-            of: Duration::from_secs(20),
+            duration: Duration::from_millis(2980),
+            run_time: Duration::from_secs(20),
         };
-        // Held: 3 s of 20, the slowest 15 %, from 20 ms to 3.02 s.
+        // Delayed: 3 s of 20, the slowest 15 %, from 20 ms to 3.02 s.
         for (quantile, expected) in [(0.5, 20.0), (0.85, 20.0), (0.95, 2020.0), (0.99, 2820.0)] {
-            let ms = truth.quantile_ms(quantile);
+            let ms = distribution.quantile_ms(quantile);
             assert!((ms - expected).abs() < 1e-6, "{quantile}: {ms}");
         }
     }
 
     #[test]
-    fn the_rare_ones_begin_where_the_usual_ones_end() {
-        let (usual, rare) = (Duration::from_millis(50), Duration::from_millis(400));
-        let truth = Truth::Bimodal { usual, rare, one_in: 25 };
+    fn percentiles_above_the_typical_share_are_the_rare_latency() {
+        let (typical, rare) = (Duration::from_millis(50), Duration::from_millis(400));
+        let distribution = KnownDistribution::Bimodal { typical, rare, one_in: 25 };
         for (quantile, expected) in [(0.95, 50.0), (0.97, 400.0), (0.99, 400.0)] {
-            assert!((truth.quantile_ms(quantile) - expected).abs() < 1e-9, "{quantile}");
+            assert!((distribution.quantile_ms(quantile) - expected).abs() < 1e-9, "{quantile}");
         }
     }
 }

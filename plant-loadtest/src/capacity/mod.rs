@@ -1,4 +1,5 @@
-//! The highest load that a service holds: raise it until a promise breaks, then halve the interval.
+//! Search for the highest load at which a service meets all thresholds: raise the load until one is
+//! violated, then bisect.
 
 pub mod search;
 
@@ -14,43 +15,43 @@ use crate::{
     verdict::{Grade, Verdict},
 };
 
-/// Of the load offered, the share that must be answered rightly while it is offered. What is
-/// answered only later piles up, and would break every promise if it went on.
-const ANSWERED: f64 = 0.98;
+/// Minimum share of the offered load that must succeed during the trial. Otherwise requests queue
+/// up, and a longer trial would violate every threshold.
+const MIN_SUCCESS_SHARE: f64 = 0.98;
 
-/// Not judged, at the beginning of each trial.
-const SETTLE_S: u64 = 2;
+/// Length of the warm-up of each trial in seconds, which is not judged.
+const WARM_UP_S: u64 = 2;
 
-/// How long the service may take to be healthy before the next trial.
-const REST: Duration = Duration::from_secs(30);
+/// How long to wait after a trial for the service to become healthy.
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A load tried.
+/// Result of running one load.
 #[derive(Clone, Debug)]
 pub struct Trial {
-    /// Users, or arrivals a second.
+    /// Users, or arrivals per second.
     pub level: f64,
-    /// Right answers a second.
+    /// Successful responses per second.
     pub answered: f64,
-    /// In milliseconds.
+    /// P95 of the response time in milliseconds.
     pub p95_ms: Option<f64>,
-    /// Requests that failed.
+    /// Number of failed requests.
     pub errors: u64,
-    /// What became of the promises.
+    /// Whether the thresholds were met.
     pub found: Found,
 }
 
-/// What a trial tells.
+/// Whether a trial met the thresholds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
-    /// Every promise that could be judged was kept.
+    /// All thresholds that could be judged were met.
     Held,
-    /// These were not, in words, the first one first.
+    /// Thresholds were violated; a description of each.
     Broke(String),
-    /// The generator had enough before the service.
+    /// The load generator reached its limit before the service; the reason.
     GeneratorGaveUp(String),
 }
 
-/// What to try, and on what.
+/// Runs loads against a service and judges them.
 #[derive(Debug)]
 pub struct Trials {
     profile: Profile,
@@ -58,13 +59,13 @@ pub struct Trials {
     host: String,
     timeout: Duration,
     step_s: u64,
-    /// What accounts log in with, where the service demands tokens.
+    /// Password of the test accounts, used if the service requires authentication.
     pub password: String,
 }
 
 impl Trials {
-    /// Trials of `step_s` seconds each with the classes of `profile`, judged by those promises of
-    /// `sla` that do not belong to a ramp.
+    /// Returns trials of `step_s` seconds each with the classes of `profile`, judged by the
+    /// thresholds of `sla` that apply to a constant load.
     #[must_use]
     pub fn new(
         profile: Profile,
@@ -74,20 +75,20 @@ impl Trials {
         timeout: Duration,
         step_s: u64,
     ) -> Self {
-        let sla = Sla { promises: promises(sla, plan), ..sla.clone() };
+        let sla = Sla { promises: applicable_thresholds(sla, plan), ..sla.clone() };
         Self { profile, sla, host: host.into(), timeout, step_s, password: access::PASSWORD.into() }
     }
 
-    /// Whether there is anything to break.
+    /// Returns the number of thresholds that apply.
     #[must_use]
     pub fn promises(&self) -> usize {
         self.sla.promises.len()
     }
 
-    /// Offers `level` users or arrivals a second for a while.
+    /// Runs a constant load of `level` users, or arrivals per second, and judges it.
     ///
     /// # Errors
-    /// When nothing could be measured.
+    /// When the run cannot start or has no measurements.
     pub async fn try_level(&self, level: f64) -> Result<Trial, RunError> {
         let plan = self.plan(level).map_err(RunError::Plan)?;
         let password = self.password.clone();
@@ -96,22 +97,22 @@ impl Trials {
             ..Settings::new(plan, self.sla.clone(), self.host.clone(), self.timeout)
         };
         let outcome = run::run(&settings).await?;
-        let http = crate::client::transport(&self.host, self.timeout)?;
-        // What piled up must not be charged to the next trial.
-        target::seconds_to_healthy(&http, &self.host, REST).await;
+        let http = crate::client::http_client(&self.host, self.timeout)?;
+        // Requests still queued must not slow down the next trial.
+        target::seconds_to_healthy(&http, &self.host, RECOVERY_TIMEOUT).await;
 
         let verdict = Verdict::of(&outcome, &outcome.sla);
         let judged = outcome.judged();
         let seconds = outcome.judged_seconds();
-        #[expect(clippy::cast_precision_loss, reason = "answers of a trial stay below 2^53")]
-        let answered = judged.finished as f64 / f64::from((seconds.end - seconds.start).max(1));
-        let found = self.found(&verdict, level, answered);
+        #[expect(clippy::cast_precision_loss, reason = "the responses of a trial stay below 2^53")]
+        let throughput = judged.finished as f64 / f64::from((seconds.end - seconds.start).max(1));
+        let result = self.judge(&verdict, level, throughput);
         Ok(Trial {
             level,
-            answered,
+            answered: throughput,
             p95_ms: judged.latency.quantile_ms(0.95),
             errors: judged.counts.errors(),
-            found,
+            found: result,
         })
     }
 
@@ -124,13 +125,13 @@ impl Trials {
             at_once: 0,
             judged,
         };
-        let parts = vec![part("settle", SETTLE_S, false), part("hold", self.step_s, true)];
+        let parts = vec![part("warm-up", WARM_UP_S, false), part("hold", self.step_s, true)];
         profile.schedule = Schedule::Parts(parts);
         if profile.model == Model::Closed {
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
-                reason = "levels are whole and positive in the closed model"
+                reason = "levels are positive integers in the closed model"
             )]
             let users = level.round() as u32;
             profile.users = users.max(1);
@@ -138,49 +139,51 @@ impl Trials {
         Plan::new(&profile, &Overrides::default())
     }
 
-    fn found(&self, verdict: &Verdict, level: f64, answered: f64) -> Found {
-        let broken = verdict
+    fn judge(&self, verdict: &Verdict, level: f64, throughput: f64) -> Found {
+        let violated = verdict
             .promises
             .iter()
             .filter(|judged| matches!(judged.grade, Grade::Fail | Grade::Warning));
-        let mut broken: Vec<String> = broken.map(crate::verdict::Judged::sentence).collect();
-        if self.profile.model == Model::Open && answered < level * ANSWERED {
-            broken.push(format!(
-                "{answered:.1} of {level:.1} requests a second were answered rightly in time"
+        let mut violated: Vec<String> = violated.map(crate::verdict::Judged::sentence).collect();
+        if self.profile.model == Model::Open && throughput < level * MIN_SUCCESS_SHARE {
+            violated.push(format!(
+                "{throughput:.1} of {level:.1} requests per second succeeded in time"
             ));
         }
         match &verdict.generator.fault {
-            Some(fault) if broken.is_empty() && verdict.generator.dropped > 0 => {
+            Some(fault) if violated.is_empty() && verdict.generator.dropped > 0 => {
                 Found::Broke(fault.clone())
             }
             Some(fault) if verdict.generator.dropped == 0 => Found::GeneratorGaveUp(fault.clone()),
-            _ if broken.is_empty() => Found::Held,
-            _ => Found::Broke(broken.join("; ")),
+            _ if violated.is_empty() => Found::Held,
+            _ => Found::Broke(violated.join("; ")),
         }
     }
 }
 
-/// The promises of `sla` that make sense for a load that is held: those about ramps go, and so do
-/// those of a throughput, which is what is being looked for. Windows become the whole of a trial.
-fn promises(sla: &Sla, plan: &Plan) -> Vec<Promise> {
-    let held = |name: &str| plan.stages.iter().any(|stage| stage.name == name && stage.judged);
-    let ours = sla.promises.iter().filter(|promise| match &promise.during {
+/// Returns the thresholds of `sla` that apply to a constant load. Thresholds of ramps are left out,
+/// and so is throughput, because the search determines it. Windows are replaced by the whole trial.
+fn applicable_thresholds(sla: &Sla, plan: &Plan) -> Vec<Promise> {
+    let is_judged_stage =
+        |name: &str| plan.stages.iter().any(|stage| stage.name == name && stage.judged);
+    let applicable = sla.promises.iter().filter(|promise| match &promise.during {
         _ if promise.figure == Figure::Throughput => false,
         During::Judged | During::Run => true,
-        During::Stage(name) => held(name),
+        During::Stage(name) => is_judged_stage(name),
     });
-    ours.map(|promise| {
-        let during = match &promise.during {
-            During::Run => During::Run,
-            During::Judged | During::Stage(_) => During::Judged,
-        };
-        Promise { during, every_s: None, ..promise.clone() }
-    })
-    .collect()
+    applicable
+        .map(|promise| {
+            let during = match &promise.during {
+                During::Run => During::Run,
+                During::Judged | During::Stage(_) => During::Judged,
+            };
+            Promise { during, every_s: None, ..promise.clone() }
+        })
+        .collect()
 }
 
 impl Trial {
-    /// A line of the table.
+    /// Returns the cells of the table row: level, throughput, P95, errors, result.
     #[must_use]
     pub fn cells(&self) -> [String; 5] {
         [
@@ -189,15 +192,15 @@ impl Trial {
             self.p95_ms.map_or_else(|| "-".to_owned(), milliseconds),
             self.errors.to_string(),
             match &self.found {
-                Found::Held => "held".to_owned(),
-                Found::Broke(what) => format!("broke: {what}"),
-                Found::GeneratorGaveUp(why) => format!("no answer: {why}"),
+                Found::Held => "met".to_owned(),
+                Found::Broke(thresholds) => format!("violated: {thresholds}"),
+                Found::GeneratorGaveUp(reason) => format!("undecided: {reason}"),
             },
         ]
     }
 }
 
-/// A level with as many digits as it deserves.
+/// Formats a level: one decimal digit below 100, none above or for whole numbers.
 #[must_use]
 pub fn level(level: f64) -> String {
     if level.fract() == 0.0 || level >= 100.0 {

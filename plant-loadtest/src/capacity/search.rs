@@ -1,73 +1,75 @@
-//! Where to try next. Pure: what was found goes in, the next level comes out.
+//! Selects the next load to try from the results so far.
 
-/// A search for the highest level that holds.
+/// Search for the highest load level at which all thresholds are met.
 #[derive(Clone, Debug)]
 pub struct Search {
     next: f64,
-    /// The highest that held.
-    held: Option<f64>,
-    /// The lowest that broke.
-    broke: Option<f64>,
-    highest: f64,
-    /// Levels closer than this share of each other are not told apart.
-    within: f64,
-    /// Levels are whole numbers.
-    whole: bool,
+    /// Highest level that met all thresholds.
+    met: Option<f64>,
+    /// Lowest level that violated a threshold.
+    violated: Option<f64>,
+    max_level: f64,
+    /// Relative distance of the two levels at which the search ends.
+    precision: f64,
+    /// Whether levels are integers.
+    integer: bool,
 }
 
 impl Search {
-    /// A search that begins at `from`, never exceeds `highest`, and ends when what holds and what
-    /// breaks are within a share of each other. `whole` levels are users, others rates.
+    /// Returns a search that starts at `from`, never exceeds `max_level`, and ends when the highest
+    /// level that met and the lowest that violated the thresholds are within `precision` (a share)
+    /// of each other. Levels are numbers of users if `integer`, else rates.
     #[must_use]
-    pub fn new(from: f64, highest: f64, within: f64, whole: bool) -> Self {
-        let next = if whole { from.round().max(1.0) } else { from };
-        Self { next: next.min(highest), held: None, broke: None, highest, within, whole }
+    pub fn new(from: f64, max_level: f64, precision: f64, integer: bool) -> Self {
+        let next = if integer { from.round().max(1.0) } else { from };
+        Self { next: next.min(max_level), met: None, violated: None, max_level, precision, integer }
     }
 
-    /// The level to try now; `None` when the search is over.
+    /// Returns the next level to try; `None` at the end of the search.
     #[must_use]
     pub fn next(&self) -> Option<f64> {
         let next = self.next;
-        let smallest = if self.whole { 1.0 } else { 0.1 };
-        let known = |level: Option<f64>| level.is_some_and(|level| (level - next).abs() < 1e-9);
-        (next >= smallest && !known(self.held) && !known(self.broke)).then_some(next)
+        let min_level = if self.integer { 1.0 } else { 0.1 };
+        let is_tried = |level: Option<f64>| level.is_some_and(|level| (level - next).abs() < 1e-9);
+        (next >= min_level && !is_tried(self.met) && !is_tried(self.violated)).then_some(next)
     }
 
-    /// Learns whether the level tried held.
-    pub fn learn(&mut self, level: f64, held: bool) {
-        if held {
-            self.held = Some(self.held.map_or(level, |other| other.max(level)));
+    /// Records whether `level` met all thresholds, and selects the next level.
+    pub fn learn(&mut self, level: f64, met: bool) {
+        if met {
+            self.met = Some(self.met.map_or(level, |other| other.max(level)));
         } else {
-            self.broke = Some(self.broke.map_or(level, |other| other.min(level)));
+            self.violated = Some(self.violated.map_or(level, |other| other.min(level)));
         }
-        self.next = match (self.held, self.broke) {
-            (Some(held), None) => self.round((held * 2.0).min(self.highest)),
-            (None, Some(broke)) => self.round(broke / 2.0),
-            (Some(held), Some(broke)) if broke - held <= broke * self.within => held,
-            // The geometric mean halves the interval in proportion, which is how it is closed.
-            (Some(held), Some(broke)) if !self.whole => (held * broke).sqrt(),
-            (Some(held), Some(broke)) if broke - held <= 1.0 => held,
-            (Some(held), Some(broke)) => {
-                (held * broke).sqrt().round().clamp(held + 1.0, broke - 1.0)
+        self.next = match (self.met, self.violated) {
+            (Some(met), None) => self.round((met * 2.0).min(self.max_level)),
+            (None, Some(violated)) => self.round(violated / 2.0),
+            (Some(met), Some(violated)) if violated - met <= violated * self.precision => met,
+            // The geometric mean bisects the interval in relative terms, as the precision is
+            // relative.
+            (Some(met), Some(violated)) if !self.integer => (met * violated).sqrt(),
+            (Some(met), Some(violated)) if violated - met <= 1.0 => met,
+            (Some(met), Some(violated)) => {
+                (met * violated).sqrt().round().clamp(met + 1.0, violated - 1.0)
             }
             (None, None) => self.next,
         };
     }
 
-    /// The highest level that held.
+    /// Returns the highest level that met all thresholds.
     #[must_use]
     pub fn held(&self) -> Option<f64> {
-        self.held
+        self.met
     }
 
-    /// The lowest level that broke a promise.
+    /// Returns the lowest level that violated a threshold.
     #[must_use]
     pub fn broke(&self) -> Option<f64> {
-        self.broke
+        self.violated
     }
 
     fn round(&self, level: f64) -> f64 {
-        if self.whole { level.floor() } else { level }
+        if self.integer { level.floor() } else { level }
     }
 }
 
@@ -75,9 +77,10 @@ impl Search {
 mod tests {
     use super::*;
 
-    /// Searches a service that holds up to `limit`; the answer and how many trials it took.
-    fn find(limit: f64, from: f64, whole: bool) -> (Option<f64>, Option<f64>, u32) {
-        let mut search = Search::new(from, 1e6, 0.05, whole);
+    /// Searches a service that meets its thresholds up to `limit`. Returns the highest level met,
+    /// the lowest level violated and the number of trials.
+    fn find(limit: f64, from: f64, integer: bool) -> (Option<f64>, Option<f64>, u32) {
+        let mut search = Search::new(from, 1e6, 0.05, integer);
         let mut trials = 0;
         while let Some(level) = search.next() {
             search.learn(level, level <= limit);
@@ -88,23 +91,23 @@ mod tests {
     }
 
     #[test]
-    fn it_closes_in_on_a_limit_from_below_and_from_above() {
+    fn the_search_converges_from_below_and_from_above() {
         for from in [1.0, 190.0, 210.0, 5000.0] {
-            let (held, broke, _) = find(200.0, from, false);
-            let (held, broke) = (held.unwrap(), broke.unwrap());
-            assert!(held <= 200.0 && broke > 200.0, "{from}: {held} {broke}");
-            assert!((broke - held) / broke <= 0.05, "{from}: {held} {broke}");
+            let (met, violated, _) = find(200.0, from, false);
+            let (met, violated) = (met.unwrap(), violated.unwrap());
+            assert!(met <= 200.0 && violated > 200.0, "{from}: {met} {violated}");
+            assert!((violated - met) / violated <= 0.05, "{from}: {met} {violated}");
         }
     }
 
     #[test]
-    fn users_are_whole_and_single_ones_are_told_apart() {
+    fn a_search_over_users_is_exact_to_one_user() {
         assert_eq!(find(3.0, 1.0, true).0, Some(3.0));
-        assert_eq!(find(0.0, 4.0, true), (None, Some(1.0), 3), "not even one");
+        assert_eq!(find(0.0, 4.0, true), (None, Some(1.0), 3), "violated by a single user");
     }
 
     #[test]
-    fn it_ends_at_the_highest_level_allowed() {
+    fn the_search_ends_at_the_maximum_level() {
         let mut search = Search::new(10.0, 35.0, 0.05, true);
         let mut tried = Vec::new();
         while let Some(level) = search.next() {

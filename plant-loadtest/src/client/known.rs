@@ -1,4 +1,4 @@
-//! Bodies whose shape was found right, so that the same bytes are not parsed a million times.
+//! Cache of response bodies that passed validation, so that identical bodies are not parsed again.
 
 use std::{
     collections::BTreeMap,
@@ -9,46 +9,46 @@ use bytes::Bytes;
 
 use super::Endpoint;
 
-/// Parsing less than this costs no more than looking it up.
-const WORTH_KNOWING: usize = 1024;
+/// Bodies smaller than this, in bytes, are not cached: parsing them costs no more than a lookup.
+const MIN_CACHED_BYTES: usize = 1024;
 
-/// How many bodies are kept for each endpoint, the latest first.
-const KEPT: usize = 4;
+/// Number of bodies cached per endpoint. The oldest is evicted first.
+const MAX_BODIES_PER_ENDPOINT: usize = 4;
 
-/// The latest good bodies of each endpoint.
+/// The most recent valid bodies of each endpoint.
 ///
-/// A list of a hundred agents takes longer to parse than to receive, and under load it is mostly
-/// the same list. It is compared byte by byte, so nothing is taken on trust.
+/// Parsing a list of a hundred agents takes longer than receiving it, and under load most responses
+/// are the same list. Bodies are compared byte by byte, so a cached body is never wrong.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct ValidatedBodies {
     bodies: Mutex<BTreeMap<&'static str, Vec<Bytes>>>,
 }
 
-impl Known {
-    /// Compares `body` with the shape that `endpoint` must have.
+impl ValidatedBodies {
+    /// Checks that `body` has the shape of `endpoint`.
     ///
     /// # Errors
-    /// What is wrong.
-    pub(super) fn check(&self, endpoint: &'static Endpoint, body: &Bytes) -> Result<(), String> {
-        if body.len() < WORTH_KNOWING {
+    /// When it does not; the message names the difference.
+    pub(super) fn validate(&self, endpoint: &'static Endpoint, body: &Bytes) -> Result<(), String> {
+        if body.len() < MIN_CACHED_BYTES {
             return endpoint.shape.check(body);
         }
-        if self.candidates(endpoint.name, body.len()).iter().any(|known| known == body) {
+        if self.candidates(endpoint.name, body.len()).iter().any(|cached| cached == body) {
             return Ok(());
         }
         endpoint.shape.check(body)?;
         let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = bodies.entry(endpoint.name).or_default();
-        kept.insert(0, body.clone());
-        kept.truncate(KEPT);
+        let cached = bodies.entry(endpoint.name).or_default();
+        cached.insert(0, body.clone());
+        cached.truncate(MAX_BODIES_PER_ENDPOINT);
         Ok(())
     }
 
-    /// Those of the right length, to be compared without keeping others waiting.
+    /// Returns the cached bodies of this `length`, to be compared after the lock is released.
     fn candidates(&self, endpoint: &str, length: usize) -> Vec<Bytes> {
         let bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-        let ours = bodies.get(endpoint).into_iter().flatten();
-        ours.filter(|known| known.len() == length).cloned().collect()
+        let cached = bodies.get(endpoint).into_iter().flatten();
+        cached.filter(|body| body.len() == length).cloned().collect()
     }
 }
 
@@ -66,19 +66,20 @@ mod tests {
     }
 
     #[test]
-    fn a_known_body_is_right_and_one_of_its_length_is_still_checked() {
-        let known = Known::default();
+    fn a_cached_body_is_valid_and_another_one_of_the_same_length_is_checked() {
+        let validated = ValidatedBodies::default();
         for _ in 0..2 {
-            assert_eq!(known.check(&LIST, &body("{\"id\":7}")), Ok(()));
+            assert_eq!(validated.validate(&LIST, &body("{\"id\":7}")), Ok(()));
         }
-        assert_eq!(known.check(&LIST, &body("{\"ix\":7}")), Err("no `id`".into()));
+        let other = validated.validate(&LIST, &body("{\"ix\":7}"));
+        assert_eq!(other, Err("missing key `id`".into()));
     }
 
     #[test]
-    fn a_wrong_body_stays_wrong() {
-        let known = Known::default();
+    fn an_invalid_body_is_not_cached() {
+        let validated = ValidatedBodies::default();
         for _ in 0..2 {
-            assert!(known.check(&LIST, &body("{}")).is_err());
+            assert!(validated.validate(&LIST, &body("{}")).is_err());
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Sends one request, reads the whole answer, checks it, and hands the times to the recorder.
+//! HTTP client of the virtual users: sends a request, reads the whole response, validates it and
+//! records its times.
 //!
-//! The only place where scenarios talk HTTP. An answer is a success only if its status and the
-//! shape of its body are the expected ones.
+//! All requests of scenarios go through this module. A response is a success only if it has an
+//! expected status and a body of the expected shape.
 
 mod known;
 mod shape;
@@ -18,31 +19,31 @@ use bytes::Bytes;
 use reqwest::{Method, StatusCode, header, redirect};
 use serde_json::Value;
 
-use known::Known;
+use known::ValidatedBodies;
 pub use shape::Shape;
 
 use crate::{
     access::{Account, Accounts},
     completion::Work,
-    engine::dashboard::{Diary, Told},
+    engine::dashboard::{RequestLog, RequestLogEntry},
     outcome::FailureKind,
     recorder::{Recorder, Sample, Shard},
 };
 
-/// A route that scenarios request, and what a good answer of it looks like.
+/// A route that scenarios request, with its expected response.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// Method and route template, as rules and reports call it.
+    /// Method and route template. SLA files and reports use this name.
     pub name: &'static str,
-    /// The statuses that mean success.
+    /// Expected status codes.
     pub success: &'static [u16],
-    /// What the body must be.
+    /// Expected shape of the body.
     pub shape: Shape,
 }
 
-/// One request to be sent.
+/// A request to send.
 #[derive(Debug)]
-pub struct Call {
+pub struct Request {
     endpoint: &'static Endpoint,
     method: Method,
     path: String,
@@ -51,8 +52,8 @@ pub struct Call {
     body: Option<Bytes>,
 }
 
-impl Call {
-    /// A `GET` of `path`, query included.
+impl Request {
+    /// Returns a `GET` request for `path`, which may include a query.
     pub fn get(endpoint: &'static Endpoint, path: impl Into<String>) -> Self {
         Self {
             endpoint,
@@ -64,7 +65,7 @@ impl Call {
         }
     }
 
-    /// A `POST` of `body` to `path`.
+    /// Returns a `POST` request of `body` to `path`.
     pub fn post(endpoint: &'static Endpoint, path: impl Into<String>, body: &Value) -> Self {
         Self {
             method: Method::POST,
@@ -73,14 +74,14 @@ impl Call {
         }
     }
 
-    /// Says on whose behalf (`X-Customer-ID`).
+    /// Sets the header `X-Customer-ID`.
     #[must_use]
     pub fn customer(mut self, customer: &'static str) -> Self {
         self.customer = Some(customer);
         self
     }
 
-    /// Sends this access token.
+    /// Sets the access token (`Authorization: Bearer`).
     #[must_use]
     pub fn bearer(mut self, token: &Arc<str>) -> Self {
         self.bearer = Some(Arc::clone(token));
@@ -88,51 +89,52 @@ impl Call {
     }
 }
 
-/// Where users send their requests, and where these are recorded.
+/// Settings shared by the clients of all virtual users.
 #[derive(Clone, Debug)]
-pub struct Destination {
-    /// The service, as `http://host:port`.
+pub struct ClientConfig {
+    /// Base URL of the service: `http://host:port`.
     pub host: String,
-    /// How long one request may take.
+    /// Timeout for one request.
     pub timeout: Duration,
-    /// Takes what they measure.
+    /// Recorder of all requests.
     pub recorder: Arc<Recorder>,
-    /// Whether users keep a diary for Goose's dashboard.
-    pub told: bool,
-    /// The accounts that users act for, where the service demands tokens.
+    /// Whether clients keep a request log for Goose's dashboard.
+    pub log_requests: bool,
+    /// Accounts of the test customers; `None` if the service requires no authentication.
     pub accounts: Option<Arc<Accounts>>,
-    known: Arc<Known>,
+    validated: Arc<ValidatedBodies>,
 }
 
-impl Destination {
-    /// The service at `host`.
+impl ClientConfig {
+    /// Returns the settings for the service at `host`, without request log and accounts.
     #[must_use]
     pub fn new(host: &str, timeout: Duration, recorder: Arc<Recorder>) -> Self {
         let host = host.trim_end_matches('/').to_owned();
-        Self { host, timeout, recorder, told: false, accounts: None, known: Arc::default() }
+        let validated = Arc::default();
+        Self { host, timeout, recorder, log_requests: false, accounts: None, validated }
     }
 }
 
-/// One user's connections to the service.
+/// HTTP client of one virtual user.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    base: Arc<str>,
+    base_url: Arc<str>,
     recorder: Arc<Recorder>,
-    known: Arc<Known>,
+    validated: Arc<ValidatedBodies>,
     shard: Shard,
-    /// When the next request is meant to start, if that is another moment than when it is sent.
-    due: Arc<Mutex<Option<Instant>>>,
-    diary: Option<Diary>,
+    /// Intended start of the next request; `None` if it is the time of sending.
+    intended_start: Arc<Mutex<Option<Instant>>>,
+    request_log: Option<RequestLog>,
     accounts: Option<Arc<Accounts>>,
-    /// Whose token is sent where a call brings none.
+    /// Account whose token is sent with requests that set none.
     account: Option<Arc<Account>>,
-    /// Whether the last answer refused the token that was sent.
-    refused: Arc<AtomicBool>,
+    /// Whether the last response rejected the token that was sent.
+    token_rejected: Arc<AtomicBool>,
 }
 
-/// How one exchange ended.
-struct Answer {
+/// Result of sending one request.
+struct Exchange {
     first_byte: Option<Instant>,
     last_byte: Instant,
     status: Option<StatusCode>,
@@ -140,110 +142,115 @@ struct Answer {
 }
 
 impl Client {
-    /// A client with connections of its own, as a user's browser has.
+    /// Returns a client with its own connections, like a user's browser.
     ///
     /// # Errors
-    /// When the HTTP library cannot be set up.
-    pub fn new(destination: &Destination) -> reqwest::Result<Self> {
-        let Destination { host, timeout, recorder, told, accounts, known } = destination;
+    /// When the HTTP client cannot be initialized.
+    pub fn new(config: &ClientConfig) -> reqwest::Result<Self> {
+        let ClientConfig { host, timeout, recorder, log_requests, accounts, validated } = config;
         Ok(Self {
-            http: transport(host, *timeout)?,
-            base: host.as_str().into(),
+            http: http_client(host, *timeout)?,
+            base_url: host.as_str().into(),
             shard: recorder.assign_shard(),
             recorder: Arc::clone(recorder),
-            known: Arc::clone(known),
-            due: Arc::default(),
-            diary: told.then(Diary::default),
+            validated: Arc::clone(validated),
+            intended_start: Arc::default(),
+            request_log: log_requests.then(RequestLog::default),
             accounts: accounts.clone(),
             account: None,
-            refused: Arc::default(),
+            token_rejected: Arc::default(),
         })
     }
 
-    /// The same connections, recorded elsewhere.
+    /// Returns a client with the same connections that records to `recorder`.
     #[must_use]
-    pub fn recording_to(&self, recorder: Arc<Recorder>) -> Self {
+    pub fn with_recorder(&self, recorder: Arc<Recorder>) -> Self {
         Self { shard: recorder.assign_shard(), recorder, ..self.clone() }
     }
 
-    /// The same connections and account, recorded as `other` is.
+    /// Returns a client with the same connections and account that records like `other`.
     #[must_use]
-    pub fn recording_as(&self, other: &Self) -> Self {
+    pub fn with_recorder_of(&self, other: &Self) -> Self {
         Self { shard: other.shard, recorder: Arc::clone(&other.recorder), ..self.clone() }
     }
 
-    /// The same client, acting for the customer at this `place` of [`crate::access::CUSTOMERS`]:
-    /// where the service demands tokens, it sends that customer's.
+    /// Returns the same client for the customer at `index` in [`crate::access::TEST_CUSTOMERS`]. If
+    /// the service requires authentication, it sends that customer's token.
     #[must_use]
-    pub fn of_customer(self, place: usize) -> Self {
-        let account = self.accounts.as_ref().map(|accounts| accounts.of(place));
+    pub fn for_customer(self, index: usize) -> Self {
+        let account = self.accounts.as_ref().map(|accounts| accounts.account(index));
         Self { account, ..self }
     }
 
-    /// What this client sends through.
+    /// Returns the underlying HTTP client.
     #[must_use]
-    pub fn transport(&self) -> reqwest::Client {
+    pub fn http_client(&self) -> reqwest::Client {
         self.http.clone()
     }
 
-    /// What this user noted for Goose's dashboard, if there is one.
+    /// Returns the request log for Goose's dashboard; `None` if there is no dashboard.
     #[must_use]
-    pub fn diary(&self) -> Option<Diary> {
-        self.diary.clone()
+    pub fn request_log(&self) -> Option<RequestLog> {
+        self.request_log.clone()
     }
 
-    /// Says that the next request is meant to start at `intended`, from which its latency counts.
-    /// Those after it count from when they are sent.
-    pub fn set_due(&self, intended: Instant) {
-        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = Some(intended);
+    /// Sets the intended start of the next request. Its latency counts from there; the latency of
+    /// later requests counts from the time of sending.
+    pub fn set_intended_start(&self, intended: Instant) {
+        *self.intended_start.lock().unwrap_or_else(PoisonError::into_inner) = Some(intended);
     }
 
-    /// Whether the last answer refused the token that was sent: then another one is needed.
+    /// Returns whether the last response rejected the token that was sent.
     #[must_use]
-    pub fn was_refused(&self) -> bool {
-        self.refused.load(Relaxed)
+    pub fn token_was_rejected(&self) -> bool {
+        self.token_rejected.load(Relaxed)
     }
 
-    fn take_due(&self) -> Option<Instant> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn take_intended_start(&self) -> Option<Instant> {
+        self.intended_start.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// The service has accepted `work` under this `id`; the bearer of `token` may ask for it.
-    pub fn accepted(&self, work: &'static Work, id: String, token: &Arc<str>) {
-        self.recorder.accepted(work, id, Arc::clone(token));
+    /// Records that the service has accepted work of this `kind` with this `id`; `token` gives
+    /// access to it.
+    pub fn record_accepted(&self, kind: &'static Work, id: String, token: &Arc<str>) {
+        self.recorder.accepted(kind, id, Arc::clone(token));
     }
 
-    /// Sends `call` now. The body of a successful answer comes back; everything else was counted.
+    /// Sends `request` and records it. Returns the body of a successful response; `None` after a
+    /// failure.
     ///
-    /// Where the account's token is not taken any more, the call is sent again with a new one. That
-    /// is one request, as its user sees it, and the wait for the token is part of its latency.
-    pub async fn send(&self, mut call: Call) -> Option<Bytes> {
-        let endpoint = call.endpoint;
-        let account = self.account.as_ref().filter(|_| call.bearer.is_none());
+    /// If the service rejects the account's token, the request is sent again with a new one. Both
+    /// attempts are recorded as one request whose latency includes the login.
+    pub async fn send(&self, mut request: Request) -> Option<Bytes> {
+        let endpoint = request.endpoint;
+        let account = self.account.as_ref().filter(|_| request.bearer.is_none());
         let token = account.map(Account::token);
-        call.bearer = call.bearer.or_else(|| token.clone());
-        let request = self.request(&call);
+        request.bearer = request.bearer.or_else(|| token.clone());
+        let prepared = self.prepare(&request);
         let sent = Instant::now();
-        let intended = self.take_due().unwrap_or(sent);
+        let intended = self.take_intended_start().unwrap_or(sent);
         self.recorder.sent(self.shard, endpoint.name, intended);
-        let mut answer = exchange(request).await;
-        if answer.status == Some(StatusCode::UNAUTHORIZED)
-            && let (Some(account), Some(refused)) = (account, token)
-            && let Some(token) = account.instead_of(&refused).await
+        let mut exchange = execute(prepared).await;
+        if exchange.status == Some(StatusCode::UNAUTHORIZED)
+            && let (Some(account), Some(rejected)) = (account, token)
+            && let Some(token) = account.replace_token(&rejected).await
         {
-            call.bearer = Some(token);
-            answer = exchange(self.request(&call)).await;
+            request.bearer = Some(token);
+            exchange = execute(self.prepare(&request)).await;
         }
-        let refused = answer.status == Some(StatusCode::UNAUTHORIZED) && call.bearer.is_some();
-        self.refused.store(refused, Relaxed);
-        let size = answer.body.as_ref().map_or(0, Bytes::len);
-        let judged = answer.body.and_then(|body| judge(endpoint, answer.status, body, &self.known));
-        if let Some(diary) = &self.diary {
-            diary.lock().unwrap_or_else(PoisonError::into_inner).push(Told {
+        let rejected =
+            exchange.status == Some(StatusCode::UNAUTHORIZED) && request.bearer.is_some();
+        self.token_rejected.store(rejected, Relaxed);
+        let size = exchange.body.as_ref().map_or(0, Bytes::len);
+        let result = exchange
+            .body
+            .and_then(|body| validate(endpoint, exchange.status, body, &self.validated));
+        if let Some(log) = &self.request_log {
+            log.lock().unwrap_or_else(PoisonError::into_inner).push(RequestLogEntry {
                 endpoint: endpoint.name,
-                latency: answer.last_byte.saturating_duration_since(intended),
-                status: answer.status.map(|status| status.as_u16()),
-                error: judged.as_ref().err().map(|(_, message)| message.clone()),
+                latency: exchange.last_byte.saturating_duration_since(intended),
+                status: exchange.status.map(|status| status.as_u16()),
+                error: result.as_ref().err().map(|(_, message)| message.clone()),
             });
         }
         self.recorder.record(
@@ -252,37 +259,38 @@ impl Client {
                 endpoint: endpoint.name,
                 intended,
                 sent,
-                first_byte: answer.first_byte,
-                last_byte: answer.last_byte,
-                status: answer.status.map(|status| status.as_u16()),
+                first_byte: exchange.first_byte,
+                last_byte: exchange.last_byte,
+                status: exchange.status.map(|status| status.as_u16()),
                 bytes: size as u64,
-                failure: judged.as_ref().err().cloned(),
+                failure: result.as_ref().err().cloned(),
             },
         );
-        judged.ok()
+        result.ok()
     }
 
-    fn request(&self, call: &Call) -> reqwest::RequestBuilder {
-        let url = format!("{}{}", self.base, call.path);
-        let mut request = self.http.request(call.method.clone(), url);
-        if let Some(customer) = call.customer {
-            request = request.header("X-Customer-ID", customer);
+    fn prepare(&self, request: &Request) -> reqwest::RequestBuilder {
+        let url = format!("{}{}", self.base_url, request.path);
+        let mut builder = self.http.request(request.method.clone(), url);
+        if let Some(customer) = request.customer {
+            builder = builder.header("X-Customer-ID", customer);
         }
-        if let Some(token) = &call.bearer {
-            request = request.bearer_auth(token);
+        if let Some(token) = &request.bearer {
+            builder = builder.bearer_auth(token);
         }
-        if let Some(body) = &call.body {
-            request = request.header(header::CONTENT_TYPE, "application/json").body(body.clone());
+        if let Some(body) = &request.body {
+            builder = builder.header(header::CONTENT_TYPE, "application/json").body(body.clone());
         }
-        request
+        builder
     }
 }
 
-/// A plain HTTP client for `host`: no proxy and no redirect may lead a load test elsewhere.
+/// Returns an HTTP client for `host` that ignores proxies and does not follow redirects, so that
+/// all requests reach the service under test.
 ///
 /// # Errors
-/// When the HTTP library cannot be set up.
-pub fn transport(host: &str, timeout: Duration) -> reqwest::Result<reqwest::Client> {
+/// When the HTTP client cannot be initialized.
+pub fn http_client(host: &str, timeout: Duration) -> reqwest::Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("plant-loadtest/", env!("CARGO_PKG_VERSION")))
         .timeout(timeout)
@@ -290,31 +298,33 @@ pub fn transport(host: &str, timeout: Duration) -> reqwest::Result<reqwest::Clie
         .no_proxy()
         .gzip(false);
     if !host.starts_with("https://") {
-        // Reading the system's certificates takes milliseconds. At 200 users in a few seconds
-        // that alone would delay everybody's requests, and be blamed on the service.
+        // Loading the system's certificates takes milliseconds. For 200 users started within a few
+        // seconds this would delay requests and inflate the measured latency.
         builder = builder.tls_certs_only([]);
     }
     builder.build()
 }
 
-async fn exchange(request: reqwest::RequestBuilder) -> Answer {
+async fn execute(request: reqwest::RequestBuilder) -> Exchange {
     let response = match request.send().await {
         Ok(response) => response,
         Err(error) => {
             let last_byte = Instant::now();
-            return Answer { first_byte: None, last_byte, status: None, body: Err(broken(&error)) };
+            let body = Err(transport_failure(&error));
+            return Exchange { first_byte: None, last_byte, status: None, body };
         }
     };
     let first_byte = Some(Instant::now());
     let status = Some(response.status());
-    // The connection is only reused once the body was read, and a user has only then been answered.
-    let body = response.bytes().await.map_err(|error| broken(&error));
-    Answer { first_byte, last_byte: Instant::now(), status, body }
+    // The response ends with its body, and the connection is reused only once that is read.
+    let body = response.bytes().await.map_err(|error| transport_failure(&error));
+    Exchange { first_byte, last_byte: Instant::now(), status, body }
 }
 
-fn broken(error: &reqwest::Error) -> (FailureKind, String) {
+/// Returns the kind of a failed exchange and its innermost cause.
+fn transport_failure(error: &reqwest::Error) -> (FailureKind, String) {
     if error.is_timeout() {
-        return (FailureKind::TimedOut, "no answer in time".into());
+        return (FailureKind::TimedOut, "request timed out".into());
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
@@ -323,15 +333,16 @@ fn broken(error: &reqwest::Error) -> (FailureKind, String) {
     (FailureKind::Connection, cause.to_string())
 }
 
-fn judge(
+/// Checks status and body of a response. Returns the body, or the kind of failure and a message.
+fn validate(
     endpoint: &'static Endpoint,
     status: Option<StatusCode>,
     body: Bytes,
-    known: &Known,
+    validated: &ValidatedBodies,
 ) -> Result<Bytes, (FailureKind, String)> {
     let status = status.unwrap_or_default();
     if endpoint.success.contains(&status.as_u16()) {
-        return match known.check(endpoint, &body) {
+        return match validated.validate(endpoint, &body) {
             Ok(()) => Ok(body),
             Err(reason) => Err((FailureKind::WrongShape, reason)),
         };
@@ -346,7 +357,7 @@ fn judge(
     Err((kind, format!("{}{}", status.as_u16(), problem_code(&body))))
 }
 
-/// The `code` of a problem document, which tells more than the bare status.
+/// Returns the `code` of a problem document with a leading space; empty if there is none.
 fn problem_code(body: &[u8]) -> String {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
     problem["code"].as_str().map(|code| format!(" {code}")).unwrap_or_default()
@@ -361,18 +372,18 @@ mod tests {
 
     fn failure(status: u16, body: &'static str) -> (FailureKind, String) {
         let status = StatusCode::from_u16(status).ok();
-        judge(&ENDPOINT, status, Bytes::from_static(body.as_bytes()), &Known::default())
-            .unwrap_err()
+        let body = Bytes::from_static(body.as_bytes());
+        validate(&ENDPOINT, status, body, &ValidatedBodies::default()).unwrap_err()
     }
 
     #[test]
-    fn a_404_is_never_a_success_and_tells_its_code() {
-        let told = failure(404, r#"{"code":"not-found","id":1}"#);
-        assert_eq!(told, (FailureKind::ClientError, "404 not-found".into()));
+    fn a_404_is_a_failure_whose_message_contains_the_problem_code() {
+        let failure = failure(404, r#"{"code":"not-found","id":1}"#);
+        assert_eq!(failure, (FailureKind::ClientError, "404 not-found".into()));
     }
 
     #[test]
-    fn the_kinds_of_failure_are_told_apart() {
+    fn kinds_of_failure_are_distinguished() {
         assert_eq!(failure(503, "").0, FailureKind::ServerError);
         assert_eq!(failure(204, "").0, FailureKind::UnexpectedStatus);
         assert_eq!(failure(200, "[]").0, FailureKind::WrongShape);

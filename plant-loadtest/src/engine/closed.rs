@@ -1,7 +1,8 @@
-//! The closed load model: N users, each of whom waits for an answer, thinks, and asks again.
+//! The closed load model: N virtual users, each of whom sends a request, waits for the response,
+//! waits for its think time, and repeats.
 //!
-//! Goose starts, keeps and stops the users. Its own measurements, reports and console are off:
-//! the recorder sees every request, and reports are drawn from the outcome.
+//! Goose starts, runs and stops the users. Its own metrics, reports and console are disabled: the
+//! recorder measures every request, and reports are generated from the outcome.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -13,7 +14,7 @@ use goose::{
 };
 
 use super::{
-    Destination,
+    ClientConfig,
     dashboard::{self, Dashboard},
     users::Tasks,
 };
@@ -24,30 +25,30 @@ use crate::{
     scenarios::{Session, UserClass},
 };
 
-/// Runs `plan` from its first user to its last; returns early when Goose's killswitch is pulled.
+/// Runs `plan` to its end. Returns early when Goose's killswitch is triggered.
 ///
 /// # Errors
-/// When Goose refuses the plan, which its checks should have ruled out.
-pub async fn drive(
+/// When Goose rejects the plan, which the checks of the profile rule out.
+pub async fn run(
     plan: &Plan,
-    destination: &Destination,
+    config: &ClientConfig,
     dashboard: Option<&Dashboard>,
 ) -> Result<(), GooseError> {
-    let mut configuration = quiet_configuration(&destination.host);
+    let mut configuration = quiet_configuration(&config.host);
     if let Some(dashboard) = dashboard {
         dashboard.configure(&mut configuration);
     }
     let attack = GooseAttack::initialize_with_config(configuration)?;
-    let steerable = dashboard.and(one_ramp(&plan.stages));
-    let mut attack = scheduled(attack, &plan.stages, steerable)?
-        // Users bring clients of their own; one shared one spares Goose from making more.
+    let adjustable = dashboard.and(single_ramp(&plan.stages));
+    let mut attack = with_schedule(attack, &plan.stages, adjustable)?
+        // Users have clients of their own. With a shared one Goose does not create one per user.
         .set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())?;
     for share in &plan.classes {
-        let scenario = drawn(share.class, plan.saturate, destination.clone())?;
+        let scenario = weighted_scenario(share.class, plan.saturate, config.clone())?;
         attack = attack.register_scenario(scenario.set_weight(share.weight as usize)?);
     }
-    // Goose prints how many users it launched even when told to be quiet.
-    let _silence = Silence::new();
+    // Goose prints the number of launched users even with `quiet`.
+    let _silenced = SilencedStdout::new();
     attack.execute().await?;
     Ok(())
 }
@@ -63,38 +64,39 @@ fn quiet_configuration(host: &str) -> GooseConfiguration {
     configuration
 }
 
-/// So many users, started in so many seconds, who stay for so many more.
+/// A ramp of `ramp_s` seconds from 0 to `users`, who then stay for `hold_s` seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct OneRamp {
+struct SingleRamp {
     users: u32,
     ramp_s: u32,
     hold_s: u32,
 }
 
-/// The stages, if they are one ramp and what follows keeps its users.
-fn one_ramp(stages: &[Stage]) -> Option<OneRamp> {
+/// Returns the stages as a single ramp with a constant number of users after it; `None` if they are
+/// not.
+fn single_ramp(stages: &[Stage]) -> Option<SingleRamp> {
     let users = stages.first()?.to_users;
     let ramp = stages.first().filter(|stage| stage.from_users == 0);
     let ramp_s = ramp.map_or(0, |stage| stage.to_s);
-    let held = stages.iter().skip(usize::from(ramp.is_some()));
-    let mut held = held.map(|stage| (stage.from_users, stage.to_users));
+    let later = stages.iter().skip(usize::from(ramp.is_some()));
+    let mut later = later.map(|stage| (stage.from_users, stage.to_users));
     let hold_s = stages.last()?.to_s - ramp_s;
-    let one = hold_s > 0 && held.all(|level| level == (users, users));
-    one.then_some(OneRamp { users, ramp_s, hold_s })
+    let is_single = hold_s > 0 && later.all(|level| level == (users, users));
+    is_single.then_some(SingleRamp { users, ramp_s, hold_s })
 }
 
-/// Tells Goose who comes when. While it follows a plan nobody can change the users in its
-/// dashboard, so what can be said as `steerable` is.
-fn scheduled(
+/// Sets the number of users over time. Goose's dashboard cannot change the number of users during a
+/// test plan, so an `adjustable` ramp is set as users, start rate and run time instead.
+fn with_schedule(
     attack: GooseAttack,
     stages: &[Stage],
-    steerable: Option<OneRamp>,
+    adjustable: Option<SingleRamp>,
 ) -> Result<GooseAttack, GooseError> {
-    let Some(OneRamp { users, ramp_s, hold_s }) = steerable else {
+    let Some(SingleRamp { users, ramp_s, hold_s }) = adjustable else {
         return Ok(*attack.set_default(GooseDefault::TestPlan, test_plan(stages).as_str())?);
     };
-    // A rate and no time: whoever changes the users has them come at this rate too. Without a ramp
-    // they come within a millisecond or so.
+    // A rate instead of a start-up time, because it also applies to users added in the dashboard.
+    // Without a ramp all users start within about a millisecond.
     let rate = f64::from(users) / f64::from(ramp_s).max(0.001);
     let attack = attack
         .set_default(GooseDefault::Users, users as usize)?
@@ -103,12 +105,12 @@ fn scheduled(
     Ok(*attack)
 }
 
-/// The stages in Goose's words, with a last step that sends everybody home at once.
+/// Returns the stages as a Goose test plan. Its last step stops all users at once.
 fn test_plan(stages: &[Stage]) -> String {
     let mut steps = String::new();
     let mut users = 0;
     for stage in stages {
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         if stage.from_users != users {
             let _ = write!(steps, "{},0;", stage.from_users);
         }
@@ -118,80 +120,86 @@ fn test_plan(stages: &[Stage]) -> String {
     steps + "0,0"
 }
 
-/// The class's scenario, with each task drawn by chance at each visit.
+/// Returns the scenario of `class` as one transaction that picks a random task by weight each time,
+/// as Locust does.
 ///
-/// Goose deals the tasks into one list that all users walk through alike: a short run would never
-/// reach the rare tasks, and users would march in step. Locust draws, and so does this.
-fn drawn(
+/// Goose itself allocates the tasks to one sequence that all users follow: a short run would not
+/// reach rare tasks, and all users would run the same task at the same time.
+fn weighted_scenario(
     class: &'static UserClass,
     saturate: bool,
-    destination: Destination,
+    config: ClientConfig,
 ) -> Result<Scenario, GooseError> {
-    let tasks = Arc::new(Tasks::of(class)?);
-    let recorder = Arc::clone(&destination.recorder);
-    let told = destination.told;
+    let tasks = Arc::new(Tasks::new(class)?);
+    let recorder = Arc::clone(&config.recorder);
+    let log_requests = config.log_requests;
     let mut scenario = Scenario::new(class.name)
-        .register_transaction(enter(class, destination, Arc::clone(&tasks)).set_on_start())
-        .register_transaction(draw(tasks, told))
-        .register_transaction(leave(recorder).set_on_stop());
+        .register_transaction(start_user(class, config, Arc::clone(&tasks)).set_on_start())
+        .register_transaction(run_task(tasks, log_requests))
+        .register_transaction(stop_user(recorder).set_on_stop());
     scenario.transaction_wait = (!saturate).then_some(class.wait);
     Ok(scenario)
 }
 
-/// One of the tasks at each visit; with a dashboard, Goose hears of its requests afterwards.
-fn draw(tasks: Arc<Tasks>, told: bool) -> Transaction {
-    if !told {
-        return Transaction::new(Arc::new(move |user| tasks.draw()(user)));
+/// Returns a transaction that runs a random task. With `log_requests` it then passes the logged
+/// requests to Goose's dashboard.
+fn run_task(tasks: Arc<Tasks>, log_requests: bool) -> Transaction {
+    if !log_requests {
+        return Transaction::new(Arc::new(move |user| tasks.pick()(user)));
     }
     Transaction::new(Arc::new(move |user: &mut GooseUser| {
         let tasks = Arc::clone(&tasks);
         Box::pin(async move {
-            let done = tasks.draw()(user).await;
-            let diary = user.get_session_data::<Session>().and_then(|user| user.client.diary());
-            if let Some(diary) = diary {
-                dashboard::tell(user, &diary).await;
+            let result = tasks.pick()(user).await;
+            let session = user.get_session_data::<Session>();
+            let log = session.and_then(|session| session.client.request_log());
+            if let Some(log) = log {
+                dashboard::report_requests(user, &log).await;
             }
-            done
+            result
         })
     }))
 }
 
-/// Gives the user its session, then runs what its class does at the start.
-fn enter(class: &'static UserClass, destination: Destination, tasks: Arc<Tasks>) -> Transaction {
+/// Returns a transaction that sets the session of a new user and runs the on-start tasks of its
+/// class.
+fn start_user(class: &'static UserClass, config: ClientConfig, tasks: Arc<Tasks>) -> Transaction {
     Transaction::new(Arc::new(move |user: &mut GooseUser| {
-        let (destination, tasks) = (destination.clone(), Arc::clone(&tasks));
+        let (config, tasks) = (config.clone(), Arc::clone(&tasks));
         Box::pin(async move {
-            let client = Client::new(&destination)
-                .map_err(|error| Box::new(TransactionError::Reqwest(error)))?;
-            destination.recorder.user_joined(class.name);
-            user.set_session_data(Session::new(class.acts_for, client));
-            tasks.start(user).await
+            let client =
+                Client::new(&config).map_err(|error| Box::new(TransactionError::Reqwest(error)))?;
+            config.recorder.user_joined(class.name);
+            user.set_session_data(Session::new(class.identity, client));
+            tasks.run_on_start(user).await
         })
     }))
 }
 
-fn leave(recorder: Arc<Recorder>) -> Transaction {
+/// Returns a transaction that records the end of a user.
+fn stop_user(recorder: Arc<Recorder>) -> Transaction {
     Transaction::new(Arc::new(move |_: &mut GooseUser| {
         recorder.user_left();
         Box::pin(async { Ok(()) })
     }))
 }
 
-/// Sends standard output to nowhere until it is dropped: what goes there is the verdict's.
-struct Silence {
+/// Redirects standard output to `/dev/null` until it is dropped, because only the verdict is
+/// printed there.
+struct SilencedStdout {
     #[cfg(unix)]
     stdout: Option<std::os::fd::OwnedFd>,
 }
 
-impl Silence {
+impl SilencedStdout {
     #[cfg(unix)]
     fn new() -> Self {
-        let silenced = || -> std::io::Result<std::os::fd::OwnedFd> {
+        let redirect = || -> std::io::Result<std::os::fd::OwnedFd> {
             let stdout = rustix::io::dup(rustix::stdio::stdout())?;
             rustix::stdio::dup2_stdout(std::fs::File::create("/dev/null")?)?;
             Ok(stdout)
         };
-        Self { stdout: silenced().ok() }
+        Self { stdout: redirect().ok() }
     }
 
     #[cfg(not(unix))]
@@ -200,11 +208,12 @@ impl Silence {
     }
 }
 
-impl Drop for Silence {
+impl Drop for SilencedStdout {
     fn drop(&mut self) {
         #[cfg(unix)]
         if let Some(stdout) = self.stdout.take() {
-            // What Goose left in the buffer must not come out later; a failure leaves us silent.
+            // Flushed first, so that buffered output of Goose is discarded too. If restoring fails,
+            // standard output stays redirected.
             let _ = std::io::Write::flush(&mut std::io::stdout());
             let _ = rustix::stdio::dup2_stdout(stdout);
         }
@@ -217,17 +226,17 @@ mod tests {
     use crate::profile::{Overrides, Profile};
 
     #[test]
-    fn one_ramp_can_be_steered_and_a_course_of_several_cannot() {
-        let ramp = |name| {
+    fn only_a_single_ramp_is_adjustable() {
+        let ramp_of = |name| {
             let profile = Profile::find(name).unwrap();
-            one_ramp(&Plan::new(&profile, &Overrides::default()).unwrap().stages)
+            single_ramp(&Plan::new(&profile, &Overrides::default()).unwrap().stages)
         };
-        assert_eq!(ramp("normal-50"), Some(OneRamp { users: 50, ramp_s: 10, hold_s: 590 }));
-        assert_eq!(ramp("stress"), None);
+        assert_eq!(ramp_of("normal-50"), Some(SingleRamp { users: 50, ramp_s: 10, hold_s: 590 }));
+        assert_eq!(ramp_of("stress"), None);
     }
 
     #[test]
-    fn stages_become_steps_of_whole_seconds() {
+    fn stages_become_steps_of_a_test_plan() {
         let plan = Plan::new(&Profile::find("spike-200").unwrap(), &Overrides::default()).unwrap();
         assert_eq!(test_plan(&plan.stages), "200,30;200,270;0,0");
     }

@@ -1,4 +1,5 @@
-//! Goose's dashboard beside a closed run: what users measured is told to Goose as well.
+//! Goose's dashboard of a closed run. Goose's own measurements are off, so the requests that
+//! clients log are passed on to it.
 
 use std::{
     net::IpAddr,
@@ -8,33 +9,34 @@ use std::{
 
 use goose::{config::GooseConfiguration, goose::GooseUser};
 
-/// Where the dashboard listens.
+/// Settings for Goose's dashboard.
 #[derive(Clone, Debug)]
 pub struct Dashboard {
-    /// The address.
+    /// Host name or IP address to listen on.
     pub host: String,
-    /// The port.
+    /// Port to listen on.
     pub port: u16,
-    /// What whoever is not on this machine must know to look and to steer; `None` on this machine.
+    /// Access token; `None` if only this machine can connect.
     pub token: Option<String>,
 }
 
 impl Dashboard {
-    /// A dashboard at `host` and `port`; if others than this machine can reach it, it gets a token.
+    /// Returns settings to listen on `host` and `port`, with a random token unless `host` is a
+    /// loopback address.
     #[must_use]
     pub fn at(host: &str, port: u16) -> Self {
-        let private = host == "localhost"
+        let is_local = host == "localhost"
             || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         let token =
-            (!private).then(|| format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)));
+            (!is_local).then(|| format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)));
         Self { host: host.into(), port, token }
     }
 
-    /// Where to point a browser.
+    /// Returns the URL of the dashboard, token included.
     #[must_use]
     pub fn url(&self) -> String {
-        let token = self.token.as_ref().map(|token| format!("?token={token}"));
-        format!("http://{}:{}/{}", self.host, self.port, token.unwrap_or_default())
+        let query = self.token.as_ref().map(|token| format!("?token={token}"));
+        format!("http://{}:{}/{}", self.host, self.port, query.unwrap_or_default())
     }
 
     pub(super) fn configure(&self, configuration: &mut GooseConfiguration) {
@@ -50,28 +52,28 @@ impl Dashboard {
     }
 }
 
-/// A request as Goose wants to hear of it.
+/// A finished request, as Goose's dashboard shows it.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct RequestLogEntry {
     /// Method and route template.
     pub endpoint: &'static str,
-    /// How long it took.
+    /// Response time.
     pub latency: Duration,
-    /// The answer's status.
+    /// Status code; `None` without a response.
     pub status: Option<u16>,
-    /// What was wrong, `None` for a success.
+    /// Error message; `None` for a success.
     pub error: Option<String>,
 }
 
-/// What a user has to tell, request by request.
-pub type Diary = Arc<Mutex<Vec<Told>>>;
+/// Finished requests of one user that have not been passed to Goose yet.
+pub type RequestLog = Arc<Mutex<Vec<RequestLogEntry>>>;
 
-/// Tells Goose what `user` has noted since the last time.
-pub(super) async fn tell(user: &mut GooseUser, diary: &Diary) {
-    let notes = std::mem::take(&mut *diary.lock().unwrap_or_else(PoisonError::into_inner));
-    for Told { endpoint, latency, status, error } in notes {
+/// Passes all entries of `log` to Goose as requests of `user`, and clears the log.
+pub(super) async fn report_requests(user: &mut GooseUser, log: &RequestLog) {
+    let entries = std::mem::take(&mut *log.lock().unwrap_or_else(PoisonError::into_inner));
+    for RequestLogEntry { endpoint, latency, status, error } in entries {
         let (method, path) = endpoint.split_once(' ').unwrap_or(("GET", endpoint));
-        // It only fails for names without a method or a path, which no endpoint has.
+        // Fails only for names without a method or a path, which no endpoint has.
         let _ = user
             .record_custom_request_duration(
                 method,

@@ -1,5 +1,5 @@
-//! Engines decide when scenarios run. They know nothing of results: clients hand those to the
-//! recorder.
+//! The load engines, which decide when scenarios run. They do not handle results: the clients pass
+//! those to the recorder.
 
 pub mod closed;
 pub mod dashboard;
@@ -7,4 +7,4 @@ pub mod open;
 pub mod pace;
 mod users;
 
-pub use crate::client::Destination;
+pub use crate::client::ClientConfig;

@@ -1,9 +1,9 @@
-//! The open load model: so many requests a second, whatever the answers take.
+//! The open load model: arrivals at a given rate, independent of response times.
 //!
-//! A thread of its own sleeps from arrival to arrival and hands each to a bounded crew of users. An
-//! arrival that finds all of them busy waits for one, and its latency counts from when it was meant
-//! to start: a service that stalls is charged for everybody who would have come meanwhile. One
-//! that waited as long as a request may take is dropped, and counted.
+//! A thread of its own sleeps until each arrival's intended start and dispatches it to a bounded
+//! pool of virtual users. If all users are busy, the arrival waits for one. Its latency counts from
+//! the intended start, so that a stalled service is charged for all arrivals that wait meanwhile.
+//! An arrival that has waited for as long as the request timeout is dropped and counted.
 
 use std::{
     sync::{
@@ -17,216 +17,224 @@ use std::{
 use goose::{GooseError, config::GooseConfiguration, goose::GooseUser};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::{Destination, pace::Pace, users::Tasks};
+use super::{ClientConfig, pace::ArrivalTimes, users::Tasks};
 use crate::{
-    alarm::sharpen_sleep,
+    alarm::set_timer_slack,
     client::Client,
     profile::{ClassShare, Plan},
     recorder::{Recorder, Shard},
     scenarios::Session,
 };
 
-/// How many users make themselves ready side by side: enough to be quick, too few to be a load.
-const READY_AT_ONCE: usize = 16;
+/// Number of users that run their on-start tasks concurrently: enough to finish soon, too few to be
+/// a load.
+const MAX_CONCURRENT_SETUPS: usize = 16;
 
-/// The pacing thread looks this often whether the run was interrupted.
-const ATTENTION: Duration = Duration::from_millis(50);
+/// Interval at which the dispatching thread checks Goose's killswitch.
+const KILLSWITCH_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// From the last user being ready to the first arrival.
-const BREATH: Duration = Duration::from_millis(20);
+/// Delay from the end of the set-up to the start of the run.
+const START_DELAY: Duration = Duration::from_millis(20);
 
-/// Why the open engine does not run.
+/// Error of the open engine.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Goose refuses a scenario, which its test rules out.
+    /// Goose rejects a scenario, which the tests of the scenarios rule out.
     #[error(transparent)]
     Goose(#[from] GooseError),
-    /// The HTTP library cannot be set up, or the address is none.
-    #[error("a user could not be made ready: {0}")]
+    /// The HTTP client cannot be initialized, or the host is not a valid URL.
+    #[error("a virtual user could not be started: {0}")]
     User(String),
-    /// The system gives no thread.
-    #[error("no thread for the pace: {0}")]
+    /// The operating system cannot create a thread.
+    #[error("the thread that dispatches arrivals could not be started: {0}")]
     Thread(#[from] std::io::Error),
 }
 
-/// Someone who is meant to come.
+/// A scheduled execution of one task.
 struct Arrival {
-    intended: Instant,
-    /// Whether a user was waiting for it.
-    free: bool,
+    intended_start: Instant,
+    /// Whether a user was idle when it was dispatched.
+    user_idle: bool,
 }
 
-/// One member of the crew: it can act for every class.
-struct Member {
-    users: Vec<GooseUser>,
+/// A virtual user. It can run the tasks of every class.
+struct VirtualUser {
+    /// One Goose user per class, in the order of [`UserPool::classes`].
+    goose_users: Vec<GooseUser>,
     client: Client,
     shard: Shard,
 }
 
-/// What all members share.
-struct Crew {
+/// State shared by all virtual users.
+struct UserPool {
     classes: Vec<(ClassShare, Tasks)>,
     total_weight: u32,
-    destination: Destination,
-    /// Users who wait for an arrival, less arrivals that wait for a user.
-    free: AtomicI64,
+    config: ClientConfig,
+    /// Number of idle users minus the number of arrivals that wait for a user.
+    idle_users: AtomicI64,
 }
 
-/// Runs `plan` from its first arrival to the last answer; returns early when Goose's killswitch is
-/// pulled.
+/// Runs `plan` until the last response. Returns early when Goose's killswitch is triggered.
 ///
 /// # Errors
-/// When users cannot be made ready.
-pub async fn drive(plan: &Plan, destination: &Destination) -> Result<(), OpenError> {
+/// When virtual users cannot be started.
+pub async fn run(plan: &Plan, config: &ClientConfig) -> Result<(), OpenError> {
     goose::reset_killswitch();
-    let crew = Arc::new(Crew::of(plan, destination)?);
-    let members = make_ready(&crew, plan.users).await?;
-    let (announce, arrivals) = flume::unbounded::<Arrival>();
-    let mut working = JoinSet::new();
-    for member in members {
-        working.spawn(work(Arc::clone(&crew), member, arrivals.clone()));
+    let pool = Arc::new(UserPool::new(plan, config)?);
+    let users = set_up_users(&pool, plan.users).await?;
+    let (sender, arrivals) = flume::unbounded::<Arrival>();
+    let mut running = JoinSet::new();
+    for user in users {
+        running.spawn(run_user(Arc::clone(&pool), user, arrivals.clone()));
     }
     drop(arrivals);
 
-    let begin = Instant::now() + BREATH;
-    destination.recorder.start(begin);
-    let pacing = {
-        let (plan, crew) = (plan.clone(), Arc::clone(&crew));
+    let start = Instant::now() + START_DELAY;
+    config.recorder.start(start);
+    let dispatcher = {
+        let (plan, pool) = (plan.clone(), Arc::clone(&pool));
         thread::Builder::new()
-            .name("pace".into())
-            .spawn(move || announce_all(&plan, begin, &crew, &announce))?
+            .name("dispatcher".into())
+            .spawn(move || dispatch_arrivals(&plan, start, &pool, &sender))?
     };
-    while working.join_next().await.is_some() {}
-    // It ended before its channel closed, and with that the members' work.
-    let _ = pacing.join();
+    while running.join_next().await.is_some() {}
+    // The users end when the dispatcher drops its sender, so this does not block.
+    let _ = dispatcher.join();
     Ok(())
 }
 
-impl Crew {
-    fn of(plan: &Plan, destination: &Destination) -> Result<Self, GooseError> {
-        let classes = plan.classes.iter().map(|share| Ok((*share, Tasks::of(share.class)?)));
+impl UserPool {
+    fn new(plan: &Plan, config: &ClientConfig) -> Result<Self, GooseError> {
+        let classes = plan.classes.iter().map(|share| Ok((*share, Tasks::new(share.class)?)));
         Ok(Self {
             classes: classes.collect::<Result<_, GooseError>>()?,
             total_weight: plan.classes.iter().map(|share| share.weight).sum(),
-            destination: destination.clone(),
-            free: AtomicI64::new(i64::from(plan.users)),
+            config: config.clone(),
+            idle_users: AtomicI64::new(i64::from(plan.users)),
         })
     }
 
-    /// The place of one of the classes, chosen by weight.
-    fn draw_class(&self) -> usize {
-        let mut ticket = fastrand::u32(..self.total_weight);
-        for (place, (share, _)) in self.classes.iter().enumerate() {
-            if ticket < share.weight {
-                return place;
+    /// Picks a random class by weight and returns its index.
+    fn pick_class(&self) -> usize {
+        let mut point = fastrand::u32(..self.total_weight);
+        for (index, (share, _)) in self.classes.iter().enumerate() {
+            if point < share.weight {
+                return index;
             }
-            ticket -= share.weight;
+            point -= share.weight;
         }
-        unreachable!("the ticket is below the sum of all weights")
+        unreachable!("the point is below the sum of all weights")
     }
 }
 
-/// Builds the crew and has everybody do what their classes do first. That is no part of the load,
-/// so it is neither timed nor counted; who fails there asks again under load, and is counted then.
-async fn make_ready(crew: &Arc<Crew>, users: u32) -> Result<Vec<Member>, OpenError> {
-    let doors = Arc::new(Semaphore::new(READY_AT_ONCE));
-    let mut coming = JoinSet::new();
+/// Creates `users` virtual users and runs the on-start tasks of all classes. This is not part of
+/// the load: it is neither timed nor counted. A task whose preparation failed repeats it under
+/// load, where it counts.
+async fn set_up_users(pool: &Arc<UserPool>, users: u32) -> Result<Vec<VirtualUser>, OpenError> {
+    let setup_semaphore = Arc::new(Semaphore::new(MAX_CONCURRENT_SETUPS));
+    let mut setups = JoinSet::new();
     for _ in 0..users {
-        let (crew, doors) = (Arc::clone(crew), Arc::clone(&doors));
-        coming.spawn(async move {
-            let _door = doors.acquire_owned().await;
-            make_one_ready(&crew).await
+        let (pool, semaphore) = (Arc::clone(pool), Arc::clone(&setup_semaphore));
+        setups.spawn(async move {
+            let _permit = semaphore.acquire_owned().await;
+            set_up_user(&pool).await
         });
     }
-    let mut members = Vec::new();
-    while let Some(member) = coming.join_next().await {
-        members.push(member.map_err(|error| OpenError::User(error.to_string()))??);
+    let mut users = Vec::new();
+    while let Some(user) = setups.join_next().await {
+        users.push(user.map_err(|error| OpenError::User(error.to_string()))??);
     }
-    Ok(members)
+    Ok(users)
 }
 
-async fn make_one_ready(crew: &Crew) -> Result<Member, OpenError> {
-    let unready = |error: &dyn ToString| OpenError::User(error.to_string());
-    let destination = &crew.destination;
-    let client = Client::new(destination).map_err(|error| unready(&error))?;
-    let rehearsal = client.recording_to(Arc::new(Recorder::new(1)));
-    let base = destination.host.parse().map_err(|error| unready(&error))?;
-    // Goose's own client is never used; without one it would build another.
-    let http = client.transport();
-    let mut users = Vec::new();
-    for (share, tasks) in &crew.classes {
+async fn set_up_user(pool: &UserPool) -> Result<VirtualUser, OpenError> {
+    let failed = |error: &dyn ToString| OpenError::User(error.to_string());
+    let config = &pool.config;
+    let client = Client::new(config).map_err(|error| failed(&error))?;
+    let unrecorded = client.with_recorder(Arc::new(Recorder::new(1)));
+    let base_url = config.host.parse().map_err(|error| failed(&error))?;
+    // Goose's own client is never used, but without one Goose would create another.
+    let http = client.http_client();
+    let mut goose_users = Vec::new();
+    for (share, tasks) in &pool.classes {
         let configuration = GooseConfiguration::default();
-        let base = reqwest::Url::clone(&base);
+        let base_url = reqwest::Url::clone(&base_url);
         let mut user = GooseUser::new(
             0,
             share.class.name.into(),
-            base,
+            base_url,
             &configuration,
             0,
             Some(http.clone()),
         )?;
-        user.set_session_data(Session::new(share.class.acts_for, rehearsal.clone()));
-        let _ = tasks.start(&mut user).await;
+        user.set_session_data(Session::new(share.class.identity, unrecorded.clone()));
+        let _ = tasks.run_on_start(&mut user).await;
         if let Some(session) = user.get_session_data_mut::<Session>() {
-            session.client = session.client.recording_as(&client);
+            session.client = session.client.with_recorder_of(&client);
         }
-        destination.recorder.count_user(share.class.name);
-        users.push(user);
+        config.recorder.count_user(share.class.name);
+        goose_users.push(user);
     }
-    Ok(Member { users, client, shard: destination.recorder.assign_shard() })
+    Ok(VirtualUser { goose_users, client, shard: config.recorder.assign_shard() })
 }
 
-/// Takes arrivals as they come until there are no more.
-async fn work(crew: Arc<Crew>, mut member: Member, arrivals: flume::Receiver<Arrival>) {
-    let Destination { recorder, timeout, .. } = &crew.destination;
-    while let Ok(Arrival { intended, free }) = arrivals.recv_async().await {
+/// Runs a task for each arrival until the channel is closed.
+async fn run_user(pool: Arc<UserPool>, mut user: VirtualUser, arrivals: flume::Receiver<Arrival>) {
+    let ClientConfig { recorder, timeout, .. } = &pool.config;
+    while let Ok(Arrival { intended_start, user_idle }) = arrivals.recv_async().await {
         let now = Instant::now();
         if goose::is_killswitch_triggered() {
-            // Who still waits goes home: neither late nor dropped.
-        } else if !free && now.saturating_duration_since(intended) >= *timeout {
-            recorder.arrival_dropped(member.shard, intended);
+            // Arrivals that still wait are discarded and not counted as dropped.
+        } else if !user_idle && now.saturating_duration_since(intended_start) >= *timeout {
+            recorder.arrival_dropped(user.shard, intended_start);
         } else {
-            recorder.arrival_starts(member.shard, intended, now, free);
+            recorder.arrival_starts(user.shard, intended_start, now, user_idle);
             recorder.user_busy();
-            member.client.set_due(intended);
-            let class = crew.draw_class();
-            // What went wrong was counted with the request; there is nothing else to go wrong.
-            let _ = crew.classes[class].1.draw()(&mut member.users[class]).await;
+            user.client.set_intended_start(intended_start);
+            let class = pool.pick_class();
+            // A task fails only because of its requests, which the client has recorded.
+            let _ = pool.classes[class].1.pick()(&mut user.goose_users[class]).await;
             recorder.user_left();
         }
-        crew.free.fetch_add(1, SeqCst);
+        pool.idle_users.fetch_add(1, SeqCst);
     }
 }
 
-/// Announces every arrival at its moment, and stays until the last stage is over.
-fn announce_all(plan: &Plan, begin: Instant, crew: &Crew, announce: &flume::Sender<Arrival>) {
-    sharpen_sleep();
-    let recorder = &crew.destination.recorder;
+/// Sends every arrival at its intended start. Returns at the end of the last stage.
+fn dispatch_arrivals(
+    plan: &Plan,
+    start: Instant,
+    pool: &UserPool,
+    sender: &flume::Sender<Arrival>,
+) {
+    set_timer_slack();
+    let recorder = &pool.config.recorder;
     let shard = recorder.assign_shard();
-    for due in Pace::new(&plan.stages, plan.spacing, fastrand::Rng::new()) {
-        let intended = begin + due;
-        if !sleep_until(intended) {
+    for offset in ArrivalTimes::new(&plan.stages, plan.spacing, fastrand::Rng::new()) {
+        let intended_start = start + offset;
+        if !sleep_until(intended_start) {
             return;
         }
-        recorder.arrival_due(shard, intended);
-        let free = crew.free.fetch_sub(1, SeqCst) > 0;
-        if announce.send(Arrival { intended, free }).is_err() {
+        recorder.arrival_due(shard, intended_start);
+        let user_idle = pool.idle_users.fetch_sub(1, SeqCst) > 0;
+        if sender.send(Arrival { intended_start, user_idle }).is_err() {
             return;
         }
     }
-    sleep_until(begin + Duration::from_secs(plan.seconds().into()));
+    sleep_until(start + Duration::from_secs(plan.seconds().into()));
 }
 
-/// Whether the run goes on at `moment`.
-fn sleep_until(moment: Instant) -> bool {
+/// Sleeps until `deadline` and returns `true`; returns `false` as soon as the killswitch is
+/// triggered.
+fn sleep_until(deadline: Instant) -> bool {
     loop {
         if goose::is_killswitch_triggered() {
             return false;
         }
-        let left = moment.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return true;
         }
-        thread::sleep(left.min(ATTENTION));
+        thread::sleep(left.min(KILLSWITCH_POLL_INTERVAL));
     }
 }

@@ -1,4 +1,4 @@
-//! What both engines make of a user class: its tasks drawn by weight, its users made ready.
+//! The tasks of a user class, as both engines run them.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use goose::goose::{GooseUser, Transaction, TransactionFunction};
 
 use crate::scenarios::UserClass;
 
-/// A user class taken apart: what its users do first, and what they do from then on.
+/// Tasks of a user class: those that run once at the start, and those picked by weight.
 pub(super) struct Tasks {
-    pub(super) on_start: Arc<[TransactionFunction]>,
+    on_start: Arc<[TransactionFunction]>,
     tasks: Vec<Transaction>,
     total_weight: usize,
 }
 
 impl Tasks {
-    /// The tasks of `class`.
-    pub(super) fn of(class: &UserClass) -> Result<Self, goose::GooseError> {
+    /// Returns the tasks of `class`.
+    pub(super) fn new(class: &UserClass) -> Result<Self, goose::GooseError> {
         let (on_start, tasks): (Vec<_>, Vec<_>) =
             (class.scenario)()?.transactions.into_iter().partition(|task| task.on_start);
         let total_weight = tasks.iter().map(|task| task.weight).sum();
@@ -26,22 +26,25 @@ impl Tasks {
         })
     }
 
-    /// One of the tasks, chosen by weight.
-    pub(super) fn draw(&self) -> &TransactionFunction {
-        let mut ticket = fastrand::usize(..self.total_weight);
+    /// Picks a random task by weight.
+    pub(super) fn pick(&self) -> &TransactionFunction {
+        let mut point = fastrand::usize(..self.total_weight);
         for task in &self.tasks {
-            if ticket < task.weight {
+            if point < task.weight {
                 return &task.function;
             }
-            ticket -= task.weight;
+            point -= task.weight;
         }
-        unreachable!("the ticket is below the sum of all weights")
+        unreachable!("the point is below the sum of all weights")
     }
 
-    /// Does what users of the class do first.
-    pub(super) async fn start(&self, user: &mut GooseUser) -> goose::goose::TransactionResult {
-        for step in self.on_start.iter() {
-            step(user).await?;
+    /// Runs the on-start tasks of the class.
+    pub(super) async fn run_on_start(
+        &self,
+        user: &mut GooseUser,
+    ) -> goose::goose::TransactionResult {
+        for task in self.on_start.iter() {
+            task(user).await?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! An account of a user's own: registered and logged in to when first needed, and again before its
-//! token expires.
+//! An account that a virtual user registers for itself. The user logs in when it first needs a
+//! token, and again before the token expires.
 
 use std::{
     sync::Arc,
@@ -12,7 +12,7 @@ use serde_json::json;
 use super::Session;
 use crate::{
     access::PASSWORD,
-    client::{Call, Endpoint, Shape},
+    client::{Endpoint, Request, Shape},
 };
 
 /// `POST /api/v1/auth/register`.
@@ -29,28 +29,29 @@ pub static LOGIN: Endpoint = Endpoint {
     shape: Shape::Object(&["access_token", "refresh_token", "expires_in"]),
 };
 
-/// An account that a user has logged in to.
+/// Account registered by one virtual user.
 #[derive(Clone, Debug)]
-pub struct Account {
+pub struct OwnAccount {
     email: String,
-    /// The access token, and until when it is used.
+    /// Access token and the time after which it is renewed.
     token: Option<(Arc<str>, Instant)>,
 }
 
 #[derive(Deserialize)]
-struct Tokens {
+struct LoginResponse {
     access_token: String,
     expires_in: u64,
 }
 
 impl Session {
-    /// The access token of this user's own account, another one when the last answer refused it.
-    /// `None`: it did not get one, and tries again
-    /// when next asked.
+    /// Returns the access token of this user's own account. Registers and logs in first where
+    /// necessary, and logs in again if the last response rejected the token. Returns `None` if that
+    /// failed; the next call tries again.
     pub async fn token(&mut self) -> Option<Arc<str>> {
-        if let Some((token, until)) = self.account.as_ref().and_then(|own| own.token.as_ref())
+        if let Some((token, until)) =
+            self.account.as_ref().and_then(|account| account.token.as_ref())
             && Instant::now() < *until
-            && !self.client.was_refused()
+            && !self.client.token_was_rejected()
         {
             return Some(Arc::clone(token));
         }
@@ -60,26 +61,28 @@ impl Session {
         self.log_in().await
     }
 
-    /// Logs in with its own account, which it must have registered; the access token.
+    /// Logs in with the registered account and returns the access token. Returns `None` if no
+    /// account is registered or the login failed.
     pub async fn log_in(&mut self) -> Option<Arc<str>> {
         let email = self.account.as_ref()?.email.clone();
-        let person = json!({ "email": email, "password": PASSWORD });
-        let call = Call::post(&LOGIN, "/api/v1/auth/login", &person);
-        let tokens: Tokens = serde_json::from_slice(&self.client.send(call).await?).ok()?;
-        let token: Arc<str> = tokens.access_token.into();
-        // Half of its time is left for whatever is under way.
-        let until = Instant::now() + Duration::from_secs(tokens.expires_in / 2);
-        self.account = Some(Account { email, token: Some((Arc::clone(&token), until)) });
+        let credentials = json!({ "email": email, "password": PASSWORD });
+        let request = Request::post(&LOGIN, "/api/v1/auth/login", &credentials);
+        let response: LoginResponse =
+            serde_json::from_slice(&self.client.send(request).await?).ok()?;
+        let token: Arc<str> = response.access_token.into();
+        // Renewed at half of its lifetime, so that requests in flight keep a valid token.
+        let until = Instant::now() + Duration::from_secs(response.expires_in / 2);
+        self.account = Some(OwnAccount { email, token: Some((Arc::clone(&token), until)) });
         Some(token)
     }
 
-    /// Registers an account, which is this user's own from then on. `None`: it did not get one.
+    /// Registers a new account for this user. Returns `None` if that failed.
     pub async fn register(&mut self) -> Option<()> {
-        // `seed_test_data --clean` removes what begins like this.
+        // `seed_test_data --clean` deletes accounts with this prefix.
         let email = format!("loadtest_{:032x}@test.local", fastrand::u128(..));
-        let person = json!({ "email": email, "password": PASSWORD });
-        self.client.send(Call::post(&REGISTER, "/api/v1/auth/register", &person)).await?;
-        self.account = Some(Account { email, token: None });
+        let credentials = json!({ "email": email, "password": PASSWORD });
+        self.client.send(Request::post(&REGISTER, "/api/v1/auth/register", &credentials)).await?;
+        self.account = Some(OwnAccount { email, token: None });
         Some(())
     }
 }

@@ -1,4 +1,4 @@
-//! Seed 000's browser of the catalogue: lists agents and nothing else.
+//! Seed 000: a user that lists the agents of the catalog and does nothing else.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use goose::{
     transaction,
 };
 
-use super::{ActsFor, LIST_AGENTS, Need, Session, UserClass};
-use crate::client::Call;
+use super::{Identity, LIST_AGENTS, SeedData, Session, UserClass};
+use crate::client::Request;
 
-/// The class.
+/// User class `AgentListUser`.
 pub static CLASS: UserClass = UserClass {
     name: "AgentListUser",
-    about: "lists agents and nothing else",
+    about: "lists agents only",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS],
-    acts_for: ActsFor::Nobody,
-    needs: &[Need::Agents],
+    identity: Identity::Anonymous,
+    needs: &[SeedData::Agents],
     work: &[],
     scenario,
 };
@@ -30,6 +30,6 @@ fn scenario() -> Result<Scenario, GooseError> {
 }
 
 async fn list(user: &mut GooseUser) -> TransactionResult {
-    Session::of(user)?.client.send(Call::get(&LIST_AGENTS, "/api/v1/agents")).await;
+    Session::get(user)?.client.send(Request::get(&LIST_AGENTS, "/api/v1/agents")).await;
     Ok(())
 }

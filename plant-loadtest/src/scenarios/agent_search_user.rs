@@ -1,4 +1,4 @@
-//! Seed 000's searcher: looks for agents by a part of a name and does nothing else.
+//! Seed 000: a user that searches agents by a part of a name and does nothing else.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use goose::{
     transaction,
 };
 
-use super::{ActsFor, Need, Session, UserClass};
-use crate::client::{Call, Endpoint, Shape};
+use super::{Identity, SeedData, Session, UserClass};
+use crate::client::{Endpoint, Request, Shape};
 
-/// The class.
+/// User class `AgentSearchUser`.
 pub static CLASS: UserClass = UserClass {
     name: "AgentSearchUser",
-    about: "searches agents and does nothing else",
+    about: "searches agents only",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&SEARCH_AGENTS],
-    acts_for: ActsFor::Nobody,
-    needs: &[Need::Agents],
+    identity: Identity::Anonymous,
+    needs: &[SeedData::Agents],
     work: &[],
     scenario,
 };
@@ -26,12 +26,12 @@ pub static CLASS: UserClass = UserClass {
 static SEARCH_AGENTS: Endpoint = Endpoint {
     name: "GET /api/v1/agents?search={search}",
     success: &[200],
-    // What one searches is not always there.
+    // Some search terms match no agent.
     shape: Shape::Array(&["id", "name", "industry", "status"]),
 };
 
-/// Parts of names of agents, roles, teams and skills: most find some, the last ones nothing.
-const TERMS: [&str; 12] = [
+/// Parts of the names of agents, roles, teams and skills. All but the last two match seeded agents.
+const SEARCH_TERMS: [&str; 12] = [
     "writer", "math", "sales", "seo", "content", "campaign", "science", "story", "desk", "an",
     "zeppelin", "q7x",
 ];
@@ -43,8 +43,8 @@ fn scenario() -> Result<Scenario, GooseError> {
 }
 
 async fn search(user: &mut GooseUser) -> TransactionResult {
-    let term = TERMS[fastrand::usize(..TERMS.len())];
-    let call = Call::get(&SEARCH_AGENTS, format!("/api/v1/agents?search={term}"));
-    Session::of(user)?.client.send(call).await;
+    let term = SEARCH_TERMS[fastrand::usize(..SEARCH_TERMS.len())];
+    let request = Request::get(&SEARCH_AGENTS, format!("/api/v1/agents?search={term}"));
+    Session::get(user)?.client.send(request).await;
     Ok(())
 }

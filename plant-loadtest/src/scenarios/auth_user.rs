@@ -1,4 +1,4 @@
-//! Seed 003's user of the accounts: registers, logs in, looks whether the service is well.
+//! Seed 003: a user of the authentication API that registers, logs in and requests `/health`.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use goose::{
 };
 
 use super::{
-    ActsFor, HEALTH, Session, UserClass,
+    HEALTH, Identity, Session, UserClass,
     account::{LOGIN, REGISTER},
 };
-use crate::client::Call;
+use crate::client::Request;
 
-/// The class.
+/// User class `AuthUser`.
 pub static CLASS: UserClass = UserClass {
     name: "AuthUser",
-    about: "registers, logs in with what it registered last, asks for /health",
+    about: "registers, logs in to the account registered last, requests /health",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&REGISTER, &LOGIN, &HEALTH],
-    acts_for: ActsFor::Itself,
+    identity: Identity::OwnAccount,
     needs: &[],
     work: &[],
     scenario,
@@ -29,21 +29,22 @@ pub static CLASS: UserClass = UserClass {
 fn scenario() -> Result<Scenario, GooseError> {
     Ok(Scenario::new(CLASS.name)
         .set_wait_time(CLASS.wait.0, CLASS.wait.1)?
-        .register_transaction(transaction!(enrol).set_name(REGISTER.name).set_on_start())
-        .register_transaction(transaction!(enrol).set_name(REGISTER.name).set_weight(3)?)
+        .register_transaction(transaction!(register).set_name(REGISTER.name).set_on_start())
+        .register_transaction(transaction!(register).set_name(REGISTER.name).set_weight(3)?)
         .register_transaction(transaction!(log_in).set_name(LOGIN.name).set_weight(5)?)
         .register_transaction(transaction!(health).set_name(HEALTH.name).set_weight(2)?))
 }
 
-/// Every time another account, as if somebody else had come.
-async fn enrol(user: &mut GooseUser) -> TransactionResult {
-    Session::of(user)?.register().await;
+/// Registers a new account on every call, as a new visitor would.
+async fn register(user: &mut GooseUser) -> TransactionResult {
+    Session::get(user)?.register().await;
     Ok(())
 }
 
-/// With the account that it registered last; who got none yet tries that again instead.
+/// Logs in to the account registered last. Registers one instead if no registration has succeeded
+/// yet.
 async fn log_in(user: &mut GooseUser) -> TransactionResult {
-    let session = Session::of(user)?;
+    let session = Session::get(user)?;
     if session.account.is_some() {
         session.log_in().await;
     } else {
@@ -53,6 +54,6 @@ async fn log_in(user: &mut GooseUser) -> TransactionResult {
 }
 
 async fn health(user: &mut GooseUser) -> TransactionResult {
-    Session::of(user)?.client.send(Call::get(&HEALTH, "/health")).await;
+    Session::get(user)?.client.send(Request::get(&HEALTH, "/health")).await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Seed 003's user of the generation API: asks for texts, lists its tasks, looks at one.
+//! Seed 003: a user of the generation API that creates tasks, lists them and reads one.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use goose::{
 use serde_json::json;
 
 use super::{
-    ActsFor, Session, UserClass,
+    Identity, Session, UserClass,
     account::{LOGIN, REGISTER},
     id,
 };
 use crate::{
-    client::{Call, Endpoint, Shape},
+    client::{Endpoint, Request, Shape},
     completion::Work,
 };
 
-/// The class.
+/// User class `GenerationUser`.
 pub static CLASS: UserClass = UserClass {
     name: "GenerationUser",
-    about: "asks for texts, lists its tasks, looks at one; what it asks for is followed to its end",
+    about: "creates generation tasks, lists them, reads one; every task is followed until it ends",
     wait: (Duration::from_secs(1), Duration::from_secs(4)),
     endpoints: &[&CREATE, &LIST, &FIND, &REGISTER, &LOGIN],
-    acts_for: ActsFor::Itself,
+    identity: Identity::OwnAccount,
     needs: &[],
     work: &[&GENERATION],
     scenario,
@@ -56,8 +56,8 @@ static GENERATION: Work = Work {
     ended: "completed_at",
 };
 
-/// What a user notes: the task that it asked for last.
-const LATEST: &str = "latest task";
+/// Key of the session value that holds the id of the task created last.
+const LATEST_TASK: &str = "latest task";
 
 const MODELS: [&str; 3] = ["gpt-4", "gpt-3.5", "claude-3"];
 
@@ -71,50 +71,50 @@ fn scenario() -> Result<Scenario, GooseError> {
 }
 
 async fn log_in(user: &mut GooseUser) -> TransactionResult {
-    Session::of(user)?.token().await;
+    Session::get(user)?.token().await;
     Ok(())
 }
 
 async fn create(user: &mut GooseUser) -> TransactionResult {
-    ask(Session::of(user)?).await;
+    create_task(Session::get(user)?).await;
     Ok(())
 }
 
 async fn list(user: &mut GooseUser) -> TransactionResult {
-    let session = Session::of(user)?;
+    let session = Session::get(user)?;
     if let Some(token) = session.token().await {
-        let call = Call::get(&LIST, "/api/v1/generation/list").bearer(&token);
-        session.client.send(call).await;
+        let request = Request::get(&LIST, "/api/v1/generation/list").bearer(&token);
+        session.client.send(request).await;
     }
     Ok(())
 }
 
-/// Looks at its latest task; who has none yet asks for one instead.
+/// Reads the task created last, or creates one if there is none.
 async fn find(user: &mut GooseUser) -> TransactionResult {
-    let session = Session::of(user)?;
-    let Some(task) = session.notes.get(LATEST).cloned() else {
-        ask(session).await;
+    let session = Session::get(user)?;
+    let Some(id) = session.values.get(LATEST_TASK).cloned() else {
+        create_task(session).await;
         return Ok(());
     };
     if let Some(token) = session.token().await {
-        let call = Call::get(&FIND, format!("/api/v1/generation/{task}")).bearer(&token);
-        session.client.send(call).await;
+        let request = Request::get(&FIND, format!("/api/v1/generation/{id}")).bearer(&token);
+        session.client.send(request).await;
     }
     Ok(())
 }
 
-async fn ask(session: &mut Session) {
+async fn create_task(session: &mut Session) {
     let Some(token) = session.token().await else { return };
-    let request = json!({
+    let task = json!({
         "prompt": format!("Write about plant number {}", fastrand::u32(..)),
         "model": fastrand::choice(MODELS),
         "temperature": 0.7,
         "max_tokens": fastrand::u32(50..=500),
     });
-    let call = Call::post(&CREATE, "/api/v1/generation/create", &request).bearer(&token);
-    let task = session.client.send(call).await.and_then(|body| id(&body));
-    if let Some(task) = task {
-        session.client.accepted(&GENERATION, task.clone(), &token);
-        session.notes.insert(LATEST, task);
+    let request = Request::post(&CREATE, "/api/v1/generation/create", &task).bearer(&token);
+    let id = session.client.send(request).await.and_then(|body| id(&body));
+    if let Some(id) = id {
+        session.client.record_accepted(&GENERATION, id.clone(), &token);
+        session.values.insert(LATEST_TASK, id);
     }
 }

@@ -1,4 +1,4 @@
-//! Seed 000's certification: creates a skill, has it certified, has it certified again.
+//! Seed 000: a user that creates a skill, certifies it and certifies it again.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use goose::{
 };
 use serde_json::json;
 
-use super::{ActsFor, CREATE_SKILL, Session, UserClass, id};
-use crate::client::{Call, Endpoint, Shape};
+use super::{CREATE_SKILL, Identity, Session, UserClass, id};
+use crate::client::{Endpoint, Request, Shape};
 
-/// The class.
+/// User class `GenesisUser`.
 pub static CLASS: UserClass = UserClass {
     name: "GenesisUser",
-    about: "creates a skill, has it certified, has it certified again",
+    about: "creates a skill, certifies it, certifies it again",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&CREATE_SKILL, &CERTIFY, &CERTIFY_AGAIN],
-    acts_for: ActsFor::Customer,
+    identity: Identity::Customer,
     needs: &[],
     work: &[],
     scenario,
@@ -30,17 +30,17 @@ static CERTIFY: Endpoint = Endpoint {
     shape: Shape::Object(&["entity_id", "status", "version_hash", "chain_length", "checks"]),
 };
 
-/// A name of its own: the second certification changes nothing, so it is quicker, and mixed with
-/// the first it would flatter the percentiles of both.
+/// Measured separately: the second certification changes nothing and is therefore faster. Mixed
+/// with the first, it would lower the percentiles.
 static CERTIFY_AGAIN: Endpoint = Endpoint {
     name: "POST /api/v1/genesis/certify (again)",
     success: &[200],
     shape: Shape::Object(&["entity_id", "status", "version_hash", "chain_length", "checks"]),
 };
 
-/// What a user notes: the skill that waits for its first, and for its second certification.
-const CREATED: &str = "created skill";
-const CERTIFIED: &str = "certified skill";
+/// Keys of the session values that hold the id of the skill to certify, and to certify again.
+const CREATED_SKILL: &str = "created skill";
+const CERTIFIED_SKILL: &str = "certified skill";
 
 fn scenario() -> Result<Scenario, GooseError> {
     Ok(Scenario::new(CLASS.name)
@@ -48,35 +48,38 @@ fn scenario() -> Result<Scenario, GooseError> {
         .register_transaction(transaction!(next_step).set_name(CERTIFY.name)))
 }
 
-/// One request a visit, the user thinks in between. A step that failed is tried again.
+/// Sends the next request of the sequence: one per task, so that the user waits in between. A
+/// failed step is retried by the next task.
 async fn next_step(user: &mut GooseUser) -> TransactionResult {
-    let session = Session::of(user)?;
-    if let Some(skill) = session.notes.get(CERTIFIED) {
+    let session = Session::get(user)?;
+    if let Some(skill) = session.values.get(CERTIFIED_SKILL) {
         if certify(session, &CERTIFY_AGAIN, skill).await {
-            session.notes.remove(CERTIFIED);
+            session.values.remove(CERTIFIED_SKILL);
         }
-    } else if let Some(skill) = session.notes.get(CREATED) {
+    } else if let Some(skill) = session.values.get(CREATED_SKILL) {
         if certify(session, &CERTIFY, skill).await
-            && let Some(skill) = session.notes.remove(CREATED)
+            && let Some(skill) = session.values.remove(CREATED_SKILL)
         {
-            session.notes.insert(CERTIFIED, skill);
+            session.values.insert(CERTIFIED_SKILL, skill);
         }
     } else if let Some(skill) = create(session).await {
-        session.notes.insert(CREATED, skill);
+        session.values.insert(CREATED_SKILL, skill);
     }
     Ok(())
 }
 
 async fn create(session: &Session) -> Option<String> {
-    // As good as never drawn twice, so every skill is new and its certification is a real one.
+    // Practically unique, so that every skill is new and its first certification does the full
+    // work.
     let name = format!("Load test skill {:016x}", fastrand::u64(..));
     let skill = json!({ "name": name, "category": "technical" });
-    let created = session.client.send(Call::post(&CREATE_SKILL, "/api/v1/skills", &skill)).await?;
+    let created =
+        session.client.send(Request::post(&CREATE_SKILL, "/api/v1/skills", &skill)).await?;
     id(&created)
 }
 
 async fn certify(session: &Session, endpoint: &'static Endpoint, skill: &str) -> bool {
-    let application = json!({ "entity_type": "skill", "entity_id": skill });
-    let call = Call::post(endpoint, "/api/v1/genesis/certify", &application);
-    session.client.send(call).await.is_some()
+    let body = json!({ "entity_type": "skill", "entity_id": skill });
+    let request = Request::post(endpoint, "/api/v1/genesis/certify", &body);
+    session.client.send(request).await.is_some()
 }

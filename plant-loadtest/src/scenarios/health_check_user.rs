@@ -1,4 +1,4 @@
-//! Seed 001's lightweight user: asks for `/health` and nothing else.
+//! Seed 001: a lightweight user that requests `/health` and nothing else.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use goose::{
     transaction,
 };
 
-use super::{ActsFor, HEALTH, Session, UserClass};
-use crate::client::Call;
+use super::{HEALTH, Identity, Session, UserClass};
+use crate::client::Request;
 
-/// The class.
+/// User class `HealthCheckUser`.
 pub static CLASS: UserClass = UserClass {
     name: "HealthCheckUser",
-    about: "asks for /health and nothing else",
+    about: "requests /health only",
     wait: (Duration::from_millis(500), Duration::from_millis(1500)),
     endpoints: &[&HEALTH],
-    acts_for: ActsFor::Nobody,
+    identity: Identity::Anonymous,
     needs: &[],
     work: &[],
     scenario,
@@ -30,6 +30,6 @@ fn scenario() -> Result<Scenario, GooseError> {
 }
 
 async fn health(user: &mut GooseUser) -> TransactionResult {
-    Session::of(user)?.client.send(Call::get(&HEALTH, "/health")).await;
+    Session::get(user)?.client.send(Request::get(&HEALTH, "/health")).await;
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! The user classes, one file each. This list is the only one.
+//! The user classes, one file each.
 //!
-//! A class is a Goose scenario whose tasks take their tools from the [`Session`] of the user that
-//! runs them, so the same scenario can run under any engine.
+//! A class is a Goose scenario. Its tasks take everything they need from the [`Session`] of the
+//! user that runs them, so that the same scenario runs in both engines.
 
 mod account;
 mod agent_list_user;
@@ -22,14 +22,14 @@ use goose::{
 use serde::Deserialize;
 
 use crate::{
-    access::CUSTOMERS,
+    access::TEST_CUSTOMERS,
     client::{Client, Endpoint, Shape},
     completion::Work,
 };
 
-pub use account::Account;
+pub use account::OwnAccount;
 
-/// Every user class there is.
+/// All user classes.
 pub static ALL: [&UserClass; 8] = [
     &plant_backend_user::CLASS,
     &health_check_user::CLASS,
@@ -41,116 +41,116 @@ pub static ALL: [&UserClass; 8] = [
     &generation_user::CLASS,
 ];
 
-/// A kind of user: what it does, how long it thinks, what it needs from the service.
+/// A kind of virtual user: its tasks, its wait time and the data it requires.
 #[derive(Debug)]
 pub struct UserClass {
-    /// As profiles and reports call it.
+    /// Name in profiles and reports.
     pub name: &'static str,
-    /// One sentence for `list`.
+    /// One-line description, printed by `list`.
     pub about: &'static str,
-    /// The shortest and the longest wait between two tasks.
+    /// Minimum and maximum wait time between two tasks.
     pub wait: (Duration, Duration),
-    /// Every endpoint that its tasks request; rules can name these and no others.
+    /// Every endpoint that the tasks request. SLA files can only name these.
     pub endpoints: &'static [&'static Endpoint],
-    /// Whose things its users ask for, and so whose token they send where the service demands one.
-    pub acts_for: ActsFor,
-    /// What must be in the service's database before a run makes sense.
-    pub needs: &'static [Need],
-    /// Work that its users have accepted and that is done later, which the run follows to its end.
+    /// Account whose token its users send if the service requires authentication.
+    pub identity: Identity,
+    /// Data that must be seeded before a run.
+    pub needs: &'static [SeedData],
+    /// Kinds of asynchronous work that the tasks create. The run follows them until they end.
     pub work: &'static [&'static Work],
-    /// Its tasks with their weights.
+    /// Builds the Goose scenario: tasks and weights.
     pub scenario: fn() -> Result<Scenario, GooseError>,
 }
 
-/// Whose things the users of a class ask for.
+/// Account that the users of a class act as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActsFor {
-    /// Nobody's: what everybody may see.
-    Nobody,
-    /// Those of one of the customers that every seeding plants, whose account it shares with other
-    /// users.
+pub enum Identity {
+    /// No account: public endpoints only.
+    Anonymous,
+    /// The account of one of the seeded test customers, shared with other users.
     Customer,
-    /// Those of an account that it registers by itself, as a part of its journey.
-    Itself,
+    /// An account that the user registers as part of its tasks.
+    OwnAccount,
 }
 
-/// Data that a class cannot do without.
+/// Seeded data that a class requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Need {
-    /// The catalogue has agents.
+pub enum SeedData {
+    /// Agents in the catalog.
     Agents,
-    /// `test-customer-001` has hired agents.
+    /// Hired agents of `test-customer-001`.
     HiredAgents,
 }
 
-/// The class called `name`.
+/// Returns the class with this `name`.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static UserClass> {
     ALL.into_iter().find(|class| class.name == name)
 }
 
-/// What one user carries from task to task.
+/// Session data of one virtual user, kept from task to task.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Sends its requests.
+    /// HTTP client of this user.
     pub client: Client,
-    /// The customer it acts for, in classes that act for one; else nobody, in no letters.
+    /// Customer id of [`Identity::Customer`] users; empty for all others.
     pub customer: &'static str,
-    /// The agents it learnt of when it started: hired or catalogue ones, as its class works with.
+    /// Ids of agents found so far: hired agents or those of the catalog, depending on the class.
     pub agents: Vec<String>,
-    /// The account that it has logged in to, in classes that need one.
-    pub account: Option<Account>,
-    /// What its class remembers beside, by a name of the class's choice.
-    pub notes: BTreeMap<&'static str, String>,
+    /// Account of [`Identity::OwnAccount`] users, once registered.
+    pub account: Option<OwnAccount>,
+    /// Further values of the class, by key.
+    pub values: BTreeMap<&'static str, String>,
 }
 
 impl Session {
-    /// A user of a class that `acts_for` whom; it knows nothing yet.
+    /// Returns the session of a new user. Picks a random customer for [`Identity::Customer`].
     #[must_use]
-    pub fn new(acts_for: ActsFor, client: Client) -> Self {
-        let (client, customer) = match acts_for {
-            ActsFor::Customer => {
-                let place = fastrand::usize(..CUSTOMERS.len());
-                (client.of_customer(place), CUSTOMERS[place])
+    pub fn new(identity: Identity, client: Client) -> Self {
+        let (client, customer) = match identity {
+            Identity::Customer => {
+                let index = fastrand::usize(..TEST_CUSTOMERS.len());
+                (client.for_customer(index), TEST_CUSTOMERS[index])
             }
-            ActsFor::Nobody | ActsFor::Itself => (client, ""),
+            Identity::Anonymous | Identity::OwnAccount => (client, ""),
         };
-        Self { client, customer, agents: Vec::new(), account: None, notes: BTreeMap::new() }
+        Self { client, customer, agents: Vec::new(), account: None, values: BTreeMap::new() }
     }
 
-    /// The session that the engine gave to `user`.
+    /// Returns the session of `user`.
     ///
     /// # Errors
-    /// When the engine forgot to.
-    pub fn of(user: &mut GooseUser) -> Result<&mut Self, Box<TransactionError>> {
-        user.get_session_data_mut().ok_or_else(|| "the engine gave this user no session".into())
+    /// When the engine has not set one.
+    pub fn get(user: &mut GooseUser) -> Result<&mut Self, Box<TransactionError>> {
+        user.get_session_data_mut()
+            .ok_or_else(|| "the engine has set no session for this user".into())
     }
 
-    /// One of the agents it knows, by chance.
+    /// Returns the id of a random agent of [`Session::agents`].
     #[must_use]
-    pub fn any_agent(&self) -> Option<String> {
+    pub fn random_agent(&self) -> Option<String> {
         fastrand::choice(&self.agents).cloned()
     }
 }
 
-/// `GET /health`, which several classes request.
+/// `GET /health`, requested by several classes.
 static HEALTH: Endpoint = Endpoint {
     name: "GET /health",
     success: &[200],
     shape: Shape::Object(&["status", "timestamp"]),
 };
 
-/// `GET /api/v1/agents`, which several classes request.
+/// `GET /api/v1/agents`, requested by several classes.
 static LIST_AGENTS: Endpoint = Endpoint {
     name: "GET /api/v1/agents",
     success: &[200],
-    shape: Shape::FilledArray(&["id", "name", "industry", "status"]),
+    shape: Shape::NonEmptyArray(&["id", "name", "industry", "status"]),
 };
 
-/// `POST /api/v1/skills`, which several classes request.
+/// `POST /api/v1/skills`, requested by several classes.
 static CREATE_SKILL: Endpoint = Endpoint {
     name: "POST /api/v1/skills",
-    // 200: the very same skill was there already, which a thousand names at random soon meet.
+    // 200: the skill exists already, which is common because `PlantUser` picks one of 1000 names.
     success: &[200, 201],
     shape: Shape::Object(&["id", "name", "category"]),
 };
@@ -160,13 +160,13 @@ struct Item {
     id: String,
 }
 
-/// The `id` of every item of a list.
+/// Returns the `id` of every item of a JSON array.
 fn ids(list: &[u8]) -> Vec<String> {
     let items: Vec<Item> = serde_json::from_slice(list).unwrap_or_default();
     items.into_iter().map(|item| item.id).collect()
 }
 
-/// The `id` of an object.
+/// Returns the `id` of a JSON object.
 fn id(object: &[u8]) -> Option<String> {
     serde_json::from_slice(object).ok().map(|item: Item| item.id)
 }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_read_from_a_list() {
+    fn ids_are_read_from_an_array() {
         assert_eq!(ids(br#"[{"id":"a","x":1},{"id":"b"}]"#), ["a", "b"]);
         assert!(ids(b"{}").is_empty());
     }

@@ -1,4 +1,5 @@
-//! Seed 001's full journey: a customer looks around, at its agents, at their goals and results.
+//! Seed 001: the full journey of a customer, who browses the catalog, its hired agents, their goals
+//! and their deliverables.
 
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use goose::{
 };
 use serde_json::json;
 
-use super::{ActsFor, HEALTH, LIST_AGENTS, Need, Session, UserClass, ids};
-use crate::client::{Call, Endpoint, Shape};
+use super::{HEALTH, Identity, LIST_AGENTS, SeedData, Session, UserClass, ids};
+use crate::client::{Endpoint, Request, Shape};
 
-/// The class.
+/// User class `PlantBackendUser`.
 pub static CLASS: UserClass = UserClass {
     name: "PlantBackendUser",
-    about: "a customer: looks around, at its agents, at their goals and results",
+    about: "a customer: browses the catalog, its hired agents, their goals and deliverables",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[
         &HEALTH,
@@ -27,8 +28,8 @@ pub static CLASS: UserClass = UserClass {
         &DELIVERABLES,
         &CREATE_GOAL,
     ],
-    acts_for: ActsFor::Customer,
-    needs: &[Need::Agents, Need::HiredAgents],
+    identity: Identity::Customer,
+    needs: &[SeedData::Agents, SeedData::HiredAgents],
     work: &[],
     scenario,
 };
@@ -39,12 +40,12 @@ const SCHEDULES: [&str; 4] = ["daily", "weekly", "monthly", "on_demand"];
 static CUSTOMER_AGENTS: Endpoint = Endpoint {
     name: "GET /api/v1/customers/{customer_id}/agents",
     success: &[200],
-    shape: Shape::FilledArray(&["id", "agent_id", "status"]),
+    shape: Shape::NonEmptyArray(&["id", "agent_id", "status"]),
 };
 static FILTER_AGENTS: Endpoint = Endpoint {
     name: "GET /api/v1/agents?industry={industry}",
     success: &[200],
-    shape: Shape::FilledArray(&["id", "name", "industry", "status"]),
+    shape: Shape::NonEmptyArray(&["id", "name", "industry", "status"]),
 };
 static CONFIGURATION: Endpoint = Endpoint {
     name: "GET /api/v1/agents/{id}/configuration",
@@ -90,46 +91,46 @@ fn scenario() -> Result<Scenario, GooseError> {
 }
 
 async fn health(user: &mut GooseUser) -> TransactionResult {
-    send(Session::of(user)?, Call::get(&HEALTH, "/health")).await;
+    send(Session::get(user)?, Request::get(&HEALTH, "/health")).await;
     Ok(())
 }
 
 async fn list_agents(user: &mut GooseUser) -> TransactionResult {
-    send(Session::of(user)?, Call::get(&LIST_AGENTS, "/api/v1/agents")).await;
+    send(Session::get(user)?, Request::get(&LIST_AGENTS, "/api/v1/agents")).await;
     Ok(())
 }
 
 async fn filter_agents(user: &mut GooseUser) -> TransactionResult {
     let industry = INDUSTRIES[fastrand::usize(..INDUSTRIES.len())];
     let path = format!("/api/v1/agents?industry={industry}");
-    send(Session::of(user)?, Call::get(&FILTER_AGENTS, path)).await;
+    send(Session::get(user)?, Request::get(&FILTER_AGENTS, path)).await;
     Ok(())
 }
 
 async fn customer_agents(user: &mut GooseUser) -> TransactionResult {
-    learn_hired_agents(Session::of(user)?).await;
+    fetch_hired_agents(Session::get(user)?).await;
     Ok(())
 }
 
 async fn configuration(user: &mut GooseUser) -> TransactionResult {
-    ask_hired_agent(Session::of(user)?, &CONFIGURATION, "configuration").await;
+    request_hired_agent(Session::get(user)?, &CONFIGURATION, "configuration").await;
     Ok(())
 }
 
 async fn goals(user: &mut GooseUser) -> TransactionResult {
-    ask_hired_agent(Session::of(user)?, &GOALS, "goals").await;
+    request_hired_agent(Session::get(user)?, &GOALS, "goals").await;
     Ok(())
 }
 
 async fn deliverables(user: &mut GooseUser) -> TransactionResult {
-    ask_hired_agent(Session::of(user)?, &DELIVERABLES, "deliverables").await;
+    request_hired_agent(Session::get(user)?, &DELIVERABLES, "deliverables").await;
     Ok(())
 }
 
 async fn create_goal(user: &mut GooseUser) -> TransactionResult {
-    let session = Session::of(user)?;
-    let Some(agent) = session.any_agent() else {
-        learn_hired_agents(session).await;
+    let session = Session::get(user)?;
+    let Some(agent) = session.random_agent() else {
+        fetch_hired_agents(session).await;
         return Ok(());
     };
     let goal = json!({
@@ -138,30 +139,32 @@ async fn create_goal(user: &mut GooseUser) -> TransactionResult {
         "schedule": SCHEDULES[fastrand::usize(..SCHEDULES.len())],
         "enabled": true,
     });
-    send(session, Call::post(&CREATE_GOAL, format!("/api/v1/agents/{agent}/goals"), &goal)).await;
+    send(session, Request::post(&CREATE_GOAL, format!("/api/v1/agents/{agent}/goals"), &goal))
+        .await;
     Ok(())
 }
 
-async fn ask_hired_agent(session: &mut Session, endpoint: &'static Endpoint, what: &str) {
-    match session.any_agent() {
+async fn request_hired_agent(session: &mut Session, endpoint: &'static Endpoint, resource: &str) {
+    match session.random_agent() {
         Some(agent) => {
-            send(session, Call::get(endpoint, format!("/api/v1/agents/{agent}/{what}"))).await;
+            send(session, Request::get(endpoint, format!("/api/v1/agents/{agent}/{resource}")))
+                .await;
         }
-        // The list at the start failed and was counted. Asking again keeps the user honest and
-        // busy, where a silent skip would hide the failure.
-        None => learn_hired_agents(session).await,
+        // The list request at the start failed and was counted. Sending it again keeps up the load
+        // and shows whether the failure persists; skipping would hide it.
+        None => fetch_hired_agents(session).await,
     }
 }
 
-async fn learn_hired_agents(session: &mut Session) {
+async fn fetch_hired_agents(session: &mut Session) {
     let path = format!("/api/v1/customers/{}/agents", session.customer);
-    let call = Call::get(&CUSTOMER_AGENTS, path).customer(session.customer);
-    let list = session.client.send(call).await;
+    let request = Request::get(&CUSTOMER_AGENTS, path).customer(session.customer);
+    let list = session.client.send(request).await;
     if let Some(list) = list.filter(|_| session.agents.is_empty()) {
         session.agents = ids(&list);
     }
 }
 
-async fn send(session: &Session, call: Call) {
-    session.client.send(call.customer(session.customer)).await;
+async fn send(session: &Session, request: Request) {
+    session.client.send(request.customer(session.customer)).await;
 }

@@ -1,4 +1,4 @@
-//! Seed 000's user: browses agents, creates skills, reads single agents.
+//! Seed 000: a user that lists agents, creates skills and reads single agents.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use goose::{
 };
 use serde_json::json;
 
-use super::{ActsFor, CREATE_SKILL, LIST_AGENTS, Need, Session, UserClass, ids};
-use crate::client::{Call, Endpoint, Shape};
+use super::{CREATE_SKILL, Identity, LIST_AGENTS, SeedData, Session, UserClass, ids};
+use crate::client::{Endpoint, Request, Shape};
 
-/// The class.
+/// User class `PlantUser`.
 pub static CLASS: UserClass = UserClass {
     name: "PlantUser",
-    about: "browses agents, creates skills, reads single agents",
+    about: "lists agents, creates skills, reads single agents",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS, &CREATE_SKILL, &READ_AGENT],
-    acts_for: ActsFor::Customer,
-    needs: &[Need::Agents],
+    identity: Identity::Customer,
+    needs: &[SeedData::Agents],
     work: &[],
     scenario,
 };
@@ -40,32 +40,32 @@ fn scenario() -> Result<Scenario, GooseError> {
 }
 
 async fn list_agents(user: &mut GooseUser) -> TransactionResult {
-    learn_agents(Session::of(user)?).await;
+    fetch_agents(Session::get(user)?).await;
     Ok(())
 }
 
 async fn create_skill(user: &mut GooseUser) -> TransactionResult {
     let name = format!("Skill_{}", fastrand::u32(1..=1000));
     let skill = json!({ "name": name, "category": "technical" });
-    let call = Call::post(&CREATE_SKILL, "/api/v1/skills", &skill);
-    Session::of(user)?.client.send(call).await;
+    let request = Request::post(&CREATE_SKILL, "/api/v1/skills", &skill);
+    Session::get(user)?.client.send(request).await;
     Ok(())
 }
 
 async fn read_agent(user: &mut GooseUser) -> TransactionResult {
-    let session = Session::of(user)?;
-    match session.any_agent() {
+    let session = Session::get(user)?;
+    match session.random_agent() {
         Some(id) => {
-            let call = Call::get(&READ_AGENT, format!("/api/v1/agents/{id}"));
-            session.client.send(call).await;
+            let request = Request::get(&READ_AGENT, format!("/api/v1/agents/{id}"));
+            session.client.send(request).await;
         }
-        None => learn_agents(session).await,
+        None => fetch_agents(session).await,
     }
     Ok(())
 }
 
-async fn learn_agents(session: &mut Session) {
-    let list = session.client.send(Call::get(&LIST_AGENTS, "/api/v1/agents")).await;
+async fn fetch_agents(session: &mut Session) {
+    let list = session.client.send(Request::get(&LIST_AGENTS, "/api/v1/agents")).await;
     if let Some(list) = list.filter(|_| session.agents.is_empty()) {
         session.agents = ids(&list);
     }

@@ -1,32 +1,32 @@
-//! Right answers to everything that the user classes ask.
+//! Canned responses to all requests of the user classes.
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 
 const AGENT: &str = r#"{"id":"a1","name":"A","industry":"marketing","status":"active"}"#;
 
-/// What a stub's lists look like when nobody says how long they are.
-const FEW: usize = 3;
+/// Default number of agents in lists.
+const DEFAULT_ITEMS: usize = 3;
 
-/// Answers made once and given many times.
-pub struct Answers {
+/// Successful responses of Plant, built once.
+pub struct CannedResponses {
     agents: Bytes,
 }
 
-impl Answers {
-    /// Answers whose lists have so many `items`; 0 means a few.
+impl CannedResponses {
+    /// Returns responses whose lists of agents have `items` items; 0 means 3.
     #[must_use]
     pub fn new(items: usize) -> Self {
-        let items = if items == 0 { FEW } else { items };
+        let items = if items == 0 { DEFAULT_ITEMS } else { items };
         let agents: Vec<String> = (1..=items).map(agent).collect();
         Self { agents: format!("[{}]", agents.join(",")).into() }
     }
 
-    /// The right answer, as the service gives it: status and body.
+    /// Returns status and body of the response to a request.
     #[must_use]
     pub fn to(&self, method: &Method, path: &str) -> (StatusCode, Bytes) {
-        let last = path.rsplit('/').next().unwrap_or_default();
-        let (status, body) = match (last, method == Method::POST) {
+        let last_segment = path.rsplit('/').next().unwrap_or_default();
+        let (status, body) = match (last_segment, method == Method::POST) {
             ("health", _) => {
                 (StatusCode::OK, r#"{"status":"healthy","timestamp":"2026-01-14T00:00:00Z"}"#)
             }
@@ -53,7 +53,7 @@ impl Answers {
                 StatusCode::ACCEPTED,
                 r#"{"id":"g1","task_id":"g1","status":"queued","created_at":"2026-01-14T00:00:00Z"}"#,
             ),
-            // Whatever was accepted took a second and a half.
+            // Every generation took 1.5 s.
             ("list", false) if path.contains("/generation/") => (
                 StatusCode::OK,
                 r#"{"items":[{"id":"g1","status":"completed","created_at":"2026-01-14T00:00:00Z","completed_at":"2026-01-14T00:00:01.500Z"}],"next":null}"#,
@@ -71,7 +71,7 @@ impl Answers {
     }
 }
 
-/// About as long as one of the service's.
+/// Returns an agent as JSON, about as long as one of the service.
 fn agent(number: usize) -> String {
     let id = format!("00000000-0000-7000-8000-{number:012}");
     format!(

@@ -1,5 +1,5 @@
-//! A server whose latency is known, to measure the measuring: it answers like Plant, from memory,
-//! after exactly as long as it was told.
+//! A stub server with a known latency distribution, for testing and calibrating the load generator.
+//! It sends canned responses of Plant after a configured delay.
 
 pub mod answers;
 mod metrics;
@@ -21,126 +21,126 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, runtime::Runtime, sync::Semaphore, task::spawn_blocking};
 
-use crate::{alarm::Alarm, distribution::Distribution};
-use answers::Answers;
+use crate::{alarm::PreciseTimer, distribution::Distribution};
+use answers::CannedResponses;
 
-/// How a stub behaves. The default answers at once.
+/// Behavior of a stub. The default responds without delay.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Behaviour {
-    /// How long an answer takes.
+    /// Latency of the responses.
     pub latency: Latency,
-    /// How many requests are worked on at the same time, the others waiting in line; `None`: all.
-    /// With a fixed latency that is a known limit: `at_once` ÷ latency, in requests a second.
+    /// Maximum number of requests processed concurrently; further ones wait in a queue. `None`
+    /// means no limit. With a fixed latency the maximum throughput is this number ÷ latency.
     pub at_once: Option<usize>,
-    /// When nothing is answered for a while.
+    /// A period without responses.
     pub stall: Option<Stall>,
-    /// How many agents its lists have; 0 means a few.
+    /// Number of agents in lists; 0 means 3.
     pub items: usize,
 }
 
-/// How long a stub's answers take.
+/// Latency distribution of a stub.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Latency {
-    /// No time.
+    /// No delay.
     #[default]
     None,
-    /// All the same.
+    /// The same latency for every response.
     Fixed(Duration),
-    /// Every so many requests take longer than the others.
+    /// A typical latency, and another one for every n-th request.
     Bimodal {
-        /// What most take.
+        /// Latency of most requests.
         usual: Duration,
-        /// What the others take.
+        /// Latency of every n-th request.
         rare: Duration,
-        /// Every how many.
+        /// The n of “every n-th”.
         one_in: u64,
     },
 }
 
-/// A pause in which requests are taken and not answered.
+/// A period in which requests are accepted and no response is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Stall {
-    /// Counted from the first request, `/metrics` aside.
+    /// Start, relative to the first request other than `/metrics`.
     pub after: Duration,
-    /// How long it lasts.
+    /// Duration.
     pub lasts: Duration,
 }
 
 struct Shared {
-    behaviour: Behaviour,
-    answers: Answers,
-    desks: Option<Semaphore>,
-    alarm: Alarm,
-    begun: OnceLock<Instant>,
+    behavior: Behaviour,
+    responses: CannedResponses,
+    slots: Option<Semaphore>,
+    timer: PreciseTimer,
+    first_request_at: OnceLock<Instant>,
     requests: AtomicU64,
-    held: Mutex<Distribution>,
+    service_times: Mutex<Distribution>,
 }
 
-/// A stub at work on threads of its own; it ends with this value.
+/// A running stub with its own threads. It stops when this value is dropped.
 pub struct Stub {
-    /// Where it listens.
+    /// Address that it listens on.
     pub address: SocketAddr,
     shared: Arc<Shared>,
     runtime: Option<Runtime>,
 }
 
 impl Stub {
-    /// Starts a stub on this machine's `port`; 0 takes a free one.
+    /// Starts a stub on `port` of the loopback interface; 0 means any free port.
     ///
     /// # Errors
-    /// When the port is taken, or the system gives no threads.
-    pub fn start(port: u16, behaviour: Behaviour) -> io::Result<Self> {
+    /// When the port is in use, or the operating system cannot create a thread.
+    pub fn start(port: u16, behavior: Behaviour) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("stub")
             .enable_all()
             .build()?;
         let shared = Arc::new(Shared {
-            behaviour,
-            answers: Answers::new(behaviour.items),
-            desks: behaviour.at_once.map(Semaphore::new),
-            alarm: Alarm::start()?,
-            begun: OnceLock::new(),
+            behavior,
+            responses: CannedResponses::new(behavior.items),
+            slots: behavior.at_once.map(Semaphore::new),
+            timer: PreciseTimer::start()?,
+            first_request_at: OnceLock::new(),
             requests: AtomicU64::new(0),
-            held: Mutex::default(),
+            service_times: Mutex::default(),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        // Bound without a runtime's help, so that a stub can be started from within another one.
+        // Bound with the standard library, so that a stub can be started inside another runtime.
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let serving = Arc::clone(&shared);
+        let state = Arc::clone(&shared);
         runtime.spawn(async move {
             if let Ok(listener) = TcpListener::from_std(listener) {
-                accept(listener, serving).await;
+                accept(listener, state).await;
             }
         });
         Ok(Self { address, shared, runtime: Some(runtime) })
     }
 
-    /// Its address for `--host`.
+    /// Returns the base URL, as for `--host`.
     #[must_use]
     pub fn host(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Requests that came so far, those for `/metrics` left out.
+    /// Returns the number of requests received, without those for `/metrics`.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Relaxed)
     }
 
-    /// How long it really took to answer, by its own clock: what a client cannot have been quicker
-    /// than.
+    /// Returns the times from receiving a request to sending its response, measured by the stub
+    /// itself. A client cannot measure less.
     #[must_use]
-    pub fn held(&self) -> Distribution {
-        self.shared.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn service_times(&self) -> Distribution {
+        self.shared.service_times.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// When the first of them came.
+    /// Returns the time of the first request, without those for `/metrics`.
     #[must_use]
-    pub fn begun(&self) -> Option<Instant> {
-        self.shared.begun.get().copied()
+    pub fn first_request_at(&self) -> Option<Instant> {
+        self.shared.first_request_at.get().copied()
     }
 }
 
@@ -158,59 +158,62 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let _ = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
-            let answering = service_fn(|request| answer(&shared, request));
-            // A client that goes away is no error of the stub's.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answering).await;
+            let service = service_fn(|request| respond(&shared, request));
+            // A client that closes its connection is no error.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-async fn answer(
+async fn respond(
     shared: &Shared,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let came = Instant::now();
+    let received_at = Instant::now();
     let path = request.uri().path();
     if path == "/metrics" {
         let requests = shared.requests.load(Relaxed);
-        // The system's files take their time, and nobody else shall wait for them.
-        let text = spawn_blocking(move || metrics::exposition(requests)).await;
+        // Reading `/proc` blocks, so it must not run on the threads that serve other requests.
+        let text = spawn_blocking(move || metrics::render(requests)).await;
         return Ok(Response::new(Full::from(text.unwrap_or_default())));
     }
-    let begun = *shared.begun.get_or_init(Instant::now);
+    let first_request_at = *shared.first_request_at.get_or_init(Instant::now);
     let number = shared.requests.fetch_add(1, Relaxed) + 1;
-    shared.hold(begun, number).await;
-    let (status, body) = shared.answers.to(request.method(), path);
+    shared.delay(first_request_at, number).await;
+    let (status, body) = shared.responses.to(request.method(), path);
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
-    shared.held.lock().unwrap_or_else(PoisonError::into_inner).record(came.elapsed());
+    let service_times = &shared.service_times;
+    service_times.lock().unwrap_or_else(PoisonError::into_inner).record(received_at.elapsed());
     Ok(response)
 }
 
 impl Shared {
-    /// Takes as long as the behaviour says.
-    async fn hold(&self, begun: Instant, number: u64) {
-        // A closed semaphore would be the end of the stub.
-        let _desk = match &self.desks {
-            Some(desks) => desks.acquire().await.ok(),
+    /// Waits for the latency of request `number`, including any wait for a slot and for the stall
+    /// to end.
+    async fn delay(&self, first_request_at: Instant, number: u64) {
+        // The semaphore is never closed, so this always gets a permit.
+        let _slot = match &self.slots {
+            Some(slots) => slots.acquire().await.ok(),
             None => None,
         };
-        let latency = match self.behaviour.latency {
+        let latency = match self.behavior.latency {
             Latency::None => Duration::ZERO,
             Latency::Fixed(latency) => latency,
             Latency::Bimodal { rare, one_in, .. } if number.is_multiple_of(one_in) => rare,
             Latency::Bimodal { usual, .. } => usual,
         };
-        let mut until = Instant::now();
-        if let Some(stall) = self.behaviour.stall {
-            let (from, to) = (begun + stall.after, begun + stall.after + stall.lasts);
-            if until + latency > from && until < to {
-                until = to;
+        let mut deadline = Instant::now();
+        if let Some(stall) = self.behavior.stall {
+            let from = first_request_at + stall.after;
+            let to = from + stall.lasts;
+            if deadline + latency > from && deadline < to {
+                deadline = to;
             }
         }
-        until += latency;
-        if until > Instant::now() {
-            self.alarm.until(until).await;
+        deadline += latency;
+        if deadline > Instant::now() {
+            self.timer.sleep_until(deadline).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Runs the real program in a folder of its own, and reads what it left there.
+//! Runs the `plant-loadtest` binary in a folder per test and reads its output.
 
 use std::{
     fs,
@@ -8,24 +8,24 @@ use std::{
 
 use plant_loadtest::{outcome::Outcome, report::json};
 
-/// What the program left behind.
+/// Output of the program.
 pub struct Done {
-    /// Its exit code.
+    /// Exit code.
     pub exit: i32,
-    /// What it printed.
+    /// Standard output.
     pub stdout: String,
-    /// What it complained of.
+    /// Standard error.
     pub stderr: String,
-    /// What it wrote to `out.json`, if it did.
+    /// Outcome read from `out.json`, if it exists.
     pub outcome: Option<Outcome>,
 }
 
-/// Where the test's files are.
+/// Returns the folder of a test.
 pub fn folder_of(test: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)
 }
 
-/// The test's own empty folder.
+/// Creates the folder of a test, empty.
 pub fn folder(test: &str) -> PathBuf {
     let folder = folder_of(test);
     let _ = fs::remove_dir_all(&folder);
@@ -48,7 +48,7 @@ pub fn loadtest(folder: &Path, arguments: &[&str]) -> Done {
     }
 }
 
-/// The verdict.
+/// Returns the first line of standard output, which is the verdict.
 pub fn first_line(done: &Done) -> &str {
     done.stdout.lines().next().unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! A Plant that demands tokens: it answers from memory, and what belongs to a customer only to the
-//! bearer of that customer's token.
+//! A stub of Plant that requires authentication: it sends canned responses, and the data of a
+//! customer only to requests with a token of that customer.
 
 use std::{
     net::SocketAddr,
@@ -12,119 +12,124 @@ use axum::{
     extract::{Request, State},
     http::Response,
 };
-use plant_loadtest::stub::answers::Answers;
+use plant_loadtest::stub::answers::CannedResponses;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};
 
-/// How it keeps its doors.
+/// Options of the stub.
 #[derive(Clone, Debug)]
-pub struct Doors {
-    /// Whether tokens are demanded at all.
-    pub locked: bool,
-    /// What all accounts log in with.
+pub struct AuthOptions {
+    /// Whether authentication is required.
+    pub auth_required: bool,
+    /// Password of all accounts.
     pub password: &'static str,
-    /// How long it says that tokens are good for, in seconds.
-    pub expires_in: u64,
-    /// After how many answers all tokens are forgotten.
-    pub forgets_after: Option<u64>,
-    /// How many logins are put off first.
-    pub busy_for: u64,
+    /// Lifetime of tokens in seconds, as sent in the login response. Tokens do not actually expire.
+    pub expires_in_s: u64,
+    /// All tokens are revoked after every n-th response.
+    pub revoke_every: Option<u64>,
+    /// Number of logins that first get a 503.
+    pub unavailable_logins: u64,
 }
 
-impl Default for Doors {
+impl Default for AuthOptions {
     fn default() -> Self {
         Self {
-            locked: true,
+            auth_required: true,
             password: "load-test-password",
-            expires_in: 900,
-            forgets_after: None,
-            busy_for: 0,
+            expires_in_s: 900,
+            revoke_every: None,
+            unavailable_logins: 0,
         }
     }
 }
 
-/// What has happened at the doors.
+/// Counters of the stub.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
-    /// Logins that got a token.
+pub struct Stats {
+    /// Successful logins.
     pub logins: u64,
-    /// Requests that were sent away for want of a token that is good.
-    pub refused: u64,
-    /// Requests for what is somebody else's.
-    pub foreign: u64,
-    answered: u64,
-    /// The tokens that are good, with the number of the customer each stands for.
-    good: Vec<(String, String)>,
-    put_off: u64,
+    /// Requests rejected for lack of a valid token.
+    pub rejected: u64,
+    /// Requests for the data of another customer.
+    pub cross_customer: u64,
+    responses: u64,
+    /// Valid tokens, each with the number of its customer.
+    valid_tokens: Vec<(String, String)>,
+    rejected_logins: u64,
 }
 
 struct Shared {
-    answers: Answers,
-    doors: Doors,
-    seen: Mutex<Seen>,
+    responses: CannedResponses,
+    options: AuthOptions,
+    stats: Mutex<Stats>,
 }
 
-/// The service at work; it ends with this value.
-pub struct Locked {
+/// A running stub. It stops when this value is dropped.
+pub struct AuthStub {
     address: SocketAddr,
     shared: Arc<Shared>,
     _runtime: Runtime,
 }
 
-impl Locked {
-    /// Starts it on a free port of this machine.
-    pub fn start(doors: Doors) -> Self {
+impl AuthStub {
+    /// Starts a stub on a free port of the loopback interface.
+    pub fn start(options: AuthOptions) -> Self {
         let runtime = Runtime::new().unwrap();
-        let shared = Arc::new(Shared { answers: Answers::new(1), doors, seen: Mutex::default() });
+        let shared = Arc::new(Shared {
+            responses: CannedResponses::new(1),
+            options,
+            stats: Mutex::default(),
+        });
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let router = Router::new().fallback(handle).with_state(Arc::clone(&shared));
         runtime.spawn(async move { axum::serve(listener, router).await });
         Self { address, shared, _runtime: runtime }
     }
 
-    /// Its address for `--host`.
+    /// Returns the base URL, as for `--host`.
     pub fn host(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What has happened so far.
-    pub fn seen(&self) -> Seen {
-        self.shared.seen.lock().unwrap().clone()
+    /// Returns the current counters.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats.lock().unwrap().clone()
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let body = to_bytes(body, 10_000).await.unwrap();
-    let mut seen = shared.seen.lock().unwrap();
-    if shared.doors.locked && path == "/api/v1/auth/login" {
-        return log_in(&shared.doors, &mut seen, &serde_json::from_slice(&body).unwrap());
+    let mut stats = shared.stats.lock().unwrap();
+    if shared.options.auth_required && path == "/api/v1/auth/login" {
+        return log_in(&shared.options, &mut stats, &serde_json::from_slice(&body).unwrap());
     }
     let token = head.headers.get("authorization").map(|value| value.to_str().unwrap());
     let token = token.map(|value| value.strip_prefix("Bearer ").unwrap());
-    let bearer = token.map(|token| seen.good.iter().find(|(good, _)| good == token).cloned());
-    let everybodys = matches!(path, "/health" | "/metrics" | "/api/v1/auth/register")
+    let bearer =
+        token.map(|token| stats.valid_tokens.iter().find(|(valid, _)| valid == token).cloned());
+    let is_public = matches!(path, "/health" | "/metrics" | "/api/v1/auth/register")
         || head.method == "GET" && matches!(path, "/api/v1/agents");
-    // Who sends a token is held to it, also where none is needed.
+    // A token that is sent must be valid, even where none is required.
     let customer = match bearer {
         Some(Some((_, customer))) => Some(customer),
-        None if everybodys || !shared.doors.locked => None,
-        // What was accepted is looked for after the load, with tokens from its beginning.
+        None if is_public || !shared.options.auth_required => None,
+        // Accepted work is queried after the load, with the tokens of the requests that created it.
         _ if path == "/api/v1/generation/list" => None,
         _ => {
-            seen.refused += 1;
+            stats.rejected += 1;
             return respond(401, &json!({"code": "unauthenticated"}));
         }
     };
-    seen.answered += 1;
-    if shared.doors.forgets_after.is_some_and(|every| seen.answered.is_multiple_of(every)) {
-        seen.good.clear();
+    stats.responses += 1;
+    if shared.options.revoke_every.is_some_and(|every| stats.responses.is_multiple_of(every)) {
+        stats.valid_tokens.clear();
     }
     if let (Some(customer), Some(owner)) = (&customer, owner(path)) {
         if customer != owner {
-            seen.foreign += 1;
+            stats.cross_customer += 1;
             return respond(404, &json!({"code": "not-found"}));
         }
         if path.contains("/customers/") {
@@ -132,34 +137,34 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             return respond(200, &agent);
         }
     }
-    let (status, body) = shared.answers.to(&head.method, path);
+    let (status, body) = shared.responses.to(&head.method, path);
     Response::builder().status(status).body(Body::from(body)).unwrap()
 }
 
-/// The number of the customer whose things these are.
+/// Returns the number of the customer that owns the resource; `None` if it has no owner.
 fn owner(path: &str) -> Option<&str> {
     let customers = path.strip_prefix("/api/v1/customers/test-customer-00");
     let rest = customers.or_else(|| path.strip_prefix("/api/v1/agents/h"))?;
     rest.split('/').next()
 }
 
-fn log_in(doors: &Doors, seen: &mut Seen, person: &Value) -> Response<Body> {
-    if seen.put_off < doors.busy_for {
-        seen.put_off += 1;
+fn log_in(options: &AuthOptions, stats: &mut Stats, credentials: &Value) -> Response<Body> {
+    if stats.rejected_logins < options.unavailable_logins {
+        stats.rejected_logins += 1;
         let problem = Body::from(json!({"code": "unavailable"}).to_string());
         return Response::builder().status(503).header("retry-after", "0").body(problem).unwrap();
     }
-    let number = person["email"].as_str().and_then(|email| {
+    let number = credentials["email"].as_str().and_then(|email| {
         email.strip_prefix("loadtest_").and_then(|rest| rest.strip_suffix("@test.local"))
     });
-    let Some(number) = number.filter(|_| person["password"] == doors.password) else {
+    let Some(number) = number.filter(|_| credentials["password"] == options.password) else {
         return respond(401, &json!({"code": "unauthenticated"}));
     };
-    seen.logins += 1;
-    let token = format!("token-{}", seen.logins);
-    seen.good.push((token.clone(), number.to_owned()));
+    stats.logins += 1;
+    let token = format!("token-{}", stats.logins);
+    stats.valid_tokens.push((token.clone(), number.to_owned()));
     let tokens = json!({
-        "access_token": token, "refresh_token": "r", "expires_in": doors.expires_in
+        "access_token": token, "refresh_token": "r", "expires_in": options.expires_in_s
     });
     respond(200, &tokens)
 }

@@ -1,4 +1,4 @@
-//! A Plant that answers from memory, with the faults that a test asks for.
+//! A stub of Plant with canned responses and injected faults.
 
 use std::{
     net::SocketAddr,
@@ -15,102 +15,108 @@ use axum::{
     extract::{Request, State},
     http::Response,
 };
-use plant_loadtest::stub::answers::Answers;
+use plant_loadtest::stub::answers::CannedResponses;
 use tokio::{net::TcpListener, runtime::Runtime, time::sleep};
 
-/// What the stub does with requests whose method and path start with `to`.
+/// A fault in the responses to some requests.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// `GET /health` and the like.
+    /// Prefix of method and path of the affected requests, for example `GET /health`.
     pub to: &'static str,
-    /// What goes wrong.
+    /// Kind of the fault.
     pub how: How,
-    /// How many such requests are spared first: those of the check before a run.
+    /// Number of matching requests that get a normal response first, such as the checks before a
+    /// run.
     pub spares: u64,
 }
 
-/// What goes wrong with a request.
+/// Kind of a fault.
 #[derive(Clone, Debug)]
 pub enum How {
-    /// The right answer, this much later.
+    /// The normal response after this delay.
     Late(Duration),
-    /// Another status with a problem document.
+    /// This status, with a problem document.
     Status(u16),
-    /// The right status with this body.
+    /// The normal status with this body.
     Body(&'static str),
-    /// Every so many requests get a 500, beginning with that many.
+    /// Status 500 for every n-th request.
     OneIn(u64),
 }
 
 struct Shared {
-    answers: Answers,
+    responses: CannedResponses,
     faults: Vec<Fault>,
     requests: AtomicU64,
     failed: AtomicU64,
-    matched: Vec<AtomicU64>,
+    matches: Vec<AtomicU64>,
 }
 
-/// A stub at work; it ends with this value.
+/// A running stub. It stops when this value is dropped.
 pub struct Stub {
-    /// Where it listens.
+    /// Address that it listens on.
     pub address: SocketAddr,
     shared: Arc<Shared>,
     _runtime: Runtime,
 }
 
 impl Stub {
-    /// Starts a stub with `faults` on a free port of this machine.
+    /// Starts a stub with `faults` on a free port of the loopback interface.
     pub fn start(faults: Vec<Fault>) -> Self {
         let runtime = Runtime::new().unwrap();
-        let matched = faults.iter().map(|_| AtomicU64::new(0)).collect();
+        let matches = faults.iter().map(|_| AtomicU64::new(0)).collect();
         let (requests, failed) = (AtomicU64::new(0), AtomicU64::new(0));
-        let shared =
-            Arc::new(Shared { answers: Answers::new(1), faults, requests, failed, matched });
+        let shared = Arc::new(Shared {
+            responses: CannedResponses::new(1),
+            faults,
+            requests,
+            failed,
+            matches,
+        });
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let router = Router::new().fallback(handle).with_state(Arc::clone(&shared));
         runtime.spawn(async move { axum::serve(listener, router).await });
         Self { address, shared, _runtime: runtime }
     }
 
-    /// Its address for `--host`.
+    /// Returns the base URL, as for `--host`.
     pub fn host(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Requests that came so far, those for `/metrics` left out.
+    /// Returns the number of requests received, without those for `/metrics`.
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(SeqCst)
     }
 
-    /// Requests that [`How::OneIn`] failed so far.
+    /// Returns the number of requests that [`How::OneIn`] has failed.
     pub fn failed(&self) -> u64 {
         self.shared.failed.load(SeqCst)
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     let path = request.uri().path().to_owned();
     if path == "/metrics" {
         return respond(200, METRICS);
     }
     shared.requests.fetch_add(1, SeqCst);
-    let line = format!("{} {path}", request.method());
-    let (status, body) = shared.answers.to(request.method(), &path);
+    let method_and_path = format!("{} {path}", request.method());
+    let (status, body) = shared.responses.to(request.method(), &path);
     let status = status.as_u16();
-    for (fault, matched) in shared.faults.iter().zip(&shared.matched) {
-        if !line.starts_with(fault.to) {
+    for (fault, matches) in shared.faults.iter().zip(&shared.matches) {
+        if !method_and_path.starts_with(fault.to) {
             continue;
         }
-        let seen = matched.fetch_add(1, SeqCst) + 1;
-        if seen <= fault.spares {
+        let number = matches.fetch_add(1, SeqCst) + 1;
+        if number <= fault.spares {
             continue;
         }
         match fault.how {
-            How::Late(time) => sleep(time).await,
+            How::Late(delay) => sleep(delay).await,
             How::Status(status) => return respond(status, r#"{"code":"made-up"}"#),
             How::Body(body) => return respond(status, body),
-            How::OneIn(every) if (seen - fault.spares).is_multiple_of(every) => {
+            How::OneIn(every) if (number - fault.spares).is_multiple_of(every) => {
                 shared.failed.fetch_add(1, SeqCst);
                 return respond(500, r#"{"code":"internal"}"#);
             }

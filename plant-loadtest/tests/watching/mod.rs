@@ -1,4 +1,5 @@
-//! What others see of a run while it goes on, and what is left when it ends too early.
+//! Output of a run in progress: the outcome file, metrics and progress as JSON. Also covers killed
+//! and interrupted runs.
 
 use std::{
     fs,
@@ -13,7 +14,7 @@ use plant_loadtest::{journal, outcome::Ended, report::json};
 
 use crate::stub::Stub;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn folder(test: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
@@ -26,7 +27,7 @@ fn folder(test: &str) -> PathBuf {
     folder
 }
 
-/// A run of two minutes, of which no test waits for the end.
+/// Starts a run of two minutes, which every test ends early.
 fn start(folder: &Path, stub: &Stub, more: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
         .args(["run", "test.toml", "--headless", "--json", "out.json", "--host", &stub.host()])
@@ -38,19 +39,20 @@ fn start(folder: &Path, stub: &Stub, more: &[&str]) -> Child {
         .unwrap()
 }
 
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
+/// Calls `poll` until it returns a value.
+fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
     loop {
-        if let Some(found) = look() {
-            return found;
+        if let Some(value) = poll() {
+            return value;
         }
-        assert!(began.elapsed() < PATIENCE, "no {what} in {PATIENCE:?}");
+        assert!(start.elapsed() < WAIT_TIMEOUT, "no {what} within {WAIT_TIMEOUT:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
 #[test]
-fn a_killed_run_leaves_an_outcome_that_can_be_judged_and_drawn() {
+fn a_killed_run_leaves_a_partial_outcome_that_can_be_reported() {
     let (folder, stub) = (folder("killed"), Stub::start(Vec::new()));
     let mut run = start(&folder, &stub, &["--quiet"]);
     let path = folder.join("out.json");
@@ -62,9 +64,9 @@ fn a_killed_run_leaves_an_outcome_that_can_be_judged_and_drawn() {
     run.wait().unwrap();
 
     let text = fs::read_to_string(&path).unwrap();
-    let value = serde_json::from_str(&text).expect("it is JSON at every moment");
+    let value = serde_json::from_str(&text).expect("valid JSON at every moment");
     let schema = serde_json::from_str(&journal::schema()).unwrap();
-    assert!(jsonschema::is_valid(&schema, &value), "the schema knows partial outcomes");
+    assert!(jsonschema::is_valid(&schema, &value), "partial outcomes match the schema");
     assert_eq!(json::read(&path).unwrap().ended, Ended::Killed);
     let report = Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
         .args(["report", "out.json", "--html", "out.html", "--json", "whole.json"])
@@ -75,13 +77,17 @@ fn a_killed_run_leaves_an_outcome_that_can_be_judged_and_drawn() {
     assert!(stdout.contains("Note: killed after"), "{stdout}");
     assert!(folder.join("out.html").is_file());
     let whole = json::read(&folder.join("whole.json")).unwrap();
-    assert_eq!(whole, json::read(&path).unwrap(), "what is kept is the same in the usual form");
+    assert_eq!(
+        whole,
+        json::read(&path).unwrap(),
+        "the partial outcome is the same in the finished form"
+    );
 }
 
 #[test]
-fn prometheus_can_watch_the_harness_too() {
+fn prometheus_can_scrape_the_load_generator() {
     let (folder, stub) = (folder("exported"), Stub::start(Vec::new()));
-    // Bound and dropped: nobody else listens there.
+    // Bound and dropped, so that the port is free.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut run = start(&folder, &stub, &["--quiet", &format!("--metrics={free}")]);
     let requests = wait_for("metrics with requests", || {
@@ -94,11 +100,11 @@ fn prometheus_can_watch_the_harness_too() {
     });
     run.kill().unwrap();
     run.wait().unwrap();
-    assert!(requests <= stub.requests(), "{requests} told, {} came", stub.requests());
+    assert!(requests <= stub.requests(), "{requests} exported, {} received", stub.requests());
 }
 
 #[test]
-fn progress_can_be_json_and_an_interrupted_run_ends_with_its_report() {
+fn progress_can_be_json_and_an_interrupted_run_writes_its_report() {
     let (folder, stub) = (folder("logged"), Stub::start(Vec::new()));
     let mut run = start(&folder, &stub, &["--log-format", "json"]);
     let mut lines = BufReader::new(run.stderr.take().unwrap()).lines();
