@@ -114,7 +114,7 @@ impl Comparison {
         let (base, new) = (valid(base), valid(new));
         if base.is_empty() || new.is_empty() {
             return Err(
-                "one side has no valid run: the load generator was too late or too busy in all of \
+                "one side has no valid run: the load generator was too slow or too busy in all of \
                  its runs"
                     .into(),
             );

@@ -3,7 +3,7 @@
 use super::{as_f64, median};
 
 /// Blocks that a series is divided into. The line is fitted to their medians, which spikes and
-/// sawtooth patterns hardly change.
+/// sawtooth patterns do not change.
 const BLOCKS: usize = 12;
 
 /// Values needed in each block.
