@@ -24,7 +24,7 @@ pub const MIN_RUNS: usize = 5;
 /// Significance level of each test: the accepted share of false positives among the positives.
 pub const ALPHA: f64 = 0.05;
 
-/// Result of a comparison.
+/// Change of the latency from the base runs to the new ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Change {

@@ -54,8 +54,8 @@ impl RunFigures {
         Self {
             file: file.to_owned(),
             started_at: outcome.started_at,
-            load: load(outcome),
-            machine: machine(outcome),
+            load: describe_load(outcome),
+            machine: describe_machine(outcome),
             build: build.join(" "),
             valid: verdict.grade != Grade::Invalid,
             grade: verdict.grade,
@@ -76,7 +76,7 @@ impl RunFigures {
 
 /// Describes the load: profile, users, and each stage with its duration and target level.
 #[must_use]
-pub fn load(outcome: &Outcome) -> String {
+pub fn describe_load(outcome: &Outcome) -> String {
     let load = &outcome.load;
     let stages: Vec<String> = load
         .stages
@@ -95,7 +95,7 @@ pub fn load(outcome: &Outcome) -> String {
 
 /// Describes the load generator's machine: processors and operating system.
 #[must_use]
-pub fn machine(outcome: &Outcome) -> String {
+pub fn describe_machine(outcome: &Outcome) -> String {
     let generator = &outcome.generator;
     let processor = generator.processor.as_deref().unwrap_or("unknown processor");
     format!("{} × {processor}, {}", generator.cpus, generator.system)

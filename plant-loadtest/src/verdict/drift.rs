@@ -40,7 +40,7 @@ pub struct Drift {
     /// Memory of the first and of the last window, in bytes.
     pub memory_bytes: Option<(f64, f64)>,
     /// Summary for reports.
-    pub sentence: String,
+    pub summary: String,
 }
 
 impl Drift {
@@ -71,7 +71,7 @@ impl Drift {
                 mib(after)
             ));
         }
-        let sentence = match (grade, changes.is_empty()) {
+        let summary = match (grade, changes.is_empty()) {
             (_, true) => "too few requests in the first and last windows".into(),
             (Grade::Insufficient, _) => {
                 format!("first and last {length}: {}", changes.join(", "))
@@ -84,7 +84,7 @@ impl Drift {
             }
             _ => format!("first and last {length}: {}", changes.join(", ")),
         };
-        Some(Self { grade, p95_ms, memory_bytes, sentence })
+        Some(Self { grade, p95_ms, memory_bytes, summary })
     }
 }
 
@@ -179,13 +179,13 @@ mod tests {
     #[test]
     fn a_steady_service_does_not_drift() {
         let drift = Drift::detect(&slowed(0), LIMIT).unwrap();
-        assert_eq!(drift.grade, Grade::Pass, "{}", drift.sentence);
+        assert_eq!(drift.grade, Grade::Pass, "{}", drift.summary);
     }
 
     #[test]
     fn p95_that_increases_by_more_than_the_limit_fails() {
         let drift = Drift::detect(&slowed(4), LIMIT).unwrap();
-        assert_eq!(drift.grade, Grade::Fail, "{}", drift.sentence);
+        assert_eq!(drift.grade, Grade::Fail, "{}", drift.summary);
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
             }
         }
         let drift = Drift::detect(&outcome, LIMIT).unwrap();
-        assert_eq!(drift.grade, Grade::Warning, "{}", drift.sentence);
+        assert_eq!(drift.grade, Grade::Warning, "{}", drift.summary);
     }
 
     #[test]

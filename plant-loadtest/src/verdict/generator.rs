@@ -90,8 +90,10 @@ fn check_lag(lag: &Distribution, thresholds: &[Judged]) -> Option<String> {
     })
 }
 
-/// Dropped arrivals would have waited longest, so every metric looks better without them. A
-/// threshold that is violated nevertheless is violated; one that seems met is not proven.
+/// Compares the share of dropped arrivals with its limit, unless a threshold is violated already.
+///
+/// Dropped arrivals would have waited longest, so every metric looks better without them: a FAIL
+/// stays valid, other grades do not.
 fn check_dropped(arrivals: &ArrivalSecond, thresholds: &[Judged]) -> Option<String> {
     let share = dropped_share(arrivals).filter(|share| *share > MAX_DROPPED_SHARE)?;
     if thresholds.iter().any(|judged| judged.grade == Grade::Fail) {

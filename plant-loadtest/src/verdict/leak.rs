@@ -30,7 +30,7 @@ pub struct Leak {
     /// Extrapolated growth; `None` when there are too few samples.
     pub growth: Option<Growth>,
     /// Summary for reports.
-    pub sentence: String,
+    pub summary: String,
 }
 
 /// Growth in percent over the limit's period.
@@ -58,7 +58,7 @@ impl Leak {
             return Self {
                 grade: Grade::Insufficient,
                 growth: None,
-                sentence: "too few memory samples to detect growth".into(),
+                summary: "too few memory samples to detect growth".into(),
             };
         };
         let percent = |slope: f64| slope * limit.over_s / trend.start * 100.0;
@@ -68,8 +68,8 @@ impl Leak {
             upper: percent(trend.upper_bound()),
             detectable: percent(trend.detectable_slope()),
         };
-        let (grade, sentence) = judge(&trend, growth, limit);
-        Self { grade, growth: Some(growth), sentence }
+        let (grade, summary) = judge(&trend, growth, limit);
+        Self { grade, growth: Some(growth), summary }
     }
 }
 
@@ -93,14 +93,14 @@ fn judge(trend: &Trend, growth: Growth, limit: Limit) -> (Grade, String) {
     );
     if growth.upper < limit.percent && !(grows && growth.upper > limit.percent / 2.0) {
         let detectable = growth.detectable;
-        let sentence = if grows {
+        let summary = if grows {
             format!("grows by {rate}, within the limit")
         } else {
             format!(
                 "no leak: {rate}; growth of {detectable:.1} % would have been detected in {span}"
             )
         };
-        return (Grade::Pass, sentence);
+        return (Grade::Pass, summary);
     }
     if !grows {
         return (
@@ -206,7 +206,7 @@ mod tests {
             (0..300).map(|at| (f64::from(at), 100.0 + random.f64())).collect();
         let leak = Leak::detect(&memory, DAY);
         assert_eq!(leak.grade, Grade::Insufficient);
-        assert!(leak.sentence.contains("cannot be detected"), "{}", leak.sentence);
+        assert!(leak.summary.contains("cannot be detected"), "{}", leak.summary);
     }
 
     #[test]

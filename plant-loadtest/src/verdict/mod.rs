@@ -97,10 +97,10 @@ pub struct Verdict {
 impl Verdict {
     /// Judges `outcome` by the thresholds of `sla`.
     ///
-    /// The overall grade is the worst grade of any threshold, with three exceptions: an unhealthy
-    /// load generator makes the run INVALID; a threshold with too few samples is ignored if at least
-    /// one of its kind (latency, errors, survival and so on) could be judged; and a killed run is at
-    /// best INSUFFICIENT, because its end is unknown.
+    /// The overall grade is the worst grade of any threshold or finding, with three exceptions: a
+    /// load generator that lagged or was too busy makes the run INVALID; a threshold with too few
+    /// samples is ignored if at least one of its kind (latency, errors, survival and so on) could be
+    /// judged; and a killed run is at best INSUFFICIENT, because its end is unknown.
     #[must_use]
     pub fn of(outcome: &Outcome, sla: &Sla) -> Self {
         let thresholds: Vec<Judged> = sla

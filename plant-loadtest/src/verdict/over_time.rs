@@ -29,7 +29,7 @@ pub struct Finding {
     /// Whether the SLA sets a limit for it; otherwise it does not affect the verdict.
     pub promised: bool,
     /// Whether the run was long enough for a result, so that INSUFFICIENT affects the verdict too.
-    pub open: bool,
+    pub long_enough: bool,
     /// Description of the limit.
     pub limit: String,
     /// Summary of what was measured.
@@ -58,7 +58,7 @@ impl Finding {
     /// Returns whether the finding affects the verdict.
     #[must_use]
     pub fn counts(&self) -> bool {
-        self.promised && (self.grade != Grade::Insufficient || self.open)
+        self.promised && (self.grade != Grade::Insufficient || self.long_enough)
     }
 }
 
@@ -88,9 +88,9 @@ fn leak(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
         name: "memory growth",
         grade: leak.grade,
         promised: sla.over_time.memory_growth.is_some(),
-        open: judged_s >= limit.over_s * MIN_PERIOD_SHARE,
+        long_enough: judged_s >= limit.over_s * MIN_PERIOD_SHARE,
         limit: format!("≤ {} % in {}", limit.percent, hours(limit.over_s)),
-        sentence: leak.sentence,
+        sentence: leak.summary,
     })
 }
 
@@ -102,9 +102,9 @@ fn drift(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
         name: "drift",
         grade: drift.grade,
         promised: sla.over_time.drift.is_some(),
-        open: true,
+        long_enough: true,
         limit: format!("increase ≤ {} %", limit.percent),
-        sentence: drift.sentence,
+        sentence: drift.summary,
     })
 }
 
@@ -115,9 +115,9 @@ fn recovery(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
         name: recovery.name,
         grade: recovery.grade,
         promised: sla.over_time.recovery.is_some() && recovery.name == "recovery",
-        open: true,
+        long_enough: true,
         limit: format!("P95 and queue depth within {} % of the baseline", threshold.within_percent),
-        sentence: recovery.sentence,
+        sentence: recovery.summary,
     })
 }
 

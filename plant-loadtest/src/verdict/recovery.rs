@@ -35,16 +35,16 @@ pub struct Recovery {
     /// Baseline P95, in milliseconds.
     pub baseline_p95_ms: Option<f64>,
     /// Summary for reports.
-    pub sentence: String,
+    pub summary: String,
 }
 
 impl Recovery {
     /// Finds the first second after the highest load from which P95 and queue depth are within
     /// `percent` of the baseline, for one window and for three.
     ///
-    /// The baseline of a spike is the stage before it. A load that increases and stays has none:
-    /// then the time counts from the end of the increase, and the baseline is the second half of
-    /// what follows. `None` without an increase.
+    /// The baseline of a spike is the last stage of constant load before it. A load that increases
+    /// and stays has none: then the time counts from the end of the increase, and the baseline is
+    /// the second half of the last stage. `None` without an increase.
     #[must_use]
     pub fn detect(outcome: &Outcome, percent: f64) -> Option<Self> {
         let Spike { kind, name, baseline, after } =
@@ -53,9 +53,9 @@ impl Recovery {
         let baseline_p95_ms =
             tally.latency.quantile_ms(0.95).filter(|_| tally.latency.len() >= MIN_REQUESTS);
         let Some(p95) = baseline_p95_ms else {
-            let sentence = format!("too few requests for a baseline around {name}");
+            let summary = format!("too few requests for a baseline around {name}");
             let grade = Grade::Insufficient;
-            return Some(Self { name: kind, grade, seconds: None, baseline_p95_ms, sentence });
+            return Some(Self { name: kind, grade, seconds: None, baseline_p95_ms, summary });
         };
         let allowed = 1.0 + percent / 100.0;
         let baseline_queue = queue_depth(outcome, &baseline);
@@ -74,24 +74,33 @@ impl Recovery {
             })
             .map(|second| second - after.start);
         let length = after.end.saturating_sub(after.start);
-        let baseline_p95 = format!("baseline P95 {}", milliseconds(p95));
-        let (grade, sentence) = match seconds {
+        let (grade, summary) = match seconds {
             _ if length < 2 * window => {
                 (Grade::Insufficient, format!("{length} s after {name} are too short to judge"))
             }
             Some(seconds) => (
                 Grade::Pass,
-                format!("{seconds} s after {name}, in windows of {window} s; {baseline_p95}"),
+                format!(
+                    "baseline reached {seconds} s after {name} (P95 {}, windows of {window} s)",
+                    milliseconds(p95)
+                ),
             ),
-            None => (Grade::Fail, format!("not within {length} s after {name}; {baseline_p95}")),
+            None => (
+                Grade::Fail,
+                format!(
+                    "baseline not reached within {length} s after {name} (P95 {})",
+                    milliseconds(p95)
+                ),
+            ),
         };
-        Some(Self { name: kind, grade, seconds, baseline_p95_ms, sentence })
+        Some(Self { name: kind, grade, seconds, baseline_p95_ms, summary })
     }
 }
 
 const RECOVERY: &str = "recovery";
 const SETTLING: &str = "settling";
 
+/// A load spike or increase, with the time ranges to compare in seconds.
 struct Spike {
     kind: &'static str,
     name: String,
@@ -239,15 +248,15 @@ mod tests {
     #[test]
     fn a_queue_above_the_baseline_delays_recovery() {
         let recovery = Recovery::detect(&spiked(45, 60), 10.0).unwrap();
-        assert_eq!(recovery.grade, Grade::Pass, "{}", recovery.sentence);
-        assert!(recovery.seconds.unwrap() > 12, "{}", recovery.sentence);
+        assert_eq!(recovery.grade, Grade::Pass, "{}", recovery.summary);
+        assert!(recovery.seconds.unwrap() > 12, "{}", recovery.summary);
     }
 
     #[test]
     fn a_service_that_stays_slow_fails() {
         let recovery = Recovery::detect(&spiked(80, 30), 10.0).unwrap();
         assert_eq!((recovery.grade, recovery.seconds), (Grade::Fail, None));
-        assert!(recovery.sentence.contains("not within 40 s"), "{}", recovery.sentence);
+        assert!(recovery.summary.contains("not reached within 40 s"), "{}", recovery.summary);
     }
 
     #[test]
