@@ -1,5 +1,5 @@
-//! The real program against a server whose latencies and faults are known: the numbers must come
-//! out right.
+//! Runs the program against a stub server with known latencies and faults, and checks the measured
+//! values.
 
 mod harness;
 mod stub;
@@ -11,8 +11,9 @@ use harness::{Done, first_line, folder, folder_of, loadtest};
 use plant_loadtest::{outcome::FailureKind, report::json};
 use stub::{Fault, How, Stub};
 
-/// Runs a profile of `classes` for a few seconds against `stub`, judged by the built-in `sla`.
-fn run(test: &str, stub: &Stub, classes: &[&str], sla: &str, more: &[&str]) -> Done {
+/// Runs a profile of `classes` for a few seconds against `stub`, judged by the built-in `sla`, with
+/// further command-line `options`.
+fn run(test: &str, stub: &Stub, classes: &[&str], sla: &str, options: &[&str]) -> Done {
     let folder = folder(test);
     let mut profile = "name = \"test\"\ndescription = \"A test.\"\nusers = 10\nspawn_rate = 10\n\
                        run_time = \"3s\"\n"
@@ -25,12 +26,12 @@ fn run(test: &str, stub: &Stub, classes: &[&str], sla: &str, more: &[&str]) -> D
     let host = stub.host();
     let mut arguments =
         vec!["run", "test.toml", "--headless", "--json", "out.json", "--host", &host];
-    arguments.extend(more);
+    arguments.extend(options);
     loadtest(&folder, &arguments)
 }
 
 #[test]
-fn a_good_service_passes_and_every_request_is_accounted_for() {
+fn a_healthy_service_passes_and_every_request_is_counted() {
     let stub = Stub::start(Vec::new());
     let classes = ["PlantBackendUser", "HealthCheckUser"];
     let done = run("good", &stub, &classes, "smoke", &["--csv", "tables/t"]);
@@ -41,7 +42,7 @@ fn a_good_service_passes_and_every_request_is_accounted_for() {
     let counts = outcome.whole().counts;
     assert!(counts.reconcile());
     assert_eq!(counts.errors(), 0);
-    // Beside the users' there are the check's four requests and the one after the run.
+    // The check before the run sends four requests, and the health check after it sends one.
     assert_eq!(counts.sent + 5, stub.requests());
     assert_eq!(outcome.load.classes.iter().map(|class| class.users).sum::<u32>(), 10);
     assert_eq!(outcome.target.build["version"], "0.0.0-stub");
@@ -62,15 +63,15 @@ fn a_good_service_passes_and_every_request_is_accounted_for() {
 }
 
 #[test]
-fn percentiles_are_those_of_the_server() {
+fn percentiles_match_the_latency_of_the_server() {
     let delay = Duration::from_millis(120);
-    let late = Fault { to: "GET /health", how: How::Late(delay), spares: 0 };
-    let stub = Stub::start(vec![late]);
+    let slow = Fault { to: "GET /health", how: How::Late(delay), spares: 0 };
+    let stub = Stub::start(vec![slow]);
     let done = run("percentiles", &stub, &["HealthCheckUser"], "smoke", &[]);
     assert_eq!(done.exit, 0, "{}", done.stdout);
     let latency = done.outcome.unwrap().whole().latency;
-    assert!(latency.min_ms().unwrap() >= 120.0, "nothing is quicker than the server");
-    // A slow machine can make it longer, but hardly ten times.
+    assert!(latency.min_ms().unwrap() >= 120.0, "no response is faster than the server");
+    // A slow machine adds latency, but not ten times as much.
     assert!(latency.quantile_ms(0.5).unwrap() < 1200.0, "{:?}", latency.quantile_ms(0.5));
 }
 
@@ -83,41 +84,41 @@ fn errors_are_counted_exactly() {
     let outcome = done.outcome.unwrap();
     let counts = outcome.whole().counts;
     assert!(counts.reconcile());
-    // The check after the run may meet a failure too, and asks again.
-    let after_the_run = stub.failed() - counts.server_errors;
-    assert!(after_the_run <= 1, "{after_the_run}");
+    // The health check after the run may receive a 500 too, and is then repeated.
+    let after_run = stub.failed() - counts.server_errors;
+    assert!(after_run <= 1, "{after_run}");
     assert_eq!(counts.errors(), counts.server_errors);
     assert_eq!(outcome.failures[0].message, "500 internal");
 }
 
 #[test]
-fn a_slow_endpoint_fails_by_its_name() {
+fn a_slow_endpoint_fails_and_is_named() {
     let delay = Duration::from_millis(1500);
-    let late = Fault { to: "GET /health", how: How::Late(delay), spares: 0 };
-    let stub = Stub::start(vec![late]);
+    let slow = Fault { to: "GET /health", how: How::Late(delay), spares: 0 };
+    let stub = Stub::start(vec![slow]);
     let sla = folder("slow-sla").join("sla.toml");
     fs::write(
         &sla,
-        "name = \"quick\"\np95_fails_over_percent = 50\n[[latency]]\nclass = \"health\"\n\
+        "name = \"fast\"\np95_fails_over_percent = 50\n[[latency]]\nclass = \"health\"\n\
          endpoints = [\"GET /health\"]\np95_ms = 500\n",
     )
     .unwrap();
-    let more = ["--sla", sla.to_str().unwrap()];
-    let done = run("slow", &stub, &["HealthCheckUser"], "smoke", &more);
+    let options = ["--sla", sla.to_str().unwrap()];
+    let done = run("slow", &stub, &["HealthCheckUser"], "smoke", &options);
     assert_eq!(done.exit, 1, "{}", done.stdout);
     assert!(first_line(&done).starts_with("FAIL: GET /health: P95"), "{}", done.stdout);
 }
 
 #[test]
-fn the_kinds_of_failure_are_counted_apart() {
+fn failure_kinds_are_counted_separately() {
     let faults = vec![
         Fault { to: "GET /api/v1/agents/h1/goals", how: How::Body("{}"), spares: 0 },
         Fault { to: "GET /api/v1/agents/h1/configuration", how: How::Status(404), spares: 0 },
         Fault { to: "GET /health", how: How::Late(Duration::from_secs(5)), spares: 1 },
     ];
     let stub = Stub::start(faults);
-    let more = ["--timeout", "1s", "-u", "30", "-r", "30"];
-    let done = run("kinds", &stub, &["PlantBackendUser"], "smoke", &more);
+    let options = ["--timeout", "1s", "-u", "30", "-r", "30"];
+    let done = run("kinds", &stub, &["PlantBackendUser"], "smoke", &options);
     assert_eq!(done.exit, 1, "{}", done.stdout);
     let outcome = done.outcome.unwrap();
     let counts = outcome.whole().counts;
@@ -136,7 +137,7 @@ fn the_kinds_of_failure_are_counted_apart() {
 }
 
 #[test]
-fn skills_that_exist_already_are_no_errors() {
+fn existing_skills_are_not_errors() {
     let stub = Stub::start(Vec::new());
     let done = run("plant-user", &stub, &["PlantUser"], "smoke", &[]);
     assert_eq!(done.exit, 0, "{}", done.stdout);
@@ -148,29 +149,33 @@ fn skills_that_exist_already_are_no_errors() {
 #[test]
 fn a_skill_is_created_then_certified_then_certified_again() {
     let stub = Stub::start(Vec::new());
-    let more = ["-u", "20", "-r", "20", "-t", "9s"];
-    let done = run("genesis", &stub, &["GenesisUser"], "smoke", &more);
+    let options = ["-u", "20", "-r", "20", "-t", "9s"];
+    let done = run("genesis", &stub, &["GenesisUser"], "smoke", &options);
     assert_eq!(done.exit, 0, "{}", done.stdout);
     let outcome = done.outcome.unwrap();
     let sent: Vec<u64> =
         outcome.endpoints.iter().map(|endpoint| endpoint.whole().counts.sent).collect();
-    // By name: certify, certify again, create. Each needs the one before it.
-    let [first, again, created] = sent[..] else { panic!("{sent:?}") };
-    assert!(created >= first && first >= again && again > 0, "{sent:?}");
+    // Sorted by name: certify, certify again, create. Creating comes first, then certifying.
+    let [certified, certified_again, created] = sent[..] else { panic!("{sent:?}") };
+    assert!(
+        created >= certified && certified >= certified_again && certified_again > 0,
+        "{sent:?}"
+    );
 }
 
 #[test]
-fn nothing_listening_is_told_and_exits_3() {
-    // Bound and dropped: nobody listens there.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let done = loadtest(&folder("silent"), &["run", "smoke", "--host", &format!("http://{free}")]);
+fn an_unreachable_service_exits_3() {
+    // The listener is dropped, so connections to its address are refused.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let done =
+        loadtest(&folder("silent"), &["run", "smoke", "--host", &format!("http://{closed}")]);
     assert_eq!(done.exit, 3);
     assert!(done.stderr.contains("Start the service"), "{}", done.stderr);
     assert!(done.stdout.is_empty());
 }
 
 #[test]
-fn an_unseeded_service_is_told_and_exits_3() {
+fn an_unseeded_service_exits_3() {
     let fault = Fault { to: "GET /api/v1/customers", how: How::Status(404), spares: 0 };
     let stub = Stub::start(vec![fault]);
     let done = run("unseeded", &stub, &["PlantBackendUser"], "smoke", &[]);
@@ -179,7 +184,7 @@ fn an_unseeded_service_is_told_and_exits_3() {
 }
 
 #[test]
-fn health_checks_need_no_seed() {
+fn health_checks_need_no_test_data() {
     let fault = Fault { to: "GET /api", how: How::Status(404), spares: 0 };
     let stub = Stub::start(vec![fault]);
     let done = run("no-seed", &stub, &["HealthCheckUser"], "smoke", &[]);
@@ -187,38 +192,38 @@ fn health_checks_need_no_seed() {
 }
 
 #[test]
-fn mistakes_are_told_before_the_first_request_and_exit_2() {
+fn usage_errors_are_reported_before_the_first_request_and_exit_2() {
     let stub = Stub::start(Vec::new());
-    // The journey's SLA names endpoints that a health checker never requests.
+    // The SLA names endpoints that HealthCheckUser never requests.
     let done = run("mistakes", &stub, &["HealthCheckUser"], "plant-backend", &[]);
     assert_eq!(done.exit, 2);
     assert!(done.stderr.contains("sla/plant-backend.toml:"), "{}", done.stderr);
-    for (more, sentence) in [
+    for (options, message) in [
         (["--host", "http://192.0.2.1"], "--allow-remote"),
         (["--time-scale", "0"], "above zero"),
         (["--sla", "nowhere"], "no SLA file"),
     ] {
         let mut arguments = vec!["run", "smoke"];
-        arguments.extend(more);
+        arguments.extend(options);
         let done = loadtest(&folder("mistakes-more"), &arguments);
-        assert_eq!(done.exit, 2, "{more:?}");
-        assert!(done.stderr.contains(sentence), "{more:?}: {}", done.stderr);
+        assert_eq!(done.exit, 2, "{options:?}");
+        assert!(done.stderr.contains(message), "{options:?}: {}", done.stderr);
     }
     assert_eq!(stub.requests(), 0);
 }
 
 #[test]
-fn too_few_requests_are_no_verdict() {
+fn too_few_requests_are_insufficient() {
     let stub = Stub::start(Vec::new());
-    let more = ["-u", "1", "--time-scale", "0.25"];
-    let done = run("few", &stub, &["PlantBackendUser"], "plant-backend", &more);
+    let options = ["-u", "1", "--time-scale", "0.25"];
+    let done = run("few", &stub, &["PlantBackendUser"], "plant-backend", &options);
     assert_eq!(done.exit, 4, "{}", done.stdout);
     assert!(first_line(&done).starts_with("INSUFFICIENT"), "{}", done.stdout);
     assert!(done.stdout.contains("scaled by 0.25"), "{}", done.stdout);
 }
 
 #[test]
-fn an_outcome_is_judged_and_drawn_again_without_a_service() {
+fn an_outcome_is_reported_again_without_the_service() {
     let stub = Stub::start(Vec::new());
     let first = run("again", &stub, &["HealthCheckUser"], "smoke", &[]);
     let host = stub.host();
@@ -231,7 +236,7 @@ fn an_outcome_is_judged_and_drawn_again_without_a_service() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupted_run_still_reports() {
+fn an_interrupted_run_still_writes_its_report() {
     use std::io::{BufRead as _, BufReader};
 
     let stub = Stub::start(Vec::new());
@@ -243,16 +248,16 @@ fn an_interrupted_run_still_reports() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // The first line of progress comes once the run has begun; the users' requests follow.
+    // The first progress line is printed when the run starts; the requests follow.
     let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
     assert!(lines.next().unwrap().unwrap().starts_with("warmup-10"));
     while stub.requests() < 30 {
         std::thread::yield_now();
     }
-    let told = Command::new("kill").args(["-INT", &program.id().to_string()]).status().unwrap();
-    assert!(told.success());
-    let status = program.wait_with_output().unwrap();
-    let stdout = String::from_utf8(status.stdout).unwrap();
+    let kill = Command::new("kill").args(["-INT", &program.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let output = program.wait_with_output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(stdout.contains("interrupted after"), "{stdout}");
     let outcome = json::read(&folder.join("out.json")).unwrap();
     assert!(outcome.whole().counts.reconcile());

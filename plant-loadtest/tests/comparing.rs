@@ -1,4 +1,4 @@
-//! `compare` on files of runs, as somebody types it: what it says, writes and exits with.
+//! The `compare` command on outcome files: its output, files and exit codes.
 
 mod harness;
 
@@ -12,20 +12,29 @@ use plant_loadtest::{
     report::json,
 };
 
-/// How much runs differ without a reason, in thousandths.
-const WEATHER: [f64; 6] = [3.0, -5.0, 1.0, 6.0, -2.0, -4.0];
+/// Noise between runs, in thousandths of the latency.
+const NOISE: [f64; 6] = [3.0, -5.0, 1.0, 6.0, -2.0, -4.0];
 
-/// Runs in which `GET /search` takes `ms` and `GET /list` 20 ms, give or take `spread` times the
-/// usual weather. They start `first` minutes after each other's, ten minutes apart.
-fn runs(folder: &Path, name: &str, count: usize, first: i64, ms: f64, spread: f64) -> Vec<String> {
+/// Writes the outcomes of `count` runs to `folder` and returns their file names. `GET /search` takes
+/// `ms` and `GET /list` 20 ms, plus `noise` times [`NOISE`]. The runs are ten minutes apart; the
+/// first one starts `first_minute` minutes after the example.
+fn runs(
+    folder: &Path,
+    name: &str,
+    count: usize,
+    first_minute: i64,
+    ms: f64,
+    noise: f64,
+) -> Vec<String> {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/outcome.json");
     let example = json::read(&example).unwrap();
     let files = (0..count).map(|run| {
         let mut outcome = example.clone();
-        let minutes = first + 10 * i64::try_from(run).unwrap();
+        let minutes = first_minute + 10 * i64::try_from(run).unwrap();
         outcome.started_at += TimeDelta::minutes(minutes);
-        let weather = 1.0 + spread * WEATHER[run % WEATHER.len()] / 1000.0;
-        answer(&mut outcome, &[("GET /search", ms * weather), ("GET /list", 20.0 * weather)]);
+        let factor = 1.0 + noise * NOISE[run % NOISE.len()] / 1000.0;
+        let endpoints = [("GET /search", ms * factor), ("GET /list", 20.0 * factor)];
+        set_latencies(&mut outcome, &endpoints);
         let file = format!("{name}-{run}.json");
         fs::write(folder.join(&file), json::render(&outcome)).unwrap();
         file
@@ -33,22 +42,23 @@ fn runs(folder: &Path, name: &str, count: usize, first: i64, ms: f64, spread: f6
     files.collect()
 }
 
-/// Leaves `outcome` with these endpoints, each of which took so many milliseconds every time.
-fn answer(outcome: &mut Outcome, endpoints: &[(&str, f64)]) {
+/// Replaces the endpoints of `outcome` by `endpoints`, pairs of a name and the latency of all its
+/// requests in milliseconds.
+fn set_latencies(outcome: &mut Outcome, endpoints: &[(&str, f64)]) {
     outcome.endpoints.truncate(endpoints.len());
     outcome.failures.clear();
     for (endpoint, (name, ms)) in outcome.endpoints.iter_mut().zip(endpoints) {
         (*name).clone_into(&mut endpoint.name);
-        let micros = Duration::from_secs_f64(ms / 1000.0);
+        let latency = Duration::from_secs_f64(ms / 1000.0);
         for second in &mut endpoint.seconds {
             second.counts = Counts { sent: 10, succeeded: 10, ..Counts::default() };
             second.latency = Distribution::default();
-            (0..10).for_each(|_| second.latency.record(micros));
+            (0..10).for_each(|_| second.latency.record(latency));
         }
     }
 }
 
-/// Compares in `folder`, with no noise floor known, which makes the margin 5 %.
+/// Compares in `folder` without a measured noise floor, which makes the margin 5 %.
 fn compare(folder: &Path, base: &[String], new: &[String], options: &[&str]) -> Done {
     let mut arguments = vec!["compare", "--noise-floor-file", "floor.json"];
     arguments.extend(options);
@@ -58,14 +68,14 @@ fn compare(folder: &Path, base: &[String], new: &[String], options: &[&str]) -> 
     loadtest(folder, &arguments)
 }
 
-/// The last word of the endpoint's line.
+/// Returns the last word of the table row of `endpoint`.
 fn verdict_on(done: &Done, endpoint: &str) -> String {
     let line = done.stdout.lines().find(|line| line.trim_start().starts_with(endpoint)).unwrap();
     line.split_whitespace().next_back().unwrap().to_owned()
 }
 
 #[test]
-fn slower_runs_fail_and_name_the_endpoint() {
+fn slower_runs_fail_and_the_endpoint_is_named() {
     let folder = folder("compare-slower");
     let base = runs(&folder, "base", 5, 0, 60.0, 1.0);
     let new = runs(&folder, "new", 5, 5, 66.0, 1.0);
@@ -76,7 +86,7 @@ fn slower_runs_fail_and_name_the_endpoint() {
     assert_eq!(verdict_on(&done, "GET /search"), "REGRESSED");
     assert_eq!(verdict_on(&done, "GET /list"), "EQUIVALENT");
     assert!(!done.stdout.contains("advisory"), "{}", done.stdout);
-    assert!(done.outcome.is_none(), "a comparison is no run");
+    assert!(done.outcome.is_none(), "compare writes no outcome");
 
     let markdown = fs::read_to_string(folder.join("change.md")).unwrap();
     let row = markdown.lines().find(|line| line.contains("`GET /search`")).unwrap();
@@ -89,8 +99,8 @@ fn slower_runs_fail_and_name_the_endpoint() {
 }
 
 #[test]
-fn quicker_runs_are_an_improvement() {
-    let folder = folder("compare-quicker");
+fn faster_runs_are_improved() {
+    let folder = folder("compare-faster");
     let base = runs(&folder, "base", 5, 0, 66.0, 1.0);
     let new = runs(&folder, "new", 5, 5, 60.0, 1.0);
     let done = compare(&folder, &base, &new, &["--strict"]);
@@ -99,8 +109,8 @@ fn quicker_runs_are_an_improvement() {
 }
 
 #[test]
-fn runs_alike_within_the_margin_are_equivalent() {
-    let folder = folder("compare-alike");
+fn runs_within_the_margin_are_equivalent() {
+    let folder = folder("compare-equivalent");
     let base = runs(&folder, "base", 5, 0, 60.0, 1.0);
     let new = runs(&folder, "new", 6, 5, 60.0, -1.0);
     let done = compare(&folder, &base, &new, &["--strict"]);
@@ -109,8 +119,8 @@ fn runs_alike_within_the_margin_are_equivalent() {
 }
 
 #[test]
-fn runs_that_differ_wildly_tell_nothing() {
-    let folder = folder("compare-wild");
+fn noisy_runs_are_inconclusive() {
+    let folder = folder("compare-noisy");
     let base = runs(&folder, "base", 5, 0, 60.0, 60.0);
     let new = runs(&folder, "new", 5, 5, 61.0, -60.0);
     let done = compare(&folder, &base, &new, &[]);
@@ -120,19 +130,23 @@ fn runs_that_differ_wildly_tell_nothing() {
 }
 
 #[test]
-fn one_run_a_side_is_a_hint_and_fails_nothing() {
-    let folder = folder("compare-hint");
+fn one_run_per_side_is_advisory_and_never_fails() {
+    let folder = folder("compare-advisory");
     let base = runs(&folder, "base", 1, 0, 60.0, 1.0);
     let new = runs(&folder, "new", 1, 5, 180.0, 1.0);
     let done = compare(&folder, &base, &new, &["--strict"]);
     assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
     assert!(first_line(&done).starts_with("REGRESSED (advisory): "), "{}", done.stdout);
-    assert!(done.stdout.contains("take 5 a side; nothing here is proven"), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("need 5 per side; no result is statistically significant"),
+        "{}",
+        done.stdout
+    );
 }
 
 #[test]
-fn what_cannot_be_compared_is_refused() {
-    let folder = folder("compare-refused");
+fn runs_of_different_loads_and_broken_files_are_rejected() {
+    let folder = folder("compare-rejected");
     let base = runs(&folder, "base", 5, 0, 60.0, 1.0);
     let mut other = json::read(&folder.join(&base[0])).unwrap();
     other.load.stages[1].to_users = 51;
@@ -147,12 +161,12 @@ fn what_cannot_be_compared_is_refused() {
 }
 
 #[test]
-fn a_history_finds_the_run_from_which_on_it_was_slower_and_exports_every_run() {
+fn a_history_finds_the_first_slower_run_and_exports_every_run() {
     let folder = folder("compare-history");
     let before = runs(&folder, "before", 6, 0, 60.0, 1.0);
     let after = runs(&folder, "after", 6, 60, 69.0, 1.0);
     let mut arguments = vec!["compare", "--history", "--csv", "history.csv"];
-    // In whatever order the shell lists them.
+    // The order of the arguments does not matter.
     arguments.extend(after.iter().chain(&before).map(String::as_str));
     let done = loadtest(&folder, &arguments);
     assert_eq!(done.exit, 0, "{}", done.stderr);
@@ -163,7 +177,7 @@ fn a_history_finds_the_run_from_which_on_it_was_slower_and_exports_every_run() {
     let header = table.headers().unwrap().clone();
     let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
     let column = |name: &str| header.iter().position(|title| title == name).unwrap();
-    assert_eq!(rows.len(), 12 * 2, "a line for each run and endpoint");
+    assert_eq!(rows.len(), 12 * 2, "one row per run and endpoint");
     let changed = rows.iter().filter(|row| !row[column("change_percent")].is_empty());
     let changed: Vec<(&str, &str)> =
         changed.map(|row| (&row[column("file")], &row[column("endpoint")])).collect();

@@ -1,4 +1,4 @@
-//! The noise floor: how much identical runs differ on a machine, measured and kept.
+//! The noise floor: how much identical runs differ on a machine, measured and stored in a file.
 
 use std::{
     collections::BTreeMap,
@@ -12,92 +12,94 @@ use serde::{Deserialize, Serialize};
 use super::run_figures::RunFigures;
 use crate::statistics::{quantile, ranks};
 
-/// Nothing below this is worth an alarm, however quiet the machine.
-const LEAST_MARGIN: f64 = 1.0;
+/// Smallest margin in percent: smaller shifts are irrelevant even on a machine without noise.
+const MIN_MARGIN_PERCENT: f64 = 1.0;
 
-/// Used until a floor has been measured.
-const UNMEASURED_MARGIN: f64 = 5.0;
+/// Margin in percent where no noise floor has been measured.
+const DEFAULT_MARGIN_PERCENT: f64 = 5.0;
 
-/// At most so many ways to divide the runs into two sides are looked at.
-const MOST_DIVISIONS: usize = 400;
+/// Random divisions of the runs into two halves from which a margin is estimated.
+const DIVISIONS: usize = 400;
 
-/// The share of divisions of identical runs whose shift stays within the margin.
-const WITHIN: f64 = 0.95;
+/// Share of the divisions of identical runs whose shift is within the margin.
+const COVERAGE: f64 = 0.95;
 
-/// All floors that are known, by machine and load.
+/// All measured noise floors, by machine and load.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Floors {
-    machines: BTreeMap<String, BTreeMap<String, Measured>>,
+    machines: BTreeMap<String, BTreeMap<String, MeasuredFloor>>,
 }
 
-/// A floor that was measured.
+/// The measured noise floor of one load on one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
-    /// When its last run started.
+pub struct MeasuredFloor {
+    /// Start time of its last run.
     pub measured_at: DateTime<Utc>,
-    /// From how many identical runs.
+    /// Number of identical runs.
     pub runs: usize,
-    /// For every endpoint, the shift in percent that identical runs rarely exceed.
+    /// The margin of each endpoint, in percent: 95 % of the shifts between identical runs are within
+    /// it.
     pub endpoints: BTreeMap<String, f64>,
 }
 
-/// The margins of one comparison.
+/// The noise floor of one comparison: a margin for each endpoint.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Floor {
-    /// What must be known of it.
+pub struct NoiseFloor {
+    /// A note for reports; set where the noise floor has not been measured.
     pub note: Option<String>,
-    measured: Option<Measured>,
+    measured: Option<MeasuredFloor>,
 }
 
-impl Floor {
-    /// The margin for an endpoint, in percent.
+impl NoiseFloor {
+    /// Returns the margin of `endpoint`, in percent.
     #[must_use]
-    pub fn margin(&self, endpoint: &str) -> f64 {
-        let known = self.measured.as_ref().and_then(|floor| floor.endpoints.get(endpoint));
-        known.copied().unwrap_or(UNMEASURED_MARGIN).max(LEAST_MARGIN)
+    pub fn margin_percent(&self, endpoint: &str) -> f64 {
+        let measured = self.measured.as_ref().and_then(|floor| floor.endpoints.get(endpoint));
+        measured.copied().unwrap_or(DEFAULT_MARGIN_PERCENT).max(MIN_MARGIN_PERCENT)
     }
 }
 
 impl Floors {
-    /// Where floors are kept unless another file is named: in the user's home, because they are
-    /// the machine's and not the project's.
+    /// Returns the default path of the noise-floor file. It is in the home directory, because noise
+    /// floors belong to the machine and not to the project.
     #[must_use]
     pub fn usual_path() -> PathBuf {
         let home = std::env::home_dir().unwrap_or_else(|| PathBuf::from("."));
         home.join(".local/share/plant-loadtest/noise-floor.json")
     }
 
-    /// Reads what was kept at `path`; nothing there is no floors.
+    /// Reads the noise floors from `path`. A missing file has none.
     ///
     /// # Errors
-    /// A sentence when the file cannot be read.
+    /// When the file cannot be read.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let wrong = |reason: String| format!("{} cannot be read: {reason}", path.display());
+        let failed = |reason: String| format!("{} cannot be read: {reason}", path.display());
         match fs::read_to_string(path) {
-            Ok(text) => serde_json::from_str(&text).map_err(|error| wrong(error.to_string())),
+            Ok(text) => serde_json::from_str(&text).map_err(|error| failed(error.to_string())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(wrong(error.to_string())),
+            Err(error) => Err(failed(error.to_string())),
         }
     }
 
-    /// Keeps the floors at `path`.
+    /// Writes the noise floors to `path`, and creates its directory where it is missing.
     ///
     /// # Errors
-    /// A sentence when the file cannot be written.
+    /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), String> {
         let write = || {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
+            if let Some(directory) = path.parent() {
+                fs::create_dir_all(directory)?;
             }
             fs::write(path, serde_json::to_string_pretty(self)? + "\n")
         };
         write().map_err(|error| format!("{} cannot be written: {error}", path.display()))
     }
 
-    /// Notes the floor that identical `runs` show. All must be of one machine and load.
-    pub fn learn(&mut self, runs: &[RunFigures]) -> Option<&Measured> {
+    /// Computes the noise floor from identical `runs`, which must be of one machine and load, and
+    /// stores it in place of an earlier one. Returns `None` when there are no runs.
+    pub fn learn(&mut self, runs: &[RunFigures]) -> Option<&MeasuredFloor> {
         let first = runs.first()?;
-        let measured = Measured {
+        let measured = MeasuredFloor {
             measured_at: runs.iter().map(|run| run.started_at).max()?,
             runs: runs.len(),
             endpoints: margins(runs),
@@ -107,21 +109,22 @@ impl Floors {
         loads.get(&first.load)
     }
 
-    /// The margins for a load on a machine.
+    /// Returns the noise floor of `load` on `machine`, the default one where none was measured.
     #[must_use]
-    pub fn of(&self, machine: &str, load: &str) -> Floor {
+    pub fn of(&self, machine: &str, load: &str) -> NoiseFloor {
         let measured = self.machines.get(machine).and_then(|loads| loads.get(load)).cloned();
         let note = measured.is_none().then(|| {
             format!(
-                "no noise floor is known for this load on this machine, so a margin of \
-                 {UNMEASURED_MARGIN} % is assumed: `repeat PROFILE --noise-floor` measures it"
+                "no noise floor has been measured for this load on this machine, so the margin is \
+                 {DEFAULT_MARGIN_PERCENT} %; measure it with `repeat PROFILE --noise-floor`"
             )
         });
-        Floor { note, measured }
+        NoiseFloor { note, measured }
     }
 }
 
-/// For every endpoint: the shift that 95 % of all divisions of the runs into halves stay within.
+/// Returns the margin of each endpoint in percent: the shift between two halves of the runs that
+/// 95 % of the divisions do not exceed.
 fn margins(runs: &[RunFigures]) -> BTreeMap<String, f64> {
     let mut random = fastrand::Rng::with_seed(u64::try_from(runs.len()).unwrap_or_default());
     let names: std::collections::BTreeSet<&String> =
@@ -133,14 +136,14 @@ fn margins(runs: &[RunFigures]) -> BTreeMap<String, f64> {
         if half < 2 {
             return None;
         }
-        let shifts: Vec<f64> = (0..MOST_DIVISIONS)
+        let shifts: Vec<f64> = (0..DIVISIONS)
             .filter_map(|_| {
                 random.shuffle(&mut values);
-                ranks::shift(&values[..half], &values[half..])
+                ranks::hodges_lehmann(&values[..half], &values[half..])
             })
             .map(|shift| (shift.abs().exp() - 1.0) * 100.0)
             .collect();
-        Some((name.clone(), quantile(&shifts, WITHIN)?.max(LEAST_MARGIN)))
+        Some((name.clone(), quantile(&shifts, COVERAGE)?.max(MIN_MARGIN_PERCENT)))
     });
     margins.collect()
 }
@@ -168,28 +171,28 @@ mod tests {
             (run.machine.clone(), run.load.clone())
         };
         floors.learn(&runs(&[100.0, 100.1, 99.9, 100.0, 100.2, 99.8]));
-        assert!((floors.of(&machine, &load).margin("GET /health") - 1.0).abs() < 1e-9);
+        assert!((floors.of(&machine, &load).margin_percent("GET /health") - 1.0).abs() < 1e-9);
         floors.learn(&runs(&[80.0, 120.0, 95.0, 110.0, 130.0, 70.0]));
-        let margin = floors.of(&machine, &load).margin("GET /health");
+        let margin = floors.of(&machine, &load).margin_percent("GET /health");
         assert!(margin > 10.0, "{margin}");
     }
 
     #[test]
-    fn an_unknown_machine_has_the_usual_margin_and_says_so() {
-        let floor = Floors::default().of("nowhere", "nothing");
-        assert!((floor.margin("GET /health") - 5.0).abs() < 1e-9);
+    fn an_unmeasured_machine_has_the_default_margin_and_a_note() {
+        let floor = Floors::default().of("unknown machine", "unknown load");
+        assert!((floor.margin_percent("GET /health") - 5.0).abs() < 1e-9);
         assert!(floor.note.unwrap().contains("--noise-floor"));
     }
 
     #[test]
-    fn floors_are_kept() {
-        let folder = std::env::temp_dir().join(format!("plant-floors-{}", std::process::id()));
-        let path = folder.join("deep/floors.json");
+    fn floors_are_written_and_read_again() {
+        let directory = std::env::temp_dir().join(format!("plant-floors-{}", std::process::id()));
+        let path = directory.join("deep/floors.json");
         let mut floors = Floors::default();
         floors.learn(&runs(&[100.0, 101.0, 99.0, 100.0]));
         floors.write(&path).unwrap();
         assert_eq!(Floors::read(&path).unwrap(), floors);
-        assert_eq!(Floors::read(&folder.join("none")).unwrap(), Floors::default());
-        fs::remove_dir_all(folder).unwrap();
+        assert_eq!(Floors::read(&directory.join("none")).unwrap(), Floors::default());
+        fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -1,56 +1,59 @@
-//! Many runs of one load in the order of time: where did its level change?
+//! Change points in a series of runs of one load.
 
 use super::{ALPHA, run_figures::RunFigures};
-use crate::statistics::{changes, changes::Change, count};
+use crate::statistics::{
+    as_f64,
+    changes::{self, ChangePoint},
+};
 
-/// The runs in the order of time, and where endpoints changed.
+/// Runs in the order of time, and the change points of their endpoints.
 #[derive(Clone, Debug)]
 pub struct History {
-    /// The oldest first.
+    /// The runs, oldest first.
     pub runs: Vec<RunFigures>,
-    /// What changed, the earliest first.
-    pub changes: Vec<EndpointShift>,
+    /// The change points, earliest first.
+    pub changes: Vec<EndpointChangePoint>,
 }
 
-/// A change of one endpoint's level.
+/// A change of the level of one endpoint's P95.
 #[derive(Clone, Debug, PartialEq)]
-pub struct EndpointShift {
+pub struct EndpointChangePoint {
     /// Method and route template.
     pub endpoint: String,
-    /// The first run of the new level, counted in [`History::runs`].
+    /// Index in [`History::runs`] of the first run with the new level.
     pub run: usize,
-    /// The new level against the old one, in percent.
+    /// Shift from the old level to the new one, in percent.
     pub shift_percent: f64,
-    /// How likely chance alone shows as clear a change in a series without one.
-    pub p: f64,
+    /// P-value of the change, from a permutation test.
+    pub p_value: f64,
 }
 
 impl History {
-    /// Puts `runs` in order and looks for changes in every endpoint's P95.
+    /// Sorts `runs` by start time, without the INVALID ones, and finds the change points of each
+    /// endpoint's P95.
     ///
     /// # Errors
-    /// A sentence when there are no runs, or not all of one load.
+    /// When no run is left, or when the runs are not of the same load.
     pub fn of(mut runs: Vec<RunFigures>) -> Result<Self, String> {
         runs.retain(|run| run.valid);
         runs.sort_by_key(|run| run.started_at);
-        let first = runs.first().ok_or("a history needs runs that are not INVALID")?;
+        let first =
+            runs.first().ok_or("a history requires at least one run that is not INVALID")?;
         if let Some(other) = runs.iter().find(|run| run.load != first.load) {
             return Err(format!(
-                "a history is that of one load: {} is “{}”, and {} is “{}”",
+                "a history requires runs of the same load: {} is “{}”, and {} is “{}”",
                 first.file, first.load, other.file, other.load
             ));
         }
         let endpoints = endpoints(&runs);
-        let alpha = ALPHA / count(endpoints.len().max(1));
-        let mut found: Vec<EndpointShift> = endpoints
-            .iter()
-            .flat_map(|endpoint| endpoint_changes(endpoint, &runs, alpha))
-            .collect();
+        let alpha = ALPHA / as_f64(endpoints.len().max(1));
+        let mut found: Vec<EndpointChangePoint> =
+            endpoints.iter().flat_map(|endpoint| change_points(endpoint, &runs, alpha)).collect();
         found.sort_by_key(|change| change.run);
         Ok(Self { runs, changes: found })
     }
 
-    /// Every endpoint of any run.
+    /// Returns the endpoints of all runs, sorted and without duplicates.
     #[must_use]
     pub fn endpoints(&self) -> Vec<String> {
         endpoints(&self.runs)
@@ -62,19 +65,19 @@ fn endpoints(runs: &[RunFigures]) -> Vec<String> {
     names.collect::<std::collections::BTreeSet<String>>().into_iter().collect()
 }
 
-fn endpoint_changes(endpoint: &str, runs: &[RunFigures], alpha: f64) -> Vec<EndpointShift> {
+fn change_points(endpoint: &str, runs: &[RunFigures], alpha: f64) -> Vec<EndpointChangePoint> {
     let (indices, values): (Vec<usize>, Vec<f64>) = runs
         .iter()
         .enumerate()
         .filter_map(|(index, run)| Some((index, run.p95_ms.get(endpoint)?.ln())))
         .unzip();
-    let found = changes::changes(&values, alpha).into_iter();
+    let found = changes::change_points(&values, alpha).into_iter();
     found
-        .map(|Change { at, shift, p }| EndpointShift {
+        .map(|ChangePoint { index, shift, p_value }| EndpointChangePoint {
             endpoint: endpoint.to_owned(),
-            run: indices[at],
+            run: indices[index],
             shift_percent: (shift.exp() - 1.0) * 100.0,
-            p,
+            p_value,
         })
         .collect()
 }
@@ -87,7 +90,7 @@ mod tests {
     use crate::report::example;
 
     #[test]
-    fn the_run_from_which_on_an_endpoint_was_slower_is_found() {
+    fn the_first_run_of_a_slower_level_is_found() {
         let outcome = example::outcome();
         let mut random = fastrand::Rng::with_seed(4);
         let mut runs: Vec<RunFigures> = (0..24)
@@ -95,7 +98,7 @@ mod tests {
                 let mut run = RunFigures::of(&format!("{day}.json"), &outcome);
                 run.started_at += TimeDelta::days(day);
                 let slow = if day >= 15 { 1.15 } else { 1.0 };
-                let noise = 1.0 + 0.02 * crate::statistics::normal(&mut random);
+                let noise = 1.0 + 0.02 * crate::statistics::sample_normal(&mut random);
                 run.p95_ms.insert("GET /health".into(), 50.0 * slow * noise);
                 run
             })

@@ -1,8 +1,8 @@
-//! Compares runs of the same load: did the service get slower, faster, or stay as it was?
+//! Compares runs of the same load: is the service slower, faster or unchanged?
 //!
-//! The run is the unit, never the request: requests of one run share its weather, so a thousand of
-//! them are one observation of it. Each run gives one P95 an endpoint, and these are compared by
-//! rank, with the difference that identical runs show on this machine as the margin.
+//! One run is one observation, not one request: the requests of a run share the same noise, so they
+//! are not independent. Each run gives one P95 per endpoint. These are compared by rank; the margin
+//! is the noise floor, the difference between identical runs on this machine.
 
 pub mod floor;
 pub mod history;
@@ -15,31 +15,31 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use self::{floor::Floor, run_figures::RunFigures};
-use crate::statistics::{discoveries, median, ranks};
+use self::{floor::NoiseFloor, run_figures::RunFigures};
+use crate::statistics::{as_f64, discoveries, median, ranks};
 
-/// Fewer runs a side than this are never more than a hint.
-pub const LEAST_RUNS: usize = 5;
+/// Fewest runs per side; with fewer a comparison is advisory.
+pub const MIN_RUNS: usize = 5;
 
-/// The share of false alarms among the alarms that is put up with, in each direction.
+/// Significance level of each test: the accepted share of false positives among the positives.
 pub const ALPHA: f64 = 0.05;
 
-/// What became of an endpoint.
+/// Change of the latency from the base runs to the new ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Change {
-    /// The same, within the margin, and not by chance.
+    /// Significantly within the margin.
     Equivalent,
-    /// Faster by more than the margin, and not by chance.
+    /// Significantly faster, by more than the margin.
     Improved,
-    /// The runs do not tell.
+    /// None of the other results is significant.
     Inconclusive,
-    /// Slower by more than the margin, and not by chance.
+    /// Significantly slower, by more than the margin.
     Regressed,
 }
 
 impl Change {
-    /// As reports print it.
+    /// Returns the name that reports print.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -51,71 +51,71 @@ impl Change {
     }
 }
 
-/// One endpoint's P95, before and after.
+/// Comparison of one endpoint's P95.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EndpointChange {
     /// Method and route template.
     pub name: String,
-    /// What became of it.
+    /// Result for this endpoint.
     pub change: Change,
-    /// How many runs of the base had enough requests for a P95.
+    /// Number of base runs with enough requests for a P95.
     pub base_runs: usize,
-    /// How many new runs had.
+    /// Number of new runs with enough requests for a P95.
     pub new_runs: usize,
-    /// The median of the base runs' P95, in milliseconds.
+    /// Median P95 of the base runs, in milliseconds.
     pub base_p95_ms: Option<f64>,
-    /// The median of the new runs' P95, in milliseconds.
+    /// Median P95 of the new runs, in milliseconds.
     pub new_p95_ms: Option<f64>,
-    /// The shift between the sides by Hodges and Lehmann, in percent of the base.
+    /// Hodges–Lehmann shift from base to new, in percent of the base.
     pub shift_percent: Option<f64>,
-    /// Smaller shifts than this identical runs show too.
+    /// The margin in percent; smaller shifts occur between identical runs too.
     pub margin_percent: f64,
-    /// How likely chance alone makes the new side look so slow, allowing for all endpoints.
+    /// P-value for “new is slower”, adjusted for the number of endpoints.
     pub p_slower: f64,
-    /// How likely chance alone makes it look so fast.
+    /// P-value for “new is faster”, adjusted likewise.
     pub p_faster: f64,
-    /// How likely chance alone makes it look so equal.
+    /// P-value for “the shift is within the margin”, adjusted likewise.
     pub p_equal: f64,
 }
 
-/// All endpoints.
+/// Comparison of all endpoints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
-    /// The most alarming change: a regression, else what is unknown, else the rest.
+    /// Overall result: the most severe one of any endpoint.
     pub change: Change,
-    /// Whether there were too few runs, so that everything said is a hint and nothing more.
+    /// Whether there were too few runs for significant results, so that the results are only hints.
     pub advisory: bool,
-    /// Runs a side that this many endpoints take.
+    /// Runs per side needed for this number of endpoints.
     pub runs_needed: usize,
-    /// The load that both sides ran.
+    /// Description of the load, the same for both sides.
     pub load: String,
-    /// Each endpoint.
+    /// Comparison of each endpoint.
     pub endpoints: Vec<EndpointChange>,
-    /// What else must be known to read this rightly.
+    /// Notes that qualify the result.
     pub notes: Vec<String>,
 }
 
-/// How many runs a side it takes so that one regression among `endpoints` can stand out: with
-/// fewer, even complete separation is too likely by chance.
+/// Returns the number of runs per side needed to detect one regression among `endpoints`. With
+/// fewer, even complete separation of the sides is not significant.
 #[must_use]
 pub fn runs_needed(endpoints: usize) -> usize {
-    let threshold = ALPHA / crate::statistics::count(endpoints.max(1));
-    (LEAST_RUNS..).find(|runs| ranks::least_p(*runs) <= threshold).unwrap_or(LEAST_RUNS)
+    let alpha = ALPHA / as_f64(endpoints.max(1));
+    (MIN_RUNS..).find(|runs| ranks::min_p_value(*runs) <= alpha).unwrap_or(MIN_RUNS)
 }
 
 impl Comparison {
-    /// Compares the sides by `floor`.
+    /// Compares both sides, with the margins of `floor`.
     ///
     /// # Errors
-    /// A sentence when a side is empty, or when the runs were not of the same load.
-    pub fn of(base: &[RunFigures], new: &[RunFigures], floor: &Floor) -> Result<Self, String> {
+    /// When a side has no valid run, or when the runs are not of the same load.
+    pub fn of(base: &[RunFigures], new: &[RunFigures], floor: &NoiseFloor) -> Result<Self, String> {
         let load = same_load(base, new)?;
         let mut notes = notes(base, new, floor);
         let (base, new) = (valid(base), valid(new));
         if base.is_empty() || new.is_empty() {
             return Err(
-                "no valid run is left on one of the sides: the load generator was too late \
-                        or too busy in all of them"
+                "one side has no valid run: the load generator was too slow or too busy in all of \
+                 its runs"
                     .into(),
             );
         }
@@ -125,18 +125,20 @@ impl Comparison {
         let advisory = base.len().min(new.len()) < runs_needed;
         if advisory {
             notes.push(format!(
-                "advisory: {} and {} runs, and {} endpoints take {runs_needed} a side; nothing here \
-                 is proven",
+                "advisory: {} base and {} new runs, but {} endpoints need {runs_needed} per side; no \
+                 result is statistically significant",
                 base.len(),
                 new.len(),
                 names.len()
             ));
         }
-        let mut endpoints: Vec<EndpointChange> =
-            names.into_iter().map(|name| measure(name, &base, &new, floor.margin(name))).collect();
+        let mut endpoints: Vec<EndpointChange> = names
+            .into_iter()
+            .map(|name| measure(name, &base, &new, floor.margin_percent(name)))
+            .collect();
         adjust(&mut endpoints);
         for endpoint in &mut endpoints {
-            endpoint.change = if advisory { hint(endpoint) } else { judge(endpoint) };
+            endpoint.change = if advisory { judge_shift(endpoint) } else { judge(endpoint) };
         }
         let change =
             endpoints.iter().map(|endpoint| endpoint.change).max().unwrap_or(Change::Inconclusive);
@@ -144,18 +146,24 @@ impl Comparison {
     }
 }
 
-fn measure(name: &str, base: &[&RunFigures], new: &[&RunFigures], margin: f64) -> EndpointChange {
+fn measure(
+    name: &str,
+    base: &[&RunFigures],
+    new: &[&RunFigures],
+    margin_percent: f64,
+) -> EndpointChange {
     let values = |side: &[&RunFigures]| -> Vec<f64> {
         side.iter().filter_map(|run| run.p95_ms.get(name).copied()).collect()
     };
     let (base, new) = (values(base), values(new));
-    // Latencies differ by factors, so they are compared as logarithms.
+    // Latencies differ by factors, so their logarithms are compared.
     let logarithms = |values: &[f64]| values.iter().map(|ms| ms.ln()).collect::<Vec<f64>>();
-    let (low, high) = (logarithms(&base), logarithms(&new));
-    let moved = |by: f64| low.iter().map(|value| value + by).collect::<Vec<f64>>();
-    let factor = (1.0 + margin / 100.0).ln();
-    let not_faster = ranks::p_greater(&moved(-factor), &high);
-    let not_slower = ranks::p_greater(&high, &moved(factor));
+    let (base_logs, new_logs) = (logarithms(&base), logarithms(&new));
+    let shifted_base = |by: f64| base_logs.iter().map(|value| value + by).collect::<Vec<f64>>();
+    let margin_log = (1.0 + margin_percent / 100.0).ln();
+    // Equivalence takes two one-sided tests: neither faster nor slower by the margin.
+    let p_not_faster = ranks::mann_whitney_greater(&shifted_base(-margin_log), &new_logs);
+    let p_not_slower = ranks::mann_whitney_greater(&new_logs, &shifted_base(margin_log));
     EndpointChange {
         name: name.to_owned(),
         change: Change::Inconclusive,
@@ -163,22 +171,27 @@ fn measure(name: &str, base: &[&RunFigures], new: &[&RunFigures], margin: f64) -
         new_runs: new.len(),
         base_p95_ms: median(&base),
         new_p95_ms: median(&new),
-        shift_percent: ranks::shift(&low, &high).map(|shift| (shift.exp() - 1.0) * 100.0),
-        margin_percent: margin,
-        p_slower: ranks::p_greater(&low, &high),
-        p_faster: ranks::p_greater(&high, &low),
-        p_equal: not_faster.max(not_slower),
+        shift_percent: ranks::hodges_lehmann(&base_logs, &new_logs)
+            .map(|shift| (shift.exp() - 1.0) * 100.0),
+        margin_percent,
+        p_slower: ranks::mann_whitney_greater(&base_logs, &new_logs),
+        p_faster: ranks::mann_whitney_greater(&new_logs, &base_logs),
+        p_equal: p_not_faster.max(p_not_slower),
     }
 }
 
-/// Allows for how many endpoints there are, in each question by itself.
+/// Adjusts the p-values for the number of endpoints, separately for each of the three tests.
 fn adjust(endpoints: &mut [EndpointChange]) {
-    let questions: [fn(&mut EndpointChange) -> &mut f64; 3] =
-        [|of| &mut of.p_slower, |of| &mut of.p_faster, |of| &mut of.p_equal];
-    for question in questions {
-        let raw: Vec<f64> = endpoints.iter_mut().map(|endpoint| *question(endpoint)).collect();
-        for (endpoint, adjusted) in endpoints.iter_mut().zip(discoveries::adjusted(&raw)) {
-            *question(endpoint) = adjusted;
+    let p_values: [fn(&mut EndpointChange) -> &mut f64; 3] = [
+        |endpoint| &mut endpoint.p_slower,
+        |endpoint| &mut endpoint.p_faster,
+        |endpoint| &mut endpoint.p_equal,
+    ];
+    for p_value in p_values {
+        let raw: Vec<f64> = endpoints.iter_mut().map(|endpoint| *p_value(endpoint)).collect();
+        let adjusted = discoveries::benjamini_hochberg(&raw);
+        for (endpoint, adjusted) in endpoints.iter_mut().zip(adjusted) {
+            *p_value(endpoint) = adjusted;
         }
     }
 }
@@ -196,8 +209,8 @@ fn judge(endpoint: &EndpointChange) -> Change {
     }
 }
 
-/// With too few runs: what the shift alone looks like. Never that nothing changed.
-fn hint(endpoint: &EndpointChange) -> Change {
+/// Judges by the shift alone, for advisory comparisons. Never EQUIVALENT.
+fn judge_shift(endpoint: &EndpointChange) -> Change {
     match endpoint.shift_percent {
         Some(shift) if shift > endpoint.margin_percent => Change::Regressed,
         Some(shift) if shift < -endpoint.margin_percent => Change::Improved,
@@ -211,7 +224,7 @@ fn valid(side: &[RunFigures]) -> Vec<&RunFigures> {
 
 fn same_load(base: &[RunFigures], new: &[RunFigures]) -> Result<String, String> {
     let (Some(first), Some(_)) = (base.first(), new.first()) else {
-        return Err("each side needs at least one run: compare BASE… -- NEW…".into());
+        return Err("each side requires at least one run: compare BASE… -- NEW…".into());
     };
     match base.iter().chain(new).find(|run| run.load != first.load) {
         None => Ok(first.load.clone()),
@@ -222,42 +235,43 @@ fn same_load(base: &[RunFigures], new: &[RunFigures]) -> Result<String, String> 
     }
 }
 
-fn notes(base: &[RunFigures], new: &[RunFigures], floor: &Floor) -> Vec<String> {
+fn notes(base: &[RunFigures], new: &[RunFigures], floor: &NoiseFloor) -> Vec<String> {
     let mut notes: Vec<String> = floor.note.iter().cloned().collect();
-    let all = || base.iter().chain(new);
-    let machines: BTreeSet<&str> = all().map(|run| run.machine.as_str()).collect();
+    let runs = || base.iter().chain(new);
+    let machines: BTreeSet<&str> = runs().map(|run| run.machine.as_str()).collect();
     if machines.len() > 1 {
         let machines: Vec<&str> = machines.into_iter().collect();
         notes.push(format!(
-            "the runs come from different machines ({}), which differ by themselves",
+            "the runs come from different machines ({}), so differences may be due to the machine",
             machines.join("; ")
         ));
     }
-    let invalid = all().filter(|run| !run.valid).count();
+    let invalid = runs().filter(|run| !run.valid).count();
     if invalid > 0 {
-        notes.push(format!("{invalid} INVALID runs were left out"));
+        notes.push(format!("{invalid} INVALID runs were excluded"));
     }
-    let repeated: BTreeSet<DateTime<Utc>> = all().map(|run| run.started_at).collect();
+    let repeated: BTreeSet<DateTime<Utc>> = runs().map(|run| run.started_at).collect();
     if repeated.len() < base.len() + new.len() {
-        notes.push("some runs started at the same moment: is a file there twice?".into());
+        notes.push("some runs have the same start time; check for duplicate files".into());
     }
     if base.len() > 2 && new.len() > 2 && !interleaved(base, new) {
         notes.push(
-            "the sides were not interleaved: whatever else changed on the machine meanwhile looks \
-             like a change of the service"
+            "the runs of the two sides were not interleaved, so other changes on the machine may \
+             appear as a change of the service"
                 .into(),
         );
     }
     notes
 }
 
-/// Whether runs of both sides took turns, so that slow changes of the machine hit both alike.
+/// Returns whether the runs of both sides alternate, so that slow changes of the machine affect
+/// both sides equally.
 fn interleaved(base: &[RunFigures], new: &[RunFigures]) -> bool {
     let sides = base.iter().map(|run| (run.started_at, false));
     let mut order: Vec<(DateTime<Utc>, bool)> =
         sides.chain(new.iter().map(|run| (run.started_at, true))).collect();
     order.sort_unstable();
-    order.chunk_by(|left, right| left.1 == right.1).all(|together| together.len() <= 2)
+    order.chunk_by(|left, right| left.1 == right.1).all(|same_side| same_side.len() <= 2)
 }
 
 #[cfg(test)]

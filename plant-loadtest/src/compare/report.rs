@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Change, Comparison, EndpointChange, history::History};
 use crate::{report::table, sla::milliseconds};
 
-/// A table for the terminal, the answer first.
+/// Renders a comparison for the terminal: the overall result, notes and a table.
 #[must_use]
 pub fn text(comparison: &Comparison) -> String {
     let mut text = format!("{}\n", headline(comparison));
@@ -20,14 +20,14 @@ pub fn text(comparison: &Comparison) -> String {
     for endpoint in &comparison.endpoints {
         let mut row = vec![endpoint.name.clone()];
         row.extend(cells(endpoint));
-        row.push(word(comparison, endpoint.change));
+        row.push(label(comparison, endpoint.change));
         table.add_row(row);
     }
     let _ = write!(text, "\n{table}");
     text
 }
 
-/// The same for a pull request.
+/// Renders a comparison as Markdown, for a pull request.
 #[must_use]
 pub fn markdown(comparison: &Comparison) -> String {
     let mut text = format!("### {}\n\n", headline(comparison));
@@ -35,8 +35,8 @@ pub fn markdown(comparison: &Comparison) -> String {
     text += "|---|--:|--:|--:|--:|--:|--:|--:|---|\n";
     for endpoint in &comparison.endpoints {
         let cells = cells(endpoint).join(" | ");
-        let word = word(comparison, endpoint.change);
-        let _ = writeln!(text, "| `{}` | {cells} | **{word}** |", endpoint.name);
+        let result = label(comparison, endpoint.change);
+        let _ = writeln!(text, "| `{}` | {cells} | **{result}** |", endpoint.name);
     }
     for note in &comparison.notes {
         let _ = write!(text, "\n> {note}.\n");
@@ -44,7 +44,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     text
 }
 
-/// The series and its changes as text.
+/// Renders the change points of a history as text.
 #[must_use]
 pub fn history_text(history: &History) -> String {
     let runs = history.runs.len();
@@ -62,16 +62,16 @@ pub fn history_text(history: &History) -> String {
             run.started_at.format("%Y-%m-%d %H:%M"),
             run.file,
             if run.build.is_empty() { String::new() } else { format!(", build {}", run.build) },
-            change.p
+            change.p_value
         );
     }
     text.trim_end().to_owned()
 }
 
-/// One line a run and endpoint, for whatever draws or stores series.
+/// Renders a history as CSV with one row per run and endpoint.
 ///
 /// # Errors
-/// Never, as long as memory lasts: nothing is written to disk here.
+/// When a row cannot be written; not expected, because the rows are written to memory.
 pub fn history_csv(history: &History) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
@@ -104,7 +104,7 @@ pub fn history_csv(history: &History) -> Result<String, csv::Error> {
                 endpoint.clone(),
                 format!("{p95_ms:.3}"),
                 change.map(|change| format!("{:+.2}", change.shift_percent)).unwrap_or_default(),
-                change.map(|change| format!("{:.4}", change.p)).unwrap_or_default(),
+                change.map(|change| format!("{:.4}", change.p_value)).unwrap_or_default(),
             ])?;
         }
     }
@@ -117,18 +117,18 @@ fn headline(comparison: &Comparison) -> String {
         let found = comparison.endpoints.iter().filter(|endpoint| endpoint.change == change);
         found.map(|endpoint| endpoint.name.as_str()).collect()
     };
-    let all = comparison.endpoints.len();
-    let which = named(comparison.change);
+    let total = comparison.endpoints.len();
+    let names = named(comparison.change);
     let reason = match comparison.change {
-        Change::Regressed => format!("slower: {}", which.join(", ")),
-        Change::Inconclusive => format!("{} of {all} endpoints cannot be told", which.len()),
-        Change::Improved => format!("faster: {}; the rest as before", which.join(", ")),
-        Change::Equivalent => format!("all {all} endpoints as before, within their margins"),
+        Change::Regressed => format!("slower: {}", names.join(", ")),
+        Change::Inconclusive => format!("{} of {total} endpoints inconclusive", names.len()),
+        Change::Improved => format!("faster: {}; other endpoints unchanged", names.join(", ")),
+        Change::Equivalent => format!("all {total} endpoints unchanged within their margins"),
     };
-    format!("{}: {reason} ({})", word(comparison, comparison.change), comparison.load)
+    format!("{}: {reason} ({})", label(comparison, comparison.change), comparison.load)
 }
 
-fn word(comparison: &Comparison, change: Change) -> String {
+fn label(comparison: &Comparison, change: Change) -> String {
     let advisory = if comparison.advisory { " (advisory)" } else { "" };
     format!("{}{advisory}", change.name())
 }
@@ -141,11 +141,11 @@ fn cells(endpoint: &EndpointChange) -> Vec<String> {
         ms(endpoint.new_p95_ms),
         endpoint.shift_percent.map_or_else(|| "–".into(), |shift| format!("{shift:+.1} %")),
         format!("± {:.1} %", endpoint.margin_percent),
-        chance(endpoint.p_slower),
-        chance(endpoint.p_faster),
+        p_value(endpoint.p_slower),
+        p_value(endpoint.p_faster),
     ]
 }
 
-fn chance(p: f64) -> String {
+fn p_value(p: f64) -> String {
     if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
 }

@@ -1,4 +1,4 @@
-//! What of one run is compared.
+//! The metrics of one run that comparisons use.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,42 +11,42 @@ use crate::{
     verdict::{Grade, Verdict},
 };
 
-/// A run with fewer requests to an endpoint has no P95 of it.
-const LEAST_REQUESTS: u64 = 20;
+/// Requests to an endpoint that its P95 needs.
+const MIN_REQUESTS: u64 = 20;
 
-/// One run, as far as comparisons care.
+/// Metrics of one run for comparisons.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunFigures {
-    /// Where it was read from.
+    /// Path of the outcome file.
     pub file: String,
-    /// When it started.
+    /// Start time of the run.
     pub started_at: DateTime<Utc>,
-    /// What was run, in words: only equal loads are compared.
+    /// Description of the load; only runs of equal loads are compared.
     pub load: String,
-    /// Where the load came from, in words.
+    /// Description of the load generator's machine.
     pub machine: String,
-    /// The service's `build_info`, in words.
+    /// Values of the service's `build_info`, separated by spaces.
     pub build: String,
-    /// Whether the measurement can be trusted.
+    /// Whether the measurement is valid: the verdict is not INVALID.
     pub valid: bool,
-    /// How the run was judged.
+    /// Grade of the run's verdict.
     pub grade: Grade,
-    /// Requests a second in the judged seconds.
+    /// Requests per second in the judged seconds.
     pub rate: f64,
-    /// Errors in the judged seconds, in percent.
+    /// Error rate in the judged seconds, in percent.
     pub error_percent: f64,
-    /// P95 in milliseconds of every endpoint with enough requests.
+    /// P95 in milliseconds of each endpoint with enough requests.
     pub p95_ms: BTreeMap<String, f64>,
 }
 
 impl RunFigures {
-    /// Takes what is needed from `outcome`, known as `file`.
+    /// Computes the metrics of `outcome`, which reports call `file`.
     #[must_use]
     pub fn of(file: &str, outcome: &Outcome) -> Self {
         let verdict = Verdict::of(outcome, &outcome.sla);
         let p95_ms = outcome.endpoints.iter().filter_map(|endpoint| {
             let latency = outcome.judged_of(endpoint).latency;
-            let p95 = latency.quantile_ms(0.95).filter(|_| latency.len() >= LEAST_REQUESTS)?;
+            let p95 = latency.quantile_ms(0.95).filter(|_| latency.len() >= MIN_REQUESTS)?;
             Some((endpoint.name.clone(), p95))
         });
         let judged = outcome.judged();
@@ -54,8 +54,8 @@ impl RunFigures {
         Self {
             file: file.to_owned(),
             started_at: outcome.started_at,
-            load: load(outcome),
-            machine: machine(outcome),
+            load: describe_load(outcome),
+            machine: describe_machine(outcome),
             build: build.join(" "),
             valid: verdict.grade != Grade::Invalid,
             grade: verdict.grade,
@@ -65,18 +65,18 @@ impl RunFigures {
         }
     }
 
-    /// Reads a run from the file that it wrote.
+    /// Reads the outcome file at `path` and computes its metrics.
     ///
     /// # Errors
-    /// When the file is no outcome.
+    /// When the file cannot be read or is not an outcome.
     pub fn read(path: &Path) -> Result<Self, ReadError> {
         Ok(Self::of(&path.display().to_string(), &json::read(path)?))
     }
 }
 
-/// The load in words: profile, users, and every stage with its level and length.
+/// Describes the load: profile, users, and each stage with its duration and target level.
 #[must_use]
-pub fn load(outcome: &Outcome) -> String {
+pub fn describe_load(outcome: &Outcome) -> String {
     let load = &outcome.load;
     let stages: Vec<String> = load
         .stages
@@ -93,15 +93,15 @@ pub fn load(outcome: &Outcome) -> String {
     format!("{}, {} users: {}", load.profile, load.users, stages.join(", "))
 }
 
-/// The machine in words.
+/// Describes the load generator's machine: processors and operating system.
 #[must_use]
-pub fn machine(outcome: &Outcome) -> String {
+pub fn describe_machine(outcome: &Outcome) -> String {
     let generator = &outcome.generator;
     let processor = generator.processor.as_deref().unwrap_or("unknown processor");
     format!("{} × {processor}, {}", generator.cpus, generator.system)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a run stay below 2^53")]
-fn percent(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+fn percent(part: u64, total: u64) -> f64 {
+    if total == 0 { 0.0 } else { part as f64 * 100.0 / total as f64 }
 }

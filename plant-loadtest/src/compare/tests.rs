@@ -3,8 +3,8 @@ use chrono::TimeDelta;
 use super::*;
 use crate::{compare::floor::Floors, report::example};
 
-/// `runs` runs whose P95 of `GET /health` are `p95_ms`, of `GET /other` always the same; those of
-/// both sides take turns.
+/// Returns one run for each of `p95_ms`, the P95 of `GET /health`; that of `GET /other` is constant.
+/// The runs of both sides are interleaved.
 fn side(p95_ms: &[f64], new: bool) -> Vec<RunFigures> {
     let outcome = example::outcome();
     (0..)
@@ -23,7 +23,7 @@ fn side(p95_ms: &[f64], new: bool) -> Vec<RunFigures> {
 const BASE: [f64; 5] = [100.0, 101.0, 102.0, 99.0, 98.0];
 
 fn compare(base: &[f64], new: &[f64]) -> Comparison {
-    let floor = Floors::default().of("nowhere", "nothing");
+    let floor = Floors::default().of("unknown machine", "unknown load");
     Comparison::of(&side(base, false), &side(new, true), &floor).unwrap()
 }
 
@@ -32,12 +32,12 @@ fn health(comparison: &Comparison) -> &EndpointChange {
 }
 
 #[test]
-fn slower_by_more_than_the_margin_and_not_by_chance_is_regressed() {
+fn significantly_slower_by_more_than_the_margin_is_regressed() {
     let comparison = compare(&BASE, &BASE.map(|ms| ms * 1.1));
     assert_eq!((comparison.change, comparison.advisory), (Change::Regressed, false));
     let health = health(&comparison);
     assert!((health.shift_percent.unwrap() - 10.0).abs() < 0.5, "{health:?}");
-    // Two endpoints: the exact 1 in 252 counts double.
+    // The exact p-value is 1/252; the adjustment for two endpoints doubles it.
     assert!((health.p_slower - 2.0 / 252.0).abs() < 1e-9, "{health:?}");
 }
 
@@ -50,20 +50,20 @@ fn faster_is_improved_and_the_same_is_equivalent() {
 }
 
 #[test]
-fn slower_by_less_than_the_margin_is_no_regression_however_sure() {
+fn slower_by_less_than_the_margin_is_no_regression_even_if_significant() {
     let comparison = compare(&BASE, &BASE.map(|ms| ms + 4.5));
     assert!(health(&comparison).p_slower <= ALPHA);
     assert_ne!(health(&comparison).change, Change::Regressed);
 }
 
 #[test]
-fn wild_runs_are_inconclusive() {
+fn noisy_runs_are_inconclusive() {
     let comparison = compare(&[80.0, 140.0, 95.0, 170.0, 60.0], &[150.0, 70.0, 90.0, 180.0, 130.0]);
     assert_eq!(health(&comparison).change, Change::Inconclusive);
 }
 
 #[test]
-fn one_run_a_side_is_only_a_hint() {
+fn one_run_per_side_is_only_advisory() {
     let comparison = compare(&[100.0], &[150.0]);
     assert!(comparison.advisory);
     assert_eq!(health(&comparison).change, Change::Regressed);
@@ -73,15 +73,15 @@ fn one_run_a_side_is_only_a_hint() {
 }
 
 #[test]
-fn more_endpoints_take_more_runs() {
+fn more_endpoints_need_more_runs() {
     assert_eq!([1, 12, 13, 46, 47].map(runs_needed), [5, 5, 6, 6, 7]);
 }
 
 #[test]
-fn different_loads_are_refused() {
+fn different_loads_are_rejected() {
     let mut new = side(&BASE, true);
     new[2].load = "another".into();
-    let floor = Floors::default().of("nowhere", "nothing");
+    let floor = Floors::default().of("unknown machine", "unknown load");
     let error = Comparison::of(&side(&BASE, false), &new, &floor).unwrap_err();
     assert!(error.contains("not comparable"), "{error}");
     assert!(Comparison::of(&side(&BASE, false), &[], &floor).is_err());
@@ -91,14 +91,14 @@ fn different_loads_are_refused() {
 fn invalid_runs_do_not_count() {
     let mut new = side(&BASE.map(|ms| ms * 2.0), true);
     new[0].valid = false;
-    let floor = Floors::default().of("nowhere", "nothing");
+    let floor = Floors::default().of("unknown machine", "unknown load");
     let comparison = Comparison::of(&side(&BASE, false), &new, &floor).unwrap();
     assert!(comparison.advisory, "four valid runs are too few");
     assert!(comparison.notes.iter().any(|note| note.contains("1 INVALID")));
 }
 
 #[test]
-fn runs_one_side_after_the_other_are_told_from_interleaved_ones() {
+fn consecutive_sides_are_not_interleaved() {
     let (base, mut new) = (side(&BASE, false), side(&BASE, true));
     assert!(interleaved(&base, &new));
     for run in &mut new {

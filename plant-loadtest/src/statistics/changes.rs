@@ -1,138 +1,144 @@
-//! Where a series of runs changed its level.
+//! Change points: where the level of a series changes.
 
-use super::{count, median, ranks};
+use super::{as_f64, median, ranks};
 
-/// Fewer values than this on a side are no level.
-const LEAST: usize = 4;
+/// Values needed on each side of a change point.
+const MIN_SEGMENT: usize = 4;
 
-/// How often the series is shuffled to see what chance alone can do.
-const SHUFFLES: usize = 1999;
+/// Permutations of the series from which a p-value is estimated.
+const PERMUTATIONS: usize = 1999;
 
-/// One place where a series changed.
+/// A point at which the level of a series changes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Change {
-    /// The index of the first value of the new level.
-    pub at: usize,
-    /// How far the new level lies from the old one, by [`ranks::shift`].
+pub struct ChangePoint {
+    /// Index of the first value of the new level.
+    pub index: usize,
+    /// Shift from the old level to the new one, by [`ranks::hodges_lehmann`].
     pub shift: f64,
-    /// How likely shuffled values would show as clear a change.
-    pub p: f64,
+    /// P-value of the permutation test.
+    pub p_value: f64,
 }
 
-/// The places where `values` changed their level, in their order: the clearest one first sought
-/// (by ranks, as Pettitt did in 1979, its chance from shuffling), then on both sides of it.
+/// Returns the change points of `values` in their order. Binary segmentation: the point with the
+/// highest rank statistic (Pettitt, 1979) is tested by permutation; if it is significant, both
+/// sides of it are searched in turn.
 ///
-/// `alpha` is how likely a series without any change may be cut.
+/// `alpha` is the false-positive rate for a series without any change.
 #[must_use]
-pub fn changes(values: &[f64], alpha: f64) -> Vec<Change> {
-    // The same series always gets the same answer.
+pub fn change_points(values: &[f64], alpha: f64) -> Vec<ChangePoint> {
+    // A fixed seed makes the result reproducible.
     let mut random = fastrand::Rng::with_seed(0x50_6c61_6e74);
-    let mut cuts = Vec::new();
-    cut(values, 0, alpha, &mut random, &mut cuts);
-    cuts.sort_unstable_by_key(|(at, _)| *at);
-    let borders: Vec<usize> =
-        [0].into_iter().chain(cuts.iter().map(|(at, _)| *at)).chain([values.len()]).collect();
-    let changes = cuts.iter().zip(borders.windows(3)).filter_map(|((at, p), border)| {
-        let shift = ranks::shift(&values[border[0]..*at], &values[*at..border[2]])?;
-        Some(Change { at: *at, shift, p: *p })
+    let mut splits = Vec::new();
+    split(values, 0, alpha, &mut random, &mut splits);
+    splits.sort_unstable_by_key(|(index, _)| *index);
+    let bounds: Vec<usize> = [0]
+        .into_iter()
+        .chain(splits.iter().map(|(index, _)| *index))
+        .chain([values.len()])
+        .collect();
+    let points = splits.iter().zip(bounds.windows(3)).filter_map(|((index, p_value), bound)| {
+        let shift = ranks::hodges_lehmann(&values[bound[0]..*index], &values[*index..bound[2]])?;
+        Some(ChangePoint { index: *index, shift, p_value: *p_value })
     });
-    changes.collect()
+    points.collect()
 }
 
-fn cut(
+fn split(
     values: &[f64],
     offset: usize,
     alpha: f64,
     random: &mut fastrand::Rng,
-    cuts: &mut Vec<(usize, f64)>,
+    splits: &mut Vec<(usize, f64)>,
 ) {
     let mut ranks = midranks(values);
-    let Some(clearness) = clearest(&ranks) else { return };
-    let as_clear = (0..SHUFFLES)
+    let Some(statistic) = max_statistic(&ranks) else { return };
+    let as_extreme = (0..PERMUTATIONS)
         .filter(|_| {
             random.shuffle(&mut ranks);
-            clearest(&ranks).is_some_and(|by_chance| by_chance >= clearness)
+            max_statistic(&ranks).is_some_and(|permuted| permuted >= statistic)
         })
         .count();
-    let p = (count(as_clear) + 1.0) / (count(SHUFFLES) + 1.0);
-    if p > alpha {
+    let p_value = (as_f64(as_extreme) + 1.0) / (as_f64(PERMUTATIONS) + 1.0);
+    if p_value > alpha {
         return;
     }
-    let Some(at) = place(values) else { return };
-    cuts.push((offset + at, p));
-    cut(&values[..at], offset, alpha, random, cuts);
-    cut(&values[at..], offset + at, alpha, random, cuts);
+    let Some(index) = best_fit(values) else { return };
+    splits.push((offset + index, p_value));
+    split(&values[..index], offset, alpha, random, splits);
+    split(&values[index..], offset + index, alpha, random, splits);
 }
 
 fn midranks(values: &[f64]) -> Vec<f64> {
     let rank = |value: &f64| {
         let below = values.iter().filter(|other| *other < value).count();
         let equal = values.iter().filter(|other| *other == value).count();
-        count(below) + f64::midpoint(count(equal), 1.0)
+        as_f64(below) + f64::midpoint(as_f64(equal), 1.0)
     };
     values.iter().map(rank).collect()
 }
 
-/// How far the ranks before and after the best cut differ, allowing for the lengths of both sides.
-fn clearest(ranks: &[f64]) -> Option<f64> {
-    let candidates = LEAST..=ranks.len().checked_sub(LEAST)?;
-    let mean = (count(ranks.len()) + 1.0) / 2.0;
+/// Returns the highest difference between the ranks before and after a point, over all points,
+/// normalized by the lengths of both sides.
+fn max_statistic(ranks: &[f64]) -> Option<f64> {
+    let candidates = MIN_SEGMENT..=ranks.len().checked_sub(MIN_SEGMENT)?;
+    let mean = (as_f64(ranks.len()) + 1.0) / 2.0;
     let mut before = 0.0;
-    let mut best: Option<f64> = None;
-    for at in 1..ranks.len() {
-        before += ranks[at - 1] - mean;
-        if candidates.contains(&at) {
-            let clearness = before.abs() / (count(at) * count(ranks.len() - at)).sqrt();
-            best = Some(best.map_or(clearness, |known| known.max(clearness)));
+    let mut highest: Option<f64> = None;
+    for index in 1..ranks.len() {
+        before += ranks[index - 1] - mean;
+        if candidates.contains(&index) {
+            let statistic = before.abs() / (as_f64(index) * as_f64(ranks.len() - index)).sqrt();
+            highest = Some(highest.map_or(statistic, |other| other.max(statistic)));
         }
     }
-    best
+    highest
 }
 
-/// Where two levels fit the values best. Ranks alone would be off by one where sides are unequal.
-fn place(values: &[f64]) -> Option<usize> {
-    let misfit = |side: &[f64]| {
+/// Returns the index at which two constant levels fit `values` best. The index of the highest rank
+/// statistic would be off by one where the sides have unequal lengths.
+fn best_fit(values: &[f64]) -> Option<usize> {
+    let deviation = |side: &[f64]| {
         let level = median(side).unwrap_or_default();
         side.iter().map(|value| (value - level).abs()).sum::<f64>()
     };
-    let total = |at: &usize| misfit(&values[..*at]) + misfit(&values[*at..]);
-    let candidates = LEAST..=values.len().checked_sub(LEAST)?;
+    let total = |index: &usize| deviation(&values[..*index]) + deviation(&values[*index..]);
+    let candidates = MIN_SEGMENT..=values.len().checked_sub(MIN_SEGMENT)?;
     candidates.min_by(|left, right| total(left).total_cmp(&total(right)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::normal;
+    use crate::statistics::sample_normal;
 
     fn series(random: &mut fastrand::Rng, levels: &[(usize, f64)]) -> Vec<f64> {
         let mut values = Vec::new();
         for (length, level) in levels {
-            values.extend((0..*length).map(|_| level + normal(random)));
+            values.extend((0..*length).map(|_| level + sample_normal(random)));
         }
         values
     }
 
     #[test]
-    fn two_changes_are_found_where_they_are() {
+    fn two_change_points_are_found_at_their_indices() {
         let mut random = fastrand::Rng::with_seed(1);
         let values = series(&mut random, &[(12, 100.0), (10, 110.0), (14, 95.0)]);
-        let found = changes(&values, 0.05);
-        assert_eq!(found.iter().map(|change| change.at).collect::<Vec<_>>(), [12, 22]);
+        let found = change_points(&values, 0.05);
+        assert_eq!(found.iter().map(|point| point.index).collect::<Vec<_>>(), [12, 22]);
         assert!((found[0].shift - 10.0).abs() < 2.0 && (found[1].shift + 15.0).abs() < 2.0);
     }
 
     #[test]
-    fn noise_alone_is_rarely_cut() {
+    fn noise_alone_rarely_has_a_change_point() {
         let mut random = fastrand::Rng::with_seed(2);
-        let cut = (0..40)
-            .filter(|_| !changes(&series(&mut random, &[(30, 100.0)]), 0.01).is_empty())
+        let false_positives = (0..40)
+            .filter(|_| !change_points(&series(&mut random, &[(30, 100.0)]), 0.01).is_empty())
             .count();
-        assert!(cut <= 2, "{cut} of 40");
+        assert!(false_positives <= 2, "{false_positives} of 40");
     }
 
     #[test]
-    fn a_short_series_has_no_levels() {
-        assert!(changes(&[1.0, 1.0, 1.0, 9.0, 9.0, 9.0], 0.05).is_empty());
+    fn a_short_series_has_no_change_points() {
+        assert!(change_points(&[1.0, 1.0, 1.0, 9.0, 9.0, 9.0], 0.05).is_empty());
     }
 }

@@ -1,19 +1,19 @@
-//! Many tests at once: which of them still count.
+//! Correction of p-values for multiple tests.
 
-use super::count;
+use super::as_f64;
 
-/// The chances of `p`, raised for how many there are (Benjamini and Hochberg, 1995): calling every
-/// test a discovery whose adjusted chance is at most `a` keeps the expected share of false ones
-/// among the discoveries at or below `a`. In the order of `p`.
+/// Adjusts `p_values` for multiple tests (Benjamini and Hochberg, 1995): rejecting every test
+/// whose adjusted p-value is at most `a` keeps the expected share of false positives among the
+/// rejected tests at or below `a`. Returns them in the order of `p_values`.
 #[must_use]
-pub fn adjusted(p: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..p.len()).collect();
-    order.sort_by(|left, right| p[*right].total_cmp(&p[*left]));
-    let mut adjusted = vec![1.0; p.len()];
+pub fn benjamini_hochberg(p_values: &[f64]) -> Vec<f64> {
+    let mut descending: Vec<usize> = (0..p_values.len()).collect();
+    descending.sort_by(|left, right| p_values[*right].total_cmp(&p_values[*left]));
+    let mut adjusted = vec![1.0; p_values.len()];
     let mut lowest = 1.0_f64;
-    for (from_last, index) in order.into_iter().enumerate() {
-        let rank = p.len() - from_last;
-        lowest = lowest.min(p[index] * count(p.len()) / count(rank));
+    for (from_last, index) in descending.into_iter().enumerate() {
+        let rank = p_values.len() - from_last;
+        lowest = lowest.min(p_values[index] * as_f64(p_values.len()) / as_f64(rank));
         adjusted[index] = lowest;
     }
     adjusted
@@ -24,16 +24,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chances_grow_with_the_number_of_tests() {
-        let adjusted = adjusted(&[0.01, 0.04, 0.03, 0.5]);
+    fn p_values_grow_with_the_number_of_tests() {
+        let adjusted = benjamini_hochberg(&[0.01, 0.04, 0.03, 0.5]);
         for (got, expected) in adjusted.iter().zip([0.04, 0.16 / 3.0, 0.16 / 3.0, 0.5]) {
             assert!((got - expected).abs() < 1e-12, "{adjusted:?}");
         }
     }
 
     #[test]
-    fn a_single_test_stays_as_it_is() {
-        assert_eq!(adjusted(&[0.03]), [0.03]);
-        assert!(adjusted(&[]).is_empty());
+    fn the_p_value_of_a_single_test_is_unchanged() {
+        assert_eq!(benjamini_hochberg(&[0.03]), [0.03]);
+        assert!(benjamini_hochberg(&[]).is_empty());
     }
 }

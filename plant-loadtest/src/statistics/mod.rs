@@ -1,11 +1,12 @@
-//! The statistics behind verdicts over time and comparisons of runs. Pure functions of numbers.
+//! Statistics for verdicts over time and for comparisons of runs. Pure functions of numbers.
 
 pub mod changes;
 pub mod discoveries;
 pub mod ranks;
 pub mod trend;
 
-/// The middle of `values`, the mean of the two middle ones of an even number; `None` without any.
+/// Returns the median of `values`: of an even number of values, the mean of the two middle ones.
+/// `None` when `values` is empty.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
@@ -17,7 +18,8 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some(f64::midpoint(sorted[sorted.len() / 2 - 1], upper))
 }
 
-/// The smallest value that a share `quantile` (0 to 1) of `values` does not exceed.
+/// Returns the smallest of `values` that is at least as large as a share `quantile` (0 to 1) of
+/// them. `None` when `values` is empty.
 #[must_use]
 pub fn quantile(values: &[f64], quantile: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
@@ -27,19 +29,19 @@ pub fn quantile(values: &[f64], quantile: f64) -> Option<f64> {
         clippy::cast_sign_loss,
         reason = "between zero and the number of values"
     )]
-    let rank = (quantile.clamp(0.0, 1.0) * count(sorted.len())).ceil() as usize;
+    let rank = (quantile.clamp(0.0, 1.0) * as_f64(sorted.len())).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied()
 }
 
-/// A number of things, for arithmetic.
+/// Converts a count for floating-point arithmetic.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "as many values as fit in memory stay below 2^53")]
-pub fn count(things: usize) -> f64 {
-    things as f64
+pub fn as_f64(count: usize) -> f64 {
+    count as f64
 }
 
-/// A random number, normally distributed with mean 0 and deviation 1 (Box and Muller, 1958).
-pub fn normal(random: &mut fastrand::Rng) -> f64 {
+/// Samples the standard normal distribution: mean 0, standard deviation 1 (Box and Muller, 1958).
+pub fn sample_normal(random: &mut fastrand::Rng) -> f64 {
     let radius = (-2.0 * (1.0 - random.f64()).ln()).sqrt();
     radius * (std::f64::consts::TAU * random.f64()).cos()
 }
@@ -49,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_middle_of_an_even_number_lies_between_two() {
+    fn the_median_of_an_even_number_is_the_mean_of_the_middle_two() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(&[]), None);

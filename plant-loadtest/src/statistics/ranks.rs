@@ -1,41 +1,41 @@
-//! Two groups of numbers compared by rank, without assuming how they are distributed.
+//! Rank statistics for two groups of values, which assume no distribution.
 
-use super::{count, median};
+use super::{as_f64, median};
 
-/// The shift from `base` to `new`: the median of all pairwise differences (Hodges and Lehmann,
-/// 1963). `None` when a side is empty.
+/// Returns the shift from `base` to `new`: the median of all pairwise differences (Hodges and
+/// Lehmann, 1963). `None` when either group is empty.
 #[must_use]
-pub fn shift(base: &[f64], new: &[f64]) -> Option<f64> {
+pub fn hodges_lehmann(base: &[f64], new: &[f64]) -> Option<f64> {
     let differences: Vec<f64> =
         new.iter().flat_map(|new| base.iter().map(move |base| new - base)).collect();
     median(&differences)
 }
 
-/// How likely `new` would rank at least this high above `base` if both came from one source: the
-/// exact one-sided test of Mann and Whitney (1947). Ties count half, and for them the exact
-/// distribution of the tied ranks is counted.
+/// Returns the p-value of the exact one-sided test of Mann and Whitney (1947) that `new` is greater
+/// than `base`. Tied values get their mean rank, and the p-value comes from the exact distribution
+/// of these ranks.
 ///
-/// 1 when a side is empty.
+/// Returns 1 when either group is empty.
 #[must_use]
-pub fn p_greater(base: &[f64], new: &[f64]) -> f64 {
+pub fn mann_whitney_greater(base: &[f64], new: &[f64]) -> f64 {
     if base.is_empty() || new.is_empty() {
         return 1.0;
     }
     let ranks = doubled_midranks(base, new);
     let observed: usize = ranks[base.len()..].iter().sum();
-    let ways = ways_by_rank_sum(&ranks, new.len());
-    let all: f64 = ways.iter().sum();
-    ways.get(observed..).unwrap_or_default().iter().sum::<f64>() / all
+    let subsets = subsets_by_rank_sum(&ranks, new.len());
+    let total: f64 = subsets.iter().sum();
+    subsets.get(observed..).unwrap_or_default().iter().sum::<f64>() / total
 }
 
-/// The smallest chance that [`p_greater`] can yield with `runs` a side: that of complete
-/// separation, one in "choose `runs` out of twice as many".
+/// Returns the smallest p-value that [`mann_whitney_greater`] can return for two groups of `size`
+/// values: that of complete separation, 1 / binomial(2 × `size`, `size`).
 #[must_use]
-pub fn least_p(runs: usize) -> f64 {
-    (1..=runs).map(|step| count(step) / count(runs + step)).product()
+pub fn min_p_value(size: usize) -> f64 {
+    (1..=size).map(|step| as_f64(step) / as_f64(size + step)).product()
 }
 
-/// Ranks of all values, base first, times two so that shared ranks stay whole.
+/// Returns twice the ranks of all values, `base` first; doubled, the mean ranks of ties are integers.
 fn doubled_midranks(base: &[f64], new: &[f64]) -> Vec<usize> {
     let all: Vec<f64> = base.iter().chain(new).copied().collect();
     all.iter()
@@ -47,22 +47,22 @@ fn doubled_midranks(base: &[f64], new: &[f64]) -> Vec<usize> {
         .collect()
 }
 
-/// In how many ways `chosen` of `ranks` add up to each sum. As floats, because there are too many
-/// ways for an integer; the largest that comparisons meet are exact all the same.
-fn ways_by_rank_sum(ranks: &[usize], chosen: usize) -> Vec<f64> {
-    let most: usize = ranks.iter().sum();
-    let mut ways = vec![vec![0.0; most + 1]; chosen + 1];
-    ways[0][0] = 1.0;
+/// Returns, indexed by sum, the number of subsets of `size` ranks with that sum. Floats, because
+/// the numbers can exceed an integer; those of typical comparisons are exact nevertheless.
+fn subsets_by_rank_sum(ranks: &[usize], size: usize) -> Vec<f64> {
+    let max_sum: usize = ranks.iter().sum();
+    let mut subsets = vec![vec![0.0; max_sum + 1]; size + 1];
+    subsets[0][0] = 1.0;
     for rank in ranks {
-        for taken in (1..=chosen).rev() {
-            let (without, with) = ways.split_at_mut(taken);
-            let before = &without[taken - 1];
-            for (sum, more) in with[0].iter_mut().enumerate().skip(*rank) {
-                *more += before[sum - rank];
+        for length in (1..=size).rev() {
+            let (shorter, rest) = subsets.split_at_mut(length);
+            let shorter = &shorter[length - 1];
+            for (sum, count) in rest[0].iter_mut().enumerate().skip(*rank) {
+                *count += shorter[sum - rank];
             }
         }
     }
-    ways.swap_remove(chosen)
+    subsets.swap_remove(size)
 }
 
 #[cfg(test)]
@@ -70,34 +70,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn complete_separation_is_one_way_in_all() {
+    fn complete_separation_has_the_smallest_p_value() {
         let (base, new) = ([1.0, 2.0, 3.0, 4.0, 5.0], [6.0, 7.0, 8.0, 9.0, 10.0]);
-        assert!((p_greater(&base, &new) - 1.0 / 252.0).abs() < 1e-12);
-        assert!((p_greater(&new, &base) - 1.0).abs() < 1e-12);
-        assert!((least_p(5) - 1.0 / 252.0).abs() < 1e-12);
+        assert!((mann_whitney_greater(&base, &new) - 1.0 / 252.0).abs() < 1e-12);
+        assert!((mann_whitney_greater(&new, &base) - 1.0).abs() < 1e-12);
+        assert!((min_p_value(5) - 1.0 / 252.0).abs() < 1e-12);
     }
 
     #[test]
-    fn the_chance_is_that_of_counting_all_ways() {
+    fn the_p_value_counts_all_subsets() {
         // Sums of two ranks out of 1 to 5: 3 4 5 5 6 6 7 7 8 9. {2, 5} has 7, and 4 of 10 reach it.
-        let chance = p_greater(&[1.0, 3.0, 4.0], &[2.0, 5.0]);
-        assert!((chance - 0.4).abs() < 1e-12, "{chance}");
+        let p_value = mann_whitney_greater(&[1.0, 3.0, 4.0], &[2.0, 5.0]);
+        assert!((p_value - 0.4).abs() < 1e-12, "{p_value}");
     }
 
     #[test]
-    fn equal_values_prove_nothing() {
-        assert!((p_greater(&[3.0; 5], &[3.0; 5]) - 1.0).abs() < 1e-12);
-        // One value tied across the sides: {1, 2.5} and {2.5, 4}; 1 of 6 ways has both top ranks,
-        // and one more swaps the tied pair.
-        let chance = p_greater(&[1.0, 2.0], &[2.0, 3.0]);
-        assert!((chance - 2.0 / 6.0).abs() < 1e-12, "{chance}");
+    fn equal_values_are_not_significant() {
+        assert!((mann_whitney_greater(&[3.0; 5], &[3.0; 5]) - 1.0).abs() < 1e-12);
+        // One value is tied across the groups, so the ranks are {1, 2.5} and {2.5, 4}: of 6 subsets,
+        // the observed one and the one with the other tied value reach the sum.
+        let p_value = mann_whitney_greater(&[1.0, 2.0], &[2.0, 3.0]);
+        assert!((p_value - 2.0 / 6.0).abs() < 1e-12, "{p_value}");
     }
 
     #[test]
-    fn the_shift_ignores_an_outlier() {
+    fn an_outlier_does_not_change_the_shift() {
         let base = [10.0, 11.0, 12.0, 13.0, 500.0];
         let new: Vec<f64> = base.iter().map(|value| value + 2.0).collect();
-        assert_eq!(shift(&base, &new), Some(2.0));
-        assert_eq!(shift(&[], &new), None);
+        assert_eq!(hodges_lehmann(&base, &new), Some(2.0));
+        assert_eq!(hodges_lehmann(&[], &new), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the service gets slower or larger the longer it runs.
+//! Drift: latency or memory that increases during the run.
 
 use std::ops::Range;
 
@@ -11,73 +11,80 @@ use crate::{
     timespan,
 };
 
-/// Each end of the run is cut into so many parts, to see whether they differ by more than chance.
+/// Parts of each window. Their P95 are the observations of the significance test.
 const PARTS: u32 = 5;
 
-/// A part with fewer requests has no P95.
-const LEAST_REQUESTS: u64 = 20;
+/// Requests that a P95 needs.
+const MIN_REQUESTS: u64 = 20;
 
-/// How likely chance may call a steady service slower.
+/// Significance level: false-positive rate for a service without drift.
 const ALPHA: f64 = 0.05;
 
-/// How much worse the end of a run may be than its beginning.
+/// Limit of the increase from the beginning of a run to its end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
-    /// In percent of the beginning's figure.
+    /// Increase of P95 and of memory, in percent.
     pub percent: f64,
-    /// How long the beginning and the end are, in seconds.
+    /// Length of the first and of the last window, in seconds.
     pub window_s: u32,
 }
 
-/// The last minutes against the first ones.
+/// Comparison of the last window of a run with the first one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drift {
-    /// FAIL: worse by more than the limit, and not by chance. WARNING: P95 is worse by more than
-    /// the limit, but chance could do that. INSUFFICIENT: too little to say.
+    /// FAIL: memory, or significantly P95, increased by more than the limit. WARNING: P95 increased
+    /// by more than the limit, but not significantly. INSUFFICIENT: too few requests.
     pub grade: Grade,
-    /// P95 of the beginning and of the end, in milliseconds.
+    /// P95 of the first and of the last window, in milliseconds.
     pub p95_ms: Option<(f64, f64)>,
-    /// Memory of the beginning and of the end, in bytes.
+    /// Memory of the first and of the last window, in bytes.
     pub memory_bytes: Option<(f64, f64)>,
-    /// In words.
-    pub sentence: String,
+    /// Summary for reports.
+    pub summary: String,
 }
 
 impl Drift {
-    /// Compares the judged seconds' last window with their first one; `None` when the load was not
-    /// the same in both, or when there is no time for two windows.
+    /// Compares the last window of the judged seconds with the first one. `None` when the load was
+    /// not constant, or when the judged seconds are too few for two windows.
     #[must_use]
-    pub fn of(outcome: &Outcome, limit: Limit) -> Option<Self> {
+    pub fn detect(outcome: &Outcome, limit: Limit) -> Option<Self> {
         let (first, last) = windows(outcome, limit)?;
         let p95_ms = p95(outcome, &first).zip(p95(outcome, &last));
         let memory_bytes = memory(outcome, &first).zip(memory(outcome, &last));
-        let slower = percent_more(p95_ms);
-        let larger = percent_more(memory_bytes);
-        let grade = grade(outcome, limit, &first, &last, slower, larger);
+        let p95_increase = increase_percent(p95_ms);
+        let memory_increase = increase_percent(memory_bytes);
+        let grade = grade(outcome, limit, &first, &last, p95_increase, memory_increase);
         let length = timespan::display(u64::from(first.end - first.start));
-        let mut said = Vec::new();
-        if let (Some((before, after)), Some(more)) = (p95_ms, slower) {
-            said.push(format!(
-                "P95 {} → {} ({more:+.0} %)",
+        let mut changes = Vec::new();
+        if let (Some((before, after)), Some(increase)) = (p95_ms, p95_increase) {
+            changes.push(format!(
+                "P95 {} → {} ({increase:+.0} %)",
                 milliseconds(before),
                 milliseconds(after)
             ));
         }
-        if let (Some((before, after)), Some(more)) = (memory_bytes, larger) {
+        if let (Some((before, after)), Some(increase)) = (memory_bytes, memory_increase) {
             let mib = |bytes: f64| bytes / 1_048_576.0;
-            said.push(format!("memory {:.1} → {:.1} MiB ({more:+.0} %)", mib(before), mib(after)));
+            changes.push(format!(
+                "memory {:.1} → {:.1} MiB ({increase:+.0} %)",
+                mib(before),
+                mib(after)
+            ));
         }
-        let sentence = match (grade, said.is_empty()) {
+        let summary = match (grade, changes.is_empty()) {
             (_, true) => "too few requests in the first and last windows".into(),
             (Grade::Insufficient, _) => {
-                format!("first and last {length}: {}", said.join(", "))
+                format!("first and last {length}: {}", changes.join(", "))
             }
             (Grade::Warning, _) => {
-                format!("first and last {length}: {}; chance could do that", said.join(", "))
+                format!(
+                    "first and last {length}: {}; not statistically significant",
+                    changes.join(", ")
+                )
             }
-            _ => format!("first and last {length}: {}", said.join(", ")),
+            _ => format!("first and last {length}: {}", changes.join(", ")),
         };
-        Some(Self { grade, p95_ms, memory_bytes, sentence })
+        Some(Self { grade, p95_ms, memory_bytes, summary })
     }
 }
 
@@ -86,23 +93,23 @@ fn grade(
     limit: Limit,
     first: &Range<u32>,
     last: &Range<u32>,
-    slower: Option<f64>,
-    larger: Option<f64>,
+    p95_increase: Option<f64>,
+    memory_increase: Option<f64>,
 ) -> Grade {
-    if larger.is_some_and(|more| more > limit.percent) {
+    if memory_increase.is_some_and(|increase| increase > limit.percent) {
         return Grade::Fail;
     }
-    let Some(slower) = slower else { return Grade::Insufficient };
-    let (Some(before), Some(after)) = (parts(outcome, first), parts(outcome, last)) else {
+    let Some(p95_increase) = p95_increase else { return Grade::Insufficient };
+    let (Some(before), Some(after)) = (part_p95s(outcome, first), part_p95s(outcome, last)) else {
         return Grade::Insufficient;
     };
-    if slower <= limit.percent {
+    if p95_increase <= limit.percent {
         return Grade::Pass;
     }
-    if ranks::p_greater(&before, &after) <= ALPHA { Grade::Fail } else { Grade::Warning }
+    if ranks::mann_whitney_greater(&before, &after) <= ALPHA { Grade::Fail } else { Grade::Warning }
 }
 
-/// The first and the last window, shorter than the limit's where the run is short.
+/// Returns the first and the last window. They are shorter than the limit's where the run is short.
 fn windows(outcome: &Outcome, limit: Limit) -> Option<(Range<u32>, Range<u32>)> {
     let judged = outcome.judged_seconds();
     let length = limit.window_s.min((judged.end.saturating_sub(judged.start)) / 2);
@@ -114,7 +121,7 @@ fn windows(outcome: &Outcome, limit: Limit) -> Option<(Range<u32>, Range<u32>)> 
     same_load(outcome, &judged).then_some((first, last))
 }
 
-/// Whether the judged stages all hold one load. What a heavier stage leaves behind is no drift.
+/// Returns whether all judged stages hold the same load. Effects of a heavier stage are not drift.
 fn same_load(outcome: &Outcome, judged: &Range<u32>) -> bool {
     let mut stages = outcome.load.stages.iter().filter(|stage| judged.contains(&stage.from_s));
     let Some(first) = stages.next() else { return false };
@@ -125,13 +132,13 @@ fn same_load(outcome: &Outcome, judged: &Range<u32>) -> bool {
 
 fn p95(outcome: &Outcome, seconds: &Range<u32>) -> Option<f64> {
     let latency = outcome.over(seconds).latency;
-    latency.quantile_ms(0.95).filter(|_| latency.len() >= LEAST_REQUESTS)
+    latency.quantile_ms(0.95).filter(|_| latency.len() >= MIN_REQUESTS)
 }
 
-fn parts(outcome: &Outcome, seconds: &Range<u32>) -> Option<Vec<f64>> {
+fn part_p95s(outcome: &Outcome, seconds: &Range<u32>) -> Option<Vec<f64>> {
     let length = seconds.end - seconds.start;
-    let edge = |part: u32| seconds.start + length * part / PARTS;
-    (0..PARTS).map(|part| p95(outcome, &(edge(part)..edge(part + 1)))).collect()
+    let start = |part: u32| seconds.start + length * part / PARTS;
+    (0..PARTS).map(|part| p95(outcome, &(start(part)..start(part + 1)))).collect()
 }
 
 fn memory(outcome: &Outcome, seconds: &Range<u32>) -> Option<f64> {
@@ -140,8 +147,10 @@ fn memory(outcome: &Outcome, seconds: &Range<u32>) -> Option<f64> {
     median(&bytes)
 }
 
-fn percent_more(ends: Option<(f64, f64)>) -> Option<f64> {
-    ends.map(|(before, after)| (after / before - 1.0) * 100.0).filter(|more| more.is_finite())
+fn increase_percent(windows: Option<(f64, f64)>) -> Option<f64> {
+    windows
+        .map(|(before, after)| (after / before - 1.0) * 100.0)
+        .filter(|increase| increase.is_finite())
 }
 
 #[cfg(test)]
@@ -151,15 +160,15 @@ mod tests {
     use super::*;
     use crate::{distribution::Distribution, report::example};
 
-    const FIFTH: Limit = Limit { percent: 20.0, window_s: 300 };
+    const LIMIT: Limit = Limit { percent: 20.0, window_s: 300 };
 
-    fn slowed(percent_a_second: u64) -> Outcome {
+    fn slowed(percent_per_second: u64) -> Outcome {
         let mut outcome = example::outcome();
         for second in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.seconds) {
             let mut latency = Distribution::default();
             for extra in 0..20 {
                 let micros =
-                    10_000 + extra * 10 + u64::from(second.second) * percent_a_second * 100;
+                    10_000 + extra * 10 + u64::from(second.second) * percent_per_second * 100;
                 latency.record(Duration::from_micros(micros));
             }
             second.latency = latency;
@@ -169,27 +178,27 @@ mod tests {
 
     #[test]
     fn a_steady_service_does_not_drift() {
-        let drift = Drift::of(&slowed(0), FIFTH).unwrap();
-        assert_eq!(drift.grade, Grade::Pass, "{}", drift.sentence);
+        let drift = Drift::detect(&slowed(0), LIMIT).unwrap();
+        assert_eq!(drift.grade, Grade::Pass, "{}", drift.summary);
     }
 
     #[test]
-    fn a_service_that_gets_slower_by_more_than_the_limit_fails() {
-        let drift = Drift::of(&slowed(4), FIFTH).unwrap();
-        assert_eq!(drift.grade, Grade::Fail, "{}", drift.sentence);
+    fn p95_that_increases_by_more_than_the_limit_fails() {
+        let drift = Drift::detect(&slowed(4), LIMIT).unwrap();
+        assert_eq!(drift.grade, Grade::Fail, "{}", drift.summary);
     }
 
     #[test]
-    fn more_memory_than_the_limit_fails_whatever_the_latency() {
+    fn memory_above_the_limit_fails_regardless_of_latency() {
         let mut outcome = slowed(0);
         for sample in outcome.samples.iter_mut().filter(|sample| sample.second > 20) {
             sample.service.memory_bytes = sample.service.memory_bytes.map(|bytes| bytes * 1.5);
         }
-        assert_eq!(Drift::of(&outcome, FIFTH).unwrap().grade, Grade::Fail);
+        assert_eq!(Drift::detect(&outcome, LIMIT).unwrap().grade, Grade::Fail);
     }
 
     #[test]
-    fn a_single_bad_moment_at_the_end_is_only_a_warning() {
+    fn a_short_latency_spike_at_the_end_is_only_a_warning() {
         let mut outcome = slowed(0);
         for endpoint in &mut outcome.endpoints {
             for second in endpoint.seconds.iter_mut().filter(|second| second.second >= 32) {
@@ -198,14 +207,14 @@ mod tests {
                 }
             }
         }
-        let drift = Drift::of(&outcome, FIFTH).unwrap();
-        assert_eq!(drift.grade, Grade::Warning, "{}", drift.sentence);
+        let drift = Drift::detect(&outcome, LIMIT).unwrap();
+        assert_eq!(drift.grade, Grade::Warning, "{}", drift.summary);
     }
 
     #[test]
     fn different_loads_are_not_compared() {
         let mut outcome = slowed(0);
         outcome.load.stages[1].to_users /= 2;
-        assert_eq!(Drift::of(&outcome, FIFTH), None);
+        assert_eq!(Drift::detect(&outcome, LIMIT), None);
     }
 }

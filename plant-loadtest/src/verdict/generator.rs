@@ -1,4 +1,4 @@
-//! Whether the load itself can be trusted.
+//! Checks of the load generator: was it fast enough for valid measurements?
 
 use super::{Grade, Judged};
 use crate::{
@@ -7,111 +7,116 @@ use crate::{
     sla::milliseconds,
 };
 
-/// Above this share of its processors the generator competes with what it measures; what it wanted
-/// and others had counts too, since beside a busy neighbour it never gets that far.
-const BUSY: f64 = 0.7;
+/// Highest share of its processors that the generator may demand. Above it the generator competes
+/// with the service under test. CPU time that it waited for counts as demand, because other
+/// processes may keep its usage below this share.
+const MAX_CPU_DEMAND: f64 = 0.7;
 
-/// A generator later than this share of a promise may have broken the promise by itself.
-const LATE: f64 = 0.5;
+/// Highest dispatch lag as a share of a latency threshold. Above it the lag alone may violate the
+/// threshold.
+const MAX_LAG_SHARE: f64 = 0.5;
 
-/// Above this share of the arrivals never sent, a part of the load was never there.
-const DROPPED: f64 = 0.001;
+/// Highest share of dropped arrivals. Above it the service did not receive the planned load.
+const MAX_DROPPED_SHARE: f64 = 0.001;
 
-/// What the generator says of itself.
+/// Health of the load generator during the run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GeneratorHealth {
-    /// Mean processor use in the judged seconds, as a share of all processors; `None` when the
-    /// system does not tell.
+    /// Mean CPU usage in the judged seconds, as a share of all processors; `None` when the system
+    /// does not report it.
     pub cpu: Option<f64>,
-    /// How late it woke in the judged seconds.
+    /// Dispatch lag in the judged seconds.
     pub lag: Distribution,
-    /// How many arrivals of the judged seconds were never sent.
+    /// Number of dropped arrivals in the judged seconds.
     pub dropped: u64,
-    /// Why the measurement cannot be trusted, if it cannot.
+    /// Why the measurement is invalid; `None` when it is valid.
     pub fault: Option<String>,
 }
 
 impl GeneratorHealth {
-    /// Looks at the judged seconds of `outcome`, as far as they matter to the judged `promises`.
-    pub(super) fn of(outcome: &Outcome, promises: &[Judged]) -> Self {
+    /// Checks the generator in the judged seconds of `outcome`, against the judged `thresholds`.
+    pub(super) fn check(outcome: &Outcome, thresholds: &[Judged]) -> Self {
         let samples: Vec<&ResourceSample> =
             outcome.samples.iter().filter(|sample| outcome.is_judged(sample.second)).collect();
         let cpu = mean(samples.iter().filter_map(|sample| sample.generator_cpu).collect());
-        let wanted = mean(samples.iter().filter_map(|sample| wanted(sample)).collect());
+        let demand = mean(samples.iter().filter_map(|sample| cpu_demand(sample)).collect());
         let mut lag = Distribution::default();
         for sample in samples {
             lag.merge(&sample.generator_lag);
         }
         let arrivals = arrivals(outcome);
-        let fault = too_busy(cpu, wanted)
-            .or_else(|| too_late(&lag, promises))
-            .or_else(|| too_late(&arrivals.lag, promises))
-            .or_else(|| too_few(&arrivals, promises));
+        let fault = check_cpu(cpu, demand)
+            .or_else(|| check_lag(&lag, thresholds))
+            .or_else(|| check_lag(&arrivals.lag, thresholds))
+            .or_else(|| check_dropped(&arrivals, thresholds));
         lag.merge(&arrivals.lag);
         Self { cpu, lag, dropped: arrivals.dropped, fault }
     }
 }
 
-/// The share of its processors that the generator wanted: what it used and what it waited for.
-fn wanted(sample: &ResourceSample) -> Option<f64> {
-    let had = 1.0 - sample.generator_waited.unwrap_or(0.0);
-    sample.generator_cpu.map(|used| used / had)
+/// Returns the generator's CPU demand as a share of its processors: time used and time waited for.
+fn cpu_demand(sample: &ResourceSample) -> Option<f64> {
+    let running = 1.0 - sample.generator_waited.unwrap_or(0.0);
+    sample.generator_cpu.map(|used| used / running)
 }
 
-fn too_busy(used: Option<f64>, wanted: Option<f64>) -> Option<String> {
-    let wanted = wanted.filter(|share| *share > BUSY)?;
+fn check_cpu(used: Option<f64>, demand: Option<f64>) -> Option<String> {
+    let demand = demand.filter(|share| *share > MAX_CPU_DEMAND)?;
     Some(format!(
-        "the load generator wanted {:.0} % of the processors that it may use (more than {:.0} %) \
-         and had {:.0} %, so its measurements cannot be trusted",
-        wanted * 100.0,
-        BUSY * 100.0,
+        "the load generator demanded {:.0} % of the processors available to it (limit {:.0} %) and \
+         got {:.0} %, so its measurements cannot be trusted",
+        demand * 100.0,
+        MAX_CPU_DEMAND * 100.0,
         used.unwrap_or(0.0) * 100.0
     ))
 }
 
-/// Compares each percentile promised with the same percentile of the generator's own lateness.
-fn too_late(lag: &Distribution, promises: &[Judged]) -> Option<String> {
-    promises.iter().filter(|judged| judged.grade != Grade::Insufficient).find_map(|judged| {
-        let promise = &judged.promise;
-        let late = lag.quantile_ms(promise.figure.quantile()?)?;
-        (late > promise.below * LATE).then(|| {
+/// Compares each percentile that has a threshold with the same percentile of the dispatch lag.
+fn check_lag(lag: &Distribution, thresholds: &[Judged]) -> Option<String> {
+    thresholds.iter().filter(|judged| judged.grade != Grade::Insufficient).find_map(|judged| {
+        let threshold = &judged.promise;
+        let lag_ms = lag.quantile_ms(threshold.figure.quantile()?)?;
+        (lag_ms > threshold.below * MAX_LAG_SHARE).then(|| {
             format!(
-                "the load generator itself was late by {} ({} of its lateness), which is too much \
-                 to measure {}: {} {}",
-                milliseconds(late),
-                promise.figure,
-                promise.subject,
-                promise.figure,
-                promise.limit()
+                "the load generator's dispatch lag was {} at {}, which is too much to measure {}: \
+                 {} {}",
+                milliseconds(lag_ms),
+                threshold.figure,
+                threshold.subject,
+                threshold.figure,
+                threshold.limit()
             )
         })
     })
 }
 
-/// Whoever was dropped would have waited longest, so drops make every figure look better than it
-/// was. A promise broken nevertheless is broken; one that seems kept is not proven.
-fn too_few(arrivals: &ArrivalSecond, promises: &[Judged]) -> Option<String> {
-    let share = dropped_share(arrivals).filter(|share| *share > DROPPED)?;
-    if promises.iter().any(|judged| judged.grade == Grade::Fail) {
+/// Compares the share of dropped arrivals with its limit, unless a threshold is violated already.
+///
+/// Dropped arrivals would have waited longest, so every metric looks better without them: a FAIL
+/// stays valid, other grades do not.
+fn check_dropped(arrivals: &ArrivalSecond, thresholds: &[Judged]) -> Option<String> {
+    let share = dropped_share(arrivals).filter(|share| *share > MAX_DROPPED_SHARE)?;
+    if thresholds.iter().any(|judged| judged.grade == Grade::Fail) {
         return None;
     }
     Some(format!(
-        "{:.1} % of the arrivals were dropped: every user was busy for as long as a request may \
-         take, so a part of the load never reached the service",
+        "{:.1} % of the arrivals were dropped because no user became free within the request \
+         timeout, so the service did not receive the planned load",
         share * 100.0
     ))
 }
 
-/// What must be known of arrivals that could not start at once.
+/// Returns a note about arrivals that waited for a free user or were dropped; `None` when none
+/// waited.
 pub(super) fn arrivals_note(outcome: &Outcome) -> Option<String> {
     let arrivals = arrivals(outcome);
     let waited = share(arrivals.waited, arrivals.due).filter(|share| *share > 0.0)?;
     let dropped = match arrivals.dropped {
         0 => String::new(),
-        dropped => format!("; {dropped} of them waited in vain and were never sent"),
+        dropped => format!("; {dropped} of them were dropped"),
     };
     Some(format!(
-        "{} of {} arrivals ({:.1} %) found all {} users busy and waited for one, which is part of \
+        "{} of {} arrivals ({:.1} %) waited because all {} users were busy; the wait is part of \
          their latency{dropped}",
         arrivals.waited,
         arrivals.due,
@@ -120,7 +125,7 @@ pub(super) fn arrivals_note(outcome: &Outcome) -> Option<String> {
     ))
 }
 
-/// All arrivals of the judged stages together.
+/// Returns the sum of all arrivals in the judged stages.
 fn arrivals(outcome: &Outcome) -> ArrivalSecond {
     let mut all = ArrivalSecond::default();
     for second in outcome.arrivals.iter().filter(|arrival| outcome.is_judged(arrival.second)) {
@@ -137,8 +142,8 @@ fn dropped_share(arrivals: &ArrivalSecond) -> Option<f64> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "arrivals of a run stay below 2^53")]
-fn share(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+fn share(part: u64, total: u64) -> Option<f64> {
+    (total > 0).then(|| part as f64 / total as f64)
 }
 
 fn mean(values: Vec<f64>) -> Option<f64> {
@@ -158,8 +163,8 @@ mod tests {
         verdict::{Grade, Verdict},
     };
 
-    /// The example as an open run of which so many of a thousand arrivals were dropped.
-    fn dropping(dropped: u64) -> Outcome {
+    /// Returns the example as an open run with `dropped` of 1000 arrivals dropped.
+    fn with_dropped(dropped: u64) -> Outcome {
         let mut outcome = example::outcome();
         let second = outcome.judged_seconds().start;
         let arrival = ArrivalSecond { second, due: 1000, dropped, ..ArrivalSecond::default() };
@@ -168,29 +173,29 @@ mod tests {
     }
 
     #[test]
-    fn a_load_that_was_never_there_proves_nothing() {
+    fn too_many_dropped_arrivals_are_invalid() {
         for (dropped, grade) in [(1, Grade::Pass), (2, Grade::Invalid)] {
-            let outcome = dropping(dropped);
+            let outcome = with_dropped(dropped);
             assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, grade, "{dropped}");
         }
     }
 
     #[test]
-    fn a_promise_broken_in_spite_of_drops_is_broken() {
-        let mut outcome = dropping(500);
+    fn a_threshold_violated_despite_dropped_arrivals_fails() {
+        let mut outcome = with_dropped(500);
         outcome.target.healthy_after_s = None;
         assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, Grade::Fail);
     }
 
     #[test]
-    fn arrivals_that_start_late_though_a_user_is_free_are_the_generators_fault() {
-        let mut outcome = dropping(0);
+    fn dispatch_lag_of_arrivals_is_invalid() {
+        let mut outcome = with_dropped(0);
         outcome.arrivals[0].lag.record(Duration::from_millis(30));
         assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, Grade::Invalid);
     }
 
     #[test]
-    fn a_generator_that_is_kept_from_its_processors_is_invalid() {
+    fn a_generator_without_enough_cpu_time_is_invalid() {
         for (waited, grade) in
             [(None, Grade::Pass), (Some(0.2), Grade::Pass), (Some(0.5), Grade::Invalid)]
         {
@@ -202,26 +207,26 @@ mod tests {
         }
     }
 
-    fn grade_when_late_by(millis: u64, in_every: usize) -> Grade {
+    fn grade_with_lag(millis: u64, every: usize) -> Grade {
         let mut outcome = example::outcome();
         for (index, sample) in outcome.samples.iter_mut().enumerate() {
-            let late = if index.is_multiple_of(in_every) { millis } else { 0 };
+            let lag = if index.is_multiple_of(every) { millis } else { 0 };
             sample.generator_lag = Distribution::default();
-            sample.generator_lag.record(Duration::from_millis(late));
+            sample.generator_lag.record(Duration::from_millis(lag));
         }
         Verdict::of(&outcome, &outcome.sla).grade
     }
 
     #[test]
-    fn a_generator_that_wakes_too_late_for_a_promise_is_invalid() {
-        // The tightest promises are those of GET /health: 50, 100 and 200 ms.
-        assert_eq!(grade_when_late_by(30, 1), Grade::Invalid);
-        assert_eq!(grade_when_late_by(20, 1), Grade::Pass);
+    fn dispatch_lag_above_half_of_a_threshold_is_invalid() {
+        // The lowest thresholds are those of GET /health: 50, 100 and 200 ms.
+        assert_eq!(grade_with_lag(30, 1), Grade::Invalid);
+        assert_eq!(grade_with_lag(20, 1), Grade::Pass);
     }
 
     #[test]
-    fn lateness_counts_at_the_percentile_that_was_promised() {
-        assert_eq!(grade_when_late_by(90, 30), Grade::Pass, "under P99's 100 ms");
-        assert_eq!(grade_when_late_by(150, 30), Grade::Invalid, "over it");
+    fn dispatch_lag_is_compared_at_the_percentile_of_the_threshold() {
+        assert_eq!(grade_with_lag(90, 30), Grade::Pass, "below the 100 ms allowed at P99");
+        assert_eq!(grade_with_lag(150, 30), Grade::Invalid, "above it");
     }
 }

@@ -1,4 +1,4 @@
-//! One promise against an outcome.
+//! Judges one threshold by an outcome.
 
 use std::{iter, ops::Range};
 
@@ -8,44 +8,44 @@ use crate::{
     sla::{During, Figure, Promise, Subject},
 };
 
-/// A median or a mean of fewer samples says little.
-const NEEDED_FOR_P50: u64 = 10;
+/// Samples that a median or a mean needs.
+const MIN_SAMPLES_P50: u64 = 10;
 
-/// What was found of a figure.
+/// Measured value of a metric.
 struct Measured {
     value: Option<f64>,
-    /// What it would be if every sample that is still missing were as good as can be.
-    at_best: Option<f64>,
+    /// Value if every missing sample were as good as possible.
+    best_case: Option<f64>,
     samples: u64,
-    needed: u64,
+    min_samples: u64,
 }
 
-/// Grades one promise.
+/// Grades one threshold.
 ///
-/// A percentile needs at least one sample beyond it: 20 for P95, 100 for P99; P50 takes 10. An
-/// error rate needs so many requests that a single error would keep the promise: 100 for "< 1 %".
-/// With fewer a promise can be broken (if it will be, however well all missing requests go), but
-/// never be called kept: it is INSUFFICIENT.
-pub(super) fn judge(outcome: &Outcome, promise: &Promise) -> Judged {
-    match promise.figure {
-        Figure::SecondsToHealthy => return health(outcome, promise),
-        Figure::Restarts => return restarts(outcome, promise),
-        Figure::Drain => return drain(outcome, promise),
+/// A percentile needs at least one sample beyond it: 20 samples for P95, 100 for P99; P50 needs 10.
+/// An error rate needs enough requests to resolve its threshold: 100 for "< 1 %". With fewer
+/// samples a threshold can be violated (if it would be even in the best case), but never met: then
+/// the grade is INSUFFICIENT.
+pub(super) fn judge(outcome: &Outcome, threshold: &Promise) -> Judged {
+    match threshold.figure {
+        Figure::SecondsToHealthy => return judge_health(outcome, threshold),
+        Figure::Restarts => return judge_restarts(outcome, threshold),
+        Figure::Drain => return judge_drain(outcome, threshold),
         _ => {}
     }
-    let spans = spans(outcome, &promise.during);
-    let Some(every_s) = promise.every_s else { return judge_over(outcome, promise, &spans) };
-    let length = scaled(every_s, outcome.load.time_scale);
+    let spans = spans(outcome, &threshold.during);
+    let Some(every_s) = threshold.every_s else { return judge_over(outcome, threshold, &spans) };
+    let length = scaled_window(every_s, outcome.load.time_scale);
     let windows = spans.iter().flat_map(|span| windows(span, length));
     let judged = windows.map(|window| Judged {
         window: Some(window.clone()),
-        ..judge_over(outcome, promise, &[window])
+        ..judge_over(outcome, threshold, &[window])
     });
-    // The worst of them speaks for all, and of equals the first. Ranking compares grades before
-    // figures, so one window with too few samples keeps the others from being called kept.
-    let worst = judged.reduce(|worst, next| if worse(&next, &worst) { next } else { worst });
+    // The worst window decides; of equal ones, the first. Grades are compared before values, so one
+    // window with too few samples keeps the threshold from being met.
+    let worst = judged.reduce(|worst, next| if is_worse(&next, &worst) { next } else { worst });
     worst.unwrap_or_else(|| Judged {
-        promise: promise.clone(),
+        promise: threshold.clone(),
         grade: Grade::Insufficient,
         measured: None,
         samples: 0,
@@ -54,7 +54,7 @@ pub(super) fn judge(outcome: &Outcome, promise: &Promise) -> Judged {
     })
 }
 
-fn worse(one: &Judged, other: &Judged) -> bool {
+fn is_worse(one: &Judged, other: &Judged) -> bool {
     let value = |judged: &Judged| match judged.measured {
         Some(value) if judged.promise.figure.more_is_better() => -value,
         Some(value) => value,
@@ -63,115 +63,125 @@ fn worse(one: &Judged, other: &Judged) -> bool {
     one.grade > other.grade || (one.grade == other.grade && value(one) > value(other))
 }
 
-/// A window of the SLA, in a run whose durations were scaled.
+/// Returns the length in seconds of a window of the SLA, scaled like the durations of the run.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "never negative, and a float's cast to an integer saturates"
 )]
-fn scaled(every_s: u32, time_scale: f64) -> u32 {
+fn scaled_window(every_s: u32, time_scale: f64) -> u32 {
     ((f64::from(every_s) * time_scale).ceil() as u32).max(1)
 }
 
-/// The whole windows of `length` in `span`; what remains at its end is too short to be one.
+/// Returns the windows of `length` seconds in `span`, without an incomplete one at its end.
 fn windows(span: &Range<u32>, length: u32) -> impl Iterator<Item = Range<u32>> + use<> {
     let (from, count) = (span.start, (span.end - span.start) / length);
     (0..count).map(move |number| from + number * length..from + (number + 1) * length)
 }
 
-fn judge_over(outcome: &Outcome, promise: &Promise, spans: &[Range<u32>]) -> Judged {
-    let Measured { value, at_best, samples, needed } = measure(outcome, promise, spans);
-    let grade = match at_best {
-        Some(best) if !promise.kept_by(best) => grade_of_miss(promise, best),
-        _ if samples < needed => Grade::Insufficient,
+fn judge_over(outcome: &Outcome, threshold: &Promise, spans: &[Range<u32>]) -> Judged {
+    let Measured { value, best_case, samples, min_samples } = measure(outcome, threshold, spans);
+    let grade = match best_case {
+        Some(best) if !threshold.kept_by(best) => grade_violation(threshold, best),
+        _ if samples < min_samples => Grade::Insufficient,
         _ => Grade::Pass,
     };
-    Judged { promise: promise.clone(), grade, measured: value, samples, needed, window: None }
+    Judged {
+        promise: threshold.clone(),
+        grade,
+        measured: value,
+        samples,
+        needed: min_samples,
+        window: None,
+    }
 }
 
-fn measure(outcome: &Outcome, promise: &Promise, spans: &[Range<u32>]) -> Measured {
-    let tally = || tally(outcome, &promise.subject, spans);
-    match &promise.figure {
+fn measure(outcome: &Outcome, threshold: &Promise, spans: &[Range<u32>]) -> Measured {
+    let tally = || tally(outcome, &threshold.subject, spans);
+    match &threshold.figure {
         Figure::ErrorRate(kinds) => {
             let counts = tally().counts;
             let errors: u64 = kinds.iter().map(|kind| counts.failures(*kind)).sum();
-            let ended = counts.succeeded + counts.errors();
-            let needed = needed_for_rate(promise.below);
-            let (value, at_best) = (rate(errors, ended), rate(errors, ended.max(needed)));
-            Measured { value, at_best, samples: ended, needed }
+            let completed = counts.succeeded + counts.errors();
+            let min_samples = samples_for_rate(threshold.below);
+            let (value, best_case) =
+                (rate(errors, completed), rate(errors, completed.max(min_samples)));
+            Measured { value, best_case, samples: completed, min_samples }
         }
         Figure::Mean => {
             let latency = tally().latency;
             let (value, samples) = (latency.mean_ms(), latency.len());
-            let at_best = value.filter(|_| samples >= NEEDED_FOR_P50);
-            Measured { value, at_best, samples, needed: NEEDED_FOR_P50 }
+            let best_case = value.filter(|_| samples >= MIN_SAMPLES_P50);
+            Measured { value, best_case, samples, min_samples: MIN_SAMPLES_P50 }
         }
         Figure::Max => {
             let latency = tally().latency;
             let value = latency.max_ms();
-            Measured { value, at_best: value, samples: latency.len(), needed: 1 }
+            Measured { value, best_case: value, samples: latency.len(), min_samples: 1 }
         }
-        Figure::Throughput => usage_of(usage::throughput(&tally(), spans)),
-        Figure::Resource(resource) => usage_of(usage::resource(outcome, *resource, spans)),
-        figure => {
+        Figure::Throughput => from_usage(usage::throughput(&tally(), spans)),
+        Figure::Resource(resource) => from_usage(usage::resource(outcome, *resource, spans)),
+        metric => {
             let latency = tally().latency;
-            let quantile = figure.quantile().unwrap_or_default();
-            let needed = needed_for_quantile(quantile);
-            let at_best = latency.least_quantile_ms(quantile, needed);
+            let quantile = metric.quantile().unwrap_or_default();
+            let min_samples = samples_for_quantile(quantile);
+            let best_case = latency.least_quantile_ms(quantile, min_samples);
             Measured {
                 value: latency.quantile_ms(quantile),
-                at_best,
+                best_case,
                 samples: latency.len(),
-                needed,
+                min_samples,
             }
         }
     }
 }
 
-/// What was looked at once a second: one look is enough to be judged by.
-fn usage_of((value, samples): (Option<f64>, u64)) -> Measured {
-    Measured { value, at_best: value, samples, needed: 1 }
+/// Converts a value that is sampled once per second; one sample is enough to judge it.
+fn from_usage((value, samples): (Option<f64>, u64)) -> Measured {
+    Measured { value, best_case: value, samples, min_samples: 1 }
 }
 
-fn health(outcome: &Outcome, promise: &Promise) -> Judged {
+fn judge_health(outcome: &Outcome, threshold: &Promise) -> Judged {
     let measured = outcome.target.healthy_after_s;
     let grade = match measured {
-        Some(seconds) if promise.kept_by(seconds) => Grade::Pass,
-        // Nobody was left to ask.
+        Some(seconds) if threshold.kept_by(seconds) => Grade::Pass,
+        // A killed run could not query /health after the load.
         None if outcome.ended == Ended::Killed => Grade::Insufficient,
         _ => Grade::Fail,
     };
-    Judged { promise: promise.clone(), grade, measured, samples: 1, needed: 1, window: None }
+    Judged { promise: threshold.clone(), grade, measured, samples: 1, needed: 1, window: None }
 }
 
-fn restarts(outcome: &Outcome, promise: &Promise) -> Judged {
+fn judge_restarts(outcome: &Outcome, threshold: &Promise) -> Judged {
     let measured = outcome.restarts().map(f64::from);
     let grade = match measured {
         None => Grade::Insufficient,
-        Some(times) if promise.kept_by(times) => Grade::Pass,
-        Some(times) => grade_of_miss(promise, times),
+        Some(times) if threshold.kept_by(times) => Grade::Pass,
+        Some(times) => grade_violation(threshold, times),
     };
     let samples = u64::from(measured.is_some());
-    Judged { promise: promise.clone(), grade, measured, samples, needed: 1, window: None }
+    Judged { promise: threshold.clone(), grade, measured, samples, needed: 1, window: None }
 }
 
-/// Work that was not done while it was waited for has broken the promise, however long it takes.
-fn drain(outcome: &Outcome, promise: &Promise) -> Judged {
-    let work =
-        outcome.completions.iter().find(|work| promise.subject == Subject::Work(work.work.clone()));
-    let samples = work.map_or(0, |work| work.whole().counts.sent);
-    let measured = work.and_then(|work| work.drain_s);
-    let grade = match (work, measured) {
+/// Grades the drain time. Work that was unfinished when the wait for it ended is a FAIL.
+fn judge_drain(outcome: &Outcome, threshold: &Promise) -> Judged {
+    let completion = outcome
+        .completions
+        .iter()
+        .find(|completion| threshold.subject == Subject::Work(completion.work.clone()));
+    let samples = completion.map_or(0, |completion| completion.whole().counts.sent);
+    let measured = completion.and_then(|completion| completion.drain_s);
+    let grade = match (completion, measured) {
         (None, _) => Grade::Insufficient,
-        (Some(_), Some(seconds)) if promise.kept_by(seconds) => Grade::Pass,
-        (Some(_), Some(seconds)) => grade_of_miss(promise, seconds),
+        (Some(_), Some(seconds)) if threshold.kept_by(seconds) => Grade::Pass,
+        (Some(_), Some(seconds)) => grade_violation(threshold, seconds),
         (Some(_), None) => Grade::Fail,
     };
-    Judged { promise: promise.clone(), grade, measured, samples, needed: 1, window: None }
+    Judged { promise: threshold.clone(), grade, measured, samples, needed: 1, window: None }
 }
 
-fn grade_of_miss(promise: &Promise, measured: f64) -> Grade {
-    if promise.failed_by(measured) { Grade::Fail } else { Grade::Warning }
+fn grade_violation(threshold: &Promise, measured: f64) -> Grade {
+    if threshold.failed_by(measured) { Grade::Fail } else { Grade::Warning }
 }
 
 fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
@@ -179,12 +189,13 @@ fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
     for span in spans {
         match subject {
             Subject::Endpoint(name) => {
-                let ours = outcome.endpoints.iter().find(|endpoint| endpoint.name == *name);
-                tally.add(&ours.map(|endpoint| endpoint.over(span)).unwrap_or_default());
+                let endpoint = outcome.endpoints.iter().find(|endpoint| endpoint.name == *name);
+                tally.add(&endpoint.map(|endpoint| endpoint.over(span)).unwrap_or_default());
             }
             Subject::Work(name) => {
-                let ours = outcome.completions.iter().find(|completion| completion.work == *name);
-                tally.add(&ours.map(|completion| completion.over(span)).unwrap_or_default());
+                let completion =
+                    outcome.completions.iter().find(|completion| completion.work == *name);
+                tally.add(&completion.map(|completion| completion.over(span)).unwrap_or_default());
             }
             Subject::AllRequests | Subject::Service => tally.add(&outcome.over(span)),
         }
@@ -215,7 +226,7 @@ fn rate(errors: u64, requests: u64) -> Option<f64> {
     clippy::cast_sign_loss,
     reason = "a float's cast to an integer saturates, and limits are never negative"
 )]
-fn needed_for_rate(below_percent: f64) -> u64 {
+fn samples_for_rate(below_percent: f64) -> u64 {
     if below_percent > 0.0 { (100.0 / below_percent).ceil() as u64 } else { 1 }
 }
 
@@ -224,8 +235,8 @@ fn needed_for_rate(below_percent: f64) -> u64 {
     clippy::cast_sign_loss,
     reason = "a quantile lies between 0 and 1, so the quotient is small and positive"
 )]
-fn needed_for_quantile(quantile: f64) -> u64 {
-    ((1.0 / (1.0 - quantile)).round() as u64).max(NEEDED_FOR_P50)
+fn samples_for_quantile(quantile: f64) -> u64 {
+    ((1.0 / (1.0 - quantile)).round() as u64).max(MIN_SAMPLES_P50)
 }
 
 #[cfg(test)]
@@ -239,8 +250,8 @@ mod tests {
     };
     use std::time::Duration;
 
-    /// An outcome whose only requests are `samples` of `millis` to `GET /health`.
-    fn with(samples: u64, millis: u64) -> Outcome {
+    /// Returns an outcome whose only requests are `samples` to `GET /health` of `millis` each.
+    fn outcome_with(samples: u64, millis: u64) -> Outcome {
         let mut outcome = example::outcome();
         let mut second = Second { second: outcome.judged_seconds().start, ..Second::default() };
         second.counts = Counts { sent: samples, succeeded: samples, ..Counts::default() };
@@ -252,11 +263,11 @@ mod tests {
         outcome
     }
 
-    fn promise(figure: Figure, below: f64, fail_over: Option<f64>) -> Promise {
+    fn threshold(metric: Figure, below: f64, fail_over: Option<f64>) -> Promise {
         Promise {
             subject: Subject::Endpoint("GET /health".into()),
             class: String::new(),
-            figure,
+            figure: metric,
             below,
             fail_over,
             users: UserRange::ANY,
@@ -266,68 +277,68 @@ mod tests {
     }
 
     #[test]
-    fn a_p95_up_to_half_over_its_target_warns_and_beyond_it_fails() {
-        let promise = promise(Figure::P95, 100.0, Some(150.0));
+    fn a_p95_within_the_tolerance_warns_and_above_it_fails() {
+        let threshold = threshold(Figure::P95, 100.0, Some(150.0));
         for (millis, grade) in
             [(99, Grade::Pass), (110, Grade::Warning), (149, Grade::Warning), (160, Grade::Fail)]
         {
-            assert_eq!(judge(&with(20, millis), &promise).grade, grade, "{millis}");
+            assert_eq!(judge(&outcome_with(20, millis), &threshold).grade, grade, "{millis}");
         }
     }
 
     #[test]
-    fn a_missed_p99_only_warns() {
-        let promise = promise(Figure::P99, 100.0, None);
-        assert_eq!(judge(&with(100, 5_000), &promise).grade, Grade::Warning);
+    fn a_violated_p99_only_warns() {
+        let threshold = threshold(Figure::P99, 100.0, None);
+        assert_eq!(judge(&outcome_with(100, 5_000), &threshold).grade, Grade::Warning);
     }
 
     #[test]
     fn too_few_samples_are_never_a_pass() {
-        for (figure, enough) in [(Figure::P50, 10), (Figure::P95, 20), (Figure::P99, 100)] {
-            let promise = promise(figure, 100.0, None);
-            assert_eq!(judge(&with(enough - 1, 1), &promise).grade, Grade::Insufficient);
-            assert_eq!(judge(&with(enough, 1), &promise).grade, Grade::Pass);
+        for (metric, enough) in [(Figure::P50, 10), (Figure::P95, 20), (Figure::P99, 100)] {
+            let threshold = threshold(metric, 100.0, None);
+            assert_eq!(judge(&outcome_with(enough - 1, 1), &threshold).grade, Grade::Insufficient);
+            assert_eq!(judge(&outcome_with(enough, 1), &threshold).grade, Grade::Pass);
         }
     }
 
     #[test]
-    fn too_few_samples_can_be_a_failure() {
-        let promise = promise(Figure::P95, 100.0, Some(150.0));
-        assert_eq!(judge(&with(5, 900), &promise).grade, Grade::Fail);
-        assert_eq!(judge(&with(1, 900), &promise).grade, Grade::Insufficient);
+    fn too_few_samples_can_fail() {
+        let threshold = threshold(Figure::P95, 100.0, Some(150.0));
+        assert_eq!(judge(&outcome_with(5, 900), &threshold).grade, Grade::Fail);
+        assert_eq!(judge(&outcome_with(1, 900), &threshold).grade, Grade::Insufficient);
     }
 
     #[test]
-    fn an_error_rate_needs_enough_requests_for_its_target() {
-        let promise = promise(Figure::ErrorRate(vec![]), 1.0, Some(5.0));
-        assert_eq!(judge(&with(99, 1), &promise).grade, Grade::Insufficient);
-        assert_eq!(judge(&with(100, 1), &promise).grade, Grade::Pass);
+    fn an_error_rate_needs_enough_requests_for_its_threshold() {
+        let threshold = threshold(Figure::ErrorRate(vec![]), 1.0, Some(5.0));
+        assert_eq!(judge(&outcome_with(99, 1), &threshold).grade, Grade::Insufficient);
+        assert_eq!(judge(&outcome_with(100, 1), &threshold).grade, Grade::Pass);
     }
 
     #[test]
-    fn a_promise_for_every_window_is_judged_by_the_worst_one() {
-        let mut outcome = with(20, 10);
+    fn a_threshold_for_every_window_is_judged_by_the_worst_one() {
+        let mut outcome = outcome_with(20, 10);
         let judged = outcome.judged_seconds();
         let length = (judged.end - judged.start) / 5;
         let good = outcome.endpoints[0].seconds[0].clone();
-        let mut bad = with(20, 160).endpoints[0].seconds[0].clone();
+        let mut bad = outcome_with(20, 160).endpoints[0].seconds[0].clone();
         bad.second = judged.start + length;
         outcome.endpoints[0].seconds = vec![good, bad];
-        let whole = promise(Figure::P50, 100.0, Some(150.0));
-        assert_eq!(judge(&outcome, &whole).grade, Grade::Pass, "over the whole run");
-        let found = judge(&outcome, &Promise { every_s: Some(length), ..whole.clone() });
+        let whole_run = threshold(Figure::P50, 100.0, Some(150.0));
+        assert_eq!(judge(&outcome, &whole_run).grade, Grade::Pass, "over the whole run");
+        let found = judge(&outcome, &Promise { every_s: Some(length), ..whole_run.clone() });
         let second = judged.start + length;
         assert!(found.window.as_ref().is_some_and(|window| window.contains(&second)), "{found:?}");
         assert_eq!(found.grade, Grade::Fail);
-        // The other windows are empty, which is no proof of anything once the bad one is gone.
+        // Without the bad window, the remaining empty windows cannot meet the threshold.
         outcome.endpoints[0].seconds.pop();
-        let found = judge(&outcome, &Promise { every_s: Some(length), ..whole });
+        let found = judge(&outcome, &Promise { every_s: Some(length), ..whole_run });
         assert_eq!(found.grade, Grade::Insufficient);
     }
 
     #[test]
-    fn a_stage_between_judged_ones_does_not_count() {
-        let mut outcome = with(100, 10);
+    fn an_unjudged_stage_between_judged_ones_does_not_count() {
+        let mut outcome = outcome_with(100, 10);
         let steady = outcome.load.stages[1].clone();
         let middle = steady.from_s + 5;
         outcome.load.stages.truncate(1);
@@ -339,33 +350,33 @@ mod tests {
             let name = format!("s{from_s}");
             outcome.load.stages.push(Stage { name, from_s, to_s, judged, ..steady.clone() });
         }
-        let mut slow = with(100, 900).endpoints[0].seconds[0].clone();
+        let mut slow = outcome_with(100, 900).endpoints[0].seconds[0].clone();
         slow.second = middle + 1;
         outcome.endpoints[0].seconds.push(slow);
-        let judged = judge(&outcome, &promise(Figure::P95, 100.0, Some(150.0)));
+        let judged = judge(&outcome, &threshold(Figure::P95, 100.0, Some(150.0)));
         assert_eq!((judged.grade, judged.samples), (Grade::Pass, 100));
     }
 
     #[test]
-    fn throughput_counts_right_answers_by_when_they_came() {
-        let mut outcome = with(0, 0);
+    fn throughput_counts_successful_responses_by_completion_time() {
+        let mut outcome = outcome_with(0, 0);
         let seconds = outcome.judged_seconds();
         let length = u64::from(seconds.end - seconds.start);
         outcome.endpoints[0].seconds[0].finished = length * 40;
         for (at_least, grade) in [(40.0, Grade::Pass), (41.0, Grade::Fail)] {
-            let promise = Promise {
+            let threshold = Promise {
                 subject: Subject::AllRequests,
-                ..promise(Figure::Throughput, at_least, Some(at_least))
+                ..threshold(Figure::Throughput, at_least, Some(at_least))
             };
-            assert_eq!(judge(&outcome, &promise).grade, grade, "{at_least}");
+            assert_eq!(judge(&outcome, &threshold).grade, grade, "{at_least}");
         }
     }
 
     #[test]
     fn requests_of_the_ramp_do_not_count() {
-        let mut outcome = with(100, 900);
+        let mut outcome = outcome_with(100, 900);
         outcome.endpoints[0].seconds[0].second = 0;
-        let judged = judge(&outcome, &promise(Figure::P95, 100.0, Some(150.0)));
+        let judged = judge(&outcome, &threshold(Figure::P95, 100.0, Some(150.0)));
         assert_eq!((judged.grade, judged.samples), (Grade::Insufficient, 0));
     }
 }

@@ -1,75 +1,75 @@
-//! Whether memory grows without end.
+//! Memory leak: memory that grows beyond a limit.
 
 use super::Grade;
 use crate::{statistics::trend::Trend, timespan};
 
-/// The first share of the judged time, in which caches and pools are still filling.
+/// Share of the judged time that is dropped at its start, while caches and pools fill.
 const WARM_UP: f64 = 0.1;
 
-/// A shorter look cannot FAIL a promise about a day: what fills up in minutes also grows.
-const LEAST_SPAN_S: f64 = 3600.0;
+/// Shortest time in seconds for a FAIL: in less, filling caches look like a leak.
+const MIN_SPAN_S: f64 = 3600.0;
 
-/// Growth that slows down to this share of its mean pace is no longer extrapolated.
-const SLOWING: f64 = 0.5;
+/// Growth whose rate in the second half is below this share of the mean rate is not extrapolated.
+const SLOWING_SHARE: f64 = 0.5;
 
-/// How much memory may grow over how long.
+/// Limit of memory growth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
-    /// In percent of what is used after the warm-up.
+    /// In percent of the memory used after the warm-up.
     pub percent: f64,
-    /// Over how many seconds.
+    /// Period of the limit, in seconds.
     pub over_s: f64,
 }
 
-/// What a run says of a leak. All figures in percent over the limit's time.
+/// Result of the leak detection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leak {
-    /// PASS: no growth beyond the limit is possible. WARNING: memory grows, and may use up more
-    /// than half of what is allowed. FAIL: it certainly grows beyond. INSUFFICIENT: inconclusive.
+    /// PASS: growth beyond the limit is excluded. WARNING: memory grows, possibly by more than half
+    /// of the limit. FAIL: growth beyond the limit is certain. INSUFFICIENT: inconclusive.
     pub grade: Grade,
-    /// The growth seen, extrapolated; `None` when there was too little to see.
+    /// Extrapolated growth; `None` when there are too few samples.
     pub growth: Option<Growth>,
-    /// In words.
-    pub sentence: String,
+    /// Summary for reports.
+    pub summary: String,
 }
 
-/// Growth in percent over the limit's time.
+/// Growth in percent over the limit's period.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Growth {
-    /// What is most likely.
+    /// Best estimate.
     pub estimate: f64,
-    /// It is hardly ever below this.
+    /// Lower confidence bound.
     pub lower: f64,
-    /// It is hardly ever above this.
+    /// Upper confidence bound.
     pub upper: f64,
-    /// The smallest growth that this run would almost surely have noticed.
+    /// Smallest growth that this run would almost certainly have detected.
     pub detectable: f64,
 }
 
 impl Leak {
     /// Judges `memory`, pairs of seconds and bytes in the order of time, by `limit`.
     ///
-    /// The warm-up is dropped, a robust line laid through the rest ([`Trend`]) and extended to the
-    /// limit's time. It is a FAIL only when even the lower bound of the growth lies beyond the
-    /// limit, after at least an hour, and the growth is not about to end by itself.
+    /// Drops the warm-up, fits a robust line to the rest ([`Trend`]) and extrapolates it to the
+    /// limit's period. FAIL requires a lower confidence bound beyond the limit, at least one hour of
+    /// samples, and growth that does not slow down.
     #[must_use]
-    pub fn of(memory: &[(f64, f64)], limit: Limit) -> Self {
+    pub fn detect(memory: &[(f64, f64)], limit: Limit) -> Self {
         let Some(trend) = after_warm_up(memory).and_then(Trend::fit) else {
             return Self {
                 grade: Grade::Insufficient,
                 growth: None,
-                sentence: "too few looks at the memory to see any growth".into(),
+                summary: "too few memory samples to detect growth".into(),
             };
         };
         let percent = |slope: f64| slope * limit.over_s / trend.start * 100.0;
         let growth = Growth {
             estimate: percent(trend.slope),
-            lower: percent(trend.lower()),
-            upper: percent(trend.upper()),
-            detectable: percent(trend.detectable()),
+            lower: percent(trend.lower_bound()),
+            upper: percent(trend.upper_bound()),
+            detectable: percent(trend.detectable_slope()),
         };
-        let (grade, sentence) = judge(&trend, growth, limit);
-        Self { grade, growth: Some(growth), sentence }
+        let (grade, summary) = judge(&trend, growth, limit);
+        Self { grade, growth: Some(growth), summary }
     }
 }
 
@@ -80,51 +80,53 @@ fn after_warm_up(memory: &[(f64, f64)]) -> Option<&[(f64, f64)]> {
 }
 
 fn judge(trend: &Trend, growth: Growth, limit: Limit) -> (Grade, String) {
-    let over = timespan::display(whole(limit.over_s));
-    let saw = timespan::display(whole(trend.span_s));
-    let proven = growth.lower > 0.0;
-    let slowing = trend.late_slope < trend.slope * SLOWING;
-    let short = trend.span_s < LEAST_SPAN_S.min(limit.over_s / 2.0);
-    let grew = format!(
-        "{} in {over} (between {} and {})",
+    let period = timespan::display(rounded(limit.over_s));
+    let span = timespan::display(rounded(trend.span_s));
+    let grows = growth.lower > 0.0;
+    let slowing = trend.second_half_slope < trend.slope * SLOWING_SHARE;
+    let too_short = trend.span_s < MIN_SPAN_S.min(limit.over_s / 2.0);
+    let rate = format!(
+        "{} in {period} (between {} and {})",
         signed(growth.estimate),
         signed(growth.lower),
         signed(growth.upper)
     );
-    if growth.upper < limit.percent && !(proven && growth.upper > limit.percent / 2.0) {
-        let least = growth.detectable;
-        let sentence = if proven {
-            format!("grows by {grew}, which stays within the limit")
+    if growth.upper < limit.percent && !(grows && growth.upper > limit.percent / 2.0) {
+        let detectable = growth.detectable;
+        let summary = if grows {
+            format!("grows by {rate}, within the limit")
         } else {
-            format!("no leak: {grew}; one of {least:.1} % would have been noticed in {saw}")
+            format!(
+                "no leak: {rate}; growth of {detectable:.1} % would have been detected in {span}"
+            )
         };
-        return (Grade::Pass, sentence);
+        return (Grade::Pass, summary);
     }
-    if !proven {
+    if !grows {
         return (
             Grade::Insufficient,
             format!(
-                "{grew}; in {saw} nothing below {:.0} % in {over} can be noticed",
+                "{rate}; growth below {:.0} % in {period} cannot be detected in {span}",
                 growth.detectable
             ),
         );
     }
-    if short {
+    if too_short {
         return (
             Grade::Insufficient,
             format!(
-                "{saw} are too short to tell a leak from caches that fill; memory grew \
-                 at a pace of {grew}"
+                "{span} are too short to distinguish a leak from filling caches; memory grew at a \
+                 rate of {rate}"
             ),
         );
     }
     if slowing {
-        return (Grade::Warning, format!("grew by {grew}, more slowly towards the end"));
+        return (Grade::Warning, format!("growth of {rate}, slowing down towards the end"));
     }
     if growth.lower > limit.percent {
-        return (Grade::Fail, format!("leaks: {grew}"));
+        return (Grade::Fail, format!("leak: {rate}"));
     }
-    (Grade::Warning, format!("grows by {grew}"))
+    (Grade::Warning, format!("grows by {rate}"))
 }
 
 fn signed(percent: f64) -> String {
@@ -137,48 +139,52 @@ fn signed(percent: f64) -> String {
     clippy::cast_sign_loss,
     reason = "a float's cast to an integer saturates"
 )]
-fn whole(seconds: f64) -> u64 {
+fn rounded(seconds: f64) -> u64 {
     seconds.round() as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::leak_simulation::{Noise, memory};
+    use crate::{
+        statistics::as_f64,
+        verdict::leak_simulation::{Noise, simulate_memory},
+    };
 
     const DAY: Limit = Limit { percent: 20.0, over_s: 86_400.0 };
 
     fn grades(noise: Noise, growth_percent: f64, series: u64) -> Vec<Grade> {
-        let leaks = (0..series).map(|seed| Leak::of(&memory(noise, growth_percent, seed), DAY));
+        let leaks = (0..series)
+            .map(|seed| Leak::detect(&simulate_memory(noise, growth_percent, seed), DAY));
         leaks.map(|leak| leak.grade).collect()
     }
 
-    fn share(grades: &[Grade], wanted: &[Grade]) -> f64 {
-        let found = grades.iter().filter(|grade| wanted.contains(grade)).count();
-        crate::statistics::count(found) / crate::statistics::count(grades.len())
+    fn share(grades: &[Grade], selected: &[Grade]) -> f64 {
+        let found = grades.iter().filter(|grade| selected.contains(grade)).count();
+        as_f64(found) / as_f64(grades.len())
     }
 
     #[test]
-    fn wandering_memory_without_a_leak_rarely_raises_an_alarm() {
+    fn noise_without_a_leak_rarely_gives_a_false_positive() {
         for hours in [0.0, 0.5, 2.0, 4.0] {
-            let noise = Noise { percent: 3.0, memory_h: hours };
-            let alarms = share(&grades(noise, 0.0, 200), &[Grade::Warning, Grade::Fail]);
-            assert!(alarms <= 0.05, "{hours} h: {alarms}");
+            let noise = Noise { percent: 3.0, correlation_h: hours };
+            let false_positives = share(&grades(noise, 0.0, 200), &[Grade::Warning, Grade::Fail]);
+            assert!(false_positives <= 0.05, "{hours} h: {false_positives}");
         }
     }
 
     #[test]
-    fn a_leak_of_a_fifth_in_a_day_is_always_noticed() {
+    fn a_leak_of_20_percent_in_a_day_is_always_detected() {
         for hours in [0.0, 0.5, 2.0, 4.0] {
-            let noise = Noise { percent: 1.0, memory_h: hours };
-            let noticed = share(&grades(noise, 20.0, 200), &[Grade::Warning, Grade::Fail]);
-            assert!(noticed >= 1.0, "{hours} h: {noticed}");
+            let noise = Noise { percent: 1.0, correlation_h: hours };
+            let detected = share(&grades(noise, 20.0, 200), &[Grade::Warning, Grade::Fail]);
+            assert!(detected >= 1.0, "{hours} h: {detected}");
         }
     }
 
     #[test]
     fn only_growth_that_is_certainly_beyond_the_limit_fails() {
-        let noise = Noise { percent: 1.0, memory_h: 1.0 };
+        let noise = Noise { percent: 1.0, correlation_h: 1.0 };
         let at_the_limit = share(&grades(noise, 20.0, 200), &[Grade::Fail]);
         assert!(at_the_limit <= 0.05, "{at_the_limit}");
         let twice = share(&grades(noise, 40.0, 200), &[Grade::Fail]);
@@ -186,28 +192,28 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_fills_up_and_stays_is_no_failure() {
+    fn memory_that_fills_up_and_stays_constant_does_not_fail() {
         let filling = |at: u32| 100.0 + 60.0 * (1.0 - (-f64::from(at) / 300.0).exp());
         let memory: Vec<(f64, f64)> =
             (0..1440).map(|at| (f64::from(at) * 60.0, filling(at))).collect();
-        assert_ne!(Leak::of(&memory, DAY).grade, Grade::Fail);
+        assert_ne!(Leak::detect(&memory, DAY).grade, Grade::Fail);
     }
 
     #[test]
-    fn a_short_run_names_what_it_could_have_noticed() {
+    fn a_short_run_names_the_growth_it_can_detect() {
         let mut random = fastrand::Rng::with_seed(3);
         let memory: Vec<(f64, f64)> =
             (0..300).map(|at| (f64::from(at), 100.0 + random.f64())).collect();
-        let leak = Leak::of(&memory, DAY);
+        let leak = Leak::detect(&memory, DAY);
         assert_eq!(leak.grade, Grade::Insufficient);
-        assert!(leak.sentence.contains("nothing below"), "{}", leak.sentence);
+        assert!(leak.summary.contains("cannot be detected"), "{}", leak.summary);
     }
 
     #[test]
-    fn quick_growth_in_a_short_run_is_no_leak_yet() {
+    fn fast_growth_in_a_short_run_is_not_yet_a_leak() {
         let memory: Vec<(f64, f64)> =
             (0..600).map(|at| (f64::from(at), 100.0 + f64::from(at) / 10.0)).collect();
-        assert_eq!(Leak::of(&memory, DAY).grade, Grade::Insufficient);
-        assert_eq!(Leak::of(&memory[..20], DAY).growth, None);
+        assert_eq!(Leak::detect(&memory, DAY).grade, Grade::Insufficient);
+        assert_eq!(Leak::detect(&memory[..20], DAY).growth, None);
     }
 }

@@ -1,4 +1,4 @@
-//! Memory of services that never were, to see how often [`super::leak`] is right.
+//! Simulated memory use, which shows how often [`super::leak`] is right.
 
 use std::fmt::Write as _;
 
@@ -6,61 +6,63 @@ use super::{
     Grade,
     leak::{Leak, Limit},
 };
-use crate::statistics::{count, normal};
+use crate::statistics::{as_f64, sample_normal};
 
-/// One look a minute for a day.
-const LOOKS: u32 = 1440;
+/// Samples per series: one per minute for a day.
+const SAMPLES: u32 = 1440;
 
-/// How memory wanders without a leak.
+/// First-order autoregressive noise of the memory use.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise {
-    /// Its deviation, in percent of the level.
+    /// Standard deviation, in percent of the level.
     pub percent: f64,
-    /// After how many hours it has forgotten all but 37 % of where it was.
-    pub memory_h: f64,
+    /// Correlation time in hours, after which the autocorrelation is 1/e; 0 for independent values.
+    pub correlation_h: f64,
 }
 
-/// A day's memory of a service at 100 MB that grows by `growth_percent` in that day, as pairs of
-/// seconds and bytes; `seed` makes it one of many.
+/// Simulates one day of memory use, starting at 100 MB and growing by `growth_percent` per day.
+/// Returns pairs of seconds and bytes; equal values of `seed` give equal series.
 #[must_use]
-pub fn memory(noise: Noise, growth_percent: f64, seed: u64) -> Vec<(f64, f64)> {
+pub fn simulate_memory(noise: Noise, growth_percent: f64, seed: u64) -> Vec<(f64, f64)> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let kept = if noise.memory_h > 0.0 { (-1.0 / (noise.memory_h * 60.0)).exp() } else { 0.0 };
-    let fresh = (1.0 - kept * kept).sqrt();
-    let mut off = normal(&mut random);
-    (0..LOOKS)
+    let correlation =
+        if noise.correlation_h > 0.0 { (-1.0 / (noise.correlation_h * 60.0)).exp() } else { 0.0 };
+    let innovation = (1.0 - correlation * correlation).sqrt();
+    let mut deviation = sample_normal(&mut random);
+    (0..SAMPLES)
         .map(|minute| {
-            off = kept * off + fresh * normal(&mut random);
-            let grown = growth_percent * f64::from(minute) / f64::from(LOOKS);
-            (f64::from(minute) * 60.0, 1e6 * (100.0 + grown + noise.percent * off))
+            deviation = correlation * deviation + innovation * sample_normal(&mut random);
+            let growth = growth_percent * f64::from(minute) / f64::from(SAMPLES);
+            (f64::from(minute) * 60.0, 1e6 * (100.0 + growth + noise.percent * deviation))
         })
         .collect()
 }
 
-/// How often the rule says what, for services with and without a leak, in Markdown.
+/// Returns a Markdown table of how often each grade occurs, with and without a leak. Each row
+/// simulates `series` series.
 #[must_use]
 pub fn table(series: u64) -> String {
     let limit = Limit { percent: 20.0, over_s: 86_400.0 };
     let mut text = format!(
-        "Memory over 24 h, one look a minute, limit +20 % in 24 h, {series} series a line.\n\n\
-         | noise | remembers for | growth in 24 h | PASS | WARNING | FAIL | INCONCLUSIVE | noticed |\n\
+        "Memory over 24 h, one sample per minute, limit +20 % in 24 h, {series} series per row.\n\n\
+         | noise | correlation time | growth in 24 h | PASS | WARNING | FAIL | INCONCLUSIVE | detected |\n\
          |---|---|---|---|---|---|---|---|\n"
     );
     for percent in [1.0, 3.0] {
-        for memory_h in [0.0, 0.5, 2.0, 4.0, 8.0] {
+        for correlation_h in [0.0, 0.5, 2.0, 4.0, 8.0] {
             for growth in [0.0, 10.0, 20.0, 30.0, 40.0] {
-                let noise = Noise { percent, memory_h };
+                let noise = Noise { percent, correlation_h };
                 let grades: Vec<Grade> = (0..series)
-                    .map(|seed| Leak::of(&memory(noise, growth, seed), limit).grade)
+                    .map(|seed| Leak::detect(&simulate_memory(noise, growth, seed), limit).grade)
                     .collect();
                 let share = |grade| {
                     let found = grades.iter().filter(|found| **found == grade).count();
-                    count(found) * 100.0 / count(grades.len())
+                    as_f64(found) * 100.0 / as_f64(grades.len())
                 };
                 let (warning, fail) = (share(Grade::Warning), share(Grade::Fail));
                 let _ = writeln!(
                     text,
-                    "| {percent} % | {memory_h} h | {growth:+} % | {:.1} % | {warning:.1} % | {fail:.1} % | {:.1} % | {:.1} % |",
+                    "| {percent} % | {correlation_h} h | {growth:+} % | {:.1} % | {warning:.1} % | {fail:.1} % | {:.1} % | {:.1} % |",
                     share(Grade::Pass),
                     share(Grade::Insufficient),
                     warning + fail

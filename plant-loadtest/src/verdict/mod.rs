@@ -1,4 +1,4 @@
-//! Compares an outcome with the promises. Pure: the same outcome always gets the same verdict.
+//! Judges an outcome by the thresholds of an SLA. Pure: equal outcomes get equal verdicts.
 
 pub mod drift;
 mod generator;
@@ -24,27 +24,27 @@ use crate::{
     timespan,
 };
 
-/// How well promises were kept, the best first.
+/// Grade of a threshold or of a run, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Grade {
-    /// Nothing was promised.
+    /// No thresholds apply.
     #[serde(rename = "NO VERDICT")]
     Unjudged,
-    /// Kept.
+    /// Met.
     Pass,
-    /// Missed, within the tolerated band.
+    /// Violated, within the tolerance.
     Warning,
-    /// Too little was measured to say.
+    /// Too few samples to judge.
     Insufficient,
-    /// Broken.
+    /// Violated, beyond the tolerance.
     Fail,
-    /// The measurement itself cannot be trusted.
+    /// The measurement is invalid, because of the load generator.
     Invalid,
 }
 
 impl Grade {
-    /// As reports print it.
+    /// Returns the name that reports print.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -58,108 +58,108 @@ impl Grade {
     }
 }
 
-/// One promise, judged.
+/// A judged threshold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged {
-    /// The promise.
+    /// The threshold.
     pub promise: Promise,
-    /// How well it was kept.
+    /// Grade of the threshold.
     pub grade: Grade,
-    /// The figure measured, in the figure's unit; `None` when nothing was.
+    /// Measured value in the metric's unit; `None` when there is none.
     pub measured: Option<f64>,
-    /// How many requests the figure comes from.
+    /// Number of samples behind the value.
     pub samples: u64,
-    /// How many it takes to call the promise kept.
+    /// Samples needed for the threshold to be met.
     pub needed: u64,
-    /// The window that the figure comes from, of a promise that must hold in every window.
+    /// The decisive window in seconds, of a threshold that must be met in every window.
     pub window: Option<Range<u32>>,
 }
 
-/// The answer to the one question: did the service hold its promises?
+/// Verdict of a run: whether the service met the thresholds of its SLA.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// The answer.
+    /// Overall grade.
     pub grade: Grade,
-    /// What the SLA calls itself.
+    /// Name of the SLA.
     pub sla: String,
-    /// In a sentence: why not better.
+    /// Why the grade is not better, in one sentence.
     pub reason: String,
-    /// Every promise that was made for this load, in the SLA's order.
+    /// All thresholds that apply to this load, in the SLA's order.
     pub promises: Vec<Judged>,
-    /// What the course of the run shows: leak, drift, recovery.
+    /// Findings about the course of the run: memory growth, drift, recovery.
     pub over_time: Vec<Finding>,
-    /// Whether the load itself can be trusted.
+    /// Health of the load generator.
     pub generator: GeneratorHealth,
-    /// What else must be known to read the verdict rightly.
+    /// Notes that qualify the verdict.
     pub notes: Vec<String>,
 }
 
 impl Verdict {
-    /// Judges `outcome` by the promises of `sla`.
+    /// Judges `outcome` by the thresholds of `sla`.
     ///
-    /// The overall grade is the worst of the promises', but: an untrustworthy measurement is
-    /// INVALID whatever it says, and a promise with too few samples does not spoil the rest as
-    /// long as at least one of its kind (latency, errors, survival) could be judged. Of a run that
-    /// was killed the end is not known, so nothing is proven kept.
+    /// The overall grade is the worst grade of any threshold or finding, with three exceptions: a
+    /// load generator that lagged or was too busy makes the run INVALID; a threshold with too few
+    /// samples is ignored if at least one of its kind (latency, errors, survival and so on) could be
+    /// judged; and a killed run is at best INSUFFICIENT, because its end is unknown.
     #[must_use]
     pub fn of(outcome: &Outcome, sla: &Sla) -> Self {
-        let promises: Vec<Judged> = sla
+        let thresholds: Vec<Judged> = sla
             .promises
             .iter()
-            .filter(|promise| promise.users.contains(outcome.load.users))
-            .map(|promise| judge::judge(outcome, promise))
+            .filter(|threshold| threshold.users.contains(outcome.load.users))
+            .map(|threshold| judge::judge(outcome, threshold))
             .collect();
-        let mut generator = GeneratorHealth::of(outcome, &promises);
-        // Where nothing is promised nothing can be judged wrongly: the figures stand, with a doubt.
-        let doubt = generator.fault.take_if(|_| promises.is_empty());
+        let mut generator = GeneratorHealth::check(outcome, &thresholds);
+        // Without thresholds there is no grade to invalidate, so the fault becomes a note.
+        let generator_note = generator.fault.take_if(|_| thresholds.is_empty());
         let over_time = over_time::findings(outcome, sla);
-        let grade = overall(outcome, &promises, &over_time, &generator);
+        let grade = overall_grade(outcome, &thresholds, &over_time, &generator);
         Self {
             grade,
             sla: sla.name.clone(),
-            reason: reason(outcome, grade, &promises, &over_time, &generator),
-            notes: notes::of(outcome, &promises).into_iter().chain(doubt).collect(),
-            promises,
+            reason: reason(outcome, grade, &thresholds, &over_time, &generator),
+            notes: notes::collect(outcome, &thresholds).into_iter().chain(generator_note).collect(),
+            promises: thresholds,
             over_time,
             generator,
         }
     }
 
-    /// How many promises got `grade`.
+    /// Returns the number of thresholds with `grade`.
     #[must_use]
     pub fn count(&self, grade: Grade) -> usize {
         self.promises.iter().filter(|judged| judged.grade == grade).count()
     }
 }
 
-fn overall(
+fn overall_grade(
     outcome: &Outcome,
-    promises: &[Judged],
+    thresholds: &[Judged],
     over_time: &[Finding],
     generator: &GeneratorHealth,
 ) -> Grade {
     if generator.fault.is_some() {
         return Grade::Invalid;
     }
-    if promises.is_empty() {
+    if thresholds.is_empty() {
         return Grade::Unjudged;
     }
-    let judged = || promises.iter().filter(|judged| judged.grade != Grade::Insufficient);
-    let seen = over_time.iter().filter(|finding| finding.counts()).map(|finding| finding.grade);
-    let grades = judged().map(|judged| judged.grade).chain(seen);
+    let judged = || thresholds.iter().filter(|judged| judged.grade != Grade::Insufficient);
+    let findings = over_time.iter().filter(|finding| finding.counts()).map(|finding| finding.grade);
+    let grades = judged().map(|judged| judged.grade).chain(findings);
     let worst = grades.max().unwrap_or(Grade::Insufficient);
-    let whole = outcome.ended != Ended::Killed && unjudged_kinds(promises).is_empty();
-    if worst == Grade::Fail || whole { worst } else { Grade::Insufficient }
+    let complete = outcome.ended != Ended::Killed && unjudged_kinds(thresholds).is_empty();
+    if worst == Grade::Fail || complete { worst } else { Grade::Insufficient }
 }
 
-/// The kinds of which promises were made and none could be judged.
-fn unjudged_kinds(promises: &[Judged]) -> Vec<Kind> {
-    let mut kinds: Vec<Kind> = promises.iter().map(|judged| judged.promise.kind()).collect();
+/// Returns the kinds of thresholds of which none could be judged.
+fn unjudged_kinds(thresholds: &[Judged]) -> Vec<Kind> {
+    let mut kinds: Vec<Kind> = thresholds.iter().map(|judged| judged.promise.kind()).collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds.retain(|kind| {
-        let mut ours = promises.iter().filter(|judged| judged.promise.kind() == *kind);
-        ours.all(|judged| judged.grade == Grade::Insufficient)
+        let mut of_kind = thresholds.iter().filter(|judged| judged.promise.kind() == *kind);
+        of_kind.all(|judged| judged.grade == Grade::Insufficient)
     });
     kinds
 }
@@ -167,49 +167,48 @@ fn unjudged_kinds(promises: &[Judged]) -> Vec<Kind> {
 fn reason(
     outcome: &Outcome,
     grade: Grade,
-    promises: &[Judged],
+    thresholds: &[Judged],
     over_time: &[Finding],
     generator: &GeneratorHealth,
 ) -> String {
     if let Some(fault) = &generator.fault {
         return fault.clone();
     }
-    let named = |grade| -> String {
-        let ours = promises.iter().filter(|judged| judged.grade == grade);
-        let seen = over_time
+    let all_with = |grade| -> String {
+        let judged = thresholds.iter().filter(|judged| judged.grade == grade);
+        let findings = over_time
             .iter()
             .filter(|finding| finding.counts() && finding.grade == grade)
             .map(|finding| format!("{}: {}", finding.name, finding.sentence));
-        let named: Vec<String> = ours.map(Judged::sentence).chain(seen).collect();
-        named.join("; ")
+        let sentences: Vec<String> = judged.map(Judged::sentence).chain(findings).collect();
+        sentences.join("; ")
     };
     match grade {
         Grade::Pass => {
-            let kept = promises.iter().filter(|judged| judged.grade == Grade::Pass).count();
-            format!("{kept} of {} promises judged, all of them kept", promises.len())
+            let met = thresholds.iter().filter(|judged| judged.grade == Grade::Pass).count();
+            format!("{met} of {} thresholds judged, all of them met", thresholds.len())
         }
-        Grade::Warning | Grade::Fail => named(grade),
-        Grade::Unjudged => what_it_did(outcome),
+        Grade::Warning | Grade::Fail => all_with(grade),
+        Grade::Unjudged => describe_load(outcome),
         _ if over_time.iter().any(|finding| finding.counts() && finding.grade == grade) => {
-            named(grade)
+            all_with(grade)
         }
         _ if outcome.ended == Ended::Killed => {
-            "the run was killed, so how it would have ended is not known".into()
+            "the run was killed before its end, so the thresholds cannot be called met".into()
         }
-        _ => "too few requests to judge: run longer, or at a larger --time-scale".into(),
+        _ => "too few requests to judge: run longer or use a larger --time-scale".into(),
     }
 }
 
-/// What there is to say without promises.
-fn what_it_did(outcome: &Outcome) -> String {
+/// Describes the judged load of a run without thresholds.
+fn describe_load(outcome: &Outcome) -> String {
     let stages = outcome.load.stages.iter().filter(|stage| stage.judged);
     let spans: Vec<Range<u32>> = stages.map(Stage::seconds).collect();
     let judged = outcome.judged();
     let (rate, _) = usage::throughput(&judged, &spans);
     let p95 = judged.latency.quantile_ms(0.95);
     format!(
-        "{:.1} requests a second were answered rightly, P95 {}, errors: {}. Nothing was promised \
-         for this load",
+        "{:.1} successful responses per second, P95 {}, errors: {}; no thresholds apply to this load",
         rate.unwrap_or_default(),
         p95.map_or_else(|| "n/a".to_owned(), milliseconds),
         judged.counts.errors(),
@@ -217,30 +216,28 @@ fn what_it_did(outcome: &Outcome) -> String {
 }
 
 impl Judged {
-    /// What was measured against what was promised.
+    /// Describes the measured value and the threshold.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let Promise { subject, figure, .. } = &self.promise;
-        let promised = self.promise.limit();
+        let Promise { subject, figure: metric, .. } = &self.promise;
+        let limit = self.promise.limit();
         match self.measured {
             Some(measured) => {
-                let measured = figure.display(measured);
+                let measured = metric.display(measured);
                 let when = self.when();
-                format!("{subject}: {figure} {measured}{when}, promised {promised}")
+                format!("{subject}: {metric} {measured}{when}, threshold {limit}")
             }
-            None if *figure == Figure::SecondsToHealthy => {
-                format!(
-                    "{subject}: no answer to /health once the load was gone, promised {promised}"
-                )
+            None if *metric == Figure::SecondsToHealthy => {
+                format!("{subject}: no response from /health after the load, threshold {limit}")
             }
             None => {
                 let when = self.when();
-                format!("{subject}: {figure} not measured{when}, promised {promised}")
+                format!("{subject}: {metric} not measured{when}, threshold {limit}")
             }
         }
     }
 
-    /// The part of the run that it is about, if that is not all that is judged.
+    /// Describes the stage and the window; empty where all judged seconds count.
     fn when(&self) -> String {
         let display = |second: u32| timespan::display(second.into());
         let stage = match &self.promise.during {
@@ -277,13 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_keeps_every_promise_passes() {
+    fn a_service_that_meets_every_threshold_passes() {
         let verdict = verdict(|_| ());
         assert_eq!(verdict.grade, Grade::Pass, "{}", verdict.reason);
     }
 
     #[test]
-    fn where_nothing_is_promised_a_busy_generator_is_a_doubt_and_no_fault() {
+    fn without_thresholds_a_busy_generator_is_only_a_note() {
         let mut outcome = example::outcome();
         outcome.samples.iter_mut().for_each(|sample| sample.generator_cpu = Some(0.9));
         assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, Grade::Invalid);
@@ -294,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_run_may_have_broken_a_promise_but_never_kept_them() {
+    fn a_killed_run_can_violate_thresholds_but_never_meet_them() {
         let killed = verdict(|outcome| outcome.ended = Ended::Killed);
         assert_eq!(killed.grade, Grade::Insufficient);
         assert!(killed.reason.contains("killed"), "{}", killed.reason);
@@ -306,30 +303,30 @@ mod tests {
     }
 
     #[test]
-    fn errors_between_target_and_limit_warn_and_beyond_fail() {
-        let warned = verdict(|outcome| fail_some(outcome, FailureKind::ServerError, 10));
-        assert_eq!(warned.grade, Grade::Warning, "{}", warned.reason);
-        let failed = verdict(|outcome| fail_some(outcome, FailureKind::ServerError, 2));
-        assert_eq!(failed.grade, Grade::Fail, "{}", failed.reason);
-        assert!(failed.reason.contains("errors"), "{}", failed.reason);
+    fn errors_within_the_tolerance_warn_and_beyond_it_fail() {
+        let within = verdict(|outcome| fail_some(outcome, FailureKind::ServerError, 10));
+        assert_eq!(within.grade, Grade::Warning, "{}", within.reason);
+        let beyond = verdict(|outcome| fail_some(outcome, FailureKind::ServerError, 2));
+        assert_eq!(beyond.grade, Grade::Fail, "{}", beyond.reason);
+        assert!(beyond.reason.contains("errors"), "{}", beyond.reason);
     }
 
     #[test]
-    fn a_service_that_is_gone_after_the_run_fails() {
+    fn a_service_unavailable_after_the_run_fails() {
         let verdict = verdict(|outcome| outcome.target.healthy_after_s = None);
         assert_eq!(verdict.grade, Grade::Fail);
-        assert!(verdict.reason.contains("no answer to /health"), "{}", verdict.reason);
+        assert!(verdict.reason.contains("no response from /health"), "{}", verdict.reason);
     }
 
     #[test]
-    fn a_service_that_was_started_anew_fails_though_it_answers_again() {
+    fn a_restarted_service_fails_even_if_it_is_healthy_again() {
         let verdict = verdict(|outcome| {
             for sample in outcome.samples.iter_mut().skip(9) {
                 sample.service.started_at = Some(1_800_000_000.0);
             }
         });
         assert_eq!(verdict.grade, Grade::Fail);
-        assert_eq!(verdict.reason, "the service: restarts 1, promised 0");
+        assert_eq!(verdict.reason, "the service: restarts 1, threshold 0");
     }
 
     #[test]
@@ -351,19 +348,19 @@ mod tests {
             }
         });
         assert_eq!(verdict.grade, Grade::Insufficient);
-        assert_eq!(verdict.count(Grade::Pass), 2, "only the survival could be judged");
+        assert_eq!(verdict.count(Grade::Pass), 2, "only health and restarts could be judged");
     }
 
     #[test]
-    fn promises_for_other_loads_are_left_out() {
+    fn thresholds_for_other_loads_are_left_out() {
         let verdict = verdict(|outcome| outcome.load.users = 150);
-        let spike = verdict.promises.iter().filter(|judged| judged.promise.kind() == Kind::Errors);
-        let below: Vec<u32> = spike.map(|judged| judged.promise.users.from).collect();
-        assert_eq!(below, [101]);
+        let errors = verdict.promises.iter().filter(|judged| judged.promise.kind() == Kind::Errors);
+        let from_users: Vec<u32> = errors.map(|judged| judged.promise.users.from).collect();
+        assert_eq!(from_users, [101]);
     }
 
     #[test]
-    fn a_scaled_run_says_so() {
+    fn a_scaled_run_has_a_note() {
         let verdict = verdict(|outcome| outcome.load.time_scale = 0.1);
         assert!(verdict.notes[0].contains("scaled by 0.1"), "{:?}", verdict.notes);
     }

@@ -1,14 +1,14 @@
-//! What must be known beside the grade to read a verdict rightly.
+//! Notes that qualify a verdict.
 
 use super::{Grade, Judged, generator};
 use crate::outcome::{Access, Ended, Outcome};
 
-/// Whatever makes this run another than its profile says, in sentences.
-pub(super) fn of(outcome: &Outcome, promises: &[Judged]) -> Vec<String> {
+/// Returns notes about everything that affects how the verdict must be read.
+pub(super) fn collect(outcome: &Outcome, thresholds: &[Judged]) -> Vec<String> {
     let mut notes = Vec::new();
     if (outcome.load.time_scale - 1.0).abs() > f64::EPSILON {
         notes.push(format!(
-            "durations were scaled by {}: a trial of the profile, not the profile itself",
+            "durations were scaled by {}: this is a short trial, not the full profile",
             outcome.load.time_scale
         ));
     }
@@ -18,58 +18,59 @@ pub(super) fn of(outcome: &Outcome, promises: &[Judged]) -> Vec<String> {
     }
     if outcome.ended == Ended::Interrupted {
         notes.push(format!(
-            "interrupted after {:.0} of {} seconds: judged by what there is",
+            "interrupted after {:.0} of {} seconds: judged by the data up to then",
             outcome.duration_s,
             outcome.planned_seconds()
         ));
     }
     if outcome.ended == Ended::Killed {
         notes.push(format!(
-            "killed after {:.0} of {} seconds: judged by what had been written until then, within \
-             some seconds",
+            "killed after {:.0} of {} seconds: judged by the data written up to then; the last \
+             seconds may be missing",
             outcome.duration_s,
             outcome.planned_seconds()
         ));
     }
     if let Some(Access { accounts, logins }) = outcome.target.access {
-        let again = logins.saturating_sub(accounts as u64);
+        let later_logins = logins.saturating_sub(accounts as u64);
         notes.push(format!(
-            "the service demands tokens: {accounts} accounts were logged in before the load, and \
-             {again} times while it lasted; these requests are not part of the figures"
+            "the service requires tokens: {accounts} accounts were logged in before the load, with \
+             {later_logins} more logins during it; login requests are not part of the metrics"
         ));
     }
-    let insufficient = promises.iter().filter(|judged| judged.grade == Grade::Insufficient).count();
+    let insufficient =
+        thresholds.iter().filter(|judged| judged.grade == Grade::Insufficient).count();
     if insufficient > 0 {
-        let (rules, are) = if insufficient == 1 { ("rule", "is") } else { ("rules", "are") };
+        let verb = if insufficient == 1 { "is" } else { "are" };
         notes.push(format!(
-            "{insufficient} {rules} of {} {are} INSUFFICIENT: too few samples, not counted as kept",
-            promises.len()
+            "{insufficient} of {} thresholds {verb} INSUFFICIENT: too few samples, so not counted as \
+             met",
+            thresholds.len()
         ));
     }
     notes.extend(outcome.advisory.iter().cloned());
-    notes.extend(crowds(outcome));
+    notes.extend(burst_notes(outcome));
     notes.extend(generator::arrivals_note(outcome));
     if !outcome.whole().counts.reconcile() {
-        notes.push("some requests were cut off before their end was known".into());
+        notes.push("some requests were aborted before they completed".into());
     }
     notes
 }
 
-/// What became of those who came all at once: how many succeeded, how long that took, what rate
-/// that is.
-fn crowds(outcome: &Outcome) -> Vec<String> {
+/// Returns a note for each burst of arrivals: how many succeeded, how long that took, and the rate.
+fn burst_notes(outcome: &Outcome) -> Vec<String> {
     let stages = outcome.load.stages.iter();
-    let alone = stages.filter(|stage| stage.at_once > 0 && stage.to_rate + stage.from_rate == 0.0);
-    let told = alone.filter_map(|stage| {
-        let crowd = outcome.over(&stage.seconds());
-        // All were meant to start in the same moment, so the longest latency is the time for all.
-        let seconds = crowd.latency.max_ms()? / 1000.0;
-        #[expect(clippy::cast_precision_loss, reason = "a crowd stays below 2^53")]
-        let rate = crowd.counts.succeeded as f64 / seconds;
+    let bursts = stages.filter(|stage| stage.at_once > 0 && stage.to_rate + stage.from_rate == 0.0);
+    let notes = bursts.filter_map(|stage| {
+        let tally = outcome.over(&stage.seconds());
+        // All have the same intended start, so the highest latency is the time for all of them.
+        let seconds = tally.latency.max_ms()? / 1000.0;
+        #[expect(clippy::cast_precision_loss, reason = "the requests of a burst stay below 2^53")]
+        let rate = tally.counts.succeeded as f64 / seconds;
         Some(format!(
-            "{} came at once: {} succeeded, the last after {seconds:.2} s, which is {rate:.0} a second",
-            stage.at_once, crowd.counts.succeeded
+            "burst of {} arrivals: {} succeeded, the last after {seconds:.2} s, which is {rate:.0} per second",
+            stage.at_once, tally.counts.succeeded
         ))
     });
-    told.collect()
+    notes.collect()
 }

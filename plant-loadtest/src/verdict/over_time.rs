@@ -1,4 +1,4 @@
-//! What the course of a run shows, beside its figures: leak, drift, recovery.
+//! Findings about the course of a run: memory growth, drift, recovery.
 
 use super::{
     Grade,
@@ -11,33 +11,33 @@ use crate::{
     sla::{DriftLimit, MemoryGrowth, RecoveryLimit, Sla},
 };
 
-/// Used where the SLA promises nothing, for information only.
-const USUAL_GROWTH: MemoryGrowth = MemoryGrowth { below_percent: 20.0, over_s: 86_400.0 };
-const USUAL_DRIFT: DriftLimit = DriftLimit { below_percent: 20.0, window_s: 300 };
-const USUAL_RECOVERY: RecoveryLimit = RecoveryLimit { within_percent: 10.0 };
+/// Defaults where the SLA sets no limit; findings are then for information only.
+const DEFAULT_GROWTH: MemoryGrowth = MemoryGrowth { below_percent: 20.0, over_s: 86_400.0 };
+const DEFAULT_DRIFT: DriftLimit = DriftLimit { below_percent: 20.0, window_s: 300 };
+const DEFAULT_RECOVERY: RecoveryLimit = RecoveryLimit { within_percent: 10.0 };
 
-/// From this share of the promised time on, a run that cannot tell leaves its verdict open.
-const LONG_ENOUGH: f64 = 0.5;
+/// Share of the limit's period from which on an inconclusive run has no verdict.
+const MIN_PERIOD_SHARE: f64 = 0.5;
 
-/// One thing seen over time.
+/// A finding about the course of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// What it is about.
+    /// Name for reports.
     pub name: &'static str,
-    /// How good it is; INSUFFICIENT reads INCONCLUSIVE in its sentence.
+    /// The grade; reports print INSUFFICIENT as INCONCLUSIVE.
     pub grade: Grade,
-    /// Whether the SLA promises anything of it, so that it takes part in the verdict.
+    /// Whether the SLA sets a limit for it; otherwise it does not affect the verdict.
     pub promised: bool,
-    /// Whether not being able to tell leaves the verdict open: the run was long enough to tell.
-    pub open: bool,
-    /// The limit, in words.
+    /// Whether the run was long enough for a result, so that INSUFFICIENT affects the verdict too.
+    pub long_enough: bool,
+    /// Description of the limit.
     pub limit: String,
-    /// What was seen, in words.
+    /// Summary of what was measured.
     pub sentence: String,
 }
 
 impl Finding {
-    /// Its grade for reports: what nobody promised is no failure.
+    /// Returns the grade for reports. Without a limit in the SLA a FAIL becomes a WARNING.
     #[must_use]
     pub fn shown(&self) -> Grade {
         match self.grade {
@@ -46,7 +46,7 @@ impl Finding {
         }
     }
 
-    /// Its grade as reports print it.
+    /// Returns the name of the grade that reports print.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self.shown() {
@@ -55,14 +55,14 @@ impl Finding {
         }
     }
 
-    /// Whether it takes part in the verdict.
+    /// Returns whether the finding affects the verdict.
     #[must_use]
     pub fn counts(&self) -> bool {
-        self.promised && (self.grade != Grade::Insufficient || self.open)
+        self.promised && (self.grade != Grade::Insufficient || self.long_enough)
     }
 }
 
-/// Everything that can be told about the course of `outcome`.
+/// Returns the findings about `outcome`, without those that it has no data for.
 #[must_use]
 pub fn findings(outcome: &Outcome, sla: &Sla) -> Vec<Finding> {
     [leak(outcome, sla), drift(outcome, sla), recovery(outcome, sla)]
@@ -80,45 +80,44 @@ fn leak(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
     if memory.is_empty() {
         return None;
     }
-    let promise = sla.over_time.memory_growth.unwrap_or(USUAL_GROWTH);
-    let limit = leak::Limit { percent: promise.below_percent, over_s: promise.over_s };
-    let leak = Leak::of(&memory, limit);
-    let watched = f64::from(judged.end.saturating_sub(judged.start));
-    let promised = sla.over_time.memory_growth.is_some();
+    let threshold = sla.over_time.memory_growth.unwrap_or(DEFAULT_GROWTH);
+    let limit = leak::Limit { percent: threshold.below_percent, over_s: threshold.over_s };
+    let leak = Leak::detect(&memory, limit);
+    let judged_s = f64::from(judged.end.saturating_sub(judged.start));
     Some(Finding {
         name: "memory growth",
         grade: leak.grade,
-        promised,
-        open: watched >= promise.over_s * LONG_ENOUGH,
-        limit: format!("≤ {} % in {}", promise.below_percent, hours(promise.over_s)),
-        sentence: leak.sentence,
+        promised: sla.over_time.memory_growth.is_some(),
+        long_enough: judged_s >= limit.over_s * MIN_PERIOD_SHARE,
+        limit: format!("≤ {} % in {}", limit.percent, hours(limit.over_s)),
+        sentence: leak.summary,
     })
 }
 
 fn drift(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
-    let promise = sla.over_time.drift.unwrap_or(USUAL_DRIFT);
-    let limit = drift::Limit { percent: promise.below_percent, window_s: promise.window_s };
-    let drift = Drift::of(outcome, limit)?;
+    let threshold = sla.over_time.drift.unwrap_or(DEFAULT_DRIFT);
+    let limit = drift::Limit { percent: threshold.below_percent, window_s: threshold.window_s };
+    let drift = Drift::detect(outcome, limit)?;
     Some(Finding {
         name: "drift",
         grade: drift.grade,
         promised: sla.over_time.drift.is_some(),
-        open: true,
-        limit: format!("≤ {} % more", promise.below_percent),
-        sentence: drift.sentence,
+        long_enough: true,
+        limit: format!("increase ≤ {} %", limit.percent),
+        sentence: drift.summary,
     })
 }
 
 fn recovery(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
-    let promise = sla.over_time.recovery.unwrap_or(USUAL_RECOVERY);
-    let recovery = Recovery::of(outcome, promise.within_percent)?;
+    let threshold = sla.over_time.recovery.unwrap_or(DEFAULT_RECOVERY);
+    let recovery = Recovery::detect(outcome, threshold.within_percent)?;
     Some(Finding {
         name: recovery.name,
         grade: recovery.grade,
         promised: sla.over_time.recovery.is_some() && recovery.name == "recovery",
-        open: true,
-        limit: format!("P95 and queue within {} % of before", promise.within_percent),
-        sentence: recovery.sentence,
+        long_enough: true,
+        limit: format!("P95 and queue depth within {} % of the baseline", threshold.within_percent),
+        sentence: recovery.summary,
     })
 }
 
@@ -131,11 +130,11 @@ mod tests {
     use super::*;
     use crate::{report::example, sla::OverTime, verdict::Verdict};
 
-    fn leaking(promise: Option<MemoryGrowth>) -> Verdict {
+    fn leaking(limit: Option<MemoryGrowth>) -> Verdict {
         let mut outcome = example::outcome();
-        // Seconds stand for minutes here: 12 hours in which memory doubles.
+        // Memory doubles in 12 hours, with one sample per minute.
         outcome.load.stages[1].to_s = 43_200;
-        let looks: Vec<_> = (0..720)
+        let samples: Vec<_> = (0..720)
             .map(|minute| {
                 let mut sample = outcome.samples[10].clone();
                 sample.second = 5 + minute * 60;
@@ -143,20 +142,20 @@ mod tests {
                 sample
             })
             .collect();
-        outcome.samples = looks;
-        outcome.sla.over_time = OverTime { memory_growth: promise, ..OverTime::default() };
+        outcome.samples = samples;
+        outcome.sla.over_time = OverTime { memory_growth: limit, ..OverTime::default() };
         Verdict::of(&outcome, &outcome.sla)
     }
 
     #[test]
-    fn a_leak_fails_where_the_sla_promises_that_there_is_none() {
-        let verdict = leaking(Some(USUAL_GROWTH));
+    fn a_leak_fails_where_the_sla_limits_memory_growth() {
+        let verdict = leaking(Some(DEFAULT_GROWTH));
         assert_eq!(verdict.grade, Grade::Fail);
-        assert!(verdict.reason.contains("memory growth: leaks"), "{}", verdict.reason);
+        assert!(verdict.reason.contains("memory growth: leak"), "{}", verdict.reason);
     }
 
     #[test]
-    fn without_a_promise_a_leak_is_told_and_nothing_more() {
+    fn without_a_limit_a_leak_does_not_affect_the_verdict() {
         let verdict = leaking(None);
         assert_eq!(verdict.grade, Grade::Pass);
         assert!(verdict.over_time.iter().any(|finding| finding.grade == Grade::Fail));

@@ -1,4 +1,4 @@
-//! What the service did and used in some seconds of an outcome.
+//! Throughput and resource usage of the service in a part of a run.
 
 use std::ops::Range;
 
@@ -7,17 +7,17 @@ use crate::{
     sla::Resource,
 };
 
-/// Right answers a second, and how many there were.
+/// Returns the successful responses per second and their number.
 pub(super) fn throughput(tally: &Tally, spans: &[Range<u32>]) -> (Option<f64>, u64) {
     let seconds: u32 = spans.iter().map(|span| span.end - span.start).sum();
-    #[expect(clippy::cast_precision_loss, reason = "answers of a run stay below 2^53")]
-    let answers = tally.finished as f64;
-    let value = (seconds > 0 && seconds < u32::MAX).then(|| answers / f64::from(seconds));
-    (value, tally.finished)
+    #[expect(clippy::cast_precision_loss, reason = "responses of a run stay below 2^53")]
+    let responses = tally.finished as f64;
+    let rate = (seconds > 0 && seconds < u32::MAX).then(|| responses / f64::from(seconds));
+    (rate, tally.finished)
 }
 
-/// How much of `resource` was used, in the unit that its figure declares, and in how many looks
-/// the service told.
+/// Returns the usage of `resource`, in the unit of its metric, and the number of samples with a
+/// value.
 pub(super) fn resource(
     outcome: &Outcome,
     resource: Resource,
@@ -25,46 +25,47 @@ pub(super) fn resource(
 ) -> (Option<f64>, u64) {
     let within = |sample: &&ResourceSample| spans.iter().any(|span| span.contains(&sample.second));
     let samples: Vec<&ResourceSample> = outcome.samples.iter().filter(within).collect();
-    let most = |pick: fn(&ServiceSample) -> Option<f64>| {
-        let told: Vec<f64> = samples.iter().filter_map(|sample| pick(&sample.service)).collect();
-        (told.iter().copied().reduce(f64::max), told.len() as u64)
+    let max = |value: fn(&ServiceSample) -> Option<f64>| {
+        let values: Vec<f64> = samples.iter().filter_map(|sample| value(&sample.service)).collect();
+        (values.iter().copied().reduce(f64::max), values.len() as u64)
     };
     match resource {
         Resource::Cpu => cpu(outcome, &samples),
         Resource::Memory => {
-            let (bytes, looks) = most(|service| service.memory_bytes);
-            (bytes.map(|bytes| bytes / 1_048_576.0), looks)
+            let (bytes, count) = max(|service| service.memory_bytes);
+            (bytes.map(|bytes| bytes / 1_048_576.0), count)
         }
-        Resource::DatabaseConnections => most(|service| service.database_connections),
-        Resource::RedisConnections => most(|service| service.redis_connections),
-        Resource::OpenFiles => most(|service| service.open_files),
-        Resource::QueueDepth => most(|service| service.queue_depth),
-        Resource::LoggedErrors => growth(&samples, |service| service.logged_errors),
+        Resource::DatabaseConnections => max(|service| service.database_connections),
+        Resource::RedisConnections => max(|service| service.redis_connections),
+        Resource::OpenFiles => max(|service| service.open_files),
+        Resource::QueueDepth => max(|service| service.queue_depth),
+        Resource::LoggedErrors => increase(&samples, |service| service.logged_errors),
     }
 }
 
-/// Mean processor time between the first look and the last one, in percent of all processors.
+/// Returns the mean CPU usage between the first and the last sample, in percent of all processors.
 fn cpu(outcome: &Outcome, samples: &[&ResourceSample]) -> (Option<f64>, u64) {
-    let told: Vec<(u32, f64)> = samples
+    let values: Vec<(u32, f64)> = samples
         .iter()
         .filter_map(|sample| Some((sample.second, sample.service.cpu_seconds?)))
         .collect();
-    let mean = told.first().zip(told.last()).and_then(|((from, before), (to, after))| {
+    let mean = values.first().zip(values.last()).and_then(|((from, before), (to, after))| {
         #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 processors")]
         let processors = outcome.generator.cpus.max(1) as f64;
-        // A service that was started anew counts from zero again.
+        // The counter restarts from zero when the service restarts.
         let used = (after - before).max(0.0);
         (to > from).then(|| used * 100.0 / f64::from(to - from) / processors)
     });
-    (mean, told.len() as u64)
+    (mean, values.len() as u64)
 }
 
-fn growth(
+/// Returns the increase of a counter from the first sample to the last.
+fn increase(
     samples: &[&ResourceSample],
-    pick: fn(&ServiceSample) -> Option<f64>,
+    value: fn(&ServiceSample) -> Option<f64>,
 ) -> (Option<f64>, u64) {
-    let told: Vec<f64> = samples.iter().filter_map(|sample| pick(&sample.service)).collect();
-    (told.first().zip(told.last()).map(|(first, last)| last - first), told.len() as u64)
+    let values: Vec<f64> = samples.iter().filter_map(|sample| value(&sample.service)).collect();
+    (values.first().zip(values.last()).map(|(first, last)| last - first), values.len() as u64)
 }
 
 #[cfg(test)]
@@ -75,11 +76,11 @@ mod tests {
     use crate::report::example;
 
     #[test]
-    fn processor_time_is_a_share_of_the_whole_machine() {
+    fn cpu_usage_is_a_share_of_all_processors() {
         let mut outcome = example::outcome();
         outcome.generator.cpus = 4;
         for sample in &mut outcome.samples {
-            // Two processors' worth.
+            // Two processors fully used.
             sample.service.cpu_seconds = Some(f64::from(sample.second) * 2.0);
         }
         let judged = outcome.judged_seconds();
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_does_not_tell_is_unknown() {
+    fn a_resource_without_samples_has_no_value() {
         let mut outcome = example::outcome();
         for sample in &mut outcome.samples {
             sample.service = ServiceSample::default();
