@@ -45,8 +45,8 @@ fn every_number_of_appendix_b_has_the_published_text() {
     assert_eq!(table.lines().count(), 24);
 }
 
-/// Checksums of the reference implementation for the first lines of its stream of numbers: number of
-/// lines, SHA-256.
+/// Checksums of the reference implementation for the first lines of its stream of numbers: number
+/// of lines, SHA-256.
 const CHECKSUMS: [(usize, &str); 3] = [
     (1_000, "be18b62b6f69cdab33a7e0dae0d9cfa869fda80ddc712221570f9f40a5878687"),
     (10_000, "b9f7a8e75ef22a835685a52ccba7f7d6bdc99e34b010992cbc5864cd12be6892"),

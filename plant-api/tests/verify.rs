@@ -72,16 +72,17 @@ fn a_truncated_file_is_unreadable() {
 #[test]
 fn removed_duplicated_and_moved_lines_are_detected() {
     let lines: Vec<_> = (0..5).map(|n| line_of(&agent(n, 1))).collect();
-    let seal = |order: &[usize]| sealed(order.iter().flat_map(|n| lines[*n].clone()).collect());
-    assert!(is_intact(&seal(&[0, 1, 2, 3, 4])));
-    let (line, message) = broken(&seal(&[0, 1, 3, 2, 4]));
+    let export_of =
+        |order: &[usize]| sealed(order.iter().flat_map(|n| lines[*n].clone()).collect());
+    assert!(is_intact(&export_of(&[0, 1, 2, 3, 4])));
+    let (line, message) = broken(&export_of(&[0, 1, 3, 2, 4]));
     assert_eq!(line, 4);
     assert!(message.contains("out of order"), "{message}");
-    let (line, message) = broken(&seal(&[0, 1, 1, 2]));
+    let (line, message) = broken(&export_of(&[0, 1, 1, 2]));
     assert_eq!(line, 3);
     assert!(message.contains("duplicate entity"), "{message}");
     // A removed line is detected by the original manifest.
-    let complete = seal(&[0, 1, 2, 3, 4]);
+    let complete = export_of(&[0, 1, 2, 3, 4]);
     let manifest = complete.split_inclusive(|byte| *byte == b'\n').next_back().unwrap();
     let shortened = [&lines[0][..], &lines[1], &lines[2], &lines[4], manifest].concat();
     let (line, message) = broken(&shortened);

@@ -1,7 +1,7 @@
 //! Microbenchmarks. `scripts/bench.sh` runs them and compares the results with the targets.
 //!
-//! Each group contains `ours` and `floor`. The floor is plain SHA-256 over the same bytes in the same
-//! run: the minimum cost of any hash chain on this machine.
+//! Each group contains `ours` and `floor`. The floor is plain SHA-256 over the same bytes in the
+//! same run: the minimum cost of any hash chain on this machine.
 
 mod certification;
 #[expect(dead_code, reason = "tests and examples use functions that the benchmarks do not")]
@@ -75,9 +75,9 @@ fn skill_validation(c: &mut Criterion) {
         description: None,
     };
     let entity = content.entity(id(1, 7), creation_time(), "anonymous").unwrap();
-    let mut shared = agent(7, 0).shared;
-    (shared.id, shared.kind) = (entity.id, plant_api::plant::entity::Kind::Skill);
-    (shared.status, shared.version_hash) = (entity.status, entity.first.link);
+    let mut base = agent(7, 0).base;
+    (base.id, base.kind) = (entity.id, plant_api::plant::entity::Kind::Skill);
+    (base.status, base.version_hash) = (entity.status, entity.first.link);
     let mut verifier = Reading::of(entity.id);
     verifier.read(&entity.first);
     let content = Content::Skill(content);
@@ -85,7 +85,7 @@ fn skill_validation(c: &mut Criterion) {
     let mut group = c.benchmark_group("skill_validation");
     group.bench_function("ours", |b| {
         b.iter(|| {
-            let found = Examination::of(&shared, Some(&content), &verifier).unwrap();
+            let found = Examination::of(&base, Some(&content), &verifier).unwrap();
             assert_eq!(found.verdict, Verdict::Intact);
             found.checks().all(|check| check.holds)
         });
@@ -96,11 +96,11 @@ fn skill_validation(c: &mut Criterion) {
 
 /// Seed 000's `validate_chain` of five hashes.
 fn chain_of_hashes(c: &mut Criterion) {
-    let Sample { shared, chain, .. } = agent(7, 4);
+    let Sample { base, chain, .. } = agent(7, 4);
     let hashes: Vec<_> = chain.iter().map(|a| (a.content_hash, a.link)).collect();
     let mut group = c.benchmark_group("hash_chain_validation");
     group.bench_function("ours", |b| {
-        b.iter(|| assert!(validate_chain(shared.id, black_box(&hashes))));
+        b.iter(|| assert!(validate_chain(base.id, black_box(&hashes))));
     });
     floor(&mut group, &vec![vec![0; LINK_BYTES]; hashes.len()]);
     group.finish();
@@ -112,7 +112,7 @@ fn chain_of_bytes(c: &mut Criterion) {
     let mut group = c.benchmark_group("chain_of_5_from_bytes");
     group.bench_function("ours", |b| {
         b.iter(|| {
-            let verdict = verify(sample.shared.id, black_box(&sample.chain), sample.shared.head());
+            let verdict = verify(sample.base.id, black_box(&sample.chain), sample.base.head());
             assert_eq!(verdict, Verdict::Intact);
         });
     });
@@ -132,7 +132,7 @@ fn chain_of_values(c: &mut Criterion) {
             for (amendment, change) in chain.iter_mut().zip(black_box(&changes)) {
                 amendment.content = change.canonical();
             }
-            let verdict = verify(sample.shared.id, &chain, sample.shared.head());
+            let verdict = verify(sample.base.id, &chain, sample.base.head());
             assert_eq!(verdict, Verdict::Intact);
         });
     });
@@ -182,7 +182,7 @@ fn ten_thousand_links(c: &mut Criterion) {
     group.throughput(Throughput::Elements(10_000)).sample_size(30);
     group.bench_function("ours", |b| {
         b.iter(|| {
-            let verdict = verify(sample.shared.id, black_box(&sample.chain), sample.shared.head());
+            let verdict = verify(sample.base.id, black_box(&sample.chain), sample.base.head());
             assert_eq!(verdict, Verdict::Intact);
         });
     });

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// An entity with its whole chain, and its fields as canonical JSON.
 pub struct Sample {
-    pub shared: Shared,
+    pub base: Shared,
     pub chain: Vec<Amendment>,
     pub row: Vec<u8>,
 }
@@ -53,7 +53,7 @@ pub fn change(n: u64, at: DateTime<Utc>) -> Change {
 pub fn agent(n: u64, changes: u64) -> Sample {
     let content = content(n);
     let entity = content.entity(id(4, n), creation_time(), "anonymous").unwrap();
-    let mut shared = Shared {
+    let mut base = Shared {
         id: entity.id,
         kind: Kind::Agent,
         external_id: None,
@@ -74,18 +74,18 @@ pub fn agent(n: u64, changes: u64) -> Sample {
     for i in 0..changes {
         let at = creation_time() + TimeDelta::microseconds(1 + i.cast_signed());
         let change = change(n + i, at);
-        shared.updated_at = at;
-        shared.tags = serde_json::from_value(change.data["tags"].clone()).unwrap();
-        shared.custom_attributes = change.data["custom_attributes"].clone();
-        shared.governance_notes = change.data["governance_notes"].as_str().map(str::to_owned);
-        let amendment = Amendment::after(shared.id, shared.head(), change.canonical());
+        base.updated_at = at;
+        base.tags = serde_json::from_value(change.data["tags"].clone()).unwrap();
+        base.custom_attributes = change.data["custom_attributes"].clone();
+        base.governance_notes = change.data["governance_notes"].as_str().map(str::to_owned);
+        let amendment = Amendment::after(base.id, base.head(), change.canonical());
         let Head { length, version_hash } = amendment.head();
-        shared.chain_length = length.cast_signed();
-        shared.version_hash = version_hash;
+        base.chain_length = length.cast_signed();
+        base.version_hash = version_hash;
         chain.push(amendment);
     }
-    let row = shared.row(&entity::fields(&content).unwrap()).unwrap();
-    Sample { shared, chain, row }
+    let row = base.row(&entity::fields(&content).unwrap()).unwrap();
+    Sample { base, chain, row }
 }
 
 /// Returns the entity's line of an export, including the line feed.
@@ -95,7 +95,7 @@ pub fn line_of(sample: &Sample) -> Vec<u8> {
     for amendment in &sample.chain {
         line::write_amendment(&mut out, amendment);
     }
-    line::write_end(&mut out, &sample.shared, &sample.row);
+    line::write_end(&mut out, &sample.base, &sample.row);
     out
 }
 

@@ -1,8 +1,8 @@
 //! `plant-api verify FILE`: verifies an export without the service and its database.
 //!
 //! One thread reads and hashes the file; one thread per core verifies blocks of whole lines
-//! ([`blocks`], [`crate::plant::audit::line`]). Memory use is a few blocks, or a few times the longest
-//! line. The first defect in the file is reported.
+//! ([`blocks`], [`crate::plant::audit::line`]). Memory use is a few blocks, or a few times the
+//! longest line. The first defect in the file is reported.
 
 mod blocks;
 mod order;
@@ -90,8 +90,8 @@ struct ReadResult {
     bytes: u64,
     /// The manifest that matches the lines.
     expected: Manifest,
-    /// The last line of the file.
-    last_line: Vec<u8>,
+    /// The last line of the file, which must be the manifest.
+    manifest_line: Vec<u8>,
     /// The error that ended reading before the end of the file.
     error: Option<String>,
 }
@@ -106,7 +106,7 @@ fn read_blocks(
 ) -> ReadResult {
     let mut hash = Sha256::new();
     let mut blocks = Blocks::new(source);
-    let (mut lines, mut bytes, mut error, mut manifest) = (0, 0, None, Vec::new());
+    let (mut lines, mut bytes, mut error, mut manifest_line) = (0, 0, None, Vec::new());
     let mut next = blocks.next();
     while let Some(block) = next {
         let mut block = match block {
@@ -123,7 +123,7 @@ fn read_blocks(
         bytes += block.len() as u64;
         on_progress(block.len() as u64);
         if next.is_none() {
-            manifest = block.split_off(last_line(&block));
+            manifest_line = block.split_off(last_line(&block));
         }
         hash.update(&block);
         let first_line = lines + 1;
@@ -137,7 +137,7 @@ fn read_blocks(
     drop(sender);
     let sha256 = Digest32(hash.finalize().into());
     let expected = Manifest { entities: lines, sha256 };
-    ReadResult { lines, bytes, expected, last_line: manifest, error }
+    ReadResult { lines, bytes, expected, manifest_line, error }
 }
 
 fn count_lines(block: &[u8]) -> u64 {

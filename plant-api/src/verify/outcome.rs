@@ -106,7 +106,7 @@ pub(super) fn conclude(
     if let Some(error) = read.error {
         return Outcome::unreadable(line, error);
     }
-    let manifest = read.last_line.strip_suffix(b"\n").and_then(Manifest::parse);
+    let manifest = read.manifest_line.strip_suffix(b"\n").and_then(Manifest::parse);
     match manifest {
         None => Outcome::unreadable(
             line,

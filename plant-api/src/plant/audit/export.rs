@@ -1,5 +1,5 @@
-//! Streams all entities with their chains, one line each, from one snapshot. The format is described
-//! in [`super::line`] and `docs/chain.md`.
+//! Streams all entities with their chains, one line each, from one snapshot. [`super::line`] and
+//! `docs/chain.md` describe the format.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -28,8 +28,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Maximum number of chunks buffered for the client.
 const MAX_BUFFERED_CHUNKS: usize = 4;
 
-/// Timeout for the client to accept a chunk. While an export runs, PostgreSQL cannot vacuum rows that
-/// changed since its start.
+/// Timeout for the client to accept a chunk. While an export runs, PostgreSQL cannot vacuum rows
+/// that changed since its start.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The export ended before its manifest; the file is incomplete.
@@ -106,19 +106,19 @@ async fn write_page(
 ) -> Result<(), AbortReason> {
     let ids = page.ids();
     let mut chains = pin!(entity::sql::chains(&mut **tx, &ids).peekable());
-    for shared in &page.entities {
+    for base in &page.entities {
         line::write_start(&mut writer.chunk);
         while let Some(row) = chains
             .as_mut()
-            .next_if(|row| row.as_ref().is_ok_and(|(id, _)| *id == shared.id) || row.is_err())
+            .next_if(|row| row.as_ref().is_ok_and(|(id, _)| *id == base.id) || row.is_err())
             .await
         {
             line::write_amendment(&mut writer.chunk, &row?.1);
             writer.send_if_full().await?;
         }
-        let content = page.contents.get(&shared.id).map(Content::fields).transpose()?;
-        let row = shared.row(&content.unwrap_or_default())?;
-        line::write_end(&mut writer.chunk, shared, &row);
+        let content = page.contents.get(&base.id).map(Content::fields).transpose()?;
+        let row = base.row(&content.unwrap_or_default())?;
+        line::write_end(&mut writer.chunk, base, &row);
         writer.entities += 1;
         writer.send_if_full().await?;
     }

@@ -59,7 +59,12 @@ impl From<Amendment> for AmendmentView {
 ///
 /// # Errors
 /// [`crate::error::Error::NotFound`] if there is no such entity.
-pub async fn history(db: &Db, id: Uuid, from: i64, limit: i64) -> Result<Vec<AmendmentView>> {
+pub async fn list_amendments(
+    db: &Db,
+    id: Uuid,
+    from: i64,
+    limit: i64,
+) -> Result<Vec<AmendmentView>> {
     let mut connection = db.acquire().await?;
     let amendments = entity::sql::amendments(&mut *connection, id, from, limit).await?;
     if amendments.is_empty() {

@@ -1,8 +1,8 @@
 //! Audit: detection of stored data that was altered.
 //!
-//! For one entity ([`tampering`], [`view`]), for many ([`run`]), or as a file that can be verified
-//! without the service ([`export`], [`line`], `plant-api verify`). Each reads from one snapshot of the
-//! database, so that concurrent changes cause no false positives.
+//! For one entity ([`check_tampering`], [`view`]), for many ([`run`]), or as a file that can be
+//! verified without the service ([`export`], [`mod@line`], `plant-api verify`). Each reads from one
+//! snapshot of the database, so that concurrent changes cause no false positives.
 
 pub mod export;
 pub mod history;
@@ -48,22 +48,22 @@ pub struct TamperingReport {
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is no such entity.
-pub async fn tampering(db: &Db, id: Uuid) -> Result<TamperingReport> {
+pub async fn check_tampering(db: &Db, id: Uuid) -> Result<TamperingReport> {
     let mut tx = db.snapshot().await?;
-    let shared = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
-    let found = examine(&mut tx, &shared).await?;
+    let base = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
+    let found = examine(&mut tx, &base).await?;
     let (broken_at_index, reason) = match found.verdict {
         Verdict::Intact => (None, None),
         Verdict::Broken { at_index, reason } => (Some(at_index), Some(reason)),
     };
     Ok(TamperingReport {
         entity_id: id,
-        entity_type: shared.kind,
+        entity_type: base.kind,
         tampered: found.verdict != Verdict::Intact,
         broken_at_index,
         reason,
         amendment_count: found.end.length,
-        hash_chain_length: shared.head().length,
+        hash_chain_length: base.head().length,
     })
 }
 

@@ -54,12 +54,12 @@ async fn find(
     Path(id): Path<Uuid>,
     conditions: Conditions,
 ) -> Result<Response> {
-    let view = view::view(&db, id).await?;
+    let view = view::find_view(&db, id).await?;
     Ok(conditions.answer_stored(&cacheable(&view)?))
 }
 
-/// Serializes `value`, with the SHA-256 of the body as its `ETag`. The entity's version hash would not
-/// do: these responses also change when a row is altered without an amendment.
+/// Serializes `value`, with the SHA-256 of the body as its `ETag`. The entity's version hash is not
+/// sufficient: these responses also change when a row is altered without an amendment.
 fn cacheable(value: &impl Serialize) -> Result<Stored> {
     let response = etag::stored("", value)?;
     Ok(Stored { etag: Digest32::sha256(&response.body).to_string(), ..response })
@@ -103,7 +103,7 @@ async fn amendments(
     checks.done()?;
     let from = page.after.map_or(0, |after| after.saturating_add(1));
     // One more than `limit`, to detect whether there is a next page.
-    let mut amendments = history::history(&db, id, from, limit + 1).await?;
+    let mut amendments = history::list_amendments(&db, id, from, limit + 1).await?;
     let has_next = amendments.len() > usize::try_from(limit).unwrap_or_default();
     if has_next {
         amendments.pop();
@@ -134,7 +134,7 @@ async fn tampering(
     Path(id): Path<Uuid>,
     conditions: Conditions,
 ) -> Result<Response> {
-    let found = super::tampering(&db, id).await?;
+    let found = super::check_tampering(&db, id).await?;
     Ok(conditions.answer_stored(&cacheable(&found)?))
 }
 
@@ -156,8 +156,8 @@ struct AuditScope {
     tag = "audit",
     security((), ("bearer" = [])),
     summary = "Audit all entities, the entities of one kind, or one entity",
-    description = "Stops after four fifths of the request timeout; `complete` is then false and \
-                   `next_after` is where to continue.",
+    description = "Stops after four fifths of the request timeout, with `complete` false. To \
+                   continue, set `after` to the returned `next_after`.",
     params(AuditScope),
     responses(
         (status = 200, description = "Result of the audit", body = Report),

@@ -1,4 +1,5 @@
-//! Audit of many entities: the chain, row and checks of each, from one snapshot, within a time limit.
+//! Audit of many entities: verifies the chain, row and checks of each, from one snapshot, within a
+//! time limit.
 
 use std::time::{Duration, Instant};
 
@@ -33,8 +34,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Number of entities that pass each group of checks.
     pub statistics: Statistics,
-    /// Whether all requested entities were examined. If not, send another request with `after` set to
-    /// `next_after`.
+    /// Whether all requested entities were examined. If not, send another request with `after` set
+    /// to `next_after`.
     pub complete: bool,
     /// Last examined entity when the time limit was reached.
     pub next_after: Option<Uuid>,
@@ -92,9 +93,9 @@ pub async fn run(db: &Db, scope: Scope, limit: Duration) -> Result<Report> {
     let mut tx = db.snapshot().await?;
     if let Some(id) = scope.id {
         let found = entity::sql::find(&mut *tx, id).await?;
-        let in_scope = found.filter(|shared| scope.kind.is_none_or(|kind| kind == shared.kind));
-        let shared = in_scope.ok_or_else(no_such_entity)?;
-        let page = EntityPage::load(&mut tx, vec![shared]).await?;
+        let in_scope = found.filter(|base| scope.kind.is_none_or(|kind| kind == base.kind));
+        let base = in_scope.ok_or_else(no_such_entity)?;
+        let page = EntityPage::load(&mut tx, vec![base]).await?;
         report.add_page(&examine_page(&mut tx, page).await?);
         report.complete = true;
         return Ok(report);
@@ -146,23 +147,23 @@ async fn examine_page(connection: &mut PgConnection, page: EntityPage) -> Result
         }
     }
     let mut examined = Vec::with_capacity(ids.len());
-    for (shared, verifier) in page.entities.into_iter().zip(&verifiers) {
-        let content = page.contents.get(&shared.id);
-        let found = Examination::of(&shared, content, verifier)?;
-        examined.push((shared, found));
+    for (base, verifier) in page.entities.into_iter().zip(&verifiers) {
+        let content = page.contents.get(&base.id);
+        let found = Examination::of(&base, content, verifier)?;
+        examined.push((base, found));
     }
     Ok(examined)
 }
 
 impl Report {
     fn add_page(&mut self, examined: &[(Shared, Examination)]) {
-        for (shared, found) in examined {
-            self.add_entity(shared, found);
+        for (base, found) in examined {
+            self.add_entity(base, found);
         }
-        self.next_after = examined.last().map(|(shared, _)| shared.id);
+        self.next_after = examined.last().map(|(base, _)| base.id);
     }
 
-    fn add_entity(&mut self, shared: &Shared, found: &Examination) {
+    fn add_entity(&mut self, base: &Shared, found: &Examination) {
         let l0 = found.l0.iter().all(|check| check.holds);
         let l1 = !found.l1.is_empty() && found.l1.iter().all(|check| check.holds);
         let intact = found.verdict == Verdict::Intact;
@@ -171,7 +172,7 @@ impl Report {
         self.statistics.l1_pass += u64::from(l1);
         self.statistics.hash_chain_intact += u64::from(intact);
         self.compliant += u64::from(l0 && l1 && intact);
-        for finding in findings(shared, found) {
+        for finding in findings(base, found) {
             self.add_finding(finding);
         }
     }
@@ -186,10 +187,10 @@ impl Report {
     }
 }
 
-fn findings(shared: &Shared, found: &Examination) -> Vec<Finding> {
+fn findings(base: &Shared, found: &Examination) -> Vec<Finding> {
     let finding = |rule: String, message: String, broken_at_index| Finding {
-        entity_id: shared.id,
-        entity_type: shared.kind,
+        entity_id: base.id,
+        entity_type: base.kind,
         rule,
         message,
         broken_at_index,

@@ -146,9 +146,9 @@ async fn tampering_is_reported_with_index_and_reason(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let (_, id) = an_agent(&app).await;
     assert_eq!(tampering(&app, &id).await, (json!(false), Value::Null, Value::Null));
-    let backup = "create table kept as select * from amendment;
-        create table kept_entity as select * from base_entity;
-        create table kept_agent as select * from agent";
+    let backup = "create table amendment_backup as select * from amendment;
+        create table entity_backup as select * from base_entity;
+        create table agent_backup as select * from agent";
     sqlx::raw_sql(backup).execute(&app.owner).await.unwrap();
     for (sql, index, reason) in [
         (
@@ -192,12 +192,12 @@ async fn tampering_is_reported_with_index_and_reason(pool: PgPool) {
                 certified_at = k.certified_at, created_at = k.created_at,
                 updated_at = k.updated_at, deleted_at = k.deleted_at,
                 external_id = k.external_id, governance_agent_id = k.governance_agent_id
-            from kept_entity k
+            from entity_backup k
             where k.id = e.id;
             delete from amendment;
-            insert into amendment overriding system value select * from kept;
+            insert into amendment overriding system value select * from amendment_backup;
             delete from agent;
-            insert into agent select * from kept_agent",
+            insert into agent select * from agent_backup",
         )
         .await;
         assert_eq!(tampering(&app, &id).await.0, json!(false), "restored after {sql}");

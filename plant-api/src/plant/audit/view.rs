@@ -125,19 +125,19 @@ struct Relationships {
 ///
 /// # Errors
 /// [`crate::error::Error::NotFound`] if there is no such entity.
-pub async fn view(db: &Db, id: Uuid) -> Result<EntityView> {
+pub async fn find_view(db: &Db, id: Uuid) -> Result<EntityView> {
     let mut tx = db.snapshot().await?;
-    let shared = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
-    let found = examine(&mut tx, &shared).await?;
+    let base = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
+    let found = examine(&mut tx, &base).await?;
     let from = found.end.length.saturating_sub(MAX_SHOWN.into()).cast_signed();
     let newest = entity::sql::amendments(&mut *tx, id, from, MAX_SHOWN.into()).await?;
     let child_ids = entity::sql::list_children(&mut *tx, id, MAX_SHOWN.into()).await?;
     let newest: Vec<_> = newest.into_iter().map(AmendmentView::from).collect();
-    Ok(entity_view(shared, found, &newest, child_ids))
+    Ok(entity_view(base, found, &newest, child_ids))
 }
 
 fn entity_view(
-    shared: Shared,
+    base: Shared,
     found: Examination,
     newest: &[AmendmentView],
     child_ids: Vec<Uuid>,
@@ -158,32 +158,28 @@ fn entity_view(
                 field: found.departure.map(|mismatch| mismatch.field),
             },
         },
-        identity: Identity {
-            id: shared.id,
-            entity_type: shared.kind,
-            external_id: shared.external_id,
-        },
+        identity: Identity { id: base.id, entity_type: base.kind, external_id: base.external_id },
         lifecycle: Lifecycle {
-            created_at: shared.created_at,
-            updated_at: shared.updated_at,
-            deleted_at: shared.deleted_at,
-            status: shared.status,
-            certified_at: shared.certified_at,
+            created_at: base.created_at,
+            updated_at: base.updated_at,
+            deleted_at: base.deleted_at,
+            status: base.status,
+            certified_at: base.certified_at,
         },
         versioning: Versioning {
-            version_hash: shared.version_hash,
+            version_hash: base.version_hash,
             amendment_history: newest.iter().map(summary).collect(),
             evolution_markers: newest.iter().filter_map(marker).collect(),
         },
         metadata: Metadata {
-            tags: shared.tags,
-            custom_attributes: shared.custom_attributes,
-            governance_notes: shared.governance_notes,
+            tags: base.tags,
+            custom_attributes: base.custom_attributes,
+            governance_notes: base.governance_notes,
         },
         relationships: Relationships {
-            parent_id: shared.parent_id,
+            parent_id: base.parent_id,
             child_ids,
-            governance_agent_id: shared.governance_agent_id,
+            governance_agent_id: base.governance_agent_id,
         },
     }
 }

@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
-/// Largest integer up to which every integer has an exact double (RFC 8785, section 3.2.2.3).
+/// Every integer up to this is exact as a double (RFC 8785, section 3.2.2.3).
 const MAX_EXACT_INTEGER: u64 = 1 << 53;
 /// Names whose bytes are all smaller sort the same in UTF-8 as in UTF-16. The orders differ only
 /// from U+E000 on, because UTF-16 sorts surrogates before it.

@@ -1,4 +1,4 @@
-//! Verification of a chain: whether it is unaltered, and otherwise the first alteration and its kind.
+//! Verification of a chain: whether it is unaltered; if not, where it was first altered, and how.
 
 use serde::Serialize;
 use uuid::Uuid;

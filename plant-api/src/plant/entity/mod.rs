@@ -100,8 +100,8 @@ pub struct Check {
 
 impl Check {
     /// Creates a check result.
-    pub fn new(name: &'static str, holds: bool, asks: &'static str) -> Self {
-        Self { name, holds, asks }
+    pub fn new(name: &'static str, passed: bool, requirement: &'static str) -> Self {
+        Self { name, holds: passed, asks: requirement }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! It is the fast path for the lines of an export. It returns `None` for anything that canonical
 //! JSON rarely or never contains, such as spaces or an escape in a name; the caller then falls back
-//! to `serde_json`. It accepts nothing that `serde_json` rejects, and returns the same values; tests
-//! compare the two.
+//! to `serde_json`. It accepts nothing that `serde_json` rejects, and returns the same values;
+//! tests compare the two.
 
 use std::mem;
 
@@ -20,7 +20,8 @@ pub struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// Creates a scanner, unless `text` contains control characters. JSON strings must not contain
-    /// any, and canonical JSON has none between tokens, so that one check here spares one per string.
+    /// any, and canonical JSON has none between tokens, so that one check here replaces one per
+    /// string.
     pub fn new(text: &'a [u8]) -> Option<Self> {
         let has_controls = text.iter().fold(false, |found, byte| found | (*byte < b' '));
         if has_controls {
@@ -48,8 +49,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// Parses the rest of a string, after its opening quote, in which only quotes and backslashes
-    /// are escaped. Writes the unescaped text to the beginning of `buffer`, and sets `buffer` to its
-    /// unused rest.
+    /// are escaped. Writes the unescaped text to the beginning of `buffer`, and sets `buffer` to
+    /// its unused rest.
     pub fn escaped_string(&mut self, buffer: &mut &'a mut [u8]) -> Option<&'a [u8]> {
         let to = mem::take(buffer);
         let (read, written) = unescape(self.rest.as_bytes(), to)?;
@@ -170,7 +171,7 @@ impl<'a> Scanner<'a> {
 
     /// Returns the offset of the next quote or backslash.
     fn find_special(&self) -> Option<usize> {
-        // Most names and many values are short; searching 16 bytes here spares a call for them.
+        // Most names and many values are short; searching 16 bytes here saves a call.
         let (first, rest) = self.rest.as_bytes().split_first_chunk()?;
         match before_special(first) {
             16 => memchr::memchr2(b'"', b'\\', rest).map(|offset| 16 + offset),
@@ -179,8 +180,8 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Unescapes `from` up to the first quote that is not escaped, into `to`. Returns the number of bytes
-/// read, including that quote, and of bytes written.
+/// Unescapes `from` up to the first quote that is not escaped, into `to`. Returns the number of
+/// bytes read, including that quote, and of bytes written.
 ///
 /// An amendment contains about forty escapes, a few bytes apart. Searching for one after the other
 /// would take longer than hashing; therefore all escapes of a 64-byte block are found at once.

@@ -46,8 +46,8 @@ pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Shar
     .await
 }
 
-/// Reads the first `limit` entities with ids greater than `after`, in the order of their ids, of one
-/// kind or of all.
+/// Reads the first `limit` entities of one kind, or of all, with ids greater than `after`, in the
+/// order of their ids.
 pub async fn list(
     db: impl PgExecutor<'_>,
     kind: Option<Kind>,

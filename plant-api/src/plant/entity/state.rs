@@ -1,4 +1,4 @@
-//! The state that results from the amendments of an entity, and its comparison with the stored row.
+//! The state that results from the amendments of an entity, compared with the stored row.
 //!
 //! Both are canonical JSON, so that values are equal exactly if their bytes are.
 
@@ -57,8 +57,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Returns the first difference between the stored fields (`row`, see [`Self::verdict`]) and the
-    /// result of the amendments. Meaningful only while the links are intact.
+    /// Returns the first difference between the stored fields (`row`, see [`Self::verdict`]) and
+    /// the result of the amendments. Meaningful only if the links are intact.
     pub fn departure(&self, row: Option<&Fields<'_>>) -> Option<Departure> {
         self.expected.mismatch(row)
     }
@@ -115,7 +115,7 @@ impl<'a> ExpectedState<'a> {
                 match self.fields.get_mut(position) {
                     Some(field) => (field.value, field.set_by) = (value, sequence),
                     None => {
-                        self.fields.push(Field { name: convert(name), value, set_by: sequence })
+                        self.fields.push(Field { name: convert(name), value, set_by: sequence });
                     }
                 }
                 hint = position + 1;

@@ -1,7 +1,7 @@
 //! The lines of an export: writing, parsing and verifying them. Pure.
 //!
-//! A line is an entity with its whole chain, as canonical JSON. The last line, the manifest, contains
-//! the number of entities and the SHA-256 of all bytes before it.
+//! A line is an entity with its whole chain, as canonical JSON. The last line, the manifest,
+//! contains the number of entities and the SHA-256 of all bytes before it.
 
 mod read;
 
@@ -25,7 +25,7 @@ pub fn write_amendment(out: &mut Vec<u8>, amendment: &Amendment) {
         out.push(b',');
     }
     out.extend(br#"{"content":"#);
-    // Content that is not UTF-8 was altered; its content hash does not match, lossy or not.
+    // Content that is not UTF-8 was altered; the content hash does not match the lossy text.
     write_string(out, &String::from_utf8_lossy(&amendment.content));
     out.extend(br#","content_hash":""#);
     out.extend(amendment.content_hash.to_hex());
@@ -35,10 +35,10 @@ pub fn write_amendment(out: &mut Vec<u8>, amendment: &Amendment) {
 }
 
 /// Writes the end of an entity's line; `row` contains its fields as canonical JSON.
-pub fn write_end(out: &mut Vec<u8>, shared: &Shared, row: &[u8]) {
-    out.extend(format!(r#"],"chain_length":{},"entity":"#, shared.chain_length).bytes());
+pub fn write_end(out: &mut Vec<u8>, base: &Shared, row: &[u8]) {
+    out.extend(format!(r#"],"chain_length":{},"entity":"#, base.chain_length).bytes());
     out.extend(row);
-    let (kind, id, hash) = (shared.kind.as_str(), shared.id, shared.version_hash);
+    let (kind, id, hash) = (base.kind.as_str(), base.id, base.version_hash);
     let rest = format!(r#","entity_type":"{kind}","id":"{id}","version_hash":"{hash}"}}"#);
     out.extend(rest.bytes());
     out.push(b'\n');

@@ -27,7 +27,7 @@ impl<'a> Fields<'a> {
     /// Parses canonical JSON; `None` for all other JSON.
     fn parse_fast(text: &'a [u8]) -> Option<Self> {
         let mut scanner = Scanner::new(text)?;
-        let fields = Self::scan(&mut scanner)?;
+        let fields = Self::parse_next(&mut scanner)?;
         scanner.end().map(|()| fields)
     }
 
@@ -36,7 +36,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Parses the object that comes next in `scanner`.
-    pub fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
+    pub fn parse_next(scanner: &mut Scanner<'a>) -> Option<Self> {
         let mut fields = Vec::with_capacity(24);
         scanner.members(|name, value| {
             fields.push((Cow::Borrowed(name), value.value()?));
@@ -75,7 +75,7 @@ impl<'a> ParsedAmendment<'a> {
             _ => return None,
         };
         scanner.literal(r#","data":"#)?;
-        let data = Fields::scan(&mut scanner)?;
+        let data = Fields::parse_next(&mut scanner)?;
         scanner.literal(r#","timestamp":"#)?;
         let timestamp = scanner.value()?;
         scanner.literal("}")?;

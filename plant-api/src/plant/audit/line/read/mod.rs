@@ -28,8 +28,8 @@ pub struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Parses a line, given without its line feed. `buffer` may contain anything; reusing it for all
-    /// lines spares allocations.
+    /// Parses a line, given without its line feed. `buffer` may contain anything; reusing it for
+    /// all lines saves allocations.
     pub fn parse(text: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<Self, Fault> {
         // The unescaped contents are together shorter than the line.
         if buffer.len() < text.len() {
@@ -52,7 +52,7 @@ impl<'a> Line<'a> {
         scanner.literal(r#"],"chain_length":"#)?;
         let length = scanner.unsigned()?;
         scanner.literal(r#","entity":"#)?;
-        let row = Fields::scan(&mut scanner)?;
+        let row = Fields::parse_next(&mut scanner)?;
         scanner.literal(r#","entity_type":""#)?;
         let kind = scanner.plain_string()?;
         let kind = KINDS.into_iter().find(|known| known.as_str() == kind)?;

@@ -27,12 +27,12 @@ fn lines() -> Vec<Vec<u8>> {
                 Some(last) => Amendment::after(id, last.head(), content),
                 None => Amendment::first(id, content),
             });
-            line_text(&chain, &shared(id, chain.last().unwrap().head(), &fields), &fields)
+            line_text(&chain, &base(id, chain.last().unwrap().head(), &fields), &fields)
         })
         .collect()
 }
 
-fn shared(id: Uuid, head: Head, fields: &Map<String, Value>) -> Shared {
+fn base(id: Uuid, head: Head, fields: &Map<String, Value>) -> Shared {
     let at = "2026-01-14T09:30:00Z".parse().unwrap();
     Shared {
         id,
@@ -53,13 +53,13 @@ fn shared(id: Uuid, head: Head, fields: &Map<String, Value>) -> Shared {
     }
 }
 
-fn line_text(chain: &[Amendment], shared: &Shared, fields: &Map<String, Value>) -> Vec<u8> {
+fn line_text(chain: &[Amendment], base: &Shared, fields: &Map<String, Value>) -> Vec<u8> {
     let mut out = Vec::new();
     line::write_start(&mut out);
     for amendment in chain {
         line::write_amendment(&mut out, amendment);
     }
-    line::write_end(&mut out, shared, &serde_json_canonicalizer::to_vec(fields).unwrap());
+    line::write_end(&mut out, base, &serde_json_canonicalizer::to_vec(fields).unwrap());
     out.pop();
     out
 }
