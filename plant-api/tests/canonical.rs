@@ -1,4 +1,4 @@
-//! Canonical JSON against the published vectors of RFC 8785. Where they come from:
+//! Tests canonical JSON against the published vectors of RFC 8785. Their source:
 //! `data/rfc8785/README.md`.
 
 use std::fs;
@@ -22,7 +22,7 @@ fn text(value: &Value) -> String {
 }
 
 #[test]
-fn every_published_file_comes_out_as_published() {
+fn every_published_input_has_the_published_output() {
     let mut files = 0;
     for entry in fs::read_dir(data("input")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -36,7 +36,7 @@ fn every_published_file_comes_out_as_published() {
 }
 
 #[test]
-fn every_number_of_appendix_b_is_written_so() {
+fn every_number_of_appendix_b_has_the_published_text() {
     let table = fs::read_to_string(data("appendix_b.txt")).unwrap();
     for line in table.lines() {
         let (bits, published) = line.split_once(',').unwrap();
@@ -45,7 +45,8 @@ fn every_number_of_appendix_b_is_written_so() {
     assert_eq!(table.lines().count(), 24);
 }
 
-/// The checksums that the reference implementation publishes for the first lines of its stream.
+/// Checksums of the reference implementation for the first lines of its stream of numbers: number
+/// of lines, SHA-256.
 const CHECKSUMS: [(usize, &str); 3] = [
     (1_000, "be18b62b6f69cdab33a7e0dae0d9cfa869fda80ddc712221570f9f40a5878687"),
     (10_000, "b9f7a8e75ef22a835685a52ccba7f7d6bdc99e34b010992cbc5864cd12be6892"),
@@ -54,13 +55,13 @@ const CHECKSUMS: [(usize, &str); 3] = [
 
 #[test]
 fn the_published_stream_of_numbers_has_the_published_checksums() {
-    let mut written = Sha256::new();
+    let mut hash = Sha256::new();
     let mut lines = 0;
     for number in stream().take(100_000) {
-        written.update(format!("{:x},{}\n", number.to_bits(), text(&number.into())));
+        hash.update(format!("{:x},{}\n", number.to_bits(), text(&number.into())));
         lines += 1;
-        if let Some((_, checksum)) = CHECKSUMS.iter().find(|(after, _)| *after == lines) {
-            assert_eq!(hex::encode(written.clone().finalize()), *checksum, "{lines} lines");
+        if let Some((_, checksum)) = CHECKSUMS.iter().find(|(count, _)| *count == lines) {
+            assert_eq!(hex::encode(hash.clone().finalize()), *checksum, "{lines} lines");
         }
     }
 }
@@ -71,13 +72,13 @@ fn number(bits: &str) -> f64 {
 
 fn stream() -> impl Iterator<Item = f64> {
     let table = fs::read_to_string(data("stream_begins.txt")).unwrap();
-    let begin: Vec<_> = table.lines().map(number).collect();
+    let first: Vec<_> = table.lines().map(number).collect();
     let consecutive = (0..2_000).map(|n| f64::from_bits(0x0010_0000_0000_0000 + n));
-    begin.into_iter().chain(consecutive).chain(drawn())
+    first.into_iter().chain(consecutive).chain(hashed())
 }
 
-/// SHA-256 of itself again and again, four little-endian doubles each time.
-fn drawn() -> impl Iterator<Item = f64> {
+/// Pseudo-random doubles: four little-endian doubles from each SHA-256 of the previous SHA-256.
+fn hashed() -> impl Iterator<Item = f64> {
     let blocks =
         std::iter::successors(Some([0; 32]), |block: &[u8; 32]| Some(Sha256::digest(block).into()));
     blocks.skip(1).flat_map(numbers).filter(|number| number.is_finite() && *number != 0.0)
@@ -87,7 +88,7 @@ fn numbers(block: [u8; 32]) -> Vec<f64> {
     block.chunks_exact(8).map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
-/// Any JSON, names with characters that UTF-8 and UTF-16 sort differently among them.
+/// Any JSON, including names whose order differs between UTF-8 and UTF-16.
 fn json() -> impl Strategy<Value = Value> {
     let text = prop_oneof!["[ -~]{0,8}", "[\\x00-\\x20\"\\\\é€\u{e000}\u{fb33}\u{1f600}]{0,4}"];
     let leaf = prop_oneof![
@@ -111,12 +112,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn another_implementation_writes_the_same(value in json()) {
+    fn a_second_implementation_produces_the_same_text(value in json()) {
         prop_assert_eq!(text(&value), serde_json_canonicalizer::to_string(&value).unwrap());
     }
 
     #[test]
-    fn a_change_is_written_as_its_fields_are(
+    fn a_change_serializes_like_its_serde_value(
         data in json(), actor in any::<String>(), micros in 0_i64..4_000_000_000_000_000,
     ) {
         let data = match data {

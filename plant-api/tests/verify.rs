@@ -1,4 +1,4 @@
-//! `plant-api verify`: whatever is done to an exported file is found, at its place.
+//! `plant-api verify` detects every alteration of an exported file, and where it is.
 
 #[path = "../benches/plant/sample.rs"]
 mod sample;
@@ -15,17 +15,17 @@ fn verify(file: &[u8]) -> Outcome {
     read(file, |_| {})
 }
 
-/// Line and words of what is broken.
+/// Returns line number and message of the defect; the file must be broken.
 fn broken(file: &[u8]) -> (u64, String) {
     match verify(file) {
-        Outcome::Broken(place) => (place.line, place.what),
+        Outcome::Broken(defect) => (defect.line, defect.message),
         other => panic!("{other}"),
     }
 }
 
 fn unreadable(file: &[u8]) -> (u64, String) {
     match verify(file) {
-        Outcome::Unreadable(place) => (place.line, place.what),
+        Outcome::Unreadable(defect) => (defect.line, defect.message),
         other => panic!("{other}"),
     }
 }
@@ -35,62 +35,63 @@ fn is_intact(file: &[u8]) -> bool {
 }
 
 #[test]
-fn an_untouched_file_is_intact() {
+fn an_unaltered_file_is_intact() {
     for entities in [0, 1, 3, 3_000] {
         let file = export(entities);
-        let Outcome::Intact(figures) = verify(&file) else { panic!("{}", verify(&file)) };
+        let Outcome::Intact(totals) = verify(&file) else { panic!("{}", verify(&file)) };
         let links = (0..entities).map(|n| 1 + n % 3).sum();
-        assert_eq!((figures.entities, figures.links), (entities, links));
-        assert_eq!(figures.bytes, file.len() as u64);
+        assert_eq!((totals.entities, totals.links), (entities, links));
+        assert_eq!(totals.bytes, file.len() as u64);
     }
 }
 
-/// `scripts/flip_every_byte.sh` does this to a thousand entities, every bit of every byte.
+/// `scripts/flip_every_byte.sh` flips every bit of a file of a thousand entities.
 #[test]
-fn every_flipped_byte_of_a_small_file_is_found() {
+fn a_flipped_bit_in_any_byte_of_a_small_file_is_detected() {
     let mut file = export(4);
-    for place in 0..file.len() {
-        let bit = 1 << (place % 8);
-        file[place] ^= bit;
-        assert!(!is_intact(&file), "byte {place}");
-        file[place] ^= bit;
+    for index in 0..file.len() {
+        let bit = 1 << (index % 8);
+        file[index] ^= bit;
+        assert!(!is_intact(&file), "byte {index}");
+        file[index] ^= bit;
     }
     assert!(is_intact(&file));
 }
 
 #[test]
-fn a_file_that_breaks_off_anywhere_is_unreadable() {
+fn a_truncated_file_is_unreadable() {
     let file = export(3);
     for length in 0..file.len() {
         unreadable(&file[..length]);
     }
-    let (line, what) = unreadable(&file[..line_of(&agent(0, 0)).len()]);
+    let (line, message) = unreadable(&file[..line_of(&agent(0, 0)).len()]);
     assert_eq!(line, 1);
-    assert!(what.contains("no manifest"), "{what}");
+    assert!(message.contains("no manifest"), "{message}");
 }
 
 #[test]
-fn lines_removed_doubled_or_moved_are_found() {
+fn removed_duplicated_and_moved_lines_are_detected() {
     let lines: Vec<_> = (0..5).map(|n| line_of(&agent(n, 1))).collect();
-    let seal = |order: &[usize]| sealed(order.iter().flat_map(|n| lines[*n].clone()).collect());
-    assert!(is_intact(&seal(&[0, 1, 2, 3, 4])));
-    let (line, what) = broken(&seal(&[0, 1, 3, 2, 4]));
+    let export_of =
+        |order: &[usize]| sealed(order.iter().flat_map(|n| lines[*n].clone()).collect());
+    assert!(is_intact(&export_of(&[0, 1, 2, 3, 4])));
+    let (line, message) = broken(&export_of(&[0, 1, 3, 2, 4]));
     assert_eq!(line, 4);
-    assert!(what.contains("not where it was written"), "{what}");
-    let (line, what) = broken(&seal(&[0, 1, 1, 2]));
+    assert!(message.contains("out of order"), "{message}");
+    let (line, message) = broken(&export_of(&[0, 1, 1, 2]));
     assert_eq!(line, 3);
-    assert!(what.contains("twice"), "{what}");
-    // Without the manifest's consent, an entity more or less is found too.
-    let whole = seal(&[0, 1, 2, 3, 4]);
-    let manifest = whole.split_inclusive(|byte| *byte == b'\n').next_back().unwrap();
-    let less = [&lines[0][..], &lines[1], &lines[2], &lines[4], manifest].concat();
-    let (line, what) = broken(&less);
+    assert!(message.contains("duplicate entity"), "{message}");
+    // A removed line is detected by the original manifest.
+    let complete = export_of(&[0, 1, 2, 3, 4]);
+    let manifest = complete.split_inclusive(|byte| *byte == b'\n').next_back().unwrap();
+    let shortened = [&lines[0][..], &lines[1], &lines[2], &lines[4], manifest].concat();
+    let (line, message) = broken(&shortened);
     assert_eq!(line, 5);
-    assert!(what.contains("manifest"), "{what}");
+    assert!(message.contains("manifest"), "{message}");
 }
 
 #[test]
-fn blocks_do_not_matter_to_where_a_fault_is() {
+fn the_first_defect_is_reported_across_blocks() {
     let mut lines: Vec<_> = (0..5_000).map(|n| line_of(&agent(n, 1))).collect();
     lines.swap(3_999, 4_000);
     let text = String::from_utf8(lines[1_234].clone()).unwrap();
@@ -98,17 +99,17 @@ fn blocks_do_not_matter_to_where_a_fault_is() {
     let (line, _) = broken(&sealed(lines.concat()));
     assert_eq!(line, 4_001);
     lines[1_234] = forged.into_bytes();
-    let (line, what) = broken(&sealed(lines.concat()));
+    let (line, message) = broken(&sealed(lines.concat()));
     assert_eq!(line, 1_235);
-    assert!(what.contains("content_altered"), "{what}");
+    assert!(message.contains("content_altered"), "{message}");
 }
 
 #[test]
-fn a_line_longer_than_a_block_is_read() {
+fn a_line_longer_than_a_block_is_verified() {
     assert!(is_intact(&sealed(line_of(&agent(0, 5_000)))));
 }
 
-/// One line with its value changed, under a manifest that agrees.
+/// Returns an export of one line that `change` has altered, with a matching manifest.
 fn with(changes: u64, change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let line = line_of(&agent(7, changes));
     let mut value: Value = serde_json::from_slice(&line).unwrap();
@@ -123,7 +124,7 @@ fn amendments(line: &mut Value) -> &mut Vec<Value> {
 }
 
 #[test]
-fn changed_fields_are_found_though_the_manifest_agrees() {
+fn changed_fields_are_detected_though_the_manifest_matches() {
     for (field, value, index) in [
         ("name", json!("Ravi"), 0),
         ("status", json!("inactive"), 0),
@@ -133,52 +134,52 @@ fn changed_fields_are_found_though_the_manifest_agrees() {
         ("deleted_at", json!("2026-01-14T09:30:00Z"), 2),
         ("created_at", json!("2020-01-01T00:00:00Z"), 0),
         ("updated_at", json!("2020-01-01T00:00:00Z"), 2),
-        ("unheard_of", json!(1), 2),
+        ("unknown_field", json!(1), 2),
     ] {
-        let (line, what) = broken(&with(2, |line| line["entity"][field] = value));
+        let (line, message) = broken(&with(2, |line| line["entity"][field] = value));
         assert_eq!(line, 1);
         let expected = format!("amendment {index}: state_differs (`{field}`)");
-        assert!(what.contains(&expected), "{what}");
+        assert!(message.contains(&expected), "{message}");
     }
-    let lost = with(2, |line| drop(line["entity"].as_object_mut().unwrap().remove("skill_id")));
-    assert!(broken(&lost).1.contains("state_differs (`skill_id`)"));
-    let (_, what) = broken(&with(2, |line| line["version_hash"] = json!("0".repeat(64))));
-    assert!(what.contains("amendment 2: wrong_version_hash"), "{what}");
-    let (_, what) = broken(&with(2, |line| line["id"] = json!(sample::id(4, 8))));
-    assert!(what.contains("amendment 0: link_altered"), "{what}");
+    let missing = with(2, |line| drop(line["entity"].as_object_mut().unwrap().remove("skill_id")));
+    assert!(broken(&missing).1.contains("state_differs (`skill_id`)"));
+    let (_, message) = broken(&with(2, |line| line["version_hash"] = json!("0".repeat(64))));
+    assert!(message.contains("amendment 2: wrong_version_hash"), "{message}");
+    let (_, message) = broken(&with(2, |line| line["id"] = json!(sample::id(4, 8))));
+    assert!(message.contains("amendment 0: link_altered"), "{message}");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_changed_byte_is_found(place in any::<prop::sample::Index>(), flip in 1u8..) {
+    fn any_changed_byte_is_detected(index in any::<prop::sample::Index>(), flip in 1u8..) {
         let mut file = export(6);
-        let place = place.index(file.len());
-        file[place] ^= flip;
+        let index = index.index(file.len());
+        file[index] ^= flip;
         prop_assert!(!is_intact(&file));
     }
 
-    /// With a space in it a line is none that the service writes, and serde_json reads it.
+    /// The inserted space makes the fast path fail, so that `serde_json` parses the line.
     #[test]
-    fn a_line_is_judged_alike_by_both_readers(
-        changes in 0u64..3, place in any::<prop::sample::Index>(), flip in 0u8..,
+    fn a_line_gets_the_same_result_from_both_parsers(
+        changes in 0u64..3, index in any::<prop::sample::Index>(), flip in 0u8..,
     ) {
         let mut line = line_of(&agent(7, changes));
         line.pop();
-        let place = 1 + place.index(line.len() - 1);
-        line[place] ^= flip;
-        let quick = check(&line);
+        let index = 1 + index.index(line.len() - 1);
+        line[index] ^= flip;
+        let fast = check(&line);
         line.insert(1, b' ');
-        match (quick, check(&line)) {
-            // These tell the column.
+        match (fast, check(&line)) {
+            // The messages contain different columns.
             (Err(Fault::Unreadable(_)), Err(Fault::Unreadable(_))) => {}
-            (quick, slow) => prop_assert_eq!(quick, slow),
+            (fast, slow) => prop_assert_eq!(fast, slow),
         }
     }
 
     #[test]
-    fn removed_amendments_are_found_at_their_index(index in 0u64..6) {
+    fn a_removed_amendment_is_detected_at_its_index(index in 0u64..6) {
         let file = with(5, |line| drop(amendments(line).remove(index as usize)));
         let reason = if index == 5 { "wrong_length" } else { "wrong_sequence" };
         let expected = format!("amendment {index}: {reason}");
@@ -186,17 +187,17 @@ proptest! {
     }
 
     #[test]
-    fn doubled_amendments_are_found_at_their_index(index in 0u64..6) {
+    fn a_duplicated_amendment_is_detected_at_its_index(index in 0u64..6) {
         let file = with(5, |line| {
-            let again = amendments(line)[index as usize].clone();
-            amendments(line).insert(index as usize + 1, again);
+            let duplicate = amendments(line)[index as usize].clone();
+            amendments(line).insert(index as usize + 1, duplicate);
         });
         let expected = format!("amendment {}: wrong_sequence", index + 1);
         prop_assert!(broken(&file).1.contains(&expected), "{}", broken(&file).1);
     }
 
     #[test]
-    fn swapped_amendments_are_found_at_the_first(a in 0u64..6, b in 0u64..6) {
+    fn swapped_amendments_are_detected_at_the_first_of_them(a in 0u64..6, b in 0u64..6) {
         prop_assume!(a != b);
         let file = with(5, |line| amendments(line).swap(a as usize, b as usize));
         let expected = format!("amendment {}: wrong_sequence", a.min(b));
@@ -204,22 +205,22 @@ proptest! {
     }
 
     #[test]
-    fn amendments_of_another_entity_are_found_by_their_link(index in 0u64..6) {
+    fn an_amendment_of_another_entity_is_detected_by_its_link(index in 0u64..6) {
         let other = line_of(&agent(8, 5));
         let mut other: Value = serde_json::from_slice(&other).unwrap();
-        let stranger = amendments(&mut other)[index as usize].clone();
-        let file = with(5, |line| amendments(line)[index as usize] = stranger);
+        let foreign = amendments(&mut other)[index as usize].clone();
+        let file = with(5, |line| amendments(line)[index as usize] = foreign);
         let expected = format!("amendment {index}: link_altered");
         prop_assert!(broken(&file).1.contains(&expected), "{}", broken(&file).1);
     }
 
     #[test]
-    fn changed_content_is_found_at_its_index(index in 0u64..6, rehashed: bool) {
+    fn changed_content_is_detected_at_its_index(index in 0u64..6, rehashed: bool) {
         let file = with(5, |line| {
             let amendment = &mut amendments(line)[index as usize];
             let forged = amendment["content"].as_str().unwrap().replace("anonymous", "nobody");
             if rehashed {
-                let hash = plant_api::plant::chain::Digest32::of(forged.as_bytes());
+                let hash = plant_api::plant::chain::Digest32::sha256(forged.as_bytes());
                 amendment["content_hash"] = json!(hash);
             }
             amendment["content"] = json!(forged);
@@ -235,12 +236,12 @@ fn run(file: &std::path::Path) -> Output {
 }
 
 #[test]
-fn the_program_tells_by_its_exit_code() {
+fn the_exit_code_reports_the_outcome() {
     let folder = std::env::temp_dir().join(format!("plant-verify-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("export.ndjson");
     let broken = with(1, |line| line["entity"]["name"] = json!("Ravi"));
-    for (file, code, says) in [
+    for (file, code, expected) in [
         (export(10), 0, "intact: 10 entities with 19 links"),
         (broken, 1, "broken: line 1: agent"),
         (b"{}\n{}\n".to_vec(), 2, "unreadable: line 1: missing field"),
@@ -249,7 +250,7 @@ fn the_program_tells_by_its_exit_code() {
         let output = run(&path);
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(code), "{text}");
-        assert!(text.starts_with(says), "{text}");
+        assert!(text.starts_with(expected), "{text}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
     let output = run(&path);

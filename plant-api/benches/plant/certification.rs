@@ -1,4 +1,4 @@
-//! Certification as the route does it, on a database of its own.
+//! Benchmarks certification, as the route performs it, on a temporary database.
 
 use std::time::{Duration, Instant};
 
@@ -15,40 +15,40 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-/// Certifies a fresh skill each time; creating it is not counted.
+/// Certifies a new skill per iteration; creating the skill is not measured.
 pub fn through_the_database(c: &mut Criterion) {
-    // Settings come from config.rs; a bench has none.
+    // Read directly: benchmarks do not use config.rs.
     let Some(url) = std::env::var_os("DATABASE_URL").and_then(|url| url.into_string().ok()) else {
-        eprintln!("certification through the database: skipped, since DATABASE_URL is not set");
+        eprintln!("certification through the database: skipped because DATABASE_URL is not set");
         return;
     };
     let runtime = Runtime::new().unwrap();
-    let place = runtime.block_on(Place::make(&url));
-    let db = runtime.block_on(async { place.db() });
+    let database = runtime.block_on(TemporaryDatabase::create(&url));
+    let db = runtime.block_on(async { database.pool() });
     let mut group = c.benchmark_group("certification_through_the_database");
     group.sample_size(20).measurement_time(Duration::from_secs(5));
     group.bench_function("ours", |b| {
-        b.iter_custom(|rounds| runtime.block_on(certify(&db, rounds)));
+        b.iter_custom(|iterations| runtime.block_on(certify(&db, iterations)));
     });
     group.finish();
     drop(db);
-    runtime.block_on(place.remove());
+    runtime.block_on(database.remove());
 }
 
-async fn certify(db: &Db, rounds: u64) -> Duration {
+async fn certify(db: &Db, iterations: u64) -> Duration {
     let (clock, caller) = (Clock::System, Caller::Anybody);
-    let mut took = Duration::ZERO;
-    for _ in 0..rounds {
-        let id = a_skill(db, &clock).await;
-        let began = Instant::now();
+    let mut total = Duration::ZERO;
+    for _ in 0..iterations {
+        let id = create_skill(db, &clock).await;
+        let start = Instant::now();
         let statement = Statement::default();
         genesis::certify(db, &clock, &caller, Kind::Skill, id, statement).await.unwrap();
-        took += began.elapsed();
+        total += start.elapsed();
     }
-    took
+    total
 }
 
-async fn a_skill(db: &Db, clock: &Clock) -> Uuid {
+async fn create_skill(db: &Db, clock: &Clock) -> Uuid {
     let new = NewSkill {
         name: Uuid::now_v7().to_string(),
         category: skills::Category::Technical,
@@ -61,36 +61,40 @@ async fn a_skill(db: &Db, clock: &Clock) -> Uuid {
     }
 }
 
-/// A database that is there for as long as the bench.
-struct Place {
+/// A database that exists for the duration of the benchmark.
+struct TemporaryDatabase {
     server: PgConnectOptions,
     name: String,
 }
 
-impl Place {
-    async fn make(url: &str) -> Self {
+impl TemporaryDatabase {
+    async fn create(url: &str) -> Self {
         let server: PgConnectOptions = url.parse().unwrap();
-        let place = Self { name: format!("plant_bench_{}", std::process::id()), server };
-        place.tell(format!("create database {}", place.name)).await;
-        db::migrate(&place.options()).await.unwrap();
-        place
+        let database = Self { name: format!("plant_bench_{}", std::process::id()), server };
+        database.execute(format!("create database {}", database.name)).await;
+        db::migrate(&database.options()).await.unwrap();
+        database
     }
 
     fn options(&self) -> PgConnectOptions {
         self.server.clone().database(&self.name).disable_statement_logging()
     }
 
-    fn db(&self) -> Db {
+    fn pool(&self) -> Db {
         let waits = Metrics::new().unwrap().db_waits;
-        let limit = Duration::from_secs(10);
-        Db::new(self.options(), Bounds { connections: 2, checkout: limit, statement: limit }, waits)
+        let timeout = Duration::from_secs(10);
+        Db::new(
+            self.options(),
+            Bounds { connections: 2, checkout: timeout, statement: timeout },
+            waits,
+        )
     }
 
     async fn remove(self) {
-        self.tell(format!("drop database {} with (force)", self.name)).await;
+        self.execute(format!("drop database {} with (force)", self.name)).await;
     }
 
-    async fn tell(&self, sql: String) {
+    async fn execute(&self, sql: String) {
         let mut server = PgConnection::connect_with(&self.server).await.unwrap();
         server.execute(AssertSqlSafe(sql)).await.unwrap();
     }

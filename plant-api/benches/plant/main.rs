@@ -1,10 +1,10 @@
-//! What the parts cost. `scripts/bench.sh` runs this and holds it against the targets.
+//! Microbenchmarks. `scripts/bench.sh` runs them and compares the results with the targets.
 //!
-//! Each group has `ours`, and `floor`: plain SHA-256 over the same bytes in the same run, the
-//! least that any hash chain must cost on this machine.
+//! Each group contains `ours` and `floor`. The floor is plain SHA-256 over the same bytes in the
+//! same run: the minimum cost of any hash chain on this machine.
 
 mod certification;
-#[expect(dead_code, reason = "tests and examples use whole files of it")]
+#[expect(dead_code, reason = "tests and examples use functions that the benchmarks do not")]
 mod sample;
 
 use std::hint::black_box;
@@ -17,10 +17,10 @@ use plant_api::plant::entity::Reading;
 use plant_api::plant::genesis::content::Content;
 use plant_api::plant::genesis::examination::Examination;
 use plant_api::plant::skills;
-use sample::{Sample, agent, began, change, content, id};
+use sample::{Sample, agent, change, content, creation_time, id};
 use serde_json::json;
 
-/// Bytes that a link hashes.
+/// Number of bytes hashed for a link.
 const LINK_BYTES: usize = 102;
 
 criterion_group!(
@@ -30,7 +30,7 @@ criterion_group!(
     chain_of_hashes,
     chain_of_bytes,
     chain_of_values,
-    canonicalisation,
+    canonicalization,
     one_link,
     ten_thousand_links,
     ten_thousand_links_of_a_file,
@@ -38,18 +38,18 @@ criterion_group!(
 );
 criterion_main!(benches);
 
-/// The floor of a group: the same bytes through SHA-256, piece by piece.
-fn floor(group: &mut BenchmarkGroup<'_, WallTime>, pieces: &[Vec<u8>]) {
+/// Adds the floor of a group: the SHA-256 of each of `inputs`.
+fn floor(group: &mut BenchmarkGroup<'_, WallTime>, inputs: &[Vec<u8>]) {
     group.bench_function("floor", |b| {
         b.iter(|| {
-            for piece in pieces {
-                black_box(Digest32::of(black_box(piece)));
+            for input in inputs {
+                black_box(Digest32::sha256(black_box(input)));
             }
         });
     });
 }
 
-/// What verifying a chain has to hash.
+/// Returns inputs of the sizes that verifying the chain hashes.
 fn hashed(sample: &Sample) -> Vec<Vec<u8>> {
     let contents = sample.chain.iter().map(|amendment| amendment.content.clone());
     contents.flat_map(|content| [content, vec![0; LINK_BYTES]]).collect()
@@ -60,13 +60,13 @@ fn entity_creation(c: &mut Criterion) {
     let mut group = c.benchmark_group("base_entity_creation");
     let content = content(7);
     group.bench_function("ours", |b| {
-        b.iter(|| content.entity(uuid::Uuid::now_v7(), began(), "anonymous").unwrap());
+        b.iter(|| content.entity(uuid::Uuid::now_v7(), creation_time(), "anonymous").unwrap());
     });
     floor(&mut group, &hashed(&agent(7, 0)));
     group.finish();
 }
 
-/// Seed 000's `skill.validate_l0`: all that an audit asks of a skill once its chain is read.
+/// Seed 000's `skill.validate_l0`: all checks of an audit on a skill whose chain is read.
 fn skill_validation(c: &mut Criterion) {
     let content = skills::Content {
         name: "Python".into(),
@@ -74,18 +74,18 @@ fn skill_validation(c: &mut Criterion) {
         category: skills::Category::Technical,
         description: None,
     };
-    let entity = content.entity(id(1, 7), began(), "anonymous").unwrap();
-    let mut shared = agent(7, 0).shared;
-    (shared.id, shared.kind) = (entity.id, plant_api::plant::entity::Kind::Skill);
-    (shared.status, shared.version_hash) = (entity.status, entity.first.link);
-    let mut reading = Reading::of(entity.id);
-    reading.read(&entity.first);
+    let entity = content.entity(id(1, 7), creation_time(), "anonymous").unwrap();
+    let mut base = agent(7, 0).base;
+    (base.id, base.kind) = (entity.id, plant_api::plant::entity::Kind::Skill);
+    (base.status, base.version_hash) = (entity.status, entity.first.link);
+    let mut verifier = Reading::of(entity.id);
+    verifier.read(&entity.first);
     let content = Content::Skill(content);
 
     let mut group = c.benchmark_group("skill_validation");
     group.bench_function("ours", |b| {
         b.iter(|| {
-            let found = Examination::of(&shared, Some(&content), &reading).unwrap();
+            let found = Examination::of(&base, Some(&content), &verifier).unwrap();
             assert_eq!(found.verdict, Verdict::Intact);
             found.checks().all(|check| check.holds)
         });
@@ -96,23 +96,23 @@ fn skill_validation(c: &mut Criterion) {
 
 /// Seed 000's `validate_chain` of five hashes.
 fn chain_of_hashes(c: &mut Criterion) {
-    let Sample { shared, chain, .. } = agent(7, 4);
+    let Sample { base, chain, .. } = agent(7, 4);
     let hashes: Vec<_> = chain.iter().map(|a| (a.content_hash, a.link)).collect();
     let mut group = c.benchmark_group("hash_chain_validation");
     group.bench_function("ours", |b| {
-        b.iter(|| assert!(validate_chain(shared.id, black_box(&hashes))));
+        b.iter(|| assert!(validate_chain(base.id, black_box(&hashes))));
     });
     floor(&mut group, &vec![vec![0; LINK_BYTES]; hashes.len()]);
     group.finish();
 }
 
-/// Five amendments of some 300 bytes, their canonical bytes given.
+/// Verifies five amendments of about 300 bytes, given their canonical bytes.
 fn chain_of_bytes(c: &mut Criterion) {
     let sample = agent(7, 4);
     let mut group = c.benchmark_group("chain_of_5_from_bytes");
     group.bench_function("ours", |b| {
         b.iter(|| {
-            let verdict = verify(sample.shared.id, black_box(&sample.chain), sample.shared.head());
+            let verdict = verify(sample.base.id, black_box(&sample.chain), sample.base.head());
             assert_eq!(verdict, Verdict::Intact);
         });
     });
@@ -120,11 +120,11 @@ fn chain_of_bytes(c: &mut Criterion) {
     group.finish();
 }
 
-/// The same with canonicalisation.
+/// Verifies the same amendments including canonicalization.
 fn chain_of_values(c: &mut Criterion) {
     let sample = agent(7, 4);
-    let read = |content: &Vec<u8>| serde_json::from_slice::<Change>(content).unwrap();
-    let changes: Vec<_> = sample.chain.iter().map(|a| read(&a.content)).collect();
+    let parse = |content: &Vec<u8>| serde_json::from_slice::<Change>(content).unwrap();
+    let changes: Vec<_> = sample.chain.iter().map(|a| parse(&a.content)).collect();
     let mut chain = sample.chain.clone();
     let mut group = c.benchmark_group("chain_of_5_from_values");
     group.bench_function("ours", |b| {
@@ -132,7 +132,7 @@ fn chain_of_values(c: &mut Criterion) {
             for (amendment, change) in chain.iter_mut().zip(black_box(&changes)) {
                 amendment.content = change.canonical();
             }
-            let verdict = verify(sample.shared.id, &chain, sample.shared.head());
+            let verdict = verify(sample.base.id, &chain, sample.base.head());
             assert_eq!(verdict, Verdict::Intact);
         });
     });
@@ -140,10 +140,10 @@ fn chain_of_values(c: &mut Criterion) {
     group.finish();
 }
 
-fn canonicalisation(c: &mut Criterion) {
-    let small = change(7, began());
+fn canonicalization(c: &mut Criterion) {
+    let small = change(7, creation_time());
     let mut large = small.clone();
-    let list: Vec<_> = (0..32).map(|n| small.data["custom_attributes"].clone_with(n)).collect();
+    let list: Vec<_> = (0..32).map(|n| small.data["custom_attributes"].nested_with(n)).collect();
     large.data.insert("custom_attributes".into(), json!({"list": list}));
     for (name, change) in [("canonical_350_bytes", small), ("canonical_10_kilobytes", large)] {
         let bytes = change.canonical();
@@ -155,19 +155,19 @@ fn canonicalisation(c: &mut Criterion) {
     }
 }
 
-trait CloneWith {
-    /// About 300 bytes with a number of its own.
-    fn clone_with(&self, n: u64) -> Self;
+trait Nested {
+    /// Returns an object of about 300 bytes that contains `self` and `n`.
+    fn nested_with(&self, n: u64) -> Self;
 }
 
-impl CloneWith for serde_json::Value {
-    fn clone_with(&self, n: u64) -> Self {
+impl Nested for serde_json::Value {
+    fn nested_with(&self, n: u64) -> Self {
         json!({"n": n, "at": 0.1 + n as f64, "of": self, "text": "Zürich – ".repeat(16)})
     }
 }
 
 fn one_link(c: &mut Criterion) {
-    let previous = Digest32::of(b"previous");
+    let previous = Digest32::sha256(b"previous");
     let mut group = c.benchmark_group("link");
     group.bench_function("ours", |b| {
         b.iter(|| link(black_box(id(4, 7)), 7, previous, black_box(previous)));
@@ -182,7 +182,7 @@ fn ten_thousand_links(c: &mut Criterion) {
     group.throughput(Throughput::Elements(10_000)).sample_size(30);
     group.bench_function("ours", |b| {
         b.iter(|| {
-            let verdict = verify(sample.shared.id, black_box(&sample.chain), sample.shared.head());
+            let verdict = verify(sample.base.id, black_box(&sample.chain), sample.base.head());
             assert_eq!(verdict, Verdict::Intact);
         });
     });
@@ -190,7 +190,7 @@ fn ten_thousand_links(c: &mut Criterion) {
     group.finish();
 }
 
-/// What `plant-api verify` does with lines on one core: 5,000 agents with two links each.
+/// Verifies lines as `plant-api verify` does on one core: 5,000 agents with two links each.
 fn ten_thousand_links_of_a_file(c: &mut Criterion) {
     let lines: Vec<_> = (0..5_000).map(|n| sample::line_of(&agent(n, 1))).collect();
     let mut group = c.benchmark_group("verify_file_10000_links");

@@ -1,5 +1,5 @@
-//! Entities as the service would have written them, for benches, tests and examples that need
-//! no database. The same number gives the same bytes.
+//! Deterministic sample entities, equal to those that the service writes, for benchmarks, tests and
+//! examples without a database.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use plant_api::plant::agents::Content;
@@ -12,19 +12,19 @@ use plant_api::plant::skills::SkillId;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// An entity with its whole chain and its fields as canonical JSON.
+/// An entity with its whole chain, and its fields as canonical JSON.
 pub struct Sample {
-    pub shared: Shared,
+    pub base: Shared,
     pub chain: Vec<Amendment>,
     pub row: Vec<u8>,
 }
 
-/// Id `n` of some kind of thing.
+/// Returns id number `n` of a kind; `kind` is any small number.
 pub fn id(kind: u128, n: u64) -> Uuid {
     Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0000 | kind << 40 | u128::from(n))
 }
 
-pub fn began() -> DateTime<Utc> {
+pub fn creation_time() -> DateTime<Utc> {
     DateTime::from_timestamp(1_768_383_000, 0).unwrap()
 }
 
@@ -38,7 +38,7 @@ pub fn content(n: u64) -> Content {
     }
 }
 
-/// A change of some 300 bytes.
+/// Returns a change of about 300 bytes.
 pub fn change(n: u64, at: DateTime<Utc>) -> Change {
     let data = json!({
         "governance_notes": format!("Reviewed for the {n}th time; tone and facts are \"as agreed\"."),
@@ -49,11 +49,11 @@ pub fn change(n: u64, at: DateTime<Utc>) -> Change {
     Change { change_type: ChangeType::Evolution, data, timestamp: at, actor: "anonymous".into() }
 }
 
-/// Agent `n`, changed `changes` times.
+/// Returns agent number `n` with `changes` changes after its creation.
 pub fn agent(n: u64, changes: u64) -> Sample {
     let content = content(n);
-    let entity = content.entity(id(4, n), began(), "anonymous").unwrap();
-    let mut shared = Shared {
+    let entity = content.entity(id(4, n), creation_time(), "anonymous").unwrap();
+    let mut base = Shared {
         id: entity.id,
         kind: Kind::Agent,
         external_id: None,
@@ -72,42 +72,42 @@ pub fn agent(n: u64, changes: u64) -> Sample {
     };
     let mut chain = vec![entity.first];
     for i in 0..changes {
-        let at = began() + TimeDelta::microseconds(1 + i.cast_signed());
+        let at = creation_time() + TimeDelta::microseconds(1 + i.cast_signed());
         let change = change(n + i, at);
-        shared.updated_at = at;
-        shared.tags = serde_json::from_value(change.data["tags"].clone()).unwrap();
-        shared.custom_attributes = change.data["custom_attributes"].clone();
-        shared.governance_notes = change.data["governance_notes"].as_str().map(str::to_owned);
-        let amendment = Amendment::after(shared.id, shared.head(), change.canonical());
+        base.updated_at = at;
+        base.tags = serde_json::from_value(change.data["tags"].clone()).unwrap();
+        base.custom_attributes = change.data["custom_attributes"].clone();
+        base.governance_notes = change.data["governance_notes"].as_str().map(str::to_owned);
+        let amendment = Amendment::after(base.id, base.head(), change.canonical());
         let Head { length, version_hash } = amendment.head();
-        shared.chain_length = length.cast_signed();
-        shared.version_hash = version_hash;
+        base.chain_length = length.cast_signed();
+        base.version_hash = version_hash;
         chain.push(amendment);
     }
-    let row = shared.row(&entity::fields(&content).unwrap()).unwrap();
-    Sample { shared, chain, row }
+    let row = base.row(&entity::fields(&content).unwrap()).unwrap();
+    Sample { base, chain, row }
 }
 
-/// The line of an entity, with its end.
+/// Returns the entity's line of an export, including the line feed.
 pub fn line_of(sample: &Sample) -> Vec<u8> {
     let mut out = Vec::new();
-    line::begin(&mut out);
+    line::write_start(&mut out);
     for amendment in &sample.chain {
-        line::amendment(&mut out, amendment);
+        line::write_amendment(&mut out, amendment);
     }
-    line::end(&mut out, &sample.shared, &sample.row);
+    line::write_end(&mut out, &sample.base, &sample.row);
     out
 }
 
-/// Lines with the manifest that belongs to them.
+/// Returns `lines` followed by their manifest.
 pub fn sealed(mut lines: Vec<u8>) -> Vec<u8> {
     let entities = lines.split_inclusive(|byte| *byte == b'\n').count() as u64;
-    let manifest = Manifest { entities, sha256: Digest32::of(&lines) };
+    let manifest = Manifest { entities, sha256: Digest32::sha256(&lines) };
     lines.extend(format!("{manifest}\n").bytes());
     lines
 }
 
-/// An export of so many entities, with chains of one to three amendments.
+/// Returns an export of `entities` agents, with chains of one to three amendments.
 pub fn export(entities: u64) -> Vec<u8> {
     sealed((0..entities).flat_map(|n| line_of(&agent(n, n % 3))).collect())
 }

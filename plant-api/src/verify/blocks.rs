@@ -1,17 +1,17 @@
-//! A file in blocks of whole lines.
+//! Reads a file in blocks of whole lines.
 
 use std::io::{self, Read};
 use std::{iter, mem};
 
 use memchr::{memchr, memrchr};
 
-/// Bytes of a block, unless one line is longer.
-const SIZE: usize = 1 << 18;
+/// Size of a block, unless one line is longer.
+const BLOCK_BYTES: usize = 1 << 18;
 
-/// Longest line that is read: the entity's whole chain is on it.
-const LONGEST: usize = 1 << 30;
+/// Maximum length of a line, which contains the entity's whole chain.
+const MAX_LINE_BYTES: usize = 1 << 30;
 
-/// Whole lines, each with its end.
+/// A block of whole lines with their line feeds.
 #[derive(Debug)]
 pub struct Block {
     /// Number of the first line, from 1.
@@ -21,7 +21,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// The lines without their ends.
+    /// Returns the lines without their line feeds.
     pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = &self.bytes[..];
         iter::from_fn(move || {
@@ -33,51 +33,51 @@ impl Block {
     }
 }
 
-/// Where the last line of `block` begins.
+/// Returns the offset of the last line of `block`.
 pub fn last_line(block: &[u8]) -> usize {
-    let before_its_end = block.len().saturating_sub(1);
-    memrchr(b'\n', &block[..before_its_end]).map_or(0, |end| end + 1)
+    let end = block.len().saturating_sub(1);
+    memrchr(b'\n', &block[..end]).map_or(0, |line_feed| line_feed + 1)
 }
 
-/// Reads blocks of whole lines; only the last one may end without a line end.
+/// An iterator over blocks of whole lines. Only the last block may lack its final line feed.
 #[derive(Debug)]
 pub struct Blocks<R> {
     source: R,
-    /// The beginning of a line whose end is still to come.
-    begun: Vec<u8>,
-    /// Room for the next block.
-    room: Vec<u8>,
+    /// The beginning of a line that continues in the next block.
+    partial_line: Vec<u8>,
+    /// Memory for the next block.
+    spare: Vec<u8>,
     at_end: bool,
 }
 
 impl<R: Read> Blocks<R> {
-    /// The blocks of `source`.
-    pub fn of(source: R) -> Self {
-        Self { source, begun: Vec::new(), room: Vec::new(), at_end: false }
+    /// Creates an iterator over the blocks of `source`.
+    pub fn new(source: R) -> Self {
+        Self { source, partial_line: Vec::new(), spare: Vec::new(), at_end: false }
     }
 
-    /// Gives back a block that nobody needs any more: new memory costs as much as reading.
+    /// Takes back the memory of a block: allocating new memory takes as long as reading.
     pub fn reuse(&mut self, block: Vec<u8>) {
-        self.room = block;
+        self.spare = block;
     }
 
     fn read(&mut self) -> io::Result<Vec<u8>> {
-        let mut block = mem::take(&mut self.room);
+        let mut block = mem::take(&mut self.spare);
         block.clear();
-        block.append(&mut self.begun);
+        block.append(&mut self.partial_line);
         loop {
-            if block.len() > LONGEST {
-                return Err(io::Error::other("a line is longer than 1 GiB"));
+            if block.len() > MAX_LINE_BYTES {
+                return Err(io::Error::other("line longer than 1 GiB"));
             }
             let searched = block.len();
-            block.reserve(SIZE);
-            let read = (&mut self.source).take(SIZE as u64).read_to_end(&mut block)?;
-            if read < SIZE {
+            block.reserve(BLOCK_BYTES);
+            let read = (&mut self.source).take(BLOCK_BYTES as u64).read_to_end(&mut block)?;
+            if read < BLOCK_BYTES {
                 self.at_end = true;
                 return Ok(block);
             }
             if let Some(end) = memrchr(b'\n', &block[searched..]) {
-                self.begun.extend(block.drain(searched + end + 1..));
+                self.partial_line.extend(block.drain(searched + end + 1..));
                 return Ok(block);
             }
         }

@@ -1,8 +1,8 @@
-//! `plant-api verify FILE`: checks an export without the service and its database.
+//! `plant-api verify FILE`: verifies an export without the service and its database.
 //!
-//! One thread reads and hashes the file; every core checks blocks of whole lines ([`blocks`],
-//! [`crate::plant::audit::line`]). Memory is a few blocks, whatever the file's size, as long as no
-//! single chain is larger than that. The first place that is not as it was written is told.
+//! One thread reads and hashes the file; one thread per core verifies blocks of whole lines
+//! ([`blocks`], [`crate::plant::audit::line`]). Memory use is a few blocks, or a few times the
+//! longest line. The first defect in the file is reported.
 
 mod blocks;
 mod order;
@@ -23,94 +23,96 @@ use indicatif::{ProgressBar, ProgressStyle};
 use memchr::memchr_iter;
 use sha2::{Digest, Sha256};
 
-use crate::plant::audit::line::{Checker, Manifest};
+use crate::plant::audit::line::{LineChecker, Manifest};
 use crate::plant::chain::Digest32;
 use blocks::{Block, Blocks, last_line};
-use order::BlockOrder;
+use order::BlockResult;
 
-pub use outcome::{Figures, Outcome, Place, Trouble};
+pub use outcome::{Defect, LineDefect, Outcome, Totals};
 
-/// What is to be verified.
+/// Arguments of `plant-api verify`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// What `GET /api/v1/audit/export` answered.
+    /// Export to verify: the response body of `GET /api/v1/audit/export`.
     pub file: PathBuf,
 }
 
-const BAR: &str = "{elapsed:>4} [{bar:40}] {binary_bytes} of {binary_total_bytes}, {eta} left";
+const PROGRESS_TEMPLATE: &str =
+    "{elapsed:>4} [{bar:40}] {binary_bytes} of {binary_total_bytes}, {eta} left";
 
-/// Verifies a file, showing progress on a terminal.
+/// Verifies a file, with a progress bar on a terminal.
 pub fn file(path: &Path) -> Outcome {
     let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
     match opened {
         Ok((length, file)) => {
             let bar = ProgressBar::new(length);
-            if let Ok(style) = ProgressStyle::with_template(BAR) {
+            if let Ok(style) = ProgressStyle::with_template(PROGRESS_TEMPLATE) {
                 bar.set_style(style);
             }
             let outcome = read(file, |bytes| bar.inc(bytes));
             bar.finish_and_clear();
             outcome
         }
-        Err(error) => Outcome::not_read(0, error.to_string()),
+        Err(error) => Outcome::unreadable(0, error.to_string()),
     }
 }
 
-/// Verifies what `source` gives; `advance` hears how many bytes were read.
-pub fn read(source: impl Read, advance: impl Fn(u64)) -> Outcome {
-    let began = Instant::now();
+/// Verifies the export in `source`; `on_progress` is called with the number of bytes of each block.
+pub fn read(source: impl Read, on_progress: impl Fn(u64)) -> Outcome {
+    let start = Instant::now();
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
-    let findings = Findings::default();
+    let results = Results::default();
     let (sender, receiver) = sync_channel(workers);
-    let (done, used) = channel();
+    let (used_sender, used) = channel();
     let receiver = Mutex::new(receiver);
-    let end = thread::scope(|scope| {
+    let read = thread::scope(|scope| {
         for _ in 0..workers {
-            scope.spawn(|| work(&receiver, &done, &findings));
+            scope.spawn(|| verify_blocks(&receiver, &used_sender, &results));
         }
-        feed(source, sender, &used, &findings, advance)
+        read_blocks(source, sender, &used, &results, on_progress)
     });
-    let blocks = findings.blocks.into_inner().unwrap_or_else(PoisonError::into_inner);
-    outcome::conclude(end, blocks, began.elapsed())
+    let blocks = results.blocks.into_inner().unwrap_or_else(PoisonError::into_inner);
+    outcome::conclude(read, blocks, start.elapsed())
 }
 
-/// What the workers found so far.
+/// Results of the verifying threads.
 #[derive(Default)]
-struct Findings {
-    blocks: Mutex<Vec<BlockOrder>>,
-    /// Some block is at fault; those after it do not matter any more.
-    at_fault: AtomicBool,
+struct Results {
+    blocks: Mutex<Vec<BlockResult>>,
+    /// Whether any block has a defect. Reading stops then, since only the first defect is reported.
+    has_defect: AtomicBool,
 }
 
-/// How the file ended.
-struct End {
-    /// Lines before the manifest.
+/// Result of reading the file.
+struct ReadResult {
+    /// Number of lines before the manifest.
     lines: u64,
     bytes: u64,
-    /// What the manifest should have said, and what there was in its place.
+    /// The manifest that matches the lines.
     expected: Manifest,
-    found: Vec<u8>,
-    /// Why reading stopped, if not at the end.
-    trouble: Option<String>,
+    /// The last line of the file, which must be the manifest.
+    manifest_line: Vec<u8>,
+    /// The error that ended reading before the end of the file.
+    error: Option<String>,
 }
 
-/// Hands the lines before the manifest to the workers, in order, hashing them on the way.
-fn feed(
+/// Reads and hashes the lines before the manifest, and sends them to the verifying threads.
+fn read_blocks(
     source: impl Read,
     sender: SyncSender<Block>,
     used: &Receiver<Block>,
-    findings: &Findings,
-    advance: impl Fn(u64),
-) -> End {
+    results: &Results,
+    on_progress: impl Fn(u64),
+) -> ReadResult {
     let mut hash = Sha256::new();
-    let mut blocks = Blocks::of(source);
-    let (mut lines, mut bytes, mut trouble, mut found) = (0, 0, None, Vec::new());
+    let mut blocks = Blocks::new(source);
+    let (mut lines, mut bytes, mut error, mut manifest_line) = (0, 0, None, Vec::new());
     let mut next = blocks.next();
     while let Some(block) = next {
         let mut block = match block {
             Ok(block) => block,
-            Err(error) => {
-                trouble = Some(error.to_string());
+            Err(source) => {
+                error = Some(source.to_string());
                 break;
             }
         };
@@ -119,54 +121,60 @@ fn feed(
         }
         next = blocks.next();
         bytes += block.len() as u64;
-        advance(block.len() as u64);
+        on_progress(block.len() as u64);
         if next.is_none() {
-            found = block.split_off(last_line(&block));
+            manifest_line = block.split_off(last_line(&block));
         }
         hash.update(&block);
         let first_line = lines + 1;
         lines += count_lines(&block);
-        let useless = findings.at_fault.load(Ordering::Relaxed);
-        if useless || sender.send(Block { first_line, bytes: block }).is_err() {
+        let has_defect = results.has_defect.load(Ordering::Relaxed);
+        if has_defect || sender.send(Block { first_line, bytes: block }).is_err() {
             break;
         }
     }
-    // The workers end when no more blocks can come.
+    // Closing the channel ends the verifying threads.
     drop(sender);
     let sha256 = Digest32(hash.finalize().into());
-    End { lines, bytes, expected: Manifest { entities: lines, sha256 }, found, trouble }
+    let expected = Manifest { entities: lines, sha256 };
+    ReadResult { lines, bytes, expected, manifest_line, error }
 }
 
 fn count_lines(block: &[u8]) -> u64 {
     memchr_iter(b'\n', block).count() as u64
 }
 
-fn work(receiver: &Mutex<Receiver<Block>>, done: &Sender<Block>, findings: &Findings) {
-    let mut checker = Checker::default();
+/// Verifies blocks until the channel is closed, and returns their memory through `used_sender`.
+fn verify_blocks(
+    receiver: &Mutex<Receiver<Block>>,
+    used_sender: &Sender<Block>,
+    results: &Results,
+) {
+    let mut checker = LineChecker::default();
     loop {
         let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(block) = next else { return };
-        let found = check(&block, &mut checker);
-        if found.trouble.is_some() {
-            findings.at_fault.store(true, Ordering::Relaxed);
+        let result = verify_block(&block, &mut checker);
+        if result.defect.is_some() {
+            results.has_defect.store(true, Ordering::Relaxed);
         }
-        findings.blocks.lock().unwrap_or_else(PoisonError::into_inner).push(found);
-        // Whoever reads may have read all by now.
-        let _ = done.send(block);
+        results.blocks.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+        // Fails if the reader has finished; then it needs no more memory.
+        let _ = used_sender.send(block);
     }
 }
 
-/// Checks whole lines up to the first that is at fault.
-fn check(block: &Block, checker: &mut Checker) -> BlockOrder {
-    let mut found = BlockOrder::at(block.first_line);
+/// Verifies the lines of a block up to the first defect.
+fn verify_block(block: &Block, checker: &mut LineChecker) -> BlockResult {
+    let mut result = BlockResult::new(block.first_line);
     for (number, line) in (block.first_line..).zip(block.lines()) {
         match checker.check(line) {
-            Ok(checked) => found.take(number, checked),
-            Err(fault) => found.trouble = Some((number, fault.into())),
+            Ok(checked) => result.add(number, checked),
+            Err(fault) => result.defect = Some((number, fault.into())),
         }
-        if found.trouble.is_some() {
+        if result.defect.is_some() {
             break;
         }
     }
-    found
+    result
 }

@@ -1,36 +1,36 @@
-//! Lines come in the order of their entities' ids, each entity once, over all blocks.
+//! Verifies the order of the lines across all blocks: by entity id, each entity once.
 
 use uuid::Uuid;
 
-use super::Trouble;
-use crate::plant::audit::line::Checked;
+use super::LineDefect;
+use crate::plant::audit::line::CheckedLine;
 
-/// What a block holds, up to the first line at fault.
+/// Result of verifying a block, up to its first defect.
 #[derive(Debug)]
-pub struct BlockOrder {
-    /// Number of its first line.
+pub struct BlockResult {
+    /// Number of the first line.
     pub first_line: u64,
-    /// Its first and last entity.
-    ends: Option<(Uuid, Uuid)>,
-    /// Entities in it.
+    /// Ids of the first and the last entity.
+    id_range: Option<(Uuid, Uuid)>,
+    /// Number of entities.
     pub entities: u64,
-    /// Their links.
+    /// Number of links.
     pub links: u64,
-    /// The first line at fault, and why.
-    pub trouble: Option<(u64, Trouble)>,
+    /// Number of the first defective line, and its defect.
+    pub defect: Option<(u64, LineDefect)>,
 }
 
-impl BlockOrder {
-    /// A block that begins with this line; none of it is checked yet.
-    pub fn at(first_line: u64) -> Self {
-        Self { first_line, ends: None, entities: 0, links: 0, trouble: None }
+impl BlockResult {
+    /// Creates the result of a block of which no line is verified yet.
+    pub fn new(first_line: u64) -> Self {
+        Self { first_line, id_range: None, entities: 0, links: 0, defect: None }
     }
 
-    /// Takes a line that is as it was written; is it where it was?
-    pub fn take(&mut self, line: u64, checked: Checked) {
-        match &mut self.ends {
+    /// Adds an unaltered line, and checks its order.
+    pub fn add(&mut self, line: u64, checked: CheckedLine) {
+        match &mut self.id_range {
             Some((_, last)) if checked.id <= *last => {
-                self.trouble = Some((line, Trouble::out_of_order(checked.id, *last)));
+                self.defect = Some((line, LineDefect::out_of_order(checked.id, *last)));
             }
             Some((_, last)) => *last = checked.id,
             none => *none = Some((checked.id, checked.id)),
@@ -40,19 +40,19 @@ impl BlockOrder {
     }
 }
 
-/// The first line at fault in all blocks.
-pub fn first_trouble(blocks: Vec<BlockOrder>) -> Option<(u64, Trouble)> {
+/// Returns the first defect in `blocks`, which are in the order of the file.
+pub fn first_defect(blocks: Vec<BlockResult>) -> Option<(u64, LineDefect)> {
     let mut last = None;
     for block in blocks {
-        if let (Some(last), Some((first, _))) = (last, block.ends)
+        if let (Some(last), Some((first, _))) = (last, block.id_range)
             && first <= last
         {
-            return Some((block.first_line, Trouble::out_of_order(first, last)));
+            return Some((block.first_line, LineDefect::out_of_order(first, last)));
         }
-        if block.trouble.is_some() {
-            return block.trouble;
+        if block.defect.is_some() {
+            return block.defect;
         }
-        last = block.ends.map(|(_, end)| end).or(last);
+        last = block.id_range.map(|(_, last)| last).or(last);
     }
     None
 }

@@ -1,4 +1,4 @@
-//! What verifying a file came to, and how it is told.
+//! The outcome of verifying a file, and its text and exit code.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -6,124 +6,131 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::End;
-use super::order::{BlockOrder, first_trouble};
+use super::ReadResult;
+use super::order::{BlockResult, first_defect};
 use crate::plant::audit::line::{Fault, Manifest};
 use crate::plant::chain::Reason;
 
-/// What verifying a file came to.
+/// Outcome of verifying a file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// Every byte is as it was written.
-    Intact(Figures),
-    /// It can be read, but is not what was written.
-    Broken(Place),
-    /// It is not an export, or no whole one.
-    Unreadable(Place),
+    /// The file is unaltered.
+    Intact(Totals),
+    /// The file was altered.
+    Broken(Defect),
+    /// The file cannot be read, is not an export, or is incomplete.
+    Unreadable(Defect),
 }
 
-/// What an intact file holds.
+/// Totals of an intact file.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Figures {
-    /// Entities.
+pub struct Totals {
+    /// Number of entities.
     pub entities: u64,
-    /// Links of their chains.
+    /// Number of links in their chains.
     pub links: u64,
-    /// Bytes.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// How long it took.
-    pub took: Duration,
+    /// Duration of the verification.
+    pub duration: Duration,
 }
 
-/// The first place at fault.
+/// The first defect of a file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Place {
-    /// Number of the line, from 1; 0 where the file as a whole cannot be read.
+pub struct Defect {
+    /// Line number, from 1; 0 if the file could not be opened.
     pub line: u64,
-    /// What is wrong there.
-    pub what: String,
+    /// Description of the defect.
+    pub message: String,
 }
 
-/// What can be wrong with a line.
+/// The defect of a line, with its description.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Trouble {
-    /// It can be read, but is not what was written.
+pub enum LineDefect {
+    /// The line was altered.
     Broken(String),
-    /// It cannot be read.
+    /// The line cannot be parsed.
     Unreadable(String),
 }
 
-impl Trouble {
-    /// The line of entity `id` comes after that of `before`.
-    pub fn out_of_order(id: Uuid, before: Uuid) -> Self {
-        let how = if id == before { "is there twice" } else { "is not where it was written" };
-        Self::Broken(format!("the entity {id} {how}"))
+impl LineDefect {
+    /// Returns the defect of a line whose entity `id` does not follow the `previous` one.
+    pub fn out_of_order(id: Uuid, previous: Uuid) -> Self {
+        let what = if id == previous { "duplicate entity" } else { "entity out of order" };
+        Self::Broken(format!("{what}: {id} after {previous}"))
     }
 }
 
-impl From<Fault> for Trouble {
+impl From<Fault> for LineDefect {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Unreadable(why) => Self::Unreadable(why),
+            Fault::Unreadable(message) => Self::Unreadable(message),
             Fault::Broken { id, kind, at_index, reason, field } => {
                 let field = field.map(|field| format!(" (`{field}`)")).unwrap_or_default();
-                let (kind, code, why) = (kind.noun(), reason.as_str(), in_words(reason));
-                let place = format!("{kind} {id}, amendment {at_index}");
-                Self::Broken(format!("{place}: {code}{field}: {why}"))
+                let (kind, code, text) = (kind.noun(), reason.as_str(), describe(reason));
+                let amendment = format!("{kind} {id}, amendment {at_index}");
+                Self::Broken(format!("{amendment}: {code}{field}: {text}"))
             }
         }
     }
 }
 
-fn in_words(reason: Reason) -> &'static str {
+fn describe(reason: Reason) -> &'static str {
     match reason {
         Reason::Empty => "there is no amendment",
         Reason::WrongSequence => "an amendment is missing, inserted or moved",
-        Reason::ContentAltered => "the content does not hash to its content hash",
-        Reason::LinkAltered => "the link does not follow from what it covers",
-        Reason::WrongLength => "the chain is shorter or longer than the entity says",
-        Reason::WrongVersionHash => "the version hash is not the last link",
-        Reason::StateDiffers => "the entity's fields differ from what its amendments add up to",
+        Reason::ContentAltered => "the SHA-256 of the content is not its content hash",
+        Reason::LinkAltered => "the link is not the hash of the previous link and the content hash",
+        Reason::WrongLength => "the chain is shorter or longer than the entity's chain length",
+        Reason::WrongVersionHash => "the entity's version hash is not the last link",
+        Reason::StateDiffers => "the entity's fields differ from the result of its amendments",
     }
 }
 
-/// Puts together what the workers and the reader found.
-pub(super) fn conclude(end: End, mut blocks: Vec<BlockOrder>, took: Duration) -> Outcome {
+/// Returns the outcome of reading the file and verifying its blocks.
+pub(super) fn conclude(
+    read: ReadResult,
+    mut blocks: Vec<BlockResult>,
+    duration: Duration,
+) -> Outcome {
     blocks.sort_unstable_by_key(|block| block.first_line);
     let entities = blocks.iter().map(|block| block.entities).sum();
     let links = blocks.iter().map(|block| block.links).sum();
-    if let Some((line, trouble)) = first_trouble(blocks) {
-        return match trouble {
-            Trouble::Broken(what) => Outcome::Broken(Place { line, what }),
-            Trouble::Unreadable(what) => Outcome::not_read(line, what),
+    if let Some((line, defect)) = first_defect(blocks) {
+        return match defect {
+            LineDefect::Broken(message) => Outcome::Broken(Defect { line, message }),
+            LineDefect::Unreadable(message) => Outcome::unreadable(line, message),
         };
     }
-    let line = end.lines + 1;
-    if let Some(why) = end.trouble {
-        return Outcome::not_read(line, why);
+    let line = read.lines + 1;
+    if let Some(error) = read.error {
+        return Outcome::unreadable(line, error);
     }
-    let manifest = end.found.strip_suffix(b"\n").and_then(Manifest::read);
+    let manifest = read.manifest_line.strip_suffix(b"\n").and_then(Manifest::parse);
     match manifest {
-        None => Outcome::not_read(line, "there is no manifest at the end of the file".into()),
-        Some(manifest) if manifest == end.expected => {
-            Outcome::Intact(Figures { entities, links, bytes: end.bytes, took })
+        None => Outcome::unreadable(
+            line,
+            "no manifest at the end of the file: incomplete export".into(),
+        ),
+        Some(manifest) if manifest == read.expected => {
+            Outcome::Intact(Totals { entities, links, bytes: read.bytes, duration })
         }
         Some(manifest) => {
-            let what = format!(
-                "the manifest is of {} entities with SHA-256 {}, but there are {} with {}",
-                manifest.entities, manifest.sha256, end.expected.entities, end.expected.sha256
+            let message = format!(
+                "the manifest states {} entities with SHA-256 {}, but the file has {} with {}",
+                manifest.entities, manifest.sha256, read.expected.entities, read.expected.sha256
             );
-            Outcome::Broken(Place { line, what })
+            Outcome::Broken(Defect { line, message })
         }
     }
 }
 
 impl Outcome {
-    pub(super) fn not_read(line: u64, what: String) -> Self {
-        Self::Unreadable(Place { line, what })
+    pub(super) fn unreadable(line: u64, message: String) -> Self {
+        Self::Unreadable(Defect { line, message })
     }
 
-    /// 0 intact, 1 broken, 2 unreadable.
+    /// Returns the exit code: 0 intact, 1 broken, 2 unreadable.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Intact(_) => 0,
@@ -136,25 +143,25 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Intact(figures) => write!(f, "intact: {figures}"),
-            Self::Broken(place) => write!(f, "broken: {place}"),
-            Self::Unreadable(place) => write!(f, "unreadable: {place}"),
+            Self::Intact(totals) => write!(f, "intact: {totals}"),
+            Self::Broken(defect) => write!(f, "broken: {defect}"),
+            Self::Unreadable(defect) => write!(f, "unreadable: {defect}"),
         }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.line > 0 {
             write!(f, "line {}: ", self.line)?;
         }
-        f.write_str(&self.what)
+        f.write_str(&self.message)
     }
 }
 
-impl fmt::Display for Figures {
+impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.took.as_secs_f64();
+        let seconds = self.duration.as_secs_f64();
         let rate = self.links as f64 / seconds.max(f64::MIN_POSITIVE);
         write!(
             f,

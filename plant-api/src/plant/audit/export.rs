@@ -1,5 +1,5 @@
-//! Everything as a file: a line for each entity and its chain, streamed as it is read, as of one
-//! moment. The file's format: [`super::line`] and `docs/chain.md`.
+//! Streams all entities with their chains, one line each, from one snapshot. [`super::line`] and
+//! `docs/chain.md` describe the format.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -15,71 +15,71 @@ use uuid::Uuid;
 
 use super::line::{self, Manifest};
 use super::sql;
-use super::walk::{PageOfEntities, Walk};
+use super::walk::{EntityPage, EntityPages};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::plant::chain::Digest32;
 use crate::plant::entity::{self, Kind};
 use crate::plant::genesis::content::Content;
 
-/// Bytes that go to the client at once.
-const PIECE: usize = 64 * 1024;
+/// Size in bytes from which a chunk is sent.
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Pieces that wait for a client; reading goes no further than that ahead.
-const PIECES_AHEAD: usize = 4;
+/// Maximum number of chunks buffered for the client.
+const MAX_BUFFERED_CHUNKS: usize = 4;
 
-/// What a client may take to accept one piece. Meanwhile the database cannot forget what has
-/// changed since the export began.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout for the client to accept a chunk. While an export runs, PostgreSQL cannot vacuum rows
+/// that changed since its start.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The export ended before its manifest.
+/// The export ended before its manifest; the file is incomplete.
 #[derive(Debug, thiserror::Error)]
-#[error("the export broke off")]
-pub struct BrokenOff;
+#[error("the export was aborted")]
+pub struct ExportAborted;
 
-/// Exports the entities of one kind, or all, until `stop`. Bytes come as they are read; the last
-/// of them are the manifest.
+/// Exports the entities of one kind, or all, as a stream that ends with the manifest. `stop` aborts
+/// the export.
 ///
 /// # Errors
-/// [`Error::Conflict`] while another export runs, here or in another replica.
+/// [`Error::Conflict`] while another export runs, in any replica.
 pub async fn export(
     db: &Db,
     stop: CancellationToken,
     kind: Option<Kind>,
-) -> Result<impl Stream<Item = Result<Bytes, BrokenOff>> + use<>> {
+) -> Result<impl Stream<Item = Result<Bytes, ExportAborted>> + use<>> {
     let mut tx = db.snapshot().await?;
-    sql::lift_the_time_limit(&mut *tx).await?;
-    if !sql::become_the_exporter(&mut *tx).await? {
-        let busy = "another export is running; try again when it has ended";
+    sql::disable_statement_timeout(&mut *tx).await?;
+    if !sql::try_lock_export(&mut *tx).await? {
+        let busy = "another export is running; retry after it has finished";
         return Err(Error::Conflict(busy.into()));
     }
-    let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+    let (sender, receiver) = mpsc::channel(MAX_BUFFERED_CHUNKS);
     tokio::spawn(async move {
-        let writer = Writer::to(sender);
-        let ended = tokio::select! {
-            ended = write_all(tx, kind, writer) => ended,
-            () = stop.cancelled() => Err(Ended::Stopping),
+        let writer = Writer::new(sender);
+        let result = tokio::select! {
+            result = write_all(tx, kind, writer) => result,
+            () = stop.cancelled() => Err(AbortReason::ShuttingDown),
         };
-        match ended {
-            Ok(entities) => tracing::info!(entities, "exported"),
-            Err(reason) => tracing::warn!(%reason, "an export broke off"),
+        match result {
+            Ok(entities) => tracing::info!(entities, "export finished"),
+            Err(reason) => tracing::warn!(%reason, "export aborted"),
         }
     });
-    Ok(pieces(receiver))
+    Ok(body_stream(receiver))
 }
 
-/// Why an export broke off.
+/// Why an export was aborted.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+enum AbortReason {
     #[error(transparent)]
     Failed(#[from] Error),
-    #[error("the client went away or took nothing for {PATIENCE:?}")]
-    NobodyListens,
-    #[error("the service is stopping")]
-    Stopping,
+    #[error("the client disconnected or accepted no data for {SEND_TIMEOUT:?}")]
+    ClientUnavailable,
+    #[error("the service is shutting down")]
+    ShuttingDown,
 }
 
-impl From<sqlx::Error> for Ended {
+impl From<sqlx::Error> for AbortReason {
     fn from(source: sqlx::Error) -> Self {
         Self::Failed(source.into())
     }
@@ -89,95 +89,102 @@ async fn write_all(
     mut tx: Transaction<'static, Postgres>,
     kind: Option<Kind>,
     mut writer: Writer,
-) -> Result<u64, Ended> {
-    let mut walk = Walk::new(kind, Uuid::nil());
-    while let Some(page) = walk.next(&mut tx).await? {
+) -> Result<u64, AbortReason> {
+    let mut pages = EntityPages::new(kind, Uuid::nil());
+    while let Some(page) = pages.next(&mut tx).await? {
         write_page(&mut tx, page, &mut writer).await?;
     }
-    // Whoever has the manifest may ask for the next export at once.
+    // Release the lock before the manifest: a client that has it may start the next export at once.
     tx.rollback().await?;
     writer.finish().await
 }
 
 async fn write_page(
     tx: &mut Transaction<'static, Postgres>,
-    page: PageOfEntities,
+    page: EntityPage,
     writer: &mut Writer,
-) -> Result<(), Ended> {
+) -> Result<(), AbortReason> {
     let ids = page.ids();
     let mut chains = pin!(entity::sql::chains(&mut **tx, &ids).peekable());
-    for shared in &page.entities {
-        line::begin(&mut writer.piece);
+    for base in &page.entities {
+        line::write_start(&mut writer.chunk);
         while let Some(row) = chains
             .as_mut()
-            .next_if(|row| row.as_ref().is_ok_and(|(id, _)| *id == shared.id) || row.is_err())
+            .next_if(|row| row.as_ref().is_ok_and(|(id, _)| *id == base.id) || row.is_err())
             .await
         {
-            line::amendment(&mut writer.piece, &row?.1);
+            line::write_amendment(&mut writer.chunk, &row?.1);
             writer.send_if_full().await?;
         }
-        let content = page.contents.get(&shared.id).map(Content::fields).transpose()?;
-        let row = shared.row(&content.unwrap_or_default())?;
-        line::end(&mut writer.piece, shared, &row);
+        let content = page.contents.get(&base.id).map(Content::fields).transpose()?;
+        let row = base.row(&content.unwrap_or_default())?;
+        line::write_end(&mut writer.chunk, base, &row);
         writer.entities += 1;
         writer.send_if_full().await?;
     }
     Ok(())
 }
 
-/// Gathers lines into pieces, hashing what it sends.
+/// Buffers lines into chunks, and hashes and sends them.
 struct Writer {
-    piece: Vec<u8>,
+    chunk: Vec<u8>,
     hash: Sha256,
     entities: u64,
-    sender: mpsc::Sender<Piece>,
+    sender: mpsc::Sender<Chunk>,
 }
 
-struct Piece {
+struct Chunk {
     bytes: Bytes,
     last: bool,
 }
 
 impl Writer {
-    fn to(sender: mpsc::Sender<Piece>) -> Self {
-        Self { piece: Vec::with_capacity(2 * PIECE), hash: Sha256::new(), entities: 0, sender }
+    fn new(sender: mpsc::Sender<Chunk>) -> Self {
+        Self {
+            chunk: Vec::with_capacity(2 * CHUNK_BYTES),
+            hash: Sha256::new(),
+            entities: 0,
+            sender,
+        }
     }
 
-    async fn send_if_full(&mut self) -> Result<(), Ended> {
-        if self.piece.len() < PIECE {
+    async fn send_if_full(&mut self) -> Result<(), AbortReason> {
+        if self.chunk.len() < CHUNK_BYTES {
             return Ok(());
         }
-        self.hash.update(&self.piece);
-        let bytes = std::mem::replace(&mut self.piece, Vec::with_capacity(2 * PIECE));
-        self.send(Piece { bytes: bytes.into(), last: false }).await
+        self.hash.update(&self.chunk);
+        let bytes = std::mem::replace(&mut self.chunk, Vec::with_capacity(2 * CHUNK_BYTES));
+        self.send(Chunk { bytes: bytes.into(), last: false }).await
     }
 
-    async fn finish(mut self) -> Result<u64, Ended> {
-        self.hash.update(&self.piece);
+    async fn finish(mut self) -> Result<u64, AbortReason> {
+        self.hash.update(&self.chunk);
         let sha256 = Digest32(std::mem::take(&mut self.hash).finalize().into());
         let manifest = Manifest { entities: self.entities, sha256 };
-        self.piece.extend(format!("{manifest}\n").bytes());
-        let bytes = std::mem::take(&mut self.piece).into();
-        self.send(Piece { bytes, last: true }).await?;
+        self.chunk.extend(format!("{manifest}\n").bytes());
+        let bytes = std::mem::take(&mut self.chunk).into();
+        self.send(Chunk { bytes, last: true }).await?;
         Ok(self.entities)
     }
 
-    async fn send(&self, piece: Piece) -> Result<(), Ended> {
-        match timeout(PATIENCE, self.sender.send(piece)).await {
+    async fn send(&self, chunk: Chunk) -> Result<(), AbortReason> {
+        match timeout(SEND_TIMEOUT, self.sender.send(chunk)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Ended::NobodyListens),
+            Ok(Err(_)) | Err(_) => Err(AbortReason::ClientUnavailable),
         }
     }
 }
 
-/// The pieces as a body. One that ends without its last piece ends with an error, so that a
-/// client sees that its file is not whole.
-fn pieces(receiver: mpsc::Receiver<Piece>) -> impl Stream<Item = Result<Bytes, BrokenOff>> {
+/// Returns the chunks as a body. If the last chunk is missing, the body ends with an error, so that
+/// the client detects the incomplete file.
+fn body_stream(
+    receiver: mpsc::Receiver<Chunk>,
+) -> impl Stream<Item = Result<Bytes, ExportAborted>> {
     stream::unfold(Some(receiver), async |receiver| {
         let mut receiver = receiver?;
         Some(match receiver.recv().await {
-            Some(Piece { bytes, last }) => (Ok(bytes), (!last).then_some(receiver)),
-            None => (Err(BrokenOff), None),
+            Some(Chunk { bytes, last }) => (Ok(bytes), (!last).then_some(receiver)),
+            None => (Err(ExportAborted), None),
         })
     })
 }

@@ -1,4 +1,4 @@
-//! A chain as clients read it.
+//! The chain of an entity as the API shows it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,60 +10,65 @@ use crate::error::Result;
 use crate::plant::chain::{Amendment, Digest32};
 use crate::plant::entity;
 
-/// One amendment. What somebody has made unreadable is `null`.
+/// An amendment. If its stored content cannot be parsed, the fields of the content are `null`.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct Entry {
-    /// Its place in the chain, from 0.
+pub struct AmendmentView {
+    /// Index in the chain, from 0.
     pub sequence: u64,
-    /// What it says.
+    /// The content.
     #[serde(flatten)]
-    pub says: Says,
-    /// SHA-256 of its canonical JSON.
+    pub content: AmendmentContent,
+    /// SHA-256 of the content as canonical JSON.
     #[schema(value_type = String)]
     pub content_hash: Digest32,
-    /// Everything up to here in one hash.
+    /// Link hash: covers this amendment and all before it.
     #[schema(value_type = String)]
     pub link: Digest32,
 }
 
-/// What an amendment says.
+/// The content of an amendment.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
-pub struct Says {
+pub struct AmendmentContent {
     /// `creation`, `evolution` or `certification`.
     #[schema(value_type = String, example = "creation")]
     pub change_type: Value,
-    /// The fields that it sets.
+    /// Fields that the amendment sets, with their new values.
     #[schema(value_type = Object)]
     pub data: Value,
-    /// When.
+    /// Time of the change.
     #[schema(value_type = chrono::DateTime<chrono::Utc>)]
     pub timestamp: Value,
-    /// By whom.
+    /// Who made the change.
     #[schema(value_type = String, example = "genesis")]
     pub actor: Value,
 }
 
-impl From<Amendment> for Entry {
+impl From<Amendment> for AmendmentView {
     fn from(amendment: Amendment) -> Self {
         Self {
             sequence: amendment.sequence,
-            says: serde_json::from_slice(&amendment.content).unwrap_or_default(),
+            content: serde_json::from_slice(&amendment.content).unwrap_or_default(),
             content_hash: amendment.content_hash,
             link: amendment.link,
         }
     }
 }
 
-/// The first `limit` amendments of an entity from number `from` on.
+/// Reads at most `limit` amendments of an entity, from sequence number `from` on.
 ///
 /// # Errors
-/// [`crate::error::Error::NotFound`].
-pub async fn history(db: &Db, id: Uuid, from: i64, limit: i64) -> Result<Vec<Entry>> {
+/// [`crate::error::Error::NotFound`] if there is no such entity.
+pub async fn list_amendments(
+    db: &Db,
+    id: Uuid,
+    from: i64,
+    limit: i64,
+) -> Result<Vec<AmendmentView>> {
     let mut connection = db.acquire().await?;
     let amendments = entity::sql::amendments(&mut *connection, id, from, limit).await?;
     if amendments.is_empty() {
         entity::sql::find(&mut *connection, id).await?.ok_or_else(no_such_entity)?;
     }
-    Ok(amendments.into_iter().map(Entry::from).collect())
+    Ok(amendments.into_iter().map(AmendmentView::from).collect())
 }

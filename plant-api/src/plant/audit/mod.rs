@@ -1,8 +1,8 @@
-//! Audit: whether what is stored is what was written.
+//! Audit: detection of stored data that was altered.
 //!
-//! One entity at a time ([`tampering`], [`view`]), all of them ([`run`]), or everything as a file
-//! that anybody can check without the service ([`export`], [`line`], `plant-api verify`). Each of
-//! them reads as of one moment, so that a change in the middle is no alarm.
+//! For one entity ([`check_tampering`], [`view`]), for many ([`run`]), or as a file that can be
+//! verified without the service ([`export`], [`mod@line`], `plant-api verify`). Each reads from one
+//! snapshot of the database, so that concurrent changes cause no false positives.
 
 pub mod export;
 pub mod history;
@@ -24,46 +24,46 @@ use crate::plant::chain::{Reason, Verdict};
 use crate::plant::entity::{self, Kind};
 use crate::plant::genesis::examination::examine;
 
-/// Whether somebody has been at an entity.
+/// Whether an entity was altered outside the service.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct Tampering {
-    /// The entity.
+pub struct TamperingReport {
+    /// Id of the entity.
     pub entity_id: Uuid,
-    /// What it is.
+    /// Kind of the entity.
     pub entity_type: Kind,
-    /// Whether anything of it differs from what was written.
+    /// Whether the chain or a field of the entity was altered.
     pub tampered: bool,
-    /// Index of the first amendment at fault.
+    /// Index of the first amendment that is at fault; `null` if not tampered.
     pub broken_at_index: Option<u64>,
-    /// What is wrong there.
+    /// What was altered; `null` if not tampered.
     #[schema(value_type = Option<String>, example = "content_altered")]
     pub reason: Option<Reason>,
-    /// Amendments that are stored.
+    /// Number of stored amendments.
     pub amendment_count: u64,
-    /// Amendments that the entity says there are.
+    /// Number of amendments according to the entity's row.
     pub hash_chain_length: u64,
 }
 
-/// Looks for tampering with one entity.
+/// Checks one entity for tampering.
 ///
 /// # Errors
-/// [`Error::NotFound`].
-pub async fn tampering(db: &Db, id: Uuid) -> Result<Tampering> {
+/// [`Error::NotFound`] if there is no such entity.
+pub async fn check_tampering(db: &Db, id: Uuid) -> Result<TamperingReport> {
     let mut tx = db.snapshot().await?;
-    let shared = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
-    let found = examine(&mut tx, &shared).await?;
+    let base = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
+    let found = examine(&mut tx, &base).await?;
     let (broken_at_index, reason) = match found.verdict {
         Verdict::Intact => (None, None),
         Verdict::Broken { at_index, reason } => (Some(at_index), Some(reason)),
     };
-    Ok(Tampering {
+    Ok(TamperingReport {
         entity_id: id,
-        entity_type: shared.kind,
+        entity_type: base.kind,
         tampered: found.verdict != Verdict::Intact,
         broken_at_index,
         reason,
         amendment_count: found.end.length,
-        hash_chain_length: shared.head().length,
+        hash_chain_length: base.head().length,
     })
 }
 

@@ -1,7 +1,7 @@
-//! `/api/v1/entities` and `/api/v1/audit`.
+//! Routes under `/api/v1/entities` and `/api/v1/audit`.
 
 use axum::body::Body;
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -10,10 +10,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::history::{self, Entry};
+use super::history::{self, AmendmentView};
 use super::run::{self, Report, Scope};
 use super::view::{self, EntityView};
-use super::{Tampering, export};
+use super::{TamperingReport, export};
 use crate::access::Caller;
 use crate::cache::Stored;
 use crate::check::Checks;
@@ -24,10 +24,10 @@ use crate::extract::{Json, Path, Query};
 use crate::page::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::plant::chain::Digest32;
 use crate::plant::entity::Kind;
-use crate::state::{Limits, State};
+use crate::state::{Limits, State as AppState};
 
-/// The audit's routes.
-pub fn router() -> OpenApiRouter<State> {
+/// Returns the routes of the audit.
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(find))
         .routes(routes!(amendments))
@@ -41,38 +41,38 @@ pub fn router() -> OpenApiRouter<State> {
     path = "/api/v1/entities/{id}",
     tag = "audit",
     security((), ("bearer" = [])),
-    summary = "One entity of any kind in its seven sections",
-    params(("id" = Uuid, Path, description = "Its id")),
+    summary = "Get an entity of any kind",
+    params(("id" = Uuid, Path, description = "Id of the entity")),
     responses(
         (status = 200, description = "The entity", body = EntityView),
         (status = 404, description = "There is no such entity", body = Problem)
     )
 )]
 async fn find(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     _: Caller,
     Path(id): Path<Uuid>,
     conditions: Conditions,
 ) -> Result<Response> {
-    let view = view::view(&db, id).await?;
-    Ok(conditions.answer_stored(&stored(&view)?))
+    let view = view::find_view(&db, id).await?;
+    Ok(conditions.answer_stored(&cacheable(&view)?))
 }
 
-/// At the version that its bytes are: the version hash would not do, since these answers also
-/// tell what changed behind the chain's back.
-fn stored(value: &impl Serialize) -> Result<Stored> {
-    let stored = etag::stored("", value)?;
-    Ok(Stored { etag: Digest32::of(&stored.body).to_string(), ..stored })
+/// Serializes `value`, with the SHA-256 of the body as its `ETag`. The entity's version hash is not
+/// sufficient: these responses also change when a row is altered without an amendment.
+fn cacheable(value: &impl Serialize) -> Result<Stored> {
+    let response = etag::stored("", value)?;
+    Ok(Stored { etag: Digest32::sha256(&response.body).to_string(), ..response })
 }
 
-/// Which part of a chain is wanted.
+/// Pagination of a chain.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Part {
-    /// Most amendments to answer, 1 to 500; 100 if absent.
+struct ChainPage {
+    /// Maximum number of amendments, 1 to 500; default 100.
     #[param(minimum = 1, maximum = 500, example = 20)]
     limit: Option<i64>,
-    /// Sequence of the last amendment of the page before.
+    /// Sequence number of the last amendment of the previous page.
     #[param(minimum = 0)]
     after: Option<i64>,
 }
@@ -82,38 +82,38 @@ struct Part {
     path = "/api/v1/entities/{id}/amendments",
     tag = "audit",
     security((), ("bearer" = [])),
-    summary = "The hash chain of an entity, oldest amendment first",
-    params(("id" = Uuid, Path, description = "The entity's id"), Part),
+    summary = "List the amendments of an entity, oldest first",
+    params(("id" = Uuid, Path, description = "Id of the entity"), ChainPage),
     responses(
-        (status = 200, description = "A page of the chain", body = Vec<Entry>),
+        (status = 200, description = "A page of amendments; the `Link` header points to the next page", body = Vec<AmendmentView>),
         (status = 404, description = "There is no such entity", body = Problem)
     )
 )]
 async fn amendments(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     _: Caller,
     Path(id): Path<Uuid>,
-    Query(part): Query<Part>,
+    Query(page): Query<ChainPage>,
     conditions: Conditions,
 ) -> Result<Response> {
-    let limit = part.limit.unwrap_or(DEFAULT_LIMIT);
+    let limit = page.limit.unwrap_or(DEFAULT_LIMIT);
     let mut checks = Checks::default();
     checks.that((1..=MAX_LIMIT).contains(&limit), "limit", "range", "must be 1 to 500");
-    checks.that(part.after.is_none_or(|after| after >= 0), "after", "range", "must be 0 or more");
+    checks.that(page.after.is_none_or(|after| after >= 0), "after", "range", "must be 0 or more");
     checks.done()?;
-    let from = part.after.map_or(0, |after| after.saturating_add(1));
-    // One more than wanted tells whether there is more.
-    let mut entries = history::history(&db, id, from, limit + 1).await?;
-    let more = entries.len() > usize::try_from(limit).unwrap_or_default();
-    if more {
-        entries.pop();
+    let from = page.after.map_or(0, |after| after.saturating_add(1));
+    // One more than `limit`, to detect whether there is a next page.
+    let mut amendments = history::list_amendments(&db, id, from, limit + 1).await?;
+    let has_next = amendments.len() > usize::try_from(limit).unwrap_or_default();
+    if has_next {
+        amendments.pop();
     }
-    let last = entries.last().filter(|_| more).map(|entry| entry.sequence);
-    let mut stored = stored(&entries)?;
-    stored.link = last.map(|last| {
+    let last = amendments.last().filter(|_| has_next).map(|amendment| amendment.sequence);
+    let mut response = cacheable(&amendments)?;
+    response.link = last.map(|last| {
         format!("</api/v1/entities/{id}/amendments?limit={limit}&after={last}>; rel=\"next\"")
     });
-    Ok(conditions.answer_stored(&stored))
+    Ok(conditions.answer_stored(&response))
 }
 
 #[utoipa::path(
@@ -121,24 +121,24 @@ async fn amendments(
     path = "/api/v1/audit/tampering/{entity_id}",
     tag = "audit",
     security((), ("bearer" = [])),
-    summary = "Whether anything of an entity differs from what was written",
-    params(("entity_id" = Uuid, Path, description = "The entity's id")),
+    summary = "Check an entity for tampering",
+    params(("entity_id" = Uuid, Path, description = "Id of the entity")),
     responses(
-        (status = 200, description = "What was found", body = Tampering),
+        (status = 200, description = "Result of the check", body = TamperingReport),
         (status = 404, description = "There is no such entity", body = Problem)
     )
 )]
 async fn tampering(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     _: Caller,
     Path(id): Path<Uuid>,
     conditions: Conditions,
 ) -> Result<Response> {
-    let found = super::tampering(&db, id).await?;
-    Ok(conditions.answer_stored(&stored(&found)?))
+    let found = super::check_tampering(&db, id).await?;
+    Ok(conditions.answer_stored(&cacheable(&found)?))
 }
 
-/// Which entities are to be audited.
+/// The entities to audit.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct AuditScope {
@@ -146,7 +146,7 @@ struct AuditScope {
     entity_type: Option<Kind>,
     /// Only this entity.
     entity_id: Option<Uuid>,
-    /// Only entities after this one: go on where the time limit ended an audit.
+    /// Only entities with a greater id: `next_after` of an audit that reached its time limit.
     after: Option<Uuid>,
 }
 
@@ -155,26 +155,26 @@ struct AuditScope {
     path = "/api/v1/audit/run",
     tag = "audit",
     security((), ("bearer" = [])),
-    summary = "Audit all entities, those of a kind, or one",
-    description = "Examines as many as it can within four fifths of the request time-out and says \
-                   whether these were all.",
+    summary = "Audit all entities, the entities of one kind, or one entity",
+    description = "Stops after four fifths of the request timeout, with `complete` false. To \
+                   continue, set `after` to the returned `next_after`.",
     params(AuditScope),
     responses(
-        (status = 200, description = "What was found", body = Report),
+        (status = 200, description = "Result of the audit", body = Report),
         (status = 404, description = "There is no such entity", body = Problem)
     )
 )]
 async fn audit(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     _: Caller,
-    Extract(limits): Extract<Limits>,
-    Query(asked): Query<AuditScope>,
+    State(limits): State<Limits>,
+    Query(query): Query<AuditScope>,
 ) -> Result<Json<Report>> {
-    let scope = Scope { kind: asked.entity_type, id: asked.entity_id, after: asked.after };
+    let scope = Scope { kind: query.entity_type, id: query.entity_id, after: query.after };
     run::run(&db, scope, limits.request_timeout * 4 / 5).await.map(Json)
 }
 
-/// Which entities are to be exported.
+/// The entities to export.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ExportScope {
@@ -187,25 +187,25 @@ struct ExportScope {
     path = "/api/v1/audit/export",
     tag = "audit",
     security((), ("bearer" = [])),
-    summary = "All entities with their chains, to be checked by `plant-api verify`",
-    description = "A line of JSON for each entity, as of one moment; the last line is a manifest. \
-                   One export at a time.",
+    summary = "Export entities with their chains, for `plant-api verify`",
+    description = "Newline-delimited JSON from one snapshot: one line per entity, then a manifest. \
+                   Only one export runs at a time.",
     params(ExportScope),
     responses(
-        (status = 200, description = "The file", body = String, content_type = "application/x-ndjson"),
+        (status = 200, description = "The export", body = String, content_type = "application/x-ndjson"),
         (status = 409, description = "Another export is running", body = Problem)
     )
 )]
 async fn export_all(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     _: Caller,
-    Extract(stop): Extract<CancellationToken>,
+    State(stop): State<CancellationToken>,
     Query(scope): Query<ExportScope>,
 ) -> Result<Response> {
-    let pieces = export::export(&db, stop, scope.entity_type).await?;
+    let chunks = export::export(&db, stop, scope.entity_type).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"plant-export.ndjson\""),
     ];
-    Ok((headers, Body::from_stream(pieces)).into_response())
+    Ok((headers, Body::from_stream(chunks)).into_response())
 }

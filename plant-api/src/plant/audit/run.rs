@@ -1,4 +1,5 @@
-//! Auditing many entities: chains, rows and checks of each, as of one moment, within a time limit.
+//! Audit of many entities: verifies the chain, row and checks of each, from one snapshot, within a
+//! time limit.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::no_such_entity;
-use super::walk::{PageOfEntities, Walk};
+use super::walk::{EntityPage, EntityPages};
 use crate::db::Db;
 use crate::error::{Result, Violation};
 use crate::plant::chain::Verdict;
@@ -17,97 +18,102 @@ use crate::plant::entity::{self, Kind, Reading, Shared};
 use crate::plant::genesis;
 use crate::plant::genesis::examination::Examination;
 
-/// Violations that are listed; further ones are only counted.
-const VIOLATIONS_MAX: usize = 100;
+/// Maximum number of violations listed in a report.
+const MAX_LISTED_VIOLATIONS: usize = 100;
 
-/// What an audit found.
+/// Result of an audit.
 #[derive(Debug, Default, Serialize, utoipa::ToSchema)]
 pub struct Report {
-    /// Entities examined, whatever their status.
+    /// Number of examined entities, of any status.
     pub total_entities: u64,
-    /// Those that pass every check and differ in nothing from what was written.
+    /// Number of entities that are unaltered and pass all checks.
     pub compliant: u64,
-    /// What the others violate, the first 100.
+    /// Violations by the other entities, the first 100.
     pub violations: Vec<Finding>,
-    /// What the reader should know.
+    /// Limits of this report: truncated violations, time limit reached.
     pub warnings: Vec<String>,
-    /// How many pass what.
+    /// Number of entities that pass each group of checks.
     pub statistics: Statistics,
-    /// Whether all that was asked for is examined; if not, go on after `next_after`.
+    /// Whether all requested entities were examined. If not, send another request with `after` set
+    /// to `next_after`.
     pub complete: bool,
-    /// The last entity examined, where the time was up.
+    /// Last examined entity when the time limit was reached.
     pub next_after: Option<Uuid>,
-    /// The time limit.
+    /// Time limit of the audit, in seconds.
     #[schema(example = 8.0)]
     pub time_limit_seconds: f64,
 }
 
-/// How many entities pass what.
+/// Number of entities that pass each group of checks.
 #[derive(Debug, Default, Serialize, utoipa::ToSchema)]
 pub struct Statistics {
-    /// All checks that every entity must pass.
+    /// Entities that pass all checks common to all kinds (L0).
     pub l0_pass: u64,
-    /// All checks of their kind.
+    /// Entities that pass all checks of their kind (L1).
     pub l1_pass: u64,
-    /// Chain and rows are as they were written.
+    /// Entities whose chain and fields are unaltered.
     pub hash_chain_intact: u64,
 }
 
-/// One violation of one entity.
+/// A violation by one entity.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Finding {
-    /// The entity.
+    /// Id of the entity.
     pub entity_id: Uuid,
-    /// What it is.
+    /// Kind of the entity.
     pub entity_type: Kind,
-    /// The check that it fails, or `hash-chain`.
+    /// Name of the failed check, or `hash-chain`.
     #[schema(example = "L1-team-agents")]
     pub rule: String,
-    /// In words.
+    /// Description of the violation.
     pub message: String,
-    /// Index of the first amendment at fault, where the chain is.
+    /// Index of the first amendment at fault; only for `hash-chain`.
     pub broken_at_index: Option<u64>,
 }
 
-/// Which entities are to be audited.
+/// The entities to audit.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Scope {
-    /// Only of this kind.
+    /// Only entities of this kind.
     pub kind: Option<Kind>,
-    /// Only this one.
+    /// Only this entity.
     pub id: Option<Uuid>,
-    /// Only those after this one, in the order of ids.
+    /// Only entities with a greater id.
     pub after: Option<Uuid>,
 }
 
-/// Audits what `scope` asks for, as far as it gets within `limit`.
+/// Audits the entities in `scope`, in the order of their ids, until all are examined or the time
+/// `limit` is reached.
 ///
 /// # Errors
-/// [`crate::error::Error::NotFound`] when the one entity asked for is not there.
+/// [`crate::error::Error::NotFound`] if `scope.id` is set and there is no such entity.
 pub async fn run(db: &Db, scope: Scope, limit: Duration) -> Result<Report> {
-    let began = Instant::now();
+    let start = Instant::now();
     let mut report = Report { time_limit_seconds: limit.as_secs_f64(), ..Report::default() };
     let mut tx = db.snapshot().await?;
     if let Some(id) = scope.id {
         let found = entity::sql::find(&mut *tx, id).await?;
-        let asked_for = found.filter(|shared| scope.kind.is_none_or(|kind| kind == shared.kind));
-        let shared = asked_for.ok_or_else(no_such_entity)?;
-        let page = PageOfEntities::of(&mut tx, vec![shared]).await?;
-        report.take(&examine_all(&mut tx, page).await?);
+        let in_scope = found.filter(|base| scope.kind.is_none_or(|kind| kind == base.kind));
+        let base = in_scope.ok_or_else(no_such_entity)?;
+        let page = EntityPage::load(&mut tx, vec![base]).await?;
+        report.add_page(&examine_page(&mut tx, page).await?);
         report.complete = true;
         return Ok(report);
     }
-    let mut walk = Walk::new(scope.kind, scope.after.unwrap_or(Uuid::nil()));
+    let mut pages = EntityPages::new(scope.kind, scope.after.unwrap_or(Uuid::nil()));
     loop {
-        let left = limit.saturating_sub(began.elapsed());
-        match timeout(left, next_page(&mut tx, &mut walk)).await {
+        let remaining = limit.saturating_sub(start.elapsed());
+        match timeout(remaining, next_page(&mut tx, &mut pages)).await {
             Ok(page) => match page? {
-                Some(examined) => report.take(&examined),
+                Some(examined) => report.add_page(&examined),
                 None => break,
             },
             Err(_) => {
                 let examined = report.total_entities;
-                let warning = format!("the time limit ended the audit after {examined} entities");
+                let warning = format!(
+                    "time limit reached after {examined} entities; \
+                     repeat the request with `after` set to `next_after`"
+                );
                 report.warnings.push(warning);
                 return Ok(report);
             }
@@ -118,43 +124,46 @@ pub async fn run(db: &Db, scope: Scope, limit: Duration) -> Result<Report> {
     Ok(report)
 }
 
-type Examined = Vec<(Shared, Examination)>;
+type ExaminedPage = Vec<(Shared, Examination)>;
 
-async fn next_page(connection: &mut PgConnection, walk: &mut Walk) -> Result<Option<Examined>> {
-    match walk.next(connection).await? {
-        Some(page) => examine_all(connection, page).await.map(Some),
+async fn next_page(
+    connection: &mut PgConnection,
+    pages: &mut EntityPages,
+) -> Result<Option<ExaminedPage>> {
+    match pages.next(connection).await? {
+        Some(page) => examine_page(connection, page).await.map(Some),
         None => Ok(None),
     }
 }
 
-async fn examine_all(connection: &mut PgConnection, page: PageOfEntities) -> Result<Examined> {
+async fn examine_page(connection: &mut PgConnection, page: EntityPage) -> Result<ExaminedPage> {
     let ids = page.ids();
-    let mut readings: Vec<_> = ids.iter().copied().map(Reading::of).collect();
+    let mut verifiers: Vec<_> = ids.iter().copied().map(Reading::of).collect();
     let mut chains = entity::sql::chains(connection, &ids);
     while let Some(row) = chains.next().await {
         let (id, amendment) = row?;
-        if let Ok(place) = ids.binary_search(&id) {
-            readings[place].read(&amendment);
+        if let Ok(index) = ids.binary_search(&id) {
+            verifiers[index].read(&amendment);
         }
     }
     let mut examined = Vec::with_capacity(ids.len());
-    for (shared, reading) in page.entities.into_iter().zip(&readings) {
-        let content = page.contents.get(&shared.id);
-        let found = Examination::of(&shared, content, reading)?;
-        examined.push((shared, found));
+    for (base, verifier) in page.entities.into_iter().zip(&verifiers) {
+        let content = page.contents.get(&base.id);
+        let found = Examination::of(&base, content, verifier)?;
+        examined.push((base, found));
     }
     Ok(examined)
 }
 
 impl Report {
-    fn take(&mut self, examined: &[(Shared, Examination)]) {
-        for (shared, found) in examined {
-            self.count(shared, found);
+    fn add_page(&mut self, examined: &[(Shared, Examination)]) {
+        for (base, found) in examined {
+            self.add_entity(base, found);
         }
-        self.next_after = examined.last().map(|(shared, _)| shared.id);
+        self.next_after = examined.last().map(|(base, _)| base.id);
     }
 
-    fn count(&mut self, shared: &Shared, found: &Examination) {
+    fn add_entity(&mut self, base: &Shared, found: &Examination) {
         let l0 = found.l0.iter().all(|check| check.holds);
         let l1 = !found.l1.is_empty() && found.l1.iter().all(|check| check.holds);
         let intact = found.verdict == Verdict::Intact;
@@ -163,25 +172,25 @@ impl Report {
         self.statistics.l1_pass += u64::from(l1);
         self.statistics.hash_chain_intact += u64::from(intact);
         self.compliant += u64::from(l0 && l1 && intact);
-        for finding in findings(shared, found) {
-            self.list(finding);
+        for finding in findings(base, found) {
+            self.add_finding(finding);
         }
     }
 
-    fn list(&mut self, finding: Finding) {
-        if self.violations.len() < VIOLATIONS_MAX {
+    fn add_finding(&mut self, finding: Finding) {
+        if self.violations.len() < MAX_LISTED_VIOLATIONS {
             self.violations.push(finding);
         } else if self.warnings.is_empty() {
-            let warning = format!("only the first {VIOLATIONS_MAX} violations are listed");
+            let warning = format!("only the first {MAX_LISTED_VIOLATIONS} violations are listed");
             self.warnings.push(warning);
         }
     }
 }
 
-fn findings(shared: &Shared, found: &Examination) -> Vec<Finding> {
-    let of = |rule: String, message: String, broken_at_index| Finding {
-        entity_id: shared.id,
-        entity_type: shared.kind,
+fn findings(base: &Shared, found: &Examination) -> Vec<Finding> {
+    let finding = |rule: String, message: String, broken_at_index| Finding {
+        entity_id: base.id,
+        entity_type: base.kind,
         rule,
         message,
         broken_at_index,
@@ -189,11 +198,11 @@ fn findings(shared: &Shared, found: &Examination) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Verdict::Broken { at_index, reason } = found.verdict {
         let message = format!("the hash chain is broken: {}", reason.as_str());
-        findings.push(of("hash-chain".into(), message, Some(at_index)));
+        findings.push(finding("hash-chain".into(), message, Some(at_index)));
     }
     for check in found.checks().filter(|check| !check.holds) {
         let Violation { rule, message, .. } = genesis::violation(check);
-        findings.push(of(rule, message, None));
+        findings.push(finding(rule, message, None));
     }
     findings
 }

@@ -10,28 +10,29 @@ use super::run::{Scope, run};
 use crate::plant::chain::{Digest32, Reason};
 use crate::testing::{Catalogue, NOBODY, TestApp};
 
-/// Runs `sql` as somebody who can switch off what guards the chain.
+/// Executes `sql` as the database owner, with the triggers and constraints that protect the chain
+/// disabled.
 async fn tamper(app: &TestApp, sql: &'static str) {
-    let guards_off = "alter table amendment disable trigger user;
+    let disable_protection = "alter table amendment disable trigger user;
         alter table base_entity disable trigger user;
         alter table amendment drop constraint if exists amendment_content_hash_true;";
-    sqlx::raw_sql(guards_off).execute(&app.owner).await.unwrap();
+    sqlx::raw_sql(disable_protection).execute(&app.owner).await.unwrap();
     sqlx::raw_sql(sql).execute(&app.owner).await.unwrap();
 }
 
-/// An agent with a chain of three.
+/// Creates an agent with three amendments.
 async fn an_agent(app: &TestApp) -> (Catalogue, String) {
-    let of = app.an_agent("Asha").await;
-    let path = format!("/api/v1/agents/{}", of.agent);
+    let catalogue = app.an_agent("Asha").await;
+    let path = format!("/api/v1/agents/{}", catalogue.agent);
     let changes = json!({
         "name": "Asha \"Rao\"", "tags": ["seo"], "governance_notes": "steady",
         "custom_attributes": {"n": [0.1, 1e-7, -0.0, 1.0, 9_007_199_254_740_992_i64, 12.5e3], "ü": "€\n"},
     });
     app.patch(&path, changes).await.expect(200);
-    let certify = json!({"entity_type": "agent", "entity_id": of.agent});
+    let certify = json!({"entity_type": "agent", "entity_id": catalogue.agent});
     app.post("/api/v1/genesis/certify", certify).await.expect(200);
-    let id = of.agent.clone();
-    (of, id)
+    let id = catalogue.agent.clone();
+    (catalogue, id)
 }
 
 async fn tampering(app: &TestApp, id: &str) -> (Value, Value, Value) {
@@ -42,10 +43,10 @@ async fn tampering(app: &TestApp, id: &str) -> (Value, Value, Value) {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_entity_has_seven_sections(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (of, id) = an_agent(&app).await;
-    let answer = app.get(&format!("/api/v1/entities/{id}")).await;
-    assert!(answer.header("etag").is_some());
-    let entity = answer.expect(200);
+    let (catalogue, id) = an_agent(&app).await;
+    let response = app.get(&format!("/api/v1/entities/{id}")).await;
+    assert!(response.header("etag").is_some());
+    let entity = response.expect(200);
     let sections: Vec<_> = entity.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         sections,
@@ -82,7 +83,7 @@ async fn an_entity_has_seven_sections(pool: PgPool) {
     assert_eq!(entity["metadata"]["tags"], json!(["seo"]));
     assert_eq!(entity["relationships"]["governance_agent_id"], "genesis");
     assert_eq!(entity["relationships"]["child_ids"], json!([]));
-    for id in [&of.industry, &of.skill, &of.job_role, &of.team] {
+    for id in [&catalogue.industry, &catalogue.skill, &catalogue.job_role, &catalogue.team] {
         app.get(&format!("/api/v1/entities/{id}")).await.expect(200);
     }
 
@@ -96,7 +97,7 @@ async fn an_entity_has_seven_sections(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_is_unknown_is_not_found(pool: PgPool) {
+async fn unknown_ids_are_not_found(pool: PgPool) {
     let app = TestApp::new(pool).await;
     for path in [
         format!("/api/v1/entities/{NOBODY}"),
@@ -113,19 +114,19 @@ async fn what_is_unknown_is_not_found(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_chain_comes_in_pages_and_can_be_hashed_again(pool: PgPool) {
+async fn the_chain_is_paginated_and_its_hashes_can_be_recomputed(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let (_, id) = an_agent(&app).await;
     let path = format!("/api/v1/entities/{id}/amendments");
     let chain = app.get(&path).await.expect(200);
-    for (n, entry) in chain.as_array().unwrap().iter().enumerate() {
-        assert_eq!(entry["sequence"], n);
-        let mut content = entry.clone();
+    for (n, amendment) in chain.as_array().unwrap().iter().enumerate() {
+        assert_eq!(amendment["sequence"], n);
+        let mut content = amendment.clone();
         for field in ["sequence", "content_hash", "link"] {
             content.as_object_mut().unwrap().remove(field);
         }
         let content = serde_json_canonicalizer::to_vec(&content).unwrap();
-        assert_eq!(entry["content_hash"], Digest32::of(&content).to_string());
+        assert_eq!(amendment["content_hash"], Digest32::sha256(&content).to_string());
     }
     let first = app.get(&format!("{path}?limit=2")).await;
     let next = format!("<{path}?limit=2&after=1>; rel=\"next\"");
@@ -135,20 +136,20 @@ async fn the_chain_comes_in_pages_and_can_be_hashed_again(pool: PgPool) {
     assert_eq!(second.header("link"), None);
     assert_eq!(second.expect(200), json!([chain[2]]));
     for (query, field) in [("limit=0", "limit"), ("limit=501", "limit"), ("after=-1", "after")] {
-        let answer = app.get(&format!("{path}?{query}")).await;
-        assert_eq!(answer.fields_at_fault(), [field]);
+        let response = app.get(&format!("{path}?{query}")).await;
+        assert_eq!(response.fields_at_fault(), [field]);
     }
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn tampering_is_found_at_its_index_with_its_reason(pool: PgPool) {
+async fn tampering_is_reported_with_index_and_reason(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let (_, id) = an_agent(&app).await;
     assert_eq!(tampering(&app, &id).await, (json!(false), Value::Null, Value::Null));
-    let keep = "create table kept as select * from amendment;
-        create table kept_entity as select * from base_entity;
-        create table kept_agent as select * from agent";
-    sqlx::raw_sql(keep).execute(&app.owner).await.unwrap();
+    let backup = "create table amendment_backup as select * from amendment;
+        create table entity_backup as select * from base_entity;
+        create table agent_backup as select * from agent";
+    sqlx::raw_sql(backup).execute(&app.owner).await.unwrap();
     for (sql, index, reason) in [
         (
             "update amendment set content = set_byte(content, 10, 65) where sequence = 1",
@@ -191,22 +192,22 @@ async fn tampering_is_found_at_its_index_with_its_reason(pool: PgPool) {
                 certified_at = k.certified_at, created_at = k.created_at,
                 updated_at = k.updated_at, deleted_at = k.deleted_at,
                 external_id = k.external_id, governance_agent_id = k.governance_agent_id
-            from kept_entity k
+            from entity_backup k
             where k.id = e.id;
             delete from amendment;
-            insert into amendment overriding system value select * from kept;
+            insert into amendment overriding system value select * from amendment_backup;
             delete from agent;
-            insert into agent select * from kept_agent",
+            insert into agent select * from agent_backup",
         )
         .await;
-        assert_eq!(tampering(&app, &id).await.0, json!(false), "put back after {sql}");
+        assert_eq!(tampering(&app, &id).await.0, json!(false), "restored after {sql}");
     }
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_audit_counts_who_passes_what(pool: PgPool) {
+async fn an_audit_counts_the_entities_that_pass_each_group_of_checks(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (of, id) = an_agent(&app).await;
+    let (catalogue, id) = an_agent(&app).await;
     let report = app.post("/api/v1/audit/run", json!({})).await.expect(200);
     assert_eq!((&report["total_entities"], &report["compliant"]), (&json!(5), &json!(5)));
     let all = json!({"l0_pass": 5, "l1_pass": 5, "hash_chain_intact": 5});
@@ -214,7 +215,7 @@ async fn an_audit_counts_who_passes_what(pool: PgPool) {
     assert_eq!((&report["violations"], &report["warnings"]), (&json!([]), &json!([])));
     assert_eq!(report["complete"], true);
 
-    app.create("/api/v1/teams", json!({"name": "Nobody"})).await;
+    app.create("/api/v1/teams", json!({"name": "Empty"})).await;
     tamper(&app, "update agent set name = 'Ravi'; update base_entity set status = 'inactive' where entity_type = 'skill'").await;
     let report = app.post("/api/v1/audit/run", json!({})).await.expect(200);
     assert_eq!((&report["total_entities"], &report["compliant"]), (&json!(6), &json!(3)));
@@ -223,7 +224,7 @@ async fn an_audit_counts_who_passes_what(pool: PgPool) {
     let violations = report["violations"].as_array().unwrap();
     let rules: Vec<_> = violations.iter().map(|v| v["rule"].as_str().unwrap()).collect();
     assert_eq!(rules, ["hash-chain", "hash-chain", "L1-team-agents", "L1-team-job-role"]);
-    assert_eq!(violations[0]["entity_id"], of.skill);
+    assert_eq!(violations[0]["entity_id"], catalogue.skill);
 
     let agents = app.post("/api/v1/audit/run?entity_type=agent", json!({})).await.expect(200);
     assert_eq!((&agents["total_entities"], &agents["compliant"]), (&json!(1), &json!(0)));
@@ -234,47 +235,48 @@ async fn an_audit_counts_who_passes_what(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_audit_says_where_its_time_was_up_and_goes_on_from_there(pool: PgPool) {
+async fn an_audit_reports_its_time_limit_and_continues_after_an_id(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (of, _) = an_agent(&app).await;
+    let (catalogue, _) = an_agent(&app).await;
     let report = run(&app.state.db, Scope::default(), Duration::ZERO).await.unwrap();
     assert!(!report.complete);
     assert_eq!((report.total_entities, report.next_after), (0, None));
     assert!(report.warnings[0].contains("time limit"), "{:?}", report.warnings);
-    let path = format!("/api/v1/audit/run?after={}", of.job_role);
+    let path = format!("/api/v1/audit/run?after={}", catalogue.job_role);
     let rest = app.post(&path, json!({})).await.expect(200);
     assert_eq!(rest["total_entities"], 2);
 }
 
-/// The lines of an export.
+/// Returns the lines of an export.
 async fn export(app: &TestApp, query: &str) -> Vec<String> {
-    let answer = app.get(&format!("/api/v1/audit/export{query}")).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
-    assert!(answer.text.ends_with('\n'));
-    answer.text.lines().map(str::to_owned).collect()
+    let response = app.get(&format!("/api/v1/audit/export{query}")).await;
+    assert_eq!(response.status, 200, "{}", response.text);
+    assert_eq!(response.header("content-type"), Some("application/x-ndjson"));
+    assert!(response.text.ends_with('\n'));
+    response.text.lines().map(str::to_owned).collect()
 }
 
 #[sqlx::test(migrations = "../migrations")]
 async fn an_export_has_every_entity_and_a_manifest(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let empty = export(&app, "").await;
-    let nothing = Manifest { entities: 0, sha256: Digest32::of(b"") };
-    assert_eq!(Manifest::read(empty[0].as_bytes()), Some(nothing));
+    let expected = Manifest { entities: 0, sha256: Digest32::sha256(b"") };
+    assert_eq!(Manifest::parse(empty[0].as_bytes()), Some(expected));
 
-    let (of, id) = an_agent(&app).await;
+    let (catalogue, id) = an_agent(&app).await;
     let lines = export(&app, "").await;
     let (manifest, entities) = lines.split_last().unwrap();
     let before: String = entities.iter().map(|line| format!("{line}\n")).collect();
-    let expected = Manifest { entities: 5, sha256: Digest32::of(before.as_bytes()) };
-    assert_eq!(Manifest::read(manifest.as_bytes()), Some(expected));
+    let expected = Manifest { entities: 5, sha256: Digest32::sha256(before.as_bytes()) };
+    assert_eq!(Manifest::parse(manifest.as_bytes()), Some(expected));
     let mut ids = Vec::new();
     for line in entities {
         ids.push(line::check(line.as_bytes()).unwrap().id.to_string());
         let value: Value = serde_json::from_str(line).unwrap();
         assert_eq!(&serde_json_canonicalizer::to_string(&value).unwrap(), line);
     }
-    assert_eq!(ids, [&of.industry, &of.skill, &of.job_role, &of.team, &of.agent].map(Clone::clone));
+    let Catalogue { industry, skill, job_role, team, agent } = catalogue;
+    assert_eq!(ids, [industry, skill, job_role, team, agent]);
     assert_eq!(line::check(entities[4].as_bytes()).unwrap().links, 3);
 
     let skills = export(&app, "?entity_type=skill").await;
@@ -293,7 +295,7 @@ async fn an_export_has_every_entity_and_a_manifest(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn content_that_is_no_text_is_exported_and_found(pool: PgPool) {
+async fn content_that_is_not_utf8_is_exported_and_detected(pool: PgPool) {
     let app = TestApp::new(pool).await;
     app.create("/api/v1/industries", json!({"name": "Sales"})).await;
     tamper(&app, "update amendment set content = set_byte(content, 5, 255)").await;
@@ -305,9 +307,9 @@ async fn content_that_is_no_text_is_exported_and_found(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn one_export_runs_at_a_time(pool: PgPool) {
+async fn only_one_export_runs_at_a_time(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    // More than fits into the pieces that are read ahead.
+    // More than fits into the buffered chunks.
     let long = "x".repeat(10_000);
     for n in 0..60 {
         let body = json!({"name": format!("Industry {n}"), "description": long});
@@ -318,7 +320,7 @@ async fn one_export_runs_at_a_time(pool: PgPool) {
     assert_eq!(first.status(), 200);
     let second = app.get("/api/v1/audit/export").await.expect(409);
     assert_eq!(second["code"], "conflict");
-    // What is created after the export began is not in it.
+    // An entity created after the start of the export is not part of it.
     app.create("/api/v1/industries", json!({"name": "Too late"})).await;
     let body = axum::body::to_bytes(first.into_body(), usize::MAX).await.unwrap();
     assert_eq!(body.iter().filter(|byte| **byte == b'\n').count(), 61);
@@ -326,7 +328,7 @@ async fn one_export_runs_at_a_time(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_export_that_breaks_off_does_not_look_whole(pool: PgPool) {
+async fn an_aborted_export_ends_with_an_error(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let long = "x".repeat(10_000);
     for n in 0..60 {

@@ -1,4 +1,4 @@
-//! An entity in its seven sections.
+//! The full view of an entity, in seven sections.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::history::Entry;
+use super::history::AmendmentView;
 use super::no_such_entity;
 use crate::db::Db;
 use crate::error::Result;
@@ -15,11 +15,11 @@ use crate::plant::chain::{Digest32, Verdict};
 use crate::plant::entity::{self, Kind, Shared, Status};
 use crate::plant::genesis::examination::{Examination, examine};
 
-/// Amendments and children that are shown, the newest amendments and the oldest children;
-/// `/amendments` has the whole chain.
-const SHOWN: u32 = 100;
+/// Maximum number of amendments (the newest) and children (the oldest) in a view. `/amendments`
+/// returns the whole chain.
+const MAX_SHOWN: u32 = 100;
 
-/// Everything that every kind of entity has in common.
+/// An entity of any kind, with the result of its checks.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct EntityView {
     identity: Identity,
@@ -51,14 +51,14 @@ struct Lifecycle {
 struct Versioning {
     #[schema(value_type = String)]
     version_hash: Digest32,
-    /// The newest 100, oldest first.
-    amendment_history: Vec<Summary>,
-    /// Those of them that changed fields.
-    evolution_markers: Vec<Marker>,
+    /// The newest 100 amendments, oldest first.
+    amendment_history: Vec<AmendmentSummary>,
+    /// Those of them with the change type `evolution`.
+    evolution_markers: Vec<EvolutionMarker>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Summary {
+struct AmendmentSummary {
     sequence: u64,
     #[schema(value_type = String)]
     change_type: Value,
@@ -69,19 +69,19 @@ struct Summary {
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Marker {
+struct EvolutionMarker {
     sequence: u64,
     #[schema(value_type = DateTime<Utc>)]
     timestamp: Value,
-    /// The fields that changed.
+    /// Names of the changed fields.
     fields: Vec<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct ConstitutionalAlignment {
-    /// Each check that every entity must pass.
+    /// Results of the checks common to all kinds (L0), by name.
     l0_compliance_status: BTreeMap<&'static str, bool>,
-    /// `aligned` where the rows say what the amendments add up to, otherwise `diverged`.
+    /// `aligned` if the entity's fields are the result of its amendments, otherwise `diverged`.
     amendment_alignment: &'static str,
     drift_detector: Drift,
 }
@@ -89,9 +89,9 @@ struct ConstitutionalAlignment {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Drift {
     drifted: bool,
-    /// The first field that differs.
+    /// First field that differs from the result of the amendments.
     field: Option<String>,
-    /// The amendment that last set it.
+    /// Index of the amendment that last set the field.
     at_index: Option<u64>,
 }
 
@@ -101,7 +101,7 @@ struct AuditTrail {
     /// The newest 100 links, oldest first; the last is the version hash.
     #[schema(value_type = Vec<String>)]
     hash_chain_sha256: Vec<Digest32>,
-    /// Whether nothing differs from what was written.
+    /// Whether the chain and all fields are unaltered.
     tamper_proof: bool,
 }
 
@@ -116,37 +116,37 @@ struct Metadata {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Relationships {
     parent_id: Option<Uuid>,
-    /// The first 100.
+    /// The first 100 children, in the order of their ids.
     child_ids: Vec<Uuid>,
     governance_agent_id: String,
 }
 
-/// Reads an entity with all that can be said of it, as of one moment.
+/// Reads and examines an entity, from one snapshot.
 ///
 /// # Errors
-/// [`crate::error::Error::NotFound`].
-pub async fn view(db: &Db, id: Uuid) -> Result<EntityView> {
+/// [`crate::error::Error::NotFound`] if there is no such entity.
+pub async fn find_view(db: &Db, id: Uuid) -> Result<EntityView> {
     let mut tx = db.snapshot().await?;
-    let shared = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
-    let found = examine(&mut tx, &shared).await?;
-    let from = found.end.length.saturating_sub(SHOWN.into()).cast_signed();
-    let newest = entity::sql::amendments(&mut *tx, id, from, SHOWN.into()).await?;
-    let child_ids = entity::sql::children(&mut *tx, id, SHOWN.into()).await?;
-    let newest: Vec<_> = newest.into_iter().map(Entry::from).collect();
-    Ok(grouped(shared, found, &newest, child_ids))
+    let base = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
+    let found = examine(&mut tx, &base).await?;
+    let from = found.end.length.saturating_sub(MAX_SHOWN.into()).cast_signed();
+    let newest = entity::sql::amendments(&mut *tx, id, from, MAX_SHOWN.into()).await?;
+    let child_ids = entity::sql::list_children(&mut *tx, id, MAX_SHOWN.into()).await?;
+    let newest: Vec<_> = newest.into_iter().map(AmendmentView::from).collect();
+    Ok(entity_view(base, found, &newest, child_ids))
 }
 
-fn grouped(
-    shared: Shared,
+fn entity_view(
+    base: Shared,
     found: Examination,
-    newest: &[Entry],
+    newest: &[AmendmentView],
     child_ids: Vec<Uuid>,
 ) -> EntityView {
-    let holds = |name| found.l0.iter().any(|check| check.name == name && check.holds);
+    let passes = |name| found.l0.iter().any(|check| check.name == name && check.holds);
     EntityView {
         audit_trail: AuditTrail {
-            append_only: holds("L0-03"),
-            hash_chain_sha256: newest.iter().map(|entry| entry.link).collect(),
+            append_only: passes("L0-03"),
+            hash_chain_sha256: newest.iter().map(|amendment| amendment.link).collect(),
             tamper_proof: found.verdict == Verdict::Intact,
         },
         constitutional_alignment: ConstitutionalAlignment {
@@ -154,52 +154,51 @@ fn grouped(
             amendment_alignment: if found.departure.is_none() { "aligned" } else { "diverged" },
             drift_detector: Drift {
                 drifted: found.departure.is_some(),
-                at_index: found.departure.as_ref().map(|departure| departure.at_index),
-                field: found.departure.map(|departure| departure.field),
+                at_index: found.departure.as_ref().map(|mismatch| mismatch.at_index),
+                field: found.departure.map(|mismatch| mismatch.field),
             },
         },
-        identity: Identity {
-            id: shared.id,
-            entity_type: shared.kind,
-            external_id: shared.external_id,
-        },
+        identity: Identity { id: base.id, entity_type: base.kind, external_id: base.external_id },
         lifecycle: Lifecycle {
-            created_at: shared.created_at,
-            updated_at: shared.updated_at,
-            deleted_at: shared.deleted_at,
-            status: shared.status,
-            certified_at: shared.certified_at,
+            created_at: base.created_at,
+            updated_at: base.updated_at,
+            deleted_at: base.deleted_at,
+            status: base.status,
+            certified_at: base.certified_at,
         },
         versioning: Versioning {
-            version_hash: shared.version_hash,
+            version_hash: base.version_hash,
             amendment_history: newest.iter().map(summary).collect(),
             evolution_markers: newest.iter().filter_map(marker).collect(),
         },
         metadata: Metadata {
-            tags: shared.tags,
-            custom_attributes: shared.custom_attributes,
-            governance_notes: shared.governance_notes,
+            tags: base.tags,
+            custom_attributes: base.custom_attributes,
+            governance_notes: base.governance_notes,
         },
         relationships: Relationships {
-            parent_id: shared.parent_id,
+            parent_id: base.parent_id,
             child_ids,
-            governance_agent_id: shared.governance_agent_id,
+            governance_agent_id: base.governance_agent_id,
         },
     }
 }
 
-fn summary(entry: &Entry) -> Summary {
-    Summary {
-        sequence: entry.sequence,
-        change_type: entry.says.change_type.clone(),
-        timestamp: entry.says.timestamp.clone(),
-        actor: entry.says.actor.clone(),
+fn summary(amendment: &AmendmentView) -> AmendmentSummary {
+    let content = &amendment.content;
+    AmendmentSummary {
+        sequence: amendment.sequence,
+        change_type: content.change_type.clone(),
+        timestamp: content.timestamp.clone(),
+        actor: content.actor.clone(),
     }
 }
 
-fn marker(entry: &Entry) -> Option<Marker> {
-    let evolved = entry.says.change_type == "evolution";
-    let fields = entry.says.data.as_object()?.keys().cloned().collect();
-    let timestamp = entry.says.timestamp.clone();
-    evolved.then_some(Marker { sequence: entry.sequence, timestamp, fields })
+fn marker(amendment: &AmendmentView) -> Option<EvolutionMarker> {
+    let content = &amendment.content;
+    let is_evolution = content.change_type == "evolution";
+    let fields = content.data.as_object()?.keys().cloned().collect();
+    let timestamp = content.timestamp.clone();
+    let sequence = amendment.sequence;
+    is_evolution.then_some(EvolutionMarker { sequence, timestamp, fields })
 }

@@ -1,4 +1,4 @@
-//! A SHA-256 and its text.
+//! SHA-256 digests and their hexadecimal text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,18 +6,18 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// A SHA-256. Lower-case hex in JSON and text, 32 bytes in the database.
+/// A SHA-256 digest: lower-case hexadecimal in JSON and text, 32 bytes in the database.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Digest32(pub [u8; 32]);
 
 impl Digest32 {
-    /// The SHA-256 of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
+    /// Returns the SHA-256 of `bytes`.
+    pub fn sha256(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// Its text as ASCII.
-    pub fn hex(&self) -> [u8; 64] {
+    /// Returns the lower-case hexadecimal digits as ASCII.
+    pub fn to_hex(&self) -> [u8; 64] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; 64];
         for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
@@ -27,21 +27,21 @@ impl Digest32 {
         text
     }
 
-    /// Reads lower-case hexadecimal digits. Without branches or tables, so that it is done for
-    /// many digits at once: an export holds two digests for every link.
+    /// Parses lower-case hexadecimal digits. Free of branches and tables, so that the compiler
+    /// vectorizes it: an export contains two digests per link.
     fn from_hex(text: &[u8; 64]) -> Option<Self> {
         let mut values = [0; 64];
-        let mut stray = false;
+        let mut invalid = false;
         for (value, byte) in values.iter_mut().zip(text) {
             let (digit, letter) = (byte.wrapping_sub(b'0'), byte.wrapping_sub(b'a'));
             *value = if digit < 10 { digit } else { letter.wrapping_add(10) };
-            stray |= digit >= 10 && letter >= 6;
+            invalid |= digit >= 10 && letter >= 6;
         }
         let mut digest = [0; 32];
         for (byte, pair) in digest.iter_mut().zip(values.chunks_exact(2)) {
             *byte = pair[0] << 4 | pair[1];
         }
-        (!stray).then_some(Self(digest))
+        (!invalid).then_some(Self(digest))
     }
 }
 
@@ -66,10 +66,10 @@ impl Serialize for Digest32 {
 impl FromStr for Digest32 {
     type Err = &'static str;
 
-    /// Reads what [`fmt::Display`] writes, and nothing else: one digest has one text.
+    /// Parses exactly what [`fmt::Display`] writes, so that each digest has one text.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let read = text.as_bytes().try_into().ok().and_then(Self::from_hex);
-        read.ok_or("expected 64 lower-case hexadecimal digits")
+        let digest = text.as_bytes().try_into().ok().and_then(Self::from_hex);
+        digest.ok_or("expected 64 lower-case hexadecimal digits")
     }
 }
 

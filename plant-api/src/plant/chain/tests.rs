@@ -29,9 +29,9 @@ fn head(chain: &[Amendment]) -> Head {
     chain.last().unwrap().head()
 }
 
-/// Changing these is a new version of the format.
+/// Changing these values requires a new version of the format.
 #[test]
-fn the_golden_vectors_hold() {
+fn the_chain_matches_the_golden_vectors() {
     let chain = chain(2);
     assert_eq!(
         String::from_utf8(chain[0].content.clone()).unwrap(),
@@ -50,7 +50,7 @@ const GOLDEN: [&str; 4] = [
 ];
 
 #[test]
-fn an_untouched_chain_is_intact() {
+fn an_unaltered_chain_is_intact() {
     let chain = chain(5);
     assert_eq!(verify(entity(), &chain, head(&chain)), Verdict::Intact);
 }
@@ -62,29 +62,29 @@ fn an_empty_chain_is_broken() {
 }
 
 #[test]
-fn a_truncated_chain_is_found_by_its_length() {
+fn a_truncated_chain_has_the_wrong_length() {
     let chain = chain(5);
     let found = verify(entity(), &chain[..4], head(&chain));
     assert_eq!(found, Verdict::Broken { at_index: 4, reason: Reason::WrongLength });
 }
 
 #[test]
-fn a_chain_of_another_entity_is_found_at_its_first_link() {
+fn a_chain_of_another_entity_is_broken_at_its_first_link() {
     let chain = chain(3);
     let found = verify(Uuid::from_u128(7), &chain, head(&chain));
     assert_eq!(found, Verdict::Broken { at_index: 0, reason: Reason::LinkAltered });
 }
 
 #[test]
-fn a_wrong_version_hash_is_found() {
+fn a_wrong_version_hash_is_detected() {
     let chain = chain(3);
-    let wrong = Head { length: 3, version_hash: Digest32::of(b"another") };
+    let wrong = Head { length: 3, version_hash: Digest32::sha256(b"another") };
     let found = verify(entity(), &chain, wrong);
     assert_eq!(found, Verdict::Broken { at_index: 2, reason: Reason::WrongVersionHash });
 }
 
 #[test]
-fn hashes_alone_tell_a_chain() {
+fn hashes_and_links_alone_can_be_validated() {
     let chain = chain(5);
     let mut hashes: Vec<_> = chain.iter().map(|a| (a.content_hash, a.link)).collect();
     assert!(validate_chain(entity(), &hashes));
@@ -95,7 +95,7 @@ fn hashes_alone_tell_a_chain() {
 }
 
 #[test]
-fn a_digest_has_one_text() {
+fn a_digest_parses_from_its_exact_text_only() {
     let text = GOLDEN[0];
     assert_eq!(text.parse::<Digest32>().unwrap().to_string(), text);
     for other in [text.to_uppercase(), text[1..].to_owned(), format!("{text}0"), "x".repeat(64)] {
@@ -105,49 +105,49 @@ fn a_digest_has_one_text() {
 
 proptest! {
     #[test]
-    fn a_digest_is_read_from_its_text_only(
-        bytes: [u8; 32], place in 0usize..64, character in b' '..=b'~',
+    fn a_digest_with_a_changed_character_parses_only_if_it_is_lower_case_hex(
+        bytes: [u8; 32], position in 0usize..64, character in b' '..=b'~',
     ) {
         let mut text = Digest32(bytes).to_string();
         prop_assert_eq!(text.parse(), Ok(Digest32(bytes)));
-        text.replace_range(place..=place, str::from_utf8(&[character]).unwrap());
+        text.replace_range(position..=position, str::from_utf8(&[character]).unwrap());
         let is_digit = matches!(character, b'0'..=b'9' | b'a'..=b'f');
-        prop_assert_eq!(text.parse::<Digest32>().map(|read| read.to_string()).ok(), is_digit.then_some(text));
+        prop_assert_eq!(text.parse::<Digest32>().map(|digest| digest.to_string()).ok(), is_digit.then_some(text));
     }
 
     #[test]
-    fn a_changed_byte_is_found_at_its_index(
-        index in 0usize..6, place in any::<prop::sample::Index>(), flip in 1u8..,
+    fn a_changed_byte_is_detected_at_the_index_of_its_amendment(
+        index in 0usize..6, position in any::<prop::sample::Index>(), flip in 1u8..,
     ) {
-        let untouched = chain(6);
-        let mut touched = untouched.clone();
-        let content = &mut touched[index].content;
-        let place = place.index(content.len());
-        content[place] ^= flip;
+        let original = chain(6);
+        let mut altered = original.clone();
+        let content = &mut altered[index].content;
+        let position = position.index(content.len());
+        content[position] ^= flip;
         prop_assert_eq!(
-            verify(entity(), &touched, head(&untouched)),
+            verify(entity(), &altered, head(&original)),
             Verdict::Broken { at_index: index as u64, reason: Reason::ContentAltered }
         );
     }
 
     #[test]
-    fn a_forged_content_with_its_own_hash_is_found_by_its_link(index in 0usize..6) {
-        let untouched = chain(6);
-        let mut touched = untouched.clone();
-        touched[index].content = change(ChangeType::Evolution, json!({"forged": true}));
-        touched[index].content_hash = Digest32::of(&touched[index].content);
+    fn forged_content_with_a_matching_content_hash_is_detected_by_its_link(index in 0usize..6) {
+        let original = chain(6);
+        let mut altered = original.clone();
+        altered[index].content = change(ChangeType::Evolution, json!({"forged": true}));
+        altered[index].content_hash = Digest32::sha256(&altered[index].content);
         prop_assert_eq!(
-            verify(entity(), &touched, head(&untouched)),
+            verify(entity(), &altered, head(&original)),
             Verdict::Broken { at_index: index as u64, reason: Reason::LinkAltered }
         );
     }
 
     #[test]
-    fn swapped_and_removed_amendments_are_found(a in 0usize..6, b in 0usize..6) {
-        let untouched = chain(6);
-        let mut swapped = untouched.clone();
+    fn swapped_and_removed_amendments_are_detected(a in 0usize..6, b in 0usize..6) {
+        let original = chain(6);
+        let mut swapped = original.clone();
         swapped.swap(a, b);
-        let mut removed = untouched.clone();
+        let mut removed = original.clone();
         removed.remove(a);
         let first = a.min(b) as u64;
         let expected = if a == b {
@@ -155,8 +155,8 @@ proptest! {
         } else {
             Verdict::Broken { at_index: first, reason: Reason::WrongSequence }
         };
-        prop_assert_eq!(verify(entity(), &swapped, head(&untouched)), expected);
-        let found = verify(entity(), &removed, head(&untouched));
+        prop_assert_eq!(verify(entity(), &swapped, head(&original)), expected);
+        let found = verify(entity(), &removed, head(&original));
         let at_removal = matches!(found, Verdict::Broken { at_index, .. } if at_index == a as u64);
         prop_assert!(at_removal);
     }

@@ -1,46 +1,46 @@
-//! Whether a chain is as it was written, and if not, where it first differs and why.
+//! Verification of a chain: whether it is unaltered; if not, where it was first altered, and how.
 
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Amendment, Digest32, Head, link};
 
-/// What verification found.
+/// Result of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every byte is as it was written.
+    /// Nothing was altered.
     Intact,
-    /// The first place where it is not.
+    /// Something was altered; this is the first alteration.
     Broken {
         /// Index of the amendment.
         at_index: u64,
-        /// What is wrong there.
+        /// What was altered.
         reason: Reason,
     },
 }
 
-/// What can be wrong with a chain.
+/// Why a chain is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// There is no amendment at all.
+    /// There is no amendment.
     Empty,
-    /// The amendment is not the one that belongs here: missing, inserted or moved.
+    /// The sequence number is not the expected one: an amendment is missing, inserted or moved.
     WrongSequence,
-    /// The content does not hash to its content hash.
+    /// The SHA-256 of the content is not its content hash.
     ContentAltered,
-    /// The link does not follow from what it covers.
+    /// The link is not the hash of the data that it covers.
     LinkAltered,
-    /// The chain is shorter or longer than the entity says.
+    /// The number of amendments is not the entity's chain length.
     WrongLength,
-    /// The entity's version hash is not the last link.
+    /// The last link is not the entity's version hash.
     WrongVersionHash,
-    /// The entity's fields differ from what its amendments add up to.
+    /// The entity's fields differ from the result of its amendments.
     StateDiffers,
 }
 
 impl Reason {
-    /// The reason as text, `snake_case`.
+    /// Returns the reason as in JSON (`snake_case`).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -54,87 +54,88 @@ impl Reason {
     }
 }
 
-/// A chain read from its start, an amendment at a time, so that its length does not matter.
+/// Verifies the links of a chain, one amendment at a time, in constant memory.
 #[derive(Debug, Clone)]
-pub struct Links {
+pub struct LinkVerifier {
     entity: Uuid,
-    end: Head,
+    head: Head,
     fault: Option<(u64, Reason)>,
 }
 
-impl Links {
-    /// The chain of `entity`, of which nothing is read yet.
-    pub fn of(entity: Uuid) -> Self {
-        Self { entity, end: Head { length: 0, version_hash: Digest32::default() }, fault: None }
+impl LinkVerifier {
+    /// Creates a verifier for the chain of `entity`.
+    pub fn new(entity: Uuid) -> Self {
+        Self { entity, head: Head { length: 0, version_hash: Digest32::default() }, fault: None }
     }
 
-    /// Reads the next amendment: is it what must follow the one before?
-    pub fn read(&mut self, amendment: &Amendment<impl AsRef<[u8]>>) {
+    /// Verifies the next amendment.
+    pub fn update(&mut self, amendment: &Amendment<impl AsRef<[u8]>>) {
         if self.fault.is_none() {
-            let reason = fault(self.entity, self.end, amendment);
-            self.fault = reason.map(|reason| (self.end.length, reason));
+            let reason = check(self.entity, self.head, amendment);
+            self.fault = reason.map(|reason| (self.head.length, reason));
         }
-        self.end = Head { length: self.end.length + 1, version_hash: amendment.link };
+        self.head = Head { length: self.head.length + 1, version_hash: amendment.link };
     }
 
-    /// Where the chain ends, as far as it is read.
-    pub fn end(&self) -> Head {
-        self.end
+    /// Returns the head of the amendments read so far.
+    pub fn head(&self) -> Head {
+        self.head
     }
 
-    /// Whether every amendment so far follows from the one before.
-    pub fn hold(&self) -> bool {
+    /// Returns whether no amendment so far is at fault.
+    pub fn is_intact(&self) -> bool {
         self.fault.is_none()
     }
 
-    /// What was found, now that all is read and the entity says that its chain ends at `head`.
-    pub fn verdict(&self, head: Head) -> Verdict {
+    /// Returns the verdict on the whole chain; `stored` is the head stored with the entity.
+    pub fn verdict(&self, stored: Head) -> Verdict {
         let (at_index, reason) = match self.fault {
             Some(fault) => fault,
-            None if self.end.length == 0 => (0, Reason::Empty),
-            None if self.end.length != head.length => {
-                (self.end.length.min(head.length), Reason::WrongLength)
+            None if self.head.length == 0 => (0, Reason::Empty),
+            None if self.head.length != stored.length => {
+                (self.head.length.min(stored.length), Reason::WrongLength)
             }
-            None if self.end != head => (self.end.length - 1, Reason::WrongVersionHash),
+            None if self.head != stored => (self.head.length - 1, Reason::WrongVersionHash),
             None => return Verdict::Intact,
         };
         Verdict::Broken { at_index, reason }
     }
 }
 
-/// Checks every amendment of `entity` against its predecessor, and the last one against `head`.
+/// Verifies the amendments of `entity` in order, and the last one against the stored `head`.
 pub fn verify(entity: Uuid, amendments: &[Amendment], head: Head) -> Verdict {
-    let mut links = Links::of(entity);
+    let mut links = LinkVerifier::new(entity);
     for amendment in amendments {
-        links.read(amendment);
-        if !links.hold() {
+        links.update(amendment);
+        if !links.is_intact() {
             break;
         }
     }
     links.verdict(head)
 }
 
-fn fault(entity: Uuid, end: Head, amendment: &Amendment<impl AsRef<[u8]>>) -> Option<Reason> {
-    if amendment.sequence != end.length {
+/// Returns what is wrong with `amendment` as the successor of `head`.
+fn check(entity: Uuid, head: Head, amendment: &Amendment<impl AsRef<[u8]>>) -> Option<Reason> {
+    if amendment.sequence != head.length {
         return Some(Reason::WrongSequence);
     }
-    if Digest32::of(amendment.content.as_ref()) != amendment.content_hash {
+    if Digest32::sha256(amendment.content.as_ref()) != amendment.content_hash {
         return Some(Reason::ContentAltered);
     }
-    if link(entity, end.length, end.version_hash, amendment.content_hash) != amendment.link {
+    if link(entity, head.length, head.version_hash, amendment.content_hash) != amendment.link {
         return Some(Reason::LinkAltered);
     }
     None
 }
 
-/// Whether these content hashes and links, in their order, are one chain of `entity`: each link
-/// follows from the one before. Nothing is not a chain.
+/// Returns whether these pairs of content hash and link are, in this order, a chain of `entity`.
+/// An empty slice is not a chain.
 pub fn validate_chain(entity: Uuid, hashes: &[(Digest32, Digest32)]) -> bool {
     let mut previous = Digest32::default();
-    let follows = |(sequence, (content_hash, next)): (u64, &(Digest32, Digest32))| {
+    let matches_link = |(sequence, (content_hash, stored)): (u64, &(Digest32, Digest32))| {
         let expected = link(entity, sequence, previous, *content_hash);
         previous = expected;
-        expected == *next
+        expected == *stored
     };
-    !hashes.is_empty() && (0..).zip(hashes).all(follows)
+    !hashes.is_empty() && (0..).zip(hashes).all(matches_link)
 }

@@ -1,8 +1,8 @@
-//! What every kind of entity shares: one `base_entity` row and a chain of amendments.
+//! The part that all kinds of entities share: a row of `base_entity` and a chain of amendments.
 //!
-//! Creating an entity and each change of it write an amendment in the same transaction, under
-//! the entity's row lock, so that two writers never fork a chain; the database refuses anything
-//! else (`migrations/0001_chain.sql`).
+//! Each creation and each change of an entity writes an amendment in the same transaction, under
+//! the entity's row lock, so that concurrent writers cannot fork a chain. The database rejects any
+//! other write (`migrations/0001_chain.sql`).
 
 mod fields;
 #[cfg(test)]
@@ -27,30 +27,30 @@ use crate::plant::chain::{Amendment, Change, ChangeType, Digest32, Head, canonic
 pub use fields::Fields;
 pub use state::{Departure, Reading};
 
-/// The agent that governs entities unless another is named.
+/// Default id of the agent that governs an entity.
 pub const GOVERNANCE_AGENT: &str = "genesis";
 
-/// The kinds of entities.
+/// The kind of an entity.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Kind {
-    /// Something an agent can do.
+    /// An ability of an agent.
     Skill,
-    /// What a set of skills is hired for.
+    /// A job that requires a set of skills.
     JobRole,
-    /// Agents that work together.
+    /// A group of agents.
     Team,
-    /// Somebody to hire.
+    /// An AI agent that customers can hire.
     Agent,
-    /// A field of business.
+    /// An industry that agents specialize in.
     Industry,
 }
 
 impl Kind {
-    /// The kind in words.
+    /// Returns the kind as an English noun, for messages.
     pub fn noun(self) -> &'static str {
         match self {
             Self::Skill => "skill",
@@ -61,7 +61,7 @@ impl Kind {
         }
     }
 
-    /// The kind as programs name it.
+    /// Returns the kind as in JSON and the database (`snake_case`).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::JobRole => "job_role",
@@ -70,7 +70,7 @@ impl Kind {
     }
 }
 
-/// Where an entity is in its life.
+/// Status of an entity.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
@@ -81,48 +81,49 @@ pub enum Status {
     Active,
     /// Not in use.
     Inactive,
-    /// A skill that Genesis has not certified yet.
+    /// Not yet certified by Genesis (skills only).
     PendingCertification,
-    /// A skill that it has.
+    /// Certified by Genesis (skills only).
     Certified,
 }
 
-/// One of the checks that an entity must pass to be certified.
+/// The result of one of the checks that an entity must pass to be certified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Check {
-    /// Its name, such as `L1-skill-name`.
+    /// Name of the check, such as `L1-skill-name`.
     pub name: &'static str,
-    /// Whether the entity passes it.
+    /// Whether the entity passes the check.
     pub holds: bool,
-    /// What is asked for.
+    /// The required property, as a noun phrase.
     pub asks: &'static str,
 }
 
 impl Check {
-    /// A check named `name` that `asks` for something, and whether it `holds`.
-    pub fn new(name: &'static str, holds: bool, asks: &'static str) -> Self {
-        Self { name, holds, asks }
+    /// Creates a check result.
+    pub fn new(name: &'static str, passed: bool, requirement: &'static str) -> Self {
+        Self { name, holds: passed, asks: requirement }
     }
 }
 
-/// An entity about to be created: its head and its first amendment.
+/// An entity to be inserted: its shared part and its first amendment.
 #[derive(Debug, Clone)]
 pub struct NewEntity {
-    /// Its id.
+    /// Id of the entity.
     pub id: Uuid,
-    /// Its first status.
+    /// Initial status.
     pub status: Status,
-    /// When.
+    /// Time of creation.
     pub at: DateTime<Utc>,
-    /// The amendment that creates it.
+    /// The amendment that creates the entity.
     pub first: Amendment,
 }
 
 impl NewEntity {
-    /// An entity of this content, created by `actor`. Its status is part of the content.
+    /// Creates an entity with this content; `actor` is its creator. The first amendment contains
+    /// the content and the status.
     ///
     /// # Errors
-    /// When the content is not JSON that can be made canonical.
+    /// When the content does not serialize to a JSON object.
     pub fn new(
         id: Uuid,
         status: Status,
@@ -142,54 +143,54 @@ impl NewEntity {
     }
 }
 
-/// An entity's shared part: its row of `base_entity`.
+/// The shared part of an entity: its row of `base_entity`.
 #[derive(Debug, Clone)]
 pub struct Shared {
-    /// Its id.
+    /// Id of the entity.
     pub id: Uuid,
-    /// What it is.
+    /// Kind of the entity.
     pub kind: Kind,
-    /// Its name elsewhere.
+    /// Id in an external system.
     pub external_id: Option<String>,
-    /// Where it is in its life.
+    /// Current status.
     pub status: Status,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// Time of the last amendment.
     pub updated_at: DateTime<Utc>,
-    /// When it was deleted.
+    /// Time of deletion, if deleted.
     pub deleted_at: Option<DateTime<Utc>>,
-    /// When Genesis certified it.
+    /// Time of the certification by Genesis, if certified.
     pub certified_at: Option<DateTime<Utc>>,
-    /// Amendments so far.
+    /// Number of amendments.
     pub chain_length: i64,
-    /// The last link.
+    /// Last link of the chain.
     pub version_hash: Digest32,
-    /// Words to find it by.
+    /// Tags for searching.
     pub tags: Vec<String>,
-    /// Whatever its owner wants to keep with it.
+    /// Custom attributes, a JSON object.
     pub custom_attributes: Value,
-    /// What its governors say of it.
+    /// Notes on governance.
     pub governance_notes: Option<String>,
-    /// The entity that it belongs to.
+    /// Id of the parent entity.
     pub parent_id: Option<Uuid>,
-    /// The agent that governs it.
+    /// Id of the agent that governs the entity.
     pub governance_agent_id: String,
 }
 
 impl Shared {
-    /// Where its chain ends.
+    /// Returns the stored length and last link of the chain.
     pub fn head(&self) -> Head {
         Head { length: self.chain_length.unsigned_abs(), version_hash: self.version_hash }
     }
 
-    /// Everything that the rows of this entity say and an amendment must explain, as canonical
-    /// JSON; `content` is what its kind keeps.
+    /// Returns the entity's fields that must equal the result of its amendments, as canonical JSON.
+    /// `content` contains the fields of its kind.
     ///
     /// # Errors
-    /// When a row holds what canonical JSON cannot carry.
+    /// When a value cannot be serialized to JSON.
     pub fn row(&self, content: &Map<String, Value>) -> Result<Vec<u8>> {
-        let shared = Explained {
+        let entity = EntityRow {
             external_id: self.external_id.as_deref(),
             status: self.status,
             created_at: self.created_at,
@@ -203,16 +204,16 @@ impl Shared {
             governance_agent_id: &self.governance_agent_id,
             content,
         };
-        let row = serde_json::to_value(&shared).map_err(|e| Error::Internal(Box::new(e)))?;
+        let row = serde_json::to_value(&entity).map_err(|e| Error::Internal(Box::new(e)))?;
         let mut out = Vec::new();
         canonical::write(&mut out, &row);
         Ok(out)
     }
 }
 
-/// The fields of [`Shared::row`].
+/// The JSON object of [`Shared::row`].
 #[derive(Serialize)]
-struct Explained<'a> {
+struct EntityRow<'a> {
     external_id: Option<&'a str>,
     status: Status,
     created_at: DateTime<Utc>,
@@ -228,7 +229,7 @@ struct Explained<'a> {
     content: &'a Map<String, Value>,
 }
 
-/// An entity's shared part, its row locked for a change.
+/// The shared part of an entity whose row is locked for a change.
 #[derive(Debug)]
 pub struct Locked(Shared);
 
@@ -247,11 +248,11 @@ impl DerefMut for Locked {
 }
 
 impl Locked {
-    /// Appends the amendment that turns the entity into what `self` now says, and stores both.
-    /// `data` is what the amendment sets.
+    /// Appends an amendment and stores it with the changed fields of `self`. `data` contains the
+    /// fields that the amendment sets.
     ///
     /// # Errors
-    /// Database errors; nothing is kept then.
+    /// Database errors; `self` is then out of date and the transaction must be rolled back.
     pub async fn amend(
         &mut self,
         connection: &mut PgConnection,
@@ -270,14 +271,14 @@ impl Locked {
     }
 }
 
-/// The fields of `content`, which is a struct.
+/// Returns the fields of `content`, which must serialize to a JSON object.
 ///
 /// # Errors
-/// When it is not.
+/// [`Error::Internal`] when it does not.
 pub fn fields(content: &impl Serialize) -> Result<Map<String, Value>> {
     match to_value(content)? {
         Value::Object(fields) => Ok(fields),
-        _ => Err(Error::Internal("the content of an entity is not an object".into())),
+        _ => Err(Error::Internal("the content of an entity is not a JSON object".into())),
     }
 }
 

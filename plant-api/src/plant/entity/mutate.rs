@@ -1,24 +1,24 @@
-//! Texts with a few bytes changed, for tests that hold two readers against each other.
+//! Texts with a few changed bytes, for tests that compare two parsers.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// What means something in JSON, and what must not be in it.
+/// Bytes with a meaning in JSON, and bytes that are invalid in it.
 const BYTES: &[u8] = b"\"\"\"\\\\\\{}[],:0019-+.eEuntfb/ aA\n\x1f\x7f\xc3\xa9\xff";
 
-/// One change at some place.
+/// One change of a text at a given position.
 #[derive(Debug, Clone, Copy)]
 enum Edit {
     Flip(u32),
     Replace(u8),
     Insert(u8),
     Remove(usize),
-    /// Writes again what stands before.
+    /// Repeats the bytes before the position.
     Repeat(usize),
 }
 
-/// Some of `texts`, with up to three changes.
+/// Generates one of `texts` with up to three changes.
 pub fn mutated(texts: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let edit = prop_oneof![
         (0..8u32).prop_map(Edit::Flip),
@@ -28,26 +28,26 @@ pub fn mutated(texts: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
         (1..40usize).prop_map(Edit::Repeat),
     ];
     (select(texts), vec((any::<Index>(), edit), 0..4)).prop_map(|(mut text, edits)| {
-        for (place, edit) in edits {
-            apply(&mut text, place, edit);
+        for (position, edit) in edits {
+            apply(&mut text, position, edit);
         }
         text
     })
 }
 
-fn apply(text: &mut Vec<u8>, place: Index, edit: Edit) {
+fn apply(text: &mut Vec<u8>, position: Index, edit: Edit) {
     if text.is_empty() {
         return;
     }
-    let place = place.index(text.len());
+    let position = position.index(text.len());
     match edit {
-        Edit::Flip(bit) => text[place] ^= 1 << bit,
-        Edit::Replace(byte) => text[place] = byte,
-        Edit::Insert(byte) => text.insert(place, byte),
-        Edit::Remove(length) => drop(text.drain(place..text.len().min(place + length))),
+        Edit::Flip(bit) => text[position] ^= 1 << bit,
+        Edit::Replace(byte) => text[position] = byte,
+        Edit::Insert(byte) => text.insert(position, byte),
+        Edit::Remove(length) => drop(text.drain(position..text.len().min(position + length))),
         Edit::Repeat(length) => {
-            let again = text[place.saturating_sub(length)..place].to_vec();
-            text.splice(place..place, again);
+            let repeated = text[position.saturating_sub(length)..position].to_vec();
+            text.splice(position..position, repeated);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Statements on `base_entity` and `amendment`. An entity's first rows are written by the
-//! function `begin_entity`, from the statement that inserts the kind's own row.
+//! Statements on `base_entity` and `amendment`. The first rows of an entity are inserted by the SQL
+//! function `begin_entity`, which the statement that inserts the kind's own row calls.
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Kind, Locked, Shared, Status};
 use crate::plant::chain::{Amendment, Digest32};
 
-/// Locks the entity's row until the transaction ends.
+/// Reads an entity that is not deleted, and locks its row until the end of the transaction.
 pub async fn lock(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Locked>> {
     sqlx::query_as!(
         Shared,
@@ -29,7 +29,7 @@ pub async fn lock(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Lock
     .map(|row| row.map(Locked))
 }
 
-/// The entity as it is, deleted or not.
+/// Reads an entity, deleted or not.
 pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Shared>> {
     sqlx::query_as!(
         Shared,
@@ -46,7 +46,8 @@ pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Shar
     .await
 }
 
-/// The first `limit` entities after `after` in the order of their ids, of one kind or of all.
+/// Reads the first `limit` entities of one kind, or of all, with ids greater than `after`, in the
+/// order of their ids.
 pub async fn list(
     db: impl PgExecutor<'_>,
     kind: Option<Kind>,
@@ -72,8 +73,12 @@ pub async fn list(
     .await
 }
 
-/// The first `limit` entities whose parent is `id`.
-pub async fn children(db: impl PgExecutor<'_>, id: Uuid, limit: i64) -> sqlx::Result<Vec<Uuid>> {
+/// Reads the ids of the first `limit` entities whose parent is `id`.
+pub async fn list_children(
+    db: impl PgExecutor<'_>,
+    id: Uuid,
+    limit: i64,
+) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         "select id from base_entity where parent_id = $1 order by id limit $2",
         id,
@@ -83,7 +88,7 @@ pub async fn children(db: impl PgExecutor<'_>, id: Uuid, limit: i64) -> sqlx::Re
     .await
 }
 
-/// Appends `amendment` and stores what the entity then is.
+/// Inserts `amendment` and updates the entity's row.
 pub async fn amend(
     db: impl PgExecutor<'_>,
     entity: &Locked,
@@ -108,7 +113,7 @@ pub async fn amend(
     .map(drop)
 }
 
-/// The first `limit` amendments of an entity from number `from` on.
+/// Reads at most `limit` amendments of an entity, from sequence number `from` on.
 pub async fn amendments(
     db: impl PgExecutor<'_>,
     id: Uuid,
@@ -137,7 +142,7 @@ pub async fn amendments(
     .await
 }
 
-/// The whole chains of some entities as they arrive: by entity, each in its order.
+/// Streams the whole chains of the given entities, ordered by entity id and sequence number.
 pub fn chains<'a>(
     db: impl PgExecutor<'a> + 'a,
     ids: &'a [Uuid],

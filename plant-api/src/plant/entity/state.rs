@@ -1,83 +1,85 @@
-//! What the amendments of an entity add up to, and whether its row says the same.
+//! The state that results from the amendments of an entity, compared with the stored row.
 //!
-//! Both sides are canonical JSON, so that values are equal when their bytes are.
+//! Both are canonical JSON, so that values are equal exactly if their bytes are.
 
 use std::borrow::Cow;
 
 use uuid::Uuid;
 
-use super::fields::{Fields, Said};
-use crate::plant::chain::{Amendment, ChangeType, Head, Links, Reason, Verdict};
+use super::fields::{Fields, ParsedAmendment};
+use crate::plant::chain::{Amendment, ChangeType, Head, LinkVerifier, Reason, Verdict};
 
-/// An entity's chain read from its start: its links, and what its amendments add up to.
+/// Verifies an entity, one amendment at a time: the links of its chain, and that its stored fields
+/// are the result of its amendments.
 #[derive(Debug, Clone)]
 pub struct Reading<'a> {
-    links: Links,
-    state: State<'a>,
+    links: LinkVerifier,
+    expected: ExpectedState<'a>,
 }
 
 impl<'a> Reading<'a> {
-    /// The chain of `entity`, of which nothing is read yet.
+    /// Creates a verifier for `entity`.
     pub fn of(entity: Uuid) -> Self {
-        Self { links: Links::of(entity), state: State::default() }
+        Self { links: LinkVerifier::new(entity), expected: ExpectedState::default() }
     }
 
-    /// Reads the next amendment, which may then go: what still counts of it is copied.
+    /// Verifies the next amendment, copying the values that it sets.
     pub fn read(&mut self, amendment: &Amendment) {
-        self.links.read(amendment);
-        // What a broken chain says is of no consequence.
-        if self.links.hold() {
-            let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-            self.state.amend(amendment.sequence, &amendment.content, own);
+        self.links.update(amendment);
+        // The state of a broken chain is never compared.
+        if self.links.is_intact() {
+            let to_owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+            self.expected.apply(amendment.sequence, &amendment.content, to_owned);
         }
     }
 
-    /// Reads the next amendment, which stays for as long as this.
-    pub fn read_in_place(&mut self, amendment: &Amendment<&'a [u8]>) {
-        self.links.read(amendment);
-        if self.links.hold() {
-            self.state.amend(amendment.sequence, amendment.content, |text| text);
+    /// Verifies the next amendment, borrowing the values that it sets.
+    pub fn update_borrowed(&mut self, amendment: &Amendment<&'a [u8]>) {
+        self.links.update(amendment);
+        if self.links.is_intact() {
+            self.expected.apply(amendment.sequence, amendment.content, |text| text);
         }
     }
 
-    /// Where the chain ends, as far as it is read.
+    /// Returns the head of the amendments read so far.
     pub fn end(&self) -> Head {
-        self.links.end()
+        self.links.head()
     }
 
-    /// What was found, now that all is read: against the `head` and the `row` of the entity.
-    pub fn verdict(&self, head: Head, row: Option<&Fields<'_>>) -> Verdict {
-        match self.links.verdict(head) {
-            Verdict::Intact => self.departure(row).map_or(Verdict::Intact, |departure| {
-                Verdict::Broken { at_index: departure.at_index, reason: Reason::StateDiffers }
+    /// Returns the verdict on the whole entity; `stored` and `row` are its stored head and fields,
+    /// `row` being `None` if they cannot be parsed as a JSON object.
+    pub fn verdict(&self, stored: Head, row: Option<&Fields<'_>>) -> Verdict {
+        match self.links.verdict(stored) {
+            Verdict::Intact => self.departure(row).map_or(Verdict::Intact, |mismatch| {
+                Verdict::Broken { at_index: mismatch.at_index, reason: Reason::StateDiffers }
             }),
             broken => broken,
         }
     }
 
-    /// Where `row` (the entity's fields, if they can be read as an object) departs from the
-    /// amendments, which it must not, if the links hold.
+    /// Returns the first difference between the stored fields (`row`, see [`Self::verdict`]) and
+    /// the result of the amendments. Meaningful only if the links are intact.
     pub fn departure(&self, row: Option<&Fields<'_>>) -> Option<Departure> {
-        self.state.departure(row)
+        self.expected.mismatch(row)
     }
 }
 
-/// A field whose value no amendment explains.
+/// A field whose stored value is not the result of the amendments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Departure {
-    /// Its name; empty when row or amendment cannot be read as an object.
+    /// Name of the field; empty when the row or an amendment cannot be parsed.
     pub field: String,
-    /// Index of the amendment that last set it; of the last amendment when none did.
+    /// Index of the amendment that last set the field, or of the last amendment if none did.
     pub at_index: u64,
 }
 
-/// What the amendments read so far add up to.
+/// The state that results from the amendments read so far.
 #[derive(Debug, Clone, Default)]
-struct State<'a> {
+struct ExpectedState<'a> {
     fields: Vec<Field<'a>>,
     created_at: Cow<'a, str>,
     updated_at: Cow<'a, str>,
-    last: u64,
+    last_sequence: u64,
     unreadable: Option<u64>,
 }
 
@@ -88,90 +90,92 @@ struct Field<'a> {
     set_by: u64,
 }
 
-impl<'a> State<'a> {
-    /// Takes what amendment `sequence` says; `keep` makes that last.
-    fn amend<'c>(
+impl<'a> ExpectedState<'a> {
+    /// Applies amendment `sequence`; `convert` extends the lifetime of its texts.
+    fn apply<'c>(
         &mut self,
         sequence: u64,
         content: &'c [u8],
-        keep: impl Fn(Cow<'c, str>) -> Cow<'a, str>,
+        convert: impl Fn(Cow<'c, str>) -> Cow<'a, str>,
     ) {
-        self.last = sequence;
-        let Some(said) = Said::read(content) else {
+        self.last_sequence = sequence;
+        let Some(amendment) = ParsedAmendment::parse(content) else {
             self.unreadable.get_or_insert(sequence);
             return;
         };
         if sequence == 0 {
-            self.created_at = keep(Cow::Borrowed(said.timestamp));
+            self.created_at = convert(Cow::Borrowed(amendment.timestamp));
         }
-        self.updated_at = keep(Cow::Borrowed(said.timestamp));
-        let mut guess = 0;
-        for (name, value) in said.data.0 {
-            if is_state(said.change_type, &name) {
-                let value = keep(Cow::Borrowed(value));
-                let place = self.place(&name, guess).unwrap_or(self.fields.len());
-                match self.fields.get_mut(place) {
+        self.updated_at = convert(Cow::Borrowed(amendment.timestamp));
+        let mut hint = 0;
+        for (name, value) in amendment.data.0 {
+            if sets_field(amendment.change_type, &name) {
+                let value = convert(Cow::Borrowed(value));
+                let position = self.position(&name, hint).unwrap_or(self.fields.len());
+                match self.fields.get_mut(position) {
                     Some(field) => (field.value, field.set_by) = (value, sequence),
-                    None => self.fields.push(Field { name: keep(name), value, set_by: sequence }),
+                    None => {
+                        self.fields.push(Field { name: convert(name), value, set_by: sequence });
+                    }
                 }
-                guess = place + 1;
+                hint = position + 1;
             }
         }
     }
 
-    /// Where the field `name` is. Both sides are sorted, so that it mostly is where its reader
-    /// guesses: after the one before.
-    fn place(&self, name: &str, guess: usize) -> Option<usize> {
-        let is_it = |field: &Field| field.name == name;
-        let guessed = self.fields.get(guess).is_some_and(is_it).then_some(guess);
-        guessed.or_else(|| self.fields.iter().position(is_it))
+    /// Returns the position of the field `name`, trying `hint` first. Names are sorted, so that the
+    /// field is mostly right after the previous one.
+    fn position(&self, name: &str, hint: usize) -> Option<usize> {
+        let matches = |field: &Field| field.name == name;
+        let at_hint = self.fields.get(hint).is_some_and(matches).then_some(hint);
+        at_hint.or_else(|| self.fields.iter().position(matches))
     }
 
-    fn departure(&self, row: Option<&Fields<'_>>) -> Option<Departure> {
-        let departure = |field: &str, at_index| Departure { field: field.to_owned(), at_index };
+    fn mismatch(&self, row: Option<&Fields<'_>>) -> Option<Departure> {
+        let mismatch = |field: &str, at_index| Departure { field: field.to_owned(), at_index };
         if let Some(at_index) = self.unreadable {
-            return Some(departure("", at_index));
+            return Some(mismatch("", at_index));
         }
         let Some(Fields(row)) = row else {
-            return Some(departure("", self.last));
+            return Some(mismatch("", self.last_sequence));
         };
-        // Fields before this one are in the row.
-        let mut met = 0;
+        // `self.fields[..matched]` are all in the row.
+        let mut matched = 0;
         for (name, value) in row {
-            let place = self.place(name, met);
-            met += usize::from(place == Some(met));
-            let (expected, set_by) = self.expected(name, place);
+            let position = self.position(name, matched);
+            matched += usize::from(position == Some(matched));
+            let (expected, set_by) = self.expected(name, position);
             if *value != expected {
-                return Some(departure(name, set_by));
+                return Some(mismatch(name, set_by));
             }
         }
-        if met == self.fields.len() {
+        if matched == self.fields.len() {
             return None;
         }
-        let lost = |field: &&Field| !row.iter().any(|(name, _)| *name == field.name);
-        self.fields.iter().find(lost).map(|field| departure(&field.name, field.set_by))
+        let missing = |field: &&Field| !row.iter().any(|(name, _)| *name == field.name);
+        self.fields.iter().find(missing).map(|field| mismatch(&field.name, field.set_by))
     }
 
-    /// What the row must say, and the amendment that says so; `place` is that of the field, if
-    /// any amendment has set it.
-    fn expected(&self, name: &str, place: Option<usize>) -> (&str, u64) {
-        match (name, place) {
+    /// Returns the expected value of a field and the index of the amendment that determines it.
+    /// `position` is the field's position in `self.fields`, if an amendment has set it.
+    fn expected(&self, name: &str, position: Option<usize>) -> (&str, u64) {
+        match (name, position) {
             ("created_at", _) => (&self.created_at, 0),
-            ("updated_at", _) => (&self.updated_at, self.last),
-            (_, Some(place)) => (&self.fields[place].value, self.fields[place].set_by),
-            (_, None) => (unless_amended(name), self.last),
+            ("updated_at", _) => (&self.updated_at, self.last_sequence),
+            (_, Some(position)) => (&self.fields[position].value, self.fields[position].set_by),
+            (_, None) => (default_value(name), self.last_sequence),
         }
     }
 }
 
-/// Whether an amendment that names this field sets it. A certification also carries what its
-/// giver said, which is no part of the entity.
-fn is_state(change_type: ChangeType, name: &str) -> bool {
+/// Returns whether `name` in an amendment's data is a field of the entity. A certification also
+/// carries notes and evidence, which are not.
+fn sets_field(change_type: ChangeType, name: &str) -> bool {
     change_type != ChangeType::Certification || matches!(name, "certified_at" | "status")
 }
 
-/// The value of a field that no amendment has set.
-fn unless_amended(name: &str) -> &'static str {
+/// Returns the JSON value of a field that no amendment has set.
+fn default_value(name: &str) -> &'static str {
     match name {
         "tags" => "[]",
         "custom_attributes" => "{}",

@@ -1,18 +1,18 @@
-//! The database itself keeps the chain, whatever a program asks of it.
+//! The database itself protects the chain, whatever statements a program executes.
 
 use serde_json::json;
 use sqlx::PgPool;
 
 use crate::testing::TestApp;
 
-/// Statements that each break the chain, as the service's role runs them.
-async fn refusal(app: &TestApp, sql: &'static str) -> String {
+/// Executes `sql`, which must fail, as the service's role; returns the error message.
+async fn rejection(app: &TestApp, sql: &'static str) -> String {
     let mut connection = app.state.db.acquire().await.unwrap();
     sqlx::raw_sql(sql).execute(&mut *connection).await.unwrap_err().to_string()
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_services_role_can_not_touch_an_amendment(pool: PgPool) {
+async fn the_service_role_cannot_change_an_amendment(pool: PgPool) {
     let app = TestApp::new(pool).await;
     app.post("/api/v1/industries", json!({"name": "Sales"})).await.expect(201);
     for sql in [
@@ -23,24 +23,24 @@ async fn the_services_role_can_not_touch_an_amendment(pool: PgPool) {
         "drop trigger amendment_append_only on amendment",
         "set session_replication_role = replica",
     ] {
-        let refused = refusal(&app, sql).await;
-        let denied = refused.contains("permission denied") || refused.contains("must be owner");
-        assert!(denied, "{sql}: {refused}");
+        let error = rejection(&app, sql).await;
+        let denied = error.contains("permission denied") || error.contains("must be owner");
+        assert!(denied, "{sql}: {error}");
     }
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn even_the_owner_needs_the_trigger_off_to_touch_an_amendment(pool: PgPool) {
+async fn the_owner_cannot_change_an_amendment_while_the_trigger_is_enabled(pool: PgPool) {
     let app = TestApp::new(pool).await;
     app.post("/api/v1/industries", json!({"name": "Sales"})).await.expect(201);
     for sql in ["update amendment set content = content", "delete from amendment"] {
-        let refused = sqlx::raw_sql(sql).execute(&app.owner).await.unwrap_err().to_string();
-        assert!(refused.contains("append-only"), "{sql}: {refused}");
+        let error = sqlx::raw_sql(sql).execute(&app.owner).await.unwrap_err().to_string();
+        assert!(error.contains("append-only"), "{sql}: {error}");
     }
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_entity_only_changes_by_extending_its_chain(pool: PgPool) {
+async fn an_entity_changes_only_by_extending_its_chain(pool: PgPool) {
     let app = TestApp::new(pool).await;
     app.post("/api/v1/industries", json!({"name": "Sales"})).await.expect(201);
     for (sql, reason) in [
@@ -63,18 +63,18 @@ async fn an_entity_only_changes_by_extending_its_chain(pool: PgPool) {
             "amendment_content_hash_true",
         ),
     ] {
-        let refused = refusal(&app, sql).await;
-        assert!(refused.contains(reason), "{sql}: {refused}");
+        let error = rejection(&app, sql).await;
+        assert!(error.contains(reason), "{sql}: {error}");
     }
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_forged_link_is_refused_with_its_change(pool: PgPool) {
+async fn a_forged_link_is_rejected_with_its_change(pool: PgPool) {
     let app = TestApp::new(pool).await;
     app.post("/api/v1/industries", json!({"name": "Sales"})).await.expect(201);
     let sql = "insert into amendment (entity_id, sequence, content, content_hash, link)
         select entity_id, 1, content, content_hash, sha256('forged') from amendment;
         update base_entity set chain_length = 2, version_hash = sha256('forged')";
-    let refused = refusal(&app, sql).await;
-    assert!(refused.contains("not the head of its chain"), "{refused}");
+    let error = rejection(&app, sql).await;
+    assert!(error.contains("not the head of its chain"), "{error}");
 }

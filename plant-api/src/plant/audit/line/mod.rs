@@ -1,7 +1,7 @@
-//! The lines of an export. Pure: writing them, reading them, checking one.
+//! The lines of an export: writing, parsing and verifying them. Pure.
 //!
-//! A line is one entity with its whole chain, as canonical JSON; the last line, the manifest, has
-//! the number of entities and the SHA-256 of all bytes before it.
+//! A line is an entity with its whole chain, as canonical JSON. The last line, the manifest,
+//! contains the number of entities and the SHA-256 of all bytes before it.
 
 mod read;
 
@@ -14,139 +14,139 @@ use crate::plant::chain::{Amendment, Digest32, Reason, Verdict};
 use crate::plant::entity::{Kind, Reading, Shared};
 use read::Line;
 
-/// Writes the beginning of an entity's line.
-pub fn begin(out: &mut Vec<u8>) {
+/// Writes the start of an entity's line, up to its first amendment.
+pub fn write_start(out: &mut Vec<u8>) {
     out.extend(br#"{"amendments":["#);
 }
 
-/// Writes the entity's next amendment.
-pub fn amendment(out: &mut Vec<u8>, amendment: &Amendment) {
+/// Writes the next amendment of an entity's line.
+pub fn write_amendment(out: &mut Vec<u8>, amendment: &Amendment) {
     if amendment.sequence > 0 {
         out.push(b',');
     }
     out.extend(br#"{"content":"#);
-    // Content that is no text any more has been altered, and its hash tells.
-    text(out, &String::from_utf8_lossy(&amendment.content));
+    // Content that is not UTF-8 was altered; the content hash does not match the lossy text.
+    write_string(out, &String::from_utf8_lossy(&amendment.content));
     out.extend(br#","content_hash":""#);
-    out.extend(amendment.content_hash.hex());
+    out.extend(amendment.content_hash.to_hex());
     out.extend(br#"","link":""#);
-    out.extend(amendment.link.hex());
+    out.extend(amendment.link.to_hex());
     out.extend(format!(r#"","sequence":{}}}"#, amendment.sequence).bytes());
 }
 
-/// Writes the end of an entity's line; `row` is its fields as canonical JSON.
-pub fn end(out: &mut Vec<u8>, shared: &Shared, row: &[u8]) {
-    out.extend(format!(r#"],"chain_length":{},"entity":"#, shared.chain_length).bytes());
+/// Writes the end of an entity's line; `row` contains its fields as canonical JSON.
+pub fn write_end(out: &mut Vec<u8>, base: &Shared, row: &[u8]) {
+    out.extend(format!(r#"],"chain_length":{},"entity":"#, base.chain_length).bytes());
     out.extend(row);
-    let (kind, id, hash) = (shared.kind.as_str(), shared.id, shared.version_hash);
+    let (kind, id, hash) = (base.kind.as_str(), base.id, base.version_hash);
     let rest = format!(r#","entity_type":"{kind}","id":"{id}","version_hash":"{hash}"}}"#);
     out.extend(rest.bytes());
     out.push(b'\n');
 }
 
-/// RFC 8785 writes strings as serde_json does.
-fn text(out: &mut Vec<u8>, text: &str) {
-    // Writing to memory does not fail.
+/// Writes a JSON string; `serde_json` writes strings as RFC 8785 requires.
+fn write_string(out: &mut Vec<u8>, text: &str) {
+    // Serializing a string into memory cannot fail.
     let _ = serde_json::to_writer(out, text);
 }
 
-/// The last line's content.
+/// The last line of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Lines before this one.
+    /// Number of lines before this one.
     pub entities: u64,
     /// SHA-256 of all bytes before this line.
     pub sha256: Digest32,
 }
 
 impl Manifest {
-    /// Reads a manifest that is written exactly as [`fmt::Display`] does.
-    pub fn read(line: &[u8]) -> Option<Self> {
+    /// Parses a manifest, which must be written exactly as by [`fmt::Display`].
+    pub fn parse(line: &[u8]) -> Option<Self> {
         let manifest: Self = serde_json::from_slice(line).ok()?;
         (manifest.to_string().as_bytes() == line).then_some(manifest)
     }
 }
 
-/// The line, without its end.
+/// Writes the line without its line feed.
 impl fmt::Display for Manifest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, r#"{{"entities":{},"sha256":"{}"}}"#, self.entities, self.sha256)
     }
 }
 
-/// What a line turned out to be.
+/// An entity's line that was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Checked {
-    /// The entity.
+pub struct CheckedLine {
+    /// Id of the entity.
     pub id: Uuid,
-    /// Links in its chain.
+    /// Number of links in its chain.
     pub links: u64,
 }
 
-/// Why a line is not what was exported.
+/// Why a line failed verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// It is not an entity's line at all.
+    /// The line cannot be parsed as an entity's line.
     Unreadable(String),
-    /// Chain or fields are not as they were written.
+    /// The chain or the fields were altered.
     Broken {
-        /// The entity.
+        /// Id of the entity.
         id: Uuid,
-        /// What it is.
+        /// Kind of the entity.
         kind: Kind,
         /// Index of the first amendment at fault.
         at_index: u64,
-        /// What is wrong there.
+        /// What was altered.
         reason: Reason,
-        /// The field that differs, if that is what is wrong.
+        /// The field that differs, if the reason is [`Reason::StateDiffers`].
         field: Option<String>,
     },
 }
 
-/// Checks lines, one after the other.
+/// Verifies lines, reusing one buffer for all.
 #[derive(Debug, Default)]
-pub struct Checker {
-    space: Vec<u8>,
+pub struct LineChecker {
+    buffer: Vec<u8>,
 }
 
-impl Checker {
-    /// Checks an entity's line, without its end.
+impl LineChecker {
+    /// Verifies an entity's line, given without its line feed.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn check(&mut self, line: &[u8]) -> Result<Checked, Fault> {
-        let line = Line::read(line, &mut self.space)?;
-        let mut reading = Reading::of(line.id);
+    /// [`Fault`] if the line cannot be parsed or was altered.
+    pub fn check(&mut self, line: &[u8]) -> Result<CheckedLine, Fault> {
+        let line = Line::parse(line, &mut self.buffer)?;
+        let mut verifier = Reading::of(line.id);
         for amendment in &line.amendments {
-            reading.read_in_place(&Amendment {
+            verifier.update_borrowed(&Amendment {
                 sequence: amendment.sequence,
                 content: &amendment.content,
                 content_hash: amendment.content_hash,
                 link: amendment.link,
             });
         }
-        match reading.verdict(line.head, line.row.as_ref()) {
-            Verdict::Intact => Ok(Checked { id: line.id, links: line.head.length }),
+        match verifier.verdict(line.head, line.row.as_ref()) {
+            Verdict::Intact => Ok(CheckedLine { id: line.id, links: line.head.length }),
             Verdict::Broken { at_index, reason } => {
-                let departure = reading.departure(line.row.as_ref());
-                let departure = departure.filter(|_| reason == Reason::StateDiffers);
+                let mismatch = verifier.departure(line.row.as_ref());
+                let mismatch = mismatch.filter(|_| reason == Reason::StateDiffers);
                 Err(Fault::Broken {
                     id: line.id,
                     kind: line.kind,
                     at_index,
                     reason,
-                    field: departure.map(|departure| departure.field),
+                    field: mismatch.map(|mismatch| mismatch.field),
                 })
             }
         }
     }
 }
 
-/// Checks an entity's line, without its end.
+/// Verifies one entity's line, given without its line feed.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn check(line: &[u8]) -> Result<Checked, Fault> {
-    Checker::default().check(line)
+/// [`Fault`] if the line cannot be parsed or was altered.
+pub fn check(line: &[u8]) -> Result<CheckedLine, Fault> {
+    LineChecker::default().check(line)
 }

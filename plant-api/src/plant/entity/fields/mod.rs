@@ -1,5 +1,5 @@
-//! JSON objects taken apart: the fields of an entity's row, and what an amendment says of them.
-//! Values keep the bytes that they stand in.
+//! Parsing of JSON objects: the fields of an entity's row, and the content of an amendment. Values
+//! stay unparsed slices of the input.
 
 #[cfg(test)]
 mod tests;
@@ -11,33 +11,34 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::scan::Scan;
+use super::scan::Scanner;
 use crate::plant::chain::ChangeType;
 
-/// An object's members, in their order.
+/// The members of a JSON object in their order: names and unparsed values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fields<'a>(pub(super) Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Fields<'a> {
-    /// Takes an object apart, if it is one.
+    /// Parses a JSON object; `None` if `text` is not one.
     pub fn read(text: &'a [u8]) -> Option<Self> {
-        Self::usual(text).or_else(|| Self::unusual(text))
+        Self::parse_fast(text).or_else(|| Self::parse_slow(text))
     }
 
-    fn usual(text: &'a [u8]) -> Option<Self> {
-        let mut scan = Scan::of(text)?;
-        let fields = Self::scan(&mut scan)?;
-        scan.end().map(|()| fields)
+    /// Parses canonical JSON; `None` for all other JSON.
+    fn parse_fast(text: &'a [u8]) -> Option<Self> {
+        let mut scanner = Scanner::new(text)?;
+        let fields = Self::parse_next(&mut scanner)?;
+        scanner.end().map(|()| fields)
     }
 
-    fn unusual(text: &'a [u8]) -> Option<Self> {
+    fn parse_slow(text: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(text).ok()
     }
 
-    /// Takes the object apart that comes next in `scan`, if it is a usual one.
-    pub fn scan(scan: &mut Scan<'a>) -> Option<Self> {
+    /// Parses the object that comes next in `scanner`.
+    pub fn parse_next(scanner: &mut Scanner<'a>) -> Option<Self> {
         let mut fields = Vec::with_capacity(24);
-        scan.members(|name, value| {
+        scanner.members(|name, value| {
             fields.push((Cow::Borrowed(name), value.value()?));
             Some(())
         })?;
@@ -45,59 +46,60 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What an amendment says.
+/// The content of an amendment, without its actor. `data` and `timestamp` stay unparsed.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-pub struct Said<'a> {
+pub struct ParsedAmendment<'a> {
     pub change_type: ChangeType,
     #[serde(borrow)]
     pub data: Fields<'a>,
-    #[serde(borrow, deserialize_with = "as_it_stands")]
+    #[serde(borrow, deserialize_with = "raw_value")]
     pub timestamp: &'a str,
 }
 
-impl<'a> Said<'a> {
-    /// Reads an amendment's content, if it is one.
-    pub fn read(content: &'a [u8]) -> Option<Self> {
-        Self::usual(content).or_else(|| Self::unusual(content))
+impl<'a> ParsedAmendment<'a> {
+    /// Parses the content of an amendment; `None` if it is not one.
+    pub fn parse(content: &'a [u8]) -> Option<Self> {
+        Self::parse_fast(content).or_else(|| Self::parse_slow(content))
     }
 
-    fn usual(content: &'a [u8]) -> Option<Self> {
-        let mut scan = Scan::of(content)?;
-        scan.exactly(r#"{"actor":"#)?;
-        scan.value()?;
-        scan.exactly(r#","change_type":""#)?;
-        let change_type = match scan.plain()? {
+    /// Parses canonical JSON; `None` for all other JSON.
+    fn parse_fast(content: &'a [u8]) -> Option<Self> {
+        let mut scanner = Scanner::new(content)?;
+        scanner.literal(r#"{"actor":"#)?;
+        scanner.value()?;
+        scanner.literal(r#","change_type":""#)?;
+        let change_type = match scanner.plain_string()? {
             "creation" => ChangeType::Creation,
             "evolution" => ChangeType::Evolution,
             "certification" => ChangeType::Certification,
             _ => return None,
         };
-        scan.exactly(r#","data":"#)?;
-        let data = Fields::scan(&mut scan)?;
-        scan.exactly(r#","timestamp":"#)?;
-        let timestamp = scan.value()?;
-        scan.exactly("}")?;
-        scan.end().map(|()| Self { change_type, data, timestamp })
+        scanner.literal(r#","data":"#)?;
+        let data = Fields::parse_next(&mut scanner)?;
+        scanner.literal(r#","timestamp":"#)?;
+        let timestamp = scanner.value()?;
+        scanner.literal("}")?;
+        scanner.end().map(|()| Self { change_type, data, timestamp })
     }
 
-    fn unusual(content: &'a [u8]) -> Option<Self> {
+    fn parse_slow(content: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(content).ok()
     }
 }
 
-fn as_it_stands<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de str, D::Error> {
+fn raw_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de str, D::Error> {
     <&RawValue>::deserialize(deserializer).map(RawValue::get)
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members).map(Fields)
+        deserializer.deserialize_map(MembersVisitor).map(Fields)
     }
 }
 
-struct Members;
+struct MembersVisitor;
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for MembersVisitor {
     type Value = Vec<(Cow<'de, str>, &'de str)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,14 +107,14 @@ impl<'de> Visitor<'de> for Members {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let mut found = Vec::new();
+        let mut fields = Vec::new();
         while let Some((Name(name), value)) = members.next_entry::<_, &RawValue>()? {
-            found.push((name, value.get()));
+            fields.push((name, value.get()));
         }
-        Ok(found)
+        Ok(fields)
     }
 }
 
-/// Borrows a key where it has no escapes, as keys seldom have.
+/// A member name; borrowed unless it contains escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{Fields, Said};
+use super::{Fields, ParsedAmendment};
 use crate::plant::entity::mutate::mutated;
 
 const CONTENTS: [&str; 3] = [
@@ -13,7 +13,7 @@ fn contents() -> Vec<Vec<u8>> {
     CONTENTS.map(|content| content.as_bytes().to_vec()).to_vec()
 }
 
-/// Each object in the contents, whole.
+/// The contents, and the objects in them.
 fn objects() -> Vec<Vec<u8>> {
     let data = CONTENTS.map(|content| {
         let (from, to) =
@@ -24,23 +24,23 @@ fn objects() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn what_is_usual_is_read_as_such() {
+fn canonical_amendments_take_the_fast_path() {
     for content in CONTENTS {
-        let said = Said::usual(content.as_bytes());
-        assert!(said.is_some(), "{content}");
-        assert_eq!(said, Said::unusual(content.as_bytes()));
+        let amendment = ParsedAmendment::parse_fast(content.as_bytes());
+        assert!(amendment.is_some(), "{content}");
+        assert_eq!(amendment, ParsedAmendment::parse_slow(content.as_bytes()));
     }
 }
 
 #[test]
-fn what_is_unusual_is_read_too() {
+fn other_json_takes_the_slow_path() {
     for content in [
         r#"{ "actor":1,"change_type":"creation","data":{},"timestamp":"t"}"#,
         r#"{"change_type":"creation","data":{"\u006eame":1},"timestamp":"t","more":[]}"#,
         &format!(r#"{{"change_type":"creation","data":{{"a":{}}},"timestamp":1}}"#, nested(100)),
     ] {
-        assert_eq!(Said::usual(content.as_bytes()), None, "{content}");
-        assert!(Said::read(content.as_bytes()).is_some(), "{content}");
+        assert_eq!(ParsedAmendment::parse_fast(content.as_bytes()), None, "{content}");
+        assert!(ParsedAmendment::parse(content.as_bytes()).is_some(), "{content}");
     }
 }
 
@@ -49,7 +49,7 @@ fn nested(depth: usize) -> String {
 }
 
 #[test]
-fn what_is_no_json_is_read_by_nobody() {
+fn both_parsers_reject_invalid_json() {
     for value in [
         "01",
         "-",
@@ -86,7 +86,7 @@ fn what_is_no_json_is_read_by_nobody() {
         "'a'",
     ] {
         let object = format!("{{\"a\":{value}}}");
-        assert_eq!(Fields::usual(object.as_bytes()), None, "{object}");
+        assert_eq!(Fields::parse_fast(object.as_bytes()), None, "{object}");
         assert_eq!(Fields::read(object.as_bytes()), None, "{object}");
     }
 }
@@ -95,16 +95,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn two_readers_agree_on_amendments(content in mutated(contents())) {
-        if let Some(said) = Said::usual(&content) {
-            prop_assert_eq!(Some(said), Said::unusual(&content));
+    fn both_parsers_agree_on_amendments(content in mutated(contents())) {
+        if let Some(amendment) = ParsedAmendment::parse_fast(&content) {
+            prop_assert_eq!(Some(amendment), ParsedAmendment::parse_slow(&content));
         }
     }
 
     #[test]
-    fn two_readers_agree_on_fields(object in mutated(objects())) {
-        if let Some(fields) = Fields::usual(&object) {
-            prop_assert_eq!(Some(fields), Fields::unusual(&object));
+    fn both_parsers_agree_on_fields(object in mutated(objects())) {
+        if let Some(fields) = Fields::parse_fast(&object) {
+            prop_assert_eq!(Some(fields), Fields::parse_slow(&object));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reading an entity's line: as [`super`] writes it, or as any other JSON that says the same.
+//! Parsing of an entity's line: the exact text that [`super`] writes, or any equivalent JSON.
 
 #[cfg(test)]
 mod tests;
@@ -11,60 +11,61 @@ use uuid::Uuid;
 
 use super::Fault;
 use crate::plant::chain::{Amendment, Digest32, Head};
-use crate::plant::entity::scan::Scan;
+use crate::plant::entity::scan::Scanner;
 use crate::plant::entity::{Fields, Kind};
 
 const KINDS: [Kind; 5] = [Kind::Agent, Kind::Skill, Kind::JobRole, Kind::Team, Kind::Industry];
 
-/// An entity's line, taken apart.
+/// A parsed line of an entity.
 #[derive(Debug, PartialEq)]
 pub struct Line<'a> {
     pub amendments: Vec<Amendment<Cow<'a, [u8]>>>,
     pub head: Head,
-    /// The entity's fields, if they can be read as an object.
+    /// The entity's fields; `None` if they cannot be parsed as a JSON object.
     pub row: Option<Fields<'a>>,
     pub kind: Kind,
     pub id: Uuid,
 }
 
 impl<'a> Line<'a> {
-    /// Reads a line without its end. `space` may hold anything and is used again for each line.
-    pub fn read(text: &'a [u8], space: &'a mut Vec<u8>) -> Result<Self, Fault> {
-        // No content is longer than the line that it is in.
-        if space.len() < text.len() {
-            space.resize(text.len(), 0);
+    /// Parses a line, given without its line feed. `buffer` may contain anything; reusing it for
+    /// all lines saves allocations.
+    pub fn parse(text: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<Self, Fault> {
+        // The unescaped contents are together shorter than the line.
+        if buffer.len() < text.len() {
+            buffer.resize(text.len(), 0);
         }
-        Self::usual(text, space).map_or_else(|| Self::unusual(text), Ok)
+        Self::parse_fast(text, buffer).map_or_else(|| Self::parse_slow(text), Ok)
     }
 
-    /// Reads what [`super`] writes, byte by byte as it does.
-    fn usual(text: &'a [u8], mut space: &'a mut [u8]) -> Option<Self> {
-        let mut scan = Scan::of(text)?;
-        scan.exactly(r#"{"amendments":["#)?;
+    /// Parses the exact text that [`super`] writes; `None` for anything else.
+    fn parse_fast(text: &'a [u8], mut buffer: &'a mut [u8]) -> Option<Self> {
+        let mut scanner = Scanner::new(text)?;
+        scanner.literal(r#"{"amendments":["#)?;
         let mut amendments = Vec::with_capacity(1);
         loop {
-            amendments.push(amendment(&mut scan, &mut space)?);
-            if scan.exactly(",").is_none() {
+            amendments.push(amendment(&mut scanner, &mut buffer)?);
+            if scanner.literal(",").is_none() {
                 break;
             }
         }
-        scan.exactly(r#"],"chain_length":"#)?;
-        let length = scan.natural()?;
-        scan.exactly(r#","entity":"#)?;
-        let row = Fields::scan(&mut scan)?;
-        scan.exactly(r#","entity_type":""#)?;
-        let kind = scan.plain()?;
+        scanner.literal(r#"],"chain_length":"#)?;
+        let length = scanner.unsigned()?;
+        scanner.literal(r#","entity":"#)?;
+        let row = Fields::parse_next(&mut scanner)?;
+        scanner.literal(r#","entity_type":""#)?;
+        let kind = scanner.plain_string()?;
         let kind = KINDS.into_iter().find(|known| known.as_str() == kind)?;
-        scan.exactly(r#","id":""#)?;
-        let id = scan.plain()?.parse().ok()?;
-        scan.exactly(r#","version_hash":""#)?;
-        let version_hash = scan.digest()?;
-        scan.exactly("\"}")?;
-        scan.end()?;
+        scanner.literal(r#","id":""#)?;
+        let id = scanner.plain_string()?.parse().ok()?;
+        scanner.literal(r#","version_hash":""#)?;
+        let version_hash = scanner.digest()?;
+        scanner.literal("\"}")?;
+        scanner.end()?;
         Some(Self { amendments, head: Head { length, version_hash }, row: Some(row), kind, id })
     }
 
-    fn unusual(text: &'a [u8]) -> Result<Self, Fault> {
+    fn parse_slow(text: &'a [u8]) -> Result<Self, Fault> {
         let line: JsonLine =
             serde_json::from_slice(text).map_err(|error| Fault::Unreadable(error.to_string()))?;
         Ok(Self {
@@ -78,18 +79,18 @@ impl<'a> Line<'a> {
 }
 
 fn amendment<'a>(
-    scan: &mut Scan<'a>,
-    space: &mut &'a mut [u8],
+    scanner: &mut Scanner<'a>,
+    buffer: &mut &'a mut [u8],
 ) -> Option<Amendment<Cow<'a, [u8]>>> {
-    scan.exactly(r#"{"content":""#)?;
-    let content = Cow::Borrowed(scan.unescaped(space)?);
-    scan.exactly(r#","content_hash":""#)?;
-    let content_hash = scan.digest()?;
-    scan.exactly(r#"","link":""#)?;
-    let link = scan.digest()?;
-    scan.exactly(r#"","sequence":"#)?;
-    let sequence = scan.natural()?;
-    scan.exactly("}")?;
+    scanner.literal(r#"{"content":""#)?;
+    let content = Cow::Borrowed(scanner.escaped_string(buffer)?);
+    scanner.literal(r#","content_hash":""#)?;
+    let content_hash = scanner.digest()?;
+    scanner.literal(r#"","link":""#)?;
+    let link = scanner.digest()?;
+    scanner.literal(r#"","sequence":"#)?;
+    let sequence = scanner.unsigned()?;
+    scanner.literal("}")?;
     Some(Amendment { sequence, content, content_hash, link })
 }
 

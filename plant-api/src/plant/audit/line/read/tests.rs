@@ -7,7 +7,7 @@ use crate::plant::chain::{Change, ChangeType};
 use crate::plant::entity::mutate::mutated;
 use crate::plant::entity::{GOVERNANCE_AGENT, Shared, Status};
 
-/// The lines of an entity with chains of one, two and three amendments; their end is gone.
+/// Lines of an entity with one, two and three amendments, without line feeds.
 fn lines() -> Vec<Vec<u8>> {
     let fields = json!({
         "name": "Asha \"Rao\" \\ é🙂", "tags": ["seo", "a\"b", "\\"], "description": "x".repeat(70),
@@ -27,12 +27,12 @@ fn lines() -> Vec<Vec<u8>> {
                 Some(last) => Amendment::after(id, last.head(), content),
                 None => Amendment::first(id, content),
             });
-            written(&chain, &shared(id, chain.last().unwrap().head(), &fields), &fields)
+            line_text(&chain, &base(id, chain.last().unwrap().head(), &fields), &fields)
         })
         .collect()
 }
 
-fn shared(id: Uuid, head: Head, fields: &Map<String, Value>) -> Shared {
+fn base(id: Uuid, head: Head, fields: &Map<String, Value>) -> Shared {
     let at = "2026-01-14T09:30:00Z".parse().unwrap();
     Shared {
         id,
@@ -53,28 +53,28 @@ fn shared(id: Uuid, head: Head, fields: &Map<String, Value>) -> Shared {
     }
 }
 
-fn written(chain: &[Amendment], shared: &Shared, fields: &Map<String, Value>) -> Vec<u8> {
+fn line_text(chain: &[Amendment], base: &Shared, fields: &Map<String, Value>) -> Vec<u8> {
     let mut out = Vec::new();
-    line::begin(&mut out);
+    line::write_start(&mut out);
     for amendment in chain {
-        line::amendment(&mut out, amendment);
+        line::write_amendment(&mut out, amendment);
     }
-    line::end(&mut out, shared, &serde_json_canonicalizer::to_vec(fields).unwrap());
+    line::write_end(&mut out, base, &serde_json_canonicalizer::to_vec(fields).unwrap());
     out.pop();
     out
 }
 
 #[test]
-fn what_is_written_is_read_as_usual() {
+fn exported_lines_take_the_fast_path() {
     for text in lines() {
-        let mut space = vec![b'x'; text.len()];
-        let usual = Line::usual(&text, &mut space);
-        assert_eq!(usual, Some(Line::unusual(&text).unwrap()));
+        let mut buffer = vec![b'x'; text.len()];
+        let fast = Line::parse_fast(&text, &mut buffer);
+        assert_eq!(fast, Some(Line::parse_slow(&text).unwrap()));
     }
 }
 
 #[test]
-fn a_line_spelled_in_another_way_is_read_too() {
+fn equivalent_json_is_parsed_too() {
     let text = String::from_utf8(lines().remove(0)).unwrap();
     for other in [
         text.replacen('{', "{ ", 1),
@@ -84,23 +84,23 @@ fn a_line_spelled_in_another_way_is_read_too() {
         text.replace("0198c0de", "0198C0DE"),
     ] {
         assert_ne!(other, text);
-        let expected = Line::unusual(text.as_bytes()).unwrap();
-        assert_eq!(Line::read(other.as_bytes(), &mut Vec::new()).unwrap(), expected, "{other}");
+        let expected = Line::parse_slow(text.as_bytes()).unwrap();
+        assert_eq!(Line::parse(other.as_bytes(), &mut Vec::new()).unwrap(), expected, "{other}");
     }
 }
 
-/// At every place of the blocks in which escapes are looked for.
+/// Covers every position within the 64-byte blocks in which the parser finds escapes.
 #[test]
-fn escapes_are_read_wherever_they_are() {
+fn escapes_are_parsed_at_any_position() {
     let line = String::from_utf8(lines().remove(0)).unwrap();
     let (before, rest) = line.split_once("genesis").unwrap();
     for length in 0..200 {
         for escape in ["", "\\\\", "\\\"", "\\\\\\\"", "\\\"\\\"", "\\\\\\\\"] {
             let actor = "a".repeat(length) + escape;
             let text = format!("{before}{actor}{rest}");
-            let mut space = vec![0; text.len()];
-            let usual = Line::usual(text.as_bytes(), &mut space);
-            assert_eq!(usual, Some(Line::unusual(text.as_bytes()).unwrap()), "{text}");
+            let mut buffer = vec![0; text.len()];
+            let fast = Line::parse_fast(text.as_bytes(), &mut buffer);
+            assert_eq!(fast, Some(Line::parse_slow(text.as_bytes()).unwrap()), "{text}");
         }
     }
 }
@@ -109,10 +109,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn two_readers_agree_on_lines(text in mutated(lines())) {
-        let mut space = vec![0; text.len()];
-        if let Some(line) = Line::usual(&text, &mut space) {
-            prop_assert_eq!(Ok(line), Line::unusual(&text));
+    fn both_parsers_agree_on_lines(text in mutated(lines())) {
+        let mut buffer = vec![0; text.len()];
+        if let Some(line) = Line::parse_fast(&text, &mut buffer) {
+            prop_assert_eq!(Ok(line), Line::parse_slow(&text));
         }
     }
 }
