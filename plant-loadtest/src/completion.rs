@@ -257,9 +257,8 @@ mod tests {
             ("failed".to_owned(), State::Failed),
         ]);
         let items = ["early", "late", "failed", "pending"].map(|id| accepted(id, 7));
-        let summary = |states: &HashMap<_, _>| {
-            summarize("generation", items.iter(), states, load_ended_at)
-        };
+        let summary =
+            |states: &HashMap<_, _>| summarize("generation", items.iter(), states, load_ended_at);
         let lost = summary(&states);
         assert_eq!((lost.lost(), lost.unfinished(), lost.drain_s), (1, 0, None));
         states.insert("pending".into(), State::Pending);

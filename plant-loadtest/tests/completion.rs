@@ -18,7 +18,8 @@ fn run(test: &str, thresholds: &str) -> (Done, Outcome) {
         model = \"open\"\nusers = 10\nrate = 30\nrun_time = \"3s\"\n\
         [[class]]\nname = \"GenerationUser\"\nweight = 1\n";
     fs::write(folder.join("test.toml"), profile).unwrap();
-    fs::write(folder.join("sla.toml"), format!("name = \"x\"\n[[completion]]\n{thresholds}")).unwrap();
+    fs::write(folder.join("sla.toml"), format!("name = \"x\"\n[[completion]]\n{thresholds}"))
+        .unwrap();
     let host = stub.host();
     let mut done = loadtest(&folder, &["run", "test.toml", "--json", "out.json", "--host", &host]);
     let outcome = done.outcome.take().unwrap_or_else(|| panic!("{}{}", done.stdout, done.stderr));

@@ -358,7 +358,8 @@ mod tests {
 
     #[test]
     fn a_truncated_last_entry_is_dropped() {
-        let path = std::env::temp_dir().join(format!("plant-truncated-{}.json", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("plant-truncated-{}.json", std::process::id()));
         let recorder = Arc::new(Recorder::new(1));
         recorder.user_joined("PlantBackendUser");
         let mut source = EntrySource::new(empty(), Arc::clone(&recorder), Arc::default());

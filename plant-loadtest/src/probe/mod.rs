@@ -154,7 +154,7 @@ async fn read_own_usage() -> OwnUsage {
 /// Returns the CPU time between two moments as a share (0 to 1) of all CPUs.
 fn cpu_share(before: &OwnUsage, now: &OwnUsage) -> Option<f64> {
     let wall = (now.at - before.at).as_secs_f64();
-    // Clock ticks of 10 ms are too coarse for shorter intervals.
+    // CPU time is counted in clock ticks, which are too coarse for shorter intervals.
     if wall < 0.1 {
         return None;
     }

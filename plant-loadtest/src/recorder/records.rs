@@ -71,12 +71,17 @@ impl Records {
         }
         if let Some((kind, message)) = sample.failure {
             self.errors += 1;
-            let failure_count = FailureCount { count: 1, first_second: started, last_second: started };
+            let failure_count =
+                FailureCount { count: 1, first_second: started, last_second: started };
             self.add_failure((sample.endpoint, kind, message), &failure_count);
         }
     }
 
-    fn add_failure(&mut self, failure: (&'static str, FailureKind, String), failure_count: &FailureCount) {
+    fn add_failure(
+        &mut self,
+        failure: (&'static str, FailureKind, String),
+        failure_count: &FailureCount,
+    ) {
         self.failures
             .entry(failure)
             .and_modify(|total| {
