@@ -134,8 +134,8 @@ fn dense() -> Histogram<u64> {
         .expect("three digits and a maximum of at least two are valid")
 }
 
-/// Returns the rank of a quantile among `samples` in ascending order, counted from 1, as HdrHistogram
-/// defines it.
+/// Returns the rank of a quantile among `samples` in ascending order, counted from 1, as
+/// HdrHistogram defines it.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

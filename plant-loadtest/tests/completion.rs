@@ -1,4 +1,5 @@
-//! Measures accepted work until its completion, against a stub server whose lists contain the times.
+//! Measures accepted work until its completion, against a stub server whose lists contain the
+//! times.
 
 mod harness;
 
@@ -10,7 +11,8 @@ use plant_loadtest::{
     stub::{Behaviour, Stub},
 };
 
-/// Runs users that create generations, judged by `thresholds`, the lines of a `[[completion]]` table.
+/// Runs users that create generations, judged by `thresholds`, the lines of a `[[completion]]`
+/// table.
 fn run(test: &str, thresholds: &str) -> (Done, Outcome) {
     let stub = Stub::start(0, Behaviour::default()).unwrap();
     let folder = folder(test);

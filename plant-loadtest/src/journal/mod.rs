@@ -55,8 +55,9 @@ struct Journal {
     entries: Vec<Entry>,
 }
 
-/// The measurements since the previous entry. A second that was in an earlier entry replaces it,
-/// because its requests may finish later. `failures` replaces the failures of all earlier entries.
+/// The measurements since the previous entry. A second that an earlier entry contains as well
+/// replaces the earlier one, because its requests may have finished since. `failures` replaces the
+/// failures of all earlier entries.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 struct Entry {
@@ -97,8 +98,8 @@ pub struct Writing {
 }
 
 impl Writing {
-    /// Starts writing to `path` as soon as the first user has started, replacing an existing file. A
-    /// write error is printed once to standard error and ends writing; the run continues.
+    /// Starts writing to `path` as soon as the first user has started, replacing an existing file.
+    /// A write error is printed once to standard error and ends writing; the run continues.
     #[must_use]
     pub fn start(
         path: &Path,

@@ -73,8 +73,8 @@ pub struct Load {
     pub spacing: Spacing,
     /// Peak number of users; in the open model the size of the virtual user pool.
     pub users: u32,
-    /// Length of a cell, that is of each entry of [`Endpoint::seconds`], in seconds. More than 1 only
-    /// in runs of hours; a cell never spans two stages.
+    /// Length of a cell, that is of each entry of [`Endpoint::seconds`], in seconds. More than 1
+    /// only in runs of hours; a cell never spans two stages.
     #[serde(default = "one")]
     pub cell_s: u32,
     /// The user classes.
@@ -182,7 +182,8 @@ pub struct Endpoint {
     pub statuses: BTreeMap<u16, u64>,
     /// Total size of all response bodies, in bytes.
     pub bytes: u64,
-    /// Time from sending a request until the headers of its response had arrived, for all responses.
+    /// Time from sending a request until the headers of its response had arrived, for all
+    /// responses.
     pub first_byte: Distribution,
     /// Time from sending to the last byte, for successes and timeouts: the latency without the wait
     /// before sending, as a load generator without intended starts would report it.
@@ -224,8 +225,8 @@ pub struct Second {
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub latency: Distribution,
     /// Successful responses, for throughput. A response within one second counts in the second of
-    /// the intended start, a later one in the second before its arrival. So a stage is credited with
-    /// the responses that arrived during it, and fast responses do not move to the next stage.
+    /// the intended start, a later one counts one second before its arrival. So a stage is credited
+    /// with the responses that arrived during it, and fast responses do not move to the next stage.
     #[serde(default, skip_serializing_if = "counts::is_zero")]
     pub finished: u64,
 }
@@ -259,15 +260,15 @@ pub struct ResourceSample {
     pub service: ServiceSample,
     /// CPU time of the load generator since the previous sample, as a share of all CPUs (0 to 1).
     pub generator_cpu: Option<f64>,
-    /// Share (0 to 1) of the time since the previous sample in which runnable threads of the load
-    /// generator waited for a CPU.
+    /// Share (0 to 1) of the runnable time of the load generator's threads since the previous
+    /// sample that they waited for a CPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator_waited: Option<f64>,
     /// Resident memory of the load generator, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator_memory_bytes: Option<f64>,
-    /// How late timers of the load generator fired since the previous sample. Late timers delay users
-    /// and inflate measured latencies.
+    /// How late timers of the load generator fired since the previous sample. Late timers delay
+    /// users and inflate measured latencies.
     #[serde(skip_serializing_if = "Distribution::is_empty")]
     pub generator_lag: Distribution,
 }
@@ -401,8 +402,8 @@ impl Outcome {
         judged.any(|stage| stage.seconds().contains(&second))
     }
 
-    /// Returns the seconds from the first judged stage to the last, including unjudged stages between
-    /// them.
+    /// Returns the seconds from the first judged stage to the last, including unjudged stages
+    /// between them.
     #[must_use]
     pub fn judged_seconds(&self) -> Range<u32> {
         let judged = || self.load.stages.iter().filter(|stage| stage.judged);

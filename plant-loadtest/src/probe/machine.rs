@@ -61,7 +61,8 @@ impl SchedulerStats {
         None
     }
 
-    /// Returns the share (0 to 1) of the runnable time since `before` that threads waited for a CPU.
+    /// Returns the share (0 to 1) of the runnable time since `before` that threads waited for a
+    /// CPU.
     pub(super) fn wait_share_since(self, before: Self) -> Option<f64> {
         // The times of threads that ended in between are missing, so the sums may decrease.
         let run = self.run_ns.saturating_sub(before.run_ns);

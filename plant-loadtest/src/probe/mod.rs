@@ -38,8 +38,8 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Starts sampling the `/metrics` of `host`, and its process if it runs on this machine. Samples
-    /// are stored once the recorder has its first user.
+    /// Starts sampling the `/metrics` of `host`, and its process if it runs on this machine.
+    /// Samples are stored once the recorder has its first user.
     #[must_use]
     pub fn start(http: reqwest::Client, host: &str, recorder: Arc<Recorder>) -> Self {
         let samples = Arc::new(Mutex::new(Vec::new()));
@@ -66,7 +66,8 @@ impl Probe {
     }
 }
 
-/// Returns the labels of the service's metric `build_info`; empty if it has none or does not respond.
+/// Returns the labels of the service's metric `build_info`; empty if it has none or does not
+/// respond.
 pub async fn build_info(http: &reqwest::Client, metrics_url: &str) -> BTreeMap<String, String> {
     let exposition = scrape(http, metrics_url).await.unwrap_or_default();
     exposition.labels("build_info").unwrap_or_default()

@@ -13,8 +13,8 @@ pub(super) struct LocalProcess {
 }
 
 impl LocalProcess {
-    /// Finds the process that listens at the URL `host`. Returns `None` if the host is not a loopback
-    /// address, the process belongs to another user, or the system is not Linux.
+    /// Finds the process that listens at the URL `host`. Returns `None` if the host is not a
+    /// loopback address, the process belongs to another user, or the system is not Linux.
     pub(super) fn listening_at(host: &str) -> Option<Self> {
         let url = Url::parse(host).ok()?;
         let name = url.host_str()?;

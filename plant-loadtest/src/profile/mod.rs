@@ -30,8 +30,8 @@ pub struct Profile {
     pub model: Model,
     /// Spacing of arrivals; unused in the closed model.
     pub spacing: Spacing,
-    /// Whether users have no think time. This measures the capacity of the service; there is usually
-    /// no SLA for such a load.
+    /// Whether users have no think time. This measures the capacity of the service; there is
+    /// usually no SLA for such a load.
     pub saturate: bool,
     /// Peak number of users; in the open model the size of the virtual user pool.
     pub users: u32,
@@ -50,8 +50,8 @@ pub struct Profile {
 pub enum ProfileError {
     /// The profile is neither a built-in name nor a readable file.
     #[error(
-        "`{wanted}` is neither a built-in profile nor a readable file ({reason}); built-in profiles: \
-         {known}"
+        "`{wanted}` is neither a built-in profile nor a readable file ({reason}); built-in \
+         profiles: {known}"
     )]
     Unknown {
         /// Name or path that was given.
@@ -63,7 +63,8 @@ pub enum ProfileError {
     },
     /// The SLA is neither a built-in name nor a readable file.
     #[error(
-        "`{wanted}` is neither a built-in SLA nor a readable file ({reason}); built-in SLAs: {known}"
+        "`{wanted}` is neither a built-in SLA nor a readable file ({reason}); built-in SLAs: \
+         {known}"
     )]
     UnknownSla {
         /// Name or path that was given.

@@ -1,5 +1,5 @@
-//! A profile that is ready to run: with the options of the command line applied, scaled, and divided
-//! into stages.
+//! A profile that is ready to run: with the options of the command line applied, scaled, and
+//! divided into stages.
 
 use std::{ops::Range, path::PathBuf, time::Duration};
 
@@ -210,7 +210,7 @@ fn check(profile: &Profile, overrides: &Overrides) -> Result<(), String> {
     }
     if overrides.rate.is_some() && profile.model == Model::Closed {
         return Err(format!(
-            "profile {name} uses the closed model, which has no arrival rate: omit --rate or set --users"
+            "profile {name} uses the closed model, which has no rate: omit --rate or set --users"
         ));
     }
     Ok(())

@@ -268,7 +268,7 @@ fn find_class(source: &mut Source<'_>, name: &str, at: Range<usize>) -> Option<&
     let class = scenarios::find(name);
     if class.is_none() {
         let known = scenarios::ALL.map(|class| class.name).join(", ");
-        source.add_error(at, format!("unknown user class `{name}`; known are: {known}"));
+        source.add_error(at, format!("unknown user class `{name}`; expected one of: {known}"));
     }
     class
 }

@@ -89,8 +89,8 @@ pub(super) fn ramped(
         let warm_up = if warm_up_s > 0 { " and the warm-up is over" } else { "" };
         return Err(format!(
             "a run of {} ends before all {users} users have started{warm_up}: at {spawn_rate} users \
-             per second that takes {}, and only the time after that is judged; set a longer run time \
-             or a higher spawn rate",
+             per second that takes {}, and only the time after that is judged; set a longer run \
+             time or a higher spawn rate",
             timespan::display(run_time_s),
             timespan::display(before_s),
         ));
@@ -112,8 +112,8 @@ pub(super) fn ramped(
     Ok(specs)
 }
 
-/// Scales `specs` and places them one after the other. Each lasts a whole number of seconds, at least
-/// one.
+/// Scales `specs` and places them one after the other. Each lasts a whole number of seconds, at
+/// least one.
 ///
 /// # Errors
 /// Returns a message if the duration exceeds `u32::MAX` seconds.

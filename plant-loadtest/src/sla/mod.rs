@@ -42,8 +42,8 @@ pub struct Promise {
     pub class: String,
     /// The metric that is limited.
     pub figure: Figure,
-    /// Limit, in the unit of the metric. The value must be below it, or equal if the limit is 0. For
-    /// metrics of which higher values are better, the value must be at least the limit.
+    /// Limit, in the unit of the metric. The value must be below it, or equal if the limit is 0.
+    /// For metrics of which higher values are better, the value must be at least the limit.
     pub below: f64,
     /// A violation beyond this value is a failure, up to it a warning. `None`: every violation is a
     /// warning.
@@ -52,8 +52,8 @@ pub struct Promise {
     pub users: UserRange,
     /// The part of the run in which the threshold applies.
     pub during: During,
-    /// If set, the threshold must be met in every window of this many seconds, instead of over all of
-    /// them.
+    /// If set, the threshold must be met in every window of this many seconds, instead of over all
+    /// of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every_s: Option<u32>,
 }
@@ -177,7 +177,8 @@ impl Promise {
         measured < self.below || (self.below == 0.0 && measured <= 0.0)
     }
 
-    /// Returns whether a violation with the value `measured` is a failure; otherwise it is a warning.
+    /// Returns whether a violation with the value `measured` is a failure; otherwise it is a
+    /// warning.
     #[must_use]
     pub fn failed_by(&self, measured: f64) -> bool {
         let Some(limit) = self.fail_over else { return false };

@@ -44,8 +44,8 @@ pub struct DriftLimit {
 /// Condition for recovery: the table `[recovery]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryLimit {
-    /// The service has recovered when P95 and queue depth are within this many percent of their values
-    /// before the spike.
+    /// The service has recovered when P95 and queue depth are within this many percent of their
+    /// values before the spike.
     pub within_percent: f64,
 }
 

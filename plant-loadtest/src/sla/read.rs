@@ -40,8 +40,8 @@ pub(super) struct AllowedNames<'k> {
     stages: Vec<&'k str>,
 }
 
-/// How far a latency may exceed its limit before the violation is a failure instead of a warning, in
-/// percent of the limit. `None`: every violation is a warning.
+/// How far a latency may exceed its limit before the violation is a failure instead of a warning,
+/// in percent of the limit. `None`: every violation is a warning.
 #[derive(Clone, Copy)]
 struct Tolerances {
     p95: Option<f64>,
@@ -220,8 +220,8 @@ fn errors<'a>(
     Some(scope.threshold(subject, "errors", metric, below, fail_over))
 }
 
-/// Parses `[survival]`, which yields two thresholds: the service responds after the load, and it was
-/// not restarted.
+/// Parses `[survival]`, which yields two thresholds: the service responds after the load, and it
+/// was not restarted.
 fn survival<'a>(source: &mut Source<'a>, mut table: Table<'a>) -> Vec<Promise> {
     let within = table.number(source, "answers_within_s");
     let scope = Scope { users: users(source, &mut table), during: During::Run, every_s: None };
@@ -246,7 +246,7 @@ fn failure_kinds<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Vec<Fail
             Some(kind) => kinds.push(kind),
             None => {
                 let known = FailureKind::ALL.map(FailureKind::name).join(", ");
-                source.add_error(at, format!("unknown kind `{name}`; known are: {known}"));
+                source.add_error(at, format!("unknown kind `{name}`; expected one of: {known}"));
             }
         }
     }
@@ -289,7 +289,7 @@ fn check_endpoint(
         source.add_error(
             at,
             format!(
-                "no user class of this profile requests `{endpoint}`; requested are: {requested}"
+                "no user class of this profile requests `{endpoint}`; expected one of: {requested}"
             ),
         );
     }

@@ -40,7 +40,7 @@ pub(super) fn completion<'a>(
         source.add_error(
             at,
             format!(
-                "no user class of this profile submits `{work}` work; submitted is: {submitted}"
+                "no user class of this profile submits `{work}` work; expected one of: {submitted}"
             ),
         );
     }
@@ -88,7 +88,7 @@ pub(super) fn resource<'a>(
     let (name, at) = name?;
     let Some(resource) = Resource::ALL.into_iter().find(|resource| resource.name() == name) else {
         let known = Resource::ALL.map(Resource::name).join(", ");
-        source.add_error(at, format!("unknown resource `{name}`; known are: {known}"));
+        source.add_error(at, format!("unknown resource `{name}`; expected one of: {known}"));
         return None;
     };
     let below = below?;
