@@ -1,10 +1,10 @@
-//! From accepted to completed: what becomes of the work that a service accepts and does later.
+//! Measures the time from acceptance (a 202) to completion of work that the service does later.
 //!
-//! Users note what was accepted. Once the load is gone, the service's own lists are read, page by
-//! page, until all of that has ended; they tell when it was accepted and when completed. So the
-//! work is followed without a single request more under load, and nobody's patience is measured
-//! instead. Both times are the service's; only the time to drain compares them with ours, so for
-//! that the clocks must agree, as they do on one machine.
+//! Users record the ids of accepted work. After the load has ended, the service's lists are polled,
+//! page by page, until all of it has ended; the items contain the times of acceptance and
+//! completion. So no extra request is sent under load, and the polling interval does not affect the
+//! measured times. Both times come from the service's clock. Only the drain time compares them with
+//! the load generator's clock, so there the clocks must agree, as they do on one machine.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,133 +21,140 @@ use crate::{
     sla::{Figure, Sla},
 };
 
-/// How long unfinished work is waited for when no promise says longer.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks at the lists.
-const PAUSE: Duration = Duration::from_millis(500);
-/// How many lists are read at once.
-const READERS: usize = 8;
+/// Minimum time to wait for unfinished work; a threshold on the drain time may extend it.
+const MIN_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause between two polls of the lists.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Maximum number of lists read concurrently.
+const MAX_CONCURRENT_READS: usize = 8;
 
-/// A kind of work that is accepted and done later.
+/// A kind of work that the service accepts with a 202 and completes later.
 #[derive(Debug)]
 pub struct Work {
-    /// As promises and reports call it.
+    /// Name in SLA files and reports.
     pub name: &'static str,
-    /// Its list, newest first, query included: an object of `items` and of `next`, which is what
-    /// to send as `after` for the next page.
+    /// Path and query of its list, newest first. The response is an object with `items` and `next`;
+    /// `next` is the value of the `after` parameter for the next page.
     pub list: &'static str,
-    /// The item's field that tells when it was accepted.
+    /// Field of an item with the time of acceptance.
     pub accepted: &'static str,
-    /// The one that tells when it ended, null before.
+    /// Field of an item with the time when it completed or failed; null before.
     pub ended: &'static str,
 }
 
-/// Something that a user had accepted.
+/// One piece of accepted work.
 #[derive(Clone, Debug)]
 pub struct Accepted {
-    /// What kind.
+    /// Kind of work.
     pub work: &'static Work,
-    /// Its id.
+    /// Id that the service returned.
     pub id: String,
-    /// The token of the account that may ask for it.
+    /// Access token of the account that may read it.
     pub token: Arc<str>,
-    /// When, counted from the start of the run.
+    /// Second of acceptance, counted from the start of the run.
     pub second: u32,
 }
 
-/// What is to be found in a list.
-type Wanted = (&'static Work, Vec<String>);
+/// The ids to find in the list of one kind of work.
+type ListQuery = (&'static Work, Vec<String>);
 
-/// What a list says of an item.
+/// State of an item in the service's list.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
-    Open,
+    Pending,
     Failed,
     Completed { took: Duration, at: DateTime<Utc> },
 }
 
-/// How long to wait for unfinished work: somewhat longer than was promised.
+/// Returns how long to wait for unfinished work: twice the highest threshold on the drain time, and
+/// at least 60 s.
 #[must_use]
 pub fn patience(sla: &Sla) -> Duration {
-    let drains = sla.promises.iter().filter(|promise| promise.figure == Figure::Drain);
-    let longest = drains.map(|promise| promise.below * 2.0).reduce(f64::max).unwrap_or(0.0);
-    Duration::try_from_secs_f64(longest).unwrap_or(PATIENCE).max(PATIENCE)
+    let limits = sla.promises.iter().filter(|promise| promise.figure == Figure::Drain);
+    let longest = limits.map(|promise| promise.below * 2.0).reduce(f64::max).unwrap_or(0.0);
+    Duration::try_from_secs_f64(longest).unwrap_or(MIN_DRAIN_TIMEOUT).max(MIN_DRAIN_TIMEOUT)
 }
 
-/// Follows what was accepted to its end, as long as `patience` lasts. The load ends now.
+/// Polls the state of all `accepted` work until it has ended or `timeout` has passed. Returns one
+/// [`Completion`] for each of `kinds`. The time of the call counts as the end of the load.
 pub async fn follow(
     http: &reqwest::Client,
     host: &str,
     kinds: &[&'static Work],
     accepted: Vec<Accepted>,
-    patience: Duration,
+    timeout: Duration,
 ) -> Vec<Completion> {
-    let (loaded_until, began) = (DateTime::<Utc>::from(SystemTime::now()), Instant::now());
-    let mut known: HashMap<String, State> = HashMap::new();
+    let (load_ended_at, started) = (DateTime::<Utc>::from(SystemTime::now()), Instant::now());
+    let mut states: HashMap<String, State> = HashMap::new();
     loop {
-        let open: Vec<&Accepted> = accepted.iter().filter(|item| is_open(&known, item)).collect();
-        if open.is_empty() {
+        let pending: Vec<&Accepted> =
+            accepted.iter().filter(|item| is_pending(&states, item)).collect();
+        if pending.is_empty() {
             break;
         }
-        known.extend(look(http, host, &open).await);
-        let done = accepted.iter().all(|item| !is_open(&known, item));
-        if done || began.elapsed() > patience {
+        states.extend(read_states(http, host, &pending).await);
+        let all_ended = accepted.iter().all(|item| !is_pending(&states, item));
+        if all_ended || started.elapsed() > timeout {
             break;
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     let completions = kinds.iter().map(|work| {
-        let ours = accepted.iter().filter(|item| item.work.name == work.name);
-        sum_up(work.name, ours, &known, loaded_until)
+        let of_this_kind = accepted.iter().filter(|item| item.work.name == work.name);
+        summarize(work.name, of_this_kind, &states, load_ended_at)
     });
     completions.collect()
 }
 
-fn is_open(known: &HashMap<String, State>, item: &Accepted) -> bool {
-    matches!(known.get(&item.id), None | Some(State::Open))
+fn is_pending(states: &HashMap<String, State>, item: &Accepted) -> bool {
+    matches!(states.get(&item.id), None | Some(State::Pending))
 }
 
-/// Reads the lists of everybody who has something open.
-async fn look(http: &reqwest::Client, host: &str, open: &[&Accepted]) -> HashMap<String, State> {
-    let mut lists: BTreeMap<(&str, Arc<str>), Wanted> = BTreeMap::new();
-    for item in open {
+/// Reads the lists of all accounts that have pending work.
+async fn read_states(
+    http: &reqwest::Client,
+    host: &str,
+    pending: &[&Accepted],
+) -> HashMap<String, State> {
+    let mut lists: BTreeMap<(&str, Arc<str>), ListQuery> = BTreeMap::new();
+    for item in pending {
         let list = lists.entry((item.work.name, Arc::clone(&item.token)));
         list.or_insert_with(|| (item.work, Vec::new())).1.push(item.id.clone());
     }
     let mut states = HashMap::new();
-    let mut reading = JoinSet::new();
-    for ((_, token), (work, wanted)) in lists {
-        if reading.len() >= READERS
-            && let Some(Ok(read)) = reading.join_next().await
+    let mut reads = JoinSet::new();
+    for ((_, token), (work, ids)) in lists {
+        if reads.len() >= MAX_CONCURRENT_READS
+            && let Some(Ok(read)) = reads.join_next().await
         {
             states.extend(read);
         }
-        reading.spawn(read_list(http.clone(), host.to_owned(), work, token, wanted));
+        reads.spawn(read_list(http.clone(), host.to_owned(), work, token, ids));
     }
-    while let Some(read) = reading.join_next().await {
+    while let Some(read) = reads.join_next().await {
         states.extend(read.unwrap_or_default());
     }
     states
 }
 
-/// Reads one list until everything `wanted` was seen, or it ends. What cannot be read is looked
-/// for again later.
+/// Reads one list until all `ids` are found or the list ends. If a page cannot be read, returns the
+/// states read so far; the next poll retries the rest.
 async fn read_list(
     http: reqwest::Client,
     host: String,
     work: &'static Work,
     token: Arc<str>,
-    mut wanted: Vec<String>,
+    mut ids: Vec<String>,
 ) -> HashMap<String, State> {
     let mut states = HashMap::new();
     let mut after = String::new();
-    while !wanted.is_empty() {
+    while !ids.is_empty() {
         let url = format!("{host}{}{after}", work.list);
         let Some(page) = read_page(&http, &url, &token).await else { break };
         for item in page["items"].as_array().into_iter().flatten() {
             let Some(id) = item["id"].as_str() else { continue };
-            if let Some(place) = wanted.iter().position(|wanted| wanted == id) {
-                states.insert(wanted.swap_remove(place), state(work, item));
+            if let Some(index) = ids.iter().position(|wanted| wanted == id) {
+                states.insert(ids.swap_remove(index), state(work, item));
             }
         }
         let Some(next) = page["next"].as_str() else { break };
@@ -157,14 +164,14 @@ async fn read_list(
 }
 
 async fn read_page(http: &reqwest::Client, url: &str, token: &str) -> Option<Value> {
-    let answer = http.get(url).bearer_auth(token).send().await.ok()?;
-    let body = answer.error_for_status().ok()?.bytes().await.ok()?;
+    let response = http.get(url).bearer_auth(token).send().await.ok()?;
+    let body = response.error_for_status().ok()?.bytes().await.ok()?;
     serde_json::from_slice(&body).ok()
 }
 
 fn state(work: &Work, item: &Value) -> State {
     let time = |field: &str| item[field].as_str()?.parse::<DateTime<Utc>>().ok();
-    let Some(at) = time(work.ended) else { return State::Open };
+    let Some(at) = time(work.ended) else { return State::Pending };
     match time(work.accepted) {
         Some(accepted) if item["status"] == "completed" => {
             State::Completed { took: (at - accepted).to_std().unwrap_or_default(), at }
@@ -173,34 +180,34 @@ fn state(work: &Work, item: &Value) -> State {
     }
 }
 
-fn sum_up<'a>(
+fn summarize<'a>(
     work: &str,
     accepted: impl Iterator<Item = &'a Accepted>,
-    known: &HashMap<String, State>,
-    loaded_until: DateTime<Utc>,
+    states: &HashMap<String, State>,
+    load_ended_at: DateTime<Utc>,
 ) -> Completion {
     let mut seconds: BTreeMap<u32, CompletionSecond> = BTreeMap::new();
-    let mut last = loaded_until;
+    let mut last = load_ended_at;
     let mut all_ended = true;
     for item in accepted {
         let second = seconds.entry(item.second).or_default();
         second.second = item.second;
         second.accepted += 1;
-        match known.get(&item.id) {
+        match states.get(&item.id) {
             Some(State::Completed { took, at }) => {
                 second.completed += 1;
                 second.latency.record(*took);
                 last = last.max(*at);
             }
             Some(State::Failed) => second.failed += 1,
-            Some(State::Open) => all_ended = false,
+            Some(State::Pending) => all_ended = false,
             None => {
                 second.lost += 1;
                 all_ended = false;
             }
         }
     }
-    let drain_s = (last - loaded_until).as_seconds_f64();
+    let drain_s = (last - load_ended_at).as_seconds_f64();
     Completion {
         work: work.into(),
         drain_s: all_ended.then_some(drain_s),
@@ -229,39 +236,41 @@ mod tests {
     }
 
     #[test]
-    fn a_list_says_how_long_it_took() {
+    fn the_duration_comes_from_the_times_in_the_list() {
         let at: DateTime<Utc> = "2026-01-14T12:00:01.500Z".parse().unwrap();
         assert_eq!(
             state(&WORK, &item("completed", Some("2026-01-14T12:00:01.5Z"))),
             State::Completed { took: Duration::from_millis(1500), at }
         );
-        assert_eq!(state(&WORK, &item("queued", None)), State::Open);
+        assert_eq!(state(&WORK, &item("queued", None)), State::Pending);
         assert_eq!(state(&WORK, &item("failed", Some("2026-01-14T12:00:01Z"))), State::Failed);
     }
 
     #[test]
-    fn whatever_was_not_completed_is_an_error() {
-        let load_ends: DateTime<Utc> = "2026-01-14T12:00:00Z".parse().unwrap();
-        let late = load_ends + chrono::TimeDelta::seconds(3);
+    fn work_that_was_not_completed_counts_as_an_error() {
+        let load_ended_at: DateTime<Utc> = "2026-01-14T12:00:00Z".parse().unwrap();
+        let late = load_ended_at + chrono::TimeDelta::seconds(3);
         let completed = |at| State::Completed { took: Duration::from_secs(1), at };
-        let mut known = HashMap::from([
-            ("early".to_owned(), completed(load_ends - chrono::TimeDelta::seconds(9))),
+        let mut states = HashMap::from([
+            ("early".to_owned(), completed(load_ended_at - chrono::TimeDelta::seconds(9))),
             ("late".to_owned(), completed(late)),
             ("failed".to_owned(), State::Failed),
         ]);
-        let items = ["early", "late", "failed", "open"].map(|id| accepted(id, 7));
-        let sum = |known: &HashMap<_, _>| sum_up("generation", items.iter(), known, load_ends);
-        let lost = sum(&known);
+        let items = ["early", "late", "failed", "pending"].map(|id| accepted(id, 7));
+        let summary =
+            |states: &HashMap<_, _>| summarize("generation", items.iter(), states, load_ended_at);
+        let lost = summary(&states);
         assert_eq!((lost.lost(), lost.unfinished(), lost.drain_s), (1, 0, None));
-        known.insert("open".into(), State::Open);
-        let open = sum(&known);
-        assert_eq!((open.lost(), open.unfinished(), open.drain_s), (0, 1, None));
-        assert_eq!((open.whole().counts.succeeded, open.whole().counts.errors()), (2, 2));
-        assert!(open.whole().counts.reconcile());
-        known.insert("open".into(), State::Failed);
-        let done = sum(&known);
-        assert_eq!((done.failed(), done.drain_s), (2, Some(3.0)));
-        assert_eq!(done.over(&(0..7)).counts.sent, 0);
-        assert_eq!(done.over(&(7..8)).latency.len(), 2);
+        states.insert("pending".into(), State::Pending);
+        let pending = summary(&states);
+        assert_eq!((pending.lost(), pending.unfinished(), pending.drain_s), (0, 1, None));
+        let counts = pending.whole().counts;
+        assert_eq!((counts.succeeded, counts.errors()), (2, 2));
+        assert!(pending.whole().counts.reconcile());
+        states.insert("pending".into(), State::Failed);
+        let ended = summary(&states);
+        assert_eq!((ended.failed(), ended.drain_s), (2, Some(3.0)));
+        assert_eq!(ended.over(&(0..7)).counts.sent, 0);
+        assert_eq!(ended.over(&(7..8)).latency.len(), 2);
     }
 }

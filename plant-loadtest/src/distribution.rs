@@ -1,4 +1,4 @@
-//! How long requests took, as HdrHistogram buckets held sparsely.
+//! Distributions of latencies, as sparse HdrHistogram buckets.
 
 use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
@@ -6,18 +6,19 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Three significant digits: every value is kept to within 0.1 %.
+/// Three significant digits: every value is accurate to 0.1 %.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// An hour: no request is waited for that long, and whatever is longer counts as an hour.
-const LONGEST_MICROS: u64 = 3_600_000_000;
+/// One hour, well above any request timeout; longer latencies are recorded as one hour.
+const MAX_MICROS: u64 = 3_600_000_000;
 
-/// Only its bucket borders are used: a dense histogram a second and endpoint would cost 100 kB each.
-static BORDERS: LazyLock<Histogram<u64>> = LazyLock::new(dense);
+/// Only the bucket boundaries of this histogram are used: a dense histogram for each second and
+/// endpoint would take 100 kB each.
+static BUCKET_BOUNDS: LazyLock<Histogram<u64>> = LazyLock::new(dense);
 
 /// Latencies in microseconds, counted in HdrHistogram buckets of three significant digits.
 ///
-/// Only buckets that hold something are stored, so one per endpoint and second stays small, in
+/// Only non-empty buckets are stored, so one distribution per endpoint and second stays small in
 /// memory and in the outcome file, where it is a list of `[microseconds, count]` pairs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
@@ -33,8 +34,8 @@ impl Distribution {
     }
 
     fn record_n(&mut self, micros: u64, count: u64) {
-        // Zero has no bucket of its own in the reports' logarithmic scale.
-        let bucket = BORDERS.lowest_equivalent(micros.clamp(1, LONGEST_MICROS));
+        // The reports' logarithmic scale has no place for zero.
+        let bucket = BUCKET_BOUNDS.lowest_equivalent(micros.clamp(1, MAX_MICROS));
         *self.buckets.entry(bucket).or_default() += count;
     }
 
@@ -45,33 +46,32 @@ impl Distribution {
         }
     }
 
-    /// How many samples there are.
+    /// Returns the number of samples.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.buckets.values().sum()
     }
 
-    /// Whether there is no sample.
+    /// Returns whether there are no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.buckets.is_empty()
     }
 
-    /// The latency in milliseconds that a share `quantile` (0 to 1) of the samples did not exceed,
-    /// or `None` without samples.
+    /// Returns the `quantile` (0 to 1) of the latencies in milliseconds; `None` without samples.
     #[must_use]
     pub fn quantile_ms(&self, quantile: f64) -> Option<f64> {
-        let wanted = rank(quantile, self.len());
-        let mut passed = 0;
+        let rank = rank(quantile, self.len());
+        let mut cumulative = 0;
         let bucket = self.buckets.iter().find(|(_, count)| {
-            passed += **count;
-            passed >= wanted
+            cumulative += **count;
+            cumulative >= rank
         });
-        bucket.map(|(micros, _)| ms(BORDERS.highest_equivalent(*micros)))
+        bucket.map(|(micros, _)| ms(BUCKET_BOUNDS.highest_equivalent(*micros)))
     }
 
-    /// Like [`Self::quantile_ms`], as if there were at least `samples` of them and every missing
-    /// one had been instant: what the quantile will be at the least once they have come.
+    /// Returns a lower bound of the `quantile` (0 to 1) in milliseconds for the time when at least
+    /// `samples` have been recorded: missing samples are assumed to be as short as possible.
     #[must_use]
     pub fn least_quantile_ms(&self, quantile: f64, samples: u64) -> Option<f64> {
         if self.is_empty() {
@@ -85,29 +85,29 @@ impl Distribution {
         padded.quantile_ms(quantile)
     }
 
-    /// The shortest latency, in milliseconds.
+    /// Returns the minimum latency in milliseconds.
     #[must_use]
     pub fn min_ms(&self) -> Option<f64> {
         self.buckets.keys().next().copied().map(ms)
     }
 
-    /// The longest latency, in milliseconds.
+    /// Returns the maximum latency in milliseconds.
     #[must_use]
     pub fn max_ms(&self) -> Option<f64> {
         self.buckets.keys().next_back().copied().map(ms)
     }
 
-    /// The mean latency, in milliseconds.
+    /// Returns the mean latency in milliseconds.
     #[must_use]
     pub fn mean_ms(&self) -> Option<f64> {
-        let all = as_f64(self.len());
+        let total = as_f64(self.len());
         let mean = self.buckets.iter().fold(0.0, |mean, (micros, count)| {
-            mean + as_f64(BORDERS.median_equivalent(*micros)) * as_f64(*count) / all
+            mean + as_f64(BUCKET_BOUNDS.median_equivalent(*micros)) * as_f64(*count) / total
         });
         (!self.is_empty()).then(|| mean / 1000.0)
     }
 
-    /// Every filled bucket: its lower border in milliseconds, and how many samples it holds.
+    /// Returns the non-empty buckets: lower bound in milliseconds and number of samples.
     pub fn buckets_ms(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
         self.buckets.iter().map(|(micros, count)| (ms(*micros), *count))
     }
@@ -130,15 +130,16 @@ impl From<Distribution> for Vec<(u64, u64)> {
 }
 
 fn dense() -> Histogram<u64> {
-    Histogram::new_with_max(LONGEST_MICROS, SIGNIFICANT_DIGITS)
-        .expect("three digits and a highest value above two are what the crate asks for")
+    Histogram::new_with_max(MAX_MICROS, SIGNIFICANT_DIGITS)
+        .expect("three digits and a maximum of at least two are valid")
 }
 
-/// Which sample, counted from the shortest as 1, is the quantile of so many: as HdrHistogram has it.
+/// Returns the rank of a quantile among `samples` in ascending order, counted from 1, as
+/// HdrHistogram defines it.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a share of a count is a count"
+    reason = "the product is between 0 and the number of samples"
 )]
 fn rank(quantile: f64, samples: u64) -> u64 {
     ((quantile.min(1.0) * as_f64(samples)).ceil() as u64).max(1)
@@ -157,7 +158,7 @@ fn as_f64(number: u64) -> f64 {
 mod tests {
     use super::*;
 
-    fn of(millis: impl IntoIterator<Item = u64>) -> Distribution {
+    fn distribution(millis: impl IntoIterator<Item = u64>) -> Distribution {
         let mut distribution = Distribution::default();
         for value in millis {
             distribution.record(Duration::from_millis(value));
@@ -167,7 +168,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_those_of_the_sorted_samples() {
-        let latencies = of(1..=1000);
+        let latencies = distribution(1..=1000);
         for (quantile, expected) in [(0.5, 500.0), (0.95, 950.0), (0.99, 990.0)] {
             let got = latencies.quantile_ms(quantile).unwrap();
             assert!((got - expected).abs() / expected < 0.001, "{quantile}: {got}");
@@ -177,8 +178,8 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_those_of_the_dense_histogram() {
-        let latencies = of((1..=300).map(|value| value * value * 7 % 90_001));
+    fn quantiles_and_mean_equal_those_of_a_dense_histogram() {
+        let latencies = distribution((1..=300).map(|value| value * value * 7 % 90_001));
         let mut reference = dense();
         for (micros, count) in &latencies.buckets {
             reference.record_n(*micros, *count).unwrap();
@@ -189,27 +190,27 @@ mod tests {
         }
         let mean = latencies.mean_ms().unwrap();
         assert!((mean - reference.mean() / 1000.0).abs() < 1e-6, "{mean}");
-        assert_eq!((of([]).quantile_ms(0.5), of([]).mean_ms()), (None, None));
+        assert_eq!((distribution([]).quantile_ms(0.5), distribution([]).mean_ms()), (None, None));
     }
 
     #[test]
     fn merging_equals_recording_together() {
-        let mut left = of(1..=50);
-        left.merge(&of(51..=100));
-        assert_eq!(left, of(1..=100));
+        let mut merged = distribution(1..=50);
+        merged.merge(&distribution(51..=100));
+        assert_eq!(merged, distribution(1..=100));
     }
 
     #[test]
-    fn it_survives_a_round_trip_through_json() {
-        let latencies = of([3, 3, 70, 4_000]);
+    fn json_round_trip_preserves_all_samples() {
+        let latencies = distribution([3, 3, 70, 4_000]);
         let text = serde_json::to_string(&latencies).unwrap();
         assert_eq!(serde_json::from_str::<Distribution>(&text).unwrap(), latencies);
     }
 
     #[test]
-    fn missing_samples_are_taken_as_instant() {
-        let slow = of([900; 5]);
+    fn the_lower_bound_assumes_that_missing_samples_are_short() {
+        let slow = distribution([900; 5]);
         assert!(slow.least_quantile_ms(0.95, 20).unwrap() > 890.0);
-        assert!(of([900]).least_quantile_ms(0.95, 20).unwrap() < 1.0);
+        assert!(distribution([900]).least_quantile_ms(0.95, 20).unwrap() < 1.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Reads TOML so that every mistake of a file is found at once, each with its line.
+//! Reads TOML files and reports all their errors at once, each with its line.
 
 use std::{collections::BTreeMap, fmt, ops::Range};
 
@@ -7,14 +7,14 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// One thing that is wrong in a file.
+/// An error in a TOML file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// The file's name as the user knows it.
+    /// Name of the file, as shown to the user.
     pub file: String,
-    /// Counted from 1.
+    /// Line number, counted from 1.
     pub line: usize,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what is valid.
     pub message: String,
 }
 
@@ -24,49 +24,53 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// A file's text, and the mistakes found in it so far.
+/// The text of a TOML file and the errors found in it so far.
 #[derive(Debug)]
 pub struct Source<'a> {
     file: &'a str,
     text: &'a str,
-    mistakes: Vec<Mistake>,
+    errors: Vec<Mistake>,
 }
 
 impl<'a> Source<'a> {
-    /// Opens `text`, which the user knows as `file`.
+    /// Creates a source from `text`; errors name it `file`.
     #[must_use]
     pub fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, mistakes: Vec::new() }
+        Self { file, text, errors: Vec::new() }
     }
 
-    /// The file's top-level table. Text that is no TOML leaves mistakes and whatever could be read.
+    /// Parses the text and returns its top-level table. Adds syntax errors; the table then contains
+    /// what could be parsed.
     pub fn root(&mut self) -> Table<'a> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
-            self.mistake(error.span().unwrap_or(0..0), error.message());
+            self.add_error(error.span().unwrap_or(0..0), error.message());
         }
         Table::new(table)
     }
 
-    /// Notes a mistake at a place in the text.
-    pub fn mistake(&mut self, at: Range<usize>, message: impl Into<String>) {
+    /// Adds an error at a position in the text.
+    pub fn add_error(&mut self, at: Range<usize>, message: impl Into<String>) {
         let before = self.text.get(..at.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
-        self.mistakes.push(Mistake { file: self.file.into(), line, message: message.into() });
+        self.errors.push(Mistake { file: self.file.into(), line, message: message.into() });
     }
 
-    /// All mistakes, in the order of their lines.
+    /// Returns all errors, ordered by line.
     #[must_use]
-    pub fn into_mistakes(mut self) -> Vec<Mistake> {
-        self.mistakes.sort_by_key(|mistake| mistake.line);
-        self.mistakes
+    pub fn into_errors(mut self) -> Vec<Mistake> {
+        self.errors.sort_by_key(|error| error.line);
+        self.errors
     }
 }
 
-/// A table whose keys are taken one by one; what nobody took is unknown.
+/// A table whose keys are read one by one. Keys that are never read are unknown.
+///
+/// Each method that reads a key removes it, and adds an error if the value has the wrong type or a
+/// required key is missing.
 #[derive(Debug)]
 pub struct Table<'a> {
-    /// Where it stands in the text.
+    /// Position in the text.
     pub span: Range<usize>,
     entries: BTreeMap<String, (Range<usize>, Spanned<DeValue<'a>>)>,
 }
@@ -82,26 +86,26 @@ impl<'a> Table<'a> {
         Self { span, entries }
     }
 
-    /// Whether there is such a key.
+    /// Returns whether the table contains `key`.
     #[must_use]
-    pub fn has(&self, key: &str) -> bool {
+    pub fn contains_key(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }
 
-    /// Where the value of `key` stands; the table itself when there is none.
+    /// Returns the position of the value of `key`, or of the table if there is no such key.
     #[must_use]
     pub fn span_of(&self, key: &str) -> Range<usize> {
         self.entries.get(key).map_or(self.span.clone(), |(_, value)| value.span())
     }
 
-    /// A text that must be there.
-    pub fn text(&mut self, source: &mut Source<'a>, key: &str) -> Option<(String, Range<usize>)> {
+    /// Reads a required string and its position.
+    pub fn string(&mut self, source: &mut Source<'a>, key: &str) -> Option<(String, Range<usize>)> {
         self.required(source, key)?;
-        self.optional_text(source, key)
+        self.optional_string(source, key)
     }
 
-    /// A text that may be there.
-    pub fn optional_text(
+    /// Reads an optional string and its position.
+    pub fn optional_string(
         &mut self,
         source: &mut Source<'a>,
         key: &str,
@@ -111,17 +115,17 @@ impl<'a> Table<'a> {
         if let DeValue::String(text) = value.get_ref() {
             return Some((text.to_string(), span));
         }
-        source.mistake(span, format!("`{key}` must be a text in quotes"));
+        source.add_error(span, format!("`{key}` must be a string"));
         None
     }
 
-    /// A number, whole or not, zero or above, that must be there.
+    /// Reads a required integer or float of at least 0.
     pub fn number(&mut self, source: &mut Source<'a>, key: &str) -> Option<f64> {
         self.required(source, key)?;
         self.optional_number(source, key)
     }
 
-    /// A number that may be there, zero or above.
+    /// Reads an optional integer or float of at least 0.
     pub fn optional_number(&mut self, source: &mut Source<'a>, key: &str) -> Option<f64> {
         let (_, value) = self.entries.remove(key)?;
         let span = value.span();
@@ -132,18 +136,18 @@ impl<'a> Table<'a> {
         };
         let number = number.filter(|number| number.is_finite() && *number >= 0.0);
         if number.is_none() {
-            source.mistake(span, format!("`{key}` must be a number, zero or above"));
+            source.add_error(span, format!("`{key}` must be a number of at least 0"));
         }
         number
     }
 
-    /// A whole number of one or above that must be there.
+    /// Reads a required integer of at least 1.
     pub fn count(&mut self, source: &mut Source<'a>, key: &str) -> Option<u32> {
         self.required(source, key)?;
         self.optional_count(source, key)
     }
 
-    /// A whole number of one or above that may be there.
+    /// Reads an optional integer of at least 1.
     pub fn optional_count(&mut self, source: &mut Source<'a>, key: &str) -> Option<u32> {
         let (_, value) = self.entries.remove(key)?;
         let span = value.span();
@@ -153,60 +157,60 @@ impl<'a> Table<'a> {
         };
         let count = count.filter(|count| *count >= 1);
         if count.is_none() {
-            source.mistake(span, format!("`{key}` must be a whole number of 1 or more"));
+            source.add_error(span, format!("`{key}` must be an integer of at least 1"));
         }
         count
     }
 
-    /// `true` or `false`, that may be there.
-    pub fn optional_truth(&mut self, source: &mut Source<'a>, key: &str) -> Option<bool> {
+    /// Reads an optional boolean.
+    pub fn optional_bool(&mut self, source: &mut Source<'a>, key: &str) -> Option<bool> {
         let (_, value) = self.entries.remove(key)?;
-        if let DeValue::Boolean(truth) = value.get_ref() {
-            return Some(*truth);
+        if let DeValue::Boolean(value) = value.get_ref() {
+            return Some(*value);
         }
-        source.mistake(value.span(), format!("`{key}` must be true or false"));
+        source.add_error(value.span(), format!("`{key}` must be true or false"));
         None
     }
 
-    /// A list of texts that must be there and not be empty.
-    pub fn texts(&mut self, source: &mut Source<'a>, key: &str) -> Vec<(String, Range<usize>)> {
+    /// Reads a required, non-empty array of strings and their positions.
+    pub fn strings(&mut self, source: &mut Source<'a>, key: &str) -> Vec<(String, Range<usize>)> {
         if self.required(source, key).is_none() {
             return Vec::new();
         }
         let Some((_, value)) = self.entries.remove(key) else { return Vec::new() };
         let span = value.span();
-        let mut texts = Vec::new();
+        let mut strings = Vec::new();
         if let DeValue::Array(items) = value.get_ref() {
             for item in items {
                 if let DeValue::String(text) = item.get_ref() {
-                    texts.push((text.to_string(), item.span()));
+                    strings.push((text.to_string(), item.span()));
                 }
             }
-            if texts.len() == items.len() && !texts.is_empty() {
-                return texts;
+            if strings.len() == items.len() && !strings.is_empty() {
+                return strings;
             }
         }
-        source.mistake(span, format!("`{key}` must be a list of texts"));
-        texts
+        source.add_error(span, format!("`{key}` must be a non-empty array of strings"));
+        strings
     }
 
-    /// A table that may be there.
+    /// Reads an optional table.
     pub fn table(&mut self, source: &mut Source<'a>, key: &str) -> Option<Table<'a>> {
         let (_, value) = self.entries.remove(key)?;
         let span = value.span();
         if let DeValue::Table(table) = value.into_inner() {
             return Some(Table::new(Spanned::new(span, table)));
         }
-        source.mistake(span, format!("`{key}` must be a table: [{key}]"));
+        source.add_error(span, format!("`{key}` must be a table: [{key}]"));
         None
     }
 
-    /// A list of tables (`[[key]]`), possibly none.
+    /// Reads an array of tables (`[[key]]`); returns an empty list if there is none.
     pub fn tables(&mut self, source: &mut Source<'a>, key: &str) -> Vec<Table<'a>> {
         let Some((_, value)) = self.entries.remove(key) else { return Vec::new() };
         let span = value.span();
         let DeValue::Array(items) = value.into_inner() else {
-            source.mistake(span, format!("`{key}` must be a list of tables: [[{key}]]"));
+            source.add_error(span, format!("`{key}` must be an array of tables: [[{key}]]"));
             return Vec::new();
         };
         let mut tables = Vec::new();
@@ -214,22 +218,22 @@ impl<'a> Table<'a> {
             let span = item.span();
             match item.into_inner() {
                 DeValue::Table(table) => tables.push(Table::new(Spanned::new(span, table))),
-                _ => source.mistake(span, format!("`{key}` must hold tables only")),
+                _ => source.add_error(span, format!("`{key}` must contain only tables")),
             }
         }
         tables
     }
 
-    /// Reports every key that nobody took.
-    pub fn finish(self, source: &mut Source<'a>) {
+    /// Adds an error for every key that was not read.
+    pub fn report_unknown_keys(self, source: &mut Source<'a>) {
         for (key, (span, _)) in self.entries {
-            source.mistake(span, format!("unknown key `{key}`"));
+            source.add_error(span, format!("unknown key `{key}`"));
         }
     }
 
     fn required(&self, source: &mut Source<'a>, key: &str) -> Option<()> {
-        if !self.has(key) {
-            source.mistake(self.span.clone(), format!("`{key}` is missing"));
+        if !self.contains_key(key) {
+            source.add_error(self.span.clone(), format!("`{key}` is missing"));
             return None;
         }
         Some(())
@@ -241,34 +245,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_mistake_is_found_at_once_with_its_line() {
+    fn all_errors_are_reported_with_their_lines() {
         let text = "name = 3\nusers = 0\n\n[reports]\nhtml = \"x\"\ncolour = \"red\"\n";
         let mut source = Source::new("a.toml", text);
         let mut root = source.root();
-        root.text(&mut source, "name");
+        root.string(&mut source, "name");
         root.count(&mut source, "users");
-        root.text(&mut source, "run_time");
+        root.string(&mut source, "run_time");
         let mut reports = root.table(&mut source, "reports").unwrap();
-        reports.optional_text(&mut source, "html");
-        reports.finish(&mut source);
-        root.finish(&mut source);
-        let found: Vec<String> = source.into_mistakes().iter().map(ToString::to_string).collect();
+        reports.optional_string(&mut source, "html");
+        reports.report_unknown_keys(&mut source);
+        root.report_unknown_keys(&mut source);
+        let found: Vec<String> = source.into_errors().iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
             [
-                "a.toml:1: `name` must be a text in quotes",
+                "a.toml:1: `name` must be a string",
                 "a.toml:1: `run_time` is missing",
-                "a.toml:2: `users` must be a whole number of 1 or more",
+                "a.toml:2: `users` must be an integer of at least 1",
                 "a.toml:6: unknown key `colour`",
             ]
         );
     }
 
     #[test]
-    fn text_that_is_no_toml_is_a_mistake_with_its_line() {
+    fn a_syntax_error_is_reported_with_its_line() {
         let mut source = Source::new("b.toml", "name = \"x\"\nusers = = 3\n");
         source.root();
-        let mistakes = source.into_mistakes();
-        assert_eq!(mistakes[0].line, 2);
+        let errors = source.into_errors();
+        assert_eq!(errors[0].line, 2);
     }
 }

@@ -1,4 +1,5 @@
-//! Accepted work is followed to its end, against a server that says how long it took.
+//! Measures accepted work until its completion, against a stub server whose lists contain the
+//! times.
 
 mod harness;
 
@@ -10,15 +11,17 @@ use plant_loadtest::{
     stub::{Behaviour, Stub},
 };
 
-/// Runs users who ask for texts, judged by promises made of `lines`.
-fn run(test: &str, lines: &str) -> (Done, Outcome) {
+/// Runs users that create generations, judged by `thresholds`, the lines of a `[[completion]]`
+/// table.
+fn run(test: &str, thresholds: &str) -> (Done, Outcome) {
     let stub = Stub::start(0, Behaviour::default()).unwrap();
     let folder = folder(test);
     let profile = "name = \"test\"\ndescription = \"A test.\"\nsla = \"sla.toml\"\n\
         model = \"open\"\nusers = 10\nrate = 30\nrun_time = \"3s\"\n\
         [[class]]\nname = \"GenerationUser\"\nweight = 1\n";
     fs::write(folder.join("test.toml"), profile).unwrap();
-    fs::write(folder.join("sla.toml"), format!("name = \"x\"\n[[completion]]\n{lines}")).unwrap();
+    fs::write(folder.join("sla.toml"), format!("name = \"x\"\n[[completion]]\n{thresholds}"))
+        .unwrap();
     let host = stub.host();
     let mut done = loadtest(&folder, &["run", "test.toml", "--json", "out.json", "--host", &host]);
     let outcome = done.outcome.take().unwrap_or_else(|| panic!("{}{}", done.stdout, done.stderr));
@@ -26,10 +29,10 @@ fn run(test: &str, lines: &str) -> (Done, Outcome) {
 }
 
 #[test]
-fn what_was_accepted_is_counted_and_timed_by_the_services_own_list() {
-    let promises = "work = \"generation\"\np95_ms = 2000\nfailed_below_percent = 5\n\
-                    done_within_s = 30\n";
-    let (done, outcome) = run("completion-kept", promises);
+fn accepted_work_is_counted_and_timed_from_the_services_list() {
+    let thresholds = "work = \"generation\"\np95_ms = 2000\nfailed_below_percent = 5\n\
+                      done_within_s = 30\n";
+    let (done, outcome) = run("completion-met", thresholds);
     let created = outcome
         .endpoints
         .iter()
@@ -37,11 +40,11 @@ fn what_was_accepted_is_counted_and_timed_by_the_services_own_list() {
         .unwrap()
         .whole();
     let [work] = &outcome.completions[..] else { panic!("{:?}", outcome.completions) };
-    let whole = work.whole();
-    assert_eq!(whole.counts.sent, created.counts.succeeded);
-    assert_eq!(whole.counts.succeeded, whole.counts.sent);
-    assert!(whole.counts.sent >= 20, "{:?}", whole.counts);
-    let p50 = whole.latency.quantile_ms(0.5).unwrap();
+    let total = work.whole();
+    assert_eq!(total.counts.sent, created.counts.succeeded);
+    assert_eq!(total.counts.succeeded, total.counts.sent);
+    assert!(total.counts.sent >= 20, "{:?}", total.counts);
+    let p50 = total.latency.quantile_ms(0.5).unwrap();
     assert!((1499.0..1502.0).contains(&p50), "{p50}");
     assert_eq!(work.drain_s, Some(0.0));
     assert!(first_line(&done).starts_with("PASS"), "{}", done.stdout);
@@ -49,14 +52,14 @@ fn what_was_accepted_is_counted_and_timed_by_the_services_own_list() {
 }
 
 #[test]
-fn work_that_took_too_long_breaks_the_promise() {
-    let (done, _) = run("completion-missed", "work = \"generation\"\np95_ms = 1000\n");
+fn slow_completion_violates_the_threshold() {
+    let (done, _) = run("completion-violated", "work = \"generation\"\np95_ms = 1000\n");
     assert!(first_line(&done).starts_with("FAIL"), "{}", done.stdout);
     assert!(done.stdout.contains("accepted work: generation: P95"), "{}", done.stdout);
 }
 
 #[test]
-fn a_promise_of_work_that_nobody_has_accepted_is_a_mistake() {
+fn a_threshold_for_work_that_no_class_submits_is_an_error() {
     let folder = folder("completion-unknown");
     let sla = "name = \"x\"\n[[completion]]\nwork = \"tickets\"\np95_ms = 1\n";
     fs::write(folder.join("sla.toml"), sla).unwrap();

@@ -1,9 +1,10 @@
-//! Results written as they arrive, so that a run that is killed leaves what it has measured.
+//! The journal: writes results while a run is in progress, so that a killed run leaves a readable
+//! partial outcome.
 //!
-//! While a run goes on, the outcome's file holds its head and one entry for every few seconds. It
-//! is JSON at every moment: each entry is written over the closing brackets, with new ones behind
-//! it. Nothing written is ever written again, so a run of a day costs no more a minute than a short
-//! one. The finished outcome takes its place at the end.
+//! During a run the outcome file contains a head and one entry for every two seconds. It is valid
+//! JSON after each write: a new entry overwrites the closing brackets and appends them again.
+//! Earlier entries are never rewritten, so the cost per minute does not grow with the length of the
+//! run. At the end the finished outcome replaces the journal.
 
 mod read;
 
@@ -31,29 +32,32 @@ use crate::{
     recorder::Recorder,
 };
 
-/// How often an entry is written.
-const EVERY: Duration = Duration::from_secs(2);
+/// Interval between two entries.
+const WRITE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Every so many entries those seconds are looked at again in which requests may have ended since.
-const LOOK_BACK_EVERY: u64 = 15;
+/// Number of entries between two rescans. A rescan also covers older seconds whose requests may
+/// have finished in the meantime.
+const ENTRIES_PER_RESCAN: u64 = 15;
 
+/// Closing brackets of a journal.
 const END: &str = "\n]}\n";
 
-/// What a file of a run that goes on holds.
+/// Content of the outcome file while a run is in progress.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Journal {
-    /// The layout, as in a finished outcome.
+    /// Format version, as in a finished outcome.
     version: u32,
-    /// Tells it from a finished outcome.
+    /// Always true; absent in a finished outcome.
     partial: bool,
-    /// The outcome so far as it is known at the start: nothing is measured yet.
+    /// The outcome as of the start, without measurements.
     head: Outcome,
-    /// What came since.
+    /// The measurements since then.
     entries: Vec<Entry>,
 }
 
-/// What has come since the entry before. Seconds that were there already take the place of their
-/// earlier selves, because requests may end later; failures take the place of all earlier ones.
+/// The measurements since the previous entry. A second that an earlier entry contains as well
+/// replaces the earlier one, because its requests may have finished since. `failures` replaces the
+/// failures of all earlier entries.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 struct Entry {
@@ -67,35 +71,35 @@ struct Entry {
     arrivals: Vec<ArrivalSecond>,
 }
 
-/// What an outcome's file may hold: a finished run, or what there is of one that goes on or was
+/// Content of an outcome file: a finished run, or the journal of a run that is in progress or was
 /// killed.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[schemars(title = "Outcome of plant-loadtest")]
-#[expect(dead_code, reason = "it only describes files, for their schema")]
+#[expect(dead_code, reason = "only used to generate the JSON schema")]
 enum OutcomeFile {
     /// A finished run.
     Finished(Outcome),
-    /// What was written as results arrived.
+    /// A run in progress, or a killed one.
     Partial(Journal),
 }
 
-/// The schema of outcomes' files, as JSON.
+/// Returns the JSON schema of outcome files.
 #[must_use]
 pub fn schema() -> String {
     let schema = schemars::schema_for!(OutcomeFile);
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
 }
 
-/// A journal being written.
+/// Writes the journal of a run in a background task.
 #[derive(Debug)]
 pub struct Writing {
     task: JoinHandle<()>,
 }
 
 impl Writing {
-    /// Starts to write to `path`, in place of what was there, as soon as the first user has
-    /// started. A disk that refuses is told once on standard error; the run goes on.
+    /// Starts writing to `path` as soon as the first user has started, replacing an existing file.
+    /// A write error is printed once to standard error and ends writing; the run continues.
     #[must_use]
     pub fn start(
         path: &Path,
@@ -105,23 +109,24 @@ impl Writing {
     ) -> Self {
         let path = path.to_path_buf();
         let task = tokio::spawn(async move {
-            let mut tick = interval(EVERY);
+            let mut tick = interval(WRITE_INTERVAL);
             tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-            let mut source = Source::new(head, recorder, samples);
-            let mut file: Option<Appending> = None;
+            let mut source = EntrySource::new(head, recorder, samples);
+            let mut file: Option<JournalFile> = None;
             loop {
                 tick.tick().await;
-                let Some(entry) = source.next() else { continue };
+                let Some(entry) = source.next_entry() else { continue };
                 let written = match &mut file {
                     Some(file) => file.append(&entry),
-                    None => Appending::create(&path, &source.head).and_then(|mut new| {
+                    None => JournalFile::create(&path, &source.head).and_then(|mut new| {
                         new.append(&entry)?;
                         file = Some(new);
                         Ok(())
                     }),
                 };
                 if let Err(error) = written {
-                    eprintln!("{} cannot be written as results arrive: {error}", path.display());
+                    let path = path.display();
+                    eprintln!("cannot write partial results to {path}: {error}; the run continues");
                     return;
                 }
             }
@@ -129,27 +134,29 @@ impl Writing {
         Self { task }
     }
 
-    /// Stops writing; the file stays until the finished outcome takes its place.
+    /// Stops writing. The file remains until the finished outcome replaces it.
     pub fn stop(self) {
         self.task.abort();
     }
 }
 
-/// Where entries come from.
-struct Source {
+/// Builds journal entries from the recorder and the resource samples.
+struct EntrySource {
     head: Outcome,
     recorder: Arc<Recorder>,
     samples: Arc<Mutex<Vec<ResourceSample>>>,
     entries: u64,
-    samples_taken: usize,
-    failures_taken: u64,
+    samples_written: usize,
+    failures_written: u64,
+    /// The second from which the next entry starts, unless it is a rescan.
     from: u32,
-    /// Up to when every second has been looked at again.
-    looked_back: u32,
+    /// Time of the last rescan, in seconds from the start.
+    rescanned_at: u32,
+    /// Hash of each second as last written, by endpoint and second.
     written: HashMap<(String, u32), u64>,
 }
 
-impl Source {
+impl EntrySource {
     fn new(
         mut head: Outcome,
         recorder: Arc<Recorder>,
@@ -161,79 +168,81 @@ impl Source {
             recorder,
             samples,
             entries: 0,
-            samples_taken: 0,
-            failures_taken: 0,
+            samples_written: 0,
+            failures_written: 0,
             from: 0,
-            looked_back: 0,
+            rescanned_at: 0,
             written: HashMap::new(),
         }
     }
 
-    /// What has come since the last call; `None` before the first user.
-    fn next(&mut self) -> Option<Entry> {
+    /// Returns the measurements since the last call; `None` before the first user.
+    fn next_entry(&mut self) -> Option<Entry> {
         let started = self.recorder.started()?;
-        Some(self.at(started.elapsed()))
+        Some(self.entry_at(started.elapsed()))
     }
 
-    /// What has come since the last call, `elapsed` after the start.
-    fn at(&mut self, elapsed: Duration) -> Entry {
+    /// Returns the measurements since the last call, at `elapsed` after the start.
+    fn entry_at(&mut self, elapsed: Duration) -> Entry {
         let now = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
-        let patience = whole(self.head.load.timeout_s) + 2;
-        let look_back = self.entries.is_multiple_of(LOOK_BACK_EVERY);
-        // What was still going on at the last look back may have ended just after it.
-        let settled = self.looked_back.saturating_sub(patience);
-        let from = if look_back { settled } else { self.from };
+        // The longest time until a request has ended, with a margin.
+        let max_request_s = ceil_s(self.head.load.timeout_s) + 2;
+        let rescan = self.entries.is_multiple_of(ENTRIES_PER_RESCAN);
+        // Requests that were in progress at the last rescan may have finished just after it.
+        let first_unsettled = self.rescanned_at.saturating_sub(max_request_s);
+        let from = if rescan { first_unsettled } else { self.from };
         let (mut endpoints, failures, arrivals) = self.recorder.since(from);
         for endpoint in &mut endpoints {
             let name = &endpoint.name;
             endpoint.seconds.retain(|second| {
                 let mut hasher = DefaultHasher::new();
                 serde_json::to_string(second).unwrap_or_default().hash(&mut hasher);
-                let known = self.written.insert((name.clone(), second.second), hasher.finish());
-                known != Some(hasher.finish())
+                let last = self.written.insert((name.clone(), second.second), hasher.finish());
+                last != Some(hasher.finish())
             });
         }
-        if look_back {
-            self.looked_back = now;
-            let settled = now.saturating_sub(patience + self.recorder.cell_s());
-            self.written.retain(|(_, second), _| *second >= settled);
+        if rescan {
+            self.rescanned_at = now;
+            let first_unsettled = now.saturating_sub(max_request_s + self.recorder.cell_s());
+            self.written.retain(|(_, second), _| *second >= first_unsettled);
         }
         let failed = failures.iter().map(|failure| failure.count).sum();
-        let news = failed != self.failures_taken;
-        self.failures_taken = failed;
+        let failures_changed = failed != self.failures_written;
+        self.failures_written = failed;
         self.entries += 1;
         self.from = now.saturating_sub(2);
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let new_samples = samples.get(self.samples_taken..).unwrap_or_default().to_vec();
-        self.samples_taken = samples.len();
+        let new_samples = samples.get(self.samples_written..).unwrap_or_default().to_vec();
+        self.samples_written = samples.len();
         Entry {
             duration_s: elapsed.as_secs_f64(),
             classes: self.classes(),
             endpoints,
-            failures: news.then_some(failures),
+            failures: failures_changed.then_some(failures),
             samples: new_samples,
             arrivals,
         }
     }
 
     fn classes(&self) -> Vec<Class> {
-        let joined = self.recorder.joined();
+        let started = self.recorder.joined();
         let mut classes = self.head.load.classes.clone();
         for class in &mut classes {
-            class.users = joined.get(class.name.as_str()).copied().unwrap_or_default();
+            class.users = started.get(class.name.as_str()).copied().unwrap_or_default();
         }
         classes
     }
 }
 
-/// A file that ends with its closing brackets at every moment.
-struct Appending {
+/// A journal file; it ends with its closing brackets after each write.
+struct JournalFile {
     file: File,
+    /// Position of the closing brackets.
     end: u64,
     empty: bool,
 }
 
-impl Appending {
+impl JournalFile {
     fn create(path: &Path, head: &Outcome) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -242,11 +251,11 @@ impl Appending {
         let head = serde_json::to_string(head)?;
         let start =
             format!("{{\"version\":{version},\"partial\":true,\"head\":{head},\"entries\":[");
-        // An earlier run's outcome stays whole until this one has something to show.
-        let beside = path.with_extension("new");
-        let mut file = File::create(&beside)?;
+        // The outcome of an earlier run stays intact until this file is valid JSON.
+        let temporary = path.with_extension("new");
+        let mut file = File::create(&temporary)?;
         file.write_all(format!("{start}{END}").as_bytes())?;
-        fs::rename(&beside, path)?;
+        fs::rename(&temporary, path)?;
         Ok(Self { file, end: start.len() as u64, empty: true })
     }
 
@@ -254,8 +263,8 @@ impl Appending {
         let comma = if self.empty { "" } else { "," };
         let text = format!("{comma}\n{}", serde_json::to_string(entry)?);
         self.file.seek(SeekFrom::Start(self.end))?;
-        // One write, so that a reader or a kill never finds half an entry without its end; should
-        // the system tear it all the same, the reader drops the torn entry.
+        // A single write, so that a concurrent reader or a kill does not find a truncated entry. If
+        // one is truncated all the same, the reader drops it.
         self.file.write_all(format!("{text}{END}").as_bytes())?;
         self.end += text.len() as u64;
         self.empty = false;
@@ -266,9 +275,9 @@ impl Appending {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a time-out is positive, and a float's cast to an integer saturates"
+    reason = "a timeout is positive, and a float's cast to an integer saturates"
 )]
-fn whole(seconds: f64) -> u32 {
+fn ceil_s(seconds: f64) -> u32 {
     seconds.ceil() as u32
 }
 
@@ -313,51 +322,52 @@ mod tests {
         let recorder = Arc::new(Recorder::new(2));
         recorder.user_joined("PlantBackendUser");
         let samples = Arc::new(Mutex::new(example::outcome().samples));
-        let mut source = Source::new(empty(), Arc::clone(&recorder), samples);
-        let mut file = Appending::create(&path, &source.head).unwrap();
+        let mut source = EntrySource::new(empty(), Arc::clone(&recorder), samples);
+        let mut file = JournalFile::create(&path, &source.head).unwrap();
         for sent in 1..=3_u64 {
             record(&recorder, 5);
-            file.append(&source.next().unwrap()).unwrap();
+            file.append(&source.next_entry().unwrap()).unwrap();
             let read = crate::report::json::read(&path).unwrap();
             assert_eq!(read.whole().counts.sent, sent);
             assert_eq!((read.ended, read.endpoints[0].bytes), (Ended::Killed, 7 * sent));
-            assert_eq!(read.samples, example::outcome().samples, "each sample once");
+            assert_eq!(read.samples, example::outcome().samples, "each sample is written once");
             assert_eq!(read.load.classes[0].users, 1);
         }
         fs::remove_file(&path).unwrap();
     }
 
     #[test]
-    fn a_late_end_is_looked_for_as_far_back_as_it_may_begin() {
+    fn a_rescan_finds_a_request_that_finished_late() {
         let recorder = Arc::new(Recorder::new(1));
         recorder.start(Instant::now().checked_sub(Duration::from_secs(20)).unwrap());
-        let mut source = Source::new(empty(), Arc::clone(&recorder), Arc::default());
+        let mut source = EntrySource::new(empty(), Arc::clone(&recorder), Arc::default());
         let shard = recorder.assign_shard();
         let start = recorder.started().unwrap() + Duration::from_secs(11);
         recorder.sent(shard, "GET /x", start);
-        let at = |source: &mut Source, second| source.at(Duration::from_secs(second));
+        let at = |source: &mut EntrySource, second| source.entry_at(Duration::from_secs(second));
         assert_eq!(at(&mut source, 40).endpoints[0].seconds[0].counts.succeeded, 0);
-        // It ends at once after that look back, and the next one is half a minute away.
+        // It finishes just after that rescan; the next one is half a minute later.
         recorder.record(shard, ended(start, 29_500));
         let later: Vec<Entry> = (21..=35).map(|turn| at(&mut source, turn * 2)).collect();
-        let ends: u64 = later
+        let finished: u64 = later
             .iter()
             .flat_map(|entry| &entry.endpoints[0].seconds)
             .map(|second| second.counts.succeeded)
             .sum();
-        assert_eq!(ends, 1);
+        assert_eq!(finished, 1);
     }
 
     #[test]
-    fn a_torn_last_entry_is_dropped() {
-        let path = std::env::temp_dir().join(format!("plant-torn-{}.json", std::process::id()));
+    fn a_truncated_last_entry_is_dropped() {
+        let path =
+            std::env::temp_dir().join(format!("plant-truncated-{}.json", std::process::id()));
         let recorder = Arc::new(Recorder::new(1));
         recorder.user_joined("PlantBackendUser");
-        let mut source = Source::new(empty(), Arc::clone(&recorder), Arc::default());
-        let mut file = Appending::create(&path, &source.head).unwrap();
+        let mut source = EntrySource::new(empty(), Arc::clone(&recorder), Arc::default());
+        let mut file = JournalFile::create(&path, &source.head).unwrap();
         for _ in 0..2 {
             record(&recorder, 5);
-            file.append(&source.next().unwrap()).unwrap();
+            file.append(&source.next_entry().unwrap()).unwrap();
         }
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, &text[..text.len() - 40]).unwrap();

@@ -1,30 +1,31 @@
-//! Makes an outcome of what a killed run left.
+//! Reads the journal of a killed run as an outcome.
 
 use std::collections::BTreeMap;
 
 use super::{END, Entry, Journal};
 use crate::outcome::{Endpoint, Outcome, Second};
 
-/// The outcome in a journal's `text`; `None` when it is no journal. A torn last entry is dropped.
+/// Returns the outcome in the journal `text`, or `None` if it is not a journal. A truncated last
+/// entry is dropped.
 ///
 /// # Errors
-/// When it is a journal of another layout.
+/// Returns an error if the journal has an unknown format.
 #[must_use]
 pub fn outcome(text: &str) -> Option<Result<Outcome, serde_json::Error>> {
-    // The head is written first, so that a glance tells.
+    // `partial` is among the first keys, so a finished outcome need not be parsed.
     if !text.get(..64).unwrap_or(text).contains("\"partial\":true") {
         return None;
     }
-    let whole = serde_json::from_str::<Journal>(text);
-    let journal = whole.or_else(|error| {
+    let complete = serde_json::from_str::<Journal>(text);
+    let journal = complete.or_else(|error| {
         let lines = text.trim_end().trim_end_matches(']').trim_end();
         let Some((kept, _)) = lines.rsplit_once('\n') else { return Err(error) };
         serde_json::from_str(&format!("{}{END}", kept.trim_end_matches(',')))
     });
-    Some(journal.map(fold))
+    Some(journal.map(merge_entries))
 }
 
-fn fold(journal: Journal) -> Outcome {
+fn merge_entries(journal: Journal) -> Outcome {
     let mut outcome = journal.head;
     let mut endpoints: BTreeMap<String, (Endpoint, BTreeMap<u32, Second>)> = outcome
         .endpoints
@@ -33,27 +34,27 @@ fn fold(journal: Journal) -> Outcome {
         .collect();
     let mut arrivals = BTreeMap::new();
     for entry in journal.entries {
-        let Entry { duration_s, classes, endpoints: news, failures, samples, arrivals: arrived } =
+        let Entry { duration_s, classes, endpoints: updates, failures, samples, arrivals: newer } =
             entry;
-        arrivals.extend(arrived.into_iter().map(|second| (second.second, second)));
+        arrivals.extend(newer.into_iter().map(|second| (second.second, second)));
         outcome.duration_s = duration_s;
         outcome.load.classes = classes;
         outcome.samples.extend(samples);
         if let Some(failures) = failures {
             outcome.failures = failures;
         }
-        for mut endpoint in news {
-            let (known, seconds) = endpoints.entry(endpoint.name.clone()).or_default();
+        for mut endpoint in updates {
+            let (latest, seconds) = endpoints.entry(endpoint.name.clone()).or_default();
             let later = endpoint.seconds.drain(..).map(|second| (second.second, second));
             seconds.extend(later);
-            *known = endpoint;
+            *latest = endpoint;
         }
     }
-    let whole = endpoints.into_values().map(|(mut endpoint, seconds)| {
+    let merged = endpoints.into_values().map(|(mut endpoint, seconds)| {
         endpoint.seconds = seconds.into_values().collect();
         endpoint
     });
-    outcome.endpoints = whole.collect();
+    outcome.endpoints = merged.collect();
     outcome.arrivals = arrivals.into_values().collect();
     outcome
 }

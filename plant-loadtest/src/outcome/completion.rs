@@ -1,4 +1,4 @@
-//! Work that the service has accepted and does later: what became of it, and when.
+//! Results of work that the service accepts with a 202 and completes later.
 
 use std::ops::Range;
 
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::counts::{Tally, is_zero};
 use crate::distribution::Distribution;
 
-/// What became of one kind of accepted work.
+/// Results of one kind of accepted work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Completion {
-    /// The kind.
+    /// Name of the kind of work.
     pub work: String,
-    /// Seconds from the end of the load until the last of it was done, 0 when it was done before;
-    /// `None` when some was not done for as long as it was waited for.
+    /// Seconds from the end of the load until the last of it was completed; 0 if it was completed
+    /// before that, `None` if some was not completed before the timeout.
     pub drain_s: Option<f64>,
-    /// Second by second, by when it was accepted.
+    /// By second of acceptance.
     pub seconds: Vec<CompletionSecond>,
 }
 
@@ -24,20 +24,20 @@ pub struct Completion {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CompletionSecond {
-    /// Counted from the start of the run.
+    /// Second, counted from the start of the run.
     pub second: u32,
-    /// How much was accepted.
+    /// Number accepted.
     pub accepted: u64,
-    /// How much was completed.
+    /// Number completed.
     #[serde(skip_serializing_if = "is_zero")]
     pub completed: u64,
-    /// How much the service gave up.
+    /// Number that the service reported as failed.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed: u64,
-    /// How much was accepted, and the service knows nothing of it.
+    /// Number that was accepted and is missing from the service's list.
     #[serde(skip_serializing_if = "is_zero")]
     pub lost: u64,
-    /// From acceptance to completion, by the service's clock, of what was completed.
+    /// Time from acceptance to completion of completed work, by the service's clock.
     #[serde(skip_serializing_if = "Distribution::is_empty")]
     pub latency: Distribution,
 }
@@ -49,8 +49,8 @@ impl CompletionSecond {
 }
 
 impl Completion {
-    /// What became of the work that was accepted in the `seconds`. Whatever was not completed
-    /// counts as an error of the service.
+    /// Returns the counts and latencies of work accepted in `seconds`. All that was not completed
+    /// counts as a server error.
     #[must_use]
     pub fn over(&self, seconds: &Range<u32>) -> Tally {
         let mut tally = Tally::default();
@@ -63,25 +63,25 @@ impl Completion {
         tally
     }
 
-    /// What became of all of it.
+    /// Returns the counts and latencies of the whole run.
     #[must_use]
     pub fn whole(&self) -> Tally {
         self.over(&(0..u32::MAX))
     }
 
-    /// How much the service gave up.
+    /// Returns the number that the service reported as failed.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.seconds.iter().map(|second| second.failed).sum()
     }
 
-    /// How much was not done while it was waited for.
+    /// Returns the number that had neither completed nor failed before the timeout.
     #[must_use]
     pub fn unfinished(&self) -> u64 {
         self.seconds.iter().map(CompletionSecond::unfinished).sum()
     }
 
-    /// How much the service knows nothing of.
+    /// Returns the number that is missing from the service's list.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.seconds.iter().map(|second| second.lost).sum()

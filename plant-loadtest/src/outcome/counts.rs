@@ -1,61 +1,62 @@
-//! How requests ended, and how long they took.
+//! Counts of requests by result, and their latencies.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::Distribution;
 
-/// How requests ended. `sent` equals answered + timed out + failed once a run is over.
+/// Counts of requests by result. After a run, `sent` equals responses + timeouts + connection
+/// failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Counts {
     /// Requests sent.
     pub sent: u64,
-    /// Answers with the expected status and shape.
+    /// Responses with the expected status and body shape.
     #[serde(skip_serializing_if = "is_zero")]
     pub succeeded: u64,
-    /// Answers with a 4xx status.
+    /// Responses with an unexpected 4xx status.
     #[serde(skip_serializing_if = "is_zero")]
     pub client_errors: u64,
-    /// Answers with a 5xx status.
+    /// Responses with an unexpected 5xx status.
     #[serde(skip_serializing_if = "is_zero")]
     pub server_errors: u64,
-    /// Answers with another status than the expected ones.
+    /// Responses with any other unexpected status.
     #[serde(skip_serializing_if = "is_zero")]
     pub unexpected_statuses: u64,
-    /// Answers with the expected status and another body.
+    /// Responses with the expected status and an unexpected body.
     #[serde(skip_serializing_if = "is_zero")]
     pub wrong_shapes: u64,
-    /// Requests without a whole answer in time.
+    /// Requests without a complete response before the timeout.
     #[serde(skip_serializing_if = "is_zero")]
     pub timed_out: u64,
-    /// Requests whose connection was refused or broke.
+    /// Requests whose connection was refused or lost.
     #[serde(skip_serializing_if = "is_zero")]
     pub connection_failures: u64,
 }
 
-/// What went wrong with a request.
+/// Why a request failed.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
-    /// A 4xx status.
+    /// An unexpected 4xx status.
     ClientError,
-    /// A 5xx status.
+    /// An unexpected 5xx status.
     ServerError,
     /// Any other unexpected status.
     UnexpectedStatus,
-    /// The right status, the wrong body.
+    /// The expected status with an unexpected body.
     WrongShape,
-    /// No whole answer in time.
+    /// No complete response before the timeout.
     TimedOut,
-    /// Refused, reset, broken.
+    /// Connection refused, reset or closed.
     Connection,
 }
 
 impl FailureKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 6] = [
         Self::ClientError,
         Self::ServerError,
@@ -65,7 +66,7 @@ impl FailureKind {
         Self::Connection,
     ];
 
-    /// As SLA files and outcomes spell it.
+    /// Returns the name in SLA files and outcomes.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -88,14 +89,14 @@ impl Counts {
         } += 1;
     }
 
-    /// How many failed in this way.
+    /// Returns the number of failures of `kind`.
     #[must_use]
     pub fn failures(&self, kind: FailureKind) -> u64 {
         let mut counts = *self;
         *counts.failures_mut(kind)
     }
 
-    /// How many got a whole answer, of whatever kind.
+    /// Returns the number of complete responses, whatever their status and body.
     #[must_use]
     pub fn answered(&self) -> u64 {
         self.succeeded
@@ -105,19 +106,19 @@ impl Counts {
             + self.wrong_shapes
     }
 
-    /// How many ended in any other way than success.
+    /// Returns the number of failures of any kind.
     #[must_use]
     pub fn errors(&self) -> u64 {
         FailureKind::ALL.iter().map(|kind| self.failures(*kind)).sum()
     }
 
-    /// Whether every request sent was answered, timed out or failed.
+    /// Returns whether every request sent had a response, timed out or lost its connection.
     #[must_use]
     pub fn reconcile(&self) -> bool {
         self.sent == self.answered() + self.timed_out + self.connection_failures
     }
 
-    /// Adds another count.
+    /// Adds the counts of `other`.
     pub fn add(&mut self, other: &Self) {
         self.sent += other.sent;
         self.succeeded += other.succeeded;
@@ -138,19 +139,19 @@ impl Counts {
     }
 }
 
-/// Requests of some seconds and endpoints, added up.
+/// Counts and latencies, summed over some seconds and endpoints.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
-    /// How they ended.
+    /// Counts by result.
     pub counts: Counts,
-    /// How long they took.
+    /// Latencies of successes and timeouts.
     pub latency: Distribution,
-    /// Right answers of these seconds, see [`super::Second::finished`].
+    /// Successful responses for throughput, see [`super::Second::finished`].
     pub finished: u64,
 }
 
 impl Tally {
-    /// Adds another tally.
+    /// Adds `other`.
     pub fn add(&mut self, other: &Self) {
         self.counts.add(&other.counts);
         self.latency.merge(&other.latency);
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_reconcile_whatever_happens_to_a_request() {
+    fn counts_add_up_for_every_kind_of_result() {
         let mut counts = Counts::default();
         for kind in [None].into_iter().chain(FailureKind::ALL.map(Some)) {
             counts.sent += 1;

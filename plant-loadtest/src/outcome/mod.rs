@@ -1,4 +1,4 @@
-//! Everything that a run measured: the one value that verdicts and reports read.
+//! The outcome: everything that a run measured, and the only input of verdicts and reports.
 
 mod completion;
 mod counts;
@@ -14,73 +14,74 @@ pub use counts::{Counts, FailureKind, Tally};
 
 use crate::{distribution::Distribution, profile::Stage, sla::Sla};
 
-/// The layout of [`Outcome`] as written to a file. Raised whenever older programs would misread it.
+/// Format version of the outcome file; incremented when older versions of this program would
+/// misread it.
 pub const VERSION: u32 = 1;
 
-/// What a run measured, and under which promises it ran.
+/// The measurements of a run, its plan and its SLA.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
-    /// See [`VERSION`].
+    /// Format version of this file.
     pub version: u32,
-    /// What was run.
+    /// The load that was run.
     pub load: Load,
-    /// What it ran against.
+    /// The service under test.
     pub target: Target,
-    /// Where the load came from.
+    /// The machine and the program that generated the load.
     pub generator: Generator,
     /// When the first user started.
     pub started_at: DateTime<Utc>,
-    /// Seconds from the first user's start until the last user was gone.
+    /// Seconds from the start of the first user until the end of the last one.
     pub duration_s: f64,
     /// How the run ended.
     pub ended: Ended,
-    /// Every endpoint that was requested or that the classes could have requested.
+    /// All endpoints of the user classes, requested or not.
     pub endpoints: Vec<Endpoint>,
-    /// Every distinct failure.
+    /// All distinct failures.
     pub failures: Vec<Failure>,
-    /// Once a second: the users, the service, the generator.
+    /// Resource usage of the service and the load generator, once per second.
     pub samples: Vec<ResourceSample>,
-    /// Second by second, what became of the arrivals; empty in the closed model.
+    /// Arrivals by second; empty in the closed model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrivals: Vec<ArrivalSecond>,
-    /// What became of the work that was accepted to be done later, a kind each.
+    /// Results of accepted work, one entry for each kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub completions: Vec<Completion>,
-    /// Why figures may be looked at but not relied on, in a sentence each; mostly nothing.
+    /// Reasons why the measurements are advisory only, one sentence each; usually empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advisory: Vec<String>,
-    /// The promises, so that an outcome can be judged by itself.
+    /// The thresholds, so that the file can be judged without the SLA file.
     pub sla: Sla,
 }
 
-/// What was run.
+/// The load of a run, as planned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Load {
     /// The profile's name.
     pub profile: String,
-    /// The profile's sentence.
+    /// The profile's description.
     pub description: String,
-    /// What the command line changed in it.
+    /// Values of the profile that the command line overrode.
     pub changes: Vec<String>,
-    /// What every duration was multiplied by; 1 is the profile as written.
+    /// Factor applied to every duration; 1 is the profile as written.
     pub time_scale: f64,
-    /// Whether answers set the pace, or the clock.
+    /// Load model: closed or open.
     #[serde(default)]
     pub model: Model,
-    /// How arrivals follow each other; without meaning in the closed model.
+    /// Spacing of arrivals; unused in the closed model.
     #[serde(default)]
     pub spacing: Spacing,
-    /// Users at the height of the load; in the open model the most that can be busy at once.
+    /// Peak number of users; in the open model the size of the virtual user pool.
     pub users: u32,
-    /// How many seconds each entry of [`Endpoint::seconds`] covers. More than one only in runs of
-    /// hours; entries never cross the border of a stage.
+    /// Length of a cell, that is of each entry of [`Endpoint::seconds`], in seconds. More than 1
+    /// only in runs of hours; a cell never spans two stages.
     #[serde(default = "one")]
     pub cell_s: u32,
     /// The user classes.
     pub classes: Vec<Class>,
     /// The stages as planned.
     pub stages: Vec<Stage>,
-    /// How long a request may take, in seconds.
+    /// Timeout for one request, in seconds.
     pub timeout_s: f64,
 }
 
@@ -110,54 +111,53 @@ pub enum Spacing {
 /// One user class of the load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Class {
-    /// Its name.
+    /// Name of the class.
     pub name: String,
-    /// Its weight in the profile.
+    /// Weight in the profile.
     pub weight: u32,
-    /// How many users of it really ran.
+    /// Number of users that actually ran.
     pub users: u32,
-    /// The mean wait between two tasks, in seconds.
+    /// Mean wait time between two tasks, in seconds.
     pub mean_wait_s: f64,
 }
 
-/// The service under load.
+/// The service under test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
-    /// Where it listens.
+    /// Its base URL.
     pub host: String,
-    /// The labels of its `build_info`, empty when it tells none.
+    /// Labels of its metric `build_info`; empty if it exports none.
     pub build: BTreeMap<String, String>,
-    /// How users were logged in, where it demands tokens of them.
+    /// The logins of the run; absent if the service requires no tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
-    /// Seconds until it answered `/health` after the run; `None` when it did not.
+    /// Seconds until `/health` responded successfully after the load; `None` if it did not.
     pub healthy_after_s: Option<f64>,
 }
 
-/// The accounts that users acted for.
+/// The accounts that users were logged in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Access {
-    /// How many were logged in before the load.
+    /// Number of accounts logged in before the load.
     pub accounts: usize,
-    /// How often was logged in, before the load and while it lasted; no request of the load among
-    /// them.
+    /// Number of logins before and during the load. They are not part of the measurements.
     pub logins: u64,
 }
 
-/// The machine and program that made the load.
+/// The load generator: machine and program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Generator {
-    /// This program's version.
+    /// Version of this program.
     pub version: String,
-    /// Operating system and processor family.
+    /// Operating system and CPU architecture.
     pub system: String,
-    /// The processor, as the system names it.
+    /// CPU model, as reported by the operating system.
     pub processor: Option<String>,
-    /// How many processors it could use.
+    /// Number of CPUs available to the program.
     pub cpus: usize,
-    /// Memory of the machine, in bytes.
+    /// Total memory of the machine, in bytes.
     pub memory_bytes: Option<u64>,
-    /// How many files it could have open, sockets included.
+    /// Limit of open files, sockets included.
     pub open_files_limit: Option<u64>,
 }
 
@@ -169,117 +169,118 @@ pub enum Ended {
     AsPlanned,
     /// By Ctrl-C or a signal.
     Interrupted,
-    /// Without a chance to say so: this is what had been written until then.
+    /// The process was killed; the outcome contains what had been written until then.
     Killed,
 }
 
-/// What was measured on one endpoint.
+/// The measurements of one endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
     /// Method and route template.
     pub name: String,
-    /// How often each status was answered.
+    /// Number of responses by status code.
     pub statuses: BTreeMap<u16, u64>,
-    /// Bytes of all bodies.
+    /// Total size of all response bodies, in bytes.
     pub bytes: u64,
-    /// From the request until the answer's head had come, of all answers.
+    /// Time from sending a request until the headers of its response had arrived, for all
+    /// responses.
     pub first_byte: Distribution,
-    /// From sending to the last byte, of successes and time-outs: what remains of the latency when
-    /// the wait before sending is left out, and what a closed generator would have reported.
+    /// Time from sending to the last byte, for successes and timeouts: the latency without the wait
+    /// before sending, as a load generator without intended starts would report it.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub service_time: Distribution,
-    /// Second by second, by when a request was meant to start; idle seconds are left out.
+    /// By second of the intended start; seconds without requests are left out.
     pub seconds: Vec<Second>,
 }
 
-/// What became of the arrivals that were meant for one second of an open run.
+/// The arrivals scheduled for one second of a run in the open model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ArrivalSecond {
     /// Counted from the start of the run.
     pub second: u32,
-    /// How many were meant to start.
+    /// Number scheduled.
     pub due: u64,
-    /// How many found every user busy and had to wait for one; their wait is part of their latency.
+    /// Number that waited because all users were busy; the wait is part of their latency.
     pub waited: u64,
-    /// How many gave up waiting, after as long as a request may take. They were never sent.
+    /// Number dropped because no user became free within the request timeout. They were never sent.
     pub dropped: u64,
-    /// How late those started for whom a user was free: the generator's own fault.
+    /// Dispatch lag of arrivals for which a user was free, caused by the load generator itself.
     #[serde(skip_serializing_if = "Distribution::is_empty")]
     pub lag: Distribution,
 }
 
-/// One second of one endpoint.
+/// The measurements of one endpoint in one second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Second {
     /// Counted from the start of the run.
     pub second: u32,
-    /// How its requests ended.
+    /// Counts of requests by result.
     #[serde(flatten)]
     pub counts: Counts,
-    /// From the intended start to the last byte, of successes and time-outs.
+    /// Time from the intended start to the last byte, for successes and timeouts.
     ///
-    /// A time-out belongs here, or percentiles would improve as the service gets worse. Other
-    /// failures do not: a refusal is quick and would flatter them.
+    /// Timeouts are included, or percentiles would improve as the service gets slower. Other
+    /// failures are excluded: they are often fast and would lower the percentiles.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub latency: Distribution,
-    /// Right answers of this second: those to requests that were meant for it, as far as they came
-    /// within a second; later ones count where they came, a second earlier. So a stage has what it
-    /// was answered while it lasted, and quick answers do not slip over its border.
+    /// Successful responses, for throughput. A response within one second counts in the second of
+    /// the intended start, a later one counts one second before its arrival. So a stage is credited
+    /// with the responses that arrived during it, and fast responses do not move to the next stage.
     #[serde(default, skip_serializing_if = "counts::is_zero")]
     pub finished: u64,
 }
 
-/// One kind of failure of one endpoint.
+/// A distinct failure of one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// Method and route template.
     pub endpoint: String,
-    /// What went wrong.
+    /// Kind of failure.
     pub kind: FailureKind,
-    /// In words.
+    /// Description.
     pub message: String,
-    /// How often.
+    /// Number of occurrences.
     pub count: u64,
-    /// The first second in which it happened.
+    /// Second of the first occurrence.
     pub first_second: u32,
-    /// The last one.
+    /// Second of the last occurrence.
     pub last_second: u32,
 }
 
-/// What was in use in one second. What the service does not tell stays `None`.
+/// Resource usage in one second. Values that are not available are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ResourceSample {
     /// Counted from the start of the run.
     pub second: u32,
-    /// Users running.
+    /// Active users.
     pub users: u32,
-    /// The service.
+    /// Resource usage of the service.
     pub service: ServiceSample,
-    /// The generator's processor time since the sample before, as a share of all processors.
+    /// CPU time of the load generator since the previous sample, as a share of all CPUs (0 to 1).
     pub generator_cpu: Option<f64>,
-    /// Of the time that the generator's threads could have worked since the sample before, the
-    /// share in which they had to wait for a processor that somebody else was using.
+    /// Share (0 to 1) of the runnable time of the load generator's threads since the previous
+    /// sample that they waited for a CPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator_waited: Option<f64>,
-    /// The generator's resident memory, in bytes.
+    /// Resident memory of the load generator, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator_memory_bytes: Option<f64>,
-    /// How late the generator woke, of some dozen times since the sample before. Users that wake
-    /// late measure late, and would blame the service for it.
+    /// How late timers of the load generator fired since the previous sample. Late timers delay
+    /// users and inflate measured latencies.
     #[serde(skip_serializing_if = "Distribution::is_empty")]
     pub generator_lag: Distribution,
 }
 
-/// What the service said of itself.
+/// Resource usage of the service, from its `/metrics` or the operating system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ServiceSample {
-    /// Processor seconds since the service started.
+    /// CPU time since the service started, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_seconds: Option<f64>,
-    /// When it was started, in seconds since 1970.
+    /// Start time of the process, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<f64>,
     /// Resident memory, in bytes.
@@ -291,37 +292,38 @@ pub struct ServiceSample {
     /// Pooled database connections in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_in_use: Option<f64>,
-    /// Pooled database connections waiting for work.
+    /// Idle pooled database connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_idle: Option<f64>,
-    /// The pool's limit.
+    /// Maximum size of the database pool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_max: Option<f64>,
-    /// Connections to the database, whoever holds them.
+    /// Connections to the database, from all clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_connections: Option<f64>,
     /// Connections to Redis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_connections: Option<f64>,
-    /// Seconds that requests have waited for a pooled connection, since the service started.
+    /// Total time that requests have waited for a pooled connection since the service started, in
+    /// seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_wait_seconds: Option<f64>,
-    /// Bytes read from disk by the service's process.
+    /// Bytes read from disk by the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_read_bytes: Option<f64>,
-    /// Bytes written to disk by it.
+    /// Bytes written to disk by the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_written_bytes: Option<f64>,
-    /// Bytes that the machine has sent and received, over all its interfaces.
+    /// Bytes sent and received by the machine, over all network interfaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_bytes: Option<f64>,
-    /// Requests being served.
+    /// Requests in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_in_progress: Option<f64>,
-    /// Cache look-ups that found something, since the service started.
+    /// Cache hits since the service started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_hits: Option<f64>,
-    /// Cache look-ups that did not.
+    /// Cache misses since the service started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_misses: Option<f64>,
     /// Jobs waiting.
@@ -337,7 +339,7 @@ fn one() -> u32 {
 }
 
 impl Endpoint {
-    /// What happened in the `seconds`.
+    /// Returns counts and latencies of the requests in `seconds`.
     #[must_use]
     pub fn over(&self, seconds: &Range<u32>) -> Tally {
         let mut tally = Tally::default();
@@ -349,7 +351,7 @@ impl Endpoint {
         tally
     }
 
-    /// What happened in the whole run, the users' way out included.
+    /// Returns counts and latencies of the whole run, the stop phase after the last stage included.
     #[must_use]
     pub fn whole(&self) -> Tally {
         self.over(&(0..u32::MAX))
@@ -357,7 +359,7 @@ impl Endpoint {
 }
 
 impl Outcome {
-    /// What happened on all endpoints in the `seconds`.
+    /// Returns counts and latencies of all endpoints in `seconds`.
     #[must_use]
     pub fn over(&self, seconds: &Range<u32>) -> Tally {
         let mut tally = Tally::default();
@@ -367,13 +369,13 @@ impl Outcome {
         tally
     }
 
-    /// What happened in the whole run.
+    /// Returns counts and latencies of all endpoints in the whole run.
     #[must_use]
     pub fn whole(&self) -> Tally {
         self.over(&(0..u32::MAX))
     }
 
-    /// What happened on all endpoints in the judged stages.
+    /// Returns counts and latencies of all endpoints in the judged stages.
     #[must_use]
     pub fn judged(&self) -> Tally {
         let mut tally = Tally::default();
@@ -383,7 +385,7 @@ impl Outcome {
         tally
     }
 
-    /// What happened on `endpoint` in the judged stages.
+    /// Returns counts and latencies of `endpoint` in the judged stages.
     #[must_use]
     pub fn judged_of(&self, endpoint: &Endpoint) -> Tally {
         let mut tally = Tally::default();
@@ -393,14 +395,15 @@ impl Outcome {
         tally
     }
 
-    /// Whether this second belongs to a judged stage.
+    /// Returns whether `second` belongs to a judged stage.
     #[must_use]
     pub fn is_judged(&self, second: u32) -> bool {
         let mut judged = self.load.stages.iter().filter(|stage| stage.judged);
         judged.any(|stage| stage.seconds().contains(&second))
     }
 
-    /// From the first judged stage to the last, unjudged ones between them included.
+    /// Returns the seconds from the first judged stage to the last, including unjudged stages
+    /// between them.
     #[must_use]
     pub fn judged_seconds(&self) -> Range<u32> {
         let judged = || self.load.stages.iter().filter(|stage| stage.judged);
@@ -410,20 +413,21 @@ impl Outcome {
         }
     }
 
-    /// How often the service was started anew during the run; `None` when it does not tell.
+    /// Returns how often the service was restarted during the run; `None` if its start time is not
+    /// available.
     #[must_use]
     pub fn restarts(&self) -> Option<u32> {
-        let told = self.samples.iter().filter_map(|sample| sample.service.started_at);
-        let starts: Vec<f64> = told.collect();
+        let samples = self.samples.iter();
+        let starts: Vec<f64> = samples.filter_map(|sample| sample.service.started_at).collect();
         if starts.is_empty() {
             return None;
         }
-        // Less than a second apart is rounding: the time is reckoned from the system's clock ticks.
-        let anew = starts.windows(2).filter(|pair| (pair[1] - pair[0]).abs() > 1.0).count();
-        u32::try_from(anew).ok()
+        // Differences below one second are rounding: the time is derived from clock ticks.
+        let restarts = starts.windows(2).filter(|pair| (pair[1] - pair[0]).abs() > 1.0).count();
+        u32::try_from(restarts).ok()
     }
 
-    /// The seconds planned for the run.
+    /// Returns the planned duration of the run in seconds.
     #[must_use]
     pub fn planned_seconds(&self) -> u32 {
         self.load.stages.last().map_or(0, |stage| stage.to_s)

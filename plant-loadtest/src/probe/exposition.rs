@@ -1,8 +1,8 @@
-//! Prometheus' text format, as far as the probe needs it.
+//! Parser for the Prometheus text exposition format, as far as the harness needs it.
 
 use std::collections::BTreeMap;
 
-/// The samples of one look at `/metrics`.
+/// The samples of one scrape.
 #[derive(Clone, Debug, Default)]
 pub struct Exposition {
     samples: Vec<Sample>,
@@ -16,27 +16,27 @@ struct Sample {
 }
 
 impl Exposition {
-    /// Reads `text`; lines that make no sense are left out.
+    /// Parses `text`; malformed lines are skipped.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         Self { samples: lines.filter_map(sample).collect() }
     }
 
-    /// The sum of all series of `name` that carry `labels` (values in any case); `None` when
-    /// there is no such series.
+    /// Returns the sum of all series of `name` with `labels` (values are compared ignoring case);
+    /// `None` if there is no such series.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let ours = self.samples.iter().filter(|sample| {
+        let matching = self.samples.iter().filter(|sample| {
             let has = |(label, wanted): &(&str, &str)| {
                 sample.labels.get(*label).is_some_and(|value| value.eq_ignore_ascii_case(wanted))
             };
             sample.name == name && labels.iter().all(has)
         });
-        ours.map(|sample| sample.value).reduce(|sum, value| sum + value)
+        matching.map(|sample| sample.value).reduce(|sum, value| sum + value)
     }
 
-    /// The labels of the first series of `name`.
+    /// Returns the labels of the first series of `name`; `None` if there is none.
     #[must_use]
     pub fn labels(&self, name: &str) -> Option<BTreeMap<String, String>> {
         let sample = self.samples.iter().find(|sample| sample.name == name)?;
@@ -52,12 +52,12 @@ fn sample(line: &str) -> Option<Sample> {
         Some(inside) => labels(inside)?,
         None => (BTreeMap::new(), rest),
     };
-    // A time stamp may follow the value.
+    // An optional timestamp follows the value.
     let value = rest.split_whitespace().next()?.parse().ok()?;
     Some(Sample { name: name.into(), labels, value })
 }
 
-/// Reads `a="x",b="y"}` and returns what follows.
+/// Parses `a="x",b="y"}`; returns the labels and the rest of the line.
 fn labels(mut text: &str) -> Option<(BTreeMap<String, String>, &str)> {
     let mut labels = BTreeMap::new();
     loop {
@@ -72,7 +72,8 @@ fn labels(mut text: &str) -> Option<(BTreeMap<String, String>, &str)> {
     }
 }
 
-/// Reads up to the closing quote, undoing `\\`, `\"` and `\n`.
+/// Parses up to the closing quote, resolving the escapes `\\`, `\"` and `\n`; returns the value and
+/// the rest of the line.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();
@@ -106,22 +107,22 @@ nonsense
 
     #[test]
     fn series_are_found_by_name_and_labels() {
-        let seen = Exposition::parse(TEXT);
-        assert_eq!(seen.sum("db_pool_connections", &[("state", "in_use")]), Some(2.0));
-        assert_eq!(seen.sum("db_pool_connections", &[]), Some(5.0));
-        assert_eq!(seen.sum("process_cpu_seconds_total", &[]), Some(12.5));
-        assert_eq!(seen.sum("log_events_total", &[("level", "error")]), Some(4.0));
+        let exposition = Exposition::parse(TEXT);
+        assert_eq!(exposition.sum("db_pool_connections", &[("state", "in_use")]), Some(2.0));
+        assert_eq!(exposition.sum("db_pool_connections", &[]), Some(5.0));
+        assert_eq!(exposition.sum("process_cpu_seconds_total", &[]), Some(12.5));
+        assert_eq!(exposition.sum("log_events_total", &[("level", "error")]), Some(4.0));
     }
 
     #[test]
-    fn a_missing_series_is_none_and_not_zero() {
-        let seen = Exposition::parse(TEXT);
-        assert_eq!(seen.sum("queue_depth", &[]), None);
-        assert_eq!(seen.sum("db_pool_connections", &[("state", "lost")]), None);
+    fn the_sum_of_a_missing_series_is_none() {
+        let exposition = Exposition::parse(TEXT);
+        assert_eq!(exposition.sum("queue_depth", &[]), None);
+        assert_eq!(exposition.sum("db_pool_connections", &[("state", "lost")]), None);
     }
 
     #[test]
-    fn label_values_may_hold_anything() {
+    fn label_values_may_contain_escapes_and_braces() {
         let labels = Exposition::parse(TEXT).labels("build_info").unwrap();
         assert_eq!(labels["note"], "a \"b\", {c}\\");
         assert_eq!(labels["version"], "0.1.0");

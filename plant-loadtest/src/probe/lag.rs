@@ -1,4 +1,4 @@
-//! How late this process wakes from a sleep: what any of its users may be late by.
+//! Measures how late timers of this process fire, which is how late any of its users may be.
 
 use std::{
     mem,
@@ -10,39 +10,39 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use crate::distribution::Distribution;
 
-/// Short enough for dozens of samples a second, long enough to cost nothing.
-const NAP: Duration = Duration::from_millis(20);
+/// Length of one sleep: 50 samples per second at negligible cost.
+const SLEEP_DURATION: Duration = Duration::from_millis(20);
 
-/// A sleeper that notes how late it woke, until it is dropped.
-pub(super) struct Lag {
-    seen: Arc<Mutex<Distribution>>,
-    sleeper: JoinHandle<()>,
+/// A background task that records the lag of its timer until it is dropped.
+pub(super) struct TimerLag {
+    lags: Arc<Mutex<Distribution>>,
+    task: JoinHandle<()>,
 }
 
-impl Lag {
-    /// Starts to sleep and wake.
-    pub(super) fn watch() -> Self {
-        let seen = Arc::new(Mutex::new(Distribution::default()));
-        let notes = Arc::clone(&seen);
-        let sleeper = tokio::spawn(async move {
+impl TimerLag {
+    /// Starts the task.
+    pub(super) fn start() -> Self {
+        let lags = Arc::new(Mutex::new(Distribution::default()));
+        let recorded = Arc::clone(&lags);
+        let task = tokio::spawn(async move {
             loop {
-                let slept = Instant::now();
-                sleep(NAP).await;
-                let late = slept.elapsed().saturating_sub(NAP);
-                notes.lock().unwrap_or_else(PoisonError::into_inner).record(late);
+                let started = Instant::now();
+                sleep(SLEEP_DURATION).await;
+                let lag = started.elapsed().saturating_sub(SLEEP_DURATION);
+                recorded.lock().unwrap_or_else(PoisonError::into_inner).record(lag);
             }
         });
-        Self { seen, sleeper }
+        Self { lags, task }
     }
 
-    /// What was seen since the last call.
-    pub(super) fn since_last(&self) -> Distribution {
-        mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Returns the lags recorded since the last call.
+    pub(super) fn take(&self) -> Distribution {
+        mem::take(&mut *self.lags.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Drop for Lag {
+impl Drop for TimerLag {
     fn drop(&mut self) {
-        self.sleeper.abort();
+        self.task.abort();
     }
 }

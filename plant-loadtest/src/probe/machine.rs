@@ -1,29 +1,30 @@
-//! What the system tells of this process and this machine. Elsewhere than on Linux: little.
+//! Reads properties of this machine and the resource usage of this process from the operating
+//! system. On systems other than Linux most values are `None`.
 
 use std::thread::available_parallelism;
 
 use crate::outcome::Generator;
 
-/// How many processors this process may use.
+/// Returns the number of CPUs available to this process.
 #[must_use]
 pub fn processors() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
-/// This machine and program, for the outcome.
+/// Returns the description of this machine and program for the outcome.
 #[must_use]
 pub fn describe(open_files_limit: Option<u64>) -> Generator {
     Generator {
         version: env!("CARGO_PKG_VERSION").into(),
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-        processor: processor(),
+        processor: cpu_model(),
         cpus: processors(),
         memory_bytes: memory_bytes(),
         open_files_limit,
     }
 }
 
-/// Processor seconds that this process has used so far.
+/// Returns the CPU time of this process so far, in seconds.
 #[cfg(target_os = "linux")]
 pub(super) fn own_cpu_seconds() -> Option<f64> {
     let stat = procfs::process::Process::myself().ok()?.stat().ok()?;
@@ -32,45 +33,47 @@ pub(super) fn own_cpu_seconds() -> Option<f64> {
     Some(seconds)
 }
 
-/// How long this process's threads have worked, and how long they had to wait to work.
+/// Scheduler statistics of this process: how long its threads ran, and how long they waited for a
+/// CPU while runnable (the run delay of `/proc/<pid>/schedstat`).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scheduling {
-    ran_ns: u64,
-    waited_ns: u64,
+pub(super) struct SchedulerStats {
+    run_ns: u64,
+    wait_ns: u64,
 }
 
-impl Scheduling {
-    /// All threads that there are.
+impl SchedulerStats {
+    /// Reads the sums over all current threads.
     #[cfg(target_os = "linux")]
-    pub(super) fn own() -> Option<Self> {
+    pub(super) fn read() -> Option<Self> {
         let threads = procfs::process::Process::myself().ok()?.tasks().ok()?;
-        let mut all = Self { ran_ns: 0, waited_ns: 0 };
+        let mut total = Self { run_ns: 0, wait_ns: 0 };
         for thread in threads.flatten() {
             if let Ok(stat) = thread.schedstat() {
-                all.ran_ns += stat.sum_exec_runtime;
-                all.waited_ns += stat.run_delay;
+                total.run_ns += stat.sum_exec_runtime;
+                total.wait_ns += stat.run_delay;
             }
         }
-        Some(all)
+        Some(total)
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn own() -> Option<Self> {
+    pub(super) fn read() -> Option<Self> {
         None
     }
 
-    /// Of the time that threads could have worked since `before`, the share that they waited.
-    pub(super) fn waited_since(self, before: Self) -> Option<f64> {
-        // Threads that ended meanwhile take their time with them.
-        let ran = self.ran_ns.saturating_sub(before.ran_ns);
-        let waited = self.waited_ns.saturating_sub(before.waited_ns);
+    /// Returns the share (0 to 1) of the runnable time since `before` that threads waited for a
+    /// CPU.
+    pub(super) fn wait_share_since(self, before: Self) -> Option<f64> {
+        // The times of threads that ended in between are missing, so the sums may decrease.
+        let run = self.run_ns.saturating_sub(before.run_ns);
+        let wait = self.wait_ns.saturating_sub(before.wait_ns);
         #[expect(clippy::cast_precision_loss, reason = "nanoseconds of a second stay below 2^53")]
-        let share = waited as f64 / (ran + waited) as f64;
-        (ran + waited > 0).then_some(share)
+        let share = wait as f64 / (run + wait) as f64;
+        (run + wait > 0).then_some(share)
     }
 }
 
-/// Memory that this process has resident.
+/// Returns the resident memory of this process, in bytes.
 #[cfg(target_os = "linux")]
 pub(super) fn own_memory_bytes() -> Option<f64> {
     use procfs::WithCurrentSystemInfo as _;
@@ -81,7 +84,7 @@ pub(super) fn own_memory_bytes() -> Option<f64> {
 }
 
 #[cfg(target_os = "linux")]
-fn processor() -> Option<String> {
+fn cpu_model() -> Option<String> {
     use procfs::Current as _;
     let info = procfs::CpuInfo::current().ok()?;
     info.model_name(0).map(str::to_owned)
@@ -104,7 +107,7 @@ pub(super) fn own_memory_bytes() -> Option<f64> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn processor() -> Option<String> {
+fn cpu_model() -> Option<String> {
     None
 }
 

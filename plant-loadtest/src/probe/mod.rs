@@ -1,4 +1,4 @@
-//! Looks once a second at what the service and the generator use.
+//! Samples the resource usage of the service and the load generator once per second.
 
 mod exposition;
 mod lag;
@@ -17,20 +17,20 @@ use tokio::{
 };
 
 pub use exposition::Exposition;
-use lag::Lag;
-use machine::Scheduling;
+use lag::TimerLag;
+use machine::SchedulerStats;
 pub use machine::{describe, processors};
-use system::Neighbour;
+use system::LocalProcess;
 
 use crate::{
     outcome::{ResourceSample, ServiceSample},
     recorder::Recorder,
 };
 
-/// A look that takes longer is given up: its second would be over.
-const PATIENCE: Duration = Duration::from_millis(900);
+/// Timeout for one scrape; below the sampling interval of one second.
+const SCRAPE_TIMEOUT: Duration = Duration::from_millis(900);
 
-/// A probe at work.
+/// Samples resource usage in a background task.
 #[derive(Debug)]
 pub struct Probe {
     samples: Arc<Mutex<Vec<ResourceSample>>>,
@@ -38,27 +38,27 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Starts to look at the `/metrics` of `host`, and at its process if that is on this machine;
-    /// samples are kept from the recorder's first user on.
+    /// Starts sampling the `/metrics` of `host`, and its process if it runs on this machine.
+    /// Samples are stored once the recorder has its first user.
     #[must_use]
     pub fn start(http: reqwest::Client, host: &str, recorder: Arc<Recorder>) -> Self {
         let samples = Arc::new(Mutex::new(Vec::new()));
         let service = Service {
             http,
             metrics_url: format!("{host}/metrics"),
-            neighbour: Neighbour::at(host).map(Arc::new),
+            process: LocalProcess::listening_at(host).map(Arc::new),
         };
-        let task = tokio::spawn(look_every_second(service, recorder, Arc::clone(&samples)));
+        let task = tokio::spawn(sample_every_second(service, recorder, Arc::clone(&samples)));
         Self { samples, task }
     }
 
-    /// What it has seen and will see.
+    /// Returns a handle to the samples, to which new ones are appended.
     #[must_use]
     pub fn samples(&self) -> Arc<Mutex<Vec<ResourceSample>>> {
         Arc::clone(&self.samples)
     }
 
-    /// Stops looking; everything seen comes back.
+    /// Stops sampling and returns all samples.
     #[must_use]
     pub fn stop(self) -> Vec<ResourceSample> {
         self.task.abort();
@@ -66,57 +66,59 @@ impl Probe {
     }
 }
 
-/// The labels of the service's `build_info`; empty when it has none or does not answer.
+/// Returns the labels of the service's metric `build_info`; empty if it has none or does not
+/// respond.
 pub async fn build_info(http: &reqwest::Client, metrics_url: &str) -> BTreeMap<String, String> {
     let exposition = scrape(http, metrics_url).await.unwrap_or_default();
     exposition.labels("build_info").unwrap_or_default()
 }
 
-/// The service, as it can be looked at.
+/// The service under test, as a source of samples.
 struct Service {
     http: reqwest::Client,
     metrics_url: String,
-    neighbour: Option<Arc<Neighbour>>,
+    process: Option<Arc<LocalProcess>>,
 }
 
 impl Service {
-    async fn look(&self) -> ServiceSample {
-        let seen = scrape(&self.http, &self.metrics_url).await;
-        let mut sample = seen.map(|seen| service_sample(&seen)).unwrap_or_default();
-        let Some(neighbour) = self.neighbour.clone() else { return sample };
-        // The system's files take milliseconds, which users would wait for and be blamed for.
+    async fn sample(&self) -> ServiceSample {
+        let metrics = scrape(&self.http, &self.metrics_url).await;
+        let mut sample = metrics.map(|metrics| service_sample(&metrics)).unwrap_or_default();
+        let Some(process) = self.process.clone() else { return sample };
+        // Reading procfs takes milliseconds, which would delay users on the same runtime thread.
         let completed = spawn_blocking(move || {
-            neighbour.complete(&mut sample);
+            process.fill_in(&mut sample);
             sample
         });
         completed.await.unwrap_or(sample)
     }
 }
 
-async fn look_every_second(
+async fn sample_every_second(
     service: Service,
     recorder: Arc<Recorder>,
     samples: Arc<Mutex<Vec<ResourceSample>>>,
 ) {
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut before = own().await;
-    let lag = Lag::watch();
+    let mut before = read_own_usage().await;
+    let timer_lag = TimerLag::start();
     loop {
         tick.tick().await;
-        let now = own().await;
-        let (generator_cpu, generator_waited) = (cpu_share(&before, &now), waited(&before, &now));
+        let now = read_own_usage().await;
+        let generator_cpu = cpu_share(&before, &now);
+        let generator_waited = cpu_wait_share(&before, &now);
         let generator_memory_bytes = now.memory_bytes;
         let at = now.at;
         before = now;
-        let generator_lag = lag.since_last();
+        let generator_lag = timer_lag.take();
         let Some(started) = recorder.started() else { continue };
         let second =
             u32::try_from(at.saturating_duration_since(started).as_secs()).unwrap_or(u32::MAX);
         let sample = ResourceSample {
             second,
             users: recorder.users(),
-            service: service.look().await,
+            service: service.sample().await,
             generator_cpu,
             generator_waited,
             generator_memory_bytes,
@@ -126,30 +128,34 @@ async fn look_every_second(
     }
 }
 
-/// What this process has used, at a moment.
-struct Own {
+/// Resource usage of this process at one moment.
+struct OwnUsage {
     at: Instant,
     cpu_seconds: Option<f64>,
-    scheduling: Option<Scheduling>,
+    scheduler: Option<SchedulerStats>,
     memory_bytes: Option<f64>,
 }
 
-/// Looks at this process, aside of those who have to be on time.
-async fn own() -> Own {
-    let looked = spawn_blocking(|| Own {
+/// Reads the usage of this process on a blocking thread, so that users are not delayed.
+async fn read_own_usage() -> OwnUsage {
+    let usage = spawn_blocking(|| OwnUsage {
         at: Instant::now(),
         cpu_seconds: machine::own_cpu_seconds(),
-        scheduling: Scheduling::own(),
+        scheduler: SchedulerStats::read(),
         memory_bytes: machine::own_memory_bytes(),
     });
-    let nothing =
-        |_| Own { at: Instant::now(), cpu_seconds: None, scheduling: None, memory_bytes: None };
-    looked.await.unwrap_or_else(nothing)
+    usage.await.unwrap_or_else(|_| OwnUsage {
+        at: Instant::now(),
+        cpu_seconds: None,
+        scheduler: None,
+        memory_bytes: None,
+    })
 }
 
-fn cpu_share(before: &Own, now: &Own) -> Option<f64> {
+/// Returns the CPU time between two moments as a share (0 to 1) of all CPUs.
+fn cpu_share(before: &OwnUsage, now: &OwnUsage) -> Option<f64> {
     let wall = (now.at - before.at).as_secs_f64();
-    // A tick that comes right after another says nothing.
+    // CPU time is counted in clock ticks, which are too coarse for shorter intervals.
     if wall < 0.1 {
         return None;
     }
@@ -158,35 +164,35 @@ fn cpu_share(before: &Own, now: &Own) -> Option<f64> {
     Some((now.cpu_seconds? - before.cpu_seconds?) / wall / processors)
 }
 
-fn waited(before: &Own, now: &Own) -> Option<f64> {
-    now.scheduling?.waited_since(before.scheduling?)
+fn cpu_wait_share(before: &OwnUsage, now: &OwnUsage) -> Option<f64> {
+    now.scheduler?.wait_share_since(before.scheduler?)
 }
 
 async fn scrape(http: &reqwest::Client, url: &str) -> Option<Exposition> {
-    let text = timeout(PATIENCE, async {
+    let text = timeout(SCRAPE_TIMEOUT, async {
         let response = http.get(url).send().await.ok()?.error_for_status().ok()?;
         response.text().await.ok()
     });
     Some(Exposition::parse(&text.await.ok()??))
 }
 
-fn service_sample(seen: &Exposition) -> ServiceSample {
+fn service_sample(metrics: &Exposition) -> ServiceSample {
     ServiceSample {
-        cpu_seconds: seen.sum("process_cpu_seconds_total", &[]),
-        started_at: seen.sum("process_start_time_seconds", &[]),
-        memory_bytes: seen.sum("process_resident_memory_bytes", &[]),
-        open_files: seen.sum("process_open_fds", &[]),
-        pool_in_use: seen.sum("db_pool_connections", &[("state", "in_use")]),
-        pool_idle: seen.sum("db_pool_connections", &[("state", "idle")]),
-        pool_max: seen.sum("db_pool_max", &[]),
-        pool_wait_seconds: seen.sum("db_pool_wait_seconds_sum", &[]),
-        database_connections: seen.sum("pg_stat_database_numbackends", &[]),
-        redis_connections: seen.sum("redis_pool_connections", &[]),
-        requests_in_progress: seen.sum("http_requests_in_progress", &[]),
-        cache_hits: seen.sum("cache_requests_total", &[("result", "hit")]),
-        cache_misses: seen.sum("cache_requests_total", &[("result", "miss")]),
-        queue_depth: seen.sum("queue_depth", &[]),
-        logged_errors: seen.sum("log_events_total", &[("level", "error")]),
+        cpu_seconds: metrics.sum("process_cpu_seconds_total", &[]),
+        started_at: metrics.sum("process_start_time_seconds", &[]),
+        memory_bytes: metrics.sum("process_resident_memory_bytes", &[]),
+        open_files: metrics.sum("process_open_fds", &[]),
+        pool_in_use: metrics.sum("db_pool_connections", &[("state", "in_use")]),
+        pool_idle: metrics.sum("db_pool_connections", &[("state", "idle")]),
+        pool_max: metrics.sum("db_pool_max", &[]),
+        pool_wait_seconds: metrics.sum("db_pool_wait_seconds_sum", &[]),
+        database_connections: metrics.sum("pg_stat_database_numbackends", &[]),
+        redis_connections: metrics.sum("redis_pool_connections", &[]),
+        requests_in_progress: metrics.sum("http_requests_in_progress", &[]),
+        cache_hits: metrics.sum("cache_requests_total", &[("result", "hit")]),
+        cache_misses: metrics.sum("cache_requests_total", &[("result", "miss")]),
+        queue_depth: metrics.sum("queue_depth", &[]),
+        logged_errors: metrics.sum("log_events_total", &[("level", "error")]),
         disk_read_bytes: None,
         disk_written_bytes: None,
         network_bytes: None,

@@ -1,32 +1,33 @@
-//! What the operating system tells of the service's process, when it runs on this machine.
+//! Reads the resource usage of the service's process from the operating system, if it runs on this
+//! machine.
 
 use reqwest::Url;
 
 use crate::outcome::ServiceSample;
 
-/// The process that listens at an address of this machine.
+/// A process on this machine that listens on a given port.
 #[derive(Debug)]
-pub(super) struct Neighbour {
+pub(super) struct LocalProcess {
     #[cfg(target_os = "linux")]
     process: procfs::process::Process,
 }
 
-impl Neighbour {
-    /// The process that listens at `host`; `None` when it is elsewhere, belongs to somebody else,
-    /// or the system does not tell.
-    pub(super) fn at(host: &str) -> Option<Self> {
+impl LocalProcess {
+    /// Finds the process that listens at the URL `host`. Returns `None` if the host is not a
+    /// loopback address, the process belongs to another user, or the system is not Linux.
+    pub(super) fn listening_at(host: &str) -> Option<Self> {
         let url = Url::parse(host).ok()?;
         let name = url.host_str()?;
-        let here = name == "localhost"
+        let is_local = name == "localhost"
             || name
                 .trim_matches(['[', ']'])
                 .parse()
                 .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-        if here { Self::listening(url.port_or_known_default()?) } else { None }
+        if is_local { Self::listening_on(url.port_or_known_default()?) } else { None }
     }
 
     #[cfg(target_os = "linux")]
-    fn listening(port: u16) -> Option<Self> {
+    fn listening_on(port: u16) -> Option<Self> {
         use procfs::{
             net::TcpState,
             process::{FDTarget, all_processes},
@@ -39,24 +40,24 @@ impl Neighbour {
             })
             .map(|socket| socket.inode)
             .collect();
-        let holds = |process: &procfs::process::Process| {
+        let owns_socket = |process: &procfs::process::Process| {
             let mut files = process.fd().into_iter().flatten().flatten();
             files.any(
                 |file| matches!(file.target, FDTarget::Socket(inode) if inodes.contains(&inode)),
             )
         };
-        let process = all_processes().ok()?.flatten().find(holds)?;
+        let process = all_processes().ok()?.flatten().find(owns_socket)?;
         Some(Self { process })
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn listening(_: u16) -> Option<Self> {
+    fn listening_on(_: u16) -> Option<Self> {
         None
     }
 
-    /// Adds to `sample` what the service did not tell itself, and what only the system knows.
+    /// Fills in values that the service does not export, and those that only the system provides.
     #[cfg(target_os = "linux")]
-    pub(super) fn complete(&self, sample: &mut ServiceSample) {
+    pub(super) fn fill_in(&self, sample: &mut ServiceSample) {
         use procfs::WithCurrentSystemInfo as _;
 
         let ticks = as_f64(procfs::ticks_per_second());
@@ -82,7 +83,7 @@ impl Neighbour {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn complete(&self, _: &mut ServiceSample) {}
+    pub(super) fn fill_in(&self, _: &mut ServiceSample) {}
 }
 
 #[cfg(target_os = "linux")]
@@ -96,18 +97,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_on_this_machine_is_found_by_its_port() {
+    fn a_local_service_is_found_by_its_port() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let host = format!("http://{}", listener.local_addr().unwrap());
         let mut sample = ServiceSample { open_files: Some(1.0), ..ServiceSample::default() };
-        Neighbour::at(&host).unwrap().complete(&mut sample);
+        LocalProcess::listening_at(&host).unwrap().fill_in(&mut sample);
         assert!(sample.memory_bytes.unwrap() > 1_000_000.0, "this test's own process");
         assert!(sample.cpu_seconds.is_some() && sample.started_at.is_some());
-        assert_eq!(sample.open_files, Some(1.0), "what the service says itself counts");
+        assert_eq!(sample.open_files, Some(1.0), "an exported value is not replaced");
     }
 
     #[test]
-    fn a_service_elsewhere_is_not_looked_for() {
-        assert!(Neighbour::at("http://192.0.2.1:80").is_none());
+    fn a_remote_service_has_no_local_process() {
+        assert!(LocalProcess::listening_at("http://192.0.2.1:80").is_none());
     }
 }

@@ -1,7 +1,8 @@
-//! A profile says who loads the service, how many of them, for how long, and how good it must be.
+//! Profiles: which user classes load the service, with how many users, for how long, and which SLA
+//! applies.
 //!
-//! A profile is data: a TOML file, built in or given by its path. [`Profile::find`] reads and
-//! checks it; [`Plan::new`] applies the command line to it and yields what a run needs.
+//! A profile is a TOML file, built in or given by its path. [`Profile::find`] parses and validates
+//! it; [`Plan::new`] applies the options of the command line and divides it into stages.
 
 pub mod built_in;
 mod plan;
@@ -18,58 +19,64 @@ use crate::{
     toml_source::{Mistake, Source},
 };
 
-/// A checked profile, as its file says it.
+/// A validated profile, as written in its file.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// How users call it.
+    /// Name of the profile.
     pub name: String,
-    /// One sentence for `list`.
+    /// Description in one sentence, shown by `list`.
     pub description: String,
-    /// Whether answers set the pace, or the clock.
+    /// Load model: closed or open.
     pub model: Model,
-    /// How arrivals follow each other in the open model.
+    /// Spacing of arrivals; unused in the closed model.
     pub spacing: Spacing,
-    /// Whether users ask again at once, without a thought: that shows what the service can take
-    /// and says nothing of promises.
+    /// Whether users have no think time. This measures the capacity of the service; there is
+    /// usually no SLA for such a load.
     pub saturate: bool,
-    /// Users at the height of the load; in the open model the most that can be busy at once.
+    /// Peak number of users; in the open model the size of the virtual user pool.
     pub users: u32,
-    /// When how much load.
+    /// Load over time.
     pub schedule: Schedule,
-    /// The SLA file: the name of a built-in one, or a path. None: no verdict is wanted.
+    /// SLA: the name of a built-in one, or a path. `None`: the run gets no verdict.
     pub sla: Option<String>,
-    /// Who makes up the load.
+    /// The user classes and their weights.
     pub classes: Vec<ClassShare>,
-    /// Where reports go unless the command line says otherwise.
+    /// Default paths of reports; the command line overrides them.
     pub reports: ReportPaths,
 }
 
-/// Why there is no profile to run.
+/// Errors of loading a profile or an SLA file.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// Neither a built-in name nor a readable file.
-    #[error("there is no profile `{wanted}`: {reason}. Built in are {known}")]
+    /// The profile is neither a built-in name nor a readable file.
+    #[error(
+        "`{wanted}` is neither a built-in profile nor a readable file ({reason}); built-in \
+         profiles: {known}"
+    )]
     Unknown {
-        /// What was asked for.
+        /// Name or path that was given.
         wanted: String,
-        /// Why no file was read either.
+        /// Why the file could not be read.
         reason: String,
-        /// The names that would have been right.
+        /// Names of the built-in ones, separated by commas.
         known: String,
     },
-    /// The same for an SLA file.
-    #[error("there is no SLA file `{wanted}`: {reason}. Built in are {known}")]
+    /// The SLA is neither a built-in name nor a readable file.
+    #[error(
+        "`{wanted}` is neither a built-in SLA nor a readable file ({reason}); built-in SLAs: \
+         {known}"
+    )]
     UnknownSla {
-        /// What was asked for.
+        /// Name or path that was given.
         wanted: String,
-        /// Why no file was read either.
+        /// Why the file could not be read.
         reason: String,
-        /// The names that would have been right.
+        /// Names of the built-in ones, separated by commas.
         known: String,
     },
-    /// The file has mistakes: all of them.
+    /// The file is invalid; contains all errors.
     #[error("{}", lines(.0))]
-    Mistaken(Vec<Mistake>),
+    Invalid(Vec<Mistake>),
 }
 
 impl Profile {
@@ -90,23 +97,23 @@ impl Profile {
         Self::parse(wanted, &text)
     }
 
-    /// Reads and checks a profile's `text`; `file` is how mistakes name it.
+    /// Parses and validates the profile `text`; errors name it `file`.
     ///
     /// # Errors
-    /// [`ProfileError::Mistaken`] with every mistake of the file.
+    /// Returns [`ProfileError::Invalid`] with all errors of the file.
     pub fn parse(file: &str, text: &str) -> Result<Self, ProfileError> {
         let mut source = Source::new(file, text);
         let profile = read::read(&mut source);
-        let mistakes = source.into_mistakes();
+        let errors = source.into_errors();
         match profile {
-            Some(profile) if mistakes.is_empty() => Ok(profile),
-            _ => Err(ProfileError::Mistaken(mistakes)),
+            Some(profile) if errors.is_empty() => Ok(profile),
+            _ => Err(ProfileError::Invalid(errors)),
         }
     }
 }
 
-fn lines(mistakes: &[Mistake]) -> String {
-    let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+fn lines(errors: &[Mistake]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
     lines.join("\n")
 }
 
@@ -116,7 +123,7 @@ mod tests {
     use crate::sla::Sla;
 
     #[test]
-    fn every_built_in_profile_reads_without_a_mistake() {
+    fn every_built_in_profile_and_its_sla_are_valid() {
         for file in built_in::PROFILES {
             let profile = Profile::find(file.name).unwrap();
             assert_eq!(profile.name, file.name);
@@ -129,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_of_a_profile_are_told_at_once() {
+    fn all_errors_of_a_profile_are_reported_at_once() {
         let text = "name = \"x\"\ndescription = \"y\"\nusers = 0\nspawn_rate = -1\n\
                     run_time = \"soon\"\nsla = \"smoke\"\n[[class]]\nname = \"Nobody\"\nweight = 1\n";
         let error = Profile::parse("x.toml", text).unwrap_err().to_string();
@@ -141,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_stages_have_lines_too() {
+    fn errors_in_stages_are_reported_with_their_lines() {
         let text = "name = \"x\"\ndescription = \"y\"\nmodel = \"open\"\nsla = \"smoke\"\nusers = 5\n\
                     [[stage]]\nname = \"a\"\nlasts = \"1m\"\nrate = 10\nramp_to_rate = 20\n\
                     [[stage]]\nname = \"b\"\nlasts = \"ages\"\nrate = 0\nusers = 3\n\
@@ -161,20 +168,20 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_that_ramps_is_not_judged_unless_it_says_so() {
+    fn a_ramp_is_not_judged_unless_the_profile_says_so() {
         let text = "name = \"x\"\ndescription = \"y\"\nsla = \"smoke\"\n\
                     [[stage]]\nname = \"a\"\nlasts = \"1m\"\nramp_to_users = 20\n\
                     [[stage]]\nname = \"b\"\nlasts = \"1m\"\nusers = 10\n\
                     [[stage]]\nname = \"c\"\nlasts = \"1m\"\nramp_to_users = 3\njudged = true\n\
                     [[class]]\nname = \"HealthCheckUser\"\nweight = 1\n";
         let profile = Profile::parse("x.toml", text).unwrap();
-        let Schedule::Parts(parts) = profile.schedule else { panic!("no parts") };
-        assert_eq!(parts.iter().map(|part| part.judged).collect::<Vec<_>>(), [false, true, true]);
+        let Schedule::Parts(specs) = profile.schedule else { panic!("expected stages") };
+        assert_eq!(specs.iter().map(|spec| spec.judged).collect::<Vec<_>>(), [false, true, true]);
         assert_eq!(profile.users, 20);
     }
 
     #[test]
-    fn an_unknown_profile_names_those_that_exist() {
+    fn the_error_for_an_unknown_profile_lists_the_built_in_ones() {
         let error = Profile::find("no-such-profile").unwrap_err().to_string();
         assert!(error.contains("peak-100"), "{error}");
     }

@@ -1,4 +1,5 @@
-//! A profile made ready to run: overridden by the command line, scaled, cut into stages.
+//! A profile that is ready to run: with the options of the command line applied, scaled, and
+//! divided into stages.
 
 use std::{ops::Range, path::PathBuf, time::Duration};
 
@@ -12,44 +13,44 @@ use crate::{
     timespan,
 };
 
-/// A user class and how often it is chosen, against the other classes' weights.
+/// A user class with its weight.
 #[derive(Clone, Copy, Debug)]
 pub struct ClassShare {
-    /// The class.
+    /// The user class.
     pub class: &'static UserClass,
-    /// At least 1.
+    /// Weight relative to those of the other classes; at least 1.
     pub weight: u32,
 }
 
-/// Where reports are written.
+/// Paths of the reports to write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportPaths {
-    /// The HTML page.
+    /// The HTML report.
     pub html: Option<PathBuf>,
-    /// The prefix of the CSV files: `_stats.csv` and so on are appended.
+    /// Prefix of the CSV files, to which `_stats.csv` and so on are appended.
     pub csv: Option<PathBuf>,
-    /// The outcome itself.
+    /// The outcome.
     pub json: Option<PathBuf>,
-    /// JUnit XML.
+    /// The JUnit XML report.
     pub junit: Option<PathBuf>,
-    /// The summary in Markdown.
+    /// The Markdown summary.
     pub markdown: Option<PathBuf>,
-    /// `load_test_metrics.json`.
+    /// The metrics file, `load_test_metrics.json`.
     pub metrics: Option<PathBuf>,
 }
 
-/// What the command line changes in a profile.
+/// Options of the command line that override values of a profile.
 #[derive(Clone, Debug)]
 pub struct Overrides {
-    /// Instead of the profile's users.
+    /// Peak number of users.
     pub users: Option<u32>,
-    /// Instead of the profile's spawn rate, users a second.
+    /// Spawn rate, in users per second.
     pub spawn_rate: Option<f64>,
-    /// Instead of the profile's highest rate, arrivals a second.
+    /// Peak arrival rate, in arrivals per second; all stages are scaled accordingly.
     pub rate: Option<f64>,
-    /// Instead of the profile's run time.
+    /// Run time; stages are scaled accordingly.
     pub run_time: Option<Duration>,
-    /// Every stage lasts this many times as long; 1 leaves them alone.
+    /// Factor for the duration of every stage; 1 is the profile as written.
     pub time_scale: f64,
 }
 
@@ -103,53 +104,54 @@ fn is_none(count: &u32) -> bool {
     *count == 0
 }
 
-/// What a run does.
+/// A profile that is ready to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The profile's name.
+    /// Name of the profile.
     pub profile: String,
-    /// The profile's sentence.
+    /// Description of the profile.
     pub description: String,
-    /// Whether answers set the pace, or the clock.
+    /// Load model: closed or open.
     pub model: Model,
-    /// How arrivals follow each other in the open model.
+    /// Spacing of arrivals; unused in the closed model.
     pub spacing: Spacing,
-    /// Users at the height of the load; in the open model the most that can be busy at once.
+    /// Peak number of users; in the open model the size of the virtual user pool.
     pub users: u32,
-    /// Whether users ask again at once, without a thought.
+    /// Whether users have no think time.
     pub saturate: bool,
-    /// Who makes up the load.
+    /// The user classes and their weights.
     pub classes: Vec<ClassShare>,
-    /// One after the other, without gaps.
+    /// The stages, in order and without gaps.
     pub stages: Vec<Stage>,
-    /// What every duration was multiplied by; 1 is the profile as written.
+    /// Factor applied to every duration; 1 is the profile as written.
     pub time_scale: f64,
-    /// What was changed on the command line, for the report; empty when nothing was.
+    /// Values that the command line overrode, for reports.
     pub changes: Vec<String>,
 }
 
 impl Plan {
-    /// Cuts `profile`, changed by `overrides`, into stages.
+    /// Applies `overrides` to `profile` and divides it into stages.
     ///
-    /// The run time includes the ramp, as in Locust. Stages are whole seconds, rounded up.
+    /// The run time includes the ramp, as in Locust. Durations of stages are rounded up to seconds.
     ///
     /// # Errors
-    /// A sentence when nothing would be left to judge, or a number makes no sense.
+    /// Returns a message if no time is left to judge, or if an override is invalid.
     pub fn new(profile: &Profile, overrides: &Overrides) -> Result<Self, String> {
         check(profile, overrides)?;
         let users = overrides.users.unwrap_or(profile.users);
-        let (parts, level_scale, time_scale) = match &profile.schedule {
+        let (specs, level_scale, time_scale) = match &profile.schedule {
             Schedule::Ramped { spawn_rate, warm_up_s, run_time_s } => {
                 let spawn_rate = overrides.spawn_rate.unwrap_or(*spawn_rate);
                 let run_time_s = overrides.run_time.map_or(*run_time_s, |time| time.as_secs());
-                let parts = schedule::ramped(users, spawn_rate, *warm_up_s, run_time_s)?;
-                (parts, 1.0, overrides.time_scale)
+                let specs = schedule::ramped(users, spawn_rate, *warm_up_s, run_time_s)?;
+                (specs, 1.0, overrides.time_scale)
             }
-            Schedule::Parts(parts) => {
-                let time = overrides.run_time.map_or(1.0, |time| {
-                    time.as_secs_f64() / as_f64(profile.schedule.seconds().max(1))
+            Schedule::Parts(specs) => {
+                let run_time_scale = overrides.run_time.map_or(1.0, |run_time| {
+                    run_time.as_secs_f64() / as_f64(profile.schedule.seconds().max(1))
                 });
-                (parts.clone(), level_scale(profile, overrides), overrides.time_scale * time)
+                let time_scale = overrides.time_scale * run_time_scale;
+                (specs.clone(), level_scale(profile, overrides), time_scale)
             }
         };
         Ok(Self {
@@ -160,67 +162,68 @@ impl Plan {
             users,
             saturate: profile.saturate,
             classes: profile.classes.clone(),
-            stages: schedule::stages(&parts, profile.model, level_scale, time_scale)?,
+            stages: schedule::stages(&specs, profile.model, level_scale, time_scale)?,
             time_scale: overrides.time_scale,
             changes: changes(overrides),
         })
     }
 
-    /// The user classes, without their weights.
+    /// Returns the user classes without their weights.
     #[must_use]
     pub fn user_classes(&self) -> Vec<&'static UserClass> {
         self.classes.iter().map(|share| share.class).collect()
     }
 
-    /// The highest rate of its stages, in arrivals a second; 0 in the closed model.
+    /// Returns the peak rate of all stages, in arrivals per second; 0 in the closed model.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.stages.iter().map(|stage| stage.from_rate.max(stage.to_rate)).fold(0.0, f64::max)
     }
 
-    /// How long the run takes, in seconds.
+    /// Returns the planned duration of the run in seconds.
     #[must_use]
     pub fn seconds(&self) -> u32 {
         self.stages.last().map_or(0, |stage| stage.to_s)
     }
 }
 
+/// Checks that the overrides are valid and fit the profile.
 fn check(profile: &Profile, overrides: &Overrides) -> Result<(), String> {
     let positive = |number: f64| number.is_finite() && number > 0.0;
     if overrides.users == Some(0) {
         return Err("a run needs at least one user".into());
     }
     if !overrides.spawn_rate.is_none_or(positive) {
-        return Err("the spawn rate must be a number above zero".into());
+        return Err("the spawn rate must be greater than 0".into());
     }
     if !overrides.rate.is_none_or(positive) {
-        return Err("the rate must be a number above zero".into());
+        return Err("the rate must be greater than 0".into());
     }
     if !positive(overrides.time_scale) {
-        return Err("the time scale must be a number above zero".into());
+        return Err("the time scale must be greater than 0".into());
     }
     let name = &profile.name;
     if overrides.spawn_rate.is_some() && !matches!(profile.schedule, Schedule::Ramped { .. }) {
         return Err(format!(
-            "{name} has stages and no spawn rate: its load follows them. Leave the spawn rate out"
+            "the load of profile {name} follows its stages, without a spawn rate: omit --spawn-rate"
         ));
     }
     if overrides.rate.is_some() && profile.model == Model::Closed {
         return Err(format!(
-            "{name} has users and no rate: answers set the pace. Leave --rate out, or change --users"
+            "profile {name} uses the closed model, which has no rate: omit --rate or set --users"
         ));
     }
     Ok(())
 }
 
-/// By how much the command line raises or lowers every stage.
+/// Returns the factor by which the command line scales the load of every stage.
 fn level_scale(profile: &Profile, overrides: &Overrides) -> f64 {
-    let wanted = match profile.model {
+    let peak = match profile.model {
         Model::Closed => overrides.users.map(f64::from),
         Model::Open => overrides.rate,
     };
-    let height = profile.schedule.height().filter(|height| *height > 0.0);
-    wanted.zip(height).map_or(1.0, |(wanted, height)| wanted / height)
+    let profile_peak = profile.schedule.height().filter(|level| *level > 0.0);
+    peak.zip(profile_peak).map_or(1.0, |(peak, profile_peak)| peak / profile_peak)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "seconds of a run stay far below 2^53")]
@@ -230,11 +233,11 @@ fn as_f64(seconds: u64) -> f64 {
 
 fn changes(overrides: &Overrides) -> Vec<String> {
     let users = overrides.users.map(|users| format!("{users} users"));
-    let rate = overrides.spawn_rate.map(|rate| format!("{rate} users started a second"));
-    let arrivals = overrides.rate.map(|rate| format!("{rate} arrivals a second"));
-    let time =
+    let spawn_rate = overrides.spawn_rate.map(|rate| format!("{rate} users started per second"));
+    let rate = overrides.rate.map(|rate| format!("{rate} arrivals per second"));
+    let run_time =
         overrides.run_time.map(|time| format!("run time {}", timespan::display(time.as_secs())));
-    [users, rate, arrivals, time].into_iter().flatten().collect()
+    [users, spawn_rate, rate, run_time].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -245,44 +248,44 @@ mod tests {
         Plan::new(&Profile::find(name).unwrap(), overrides)
     }
 
-    fn borders(plan: &Plan) -> Vec<(u32, u32)> {
+    fn stage_bounds(plan: &Plan) -> Vec<(u32, u32)> {
         plan.stages.iter().map(|stage| (stage.from_s, stage.to_s)).collect()
     }
 
     #[test]
     fn the_run_time_includes_the_ramp() {
         let plan = plan("peak-100", &Overrides::default()).unwrap();
-        assert_eq!(borders(&plan), [(0, 10), (10, 900)]);
+        assert_eq!(stage_bounds(&plan), [(0, 10), (10, 900)]);
     }
 
     #[test]
     fn a_fractional_spawn_rate_rounds_the_ramp_up() {
         let plan = plan("spike-200", &Overrides::default()).unwrap();
-        assert_eq!(borders(&plan), [(0, 30), (30, 300)]);
+        assert_eq!(stage_bounds(&plan), [(0, 30), (30, 300)]);
     }
 
     #[test]
-    fn scaling_shrinks_every_stage_to_no_less_than_a_second() {
+    fn a_scaled_stage_lasts_at_least_one_second() {
         let tenth =
             plan("peak-100", &Overrides { time_scale: 0.1, ..Overrides::default() }).unwrap();
-        assert_eq!(borders(&tenth), [(0, 1), (1, 90)]);
+        assert_eq!(stage_bounds(&tenth), [(0, 1), (1, 90)]);
         let tiny =
             plan("smoke", &Overrides { time_scale: 0.0001, ..Overrides::default() }).unwrap();
-        assert_eq!(borders(&tiny), [(0, 1), (1, 2)]);
+        assert_eq!(stage_bounds(&tiny), [(0, 1), (1, 2)]);
     }
 
     #[test]
-    fn a_run_that_ends_within_its_ramp_is_refused() {
+    fn a_run_time_shorter_than_the_ramp_is_an_error() {
         let short = Overrides { run_time: Some(Duration::from_secs(10)), ..Overrides::default() };
         let error = plan("peak-100", &short).unwrap_err();
         assert!(error.contains("ends before"), "{error}");
     }
 
     #[test]
-    fn the_command_line_wins_and_is_told() {
+    fn overrides_are_applied_and_listed() {
         let overrides = Overrides { users: Some(4), spawn_rate: Some(0.5), ..Overrides::default() };
         let plan = plan("smoke", &overrides).unwrap();
-        assert_eq!(borders(&plan), [(0, 8), (8, 30)]);
-        assert_eq!(plan.changes, ["4 users", "0.5 users started a second"]);
+        assert_eq!(stage_bounds(&plan), [(0, 8), (8, 30)]);
+        assert_eq!(plan.changes, ["4 users", "0.5 users started per second"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Reads a profile file, and finds every mistake in it at once.
+//! Parses a profile file and reports all its errors.
 
 use std::ops::Range;
 
@@ -10,23 +10,24 @@ use crate::{
     toml_source::{Source, Table},
 };
 
-/// Reads the whole file; mistakes are left in `source`.
+/// Parses the file; errors are added to `source`.
 pub(super) fn read<'a>(source: &mut Source<'a>) -> Option<Profile> {
     let mut root = source.root();
-    let name = root.text(source, "name");
-    let description = root.text(source, "description");
+    let name = root.string(source, "name");
+    let description = root.string(source, "description");
     let model = model(source, &mut root);
     let spacing = spacing(source, &mut root, model);
-    let saturate = root.optional_truth(source, "saturate").unwrap_or(false);
-    let (users, schedule) = if root.has("stage") {
-        parts(source, &mut root, model)
+    let saturate = root.optional_bool(source, "saturate").unwrap_or(false);
+    let (users, schedule) = if root.contains_key("stage") {
+        with_stages(source, &mut root, model)
     } else {
-        simple(source, &mut root, model)
+        without_stages(source, &mut root, model)
     };
-    let sla = if saturate { root.optional_text(source, "sla") } else { root.text(source, "sla") };
+    let sla =
+        if saturate { root.optional_string(source, "sla") } else { root.string(source, "sla") };
     let classes = classes(source, &mut root);
     let reports = reports(source, &mut root);
-    root.finish(source);
+    root.report_unknown_keys(source);
     Some(Profile {
         name: name?.0,
         description: description?.0,
@@ -42,45 +43,46 @@ pub(super) fn read<'a>(source: &mut Source<'a>) -> Option<Profile> {
 }
 
 fn model<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Model {
-    match root.optional_text(source, "model") {
+    match root.optional_string(source, "model") {
         None => Model::Closed,
         Some((name, _)) if name == "closed" => Model::Closed,
         Some((name, _)) if name == "open" => Model::Open,
         Some((name, at)) => {
-            source.mistake(at, format!("there is no model `{name}`; there are closed and open"));
+            source.add_error(at, format!("`model` must be closed or open, not `{name}`"));
             Model::Closed
         }
     }
 }
 
 fn spacing<'a>(source: &mut Source<'a>, root: &mut Table<'a>, model: Model) -> Spacing {
-    let Some((name, at)) = root.optional_text(source, "arrivals") else { return Spacing::Steady };
+    let Some((name, at)) = root.optional_string(source, "arrivals") else { return Spacing::Steady };
     if model == Model::Closed {
-        source.mistake(at, "`arrivals` needs `model = \"open\"`: here, answers set the pace");
+        source.add_error(at, "`arrivals` requires `model = \"open\"`");
         return Spacing::Steady;
     }
     match name.as_str() {
         "steady" => Spacing::Steady,
         "poisson" => Spacing::Poisson,
         _ => {
-            source.mistake(at, format!("no `arrivals` are `{name}`; they are steady or poisson"));
+            source.add_error(at, format!("`arrivals` must be steady or poisson, not `{name}`"));
             Spacing::Steady
         }
     }
 }
 
-/// The form without stages: a ramp and what follows, or one rate.
-fn simple<'a>(
+/// Parses the load of a profile without stages: in the closed model a ramp and a constant number of
+/// users, in the open model a constant rate.
+fn without_stages<'a>(
     source: &mut Source<'a>,
     root: &mut Table<'a>,
     model: Model,
 ) -> (Option<u32>, Option<Schedule>) {
     let users = root.count(source, "users");
-    let warm_up_s = span(source, root, "warm_up", false).unwrap_or(0);
-    let run_time_s = span(source, root, "run_time", true);
+    let warm_up_s = duration_s(source, root, "warm_up", false).unwrap_or(0);
+    let run_time_s = duration_s(source, root, "run_time", true);
     let schedule = match model {
         Model::Closed => {
-            let spawn_rate = above_zero(source, root, "spawn_rate", true);
+            let spawn_rate = positive_number(source, root, "spawn_rate", true);
             spawn_rate.zip(run_time_s).map(|(spawn_rate, run_time_s)| Schedule::Ramped {
                 spawn_rate,
                 warm_up_s,
@@ -88,82 +90,84 @@ fn simple<'a>(
             })
         }
         Model::Open => {
-            let rate = above_zero(source, root, "rate", true);
+            let rate = positive_number(source, root, "rate", true);
             let at = root.span.clone();
-            let steady_s = run_time_s.map(|all| all.saturating_sub(warm_up_s));
+            let steady_s = run_time_s.map(|total| total.saturating_sub(warm_up_s));
             if steady_s == Some(0) {
-                source.mistake(at, "`run_time` includes `warm_up`, and must be longer");
+                source.add_error(at, "`run_time` includes `warm_up` and must be longer than it");
             }
             rate.zip(steady_s)
-                .map(|(rate, steady_s)| Schedule::Parts(one_rate(rate, warm_up_s, steady_s)))
+                .map(|(rate, steady_s)| Schedule::Parts(constant_rate(rate, warm_up_s, steady_s)))
         }
     };
     (users, schedule)
 }
 
-fn one_rate(rate: f64, warm_up_s: u64, steady_s: u64) -> Vec<Part> {
-    let part = |name: &str, lasts_s, judged| Part {
+/// Returns the stages of a constant rate, of which the warm-up is not judged.
+fn constant_rate(rate: f64, warm_up_s: u64, steady_s: u64) -> Vec<Part> {
+    let stage = |name: &str, lasts_s, judged| Part {
         name: name.into(),
         lasts_s,
         level: Level::Hold(rate),
         at_once: 0,
         judged,
     };
-    let mut parts = vec![part("warm-up", warm_up_s, false), part("steady", steady_s, true)];
-    parts.retain(|part| part.lasts_s > 0);
-    parts
+    let mut specs = vec![stage("warm-up", warm_up_s, false), stage("steady", steady_s, true)];
+    specs.retain(|stage| stage.lasts_s > 0);
+    specs
 }
 
-/// The form with stages. In the closed model the highest stage tells how many users there are.
-fn parts<'a>(
+/// Parses the load of a profile with stages. In the closed model the number of users is that of the
+/// highest stage.
+fn with_stages<'a>(
     source: &mut Source<'a>,
     root: &mut Table<'a>,
     model: Model,
 ) -> (Option<u32>, Option<Schedule>) {
     let at = root.span.clone();
-    let bound = if model == Model::Open { root.count(source, "users") } else { None };
+    let pool_size = if model == Model::Open { root.count(source, "users") } else { None };
     let tables = root.tables(source, "stage");
-    let wanted = tables.len();
-    let mut parts: Vec<Part> = Vec::new();
+    let stage_count = tables.len();
+    let mut specs: Vec<Part> = Vec::new();
     for mut table in tables {
         let at = table.span.clone();
-        let part = part(source, &mut table, model);
-        table.finish(source);
-        let Some(part) = part else { continue };
-        if parts.iter().any(|other| other.name == part.name) {
-            source.mistake(at, format!("two stages are called `{}`", part.name));
+        let spec = stage(source, &mut table, model);
+        table.report_unknown_keys(source);
+        let Some(spec) = spec else { continue };
+        if specs.iter().any(|other| other.name == spec.name) {
+            source.add_error(at, format!("duplicate stage name `{}`", spec.name));
         }
-        parts.push(part);
+        specs.push(spec);
     }
-    if parts.len() < wanted {
+    if specs.len() < stage_count {
         return (None, None);
     }
-    let schedule = Schedule::Parts(parts);
-    let height = schedule.height().unwrap_or_default();
+    let schedule = Schedule::Parts(specs);
+    let peak = schedule.height().unwrap_or_default();
     let users = match model {
-        Model::Open => bound,
+        Model::Open => pool_size,
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "read as a whole number of one or above"
+            reason = "parsed as an integer of at least 1"
         )]
-        Model::Closed => (height > 0.0).then_some(height as u32),
+        Model::Closed => (peak > 0.0).then_some(peak as u32),
     };
     if users.is_none() && model == Model::Closed {
-        source.mistake(at, "no stage has any users");
+        source.add_error(at, "no stage has users");
     }
     (users, Some(schedule))
 }
 
-fn part<'a>(source: &mut Source<'a>, table: &mut Table<'a>, model: Model) -> Option<Part> {
-    let name = table.text(source, "name");
-    let lasts_s = span(source, table, "lasts", true);
+fn stage<'a>(source: &mut Source<'a>, table: &mut Table<'a>, model: Model) -> Option<Part> {
+    let name = table.string(source, "name");
+    let lasts_s = duration_s(source, table, "lasts", true);
     let at_once = match model {
         Model::Open => table.optional_count(source, "at_once").unwrap_or(0),
         Model::Closed => 0,
     };
     let level = level(source, table, model, at_once > 0);
-    let judged = table.optional_truth(source, "judged");
+    let judged = table.optional_bool(source, "judged");
     let level = level?;
     Some(Part {
         name: name?.0,
@@ -174,6 +178,7 @@ fn part<'a>(source: &mut Source<'a>, table: &mut Table<'a>, model: Model) -> Opt
     })
 }
 
+/// Parses the level of a stage. Unless it is `optional`, exactly one of the two keys is required.
 fn level<'a>(
     source: &mut Source<'a>,
     table: &mut Table<'a>,
@@ -187,7 +192,7 @@ fn level<'a>(
     let at = table.span.clone();
     let mut read = |key: &str| match model {
         Model::Closed => table.optional_count(source, key).map(f64::from),
-        Model::Open => above_zero(source, table, key, false),
+        Model::Open => positive_number(source, table, key, false),
     };
     let (hold, ramp) = (read(hold_key), read(ramp_key));
     match (hold, ramp) {
@@ -195,18 +200,17 @@ fn level<'a>(
         (None, Some(level)) => Some(Level::RampTo(level)),
         (None, None) if optional => Some(Level::Hold(0.0)),
         _ => {
-            source.mistake(
+            source.add_error(
                 at,
-                format!(
-                    "a stage needs either `{hold_key}` (the same all the time) or `{ramp_key}`"
-                ),
+                format!("a stage needs either `{hold_key}` (constant) or `{ramp_key}` (linear)"),
             );
             None
         }
     }
 }
 
-fn above_zero<'a>(
+/// Reads a number greater than 0.
+fn positive_number<'a>(
     source: &mut Source<'a>,
     table: &mut Table<'a>,
     key: &str,
@@ -216,25 +220,26 @@ fn above_zero<'a>(
     let number =
         if required { table.number(source, key) } else { table.optional_number(source, key) };
     if number == Some(0.0) {
-        source.mistake(at, format!("`{key}` must be above zero"));
+        source.add_error(at, format!("`{key}` must be greater than 0"));
         return None;
     }
     number
 }
 
-/// Seconds of a span of time such as `10m`.
-fn span<'a>(
+/// Reads a duration such as `10m`, in seconds.
+fn duration_s<'a>(
     source: &mut Source<'a>,
     table: &mut Table<'a>,
     key: &str,
     required: bool,
 ) -> Option<u64> {
-    let read = if required { table.text(source, key) } else { table.optional_text(source, key) };
+    let read =
+        if required { table.string(source, key) } else { table.optional_string(source, key) };
     let (text, at) = read?;
     match timespan::parse_positive(&text) {
-        Ok(span) => Some(span.as_secs()),
+        Ok(duration) => Some(duration.as_secs()),
         Err(message) => {
-            source.mistake(at, format!("`{key}`: {message}"));
+            source.add_error(at, format!("`{key}`: {message}"));
             None
         }
     }
@@ -244,37 +249,33 @@ fn classes<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Vec<ClassShare>
     let at = root.span.clone();
     let tables = root.tables(source, "class");
     if tables.is_empty() {
-        source.mistake(at, "at least one [[class]] is needed");
+        source.add_error(at, "a profile needs at least one [[class]]");
     }
     tables
         .into_iter()
         .filter_map(|mut table| {
-            let name = table.text(source, "name");
+            let name = table.string(source, "name");
             let weight = table.count(source, "weight");
-            table.finish(source);
+            table.report_unknown_keys(source);
             let (name, at) = name?;
-            let class = known_class(source, &name, at)?;
+            let class = find_class(source, &name, at)?;
             Some(ClassShare { class, weight: weight? })
         })
         .collect()
 }
 
-fn known_class(
-    source: &mut Source<'_>,
-    name: &str,
-    at: Range<usize>,
-) -> Option<&'static UserClass> {
+fn find_class(source: &mut Source<'_>, name: &str, at: Range<usize>) -> Option<&'static UserClass> {
     let class = scenarios::find(name);
     if class.is_none() {
         let known = scenarios::ALL.map(|class| class.name).join(", ");
-        source.mistake(at, format!("there is no user class `{name}`; there are {known}"));
+        source.add_error(at, format!("unknown user class `{name}`; expected one of: {known}"));
     }
     class
 }
 
 fn reports<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> ReportPaths {
     let Some(mut table) = root.table(source, "reports") else { return ReportPaths::default() };
-    let mut path = |key| table.optional_text(source, key).map(|(text, _)| text.into());
+    let mut path = |key| table.optional_string(source, key).map(|(text, _)| text.into());
     let reports = ReportPaths {
         html: path("html"),
         csv: path("csv"),
@@ -283,6 +284,6 @@ fn reports<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> ReportPaths {
         markdown: path("markdown"),
         metrics: path("metrics"),
     };
-    table.finish(source);
+    table.report_unknown_keys(source);
     reports
 }

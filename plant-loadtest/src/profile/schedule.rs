@@ -1,50 +1,50 @@
-//! When how much load: what a profile says, and the stages that come of it.
+//! The load over time: as a profile defines it, and the stages derived from it.
 
 use super::Stage;
 use crate::{outcome::Model, timespan};
 
-/// How a profile spreads its load over time.
+/// The load of a profile over time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
-    /// Users start one after the other, then all stay.
+    /// Users start at a constant rate, then all continue until the end.
     Ramped {
-        /// Users started a second, possibly fractional.
+        /// Users started per second; may be fractional.
         spawn_rate: f64,
-        /// After the ramp, seconds that are not judged.
+        /// Time after the ramp that is not judged, in seconds.
         warm_up_s: u64,
-        /// Seconds in all, ramp and warm-up included.
+        /// Total duration in seconds, ramp and warm-up included.
         run_time_s: u64,
     },
-    /// One part after the other.
+    /// The stages of the profile, in order.
     Parts(Vec<Part>),
 }
 
-/// A part of a profile with one kind of load.
+/// A stage as defined in a profile, before scaling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
-    /// What rules and reports call it.
+    /// Name in SLA files and reports.
     pub name: String,
-    /// In seconds.
+    /// Duration in seconds.
     pub lasts_s: u64,
-    /// Users in the closed model, arrivals a second in the open one.
+    /// Users in the closed model, arrivals per second in the open model.
     pub level: Level,
-    /// Arrivals all at once at its start, in the open model.
+    /// Number of arrivals at the very start, in addition to the rate; open model only.
     pub at_once: u32,
-    /// Whether rules that name no stage hold here.
+    /// Whether thresholds that name no stage apply.
     pub judged: bool,
 }
 
-/// How much load a part has.
+/// The load of a stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Level {
-    /// The same from its first moment to its last.
+    /// Constant.
     Hold(f64),
-    /// Evenly from where the part before ended to here.
+    /// Linear from the end of the previous stage to this level.
     RampTo(f64),
 }
 
 impl Level {
-    /// What it ends with.
+    /// Returns the level at the end of the stage.
     #[must_use]
     pub fn end(self) -> f64 {
         match self {
@@ -54,29 +54,29 @@ impl Level {
 }
 
 impl Schedule {
-    /// How long the profile takes as written, in seconds.
+    /// Returns the duration of the profile as written, in seconds.
     #[must_use]
     pub fn seconds(&self) -> u64 {
         match self {
             Self::Ramped { run_time_s, .. } => *run_time_s,
-            Self::Parts(parts) => parts.iter().map(|part| part.lasts_s).sum(),
+            Self::Parts(specs) => specs.iter().map(|spec| spec.lasts_s).sum(),
         }
     }
 
-    /// The greatest load of its parts; `None` when it has none.
+    /// Returns the peak level of the stages; `None` without stages.
     #[must_use]
     pub fn height(&self) -> Option<f64> {
         match self {
             Self::Ramped { .. } => None,
-            Self::Parts(parts) => parts.iter().map(|part| part.level.end()).reduce(f64::max),
+            Self::Parts(specs) => specs.iter().map(|spec| spec.level.end()).reduce(f64::max),
         }
     }
 }
 
-/// Cuts the ramped form into parts.
+/// Divides a profile without stages into ramp, warm-up and steady stage.
 ///
 /// # Errors
-/// When nothing would be left to judge.
+/// Returns a message if no time is left for the steady stage.
 pub(super) fn ramped(
     users: u32,
     spawn_rate: f64,
@@ -86,56 +86,57 @@ pub(super) fn ramped(
     let ramp_s = ceil_s(f64::from(users) / spawn_rate);
     let before_s = ramp_s + warm_up_s;
     let Some(steady_s) = run_time_s.checked_sub(before_s).filter(|left| *left > 0) else {
-        let warm_up = if warm_up_s > 0 { " and warm" } else { "" };
+        let warm_up = if warm_up_s > 0 { " and the warm-up is over" } else { "" };
         return Err(format!(
-            "a run of {} ends before its {users} users are there{warm_up}: at {spawn_rate} a second \
-             that takes {}, and only what follows is judged. Give a longer run time or a faster \
-             spawn rate",
+            "a run of {} ends before all {users} users have started{warm_up}: at {spawn_rate} users \
+             per second that takes {}, and only the time after that is judged; set a longer run \
+             time or a higher spawn rate",
             timespan::display(run_time_s),
             timespan::display(before_s),
         ));
     };
-    let part = |name: &str, lasts_s, level, judged| Part {
+    let stage = |name: &str, lasts_s, level, judged| Part {
         name: name.into(),
         lasts_s,
         level,
         at_once: 0,
         judged,
     };
-    let all = f64::from(users);
-    let mut parts = vec![
-        part("ramp", ramp_s, Level::RampTo(all), false),
-        part("warm-up", warm_up_s, Level::Hold(all), false),
-        part("steady", steady_s, Level::Hold(all), true),
+    let level = f64::from(users);
+    let mut specs = vec![
+        stage("ramp", ramp_s, Level::RampTo(level), false),
+        stage("warm-up", warm_up_s, Level::Hold(level), false),
+        stage("steady", steady_s, Level::Hold(level), true),
     ];
-    parts.retain(|part| part.lasts_s > 0);
-    Ok(parts)
+    specs.retain(|stage| stage.lasts_s > 0);
+    Ok(specs)
 }
 
-/// Lays `parts` end to end; each lasts `time_scale` times as long, in whole seconds, at least one.
+/// Scales `specs` and places them one after the other. Each lasts a whole number of seconds, at
+/// least one.
 ///
 /// # Errors
-/// When the run would last longer than seconds can be counted.
+/// Returns a message if the duration exceeds `u32::MAX` seconds.
 pub(super) fn stages(
-    parts: &[Part],
+    specs: &[Part],
     model: Model,
     level_scale: f64,
     time_scale: f64,
 ) -> Result<Vec<Stage>, String> {
     let mut stages = Vec::new();
     let (mut at_s, mut level) = (0_u32, 0.0);
-    for part in parts {
+    for spec in specs {
         #[expect(clippy::cast_precision_loss, reason = "seconds of a run stay far below 2^53")]
-        let lasts_s = ceil_s(part.lasts_s as f64 * time_scale);
+        let lasts_s = ceil_s(spec.lasts_s as f64 * time_scale);
         let to_s = u32::try_from(u64::from(at_s) + lasts_s)
-            .map_err(|_| "a run lasts at most 136 years".to_owned())?;
-        let to = part.level.end() * level_scale;
-        let from = if matches!(part.level, Level::Hold(_)) { to } else { level };
-        let (name, judged) = (part.name.clone(), part.judged);
+            .map_err(|_| "the run is too long: the maximum is 136 years".to_owned())?;
+        let to = spec.level.end() * level_scale;
+        let from = if matches!(spec.level, Level::Hold(_)) { to } else { level };
+        let (name, judged) = (spec.name.clone(), spec.judged);
         let base = Stage { name, from_s: at_s, to_s, judged, ..Stage::default() };
         stages.push(match model {
             Model::Closed => Stage { from_users: users(from), to_users: users(to), ..base },
-            Model::Open => Stage { from_rate: from, to_rate: to, at_once: part.at_once, ..base },
+            Model::Open => Stage { from_rate: from, to_rate: to, at_once: spec.at_once, ..base },
         });
         (at_s, level) = (to_s, to);
     }
@@ -157,7 +158,7 @@ fn users(level: f64) -> u32 {
     reason = "never negative here, and a float's cast to an integer saturates"
 )]
 fn ceil_s(seconds: f64) -> u64 {
-    // 200 / 6.67 and the like must not become a second longer by rounding noise.
+    // Floating-point noise, as in 200 / 6.67, must not add a second.
     ((seconds - 1e-9).ceil() as u64).max(1)
 }
 
@@ -165,18 +166,18 @@ fn ceil_s(seconds: f64) -> u64 {
 mod tests {
     use super::*;
 
-    fn part(lasts_s: u64, level: Level) -> Part {
+    fn spec(lasts_s: u64, level: Level) -> Part {
         Part { name: "p".into(), lasts_s, level, at_once: 0, judged: true }
     }
 
     #[test]
-    fn a_ramp_starts_where_the_part_before_ended_and_a_hold_jumps() {
-        let parts = [
-            part(10, Level::RampTo(100.0)),
-            part(5, Level::RampTo(500.0)),
-            part(5, Level::Hold(100.0)),
+    fn a_ramp_starts_at_the_level_of_the_previous_stage_and_a_hold_jumps() {
+        let specs = [
+            spec(10, Level::RampTo(100.0)),
+            spec(5, Level::RampTo(500.0)),
+            spec(5, Level::Hold(100.0)),
         ];
-        let stages = stages(&parts, Model::Closed, 1.0, 1.0).unwrap();
+        let stages = stages(&specs, Model::Closed, 1.0, 1.0).unwrap();
         let users: Vec<(u32, u32)> =
             stages.iter().map(|stage| (stage.from_users, stage.to_users)).collect();
         assert_eq!(users, [(0, 100), (100, 500), (100, 100)]);
@@ -184,15 +185,15 @@ mod tests {
     }
 
     #[test]
-    fn levels_scale_and_nobody_is_rounded_away() {
-        let parts = [part(1, Level::Hold(100.0)), part(1, Level::Hold(10.0))];
-        let stages = stages(&parts, Model::Closed, 0.04, 1.0).unwrap();
+    fn scaled_levels_are_rounded_to_at_least_one_user() {
+        let specs = [spec(1, Level::Hold(100.0)), spec(1, Level::Hold(10.0))];
+        let stages = stages(&specs, Model::Closed, 0.04, 1.0).unwrap();
         assert_eq!((stages[0].to_users, stages[1].to_users), (4, 1));
     }
 
     #[test]
-    fn open_parts_have_rates() {
-        let stages = stages(&[part(2, Level::RampTo(50.0))], Model::Open, 2.0, 1.0).unwrap();
+    fn stages_of_the_open_model_have_rates() {
+        let stages = stages(&[spec(2, Level::RampTo(50.0))], Model::Open, 2.0, 1.0).unwrap();
         assert_eq!((stages[0].from_rate, stages[0].to_rate, stages[0].to_users), (0.0, 100.0, 0));
     }
 }

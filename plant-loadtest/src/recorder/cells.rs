@@ -1,49 +1,51 @@
-//! Which seconds of a run share one entry.
+//! Cells: the units of time of a recording.
 
 use crate::profile::Stage;
 
-/// An endpoint keeps at most about this many entries: two hours have one for every second.
-const MOST_ENTRIES: u32 = 7200;
+/// Approximate limit of entries per endpoint: runs of up to two hours get one for each second.
+const MAX_ENTRIES: u32 = 7200;
 
-/// Cuts a run into cells of equal length that never cross the border of a stage.
+/// Divides a run into cells of equal length. A cell never spans two stages: it is cut at their
+/// boundary.
 ///
-/// A day in single seconds takes over a gigabyte, of which nobody sees more than minutes.
+/// Without cells, a run of a day would take over a gigabyte of memory, for a resolution that no
+/// report shows.
 #[derive(Clone, Debug)]
 pub struct Cells {
     length: u32,
-    borders: Vec<u32>,
+    stage_ends: Vec<u32>,
 }
 
 impl Cells {
-    /// Cells fit for a run of these `stages`.
+    /// Returns the cells for a run of `stages`.
     #[must_use]
     pub fn of(stages: &[Stage]) -> Self {
         let seconds = stages.last().map_or(0, |stage| stage.to_s);
-        let borders = stages.iter().map(|stage| stage.to_s).collect();
-        Self { length: seconds.div_ceil(MOST_ENTRIES).max(1), borders }
+        let stage_ends = stages.iter().map(|stage| stage.to_s).collect();
+        Self { length: seconds.div_ceil(MAX_ENTRIES).max(1), stage_ends }
     }
 
-    /// How many seconds a cell has, those before a border aside.
+    /// Returns the length of a cell in seconds. The last cell of a stage may be shorter.
     #[must_use]
     pub fn length(&self) -> u32 {
         self.length
     }
 
-    /// The first second of the cell that `second` is in.
+    /// Returns the first second of the cell that contains `second`.
     #[must_use]
     pub fn start_of(&self, second: u32) -> u32 {
         if self.length == 1 {
             return second;
         }
-        let passed = self.borders.partition_point(|border| *border <= second);
-        let border = passed.checked_sub(1).map_or(0, |last| self.borders[last]);
-        border + (second - border) / self.length * self.length
+        let ended = self.stage_ends.partition_point(|end| *end <= second);
+        let stage_start = ended.checked_sub(1).map_or(0, |last| self.stage_ends[last]);
+        stage_start + (second - stage_start) / self.length * self.length
     }
 }
 
 impl Default for Cells {
     fn default() -> Self {
-        Self { length: 1, borders: Vec::new() }
+        Self { length: 1, stage_ends: Vec::new() }
     }
 }
 
@@ -58,14 +60,14 @@ mod tests {
     }
 
     #[test]
-    fn two_hours_are_kept_second_by_second() {
+    fn runs_of_two_hours_use_cells_of_one_second() {
         let cells = cells(&[10, 7200]);
         assert_eq!(cells.length(), 1);
         assert_eq!(cells.start_of(4711), 4711);
     }
 
     #[test]
-    fn a_day_is_kept_in_cells_that_end_with_their_stage() {
+    fn a_run_of_a_day_uses_longer_cells_that_end_with_their_stage() {
         let cells = cells(&[10, 86_400]);
         assert_eq!(cells.length(), 12);
         let starts: Vec<u32> = [0, 9, 10, 21, 22, 86_399].map(|s| cells.start_of(s)).into();

@@ -1,4 +1,4 @@
-//! Takes what clients measured, second by second, without users waiting for each other.
+//! Records what clients measure, second by second, in shards that keep lock contention low.
 
 mod cells;
 mod records;
@@ -18,38 +18,39 @@ use records::Records;
 use crate::completion::{Accepted, Work};
 use crate::outcome::{ArrivalSecond, Endpoint, Failure, FailureKind, Tally};
 
-/// How far back the live view looks, in seconds.
-const LIVE_SECONDS: u32 = 5;
+/// Length of the sliding window behind the current rate and percentile, in seconds.
+const LIVE_WINDOW_S: u32 = 5;
 
-/// An answer this quick belongs to the second in which it was asked for.
-const IN_TIME: Duration = Duration::from_secs(1);
+/// A response within this time counts for throughput in the second of its intended start; a later
+/// one is attributed this much before its arrival. See [`crate::outcome::Second::finished`].
+const THROUGHPUT_GRACE: Duration = Duration::from_secs(1);
 
-/// What happened to one request.
+/// The measurements of one request.
 #[derive(Debug)]
 pub struct Sample {
     /// The endpoint's name.
     pub endpoint: &'static str,
-    /// When it was meant to start; latency counts from here.
+    /// Intended start; latency counts from here.
     pub intended: Instant,
-    /// When it was sent.
+    /// When the request was sent.
     pub sent: Instant,
-    /// When the answer's head had come.
+    /// When the response's headers had arrived.
     pub first_byte: Option<Instant>,
-    /// When the answer was whole, or hope for it was given up.
+    /// When the response was complete, or the request timed out or failed.
     pub last_byte: Instant,
-    /// The answer's status.
+    /// Status code of the response.
     pub status: Option<u16>,
-    /// The size of the answer's body, in bytes.
+    /// Size of the response body in bytes.
     pub bytes: u64,
-    /// What was wrong, `None` for a success.
+    /// Kind and description of the failure; `None` for a success.
     pub failure: Option<(FailureKind, String)>,
 }
 
-/// The part of the recorder that one user writes to.
+/// The part of the recorder that one client writes to.
 #[derive(Clone, Copy, Debug)]
 pub struct Shard(usize);
 
-/// Collects samples in shards that are merged at the end.
+/// Collects the measurements of a run in shards, which are merged at the end.
 #[derive(Debug)]
 pub struct Recorder {
     started: OnceLock<Instant>,
@@ -57,16 +58,16 @@ pub struct Recorder {
     shards: Vec<Mutex<Records>>,
     next_shard: AtomicUsize,
     users: AtomicU32,
-    joined: Mutex<BTreeMap<&'static str, u32>>,
+    started_by_class: Mutex<BTreeMap<&'static str, u32>>,
     accepted: Mutex<Vec<Accepted>>,
 }
 
-/// What a run looks like right now.
+/// The current state of a run, for progress output.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
-    /// Since the run started; `None` before the first user.
+    /// Time since the first user started; `None` before that.
     pub elapsed: Option<Duration>,
-    /// Users running.
+    /// Active users.
     pub users: u32,
     /// Requests sent so far.
     pub sent: u64,
@@ -74,14 +75,14 @@ pub struct Live {
     pub errors: u64,
     /// Arrivals dropped so far, in the open model.
     pub dropped: u64,
-    /// Requests a second, lately.
+    /// Requests per second over the last seconds.
     pub rate: f64,
-    /// The 95th percentile in milliseconds, lately.
+    /// 95th percentile of latency over the last seconds, in milliseconds.
     pub p95_ms: Option<f64>,
 }
 
 impl Recorder {
-    /// A recorder with a shard for each processor.
+    /// Creates a recorder with one shard for each of `processors`.
     #[must_use]
     pub fn new(processors: usize) -> Self {
         Self {
@@ -90,75 +91,75 @@ impl Recorder {
             shards: (0..processors.max(1)).map(|_| Mutex::default()).collect(),
             next_shard: AtomicUsize::new(0),
             users: AtomicU32::new(0),
-            joined: Mutex::default(),
+            started_by_class: Mutex::default(),
             accepted: Mutex::default(),
         }
     }
 
-    /// Keeps entries for these cells instead of single seconds.
+    /// Sets the cells in which to record; single seconds by default.
     #[must_use]
     pub fn with_cells(mut self, cells: Cells) -> Self {
         self.cells = cells;
         self
     }
 
-    /// How many seconds an entry covers.
+    /// Returns the length of a cell in seconds.
     #[must_use]
     pub fn cell_s(&self) -> u32 {
         self.cells.length()
     }
 
-    /// The shard for one more client.
+    /// Assigns a shard to a new client, round robin.
     pub fn assign_shard(&self) -> Shard {
         Shard(self.next_shard.fetch_add(1, Relaxed) % self.shards.len())
     }
 
-    /// Starts the run's clock, unless it runs already.
+    /// Sets the run's start to `at`, unless it is already set.
     pub fn start(&self, at: Instant) {
         self.started.get_or_init(|| at);
     }
 
-    /// A user of `class` starts. The first one starts the run's clock.
+    /// Counts a started, active user of `class`. The first one sets the run's start.
     pub fn user_joined(&self, class: &'static str) {
         self.start(Instant::now());
         self.user_busy();
         self.count_user(class);
     }
 
-    /// Counts a user of `class` that there is, busy or not.
+    /// Counts a started user of `class` without counting it as active.
     pub fn count_user(&self, class: &'static str) {
-        *lock(&self.joined).entry(class).or_default() += 1;
+        *lock(&self.started_by_class).entry(class).or_default() += 1;
     }
 
-    /// One more user has something to do.
+    /// Counts one more active user.
     pub fn user_busy(&self) {
         self.users.fetch_add(1, Relaxed);
     }
 
-    /// A user is gone, or has nothing to do.
+    /// Counts one active user less: it stopped or became idle.
     pub fn user_left(&self) {
         self.users.fetch_sub(1, Relaxed);
     }
 
-    /// Users running now.
+    /// Returns the number of active users.
     #[must_use]
     pub fn users(&self) -> u32 {
         self.users.load(Relaxed)
     }
 
-    /// When the first user started.
+    /// Returns when the first user started.
     #[must_use]
     pub fn started(&self) -> Option<Instant> {
         self.started.get().copied()
     }
 
-    /// How many users of each class started.
+    /// Returns the number of started users of each class.
     #[must_use]
     pub fn joined(&self) -> BTreeMap<&'static str, u32> {
-        lock(&self.joined).clone()
+        lock(&self.started_by_class).clone()
     }
 
-    /// A request is about to be sent.
+    /// Counts a request as sent; called just before sending.
     pub fn sent(&self, shard: Shard, endpoint: &'static str, intended: Instant) {
         let second = self.cell_of(intended);
         let mut records = lock(&self.shards[shard.0]);
@@ -166,34 +167,35 @@ impl Recorder {
         records.second(endpoint, second).counts.sent += 1;
     }
 
-    /// A request has ended.
+    /// Records a finished request.
     pub fn record(&self, shard: Shard, sample: Sample) {
-        let in_time = sample.last_byte.checked_sub(IN_TIME).unwrap_or(sample.intended);
-        let second = self.cell_of(sample.intended);
-        let ended = self.cell_of(in_time.max(sample.intended));
-        lock(&self.shards[shard.0]).record(second, ended, sample);
+        let earliest = sample.last_byte.checked_sub(THROUGHPUT_GRACE).unwrap_or(sample.intended);
+        let started = self.cell_of(sample.intended);
+        let finished = self.cell_of(earliest.max(sample.intended));
+        lock(&self.shards[shard.0]).record(started, finished, sample);
     }
 
-    /// Just now the service has accepted `work` under this `id`.
+    /// Records that the service has just accepted `work` and returned `id` for it; `token`
+    /// authorizes reading its state.
     pub fn accepted(&self, work: &'static Work, id: String, token: Arc<str>) {
         let second = self.cell_of(Instant::now());
         lock(&self.accepted).push(Accepted { work, id, token, second });
     }
 
-    /// Everything that the service has accepted, handed over once.
+    /// Takes out all accepted work recorded so far.
     #[must_use]
     pub fn take_accepted(&self) -> Vec<Accepted> {
         std::mem::take(&mut *lock(&self.accepted))
     }
 
-    /// An arrival is meant to start at `intended`.
+    /// Counts an arrival scheduled for `intended`.
     pub fn arrival_due(&self, shard: Shard, intended: Instant) {
         let cell = self.cell_of(intended);
         lock(&self.shards[shard.0]).arrival(cell).due += 1;
     }
 
-    /// An arrival found a user at `now`. If one was `free` all along, whatever delay there was is
-    /// the generator's; if not, the arrival waited for an answer to somebody else.
+    /// Records that an arrival got a user at `now`. If a user was `free` at the intended start, the
+    /// delay is dispatch lag of the load generator; otherwise the arrival waited for a busy user.
     pub fn arrival_starts(&self, shard: Shard, intended: Instant, now: Instant, free: bool) {
         let cell = self.cell_of(intended);
         let mut records = lock(&self.shards[shard.0]);
@@ -205,7 +207,7 @@ impl Recorder {
         }
     }
 
-    /// An arrival is given up: no user was free for as long as a request may take.
+    /// Counts a dropped arrival: no user became free within the request timeout.
     pub fn arrival_dropped(&self, shard: Shard, intended: Instant) {
         let cell = self.cell_of(intended);
         let mut records = lock(&self.shards[shard.0]);
@@ -215,13 +217,13 @@ impl Recorder {
         arrival.dropped += 1;
     }
 
-    /// What the run looks like right now.
+    /// Returns the current state of the run.
     #[must_use]
     pub fn live(&self) -> Live {
         let elapsed = self.started().map(|started| started.elapsed());
         let mut live = Live { elapsed, users: self.users(), ..Live::default() };
         let now = elapsed.map_or(0, whole_seconds);
-        let window = self.cells.start_of(now.saturating_sub(LIVE_SECONDS))..now.max(1);
+        let window = self.cells.start_of(now.saturating_sub(LIVE_WINDOW_S))..now.max(1);
         let mut recent = Tally::default();
         for shard in &self.shards {
             let records = lock(shard);
@@ -242,11 +244,12 @@ impl Recorder {
         live
     }
 
-    /// Everything recorded, merged; endpoints of `known` are there even when never requested.
+    /// Returns the endpoints and failures of all shards, merged. Endpoints in `expected` are
+    /// included even if they were never requested.
     #[must_use]
-    pub fn merge(&self, known: &[&'static str]) -> (Vec<Endpoint>, Vec<Failure>) {
+    pub fn merge(&self, expected: &[&'static str]) -> (Vec<Endpoint>, Vec<Failure>) {
         let mut merged = Records::default();
-        for endpoint in known {
+        for endpoint in expected {
             merged.endpoints.entry(endpoint).or_default();
         }
         for shard in &self.shards {
@@ -257,7 +260,7 @@ impl Recorder {
         (endpoints, failures)
     }
 
-    /// What became of the arrivals, second by second; nothing in the closed model.
+    /// Returns the arrivals by cell; empty in the closed model.
     #[must_use]
     pub fn arrivals(&self) -> Vec<ArrivalSecond> {
         let mut merged = Records::default();
@@ -267,9 +270,9 @@ impl Recorder {
         merged.arrivals.into_values().collect()
     }
 
-    /// Everything recorded for `from` and later seconds, from the beginning of the cell that `from`
-    /// is in, and what is counted for the whole run;
-    /// times to the first byte and service times are left out. Much cheaper than [`Self::merge`].
+    /// Returns the cells from the one that contains second `from` on, together with the totals of
+    /// the whole run, but without times to the first byte and service times. Much cheaper than
+    /// [`Self::merge`].
     #[must_use]
     pub fn since(&self, from: u32) -> (Vec<Endpoint>, Vec<Failure>, Vec<ArrivalSecond>) {
         let from = self.cells.start_of(from);
@@ -293,7 +296,7 @@ fn whole_seconds(span: Duration) -> u32 {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while holding it, and counts are whole after every step.
+    // No code panics while it holds the lock, and the counts are consistent after each statement.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -310,12 +313,12 @@ mod tests {
             last_byte: start + Duration::from_millis(millis),
             status: Some(200),
             bytes: 10,
-            failure: failure.map(|kind| (kind, "why".into())),
+            failure: failure.map(|kind| (kind, "reason".into())),
         }
     }
 
     #[test]
-    fn samples_of_all_shards_come_together_in_their_seconds() {
+    fn samples_of_all_shards_are_merged_by_second() {
         let recorder = Recorder::new(3);
         recorder.user_joined("A");
         let started = recorder.started().unwrap();
@@ -334,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_comes_with_the_cell_that_it_is_in() {
+    fn since_starts_with_the_cell_that_contains_the_second() {
         let end = crate::profile::Stage { to_s: 86_400, ..crate::profile::Stage::default() };
         let recorder = Recorder::new(1).with_cells(Cells::of(&[end]));
         recorder.user_joined("A");
@@ -351,12 +354,12 @@ mod tests {
             cells.map(|cell| (cell.second, cell.counts.sent)).collect()
         };
         assert_eq!(recorder.cell_s(), 12);
-        assert_eq!(cells(8), [(0, 2), (12, 1)], "the eighth second is in the cell of the first");
+        assert_eq!(cells(8), [(0, 2), (12, 1)], "second 8 is in the first cell");
         assert_eq!(cells(13), [(12, 1)]);
     }
 
     #[test]
-    fn latency_holds_successes_and_time_outs_only() {
+    fn latency_includes_successes_and_timeouts_only() {
         let recorder = Recorder::new(1);
         recorder.user_joined("A");
         let shard = recorder.assign_shard();

@@ -1,4 +1,4 @@
-//! What one shard has seen.
+//! The measurements that one shard holds.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Records {
     pub(super) endpoints: BTreeMap<&'static str, EndpointRecords>,
-    pub(super) failures: BTreeMap<(&'static str, FailureKind, String), Seen>,
+    pub(super) failures: BTreeMap<(&'static str, FailureKind, String), FailureCount>,
     pub(super) arrivals: BTreeMap<u32, ArrivalSecond>,
     pub(super) sent: u64,
     pub(super) errors: u64,
@@ -28,7 +28,7 @@ pub(super) struct EndpointRecords {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct FailureCount {
     count: u64,
     first_second: u32,
     last_second: u32,
@@ -45,16 +45,18 @@ impl Records {
         entry.or_insert_with(|| ArrivalSecond { second, ..ArrivalSecond::default() })
     }
 
-    pub(super) fn record(&mut self, second: u32, ended: u32, sample: Sample) {
+    /// Records a request that belongs to the cell `started`, and whose success counts for
+    /// throughput in the cell `finished`.
+    pub(super) fn record(&mut self, started: u32, finished: u32, sample: Sample) {
         let kind = sample.failure.as_ref().map(|(kind, _)| *kind);
-        let tally = self.second(sample.endpoint, second);
+        let tally = self.second(sample.endpoint, started);
         tally.counts.count(kind);
         let counts_as_latency = matches!(kind, None | Some(FailureKind::TimedOut));
         if counts_as_latency {
             tally.latency.record(sample.last_byte.saturating_duration_since(sample.intended));
         }
         if kind.is_none() {
-            self.second(sample.endpoint, ended).finished += 1;
+            self.second(sample.endpoint, finished).finished += 1;
         }
         let records = self.endpoints.entry(sample.endpoint).or_default();
         if counts_as_latency {
@@ -69,20 +71,25 @@ impl Records {
         }
         if let Some((kind, message)) = sample.failure {
             self.errors += 1;
-            let seen = Seen { count: 1, first_second: second, last_second: second };
-            self.see((sample.endpoint, kind, message), &seen);
+            let failure_count =
+                FailureCount { count: 1, first_second: started, last_second: started };
+            self.add_failure((sample.endpoint, kind, message), &failure_count);
         }
     }
 
-    fn see(&mut self, failure: (&'static str, FailureKind, String), seen: &Seen) {
+    fn add_failure(
+        &mut self,
+        failure: (&'static str, FailureKind, String),
+        failure_count: &FailureCount,
+    ) {
         self.failures
             .entry(failure)
-            .and_modify(|known| {
-                known.count += seen.count;
-                known.first_second = known.first_second.min(seen.first_second);
-                known.last_second = known.last_second.max(seen.last_second);
+            .and_modify(|total| {
+                total.count += failure_count.count;
+                total.first_second = total.first_second.min(failure_count.first_second);
+                total.last_second = total.last_second.max(failure_count.last_second);
             })
-            .or_insert_with(|| seen.clone());
+            .or_insert_with(|| failure_count.clone());
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -94,7 +101,7 @@ impl Records {
         }
     }
 
-    /// Adds what there is from second `from` on, without the distributions of the whole run.
+    /// Adds the cells of `other` from second `from` on, without the distributions of the whole run.
     pub(super) fn add_since(&mut self, other: &Self, from: u32) {
         for (name, theirs) in &other.endpoints {
             let ours = self.endpoints.entry(name).or_default();
@@ -106,8 +113,8 @@ impl Records {
                 ours.seconds.entry(*second).or_default().add(tally);
             }
         }
-        for (failure, seen) in &other.failures {
-            self.see(failure.clone(), seen);
+        for (failure, failure_count) in &other.failures {
+            self.add_failure(failure.clone(), failure_count);
         }
         self.add_arrivals_since(other, from);
     }
@@ -147,14 +154,14 @@ pub(super) fn endpoint((name, records): (&'static str, EndpointRecords)) -> Endp
 }
 
 pub(super) fn failure(
-    ((endpoint, kind, message), seen): ((&str, FailureKind, String), Seen),
+    ((endpoint, kind, message), failure_count): ((&str, FailureKind, String), FailureCount),
 ) -> Failure {
     Failure {
         endpoint: endpoint.into(),
         kind,
         message,
-        count: seen.count,
-        first_second: seen.first_second,
-        last_second: seen.last_second,
+        count: failure_count.count,
+        first_second: failure_count.first_second,
+        last_second: failure_count.last_second,
     }
 }

@@ -1,4 +1,4 @@
-//! What can be promised: each figure declares its unit, and which direction is good, once.
+//! The metrics that thresholds limit, each with its unit and its direction.
 
 use std::fmt;
 
@@ -8,56 +8,56 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, milliseconds, percent};
 use crate::outcome::FailureKind;
 
-/// A figure, with its unit.
+/// A metric that a threshold limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Figure {
-    /// The median latency.
+    /// Median latency.
     P50,
-    /// The 95th percentile of latency.
+    /// 95th percentile of latency.
     P95,
-    /// The 99th percentile of latency.
+    /// 99th percentile of latency.
     P99,
-    /// The mean latency.
+    /// Mean latency.
     Mean,
-    /// The longest latency.
+    /// Maximum latency.
     Max,
-    /// The share of requests that failed in one of these ways.
+    /// Share of requests that failed with one of these kinds, in percent.
     ErrorRate(Vec<FailureKind>),
-    /// How many requests a second were answered rightly, by when their answers came.
+    /// Successful responses per second, by their time of arrival.
     Throughput,
-    /// What the service used.
+    /// Resource usage of the service.
     Resource(Resource),
-    /// How long the service takes to answer `/health` once the load is gone.
+    /// Time until `/health` responds after the load has ended, in seconds.
     SecondsToHealthy,
-    /// How often the service was started anew during the run.
+    /// Number of restarts of the service during the run.
     Restarts,
-    /// How long after the load the last accepted work was done.
+    /// Time from the end of the load until the last accepted work was completed, in seconds.
     Drain,
 }
 
-/// Something that the service uses.
+/// A resource that the service uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resource {
-    /// Mean processor time, in percent of all processors of the machine.
+    /// Mean CPU time, in percent of all CPUs of the machine.
     Cpu,
-    /// Most memory resident, in MiB.
+    /// Maximum resident memory, in MiB.
     Memory,
-    /// Most connections to the database, whoever holds them.
+    /// Maximum number of connections to the database, from all clients.
     DatabaseConnections,
-    /// Most connections to Redis.
+    /// Maximum number of connections to Redis.
     RedisConnections,
-    /// Most open files and sockets.
+    /// Maximum number of open files and sockets.
     OpenFiles,
-    /// Most jobs waiting.
+    /// Maximum number of waiting jobs.
     QueueDepth,
-    /// Errors logged.
+    /// Number of errors logged during the run.
     LoggedErrors,
 }
 
 impl Resource {
-    /// Every one.
+    /// All resources.
     pub const ALL: [Self; 7] = [
         Self::Cpu,
         Self::Memory,
@@ -68,7 +68,7 @@ impl Resource {
         Self::LoggedErrors,
     ];
 
-    /// As SLA files spell it.
+    /// Returns the name in SLA files.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -84,7 +84,7 @@ impl Resource {
 }
 
 impl Figure {
-    /// What kind of promises it is made for.
+    /// Returns the kind of thresholds that use it.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -97,13 +97,13 @@ impl Figure {
         }
     }
 
-    /// Whether more of it is good; of all others less is.
+    /// Returns whether higher values are better. Of all other metrics lower values are.
     #[must_use]
     pub fn more_is_better(&self) -> bool {
         matches!(self, Self::Throughput)
     }
 
-    /// The share of samples that may not exceed a percentile's value.
+    /// Returns the quantile (0 to 1) of a percentile or maximum; `None` for other metrics.
     #[must_use]
     pub fn quantile(&self) -> Option<f64> {
         match self {
@@ -115,26 +115,26 @@ impl Figure {
         }
     }
 
-    /// What it is measured in.
+    /// Returns the unit of its values; empty for plain numbers.
     #[must_use]
     pub fn unit(&self) -> &'static str {
         match self {
             Self::P50 | Self::P95 | Self::P99 | Self::Mean | Self::Max => "ms",
             Self::ErrorRate(_) | Self::Resource(Resource::Cpu) => "%",
-            Self::Throughput => "a second",
+            Self::Throughput => "requests/s",
             Self::Resource(Resource::Memory) => "MiB",
             Self::SecondsToHealthy | Self::Drain => "s",
             Self::Resource(_) | Self::Restarts => "",
         }
     }
 
-    /// A measured `value`, with as many digits as it deserves and its unit.
+    /// Formats a measured `value` with its unit and a suitable number of digits.
     #[must_use]
     pub fn display(&self, value: f64) -> String {
         match self {
             Self::P50 | Self::P95 | Self::P99 | Self::Mean | Self::Max => milliseconds(value),
             Self::ErrorRate(_) => percent(value),
-            Self::Throughput => format!("{value:.1} a second"),
+            Self::Throughput => format!("{value:.1} requests/s"),
             Self::Resource(Resource::Cpu) => format!("{value:.0} %"),
             Self::Resource(Resource::Memory) => format!("{value:.1} MiB"),
             Self::SecondsToHealthy if value < 1.0 => milliseconds(value * 1000.0),
@@ -151,7 +151,7 @@ impl fmt::Display for Figure {
             Self::P95 => f.write_str("P95"),
             Self::P99 => f.write_str("P99"),
             Self::Mean => f.write_str("mean"),
-            Self::Max => f.write_str("longest"),
+            Self::Max => f.write_str("max"),
             Self::ErrorRate(kinds) if kinds.len() == FailureKind::ALL.len() => {
                 f.write_str("errors")
             }
@@ -159,7 +159,7 @@ impl fmt::Display for Figure {
                 let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
                 write!(f, "errors ({})", kinds.join(", "))
             }
-            Self::Throughput => f.write_str("answered"),
+            Self::Throughput => f.write_str("throughput"),
             Self::Resource(resource) => f.write_str(match resource {
                 Resource::Cpu => "CPU",
                 Resource::Memory => "memory",
@@ -167,11 +167,11 @@ impl fmt::Display for Figure {
                 Resource::RedisConnections => "Redis connections",
                 Resource::OpenFiles => "open files",
                 Resource::QueueDepth => "queue depth",
-                Resource::LoggedErrors => "errors logged",
+                Resource::LoggedErrors => "logged errors",
             }),
             Self::SecondsToHealthy => f.write_str("time to healthy"),
             Self::Restarts => f.write_str("restarts"),
-            Self::Drain => f.write_str("done after the load"),
+            Self::Drain => f.write_str("drain time"),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Promises: which figure of what must stay below which limit.
+//! SLAs: sets of thresholds, each a limit for one metric of an endpoint or of the service.
 //!
-//! An SLA file is data, read and checked before the first request. It becomes a flat list of
+//! An SLA is a TOML file, parsed and validated before the first request. It yields a flat list of
 //! [`Promise`]s, which the verdict compares with an outcome.
 
 mod figure;
@@ -21,102 +21,104 @@ use crate::{
     scenarios::UserClass,
 };
 
-/// All promises of one SLA file.
+/// The thresholds of an SLA file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sla {
-    /// What the file calls itself.
+    /// Name of the SLA, as written in the file.
     pub name: String,
-    /// In the file's order.
+    /// The thresholds, in the order of the file.
     pub promises: Vec<Promise>,
-    /// About the course of a run.
+    /// Thresholds on the behavior over the whole run.
     #[serde(default, skip_serializing_if = "OverTime::is_empty")]
     pub over_time: OverTime,
 }
 
-/// One promise.
+/// A limit for one metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Promise {
     /// What is measured.
     pub subject: Subject,
-    /// The group that the SLA puts it in, for reports.
+    /// Group of thresholds in reports, as written in the SLA file.
     pub class: String,
-    /// Which figure of it.
+    /// The metric that is limited.
     pub figure: Figure,
-    /// The figure must stay below this; where it is zero, at it. Figures of which more is better
-    /// must not fall below it.
+    /// Limit, in the unit of the metric. The value must be below it, or equal if the limit is 0.
+    /// For metrics of which higher values are better, the value must be at least the limit.
     pub below: f64,
-    /// Beyond this a miss is a failure, up to it a warning. `None`: every miss is a warning.
+    /// A violation beyond this value is a failure, up to it a warning. `None`: every violation is a
+    /// warning.
     pub fail_over: Option<f64>,
-    /// The loads, in users, for which this was promised.
+    /// The numbers of users for which the threshold applies.
     pub users: UserRange,
-    /// When it must hold.
+    /// The part of the run in which the threshold applies.
     pub during: During,
-    /// If it must hold in every window of so many seconds, and not just over all of them.
+    /// If set, the threshold must be met in every window of this many seconds, instead of over all
+    /// of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every_s: Option<u32>,
 }
 
-/// What a promise is about.
+/// What a threshold applies to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
-    /// One endpoint, by its name.
+    /// One endpoint, by name.
     Endpoint(String),
     /// All requests together.
     AllRequests,
-    /// The service as such.
+    /// The service as a whole.
     Service,
-    /// Work that it accepts and does later, by its name.
+    /// One kind of accepted work, by name.
     Work(String),
 }
 
-/// The kinds of promises. A verdict needs at least one judged promise of every kind made.
+/// Kinds of thresholds. A verdict requires at least one judged threshold of each kind in the SLA.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// How fast answers are.
+    /// Latency of responses.
     Latency,
-    /// How many requests fail.
+    /// Share of failed requests.
     Errors,
-    /// Whether accepted work is done.
+    /// Completion of accepted work.
     Completion,
-    /// Whether the service is still there.
+    /// Health and restarts of the service.
     Survival,
-    /// How much is answered.
+    /// Successful responses per second.
     Throughput,
-    /// How much of the machine it takes.
+    /// Resource usage of the service.
     Resources,
 }
 
 /// An inclusive range of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserRange {
-    /// The lightest load that the promise was made for.
+    /// Minimum number of users.
     pub from: u32,
-    /// The heaviest.
+    /// Maximum number of users.
     pub to: u32,
 }
 
-/// The part of a run in which a promise must hold.
+/// The part of a run in which a threshold applies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum During {
-    /// The stages that count for the verdict: all but ramps.
+    /// The judged stages: all but ramps, unless the profile says otherwise.
     Judged,
-    /// From the first request to the last.
+    /// The whole run, from the first request to the last.
     Run,
-    /// The stage of this name.
+    /// The stage with this name.
     Stage(String),
 }
 
 impl Sla {
-    /// No promises: the run shows what the service does, and gets no verdict.
+    /// Returns an SLA without thresholds: the run is measured, but gets no verdict.
     #[must_use]
     pub fn none() -> Self {
         Self {
-            name: "nothing: no promises were made for this load".into(),
+            name: "none (this load has no thresholds)".into(),
             promises: Vec::new(),
             over_time: OverTime::default(),
         }
@@ -146,13 +148,13 @@ impl Sla {
 }
 
 impl Promise {
-    /// What kind of promise this is.
+    /// Returns the kind of threshold.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.figure.kind()
     }
 
-    /// The limit in words.
+    /// Formats the limit with its unit, such as `< 300 ms`.
     #[must_use]
     pub fn limit(&self) -> String {
         let (below, unit) = (self.below, self.figure.unit());
@@ -166,7 +168,7 @@ impl Promise {
         limit.trim_end().to_owned()
     }
 
-    /// Whether `measured` keeps the promise.
+    /// Returns whether the value `measured` meets the threshold.
     #[must_use]
     pub fn kept_by(&self, measured: f64) -> bool {
         if self.figure.more_is_better() {
@@ -175,26 +177,27 @@ impl Promise {
         measured < self.below || (self.below == 0.0 && measured <= 0.0)
     }
 
-    /// Whether a miss of `measured` is a failure; otherwise it is a warning.
+    /// Returns whether a violation with the value `measured` is a failure; otherwise it is a
+    /// warning.
     #[must_use]
     pub fn failed_by(&self, measured: f64) -> bool {
         let Some(limit) = self.fail_over else { return false };
         if self.figure.more_is_better() {
             return measured < limit;
         }
-        // Where the limit is the target itself there is no band for a warning.
+        // If the two limits are equal, every violation is a failure.
         measured > limit || limit <= self.below
     }
 }
 
-/// A latency with as many digits as anyone needs.
+/// Formats a latency in milliseconds. Greater values have fewer decimals.
 #[must_use]
 pub fn milliseconds(value: f64) -> String {
     let digits = usize::from(value < 99.95) + usize::from(value < 9.995);
     format!("{value:.digits$} ms")
 }
 
-/// A share in percent; a share above zero never reads as zero.
+/// Formats a percentage. A value above 0 is never shown as 0.
 #[must_use]
 pub fn percent(value: f64) -> String {
     if value == 0.0 || value >= 0.995 {
@@ -216,10 +219,10 @@ impl fmt::Display for Subject {
 }
 
 impl UserRange {
-    /// Every load.
+    /// Any number of users.
     pub const ANY: Self = Self { from: 0, to: u32::MAX };
 
-    /// Whether `users` is within.
+    /// Returns whether `users` is in the range.
     #[must_use]
     pub fn contains(self, users: u32) -> bool {
         (self.from..=self.to).contains(&users)
@@ -231,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_above_zero_never_reads_as_zero() {
+    fn a_percentage_above_zero_is_never_shown_as_zero() {
         assert_eq!(percent(0.0), "0 %");
         assert_eq!(percent(0.0004), "0.01 %");
         assert_eq!(percent(0.5), "0.50 %");
@@ -240,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn latencies_lose_digits_as_they_grow() {
+    fn greater_latencies_have_fewer_decimals() {
         assert_eq!(milliseconds(1.234), "1.23 ms");
         assert_eq!(milliseconds(12.34), "12.3 ms");
         assert_eq!(milliseconds(300.0), "300 ms");

@@ -1,4 +1,4 @@
-//! Promises about how a service behaves over time: that it does not leak, drift, or stay down.
+//! Thresholds on the behavior over a whole run: memory growth, drift and recovery.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,74 +8,75 @@ use crate::{
     toml_source::{Source, Table},
 };
 
-/// What was promised about the course of a run; `None` where nothing was.
+/// Thresholds on the behavior over a whole run; `None` where the SLA has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OverTime {
-    /// How much memory may grow.
+    /// Limit of memory growth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_growth: Option<MemoryGrowth>,
-    /// How much worse the end of a run may be than its beginning.
+    /// Limit of the difference between the end of a run and its beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftLimit>,
-    /// That the service is itself again after a spike.
+    /// Condition for recovery after a spike.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery: Option<RecoveryLimit>,
 }
 
-/// `[memory_growth]`
+/// Limit of memory growth: the table `[memory_growth]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryGrowth {
-    /// In percent of what is used after the warm-up.
+    /// Maximum growth, in percent of the memory used after the warm-up.
     pub below_percent: f64,
-    /// Over so many seconds.
+    /// Time in which memory may grow by that much, in seconds.
     pub over_s: f64,
 }
 
-/// `[drift]`
+/// Limit of drift: the table `[drift]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DriftLimit {
-    /// P95 and memory of the end, in percent more than at the beginning.
+    /// Maximum increase of P95 and memory from the first to the last window, in percent.
     pub below_percent: f64,
-    /// How long beginning and end are, in seconds.
+    /// Length of the first and the last window, in seconds.
     pub window_s: u32,
 }
 
-/// `[recovery]`
+/// Condition for recovery: the table `[recovery]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryLimit {
-    /// P95 and queue are back when they are within so many percent of before.
+    /// The service has recovered when P95 and queue depth are within this many percent of their
+    /// values before the spike.
     pub within_percent: f64,
 }
 
 impl OverTime {
-    /// Whether nothing was promised.
+    /// Returns whether there are no thresholds.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Reads the tables `[memory_growth]`, `[drift]` and `[recovery]`, as far as they are there.
+    /// Reads the optional tables `[memory_growth]`, `[drift]` and `[recovery]`.
     pub(super) fn read<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Self {
         Self {
-            memory_growth: table(source, root, "memory_growth", |source, table| {
+            memory_growth: optional_table(source, root, "memory_growth", |source, table| {
                 let below_percent = table.number(source, "below_percent");
-                let over_s = span(source, table, "over").map(f64::from);
+                let over_s = duration_s(source, table, "over").map(f64::from);
                 Some(MemoryGrowth { below_percent: below_percent?, over_s: over_s? })
             }),
-            drift: table(source, root, "drift", |source, table| {
+            drift: optional_table(source, root, "drift", |source, table| {
                 let below_percent = table.number(source, "below_percent");
-                let window_s = span(source, table, "window");
+                let window_s = duration_s(source, table, "window");
                 Some(DriftLimit { below_percent: below_percent?, window_s: window_s? })
             }),
-            recovery: table(source, root, "recovery", |source, table| {
+            recovery: optional_table(source, root, "recovery", |source, table| {
                 Some(RecoveryLimit { within_percent: table.number(source, "within_percent")? })
             }),
         }
     }
 }
 
-fn table<'a, T>(
+fn optional_table<'a, T>(
     source: &mut Source<'a>,
     root: &mut Table<'a>,
     key: &str,
@@ -83,16 +84,17 @@ fn table<'a, T>(
 ) -> Option<T> {
     let mut table = root.table(source, key)?;
     let limit = read(source, &mut table);
-    table.finish(source);
+    table.report_unknown_keys(source);
     limit
 }
 
-fn span<'a>(source: &mut Source<'a>, table: &mut Table<'a>, key: &str) -> Option<u32> {
-    let (text, at) = table.text(source, key)?;
+/// Reads a required duration in seconds.
+fn duration_s<'a>(source: &mut Source<'a>, table: &mut Table<'a>, key: &str) -> Option<u32> {
+    let (text, at) = table.string(source, key)?;
     match timespan::parse_positive(&text) {
-        Ok(span) => u32::try_from(span.as_secs()).ok(),
+        Ok(duration) => u32::try_from(duration.as_secs()).ok(),
         Err(message) => {
-            source.mistake(at, format!("`{key}`: {message}"));
+            source.add_error(at, format!("`{key}`: {message}"));
             None
         }
     }

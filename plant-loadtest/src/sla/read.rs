@@ -1,4 +1,4 @@
-//! Reads an SLA file and checks that everything it names exists.
+//! Parses an SLA file, and checks that the endpoints, stages and work in it exist.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::{
     toml_source::{Source, Table},
 };
 
-/// Reads `text`, which the user knows as `file`.
+/// Parses the SLA file `text`; errors name it `file`.
 pub(super) fn parse(
     file: &str,
     text: &str,
@@ -20,91 +20,93 @@ pub(super) fn parse(
 ) -> Result<Sla, ProfileError> {
     let mut source = Source::new(file, text);
     let endpoints = classes.iter().flat_map(|class| class.endpoints);
-    let known = Known {
+    let allowed = AllowedNames {
         endpoints: endpoints.map(|endpoint| endpoint.name).collect(),
         work: classes.iter().flat_map(|class| class.work).map(|work| work.name).collect(),
         stages: stages.iter().map(|stage| stage.name.as_str()).collect(),
     };
-    let sla = read(&mut source, &known);
-    let mistakes = source.into_mistakes();
+    let sla = read(&mut source, &allowed);
+    let errors = source.into_errors();
     match sla {
-        Some(sla) if mistakes.is_empty() => Ok(sla),
-        _ => Err(ProfileError::Mistaken(mistakes)),
+        Some(sla) if errors.is_empty() => Ok(sla),
+        _ => Err(ProfileError::Invalid(errors)),
     }
 }
 
-/// What an SLA of this run may name.
-pub(super) struct Known<'k> {
+/// The names that the SLA of this run may contain.
+pub(super) struct AllowedNames<'k> {
     endpoints: Vec<&'static str>,
     pub(super) work: Vec<&'static str>,
     stages: Vec<&'k str>,
 }
 
-/// By how many percent a percentile may miss its target before that is a failure; unknown: by any.
+/// How far a latency may exceed its limit before the violation is a failure instead of a warning,
+/// in percent of the limit. `None`: every violation is a warning.
 #[derive(Clone, Copy)]
-struct Bands {
+struct Tolerances {
     p95: Option<f64>,
     all: Option<f64>,
 }
 
-fn read<'a>(source: &mut Source<'a>, known: &Known<'_>) -> Option<Sla> {
+fn read<'a>(source: &mut Source<'a>, allowed: &AllowedNames<'_>) -> Option<Sla> {
     let mut root = source.root();
-    let name = root.text(source, "name");
-    let bands = Bands {
+    let name = root.string(source, "name");
+    let tolerances = Tolerances {
         p95: root.optional_number(source, "p95_fails_over_percent"),
         all: root.optional_number(source, "fails_over_percent"),
     };
-    let mut promises = Vec::new();
+    let mut thresholds = Vec::new();
     for table in root.tables(source, "latency") {
-        promises.extend(latency(source, table, known, bands));
+        thresholds.extend(latency(source, table, allowed, tolerances));
     }
     for table in root.tables(source, "errors") {
-        promises.extend(errors(source, table, known));
+        thresholds.extend(errors(source, table, allowed));
     }
     if let Some(table) = root.table(source, "survival") {
-        promises.extend(survival(source, table));
+        thresholds.extend(survival(source, table));
     }
     for table in root.tables(source, "completion") {
-        promises.extend(usage::completion(source, table, known));
+        thresholds.extend(usage::completion(source, table, allowed));
     }
     for table in root.tables(source, "throughput") {
-        promises.extend(usage::throughput(source, table, known));
+        thresholds.extend(usage::throughput(source, table, allowed));
     }
     for table in root.tables(source, "resource") {
-        promises.extend(usage::resource(source, table, known));
+        thresholds.extend(usage::resource(source, table, allowed));
     }
     let over_time = OverTime::read(source, &mut root);
-    if promises.is_empty() {
-        source.mistake(
+    if thresholds.is_empty() {
+        source.add_error(
             root.span.clone(),
-            "an SLA needs some [[latency]], [[errors]], [[completion]], [[throughput]], \
+            "an SLA needs at least one [[latency]], [[errors]], [[completion]], [[throughput]], \
              [[resource]] or [survival]",
         );
     }
-    root.finish(source);
-    Some(Sla { name: name?.0, promises, over_time })
+    root.report_unknown_keys(source);
+    Some(Sla { name: name?.0, promises: thresholds, over_time })
 }
 
-/// When a promise must hold.
+/// The users, stages and windows to which a threshold applies.
 #[derive(Clone)]
-pub(super) struct When {
+pub(super) struct Scope {
     users: UserRange,
     during: During,
     every_s: Option<u32>,
 }
 
-impl When {
+impl Scope {
     /// Reads `users_from`, `users_to`, `during` and `every`.
     pub(super) fn read<'a>(
         source: &mut Source<'a>,
         table: &mut Table<'a>,
-        known: &Known<'_>,
+        allowed: &AllowedNames<'_>,
     ) -> Self {
         let users = users(source, table);
-        Self { users, during: during(source, table, known), every_s: every(source, table) }
+        Self { users, during: during(source, table, allowed), every_s: window_s(source, table) }
     }
 
-    pub(super) fn promise(
+    /// Creates a threshold with this scope.
+    pub(super) fn threshold(
         self,
         subject: Subject,
         class: &str,
@@ -117,28 +119,33 @@ impl When {
     }
 }
 
-fn every<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<u32> {
-    let (text, at) = table.optional_text(source, "every")?;
+/// Reads `every`, the length of a window, in seconds.
+fn window_s<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<u32> {
+    let (text, at) = table.optional_string(source, "every")?;
     match timespan::parse_positive(&text) {
-        Ok(span) => u32::try_from(span.as_secs()).ok(),
+        Ok(duration) => u32::try_from(duration.as_secs()).ok(),
         Err(message) => {
-            source.mistake(at, format!("`every`: {message}"));
+            source.add_error(at, format!("`every`: {message}"));
             None
         }
     }
 }
 
-/// The endpoints named, or with `endpoints = ["all"]` each that the profile requests.
-fn subjects<'a>(source: &mut Source<'a>, table: &mut Table<'a>, known: &Known<'_>) -> Vec<Subject> {
-    let endpoints = table.texts(source, "endpoints");
+/// Reads `endpoints`. `["all"]` yields every endpoint that the profile requests.
+fn subjects<'a>(
+    source: &mut Source<'a>,
+    table: &mut Table<'a>,
+    allowed: &AllowedNames<'_>,
+) -> Vec<Subject> {
+    let endpoints = table.strings(source, "endpoints");
     if matches!(&endpoints[..], [(only, _)] if only == "all") {
-        let mut all = known.endpoints.clone();
+        let mut all = allowed.endpoints.clone();
         all.sort_unstable();
         all.dedup();
         return all.into_iter().map(|name| Subject::Endpoint(name.into())).collect();
     }
     for (endpoint, at) in &endpoints {
-        check_endpoint(source, known, endpoint, at.clone());
+        check_endpoint(source, allowed, endpoint, at.clone());
     }
     endpoints.into_iter().map(|(endpoint, _)| Subject::Endpoint(endpoint)).collect()
 }
@@ -146,123 +153,144 @@ fn subjects<'a>(source: &mut Source<'a>, table: &mut Table<'a>, known: &Known<'_
 fn latency<'a>(
     source: &mut Source<'a>,
     mut table: Table<'a>,
-    known: &Known<'_>,
-    bands: Bands,
+    allowed: &AllowedNames<'_>,
+    tolerances: Tolerances,
 ) -> Vec<Promise> {
-    let class = table.text(source, "class").map_or_else(String::new, |(class, _)| class);
-    let subjects = subjects(source, &mut table, known);
-    let targets = [
+    let class = table.string(source, "class").map_or_else(String::new, |(class, _)| class);
+    let subjects = subjects(source, &mut table, allowed);
+    let limits = [
         (Figure::P50, table.optional_number(source, "p50_ms")),
         (Figure::P95, table.optional_number(source, "p95_ms")),
         (Figure::P99, table.optional_number(source, "p99_ms")),
         (Figure::Mean, table.optional_number(source, "mean_ms")),
         (Figure::Max, table.optional_number(source, "max_ms")),
     ];
-    let when = When::read(source, &mut table, known);
-    if targets.iter().all(|(_, target)| target.is_none()) {
-        source.mistake(
+    let scope = Scope::read(source, &mut table, allowed);
+    if limits.iter().all(|(_, limit)| limit.is_none()) {
+        source.add_error(
             table.span.clone(),
-            "give at least one of `p50_ms`, `p95_ms`, `p99_ms`, `mean_ms`, `max_ms`",
+            "set at least one of `p50_ms`, `p95_ms`, `p99_ms`, `mean_ms`, `max_ms`",
         );
     }
-    table.finish(source);
+    table.report_unknown_keys(source);
 
-    let mut promises = Vec::new();
+    let mut thresholds = Vec::new();
     for subject in subjects {
-        for (figure, target) in &targets {
-            let Some(below) = *target else { continue };
-            let band = bands.p95.filter(|_| *figure == Figure::P95).or(bands.all);
-            promises.push(Promise {
+        for (metric, limit) in &limits {
+            let Some(limit) = *limit else { continue };
+            let tolerance = tolerances.p95.filter(|_| *metric == Figure::P95).or(tolerances.all);
+            thresholds.push(Promise {
                 subject: subject.clone(),
                 class: class.clone(),
-                figure: figure.clone(),
-                below,
-                fail_over: band.map(|percent| below * (1.0 + percent / 100.0)),
-                users: when.users,
-                during: when.during.clone(),
-                every_s: when.every_s,
+                figure: metric.clone(),
+                below: limit,
+                fail_over: tolerance.map(|percent| limit * (1.0 + percent / 100.0)),
+                users: scope.users,
+                during: scope.during.clone(),
+                every_s: scope.every_s,
             });
         }
     }
-    promises
+    thresholds
 }
 
-fn errors<'a>(source: &mut Source<'a>, mut table: Table<'a>, known: &Known<'_>) -> Option<Promise> {
+fn errors<'a>(
+    source: &mut Source<'a>,
+    mut table: Table<'a>,
+    allowed: &AllowedNames<'_>,
+) -> Option<Promise> {
     let below = table.number(source, "below_percent");
     let fail_over = table.optional_number(source, "fail_over_percent");
-    let kinds = kinds(source, &mut table);
-    let when = When::read(source, &mut table, known);
-    let subject = match table.optional_text(source, "endpoint") {
+    let kinds = failure_kinds(source, &mut table);
+    let scope = Scope::read(source, &mut table, allowed);
+    let subject = match table.optional_string(source, "endpoint") {
         Some((endpoint, at)) => {
-            check_endpoint(source, known, &endpoint, at);
+            check_endpoint(source, allowed, &endpoint, at);
             Subject::Endpoint(endpoint)
         }
         None => Subject::AllRequests,
     };
     let at = table.span.clone();
-    table.finish(source);
+    table.report_unknown_keys(source);
     let below = below?;
     if fail_over.is_some_and(|limit| limit < below) {
-        source.mistake(at, "`fail_over_percent` is less than `below_percent`");
+        source.add_error(at, "`fail_over_percent` must not be less than `below_percent`");
     }
-    let figure = Figure::ErrorRate(kinds);
-    Some(when.promise(subject, "errors", figure, below, fail_over))
+    let metric = Figure::ErrorRate(kinds);
+    Some(scope.threshold(subject, "errors", metric, below, fail_over))
 }
 
-/// That a service survives means both: it answers afterwards, and it is still the same process.
+/// Parses `[survival]`, which yields two thresholds: the service responds after the load, and it
+/// was not restarted.
 fn survival<'a>(source: &mut Source<'a>, mut table: Table<'a>) -> Vec<Promise> {
     let within = table.number(source, "answers_within_s");
-    let when = When { users: users(source, &mut table), during: During::Run, every_s: None };
-    table.finish(source);
-    let promise = |figure, below| {
-        when.clone().promise(Subject::Service, "survival", figure, below, Some(below))
+    let scope = Scope { users: users(source, &mut table), during: During::Run, every_s: None };
+    table.report_unknown_keys(source);
+    let threshold = |metric, limit| {
+        scope.clone().threshold(Subject::Service, "survival", metric, limit, Some(limit))
     };
-    let promises = within
-        .map(|within| [promise(Figure::SecondsToHealthy, within), promise(Figure::Restarts, 0.0)]);
-    promises.into_iter().flatten().collect()
+    let thresholds = within.map(|within| {
+        [threshold(Figure::SecondsToHealthy, within), threshold(Figure::Restarts, 0.0)]
+    });
+    thresholds.into_iter().flatten().collect()
 }
 
-fn kinds<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Vec<FailureKind> {
-    if !table.has("kinds") {
+/// Reads `kinds`; all kinds of failures if it is absent.
+fn failure_kinds<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Vec<FailureKind> {
+    if !table.contains_key("kinds") {
         return FailureKind::ALL.to_vec();
     }
     let mut kinds = Vec::new();
-    for (name, at) in table.texts(source, "kinds") {
+    for (name, at) in table.strings(source, "kinds") {
         match FailureKind::ALL.into_iter().find(|kind| kind.name() == name) {
             Some(kind) => kinds.push(kind),
             None => {
                 let known = FailureKind::ALL.map(FailureKind::name).join(", ");
-                source.mistake(at, format!("there is no failure `{name}`; there are {known}"));
+                source.add_error(at, format!("unknown kind `{name}`; expected one of: {known}"));
             }
         }
     }
     kinds
 }
 
+/// Reads `users_from` and `users_to`; any number of users if they are absent.
 fn users<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> UserRange {
     let from = table.optional_count(source, "users_from");
     let to = table.optional_count(source, "users_to");
     UserRange { from: from.unwrap_or(0), to: to.unwrap_or(u32::MAX) }
 }
 
-fn during<'a>(source: &mut Source<'a>, table: &mut Table<'a>, known: &Known<'_>) -> During {
-    let Some((name, at)) = table.optional_text(source, "during") else { return During::Judged };
+/// Reads `during`; the judged stages if it is absent.
+fn during<'a>(
+    source: &mut Source<'a>,
+    table: &mut Table<'a>,
+    allowed: &AllowedNames<'_>,
+) -> During {
+    let Some((name, at)) = table.optional_string(source, "during") else { return During::Judged };
     if name == "run" {
         return During::Run;
     }
-    if !known.stages.contains(&name.as_str()) {
-        let stages = known.stages.join(", ");
-        source.mistake(at, format!("the run has no stage `{name}`; it has {stages}, or say run"));
+    if !allowed.stages.contains(&name.as_str()) {
+        let stages = allowed.stages.join(", ");
+        let message = format!("unknown stage `{name}`; `during` must be run or one of: {stages}");
+        source.add_error(at, message);
     }
     During::Stage(name)
 }
 
-fn check_endpoint(source: &mut Source<'_>, known: &Known<'_>, endpoint: &str, at: Range<usize>) {
-    if !known.endpoints.contains(&endpoint) {
-        let known = known.endpoints.join(", ");
-        source.mistake(
+fn check_endpoint(
+    source: &mut Source<'_>,
+    allowed: &AllowedNames<'_>,
+    endpoint: &str,
+    at: Range<usize>,
+) {
+    if !allowed.endpoints.contains(&endpoint) {
+        let requested = allowed.endpoints.join(", ");
+        source.add_error(
             at,
-            format!("no user class of this profile requests `{endpoint}`; they request {known}"),
+            format!(
+                "no user class of this profile requests `{endpoint}`; expected one of: {requested}"
+            ),
         );
     }
 }
@@ -272,54 +300,54 @@ mod tests {
     use super::*;
     use crate::scenarios;
 
-    fn parsed(text: &str) -> Result<Sla, ProfileError> {
+    fn parse_sla(text: &str) -> Result<Sla, ProfileError> {
         let class = scenarios::find("HealthCheckUser").unwrap();
         parse("x.toml", text, &[class], &[])
     }
 
     #[test]
-    fn the_limits_of_seed_001_come_out_as_written() {
+    fn the_limits_of_seed_001_are_parsed_as_written() {
         let class = scenarios::find("PlantBackendUser").unwrap();
         let sla = Sla::find("plant-backend", &[class], &[]).unwrap();
-        let of = |endpoint: &str| -> Vec<(f64, Option<f64>)> {
+        let limits = |endpoint: &str| -> Vec<(f64, Option<f64>)> {
             let subject = Subject::Endpoint(endpoint.into());
-            let ours = sla.promises.iter().filter(|promise| promise.subject == subject);
-            ours.map(|promise| (promise.below, promise.fail_over)).collect()
+            let thresholds = sla.promises.iter().filter(|threshold| threshold.subject == subject);
+            thresholds.map(|threshold| (threshold.below, threshold.fail_over)).collect()
         };
-        assert_eq!(of("GET /health"), [(50.0, None), (100.0, Some(150.0)), (200.0, None)]);
+        assert_eq!(limits("GET /health"), [(50.0, None), (100.0, Some(150.0)), (200.0, None)]);
         assert_eq!(
-            of("POST /api/v1/agents/{id}/goals"),
+            limits("POST /api/v1/agents/{id}/goals"),
             [(300.0, None), (800.0, Some(1200.0)), (1500.0, None)]
         );
         for endpoint in class.endpoints {
-            assert_eq!(of(endpoint.name).len(), 3, "{}", endpoint.name);
+            assert_eq!(limits(endpoint.name).len(), 3, "{}", endpoint.name);
         }
     }
 
     #[test]
-    fn in_seed_000_every_missed_target_of_certification_fails() {
+    fn every_violation_of_the_certification_sla_of_seed_000_is_a_failure() {
         let class = scenarios::find("GenesisUser").unwrap();
         let sla = Sla::find("certify", &[class], &[]).unwrap();
-        let limits: Vec<f64> = sla.promises.iter().map(|promise| promise.below).collect();
+        let limits: Vec<f64> = sla.promises.iter().map(|threshold| threshold.below).collect();
         assert_eq!(limits[..3], [100.0, 500.0, 1000.0]);
-        for promise in sla.promises {
-            assert_eq!(promise.fail_over, Some(promise.below), "{promise:?}");
+        for threshold in sla.promises {
+            assert_eq!(threshold.fail_over, Some(threshold.below), "{threshold:?}");
         }
     }
 
     #[test]
-    fn a_rule_for_an_endpoint_that_nobody_requests_is_a_mistake_with_its_line() {
+    fn a_threshold_for_an_endpoint_that_no_class_requests_is_an_error_with_its_line() {
         let text = "name = \"x\"\n[[latency]]\nclass = \"c\"\nendpoints = [\n\"GET /elsewhere\"]\n\
                     p95_ms = 1\n";
-        let error = parsed(text).unwrap_err().to_string();
+        let error = parse_sla(text).unwrap_err().to_string();
         assert!(error.starts_with("x.toml:5: no user class"), "{error}");
     }
 
     #[test]
-    fn an_unknown_stage_or_failure_is_a_mistake() {
+    fn an_unknown_stage_or_failure_kind_is_an_error() {
         let text = "name = \"x\"\n[[errors]]\nbelow_percent = 1\nkinds = [\"bad-luck\"]\n\
                     during = \"dawn\"\n";
-        let error = parsed(text).unwrap_err().to_string();
+        let error = parse_sla(text).unwrap_err().to_string();
         assert!(error.contains("bad-luck") && error.contains("dawn"), "{error}");
     }
 }

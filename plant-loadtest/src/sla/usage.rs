@@ -1,95 +1,97 @@
-//! Reads promises of throughput, resources and accepted work.
+//! Parses thresholds on accepted work, throughput and resources.
 
 use super::{
     Figure, Promise, Resource, Subject,
-    read::{Known, When},
+    read::{AllowedNames, Scope},
 };
 use crate::{
     outcome::FailureKind,
     toml_source::{Source, Table},
 };
 
-/// `[[completion]]`: from acceptance to the end, how much may fail, and how soon after the load the
-/// last of it is done. Every miss is a failure.
+/// Parses a `[[completion]]` table: thresholds on the completion time, the failures and the drain
+/// time of accepted work. Every violation is a failure.
 pub(super) fn completion<'a>(
     source: &mut Source<'a>,
     mut table: Table<'a>,
-    known: &Known<'_>,
+    allowed: &AllowedNames<'_>,
 ) -> Vec<Promise> {
-    let work = table.text(source, "work");
+    let work = table.string(source, "work");
     let failures = Figure::ErrorRate(FailureKind::ALL.to_vec());
-    let targets = [
+    let limits = [
         (Figure::P50, table.optional_number(source, "p50_ms")),
         (Figure::P95, table.optional_number(source, "p95_ms")),
         (Figure::P99, table.optional_number(source, "p99_ms")),
         (failures, table.optional_number(source, "failed_below_percent")),
         (Figure::Drain, table.optional_number(source, "done_within_s")),
     ];
-    let when = When::read(source, &mut table, known);
-    if targets.iter().all(|(_, target)| target.is_none()) {
-        source.mistake(
+    let scope = Scope::read(source, &mut table, allowed);
+    if limits.iter().all(|(_, limit)| limit.is_none()) {
+        source.add_error(
             table.span.clone(),
-            "give at least one of `p50_ms`, `p95_ms`, `p99_ms`, `failed_below_percent`, \
+            "set at least one of `p50_ms`, `p95_ms`, `p99_ms`, `failed_below_percent`, \
              `done_within_s`",
         );
     }
-    table.finish(source);
+    table.report_unknown_keys(source);
     let Some((work, at)) = work else { return Vec::new() };
-    if !known.work.contains(&work.as_str()) {
-        let known = known.work.join(", ");
-        source.mistake(
+    if !allowed.work.contains(&work.as_str()) {
+        let submitted = allowed.work.join(", ");
+        source.add_error(
             at,
-            format!("no user class of this profile has `{work}` accepted; there is {known}"),
+            format!(
+                "no user class of this profile submits `{work}` work; expected one of: {submitted}"
+            ),
         );
     }
     let subject = Subject::Work(work);
-    let promised = targets.into_iter().filter_map(|(figure, target)| Some((figure, target?)));
-    promised
-        .map(|(figure, below)| {
-            when.clone().promise(subject.clone(), "completion", figure, below, Some(below))
+    let limits = limits.into_iter().filter_map(|(metric, limit)| Some((metric, limit?)));
+    limits
+        .map(|(metric, limit)| {
+            scope.clone().threshold(subject.clone(), "completion", metric, limit, Some(limit))
         })
         .collect()
 }
 
-/// `[[throughput]]`: answered rightly, requests a second at least. Every miss is a failure unless
-/// `fail_under` says from where on.
+/// Parses a `[[throughput]]` table: a minimum of successful responses per second. Every violation
+/// is a failure, unless `fail_under` sets a lower limit for failures.
 pub(super) fn throughput<'a>(
     source: &mut Source<'a>,
     mut table: Table<'a>,
-    known: &Known<'_>,
+    allowed: &AllowedNames<'_>,
 ) -> Option<Promise> {
     let at_least = table.number(source, "at_least");
     let fail_under = table.optional_number(source, "fail_under");
-    let when = When::read(source, &mut table, known);
+    let scope = Scope::read(source, &mut table, allowed);
     let at = table.span.clone();
-    table.finish(source);
+    table.report_unknown_keys(source);
     let at_least = at_least?;
     if fail_under.is_some_and(|limit| limit > at_least) {
-        source.mistake(at, "`fail_under` is more than `at_least`");
+        source.add_error(at, "`fail_under` must not be greater than `at_least`");
     }
     let fail = Some(fail_under.unwrap_or(at_least));
-    Some(when.promise(Subject::AllRequests, "throughput", Figure::Throughput, at_least, fail))
+    Some(scope.threshold(Subject::AllRequests, "throughput", Figure::Throughput, at_least, fail))
 }
 
-/// `[[resource]]`: what the service may use. Every miss is a failure unless `fail_over` says from
-/// where on.
+/// Parses a `[[resource]]` table: a limit for a resource of the service. Every violation is a
+/// failure, unless `fail_over` sets a higher limit for failures.
 pub(super) fn resource<'a>(
     source: &mut Source<'a>,
     mut table: Table<'a>,
-    known: &Known<'_>,
+    allowed: &AllowedNames<'_>,
 ) -> Option<Promise> {
-    let name = table.text(source, "name");
+    let name = table.string(source, "name");
     let below = table.number(source, "below");
     let fail_over = table.optional_number(source, "fail_over");
-    let when = When::read(source, &mut table, known);
-    table.finish(source);
+    let scope = Scope::read(source, &mut table, allowed);
+    table.report_unknown_keys(source);
     let (name, at) = name?;
     let Some(resource) = Resource::ALL.into_iter().find(|resource| resource.name() == name) else {
         let known = Resource::ALL.map(Resource::name).join(", ");
-        source.mistake(at, format!("there is no resource `{name}`; there are {known}"));
+        source.add_error(at, format!("unknown resource `{name}`; expected one of: {known}"));
         return None;
     };
     let below = below?;
     let fail = Some(fail_over.unwrap_or(below));
-    Some(when.promise(Subject::Service, "resources", Figure::Resource(resource), below, fail))
+    Some(scope.threshold(Subject::Service, "resources", Figure::Resource(resource), below, fail))
 }
