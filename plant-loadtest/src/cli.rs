@@ -43,7 +43,7 @@ pub enum Command {
     Init(InitArguments),
     /// Check profiles and SLA files; report every error with its line
     Validate(ValidateArguments),
-    /// Find the highest load that meets all thresholds, and the first threshold violated above it
+    /// Find the highest load that meets all thresholds
     Capacity(CapacityArguments),
     /// Check the measurement accuracy on this machine against servers with known latency
     Calibrate(CalibrateArguments),
@@ -178,11 +178,12 @@ pub struct ReportArguments {
 /// The SLA file to judge by and the report files to write.
 #[derive(Clone, Debug, Args)]
 pub struct ReportOptions {
-    /// SLA file with the thresholds: built-in name or path; overrides the profile
+    /// SLA file with the thresholds: built-in name or path [default: that of the profile or outcome]
     #[arg(long, value_name = "F")]
     pub sla: Option<String>,
 
-    /// Write the HTML report to this file
+    /// Write the HTML report to this file [default of `run`: that of the profile, else
+    /// reports/PROFILE.html]
     #[arg(long, value_name = "F")]
     pub html: Option<PathBuf>,
 
@@ -195,7 +196,8 @@ pub struct ReportOptions {
     #[arg(long, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_color: bool,
 
-    /// Write the outcome (all measurements, input of `report`) to this file
+    /// Write the outcome (all measurements, input of `report`) to this file [default of `run`: that
+    /// of the profile, else reports/PROFILE.outcome.json]
     #[arg(long, value_name = "F")]
     pub json: Option<PathBuf>,
 

@@ -80,14 +80,14 @@ pub struct CapacityArguments {
 pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, Failure> {
     disable_library_logging();
     let (trials, mut search, unit) = prepare(arguments).await?;
-    let mut done: Vec<Trial> = Vec::new();
-    while let Some(next) = search.next().filter(|_| done.len() < MAX_TRIALS) {
+    let mut completed: Vec<Trial> = Vec::new();
+    while let Some(next) = search.next().filter(|_| completed.len() < MAX_TRIALS) {
         eprint!("{} {unit} … ", level(next));
         let trial = trials.try_level(next).await?;
         eprintln!("{}", trial.cells()[4]);
         // A load that the generator cannot produce counts as violated: higher loads are not tried.
         search.learn(next, matches!(trial.found, Found::Held));
-        done.push(trial);
+        completed.push(trial);
         if goose::is_killswitch_triggered() {
             return Err(Failure::new(
                 Exit::CouldNotRun,
@@ -95,8 +95,8 @@ pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, Failure> {
             ));
         }
     }
-    print(&summarize(&done, &search, unit, arguments.step));
-    Ok(match (find_trial(&done, search.broke()), search.held()) {
+    print(&summarize(&completed, &search, unit, arguments.step));
+    Ok(match (find_trial(&completed, search.broke()), search.held()) {
         (Some(Trial { found: Found::GeneratorGaveUp(_), .. }), _) => Exit::NoVerdict,
         (_, None) => Exit::Failed,
         (_, Some(_)) => Exit::Success,
@@ -104,9 +104,9 @@ pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, Failure> {
 }
 
 /// Returns the trial at `level`.
-fn find_trial(done: &[Trial], level: Option<f64>) -> Option<&Trial> {
+fn find_trial(completed: &[Trial], level: Option<f64>) -> Option<&Trial> {
     let level = level?;
-    done.iter().find(|trial| (trial.level - level).abs() < 1e-9)
+    completed.iter().find(|trial| (trial.level - level).abs() < 1e-9)
 }
 
 async fn prepare(arguments: &CapacityArguments) -> Result<(Trials, Search, &'static str), Failure> {
@@ -144,12 +144,12 @@ async fn prepare(arguments: &CapacityArguments) -> Result<(Trials, Search, &'sta
     Ok((trials, search, unit))
 }
 
-fn summarize(done: &[Trial], search: &Search, unit: &str, step: Duration) -> String {
+fn summarize(completed: &[Trial], search: &Search, unit: &str, step: Duration) -> String {
     let mut table = table::plain([unit, "successful requests/s", "P95", "errors", "thresholds"]);
-    for trial in done {
+    for trial in completed {
         table.add_row(trial.cells());
     }
-    let highest = match find_trial(done, search.held()) {
+    let highest = match find_trial(completed, search.held()) {
         Some(trial) => format!(
             "Highest load that met all thresholds: {} {unit}, {:.1} successful requests/s.",
             level(trial.level),
@@ -157,7 +157,7 @@ fn summarize(done: &[Trial], search: &Search, unit: &str, step: Duration) -> Str
         ),
         None => "No load met all thresholds.".to_owned(),
     };
-    let next = match find_trial(done, search.broke()) {
+    let next = match find_trial(completed, search.broke()) {
         Some(Trial { level: at, found: Found::GeneratorGaveUp(why), .. }) => {
             format!("The limit of the service was not reached: at {} {unit} {why}.", level(*at))
         }

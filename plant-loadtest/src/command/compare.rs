@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Exit, Failure, print};
 use crate::{
     compare::{
-        Change, Comparison, floor::Floors, history::History, report as written,
+        Change, Comparison, floor::Floors, history::History, report as comparison_report,
         run_figures::RunFigures,
     },
     report,
@@ -64,13 +64,13 @@ pub fn compare(arguments: &CompareArguments) -> Result<Exit, Failure> {
     let comparison = compared(&base, &new, &floors)?;
     let mut files = Vec::new();
     if let Some(path) = &arguments.markdown {
-        report::save(path, &written::markdown(&comparison), &mut files)?;
+        report::save(path, &comparison_report::markdown(&comparison), &mut files)?;
     }
     if let Some(path) = &arguments.json {
         report::save(path, &json(&comparison)?, &mut files)?;
     }
     let files: String = files.iter().map(|path| format!("\n{}", path.display())).collect();
-    print(&format!("{}\n{files}", written::text(&comparison)));
+    print(&format!("{}\n{files}", comparison_report::text(&comparison)));
     Ok(exit(&comparison, arguments.strict))
 }
 
@@ -107,11 +107,11 @@ fn history(runs: Vec<RunFigures>, csv: Option<&Path>) -> Result<Exit, Failure> {
     let history = History::of(runs)?;
     let mut files = Vec::new();
     if let Some(path) = csv {
-        let text = written::history_csv(&history).map_err(report::WriteError::from)?;
+        let text = comparison_report::history_csv(&history).map_err(report::WriteError::from)?;
         report::save(path, &text, &mut files)?;
     }
     let files: String = files.iter().map(|path| format!("\n\n{}", path.display())).collect();
-    print(&format!("{}{files}", written::history_text(&history)));
+    print(&format!("{}{files}", comparison_report::history_text(&history)));
     Ok(Exit::Success)
 }
 

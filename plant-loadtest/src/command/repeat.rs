@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use super::{Exit, Failure, compare, print};
 use crate::{
-    compare::{self as comparing, floor::Floors, report as written, run_figures::RunFigures},
+    compare::{floor::Floors, report as comparison_report, run_figures::RunFigures, runs_needed},
     outcome::Ended,
     profile::Profile,
     report::json,
@@ -76,7 +76,7 @@ pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, Failure> {
         .flat_map(|share| share.class.endpoints)
         .map(|endpoint| endpoint.name)
         .collect();
-    let needed = comparing::runs_needed(endpoints.len());
+    let needed = runs_needed(endpoints.len());
     let runs = arguments.runs.unwrap_or(needed);
     if runs < needed {
         return Err(format!(
@@ -172,7 +172,7 @@ fn compare_sides(arguments: &RepeatArguments, sides: &[Side]) -> Result<Exit, Fa
         let learned = floors.learn(&all).cloned();
         floors.write(&path)?;
         let comparison = compare::compared(&base.runs, &new.runs, &floors)?;
-        print(&format!("{}\n", written::text(&comparison)));
+        print(&format!("{}\n", comparison_report::text(&comparison)));
         let shifts = learned.iter().flat_map(|floor| floor.endpoints.values()).copied();
         print(&format!(
             "Noise floor: identical runs differ by up to {:.1} % on this machine. Saved as the margin \
@@ -183,6 +183,6 @@ fn compare_sides(arguments: &RepeatArguments, sides: &[Side]) -> Result<Exit, Fa
         return Ok(Exit::Success);
     }
     let comparison = compare::compared(&base.runs, &new.runs, &floors)?;
-    print(&written::text(&comparison));
+    print(&comparison_report::text(&comparison));
     Ok(compare::exit(&comparison, arguments.strict))
 }

@@ -174,10 +174,10 @@ pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceLine> {
     let judged = outcome.judged_seconds();
     let samples: Vec<&ResourceSample> =
         outcome.samples.iter().filter(|sample| judged.contains(&sample.second)).collect();
-    let series = |pick: fn(&ServiceSample) -> Option<f64>| -> Vec<f64> {
-        samples.iter().filter_map(|sample| pick(&sample.service)).collect()
+    let series = |value: fn(&ServiceSample) -> Option<f64>| -> Vec<f64> {
+        samples.iter().filter_map(|sample| value(&sample.service)).collect()
     };
-    let highest = |pick| peak(&series(pick)).map(|value| format!("max {value:.0}"));
+    let max = |value| peak(&series(value)).map(|peak| format!("max {peak:.0}"));
     let cpu: Vec<f64> = cpu_percent(outcome)
         .into_iter()
         .filter(|(second, _)| judged.contains(second))
@@ -187,11 +187,11 @@ pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceLine> {
         ("service CPU (100 % = one processor)", mean_and_peak(&cpu)),
         ("service memory", memory(&series(|service| service.memory_bytes))),
         ("database pool", pool(&samples)),
-        ("database connections", highest(|service| service.database_connections)),
-        ("Redis connections", highest(|service| service.redis_connections)),
-        ("requests in progress", highest(|service| service.requests_in_progress)),
-        ("open files", highest(|service| service.open_files)),
-        ("queue depth", highest(|service| service.queue_depth)),
+        ("database connections", max(|service| service.database_connections)),
+        ("Redis connections", max(|service| service.redis_connections)),
+        ("requests in progress", max(|service| service.requests_in_progress)),
+        ("open files", max(|service| service.open_files)),
+        ("queue depth", max(|service| service.queue_depth)),
         ("cache hit ratio", cache_hit_ratio(&samples)),
         ("errors logged by the service", increase(&series(|service| service.logged_errors))),
         (
@@ -373,8 +373,8 @@ fn pool(samples: &[&ResourceSample]) -> Option<String> {
     let in_use: Vec<f64> = samples.iter().filter_map(|sample| sample.service.pool_in_use).collect();
     let peak = peak(&in_use)?;
     let limit = samples.iter().rev().find_map(|sample| sample.service.pool_max);
-    let of = limit.map(|limit| format!(" of {limit:.0}")).unwrap_or_default();
-    Some(format!("max {peak:.0}{of} in use"))
+    let limit = limit.map(|limit| format!(" of {limit:.0}")).unwrap_or_default();
+    Some(format!("max {peak:.0}{limit} in use"))
 }
 
 fn cache_hit_ratio(samples: &[&ResourceSample]) -> Option<String> {

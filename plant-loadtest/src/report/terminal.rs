@@ -222,7 +222,7 @@ fn failures(outcome: &Outcome) -> String {
 }
 
 fn resources(outcome: &Outcome, verdict: &Verdict) -> String {
-    let mut table = table::plain(["resource", "usage while judged"]);
+    let mut table = table::plain(["resource", "usage in the judged stages"]);
     for line in summary::resources(outcome, verdict) {
         table.add_row([line.name.to_owned(), line.value]);
     }
