@@ -1,4 +1,4 @@
-//! The command line. Where Locust has a spelling for something, it is Locust's.
+//! Command line definition. Option names follow Locust where Locust has the same option.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -15,47 +15,47 @@ use crate::{
     timespan,
 };
 
-/// Runs documented user journeys against Plant and judges whether it kept its promises.
+/// Load-tests Plant with documented user journeys and judges the results against thresholds.
 #[derive(Debug, Parser)]
 #[command(name = "plant-loadtest", version, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  PASS or WARNING (with --strict a WARNING is 1)
-  1  FAIL: a promise was broken
-  2  a mistake on the command line, in a profile or in an SLA file
+  0  PASS or WARNING (with --strict, WARNING exits with 1)
+  1  FAIL: a threshold was violated
+  2  invalid command line, profile or SLA file
   3  the run could not start: target unreachable, unhealthy or not seeded
-  4  INVALID or INSUFFICIENT: what was measured does not allow a verdict";
+  4  INVALID or INSUFFICIENT: the measurements do not allow a verdict";
 
-/// What the program can do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a profile, judge it, write its reports
+    /// Run a profile, judge the results and write reports
     Run(RunArguments),
-    /// Show the built-in profiles, the user classes and the SLA files
+    /// List the built-in profiles, user classes and SLA files
     List,
-    /// Write a profile of your own to begin with, and its promises
+    /// Write a starter profile and its SLA file
     Init(InitArguments),
-    /// Check profiles and SLA files; every mistake is told with its line
+    /// Check profiles and SLA files; report every error with its line
     Validate(ValidateArguments),
-    /// Find the highest load that keeps its promises, and the promise that breaks next
+    /// Find the highest load that meets all thresholds
     Capacity(CapacityArguments),
-    /// Measure servers of known latency: can this program be believed on this machine?
+    /// Check the measurement accuracy on this machine against servers with known latency
     Calibrate(CalibrateArguments),
-    /// Serve a stub of known latency, to try things on
+    /// Start a stub server with a configured latency
     Stub(StubArguments),
-    /// Judge and draw an earlier outcome again, without running anything
+    /// Judge a saved outcome and write its reports, without running a load
     Report(ReportArguments),
-    /// Compare runs before and after a change, or look for changes in many runs over time
+    /// Compare runs before and after a change, or detect changes in a series of runs
     Compare(CompareArguments),
-    /// Run a profile as often as a comparison takes, and compare
+    /// Run a profile as often as a comparison needs, and compare
     Repeat(RepeatArguments),
-    /// Try the statistics on made-up data whose truth is known
+    /// Check the statistics on simulated data with known properties
     #[command(hide = true)]
     Simulate(SimulateArguments),
 }
@@ -63,40 +63,40 @@ pub enum Command {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArguments {
-    /// A built-in profile (see `list`), or the path of a profile's TOML file
+    /// Built-in profile (see `list`) or path of a TOML file
     pub profile: String,
 
-    /// Where the service listens
+    /// Base URL of the service
     #[arg(short = 'H', long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
     pub host: String,
 
-    /// Users at the height of the load, instead of the profile's
+    /// Peak number of users; overrides the profile
     #[arg(short = 'u', short_alias = 'c', long, value_name = "N", overrides_with = "users")]
     pub users: Option<u32>,
 
-    /// Users started a second, instead of the profile's; may be fractional
+    /// Users started per second, may be fractional; overrides the profile
     #[arg(short = 'r', short_alias = 's', long, value_name = "R", overrides_with = "spawn_rate")]
     pub spawn_rate: Option<f64>,
 
-    /// Arrivals a second at the height of an open load, instead of the profile's; stages keep their
-    /// proportions
+    /// Peak arrivals per second (open profiles only); overrides the profile. All stages are scaled
+    /// by the same factor
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     pub rate: Option<f64>,
 
-    /// How long to run, ramp included, instead of the profile's: 30s, 10m, 1h30m
+    /// Duration of the run including the ramp, e.g. 30s, 10m, 1h30m; overrides the profile
     #[arg(short = 't', long, value_name = "D", value_parser = timespan::parse_positive)]
     pub run_time: Option<Duration>,
 
-    /// Multiply every duration, to try a profile in less time: 0.1 makes a tenth. Stages round up
-    /// to a second, think time stays, and the verdict says that the run was scaled
+    /// Factor for all stage durations, for a short trial of a profile (0.1 = one tenth). Stages are
+    /// rounded up to a second, think time is unchanged, and the reports note the scaling
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     pub time_scale: f64,
 
-    /// How long one request may take
+    /// Timeout for one request
     #[arg(long, value_name = "D", default_value = "30s", value_parser = timespan::parse_positive)]
     pub timeout: Duration,
 
-    /// What the accounts of test customers log in with, where the service demands tokens
+    /// Password of the test accounts, for a service that requires tokens
     #[arg(
         long,
         value_name = "P",
@@ -106,7 +106,7 @@ pub struct RunArguments {
     )]
     pub password: String,
 
-    /// Show what would happen, and send nothing
+    /// Print the plan and send no requests
     #[arg(long)]
     pub dry_run: bool,
 
@@ -118,32 +118,34 @@ pub struct RunArguments {
     #[arg(long)]
     pub allow_remote: bool,
 
-    /// Serve Goose's live dashboard while it runs: charts, stop, change users. Who changes the load
-    /// gets an outcome marked advisory. Closed profiles only
+    /// Serve Goose's live dashboard during the run: charts, stop, change users. Changing the load
+    /// marks the outcome as advisory. Closed profiles only
     #[arg(long, conflicts_with = "headless")]
     pub ui: bool,
 
-    /// Where the dashboard listens. Others than this machine need the token in the address shown
+    /// Listen address of the dashboard. Access from another machine needs the token in the printed
+    /// URL
     #[arg(long, value_name = "H", default_value = "127.0.0.1")]
     pub web_host: String,
 
-    /// The dashboard's port
+    /// Port of the dashboard
     #[arg(long, value_name = "PORT", default_value_t = 8089)]
     pub web_port: u16,
 
-    /// Run without the dashboard, as without --ui; Locust's spelling
+    /// Run without the dashboard (the default); accepted for compatibility with Locust
     #[arg(long)]
     pub headless: bool,
 
-    /// No progress while it runs
+    /// Print no progress during the run
     #[arg(short = 'q', long)]
     pub quiet: bool,
 
-    /// How progress is told: for people, or one JSON object a line
+    /// Progress output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
-    /// Serve the harness's own /metrics here while it runs, for Prometheus
+    /// Serve Prometheus metrics of the load generator at this address during the run; without a
+    /// value at 127.0.0.1:9646
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -153,7 +155,7 @@ pub struct RunArguments {
     )]
     pub metrics: Option<SocketAddr>,
 
-    /// Promises and reports.
+    /// SLA file and report files.
     #[command(flatten)]
     pub reports: ReportOptions,
 }
@@ -161,50 +163,53 @@ pub struct RunArguments {
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArguments {
-    /// The outcome of an earlier run, as --json wrote it
+    /// Outcome of an earlier run, written by --json
     pub outcome: PathBuf,
 
     /// Treat a WARNING as a failure (exit 1)
     #[arg(long)]
     pub strict: bool,
 
-    /// Promises and reports.
+    /// SLA file and report files.
     #[command(flatten)]
     pub reports: ReportOptions,
 }
 
-/// What to judge by, and where to write.
+/// The SLA file to judge by and the report files to write.
 #[derive(Clone, Debug, Args)]
 pub struct ReportOptions {
-    /// Judge by these promises: the name of a built-in SLA file, or the path of one
+    /// SLA file with the thresholds: built-in name or path [default: that of the profile or outcome]
     #[arg(long, value_name = "F")]
     pub sla: Option<String>,
 
-    /// Write the HTML report here
+    /// Write the HTML report to this file [default of `run`: that of the profile, else
+    /// reports/PROFILE.html]
     #[arg(long, value_name = "F")]
     pub html: Option<PathBuf>,
 
-    /// Write Locust's CSV files here: PREFIX_stats.csv and so on
+    /// Write CSV files in Locust's format, named PREFIX_stats.csv, PREFIX_stats_history.csv,
+    /// PREFIX_failures.csv and PREFIX_exceptions.csv
     #[arg(long, value_name = "PREFIX")]
     pub csv: Option<PathBuf>,
 
-    /// No colours, also when NO_COLOR is set
+    /// Disable colored output
     #[arg(long, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_color: bool,
 
-    /// Write the outcome here: everything measured, for `report`
+    /// Write the outcome (all measurements, input of `report`) to this file [default of `run`: that
+    /// of the profile, else reports/PROFILE.outcome.json]
     #[arg(long, value_name = "F")]
     pub json: Option<PathBuf>,
 
-    /// Write JUnit XML here, a test case for each promise
+    /// Write JUnit XML to this file, one test case per threshold
     #[arg(long, value_name = "F")]
     pub junit: Option<PathBuf>,
 
-    /// Write a summary in Markdown here, for a pull request
+    /// Write a Markdown summary for a pull request to this file
     #[arg(long, value_name = "F")]
     pub markdown: Option<PathBuf>,
 
-    /// Write load_test_metrics.json here: figures by API and whether they pass, for CI
+    /// Write load_test_metrics.json to this file: metrics per API and pass or fail, for CI
     #[arg(long, value_name = "F")]
     pub metrics_json: Option<PathBuf>,
 }
@@ -224,12 +229,12 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_holds_together() {
+    fn the_command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn locusts_spellings_of_the_seeds_are_understood() {
+    fn locust_options_are_accepted() {
         let arguments = run(&[
             "-u",
             "100",

@@ -1,8 +1,8 @@
-//! Runs documented user journeys against Plant, watches it meanwhile, and answers one question:
-//! did it hold its promises?
+//! Load-test harness for Plant: runs documented user journeys, monitors the service meanwhile, and
+//! judges whether all thresholds were met.
 //!
-//! A pipeline around one value: [`run`] makes an [`outcome::Outcome`], [`verdict`] judges it,
-//! [`report`] draws it. The harness knows the service by HTTP alone.
+//! [`run`] produces an [`outcome::Outcome`], [`verdict`] judges it, [`report`] renders it. The
+//! harness accesses the service over HTTP only.
 
 pub mod access;
 pub mod alarm;

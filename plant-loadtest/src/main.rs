@@ -1,4 +1,4 @@
-//! The load-test harness: parse, dispatch, exit code.
+//! Entry point of `plant-loadtest`: parses the command line, runs the command, sets the exit code.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use plant_loadtest::{
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let result = match Cli::parse().command {
         Command::Run(arguments) => command::run(arguments).await,
         Command::List => command::list(),
         Command::Init(arguments) => command::init::init(&arguments),
@@ -23,7 +23,7 @@ async fn main() -> ExitCode {
         Command::Repeat(arguments) => command::repeat::repeat(&arguments).await,
         Command::Simulate(arguments) => Ok(command::simulate::simulate(&arguments)),
     };
-    match done {
+    match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
             eprintln!("plant-loadtest: {}", failure.message);

@@ -1,7 +1,7 @@
-//! Reports of one fixed outcome, compared with what they were when somebody last looked at them.
+//! Compares the reports of a fixed outcome with the files in `tests/golden`.
 //!
-//! After a wanted change: `UPDATE_GOLDEN=1 cargo test -p plant-loadtest --test golden`, look at the
-//! difference, commit it.
+//! After an intended change run `UPDATE_GOLDEN=1 cargo test -p plant-loadtest --test golden`, review
+//! the diff and commit it.
 
 use std::{fs, path::Path};
 
@@ -27,32 +27,32 @@ fn compare(name: &str, text: &str) {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, text).unwrap();
     }
-    let known = fs::read_to_string(&path).unwrap_or_default();
-    assert!(known == text, "{name} has changed; see the head of this file");
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert!(expected == text, "{name} differs; see the top of this file for how to update it");
 }
 
 #[test]
-fn the_terminal_shows_what_it_showed() {
+fn the_terminal_report_is_unchanged() {
     let (outcome, verdict) = example();
     compare("terminal.txt", &(terminal::render(&outcome, &verdict) + "\n"));
 }
 
 #[test]
-fn the_page_shows_what_it_showed() {
+fn the_html_report_is_unchanged() {
     let (outcome, verdict) = example();
     compare("report.html", &html::render(&outcome, &verdict).unwrap());
 }
 
 #[test]
-fn the_tables_hold_what_they_held() {
+fn the_csv_files_are_unchanged() {
     let (outcome, _) = example();
-    for (ending, text) in csv::render(&outcome).unwrap() {
-        compare(&format!("table{ending}"), &text);
+    for (suffix, text) in csv::render(&outcome).unwrap() {
+        compare(&format!("table{suffix}"), &text);
     }
 }
 
 #[test]
-fn ci_reads_what_it_read() {
+fn the_ci_reports_are_unchanged() {
     let (outcome, verdict) = example();
     compare("junit.xml", &junit::render(&outcome, &verdict).unwrap());
     compare("summary.md", &markdown::render(&outcome, &verdict));
@@ -60,27 +60,30 @@ fn ci_reads_what_it_read() {
 }
 
 #[test]
-fn the_published_schema_is_that_of_the_program_and_accepts_outcomes() {
+fn the_published_schema_is_current_and_accepts_outcomes() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/outcome.schema.json");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, journal::schema()).unwrap();
     }
     let published = fs::read_to_string(path).unwrap();
-    assert!(published == journal::schema(), "the schema has changed; see the head of this file");
+    assert!(
+        published == journal::schema(),
+        "the schema differs; see the top of this file for how to update it"
+    );
 
     let schema = serde_json::from_str(&published).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let text = fs::read_to_string(golden("outcome.json")).unwrap();
     let mut outcome: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let mistakes: Vec<String> =
-        validator.iter_errors(&outcome).map(|mistake| mistake.to_string()).collect();
-    assert_eq!(mistakes, Vec::<String>::new());
+    let errors: Vec<String> =
+        validator.iter_errors(&outcome).map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
     outcome["endpoints"][0]["seconds"][0]["sent"] = "many".into();
-    assert!(!validator.is_valid(&outcome), "a number in words is a mistake");
+    assert!(!validator.is_valid(&outcome), "a string is not accepted for a number");
 }
 
 #[test]
-fn the_same_outcome_is_always_the_same_page() {
+fn the_html_report_is_deterministic() {
     let (outcome, verdict) = example();
     let first = html::render(&outcome, &verdict).unwrap();
     let again: Outcome = serde_json::from_str(&json::render(&outcome)).unwrap();
@@ -88,35 +91,35 @@ fn the_same_outcome_is_always_the_same_page() {
 }
 
 #[test]
-fn what_is_written_reads_back() {
+fn a_written_outcome_reads_back_unchanged() {
     let (outcome, _) = example();
     let again: Outcome = serde_json::from_str(&json::render(&outcome)).unwrap();
     assert_eq!(again, outcome);
 }
 
 #[test]
-fn the_page_needs_no_network_and_trusts_no_text() {
+fn the_html_report_is_self_contained_and_escapes_text() {
     let (mut outcome, _) = example();
     outcome.failures[0].message = "<script>alert(1)</script>".into();
     outcome.load.stages[1].name = "<b>steady</b>".into();
     let verdict = Verdict::of(&outcome, &outcome.sla);
     let page = html::render(&outcome, &verdict).unwrap();
     assert!(!page.contains("<script>alert") && !page.contains("<b>steady"));
-    assert_eq!(page.matches("<script").count(), 2, "the charts' values and what shows them");
-    for fetched in ["src=", "href=", "url(", "@import", "http://www", "https://"] {
-        assert!(!page.contains(fetched), "{fetched}");
+    assert_eq!(page.matches("<script").count(), 2, "one element for the data, one for the script");
+    for reference in ["src=", "href=", "url(", "@import", "http://www", "https://"] {
+        assert!(!page.contains(reference), "{reference}");
     }
 }
 
 #[test]
-fn an_hour_of_data_makes_a_page_below_two_megabytes() {
+fn the_html_report_of_an_hour_is_below_two_megabytes() {
     let (mut outcome, _) = example();
     outcome.load.stages[1].to_s = 3600;
     outcome.duration_s = 3600.4;
     for endpoint in &mut outcome.endpoints {
-        let known = endpoint.seconds.clone();
+        let recorded = endpoint.seconds.clone();
         let hour = (0..3600_u32).map(|second| {
-            let mut copy = known[second as usize % known.len()].clone();
+            let mut copy = recorded[second as usize % recorded.len()].clone();
             copy.second = second;
             copy
         });

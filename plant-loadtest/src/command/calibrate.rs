@@ -1,4 +1,4 @@
-//! `calibrate`: can this program, on this machine, be believed?
+//! `calibrate`: checks the measurement accuracy on this machine against servers with known latency.
 
 use clap::Args;
 
@@ -9,35 +9,35 @@ use crate::{
     report::table,
 };
 
-/// A generator whose own lateness is more than this, at P99, says little about milliseconds.
-const LATE_MS: f64 = 5.0;
+/// With a higher dispatch lag at P99, in milliseconds, a wrong result is blamed on the machine.
+const MAX_DISPATCH_LAG_MS: f64 = 5.0;
 
 /// Arguments of `calibrate`.
 #[derive(Debug, Args)]
 pub struct CalibrateArguments {
-    /// How long the runs with a stall last, in seconds; the others take half of it
+    /// Duration of the runs with a stall, in seconds; the other runs take half as long
     #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u32).range(10..=600))]
     pub seconds: u32,
 }
 
-/// Measures servers of known latency, and compares.
+/// Measures stub servers with known latency and prints how far the results deviate.
 ///
 /// # Errors
-/// When nothing could be measured.
+/// When a measurement fails.
 pub async fn calibrate(arguments: &CalibrateArguments) -> Result<Exit, Failure> {
     let mut table = table::plain([
         "server",
         "model",
-        "figure",
-        "by arithmetic",
-        "server's clock",
+        "metric",
+        "expected",
+        "server-side",
         "measured",
-        "off by",
+        "error",
         "requests",
         "verdict",
     ]);
-    let (mut right, mut late) = (true, false);
-    let mut blind = String::new();
+    let (mut correct, mut lagging) = (true, false);
+    let mut coordinated_omission = String::new();
     let cases = calibrate::cases(arguments.seconds);
     for (number, case) in cases.iter().enumerate() {
         eprintln!("{} of {}: {}, {}", number + 1, cases.len(), case.latency, model(case));
@@ -46,24 +46,27 @@ pub async fn calibrate(arguments: &CalibrateArguments) -> Result<Exit, Failure> 
         for row in rows(case, &measured) {
             table.add_row(row);
         }
-        right &= measured.right;
-        late |= measured.lag_ms.is_some_and(|lag| lag > LATE_MS);
+        correct &= measured.right;
+        lagging |= measured.lag_ms.is_some_and(|lag| lag > MAX_DISPATCH_LAG_MS);
         if case.is_blind_spot() {
-            blind = blind_spot(&measured);
+            coordinated_omission = explain_coordinated_omission(&measured);
         }
     }
-    let (exit, verdict) = match (right, late) {
-        (true, _) => (Exit::Good, "PASS: what is measured here is what happens"),
+    let (exit, verdict) = match (correct, lagging) {
+        (true, _) => (Exit::Success, "PASS: the measured latency matches the known latency"),
         (false, true) => (
             Exit::NoVerdict,
-            "INVALID: this machine wakes the generator too late to measure milliseconds; let it \
-             do nothing else meanwhile",
+            "INVALID: the dispatch lag on this machine is too high to measure milliseconds; stop \
+             other programs and run it again",
         ),
-        (false, false) => (Exit::Failed, "FAIL: what is measured here is not what happens"),
+        (false, false) => {
+            (Exit::Failed, "FAIL: the measured latency differs from the known latency")
+        }
     };
-    let how = "Off by: from the server's own clock, and in a stall from arithmetic, since the server \
-               knows nothing of those who wait to be let in. Allowed are 1 % and 3 %.";
-    print(&format!("{verdict}\n\n{table}\n\n{how}\n{blind}"));
+    let legend = "Error: relative to the server-side latency; with a stall, relative to the expected \
+                  latency, because the server does not see how long requests wait to be accepted. \
+                  Tolerance: 1 %, with a stall 3 %.";
+    print(&format!("{verdict}\n\n{table}\n\n{legend}\n{coordinated_omission}"));
     Ok(exit)
 }
 
@@ -76,43 +79,43 @@ fn model(case: &Case) -> &'static str {
 
 fn rows(case: &Case, measured: &Measured) -> Vec<[String; 9]> {
     let mut rows: Vec<[String; 9]> = Vec::new();
-    for (place, (_, name)) in QUANTILES.iter().enumerate() {
-        let (truth, compared) = (measured.truths[place], measured.compared[place]);
-        let value = measured.quantiles[place].unwrap_or_default();
+    for (index, (_, name)) in QUANTILES.iter().enumerate() {
+        let (expected, reference) = (measured.truths[index], measured.compared[index]);
+        let value = measured.quantiles[index].unwrap_or_default();
         rows.push([
             String::new(),
             String::new(),
             (*name).to_owned(),
-            format!("{truth:.1} ms"),
-            measured.served[place].map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms")),
+            format!("{expected:.1} ms"),
+            measured.served[index].map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms")),
             format!("{value:.1} ms"),
-            format!("{:+.2} %", (value - compared) * 100.0 / compared),
+            format!("{:+.2} %", (value - reference) * 100.0 / reference),
             String::new(),
             String::new(),
         ]);
     }
     let counts = measured.counts;
     let verdict = match (measured.right, case.is_blind_spot()) {
-        (true, false) => "right",
-        (true, true) => "blind, as it must be",
-        (false, _) => "WRONG",
+        (true, false) => "correct",
+        (true, true) => "too low, as expected",
+        (false, _) => "INCORRECT",
     };
     if let Some(first) = rows.first_mut() {
         first[0] = case.latency.to_owned();
         first[1] = model(case).to_owned();
-        first[7] = format!("{} sent, {} answered", counts.sent, counts.answered());
+        first[7] = format!("{} sent, {} responses", counts.sent, counts.answered());
         first[8] = verdict.to_owned();
     }
     rows
 }
 
-fn blind_spot(measured: &Measured) -> String {
+fn explain_coordinated_omission(measured: &Measured) -> String {
     let p99 = measured.quantiles.last().copied().flatten().unwrap_or_default();
-    let truth = measured.truths.last().copied().unwrap_or_default();
+    let expected = measured.truths.last().copied().unwrap_or_default();
     format!(
-        "The closed model's blind spot: in the stall its ten users wait, so ten requests meet it \
-         where some three hundred people would have come. It reports a P99 of {p99:.0} ms; for \
-         people who come whatever happens it is {truth:.0} ms. Use it where the number of users is \
-         what is given; where a rate is, use the open model."
+        "Coordinated omission in the closed model: its ten users wait during the stall, so only ten \
+         requests measure it, where independent arrivals would have been about three hundred. It \
+         reports a P99 of {p99:.0} ms; for independent arrivals it is {expected:.0} ms. Use the \
+         closed model when the number of users is given, the open model when the rate is given."
     )
 }

@@ -1,10 +1,10 @@
-//! `capacity`: how much does the service hold?
+//! `capacity`: searches for the highest load that meets all thresholds.
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Exit, Failure, print, silence_libraries};
+use super::{Exit, Failure, disable_library_logging, print};
 use crate::{
     access,
     capacity::{Found, Trial, Trials, level, search::Search},
@@ -15,49 +15,50 @@ use crate::{
     target, timespan,
 };
 
-/// A search that goes on longer than this has lost its way.
-const MOST_TRIALS: u32 = 40;
+/// Stops a search that does not converge.
+const MAX_TRIALS: usize = 40;
 
 /// Arguments of `capacity`.
 #[derive(Debug, Args)]
 pub struct CapacityArguments {
-    /// Whose users and promises: a built-in profile (see `list`), or the path of one
+    /// Profile with the user classes and thresholds: built-in (see `list`) or path of a TOML file
     pub profile: String,
 
-    /// Where the service listens
+    /// Base URL of the service
     #[arg(short = 'H', long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
     pub host: String,
 
-    /// The first load to try, in users or, for an open profile, arrivals a second; a tenth of the
-    /// profile's height unless given
+    /// First load to try, in users (closed profiles) or arrivals per second (open profiles)
+    /// [default: a tenth of the profile's peak]
     #[arg(long, value_name = "L")]
     pub from: Option<f64>,
 
-    /// Never try more than this
+    /// Highest load to try
     #[arg(long, value_name = "L", default_value_t = 100_000.0)]
     pub most: f64,
 
-    /// How long each load is held
+    /// Duration of each load step
     #[arg(long, value_name = "D", default_value = "20s", value_parser = timespan::parse_positive)]
     pub step: Duration,
 
-    /// Stop when what holds and what breaks are this close, in percent
+    /// Precision in percent: stop when the highest load that meets the thresholds and the lowest one
+    /// that violates them are this close
     #[arg(long, value_name = "P", default_value_t = 5.0)]
     pub within: f64,
 
-    /// The most that can be busy at once, for an open profile, instead of the profile's
+    /// Maximum concurrent users (open profiles only); overrides the profile
     #[arg(short = 'u', long, value_name = "N")]
     pub users: Option<u32>,
 
-    /// Judge by these promises: the name of a built-in SLA file, or the path of one
+    /// SLA file with the thresholds: built-in name or path; overrides the profile
     #[arg(long, value_name = "F")]
     pub sla: Option<PathBuf>,
 
-    /// How long one request may take
+    /// Timeout for one request
     #[arg(long, value_name = "D", default_value = "30s", value_parser = timespan::parse_positive)]
     pub timeout: Duration,
 
-    /// What the accounts of test customers log in with, where the service demands tokens
+    /// Password of the test accounts, for a service that requires tokens
     #[arg(
         long,
         value_name = "P",
@@ -72,96 +73,99 @@ pub struct CapacityArguments {
     pub allow_remote: bool,
 }
 
-/// Raises the load until a promise breaks, then closes in on where.
+/// Doubles the load until a threshold is violated, then narrows the interval.
 ///
 /// # Errors
-/// When there is nothing to break, or nothing could be measured.
+/// When there are no thresholds, or a trial cannot be measured.
 pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, Failure> {
-    silence_libraries();
+    disable_library_logging();
     let (trials, mut search, unit) = prepare(arguments).await?;
-    let mut done: Vec<Trial> = Vec::new();
-    while let Some(next) = search.next().filter(|_| done.len() < MOST_TRIALS as usize) {
+    let mut completed: Vec<Trial> = Vec::new();
+    while let Some(next) = search.next().filter(|_| completed.len() < MAX_TRIALS) {
         eprint!("{} {unit} … ", level(next));
         let trial = trials.try_level(next).await?;
         eprintln!("{}", trial.cells()[4]);
-        // What the generator cannot do it cannot do more of either: the search goes on below.
+        // A load that the generator cannot produce counts as violated: higher loads are not tried.
         search.learn(next, matches!(trial.found, Found::Held));
-        done.push(trial);
+        completed.push(trial);
         if goose::is_killswitch_triggered() {
-            return Err(Failure::new(Exit::CouldNotRun, &"interrupted: there is no answer yet"));
+            return Err(Failure::new(
+                Exit::CouldNotRun,
+                &"interrupted before the search ended; run it again for a result",
+            ));
         }
     }
-    print(&told(&done, &search, unit, arguments.step));
-    Ok(match (at(&done, search.broke()), search.held()) {
+    print(&summarize(&completed, &search, unit, arguments.step));
+    Ok(match (find_trial(&completed, search.broke()), search.held()) {
         (Some(Trial { found: Found::GeneratorGaveUp(_), .. }), _) => Exit::NoVerdict,
         (_, None) => Exit::Failed,
-        (_, Some(_)) => Exit::Good,
+        (_, Some(_)) => Exit::Success,
     })
 }
 
-/// The trial at this level.
-fn at(done: &[Trial], level: Option<f64>) -> Option<&Trial> {
+/// Returns the trial at `level`.
+fn find_trial(completed: &[Trial], level: Option<f64>) -> Option<&Trial> {
     let level = level?;
-    done.iter().find(|trial| (trial.level - level).abs() < 1e-9)
+    completed.iter().find(|trial| (trial.level - level).abs() < 1e-9)
 }
 
 async fn prepare(arguments: &CapacityArguments) -> Result<(Trials, Search, &'static str), Failure> {
     let mut profile = Profile::find(&arguments.profile)?;
     let plan = Plan::new(&profile, &Overrides::default())?;
-    let wanted = arguments.sla.as_ref().map(|path| path.display().to_string());
-    let Some(wanted) = wanted.or_else(|| profile.sla.clone()) else {
-        let message = format!("{} promises nothing that could break: give --sla", profile.name);
+    let sla_name = arguments.sla.as_ref().map(|path| path.display().to_string());
+    let Some(sla_name) = sla_name.or_else(|| profile.sla.clone()) else {
+        let message = format!("profile {} has no SLA file; set --sla", profile.name);
         return Err(message.into());
     };
-    let sla = Sla::find(&wanted, &plan.user_classes(), &plan.stages)?;
+    let sla = Sla::find(&sla_name, &plan.user_classes(), &plan.stages)?;
     let host = target::address(&arguments.host, arguments.allow_remote).await?;
     if !(arguments.within > 0.0 && arguments.within < 100.0) {
-        return Err("--within must be above 0 and below 100 percent".to_owned().into());
+        return Err("--within must be greater than 0 and less than 100".to_owned().into());
     }
-    let (height, unit) = match profile.model {
-        Model::Open => (plan.rate(), "arrivals a second"),
+    let (peak, unit) = match profile.model {
+        Model::Open => (plan.rate(), "arrivals/s"),
         Model::Closed => (f64::from(plan.users), "users"),
     };
-    let from = arguments.from.unwrap_or(height / 10.0);
+    let from = arguments.from.unwrap_or(peak / 10.0);
     if !(from.is_finite() && from > 0.0 && arguments.most >= from) {
-        return Err("--from must be above zero, and --most no less".to_owned().into());
+        return Err("--from must be greater than 0, and --most at least --from".to_owned().into());
     }
     if let (Model::Open, Some(users)) = (profile.model, arguments.users) {
         profile.users = users.max(1);
     }
-    let whole = profile.model == Model::Closed;
-    let search = Search::new(from, arguments.most, arguments.within / 100.0, whole);
+    let integral = profile.model == Model::Closed;
+    let search = Search::new(from, arguments.most, arguments.within / 100.0, integral);
     let step_s = arguments.step.as_secs();
     let mut trials = Trials::new(profile, &sla, &plan, &host, arguments.timeout, step_s);
     trials.password.clone_from(&arguments.password);
     if trials.promises() == 0 {
-        return Err("none of the promises is about a load that is held".to_owned().into());
+        return Err(format!("no threshold of {sla_name} applies to a constant load").into());
     }
     Ok((trials, search, unit))
 }
 
-fn told(done: &[Trial], search: &Search, unit: &str, step: Duration) -> String {
-    let mut table = table::plain([unit, "answered a second", "P95", "errors", "promises"]);
-    for trial in done {
+fn summarize(completed: &[Trial], search: &Search, unit: &str, step: Duration) -> String {
+    let mut table = table::plain([unit, "successful requests/s", "P95", "errors", "thresholds"]);
+    for trial in completed {
         table.add_row(trial.cells());
     }
-    let held = match at(done, search.held()) {
+    let highest = match find_trial(completed, search.held()) {
         Some(trial) => format!(
-            "Held: {} {unit}, {:.1} requests a second answered rightly.",
+            "Highest load that met all thresholds: {} {unit}, {:.1} successful requests/s.",
             level(trial.level),
             trial.answered
         ),
-        None => "Nothing held.".to_owned(),
+        None => "No load met all thresholds.".to_owned(),
     };
-    let broke = match at(done, search.broke()) {
+    let next = match find_trial(completed, search.broke()) {
         Some(Trial { level: at, found: Found::GeneratorGaveUp(why), .. }) => {
-            format!("The service may hold more, but at {} {unit} {why}.", level(*at))
+            format!("The limit of the service was not reached: at {} {unit} {why}.", level(*at))
         }
         Some(Trial { level: at, found: Found::Broke(what), .. }) => {
-            format!("Breaks next, at {} {unit}: {what}.", level(*at))
+            format!("First violation, at {} {unit}: {what}.", level(*at))
         }
-        _ => "No promise broke up to the highest load allowed (--most).".to_owned(),
+        _ => "No threshold was violated up to the highest load to try (--most).".to_owned(),
     };
-    let each = timespan::display(step.as_secs());
-    format!("{held}\n{broke}\n\nEach load was held for {each}, in this order:\n{table}")
+    let step = timespan::display(step.as_secs());
+    format!("{highest}\n{next}\n\nTrials of {step} each, in this order:\n{table}")
 }

@@ -1,4 +1,4 @@
-//! `compare`: two sides of runs against each other, or many runs over time.
+//! `compare`: compares runs before and after a change, or detects changes in a series of runs.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Exit, Failure, print};
 use crate::{
     compare::{
-        Change, Comparison, floor::Floors, history::History, report as written,
+        Change, Comparison, floor::Floors, history::History, report as comparison_report,
         run_figures::RunFigures,
     },
     report,
@@ -16,31 +16,32 @@ use crate::{
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 pub struct CompareArguments {
-    /// Outcomes of the runs before the change (or all of them, with --history)
+    /// Outcome files of the runs before the change (with --history: of all runs)
     #[arg(value_name = "BASE", required = true)]
     pub base: Vec<PathBuf>,
 
-    /// Outcomes of the runs after it, behind `--`
+    /// Outcome files of the runs after the change, following `--`
     #[arg(value_name = "NEW", last = true)]
     pub new: Vec<PathBuf>,
 
-    /// Order the runs by time and look for changes of level, instead of comparing two sides
+    /// Order the runs by time and detect step changes, instead of comparing two sides
     #[arg(long, conflicts_with = "new")]
     pub history: bool,
 
-    /// Write the runs of --history here, a line for each run and endpoint
+    /// Write the runs of --history as CSV to this file, one line per run and endpoint
     #[arg(long, value_name = "F", requires = "history")]
     pub csv: Option<PathBuf>,
 
-    /// Write the comparison here as Markdown, for a pull request
+    /// Write the comparison as Markdown for a pull request to this file
     #[arg(long, value_name = "F", conflicts_with = "history")]
     pub markdown: Option<PathBuf>,
 
-    /// Write the comparison here as JSON
+    /// Write the comparison as JSON to this file
     #[arg(long, value_name = "F", conflicts_with = "history")]
     pub json: Option<PathBuf>,
 
-    /// Where noise floors are kept
+    /// File with the measured noise floors
+    /// [default: ~/.local/share/plant-loadtest/noise-floor.json]
     #[arg(long, value_name = "F")]
     pub noise_floor_file: Option<PathBuf>,
 
@@ -49,10 +50,10 @@ pub struct CompareArguments {
     pub strict: bool,
 }
 
-/// Compares and prints.
+/// Compares the runs and prints the result.
 ///
 /// # Errors
-/// When the files cannot be read, or cannot be compared.
+/// When a file cannot be read, or the runs are not comparable.
 pub fn compare(arguments: &CompareArguments) -> Result<Exit, Failure> {
     let base = read(&arguments.base)?;
     if arguments.history {
@@ -63,17 +64,17 @@ pub fn compare(arguments: &CompareArguments) -> Result<Exit, Failure> {
     let comparison = compared(&base, &new, &floors)?;
     let mut files = Vec::new();
     if let Some(path) = &arguments.markdown {
-        report::save(path, &written::markdown(&comparison), &mut files)?;
+        report::save(path, &comparison_report::markdown(&comparison), &mut files)?;
     }
     if let Some(path) = &arguments.json {
         report::save(path, &json(&comparison)?, &mut files)?;
     }
     let files: String = files.iter().map(|path| format!("\n{}", path.display())).collect();
-    print(&format!("{}\n{files}", written::text(&comparison)));
+    print(&format!("{}\n{files}", comparison_report::text(&comparison)));
     Ok(exit(&comparison, arguments.strict))
 }
 
-/// Compares by the floor of the machine that the base ran on.
+/// Compares with the noise floor of the machine that ran the base side.
 pub(super) fn compared(
     base: &[RunFigures],
     new: &[RunFigures],
@@ -84,18 +85,18 @@ pub(super) fn compared(
     Comparison::of(base, new, &floors.of(machine, load))
 }
 
-/// What a comparison means for the exit code: a hint never fails anything.
+/// Returns the exit code of a comparison; an advisory result never fails.
 pub(super) fn exit(comparison: &Comparison, strict: bool) -> Exit {
     match comparison.change {
-        _ if comparison.advisory => Exit::Good,
+        _ if comparison.advisory => Exit::Success,
         Change::Regressed => Exit::Failed,
         Change::Inconclusive if strict => Exit::Failed,
-        _ => Exit::Good,
+        _ => Exit::Success,
     }
 }
 
-pub(super) fn floor_path(wanted: Option<&Path>) -> PathBuf {
-    wanted.map_or_else(Floors::usual_path, Path::to_path_buf)
+pub(super) fn floor_path(path: Option<&Path>) -> PathBuf {
+    path.map_or_else(Floors::usual_path, Path::to_path_buf)
 }
 
 fn read(paths: &[PathBuf]) -> Result<Vec<RunFigures>, Failure> {
@@ -106,12 +107,12 @@ fn history(runs: Vec<RunFigures>, csv: Option<&Path>) -> Result<Exit, Failure> {
     let history = History::of(runs)?;
     let mut files = Vec::new();
     if let Some(path) = csv {
-        let text = written::history_csv(&history).map_err(report::WriteError::from)?;
+        let text = comparison_report::history_csv(&history).map_err(report::WriteError::from)?;
         report::save(path, &text, &mut files)?;
     }
     let files: String = files.iter().map(|path| format!("\n\n{}", path.display())).collect();
-    print(&format!("{}{files}", written::history_text(&history)));
-    Ok(Exit::Good)
+    print(&format!("{}{files}", comparison_report::history_text(&history)));
+    Ok(Exit::Success)
 }
 
 fn json(comparison: &Comparison) -> Result<String, Failure> {
@@ -126,7 +127,7 @@ mod tests {
     use crate::report::example;
 
     #[test]
-    fn a_hint_fails_nothing() {
+    fn an_advisory_regression_does_not_fail() {
         let outcome = example::outcome();
         let base = vec![RunFigures::of("a.json", &outcome)];
         let mut new = base.clone();
@@ -135,7 +136,7 @@ mod tests {
         }
         let mut comparison = compared(&base, &new, &Floors::default()).unwrap();
         assert_eq!(comparison.change, Change::Regressed);
-        assert_eq!(exit(&comparison, true), Exit::Good);
+        assert_eq!(exit(&comparison, true), Exit::Success);
         comparison.advisory = false;
         assert_eq!(exit(&comparison, false), Exit::Failed);
     }

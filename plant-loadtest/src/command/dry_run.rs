@@ -1,4 +1,4 @@
-//! `run --dry-run`: what would happen, without a single request.
+//! `run --dry-run`: prints the plan of a run without sending requests.
 
 use std::fmt::Write as _;
 
@@ -10,11 +10,13 @@ use crate::{
     timespan,
 };
 
-/// The plan in words.
+/// Renders the plan as text.
 #[must_use]
-pub fn told(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String {
-    let mut text =
-        format!("{}: {}\nAgainst {host}. Nothing was sent.\n\n", plan.profile, plan.description);
+pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String {
+    let mut text = format!(
+        "{}: {}\nTarget: {host}. Dry run: no requests were sent.\n\n",
+        plan.profile, plan.description
+    );
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}", load(plan));
     let mut table = table::plain(["stage", "from", "to", "load", "judged"]);
@@ -24,7 +26,7 @@ pub fn told(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String {
             timespan::display(stage.from_s.into()),
             timespan::display(stage.to_s.into()),
             level(stage, plan.model),
-            if stage.judged { "yes" } else { "by rules that name it" }.to_owned(),
+            if stage.judged { "yes" } else { "only by thresholds for this stage" }.to_owned(),
         ]);
     }
     let _ = writeln!(text, "{table}\n");
@@ -34,26 +36,26 @@ pub fn told(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String {
             let _ = writeln!(text, "    {}", endpoint.name);
         }
     }
-    let _ = writeln!(text, "\nJudged by: {}", sla.name);
-    for promise in sla.promises.iter().filter(|promise| promise.users.contains(plan.users)) {
-        let during = match &promise.during {
+    let _ = writeln!(text, "\nSLA: {}", sla.name);
+    for threshold in sla.promises.iter().filter(|threshold| threshold.users.contains(plan.users)) {
+        let during = match &threshold.during {
             crate::sla::During::Stage(name) => format!(" in {name}"),
             crate::sla::During::Run => " in the whole run".to_owned(),
             crate::sla::During::Judged => String::new(),
         };
-        let every = promise.every_s.map(|s| format!(", every {}", timespan::display(s.into())));
+        let every = threshold.every_s.map(|s| format!(", every {}", timespan::display(s.into())));
         let _ = writeln!(
             text,
             "    {}: {} {}{during}{}",
-            promise.subject,
-            promise.figure,
-            promise.limit(),
+            threshold.subject,
+            threshold.figure,
+            threshold.limit(),
             every.unwrap_or_default()
         );
     }
-    for (what, path) in [("HTML", &paths.html), ("CSV", &paths.csv), ("outcome", &paths.json)] {
+    for (report, path) in [("HTML", &paths.html), ("CSV", &paths.csv), ("Outcome", &paths.json)] {
         if let Some(path) = path {
-            let _ = writeln!(text, "{what}: {}", path.display());
+            let _ = writeln!(text, "{report}: {}", path.display());
         }
     }
     text
@@ -67,15 +69,15 @@ fn load(plan: &Plan) -> String {
         String::new()
     };
     match plan.model {
-        Model::Closed => format!("Closed: up to {} users, {length}{scaled}.", plan.users),
+        Model::Closed => format!("Closed model: up to {} users, {length}{scaled}.", plan.users),
         Model::Open => {
             let spacing = match plan.spacing {
-                Spacing::Steady => "at even distances",
-                Spacing::Poisson => "by chance (Poisson)",
+                Spacing::Steady => "evenly spaced",
+                Spacing::Poisson => "as a Poisson process",
             };
             format!(
-                "Open: up to {} arrivals a second {spacing}, about {:.0} in all, at most {} users \
-                 busy at once, {length}{scaled}.",
+                "Open model: up to {} arrivals/s {spacing}, about {:.0} in total, up to {} concurrent \
+                 users, {length}{scaled}.",
                 plan.rate(),
                 arrivals(plan),
                 plan.users
@@ -84,25 +86,26 @@ fn load(plan: &Plan) -> String {
     }
 }
 
+/// Returns the expected number of arrivals.
 fn arrivals(plan: &Plan) -> f64 {
-    let of = |stage: &Stage| {
+    let in_stage = |stage: &Stage| {
         let seconds = f64::from(stage.to_s - stage.from_s);
         f64::midpoint(stage.from_rate, stage.to_rate) * seconds + f64::from(stage.at_once)
     };
-    plan.stages.iter().map(of).sum()
+    plan.stages.iter().map(in_stage).sum()
 }
 
 fn level(stage: &Stage, model: Model) -> String {
     let (from, to, unit) = match model {
         Model::Closed => (f64::from(stage.from_users), f64::from(stage.to_users), "users"),
-        Model::Open => (stage.from_rate, stage.to_rate, "a second"),
+        Model::Open => (stage.from_rate, stage.to_rate, "arrivals/s"),
     };
-    let crowd = match stage.at_once {
+    let at_once = match stage.at_once {
         0 => String::new(),
-        crowd => format!("{crowd} at once, then "),
+        count => format!("{count} at once, then "),
     };
     if (from - to).abs() < f64::EPSILON {
-        return format!("{crowd}{to:.0} {unit}");
+        return format!("{at_once}{to:.0} {unit}");
     }
-    format!("{crowd}{from:.0} to {to:.0} {unit}")
+    format!("{at_once}{from:.0} to {to:.0} {unit}")
 }

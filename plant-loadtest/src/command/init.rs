@@ -1,4 +1,4 @@
-//! `init`: a profile of one's own to begin with.
+//! `init`: writes a starter profile and its SLA file.
 
 use std::{
     fs::{self, OpenOptions},
@@ -16,12 +16,12 @@ const SLA: &str = include_str!("starter/sla.toml");
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArguments {
-    /// Where to write the profile; its promises go beside it, as NAME.sla.toml
+    /// Path of the new profile; its SLA file is written next to it as NAME.sla.toml
     #[arg(default_value = "my-load.toml")]
     pub file: PathBuf,
 }
 
-/// Writes a starter profile and its promises. Files that are there already stay as they are.
+/// Writes a starter profile and its SLA file. Existing files are not overwritten.
 ///
 /// # Errors
 /// When a file exists or cannot be written.
@@ -30,17 +30,21 @@ pub fn init(arguments: &InitArguments) -> Result<Exit, Failure> {
     let stem = profile.file_stem().and_then(|stem| stem.to_str()).unwrap_or("my-load");
     let sla = profile.with_file_name(format!("{stem}.sla.toml"));
     if let Some(existing) = [profile, &sla].into_iter().find(|path| path.exists()) {
-        return Err(format!("{} is there already, and stays as it is", existing.display()).into());
+        return Err(format!(
+            "{} already exists and is not overwritten; choose another name",
+            existing.display()
+        )
+        .into());
     }
-    let told_sla = sla.display().to_string();
+    let sla_name = sla.display().to_string();
     write(&sla, SLA)?;
-    write(profile, &PROFILE.replace("my-load.sla.toml", &told_sla).replace("my-load", stem))?;
+    write(profile, &PROFILE.replace("my-load.sla.toml", &sla_name).replace("my-load", stem))?;
     print(&format!(
-        "{}\n{told_sla}\n\nNext:\n  plant-loadtest validate {0}\n  plant-loadtest run {0} --dry-run\n  \
+        "{}\n{sla_name}\n\nNext:\n  plant-loadtest validate {0}\n  plant-loadtest run {0} --dry-run\n  \
          plant-loadtest run {0}",
         profile.display()
     ));
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

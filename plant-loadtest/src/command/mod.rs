@@ -1,4 +1,4 @@
-//! What each command of the command line does.
+//! The commands of the command line.
 
 pub mod calibrate;
 pub mod capacity;
@@ -33,19 +33,19 @@ use crate::{
     verdict::{Grade, Verdict},
 };
 
-/// How the program ends.
+/// Exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// The promises were kept, or nothing was to be judged.
-    Good = 0,
-    /// A promise was broken.
+    /// All thresholds were met, or there was nothing to judge.
+    Success = 0,
+    /// A threshold was violated.
     Failed = 1,
-    /// A mistake of the user's.
+    /// The command line, a profile or an SLA file is invalid.
     Usage = 2,
     /// The run could not start.
     CouldNotRun = 3,
-    /// What was measured allows no verdict.
+    /// The measurements do not allow a verdict.
     NoVerdict = 4,
 }
 
@@ -55,21 +55,21 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command came to nothing.
+/// The error of a command.
 #[derive(Debug)]
 pub struct Failure {
-    /// How the program ends.
+    /// The exit code.
     pub exit: Exit,
-    /// For the user.
+    /// The message for the user.
     pub message: String,
 }
 
-/// Runs a profile, prints the verdict, writes the reports.
+/// Runs a profile, prints the verdict and writes the reports.
 ///
 /// # Errors
 /// When the run cannot start, or a report cannot be written.
 pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
-    silence_libraries();
+    disable_library_logging();
     let profile = Profile::find(&arguments.profile)?;
     let overrides = Overrides {
         users: arguments.users,
@@ -80,7 +80,7 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     };
     let plan = Plan::new(&profile, &overrides)?;
     let sla = match arguments.reports.sla.as_ref().or(profile.sla.as_ref()) {
-        Some(wanted) => Sla::find(wanted, &plan.user_classes(), &plan.stages)?,
+        Some(name) => Sla::find(name, &plan.user_classes(), &plan.stages)?,
         None => Sla::none(),
     };
     let host = target::address(&arguments.host, arguments.allow_remote).await?;
@@ -88,17 +88,17 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     let paths = report_paths(&profile, arguments.reports.clone());
     let dashboard = dashboard(&arguments, &plan)?;
     if arguments.dry_run {
-        print(&dry_run::told(&plan, &sla, &host, &paths));
-        return Ok(Exit::Good);
+        print(&dry_run::render(&plan, &sla, &host, &paths));
+        return Ok(Exit::Success);
     }
 
     if let Some(dashboard) = &dashboard {
         eprintln!("Dashboard: {}", dashboard.url());
     }
     let plain = arguments.reports.no_color;
-    let telling = Telling { quiet: arguments.quiet, format: arguments.log_format, plain };
+    let progress = Telling { quiet: arguments.quiet, format: arguments.log_format, plain };
     let settings = Settings {
-        telling,
+        telling: progress,
         dashboard,
         journal: paths.json.clone(),
         exporter: arguments.metrics,
@@ -106,12 +106,12 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
         ..Settings::new(plan, sla, host, arguments.timeout)
     };
     let outcome = run::run(&settings).await?;
-    if telling.format == LogFormat::Json && !telling.quiet {
+    if progress.format == LogFormat::Json && !progress.quiet {
         let verdict = Verdict::of(&outcome, &outcome.sla);
         let fields = json!({ "verdict": verdict.grade.name(), "reason": verdict.reason });
         progress::log("finished", fields);
     }
-    conclude(&outcome, &outcome.sla, &paths, plain, arguments.strict)
+    judge_and_report(&outcome, &outcome.sla, &paths, plain, arguments.strict)
 }
 
 fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>, Failure> {
@@ -119,58 +119,59 @@ fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>,
         return Ok(None);
     }
     if plan.model == Model::Open {
-        let message = "the dashboard shows and steers users: it goes with closed profiles only";
+        let message =
+            "--ui works with closed profiles only: the dashboard controls users, not arrivals";
         return Err(message.to_owned().into());
     }
     Ok(Some(Dashboard::at(&arguments.web_host, arguments.web_port)))
 }
 
-/// Judges and draws an earlier outcome again.
+/// Judges a saved outcome and writes its reports.
 ///
 /// # Errors
-/// When it cannot be read, or a report cannot be written.
+/// When the outcome cannot be read, or a report cannot be written.
 pub fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
     let outcome = report::json::read(&arguments.outcome)?;
     let sla = match &arguments.reports.sla {
         None => outcome.sla.clone(),
-        Some(wanted) => {
+        Some(name) => {
             let classes: Option<Vec<&'static UserClass>> =
                 outcome.load.classes.iter().map(|class| scenarios::find(&class.name)).collect();
             let classes = classes.unwrap_or_else(|| scenarios::ALL.to_vec());
-            Sla::find(wanted, &classes, &outcome.load.stages)?
+            Sla::find(name, &classes, &outcome.load.stages)?
         }
     };
-    let paths = asked_for(arguments.reports.clone());
-    conclude(&outcome, &sla, &paths, arguments.reports.no_color, arguments.strict)
+    let paths = command_line_paths(arguments.reports.clone());
+    judge_and_report(&outcome, &sla, &paths, arguments.reports.no_color, arguments.strict)
 }
 
-/// Shows what there is to run.
+/// Prints the built-in profiles, user classes and SLA files.
 ///
 /// # Errors
-/// When a built-in profile is mistaken, which its test rules out.
+/// When a built-in profile is invalid, which a test rules out.
 pub fn list() -> Result<Exit, Failure> {
     let mut text = String::from("Profiles (plant-loadtest run PROFILE):\n");
     for file in built_in::PROFILES {
         let profile = Profile::find(file.name)?;
         let time = timespan::display(profile.schedule.seconds());
         let Profile { name, description, sla, .. } = profile;
-        let sla = sla.map_or_else(|| "no verdict".to_owned(), |sla| format!("SLA {sla}"));
+        let sla = sla.map_or_else(|| "no SLA".to_owned(), |sla| format!("SLA {sla}"));
         text += &format!("  {name:<20} {description} ({time}, {sla})\n");
     }
-    text += "\nUser classes (for profiles of your own):\n";
+    text += "\nUser classes (for custom profiles):\n";
     for UserClass { name, about, wait, .. } in scenarios::ALL {
         let (shortest, longest) = (wait.0.as_secs_f64(), wait.1.as_secs_f64());
-        text += &format!("  {name:<18} {about}; waits {shortest} to {longest} s\n");
+        text += &format!("  {name:<18} {about}; wait time {shortest} to {longest} s\n");
     }
     text += "\nSLA files (--sla):\n";
     for file in built_in::SLAS {
         text += &format!("  {}\n", file.name);
     }
     print(&text);
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }
 
-fn conclude(
+fn judge_and_report(
     outcome: &Outcome,
     sla: &Sla,
     paths: &ReportPaths,
@@ -178,18 +179,18 @@ fn conclude(
     strict: bool,
 ) -> Result<Exit, Failure> {
     let verdict = Verdict::of(outcome, sla);
-    // First the files: whoever reads the text may stop reading at any time.
-    let written = report::write(outcome, &verdict, paths)?;
-    let paths: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
+    // The files are written first because printing may fail on a closed pipe.
+    let files = report::write(outcome, &verdict, paths)?;
+    let files: String = files.iter().map(|path| format!("{}\n", path.display())).collect();
     let mut text = terminal::render(outcome, &verdict);
     if !plain && std::io::stdout().is_terminal() {
-        text = terminal::painted(&text);
+        text = terminal::colorize(&text);
     }
-    print(&format!("{text}\n\n{paths}"));
+    print(&format!("{text}\n\n{files}"));
     Ok(exit(verdict.grade, strict))
 }
 
-/// Prints `text` as far as anybody listens: a closed pipe is no reason to change the exit code.
+/// Prints `text`. Write errors are ignored, so that a closed pipe does not change the exit code.
 pub(crate) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.trim_end().as_bytes());
     let _ = std::io::stdout().write_all(b"\n");
@@ -197,39 +198,41 @@ pub(crate) fn print(text: &str) {
 
 fn exit(grade: Grade, strict: bool) -> Exit {
     match grade {
-        Grade::Unjudged | Grade::Pass => Exit::Good,
+        Grade::Unjudged | Grade::Pass => Exit::Success,
         Grade::Warning if strict => Exit::Failed,
-        Grade::Warning => Exit::Good,
+        Grade::Warning => Exit::Success,
         Grade::Fail => Exit::Failed,
         Grade::Insufficient | Grade::Invalid => Exit::NoVerdict,
     }
 }
 
-/// The command line's paths, else the profile's, else a name made from the profile's.
+/// Returns the report paths: from the command line, else the profile, else the default for HTML
+/// and outcome.
 fn report_paths(profile: &Profile, options: ReportOptions) -> ReportPaths {
     let default = |extension: &str| PathBuf::from(format!("reports/{}.{extension}", profile.name));
-    let profiles = profile.reports.clone();
-    let asked = asked_for(options);
+    let from_profile = profile.reports.clone();
+    let given = command_line_paths(options);
     ReportPaths {
-        html: asked.html.or(profiles.html).or_else(|| Some(default("html"))),
-        csv: asked.csv.or(profiles.csv),
-        json: asked.json.or(profiles.json).or_else(|| Some(default("outcome.json"))),
-        junit: asked.junit.or(profiles.junit),
-        markdown: asked.markdown.or(profiles.markdown),
-        metrics: asked.metrics.or(profiles.metrics),
+        html: given.html.or(from_profile.html).or_else(|| Some(default("html"))),
+        csv: given.csv.or(from_profile.csv),
+        json: given.json.or(from_profile.json).or_else(|| Some(default("outcome.json"))),
+        junit: given.junit.or(from_profile.junit),
+        markdown: given.markdown.or(from_profile.markdown),
+        metrics: given.metrics.or(from_profile.metrics),
     }
 }
 
-/// The paths that the command line names.
-fn asked_for(options: ReportOptions) -> ReportPaths {
+/// Returns the report paths given on the command line.
+fn command_line_paths(options: ReportOptions) -> ReportPaths {
     let ReportOptions { html, csv, json, junit, markdown, metrics_json, .. } = options;
     ReportPaths { html, csv, json, junit, markdown, metrics: metrics_json }
 }
 
-/// Goose logs what the reports tell better. Being first keeps its own logger out.
-fn silence_libraries() {
+/// Installs a logger that discards everything, before Goose installs its own: the reports contain
+/// what Goose would log.
+fn disable_library_logging() {
     let filter = tracing_subscriber::EnvFilter::new("off");
-    // Fails only where a logger is set already, and then that one decides.
+    // Fails only if a logger is already installed, which then stays in place.
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
@@ -291,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_warning_fails_only_when_strict() {
-        assert_eq!(exit(Grade::Warning, false), Exit::Good);
+        assert_eq!(exit(Grade::Warning, false), Exit::Success);
         assert_eq!(exit(Grade::Warning, true), Exit::Failed);
         assert_eq!(exit(Grade::Insufficient, false), Exit::NoVerdict);
     }

@@ -1,4 +1,4 @@
-//! `repeat`: as many runs as a comparison takes, the sides in turns.
+//! `repeat`: runs a profile several times, alternating between the sides, and compares them.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use super::{Exit, Failure, compare, print};
 use crate::{
-    compare::{self as comparing, floor::Floors, report as written, run_figures::RunFigures},
+    compare::{floor::Floors, report as comparison_report, run_figures::RunFigures, runs_needed},
     outcome::Ended,
     profile::Profile,
     report::json,
@@ -19,30 +19,31 @@ use crate::{
 /// Arguments of `repeat`.
 #[derive(Debug, Args)]
 pub struct RepeatArguments {
-    /// A built-in profile (see `list`), or the path of a profile's TOML file
+    /// Built-in profile (see `list`) or path of a TOML file
     pub profile: String,
 
-    /// Where the service listens
+    /// Base URL of the service; the base side of the comparison
     #[arg(short = 'H', long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
     pub host: String,
 
-    /// Where another version of it listens: the runs take turns, and are compared at the end
+    /// Base URL of another version of the service; runs alternate between both and are compared
     #[arg(long, value_name = "URL", conflicts_with = "noise_floor")]
     pub against: Option<String>,
 
-    /// Run both sides against the same service, to learn how much identical runs differ here
+    /// Measure the noise floor: run both sides against the same service
     #[arg(long)]
     pub noise_floor: bool,
 
-    /// Runs a side; as many as the profile's endpoints take when left out
+    /// Runs per side [default: the minimum for the number of endpoints in the profile]
     #[arg(long, value_name = "N")]
     pub runs: Option<usize>,
 
-    /// The folder for the outcomes
+    /// Folder for the outcome files
     #[arg(long, value_name = "DIR", default_value = "reports/repeated")]
     pub into: PathBuf,
 
-    /// Where noise floors are kept
+    /// File with the measured noise floors
+    /// [default: ~/.local/share/plant-loadtest/noise-floor.json]
     #[arg(long, value_name = "F")]
     pub noise_floor_file: Option<PathBuf>,
 
@@ -50,12 +51,12 @@ pub struct RepeatArguments {
     #[arg(long)]
     pub strict: bool,
 
-    /// What each `run` gets beside, behind `--`: -t 30s --time-scale 0.1 and the like
+    /// Options passed to each `run`, following `--`, e.g. -t 30s --time-scale 0.1
     #[arg(value_name = "RUN OPTIONS", last = true, allow_hyphen_values = true)]
     pub run_options: Vec<String>,
 }
 
-/// One of the two sides.
+/// One side of the comparison.
 #[derive(Debug)]
 struct Side {
     name: &'static str,
@@ -63,10 +64,10 @@ struct Side {
     runs: Vec<RunFigures>,
 }
 
-/// Runs, compares where there are two sides, and prints.
+/// Executes the runs, compares them if there are two sides, and prints the result.
 ///
 /// # Errors
-/// When a run cannot start, or too few runs were asked for.
+/// When a run cannot start, or `--runs` is too low for a comparison.
 pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, Failure> {
     let profile = Profile::find(&arguments.profile)?;
     let endpoints: std::collections::BTreeSet<&str> = profile
@@ -75,12 +76,12 @@ pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, Failure> {
         .flat_map(|share| share.class.endpoints)
         .map(|endpoint| endpoint.name)
         .collect();
-    let needed = comparing::runs_needed(endpoints.len());
+    let needed = runs_needed(endpoints.len());
     let runs = arguments.runs.unwrap_or(needed);
     if runs < needed {
         return Err(format!(
-            "{runs} runs a side prove nothing: with {} endpoints it takes {needed}, because with \
-             fewer even complete separation of the sides is too likely by chance",
+            "--runs {runs} is too low: {} endpoints need at least {needed} runs per side, because with \
+             fewer runs not even complete separation of the sides is significant",
             endpoints.len()
         )
         .into());
@@ -88,7 +89,7 @@ pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, Failure> {
     let mut sides = sides(arguments);
     for round in 0..runs {
         for turn in 0..sides.len() {
-            // A B, B A, A B, …: a machine that slowly changes hits both sides alike.
+            // A B, B A, A B, …: gradual changes of the machine affect both sides equally.
             let index = if round % 2 == 0 { turn } else { sides.len() - 1 - turn };
             let outcome =
                 arguments.into.join(format!("{}-{:02}.json", sides[index].name, round + 1));
@@ -99,7 +100,7 @@ pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, Failure> {
             sides[index].runs.push(figures);
         }
     }
-    conclude(arguments, &sides)
+    compare_sides(arguments, &sides)
 }
 
 fn sides(arguments: &RepeatArguments) -> Vec<Side> {
@@ -113,15 +114,15 @@ fn sides(arguments: &RepeatArguments) -> Vec<Side> {
     }
 }
 
-/// Runs in a process of its own, so that no run inherits connections or memory from another;
-/// `None` when it was interrupted.
+/// Executes one run in a separate process, so that runs share no connections or memory; returns
+/// `None` if it was interrupted.
 async fn run_once(
     arguments: &RepeatArguments,
     host: &str,
     outcome: &Path,
 ) -> Result<Option<RunFigures>, Failure> {
-    let could_not = |reason: String| Failure::new(Exit::CouldNotRun, &reason);
-    let program = std::env::current_exe().map_err(|error| could_not(error.to_string()))?;
+    let could_not_run = |reason: String| Failure::new(Exit::CouldNotRun, &reason);
+    let program = std::env::current_exe().map_err(|error| could_not_run(error.to_string()))?;
     let mut command = Command::new(program);
     command
         .args(["run", &arguments.profile, "--headless", "--host", host, "--json"])
@@ -132,50 +133,56 @@ async fn run_once(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| could_not(error.to_string()))?;
-    let (ended, interrupted) = tokio::select! {
-        ended = child.wait() => (ended, false),
-        // The terminal sends Ctrl-C to the run too, which then ends by itself with its report.
+    let mut child = command.spawn().map_err(|error| could_not_run(error.to_string()))?;
+    let (status, interrupted) = tokio::select! {
+        status = child.wait() => (status, false),
+        // The terminal sends Ctrl-C to the child process too, which then writes its report and exits.
         _ = tokio::signal::ctrl_c() => (child.wait().await, true),
     };
-    let code = ended.map_err(|error| could_not(error.to_string()))?.code();
+    let code = status.map_err(|error| could_not_run(error.to_string()))?.code();
     match code {
         Some(0 | 1 | 4) => {}
-        Some(2) => return Err(Failure::new(Exit::Usage, &"a run refused its options, see above")),
-        _ => return Err(could_not("a run could not be made, see above".into())),
+        Some(2) => {
+            return Err(Failure::new(
+                Exit::Usage,
+                &"invalid options for run; see the message above",
+            ));
+        }
+        _ => return Err(could_not_run("the run failed; see the message above".into())),
     }
-    let measured = json::read(outcome)?;
-    if interrupted || measured.ended != Ended::AsPlanned {
+    let outcome_read = json::read(outcome)?;
+    if interrupted || outcome_read.ended != Ended::AsPlanned {
         return Ok(None);
     }
-    Ok(Some(RunFigures::of(&outcome.display().to_string(), &measured)))
+    Ok(Some(RunFigures::of(&outcome.display().to_string(), &outcome_read)))
 }
 
-fn conclude(arguments: &RepeatArguments, sides: &[Side]) -> Result<Exit, Failure> {
+fn compare_sides(arguments: &RepeatArguments, sides: &[Side]) -> Result<Exit, Failure> {
     let path = compare::floor_path(arguments.noise_floor_file.as_deref());
     let mut floors = Floors::read(&path)?;
     let [base, new] = sides else {
         let files: Vec<&str> =
             sides.iter().flat_map(|side| &side.runs).map(|run| run.file.as_str()).collect();
         print(&format!("{} runs:\n{}", files.len(), files.join("\n")));
-        return Ok(Exit::Good);
+        return Ok(Exit::Success);
     };
     if arguments.noise_floor {
         let all: Vec<RunFigures> =
             base.runs.iter().chain(&new.runs).filter(|run| run.valid).cloned().collect();
-        let learnt = floors.learn(&all).cloned();
+        let learned = floors.learn(&all).cloned();
         floors.write(&path)?;
         let comparison = compare::compared(&base.runs, &new.runs, &floors)?;
-        print(&format!("{}\n", written::text(&comparison)));
-        let widest = learnt.iter().flat_map(|floor| floor.endpoints.values()).copied();
+        print(&format!("{}\n", comparison_report::text(&comparison)));
+        let shifts = learned.iter().flat_map(|floor| floor.endpoints.values()).copied();
         print(&format!(
-            "Identical runs differ by up to {:.1} % here, which is now the margin ({}).",
-            widest.fold(0.0, f64::max),
+            "Noise floor: identical runs differ by up to {:.1} % on this machine. Saved as the margin \
+             for comparisons in {}.",
+            shifts.fold(0.0, f64::max),
             path.display()
         ));
-        return Ok(Exit::Good);
+        return Ok(Exit::Success);
     }
     let comparison = compare::compared(&base.runs, &new.runs, &floors)?;
-    print(&written::text(&comparison));
+    print(&comparison_report::text(&comparison));
     Ok(compare::exit(&comparison, arguments.strict))
 }

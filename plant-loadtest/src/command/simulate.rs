@@ -1,4 +1,4 @@
-//! `simulate`: how often the statistics are right, on data whose truth is known.
+//! `simulate`: measures how often the statistics are correct on data with known properties.
 
 use clap::{Args, ValueEnum};
 
@@ -8,29 +8,29 @@ use crate::{compare::simulation, verdict::leak_simulation};
 /// Arguments of `simulate`.
 #[derive(Debug, Args)]
 pub struct SimulateArguments {
-    /// Which statistics
-    pub what: What,
+    /// Statistic to check
+    pub what: Statistic,
 
-    /// How many series a line
+    /// Simulated series per table row
     #[arg(long, value_name = "N", default_value_t = 400)]
     pub series: u64,
 }
 
-/// What can be simulated.
+/// The statistics that can be checked.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum What {
-    /// The leak rule, over 24 hours of memory
+pub enum Statistic {
+    /// Leak detection over 24 hours of memory samples
     Leaks,
-    /// Comparisons of identical runs, and of runs that are a tenth slower
+    /// Comparisons of identical runs, and of runs that are 10 % slower
     Comparisons,
 }
 
-/// Prints the table.
+/// Prints the table of results.
 #[must_use]
 pub fn simulate(arguments: &SimulateArguments) -> Exit {
     print(&match arguments.what {
-        What::Leaks => leak_simulation::table(arguments.series.max(1)),
-        What::Comparisons => simulation::table(arguments.series.max(1)),
+        Statistic::Leaks => leak_simulation::table(arguments.series.max(1)),
+        Statistic::Comparisons => simulation::table(arguments.series.max(1)),
     });
-    Exit::Good
+    Exit::Success
 }

@@ -1,4 +1,4 @@
-//! `stub`: a server of known latency, to try the harness on.
+//! `stub`: serves a stub of the service with a configured latency.
 
 use std::time::Duration;
 
@@ -10,64 +10,64 @@ use crate::stub::{Behaviour, Latency, Stall, Stub};
 /// Arguments of `stub`.
 #[derive(Debug, Args)]
 pub struct StubArguments {
-    /// The port of this machine to listen on; 0 takes a free one
+    /// Port to listen on at 127.0.0.1; 0 selects a free port
     #[arg(long, default_value_t = 8009)]
     pub port: u16,
 
-    /// What every answer takes, in milliseconds
+    /// Latency of every response, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub latency: u64,
 
-    /// What some answers take instead, in milliseconds (see --rare-one-in)
+    /// Latency of every Nth response instead, in milliseconds (see --rare-one-in)
     #[arg(long, value_name = "MS")]
     pub rare_latency: Option<u64>,
 
-    /// Every how many answers that is
+    /// Use --rare-latency for every Nth response
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..))]
     pub rare_one_in: u64,
 
-    /// Work on so many requests at a time: with a latency, that is a known limit
+    /// Maximum concurrent requests; others wait. The maximum rate is N / latency [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub at_once: Option<u32>,
 
-    /// Answer nothing for so many milliseconds (see --stall-after)
+    /// Duration of one stall without responses, in milliseconds (see --stall-after)
     #[arg(long, value_name = "MS")]
     pub stall: Option<u64>,
 
-    /// How long after the first request that begins, in milliseconds
+    /// Start of the stall after the first request, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     pub stall_after: u64,
 
-    /// How many agents its lists have
+    /// Number of agents in list responses
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub items: usize,
 }
 
-/// Serves until it is interrupted.
+/// Serves until Ctrl-C.
 ///
 /// # Errors
-/// When the port is taken.
+/// When the port is in use.
 pub async fn stub(arguments: &StubArguments) -> Result<Exit, Failure> {
-    let usual = Duration::from_millis(arguments.latency);
+    let typical = Duration::from_millis(arguments.latency);
     let latency = match arguments.rare_latency {
         Some(rare) => {
             let rare = Duration::from_millis(rare);
-            Latency::Bimodal { usual, rare, one_in: arguments.rare_one_in }
+            Latency::Bimodal { usual: typical, rare, one_in: arguments.rare_one_in }
         }
-        None if usual.is_zero() => Latency::None,
-        None => Latency::Fixed(usual),
+        None if typical.is_zero() => Latency::None,
+        None => Latency::Fixed(typical),
     };
-    let stall = arguments.stall.map(|lasts| Stall {
+    let stall = arguments.stall.map(|duration| Stall {
         after: Duration::from_millis(arguments.stall_after),
-        lasts: Duration::from_millis(lasts),
+        lasts: Duration::from_millis(duration),
     });
-    let at_once = arguments.at_once.map(|desks| desks as usize);
+    let at_once = arguments.at_once.map(|requests| requests as usize);
     let behaviour = Behaviour { latency, at_once, stall, items: arguments.items };
     let stub = Stub::start(arguments.port, behaviour).map_err(|error| {
-        let reason = format!("port {} cannot be served: {error}", arguments.port);
+        let reason = format!("cannot listen on port {}: {error}", arguments.port);
         Failure::new(Exit::CouldNotRun, &reason)
     })?;
-    print(&format!("A stub with known latency answers at {}; Ctrl-C ends it.", stub.host()));
+    print(&format!("Stub server listening on {}; press Ctrl-C to stop.", stub.host()));
     let _ = tokio::signal::ctrl_c().await;
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }

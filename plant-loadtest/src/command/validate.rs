@@ -1,4 +1,4 @@
-//! `validate`: are these files right? Nothing is run.
+//! `validate`: checks profiles and SLA files without running a load.
 
 use std::{fs, path::PathBuf};
 
@@ -14,61 +14,62 @@ use crate::{
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
 pub struct ValidateArguments {
-    /// Profiles and SLA files: built-in names or paths. A profile's own SLA file is checked with it;
-    /// an SLA file by itself may name what any user class requests
+    /// Profiles and SLA files: built-in names or paths. The SLA file of a profile is checked with
+    /// it; an SLA file on its own may name the endpoints of any user class
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
 }
 
-/// Checks every file, and tells every mistake with its line.
+/// Checks every file.
 ///
 /// # Errors
-/// The mistakes.
+/// All errors found, each with its file and line.
 pub fn validate(arguments: &ValidateArguments) -> Result<Exit, Failure> {
-    let (mut right, mut wrong) = (Vec::new(), Vec::new());
+    let (mut valid, mut errors) = (Vec::new(), Vec::new());
     for file in &arguments.files {
         let file = file.display().to_string();
         match check(&file) {
-            Ok(what) => right.push(format!("{file}: {what}")),
-            Err(mistakes) => wrong.push(mistakes),
+            Ok(summary) => valid.push(format!("{file}: {summary}")),
+            Err(found) => errors.push(found),
         }
     }
-    if wrong.is_empty() {
-        print(&right.join("\n"));
-        return Ok(Exit::Good);
+    if errors.is_empty() {
+        print(&valid.join("\n"));
+        return Ok(Exit::Success);
     }
-    Err(wrong.join("\n").into())
+    Err(errors.join("\n").into())
 }
 
 fn check(file: &str) -> Result<String, String> {
     if is_sla(file) {
         let sla = Sla::find(file, &scenarios::ALL, &[]).map_err(|error| error.to_string())?;
-        return Ok(format!("an SLA of {} promises, without a mistake", sla.promises.len()));
+        return Ok(format!("valid SLA file, {} thresholds", sla.promises.len()));
     }
     let profile = Profile::find(file).map_err(|error: ProfileError| error.to_string())?;
     let plan = Plan::new(&profile, &Overrides::default())?;
-    let promises = match &profile.sla {
-        None => "no promises".to_owned(),
-        Some(wanted) => {
-            let sla = Sla::find(wanted, &plan.user_classes(), &plan.stages)
+    let thresholds = match &profile.sla {
+        None => "no thresholds".to_owned(),
+        Some(name) => {
+            let sla = Sla::find(name, &plan.user_classes(), &plan.stages)
                 .map_err(|error| error.to_string())?;
-            format!("{} promises of {wanted}", sla.promises.len())
+            format!("{} thresholds from {name}", sla.promises.len())
         }
     };
-    Ok(format!("a profile of {} stages with {promises}, without a mistake", plan.stages.len()))
+    Ok(format!("valid profile, {} stages, {thresholds}", plan.stages.len()))
 }
 
-/// An SLA file has promises where a profile has users; a name can be built in as either.
+/// Returns whether `file` is an SLA file: a built-in SLA, or a file with tables of thresholds and
+/// none of user classes or stages. A name that is built in as both is a profile.
 fn is_sla(file: &str) -> bool {
-    if built_in::PROFILES.iter().any(|known| known.name == file) {
+    if built_in::PROFILES.iter().any(|profile| profile.name == file) {
         return false;
     }
-    if built_in::SLAS.iter().any(|known| known.name == file) {
+    if built_in::SLAS.iter().any(|sla| sla.name == file) {
         return true;
     }
     let text = fs::read_to_string(file).unwrap_or_default();
-    let tables = ["[[class]]", "[[stage]]"];
-    let promises = ["[[latency]]", "[[errors]]", "[[throughput]]", "[[resource]]", "[survival]"];
-    let has = |wanted: &[&str]| text.lines().any(|line| wanted.contains(&line.trim()));
-    !has(&tables) && has(&promises)
+    let profile_tables = ["[[class]]", "[[stage]]"];
+    let sla_tables = ["[[latency]]", "[[errors]]", "[[throughput]]", "[[resource]]", "[survival]"];
+    let has_any = |tables: &[&str]| text.lines().any(|line| tables.contains(&line.trim()));
+    !has_any(&profile_tables) && has_any(&sla_tables)
 }

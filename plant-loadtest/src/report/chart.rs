@@ -1,27 +1,27 @@
-//! Charts as SVG text. They scale with the page; its style keeps their labels legible on a phone.
+//! Charts as SVG text. They scale with the page; its style sheet adjusts label sizes for phones.
 
 use std::fmt::Write as _;
 
 use super::series::Points;
 use crate::{distribution::Distribution, profile::Stage, timespan};
 
-/// Space around the drawing area, for labels. The page's script reads it from the drawing.
+/// Margins around the plot area, for labels. The page's script reads them from the SVG.
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = 8.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 22.0;
 
-/// How many bars a distribution has.
+/// Number of bars in a histogram.
 const BARS: u8 = 36;
 
-/// How large a chart is drawn, in its own units.
+/// Size of a chart, in units of its view box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
-    /// Three beside each other.
+    /// Three in a row.
     Small,
-    /// Two beside each other.
+    /// Two in a row.
     Large,
-    /// The whole width of the page.
+    /// Full width of the page.
     Wide,
 }
 
@@ -46,22 +46,22 @@ impl Size {
 /// A line of a chart.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// For the legend.
+    /// Name in the legend.
     pub name: String,
-    /// The style's colour for it: `a`, `b`, `c`, `bad`, or `e0` to `e7`.
-    pub colour: String,
+    /// Color class of the style sheet: `a`, `b`, `c`, `bad`, or `e0` to `e7`.
+    pub color: String,
     /// Whether the area below it is filled.
     pub filled: bool,
-    /// Its values over time.
+    /// The values over time.
     pub points: Points,
 }
 
-/// Draws `lines` over `seconds`, the stages marked and named.
+/// Draws `lines` over `seconds`, with the stages marked and named.
 #[must_use]
 pub fn over_time(lines: &[Line], stages: &[Stage], seconds: u32, size: Size) -> String {
     let values = lines.iter().flat_map(|line| &line.points).map(|(_, value)| *value);
     let scale = Scale::new(values.fold(0.0, f64::max), f64::from(seconds.max(1)), size);
-    let mut svg = open(size);
+    let mut svg = svg_start(size);
     value_axis(&mut svg, &scale);
     time_axis(&mut svg, &scale, seconds);
     for stage in stages.iter().filter(|stage| stage.from_s < seconds) {
@@ -71,12 +71,12 @@ pub fn over_time(lines: &[Line], stages: &[Stage], seconds: u32, size: Size) -> 
         draw(&mut svg, &scale, line);
     }
     let (top, bottom) = (TOP, size.height() - BOTTOM);
-    // The page's script moves it to where the pointer is.
+    // The page's script moves this line to the pointer.
     let _ = write!(svg, r#"<line class="cursor" x1="0" x2="0" y1="{top}" y2="{bottom}"/>"#);
     svg + "</svg>"
 }
 
-/// Draws the load as planned, stage by stage, as a strip without axes.
+/// Draws the planned load per stage, as a strip without axes.
 #[must_use]
 pub fn strip(stages: &[Stage], load: impl Fn(&Stage) -> (f64, f64)) -> String {
     const HEIGHT: f64 = 100.0;
@@ -87,7 +87,7 @@ pub fn strip(stages: &[Stage], load: impl Fn(&Stage) -> (f64, f64)) -> String {
         format!(r#"<svg class="strip" viewBox="0 0 1000 {HEIGHT}" preserveAspectRatio="none">"#);
     for stage in stages {
         let x = |second: u32| f64::from(second) / end * 1000.0;
-        // Even no load is a stage one wants to see.
+        // A stage without load stays visible, too.
         let y = |level: f64| HEIGHT - (level / highest * HEIGHT).max(3.0);
         let (from, to) = load(stage);
         let (left, right) = (x(stage.from_s) + 1.0, x(stage.to_s) - 1.0);
@@ -108,19 +108,19 @@ fn draw(svg: &mut String, scale: &Scale, line: &Line) {
         .iter()
         .map(|(second, value)| format!("{:.1},{:.1}", scale.x(*second), scale.y(*value)))
         .collect();
-    let (path, colour) = (path.join(" "), &line.colour);
+    let (path, color) = (path.join(" "), &line.color);
     if let (true, Some(first), Some(last)) = (line.filled, line.points.first(), line.points.last())
     {
-        let (from, to, ground) = (scale.x(first.0), scale.x(last.0), scale.y(0.0));
+        let (from, to, baseline) = (scale.x(first.0), scale.x(last.0), scale.y(0.0));
         let _ = write!(
             svg,
-            r#"<polygon class="area {colour}" points="{from:.1},{ground:.1} {path} {to:.1},{ground:.1}"/>"#
+            r#"<polygon class="area {color}" points="{from:.1},{baseline:.1} {path} {to:.1},{baseline:.1}"/>"#
         );
     }
-    let _ = write!(svg, r#"<polyline class="line {colour}" points="{path}"/>"#);
+    let _ = write!(svg, r#"<polyline class="line {color}" points="{path}"/>"#);
 }
 
-/// Draws how many requests took how long, on a logarithmic axis; `None` without any.
+/// Draws a histogram of `latency` on a logarithmic axis; `None` if it is empty.
 #[must_use]
 pub fn distribution(latency: &Distribution) -> Option<String> {
     let (shortest, longest) = (latency.min_ms()?, latency.max_ms()?);
@@ -128,25 +128,25 @@ pub fn distribution(latency: &Distribution) -> Option<String> {
     let span = (to - from).max(1.0);
     let mut bars = vec![0_u64; usize::from(BARS)];
     for (ms, count) in latency.buckets_ms() {
-        let place = (ms.log10() - from) / span * f64::from(BARS);
+        let position = (ms.log10() - from) / span * f64::from(BARS);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "between 0 and the number of bars"
         )]
-        let bar = (place as usize).min(bars.len() - 1);
+        let bar = (position as usize).min(bars.len() - 1);
         bars[bar] += count;
     }
     let highest = bars.iter().copied().max().unwrap_or_default();
     let scale = Scale::new(as_f64(highest), f64::from(BARS), Size::Small);
-    let mut svg = open(Size::Small);
+    let mut svg = svg_start(Size::Small);
     value_axis(&mut svg, &scale);
-    let ceiling = scale.y(0.0);
+    let baseline = scale.y(0.0);
     for (index, count) in (0_u8..).zip(&bars).filter(|(_, count)| **count > 0) {
         let (x, y) = (scale.x(f64::from(index)), scale.y(as_f64(*count)));
         let width = scale.x(1.0) - scale.x(0.0) - 1.0;
-        let height = (ceiling - y).max(1.0);
-        let top = ceiling - height;
+        let height = (baseline - y).max(1.0);
+        let top = baseline - height;
         let _ = write!(
             svg,
             r#"<rect class="count" x="{x:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}"/>"#
@@ -162,25 +162,25 @@ pub fn distribution(latency: &Distribution) -> Option<String> {
     Some(svg + "</svg>")
 }
 
-/// From values to places on the drawing.
+/// Maps values to coordinates.
 struct Scale {
     top: f64,
     step: f64,
-    along: f64,
+    x_max: f64,
     size: Size,
 }
 
 impl Scale {
-    fn new(highest: f64, along: f64, size: Size) -> Self {
-        // Some air above, where the stages' names stand.
+    fn new(highest: f64, x_max: f64, size: Size) -> Self {
+        // Leaves space at the top for the names of the stages.
         let highest = if highest > 0.0 { highest * 1.1 } else { 1.0 };
         let step = round_step(highest / 4.0);
         let top = (highest / step).ceil() * step;
-        Self { top, step, along, size }
+        Self { top, step, x_max, size }
     }
 
-    fn x(&self, along: f64) -> f64 {
-        LEFT + (along / self.along).clamp(0.0, 1.0) * (self.size.width() - LEFT - RIGHT)
+    fn x(&self, value: f64) -> f64 {
+        LEFT + (value / self.x_max).clamp(0.0, 1.0) * (self.size.width() - LEFT - RIGHT)
     }
 
     fn y(&self, value: f64) -> f64 {
@@ -188,17 +188,17 @@ impl Scale {
     }
 }
 
-/// The next of 1, 2, 5, 10, 20, … so that axes carry round numbers.
-fn round_step(least: f64) -> f64 {
-    let power = 10_f64.powf(least.log10().floor());
+/// Rounds up to the next of 1, 2, 5, 10, 20, …
+fn round_step(min: f64) -> f64 {
+    let power = 10_f64.powf(min.log10().floor());
     [1.0, 2.0, 5.0]
         .map(|step| step * power)
         .into_iter()
-        .find(|step| *step >= least * 0.999)
+        .find(|step| *step >= min * 0.999)
         .unwrap_or(10.0 * power)
 }
 
-fn open(size: Size) -> String {
+fn svg_start(size: Size) -> String {
     let (width, height) = (size.width(), size.height());
     format!(
         r#"<svg viewBox="0 0 {width} {height}" role="img" data-left="{LEFT}" data-right="{}">"#,
@@ -267,7 +267,7 @@ fn mark_stage(svg: &mut String, scale: &Scale, stage: &Stage) {
             r#"<line class="stage" x1="{from:.1}" x2="{from:.1}" y1="{TOP}" y2="{bottom}"/>"#
         );
     }
-    // A name wider than its stage would run into the next one.
+    // A name wider than its stage would overlap the next one.
     if to - from > 7.0 * as_f64(stage.name.len() as u64) {
         let name = escape(&stage.name);
         let _ = write!(
@@ -304,23 +304,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn axes_carry_round_numbers() {
-        for (least, step) in
+    fn axis_steps_are_round_numbers() {
+        for (min, step) in
             [(0.9, 1.0), (1.0, 1.0), (1.1, 2.0), (3.0, 5.0), (7.0, 10.0), (230.0, 500.0)]
         {
-            assert!((round_step(least) - step).abs() < 1e-9, "{least}");
+            assert!((round_step(min) - step).abs() < 1e-9, "{min}");
         }
     }
 
     #[test]
-    fn a_chart_without_values_is_still_a_chart() {
+    fn a_chart_without_values_is_valid_svg() {
         let svg = over_time(&[], &[], 10, Size::Large);
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>"));
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }
 
     #[test]
-    fn a_distribution_shows_every_sample() {
+    fn a_histogram_shows_all_samples() {
         let mut latency = Distribution::default();
         for micros in [1, 950, 1_000, 80_000, 2_000_000] {
             latency.record(std::time::Duration::from_micros(micros));

@@ -1,4 +1,4 @@
-//! The outcome as a file: everything measured, and what `report` reads again.
+//! Writes and reads outcome files, which contain all measurements of a run.
 
 use std::{fs, path::Path};
 
@@ -7,45 +7,45 @@ use crate::{
     outcome::{Outcome, VERSION},
 };
 
-/// Why a file is no outcome that this program understands.
+/// Reasons why a file cannot be read as an outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The file cannot be read.
+    /// The file cannot be read or parsed.
     #[error("{path} cannot be read: {reason}")]
     Unreadable {
         /// The file.
         path: String,
-        /// What is wrong.
+        /// The cause.
         reason: String,
     },
-    /// Another version of the program wrote it.
-    #[error("{path} has version {found}, and this program reads version {VERSION}")]
+    /// The file has another format version.
+    #[error("{path} has format version {found}; this program reads version {VERSION}")]
     Version {
         /// The file.
         path: String,
-        /// Its version.
+        /// The format version of the file.
         found: u64,
     },
 }
 
-/// The outcome as JSON.
+/// Renders the outcome as JSON.
 #[must_use]
 pub fn render(outcome: &Outcome) -> String {
-    let mut text = serde_json::to_string(outcome)
-        .expect("an outcome has text keys and finite numbers only, which JSON can always hold");
+    let mut text =
+        serde_json::to_string(outcome).expect("an outcome has only string keys and finite numbers");
     text.push('\n');
     text
 }
 
-/// Reads an outcome that [`render`] wrote, or what a killed run left of one.
+/// Reads an outcome that [`render`] wrote, or the partial one of a killed run.
 ///
 /// # Errors
-/// When there is none, or another version's.
+/// When the file is not an outcome, or has another format version.
 pub fn read(path: &Path) -> Result<Outcome, ReadError> {
     let name = path.display().to_string();
     let unreadable = |reason: String| ReadError::Unreadable { path: name.clone(), reason };
     let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    // A kill may have torn a letter; what follows it is dropped anyway.
+    // A killed run may end within a character. The incomplete last line is dropped anyway.
     let text = String::from_utf8_lossy(&bytes);
     if let Some(partial) = journal::outcome(&text) {
         return partial.map_err(|error| unreadable(error.to_string()));
@@ -53,7 +53,7 @@ pub fn read(path: &Path) -> Result<Outcome, ReadError> {
     let value: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
     match value["version"].as_u64() {
-        None => Err(unreadable("it is no outcome of this program".into())),
+        None => Err(unreadable("not an outcome file of plant-loadtest".into())),
         Some(found) if found != u64::from(VERSION) => Err(ReadError::Version { path: name, found }),
         Some(_) => serde_json::from_value(value).map_err(|error| unreadable(error.to_string())),
     }

@@ -1,4 +1,4 @@
-//! JUnit XML, which every CI shows: a test case for each promise.
+//! JUnit XML for CI: one test case per threshold.
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -7,28 +7,28 @@ use crate::{
     verdict::{Finding, Grade, Judged, Verdict},
 };
 
-/// The report as XML.
+/// Renders the report as XML.
 ///
-/// A FAIL is a failure, an INVALID measurement an error, what could not be judged is skipped. A
-/// WARNING passes and says so in its output: the exit code takes it for good, too.
+/// FAIL becomes a failure, INVALID an error, INSUFFICIENT a skipped test. A WARNING passes, as in
+/// the exit code, and is named in the test's output.
 ///
 /// # Errors
-/// Never, as long as memory lasts: nothing is written to disk here.
+/// When the XML cannot be serialized.
 pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, quick_junit::SerializeError> {
     let profile = &outcome.load.profile;
-    let mut promises = suite(outcome, &format!("{profile}: {}", verdict.sla));
-    promises.add_test_cases(verdict.promises.iter().map(promise));
-    let mut course = suite(outcome, &format!("{profile}: over time"));
-    course.add_test_cases(verdict.over_time.iter().map(finding));
-    let mut generator = suite(outcome, &format!("{profile}: the measurement itself"));
-    generator.add_test_case(trust(verdict));
+    let mut thresholds = suite(outcome, &format!("{profile}: {}", verdict.sla));
+    thresholds.add_test_cases(verdict.promises.iter().map(threshold));
+    let mut over_time = suite(outcome, &format!("{profile}: over time"));
+    over_time.add_test_cases(verdict.over_time.iter().map(finding));
+    let mut generator = suite(outcome, &format!("{profile}: load generator"));
+    generator.add_test_case(generator_health(verdict));
 
     let mut report = Report::new(format!("plant-loadtest {profile}: {}", verdict.grade.name()));
     report.set_timestamp(outcome.started_at.fixed_offset());
     if let Some(time) = duration(outcome) {
         report.set_time(time);
     }
-    let suites = [promises, course, generator];
+    let suites = [thresholds, over_time, generator];
     report.add_test_suites(suites.into_iter().filter(|suite| !suite.test_cases.is_empty()));
     report.to_string()
 }
@@ -46,13 +46,13 @@ fn suite(outcome: &Outcome, name: &str) -> TestSuite {
     suite
 }
 
-fn promise(judged: &Judged) -> TestCase {
-    let promise = &judged.promise;
-    let name = format!("{} {}", promise.figure, promise.limit());
-    let mut case = case(&promise.subject.to_string(), &name, judged.grade, &judged.sentence());
+fn threshold(judged: &Judged) -> TestCase {
+    let threshold = &judged.promise;
+    let name = format!("{} {}", threshold.figure, threshold.limit());
+    let mut case = case(&threshold.subject.to_string(), &name, judged.grade, &judged.sentence());
     if judged.grade == Grade::Insufficient {
-        let why = format!("{} samples of {} needed", judged.samples, judged.needed);
-        case.status.set_message(why);
+        let message = format!("{} of {} required samples", judged.samples, judged.needed);
+        case.status.set_message(message);
     }
     case
 }
@@ -62,10 +62,11 @@ fn finding(finding: &Finding) -> TestCase {
     case("over time", &name, finding.shown(), &finding.sentence)
 }
 
-fn trust(verdict: &Verdict) -> TestCase {
+fn generator_health(verdict: &Verdict) -> TestCase {
     let fault = verdict.generator.fault.as_deref();
     let grade = if fault.is_some() { Grade::Invalid } else { Grade::Pass };
-    case("load generator", "was neither late nor too busy", grade, fault.unwrap_or("it was not"))
+    let name = "dispatch lag, dropped arrivals and CPU within limits";
+    case("load generator", name, grade, fault.unwrap_or("all within limits"))
 }
 
 fn case(class: &str, name: &str, grade: Grade, sentence: &str) -> TestCase {
@@ -95,7 +96,7 @@ mod tests {
     use crate::report::example;
 
     #[test]
-    fn a_broken_promise_is_a_failed_test() {
+    fn a_violated_threshold_is_a_failed_test() {
         let mut outcome = example::outcome();
         outcome.target.healthy_after_s = None;
         let verdict = Verdict::of(&outcome, &outcome.sla);
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measurement_that_cannot_be_trusted_is_an_error() {
+    fn an_invalid_measurement_is_a_test_error() {
         let mut outcome = example::outcome();
         for sample in &mut outcome.samples {
             sample.generator_cpu = Some(0.95);

@@ -1,23 +1,23 @@
-//! A summary for a pull request.
+//! Markdown summary for a pull request.
 
 use std::fmt::Write as _;
 
-use super::summary::{self, FigureCell};
+use super::summary::{self, PercentileCell};
 use crate::{
     outcome::Outcome,
     sla::milliseconds,
     verdict::{Grade, Verdict},
 };
 
-/// How many failures are listed; the outcome has them all.
-const FAILURES_SHOWN: usize = 5;
+/// Number of failures listed; the outcome contains all.
+const MAX_FAILURES_SHOWN: usize = 5;
 
-/// The summary.
+/// Renders the summary.
 #[must_use]
 pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
     let mut text = headline(outcome, verdict);
     text += &endpoints(outcome, verdict);
-    text += &others(verdict);
+    text += &other_thresholds(verdict);
     text += &completions(outcome);
     text += &failures(outcome);
     text
@@ -34,10 +34,10 @@ fn headline(outcome: &Outcome, verdict: &Verdict) -> String {
     );
     let _ = writeln!(
         text,
-        "{} users, {:.1} requests a second, P95 {}, {} errors of {} requests; judged by {}; {}.\n",
+        "{} users, {:.1} requests/s, P95 {}, {} of {} requests failed; SLA: {}; {}.\n",
         outcome.load.users,
         summary::judged_rate(outcome),
-        shown(judged.latency.quantile_ms(0.95)),
+        format_ms(judged.latency.quantile_ms(0.95)),
         judged.counts.errors(),
         judged.counts.sent,
         escape(&verdict.sla),
@@ -54,12 +54,12 @@ fn endpoints(outcome: &Outcome, verdict: &Verdict) -> String {
     for section in summary::sections(outcome, verdict) {
         let _ = write!(
             text,
-            "In {}:\n\n| endpoint | requests | errors | P50 | P95 | P99 | verdict |\n\
+            "In {}:\n\n| endpoint | requests | errors | P50 | P95 | P99 | grade |\n\
              |---|--:|--:|--:|--:|--:|---|\n",
             escape(&section.title)
         );
         for line in section.lines {
-            let cells = line.figures.map(cell).join(" | ");
+            let cells = line.percentiles.map(cell).join(" | ");
             let grade = line
                 .grade
                 .map_or_else(|| "–".into(), |grade| format!("{} {}", mark(grade), grade.name()));
@@ -67,8 +67,8 @@ fn endpoints(outcome: &Outcome, verdict: &Verdict) -> String {
                 text,
                 "| `{}` | {} | {} | {cells} | {grade} |",
                 line.name,
-                line.judged.counts.sent,
-                line.judged.counts.errors()
+                line.tally.counts.sent,
+                line.tally.counts.errors()
             );
         }
         text.push('\n');
@@ -76,30 +76,30 @@ fn endpoints(outcome: &Outcome, verdict: &Verdict) -> String {
     text
 }
 
-/// Measured, and what was promised; a miss in bold.
-fn cell(cell: FigureCell<'_>) -> String {
-    let measured = shown(cell.measured);
+/// Formats a percentile and its threshold; bold unless the threshold was met.
+fn cell(cell: PercentileCell<'_>) -> String {
+    let value = format_ms(cell.value_ms);
     match cell.judged {
-        None => measured,
+        None => value,
         Some(judged) if judged.grade == Grade::Pass => {
-            format!("{measured} ({})", judged.promise.limit())
+            format!("{value} ({})", judged.promise.limit())
         }
-        Some(judged) => format!("**{measured}** ({})", judged.promise.limit()),
+        Some(judged) => format!("**{value}** ({})", judged.promise.limit()),
     }
 }
 
-fn others(verdict: &Verdict) -> String {
+fn other_thresholds(verdict: &Verdict) -> String {
     let mut text = String::new();
-    for judged in summary::other_promises(verdict) {
+    for judged in summary::other_thresholds(verdict) {
         let grade = judged.grade;
         let sentence = escape(&judged.sentence());
         let _ = writeln!(text, "- {} {}: {sentence}", mark(grade), grade.name());
     }
     for finding in &verdict.over_time {
-        let promised = if finding.promised { "" } else { " (not promised)" };
+        let note = if finding.promised { "" } else { " (no threshold)" };
         let _ = writeln!(
             text,
-            "- {} {}: {}: {}{promised}",
+            "- {} {}: {}: {}{note}",
             mark(finding.shown()),
             finding.word(),
             finding.name,
@@ -124,8 +124,8 @@ fn failures(outcome: &Outcome) -> String {
     }
     failures.sort_by_key(|failure| std::cmp::Reverse(failure.count));
     let mut text = String::from("\n<details><summary>Failures</summary>\n\n");
-    text += "| times | endpoint | kind | what | seconds |\n|--:|---|---|---|---|\n";
-    for failure in failures.iter().take(FAILURES_SHOWN) {
+    text += "| count | endpoint | kind | message | seconds |\n|--:|---|---|---|---|\n";
+    for failure in failures.iter().take(MAX_FAILURES_SHOWN) {
         let _ = writeln!(
             text,
             "| {} | `{}` | {} | {} | {} to {} |",
@@ -137,8 +137,8 @@ fn failures(outcome: &Outcome) -> String {
             failure.last_second
         );
     }
-    if failures.len() > FAILURES_SHOWN {
-        let _ = writeln!(text, "\n… and {} more kinds.", failures.len() - FAILURES_SHOWN);
+    if failures.len() > MAX_FAILURES_SHOWN {
+        let _ = writeln!(text, "\n… and {} more.", failures.len() - MAX_FAILURES_SHOWN);
     }
     text + "\n</details>\n"
 }
@@ -154,20 +154,20 @@ fn mark(grade: Grade) -> &'static str {
     }
 }
 
-fn shown(ms: Option<f64>) -> String {
+fn format_ms(ms: Option<f64>) -> String {
     ms.map_or_else(|| "–".into(), milliseconds)
 }
 
-/// What a service answers must not become markup of ours.
+/// Escapes Markdown and HTML, because messages may contain text of the service.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
+    for char in text.chars() {
+        match char {
             '<' => escaped += "&lt;",
             '\n' | '\r' => escaped.push(' '),
             '|' | '*' | '_' | '`' | '[' | ']' | '#' => {
                 escaped.push('\\');
-                escaped.push(letter);
+                escaped.push(char);
             }
             other => escaped.push(other),
         }
@@ -184,7 +184,7 @@ mod tests {
     };
 
     #[test]
-    fn accepted_work_is_told_wherever_there_was_any() {
+    fn accepted_work_is_reported_in_every_format() {
         let mut outcome = example::outcome();
         let verdict = Verdict::of(&outcome, &outcome.sla);
         assert!(!render(&outcome, &verdict).contains("Accepted work"));
@@ -198,12 +198,12 @@ mod tests {
         ];
         for text in texts {
             assert!(text.contains("3 accepted = 2 completed"), "{text}");
-            assert!(text.contains("done 2.5 s after the load"), "{text}");
+            assert!(text.contains("finished 2.5 s after the load"), "{text}");
         }
     }
 
     #[test]
-    fn text_of_the_service_is_no_markup() {
+    fn text_from_the_service_is_escaped() {
         let mut outcome = example::outcome();
         outcome.failures[0].message = "<b>500</b> | broken".into();
         let text = render(&outcome, &Verdict::of(&outcome, &outcome.sla));

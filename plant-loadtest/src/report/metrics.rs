@@ -1,5 +1,5 @@
-//! `load_test_metrics.json`: the figures by API, with the keys of seed 003, for CI to read and to
-//! compare with `diff`.
+//! `load_test_metrics.json`: metrics per API with the keys of seed 003, for CI. The order is stable,
+//! so that files can be compared with `diff`.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,19 @@ use crate::{
     verdict::{Grade, Judged, Verdict},
 };
 
-/// The three APIs of the platform, and how their paths begin.
+/// The three APIs of the platform, with the prefixes of their paths.
 const APIS: [(&str, &str); 3] = [
     ("auth", "/api/v1/auth/"),
     ("generation", "/api/v1/generation/"),
     ("payments", "/api/v1/payments"),
 ];
 
-/// Where endpoints of none of them are counted: health checks are the authentication users' in
-/// seed 003; in other profiles everything is one group.
+/// Health checks count as `auth` if an API of the platform was called, because in seed 003 only the
+/// authentication users send them.
 const HEALTH: &str = "/health";
-const REST: &str = "service";
+
+/// The group of all other endpoints.
+const OTHER: &str = "service";
 
 #[derive(Serialize)]
 struct Metrics {
@@ -53,7 +55,7 @@ struct Api {
     judged: JudgedPart,
 }
 
-/// The seconds that the thresholds are about: without warm-up and ramps.
+/// Metrics of the judged seconds, which exclude warm-up and ramps.
 #[derive(Serialize)]
 struct JudgedPart {
     total_requests: u64,
@@ -62,7 +64,7 @@ struct JudgedPart {
     test_duration_seconds: f64,
 }
 
-/// The strictest of what was promised; what was not is left out.
+/// The strictest thresholds; omitted where there is none.
 #[derive(Default, Serialize)]
 struct Thresholds {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,11 +73,11 @@ struct Thresholds {
     p95_latency_ms: Option<f64>,
 }
 
-/// The file's text. As in Locust's reports the figures cover the whole run; those that the
-/// thresholds are about are under `judged`.
+/// Renders the file. The metrics cover the whole run, as in Locust's reports; those that the
+/// thresholds apply to are under `judged`.
 ///
 /// # Errors
-/// Never: the keys are texts and the numbers finite.
+/// When the metrics cannot be serialized.
 pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, serde_json::Error> {
     let mut groups: BTreeMap<&'static str, Vec<&Endpoint>> = BTreeMap::new();
     let platform = outcome.endpoints.iter().any(|endpoint| api(path(endpoint)).is_some());
@@ -88,7 +90,10 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, serde_json
             .iter()
             .map(|(name, endpoints)| (*name, thresholds(verdict, endpoints)))
             .collect(),
-        metrics: groups.iter().map(|(name, of)| (*name, figures(outcome, of))).collect(),
+        metrics: groups
+            .iter()
+            .map(|(name, endpoints)| (*name, api_metrics(outcome, endpoints)))
+            .collect(),
         pass: matches!(verdict.grade, Grade::Unjudged | Grade::Pass | Grade::Warning),
         verdict: verdict.grade.name(),
         reason: verdict.reason.clone(),
@@ -100,19 +105,20 @@ fn path(endpoint: &Endpoint) -> &str {
     endpoint.name.split_once(' ').map_or(endpoint.name.as_str(), |(_, path)| path)
 }
 
+/// Returns the API of the platform that `path` belongs to.
 fn api(path: &str) -> Option<&'static str> {
-    APIS.into_iter().find(|(_, start)| path.starts_with(start)).map(|(name, _)| name)
+    APIS.into_iter().find(|(_, prefix)| path.starts_with(prefix)).map(|(name, _)| name)
 }
 
 fn group(endpoint: &Endpoint, platform: bool) -> &'static str {
     match api(path(endpoint)) {
         Some(name) => name,
         None if platform && path(endpoint) == HEALTH => APIS[0].0,
-        None => REST,
+        None => OTHER,
     }
 }
 
-fn figures(outcome: &Outcome, endpoints: &[&Endpoint]) -> Api {
+fn api_metrics(outcome: &Outcome, endpoints: &[&Endpoint]) -> Api {
     let (mut tally, mut judged) = (Tally::default(), Tally::default());
     let mut status_codes = BTreeMap::new();
     for endpoint in endpoints {
@@ -142,31 +148,32 @@ fn figures(outcome: &Outcome, endpoints: &[&Endpoint]) -> Api {
             total_requests: judged.counts.sent,
             success_rate: share(judged.counts.succeeded, judged.counts),
             p95_latency_ms: judged.latency.quantile_ms(0.95),
-            test_duration_seconds: f64::from(super::summary::judged_length(outcome)),
+            test_duration_seconds: f64::from(super::summary::judged_duration_s(outcome)),
         },
     }
 }
 
-fn share(part: u64, of: Counts) -> Option<f64> {
-    let ended = of.succeeded + of.errors();
-    (ended > 0).then(|| as_f64(part) / as_f64(ended))
+/// Returns `count` as a share of the finished requests; `None` if there are none.
+fn share(count: u64, counts: Counts) -> Option<f64> {
+    let finished = counts.succeeded + counts.errors();
+    (finished > 0).then(|| as_f64(count) / as_f64(finished))
 }
 
 fn thresholds(verdict: &Verdict, endpoints: &[&Endpoint]) -> Thresholds {
-    let about = |judged: &&Judged| match &judged.promise.subject {
+    let applies = |judged: &&Judged| match &judged.promise.subject {
         Subject::Endpoint(name) => endpoints.iter().any(|endpoint| endpoint.name == *name),
         Subject::AllRequests => true,
         Subject::Service | Subject::Work(_) => false,
     };
-    let strictest = |wanted: fn(&Figure) -> bool| {
-        let promises = verdict.promises.iter().filter(about);
-        let limits = promises.filter(|judged| wanted(&judged.promise.figure));
+    let strictest = |matches_metric: fn(&Figure) -> bool| {
+        let thresholds = verdict.promises.iter().filter(applies);
+        let limits = thresholds.filter(|judged| matches_metric(&judged.promise.figure));
         limits.map(|judged| judged.promise.below).reduce(f64::min)
     };
     Thresholds {
-        success_rate: strictest(|figure| matches!(figure, Figure::ErrorRate(_)))
+        success_rate: strictest(|metric| matches!(metric, Figure::ErrorRate(_)))
             .map(|percent| 1.0 - percent / 100.0),
-        p95_latency_ms: strictest(|figure| *figure == Figure::P95),
+        p95_latency_ms: strictest(|metric| *metric == Figure::P95),
     }
 }
 
@@ -188,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_platforms_apis_are_told_apart() {
+    fn endpoints_are_grouped_by_api() {
         let mut outcome = example::outcome();
         let names = ["POST /api/v1/auth/login", "POST /api/v1/generation/create"];
         for (endpoint, name) in outcome.endpoints.iter_mut().zip(names) {
@@ -199,17 +206,21 @@ mod tests {
         });
         let metrics = rendered(&outcome);
         let auth = &metrics["metrics"]["auth"];
-        assert_eq!(auth["judged"]["total_requests"], 953 + 1204, "logins and health checks");
-        let answered =
+        assert_eq!(
+            auth["judged"]["total_requests"],
+            953 + 1204,
+            "logins and health checks together"
+        );
+        let auth_endpoints =
             outcome.endpoints.iter().filter(|endpoint| !endpoint.name.contains("create"));
-        let answered: u64 = answered.map(|endpoint| endpoint.statuses[&200]).sum();
-        assert_eq!(auth["status_codes"]["200"], answered);
+        let responses: u64 = auth_endpoints.map(|endpoint| endpoint.statuses[&200]).sum();
+        assert_eq!(auth["status_codes"]["200"], responses);
         assert!(metrics["metrics"]["generation"]["p95_latency_ms"].as_f64().unwrap() > 0.0);
         assert_eq!(metrics["pass"], true);
     }
 
     #[test]
-    fn another_service_is_one_group_with_its_thresholds() {
+    fn other_services_are_one_group_with_thresholds() {
         let metrics = rendered(&example::outcome());
         assert_eq!(metrics["metrics"].as_object().unwrap().len(), 1);
         assert_eq!(metrics["thresholds"]["service"]["success_rate"], 0.99);

@@ -1,4 +1,4 @@
-//! Writers of reports, one for each form. All read an outcome and its verdict and nothing else.
+//! Report writers, one per format. Their only inputs are an outcome and its verdict.
 
 pub mod chart;
 pub mod csv;
@@ -22,32 +22,32 @@ use std::{
 
 use crate::{outcome::Outcome, profile::ReportPaths, verdict::Verdict};
 
-/// A report that could not be written.
+/// Reasons why a report cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The disk says no.
+    /// The file cannot be written.
     #[error("{} cannot be written: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the disk says.
+        /// The I/O error.
         source: io::Error,
     },
-    /// The page's template does not fit its values.
-    #[error("the HTML report cannot be drawn: {0}")]
+    /// The template of the HTML page fails.
+    #[error("the HTML report cannot be rendered: {0}")]
     Html(#[from] minijinja::Error),
-    /// The JUnit file's text cannot be made.
-    #[error("the JUnit file cannot be drawn: {0}")]
+    /// The JUnit XML cannot be serialized.
+    #[error("the JUnit report cannot be rendered: {0}")]
     Junit(#[from] quick_junit::SerializeError),
-    /// The metrics cannot be written as JSON.
-    #[error("the metrics cannot be drawn: {0}")]
+    /// The metrics cannot be serialized as JSON.
+    #[error("load_test_metrics.json cannot be rendered: {0}")]
     Metrics(#[from] serde_json::Error),
-    /// A table cannot be written down.
-    #[error("the CSV files cannot be drawn: {0}")]
+    /// A table cannot be serialized as CSV.
+    #[error("the CSV files cannot be rendered: {0}")]
     Csv(#[from] ::csv::Error),
 }
 
-/// Writes every report that has a path, makes missing folders, and tells which files there are.
+/// Writes every report that has a path, creates missing folders, and returns the files written.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -61,9 +61,9 @@ pub fn write(
         save(path, &json::render(outcome), &mut written)?;
     }
     if let Some(prefix) = &paths.csv {
-        for (ending, text) in csv::render(outcome)? {
+        for (suffix, text) in csv::render(outcome)? {
             let mut path = prefix.clone().into_os_string();
-            path.push(ending);
+            path.push(suffix);
             save(Path::new(&path), &text, &mut written)?;
         }
     }
@@ -82,20 +82,20 @@ pub fn write(
     Ok(written)
 }
 
-/// Writes one file, makes its folder where it is missing, and notes it as `written`.
+/// Writes one file, creates its folder if missing, and adds it to `written`.
 ///
 /// # Errors
-/// When the disk says no.
+/// When the file cannot be written.
 pub fn save(path: &Path, text: &str, written: &mut Vec<PathBuf>) -> Result<(), WriteError> {
     let save = || {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        // Whoever reads meanwhile finds the old file or the new one, never half of it.
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".new");
-        fs::write(&beside, text)?;
-        fs::rename(&beside, path)
+        // Renaming is atomic: a concurrent reader never sees a partial file.
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".new");
+        fs::write(&temporary, text)?;
+        fs::rename(&temporary, path)
     };
     save().map_err(|source| WriteError::File { path: path.into(), source })?;
     written.push(path.into());

@@ -1,136 +1,136 @@
-//! What a run looked like over time, in as many windows as a chart can show.
+//! Time series of a run, with as many points as a chart can show.
 
 use std::ops::Range;
 
 use super::summary;
 use crate::outcome::{Endpoint, FailureKind, Outcome, ResourceSample, Tally};
 
-/// More points than this no chart on a screen can tell apart.
-const MOST_WINDOWS: u32 = 120;
+/// Maximum points per line; a chart on a screen cannot resolve more.
+const MAX_WINDOWS: u32 = 120;
 
-/// Values over time: seconds from the start, and the value.
+/// Values over time: seconds since the start, and the value.
 pub type Points = Vec<(f64, f64)>;
 
-/// A run cut into windows of equal length.
+/// The requests of a run, in windows of equal length.
 #[derive(Debug)]
 pub struct Windows {
-    length: u32,
+    length_s: u32,
     tallies: Vec<Tally>,
 }
 
 impl Windows {
-    /// Cuts `outcome`; the users' way out after the last stage is left out.
+    /// Returns the windows of all endpoints, without the stop phase after the last stage.
     #[must_use]
-    pub fn of(outcome: &Outcome) -> Self {
-        Self::cut(outcome, &outcome.endpoints, MOST_WINDOWS)
+    pub fn new(outcome: &Outcome) -> Self {
+        Self::split(outcome, &outcome.endpoints, MAX_WINDOWS)
     }
 
-    /// Cuts what happened on one endpoint, more coarsely: it has fewer requests.
+    /// Returns the windows of one endpoint; they are longer because it has fewer requests.
     #[must_use]
-    pub fn of_endpoint(outcome: &Outcome, endpoint: &Endpoint) -> Self {
-        Self::cut(outcome, std::slice::from_ref(endpoint), MOST_WINDOWS / 2)
+    pub fn for_endpoint(outcome: &Outcome, endpoint: &Endpoint) -> Self {
+        Self::split(outcome, std::slice::from_ref(endpoint), MAX_WINDOWS / 2)
     }
 
-    fn cut(outcome: &Outcome, endpoints: &[Endpoint], most: u32) -> Self {
-        let seconds = shown_seconds(outcome);
-        // Runs of hours are recorded in cells of several seconds.
+    fn split(outcome: &Outcome, endpoints: &[Endpoint], max_windows: u32) -> Self {
+        let seconds = chart_seconds(outcome);
+        // Long runs are recorded in cells of several seconds.
         let cell = outcome.load.cell_s.max(1);
-        let length = seconds.div_ceil(most).max(1).next_multiple_of(cell);
-        let mut tallies = vec![Tally::default(); seconds.div_ceil(length) as usize];
+        let length_s = seconds.div_ceil(max_windows).max(1).next_multiple_of(cell);
+        let mut tallies = vec![Tally::default(); seconds.div_ceil(length_s) as usize];
         for second in endpoints.iter().flat_map(|endpoint| &endpoint.seconds) {
-            if let Some(tally) = tallies.get_mut((second.second / length) as usize) {
+            if let Some(tally) = tallies.get_mut((second.second / length_s) as usize) {
                 tally.counts.add(&second.counts);
                 tally.latency.merge(&second.latency);
             }
         }
-        Self { length, tallies }
+        Self { length_s, tallies }
     }
 
-    /// Requests sent a second.
+    /// Returns the requests sent per second.
     #[must_use]
     pub fn rate(&self) -> Points {
         self.points(|tally, seconds| Some(summary::rate(tally, seconds)))
     }
 
-    /// Requests a second that failed.
+    /// Returns the failed requests per second.
     #[must_use]
     pub fn errors(&self) -> Points {
         self.failures(&FailureKind::ALL)
     }
 
-    /// Requests a second that failed in one of these ways.
+    /// Returns the requests per second that failed with one of `kinds`.
     #[must_use]
     pub fn failures(&self, kinds: &[FailureKind]) -> Points {
         self.points(|tally, _| {
             let failures = kinds.iter().map(|kind| tally.counts.failures(*kind)).sum::<u64>();
             let failures = u32::try_from(failures).unwrap_or(u32::MAX);
-            Some(f64::from(failures) / f64::from(self.length))
+            Some(f64::from(failures) / f64::from(self.length_s))
         })
     }
 
-    /// A percentile of latency, in milliseconds; windows without requests are left out.
+    /// Returns a percentile of latency, in milliseconds; windows without requests are omitted.
     #[must_use]
     pub fn quantile(&self, quantile: f64) -> Points {
         self.points(|tally, _| tally.latency.quantile_ms(quantile))
     }
 
-    /// Like [`Self::quantile`], without windows that have fewer than `least` requests.
+    /// Like [`Self::quantile`], without windows that have fewer than `min_samples` requests.
     #[must_use]
-    pub fn quantile_of(&self, least: u64, quantile: f64) -> Points {
+    pub fn quantile_with_min_samples(&self, min_samples: u64, quantile: f64) -> Points {
         self.points(|tally, _| {
-            tally.latency.quantile_ms(quantile).filter(|_| tally.latency.len() >= least)
+            tally.latency.quantile_ms(quantile).filter(|_| tally.latency.len() >= min_samples)
         })
     }
 
     fn points(&self, value: impl Fn(&Tally, &Range<u32>) -> Option<f64>) -> Points {
         let windows = (0..).zip(&self.tallies);
         let points = windows.filter_map(|(index, tally)| {
-            let from: u32 = index * self.length;
-            let middle = f64::from(from) + f64::from(self.length) / 2.0;
-            Some((middle, value(tally, &(from..from + self.length))?))
+            let from: u32 = index * self.length_s;
+            let middle = f64::from(from) + f64::from(self.length_s) / 2.0;
+            Some((middle, value(tally, &(from..from + self.length_s))?))
         });
         points.collect()
     }
 }
 
-/// A figure of the once-a-second samples, thinned out to what a chart can show.
+/// Returns a value of the resource samples over time, downsampled for a chart.
 #[must_use]
-pub fn sampled(outcome: &Outcome, pick: impl Fn(&ResourceSample) -> Option<f64>) -> Points {
-    let points = outcome.samples.iter();
-    thinned(
-        points.filter_map(|sample| Some((f64::from(sample.second), pick(sample)?))).collect(),
-        shown_seconds(outcome),
+pub fn sample_series(outcome: &Outcome, value: impl Fn(&ResourceSample) -> Option<f64>) -> Points {
+    let samples = outcome.samples.iter();
+    downsample(
+        samples.filter_map(|sample| Some((f64::from(sample.second), value(sample)?))).collect(),
+        chart_seconds(outcome),
     )
 }
 
-/// The service's processor use in percent of one processor.
+/// Returns the CPU usage of the service over time, in percent of one processor.
 #[must_use]
 pub fn service_cpu(outcome: &Outcome) -> Points {
     let points = summary::cpu_percent(outcome).into_iter();
     let points = points.map(|(second, percent)| (f64::from(second), percent)).collect();
-    thinned(points, shown_seconds(outcome))
+    downsample(points, chart_seconds(outcome))
 }
 
-/// How many seconds charts span: as planned, or less when the run was cut short.
+/// Returns the seconds that charts span: the planned duration, or less if the run ended early.
 #[must_use]
-pub fn shown_seconds(outcome: &Outcome) -> u32 {
+pub fn chart_seconds(outcome: &Outcome) -> u32 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "never negative, and a float's cast to an integer saturates"
     )]
-    let lasted = outcome.duration_s.ceil() as u32;
-    outcome.planned_seconds().min(lasted).max(1)
+    let elapsed = outcome.duration_s.ceil() as u32;
+    outcome.planned_seconds().min(elapsed).max(1)
 }
 
-/// The highest of each run of neighbours, so that peaks stay.
-fn thinned(points: Points, seconds: u32) -> Points {
-    let together = (points.len()).div_ceil(MOST_WINDOWS as usize).max(1);
+/// Keeps the maximum of each group of adjacent points, so that peaks stay visible.
+fn downsample(points: Points, seconds: u32) -> Points {
+    let group_size = (points.len()).div_ceil(MAX_WINDOWS as usize).max(1);
     let shown = points.into_iter().filter(|(second, _)| *second <= f64::from(seconds));
     let shown: Points = shown.collect();
-    let highest = shown.chunks(together).filter_map(|neighbours| {
-        neighbours.iter().copied().max_by(|left, right| left.1.total_cmp(&right.1))
-    });
+    let highest = shown
+        .chunks(group_size)
+        .filter_map(|group| group.iter().copied().max_by(|left, right| left.1.total_cmp(&right.1)));
     highest.collect()
 }
 
@@ -140,29 +140,32 @@ mod tests {
     use crate::report::example;
 
     #[test]
-    fn a_short_run_has_a_window_for_every_second() {
+    fn a_short_run_has_one_window_per_second() {
         let outcome = example::outcome();
-        let windows = Windows::of(&outcome);
-        assert_eq!((windows.length, windows.tallies.len()), (1, 35));
+        let windows = Windows::new(&outcome);
+        assert_eq!((windows.length_s, windows.tallies.len()), (1, 35));
         let sent: u64 = windows.tallies.iter().map(|tally| tally.counts.sent).sum();
         assert_eq!(sent, outcome.whole().counts.sent);
     }
 
     #[test]
-    fn a_long_run_is_cut_into_as_many_windows_as_can_be_told_apart() {
+    fn a_long_run_has_the_maximum_number_of_windows() {
         let mut outcome = example::outcome();
         outcome.load.stages[1].to_s = 86_400;
         outcome.duration_s = 86_400.5;
-        let windows = Windows::of(&outcome);
+        let windows = Windows::new(&outcome);
         assert_eq!(windows.tallies.len(), 120);
-        assert!((windows.rate()[0].0 - 360.0).abs() < 1e-9, "the middle of 720 seconds");
+        assert!(
+            (windows.rate()[0].0 - 360.0).abs() < 1e-9,
+            "the middle of a window of 720 seconds"
+        );
     }
 
     #[test]
-    fn thinning_keeps_the_peaks() {
+    fn downsampling_keeps_the_peaks() {
         let points: Points = (0..1200).map(|at| (f64::from(at), f64::from(at % 7))).collect();
-        let thin = thinned(points, 1200);
-        assert_eq!(thin.len(), 120);
-        assert!(thin.iter().all(|(_, value)| *value == 6.0));
+        let reduced = downsample(points, 1200);
+        assert_eq!(reduced.len(), 120);
+        assert!(reduced.iter().all(|(_, value)| *value == 6.0));
     }
 }

@@ -1,4 +1,4 @@
-//! What several reports show alike: figures by endpoint, resources, the closed model's cap.
+//! Content shared by several reports: tables of endpoints, resources, the note on the load model.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -9,7 +9,7 @@ use crate::{
     verdict::{Grade, Judged, Verdict},
 };
 
-/// The percentiles that every report lists, as quantile and name.
+/// The percentiles listed in reports, as quantile and number.
 pub const PERCENTILES: [(f64, &str); 7] = [
     (0.50, "50"),
     (0.66, "66"),
@@ -20,50 +20,50 @@ pub const PERCENTILES: [(f64, &str); 7] = [
     (0.999, "99.9"),
 ];
 
-/// One endpoint's line in a table.
+/// A row of a table of endpoints.
 #[derive(Clone, Debug)]
 pub struct EndpointLine<'a> {
     /// Method and route template.
     pub name: &'a str,
-    /// What happened in that part of the run.
-    pub judged: Tally,
-    /// P50, P95 and P99, each with its promise where there is one.
-    pub figures: [FigureCell<'a>; 3],
-    /// The worst grade of its promises; `None` when nothing was promised.
+    /// The requests in this part of the run.
+    pub tally: Tally,
+    /// P50, P95 and P99, each with its threshold if there is one.
+    pub percentiles: [PercentileCell<'a>; 3],
+    /// The worst grade of its thresholds; `None` without thresholds.
     pub grade: Option<Grade>,
 }
 
-/// A percentile, and what was promised of it.
+/// A percentile and its threshold.
 #[derive(Clone, Copy, Debug)]
-pub struct FigureCell<'a> {
-    /// In milliseconds.
-    pub measured: Option<f64>,
-    /// The promise and its grade.
+pub struct PercentileCell<'a> {
+    /// The value in milliseconds; `None` without requests.
+    pub value_ms: Option<f64>,
+    /// The threshold and its grade.
     pub judged: Option<&'a Judged>,
 }
 
-/// A resource's line in a table.
+/// A row of the table of resources.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResourceLine {
-    /// What it is, with its unit.
+    /// The resource, with its unit.
     pub name: &'static str,
-    /// Its figures in words, `n/a` where the service tells nothing.
+    /// The usage as text; `n/a` if the service does not report it.
     pub value: String,
 }
 
-/// A part of the run, with a line for every endpoint.
+/// A part of the run, with one row per endpoint.
 #[derive(Clone, Debug)]
 pub struct Section<'a> {
-    /// Which part, in words.
+    /// Description of the part, such as "the steady stage".
     pub title: String,
-    /// Its seconds.
+    /// Its seconds since the start of the run.
     pub seconds: Range<u32>,
-    /// The endpoints, the worst grade first.
+    /// One row per endpoint, worst grade first.
     pub lines: Vec<EndpointLine<'a>>,
 }
 
-/// The parts of the run about which promises were made, each with all endpoints; the judged
-/// seconds when there were none.
+/// Returns the parts of the run that latency thresholds apply to, each with all endpoints; the
+/// judged stages if there are no such thresholds.
 #[must_use]
 pub fn sections<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<Section<'a>> {
     let mut parts: Vec<&During> = Vec::new();
@@ -86,7 +86,7 @@ pub fn sections<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<Section<'
     sections.collect()
 }
 
-/// The judged part of the run in words: "the steady stage", or how many stages.
+/// Describes the judged stages, such as "the steady stage".
 #[must_use]
 pub fn judged_part(outcome: &Outcome) -> String {
     let judged: Vec<&str> = outcome
@@ -122,7 +122,7 @@ fn seconds(outcome: &Outcome, during: &During) -> Range<u32> {
     }
 }
 
-/// A line for every endpoint in one part of the run, the worst grade first.
+/// Returns one row per endpoint for a part of the run, worst grade first.
 fn endpoints<'a>(
     outcome: &'a Outcome,
     verdict: &'a Verdict,
@@ -130,25 +130,25 @@ fn endpoints<'a>(
     seconds: &Range<u32>,
 ) -> Vec<EndpointLine<'a>> {
     let lines = outcome.endpoints.iter().map(|endpoint| {
-        let judged = match during {
+        let tally = match during {
             During::Judged => outcome.judged_of(endpoint),
             _ => endpoint.over(seconds),
         };
-        let promises: Vec<&Judged> = verdict
+        let thresholds: Vec<&Judged> = verdict
             .promises
             .iter()
             .filter(|judged| in_table(judged) && judged.promise.during == *during)
             .filter(|judged| judged.promise.subject == Subject::Endpoint(endpoint.name.clone()))
             .collect();
-        let cell = |figure: Figure| FigureCell {
-            measured: judged.latency.quantile_ms(figure.quantile().unwrap_or_default()),
-            judged: promises.iter().find(|judged| judged.promise.figure == figure).copied(),
+        let cell = |metric: Figure| PercentileCell {
+            value_ms: tally.latency.quantile_ms(metric.quantile().unwrap_or_default()),
+            judged: thresholds.iter().find(|judged| judged.promise.figure == metric).copied(),
         };
         EndpointLine {
             name: &endpoint.name,
-            figures: [cell(Figure::P50), cell(Figure::P95), cell(Figure::P99)],
-            grade: promises.iter().map(|judged| judged.grade).max(),
-            judged,
+            percentiles: [cell(Figure::P50), cell(Figure::P95), cell(Figure::P99)],
+            grade: thresholds.iter().map(|judged| judged.grade).max(),
+            tally,
         }
     });
     let mut lines: Vec<EndpointLine<'a>> = lines.collect();
@@ -156,28 +156,28 @@ fn endpoints<'a>(
     lines
 }
 
-/// Whether a promise stands in the table of endpoints: a percentile of one of them.
+/// Returns whether the table of endpoints shows a threshold: a percentile of one endpoint.
 fn in_table(judged: &Judged) -> bool {
     judged.promise.figure.quantile().is_some()
         && judged.promise.every_s.is_none()
         && matches!(judged.promise.subject, Subject::Endpoint(_))
 }
 
-/// The promises that are not about one endpoint's latency, which a table of endpoints lacks.
-pub fn other_promises(verdict: &Verdict) -> impl Iterator<Item = &Judged> {
+/// Returns the thresholds that the table of endpoints does not show.
+pub fn other_thresholds(verdict: &Verdict) -> impl Iterator<Item = &Judged> {
     verdict.promises.iter().filter(|judged| !in_table(judged))
 }
 
-/// What service and generator used in the judged seconds.
+/// Returns the resource usage of service and load generator in the judged seconds.
 #[must_use]
 pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceLine> {
     let judged = outcome.judged_seconds();
     let samples: Vec<&ResourceSample> =
         outcome.samples.iter().filter(|sample| judged.contains(&sample.second)).collect();
-    let series = |pick: fn(&ServiceSample) -> Option<f64>| -> Vec<f64> {
-        samples.iter().filter_map(|sample| pick(&sample.service)).collect()
+    let series = |value: fn(&ServiceSample) -> Option<f64>| -> Vec<f64> {
+        samples.iter().filter_map(|sample| value(&sample.service)).collect()
     };
-    let highest = |pick| peak(&series(pick)).map(|value| format!("at most {value:.0}"));
+    let max = |value| peak(&series(value)).map(|peak| format!("max {peak:.0}"));
     let cpu: Vec<f64> = cpu_percent(outcome)
         .into_iter()
         .filter(|(second, _)| judged.contains(second))
@@ -187,18 +187,18 @@ pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceLine> {
         ("service CPU (100 % = one processor)", mean_and_peak(&cpu)),
         ("service memory", memory(&series(|service| service.memory_bytes))),
         ("database pool", pool(&samples)),
-        ("database connections", highest(|service| service.database_connections)),
-        ("Redis connections", highest(|service| service.redis_connections)),
-        ("requests in progress", highest(|service| service.requests_in_progress)),
-        ("open files", highest(|service| service.open_files)),
-        ("queue depth", highest(|service| service.queue_depth)),
-        ("cache hits", cache_hits(&samples)),
-        ("errors logged by the service", growth(&series(|service| service.logged_errors))),
+        ("database connections", max(|service| service.database_connections)),
+        ("Redis connections", max(|service| service.redis_connections)),
+        ("requests in progress", max(|service| service.requests_in_progress)),
+        ("open files", max(|service| service.open_files)),
+        ("queue depth", max(|service| service.queue_depth)),
+        ("cache hit ratio", cache_hit_ratio(&samples)),
+        ("errors logged by the service", increase(&series(|service| service.logged_errors))),
         (
             "generator CPU (100 % = all processors)",
             verdict.generator.cpu.map(|share| format!("mean {:.0} %", share * 100.0)),
         ),
-        ("generator lateness", lateness(&verdict.generator.lag)),
+        ("generator dispatch lag", dispatch_lag(&verdict.generator.lag)),
     ];
     let lines = lines.into_iter();
     lines
@@ -206,7 +206,7 @@ pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceLine> {
         .collect()
 }
 
-/// What became of accepted work, in a sentence for each kind.
+/// Describes the results of accepted work, in one sentence per kind.
 #[must_use]
 pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
     let judged = outcome.judged_seconds();
@@ -215,13 +215,12 @@ pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
         let latency = completion.over(&judged).latency;
         let at = |quantile| latency.quantile_ms(quantile).map_or("-".into(), milliseconds);
         let drained = completion.drain_s.map_or_else(
-            || "not all of it was done while it was waited for".into(),
-            |seconds| format!("the last one was done {seconds:.1} s after the load"),
+            || "not all finished before the wait after the load timed out".into(),
+            |seconds| format!("the last one finished {seconds:.1} s after the load"),
         );
         let sentence = format!(
-            "{} accepted = {} completed + {} failed + {} not done + {} unknown to the service; from \
-             acceptance to completion, of those of the steady stage, P50 {}, P95 {}, P99 {}, at \
-             most {}; {drained}",
+            "{} accepted = {} completed + {} failed + {} unfinished + {} unknown to the service; time \
+             from acceptance to completion, judged: P50 {}, P95 {}, P99 {}, max {}; {drained}",
             whole.sent,
             whole.succeeded,
             completion.failed(),
@@ -237,132 +236,133 @@ pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
     lines.collect()
 }
 
-/// The service's processor use, second by second, in percent of one processor.
+/// Returns the CPU usage of the service per second, in percent of one processor.
 #[must_use]
 pub fn cpu_percent(outcome: &Outcome) -> Vec<(u32, f64)> {
-    let known: Vec<(u32, f64)> = outcome
+    let used: Vec<(u32, f64)> = outcome
         .samples
         .iter()
         .filter_map(|sample| Some((sample.second, sample.service.cpu_seconds?)))
         .collect();
-    let pairs = known.iter().zip(known.iter().skip(1));
+    let pairs = used.iter().zip(used.iter().skip(1));
     pairs
         .filter(|((before, _), (second, _))| second > before)
         .map(|((before, used_before), (second, used))| {
             let share = (used - used_before) / f64::from(second - before);
-            // A counter that falls belongs to a service that started anew.
+            // The counter decreases when the service restarts.
             (*second, share.max(0.0) * 100.0)
         })
         .collect()
 }
 
-/// What must be known of the load model to read the rate, in a sentence or two.
-///
-/// A closed load has a cap, below which more users mean more requests by arithmetic alone. An open
-/// one has arrivals that may wait, or be given up.
+/// Explains how the load model affects the rate: the maximum rate of a closed load, the waiting and
+/// dropped arrivals of an open load.
 #[must_use]
-pub fn cap(outcome: &Outcome) -> String {
+pub fn load_model_note(outcome: &Outcome) -> String {
     match outcome.load.model {
-        Model::Closed => closed_cap(outcome),
-        Model::Open => arrivals(outcome),
+        Model::Closed => closed_model_note(outcome),
+        Model::Open => open_model_note(outcome),
     }
 }
 
-fn closed_cap(outcome: &Outcome) -> String {
+fn closed_model_note(outcome: &Outcome) -> String {
     let response_s = outcome.judged().latency.mean_ms().unwrap_or_default() / 1000.0;
     let classes = &outcome.load.classes;
     let users: u32 = classes.iter().map(|class| class.users).sum();
     let sent = judged_rate(outcome);
     if classes.iter().any(|class| class.mean_wait_s == 0.0) {
         return format!(
-            "Closed load without think time: {users} users asked again as soon as they were \
-             answered, {sent:.1} times a second. That is what the service and this machine can \
-             take together, not what independent people would meet."
+            "Closed model without think time: each of {users} users sends the next request as soon as \
+             it has a response; {sent:.1} requests/s were sent. This measures the combined capacity of \
+             service and load generator, not the latency that independent users experience."
         );
     }
-    let most: f64 =
+    let max_rate: f64 =
         classes.iter().map(|class| f64::from(class.users) / (class.mean_wait_s + response_s)).sum();
     format!(
-        "Closed load: {users} users ÷ (think time + response time) can send about {most:.1} requests \
-         a second, however fast the service is; {sent:.1} a second were sent. Up to that cap more \
-         users mean more requests by arithmetic, which says nothing of capacity."
+        "Closed model: {users} users ÷ (think time + response time) limit the rate to about \
+         {max_rate:.1} requests/s, however fast the service is; {sent:.1} requests/s were sent. Below \
+         this limit the rate grows with the number of users and does not show the capacity of the \
+         service."
     )
 }
 
-fn arrivals(outcome: &Outcome) -> String {
-    let total = |pick: fn(&ArrivalSecond) -> u64| outcome.arrivals.iter().map(pick).sum::<u64>();
-    let (due, waited, dropped) =
-        (total(|of| of.due), total(|of| of.waited), total(|of| of.dropped));
+fn open_model_note(outcome: &Outcome) -> String {
+    let total = |count: fn(&ArrivalSecond) -> u64| outcome.arrivals.iter().map(count).sum::<u64>();
+    let scheduled = total(|second| second.due);
+    let waited = total(|second| second.waited);
+    let dropped = total(|second| second.dropped);
     format!(
-        "Open load: {due} arrivals were due whatever the answers took; {waited} of them had to wait \
-         for one of {} users, {dropped} were given up. Latency counts from when each was due.",
+        "Open model: {scheduled} arrivals were scheduled independently of response times; {waited} \
+         waited for one of {} virtual users, {dropped} were dropped. Latency is measured from the \
+         intended start.",
         outcome.load.users
     )
 }
 
-/// How often each status was answered, in the whole run.
+/// Returns the number of responses per status code in the whole run.
 #[must_use]
-pub fn statuses(outcome: &Outcome) -> BTreeMap<u16, u64> {
-    let mut statuses = BTreeMap::new();
+pub fn status_counts(outcome: &Outcome) -> BTreeMap<u16, u64> {
+    let mut counts = BTreeMap::new();
     for endpoint in &outcome.endpoints {
         for (status, count) in &endpoint.statuses {
-            *statuses.entry(*status).or_default() += count;
+            *counts.entry(*status).or_default() += count;
         }
     }
-    statuses
+    counts
 }
 
-/// How many seconds were judged: fewer than planned when the run was cut short.
+/// Returns the length of the judged stages, in seconds; shorter than planned if the run ended early.
 #[must_use]
-pub fn judged_length(outcome: &Outcome) -> u32 {
+pub fn judged_duration_s(outcome: &Outcome) -> u32 {
     let judged = outcome.load.stages.iter().filter(|stage| stage.judged);
     let lengths = judged.map(|stage| {
-        let seconds = lasted(outcome, &stage.seconds());
+        let seconds = elapsed_part(outcome, &stage.seconds());
         seconds.end - seconds.start
     });
     lengths.sum()
 }
 
-/// What there was of the planned `seconds` before the run ended.
+/// Returns the part of the planned `seconds` before the end of the run.
 #[must_use]
-pub fn lasted(outcome: &Outcome, seconds: &Range<u32>) -> Range<u32> {
-    let end = super::series::shown_seconds(outcome);
+pub fn elapsed_part(outcome: &Outcome, seconds: &Range<u32>) -> Range<u32> {
+    let end = super::series::chart_seconds(outcome);
     seconds.start.min(end)..seconds.end.min(end)
 }
 
-/// Requests a second in the judged stages.
+/// Returns the requests per second in the judged stages.
 #[must_use]
 pub fn judged_rate(outcome: &Outcome) -> f64 {
-    as_f64(outcome.judged().counts.sent) / f64::from(judged_length(outcome).max(1))
+    as_f64(outcome.judged().counts.sent) / f64::from(judged_duration_s(outcome).max(1))
 }
 
-/// Requests a second over `seconds`.
+/// Returns the requests per second over `seconds`.
 #[must_use]
 pub fn rate(tally: &Tally, seconds: &Range<u32>) -> f64 {
     let length = seconds.end.saturating_sub(seconds.start).max(1);
     as_f64(tally.counts.sent) / f64::from(length)
 }
 
-/// The listed percentiles of `latency`, in milliseconds.
+/// Returns the [`PERCENTILES`] of `latency`, in milliseconds.
 pub fn percentiles(latency: &Distribution) -> impl Iterator<Item = (&'static str, Option<f64>)> {
     PERCENTILES.into_iter().map(|(quantile, name)| (name, latency.quantile_ms(quantile)))
 }
 
-fn lateness(lag: &Distribution) -> Option<String> {
+fn dispatch_lag(lag: &Distribution) -> Option<String> {
     let at = |quantile| lag.quantile_ms(quantile).map(milliseconds);
-    Some(format!("P50 {}, P99 {}, at most {}", at(0.5)?, at(0.99)?, at(1.0)?))
+    Some(format!("P50 {}, P99 {}, max {}", at(0.5)?, at(0.99)?, at(1.0)?))
 }
 
 fn mean_and_peak(values: &[f64]) -> Option<String> {
     let mean = values.iter().sum::<f64>() / as_f64(values.len() as u64);
-    peak(values).map(|peak| format!("mean {mean:.0} %, at most {peak:.0} %"))
+    peak(values).map(|peak| format!("mean {mean:.0} %, max {peak:.0} %"))
 }
 
 fn memory(bytes: &[f64]) -> Option<String> {
     let mib = |bytes: f64| bytes / 1_048_576.0;
     let (first, last) = (bytes.first()?, bytes.last()?);
     Some(format!(
-        "{:.1} MiB at first, {:.1} MiB at last, at most {:.1} MiB",
+        "start {:.1} MiB, end {:.1} MiB, max {:.1} MiB",
         mib(*first),
         mib(*last),
         mib(peak(bytes)?)
@@ -371,20 +371,20 @@ fn memory(bytes: &[f64]) -> Option<String> {
 
 fn pool(samples: &[&ResourceSample]) -> Option<String> {
     let in_use: Vec<f64> = samples.iter().filter_map(|sample| sample.service.pool_in_use).collect();
-    let most = peak(&in_use)?;
+    let peak = peak(&in_use)?;
     let limit = samples.iter().rev().find_map(|sample| sample.service.pool_max);
-    let of = limit.map(|limit| format!(" of {limit:.0}")).unwrap_or_default();
-    Some(format!("at most {most:.0}{of} in use"))
+    let limit = limit.map(|limit| format!(" of {limit:.0}")).unwrap_or_default();
+    Some(format!("max {peak:.0}{limit} in use"))
 }
 
-fn cache_hits(samples: &[&ResourceSample]) -> Option<String> {
+fn cache_hit_ratio(samples: &[&ResourceSample]) -> Option<String> {
     let (first, last) = (samples.first()?.service, samples.last()?.service);
     let hits = last.cache_hits? - first.cache_hits?;
-    let looks = hits + last.cache_misses.unwrap_or(0.0) - first.cache_misses.unwrap_or(0.0);
-    (looks > 0.0).then(|| format!("{:.1} % of {looks:.0}", hits * 100.0 / looks))
+    let lookups = hits + last.cache_misses.unwrap_or(0.0) - first.cache_misses.unwrap_or(0.0);
+    (lookups > 0.0).then(|| format!("{:.1} % of {lookups:.0} lookups", hits * 100.0 / lookups))
 }
 
-fn growth(values: &[f64]) -> Option<String> {
+fn increase(values: &[f64]) -> Option<String> {
     Some(format!("{:.0}", values.last()? - values.first()?))
 }
 
@@ -403,17 +403,17 @@ mod tests {
     use crate::report::example;
 
     #[test]
-    fn the_rate_of_a_run_cut_short_is_that_of_the_seconds_it_had() {
+    fn the_rate_of_a_run_that_ended_early_covers_only_its_elapsed_seconds() {
         let mut outcome = example::outcome();
-        assert_eq!(judged_length(&outcome), 30);
+        assert_eq!(judged_duration_s(&outcome), 30);
         for endpoint in &mut outcome.endpoints {
             endpoint.seconds.retain(|second| second.second < 15);
         }
         let sent = as_f64(outcome.judged().counts.sent);
         outcome.duration_s = 14.6;
-        assert_eq!(judged_length(&outcome), 10);
+        assert_eq!(judged_duration_s(&outcome), 10);
         assert!((judged_rate(&outcome) - sent / 10.0).abs() < 1e-9);
         outcome.duration_s = 3.0;
-        assert_eq!(judged_length(&outcome), 0, "it never came so far");
+        assert_eq!(judged_duration_s(&outcome), 0, "the judged stage did not start");
     }
 }

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-/// A rule under the header and nothing else: it stays readable in a log.
+/// Only a line below the header, which stays readable in logs.
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// An empty table with a header.
+/// Returns an empty table with `header`.
 #[must_use]
 pub fn plain<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
@@ -16,7 +16,7 @@ pub fn plain<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
-/// Aligns some columns to the right, as numbers are.
+/// Aligns `columns` to the right, for numbers.
 pub fn right(table: &mut Table, columns: Range<usize>) {
     for column in columns {
         if let Some(column) = table.column_mut(column) {

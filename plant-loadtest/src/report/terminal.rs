@@ -1,9 +1,9 @@
-//! The verdict as text: the answer first, then the figures that led to it.
+//! Text report for the terminal: the verdict first, then the measurements behind it.
 
 use std::{fmt::Write as _, ops::Range};
 
 use super::{
-    summary::{self, EndpointLine, FigureCell},
+    summary::{self, EndpointLine, PercentileCell},
     table,
 };
 use crate::{
@@ -13,23 +13,23 @@ use crate::{
     verdict::{Grade, Verdict},
 };
 
-/// How many failures are listed; the outcome has them all.
-const FAILURES_SHOWN: usize = 10;
+/// Number of failures listed; the outcome contains all.
+const MAX_FAILURES_SHOWN: usize = 10;
 
-/// The whole text, without a line break at its end.
+/// Renders the report, without a trailing line break.
 #[must_use]
 pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
     let mut text = headline(outcome, verdict);
     for part in [
         endpoint_tables(outcome, verdict),
-        other_promises(verdict),
+        other_thresholds(verdict),
         over_time(verdict),
         totals(outcome),
         completions(outcome),
         percentiles(outcome),
         failures(outcome),
         resources(outcome, verdict),
-        summary::cap(outcome),
+        summary::load_model_note(outcome),
     ] {
         if !part.is_empty() {
             text.push('\n');
@@ -40,10 +40,10 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
     text.trim_end().to_owned()
 }
 
-/// The same text with its verdicts in colour.
+/// Colors the grades at the start and end of the lines of `text`.
 #[must_use]
-pub fn painted(text: &str) -> String {
-    const COLOURS: [(&str, &str); 6] = [
+pub fn colorize(text: &str) -> String {
+    const COLORS: [(&str, &str); 6] = [
         ("INSUFFICIENT", "2"),
         ("INCONCLUSIVE", "2"),
         ("WARNING", "33"),
@@ -51,27 +51,27 @@ pub fn painted(text: &str) -> String {
         ("PASS", "32"),
         ("FAIL", "31"),
     ];
-    let paint = |line: &str| {
+    let colorize_line = |line: &str| {
         let trimmed = line.trim_end();
-        for (word, colour) in COLOURS {
-            let coloured = format!("\u{1b}[1;{colour}m{word}\u{1b}[0m");
-            if let Some(rest) = line.strip_prefix(word) {
-                return format!("{coloured}{rest}");
+        for (grade, color) in COLORS {
+            let colored = format!("\u{1b}[1;{color}m{grade}\u{1b}[0m");
+            if let Some(rest) = line.strip_prefix(grade) {
+                return format!("{colored}{rest}");
             }
-            if let Some(rest) = trimmed.strip_suffix(word) {
-                return format!("{rest}{coloured}");
+            if let Some(rest) = trimmed.strip_suffix(grade) {
+                return format!("{rest}{colored}");
             }
         }
         line.to_owned()
     };
-    text.lines().map(paint).collect::<Vec<String>>().join("\n")
+    text.lines().map(colorize_line).collect::<Vec<String>>().join("\n")
 }
 
 fn headline(outcome: &Outcome, verdict: &Verdict) -> String {
     let mut text = format!("{}: {}\n", verdict.grade.name(), verdict.reason);
     let _ = writeln!(
         text,
-        "{} against {}, judged by: {}",
+        "{} against {}, SLA: {}",
         outcome.load.profile, outcome.target.host, verdict.sla
     );
     for note in &verdict.notes {
@@ -84,23 +84,23 @@ fn endpoint_tables(outcome: &Outcome, verdict: &Verdict) -> String {
     let sections = summary::sections(outcome, verdict).into_iter();
     let tables = sections.map(|section| {
         let mut table =
-            table::plain(["endpoint", "requests", "errors", "P50", "P95", "P99", "verdict"]);
+            table::plain(["endpoint", "requests", "errors", "P50", "P95", "P99", "grade"]);
         table::right(&mut table, 1..6);
         for line in &section.lines {
             table.add_row(row(line));
         }
-        let part = format!("{} ({})", section.title, span(&section.seconds, outcome));
-        format!("Measured / promised in milliseconds, in {part}:\n{table}")
+        let span = span(&section.seconds, outcome);
+        format!("Value / threshold in ms, {} ({span}):\n{table}", section.title)
     });
     tables.collect::<Vec<String>>().join("\n\n")
 }
 
 fn row(line: &EndpointLine<'_>) -> [String; 7] {
-    let [p50, p95, p99] = line.figures.map(cell);
+    let [p50, p95, p99] = line.percentiles.map(cell);
     [
         line.name.to_owned(),
-        line.judged.counts.sent.to_string(),
-        line.judged.counts.errors().to_string(),
+        line.tally.counts.sent.to_string(),
+        line.tally.counts.errors().to_string(),
         p50,
         p95,
         p99,
@@ -108,24 +108,24 @@ fn row(line: &EndpointLine<'_>) -> [String; 7] {
     ]
 }
 
-fn cell(cell: FigureCell<'_>) -> String {
-    let measured = cell.measured.map_or_else(|| "-".to_owned(), number);
-    let Some(judged) = cell.judged else { return measured };
+fn cell(cell: PercentileCell<'_>) -> String {
+    let value = cell.value_ms.map_or_else(|| "-".to_owned(), number);
+    let Some(judged) = cell.judged else { return value };
     let mark = match judged.grade {
         Grade::Pass => "",
         Grade::Insufficient => " ?",
         _ => " !",
     };
-    format!("{measured} / {}{mark}", judged.promise.below)
+    format!("{value} / {}{mark}", judged.promise.below)
 }
 
 fn number(ms: f64) -> String {
     milliseconds(ms).trim_end_matches(" ms").to_owned()
 }
 
-fn other_promises(verdict: &Verdict) -> String {
+fn other_thresholds(verdict: &Verdict) -> String {
     let mut text = String::new();
-    for judged in summary::other_promises(verdict) {
+    for judged in summary::other_thresholds(verdict) {
         let _ = writeln!(text, "{:<12} {}", judged.grade.name(), judged.sentence());
     }
     text
@@ -134,10 +134,10 @@ fn other_promises(verdict: &Verdict) -> String {
 fn over_time(verdict: &Verdict) -> String {
     let mut text = String::new();
     for finding in &verdict.over_time {
-        let promised = if finding.promised { "promised" } else { "not promised; usual" };
+        let limit_kind = if finding.promised { "threshold" } else { "no threshold; default" };
         let _ = writeln!(
             text,
-            "{:<12} {}: {}; {promised} {}",
+            "{:<12} {}: {}; {limit_kind} {}",
             finding.word(),
             finding.name,
             finding.sentence,
@@ -152,8 +152,8 @@ fn totals(outcome: &Outcome) -> String {
     let judged = outcome.judged();
     let counts = whole.counts;
     let mut text = format!(
-        "Judged ({}): {} requests, {:.1} a second, errors: {}.\n\
-         Whole run: {} sent = {} answered + {} timed out + {} failed; {} succeeded.\n",
+        "Judged ({}): {} requests, {:.1} requests/s, errors: {}.\n\
+         Whole run: {} sent = {} responses + {} timeouts + {} connection errors; {} succeeded.\n",
         summary::judged_part(outcome),
         judged.counts.sent,
         summary::judged_rate(outcome),
@@ -164,11 +164,11 @@ fn totals(outcome: &Outcome) -> String {
         counts.connection_failures,
         counts.succeeded,
     );
-    let statuses = summary::statuses(outcome);
+    let statuses = summary::status_counts(outcome);
     if !statuses.is_empty() {
         let listed: Vec<String> =
             statuses.iter().map(|(status, count)| format!("{status} × {count}")).collect();
-        let _ = writeln!(text, "Statuses: {}.", listed.join(", "));
+        let _ = writeln!(text, "Status codes: {}.", listed.join(", "));
     }
     let users: Vec<String> = outcome
         .load
@@ -191,9 +191,9 @@ fn completions(outcome: &Outcome) -> String {
 fn percentiles(outcome: &Outcome) -> String {
     let judged = outcome.judged();
     let listed: Vec<String> = summary::percentiles(&judged.latency)
-        .map(|(name, ms)| format!("{name} % {}", ms.map_or_else(|| "-".to_owned(), milliseconds)))
+        .map(|(name, ms)| format!("P{name} {}", ms.map_or_else(|| "-".to_owned(), milliseconds)))
         .collect();
-    format!("All endpoints, judged: {}", listed.join(" · "))
+    format!("Response time, all endpoints, judged: {}", listed.join(" · "))
 }
 
 fn failures(outcome: &Outcome) -> String {
@@ -203,7 +203,7 @@ fn failures(outcome: &Outcome) -> String {
     let mut failures: Vec<_> = outcome.failures.iter().collect();
     failures.sort_by_key(|failure| std::cmp::Reverse(failure.count));
     let mut text = String::from("Failures:\n");
-    for failure in failures.iter().take(FAILURES_SHOWN) {
+    for failure in failures.iter().take(MAX_FAILURES_SHOWN) {
         let _ = writeln!(
             text,
             "{:>8} × {} {}: {} (seconds {} to {})",
@@ -215,14 +215,14 @@ fn failures(outcome: &Outcome) -> String {
             failure.last_second
         );
     }
-    if failures.len() > FAILURES_SHOWN {
-        let _ = writeln!(text, "         … and {} more kinds", failures.len() - FAILURES_SHOWN);
+    if failures.len() > MAX_FAILURES_SHOWN {
+        let _ = writeln!(text, "         … and {} more", failures.len() - MAX_FAILURES_SHOWN);
     }
     text
 }
 
 fn resources(outcome: &Outcome, verdict: &Verdict) -> String {
-    let mut table = table::plain(["resource", "in the judged seconds"]);
+    let mut table = table::plain(["resource", "usage in the judged stages"]);
     for line in summary::resources(outcome, verdict) {
         table.add_row([line.name.to_owned(), line.value]);
     }
@@ -243,10 +243,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdicts_are_coloured_where_they_begin_or_end_a_line() {
-        let painted = painted("FAIL: too slow\n GET /x  12 / 10   PASS\nno FAIL here");
+    fn grades_are_colored_at_the_start_and_end_of_a_line() {
+        let colored = colorize("FAIL: too slow\n GET /x  12 / 10   PASS\nno FAIL here");
         assert_eq!(
-            painted,
+            colored,
             "\u{1b}[1;31mFAIL\u{1b}[0m: too slow\n GET /x  12 / 10   \u{1b}[1;32mPASS\u{1b}[0m\n\
              no FAIL here"
         );

@@ -1,28 +1,28 @@
-//! `_stats_history`: the run as it went, in one aggregated row after the other.
+//! `_stats_history`: aggregated rows over time.
 //!
-//! Locust writes a row a second. So does this for runs of up to two hours; longer ones are
-//! recorded in cells of several seconds, and have a row for each, at its last second.
+//! As in Locust there is one row per second, for runs of up to two hours. Longer runs are recorded
+//! in cells of several seconds and have one row per cell, with the time of its last second.
 
 use std::collections::BTreeMap;
 
-use super::{PERCENTILES, Rows, as_f64, bytes, number, percentiles, times, titles};
+use super::{PERCENTILES, Rows, as_f64, bytes, number, percentiles, response_times, titles};
 use crate::outcome::{Outcome, Tally};
 
-/// Percentiles and rates look back this many seconds, as Locust's do; at least over one cell.
-const WINDOW: u32 = 10;
+/// Percentiles and rates cover this many seconds up to the row, as in Locust; at least one cell.
+const WINDOW_S: u32 = 10;
 
-/// What was recorded together: the seconds from `from` to before `to`, on all endpoints.
+/// The requests to all endpoints in the seconds `from..to`, recorded together.
 struct Cell {
     from: u32,
     to: u32,
     tally: Tally,
 }
 
-/// The header, and a row for every cell.
+/// Returns the header and one row per cell.
 pub(super) fn rows(outcome: &Outcome) -> Rows {
     let mut rows = vec![header()];
     let cells = cells(outcome);
-    // Sizes are measured for the run, not for each cell.
+    // Response sizes are recorded per run, not per cell.
     let size = as_f64(bytes(outcome)) / as_f64(outcome.whole().counts.answered().max(1));
     let mut samples = outcome.samples.iter().peekable();
     let mut users = 0;
@@ -33,7 +33,7 @@ pub(super) fn rows(outcome: &Outcome) -> Rows {
         while let Some(sample) = samples.next_if(|sample| sample.second < cell.to) {
             users = sample.users;
         }
-        while oldest < index && cells[oldest].from + WINDOW < cell.to {
+        while oldest < index && cells[oldest].from + WINDOW_S < cell.to {
             oldest += 1;
         }
         let mut recent = Tally::default();
@@ -52,7 +52,7 @@ pub(super) fn rows(outcome: &Outcome) -> Rows {
         row.extend(percentiles(&recent.latency));
         row.push(total.counts.sent.to_string());
         row.push(total.counts.errors().to_string());
-        row.extend(times(&total.latency));
+        row.extend(response_times(&total.latency));
         row.push(number(size));
         rows.push(row);
     }
@@ -75,7 +75,7 @@ fn header() -> Vec<String> {
     header
 }
 
-/// Every cell until the last one with a request, idle ones included.
+/// Returns all cells up to the last one with a request, including idle cells.
 fn cells(outcome: &Outcome) -> Vec<Cell> {
     let mut recorded: BTreeMap<u32, Tally> = BTreeMap::new();
     for second in outcome.endpoints.iter().flat_map(|endpoint| &endpoint.seconds) {
@@ -84,14 +84,14 @@ fn cells(outcome: &Outcome) -> Vec<Cell> {
         tally.latency.merge(&second.latency);
     }
     let length = outcome.load.cell_s.max(1);
-    // Cells end with their stage, however short that leaves them.
-    let mut borders = outcome.load.stages.iter().map(|stage| stage.to_s).peekable();
+    // A cell ends at the end of its stage, even if that makes it shorter.
+    let mut stage_ends = outcome.load.stages.iter().map(|stage| stage.to_s).peekable();
     let mut recorded = recorded.into_iter().peekable();
     let mut cells = Vec::new();
     let mut from = 0;
     while recorded.peek().is_some() {
-        while borders.next_if(|border| *border <= from).is_some() {}
-        let to = borders.peek().map_or(from + length, |border| (*border).min(from + length));
+        while stage_ends.next_if(|end| *end <= from).is_some() {}
+        let to = stage_ends.peek().map_or(from + length, |end| (*end).min(from + length));
         let mut tally = Tally::default();
         while let Some((_, recorded)) = recorded.next_if(|(second, _)| *second < to) {
             tally.add(&recorded);
@@ -111,9 +111,9 @@ mod tests {
         report::example,
     };
 
-    /// A run of `stages` that sends ten requests a second, one of which fails, recorded in cells
-    /// of `cell_s` seconds.
-    fn long(stages: &[u32], cell_s: u32) -> Outcome {
+    /// Returns a run of `stages` with ten requests per second, one of which fails, recorded in
+    /// cells of `cell_s` seconds.
+    fn run(stages: &[u32], cell_s: u32) -> Outcome {
         let mut outcome = example::outcome();
         let pattern = outcome.endpoints[0].seconds[0].clone();
         outcome.load.cell_s = cell_s;
@@ -143,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_has_a_row_for_every_second() {
-        let outcome = long(&[60, 3600], 1);
+    fn a_run_of_an_hour_has_one_row_per_second() {
+        let outcome = run(&[60, 3600], 1);
         let rows = rows(&outcome);
         assert_eq!(rows.len(), 1 + 3600);
         let totals = column(&rows, "Total Request Count");
@@ -154,9 +154,9 @@ mod tests {
     }
 
     #[test]
-    fn a_day_has_a_row_for_every_cell_with_the_rates_of_its_seconds() {
-        // The first stage ends in the middle of what would have been a cell.
-        let outcome = long(&[30, 86_400], 12);
+    fn a_run_of_a_day_has_one_row_per_cell_with_rates_per_second() {
+        // The first stage ends within a cell.
+        let outcome = run(&[30, 86_400], 12);
         let rows = rows(&outcome);
         assert_eq!(rows.len(), 1 + 3 + (86_400 - 30) / 12 + 1);
         for (title, expected) in [("Requests/s", 10.0), ("Failures/s", 1.0)] {
@@ -171,8 +171,8 @@ mod tests {
     }
 
     #[test]
-    fn idle_cells_have_their_rows_too() {
-        let mut outcome = long(&[86_400], 12);
+    fn idle_cells_have_rows() {
+        let mut outcome = run(&[86_400], 12);
         outcome.endpoints[0].seconds.drain(1..7199);
         let rates = column(&rows(&outcome), "Requests/s");
         assert_eq!(rates.len(), 7200);

@@ -1,6 +1,7 @@
-//! Four CSV files in Locust's column layout, for whatever already reads Locust's.
+//! Four CSV files in Locust's column layout, for tools that read Locust's files.
 //!
-//! As in Locust they cover the whole run, in milliseconds, with methods and names apart.
+//! As in Locust, they cover the whole run, times are in milliseconds, and method and name have a
+//! column each.
 
 mod history;
 
@@ -23,16 +24,16 @@ const PERCENTILES: [(f64, &str); 11] = [
     (1.0, "100%"),
 ];
 
-/// The files: what follows the prefix in their names, and their text.
+/// Renders the files; returns the suffix of each file name and its text.
 ///
 /// # Errors
-/// Never, as long as memory lasts: nothing is written to disk here.
+/// When a table cannot be serialized.
 pub fn render(outcome: &Outcome) -> Result<[(&'static str, String); 4], csv::Error> {
     Ok([
-        ("_stats.csv", written(&stats(outcome))?),
-        ("_stats_history.csv", written(&history::rows(outcome))?),
-        ("_failures.csv", written(&failures(outcome))?),
-        ("_exceptions.csv", written(&exceptions())?),
+        ("_stats.csv", to_csv(&stats(outcome))?),
+        ("_stats_history.csv", to_csv(&history::rows(outcome))?),
+        ("_failures.csv", to_csv(&failures(outcome))?),
+        ("_exceptions.csv", to_csv(&exceptions())?),
     ])
 }
 
@@ -71,7 +72,7 @@ fn stats_row(method: &str, name: &str, tally: &Tally, bytes: u64, seconds: f64) 
         counts.sent.to_string(),
         counts.errors().to_string(),
     ];
-    row.extend(times(&tally.latency));
+    row.extend(response_times(&tally.latency));
     row.push(number(as_f64(bytes) / as_f64(counts.answered().max(1))));
     row.push(number(as_f64(counts.sent) / seconds));
     row.push(number(as_f64(counts.errors()) / seconds));
@@ -93,13 +94,13 @@ fn failures(outcome: &Outcome) -> Rows {
     rows
 }
 
-/// Locust lists exceptions of its Python code here; there are none.
+/// Locust lists Python exceptions here; this file has only the header.
 fn exceptions() -> Rows {
     vec![titles(&["Count", "Message", "Traceback", "Nodes"])]
 }
 
-/// Median, mean, shortest, longest.
-fn times(latency: &Distribution) -> [String; 4] {
+/// Returns median, mean, minimum and maximum, in milliseconds.
+fn response_times(latency: &Distribution) -> [String; 4] {
     [latency.quantile_ms(0.5), latency.mean_ms(), latency.min_ms(), latency.max_ms()]
         .map(|ms| number(ms.unwrap_or_default()))
 }
@@ -127,7 +128,7 @@ fn number(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn written(rows: &Rows) -> Result<String, csv::Error> {
+fn to_csv(rows: &Rows) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.write_record(row)?;
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_row_adds_everything_up() {
+    fn the_last_row_is_the_sum_of_all_rows() {
         let outcome = example::outcome();
         let rows = stats(&outcome);
         let sent: u64 =

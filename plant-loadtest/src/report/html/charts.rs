@@ -1,4 +1,4 @@
-//! The page's charts, each with its legend, and their values for the page's script.
+//! The charts of the page with their legends, and the values that the page's script shows.
 
 use serde::Serialize;
 
@@ -10,18 +10,18 @@ use crate::{
     },
 };
 
-/// A P95 of fewer requests in a window would only flicker.
-const LEAST_FOR_P95: u64 = 5;
+/// A P95 of fewer requests per window is too noisy to show.
+const MIN_SAMPLES_FOR_P95: u64 = 5;
 
-/// More endpoints than colours would not be told apart.
-const MOST_ENDPOINTS: usize = 8;
+/// One endpoint per color `e0` to `e7`.
+const MAX_ENDPOINTS: usize = 8;
 
-/// The ways to fail, each with its name and colour: who looks wants to know whose fault it was.
+/// Groups of failures, each with name and color.
 const FAILURES: [(&str, &str, &[FailureKind]); 5] = [
     ("5xx", "e0", &[FailureKind::ServerError]),
     ("4xx", "e1", &[FailureKind::ClientError]),
-    ("timed out", "e6", &[FailureKind::TimedOut]),
-    ("no connection", "e4", &[FailureKind::Connection]),
+    ("timeouts", "e6", &[FailureKind::TimedOut]),
+    ("connection errors", "e4", &[FailureKind::Connection]),
     ("failed checks", "e5", &[FailureKind::UnexpectedStatus, FailureKind::WrongShape]),
 ];
 
@@ -39,22 +39,23 @@ pub(super) struct Chart {
 #[derive(Serialize)]
 pub(super) struct Legend {
     pub(super) name: String,
-    pub(super) colour: String,
-    pub(super) highest: String,
+    pub(super) color: String,
+    pub(super) max: String,
 }
 
-/// What the page's script shows where the pointer is.
+/// The values of a line, shown by the page's script at the pointer.
 #[derive(Serialize)]
 struct Values {
     name: String,
-    colour: String,
+    color: String,
     points: Vec<(f64, f64)>,
 }
 
-/// What the script needs of the charts, as JSON that cannot end its element.
+/// Returns the values of the charts for the script as JSON; `<` is escaped, so that no text can close
+/// the script element.
 pub(super) fn data(outcome: &Outcome, charts: &[Chart]) -> String {
     #[derive(Serialize)]
-    struct Drawn<'a> {
+    struct ChartData<'a> {
         unit: &'static str,
         lines: &'a [Values],
     }
@@ -62,23 +63,23 @@ pub(super) fn data(outcome: &Outcome, charts: &[Chart]) -> String {
     struct Data<'a> {
         seconds: u32,
         stages: Vec<(&'a str, u32, u32)>,
-        charts: Vec<Drawn<'a>>,
+        charts: Vec<ChartData<'a>>,
     }
     let stages = outcome.load.stages.iter();
     let data = Data {
-        seconds: series::shown_seconds(outcome),
+        seconds: series::chart_seconds(outcome),
         stages: stages.map(|stage| (stage.name.as_str(), stage.from_s, stage.to_s)).collect(),
         charts: charts
             .iter()
-            .map(|chart| Drawn { unit: chart.unit, lines: &chart.values })
+            .map(|chart| ChartData { unit: chart.unit, lines: &chart.values })
             .collect(),
     };
     serde_json::to_string(&data).unwrap_or_default().replace('<', "\\u003c")
 }
 
-/// Every chart for which there are values, the two that matter most in large.
+/// Returns every chart that has values, in the order of the page.
 pub(super) fn charts(outcome: &Outcome) -> Vec<Chart> {
-    let windows = Windows::of(outcome);
+    let windows = Windows::new(outcome);
     let large = [
         (
             "Response time",
@@ -90,15 +91,13 @@ pub(super) fn charts(outcome: &Outcome) -> Vec<Chart> {
             ],
         ),
         (
-            "Requests a second",
+            "Requests/s",
             "/s",
             vec![filled("sent", "a", windows.rate()), filled("failed", "bad", windows.errors())],
         ),
     ];
-    let wide = [
-        ("Errors a second", "/s", by_failure(&windows)),
-        ("P95 by endpoint", "ms", by_endpoint(outcome)),
-    ];
+    let wide =
+        [("Errors/s", "/s", by_failure(&windows)), ("P95 by endpoint", "ms", by_endpoint(outcome))];
     let small = small(outcome);
     let sized = |size| move |(title, unit, lines)| (size, title, unit, lines);
     let all = large
@@ -111,16 +110,16 @@ pub(super) fn charts(outcome: &Outcome) -> Vec<Chart> {
         .collect()
 }
 
-type Planned = (&'static str, &'static str, Vec<Line>);
+type ChartInput = (&'static str, &'static str, Vec<Line>);
 
-fn small(outcome: &Outcome) -> Vec<Planned> {
-    let service = |pick: fn(&ServiceSample) -> Option<f64>| {
-        series::sampled(outcome, |sample| pick(&sample.service))
+fn small(outcome: &Outcome) -> Vec<ChartInput> {
+    let service = |value: fn(&ServiceSample) -> Option<f64>| {
+        series::sample_series(outcome, |sample| value(&sample.service))
     };
-    let users = series::sampled(outcome, |sample| Some(f64::from(sample.users)));
+    let users = series::sample_series(outcome, |sample| Some(f64::from(sample.users)));
     let users_title = match outcome.load.model {
         Model::Closed => "Users",
-        Model::Open => "Busy users",
+        Model::Open => "Concurrent users",
     };
     vec![
         (users_title, "", vec![filled("users", "a", users)]),
@@ -158,22 +157,24 @@ fn small(outcome: &Outcome) -> Vec<Planned> {
             vec![filled(
                 "of all processors",
                 "c",
-                series::sampled(outcome, |sample| sample.generator_cpu.map(|share| share * 100.0)),
+                series::sample_series(outcome, |sample| {
+                    sample.generator_cpu.map(|share| share * 100.0)
+                }),
             )],
         ),
     ]
 }
 
-/// A line for every way in which requests failed; none when none did.
+/// Returns one line per group of failures that occurred.
 fn by_failure(windows: &Windows) -> Vec<Line> {
-    let lines = FAILURES.iter().map(|(name, colour, kinds)| {
+    let lines = FAILURES.iter().map(|(name, color, kinds)| {
         let points = windows.failures(kinds);
-        line(name, colour, points)
+        line(name, color, points)
     });
     lines.filter(|line| line.points.iter().any(|(_, failures)| *failures > 0.0)).collect()
 }
 
-/// The slowest endpoints first, so that their colours come first, too.
+/// Returns one line per endpoint, slowest first, for the slowest endpoints only.
 fn by_endpoint(outcome: &Outcome) -> Vec<Line> {
     let mut endpoints: Vec<_> = outcome
         .endpoints
@@ -182,23 +183,23 @@ fn by_endpoint(outcome: &Outcome) -> Vec<Line> {
         .collect();
     endpoints.sort_by(|left, right| right.0.total_cmp(&left.0));
     (0..)
-        .zip(endpoints.into_iter().take(MOST_ENDPOINTS))
+        .zip(endpoints.into_iter().take(MAX_ENDPOINTS))
         .map(|(index, (_, endpoint))| {
-            let windows = Windows::of_endpoint(outcome, endpoint);
-            let points = windows.quantile_of(LEAST_FOR_P95, 0.95);
-            let colour = format!("e{index}");
-            Line { name: endpoint.name.clone(), colour, filled: false, points }
+            let windows = Windows::for_endpoint(outcome, endpoint);
+            let points = windows.quantile_with_min_samples(MIN_SAMPLES_FOR_P95, 0.95);
+            let color = format!("e{index}");
+            Line { name: endpoint.name.clone(), color, filled: false, points }
         })
         .filter(|line| !line.points.is_empty())
         .collect()
 }
 
-fn line(name: &str, colour: &str, points: Points) -> Line {
-    Line { name: name.into(), colour: colour.into(), filled: false, points }
+fn line(name: &str, color: &str, points: Points) -> Line {
+    Line { name: name.into(), color: color.into(), filled: false, points }
 }
 
-fn filled(name: &str, colour: &str, points: Points) -> Line {
-    Line { filled: true, ..line(name, colour, points) }
+fn filled(name: &str, color: &str, points: Points) -> Line {
+    Line { filled: true, ..line(name, color, points) }
 }
 
 fn draw(
@@ -208,18 +209,18 @@ fn draw(
     lines: &[Line],
     size: Size,
 ) -> Chart {
-    let seconds = series::shown_seconds(outcome);
+    let seconds = series::chart_seconds(outcome);
     let legend = lines.iter().map(|line| {
-        let highest = line.points.iter().map(|(_, value)| *value).fold(0.0, f64::max);
+        let max = line.points.iter().map(|(_, value)| *value).fold(0.0, f64::max);
         Legend {
             name: line.name.clone(),
-            colour: line.colour.clone(),
-            highest: format!("{} {unit}", short(highest)).trim_end().to_owned(),
+            color: line.color.clone(),
+            max: format!("{} {unit}", short(max)).trim_end().to_owned(),
         }
     });
     let values = lines.iter().map(|line| Values {
         name: line.name.clone(),
-        colour: line.colour.clone(),
+        color: line.color.clone(),
         points: line.points.iter().map(|(at, value)| (*at, rounded(*value))).collect(),
     });
     Chart {
@@ -236,6 +237,7 @@ fn draw(
     }
 }
 
+/// Formats `value` with few digits.
 fn short(value: f64) -> String {
     let digits = match value {
         _ if value >= 100.0 || value.fract() == 0.0 => 0,
@@ -243,11 +245,11 @@ fn short(value: f64) -> String {
         _ => 2,
     };
     let rounded = format!("{value:.digits$}");
-    // A few errors in hours are not none.
+    // A low rate must not be shown as zero.
     if rounded == "0.00" { format!("{value:.4}") } else { rounded }
 }
 
-/// Nobody reads more digits, and the page is smaller.
+/// Rounds to the digits that are shown, which keeps the page small.
 fn rounded(value: f64) -> f64 {
     let scale = match value.abs() {
         size if size >= 100.0 => 1.0,
@@ -269,36 +271,36 @@ mod tests {
     use super::*;
     use crate::report::example;
 
-    fn errors(outcome: &Outcome) -> Option<Chart> {
-        charts(outcome).into_iter().find(|chart| chart.title == "Errors a second")
+    fn error_chart(outcome: &Outcome) -> Option<Chart> {
+        charts(outcome).into_iter().find(|chart| chart.title == "Errors/s")
     }
 
     #[test]
-    fn every_way_to_fail_has_its_line() {
+    fn every_group_of_failures_has_a_line() {
         let mut outcome = example::outcome();
         let second = &mut outcome.endpoints[0].seconds[3].counts;
         (second.timed_out, second.wrong_shapes, second.unexpected_statuses) = (4, 1, 1);
-        let chart = errors(&outcome).unwrap();
-        let highest = |name| {
+        let chart = error_chart(&outcome).unwrap();
+        let max = |name| {
             let found = chart.values.iter().find(|line| line.name == name)?;
             Some(found.points.iter().map(|(_, value)| *value).fold(0.0, f64::max))
         };
-        assert_eq!(highest("timed out"), Some(4.0));
-        assert_eq!(highest("failed checks"), Some(2.0), "status and shape together");
-        assert_eq!(highest("no connection"), None, "nothing is drawn of what did not happen");
+        assert_eq!(max("timeouts"), Some(4.0));
+        assert_eq!(max("failed checks"), Some(2.0), "unexpected status and wrong shape together");
+        assert_eq!(max("connection errors"), None, "no line without failures");
     }
 
     #[test]
-    fn without_errors_there_is_no_chart_of_them() {
+    fn without_errors_there_is_no_error_chart() {
         let mut outcome = example::outcome();
         for second in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.seconds) {
             second.counts = crate::outcome::Counts::default();
         }
-        assert!(errors(&outcome).is_none());
+        assert!(error_chart(&outcome).is_none());
     }
 
     #[test]
-    fn a_few_errors_in_hours_are_not_none() {
+    fn a_low_rate_is_not_shown_as_zero() {
         assert_eq!(
             [0.0, 0.0014, 0.25, 3.0, 3.12, 314.2].map(short).join(" "),
             "0 0.0014 0.25 3 3.1 314"

@@ -1,4 +1,4 @@
-//! One page that works offline: the verdict first, then what led to it.
+//! HTML report: one self-contained page, the verdict first, then the measurements behind it.
 
 mod charts;
 mod rows;
@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use self::{
     charts::Chart,
-    rows::{FailureRow, FindingRow, GradeCount, PercentileRow, PromiseRow, SectionRows, StageRow},
+    rows::{
+        FailureRow, FindingRow, GradeCount, PercentileRow, SectionRows, StageRow, ThresholdRow,
+    },
 };
 use super::{chart, summary};
 use crate::{
@@ -20,14 +22,14 @@ const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// What the template shows.
+/// The values of the template.
 #[derive(Serialize)]
 struct Page<'a> {
     grade: &'static str,
     reason: String,
-    missed: Vec<(&'static str, String)>,
-    counted: Vec<GradeCount>,
-    promises: usize,
+    violations: Vec<(&'static str, String)>,
+    grade_counts: Vec<GradeCount>,
+    thresholds: usize,
     findings: Vec<FindingRow<'a>>,
     style: &'static str,
     script: &'static str,
@@ -43,7 +45,7 @@ struct Page<'a> {
     headline: Vec<(&'static str, String)>,
     sections: Vec<SectionRows>,
     judged_part: String,
-    others: Vec<PromiseRow>,
+    other_thresholds: Vec<ThresholdRow>,
     completions: Vec<(&'a str, String)>,
     charts: Vec<Chart>,
     distribution: Option<String>,
@@ -53,20 +55,20 @@ struct Page<'a> {
     statuses: Vec<(u16, u64)>,
     failures: Vec<FailureRow<'a>>,
     resources: Vec<(&'static str, String)>,
-    cap: String,
+    load_model_note: String,
     stages: Vec<StageRow<'a>>,
     strip: String,
     counts: String,
 }
 
-/// The page.
+/// Renders the page.
 ///
 /// # Errors
-/// When the template and the values do not fit, which the golden test rules out.
+/// When the template does not match the values, which the golden test rules out.
 pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, minijinja::Error> {
     let mut templates = Environment::new();
     templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-    // The name's ending turns escaping on.
+    // The `.html` suffix enables escaping.
     templates.add_template("report.html", TEMPLATE)?;
     let page = Page::new(outcome, verdict);
     templates.get_template("report.html")?.render(Value::from(Serde(page)))
@@ -76,13 +78,13 @@ impl<'a> Page<'a> {
     fn new(outcome: &'a Outcome, verdict: &'a Verdict) -> Self {
         let judged = outcome.judged_seconds();
         let charts = charts::charts(outcome);
-        let missed = rows::missed(verdict);
+        let violations = rows::violations(verdict);
         Self {
             grade: verdict.grade.name(),
-            reason: reason(verdict, missed.len()),
-            missed,
-            counted: rows::grade_counts(verdict),
-            promises: verdict.promises.len(),
+            reason: reason(verdict, violations.len()),
+            violations,
+            grade_counts: rows::grade_counts(verdict),
+            thresholds: verdict.promises.len(),
             findings: rows::findings(verdict),
             style: STYLE,
             script: SCRIPT,
@@ -94,21 +96,21 @@ impl<'a> Page<'a> {
             sla: &verdict.sla,
             started: outcome.started_at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
             duration: format!("{:.1} s", outcome.duration_s),
-            judged: format!("{} to {}", rows::span(judged.start), rows::span(judged.end)),
+            judged: format!("{} to {}", rows::time(judged.start), rows::time(judged.end)),
             headline: rows::headline(outcome),
             sections: rows::sections(outcome, verdict),
             judged_part: summary::judged_part(outcome),
-            others: rows::others(verdict),
+            other_thresholds: rows::other_thresholds(verdict),
             completions: summary::completions(outcome),
             charts,
             distribution: chart::distribution(&outcome.judged().latency),
             percentiles: rows::percentile_rows(outcome),
             percentile_names: summary::PERCENTILES.map(|(_, name)| name),
             errors: rows::errors_by_kind(outcome),
-            statuses: summary::statuses(outcome).into_iter().collect(),
+            statuses: summary::status_counts(outcome).into_iter().collect(),
             failures: rows::failures(outcome),
             resources: rows::resources(outcome, verdict),
-            cap: summary::cap(outcome),
+            load_model_note: summary::load_model_note(outcome),
             stages: rows::stages(outcome, verdict),
             strip: chart::strip(&outcome.load.stages, |stage| rows::load(outcome, stage)),
             counts: rows::counts(outcome),
@@ -116,14 +118,14 @@ impl<'a> Page<'a> {
     }
 }
 
-/// The verdict's own reason, or how many promises are meant where a list of them follows.
-fn reason(verdict: &Verdict, missed: usize) -> String {
-    match (verdict.grade, missed) {
+/// Returns the reason of the verdict, or the number of violations if the page lists them below.
+fn reason(verdict: &Verdict, violations: usize) -> String {
+    match (verdict.grade, violations) {
         (Grade::Warning | Grade::Fail, 2..) => {
-            format!("{missed} of {} promises were not kept", verdict.promises.len())
+            format!("{violations} of {} thresholds violated", verdict.promises.len())
         }
         (Grade::Insufficient, 2..) => {
-            format!("too little was measured to judge {missed} promises")
+            format!("too few samples to judge {violations} thresholds")
         }
         _ => verdict.reason.clone(),
     }

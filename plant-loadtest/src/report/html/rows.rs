@@ -1,17 +1,17 @@
-//! The rows of the page's tables.
+//! The rows of the tables of the page.
 
 use serde::Serialize;
 
 use crate::{
     outcome::{FailureKind, Model, Outcome, Tally},
     profile::Stage,
-    report::summary::{self, EndpointLine, FigureCell},
+    report::summary::{self, EndpointLine, PercentileCell},
     sla::{During, milliseconds},
     timespan,
     verdict::{Grade, Judged, Verdict},
 };
 
-/// A part of the run, with its table of endpoints.
+/// A part of the run with its table of endpoints.
 #[derive(Serialize)]
 pub(super) struct SectionRows {
     title: String,
@@ -19,25 +19,25 @@ pub(super) struct SectionRows {
     rows: Vec<EndpointRow>,
 }
 
-/// A line of the table of endpoints.
+/// A row of the table of endpoints.
 #[derive(Serialize)]
 struct EndpointRow {
     name: String,
     class: String,
     requests: u64,
     errors: u64,
-    figures: Vec<Figure>,
+    percentiles: Vec<Percentile>,
     grade: &'static str,
 }
 
-/// A promise that is not about one endpoint's latency.
+/// A threshold that the table of endpoints does not show.
 #[derive(Serialize)]
-pub(super) struct PromiseRow {
+pub(super) struct ThresholdRow {
     pub(super) subject: String,
-    pub(super) figure: String,
+    pub(super) metric: String,
     pub(super) during: String,
-    pub(super) measured: String,
-    pub(super) promised: String,
+    pub(super) value: String,
+    pub(super) threshold: String,
     pub(super) grade: &'static str,
 }
 
@@ -54,10 +54,10 @@ pub(super) struct FailureRow<'a> {
     pub(super) kind: &'static str,
     pub(super) message: &'a str,
     pub(super) count: u64,
-    pub(super) when: String,
+    pub(super) time: String,
 }
 
-/// What happened in one stage.
+/// A row of the table of stages.
 #[derive(Serialize)]
 pub(super) struct StageRow<'a> {
     name: &'a str,
@@ -71,56 +71,56 @@ pub(super) struct StageRow<'a> {
     judged: &'static str,
 }
 
-/// How many promises got a grade.
+/// The number of thresholds with a grade.
 #[derive(Serialize)]
 pub(super) struct GradeCount {
     grade: &'static str,
     count: usize,
 }
 
-/// Something seen over time.
+/// A finding about the course of the run: leak, drift or recovery.
 #[derive(Serialize)]
 pub(super) struct FindingRow<'a> {
     name: &'static str,
     grade: &'static str,
-    word: &'static str,
+    label: &'static str,
     sentence: &'a str,
     limit: &'a str,
-    promised: bool,
+    has_threshold: bool,
 }
 
 #[derive(Serialize)]
-struct Figure {
+struct Percentile {
     name: &'static str,
-    measured: String,
-    target: String,
+    value: String,
+    threshold: String,
     grade: &'static str,
-    /// Measured in percent of the target, at most 150; none without a target.
+    /// The value in percent of the threshold, at most 150; `None` without a threshold.
     share: Option<f64>,
 }
 
-/// The numbers that one looks for first, with their names.
+/// Returns the key numbers of the run, each with its name.
 pub(super) fn headline(outcome: &Outcome) -> Vec<(&'static str, String)> {
     let judged = outcome.judged();
     let errors = judged.counts.errors();
     let cpu = summary::cpu_percent(outcome).into_iter().map(|(_, percent)| percent);
     let memory = outcome.samples.iter().filter_map(|sample| sample.service.memory_bytes);
     let mut numbers = vec![
-        ("users at most", outcome.load.users.to_string()),
-        ("requests a second", format!("{:.1}", summary::judged_rate(outcome))),
-        ("P95, all endpoints", shown(judged.latency.quantile_ms(0.95))),
+        ("max users", outcome.load.users.to_string()),
+        ("requests/s", format!("{:.1}", summary::judged_rate(outcome))),
+        ("P95, all endpoints", format_ms(judged.latency.quantile_ms(0.95))),
         ("errors", format!("{errors} of {}", judged.counts.sent)),
     ];
-    if let Some(highest) = cpu.reduce(f64::max) {
-        numbers.push(("service CPU at most", format!("{highest:.0} %")));
+    if let Some(max) = cpu.reduce(f64::max) {
+        numbers.push(("max service CPU", format!("{max:.0} %")));
     }
-    if let Some(highest) = memory.reduce(f64::max) {
-        numbers.push(("service memory at most", format!("{:.0} MiB", highest / 1_048_576.0)));
+    if let Some(max) = memory.reduce(f64::max) {
+        numbers.push(("max service memory", format!("{:.0} MiB", max / 1_048_576.0)));
     }
     numbers
 }
 
-/// How many promises were kept, missed and so on; the best first.
+/// Returns the number of thresholds per grade, best first.
 pub(super) fn grade_counts(verdict: &Verdict) -> Vec<GradeCount> {
     [Grade::Pass, Grade::Warning, Grade::Insufficient, Grade::Fail]
         .map(|grade| GradeCount { grade: grade.name(), count: verdict.count(grade) })
@@ -129,15 +129,15 @@ pub(super) fn grade_counts(verdict: &Verdict) -> Vec<GradeCount> {
         .collect()
 }
 
-/// Every promise that was not kept, the worst first, in a sentence; when too little was measured
-/// to judge the run, those that could not be judged.
-pub(super) fn missed(verdict: &Verdict) -> Vec<(&'static str, String)> {
+/// Returns a sentence for every violated threshold, worst grade first; if the verdict is
+/// INSUFFICIENT, also for those with too few samples.
+pub(super) fn violations(verdict: &Verdict) -> Vec<(&'static str, String)> {
     let listed = |grade| match grade {
         Grade::Warning | Grade::Fail => true,
         Grade::Insufficient => verdict.grade == Grade::Insufficient,
         _ => false,
     };
-    let mut missed: Vec<(Grade, String)> = verdict
+    let mut violations: Vec<(Grade, String)> = verdict
         .promises
         .iter()
         .filter(|judged| listed(judged.grade))
@@ -151,18 +151,18 @@ pub(super) fn missed(verdict: &Verdict) -> Vec<(&'static str, String)> {
                 .map(|finding| (finding.grade, format!("{}: {}", finding.name, finding.sentence))),
         )
         .collect();
-    missed.sort_by_key(|(grade, _)| std::cmp::Reverse(*grade));
-    missed.into_iter().map(|(grade, sentence)| (grade.name(), sentence)).collect()
+    violations.sort_by_key(|(grade, _)| std::cmp::Reverse(*grade));
+    violations.into_iter().map(|(grade, sentence)| (grade.name(), sentence)).collect()
 }
 
 pub(super) fn findings(verdict: &Verdict) -> Vec<FindingRow<'_>> {
     let rows = verdict.over_time.iter().map(|finding| FindingRow {
         name: finding.name,
         grade: finding.shown().name(),
-        word: finding.word(),
+        label: finding.word(),
         sentence: &finding.sentence,
         limit: &finding.limit,
-        promised: finding.promised,
+        has_threshold: finding.promised,
     });
     rows.collect()
 }
@@ -174,8 +174,8 @@ pub(super) fn sections(outcome: &Outcome, verdict: &Verdict) -> Vec<SectionRows>
             title: section.title,
             time: format!(
                 "{} to {}",
-                span(section.seconds.start),
-                span(section.seconds.end.min(outcome.planned_seconds()))
+                time(section.seconds.start),
+                time(section.seconds.end.min(outcome.planned_seconds()))
             ),
             rows: section.lines.iter().map(endpoint_row).collect(),
         })
@@ -183,46 +183,50 @@ pub(super) fn sections(outcome: &Outcome, verdict: &Verdict) -> Vec<SectionRows>
 }
 
 fn endpoint_row(line: &EndpointLine<'_>) -> EndpointRow {
-    let class = line.figures.iter().find_map(|cell| cell.judged);
+    let class = line.percentiles.iter().find_map(|cell| cell.judged);
     EndpointRow {
         name: line.name.to_owned(),
         class: class.map(|judged| judged.promise.class.clone()).unwrap_or_default(),
-        requests: line.judged.counts.sent,
-        errors: line.judged.counts.errors(),
-        figures: ["P50", "P95", "P99"].into_iter().zip(line.figures).map(figure).collect(),
+        requests: line.tally.counts.sent,
+        errors: line.tally.counts.errors(),
+        percentiles: ["P50", "P95", "P99"]
+            .into_iter()
+            .zip(line.percentiles)
+            .map(percentile)
+            .collect(),
         grade: line.grade.map_or("", Grade::name),
     }
 }
 
-fn figure((name, cell): (&'static str, FigureCell<'_>)) -> Figure {
-    let share = cell.judged.zip(cell.measured).map(|(judged, measured)| {
-        (measured / judged.promise.below.max(f64::MIN_POSITIVE) * 100.0).clamp(1.0, 150.0).round()
+fn percentile((name, cell): (&'static str, PercentileCell<'_>)) -> Percentile {
+    let share = cell.judged.zip(cell.value_ms).map(|(judged, value)| {
+        (value / judged.promise.below.max(f64::MIN_POSITIVE) * 100.0).clamp(1.0, 150.0).round()
     });
-    Figure {
+    Percentile {
         name,
-        measured: shown(cell.measured),
-        target: cell.judged.map(|judged| judged.promise.limit()).unwrap_or_default(),
+        value: format_ms(cell.value_ms),
+        threshold: cell.judged.map(|judged| judged.promise.limit()).unwrap_or_default(),
         grade: cell.judged.map_or("", |judged| judged.grade.name()),
         share,
     }
 }
 
-pub(super) fn others(verdict: &Verdict) -> Vec<PromiseRow> {
-    let others = summary::other_promises(verdict).map(|judged| {
-        let figure = &judged.promise.figure;
-        PromiseRow {
+pub(super) fn other_thresholds(verdict: &Verdict) -> Vec<ThresholdRow> {
+    let rows = summary::other_thresholds(verdict).map(|judged| {
+        let metric = &judged.promise.figure;
+        ThresholdRow {
             subject: judged.promise.subject.to_string(),
-            figure: figure.to_string(),
+            metric: metric.to_string(),
             during: during(judged),
-            measured: judged.measured.map_or_else(|| "–".into(), |value| figure.display(value)),
-            promised: judged.promise.limit(),
+            value: judged.measured.map_or_else(|| "–".into(), |value| metric.display(value)),
+            threshold: judged.promise.limit(),
             grade: judged.grade.name(),
         }
     });
-    others.collect()
+    rows.collect()
 }
 
-/// When a promise must hold, if that is not over all that is judged.
+/// Describes the part of the run that a threshold applies to; empty for the judged stages.
 fn during(judged: &Judged) -> String {
     let part = match &judged.promise.during {
         During::Stage(name) => name.clone(),
@@ -233,12 +237,12 @@ fn during(judged: &Judged) -> String {
         None => part,
         Some(every_s) => {
             let window = timespan::display(u64::from(every_s));
-            format!("{part} in every {window}; the worst is shown").trim_start().to_owned()
+            format!("{part} every {window}; worst window shown").trim_start().to_owned()
         }
     }
 }
 
-/// A row for every endpoint, and one for all together.
+/// Returns one row per endpoint and one for all endpoints.
 pub(super) fn percentile_rows(outcome: &Outcome) -> Vec<PercentileRow> {
     let row = |name: &str, judged: &Tally, whole: &Tally| PercentileRow {
         name: name.into(),
@@ -254,7 +258,7 @@ pub(super) fn percentile_rows(outcome: &Outcome) -> Vec<PercentileRow> {
 }
 
 fn percentiles(tally: &Tally) -> Vec<String> {
-    summary::percentiles(&tally.latency).map(|(_, ms)| shown(ms)).collect()
+    summary::percentiles(&tally.latency).map(|(_, ms)| format_ms(ms)).collect()
 }
 
 pub(super) fn errors_by_kind(outcome: &Outcome) -> Vec<(&'static str, u64, u64)> {
@@ -264,7 +268,7 @@ pub(super) fn errors_by_kind(outcome: &Outcome) -> Vec<(&'static str, u64, u64)>
         .to_vec()
 }
 
-/// The most frequent first.
+/// Returns the failures, most frequent first.
 pub(super) fn failures(outcome: &Outcome) -> Vec<FailureRow<'_>> {
     let mut failures: Vec<_> = outcome.failures.iter().collect();
     failures.sort_by_key(|failure| std::cmp::Reverse(failure.count));
@@ -273,7 +277,7 @@ pub(super) fn failures(outcome: &Outcome) -> Vec<FailureRow<'_>> {
         kind: failure.kind.name(),
         message: &failure.message,
         count: failure.count,
-        when: format!("{} to {}", span(failure.first_second), span(failure.last_second)),
+        time: format!("{} to {}", time(failure.first_second), time(failure.last_second)),
     });
     rows.collect()
 }
@@ -292,12 +296,15 @@ pub(super) fn stages<'a>(outcome: &'a Outcome, verdict: &Verdict) -> Vec<StageRo
         let level = if from == to { format!("{to}") } else { format!("{from} → {to}") };
         let at_once =
             if stage.at_once > 0 { format!(", {} at once", stage.at_once) } else { String::new() };
-        let at = |quantile| shown(tally.latency.quantile_ms(quantile));
+        let at = |quantile| format_ms(tally.latency.quantile_ms(quantile));
         StageRow {
             name: &stage.name,
-            time: format!("{} to {}", span(stage.from_s), span(stage.to_s)),
+            time: format!("{} to {}", time(stage.from_s), time(stage.to_s)),
             load: format!("{level}{}{at_once}", if open { " /s" } else { " users" }),
-            rate: format!("{:.1}", summary::rate(&tally, &summary::lasted(outcome, &seconds))),
+            rate: format!(
+                "{:.1}",
+                summary::rate(&tally, &summary::elapsed_part(outcome, &seconds))
+            ),
             p50: at(0.50),
             p95: at(0.95),
             p99: at(0.99),
@@ -308,17 +315,17 @@ pub(super) fn stages<'a>(outcome: &'a Outcome, verdict: &Verdict) -> Vec<StageRo
     rows.collect()
 }
 
-/// What is said of a stage whose seconds are not among those that all promises are about.
+/// Returns the note on a stage that is not among the judged stages.
 fn judged_by(stage: &Stage, verdict: &Verdict) -> &'static str {
-    let named = |judged: &Judged| judged.promise.during == During::Stage(stage.name.clone());
-    match (stage.judged, verdict.promises.iter().any(named)) {
+    let names_stage = |judged: &Judged| judged.promise.during == During::Stage(stage.name.clone());
+    match (stage.judged, verdict.promises.iter().any(names_stage)) {
         (true, _) => "",
-        (false, true) => ", judged by promises of its own",
+        (false, true) => ", judged by its own thresholds only",
         (false, false) => ", not judged",
     }
 }
 
-/// Users, or arrivals a second, when a stage starts and when it ends.
+/// Returns the load at the start and the end of a stage: users, or arrivals per second.
 pub(super) fn load(outcome: &Outcome, stage: &Stage) -> (f64, f64) {
     match outcome.load.model {
         Model::Open => (stage.from_rate, stage.to_rate),
@@ -329,7 +336,7 @@ pub(super) fn load(outcome: &Outcome, stage: &Stage) -> (f64, f64) {
 pub(super) fn counts(outcome: &Outcome) -> String {
     let counts = outcome.whole().counts;
     format!(
-        "{} sent = {} answered + {} timed out + {} failed; {} succeeded",
+        "{} sent = {} responses + {} timeouts + {} connection errors; {} succeeded",
         counts.sent,
         counts.answered(),
         counts.timed_out,
@@ -338,10 +345,10 @@ pub(super) fn counts(outcome: &Outcome) -> String {
     )
 }
 
-fn shown(ms: Option<f64>) -> String {
+fn format_ms(ms: Option<f64>) -> String {
     ms.map_or_else(|| "–".into(), milliseconds)
 }
 
-pub(super) fn span(second: u32) -> String {
+pub(super) fn time(second: u32) -> String {
     timespan::display(u64::from(second))
 }

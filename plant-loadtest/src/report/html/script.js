@@ -1,4 +1,5 @@
-// Shows the values of all charts where the pointer is. Without it the page only loses that.
+// Shows the values of a chart at the pointer and marks the same time in all charts. Optional: the
+// page is complete without it.
 (function () {
   var data = JSON.parse(document.getElementById("data").textContent);
   var tip = document.getElementById("tip");
@@ -17,9 +18,9 @@
     return best;
   }
 
-  function say(parent, tag, text, colour) {
+  function append(parent, tag, text, color) {
     var element = document.createElement(tag);
-    if (colour) element.className = colour;
+    if (color) element.className = color;
     element.textContent = text;
     parent.appendChild(element);
     return element;
@@ -33,22 +34,22 @@
     var share = (x - left) / (right - left), at = share * data.seconds;
     sections.forEach(function (other) {
       var drawing = other.querySelector("svg"), cursor = drawing.querySelector(".cursor");
-      var place = +drawing.dataset.left + share * (drawing.dataset.right - drawing.dataset.left);
-      cursor.setAttribute("x1", place);
-      cursor.setAttribute("x2", place);
+      var x = +drawing.dataset.left + share * (drawing.dataset.right - drawing.dataset.left);
+      cursor.setAttribute("x1", x);
+      cursor.setAttribute("x2", x);
       cursor.style.opacity = 1;
     });
     var stage = data.stages.filter(function (stage) { return at >= stage[1] && at < stage[2]; })[0];
     tip.textContent = "";
-    say(tip, "b", clock(at) + (stage ? " · " + stage[0] : ""));
+    append(tip, "b", clock(at) + (stage ? " · " + stage[0] : ""));
     var chart = data.charts[+section.dataset.chart];
     chart.lines.forEach(function (line) {
       var point = nearest(line.points, at);
       if (!point) return;
-      var row = say(tip, "div", "");
-      say(row, "i", "", line.colour);
-      say(row, "span", line.name);
-      say(row, "em", point[1] + " " + chart.unit);
+      var row = append(tip, "div", "");
+      append(row, "i", "", line.color);
+      append(row, "span", line.name);
+      append(row, "em", point[1] + " " + chart.unit);
     });
     tip.style.display = "block";
     var width = tip.offsetWidth, over = event.clientX + 16 + width > document.documentElement.clientWidth;
