@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use crate::{
     outcome::{Completion, CompletionSecond},
     sla::{Figure, Sla},
+    work::{Accepted, Work},
 };
 
 /// Minimum time to wait for unfinished work; a threshold on the drain time may extend it.
@@ -27,33 +28,6 @@ const MIN_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Maximum number of lists read concurrently.
 const MAX_CONCURRENT_READS: usize = 8;
-
-/// A kind of work that the service accepts with a 202 and completes later.
-#[derive(Debug)]
-pub struct Work {
-    /// Name in SLA files and reports.
-    pub name: &'static str,
-    /// Path and query of its list, newest first. The response is an object with `items` and `next`;
-    /// `next` is the value of the `after` parameter for the next page.
-    pub list: &'static str,
-    /// Field of an item with the time of acceptance.
-    pub accepted: &'static str,
-    /// Field of an item with the time when it completed or failed; null before.
-    pub ended: &'static str,
-}
-
-/// One piece of accepted work.
-#[derive(Clone, Debug)]
-pub struct Accepted {
-    /// Kind of work.
-    pub work: &'static Work,
-    /// Id that the service returned.
-    pub id: String,
-    /// Access token of the account that may read it.
-    pub token: Arc<str>,
-    /// Second of acceptance, counted from the start of the run.
-    pub second: u32,
-}
 
 /// The ids to find in the list of one kind of work.
 type ListQuery = (&'static Work, Vec<String>);

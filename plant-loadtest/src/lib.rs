@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod alarm;
+pub mod built_in;
 pub mod calibrate;
 pub mod capacity;
 pub mod cli;
@@ -16,7 +17,9 @@ pub mod completion;
 pub mod distribution;
 pub mod engine;
 pub mod exporter;
+pub mod failure;
 pub mod journal;
+pub mod load;
 pub mod outcome;
 pub mod probe;
 pub mod profile;
@@ -32,3 +35,4 @@ pub mod target;
 pub mod timespan;
 pub mod toml_source;
 pub mod verdict;
+pub mod work;

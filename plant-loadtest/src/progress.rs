@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::interval};
 
 use crate::{
+    load::Stage,
     outcome::ResourceSample,
-    profile::{Plan, Stage},
+    profile::Plan,
     recorder::{Live, Recorder},
     sla::milliseconds,
     timespan,

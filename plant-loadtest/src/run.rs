@@ -14,22 +14,24 @@ use goose::GooseError;
 use crate::{
     access::{self, Accounts},
     client::{self, ClientConfig},
-    completion::{self, Work},
-    engine::dashboard::Dashboard,
+    completion,
     engine::{
         closed,
+        dashboard::Dashboard,
         open::{self, OpenError},
     },
     exporter::Exporter,
     journal::Writing,
-    outcome::{Class, Ended, Load, Model, Outcome, ResourceSample, Target, VERSION},
+    load::{Model, Stage},
+    outcome::{Class, Ended, Load, Outcome, ResourceSample, Target, VERSION},
     probe::{self, Probe},
-    profile::{Plan, Stage},
+    profile::Plan,
     progress::{Progress, Telling},
     recorder::{Cells, Recorder},
     scenarios::{Identity, SeedData},
     sla::{Figure, Sla},
     target::{self, TargetError},
+    work::Work,
 };
 
 /// Open files reserved for everything except the sockets of virtual users.

@@ -8,7 +8,7 @@ mod watching;
 use std::{fs, process::Command, time::Duration};
 
 use harness::{Done, first_line, folder, folder_of, loadtest};
-use plant_loadtest::{outcome::FailureKind, report::json};
+use plant_loadtest::{failure::FailureKind, report::json};
 use stub::{Fault, How, Stub};
 
 /// Runs a profile of `classes` for a few seconds against `stub`, judged by the built-in `sla`, with

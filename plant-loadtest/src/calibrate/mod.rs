@@ -6,8 +6,10 @@ pub mod truth;
 use std::time::Duration;
 
 use crate::{
-    outcome::{Counts, Model, Outcome},
-    profile::{Overrides, Plan, Profile, ProfileError},
+    built_in::LoadError,
+    load::Model,
+    outcome::{Counts, Outcome},
+    profile::{Overrides, Plan, Profile},
     run::{self, RunError, Settings},
     sla::Sla,
     stub::{Behaviour, Latency, Stall, Stub},
@@ -83,8 +85,8 @@ pub enum CalibrationError {
     Profile(String),
 }
 
-impl From<ProfileError> for CalibrationError {
-    fn from(error: ProfileError) -> Self {
+impl From<LoadError> for CalibrationError {
+    fn from(error: LoadError) -> Self {
         Self::Profile(error.to_string())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{
     access,
-    outcome::Model,
+    load::Model,
     profile::{Level, Overrides, Part, Plan, Profile, Schedule},
     run::{self, RunError, Settings},
     sla::{During, Figure, Promise, Sla, milliseconds},

@@ -24,10 +24,10 @@ pub use shape::Shape;
 
 use crate::{
     access::{Account, Accounts},
-    completion::Work,
     engine::dashboard::{RequestLog, RequestLogEntry},
-    outcome::FailureKind,
+    failure::FailureKind,
     recorder::{Recorder, Sample, Shard},
+    work::Work,
 };
 
 /// A route that scenarios request, with its expected response.

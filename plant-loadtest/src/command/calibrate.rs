@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Exit, Failure, print};
 use crate::{
     calibrate::{self, Case, Measured, QUANTILES},
-    outcome::Model,
+    load::Model,
     report::table,
 };
 

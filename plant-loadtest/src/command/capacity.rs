@@ -8,7 +8,7 @@ use super::{Exit, Failure, disable_library_logging, print};
 use crate::{
     access,
     capacity::{Found, Trial, Trials, level, search::Search},
-    outcome::Model,
+    load::Model,
     profile::{Overrides, Plan, Profile},
     report::table,
     sla::Sla,

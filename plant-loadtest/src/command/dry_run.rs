@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::{
-    outcome::{Model, Spacing},
-    profile::{Plan, ReportPaths, Stage},
+    load::{Model, Spacing, Stage},
+    profile::{Plan, ReportPaths},
     report::table,
     sla::Sla,
     timespan,

@@ -19,10 +19,12 @@ use std::{
 use serde_json::json;
 
 use crate::{
+    built_in::{self, LoadError},
     cli::{ReportArguments, ReportOptions, RunArguments},
     engine::dashboard::Dashboard,
-    outcome::{Model, Outcome},
-    profile::{Overrides, Plan, Profile, ProfileError, ReportPaths, built_in},
+    load::Model,
+    outcome::Outcome,
+    profile::{Overrides, Plan, Profile, ReportPaths},
     progress::{self, LogFormat, Telling},
     report::{self, WriteError, json::ReadError, terminal},
     run::{self, RunError, Settings},
@@ -249,8 +251,8 @@ impl From<String> for Failure {
     }
 }
 
-impl From<ProfileError> for Failure {
-    fn from(error: ProfileError) -> Self {
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
         Self::new(Exit::Usage, &error)
     }
 }

@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::{Exit, Failure, print};
 use crate::{
-    profile::{Overrides, Plan, Profile, ProfileError, built_in},
+    built_in::{self, LoadError},
+    profile::{Overrides, Plan, Profile},
     scenarios,
     sla::Sla,
 };
@@ -45,7 +46,7 @@ fn check(file: &str) -> Result<String, String> {
         let sla = Sla::find(file, &scenarios::ALL, &[]).map_err(|error| error.to_string())?;
         return Ok(format!("valid SLA file, {} thresholds", sla.promises.len()));
     }
-    let profile = Profile::find(file).map_err(|error: ProfileError| error.to_string())?;
+    let profile = Profile::find(file).map_err(|error: LoadError| error.to_string())?;
     let plan = Plan::new(&profile, &Overrides::default())?;
     let thresholds = match &profile.sla {
         None => "no thresholds".to_owned(),

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::Path};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    outcome::{Model, Outcome},
+    load::Model,
+    outcome::Outcome,
     report::json::{self, ReadError},
     timespan,
     verdict::{Grade, Verdict},

@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{
     client::Client,
-    profile::{Plan, Stage},
+    load::Stage,
+    profile::Plan,
     recorder::Recorder,
     scenarios::{Session, UserClass},
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{outcome::Spacing, profile::Stage};
+use crate::load::{Spacing, Stage};
 
 /// Iterator over the intended start times of all arrivals of a run, in order, relative to its
 /// start.

@@ -10,9 +10,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use completion::{Completion, CompletionSecond};
-pub use counts::{Counts, FailureKind, Tally};
+pub use counts::{Counts, Tally};
 
-use crate::{distribution::Distribution, profile::Stage, sla::Sla};
+use crate::{
+    distribution::Distribution,
+    failure::FailureKind,
+    load::{Model, Spacing, Stage},
+    sla::Sla,
+};
 
 /// Format version of the outcome file; incremented when older versions of this program would
 /// misread it.
@@ -83,29 +88,6 @@ pub struct Load {
     pub stages: Vec<Stage>,
     /// Timeout for one request, in seconds.
     pub timeout_s: f64,
-}
-
-/// What decides when the next request starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Model {
-    /// A number of users, each of whom waits for the answer, thinks, and asks again.
-    #[default]
-    Closed,
-    /// So many requests a second, whatever the answers take. Latency counts from the moment at
-    /// which a request was meant to start.
-    Open,
-}
-
-/// How the arrivals of the open model follow each other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Spacing {
-    /// At even distances.
-    #[default]
-    Steady,
-    /// By chance, as independent people come; the rate is that of the mean.
-    Poisson,
 }
 
 /// One user class of the load.

@@ -4,19 +4,19 @@
 //! A profile is a TOML file, built in or given by its path. [`Profile::find`] parses and validates
 //! it; [`Plan::new`] applies the options of the command line and divides it into stages.
 
-pub mod built_in;
 mod plan;
 mod read;
 mod schedule;
 
 use std::{fs, path::Path};
 
-pub use plan::{ClassShare, Overrides, Plan, ReportPaths, Stage};
+pub use plan::{ClassShare, Overrides, Plan, ReportPaths};
 pub use schedule::{Level, Part, Schedule};
 
 use crate::{
-    outcome::{Model, Spacing},
-    toml_source::{Mistake, Source},
+    built_in::{self, LoadError},
+    load::{Model, Spacing},
+    toml_source::Source,
 };
 
 /// A validated profile, as written in its file.
@@ -45,76 +45,36 @@ pub struct Profile {
     pub reports: ReportPaths,
 }
 
-/// Errors of loading a profile or an SLA file.
-#[derive(Debug, thiserror::Error)]
-pub enum ProfileError {
-    /// The profile is neither a built-in name nor a readable file.
-    #[error(
-        "`{wanted}` is neither a built-in profile nor a readable file ({reason}); built-in \
-         profiles: {known}"
-    )]
-    Unknown {
-        /// Name or path that was given.
-        wanted: String,
-        /// Why the file could not be read.
-        reason: String,
-        /// Names of the built-in ones, separated by commas.
-        known: String,
-    },
-    /// The SLA is neither a built-in name nor a readable file.
-    #[error(
-        "`{wanted}` is neither a built-in SLA nor a readable file ({reason}); built-in SLAs: \
-         {known}"
-    )]
-    UnknownSla {
-        /// Name or path that was given.
-        wanted: String,
-        /// Why the file could not be read.
-        reason: String,
-        /// Names of the built-in ones, separated by commas.
-        known: String,
-    },
-    /// The file is invalid; contains all errors.
-    #[error("{}", lines(.0))]
-    Invalid(Vec<Mistake>),
-}
-
 impl Profile {
     /// Reads the profile called `wanted`: a built-in name, or the path of a TOML file.
     ///
     /// # Errors
     /// When there is none, or when it has mistakes.
-    pub fn find(wanted: &str) -> Result<Self, ProfileError> {
+    pub fn find(wanted: &str) -> Result<Self, LoadError> {
         if let Some(file) = built_in::PROFILES.iter().find(|file| file.name == wanted) {
             return Self::parse(&format!("profiles/{wanted}.toml"), file.text);
         }
-        let text =
-            fs::read_to_string(Path::new(wanted)).map_err(|error| ProfileError::Unknown {
-                wanted: wanted.into(),
-                reason: error.to_string(),
-                known: built_in::names(built_in::PROFILES),
-            })?;
+        let text = fs::read_to_string(Path::new(wanted)).map_err(|error| LoadError::Unknown {
+            wanted: wanted.into(),
+            reason: error.to_string(),
+            known: built_in::names(built_in::PROFILES),
+        })?;
         Self::parse(wanted, &text)
     }
 
     /// Parses and validates the profile `text`; errors name it `file`.
     ///
     /// # Errors
-    /// Returns [`ProfileError::Invalid`] with all errors of the file.
-    pub fn parse(file: &str, text: &str) -> Result<Self, ProfileError> {
+    /// Returns [`LoadError::Invalid`] with all errors of the file.
+    pub fn parse(file: &str, text: &str) -> Result<Self, LoadError> {
         let mut source = Source::new(file, text);
         let profile = read::read(&mut source);
         let errors = source.into_errors();
         match profile {
             Some(profile) if errors.is_empty() => Ok(profile),
-            _ => Err(ProfileError::Invalid(errors)),
+            _ => Err(LoadError::Invalid(errors)),
         }
     }
-}
-
-fn lines(errors: &[Mistake]) -> String {
-    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -1,14 +1,11 @@
 //! A profile that is ready to run: with the options of the command line applied, scaled, and
 //! divided into stages.
 
-use std::{ops::Range, path::PathBuf, time::Duration};
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::{path::PathBuf, time::Duration};
 
 use super::{Profile, Schedule, schedule};
 use crate::{
-    outcome::{Model, Spacing},
+    load::{Model, Spacing, Stage},
     scenarios::UserClass,
     timespan,
 };
@@ -58,50 +55,6 @@ impl Default for Overrides {
     fn default() -> Self {
         Self { users: None, spawn_rate: None, rate: None, run_time: None, time_scale: 1.0 }
     }
-}
-
-/// A part of a run with one kind of load, in whole seconds from the run's start.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Stage {
-    /// What rules and reports call it.
-    pub name: String,
-    /// Users when it starts.
-    pub from_users: u32,
-    /// Users when it ends; reached evenly.
-    pub to_users: u32,
-    /// Arrivals a second when it starts; 0 in the closed model.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub from_rate: f64,
-    /// Arrivals a second when it ends; reached evenly.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub to_rate: f64,
-    /// Arrivals all at once at its start, beside those of the rate.
-    #[serde(default, skip_serializing_if = "is_none")]
-    pub at_once: u32,
-    /// Its first second.
-    pub from_s: u32,
-    /// The second after its last.
-    pub to_s: u32,
-    /// Whether rules that name no stage hold here.
-    pub judged: bool,
-}
-
-impl Stage {
-    /// Its seconds, counted from the run's start.
-    #[must_use]
-    pub fn seconds(&self) -> Range<u32> {
-        self.from_s..self.to_s
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(rate: &f64) -> bool {
-    *rate == 0.0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_none(count: &u32) -> bool {
-    *count == 0
 }
 
 /// A profile that is ready to run.

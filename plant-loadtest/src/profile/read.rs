@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{ClassShare, Level, Part, Profile, ReportPaths, Schedule};
 use crate::{
-    outcome::{Model, Spacing},
+    load::{Model, Spacing},
     scenarios::{self, UserClass},
     timespan,
     toml_source::{Source, Table},

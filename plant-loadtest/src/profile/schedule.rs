@@ -1,7 +1,9 @@
 //! The load over time: as a profile defines it, and the stages derived from it.
 
-use super::Stage;
-use crate::{outcome::Model, timespan};
+use crate::{
+    load::{Model, Stage},
+    timespan,
+};
 
 /// The load of a profile over time.
 #[derive(Clone, Debug, PartialEq)]

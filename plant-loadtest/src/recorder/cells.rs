@@ -1,6 +1,6 @@
 //! Cells: the units of time of a recording.
 
-use crate::profile::Stage;
+use crate::load::Stage;
 
 /// Approximate limit of entries per endpoint: runs of up to two hours get one for each second.
 const MAX_ENTRIES: u32 = 7200;

@@ -15,8 +15,11 @@ use std::{
 pub use cells::Cells;
 use records::Records;
 
-use crate::completion::{Accepted, Work};
-use crate::outcome::{ArrivalSecond, Endpoint, Failure, FailureKind, Tally};
+use crate::work::{Accepted, Work};
+use crate::{
+    failure::FailureKind,
+    outcome::{ArrivalSecond, Endpoint, Failure, Tally},
+};
 
 /// Length of the sliding window behind the current rate and percentile, in seconds.
 const LIVE_WINDOW_S: u32 = 5;
@@ -338,7 +341,7 @@ mod tests {
 
     #[test]
     fn since_starts_with_the_cell_that_contains_the_second() {
-        let end = crate::profile::Stage { to_s: 86_400, ..crate::profile::Stage::default() };
+        let end = crate::load::Stage { to_s: 86_400, ..crate::load::Stage::default() };
         let recorder = Recorder::new(1).with_cells(Cells::of(&[end]));
         recorder.user_joined("A");
         let shard = recorder.assign_shard();

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::Sample;
 use crate::{
     distribution::Distribution,
-    outcome::{ArrivalSecond, Endpoint, Failure, FailureKind, Second, Tally},
+    failure::FailureKind,
+    outcome::{ArrivalSecond, Endpoint, Failure, Second, Tally},
 };
 
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::series::Points;
-use crate::{distribution::Distribution, profile::Stage, timespan};
+use crate::{distribution::Distribution, load::Stage, timespan};
 
 /// Margins around the plot area, for labels. The page's script reads them from the SVG.
 const LEFT: f64 = 44.0;

@@ -3,7 +3,10 @@
 use std::ops::Range;
 
 use super::summary;
-use crate::outcome::{Endpoint, FailureKind, Outcome, ResourceSample, Tally};
+use crate::{
+    failure::FailureKind,
+    outcome::{Endpoint, Outcome, ResourceSample, Tally},
+};
 
 /// Maximum points per line; a chart on a screen cannot resolve more.
 const MAX_WINDOWS: u32 = 120;

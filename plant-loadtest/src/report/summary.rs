@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
     distribution::Distribution,
-    outcome::{ArrivalSecond, Model, Outcome, ResourceSample, ServiceSample, Tally},
+    load::Model,
+    outcome::{ArrivalSecond, Outcome, ResourceSample, ServiceSample, Tally},
     sla::{During, Figure, Subject, milliseconds},
     verdict::{Grade, Judged, Verdict},
 };

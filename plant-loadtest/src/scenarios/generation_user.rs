@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     client::{Endpoint, Request, Shape},
-    completion::Work,
+    work::Work,
 };
 
 /// User class `GenerationUser`.

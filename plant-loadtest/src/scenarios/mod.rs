@@ -24,7 +24,7 @@ use serde::Deserialize;
 use crate::{
     access::TEST_CUSTOMERS,
     client::{Client, Endpoint, Shape},
-    completion::Work,
+    work::Work,
 };
 
 pub use account::OwnAccount;

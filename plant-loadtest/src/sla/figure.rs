@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, milliseconds, percent};
-use crate::outcome::FailureKind;
+use crate::failure::FailureKind;
 
 /// A metric that a threshold limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

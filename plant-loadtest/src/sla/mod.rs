@@ -17,7 +17,8 @@ pub use figure::{Figure, Resource};
 pub use over_time::{DriftLimit, MemoryGrowth, OverTime, RecoveryLimit};
 
 use crate::{
-    profile::{ProfileError, Stage, built_in},
+    built_in::{self, LoadError},
+    load::Stage,
     scenarios::UserClass,
 };
 
@@ -133,12 +134,12 @@ impl Sla {
         wanted: &str,
         classes: &[&'static UserClass],
         stages: &[Stage],
-    ) -> Result<Self, ProfileError> {
+    ) -> Result<Self, LoadError> {
         if let Some(file) = built_in::SLAS.iter().find(|file| file.name == wanted) {
             return read::parse(&format!("sla/{wanted}.toml"), file.text, classes, stages);
         }
         let text =
-            fs::read_to_string(Path::new(wanted)).map_err(|error| ProfileError::UnknownSla {
+            fs::read_to_string(Path::new(wanted)).map_err(|error| LoadError::UnknownSla {
                 wanted: wanted.into(),
                 reason: error.to_string(),
                 known: built_in::names(built_in::SLAS),

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use super::{During, Figure, OverTime, Promise, Sla, Subject, UserRange, usage};
 use crate::{
-    outcome::FailureKind,
-    profile::{ProfileError, Stage},
+    built_in::LoadError,
+    failure::FailureKind,
+    load::Stage,
     scenarios::UserClass,
     timespan,
     toml_source::{Source, Table},
@@ -17,7 +18,7 @@ pub(super) fn parse(
     text: &str,
     classes: &[&'static UserClass],
     stages: &[Stage],
-) -> Result<Sla, ProfileError> {
+) -> Result<Sla, LoadError> {
     let mut source = Source::new(file, text);
     let endpoints = classes.iter().flat_map(|class| class.endpoints);
     let allowed = AllowedNames {
@@ -29,7 +30,7 @@ pub(super) fn parse(
     let errors = source.into_errors();
     match sla {
         Some(sla) if errors.is_empty() => Ok(sla),
-        _ => Err(ProfileError::Invalid(errors)),
+        _ => Err(LoadError::Invalid(errors)),
     }
 }
 
@@ -300,7 +301,7 @@ mod tests {
     use super::*;
     use crate::scenarios;
 
-    fn parse_sla(text: &str) -> Result<Sla, ProfileError> {
+    fn parse_sla(text: &str) -> Result<Sla, LoadError> {
         let class = scenarios::find("HealthCheckUser").unwrap();
         parse("x.toml", text, &[class], &[])
     }

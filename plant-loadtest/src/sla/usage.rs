@@ -5,7 +5,7 @@ use super::{
     read::{AllowedNames, Scope},
 };
 use crate::{
-    outcome::FailureKind,
+    failure::FailureKind,
     toml_source::{Source, Table},
 };
 

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::Grade;
 use crate::{
+    load::Stage,
     outcome::Outcome,
-    profile::Stage,
     sla::milliseconds,
     statistics::{median, ranks},
     timespan,

@@ -208,10 +208,10 @@ fn spans(outcome: &Outcome, during: &During) -> Vec<Range<u32>> {
     match during {
         During::Run => iter::once(0..u32::MAX).collect(),
         During::Judged => {
-            stages.filter(|stage| stage.judged).map(crate::profile::Stage::seconds).collect()
+            stages.filter(|stage| stage.judged).map(crate::load::Stage::seconds).collect()
         }
         During::Stage(name) => {
-            stages.filter(|stage| stage.name == *name).map(crate::profile::Stage::seconds).collect()
+            stages.filter(|stage| stage.name == *name).map(crate::load::Stage::seconds).collect()
         }
     }
 }
@@ -243,8 +243,8 @@ fn samples_for_quantile(quantile: f64) -> u64 {
 mod tests {
     use super::*;
     use crate::{
+        load::Stage,
         outcome::{Counts, Second},
-        profile::Stage,
         report::example,
         sla::UserRange,
     };

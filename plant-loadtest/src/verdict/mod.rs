@@ -18,8 +18,8 @@ pub use generator::GeneratorHealth;
 pub use over_time::Finding;
 
 use crate::{
+    load::Stage,
     outcome::{Ended, Outcome},
-    profile::Stage,
     sla::{During, Figure, Kind, Promise, Sla, milliseconds},
     timespan,
 };
@@ -254,7 +254,7 @@ impl Judged {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{outcome::FailureKind, report::example};
+    use crate::{failure::FailureKind, report::example};
 
     fn verdict(change: impl FnOnce(&mut Outcome)) -> Verdict {
         let mut outcome = example::outcome();

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::Grade;
 use crate::{
-    outcome::{Model, Outcome},
-    profile::Stage,
+    load::{Model, Stage},
+    outcome::Outcome,
     sla::milliseconds,
     statistics::median,
 };

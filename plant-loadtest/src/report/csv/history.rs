@@ -106,8 +106,8 @@ fn cells(outcome: &Outcome) -> Vec<Cell> {
 mod tests {
     use super::*;
     use crate::{
+        load::Stage,
         outcome::{Counts, Endpoint, Second},
-        profile::Stage,
         report::example,
     };
 

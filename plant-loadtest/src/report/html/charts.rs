@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::{
-    outcome::{FailureKind, Model, Outcome, ServiceSample},
+    failure::FailureKind,
+    load::Model,
+    outcome::{Outcome, ServiceSample},
     report::{
         chart::{self, Line, Size},
         series::{self, Points, Windows},

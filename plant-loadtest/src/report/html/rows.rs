@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::{
-    outcome::{FailureKind, Model, Outcome, Tally},
-    profile::Stage,
+    failure::FailureKind,
+    load::{Model, Stage},
+    outcome::{Outcome, Tally},
     report::summary::{self, EndpointLine, PercentileCell},
     sla::{During, milliseconds},
     timespan,

@@ -1,5 +1,7 @@
 //! The profiles and SLA files that the program carries with it.
 
+use crate::toml_source::Mistake;
+
 /// A data file compiled into the program.
 #[derive(Clone, Copy, Debug)]
 pub struct DataFile {
@@ -13,7 +15,7 @@ macro_rules! profiles {
     ($($name:literal),* $(,)?) => {
         &[$(DataFile {
             name: $name,
-            text: include_str!(concat!("../../profiles/", $name, ".toml")),
+            text: include_str!(concat!("../profiles/", $name, ".toml")),
         }),*]
     };
 }
@@ -22,7 +24,7 @@ macro_rules! slas {
     ($($name:literal),* $(,)?) => {
         &[$(DataFile {
             name: $name,
-            text: include_str!(concat!("../../sla/", $name, ".toml")),
+            text: include_str!(concat!("../sla/", $name, ".toml")),
         }),*]
     };
 }
@@ -74,4 +76,43 @@ pub const SLAS: &[DataFile] = slas![
 pub fn names(files: &[DataFile]) -> String {
     let names: Vec<&str> = files.iter().map(|file| file.name).collect();
     names.join(", ")
+}
+
+/// Errors of loading a profile or an SLA file.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The profile is neither a built-in name nor a readable file.
+    #[error(
+        "`{wanted}` is neither a built-in profile nor a readable file ({reason}); built-in \
+         profiles: {known}"
+    )]
+    Unknown {
+        /// Name or path that was given.
+        wanted: String,
+        /// Why the file could not be read.
+        reason: String,
+        /// Names of the built-in ones, separated by commas.
+        known: String,
+    },
+    /// The SLA is neither a built-in name nor a readable file.
+    #[error(
+        "`{wanted}` is neither a built-in SLA nor a readable file ({reason}); built-in SLAs: \
+         {known}"
+    )]
+    UnknownSla {
+        /// Name or path that was given.
+        wanted: String,
+        /// Why the file could not be read.
+        reason: String,
+        /// Names of the built-in ones, separated by commas.
+        known: String,
+    },
+    /// The file is invalid; contains all errors.
+    #[error("{}", lines(.0))]
+    Invalid(Vec<Mistake>),
+}
+
+fn lines(errors: &[Mistake]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }

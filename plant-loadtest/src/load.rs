@@ -1,0 +1,74 @@
+//! The vocabulary of load that profiles, engines and outcomes share.
+
+use std::ops::Range;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What starts a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Model {
+    /// A number of users. Each waits for its response, then for its think time, then sends the
+    /// next request.
+    #[default]
+    Closed,
+    /// A rate of arrivals that does not depend on the responses. Latency counts from the intended
+    /// start of a request.
+    Open,
+}
+
+/// Spacing of the arrivals of the open model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spacing {
+    /// Constant intervals.
+    #[default]
+    Steady,
+    /// A Poisson process: independent arrivals with the given mean rate.
+    Poisson,
+}
+
+/// A part of a run with one kind of load. Seconds are whole and count from the start of the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Stage {
+    /// Name in SLA files and reports.
+    pub name: String,
+    /// Users at its start.
+    pub from_users: u32,
+    /// Users at its end; the number changes linearly.
+    pub to_users: u32,
+    /// Arrivals per second at its start; 0 in the closed model.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub from_rate: f64,
+    /// Arrivals per second at its end; the rate changes linearly.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub to_rate: f64,
+    /// Burst of simultaneous arrivals at its start, in addition to the rate.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub at_once: u32,
+    /// First second.
+    pub from_s: u32,
+    /// Second after the last one.
+    pub to_s: u32,
+    /// Whether thresholds that name no stage apply here.
+    pub judged: bool,
+}
+
+impl Stage {
+    /// Returns its seconds.
+    #[must_use]
+    pub fn seconds(&self) -> Range<u32> {
+        self.from_s..self.to_s
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(rate: &f64) -> bool {
+    *rate == 0.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
+}
