@@ -148,16 +148,16 @@ async fn concurrent_and_repeated_migrations_succeed(pool: PgPool) {
 async fn the_error_for_an_address_in_use_contains_the_address(pool: PgPool) {
     let url = url(&pool);
     assert!(plant_api().args(["migrate", "--database-url", &url]).status().unwrap().success());
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let other_listener = std::net::TcpListener::bind(taken).unwrap();
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let other_listener = std::net::TcpListener::bind(address).unwrap();
     let output = plant_api()
-        .args(["serve", "--listen", &taken.to_string(), "--database-url", &url])
+        .args(["serve", "--listen", &address.to_string(), "--database-url", &url])
         .output()
         .unwrap();
     drop(other_listener);
     assert_eq!(output.status.code(), Some(1));
     let error = stderr(&output);
-    assert!(error.contains(&format!("cannot listen on {taken}")), "{error}");
+    assert!(error.contains(&format!("cannot listen on {address}")), "{error}");
 }
 
 #[sqlx::test(migrations = false)]

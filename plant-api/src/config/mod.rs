@@ -97,7 +97,7 @@ pub struct Options {
 /// Settings of the database connection, not yet validated.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseOptions {
-    /// PostgreSQL URL of the database owner, who migrates; the service switches to role plant_app.
+    /// PostgreSQL URL of the database owner, for migrations; the service switches to plant_app.
     #[arg(long, env = "DATABASE_URL", default_value = "", hide_env_values = true)]
     pub database_url: String,
 
