@@ -1,4 +1,4 @@
-//! The program in one page: connect, bind, serve and work, drain, stop.
+//! The commands of `plant-api`: connect, bind, serve requests and run jobs, drain, stop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,73 +26,76 @@ use crate::passwords::{PATIENCE, Passwords};
 use crate::plant::deliverables::job::DueGoals;
 use crate::queue::Queue;
 use crate::redis::Redis;
-use crate::serve::Bounds;
+use crate::serve::ConnectionLimits;
 use crate::state::{Gate, Handles, Limits, State};
 use crate::token::Tokens;
 use crate::worker::{self, Worker};
 use crate::{auth, health, http, idempotency, serve, telemetry};
 
-/// Longest wait for a database connection: beyond it a quick 503 serves the client better.
-const CHECKOUT: Duration = Duration::from_millis(1500);
+/// Timeout for acquiring a database connection; below the request timeout, so that clients of an
+/// overloaded service receive an early 503.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Most connections of a process that only works, so that `serve` keeps its share of what the
-/// database allows.
-const WORKER_CONNECTIONS: u32 = 2;
+/// Maximum number of database connections of a worker process, so that `serve` keeps its share of
+/// the server's `max_connections`.
+const MAX_WORKER_CONNECTIONS: u32 = 2;
 
-/// Runs the service until SIGTERM or Ctrl-C, and the background jobs unless told not to.
+/// Serves the API until SIGTERM or Ctrl-C, and runs background jobs unless disabled.
 ///
 /// # Errors
-/// What kept it from starting, with what to do about it.
+/// Returns an error if the startup fails.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    let (state, hearts) = start(&config).await?;
+    let (state, background) = start(&config).await?;
     let listeners = serve::bind(&config.listen).await?;
     if config.access == Access::Open {
-        tracing::warn!("access is open: anybody who can reach this service may do everything");
+        tracing::warn!("PLANT_ACCESS=open: anonymous requests have all permissions");
     }
-    if config.jwt_secret.is_the_default() {
-        tracing::warn!("JWT_SECRET is the default: anybody can make tokens");
+    if config.jwt_secret.is_default() {
+        tracing::warn!(
+            "JWT_SECRET is the public default: anyone can forge access tokens; set your own"
+        );
     }
-    tell(&listeners)?;
+    log_addresses(&listeners)?;
     stop_on_signal(state.stop.clone())?;
     let (router, _) = router(state.clone())?;
-    let serving = serve::serve(listeners, router, bounds(&config), state.stop.clone());
-    if config.work.in_serve {
+    let server = serve::serve(listeners, router, connection_limits(&config), state.stop.clone());
+    if config.worker.in_serve {
         tokio::join!(
-            serving,
-            worker(&state, config.work.model).run(state.stop.clone(), config.drain_timeout)
+            server,
+            worker(&state, config.worker.model).run(state.stop.clone(), config.drain_timeout)
         );
     } else {
-        serving.await;
+        server.await;
     }
-    hearts.stop().await
+    background.stop().await
 }
 
-/// Does the background jobs until SIGTERM or Ctrl-C, and serves no API.
+/// Runs background jobs until SIGTERM or Ctrl-C; serves only the operational endpoints.
 ///
 /// # Errors
-/// What kept it from starting, with what to do about it.
+/// Returns an error if the startup fails.
 pub async fn work(mut config: Config) -> anyhow::Result<()> {
-    config.database.pool_size = config.database.pool_size.min(WORKER_CONNECTIONS);
-    let (state, hearts) = start(&config).await?;
-    let listeners = serve::bind(&config.work.listen).await?;
-    tell(&listeners)?;
+    config.database.pool_size = config.database.pool_size.min(MAX_WORKER_CONNECTIONS);
+    let (state, background) = start(&config).await?;
+    let listeners = serve::bind(&config.worker.listen).await?;
+    log_addresses(&listeners)?;
     stop_on_signal(state.stop.clone())?;
     let (routes, _) = http::described(health::router(), &state.metrics)?;
     let router = http::framed(routes, state.clone());
     tokio::join!(
-        serve::serve(listeners, router, bounds(&config), state.stop.clone()),
-        worker(&state, config.work.model).run(state.stop.clone(), config.drain_timeout),
+        serve::serve(listeners, router, connection_limits(&config), state.stop.clone()),
+        worker(&state, config.worker.model).run(state.stop.clone(), config.drain_timeout),
     );
-    hearts.stop().await
+    background.stop().await
 }
 
-/// What beats as long as the process lives.
-struct Hearts {
+/// Tasks that run until the process stops: heartbeats, clean-up, cache refresh, announcements.
+struct BackgroundTasks {
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
 
-impl Hearts {
+impl BackgroundTasks {
     async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
         for task in self.tasks {
@@ -103,23 +106,23 @@ impl Hearts {
     }
 }
 
-/// Connects.
-async fn start(config: &Config) -> anyhow::Result<(State, Hearts)> {
+/// Initializes logging, creates the state, starts the background tasks and checks the schema.
+async fn start(config: &Config) -> anyhow::Result<(State, BackgroundTasks)> {
     let metrics = Metrics::new()?;
-    telemetry::start(&config.log, metrics.log_events.clone())?;
-    // Best effort: with fewer files, connections beyond them wait to be accepted.
-    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
-    tracing::info!(version = VERSION, commit = COMMIT, files, "starting");
+    telemetry::init(&config.log, metrics.log_events.clone())?;
+    // Best effort: with fewer file descriptors, further connections wait in the listen backlog.
+    let max_open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
+    tracing::info!(version = VERSION, commit = COMMIT, max_open_files, "starting");
 
     let redis = Redis::new(config.redis_url.as_ref().map(|url| url.0.as_str()))
-        .context("REDIS_URL cannot be read")?;
+        .context("invalid REDIS_URL")?;
     let state = State::from(Handles {
         db: database(config, &metrics)?,
         cache: Cache::new(redis.clone(), "plant", config.cache_ttl, metrics.cache_requests.clone()),
         queue: Queue::new(redis, ""),
         metrics,
         clock: Clock::System,
-        gate: gate(config)?,
+        gate: access_policy(config)?,
         limits: Limits {
             request_timeout: config.request_timeout,
             body_timeout: config.client_timeout,
@@ -134,16 +137,21 @@ async fn start(config: &Config) -> anyhow::Result<(State, Hearts)> {
         tokio::spawn(state.queue.redis().clone().beat(stop.clone())),
         tokio::spawn(idempotency::sweep(db.clone(), Clock::System, stop.clone())),
         tokio::spawn(auth::sweep(db.clone(), Clock::System, stop.clone())),
-        tokio::spawn(state.gate.rate.clone().sweep(stop.clone())),
+        tokio::spawn(state.gate.rate.clone().run_cleanup(stop.clone())),
         tokio::spawn(state.cache.clone().keep(stop.clone())),
         tokio::spawn(state.queue.clone().keep(stop.clone())),
-        tokio::spawn(worker::watch(db, metrics, handlers(&state, config.work.model), stop.clone())),
+        tokio::spawn(worker::watch(
+            db,
+            metrics,
+            handlers(&state, config.worker.model),
+            stop.clone(),
+        )),
     ];
     db::check_schema(&state.db).await?;
-    Ok((state, Hearts { stop, tasks }))
+    Ok((state, BackgroundTasks { stop, tasks }))
 }
 
-/// What each slice does about its jobs.
+/// Returns the job handlers of all slices.
 pub(crate) fn handlers(state: &State, model: ModelConfig) -> Vec<Arc<dyn Handler>> {
     let ModelConfig { seed, median, spread, failure_rate } = model;
     vec![
@@ -160,52 +168,52 @@ pub(crate) fn handlers(state: &State, model: ModelConfig) -> Vec<Arc<dyn Handler
     ]
 }
 
-/// The one who does the jobs.
+/// Creates a worker for the jobs of all slices.
 pub(crate) fn worker(state: &State, model: ModelConfig) -> Worker {
     let (db, queue, metrics) = (state.db.clone(), state.queue.clone(), state.metrics.clone());
     Worker::new(db, queue, metrics, handlers(state, model))
 }
 
-fn tell(listeners: &[TcpListener]) -> anyhow::Result<()> {
+fn log_addresses(listeners: &[TcpListener]) -> anyhow::Result<()> {
     for listener in listeners {
         tracing::info!(address = %listener.local_addr()?, "listening");
     }
     Ok(())
 }
 
-fn bounds(config: &Config) -> Bounds {
-    Bounds {
-        connections: config.max_connections,
-        headers: config.client_timeout,
-        drain: config.drain_timeout,
+fn connection_limits(config: &Config) -> ConnectionLimits {
+    ConnectionLimits {
+        max_connections: config.max_connections,
+        header_timeout: config.client_timeout,
+        drain_timeout: config.drain_timeout,
     }
 }
 
-/// Shows jobs, or has them tried again.
+/// Lists or requeues jobs.
 ///
 /// # Errors
-/// When the database cannot be reached or refuses.
+/// Returns an error if the connection or a statement fails.
 pub async fn jobs(config: DatabaseConfig, action: &jobs::show::Action) -> anyhow::Result<()> {
-    let mut connection = PgConnection::connect_with(&options(&config)?)
+    let mut connection = PgConnection::connect_with(&connect_options(&config)?)
         .await
-        .context("cannot reach the database")?;
+        .context("cannot connect to the database")?;
     print!("{}", jobs::show::run(action, &mut connection).await?);
-    // All is said, whether or not the goodbye arrives.
+    // The output is complete even if closing fails.
     let _ = connection.close().await;
     Ok(())
 }
 
-/// Brings the database to this program's schema.
+/// Applies the pending database migrations.
 ///
 /// # Errors
-/// As [`db::migrate`], or when the URL cannot be read.
+/// As [`db::migrate`]; also if the URL is invalid.
 pub async fn migrate(config: DatabaseConfig) -> anyhow::Result<()> {
-    db::migrate(&options(&config)?).await?;
-    println!("the database is up to date");
+    db::migrate(&connect_options(&config)?).await?;
+    println!("the database schema is up to date");
     Ok(())
 }
 
-/// The whole service as one router, and its description.
+/// Returns the router of all routes and its OpenAPI description.
 ///
 /// # Errors
 /// As [`http::described`].
@@ -215,35 +223,35 @@ pub fn router(state: State) -> serde_json::Result<(Router, OpenApi)> {
     Ok((http::framed(routes, state), api))
 }
 
-fn gate(config: &Config) -> anyhow::Result<Gate> {
+fn access_policy(config: &Config) -> anyhow::Result<Gate> {
     let tokens = Tokens::new(&config.jwt_secret)?;
     let key = config.admin_key.as_ref();
     Ok(Gate {
         access: config.access,
-        operators_key: key.map(|key| tokens.fingerprint(key.0.as_bytes())),
+        admin_key_fingerprint: key.map(|key| tokens.fingerprint(key.0.as_bytes())),
         tokens,
         passwords: Passwords::start(config.hash_threads, PATIENCE)
-            .context("no threads to hash passwords with")?,
+            .context("cannot start the password hashing threads")?,
         rate: RateLimit::new(config.rate_limit),
         verification: config.require_verification,
     })
 }
 
 fn database(config: &Config, metrics: &Metrics) -> anyhow::Result<Db> {
-    let bounds = db::Bounds {
+    let limits = db::Bounds {
         connections: config.database.pool_size,
-        checkout: CHECKOUT,
+        checkout: ACQUIRE_TIMEOUT,
         statement: config.request_timeout,
     };
-    Ok(Db::new(options(&config.database)?, bounds, metrics.db_waits.clone()))
+    Ok(Db::new(connect_options(&config.database)?, limits, metrics.db_waits.clone()))
 }
 
-fn options(config: &DatabaseConfig) -> anyhow::Result<PgConnectOptions> {
-    let options: PgConnectOptions = config.url.0.parse().context("DATABASE_URL cannot be read")?;
+fn connect_options(config: &DatabaseConfig) -> anyhow::Result<PgConnectOptions> {
+    let options: PgConnectOptions = config.url.0.parse().context("invalid DATABASE_URL")?;
     Ok(options.application_name("plant-api"))
 }
 
-/// Cancels `stop` at the first SIGTERM or Ctrl-C; a second one ends the process at once.
+/// Cancels `stop` on the first SIGTERM or Ctrl-C; exits at once on the second.
 fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -256,7 +264,7 @@ fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
             if stop.is_cancelled() {
                 std::process::exit(130);
             }
-            tracing::info!("stopping: finishing running requests");
+            tracing::info!("stopping: waiting for running requests and jobs");
             stop.cancel();
         }
     });

@@ -1,27 +1,27 @@
-//! What time it is, as an argument: the system's clock, or one that a test sets.
+//! The clock, passed as an argument: the system clock, or a fixed one in tests.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use uuid::{NoContext, Timestamp, Uuid};
 
-/// A source of the present moment.
+/// Source of the current time.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
-    /// The machine's clock.
+    /// The system clock.
     #[default]
     System,
-    /// A moment that moves only when told to.
+    /// A clock that only moves when [`Clock::advance`] is called.
     Fixed(Arc<Mutex<DateTime<Utc>>>),
 }
 
 impl Clock {
-    /// A clock that stands at `moment`.
+    /// Creates a fixed clock that shows `moment`.
     pub fn fixed(moment: DateTime<Utc>) -> Self {
         Self::Fixed(Arc::new(Mutex::new(moment)))
     }
 
-    /// The present moment in whole microseconds, which is what PostgreSQL keeps.
+    /// Returns the current time, truncated to microseconds, the resolution of PostgreSQL.
     pub fn now(&self) -> DateTime<Utc> {
         #[expect(clippy::disallowed_methods, reason = "this is the clock")]
         let now = match self {
@@ -31,7 +31,7 @@ impl Clock {
         now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
     }
 
-    /// A new UUIDv7 of the present moment.
+    /// Returns a new UUIDv7 of the current time.
     pub fn new_id(&self) -> Uuid {
         match self {
             Self::System => Uuid::now_v7(),
@@ -39,7 +39,7 @@ impl Clock {
         }
     }
 
-    /// Moves a fixed clock on; the system's clock moves by itself.
+    /// Advances a fixed clock; does nothing to the system clock.
     pub fn advance(&self, by: TimeDelta) {
         if let Self::Fixed(moment) = self {
             *moment.lock().unwrap_or_else(PoisonError::into_inner) += by;

@@ -1,8 +1,8 @@
-//! One error type, by what the caller can do about it, and how it reads on the wire.
+//! The error type of the service and its HTTP representation.
 //!
 //! Handlers return [`Error`]; its response carries a [`Problem`] that the outermost layer
-//! (`http.rs`) writes as RFC 9457 `application/problem+json`, since only there the request's
-//! id and path are known. Internal sources go to the log, never to a client.
+//! (`http`) writes as RFC 9457 `application/problem+json`, because only that layer has the
+//! request's id and path. Internal sources are logged and never sent to a client.
 
 use std::time::Duration;
 
@@ -10,135 +10,135 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// What every fallible operation of the service answers with.
+/// Result of the service's fallible operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Where an error came from; logged, never shown.
+/// Source of an internal error; logged, never sent to a client.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// One field at fault.
+/// One violated rule of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Violation {
-    /// Path of the field, such as `schedule` or `settings.tone`; empty for the body as a whole.
+    /// Path of the field, such as `schedule` or `settings.tone`; empty for the whole body.
     #[schema(example = "industry_id")]
     pub field: String,
-    /// The rule that was broken, kebab-case.
+    /// The violated rule, in kebab case.
     #[schema(example = "unknown-reference")]
     pub rule: String,
-    /// What to do about it, in words.
+    /// Human-readable explanation.
     #[schema(example = "there is no such industry")]
     pub message: String,
 }
 
 impl Violation {
-    /// A violation of `rule` by `field`, explained by `message`.
+    /// Creates a violation of `rule` by `field`.
     pub fn new(field: impl Into<String>, rule: &str, message: impl Into<String>) -> Self {
         Self { field: field.into(), rule: rule.into(), message: message.into() }
     }
 }
 
-/// Everything that can go wrong, by what the caller can do.
+/// Errors of the service, grouped by what the client can do about them.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request cannot be read at all: send well-formed JSON.
+    /// 400: the request cannot be parsed.
     #[error("{0}")]
     Malformed(String),
-    /// Fields are at fault: mend them.
-    #[error("{} at fault", fields(.0))]
+    /// 422: one or more fields are invalid.
+    #[error("validation failed: {}", field_names(.0))]
     Validation(Vec<Violation>),
-    /// An entity fails its L0 or L1 checks.
+    /// 422: an entity fails its L0 or L1 checks.
     #[error("the entity fails {} of its checks", .0.len())]
     ConstitutionalAlignment(Vec<Violation>),
-    /// A chain does not verify.
+    /// 409: a hash chain does not verify.
     #[error("the hash chain is broken at index {at_index}: {reason}")]
     HashChainBroken {
         /// Index of the first broken amendment.
         at_index: u64,
-        /// Why, kebab-case.
+        /// The reason, in kebab case.
         reason: &'static str,
     },
-    /// The name is taken by other content: choose another.
+    /// 409: an entity of that name with other content exists.
     #[error("{0}")]
     Duplicate(String),
-    /// The thing's state forbids it.
+    /// 409: the state of the resource does not allow the operation.
     #[error("{0}")]
     Conflict(String),
-    /// No such thing, or not the caller's.
+    /// 404: the resource does not exist or belongs to another customer.
     #[error("{0}")]
     NotFound(String),
-    /// Nobody known asks: log in.
+    /// 401: the credentials are missing, invalid or expired.
     #[error("{0}")]
     Unauthenticated(&'static str),
-    /// The one who asks may not do this, whatever is sent.
+    /// 403: the caller does not have the permission.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// Too much was asked for: wait.
-    #[error("{what}; wait as long as Retry-After says")]
+    /// 429: a rate limit was exceeded.
+    #[error("{what}; retry after the time in the Retry-After header")]
     RateLimited {
-        /// What there was too much of, as a sentence.
+        /// The exceeded limit, such as `too many requests from this IP address`.
         what: &'static str,
-        /// When to try again.
+        /// Time until the client may retry.
         retry_after: Duration,
     },
-    /// `If-Match` names another version: read again.
-    #[error("the resource has changed since the version that If-Match names; read it again")]
+    /// 412: `If-Match` does not match the current version.
+    #[error("the resource has changed since the version given in If-Match; read it again")]
     PreconditionFailed,
-    /// The route exists, its method does not.
-    #[error("this route does not answer to this method; see the Allow header")]
+    /// 405: the route does not support the method.
+    #[error("this route does not support this method; see the Allow header")]
     MethodNotAllowed,
-    /// The body is not JSON by its content type.
-    #[error("send the body as application/json")]
+    /// 415: the content type is not JSON.
+    #[error("unsupported content type; send the body as application/json")]
     UnsupportedMediaType,
-    /// The body is larger than the route takes.
-    #[error("the body is larger than {limit} bytes")]
+    /// 413: the body exceeds the size limit.
+    #[error("the request body is larger than {limit} bytes")]
     PayloadTooLarge {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The body did not arrive in time.
-    #[error("the request's body did not arrive in time")]
+    /// 408: the body did not arrive in time.
+    #[error("the request body did not arrive in time")]
     RequestTimeout,
-    /// Something the request needs is away: try again.
+    /// 503: a dependency is unavailable or a timeout expired.
     #[error("{what} is unavailable; try again shortly")]
     Unavailable {
-        /// Which part, in a word or two.
+        /// The unavailable dependency, such as `the database`.
         what: &'static str,
-        /// When to try again.
+        /// Time until the client may retry.
         retry_after: Duration,
     },
-    /// The database refused or vanished; [`Error::status`] tells which.
+    /// A database error: 503 if it is an outage (see [`is_outage`]), else 500.
     #[error("database: {0}")]
     Database(sqlx::Error),
-    /// A bug or a broken promise of the machine.
-    #[error("internal: {0}")]
+    /// 500: a bug or an unexpected failure of the system.
+    #[error("internal error: {0}")]
     Internal(Source),
 }
 
-fn fields(violations: &[Violation]) -> String {
+fn field_names(violations: &[Violation]) -> String {
     let names: Vec<_> =
         violations.iter().map(|v| if v.field.is_empty() { "the body" } else { &v.field }).collect();
-    let verb = if names.len() == 1 { "is" } else { "are" };
-    format!("{} {verb}", names.join(", "))
+    names.join(", ")
 }
 
 impl Error {
-    /// A validation error about one field.
+    /// Creates a validation error for one field.
     pub fn invalid(field: &str, rule: &str, message: impl Into<String>) -> Self {
         Self::Validation(vec![Violation::new(field, rule, message)])
     }
 
-    /// A validation error about a field that refers to nothing.
+    /// Creates a validation error for a field that references a `noun` that does not exist.
     pub fn unknown(field: &str, noun: &str) -> Self {
         Self::invalid(field, "unknown-reference", format!("there is no such {noun}"))
     }
 
-    /// "There is no such …".
+    /// Creates a [`Error::NotFound`] with the detail `there is no such {noun}`.
     pub fn no_such(noun: &str) -> Self {
         Self::NotFound(format!("there is no such {noun}"))
     }
 
-    /// The same error for another one who waited for the same thing.
-    pub fn again(&self) -> Self {
+    /// Copies the error for another reader of the same shared result. Sources, which cannot be
+    /// cloned, are replaced by their text.
+    pub fn clone_lossy(&self) -> Self {
         match self {
             Self::NotFound(detail) => Self::NotFound(detail.clone()),
             Self::Validation(list) => Self::Validation(list.clone()),
@@ -149,7 +149,7 @@ impl Error {
         }
     }
 
-    /// The HTTP status this error answers with.
+    /// Returns the HTTP status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -174,7 +174,7 @@ impl Error {
         }
     }
 
-    /// The stable slug that programs match on.
+    /// Returns the stable machine-readable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "malformed-request",
@@ -198,10 +198,10 @@ impl Error {
         }
     }
 
-    /// What the client reads; internal text stays in the log.
+    /// Returns the text for the client, which contains no internals.
     fn detail(&self) -> String {
         match self.code() {
-            "internal" => "something went wrong here; the log has it under this request id".into(),
+            "internal" => "internal error; the log has the details under this request id".into(),
             "unavailable" if matches!(self, Self::Database(_)) => {
                 "the database is unavailable; try again shortly".into()
             }
@@ -220,7 +220,7 @@ impl Error {
     }
 }
 
-/// Whether the database is away or overloaded, rather than the statement at fault.
+/// Returns whether the database is unavailable or overloaded, as opposed to a failed statement.
 pub fn is_outage(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -230,7 +230,7 @@ pub fn is_outage(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
         // Connection exceptions (08), too many connections (53), operator intervention
-        // such as a shutdown or a statement time-out (57), failed-over to read-only (25006).
+        // such as a shutdown or a statement timeout (57), read-only after a failover (25006).
         sqlx::Error::Database(e) => e.code().is_some_and(|code| {
             ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "25006"
         }),
@@ -244,12 +244,12 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Turns a violated database constraint into the error that it means at the call.
+/// Maps the violation of a database constraint to an [`Error`].
 pub trait OnConstraint<T> {
-    /// When the named constraint was violated, answers `error()` instead.
+    /// Returns `error()` if the named constraint was violated.
     ///
     /// # Errors
-    /// `error()` for that constraint, any other error as it came.
+    /// `error()` for that constraint, any other error unchanged.
     fn on_constraint(self, constraint: &str, error: impl FnOnce() -> Error) -> Result<T>;
 }
 
@@ -264,32 +264,32 @@ impl<T, E: Into<Error>> OnConstraint<T> for std::result::Result<T, E> {
     }
 }
 
-/// The RFC 9457 body of every error answer.
+/// Problem details (RFC 9457), the body of every error response.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Problem {
-    /// A name for this kind of problem: `urn:plant:problem:<code>`.
+    /// URI of the problem type: `urn:plant:problem:<code>`.
     #[serde(rename = "type")]
     #[schema(example = "urn:plant:problem:not-found")]
     pub kind: String,
-    /// The status in words.
+    /// Reason phrase of the HTTP status.
     #[schema(example = "Not Found")]
     pub title: &'static str,
     /// The HTTP status code.
     #[schema(example = 404)]
     pub status: u16,
-    /// What happened and what to do.
+    /// What went wrong and, where possible, how to fix it.
     #[schema(example = "there is no such agent")]
     pub detail: String,
-    /// The path that was asked for.
+    /// Path of the request.
     #[schema(example = "/api/v1/agents/0198c0de-0000-7000-8000-000000000000")]
     pub instance: String,
-    /// The stable slug that programs match on.
+    /// Stable machine-readable code of the problem.
     #[schema(example = "not-found")]
     pub code: &'static str,
-    /// The same id as in `X-Request-ID` and in the log.
+    /// Id of the request, as in the `X-Request-ID` header and in the log.
     #[schema(example = "0198c0de-0000-7000-8000-00000000abcd")]
     pub request_id: String,
-    /// The fields at fault, where fields are at fault.
+    /// Invalid fields; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub violations: Vec<Violation>,
     /// Index of the first broken amendment, for `hash-chain-broken`.
@@ -325,9 +325,9 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match (&self, self.code()) {
             (Self::Database(source), "unavailable") => {
-                tracing::warn!(error = %source, "the database did not serve a request");
+                tracing::warn!(error = %source, "database unavailable; responding with 503");
             }
-            (_, "internal") => tracing::error!(error = %self, "a request failed"),
+            (_, "internal") => tracing::error!(error = %self, "request failed"),
             _ => {}
         }
         let status = self.status();
@@ -349,11 +349,11 @@ impl IntoResponse for Error {
 }
 
 impl Problem {
-    /// The finished answer: `response` with this problem as its body.
+    /// Returns `response` with this problem as its JSON body.
     pub fn write(mut self, mut response: Response, instance: &str, request_id: &str) -> Response {
         instance.clone_into(&mut self.instance);
         request_id.clone_into(&mut self.request_id);
-        // A struct of strings and numbers always serialises.
+        // Serialising strings and numbers cannot fail.
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let headers = response.headers_mut();
         headers.remove(header::CONTENT_LENGTH);

@@ -1,5 +1,5 @@
-//! Operations: health, liveness, readiness, metrics. None of them asks the database: the
-//! heartbeats already know.
+//! Operational endpoints: health, liveness, readiness and metrics. None of them queries PostgreSQL
+//! or Redis; they report the state of the last heartbeats.
 
 use axum::extract::State as Extract;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,11 +14,11 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::extract::Json;
-use crate::metrics::{Metrics, VERSION, clamp};
+use crate::metrics::{Metrics, VERSION, gauge_value};
 use crate::redis::{Redis, RedisStatus};
 use crate::state::State;
 
-/// The operations' routes.
+/// Returns the routes of the operational endpoints.
 pub fn router() -> OpenApiRouter<State> {
     OpenApiRouter::new()
         .routes(routes!(health))
@@ -27,13 +27,13 @@ pub fn router() -> OpenApiRouter<State> {
         .routes(routes!(metrics))
 }
 
-/// How the service is.
+/// Health of the service and its dependencies.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Health {
-    /// `healthy`; `degraded` when only Redis is away; `unhealthy` when the database is.
+    /// `healthy`, `degraded` (Redis unavailable) or `unhealthy` (database unavailable).
     #[schema(example = "healthy")]
     status: &'static str,
-    /// Now.
+    /// Current time.
     timestamp: DateTime<Utc>,
     /// `connected` or `disconnected`.
     #[schema(example = "connected")]
@@ -41,7 +41,7 @@ pub struct Health {
     /// `connected`, `disconnected` or `not_configured`.
     #[schema(example = "connected")]
     redis: &'static str,
-    /// The version of this build.
+    /// Version of the service.
     #[schema(example = "0.1.0")]
     version: &'static str,
 }
@@ -50,10 +50,10 @@ pub struct Health {
     get,
     path = "/health",
     tag = "operations",
-    summary = "Health of the service and what it depends on",
+    summary = "Health of the service and its dependencies",
     responses(
-        (status = 200, description = "Healthy, or degraded when only Redis is away", body = Health),
-        (status = 503, description = "Unhealthy: the database is away", body = Health)
+        (status = 200, description = "Healthy, or degraded: Redis is unavailable", body = Health),
+        (status = 503, description = "Unhealthy: the database is unavailable", body = Health)
     )
 )]
 async fn health(
@@ -64,7 +64,7 @@ async fn health(
     let redis_status = redis.status();
     let (code, status) = match (db.is_up(), redis_status) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
-        (true, RedisStatus::Away) => (StatusCode::OK, "degraded"),
+        (true, RedisStatus::Unavailable) => (StatusCode::OK, "degraded"),
         (true, _) => (StatusCode::OK, "healthy"),
     };
     let health = Health {
@@ -74,7 +74,7 @@ async fn health(
         redis: match redis_status {
             RedisStatus::NotConfigured => "not_configured",
             RedisStatus::Connected => "connected",
-            RedisStatus::Away => "disconnected",
+            RedisStatus::Unavailable => "disconnected",
         },
         version: VERSION,
     };
@@ -89,8 +89,8 @@ async fn health(
     get,
     path = "/livez",
     tag = "operations",
-    summary = "Whether the process runs",
-    responses((status = 200, description = "It does", body = String, content_type = "text/plain"))
+    summary = "Liveness: whether the process responds",
+    responses((status = 200, description = "The process responds", body = String, content_type = "text/plain"))
 )]
 async fn livez() -> &'static str {
     "live\n"
@@ -100,10 +100,10 @@ async fn livez() -> &'static str {
     get,
     path = "/readyz",
     tag = "operations",
-    summary = "Whether to send traffic here",
+    summary = "Readiness: whether this process accepts traffic",
     responses(
-        (status = 200, description = "Yes", body = String, content_type = "text/plain"),
-        (status = 503, description = "Not now: draining, or the database is away", body = Problem)
+        (status = 200, description = "Ready", body = String, content_type = "text/plain"),
+        (status = 503, description = "Not ready: shutting down, or the database is unavailable", body = Problem)
     )
 )]
 async fn readyz(
@@ -112,7 +112,7 @@ async fn readyz(
 ) -> Result<&'static str> {
     let unavailable = |what| Error::Unavailable { what, retry_after: std::time::Duration::ZERO };
     if stop.is_cancelled() {
-        return Err(unavailable("this process, which is draining,"));
+        return Err(unavailable("this process (shutting down)"));
     }
     if !db.is_up() {
         return Err(unavailable("the database"));
@@ -124,24 +124,24 @@ async fn readyz(
     get,
     path = "/metrics",
     tag = "operations",
-    summary = "Figures in Prometheus text format",
-    responses((status = 200, description = "The figures", body = String, content_type = "text/plain"))
+    summary = "Metrics in Prometheus text format",
+    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"))
 )]
 async fn metrics(
     Extract(metrics): Extract<Metrics>,
     Extract(db): Extract<Db>,
     Extract(redis): Extract<Redis>,
 ) -> Result<Response> {
-    let (in_use, idle, most) = db.pool_use();
-    metrics.db_connections.with_label_values(&["in_use"]).set(clamp(in_use));
-    metrics.db_connections.with_label_values(&["idle"]).set(clamp(idle));
-    metrics.db_max.set(clamp(most));
-    let (backends, max_connections) = db.server_use();
+    let (in_use, idle, max) = db.pool_usage();
+    metrics.db_connections.with_label_values(&["in_use"]).set(gauge_value(in_use));
+    metrics.db_connections.with_label_values(&["idle"]).set(gauge_value(idle));
+    metrics.db_pool_max.set(gauge_value(max));
+    let (backends, max_connections) = db.server_usage();
     metrics.pg_backends.set(backends);
     metrics.pg_max_connections.set(max_connections);
-    let (in_use, idle) = redis.pool_use();
-    metrics.redis_connections.with_label_values(&["in_use"]).set(clamp(in_use as u64));
-    metrics.redis_connections.with_label_values(&["idle"]).set(clamp(idle as u64));
-    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    Ok((kind, metrics.text()?).into_response())
+    let (in_use, idle) = redis.pool_usage();
+    metrics.redis_connections.with_label_values(&["in_use"]).set(gauge_value(in_use as u64));
+    metrics.redis_connections.with_label_values(&["idle"]).set(gauge_value(idle as u64));
+    let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    Ok((content_type, metrics.encode()?).into_response())
 }

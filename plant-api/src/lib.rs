@@ -1,5 +1,6 @@
-//! The Plant backend. Read it from the top: [`app`] composes all below, [`http`] shows every
-//! slice, and each slice tells its own story. A module uses lower rungs only (`tests/layers.rs`).
+//! The Plant backend. [`app`] is the entry point, [`http`] lists the slices (feature folders), and
+//! each slice documents itself. The modules below are grouped in layers, highest first; a module
+//! may use lower layers only (checked by `tests/layers.rs`).
 
 pub mod app;
 

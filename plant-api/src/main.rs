@@ -1,4 +1,4 @@
-//! The Plant backend's command line.
+//! Command line of the Plant backend.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use plant_api::{app, config, jobs, verify};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The Plant backend: a service with known behaviour to load-test against.
+/// The Plant backend: a service with known behaviour as a target for load tests.
 #[derive(Parser)]
 #[command(version)]
 struct Command {
@@ -18,20 +18,20 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Serve the API, and do the background jobs, until SIGTERM or Ctrl-C.
+    /// Serve the API and run background jobs until SIGTERM or Ctrl-C.
     Serve(Box<config::Options>),
-    /// Do the background jobs alone, as one of any number of processes.
+    /// Run background jobs only; any number of these processes can run at once.
     Work(Box<config::Options>),
-    /// Show the background jobs, or have those that were given up tried again.
+    /// List background jobs, or requeue dead ones.
     Jobs {
         #[command(flatten)]
         database: config::DatabaseOptions,
         #[command(subcommand)]
         action: jobs::show::Action,
     },
-    /// Bring the database to this program's schema; safe to run again.
+    /// Apply the pending database migrations; safe to repeat.
     Migrate(config::DatabaseOptions),
-    /// Check an export without the service: exit code 0 intact, 1 broken, 2 unreadable.
+    /// Verify an exported hash chain offline: exit code 0 intact, 1 broken, 2 unreadable.
     Verify(verify::Options),
 }
 

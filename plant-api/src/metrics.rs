@@ -1,6 +1,7 @@
-//! Every figure the service tells about itself, in one registry of its own.
+//! Prometheus metrics of the service.
 //!
-//! `path` labels are route templates, never raw paths; no user's or entity's id is a label.
+//! To bound the number of series, `path` labels are route templates, never raw paths, and no label
+//! contains the id of a user or an entity.
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -8,48 +9,49 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-/// Upper bounds in seconds of the request duration buckets.
-const DURATIONS: [f64; 13] =
+/// Upper bounds of the histogram buckets, in seconds.
+const DURATION_BUCKETS: [f64; 13] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// The service's metrics. Clones share everything.
+/// Metrics of the service and their registry. Clones share the state.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
-    /// Answers by method, route template and status.
+    /// HTTP responses by method, route template and status.
     pub requests: IntCounterVec,
-    /// Seconds from headers read to answer ready, by method and route template.
+    /// Request duration in seconds, from request headers read to response ready, by method and
+    /// route template.
     pub durations: HistogramVec,
-    /// Requests being served.
+    /// HTTP requests in progress.
     pub in_progress: IntGauge,
-    /// Database connections by state.
+    /// Connections of the database pool by state.
     pub db_connections: IntGaugeVec,
-    /// Most database connections of this process.
-    pub db_max: IntGauge,
-    /// Seconds that checkouts of a database connection waited.
+    /// Maximum size of the database pool.
+    pub db_pool_max: IntGauge,
+    /// Wait for a connection of the database pool, in seconds.
     pub db_waits: Histogram,
-    /// Redis connections by state.
+    /// Connections of the Redis pool by state.
     pub redis_connections: IntGaugeVec,
-    /// Cached reads by cache and result.
+    /// Reads through the cache by topic and result.
     pub cache_requests: IntCounterVec,
     /// Goals created.
     pub goals_created: IntCounter,
-    /// Jobs that a worker could claim, by the list that shows them.
+    /// Jobs ready to be claimed, by queue.
     pub queue_depth: IntGaugeVec,
-    /// Attempts of jobs that this process has ended, by kind and outcome.
+    /// Job attempts finished by this process, by kind and outcome.
     pub jobs: IntCounterVec,
-    /// Jobs being run, by whichever process.
+    /// Running jobs of all processes.
     pub workers_active: IntGauge,
-    /// Lines logged, by level.
+    /// Log events by level.
     pub log_events: IntCounterVec,
-    /// Backends of the database server on this database.
+    /// Backends connected to this database.
     pub pg_backends: IntGauge,
-    /// Connections that the database server allows.
+    /// `max_connections` of the database server.
     pub pg_max_connections: IntGauge,
     process: ProcessMetrics,
 }
 
-/// What the operating system says about this process.
+/// Metrics of this process, read from procfs.
 #[derive(Clone)]
 struct ProcessMetrics {
     cpu_seconds: Gauge,
@@ -59,10 +61,10 @@ struct ProcessMetrics {
 }
 
 impl Metrics {
-    /// All metrics, registered, at zero.
+    /// Creates and registers all metrics.
     ///
     /// # Errors
-    /// When two metrics share a name, which is a bug.
+    /// Returns an error if two metrics have the same name, which is a bug.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let r = &registry;
@@ -70,7 +72,7 @@ impl Metrics {
             requests: counters(
                 r,
                 "http_requests_total",
-                "Answers by method, route and status.",
+                "HTTP responses by method, route template and status.",
                 &["method", "path", "status"],
             )?,
             durations: register(
@@ -78,75 +80,74 @@ impl Metrics {
                 HistogramVec::new(
                     HistogramOpts::new(
                         "http_request_duration_seconds",
-                        "Seconds a request took, by method and route.",
+                        "Duration of HTTP requests in seconds, by method and route template.",
                     )
-                    .buckets(DURATIONS.to_vec()),
+                    .buckets(DURATION_BUCKETS.to_vec()),
                     &["method", "path"],
                 )?,
             )?,
-            in_progress: gauge(r, "http_requests_in_progress", "Requests being served.")?,
+            in_progress: gauge(r, "http_requests_in_progress", "HTTP requests in progress.")?,
             db_connections: gauges(
                 r,
                 "db_pool_connections",
-                "Database connections by state.",
+                "Connections of the database pool by state.",
                 &["state"],
             )?,
-            db_max: gauge(r, "db_pool_max", "Most database connections of this process.")?,
+            db_pool_max: gauge(r, "db_pool_max", "Maximum size of the database pool.")?,
             db_waits: register(
                 r,
                 Histogram::with_opts(
                     HistogramOpts::new(
                         "db_pool_wait_seconds",
-                        "Seconds that a checkout of a database connection waited.",
+                        "Wait for a connection of the database pool in seconds.",
                     )
-                    .buckets(DURATIONS.to_vec()),
+                    .buckets(DURATION_BUCKETS.to_vec()),
                 )?,
             )?,
             redis_connections: gauges(
                 r,
                 "redis_pool_connections",
-                "Redis connections by state.",
+                "Connections of the Redis pool by state.",
                 &["state"],
             )?,
             cache_requests: counters(
                 r,
                 "cache_requests_total",
-                "Cached reads by cache and result.",
+                "Reads through the cache by cache and result.",
                 &["cache", "result"],
             )?,
             goals_created: register(r, IntCounter::new("goals_created_total", "Goals created.")?)?,
             queue_depth: gauges(
                 r,
                 "queue_depth",
-                "Jobs that a worker could claim, by queue.",
+                "Jobs ready to be claimed, by queue.",
                 &["queue_name"],
             )?,
             jobs: counters(
                 r,
                 "jobs_total",
-                "Attempts of jobs that this process has ended, by kind and outcome.",
+                "Job attempts finished by this process, by kind and outcome.",
                 &["kind", "outcome"],
             )?,
-            workers_active: gauge(
-                r,
-                "worker_active_count",
-                "Jobs being run, by all processes together.",
-            )?,
-            log_events: counters(r, "log_events_total", "Lines logged, by level.", &["level"])?,
+            workers_active: gauge(r, "worker_active_count", "Running jobs of all processes.")?,
+            log_events: counters(r, "log_events_total", "Log events by level.", &["level"])?,
             pg_backends: gauge(
                 r,
                 "pg_stat_database_numbackends",
-                "Backends of the database server on this database.",
+                "Backends connected to this database.",
             )?,
             pg_max_connections: gauge(
                 r,
                 "max_connections",
-                "Connections that the database server allows.",
+                "max_connections of the database server.",
             )?,
             process: ProcessMetrics {
                 cpu_seconds: register(
                     r,
-                    Gauge::new("process_cpu_seconds_total", "CPU time used, in seconds.")?,
+                    Gauge::new(
+                        "process_cpu_seconds_total",
+                        "User and system CPU time in seconds.",
+                    )?,
                 )?,
                 resident_bytes: gauge(
                     r,
@@ -156,7 +157,10 @@ impl Metrics {
                 open_fds: gauge(r, "process_open_fds", "Open file descriptors.")?,
                 start_time: register(
                     r,
-                    Gauge::new("process_start_time_seconds", "Start, in Unix seconds.")?,
+                    Gauge::new(
+                        "process_start_time_seconds",
+                        "Start time of the process in seconds since the Unix epoch.",
+                    )?,
                 )?,
             },
             registry,
@@ -164,42 +168,46 @@ impl Metrics {
         for level in ["error", "warn", "info", "debug", "trace"] {
             metrics.log_events.with_label_values(&[level]);
         }
-        let build =
-            gauges(&metrics.registry, "build_info", "Which build.", &["version", "commit"])?;
+        let build = gauges(
+            &metrics.registry,
+            "build_info",
+            "Version and commit of the build; the value is always 1.",
+            &["version", "commit"],
+        )?;
         build.with_label_values(&[VERSION, COMMIT]).set(1);
         Ok(metrics)
     }
 
-    /// The Prometheus text of everything, the process's own figures read now.
+    /// Updates the process metrics and returns all metrics in Prometheus text format.
     ///
     /// # Errors
-    /// When the text cannot be written.
-    pub fn text(&self) -> prometheus::Result<String> {
-        // Where there is no procfs the series stay at zero rather than fail the scrape.
-        let _ = self.process.read();
+    /// Returns an error if the metrics cannot be encoded.
+    pub fn encode(&self) -> prometheus::Result<String> {
+        // Without procfs these series stay at zero; the scrape must not fail.
+        let _ = self.process.update();
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         String::from_utf8(text).map_err(|e| prometheus::Error::Msg(e.to_string()))
     }
 }
 
-/// The version of this build.
+/// Version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The commit of this build; the build scripts set it.
+/// Git commit of this build, from `PLANT_COMMIT` at build time, or `unknown`.
 pub const COMMIT: &str = match option_env!("PLANT_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
 
 impl ProcessMetrics {
-    fn read(&self) -> Result<(), procfs::ProcError> {
-        let this = procfs::process::Process::myself()?;
-        let stat = this.stat()?;
+    fn update(&self) -> Result<(), procfs::ProcError> {
+        let process = procfs::process::Process::myself()?;
+        let stat = process.stat()?;
         let ticks = (stat.utime + stat.stime) as f64;
         self.cpu_seconds.set(ticks / procfs::ticks_per_second() as f64);
-        self.resident_bytes.set(clamp(stat.rss * procfs::page_size()));
-        self.open_fds.set(clamp(this.fd_count()? as u64));
+        self.resident_bytes.set(gauge_value(stat.rss * procfs::page_size()));
+        self.open_fds.set(gauge_value(process.fd_count()? as u64));
         let started = procfs::boot_time_secs()? as f64
             + stat.starttime as f64 / procfs::ticks_per_second() as f64;
         self.start_time.set(started);
@@ -207,8 +215,8 @@ impl ProcessMetrics {
     }
 }
 
-/// A gauge's value from a count.
-pub fn clamp(value: u64) -> i64 {
+/// Converts a count to a gauge value; values above `i64::MAX` become `i64::MAX`.
+pub fn gauge_value(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

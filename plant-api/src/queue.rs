@@ -1,11 +1,11 @@
-//! The lists in Redis that wake workers and show what is queued: `LLEN generation_queue` is how
-//! many generations wait.
+//! Redis lists that wake workers and show the queue length: `LLEN generation_queue` is the number
+//! of waiting generations.
 //!
-//! The lists hold ids of jobs that are ready, and nothing depends on them: PostgreSQL knows every
-//! job and decides which is next, so an id that is popped is a call to claim *some* job of that
-//! list. Whoever claims more than it has popped drops as many ids more. What is lost with Redis,
-//! or with a process between two commands, is put right by [`Queue::mend`]; until then workers
-//! look by themselves.
+//! A list holds the ids of ready jobs, but only as a hint: PostgreSQL stores all jobs and decides
+//! which one is next, so a popped id means "claim *any* job of this list". A worker that claims
+//! more jobs than it has popped ids drops the surplus ids. Ids that are lost with Redis, or by a
+//! process killed between two commands, are restored by [`Queue::mend`]; until then workers find
+//! the jobs by polling.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,64 +19,64 @@ use uuid::Uuid;
 
 use crate::redis::{Redis, RedisStatus};
 
-/// Announcements that may wait to be made; further ones are left to [`Queue::mend`].
-const WAITING: usize = 4096;
+/// Capacity of the announcement channel; [`Queue::mend`] restores announcements beyond it.
+const MAX_PENDING_ANNOUNCEMENTS: usize = 4096;
 
-/// How long one blocking command waits at the server.
-const LISTEN: Duration = Duration::from_secs(1);
-/// What it gets beyond that before the connection counts as lost.
-const SLACK: Duration = Duration::from_secs(1);
-/// Between two attempts to connect.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Timeout of `BLPOP` at the server.
+const BLPOP_TIMEOUT: Duration = Duration::from_secs(1);
+/// Additional time for the response before the connection is considered lost.
+const RESPONSE_MARGIN: Duration = Duration::from_secs(1);
+/// Delay before a reconnect.
+const RECONNECT_DELAY: Duration = Duration::from_millis(200);
 
-/// Ids in one command: a few milliseconds' work.
-const AT_ONCE: usize = 1000;
+/// Maximum number of ids per `RPUSH`: a few milliseconds of work for Redis.
+const MAX_IDS_PER_COMMAND: usize = 1000;
 
 type Announcement = (&'static str, Uuid);
 
-/// The lists. Clones share everything.
+/// Redis lists of ready jobs. Clones share the state.
 #[derive(Clone)]
 pub struct Queue(Arc<Inner>);
 
 struct Inner {
     redis: Redis,
     prefix: String,
-    announce: mpsc::Sender<Announcement>,
-    /// The other end, until [`Queue::keep`] takes it.
-    announced: Mutex<Option<mpsc::Receiver<Announcement>>>,
+    sender: mpsc::Sender<Announcement>,
+    /// Receiving end of `sender`, until [`Queue::keep`] takes it.
+    receiver: Mutex<Option<mpsc::Receiver<Announcement>>>,
 }
 
 impl Queue {
-    /// Lists in `redis` whose names start with `prefix`.
+    /// Creates a handle on the lists in `redis` whose keys start with `prefix`.
     pub fn new(redis: Redis, prefix: &str) -> Self {
-        let (announce, announced) = mpsc::channel(WAITING);
+        let (sender, receiver) = mpsc::channel(MAX_PENDING_ANNOUNCEMENTS);
         let prefix = prefix.to_owned();
-        Self(Arc::new(Inner { redis, prefix, announce, announced: Mutex::new(Some(announced)) }))
+        Self(Arc::new(Inner { redis, prefix, sender, receiver: Mutex::new(Some(receiver)) }))
     }
 
-    /// Where the lists are.
+    /// Returns the Redis handle.
     pub fn redis(&self) -> &Redis {
         &self.0.redis
     }
 
-    /// Tells workers of a job that was committed. Never waits.
+    /// Announces a committed job to workers. Never blocks.
     pub fn announce(&self, list: &'static str, id: Uuid) {
-        // When too many wait, Redis is slow or away; workers look by themselves.
-        let _ = self.0.announce.try_send((list, id));
+        // A full channel means that Redis is slow or unavailable; workers then poll PostgreSQL.
+        let _ = self.0.sender.try_send((list, id));
     }
 
-    /// Makes the announcements, those of one moment together, until `stop`.
+    /// Pushes announced ids to Redis, in batches, until `stop` is canceled.
     pub async fn keep(self, stop: CancellationToken) {
-        let taken = self.0.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut announced) = taken else { return };
-        let mut waiting = Vec::new();
+        let receiver = self.0.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut receiver) = receiver else { return };
+        let mut pending = Vec::new();
         loop {
             tokio::select! {
-                _ = announced.recv_many(&mut waiting, AT_ONCE) => {}
+                _ = receiver.recv_many(&mut pending, MAX_IDS_PER_COMMAND) => {}
                 () = stop.cancelled() => return,
             }
             let mut lists: HashMap<&str, Vec<Uuid>> = HashMap::new();
-            for (list, id) in waiting.drain(..) {
+            for (list, id) in pending.drain(..) {
                 lists.entry(list).or_default().push(id);
             }
             for (list, ids) in lists {
@@ -91,52 +91,52 @@ impl Queue {
         for id in ids {
             push.arg(id.to_string());
         }
-        let _ = self.0.redis.ask::<()>(&push).await;
+        let _ = self.0.redis.query::<()>(&push).await;
     }
 
-    /// Drops `count` ids of jobs that were claimed without being popped.
+    /// Removes `count` ids, for jobs that were claimed without popping their ids.
     pub async fn drop_claimed(&self, list: &str, count: usize) {
         let mut pop = cmd("LPOP");
         pop.arg(self.key(list)).arg(count);
-        let _ = self.0.redis.ask::<Option<Vec<String>>>(&pop).await;
+        let _ = self.0.redis.query::<Option<Vec<String>>>(&pop).await;
     }
 
-    /// How many ids a list holds; `None` when Redis is away.
+    /// Returns the number of ids in a list; `None` if Redis is unavailable.
     pub async fn len(&self, list: &str) -> Option<usize> {
         let mut length = cmd("LLEN");
         length.arg(self.key(list));
-        self.0.redis.ask(&length).await
+        self.0.redis.query(&length).await
     }
 
-    /// Has a list hold these ids and no others, but for those announced meanwhile.
+    /// Replaces the content of a list with `ids`. Ids announced in the meantime are kept.
     pub async fn mend(&self, list: &str, ids: &[Uuid]) {
         let mut delete = cmd("DEL");
         delete.arg(self.key(list));
-        if self.0.redis.ask::<()>(&delete).await.is_none() {
+        if self.0.redis.query::<()>(&delete).await.is_none() {
             return;
         }
-        for some in ids.chunks(AT_ONCE) {
-            self.push(list, some).await;
+        for chunk in ids.chunks(MAX_IDS_PER_COMMAND) {
+            self.push(list, chunk).await;
         }
     }
 
-    /// Whether Redis answered the last time.
+    /// Returns whether the last heartbeat reached Redis.
     pub fn is_up(&self) -> bool {
         self.0.redis.status() == RedisStatus::Connected
     }
 
-    /// Sends the name of the list of each id that is popped, as long as somebody receives. Pops
-    /// one at a time, and the next only when that one was received.
-    pub async fn listen(self, lists: Vec<&'static str>, heard: mpsc::Sender<&'static str>) {
+    /// Pops ids and sends the name of each one's list to `popped`, until its receiver is dropped.
+    /// Pops one id at a time, and the next only after the previous one was received.
+    pub async fn listen(self, lists: Vec<&'static str>, popped: mpsc::Sender<&'static str>) {
         let mut connection = None;
-        while !heard.is_closed() {
+        while !popped.is_closed() {
             match self.pop(&lists, &mut connection).await {
-                Ok(Some(list)) if heard.send(list).await.is_err() => return,
+                Ok(Some(list)) if popped.send(list).await.is_err() => return,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::debug!(%error, "cannot listen to Redis");
+                    tracing::debug!(%error, "cannot pop from Redis lists; retrying");
                     connection = None;
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(RECONNECT_DELAY).await;
                 }
             }
         }
@@ -147,19 +147,19 @@ impl Queue {
         lists: &[&'static str],
         connection: &mut Option<MultiplexedConnection>,
     ) -> Result<Option<&'static str>, String> {
-        let usable = match connection {
-            Some(usable) => usable,
-            None => connection.insert(self.0.redis.own_connection().await?),
+        let connection = match connection {
+            Some(connection) => connection,
+            None => connection.insert(self.0.redis.dedicated_connection().await?),
         };
         let mut pop = cmd("BLPOP");
         for list in lists {
             pop.arg(self.key(list));
         }
-        pop.arg(LISTEN.as_secs());
-        let popped = pop.query_async::<Option<(String, String)>>(usable);
-        let popped = tokio::time::timeout(LISTEN + SLACK, popped)
+        pop.arg(BLPOP_TIMEOUT.as_secs());
+        let popped = pop.query_async::<Option<(String, String)>>(connection);
+        let popped = tokio::time::timeout(BLPOP_TIMEOUT + RESPONSE_MARGIN, popped)
             .await
-            .map_err(|_| "no answer in time".to_owned())?
+            .map_err(|_| "no response in time".to_owned())?
             .map_err(|e| e.to_string())?;
         Ok(popped.and_then(|(key, _)| lists.iter().copied().find(|list| self.key(list) == key)))
     }

@@ -1,9 +1,9 @@
-//! Redis: one connection that all cache traffic shares, a small pool for the rest, and a
+//! Redis client: one shared connection for commands, a small pool for health checks, and a
 //! heartbeat.
 //!
-//! Redis is never in the way: nothing waits for it longer than [`PATIENCE`], and without it the
-//! service goes on from PostgreSQL. Every failed command counts as a loss ([`Redis::losses`]),
-//! since from then on nobody here can say what Redis holds; the cache looks at that count.
+//! Redis is optional: commands time out after [`COMMAND_TIMEOUT`], and without Redis the service
+//! continues with PostgreSQL alone. Failed commands are counted ([`Redis::failure_count`]), because
+//! after a failure the content of Redis is uncertain; the cache checks that count.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,14 +16,14 @@ use deadpool_redis::redis::{
 use deadpool_redis::{Config, Pool, PoolConfig, Runtime, Timeouts};
 use tokio_util::sync::CancellationToken;
 
-/// Longest that anything waits for Redis.
-pub const PATIENCE: Duration = Duration::from_millis(50);
+/// Timeout of a command.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_millis(50);
 
-const BEAT: Duration = Duration::from_millis(200);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(200);
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 const POOL_SIZE: usize = 4;
 
-/// The shared cache's server, if there is to be one. Clones share everything.
+/// Handle on a Redis server, or on none if `REDIS_URL` is empty. Clones share the state.
 #[derive(Clone, Default)]
 pub struct Redis(Option<Arc<Server>>);
 
@@ -32,25 +32,25 @@ struct Server {
     pool: Pool,
     shared: RwLock<Option<MultiplexedConnection>>,
     up: AtomicBool,
-    losses: AtomicU64,
+    failures: AtomicU64,
 }
 
-/// How Redis is doing.
+/// State of the connection to Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedisStatus {
-    /// No `REDIS_URL` was given.
+    /// `REDIS_URL` is empty.
     NotConfigured,
-    /// The last heartbeat was answered.
+    /// The last heartbeat succeeded.
     Connected,
-    /// It was not.
-    Away,
+    /// The last heartbeat failed.
+    Unavailable,
 }
 
 impl Redis {
-    /// A handle on the server at `url`; connects once [`Redis::beat`] runs.
+    /// Creates a handle on the server at `url`, which connects when [`Redis::beat`] runs.
     ///
     /// # Errors
-    /// When the URL cannot be read.
+    /// Returns an error if the URL is invalid.
     pub fn new(url: Option<&str>) -> Result<Self, RedisError> {
         let Some(url) = url else { return Ok(Self::default()) };
         let client = Client::open(url)?;
@@ -69,87 +69,92 @@ impl Redis {
             pool,
             shared: RwLock::default(),
             up: AtomicBool::new(false),
-            losses: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
         }))))
     }
 
-    /// How the last heartbeat went.
+    /// Returns the result of the last heartbeat.
     pub fn status(&self) -> RedisStatus {
         match &self.0 {
             None => RedisStatus::NotConfigured,
             Some(server) if server.up.load(Ordering::Relaxed) => RedisStatus::Connected,
-            Some(_) => RedisStatus::Away,
+            Some(_) => RedisStatus::Unavailable,
         }
     }
 
-    /// How often what Redis holds became uncertain; `None` where there is to be no Redis.
-    pub fn losses(&self) -> Option<u64> {
-        self.0.as_ref().map(|server| server.losses.load(Ordering::SeqCst))
+    /// Returns the number of failed commands and heartbeats; `None` if Redis is not configured.
+    pub fn failure_count(&self) -> Option<u64> {
+        self.0.as_ref().map(|server| server.failures.load(Ordering::SeqCst))
     }
 
-    /// Connections of the pool: in use, idle.
-    pub fn pool_use(&self) -> (usize, usize) {
+    /// Returns the number of pool connections: (in use, idle).
+    pub fn pool_usage(&self) -> (usize, usize) {
         let Some(server) = &self.0 else { return (0, 0) };
         let status = server.pool.status();
         (status.size.saturating_sub(status.available), status.available)
     }
 
-    /// Sends one command on the shared connection. `None` when Redis is away or does not answer
-    /// within [`PATIENCE`], which counts as a loss.
-    pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
+    /// Executes a command on the shared connection. Returns `None` if Redis is unavailable, or if
+    /// the command fails or exceeds [`COMMAND_TIMEOUT`], which is counted as a failure.
+    pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
         let server = self.0.as_ref()?;
         let mut connection = server.connection()?;
-        server.within_patience(command.query_async(&mut connection)).await
+        server.with_timeout(command.query_async(&mut connection)).await
     }
 
-    /// A connection for commands that wait at the server, which nobody else uses.
+    /// Opens a connection of its own for blocking commands such as `BLPOP`.
     ///
     /// # Errors
-    /// When there is no Redis, or it does not answer.
-    pub async fn own_connection(&self) -> Result<MultiplexedConnection, String> {
-        let server = self.0.as_ref().ok_or("there is to be no Redis")?;
+    /// Returns an error if Redis is not configured or cannot be connected.
+    pub async fn dedicated_connection(&self) -> Result<MultiplexedConnection, String> {
+        let server = self.0.as_ref().ok_or("Redis is not configured")?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(None);
         let connection = server.client.get_multiplexed_async_connection_with_config(&config).await;
         connection.map_err(|e| e.to_string())
     }
-    /// As [`Redis::ask`], and if that fails or the shared connection is lost, tries once more on a
-    /// connection of its own, all within [`PATIENCE`]: for what other processes must learn, which
-    /// may have found Redis again already, or have never lost it.
-    pub async fn insist<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
+
+    /// Executes a command like [`Redis::query`], and if that fails, once more on a new connection,
+    /// all within [`COMMAND_TIMEOUT`]. For commands that other processes depend on, whose own
+    /// connections may still work.
+    pub async fn execute_with_retry<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
         let server = self.0.as_ref()?;
-        let insist = async {
-            if let Some(answer) = self.ask(command).await {
-                return Ok(answer);
+        let attempts = async {
+            if let Some(value) = self.query(command).await {
+                return Ok(value);
             }
-            let mut own = server.client.get_multiplexed_async_connection().await?;
-            command.query_async(&mut own).await
+            let mut connection = server.client.get_multiplexed_async_connection().await?;
+            command.query_async(&mut connection).await
         };
-        match tokio::time::timeout(PATIENCE, insist).await {
-            Ok(Ok(answer)) => Some(answer),
+        match tokio::time::timeout(COMMAND_TIMEOUT, attempts).await {
+            Ok(Ok(value)) => Some(value),
             Ok(Err(_)) | Err(_) => {
-                server.lose();
+                server.record_failure();
                 None
             }
         }
     }
 
-    /// Beats until `stop`, and connects again after a loss.
+    /// Sends a `PING` every 200 ms and reconnects after failures, until `stop` is canceled.
     pub async fn beat(self, stop: CancellationToken) {
         let Some(server) = self.0 else { return };
         while !stop.is_cancelled() {
-            let answered = server.check().await;
-            let was_up = server.up.swap(answered.is_ok(), Ordering::Relaxed);
-            match answered {
+            let result = server.check().await;
+            let was_up = server.up.swap(result.is_ok(), Ordering::Relaxed);
+            match result {
                 Err(error) if was_up => {
-                    tracing::warn!(%error, "Redis is away; going on without the cache");
+                    tracing::warn!(
+                        %error,
+                        "Redis connection lost; bypassing the cache, \
+                         retrying every {HEARTBEAT_INTERVAL:?}"
+                    );
                 }
-                Ok(()) if !was_up => tracing::info!("Redis is connected"),
+                Ok(()) if !was_up => tracing::info!("connected to Redis"),
                 _ => {}
             }
             tokio::select! {
-                () = tokio::time::sleep(BEAT) => {}
+                () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -157,16 +162,16 @@ impl Redis {
 }
 
 impl Server {
-    async fn within_patience<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> Option<T> {
-        match tokio::time::timeout(PATIENCE, answer).await {
-            Ok(Ok(answer)) => Some(answer),
+    async fn with_timeout<T>(&self, command: impl Future<Output = RedisResult<T>>) -> Option<T> {
+        match tokio::time::timeout(COMMAND_TIMEOUT, command).await {
+            Ok(Ok(value)) => Some(value),
             Ok(Err(error)) => {
-                tracing::debug!(%error, "a Redis command failed");
-                self.lose();
+                tracing::debug!(%error, "Redis command failed");
+                self.record_failure();
                 None
             }
             Err(_) => {
-                self.lose();
+                self.record_failure();
                 None
             }
         }
@@ -176,23 +181,24 @@ impl Server {
         self.shared.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Gives up the shared connection: what became of its last commands is not known.
-    fn lose(&self) {
-        self.losses.fetch_add(1, Ordering::SeqCst);
+    /// Counts a failure and drops the shared connection, the result of whose last commands is
+    /// unknown.
+    fn record_failure(&self) {
+        self.failures.fetch_add(1, Ordering::SeqCst);
         self.shared.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     async fn check(&self) -> RedisResult<()> {
-        let answered = tokio::time::timeout(CONNECT_TIMEOUT, self.ping()).await;
-        let answered = answered.unwrap_or_else(|_| Err(no_answer()));
-        if answered.is_err() {
-            self.lose();
-            return answered;
+        let result = tokio::time::timeout(CONNECT_TIMEOUT, self.ping()).await;
+        let result = result.unwrap_or_else(|_| Err(timed_out()));
+        if result.is_err() {
+            self.record_failure();
+            return result;
         }
         if self.connection().is_none() {
             let config = AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(CONNECT_TIMEOUT))
-                .set_response_timeout(Some(PATIENCE));
+                .set_response_timeout(Some(COMMAND_TIMEOUT));
             let connection =
                 self.client.get_multiplexed_async_connection_with_config(&config).await?;
             *self.shared.write().unwrap_or_else(PoisonError::into_inner) = Some(connection);
@@ -207,6 +213,6 @@ impl Server {
     }
 }
 
-fn no_answer() -> RedisError {
-    std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time").into()
+fn timed_out() -> RedisError {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "no response in time").into()
 }

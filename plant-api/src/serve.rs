@@ -1,7 +1,9 @@
-//! The accept loop: our own, since axum's installs no timer and so cannot cut slow clients.
+//! HTTP server: the accept loop and graceful shutdown. `axum::serve` is not used, because it has
+//! no header timeout and therefore cannot close slow clients.
 //!
-//! A connection beyond the cap waits in the listen queue; headers that take too long close the
-//! connection; after the stop token, running requests get a bounded time to finish.
+//! Connections beyond the limit wait in the listen backlog. A connection whose request headers
+//! take too long is closed. After the stop token is canceled, running requests have a limited time
+//! to finish.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,25 +24,29 @@ use tower::ServiceExt;
 
 use crate::limit::Peer;
 
-/// Connections that may wait to be accepted, if the system allows as many. The usual 1024 overflow
-/// when thousands come at once, and whoever is turned away tries again only a second later.
-const WAITING: u32 = 4096;
+/// Backlog of pending connections; the kernel may lower it to `net.core.somaxconn`. The default of
+/// 1024 overflows when thousands of clients connect at once, and a dropped SYN is retransmitted
+/// only after a second.
+const LISTEN_BACKLOG: u32 = 4096;
 
-/// Bounds on connections.
+/// Delay after a failed accept.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
+
+/// Limits of client connections.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Connections served at once.
-    pub connections: usize,
-    /// Until a request's headers have arrived.
-    pub headers: Duration,
-    /// From the stop token until running requests are cut off.
-    pub drain: Duration,
+pub struct ConnectionLimits {
+    /// Maximum number of open connections.
+    pub max_connections: usize,
+    /// Timeout for receiving the request headers.
+    pub header_timeout: Duration,
+    /// Time that running requests have to finish after the stop.
+    pub drain_timeout: Duration,
 }
 
-/// Opens every address.
+/// Binds a listener to each address.
 ///
 /// # Errors
-/// Naming the address that cannot be had.
+/// Returns an error that names the address that cannot be bound.
 pub async fn bind(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::with_capacity(addresses.len());
     for address in addresses {
@@ -56,49 +62,52 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(WAITING)
+    socket.listen(LISTEN_BACKLOG)
 }
 
-/// Serves `router` on every listener until `stop`, then drains.
+/// Serves `router` on all listeners until `stop` is canceled, then drains the connections.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     router: Router,
-    bounds: Bounds,
+    limits: ConnectionLimits,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(bounds.connections));
+    let permits = Arc::new(Semaphore::new(limits.max_connections));
     let running = Arc::new(GracefulShutdown::new());
     let loops = listeners.into_iter().map(|listener| {
-        accept(listener, router.clone(), bounds, places.clone(), running.clone(), stop.clone())
+        accept(listener, router.clone(), limits, permits.clone(), running.clone(), stop.clone())
     });
     futures::future::join_all(loops).await;
 
     let Some(running) = Arc::into_inner(running) else { return };
-    let left = running.count();
-    if tokio::time::timeout(bounds.drain, running.shutdown()).await.is_err() {
-        tracing::warn!("requests were still running {:?} after the stop; cut off", bounds.drain);
+    let open = running.count();
+    if tokio::time::timeout(limits.drain_timeout, running.shutdown()).await.is_err() {
+        tracing::warn!(
+            "shutdown timeout of {:?} expired; aborting running requests",
+            limits.drain_timeout
+        );
     } else {
-        tracing::info!(connections = left, "drained");
+        tracing::info!(connections = open, "connections drained");
     }
 }
 
 async fn accept(
     listener: TcpListener,
     router: Router,
-    bounds: Bounds,
-    places: Arc<Semaphore>,
+    limits: ConnectionLimits,
+    permits: Arc<Semaphore>,
     running: Arc<GracefulShutdown>,
     stop: CancellationToken,
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(bounds.headers);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
     loop {
-        let place = tokio::select! {
-            place = places.clone().acquire_owned() => place,
+        let permit = tokio::select! {
+            permit = permits.clone().acquire_owned() => permit,
             () = stop.cancelled() => return,
         };
         let (stream, peer) = tokio::select! {
-            accepted = next_stream(&listener) => accepted,
+            accepted = accept_stream(&listener) => accepted,
             () = stop.cancelled() => return,
         };
         let service = router.clone().map_request(move |mut request: Request<Incoming>| {
@@ -108,27 +117,27 @@ async fn accept(
         let service = TowerToHyperService::new(service);
         let connection = running.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            let _place = place;
-            // A client that goes away or sends garbage is its own affair.
+            let _permit = permit;
+            // Disconnects and malformed requests are the client's fault, hence not a warning.
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+                tracing::debug!(%error, "connection closed with an error");
             }
         });
     }
 }
 
-/// The next connection. A failed accept (out of file descriptors, say) is not the end.
-async fn next_stream(listener: &TcpListener) -> (TcpStream, Peer) {
+/// Accepts the next connection. Retries failed accepts (such as out of file descriptors).
+async fn accept_stream(listener: &TcpListener) -> (TcpStream, Peer) {
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                // Answers are small; waiting to fill a packet would only delay them.
+                // Responses are small; Nagle's algorithm would only delay them.
                 let _ = stream.set_nodelay(true);
                 return (stream, Peer(address.ip()));
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tracing::warn!(%error, "cannot accept a connection; retrying in 50 ms");
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What handlers may ask for: infrastructure, no slice's types.
+//! Application state: the infrastructure handles that axum handlers extract. It contains no types
+//! of the slices.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -18,27 +19,27 @@ use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::token::Tokens;
 
-/// The handles, shared. Several clones are made for each request, so a clone must cost little.
+/// Application state. It is cloned several times per request, so all of it is behind one `Arc`.
 #[derive(Clone)]
 pub struct State(Arc<Handles>);
 
-/// The handles. Clones of each share the same parts.
+/// Infrastructure handles. Clones of a handle share its state.
 pub struct Handles {
-    /// PostgreSQL.
+    /// PostgreSQL connection pool.
     pub db: Db,
-    /// Finished answers of read-heavy routes.
+    /// Response cache of read-heavy routes.
     pub cache: Cache,
-    /// The lists that wake workers, and with them Redis, if there is one.
+    /// Redis lists that wake workers; holds the Redis handle.
     pub queue: Queue,
-    /// The service's figures.
+    /// Prometheus metrics.
     pub metrics: Metrics,
-    /// The time.
+    /// Clock.
     pub clock: Clock,
-    /// What decides who gets in.
+    /// Authentication and rate limiting.
     pub gate: Gate,
-    /// Bounds on requests.
+    /// Timeouts and size limits of requests.
     pub limits: Limits,
-    /// Cancelled when the process begins to stop.
+    /// Canceled when the process starts to shut down.
     pub stop: CancellationToken,
 }
 
@@ -56,8 +57,8 @@ impl Deref for State {
     }
 }
 
-/// Lets handlers ask for a handle by its type.
-macro_rules! handed_out {
+/// Implements [`FromRef`] for handles, so that handlers can extract each by its type.
+macro_rules! impl_from_ref {
     ($($name:ident: $handle:ty),+ $(,)?) => {
         $(impl FromRef<State> for $handle {
             fn from_ref(state: &State) -> Self {
@@ -67,7 +68,7 @@ macro_rules! handed_out {
     };
 }
 
-handed_out!(
+impl_from_ref!(
     db: Db,
     cache: Cache,
     queue: Queue,
@@ -84,38 +85,39 @@ impl FromRef<State> for Redis {
     }
 }
 
-/// What decides who gets in. Clones share everything.
+/// Authentication and rate limiting. Clones share the state.
 #[derive(Clone)]
 pub struct Gate {
-    /// Whether a token must be sent.
+    /// Access mode: whether requests need a token.
     pub access: Access,
-    /// Issues and reads tokens.
+    /// Issues and validates tokens.
     pub tokens: Tokens,
-    /// Hashes passwords.
+    /// Password hashing threads.
     pub passwords: Passwords,
-    /// Counts what each client asks for.
+    /// Rate limit per client.
     pub rate: RateLimit,
-    /// Whether an address must be verified before its account may log in.
+    /// Whether login requires a verified email.
     pub verification: bool,
-    /// Fingerprint of the token that whoever runs the service may send.
-    pub operators_key: Option<[u8; 32]>,
+    /// Fingerprint of the admin key; `None`: disabled.
+    pub admin_key_fingerprint: Option<[u8; 32]>,
 }
 
 impl Gate {
-    /// Whether `key` is the operator's. Fingerprints are compared, which tells nothing of the key
-    /// by the time it takes.
+    /// Returns whether `key` is the admin key. Compares fingerprints, so that the time it takes
+    /// reveals nothing about the key.
     pub fn opens_for(&self, key: &str) -> bool {
-        self.operators_key.is_some_and(|known| known == self.tokens.fingerprint(key.as_bytes()))
+        self.admin_key_fingerprint
+            .is_some_and(|expected| expected == self.tokens.fingerprint(key.as_bytes()))
     }
 }
 
-/// Bounds on what a request may take.
+/// Timeouts and size limits of requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Until the answer is ready.
+    /// Timeout until the response is ready.
     pub request_timeout: Duration,
-    /// Until the body has arrived.
+    /// Timeout for receiving the body.
     pub body_timeout: Duration,
-    /// Bytes of a body.
+    /// Maximum size of a body in bytes.
     pub body_bytes: usize,
 }

@@ -1,4 +1,4 @@
-//! Logging: text or JSON lines, to standard error or a file, counted by level.
+//! Logging: text or JSON lines to standard error or a file, and a count of events per level.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -13,11 +13,11 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{LogConfig, LogFormat};
 
-/// Starts logging for the whole process; `events` counts lines by level.
+/// Installs the global logger; `events` counts log events by level.
 ///
 /// # Errors
-/// When the log file cannot be opened or logging was started before.
-pub fn start(config: &LogConfig, events: IntCounterVec) -> io::Result<()> {
+/// Returns an error if the log file cannot be opened or a logger is installed already.
+pub fn init(config: &LogConfig, events: IntCounterVec) -> io::Result<()> {
     let writer = match &config.file {
         Some(path) => {
             let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| {
@@ -35,15 +35,15 @@ pub fn start(config: &LogConfig, events: IntCounterVec) -> io::Result<()> {
     tracing_subscriber::registry()
         .with(EnvFilter::new(&config.level))
         .with(lines)
-        .with(CountEvents(events))
+        .with(EventCounter(events))
         .try_init()
         .map_err(io::Error::other)
 }
 
-/// Counts what is logged, so that a run can prove that nothing was logged as an error.
-struct CountEvents(IntCounterVec);
+/// Counts log events, so that a load test can verify that no errors were logged.
+struct EventCounter(IntCounterVec);
 
-impl<S: Subscriber> Layer<S> for CountEvents {
+impl<S: Subscriber> Layer<S> for EventCounter {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let level = event.metadata().level().as_str().to_ascii_lowercase();
         self.0.with_label_values(&[level.as_str()]).inc();

@@ -1,5 +1,4 @@
-//! What tests need: the whole service over a database of the test's own, asked through its
-//! router.
+//! Test support: the whole service with a database of its own, called through its router.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -27,37 +26,37 @@ use crate::redis::Redis;
 use crate::state::{Gate, Handles, Limits, State};
 use crate::token::{Holder, Role, Tokens};
 
-/// The service under test. A clone is the same service.
+/// The service under test. Clones share the state.
 #[derive(Clone)]
 pub struct TestApp {
     router: Router,
-    /// Sent with every request.
+    /// Bearer token that is sent with every request.
     token: Option<String>,
-    /// What is described.
+    /// OpenAPI description of the router.
     pub api: OpenApi,
-    /// The handles that its handlers use; the service's role.
+    /// State of the service; its database role is `plant_app`.
     pub state: State,
-    /// The owner's connections.
+    /// Connections of the database owner.
     pub owner: PgPool,
 }
 
-/// Where the tests' Redis is; the test script starts one.
+/// Returns the URL of the tests' Redis, which the test script starts.
 pub fn redis_url() -> String {
-    #[expect(clippy::disallowed_methods, reason = "tests are told by the environment")]
+    #[expect(clippy::disallowed_methods, reason = "tests have no command line")]
     std::env::var("REDIS_URL").expect("REDIS_URL must be set, see scripts/services.sh env")
 }
 
-/// What tokens are signed with by the service under test.
-pub const SECRET: &str = "a secret of the tests";
+/// Signing key of the service under test.
+pub const SECRET: &str = "signing key of the tests";
 
-/// The key of whoever runs the service under test.
-pub const OPERATORS_KEY: &str = "the key of whoever runs the tests";
+/// Admin key of the service under test.
+pub const OPERATORS_KEY: &str = "admin key of the tests";
 
-/// A simulated model that answers at once and never fails.
+/// A simulated model with zero latency that never fails.
 pub const NO_WAIT: ModelConfig =
     ModelConfig { seed: 42, median: Duration::ZERO, spread: 0.0, failure_rate: 0.0 };
 
-/// What the service answered.
+/// A response of the service.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -70,14 +69,14 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
     }
 
-    /// The answer's JSON, which must have come with `status`.
+    /// Asserts the status and returns the JSON body; null if the body is empty.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         if self.text.is_empty() { Value::Null } else { self.json() }
     }
 
-    /// The fields at fault of a 422.
+    /// Asserts a `validation-error` and returns its invalid fields.
     #[track_caller]
     pub fn fields_at_fault(self) -> Vec<String> {
         let problem = self.expect(422);
@@ -100,29 +99,31 @@ impl TestApp {
         Self::gated(owner, clock, gate(Access::Open)).await
     }
 
-    /// The service that wants a token.
+    /// Creates a service with the access mode `required`.
     pub async fn required(owner: PgPool, clock: Clock) -> Self {
         Self::gated(owner, clock, gate(Access::Required)).await
     }
 
-    /// The service behind this gate.
-    pub async fn gated(owner: PgPool, clock: Clock, gate: Gate) -> Self {
-        Self::over(owner, clock, Redis::default(), gate).await
+    /// Creates a service with this access policy.
+    pub async fn gated(owner: PgPool, clock: Clock, access_policy: Gate) -> Self {
+        Self::build(owner, clock, Redis::default(), access_policy).await
     }
 
-    /// The same service, asked by the bearer of this token from now on.
+    /// Returns a client of the same service that sends this token.
     pub fn bearing(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
-    /// The same service, asked by an account of this customer, which is made if there is none.
+    /// Returns a client of the same service with a token of a new account of this customer. The
+    /// customer is created if it does not exist.
     pub async fn asked_by(&self, customer: &str, role: Role) -> Self {
-        let holder = self.an_account(customer, role).await;
-        let token = self.state.gate.tokens.issue_access(&holder, self.state.clock.now()).unwrap();
+        let claims = self.an_account(customer, role).await;
+        let token = self.state.gate.tokens.issue_access(&claims, self.state.clock.now()).unwrap();
         self.bearing(&token)
     }
 
-    /// A new account of this customer, which is made if there is none, in a session of its own.
+    /// Inserts an account of this customer with a session. The customer is created if it does not
+    /// exist.
     pub async fn an_account(&self, customer: &str, role: Role) -> Holder {
         let (account, session) = (self.state.clock.new_id(), self.state.clock.new_id());
         let now = self.state.clock.now();
@@ -151,34 +152,34 @@ impl TestApp {
         Holder { account, session, role, customer: customer.to_owned() }
     }
 
-    /// The service with a cache of its own in the Redis that the tests are given.
+    /// Creates a service with its own key prefix in the tests' Redis.
     pub async fn with_redis(owner: PgPool) -> Self {
         let redis = Redis::new(Some(&redis_url())).unwrap();
         tokio::spawn(redis.clone().beat(CancellationToken::new()));
-        let app = Self::over(owner, Clock::System, redis, gate(Access::Open)).await;
+        let app = Self::build(owner, Clock::System, redis, gate(Access::Open)).await;
         tokio::spawn(app.state.cache.clone().keep(CancellationToken::new()));
         tokio::spawn(app.state.queue.clone().keep(CancellationToken::new()));
-        app.until_cached().await;
+        app.wait_for_cache().await;
         app
     }
 
-    /// Waits until the cache is in use.
-    pub async fn until_cached(&self) {
-        while !self.state.cache.is_trusted() {
+    /// Waits until the cache is active.
+    pub async fn wait_for_cache(&self) {
+        while !self.state.cache.is_active() {
             tokio::task::yield_now().await;
         }
     }
 
-    async fn over(owner: PgPool, clock: Clock, redis: Redis, gate: Gate) -> Self {
+    async fn build(owner: PgPool, clock: Clock, redis: Redis, access_policy: Gate) -> Self {
         let mut connection = owner.acquire().await.unwrap();
         db::grant(&mut connection).await.unwrap();
         let metrics = Metrics::new().unwrap();
         let options = (*owner.connect_options()).clone();
         let timeout = Duration::from_secs(30);
         let prefix = format!("test:{}", uuid::Uuid::new_v4());
-        let bounds = db::Bounds { connections: 5, checkout: timeout, statement: timeout };
+        let limits = db::Bounds { connections: 5, checkout: timeout, statement: timeout };
         let state = State::from(Handles {
-            db: Db::new(options, bounds, metrics.db_waits.clone()),
+            db: Db::new(options, limits, metrics.db_waits.clone()),
             queue: Queue::new(redis.clone(), &format!("{prefix}:")),
             cache: Cache::new(
                 redis,
@@ -188,7 +189,7 @@ impl TestApp {
             ),
             metrics,
             clock,
-            gate,
+            gate: access_policy,
             limits: Limits { request_timeout: timeout, body_timeout: timeout, body_bytes: 100_000 },
             stop: CancellationToken::new(),
         });
@@ -196,13 +197,13 @@ impl TestApp {
         Self { router, token: None, api, state, owner }
     }
 
-    /// Does all jobs that are there, those that wait for their time and those that these make too,
-    /// without waiting for anything.
+    /// Runs all jobs until none is left, including scheduled jobs, which run at once, and jobs that
+    /// are created by jobs.
     pub async fn settle_jobs(&self) {
         self.settle_jobs_with(NO_WAIT).await;
     }
 
-    /// The same with a model that behaves otherwise.
+    /// Like [`TestApp::settle_jobs`], with this model.
     pub async fn settle_jobs_with(&self, model: ModelConfig) {
         let worker = crate::app::worker(&self.state, model);
         loop {
@@ -216,7 +217,7 @@ impl TestApp {
         }
     }
 
-    /// The head of an answer, its body still to come.
+    /// Sends a request; returns the response before its body is read.
     pub async fn begin(&self, mut request: Request<Body>) -> Response {
         if let Some(token) = &self.token {
             let value = format!("Bearer {token}").parse().unwrap();
@@ -225,29 +226,29 @@ impl TestApp {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
-    /// Sends a request. What comes back must be in the description.
+    /// Sends a request. Asserts that the OpenAPI description contains the response status.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.begin(request).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        if let Some(described) = self.described(&method, &path) {
+        if let Some(statuses) = self.described_statuses(&method, &path) {
             let status = parts.status.as_str();
-            assert!(described.contains(&status), "{method} {path} answered {status}: {text}");
+            assert!(statuses.contains(&status), "{method} {path}: undescribed {status}: {text}");
         }
         Answer { status: parts.status, headers: parts.headers, text }
     }
 
-    /// The described statuses of an operation, where there is such an operation.
-    fn described(&self, method: &Method, path: &str) -> Option<Vec<&str>> {
-        let fits = |template: &str| {
-            let (mut one, mut other) = (template.split('/'), path.split('/'));
-            let mut pairs = one.by_ref().zip(other.by_ref());
-            let same = pairs.all(|(t, p)| t == p || (t.starts_with('{') && !p.is_empty()));
-            same && template.split('/').count() == path.split('/').count()
+    /// Returns the response statuses that the OpenAPI description lists for an operation.
+    fn described_statuses(&self, method: &Method, path: &str) -> Option<Vec<&str>> {
+        let matches = |template: &str| {
+            let (mut expected, mut actual) = (template.split('/'), path.split('/'));
+            let mut segments = expected.by_ref().zip(actual.by_ref());
+            let equal = segments.all(|(t, p)| t == p || (t.starts_with('{') && !p.is_empty()));
+            equal && template.split('/').count() == path.split('/').count()
         };
-        let item = self.api.paths.paths.iter().find(|(template, _)| fits(template))?.1;
+        let item = self.api.paths.paths.iter().find(|(template, _)| matches(template))?.1;
         let operation = match method.as_str() {
             "GET" => item.get.as_ref(),
             "PUT" => item.put.as_ref(),
@@ -279,21 +280,21 @@ impl TestApp {
         self.send(with_json(Method::PATCH, path, &body)).await
     }
 
-    /// A POST with an idempotency key.
+    /// Sends a POST with an idempotency key.
     pub async fn post_once(&self, key: &str, path: &str, body: &Value) -> Answer {
         let mut request = with_json(Method::POST, path, body);
         request.headers_mut().insert("idempotency-key", key.parse().unwrap());
         self.send(request).await
     }
 
-    /// Creates the thing and answers its id.
+    /// Creates a resource and returns its id.
     #[track_caller]
     pub fn create(&self, path: &str, body: Value) -> impl Future<Output = String> {
-        let answer = self.post(path, body);
-        async { answer.await.expect(201)["id"].as_str().unwrap().to_owned() }
+        let response = self.post(path, body);
+        async { response.await.expect(201)["id"].as_str().unwrap().to_owned() }
     }
 
-    /// An agent of the catalogue with all that it is made of.
+    /// Creates a catalogue agent and the entities that it references.
     pub async fn an_agent(&self, name: &str) -> Catalogue {
         let industry =
             self.create("/api/v1/industries", json!({"name": format!("{name}'s industry")})).await;
@@ -311,7 +312,7 @@ impl TestApp {
         Catalogue { industry, skill, job_role, team, agent }
     }
 
-    /// A hired agent: of customer `{name}`, who hires an agent of that name.
+    /// Creates a customer `{name}` that hires an agent of the same name.
     pub async fn a_hire(&self, name: &str) -> Hire {
         let catalogue = self.an_agent(name).await;
         let customer = json!({"id": name, "name": "A customer"});
@@ -322,7 +323,7 @@ impl TestApp {
     }
 }
 
-/// Ids of an agent and all that it is made of.
+/// Ids of a catalogue agent and the entities that it references.
 pub struct Catalogue {
     pub industry: String,
     pub skill: String,
@@ -337,16 +338,16 @@ pub struct Hire {
     pub catalogue: Catalogue,
 }
 
-/// What lets tests in.
+/// Returns the access policy of the tests.
 pub fn gate(access: Access) -> Gate {
     let tokens = Tokens::new(&Secret(SECRET.into())).unwrap();
-    let operators_key = Some(tokens.fingerprint(OPERATORS_KEY.as_bytes()));
+    let admin_key_fingerprint = Some(tokens.fingerprint(OPERATORS_KEY.as_bytes()));
     let passwords = Passwords::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
     let rate = RateLimit::new(NonZeroU32::MAX);
-    Gate { access, tokens, passwords, rate, verification: false, operators_key }
+    Gate { access, tokens, passwords, rate, verification: false, admin_key_fingerprint }
 }
 
-/// An id that names nothing.
+/// An id that no entity has.
 pub const NOBODY: &str = "01900000-0000-7000-8000-000000000000";
 
 pub fn with_json(method: Method, path: &str, body: &Value) -> Request<Body> {

@@ -1,4 +1,4 @@
-//! The real binary: bad settings, migrations, SIGTERM, SIGKILL.
+//! Tests of the `plant-api` binary: invalid settings, migrations, SIGTERM, SIGKILL.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -24,18 +24,19 @@ fn plant_api() -> Command {
     command.env("LOG_LEVEL", "info")
 }
 
-trait Then {
+/// Sets environment variables by value, for chains that end in a `Command`.
+trait CommandExt {
     fn env(self, name: &str, value: &str) -> Command;
 }
 
-impl Then for Command {
+impl CommandExt for Command {
     fn env(mut self, name: &str, value: &str) -> Command {
         Command::env(&mut self, name, value);
         self
     }
 }
 
-fn text(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -63,23 +64,23 @@ impl Service {
         let mut line = String::new();
         while !line.contains("listening") {
             line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the service ended early");
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the service exited early");
         }
         let address = line.trim().rsplit('=').next().unwrap().to_owned();
         Self { child, address, log }
     }
 
-    fn ask(&self, request: &str) -> TcpStream {
+    fn send(&self, request: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         stream
     }
 
     fn get(&self, path: &str) -> String {
-        let mut answer = String::new();
+        let mut response = String::new();
         let request = format!("GET {path} HTTP/1.1\r\nhost: plant\r\nconnection: close\r\n\r\n");
-        self.ask(&request).read_to_string(&mut answer).unwrap();
-        answer
+        self.send(&request).read_to_string(&mut response).unwrap();
+        response
     }
 
     fn signal(&self, name: &str) {
@@ -87,11 +88,11 @@ impl Service {
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
-    fn wait_for(&mut self, words: &str) {
+    fn wait_for_log(&mut self, text: &str) {
         let mut line = String::new();
-        while !line.contains(words) {
+        while !line.contains(text) {
             line.clear();
-            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "never said `{words}`");
+            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "`{text}` was never logged");
         }
     }
 }
@@ -104,7 +105,7 @@ impl Drop for Service {
 }
 
 #[test]
-fn bad_settings_are_listed_all_at_once() {
+fn all_invalid_settings_are_listed_at_once() {
     let output = plant_api()
         .env("PLANT_LISTEN", "nowhere")
         .env("ENVIRONMENT", "production")
@@ -112,24 +113,24 @@ fn bad_settings_are_listed_all_at_once() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let text = text(&output);
+    let stderr = stderr(&output);
     for name in ["PLANT_LISTEN", "DATABASE_URL", "PLANT_ACCESS", "JWT_SECRET"] {
-        assert!(text.contains(name), "{text}");
+        assert!(stderr.contains(name), "{stderr}");
     }
 }
 
 #[sqlx::test(migrations = false)]
-async fn a_database_without_schema_is_refused_with_advice(pool: PgPool) {
+async fn a_database_without_schema_is_rejected_with_a_hint(pool: PgPool) {
     let output = plant_api()
         .args(["serve", "--listen", "127.0.0.1:0", "--database-url", &url(&pool)])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output).contains("plant-api migrate"), "{}", text(&output));
+    assert!(stderr(&output).contains("plant-api migrate"), "{}", stderr(&output));
 }
 
 #[sqlx::test(migrations = false)]
-async fn several_may_migrate_at_once_and_again(pool: PgPool) {
+async fn concurrent_and_repeated_migrations_succeed(pool: PgPool) {
     let url = url(&pool);
     for _ in 0..2 {
         let children: Vec<_> = (0..3)
@@ -144,22 +145,23 @@ async fn several_may_migrate_at_once_and_again(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn a_taken_address_is_named(pool: PgPool) {
+async fn the_error_for_an_address_in_use_contains_the_address(pool: PgPool) {
     let url = url(&pool);
     assert!(plant_api().args(["migrate", "--database-url", &url]).status().unwrap().success());
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let holder = std::net::TcpListener::bind(taken).unwrap();
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let other_listener = std::net::TcpListener::bind(address).unwrap();
     let output = plant_api()
-        .args(["serve", "--listen", &taken.to_string(), "--database-url", &url])
+        .args(["serve", "--listen", &address.to_string(), "--database-url", &url])
         .output()
         .unwrap();
-    drop(holder);
+    drop(other_listener);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output).contains(&format!("cannot listen on {taken}")), "{}", text(&output));
+    let error = stderr(&output);
+    assert!(error.contains(&format!("cannot listen on {address}")), "{error}");
 }
 
 #[sqlx::test(migrations = false)]
-async fn a_running_request_outlives_sigterm(pool: PgPool) {
+async fn a_running_request_completes_after_sigterm(pool: PgPool) {
     let url = url(&pool);
     assert!(plant_api().args(["migrate", "--database-url", &url]).status().unwrap().success());
     let mut service = Service::start(&url);
@@ -169,22 +171,22 @@ async fn a_running_request_outlives_sigterm(pool: PgPool) {
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    let mut stream = service.ask(&head);
-    // The handler waits for the body once it has said so.
-    let mut go_on = [0; 25];
-    stream.read_exact(&mut go_on).unwrap();
-    assert!(go_on.starts_with(b"HTTP/1.1 100"));
+    let mut stream = service.send(&head);
+    // After this response the handler waits for the body.
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).unwrap();
+    assert!(interim.starts_with(b"HTTP/1.1 100"));
     service.signal("-TERM");
-    service.wait_for("stopping");
+    service.wait_for_log("stopping");
     stream.write_all(body.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 201"), "{response}");
     assert!(service.child.wait().unwrap().success());
 }
 
 #[sqlx::test(migrations = false)]
-async fn what_was_acknowledged_outlives_sigkill(pool: PgPool) {
+async fn acknowledged_writes_survive_sigkill(pool: PgPool) {
     let url = url(&pool);
     assert!(plant_api().args(["migrate", "--database-url", &url]).status().unwrap().success());
     let service = Service::start(&url);
@@ -194,9 +196,9 @@ async fn what_was_acknowledged_outlives_sigkill(pool: PgPool) {
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    let mut answer = String::new();
-    service.ask(&request).read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    let mut response = String::new();
+    service.send(&request).read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 201"), "{response}");
     service.signal("-KILL");
     drop(service);
     assert!(Service::start(&url).get("/api/v1/industries").contains("\"Sales\""));

@@ -1,5 +1,5 @@
-//! The real binary at work: a worker that is killed, one that is told to stop, and the commands
-//! that look after jobs.
+//! Tests of `plant-api work`, with a worker that is killed and one that is stopped, and of
+//! `plant-api jobs`.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn plant_api(pool: &PgPool) -> Command {
     command
 }
 
-/// A worker; killed when dropped.
+/// A running worker; killed when dropped.
 struct Worker(Child);
 
 impl Worker {
@@ -46,7 +46,8 @@ impl Drop for Worker {
     }
 }
 
-async fn generations(pool: &PgPool, count: i32) {
+/// Migrates the database and inserts `count` generations with ready jobs.
+async fn insert_generations(pool: &PgPool, count: i32) {
     assert!(plant_api(pool).arg("migrate").output().unwrap().status.success());
     sqlx::raw_sql(
         "insert into customer (id, name, created_at) values ('lotus', 'Lotus', now());
@@ -79,8 +80,8 @@ async fn count(pool: &PgPool, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
 }
 
-async fn until(pool: &PgPool, sql: &'static str, wanted: i64) {
-    while count(pool, sql).await != wanted {
+async fn wait_for_count(pool: &PgPool, sql: &'static str, expected: i64) {
+    while count(pool, sql).await != expected {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -95,43 +96,43 @@ fn jobs(pool: &PgPool, args: &[&str]) -> String {
 }
 
 #[sqlx::test(migrations = false)]
-async fn what_a_killed_worker_left_is_done_by_another(pool: PgPool) {
-    generations(&pool, 20).await;
+async fn jobs_of_a_killed_worker_are_completed_by_another(pool: PgPool) {
+    insert_generations(&pool, 20).await;
     let killed = Worker::start(&pool, "30000");
-    until(&pool, RUNNING, 20).await;
-    let shown = jobs(&pool, &["active"]);
-    assert!(shown.contains("generation           running        20"), "{shown}");
+    wait_for_count(&pool, RUNNING, 20).await;
+    let listed = jobs(&pool, &["active"]);
+    assert!(listed.contains("generation           running        20"), "{listed}");
     drop(killed);
     let _other = Worker::start(&pool, "0");
     sqlx::query("update job set lease_until = now() where state = 'running'")
         .execute(&pool)
         .await
         .unwrap();
-    until(&pool, COMPLETED, 20).await;
+    wait_for_count(&pool, COMPLETED, 20).await;
     let done = "select count(*) from job where state = 'done' and attempts = 2";
-    until(&pool, done, 20).await;
+    wait_for_count(&pool, done, 20).await;
 }
 
 #[sqlx::test(migrations = false)]
-async fn a_worker_that_is_told_to_stop_leaves_nothing_half_done(pool: PgPool) {
-    generations(&pool, 20).await;
+async fn a_worker_completes_running_jobs_after_sigterm(pool: PgPool) {
+    insert_generations(&pool, 20).await;
     let mut worker = Worker::start(&pool, "300");
-    until(&pool, RUNNING, 20).await;
+    wait_for_count(&pool, RUNNING, 20).await;
     worker.terminate();
     assert_eq!((count(&pool, RUNNING).await, count(&pool, COMPLETED).await), (0, 20));
 }
 
 #[sqlx::test(migrations = false)]
-async fn dead_jobs_are_shown_and_requeued(pool: PgPool) {
-    generations(&pool, 3).await;
+async fn dead_jobs_are_listed_and_requeued(pool: PgPool) {
+    insert_generations(&pool, 3).await;
     sqlx::query(
-        "update job set state = 'dead', finished_at = now(), attempts = 5, last_error = 'no luck'",
+        "update job set state = 'dead', finished_at = now(), attempts = 5, last_error = 'timed out'",
     )
     .execute(&pool)
     .await
     .unwrap();
-    let shown = jobs(&pool, &["dead"]);
-    assert_eq!(shown.matches("no luck").count(), 3, "{shown}");
+    let listed = jobs(&pool, &["dead"]);
+    assert_eq!(listed.matches("timed out").count(), 3, "{listed}");
     assert_eq!(jobs(&pool, &["dead", "--kind=other"]).lines().count(), 1);
     let id: String =
         sqlx::query_scalar("select id::text from job limit 1").fetch_one(&pool).await.unwrap();

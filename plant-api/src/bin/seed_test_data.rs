@@ -1,4 +1,4 @@
-//! Plants test data: see `plant_api::seed`.
+//! Command that inserts test data; see `plant_api::seed`.
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: seed::Options) -> anyhow::Result<()> {
-    let planted = seed::run(&options.check()?).await?;
-    println!("{planted}");
+    let outcome = seed::run(&options.check()?).await?;
+    println!("{outcome}");
     Ok(())
 }

@@ -1,16 +1,16 @@
-//! The cache of read-heavy routes: finished bodies, shared through Redis, kept in the process.
+//! Response cache of read-heavy routes: in the memory of the process, and in Redis, which all
+//! processes share.
 //!
 //! Each [`Topic`] has a generation in Redis: a random number that a writer replaces after its
-//! commit and before its answer. A reader asks for the generation first and then for the body of
-//! that generation, so whatever was read before the write can never be served after it. Readers
-//! that arrive while a question for the generations is under way share the next one. Bodies of
-//! one generation never change, so the process may keep them; of many simultaneous misses one
-//! asks the database.
+//! commit and before its response. A reader first looks up the generation and then the body of
+//! that generation, so a body that was read before a write is never served after it. Readers that
+//! arrive during a lookup of the generations share the next lookup. Bodies of one generation are
+//! immutable, so the process may keep them in memory; concurrent misses of a key run one query.
 //!
-//! When Redis fails, what it holds is uncertain: a writer's new generation may not have arrived,
-//! an old snapshot may come back. Then every read goes to the database until all generations
-//! have been replaced. The same happens at start, since a killed process may have committed
-//! without replacing.
+//! After a failed Redis command the content of Redis is uncertain: a writer's new generation may
+//! not have been response, or an old snapshot may be restored. All reads then bypass the cache until
+//! all generations have been replaced. The same applies at startup, because a killed process may
+//! have committed a write without replacing the generation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,22 +26,22 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::redis::Redis;
 
-/// Most bytes of bodies that the process keeps.
-const KEPT_BYTES: u64 = 16 * 1024 * 1024;
+/// Capacity of the in-process cache in bytes.
+const MAX_LOCAL_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Longer keys are not cached: they are nobody's hot page.
-const KEY_MAX: usize = 256;
+/// Maximum length of a key; longer ones, which are rarely requested twice, are not cached.
+const MAX_KEY_BYTES: usize = 256;
 
-/// How often it is looked whether the generations must be replaced.
-const KEEP_TICK: Duration = Duration::from_millis(50);
+/// Interval of the check whether the generations must be replaced.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// No loss has this number: at first nothing is trusted.
+/// Initial value of `Inner::replaced_at`; it equals no failure count, so reads bypass the cache.
 const NEVER: u64 = u64::MAX;
 
-/// What is cached and forgotten together.
+/// Group of cached responses that are invalidated together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topic {
-    /// The catalogue's agents.
+    /// Catalogue agents.
     Agents,
     /// Industries.
     Industries,
@@ -54,11 +54,11 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// In the order in which they are declared.
+    /// All topics in declaration order, which [`Generations`] is indexed by.
     const ALL: [Self; 5] =
         [Self::Agents, Self::Industries, Self::JobRoles, Self::Skills, Self::Teams];
 
-    /// Its name in Redis and in metrics.
+    /// Returns the name in Redis keys and in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Agents => "agents",
@@ -70,30 +70,30 @@ impl Topic {
     }
 }
 
-/// A finished answer.
+/// A cached response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// The version, without quotes.
+    /// Value of the `ETag` header, without quotes.
     pub etag: String,
-    /// The `Link` header, where there is one.
+    /// Value of the `Link` header, if any.
     pub link: Option<String>,
-    /// The body, JSON.
+    /// JSON body.
     pub body: Bytes,
 }
 
 impl Stored {
     fn weight(&self) -> u32 {
-        let bytes = self.body.len() + self.etag.len() + KEY_MAX;
+        let bytes = self.body.len() + self.etag.len() + MAX_KEY_BYTES;
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
-    /// `etag`, `link` and body, a line each; neither header can hold a line break.
-    fn write(&self) -> Vec<u8> {
+    /// Encodes `etag`, `link` and body, separated by newlines; header values contain none.
+    fn encode(&self) -> Vec<u8> {
         let link = self.link.as_deref().unwrap_or_default();
         [self.etag.as_bytes(), b"\n", link.as_bytes(), b"\n", &self.body].concat()
     }
 
-    fn read(bytes: &Bytes) -> Option<Self> {
+    fn decode(bytes: &Bytes) -> Option<Self> {
         let first = bytes.iter().position(|b| *b == b'\n')?;
         let second = first + 1 + bytes[first + 1..].iter().position(|b| *b == b'\n')?;
         let text = |range| std::str::from_utf8(&bytes[range]).ok().map(str::to_owned);
@@ -107,12 +107,14 @@ impl Stored {
 
 type Key = (Topic, u64, String);
 
-/// The generation of each topic, in the order of [`Topic::ALL`].
+/// Generations of all topics, in the order of [`Topic::ALL`].
 type Generations = [u64; Topic::ALL.len()];
 
-type Questions = mpsc::UnboundedReceiver<oneshot::Sender<Option<Generations>>>;
+/// A reader that waits for the generations.
+type Lookup = oneshot::Sender<Option<Generations>>;
+type PendingLookups = mpsc::UnboundedReceiver<Lookup>;
 
-/// The cache. Clones share everything.
+/// Response cache. Clones share the state.
 #[derive(Clone)]
 pub struct Cache(Arc<Inner>);
 
@@ -120,129 +122,133 @@ struct Inner {
     redis: Redis,
     prefix: String,
     ttl: Duration,
-    kept: moka::future::Cache<Key, Arc<Stored>>,
-    /// Readers that wait for the generations, and the other end until [`Cache::keep`] takes it.
-    ask: mpsc::UnboundedSender<oneshot::Sender<Option<Generations>>>,
-    asked: Mutex<Option<Questions>>,
-    /// The number of losses up to which all generations were replaced.
-    trusted: AtomicU64,
+    local: moka::future::Cache<Key, Arc<Stored>>,
+    lookups: mpsc::UnboundedSender<Lookup>,
+    /// Receiving end of `lookups`, until [`Cache::keep`] takes it.
+    pending_lookups: Mutex<Option<PendingLookups>>,
+    /// [`Redis::failure_count`] when all generations were last replaced.
+    replaced_at: AtomicU64,
     requests: IntCounterVec,
 }
 
 impl Cache {
-    /// A cache over `redis`, under keys that start with `prefix`, of bodies that live at most
-    /// `ttl`. `requests` counts reads by cache and result.
+    /// Creates a cache in `redis` under keys that start with `prefix`. Entries expire after `ttl`.
+    /// `requests` counts reads by topic and result.
     pub fn new(redis: Redis, prefix: &str, ttl: Duration, requests: IntCounterVec) -> Self {
-        let kept = moka::future::Cache::builder()
-            .max_capacity(KEPT_BYTES)
-            .weigher(|_, stored: &Arc<Stored>| stored.weight())
+        let local = moka::future::Cache::builder()
+            .max_capacity(MAX_LOCAL_BYTES)
+            .weigher(|_, response: &Arc<Stored>| response.weight())
             .time_to_live(ttl)
             .build();
-        let (ask, asked) = mpsc::unbounded_channel();
+        let (lookups, pending_lookups) = mpsc::unbounded_channel();
         Self(Arc::new(Inner {
             redis,
             prefix: prefix.to_owned(),
             ttl,
-            kept,
-            ask,
-            asked: Mutex::new(Some(asked)),
-            trusted: AtomicU64::new(NEVER),
+            local,
+            lookups,
+            pending_lookups: Mutex::new(Some(pending_lookups)),
+            replaced_at: AtomicU64::new(NEVER),
             requests,
         }))
     }
 
-    /// The answer kept under `key`, or the one that `fill` makes, which is not polled otherwise.
+    /// Returns the response cached under `key`, or else runs `fill` and caches its response.
     ///
     /// # Errors
-    /// Those of `fill`; nothing is kept then.
+    /// Errors of `fill`, which are not cached.
     pub async fn read(
         &self,
         topic: Topic,
         key: &str,
         fill: impl Future<Output = Result<Stored>> + Send,
     ) -> Result<Arc<Stored>> {
-        let generation = if key.len() > KEY_MAX { None } else { self.generation(topic).await };
+        let generation =
+            if key.len() > MAX_KEY_BYTES { None } else { self.generation(topic).await };
         let Some(generation) = generation else {
             self.count(topic, "bypass");
             return fill.await.map(Arc::new);
         };
         let id = (topic, generation, key.to_owned());
-        if let Some(kept) = self.0.kept.get(&id).await {
+        if let Some(response) = self.0.local.get(&id).await {
             self.count(topic, "hit");
-            return Ok(kept);
+            return Ok(response);
         }
-        let shared_key = self.body_key(&id);
-        let found = self.0.kept.try_get_with(id, async {
-            if let Some(stored) = self.fetch(&shared_key).await {
+        let redis_key = self.body_key(&id);
+        let result = self.0.local.try_get_with(id, async {
+            if let Some(response) = self.fetch(&redis_key).await {
                 self.count(topic, "hit");
-                return Ok(Arc::new(stored));
+                return Ok(Arc::new(response));
             }
             self.count(topic, "miss");
-            let stored = fill.await?;
-            self.share(&shared_key, &stored).await;
-            Ok::<_, Error>(Arc::new(stored))
+            let response = fill.await?;
+            self.store(&redis_key, &response).await;
+            Ok::<_, Error>(Arc::new(response))
         });
-        found.await.map_err(|shared| shared.again())
+        result.await.map_err(|shared| shared.clone_lossy())
     }
 
-    /// Forgets everything about `topic`. Called after a commit, before its answer.
+    /// Invalidates all responses of `topic`. To be called after the commit, before the response.
     ///
-    /// After a loss this process reads around the cache, but others may read from it again: they
-    /// have to be told even so.
+    /// Retried on failure: this process then bypasses the cache, but others may still use it.
     pub async fn forget(&self, topic: Topic) {
-        let _ = self.0.redis.insist::<()>(&self.replacement(&[topic])).await;
+        let _ = self.0.redis.execute_with_retry::<()>(&self.replace_command(&[topic])).await;
     }
 
-    /// Answers readers' questions for the generations, and replaces all of these whenever Redis
-    /// was lost, until `stop`. The cache is in use only while this runs, once.
+    /// Looks up the generations for readers, and replaces all of them after a Redis failure, until
+    /// `stop` is canceled. The cache is active only while this runs; a second call returns at
+    /// once.
     pub async fn keep(self, stop: CancellationToken) {
-        let taken = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut questions) = taken else { return };
-        let mut tick = tokio::time::interval(KEEP_TICK);
+        let pending = self.0.pending_lookups.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut pending) = pending else { return };
+        let mut tick = tokio::time::interval(CHECK_INTERVAL);
         loop {
             tokio::select! {
-                Some(first) = questions.recv() => self.answer(first, &mut questions).await,
-                _ = tick.tick() => self.regain_if_lost().await,
+                Some(first) = pending.recv() => self.resolve_lookups(first, &mut pending).await,
+                _ = tick.tick() => self.replace_generations_after_failure().await,
                 () = stop.cancelled() => break,
             }
         }
-        self.0.trusted.store(NEVER, Ordering::SeqCst);
+        self.0.replaced_at.store(NEVER, Ordering::SeqCst);
     }
 
-    /// Answers everybody who has asked so far by one question to Redis; when that fails, also
-    /// those who have asked meanwhile, so that nobody waits twice.
-    async fn answer(&self, first: oneshot::Sender<Option<Generations>>, rest: &mut Questions) {
-        let mut waiting = vec![first];
-        while let Ok(another) = rest.try_recv() {
-            waiting.push(another);
+    /// Resolves all pending lookups with one query to Redis. If that fails, also resolves the
+    /// lookups that arrived in the meantime, so that no reader waits for two timeouts.
+    async fn resolve_lookups(&self, first: Lookup, pending: &mut PendingLookups) {
+        let mut lookups = vec![first];
+        while let Ok(lookup) = pending.try_recv() {
+            lookups.push(lookup);
         }
         let generations = self.generations().await;
         if generations.is_none() {
-            while let Ok(another) = rest.try_recv() {
-                waiting.push(another);
+            while let Ok(lookup) = pending.try_recv() {
+                lookups.push(lookup);
             }
         }
-        for reader in waiting {
-            // A reader whose client has gone no longer listens.
-            let _ = reader.send(generations);
+        for lookup in lookups {
+            // Fails if the reader's request was canceled.
+            let _ = lookup.send(generations);
         }
     }
 
-    /// Whether reads use the cache at this moment.
-    pub fn is_trusted(&self) -> bool {
-        Some(self.0.trusted.load(Ordering::SeqCst)) == self.0.redis.losses()
+    /// Returns whether reads use the cache: whether all generations were replaced since the last
+    /// Redis failure.
+    pub fn is_active(&self) -> bool {
+        Some(self.0.replaced_at.load(Ordering::SeqCst)) == self.0.redis.failure_count()
     }
 
-    /// Makes the cache usable again after a loss. A loss during this is left to the next call.
-    async fn regain_if_lost(&self) {
-        let Some(losses) = self.0.redis.losses().filter(|_| !self.is_trusted()) else { return };
-        if self.0.redis.ask::<()>(&self.replacement(&Topic::ALL)).await.is_some() {
-            self.0.trusted.store(losses, Ordering::SeqCst);
+    /// Replaces all generations after a Redis failure, which makes the cache active again. The next
+    /// call handles a failure during the replacement.
+    async fn replace_generations_after_failure(&self) {
+        let failures = self.0.redis.failure_count().filter(|_| !self.is_active());
+        let Some(failures) = failures else { return };
+        if self.0.redis.query::<()>(&self.replace_command(&Topic::ALL)).await.is_some() {
+            self.0.replaced_at.store(failures, Ordering::SeqCst);
         }
     }
 
-    /// The command that gives topics other generations.
-    fn replacement(&self, topics: &[Topic]) -> Cmd {
+    /// Returns the command that replaces the generations of `topics`.
+    fn replace_command(&self, topics: &[Topic]) -> Cmd {
         let mut set = cmd("MSET");
         for topic in topics {
             set.arg(self.generation_key(*topic)).arg(new_generation());
@@ -250,14 +256,14 @@ impl Cache {
         set
     }
 
-    /// The topic's generation at a moment after this call; `None`: do not use the cache.
+    /// Looks up the generation of a topic, at a time after this call. `None`: bypass the cache.
     async fn generation(&self, topic: Topic) -> Option<u64> {
-        if !self.is_trusted() {
+        if !self.is_active() {
             return None;
         }
-        let (reader, answer) = oneshot::channel();
-        self.0.ask.send(reader).ok()?;
-        let generations = answer.await.ok()??;
+        let (lookup, generations) = oneshot::channel();
+        self.0.lookups.send(lookup).ok()?;
+        let generations = generations.await.ok()??;
         Some(generations[topic as usize])
     }
 
@@ -266,30 +272,30 @@ impl Cache {
         for topic in Topic::ALL {
             get.arg(self.generation_key(topic));
         }
-        let found = self.0.redis.ask::<Vec<Option<u64>>>(&get).await?;
-        if let Some(all) = whole(&found) {
+        let found = self.0.redis.query::<Vec<Option<u64>>>(&get).await?;
+        if let Some(all) = all_present(&found) {
             return Some(all);
         }
-        // Emptied: whoever notices first starts other generations.
-        for (topic, _) in Topic::ALL.into_iter().zip(&found).filter(|(_, known)| known.is_none()) {
+        // Redis was flushed or is new; `NX`: the first process to set a generation wins.
+        for (topic, _) in Topic::ALL.into_iter().zip(&found).filter(|(_, value)| value.is_none()) {
             let mut set = cmd("SET");
             set.arg(self.generation_key(topic)).arg(new_generation()).arg("NX");
-            self.0.redis.ask::<Option<String>>(&set).await?;
+            self.0.redis.query::<Option<String>>(&set).await?;
         }
-        whole(&self.0.redis.ask::<Vec<Option<u64>>>(&get).await?)
+        all_present(&self.0.redis.query::<Vec<Option<u64>>>(&get).await?)
     }
 
     async fn fetch(&self, key: &str) -> Option<Stored> {
         let mut get = cmd("GET");
         get.arg(key);
-        let bytes = self.0.redis.ask::<Option<Vec<u8>>>(&get).await??;
-        Stored::read(&Bytes::from(bytes))
+        let bytes = self.0.redis.query::<Option<Vec<u8>>>(&get).await??;
+        Stored::decode(&Bytes::from(bytes))
     }
 
-    async fn share(&self, key: &str, stored: &Stored) {
+    async fn store(&self, key: &str, response: &Stored) {
         let mut set = cmd("SET");
-        set.arg(key).arg(stored.write()).arg("EX").arg(self.0.ttl.as_secs().max(1));
-        let _ = self.0.redis.ask::<()>(&set).await;
+        set.arg(key).arg(response.encode()).arg("EX").arg(self.0.ttl.as_secs().max(1));
+        let _ = self.0.redis.query::<()>(&set).await;
     }
 
     fn generation_key(&self, topic: Topic) -> String {
@@ -305,14 +311,14 @@ impl Cache {
     }
 }
 
-fn whole(found: &[Option<u64>]) -> Option<Generations> {
-    let known: Option<Vec<u64>> = found.iter().copied().collect();
-    known?.try_into().ok()
+fn all_present(found: &[Option<u64>]) -> Option<Generations> {
+    let all: Option<Vec<u64>> = found.iter().copied().collect();
+    all?.try_into().ok()
 }
 
-/// A number that was never used before.
+/// Returns a random number, unique for practical purposes.
 fn new_generation() -> u64 {
-    // Redis keeps integers of 64 bits with sign.
+    // 63 bits, because Redis integers are signed.
     Uuid::new_v4().as_u64_pair().1 >> 1
 }
 

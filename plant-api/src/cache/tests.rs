@@ -1,4 +1,4 @@
-//! Against a real Redis, under a prefix of each test's own.
+//! Tests against a real Redis; each test uses its own key prefix.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,133 +14,133 @@ use crate::metrics::Metrics;
 use crate::redis::Redis;
 use crate::testing::{TestApp, redis_url};
 
-fn stored(body: &'static str) -> Stored {
+fn cached(body: &'static str) -> Stored {
     Stored { etag: "v".into(), link: Some("</x>; rel=\"next\"".into()), body: body.into() }
 }
 
-async fn a_cache(redis: &Redis, prefix: &str) -> (Cache, Metrics) {
+async fn start_cache(redis: &Redis, prefix: &str) -> (Cache, Metrics) {
     let metrics = Metrics::new().unwrap();
     let ttl = Duration::from_secs(60);
     let cache = Cache::new(redis.clone(), prefix, ttl, metrics.cache_requests.clone());
     tokio::spawn(cache.clone().keep(CancellationToken::new()));
-    until_trusted(&cache).await;
+    wait_until_active(&cache).await;
     (cache, metrics)
 }
 
-async fn until_trusted(cache: &Cache) {
-    while !cache.is_trusted() {
+async fn wait_until_active(cache: &Cache) {
+    while !cache.is_active() {
         tokio::task::yield_now().await;
     }
 }
 
-fn a_redis() -> Redis {
+fn connect_redis() -> Redis {
     let redis = Redis::new(Some(&redis_url())).unwrap();
     tokio::spawn(redis.clone().beat(CancellationToken::new()));
     redis
 }
 
-fn prefix() -> String {
+fn random_prefix() -> String {
     format!("test:{}", uuid::Uuid::new_v4())
 }
 
 async fn read(cache: &Cache, fill: impl Future<Output = Result<Stored>> + Send) -> Result<Stored> {
-    cache.read(Topic::Agents, "/agents", fill).await.map(|stored| (*stored).clone())
+    cache.read(Topic::Agents, "/agents", fill).await.map(|response| (*response).clone())
 }
 
 #[tokio::test]
-async fn what_was_read_is_kept_until_it_is_forgotten() {
-    let (cache, metrics) = a_cache(&a_redis(), &prefix()).await;
-    assert_eq!(read(&cache, async { Ok(stored("[1]")) }).await.unwrap(), stored("[1]"));
-    assert_eq!(read(&cache, async { Ok(stored("[2]")) }).await.unwrap(), stored("[1]"));
+async fn a_response_is_cached_until_its_topic_is_invalidated() {
+    let (cache, metrics) = start_cache(&connect_redis(), &random_prefix()).await;
+    assert_eq!(read(&cache, async { Ok(cached("[1]")) }).await.unwrap(), cached("[1]"));
+    assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[1]"));
     cache.forget(Topic::Teams).await;
-    assert_eq!(read(&cache, async { Ok(stored("[2]")) }).await.unwrap(), stored("[1]"));
+    assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[1]"));
     cache.forget(Topic::Agents).await;
-    assert_eq!(read(&cache, async { Ok(stored("[2]")) }).await.unwrap(), stored("[2]"));
+    assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[2]"));
     let count = |result| metrics.cache_requests.with_label_values(&["agents", result]).get();
     assert_eq!((count("miss"), count("hit"), count("bypass")), (2, 2, 0));
 }
 
 #[tokio::test]
-async fn another_process_shares_what_was_read_and_what_was_forgotten() {
-    let (redis, prefix) = (a_redis(), prefix());
-    let (one, _) = a_cache(&redis, &prefix).await;
-    let (other, _) = a_cache(&redis, &prefix).await;
-    read(&one, async { Ok(stored("[1]")) }).await.unwrap();
-    assert_eq!(read(&other, async { Ok(stored("[2]")) }).await.unwrap(), stored("[1]"));
+async fn processes_share_responses_and_invalidations() {
+    let (redis, prefix) = (connect_redis(), random_prefix());
+    let (one, _) = start_cache(&redis, &prefix).await;
+    let (other, _) = start_cache(&redis, &prefix).await;
+    read(&one, async { Ok(cached("[1]")) }).await.unwrap();
+    assert_eq!(read(&other, async { Ok(cached("[2]")) }).await.unwrap(), cached("[1]"));
     other.forget(Topic::Agents).await;
-    assert_eq!(read(&one, async { Ok(stored("[3]")) }).await.unwrap(), stored("[3]"));
+    assert_eq!(read(&one, async { Ok(cached("[3]")) }).await.unwrap(), cached("[3]"));
 }
 
 #[tokio::test]
-async fn of_two_thousand_simultaneous_misses_one_asks() {
-    let (cache, _) = a_cache(&a_redis(), &prefix()).await;
-    let asked = AtomicU32::new(0);
+async fn concurrent_misses_of_a_key_run_one_query() {
+    let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
+    let queries = AtomicU32::new(0);
     let reads = (0..2000).map(|_| {
         read(&cache, async {
-            asked.fetch_add(1, Ordering::SeqCst);
+            queries.fetch_add(1, Ordering::SeqCst);
             tokio::task::yield_now().await;
-            Ok(stored("[1]"))
+            Ok(cached("[1]"))
         })
     });
-    for answer in futures::future::join_all(reads).await {
-        assert_eq!(answer.unwrap(), stored("[1]"));
+    for response in futures::future::join_all(reads).await {
+        assert_eq!(response.unwrap(), cached("[1]"));
     }
-    assert_eq!(asked.into_inner(), 1);
+    assert_eq!(queries.into_inner(), 1);
 }
 
 #[tokio::test]
-async fn an_error_is_not_kept() {
-    let (cache, _) = a_cache(&a_redis(), &prefix()).await;
+async fn an_error_is_not_cached() {
+    let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
     let failed = read(&cache, async { Err(Error::no_such("agent")) }).await;
     assert!(matches!(failed, Err(Error::NotFound(_))));
-    assert_eq!(read(&cache, async { Ok(stored("[1]")) }).await.unwrap(), stored("[1]"));
+    assert_eq!(read(&cache, async { Ok(cached("[1]")) }).await.unwrap(), cached("[1]"));
 }
 
 #[tokio::test]
-async fn a_refill_that_began_before_a_write_does_not_outlive_it() {
-    let (cache, _) = a_cache(&a_redis(), &prefix()).await;
+async fn a_response_read_before_a_write_is_not_served_after_it() {
+    let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
     let old = read(&cache, async {
-        // The write commits and forgets while this read still holds what was there before.
+        // A write commits and invalidates while this read still holds the previous rows.
         cache.forget(Topic::Agents).await;
-        Ok(stored("[old]"))
+        Ok(cached("[old]"))
     });
-    assert_eq!(old.await.unwrap(), stored("[old]"));
-    assert_eq!(read(&cache, async { Ok(stored("[new]")) }).await.unwrap(), stored("[new]"));
+    assert_eq!(old.await.unwrap(), cached("[old]"));
+    assert_eq!(read(&cache, async { Ok(cached("[new]")) }).await.unwrap(), cached("[new]"));
 }
 
 #[tokio::test]
-async fn an_emptied_redis_starts_another_generation() {
-    let (redis, prefix) = (a_redis(), prefix());
-    let (cache, _) = a_cache(&redis, &prefix).await;
-    read(&cache, async { Ok(stored("[1]")) }).await.unwrap();
+async fn a_deleted_generation_is_replaced_by_a_new_one() {
+    let (redis, prefix) = (connect_redis(), random_prefix());
+    let (cache, _) = start_cache(&redis, &prefix).await;
+    read(&cache, async { Ok(cached("[1]")) }).await.unwrap();
     let mut delete = cmd("DEL");
     delete.arg(format!("{prefix}:generation:agents"));
-    redis.ask::<i64>(&delete).await.unwrap();
-    assert_eq!(read(&cache, async { Ok(stored("[2]")) }).await.unwrap(), stored("[2]"));
-    assert_eq!(read(&cache, async { Ok(stored("[3]")) }).await.unwrap(), stored("[2]"));
+    redis.query::<i64>(&delete).await.unwrap();
+    assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[2]"));
+    assert_eq!(read(&cache, async { Ok(cached("[3]")) }).await.unwrap(), cached("[2]"));
 }
 
 #[tokio::test]
-async fn after_a_loss_nothing_is_trusted_until_all_is_replaced() {
-    let redis = a_redis();
-    let (cache, metrics) = a_cache(&redis, &prefix()).await;
-    read(&cache, async { Ok(stored("[1]")) }).await.unwrap();
-    // A command that fails is a loss: nobody knows what became of it.
-    assert!(redis.ask::<String>(&cmd("NOSUCHCOMMAND")).await.is_none());
-    assert!(!cache.is_trusted());
-    assert_eq!(read(&cache, async { Ok(stored("[2]")) }).await.unwrap(), stored("[2]"));
+async fn after_a_redis_failure_reads_bypass_the_cache_until_all_generations_are_replaced() {
+    let redis = connect_redis();
+    let (cache, metrics) = start_cache(&redis, &random_prefix()).await;
+    read(&cache, async { Ok(cached("[1]")) }).await.unwrap();
+    // Any failed command counts as a failure.
+    assert!(redis.query::<String>(&cmd("NOSUCHCOMMAND")).await.is_none());
+    assert!(!cache.is_active());
+    assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[2]"));
     assert_eq!(metrics.cache_requests.with_label_values(&["agents", "bypass"]).get(), 1);
-    until_trusted(&cache).await;
-    assert_eq!(read(&cache, async { Ok(stored("[3]")) }).await.unwrap(), stored("[3]"));
+    wait_until_active(&cache).await;
+    assert_eq!(read(&cache, async { Ok(cached("[3]")) }).await.unwrap(), cached("[3]"));
 }
 
 #[tokio::test]
-async fn without_redis_every_read_asks() {
+async fn without_redis_every_read_runs_the_query() {
     let metrics = Metrics::new().unwrap();
     let ttl = Duration::from_secs(60);
     let cache = Cache::new(Redis::default(), "none", ttl, metrics.cache_requests.clone());
     for body in ["[1]", "[2]"] {
-        assert_eq!(read(&cache, async { Ok(stored(body)) }).await.unwrap(), stored(body));
+        assert_eq!(read(&cache, async { Ok(cached(body)) }).await.unwrap(), cached(body));
     }
 }
 
@@ -155,11 +155,11 @@ async fn every_write_of_the_catalogue_is_seen_by_the_next_read(pool: PgPool) {
     for list in lists {
         assert_eq!(count(list).await, 0);
     }
-    let of = app.an_agent("Asha").await;
+    let ids = app.an_agent("Asha").await;
     for list in lists {
         assert_eq!(count(list).await, 1, "{list}");
     }
-    let path = format!("/api/v1/agents/{}", of.agent);
+    let path = format!("/api/v1/agents/{}", ids.agent);
     assert_eq!(app.get(&path).await.expect(200)["name"], "Asha");
     for n in 0..20 {
         let name = format!("Asha {n}");

@@ -1,6 +1,6 @@
-//! Settings: each an environment variable and a flag. The doc comment is the `--help` text and
-//! the comment in `.env.example` (a test compares them). Everything is checked at start, with
-//! every problem listed at once.
+//! Settings, each an environment variable and a command line flag. The doc comment of a field is
+//! its `--help` text and its comment in `.env.example` (a test compares the two). All settings are
+//! validated at startup, and all problems are reported at once.
 
 mod secrets;
 #[cfg(test)]
@@ -17,12 +17,12 @@ use std::time::Duration;
 use clap::Args;
 
 pub use secrets::{Secret, SecretOptions};
-pub use work::{ModelConfig, WorkConfig, WorkOptions};
+pub use work::{ModelConfig, WorkerConfig, WorkerOptions};
 
-/// Most threads that may hash passwords.
-const MOST_HASH_THREADS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// Upper limit of `PLANT_HASH_THREADS`: each thread allocates 19 MiB.
+const MAX_HASH_THREADS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
-/// The settings as given, before they are checked.
+/// Settings of `plant-api serve` and `plant-api work`, not yet validated.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     /// Addresses to listen on, comma-separated.
@@ -33,15 +33,15 @@ pub struct Options {
     #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
     pub database: DatabaseOptions,
 
-    /// Redis, the shared cache; empty: no cache, jobs wake by polling.
+    /// Redis URL for the cache and job wake-ups; empty: no cache, workers poll PostgreSQL.
     #[arg(long, env = "REDIS_URL", default_value = "", hide_env_values = true)]
     pub redis_url: String,
 
-    /// Seconds that cached answers live at most.
+    /// Maximum age of cached responses in seconds.
     #[arg(long, env = "REDIS_CACHE_TTL", default_value = "60")]
     pub redis_cache_ttl: String,
 
-    /// Who may use the service: `open` lets the documented journeys run without tokens.
+    /// Access mode: `open` (no authentication) or `required` (bearer token).
     #[arg(long, env = "PLANT_ACCESS", default_value = "open")]
     pub access: String,
 
@@ -49,142 +49,142 @@ pub struct Options {
     #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
     pub secrets: SecretOptions,
 
-    /// `true`: an account's address must be verified before it may log in.
+    /// Require a verified email for login: `true` or `false`.
     #[arg(long, env = "PLANT_REQUIRE_VERIFICATION", default_value = "false")]
     pub require_verification: String,
 
-    /// Threads that hash passwords, each busy for 15 ms a login; empty: half the cores.
+    /// Number of password hashing threads, at about 15 ms per login; empty: half the CPU cores.
     #[arg(long, env = "PLANT_HASH_THREADS", default_value = "")]
     pub hash_threads: String,
 
-    /// Requests to the API that one client may make in a minute.
+    /// Maximum number of API requests per client and minute.
     #[arg(long, env = "PLANT_RATE_LIMIT", default_value = "6000000")]
     pub rate_limit: String,
 
-    /// `development` or `production`; production refuses open access and weak secrets.
+    /// Environment: `development` or `production` (rejects open access and weak secrets).
     #[arg(long, env = "ENVIRONMENT", default_value = "development")]
     pub environment: String,
 
-    /// Connections accepted at once; further ones wait to be accepted.
+    /// Maximum number of open client connections; further ones wait in the listen backlog.
     #[arg(long, env = "PLANT_MAX_CONNECTIONS", default_value = "8192")]
     pub max_connections: String,
 
-    /// Seconds after which a request is answered 503.
+    /// Timeout for one request in seconds; the response is then 503.
     #[arg(long, env = "PLANT_REQUEST_TIMEOUT", default_value = "10")]
     pub request_timeout: String,
 
-    /// Seconds a client may take to send a request's headers or its body.
+    /// Timeout in seconds for receiving the request headers, and again for the body.
     #[arg(long, env = "PLANT_CLIENT_TIMEOUT", default_value = "10")]
     pub client_timeout: String,
 
-    /// Largest accepted request body in bytes.
+    /// Maximum size of a request body in bytes.
     #[arg(long, env = "PLANT_BODY_LIMIT", default_value = "1048576")]
     pub body_limit: String,
 
-    /// Seconds that running requests get to finish after SIGTERM.
+    /// Timeout in seconds for running requests and jobs to finish after SIGTERM.
     #[arg(long, env = "PLANT_DRAIN_TIMEOUT", default_value = "20")]
     pub drain_timeout: String,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
-    pub work: WorkOptions,
+    pub worker: WorkerOptions,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
     pub log: LogOptions,
 }
 
-/// Where the database is.
+/// Settings of the database connection, not yet validated.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseOptions {
-    /// PostgreSQL, as the owner of the database: it migrates; the service switches to plant_app.
+    /// PostgreSQL URL of the database owner, for migrations; the service switches to plant_app.
     #[arg(long, env = "DATABASE_URL", default_value = "", hide_env_values = true)]
     pub database_url: String,
 
-    /// Most database connections of this process.
+    /// Maximum number of database connections of this process.
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value = "14")]
     pub database_pool_size: String,
 }
 
-/// What is logged, how and where to.
+/// Logging settings, not yet validated.
 #[derive(Debug, Clone, Args)]
 pub struct LogOptions {
-    /// Least level that is logged, or a tracing filter such as `info,plant_api=debug`.
+    /// Minimum log level, or a tracing filter such as `info,plant_api=debug`.
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
     pub log_level: String,
 
-    /// `text` or `json`.
+    /// Log format: `text` or `json`.
     #[arg(long, env = "LOG_FORMAT", default_value = "text")]
     pub log_format: String,
 
-    /// File to append the log to; empty: standard error.
+    /// Log file, appended to; empty: standard error.
     #[arg(long, env = "LOG_FILE", default_value = "")]
     pub log_file: String,
 }
 
-/// The settings of a service, checked.
+/// Validated settings of `plant-api serve` and `plant-api work`.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen.
+    /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,
-    /// The database.
+    /// Database connection.
     pub database: DatabaseConfig,
-    /// Redis, if there is to be one.
+    /// URL of Redis; `None`: not configured.
     pub redis_url: Option<Secret<String>>,
-    /// How long cached answers live at most.
+    /// Maximum age of cached responses.
     pub cache_ttl: Duration,
-    /// Who may use the service.
+    /// Access mode.
     pub access: Access,
-    /// What tokens are signed with.
+    /// Signing key for access tokens.
     pub jwt_secret: Secret<String>,
-    /// The operator's bearer token, if there is one.
+    /// Admin key; `None`: disabled.
     pub admin_key: Option<Secret<String>>,
-    /// Whether an account's address must be verified before it may log in.
+    /// Whether login requires a verified email.
     pub require_verification: bool,
-    /// Threads that hash passwords; `None`: as many as the machine suggests.
+    /// Number of password hashing threads; `None`: half the CPU cores.
     pub hash_threads: Option<NonZeroUsize>,
-    /// Requests to the API that one client may make in a minute.
+    /// Maximum number of API requests per client and minute.
     pub rate_limit: NonZeroU32,
-    /// Whether this is production.
+    /// Deployment environment.
     pub environment: Environment,
-    /// Connections accepted at once.
+    /// Maximum number of open client connections.
     pub max_connections: usize,
-    /// After which a request is answered 503.
+    /// Timeout for one request; the response is then 503.
     pub request_timeout: Duration,
-    /// What a client may take to send headers, and again for the body.
+    /// Timeout for receiving the request headers, and again for the body.
     pub client_timeout: Duration,
-    /// Largest accepted body in bytes.
+    /// Maximum size of a request body in bytes.
     pub body_limit: usize,
-    /// What running requests get after SIGTERM.
+    /// Timeout for running requests and jobs to finish after SIGTERM.
     pub drain_timeout: Duration,
-    /// Background work.
-    pub work: WorkConfig,
+    /// Background jobs.
+    pub worker: WorkerConfig,
     /// Logging.
     pub log: LogConfig,
 }
 
-/// Where the database is, checked.
+/// Validated settings of the database connection.
 #[derive(Debug, Clone)]
 pub struct DatabaseConfig {
-    /// The owner's URL.
+    /// URL of the database owner.
     pub url: Secret<String>,
-    /// Most connections of this process.
+    /// Maximum number of connections of this process.
     pub pool_size: u32,
 }
 
-/// What is logged, checked.
+/// Validated logging settings.
 #[derive(Debug, Clone)]
 pub struct LogConfig {
-    /// A tracing filter.
+    /// Tracing filter.
     pub level: String,
-    /// Text or JSON.
+    /// Format of log lines.
     pub format: LogFormat,
-    /// A file instead of standard error.
+    /// Log file; `None`: standard error.
     pub file: Option<PathBuf>,
 }
 
-/// Defines an enum whose values are spelled as given.
-macro_rules! spelled {
+/// Defines an enum with a [`FromStr`] that accepts the given names.
+macro_rules! string_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,43 +203,43 @@ macro_rules! spelled {
     };
 }
 
-spelled!(
-    /// Who may use the service.
+string_enum!(
+    /// Access mode.
     Access {
-        /// Anybody: the documented journeys run without tokens.
+        /// No authentication.
         Open = "open",
-        /// Bearers of a token.
+        /// API requests need a bearer token.
         Required = "required",
     }
 );
 
-spelled!(
-    /// What kind of place this runs in.
+string_enum!(
+    /// Deployment environment.
     Environment {
-        /// A laptop or CI.
+        /// Local machine or CI.
         Development = "development",
-        /// Real customers.
+        /// Production; rejects open access and weak secrets.
         Production = "production",
     }
 );
 
-spelled!(
-    /// How log lines look.
+string_enum!(
+    /// Format of log lines.
     LogFormat {
-        /// For people.
+        /// Human-readable text.
         Text = "text",
-        /// For collectors: one JSON object a line.
+        /// One JSON object per line.
         Json = "json",
     }
 );
 
-/// Every problem found in the settings, in words.
+/// All problems found in the settings, as messages that name the variable.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<String>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the settings cannot be used:")?;
+        write!(f, "invalid settings:")?;
         self.0.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
     }
 }
@@ -247,135 +247,154 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Options {
-    /// Checks every setting.
+    /// Validates all settings.
     ///
     /// # Errors
-    /// All problems at once, each naming its variable.
+    /// Returns all problems at once; each names its variable.
     pub fn check(self) -> Result<Config, Problems> {
-        let mut found = Vec::new();
+        let mut problems = Vec::new();
         let config = Config {
-            listen: addresses("PLANT_LISTEN", &self.listen, &mut found),
-            database: check_database(&self.database, &mut found),
+            listen: parse_addresses("PLANT_LISTEN", &self.listen, &mut problems),
+            database: check_database(&self.database, &mut problems),
             redis_url: (!self.redis_url.is_empty()).then(|| Secret(self.redis_url.clone())),
-            cache_ttl: seconds("REDIS_CACHE_TTL", &self.redis_cache_ttl, &mut found),
-            access: parsed("PLANT_ACCESS", &self.access, &mut found).unwrap_or(Access::Open),
+            cache_ttl: parse_seconds("REDIS_CACHE_TTL", &self.redis_cache_ttl, &mut problems),
+            access: parse_name("PLANT_ACCESS", &self.access, &mut problems).unwrap_or(Access::Open),
             jwt_secret: Secret(self.secrets.jwt_secret.clone()),
             admin_key: (!self.secrets.admin_key.is_empty())
                 .then(|| Secret(self.secrets.admin_key.clone())),
-            require_verification: yes(
+            require_verification: parse_bool(
                 "PLANT_REQUIRE_VERIFICATION",
                 &self.require_verification,
-                &mut found,
+                &mut problems,
             ),
-            hash_threads: hash_threads(&self.hash_threads, &mut found),
-            rate_limit: number::<u32>("PLANT_RATE_LIMIT", &self.rate_limit, &mut found)
+            hash_threads: parse_hash_threads(&self.hash_threads, &mut problems),
+            rate_limit: parse_positive::<u32>("PLANT_RATE_LIMIT", &self.rate_limit, &mut problems)
                 .try_into()
                 .unwrap_or(NonZeroU32::MIN),
-            environment: parsed("ENVIRONMENT", &self.environment, &mut found)
+            environment: parse_name("ENVIRONMENT", &self.environment, &mut problems)
                 .unwrap_or(Environment::Development),
-            max_connections: number("PLANT_MAX_CONNECTIONS", &self.max_connections, &mut found),
-            request_timeout: seconds("PLANT_REQUEST_TIMEOUT", &self.request_timeout, &mut found),
-            client_timeout: seconds("PLANT_CLIENT_TIMEOUT", &self.client_timeout, &mut found),
-            body_limit: number("PLANT_BODY_LIMIT", &self.body_limit, &mut found),
-            drain_timeout: seconds("PLANT_DRAIN_TIMEOUT", &self.drain_timeout, &mut found),
-            work: work::check(&self.work, &mut found),
-            log: check_log(self.log, &mut found),
+            max_connections: parse_positive(
+                "PLANT_MAX_CONNECTIONS",
+                &self.max_connections,
+                &mut problems,
+            ),
+            request_timeout: parse_seconds(
+                "PLANT_REQUEST_TIMEOUT",
+                &self.request_timeout,
+                &mut problems,
+            ),
+            client_timeout: parse_seconds(
+                "PLANT_CLIENT_TIMEOUT",
+                &self.client_timeout,
+                &mut problems,
+            ),
+            body_limit: parse_positive("PLANT_BODY_LIMIT", &self.body_limit, &mut problems),
+            drain_timeout: parse_seconds("PLANT_DRAIN_TIMEOUT", &self.drain_timeout, &mut problems),
+            worker: work::check(&self.worker, &mut problems),
+            log: check_log(self.log, &mut problems),
         };
         if let Some(url) = &config.redis_url
             && !["redis://", "unix://", "redis+unix://"].iter().any(|s| url.0.starts_with(s))
         {
-            found.push("REDIS_URL: must start with redis:// or unix://, or be empty".into());
+            problems.push("REDIS_URL: must start with redis:// or unix://, or be empty".into());
         }
-        secrets::check(&config, &mut found);
-        if found.is_empty() { Ok(config) } else { Err(Problems(found)) }
+        secrets::check(&config, &mut problems);
+        if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
     }
 }
 
 impl DatabaseOptions {
-    /// Checks the database's settings alone, for commands that need no others.
+    /// Validates the database settings alone, for commands that need no others.
     ///
     /// # Errors
-    /// All problems at once, each naming its variable.
+    /// Returns all problems at once; each names its variable.
     pub fn check(&self) -> Result<DatabaseConfig, Problems> {
-        let mut found = Vec::new();
-        let config = check_database(self, &mut found);
-        if found.is_empty() { Ok(config) } else { Err(Problems(found)) }
+        let mut problems = Vec::new();
+        let config = check_database(self, &mut problems);
+        if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
     }
 }
 
-fn check_database(options: &DatabaseOptions, found: &mut Vec<String>) -> DatabaseConfig {
+fn check_database(options: &DatabaseOptions, problems: &mut Vec<String>) -> DatabaseConfig {
     let url = &options.database_url;
     if url.is_empty() {
-        found.push(
-            "DATABASE_URL: missing; `scripts/services.sh up` starts a local server and \
-             `scripts/services.sh env` prints its URL"
+        problems.push(
+            "DATABASE_URL: missing; start a local server with `scripts/services.sh up`, \
+             then print its URL with `scripts/services.sh env`"
                 .into(),
         );
     } else if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        found.push("DATABASE_URL: must start with postgres:// or postgresql://".into());
+        problems.push("DATABASE_URL: must start with postgres:// or postgresql://".into());
     }
     DatabaseConfig {
         url: Secret(url.clone()),
-        pool_size: number("DATABASE_POOL_SIZE", &options.database_pool_size, found),
+        pool_size: parse_positive("DATABASE_POOL_SIZE", &options.database_pool_size, problems),
     }
 }
 
-fn check_log(options: LogOptions, found: &mut Vec<String>) -> LogConfig {
+fn check_log(options: LogOptions, problems: &mut Vec<String>) -> LogConfig {
     if let Err(e) = options.log_level.parse::<tracing_subscriber::EnvFilter>() {
-        found.push(format!("LOG_LEVEL: {e}"));
+        problems.push(format!("LOG_LEVEL: {e}"));
     }
     LogConfig {
         level: options.log_level,
-        format: parsed("LOG_FORMAT", &options.log_format, found).unwrap_or(LogFormat::Text),
+        format: parse_name("LOG_FORMAT", &options.log_format, problems).unwrap_or(LogFormat::Text),
         file: (!options.log_file.is_empty()).then(|| options.log_file.into()),
     }
 }
 
-fn addresses(name: &str, text: &str, found: &mut Vec<String>) -> Vec<SocketAddr> {
-    let (good, bad): (Vec<_>, Vec<_>) =
+fn parse_addresses(name: &str, text: &str, problems: &mut Vec<String>) -> Vec<SocketAddr> {
+    let (valid, invalid): (Vec<_>, Vec<_>) =
         text.split(',').map(|part| (part, part.trim().parse())).partition(|(_, p)| p.is_ok());
-    for (part, _) in bad {
-        found.push(format!("{name}: `{part}` is not an address like 127.0.0.1:8001"));
+    for (part, _) in invalid {
+        problems.push(format!("{name}: `{part}` is not a socket address such as 127.0.0.1:8001"));
     }
-    good.into_iter().filter_map(|(_, parsed)| parsed.ok()).collect()
+    valid.into_iter().filter_map(|(_, parsed)| parsed.ok()).collect()
 }
 
-fn parsed<T: FromStr<Err = String>>(name: &str, text: &str, found: &mut Vec<String>) -> Option<T> {
-    text.parse().map_err(|e| found.push(format!("{name}: `{text}` {e}"))).ok()
+fn parse_name<T: FromStr<Err = String>>(
+    name: &str,
+    text: &str,
+    problems: &mut Vec<String>,
+) -> Option<T> {
+    text.parse().map_err(|e| problems.push(format!("{name}: `{text}` {e}"))).ok()
 }
 
-/// Each thread keeps 19 MiB, so a slip of the keyboard must not take the machine's memory.
-fn hash_threads(text: &str, found: &mut Vec<String>) -> Option<NonZeroUsize> {
+fn parse_hash_threads(text: &str, problems: &mut Vec<String>) -> Option<NonZeroUsize> {
     if text.is_empty() {
         return None;
     }
-    let threads = text.trim().parse().ok().filter(|threads| *threads <= MOST_HASH_THREADS);
+    let threads = text.trim().parse().ok().filter(|threads| *threads <= MAX_HASH_THREADS);
     if threads.is_none() {
-        found.push(format!(
-            "PLANT_HASH_THREADS: `{text}` is not a whole number from 1 to {MOST_HASH_THREADS}"
+        problems.push(format!(
+            "PLANT_HASH_THREADS: `{text}` is not an integer from 1 to {MAX_HASH_THREADS}"
         ));
     }
     threads
 }
 
-fn yes(name: &str, text: &str, found: &mut Vec<String>) -> bool {
+fn parse_bool(name: &str, text: &str, problems: &mut Vec<String>) -> bool {
     if !matches!(text, "true" | "false") {
-        found.push(format!("{name}: `{text}` must be one of true, false"));
+        problems.push(format!("{name}: `{text}` must be one of true, false"));
     }
     text == "true"
 }
 
-/// A whole number above zero. After a problem the value does not matter.
-fn number<T: FromStr + Default + PartialEq>(name: &str, text: &str, found: &mut Vec<String>) -> T {
+/// Parses a positive integer. Returns zero after a problem; the value is then unused.
+fn parse_positive<T: FromStr + Default + PartialEq>(
+    name: &str,
+    text: &str,
+    problems: &mut Vec<String>,
+) -> T {
     match text.trim().parse::<T>() {
         Ok(value) if value != T::default() => value,
         _ => {
-            found.push(format!("{name}: `{text}` is not a whole number above zero"));
+            problems.push(format!("{name}: `{text}` is not a positive integer"));
             T::default()
         }
     }
 }
 
-fn seconds(name: &str, text: &str, found: &mut Vec<String>) -> Duration {
-    Duration::from_secs(number(name, text, found))
+fn parse_seconds(name: &str, text: &str, problems: &mut Vec<String>) -> Duration {
+    Duration::from_secs(parse_positive(name, text, problems))
 }

@@ -1,4 +1,4 @@
-//! Secrets, and what production asks of them.
+//! Secret settings and the stricter rules for production.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use clap::Args;
 
 use super::{Access, Config, Environment};
 
-/// What tokens are signed with where nothing is at stake.
+/// Default of `JWT_SECRET`, for development only.
 const DEVELOPMENT_SECRET: &str = "known-to-everybody-so-for-development-only";
-/// Fewer bytes than HS256 asks of a key can be guessed.
-const SECRET_MIN: usize = 32;
+/// HS256 requires a key of at least 256 bits (RFC 7518, section 3.2).
+const MIN_SECRET_BYTES: usize = 32;
 
-/// What tokens are signed with and who administers.
+/// Secret settings, not yet validated.
 #[derive(Clone, Args)]
 pub struct SecretOptions {
-    /// What tokens are signed with; whoever knows it is whoever he likes. At least 32 bytes.
+    /// Signing key for access tokens; at least 32 bytes.
     #[arg(long, env = "JWT_SECRET", default_value = DEVELOPMENT_SECRET, hide_env_values = true)]
     pub jwt_secret: String,
 
-    /// A bearer token that may do everything, at least 32 bytes; empty: there is none.
+    /// Admin key, a bearer token with all permissions; at least 32 bytes; empty: disabled.
     #[arg(long, env = "PLANT_ADMIN_KEY", default_value = "", hide_env_values = true)]
     pub admin_key: String,
 }
@@ -29,36 +29,42 @@ impl fmt::Debug for SecretOptions {
     }
 }
 
-/// Secrets must be long enough anywhere; production wants its own, and nothing open.
-pub fn check(config: &Config, found: &mut Vec<String>) {
-    let short = |name: &str, secret: &Secret<String>| {
+/// Validates the length of the secrets, and for production that access is not open and that the
+/// signing key is neither the default nor the admin key.
+pub fn check(config: &Config, problems: &mut Vec<String>) {
+    let too_short = |name: &str, secret: &Secret<String>| {
         let length = secret.0.len();
-        (length < SECRET_MIN)
-            .then(|| format!("{name}: {length} bytes are too few; it takes {SECRET_MIN} at least"))
+        (length < MIN_SECRET_BYTES).then(|| {
+            format!("{name}: {length} bytes; at least {MIN_SECRET_BYTES} bytes are required")
+        })
     };
-    found.extend(short("JWT_SECRET", &config.jwt_secret));
-    found.extend(config.admin_key.as_ref().and_then(|key| short("PLANT_ADMIN_KEY", key)));
+    problems.extend(too_short("JWT_SECRET", &config.jwt_secret));
+    problems.extend(config.admin_key.as_ref().and_then(|key| too_short("PLANT_ADMIN_KEY", key)));
     if config.environment == Environment::Development {
         return;
     }
     if config.access == Access::Open {
-        found.push("PLANT_ACCESS: production refuses `open` access".into());
+        problems
+            .push("PLANT_ACCESS: production rejects `open` access; set it to `required`".into());
     }
-    if config.jwt_secret.is_the_default() {
-        found.push("JWT_SECRET: production refuses the default, which everybody knows".into());
+    if config.jwt_secret.is_default() {
+        problems.push(
+            "JWT_SECRET: production rejects the default, which is public; set one of your own"
+                .into(),
+        );
     }
     if config.admin_key.as_ref() == Some(&config.jwt_secret) {
-        found.push("PLANT_ADMIN_KEY: must not be the same as JWT_SECRET".into());
+        problems.push("PLANT_ADMIN_KEY: must not be the same as JWT_SECRET".into());
     }
 }
 
-/// A value that never shows itself in a log.
+/// A value that `Debug` prints as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(pub T);
 
 impl Secret<String> {
-    /// Whether it is the one that everybody knows.
-    pub fn is_the_default(&self) -> bool {
+    /// Returns whether this is the default of `JWT_SECRET`, which is public.
+    pub fn is_default(&self) -> bool {
         self.0 == DEVELOPMENT_SECRET
     }
 }

@@ -18,7 +18,7 @@ fn problems(args: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn every_problem_is_listed_at_once() {
+fn all_problems_are_listed_at_once() {
     let Problems(found) = options(&[
         "--listen=nowhere,127.0.0.1:1",
         "--environment=moon",
@@ -46,15 +46,15 @@ fn every_problem_is_listed_at_once() {
 }
 
 #[test]
-fn production_refuses_open_access() {
+fn production_rejects_open_access() {
     let strong = format!("--jwt-secret={}", "s".repeat(32));
     let found = problems(&["--environment=production", &strong]);
-    assert_eq!(found, ["PLANT_ACCESS: production refuses `open` access"]);
+    assert_eq!(found, ["PLANT_ACCESS: production rejects `open` access; set it to `required`"]);
     options(&["--environment=production", "--access=required", &strong]).check().unwrap();
 }
 
 #[test]
-fn production_names_every_weak_secret_at_once() {
+fn production_lists_all_weak_secrets_at_once() {
     let found = problems(&["--environment=production", "--admin-key=short"]);
     let named: Vec<_> = found.iter().map(|p| p.split_once(':').unwrap().0).collect();
     assert_eq!(named, ["PLANT_ADMIN_KEY", "PLANT_ACCESS", "JWT_SECRET"]);
@@ -70,21 +70,21 @@ fn production_names_every_weak_secret_at_once() {
 }
 
 #[test]
-fn as_many_threads_hash_as_was_said() {
+fn hash_threads_are_half_the_cores_or_from_1_to_256() {
     assert_eq!(options(&[]).check().unwrap().hash_threads, None);
-    let said = options(&["--hash-threads=3"]).check().unwrap().hash_threads;
-    assert_eq!(said.map(NonZeroUsize::get), Some(3));
+    let set = options(&["--hash-threads=3"]).check().unwrap().hash_threads;
+    assert_eq!(set.map(NonZeroUsize::get), Some(3));
     for wrong in ["-1", "1.5", "257", "all"] {
         let found = problems(&[&format!("--hash-threads={wrong}")]);
         assert_eq!(
             found,
-            [format!("PLANT_HASH_THREADS: `{wrong}` is not a whole number from 1 to 256")]
+            [format!("PLANT_HASH_THREADS: `{wrong}` is not an integer from 1 to 256")]
         );
     }
 }
 
 #[test]
-fn a_secret_prints_as_stars() {
+fn secrets_are_hidden_in_debug_output() {
     let secret = format!("--jwt-secret=hidden{}", "x".repeat(40));
     let key = format!("--admin-key=hidden{}", "y".repeat(40));
     let config = options(&["--redis-url=redis://:hidden@localhost", &secret, &key]);
@@ -93,7 +93,7 @@ fn a_secret_prints_as_stars() {
 }
 
 #[test]
-fn the_example_file_is_what_help_says() {
+fn the_example_file_matches_the_help_texts() {
     let mut text = String::from("# Every setting of plant-api with its default.\n");
     for arg in Command::command().get_arguments().filter(|arg| arg.get_env().is_some()) {
         let env = arg.get_env().unwrap().to_str().unwrap();

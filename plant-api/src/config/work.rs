@@ -1,101 +1,101 @@
-//! Settings of background work.
+//! Settings of background jobs and of the simulated model.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::addresses;
+use super::parse_addresses;
 
-/// Background work.
+/// Settings of background jobs, not yet validated.
 #[derive(Debug, Clone, Args)]
-pub struct WorkOptions {
-    /// Whether `serve` also does the background jobs; if not, `plant-api work` must.
+pub struct WorkerOptions {
+    /// Run background jobs in `serve`: `true`, or `false` to leave them to `plant-api work`.
     #[arg(long, env = "PLANT_WORK", default_value = "true")]
     pub work: String,
 
-    /// Address where `plant-api work` answers /health and /metrics; empty: nowhere.
+    /// Addresses where `plant-api work` serves /health and /metrics; empty: none.
     #[arg(long, env = "PLANT_WORK_LISTEN", default_value = "")]
     pub work_listen: String,
 
-    /// Milliseconds that half of the simulated model's answers take less than.
+    /// Median latency of the simulated model in milliseconds.
     #[arg(long, env = "PLANT_MODEL_LATENCY_MS", default_value = "600")]
     pub model_latency_ms: String,
 
-    /// Standard deviation of the logarithm of those milliseconds; 0: all answers take as long.
+    /// Standard deviation of the logarithm of the model's latency; 0: constant latency.
     #[arg(long, env = "PLANT_MODEL_SPREAD", default_value = "0.4")]
     pub model_spread: String,
 
-    /// Share of attempts at which the simulated model fails, 0 to 1.
+    /// Failure rate of the simulated model per attempt, 0 to 1.
     #[arg(long, env = "PLANT_MODEL_FAILURE_RATE", default_value = "0.01")]
     pub model_failure_rate: String,
 
-    /// What latencies, failures and texts are drawn from, with the request.
+    /// Random seed of the simulated model's latencies, failures and texts.
     #[arg(long, env = "PLANT_MODEL_SEED", default_value = "42")]
     pub model_seed: String,
 }
 
-/// Background work, checked.
+/// Validated settings of background jobs.
 #[derive(Debug, Clone)]
-pub struct WorkConfig {
-    /// Whether `serve` works too.
+pub struct WorkerConfig {
+    /// Whether `plant-api serve` runs background jobs too.
     pub in_serve: bool,
-    /// Where a process that only works answers.
+    /// Addresses where `plant-api work` serves /health and /metrics.
     pub listen: Vec<SocketAddr>,
-    /// How the simulated model behaves.
+    /// Simulated model.
     pub model: ModelConfig,
 }
 
-/// How the simulated model behaves.
+/// Behaviour of the simulated model. Its latency is log-normally distributed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ModelConfig {
-    /// Other seeds, other draws.
+    /// Random seed of latencies, failures and texts.
     pub seed: u64,
-    /// Half of all answers take less.
+    /// Median latency.
     pub median: Duration,
     /// Standard deviation of the logarithm of the latency.
     pub spread: f64,
-    /// Share of attempts that fail.
+    /// Failure rate per attempt, 0 to 1.
     pub failure_rate: f64,
 }
 
-pub(super) fn check(options: &WorkOptions, found: &mut Vec<String>) -> WorkConfig {
-    let milliseconds =
-        decimal("PLANT_MODEL_LATENCY_MS", &options.model_latency_ms, 30_000.0, found);
-    WorkConfig {
+pub(super) fn check(options: &WorkerOptions, problems: &mut Vec<String>) -> WorkerConfig {
+    let median_ms =
+        parse_number("PLANT_MODEL_LATENCY_MS", &options.model_latency_ms, 30_000.0, problems);
+    WorkerConfig {
         in_serve: options.work.parse().unwrap_or_else(|_| {
-            found.push(format!("PLANT_WORK: `{}` must be true or false", options.work));
+            problems.push(format!("PLANT_WORK: `{}` must be one of true, false", options.work));
             true
         }),
         listen: if options.work_listen.is_empty() {
             Vec::new()
         } else {
-            addresses("PLANT_WORK_LISTEN", &options.work_listen, found)
+            parse_addresses("PLANT_WORK_LISTEN", &options.work_listen, problems)
         },
         model: ModelConfig {
             seed: options.model_seed.trim().parse().unwrap_or_else(|_| {
                 let text = &options.model_seed;
-                found.push(format!("PLANT_MODEL_SEED: `{text}` is not a whole number"));
+                problems.push(format!("PLANT_MODEL_SEED: `{text}` is not an unsigned integer"));
                 0
             }),
-            median: Duration::from_secs_f64(milliseconds / 1000.0),
-            spread: decimal("PLANT_MODEL_SPREAD", &options.model_spread, 3.0, found),
-            failure_rate: decimal(
+            median: Duration::from_secs_f64(median_ms / 1000.0),
+            spread: parse_number("PLANT_MODEL_SPREAD", &options.model_spread, 3.0, problems),
+            failure_rate: parse_number(
                 "PLANT_MODEL_FAILURE_RATE",
                 &options.model_failure_rate,
                 1.0,
-                found,
+                problems,
             ),
         },
     }
 }
 
-/// A number from 0 to `most`. After a problem the value does not matter.
-fn decimal(name: &str, text: &str, most: f64, found: &mut Vec<String>) -> f64 {
+/// Parses a number from 0 to `max`. Returns zero after a problem; the value is then unused.
+fn parse_number(name: &str, text: &str, max: f64, problems: &mut Vec<String>) -> f64 {
     match text.trim().parse::<f64>() {
-        Ok(value) if (0.0..=most).contains(&value) => value,
+        Ok(value) if (0.0..=max).contains(&value) => value,
         _ => {
-            found.push(format!("{name}: `{text}` is not a number from 0 to {most}"));
+            problems.push(format!("{name}: `{text}` is not a number from 0 to {max}"));
             0.0
         }
     }

@@ -1,5 +1,5 @@
--- What the service's role may do. Applied after the migrations, again and again:
--- least privilege, table by table.
+-- Privileges of the service's role plant_app: least privilege, table by table.
+-- Applied after every run of the migrations, so all statements must be idempotent.
 grant usage on schema public to plant_app;
 grant select on _sqlx_migrations to plant_app;
 

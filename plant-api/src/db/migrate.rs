@@ -1,7 +1,7 @@
-//! Migrations, and the role that the service works under.
+//! Migrations and the role `plant_app`, which the service runs as.
 //!
-//! Roles belong to the whole cluster, so they are made outside the numbered migrations. A lock
-//! lets two replicas start at once.
+//! Roles belong to the whole cluster, so they are created outside the numbered migrations. An
+//! advisory lock serialises concurrent migrations.
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
@@ -11,37 +11,37 @@ use super::Db;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
-/// Any number that nobody else locks.
+/// Key of the advisory lock, unique within the database (`plant_mi` in ASCII).
 const MIGRATION_LOCK: i64 = 0x706c_616e_745f_6d69;
 
-/// Why a database cannot be made ready, with what to do about it.
+/// Errors of the database setup, with a hint how to fix each.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The server did not answer, or refused the login.
-    #[error("cannot reach the database: {0}")]
+    /// The connection or the login failed.
+    #[error("cannot connect to the database: {0}")]
     Unreachable(#[source] sqlx::Error),
-    /// A migration failed; nothing of it was kept.
-    #[error("a migration failed: {0}")]
+    /// A migration failed and was rolled back.
+    #[error("migration failed: {0}")]
     Migration(#[from] MigrateError),
-    /// The role `plant_app` is missing or cannot be used.
+    /// The role `plant_app` cannot be created or granted.
     #[error(
-        "the role plant_app cannot be set up by this login ({0}); have an administrator run: \
+        "this login cannot set up the role plant_app ({0}); run as a database administrator: \
          create role plant_app nologin; grant plant_app to the login in DATABASE_URL"
     )]
     Role(#[source] sqlx::Error),
-    /// Rights could not be granted to `plant_app`.
-    #[error("cannot grant to plant_app: {0}")]
+    /// Privileges cannot be granted to `plant_app`.
+    #[error("cannot grant privileges to plant_app: {0}")]
     Grant(#[source] sqlx::Error),
-    /// The schema is missing or older than this program.
+    /// The schema is missing or older than this version.
     #[error("the database is not ready ({0}); run `plant-api migrate` first")]
     NotMigrated(String),
 }
 
-/// Brings the database to this program's schema; safe to run again, by several at once.
+/// Applies the pending migrations and grants. Safe to run repeatedly and concurrently.
 ///
 /// # Errors
-/// When the database cannot be reached, a migration fails, or the right to make the role
-/// `plant_app` is missing.
+/// Returns an error if the connection or a migration fails, or if the login may not create the
+/// role `plant_app`.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), SetupError> {
     let mut owner = PgConnection::connect_with(options).await.map_err(SetupError::Unreachable)?;
     sqlx::query("select pg_advisory_lock($1)")
@@ -51,17 +51,17 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), SetupError> {
         .map_err(SetupError::Unreachable)?;
     MIGRATOR.run_direct(None, &mut owner, false).await?;
     grant(&mut owner).await?;
-    // Closing frees the lock; the work is done whether or not the goodbye arrives.
+    // Closing releases the lock; the migrations are committed even if closing fails.
     let _ = owner.close().await;
     Ok(())
 }
 
-/// Makes the role `plant_app` where it is missing and grants it what the service needs.
+/// Creates the role `plant_app` if it does not exist, and grants it the privileges of the service.
 ///
 /// # Errors
-/// When the role is missing and may not be made.
+/// Returns an error if the role does not exist and the login may not create it.
 pub async fn grant(owner: &mut PgConnection) -> Result<(), SetupError> {
-    // Another database of the cluster may be making the role, or granting it, at this moment.
+    // The role may be created or granted concurrently for another database of the cluster.
     owner
         .execute(
             "do $$ begin
@@ -88,16 +88,16 @@ pub async fn grant(owner: &mut PgConnection) -> Result<(), SetupError> {
     Ok(())
 }
 
-/// Whether the database has this program's schema.
+/// Checks that all migrations of this version have been applied. Succeeds if the database is
+/// unavailable, because the service reconnects later.
 ///
 /// # Errors
-/// A sentence that says what to do when it does not; nothing when the database is away, since
-/// the service recovers from that by itself.
+/// [`SetupError::NotMigrated`] if a migration is missing.
 pub async fn check_schema(db: &Db) -> Result<(), SetupError> {
     let mut connection = match db.acquire().await {
         Ok(connection) => connection,
         Err(error) if error.status() == axum::http::StatusCode::SERVICE_UNAVAILABLE => {
-            tracing::warn!(%error, "the database is away; serving 503 until it is back");
+            tracing::warn!(%error, "database unavailable; responding with 503 until connected");
             return Ok(());
         }
         Err(error) => return Err(SetupError::NotMigrated(error.to_string())),
@@ -108,7 +108,9 @@ pub async fn check_schema(db: &Db) -> Result<(), SetupError> {
         .map_err(|e| SetupError::NotMigrated(e.to_string()))?;
     let missing = |m: &sqlx::migrate::Migration| applied.iter().all(|a| a.version != m.version);
     if MIGRATOR.iter().any(missing) {
-        return Err(SetupError::NotMigrated("its schema is older than this program".into()));
+        return Err(SetupError::NotMigrated(
+            "its schema is older than this version of plant-api".into(),
+        ));
     }
     Ok(())
 }

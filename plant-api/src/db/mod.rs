@@ -1,8 +1,8 @@
-//! PostgreSQL: the pool whose waits are measured, the heartbeat, and the migrations.
+//! PostgreSQL: the connection pool, the heartbeat, and the migrations.
 //!
-//! The service's connections switch to the restricted role `plant_app` as they are made. A
-//! heartbeat on a connection of its own tells within a second when the database is away, so
-//! that requests are refused at once instead of waiting, and when it is back.
+//! Connections of the pool switch to the restricted role `plant_app` when they are opened. A
+//! heartbeat on a connection of its own detects within a second that the database is unavailable,
+//! so that requests fail at once instead of waiting, and that it is available again.
 
 mod migrate;
 
@@ -21,100 +21,101 @@ use crate::error::{Error, Result};
 
 pub use migrate::{SetupError, check_schema, grant, migrate};
 
-const BEAT: Duration = Duration::from_millis(500);
-const BEAT_TIMEOUT: Duration = Duration::from_secs(1);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The database, as the service uses it. Clones share everything.
+/// Connection pool with a heartbeat. Clones share the state.
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: PgPool,
-    heart: Arc<Heart>,
+    heartbeat: Arc<Heartbeat>,
     waits: Histogram,
 }
 
-/// Bounds on what the service asks of the database.
+/// Limits of the connection pool and of statements.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Most connections.
+    /// Maximum number of connections.
     pub connections: u32,
-    /// Longest wait for one of them.
+    /// Timeout for acquiring a connection from the pool.
     pub checkout: Duration,
-    /// Longest statement, bounded at the server, so that it does not work for a client that has
-    /// long been answered.
+    /// `statement_timeout`, so that the server does not continue statements of requests that have
+    /// timed out.
     pub statement: Duration,
 }
 
-/// What the heartbeat last saw.
+/// Results of the last heartbeats.
 #[derive(Debug)]
-struct Heart {
+struct Heartbeat {
     up: watch::Sender<bool>,
     started: Instant,
-    /// Microseconds after `started` at which connections were last known to be lost.
-    lost_at: AtomicU64,
+    /// Time of the last failure, in microseconds after `started`; zero: none.
+    disconnected_at: AtomicU64,
     backends: AtomicI64,
     max_connections: AtomicI64,
 }
 
-impl Heart {
-    fn lost(&self) {
+impl Heartbeat {
+    fn record_disconnect(&self) {
         let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.lost_at.store(now, Ordering::Relaxed);
+        self.disconnected_at.store(now, Ordering::Relaxed);
     }
 
-    /// Whether a connection of this age was made after the last loss.
-    fn outlived(&self, age: Duration) -> bool {
-        let lost_at = Duration::from_micros(self.lost_at.load(Ordering::Relaxed));
-        lost_at.is_zero() || self.started.elapsed().saturating_sub(age) > lost_at
+    /// Returns whether a connection of this age was opened after the last failure.
+    fn opened_after_disconnect(&self, age: Duration) -> bool {
+        let disconnected_at = Duration::from_micros(self.disconnected_at.load(Ordering::Relaxed));
+        disconnected_at.is_zero() || self.started.elapsed().saturating_sub(age) > disconnected_at
     }
 }
 
 impl Db {
-    /// A pool that connects when first used; `waits` sees how long each checkout took.
-    pub fn new(options: PgConnectOptions, bounds: Bounds, waits: Histogram) -> Self {
-        let heart = Arc::new(Heart {
+    /// Creates a pool that connects on first use; `waits` observes the wait of each acquire.
+    pub fn new(options: PgConnectOptions, limits: Bounds, waits: Histogram) -> Self {
+        let heartbeat = Arc::new(Heartbeat {
             up: watch::Sender::new(true),
             started: Instant::now(),
-            lost_at: AtomicU64::new(0),
+            disconnected_at: AtomicU64::new(0),
             backends: AtomicI64::new(0),
             max_connections: AtomicI64::new(0),
         });
-        let timeout = bounds.statement.as_millis().to_string();
-        let watched = heart.clone();
+        let timeout = limits.statement.as_millis().to_string();
+        let health = heartbeat.clone();
         let pool = PgPoolOptions::new()
-            .max_connections(bounds.connections)
+            .max_connections(limits.connections)
             // sqlx 0.9.0 can spin when it reaps idle connections below a minimum.
             .min_connections(0)
-            .acquire_timeout(bounds.checkout)
-            // A ping before each use would be a round trip; a loss is noticed by age instead.
+            .acquire_timeout(limits.checkout)
+            // A ping before each use would cost a round trip; connections opened before the last
+            // failure are closed instead.
             .test_before_acquire(false)
             .before_acquire(move |_, meta| {
-                let fresh = watched.outlived(meta.age);
-                Box::pin(async move { Ok(fresh) })
+                let usable = health.opened_after_disconnect(meta.age);
+                Box::pin(async move { Ok(usable) })
             })
             .after_connect(move |connection, _| {
                 let timeout = timeout.clone();
-                Box::pin(async move { become_app(connection, &timeout).await })
+                Box::pin(async move { switch_role(connection, &timeout).await })
             })
             .connect_lazy_with(options);
-        Self { pool, heart, waits }
+        Self { pool, heartbeat, waits }
     }
 
-    /// A connection, its wait measured.
+    /// Acquires a connection from the pool and measures the wait.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] at once while the database is known to be away; a database error
-    /// when none came free in time.
+    /// [`Error::Unavailable`] at once if the last heartbeat failed; a database error if no
+    /// connection becomes available in time.
     pub async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
         if !self.is_up() {
-            return Err(away());
+            return Err(unavailable());
         }
-        let asked = Instant::now();
+        let started = Instant::now();
         let connection = self.pool.acquire().await;
-        self.waits.observe(asked.elapsed().as_secs_f64());
+        self.waits.observe(started.elapsed().as_secs_f64());
         Ok(connection?)
     }
 
-    /// A transaction; rolled back when dropped.
+    /// Begins a transaction; it is rolled back if dropped.
     ///
     /// # Errors
     /// As [`Db::acquire`].
@@ -122,7 +123,7 @@ impl Db {
         Ok(Transaction::begin(self.acquire().await?, None).await?)
     }
 
-    /// A transaction that only reads, all of it as of one moment.
+    /// Begins a read-only transaction with one snapshot for all its statements (repeatable read).
     ///
     /// # Errors
     /// As [`Db::acquire`].
@@ -131,15 +132,15 @@ impl Db {
         Ok(Transaction::begin(self.acquire().await?, Some(begin)).await?)
     }
 
-    /// Whether the last heartbeat was answered.
+    /// Returns whether the last heartbeat succeeded.
     pub fn is_up(&self) -> bool {
-        *self.heart.up.borrow()
+        *self.heartbeat.up.borrow()
     }
 
-    /// Returns when the database goes away from now on. Whoever waits for an answer of a server
-    /// that has stopped answering can give up then.
+    /// Completes when a heartbeat fails after this call, so that callers can stop waiting for a
+    /// server that does not respond.
     pub async fn lost(&self) {
-        let mut up = self.heart.up.subscribe();
+        let mut up = self.heartbeat.up.subscribe();
         while up.changed().await.is_ok() {
             if !*up.borrow_and_update() {
                 return;
@@ -147,101 +148,109 @@ impl Db {
         }
     }
 
-    /// Open connections of the pool: in use, idle, and the most there may be.
-    pub fn pool_use(&self) -> (u64, u64, u64) {
+    /// Returns the number of pool connections: (in use, idle, maximum).
+    pub fn pool_usage(&self) -> (u64, u64, u64) {
         let idle = self.pool.num_idle() as u64;
         let size = u64::from(self.pool.size());
         (size.saturating_sub(idle), idle, u64::from(self.pool.options().get_max_connections()))
     }
 
-    /// The server's backends on this database, and how many it allows in all.
-    pub fn server_use(&self) -> (i64, i64) {
+    /// Returns the server's backends on this database and its `max_connections`.
+    pub fn server_usage(&self) -> (i64, i64) {
         (
-            self.heart.backends.load(Ordering::Relaxed),
-            self.heart.max_connections.load(Ordering::Relaxed),
+            self.heartbeat.backends.load(Ordering::Relaxed),
+            self.heartbeat.max_connections.load(Ordering::Relaxed),
         )
     }
 
-    /// Beats until `stop`: one small question each half second, on a connection of its own, which
-    /// in between tells at once when the server goes away.
+    /// Queries the server every 500 ms on a connection of its own, until `stop` is canceled.
+    /// Between two queries, a connection closed by the server is detected at once.
     pub async fn beat(self, stop: CancellationToken) {
-        let own = PgPoolOptions::new()
+        let heartbeat_pool = PgPoolOptions::new()
             .max_connections(1)
             .min_connections(0)
             .connect_lazy_with((*self.pool.connect_options()).clone());
         let mut listener = None;
         while !stop.is_cancelled() {
-            let answer = tokio::time::timeout(BEAT_TIMEOUT, self.ask(&own, &mut listener)).await;
-            let answer = match answer {
-                Ok(answered) => answered.map_err(|e| e.to_string()),
-                Err(_) => Err("no answer within a second".to_owned()),
+            let query = self.query_server(&heartbeat_pool, &mut listener);
+            let result = match tokio::time::timeout(HEARTBEAT_TIMEOUT, query).await {
+                Ok(result) => result.map_err(|e| e.to_string()),
+                Err(_) => Err(format!("no response within {HEARTBEAT_TIMEOUT:?}")),
             };
-            if answer.is_err() {
+            if result.is_err() {
                 listener = None;
             }
-            self.settle(answer);
+            self.record(result);
             tokio::select! {
-                () = tokio::time::sleep(BEAT) => {}
-                () = gone(&mut listener) => self.settle(Err("it closed the connection".into())),
+                () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
+                () = wait_for_close(&mut listener) => {
+                    self.record(Err("the server closed the connection".into()));
+                }
                 () = stop.cancelled() => {}
             }
         }
         self.pool.close().await;
     }
 
-    async fn ask(&self, own: &PgPool, listener: &mut Option<PgListener>) -> sqlx::Result<()> {
-        let live = match listener {
-            Some(live) => live,
+    async fn query_server(
+        &self,
+        pool: &PgPool,
+        listener: &mut Option<PgListener>,
+    ) -> sqlx::Result<()> {
+        let listener = match listener {
+            Some(connected) => connected,
             None => {
-                let mut fresh = PgListener::connect_with(own).await?;
-                // Else a lost connection would be told only once there is another.
-                fresh.eager_reconnect(false);
-                fresh.listen("plant_heart").await?;
-                listener.insert(fresh)
+                let mut connected = PgListener::connect_with(pool).await?;
+                // By default a closed connection is reported only after a successful reconnect.
+                connected.eager_reconnect(false);
+                connected.listen("plant_heartbeat").await?;
+                listener.insert(connected)
             }
         };
-        let (backends, most) = sqlx::query_as::<_, (i32, i32)>(
+        let (backends, max_connections) = sqlx::query_as::<_, (i32, i32)>(
             "select numbackends, current_setting('max_connections')::int \
              from pg_stat_database where datname = current_database()",
         )
-        .fetch_one(live)
+        .fetch_one(listener)
         .await?;
-        self.heart.backends.store(backends.into(), Ordering::Relaxed);
-        self.heart.max_connections.store(most.into(), Ordering::Relaxed);
+        self.heartbeat.backends.store(backends.into(), Ordering::Relaxed);
+        self.heartbeat.max_connections.store(max_connections.into(), Ordering::Relaxed);
         Ok(())
     }
 
-    fn settle(&self, beat: Result<(), String>) {
-        let was_up = self.heart.up.send_replace(beat.is_ok());
-        match beat {
+    fn record(&self, result: Result<(), String>) {
+        let was_up = self.heartbeat.up.send_replace(result.is_ok());
+        match result {
             Err(reason) => {
-                self.heart.lost();
+                self.heartbeat.record_disconnect();
                 if was_up {
-                    tracing::warn!(reason, "the database is away");
+                    tracing::warn!(
+                        "database connection lost: {reason}; retrying every {HEARTBEAT_INTERVAL:?}"
+                    );
                 }
             }
-            Ok(()) if !was_up => tracing::info!("the database is back"),
+            Ok(()) if !was_up => tracing::info!("database connection restored"),
             Ok(()) => {}
         }
     }
 }
 
-/// Returns when the listener's connection has ended; waits for ever where there is none.
-async fn gone(listener: &mut Option<PgListener>) {
+/// Completes when the listener's connection is closed; never, if there is no listener.
+async fn wait_for_close(listener: &mut Option<PgListener>) {
     match listener {
-        // Nobody sends to this channel, so whatever arrives is the end.
-        Some(live) => while let Ok(Some(_)) = live.try_recv().await {},
+        // `try_recv` returns `None` or an error when the connection is closed.
+        Some(connected) => while let Ok(Some(_)) = connected.try_recv().await {},
         None => std::future::pending().await,
     }
     *listener = None;
 }
 
-fn away() -> Error {
+fn unavailable() -> Error {
     Error::Unavailable { what: "the database", retry_after: Duration::from_secs(1) }
 }
 
-/// Gives up the owner's rights on a connection of the service.
-async fn become_app(connection: &mut PgConnection, timeout: &str) -> sqlx::Result<()> {
+/// Switches a connection from the owner to the role `plant_app` and sets the statement timeout.
+async fn switch_role(connection: &mut PgConnection, timeout: &str) -> sqlx::Result<()> {
     sqlx::query(
         "select set_config('role', 'plant_app', false), set_config('statement_timeout', $1, false)",
     )
