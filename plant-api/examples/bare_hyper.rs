@@ -1,4 +1,5 @@
-//! The floor under scripts/bench_http.sh: hyper alone, answering the same bytes to everything.
+//! Baseline for scripts/bench_http.sh: a bare hyper server that sends the same response to every
+//! request.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,14 +16,14 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-// As the service has it, or the floor would be lower for another reason than hyper.
+// The same allocator as the service, so that only the HTTP stack differs.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Answers every request with the same bytes.
+/// Serve a file as the response to every request.
 #[derive(Parser)]
 struct Options {
-    /// File with the body to answer.
+    /// File with the response body.
     #[arg(long)]
     bytes: PathBuf,
     /// Address to listen on.
@@ -39,17 +40,17 @@ async fn main() -> std::io::Result<()> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         let body = body.clone();
-        let service = service_fn(move |request| answer(request, body.clone()));
+        let service = service_fn(move |request| respond(request, body.clone()));
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         tokio::spawn(connection);
     }
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
     body: Bytes,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    // A write's body has to be read, whoever answers; one that breaks off ends the connection.
+    // The body is read, as the service does. After an incomplete body hyper closes the connection.
     let _ = request.into_body().collect().await;
     let mut response = Response::new(Full::new(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

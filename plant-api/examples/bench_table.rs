@@ -1,5 +1,6 @@
-//! Reads what Criterion measured, holds it against the targets, prints a table and writes JSON:
-//! `bench_table CRITERION_FOLDER BENCHMARK_JSON`. `scripts/bench.sh` runs it.
+//! Compares Criterion's results with the targets, prints a table and writes a JSON file.
+//! `scripts/bench.sh` runs it as `bench_table CRITERION_FOLDER BENCHMARK_JSON`. Exit code 1: a
+//! target was missed or there are no results.
 
 use std::fs;
 use std::path::Path;
@@ -7,28 +8,29 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-/// Group, most nanoseconds on average, and whose target that is.
+/// Benchmark group, maximum mean in nanoseconds, and source of the target.
 const TARGETS: &[(&str, f64, &str)] = &[
     ("base_entity_creation", 5e6, "seed 000"),
     ("skill_validation", 2e6, "seed 000"),
-    ("hash_chain_validation", 3e3, "ours; seed 000: 10 ms"),
-    ("chain_of_5_from_bytes", 3e3, "ours; seed 000: 10 ms"),
-    ("chain_of_5_from_values", 20e3, "ours; seed 000: 10 ms"),
+    ("hash_chain_validation", 3e3, "own; seed 000: 10 ms"),
+    ("chain_of_5_from_bytes", 3e3, "own; seed 000: 10 ms"),
+    ("chain_of_5_from_values", 20e3, "own; seed 000: 10 ms"),
     // 500,000 links a second.
-    ("verify_10000_links", 20e6, "ours"),
-    ("verify_file_10000_links", 20e6, "ours"),
-    ("certification_through_the_database", 20e6, "ours; seed 000: 100 ms"),
+    ("verify_10000_links", 20e6, "own"),
+    ("verify_file_10000_links", 20e6, "own"),
+    ("certification_through_the_database", 20e6, "own; seed 000: 100 ms"),
 ];
 
 struct Row {
     name: String,
-    rounds: f64,
+    iterations: f64,
     mean: f64,
-    deviation: f64,
+    std_dev: f64,
     min: f64,
     max: f64,
     target: Option<(f64, &'static str)>,
-    floor: Option<f64>,
+    /// Mean of the group's baseline benchmark (SHA-256 alone).
+    baseline: Option<f64>,
 }
 
 fn main() -> ExitCode {
@@ -51,34 +53,34 @@ fn rows(criterion: &Path) -> Vec<Row> {
         .flatten()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    // In the order of the targets, what has none after them.
+    // In the order of the targets; groups without a target come last.
     groups.sort_by_key(|group| {
-        let place = TARGETS.iter().position(|(name, ..)| name == group);
-        (place.unwrap_or(TARGETS.len()), group.clone())
+        let index = TARGETS.iter().position(|(name, ..)| name == group);
+        (index.unwrap_or(TARGETS.len()), group.clone())
     });
     groups.into_iter().filter_map(|group| row(criterion, group)).collect()
 }
 
 fn row(criterion: &Path, name: String) -> Option<Row> {
-    let of = |function: &str, file: &str| -> Option<Value> {
+    let read = |function: &str, file: &str| -> Option<Value> {
         let path = criterion.join(&name).join(function).join("new").join(file);
         serde_json::from_slice(&fs::read(path).ok()?).ok()
     };
     let mean = |estimates: &Value| estimates["mean"]["point_estimate"].as_f64();
-    let (estimates, sample) = (of("ours", "estimates.json")?, of("ours", "sample.json")?);
+    let (estimates, sample) = (read("ours", "estimates.json")?, read("ours", "sample.json")?);
     let numbers =
         |list: &Value| -> Option<Vec<f64>> { list.as_array()?.iter().map(Value::as_f64).collect() };
-    let (rounds, times) = (numbers(&sample["iters"])?, numbers(&sample["times"])?);
-    let each = || times.iter().zip(&rounds).map(|(time, rounds)| time / rounds);
+    let (iterations, times) = (numbers(&sample["iters"])?, numbers(&sample["times"])?);
+    let times_per_iteration = || times.iter().zip(&iterations).map(|(time, count)| time / count);
     let target = TARGETS.iter().find(|(group, ..)| *group == name);
     Some(Row {
-        rounds: rounds.iter().sum(),
+        iterations: iterations.iter().sum(),
         mean: mean(&estimates)?,
-        deviation: estimates["std_dev"]["point_estimate"].as_f64()?,
-        min: each().fold(f64::INFINITY, f64::min),
-        max: each().fold(0.0, f64::max),
-        target: target.map(|(_, target, whose)| (*target, *whose)),
-        floor: of("floor", "estimates.json").as_ref().and_then(mean),
+        std_dev: estimates["std_dev"]["point_estimate"].as_f64()?,
+        min: times_per_iteration().fold(f64::INFINITY, f64::min),
+        max: times_per_iteration().fold(0.0, f64::max),
+        target: target.map(|(_, target, source)| (*target, *source)),
+        baseline: read("floor", "estimates.json").as_ref().and_then(mean),
         name,
     })
 }
@@ -97,16 +99,16 @@ impl Row {
     }
 
     fn ratio(&self) -> Option<f64> {
-        self.floor.map(|floor| self.mean / floor)
+        self.baseline.map(|baseline| self.mean / baseline)
     }
 
     fn json(&self) -> Value {
         json!({
-            "name": self.name, "rounds": self.rounds, "mean_ns": self.mean,
-            "stddev_ns": self.deviation, "min_ns": self.min, "max_ns": self.max,
+            "name": self.name, "rounds": self.iterations, "mean_ns": self.mean,
+            "stddev_ns": self.std_dev, "min_ns": self.min, "max_ns": self.max,
             "target_ns": self.target.map(|(target, _)| target),
-            "target_of": self.target.map(|(_, whose)| whose),
-            "verdict": self.verdict_text(), "floor_ns": self.floor, "ratio_to_floor": self.ratio(),
+            "target_of": self.target.map(|(_, source)| source),
+            "verdict": self.verdict_text(), "floor_ns": self.baseline, "ratio_to_floor": self.ratio(),
         })
     }
 }
@@ -114,7 +116,7 @@ impl Row {
 fn print(rows: &[Row]) {
     println!(
         "{:<36} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}  {:<7} {:>9}",
-        "name", "rounds", "mean", "deviation", "min", "max", "target", "verdict", "x SHA-256"
+        "name", "iterations", "mean", "std dev", "min", "max", "target", "verdict", "x SHA-256"
     );
     for row in rows {
         let target = row.target.map_or("-".to_owned(), |(target, _)| time(target));
@@ -122,9 +124,9 @@ fn print(rows: &[Row]) {
         println!(
             "{:<36} {:>10} {:>10} {:>10} {:>10} {:>10} {target:>10}  {:<7} {ratio:>9}",
             row.name,
-            row.rounds,
+            row.iterations,
             time(row.mean),
-            time(row.deviation),
+            time(row.std_dev),
             time(row.min),
             time(row.max),
             row.verdict_text(),

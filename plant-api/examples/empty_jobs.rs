@@ -1,8 +1,8 @@
-//! How many jobs a second go from a committed row to a committed end when there is nothing to do
-//! in between.
+//! Benchmark of the job queue: throughput of jobs with an empty handler, from the committed insert
+//! to the committed completion.
 //!
-//! Makers insert each job in a transaction of its own, as requests do; one worker does them. Both
-//! share one pool, as in `plant-api serve`.
+//! Producers insert each job in a transaction of its own, as requests do; one worker runs them.
+//! Both share one connection pool, as in `plant-api serve`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,27 +24,27 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
-/// Where, and how many.
+/// Measure the throughput of jobs with an empty handler.
 #[derive(Parser)]
 struct Options {
-    /// A migrated database.
+    /// URL of a migrated database.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: String,
-    /// Redis; empty: the worker looks by itself.
+    /// URL of Redis; empty: the worker polls the database.
     #[arg(long, env = "REDIS_URL", default_value = "", hide_env_values = true)]
     redis_url: String,
-    /// Jobs.
+    /// Number of jobs.
     #[arg(long, default_value_t = 20_000)]
     jobs: u64,
-    /// Those who make them, each one after the other.
-    #[arg(long, default_value_t = 8)]
-    makers: usize,
-    /// Owners, who take turns.
+    /// Number of concurrent producers.
+    #[arg(long = "makers", default_value_t = 8)]
+    producers: usize,
+    /// Number of job owners; they are served round-robin.
     #[arg(long, default_value_t = 100)]
     owners: u64,
-    /// Make all jobs before the worker begins.
-    #[arg(long)]
-    queued: bool,
+    /// Enqueue all jobs before the worker starts.
+    #[arg(long = "queued")]
+    enqueue_first: bool,
 }
 
 const KIND: Kind =
@@ -97,40 +97,45 @@ async fn main() -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     let worker = Worker::new(db.clone(), queue.clone(), metrics.clone(), vec![Arc::new(Empty)]);
-    let work = |worker: Worker| tokio::spawn(worker.run(stop.clone(), Duration::from_secs(20)));
+    let start = |worker: Worker| tokio::spawn(worker.run(stop.clone(), Duration::from_secs(20)));
     let completed = metrics.jobs.with_label_values(&[KIND.name, "completed"]);
 
-    let mut began = Instant::now();
-    let mut working = (!options.queued).then(|| work(worker.clone()));
-    make(&options, &db, &queue).await?;
-    let made = began.elapsed();
-    if options.queued {
-        began = Instant::now();
-        working = Some(work(worker));
+    let mut started_at = Instant::now();
+    let mut worker_task = (!options.enqueue_first).then(|| start(worker.clone()));
+    enqueue_all(&options, &db, &queue).await?;
+    let enqueue_time = started_at.elapsed();
+    if options.enqueue_first {
+        started_at = Instant::now();
+        worker_task = Some(start(worker));
     }
     while completed.get() < options.jobs {
-        ensure!(began.elapsed() < Duration::from_secs(300), "{} done only", completed.get());
+        ensure!(
+            started_at.elapsed() < Duration::from_secs(300),
+            "timed out after 300 s with {} of {} jobs completed",
+            completed.get(),
+            options.jobs
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let done = began.elapsed();
+    let completion_time = started_at.elapsed();
     stop.cancel();
-    working.context("a worker was begun")?.await?;
-    let rate = |took: Duration| options.jobs as f64 / took.as_secs_f64();
+    worker_task.context("the worker was not started")?.await?;
+    let rate = |time: Duration| options.jobs as f64 / time.as_secs_f64();
     println!(
-        "{} jobs: made in {:.2} s ({:.0}/s), done {:.2} s after {} ({:.0}/s)",
+        "{} jobs: enqueued in {:.2} s ({:.0}/s), completed {:.2} s after {} ({:.0}/s)",
         options.jobs,
-        made.as_secs_f64(),
-        rate(made),
-        done.as_secs_f64(),
-        if options.queued { "the worker began" } else { "the first was made" },
-        rate(done),
+        enqueue_time.as_secs_f64(),
+        rate(enqueue_time),
+        completion_time.as_secs_f64(),
+        if options.enqueue_first { "the worker started" } else { "the first was enqueued" },
+        rate(completion_time),
     );
     Ok(())
 }
 
-async fn make(options: &Options, db: &Db, queue: &Queue) -> anyhow::Result<()> {
+async fn enqueue_all(options: &Options, db: &Db, queue: &Queue) -> anyhow::Result<()> {
     let next = Arc::new(AtomicU64::new(0));
-    let makers = (0..options.makers).map(|_| {
+    let producers = (0..options.producers).map(|_| {
         let (db, queue, next) = (db.clone(), queue.clone(), next.clone());
         let (jobs, owners) = (options.jobs, options.owners);
         tokio::spawn(async move {
@@ -148,8 +153,8 @@ async fn make(options: &Options, db: &Db, queue: &Queue) -> anyhow::Result<()> {
             }
         })
     });
-    for maker in makers.collect::<Vec<_>>() {
-        maker.await??;
+    for producer in producers.collect::<Vec<_>>() {
+        producer.await??;
     }
     Ok(())
 }

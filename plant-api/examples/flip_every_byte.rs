@@ -1,9 +1,10 @@
-//! Flips one bit of every byte of an export, each bit in its turn, and counts what
-//! `plant-api verify` says to each. `scripts/flip_every_byte.sh` builds and runs it.
+//! Flips one bit in every byte of an audit export, one at a time, and counts the errors that
+//! `plant-api verify` reports. `scripts/flip_every_byte.sh` builds and runs it.
 //!
-//! A flip touches one line only. That line is checked by what checks it in `verify`, and where
-//! that finds nothing, and for the manifest and line ends, the whole file is verified; so it is
-//! for every 10,007th flip besides, where both must agree on the line.
+//! A flip changes one line, so only that line is checked, with the function that `verify` uses. The
+//! whole file is verified if the line check finds nothing, and for flips in the manifest and in
+//! line ends. For every 10,007th byte the whole file is verified as well, and both checks must
+//! report the same line.
 
 #[path = "../benches/plant/sample.rs"]
 mod sample;
@@ -19,8 +20,8 @@ use std::time::Instant;
 use plant_api::plant::audit::line::{Fault, check};
 use plant_api::verify::{Outcome, read};
 
-/// Of so many flips one is also shown to the whole of `verify`.
-const ALSO_WHOLE: usize = 10_007;
+/// Flips at multiples of this offset are also verified with the whole file.
+const WHOLE_FILE_INTERVAL: usize = 10_007;
 
 type Counts = BTreeMap<&'static str, u64>;
 
@@ -29,22 +30,22 @@ fn main() -> ExitCode {
         Some(path) => std::fs::read(path).unwrap(),
         None => sample::export(1_000),
     };
-    let untouched = read(&file[..], |_| {});
-    println!("untouched: {untouched}");
-    let began = Instant::now();
+    let unchanged = read(&file[..], |_| {});
+    println!("unchanged file: {unchanged}");
+    let started_at = Instant::now();
     let counts = flip_all(&file);
     let flips: u64 = counts.values().sum();
-    println!("{flips} flips of {} bytes in {:.0?}:", file.len(), began.elapsed());
-    for (found, count) in &counts {
-        println!("  {count:>10}  {found}");
+    println!("{flips} flips of {} bytes in {:.0?}:", file.len(), started_at.elapsed());
+    for (error, count) in &counts {
+        println!("  {count:>10}  {error}");
     }
-    let missed = counts.get("NOT FOUND").copied().unwrap_or_default();
-    println!("{missed} not found");
-    let passed = missed == 0 && matches!(untouched, Outcome::Intact(_));
+    let missed = counts.get("NOT DETECTED").copied().unwrap_or_default();
+    println!("{missed} not detected");
+    let passed = missed == 0 && matches!(unchanged, Outcome::Intact(_));
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Deals the lines out to every core.
+/// Flips a bit in every byte, with one thread per core. Returns counts by detected error.
 fn flip_all(file: &[u8]) -> Counts {
     let mut start = 0;
     let lines: Vec<_> = file
@@ -58,18 +59,18 @@ fn flip_all(file: &[u8]) -> Counts {
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
             scope.spawn(|| {
-                let mut touched = file.to_vec();
+                let mut file = file.to_vec();
                 let mut counts = Counts::new();
                 while let Some(line) = lines.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let is_manifest = line.end == file.len();
-                    for flip in line.clone().map(|place| (place, (place % 8) as u32)) {
-                        let found = found(&mut touched, line.clone(), flip, is_manifest);
-                        *counts.entry(found).or_default() += 1;
+                    for flip in line.clone().map(|offset| (offset, (offset % 8) as u32)) {
+                        let error = detect_flip(&mut file, line.clone(), flip, is_manifest);
+                        *counts.entry(error).or_default() += 1;
                     }
                 }
                 let mut all = all.lock().unwrap();
-                for (found, count) in counts {
-                    *all.entry(found).or_default() += count;
+                for (error, count) in counts {
+                    *all.entry(error).or_default() += count;
                 }
             });
         }
@@ -77,23 +78,24 @@ fn flip_all(file: &[u8]) -> Counts {
     all.into_inner().unwrap()
 }
 
-fn found(
+/// Flips one bit, verifies, and restores it. Returns the error that was detected.
+fn detect_flip(
     file: &mut [u8],
     line: std::ops::Range<usize>,
-    (place, bit): (usize, u32),
+    (offset, bit): (usize, u32),
     is_manifest: bool,
 ) -> &'static str {
     let flip = 1 << bit;
-    let before = file[place];
-    file[place] ^= flip;
-    let at_line_end = before == b'\n' || file[place] == b'\n';
-    let by_line = (!is_manifest && !at_line_end)
+    let original = file[offset];
+    file[offset] ^= flip;
+    let at_line_end = original == b'\n' || file[offset] == b'\n';
+    let line_error = (!is_manifest && !at_line_end)
         .then(|| check(&file[line.start..line.end - 1]).err())
         .flatten();
-    let found = match by_line {
+    let error = match line_error {
         Some(fault) => {
-            if place.is_multiple_of(ALSO_WHOLE) {
-                whole_agrees(file, line.start);
+            if offset.is_multiple_of(WHOLE_FILE_INTERVAL) {
+                assert_same_line(file, line.start);
             }
             match fault {
                 Fault::Unreadable(_) => "line unreadable",
@@ -101,19 +103,21 @@ fn found(
             }
         }
         None => match read(&*file, |_| {}) {
-            Outcome::Intact(_) => "NOT FOUND",
+            Outcome::Intact(_) => "NOT DETECTED",
             Outcome::Broken(_) => "manifest or order",
             Outcome::Unreadable(_) => "file unreadable",
         },
     };
-    file[place] = before;
-    found
+    file[offset] = original;
+    error
 }
 
-fn whole_agrees(file: &[u8], line_start: usize) {
+fn assert_same_line(file: &[u8], line_start: usize) {
     let number = 1 + file[..line_start].iter().filter(|byte| **byte == b'\n').count() as u64;
     match read(file, |_| {}) {
-        Outcome::Broken(place) | Outcome::Unreadable(place) => assert_eq!(place.line, number),
-        Outcome::Intact(_) => panic!("line {number}: the line is at fault, the file is not"),
+        Outcome::Broken(error) | Outcome::Unreadable(error) => assert_eq!(error.line, number),
+        Outcome::Intact(_) => {
+            panic!("line {number}: the line check reports an error, the file check does not")
+        }
     }
 }

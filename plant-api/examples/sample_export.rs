@@ -1,6 +1,6 @@
-//! Writes an export as the service would have, without it, to measure `plant-api verify` with:
-//! `cargo run --example sample_export -- AGENTS [CHANGES] > export.jsonl`. Without the second
-//! number each agent is changed up to twice.
+//! Writes a sample audit export in the service's format, to benchmark `plant-api verify`:
+//! `cargo run --example sample_export -- AGENTS [CHANGES] > export.jsonl`. `CHANGES` is the number
+//! of changes per agent; without it each agent has up to two.
 
 #[path = "../benches/plant/sample.rs"]
 mod sample;

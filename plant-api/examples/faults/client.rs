@@ -1,4 +1,4 @@
-//! One client on one connection, kept alive, opened anew when it has ended.
+//! HTTP client with one keep-alive connection, reopened after it was closed.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,68 +14,69 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Whoever waits longer has not been answered.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout for one request, with its response.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A client.
+/// An HTTP client.
 pub struct Client {
     address: SocketAddr,
-    /// Sent with every request.
+    /// Headers sent with every request.
     pub headers: Vec<(&'static str, String)>,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
-/// What it was answered.
-pub struct Answer {
+/// A response.
+pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// Whether `Retry-After` was there.
+    /// Whether the response has a `Retry-After` header.
     pub retry_after: bool,
     /// The body.
     pub body: Bytes,
 }
 
-impl Answer {
-    /// The body as JSON.
+impl Response {
+    /// Parses the body as JSON.
     pub fn json(&self) -> anyhow::Result<Value> {
         serde_json::from_slice(&self.body)
-            .with_context(|| format!("status {}, and a body that is not JSON", self.status))
+            .with_context(|| format!("status {} with a body that is not JSON", self.status))
     }
 }
 
 impl Client {
-    /// A client that connects when first used.
+    /// Creates a client that connects at the first request.
     pub fn new(address: SocketAddr) -> Self {
         Self { address, headers: Vec::new(), connection: None }
     }
 
-    /// Asks, and reads the whole answer.
+    /// Sends a request and reads the whole response.
     pub async fn send(
         &mut self,
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> anyhow::Result<Answer> {
-        let answered = timeout(PATIENCE, self.try_send(method, path, body)).await;
-        let answer = answered.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in 20 s")));
-        if answer.is_err() {
+    ) -> anyhow::Result<Response> {
+        let result = timeout(REQUEST_TIMEOUT, self.try_send(method, path, body)).await;
+        let result = result
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("no response within {REQUEST_TIMEOUT:?}")));
+        if result.is_err() {
             self.connection = None;
         }
-        answer
+        result
     }
 
-    /// Whether the service has kept the connection.
+    /// Returns whether there is a connection that the service has not closed.
     pub fn is_open(&self) -> bool {
-        self.connection.as_ref().is_some_and(|open| !open.is_closed())
+        self.connection.as_ref().is_some_and(|connection| !connection.is_closed())
     }
 
-    /// The body of a successful GET.
+    /// Sends a GET request and returns the JSON body. Any status but 200 is an error.
     pub async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
-        let answer = self.send(Method::GET, path, None).await?;
-        if answer.status != 200 {
-            bail!("GET {path}: {}", answer.status);
+        let response = self.send(Method::GET, path, None).await?;
+        if response.status != 200 {
+            bail!("GET {path}: status {}", response.status);
         }
-        answer.json()
+        response.json()
     }
 
     async fn try_send(
@@ -83,7 +84,7 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<Response> {
         let bytes = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
         let mut request = Request::builder()
             .method(method)
@@ -97,7 +98,7 @@ impl Client {
         let response = self.connection().await?.send_request(request).await?;
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok(Answer {
+        Ok(Response {
             status: head.status.as_u16(),
             retry_after: head.headers.contains_key(RETRY_AFTER),
             body,
@@ -105,16 +106,16 @@ impl Client {
     }
 
     async fn connection(&mut self) -> anyhow::Result<&mut SendRequest<Full<Bytes>>> {
-        if let Some(open) = &mut self.connection
-            && open.ready().await.is_err()
+        if let Some(connection) = &mut self.connection
+            && connection.ready().await.is_err()
         {
             self.connection = None;
         }
-        let usable = match self.connection.take() {
-            Some(open) => open,
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
             None => self.connect().await?,
         };
-        Ok(self.connection.insert(usable))
+        Ok(self.connection.insert(connection))
     }
 
     async fn connect(&self) -> anyhow::Result<SendRequest<Full<Bytes>>> {

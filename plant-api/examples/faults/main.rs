@@ -1,5 +1,6 @@
-//! The client behind scripts/faults.sh and scripts/logins.sh: it asks steadily while something breaks, and tells how
-//! the service bore it. Each command exits with 1 when a promise was not kept.
+//! Client of scripts/faults.sh, scripts/chaos.sh and scripts/logins.sh: sends requests while faults
+//! are injected, and reports how the service responds. Exit code 1: a threshold was violated; 2:
+//! the command could not run.
 
 mod chaos;
 mod client;
@@ -14,34 +15,35 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Watches a service while something breaks.
+/// Measure a service while faults are injected.
 #[derive(Parser)]
 enum Command {
-    /// A dependency breaks and is mended again; prints a row of a table.
+    /// Break and repair a dependency under steady load; print a table row.
     Fault(fault::Options),
-    /// Writers and readers; no read may miss a write that was answered before it began.
+    /// Check that every read returns all writes that were acknowledged before it started.
     ReadYourWrites(read_your_writes::Options),
-    /// Everything killed at random moments under writers; prints a row of a table.
+    /// Kill the service, a worker, Redis and PostgreSQL at random times under writes; print a table
+    /// row.
     Chaos(chaos::Options),
-    /// Logins at twice the rate that the service can hash.
+    /// Send logins at twice the rate that the service can process.
     LoginOverload(logins::overload::Options),
-    /// Refused logins, of unknown addresses and with wrong passwords in turn.
+    /// Compare the response times of logins with unknown emails and with wrong passwords.
     LoginTiming(logins::timing::Options),
-    /// Idle and slow connections beside healthy ones.
+    /// Open idle and slow connections next to healthy ones.
     SlowClients(slow_clients::Options),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let kept = match Command::parse() {
-        Command::Fault(options) => fault::watch(options).await,
+    let met = match Command::parse() {
+        Command::Fault(options) => fault::run(options).await,
         Command::ReadYourWrites(options) => read_your_writes::run(options).await,
         Command::Chaos(options) => chaos::run(options).await,
         Command::LoginOverload(options) => logins::overload::run(options).await,
         Command::LoginTiming(options) => logins::timing::run(options).await,
         Command::SlowClients(options) => slow_clients::run(options).await,
     };
-    match kept {
+    match met {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -1,10 +1,10 @@
-//! Percentiles of waits.
+//! Percentiles of latencies.
 
 use std::time::Duration;
 
-/// The wait that `share` (0 to 1) of `waits` do not exceed.
-pub fn percentile(waits: &mut [Duration], share: f64) -> Duration {
-    waits.sort_unstable();
-    let index = (waits.len() as f64 * share).ceil() as usize;
-    waits.get(index.saturating_sub(1)).copied().unwrap_or_default()
+/// Returns the percentile `share` (0 to 1) of `latencies`, or zero when there are none. Sorts them.
+pub fn percentile(latencies: &mut [Duration], share: f64) -> Duration {
+    latencies.sort_unstable();
+    let index = (latencies.len() as f64 * share).ceil() as usize;
+    latencies.get(index.saturating_sub(1)).copied().unwrap_or_default()
 }

@@ -1,16 +1,19 @@
-//! Breaking and mending: shell commands that the script hands over.
+//! Runs the shell commands that inject and repair faults.
 
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-/// Runs a command to its end.
+/// Runs a command with `bash -c` and waits for it.
+///
+/// # Errors
+/// When it cannot be started or exits with another status than 0.
 pub async fn run(command: &str) -> anyhow::Result<()> {
     let text = command.to_owned();
-    let done = tokio::task::spawn_blocking(move || {
+    let status = tokio::task::spawn_blocking(move || {
         Command::new("bash").arg("-c").arg(text).stdin(Stdio::null()).status()
     });
-    let status = done.await?.with_context(|| format!("cannot run `{command}`"))?;
+    let status = status.await?.with_context(|| format!("cannot run `{command}`"))?;
     ensure!(status.success(), "`{command}` failed: {status}");
     Ok(())
 }

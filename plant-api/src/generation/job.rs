@@ -1,4 +1,4 @@
-//! Asks the model, and writes down what it says.
+//! Background job that calls the model and stores the generated text.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::jobs::{Failure, Handler, Job, Kind};
 
-/// Jobs that generate a text. Nearly all of their time is waiting, so many fit side by side.
+/// Jobs that generate a text. They spend nearly all of their time waiting, hence the high
+/// concurrency.
 pub const KIND: Kind = Kind {
     name: "generation",
     queue: "generation_queue",
@@ -22,11 +23,11 @@ pub const KIND: Kind = Kind {
     time_limit: Duration::from_secs(60),
 };
 
-/// Generates texts.
+/// Handler of generation jobs.
 pub struct Generations {
-    /// Where the tasks are.
+    /// Database with the tasks.
     pub db: Db,
-    /// What time it is.
+    /// Clock for `completed_at`.
     pub clock: Clock,
     /// The model.
     pub model: Simulation,
@@ -37,11 +38,11 @@ impl Generations {
         let mut connection = self.db.acquire().await?;
         let request = sql::find_request(&mut *connection, job.id).await.map_err(Error::from)?;
         drop(connection);
-        // The account and its tasks may be gone by now.
+        // The account and its tasks may have been deleted meanwhile.
         let Some(request) = request else { return Ok(Value::Null) };
-        let reply = self.model.reply(&request, job.attempts);
-        tokio::time::sleep(reply.latency).await;
-        reply.text.map(Value::from).map_err(Failure::retry)
+        let response = self.model.respond(&request, job.attempts);
+        tokio::time::sleep(response.latency).await;
+        response.text.map(Value::from).map_err(Failure::retry)
     }
 }
 

@@ -1,8 +1,8 @@
-//! Generation: an account asks for a text, gets a task at once, and the text when it is written.
+//! Text generation: an account creates a task, and a background job generates the text.
 //!
-//! The task and its job, which share an id, are inserted together; the worker runs the job against
-//! the [`model`], and writes the text with the job's end. In between, the task's status is what
-//! the job's state says.
+//! The task and its job share an id and are inserted together. The worker runs the job against the
+//! [`model`] and writes the text in the transaction that finishes the job. Until then the task's
+//! status is derived from the job's state.
 
 pub mod job;
 pub mod model;
@@ -23,12 +23,12 @@ use crate::error::Result;
 use crate::jobs::{self, NewJob};
 use model::{Model, Request};
 
-/// Longest prompt, in characters.
-pub const PROMPT_MAX: usize = 8000;
-/// Most tokens of a text.
-pub const TOKENS_MAX: i32 = 4096;
+/// Maximum length of a prompt, in characters.
+pub const MAX_PROMPT_CHARS: usize = 8000;
+/// Maximum of `max_tokens`.
+pub const MAX_TOKENS: i32 = 4096;
 
-/// Where a task is in its life.
+/// Status of a generation task.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
@@ -36,18 +36,18 @@ pub const TOKENS_MAX: i32 = 4096;
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 #[schema(as = TaskStatus)]
 pub enum Status {
-    /// It waits for its turn, or for another attempt.
+    /// Waiting for its first or next attempt.
     Queued,
-    /// The model is at it.
+    /// The model is generating the text.
     Processing,
-    /// The text is there.
+    /// The text is available in `result`.
     Completed,
-    /// It was given up.
+    /// All attempts failed; `error` says why.
     Failed,
 }
 
 impl Status {
-    /// Its name on the wire.
+    /// Returns the name used in JSON and SQL.
     pub fn name(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -58,102 +58,102 @@ impl Status {
     }
 }
 
-/// A task.
+/// A generation task.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Generation {
-    /// Its id.
+    /// Id of the task.
     pub id: Uuid,
-    /// The same id.
+    /// Same as `id`.
     pub task_id: Uuid,
-    /// Where it is.
+    /// Status of the task.
     pub status: Status,
-    /// What was asked.
+    /// Prompt for the model.
     #[schema(example = "A haiku on the monsoon")]
     pub prompt: String,
-    /// Who writes.
+    /// Model that generates the text.
     pub model: Model,
-    /// How freely, 0 to 2.
+    /// Sampling temperature, 0 to 2.
     #[schema(example = 0.7)]
     pub temperature: f64,
-    /// Most tokens of the text.
+    /// Maximum length of the text, in tokens.
     #[schema(example = 256)]
     pub max_tokens: i32,
-    /// The text, once it is completed.
+    /// The generated text; null until the task is completed.
     #[schema(example = "Rain upon the leaves …")]
     pub result: Option<String>,
-    /// Why it was given up, if it was.
+    /// Reason of the failure; null unless the task has failed.
     pub error: Option<String>,
-    /// How often the model was asked so far.
+    /// Number of attempts so far.
     #[schema(example = 1)]
     pub attempts: i32,
-    /// When it was accepted.
+    /// When the task was accepted.
     pub created_at: DateTime<Utc>,
-    /// When the last attempt began.
+    /// When the last attempt started.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it was completed or given up.
+    /// When the task was completed or failed.
     pub completed_at: Option<DateTime<Utc>>,
 }
 
-/// A task in a list, without what was asked and what was written.
+/// A generation task in a list, without prompt and result.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 #[schema(as = TaskSummary)]
 pub struct Summary {
-    /// Its id.
+    /// Id of the task.
     pub id: Uuid,
-    /// The same id.
+    /// Same as `id`.
     pub task_id: Uuid,
-    /// Where it is.
+    /// Status of the task.
     pub status: Status,
-    /// Who writes.
+    /// Model that generates the text.
     pub model: Model,
-    /// Why it was given up, if it was.
+    /// Reason of the failure; null unless the task has failed.
     pub error: Option<String>,
-    /// How often the model was asked so far.
+    /// Number of attempts so far.
     #[schema(example = 1)]
     pub attempts: i32,
-    /// When it was accepted.
+    /// When the task was accepted.
     pub created_at: DateTime<Utc>,
-    /// When it was completed or given up.
+    /// When the task was completed or failed.
     pub completed_at: Option<DateTime<Utc>>,
 }
 
-/// The answer to a new task.
+/// Response to a new generation task.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Accepted {
-    /// The task's id.
+    /// Id of the task.
     pub id: Uuid,
-    /// The same id.
+    /// Same as `id`.
     pub task_id: Uuid,
-    /// Where it is.
+    /// Status of the task.
     #[schema(example = "queued")]
     pub status: Status,
-    /// When it was accepted.
+    /// When the task was accepted.
     pub created_at: DateTime<Utc>,
 }
 
-/// A text that is wanted.
+/// Request for a generated text.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NewGeneration {
-    /// What to write.
+    /// Prompt for the model.
     #[schema(example = "A haiku on the monsoon", min_length = 1, max_length = 8000)]
     pub prompt: String,
-    /// Who is to write.
+    /// Model to use.
     pub model: Model,
-    /// How freely.
-    #[serde(default = "usual_temperature")]
+    /// Sampling temperature.
+    #[serde(default = "default_temperature")]
     #[schema(example = 0.7, minimum = 0, maximum = 2)]
     pub temperature: f64,
-    /// Most tokens of the text.
-    #[serde(default = "usual_tokens")]
+    /// Maximum length of the text, in tokens.
+    #[serde(default = "default_max_tokens")]
     #[schema(example = 256, minimum = 1, maximum = 4096)]
     pub max_tokens: i32,
 }
 
-fn usual_temperature() -> f64 {
+fn default_temperature() -> f64 {
     0.7
 }
 
-fn usual_tokens() -> i32 {
+fn default_max_tokens() -> i32 {
     256
 }
 
@@ -161,12 +161,12 @@ impl NewGeneration {
     fn check(&self) -> Result<()> {
         let mut checks = Checks::default();
         checks.that(!self.prompt.is_empty(), "prompt", "min-length", "must not be empty");
-        checks.at_most("prompt", &self.prompt, PROMPT_MAX);
+        checks.at_most("prompt", &self.prompt, MAX_PROMPT_CHARS);
         let (temperature, tokens) = (self.temperature, self.max_tokens);
-        let fits = (0.0..=2.0).contains(&temperature);
-        checks.that(fits, "temperature", "range", "must be 0 to 2");
-        let fits = (1..=TOKENS_MAX).contains(&tokens);
-        checks.that(fits, "max_tokens", "range", "must be 1 to 4096");
+        let in_range = (0.0..=2.0).contains(&temperature);
+        checks.that(in_range, "temperature", "range", "must be 0 to 2");
+        let in_range = (1..=MAX_TOKENS).contains(&tokens);
+        checks.that(in_range, "max_tokens", "range", "must be 1 to 4096");
         checks.done()
     }
 
@@ -180,7 +180,7 @@ impl NewGeneration {
     }
 }
 
-/// Accepts a task: it and its job are there together, or neither.
+/// Inserts a task and its job in one transaction.
 ///
 /// # Errors
 /// [`Error::Validation`](crate::error::Error::Validation), database errors.

@@ -1,8 +1,8 @@
-//! The simulated model: it takes its time, sometimes fails, and writes words.
+//! Simulated language model with configurable latency and failure rate.
 //!
-//! All of it follows from a seed and the request, whatever the order and the machine: the same
-//! question takes the same time, fails at the same attempts and gets the same text, so that a
-//! load can be repeated and a job can be run twice.
+//! Latency, failures and text are a pure function of seed, request and attempt: the same request
+//! takes the same time, fails at the same attempts and returns the same text in every run and on
+//! every machine. Loads are therefore repeatable, and a job may run twice.
 
 use std::f64::consts::TAU;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Who writes.
+/// Name of a language model.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
@@ -30,37 +30,37 @@ pub enum Model {
     Claude3,
 }
 
-/// What is asked of it.
+/// Input of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// What to write.
+    /// Prompt.
     pub prompt: String,
-    /// Who is to write.
+    /// Model to use.
     pub model: Model,
-    /// How freely.
+    /// Sampling temperature.
     pub temperature: f64,
-    /// Most tokens of the text.
+    /// Maximum length of the text, in tokens.
     pub max_tokens: i32,
 }
 
-/// How the simulation behaves.
+/// Settings of the simulated model. Latencies are log-normally distributed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Simulation {
-    /// Other seeds, other draws.
+    /// Seed of the pseudorandom latencies, failures and texts.
     pub seed: u64,
-    /// Half of all answers take less.
+    /// Median latency.
     pub median: Duration,
-    /// Standard deviation of the logarithm of the latency: 0 makes all alike.
+    /// Standard deviation of the logarithm of the latency; 0: every latency is the median.
     pub spread: f64,
     /// Share of attempts that fail, 0 to 1.
     pub failure_rate: f64,
 }
 
-/// No answer takes longer.
-const LONGEST: Duration = Duration::from_secs(30);
+/// Upper limit of the simulated latency.
+const MAX_LATENCY: Duration = Duration::from_secs(30);
 
-/// Most words of a text: enough to look at.
-const WORDS_MAX: usize = 120;
+/// Maximum number of words in a text, whatever `max_tokens` allows.
+const MAX_WORDS: usize = 120;
 
 const WORDS: [&str; 32] = [
     "rain", "upon", "the", "leaves", "a", "seed", "waits", "below", "roots", "drink", "slowly",
@@ -68,30 +68,31 @@ const WORDS: [&str; 32] = [
     "garden", "keeps", "its", "quiet", "count", "of", "days", "that", "turn", "to", "harvest",
 ];
 
-/// What an attempt comes to.
+/// Simulated result of one attempt.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reply {
-    /// How long it takes.
+pub struct ModelResponse {
+    /// Time that the attempt takes.
     pub latency: Duration,
-    /// The text, or why there is none.
+    /// The text, or the reason of the failure.
     pub text: Result<String, &'static str>,
 }
 
 impl Simulation {
-    /// What the model makes of a request at this attempt.
-    pub fn reply(&self, request: &Request, attempt: i32) -> Reply {
-        let once = self.digest(request, attempt);
-        let [one, other, third] = [0, 8, 16].map(|at| fraction(&once, at));
-        // Box and Muller: two even draws make a normal one.
-        let normal = (-2.0 * (1.0 - one).ln()).sqrt() * (TAU * other).cos();
-        let latency = self.median.mul_f64((self.spread * normal).exp().min(1e6)).min(LONGEST);
-        let text = if third < self.failure_rate {
+    /// Returns the model's response to a request at this attempt, counted from 1.
+    pub fn respond(&self, request: &Request, attempt: i32) -> ModelResponse {
+        let digest = self.digest(request, attempt);
+        let [u1, u2, u3] = [0, 8, 16].map(|offset| uniform(&digest, offset));
+        // Box-Muller transform: two uniform samples make one standard normal sample.
+        let normal = (-2.0 * (1.0 - u1).ln()).sqrt() * (TAU * u2).cos();
+        let latency = self.median.mul_f64((self.spread * normal).exp().min(1e6)).min(MAX_LATENCY);
+        let text = if u3 < self.failure_rate {
             Err("the model is overloaded")
         } else {
-            // The text must not depend on the attempt, or a job that runs twice would not agree.
-            Ok(write(&self.digest(request, 0), request.max_tokens))
+            // The text must not depend on the attempt: every run of a job must have the same
+            // result.
+            Ok(text_from(&self.digest(request, 0), request.max_tokens))
         };
-        Reply { latency, text }
+        ModelResponse { latency, text }
     }
 
     fn digest(&self, request: &Request, attempt: i32) -> [u8; 32] {
@@ -107,16 +108,17 @@ impl Simulation {
     }
 }
 
-/// Eight bytes as a number from 0 to 1, without 1.
-fn fraction(bytes: &[u8; 32], at: usize) -> f64 {
-    let eight = bytes[at..].iter().take(8).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
-    (eight >> 11) as f64 / (1_u64 << 53) as f64
+/// Returns the eight bytes at `offset` as a number from 0 to 1, without 1.
+fn uniform(bytes: &[u8; 32], offset: usize) -> f64 {
+    let bits = bytes[offset..].iter().take(8).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-fn write(digest: &[u8; 32], max_tokens: i32) -> String {
-    let most = usize::try_from(max_tokens).unwrap_or_default().min(WORDS_MAX);
-    // At least half of what is allowed.
-    let count = most - most * usize::from(digest[24]) / 512;
+/// Returns a text of up to `max_tokens` words, chosen by `digest`.
+fn text_from(digest: &[u8; 32], max_tokens: i32) -> String {
+    let max_words = usize::try_from(max_tokens).unwrap_or_default().min(MAX_WORDS);
+    // At least half of the maximum.
+    let count = max_words - max_words * usize::from(digest[24]) / 512;
     let bytes = digest.iter().cycle().enumerate();
     let words = bytes.map(|(i, byte)| WORDS[(usize::from(*byte) + i / digest.len()) % WORDS.len()]);
     words.take(count).collect::<Vec<_>>().join(" ")
@@ -126,7 +128,7 @@ fn write(digest: &[u8; 32], max_tokens: i32) -> String {
 mod tests {
     use super::*;
 
-    const USUAL: Simulation =
+    const DEFAULT: Simulation =
         Simulation { seed: 42, median: Duration::from_millis(600), spread: 0.4, failure_rate: 0.1 };
 
     fn request(n: usize) -> Request {
@@ -139,39 +141,44 @@ mod tests {
     }
 
     #[test]
-    fn the_same_question_gets_the_same_answer() {
-        assert_eq!(USUAL.reply(&request(1), 1), USUAL.reply(&request(1), 1));
-        let other = Simulation { seed: 43, ..USUAL };
-        assert_ne!(USUAL.reply(&request(1), 1), other.reply(&request(1), 1));
-        let never = Simulation { failure_rate: 0.0, ..USUAL };
-        assert_eq!(never.reply(&request(1), 1).text, never.reply(&request(1), 4).text);
+    fn the_same_request_gets_the_same_response() {
+        assert_eq!(DEFAULT.respond(&request(1), 1), DEFAULT.respond(&request(1), 1));
+        let other = Simulation { seed: 43, ..DEFAULT };
+        assert_ne!(DEFAULT.respond(&request(1), 1), other.respond(&request(1), 1));
+        let never_failing = Simulation { failure_rate: 0.0, ..DEFAULT };
+        assert_eq!(
+            never_failing.respond(&request(1), 1).text,
+            never_failing.respond(&request(1), 4).text
+        );
     }
 
     #[test]
     fn latencies_are_log_normal() {
-        let mut seen: Vec<_> = (0..10_000).map(|n| USUAL.reply(&request(n), 1).latency).collect();
-        seen.sort_unstable();
-        let median = seen[5_000].as_secs_f64();
-        // 5 % more than e^(0.4 × 1.645) times the median would be 95 %'s.
-        let p95 = seen[9_500].as_secs_f64();
+        let mut latencies: Vec<_> =
+            (0..10_000).map(|n| DEFAULT.respond(&request(n), 1).latency).collect();
+        latencies.sort_unstable();
+        let median = latencies[5_000].as_secs_f64();
+        // The exact P95 is e^(0.4 × 1.645) times the median, 1.16 s.
+        let p95 = latencies[9_500].as_secs_f64();
         assert!((0.58..0.62).contains(&median), "{median}");
         assert!((1.10..1.22).contains(&p95), "{p95}");
-        let still = Simulation { spread: 0.0, ..USUAL };
-        assert_eq!(still.reply(&request(1), 1).latency, USUAL.median);
+        let constant = Simulation { spread: 0.0, ..DEFAULT };
+        assert_eq!(constant.respond(&request(1), 1).latency, DEFAULT.median);
     }
 
     #[test]
-    fn so_many_attempts_fail() {
-        let failures = (0..10_000).filter(|n| USUAL.reply(&request(*n), 1).text.is_err()).count();
+    fn attempts_fail_at_the_failure_rate() {
+        let failures =
+            (0..10_000).filter(|n| DEFAULT.respond(&request(*n), 1).text.is_err()).count();
         assert!((900..1_100).contains(&failures), "{failures}");
-        let second = |n: &usize| USUAL.reply(&request(*n), 2).text.is_ok();
+        let second = |n: &usize| DEFAULT.respond(&request(*n), 2).text.is_ok();
         assert!((0..1_000).filter(second).count() > 850);
     }
 
     #[test]
-    fn a_text_keeps_to_its_tokens() {
+    fn a_text_has_at_most_max_tokens_words() {
         for max_tokens in [1, 2, 50, 4096] {
-            let text = USUAL.reply(&Request { max_tokens, ..request(3) }, 1).text.unwrap();
+            let text = DEFAULT.respond(&Request { max_tokens, ..request(3) }, 1).text.unwrap();
             let words = text.split(' ').count();
             assert!((1..=max_tokens as usize).contains(&words), "{words} of {max_tokens}");
         }

@@ -1,6 +1,6 @@
-//! `/api/v1/generation`: an account's own tasks.
+//! `/api/v1/generation`: generation tasks of the authenticated account.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
@@ -17,27 +17,27 @@ use crate::extract::{Path, Query};
 use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::page::{Page, PageParams};
 use crate::queue::Queue;
-use crate::state::State;
+use crate::state::State as AppState;
 
-/// The tasks' routes.
-pub fn router() -> OpenApiRouter<State> {
+/// Returns the routes of generation tasks.
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(create)).routes(routes!(list)).routes(routes!(find))
 }
 
-/// Which tasks are wanted.
+/// Filter for tasks.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
-    /// Only tasks of this status.
+    /// Returns only tasks with this status.
     status: Option<Status>,
 }
 
-/// A page of tasks; only its schema is used.
+/// A page of tasks. Only used for the schema.
 #[derive(Serialize, utoipa::ToSchema)]
 struct Tasks {
-    /// The tasks, newest first.
+    /// Tasks, newest first.
     items: Vec<Summary>,
-    /// What to send as `after` for the next page; null on the last.
+    /// Value of `after` for the next page; null on the last page.
     next: Option<Uuid>,
 }
 
@@ -46,30 +46,30 @@ struct Tasks {
     path = "/api/v1/generation/create",
     tag = "generation",
     security(("bearer" = [])),
-    summary = "Ask for a text; it is written in the background",
+    summary = "Create a generation task; the text is generated in the background",
     request_body = NewGeneration,
     responses(
-        (status = 202, description = "Accepted: it will be done", body = Accepted),
-        (status = 403, description = "The operator's key is no account", body = Problem)
+        (status = 202, description = "The task was accepted", body = Accepted),
+        (status = 403, description = "The admin key has no account", body = Problem)
     )
 )]
 async fn create(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(queue): Extract<Queue>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(queue): State<Queue>,
     account: Account,
-    posted: Posted<NewGeneration>,
+    request: Posted<NewGeneration>,
 ) -> Result<Answer> {
     let caller = Caller::Account(account.clone());
-    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
-        Begun::Replay(answer) => return Ok(answer),
-        Begun::Fresh(work) => work,
+    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::Fresh(transaction) => transaction,
     };
-    let task = super::create(work.connection(), &clock, &account, posted.body).await?;
+    let task = super::create(transaction.connection(), &clock, &account, request.body).await?;
     let location = format!("/api/v1/generation/{}", task.id);
-    let answer = work.commit(Answer::accepted(location, "queued-0", &task)?).await?;
+    let response = transaction.commit(Answer::accepted(location, "queued-0", &task)?).await?;
     queue.announce(job::KIND.queue, task.id);
-    Ok(answer)
+    Ok(response)
 }
 
 #[utoipa::path(
@@ -77,15 +77,15 @@ async fn create(
     path = "/api/v1/generation/list",
     tag = "generation",
     security(("bearer" = [])),
-    summary = "One's own tasks, newest first",
+    summary = "List the account's generation tasks, newest first",
     params(Filter, PageParams),
     responses(
         (status = 200, description = "A page of tasks", body = Tasks),
-        (status = 403, description = "The operator's key is no account", body = Problem)
+        (status = 403, description = "The admin key has no account", body = Problem)
     )
 )]
 async fn list(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     account: Account,
     Query(filter): Query<Filter>,
     page: Page,
@@ -101,16 +101,16 @@ async fn list(
     path = "/api/v1/generation/{id}",
     tag = "generation",
     security(("bearer" = [])),
-    summary = "One of one's own tasks, with its text when it is there",
-    params(("id" = Uuid, Path, description = "The task's id")),
+    summary = "Get a generation task, with its text when it is completed",
+    params(("id" = Uuid, Path, description = "Id of the task")),
     responses(
         (status = 200, description = "The task", body = Generation),
-        (status = 403, description = "The operator's key is no account", body = Problem),
-        (status = 404, description = "There is no such task, or it is another account's", body = Problem)
+        (status = 403, description = "The admin key has no account", body = Problem),
+        (status = 404, description = "There is no such task, or it belongs to another account", body = Problem)
     )
 )]
 async fn find(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     account: Account,
     Path(id): Path<Uuid>,
     conditions: Conditions,

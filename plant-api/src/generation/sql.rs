@@ -1,4 +1,4 @@
-//! Statements on `generation`. Until a task has ended, its job says where it is.
+//! Statements on `generation`. While a task has a job, its status is derived from the job.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -109,7 +109,7 @@ pub async fn list(
     .await
 }
 
-/// What the model is to be asked.
+/// Returns the model's input for a task.
 pub async fn find_request(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Request>> {
     sqlx::query_as!(
         Request,

@@ -21,13 +21,13 @@ fn path(task: &Value) -> String {
     format!("/api/v1/generation/{}", task["id"].as_str().unwrap())
 }
 
-async fn an_account(pool: PgPool) -> TestApp {
+async fn app_with_account(pool: PgPool) -> TestApp {
     TestApp::new(pool).await.asked_by("lotus", Role::User).await
 }
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_task_is_accepted_and_completed(pool: PgPool) {
-    let app = an_account(pool).await;
+    let app = app_with_account(pool).await;
     let accepted = app.post(CREATE, haiku(1)).await;
     let location = accepted.header("location").unwrap().to_owned();
     let accepted = accepted.expect(202);
@@ -51,26 +51,26 @@ async fn a_task_is_accepted_and_completed(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_task_is_processing_while_the_model_is_at_it(pool: PgPool) {
-    let app = an_account(pool).await;
+async fn a_task_is_processing_while_the_model_runs(pool: PgPool) {
+    let app = app_with_account(pool).await;
     let task = path(&app.post(CREATE, haiku(1)).await.expect(202));
     let stop = CancellationToken::new();
     let slow = ModelConfig { median: Duration::from_secs(30), ..NO_WAIT };
     let worker = crate::app::worker(&app.state, slow);
-    let working = tokio::spawn(worker.run(stop.clone(), Duration::ZERO));
+    let worker_task = tokio::spawn(worker.run(stop.clone(), Duration::ZERO));
     while app.get(&task).await.expect(200)["status"] != "processing" {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let processing = app.get(&format!("{LIST}?status=processing")).await.expect(200);
     assert_eq!(processing["items"].as_array().unwrap().len(), 1);
     stop.cancel();
-    working.await.unwrap();
+    worker_task.await.unwrap();
     assert_eq!(app.get(&task).await.expect(200)["status"], "queued");
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_task_that_always_fails_is_given_up_and_can_be_requeued(pool: PgPool) {
-    let app = an_account(pool).await;
+async fn a_task_that_always_fails_is_dead_lettered_and_can_be_requeued(pool: PgPool) {
+    let app = app_with_account(pool).await;
     let task = path(&app.post(CREATE, haiku(1)).await.expect(202));
     app.settle_jobs_with(ModelConfig { failure_rate: 1.0, ..NO_WAIT }).await;
     let failed = app.get(&task).await.expect(200);
@@ -94,8 +94,8 @@ async fn a_task_that_always_fails_is_given_up_and_can_be_requeued(pool: PgPool) 
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_task_outlives_the_job_that_did_it(pool: PgPool) {
-    let app = an_account(pool).await;
+async fn a_task_stays_the_same_after_its_job_is_deleted(pool: PgPool) {
+    let app = app_with_account(pool).await;
     let good = path(&app.post(CREATE, haiku(1)).await.expect(202));
     app.settle_jobs().await;
     let bad = path(&app.post(CREATE, haiku(2)).await.expect(202));
@@ -108,7 +108,7 @@ async fn a_task_outlives_the_job_that_did_it(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn tasks_are_listed_newest_first_page_by_page(pool: PgPool) {
-    let app = an_account(pool).await;
+    let app = app_with_account(pool).await;
     let mut ids = Vec::new();
     for n in 0..5 {
         ids.insert(0, app.post(CREATE, haiku(n)).await.expect(202)["id"].clone());
@@ -132,15 +132,15 @@ async fn tasks_are_listed_newest_first_page_by_page(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_task_asked_for_twice_with_one_key_is_one(pool: PgPool) {
-    let app = an_account(pool).await;
+async fn repeated_requests_with_one_idempotency_key_create_one_task(pool: PgPool) {
+    let app = app_with_account(pool).await;
     let posts = (0..20).map(|_| {
         let app = &app;
         async move { app.post_once("once", CREATE, &haiku(1)).await }
     });
-    let answers = futures::future::join_all(posts).await;
-    for answer in &answers {
-        assert_eq!((answer.status.as_u16(), &answer.text), (202, &answers[0].text));
+    let responses = futures::future::join_all(posts).await;
+    for response in &responses {
+        assert_eq!((response.status.as_u16(), &response.text), (202, &responses[0].text));
     }
     let other = app.post_once("once", CREATE, &haiku(2)).await;
     assert_eq!(other.fields_at_fault(), ["Idempotency-Key"]);
@@ -150,8 +150,8 @@ async fn a_task_asked_for_twice_with_one_key_is_one(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn faults_are_named_and_make_no_job(pool: PgPool) {
-    let app = an_account(pool).await;
+async fn invalid_requests_name_the_field_and_create_no_job(pool: PgPool) {
+    let app = app_with_account(pool).await;
     for (field, value) in [
         ("prompt", json!("")),
         ("prompt", json!("x".repeat(8001))),
@@ -169,15 +169,15 @@ async fn faults_are_named_and_make_no_job(pool: PgPool) {
         app.get(&format!("{LIST}?{query}")).await.expect(422);
     }
     app.get("/api/v1/generation/x").await.expect(422);
-    let edges = json!({"prompt": "é".repeat(8000), "model": "claude-3", "temperature": 2});
-    app.post(CREATE, edges).await.expect(202);
+    let limits = json!({"prompt": "é".repeat(8000), "model": "claude-3", "temperature": 2});
+    app.post(CREATE, limits).await.expect(202);
     let jobs: i64 =
         sqlx::query_scalar("select count(*) from job").fetch_one(&app.owner).await.unwrap();
     assert_eq!(jobs, 1);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_token_is_always_needed(pool: PgPool) {
+async fn a_token_is_required_even_with_open_access(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let task = format!("/api/v1/generation/{NOBODY}");
     for app in [app.clone(), app.bearing("made.up.token")] {
@@ -185,13 +185,13 @@ async fn a_token_is_always_needed(pool: PgPool) {
         app.get(LIST).await.expect(401);
         app.get(&task).await.expect(401);
     }
-    // The operator's key belongs to no account.
-    let operator = app.bearing(OPERATORS_KEY);
-    operator.post(CREATE, haiku(1)).await.expect(403);
+    // The admin key has no account.
+    let admin = app.bearing(OPERATORS_KEY);
+    admin.post(CREATE, haiku(1)).await.expect(403);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn somebody_elses_task_is_not_there(pool: PgPool) {
+async fn a_task_of_another_account_is_not_found(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let owner = app.asked_by("lotus", Role::User).await;
     let task = path(&owner.post(CREATE, haiku(1)).await.expect(202));
@@ -205,8 +205,8 @@ async fn somebody_elses_task_is_not_there(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_an_account_leaves_behind_is_done_quietly(pool: PgPool) {
-    let app = an_account(pool).await;
+async fn jobs_of_a_deleted_account_finish_without_effect(pool: PgPool) {
+    let app = app_with_account(pool).await;
     app.post(CREATE, haiku(1)).await.expect(202);
     sqlx::query("delete from session").execute(&app.owner).await.unwrap();
     sqlx::query("delete from account").execute(&app.owner).await.unwrap();

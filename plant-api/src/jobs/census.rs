@@ -1,26 +1,26 @@
-//! How many jobs there are.
+//! Counts and lists of open jobs, for metrics and for the Redis lists.
 
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-/// Jobs of a kind that are to be done.
+/// Numbers of open jobs of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Count {
-    /// The kind.
+pub struct JobCounts {
+    /// Name of the kind.
     pub kind: String,
-    /// Those that a worker could claim now.
+    /// Jobs that a worker can claim now.
     pub ready: i64,
-    /// Those that are being run, by whichever process.
+    /// Jobs that a worker of any process is running.
     pub running: i64,
 }
 
-/// The kinds of which anything is to be done.
+/// Returns the numbers of open jobs by kind; kinds without open jobs are left out.
 ///
 /// # Errors
 /// Database errors.
-pub async fn count(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Count>> {
+pub async fn count_by_kind(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<JobCounts>> {
     sqlx::query_as!(
-        Count,
+        JobCounts,
         r#"select kind as "kind!", sum(ready)::bigint as "ready!",
             sum(running)::bigint as "running!"
         from (
@@ -40,11 +40,15 @@ pub async fn count(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Count>> {
     .await
 }
 
-/// Ids of the jobs of a kind that a worker could claim now, the next one first.
+/// Returns the ids of up to `limit` ready jobs of a kind, in the order in which they are claimed.
 ///
 /// # Errors
 /// Database errors.
-pub async fn ready(db: impl PgExecutor<'_>, kind: &str, limit: i64) -> sqlx::Result<Vec<Uuid>> {
+pub async fn list_ready(
+    db: impl PgExecutor<'_>,
+    kind: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         "select id
         from job

@@ -1,22 +1,22 @@
-//! Durable jobs: work that is done after the answer, whatever is killed meanwhile.
+//! Durable background jobs: work that is done after the response and survives crashes.
 //!
-//! A job is a row of `job`, inserted by [`enqueue`] in the transaction of what it serves, so that
-//! both are there or neither. A worker claims it with a lease that it keeps renewing, runs it, and
-//! marks it done in the transaction that writes the result. That transaction first asks whether
-//! the job is still this worker's ([`sql::finish`]), so a worker whose lease was lost cannot write.
-//! A job therefore runs at least once and has its effect once.
+//! A job is a row of `job`, inserted by [`enqueue`] in the same transaction as the row it belongs
+//! to, so that either both exist or neither. A worker claims it with a lease, renews the lease
+//! while the job runs, and marks the job done in the transaction that writes the result. That
+//! transaction first checks that the worker still holds the job ([`sql::finish`]), so a worker
+//! that lost its lease cannot write. Delivery is therefore at least once, the effect exactly once.
 //!
 //! ```text
 //! waiting ──▶ ready ──▶ running ──▶ done
 //!    ▲          ▲          ├─ failed, up to MAX_ATTEMPTS ─▶ waiting, with backoff
-//!    │          │          ├─ the lease ended ──▶ ready
-//!    │          │          └─ failed for good ──▶ dead ── requeued by hand ─▶ ready
-//!    └── due later
+//!    │          │          ├─ lease expired ──▶ ready
+//!    │          │          └─ failed permanently ──▶ dead ── requeued by hand ─▶ ready
+//!    └── delayed
 //! ```
 //!
-//! Leases and delays are told by the database's clock, which all workers share. Which job is next:
-//! the most urgent priority, in it the lowest turn. A job's turn counts how many of its owner's
-//! stand before it, so owners take turns however many jobs one of them has.
+//! Leases and delays use the database's clock, which all workers share. Jobs are claimed by
+//! priority, then by `turn`. A job's turn is the number of its owner's jobs that are ahead of it,
+//! so owners are served round-robin however many jobs one of them has.
 
 pub mod census;
 pub mod show;
@@ -38,67 +38,67 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 
-/// Attempts after which a job is buried.
+/// Maximum number of attempts before a job is dead-lettered.
 pub const MAX_ATTEMPTS: i32 = 5;
 
-/// How long a job is a worker's without a sign of life.
-pub const LEASE: Duration = Duration::from_secs(10);
+/// Duration of a lease; a job whose lease is not renewed in this time goes to another worker.
+pub const LEASE_DURATION: Duration = Duration::from_secs(10);
 
-/// The first delay before a job is tried again; each further one is twice as long.
-const BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// Delay before the second attempt; it doubles with each further attempt.
+const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// How urgent a job is.
+/// Priority of a job. A higher priority is always served first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// Before everything else.
+    /// Served before all other jobs.
     Critical = 0,
-    /// Before what is usual.
+    /// Served before normal jobs.
     High = 1,
-    /// Usual.
+    /// The default.
     #[default]
     Normal = 2,
-    /// When there is nothing else to do.
+    /// Served when no other job is ready.
     Low = 3,
 }
 
-/// What jobs of one kind have in common.
+/// Settings shared by all jobs of one kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
-    /// Its name in the table and in metrics.
+    /// Name in the table and in metrics.
     pub name: &'static str,
-    /// The Redis list that shows the ids of those that are ready.
+    /// Redis list that holds the ids of ready jobs.
     pub queue: &'static str,
-    /// Most that one process runs at once.
+    /// Maximum number of jobs that one process runs concurrently.
     pub at_once: usize,
-    /// Longest that one attempt may take.
+    /// Timeout for one attempt.
     pub time_limit: Duration,
 }
 
-/// A job to be done.
+/// A job to enqueue.
 #[derive(Debug, Clone)]
 pub struct NewJob {
-    /// Its id, for which it can be asked later.
+    /// Id of the job.
     pub id: Uuid,
-    /// What kind.
+    /// Name of the kind.
     pub kind: &'static str,
-    /// Whose; owners take turns.
+    /// Owner of the job; owners are served round-robin.
     pub owner: String,
-    /// What the kind's [`Handler`] needs to know.
+    /// Input of the kind's [`Handler`].
     pub payload: Value,
-    /// How urgent.
+    /// Priority.
     pub priority: Priority,
-    /// Not before this long from now.
+    /// Delay before the first attempt.
     pub delay: Duration,
-    /// No second job of the kind is made with this key while the first is kept.
+    /// Deduplication key: no second job of the kind is inserted while a row with this key exists.
     pub dedupe_key: Option<String>,
 }
 
 impl NewJob {
-    /// A job of usual urgency, to be done at once.
+    /// Creates a job of normal priority without delay.
     ///
     /// # Errors
-    /// When the payload is not JSON.
+    /// When the payload cannot be serialized as JSON.
     pub fn new(clock: &Clock, kind: Kind, owner: String, payload: &impl Serialize) -> Result<Self> {
         Ok(Self {
             id: clock.new_id(),
@@ -112,8 +112,9 @@ impl NewJob {
     }
 }
 
-/// Writes a job into the caller's transaction. `false`: there is one with its dedupe key already.
-/// After the commit, `Queue::announce` wakes a worker; without it one looks by itself soon.
+/// Inserts a job in the caller's transaction. Returns `false` when a job with the same
+/// deduplication key exists. After the commit, call `Queue::announce` to wake a worker; without it
+/// the job is found at the next poll.
 ///
 /// # Errors
 /// Database errors.
@@ -121,58 +122,58 @@ pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> sqlx::Resul
     sql::insert(connection, job).await
 }
 
-/// A job as a worker has claimed it.
+/// A claimed job.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// Its id.
+    /// Id of the job.
     pub id: Uuid,
-    /// What kind.
+    /// Name of the kind.
     pub kind: String,
-    /// Whose.
+    /// Owner of the job.
     pub owner: String,
-    /// What to do.
+    /// Input of the handler.
     pub payload: Value,
-    /// Which attempt this is, from 1; with the worker's name it tells claims apart.
+    /// Number of this attempt, from 1. With the worker's name it identifies the claim.
     pub attempts: i32,
-    /// When it was asked for.
+    /// When it was enqueued.
     pub created_at: DateTime<Utc>,
 }
 
 impl Job {
-    /// Its payload as the kind's type.
+    /// Deserializes the payload.
     ///
     /// # Errors
-    /// [`Failure::Final`]: another attempt would not read it either.
+    /// [`Failure::Permanent`], because another attempt would fail in the same way.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         T::deserialize(&self.payload)
-            .map_err(|e| Failure::Final(format!("its payload cannot be read: {e}")))
+            .map_err(|e| Failure::Permanent(format!("invalid job payload: {e}")))
     }
 }
 
-/// Why an attempt failed.
+/// Reason why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// It may go well another time.
+    /// Temporary: another attempt may succeed.
     Retry {
         /// What happened.
         reason: String,
-        /// The least delay before the next attempt, where somebody has asked for one.
+        /// Minimum delay before the next attempt, such as a `Retry-After`.
         after: Option<Duration>,
     },
-    /// It never will.
-    Final(String),
+    /// Permanent: the job is dead-lettered. Holds the reason.
+    Permanent(String),
 }
 
 impl Failure {
-    /// It may go well another time.
+    /// Creates a temporary failure without a minimum delay.
     pub fn retry(reason: impl Into<String>) -> Self {
         Self::Retry { reason: reason.into(), after: None }
     }
 
-    /// What happened.
+    /// Returns the reason.
     pub fn reason(&self) -> &str {
         match self {
-            Self::Retry { reason, .. } | Self::Final(reason) => reason,
+            Self::Retry { reason, .. } | Self::Permanent(reason) => reason,
         }
     }
 }
@@ -183,17 +184,17 @@ impl From<Error> for Failure {
     }
 }
 
-/// What a slice does about jobs of one kind.
+/// Implementation of one kind of job.
 pub trait Handler: Send + Sync + 'static {
-    /// The kind.
+    /// Returns the kind.
     fn kind(&self) -> Kind;
 
-    /// Does what may be done twice, and answers what [`Handler::keep`] is to write. Holds no
-    /// database connection while it waits for something else.
+    /// Runs one attempt and returns the result for [`Handler::keep`]. Must be safe to repeat. Must
+    /// not hold a database connection while it waits for something else.
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Value, Failure>>;
 
-    /// Writes the result in the transaction that finishes the job; called only while the job is
-    /// still this worker's.
+    /// Writes the result in the transaction that finishes the job. Called only while the worker
+    /// still holds the job.
     fn keep<'a>(
         &'a self,
         connection: &'a mut PgConnection,
@@ -201,7 +202,7 @@ pub trait Handler: Send + Sync + 'static {
         result: &'a Value,
     ) -> BoxFuture<'a, Result<()>>;
 
-    /// Tells those who wait that it came to nothing, in the transaction that buries the job.
+    /// Records the failure in the transaction that dead-letters the job.
     fn bury<'a>(
         &'a self,
         connection: &'a mut PgConnection,
@@ -209,17 +210,17 @@ pub trait Handler: Send + Sync + 'static {
         reason: &'a str,
     ) -> BoxFuture<'a, Result<()>>;
 
-    /// Makes the jobs of this kind that nobody asks for; called every second by every worker.
-    /// Answers how many.
+    /// Enqueues scheduled jobs of this kind and returns how many. Every worker calls it every
+    /// second.
     fn plan(&self) -> BoxFuture<'_, Result<usize>> {
         Box::pin(std::future::ready(Ok(0)))
     }
 }
 
-/// The delay before the attempt after `attempts`: doubled each time, then by `jitter` (0 to 1) up
-/// to half of it less, so that what failed together does not come back together.
+/// Returns the delay before the next attempt: exponential backoff, reduced by up to half depending
+/// on `jitter` (0 to 1), so that jobs that failed together are not retried together.
 pub fn backoff(attempts: i32, jitter: f64) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(16);
-    let whole = (BACKOFF * 2_u32.pow(doublings)).min(LONGEST_BACKOFF);
-    whole.mul_f64(1.0 - jitter / 2.0)
+    let full = (INITIAL_BACKOFF * 2_u32.pow(doublings)).min(MAX_BACKOFF);
+    full.mul_f64(1.0 - jitter / 2.0)
 }

@@ -1,4 +1,4 @@
-//! `plant-api jobs`: what runs and by whom, what was buried, and how to have it tried again.
+//! `plant-api jobs`: lists running and dead jobs, and requeues dead ones.
 
 use std::fmt::Write;
 
@@ -6,55 +6,54 @@ use clap::{Args, Subcommand};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-/// What to do with jobs.
+/// Subcommands of `plant-api jobs`.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// How many jobs of each kind are in which state, and those that run: where, since when, and
-    /// how long their lease still is.
+    /// List job counts by kind and state, and running jobs with worker, age and remaining lease.
     Active,
-    /// The jobs that were given up, newest first, with the reason.
-    Dead(Kinds),
-    /// Has jobs that were given up tried again, with all their attempts before them.
-    Requeue(Chosen),
+    /// List dead jobs with the reason, newest first.
+    Dead(DeadFilter),
+    /// Requeue dead jobs and reset their attempt count.
+    Requeue(Selection),
 }
 
-/// Which kind.
+/// Filter for dead jobs.
 #[derive(Debug, Args)]
-pub struct Kinds {
-    /// Only jobs of this kind.
+pub struct DeadFilter {
+    /// Kind of job to list; default: all.
     #[arg(long)]
     kind: Option<String>,
 }
 
-/// Which jobs.
+/// Jobs to requeue.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).multiple(false))]
-pub struct Chosen {
-    /// Those with these ids.
+pub struct Selection {
+    /// Ids of the jobs to requeue.
     #[arg(group = "which")]
     ids: Vec<Uuid>,
-    /// All of this kind.
+    /// Requeue all dead jobs of this kind.
     #[arg(long, group = "which")]
     kind: Option<String>,
-    /// All.
+    /// Requeue all dead jobs.
     #[arg(long, group = "which")]
     all: bool,
 }
 
-/// Most lines that are shown.
-const LINES: i64 = 200;
+/// Maximum number of jobs listed.
+const MAX_ROWS: i64 = 200;
 
-/// Does it; answers what to print.
+/// Runs a subcommand and returns the text to print.
 ///
 /// # Errors
 /// Database errors.
 pub async fn run(action: &Action, connection: &mut PgConnection) -> sqlx::Result<String> {
     match action {
         Action::Active => active(connection).await,
-        Action::Dead(kinds) => dead(connection, kinds.kind.as_deref()).await,
-        Action::Requeue(chosen) => {
-            let ids = (!chosen.ids.is_empty()).then_some(&chosen.ids[..]);
-            let count = requeue(connection, ids, chosen.kind.as_deref()).await?;
+        Action::Dead(filter) => dead(connection, filter.kind.as_deref()).await,
+        Action::Requeue(selection) => {
+            let ids = (!selection.ids.is_empty()).then_some(&selection.ids[..]);
+            let count = requeue(connection, ids, selection.kind.as_deref()).await?;
             Ok(format!("{count} requeued\n"))
         }
     }
@@ -72,7 +71,7 @@ async fn active(connection: &mut PgConnection) -> sqlx::Result<String> {
     .fetch_all(&mut *connection)
     .await?;
     for row in states {
-        line(
+        push_line(
             &mut text,
             format_args!("{:<20} {:<8} {:>8} {:>12.1} s", row.kind, row.state, row.jobs, row.age),
         );
@@ -85,23 +84,23 @@ async fn active(connection: &mut PgConnection) -> sqlx::Result<String> {
         where state = 'running'
         order by worker, claimed_at, id
         limit $1"#,
-        LINES,
+        MAX_ROWS,
     )
     .fetch_all(connection)
     .await?;
-    let (job, lease) = ("running job", "lease for");
-    line(
+    let (job, lease) = ("running job", "lease left");
+    push_line(
         &mut text,
         format_args!(
-            "\n{job:<36} {:<12} {:>3} {:>10} {lease:>10}  {:<28} owner",
-            "kind", "try", "since", "worker"
+            "\n{job:<36} {:<12} {:>7} {:>10} {lease:>10}  {:<28} owner",
+            "kind", "attempt", "run time", "worker"
         ),
     );
     for row in running {
-        line(
+        push_line(
             &mut text,
             format_args!(
-                "{:<36} {:<12} {:>3} {:>8.1} s {:>8.1} s  {:<28} {}",
+                "{:<36} {:<12} {:>7} {:>8.1} s {:>8.1} s  {:<28} {}",
                 row.id, row.kind, row.attempts, row.age, row.lease, row.worker, row.owner,
             ),
         );
@@ -117,18 +116,18 @@ async fn dead(db: impl PgExecutor<'_>, kind: Option<&str>) -> sqlx::Result<Strin
         order by finished_at desc, id desc
         limit $2"#,
         kind,
-        LINES,
+        MAX_ROWS,
     )
     .fetch_all(db)
     .await?;
     let mut text = format!(
         "{:<36} {:<12} {:>8} {:<20} {:<24} reason\n",
-        "dead job", "kind", "attempts", "given up", "owner"
+        "dead job", "kind", "attempts", "dead since", "owner"
     );
     for row in rows {
         let at = row.finished_at.format("%Y-%m-%dT%H:%M:%SZ");
         let reason = row.last_error.unwrap_or_default();
-        line(
+        push_line(
             &mut text,
             format_args!(
                 "{:<36} {:<12} {:>8} {at:<20} {:<24} {reason}",
@@ -139,13 +138,13 @@ async fn dead(db: impl PgExecutor<'_>, kind: Option<&str>) -> sqlx::Result<Strin
     Ok(text)
 }
 
-/// Has dead jobs tried again; a worker notices by itself.
+/// Requeues dead jobs; workers find them at the next poll. Returns how many.
 pub(crate) async fn requeue(
     db: impl PgExecutor<'_>,
     ids: Option<&[Uuid]>,
     kind: Option<&str>,
 ) -> sqlx::Result<u64> {
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "update job
         set state = 'ready', attempts = 0, finished_at = null, run_at = now()
         where state = 'dead'
@@ -156,10 +155,10 @@ pub(crate) async fn requeue(
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected())
+    Ok(result.rows_affected())
 }
 
-fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+fn push_line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{arguments}");
 }

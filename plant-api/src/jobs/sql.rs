@@ -1,4 +1,4 @@
-//! Statements on `job` by those who make jobs and those who do them.
+//! Statements on `job` that enqueue, claim and finish jobs.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::{Job, NewJob};
 
-/// Whether it was inserted: not when there is one with its dedupe key.
+/// Inserts a job. Returns `false` when a job with the same deduplication key exists.
 pub async fn insert(db: impl PgExecutor<'_>, job: &NewJob) -> sqlx::Result<bool> {
     let state = if job.delay.is_zero() { "ready" } else { "waiting" };
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "insert into job (
             id, kind, owner, payload, state, priority, turn, run_at, dedupe_key, created_at
         )
@@ -43,19 +43,20 @@ pub async fn insert(db: impl PgExecutor<'_>, job: &NewJob) -> sqlx::Result<bool>
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(result.rows_affected() == 1)
 }
 
-/// Claims up to so many jobs of each kind, those next in order that nobody else is claiming.
+/// Claims the next ready jobs of each kind, up to the number in `capacity`. Skips rows that another
+/// worker is claiming.
 pub async fn claim(
     db: impl PgExecutor<'_>,
-    room: &[(&str, usize)],
+    capacity: &[(&str, usize)],
     worker: &str,
     lease: Duration,
 ) -> sqlx::Result<Vec<Job>> {
-    let kinds: Vec<String> = room.iter().map(|(kind, _)| (*kind).to_owned()).collect();
+    let kinds: Vec<String> = capacity.iter().map(|(kind, _)| (*kind).to_owned()).collect();
     let slots: Vec<i32> =
-        room.iter().map(|(_, slots)| i32::try_from(*slots).unwrap_or(i32::MAX)).collect();
+        capacity.iter().map(|(_, slots)| i32::try_from(*slots).unwrap_or(i32::MAX)).collect();
     sqlx::query_as!(
         Job,
         "with next as materialized (
@@ -85,8 +86,8 @@ pub async fn claim(
     .await
 }
 
-/// Renews the leases of the worker's jobs, those being settled at this moment excepted; answers
-/// which.
+/// Renews the leases of the worker's jobs and returns the ids of those renewed. Skips jobs that are
+/// being finished in another transaction.
 pub async fn renew(
     db: impl PgExecutor<'_>,
     ids: &[Uuid],
@@ -111,7 +112,7 @@ pub async fn renew(
     .await
 }
 
-/// Attempts of one worker, by id and number.
+/// Attempts of one worker: parallel lists of job ids and attempt numbers.
 #[derive(Debug, Default)]
 pub struct Attempts {
     pub ids: Vec<Uuid>,
@@ -125,8 +126,8 @@ impl Attempts {
     }
 }
 
-/// Marks jobs done; answers those that were still this worker's, whose results alone may be
-/// written, in the same transaction.
+/// Marks jobs done and returns the ids of those that the worker still held. Only their results may
+/// be written, in the same transaction.
 pub async fn finish(
     db: impl PgExecutor<'_>,
     attempts: &Attempts,
@@ -150,15 +151,15 @@ pub async fn finish(
     .await
 }
 
-/// Has a job tried again later. Whether it was still this worker's.
-pub async fn put_off(
+/// Schedules another attempt after `delay`. Returns whether the worker still held the job.
+pub async fn retry_later(
     db: impl PgExecutor<'_>,
     job: &Job,
     worker: &str,
     delay: Duration,
     reason: &str,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "update job
         set state = 'waiting', run_at = now() + make_interval(secs => $4), worker = null,
             lease_until = null, last_error = $5
@@ -171,17 +172,17 @@ pub async fn put_off(
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(result.rows_affected() == 1)
 }
 
-/// Buries a job. Whether it was still this worker's.
-pub async fn bury(
+/// Moves a job to the dead letters. Returns whether the worker still held the job.
+pub async fn dead_letter(
     db: impl PgExecutor<'_>,
     job: &Job,
     worker: &str,
     reason: &str,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "update job
         set state = 'dead', finished_at = now(), worker = null, lease_until = null, last_error = $4
         where id = $1 and state = 'running' and worker = $2 and attempts = $3",
@@ -192,12 +193,12 @@ pub async fn bury(
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(result.rows_affected() == 1)
 }
 
-/// Gives back what the worker has not finished, as if it had not been claimed.
+/// Releases all jobs that the worker holds, without counting the attempt. Returns how many.
 pub async fn release(db: impl PgExecutor<'_>, worker: &str) -> sqlx::Result<u64> {
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "update job
         set state = 'ready', attempts = attempts - 1, worker = null, lease_until = null
         where id in (
@@ -210,12 +211,12 @@ pub async fn release(db: impl PgExecutor<'_>, worker: &str) -> sqlx::Result<u64>
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected())
+    Ok(result.rows_affected())
 }
 
-/// Bounds how long this transaction may be left alone: a process that was stopped in the middle of
-/// it must not keep its jobs locked.
-pub async fn hurry(db: impl PgExecutor<'_>) -> sqlx::Result<()> {
+/// Sets this transaction's idle timeout to 5 s, so that a process that is stopped in the middle of
+/// it does not keep its jobs locked.
+pub async fn set_idle_timeout(db: impl PgExecutor<'_>) -> sqlx::Result<()> {
     sqlx::query!("select set_config('idle_in_transaction_session_timeout', '5000', true)")
         .fetch_all(db)
         .await

@@ -1,16 +1,17 @@
-//! What is done about jobs now and then, by every worker, whoever comes first.
+//! Maintenance statements on `job`. Every worker runs them; rows locked by another one are skipped.
 
 use sqlx::PgExecutor;
 
 use super::{Job, MAX_ATTEMPTS};
 
-/// Most rows that one sweep changes at once.
-const AT_ONCE: i64 = 5_000;
+/// Maximum number of rows changed by one statement.
+const BATCH_SIZE: i64 = 5_000;
 
-/// Makes ready what waited for its time.
-pub(crate) async fn wake(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
-    // Behind nobody who is there already, but no longer before everybody else.
-    let done = sqlx::query!(
+/// Makes waiting jobs ready whose time has come. Returns how many.
+pub(crate) async fn promote_due(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
+    // The turn is raised to the lowest ready one, so that an old turn does not put the job ahead of
+    // all ready jobs.
+    let result = sqlx::query!(
         "update job
         set state = 'ready',
             turn = greatest(
@@ -31,16 +32,17 @@ pub(crate) async fn wake(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
             limit $1
             for update skip locked
         )",
-        AT_ONCE,
+        BATCH_SIZE,
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected())
+    Ok(result.rows_affected())
 }
 
-/// Makes ready again what workers have left lying, unless that was the last attempt.
-pub(crate) async fn free(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
-    let done = sqlx::query!(
+/// Makes running jobs with an expired lease ready again, except after the last attempt. Returns how
+/// many.
+pub(crate) async fn reclaim_expired(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
         "update job
         set state = 'ready', worker = null, lease_until = null,
             last_error = 'the worker went away'
@@ -52,16 +54,19 @@ pub(crate) async fn free(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
             for update skip locked
         )",
         MAX_ATTEMPTS,
-        AT_ONCE,
+        BATCH_SIZE,
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected())
+    Ok(result.rows_affected())
 }
 
-/// Buries what workers have left lying at its last attempt, in a transaction that also tells those
-/// who wait.
-pub(crate) async fn bury_left(db: impl PgExecutor<'_>, reason: &str) -> sqlx::Result<Vec<Job>> {
+/// Dead-letters jobs whose lease expired during the last attempt, and returns them. The caller
+/// records the failures in the same transaction.
+pub(crate) async fn dead_letter_abandoned(
+    db: impl PgExecutor<'_>,
+    reason: &str,
+) -> sqlx::Result<Vec<Job>> {
     sqlx::query_as!(
         Job,
         "update job
@@ -75,16 +80,17 @@ pub(crate) async fn bury_left(db: impl PgExecutor<'_>, reason: &str) -> sqlx::Re
         )
         returning id, kind, owner, payload, attempts, created_at",
         MAX_ATTEMPTS,
-        AT_ONCE,
+        BATCH_SIZE,
         reason,
     )
     .fetch_all(db)
     .await
 }
 
-/// Forgets what was done more than an hour ago, and what was buried more than 30 days ago.
-pub(crate) async fn forget(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
-    let done = sqlx::query!(
+/// Deletes jobs that were done more than 1 hour ago or dead more than 30 days ago. Returns how
+/// many.
+pub(crate) async fn delete_expired(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
         "delete from job
         where id in (
             select id
@@ -96,9 +102,9 @@ pub(crate) async fn forget(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
             limit $1
             for update skip locked
         )",
-        AT_ONCE,
+        BATCH_SIZE,
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected())
+    Ok(result.rows_affected())
 }

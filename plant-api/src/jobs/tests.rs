@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::show::requeue;
 use super::sql::Attempts;
-use super::{Job, LEASE, MAX_ATTEMPTS, NewJob, Priority, backoff, enqueue, sql, sweep};
+use super::{Job, LEASE_DURATION, MAX_ATTEMPTS, NewJob, Priority, backoff, enqueue, sql, sweep};
 
 fn job(owner: &str) -> NewJob {
     NewJob {
@@ -26,7 +26,7 @@ async fn add(db: &mut PgConnection, job: NewJob) -> Uuid {
 }
 
 async fn claim(db: &mut PgConnection, worker: &str, count: usize) -> Vec<Job> {
-    sql::claim(db, &[("test", count)], worker, LEASE).await.unwrap()
+    sql::claim(db, &[("test", count)], worker, LEASE_DURATION).await.unwrap()
 }
 
 async fn finish(db: &mut PgConnection, worker: &str, job: &Job) -> bool {
@@ -43,11 +43,11 @@ async fn state(db: &mut PgConnection, id: Uuid) -> String {
     sqlx::query_scalar("select state from job where id = $1").bind(id).fetch_one(db).await.unwrap()
 }
 
-const LEASES_END: &str =
+const EXPIRE_LEASES: &str =
     "update job set lease_until = now() - interval '1 second' where state = 'running'";
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_job_is_there_only_if_its_transaction_commits(pool: PgPool) {
+async fn a_job_exists_only_if_its_transaction_commits(pool: PgPool) {
     let mut tx = pool.begin().await.unwrap();
     add(&mut tx, job("lotus")).await;
     tx.rollback().await.unwrap();
@@ -64,27 +64,27 @@ async fn a_job_is_claimed_by_one_worker(pool: PgPool) {
     let claims = (0..10).map(|worker| {
         let pool = pool.clone();
         async move {
-            let mut own = pool.acquire().await.unwrap();
-            let mut mine = Vec::new();
+            let mut db = pool.acquire().await.unwrap();
+            let mut claimed = Vec::new();
             loop {
-                let some = claim(&mut own, &worker.to_string(), 7).await;
-                if some.is_empty() {
-                    return mine;
+                let batch = claim(&mut db, &worker.to_string(), 7).await;
+                if batch.is_empty() {
+                    return claimed;
                 }
-                mine.extend(some.into_iter().map(|job| job.id));
+                claimed.extend(batch.into_iter().map(|job| job.id));
             }
         }
     });
     let all = futures::future::join_all(claims).await.concat();
     let distinct: std::collections::HashSet<_> = all.iter().collect();
-    // One that found every free row locked may have left early; none is claimed twice.
+    // A worker that found every ready row locked may have stopped early, so some jobs may be left.
     assert_eq!(distinct.len(), all.len());
     let left = claim(&mut db, "last", 100).await.len();
     assert_eq!(all.len() + left, 100);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn owners_take_turns_however_many_jobs_one_has(pool: PgPool) {
+async fn owners_are_served_round_robin_however_many_jobs_one_has(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     for _ in 0..50 {
         add(&mut db, job("busy")).await;
@@ -101,7 +101,7 @@ async fn owners_take_turns_however_many_jobs_one_has(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_owner_who_comes_late_is_not_ahead_for_long(pool: PgPool) {
+async fn a_new_owner_does_not_overtake_all_waiting_jobs(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     for _ in 0..20 {
         add(&mut db, job("early")).await;
@@ -115,7 +115,7 @@ async fn an_owner_who_comes_late_is_not_ahead_for_long(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_is_urgent_goes_first(pool: PgPool) {
+async fn jobs_are_claimed_by_priority(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     for priority in [Priority::Low, Priority::Normal, Priority::Critical, Priority::High] {
         add(&mut db, NewJob { priority, owner: format!("{priority:?}"), ..job("") }).await;
@@ -143,41 +143,41 @@ async fn a_worker_whose_lease_was_lost_cannot_finish(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     add(&mut db, job("lotus")).await;
     let first = claim(&mut db, "one", 1).await.remove(0);
-    run_sql(&mut db, LEASES_END).await;
-    assert_eq!(sweep::free(&mut *db).await.unwrap(), 1);
+    run_sql(&mut db, EXPIRE_LEASES).await;
+    assert_eq!(sweep::reclaim_expired(&mut *db).await.unwrap(), 1);
     assert!(!finish(&mut db, "one", &first).await);
-    // Not even when the same worker has claimed it again: that is another attempt.
+    // Nor after the same worker has claimed it again, which is another attempt.
     let second = claim(&mut db, "one", 1).await.remove(0);
     assert_eq!((second.id, second.attempts), (first.id, 2));
     assert!(!finish(&mut db, "one", &first).await);
-    assert!(!sql::put_off(&mut *db, &first, "one", LEASE, "late").await.unwrap());
-    assert!(!sql::bury(&mut *db, &first, "one", "late").await.unwrap());
+    assert!(!sql::retry_later(&mut *db, &first, "one", LEASE_DURATION, "late").await.unwrap());
+    assert!(!sql::dead_letter(&mut *db, &first, "one", "late").await.unwrap());
     assert!(finish(&mut db, "one", &second).await);
     assert!(!finish(&mut db, "one", &second).await);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_renewed_lease_does_not_end(pool: PgPool) {
+async fn a_renewed_lease_does_not_expire(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     let id = add(&mut db, job("lotus")).await;
     claim(&mut db, "one", 1).await;
-    run_sql(&mut db, LEASES_END).await;
-    assert!(sql::renew(&mut *db, &[id], "another", LEASE).await.unwrap().is_empty());
-    assert_eq!(sql::renew(&mut *db, &[id], "one", LEASE).await.unwrap(), [id]);
-    assert_eq!(sweep::free(&mut *db).await.unwrap(), 0);
+    run_sql(&mut db, EXPIRE_LEASES).await;
+    assert!(sql::renew(&mut *db, &[id], "another", LEASE_DURATION).await.unwrap().is_empty());
+    assert_eq!(sql::renew(&mut *db, &[id], "one", LEASE_DURATION).await.unwrap(), [id]);
+    assert_eq!(sweep::reclaim_expired(&mut *db).await.unwrap(), 0);
     assert_eq!(state(&mut db, id).await, "running");
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_job_that_kills_its_workers_is_buried(pool: PgPool) {
+async fn a_job_whose_workers_crash_is_dead_lettered_after_the_last_attempt(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     let id = add(&mut db, job("lotus")).await;
     for attempt in 1..=MAX_ATTEMPTS {
         assert_eq!(claim(&mut db, "one", 1).await[0].attempts, attempt);
-        run_sql(&mut db, LEASES_END).await;
-        let buried = sweep::bury_left(&mut *db, "went away").await.unwrap();
-        assert_eq!(buried.len(), usize::from(attempt == MAX_ATTEMPTS));
-        sweep::free(&mut *db).await.unwrap();
+        run_sql(&mut db, EXPIRE_LEASES).await;
+        let dead = sweep::dead_letter_abandoned(&mut *db, "lease expired").await.unwrap();
+        assert_eq!(dead.len(), usize::from(attempt == MAX_ATTEMPTS));
+        sweep::reclaim_expired(&mut *db).await.unwrap();
     }
     assert_eq!(state(&mut db, id).await, "dead");
     assert_eq!(requeue(&mut *db, Some(&[id]), None).await.unwrap(), 1);
@@ -185,26 +185,26 @@ async fn a_job_that_kills_its_workers_is_buried(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_waits_is_not_claimed_before_its_time(pool: PgPool) {
+async fn a_delayed_job_is_not_claimed_early(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     let id = add(&mut db, NewJob { delay: Duration::from_secs(60), ..job("lotus") }).await;
-    assert_eq!(sweep::wake(&mut *db).await.unwrap(), 0);
+    assert_eq!(sweep::promote_due(&mut *db).await.unwrap(), 0);
     assert!(claim(&mut db, "one", 1).await.is_empty());
     run_sql(&mut db, "update job set run_at = now()").await;
-    assert_eq!(sweep::wake(&mut *db).await.unwrap(), 1);
+    assert_eq!(sweep::promote_due(&mut *db).await.unwrap(), 1);
     assert_eq!(claim(&mut db, "one", 1).await[0].id, id);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_was_put_off_does_not_come_back_before_everybody(pool: PgPool) {
+async fn a_retried_job_does_not_overtake_all_ready_jobs(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     for _ in 0..5 {
         add(&mut db, job("lotus")).await;
     }
     let first = claim(&mut db, "one", 1).await.remove(0);
-    assert!(sql::put_off(&mut *db, &first, "one", Duration::ZERO, "not now").await.unwrap());
+    assert!(sql::retry_later(&mut *db, &first, "one", Duration::ZERO, "not now").await.unwrap());
     claim(&mut db, "one", 2).await;
-    sweep::wake(&mut *db).await.unwrap();
+    sweep::promote_due(&mut *db).await.unwrap();
     let turns: Vec<i64> =
         sqlx::query_scalar("select turn from job where state = 'ready' order by 1")
             .fetch_all(&mut *db)
@@ -214,7 +214,7 @@ async fn what_was_put_off_does_not_come_back_before_everybody(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_was_given_back_counts_no_attempt(pool: PgPool) {
+async fn a_released_job_does_not_count_the_attempt(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     add(&mut db, job("lotus")).await;
     let job = claim(&mut db, "one", 1).await.remove(0);
@@ -224,7 +224,7 @@ async fn what_was_given_back_counts_no_attempt(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_is_over_is_forgotten_later(pool: PgPool) {
+async fn expired_jobs_are_deleted(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     for _ in 0..4 {
         add(&mut db, job("lotus")).await;
@@ -238,23 +238,23 @@ async fn what_is_over_is_forgotten_later(pool: PgPool) {
         )
         .await;
     }
-    for (job, age) in jobs[2..].iter().zip([2, 31]) {
-        assert!(sql::bury(&mut *db, job, "one", "no").await.unwrap());
+    for (job, age_days) in jobs[2..].iter().zip([2, 31]) {
+        assert!(sql::dead_letter(&mut *db, job, "one", "no").await.unwrap());
         sqlx::query("update job set finished_at = now() - make_interval(days => $2) where id = $1")
             .bind(job.id)
-            .bind(age)
+            .bind(age_days)
             .execute(&mut *db)
             .await
             .unwrap();
     }
-    assert_eq!(sweep::forget(&mut *db).await.unwrap(), 2);
+    assert_eq!(sweep::delete_expired(&mut *db).await.unwrap(), 2);
     let left: Vec<String> =
         sqlx::query_scalar("select state from job order by 1").fetch_all(&mut *db).await.unwrap();
     assert_eq!(left, ["dead", "done"]);
 }
 
 #[test]
-fn delays_double_and_are_spread() {
+fn backoff_doubles_up_to_the_maximum_with_jitter() {
     let seconds = |attempts, jitter| backoff(attempts, jitter).as_secs_f64();
     assert_eq!([1, 2, 3, 4].map(|n| seconds(n, 0.0)), [1.0, 2.0, 4.0, 8.0]);
     assert_eq!(seconds(3, 1.0), 2.0);

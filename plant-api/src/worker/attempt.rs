@@ -1,5 +1,5 @@
-//! One attempt at one job: within its time limit, and only while the lease is ours. A panic is a
-//! failure like any other.
+//! Runs one attempt at one job, until its timeout or until the lease is lost. A panic counts as a
+//! temporary failure.
 
 use std::panic::AssertUnwindSafe;
 
@@ -9,44 +9,46 @@ use serde_json::Value;
 use super::Worker;
 use crate::jobs::{Failure, Job};
 
-/// An attempt that has ended.
-pub(super) struct Ended {
+/// A finished attempt whose outcome is not yet written.
+pub(super) struct FinishedAttempt {
     pub(super) job: Job,
     pub(super) outcome: Outcome,
 }
 
-/// How it has.
+/// Outcome of an attempt.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// With this to be written.
+    /// Succeeded with this result.
     Done(Value),
-    /// Without.
+    /// Failed.
     Failed(Failure),
-    /// The lease was lost meanwhile, so that it is no longer ours to say.
-    Lost,
+    /// Canceled because the lease was lost. Nothing may be written.
+    LeaseLost,
 }
 
 impl Worker {
-    /// Runs a job that this worker holds.
-    pub(super) async fn attempt(&self, job: Job) -> Ended {
+    /// Runs a job that this worker has claimed.
+    pub(super) async fn attempt(&self, job: Job) -> FinishedAttempt {
         let outcome = match self.handler(&job.kind) {
-            None => Outcome::Failed(Failure::retry("this worker does not know its kind")),
+            None => {
+                Outcome::Failed(Failure::retry("this worker has no handler for the job's kind"))
+            }
             Some(handler) => {
                 let limit = handler.kind().time_limit;
                 let run = AssertUnwindSafe(handler.run(&job)).catch_unwind();
                 tokio::select! {
-                    () = self.0.held.lost(&job) => Outcome::Lost,
-                    ended = tokio::time::timeout(limit, run) => match ended {
+                    () = self.0.leases.wait_until_lost(&job) => Outcome::LeaseLost,
+                    result = tokio::time::timeout(limit, run) => match result {
                         Ok(Ok(Ok(result))) => Outcome::Done(result),
                         Ok(Ok(Err(failure))) => Outcome::Failed(failure),
-                        Ok(Err(_)) => Outcome::Failed(Failure::retry("it panicked")),
+                        Ok(Err(_)) => Outcome::Failed(Failure::retry("the job handler panicked")),
                         Err(_) => {
-                            Outcome::Failed(Failure::retry(format!("it took more than {limit:?}")))
+                            Outcome::Failed(Failure::retry(format!("timed out after {limit:?}")))
                         }
                     },
                 }
             }
         };
-        Ended { job, outcome }
+        FinishedAttempt { job, outcome }
     }
 }

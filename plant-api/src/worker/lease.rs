@@ -1,7 +1,7 @@
-//! The leases of the jobs that this process runs.
+//! Leases of the jobs that this process runs.
 //!
-//! A job whose lease could not be renewed in time is given up: somebody else may have it by now.
-//! What it would have written is refused anyway; giving up saves the work.
+//! A job whose lease was not renewed in time is canceled, because another worker may have claimed
+//! it. Its result would be rejected anyway; canceling saves the work.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,108 +11,115 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Worker;
-use crate::jobs::{self, Job, LEASE};
+use crate::jobs::{self, Job, LEASE_DURATION};
 
-/// Two renewals may fail before the lease ends.
-const RENEW: Duration = Duration::from_secs(3);
+/// Short enough that two renewals can fail before a lease expires.
+const RENEW_INTERVAL: Duration = Duration::from_secs(3);
 
-/// The jobs that this process holds.
+/// Leases by job id.
 #[derive(Default)]
-pub(super) struct Held(Mutex<HashMap<Uuid, Holding>>);
+pub(super) struct Leases(Mutex<HashMap<Uuid, Lease>>);
 
-struct Holding {
+struct Lease {
     attempt: i32,
-    renewed: Instant,
+    renewed_at: Instant,
     lost: CancellationToken,
 }
 
-impl Held {
-    fn all(&self) -> MutexGuard<'_, HashMap<Uuid, Holding>> {
+impl Leases {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Lease>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A job was claimed; the claim began at `since`.
-    pub(super) fn add(&self, job: &Job, since: Instant) {
-        let holding =
-            Holding { attempt: job.attempts, renewed: since, lost: CancellationToken::new() };
-        if let Some(before) = self.all().insert(job.id, holding) {
-            before.lost.cancel();
+    /// Adds the lease of a job whose claim started at `claimed_at`.
+    pub(super) fn add(&self, job: &Job, claimed_at: Instant) {
+        let lease =
+            Lease { attempt: job.attempts, renewed_at: claimed_at, lost: CancellationToken::new() };
+        if let Some(previous) = self.lock().insert(job.id, lease) {
+            previous.lost.cancel();
         }
     }
 
-    /// Its end is settled. A later claim of the same job is another matter.
+    /// Removes the lease of a finished attempt, but not that of a later attempt at the same job.
     pub(super) fn remove(&self, job: &Job) {
-        let mut all = self.all();
-        if all.get(&job.id).is_some_and(|holding| holding.attempt == job.attempts) {
-            all.remove(&job.id);
+        let mut leases = self.lock();
+        if leases.get(&job.id).is_some_and(|lease| lease.attempt == job.attempts) {
+            leases.remove(&job.id);
         }
     }
 
-    /// Returns when the job is given up.
-    pub(super) async fn lost(&self, job: &Job) {
-        let lost = self.all().get(&job.id).map(|holding| holding.lost.clone());
+    /// Waits until the job's lease is lost.
+    pub(super) async fn wait_until_lost(&self, job: &Job) {
+        let lost = self.lock().get(&job.id).map(|lease| lease.lost.clone());
         match lost {
             Some(lost) => lost.cancelled_owned().await,
             None => std::future::pending().await,
         }
     }
 
-    /// Gives up every job.
-    pub(super) fn give_up_all(&self) {
-        for holding in self.all().values() {
-            holding.lost.cancel();
+    /// Cancels all running jobs.
+    pub(super) fn cancel_all(&self) {
+        for lease in self.lock().values() {
+            lease.lost.cancel();
         }
     }
 
     fn ids(&self) -> Vec<Uuid> {
-        self.all().keys().copied().collect()
+        self.lock().keys().copied().collect()
     }
 
-    /// Leases asked for at `since` were renewed; gives up those that have run out meanwhile.
-    fn renewed(&self, ids: &[Uuid], since: Instant) -> usize {
-        let mut all = self.all();
+    /// Records a renewal that started at `renewed_at` and cancels the jobs whose leases have
+    /// expired. Returns the number of canceled jobs.
+    fn record_renewal(&self, ids: &[Uuid], renewed_at: Instant) -> usize {
+        let mut leases = self.lock();
         for id in ids {
-            if let Some(holding) = all.get_mut(id) {
-                holding.renewed = since;
+            if let Some(lease) = leases.get_mut(id) {
+                lease.renewed_at = renewed_at;
             }
         }
-        let over = all.values().filter(|h| h.renewed.elapsed() > LEASE && !h.lost.is_cancelled());
-        over.map(|holding| holding.lost.cancel()).count()
+        let expired = leases.values().filter(|lease| {
+            lease.renewed_at.elapsed() > LEASE_DURATION && !lease.lost.is_cancelled()
+        });
+        expired.map(|lease| lease.lost.cancel()).count()
     }
 }
 
 impl Worker {
-    /// Renews all leases now and then, until `end`.
-    pub(super) async fn renew_until(self, end: CancellationToken) {
+    /// Renews all leases every [`RENEW_INTERVAL`] until `stop`.
+    pub(super) async fn run_lease_renewal(self, stop: CancellationToken) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(RENEW) => {}
-                () = end.cancelled() => return,
+                () = tokio::time::sleep(RENEW_INTERVAL) => {}
+                () = stop.cancelled() => return,
             }
-            self.renew().await;
+            self.renew_leases().await;
         }
     }
 
-    async fn renew(&self) {
-        let ids = self.0.held.ids();
+    async fn renew_leases(&self) {
+        let ids = self.0.leases.ids();
         if ids.is_empty() {
             return;
         }
-        let since = Instant::now();
+        let started_at = Instant::now();
         let renewed = async {
             let mut connection = self.0.db.acquire().await?;
             let name = &self.0.name;
             Ok::<_, crate::error::Error>(
-                jobs::sql::renew(&mut *connection, &ids, name, LEASE).await?,
+                jobs::sql::renew(&mut *connection, &ids, name, LEASE_DURATION).await?,
             )
         };
         let renewed = renewed.await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "cannot renew leases");
+            tracing::debug!(%error, "lease renewal failed; retrying every {RENEW_INTERVAL:?}");
             Vec::new()
         });
-        let lost = self.0.held.renewed(&renewed, since);
+        let lost = self.0.leases.record_renewal(&renewed, started_at);
         if lost > 0 {
-            tracing::warn!(lost, "leases ran out before they could be renewed");
+            tracing::warn!(
+                lost,
+                "job leases expired before they could be renewed; the jobs were canceled here and \
+                 will be retried"
+            );
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Does the jobs: claims as many as there is room for, runs them side by side, and settles those
-//! that have ended together, many in one transaction.
+//! Job worker: claims as many jobs as it has free slots, runs them concurrently, and writes the
+//! outcomes of finished attempts in batches.
 //!
-//! One task claims. It is woken by an id in Redis, by room that has come free while there was
-//! more to do, and by the clock, so that nothing depends on Redis. Others renew the leases
-//! (`lease`), settle (`settle`) and sweep (`sweep`). All of them share the process's pool.
+//! One task claims. It wakes up when an id is popped from a Redis list, when a slot becomes free
+//! while more jobs are probably ready, and at every poll, so that it works without Redis. Further
+//! tasks renew leases, finish attempts and do maintenance. All share the process's connection pool.
 
 mod attempt;
 mod lease;
@@ -23,21 +23,21 @@ use uuid::Uuid;
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::jobs::{self, Handler, Job, LEASE};
+use crate::jobs::{self, Handler, Job, LEASE_DURATION};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use attempt::Ended;
-use lease::Held;
-use room::Room;
+use attempt::FinishedAttempt;
+use lease::Leases;
+use room::Capacity;
 
 pub use sweep::watch;
 
-/// How often a worker looks for jobs by itself while Redis is away.
-const LOOK: Duration = Duration::from_millis(200);
-/// Only each so many of these times while Redis tells of new jobs.
-const LOOKS_WITH_REDIS: u32 = 5;
+/// Interval at which a worker polls for jobs while Redis is unavailable.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// While Redis announces new jobs, only every fifth interval polls.
+const INTERVALS_PER_POLL_WITH_REDIS: u32 = 5;
 
-/// A process's worker. Clones share everything.
+/// The worker of a process. Clones share the same state.
 #[derive(Clone)]
 pub struct Worker(Arc<Inner>);
 
@@ -47,131 +47,137 @@ struct Inner {
     metrics: Metrics,
     handlers: Vec<Arc<dyn Handler>>,
     name: String,
-    held: Held,
-    /// Rung when there is something to claim that Redis does not tell of.
-    bell: Notify,
+    leases: Leases,
+    /// Notified when jobs become ready without an announcement in Redis.
+    jobs_ready: Notify,
 }
 
-/// What a worker has popped from the lists, by list.
+/// Numbers of ids popped from the Redis lists, by list.
 type Popped = HashMap<&'static str, usize>;
 
 impl Worker {
-    /// A worker for the handlers' kinds of jobs.
+    /// Creates a worker for the handlers' kinds of jobs.
     pub fn new(db: Db, queue: Queue, metrics: Metrics, handlers: Vec<Arc<dyn Handler>>) -> Self {
         Self(Arc::new(Inner {
             db,
             queue,
             metrics,
             handlers,
-            name: name(),
-            held: Held::default(),
-            bell: Notify::new(),
+            name: worker_name(),
+            leases: Leases::default(),
+            jobs_ready: Notify::new(),
         }))
     }
 
-    /// Works until `stop`; then what runs gets `drain` to finish, and the rest is given back.
-    pub async fn run(self, stop: CancellationToken, drain: Duration) {
-        let end = CancellationToken::new();
-        let (ended, to_settle) = mpsc::channel(settle::AT_ONCE);
-        let (freed, mut free) = mpsc::unbounded_channel();
-        let (heard, mut calls) = mpsc::channel(1);
+    /// Runs jobs until `stop`. Running jobs then have `drain_timeout` to finish; the rest is
+    /// released.
+    pub async fn run(self, stop: CancellationToken, drain_timeout: Duration) {
+        let drained = CancellationToken::new();
+        let (finished, to_finish) = mpsc::channel(settle::MAX_BATCH);
+        let (freed, mut freed_kinds) = mpsc::unbounded_channel();
+        let (popped_lists, mut popped_ids) = mpsc::channel(1);
         let lists = self.0.handlers.iter().map(|handler| handler.kind().queue).collect();
         let tasks = [
-            tokio::spawn(self.clone().settle_until_closed(to_settle, freed)),
-            tokio::spawn(self.clone().renew_until(end.clone())),
-            tokio::spawn(self.clone().sweep_until(stop.clone())),
-            tokio::spawn(self.0.queue.clone().listen(lists, heard)),
+            tokio::spawn(self.clone().run_finisher(to_finish, freed)),
+            tokio::spawn(self.clone().run_lease_renewal(drained.clone())),
+            tokio::spawn(self.clone().run_maintenance(stop.clone())),
+            tokio::spawn(self.0.queue.clone().listen(lists, popped_lists)),
         ];
-        tracing::info!(worker = self.0.name, "working");
+        tracing::info!(worker = self.0.name, "worker started");
 
-        let mut room = Room::of(&self.0.handlers);
-        let mut clock = tokio::time::interval(LOOK);
-        let mut ticks = 0_u32;
+        let mut capacity = Capacity::new(&self.0.handlers);
+        let mut poll = tokio::time::interval(POLL_INTERVAL);
+        let mut intervals = 0_u32;
         loop {
             let mut popped = Popped::new();
             tokio::select! {
-                Some(list) = calls.recv(), if room.any() => *popped.entry(list).or_default() += 1,
-                Some(kind) = free.recv() => {
-                    room.free(&kind);
-                    while let Ok(kind) = free.try_recv() {
-                        room.free(&kind);
+                Some(list) = popped_ids.recv(), if capacity.has_free_slot() => {
+                    *popped.entry(list).or_default() += 1;
+                }
+                Some(kind) = freed_kinds.recv() => {
+                    capacity.release(&kind);
+                    while let Ok(kind) = freed_kinds.try_recv() {
+                        capacity.release(&kind);
                     }
-                    if !room.may_fill() {
+                    if !capacity.can_refill() {
                         continue;
                     }
                 }
-                () = self.0.bell.notified() => {}
-                _ = clock.tick() => {
-                    ticks = ticks.wrapping_add(1);
-                    if self.0.queue.is_up() && !ticks.is_multiple_of(LOOKS_WITH_REDIS) {
+                () = self.0.jobs_ready.notified() => {}
+                _ = poll.tick() => {
+                    intervals = intervals.wrapping_add(1);
+                    if self.0.queue.is_up()
+                        && !intervals.is_multiple_of(INTERVALS_PER_POLL_WITH_REDIS)
+                    {
                         continue;
                     }
                 }
                 () = stop.cancelled() => break,
             }
-            match self.claim(&mut room, popped).await {
-                Ok(jobs) => jobs.into_iter().for_each(|job| self.start(job, &ended)),
-                Err(error) => tracing::debug!(%error, "cannot claim"),
+            match self.claim(&mut capacity, popped).await {
+                Ok(jobs) => jobs.into_iter().for_each(|job| self.start(job, &finished)),
+                Err(error) => {
+                    tracing::debug!(%error, "claiming jobs failed; retrying at the next poll");
+                }
             }
         }
 
-        drop(calls);
-        drop(ended);
-        let finish = async {
-            while room.taken() > 0
-                && let Some(kind) = free.recv().await
+        drop(popped_ids);
+        drop(finished);
+        let drain = async {
+            while capacity.used() > 0
+                && let Some(kind) = freed_kinds.recv().await
             {
-                room.free(&kind);
+                capacity.release(&kind);
             }
         };
-        let in_time = tokio::time::timeout(drain, finish).await.is_ok();
-        self.0.held.give_up_all();
+        let in_time = tokio::time::timeout(drain_timeout, drain).await.is_ok();
+        self.0.leases.cancel_all();
         if !in_time {
-            self.release(room.taken()).await;
+            self.release(capacity.used()).await;
         }
-        end.cancel();
-        let [settle, others @ ..] = tasks;
-        settle.abort();
+        drained.cancel();
+        let [finisher, others @ ..] = tasks;
+        finisher.abort();
         for task in others {
-            // They end by themselves; one that panicked has said so.
+            // They stop by themselves. A panic has been logged by the panic hook.
             let _ = task.await;
         }
     }
 
-    /// Plans, claims, runs and settles once, and waits for all of it. Answers how many attempts
-    /// that were.
+    /// Does maintenance, claims jobs, runs and finishes them, once. Returns the number of attempts.
     ///
     /// # Errors
     /// Database errors.
     pub async fn step(&self) -> Result<usize> {
-        self.wake().await?;
-        self.free().await?;
+        self.promote_due().await?;
+        self.reclaim_expired().await?;
         self.plan().await?;
-        let jobs = self.claim(&mut Room::of(&self.0.handlers), Popped::new()).await?;
+        let jobs = self.claim(&mut Capacity::new(&self.0.handlers), Popped::new()).await?;
         let attempts = jobs.into_iter().map(|job| self.attempt(job));
-        let mut ended = futures::future::join_all(attempts).await;
-        self.settle(&mut ended).await;
-        for end in &ended {
-            self.0.held.remove(&end.job);
+        let mut finished = futures::future::join_all(attempts).await;
+        self.finish_batch(&mut finished).await;
+        for attempt in &finished {
+            self.0.leases.remove(&attempt.job);
         }
-        Ok(ended.len())
+        Ok(finished.len())
     }
 
-    /// Claims what there is room for.
-    async fn claim(&self, room: &mut Room, mut popped: Popped) -> Result<Vec<Job>> {
-        let wanted = room.wanted();
-        if wanted.is_empty() {
+    /// Claims jobs for all free slots.
+    async fn claim(&self, capacity: &mut Capacity, mut popped: Popped) -> Result<Vec<Job>> {
+        let free = capacity.free_slots();
+        if free.is_empty() {
             return Ok(Vec::new());
         }
-        let since = Instant::now();
+        let started_at = Instant::now();
         let mut connection = self.0.db.acquire().await?;
-        let jobs = jobs::sql::claim(&mut *connection, &wanted, &self.0.name, LEASE).await?;
+        let jobs = jobs::sql::claim(&mut *connection, &free, &self.0.name, LEASE_DURATION).await?;
         drop(connection);
-        let taken = room.take(&jobs);
+        let claimed = capacity.occupy(&jobs);
         for job in &jobs {
-            self.0.held.add(job, since);
+            self.0.leases.add(job, started_at);
         }
-        for (list, count) in taken {
+        for (list, count) in claimed {
             let surplus = count.saturating_sub(popped.remove(list).unwrap_or_default());
             if surplus > 0 && self.0.queue.is_up() {
                 self.0.queue.drop_claimed(list, surplus).await;
@@ -180,26 +186,28 @@ impl Worker {
         Ok(jobs)
     }
 
-    /// Runs a job beside everything else and hands its end to those who settle.
-    fn start(&self, job: Job, ended: &mpsc::Sender<Ended>) {
-        let (worker, ended) = (self.clone(), ended.clone());
+    /// Runs a job in a task of its own and sends the finished attempt to the finisher.
+    fn start(&self, job: Job, finished: &mpsc::Sender<FinishedAttempt>) {
+        let (worker, finished) = (self.clone(), finished.clone());
         tokio::spawn(async move {
-            let end = worker.attempt(job).await;
-            // Nobody settles any more only when the process is about to end.
-            let _ = ended.send(end).await;
+            let attempt = worker.attempt(job).await;
+            // The receiver is closed only when the process is about to exit.
+            let _ = finished.send(attempt).await;
         });
     }
 
-    async fn release(&self, left: usize) {
+    async fn release(&self, unfinished: usize) {
         let released = async {
             let mut connection = self.0.db.acquire().await?;
             Ok::<_, crate::error::Error>(jobs::sql::release(&mut *connection, &self.0.name).await?)
         };
         match released.await {
-            Ok(count) => tracing::info!(count, "gave back jobs that were not finished in time"),
-            Err(error) => {
-                tracing::warn!(%error, left, "unfinished jobs stay ours until their lease ends");
-            }
+            Ok(count) => tracing::info!(count, "released jobs that did not finish before shutdown"),
+            Err(error) => tracing::warn!(
+                %error,
+                unfinished,
+                "releasing unfinished jobs failed; they are retried when their leases expire"
+            ),
         }
     }
 
@@ -208,8 +216,9 @@ impl Worker {
     }
 }
 
-/// Which process this is, as `plant-api jobs active` shows it.
-fn name() -> String {
+/// Returns a unique name of this process (host, process id, random suffix), shown by
+/// `plant-api jobs active`.
+fn worker_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "localhost" } else { host.trim() };
     let random = Uuid::new_v4().as_u64_pair().0 >> 48;

@@ -1,66 +1,70 @@
-//! How many more jobs of each kind this process may run.
+//! Free slots of this process, per kind of job.
 
 use std::sync::Arc;
 
 use crate::jobs::{Handler, Job, Kind};
 
-/// The room for jobs.
-pub(super) struct Room(Vec<Place>);
+/// Slots of all kinds.
+pub(super) struct Capacity(Vec<KindCapacity>);
 
-struct Place {
+struct KindCapacity {
     kind: Kind,
-    taken: usize,
-    /// Whether the last claim filled all the room there was, so that there may be more.
-    more: bool,
+    used: usize,
+    /// Whether the last claim filled all free slots, so that more jobs are probably ready.
+    more_ready: bool,
 }
 
-impl Room {
-    pub(super) fn of(handlers: &[Arc<dyn Handler>]) -> Self {
-        let place =
-            |handler: &Arc<dyn Handler>| Place { kind: handler.kind(), taken: 0, more: false };
-        Self(handlers.iter().map(place).collect())
+impl Capacity {
+    /// Creates slots for the handlers' kinds, all of them free.
+    pub(super) fn new(handlers: &[Arc<dyn Handler>]) -> Self {
+        let free = |handler: &Arc<dyn Handler>| KindCapacity {
+            kind: handler.kind(),
+            used: 0,
+            more_ready: false,
+        };
+        Self(handlers.iter().map(free).collect())
     }
 
-    /// Whether there is any.
-    pub(super) fn any(&self) -> bool {
-        self.0.iter().any(|place| place.taken < place.kind.at_once)
+    /// Returns whether a slot of any kind is free.
+    pub(super) fn has_free_slot(&self) -> bool {
+        self.0.iter().any(|slots| slots.used < slots.kind.at_once)
     }
 
-    /// Whether there is some where a claim would probably find a job.
-    pub(super) fn may_fill(&self) -> bool {
-        self.0.iter().any(|place| place.more && place.taken < place.kind.at_once)
+    /// Returns whether a slot is free for which a job is probably ready.
+    pub(super) fn can_refill(&self) -> bool {
+        self.0.iter().any(|slots| slots.more_ready && slots.used < slots.kind.at_once)
     }
 
-    /// The kinds for which there is room, with how much.
-    pub(super) fn wanted(&self) -> Vec<(&'static str, usize)> {
-        let free = self.0.iter().map(|place| (place.kind.name, place.kind.at_once - place.taken));
+    /// Returns the kinds with free slots and the number of those slots.
+    pub(super) fn free_slots(&self) -> Vec<(&'static str, usize)> {
+        let free = self.0.iter().map(|slots| (slots.kind.name, slots.kind.at_once - slots.used));
         free.filter(|(_, free)| *free > 0).collect()
     }
 
-    /// Gives room to jobs that were claimed. Answers how many of each list.
-    pub(super) fn take(&mut self, jobs: &[Job]) -> Vec<(&'static str, usize)> {
+    /// Assigns slots to claimed jobs and returns the number of jobs per Redis list.
+    pub(super) fn occupy(&mut self, jobs: &[Job]) -> Vec<(&'static str, usize)> {
         let mut lists = Vec::new();
-        for place in &mut self.0 {
-            let count = jobs.iter().filter(|job| job.kind == place.kind.name).count();
-            let free = place.kind.at_once - place.taken;
-            place.more = free > 0 && count >= free;
-            place.taken += count;
+        for slots in &mut self.0 {
+            let count = jobs.iter().filter(|job| job.kind == slots.kind.name).count();
+            let free = slots.kind.at_once - slots.used;
+            slots.more_ready = free > 0 && count >= free;
+            slots.used += count;
             if count > 0 {
-                lists.push((place.kind.queue, count));
+                lists.push((slots.kind.queue, count));
             }
         }
         lists
     }
 
-    /// A job of this kind needs its room no longer.
-    pub(super) fn free(&mut self, kind: &str) {
-        if let Some(place) = self.0.iter_mut().find(|place| place.kind.name == kind) {
-            place.taken = place.taken.saturating_sub(1);
+    /// Frees one slot of a kind.
+    pub(super) fn release(&mut self, kind: &str) {
+        if let Some(slots) = self.0.iter_mut().find(|slots| slots.kind.name == kind) {
+            slots.used = slots.used.saturating_sub(1);
         }
     }
 
-    /// How many jobs there are.
-    pub(super) fn taken(&self) -> usize {
-        self.0.iter().map(|place| place.taken).sum()
+    /// Returns the number of used slots of all kinds.
+    pub(super) fn used(&self) -> usize {
+        self.0.iter().map(|slots| slots.used).sum()
     }
 }

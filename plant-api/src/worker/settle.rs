@@ -1,8 +1,8 @@
-//! The ends of attempts, many in one transaction: a commit costs the same for one and for a
-//! hundred.
+//! Writes the outcomes of attempts, many in one transaction, because a commit costs the same for
+//! one as for a hundred.
 //!
-//! In it, first the jobs are marked; the answer says which were still ours, and only for those
-//! anything else is written.
+//! The transaction first marks the jobs done. The statement returns which of them the worker still
+//! holds, and results are written only for those.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,131 +12,147 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::Worker;
-use super::attempt::{Ended, Outcome};
+use super::attempt::{FinishedAttempt, Outcome};
 use crate::error::{Error, Result};
 use crate::jobs::sql::Attempts;
 use crate::jobs::{self, Failure, MAX_ATTEMPTS};
 
-/// Most attempts that are settled together.
-pub(super) const AT_ONCE: usize = 256;
+/// Maximum number of attempts written in one transaction.
+pub(super) const MAX_BATCH: usize = 256;
 
-/// Between two tries while the database is away.
-const PAUSE: Duration = Duration::from_millis(250);
+/// Delay before a transaction is retried while the database is unavailable.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// What became of attempts, in the order in which they were given.
-type Verdicts = Vec<&'static str>;
+/// Values of the metric label `outcome`, in the order of the batch.
+type OutcomeLabels = Vec<&'static str>;
 
 impl Worker {
-    /// Settles what ends, and says of which kind it was, until nothing can end any more.
-    pub(super) async fn settle_until_closed(
+    /// Finishes attempts in batches until the channel is closed. Sends the kind of each finished
+    /// attempt to `freed`, so that its slot can be used again.
+    pub(super) async fn run_finisher(
         self,
-        mut ended: mpsc::Receiver<Ended>,
+        mut finished: mpsc::Receiver<FinishedAttempt>,
         freed: mpsc::UnboundedSender<String>,
     ) {
-        let mut batch = Vec::with_capacity(AT_ONCE);
-        while ended.recv_many(&mut batch, AT_ONCE).await > 0 {
-            self.settle(&mut batch).await;
-            for end in batch.drain(..) {
-                self.0.held.remove(&end.job);
-                // Nobody listens any more only when the process is about to end.
-                let _ = freed.send(end.job.kind);
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        while finished.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            self.finish_batch(&mut batch).await;
+            for attempt in batch.drain(..) {
+                self.0.leases.remove(&attempt.job);
+                // The receiver is closed only when the process is about to exit.
+                let _ = freed.send(attempt.job.kind);
             }
         }
     }
 
-    /// Settles a batch, however long the database is away: a lease that ends meanwhile is noticed.
-    pub(super) async fn settle(&self, batch: &mut [Ended]) {
-        if let Err(error) = self.persist(batch).await {
-            tracing::debug!(%error, "settling jobs one by one");
-            for end in batch {
-                self.settle_alone(end).await;
+    /// Finishes a batch. Waits while the database is unavailable; a lease that expires meanwhile is
+    /// detected in the transaction.
+    pub(super) async fn finish_batch(&self, batch: &mut [FinishedAttempt]) {
+        if let Err(error) = self.commit_with_retry(batch).await {
+            tracing::debug!(%error, "finishing a batch of jobs failed; finishing them one by one");
+            for attempt in batch {
+                self.finish_single(attempt).await;
             }
         }
     }
 
-    /// One attempt whose result cannot be written has failed.
-    async fn settle_alone(&self, end: &mut Ended) {
-        let Err(error) = self.persist(std::slice::from_ref(end)).await else { return };
-        end.outcome = Outcome::Failed(Failure::retry(format!("cannot be kept: {error}")));
-        if let Err(error) = self.persist(std::slice::from_ref(end)).await {
-            tracing::error!(%error, job = %end.job.id, "cannot settle a job; its lease will end");
+    /// Finishes one attempt. An attempt whose result cannot be written has failed.
+    async fn finish_single(&self, attempt: &mut FinishedAttempt) {
+        let Err(error) = self.commit_with_retry(std::slice::from_ref(attempt)).await else {
+            return;
+        };
+        let failure = Failure::retry(format!("the result cannot be written: {error}"));
+        attempt.outcome = Outcome::Failed(failure);
+        if let Err(error) = self.commit_with_retry(std::slice::from_ref(attempt)).await {
+            tracing::error!(
+                %error,
+                job = %attempt.job.id,
+                "a job cannot be finished; it will be retried when its lease expires"
+            );
         }
     }
 
-    /// Writes a batch, trying again as long as the database is away.
-    async fn persist(&self, batch: &[Ended]) -> Result<()> {
+    /// Writes a batch; retries while the database is unavailable.
+    async fn commit_with_retry(&self, batch: &[FinishedAttempt]) -> Result<()> {
         loop {
-            match self.write(batch).await {
-                Ok(verdicts) => {
-                    for (end, verdict) in batch.iter().zip(verdicts) {
-                        self.0.metrics.jobs.with_label_values(&[&*end.job.kind, verdict]).inc();
+            match self.write_batch(batch).await {
+                Ok(labels) => {
+                    for (attempt, label) in batch.iter().zip(labels) {
+                        self.0.metrics.jobs.with_label_values(&[&*attempt.job.kind, label]).inc();
                     }
                     return Ok(());
                 }
-                Err(error) if is_outage(&error) => tokio::time::sleep(PAUSE).await,
+                Err(error) if is_unavailable(&error) => tokio::time::sleep(RETRY_DELAY).await,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    async fn write(&self, batch: &[Ended]) -> Result<Verdicts> {
+    async fn write_batch(&self, batch: &[FinishedAttempt]) -> Result<OutcomeLabels> {
         let mut tx = self.0.db.begin().await?;
-        jobs::sql::hurry(&mut *tx).await?;
+        jobs::sql::set_idle_timeout(&mut *tx).await?;
         let mut done = Attempts::default();
-        for end in batch.iter().filter(|end| matches!(end.outcome, Outcome::Done(_))) {
-            done.push(&end.job);
+        for attempt in batch.iter().filter(|attempt| matches!(attempt.outcome, Outcome::Done(_))) {
+            done.push(&attempt.job);
         }
-        let ours = jobs::sql::finish(&mut *tx, &done, &self.0.name).await?;
-        let ours: HashSet<Uuid> = ours.into_iter().collect();
-        let mut verdicts = Vec::with_capacity(batch.len());
-        for end in batch {
-            verdicts.push(match &end.outcome {
-                Outcome::Lost => "lost",
-                Outcome::Done(_) if !ours.contains(&end.job.id) => "lost",
+        let held = jobs::sql::finish(&mut *tx, &done, &self.0.name).await?;
+        let held: HashSet<Uuid> = held.into_iter().collect();
+        let mut labels = Vec::with_capacity(batch.len());
+        for attempt in batch {
+            labels.push(match &attempt.outcome {
+                Outcome::LeaseLost => "lost",
+                Outcome::Done(_) if !held.contains(&attempt.job.id) => "lost",
                 Outcome::Done(result) => {
-                    if let Some(handler) = self.handler(&end.job.kind) {
-                        handler.keep(&mut tx, &end.job, result).await?;
+                    if let Some(handler) = self.handler(&attempt.job.kind) {
+                        handler.keep(&mut tx, &attempt.job, result).await?;
                     }
                     "completed"
                 }
-                Outcome::Failed(failure) => self.write_failure(&mut tx, end, failure).await?,
+                Outcome::Failed(failure) => self.write_failure(&mut tx, attempt, failure).await?,
             });
         }
         tx.commit().await?;
-        Ok(verdicts)
+        Ok(labels)
     }
 
     async fn write_failure(
         &self,
         connection: &mut PgConnection,
-        end: &Ended,
+        attempt: &FinishedAttempt,
         failure: &Failure,
     ) -> Result<&'static str> {
-        let (job, name) = (&end.job, &self.0.name);
+        let (job, name) = (&attempt.job, &self.0.name);
+        // PostgreSQL's `text` cannot hold NUL.
         let reason = failure.reason().replace('\0', "");
         if let Failure::Retry { after, .. } = failure
             && job.attempts < MAX_ATTEMPTS
         {
             let delay = jobs::backoff(job.attempts, jitter()).max(after.unwrap_or_default());
-            let ours = jobs::sql::put_off(connection, job, name, delay, &reason).await?;
-            return Ok(if ours { "retried" } else { "lost" });
+            let held = jobs::sql::retry_later(connection, job, name, delay, &reason).await?;
+            return Ok(if held { "retried" } else { "lost" });
         }
-        if !jobs::sql::bury(&mut *connection, job, name, &reason).await? {
+        if !jobs::sql::dead_letter(&mut *connection, job, name, &reason).await? {
             return Ok("lost");
         }
         if let Some(handler) = self.handler(&job.kind) {
             handler.bury(connection, job, &reason).await?;
         }
-        tracing::warn!(job = %job.id, kind = job.kind, reason, "gave up a job");
+        tracing::warn!(
+            job = %job.id,
+            kind = job.kind,
+            attempts = job.attempts,
+            reason,
+            "job dead-lettered; `plant-api jobs requeue` retries it"
+        );
         Ok("buried")
     }
 }
 
-fn is_outage(error: &Error) -> bool {
+fn is_unavailable(error: &Error) -> bool {
     error.status() == axum::http::StatusCode::SERVICE_UNAVAILABLE
 }
 
-/// From 0 to 1, another each time.
+/// Returns a random number from 0 to 1, without 1.
 fn jitter() -> f64 {
     (Uuid::new_v4().as_u64_pair().1 >> 11) as f64 / (1_u64 << 53) as f64
 }

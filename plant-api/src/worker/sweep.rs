@@ -1,9 +1,9 @@
-//! Now and then: what waited for its time is made ready, what others have left lying is picked up,
-//! what Redis should show is compared with what PostgreSQL knows, old rows are forgotten.
+//! Periodic maintenance: makes due jobs ready, reclaims expired leases, plans scheduled jobs,
+//! reconciles the Redis lists with PostgreSQL and deletes expired rows.
 //!
-//! Every worker does all of it. Each step is one statement that skips what others are at, or a
-//! small transaction of such, so none waits for another and one that stops in the middle stops
-//! nobody.
+//! Every worker does all of it. Each step is one statement that skips locked rows, or a short
+//! transaction of such statements, so workers do not block each other, nor does one that stops
+//! halfway.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,70 +17,81 @@ use crate::error::Result;
 use crate::jobs::{Handler, Kind, census, sweep};
 use crate::metrics::Metrics;
 
-const TICK: Duration = Duration::from_millis(250);
-/// In ticks: leases, planning and the lists are looked after each second, old rows each minute.
-const SECOND: u32 = 4;
-const MINUTE: u32 = 240;
+const TICK_INTERVAL: Duration = Duration::from_millis(250);
+/// Leases, planning and the Redis lists are handled every second, expired rows every minute.
+const TICKS_PER_SECOND: u32 = 4;
+const TICKS_PER_MINUTE: u32 = 240;
 
-/// Most ids that a list is mended to hold.
-const SHOWN: i64 = 100_000;
+/// Maximum number of ids that reconciling writes to a Redis list.
+const MAX_LIST_IDS: i64 = 100_000;
 
-/// By how much each list was off at the last look.
-pub(super) type Offs = HashMap<&'static str, i64>;
+/// Difference between the number of ready jobs and the length of each Redis list, when last
+/// compared.
+pub(super) type ListDifferences = HashMap<&'static str, i64>;
 
 impl Worker {
-    /// Sweeps until `stop`.
-    pub(super) async fn sweep_until(self, stop: CancellationToken) {
-        let mut offs = Offs::new();
+    /// Runs maintenance every [`TICK_INTERVAL`] until `stop`.
+    pub(super) async fn run_maintenance(self, stop: CancellationToken) {
+        let mut differences = ListDifferences::new();
         for tick in 0_u32.. {
-            if let Err(error) = self.sweep(tick, &mut offs).await {
-                tracing::debug!(%error, "cannot sweep");
+            if let Err(error) = self.maintain(tick, &mut differences).await {
+                tracing::debug!(%error, "job maintenance failed; retrying in {TICK_INTERVAL:?}");
             }
             tokio::select! {
-                () = tokio::time::sleep(TICK) => {}
+                () = tokio::time::sleep(TICK_INTERVAL) => {}
                 () = stop.cancelled() => return,
             }
         }
     }
 
-    pub(super) async fn sweep(&self, tick: u32, offs: &mut Offs) -> Result<()> {
-        let mut found = self.wake().await?;
-        if tick.is_multiple_of(SECOND) {
-            found += self.free().await? + self.plan().await?;
-            self.mend(offs).await?;
+    pub(super) async fn maintain(
+        &self,
+        tick: u32,
+        differences: &mut ListDifferences,
+    ) -> Result<()> {
+        let mut ready = self.promote_due().await?;
+        if tick.is_multiple_of(TICKS_PER_SECOND) {
+            ready += self.reclaim_expired().await? + self.plan().await?;
+            self.reconcile_lists(differences).await?;
         }
-        if tick.is_multiple_of(MINUTE) {
+        if tick.is_multiple_of(TICKS_PER_MINUTE) {
             let mut connection = self.0.db.acquire().await?;
-            sweep::forget(&mut *connection).await?;
+            sweep::delete_expired(&mut *connection).await?;
         }
-        if found > 0 {
-            self.0.bell.notify_one();
+        if ready > 0 {
+            self.0.jobs_ready.notify_one();
         }
         Ok(())
     }
 
-    pub(super) async fn wake(&self) -> Result<u64> {
+    pub(super) async fn promote_due(&self) -> Result<u64> {
         let mut connection = self.0.db.acquire().await?;
-        Ok(sweep::wake(&mut *connection).await?)
+        Ok(sweep::promote_due(&mut *connection).await?)
     }
 
-    /// Picks up what workers have left lying; buries it at its last attempt.
-    pub(super) async fn free(&self) -> Result<u64> {
-        const REASON: &str = "the worker went away at the last attempt";
+    /// Makes jobs with an expired lease ready again, and dead-letters those on their last attempt.
+    pub(super) async fn reclaim_expired(&self) -> Result<u64> {
+        const REASON: &str = "the lease expired during the last attempt";
         let mut tx = self.0.db.begin().await?;
-        let freed = sweep::free(&mut *tx).await?;
-        for job in sweep::bury_left(&mut *tx, REASON).await? {
+        let reclaimed = sweep::reclaim_expired(&mut *tx).await?;
+        for job in sweep::dead_letter_abandoned(&mut *tx, REASON).await? {
             if let Some(handler) = self.handler(&job.kind) {
                 handler.bury(&mut tx, &job, REASON).await?;
             }
             self.0.metrics.jobs.with_label_values(&[&*job.kind, "buried"]).inc();
-            tracing::warn!(job = %job.id, kind = job.kind, "gave up a job that workers left lying");
+            tracing::warn!(
+                job = %job.id,
+                kind = job.kind,
+                attempts = job.attempts,
+                reason = REASON,
+                "job dead-lettered; `plant-api jobs requeue` retries it"
+            );
         }
         tx.commit().await?;
-        if freed > 0 {
-            tracing::info!(freed, "picked up jobs that a worker left lying");
+        if reclaimed > 0 {
+            tracing::info!(reclaimed, "jobs with an expired lease are ready again");
         }
-        Ok(freed)
+        Ok(reclaimed)
     }
 
     pub(super) async fn plan(&self) -> Result<u64> {
@@ -91,21 +102,23 @@ impl Worker {
         Ok(planned)
     }
 
-    /// Has the lists show what is ready. While jobs come and go the two never quite agree, so a
-    /// difference counts when it is large, or the same as the last time.
-    async fn mend(&self, offs: &mut Offs) -> Result<()> {
+    /// Rewrites the Redis lists that differ from the ready jobs. While jobs come and go the two
+    /// always differ a little, so a difference counts only when it is large or did not change since
+    /// the last comparison.
+    async fn reconcile_lists(&self, differences: &mut ListDifferences) -> Result<()> {
         if !self.0.queue.is_up() {
             return Ok(());
         }
         let mut connection = self.0.db.acquire().await?;
-        let counts = census::count(&mut *connection).await?;
+        let counts = census::count_by_kind(&mut *connection).await?;
         for kind in self.0.handlers.iter().map(|handler| handler.kind()) {
             let ready = counts.iter().find(|count| count.kind == kind.name).map_or(0, |c| c.ready);
-            let Some(shown) = self.0.queue.len(kind.queue).await else { return Ok(()) };
-            let off = ready.min(SHOWN) - i64::try_from(shown).unwrap_or(i64::MAX);
-            let before = offs.insert(kind.queue, off).unwrap_or(0);
-            if off != 0 && (off == before || off.abs() > (ready / 10).max(64)) {
-                let ids = census::ready(&mut *connection, kind.name, SHOWN).await?;
+            let Some(length) = self.0.queue.len(kind.queue).await else { return Ok(()) };
+            let difference = ready.min(MAX_LIST_IDS) - i64::try_from(length).unwrap_or(i64::MAX);
+            let previous = differences.insert(kind.queue, difference).unwrap_or(0);
+            let large = difference.abs() > (ready / 10).max(64);
+            if difference != 0 && (difference == previous || large) {
+                let ids = census::list_ready(&mut *connection, kind.name, MAX_LIST_IDS).await?;
                 self.0.queue.mend(kind.queue, &ids).await;
             }
         }
@@ -113,7 +126,8 @@ impl Worker {
     }
 }
 
-/// Keeps the gauges of jobs at what PostgreSQL knows, until `stop`, also where nobody works.
+/// Updates the job gauges from PostgreSQL every second until `stop`. Runs in every process, with or
+/// without a worker.
 pub async fn watch(
     db: Db,
     metrics: Metrics,
@@ -121,6 +135,7 @@ pub async fn watch(
     stop: CancellationToken,
 ) {
     let kinds: Vec<Kind> = handlers.iter().map(|handler| handler.kind()).collect();
+    // Every series exists from the start.
     for kind in &kinds {
         metrics.queue_depth.with_label_values(&[kind.queue]).set(0);
         for outcome in ["completed", "retried", "buried", "lost"] {
@@ -129,7 +144,7 @@ pub async fn watch(
     }
     while !stop.is_cancelled() {
         if let Ok(mut connection) = db.acquire().await
-            && let Ok(counts) = census::count(&mut *connection).await
+            && let Ok(counts) = census::count_by_kind(&mut *connection).await
         {
             drop(connection);
             for kind in &kinds {
@@ -140,7 +155,7 @@ pub async fn watch(
             metrics.workers_active.set(counts.iter().map(|count| count.running).sum());
         }
         tokio::select! {
-            () = tokio::time::sleep(SECOND * TICK) => {}
+            () = tokio::time::sleep(TICKS_PER_SECOND * TICK_INTERVAL) => {}
             () = stop.cancelled() => {}
         }
     }

@@ -18,44 +18,46 @@ use crate::testing::TestApp;
 const KIND: Kind =
     Kind { name: "test", queue: "test_queue", at_once: 50, time_limit: Duration::from_secs(20) };
 
-/// Does what the payload says, and writes down each effect.
-struct Obedient {
-    /// Attempts at `"wait"` end only with a permit.
+/// Handler that behaves as the payload says and records each effect.
+struct ScriptedHandler {
+    /// An attempt at `"wait"` finishes when it gets a permit.
     gate: Semaphore,
     running: AtomicUsize,
-    most: AtomicUsize,
+    max_running: AtomicUsize,
 }
 
-impl Obedient {
+impl ScriptedHandler {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             gate: Semaphore::new(0),
             running: AtomicUsize::new(0),
-            most: AtomicUsize::new(0),
+            max_running: AtomicUsize::new(0),
         })
     }
 }
 
-impl Handler for Obedient {
+impl Handler for ScriptedHandler {
     fn kind(&self) -> Kind {
         KIND
     }
 
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Value, Failure>> {
         async {
-            let now = self.running.fetch_add(1, Ordering::SeqCst) + 1;
-            self.most.fetch_max(now, Ordering::SeqCst);
-            let what = job.payload::<String>()?;
-            let result = match &*what {
+            let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+            self.max_running.fetch_max(running, Ordering::SeqCst);
+            let script = job.payload::<String>()?;
+            let result = match &*script {
                 "wait" => {
                     self.gate.acquire().await.unwrap().forget();
                     Ok(json!("waited"))
                 }
-                "fail" => Err(Failure::retry("as it was told")),
-                "fail once" if job.attempts == 1 => Err(Failure::retry("the first time")),
-                "fail for good" => Err(Failure::Final("as it was told".into())),
-                "panic" => panic!("as it was told"),
-                _ => Ok(json!(what)),
+                "fail" => Err(Failure::retry("scripted failure")),
+                "fail once" if job.attempts == 1 => {
+                    Err(Failure::retry("scripted failure of attempt 1"))
+                }
+                "fail permanently" => Err(Failure::Permanent("scripted failure".into())),
+                "panic" => panic!("scripted failure"),
+                _ => Ok(json!(script)),
             };
             self.running.fetch_sub(1, Ordering::SeqCst);
             result
@@ -70,9 +72,9 @@ impl Handler for Obedient {
         result: &'a Value,
     ) -> BoxFuture<'a, Result<()>> {
         async move {
-            write(connection, job.id, result).await?;
-            if result == "cannot be kept" {
-                return Err(Error::Conflict("as it was told".into()));
+            record(connection, job.id, result).await?;
+            if result == "cannot be written" {
+                return Err(Error::Conflict("scripted failure".into()));
             }
             Ok(())
         }
@@ -85,11 +87,11 @@ impl Handler for Obedient {
         job: &'a Job,
         reason: &'a str,
     ) -> BoxFuture<'a, Result<()>> {
-        async move { write(connection, job.id, &json!(format!("buried: {reason}"))).await }.boxed()
+        async move { record(connection, job.id, &json!(format!("dead: {reason}"))).await }.boxed()
     }
 }
 
-async fn write(connection: &mut PgConnection, id: Uuid, what: &Value) -> Result<()> {
+async fn record(connection: &mut PgConnection, id: Uuid, what: &Value) -> Result<()> {
     sqlx::query("insert into effect (job, what) values ($1, $2)")
         .bind(id)
         .bind(what)
@@ -112,7 +114,7 @@ async fn add(app: &TestApp, what: &str) -> Uuid {
     job.id
 }
 
-fn worker(app: &TestApp, handler: &Arc<Obedient>) -> Worker {
+fn worker(app: &TestApp, handler: &Arc<ScriptedHandler>) -> Worker {
     let state = &app.state;
     let (db, queue, metrics) = (state.db.clone(), state.queue.clone(), state.metrics.clone());
     Worker::new(db, queue, metrics, vec![handler.clone()])
@@ -129,9 +131,9 @@ async fn states(app: &TestApp) -> Vec<String> {
     sqlx::query_scalar("select state from job order by id").fetch_all(&app.owner).await.unwrap()
 }
 
-/// Asks until the answer is yes.
-async fn until(mut answer: impl AsyncFnMut() -> bool) {
-    while !answer().await {
+/// Polls until the condition is true.
+async fn wait_until(mut condition: impl AsyncFnMut() -> bool) {
+    while !condition().await {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -140,35 +142,35 @@ async fn count(app: &TestApp, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(&app.owner).await.unwrap()
 }
 
-fn outcome(app: &TestApp, outcome: &str) -> u64 {
+fn outcome_count(app: &TestApp, outcome: &str) -> u64 {
     app.state.metrics.jobs.with_label_values(&[KIND.name, outcome]).get()
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn one_that_fails_does_not_spoil_the_others(pool: PgPool) {
+async fn a_failed_job_does_not_affect_the_others_in_its_batch(pool: PgPool) {
     let app = TestApp::new(pool).await;
     prepare(&app).await;
     let good = add(&app, "one").await;
-    add(&app, "cannot be kept").await;
+    add(&app, "cannot be written").await;
     add(&app, "panic").await;
-    let hopeless = add(&app, "fail for good").await;
-    let worker = worker(&app, &Obedient::new());
+    let permanent = add(&app, "fail permanently").await;
+    let worker = worker(&app, &ScriptedHandler::new());
     assert_eq!(worker.step().await.unwrap(), 4);
     assert_eq!(
         effects(&app).await,
-        [(hopeless, json!("buried: as it was told")), (good, json!("one"))]
+        [(permanent, json!("dead: scripted failure")), (good, json!("one"))]
     );
     assert_eq!(states(&app).await, ["done", "waiting", "waiting", "dead"]);
-    assert_eq!(["completed", "retried", "buried"].map(|o| outcome(&app, o)), [1, 2, 1]);
+    assert_eq!(["completed", "retried", "buried"].map(|o| outcome_count(&app, o)), [1, 2, 1]);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_job_is_tried_so_often_and_then_buried(pool: PgPool) {
+async fn a_failing_job_is_dead_lettered_after_the_last_attempt(pool: PgPool) {
     let app = TestApp::new(pool).await;
     prepare(&app).await;
     let once = add(&app, "fail once").await;
     let always = add(&app, "fail").await;
-    let worker = worker(&app, &Obedient::new());
+    let worker = worker(&app, &ScriptedHandler::new());
     for _ in 0..2 * MAX_ATTEMPTS {
         worker.step().await.unwrap();
         sqlx::query("update job set run_at = now() where state = 'waiting'")
@@ -178,7 +180,7 @@ async fn a_job_is_tried_so_often_and_then_buried(pool: PgPool) {
     }
     assert_eq!(
         effects(&app).await,
-        [(always, json!("buried: as it was told")), (once, json!("fail once"))]
+        [(always, json!("dead: scripted failure")), (once, json!("fail once"))]
     );
     let attempts: Vec<i32> = sqlx::query_scalar("select attempts from job order by id")
         .fetch_all(&app.owner)
@@ -188,17 +190,18 @@ async fn a_job_is_tried_so_often_and_then_buried(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn two_workers_without_redis_do_each_job_once(pool: PgPool) {
+async fn two_workers_without_redis_run_each_job_once(pool: PgPool) {
     let app = TestApp::new(pool).await;
     prepare(&app).await;
     let mut ids = Vec::new();
     for n in 0..200 {
         ids.push(add(&app, &n.to_string()).await);
     }
-    let (stop, handler) = (CancellationToken::new(), Obedient::new());
+    let (stop, handler) = (CancellationToken::new(), ScriptedHandler::new());
     let workers = [0, 1]
         .map(|_| tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::from_secs(20))));
-    until(async || count(&app, "select count(*) from job where state <> 'done'").await == 0).await;
+    wait_until(async || count(&app, "select count(*) from job where state <> 'done'").await == 0)
+        .await;
     stop.cancel();
     for worker in workers {
         worker.await.unwrap();
@@ -207,34 +210,35 @@ async fn two_workers_without_redis_do_each_job_once(pool: PgPool) {
     done.sort_unstable();
     ids.sort_unstable();
     assert_eq!(done, ids);
-    assert!(handler.most.load(Ordering::SeqCst) <= 2 * KIND.at_once);
+    assert!(handler.max_running.load(Ordering::SeqCst) <= 2 * KIND.at_once);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_worker_that_stops_finishes_what_it_has_begun(pool: PgPool) {
+async fn a_stopping_worker_finishes_its_running_jobs(pool: PgPool) {
     let app = TestApp::new(pool).await;
     prepare(&app).await;
     add(&app, "wait").await;
-    let (stop, handler) = (CancellationToken::new(), Obedient::new());
-    let working = tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::from_secs(20)));
-    until(async || handler.running.load(Ordering::SeqCst) == 1).await;
+    let (stop, handler) = (CancellationToken::new(), ScriptedHandler::new());
+    let worker_task =
+        tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::from_secs(20)));
+    wait_until(async || handler.running.load(Ordering::SeqCst) == 1).await;
     stop.cancel();
-    add(&app, "too late").await;
+    add(&app, "after stop").await;
     handler.gate.add_permits(1);
-    working.await.unwrap();
+    worker_task.await.unwrap();
     assert_eq!(states(&app).await, ["done", "ready"]);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_is_not_finished_in_time_is_given_back(pool: PgPool) {
+async fn jobs_that_do_not_finish_before_the_drain_timeout_are_released(pool: PgPool) {
     let app = TestApp::new(pool).await;
     prepare(&app).await;
     add(&app, "wait").await;
-    let (stop, handler) = (CancellationToken::new(), Obedient::new());
-    let working = tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::ZERO));
-    until(async || handler.running.load(Ordering::SeqCst) == 1).await;
+    let (stop, handler) = (CancellationToken::new(), ScriptedHandler::new());
+    let worker_task = tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::ZERO));
+    wait_until(async || handler.running.load(Ordering::SeqCst) == 1).await;
     stop.cancel();
-    working.await.unwrap();
+    worker_task.await.unwrap();
     assert_eq!(states(&app).await, ["ready"]);
     assert_eq!(count(&app, "select attempts::bigint from job").await, 0);
     assert_eq!(effects(&app).await, []);
@@ -245,68 +249,69 @@ async fn an_attempt_that_lost_its_lease_writes_nothing(pool: PgPool) {
     let app = TestApp::new(pool).await;
     prepare(&app).await;
     let id = add(&app, "wait").await;
-    let (stop, slow) = (CancellationToken::new(), Obedient::new());
-    let working = tokio::spawn(worker(&app, &slow).run(stop.clone(), Duration::from_secs(20)));
-    until(async || slow.running.load(Ordering::SeqCst) == 1).await;
-    // It stops before the lease ends, so that only the other one can claim the job again.
+    let (stop, slow) = (CancellationToken::new(), ScriptedHandler::new());
+    let worker_task = tokio::spawn(worker(&app, &slow).run(stop.clone(), Duration::from_secs(20)));
+    wait_until(async || slow.running.load(Ordering::SeqCst) == 1).await;
+    // The first worker stops before its lease expires, so only the second one can claim the job.
     stop.cancel();
     sqlx::query("update job set lease_until = now() - interval '1 second'")
         .execute(&app.owner)
         .await
         .unwrap();
-    let quick = Obedient::new();
+    let quick = ScriptedHandler::new();
     quick.gate.add_permits(1);
     assert_eq!(worker(&app, &quick).step().await.unwrap(), 1);
     slow.gate.add_permits(1);
-    working.await.unwrap();
+    worker_task.await.unwrap();
     assert_eq!(effects(&app).await, [(id, json!("waited"))]);
-    assert_eq!(["completed", "lost"].map(|o| outcome(&app, o)), [1, 1]);
+    assert_eq!(["completed", "lost"].map(|o| outcome_count(&app, o)), [1, 1]);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn redis_shows_what_is_queued_and_is_told_again(pool: PgPool) {
+async fn redis_lists_hold_the_ready_jobs_and_are_reconciled(pool: PgPool) {
     let app = TestApp::with_redis(pool).await;
     prepare(&app).await;
     let queue = &app.state.queue;
     for _ in 0..5 {
         add(&app, "wait").await;
     }
-    until(async || queue.len(KIND.queue).await == Some(5)).await;
+    wait_until(async || queue.len(KIND.queue).await == Some(5)).await;
     queue.mend(KIND.queue, &[]).await;
     assert_eq!(queue.len(KIND.queue).await, Some(0));
-    let (stop, handler) = (CancellationToken::new(), Obedient::new());
+    let (stop, handler) = (CancellationToken::new(), ScriptedHandler::new());
     let worker = worker(&app, &handler);
-    let mut offs = super::sweep::Offs::new();
-    worker.sweep(0, &mut offs).await.unwrap();
-    worker.sweep(0, &mut offs).await.unwrap();
+    let mut differences = super::sweep::ListDifferences::new();
+    worker.maintain(0, &mut differences).await.unwrap();
+    worker.maintain(0, &mut differences).await.unwrap();
     assert_eq!(queue.len(KIND.queue).await, Some(5));
-    let working = tokio::spawn(worker.run(stop.clone(), Duration::from_secs(20)));
-    until(async || handler.running.load(Ordering::SeqCst) == 5).await;
-    until(async || queue.len(KIND.queue).await == Some(0)).await;
+    let worker_task = tokio::spawn(worker.run(stop.clone(), Duration::from_secs(20)));
+    wait_until(async || handler.running.load(Ordering::SeqCst) == 5).await;
+    wait_until(async || queue.len(KIND.queue).await == Some(0)).await;
     handler.gate.add_permits(5);
     stop.cancel();
-    working.await.unwrap();
+    worker_task.await.unwrap();
     assert_eq!(effects(&app).await.len(), 5);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_gauges_say_what_there_is_to_do(pool: PgPool) {
+async fn gauges_show_ready_and_running_jobs(pool: PgPool) {
     let app = TestApp::new(pool).await;
     prepare(&app).await;
     for _ in 0..60 {
         add(&app, "wait").await;
     }
-    let handler = Obedient::new();
+    let handler = ScriptedHandler::new();
     let (stop, state) = (CancellationToken::new(), &app.state);
-    let working = tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::from_secs(20)));
-    until(async || handler.running.load(Ordering::SeqCst) == KIND.at_once).await;
-    let watching = tokio::spawn(super::watch(
+    let worker_task =
+        tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::from_secs(20)));
+    wait_until(async || handler.running.load(Ordering::SeqCst) == KIND.at_once).await;
+    let gauges = tokio::spawn(super::watch(
         state.db.clone(),
         state.metrics.clone(),
         vec![handler.clone()],
         stop.clone(),
     ));
-    until(async || state.metrics.workers_active.get() == 50).await;
+    wait_until(async || state.metrics.workers_active.get() == 50).await;
     let text = app.get("/metrics").await.text;
     for line in [
         "queue_depth{queue_name=\"test_queue\"} 10",
@@ -317,6 +322,6 @@ async fn the_gauges_say_what_there_is_to_do(pool: PgPool) {
     }
     handler.gate.add_permits(60);
     stop.cancel();
-    working.await.unwrap();
-    watching.await.unwrap();
+    worker_task.await.unwrap();
+    gauges.await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! What is there in the end, compared with what was acknowledged.
+//! Compares the final state of the database with the acknowledged writes.
 
 use std::time::{Duration, Instant};
 
@@ -8,32 +8,32 @@ use uuid::Uuid;
 
 use super::ledger::Ledger;
 
-/// What was found.
-pub struct Found {
-    /// Acknowledged writes that are not there.
+/// Result of the comparison.
+pub struct Findings {
+    /// Acknowledged writes that are missing.
     pub lost: i64,
-    /// Writes and effects that are there twice.
-    pub twice: i64,
-    /// Jobs that have not ended, tasks without an end, goals without their draft.
-    pub open: i64,
-    /// Jobs that took more than one attempt.
-    pub attempts_again: i64,
-    /// The longest time from the end of a lease until the job was ready again.
-    pub latest_pick_up: String,
-    /// What is wrong, in words.
+    /// Writes and effects that exist twice.
+    pub duplicated: i64,
+    /// Unfinished jobs and tasks, and goals without a draft.
+    pub unfinished: i64,
+    /// Jobs with more than one attempt.
+    pub retried_jobs: i64,
+    /// Number of jobs reclaimed after their lease expired, and the longest delay, as text.
+    pub reclaimed: String,
+    /// Examples of violations, as text.
     pub examples: Vec<String>,
 }
 
-impl Found {
-    /// Whether nothing is wrong.
+impl Findings {
+    /// Returns whether there are no violations.
     pub fn is_clean(&self) -> bool {
-        (self.lost, self.twice, self.open) == (0, 0, 0)
+        (self.lost, self.duplicated, self.unfinished) == (0, 0, 0)
     }
 }
 
-/// Has the database note each time a result is written, and each time a job is picked up from a
-/// worker that left it lying.
-pub async fn watch_effects(owner: &mut PgConnection) -> sqlx::Result<()> {
+/// Creates triggers that record each written result and each job that becomes ready again after its
+/// lease expired.
+pub async fn create_triggers(owner: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::raw_sql(
         "create table chaos_effect (id uuid);
         create table chaos_pick_up (late interval);
@@ -61,14 +61,14 @@ pub async fn watch_effects(owner: &mut PgConnection) -> sqlx::Result<()> {
     .map(drop)
 }
 
-/// How long it took until nothing was left to do.
-pub async fn settled_within(
+/// Waits until all jobs are finished. Returns the time that it took, or `None` after `timeout`.
+pub async fn wait_until_finished(
     owner: &mut PgConnection,
-    limit: Duration,
+    timeout: Duration,
 ) -> sqlx::Result<Option<Duration>> {
-    let began = Instant::now();
-    while began.elapsed() < limit {
-        let left = count(
+    let started_at = Instant::now();
+    while started_at.elapsed() < timeout {
+        let unfinished = count(
             owner,
             "select (select count(*) from job where state not in ('done', 'dead'))
                 + (
@@ -76,8 +76,8 @@ pub async fn settled_within(
                     where enabled and schedule <> 'on_demand' and due_at <= now()
                 )",
         );
-        if left.await? == 0 {
-            return Ok(Some(began.elapsed()));
+        if unfinished.await? == 0 {
+            return Ok(Some(started_at.elapsed()));
         }
         sleep(Duration::from_millis(100)).await;
     }
@@ -88,14 +88,14 @@ async fn count(owner: &mut PgConnection, sql: &'static str) -> sqlx::Result<i64>
     sqlx::query_scalar(sql).fetch_one(owner).await
 }
 
-/// Compares.
-pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<Found> {
-    let mut found = Found {
+/// Compares the database with the acknowledged writes.
+pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<Findings> {
+    let mut findings = Findings {
         lost: 0,
-        twice: 0,
-        open: 0,
-        attempts_again: count(owner, "select count(*) from job where attempts > 1").await?,
-        latest_pick_up: sqlx::query_scalar(
+        duplicated: 0,
+        unfinished: 0,
+        retried_jobs: count(owner, "select count(*) from job where attempts > 1").await?,
+        reclaimed: sqlx::query_scalar(
             "select count(*) || ', the latest after '
                 || coalesce(round(extract(epoch from max(late)), 1), 0) || ' s'
             from chaos_pick_up",
@@ -123,7 +123,7 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
         let (ids, marks): (Vec<_>, Vec<_>) = writes.iter().cloned().unzip();
         let lost: Vec<Uuid> =
             sqlx::query_scalar(sql).bind(ids).bind(marks).fetch_all(&mut *owner).await?;
-        found.lost += note(&mut found.examples, &format!("lost: {what}"), &lost);
+        findings.lost += record(&mut findings.examples, &format!("lost: {what}"), &lost);
     }
     let lost: Vec<Uuid> = sqlx::query_scalar(
         "select id from unnest($1::uuid[]) as told (id)
@@ -135,15 +135,15 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
     .bind(&ledger.approvals)
     .fetch_all(&mut *owner)
     .await?;
-    found.lost += note(&mut found.examples, "lost: an approval", &lost);
+    findings.lost += record(&mut findings.examples, "lost: an approval", &lost);
 
     for (what, sql) in [
         (
-            "one request made two tasks",
+            "one request created two tasks",
             "select min(id::text)::uuid from generation group by prompt having count(*) > 1",
         ),
         (
-            "one request made two goals",
+            "one request created two goals",
             "select min(id::text)::uuid from goal where schedule = 'monthly' and title ~ '^[0-9a-f]{8}-' group by title having count(*) > 1",
         ),
         (
@@ -155,14 +155,14 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
             "select goal_id from deliverable where period is not null group by goal_id, period having count(*) > 1",
         ),
     ] {
-        let twice: Vec<Uuid> = sqlx::query_scalar(sql).fetch_all(&mut *owner).await?;
-        found.twice += note(&mut found.examples, what, &twice);
+        let duplicated: Vec<Uuid> = sqlx::query_scalar(sql).fetch_all(&mut *owner).await?;
+        findings.duplicated += record(&mut findings.examples, what, &duplicated);
     }
     for (what, sql) in [
-        ("a job has not ended", "select id from job where state not in ('done', 'dead')"),
-        ("a task has no end", "select id from generation where completed_at is null"),
+        ("a job is unfinished", "select id from job where state not in ('done', 'dead')"),
+        ("a task is unfinished", "select id from generation where completed_at is null"),
         (
-            "a task's job has another end",
+            "a task and its job have different outcomes",
             "select g.id from generation g join job j on j.id = g.id where (j.state = 'done') <> (g.result is not null)",
         ),
         (
@@ -170,14 +170,14 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
             "select id from goal where enabled and schedule <> 'on_demand' and not exists (select from deliverable d where d.goal_id = goal.id and d.period is not null)",
         ),
     ] {
-        let open: Vec<Uuid> = sqlx::query_scalar(sql).fetch_all(&mut *owner).await?;
-        found.open += note(&mut found.examples, what, &open);
+        let unfinished: Vec<Uuid> = sqlx::query_scalar(sql).fetch_all(&mut *owner).await?;
+        findings.unfinished += record(&mut findings.examples, what, &unfinished);
     }
-    Ok(found)
+    Ok(findings)
 }
 
-/// Keeps a few examples of what is wrong; answers how often it is.
-fn note(examples: &mut Vec<String>, what: &str, ids: &[Uuid]) -> i64 {
+/// Adds up to three examples of a violation. Returns the number of violations.
+fn record(examples: &mut Vec<String>, what: &str, ids: &[Uuid]) -> i64 {
     examples.extend(ids.iter().take(3).map(|id| format!("{what}: {id}")));
     ids.len() as i64
 }

@@ -1,4 +1,5 @@
-//! What is killed, and when: drawn from the seed, every kind about as often.
+//! Schedule of the kills: order and times are derived from the seed; each kind occurs about equally
+//! often.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,22 +11,22 @@ use super::Options;
 use super::processes::Programs;
 use crate::shell;
 
-/// Shell commands.
+/// Shell commands that stop and start the dependencies.
 #[derive(Args, Clone)]
 pub struct Commands {
-    /// Kills Redis.
+    /// Command that kills Redis.
     #[arg(long)]
     kill_redis: String,
-    /// Empties Redis.
+    /// Command that deletes all keys in Redis.
     #[arg(long)]
     empty_redis: String,
-    /// Kills PostgreSQL, all of its processes.
+    /// Command that kills all processes of PostgreSQL.
     #[arg(long)]
     kill_postgresql: String,
-    /// Stops PostgreSQL as an administrator would.
+    /// Command that shuts PostgreSQL down in an orderly way.
     #[arg(long)]
     stop_postgresql: String,
-    /// Starts whichever of them does not run.
+    /// Command that starts PostgreSQL and Redis if they are not running.
     #[arg(long)]
     start_services: String,
 }
@@ -35,83 +36,88 @@ enum Kill {
     Service,
     Worker,
     Redis,
-    Emptied,
+    RedisEmptied,
     Postgresql,
-    Restarted,
+    PostgresqlRestarted,
 }
 
 const KINDS: [(Kill, &str); 6] = [
     (Kill::Service, "service"),
     (Kill::Worker, "worker"),
     (Kill::Redis, "Redis"),
-    (Kill::Emptied, "Redis emptied"),
+    (Kill::RedisEmptied, "Redis emptied"),
     (Kill::Postgresql, "PostgreSQL"),
-    (Kill::Restarted, "PostgreSQL restarted"),
+    (Kill::PostgresqlRestarted, "PostgreSQL restarted"),
 ];
 
-/// Between two kills, in milliseconds.
-const BETWEEN: std::ops::Range<u64> = 500..3_000;
-/// Until what was killed is started again, in milliseconds.
-const AWAY: std::ops::Range<u64> = 0..1_000;
+/// Delay before each kill, in milliseconds.
+const KILL_DELAY_MS: std::ops::Range<u64> = 500..3_000;
+/// Time from a kill to the restart, in milliseconds.
+const DOWNTIME_MS: std::ops::Range<u64> = 0..1_000;
 
-/// The kills to come.
+/// The scheduled kills.
 pub struct Kills {
-    draw: fastrand::Rng,
+    rng: fastrand::Rng,
     commands: Commands,
     order: Vec<Kill>,
 }
 
 impl Kills {
-    /// As the options say.
+    /// Creates the schedule.
     pub fn new(options: &Options) -> Self {
-        let mut draw = fastrand::Rng::with_seed(options.seed);
+        let mut rng = fastrand::Rng::with_seed(options.seed);
         let mut order: Vec<_> =
             KINDS.iter().cycle().take(options.kills).map(|(kill, _)| *kill).collect();
         if options.only_postgresql {
             order.fill(Kill::Postgresql);
         }
-        draw.shuffle(&mut order);
-        Self { draw, commands: options.commands.clone(), order }
+        rng.shuffle(&mut order);
+        Self { rng, commands: options.commands.clone(), order }
     }
 
-    /// Does all of it. Everything runs again at the end.
-    pub async fn all(mut self, programs: &mut Programs) -> anyhow::Result<Done> {
+    /// Executes all kills. All processes are running again when it returns.
+    pub async fn run(mut self, programs: &mut Programs) -> anyhow::Result<Summary> {
         for kill in self.order.clone() {
-            sleep(Duration::from_millis(self.draw.u64(BETWEEN))).await;
-            let away = Duration::from_millis(self.draw.u64(AWAY));
-            self.one(kill, away, programs).await?;
+            sleep(Duration::from_millis(self.rng.u64(KILL_DELAY_MS))).await;
+            let downtime = Duration::from_millis(self.rng.u64(DOWNTIME_MS));
+            self.execute(kill, downtime, programs).await?;
         }
-        Ok(Done(self.order))
+        Ok(Summary(self.order))
     }
 
-    async fn one(&self, kill: Kill, away: Duration, run: &mut Programs) -> anyhow::Result<()> {
+    async fn execute(
+        &self,
+        kill: Kill,
+        downtime: Duration,
+        programs: &mut Programs,
+    ) -> anyhow::Result<()> {
         let commands = &self.commands;
         let (command, program) = match kill {
-            Kill::Service => (None, Some(&mut run.service)),
-            Kill::Worker => (None, Some(&mut run.worker)),
+            Kill::Service => (None, Some(&mut programs.service)),
+            Kill::Worker => (None, Some(&mut programs.worker)),
             Kill::Redis => (Some(&commands.kill_redis), None),
-            Kill::Emptied => (Some(&commands.empty_redis), None),
+            Kill::RedisEmptied => (Some(&commands.empty_redis), None),
             Kill::Postgresql => (Some(&commands.kill_postgresql), None),
-            Kill::Restarted => (Some(&commands.stop_postgresql), None),
+            Kill::PostgresqlRestarted => (Some(&commands.stop_postgresql), None),
         };
         if let Some(program) = program {
             program.kill().await?;
-            sleep(away).await;
-            program.start_again()?;
+            sleep(downtime).await;
+            program.restart()?;
         }
         if let Some(command) = command {
             shell::run(command).await?;
-            sleep(away).await;
+            sleep(downtime).await;
             shell::run(&commands.start_services).await?;
         }
         Ok(())
     }
 }
 
-/// The kills that were.
-pub struct Done(Vec<Kill>);
+/// Executed kills; displayed as counts by kind.
+pub struct Summary(Vec<Kill>);
 
-impl fmt::Display for Done {
+impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = KINDS.iter().filter_map(|(kind, name)| {
             let count = self.0.iter().filter(|kill| *kill == kind).count();

@@ -1,33 +1,33 @@
-//! What writers were told.
+//! Writes that were acknowledged to the writers.
 
 use uuid::Uuid;
 
-/// Acknowledged writes.
+/// Acknowledged writes, and counts of the other requests.
 #[derive(Default)]
 pub struct Ledger {
-    /// Generation tasks, with the prompt that nobody else sent.
+    /// Generation tasks with their unique prompts.
     pub generations: Vec<(Uuid, String)>,
-    /// Goals, with the title that nobody else gave.
+    /// Goals with their unique titles.
     pub goals: Vec<(Uuid, String)>,
-    /// Deliverables that were approved.
+    /// Approved deliverables.
     pub approvals: Vec<Uuid>,
-    /// Requests that got no answer or a 503, and were sent again.
-    pub unanswered: u64,
-    /// Answers that nothing explains.
-    pub refused: u64,
+    /// Requests without a response or with a retryable status (409, 503).
+    pub retried: u64,
+    /// Responses with an unexpected status.
+    pub unexpected: u64,
 }
 
 impl Ledger {
-    /// Adds another writer's.
+    /// Adds the writes of another writer.
     pub fn add(&mut self, other: Self) {
         self.generations.extend(other.generations);
         self.goals.extend(other.goals);
         self.approvals.extend(other.approvals);
-        self.unanswered += other.unanswered;
-        self.refused += other.refused;
+        self.retried += other.retried;
+        self.unexpected += other.unexpected;
     }
 
-    /// How many writes were acknowledged.
+    /// Returns the number of acknowledged writes.
     pub fn acknowledged(&self) -> usize {
         self.generations.len() + self.goals.len() + self.approvals.len()
     }

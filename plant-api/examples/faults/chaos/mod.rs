@@ -1,9 +1,8 @@
-//! Chaos: writers write, while the service, a worker, Redis and PostgreSQL are killed at random
-//! moments. Afterwards every write that was acknowledged is compared with what is there, every
-//! job must have ended, and none may have had its effect twice.
+//! Chaos test: the service, a worker, Redis and PostgreSQL are killed at random times while writers
+//! write. Afterwards every acknowledged write must exist, every job must be finished, and no job
+//! may have had its effect twice.
 //!
-//! A writer sends a request again, with the same `Idempotency-Key`, until it is acknowledged, as
-//! a careful client does.
+//! Writers retry a request with the same `Idempotency-Key` until it is acknowledged.
 
 mod check;
 mod kills;
@@ -24,92 +23,92 @@ use kills::Kills;
 use ledger::Ledger;
 use processes::{Program, Programs};
 
-/// What is killed, how often, and how.
+/// Settings of the chaos test.
 #[derive(Parser)]
 pub struct Options {
-    /// The service's program.
+    /// Path of the `plant-api` executable.
     #[arg(long)]
     program: PathBuf,
-    /// The database's owner.
+    /// URL of the database, with the role that owns it.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: String,
-    /// Where the service is to listen.
+    /// Address on which the service listens.
     #[arg(long)]
     address: SocketAddr,
-    /// Folder for the programs' logs.
+    /// Directory for the log files of service and worker.
     #[arg(long)]
     logs: PathBuf,
-    /// Kills.
+    /// Number of kills.
     #[arg(long, default_value_t = 50)]
     kills: usize,
-    /// Other seeds, other moments.
+    /// Seed of the order and the times of the kills.
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Writers of each kind.
+    /// Number of writers of each kind.
     #[arg(long, default_value_t = 4)]
     writers: usize,
-    /// Commands that kill, restart and start PostgreSQL and Redis.
     #[command(flatten)]
     commands: kills::Commands,
-    /// Kill nothing but PostgreSQL.
+    /// Kill only PostgreSQL.
     #[arg(long)]
     only_postgresql: bool,
-    /// The name of the row that is printed.
-    #[arg(long, default_value = "as it is")]
+    /// Name of the table row.
+    #[arg(long, default_value = "default")]
     name: String,
-    /// Durability is broken on purpose: acknowledged writes must be found missing.
+    /// Succeed only if acknowledged writes are missing; for a run with durability turned off.
     #[arg(long)]
     expect_loss: bool,
 }
 
-/// How long what is left may take after the last kill: a lease, and all attempts of a job.
-const SETTLED_WITHIN: Duration = Duration::from_secs(60);
+/// Timeout for all jobs to finish after the last kill: one lease and all attempts of a job.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Whether every promise was kept; where loss is expected, whether it was found.
+/// Runs the test and prints its row. Returns whether all thresholds were met, or, with
+/// `--expect-loss`, whether writes were lost.
 pub async fn run(options: Options) -> anyhow::Result<bool> {
     let mut owner = PgConnection::connect(&options.database_url).await?;
-    check::watch_effects(&mut owner).await?;
+    check::create_triggers(&mut owner).await?;
     owner.close().await?;
     let mut programs = Programs {
         service: Program::start(&options, "serve", &["--listen", &options.address.to_string()])?,
         worker: Program::start(&options, "work", &[])?,
     };
-    let accounts = writers::prepare(&options).await?;
+    let test_data = writers::prepare(&options).await?;
     let stop = Arc::new(AtomicBool::new(false));
-    let writing = writers::start(&options, &accounts, &stop);
+    let writers = writers::start(&options, &test_data, &stop);
 
-    let began = Instant::now();
-    let kills = Kills::new(&options).all(&mut programs).await?;
-    let lasted = began.elapsed();
+    let started_at = Instant::now();
+    let kills = Kills::new(&options).run(&mut programs).await?;
+    let duration = started_at.elapsed();
     stop.store(true, Ordering::Relaxed);
     let mut ledger = Ledger::default();
-    for writer in writing {
+    for writer in writers {
         ledger.add(writer.await?);
     }
     let mut owner = PgConnection::connect(&options.database_url).await?;
-    let settled = check::settled_within(&mut owner, SETTLED_WITHIN).await?;
-    let found = check::compare(&mut owner, &ledger).await?;
+    let finish_time = check::wait_until_finished(&mut owner, FINISH_TIMEOUT).await?;
+    let findings = check::compare(&mut owner, &ledger).await?;
     println!(
         "| {} | {} in {:.0} s: {} | {} | {} | {} | {} | {} | {} | {} | {} |",
         options.name,
         options.kills,
-        lasted.as_secs_f64(),
+        duration.as_secs_f64(),
         kills,
         ledger.acknowledged(),
-        ledger.unanswered,
-        found.lost,
-        found.twice,
-        found.open,
-        found.attempts_again,
-        found.latest_pick_up,
-        settled.map_or("never".to_owned(), |took| format!("{:.1} s", took.as_secs_f64())),
+        ledger.retried,
+        findings.lost,
+        findings.duplicated,
+        findings.unfinished,
+        findings.retried_jobs,
+        findings.reclaimed,
+        finish_time.map_or("never".to_owned(), |time| format!("{:.1} s", time.as_secs_f64())),
     );
-    for example in &found.examples {
+    for example in &findings.examples {
         println!("{example}");
     }
     programs.stop().await?;
     if options.expect_loss {
-        return Ok(found.lost > 0);
+        return Ok(findings.lost > 0);
     }
-    Ok(found.is_clean() && settled.is_some() && ledger.refused == 0)
+    Ok(findings.is_clean() && finish_time.is_some() && ledger.unexpected == 0)
 }

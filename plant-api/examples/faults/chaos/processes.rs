@@ -1,4 +1,4 @@
-//! The service and a worker, started and killed here.
+//! Starts and kills the service and a worker.
 
 use std::fs::File;
 use std::process::Stdio;
@@ -8,54 +8,54 @@ use tokio::process::{Child, Command};
 
 use super::Options;
 
-/// A running program.
+/// A running `plant-api` process.
 pub struct Program {
     command: Command,
     child: Child,
 }
 
-/// All of them.
+/// All processes under test.
 pub struct Programs {
-    /// Serves, and works.
+    /// `plant-api serve`, which also runs jobs.
     pub service: Program,
-    /// Only works.
+    /// `plant-api work`.
     pub worker: Program,
 }
 
 impl Program {
-    /// Starts `plant-api <verb>`, which ends with this process at the latest.
-    pub fn start(options: &Options, verb: &str, arguments: &[&str]) -> anyhow::Result<Self> {
-        let log = File::create(options.logs.join(format!("{verb}.log")))?;
+    /// Starts `plant-api <subcommand>`. It is killed when the value is dropped.
+    pub fn start(options: &Options, subcommand: &str, arguments: &[&str]) -> anyhow::Result<Self> {
+        let log = File::create(options.logs.join(format!("{subcommand}.log")))?;
         let mut command = Command::new(&options.program);
-        command.arg(verb).args(arguments).stdin(Stdio::null()).stderr(log).kill_on_drop(true);
+        command.arg(subcommand).args(arguments).stdin(Stdio::null()).stderr(log).kill_on_drop(true);
         let child = command.spawn().context("cannot start plant-api")?;
         Ok(Self { command, child })
     }
 
-    /// Kills it, without warning.
+    /// Kills the process with SIGKILL.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
 
-    /// Starts it again after a kill, with what is left of its log at the end of the same file.
-    pub fn start_again(&mut self) -> anyhow::Result<()> {
-        self.child = self.command.spawn().context("cannot start plant-api again")?;
+    /// Starts the process again after a kill. It appends to the same log file.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.child = self.command.spawn().context("cannot restart plant-api")?;
         Ok(())
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Sends SIGTERM and waits for the process to exit.
     async fn stop(mut self) -> anyhow::Result<()> {
-        let pid = self.child.id().context("it had ended by itself")?.to_string();
-        ensure!(Command::new("kill").arg(pid).status().await?.success(), "cannot signal it");
-        ensure!(self.child.wait().await?.success(), "it ended badly");
+        let pid = self.child.id().context("the process has already exited")?.to_string();
+        ensure!(Command::new("kill").arg(pid).status().await?.success(), "cannot send SIGTERM");
+        ensure!(self.child.wait().await?.success(), "the process did not exit with status 0");
         Ok(())
     }
 }
 
 impl Programs {
-    /// Stops all.
+    /// Stops all processes.
     pub async fn stop(self) -> anyhow::Result<()> {
-        self.service.stop().await.context("the service")?;
-        self.worker.stop().await.context("the worker")
+        self.service.stop().await.context("cannot stop the service")?;
+        self.worker.stop().await.context("cannot stop the worker")
     }
 }

@@ -1,4 +1,4 @@
-//! Those who write: generation tasks, goals, approvals.
+//! Writers that create generation tasks and goals and approve deliverables.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,65 +15,68 @@ use super::Options;
 use super::ledger::Ledger;
 use crate::client::Client;
 
-/// Between two writes of one writer.
-const THINK: Duration = Duration::from_millis(50);
-/// Before a request is sent again.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Delay between two writes of one writer.
+const THINK_TIME: Duration = Duration::from_millis(50);
+/// Delay before a request is retried.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// What writers need to know.
-pub struct Accounts {
+/// Access token and hired agent used by the writers.
+pub struct TestData {
     token: String,
     hire: String,
 }
 
-/// Registers an account, logs in and finds a hired agent, once the service answers.
-pub async fn prepare(options: &Options) -> anyhow::Result<Accounts> {
+/// Waits until the service responds, registers an account, logs in and finds a hired agent.
+pub async fn prepare(options: &Options) -> anyhow::Result<TestData> {
     let mut client = Client::new(options.address);
     for _ in 0..100 {
         if client.get("/readyz").await.is_ok() || client.is_open() {
             break;
         }
-        sleep(PAUSE).await;
+        sleep(RETRY_DELAY).await;
     }
     let email = format!("chaos-{}@test.local", Uuid::new_v4());
-    let person = json!({"email": email, "password": "a long enough password"});
+    let credentials = json!({"email": email, "password": "a long enough password"});
     for path in ["/api/v1/auth/register", "/api/v1/auth/login"] {
-        let answer = client.send(Method::POST, path, Some(&person)).await?;
-        ensure!(answer.status < 300, "{path}: {}", answer.status);
-        if let Some(token) = answer.json()?["access_token"].as_str() {
+        let response = client.send(Method::POST, path, Some(&credentials)).await?;
+        ensure!(response.status < 300, "POST {path}: status {}", response.status);
+        if let Some(token) = response.json()?["access_token"].as_str() {
             let hires = client.get("/api/v1/customers/test-customer-001/agents").await?;
-            let hire = hires[0]["id"].as_str().context("test data was expected")?.to_owned();
-            return Ok(Accounts { token: token.to_owned(), hire });
+            let hire = hires[0]["id"]
+                .as_str()
+                .context("test-customer-001 has no hired agent; run seed_test_data")?
+                .to_owned();
+            return Ok(TestData { token: token.to_owned(), hire });
         }
     }
-    anyhow::bail!("no token came")
+    anyhow::bail!("the login response has no access_token")
 }
 
-/// Starts them; they write until `stop`.
+/// Starts the writers. They write until `stop` is set.
 pub fn start(
     options: &Options,
-    accounts: &Accounts,
+    test_data: &TestData,
     stop: &Arc<AtomicBool>,
 ) -> Vec<JoinHandle<Ledger>> {
     let mut writers = Vec::new();
     for number in 0..options.writers {
-        for what in [What::Generation, What::Goal] {
+        for kind in [WriteKind::Generation, WriteKind::Goal] {
             let mut client = Client::new(options.address);
-            if what == What::Generation {
-                client.headers.push(("authorization", format!("Bearer {}", accounts.token)));
+            if kind == WriteKind::Generation {
+                client.headers.push(("authorization", format!("Bearer {}", test_data.token)));
             }
             let writer = Writer { client, stop: stop.clone(), ledger: Ledger::default() };
-            writers.push(tokio::spawn(writer.write(what, number, accounts.hire.clone())));
+            writers.push(tokio::spawn(writer.write(kind, number, test_data.hire.clone())));
         }
     }
     let client = Client::new(options.address);
     let writer = Writer { client, stop: stop.clone(), ledger: Ledger::default() };
-    writers.push(tokio::spawn(writer.approve(accounts.hire.clone())));
+    writers.push(tokio::spawn(writer.approve(test_data.hire.clone())));
     writers
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum What {
+enum WriteKind {
     Generation,
     Goal,
 }
@@ -85,10 +88,10 @@ struct Writer {
 }
 
 impl Writer {
-    async fn write(mut self, what: What, number: usize, hire: String) -> Ledger {
-        let path = match what {
-            What::Generation => "/api/v1/generation/create".to_owned(),
-            What::Goal => format!("/api/v1/agents/{hire}/goals"),
+    async fn write(mut self, kind: WriteKind, number: usize, hire: String) -> Ledger {
+        let path = match kind {
+            WriteKind::Generation => "/api/v1/generation/create".to_owned(),
+            WriteKind::Goal => format!("/api/v1/agents/{hire}/goals"),
         };
         let run = Uuid::new_v4();
         for n in 0_u64.. {
@@ -96,48 +99,58 @@ impl Writer {
                 break;
             }
             let mark = format!("{run} {number} {n}");
-            let body = match what {
-                What::Generation => json!({"prompt": mark, "model": "gpt-4", "max_tokens": 16}),
-                What::Goal => json!({"title": mark, "schedule": "monthly"}),
+            let body = match kind {
+                WriteKind::Generation => {
+                    json!({"prompt": mark, "model": "gpt-4", "max_tokens": 16})
+                }
+                WriteKind::Goal => json!({"title": mark, "schedule": "monthly"}),
             };
-            if let Some(id) = self.until_acknowledged(&path, &mark.replace(' ', "-"), &body).await {
-                match what {
-                    What::Generation => self.ledger.generations.push((id, mark)),
-                    What::Goal => self.ledger.goals.push((id, mark)),
+            if let Some(id) =
+                self.write_until_acknowledged(&path, &mark.replace(' ', "-"), &body).await
+            {
+                match kind {
+                    WriteKind::Generation => self.ledger.generations.push((id, mark)),
+                    WriteKind::Goal => self.ledger.goals.push((id, mark)),
                 }
             }
-            sleep(THINK).await;
+            sleep(THINK_TIME).await;
         }
         self.ledger
     }
 
-    /// The id of what was created; none when it was time to stop, or the answer is a mystery.
-    async fn until_acknowledged(&mut self, path: &str, key: &str, body: &Value) -> Option<Uuid> {
+    /// Sends a write until it is acknowledged. Returns the new id, or `None` when the writer is
+    /// stopped or the response is unexpected.
+    async fn write_until_acknowledged(
+        &mut self,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> Option<Uuid> {
         self.client.headers.retain(|(name, _)| *name != "idempotency-key");
         self.client.headers.push(("idempotency-key", key.to_owned()));
         while !self.stop.load(Ordering::Relaxed) {
             match self.client.send(Method::POST, path, Some(body)).await {
-                Ok(answer) if matches!(answer.status, 201 | 202) => {
-                    return answer.json().ok()?["id"].as_str()?.parse().ok();
+                Ok(response) if matches!(response.status, 201 | 202) => {
+                    return response.json().ok()?["id"].as_str()?.parse().ok();
                 }
-                // 409: the first of the two is still under way.
-                Ok(answer) if !matches!(answer.status, 409 | 503) => {
+                // 409: the earlier request with this key is still in progress.
+                Ok(response) if !matches!(response.status, 409 | 503) => {
                     eprintln!(
-                        "{path}: {} {}",
-                        answer.status,
-                        String::from_utf8_lossy(&answer.body)
+                        "POST {path}: unexpected status {}: {}",
+                        response.status,
+                        String::from_utf8_lossy(&response.body)
                     );
-                    self.ledger.refused += 1;
+                    self.ledger.unexpected += 1;
                     return None;
                 }
-                _ => self.ledger.unanswered += 1,
+                _ => self.ledger.retried += 1,
             }
-            sleep(PAUSE).await;
+            sleep(RETRY_DELAY).await;
         }
         None
     }
 
-    /// Approves what is drafted.
+    /// Approves draft deliverables until stopped.
     async fn approve(mut self, hire: String) -> Ledger {
         let path = format!("/api/v1/agents/{hire}/deliverables");
         while !self.stop.load(Ordering::Relaxed) {
@@ -149,13 +162,15 @@ impl Writer {
                 };
                 let approve = format!("{path}/{id}/approve");
                 match self.client.send(Method::POST, &approve, Some(&json!({}))).await {
-                    Ok(answer) if answer.status == 200 => self.ledger.approvals.push(id),
-                    // 409: it was approved before, and the answer was lost.
-                    Ok(answer) if !matches!(answer.status, 409 | 503) => self.ledger.refused += 1,
-                    _ => self.ledger.unanswered += 1,
+                    Ok(response) if response.status == 200 => self.ledger.approvals.push(id),
+                    // 409: it is already approved, but the response was lost.
+                    Ok(response) if !matches!(response.status, 409 | 503) => {
+                        self.ledger.unexpected += 1;
+                    }
+                    _ => self.ledger.retried += 1,
                 }
             }
-            sleep(2 * PAUSE).await;
+            sleep(2 * RETRY_DELAY).await;
         }
         self.ledger
     }

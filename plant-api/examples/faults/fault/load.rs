@@ -1,5 +1,5 @@
-//! The steady load: a few clients that ask in turn for what the cache holds and what it does not,
-//! and write; and one that watches /health.
+//! Steady load: clients that alternate between cached reads, uncached reads and writes, and one
+//! that polls /health.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,128 +15,143 @@ use tokio::time::{Instant, sleep_until};
 use crate::client::Client;
 
 const CLIENTS: usize = 8;
-const PACE: Duration = Duration::from_millis(40);
-const HEALTH_PACE: Duration = Duration::from_millis(20);
+/// Interval between the starts of two requests of one client.
+const REQUEST_INTERVAL: Duration = Duration::from_millis(40);
+const HEALTH_INTERVAL: Duration = Duration::from_millis(20);
 
-/// One request.
-pub struct Asked {
-    pub began: Instant,
-    pub ended: Instant,
-    pub what: &'static str,
+/// A request with its outcome.
+pub struct RequestRecord {
+    pub started_at: Instant,
+    pub ended_at: Instant,
+    pub name: &'static str,
     pub outcome: Outcome,
 }
 
-/// What became of it.
+impl RequestRecord {
+    /// Returns the response time.
+    pub fn latency(&self) -> Duration {
+        self.ended_at - self.started_at
+    }
+}
+
+/// Outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    Answered { status: u16, retry_after: bool },
-    Unanswered,
+    Response { status: u16, retry_after: bool },
+    NoResponse,
 }
 
-/// One look at /health: when it was answered, and its status.
-pub struct Look {
+/// A health status and the time at which it was received.
+pub struct HealthSample {
     pub at: Instant,
-    pub health: String,
+    pub status: String,
 }
 
-/// Everything seen.
-pub struct Seen {
-    pub asked: Vec<Asked>,
-    pub looks: Vec<Look>,
+/// Everything that was recorded.
+pub struct Records {
+    pub requests: Vec<RequestRecord>,
+    pub health: Vec<HealthSample>,
 }
 
 /// The running load.
 pub struct Load {
     stop: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<Vec<Asked>>>,
-    watcher: JoinHandle<Vec<Look>>,
+    clients: Vec<JoinHandle<Vec<RequestRecord>>>,
+    health: JoinHandle<Vec<HealthSample>>,
 }
 
-/// Starts it, on agents and hires that are there.
+/// Starts the load on existing agents and hired agents.
 pub async fn start(address: SocketAddr) -> anyhow::Result<Load> {
     let mut client = Client::new(address);
     let agents = ids(&client.get("/api/v1/agents?limit=100").await?)?;
     let hires = ids(&client.get("/api/v1/customers/test-customer-001/agents").await?)?;
-    ensure!(agents.len() >= CLIENTS && !hires.is_empty(), "there is too little test data");
+    ensure!(
+        agents.len() >= CLIENTS && !hires.is_empty(),
+        "too little test data: {} agents (at least {CLIENTS} needed), {} hired agents (at least 1 \
+         needed); run seed_test_data",
+        agents.len(),
+        hires.len()
+    );
     let stop = Arc::new(AtomicBool::new(false));
     let clients = agents.into_iter().take(CLIENTS).enumerate().map(|(i, agent)| {
         let hire = hires[i % hires.len()].clone();
-        tokio::spawn(ask_in_turn(Client::new(address), i, agent, hire, stop.clone()))
+        tokio::spawn(run_client(Client::new(address), i, agent, hire, stop.clone()))
     });
     Ok(Load {
         clients: clients.collect(),
-        watcher: tokio::spawn(watch_health(client, stop.clone())),
+        health: tokio::spawn(poll_health(client, stop.clone())),
         stop,
     })
 }
 
 fn ids(list: &Value) -> anyhow::Result<Vec<String>> {
-    let items = list.as_array().context("a list was expected")?;
-    let id = |item: &Value| item["id"].as_str().map(str::to_owned).context("an id was expected");
+    let items = list.as_array().context("the response is not a list")?;
+    let id = |item: &Value| item["id"].as_str().map(str::to_owned).context("an item has no id");
     items.iter().map(id).collect()
 }
 
 impl Load {
-    /// Ends it, the running requests included.
-    pub async fn stop(self) -> anyhow::Result<Seen> {
+    /// Stops the load and waits for the requests in flight.
+    pub async fn stop(self) -> anyhow::Result<Records> {
         self.stop.store(true, Ordering::Relaxed);
-        let mut asked = Vec::new();
+        let mut requests = Vec::new();
         for client in self.clients {
-            asked.extend(client.await?);
+            requests.extend(client.await?);
         }
-        Ok(Seen { asked, looks: self.watcher.await? })
+        Ok(Records { requests, health: self.health.await? })
     }
 }
 
-async fn ask_in_turn(
+async fn run_client(
     mut client: Client,
-    place: usize,
+    index: usize,
     agent: String,
     hire: String,
     stop: Arc<AtomicBool>,
-) -> Vec<Asked> {
-    let one = format!("/api/v1/agents/{agent}");
+) -> Vec<RequestRecord> {
+    let agent = format!("/api/v1/agents/{agent}");
     let goals = format!("/api/v1/agents/{hire}/goals");
     let goal = json!({"title": "Hold out", "schedule": "daily"});
-    let mut asked = Vec::new();
-    let mut turn = place;
+    let mut requests = Vec::new();
+    // Clients start at different requests, so that all kinds are in flight at any time.
+    let mut turn = index;
     while !stop.load(Ordering::Relaxed) {
         let change = json!({"governance_notes": format!("turn {turn}")});
-        let (what, method, path, body) = match turn % 6 {
+        let (name, method, path, body) = match turn % 6 {
             0 => ("list, cached", Method::GET, "/api/v1/agents?limit=100", None),
-            1 => ("agent, cached", Method::GET, one.as_str(), None),
+            1 => ("agent, cached", Method::GET, agent.as_str(), None),
             2 => ("goals, not cached", Method::GET, goals.as_str(), None),
-            3 => ("change of an agent", Method::PATCH, one.as_str(), Some(&change)),
+            3 => ("change of an agent", Method::PATCH, agent.as_str(), Some(&change)),
             4 => ("skills, cached", Method::GET, "/api/v1/skills", None),
             _ => ("new goal", Method::POST, goals.as_str(), Some(&goal)),
         };
         turn += 1;
-        let began = Instant::now();
+        let started_at = Instant::now();
         let outcome = match client.send(method, path, body).await {
-            Ok(answer) => {
-                Outcome::Answered { status: answer.status, retry_after: answer.retry_after }
+            Ok(response) => {
+                Outcome::Response { status: response.status, retry_after: response.retry_after }
             }
-            Err(_) => Outcome::Unanswered,
+            Err(_) => Outcome::NoResponse,
         };
-        asked.push(Asked { began, ended: Instant::now(), what, outcome });
-        sleep_until(began + PACE).await;
+        requests.push(RequestRecord { started_at, ended_at: Instant::now(), name, outcome });
+        sleep_until(started_at + REQUEST_INTERVAL).await;
     }
-    asked
+    requests
 }
 
-async fn watch_health(mut client: Client, stop: Arc<AtomicBool>) -> Vec<Look> {
-    let mut looks = Vec::new();
+async fn poll_health(mut client: Client, stop: Arc<AtomicBool>) -> Vec<HealthSample> {
+    let mut samples = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        let began = Instant::now();
-        let health = match client.send(Method::GET, "/health", None).await {
-            Ok(answer) => match answer.json() {
+        let started_at = Instant::now();
+        let status = match client.send(Method::GET, "/health", None).await {
+            Ok(response) => match response.json() {
                 Ok(body) => body["status"].as_str().unwrap_or("unreadable").to_owned(),
                 Err(_) => "unreadable".to_owned(),
             },
-            Err(_) => "no answer".to_owned(),
+            Err(_) => "no response".to_owned(),
         };
-        looks.push(Look { at: Instant::now(), health });
-        sleep_until(began + HEALTH_PACE).await;
+        samples.push(HealthSample { at: Instant::now(), status });
+        sleep_until(started_at + HEALTH_INTERVAL).await;
     }
-    looks
+    samples
 }

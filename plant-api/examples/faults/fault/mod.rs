@@ -1,4 +1,4 @@
-//! One fault: steady mixed requests before, during and after it, and what became of them.
+//! Injects one fault under steady load and checks the responses before, during and after it.
 
 mod load;
 mod row;
@@ -11,40 +11,40 @@ use tokio::time::{Instant, sleep};
 
 use crate::shell;
 
-/// What breaks, and what is expected meanwhile.
+/// Settings of one fault.
 #[derive(Parser)]
 pub struct Options {
-    /// The service.
+    /// Address of the service.
     #[arg(long)]
     address: SocketAddr,
-    /// What the row is called.
+    /// Name of the table row.
     #[arg(long)]
     name: String,
-    /// Command that breaks something.
+    /// Command that injects the fault.
     #[arg(long = "break")]
-    break_it: String,
-    /// Command that mends it; absent where it needs none.
+    break_command: String,
+    /// Command that repairs the fault; default: none.
     #[arg(long = "mend")]
-    mend_it: Option<String>,
-    /// Seconds between the two.
-    #[arg(long, default_value_t = 4.0)]
-    away: f64,
-    /// What breaks.
-    #[arg(long)]
-    what: What,
+    repair_command: Option<String>,
+    /// Time between the two commands, in seconds.
+    #[arg(long = "away", default_value_t = 4.0)]
+    outage_seconds: f64,
+    /// Dependency that becomes unavailable.
+    #[arg(long = "what")]
+    dependency: Dependency,
 }
 
-/// What breaks.
+/// A dependency of the service.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum What {
-    /// The cache alone: everything goes on.
+enum Dependency {
+    /// Redis: all requests still succeed.
     Redis,
-    /// The database: 503 and `Retry-After`.
+    /// PostgreSQL: requests get 503 with `Retry-After`.
     Database,
 }
 
-impl What {
-    /// What /health may say meanwhile.
+impl Dependency {
+    /// Returns the status that /health reports while the dependency is unavailable.
     fn health(self) -> &'static str {
         match self {
             Self::Redis => "degraded",
@@ -52,43 +52,43 @@ impl What {
         }
     }
 
-    /// Longest that a request may take, where `usual` was the longest before the break. Redis may
-    /// be waited for 50 ms; the work itself takes what it takes on this machine at this time.
-    fn longest(self, usual: Duration) -> Duration {
+    /// Returns the maximum latency of a request; `baseline` is the longest one before the fault.
+    /// Redis may add its timeout, on top of what the work takes on this machine at this time.
+    fn max_latency(self, baseline: Duration) -> Duration {
         match self {
-            Self::Redis => usual.max(FOR_REDIS) + FOR_REDIS,
+            Self::Redis => baseline.max(REDIS_TIMEOUT) + REDIS_TIMEOUT,
             Self::Database => Duration::from_secs(2),
         }
     }
 }
 
-const FOR_REDIS: Duration = Duration::from_millis(50);
+const REDIS_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Longest from the mending until everything is well.
-const RECOVERY: Duration = Duration::from_secs(2);
+/// Maximum time from the repair until all responses are successful again.
+const MAX_RECOVERY: Duration = Duration::from_secs(2);
 
-/// How long is looked at before and after.
-const CALM: Duration = Duration::from_secs(4);
-const AFTER: Duration = Duration::from_secs(4);
+/// Measured time before the fault and after the repair.
+const BASELINE_DURATION: Duration = Duration::from_secs(4);
+const RECOVERY_DURATION: Duration = Duration::from_secs(4);
 
-/// When what happened.
+/// Times of the fault and of its repair.
 struct Times {
-    broken: Instant,
-    mended: Instant,
+    broken_at: Instant,
+    repaired_at: Instant,
 }
 
-/// Whether everything was as promised.
-pub async fn watch(options: Options) -> anyhow::Result<bool> {
+/// Runs the fault and prints its row. Returns whether all thresholds were met.
+pub async fn run(options: Options) -> anyhow::Result<bool> {
     let load = load::start(options.address).await?;
-    sleep(CALM).await;
-    let broken = Instant::now();
-    shell::run(&options.break_it).await?;
-    if let Some(mend_it) = &options.mend_it {
-        sleep(Duration::from_secs_f64(options.away)).await;
-        shell::run(mend_it).await?;
+    sleep(BASELINE_DURATION).await;
+    let broken_at = Instant::now();
+    shell::run(&options.break_command).await?;
+    if let Some(repair_command) = &options.repair_command {
+        sleep(Duration::from_secs_f64(options.outage_seconds)).await;
+        shell::run(repair_command).await?;
     }
-    let mended = Instant::now();
-    sleep(AFTER).await;
-    let seen = load.stop().await?;
-    Ok(row::print(&options, &Times { broken, mended }, &seen))
+    let repaired_at = Instant::now();
+    sleep(RECOVERY_DURATION).await;
+    let records = load.stop().await?;
+    Ok(row::print(&options, &Times { broken_at, repaired_at }, &records))
 }

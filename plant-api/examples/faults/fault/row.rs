@@ -1,92 +1,103 @@
-//! What was seen of a fault as one row, and whether it was as promised.
+//! Summarizes one fault as a table row and checks the thresholds.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::load::{Asked, Look, Outcome, Seen};
-use super::{Options, RECOVERY, Times, What};
+use super::load::{HealthSample, Outcome, Records, RequestRecord};
+use super::{Dependency, MAX_RECOVERY, Options, Times};
 
-/// Answers by class, of requests that were under way or began after the break.
+/// Numbers of responses by status class, of requests that ended after the fault.
 #[derive(Default)]
-struct Classes {
-    good: usize,
+struct ResponseCounts {
+    successful: usize,
     client_errors: usize,
     unavailable: usize,
     other_errors: usize,
-    unanswered: usize,
+    no_response: usize,
     without_retry_after: usize,
 }
 
-/// Prints the row; whether everything was as promised.
-pub fn print(options: &Options, times: &Times, seen: &Seen) -> bool {
-    let concerned: Vec<&Asked> =
-        seen.asked.iter().filter(|asked| asked.ended >= times.broken).collect();
-    let classes = classes(&concerned);
-    let calm = seen.asked.iter().filter(|asked| asked.ended < times.broken);
-    let usual = calm.map(|asked| asked.ended - asked.began).max().unwrap_or_default();
-    let longest = concerned.iter().max_by_key(|asked| asked.ended - asked.began);
-    let (wait, of) = longest.map_or((Duration::ZERO, ""), |a| (a.ended - a.began, a.what));
-    let recovery = recovery(times, &concerned, &seen.looks);
-    let broken = broken_promises(options.what, &classes, (wait, usual), recovery, &seen.looks);
+/// Prints the row. Returns whether all thresholds were met.
+pub fn print(options: &Options, times: &Times, records: &Records) -> bool {
+    let affected: Vec<&RequestRecord> =
+        records.requests.iter().filter(|request| request.ended_at >= times.broken_at).collect();
+    let counts = count(&affected);
+    let before = records.requests.iter().filter(|request| request.ended_at < times.broken_at);
+    let baseline = before.map(RequestRecord::latency).max().unwrap_or_default();
+    let slowest = affected.iter().max_by_key(|request| request.latency());
+    let (latency, name) =
+        slowest.map_or((Duration::ZERO, ""), |request| (request.latency(), request.name));
+    let recovery = recovery(times, &affected, &records.health);
+    let violations =
+        violations(options.dependency, &counts, (latency, baseline), recovery, &records.health);
     println!(
-        "| {} | {} | {} | {} | {} | {} | {:.0} ms | {:.0} ms ({of}) | {} | {} | {} |",
+        "| {} | {} | {} | {} | {} | {} | {:.0} ms | {:.0} ms ({name}) | {} | {} | {} |",
         options.name,
-        classes.good,
-        classes.client_errors,
-        classes.unavailable,
-        classes.other_errors,
-        classes.unanswered,
-        usual.as_secs_f64() * 1e3,
-        wait.as_secs_f64() * 1e3,
+        counts.successful,
+        counts.client_errors,
+        counts.unavailable,
+        counts.other_errors,
+        counts.no_response,
+        baseline.as_secs_f64() * 1e3,
+        latency.as_secs_f64() * 1e3,
         recovery.map_or("never".to_owned(), |time| format!("{:.2} s", time.as_secs_f64())),
-        story(times, &seen.looks),
-        if broken.is_empty() {
-            "kept".to_owned()
+        health_changes(times, &records.health),
+        if violations.is_empty() {
+            "met".to_owned()
         } else {
-            format!("MISSED: {}", broken.join("; "))
+            format!("VIOLATED: {}", violations.join("; "))
         },
     );
-    broken.is_empty()
+    violations.is_empty()
 }
 
-fn classes(asked: &[&Asked]) -> Classes {
-    let mut classes = Classes::default();
-    for asked in asked {
-        match asked.outcome {
-            Outcome::Answered { status: 200..=299, .. } => classes.good += 1,
-            Outcome::Answered { status: 503, retry_after } => {
-                classes.unavailable += 1;
-                classes.without_retry_after += usize::from(!retry_after);
+fn count(requests: &[&RequestRecord]) -> ResponseCounts {
+    let mut counts = ResponseCounts::default();
+    for request in requests {
+        match request.outcome {
+            Outcome::Response { status: 200..=299, .. } => counts.successful += 1,
+            Outcome::Response { status: 503, retry_after } => {
+                counts.unavailable += 1;
+                counts.without_retry_after += usize::from(!retry_after);
             }
-            Outcome::Answered { status: 500.., .. } => classes.other_errors += 1,
-            Outcome::Answered { .. } => classes.client_errors += 1,
-            Outcome::Unanswered => classes.unanswered += 1,
+            Outcome::Response { status: 500.., .. } => counts.other_errors += 1,
+            Outcome::Response { .. } => counts.client_errors += 1,
+            Outcome::NoResponse => counts.no_response += 1,
         }
     }
-    classes
+    counts
 }
 
-/// From the mending until the last answer, of /health as well, that was not good.
-fn recovery(times: &Times, asked: &[&Asked], looks: &[Look]) -> Option<Duration> {
-    let well =
-        |asked: &&&Asked| matches!(asked.outcome, Outcome::Answered { status: 200..=299, .. });
-    let last_bad = asked.iter().filter(|asked| !well(asked)).map(|asked| asked.ended).max();
-    let last_ill = looks.iter().filter(|look| look.health != "healthy").map(|look| look.at).max();
-    let last_look = looks.last()?;
-    let last = last_bad.max(last_ill).unwrap_or(times.mended);
-    let for_good = last_look.health == "healthy";
-    for_good.then(|| last.saturating_duration_since(times.mended))
+/// Returns the time from the repair to the last unsuccessful response, /health included. `None`:
+/// the service has not recovered.
+fn recovery(
+    times: &Times,
+    requests: &[&RequestRecord],
+    health: &[HealthSample],
+) -> Option<Duration> {
+    let successful = |request: &&&RequestRecord| {
+        matches!(request.outcome, Outcome::Response { status: 200..=299, .. })
+    };
+    let failed = requests.iter().filter(|request| !successful(request));
+    let last_failed = failed.map(|request| request.ended_at).max();
+    let unhealthy = health.iter().filter(|sample| sample.status != "healthy");
+    let last_unhealthy = unhealthy.map(|sample| sample.at).max();
+    let last_sample = health.last()?;
+    let end = last_failed.max(last_unhealthy).unwrap_or(times.repaired_at);
+    let recovered = last_sample.status == "healthy";
+    recovered.then(|| end.saturating_duration_since(times.repaired_at))
 }
 
-/// What /health said, each with the seconds since the break at which it began to say it.
-fn story(times: &Times, looks: &[Look]) -> String {
+/// Returns the successive health statuses, each with the seconds from the fault to its first
+/// sample.
+fn health_changes(times: &Times, health: &[HealthSample]) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut last = "";
-    for look in looks.iter().filter(|look| look.at >= times.broken) {
-        if look.health != last {
-            parts.push(format!("{} {:.1}", look.health, seconds(times.broken, look.at)));
-            last = &look.health;
+    for sample in health.iter().filter(|sample| sample.at >= times.broken_at) {
+        if sample.status != last {
+            parts.push(format!("{} {:.1}", sample.status, seconds(times.broken_at, sample.at)));
+            last = &sample.status;
         }
     }
     parts.join(", ")
@@ -96,28 +107,38 @@ fn seconds(from: Instant, to: Instant) -> f64 {
     to.saturating_duration_since(from).as_secs_f64()
 }
 
-fn broken_promises(
-    what: What,
-    classes: &Classes,
-    (wait, usual): (Duration, Duration),
+fn violations(
+    dependency: Dependency,
+    counts: &ResponseCounts,
+    (latency, baseline): (Duration, Duration),
     recovery: Option<Duration>,
-    looks: &[Look],
+    health: &[HealthSample],
 ) -> Vec<String> {
-    let mut broken = Vec::new();
-    let mut promise = |kept: bool, text: String| {
-        if !kept {
-            broken.push(text);
+    let mut violations = Vec::new();
+    let mut check = |met: bool, violation: String| {
+        if !met {
+            violations.push(violation);
         }
     };
-    let strangers = looks.iter().find(|l| l.health != "healthy" && l.health != what.health());
-    promise(strangers.is_none(), format!("/health is not to say that; only {}", what.health()));
-    promise(what == What::Database || classes.unavailable == 0, "503 without Redis".into());
-    promise(classes.without_retry_after == 0, "503 without Retry-After".into());
-    promise(classes.client_errors == 0, "4xx".into());
-    promise(classes.other_errors == 0, "5xx other than 503".into());
-    promise(classes.unanswered == 0, "requests without an answer".into());
-    let limit = what.longest(usual);
-    promise(wait <= limit, format!("a wait beyond {} ms", limit.as_millis()));
-    promise(recovery.is_some_and(|time| time <= RECOVERY), format!("not well {RECOVERY:?} later"));
-    broken
+    let expected = ["healthy", dependency.health()];
+    let unexpected = health.iter().find(|sample| !expected.contains(&sample.status.as_str()));
+    check(
+        unexpected.is_none(),
+        format!("/health reported another status than healthy or {}", dependency.health()),
+    );
+    check(
+        dependency == Dependency::Database || counts.unavailable == 0,
+        "503 while only Redis was unavailable".into(),
+    );
+    check(counts.without_retry_after == 0, "503 without Retry-After".into());
+    check(counts.client_errors == 0, "4xx".into());
+    check(counts.other_errors == 0, "5xx other than 503".into());
+    check(counts.no_response == 0, "requests without a response".into());
+    let max_latency = dependency.max_latency(baseline);
+    check(latency <= max_latency, format!("latency above {} ms", max_latency.as_millis()));
+    check(
+        recovery.is_some_and(|time| time <= MAX_RECOVERY),
+        format!("not recovered within {MAX_RECOVERY:?}"),
+    );
+    violations
 }

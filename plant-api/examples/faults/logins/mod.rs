@@ -1,4 +1,4 @@
-//! Logging in: whether it tells addresses apart by the time it takes, and under too much load.
+//! Login tests: response times of refused logins, and behavior under overload.
 
 pub mod overload;
 pub mod timing;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const LOGIN: &str = "/api/v1/auth/login";
 
-/// What a planted account logs in with, or, with another password, does not.
+/// Returns the body of a login request for the seeded account `number` of `name`.
 fn credentials(name: &str, number: usize, password: &str) -> Value {
     json!({"email": format!("{name}_{number}@test.local"), "password": password})
 }

@@ -1,6 +1,6 @@
-//! Read your writes, and everybody else's: writers change the names of agents of their own,
-//! readers look at all of them. After a write's answer no read that begins later may show an
-//! older state, whichever replica is asked, Redis away or not.
+//! Read-your-writes consistency across replicas: each writer changes the name of its own agent, and
+//! readers read all agents. A read that starts after a write was acknowledged must return that
+//! version or a later one, from every replica, whether or not Redis is available.
 
 mod ledger;
 
@@ -20,36 +20,36 @@ use crate::percentiles::percentile;
 use crate::shell;
 use ledger::{Ledger, Tally};
 
-/// Who writes and reads where, and what breaks meanwhile.
+/// Settings of the consistency test.
 #[derive(Parser)]
 pub struct Options {
-    /// Replicas of the service; clients ask them in turn.
+    /// Addresses of the service's replicas; clients alternate between them.
     #[arg(long, required = true)]
     address: Vec<SocketAddr>,
-    /// Seconds it lasts.
+    /// Duration of the test, in seconds.
     #[arg(long, default_value_t = 20.0)]
     seconds: f64,
-    /// Writers, each with an agent of its own; all of them fit on one page of the list.
+    /// Number of writers, each with its own agent; at most 100, so that one page lists all agents.
     #[arg(long, default_value_t = 64)]
     writers: usize,
-    /// Readers.
+    /// Number of readers.
     #[arg(long, default_value_t = 64)]
     readers: usize,
-    /// Command that breaks something; run twice.
+    /// Command that injects the fault; it runs twice.
     #[arg(long = "break")]
-    break_it: String,
-    /// Command that mends it.
+    break_command: String,
+    /// Command that repairs the fault.
     #[arg(long = "mend")]
-    mend_it: String,
+    repair_command: String,
 }
 
-/// Between two requests of a client, so that they do not all wait for the processor.
-const THINK: Duration = Duration::from_millis(5);
+/// Delay between two requests of a client, so that the load does not saturate the CPU.
+const THINK_TIME: Duration = Duration::from_millis(5);
 
-/// Whether no read was stale.
+/// Runs the test and prints the counts. Returns whether no read was stale and no request failed.
 pub async fn run(options: Options) -> anyhow::Result<bool> {
-    let agents = agents(&options).await?;
-    let ledger = Arc::new(Ledger::of(&agents));
+    let agents = create_agents(&options).await?;
+    let ledger = Arc::new(Ledger::new(&agents));
     let stop = Arc::new(AtomicBool::new(false));
     let mut clients = Vec::new();
     for (writer, agent) in agents.iter().enumerate() {
@@ -60,14 +60,14 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         let (client, ledger) = (replicas(&options, reader), ledger.clone());
         clients.push(tokio::spawn(read(client, reader, agents.clone(), ledger, stop.clone())));
     }
-    let part = Duration::from_secs_f64(options.seconds / 5.0);
+    let phase = Duration::from_secs_f64(options.seconds / 5.0);
     for _ in 0..2 {
-        sleep(part).await;
-        shell::run(&options.break_it).await?;
-        sleep(part).await;
-        shell::run(&options.mend_it).await?;
+        sleep(phase).await;
+        shell::run(&options.break_command).await?;
+        sleep(phase).await;
+        shell::run(&options.repair_command).await?;
     }
-    sleep(part).await;
+    sleep(phase).await;
     stop.store(true, Ordering::Relaxed);
     let mut tally = Tally::default();
     for client in clients {
@@ -78,22 +78,22 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
 
 fn report(options: &Options, mut tally: Tally) -> bool {
     println!(
-        "{} writers and {} readers at {} replicas: {} writes answered, {} not; {} reads of {} \
-         states, {} reads not answered well, {} stale states after a write's answer",
+        "{} writers and {} readers on {} replicas: {} writes acknowledged, {} writes failed; {} reads \
+         of {} agents, {} reads failed, {} agents stale",
         options.writers,
         options.readers,
         options.address.len(),
         tally.writes,
         tally.failed_writes,
         tally.reads,
-        tally.states,
+        tally.agents_read,
         tally.failed_reads,
         tally.stale,
     );
     println!(
-        "longest wait {:?}, P99 {:?}",
-        percentile(&mut tally.waits, 1.0),
-        percentile(&mut tally.waits, 0.99),
+        "read latency: maximum {:?}, P99 {:?}",
+        percentile(&mut tally.latencies, 1.0),
+        percentile(&mut tally.latencies, 0.99),
     );
     for example in &tally.examples {
         println!("stale: {example}");
@@ -101,29 +101,33 @@ fn report(options: &Options, mut tally: Tally) -> bool {
     tally.stale == 0 && tally.failed_reads == 0 && tally.failed_writes == 0
 }
 
-/// A client at each replica; the first differs from one to the next.
+/// Returns one client per replica, rotated by `first`.
 fn replicas(options: &Options, first: usize) -> Vec<Client> {
-    let mut clients: Vec<_> = options.address.iter().map(|a| Client::new(*a)).collect();
+    let mut clients: Vec<_> = options.address.iter().map(|address| Client::new(*address)).collect();
     let length = clients.len();
     clients.rotate_left(first % length);
     clients
 }
 
-/// New agents, one for each writer.
-async fn agents(options: &Options) -> anyhow::Result<Vec<String>> {
-    ensure!((1..=100).contains(&options.writers), "1 to 100 writers fit on a page");
+/// Creates one agent per writer. Returns their ids.
+async fn create_agents(options: &Options) -> anyhow::Result<Vec<String>> {
+    ensure!(
+        (1..=100).contains(&options.writers),
+        "--writers must be 1 to 100, got {}",
+        options.writers
+    );
     let mut client = Client::new(options.address[0]);
     let list = client.get("/api/v1/agents?limit=1").await?;
-    let like = &list[0];
+    let template = &list[0];
     let mut agents = Vec::new();
     for writer in 0..options.writers {
         let body = json!({
-            "name": name(writer, 0), "skill_id": like["skill_id"],
-            "job_role_id": like["job_role_id"], "industry_id": like["industry_id"],
+            "name": name(writer, 0), "skill_id": template["skill_id"],
+            "job_role_id": template["job_role_id"], "industry_id": template["industry_id"],
         });
-        let answer = client.send(Method::POST, "/api/v1/agents", Some(&body)).await?;
-        ensure!(answer.status == 201, "cannot create an agent: {}", answer.status);
-        agents.push(answer.json()?["id"].as_str().context("an id was expected")?.to_owned());
+        let response = client.send(Method::POST, "/api/v1/agents", Some(&body)).await?;
+        ensure!(response.status == 201, "cannot create an agent: status {}", response.status);
+        agents.push(response.json()?["id"].as_str().context("the new agent has no id")?.to_owned());
     }
     Ok(agents)
 }
@@ -145,19 +149,19 @@ async fn write(
     while !stop.load(Ordering::Relaxed) {
         version += 1;
         let change = json!({"name": name(writer, version)});
-        let at = version as usize % replicas.len();
-        match replicas[at].send(Method::PATCH, &path, Some(&change)).await {
-            Ok(answer) if answer.status == 200 => {
-                ledger.answered(writer, version);
+        let replica = version as usize % replicas.len();
+        match replicas[replica].send(Method::PATCH, &path, Some(&change)).await {
+            Ok(response) if response.status == 200 => {
+                ledger.acknowledge(writer, version);
                 tally.writes += 1;
             }
             _ => tally.failed_writes += 1,
         }
         for client in &mut replicas {
-            look(client, &path, &ledger, &mut tally).await;
-            look(client, "/api/v1/agents?limit=100", &ledger, &mut tally).await;
+            read_once(client, &path, &ledger, &mut tally).await;
+            read_once(client, "/api/v1/agents?limit=100", &ledger, &mut tally).await;
         }
-        sleep(THINK).await;
+        sleep(THINK_TIME).await;
     }
     tally
 }
@@ -172,26 +176,26 @@ async fn read(
     let mut tally = Tally::default();
     let mut turn = reader;
     while !stop.load(Ordering::Relaxed) {
-        let at = turn % replicas.len();
+        let replica = turn % replicas.len();
         let path = match turn % 4 {
             0 => "/api/v1/agents?limit=100".to_owned(),
             1 => "/api/v1/agents?search=written%20by&limit=100".to_owned(),
             _ => format!("/api/v1/agents/{}", agents[turn / 4 % agents.len()]),
         };
-        look(&mut replicas[at], &path, &ledger, &mut tally).await;
-        // Neither the replica nor the path may always meet the same turn.
+        read_once(&mut replicas[replica], &path, &ledger, &mut tally).await;
+        // An odd step, so that each reader uses every path.
         turn += 3;
-        sleep(THINK).await;
+        sleep(THINK_TIME).await;
     }
     tally
 }
 
-/// One read, compared with what had been answered before it began.
-async fn look(client: &mut Client, path: &str, ledger: &Ledger, tally: &mut Tally) {
-    let before = ledger.now();
-    let began = tokio::time::Instant::now();
+/// Reads once and compares with the writes acknowledged before the read started.
+async fn read_once(client: &mut Client, path: &str, ledger: &Ledger, tally: &mut Tally) {
+    let acknowledged = ledger.snapshot();
+    let started_at = tokio::time::Instant::now();
     let body = client.get(path).await;
-    tally.waits.push(began.elapsed());
+    tally.latencies.push(started_at.elapsed());
     let Ok(body) = body else {
         tally.failed_reads += 1;
         return;
@@ -200,9 +204,9 @@ async fn look(client: &mut Client, path: &str, ledger: &Ledger, tally: &mut Tall
     match &body {
         Value::Array(items) => {
             for item in items {
-                ledger.compare(item, &before, path, tally);
+                ledger.compare(item, &acknowledged, path, tally);
             }
         }
-        one => ledger.compare(one, &before, path, tally),
+        agent => ledger.compare(agent, &acknowledged, path, tally),
     }
 }
