@@ -1,59 +1,64 @@
-//! Checks on what clients send, collecting every fault before answering.
+//! Validation of request fields, which collects all violations before it fails.
 
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, Violation};
 
-/// Longest name, in characters.
-pub const NAME_MAX: usize = 200;
-/// Longest description or note, in characters.
+/// Maximum length of a name, in characters.
+pub const MAX_NAME_CHARS: usize = 200;
+/// Maximum length of a description or note, in characters.
 pub const TEXT_MAX: usize = 10_000;
 
-/// What [`Checks::name`] takes, for the description.
+/// OpenAPI schema of a string that [`Checks::name`] accepts.
 #[derive(Debug, utoipa::ToSchema)]
 #[schema(value_type = String, min_length = 1, max_length = 200)]
 pub struct Name(#[expect(dead_code, reason = "only its schema is used")] String);
 
-/// Faults found so far.
+/// The violations found so far.
 #[derive(Debug, Default)]
 pub struct Checks(Vec<Violation>);
 
 impl Checks {
-    /// Notes that `field` breaks `rule`, unless `holds`.
+    /// Adds a violation of `rule` by `field`, unless `holds`.
     pub fn that(&mut self, holds: bool, field: &str, rule: &str, message: &str) {
         if !holds {
             self.0.push(Violation::new(field, rule, message));
         }
     }
 
-    /// A name: something visible, at most [`NAME_MAX`] characters, no line breaks or the like.
+    /// Checks a name: not blank, at most [`MAX_NAME_CHARS`] characters, no control characters.
     pub fn name(&mut self, field: &str, value: &str) {
         self.that(!value.trim().is_empty(), field, "not-blank", "must not be blank");
-        self.at_most(field, value, NAME_MAX);
-        let plain = !value.chars().any(char::is_control);
-        self.that(plain, field, "no-control-characters", "must not hold control characters");
+        self.at_most(field, value, MAX_NAME_CHARS);
+        let no_controls = !value.chars().any(char::is_control);
+        self.that(
+            no_controls,
+            field,
+            "no-control-characters",
+            "must not contain control characters",
+        );
     }
 
-    /// A text of at most `most` characters.
-    pub fn at_most(&mut self, field: &str, value: &str, most: usize) {
-        let short = value.chars().nth(most).is_none();
-        self.that(short, field, "max-length", &format!("must be at most {most} characters"));
+    /// Checks that a text has at most `max` characters.
+    pub fn at_most(&mut self, field: &str, value: &str, max: usize) {
+        let fits = value.chars().nth(max).is_none();
+        self.that(fits, field, "max-length", &format!("must be at most {max} characters"));
     }
 
-    /// The same where there is one.
+    /// Checks that an optional text has at most [`TEXT_MAX`] characters.
     pub fn text(&mut self, field: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.at_most(field, value, TEXT_MAX);
         }
     }
 
-    /// A tree of settings without raw secrets: a key like `password`, `api_key`, `…_token` or
-    /// `…_secret` is a fault wherever it stands; `…_ref` and `…_id` point at a secret and are fine.
+    /// Checks that settings contain no secrets: keys such as `password`, `api_key`, `…_token` or
+    /// `…_secret` are violations at any depth; `…_ref` and `…_id` are references and are allowed.
     pub fn no_secrets(&mut self, field: &str, settings: &Map<String, Value>) {
         for (key, value) in settings {
             let path = format!("{field}.{key}");
             self.that(
-                !names_a_secret(key),
+                !is_secret_key(key),
                 &path,
                 "no-raw-secret",
                 "looks like a secret; store a reference to it instead, such as api_key_ref",
@@ -74,27 +79,27 @@ impl Checks {
         }
     }
 
-    /// Nothing found, or everything.
+    /// Returns the result of all checks.
     ///
     /// # Errors
-    /// [`Error::Validation`] with every fault.
+    /// [`Error::Validation`] with all violations.
     pub fn done(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::Validation(self.0)) }
     }
 }
 
-fn names_a_secret(key: &str) -> bool {
-    let mut plain = String::with_capacity(key.len() + 4);
+fn is_secret_key(key: &str) -> bool {
+    let mut snake_case = String::with_capacity(key.len() + 4);
     let mut after_lower = false;
-    // `apiKey`, `api-key` and `API_KEY` are one name.
+    // `apiKey`, `api-key` and `API_KEY` are the same key.
     for c in key.chars() {
         if c.is_uppercase() && after_lower {
-            plain.push('_');
+            snake_case.push('_');
         }
         after_lower = c.is_lowercase() || c.is_ascii_digit();
-        plain.extend(if c.is_alphanumeric() { c.to_lowercase().next() } else { Some('_') });
+        snake_case.extend(if c.is_alphanumeric() { c.to_lowercase().next() } else { Some('_') });
     }
-    let words: Vec<_> = plain.split('_').filter(|w| !w.is_empty()).collect();
+    let words: Vec<_> = snake_case.split('_').filter(|w| !w.is_empty()).collect();
     if matches!(words.last(), Some(&("ref" | "id"))) {
         return false;
     }
@@ -115,17 +120,17 @@ fn names_a_secret(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::names_a_secret;
+    use super::is_secret_key;
 
     #[test]
-    fn secrets_are_known_by_their_key() {
+    fn secrets_are_detected_by_their_key() {
         for key in
             ["password", "api_key", "apiKey", "API-KEY", "x_token", "client_secret", "dbPassword"]
         {
-            assert!(names_a_secret(key), "{key}");
+            assert!(is_secret_key(key), "{key}");
         }
         for key in ["api_key_ref", "token_id", "secretRef", "monkey", "tone", "max_tokens", "key"] {
-            assert!(!names_a_secret(key), "{key}");
+            assert!(!is_secret_key(key), "{key}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Versions of resources on the wire: `ETag`, `If-Match`, `If-None-Match`.
+//! Conditional requests (RFC 9110, section 13): `ETag`, `If-Match`, `If-None-Match`.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::cache::Stored;
 use crate::error::{Error, Result};
 
-/// The versions that a client named in its conditions.
+/// Extractor of the ETags in `If-Match` and `If-None-Match`.
 #[derive(Debug, Clone, Default)]
 pub struct Conditions {
     if_match: Option<Vec<String>>,
@@ -25,73 +25,73 @@ impl<S: Send + Sync> FromRequestParts<S> for Conditions {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self {
-            if_match: tags(&parts.headers, &header::IF_MATCH),
-            if_none_match: tags(&parts.headers, &header::IF_NONE_MATCH),
+            if_match: parse_tags(&parts.headers, &header::IF_MATCH),
+            if_none_match: parse_tags(&parts.headers, &header::IF_NONE_MATCH),
         })
     }
 }
 
 impl Conditions {
-    /// Refuses a change of a version other than the one the client has seen.
+    /// Checks `If-Match` against the current version of the resource.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`].
+    /// [`Error::PreconditionFailed`] when the version does not match.
     pub fn allow_change_of(&self, version: impl Display) -> Result<()> {
         match &self.if_match {
-            Some(tags) if !names(tags, &version.to_string(), false) => {
+            Some(tags) if !any_matches(tags, &version.to_string(), false) => {
                 Err(Error::PreconditionFailed)
             }
             _ => Ok(()),
         }
     }
 
-    /// `value` at `version` as an answer: 304 when the client has it already.
+    /// Returns `value` with the ETag `version`, or 304 when `If-None-Match` matches it.
     ///
     /// # Errors
-    /// When the value is not JSON.
+    /// When the value cannot be serialized to JSON.
     pub fn answer(&self, version: impl Display, value: &impl Serialize) -> Result<Response> {
-        stored(version, value).map(|stored| self.answer_stored(&stored))
+        stored(version, value).map(|cached| self.answer_stored(&cached))
     }
 
-    /// `value` as an answer whose version is its content: 304 when the client has it already.
+    /// Returns `value` with a hash of its content as ETag, or 304 when `If-None-Match` matches it.
     ///
     /// # Errors
-    /// When the value is not JSON.
-    pub fn answer_by_content(&self, value: &impl Serialize) -> Result<Response> {
-        let mut stored = stored("", value)?;
-        stored.etag = hex::encode(&Sha256::digest(&stored.body)[..16]);
-        Ok(self.answer_stored(&stored))
+    /// When the value cannot be serialized to JSON.
+    pub fn respond_with_content_etag(&self, value: &impl Serialize) -> Result<Response> {
+        let mut cached = stored("", value)?;
+        cached.etag = hex::encode(&Sha256::digest(&cached.body)[..16]);
+        Ok(self.answer_stored(&cached))
     }
 
-    /// A stored answer: 304 when the client has it already.
-    pub fn answer_stored(&self, stored: &Stored) -> Response {
-        if self.if_none_match.as_ref().is_some_and(|tags| names(tags, &stored.etag, true)) {
-            return with_version(&stored.etag, StatusCode::NOT_MODIFIED.into_response());
+    /// Returns a cached response, or 304 when `If-None-Match` matches its ETag.
+    pub fn answer_stored(&self, cached: &Stored) -> Response {
+        if self.if_none_match.as_ref().is_some_and(|tags| any_matches(tags, &cached.etag, true)) {
+            return with_version(&cached.etag, StatusCode::NOT_MODIFIED.into_response());
         }
-        of_stored(stored)
+        cached_into_response(cached)
     }
 }
 
-/// `value` at `version`, ready to be kept.
+/// Serializes `value` with the ETag `version` for the cache.
 ///
 /// # Errors
-/// When the value is not JSON.
+/// When the value cannot be serialized to JSON.
 pub fn stored(version: impl Display, value: &impl Serialize) -> Result<Stored> {
     let body = serde_json::to_vec(value).map_err(|e| Error::Internal(Box::new(e)))?;
     Ok(Stored { etag: version.to_string(), link: None, body: body.into() })
 }
 
-/// A stored answer as a response.
-pub fn of_stored(stored: &Stored) -> Response {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    let mut response = (kind, stored.body.clone()).into_response();
-    if let Some(link) = stored.link.as_deref().and_then(|link| HeaderValue::try_from(link).ok()) {
+/// Converts a cached response to a 200 response.
+pub fn cached_into_response(cached: &Stored) -> Response {
+    let content_type = [(header::CONTENT_TYPE, "application/json")];
+    let mut response = (content_type, cached.body.clone()).into_response();
+    if let Some(link) = cached.link.as_deref().and_then(|link| HeaderValue::try_from(link).ok()) {
         response.headers_mut().insert(header::LINK, link);
     }
-    with_version(&stored.etag, response)
+    with_version(&cached.etag, response)
 }
 
-/// `response` with the `ETag` of `version`.
+/// Adds the header `ETag: "version"` to a response.
 pub fn with_version(version: impl Display, mut response: Response) -> Response {
     if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
         response.headers_mut().insert(header::ETAG, tag);
@@ -99,18 +99,19 @@ pub fn with_version(version: impl Display, mut response: Response) -> Response {
     response
 }
 
-fn tags(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<String>> {
+fn parse_tags(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<String>> {
     let mut values = headers.get_all(name).iter().peekable();
     values.peek()?;
     let texts = values.filter_map(|value| value.to_str().ok());
     Some(texts.flat_map(|text| text.split(',')).map(|tag| tag.trim().to_owned()).collect())
 }
 
-/// Whether `version` is among `tags`; a weak tag counts only for reads (RFC 9110, 13.1).
-fn names(tags: &[String], version: &str, weak_counts: bool) -> bool {
+/// Returns whether one of `tags` matches `version`. Weak tags match only in the weak comparison,
+/// which `If-None-Match` uses (RFC 9110, section 13.1).
+fn any_matches(tags: &[String], version: &str, weak_comparison: bool) -> bool {
     tags.iter().any(|tag| {
         let strong = match tag.strip_prefix("W/") {
-            Some(rest) if weak_counts => rest,
+            Some(rest) if weak_comparison => rest,
             Some(_) => return false,
             None => tag,
         };

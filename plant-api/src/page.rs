@@ -1,4 +1,5 @@
-//! Pages of lists: bare arrays, newest first, always capped, with a `Link` to the next page.
+//! Pagination: lists are JSON arrays, newest first, of limited length, with a `Link` header to the
+//! next page.
 
 use axum::extract::FromRequestParts;
 use axum::http::Uri;
@@ -14,36 +15,37 @@ use crate::error::{Error, Result};
 use crate::etag;
 use crate::extract::read_query;
 
-/// Items of a page when the client does not say.
+/// Default number of items in a page.
 pub const DEFAULT_LIMIT: i64 = 100;
-/// Most items of a page.
+/// Maximum number of items in a page.
 pub const MAX_LIMIT: i64 = 500;
-/// Beyond this an offset costs more than it is worth; `after` has no such bound.
+/// Maximum offset. A larger one is too expensive, since PostgreSQL reads all skipped rows; `after`
+/// has no such limit.
 const MAX_OFFSET: i64 = 1_000_000;
 
-/// Which part of a list is wanted.
+/// Extractor of the pagination parameters.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// Most items wanted.
+    /// Maximum number of items.
     pub limit: i64,
-    /// Items to skip.
+    /// Number of items to skip.
     pub offset: i64,
-    /// Only items after this one, which was the last of the page before.
+    /// Id of the last item of the previous page; the page starts after it.
     pub after: Option<Uuid>,
     uri: Uri,
 }
 
-/// The query parameters behind [`Page`].
+/// The query parameters of [`Page`].
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PageParams {
-    /// Most items to answer, 1 to 500; 100 if absent.
+    /// Maximum number of items to return, 1 to 500; default 100.
     #[param(minimum = 1, maximum = 500, example = 20)]
     limit: Option<i64>,
-    /// Items to skip; prefer `after`.
+    /// Number of items to skip, at most 1,000,000; default 0. Prefer `after`.
     #[param(minimum = 0, maximum = 1_000_000, example = 0)]
     offset: Option<i64>,
-    /// Id of the last item of the page before.
+    /// Id of the last item of the previous page; the page starts after it.
     after: Option<Uuid>,
 }
 
@@ -74,13 +76,14 @@ struct Envelope<T> {
 }
 
 impl Page {
-    /// How many rows to ask the database for: one more than wanted tells whether there is more.
+    /// Returns the number of rows to query: one more than `limit`, to detect whether there is a
+    /// next page.
     pub fn fetch(&self) -> i64 {
         self.limit + 1
     }
 
-    /// As [`Page::stored`], but an object of the `items` and of what to send as `after` for the
-    /// `next` page.
+    /// Like [`Page::stored`], but the body is an object with the `items` and with `next`, the value
+    /// of `after` for the next page.
     ///
     /// # Errors
     /// As [`Page::stored`].
@@ -89,49 +92,50 @@ impl Page {
         mut rows: Vec<T>,
         id: impl Fn(&T) -> Uuid,
     ) -> Result<Stored> {
-        let next = self.cut(&mut rows, id);
+        let next = self.truncate(&mut rows, id);
         let link = next.map(|last| self.next_link(last));
         let body = serde_json::to_vec(&Envelope { items: rows, next })
             .map_err(|e| Error::Internal(Box::new(e)))?;
-        Ok(Stored { etag: digest(&body), link, body: body.into() })
+        Ok(Stored { etag: content_etag(&body), link, body: body.into() })
     }
 
-    /// Leaves what was wanted of [`Page::fetch`] rows. Answers the last one's id, if more follow.
-    fn cut<T>(&self, rows: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<Uuid> {
-        let wanted = usize::try_from(self.limit).unwrap_or_default();
-        let more = rows.len() > wanted;
-        rows.truncate(wanted);
+    /// Truncates [`Page::fetch`] rows to `limit`. Returns the id of the last one if more follow.
+    fn truncate<T>(&self, rows: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<Uuid> {
+        let limit = usize::try_from(self.limit).unwrap_or_default();
+        let more = rows.len() > limit;
+        rows.truncate(limit);
         rows.last().filter(|_| more).map(id)
     }
 
-    /// The answer from at most [`Page::fetch`] rows; `id` names a row for the next page's `after`.
+    /// Serializes at most [`Page::fetch`] rows as a response for the cache. `id` returns the id of
+    /// a row, for the link to the next page.
     ///
     /// # Errors
-    /// When a row is not JSON.
+    /// When a row cannot be serialized to JSON.
     pub fn stored<T: Serialize>(
         &self,
         mut rows: Vec<T>,
         id: impl Fn(&T) -> Uuid,
     ) -> Result<Stored> {
-        let link = self.cut(&mut rows, id).map(|last| self.next_link(last));
+        let link = self.truncate(&mut rows, id).map(|last| self.next_link(last));
         let body = serde_json::to_vec(&rows).map_err(|e| Error::Internal(Box::new(e)))?;
-        Ok(Stored { etag: digest(&body), link, body: body.into() })
+        Ok(Stored { etag: content_etag(&body), link, body: body.into() })
     }
 
-    /// [`Page::stored`] as an answer, for lists that are not cached.
+    /// Like [`Page::stored`], but returns a response, for lists that are not cached.
     ///
     /// # Errors
     /// As [`Page::stored`].
     pub fn answer<T: Serialize>(&self, rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Result<Response> {
-        self.stored(rows, id).map(|stored| etag::of_stored(&stored))
+        self.stored(rows, id).map(|cached| etag::cached_into_response(&cached))
     }
 
-    /// The page's address, which is its key in the cache.
+    /// Returns the path and query of the request, which is the key in the cache.
     pub fn address(&self) -> &str {
-        self.uri.path_and_query().map_or("", |address| address.as_str())
+        self.uri.path_and_query().map_or("", |it| it.as_str())
     }
 
-    /// This page's address with `after` in place of where it started.
+    /// Returns the `Link` header to the next page: the same query with `after`, without `offset`.
     fn next_link(&self, after: Uuid) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes())
@@ -145,7 +149,7 @@ impl Page {
     }
 }
 
-/// A version of a body: its first 16 bytes of SHA-256, in hex.
-fn digest(body: &[u8]) -> String {
+/// Returns the ETag of a body: the first 16 bytes of its SHA-256, in hex.
+fn content_etag(body: &[u8]) -> String {
     hex::encode(&Sha256::digest(body)[..16])
 }

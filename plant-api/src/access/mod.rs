@@ -1,10 +1,10 @@
-//! Who asks.
+//! Authentication of the caller, and the customer whose data it may access.
 //!
-//! Every handler that touches a customer's things takes a [`Caller`] and hands
-//! [`Caller::customer`] to its statements, whose `where` clause decides: somebody else's thing is
-//! as good as not there. Where access is open a request without a token is anybody's, and may do
-//! everything; one with a token is held to it. What belongs to an account takes an [`Account`],
-//! which nobody is without a token.
+//! Handlers of customer data extract a [`Caller`] and pass [`Caller::customer`] to their
+//! statements, which filter by it: another customer's row is treated as not found. With access mode
+//! `open`, a request without a token is anonymous and unrestricted; a request with a token has the
+//! rights of the token's account. Handlers of account data extract an [`Account`], which requires a
+//! token in every mode.
 
 #[cfg(test)]
 mod tests;
@@ -20,64 +20,64 @@ use crate::error::{Error, Result};
 use crate::state::Gate;
 use crate::token::{Holder, Role};
 
-/// The one who asks.
+/// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// Anybody, where access is open.
+    /// No token was sent; only with access mode `open`.
     Anybody,
-    /// Whoever runs the service: the bearer of `PLANT_ADMIN_KEY`.
-    Operator,
-    /// An account that has logged in.
+    /// The admin key (`PLANT_ADMIN_KEY`) was sent.
+    AdminKey,
+    /// An access token was sent.
     Account(Account),
 }
 
-/// An account that has logged in, by its access token.
+/// The account of a valid access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Its id.
+    /// Id of the account.
     pub id: Uuid,
-    /// The session that the token belongs to.
+    /// Id of the token's session.
     pub session: Uuid,
-    /// The customer that it belongs to.
+    /// Id of the account's customer.
     pub customer: String,
-    /// What it may do.
+    /// Role of the account.
     pub role: Role,
-    /// Its id as text.
-    name: String,
+    /// `id` as text.
+    id_text: String,
 }
 
 impl Caller {
-    /// The customer whose things alone may be seen and changed; `None`: every customer's.
+    /// Returns the only customer whose data may be accessed; `None` if there is no restriction.
     pub fn customer(&self) -> Option<&str> {
         match self {
-            Self::Anybody | Self::Operator => None,
+            Self::Anybody | Self::AdminKey => None,
             Self::Account(account) => account.owner(),
         }
     }
 
-    /// Who it is, as amendments and records name the actor.
+    /// Returns the caller's name in amendments and in the scope of idempotency keys.
     pub fn actor(&self) -> &str {
         match self {
             Self::Anybody => "anonymous",
-            Self::Operator => "operator",
+            Self::AdminKey => "operator",
             Self::Account(account) => account.actor(),
         }
     }
 
-    /// That the caller may do what is nobody's own.
+    /// Checks that the caller has administrator rights.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for an account that is not an administrator's.
-    pub fn must_administer(&self) -> Result<()> {
+    /// [`Error::Forbidden`] for an account with role `user`.
+    pub fn require_admin(&self) -> Result<()> {
         match self.customer() {
             None => Ok(()),
-            Some(_) => Err(Error::Forbidden("only an administrator may do this")),
+            Some(_) => Err(Error::Forbidden("administrator rights are required")),
         }
     }
 }
 
 impl Account {
-    /// The customer whose things alone may be seen and changed; `None`: every customer's.
+    /// Returns the only customer whose data may be accessed; `None` if there is no restriction.
     pub fn owner(&self) -> Option<&str> {
         match self.role {
             Role::User => Some(&self.customer),
@@ -85,20 +85,20 @@ impl Account {
         }
     }
 
-    /// Who it is, as records name the actor: its id.
+    /// Returns the account's name in amendments and jobs: its id.
     pub fn actor(&self) -> &str {
-        &self.name
+        &self.id_text
     }
 }
 
 impl From<Holder> for Account {
-    fn from(holder: Holder) -> Self {
+    fn from(claims: Holder) -> Self {
         Self {
-            id: holder.account,
-            session: holder.session,
-            customer: holder.customer,
-            role: holder.role,
-            name: holder.account.to_string(),
+            id: claims.account,
+            session: claims.session,
+            customer: claims.customer,
+            role: claims.role,
+            id_text: claims.account.to_string(),
         }
     }
 }
@@ -112,15 +112,16 @@ where
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let gate = Gate::from_ref(state);
-        match bearer(&parts.headers)? {
-            Some(key) if gate.opens_for(key) => Ok(Self::Operator),
+        let policy = Gate::from_ref(state);
+        match bearer_token(&parts.headers)? {
+            Some(key) if policy.opens_for(key) => Ok(Self::AdminKey),
             Some(token) => {
-                let holder = gate.tokens.read_access(token, Clock::from_ref(state).now())?;
-                Ok(Self::Account(holder.into()))
+                let claims =
+                    policy.tokens.verify_access_token(token, Clock::from_ref(state).now())?;
+                Ok(Self::Account(claims.into()))
             }
-            None if gate.access == Access::Open => Ok(Self::Anybody),
-            None => Err(no_token()),
+            None if policy.access == Access::Open => Ok(Self::Anybody),
+            None => Err(missing_token()),
         }
     }
 }
@@ -136,24 +137,24 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         match Caller::from_request_parts(parts, state).await? {
             Caller::Account(account) => Ok(account),
-            Caller::Anybody => Err(no_token()),
-            Caller::Operator => {
-                Err(Error::Forbidden("the operator's key is no account; log in as one"))
+            Caller::Anybody => Err(missing_token()),
+            Caller::AdminKey => {
+                Err(Error::Forbidden("the admin key has no account; send an access token"))
             }
         }
     }
 }
 
-fn no_token() -> Error {
-    Error::Unauthenticated("log in and send the access token as `Authorization: Bearer …`")
+fn missing_token() -> Error {
+    Error::Unauthenticated("log in and send the access token as `Authorization: Bearer <token>`")
 }
 
-/// What follows `Bearer` in the Authorization header, if there is one.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>> {
+/// Returns the token of the `Authorization: Bearer` header; `None` without the header.
+fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
-        _ => Err(Error::Unauthenticated("the Authorization header must be `Bearer …`")),
+        _ => Err(Error::Unauthenticated("the Authorization header must be `Bearer <token>`")),
     }
 }

@@ -1,83 +1,95 @@
-//! Logging in, and what keeps passwords from being guessed.
+//! Login, with a limit on failed attempts per email.
 //!
-//! An address that has no account takes the same statements and the same hashing as one that has,
-//! and the answer is the same. Five failures in a minute close an address until the minute is
-//! over, to the right password as well. They are counted in the database, which all replicas
-//! share; and they are looked at again when the password has been verified, so that a hundred
-//! guesses at once are told no more than five one after the other.
+//! An email without an account takes the same statements, the same hashing and the same response as
+//! one with an account. After five failed logins within a minute, all logins with the email are
+//! refused for the rest of that minute, also with the right password. The failures are counted in
+//! the database, which all replicas share. They are checked again after the password has been
+//! verified, so that concurrent attempts get no more guesses than consecutive ones.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::session::{self, Login};
-use super::{Credentials, PASSWORD_MAX, normal, sql};
-use crate::check::{Checks, NAME_MAX};
+use super::session::{self, TokenResponse};
+use super::{Credentials, MAX_PASSWORD_CHARS, normalize_email, sql};
+use crate::check::{Checks, MAX_NAME_CHARS};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::state::Gate;
 
-/// Failures within [`WINDOW`] that close an address.
-pub const FAILURES_MAX: i32 = 5;
-/// How long failures count, from the first of them.
-pub const WINDOW: TimeDelta = TimeDelta::minutes(1);
+/// Failed logins within [`FAILED_LOGIN_WINDOW`] after which logins with the email are refused.
+pub const MAX_FAILED_LOGINS: i32 = 5;
+/// Period in which failed logins are counted, from the first one.
+pub const FAILED_LOGIN_WINDOW: TimeDelta = TimeDelta::minutes(1);
 
-/// Failed logins of one address since the first that counts.
+/// Failed logins with one email in the current window.
 #[derive(Debug, Clone, Copy)]
-pub struct Failures {
+pub struct FailedLogins {
     pub count: i32,
     pub since: DateTime<Utc>,
 }
 
-impl Failures {
-    /// [`Error::RateLimited`] when there were more than `most` in the minute before `now`.
-    fn refuse_beyond(self, most: i32, now: DateTime<Utc>) -> Result<()> {
-        let left = (self.since + WINDOW - now).to_std().unwrap_or_default();
-        if self.count > most && !left.is_zero() { Err(closed(left)) } else { Ok(()) }
+impl FailedLogins {
+    /// Returns [`Error::RateLimited`] when more than `max` failed in the minute before `now`.
+    fn check_limit(self, max: i32, now: DateTime<Utc>) -> Result<()> {
+        let remaining = (self.since + FAILED_LOGIN_WINDOW - now).to_std().unwrap_or_default();
+        if self.count > max && !remaining.is_zero() {
+            Err(too_many_failures(remaining))
+        } else {
+            Ok(())
+        }
     }
 }
 
-fn closed(retry_after: Duration) -> Error {
-    Error::RateLimited { what: "too many failed logins with this address", retry_after }
+fn too_many_failures(retry_after: Duration) -> Error {
+    Error::RateLimited { what: "too many failed logins with this email", retry_after }
 }
 
-/// Begins a session.
+/// Verifies the credentials and starts a session.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] for an unknown address and a wrong password alike,
-/// [`Error::Forbidden`] when the account may not log in, [`Error::RateLimited`] after too many
-/// failures, [`Error::Unavailable`] when there is more to hash than can be hashed in time.
-pub async fn login(db: &Db, clock: &Clock, gate: &Gate, sent: Credentials) -> Result<Login> {
-    let email = normal(&sent.email);
+/// [`Error::Unauthenticated`] for an unknown email as for a wrong password, [`Error::Forbidden`]
+/// when the account is inactive or not verified, [`Error::RateLimited`] after too many failures,
+/// [`Error::Unavailable`] when the hashing queue is too long.
+pub async fn login(
+    db: &Db,
+    clock: &Clock,
+    policy: &Gate,
+    credentials: Credentials,
+) -> Result<TokenResponse> {
+    let email = normalize_email(&credentials.email);
     let mut checks = Checks::default();
-    checks.at_most("email", &email, NAME_MAX);
-    checks.at_most("password", &sent.password, PASSWORD_MAX);
+    checks.at_most("email", &email, MAX_NAME_CHARS);
+    checks.at_most("password", &credentials.password, MAX_PASSWORD_CHARS);
     checks.done()?;
-    let place = gate.passwords.place()?;
+    let slot = policy.passwords.reserve()?;
 
-    let (account, failures) = {
+    let (record, failures) = {
         let mut connection = db.acquire().await?;
         sql::find_login(&mut *connection, &email).await?
     };
     if let Some(failures) = failures {
-        failures.refuse_beyond(FAILURES_MAX - 1, clock.now())?;
+        failures.check_limit(MAX_FAILED_LOGINS - 1, clock.now())?;
     }
-    let hash = account.as_ref().map(|account| account.password_hash.clone());
-    // No connection is held meanwhile.
-    let right = place.verify(sent.password, hash).await?;
+    let hash = record.as_ref().map(|record| record.password_hash.clone());
+    // No database connection is held during the hashing.
+    let password_matches = slot.verify(credentials.password, hash).await?;
 
     let now = clock.now();
     let mut connection = db.acquire().await?;
-    let account = match account {
-        Some(account) if right => account,
+    let record = match record {
+        Some(record) if password_matches => record,
         _ => {
-            let failures = sql::count_failure(&mut *connection, &email, now, now - WINDOW).await?;
-            failures.refuse_beyond(FAILURES_MAX, now)?;
-            return Err(Error::Unauthenticated("the address or the password is wrong"));
+            let failures =
+                sql::count_failure(&mut *connection, &email, now, now - FAILED_LOGIN_WINDOW)
+                    .await?;
+            failures.check_limit(MAX_FAILED_LOGINS, now)?;
+            return Err(Error::Unauthenticated("the email or the password is wrong"));
         }
     };
-    account.refuse_unless_welcome(gate.verification)?;
-    let began = session::begin(&mut connection, clock, gate, account, failures.is_some()).await?;
-    began.ok_or_else(|| closed(WINDOW.to_std().unwrap_or_default()))
+    record.check_may_log_in(policy.verification)?;
+    let had_failures = failures.is_some();
+    let tokens = session::start(&mut connection, clock, policy, record, had_failures).await?;
+    tokens.ok_or_else(|| too_many_failures(FAILED_LOGIN_WINDOW.to_std().unwrap_or_default()))
 }

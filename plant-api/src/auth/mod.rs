@@ -1,9 +1,9 @@
-//! Accounts: who may log in.
+//! Accounts, logins and sessions.
 //!
-//! Registering makes a customer and the account that belongs to it. Logging in ([`login`]) begins
-//! a session and answers two tokens: with the access token an account asks for everything else
-//! until it expires, with the refresh token it gets the next two ([`session`]). A refresh token is
-//! good once; when it comes again somebody has a copy of it, so the session ends.
+//! Registration creates a customer and its account. A login ([`login`]) creates a session and
+//! returns two tokens: the access token authenticates requests until it expires; the refresh token
+//! is exchanged for the next two tokens ([`session`]). A refresh token is valid once. Its reuse
+//! means that it was copied, so the session is revoked.
 
 pub(crate) mod login;
 pub(crate) mod routes;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::check::{Checks, NAME_MAX};
+use crate::check::{Checks, MAX_NAME_CHARS};
 use crate::clock::Clock;
 use crate::customers::{self, CustomerId, NewCustomer};
 use crate::error::{Error, OnConstraint, Result};
@@ -25,119 +25,122 @@ use crate::token::Role;
 
 pub use session::sweep;
 
-const PASSWORD_MIN: usize = 8;
-const PASSWORD_MAX: usize = 128;
+const MIN_PASSWORD_CHARS: usize = 8;
+const MAX_PASSWORD_CHARS: usize = 128;
 
-/// An account as others may see it.
+/// An account.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct User {
-    /// Its id.
+pub struct AccountView {
+    /// Id of the account.
     pub id: Uuid,
-    /// Its address, lower-cased.
+    /// Email in lower case.
     #[schema(example = "asha@lotus.example")]
     pub email: String,
-    /// What it may do.
+    /// Role of the account.
     pub role: Role,
-    /// Whether it may log in.
+    /// Whether the account may log in.
     pub is_active: bool,
-    /// Whether its address is known to be its own.
+    /// Whether the email is verified.
     pub is_verified: bool,
-    /// When it was registered.
+    /// Time of registration.
     pub created_at: DateTime<Utc>,
 }
 
-/// What an account has paid for.
+/// Subscription plan of an account.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Plan {
-    /// The smallest.
+    /// The smallest plan.
     Starter,
-    /// The one between.
+    /// The medium plan.
     Pro,
-    /// The largest.
+    /// The largest plan.
     Enterprise,
 }
 
-/// An account as it sees itself.
+/// The account of the access token, with its customer and plan.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct Me {
+pub struct AccountDetails {
     #[serde(flatten)]
-    #[expect(missing_docs, reason = "its fields are described, they stand in its place")]
-    pub user: User,
-    /// The customer that the account belongs to, whose things it may see and change.
+    #[expect(missing_docs, reason = "flattened; its fields are documented")]
+    pub user: AccountView,
+    /// Id of the account's customer, whose data it may access.
     pub customer_id: CustomerId,
-    /// What it has paid for; nothing yet if absent.
+    /// Subscription plan; `null` if none.
     pub plan: Option<Plan>,
 }
 
-/// An address and a password.
+/// Email and password.
 #[derive(Clone, Deserialize, utoipa::ToSchema)]
 pub struct Credentials {
-    /// The address; upper and lower case are the same.
+    /// Email; not case-sensitive.
     #[schema(
         example = "asha@lotus.example",
         pattern = r"^[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+$",
         max_length = 200
     )]
     pub email: String,
-    /// The password.
+    /// Password, 8 to 128 characters.
     #[schema(example = "eleven green apples", min_length = 8, max_length = 128)]
     pub password: String,
 }
 
-/// Credentials that an account can be made of.
+/// Validated credentials of an account to be created.
 pub struct NewAccount {
-    /// The address, trimmed and lower-cased.
+    /// Email, trimmed and in lower case.
     email: String,
-    /// The password, to be hashed.
+    /// Password in plain text, to be hashed.
     pub password: String,
 }
 
-/// An address as it is kept and compared.
-fn normal(email: &str) -> String {
+/// Returns an email as it is stored and compared: trimmed, in lower case.
+fn normalize_email(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
 impl NewAccount {
-    /// Checks what somebody wants to register with.
+    /// Validates the credentials of a registration.
     ///
     /// # Errors
     /// [`Error::Validation`].
-    pub fn check(wanted: Credentials) -> Result<Self> {
-        let (email, password) = (normal(&wanted.email), wanted.password);
+    pub fn check(credentials: Credentials) -> Result<Self> {
+        let (email, password) = (normalize_email(&credentials.email), credentials.password);
         let mut checks = Checks::default();
-        let odd = |c: char| c.is_control() || c.is_whitespace();
-        let plausible = email.split_once('@').is_some_and(|(local, host)| {
-            !local.is_empty() && !host.is_empty() && !host.contains('@') && !email.contains(odd)
+        let forbidden = |c: char| c.is_control() || c.is_whitespace();
+        let valid_email = email.split_once('@').is_some_and(|(local, host)| {
+            !local.is_empty()
+                && !host.is_empty()
+                && !host.contains('@')
+                && !email.contains(forbidden)
         });
-        checks.that(plausible, "email", "email", "must be an address like name@example.com");
-        checks.at_most("email", &email, NAME_MAX);
-        let long = password.chars().count() >= PASSWORD_MIN;
-        checks.that(long, "password", "min-length", "must be at least 8 characters");
-        checks.at_most("password", &password, PASSWORD_MAX);
+        checks.that(valid_email, "email", "email", "must be an email such as name@example.com");
+        checks.at_most("email", &email, MAX_NAME_CHARS);
+        let long_enough = password.chars().count() >= MIN_PASSWORD_CHARS;
+        checks.that(long_enough, "password", "min-length", "must be at least 8 characters");
+        checks.at_most("password", &password, MAX_PASSWORD_CHARS);
         checks.done()?;
         Ok(Self { email, password })
     }
 }
 
-/// Makes an account and the customer that it belongs to.
+/// Creates an account and its customer.
 ///
 /// # Errors
-/// [`Error::Duplicate`] when the address has an account.
+/// [`Error::Duplicate`] when an account with this email exists.
 pub async fn register(
     connection: &mut PgConnection,
     clock: &Clock,
     new: NewAccount,
     password_hash: &str,
-) -> Result<User> {
+) -> Result<AccountView> {
     let mut tx = connection.begin().await?;
     let name = new.email.split('@').next().unwrap_or_default().to_owned();
     let customer = NewCustomer { id: None, name, email: Some(new.email.clone()) };
     let customer = customers::create(&mut tx, clock, customer).await?;
-    let user = User {
+    let account = AccountView {
         id: clock.new_id(),
         email: new.email,
         role: Role::User,
@@ -145,11 +148,11 @@ pub async fn register(
         is_verified: false,
         created_at: clock.now(),
     };
-    sql::insert(&mut *tx, &user, &customer.id, password_hash)
+    sql::insert(&mut *tx, &account, &customer.id, password_hash)
         .await
         .on_constraint("account_email_key", || {
-            Error::Duplicate("there is already an account with this address; log in".into())
+            Error::Duplicate("an account with this email exists; log in".into())
         })?;
     tx.commit().await?;
-    Ok(user)
+    Ok(account)
 }

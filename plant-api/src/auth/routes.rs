@@ -1,4 +1,4 @@
-//! `/api/v1/auth`.
+//! Routes of `/api/v1/auth`.
 
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
@@ -7,8 +7,8 @@ use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::session::{self, Login, Refresh};
-use super::{Credentials, Me, NewAccount, User, login};
+use super::session::{self, RefreshRequest, TokenResponse};
+use super::{AccountDetails, AccountView, Credentials, NewAccount, login};
 use crate::access::{Account, Caller};
 use crate::clock::Clock;
 use crate::db::Db;
@@ -18,7 +18,7 @@ use crate::extract::Json;
 use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::state::{Gate, State};
 
-/// The accounts' routes.
+/// Returns the routes of accounts and sessions.
 pub fn router() -> OpenApiRouter<State> {
     OpenApiRouter::new()
         .routes(routes!(register))
@@ -28,88 +28,97 @@ pub fn router() -> OpenApiRouter<State> {
         .routes(routes!(me))
 }
 
-/// A new account.
+/// Response to a registration.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Registered {
-    /// The account.
-    user: User,
+struct RegistrationResponse {
+    /// The new account.
+    user: AccountView,
 }
 
 #[utoipa::path(
     post,
     path = "/api/v1/auth/register",
     tag = "auth",
-    summary = "Make an account, and the customer that it belongs to",
+    summary = "Register an account",
+    description = "Creates an account and its customer.",
     request_body = Credentials,
     responses(
-        (status = 201, description = "Registered; log in next", body = Registered),
-        (status = 409, description = "The address has an account", body = Problem)
+        (status = 201, description = "Registered; log in to get tokens",
+            body = RegistrationResponse),
+        (status = 409, description = "An account with this email exists", body = Problem)
     )
 )]
 async fn register(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
-    Extract(gate): Extract<Gate>,
-    posted: Posted<Credentials>,
+    Extract(policy): Extract<Gate>,
+    request: Posted<Credentials>,
 ) -> Result<Answer> {
-    let mut new = NewAccount::check(posted.body)?;
+    let mut new = NewAccount::check(request.body)?;
     let password = std::mem::take(&mut new.password);
-    let hash = gate.passwords.place()?.hash(password).await?;
-    let key = posted.key.map(|key| key.sealed(|hash| gate.tokens.fingerprint(hash)));
-    let mut work = match idempotency::begin(&db, &clock, &Caller::Anybody, key).await? {
-        Begun::Replay(answer) => return Ok(answer),
-        Begun::Fresh(work) => work,
+    let hash = policy.passwords.reserve()?.hash(password).await?;
+    let key = request.key.map(|key| key.map_request_hash(|hash| policy.tokens.fingerprint(hash)));
+    let mut transaction = match idempotency::begin(&db, &clock, &Caller::Anybody, key).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::Fresh(transaction) => transaction,
     };
-    let user = super::register(work.connection(), &clock, new, &hash).await?;
-    let version = user.created_at.timestamp_micros();
-    let answer = Answer::created("/api/v1/auth/me".into(), version, &Registered { user })?;
-    work.commit(answer).await
+    let account = super::register(transaction.connection(), &clock, new, &hash).await?;
+    let version = account.created_at.timestamp_micros();
+    let response = Answer::created(
+        "/api/v1/auth/me".into(),
+        version,
+        &RegistrationResponse { user: account },
+    )?;
+    transaction.commit(response).await
 }
 
 #[utoipa::path(
     post,
     path = "/api/v1/auth/login",
     tag = "auth",
-    summary = "Begin a session",
+    summary = "Log in",
+    description = "Starts a session and returns an access token and a refresh token.",
     request_body = Credentials,
     responses(
-        (status = 200, description = "The session and its tokens", body = Login),
-        (status = 401, description = "The address or the password is wrong", body = Problem),
-        (status = 403, description = "The account may not log in", body = Problem),
-        (status = 429, description = "Five logins with this address failed within a minute; see \
+        (status = 200, description = "The session's tokens", body = TokenResponse),
+        (status = 401, description = "The email or the password is wrong", body = Problem),
+        (status = 403, description = "The account is inactive, or its email is not verified",
+            body = Problem),
+        (status = 429, description = "Five logins with this email failed within a minute; see \
             Retry-After", body = Problem)
     )
 )]
 async fn log_in(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
-    Extract(gate): Extract<Gate>,
-    Json(sent): Json<Credentials>,
-) -> Result<Json<Login>> {
-    login::login(&db, &clock, &gate, sent).await.map(Json)
+    Extract(policy): Extract<Gate>,
+    Json(credentials): Json<Credentials>,
+) -> Result<Json<TokenResponse>> {
+    login::login(&db, &clock, &policy, credentials).await.map(Json)
 }
 
 #[utoipa::path(
     post,
     path = "/api/v1/auth/refresh",
     tag = "auth",
-    summary = "Exchange a refresh token for the session's next two tokens",
-    description = "A refresh token is good once. When it comes again the session ends.",
-    request_body = Refresh,
+    summary = "Exchange a refresh token for new tokens",
+    description = "A refresh token is valid once. Its reuse ends the session.",
+    request_body = RefreshRequest,
     responses(
-        (status = 200, description = "The session and its new tokens", body = Login),
-        (status = 401, description = "The token is none, has expired or was used before",
+        (status = 200, description = "The session's new tokens", body = TokenResponse),
+        (status = 401, description = "The refresh token is invalid, has expired or was used before",
             body = Problem),
-        (status = 403, description = "The account may no longer log in", body = Problem)
+        (status = 403, description = "The account is inactive, or its email is not verified",
+            body = Problem)
     )
 )]
 async fn refresh(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
-    Extract(gate): Extract<Gate>,
-    Json(sent): Json<Refresh>,
-) -> Result<Json<Login>> {
-    session::refresh(&db, &clock, &gate, &sent).await.map(Json)
+    Extract(policy): Extract<Gate>,
+    Json(request): Json<RefreshRequest>,
+) -> Result<Json<TokenResponse>> {
+    session::refresh(&db, &clock, &policy, &request).await.map(Json)
 }
 
 #[utoipa::path(
@@ -117,10 +126,11 @@ async fn refresh(
     path = "/api/v1/auth/logout",
     tag = "auth",
     security(("bearer" = [])),
-    summary = "End the session",
+    summary = "Log out",
+    description = "Ends the session of the access token.",
     responses(
-        (status = 204, description = "It has ended"),
-        (status = 403, description = "The operator's key has no session", body = Problem)
+        (status = 204, description = "The session has ended"),
+        (status = 403, description = "The admin key has no session", body = Problem)
     )
 )]
 async fn log_out(
@@ -137,10 +147,10 @@ async fn log_out(
     path = "/api/v1/auth/me",
     tag = "auth",
     security(("bearer" = [])),
-    summary = "The account that asks",
+    summary = "Get the account of the access token",
     responses(
-        (status = 200, description = "The account", body = Me),
-        (status = 403, description = "The operator's key is no account", body = Problem)
+        (status = 200, description = "The account", body = AccountDetails),
+        (status = 403, description = "The admin key has no account", body = Problem)
     )
 )]
 async fn me(
@@ -148,5 +158,5 @@ async fn me(
     account: Account,
     conditions: Conditions,
 ) -> Result<Response> {
-    conditions.answer_by_content(&session::me(&db, &account).await?)
+    conditions.respond_with_content_etag(&session::me(&db, &account).await?)
 }

@@ -1,4 +1,4 @@
-//! Sessions: what a login begins, a refresh goes on with, and a logout ends.
+//! Sessions: started by a login, extended by a refresh, revoked by a logout.
 
 use std::time::Duration;
 
@@ -9,47 +9,47 @@ use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::login::{FAILURES_MAX, WINDOW};
-use super::{Me, User, sql};
+use super::login::{FAILED_LOGIN_WINDOW, MAX_FAILED_LOGINS};
+use super::{AccountDetails, AccountView, sql};
 use crate::access;
 use crate::clock::Clock;
 use crate::customers::CustomerId;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::state::Gate;
-use crate::token::{ACCESS_LIFETIME, Holder, REFRESH_LIFETIME};
+use crate::token::{ACCESS_TOKEN_LIFETIME, Holder, REFRESH_TOKEN_LIFETIME};
 
-const SWEEP_EVERY: Duration = Duration::from_secs(3600);
-const ENDED: Error = Error::Unauthenticated("the session has ended; log in again");
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
+const SESSION_ENDED: Error = Error::Unauthenticated("the session has ended; log in again");
 
-/// A session with its tokens.
+/// The tokens of a session.
 #[derive(Clone, Serialize, utoipa::ToSchema)]
-pub struct Login {
-    /// To be sent as `Authorization: Bearer …` with everything else.
+pub struct TokenResponse {
+    /// Access token, to be sent as `Authorization: Bearer <token>`.
     #[schema(example = "eyJhbGciOiJIUzI1NiJ9.eyJ0eXBlIjoiYWNjZXNzIn0.c2lnbmF0dXJl")]
     pub access_token: String,
-    /// For the next two tokens, once.
+    /// Refresh token, valid once.
     #[schema(example = "eyJhbGciOiJIUzI1NiJ9.eyJ0eXBlIjoicmVmcmVzaCJ9.c2lnbmF0dXJl")]
     pub refresh_token: String,
-    /// How the access token is sent: `bearer`.
+    /// Type of the access token: always `bearer`.
     #[schema(example = "bearer")]
     pub token_type: &'static str,
-    /// Seconds that the access token is good for.
+    /// Lifetime of the access token, in seconds.
     #[schema(example = 900)]
     pub expires_in: i64,
-    /// Seconds that the refresh token is good for.
+    /// Lifetime of the refresh token, in seconds.
     #[schema(example = 2_592_000)]
     pub refresh_expires_in: i64,
-    /// The session.
+    /// Id of the session.
     pub session_id: Uuid,
     /// The account.
-    pub user: User,
+    pub user: AccountView,
 }
 
-/// The refresh token of a session.
+/// Request for new tokens.
 #[derive(Clone, Deserialize, utoipa::ToSchema)]
-pub struct Refresh {
-    /// As the login or the last refresh answered it.
+pub struct RefreshRequest {
+    /// The refresh token from the login or the last refresh.
     #[schema(
         example = "eyJhbGciOiJIUzI1NiJ9.eyJ0eXBlIjoicmVmcmVzaCJ9.c2lnbmF0dXJl",
         max_length = 4096
@@ -57,28 +57,29 @@ pub struct Refresh {
     pub refresh_token: String,
 }
 
-/// An account, with what is not for others.
-pub struct Known {
-    pub user: User,
+/// An account with the columns that are not part of the API.
+pub struct AccountRecord {
+    pub account: AccountView,
     pub customer: CustomerId,
     pub password_hash: String,
 }
 
-impl Known {
-    /// [`Error::Forbidden`] for an account that may not log in, for all that its password is right.
-    pub fn refuse_unless_welcome(&self, verification: bool) -> Result<()> {
-        if !self.user.is_active {
-            return Err(Error::Forbidden("this account is not active"));
+impl AccountRecord {
+    /// Returns [`Error::Forbidden`] when the account is inactive, or not verified although
+    /// `verification` is required.
+    pub fn check_may_log_in(&self, verification: bool) -> Result<()> {
+        if !self.account.is_active {
+            return Err(Error::Forbidden("this account is inactive"));
         }
-        if verification && !self.user.is_verified {
-            return Err(Error::Forbidden("this account's address is not verified yet"));
+        if verification && !self.account.is_verified {
+            return Err(Error::Forbidden("the email of this account is not verified"));
         }
         Ok(())
     }
 }
 
-/// A session's row.
-pub struct Row {
+/// The columns of a session that a login or a refresh writes.
+pub struct SessionRow {
     pub id: Uuid,
     pub account_id: Uuid,
     pub refresh_hash: [u8; 32],
@@ -86,84 +87,100 @@ pub struct Row {
     pub expires_at: DateTime<Utc>,
 }
 
-/// The tokens of a session from `now` on, and the row that goes with them.
-fn issue(gate: &Gate, known: Known, id: Uuid, now: DateTime<Utc>) -> Result<(Login, Row)> {
-    let holder = Holder {
-        account: known.user.id,
+/// Issues the tokens of session `id` and returns them with the row to be written.
+fn issue_tokens(
+    policy: &Gate,
+    record: AccountRecord,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<(TokenResponse, SessionRow)> {
+    let claims = Holder {
+        account: record.account.id,
         session: id,
-        role: known.user.role,
-        customer: known.customer.0,
+        role: record.account.role,
+        customer: record.customer.0,
     };
-    let refresh_token = gate.tokens.issue_refresh(&holder, now)?;
-    let row = Row {
+    let refresh_token = policy.tokens.issue_refresh_token(&claims, now)?;
+    let row = SessionRow {
         id,
-        account_id: known.user.id,
-        refresh_hash: hash(&refresh_token),
+        account_id: record.account.id,
+        refresh_hash: hash_token(&refresh_token),
         now,
-        expires_at: now + REFRESH_LIFETIME,
+        expires_at: now + REFRESH_TOKEN_LIFETIME,
     };
-    let login = Login {
-        access_token: gate.tokens.issue_access(&holder, now)?,
+    let response = TokenResponse {
+        access_token: policy.tokens.issue_access(&claims, now)?,
         refresh_token,
         token_type: "bearer",
-        expires_in: ACCESS_LIFETIME.num_seconds(),
-        refresh_expires_in: REFRESH_LIFETIME.num_seconds(),
+        expires_in: ACCESS_TOKEN_LIFETIME.num_seconds(),
+        refresh_expires_in: REFRESH_TOKEN_LIFETIME.num_seconds(),
         session_id: id,
-        user: known.user,
+        user: record.account,
     };
-    Ok((login, row))
+    Ok((response, row))
 }
 
-/// A refresh token's own randomness makes a plain hash of it as good as a slow one.
-fn hash(token: &str) -> [u8; 32] {
+/// Hashes a refresh token. It is random, so a fast hash is sufficient.
+fn hash_token(token: &str) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 
-/// Begins a session and, where there were `failures`, forgets them. `None` when too many came in
-/// while the password was verified.
-pub(super) async fn begin(
+/// Inserts a session and deletes the failed logins of its email, if there are any (`had_failures`).
+/// Returns `None` when too many logins failed while the password was verified.
+pub(super) async fn start(
     connection: &mut PgConnection,
     clock: &Clock,
-    gate: &Gate,
-    known: Known,
-    failures: bool,
-) -> Result<Option<Login>> {
+    policy: &Gate,
+    record: AccountRecord,
+    had_failures: bool,
+) -> Result<Option<TokenResponse>> {
     let now = clock.now();
-    let email = known.user.email.clone();
-    let (login, row) = issue(gate, known, clock.new_id(), now)?;
-    let open = sql::Open { email: &email, failures: FAILURES_MAX, after: now - WINDOW };
-    if !sql::insert_session(&mut *connection, &row, &open).await? {
+    let email = record.account.email.clone();
+    let (response, row) = issue_tokens(policy, record, clock.new_id(), now)?;
+    let limit = sql::FailedLoginLimit {
+        email: &email,
+        max_failures: MAX_FAILED_LOGINS,
+        since: now - FAILED_LOGIN_WINDOW,
+    };
+    if !sql::insert_session(&mut *connection, &row, &limit).await? {
         return Ok(None);
     }
-    if failures {
-        sql::forget_failures(&mut *connection, &email).await?;
+    if had_failures {
+        sql::delete_failures(&mut *connection, &email).await?;
     }
-    Ok(Some(login))
+    Ok(Some(response))
 }
 
-/// The next tokens of a session, in exchange for its refresh token.
+/// Exchanges a refresh token for the next tokens of its session.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when the token is none, has expired, or was used before, which ends
-/// the session; [`Error::Forbidden`] when the account may not log in any more.
-pub async fn refresh(db: &Db, clock: &Clock, gate: &Gate, sent: &Refresh) -> Result<Login> {
+/// [`Error::Unauthenticated`] when the token is invalid, has expired, or was used before, which
+/// revokes the session; [`Error::Forbidden`] when the account is inactive or not verified.
+pub async fn refresh(
+    db: &Db,
+    clock: &Clock,
+    policy: &Gate,
+    request: &RefreshRequest,
+) -> Result<TokenResponse> {
     let now = clock.now();
-    let holder = gate.tokens.read_refresh(&sent.refresh_token, now)?;
+    let claims = policy.tokens.verify_refresh_token(&request.refresh_token, now)?;
     let mut connection = db.acquire().await?;
-    let known = sql::find(&mut *connection, holder.account).await?.ok_or(ENDED)?;
-    known.refuse_unless_welcome(gate.verification)?;
-    let (login, row) = issue(gate, known, holder.session, now)?;
-    if sql::rotate(&mut *connection, &row, &hash(&sent.refresh_token)).await? {
-        return Ok(login);
+    let record = sql::find(&mut *connection, claims.account).await?.ok_or(SESSION_ENDED)?;
+    record.check_may_log_in(policy.verification)?;
+    let (response, row) = issue_tokens(policy, record, claims.session, now)?;
+    if sql::rotate_refresh_token(&mut *connection, &row, &hash_token(&request.refresh_token))
+        .await?
+    {
+        return Ok(response);
     }
-    // It is well signed, but not the newest of its session: it was used before.
-    if sql::revoke(&mut *connection, holder.session, now).await? {
-        tracing::warn!(session = %holder.session, "a used refresh token came again");
+    // The signature is valid, but it is not the current token of its session: it was used before.
+    if sql::revoke(&mut *connection, claims.session, now).await? {
+        tracing::warn!(session = %claims.session, "refresh token reused; session revoked");
     }
-    Err(ENDED)
+    Err(SESSION_ENDED)
 }
 
-/// Ends the caller's session.
+/// Revokes the caller's session.
 ///
 /// # Errors
 /// Database errors.
@@ -173,31 +190,31 @@ pub async fn logout(db: &Db, clock: &Clock, account: &access::Account) -> Result
     Ok(())
 }
 
-/// The caller's own account.
+/// Reads the caller's account.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when its session has ended.
-pub async fn me(db: &Db, account: &access::Account) -> Result<Me> {
+/// [`Error::Unauthenticated`] when the session was revoked.
+pub async fn me(db: &Db, account: &access::Account) -> Result<AccountDetails> {
     let mut connection = db.acquire().await?;
-    sql::find_me(&mut *connection, account.id, account.session).await?.ok_or(ENDED)
+    sql::find_details(&mut *connection, account.id, account.session).await?.ok_or(SESSION_ENDED)
 }
 
-/// Forgets sessions and failed logins that no longer matter, now and then, until `stop`.
+/// Deletes expired sessions and old failed logins every hour, until `stop` is canceled.
 pub async fn sweep(db: Db, clock: Clock, stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {
-            () = tokio::time::sleep(SWEEP_EVERY) => {}
+            () = tokio::time::sleep(CLEANUP_INTERVAL) => {}
             () = stop.cancelled() => return,
         }
-        if let Err(error) = forget_old(&db, &clock).await {
-            tracing::warn!(%error, "old sessions stay for now");
+        if let Err(error) = delete_expired(&db, &clock).await {
+            tracing::warn!(%error, "deleting expired sessions failed; retrying in 1 h");
         }
     }
 }
 
-pub(super) async fn forget_old(db: &Db, clock: &Clock) -> Result<()> {
+pub(super) async fn delete_expired(db: &Db, clock: &Clock) -> Result<()> {
     let mut connection = db.acquire().await?;
-    sql::delete_expired(&mut *connection, clock.now()).await?;
-    sql::delete_failures_before(&mut *connection, clock.now() - WINDOW).await?;
+    sql::delete_expired_sessions(&mut *connection, clock.now()).await?;
+    sql::delete_failures_before(&mut *connection, clock.now() - FAILED_LOGIN_WINDOW).await?;
     Ok(())
 }

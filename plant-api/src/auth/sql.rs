@@ -4,15 +4,15 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::login::Failures;
-use super::session::{Known, Row};
-use super::{Me, Plan, User};
+use super::login::FailedLogins;
+use super::session::{AccountRecord, SessionRow};
+use super::{AccountDetails, AccountView, Plan};
 use crate::customers::CustomerId;
 use crate::token::Role;
 
 pub async fn insert(
     db: impl PgExecutor<'_>,
-    user: &User,
+    account: &AccountView,
     customer: &CustomerId,
     password_hash: &str,
 ) -> sqlx::Result<()> {
@@ -21,25 +21,26 @@ pub async fn insert(
             id, customer_id, email, password_hash, role, is_active, is_verified, created_at
         )
         values ($1, $2, $3, $4, $5, $6, $7, $8)",
-        user.id,
+        account.id,
         customer.0,
-        user.email,
+        account.email,
         password_hash,
-        user.role as Role,
-        user.is_active,
-        user.is_verified,
-        user.created_at,
+        account.role as Role,
+        account.is_active,
+        account.is_verified,
+        account.created_at,
     )
     .execute(db)
     .await
     .map(drop)
 }
 
-/// The account of an address, and its failed logins: one statement, whether there are any or not.
+/// Finds the account of an email and its failed logins. It is one statement in all cases, so that
+/// the response time does not reveal whether an account exists.
 pub async fn find_login(
     db: impl PgExecutor<'_>,
     email: &str,
-) -> sqlx::Result<(Option<Known>, Option<Failures>)> {
+) -> sqlx::Result<(Option<AccountRecord>, Option<FailedLogins>)> {
     let row = sqlx::query!(
         r#"select
             a.id as "id?", a.email as "email?", a.role as "role?: Role",
@@ -53,9 +54,9 @@ pub async fn find_login(
     )
     .fetch_one(db)
     .await?;
-    let known = || {
-        Some(Known {
-            user: User {
+    let record = || {
+        Some(AccountRecord {
+            account: AccountView {
                 id: row.id?,
                 email: row.email?,
                 role: row.role?,
@@ -67,11 +68,11 @@ pub async fn find_login(
             password_hash: row.password_hash?,
         })
     };
-    let failures = row.failures.zip(row.since).map(|(count, since)| Failures { count, since });
-    Ok((known(), failures))
+    let failures = row.failures.zip(row.since).map(|(count, since)| FailedLogins { count, since });
+    Ok((record(), failures))
 }
 
-pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Known>> {
+pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<AccountRecord>> {
     let row = sqlx::query!(
         r#"select
             id, email, role as "role: Role", is_active, is_verified, created_at, customer_id,
@@ -82,8 +83,8 @@ pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Know
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|row| Known {
-        user: User {
+    Ok(row.map(|row| AccountRecord {
+        account: AccountView {
             id: row.id,
             email: row.email,
             role: row.role,
@@ -96,8 +97,12 @@ pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Know
     }))
 }
 
-/// The account, as long as this session of it lasts.
-pub async fn find_me(db: impl PgExecutor<'_>, id: Uuid, session: Uuid) -> sqlx::Result<Option<Me>> {
+/// Finds the account, unless the session was revoked.
+pub async fn find_details(
+    db: impl PgExecutor<'_>,
+    id: Uuid,
+    session: Uuid,
+) -> sqlx::Result<Option<AccountDetails>> {
     let row = sqlx::query!(
         r#"select
             a.id, a.email, a.role as "role: Role", a.is_active, a.is_verified, a.created_at,
@@ -112,8 +117,8 @@ pub async fn find_me(db: impl PgExecutor<'_>, id: Uuid, session: Uuid) -> sqlx::
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|row| Me {
-        user: User {
+    Ok(row.map(|row| AccountDetails {
+        user: AccountView {
             id: row.id,
             email: row.email,
             role: row.role,
@@ -126,15 +131,15 @@ pub async fn find_me(db: impl PgExecutor<'_>, id: Uuid, session: Uuid) -> sqlx::
     }))
 }
 
-/// Counts one more failure; those at or before `old` no longer count.
+/// Counts one more failed login. Failures at or before `window_start` no longer count.
 pub async fn count_failure(
     db: impl PgExecutor<'_>,
     email: &str,
     now: DateTime<Utc>,
-    old: DateTime<Utc>,
-) -> sqlx::Result<Failures> {
+    window_start: DateTime<Utc>,
+) -> sqlx::Result<FailedLogins> {
     let rows = sqlx::query_as!(
-        Failures,
+        FailedLogins,
         r#"insert into login_failure as f (email, failures, since)
         values ($1, 1, $2)
         on conflict (email) do update
@@ -143,27 +148,27 @@ pub async fn count_failure(
         returning failures as count, since"#,
         email,
         now,
-        old,
+        window_start,
     )
     .fetch_all(db)
     .await?;
     rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)
 }
 
-/// That an address is not closed: fewer than so many `failures` since `after`.
-pub struct Open<'a> {
+/// Condition for a new session: fewer than `max_failures` failed logins with `email` after `since`.
+pub struct FailedLoginLimit<'a> {
     pub email: &'a str,
-    pub failures: i32,
-    pub after: DateTime<Utc>,
+    pub max_failures: i32,
+    pub since: DateTime<Utc>,
 }
 
-/// Whether it was inserted: not when the address is closed.
+/// Inserts a session. Returns `false` when the limit of failed logins was reached.
 pub async fn insert_session(
     db: impl PgExecutor<'_>,
-    session: &Row,
-    open: &Open<'_>,
+    session: &SessionRow,
+    limit: &FailedLoginLimit<'_>,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "insert into session (
             id, account_id, refresh_hash, created_at, refreshed_at, expires_at
         )
@@ -176,22 +181,27 @@ pub async fn insert_session(
         &session.refresh_hash,
         session.now,
         session.expires_at,
-        open.email,
-        open.failures,
-        open.after,
+        limit.email,
+        limit.max_failures,
+        limit.since,
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(result.rows_affected() == 1)
 }
 
-pub async fn forget_failures(db: impl PgExecutor<'_>, email: &str) -> sqlx::Result<()> {
+pub async fn delete_failures(db: impl PgExecutor<'_>, email: &str) -> sqlx::Result<()> {
     sqlx::query!("delete from login_failure where email = $1", email).execute(db).await.map(drop)
 }
 
-/// Whether the session went on: not when `used` is not the hash of its newest token, or it ended.
-pub async fn rotate(db: impl PgExecutor<'_>, next: &Row, used: &[u8; 32]) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
+/// Replaces the refresh token. Returns `false` when `used` is not the hash of the current token, or
+/// the session has expired or was revoked.
+pub async fn rotate_refresh_token(
+    db: impl PgExecutor<'_>,
+    next: &SessionRow,
+    used: &[u8; 32],
+) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
         "update session
         set refresh_hash = $3, refreshed_at = $4, expires_at = $5
         where id = $1
@@ -206,28 +216,31 @@ pub async fn rotate(db: impl PgExecutor<'_>, next: &Row, used: &[u8; 32]) -> sql
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(result.rows_affected() == 1)
 }
 
-/// Whether there was a session to end.
+/// Revokes a session. Returns `false` when it was already revoked or does not exist.
 pub async fn revoke(db: impl PgExecutor<'_>, id: Uuid, now: DateTime<Utc>) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "update session set revoked_at = $2 where id = $1 and revoked_at is null",
         id,
         now,
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(result.rows_affected() == 1)
 }
 
-pub async fn delete_expired(db: impl PgExecutor<'_>, now: DateTime<Utc>) -> sqlx::Result<()> {
+pub async fn delete_expired_sessions(
+    db: impl PgExecutor<'_>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
     sqlx::query!("delete from session where expires_at <= $1", now).execute(db).await.map(drop)
 }
 
 pub async fn delete_failures_before(
     db: impl PgExecutor<'_>,
-    moment: DateTime<Utc>,
+    cutoff: DateTime<Utc>,
 ) -> sqlx::Result<()> {
-    sqlx::query!("delete from login_failure where since <= $1", moment).execute(db).await.map(drop)
+    sqlx::query!("delete from login_failure where since <= $1", cutoff).execute(db).await.map(drop)
 }

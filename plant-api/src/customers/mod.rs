@@ -1,4 +1,4 @@
-//! Customers: who hires agents. A customer's id is a slug such as `test-customer-001`.
+//! Customers, which hire agents. A customer id is a slug such as `test-customer-001`.
 
 pub(crate) mod routes;
 pub(crate) mod sql;
@@ -7,14 +7,14 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
-use crate::check::{Checks, NAME_MAX};
+use crate::check::{Checks, MAX_NAME_CHARS};
 use crate::clock::Clock;
 use crate::error::{Error, OnConstraint, Result};
 
-/// Longest id, in characters.
-const ID_MAX: usize = 64;
+/// Maximum length of a customer id, in characters.
+const MAX_ID_CHARS: usize = 64;
 
-/// A customer's id: lower-case letters and digits in words joined by hyphens.
+/// A customer id: words of lower-case letters and digits, joined by hyphens.
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
@@ -28,28 +28,28 @@ impl CustomerId {
         let word = |w: &str| {
             !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         };
-        self.0.len() <= ID_MAX && self.0.split('-').all(word)
+        self.0.len() <= MAX_ID_CHARS && self.0.split('-').all(word)
     }
 }
 
 /// A customer.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Customer {
-    /// Its id.
+    /// Id of the customer.
     pub id: CustomerId,
-    /// Its name.
+    /// Name of the customer.
     #[schema(example = "Lotus Tutors")]
     pub name: String,
-    /// Where to write to.
+    /// Contact email.
     pub email: Option<String>,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
 }
 
 /// A customer to be created.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 pub struct NewCustomer {
-    /// An id that no other customer has; made up if absent.
+    /// Unique id; generated if absent.
     #[schema(
         value_type = Option<String>,
         example = "lotus-tutors",
@@ -57,10 +57,10 @@ pub struct NewCustomer {
         max_length = 64
     )]
     pub id: Option<CustomerId>,
-    /// Its name.
+    /// Name of the customer.
     #[schema(example = "Lotus Tutors", min_length = 1, max_length = 200)]
     pub name: String,
-    /// Where to write to.
+    /// Contact email.
     #[schema(
         example = "office@lotus.example",
         pattern = r"^[^@\x00-\x1f\x7f-\x9f]+@[^\x00-\x1f\x7f-\x9f]+$",
@@ -76,21 +76,21 @@ impl NewCustomer {
             self.id.as_ref().is_none_or(CustomerId::is_slug),
             "id",
             "slug",
-            "must be lower-case letters and digits in words joined by hyphens, at most 64",
+            "must be words of a-z and 0-9 joined by hyphens, at most 64 characters",
         );
         checks.name("name", &self.name);
         if let Some(email) = &self.email {
             let (local, host) = email.split_once('@').unwrap_or_default();
-            let plain = !email.chars().any(char::is_control);
-            let plausible = !local.is_empty() && !host.is_empty() && plain;
-            checks.that(plausible, "email", "email", "must be an address like name@example.com");
-            checks.at_most("email", email, NAME_MAX);
+            let no_controls = !email.chars().any(char::is_control);
+            let valid = !local.is_empty() && !host.is_empty() && no_controls;
+            checks.that(valid, "email", "email", "must be an email such as name@example.com");
+            checks.at_most("email", email, MAX_NAME_CHARS);
         }
         checks.done()
     }
 }
 
-/// Creates a customer.
+/// Validates and inserts a customer.
 ///
 /// # Errors
 /// [`Error::Validation`], or [`Error::Duplicate`] when the id is taken.
@@ -107,7 +107,7 @@ pub async fn create(
         created_at: clock.now(),
     };
     sql::insert(connection, &customer).await.on_constraint("customer_pkey", || {
-        Error::Duplicate(format!("there is already a customer `{}`", customer.id.0))
+        Error::Duplicate(format!("a customer with id `{}` exists", customer.id.0))
     })?;
     Ok(customer)
 }

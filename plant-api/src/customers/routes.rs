@@ -1,4 +1,4 @@
-//! `/api/v1/customers`.
+//! Routes of `/api/v1/customers`.
 
 use axum::extract::State as Extract;
 use axum::response::Response;
@@ -15,7 +15,7 @@ use crate::extract::Path;
 use crate::idempotency::{self, Answer, Begun, Posted};
 use crate::state::State;
 
-/// The customers' routes.
+/// Returns the routes of customers.
 pub fn router() -> OpenApiRouter<State> {
     OpenApiRouter::new().routes(routes!(create)).routes(routes!(find))
 }
@@ -26,12 +26,12 @@ pub fn router() -> OpenApiRouter<State> {
     tag = "catalogue",
     security((), ("bearer" = [])),
     summary = "Create a customer",
-    description = "Registering an account makes its customer; this is for administrators, or \
-                   anybody where access is open.",
+    description = "Requires administrator rights, unless access is open. To create a customer with \
+                   an account, register the account instead.",
     request_body = NewCustomer,
     responses(
         (status = 201, description = "Created", body = Customer),
-        (status = 403, description = "Only an administrator may", body = Problem),
+        (status = 403, description = "Administrator rights are required", body = Problem),
         (status = 409, description = "The id is taken", body = Problem)
     )
 )]
@@ -39,17 +39,17 @@ async fn create(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
     caller: Caller,
-    posted: Posted<NewCustomer>,
+    request: Posted<NewCustomer>,
 ) -> Result<Answer> {
-    caller.must_administer()?;
-    let mut work = match idempotency::begin(&db, &clock, &caller, posted.key).await? {
-        Begun::Replay(answer) => return Ok(answer),
-        Begun::Fresh(work) => work,
+    caller.require_admin()?;
+    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::Fresh(transaction) => transaction,
     };
-    let customer = super::create(work.connection(), &clock, posted.body).await?;
+    let customer = super::create(transaction.connection(), &clock, request.body).await?;
     let location = format!("/api/v1/customers/{}", customer.id.0);
-    let answer = work.commit(Answer::created(location, version(&customer), &customer)?).await?;
-    Ok(answer)
+    let response = Answer::created(location, version(&customer), &customer)?;
+    transaction.commit(response).await
 }
 
 #[utoipa::path(
@@ -57,8 +57,8 @@ async fn create(
     path = "/api/v1/customers/{customer_id}",
     tag = "catalogue",
     security((), ("bearer" = [])),
-    summary = "One customer",
-    params(("customer_id" = CustomerId, Path, description = "Its id")),
+    summary = "Get a customer",
+    params(("customer_id" = CustomerId, Path, description = "Id of the customer")),
     responses(
         (status = 200, description = "The customer", body = Customer),
         (status = 404, description = "There is no such customer", body = Problem)
@@ -76,7 +76,7 @@ async fn find(
     conditions.answer(version(&customer), &customer)
 }
 
-/// A customer never changes.
+/// Returns the version for the ETag. A customer is never updated.
 fn version(customer: &Customer) -> i64 {
     customer.created_at.timestamp_micros()
 }

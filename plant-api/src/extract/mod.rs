@@ -1,7 +1,7 @@
-//! Extractors whose rejections are problem+json, and the strict reading of JSON.
+//! Extractors whose rejections are problem+json, and the strict JSON reader.
 //!
-//! [`Json`] refuses what canonical JSON (RFC 8785) cannot carry: duplicate keys, integers beyond
-//! ±2^53; and NUL characters, which PostgreSQL's text cannot.
+//! [`Json`] rejects what canonical JSON (RFC 8785) cannot represent, that is duplicate keys and
+//! integers beyond ±2^53, and NUL characters, which PostgreSQL's `text` type cannot store.
 
 mod strict;
 
@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Result, Violation};
 use crate::state::Limits;
 
-/// A JSON body, read strictly; and a JSON answer.
+/// Extractor of a JSON body, read strictly; also a JSON response.
 #[derive(Debug, Clone)]
 pub struct Json<T>(pub T);
 
@@ -37,7 +37,7 @@ where
     }
 }
 
-/// A JSON body where one may be left out, or be `null`.
+/// Extractor of a JSON body that may be absent or `null`; then it is `T::default()`.
 #[derive(Debug, Clone)]
 pub struct OptionalJson<T>(pub T);
 
@@ -69,7 +69,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// That the body says it is JSON.
+/// Checks that the Content-Type is JSON.
 ///
 /// # Errors
 /// [`Error::UnsupportedMediaType`].
@@ -86,28 +86,32 @@ fn is_json(headers: &HeaderMap) -> bool {
         || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// The whole body, within the limits.
+/// Reads the whole body, within the limits of size and time.
 ///
 /// # Errors
-/// [`Error::PayloadTooLarge`], [`Error::RequestTimeout`], [`Error::Malformed`] when it broke off.
+/// [`Error::PayloadTooLarge`], [`Error::RequestTimeout`], [`Error::Malformed`] when the connection
+/// closes before the end of the body.
 pub async fn read_body(request: Request, limits: Limits) -> Result<Bytes> {
     let limit = limits.body_bytes;
     let body = Limited::new(request.into_body(), limit).collect();
     match tokio::time::timeout(limits.body_timeout, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(e)) if e.is::<LengthLimitError>() => Err(Error::PayloadTooLarge { limit }),
-        Ok(Err(_)) => Err(Error::Malformed("the body broke off".into())),
+        Ok(Err(_)) => {
+            Err(Error::Malformed("the connection closed before the end of the body".into()))
+        }
         Err(_) => Err(Error::RequestTimeout),
     }
 }
 
-/// Reads `body` as strict JSON of the shape `T`.
+/// Parses `body` as strict JSON and deserializes it as `T`.
 ///
 /// # Errors
-/// [`Error::Malformed`] when it is not JSON, [`Error::Validation`] naming the field otherwise.
+/// [`Error::Malformed`] when it is not JSON, [`Error::Validation`] with the field when it does not
+/// match `T`.
 pub fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let value = strict::parse(body)?;
-    // serde would read an array as a struct's fields in their order; no body here is a list.
+    // serde would read an array as the fields of a struct in order. No endpoint takes an array.
     if value.is_array() {
         return Err(Error::invalid("", "shape", "must be a JSON object, not a list"));
     }
@@ -118,7 +122,7 @@ pub fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     })
 }
 
-/// Values from the path.
+/// Extractor of path parameters.
 #[derive(Debug, Clone)]
 pub struct Path<T>(pub T);
 
@@ -127,9 +131,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         if parts.uri.path().contains("%00") {
-            return Err(Error::invalid("path", "no-nul", "must not hold a NUL character"));
+            return Err(Error::invalid("path", "no-nul", "must not contain a NUL character"));
         }
-        #[expect(clippy::disallowed_types, reason = "this is its home")]
+        #[expect(clippy::disallowed_types, reason = "this is the wrapper")]
         let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         read.map(|path| Self(path.0)).map_err(|rejection| match rejection {
             PathRejection::FailedToDeserializePathParams(e) => {
@@ -140,7 +144,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// Values from the query string. Unknown ones are left alone.
+/// Extractor of query parameters. Unknown parameters are ignored.
 #[derive(Debug, Clone)]
 pub struct Query<T>(pub T);
 
@@ -152,10 +156,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Reads a query string as the shape `T`.
+/// Deserializes a query string as `T`.
 ///
 /// # Errors
-/// [`Error::Validation`] naming the field.
+/// [`Error::Validation`] with the parameter.
 pub fn read_query<T: DeserializeOwned>(query: &str) -> Result<T> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
         .map_err(|e| Error::invalid("query", "shape", e.to_string()))?;
@@ -163,7 +167,7 @@ pub fn read_query<T: DeserializeOwned>(query: &str) -> Result<T> {
         return Err(Error::invalid(
             &name.replace('\0', ""),
             "no-nul",
-            "must not hold a NUL character",
+            "must not contain a NUL character",
         ));
     }
     let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));

@@ -1,5 +1,5 @@
-//! Completes the OpenAPI description with what holds for every operation alike, so that no
-//! handler repeats it.
+//! Adds the parts that all operations share to the OpenAPI description, so that no handler repeats
+//! them.
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
@@ -9,9 +9,9 @@ use utoipa::openapi::{
     ResponseBuilder, Type,
 };
 
-const PROBLEM: &str = "application/problem+json";
+const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Every operation with its method.
+/// Returns the operations of a path with their methods.
 pub fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
     [
         ("GET", &item.get),
@@ -24,12 +24,12 @@ pub fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Opera
     .filter_map(|(method, operation)| operation.as_ref().map(|operation| (method, operation)))
 }
 
-/// Gives every operation a unique id, its common errors, and the headers it honours.
-pub fn complete(api: &mut OpenApi) {
+/// Adds to every operation a unique id, the common errors and the request headers it supports.
+pub fn add_common_parts(api: &mut OpenApi) {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("An access token, as `POST /api/v1/auth/login` answers one"))
+        .description(Some("Access token from `POST /api/v1/auth/login`"))
         .build();
     api.components
         .get_or_insert_default()
@@ -45,10 +45,10 @@ pub fn complete(api: &mut OpenApi) {
             if let Some(operation) = operation {
                 operation.operation_id = Some(operation_id(method, path));
                 if path.starts_with("/api/") {
-                    common_errors(operation);
-                    conditions(method, operation);
+                    add_common_errors(operation);
+                    add_request_headers(method, operation);
                 }
-                problems_are_problems(operation);
+                set_problem_media_type(operation);
             }
         }
     }
@@ -59,60 +59,69 @@ fn operation_id(method: &str, path: &str) -> String {
     words.fold(method.to_owned(), |id, word| id + "_" + word)
 }
 
-fn common_errors(operation: &mut Operation) {
+fn add_common_errors(operation: &mut Operation) {
     if operation.request_body.is_some() {
-        add(operation, "400", "The body is not well-formed JSON");
-        add(operation, "408", "The body did not arrive in time");
-        add(operation, "413", "The body is too large");
-        add(operation, "415", "The body is not sent as JSON");
+        add_error(operation, "400", "The body is not well-formed JSON");
+        add_error(operation, "408", "The body was not received in time");
+        add_error(operation, "413", "The body exceeds the size limit");
+        add_error(operation, "415", "The Content-Type is not application/json");
     }
     if operation.request_body.is_some() || operation.parameters.is_some() {
-        add(operation, "422", "Fields are at fault; `violations` names them");
+        add_error(operation, "422", "Invalid fields, listed in `violations`");
     }
     if operation.security.is_some() {
-        add(operation, "401", "No token, where one is needed, or not a good one");
+        add_error(operation, "401", "The access token is missing, invalid or expired");
     }
-    add(operation, "429", "Too many requests from this address; see Retry-After");
-    add(operation, "500", "A bug; the log has it under the request id");
-    add(operation, "503", "Something is away, or overloaded; see Retry-After");
+    add_error(operation, "429", "Too many requests from this client address; see Retry-After");
+    add_error(operation, "500", "Internal error; logged on the server with the request id");
+    add_error(
+        operation,
+        "503",
+        "A dependency is unavailable or the service is overloaded; see Retry-After",
+    );
 }
 
-fn conditions(method: &str, operation: &mut Operation) {
-    let answers = |status: &str| operation.responses.responses.contains_key(status);
-    if answers("201") || answers("202") {
-        add(operation, "409", "Another request with this Idempotency-Key is still running");
-        let about = "Makes it safe to send the request again, within a day";
+fn add_request_headers(method: &str, operation: &mut Operation) {
+    let has_status = |status: &str| operation.responses.responses.contains_key(status);
+    if has_status("201") || has_status("202") {
+        add_error(
+            operation,
+            "409",
+            "Another request with this Idempotency-Key is still in progress",
+        );
+        let about = "Makes a retry safe: within 24 hours the same key and body return the first \
+                     response";
         let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"));
-        header(operation, "Idempotency-Key", about, key);
-    } else if answers("412") {
-        header(operation, "If-Match", "The version to be changed, from an ETag", tag());
-    } else if method == "get" && !answers_in_lines(operation) {
-        let unchanged = ResponseBuilder::new().description("The version in If-None-Match").build();
+        add_header(operation, "Idempotency-Key", about, key);
+    } else if has_status("412") {
+        add_header(operation, "If-Match", "ETag of the version to change", string_schema());
+    } else if method == "get" && !streams_ndjson(operation) {
+        let unchanged = ResponseBuilder::new().description("Unchanged since If-None-Match").build();
         operation.responses.responses.entry("304".into()).or_insert(RefOr::T(unchanged));
-        header(operation, "If-None-Match", "The version that the client has, from an ETag", tag());
+        add_header(operation, "If-None-Match", "ETag of the client's copy", string_schema());
     }
 }
 
-/// Whether what it answers is streamed, so that its version is known only at the end.
-fn answers_in_lines(operation: &Operation) -> bool {
+/// Whether the response is a stream of JSON lines, which has no ETag.
+fn streams_ndjson(operation: &Operation) -> bool {
     match operation.responses.responses.get("200") {
         Some(RefOr::T(response)) => response.content.contains_key("application/x-ndjson"),
         _ => false,
     }
 }
 
-fn add(operation: &mut Operation, status: &str, about: &str) {
+fn add_error(operation: &mut Operation, status: &str, about: &str) {
     operation.responses.responses.entry(status.to_owned()).or_insert_with(|| {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-        RefOr::T(ResponseBuilder::new().description(about).content(PROBLEM, content).build())
+        RefOr::T(ResponseBuilder::new().description(about).content(PROBLEM_JSON, content).build())
     });
 }
 
-fn tag() -> ObjectBuilder {
+fn string_schema() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-fn header(operation: &mut Operation, name: &str, about: &str, schema: ObjectBuilder) {
+fn add_header(operation: &mut Operation, name: &str, about: &str, schema: ObjectBuilder) {
     let parameter: Parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
@@ -123,8 +132,8 @@ fn header(operation: &mut Operation, name: &str, about: &str, schema: ObjectBuil
     operation.parameters.get_or_insert_default().push(RefOr::T(parameter));
 }
 
-/// Handlers name `Problem` as the body of an error; its media type is said here.
-fn problems_are_problems(operation: &mut Operation) {
+/// Sets the media type of `Problem` bodies, which handlers declare without one.
+fn set_problem_media_type(operation: &mut Operation) {
     let errors = operation
         .responses
         .responses
@@ -134,13 +143,13 @@ fn problems_are_problems(operation: &mut Operation) {
         if let RefOr::T(Response { content, .. }) = response
             && let Some(json) = content.swap_remove("application/json")
         {
-            let kind = if is_problem(&json) { PROBLEM } else { "application/json" };
+            let kind = if is_problem_schema(&json) { PROBLEM_JSON } else { "application/json" };
             content.insert(kind.to_owned(), json);
         }
     }
 }
 
-fn is_problem(content: &RefOr<Content>) -> bool {
+fn is_problem_schema(content: &RefOr<Content>) -> bool {
     match content {
         RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => {
             schema.ref_location.ends_with("/Problem")
@@ -149,32 +158,32 @@ fn is_problem(content: &RefOr<Content>) -> bool {
     }
 }
 
-/// No NUL, which PostgreSQL's text cannot hold.
-const TEXT: &str = r"^[^\x00]*$";
-/// What a name must be: something visible, no control characters.
-const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+/// Any text without NUL, which PostgreSQL's `text` type cannot store.
+const TEXT_PATTERN: &str = r"^[^\x00]*$";
+/// A name: at least one visible character, no control characters.
+const NAME_PATTERN: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 
-/// The description as JSON, saying what strict reading asks of every text and every free object,
-/// which no handler repeats: names are the texts of at most 200 characters.
-pub fn strict(api: &OpenApi) -> serde_json::Result<Value> {
+/// Returns the description as JSON with the constraints that the strict JSON reader puts on every
+/// string and every free-form object. Strings of at most 200 characters are taken to be names.
+pub fn to_strict_json(api: &OpenApi) -> serde_json::Result<Value> {
     let mut api = serde_json::to_value(api)?;
-    tighten(&mut api);
-    let safe = 1_u64 << 53;
+    add_constraints(&mut api);
+    let max_integer = 1_u64 << 53;
     api["components"]["schemas"]["SafeJson"] = json!({
-        "description": "JSON that RFC 8785 can carry: no NUL, no integers beyond ±2^53",
+        "description": "JSON that RFC 8785 can represent: no NUL characters, no integers beyond ±2^53",
         "anyOf": [
             {"type": ["null", "boolean"]},
-            {"type": "string", "pattern": TEXT},
-            {"type": "number", "minimum": -(safe as f64), "maximum": safe},
+            {"type": "string", "pattern": TEXT_PATTERN},
+            {"type": "number", "minimum": -(max_integer as f64), "maximum": max_integer},
             {"type": "array", "items": {"$ref": "#/components/schemas/SafeJson"}},
-            {"type": "object", "propertyNames": {"pattern": TEXT},
+            {"type": "object", "propertyNames": {"pattern": TEXT_PATTERN},
                 "additionalProperties": {"$ref": "#/components/schemas/SafeJson"}},
         ],
     });
     Ok(api)
 }
 
-fn tighten(value: &mut Value) {
+fn add_constraints(value: &mut Value) {
     match value {
         Value::Object(map) => {
             let is = |map: &Map<String, Value>, name: &str| match map.get("type") {
@@ -186,22 +195,25 @@ fn tighten(value: &mut Value) {
                 names.iter().any(|name| map.contains_key(*name))
             };
             if is(map, "string") && !has(map, &["format", "enum", "pattern"]) {
-                let name = map.get("maxLength").is_some_and(|most| most == 200);
-                map.insert("pattern".into(), if name { NAME } else { TEXT }.into());
+                let is_name = map.get("maxLength").is_some_and(|max| max == 200);
+                map.insert(
+                    "pattern".into(),
+                    if is_name { NAME_PATTERN } else { TEXT_PATTERN }.into(),
+                );
             }
             if is(map, "object") && !has(map, &["properties", "$ref", "oneOf", "allOf"]) {
-                map.insert("propertyNames".into(), json!({"pattern": TEXT}));
+                map.insert("propertyNames".into(), json!({"pattern": TEXT_PATTERN}));
                 let safe = json!({"$ref": "#/components/schemas/SafeJson"});
                 map.insert("additionalProperties".into(), safe);
             } else if is(map, "object") && !map.contains_key("additionalProperties") {
-                // Unknown fields are left alone, but they are read strictly as well.
-                map.insert("propertyNames".into(), json!({"pattern": TEXT}));
+                // Unknown fields are ignored, but read strictly as well.
+                map.insert("propertyNames".into(), json!({"pattern": TEXT_PATTERN}));
                 let safe = json!({"$ref": "#/components/schemas/SafeJson"});
                 map.insert("additionalProperties".into(), safe);
             }
-            map.values_mut().for_each(tighten);
+            map.values_mut().for_each(add_constraints);
         }
-        Value::Array(items) => items.iter_mut().for_each(tighten),
+        Value::Array(items) => items.iter_mut().for_each(add_constraints),
         _ => {}
     }
 }

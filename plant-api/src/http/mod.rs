@@ -1,4 +1,4 @@
-//! All slices' routes in one router, and the layers around them.
+//! The routes of all slices in one router, their OpenAPI description and the middleware.
 
 mod description;
 mod frame;
@@ -21,33 +21,33 @@ use crate::{auth, customers, generation, plant};
 #[openapi(
     info(
         title = "Plant",
-        description = "A reference backend with known behaviour, to load-test against.",
+        description = "A reference backend with known behavior, to be used as a load-test target.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     components(schemas(crate::error::Problem))
 )]
-struct Description;
+struct ApiDoc;
 
-/// The slices' routes with their description, still without layers.
+/// Returns the routes of all slices with their OpenAPI description, without middleware.
 pub fn slices() -> OpenApiRouter<State> {
-    OpenApiRouter::with_openapi(Description::openapi())
+    OpenApiRouter::with_openapi(ApiDoc::openapi())
         .merge(auth::routes::router())
         .merge(customers::routes::router())
         .merge(plant::router())
         .merge(generation::routes::router())
 }
 
-/// The routes of `all`, their completed description at `/openapi.json`, and a page to browse it
-/// at `/docs`, which needs nothing from outside. Every described status starts counting at zero.
+/// Completes the description of `router` and adds `/openapi.json` and Swagger UI at `/docs`, which
+/// loads no external resources. Initializes the request counter of every described status to zero.
 ///
 /// # Errors
-/// When the description is not JSON, which is a bug.
+/// When the description cannot be serialized to JSON, which is a bug.
 pub fn described(
-    all: OpenApiRouter<State>,
+    router: OpenApiRouter<State>,
     metrics: &Metrics,
 ) -> serde_json::Result<(Router<State>, OpenApi)> {
-    let (routes, mut api) = all.split_for_parts();
-    description::complete(&mut api);
+    let (routes, mut api) = router.split_for_parts();
+    description::add_common_parts(&mut api);
     for (path, item) in &api.paths.paths {
         for (method, operation) in description::operations(item) {
             for status in operation.responses.responses.keys() {
@@ -55,18 +55,18 @@ pub fn described(
             }
         }
     }
-    let page = SwaggerUi::new("/docs")
-        .external_url_unchecked("/openapi.json", description::strict(&api)?)
+    let swagger_ui = SwaggerUi::new("/docs")
+        .external_url_unchecked("/openapi.json", description::to_strict_json(&api)?)
         .config(Config::new(["/openapi.json"]).try_it_out_enabled(true).validator_url("none"));
-    let routes = routes.merge(page);
+    let routes = routes.merge(swagger_ui);
     Ok((routes, api))
 }
 
-/// `router` as clients meet it: every answer framed, every error a problem+json.
+/// Adds the middleware and the fallbacks: every error response is `application/problem+json`.
 pub fn framed(router: Router<State>, state: State) -> Router {
     router
         .fallback(async || Error::no_such("route"))
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .layer(from_fn_with_state(state.clone(), frame::frame))
+        .layer(from_fn_with_state(state.clone(), frame::handle_request))
         .with_state(state)
 }

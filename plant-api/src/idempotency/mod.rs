@@ -1,8 +1,9 @@
-//! `Idempotency-Key`: a creating POST that is sent again has its effect once.
+//! `Idempotency-Key`: a POST that is sent again with the same key takes effect once.
 //!
-//! The key's row is written in the transaction of the effect, so a kill loses both or neither.
-//! While the first request is in flight the others wait on that row; when it commits they
-//! answer what it answered, when it fails one of them takes its place. Rows live for a day.
+//! The key's row is written in the same transaction as the effect, so a crash loses both or
+//! neither. While the first request is in progress, others with the same key wait for the lock on
+//! that row. When it commits, they return its response; when it rolls back, one of them is executed
+//! instead. Rows are kept for 24 hours.
 
 mod sql;
 #[cfg(test)]
@@ -20,7 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Caller;
@@ -31,28 +32,28 @@ use crate::etag;
 use crate::extract::{read_body, read_json, require_json};
 use crate::state::Limits;
 
-const HEADER: &str = "idempotency-key";
-const KEY_MAX: usize = 255;
-const KEPT: TimeDelta = TimeDelta::hours(24);
-const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+const HEADER_NAME: &str = "idempotency-key";
+const MAX_KEY_BYTES: usize = 255;
+const RETENTION: TimeDelta = TimeDelta::hours(24);
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// The body of a creating POST, and its key if it has one.
+/// Extractor of the body of a POST and of its idempotency key, if it has one.
 #[derive(Debug, Clone)]
 pub struct Posted<T> {
-    /// The body.
+    /// Deserialized body.
     pub body: T,
-    /// The key.
+    /// Key from the `Idempotency-Key` header.
     pub key: Option<Key>,
 }
 
-/// An idempotency key with what it was sent for.
+/// An idempotency key with the route and the body hash of its request.
 #[derive(Debug, Clone)]
 pub struct Key {
     key: String,
     route: String,
     request_hash: [u8; 32],
-    /// How long to wait for another request with the same key.
-    patience: Duration,
+    /// Maximum wait for another request with the same key.
+    lock_timeout: Duration,
 }
 
 impl<S, T> FromRequest<S> for Posted<T>
@@ -65,7 +66,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         require_json(request.headers())?;
-        let key = request.headers().get(HEADER).map(read_key).transpose()?;
+        let key = request.headers().get(HEADER_NAME).map(read_key).transpose()?;
         let route = format!("{} {}", request.method(), request.uri().path());
         let limits = Limits::from_ref(state);
         let body = read_body(request, limits).await?;
@@ -73,106 +74,110 @@ where
             key,
             route,
             request_hash: Sha256::digest(&body).into(),
-            // Leaves time to answer before the request's own deadline.
-            patience: limits.request_timeout.mul_f64(0.9),
+            // Leaves time to respond before the request timeout.
+            lock_timeout: limits.request_timeout.mul_f64(0.9),
         });
         Ok(Self { body: read_json(&body)?, key })
     }
 }
 
 impl Key {
-    /// The same key, of whose request only what `seal` makes of its hash is kept: for bodies that
-    /// hold a password, which can be guessed by a plain hash.
+    /// Replaces the hash of the request by `map` of it. For bodies with a password an HMAC is
+    /// needed: a plain hash would allow guessing the password.
     #[must_use]
-    pub fn sealed(self, seal: impl FnOnce(&[u8]) -> [u8; 32]) -> Self {
-        Self { request_hash: seal(&self.request_hash), ..self }
+    pub fn map_request_hash(self, map: impl FnOnce(&[u8]) -> [u8; 32]) -> Self {
+        Self { request_hash: map(&self.request_hash), ..self }
     }
 }
 
 fn read_key(value: &HeaderValue) -> Result<String> {
     let text = value.to_str().unwrap_or_default();
-    let plain = text.bytes().all(|b| b.is_ascii_graphic());
-    if text.is_empty() || text.len() > KEY_MAX || !plain {
+    let visible = text.bytes().all(|b| b.is_ascii_graphic());
+    if text.is_empty() || text.len() > MAX_KEY_BYTES || !visible {
         let message = "must be 1 to 255 visible ASCII characters";
         return Err(Error::invalid("Idempotency-Key", "shape", message));
     }
     Ok(text.to_owned())
 }
 
-/// How a creating POST begins.
+/// Result of [`begin`].
 pub enum Begun {
-    /// It was answered before.
+    /// The key was used before; this is its response.
     Replay(Answer),
-    /// It is to be done.
+    /// The request is new and must be executed.
     Fresh(Work),
 }
 
-/// A creating POST being done: a plain connection, or a transaction that holds its key.
+/// What the request is executed on.
 pub enum Work {
-    /// No key was sent.
-    Plain(PoolConnection<Postgres>),
-    /// The key's row is written, not yet committed.
-    Keyed(Transaction<'static, Postgres>, sql::Place),
+    /// Without a key: a connection outside a transaction.
+    Unkeyed(PoolConnection<Postgres>),
+    /// With a key: a transaction that has inserted the key's row.
+    Keyed(sqlx::Transaction<'static, Postgres>, sql::RowKey),
 }
 
-/// Begins a creating POST: at once without a key; with one, after any other with the same key.
+/// Claims the key for this request, after waiting for other requests with the same key. Without a
+/// key the request is always new.
 ///
 /// # Errors
-/// [`Error::Validation`] when the key was used for another request, [`Error::Conflict`] when the
-/// other one is still in flight at the deadline, database errors.
+/// [`Error::Validation`] when the key was used with another body, [`Error::Conflict`] when the
+/// other request is still in progress after the lock timeout, database errors.
 pub async fn begin(db: &Db, clock: &Clock, caller: &Caller, key: Option<Key>) -> Result<Begun> {
     let Some(key) = key else {
-        return Ok(Begun::Fresh(Work::Plain(db.acquire().await?)));
+        return Ok(Begun::Fresh(Work::Unkeyed(db.acquire().await?)));
     };
-    let place = sql::Place { scope: format!("{} {}", caller.actor(), key.route), key: key.key };
+    let row = sql::RowKey { scope: format!("{} {}", caller.actor(), key.route), key: key.key };
     let mut tx = db.begin().await?;
-    sql::wait_at_most(&mut *tx, key.patience).await?;
-    let claimed = sql::claim(&mut *tx, &place, &key.request_hash, clock.now()).await;
-    if claimed.map_err(still_in_flight)? {
-        return Ok(Begun::Fresh(Work::Keyed(tx, place)));
+    sql::set_lock_timeout(&mut *tx, key.lock_timeout).await?;
+    let claimed = sql::claim(&mut *tx, &row, &key.request_hash, clock.now()).await;
+    if claimed.map_err(map_lock_timeout)? {
+        return Ok(Begun::Fresh(Work::Keyed(tx, row)));
     }
-    let before = sql::find(&mut *tx, &place).await?;
-    let before = before.ok_or_else(|| Error::Internal("an idempotency key vanished".into()))?;
-    if before.request_hash != key.request_hash {
-        let message = "was used for another request; choose a new one";
+    let stored = sql::find(&mut *tx, &row).await?;
+    let stored = stored
+        .ok_or_else(|| Error::Internal("idempotency key not found after a conflict".into()))?;
+    if stored.request_hash != key.request_hash {
+        let message = "was used with another request body; send a new key";
         return Err(Error::invalid("Idempotency-Key", "reused", message));
     }
-    Ok(Begun::Replay(before.answer()))
+    Ok(Begun::Replay(stored.into_stored_response()))
 }
 
-fn still_in_flight(error: sqlx::Error) -> Error {
+fn map_lock_timeout(error: sqlx::Error) -> Error {
     const LOCK_NOT_AVAILABLE: &str = "55P03";
     match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
         Some(code) if code == LOCK_NOT_AVAILABLE => Error::Conflict(
-            "another request with this Idempotency-Key is still running; try again shortly".into(),
+            "another request with this Idempotency-Key is still in progress; try again shortly"
+                .into(),
         ),
         _ => error.into(),
     }
 }
 
 impl Work {
-    /// Where to do it.
+    /// Returns the connection to execute the request on.
     pub fn connection(&mut self) -> &mut PgConnection {
         match self {
-            Self::Plain(connection) => connection,
+            Self::Unkeyed(connection) => connection,
             Self::Keyed(tx, _) => tx,
         }
     }
 
-    /// Keeps what was done and, with a key, its answer; dropping `self` instead undoes keyed work.
+    /// With a key, stores the response and commits; without one, does nothing. Dropping `self`
+    /// instead rolls back.
     ///
     /// # Errors
-    /// Database errors; keyed work is undone then.
-    pub async fn commit(self, answer: Answer) -> Result<Answer> {
-        if let Self::Keyed(mut tx, place) = self {
-            sql::keep(&mut *tx, &place, &answer).await?;
+    /// Database errors; the transaction is rolled back.
+    pub async fn commit(self, response: Answer) -> Result<Answer> {
+        if let Self::Keyed(mut tx, row) = self {
+            sql::store_response(&mut *tx, &row, &response).await?;
             tx.commit().await?;
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
-/// The answer to a creating POST.
+/// The response to a POST, as it is stored for replays.
 #[derive(Debug, Clone)]
 pub struct Answer {
     status: StatusCode,
@@ -182,10 +187,10 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// 201: `value` now exists at `location`.
+    /// Returns a 201 response: `value` was created at `location`.
     ///
     /// # Errors
-    /// When the value is not JSON.
+    /// When the value cannot be serialized to JSON.
     pub fn created(
         location: String,
         version: impl Display,
@@ -195,10 +200,10 @@ impl Answer {
         Ok(Self { status: StatusCode::CREATED, location: Some(location), ..existing })
     }
 
-    /// 202: `value` will be done, and can be watched at `location`.
+    /// Returns a 202 response: `value` was queued; its progress can be read at `location`.
     ///
     /// # Errors
-    /// When the value is not JSON.
+    /// When the value cannot be serialized to JSON.
     pub fn accepted(
         location: String,
         version: impl Display,
@@ -208,10 +213,10 @@ impl Answer {
         Ok(Self { status: StatusCode::ACCEPTED, ..created })
     }
 
-    /// 200: `value` existed before.
+    /// Returns a 200 response: `value` existed before the request.
     ///
     /// # Errors
-    /// When the value is not JSON.
+    /// When the value cannot be serialized to JSON.
     pub fn existing(version: impl Display, value: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_vec(value).map_err(|e| Error::Internal(Box::new(e)))?;
         Ok(Self {
@@ -225,8 +230,8 @@ impl Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let kind = [(header::CONTENT_TYPE, "application/json")];
-        let mut response = (self.status, kind, self.body).into_response();
+        let content_type = [(header::CONTENT_TYPE, "application/json")];
+        let mut response = (self.status, content_type, self.body).into_response();
         if let Some(location) = self.location.and_then(|l| HeaderValue::try_from(l).ok()) {
             response.headers_mut().insert(header::LOCATION, location);
         }
@@ -234,20 +239,20 @@ impl IntoResponse for Answer {
     }
 }
 
-/// Forgets keys that are older than a day, now and then, until `stop`.
+/// Deletes keys older than 24 hours, every hour, until `stop` is canceled.
 pub async fn sweep(db: Db, clock: Clock, stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {
-            () = tokio::time::sleep(SWEEP_EVERY) => {}
+            () = tokio::time::sleep(CLEANUP_INTERVAL) => {}
             () = stop.cancelled() => return,
         }
-        if let Err(error) = forget_old(&db, &clock).await {
-            tracing::warn!(%error, "old idempotency keys stay for now");
+        if let Err(error) = delete_expired(&db, &clock).await {
+            tracing::warn!(%error, "deleting expired idempotency keys failed; retrying in 1 h");
         }
     }
 }
 
-async fn forget_old(db: &Db, clock: &Clock) -> Result<u64> {
+async fn delete_expired(db: &Db, clock: &Clock) -> Result<u64> {
     let mut connection = db.acquire().await?;
-    Ok(sql::delete_before(&mut *connection, clock.now() - KEPT).await?)
+    Ok(sql::delete_before(&mut *connection, clock.now() - RETENTION).await?)
 }

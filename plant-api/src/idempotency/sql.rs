@@ -8,43 +8,44 @@ use sqlx::PgExecutor;
 
 use super::Answer;
 
-/// Which row.
-pub struct Place {
+/// Primary key of a row.
+pub struct RowKey {
     pub scope: String,
     pub key: String,
 }
 
-/// Bounds every wait for a lock in this transaction.
-pub async fn wait_at_most(db: impl PgExecutor<'_>, patience: Duration) -> sqlx::Result<()> {
-    let milliseconds = patience.as_millis().to_string();
+/// Sets `lock_timeout` for this transaction.
+pub async fn set_lock_timeout(db: impl PgExecutor<'_>, timeout: Duration) -> sqlx::Result<()> {
+    let milliseconds = timeout.as_millis().to_string();
     sqlx::query!("select set_config('lock_timeout', $1, true)", milliseconds)
         .fetch_all(db)
         .await
         .map(drop)
 }
 
-/// Whether the row is ours: not when another request committed it. Waits for one in flight.
+/// Inserts the row. Returns `false` when another request has committed it. Waits for a request in
+/// progress.
 pub async fn claim(
     db: impl PgExecutor<'_>,
-    place: &Place,
+    row: &RowKey,
     request_hash: &[u8],
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "insert into idempotency_key (scope, key, request_hash, created_at)
         values ($1, $2, $3, $4)
         on conflict (scope, key) do nothing",
-        place.scope,
-        place.key,
+        row.scope,
+        row.key,
         request_hash,
         now,
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(result.rows_affected() == 1)
 }
 
-pub struct Before {
+pub struct StoredRow {
     pub request_hash: Vec<u8>,
     status: i16,
     location: Option<String>,
@@ -52,8 +53,8 @@ pub struct Before {
     body: Vec<u8>,
 }
 
-impl Before {
-    pub fn answer(self) -> Answer {
+impl StoredRow {
+    pub fn into_stored_response(self) -> Answer {
         let status = u16::try_from(self.status).unwrap_or_default();
         Answer {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
@@ -64,40 +65,44 @@ impl Before {
     }
 }
 
-pub async fn find(db: impl PgExecutor<'_>, place: &Place) -> sqlx::Result<Option<Before>> {
+pub async fn find(db: impl PgExecutor<'_>, row: &RowKey) -> sqlx::Result<Option<StoredRow>> {
     sqlx::query_as!(
-        Before,
+        StoredRow,
         r#"select
             request_hash, status as "status!", location, etag as "etag!", body as "body!"
         from idempotency_key
         where scope = $1 and key = $2"#,
-        place.scope,
-        place.key,
+        row.scope,
+        row.key,
     )
     .fetch_optional(db)
     .await
 }
 
-pub async fn keep(db: impl PgExecutor<'_>, place: &Place, answer: &Answer) -> sqlx::Result<()> {
+pub async fn store_response(
+    db: impl PgExecutor<'_>,
+    row: &RowKey,
+    response: &Answer,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "update idempotency_key
         set status = $3, location = $4, etag = $5, body = $6
         where scope = $1 and key = $2",
-        place.scope,
-        place.key,
-        answer.status.as_u16() as i16,
-        answer.location,
-        answer.etag,
-        &answer.body[..],
+        row.scope,
+        row.key,
+        response.status.as_u16() as i16,
+        response.location,
+        response.etag,
+        &response.body[..],
     )
     .execute(db)
     .await
     .map(drop)
 }
 
-pub async fn delete_before(db: impl PgExecutor<'_>, moment: DateTime<Utc>) -> sqlx::Result<u64> {
-    let done = sqlx::query!("delete from idempotency_key where created_at < $1", moment)
+pub async fn delete_before(db: impl PgExecutor<'_>, cutoff: DateTime<Utc>) -> sqlx::Result<u64> {
+    let result = sqlx::query!("delete from idempotency_key where created_at < $1", cutoff)
         .execute(db)
         .await?;
-    Ok(done.rows_affected())
+    Ok(result.rows_affected())
 }

@@ -3,12 +3,12 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::forget_old;
+use super::delete_expired;
 use crate::clock::Clock;
 use crate::testing::{TestApp, with_json};
 
-/// Every creating POST that needs nothing but its body.
-fn creations() -> [(&'static str, Value); 5] {
+/// Returns the path and body of every creating POST that refers to no other row.
+fn create_requests() -> [(&'static str, Value); 5] {
     [
         ("/api/v1/industries", json!({"name": "Sales"})),
         ("/api/v1/skills", json!({"name": "Python", "category": "technical"})),
@@ -19,9 +19,9 @@ fn creations() -> [(&'static str, Value); 5] {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_same_key_and_body_replay_the_answer(pool: PgPool) {
+async fn the_same_key_and_body_replay_the_response(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    for (path, body) in creations() {
+    for (path, body) in create_requests() {
         let first = app.post_once("k1", path, &body).await;
         assert_eq!(first.status, 201, "{path}: {}", first.text);
         let again = app.post_once("k1", path, &body).await;
@@ -33,7 +33,7 @@ async fn the_same_key_and_body_replay_the_answer(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn hires_and_goals_replay_too(pool: PgPool) {
+async fn hires_and_goals_are_replayed_too(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let hire = app.a_hire("lotus").await;
     let agent = json!({"agent_id": hire.catalogue.agent, "duration": "monthly"});
@@ -59,20 +59,20 @@ async fn the_same_key_with_another_body_is_refused(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn many_simultaneous_posts_with_one_key_make_one_thing(pool: PgPool) {
+async fn many_concurrent_posts_with_one_key_create_one_row(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let path = format!("/api/v1/agents/{}/goals", app.a_hire("lotus").await.id);
     let body = json!({"title": "Write", "schedule": "daily"});
     let posts = (0..100).map(|_| app.post_once("k1", &path, &body));
-    let answers = futures::future::join_all(posts).await;
-    for answer in &answers {
-        assert_eq!((answer.status.as_u16(), &answer.text), (201, &answers[0].text));
+    let responses = futures::future::join_all(posts).await;
+    for response in &responses {
+        assert_eq!((response.status.as_u16(), &response.text), (201, &responses[0].text));
     }
     assert_eq!(app.get(&path).await.expect(200).as_array().unwrap().len(), 1);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_refused_request_does_not_use_up_its_key(pool: PgPool) {
+async fn a_rejected_request_does_not_use_its_key(pool: PgPool) {
     let app = TestApp::new(pool).await;
     app.post("/api/v1/teams", json!({"name": "Studio"})).await.expect(201);
     let body = json!({"name": "Studio"});
@@ -82,19 +82,19 @@ async fn a_refused_request_does_not_use_up_its_key(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn two_keys_for_the_very_same_skill_both_succeed(pool: PgPool) {
+async fn many_keys_for_the_same_skill_all_succeed(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let body = json!({"name": "Python", "category": "technical"});
     let keys: Vec<_> = (0..20).map(|n| format!("k{n}")).collect();
     let posts = keys.iter().map(|key| app.post_once(key, "/api/v1/skills", &body));
-    let answers = futures::future::join_all(posts).await;
-    let made = answers.iter().filter(|answer| answer.status == 201).count();
-    let found = answers.iter().filter(|answer| answer.status == 200).count();
-    assert_eq!((made, found), (1, 19));
+    let responses = futures::future::join_all(posts).await;
+    let created = responses.iter().filter(|response| response.status == 201).count();
+    let existing = responses.iter().filter(|response| response.status == 200).count();
+    assert_eq!((created, existing), (1, 19));
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_key_must_be_readable(pool: PgPool) {
+async fn a_key_must_be_1_to_255_visible_characters(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let long = "x".repeat(256);
     for key in ["", "a b", long.as_str()] {
@@ -105,13 +105,13 @@ async fn a_key_must_be_readable(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_key_is_forgotten_after_a_day(pool: PgPool) {
+async fn a_key_is_deleted_after_a_day(pool: PgPool) {
     let clock = Clock::fixed(Utc.with_ymd_and_hms(2026, 1, 14, 9, 0, 0).unwrap());
     let app = TestApp::at(pool, clock.clone()).await;
     let body = json!({"name": "Studio"});
     app.post_once("k1", "/api/v1/teams", &body).await.expect(201);
-    assert_eq!(forget_old(&app.state.db, &clock).await.unwrap(), 0);
+    assert_eq!(delete_expired(&app.state.db, &clock).await.unwrap(), 0);
     clock.advance(TimeDelta::hours(24) + TimeDelta::seconds(1));
-    assert_eq!(forget_old(&app.state.db, &clock).await.unwrap(), 1);
+    assert_eq!(delete_expired(&app.state.db, &clock).await.unwrap(), 1);
     app.post_once("k1", "/api/v1/teams", &body).await.expect(409);
 }

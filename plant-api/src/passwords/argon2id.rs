@@ -1,44 +1,45 @@
-//! Argon2id (RFC 9106) at the least that OWASP recommends, as PHC strings.
+//! Argon2id (RFC 9106) with the minimum parameters that OWASP recommends, as PHC strings.
 
 use argon2::password_hash::phc::{Ident, Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 use crate::error::{Error, Result};
 
-/// KiB that a hash fills.
-const MEMORY: u32 = 19_456;
-/// Times that it is filled.
-const PASSES: u32 = 2;
+/// Memory of one hash, in KiB.
+const MEMORY_KIB: u32 = 19_456;
+/// Passes over the memory.
+const ITERATIONS: u32 = 2;
+/// Degree of parallelism.
 const LANES: u32 = 1;
 
-/// What is verified where there is no account: the same work as for an account, for nothing.
-const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdC4uLg\
+/// Verified when there is no account, so that the response takes as long as for an account.
+const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdC4uLg\
                        $bm9ib2R5J3MgaGFzaCwgYXMgbG9uZyBhcyBvdGhlcnM";
 
-/// The memory that hashes fill, one after the other: fresh memory would be cleared by the system
-/// each time, page by page.
+/// Memory that is reused from hash to hash. The kernel would have to zero newly allocated pages for
+/// each hash.
 #[derive(Default)]
 pub struct Memory(Vec<Block>);
 
-/// The hash of `password` under a salt that was never there before.
+/// Hashes `password` with a random salt.
 ///
 /// # Errors
-/// When the machine has no memory or no randomness left.
+/// When memory cannot be allocated or the random number generator fails.
 pub fn hash(memory: &mut Memory, password: &str) -> Result<String> {
     hash_with(memory, password, Salt::generate())
 }
 
-/// The hash of `password` under this salt, for planted accounts, whose passwords are no secret.
+/// Hashes `password` with the given salt, for seeded accounts, whose passwords are public.
 ///
 /// # Errors
-/// When the salt is not of 8 to 48 bytes.
+/// When the salt is not 8 to 48 bytes long.
 pub fn hash_with_salt(password: &str, salt: &[u8]) -> Result<String> {
     hash_with(&mut Memory::default(), password, Salt::new(salt).map_err(internal)?)
 }
 
 fn hash_with(memory: &mut Memory, password: &str, salt: Salt) -> Result<String> {
-    let params = Params::new(MEMORY, PASSES, LANES, None).map_err(internal)?;
-    let output = fill(memory, password, &salt, params.clone(), Params::DEFAULT_OUTPUT_LEN)?;
+    let params = Params::new(MEMORY_KIB, ITERATIONS, LANES, None).map_err(internal)?;
+    let output = compute(memory, password, &salt, params.clone(), Params::DEFAULT_OUTPUT_LEN)?;
     let hash = PasswordHash {
         algorithm: Ident::from(Algorithm::Argon2id),
         version: Some(Version::V0x13.into()),
@@ -49,22 +50,23 @@ fn hash_with(memory: &mut Memory, password: &str, salt: Salt) -> Result<String> 
     Ok(hash.to_string())
 }
 
-/// Whether `password` is the one that was hashed. Without a hash it never is, and takes as long.
+/// Returns whether `password` matches `hash`. Without a hash it returns `false` after the same
+/// time.
 ///
 /// # Errors
-/// When the hash is not a PHC string of Argon2.
+/// When the hash is not an Argon2 PHC string.
 pub fn verify(memory: &mut Memory, password: &str, hash: Option<&str>) -> Result<bool> {
-    let known = PasswordHash::new(hash.unwrap_or(NOBODYS)).map_err(internal)?;
-    let (Some(salt), Some(output)) = (&known.salt, &known.hash) else {
-        return Err(Error::Internal("a password's hash without salt or output".into()));
+    let stored = PasswordHash::new(hash.unwrap_or(DUMMY_HASH)).map_err(internal)?;
+    let (Some(salt), Some(output)) = (&stored.salt, &stored.hash) else {
+        return Err(Error::Internal("password hash without salt or output".into()));
     };
-    let params = Params::try_from(&known).map_err(internal)?;
-    let again = fill(memory, password, salt, params, output.len())?;
-    // Takes the same time wherever they differ.
-    Ok(again == *output && hash.is_some())
+    let params = Params::try_from(&stored).map_err(internal)?;
+    let computed = compute(memory, password, salt, params, output.len())?;
+    // Compares in constant time.
+    Ok(computed == *output && hash.is_some())
 }
 
-fn fill(
+fn compute(
     memory: &mut Memory,
     password: &str,
     salt: &Salt,
@@ -77,7 +79,7 @@ fn fill(
     }
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let mut output = [0; Output::MAX_LENGTH];
-    let output = output.get_mut(..length).ok_or_else(|| internal("too long an output"))?;
+    let output = output.get_mut(..length).ok_or_else(|| internal("hash output too long"))?;
     argon2
         .hash_password_into_with_memory(password.as_bytes(), salt, output, &mut memory.0)
         .map_err(internal)?;
@@ -95,18 +97,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_what_anybody_else_takes_for_one() {
+    fn a_hash_is_verified_by_the_argon2_crate() {
         let mut memory = Memory::default();
         let text = hash(&mut memory, "correct horse").unwrap();
         assert!(text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
-        let known = PasswordHash::new(&text).unwrap();
-        Argon2::default().verify_password(b"correct horse", &known).unwrap();
-        Argon2::default().verify_password(b"wrong horse", &known).unwrap_err();
+        let stored = PasswordHash::new(&text).unwrap();
+        Argon2::default().verify_password(b"correct horse", &stored).unwrap();
+        Argon2::default().verify_password(b"wrong horse", &stored).unwrap_err();
         assert_ne!(hash(&mut memory, "correct horse").unwrap(), text);
     }
 
     #[test]
-    fn a_hash_tells_its_password_from_others() {
+    fn verification_accepts_only_the_hashed_password() {
         let mut memory = Memory::default();
         let text = hash_with_salt("correct horse", b"sixteen bytes...").unwrap();
         assert_eq!(hash_with_salt("correct horse", b"sixteen bytes...").unwrap(), text);
@@ -116,12 +118,12 @@ mod tests {
     }
 
     #[test]
-    fn nobodys_hash_is_of_the_same_cost_as_any() {
-        let nobodys = PasswordHash::new(NOBODYS).unwrap();
-        let any = hash(&mut Memory::default(), "x").unwrap();
-        let any = PasswordHash::new(&any).unwrap();
-        assert_eq!(nobodys.params, any.params);
-        assert_eq!(nobodys.salt.unwrap().len(), any.salt.unwrap().len());
-        assert_eq!(nobodys.hash.unwrap().len(), any.hash.unwrap().len());
+    fn the_dummy_hash_costs_as_much_as_a_real_one() {
+        let dummy = PasswordHash::new(DUMMY_HASH).unwrap();
+        let real = hash(&mut Memory::default(), "x").unwrap();
+        let real = PasswordHash::new(&real).unwrap();
+        assert_eq!(dummy.params, real.params);
+        assert_eq!(dummy.salt.unwrap().len(), real.salt.unwrap().len());
+        assert_eq!(dummy.hash.unwrap().len(), real.hash.unwrap().len());
     }
 }

@@ -1,10 +1,10 @@
-//! Passwords: hashed by a few threads of their own, so that the threads which serve requests never
-//! hash. They are fewer than the cores, and of a low priority: a hash moves 19 MiB through the
-//! caches and the memory, which slows whatever runs beside it, however politely it was scheduled.
+//! Thread pool for password hashing, so that the threads which serve requests never hash. By
+//! default it has half as many threads as cores, at low priority: a hash moves 19 MiB through the
+//! caches and the memory bus, which slows down other threads even at low priority.
 //!
-//! A hash costs some 15 ms of a core. Whoever wants one takes a [`Place`] first, before anything
-//! else is done for the request; when those ahead would make it wait beyond the pool's
-//! patience, there is none, and the answer is an early 503 instead of a late one.
+//! A hash takes about 15 ms of CPU time. A request reserves a [`Slot`] before any other work. If
+//! the queue is so long that the hash would exceed the latency limit, the reservation fails, and
+//! the response is an early 503 instead of a late one.
 
 pub mod argon2id;
 #[cfg(test)]
@@ -22,146 +22,148 @@ use tokio::sync::oneshot;
 use crate::error::{Error, Result};
 use argon2id::Memory;
 
-/// Longest that a hash of the service may take from the moment it is asked for: a login is promised
-/// to take less than 200 ms, and a quarter of that is left for its statements and for hashes that
-/// take longer than the ones before. Decision 0032 has the arithmetic.
+/// Latency limit of one hash including its wait in the queue. The threshold for a login is 200 ms;
+/// a quarter of that is reserved for its statements and for hashes slower than the average.
+/// Decision 0032 has the calculation.
 pub const PATIENCE: Duration = Duration::from_millis(150);
-/// What a hash is taken to cost before the first was timed.
-const FIRST_GUESS: Duration = Duration::from_millis(17);
+/// Estimated duration of a hash before the first measurement.
+const INITIAL_ESTIMATE: Duration = Duration::from_millis(17);
+/// `Retry-After` of the 503 response.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// How the threads stand back, in steps of nice: a thread of the usual priority gets about nine
-/// times as much of a core that both want.
-const NICE: i32 = 10;
+/// Nice value of the hashing threads: a thread of default priority gets about nine times as much of
+/// a shared core.
+const NICE_VALUE: i32 = 10;
 
-/// The threads that hash. Clones share them; they end with the last clone.
+/// Handle to the hashing threads. Clones share them; they stop when the last clone is dropped.
 #[derive(Clone)]
-pub struct Passwords(Arc<Door>);
+pub struct Passwords(Arc<CloseOnDrop>);
 
-/// How many of the `cores` hash unless it is said: half of them, so that the other half stays with
-/// those who ask for anything else.
-fn share_of(cores: usize) -> usize {
+/// Returns the default number of hashing threads: half of the cores, so that the other half is left
+/// for all other requests.
+fn default_threads(cores: usize) -> usize {
     (cores / 2).max(1)
 }
 
-/// Closes the pool when nobody can ask it any more.
-struct Door(Arc<Pool>);
+/// Closes the pool when the last handle is dropped.
+struct CloseOnDrop(Arc<Pool>);
 
 struct Pool {
     queue: Mutex<Queue>,
     ready: Condvar,
     threads: usize,
-    patience: Duration,
+    max_latency: Duration,
 }
 
 struct Queue {
-    jobs: VecDeque<Job>,
-    /// Places taken, whether or not their job has come yet.
-    taken: usize,
-    /// What a hash takes, on the average of the latest few.
-    cost: Duration,
+    tasks: VecDeque<Task>,
+    /// Reserved slots, with or without a task in the queue.
+    reserved: usize,
+    /// Duration of a hash, as an exponential moving average.
+    average: Duration,
     closed: bool,
 }
 
-type Work = Box<dyn FnOnce(&mut Memory) + Send>;
+type TaskFn = Box<dyn FnOnce(&mut Memory) + Send>;
 
-struct Job(Work);
+struct Task(TaskFn);
 
-/// The right to one hash.
-pub struct Place(Arc<Pool>);
+/// A reservation for one hash; dropping it frees the slot.
+pub struct Slot(Arc<Pool>);
 
 impl Passwords {
-    /// Starts `threads` threads, or half as many as there are cores. No hash is to take longer than
-    /// `patience` from the moment it is asked for, judged by what hashes took lately.
+    /// Starts `threads` threads, by default half as many as there are cores. Reservations fail when
+    /// the hash is expected to take longer than `max_latency`, by the average of recent hashes.
     ///
     /// # Errors
-    /// When the system gives no threads.
-    pub fn start(threads: Option<NonZeroUsize>, patience: Duration) -> io::Result<Self> {
+    /// When a thread cannot be started.
+    pub fn start(threads: Option<NonZeroUsize>, max_latency: Duration) -> io::Result<Self> {
         let threads = match threads {
             Some(threads) => threads.get(),
-            None => share_of(thread::available_parallelism()?.get()),
+            None => default_threads(thread::available_parallelism()?.get()),
         };
-        let queue = Queue { jobs: VecDeque::new(), taken: 0, cost: FIRST_GUESS, closed: false };
-        let pool =
-            Arc::new(Pool { queue: Mutex::new(queue), ready: Condvar::new(), threads, patience });
-        let door = Self(Arc::new(Door(pool.clone())));
+        let queue =
+            Queue { tasks: VecDeque::new(), reserved: 0, average: INITIAL_ESTIMATE, closed: false };
+        let queue = Mutex::new(queue);
+        let pool = Arc::new(Pool { queue, ready: Condvar::new(), threads, max_latency });
+        let handle = Self(Arc::new(CloseOnDrop(pool.clone())));
         for _ in 0..threads {
             let pool = pool.clone();
-            thread::Builder::new().name("passwords".into()).spawn(move || pool.work())?;
+            thread::Builder::new().name("passwords".into()).spawn(move || pool.run_worker())?;
         }
-        Ok(door)
+        Ok(handle)
     }
 
-    /// A place, if the hash will be done in time.
+    /// Reserves a slot for one hash.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] at once when there are too many ahead.
-    pub fn place(&self) -> Result<Place> {
+    /// [`Error::Unavailable`] at once when the hash is expected to exceed the latency limit.
+    pub fn reserve(&self) -> Result<Slot> {
         let pool = &self.0.0;
         let mut queue = pool.queue();
-        let ahead = u32::try_from(queue.taken / pool.threads).unwrap_or(u32::MAX);
-        // An idle thread is never too late, however long the last hash took.
-        if ahead > 0 && queue.cost.saturating_mul(ahead.saturating_add(1)) > pool.patience {
+        let ahead = u32::try_from(queue.reserved / pool.threads).unwrap_or(u32::MAX);
+        // With an idle thread there is no wait, so a slow last hash must not cause a refusal.
+        if ahead > 0 && queue.average.saturating_mul(ahead.saturating_add(1)) > pool.max_latency {
             return Err(Error::Unavailable {
-                what: "a thread to hash with",
+                what: "password hashing capacity",
                 retry_after: RETRY_AFTER,
             });
         }
-        queue.taken += 1;
-        Ok(Place(pool.clone()))
+        queue.reserved += 1;
+        Ok(Slot(pool.clone()))
     }
 }
 
-impl Drop for Door {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.queue().closed = true;
         self.0.ready.notify_all();
     }
 }
 
-impl Place {
-    /// The hash of `password` as a PHC string.
+impl Slot {
+    /// Hashes `password` and returns a PHC string.
     ///
     /// # Errors
-    /// When the machine has no memory or no randomness left.
+    /// When memory cannot be allocated or the random number generator fails.
     pub async fn hash(self, password: String) -> Result<String> {
         self.run(move |memory| argon2id::hash(memory, &password)).await
     }
 
-    /// Whether `password` is what `hash` was made of. Without a hash it never is, and takes as
-    /// long to say.
+    /// Returns whether `password` matches `hash`. Without a hash it returns `false` after the same
+    /// time.
     ///
     /// # Errors
-    /// When the hash is not a PHC string of Argon2.
+    /// When the hash is not an Argon2 PHC string.
     pub async fn verify(self, password: String, hash: Option<String>) -> Result<bool> {
         self.run(move |memory| argon2id::verify(memory, &password, hash.as_deref())).await
     }
 
     async fn run<T: Send + 'static>(
         self,
-        task: impl FnOnce(&mut Memory) -> Result<T> + Send + 'static,
+        hash: impl FnOnce(&mut Memory) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (answer, answered) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let pool = self.0.clone();
-        let work: Work = Box::new(move |memory| {
-            // Nobody waits for it any more when the request was given up.
-            if !answer.is_closed() {
-                let began = Instant::now();
-                let result = task(memory);
-                self.0.took(began.elapsed());
-                // Free before it is told, so that whoever hears of it finds the place.
+        let task: TaskFn = Box::new(move |memory| {
+            // The receiver is dropped when the request is canceled; then the hash is not needed.
+            if !sender.is_closed() {
+                let started = Instant::now();
+                let result = hash(memory);
+                self.0.record_duration(started.elapsed());
+                // Frees the slot before the result is sent, so that the receiver can reserve it.
                 drop(self);
-                let _ = answer.send(result);
+                let _ = sender.send(result);
             }
         });
-        pool.queue().jobs.push_back(Job(work));
+        pool.queue().tasks.push_back(Task(task));
         pool.ready.notify_one();
-        answered.await.map_err(|_| Error::Internal("the hashing threads are gone".into()))?
+        receiver.await.map_err(|_| Error::Internal("the hashing threads have stopped".into()))?
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.queue().taken -= 1;
+        self.0.queue().reserved -= 1;
     }
 }
 
@@ -170,21 +172,21 @@ impl Pool {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self) {
-        // Without the right to it they hash as everybody else works.
-        let _ = rustix::process::setpriority_process(None, NICE);
+    fn run_worker(&self) {
+        // If this is not permitted, the threads keep the default priority.
+        let _ = rustix::process::setpriority_process(None, NICE_VALUE);
         let mut memory = Memory::default();
-        while let Some(Job(work)) = self.next() {
-            work(&mut memory);
+        while let Some(Task(task)) = self.next_task() {
+            task(&mut memory);
         }
     }
 
-    /// The next job, once there is one; `None` when there will be none.
-    fn next(&self) -> Option<Job> {
+    /// Waits for the next task; returns `None` once the pool is closed and the queue is empty.
+    fn next_task(&self) -> Option<Task> {
         let mut queue = self.queue();
         loop {
-            if let Some(job) = queue.jobs.pop_front() {
-                return Some(job);
+            if let Some(task) = queue.tasks.pop_front() {
+                return Some(task);
             }
             if queue.closed {
                 return None;
@@ -193,8 +195,8 @@ impl Pool {
         }
     }
 
-    fn took(&self, time: Duration) {
+    fn record_duration(&self, duration: Duration) {
         let mut queue = self.queue();
-        queue.cost = (queue.cost * 7 + time) / 8;
+        queue.average = (queue.average * 7 + duration) / 8;
     }
 }

@@ -2,86 +2,86 @@ use std::sync::mpsc;
 
 use super::*;
 
-/// A pool of one thread which is busy until the sender goes away.
-fn busy() -> (Passwords, mpsc::Sender<()>, impl Future<Output = Result<()>>) {
+/// Returns a pool of one thread, which is busy until the sender is dropped.
+fn busy_pool() -> (Passwords, mpsc::Sender<()>, impl Future<Output = Result<()>>) {
     let passwords = Passwords::start(NonZeroUsize::new(1), PATIENCE).unwrap();
-    let (end, ended) = mpsc::channel();
-    let place = passwords.place().unwrap();
-    let running = place.run(move |_| {
-        let _ = ended.recv();
+    let (release, released) = mpsc::channel();
+    let slot = passwords.reserve().unwrap();
+    let running = slot.run(move |_| {
+        let _ = released.recv();
         Ok(())
     });
-    (passwords, end, running)
+    (passwords, release, running)
 }
 
 #[tokio::test]
-async fn what_was_hashed_is_verified() {
+async fn verification_accepts_only_the_hashed_password() {
     let passwords = Passwords::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
-    let hash = passwords.place().unwrap().hash("correct horse".into()).await.unwrap();
-    for (password, right) in [("correct horse", true), ("wrong horse", false)] {
-        let place = passwords.place().unwrap();
-        assert_eq!(place.verify(password.into(), Some(hash.clone())).await.unwrap(), right);
+    let hash = passwords.reserve().unwrap().hash("correct horse".into()).await.unwrap();
+    for (password, expected) in [("correct horse", true), ("wrong horse", false)] {
+        let slot = passwords.reserve().unwrap();
+        assert_eq!(slot.verify(password.into(), Some(hash.clone())).await.unwrap(), expected);
     }
-    let place = passwords.place().unwrap();
-    assert!(!place.verify("correct horse".into(), None).await.unwrap());
+    let slot = passwords.reserve().unwrap();
+    assert!(!slot.verify("correct horse".into(), None).await.unwrap());
 }
 
 #[tokio::test]
-async fn who_would_wait_too_long_is_told_at_once() {
-    let (passwords, end, running) = busy();
+async fn reservations_beyond_the_latency_limit_fail_at_once() {
+    let (passwords, release, running) = busy_pool();
     let running = tokio::spawn(running);
-    let mut places = Vec::new();
+    let mut slots = Vec::new();
     let refused = loop {
-        match passwords.place() {
-            Ok(place) => places.push(place),
+        match passwords.reserve() {
+            Ok(slot) => slots.push(slot),
             Err(error) => break error,
         }
     };
     assert_eq!(refused.code(), "unavailable");
-    // One that runs and those that wait: as many as fit into the patience.
-    let fit = PATIENCE.as_millis() / FIRST_GUESS.as_millis();
-    assert_eq!(places.len() as u128 + 1, fit);
-    places.pop();
-    places.push(passwords.place().unwrap());
-    drop(end);
+    // One hash that runs and those that wait: as many as fit into the latency limit.
+    let max_slots = PATIENCE.as_millis() / INITIAL_ESTIMATE.as_millis();
+    assert_eq!(slots.len() as u128 + 1, max_slots);
+    slots.pop();
+    slots.push(passwords.reserve().unwrap());
+    drop(release);
     running.await.unwrap().unwrap();
-    passwords.place().unwrap();
+    passwords.reserve().unwrap();
 }
 
 #[tokio::test]
-async fn an_idle_thread_is_never_refused_however_slow_the_last_hash_was() {
+async fn an_idle_thread_accepts_a_hash_even_if_the_last_one_was_slow() {
     let passwords = Passwords::start(NonZeroUsize::new(1), PATIENCE).unwrap();
-    passwords.0.0.took(Duration::from_secs(60));
-    let place = passwords.place().unwrap();
-    assert!(passwords.place().is_err());
-    place.run(|_| Ok(())).await.unwrap();
-    passwords.place().unwrap();
+    passwords.0.0.record_duration(Duration::from_secs(60));
+    let slot = passwords.reserve().unwrap();
+    assert!(passwords.reserve().is_err());
+    slot.run(|_| Ok(())).await.unwrap();
+    passwords.reserve().unwrap();
 }
 
 #[tokio::test]
-async fn what_nobody_waits_for_is_not_done() {
-    let (passwords, end, running) = busy();
+async fn a_canceled_hash_is_skipped() {
+    let (passwords, release, running) = busy_pool();
     let running = tokio::spawn(running);
-    let (done, was_done) = mpsc::channel();
-    let given_up = passwords.place().unwrap().run(move |_| {
-        let _ = done.send(());
+    let (ran, has_run) = mpsc::channel();
+    let canceled = passwords.reserve().unwrap().run(move |_| {
+        let _ = ran.send(());
         Ok(())
     });
-    // Asked for, then given up.
-    assert!(futures::poll!(Box::pin(given_up)).is_pending());
-    drop(end);
+    // The temporary future is dropped after one poll.
+    assert!(futures::poll!(Box::pin(canceled)).is_pending());
+    drop(release);
     running.await.unwrap().unwrap();
-    passwords.place().unwrap().run(|_| Ok(())).await.unwrap();
-    assert!(was_done.recv().is_err());
+    passwords.reserve().unwrap().run(|_| Ok(())).await.unwrap();
+    assert!(has_run.recv().is_err());
 }
 
 #[test]
-fn half_of_the_cores_hash_and_at_least_one() {
-    assert_eq!([1, 2, 3, 8].map(share_of), [1, 1, 1, 4]);
+fn the_default_is_half_of_the_cores_and_at_least_one() {
+    assert_eq!([1, 2, 3, 8].map(default_threads), [1, 1, 1, 4]);
 }
 
 #[test]
-fn the_threads_end_with_the_last_handle() {
+fn the_threads_stop_with_the_last_handle() {
     let passwords = Passwords::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
     let pool = Arc::downgrade(&passwords.0.0);
     drop(passwords.clone());

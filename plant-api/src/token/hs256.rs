@@ -1,5 +1,4 @@
-//! HS256 for the JWT library, and nothing else: no other algorithm is in this program, so none can
-//! be talked into being used.
+//! HS256 as the only algorithm of the JWT library, which prevents algorithm confusion attacks.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
@@ -11,8 +10,8 @@ use sha2::Sha256;
 /// HMAC with SHA-256, RFC 2104.
 pub type HmacSha256 = Hmac<Sha256>;
 
-/// What the JWT library signs and verifies with.
-pub static PROVIDER: CryptoProvider = CryptoProvider {
+/// The cryptography backend of the JWT library.
+pub static CRYPTO_PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key: &EncodingKey| {
         Ok(Box::new(Hs256::new(algorithm, key.as_bytes())?))
     },
@@ -43,7 +42,7 @@ impl Signer<Vec<u8>> for Hs256 {
 impl Verifier<Vec<u8>> for Hs256 {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
         let mac = self.0.clone().chain_update(message);
-        // Takes the same time wherever the signatures differ.
+        // Compares in constant time.
         mac.verify_slice(signature).map_err(signature::Error::from_source)
     }
 }

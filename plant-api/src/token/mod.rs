@@ -1,7 +1,7 @@
-//! Tokens: JWT (RFC 7519) signed with HS256, which is the only algorithm there is.
+//! Access and refresh tokens: JWT (RFC 7519) signed with HS256, the only supported algorithm.
 //!
-//! An access token says who asks and is believed until it expires, without a look at the
-//! database. A refresh token is good for one use, which the session's row tells.
+//! An access token is valid until it expires and is verified without a database query. A refresh
+//! token is valid once; the session's row has the hash of the current one.
 
 mod hs256;
 #[cfg(test)]
@@ -19,63 +19,63 @@ use crate::config::Secret;
 use crate::error::{Error, Result};
 use hs256::HmacSha256;
 
-/// How long an access token is good for.
-pub const ACCESS_LIFETIME: TimeDelta = TimeDelta::minutes(15);
-/// How long a refresh token is good for.
-pub const REFRESH_LIFETIME: TimeDelta = TimeDelta::days(30);
+/// Lifetime of an access token.
+pub const ACCESS_TOKEN_LIFETIME: TimeDelta = TimeDelta::minutes(15);
+/// Lifetime of a refresh token.
+pub const REFRESH_TOKEN_LIFETIME: TimeDelta = TimeDelta::days(30);
 
-/// What an account may do.
+/// Role of an account.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Role {
-    /// What is its customer's.
+    /// Access to the data of the account's customer.
     User,
-    /// Everything.
+    /// Access to all data.
     Admin,
 }
 
-/// What a token is for.
+/// Type of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+enum TokenType {
     Access,
     Refresh,
 }
 
-/// Whom a token was issued to.
+/// The account and the session that a token was issued to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// The account.
+    /// Id of the account.
     #[serde(rename = "sub")]
     pub account: Uuid,
-    /// The session.
+    /// Id of the session.
     #[serde(rename = "sid")]
     pub session: Uuid,
-    /// What the account may do.
+    /// Role of the account.
     pub role: Role,
-    /// The customer that the account belongs to.
+    /// Id of the account's customer.
     pub customer: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Claims {
+struct JwtClaims {
     #[serde(flatten)]
-    holder: Holder,
+    claims: Holder,
     #[serde(rename = "type")]
-    kind: Kind,
+    token_type: TokenType,
     /// Unix seconds.
     iat: i64,
-    /// Unix seconds; from then on the token is refused.
+    /// Unix seconds; expired from then on.
     exp: i64,
-    /// Makes two refresh tokens of one second differ.
+    /// Random, so that two refresh tokens of the same second differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<Uuid>,
 }
 
-/// Issues and reads tokens. Clones share the keys.
+/// Issues and verifies tokens. Clones share the keys.
 #[derive(Clone)]
 pub struct Tokens(Arc<Keys>);
 
@@ -87,16 +87,16 @@ struct Keys {
 }
 
 impl Tokens {
-    /// Tokens signed with `secret`.
+    /// Creates an issuer that signs with `secret`.
     ///
     /// # Errors
-    /// When there is no key to be made of the secret; any bytes will do.
+    /// When the HMAC key cannot be created; any length is valid.
     pub fn new(secret: &Secret<String>) -> Result<Self> {
-        // The library keeps one for the process; that it has it already is all right.
-        let _ = hs256::PROVIDER.install_default();
+        // The provider is global to the process, so a second call fails, which is harmless.
+        let _ = hs256::CRYPTO_PROVIDER.install_default();
         let secret = secret.0.as_bytes();
         let mut validation = Validation::new(Algorithm::HS256);
-        // Looked at here, by the clock that the rest of the program goes by.
+        // Checked in `verify`, with the time of `Clock`.
         validation.validate_exp = false;
         validation.required_spec_claims.clear();
         Ok(Self(Arc::new(Keys {
@@ -107,69 +107,73 @@ impl Tokens {
         })))
     }
 
-    /// An access token, good for [`ACCESS_LIFETIME`].
+    /// Issues an access token, valid for [`ACCESS_TOKEN_LIFETIME`].
     ///
     /// # Errors
     /// When it cannot be signed, which is a bug.
-    pub fn issue_access(&self, holder: &Holder, now: DateTime<Utc>) -> Result<String> {
-        self.issue(Kind::Access, holder, now, ACCESS_LIFETIME, None)
+    pub fn issue_access(&self, claims: &Holder, now: DateTime<Utc>) -> Result<String> {
+        self.issue(TokenType::Access, claims, now, ACCESS_TOKEN_LIFETIME, None)
     }
 
-    /// A refresh token, good for [`REFRESH_LIFETIME`] and unlike any other.
+    /// Issues a refresh token, valid for [`REFRESH_TOKEN_LIFETIME`] and unique.
     ///
     /// # Errors
     /// When it cannot be signed, which is a bug.
-    pub fn issue_refresh(&self, holder: &Holder, now: DateTime<Utc>) -> Result<String> {
-        self.issue(Kind::Refresh, holder, now, REFRESH_LIFETIME, Some(Uuid::new_v4()))
+    pub fn issue_refresh_token(&self, claims: &Holder, now: DateTime<Utc>) -> Result<String> {
+        self.issue(TokenType::Refresh, claims, now, REFRESH_TOKEN_LIFETIME, Some(Uuid::new_v4()))
     }
 
     fn issue(
         &self,
-        kind: Kind,
-        holder: &Holder,
+        token_type: TokenType,
+        claims: &Holder,
         now: DateTime<Utc>,
         lifetime: TimeDelta,
         jti: Option<Uuid>,
     ) -> Result<String> {
         let exp = (now + lifetime).timestamp();
-        let claims = Claims { holder: holder.clone(), kind, iat: now.timestamp(), exp, jti };
+        let iat = now.timestamp();
+        let claims = JwtClaims { claims: claims.clone(), token_type, iat, exp, jti };
         encode(&Header::new(Algorithm::HS256), &claims, &self.0.encoding)
             .map_err(|e| Error::Internal(Box::new(e)))
     }
 
-    /// Whom an access token was issued to.
+    /// Verifies an access token and returns its claims.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] for anything but an access token of this service that is good
-    /// at `now`.
-    pub fn read_access(&self, token: &str, now: DateTime<Utc>) -> Result<Holder> {
-        self.read(Kind::Access, token, now)
+    /// [`Error::Unauthenticated`] unless it is an access token of this service that is valid at
+    /// `now`.
+    pub fn verify_access_token(&self, token: &str, now: DateTime<Utc>) -> Result<Holder> {
+        self.verify(TokenType::Access, token, now)
     }
 
-    /// Whom a refresh token was issued to. Whether it was used before is for the session to say.
+    /// Verifies a refresh token and returns its claims, without checking whether it was used
+    /// before.
     ///
     /// # Errors
-    /// As [`Tokens::read_access`].
-    pub fn read_refresh(&self, token: &str, now: DateTime<Utc>) -> Result<Holder> {
-        self.read(Kind::Refresh, token, now)
+    /// As [`Tokens::verify_access_token`].
+    pub fn verify_refresh_token(&self, token: &str, now: DateTime<Utc>) -> Result<Holder> {
+        self.verify(TokenType::Refresh, token, now)
     }
 
-    fn read(&self, kind: Kind, token: &str, now: DateTime<Utc>) -> Result<Holder> {
+    fn verify(&self, token_type: TokenType, token: &str, now: DateTime<Utc>) -> Result<Holder> {
         let keys = &self.0;
-        let claims = decode::<Claims>(token, &keys.decoding, &keys.validation)
-            .map_err(|_| Error::Unauthenticated("the token is not one of this service"))?
+        let claims = decode::<JwtClaims>(token, &keys.decoding, &keys.validation)
+            .map_err(|_| {
+                Error::Unauthenticated("the token is malformed or was not issued by this service")
+            })?
             .claims;
-        if claims.kind != kind {
-            return Err(Error::Unauthenticated("the token is of the wrong type"));
+        if claims.token_type != token_type {
+            return Err(Error::Unauthenticated("the token has the wrong type"));
         }
         if claims.exp <= now.timestamp() {
             return Err(Error::Unauthenticated("the token has expired"));
         }
-        Ok(claims.holder)
+        Ok(claims.claims)
     }
 
-    /// A fingerprint of `bytes` that nobody can make or check without the secret: for what must
-    /// be recognised but not guessed, such as a body that holds a password.
+    /// Returns the HMAC-SHA-256 of `bytes` under the secret. Unlike a plain hash it does not allow
+    /// guessing the input, for example a body that contains a password.
     pub fn fingerprint(&self, bytes: &[u8]) -> [u8; 32] {
         self.0.mac.clone().chain_update(bytes).finalize().into_bytes().into()
     }

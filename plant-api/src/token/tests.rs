@@ -4,7 +4,7 @@ fn tokens(secret: &str) -> Tokens {
     Tokens::new(&Secret(secret.into())).unwrap()
 }
 
-fn holder() -> Holder {
+fn claims() -> Holder {
     Holder {
         account: Uuid::from_u128(1),
         session: Uuid::from_u128(2),
@@ -17,64 +17,70 @@ fn noon() -> DateTime<Utc> {
     "2026-01-14T12:00:00Z".parse().unwrap()
 }
 
-fn refused(read: Result<Holder>) -> &'static str {
-    match read {
+fn reason(result: Result<Holder>) -> &'static str {
+    match result {
         Err(Error::Unauthenticated(why)) => why,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn a_token_tells_whom_it_was_issued_to() {
+fn a_token_returns_the_claims_it_was_issued_with() {
     let tokens = tokens("secret");
-    let access = tokens.issue_access(&holder(), noon()).unwrap();
-    assert_eq!(tokens.read_access(&access, noon()).unwrap(), holder());
-    let refresh = tokens.issue_refresh(&holder(), noon()).unwrap();
-    assert_eq!(tokens.read_refresh(&refresh, noon()).unwrap(), holder());
+    let access = tokens.issue_access(&claims(), noon()).unwrap();
+    assert_eq!(tokens.verify_access_token(&access, noon()).unwrap(), claims());
+    let refresh = tokens.issue_refresh_token(&claims(), noon()).unwrap();
+    assert_eq!(tokens.verify_refresh_token(&refresh, noon()).unwrap(), claims());
 }
 
 #[test]
-fn a_token_is_good_for_its_lifetime_and_not_a_second_longer() {
+fn a_token_expires_at_the_end_of_its_lifetime() {
     let tokens = tokens("secret");
-    let access = tokens.issue_access(&holder(), noon()).unwrap();
-    let end = noon() + ACCESS_LIFETIME;
-    tokens.read_access(&access, end - TimeDelta::seconds(1)).unwrap();
-    assert_eq!(refused(tokens.read_access(&access, end)), "the token has expired");
+    let access = tokens.issue_access(&claims(), noon()).unwrap();
+    let end = noon() + ACCESS_TOKEN_LIFETIME;
+    tokens.verify_access_token(&access, end - TimeDelta::seconds(1)).unwrap();
+    assert_eq!(reason(tokens.verify_access_token(&access, end)), "the token has expired");
 }
 
 #[test]
-fn one_type_is_not_taken_for_the_other() {
+fn a_token_of_the_other_type_is_refused() {
     let tokens = tokens("secret");
-    let refresh = tokens.issue_refresh(&holder(), noon()).unwrap();
-    assert_eq!(refused(tokens.read_access(&refresh, noon())), "the token is of the wrong type");
-    let access = tokens.issue_access(&holder(), noon()).unwrap();
-    assert_eq!(refused(tokens.read_refresh(&access, noon())), "the token is of the wrong type");
+    let refresh = tokens.issue_refresh_token(&claims(), noon()).unwrap();
+    assert_eq!(
+        reason(tokens.verify_access_token(&refresh, noon())),
+        "the token has the wrong type"
+    );
+    let access = tokens.issue_access(&claims(), noon()).unwrap();
+    assert_eq!(
+        reason(tokens.verify_refresh_token(&access, noon())),
+        "the token has the wrong type"
+    );
 }
 
 #[test]
-fn what_was_not_signed_here_is_refused() {
-    let ours = tokens("secret");
-    let somebody = Holder { account: Uuid::from_u128(3), ..holder() };
-    let theirs = tokens("another").issue_access(&somebody, noon()).unwrap();
-    let good = ours.issue_access(&holder(), noon()).unwrap();
-    let (head, signature) = good.rsplit_once('.').unwrap();
+fn a_token_not_signed_with_the_secret_is_refused() {
+    let issuer = tokens("secret");
+    let other = Holder { account: Uuid::from_u128(3), ..claims() };
+    let foreign = tokens("another").issue_access(&other, noon()).unwrap();
+    let valid = issuer.issue_access(&claims(), noon()).unwrap();
+    let (head, signature) = valid.rsplit_once('.').unwrap();
     let unsigned = format!("{head}.");
-    let swapped = format!("{}.{signature}", theirs.rsplit_once('.').unwrap().0);
-    for token in [theirs.as_str(), &unsigned, &swapped, "", "a.b.c", "..", "é"] {
-        let why = refused(ours.read_access(token, noon()));
-        assert_eq!(why, "the token is not one of this service", "{token}");
+    let swapped = format!("{}.{signature}", foreign.rsplit_once('.').unwrap().0);
+    for token in [foreign.as_str(), &unsigned, &swapped, "", "a.b.c", "..", "é"] {
+        let why = reason(issuer.verify_access_token(token, noon()));
+        assert_eq!(why, "the token is malformed or was not issued by this service", "{token}");
     }
 }
 
 #[test]
-fn two_refresh_tokens_of_one_second_differ() {
+fn two_refresh_tokens_of_the_same_second_differ() {
     let tokens = tokens("secret");
-    let one = tokens.issue_refresh(&holder(), noon()).unwrap();
-    assert_ne!(tokens.issue_refresh(&holder(), noon()).unwrap(), one);
+    let one = tokens.issue_refresh_token(&claims(), noon()).unwrap();
+    assert_ne!(tokens.issue_refresh_token(&claims(), noon()).unwrap(), one);
 }
 
 #[test]
-fn a_fingerprint_needs_the_secret() {
+fn an_hmac_depends_on_the_secret_and_the_input() {
     assert_eq!(tokens("secret").fingerprint(b"x"), tokens("secret").fingerprint(b"x"));
     assert_ne!(tokens("secret").fingerprint(b"x"), tokens("another").fingerprint(b"x"));
     assert_ne!(tokens("secret").fingerprint(b"x"), tokens("secret").fingerprint(b"y"));

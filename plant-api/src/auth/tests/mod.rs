@@ -1,4 +1,4 @@
-//! Registering, and what the other tests of accounts share.
+//! Tests of registration, and helpers of the other account tests.
 
 mod login;
 mod session;
@@ -17,27 +17,27 @@ fn asha() -> Value {
     json!({"email": "asha@lotus.example", "password": "eleven green apples"})
 }
 
-/// Asha's login, once she has registered.
+/// Logs in as Asha, who must be registered.
 async fn log_in(app: &TestApp) -> Value {
     app.post(LOGIN, asha()).await.expect(200)
 }
 
-/// The service as Asha asks it, her session begun.
-async fn asked_by_asha(app: &TestApp) -> (TestApp, Value) {
+/// Registers Asha and logs in; returns the service with her token, and the login response.
+async fn register_asha(app: &TestApp) -> (TestApp, Value) {
     app.post(REGISTER, asha()).await.expect(201);
     let login = log_in(app).await;
     (app.bearing(login["access_token"].as_str().unwrap()), login)
 }
 
-/// A problem without what differs from request to request.
-fn told(answer: Answer, status: u16) -> Value {
-    let mut problem = answer.expect(status);
+/// Returns a problem without its request id.
+fn problem(response: Answer, status: u16) -> Value {
+    let mut problem = response.expect(status);
     problem.as_object_mut().unwrap().remove("request_id");
     problem
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn who_registers_logs_in_and_has_a_customer(pool: PgPool) {
+async fn a_registered_account_can_log_in_and_has_a_customer(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let user = app.post(REGISTER, asha()).await.expect(201)["user"].take();
     assert_eq!(user["email"], "asha@lotus.example");
@@ -60,30 +60,30 @@ async fn who_registers_logs_in_and_has_a_customer(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_address_is_one_in_upper_and_lower_case(pool: PgPool) {
+async fn emails_are_not_case_sensitive(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let shouting = json!({"email": "  Asha@LOTUS.example ", "password": "eleven green apples"});
-    let user = app.post(REGISTER, shouting.clone()).await.expect(201)["user"].take();
+    let upper_case = json!({"email": "  Asha@LOTUS.example ", "password": "eleven green apples"});
+    let user = app.post(REGISTER, upper_case.clone()).await.expect(201)["user"].take();
     assert_eq!(user["email"], "asha@lotus.example");
     assert_eq!(app.post(REGISTER, asha()).await.expect(409)["code"], "duplicate-entity");
-    app.post(LOGIN, shouting).await.expect(200);
+    app.post(LOGIN, upper_case).await.expect(200);
     let customers: i64 =
         sqlx::query_scalar("select count(*) from customer").fetch_one(&app.owner).await.unwrap();
     assert_eq!(customers, 1, "a refused registration leaves a customer");
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn of_many_who_register_one_address_one_does(pool: PgPool) {
+async fn of_many_concurrent_registrations_of_one_email_one_succeeds(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let posts = (0..8).map(|_| app.post(REGISTER, asha()));
-    let answers = futures::future::join_all(posts).await;
-    let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+    let responses = futures::future::join_all(posts).await;
+    let mut statuses: Vec<_> = responses.iter().map(|response| response.status.as_u16()).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [[201].as_slice(), &[409; 7]].concat());
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn bad_credentials_name_their_field(pool: PgPool) {
+async fn invalid_credentials_are_reported_by_field(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let (email, password) = ("asha@lotus.example", "eleven green apples");
     for (email, password, at_fault) in [
@@ -108,16 +108,16 @@ async fn bad_credentials_name_their_field(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_password_is_kept_as_argon2id_and_nowhere_else(pool: PgPool) {
+async fn a_password_is_stored_only_as_an_argon2id_hash(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let answer = app.post_once("once", REGISTER, &asha()).await;
-    assert!(!answer.text.contains("apples") && !answer.text.contains("argon2"));
-    let kept: String = sqlx::query_scalar("select password_hash from account")
+    let response = app.post_once("once", REGISTER, &asha()).await;
+    assert!(!response.text.contains("apples") && !response.text.contains("argon2"));
+    let stored: String = sqlx::query_scalar("select password_hash from account")
         .fetch_one(&app.owner)
         .await
         .unwrap();
-    assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{kept}");
-    // A plain hash of the body would let the password be guessed, millions of times a second.
+    assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+    // A plain hash of the body would allow millions of password guesses per second.
     let hash: Vec<u8> = sqlx::query_scalar("select request_hash from idempotency_key")
         .fetch_one(&app.owner)
         .await
@@ -126,7 +126,7 @@ async fn a_password_is_kept_as_argon2id_and_nowhere_else(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn registering_again_with_the_same_key_answers_the_first(pool: PgPool) {
+async fn registering_again_with_the_same_key_returns_the_first_response(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let first = app.post_once("once", REGISTER, &asha()).await.expect(201);
     assert_eq!(app.post_once("once", REGISTER, &asha()).await.expect(201), first);

@@ -1,11 +1,11 @@
-//! What becomes of a session.
+//! Tests of refresh, logout and expiry of sessions.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{ME, asked_by_asha, log_in};
-use crate::auth::session::forget_old;
+use super::{ME, log_in, register_asha};
+use crate::auth::session::delete_expired;
 use crate::clock::Clock;
 use crate::testing::{Answer, OPERATORS_KEY, TestApp};
 
@@ -21,10 +21,10 @@ async fn refresh(app: &TestApp, login: &Value) -> Answer {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_session_goes_on_with_the_next_tokens(pool: PgPool) {
+async fn a_refresh_returns_new_tokens_of_the_same_session(pool: PgPool) {
     let clock = clock();
     let app = TestApp::at(pool, clock.clone()).await;
-    let (asha, first) = asked_by_asha(&app).await;
+    let (asha, first) = register_asha(&app).await;
     clock.advance(TimeDelta::minutes(15));
     asha.get(ME).await.expect(401);
     let second = refresh(&app, &first).await.expect(200);
@@ -35,34 +35,35 @@ async fn a_session_goes_on_with_the_next_tokens(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_refresh_token_used_again_ends_the_session(pool: PgPool) {
+async fn reuse_of_a_refresh_token_revokes_the_session(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (asha, first) = asked_by_asha(&app).await;
+    let (asha, first) = register_asha(&app).await;
     let other = log_in(&app).await;
     let second = refresh(&app, &first).await.expect(200);
     assert_eq!(refresh(&app, &first).await.expect(401)["code"], "unauthenticated");
     refresh(&app, &second).await.expect(401);
     asha.get(ME).await.expect(401);
-    // Another session of the account is its own.
+    // The other session of the account is not affected.
     refresh(&app, &other).await.expect(200);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn of_simultaneous_uses_of_a_refresh_token_one_counts_and_the_session_ends(pool: PgPool) {
+async fn of_concurrent_uses_of_a_refresh_token_one_succeeds_and_the_session_ends(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (_, first) = asked_by_asha(&app).await;
-    let answers = futures::future::join_all((0..6).map(|_| refresh(&app, &first))).await;
-    let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(|a| a.status == 200);
-    assert_eq!((good.len(), bad.len()), (1, 5));
-    let second = good.into_iter().next().unwrap().expect(200);
+    let (_, first) = register_asha(&app).await;
+    let responses = futures::future::join_all((0..6).map(|_| refresh(&app, &first))).await;
+    let (succeeded, refused): (Vec<_>, Vec<_>) =
+        responses.into_iter().partition(|r| r.status == 200);
+    assert_eq!((succeeded.len(), refused.len()), (1, 5));
+    let second = succeeded.into_iter().next().unwrap().expect(200);
     refresh(&app, &second).await.expect(401);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_is_no_refresh_token_of_today_is_refused(pool: PgPool) {
+async fn an_invalid_or_expired_refresh_token_is_refused(pool: PgPool) {
     let clock = clock();
     let app = TestApp::at(pool, clock.clone()).await;
-    let (_, login) = asked_by_asha(&app).await;
+    let (_, login) = register_asha(&app).await;
     for token in [&login["access_token"], &json!("x"), &json!("")] {
         app.post(REFRESH, json!({"refresh_token": token})).await.expect(401);
     }
@@ -74,7 +75,7 @@ async fn what_is_no_refresh_token_of_today_is_refused(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_logout_ends_the_session(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (asha, login) = asked_by_asha(&app).await;
+    let (asha, login) = register_asha(&app).await;
     let logout = || axum::http::Request::post(LOGOUT).body(axum::body::Body::empty()).unwrap();
     app.send(logout()).await.expect(401);
     app.bearing(OPERATORS_KEY).send(logout()).await.expect(403);
@@ -84,9 +85,9 @@ async fn a_logout_ends_the_session(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_account_made_inactive_is_refused_the_next_tokens(pool: PgPool) {
+async fn an_inactive_account_gets_no_new_tokens(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (_, login) = asked_by_asha(&app).await;
+    let (_, login) = register_asha(&app).await;
     sqlx::query("update account set is_active = false").execute(&app.owner).await.unwrap();
     refresh(&app, &login).await.expect(403);
     sqlx::query("update account set is_active = true").execute(&app.owner).await.unwrap();
@@ -94,9 +95,9 @@ async fn an_account_made_inactive_is_refused_the_next_tokens(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn only_an_account_is_somebody(pool: PgPool) {
+async fn the_account_endpoint_requires_an_access_token(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (asha, login) = asked_by_asha(&app).await;
+    let (asha, login) = register_asha(&app).await;
     app.get(ME).await.expect(401);
     app.bearing(OPERATORS_KEY).get(ME).await.expect(403);
     app.bearing(login["refresh_token"].as_str().unwrap()).get(ME).await.expect(401);
@@ -108,20 +109,20 @@ async fn only_an_account_is_somebody(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_no_longer_matters_is_forgotten(pool: PgPool) {
+async fn expired_sessions_and_old_failures_are_deleted(pool: PgPool) {
     let clock = clock();
     let app = TestApp::at(pool, clock.clone()).await;
-    asked_by_asha(&app).await;
+    register_asha(&app).await;
     clock.advance(TimeDelta::days(15));
     let younger = log_in(&app).await;
     let wrong = json!({"email": "asha@lotus.example", "password": "eleven green pears"});
     app.post(super::LOGIN, wrong).await.expect(401);
     clock.advance(TimeDelta::days(15));
-    forget_old(&app.state.db, &clock).await.unwrap();
-    let left: Vec<String> =
+    delete_expired(&app.state.db, &clock).await.unwrap();
+    let remaining: Vec<String> =
         sqlx::query_scalar("select id::text from session union select email from login_failure")
             .fetch_all(&app.owner)
             .await
             .unwrap();
-    assert_eq!(json!(left), json!([younger["session_id"]]));
+    assert_eq!(json!(remaining), json!([younger["session_id"]]));
 }

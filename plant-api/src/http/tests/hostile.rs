@@ -1,5 +1,5 @@
-//! Every described operation is given what no honest client sends: never a 5xx, never an answer
-//! that is not a problem.
+//! Sends malformed input to every described operation: the status is never 5xx, and every error has
+//! a problem+json body.
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -10,14 +10,14 @@ use crate::testing::{Answer, NOBODY, TestApp};
 fn bodies() -> Vec<(&'static str, Vec<u8>)> {
     let deep = |open: &str, close: &str| [open.repeat(5_000), close.repeat(5_000)].concat();
     vec![
-        ("nothing", b"".to_vec()),
+        ("empty", b"".to_vec()),
         ("white space", b" \n".to_vec()),
         ("huge", format!("{{\"name\":\"{}\"}}", "x".repeat(200_000)).into_bytes()),
         ("deep arrays", deep("[", "]").into_bytes()),
         ("deep objects", deep("{\"a\":", "}").into_bytes()),
         ("truncated", b"{\"name\":\"x".to_vec()),
         ("not UTF-8", b"{\"name\":\"\xff\xfe\"}".to_vec()),
-        ("half a surrogate pair", br#"{"name":"\ud800"}"#.to_vec()),
+        ("an unpaired surrogate", br#"{"name":"\ud800"}"#.to_vec()),
         ("a byte order mark", b"\xef\xbb\xbf{}".to_vec()),
         ("NUL", br#"{"name":"a\u0000b","nickname":"\u0000","title":"\u0000"}"#.to_vec()),
         ("NUL in a key", br#"{"na\u0000me":"x"}"#.to_vec()),
@@ -45,12 +45,12 @@ fn queries() -> Vec<String> {
     ]
 }
 
-/// The operations with their paths, ids filled in.
+/// Returns the method and the path of every described operation, with ids filled in.
 fn operations(app: &TestApp) -> Vec<(Method, String)> {
     let mut found = Vec::new();
     for (template, item) in &app.api.paths.paths {
-        let words = template.split('/').map(|w| if w.starts_with('{') { NOBODY } else { w });
-        let path = words.collect::<Vec<_>>().join("/");
+        let segments = template.split('/').map(|w| if w.starts_with('{') { NOBODY } else { w });
+        let path = segments.collect::<Vec<_>>().join("/");
         for (method, _) in super::super::description::operations(item) {
             found.push((method.parse().unwrap(), path.clone()));
         }
@@ -68,46 +68,47 @@ fn request(method: &Method, path: &str, kind: &str, body: Vec<u8>) -> Request<Bo
         .unwrap()
 }
 
-fn must_be_calm(answer: &Answer, what: &str) {
-    assert!(answer.status.as_u16() < 500, "{what}: {} {}", answer.status, answer.text);
-    if answer.status.as_u16() >= 400 {
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{what}");
-        let problem = answer.json();
-        assert_eq!(problem["status"], answer.status.as_u16(), "{what}");
+fn assert_no_server_error(response: &Answer, what: &str) {
+    assert!(response.status.as_u16() < 500, "{what}: {} {}", response.status, response.text);
+    if response.status.as_u16() >= 400 {
+        assert_eq!(response.header("content-type"), Some("application/problem+json"), "{what}");
+        let problem = response.json();
+        assert_eq!(problem["status"], response.status.as_u16(), "{what}");
         assert!(problem["code"].is_string() && problem["request_id"].is_string(), "{what}");
     }
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn hostile_bodies_are_refused_calmly(pool: PgPool) {
+async fn malformed_bodies_cause_no_server_error(pool: PgPool) {
     let app = TestApp::new(pool).await;
     for (method, path) in operations(&app) {
         for (what, body) in bodies() {
             for kind in ["application/json", "text/plain", "application/json; charset=utf-16", ""] {
-                let answer = app.send(request(&method, &path, kind, body.clone())).await;
-                must_be_calm(&answer, &format!("{method} {path}: {what} as `{kind}`"));
+                let response = app.send(request(&method, &path, kind, body.clone())).await;
+                assert_no_server_error(&response, &format!("{method} {path}: {what} as `{kind}`"));
             }
         }
     }
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn hostile_queries_are_refused_calmly(pool: PgPool) {
+async fn malformed_queries_cause_no_server_error(pool: PgPool) {
     let app = TestApp::new(pool).await;
     for (method, path) in operations(&app) {
         for query in queries() {
             let uri = format!("{path}?{query}");
-            let answer = app.send(request(&method, &uri, "application/json", b"{}".to_vec())).await;
-            must_be_calm(&answer, &format!("{method} {uri}"));
+            let response =
+                app.send(request(&method, &uri, "application/json", b"{}".to_vec())).await;
+            assert_no_server_error(&response, &format!("{method} {uri}"));
         }
     }
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn hostile_paths_and_methods_are_refused_calmly(pool: PgPool) {
+async fn malformed_paths_and_methods_cause_no_server_error(pool: PgPool) {
     let app = TestApp::new(pool).await;
     for (method, path) in operations(&app) {
-        let odd = [
+        let paths = [
             path.replace(NOBODY, "%00"),
             path.replace(NOBODY, "%ff%fe"),
             path.replace(NOBODY, "..%2f..%2fetc"),
@@ -117,15 +118,16 @@ async fn hostile_paths_and_methods_are_refused_calmly(pool: PgPool) {
             format!("/{path}"),
             path.to_uppercase(),
         ];
-        for path in odd {
-            let answer =
+        for path in paths {
+            let response =
                 app.send(request(&method, &path, "application/json", b"{}".to_vec())).await;
-            must_be_calm(&answer, &format!("{method} {path}"));
+            assert_no_server_error(&response, &format!("{method} {path}"));
         }
-        for made_up in ["TRACE", "CONNECT", "OPTIONS", "PROPFIND", "get"] {
-            let made_up = made_up.parse().unwrap();
-            let answer = app.send(request(&made_up, &path, "application/json", Vec::new())).await;
-            must_be_calm(&answer, &format!("{made_up} {path}"));
+        for unsupported in ["TRACE", "CONNECT", "OPTIONS", "PROPFIND", "get"] {
+            let unsupported = unsupported.parse().unwrap();
+            let response =
+                app.send(request(&unsupported, &path, "application/json", Vec::new())).await;
+            assert_no_server_error(&response, &format!("{unsupported} {path}"));
         }
     }
 }

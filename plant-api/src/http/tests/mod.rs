@@ -20,20 +20,20 @@ fn get(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn ids_are_made_or_taken_over_and_echoed(pool: PgPool) {
+async fn request_ids_are_generated_or_accepted_and_returned(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let made = app.get("/livez").await;
-    assert_eq!(made.header("x-request-id").unwrap().len(), 36);
-    assert_eq!(made.header("x-request-id"), made.header("x-correlation-id"));
-    let given = app
+    let generated = app.get("/livez").await;
+    assert_eq!(generated.header("x-request-id").unwrap().len(), 36);
+    assert_eq!(generated.header("x-request-id"), generated.header("x-correlation-id"));
+    let accepted = app
         .send(get("/nowhere", &[("x-request-id", "mine-1"), ("x-correlation-id", "ours")]))
         .await;
-    assert_eq!(given.header("x-request-id"), Some("mine-1"));
-    assert_eq!(given.header("x-correlation-id"), Some("ours"));
-    assert_eq!(given.expect(404)["request_id"], "mine-1");
+    assert_eq!(accepted.header("x-request-id"), Some("mine-1"));
+    assert_eq!(accepted.header("x-correlation-id"), Some("ours"));
+    assert_eq!(accepted.expect(404)["request_id"], "mine-1");
     let long = "x".repeat(129);
-    let refused = app.send(get("/livez", &[("x-request-id", long.as_str())])).await;
-    assert_eq!(refused.header("x-request-id").unwrap().len(), 36);
+    let replaced = app.send(get("/livez", &[("x-request-id", long.as_str())])).await;
+    assert_eq!(replaced.header("x-request-id").unwrap().len(), 36);
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -50,7 +50,7 @@ async fn unknown_routes_and_wrong_methods_are_problems(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn answers_are_counted_by_route_template(pool: PgPool) {
+async fn responses_are_counted_by_route_template(pool: PgPool) {
     let app = TestApp::new(pool).await;
     app.get("/api/v1/customers/nobody-1").await.expect(404);
     app.get("/api/v1/customers/nobody-2").await.expect(404);
@@ -82,7 +82,7 @@ async fn answers_are_counted_by_route_template(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn health_says_what_is_there(pool: PgPool) {
+async fn health_endpoints_report_the_state_of_the_service(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let health = app.get("/health").await.expect(200);
     assert_eq!(health["status"], "healthy");
@@ -96,7 +96,7 @@ async fn health_says_what_is_there(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn every_operation_is_described_with_its_own_id(pool: PgPool) {
+async fn every_operation_has_a_unique_id_and_a_summary(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let api = app.get("/openapi.json").await.expect(200);
     assert!(api["openapi"].as_str().unwrap().starts_with("3.1"));
@@ -105,10 +105,10 @@ async fn every_operation_is_described_with_its_own_id(pool: PgPool) {
         for (method, operation) in item.as_object().unwrap() {
             ids.push(operation["operationId"].as_str().unwrap().to_owned());
             assert!(operation["summary"].is_string(), "{method} {path} has no summary");
-            for (status, answer) in operation["responses"].as_object().unwrap() {
-                let problem = &answer["content"]["application/problem+json"];
-                let bare = status.starts_with('2') || status == "304" || path == "/health";
-                assert!(bare != problem.is_object(), "{method} {path} {status}");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let problem = &response["content"]["application/problem+json"];
+                let no_problem = status.starts_with('2') || status == "304" || path == "/health";
+                assert!(no_problem != problem.is_object(), "{method} {path} {status}");
             }
         }
     }
@@ -119,7 +119,7 @@ async fn every_operation_is_described_with_its_own_id(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_page_of_the_description_needs_nothing_from_outside(pool: PgPool) {
+async fn swagger_ui_loads_no_external_resources(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let page = app.get("/docs/").await;
     assert_eq!(page.status, 200);
@@ -130,7 +130,7 @@ async fn the_page_of_the_description_needs_nothing_from_outside(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn known_series_start_at_zero(pool: PgPool) {
+async fn described_metric_series_start_at_zero(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let text = app.get("/metrics").await.text;
     for series in [
@@ -142,10 +142,10 @@ async fn known_series_start_at_zero(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn who_asks_too_much_is_told_to_wait_but_not_by_the_operations(pool: PgPool) {
+async fn api_requests_are_rate_limited_but_health_and_metrics_are_not(pool: PgPool) {
     let rate = RateLimit::new(NonZeroU32::MIN);
-    let strict = Gate { rate, ..gate(Access::Open) };
-    let app = TestApp::gated(pool, Clock::System, strict).await;
+    let limited = Gate { rate, ..gate(Access::Open) };
+    let app = TestApp::gated(pool, Clock::System, limited).await;
     app.get("/api/v1/skills").await.expect(200);
     let refused = app.get("/api/v1/skills").await;
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();

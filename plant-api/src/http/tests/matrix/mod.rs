@@ -1,4 +1,4 @@
-//! Who may do what: every described operation, asked by everybody, with every kind of token.
+//! Access control: every described operation, requested with every kind of credential.
 
 mod rows;
 mod tokens;
@@ -12,102 +12,104 @@ use crate::config::Access;
 use crate::http::description;
 use crate::testing::{Answer, OPERATORS_KEY, TestApp, gate, with_json};
 use crate::token::Role;
-use rows::{Row, Who, World};
+use rows::{Fixture, Required, Row};
 
-/// What somebody sends to say who it is.
+/// The credential sent with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    /// No token.
-    Nothing,
-    /// A token that is none, or none of today.
-    Bad(&'static str),
-    /// That of another customer's account.
-    Stranger,
-    /// That of an administrator's account.
+enum Credential {
+    /// No credential.
+    Missing,
+    /// An invalid or expired token; the text names it.
+    Invalid(&'static str),
+    /// A token of another customer's account.
+    OtherCustomer,
+    /// A token of an administrator's account.
     Admin,
-    /// The operator's key.
-    Operator,
-    /// That of the account whose customer's things are asked for.
+    /// The admin key.
+    AdminKey,
+    /// A token of the account and customer that own the requested data.
     Owner,
 }
 
-/// The status that the specification asks for.
-fn specified(access: Access, who: Who, sent: Sent, ok: u16) -> u16 {
-    match (who, sent) {
-        (Who::Anybody, _) => ok,
-        (_, Sent::Bad(_)) => 401,
-        (Who::Account | Who::Author, Sent::Nothing) => 401,
-        (_, Sent::Nothing) if access == Access::Required => 401,
-        (Who::Owner, Sent::Stranger) => 404,
-        (Who::Administrator, Sent::Stranger | Sent::Owner) => 403,
-        (Who::Author, Sent::Stranger | Sent::Admin) => 404,
-        (Who::Account | Who::Author, Sent::Operator) => 403,
+/// Returns the status that the specification requires.
+fn expected_status(access: Access, required: Required, sent: Credential, ok: u16) -> u16 {
+    match (required, sent) {
+        (Required::Nothing, _) => ok,
+        (_, Credential::Invalid(_)) => 401,
+        (Required::Account | Required::OwnerAccount, Credential::Missing) => 401,
+        (_, Credential::Missing) if access == Access::Required => 401,
+        (Required::OwnerCustomer, Credential::OtherCustomer) => 404,
+        (Required::Admin, Credential::OtherCustomer | Credential::Owner) => 403,
+        (Required::OwnerAccount, Credential::OtherCustomer | Credential::Admin) => 404,
+        (Required::Account | Required::OwnerAccount, Credential::AdminKey) => 403,
         _ => ok,
     }
 }
 
-/// Asks every operation in every way.
-async fn ask_everything(pool: PgPool, access: Access) {
+/// Requests every operation with every credential and compares the statuses.
+async fn check_all_operations(pool: PgPool, access: Access) {
     let app = TestApp::gated(pool, Clock::System, gate(access)).await;
-    let world = World::new(&app).await;
-    let owner = world.owner.clone();
-    let bad = tokens::bad(&app, &owner);
-    let everybody = {
-        let known = |sent, token: &str| (sent, Some(format!("Bearer {token}")));
-        let mut all = vec![(Sent::Nothing, None)];
-        all.extend(bad.into_iter().map(|(name, value)| (Sent::Bad(name), Some(value))));
-        all.push(known(Sent::Stranger, &tokens::good(&app, &world.stranger)));
-        all.push(known(Sent::Owner, &tokens::good(&app, &owner)));
+    let fixture = Fixture::new(&app).await;
+    let owner = fixture.owner.clone();
+    let invalid = tokens::invalid(&app, &owner);
+    let credentials = {
+        let bearer = |sent, token: &str| (sent, Some(format!("Bearer {token}")));
+        let mut all = vec![(Credential::Missing, None)];
+        all.extend(
+            invalid.into_iter().map(|(name, value)| (Credential::Invalid(name), Some(value))),
+        );
+        all.push(bearer(Credential::OtherCustomer, &tokens::valid(&app, &fixture.other)));
+        all.push(bearer(Credential::Owner, &tokens::valid(&app, &owner)));
         let admin = app.an_account("house", Role::Admin).await;
-        all.push(known(Sent::Admin, &tokens::good(&app, &admin)));
-        all.push(known(Sent::Operator, OPERATORS_KEY));
+        all.push(bearer(Credential::Admin, &tokens::valid(&app, &admin)));
+        all.push(bearer(Credential::AdminKey, OPERATORS_KEY));
         all
     };
 
-    let mut asked = 0;
-    let mut wrong = Vec::new();
+    let mut requests = 0;
+    let mut failures = Vec::new();
     for (path, item) in &app.api.paths.paths {
         for (method, operation) in description::operations(item) {
             let name = format!("{method} {path}");
-            let Some(first) = world.row(&name).await else {
-                wrong.push(format!("{name} has no row in {}", file!()));
+            let Some(first) = fixture.row(&name).await else {
+                failures.push(format!("{name} has no row in {}", file!()));
                 continue;
             };
-            let guarded = operation.security.is_some();
-            if guarded == (first.who == Who::Anybody) {
-                wrong.push(format!("{name} is described as guarded: {guarded}"));
+            let secured = operation.security.is_some();
+            if secured == (first.required == Required::Nothing) {
+                failures.push(format!("{name} is described as secured: {secured}"));
             }
-            let mut target = Some(first);
-            for (sent, value) in &everybody {
-                // What was refused has changed nothing, so the next can ask for the same.
-                let row = match target.take() {
+            let mut unused = Some(first);
+            for (sent, value) in &credentials {
+                // A refused request has changed nothing, so its row can be used again.
+                let row = match unused.take() {
                     Some(row) => row,
-                    None => world.row(&name).await.unwrap(),
+                    None => fixture.row(&name).await.unwrap(),
                 };
-                let expected = specified(access, row.who, *sent, row.ok);
-                let answer = ask(&app, method, &row, value.as_deref()).await;
-                asked += 1;
-                if answer.status.as_u16() != expected {
-                    let got = (answer.status.as_u16(), &answer.text);
-                    wrong.push(format!("{name} by {sent:?}: {expected} expected, {got:?}"));
-                } else if expected == 401 && answer.header("www-authenticate") != Some("Bearer") {
-                    wrong.push(format!("{name} by {sent:?}: no WWW-Authenticate"));
+                let expected = expected_status(access, row.required, *sent, row.ok);
+                let response = send(&app, method, &row, value.as_deref()).await;
+                requests += 1;
+                if response.status.as_u16() != expected {
+                    let got = (response.status.as_u16(), &response.text);
+                    failures.push(format!("{name} with {sent:?}: {expected} expected, {got:?}"));
+                } else if expected == 401 && response.header("www-authenticate") != Some("Bearer") {
+                    failures.push(format!("{name} with {sent:?}: no WWW-Authenticate"));
                 }
                 if expected >= 400 {
-                    target = Some(row);
+                    unused = Some(row);
                 }
             }
-            // Logged out by the operation itself.
-            let again = sqlx::query("update session set revoked_at = null");
-            again.execute(&app.owner).await.unwrap();
+            // Undoes what the logout operation did.
+            let restore = sqlx::query("update session set revoked_at = null");
+            restore.execute(&app.owner).await.unwrap();
         }
     }
-    assert!(wrong.is_empty(), "{} of {asked}:\n{}", wrong.len(), wrong.join("\n"));
-    let credentials = everybody.len();
-    println!("{} rows × {credentials} credentials = {asked} answers", asked / credentials);
+    assert!(failures.is_empty(), "{} of {requests}:\n{}", failures.len(), failures.join("\n"));
+    let count = credentials.len();
+    println!("{} rows × {count} credentials = {requests} requests", requests / count);
 }
 
-async fn ask(app: &TestApp, method: &str, row: &Row, authorization: Option<&str>) -> Answer {
+async fn send(app: &TestApp, method: &str, row: &Row, authorization: Option<&str>) -> Answer {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let mut request = match &row.body {
         Some(body) => with_json(method, &row.path, body),
@@ -120,11 +122,11 @@ async fn ask(app: &TestApp, method: &str, row: &Row, authorization: Option<&str>
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn everybody_may_do_what_is_specified_where_tokens_are_required(pool: PgPool) {
-    ask_everything(pool, Access::Required).await;
+async fn each_credential_gets_the_specified_status_with_access_required(pool: PgPool) {
+    check_all_operations(pool, Access::Required).await;
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn everybody_may_do_what_is_specified_where_access_is_open(pool: PgPool) {
-    ask_everything(pool, Access::Open).await;
+async fn each_credential_gets_the_specified_status_with_access_open(pool: PgPool) {
+    check_all_operations(pool, Access::Open).await;
 }

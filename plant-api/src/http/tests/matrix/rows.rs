@@ -1,4 +1,4 @@
-//! The rows of the matrix: for each operation who may do it, and a request that succeeds.
+//! The rows of the matrix: the access that each operation requires, and a request that succeeds.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -8,40 +8,40 @@ use super::tokens;
 use crate::testing::{Hire, OPERATORS_KEY, TestApp};
 use crate::token::{Holder, Role};
 
-/// Who may do something.
+/// The credential that an operation requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who {
-    /// Anybody, token or not.
-    Anybody,
-    /// Whoever is known.
-    Known,
-    /// Whoever has an account.
+pub enum Required {
+    /// No credential.
+    Nothing,
+    /// Any valid credential; none with access mode `open`.
+    Authentication,
+    /// A token of any account.
     Account,
-    /// The account whose thing it is, and no other, not even an administrator's.
-    Author,
-    /// The customer whose thing it is.
-    Owner,
-    /// Whoever administers.
-    Administrator,
+    /// A token of the account that owns the row; an administrator's is not enough.
+    OwnerAccount,
+    /// A token of the customer that owns the row, or an administrator's credential.
+    OwnerCustomer,
+    /// An administrator's credential.
+    Admin,
 }
 
 /// A request that succeeds, once.
 pub struct Row {
-    pub who: Who,
+    pub required: Required,
     /// The status of success.
     pub ok: u16,
     pub path: String,
     pub body: Option<Value>,
 }
 
-/// What there is to ask for.
-pub struct World {
-    /// Asked by the operator.
+/// The data that the requests refer to.
+pub struct Fixture {
+    /// Sends the admin key.
     app: TestApp,
     pub owner: Holder,
-    pub stranger: Holder,
+    pub other: Holder,
     hire: Hire,
-    drawn: AtomicU32,
+    next_name: AtomicU32,
 }
 
 const PASSWORD: &str = "eleven green apples";
@@ -50,21 +50,21 @@ fn prompt() -> Value {
     json!({"prompt": "Describe a fig tree", "model": "gpt-4", "temperature": 0.5, "max_tokens": 50})
 }
 
-impl World {
-    /// Customer `lotus`, who has hired an agent; customer `orchid`, who has not.
+impl Fixture {
+    /// Creates customer `lotus`, which has hired an agent, and customer `orchid`, which has not.
     pub async fn new(app: &TestApp) -> Self {
         let app = app.bearing(OPERATORS_KEY);
         let hire = app.a_hire("lotus").await;
         let asha = json!({"email": "asha@lotus.example", "password": PASSWORD});
         app.post("/api/v1/auth/register", asha).await.expect(201);
         let owner = app.an_account("lotus", Role::User).await;
-        let stranger = app.an_account("orchid", Role::User).await;
-        Self { app, owner, stranger, hire, drawn: AtomicU32::new(0) }
+        let other = app.an_account("orchid", Role::User).await;
+        Self { app, owner, other, hire, next_name: AtomicU32::new(0) }
     }
 
-    /// A name that nothing has yet.
+    /// Returns an unused name.
     fn name(&self) -> String {
-        format!("Thing {}", self.drawn.fetch_add(1, Ordering::Relaxed))
+        format!("Name {}", self.next_name.fetch_add(1, Ordering::Relaxed))
     }
 
     async fn skill(&self) -> String {
@@ -112,14 +112,14 @@ impl World {
     }
 
     async fn task(&self) -> String {
-        let app = self.app.bearing(&tokens::good(&self.app, &self.owner));
+        let app = self.app.bearing(&tokens::valid(&self.app, &self.owner));
         let task = app.post("/api/v1/generation/create", prompt()).await.expect(202);
         task["id"].as_str().unwrap().to_owned()
     }
 
-    /// The row of an operation, with things of its own to ask for; `None` when there is none.
+    /// Returns the row of an operation, with new data to refer to; `None` for an unknown operation.
     pub async fn row(&self, operation: &str) -> Option<Row> {
-        use Who::{Account, Administrator, Anybody, Author, Known, Owner};
+        use Required::{Account, Admin, Authentication, Nothing, OwnerAccount, OwnerCustomer};
         let (hire, catalogue) = (&self.hire.id, &self.hire.catalogue);
         let agent = |agent: &str| {
             json!({
@@ -130,9 +130,9 @@ impl World {
         let (_, path) = operation.split_once(' ')?;
         let fill = |name: &str, value: &str| path.replace(name, value);
         let plain = path.to_owned();
-        let (who, ok, path, body) = match operation {
+        let (required, ok, path, body) = match operation {
             "GET /health" | "GET /livez" | "GET /readyz" | "GET /metrics" => {
-                (Anybody, 200, plain, None)
+                (Nothing, 200, plain, None)
             }
 
             "GET /api/v1/agents"
@@ -141,116 +141,123 @@ impl World {
             | "GET /api/v1/job-roles"
             | "GET /api/v1/teams"
             | "GET /api/v1/genesis/skills"
-            | "GET /api/v1/genesis/job-roles" => (Anybody, 200, plain, None),
-            "GET /api/v1/agents/{id}" => (Anybody, 200, fill("{id}", &catalogue.agent), None),
+            | "GET /api/v1/genesis/job-roles" => (Nothing, 200, plain, None),
+            "GET /api/v1/agents/{id}" => (Nothing, 200, fill("{id}", &catalogue.agent), None),
             "GET /api/v1/industries/{id}" => {
-                (Anybody, 200, fill("{id}", &catalogue.industry), None)
+                (Nothing, 200, fill("{id}", &catalogue.industry), None)
             }
-            "GET /api/v1/teams/{id}" => (Anybody, 200, fill("{id}", &catalogue.team), None),
+            "GET /api/v1/teams/{id}" => (Nothing, 200, fill("{id}", &catalogue.team), None),
             "GET /api/v1/skills/{id}" | "GET /api/v1/genesis/skills/{id}" => {
-                (Anybody, 200, fill("{id}", &catalogue.skill), None)
+                (Nothing, 200, fill("{id}", &catalogue.skill), None)
             }
             "GET /api/v1/job-roles/{id}" | "GET /api/v1/genesis/job-roles/{id}" => {
-                (Anybody, 200, fill("{id}", &catalogue.job_role), None)
+                (Nothing, 200, fill("{id}", &catalogue.job_role), None)
             }
 
-            "POST /api/v1/agents" => (Known, 201, plain, Some(agent(&self.name()))),
-            "PATCH /api/v1/agents/{id}" => {
-                (Known, 200, fill("{id}", &catalogue.agent), Some(json!({"name": self.name()})))
-            }
+            "POST /api/v1/agents" => (Authentication, 201, plain, Some(agent(&self.name()))),
+            "PATCH /api/v1/agents/{id}" => (
+                Authentication,
+                200,
+                fill("{id}", &catalogue.agent),
+                Some(json!({"name": self.name()})),
+            ),
             "POST /api/v1/skills" | "POST /api/v1/genesis/skills" => {
                 let skill = json!({"name": self.name(), "category": "technical"});
-                (Known, 201, plain, Some(skill))
+                (Authentication, 201, plain, Some(skill))
             }
             "POST /api/v1/industries" | "POST /api/v1/teams" | "POST /api/v1/job-roles" => {
-                (Known, 201, plain, Some(json!({"name": self.name()})))
+                (Authentication, 201, plain, Some(json!({"name": self.name()})))
             }
             "POST /api/v1/genesis/job-roles" => {
                 let role = json!({
                     "name": self.name(), "required_skills": [self.certified_skill().await],
                     "seniority_level": "senior",
                 });
-                (Known, 201, plain, Some(role))
+                (Authentication, 201, plain, Some(role))
             }
             "POST /api/v1/genesis/skills/{id}/certify" => {
-                (Known, 200, fill("{id}", &self.skill().await), None)
+                (Authentication, 200, fill("{id}", &self.skill().await), None)
             }
             "POST /api/v1/genesis/job-roles/{id}/certify" => {
-                (Known, 200, fill("{id}", &self.job_role().await), None)
+                (Authentication, 200, fill("{id}", &self.job_role().await), None)
             }
             "POST /api/v1/genesis/certify" => {
                 let body = json!({"entity_type": "skill", "entity_id": self.skill().await});
-                (Known, 200, plain, Some(body))
+                (Authentication, 200, plain, Some(body))
             }
 
             "GET /api/v1/entities/{id}" | "GET /api/v1/entities/{id}/amendments" => {
-                (Known, 200, fill("{id}", &catalogue.agent), None)
+                (Authentication, 200, fill("{id}", &catalogue.agent), None)
             }
             "GET /api/v1/audit/tampering/{entity_id}" => {
-                (Known, 200, fill("{entity_id}", &catalogue.agent), None)
+                (Authentication, 200, fill("{entity_id}", &catalogue.agent), None)
             }
-            "POST /api/v1/audit/run" | "GET /api/v1/audit/export" => (Known, 200, plain, None),
+            "POST /api/v1/audit/run" | "GET /api/v1/audit/export" => {
+                (Authentication, 200, plain, None)
+            }
 
-            "POST /api/v1/customers" => {
-                (Administrator, 201, plain, Some(json!({"name": self.name()})))
-            }
+            "POST /api/v1/customers" => (Admin, 201, plain, Some(json!({"name": self.name()}))),
             "GET /api/v1/customers/{customer_id}"
             | "GET /api/v1/customers/{customer_id}/agents" => {
-                (Owner, 200, fill("{customer_id}", "lotus"), None)
+                (OwnerCustomer, 200, fill("{customer_id}", "lotus"), None)
             }
             "POST /api/v1/customers/{customer_id}/agents" => {
                 let body = json!({"agent_id": catalogue.agent, "duration": "monthly"});
-                (Owner, 201, fill("{customer_id}", "lotus"), Some(body))
+                (OwnerCustomer, 201, fill("{customer_id}", "lotus"), Some(body))
             }
             "GET /api/v1/agents/{id}/configuration"
             | "GET /api/v1/agents/{id}/goals"
-            | "GET /api/v1/agents/{id}/deliverables" => (Owner, 200, fill("{id}", hire), None),
+            | "GET /api/v1/agents/{id}/deliverables" => {
+                (OwnerCustomer, 200, fill("{id}", hire), None)
+            }
             "PUT /api/v1/agents/{id}/configuration" => {
-                (Owner, 200, fill("{id}", hire), Some(json!({"nickname": self.name()})))
+                (OwnerCustomer, 200, fill("{id}", hire), Some(json!({"nickname": self.name()})))
             }
             "POST /api/v1/agents/{id}/goals" => {
                 let goal = json!({"title": self.name(), "schedule": "daily"});
-                (Owner, 201, fill("{id}", hire), Some(goal))
+                (OwnerCustomer, 201, fill("{id}", hire), Some(goal))
             }
             "GET /api/v1/agents/{id}/goals/{goal_id}" => {
                 let path = fill("{id}", hire).replace("{goal_id}", &self.goal().await);
-                (Owner, 200, path, None)
+                (OwnerCustomer, 200, path, None)
             }
             "PATCH /api/v1/agents/{id}/goals/{goal_id}" => {
                 let path = fill("{id}", hire).replace("{goal_id}", &self.goal().await);
-                (Owner, 200, path, Some(json!({"enabled": false})))
+                (OwnerCustomer, 200, path, Some(json!({"enabled": false})))
             }
             "DELETE /api/v1/agents/{id}/goals/{goal_id}" => {
                 let path = fill("{id}", hire).replace("{goal_id}", &self.goal().await);
-                (Owner, 204, path, None)
+                (OwnerCustomer, 204, path, None)
             }
             "POST /api/v1/agents/{id}/deliverables/{deliverable_id}/approve"
             | "POST /api/v1/agents/{id}/deliverables/{deliverable_id}/reject" => {
                 let deliverable = self.deliverable().await;
                 let path = fill("{id}", hire).replace("{deliverable_id}", &deliverable);
-                (Owner, 200, path, None)
+                (OwnerCustomer, 200, path, None)
             }
 
             "POST /api/v1/auth/register" => {
                 let email = format!("{}@lotus.example", self.name().replace(' ', "-"));
-                (Anybody, 201, plain, Some(json!({"email": email, "password": PASSWORD})))
+                (Nothing, 201, plain, Some(json!({"email": email, "password": PASSWORD})))
             }
             "POST /api/v1/auth/login" => {
                 let asha = json!({"email": "asha@lotus.example", "password": PASSWORD});
-                (Anybody, 200, plain, Some(asha))
+                (Nothing, 200, plain, Some(asha))
             }
             "POST /api/v1/auth/refresh" => {
                 let body = json!({"refresh_token": self.refresh_token().await});
-                (Anybody, 200, plain, Some(body))
+                (Nothing, 200, plain, Some(body))
             }
             "GET /api/v1/auth/me" => (Account, 200, plain, None),
             "POST /api/v1/auth/logout" => (Account, 204, plain, None),
 
             "POST /api/v1/generation/create" => (Account, 202, plain, Some(prompt())),
             "GET /api/v1/generation/list" => (Account, 200, plain, None),
-            "GET /api/v1/generation/{id}" => (Author, 200, fill("{id}", &self.task().await), None),
+            "GET /api/v1/generation/{id}" => {
+                (OwnerAccount, 200, fill("{id}", &self.task().await), None)
+            }
             _ => return None,
         };
-        Some(Row { who, ok, path, body })
+        Some(Row { required, ok, path, body })
     }
 }
