@@ -140,10 +140,10 @@ impl Plan {
         check(profile, overrides)?;
         let users = overrides.users.unwrap_or(profile.users);
         let (specs, level_scale, time_scale) = match &profile.schedule {
-            Schedule::Ramped { spawn_rate, warm_up_s, run_time_s } => {
+            Schedule::Ramp { spawn_rate, warm_up_s, run_time_s } => {
                 let spawn_rate = overrides.spawn_rate.unwrap_or(*spawn_rate);
                 let run_time_s = overrides.run_time.map_or(*run_time_s, |time| time.as_secs());
-                let specs = schedule::ramped(users, spawn_rate, *warm_up_s, run_time_s)?;
+                let specs = schedule::ramp_stages(users, spawn_rate, *warm_up_s, run_time_s)?;
                 (specs, 1.0, overrides.time_scale)
             }
             Schedule::Parts(specs) => {
@@ -203,7 +203,7 @@ fn check(profile: &Profile, overrides: &Overrides) -> Result<(), String> {
         return Err("the time scale must be greater than 0".into());
     }
     let name = &profile.name;
-    if overrides.spawn_rate.is_some() && !matches!(profile.schedule, Schedule::Ramped { .. }) {
+    if overrides.spawn_rate.is_some() && !matches!(profile.schedule, Schedule::Ramp { .. }) {
         return Err(format!(
             "the load of profile {name} follows its stages, without a spawn rate: omit --spawn-rate"
         ));

@@ -53,7 +53,7 @@ pub struct Shard(usize);
 /// Collects the measurements of a run in shards, which are merged at the end.
 #[derive(Debug)]
 pub struct Recorder {
-    started: OnceLock<Instant>,
+    started_at: OnceLock<Instant>,
     cells: Cells,
     shards: Vec<Mutex<Records>>,
     next_shard: AtomicUsize,
@@ -86,7 +86,7 @@ impl Recorder {
     #[must_use]
     pub fn new(processors: usize) -> Self {
         Self {
-            started: OnceLock::new(),
+            started_at: OnceLock::new(),
             cells: Cells::default(),
             shards: (0..processors.max(1)).map(|_| Mutex::default()).collect(),
             next_shard: AtomicUsize::new(0),
@@ -116,7 +116,7 @@ impl Recorder {
 
     /// Sets the run's start to `at`, unless it is already set.
     pub fn start(&self, at: Instant) {
-        self.started.get_or_init(|| at);
+        self.started_at.get_or_init(|| at);
     }
 
     /// Counts a started, active user of `class`. The first one sets the run's start.
@@ -150,7 +150,7 @@ impl Recorder {
     /// Returns when the first user started.
     #[must_use]
     pub fn started(&self) -> Option<Instant> {
-        self.started.get().copied()
+        self.started_at.get().copied()
     }
 
     /// Returns the number of started users of each class.
