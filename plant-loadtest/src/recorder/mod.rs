@@ -369,9 +369,9 @@ mod tests {
             recorder.record(shard, sample(start, 5, kind));
         }
         let (endpoints, failures) = recorder.merge(&[]);
-        let whole = endpoints[0].whole();
-        assert!(whole.counts.reconcile());
-        assert_eq!(whole.latency.len(), 2);
+        let total = endpoints[0].whole();
+        assert!(total.counts.reconcile());
+        assert_eq!(total.latency.len(), 2);
         assert_eq!(failures.len(), 6);
     }
 }
