@@ -194,23 +194,21 @@ fn check(profile: &Profile, overrides: &Overrides) -> Result<(), String> {
         return Err("a run needs at least one user".into());
     }
     if !overrides.spawn_rate.is_none_or(positive) {
-        return Err("the spawn rate must be greater than 0".into());
+        return Err("the spawn rate must be above zero".into());
     }
     if !overrides.rate.is_none_or(positive) {
-        return Err("the rate must be greater than 0".into());
+        return Err("the rate must be above zero".into());
     }
     if !positive(overrides.time_scale) {
-        return Err("the time scale must be greater than 0".into());
+        return Err("the time scale must be above zero".into());
     }
     let name = &profile.name;
     if overrides.spawn_rate.is_some() && !matches!(profile.schedule, Schedule::Ramp { .. }) {
-        return Err(format!(
-            "the load of profile {name} follows its stages, without a spawn rate: omit --spawn-rate"
-        ));
+        return Err(format!("profile {name} has stages and no spawn rate: omit --spawn-rate"));
     }
     if overrides.rate.is_some() && profile.model == Model::Closed {
         return Err(format!(
-            "profile {name} uses the closed model, which has no rate: omit --rate or set --users"
+            "profile {name} (closed model) has users and no rate: omit --rate or set --users"
         ));
     }
     Ok(())

@@ -221,7 +221,7 @@ fn positive_number<'a>(
     let number =
         if required { table.number(source, key) } else { table.optional_number(source, key) };
     if number == Some(0.0) {
-        source.add_error(at, format!("`{key}` must be greater than 0"));
+        source.add_error(at, format!("`{key}` must be above zero"));
         return None;
     }
     number
