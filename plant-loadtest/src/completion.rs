@@ -44,8 +44,8 @@ enum State {
 /// at least 60 s.
 #[must_use]
 pub fn patience(sla: &Sla) -> Duration {
-    let limits = sla.promises.iter().filter(|promise| promise.figure == Figure::Drain);
-    let longest = limits.map(|promise| promise.below * 2.0).reduce(f64::max).unwrap_or(0.0);
+    let limits = sla.promises.iter().filter(|threshold| threshold.figure == Figure::Drain);
+    let longest = limits.map(|threshold| threshold.below * 2.0).reduce(f64::max).unwrap_or(0.0);
     Duration::try_from_secs_f64(longest).unwrap_or(MIN_DRAIN_TIMEOUT).max(MIN_DRAIN_TIMEOUT)
 }
 

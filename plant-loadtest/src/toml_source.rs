@@ -142,13 +142,13 @@ impl<'a> Table<'a> {
     }
 
     /// Reads a required integer of at least 1.
-    pub fn count(&mut self, source: &mut Source<'a>, key: &str) -> Option<u32> {
+    pub fn positive_integer(&mut self, source: &mut Source<'a>, key: &str) -> Option<u32> {
         self.required(source, key)?;
-        self.optional_count(source, key)
+        self.optional_positive_integer(source, key)
     }
 
     /// Reads an optional integer of at least 1.
-    pub fn optional_count(&mut self, source: &mut Source<'a>, key: &str) -> Option<u32> {
+    pub fn optional_positive_integer(&mut self, source: &mut Source<'a>, key: &str) -> Option<u32> {
         let (_, value) = self.entries.remove(key)?;
         let span = value.span();
         let count = match value.get_ref() {
@@ -250,7 +250,7 @@ mod tests {
         let mut source = Source::new("a.toml", text);
         let mut root = source.root();
         root.string(&mut source, "name");
-        root.count(&mut source, "users");
+        root.positive_integer(&mut source, "users");
         root.string(&mut source, "run_time");
         let mut reports = root.table(&mut source, "reports").unwrap();
         reports.optional_string(&mut source, "html");

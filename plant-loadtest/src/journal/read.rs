@@ -16,11 +16,11 @@ pub fn outcome(text: &str) -> Option<Result<Outcome, serde_json::Error>> {
     if !text.get(..64).unwrap_or(text).contains("\"partial\":true") {
         return None;
     }
-    let complete = serde_json::from_str::<Journal>(text);
-    let journal = complete.or_else(|error| {
+    let parsed = serde_json::from_str::<Journal>(text);
+    let journal = parsed.or_else(|error| {
         let lines = text.trim_end().trim_end_matches(']').trim_end();
-        let Some((kept, _)) = lines.rsplit_once('\n') else { return Err(error) };
-        serde_json::from_str(&format!("{}{END}", kept.trim_end_matches(',')))
+        let Some((complete, _)) = lines.rsplit_once('\n') else { return Err(error) };
+        serde_json::from_str(&format!("{}{END}", complete.trim_end_matches(',')))
     });
     Some(journal.map(merge_entries))
 }

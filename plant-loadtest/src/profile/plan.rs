@@ -93,10 +93,10 @@ impl Plan {
         check(profile, overrides)?;
         let users = overrides.users.unwrap_or(profile.users);
         let (specs, level_scale, time_scale) = match &profile.schedule {
-            Schedule::Ramped { spawn_rate, warm_up_s, run_time_s } => {
+            Schedule::Ramp { spawn_rate, warm_up_s, run_time_s } => {
                 let spawn_rate = overrides.spawn_rate.unwrap_or(*spawn_rate);
                 let run_time_s = overrides.run_time.map_or(*run_time_s, |time| time.as_secs());
-                let specs = schedule::ramped(users, spawn_rate, *warm_up_s, run_time_s)?;
+                let specs = schedule::ramp_stages(users, spawn_rate, *warm_up_s, run_time_s)?;
                 (specs, 1.0, overrides.time_scale)
             }
             Schedule::Parts(specs) => {
@@ -147,23 +147,21 @@ fn check(profile: &Profile, overrides: &Overrides) -> Result<(), String> {
         return Err("a run needs at least one user".into());
     }
     if !overrides.spawn_rate.is_none_or(positive) {
-        return Err("the spawn rate must be greater than 0".into());
+        return Err("the spawn rate must be above zero".into());
     }
     if !overrides.rate.is_none_or(positive) {
-        return Err("the rate must be greater than 0".into());
+        return Err("the rate must be above zero".into());
     }
     if !positive(overrides.time_scale) {
-        return Err("the time scale must be greater than 0".into());
+        return Err("the time scale must be above zero".into());
     }
     let name = &profile.name;
-    if overrides.spawn_rate.is_some() && !matches!(profile.schedule, Schedule::Ramped { .. }) {
-        return Err(format!(
-            "the load of profile {name} follows its stages, without a spawn rate: omit --spawn-rate"
-        ));
+    if overrides.spawn_rate.is_some() && !matches!(profile.schedule, Schedule::Ramp { .. }) {
+        return Err(format!("profile {name} has stages and no spawn rate: omit --spawn-rate"));
     }
     if overrides.rate.is_some() && profile.model == Model::Closed {
         return Err(format!(
-            "profile {name} uses the closed model, which has no rate: omit --rate or set --users"
+            "profile {name} (closed model) has users and no rate: omit --rate or set --users"
         ));
     }
     Ok(())

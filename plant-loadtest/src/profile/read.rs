@@ -77,13 +77,13 @@ fn without_stages<'a>(
     root: &mut Table<'a>,
     model: Model,
 ) -> (Option<u32>, Option<Schedule>) {
-    let users = root.count(source, "users");
+    let users = root.positive_integer(source, "users");
     let warm_up_s = duration_s(source, root, "warm_up", false).unwrap_or(0);
     let run_time_s = duration_s(source, root, "run_time", true);
     let schedule = match model {
         Model::Closed => {
             let spawn_rate = positive_number(source, root, "spawn_rate", true);
-            spawn_rate.zip(run_time_s).map(|(spawn_rate, run_time_s)| Schedule::Ramped {
+            spawn_rate.zip(run_time_s).map(|(spawn_rate, run_time_s)| Schedule::Ramp {
                 spawn_rate,
                 warm_up_s,
                 run_time_s,
@@ -125,7 +125,8 @@ fn with_stages<'a>(
     model: Model,
 ) -> (Option<u32>, Option<Schedule>) {
     let at = root.span.clone();
-    let pool_size = if model == Model::Open { root.count(source, "users") } else { None };
+    let pool_size =
+        if model == Model::Open { root.positive_integer(source, "users") } else { None };
     let tables = root.tables(source, "stage");
     let stage_count = tables.len();
     let mut specs: Vec<Part> = Vec::new();
@@ -163,7 +164,7 @@ fn stage<'a>(source: &mut Source<'a>, table: &mut Table<'a>, model: Model) -> Op
     let name = table.string(source, "name");
     let lasts_s = duration_s(source, table, "lasts", true);
     let at_once = match model {
-        Model::Open => table.optional_count(source, "at_once").unwrap_or(0),
+        Model::Open => table.optional_positive_integer(source, "at_once").unwrap_or(0),
         Model::Closed => 0,
     };
     let level = level(source, table, model, at_once > 0);
@@ -191,7 +192,7 @@ fn level<'a>(
     };
     let at = table.span.clone();
     let mut read = |key: &str| match model {
-        Model::Closed => table.optional_count(source, key).map(f64::from),
+        Model::Closed => table.optional_positive_integer(source, key).map(f64::from),
         Model::Open => positive_number(source, table, key, false),
     };
     let (hold, ramp) = (read(hold_key), read(ramp_key));
@@ -220,7 +221,7 @@ fn positive_number<'a>(
     let number =
         if required { table.number(source, key) } else { table.optional_number(source, key) };
     if number == Some(0.0) {
-        source.add_error(at, format!("`{key}` must be greater than 0"));
+        source.add_error(at, format!("`{key}` must be above zero"));
         return None;
     }
     number
@@ -255,7 +256,7 @@ fn classes<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Vec<ClassShare>
         .into_iter()
         .filter_map(|mut table| {
             let name = table.string(source, "name");
-            let weight = table.count(source, "weight");
+            let weight = table.positive_integer(source, "weight");
             table.report_unknown_keys(source);
             let (name, at) = name?;
             let class = find_class(source, &name, at)?;

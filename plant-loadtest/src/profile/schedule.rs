@@ -9,7 +9,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
     /// Users start at a constant rate, then all continue until the end.
-    Ramped {
+    Ramp {
         /// Users started per second; may be fractional.
         spawn_rate: f64,
         /// Time after the ramp that is not judged, in seconds.
@@ -60,7 +60,7 @@ impl Schedule {
     #[must_use]
     pub fn seconds(&self) -> u64 {
         match self {
-            Self::Ramped { run_time_s, .. } => *run_time_s,
+            Self::Ramp { run_time_s, .. } => *run_time_s,
             Self::Parts(specs) => specs.iter().map(|spec| spec.lasts_s).sum(),
         }
     }
@@ -69,7 +69,7 @@ impl Schedule {
     #[must_use]
     pub fn height(&self) -> Option<f64> {
         match self {
-            Self::Ramped { .. } => None,
+            Self::Ramp { .. } => None,
             Self::Parts(specs) => specs.iter().map(|spec| spec.level.end()).reduce(f64::max),
         }
     }
@@ -79,7 +79,7 @@ impl Schedule {
 ///
 /// # Errors
 /// Returns a message if no time is left for the steady stage.
-pub(super) fn ramped(
+pub(super) fn ramp_stages(
     users: u32,
     spawn_rate: f64,
     warm_up_s: u64,
@@ -90,8 +90,8 @@ pub(super) fn ramped(
     let Some(steady_s) = run_time_s.checked_sub(before_s).filter(|left| *left > 0) else {
         let warm_up = if warm_up_s > 0 { " and the warm-up is over" } else { "" };
         return Err(format!(
-            "a run of {} ends before all {users} users have started{warm_up}: at {spawn_rate} users \
-             per second that takes {}, and only the time after that is judged; set a longer run \
+            "a run of {} ends before all {users} users have started{warm_up}: at {spawn_rate} \
+             users per second that takes {}, and only the time after that is judged; set a longer run \
              time or a higher spawn rate",
             timespan::display(run_time_s),
             timespan::display(before_s),

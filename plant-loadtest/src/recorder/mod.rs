@@ -56,7 +56,7 @@ pub struct Shard(usize);
 /// Collects the measurements of a run in shards, which are merged at the end.
 #[derive(Debug)]
 pub struct Recorder {
-    started: OnceLock<Instant>,
+    started_at: OnceLock<Instant>,
     cells: Cells,
     shards: Vec<Mutex<Records>>,
     next_shard: AtomicUsize,
@@ -89,7 +89,7 @@ impl Recorder {
     #[must_use]
     pub fn new(processors: usize) -> Self {
         Self {
-            started: OnceLock::new(),
+            started_at: OnceLock::new(),
             cells: Cells::default(),
             shards: (0..processors.max(1)).map(|_| Mutex::default()).collect(),
             next_shard: AtomicUsize::new(0),
@@ -119,7 +119,7 @@ impl Recorder {
 
     /// Sets the run's start to `at`, unless it is already set.
     pub fn start(&self, at: Instant) {
-        self.started.get_or_init(|| at);
+        self.started_at.get_or_init(|| at);
     }
 
     /// Counts a started, active user of `class`. The first one sets the run's start.
@@ -153,7 +153,7 @@ impl Recorder {
     /// Returns when the first user started.
     #[must_use]
     pub fn started(&self) -> Option<Instant> {
-        self.started.get().copied()
+        self.started_at.get().copied()
     }
 
     /// Returns the number of started users of each class.
@@ -372,9 +372,9 @@ mod tests {
             recorder.record(shard, sample(start, 5, kind));
         }
         let (endpoints, failures) = recorder.merge(&[]);
-        let whole = endpoints[0].whole();
-        assert!(whole.counts.reconcile());
-        assert_eq!(whole.latency.len(), 2);
+        let total = endpoints[0].whole();
+        assert!(total.counts.reconcile());
+        assert_eq!(total.latency.len(), 2);
         assert_eq!(failures.len(), 6);
     }
 }

@@ -256,8 +256,8 @@ fn failure_kinds<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Vec<Fail
 
 /// Reads `users_from` and `users_to`; any number of users if they are absent.
 fn users<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> UserRange {
-    let from = table.optional_count(source, "users_from");
-    let to = table.optional_count(source, "users_to");
+    let from = table.optional_positive_integer(source, "users_from");
+    let to = table.optional_positive_integer(source, "users_to");
     UserRange { from: from.unwrap_or(0), to: to.unwrap_or(u32::MAX) }
 }
 
