@@ -4,6 +4,8 @@
 //! [`run`] produces an [`outcome::Outcome`], [`verdict`] judges it, [`report`] renders it. The
 //! harness accesses the service over HTTP only.
 
+#![warn(missing_docs)]
+
 pub mod access;
 pub mod alarm;
 pub mod built_in;

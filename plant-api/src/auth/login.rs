@@ -6,10 +6,7 @@
 //! the database, which all replicas share. They are checked again after the password has been
 //! verified, so that concurrent attempts get no more guesses than consecutive ones.
 
-use std::time::Duration;
-
-use chrono::{DateTime, TimeDelta, Utc};
-
+use super::failed_logins::{FAILED_LOGIN_WINDOW, MAX_FAILED_LOGINS, too_many_failures};
 use super::session::{self, TokenResponse};
 use super::{Credentials, MAX_PASSWORD_CHARS, normalize_email, sql};
 use crate::check::{Checks, MAX_NAME_CHARS};
@@ -17,34 +14,6 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::state::Gate;
-
-/// Failed logins within [`FAILED_LOGIN_WINDOW`] after which logins with the email are refused.
-pub const MAX_FAILED_LOGINS: i32 = 5;
-/// Period in which failed logins are counted, from the first one.
-pub const FAILED_LOGIN_WINDOW: TimeDelta = TimeDelta::minutes(1);
-
-/// Failed logins with one email in the current window.
-#[derive(Debug, Clone, Copy)]
-pub struct FailedLogins {
-    pub count: i32,
-    pub since: DateTime<Utc>,
-}
-
-impl FailedLogins {
-    /// Returns [`Error::RateLimited`] when more than `max` failed in the minute before `now`.
-    fn check_limit(self, max: i32, now: DateTime<Utc>) -> Result<()> {
-        let remaining = (self.since + FAILED_LOGIN_WINDOW - now).to_std().unwrap_or_default();
-        if self.count > max && !remaining.is_zero() {
-            Err(too_many_failures(remaining))
-        } else {
-            Ok(())
-        }
-    }
-}
-
-fn too_many_failures(retry_after: Duration) -> Error {
-    Error::RateLimited { what: "too many failed logins with this email", retry_after }
-}
 
 /// Verifies the credentials and starts a session.
 ///

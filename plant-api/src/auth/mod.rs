@@ -5,6 +5,7 @@
 //! is exchanged for the next two tokens ([`session`]). A refresh token is valid once. Its reuse
 //! means that it was copied, so the session is revoked.
 
+mod failed_logins;
 pub(crate) mod login;
 pub(crate) mod routes;
 pub(crate) mod session;
@@ -65,12 +66,41 @@ pub enum Plan {
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct AccountDetails {
     #[serde(flatten)]
-    #[expect(missing_docs, reason = "flattened; its fields are documented")]
     pub user: AccountView,
     /// Id of the account's customer, whose data it may access.
     pub customer_id: CustomerId,
     /// Subscription plan; `null` if none.
     pub plan: Option<Plan>,
+}
+
+/// An account with the columns that are not part of the API.
+pub struct AccountRecord {
+    pub account: AccountView,
+    pub customer: CustomerId,
+    pub password_hash: String,
+}
+
+impl AccountRecord {
+    /// Returns [`Error::Forbidden`] when the account is inactive, or not verified although
+    /// `verification` is required.
+    pub fn check_may_log_in(&self, verification: bool) -> Result<()> {
+        if !self.account.is_active {
+            return Err(Error::Forbidden("this account is inactive"));
+        }
+        if verification && !self.account.is_verified {
+            return Err(Error::Forbidden("the email of this account is not verified"));
+        }
+        Ok(())
+    }
+}
+
+/// The columns of a session that a login or a refresh writes.
+pub struct SessionRow {
+    pub id: Uuid,
+    pub account_id: Uuid,
+    pub refresh_hash: [u8; 32],
+    pub now: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
 }
 
 /// Email and password.

@@ -9,11 +9,10 @@ use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::login::{FAILED_LOGIN_WINDOW, MAX_FAILED_LOGINS};
-use super::{AccountDetails, AccountView, sql};
+use super::failed_logins::{FAILED_LOGIN_WINDOW, MAX_FAILED_LOGINS};
+use super::{AccountDetails, AccountRecord, AccountView, SessionRow, sql};
 use crate::access;
 use crate::clock::Clock;
-use crate::customers::CustomerId;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::state::Gate;
@@ -55,36 +54,6 @@ pub struct RefreshRequest {
         max_length = 4096
     )]
     pub refresh_token: String,
-}
-
-/// An account with the columns that are not part of the API.
-pub struct AccountRecord {
-    pub account: AccountView,
-    pub customer: CustomerId,
-    pub password_hash: String,
-}
-
-impl AccountRecord {
-    /// Returns [`Error::Forbidden`] when the account is inactive, or not verified although
-    /// `verification` is required.
-    pub fn check_may_log_in(&self, verification: bool) -> Result<()> {
-        if !self.account.is_active {
-            return Err(Error::Forbidden("this account is inactive"));
-        }
-        if verification && !self.account.is_verified {
-            return Err(Error::Forbidden("the email of this account is not verified"));
-        }
-        Ok(())
-    }
-}
-
-/// The columns of a session that a login or a refresh writes.
-pub struct SessionRow {
-    pub id: Uuid,
-    pub account_id: Uuid,
-    pub refresh_hash: [u8; 32],
-    pub now: DateTime<Utc>,
-    pub expires_at: DateTime<Utc>,
 }
 
 /// Issues the tokens of session `id` and returns them with the row to be written.

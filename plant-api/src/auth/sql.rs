@@ -4,9 +4,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::login::FailedLogins;
-use super::session::{AccountRecord, SessionRow};
-use super::{AccountDetails, AccountView, Plan};
+use super::failed_logins::FailedLogins;
+use super::{AccountDetails, AccountRecord, AccountView, Plan, SessionRow};
 use crate::customers::CustomerId;
 use crate::token::Role;
 

@@ -30,7 +30,6 @@ pub struct Options {
     pub listen: String,
 
     #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
     pub database: DatabaseOptions,
 
     /// Redis URL for the cache and job wake-ups; empty: no cache, workers poll PostgreSQL.
@@ -46,7 +45,6 @@ pub struct Options {
     pub access: String,
 
     #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
     pub secrets: SecretOptions,
 
     /// Require a verified email for login: `true` or `false`.
@@ -86,11 +84,9 @@ pub struct Options {
     pub drain_timeout: String,
 
     #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
     pub worker: WorkerOptions,
 
     #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take a doc comment for help text")]
     pub log: LogOptions,
 }
 
