@@ -1,11 +1,13 @@
-//! The profiles and SLA files that the program carries with it.
+//! Built-in profiles and SLA files, compiled into the program.
+
+use std::{borrow::Cow, fs, io};
 
 use crate::toml_source::Mistake;
 
-/// A data file compiled into the program.
+/// A built-in file.
 #[derive(Clone, Copy, Debug)]
 pub struct DataFile {
-    /// What users call it: the file's name without `.toml`.
+    /// Name: that of the file without `.toml`.
     pub name: &'static str,
     /// Its TOML text.
     pub text: &'static str,
@@ -29,7 +31,7 @@ macro_rules! slas {
     };
 }
 
-/// Every profile, in the order in which `list` shows them.
+/// The profiles, in the order in which `list` prints them.
 pub const PROFILES: &[DataFile] = profiles![
     "smoke",
     "warmup-10",
@@ -54,7 +56,7 @@ pub const PROFILES: &[DataFile] = profiles![
     "generation",
 ];
 
-/// Every SLA file.
+/// The SLA files.
 pub const SLAS: &[DataFile] = slas![
     "smoke",
     "plant-backend",
@@ -71,45 +73,71 @@ pub const SLAS: &[DataFile] = slas![
     "generation",
 ];
 
-/// The names of `files`, for those who asked for another one.
-#[must_use]
-pub fn names(files: &[DataFile]) -> String {
-    let names: Vec<&str> = files.iter().map(|file| file.name).collect();
-    names.join(", ")
+/// The text of a profile or an SLA file.
+#[derive(Debug)]
+pub struct FileText {
+    /// Name of the file in error messages.
+    pub file: String,
+    /// Its TOML text.
+    pub text: Cow<'static, str>,
 }
 
 /// Errors of loading a profile or an SLA file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The profile is neither a built-in name nor a readable file.
+    /// The name is neither that of a built-in file nor the path of a readable one.
     #[error(
-        "`{wanted}` is neither a built-in profile nor a readable file ({reason}); built-in \
-         profiles: {known}"
+        "`{name}` is neither a built-in {kind} nor a readable file ({reason}); built-in {kind}s: \
+         {built_in}"
     )]
     Unknown {
+        /// `profile` or `SLA`.
+        kind: &'static str,
         /// Name or path that was given.
-        wanted: String,
+        name: String,
         /// Why the file could not be read.
-        reason: String,
-        /// Names of the built-in ones, separated by commas.
-        known: String,
-    },
-    /// The SLA is neither a built-in name nor a readable file.
-    #[error(
-        "`{wanted}` is neither a built-in SLA nor a readable file ({reason}); built-in SLAs: \
-         {known}"
-    )]
-    UnknownSla {
-        /// Name or path that was given.
-        wanted: String,
-        /// Why the file could not be read.
-        reason: String,
-        /// Names of the built-in ones, separated by commas.
-        known: String,
+        reason: io::Error,
+        /// Names of the built-in files, separated by commas.
+        built_in: String,
     },
     /// The file is invalid; contains all errors.
     #[error("{}", lines(.0))]
     Invalid(Vec<Mistake>),
+}
+
+/// Reads the profile called `name`: a built-in name, or the path of a TOML file.
+///
+/// # Errors
+/// Returns [`LoadError::Unknown`] if there is no such file.
+pub fn read_profile(name: &str) -> Result<FileText, LoadError> {
+    read("profile", "profiles", PROFILES, name)
+}
+
+/// Reads the SLA file called `name`: a built-in name, or the path of a TOML file.
+///
+/// # Errors
+/// Returns [`LoadError::Unknown`] if there is no such file.
+pub fn read_sla(name: &str) -> Result<FileText, LoadError> {
+    read("SLA", "sla", SLAS, name)
+}
+
+fn read(
+    kind: &'static str,
+    folder: &str,
+    files: &[DataFile],
+    name: &str,
+) -> Result<FileText, LoadError> {
+    if let Some(file) = files.iter().find(|file| file.name == name) {
+        return Ok(FileText { file: format!("{folder}/{name}.toml"), text: file.text.into() });
+    }
+    match fs::read_to_string(name) {
+        Ok(text) => Ok(FileText { file: name.to_owned(), text: text.into() }),
+        Err(reason) => {
+            let built_in: Vec<&str> = files.iter().map(|file| file.name).collect();
+            let built_in = built_in.join(", ");
+            Err(LoadError::Unknown { kind, name: name.to_owned(), reason, built_in })
+        }
+    }
 }
 
 fn lines(errors: &[Mistake]) -> String {

@@ -1,18 +1,11 @@
 //! Command line definition. Option names follow Locust where Locust has the same option.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use clap::{Parser, Subcommand};
 
-use clap::{Args, Parser, Subcommand};
-
-use crate::{
-    access,
-    command::{
-        calibrate::CalibrateArguments, capacity::CapacityArguments, compare::CompareArguments,
-        init::InitArguments, repeat::RepeatArguments, simulate::SimulateArguments,
-        stub::StubArguments, validate::ValidateArguments,
-    },
-    progress::LogFormat,
-    timespan,
+use crate::command::{
+    calibrate::CalibrateArguments, capacity::CapacityArguments, compare::CompareArguments,
+    init::InitArguments, repeat::RepeatArguments, report::ReportArguments, run::RunArguments,
+    simulate::SimulateArguments, stub::StubArguments, validate::ValidateArguments,
 };
 
 /// Load-tests Plant with documented user journeys and judges the results against thresholds.
@@ -60,162 +53,10 @@ pub enum Command {
     Simulate(SimulateArguments),
 }
 
-/// Arguments of `run`.
-#[derive(Debug, Args)]
-pub struct RunArguments {
-    /// Built-in profile (see `list`) or path of a TOML file
-    pub profile: String,
-
-    /// Base URL of the service
-    #[arg(short = 'H', long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
-    pub host: String,
-
-    /// Peak number of users; overrides the profile
-    #[arg(short = 'u', short_alias = 'c', long, value_name = "N", overrides_with = "users")]
-    pub users: Option<u32>,
-
-    /// Users started per second, may be fractional; overrides the profile
-    #[arg(short = 'r', short_alias = 's', long, value_name = "R", overrides_with = "spawn_rate")]
-    pub spawn_rate: Option<f64>,
-
-    /// Peak arrivals per second (open profiles only); overrides the profile. All stages are scaled
-    /// by the same factor
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
-    pub rate: Option<f64>,
-
-    /// Duration of the run including the ramp, e.g. 30s, 10m, 1h30m; overrides the profile
-    #[arg(short = 't', long, value_name = "D", value_parser = timespan::parse_positive)]
-    pub run_time: Option<Duration>,
-
-    /// Factor for all stage durations, for a short trial of a profile (0.1 = one tenth). Stages are
-    /// rounded up to a second, think time is unchanged, and the reports note the scaling
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
-    pub time_scale: f64,
-
-    /// Timeout for one request
-    #[arg(long, value_name = "D", default_value = "30s", value_parser = timespan::parse_positive)]
-    pub timeout: Duration,
-
-    /// Password of the test accounts, for a service that requires tokens
-    #[arg(
-        long,
-        value_name = "P",
-        env = "LOAD_TEST_PASSWORD",
-        hide_env_values = true,
-        default_value = access::PASSWORD
-    )]
-    pub password: String,
-
-    /// Print the plan and send no requests
-    #[arg(long)]
-    pub dry_run: bool,
-
-    /// Treat a WARNING as a failure (exit 1)
-    #[arg(long)]
-    pub strict: bool,
-
-    /// Allow a target on another machine
-    #[arg(long)]
-    pub allow_remote: bool,
-
-    /// Serve Goose's live dashboard during the run: charts, stop, change users. Changing the load
-    /// marks the outcome as advisory. Closed profiles only
-    #[arg(long, conflicts_with = "headless")]
-    pub ui: bool,
-
-    /// Listen address of the dashboard. Access from another machine needs the token in the printed
-    /// URL
-    #[arg(long, value_name = "H", default_value = "127.0.0.1")]
-    pub web_host: String,
-
-    /// Port of the dashboard
-    #[arg(long, value_name = "PORT", default_value_t = 8089)]
-    pub web_port: u16,
-
-    /// Run without the dashboard (the default); accepted for compatibility with Locust
-    #[arg(long)]
-    pub headless: bool,
-
-    /// Print no progress during the run
-    #[arg(short = 'q', long)]
-    pub quiet: bool,
-
-    /// Progress output format
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub log_format: LogFormat,
-
-    /// Serve Prometheus metrics of the load generator at this address during the run; without a
-    /// value at 127.0.0.1:9646
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "127.0.0.1:9646"
-    )]
-    pub metrics: Option<SocketAddr>,
-
-    /// SLA file and report files.
-    #[command(flatten)]
-    pub reports: ReportOptions,
-}
-
-/// Arguments of `report`.
-#[derive(Debug, Args)]
-pub struct ReportArguments {
-    /// Outcome of an earlier run, written by --json
-    pub outcome: PathBuf,
-
-    /// Treat a WARNING as a failure (exit 1)
-    #[arg(long)]
-    pub strict: bool,
-
-    /// SLA file and report files.
-    #[command(flatten)]
-    pub reports: ReportOptions,
-}
-
-/// The SLA file to judge by and the report files to write.
-#[derive(Clone, Debug, Args)]
-pub struct ReportOptions {
-    /// SLA file with the thresholds: built-in name or path [default: that of the profile or outcome]
-    #[arg(long, value_name = "F")]
-    pub sla: Option<String>,
-
-    /// Write the HTML report to this file [default of `run`: that of the profile, else
-    /// reports/PROFILE.html]
-    #[arg(long, value_name = "F")]
-    pub html: Option<PathBuf>,
-
-    /// Write CSV files in Locust's format, named PREFIX_stats.csv, PREFIX_stats_history.csv,
-    /// PREFIX_failures.csv and PREFIX_exceptions.csv
-    #[arg(long, value_name = "PREFIX")]
-    pub csv: Option<PathBuf>,
-
-    /// Disable colored output
-    #[arg(long, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
-    pub no_color: bool,
-
-    /// Write the outcome (all measurements, input of `report`) to this file [default of `run`: that
-    /// of the profile, else reports/PROFILE.outcome.json]
-    #[arg(long, value_name = "F")]
-    pub json: Option<PathBuf>,
-
-    /// Write JUnit XML to this file, one test case per threshold
-    #[arg(long, value_name = "F")]
-    pub junit: Option<PathBuf>,
-
-    /// Write a Markdown summary for a pull request to this file
-    #[arg(long, value_name = "F")]
-    pub markdown: Option<PathBuf>,
-
-    /// Write load_test_metrics.json to this file: metrics per API and pass or fail, for CI
-    #[arg(long, value_name = "F")]
-    pub metrics_json: Option<PathBuf>,
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use clap::CommandFactory as _;
 
     use super::*;

@@ -11,14 +11,14 @@ use plant_loadtest::{
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Run(arguments) => command::run(arguments).await,
-        Command::List => command::list(),
+        Command::Run(arguments) => command::run::run(arguments).await,
+        Command::List => command::list::list(),
         Command::Init(arguments) => command::init::init(&arguments),
         Command::Validate(arguments) => command::validate::validate(&arguments),
         Command::Capacity(arguments) => command::capacity::capacity(&arguments).await,
         Command::Calibrate(arguments) => command::calibrate::calibrate(&arguments).await,
         Command::Stub(arguments) => command::stub::stub(&arguments).await,
-        Command::Report(arguments) => command::report(&arguments),
+        Command::Report(arguments) => command::report::report(&arguments),
         Command::Compare(arguments) => command::compare::compare(&arguments),
         Command::Repeat(arguments) => command::repeat::repeat(&arguments).await,
         Command::Simulate(arguments) => Ok(command::simulate::simulate(&arguments)),

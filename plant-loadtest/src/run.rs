@@ -23,7 +23,7 @@ use crate::{
     exporter::Exporter,
     journal::Writing,
     load::{Model, Stage},
-    outcome::{Class, Ended, Load, Outcome, ResourceSample, Target, VERSION},
+    outcome::{Class, Ended, Load, Outcome, ResourceSample, RunStart, Target, VERSION},
     probe::{self, Probe},
     profile::Plan,
     progress::{Progress, Telling},
@@ -141,32 +141,23 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let progress = Progress::start(&settings.plan, Arc::clone(&recorder), samples, options);
     let terminated = tokio::spawn(stop_when_terminated());
 
-    let started_at = SystemTime::now();
-    let head = Outcome {
-        version: VERSION,
+    let start = RunStart {
         load: describe_load(settings, &recorder),
         target: Target {
             host: settings.host.clone(),
-            build,
+            build: build.clone(),
             access: accounts.as_ref().map(|accounts| accounts.summary()),
             healthy_after_s: None,
         },
         generator: probe::describe(open_files_limit),
-        started_at: started_at.into(),
-        duration_s: 0.0,
-        ended: Ended::AsPlanned,
+        started_at: SystemTime::now().into(),
         endpoints: recorder.merge(&endpoint_names(&settings.plan)).0,
-        failures: Vec::new(),
-        samples: Vec::new(),
-        arrivals: Vec::new(),
-        completions: Vec::new(),
-        advisory: Vec::new(),
         sla: settings.sla.clone(),
     };
     let journal = settings
         .journal
         .as_ref()
-        .map(|path| Writing::start(path, head.clone(), Arc::clone(&recorder), probe.samples()));
+        .map(|path| Writing::start(path, start.clone(), Arc::clone(&recorder), probe.samples()));
     let mut config = ClientConfig::new(&settings.host, settings.timeout, Arc::clone(&recorder));
     config.log_requests = settings.dashboard.is_some();
     config.accounts.clone_from(&accounts);
@@ -202,20 +193,21 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     };
     let (endpoints, failures) = recorder.merge(&endpoint_names(&settings.plan));
     let access = accounts.map(|accounts| accounts.summary());
-    let target = Target { access, healthy_after_s, ..head.target };
-    let (load, arrivals) = (describe_load(settings, &recorder), recorder.arrivals());
     Ok(Outcome {
-        load,
-        target,
+        version: VERSION,
+        load: describe_load(settings, &recorder),
+        target: Target { host: settings.host.clone(), build, access, healthy_after_s },
+        generator: start.generator,
+        started_at: start.started_at,
         duration_s,
         ended,
         endpoints,
         failures,
         samples,
-        arrivals,
+        arrivals: recorder.arrivals(),
         completions,
         advisory,
-        ..head
+        sla: start.sla,
     })
 }
 

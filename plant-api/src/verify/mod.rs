@@ -5,6 +5,7 @@
 //! longest line. The first defect in the file is reported.
 
 mod blocks;
+mod line_defect;
 mod order;
 mod outcome;
 
@@ -28,7 +29,7 @@ use crate::plant::chain::Digest32;
 use blocks::{Block, Blocks, last_line};
 use order::BlockResult;
 
-pub use outcome::{Defect, LineDefect, Outcome, Totals};
+pub use outcome::{Defect, Outcome, Totals};
 
 /// Arguments of `plant-api verify`.
 #[derive(Debug, Clone, Args)]

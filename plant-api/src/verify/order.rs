@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::LineDefect;
+use super::line_defect::LineDefect;
 use crate::plant::audit::line::CheckedLine;
 
 /// Result of verifying a block, up to its first defect.

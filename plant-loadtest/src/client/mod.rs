@@ -5,6 +5,7 @@
 //! expected status and a body of the expected shape.
 
 mod known;
+mod request_log;
 mod shape;
 
 use std::{
@@ -20,11 +21,11 @@ use reqwest::{Method, StatusCode, header, redirect};
 use serde_json::Value;
 
 use known::ValidatedBodies;
+pub use request_log::{RequestLog, RequestLogEntry};
 pub use shape::Shape;
 
 use crate::{
     access::{Account, Accounts},
-    engine::dashboard::{RequestLog, RequestLogEntry},
     failure::FailureKind,
     recorder::{Recorder, Sample, Shard},
     work::Work,

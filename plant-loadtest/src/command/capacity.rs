@@ -117,7 +117,7 @@ async fn prepare(arguments: &CapacityArguments) -> Result<(Trials, Search, &'sta
         let message = format!("profile {} has no SLA file; set --sla", profile.name);
         return Err(message.into());
     };
-    let sla = Sla::find(&sla_name, &plan.user_classes(), &plan.stages)?;
+    let sla = Sla::find(&sla_name, &plan.allowed_names())?;
     let host = target::address(&arguments.host, arguments.allow_remote).await?;
     if !(arguments.within > 0.0 && arguments.within < 100.0) {
         return Err("--within must be greater than 0 and less than 100".to_owned().into());

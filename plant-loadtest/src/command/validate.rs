@@ -43,7 +43,8 @@ pub fn validate(arguments: &ValidateArguments) -> Result<Exit, Failure> {
 
 fn check(file: &str) -> Result<String, String> {
     if is_sla(file) {
-        let sla = Sla::find(file, &scenarios::ALL, &[]).map_err(|error| error.to_string())?;
+        let sla = Sla::find(file, &scenarios::allowed_names(&scenarios::ALL, &[]))
+            .map_err(|error| error.to_string())?;
         return Ok(format!("valid SLA file, {} thresholds", sla.promises.len()));
     }
     let profile = Profile::find(file).map_err(|error: LoadError| error.to_string())?;
@@ -51,8 +52,7 @@ fn check(file: &str) -> Result<String, String> {
     let thresholds = match &profile.sla {
         None => "no thresholds".to_owned(),
         Some(name) => {
-            let sla = Sla::find(name, &plan.user_classes(), &plan.stages)
-                .map_err(|error| error.to_string())?;
+            let sla = Sla::find(name, &plan.allowed_names()).map_err(|error| error.to_string())?;
             format!("{} thresholds from {name}", sla.promises.len())
         }
     };

@@ -1,13 +1,11 @@
 //! Goose's dashboard of a closed run. Goose's own measurements are off, so the requests that
 //! clients log are passed on to it.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::IpAddr, sync::PoisonError};
 
 use goose::{config::GooseConfiguration, goose::GooseUser};
+
+use crate::client::{RequestLog, RequestLogEntry};
 
 /// Settings for Goose's dashboard.
 #[derive(Clone, Debug)]
@@ -51,22 +49,6 @@ impl Dashboard {
         configuration.dashboard_no_auth = self.token.is_none();
     }
 }
-
-/// A finished request, as Goose's dashboard shows it.
-#[derive(Clone, Debug)]
-pub struct RequestLogEntry {
-    /// Method and route template.
-    pub endpoint: &'static str,
-    /// Response time.
-    pub latency: Duration,
-    /// Status code; `None` without a response.
-    pub status: Option<u16>,
-    /// Error message; `None` for a success.
-    pub error: Option<String>,
-}
-
-/// Finished requests of one user that have not been passed to Goose yet.
-pub type RequestLog = Arc<Mutex<Vec<RequestLogEntry>>>;
 
 /// Passes all entries of `log` to Goose as requests of `user`, and clears the log.
 pub(super) async fn report_requests(user: &mut GooseUser, log: &RequestLog) {

@@ -28,7 +28,7 @@ use tokio::{
 pub use read::outcome;
 
 use crate::{
-    outcome::{ArrivalSecond, Class, Endpoint, Failure, Outcome, ResourceSample},
+    outcome::{ArrivalSecond, Class, Endpoint, Failure, Outcome, ResourceSample, RunStart},
     recorder::Recorder,
 };
 
@@ -103,7 +103,7 @@ impl Writing {
     #[must_use]
     pub fn start(
         path: &Path,
-        head: Outcome,
+        start: RunStart,
         recorder: Arc<Recorder>,
         samples: Arc<Mutex<Vec<ResourceSample>>>,
     ) -> Self {
@@ -111,7 +111,7 @@ impl Writing {
         let task = tokio::spawn(async move {
             let mut tick = interval(WRITE_INTERVAL);
             tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-            let mut source = EntrySource::new(head, recorder, samples);
+            let mut source = EntrySource::new(start.into_outcome(), recorder, samples);
             let mut file: Option<JournalFile> = None;
             loop {
                 tick.tick().await;
@@ -158,11 +158,10 @@ struct EntrySource {
 
 impl EntrySource {
     fn new(
-        mut head: Outcome,
+        head: Outcome,
         recorder: Arc<Recorder>,
         samples: Arc<Mutex<Vec<ResourceSample>>>,
     ) -> Self {
-        head.ended = crate::outcome::Ended::Killed;
         Self {
             head,
             recorder,
@@ -310,6 +309,7 @@ mod tests {
 
     fn empty() -> Outcome {
         let mut outcome = example::outcome();
+        outcome.ended = Ended::Killed;
         outcome.endpoints.clear();
         outcome.failures.clear();
         outcome.samples.clear();

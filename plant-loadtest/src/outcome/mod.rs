@@ -316,6 +316,46 @@ pub struct ServiceSample {
     pub logged_errors: Option<f64>,
 }
 
+/// What is known of a run at its start.
+#[derive(Clone, Debug)]
+pub struct RunStart {
+    /// The load as planned.
+    pub load: Load,
+    /// The service under test.
+    pub target: Target,
+    /// The load generator.
+    pub generator: Generator,
+    /// Time of the start.
+    pub started_at: DateTime<Utc>,
+    /// Every endpoint that the user classes can request, without measurements.
+    pub endpoints: Vec<Endpoint>,
+    /// The thresholds.
+    pub sla: Sla,
+}
+
+impl RunStart {
+    /// Returns the outcome of a run that is killed before it has measured anything.
+    #[must_use]
+    pub fn into_outcome(self) -> Outcome {
+        Outcome {
+            version: VERSION,
+            load: self.load,
+            target: self.target,
+            generator: self.generator,
+            started_at: self.started_at,
+            duration_s: 0.0,
+            ended: Ended::Killed,
+            endpoints: self.endpoints,
+            failures: Vec::new(),
+            samples: Vec::new(),
+            arrivals: Vec::new(),
+            completions: Vec::new(),
+            advisory: Vec::new(),
+            sla: self.sla,
+        }
+    }
+}
+
 fn one() -> u32 {
     1
 }

@@ -8,13 +8,11 @@ mod plan;
 mod read;
 mod schedule;
 
-use std::{fs, path::Path};
-
 pub use plan::{ClassShare, Overrides, Plan, ReportPaths};
 pub use schedule::{Level, Part, Schedule};
 
 use crate::{
-    built_in::{self, LoadError},
+    built_in::{self, FileText, LoadError},
     load::{Model, Spacing},
     toml_source::Source,
 };
@@ -46,20 +44,13 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Reads the profile called `wanted`: a built-in name, or the path of a TOML file.
+    /// Reads the profile called `name`: a built-in name, or the path of a TOML file.
     ///
     /// # Errors
-    /// When there is none, or when it has mistakes.
-    pub fn find(wanted: &str) -> Result<Self, LoadError> {
-        if let Some(file) = built_in::PROFILES.iter().find(|file| file.name == wanted) {
-            return Self::parse(&format!("profiles/{wanted}.toml"), file.text);
-        }
-        let text = fs::read_to_string(Path::new(wanted)).map_err(|error| LoadError::Unknown {
-            wanted: wanted.into(),
-            reason: error.to_string(),
-            known: built_in::names(built_in::PROFILES),
-        })?;
-        Self::parse(wanted, &text)
+    /// Returns an error if there is no such file or it is invalid.
+    pub fn find(name: &str) -> Result<Self, LoadError> {
+        let FileText { file, text } = built_in::read_profile(name)?;
+        Self::parse(&file, &text)
     }
 
     /// Parses and validates the profile `text`; errors name it `file`.
@@ -88,9 +79,8 @@ mod tests {
             let profile = Profile::find(file.name).unwrap();
             assert_eq!(profile.name, file.name);
             let plan = Plan::new(&profile, &Overrides::default()).unwrap();
-            let classes: Vec<_> = plan.classes.iter().map(|share| share.class).collect();
             if let Some(sla) = &profile.sla {
-                Sla::find(sla, &classes, &plan.stages).unwrap();
+                Sla::find(sla, &plan.allowed_names()).unwrap();
             }
         }
     }

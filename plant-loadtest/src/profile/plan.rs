@@ -6,7 +6,8 @@ use std::{path::PathBuf, time::Duration};
 use super::{Profile, Schedule, schedule};
 use crate::{
     load::{Model, Spacing, Stage},
-    scenarios::UserClass,
+    scenarios::{self, UserClass},
+    sla::AllowedNames,
     timespan,
 };
 
@@ -121,10 +122,11 @@ impl Plan {
         })
     }
 
-    /// Returns the user classes without their weights.
+    /// Returns the names that an SLA of this run may contain.
     #[must_use]
-    pub fn user_classes(&self) -> Vec<&'static UserClass> {
-        self.classes.iter().map(|share| share.class).collect()
+    pub fn allowed_names(&self) -> AllowedNames<'_> {
+        let classes: Vec<_> = self.classes.iter().map(|share| share.class).collect();
+        scenarios::allowed_names(&classes, &self.stages)
     }
 
     /// Returns the peak rate of all stages, in arrivals per second; 0 in the closed model.

@@ -35,7 +35,7 @@ impl Windows {
     }
 
     fn split(outcome: &Outcome, endpoints: &[Endpoint], max_windows: u32) -> Self {
-        let seconds = chart_seconds(outcome);
+        let seconds = summary::chart_seconds(outcome);
         // Long runs are recorded in cells of several seconds.
         let cell = outcome.load.cell_s.max(1);
         let length_s = seconds.div_ceil(max_windows).max(1).next_multiple_of(cell);
@@ -102,7 +102,7 @@ pub fn sample_series(outcome: &Outcome, value: impl Fn(&ResourceSample) -> Optio
     let samples = outcome.samples.iter();
     downsample(
         samples.filter_map(|sample| Some((f64::from(sample.second), value(sample)?))).collect(),
-        chart_seconds(outcome),
+        summary::chart_seconds(outcome),
     )
 }
 
@@ -111,19 +111,7 @@ pub fn sample_series(outcome: &Outcome, value: impl Fn(&ResourceSample) -> Optio
 pub fn service_cpu(outcome: &Outcome) -> Points {
     let points = summary::cpu_percent(outcome).into_iter();
     let points = points.map(|(second, percent)| (f64::from(second), percent)).collect();
-    downsample(points, chart_seconds(outcome))
-}
-
-/// Returns the seconds that charts span: the planned duration, or less if the run ended early.
-#[must_use]
-pub fn chart_seconds(outcome: &Outcome) -> u32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "never negative, and a float's cast to an integer saturates"
-    )]
-    let elapsed = outcome.duration_s.ceil() as u32;
-    outcome.planned_seconds().min(elapsed).max(1)
+    downsample(points, summary::chart_seconds(outcome))
 }
 
 /// Keeps the maximum of each group of adjacent points, so that peaks stay visible.

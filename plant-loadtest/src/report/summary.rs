@@ -324,10 +324,22 @@ pub fn judged_duration_s(outcome: &Outcome) -> u32 {
     lengths.sum()
 }
 
+/// Returns the seconds that charts span: the planned duration, or less if the run ended early.
+#[must_use]
+pub fn chart_seconds(outcome: &Outcome) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "never negative, and a float's cast to an integer saturates"
+    )]
+    let elapsed = outcome.duration_s.ceil() as u32;
+    outcome.planned_seconds().min(elapsed).max(1)
+}
+
 /// Returns the part of the planned `seconds` before the end of the run.
 #[must_use]
 pub fn elapsed_part(outcome: &Outcome, seconds: &Range<u32>) -> Range<u32> {
-    let end = super::series::chart_seconds(outcome);
+    let end = chart_seconds(outcome);
     seconds.start.min(end)..seconds.end.min(end)
 }
 

@@ -24,6 +24,8 @@ use serde::Deserialize;
 use crate::{
     access::TEST_CUSTOMERS,
     client::{Client, Endpoint, Shape},
+    load::Stage,
+    sla::AllowedNames,
     work::Work,
 };
 
@@ -86,6 +88,17 @@ pub enum SeedData {
 #[must_use]
 pub fn find(name: &str) -> Option<&'static UserClass> {
     ALL.into_iter().find(|class| class.name == name)
+}
+
+/// Returns the names that an SLA of a run with these `classes` and `stages` may contain.
+#[must_use]
+pub fn allowed_names<'s>(classes: &[&'static UserClass], stages: &'s [Stage]) -> AllowedNames<'s> {
+    let endpoints = classes.iter().flat_map(|class| class.endpoints);
+    AllowedNames {
+        endpoints: endpoints.map(|endpoint| endpoint.name).collect(),
+        work: classes.iter().flat_map(|class| class.work).map(|work| work.name).collect(),
+        stages: stages.iter().map(|stage| stage.name.as_str()).collect(),
+    }
 }
 
 /// Session data of one virtual user, kept from task to task.

@@ -8,19 +8,16 @@ mod over_time;
 mod read;
 mod usage;
 
-use std::{fmt, fs, path::Path};
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use figure::{Figure, Resource};
 pub use over_time::{DriftLimit, MemoryGrowth, OverTime, RecoveryLimit};
+pub use read::AllowedNames;
 
-use crate::{
-    built_in::{self, LoadError},
-    load::Stage,
-    scenarios::UserClass,
-};
+use crate::built_in::{self, FileText, LoadError};
 
 /// The thresholds of an SLA file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -125,26 +122,14 @@ impl Sla {
         }
     }
 
-    /// Reads the SLA called `wanted`: a built-in name, or the path of a TOML file. Its endpoints
-    /// must be ones that `classes` request, its stages ones of `stages`.
+    /// Reads the SLA called `name`: a built-in name, or the path of a TOML file. Endpoints, work
+    /// and stages in it must be among the `allowed` ones.
     ///
     /// # Errors
-    /// When there is none, or when it has mistakes.
-    pub fn find(
-        wanted: &str,
-        classes: &[&'static UserClass],
-        stages: &[Stage],
-    ) -> Result<Self, LoadError> {
-        if let Some(file) = built_in::SLAS.iter().find(|file| file.name == wanted) {
-            return read::parse(&format!("sla/{wanted}.toml"), file.text, classes, stages);
-        }
-        let text =
-            fs::read_to_string(Path::new(wanted)).map_err(|error| LoadError::UnknownSla {
-                wanted: wanted.into(),
-                reason: error.to_string(),
-                known: built_in::names(built_in::SLAS),
-            })?;
-        read::parse(wanted, &text, classes, stages)
+    /// Returns an error if there is no such file or it is invalid.
+    pub fn find(name: &str, allowed: &AllowedNames<'_>) -> Result<Self, LoadError> {
+        let FileText { file, text } = built_in::read_sla(name)?;
+        read::parse(&file, &text, allowed)
     }
 }
 

@@ -6,39 +6,30 @@ use super::{During, Figure, OverTime, Promise, Sla, Subject, UserRange, usage};
 use crate::{
     built_in::LoadError,
     failure::FailureKind,
-    load::Stage,
-    scenarios::UserClass,
     timespan,
     toml_source::{Source, Table},
 };
 
+/// Names that an SLA file may contain: those of the run that it judges.
+#[derive(Debug)]
+pub struct AllowedNames<'n> {
+    /// Endpoints that the user classes request.
+    pub endpoints: Vec<&'n str>,
+    /// Kinds of work that they create.
+    pub work: Vec<&'n str>,
+    /// Stages of the load.
+    pub stages: Vec<&'n str>,
+}
+
 /// Parses the SLA file `text`; errors name it `file`.
-pub(super) fn parse(
-    file: &str,
-    text: &str,
-    classes: &[&'static UserClass],
-    stages: &[Stage],
-) -> Result<Sla, LoadError> {
+pub(super) fn parse(file: &str, text: &str, allowed: &AllowedNames<'_>) -> Result<Sla, LoadError> {
     let mut source = Source::new(file, text);
-    let endpoints = classes.iter().flat_map(|class| class.endpoints);
-    let allowed = AllowedNames {
-        endpoints: endpoints.map(|endpoint| endpoint.name).collect(),
-        work: classes.iter().flat_map(|class| class.work).map(|work| work.name).collect(),
-        stages: stages.iter().map(|stage| stage.name.as_str()).collect(),
-    };
-    let sla = read(&mut source, &allowed);
+    let sla = read(&mut source, allowed);
     let errors = source.into_errors();
     match sla {
         Some(sla) if errors.is_empty() => Ok(sla),
         _ => Err(LoadError::Invalid(errors)),
     }
-}
-
-/// The names that the SLA of this run may contain.
-pub(super) struct AllowedNames<'k> {
-    endpoints: Vec<&'static str>,
-    pub(super) work: Vec<&'static str>,
-    stages: Vec<&'k str>,
 }
 
 /// How far a latency may exceed its limit before the violation is a failure instead of a warning,
@@ -303,13 +294,13 @@ mod tests {
 
     fn parse_sla(text: &str) -> Result<Sla, LoadError> {
         let class = scenarios::find("HealthCheckUser").unwrap();
-        parse("x.toml", text, &[class], &[])
+        parse("x.toml", text, &scenarios::allowed_names(&[class], &[]))
     }
 
     #[test]
     fn the_limits_of_seed_001_are_parsed_as_written() {
         let class = scenarios::find("PlantBackendUser").unwrap();
-        let sla = Sla::find("plant-backend", &[class], &[]).unwrap();
+        let sla = Sla::find("plant-backend", &scenarios::allowed_names(&[class], &[])).unwrap();
         let limits = |endpoint: &str| -> Vec<(f64, Option<f64>)> {
             let subject = Subject::Endpoint(endpoint.into());
             let thresholds = sla.promises.iter().filter(|threshold| threshold.subject == subject);
@@ -328,7 +319,7 @@ mod tests {
     #[test]
     fn every_violation_of_the_certification_sla_of_seed_000_is_a_failure() {
         let class = scenarios::find("GenesisUser").unwrap();
-        let sla = Sla::find("certify", &[class], &[]).unwrap();
+        let sla = Sla::find("certify", &scenarios::allowed_names(&[class], &[])).unwrap();
         let limits: Vec<f64> = sla.promises.iter().map(|threshold| threshold.below).collect();
         assert_eq!(limits[..3], [100.0, 500.0, 1000.0]);
         for threshold in sla.promises {

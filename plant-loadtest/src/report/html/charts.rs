@@ -9,6 +9,7 @@ use crate::{
     report::{
         chart::{self, Line, Size},
         series::{self, Points, Windows},
+        summary,
     },
 };
 
@@ -69,7 +70,7 @@ pub(super) fn data(outcome: &Outcome, charts: &[Chart]) -> String {
     }
     let stages = outcome.load.stages.iter();
     let data = Data {
-        seconds: series::chart_seconds(outcome),
+        seconds: summary::chart_seconds(outcome),
         stages: stages.map(|stage| (stage.name.as_str(), stage.from_s, stage.to_s)).collect(),
         charts: charts
             .iter()
@@ -211,7 +212,7 @@ fn draw(
     lines: &[Line],
     size: Size,
 ) -> Chart {
-    let seconds = series::chart_seconds(outcome);
+    let seconds = summary::chart_seconds(outcome);
     let legend = lines.iter().map(|line| {
         let max = line.points.iter().map(|(_, value)| *value).fold(0.0, f64::max);
         Legend {

@@ -1,0 +1,136 @@
+//! `report`: judges a saved outcome and writes its reports.
+
+use std::{io::IsTerminal as _, path::PathBuf};
+
+use clap::Args;
+
+use super::{Exit, Failure, print};
+use crate::{
+    outcome::Outcome,
+    profile::ReportPaths,
+    report::{self, terminal},
+    scenarios::{self, UserClass},
+    sla::Sla,
+    verdict::{Grade, Verdict},
+};
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// Outcome of an earlier run, written by --json
+    pub outcome: PathBuf,
+
+    /// Treat a WARNING as a failure (exit 1)
+    #[arg(long)]
+    pub strict: bool,
+
+    /// SLA file and report files.
+    #[command(flatten)]
+    pub reports: ReportOptions,
+}
+
+/// The SLA file to judge by and the report files to write.
+#[derive(Clone, Debug, Args)]
+pub struct ReportOptions {
+    /// SLA file with the thresholds: built-in name or path [default: that of the profile or outcome]
+    #[arg(long, value_name = "F")]
+    pub sla: Option<String>,
+
+    /// Write the HTML report to this file [default of `run`: that of the profile, else
+    /// reports/PROFILE.html]
+    #[arg(long, value_name = "F")]
+    pub html: Option<PathBuf>,
+
+    /// Write CSV files in Locust's format, named PREFIX_stats.csv, PREFIX_stats_history.csv,
+    /// PREFIX_failures.csv and PREFIX_exceptions.csv
+    #[arg(long, value_name = "PREFIX")]
+    pub csv: Option<PathBuf>,
+
+    /// Disable colored output
+    #[arg(long, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_color: bool,
+
+    /// Write the outcome (all measurements, input of `report`) to this file [default of `run`: that
+    /// of the profile, else reports/PROFILE.outcome.json]
+    #[arg(long, value_name = "F")]
+    pub json: Option<PathBuf>,
+
+    /// Write JUnit XML to this file, one test case per threshold
+    #[arg(long, value_name = "F")]
+    pub junit: Option<PathBuf>,
+
+    /// Write a Markdown summary for a pull request to this file
+    #[arg(long, value_name = "F")]
+    pub markdown: Option<PathBuf>,
+
+    /// Write load_test_metrics.json to this file: metrics per API and pass or fail, for CI
+    #[arg(long, value_name = "F")]
+    pub metrics_json: Option<PathBuf>,
+}
+
+/// Judges a saved outcome and writes its reports.
+///
+/// # Errors
+/// When the outcome cannot be read, or a report cannot be written.
+pub fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
+    let outcome = report::json::read(&arguments.outcome)?;
+    let sla = match &arguments.reports.sla {
+        None => outcome.sla.clone(),
+        Some(name) => {
+            let classes: Option<Vec<&'static UserClass>> =
+                outcome.load.classes.iter().map(|class| scenarios::find(&class.name)).collect();
+            let classes = classes.unwrap_or_else(|| scenarios::ALL.to_vec());
+            Sla::find(name, &scenarios::allowed_names(&classes, &outcome.load.stages))?
+        }
+    };
+    let paths = command_line_paths(arguments.reports.clone());
+    judge_and_report(&outcome, &sla, &paths, arguments.reports.no_color, arguments.strict)
+}
+
+/// Returns the report paths given on the command line.
+pub(super) fn command_line_paths(options: ReportOptions) -> ReportPaths {
+    let ReportOptions { html, csv, json, junit, markdown, metrics_json, .. } = options;
+    ReportPaths { html, csv, json, junit, markdown, metrics: metrics_json }
+}
+
+/// Judges `outcome`, writes its reports, and prints the verdict.
+pub(super) fn judge_and_report(
+    outcome: &Outcome,
+    sla: &Sla,
+    paths: &ReportPaths,
+    plain: bool,
+    strict: bool,
+) -> Result<Exit, Failure> {
+    let verdict = Verdict::of(outcome, sla);
+    // The files are written first because printing may fail on a closed pipe.
+    let files = report::write(outcome, &verdict, paths)?;
+    let files: String = files.iter().map(|path| format!("{}\n", path.display())).collect();
+    let mut text = terminal::render(outcome, &verdict);
+    if !plain && std::io::stdout().is_terminal() {
+        text = terminal::colorize(&text);
+    }
+    print(&format!("{text}\n\n{files}"));
+    Ok(exit(verdict.grade, strict))
+}
+
+fn exit(grade: Grade, strict: bool) -> Exit {
+    match grade {
+        Grade::Unjudged | Grade::Pass => Exit::Success,
+        Grade::Warning if strict => Exit::Failed,
+        Grade::Warning => Exit::Success,
+        Grade::Fail => Exit::Failed,
+        Grade::Insufficient | Grade::Invalid => Exit::NoVerdict,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_fails_only_when_strict() {
+        assert_eq!(exit(Grade::Warning, false), Exit::Success);
+        assert_eq!(exit(Grade::Warning, true), Exit::Failed);
+        assert_eq!(exit(Grade::Insufficient, false), Exit::NoVerdict);
+    }
+}

@@ -1,0 +1,200 @@
+//! `run`: runs a profile, prints the verdict and writes the reports.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    Exit, Failure, disable_library_logging, dry_run, print,
+    report::{ReportOptions, command_line_paths, judge_and_report},
+};
+use crate::{
+    access,
+    engine::dashboard::Dashboard,
+    load::Model,
+    profile::{Overrides, Plan, Profile, ReportPaths},
+    progress::{self, LogFormat, Telling},
+    run::{self, Settings},
+    sla::Sla,
+    target, timespan,
+    verdict::Verdict,
+};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Built-in profile (see `list`) or path of a TOML file
+    pub profile: String,
+
+    /// Base URL of the service
+    #[arg(short = 'H', long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
+    pub host: String,
+
+    /// Peak number of users; overrides the profile
+    #[arg(short = 'u', short_alias = 'c', long, value_name = "N", overrides_with = "users")]
+    pub users: Option<u32>,
+
+    /// Users started per second, may be fractional; overrides the profile
+    #[arg(short = 'r', short_alias = 's', long, value_name = "R", overrides_with = "spawn_rate")]
+    pub spawn_rate: Option<f64>,
+
+    /// Peak arrivals per second (open profiles only); overrides the profile. All stages are scaled
+    /// by the same factor
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub rate: Option<f64>,
+
+    /// Duration of the run including the ramp, e.g. 30s, 10m, 1h30m; overrides the profile
+    #[arg(short = 't', long, value_name = "D", value_parser = timespan::parse_positive)]
+    pub run_time: Option<Duration>,
+
+    /// Factor for all stage durations, for a short trial of a profile (0.1 = one tenth). Stages are
+    /// rounded up to a second, think time is unchanged, and the reports note the scaling
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub time_scale: f64,
+
+    /// Timeout for one request
+    #[arg(long, value_name = "D", default_value = "30s", value_parser = timespan::parse_positive)]
+    pub timeout: Duration,
+
+    /// Password of the test accounts, for a service that requires tokens
+    #[arg(
+        long,
+        value_name = "P",
+        env = "LOAD_TEST_PASSWORD",
+        hide_env_values = true,
+        default_value = access::PASSWORD
+    )]
+    pub password: String,
+
+    /// Print the plan and send no requests
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Treat a WARNING as a failure (exit 1)
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Allow a target on another machine
+    #[arg(long)]
+    pub allow_remote: bool,
+
+    /// Serve Goose's live dashboard during the run: charts, stop, change users. Changing the load
+    /// marks the outcome as advisory. Closed profiles only
+    #[arg(long, conflicts_with = "headless")]
+    pub ui: bool,
+
+    /// Listen address of the dashboard. Access from another machine needs the token in the printed
+    /// URL
+    #[arg(long, value_name = "H", default_value = "127.0.0.1")]
+    pub web_host: String,
+
+    /// Port of the dashboard
+    #[arg(long, value_name = "PORT", default_value_t = 8089)]
+    pub web_port: u16,
+
+    /// Run without the dashboard (the default); accepted for compatibility with Locust
+    #[arg(long)]
+    pub headless: bool,
+
+    /// Print no progress during the run
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+
+    /// Progress output format
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// Serve Prometheus metrics of the load generator at this address during the run; without a
+    /// value at 127.0.0.1:9646
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "127.0.0.1:9646"
+    )]
+    pub metrics: Option<SocketAddr>,
+
+    /// SLA file and report files.
+    #[command(flatten)]
+    pub reports: ReportOptions,
+}
+
+/// Runs a profile, prints the verdict and writes the reports.
+///
+/// # Errors
+/// When the run cannot start, or a report cannot be written.
+pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
+    disable_library_logging();
+    let profile = Profile::find(&arguments.profile)?;
+    let overrides = Overrides {
+        users: arguments.users,
+        spawn_rate: arguments.spawn_rate,
+        rate: arguments.rate,
+        run_time: arguments.run_time,
+        time_scale: arguments.time_scale,
+    };
+    let plan = Plan::new(&profile, &overrides)?;
+    let sla = match arguments.reports.sla.as_ref().or(profile.sla.as_ref()) {
+        Some(name) => Sla::find(name, &plan.allowed_names())?,
+        None => Sla::none(),
+    };
+    let host = target::address(&arguments.host, arguments.allow_remote).await?;
+
+    let paths = report_paths(&profile, arguments.reports.clone());
+    let dashboard = dashboard(&arguments, &plan)?;
+    if arguments.dry_run {
+        print(&dry_run::render(&plan, &sla, &host, &paths));
+        return Ok(Exit::Success);
+    }
+
+    if let Some(dashboard) = &dashboard {
+        eprintln!("Dashboard: {}", dashboard.url());
+    }
+    let plain = arguments.reports.no_color;
+    let progress = Telling { quiet: arguments.quiet, format: arguments.log_format, plain };
+    let settings = Settings {
+        telling: progress,
+        dashboard,
+        journal: paths.json.clone(),
+        exporter: arguments.metrics,
+        password: arguments.password,
+        ..Settings::new(plan, sla, host, arguments.timeout)
+    };
+    let outcome = run::run(&settings).await?;
+    if progress.format == LogFormat::Json && !progress.quiet {
+        let verdict = Verdict::of(&outcome, &outcome.sla);
+        let fields = json!({ "verdict": verdict.grade.name(), "reason": verdict.reason });
+        progress::log("finished", fields);
+    }
+    judge_and_report(&outcome, &outcome.sla, &paths, plain, arguments.strict)
+}
+
+fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>, Failure> {
+    if !arguments.ui {
+        return Ok(None);
+    }
+    if plan.model == Model::Open {
+        let message =
+            "--ui works with closed profiles only: the dashboard controls users, not arrivals";
+        return Err(message.to_owned().into());
+    }
+    Ok(Some(Dashboard::at(&arguments.web_host, arguments.web_port)))
+}
+
+/// Returns the report paths: from the command line, else the profile, else the default for HTML
+/// and outcome.
+fn report_paths(profile: &Profile, options: ReportOptions) -> ReportPaths {
+    let default = |extension: &str| PathBuf::from(format!("reports/{}.{extension}", profile.name));
+    let from_profile = profile.reports.clone();
+    let given = command_line_paths(options);
+    ReportPaths {
+        html: given.html.or(from_profile.html).or_else(|| Some(default("html"))),
+        csv: given.csv.or(from_profile.csv),
+        json: given.json.or(from_profile.json).or_else(|| Some(default("outcome.json"))),
+        junit: given.junit.or(from_profile.junit),
+        markdown: given.markdown.or(from_profile.markdown),
+        metrics: given.metrics.or(from_profile.metrics),
+    }
+}
