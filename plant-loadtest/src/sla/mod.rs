@@ -6,6 +6,7 @@
 mod figure;
 mod over_time;
 mod read;
+mod scope;
 mod usage;
 
 use std::fmt;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use figure::{Figure, Resource};
 pub use over_time::{DriftLimit, MemoryGrowth, OverTime, RecoveryLimit};
-pub use read::AllowedNames;
+pub use scope::AllowedNames;
 
 use crate::built_in::{self, FileText, LoadError};
 

@@ -2,24 +2,16 @@
 
 use std::ops::Range;
 
-use super::{During, Figure, OverTime, Promise, Sla, Subject, UserRange, usage};
+use super::{
+    During, Figure, OverTime, Promise, Sla, Subject,
+    scope::{AllowedNames, Scope, users},
+    usage,
+};
 use crate::{
     built_in::LoadError,
     failure::FailureKind,
-    timespan,
     toml_source::{Source, Table},
 };
-
-/// Names that an SLA file may contain: those of the run that it judges.
-#[derive(Debug)]
-pub struct AllowedNames<'n> {
-    /// Endpoints that the user classes request.
-    pub endpoints: Vec<&'n str>,
-    /// Kinds of work that they create.
-    pub work: Vec<&'n str>,
-    /// Stages of the load.
-    pub stages: Vec<&'n str>,
-}
 
 /// Parses the SLA file `text`; errors name it `file`.
 pub(super) fn parse(file: &str, text: &str, allowed: &AllowedNames<'_>) -> Result<Sla, LoadError> {
@@ -76,51 +68,6 @@ fn read<'a>(source: &mut Source<'a>, allowed: &AllowedNames<'_>) -> Option<Sla> 
     }
     root.report_unknown_keys(source);
     Some(Sla { name: name?.0, promises: thresholds, over_time })
-}
-
-/// The users, stages and windows to which a threshold applies.
-#[derive(Clone)]
-pub(super) struct Scope {
-    users: UserRange,
-    during: During,
-    every_s: Option<u32>,
-}
-
-impl Scope {
-    /// Reads `users_from`, `users_to`, `during` and `every`.
-    pub(super) fn read<'a>(
-        source: &mut Source<'a>,
-        table: &mut Table<'a>,
-        allowed: &AllowedNames<'_>,
-    ) -> Self {
-        let users = users(source, table);
-        Self { users, during: during(source, table, allowed), every_s: window_s(source, table) }
-    }
-
-    /// Creates a threshold with this scope.
-    pub(super) fn threshold(
-        self,
-        subject: Subject,
-        class: &str,
-        figure: Figure,
-        below: f64,
-        fail_over: Option<f64>,
-    ) -> Promise {
-        let Self { users, during, every_s } = self;
-        Promise { subject, class: class.into(), figure, below, fail_over, users, during, every_s }
-    }
-}
-
-/// Reads `every`, the length of a window, in seconds.
-fn window_s<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<u32> {
-    let (text, at) = table.optional_string(source, "every")?;
-    match timespan::parse_positive(&text) {
-        Ok(duration) => u32::try_from(duration.as_secs()).ok(),
-        Err(message) => {
-            source.add_error(at, format!("`every`: {message}"));
-            None
-        }
-    }
 }
 
 /// Reads `endpoints`. `["all"]` yields every endpoint that the profile requests.
@@ -243,31 +190,6 @@ fn failure_kinds<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Vec<Fail
         }
     }
     kinds
-}
-
-/// Reads `users_from` and `users_to`; any number of users if they are absent.
-fn users<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> UserRange {
-    let from = table.optional_positive_integer(source, "users_from");
-    let to = table.optional_positive_integer(source, "users_to");
-    UserRange { from: from.unwrap_or(0), to: to.unwrap_or(u32::MAX) }
-}
-
-/// Reads `during`; the judged stages if it is absent.
-fn during<'a>(
-    source: &mut Source<'a>,
-    table: &mut Table<'a>,
-    allowed: &AllowedNames<'_>,
-) -> During {
-    let Some((name, at)) = table.optional_string(source, "during") else { return During::Judged };
-    if name == "run" {
-        return During::Run;
-    }
-    if !allowed.stages.contains(&name.as_str()) {
-        let stages = allowed.stages.join(", ");
-        let message = format!("unknown stage `{name}`; `during` must be run or one of: {stages}");
-        source.add_error(at, message);
-    }
-    During::Stage(name)
 }
 
 fn check_endpoint(

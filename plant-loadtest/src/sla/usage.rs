@@ -2,7 +2,7 @@
 
 use super::{
     Figure, Promise, Resource, Subject,
-    read::{AllowedNames, Scope},
+    scope::{AllowedNames, Scope},
 };
 use crate::{
     failure::FailureKind,
