@@ -1,10 +1,10 @@
 //! Test data: a catalogue with its hash chains, customers with their hired agents, and accounts for
 //! load tests.
 //!
-//! Every row is derived from the seed and its index (`draw`): the same arguments give the same rows
-//! in any database, and a larger count adds rows to those of a smaller one. Names come from the
-//! files in `seeds/` (`names`). Seeding is one transaction on one connection. It skips existing
-//! rows, and changes nothing when other rows already use a name that it needs.
+//! Every row is derived from the seed and its index: the same arguments give the same rows in any
+//! database, and a larger count adds rows to those of a smaller one. Names come from the files in
+//! `seeds/`. Seeding is one transaction on one connection. It skips existing rows, and changes
+//! nothing when other rows already use a name that it needs.
 
 mod accounts;
 mod catalogue;
@@ -158,8 +158,8 @@ pub async fn seed_database(
     Ok(seeded)
 }
 
-/// Deletes the accounts `loadtest%`, seeded or registered, with the rows that reference them, and the
-/// customers that were registered with them.
+/// Deletes the accounts `loadtest%`, seeded or registered, with the rows that reference them, and
+/// the customers that were registered with them.
 ///
 /// # Errors
 /// [`SeedError`]; the database is unchanged then.

@@ -8,13 +8,13 @@ const MAX_AGENTS: u32 = 1_000_000;
 const MAX_SKILLS: u32 = 10_000;
 const MAX_CUSTOMERS: u32 = 100_000;
 
-/// Seed a database with test data: industries, certified skills, job roles, teams, agents, customers,
-/// hired agents, goals, deliverables and accounts.
+/// Seed a database with test data: industries, certified skills, job roles, teams, agents,
+/// customers, hired agents, goals, deliverables and accounts.
 ///
 /// The same arguments give the same rows on every machine, including ids and times. Existing rows
 /// stay unchanged, so a second run changes nothing, and a larger count adds the missing rows. All
-/// rows are inserted in one transaction. From 2000 new agents on, it blocks reads of agents until it
-/// ends.
+/// rows are inserted in one transaction. From 2000 new agents on, the transaction blocks reads of
+/// agents until it ends.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "seed_test_data", version)]
 pub struct Options {

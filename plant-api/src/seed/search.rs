@@ -1,6 +1,6 @@
-//! Bulk updates of the GIN index for agent searches. Updating it row by row, about a hundred trigrams
-//! each, takes most of the time of seeding many agents. So a bulk insert uses the pending list of
-//! the index and flushes it once.
+//! Bulk updates of the GIN index for agent searches. Updating it row by row, about a hundred
+//! trigrams each, takes most of the time of seeding many agents. So a bulk insert uses the pending
+//! list of the index and flushes it once.
 
 use sqlx::PgConnection;
 

@@ -40,7 +40,8 @@ impl Catalogue<'_> {
         &self.files.industries[self.roles[index % self.roles.len()].industry]
     }
 
-    /// Returns `Asha Sharma, Content Writer`, or `Asha Sharma 2, …` once all names of a role are used.
+    /// Returns `Asha Sharma, Content Writer`, or `Asha Sharma 2, …` once all names of a role are
+    /// used.
     fn agent_name(&self, index: usize) -> String {
         let (role, nth) = (index % self.roles.len(), index / self.roles.len());
         let people = &self.files.people;

@@ -17,8 +17,8 @@ const HIRES_PER_CUSTOMER: usize = 3;
 /// Maximum number of goals of an industry in `seeds/`. The nth goal of a hire has the index
 /// `hire * MAX_GOALS_PER_HIRE + nth`.
 pub const MAX_GOALS_PER_HIRE: usize = 4;
-/// Maximum number of deliverables of a goal in `seeds/`. The nth deliverable of a goal has the index
-/// `goal * MAX_DELIVERABLES_PER_GOAL + nth`.
+/// Maximum number of deliverables of a goal in `seeds/`. The nth deliverable of a goal has the
+/// index `goal * MAX_DELIVERABLES_PER_GOAL + nth`.
 pub const MAX_DELIVERABLES_PER_GOAL: usize = 4;
 
 /// 2099-12-31T00:00:00Z in Unix seconds, so that no seeded trial ends during a test.
@@ -32,8 +32,8 @@ pub struct Customer {
 }
 
 impl Customer {
-    /// Returns the customer at `index`; the first is `test-customer-001`. After the last name, names
-    /// repeat with a number.
+    /// Returns the customer at `index`; the first is `test-customer-001`. After the last name,
+    /// names repeat with a number.
     pub fn new(files: &SeedFiles, index: usize) -> Self {
         let id = customer_id(index);
         let names = &files.people.customers;
