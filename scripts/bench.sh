@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Measures what the parts cost and holds it against the targets; writes benchmark.json.
+# Runs the microbenchmarks and compares them with their thresholds; writes benchmark.json.
 #
-#   scripts/bench.sh                        measure, print the table
-#   scripts/bench.sh --save-baseline NAME   the same, and keep the result under this name
-#   scripts/bench.sh --baseline NAME        the same, and say what changed since
-#   scripts/bench.sh FILTER                 only groups whose name contains this
+#   scripts/bench.sh                        measure and print the table
+#   scripts/bench.sh --save-baseline NAME   also save the result as the baseline NAME
+#   scripts/bench.sh --baseline NAME        also print the changes since the baseline NAME
+#   scripts/bench.sh FILTER                 run only the groups whose name contains FILTER
 #
-# Certification through the database is measured where DATABASE_URL is set, on a database of its own; start one with
-# `scripts/services.sh up` and `export $(scripts/services.sh env)`. Exit code 1 when a target is missed.
+# The benchmark of certification in PostgreSQL requires DATABASE_URL, and creates its own database. Start a server with
+# `scripts/services.sh up` and `export $(scripts/services.sh env)`. Exit code 1 if a threshold is violated.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -16,10 +16,10 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
 main() {
   cd "$ROOT"
-  need_rust
-  [ -n "${DATABASE_URL:-}" ] || say "certification through the database is skipped: DATABASE_URL is not set"
+  require_rust
+  [ -n "${DATABASE_URL:-}" ] || log "skipping the benchmark of certification in PostgreSQL: DATABASE_URL is not set"
   export CRITERION_HOME=${CRITERION_HOME:-$ROOT/target/criterion}
-  # What an earlier run measured must not stand in the table for what this one leaves out; baselines stay.
+  # Delete results of earlier runs, which the table would show for benchmarks that this run skips; keep baselines.
   find "$CRITERION_HOME" -type d -name new -prune -exec rm -rf {} + 2>/dev/null || true
   cargo bench --locked -p plant-api --bench plant -- --noplot "$@"
   cargo run --release --locked -q -p plant-api --example bench_table -- "$CRITERION_HOME" benchmark.json

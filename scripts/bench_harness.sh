@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What a request costs the load generator: processor time of this harness, of bare Goose that reads
-# bodies, and of wrk, side by side against the bundled stub.
+# Measures the CPU time per request of plant-loadtest, of bare Goose (with bodies read) and of wrk, each against the
+# bundled stub server.
 #
-# Usage: scripts/bench_harness.sh [SECONDS [ROUNDS]]        10 seconds, 3 rounds
-# BIN says where the programs are (target/release); wrk is left out where it is not installed.
-# Rounds are interleaved, so that what else the machine does hits all alike; medians are shown.
+# Usage: scripts/bench_harness.sh [SECONDS [ROUNDS]]        default: 10 seconds, 3 rounds
+# BIN: directory of the programs (default target/release). wrk is skipped if it is not installed.
+# The load generators alternate in each round, so that other load on the machine affects all of them; prints medians.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -27,15 +27,15 @@ trap clean_up EXIT
 stub=$!
 until curl -sf "$HOST/health" -o /dev/null; do kill -0 "$stub"; sleep 0.1; done
 
-# How many requests the stub has seen, those for its figures aside.
-seen() {
+# Prints the number of requests that the stub has received, without those for /metrics.
+requests_received() {
   curl -sf "$HOST/metrics" | awk '$1 == "stub_requests_total" { print $2 }'
 }
 
 profile() { # CLASS
   cat >"$WORK/$1.toml" <<PROFILE
 name = "cost"
-description = "What a request costs."
+description = "CPU time per request."
 saturate = true
 [[stage]]
 name = "all"
@@ -49,30 +49,30 @@ PROFILE
 profile HealthCheckUser
 profile AgentListUser
 
-# Processor microseconds a request of a command, and its requests a second.
-measure() { # WHAT WHO COMMAND...
-  local what=$1 who=$2 before cpu
+# Appends to `measurements`: route, load generator, CPU microseconds per request, requests per second.
+measure() { # ROUTE GENERATOR COMMAND...
+  local route=$1 generator=$2 before cpu
   shift 2
-  before=$(seen)
+  before=$(requests_received)
   cpu=$( { TIMEFORMAT='%U %S'; time "$@" >"$WORK/out.log" 2>&1; } 2>&1 )
-  awk -v cpu="$cpu" -v before="$before" -v after="$(seen)" -v s="$SECONDS_EACH" \
-    -v what="$what" -v who="$who" 'BEGIN {
+  awk -v cpu="$cpu" -v before="$before" -v after="$(requests_received)" -v s="$SECONDS_EACH" \
+    -v route="$route" -v generator="$generator" 'BEGIN {
       split(cpu, parts, " "); n = after - before
-      printf "%s %s %.2f %.0f\n", what, who, (parts[1] + parts[2]) * 1e6 / n, n / s
-    }' >>"$WORK/figures"
+      printf "%s %s %.2f %.0f\n", route, generator, (parts[1] + parts[2]) * 1e6 / n, n / s
+    }' >>"$WORK/measurements"
 }
 
-one_round() { # WHAT PATH CLASS
+run_round() { # ROUTE PATH CLASS
   if command -v wrk >/dev/null; then
     measure "$1" wrk wrk -t 1 -c "$USERS" -d "${SECONDS_EACH}s" "$HOST$2"
   fi
   measure "$1" goose "$BIN/examples/bare_goose" "$2" "$HOST" "$USERS" "$SECONDS_EACH"
-  (cd "$WORK" && measure "$1" ours "$BIN/plant-loadtest" run "$WORK/$3.toml" --quiet --host "$HOST")
+  (cd "$WORK" && measure "$1" plant-loadtest "$BIN/plant-loadtest" run "$WORK/$3.toml" --quiet --host "$HOST")
 }
 
 for ((round = 1; round <= ROUNDS; round++)); do
-  one_round health /health HealthCheckUser
-  one_round list /api/v1/agents AgentListUser
+  run_round health /health HealthCheckUser
+  run_round list /api/v1/agents AgentListUser
 done
 
 awk -v rounds="$ROUNDS" -v seconds="$SECONDS_EACH" -v users="$USERS" '
@@ -83,21 +83,21 @@ awk -v rounds="$ROUNDS" -v seconds="$SECONDS_EACH" -v users="$USERS" '
     }
     return parts[int((n + 1) / 2)]
   }
-  function show(what, who, name,    key, of) {
-    key = what " " who
+  function row(route, generator, label,    key, ratio) {
+    key = route " " generator
     if (!(key in cpu)) return
-    of = median(cpu[key]) / median(cpu[what " goose"])
-    printf "| %s | %.1f | %.2f | %d |\n", name, median(cpu[key]), of, median(rate[key])
+    ratio = median(cpu[key]) / median(cpu[route " goose"])
+    printf "| %s | %.1f | %.2f | %d |\n", label, median(cpu[key]), ratio, median(rate[key])
   }
   { key = $1 " " $2; cpu[key] = cpu[key] " " $3; rate[key] = rate[key] " " $4 }
   END {
-    printf "Medians of %d interleaved rounds of %d s, %d users without think time, bodies read.\n\n", rounds, seconds, users
-    print "| who | CPU µs a request | of bare Goose | requests/s |"
+    printf "Medians of %d interleaved rounds of %d s, %d users without think time, response bodies read.\n\n", rounds, seconds, users
+    print "| load generator | CPU µs per request | ratio to bare Goose | requests/s |"
     print "|---|---:|---:|---:|"
-    show("health", "wrk", "`GET /health` (64 bytes): wrk, one thread")
-    show("health", "goose", "bare Goose")
-    show("health", "ours", "this harness")
-    show("list", "wrk", "`GET /api/v1/agents` (100 agents): wrk, one thread")
-    show("list", "goose", "bare Goose")
-    show("list", "ours", "this harness")
-  }' "$WORK/figures"
+    row("health", "wrk", "`GET /health` (64 bytes): wrk, one thread")
+    row("health", "goose", "bare Goose")
+    row("health", "plant-loadtest", "plant-loadtest")
+    row("list", "wrk", "`GET /api/v1/agents` (100 agents): wrk, one thread")
+    row("list", "goose", "bare Goose")
+    row("list", "plant-loadtest", "plant-loadtest")
+  }' "$WORK/measurements"

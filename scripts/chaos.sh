@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# What survives when everything is killed: writers write, while the service, a worker, Redis and PostgreSQL are killed
-# at random moments. Then every write that was acknowledged is compared with what is there.
+# Kills the service, a worker, Redis and PostgreSQL at random moments while clients write. Then compares every
+# acknowledged write with the database.
 #
-#   scripts/chaos.sh [--kills=50] [--seed=42]     the table, and below it the control
-#   scripts/chaos.sh --without-redis              the same with no Redis from the start
+#   scripts/chaos.sh [--kills=50] [--seed=42]     the run and a control run; prints a table
+#   scripts/chaos.sh --without-redis              the same, with Redis disabled
 #
-# The control is the same with durability broken on purpose: PostgreSQL says that a commit is safe before it is on disk.
-# Acknowledged writes are lost then, and the run fails unless that is found.
-# Everything killed is this script's own: a PostgreSQL, a Redis, a service and a worker, ended and deleted afterwards.
-# Exits with 1 when a promise was not kept. Linux only.
+# The control run has durability disabled: PostgreSQL acknowledges commits before they are on disk. It must lose
+# acknowledged writes, and the script fails unless the loss is detected.
+# The script starts its own PostgreSQL, Redis, service and worker, and deletes them afterwards.
+# Exit code 1 if a threshold is violated. Linux only.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -23,7 +23,7 @@ WORK=.plant/chaos
 KILLS=50
 SEED=42
 REDIS=yes
-MISSED=0
+VIOLATED=0
 
 main() {
   local argument
@@ -33,7 +33,7 @@ main() {
       --kills=*) KILLS=${argument#*=} ;;
       --seed=*) SEED=${argument#*=} ;;
       --without-redis) REDIS= ;;
-      *) fail "what is '$argument'? See the head of scripts/chaos.sh" ;;
+      *) fail "unknown argument '$argument'; see the usage at the top of scripts/chaos.sh" ;;
     esac
   done
   rm -rf "$WORK"
@@ -41,28 +41,28 @@ main() {
   at_exit clean_up
   [ -n "${BIN:-}" ] || build_release --bins --example faults
   cat <<'HEAD'
-| durability | kills | acknowledged | sent again | lost | done twice | not ended | jobs tried again | picked up from the dead | all ended after |
+| durability | kills | acknowledged | retried | lost | duplicated | unfinished | jobs retried | jobs reclaimed | all finished after |
 |---|---|---:|---:|---:|---:|---:|---:|---|---:|
 HEAD
-  prepare
-  chaos --kills="$KILLS" --name="$([ -n "$REDIS" ] && echo 'as it is' || echo 'as it is, no Redis')"
-  prepare
-  break_durability
-  chaos --kills=12 --only-postgresql --name="broken on purpose" --expect-loss
-  show_log
-  return "$MISSED"
+  set_up_database
+  run_chaos --kills="$KILLS" --name="$([ -n "$REDIS" ] && echo 'enabled' || echo 'enabled, no Redis')"
+  set_up_database
+  disable_durability
+  run_chaos --kills=12 --only-postgresql --name="disabled" --expect-loss
+  check_logs
+  return "$VIOLATED"
 }
 
-# A new database each time: what the control loses must not be there before.
-prepare() {
-  [ -z "${PLANT_SERVICES:-}" ] || destroy_own_services
-  own_services chaos
+# Creates a new database for each run, so that the control run cannot find rows of the first one.
+set_up_database() {
+  [ -z "${PLANT_SERVICES:-}" ] || destroy_dedicated_services
+  start_dedicated_services chaos
   run "$BIN/plant-api" migrate >/dev/null
   run "$BIN/seed_test_data" --agents=20 --skills=10 >/dev/null
 }
 
-# Commits are acknowledged before they are written, a page or so later; what is not yet dies with the server.
-break_durability() {
+# Delays WAL writes, so that a killed server loses commits that it has acknowledged.
+disable_durability() {
   ./scripts/services.sh psql -q -X -v ON_ERROR_STOP=1 <<'SQL'
 alter system set synchronous_commit = off;
 alter system set wal_writer_delay = '10s';
@@ -72,39 +72,40 @@ select pg_reload_conf() \g /dev/null
 SQL
 }
 
-# Usage: chaos <argument of `faults chaos`>…
-chaos() {
+# Usage: run_chaos <argument of `faults chaos`>…
+run_chaos() {
   local port redis=$REDIS_URL
   port=$(free_port 18400)
   [ -n "$REDIS" ] || redis=
   run env REDIS_URL="$redis" PLANT_ACCESS=open ENVIRONMENT=development LOG_FILE= LOG_LEVEL=info \
     "$BIN/examples/faults" chaos --program "$BIN/plant-api" --address "127.0.0.1:$port" --logs "$WORK" --seed "$SEED" \
-    --kill-redis "$(signal KILL redis)" --empty-redis "redis-cli -u $REDIS_URL flushall >/dev/null" \
-    --kill-postgresql "$(signal KILL postgresql)" --stop-postgresql "./scripts/services.sh down --quiet postgresql" \
-    --start-services "$(start_services)" "$@" || MISSED=1
+    --kill-redis "$(signal_command KILL redis)" --empty-redis "redis-cli -u $REDIS_URL flushall >/dev/null" \
+    --kill-postgresql "$(signal_command KILL postgresql)" --stop-postgresql "./scripts/services.sh down --quiet postgresql" \
+    --start-services "$(start_services_command)" "$@" || VIOLATED=1
 }
 
-# The URLs in the environment belong to this pair, so they name nobody else's.
-start_services() {
+# Prints a command that starts this script's PostgreSQL and Redis. With their URLs in the environment, services.sh would
+# treat them as external.
+start_services_command() {
   printf 'env -u DATABASE_URL -u REDIS_URL ./scripts/services.sh up --quiet'
 }
 
-# Usage: signal <signal> <service>: a command that sends it to all of the service's processes, whichever they are then.
-signal() {
+# Usage: signal_command <signal> <service>: prints a command that signals all processes that the service then has.
+signal_command() {
   printf '. scripts/lib/signal.sh; signal_all %s %s' "$1" "$2"
 }
 
-# An error in the log would be a promise broken, whatever the clients were answered.
-show_log() {
+# An error in a log violates the threshold of 0 errors, whatever responses the clients got.
+check_logs() {
   local errors
   errors=$(cat "$WORK"/*.log | grep -c ' ERROR ' || true)
-  say "errors in the programs' logs: $errors ($WORK)"
-  [ "$errors" = 0 ] || MISSED=1
+  log "errors in the programs' logs: $errors ($WORK)"
+  [ "$errors" = 0 ] || VIOLATED=1
 }
 
 clean_up() {
   stop_children
-  destroy_own_services
+  destroy_dedicated_services
 }
 
 main "$@"

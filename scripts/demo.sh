@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# From nothing to a verdict: PostgreSQL and Redis, the service with test data, and seed 001's journey against it.
+# Starts PostgreSQL, Redis and the service with test data, runs a short load test and prints its verdict.
 #
-#   scripts/demo.sh           everything that was started is stopped again; exits as the verdict does (0: promises kept)
+#   scripts/demo.sh           stops everything that it started; exits with the exit code of the load test (0: all thresholds met)
 #   scripts/demo.sh --keep    leaves the service, PostgreSQL and Redis running
-#   scripts/demo.sh --stop    stops what --keep left
+#   scripts/demo.sh --stop    stops what --keep left running
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -14,106 +14,106 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 # shellcheck source=scripts/lib/service.sh
 . "$ROOT/scripts/lib/service.sh"
 
-LOG=.plant/plant-api.log
-PID=.plant/plant-api.pid
+SERVICE_LOG=.plant/plant-api.log
+PID_FILE=.plant/plant-api.pid
 
 main() {
   cd "$ROOT"
   case ${1:-} in
-    '' | --keep) demonstrate "$@" ;;
-    --stop) stop_an_earlier_service && ./scripts/services.sh down ;;
-    *) fail "what is '$1'? See the head of scripts/demo.sh" ;;
+    '' | --keep) run_demo "$@" ;;
+    --stop) stop_previous_service && ./scripts/services.sh down ;;
+    *) fail "unknown argument '$1'; see the usage at the top of scripts/demo.sh" ;;
   esac
 }
 
-demonstrate() {
-  local began=$SECONDS verdict=0
+run_demo() {
+  local started_at=$SECONDS verdict=0
   at_exit clean_up
 
-  say "1/5 PostgreSQL and Redis"
-  borrow_services
-  say "2/5 Build (the first time takes minutes)"
+  log "1/5 PostgreSQL and Redis"
+  acquire_services
+  log "2/5 Build (takes minutes the first time)"
   build
-  stop_an_earlier_service
-  say "3/5 Tables and test data"
-  fill_database
-  say "4/5 Service"
-  serve
-  say "5/5 Load: ten users for half a minute"
+  stop_previous_service
+  log "3/5 Tables and test data"
+  set_up_database
+  log "4/5 Service"
+  start_demo_service
+  log "5/5 Load test: 10 users for 30 s"
   run "$BIN/plant-loadtest" run warmup-10 --time-scale 0.1 --host "http://127.0.0.1:$PORT" \
     --html reports/demo.html --json reports/demo.json || verdict=$?
 
-  say ""
-  say "Done in $((SECONDS - began)) s: $(in_words "$verdict") (exit code $verdict). Report: $ROOT/reports/demo.html"
+  log ""
+  log "Done in $((SECONDS - started_at)) s: $(verdict_text "$verdict") (exit code $verdict). Report: $ROOT/reports/demo.html"
   if [ "${1:-}" = --keep ]; then
-    keep
+    keep_running
   fi
-  say "Try next:"
-  say "  ./scripts/demo.sh --keep              the same, and leaves http://127.0.0.1:$PORT/docs to look at"
-  say "  ${BIN#"$ROOT/"}/plant-loadtest list      every journey that can be run"
-  say "  ./scripts/test.sh                     what must hold before a change lands"
+  log "Try next:"
+  log "  ./scripts/demo.sh --keep              leave the service running: http://127.0.0.1:$PORT/docs"
+  log "  ${BIN#"$ROOT/"}/plant-loadtest list      list all profiles"
+  log "  ./scripts/test.sh                     run all checks"
   return "$verdict"
 }
 
-in_words() {
+verdict_text() {
   case $1 in
-    0) echo "the promises were kept" ;;
-    1) echo "a promise was broken" ;;
-    4) echo "invalid, because the load generator itself was too busy" ;;
+    0) echo "all thresholds met" ;;
+    1) echo "a threshold was violated" ;;
+    4) echo "invalid: the load generator itself was overloaded" ;;
     *) echo "no verdict" ;;
   esac
 }
 
 build() {
-  need_rust
+  require_rust
   run env SQLX_OFFLINE=true cargo build --profile demo --locked --bins
   BIN=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/demo
 }
 
-fill_database() {
+set_up_database() {
   run "$BIN/plant-api" migrate ||
-    fail "if the database is of another version and may go, 'scripts/services.sh destroy' begins anew"
+    fail "migration failed; if the database was created by another version, 'scripts/services.sh destroy' deletes it"
   run "$BIN/seed_test_data" --agents=100 --skills=50
 }
 
-serve() {
+start_demo_service() {
   local port listen
   choose_port
   listen=127.0.0.1:$PORT
   for port in 8000 8002; do
-    is_taken "$port" || listen+=,127.0.0.1:$port
+    is_port_in_use "$port" || listen+=,127.0.0.1:$port
   done
-  start env PLANT_LISTEN="$listen" PLANT_ACCESS=open ENVIRONMENT=development LOG_FILE= "$BIN/plant-api" serve >"$LOG" 2>&1
-  printf '%s\n' "$!" >"$PID"
-  wait_until_ready "$!" "$PORT" "$LOG"
-  say "listening on $listen (pid $!, log $LOG)"
+  start env PLANT_LISTEN="$listen" PLANT_ACCESS=open ENVIRONMENT=development LOG_FILE= "$BIN/plant-api" serve >"$SERVICE_LOG" 2>&1
+  printf '%s\n' "$!" >"$PID_FILE"
+  wait_until_ready "$!" "$PORT" "$SERVICE_LOG"
+  log "listening on $listen (pid $!, log $SERVICE_LOG)"
 }
 
 choose_port() {
   for PORT in 8001 $(seq 8003 8099); do
-    is_taken "$PORT" || return 0
-    [ "$PORT" != 8001 ] || say "port 8001 is taken by $(holder_of 8001); looking for another"
+    is_port_in_use "$PORT" || return 0
+    [ "$PORT" != 8001 ] || log "port 8001 is in use by $(port_owner 8001); trying another port"
   done
   fail "no port from 8001 to 8099 is free"
 }
 
-# What --keep left, or a demo that was killed.
-stop_an_earlier_service() {
+# Stops the service of an earlier run with --keep, or of a run that was killed.
+stop_previous_service() {
   local pid name
-  pid=$(cat "$PID" 2>/dev/null || true)
-  if [ -n "$pid" ] && works_in "$pid" "$ROOT" "$(id -un)"; then
+  pid=$(cat "$PID_FILE" 2>/dev/null || true)
+  if [ -n "$pid" ] && has_working_directory "$pid" "$ROOT" "$(id -un)"; then
     name=$(cat "/proc/$pid/comm" 2>/dev/null || ps -o comm= -p "$pid")
     if [[ $name = *plant-api ]]; then
-      say "Stopping the service of an earlier demo (pid $pid)"
+      log "Stopping the service of an earlier run (pid $pid)"
       kill "$pid"
-      gone "$pid" 25 || kill -KILL "$pid"
+      wait_for_exit "$pid" 25 || kill -KILL "$pid"
     fi
   fi
-  rm -f "$PID"
+  rm -f "$PID_FILE"
 }
 
-keep() {
-  say "PostgreSQL, Redis and the service keep running, http://127.0.0.1:$PORT; ./scripts/demo.sh --stop ends them"
+keep_running() {
+  log "PostgreSQL, Redis and the service stay running at http://127.0.0.1:$PORT; stop them with ./scripts/demo.sh --stop"
   ./scripts/services.sh up --quiet
   CHILDREN=
 }
@@ -121,9 +121,9 @@ keep() {
 clean_up() {
   if [ -n "$CHILDREN" ]; then
     stop_children
-    rm -f "$PID"
+    rm -f "$PID_FILE"
   fi
-  give_services_back
+  release_services
 }
 
 main "$@"

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# How the service bears the loss of what it depends on, and of its clients' manners.
+# Measures the service while its dependencies fail, and with slow clients.
 #
-#   scripts/faults.sh                      everything below
-#   scripts/faults.sh dependencies [word]  Redis and PostgreSQL killed, frozen, stopped, restarted under light load;
-#                                          with a word, only the faults whose name has it
-#   scripts/faults.sh read-your-writes     64 writers and 64 readers at two replicas, Redis killed twice meanwhile
-#   scripts/faults.sh slow-clients         2000 idle connections and 1000 that send a byte a second
+#   scripts/faults.sh                      all of the following
+#   scripts/faults.sh dependencies [TEXT]  Redis and PostgreSQL killed, frozen, stopped, restarted under light load;
+#                                          with TEXT, only the faults whose name contains it
+#   scripts/faults.sh read-your-writes     64 writers and 64 readers on two replicas, while Redis is killed twice
+#   scripts/faults.sh slow-clients         2000 idle connections and 1000 that send one byte per second
 #
-# Everything broken is this script's own: a PostgreSQL, a Redis and two replicas of the service on free ports, ended and
-# deleted afterwards. Exits with 1 when a promise was not kept. Linux only.
+# The script starts its own PostgreSQL, Redis and two replicas of the service on free ports, and deletes them afterwards.
+# Exit code 1 if a threshold is violated. Linux only.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -20,25 +20,25 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$ROOT/scripts/lib/service.sh"
 
 WORK=.plant/faults
-MISSED=0
-ONLY=
+VIOLATED=0
+NAME_FILTER=
 
 main() {
   cd "$ROOT"
   case ${1:-all} in
     all | read-your-writes | slow-clients) ;;
-    dependencies) ONLY=${2:-} ;;
-    *) fail "what is '$1'? See the head of scripts/faults.sh" ;;
+    dependencies) NAME_FILTER=${2:-} ;;
+    *) fail "unknown argument '$1'; see the usage at the top of scripts/faults.sh" ;;
   esac
   rm -rf "$WORK"
   mkdir -p "$WORK"
   at_exit clean_up
-  say "Build, PostgreSQL, Redis, test data, two replicas"
+  log "Build, PostgreSQL, Redis, test data, two replicas"
   build_release --bins --example faults
-  own_services faults
+  start_dedicated_services faults
   run "$BIN/plant-api" migrate >/dev/null
   run "$BIN/seed_test_data" --agents=100 --skills=50 >/dev/null
-  serve
+  start_replicas
   case ${1:-all} in
     dependencies) dependencies ;;
     read-your-writes) read_your_writes ;;
@@ -49,11 +49,11 @@ main() {
       slow_clients
       ;;
   esac
-  show_log
-  return "$MISSED"
+  check_logs
+  return "$VIOLATED"
 }
 
-serve() {
+start_replicas() {
   local port
   port=$(free_port 18300)
   start_service "$port" "$WORK/first.log"
@@ -66,62 +66,62 @@ serve() {
 dependencies() {
   local services=./scripts/services.sh
   cat <<'HEAD'
-| fault | 2xx | 4xx | 503 | other 5xx | no answer | longest wait | well again after | /health said, from second | promise |
+| fault | 2xx | 4xx | 503 | other 5xx | no response | longest wait | recovered after | /health status, from second | threshold |
 |---|---:|---:|---:|---:|---:|---:|---:|---|---|
 HEAD
-  fault redis "Redis killed" "$(signal KILL redis)" "$services up --quiet"
-  fault redis "Redis frozen" "$(signal STOP redis)" "$(signal CONT redis)"
+  fault redis "Redis killed" "$(signal_command KILL redis)" "$services up --quiet"
+  fault redis "Redis frozen" "$(signal_command STOP redis)" "$(signal_command CONT redis)"
   fault redis "Redis restarted" "$services down --quiet redis; $services up --quiet"
   fault redis "Redis emptied" "redis-cli -u $REDIS_URL flushall >/dev/null"
   fault database "PostgreSQL restarted" "$services down --quiet postgresql; $services up --quiet"
   fault database "PostgreSQL stopped" "$services down --quiet postgresql" "$services up --quiet"
-  fault database "PostgreSQL killed" "$(signal KILL postgresql)" "$services up --quiet"
-  fault database "PostgreSQL frozen" "$(signal STOP postgresql)" "$(signal CONT postgresql)"
+  fault database "PostgreSQL killed" "$(signal_command KILL postgresql)" "$services up --quiet"
+  fault database "PostgreSQL frozen" "$(signal_command STOP postgresql)" "$(signal_command CONT postgresql)"
 }
 
-# Usage: fault <redis or database> <name> <command that breaks> [command that mends, four seconds later]
+# Usage: fault <redis or database> <name> <command that causes the fault> [command that ends it, four seconds later]
 fault() {
-  local mend=()
-  [[ $2 = *"$ONLY"* ]] || return 0
-  [ -z "${4:-}" ] || mend=(--mend "$4")
-  run "$BIN/examples/faults" fault --address "$FIRST" --what "$1" --name "$2" --break "$3" "${mend[@]}" || missed
+  local recovery=()
+  [[ $2 = *"$NAME_FILTER"* ]] || return 0
+  [ -z "${4:-}" ] || recovery=(--mend "$4")
+  run "$BIN/examples/faults" fault --address "$FIRST" --what "$1" --name "$2" --break "$3" "${recovery[@]}" || record_violation
 }
 
 read_your_writes() {
-  say ""
+  log ""
   run "$BIN/examples/faults" read-your-writes --address "$FIRST" --address "$SECOND" \
-    --break "$(signal KILL redis)" --mend "./scripts/services.sh up --quiet" || missed
+    --break "$(signal_command KILL redis)" --mend "./scripts/services.sh up --quiet" || record_violation
 }
 
 slow_clients() {
-  say ""
-  run "$BIN/examples/faults" slow-clients --address "$FIRST" || missed
+  log ""
+  run "$BIN/examples/faults" slow-clients --address "$FIRST" || record_violation
 }
 
-missed() {
-  MISSED=1
+record_violation() {
+  VIOLATED=1
 }
 
-# Usage: signal <signal> <service>: a command that sends it to all of the service's processes, whichever they are then.
-signal() {
+# Usage: signal_command <signal> <service>: prints a command that signals all processes that the service then has.
+signal_command() {
   printf '. scripts/lib/signal.sh; signal_all %s %s' "$1" "$2"
 }
 
-# An error in the log would be a promise broken, whatever the clients were answered.
-show_log() {
+# An error in a log violates the threshold of 0 errors, whatever responses the clients got.
+check_logs() {
   local errors
   errors=$(cat "$WORK"/*.log | grep -c ' ERROR ' || true)
-  say "errors in the service's log: $errors ($WORK)"
-  [ "$errors" = 0 ] || missed
+  log "errors in the service's log: $errors ($WORK)"
+  [ "$errors" = 0 ] || record_violation
 }
 
-# Whatever was frozen must run, or it could not be stopped.
+# A frozen process cannot stop, so continue it first.
 clean_up() {
   stop_children
   if [ -n "${PLANT_SERVICES:-}" ]; then
-    bash -c "$(signal CONT redis); signal_all CONT postgresql" || true
+    bash -c "$(signal_command CONT redis); signal_all CONT postgresql" || true
   fi
-  destroy_own_services
+  destroy_dedicated_services
 }
 
 main "$@"

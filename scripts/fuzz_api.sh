@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Lets schemathesis draw requests from /openapi.json, all phases, bounded, against a service and a database of its own.
+# Runs schemathesis, all phases, with requests generated from /openapi.json, on its own service and database.
 #
-#   scripts/fuzz_api.sh [EXAMPLES]    how many requests to draw for each operation and phase (default 40)
+#   scripts/fuzz_api.sh [EXAMPLES]    requests per operation and phase (default 40)
 #
-# The summary ends standard output; the whole report is .plant/fuzz/report.txt. Needs Python 3 with venv.
+# Prints the summary; the full report is .plant/fuzz/report.txt. Requires Python 3 with venv.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -13,29 +13,29 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$ROOT/scripts/lib/processes.sh"
 
 EXAMPLES=${1:-40}
-FOLDER=$ROOT/.plant/fuzz
+OUTPUT_DIRECTORY=$ROOT/.plant/fuzz
 DATABASE=plant_fuzz_$$
-MADE=
+DATABASE_CREATED=
 PORT=
 
 main() {
   cd "$ROOT"
-  mkdir -p "$FOLDER"
+  mkdir -p "$OUTPUT_DIRECTORY"
   at_exit clean_up
-  need_rust
-  need_schemathesis
-  borrow_services
+  require_rust
+  require_schemathesis
+  acquire_services
   build
-  make_database
-  serve
+  create_database
+  start_fuzzed_service
   fuzz
 }
 
-need_schemathesis() {
-  [ -x "$FOLDER/venv/bin/schemathesis" ] && return
-  say "Installing schemathesis into $FOLDER/venv"
-  python3 -m venv "$FOLDER/venv" || fail "needs Python 3 with venv (Debian's python3-venv)"
-  run "$FOLDER/venv/bin/pip" install --quiet schemathesis
+require_schemathesis() {
+  [ -x "$OUTPUT_DIRECTORY/venv/bin/schemathesis" ] && return
+  log "Installing schemathesis into $OUTPUT_DIRECTORY/venv"
+  python3 -m venv "$OUTPUT_DIRECTORY/venv" || fail "requires Python 3 with venv (Debian package python3-venv)"
+  run "$OUTPUT_DIRECTORY/venv/bin/pip" install --quiet schemathesis
 }
 
 build() {
@@ -43,30 +43,30 @@ build() {
   BIN=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug
 }
 
-make_database() {
-  local address=${DATABASE_URL%%\?*}
+create_database() {
+  local base=${DATABASE_URL%%\?*}
   PGOPTIONS='-c client_min_messages=warning' psql -X -q -d "$DATABASE_URL" -c "create database $DATABASE"
-  MADE=yes
-  OWN_URL=${address%/*}/$DATABASE${DATABASE_URL#"$address"}
-  run env DATABASE_URL="$OWN_URL" "$BIN/plant-api" migrate
-  run env DATABASE_URL="$OWN_URL" "$BIN/seed_test_data" --agents=20 --skills=10
+  DATABASE_CREATED=yes
+  FUZZ_DATABASE_URL=${base%/*}/$DATABASE${DATABASE_URL#"$base"}
+  run env DATABASE_URL="$FUZZ_DATABASE_URL" "$BIN/plant-api" migrate
+  run env DATABASE_URL="$FUZZ_DATABASE_URL" "$BIN/seed_test_data" --agents=20 --skills=10
 }
 
-serve() {
+start_fuzzed_service() {
   for PORT in $(seq 8103 8199); do
-    is_taken "$PORT" || break
+    is_port_in_use "$PORT" || break
   done
-  start env DATABASE_URL="$OWN_URL" PLANT_LISTEN="127.0.0.1:$PORT" LOG_FILE= \
-    "$BIN/plant-api" serve >"$FOLDER/service.log" 2>&1
-  local tries=100
+  start env DATABASE_URL="$FUZZ_DATABASE_URL" PLANT_LISTEN="127.0.0.1:$PORT" LOG_FILE= \
+    "$BIN/plant-api" serve >"$OUTPUT_DIRECTORY/service.log" 2>&1
+  local attempts=100
   until (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; do
-    tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || fail "the service does not start, see $FOLDER/service.log"
+    attempts=$((attempts - 1))
+    [ "$attempts" -gt 0 ] || fail "the service did not start within 10 s; see $OUTPUT_DIRECTORY/service.log"
     sleep 0.1
   done
 }
 
-# A token of an account made for this, since some routes always want one.
+# Registers an account and prints an access token; some routes require one in every access mode.
 log_in() {
   python3 - "http://127.0.0.1:$PORT/api/v1/auth" <<'PYTHON'
 import json, sys, urllib.request
@@ -84,14 +84,14 @@ PYTHON
 fuzz() {
   local verdict=0 token
   token=$(log_in)
-  say "Drawing requests; the report grows in $FOLDER/report.txt"
-  run env PYTHONPATH="$ROOT/scripts" SCHEMATHESIS_HOOKS=fuzz_checks timeout --foreground 1500 "$FOLDER/venv/bin/schemathesis" run "http://127.0.0.1:$PORT/openapi.json" \
+  log "Running schemathesis; report: $OUTPUT_DIRECTORY/report.txt"
+  run env PYTHONPATH="$ROOT/scripts" SCHEMATHESIS_HOOKS=fuzz_checks timeout --foreground 1500 "$OUTPUT_DIRECTORY/venv/bin/schemathesis" run "http://127.0.0.1:$PORT/openapi.json" \
     --phases=examples,coverage,fuzzing,stateful --checks=all --exclude-checks=positive_data_acceptance --max-examples="$EXAMPLES" --seed=42 \
-    --request-timeout=10 --header="Authorization: Bearer $token" --suppress-health-check=all --no-color >"$FOLDER/report.txt" 2>&1 || verdict=$?
-  sed -n '/= SUMMARY =/,$p' "$FOLDER/report.txt"
-  if grep -q ' ERROR ' "$FOLDER/service.log"; then
-    say "The service logged errors:"
-    grep ' ERROR ' "$FOLDER/service.log" | head -5
+    --request-timeout=10 --header="Authorization: Bearer $token" --suppress-health-check=all --no-color >"$OUTPUT_DIRECTORY/report.txt" 2>&1 || verdict=$?
+  sed -n '/= SUMMARY =/,$p' "$OUTPUT_DIRECTORY/report.txt"
+  if grep -q ' ERROR ' "$OUTPUT_DIRECTORY/service.log"; then
+    log "The service logged errors:"
+    grep ' ERROR ' "$OUTPUT_DIRECTORY/service.log" | head -5
     verdict=1
   fi
   return "$verdict"
@@ -99,10 +99,10 @@ fuzz() {
 
 clean_up() {
   stop_children
-  if [ -n "$MADE" ]; then
-    undisturbed psql -X -q -d "$DATABASE_URL" -c "drop database $DATABASE with (force)" || true
+  if [ -n "$DATABASE_CREATED" ]; then
+    ignoring_signals psql -X -q -d "$DATABASE_URL" -c "drop database $DATABASE with (force)" || true
   fi
-  give_services_back
+  release_services
 }
 
 main

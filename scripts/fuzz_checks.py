@@ -1,14 +1,14 @@
-"""Replaces schemathesis's check that a request which fits the description is accepted.
+"""Replaces schemathesis's check that a request which matches the schema is accepted.
 
-Facts that no schema can tell may still refuse it with 422: an id that names nothing, or a skill
-that is not certified, an Idempotency-Key that was used for another request, settings that look
-like a raw secret, an entity that fails its checks when it is to be certified. The answer must
-then name exactly such rules.
+The service may still reject such a request with 422 for reasons that no schema expresses: an unknown
+id, an uncertified skill, an Idempotency-Key reused for another request, settings that look like a
+raw secret, an entity that fails its checks during certification. The response must then list only
+violations of these rules.
 """
 
 import schemathesis
 
-FACTS = {
+RULES_OUTSIDE_SCHEMA = {
     "unknown-reference",
     "certified",
     "reused",
@@ -17,27 +17,27 @@ FACTS = {
     "L1-team-agents",
     "L1-team-job-role",
 }
-ACCEPTED = {401, 403, 404, 409, 412, 429}
+ACCEPTED_STATUSES = {401, 403, 404, 409, 412, 429}
 
 
-def is_fact(violation):
-    # Free values may hold numbers at any depth that canonical JSON cannot carry.
-    free = violation["field"].startswith(("evidence", "settings", "custom_attributes"))
-    return violation["rule"] in FACTS or (free and violation["rule"] == "safe-integer")
+def is_outside_schema(violation):
+    # Free-form values may contain numbers, at any depth, that canonical JSON cannot represent.
+    free_form = violation["field"].startswith(("evidence", "settings", "custom_attributes"))
+    return violation["rule"] in RULES_OUTSIDE_SCHEMA or (free_form and violation["rule"] == "safe-integer")
 
 
 @schemathesis.check
-def honest_requests_are_accepted(ctx, response, case):
+def schema_valid_requests_are_accepted(ctx, response, case):
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if "None" in (case.path_parameters or {}).values():
-        # An id that an earlier answer left null, carried on as a word: no uuid, so it fits nothing.
+        # An id that was null in an earlier response, sent as the string "None", which is not a UUID.
         return
     status = response.status_code
-    if 200 <= status < 400 or status in ACCEPTED:
+    if 200 <= status < 400 or status in ACCEPTED_STATUSES:
         return
     if status == 422:
         violations = response.json()["violations"]
-        if all(is_fact(violation) for violation in violations):
+        if all(is_outside_schema(violation) for violation in violations):
             return
-    raise AssertionError(f"a request that fits the description was answered {status}: {response.text}")
+    raise AssertionError(f"a request that matches the schema got status {status}: {response.text}")

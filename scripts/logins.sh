@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# How logging in behaves: whether it tells addresses apart by the time it takes, and under twice the load that can be
-# hashed.
+# Measures logins: whether response times reveal which emails have an account, and the behavior at twice the password
+# hashing capacity.
 #
 #   scripts/logins.sh            both
-#   scripts/logins.sh timing     medians of 200 wrong passwords and 200 unknown addresses
-#   scripts/logins.sh overload   logins at twice the hashing capacity, and what others notice of it
+#   scripts/logins.sh timing     medians of 200 logins with a wrong password and 200 with an unknown email
+#   scripts/logins.sh overload   logins at twice the hashing capacity, and their effect on other requests
 #
-# It starts a PostgreSQL, a Redis and a service of its own on free ports, ended and deleted afterwards. Exits with 1 when
-# a promise was not kept.
+# The script starts its own PostgreSQL, Redis and service on free ports, and deletes them afterwards. Exit code 1 if a
+# threshold is violated.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -19,19 +19,19 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$ROOT/scripts/lib/service.sh"
 
 WORK=.plant/logins
-MISSED=0
+VIOLATED=0
 
 main() {
   cd "$ROOT"
   case ${1:-all} in
     all | timing | overload) ;;
-    *) fail "what is '$1'? See the head of scripts/logins.sh" ;;
+    *) fail "unknown argument '$1'; see the usage at the top of scripts/logins.sh" ;;
   esac
   mkdir -p "$WORK"
   at_exit clean_up
-  say "Build, PostgreSQL, Redis, test data, a service"
+  log "Build, PostgreSQL, Redis, test data, a service"
   build_release --bins --example faults
-  own_services logins
+  start_dedicated_services logins
   run "$BIN/plant-api" migrate >/dev/null
   run "$BIN/seed_test_data" --agents=100 --skills=50 --users=250 >/dev/null
   PORT=$(free_port 18400)
@@ -43,17 +43,17 @@ main() {
       ;;
     *) measure "$1" ;;
   esac
-  return "$MISSED"
+  return "$VIOLATED"
 }
 
 measure() {
   printf '\n'
-  run "$BIN/examples/faults" "login-$1" --address "127.0.0.1:$PORT" || MISSED=1
+  run "$BIN/examples/faults" "login-$1" --address "127.0.0.1:$PORT" || VIOLATED=1
 }
 
 clean_up() {
   stop_children
-  destroy_own_services
+  destroy_dedicated_services
 }
 
 main "$@"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Compiles every SQL statement of plant-api against a scratch database made from migrations/, and keeps what the
-# compiler learnt in .sqlx/, so that a build needs no database.
+# Compiles every SQL statement of plant-api against a temporary database created from migrations/, and saves the query
+# metadata in .sqlx/, so that builds need no database.
 #
-#   scripts/prepare_sql.sh            write .sqlx/ anew; commit it with the statements it belongs to
-#   scripts/prepare_sql.sh --check    lint the whole workspace instead, and fail when .sqlx/ is not up to date
+#   scripts/prepare_sql.sh            regenerate .sqlx/; commit it together with the changed statements
+#   scripts/prepare_sql.sh --check    only check: lint the whole workspace, and fail if .sqlx/ is out of date
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -13,50 +13,50 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$ROOT/scripts/lib/processes.sh"
 
 SCRATCH=plant_sql_$$
-MADE=
-LEARNT=$ROOT/.plant/sqlx-$$
+SCRATCH_CREATED=
+GENERATED=$ROOT/.plant/sqlx-$$
 
 main() {
   cd "$ROOT"
   at_exit clean_up
-  need_rust
-  borrow_services
-  make_scratch_database
-  mkdir -p "$LEARNT"
+  require_rust
+  acquire_services
+  create_scratch_database
+  mkdir -p "$GENERATED"
   case ${1:-} in
-    '') compile -p plant-api -- && replace ;;
-    --check) compile --workspace -- -D warnings && compare ;;
-    *) fail "what is '$1'? See the head of scripts/prepare_sql.sh" ;;
+    '') compile -p plant-api -- && update_metadata ;;
+    --check) compile --workspace -- -D warnings && compare_metadata ;;
+    *) fail "unknown argument '$1'; see the usage at the top of scripts/prepare_sql.sh" ;;
   esac
 }
 
-# Usage: compile <cargo's arguments> -- <Clippy's>
-# With SQLX_OFFLINE=false the macros describe each statement on the live database and write query-<hash>.json into
-# SQLX_OFFLINE_DIR. Cargo does not know about that and would skip what it compiled before; but Clippy lets it track the
-# lint arguments, so a --cfg that was never there before has the workspace's own crates compiled again, and only those.
+# Usage: compile <cargo arguments> -- <Clippy arguments>
+# With SQLX_OFFLINE=false the macros describe each statement on the live database and write query-<hash>.json to
+# SQLX_OFFLINE_DIR. Cargo does not track these files and would skip crates that are already compiled. It does track the
+# arguments of Clippy, so a unique --cfg forces a rebuild of the workspace's crates only.
 compile() {
-  run env SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$LEARNT" DATABASE_URL="$(url_of "$SCRATCH")" \
+  run env SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$GENERATED" DATABASE_URL="$(url_of "$SCRATCH")" \
     cargo clippy --all-targets --locked "$@" --cfg "sql_checked_$$_$(date +%s)"
 }
 
-compare() {
+compare_metadata() {
   mkdir -p .sqlx
-  diff -r -q "$LEARNT" .sqlx >"$LEARNT.diff" || {
-    sed "s|$LEARNT|the statements|" "$LEARNT.diff" >&2
-    fail ".sqlx/ does not fit the statements and migrations/: run scripts/prepare_sql.sh and commit .sqlx/"
+  diff -r -q "$GENERATED" .sqlx >"$GENERATED.diff" || {
+    sed "s|$GENERATED|generated metadata|" "$GENERATED.diff" >&2
+    fail ".sqlx/ is out of date with the statements and migrations/; run scripts/prepare_sql.sh and commit .sqlx/"
   }
 }
 
-replace() {
+update_metadata() {
   rm -rf .sqlx
-  mv "$LEARNT" .sqlx
-  say ".sqlx/ holds $(find .sqlx -name 'query-*.json' | wc -l | tr -d ' ') statements"
+  mv "$GENERATED" .sqlx
+  log ".sqlx/ contains $(find .sqlx -name 'query-*.json' | wc -l | tr -d ' ') statements"
 }
 
-make_scratch_database() {
+create_scratch_database() {
   local migration
   psql_on "$DATABASE_URL" -c "create database $SCRATCH"
-  MADE=yes
+  SCRATCH_CREATED=yes
   psql_on "$(url_of "$SCRATCH")" <<'SQL'
 do $$ begin create role plant_app nologin; exception when duplicate_object or unique_violation then null; end $$;
 SQL
@@ -71,17 +71,17 @@ SQL
 
 clean_up() {
   stop_children
-  rm -rf "$LEARNT" "$LEARNT.diff"
-  if [ -n "$MADE" ]; then
-    undisturbed psql_on "$DATABASE_URL" -c "drop database $SCRATCH with (force)" || true
+  rm -rf "$GENERATED" "$GENERATED.diff"
+  if [ -n "$SCRATCH_CREATED" ]; then
+    ignoring_signals psql_on "$DATABASE_URL" -c "drop database $SCRATCH with (force)" || true
   fi
-  give_services_back
+  release_services
 }
 
-# DATABASE_URL with another database's name.
+# Usage: url_of <database>. Prints DATABASE_URL with this database name.
 url_of() {
-  local address=${DATABASE_URL%%\?*}
-  printf '%s/%s%s\n' "${address%/*}" "$1" "${DATABASE_URL#"$address"}"
+  local base=${DATABASE_URL%%\?*}
+  printf '%s/%s%s\n' "${base%/*}" "$1" "${DATABASE_URL#"$base"}"
 }
 
 psql_on() {
@@ -91,8 +91,8 @@ psql_on() {
 }
 
 psql_program() {
-  command -v psql || ls "$(installed_postgresqls | head -n 1)/psql" 2>/dev/null ||
-    fail "needs psql (Debian's postgresql-client) to make a scratch database"
+  command -v psql || ls "$(postgresql_bin_directories | head -n 1)/psql" 2>/dev/null ||
+    fail "psql is not installed (Debian package postgresql-client)"
 }
 
 main "$@"

@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
-# A private PostgreSQL cluster and Redis for this checkout.
+# Runs a private PostgreSQL cluster and a private Redis for this checkout.
 #
-#   scripts/services.sh up                  install what is missing, start what is not running
-#   scripts/services.sh down    [service]…  stop, keep the data
-#   scripts/services.sh status  [service]…  what runs where; exit code 3 when one is not running
-#   scripts/services.sh env                 DATABASE_URL=… and REDIS_URL=… for `export $(scripts/services.sh env)`
-#   scripts/services.sh psql    [argument]… psql as the superuser `postgres` on plant_db
+#   scripts/services.sh up                  install missing packages and start the services
+#   scripts/services.sh down    [service]…  stop; keeps the data
+#   scripts/services.sh status  [service]…  show pid, address and log; exit code 3 if one is not running
+#   scripts/services.sh env                 print DATABASE_URL=… and REDIS_URL=…, for `export $(scripts/services.sh env)`
+#   scripts/services.sh psql    [argument]… run psql as the superuser `postgres` on plant_db
 #   scripts/services.sh destroy             stop and delete the data
-#   scripts/services.sh lend | give-back    what the other scripts use: the last to give back stops what lend started
+#   scripts/services.sh acquire | release   for other scripts: the last release stops what acquire started
 #
-# A service is `postgresql` or `redis`. `--quiet` keeps everything but errors to itself.
-# A service whose URL is already in the environment belongs to somebody else and is left alone.
-# PLANT_SERVICES=name means another pair, on other ports: the measuring scripts break or load one of their own.
-# Why it is built this way: docs/decisions/0201-private-local-services.md
+# A service is `postgresql` or `redis`. `--quiet` prints only errors.
+# A service whose URL is set in the environment is external and is not managed here.
+# PLANT_SERVICES=name selects a separate pair of services on other ports; the benchmark and fault scripts use their own.
+# Rationale: docs/decisions/0201-private-local-services.md
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-PAIR=${PLANT_SERVICES:+-$PLANT_SERVICES}
-POINTER=$ROOT/.plant/services$PAIR
-# Not inside the checkout: a Unix socket's path has at most 107 bytes, and another user cannot enter root's home.
-FOLDER=/var/tmp/plant-$(printf '%s:%s' "$(id -u)" "$ROOT" | cksum | awk '{ printf "%08x", $1 }')$PAIR
-LENT=$FOLDER/lent
+INSTANCE_SUFFIX=${PLANT_SERVICES:+-$PLANT_SERVICES}
+STATE_LINK=$ROOT/.plant/services$INSTANCE_SUFFIX
+# Outside the checkout: the path of a Unix socket is limited to 107 bytes, and the server's user cannot access root's home.
+STATE_DIRECTORY=/var/tmp/plant-$(printf '%s:%s' "$(id -u)" "$ROOT" | cksum | awk '{ printf "%08x", $1 }')$INSTANCE_SUFFIX
+ON_DEMAND_FILE=$STATE_DIRECTORY/on-demand
 
 # shellcheck source=scripts/lib/packages.sh
 . "$ROOT/scripts/lib/packages.sh"
@@ -32,27 +32,27 @@ LENT=$FOLDER/lent
 . "$ROOT/scripts/lib/redis.sh"
 
 main() {
-  local verb=${1:-} services=() argument
+  local command=${1:-} services=() argument
   [ $# -eq 0 ] || shift
-  if [ "$verb" != psql ]; then
+  if [ "$command" != psql ]; then
     for argument in "$@"; do
       case $argument in
         --quiet) export QUIET=yes ;;
         postgresql | redis) services+=("$argument") ;;
-        *) fail "what is '$argument'? See the head of scripts/services.sh" ;;
+        *) fail "unknown argument '$argument'; see the usage at the top of scripts/services.sh" ;;
       esac
     done
     [ ${#services[@]} -gt 0 ] || services=(postgresql redis)
   fi
-  case $verb in
-    up) locked up_for_good ;;
-    lend) locked lend ;;
-    give-back) locked give_back ;;
-    down) locked down "${services[@]}" ;;
+  case $command in
+    up) with_lock up_and_keep_running ;;
+    acquire) with_lock acquire ;;
+    release) with_lock release ;;
+    down) with_lock down "${services[@]}" ;;
     status) status "${services[@]}" ;;
     env) print_env ;;
     psql) superuser_psql "$@" ;;
-    destroy) locked destroy ;;
+    destroy) with_lock destroy ;;
     *)
       sed -n '2,/^set /{/^# \{0,1\}/s///p;}' "${BASH_SOURCE[0]}" >&2
       exit 2
@@ -60,47 +60,47 @@ main() {
   esac
 }
 
-up_for_good() {
+up_and_keep_running() {
   up
-  rm -f "$LENT"
+  rm -f "$ON_DEMAND_FILE"
 }
 
-# Notes first which services will only run because a script wanted them, so that nothing is forgotten if it is ended.
-lend() {
+# Records the services that only scripts need before starting them, so that they are stopped even if a script is killed.
+acquire() {
   local service
-  make_folder
+  create_state_directory
   for service in postgresql redis; do
-    is_running "$service" || printf '%s\n' "$service" >>"$LENT"
+    is_running "$service" || printf '%s\n' "$service" >>"$ON_DEMAND_FILE"
   done
   up
 }
 
-give_back() {
+release() {
   local services=()
-  exec 8>>"$BORROWERS"
-  if [ -e "$LENT" ] && lock 8 -n; then
-    read -r -d '' -a services <"$LENT" || true
+  exec 8>>"$USERS_LOCK"
+  if [ -e "$ON_DEMAND_FILE" ] && lock 8 -n; then
+    read -r -d '' -a services <"$ON_DEMAND_FILE" || true
     down "${services[@]}"
-    rm -f "$LENT"
+    rm -f "$ON_DEMAND_FILE"
   fi
 }
 
 up() {
-  make_folder
+  create_state_directory
   install_missing
-  if is_ours postgresql; then
+  if is_managed postgresql; then
     postgresql_up
-    tell_if_outdated DATABASE_URL "$(postgresql_url)"
+    warn_if_outdated DATABASE_URL "$(postgresql_url)"
   fi
-  if is_ours redis; then
+  if is_managed redis; then
     redis_up
-    tell_if_outdated REDIS_URL "$(redis_url)"
+    warn_if_outdated REDIS_URL "$(redis_url)"
   fi
 }
 
-tell_if_outdated() {
+warn_if_outdated() {
   if [ -n "${!1:-}" ] && [ "${!1}" != "$2" ]; then
-    say "$1 in your shell is out of date, the port has changed: export \$(scripts/services.sh env)"
+    log "$1 in your shell is out of date; run: export \$(scripts/services.sh env)"
   fi
 }
 
@@ -109,62 +109,63 @@ down() {
   for service in "$@"; do
     if is_running "$service"; then
       "${service}_stop"
-      say "$service is stopped; its data stays in $FOLDER"
+      log "$service: stopped; data kept in $STATE_DIRECTORY"
     fi
   done
 }
 
 destroy() {
   down postgresql redis
-  if [ -e "$FOLDER" ]; then
-    check_folder
-    rm -rf "$FOLDER"
-    say "$FOLDER is gone"
+  if [ -e "$STATE_DIRECTORY" ]; then
+    check_state_directory
+    rm -rf "$STATE_DIRECTORY"
+    log "deleted $STATE_DIRECTORY"
   fi
-  rm -f "$POINTER"
+  rm -f "$STATE_LINK"
 }
 
 status() {
   local service missing=0
   for service in "$@"; do
-    if ! is_ours "$service"; then
-      tell "$service: not ours, its URL is set in the environment"
+    if ! is_managed "$service"; then
+      print_status "$service: external, its URL is set in the environment"
     elif is_running "$service"; then
-      tell "$service: running, pid $("${service}_pid"), 127.0.0.1:$(port_of "$service"), log $("${service}_log")"
+      print_status "$service: running, pid $("${service}_pid"), 127.0.0.1:$(port_of "$service"), log $("${service}_log")"
     else
-      tell "$service: not running"
+      print_status "$service: not running"
       missing=3
     fi
   done
-  tell "data: $FOLDER"
+  print_status "data: $STATE_DIRECTORY"
   return "$missing"
 }
 
-tell() {
-  say "$*" 2>&1
+# Like log, but to standard output.
+print_status() {
+  log "$*" 2>&1
 }
 
 print_env() {
   local database=${DATABASE_URL:-} redis=${REDIS_URL-}
-  if is_ours postgresql; then
-    database=$(postgresql_url) || fail "no PostgreSQL here yet: run scripts/services.sh up"
+  if is_managed postgresql; then
+    database=$(postgresql_url) || fail "PostgreSQL is not set up; run scripts/services.sh up"
   fi
-  if is_ours redis; then
-    redis=$(redis_url) || fail "no Redis here yet: run scripts/services.sh up"
+  if is_managed redis; then
+    redis=$(redis_url) || fail "Redis is not set up; run scripts/services.sh up"
   fi
-  printf 'DATABASE_URL=%s\nREDIS_URL=%s\n' "$(shell_word "$database")" "$(shell_word "$redis")"
+  printf 'DATABASE_URL=%s\nREDIS_URL=%s\n' "$(shell_quote "$database")" "$(shell_quote "$redis")"
 }
 
-# As it is when a shell reads nothing into it, so that both `eval` and `export $(…)` work; quoted otherwise.
-shell_word() {
+# Prints a word, quoted only if it contains special characters: both `eval` and `export $(…)` must work.
+shell_quote() {
   case $1 in
     *[!A-Za-z0-9_./:@%?=+,-]*) printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")" ;;
     *) printf '%s' "$1" ;;
   esac
 }
 
-# A URL that this script itself printed earlier does not make the service somebody else's.
-is_ours() {
+# Whether this script manages the service: its URL is unset, or is the one that this script prints.
+is_managed() {
   case $1 in
     postgresql) [ -z "${DATABASE_URL:-}" ] || [ "${DATABASE_URL%:*}" = "$(url="$(postgresql_url)" && echo "${url%:*}")" ] ;;
     redis) [ -z "${REDIS_URL+set}" ] || { [ -n "$REDIS_URL" ] && [ "$REDIS_URL" = "$(redis_url)" ]; } ;;
@@ -174,30 +175,30 @@ is_ours() {
 is_running() {
   local pid
   pid=$("$1_pid")
-  [ -n "$pid" ] && works_in "$pid" "$("$1_home")" "$("$1_user")"
+  [ -n "$pid" ] && has_working_directory "$pid" "$("$1_home")" "$("$1_user")"
 }
 
-make_folder() {
+create_state_directory() {
   mkdir -p "$ROOT/.plant"
-  if ! mkdir -m 711 "$FOLDER" 2>/dev/null; then
-    check_folder
+  if ! mkdir -m 711 "$STATE_DIRECTORY" 2>/dev/null; then
+    check_state_directory
   fi
-  ln -sfn "$FOLDER" "$POINTER"
+  ln -sfn "$STATE_DIRECTORY" "$STATE_LINK"
 }
 
-# Anybody may have made a folder of that name in /var/tmp before us.
-check_folder() {
-  if [ ! -d "$FOLDER" ] || [ -L "$FOLDER" ] || [ ! -O "$FOLDER" ]; then
-    fail "$FOLDER should be a folder of user $(id -un) but is not; please remove it"
+# Any local user may have created a directory with this name in /var/tmp.
+check_state_directory() {
+  if [ ! -d "$STATE_DIRECTORY" ] || [ -L "$STATE_DIRECTORY" ] || [ ! -O "$STATE_DIRECTORY" ]; then
+    fail "$STATE_DIRECTORY is not a directory owned by $(id -un); remove it and run this again"
   fi
 }
 
 install_missing() {
   local packages=()
-  if is_ours postgresql && [ -z "$(installed_postgresqls)" ]; then
+  if is_managed postgresql && [ -z "$(postgresql_bin_directories)" ]; then
     packages+=(postgresql)
   fi
-  if is_ours redis && ! have redis-server; then
+  if is_managed redis && ! command_exists redis-server; then
     packages+=(redis-server)
   fi
   if [ ${#packages[@]} -gt 0 ]; then
@@ -206,32 +207,32 @@ install_missing() {
   fi
 }
 
-# The port of the last start; empty before the first.
+# Prints the port of the last start; nothing before the first.
 port_of() {
-  cat "$FOLDER/$1.port" 2>/dev/null || true
+  cat "$STATE_DIRECTORY/$1.port" 2>/dev/null || true
 }
 
-# Usage: start_on_a_free_port <service> <usual port>. Between looking and binding somebody else may take the port.
-start_on_a_free_port() {
-  local service=$1 usual=$2 port
-  if [ -n "$PAIR" ]; then
-    usual=$(port_of "$service") # who uses it knows it by this port
-    [ -n "$usual" ] || usual=$(($2 + 10000)) # the well-known one is for the checkout's own pair
+# Usage: start_on_free_port <service> <default port>. Retries if another process binds the port after the check.
+start_on_free_port() {
+  local service=$1 default_port=$2 port
+  if [ -n "$INSTANCE_SUFFIX" ]; then
+    default_port=$(port_of "$service") # clients have the URL with this port
+    [ -n "$default_port" ] || default_port=$(($2 + 10000)) # the standard port is for the default pair
   fi
-  trap '' HUP INT TERM # a server that is half started would be found by nobody
-  for port in "$usual" $(port_of "$service") $(seq $((usual + 1)) $((usual + 60))); do
-    if ! is_taken "$port"; then
-      printf '%s\n' "$port" >"$FOLDER/$service.port"
+  trap '' HUP INT TERM # an interrupted start would leave a server without a pid file
+  for port in "$default_port" $(port_of "$service") $(seq $((default_port + 1)) $((default_port + 60))); do
+    if ! is_port_in_use "$port"; then
+      printf '%s\n' "$port" >"$STATE_DIRECTORY/$service.port"
       if "${service}_start" "$port"; then
-        [ "$port" = "$usual" ] || say "$service: port $usual is taken, $port it is"
+        [ "$port" = "$default_port" ] || log "$service: port $default_port is in use; using port $port"
         trap - HUP INT TERM
         return 0
       fi
-      is_taken "$port" || break # it did not fail because of the port
+      is_port_in_use "$port" || break # the port is not the reason of the failure
     fi
   done
   tail -n 20 "$("${service}_log")" >&2 || true
-  fail "$service does not start, see $("${service}_log"); if its data may go, 'scripts/services.sh destroy' begins anew"
+  fail "$service did not start; see $("${service}_log"). To start with empty data, run 'scripts/services.sh destroy' first"
 }
 
 main "$@"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: format, lints, SQL against the migrated schema, tests.
+# Runs all checks: format, lints, SQL against the migrated schema, tests.
 #
-#   scripts/test.sh [--long]    --long adds the checks whose tools happen to be installed
+#   scripts/test.sh [--long]    --long adds checks whose tools (cargo-deny, shellcheck) are installed
 #
-# PostgreSQL and Redis are started when they do not run, and then stopped again at the end.
+# Starts PostgreSQL and Redis if they are not running, and stops them at the end.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -18,15 +18,15 @@ FAILED=0
 main() {
   case ${1:-} in
     '' | --long) ;;
-    *) fail "what is '$1'? See the head of scripts/test.sh" ;;
+    *) fail "unknown argument '$1'; see the usage at the top of scripts/test.sh" ;;
   esac
   cd "$ROOT"
   at_exit clean_up
-  step "services" borrow_services
-  step "toolchain" need_rust
+  step "services" acquire_services
+  step "toolchain" require_rust
   step "format" run cargo fmt --all --check
   step "lints and SQL" run ./scripts/prepare_sql.sh --check
-  # From the committed .sqlx/, as anybody builds it who has no database.
+  # Offline, with the committed .sqlx/, like a build without a database.
   step "tests" run env SQLX_OFFLINE=true cargo test --workspace --locked
   if [ "${1:-}" = --long ]; then
     long_steps
@@ -36,30 +36,30 @@ main() {
 }
 
 long_steps() {
-  if have cargo-deny; then
-    step "licences and advisories" run cargo deny --locked check
+  if command_exists cargo-deny; then
+    step "licenses and advisories" run cargo deny --locked check
   fi
-  if have shellcheck; then
+  if command_exists shellcheck; then
     step "shell scripts" run shellcheck -x scripts/*.sh scripts/lib/*.sh .ci/run
   fi
 }
 
-# Usage: step <name> <command>… A failed step does not keep the next from telling more.
+# Usage: step <name> <command>… A failed step does not stop the next ones.
 step() {
-  local name=$1 began=$SECONDS result=passed
+  local name=$1 started_at=$SECONDS result=passed
   shift
   printf '\n== %s\n' "$name"
   "$@" || {
     result=FAILED
     FAILED=1
   }
-  SUMMARY+=$(printf '%-6s %4d s  %s' "$result" "$((SECONDS - began))" "$name")$'\n'
-  printf '== %s %s after %d s\n' "$name" "$result" "$((SECONDS - began))"
+  SUMMARY+=$(printf '%-6s %4d s  %s' "$result" "$((SECONDS - started_at))" "$name")$'\n'
+  printf '== %s %s after %d s\n' "$name" "$result" "$((SECONDS - started_at))"
 }
 
 clean_up() {
   stop_children
-  give_services_back
+  release_services
 }
 
 main "$@"

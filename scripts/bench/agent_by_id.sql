@@ -1,4 +1,4 @@
--- What GET /api/v1/agents/{id} asks when nothing is cached.
+-- The query of GET /api/v1/agents/{id} on a cache miss.
 select
     a.id, a.name, a.skill_id, s.name as skill, a.job_role_id, j.name as job_role,
     a.team_id, t.name as team_name, a.industry_id, i.name as industry,

@@ -1,5 +1,5 @@
--- What POST /api/v1/agents/{id}/goals does. The service makes a UUIDv7 itself: time first, so that the index grows at
--- its end; here the server makes one.
+-- The insert of POST /api/v1/agents/{id}/goals. The service generates the UUIDv7 itself (its time prefix appends to the
+-- end of the index); here PostgreSQL generates it.
 insert into goal (
     id, hired_agent_id, goal_template_id, title, description, schedule, enabled, settings,
     created_at, updated_at, version

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# From the figures of bench_http.sh to its table. Sourced, never run.
+# Formats the measurements of bench_http.sh as a table. Sourced by bench_http.sh.
 
-# Medians per route and who answered; ratios to the floors; targets.
+# Prints medians per route and system, ratios to the hyper and pgbench baselines, and thresholds.
 table() {
-  sort -k1,1 -k2,2 -s "$FIGURES" | awk '
+  sort -k1,1 -k2,2 -s "$MEASUREMENTS" | awk '
     function median(list,    n, i, j, swap, parts) {
       n = split(list, parts, " ")
       for (i = 1; i <= n; i++) for (j = i + 1; j <= n; j++) if (parts[i] + 0 > parts[j] + 0) {
@@ -11,20 +11,20 @@ table() {
       }
       return parts[int((n + 1) / 2)]
     }
-    function show(route, who, name, target,    of_hyper, of_pgbench, kept, key) {
-      key = route " " who
+    function row(route, system_name, label, min_rate,    of_hyper, of_pgbench, result, key) {
+      key = route " " system_name
       if (!(key in rate)) return
       r = median(rate[key])
-      of_hyper = of_pgbench = kept = "–"
-      if (who == "service") {
+      of_hyper = of_pgbench = result = "–"
+      if (system_name == "service") {
         if ((route " hyper") in rate) of_hyper = sprintf("%.2f", r / median(rate[route " hyper"]))
         if ((route " pgbench") in rate) of_pgbench = sprintf("%.2f", r / median(rate[route " pgbench"]))
-        kept = "P99 ≤ 20 ms: " (median(p99[key]) <= 20 ? "kept" : "**missed**")
-        if (target) kept = "≥ " target "/s: " (r >= target ? "kept" : "**missed**") "; " kept
-        if (failed[key]) kept = kept "; **" failed[key] " failed**"
+        result = "P99 ≤ 20 ms: " (median(p99[key]) <= 20 ? "met" : "**violated**")
+        if (min_rate) result = "≥ " min_rate "/s: " (r >= min_rate ? "met" : "**violated**") "; " result
+        if (failed[key]) result = result "; **" failed[key] " failed**"
       }
-      printf "| %s | %d | %.2f | %.2f | %s | %s | %s | %s |\n", name, r, median(p50[key]), median(p99[key]),
-        (who == "service" ? sprintf("%.1f", median(cpu[key])) : "–"), of_hyper, of_pgbench, kept
+      printf "| %s | %d | %.2f | %.2f | %s | %s | %s | %s |\n", label, r, median(p50[key]), median(p99[key]),
+        (system_name == "service" ? sprintf("%.1f", median(cpu[key])) : "–"), of_hyper, of_pgbench, result
     }
     {
       key = $1 " " $2
@@ -32,38 +32,38 @@ table() {
       cpu[key] = cpu[key] " " $6; failed[key] += $7
     }
     END {
-      print "| what | requests/s | P50 ms | P99 ms | CPU µs a request | of bare hyper | of pgbench | asked |"
+      print "| route | requests/s | P50 ms | P99 ms | CPU µs per request | ratio to bare hyper | ratio to pgbench | threshold |"
       print "|---|---:|---:|---:|---:|---:|---:|---|"
-      show("health", "service", "`GET /health`", 50000)
-      show("health", "hyper", "bare hyper, the same bytes")
-      show("list", "service", "`GET /api/v1/agents?limit=100`, cached", 10000)
-      show("list", "hyper", "bare hyper, the same bytes")
-      show("agent", "service", "`GET /api/v1/agents/{id}`, cached", 10000)
-      show("agent", "hyper", "bare hyper, the same bytes")
-      show("uncached", "service", "`GET /api/v1/agents/{id}` without Redis: each asks PostgreSQL", 10000)
-      show("uncached", "pgbench", "pgbench, the same statement")
-      show("goal", "service", "`POST /api/v1/agents/{id}/goals`")
-      show("goal", "hyper", "bare hyper, as many bytes")
-      show("goal", "pgbench", "pgbench, the same statement")
+      row("health", "service", "`GET /health`", 50000)
+      row("health", "hyper", "bare hyper, same body")
+      row("list", "service", "`GET /api/v1/agents?limit=100`, cached", 10000)
+      row("list", "hyper", "bare hyper, same body")
+      row("agent", "service", "`GET /api/v1/agents/{id}`, cached", 10000)
+      row("agent", "hyper", "bare hyper, same body")
+      row("uncached", "service", "`GET /api/v1/agents/{id}` without Redis: each queries PostgreSQL", 10000)
+      row("uncached", "pgbench", "pgbench, same statement")
+      row("goal", "service", "`POST /api/v1/agents/{id}/goals`")
+      row("goal", "hyper", "bare hyper, fixed body")
+      row("goal", "pgbench", "pgbench, same statement")
     }'
 }
 
-# Between the markers of docs/performance.md; what is around them is written by people.
+# Replaces the text between the markers in docs/performance.md.
 write_into_docs() {
   local docs=docs/performance.md
   {
     printf '%s on %s, with `scripts/bench_http.sh --seconds %s` at %s.\n\n' "$(date -u '+%Y-%m-%d %H:%MZ')" \
       "$(machine)" "$SECONDS_EACH" "$(git rev-parse --short HEAD 2>/dev/null || printf 'no commit')"
     cat "$WORK/table"
-    printf '\nJust before each round other processes used %s %% of the machine; what they used during it is not known.\n' \
-      "$(paste -sd, "$WORK/disturbance" | sed 's/,/, /g')"
+    printf '\nCPU use of other processes just before each round: %s %%; during the rounds it is not measured.\n' \
+      "$(paste -sd, "$WORK/other_load" | sed 's/,/, /g')"
   } >"$WORK/section"
   awk -v section="$WORK/section" '
     /^<!-- bench_http -->$/ { print; while ((getline line < section) > 0) print line; skip = 1 }
     /^<!-- \/bench_http -->$/ { skip = 0 }
     !skip || /^<!-- \/bench_http -->$/ { if (!/^<!-- bench_http -->$/) print }' "$docs" >"$WORK/docs"
   cat "$WORK/docs" >"$docs"
-  say "Written into $docs"
+  log "wrote $docs"
 }
 
 machine() {

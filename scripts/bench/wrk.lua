@@ -1,4 +1,4 @@
--- Usage: wrk … -s wrk.lua URL -- [METHOD BODY-FILE]. Ends with one line that bench_http.sh reads.
+-- Usage: wrk … -s wrk.lua URL -- [METHOD BODY-FILE]. Prints a RESULT line, which bench_http.sh parses.
 
 function init(args)
   if args[1] then
@@ -10,11 +10,11 @@ function init(args)
   end
 end
 
--- requests per second, P50 and P99 in milliseconds, requests, requests that failed
+-- RESULT <requests/s> <P50 ms> <P99 ms> <requests> <failed requests>
 function done(summary, latency, requests)
   local errors = summary.errors
   print(string.format(
-    "FIGURES %.0f %.3f %.3f %d %d",
+    "RESULT %.0f %.3f %.3f %d %d",
     summary.requests / (summary.duration / 1e6),
     latency:percentile(50) / 1e3,
     latency:percentile(99) / 1e3,

@@ -1,82 +1,84 @@
 # shellcheck shell=bash
-# What the scripts say, find and install. Sourced, never run.
+# Logging, checks for installed programs, and package installation. Sourced by the other scripts.
 
 INSTALL_LOG=${ROOT:?}/.plant/install.log
 
-say() {
+# Prints to standard error, unless QUIET is set.
+log() {
   if [ -z "${QUIET:-}" ]; then
     printf '%s\n' "$*" >&2
   fi
 }
 
+# Prints an error and exits with 1.
 fail() {
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2
   exit 1
 }
 
-have() {
+command_exists() {
   command -v "$1" >/dev/null 2>&1
 }
 
-# Cargo, and the C compiler and linker that crates need.
-need_rust() {
-  have cargo || PATH=$HOME/.cargo/bin:$PATH
-  have cargo || fail "needs Rust: install it from https://rustup.rs and run this again"
-  have cc || install_packages gcc libc6-dev
+# Ensures that Cargo, and the C compiler and linker for native dependencies, are available.
+require_rust() {
+  command_exists cargo || PATH=$HOME/.cargo/bin:$PATH
+  command_exists cargo || fail "Rust is not installed; install it from https://rustup.rs and run this again"
+  command_exists cc || install_packages gcc libc6-dev
 }
 
-# The folders of PostgreSQL's programs, newest first.
-installed_postgresqls() {
+# Prints the directories of installed PostgreSQL server programs, newest version first.
+postgresql_bin_directories() {
   {
     compgen -G '/usr/lib/postgresql/*/bin' | sort -t / -k 5 -n -r
-    if have brew; then
+    if command_exists brew; then
       compgen -G "$(brew --prefix)/opt/postgresql*/bin" | sort -t @ -k 2 -n -r
     fi
     dirname "$(command -v initdb || true)"
-  } | while read -r folder; do
-    if [ -x "$folder/initdb" ] && [ -x "$folder/pg_ctl" ] && [ -x "$folder/psql" ]; then
-      printf '%s\n' "$folder"
+  } | while read -r directory; do
+    if [ -x "$directory/initdb" ] && [ -x "$directory/pg_ctl" ] && [ -x "$directory/psql" ]; then
+      printf '%s\n' "$directory"
     fi
   done
 }
 
-# Installs packages, named as Debian does, without letting their own servers start.
+# Installs packages, given by their Debian names, without starting the services in them.
 install_packages() {
   mkdir -p "${INSTALL_LOG%/*}"
-  if have apt-get; then
+  if command_exists apt-get; then
     install_with_apt "$@"
-  elif have brew; then
+  elif command_exists brew; then
     install_with_brew "$@"
   else
-    fail "needs $* and knows only apt-get and Homebrew: please install them yourself and run this again"
+    fail "missing packages: $*; only apt-get and Homebrew are supported: install them manually and run this again"
   fi
 }
 
 install_with_apt() {
-  local began=$SECONDS
-  may_be_root || fail "needs the packages $*: run 'apt-get install $*' as root, and then this again"
-  say "Installing $* with apt-get, about a minute (log: $INSTALL_LOG)"
+  local started_at=$SECONDS
+  can_use_root || fail "missing packages: $*; run 'apt-get install $*' as root, then run this again"
+  log "Installing $* with apt-get, about a minute (log: $INSTALL_LOG)"
   (
-    trap allow_servers_to_start EXIT
-    keep_servers_from_starting && apt_steps "$@"
+    trap allow_service_starts EXIT
+    block_service_starts && apt_steps "$@"
   ) >"$INSTALL_LOG" 2>&1 </dev/null || {
     tail -n 20 "$INSTALL_LOG" >&2
-    fail "could not install $*; the whole output is in $INSTALL_LOG"
+    fail "could not install $*; see $INSTALL_LOG"
   }
-  say "Installed $* in $((SECONDS - began)) s"
+  log "Installed $* in $((SECONDS - started_at)) s"
 }
 
 apt_steps() {
-  as_root apt-get update || true # a stale list may still do; the install itself decides
+  as_root apt-get update || true # a stale package list may suffice; otherwise the install fails
   case " $* " in
     *" postgresql "*)
       apt_install postgresql-common || return
-      create_no_main_cluster || return
+      disable_default_cluster || return
       ;;
   esac
   apt_install "$@" || return
   case " $* " in
-    *" redis-server "*) as_root update-rc.d redis-server disable || true ;; # else it takes port 6379 at the next boot
+    *" redis-server "*) as_root update-rc.d redis-server disable || true ;; # otherwise it occupies port 6379 after the next boot
   esac
 }
 
@@ -85,14 +87,14 @@ install_with_brew() {
   for package in "$@"; do
     case $package in
       redis-server) formulas+=(redis) ;;
-      gcc | libc6-dev) fail "needs a C compiler: run 'xcode-select --install' and run this again" ;;
+      gcc | libc6-dev) fail "no C compiler; run 'xcode-select --install', then run this again" ;;
       *) formulas+=("$package") ;;
     esac
   done
-  say "Installing ${formulas[*]} with Homebrew, a few minutes (log: $INSTALL_LOG)"
+  log "Installing ${formulas[*]} with Homebrew, a few minutes (log: $INSTALL_LOG)"
   brew install "${formulas[@]}" >"$INSTALL_LOG" 2>&1 </dev/null || {
     tail -n 20 "$INSTALL_LOG" >&2
-    fail "could not install ${formulas[*]}; the whole output is in $INSTALL_LOG"
+    fail "could not install ${formulas[*]}; see $INSTALL_LOG"
   }
 }
 
@@ -101,12 +103,12 @@ apt_install() {
     -o DPkg::Lock::Timeout=120 "$@"
 }
 
-may_be_root() {
+can_use_root() {
   if [ "$(id -u)" = 0 ]; then
     return 0
   fi
-  have sudo || return 1
-  # Ask for the password now, while the person still sees the terminal.
+  command_exists sudo || return 1
+  # Prompt for the password now, before the output is redirected to the log.
   sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }
 }
 
@@ -118,18 +120,18 @@ as_root() {
   fi
 }
 
-POLICY=/usr/sbin/policy-rc.d
+POLICY_FILE=/usr/sbin/policy-rc.d
 
-keep_servers_from_starting() {
-  [ -e "$POLICY" ] || printf '#!/bin/sh\n# plant: only while its packages are installed\nexit 101\n' | as_root install -m 755 /dev/stdin "$POLICY"
+block_service_starts() {
+  [ -e "$POLICY_FILE" ] || printf '#!/bin/sh\n# plant: temporary, during package installation\nexit 101\n' | as_root install -m 755 /dev/stdin "$POLICY_FILE"
 }
 
-allow_servers_to_start() {
-  if grep -qs '^# plant: ' "$POLICY"; then
-    as_root rm -f "$POLICY"
+allow_service_starts() {
+  if grep -qs '^# plant: ' "$POLICY_FILE"; then
+    as_root rm -f "$POLICY_FILE"
   fi
 }
 
-create_no_main_cluster() {
+disable_default_cluster() {
   as_root sed -i -E "s/^#?(create_main_cluster) .*/\1 = false/" /etc/postgresql-common/createcluster.conf
 }

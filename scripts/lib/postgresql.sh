@@ -1,24 +1,24 @@
 # shellcheck shell=bash
-# The checkout's own PostgreSQL cluster. Sourced by services.sh, never run.
+# The PostgreSQL cluster of this checkout. Sourced by services.sh.
 
-# The caller's own settings must not lead us to another server.
+# Connection settings of the user's shell must not select another server.
 unset PGHOST PGHOSTADDR PGPORT PGUSER PGPASSWORD PGPASSFILE PGDATABASE PGDATA PGSERVICE PGSERVICEFILE PGOPTIONS PGSSLMODE
 
-POSTGRESQL=${FOLDER:?}/postgresql
-PASSWORDS=$FOLDER/pgpass
+POSTGRESQL=${STATE_DIRECTORY:?}/postgresql
+PASSWORD_FILE=$STATE_DIRECTORY/pgpass
 
 postgresql_home() { printf '%s\n' "$POSTGRESQL/data"; }
 postgresql_log() { printf '%s\n' "$POSTGRESQL/postgresql.log"; }
 postgresql_pid() { head -n 1 "$POSTGRESQL/data/postmaster.pid" 2>/dev/null || true; }
 postgresql_user() { unprivileged_user postgres; }
 
-# The programs of the version that made the cluster, else of the newest one installed.
+# Prints the program directory of the version that created the cluster; without a cluster, of the newest version.
 postgresql_bin() {
-  local made_by folder
-  made_by=$(cat "$POSTGRESQL/data/PG_VERSION" 2>/dev/null || true)
-  for folder in $(installed_postgresqls); do
-    if [ -z "$made_by" ] || "$folder/postgres" --version | grep -q " ${made_by}[.]"; then
-      printf '%s\n' "$folder"
+  local version directory
+  version=$(cat "$POSTGRESQL/data/PG_VERSION" 2>/dev/null || true)
+  for directory in $(postgresql_bin_directories); do
+    if [ -z "$version" ] || "$directory/postgres" --version | grep -q " ${version}[.]"; then
+      printf '%s\n' "$directory"
       return
     fi
   done
@@ -37,26 +37,26 @@ postgresql_up() {
     return
   fi
   postgresql_bin >/dev/null ||
-    fail "the data in $POSTGRESQL is of PostgreSQL $(cat "$POSTGRESQL/data/PG_VERSION"), which is no longer installed;" \
-      "install that version again, or let the data go with 'scripts/services.sh destroy'"
-  [ -e "$POSTGRESQL/data/PG_VERSION" ] || make_cluster
-  clear_what_a_crash_left
-  start_on_a_free_port postgresql 5432
+    fail "the data in $POSTGRESQL requires PostgreSQL $(cat "$POSTGRESQL/data/PG_VERSION"), which is not installed;" \
+      "install that version, or delete the data with 'scripts/services.sh destroy'"
+  [ -e "$POSTGRESQL/data/PG_VERSION" ] || create_cluster
+  clean_up_after_crash
+  start_on_free_port postgresql 5432
   prepare_database
-  say "postgresql: running on 127.0.0.1:$(port_of postgresql)"
+  log "postgresql: running on 127.0.0.1:$(port_of postgresql)"
 }
 
-make_cluster() {
-  say "Making a PostgreSQL cluster in $POSTGRESQL"
-  rm -rf "$POSTGRESQL" # what an interrupted run left
+create_cluster() {
+  log "Creating a PostgreSQL cluster in $POSTGRESQL"
+  rm -rf "$POSTGRESQL" # remains of an interrupted run
   install -d -m 700 -o "$(postgresql_user)" "$POSTGRESQL"
-  make_passwords
-  # Byte order and UTF-8 letters: the same lists and the same search on every machine.
+  generate_passwords
+  # Collation C and a UTF-8 ctype: the same sort order and the same search results on every machine.
   run_as "$(postgresql_user)" "$(postgresql_bin)/initdb" -D "$POSTGRESQL/new" --username=postgres \
     --encoding=UTF8 --lc-collate=C --lc-ctype="$(utf8_locale)" --lc-messages=C \
-    --auth-local=peer --auth-host=scram-sha-256 >"$FOLDER/initdb.log" 2>&1 || {
-    tail -n 20 "$FOLDER/initdb.log" >&2
-    fail "initdb failed, see $FOLDER/initdb.log"
+    --auth-local=peer --auth-host=scram-sha-256 >"$STATE_DIRECTORY/initdb.log" 2>&1 || {
+    tail -n 20 "$STATE_DIRECTORY/initdb.log" >&2
+    fail "initdb failed; see $STATE_DIRECTORY/initdb.log"
   }
   mv "$POSTGRESQL/new" "$POSTGRESQL/data"
 }
@@ -72,29 +72,28 @@ utf8_locale() {
   printf 'C\n'
 }
 
-make_passwords() {
+generate_passwords() {
   (
     umask 077
     for role in postgres plant; do
       printf '127.0.0.1:*:*:%s:%s\n' "$role" "$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"
-    done >"$PASSWORDS"
+    done >"$PASSWORD_FILE"
   )
 }
 
 password_of() {
-  sed -n "s/^.*:$1://p" "$PASSWORDS" 2>/dev/null || true
+  sed -n "s/^.*:$1://p" "$PASSWORD_FILE" 2>/dev/null || true
 }
 
-# After `kill -9` a busy backend outlives its postmaster and keeps the shared memory; and the dead one's pid may be
-# another process by now, or a zombie. The first makes the next start fail, the second makes PostgreSQL distrust its own
-# lock files.
-clear_what_a_crash_left() {
+# Removes remains of a server that was killed with SIGKILL: backends that still hold the shared memory, so that the next
+# start would fail, and lock files whose pid may now belong to another process, which PostgreSQL would reject.
+clean_up_after_crash() {
   local pid file
   [ -e "$POSTGRESQL/data/postmaster.pid" ] || return 0
-  for pid in $(all_in "$POSTGRESQL/data" "$(postgresql_user)"); do
-    say "postgresql: ending process $pid of a server that crashed"
+  for pid in $(pids_in_directory "$POSTGRESQL/data" "$(postgresql_user)"); do
+    log "postgresql: stopping process $pid of a crashed server"
     kill "$pid" 2>/dev/null || true
-    gone "$pid" 10 || kill -KILL "$pid" 2>/dev/null || true
+    wait_for_exit "$pid" 10 || kill -KILL "$pid" 2>/dev/null || true
   done
   pid=$(postgresql_pid)
   for file in "$POSTGRESQL/data/postmaster.pid" "$POSTGRESQL"/.s.PGSQL.*.lock /var/run/postgresql/.s.PGSQL.*.lock; do
@@ -106,20 +105,20 @@ clear_what_a_crash_left() {
 
 postgresql_start() {
   configure_postgresql "$1"
-  # Without the lock's descriptor, or the lock would be held for as long as the server lives.
+  # Close the descriptor of the lock, which the server would otherwise hold while it runs.
   run_as "$(postgresql_user)" "$(postgresql_bin)/pg_ctl" start -D "$POSTGRESQL/data" -l "$(postgresql_log)" -w -t 60 \
     >/dev/null 2>&1 9>&-
 }
 
 postgresql_stop() {
   run_as "$(postgresql_user)" "$(postgresql_bin)/pg_ctl" stop -D "$POSTGRESQL/data" -m fast -w -t 60 >/dev/null ||
-    fail "postgresql does not stop, see $(postgresql_log)"
+    fail "postgresql did not stop within 60 s; see $(postgresql_log)"
 }
 
-# Usage: configure_postgresql <port>. Written anew at every start; what is not here has PostgreSQL's own default.
+# Usage: configure_postgresql <port>. Overwrites the configuration at every start; other settings have their defaults.
 configure_postgresql() {
   local sockets=$POSTGRESQL preload=
-  # So that a bare `psql -U postgres -d plant_db` finds it.
+  # With the default port and socket directory, `psql -U postgres -d plant_db` works without further options.
   if [ "$1" = 5432 ] && run_as "$(postgresql_user)" test -w /var/run/postgresql; then
     sockets="$sockets, /var/run/postgresql"
   fi
@@ -149,14 +148,14 @@ CONF
 local all all peer map=plant
 host all all 127.0.0.1/32 scram-sha-256
 CONF
-  for person in "$(id -un)" "$(postgresql_user)"; do
-    printf 'plant %s postgres\nplant %s plant\n' "$person" "$person"
+  for user in "$(id -un)" "$(postgresql_user)"; do
+    printf 'plant %s postgres\nplant %s plant\n' "$user" "$user"
   done | sort -u | write_as "$(postgresql_user)" "$POSTGRESQL/data/pg_ident.conf"
 }
 
-# The role and the database, as they should be; repeated at every start.
+# Creates or updates the roles and the database; runs at every start.
 prepare_database() {
-  superuser_psql_on postgres -q -v ON_ERROR_STOP=1 >"$FOLDER/prepare.log" 2>&1 <<SQL || {
+  superuser_psql_on postgres -q -v ON_ERROR_STOP=1 >"$STATE_DIRECTORY/prepare.log" 2>&1 <<SQL || {
 set client_min_messages = warning;
 select 'create role plant' where not exists (select from pg_roles where rolname = 'plant') \gexec
 alter role plant login createdb createrole password '$(password_of plant)';
@@ -165,8 +164,8 @@ select 'create database plant_db owner plant' where not exists (select from pg_d
 select 'create extension if not exists pg_stat_statements'
 where current_setting('shared_preload_libraries') = 'pg_stat_statements' \gexec
 SQL
-    tail -n 20 "$FOLDER/prepare.log" >&2
-    fail "could not make the role plant and its database, see $FOLDER/prepare.log"
+    tail -n 20 "$STATE_DIRECTORY/prepare.log" >&2
+    fail "could not create the role plant and its database; see $STATE_DIRECTORY/prepare.log"
   }
 }
 
@@ -177,6 +176,6 @@ superuser_psql_on() {
 }
 
 superuser_psql() {
-  is_running postgresql || fail "PostgreSQL is not running: scripts/services.sh up"
+  is_running postgresql || fail "PostgreSQL is not running; start it with scripts/services.sh up"
   superuser_psql_on plant_db "$@"
 }

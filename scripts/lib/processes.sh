@@ -1,39 +1,39 @@
 # shellcheck shell=bash
-# Processes, users, ports and locks. Sourced, never run.
+# Processes, users, ports and locks. Sourced by the other scripts.
 
-# Usage: locked <command>… Waits while another run of the script changes things for the same checkout.
-locked() {
+# Usage: with_lock <command>… Serializes changes to the services of this checkout.
+with_lock() {
   mkdir -p "$ROOT/.plant"
   exec 9>"$ROOT/.plant/services.lock"
   lock 9
   "$@"
 }
 
-BORROWERS=$ROOT/.plant/borrowers
+USERS_LOCK=$ROOT/.plant/services.users
 
-# For the length of this script, PostgreSQL and Redis run and DATABASE_URL and REDIS_URL are set. Borrowers hold a
-# shared lock, so that only the last of several scripts stops what was not running before.
-borrow_services() {
+# Starts PostgreSQL and Redis if necessary, and exports DATABASE_URL and REDIS_URL. Each script holds a shared lock until
+# release_services, so that only the last of several scripts stops the services that were not running before.
+acquire_services() {
   local urls
   mkdir -p "$ROOT/.plant"
-  exec 8>>"$BORROWERS"
+  exec 8>>"$USERS_LOCK"
   lock 8 -s
-  "$ROOT/scripts/services.sh" lend 8>&- || exit # without 8, or the servers would hold the lock as well
+  "$ROOT/scripts/services.sh" acquire 8>&- || exit # close descriptor 8, or the servers would hold the lock too
   urls=$("$ROOT/scripts/services.sh" env) || exit
   eval "$urls"
   export DATABASE_URL REDIS_URL
 }
 
-give_services_back() {
+release_services() {
   exec 8>&-
-  undisturbed "$ROOT/scripts/services.sh" give-back
+  ignoring_signals "$ROOT/scripts/services.sh" release
 }
 
-# Usage: lock <descriptor> [-s] [-n]: like flock(1), which macOS lacks. Held until the descriptor is closed.
+# Usage: lock <descriptor> [-s] [-n]: like flock(1), which macOS lacks. The lock is held until the descriptor is closed.
 lock() {
   local descriptor=$1 operation=2
   shift
-  if have flock; then
+  if command_exists flock; then
     flock "$@" "$descriptor"
   else
     case " $* " in *" -s "*) operation=1 ;; esac
@@ -42,7 +42,7 @@ lock() {
   fi
 }
 
-# Usage: run_as <user> <command>… in a folder that everybody may enter.
+# Usage: run_as <user> <command>… Runs it in `/`, which every user can access.
 run_as() {
   local user=$1
   shift
@@ -57,13 +57,14 @@ run_as() {
   )
 }
 
-# Usage: write_as <user> <file>: what it reads.
+# Usage: write_as <user> <file>. Writes standard input to the file.
 write_as() {
   # shellcheck disable=SC2016 # the inner shell expands it
   run_as "$1" sh -c 'cat >"$1"' write "$2"
 }
 
-# The first of the named users that exists when root (PostgreSQL refuses to run as root), else the caller.
+# Usage: unprivileged_user <user>… As root, prints the first of these users that exists (PostgreSQL refuses to run as
+# root); otherwise prints the current user.
 unprivileged_user() {
   local user
   if [ "$(id -u)" != 0 ]; then
@@ -78,11 +79,11 @@ unprivileged_user() {
   done
 }
 
-# Usage: works_in <pid> <folder> <user>. A pid alone proves nothing: after a crash it may be somebody else's.
-works_in() {
+# Usage: has_working_directory <pid> <directory> <user>. Identifies a process: after a crash, its pid may be reused.
+has_working_directory() {
   local current
   if [ -d /proc/self ]; then
-    # As the process's own user, because root in a container may not look into other users' processes.
+    # As the user of the process: in a container, root may lack access to processes of other users.
     current=$(run_as "$3" readlink "/proc/$1/cwd" 2>/dev/null) || return 1
   else
     current=$(lsof -a -p "$1" -d cwd -Fn 2>/dev/null | sed -n 's/^n//p') || return 1
@@ -90,19 +91,19 @@ works_in() {
   [ -n "$current" ] && [ "$current" -ef "$2" ]
 }
 
-# Usage: all_in <folder> <user>: the pids of all processes that work in the folder.
-all_in() {
+# Usage: pids_in_directory <directory> <user>. Prints the pids of all processes with this working directory.
+pids_in_directory() {
   if [ -d /proc/self ]; then
     # shellcheck disable=SC2016 # the inner shell expands it
     run_as "$2" sh -c 'for pid in /proc/[0-9]*; do
       if [ "$(readlink "$pid/cwd" 2>/dev/null)" = "$1" ]; then echo "${pid#/proc/}"; fi
-    done' all_in "$1"
+    done' pids_in_directory "$1"
   else
     lsof -t -a -d cwd "$1" 2>/dev/null || true
   fi
 }
 
-# Usage: is_alive <pid, or -group>. A zombie that nobody collects, as in many containers, is not.
+# Usage: is_alive <pid, or -group>. A zombie does not count; in many containers no process reaps them.
 is_alive() {
   kill -0 -- "$1" 2>/dev/null || return 1
   [ -d /proc/self ] || return 0
@@ -113,22 +114,23 @@ is_alive() {
     '$1 != "Z" && (any != "" || $3 == group) { found = 1 } END { exit !found }'
 }
 
-# Usage: gone <pid, or -group> <seconds>
-gone() {
-  local tries=$(($2 * 10))
+# Usage: wait_for_exit <pid, or -group> <seconds>. Fails on timeout.
+wait_for_exit() {
+  local attempts=$(($2 * 10))
   while is_alive "$1"; do
-    tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || return 1
+    attempts=$((attempts - 1))
+    [ "$attempts" -gt 0 ] || return 1
     sleep 0.1
   done
 }
 
-is_taken() {
+# Usage: is_port_in_use <port>
+is_port_in_use() {
   (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# Who listens on a port, as far as we may know: "nginx (pid 321)".
-holder_of() {
+# Usage: port_owner <port>. Prints the process that listens on the port, if visible: "nginx (pid 321)".
+port_owner() {
   local socket pid
   if [ ! -r /proc/net/tcp ]; then
     lsof -nP -sTCP:LISTEN -iTCP:"$1" 2>/dev/null | awk 'NR == 2 { printf "%s (pid %s)\n", $1, $2 }'
@@ -145,7 +147,7 @@ holder_of() {
   printf 'a process of another user\n'
 }
 
-# Runs a command in a process group of its own, so that `stop_children` ends all that it began.
+# Starts a command in the background, in its own process group, so that `stop_children` stops its children too.
 CHILDREN=
 start() {
   set -m
@@ -154,7 +156,7 @@ start() {
   CHILDREN="$! $CHILDREN"
 }
 
-# The same, and waits for its end. A signal that is trapped cuts the waiting short.
+# Like `start`, but waits until the command exits. A trapped signal ends the wait.
 run() {
   local code=0
   start "$@"
@@ -163,28 +165,28 @@ run() {
   return "$code"
 }
 
-# The youngest first; 25 seconds are enough for a service that drains.
+# Stops all children, newest first. 25 seconds are enough for the service to drain.
 stop_children() {
   local pid
   for pid in $CHILDREN; do
     kill -TERM -- "-$pid" 2>/dev/null || true
-    gone "-$pid" 25 || kill -KILL -- "-$pid" 2>/dev/null || true
+    wait_for_exit "-$pid" 25 || kill -KILL -- "-$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
   done
   CHILDREN=
 }
 
-# Usage: at_exit <function>. Called once, however the script ends, and not cut short by a second Ctrl-C.
+# Usage: at_exit <function>. Calls it once at exit, also after a signal; a second Ctrl-C does not interrupt it.
 at_exit() {
-  # shellcheck disable=SC2064 # the name is known now
+  # shellcheck disable=SC2064 # expand the name now
   trap "trap : HUP INT TERM; $1" EXIT
   trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
 }
 
-# Usage: undisturbed <command>…, which no Ctrl-C reaches.
-undisturbed() {
+# Usage: ignoring_signals <command>… Ctrl-C does not interrupt it.
+ignoring_signals() {
   (
     trap '' HUP INT TERM
     "$@"

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# The checkout's own Redis. Sourced by services.sh, never run.
+# The Redis of this checkout. Sourced by services.sh.
 
-REDIS=${FOLDER:?}/redis
+REDIS=${STATE_DIRECTORY:?}/redis
 
 redis_home() { printf '%s\n' "$REDIS"; }
 redis_log() { printf '%s\n' "$REDIS/redis.log"; }
@@ -21,17 +21,17 @@ redis_up() {
   mkdir -p "$REDIS"
   chmod 700 "$REDIS"
   chown "$(redis_user)" "$REDIS"
-  start_on_a_free_port redis 6379
-  say "redis: running on 127.0.0.1:$(port_of redis)"
+  start_on_free_port redis 6379
+  log "redis: running on 127.0.0.1:$(port_of redis)"
 }
 
 redis_start() {
-  local tries=50
+  local attempts=50
   configure_redis "$1"
   run_as "$(redis_user)" redis-server "$REDIS/redis.conf" >/dev/null 2>&1 9>&-
-  until is_running redis && is_taken "$1"; do
-    tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || return 1
+  until is_running redis && is_port_in_use "$1"; do
+    attempts=$((attempts - 1))
+    [ "$attempts" -gt 0 ] || return 1
     sleep 0.1
   done
 }
@@ -40,10 +40,10 @@ redis_stop() {
   local pid
   pid=$(redis_pid)
   kill "$pid"
-  gone "$pid" 10 || fail "redis (pid $pid) does not stop, see $(redis_log)"
+  wait_for_exit "$pid" 10 || fail "redis (pid $pid) did not stop within 10 s; see $(redis_log)"
 }
 
-# Usage: configure_redis <port>. Nothing durable is kept here: caches and wake-ups, which PostgreSQL can restore.
+# Usage: configure_redis <port>. Persistence is off: Redis holds only caches and notifications, and PostgreSQL the data.
 configure_redis() {
   {
     cat <<CONF
@@ -59,7 +59,7 @@ maxmemory 256mb
 maxmemory-policy volatile-lru
 CONF
     if redis-server --version | grep -q ' v=[1-6][.]'; then
-      # Before version 7 any local user could have it write files as us.
+      # Before version 7, these commands let any local user write files with the rights of this one.
       printf 'rename-command %s ""\n' CONFIG DEBUG MODULE SLAVEOF REPLICAOF
     fi
   } | write_as "$(redis_user)" "$REDIS/redis.conf"

@@ -1,30 +1,30 @@
 # shellcheck shell=bash
-# The service under measurement or demonstration. Sourced after processes.sh, never run.
+# Starts the service and sends it requests. Sourced after processes.sh.
 
-# Usage: wait_until_ready <pid> <port> <log>
+# Usage: wait_until_ready <pid> <port> <log>. Waits up to 30 s for /readyz.
 wait_until_ready() {
-  local tries=300
+  local attempts=300
   until is_ready "$2"; do
-    tries=$((tries - 1))
-    if [ "$tries" = 0 ] || ! kill -0 "$1" 2>/dev/null; then
+    attempts=$((attempts - 1))
+    if [ "$attempts" = 0 ] || ! kill -0 "$1" 2>/dev/null; then
       tail -n 20 "$3" >&2
-      fail "the service does not become ready, see $3"
+      fail "the service did not become ready; see $3"
     fi
     sleep 0.1
   done
 }
 
-# Usage: is_ready <port>. Without curl, which a bare machine lacks.
+# Usage: is_ready <port>. Does not require curl.
 is_ready() {
   (
     exec 3<>"/dev/tcp/127.0.0.1/$1"
     printf 'GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' >&3
-    read -r -t 2 answer <&3
-    [[ $answer = *' 200 '* ]]
+    read -r -t 2 status_line <&3
+    [[ $status_line = *' 200 '* ]]
   ) 2>/dev/null
 }
 
-# Usage: fetch_body <port> <path>
+# Usage: fetch_body <port> <path>. Prints the response body.
 fetch_body() {
   (
     exec 3<>"/dev/tcp/127.0.0.1/$1"
@@ -33,11 +33,11 @@ fetch_body() {
   ) | sed '1,/^\r$/d'
 }
 
-# Usage: free_port <first>: the first port from there on that nobody listens on.
+# Usage: free_port <first>. Prints the first port from <first> on that is not in use.
 free_port() {
   local port
   for port in $(seq "$1" $(($1 + 99))); do
-    if ! is_taken "$port"; then
+    if ! is_port_in_use "$port"; then
       printf '%s\n' "$port"
       return
     fi
@@ -45,13 +45,13 @@ free_port() {
   fail "no port from $1 to $(($1 + 99)) is free"
 }
 
-# Usage: own_services <name>: a PostgreSQL and a Redis for this script alone, with the schema's owner in DATABASE_URL.
-# One such script of a name at a time.
-own_services() {
+# Usage: start_dedicated_services <name>. Starts a PostgreSQL and a Redis for this script only, and exports DATABASE_URL
+# (of the schema owner) and REDIS_URL. Fails if another script with this name is running in this checkout.
+start_dedicated_services() {
   local urls
   mkdir -p "$ROOT/.plant"
   exec 8>>"$ROOT/.plant/$1.lock"
-  lock 8 -n || fail "another run of it is under way in this checkout"
+  lock 8 -n || fail "another run of this script is in progress in this checkout"
   unset DATABASE_URL REDIS_URL
   export PLANT_SERVICES=$1
   "$ROOT/scripts/services.sh" up --quiet 8>&- || exit
@@ -60,18 +60,18 @@ own_services() {
   export DATABASE_URL REDIS_URL
 }
 
-destroy_own_services() {
+destroy_dedicated_services() {
   [ -z "${PLANT_SERVICES:-}" ] || "$ROOT/scripts/services.sh" destroy --quiet
 }
 
-# Usage: build_release <cargo argument>… Leaves the folder of the programs in BIN.
+# Usage: build_release <cargo argument>… Sets BIN to the directory of the programs.
 build_release() {
-  need_rust
+  require_rust
   run env SQLX_OFFLINE=true cargo build --release --locked --workspace "$@"
   BIN=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release
 }
 
-# Usage: start_service <port> <log> [VARIABLE=value]… Leaves its pid in SERVICE.
+# Usage: start_service <port> <log> [VARIABLE=value]… Sets SERVICE to its pid.
 start_service() {
   local port=$1 log=$2
   shift 2

@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# Signals to a pair's servers, for scripts/faults.sh. Sourced in the checkout's folder, never run.
+# Signals for the servers of PLANT_SERVICES. Sourced by commands of faults.sh and chaos.sh in the root of the checkout.
 
-# Usage: signal_all <signal> <postgresql or redis>: to the server and to the processes that it began.
+# Usage: signal_all <signal> <postgresql or redis>. Signals the server and its child processes.
 signal_all() {
-  local folder=.plant/services-${PLANT_SERVICES:?} parent
+  local directory=.plant/services-${PLANT_SERVICES:?} parent
   case $2 in
-    postgresql) parent=$(head -n 1 "$folder/postgresql/data/postmaster.pid") ;;
-    redis) parent=$(cat "$folder/redis/redis.pid") ;;
+    postgresql) parent=$(head -n 1 "$directory/postgresql/data/postmaster.pid") ;;
+    redis) parent=$(cat "$directory/redis/redis.pid") ;;
   esac
-  # The parent first, so that it begins no others meanwhile; a process that ended in between is no fault.
+  # The parent first, so that it starts no further children; a child may have exited by then.
   kill -s "$1" "$parent"
   children_of "$parent" | while read -r child; do
     kill -s "$1" "$child" 2>/dev/null || true

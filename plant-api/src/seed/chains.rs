@@ -1,4 +1,5 @@
-//! Entities with their chains, built by the functions that the routes use and stored many at once.
+//! Entities with their amendment chains, built by the same functions as in the routes and inserted
+//! in bulk.
 
 use std::collections::HashSet;
 
@@ -11,12 +12,12 @@ use crate::plant::chain::{Amendment, Change, ChangeType};
 use crate::plant::entity::{GOVERNANCE_AGENT, Kind, NewEntity, Status};
 use crate::plant::genesis::{self, Statement};
 
-/// Who plants, as amendments name the actor.
+/// Actor of all seeded amendments.
 pub const ACTOR: &str = GOVERNANCE_AGENT;
 
-/// An entity to be stored with its whole chain.
+/// An entity to insert, with its complete chain.
 #[derive(Debug)]
-pub struct Grown {
+pub struct SeededEntity {
     id: Uuid,
     status: Status,
     created_at: DateTime<Utc>,
@@ -24,7 +25,7 @@ pub struct Grown {
     chain: Vec<Amendment>,
 }
 
-impl From<NewEntity> for Grown {
+impl From<NewEntity> for SeededEntity {
     fn from(new: NewEntity) -> Self {
         Self {
             id: new.id,
@@ -36,8 +37,8 @@ impl From<NewEntity> for Grown {
     }
 }
 
-impl Grown {
-    /// A skill that Genesis certified at `at`.
+impl SeededEntity {
+    /// Returns a skill that Genesis certified at `at`.
     pub fn certified_skill(new: NewEntity, at: DateTime<Utc>) -> Result<Self> {
         let change = Change {
             change_type: ChangeType::Certification,
@@ -56,9 +57,9 @@ impl Grown {
     }
 }
 
-/// Those of `ids` that are entities. Each is looked up by itself: a plan for all of them together
-/// is made while the table is small, and then reads the whole of it for every batch.
-pub async fn present(db: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashSet<Uuid>> {
+/// Returns those of `ids` that exist. The lateral join looks each id up by index: a plain join is
+/// planned while the table is small, and then scans the whole table for every batch.
+pub async fn find_existing(db: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashSet<Uuid>> {
     sqlx::query_scalar!(
         r#"select wanted.id as "id!"
         from unnest($1::uuid[]) as wanted (id)
@@ -70,15 +71,19 @@ pub async fn present(db: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashSe
     .map(HashSet::from_iter)
 }
 
-/// Stores entities of one kind with their chains, in one statement: the triggers look at both.
-/// Amendments get their positions in the order of `grown`.
-pub async fn insert(db: &mut PgConnection, kind: Kind, grown: &[Grown]) -> sqlx::Result<()> {
-    let ids: Vec<_> = grown.iter().map(|entity| entity.id).collect();
-    let statuses: Vec<_> = grown.iter().map(|entity| entity.status).collect();
-    let created: Vec<_> = grown.iter().map(|entity| entity.created_at).collect();
-    let certified: Vec<_> = grown.iter().map(|entity| entity.certified_at).collect();
+/// Inserts entities of one kind and their chains in one statement, because the triggers check both.
+/// Amendments get their positions in the order of `entities`.
+pub async fn insert(
+    db: &mut PgConnection,
+    kind: Kind,
+    entities: &[SeededEntity],
+) -> sqlx::Result<()> {
+    let ids: Vec<_> = entities.iter().map(|entity| entity.id).collect();
+    let statuses: Vec<_> = entities.iter().map(|entity| entity.status).collect();
+    let created: Vec<_> = entities.iter().map(|entity| entity.created_at).collect();
+    let certified: Vec<_> = entities.iter().map(|entity| entity.certified_at).collect();
     let amendments: Vec<_> =
-        grown.iter().flat_map(|entity| entity.chain.iter().map(|a| (entity.id, a))).collect();
+        entities.iter().flat_map(|entity| entity.chain.iter().map(|a| (entity.id, a))).collect();
     let entity_ids: Vec<_> = amendments.iter().map(|(id, _)| *id).collect();
     let sequences: Vec<_> = amendments.iter().map(|(_, a)| a.sequence.cast_signed()).collect();
     let contents: Vec<_> = amendments.iter().map(|(_, a)| a.content.as_slice()).collect();

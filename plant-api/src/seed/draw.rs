@@ -1,18 +1,21 @@
-//! Chance without chance: ids, times and choices that follow from the seed, a series and an index
-//! in it, the same on every machine. Ids grow with the index, as times do, so that newest-first
-//! lists have one order.
+//! Reproducible ids, times and random choices: each is derived from the seed, the kind of row and
+//! its index, so it is the same on every machine. Ids and times both ascend with the index, so
+//! lists sorted newest first have a defined order.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// 2025-01-06T00:00:00Z, in Unix seconds: everything planted is older than what comes later.
-const EPOCH: i64 = 1_736_121_600;
+/// 2025-01-06T00:00:00Z in Unix seconds. In the past, so that rows created later sort after the
+/// seeded rows.
+const EPOCH_SECONDS: i64 = 1_736_121_600;
 
-/// What is planted, kind by kind. Each kind begins on a day of its own and goes on second by
-/// second, so that whatever a row refers to is older than the row.
+/// The kinds of seeded rows. The creation times of a kind start on its own day, one row per second,
+/// so that every row is newer than the rows it references.
+///
+/// The names of the variants are hashed into the ids: renaming one changes its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Series {
+pub enum RowKind {
     Industry,
     Skill,
     JobRole,
@@ -25,8 +28,8 @@ pub enum Series {
     Deliverable,
 }
 
-impl Series {
-    /// The day after the epoch on which the series begins. The longest series lasts two months.
+impl RowKind {
+    /// Returns the day after `EPOCH_SECONDS` on which the times of this kind start.
     fn first_day(self) -> i64 {
         match self {
             Self::Industry => 0,
@@ -42,28 +45,29 @@ impl Series {
         }
     }
 
-    /// When the row at `index` comes to be.
-    pub fn time(self, index: usize) -> DateTime<Utc> {
+    /// Returns the creation time of the row at `index`.
+    pub fn created_at(self, index: usize) -> DateTime<Utc> {
         let seconds = i64::try_from(index).unwrap_or(i64::MAX / 2);
-        DateTime::UNIX_EPOCH + TimeDelta::seconds(EPOCH + self.first_day() * 86_400 + seconds)
+        DateTime::UNIX_EPOCH
+            + TimeDelta::seconds(EPOCH_SECONDS + self.first_day() * 86_400 + seconds)
     }
 }
 
-/// 32 bytes drawn for one row.
+/// 32 pseudorandom bytes for one row: a SHA-256 hash of the seed, the kind and the index.
 #[derive(Debug, Clone, Copy)]
-pub struct Draw([u8; 32]);
+pub struct RandomBytes([u8; 32]);
 
-impl Draw {
-    /// The draw for the row at `index` of `series`.
-    pub fn new(seed: u64, series: Series, index: usize) -> Self {
+impl RandomBytes {
+    /// Computes the bytes for the row at `index` of `kind`.
+    pub fn new(seed: u64, kind: RowKind, index: usize) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(b"plant/seed/v1\0");
         hasher.update(seed.to_be_bytes());
-        hasher.update(format!("{series:?}/{index}"));
+        hasher.update(format!("{kind:?}/{index}"));
         Self(hasher.finalize().into())
     }
 
-    /// A UUIDv7 of this time.
+    /// Returns a UUIDv7 with this timestamp.
     pub fn id(&self, time: DateTime<Utc>) -> Uuid {
         let mut random = [0; 10];
         random.copy_from_slice(&self.0[..10]);
@@ -71,11 +75,12 @@ impl Draw {
         uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
     }
 
-    /// A number below `among`, which is not zero. Each of the `choice`s, 0 to 4, is independent.
-    pub fn pick(&self, choice: usize, among: usize) -> usize {
+    /// Picks a number below `count`, which must not be 0. The choices 0 to 4 are
+    /// independent of each other.
+    pub fn pick(&self, choice: usize, count: usize) -> usize {
         let mut bytes = [0; 4];
         bytes.copy_from_slice(&self.0[12 + 4 * choice..][..4]);
-        u32::from_be_bytes(bytes) as usize % among
+        u32::from_be_bytes(bytes) as usize % count
     }
 }
 
@@ -84,10 +89,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_the_same_everywhere_and_grow_with_the_index() {
+    fn ids_are_reproducible_and_ascend_with_the_index() {
         let id = |index| {
-            let time = Series::Agent.time(index);
-            Draw::new(42, Series::Agent, index).id(time)
+            let time = RowKind::Agent.created_at(index);
+            RandomBytes::new(42, RowKind::Agent, index).id(time)
         };
         assert_eq!(id(0).to_string(), "01945cf5-cc00-7924-aab3-16ee86e91757");
         assert_eq!(id(0).get_version_num(), 7);

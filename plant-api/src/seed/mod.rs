@@ -1,10 +1,10 @@
-//! Test data: a catalogue with its hash chains, customers with what they have hired, and accounts
-//! that load tests log in with.
+//! Test data: a catalogue with its hash chains, customers with their hired agents, and accounts for
+//! load tests.
 //!
-//! Every row follows from the seed and its index (`draw`), so the same arguments give the same
-//! rows anywhere, and a larger number adds rows to those of a smaller one. Names come from the
-//! files in `seeds/` (`names`). All of it is one transaction on one connection: rows that are
-//! there are skipped, and when somebody else's row has a name that is wanted, nothing changes.
+//! Every row is derived from the seed and its index: the same arguments give the same rows in any
+//! database, and a larger count adds rows to those of a smaller one. Names come from the files in
+//! `seeds/`. Seeding is one transaction on one connection. It skips existing rows, and changes
+//! nothing when other rows already use a name that it needs.
 
 mod accounts;
 mod catalogue;
@@ -22,58 +22,56 @@ mod tests;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
-pub use options::{Action, Options, Order, Plan};
-pub use planted::{Outcome, Planted, Removed};
+pub use options::{Action, CheckedOptions, Options, SeedSpec};
+pub use planted::{Removed, Seeded, Summary};
 
 use crate::db::SetupError;
 use catalogue::Catalogue;
-use names::Names;
+use names::SeedFiles;
 use progress::Progress;
 
-/// Agents that go to the database in one statement: well under a second of work for it, nearly
-/// all of which goes into the index for searches ([`search`]).
-const AGENTS_AT_ONCE: usize = 500;
-/// Customers that do, each with some forty rows.
-const CUSTOMERS_AT_ONCE: usize = 100;
+/// Agents per batch. One batch takes PostgreSQL well under a second, nearly all of it to update the
+/// search index ([`search`]).
+const AGENTS_PER_BATCH: usize = 500;
+/// Customers per batch, each with about forty rows.
+const CUSTOMERS_PER_BATCH: usize = 100;
+/// Accounts per batch.
+const ACCOUNTS_PER_BATCH: usize = 1000;
 
-/// Accounts that do, each a row.
-const ACCOUNTS_AT_ONCE: usize = 1000;
+/// Key of the advisory lock that serializes seeding; no other code uses it.
+const SEED_LOCK_KEY: i64 = 0x706c_616e_745f_7364;
 
-/// Any number that nobody else locks.
-const SEED_LOCK: i64 = 0x706c_616e_745f_7364;
-
-/// Why nothing was planted.
+/// Errors of seeding and cleaning; the database is unchanged after each.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    /// The database's URL is not one.
-    #[error("the URL of the database cannot be read: {0}")]
+    /// The database URL is invalid.
+    #[error("invalid database URL: {0}")]
     Url(#[source] sqlx::Error),
-    /// The database cannot be reached or is not migrated.
+    /// The database is unreachable or not migrated.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// Somebody else's rows have names that are to be planted.
+    /// Other rows already use names that are to be seeded.
     #[error(
-        "the database holds other rows under names that are to be planted: {}; nothing was \
-         changed. Run it with --reset to empty the tables first, with the --seed that planted \
-         them, or on another database",
-        first_few(.0),
+        "names already used by other rows: {}; nothing was changed. Run again with --reset to \
+         empty the tables first, with the --seed of the existing rows, or on another database",
+        join_first(.0),
     )]
-    Taken(Vec<String>),
-    /// A file in `seeds/` is not what is expected of it.
-    #[error("the data in seeds/ cannot be used: {0}")]
-    Names(#[from] toml::de::Error),
-    /// A row has no canonical form.
-    #[error("a row cannot be planted: {0}")]
+    NamesTaken(Vec<String>),
+    /// A file in `seeds/` is invalid.
+    #[error("invalid file in seeds/: {0}")]
+    SeedFiles(#[from] toml::de::Error),
+    /// A row has no canonical JSON form.
+    #[error("invalid row: {0}; nothing was changed")]
     Row(#[from] crate::error::Error),
-    /// The database refused or vanished.
-    #[error("the database refused, so nothing was planted: {0}")]
+    /// A statement failed or the connection was lost.
+    #[error("database error: {0}; nothing was changed")]
     Database(#[source] sqlx::Error),
 }
 
 impl From<sqlx::Error> for SeedError {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        // No such table, no such column.
+        // undefined_table, undefined_column
         if matches!(code.as_deref(), Some("42P01" | "42703")) {
             Self::Setup(SetupError::NotMigrated(error.to_string()))
         } else {
@@ -82,112 +80,114 @@ impl From<sqlx::Error> for SeedError {
     }
 }
 
-fn first_few(names: &[String]) -> String {
-    const FEW: usize = 5;
-    let few = names.iter().take(FEW).cloned().collect::<Vec<_>>().join(", ");
-    let more = names.len().saturating_sub(FEW);
-    if more == 0 { few } else { format!("{few} and {more} more") }
+/// Joins the first five names and counts the rest.
+fn join_first(names: &[String]) -> String {
+    const MAX_LISTED: usize = 5;
+    let listed = names.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(MAX_LISTED);
+    if more == 0 { listed } else { format!("{listed} and {more} more") }
 }
 
-/// Connects and does what is ordered.
+/// Connects to the database and seeds or cleans it.
 ///
 /// # Errors
-/// [`SeedError`]; nothing was changed then.
-pub async fn run(order: &Order) -> Result<Outcome, SeedError> {
-    let options: PgConnectOptions = order.database.url.0.parse().map_err(SeedError::Url)?;
+/// [`SeedError`]; the database is unchanged then.
+pub async fn run(checked: &CheckedOptions) -> Result<Summary, SeedError> {
+    let options: PgConnectOptions = checked.database.url.0.parse().map_err(SeedError::Url)?;
     let options = options.application_name("seed_test_data");
     let mut connection =
         PgConnection::connect_with(&options).await.map_err(SetupError::Unreachable)?;
-    let outcome = match order.action {
-        Action::Plant { plan, reset } => {
-            Outcome::Planted(plant(&mut connection, plan, reset).await?)
+    let summary = match checked.action {
+        Action::Seed { spec, reset } => {
+            Summary::Seeded(seed_database(&mut connection, spec, reset).await?)
         }
-        Action::Clean => Outcome::Removed(clean(&mut connection).await?),
+        Action::Clean => Summary::Removed(clean(&mut connection).await?),
     };
-    // What was done is committed, whether or not the goodbye arrives.
+    // The transaction is committed; an error while closing changes nothing.
     let _ = connection.close().await;
-    Ok(outcome)
+    Ok(summary)
 }
 
-/// Plants what is missing, everything or nothing.
+/// Inserts all missing rows in one transaction.
 ///
 /// # Errors
-/// [`SeedError`]; nothing was changed then.
-pub async fn plant(
+/// [`SeedError`]; the database is unchanged then.
+pub async fn seed_database(
     connection: &mut PgConnection,
-    plan: Plan,
+    spec: SeedSpec,
     reset: bool,
-) -> Result<Planted, SeedError> {
-    let names = Names::read()?;
-    let catalogue = Catalogue::new(&names, plan);
-    let mut progress = Progress::new(u64::from(plan.agents) + u64::from(plan.customers));
-    let mut planted = Planted::default();
+) -> Result<Seeded, SeedError> {
+    let files = SeedFiles::read()?;
+    let catalogue = Catalogue::new(&files, spec);
+    let mut progress = Progress::new(u64::from(spec.agents) + u64::from(spec.customers));
+    let mut seeded = Seeded::default();
 
     let mut tx = connection.begin().await?;
-    one_at_a_time(&mut tx).await?;
+    acquire_seed_lock(&mut tx).await?;
     if reset {
-        empty(&mut tx).await?;
+        truncate_tables(&mut tx).await?;
     }
-    refuse_taken_names(&mut tx, &catalogue).await?;
-    catalogue::plant_foundations(&mut tx, &catalogue, &mut planted).await?;
-    let many = search::grows_much(&mut tx, plan.agents).await?;
-    if many {
-        search::list_first(&mut tx).await?;
+    check_names_are_free(&mut tx, &catalogue).await?;
+    catalogue::seed_prerequisites(&mut tx, &catalogue, &mut seeded).await?;
+    let bulk = search::is_bulk_insert(&mut tx, spec.agents).await?;
+    if bulk {
+        search::enable_pending_list(&mut tx).await?;
     }
-    for agents in batches(plan.agents, AGENTS_AT_ONCE) {
+    for agents in batches(spec.agents, AGENTS_PER_BATCH) {
         let rows = agents.len();
-        catalogue::plant_agents(&mut tx, &catalogue, agents, &mut planted).await?;
+        catalogue::seed_agents(&mut tx, &catalogue, agents, &mut seeded).await?;
         progress.advance(rows);
     }
-    if many {
-        search::sort_in(&mut tx).await?;
+    if bulk {
+        search::flush_pending_list(&mut tx).await?;
     }
-    for customers in batches(plan.customers, CUSTOMERS_AT_ONCE) {
+    for customers in batches(spec.customers, CUSTOMERS_PER_BATCH) {
         let rows = customers.len();
-        hires::plant(&mut tx, &catalogue, customers, &mut planted).await?;
+        hires::seed_customers(&mut tx, &catalogue, customers, &mut seeded).await?;
         progress.advance(rows);
     }
-    if plan.users > 0 {
+    if spec.users > 0 {
         let hash = accounts::password_hash(&catalogue)?;
-        for users in batches(plan.users, ACCOUNTS_AT_ONCE) {
-            accounts::plant(&mut tx, &catalogue, users, &hash, &mut planted).await?;
+        for users in batches(spec.users, ACCOUNTS_PER_BATCH) {
+            accounts::seed_accounts(&mut tx, &catalogue, users, &hash, &mut seeded).await?;
         }
     }
     tx.commit().await?;
 
-    planted.took = progress.finish();
-    Ok(planted)
+    seeded.duration = progress.finish();
+    Ok(seeded)
 }
 
-/// Removes the accounts `loadtest%`, planted or registered, with all that is theirs, and the
-/// customers that were registered with them.
+/// Deletes the accounts `loadtest%`, seeded or registered, with the rows that reference them, and
+/// the customers that were registered with them.
 ///
 /// # Errors
-/// [`SeedError`]; nothing was changed then.
+/// [`SeedError`]; the database is unchanged then.
 pub async fn clean(connection: &mut PgConnection) -> Result<Removed, SeedError> {
     let mut tx = connection.begin().await?;
-    one_at_a_time(&mut tx).await?;
-    let accounts = accounts::sql::delete(&mut tx).await?;
+    acquire_seed_lock(&mut tx).await?;
+    let accounts = accounts::sql::delete_accounts(&mut tx).await?;
     let customers = accounts::sql::delete_customers(&mut tx).await?;
-    accounts::sql::delete_failures(&mut tx).await?;
+    accounts::sql::delete_login_failures(&mut tx).await?;
     tx.commit().await?;
     Ok(Removed { accounts, customers })
 }
 
-fn batches(total: u32, at_once: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+/// Splits the indexes `0..total` into ranges of at most `batch_size`.
+fn batches(total: u32, batch_size: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     let total = total as usize;
-    (0..total).step_by(at_once).map(move |from| from..total.min(from + at_once))
+    (0..total).step_by(batch_size).map(move |start| start..total.min(start + batch_size))
 }
 
-/// Makes a second planter wait until this one's transaction ends.
-async fn one_at_a_time(tx: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query("select pg_advisory_xact_lock($1)").bind(SEED_LOCK).execute(tx).await.map(drop)
+/// Waits for other seeding transactions and blocks further ones until this transaction ends.
+async fn acquire_seed_lock(tx: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(SEED_LOCK_KEY).execute(tx).await.map(drop)
 }
 
-/// Empties the tables of entities and customers, those that refer to them, the answers kept for
-/// repeated requests and the jobs, which tell of them, and failed logins. Truncation fires none of
-/// the triggers that keep rows from being deleted; only the owner may do it.
-async fn empty(tx: &mut PgConnection) -> sqlx::Result<()> {
+/// Truncates entities, customers and all tables that reference them, the jobs and stored idempotent
+/// responses that contain their ids, and login failures. `truncate` does not fire the triggers that
+/// reject deletes; it requires the owner of the tables.
+async fn truncate_tables(tx: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!(
         "truncate base_entity, customer, idempotency_key, login_failure, job
         restart identity cascade"
@@ -197,20 +197,21 @@ async fn empty(tx: &mut PgConnection) -> sqlx::Result<()> {
     .map(drop)
 }
 
-async fn refuse_taken_names(
+/// Fails with [`SeedError::NamesTaken`] when other rows already use names that are to be seeded.
+async fn check_names_are_free(
     tx: &mut PgConnection,
     catalogue: &Catalogue<'_>,
 ) -> Result<(), SeedError> {
-    let plan = catalogue.plan;
-    let mut taken = catalogue::taken_foundations(tx, catalogue).await?;
-    for agents in batches(plan.agents, AGENTS_AT_ONCE) {
-        taken.extend(catalogue::taken_agents(tx, catalogue, agents).await?);
+    let spec = catalogue.spec;
+    let mut taken = catalogue::find_taken_prerequisite_names(tx, catalogue).await?;
+    for agents in batches(spec.agents, AGENTS_PER_BATCH) {
+        taken.extend(catalogue::find_taken_agent_names(tx, catalogue, agents).await?);
     }
-    for customers in batches(plan.customers, CUSTOMERS_AT_ONCE) {
-        taken.extend(hires::taken_customers(tx, catalogue, customers).await?);
+    for customers in batches(spec.customers, CUSTOMERS_PER_BATCH) {
+        taken.extend(hires::find_taken_customers(tx, catalogue, customers).await?);
     }
-    for users in batches(plan.users, ACCOUNTS_AT_ONCE) {
-        taken.extend(accounts::taken(tx, catalogue, users).await?);
+    for users in batches(spec.users, ACCOUNTS_PER_BATCH) {
+        taken.extend(accounts::find_taken_emails(tx, catalogue, users).await?);
     }
-    if taken.is_empty() { Ok(()) } else { Err(SeedError::Taken(taken)) }
+    if taken.is_empty() { Ok(()) } else { Err(SeedError::NamesTaken(taken)) }
 }

@@ -1,5 +1,4 @@
-//! The data in `seeds/`: names, and what goes with them. Compiled in, so that the program works
-//! anywhere.
+//! The files in `seeds/`, compiled in, so that the program needs no files at run time.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -9,9 +8,9 @@ use crate::plant::hires::Theme;
 use crate::plant::job_roles::Seniority;
 use crate::plant::skills::Category;
 
-/// Everything in `seeds/`.
+/// The parsed files in `seeds/`.
 #[derive(Debug)]
-pub struct Names {
+pub struct SeedFiles {
     pub industries: Vec<Industry>,
     pub skills: Vec<Skill>,
     pub people: People,
@@ -23,14 +22,14 @@ pub struct Industry {
     pub name: String,
     pub description: String,
     #[serde(rename = "role")]
-    pub roles: Vec<Role>,
+    pub roles: Vec<JobRole>,
     #[serde(rename = "goal")]
     pub goals: Vec<Goal>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Role {
+pub struct JobRole {
     pub name: String,
     pub seniority: Seniority,
     pub description: String,
@@ -72,7 +71,7 @@ pub struct People {
     pub surnames: Vec<String>,
     pub nicknames: Vec<String>,
     pub customers: Vec<String>,
-    /// Of every account that is planted.
+    /// Password of all seeded accounts.
     pub load_test_password: String,
     pub configurations: Vec<Configuration>,
     pub reviews: Reviews,
@@ -102,11 +101,11 @@ struct SkillFile {
     skill: Vec<Skill>,
 }
 
-impl Names {
-    /// Reads the data.
+impl SeedFiles {
+    /// Parses the files.
     ///
     /// # Errors
-    /// When a file is not what is expected of it, which a test rules out.
+    /// When a file is invalid, which a test rules out.
     pub fn read() -> Result<Self, toml::de::Error> {
         let industries: IndustryFile =
             toml::from_str(include_str!("../../../seeds/industries.toml"))?;

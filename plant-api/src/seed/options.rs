@@ -1,54 +1,54 @@
-//! What is to be planted, and where.
+//! Command-line options of `seed_test_data`.
 
 use clap::Parser;
 
 use crate::config::{DatabaseConfig, DatabaseOptions, Problems};
 
-const AGENTS_MAX: u32 = 1_000_000;
-const SKILLS_MAX: u32 = 10_000;
-const CUSTOMERS_MAX: u32 = 100_000;
+const MAX_AGENTS: u32 = 1_000_000;
+const MAX_SKILLS: u32 = 10_000;
+const MAX_CUSTOMERS: u32 = 100_000;
 
-/// Plants test data: industries, certified skills, job roles, teams, agents, customers
-/// and what they have hired.
+/// Seed a database with test data: industries, certified skills, job roles, teams, agents,
+/// customers, hired agents, goals, deliverables and accounts.
 ///
-/// The same arguments give the same rows on every machine, ids and times included. What is there
-/// already stays as it is, so running it again changes nothing, and a larger number adds what is
-/// missing. Either all of it is planted or nothing. While it plants thousands of agents nobody
-/// can read agents.
+/// The same arguments give the same rows on every machine, including ids and times. Existing rows
+/// stay unchanged, so a second run changes nothing, and a larger count adds the missing rows. All
+/// rows are inserted in one transaction. From 2000 new agents on, the transaction blocks reads of
+/// agents until it ends.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "seed_test_data", version)]
 pub struct Options {
-    /// Agents in the catalogue, 1 to 1000000.
+    /// Number of agents in the catalogue, 1 to 1000000.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub agents: u32,
 
-    /// Skills, each certified, 1 to 10000.
+    /// Number of certified skills, 1 to 10000.
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub skills: u32,
 
-    /// Customers test-customer-001 and so on, each with three hired agents; 0 to 100000.
+    /// Number of customers (test-customer-001, …), each with three hired agents; 0 to 100000.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub customers: u32,
 
-    /// Accounts loadtest_1@test.local and so on, of customers test-customer-001 and so on, which
-    /// are planted as well; 0 to 100000, one for each customer if absent. Their password is
+    /// Number of accounts (loadtest_1@test.local, …), 0 to 100000; one per customer by default. The
+    /// customers of the accounts (test-customer-001, …) are created too. Password:
     /// load-test-password.
     #[arg(long, value_name = "N")]
     pub users: Option<u32>,
 
-    /// Another seed gives other ids and makes other choices.
+    /// Seed of the ids and of all random choices.
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
 
-    /// Empty Plant's tables first: everything in them is lost.
+    /// Truncate Plant's tables first; deletes all their rows.
     #[arg(long)]
     pub reset: bool,
 
-    /// Plant nothing; remove all accounts loadtest… with what is theirs, planted or registered.
+    /// Seed nothing; delete all accounts loadtest…, seeded or registered, with their data.
     #[arg(long, conflicts_with = "reset")]
     pub clean: bool,
 
-    /// PostgreSQL, as the owner of the database; `plant-api migrate` has made its tables.
+    /// PostgreSQL URL, as the owner of the database; run `plant-api migrate` first.
     #[arg(
         long,
         value_name = "URL",
@@ -59,7 +59,7 @@ pub struct Options {
     )]
     pub database_url: String,
 
-    /// A database for load tests; where given it is used instead of the other.
+    /// PostgreSQL URL of a load-test database; takes precedence over --database-url.
     #[arg(
         long,
         value_name = "URL",
@@ -71,57 +71,57 @@ pub struct Options {
     pub load_test_database_url: String,
 }
 
-/// What is to be planted, checked.
+/// Validated options.
 #[derive(Debug, Clone)]
-pub struct Order {
-    /// Where.
+pub struct CheckedOptions {
+    /// Database to connect to.
     pub database: DatabaseConfig,
-    /// What.
+    /// Action to run.
     pub action: Action,
 }
 
-/// What is to be done.
+/// Action of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Rows are to be planted.
-    Plant {
-        /// Which.
-        plan: Plan,
-        /// Whether everything else goes first.
+    /// Insert the missing rows.
+    Seed {
+        /// Rows to seed.
+        spec: SeedSpec,
+        /// Whether to truncate the tables first.
         reset: bool,
     },
-    /// What load tests left is to be removed.
+    /// Delete the accounts and customers of load tests.
     Clean,
 }
 
-/// How much of everything there is to be; the rows follow from it.
+/// Row counts and random seed, from which all rows are derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
-    /// Agents, at least one.
+pub struct SeedSpec {
+    /// Number of agents, at least 1.
     pub agents: u32,
-    /// Skills, at least one.
+    /// Number of skills, at least 1.
     pub skills: u32,
-    /// Customers, at least as many as users.
+    /// Number of customers, at least `users`.
     pub customers: u32,
-    /// Accounts.
+    /// Number of accounts.
     pub users: u32,
-    /// What choices and ids are drawn from.
+    /// Seed of ids and random choices.
     pub seed: u64,
 }
 
 impl Options {
-    /// Checks the arguments.
+    /// Validates the options.
     ///
     /// # Errors
-    /// All problems at once, each naming its argument.
-    pub fn check(&self) -> Result<Order, Problems> {
-        let mut found = Vec::new();
-        within("agents", self.agents, 1, AGENTS_MAX, &mut found);
-        within("skills", self.skills, 1, SKILLS_MAX, &mut found);
-        within("customers", self.customers, 0, CUSTOMERS_MAX, &mut found);
+    /// All problems at once, each with the name of its option.
+    pub fn check(&self) -> Result<CheckedOptions, Problems> {
+        let mut problems = Vec::new();
+        check_range("agents", self.agents, 1, MAX_AGENTS, &mut problems);
+        check_range("skills", self.skills, 1, MAX_SKILLS, &mut problems);
+        check_range("customers", self.customers, 0, MAX_CUSTOMERS, &mut problems);
         let users = self.users.unwrap_or(self.customers);
-        within("users", users, 0, CUSTOMERS_MAX, &mut found);
-        let plan = Plan {
+        check_range("users", users, 0, MAX_CUSTOMERS, &mut problems);
+        let spec = SeedSpec {
             agents: self.agents,
             skills: self.skills,
             customers: self.customers.max(users),
@@ -129,13 +129,13 @@ impl Options {
             seed: self.seed,
         };
         let action =
-            if self.clean { Action::Clean } else { Action::Plant { plan, reset: self.reset } };
+            if self.clean { Action::Clean } else { Action::Seed { spec, reset: self.reset } };
         match self.database().check() {
-            Ok(database) if found.is_empty() => Ok(Order { database, action }),
-            Ok(_) => Err(Problems(found)),
+            Ok(database) if problems.is_empty() => Ok(CheckedOptions { database, action }),
+            Ok(_) => Err(Problems(problems)),
             Err(Problems(more)) => {
-                found.extend(more.into_iter().map(|problem| self.naming_its_variable(problem)));
-                Err(Problems(found))
+                problems.extend(more.into_iter().map(|problem| self.with_variable_name(problem)));
+                Err(Problems(problems))
             }
         }
     }
@@ -146,7 +146,8 @@ impl Options {
         DatabaseOptions { database_url: url.clone(), database_pool_size: "1".into() }
     }
 
-    fn naming_its_variable(&self, problem: String) -> String {
+    /// Replaces the variable name in `problem` by that of the variable that was used.
+    fn with_variable_name(&self, problem: String) -> String {
         if self.load_test_database_url.is_empty() {
             problem
         } else {
@@ -155,8 +156,8 @@ impl Options {
     }
 }
 
-fn within(name: &str, value: u32, least: u32, most: u32, found: &mut Vec<String>) {
-    if !(least..=most).contains(&value) {
-        found.push(format!("--{name}: `{value}` is not within {least} and {most}"));
+fn check_range(name: &str, value: u32, min: u32, max: u32, problems: &mut Vec<String>) {
+    if !(min..=max).contains(&value) {
+        problems.push(format!("--{name}: `{value}` is out of range; must be {min} to {max}"));
     }
 }

@@ -1,45 +1,45 @@
-//! What was planted or removed, in one line.
+//! Result of a run, printed as one line.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What was done.
+/// Result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Rows were planted.
-    Planted(Planted),
-    /// What load tests left was removed.
+pub enum Summary {
+    /// Result of seeding.
+    Seeded(Seeded),
+    /// Result of `--clean`.
     Removed(Removed),
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Planted(planted) => planted.fmt(f),
+            Self::Seeded(seeded) => seeded.fmt(f),
             Self::Removed(removed) => removed.fmt(f),
         }
     }
 }
 
-/// How many rows are gone.
+/// Numbers of deleted rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
     /// Accounts `loadtest%`.
     pub accounts: u64,
-    /// Customers that were registered with them.
+    /// Customers registered with those accounts.
     pub customers: u64,
 }
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { accounts, customers } = self;
-        write!(f, "removed {accounts} accounts and {customers} customers of load tests")
+        write!(f, "deleted {accounts} load-test accounts and {customers} load-test customers")
     }
 }
 
-/// How many rows are new, and how long it took.
+/// Numbers of inserted rows and the duration of the run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Planted {
+pub struct Seeded {
     /// Industries.
     pub industries: u64,
     /// Skills, each certified.
@@ -60,11 +60,11 @@ pub struct Planted {
     pub goals: u64,
     /// Deliverables.
     pub deliverables: u64,
-    /// How long it took.
-    pub took: Duration,
+    /// Duration of the run.
+    pub duration: Duration,
 }
 
-impl fmt::Display for Planted {
+impl fmt::Display for Seeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = [
             (self.industries, "industries"),
@@ -78,11 +78,11 @@ impl fmt::Display for Planted {
             (self.goals, "goals"),
             (self.deliverables, "deliverables"),
         ];
-        let seconds = self.took.as_secs_f64();
+        let seconds = self.duration.as_secs_f64();
         if counts.iter().all(|(rows, _)| *rows == 0) {
-            return write!(f, "nothing to plant, all of it is there ({seconds:.2} s)");
+            return write!(f, "nothing to seed: all rows already exist ({seconds:.2} s)");
         }
-        write!(f, "planted in {seconds:.2} s")?;
+        write!(f, "seeded in {seconds:.2} s")?;
         let mut separator = ": ";
         for (rows, what) in counts.iter().filter(|(rows, _)| *rows > 0) {
             write!(f, "{separator}{rows} {what}")?;

@@ -1,4 +1,4 @@
-//! Statements that plant accounts, many at once, and that remove what load tests left.
+//! Bulk statements for accounts, and the deletion of rows that load tests created.
 
 use sqlx::PgConnection;
 
@@ -32,10 +32,13 @@ pub async fn insert(
     )
     .execute(db)
     .await
-    .map(|done| done.rows_affected())
+    .map(|result| result.rows_affected())
 }
 
-pub async fn taken(db: &mut PgConnection, rows: &[Account]) -> sqlx::Result<Vec<String>> {
+pub async fn find_taken_emails(
+    db: &mut PgConnection,
+    rows: &[Account],
+) -> sqlx::Result<Vec<String>> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let emails: Vec<_> = rows.iter().map(|row| row.email.as_str()).collect();
     sqlx::query_scalar!(
@@ -50,16 +53,16 @@ pub async fn taken(db: &mut PgConnection, rows: &[Account]) -> sqlx::Result<Vec<
     .await
 }
 
-/// Deletes the accounts of load tests and, by their references, all that is theirs.
-pub async fn delete(db: &mut PgConnection) -> sqlx::Result<u64> {
+/// Deletes the accounts of load tests and, by cascade, the rows that reference them.
+pub async fn delete_accounts(db: &mut PgConnection) -> sqlx::Result<u64> {
     sqlx::query!(r"delete from account where email like 'loadtest%'")
         .execute(db)
         .await
-        .map(|done| done.rows_affected())
+        .map(|result| result.rows_affected())
 }
 
-/// Deletes the customers that load tests have registered, unless they have an account left or
-/// hired somebody: what was approved for them stays on record.
+/// Deletes the customers that load tests registered, except those that still have an account or
+/// a hired agent: approvals must stay on record.
 pub async fn delete_customers(db: &mut PgConnection) -> sqlx::Result<u64> {
     sqlx::query!(
         r"delete from customer c
@@ -69,10 +72,10 @@ pub async fn delete_customers(db: &mut PgConnection) -> sqlx::Result<u64> {
     )
     .execute(db)
     .await
-    .map(|done| done.rows_affected())
+    .map(|result| result.rows_affected())
 }
 
-pub async fn delete_failures(db: &mut PgConnection) -> sqlx::Result<()> {
+pub async fn delete_login_failures(db: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("delete from login_failure where email like 'loadtest%'")
         .execute(db)
         .await

@@ -1,4 +1,5 @@
-//! The catalogue: industries, skills, job roles, teams and agents, each a function of its index.
+//! The catalogue: industries, skills, job roles, teams and agents. Each row is computed from its
+//! index.
 
 mod agents;
 mod plant;
@@ -10,59 +11,60 @@ use std::ops::Range;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-pub use plant::{plant_agents, plant_foundations};
-pub use taken::{taken_agents, taken_foundations};
+pub use plant::{seed_agents, seed_prerequisites};
+pub use taken::{find_taken_agent_names, find_taken_prerequisite_names};
 
-use super::draw::{Draw, Series};
-use super::names::{Names, Role};
-use super::options::Plan;
+use super::draw::{RandomBytes, RowKind};
+use super::names::{JobRole, SeedFiles};
+use super::options::SeedSpec;
 use crate::plant::industries;
 use crate::plant::job_roles;
 use crate::plant::skills::{self, SkillId};
 use crate::plant::teams;
 
-/// How long Genesis takes to certify a planted skill.
-const CERTIFICATION: TimeDelta = TimeDelta::hours(1);
-/// Skills that go to the database in one statement.
-const SKILLS_AT_ONCE: usize = 1000;
+/// Time from the creation of a seeded skill to its certification.
+const CERTIFICATION_DELAY: TimeDelta = TimeDelta::hours(1);
+/// Skills inserted by one statement.
+const SKILLS_PER_BATCH: usize = 1000;
 
-/// A row about to be planted.
+/// A catalogue row to insert, with the creation time of its entity.
 #[derive(Debug)]
 pub struct Row<T> {
     pub id: Uuid,
-    pub at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
     pub content: T,
 }
 
-/// What the catalogue is to hold. Nothing of it is kept: each row is made when it is asked for.
+/// The rows of the catalogue. They are computed on demand, not stored.
 pub struct Catalogue<'a> {
-    pub names: &'a Names,
-    pub plan: Plan,
-    roles: Vec<PlacedRole<'a>>,
+    pub files: &'a SeedFiles,
+    pub spec: SeedSpec,
+    roles: Vec<IndustryRole<'a>>,
 }
 
-/// A job role with the industry that it belongs to.
-struct PlacedRole<'a> {
-    role: &'a Role,
+/// A job role with the index of its industry.
+struct IndustryRole<'a> {
+    role: &'a JobRole,
     industry: usize,
 }
 
 impl<'a> Catalogue<'a> {
-    pub fn new(names: &'a Names, plan: Plan) -> Self {
-        Self { names, plan, roles: in_turns(names) }
+    pub fn new(files: &'a SeedFiles, spec: SeedSpec) -> Self {
+        Self { files, spec, roles: interleave_roles(files) }
     }
 
-    /// The id of the row at `index` of `series`.
-    pub fn id(&self, series: Series, index: usize) -> Uuid {
-        self.draw(series, index).id(series.time(index))
+    /// Returns the id of the row at `index` of `kind`.
+    pub fn id(&self, kind: RowKind, index: usize) -> Uuid {
+        self.random(kind, index).id(kind.created_at(index))
     }
 
-    pub fn draw(&self, series: Series, index: usize) -> Draw {
-        Draw::new(self.plan.seed, series, index)
+    /// Returns the random bytes of the row at `index` of `kind`.
+    pub fn random(&self, kind: RowKind, index: usize) -> RandomBytes {
+        RandomBytes::new(self.spec.seed, kind, index)
     }
 
-    fn row<T>(&self, series: Series, index: usize, content: T) -> Row<T> {
-        Row { id: self.id(series, index), at: series.time(index), content }
+    fn row<T>(&self, kind: RowKind, index: usize, content: T) -> Row<T> {
+        Row { id: self.id(kind, index), created_at: kind.created_at(index), content }
     }
 
     pub fn industries(&self) -> Vec<Row<industries::Content>> {
@@ -71,82 +73,83 @@ impl<'a> Catalogue<'a> {
                 name: industry.name.clone(),
                 description: Some(industry.description.clone()),
             };
-            self.row(Series::Industry, index, content)
+            self.row(RowKind::Industry, index, content)
         };
-        self.names.industries.iter().enumerate().map(industry).collect()
+        self.files.industries.iter().enumerate().map(industry).collect()
     }
 
-    /// Skills by index. When the names are used up they come again, a level higher.
+    /// Returns the skills of `range`. After the last name, names repeat with `, level 2` and so on.
     pub fn skills(&self, range: Range<usize>) -> Vec<Row<skills::Content>> {
-        let names = &self.names.skills;
+        let templates = &self.files.skills;
         let skill = |index: usize| {
-            let named = &names[index % names.len()];
-            let name = match index / names.len() {
-                0 => named.name.clone(),
-                round => format!("{}, level {}", named.name, round + 1),
+            let template = &templates[index % templates.len()];
+            let name = match index / templates.len() {
+                0 => template.name.clone(),
+                round => format!("{}, level {}", template.name, round + 1),
             };
             let content = skills::Content {
                 skill_key: skills::slug(&name),
                 name,
-                category: named.category,
-                description: Some(named.description.clone()),
+                category: template.category,
+                description: Some(template.description.clone()),
             };
-            self.row(Series::Skill, index, content)
+            self.row(RowKind::Skill, index, content)
         };
         range.map(skill).collect()
     }
 
     pub fn job_roles(&self) -> Vec<Row<job_roles::Content>> {
-        let job_role = |(index, placed): (usize, &PlacedRole<'_>)| {
+        let job_role = |(index, entry): (usize, &IndustryRole<'_>)| {
             let mut required_skills: Vec<_> = self
-                .skills_of(index)
+                .required_skills_of(index)
                 .into_iter()
-                .map(|skill| SkillId(self.id(Series::Skill, skill)))
+                .map(|skill| SkillId(self.id(RowKind::Skill, skill)))
                 .collect();
             required_skills.sort_unstable();
             let content = job_roles::Content {
-                name: placed.role.name.clone(),
-                description: Some(placed.role.description.clone()),
+                name: entry.role.name.clone(),
+                description: Some(entry.role.description.clone()),
                 required_skills,
-                seniority_level: placed.role.seniority,
+                seniority_level: entry.role.seniority,
             };
-            self.row(Series::JobRole, index, content)
+            self.row(RowKind::JobRole, index, content)
         };
         self.roles.iter().enumerate().map(job_role).collect()
     }
 
-    /// A team for each job role.
+    /// Returns one team per job role.
     pub fn teams(&self) -> Vec<Row<teams::Content>> {
-        let team = |(index, placed): (usize, &PlacedRole<'_>)| {
+        let team = |(index, entry): (usize, &IndustryRole<'_>)| {
             let content = teams::Content {
-                name: placed.role.team.clone(),
+                name: entry.role.team.clone(),
                 description: None,
-                job_role_id: Some(job_roles::JobRoleId(self.id(Series::JobRole, index))),
+                job_role_id: Some(job_roles::JobRoleId(self.id(RowKind::JobRole, index))),
             };
-            self.row(Series::Team, index, content)
+            self.row(RowKind::Team, index, content)
         };
         self.roles.iter().enumerate().map(team).collect()
     }
 
-    /// The skills that a job role requires, as far as they are planted; some skill in any case.
-    fn skills_of(&self, role: usize) -> Vec<usize> {
-        let planted = self.plan.skills as usize;
-        let wanted = &self.roles[role].role.skills;
-        let named = self.names.skills.iter().enumerate().take(planted);
+    /// Returns the indexes of the seeded skills that a job role requires; one arbitrary skill when
+    /// none of them is seeded.
+    fn required_skills_of(&self, role: usize) -> Vec<usize> {
+        let seeded = self.spec.skills as usize;
+        let required = &self.roles[role].role.skills;
+        let skills = self.files.skills.iter().enumerate().take(seeded);
         let found: Vec<_> =
-            named.filter(|(_, skill)| wanted.contains(&skill.name)).map(|(i, _)| i).collect();
-        if found.is_empty() { vec![role % planted] } else { found }
+            skills.filter(|(_, skill)| required.contains(&skill.name)).map(|(i, _)| i).collect();
+        if found.is_empty() { vec![role % seeded] } else { found }
     }
 }
 
-/// The job roles of all industries, one of each in turn, so that a few agents are already of
-/// several industries.
-fn in_turns(names: &Names) -> Vec<PlacedRole<'_>> {
-    let most = names.industries.iter().map(|industry| industry.roles.len()).max().unwrap_or(0);
-    let turn = |turn: usize| {
-        names.industries.iter().enumerate().filter_map(move |(industry, named)| {
-            named.roles.get(turn).map(|role| PlacedRole { role, industry })
+/// Returns the job roles of all industries, interleaved, so that even a few agents cover several
+/// industries.
+fn interleave_roles(files: &SeedFiles) -> Vec<IndustryRole<'_>> {
+    let longest = files.industries.iter().map(|industry| industry.roles.len()).max().unwrap_or(0);
+    let nth_roles = |nth: usize| {
+        files.industries.iter().enumerate().filter_map(move |(index, industry)| {
+            industry.roles.get(nth).map(|role| IndustryRole { role, industry: index })
         })
     };
-    (0..most).flat_map(turn).collect()
+    (0..longest).flat_map(nth_roles).collect()
 }

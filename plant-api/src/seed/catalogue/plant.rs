@@ -1,73 +1,78 @@
-//! Planting the catalogue: what is missing of each kind, its chains first, then its own rows.
+//! Inserts the missing rows of the catalogue: for each kind the entities with their chains first,
+//! then the rows of its own table.
 
 use std::ops::Range;
 
 use sqlx::PgConnection;
 
-use super::{CERTIFICATION, Catalogue, Row, SKILLS_AT_ONCE, sql};
+use super::{CERTIFICATION_DELAY, Catalogue, Row, SKILLS_PER_BATCH, sql};
 use crate::plant::entity::{Kind, NewEntity};
-use crate::seed::chains::{self, ACTOR, Grown};
-use crate::seed::planted::Planted;
+use crate::seed::chains::{self, ACTOR, SeededEntity};
+use crate::seed::planted::Seeded;
 use crate::seed::{SeedError, batches};
 
-/// Plants everything that agents are made of.
-pub async fn plant_foundations(
+/// Inserts the rows that agents reference: industries, skills, job roles and teams.
+pub async fn seed_prerequisites(
     db: &mut PgConnection,
     catalogue: &Catalogue<'_>,
-    planted: &mut Planted,
+    seeded: &mut Seeded,
 ) -> Result<(), SeedError> {
     let industries = missing(db, catalogue.industries()).await?;
-    let grown = created(&industries, |row| row.content.entity(row.id, row.at, ACTOR))?;
-    chains::insert(db, Kind::Industry, &grown).await?;
-    planted.industries += sql::insert_industries(db, &industries).await?;
+    let entities =
+        new_entities(&industries, |row| row.content.entity(row.id, row.created_at, ACTOR))?;
+    chains::insert(db, Kind::Industry, &entities).await?;
+    seeded.industries += sql::insert_industries(db, &industries).await?;
 
-    for range in batches(catalogue.plan.skills, SKILLS_AT_ONCE) {
+    for range in batches(catalogue.spec.skills, SKILLS_PER_BATCH) {
         let skills = missing(db, catalogue.skills(range)).await?;
-        let certified = |row: &Row<crate::plant::skills::Content>| {
-            let new = row.content.entity(row.id, row.at, ACTOR)?;
-            Grown::certified_skill(new, row.at + CERTIFICATION)
+        let certified_skill = |row: &Row<crate::plant::skills::Content>| {
+            let new = row.content.entity(row.id, row.created_at, ACTOR)?;
+            SeededEntity::certified_skill(new, row.created_at + CERTIFICATION_DELAY)
         };
-        let grown = skills.iter().map(certified).collect::<Result<Vec<_>, _>>()?;
-        chains::insert(db, Kind::Skill, &grown).await?;
-        planted.skills += sql::insert_skills(db, &skills).await?;
+        let entities = skills.iter().map(certified_skill).collect::<Result<Vec<_>, _>>()?;
+        chains::insert(db, Kind::Skill, &entities).await?;
+        seeded.skills += sql::insert_skills(db, &skills).await?;
     }
 
     let job_roles = missing(db, catalogue.job_roles()).await?;
-    let grown = created(&job_roles, |row| row.content.entity(row.id, row.at, ACTOR))?;
-    chains::insert(db, Kind::JobRole, &grown).await?;
-    planted.job_roles += sql::insert_job_roles(db, &job_roles).await?;
+    let entities =
+        new_entities(&job_roles, |row| row.content.entity(row.id, row.created_at, ACTOR))?;
+    chains::insert(db, Kind::JobRole, &entities).await?;
+    seeded.job_roles += sql::insert_job_roles(db, &job_roles).await?;
 
     let teams = missing(db, catalogue.teams()).await?;
-    let grown = created(&teams, |row| row.content.entity(row.id, row.at, ACTOR))?;
-    chains::insert(db, Kind::Team, &grown).await?;
-    planted.teams += sql::insert_teams(db, &teams).await?;
+    let entities = new_entities(&teams, |row| row.content.entity(row.id, row.created_at, ACTOR))?;
+    chains::insert(db, Kind::Team, &entities).await?;
+    seeded.teams += sql::insert_teams(db, &teams).await?;
     Ok(())
 }
 
-/// Plants the agents of `range`.
-pub async fn plant_agents(
+/// Inserts the agents of `range`.
+pub async fn seed_agents(
     db: &mut PgConnection,
     catalogue: &Catalogue<'_>,
     range: Range<usize>,
-    planted: &mut Planted,
+    seeded: &mut Seeded,
 ) -> Result<(), SeedError> {
     let agents = missing(db, catalogue.agents(range)).await?;
-    let grown = created(&agents, |row| row.content.entity(row.id, row.at, ACTOR))?;
-    chains::insert(db, Kind::Agent, &grown).await?;
-    planted.agents += sql::insert_agents(db, &agents).await?;
+    let entities = new_entities(&agents, |row| row.content.entity(row.id, row.created_at, ACTOR))?;
+    chains::insert(db, Kind::Agent, &entities).await?;
+    seeded.agents += sql::insert_agents(db, &agents).await?;
     Ok(())
 }
 
+/// Returns the rows whose entities do not exist yet.
 async fn missing<T>(db: &mut PgConnection, mut rows: Vec<Row<T>>) -> sqlx::Result<Vec<Row<T>>> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-    let present = chains::present(db, &ids).await?;
-    rows.retain(|row| !present.contains(&row.id));
+    let existing = chains::find_existing(db, &ids).await?;
+    rows.retain(|row| !existing.contains(&row.id));
     Ok(rows)
 }
 
-fn created<T>(
+/// Returns the entities of `rows`, each with a chain of one creation amendment.
+fn new_entities<T>(
     rows: &[Row<T>],
     entity: impl Fn(&Row<T>) -> crate::error::Result<NewEntity>,
-) -> crate::error::Result<Vec<Grown>> {
-    rows.iter().map(|row| entity(row).map(Grown::from)).collect()
+) -> crate::error::Result<Vec<SeededEntity>> {
+    rows.iter().map(|row| entity(row).map(SeededEntity::from)).collect()
 }

@@ -1,4 +1,4 @@
-//! Statements that plant the catalogue's own rows, many at once.
+//! Bulk inserts into the catalogue's own tables.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -23,7 +23,7 @@ pub async fn insert_industries(
     )
     .execute(db)
     .await
-    .map(|done| done.rows_affected())
+    .map(|result| result.rows_affected())
 }
 
 pub async fn insert_skills(
@@ -46,7 +46,7 @@ pub async fn insert_skills(
     )
     .execute(db)
     .await
-    .map(|done| done.rows_affected())
+    .map(|result| result.rows_affected())
 }
 
 pub async fn insert_job_roles(
@@ -61,7 +61,7 @@ pub async fn insert_job_roles(
         .iter()
         .flat_map(|row| row.content.required_skills.iter().map(|skill| (row.id, skill.0)))
         .unzip();
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "insert into job_role (id, name, description, seniority_level)
         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[])",
         &ids,
@@ -79,7 +79,7 @@ pub async fn insert_job_roles(
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected())
+    Ok(result.rows_affected())
 }
 
 pub async fn insert_teams(
@@ -100,7 +100,7 @@ pub async fn insert_teams(
     )
     .execute(db)
     .await
-    .map(|done| done.rows_affected())
+    .map(|result| result.rows_affected())
 }
 
 pub async fn insert_agents(
@@ -126,5 +126,5 @@ pub async fn insert_agents(
     )
     .execute(db)
     .await
-    .map(|done| done.rows_affected())
+    .map(|result| result.rows_affected())
 }

@@ -1,53 +1,55 @@
-//! Names that are wanted but belong to rows of others. The database would refuse them one at a
-//! time and in the middle; this finds them all before anything is planted.
+//! Names to be seeded that other rows already use. All of them are found before the first insert;
+//! the database alone would report only the first conflict.
 
 use std::ops::Range;
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Catalogue, Row, SKILLS_AT_ONCE};
+use super::{Catalogue, Row, SKILLS_PER_BATCH};
 use crate::plant::entity::Kind;
 use crate::seed::batches;
 
-/// What of the foundations would meet another row of its name.
-pub async fn taken_foundations(
+/// Returns the names of industries, skills, job roles and teams that other rows already use.
+pub async fn find_taken_prerequisite_names(
     db: &mut PgConnection,
     catalogue: &Catalogue<'_>,
 ) -> sqlx::Result<Vec<String>> {
-    let (ids, names) = named(catalogue.industries(), |content| content.name);
-    let mut taken: Vec<_> = told(Kind::Industry, industries(db, &ids, &names).await?).collect();
-    for range in batches(catalogue.plan.skills, SKILLS_AT_ONCE) {
-        let (ids, names) = named(catalogue.skills(range.clone()), |content| content.name);
-        let (_, keys) = named(catalogue.skills(range), |content| content.skill_key);
-        taken.extend(told(Kind::Skill, skills(db, &ids, &names, &keys).await?));
+    let (ids, names) = ids_and_names(catalogue.industries(), |content| content.name);
+    let mut taken: Vec<_> =
+        describe(Kind::Industry, find_industries(db, &ids, &names).await?).collect();
+    for range in batches(catalogue.spec.skills, SKILLS_PER_BATCH) {
+        let (ids, names) = ids_and_names(catalogue.skills(range.clone()), |content| content.name);
+        let (_, keys) = ids_and_names(catalogue.skills(range), |content| content.skill_key);
+        taken.extend(describe(Kind::Skill, find_skills(db, &ids, &names, &keys).await?));
     }
-    let (ids, names) = named(catalogue.job_roles(), |content| content.name);
-    taken.extend(told(Kind::JobRole, job_roles(db, &ids, &names).await?));
-    let (ids, names) = named(catalogue.teams(), |content| content.name);
-    taken.extend(told(Kind::Team, teams(db, &ids, &names).await?));
+    let (ids, names) = ids_and_names(catalogue.job_roles(), |content| content.name);
+    taken.extend(describe(Kind::JobRole, find_job_roles(db, &ids, &names).await?));
+    let (ids, names) = ids_and_names(catalogue.teams(), |content| content.name);
+    taken.extend(describe(Kind::Team, find_teams(db, &ids, &names).await?));
     Ok(taken)
 }
 
-/// What of the agents of `range` would meet another row of its name.
-pub async fn taken_agents(
+/// Returns the agent names of `range` that other rows already use.
+pub async fn find_taken_agent_names(
     db: &mut PgConnection,
     catalogue: &Catalogue<'_>,
     range: Range<usize>,
 ) -> sqlx::Result<Vec<String>> {
-    let (ids, names) = named(catalogue.agents(range), |content| content.name);
-    Ok(told(Kind::Agent, agents(db, &ids, &names).await?).collect())
+    let (ids, names) = ids_and_names(catalogue.agents(range), |content| content.name);
+    Ok(describe(Kind::Agent, find_agents(db, &ids, &names).await?).collect())
 }
 
-fn named<T>(rows: Vec<Row<T>>, name: impl Fn(T) -> String) -> (Vec<Uuid>, Vec<String>) {
+fn ids_and_names<T>(rows: Vec<Row<T>>, name: impl Fn(T) -> String) -> (Vec<Uuid>, Vec<String>) {
     rows.into_iter().map(|row| (row.id, name(row.content))).unzip()
 }
 
-fn told(kind: Kind, names: Vec<String>) -> impl Iterator<Item = String> {
+/// Returns each name with its kind: ``skill `SEO` ``.
+fn describe(kind: Kind, names: Vec<String>) -> impl Iterator<Item = String> {
     names.into_iter().map(move |name| format!("{} `{name}`", kind.noun()))
 }
 
-async fn industries(
+async fn find_industries(
     db: &mut PgConnection,
     ids: &[Uuid],
     names: &[String],
@@ -65,7 +67,7 @@ async fn industries(
     .await
 }
 
-async fn skills(
+async fn find_skills(
     db: &mut PgConnection,
     ids: &[Uuid],
     names: &[String],
@@ -89,7 +91,7 @@ async fn skills(
     .await
 }
 
-async fn job_roles(
+async fn find_job_roles(
     db: &mut PgConnection,
     ids: &[Uuid],
     names: &[String],
@@ -107,7 +109,11 @@ async fn job_roles(
     .await
 }
 
-async fn teams(db: &mut PgConnection, ids: &[Uuid], names: &[String]) -> sqlx::Result<Vec<String>> {
+async fn find_teams(
+    db: &mut PgConnection,
+    ids: &[Uuid],
+    names: &[String],
+) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"select new.name as "name!"
         from unnest($1::uuid[], $2::text[]) with ordinality as new (id, name, ordinal)
@@ -121,7 +127,7 @@ async fn teams(db: &mut PgConnection, ids: &[Uuid], names: &[String]) -> sqlx::R
     .await
 }
 
-async fn agents(
+async fn find_agents(
     db: &mut PgConnection,
     ids: &[Uuid],
     names: &[String],

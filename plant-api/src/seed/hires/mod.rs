@@ -1,5 +1,4 @@
-//! The hire side: customers, the agents they have hired, goals and deliverables, each a function
-//! of its index.
+//! Customers, their hired agents, goals and deliverables. Each row is computed from its index.
 
 mod rows;
 mod sql;
@@ -9,39 +8,39 @@ use std::ops::Range;
 use sqlx::PgConnection;
 
 use super::catalogue::Catalogue;
-use super::planted::Planted;
+use super::planted::Seeded;
 pub use rows::customer_id;
-use rows::{Customer, Work};
+use rows::{Customer, HireRows};
 #[cfg(test)]
-pub use rows::{DELIVERABLES_MAX, GOALS_MAX};
+pub use rows::{MAX_DELIVERABLES_PER_GOAL, MAX_GOALS_PER_HIRE};
 
-/// Plants the customers of `range` with everything that is theirs.
-pub async fn plant(
+/// Inserts the customers of `range` with their hired agents, goals, deliverables and reviews.
+pub async fn seed_customers(
     db: &mut PgConnection,
     catalogue: &Catalogue<'_>,
     range: Range<usize>,
-    planted: &mut Planted,
+    seeded: &mut Seeded,
 ) -> sqlx::Result<()> {
     let customers: Vec<_> =
-        range.clone().map(|index| Customer::new(catalogue.names, index)).collect();
-    let mut work = Work::default();
+        range.clone().map(|index| Customer::new(catalogue.files, index)).collect();
+    let mut rows = HireRows::default();
     for customer in range {
-        work.add_customer(catalogue, customer);
+        rows.add_customer(catalogue, customer);
     }
-    planted.customers += sql::insert_customers(db, &customers).await?;
-    planted.hired_agents += sql::insert_hires(db, &work.hires).await?;
-    planted.goals += sql::insert_goals(db, &work.goals).await?;
-    planted.deliverables += sql::insert_deliverables(db, &work.deliverables).await?;
-    sql::insert_reviews(db, &work.reviews).await
+    seeded.customers += sql::insert_customers(db, &customers).await?;
+    seeded.hired_agents += sql::insert_hires(db, &rows.hires).await?;
+    seeded.goals += sql::insert_goals(db, &rows.goals).await?;
+    seeded.deliverables += sql::insert_deliverables(db, &rows.deliverables).await?;
+    sql::insert_reviews(db, &rows.reviews).await
 }
 
-/// Which customers of `range` somebody else has created.
-pub async fn taken_customers(
+/// Returns the customers of `range` whose ids rows of another origin already use.
+pub async fn find_taken_customers(
     db: &mut PgConnection,
     catalogue: &Catalogue<'_>,
     range: Range<usize>,
 ) -> sqlx::Result<Vec<String>> {
-    let customers: Vec<_> = range.map(|index| Customer::new(catalogue.names, index)).collect();
-    let taken = sql::taken_customers(db, &customers).await?;
+    let customers: Vec<_> = range.map(|index| Customer::new(catalogue.files, index)).collect();
+    let taken = sql::find_taken_customers(db, &customers).await?;
     Ok(taken.into_iter().map(|id| format!("customer `{id}`")).collect())
 }

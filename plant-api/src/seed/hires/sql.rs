@@ -1,4 +1,5 @@
-//! Statements that plant the hire side, many rows at once; what is there already stays.
+//! Bulk inserts of customers, hired agents, goals, deliverables and reviews. Existing rows stay
+//! unchanged.
 
 use sqlx::PgConnection;
 
@@ -24,11 +25,12 @@ pub async fn insert_customers(db: &mut PgConnection, rows: &[Customer]) -> sqlx:
     )
     .execute(db)
     .await
-    .map(|done| done.rows_affected())
+    .map(|result| result.rows_affected())
 }
 
-/// Customers who have one of the wanted ids but came to be at another time.
-pub async fn taken_customers(
+/// Returns the ids of customers that have one of these ids but another creation time, so that the
+/// seeder did not create them.
+pub async fn find_taken_customers(
     db: &mut PgConnection,
     rows: &[Customer],
 ) -> sqlx::Result<Vec<String>> {
@@ -82,7 +84,7 @@ pub async fn insert_hires(db: &mut PgConnection, rows: &[Hire]) -> sqlx::Result<
     )
     .execute(db)
     .await
-    .map(|done| done.rows_affected())
+    .map(|result| result.rows_affected())
 }
 
 pub async fn insert_goals(db: &mut PgConnection, rows: &[Goal]) -> sqlx::Result<u64> {
@@ -121,7 +123,7 @@ pub async fn insert_goals(db: &mut PgConnection, rows: &[Goal]) -> sqlx::Result<
     )
     .execute(db)
     .await
-    .map(|done| done.rows_affected())
+    .map(|result| result.rows_affected())
 }
 
 pub async fn insert_deliverables(db: &mut PgConnection, rows: &[Deliverable]) -> sqlx::Result<u64> {
@@ -151,7 +153,7 @@ pub async fn insert_deliverables(db: &mut PgConnection, rows: &[Deliverable]) ->
     )
     .execute(db)
     .await
-    .map(|done| done.rows_affected())
+    .map(|result| result.rows_affected())
 }
 
 pub async fn insert_reviews(db: &mut PgConnection, rows: &[Review]) -> sqlx::Result<()> {

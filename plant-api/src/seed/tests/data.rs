@@ -1,4 +1,4 @@
-//! The files in `seeds/`, and the rows that are made of them.
+//! Tests of the files in `seeds/`, of the rows computed from them and of the options.
 
 use std::collections::HashSet;
 
@@ -6,39 +6,48 @@ use clap::Parser;
 
 use crate::check::Checks;
 use crate::seed::catalogue::Catalogue;
-use crate::seed::hires::{DELIVERABLES_MAX, GOALS_MAX};
-use crate::seed::names::Names;
-use crate::seed::{Options, Plan};
+use crate::seed::hires::{MAX_DELIVERABLES_PER_GOAL, MAX_GOALS_PER_HIRE};
+use crate::seed::names::SeedFiles;
+use crate::seed::{Options, SeedSpec};
 
-const PLAN: Plan = Plan { agents: 200_000, skills: 500, customers: 5, users: 5, seed: 42 };
+const SPEC: SeedSpec = SeedSpec { agents: 200_000, skills: 500, customers: 5, users: 5, seed: 42 };
 
 #[test]
-fn the_files_hold_what_planting_relies_on() {
-    let names = Names::read().unwrap();
-    for industry in &names.industries {
-        assert!((1..=GOALS_MAX).contains(&industry.goals.len()), "{}", industry.name);
+fn seed_files_meet_the_limits_of_the_seeder() {
+    let files = SeedFiles::read().unwrap();
+    for industry in &files.industries {
+        assert!((1..=MAX_GOALS_PER_HIRE).contains(&industry.goals.len()), "{}", industry.name);
         for goal in &industry.goals {
-            assert!((1..=DELIVERABLES_MAX).contains(&goal.deliverables.len()), "{}", goal.title);
+            assert!(
+                (1..=MAX_DELIVERABLES_PER_GOAL).contains(&goal.deliverables.len()),
+                "{}",
+                goal.title
+            );
         }
-        // With the fifty skills of the default every job role has all it requires.
-        let known: HashSet<_> = names.skills.iter().take(50).map(|skill| &skill.name).collect();
+        // The default count of 50 skills must cover the required skills of every job role.
+        let default_skills: HashSet<_> =
+            files.skills.iter().take(50).map(|skill| &skill.name).collect();
         for role in &industry.roles {
-            assert!(role.skills.iter().all(|skill| known.contains(skill)), "{}", role.name);
+            assert!(
+                role.skills.iter().all(|skill| default_skills.contains(skill)),
+                "{}",
+                role.name
+            );
         }
     }
     for industry in ["marketing", "education", "sales"] {
-        assert!(names.industries.iter().any(|known| known.name == industry));
+        assert!(files.industries.iter().any(|other| other.name == industry));
     }
 }
 
 #[test]
-fn no_name_comes_twice_and_every_entity_could_be_certified() {
-    let names = Names::read().unwrap();
-    let catalogue = Catalogue::new(&names, PLAN);
-    let agents = catalogue.agents(0..PLAN.agents as usize);
+fn names_are_unique_and_every_entity_passes_its_checks() {
+    let files = SeedFiles::read().unwrap();
+    let catalogue = Catalogue::new(&files, SPEC);
+    let agents = catalogue.agents(0..SPEC.agents as usize);
     let distinct: HashSet<_> = agents.iter().map(|row| &row.content.name).collect();
     assert_eq!(distinct.len(), agents.len());
-    let skills = catalogue.skills(0..PLAN.skills as usize);
+    let skills = catalogue.skills(0..SPEC.skills as usize);
     let distinct: HashSet<_> = skills.iter().map(|row| &row.content.skill_key).collect();
     assert_eq!(distinct.len(), skills.len());
     let roles = catalogue.job_roles();
@@ -54,9 +63,9 @@ fn no_name_comes_twice_and_every_entity_could_be_certified() {
 }
 
 #[test]
-fn a_few_skills_are_enough_for_every_job_role() {
-    let names = Names::read().unwrap();
-    let catalogue = Catalogue::new(&names, Plan { skills: 1, ..PLAN });
+fn every_job_role_requires_a_skill_even_if_only_one_is_seeded() {
+    let files = SeedFiles::read().unwrap();
+    let catalogue = Catalogue::new(&files, SeedSpec { skills: 1, ..SPEC });
     for row in catalogue.job_roles() {
         assert_eq!(row.content.required_skills.len(), 1, "{}", row.content.name);
     }
@@ -64,22 +73,22 @@ fn a_few_skills_are_enough_for_every_job_role() {
 
 #[test]
 fn settings_hold_no_secrets() {
-    let names = Names::read().unwrap();
+    let files = SeedFiles::read().unwrap();
     let mut checks = Checks::default();
-    for configuration in &names.people.configurations {
+    for configuration in &files.people.configurations {
         checks.no_secrets("settings", &configuration.settings);
     }
-    for goal in names.industries.iter().flat_map(|industry| &industry.goals) {
+    for goal in files.industries.iter().flat_map(|industry| &industry.goals) {
         checks.no_secrets("settings", &goal.settings);
     }
     checks.done().unwrap();
 }
 
 #[test]
-fn every_problem_with_the_arguments_is_listed() {
+fn every_invalid_argument_is_listed() {
     let args = ["seed_test_data", "--agents=0", "--skills=10001", "--load-test-database-url=x"];
     let problems = Options::parse_from(args).check().unwrap_err().0;
-    let named = |name: &str| problems.iter().any(|problem| problem.starts_with(name));
-    assert!(named("--agents") && named("--skills") && named("LOAD_TEST_DATABASE_URL"));
+    let reported = |name: &str| problems.iter().any(|problem| problem.starts_with(name));
+    assert!(reported("--agents") && reported("--skills") && reported("LOAD_TEST_DATABASE_URL"));
     assert_eq!(problems.len(), 3, "{problems:?}");
 }

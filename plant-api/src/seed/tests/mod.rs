@@ -1,4 +1,4 @@
-//! Planting on real databases.
+//! Tests of seeding on a real database.
 
 mod data;
 
@@ -8,14 +8,14 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Plan, SeedError, clean, plant};
+use super::{SeedError, SeedSpec, clean, seed_database};
 use crate::clock::Clock;
 use crate::plant::chain::Verdict;
 use crate::plant::entity::{self, Kind};
 use crate::plant::genesis::examination::examine;
 use crate::testing::TestApp;
 
-const PLAN: Plan = Plan { agents: 60, skills: 50, customers: 3, users: 3, seed: 42 };
+const SPEC: SeedSpec = SeedSpec { agents: 60, skills: 50, customers: 3, users: 3, seed: 42 };
 
 const TABLES: [&str; 13] = [
     "base_entity",
@@ -33,7 +33,7 @@ const TABLES: [&str; 13] = [
     "deliverable natural left join deliverable_review",
 ];
 
-/// Every row of every table that is planted, the positions of amendments too.
+/// Returns every row of every seeded table, including the positions of amendments.
 async fn dump(db: &mut PgConnection) -> BTreeMap<&'static str, Vec<String>> {
     let mut tables = BTreeMap::new();
     for table in TABLES {
@@ -45,73 +45,73 @@ async fn dump(db: &mut PgConnection) -> BTreeMap<&'static str, Vec<String>> {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn planting_twice_changes_nothing(pool: PgPool) {
+async fn seeding_twice_changes_nothing(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
-    let planted = plant(&mut db, PLAN, false).await.unwrap();
-    assert_eq!((planted.agents, planted.skills, planted.customers), (60, 50, 3));
+    let seeded = seed_database(&mut db, SPEC, false).await.unwrap();
+    assert_eq!((seeded.agents, seeded.skills, seeded.customers), (60, 50, 3));
     let before = dump(&mut db).await;
     assert!(before.values().all(|rows| !rows.is_empty()));
 
-    let again = plant(&mut db, PLAN, false).await.unwrap();
-    assert!(again.to_string().starts_with("nothing to plant"), "{again}");
+    let again = seed_database(&mut db, SPEC, false).await.unwrap();
+    assert!(again.to_string().starts_with("nothing to seed"), "{again}");
     assert_eq!(dump(&mut db).await, before);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_same_arguments_plant_the_same_rows_in_any_database(pool: PgPool) {
+async fn the_same_arguments_seed_the_same_rows_in_any_database(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
-    plant(&mut db, PLAN, false).await.unwrap();
+    seed_database(&mut db, SPEC, false).await.unwrap();
     let first = dump(&mut db).await;
-    // An emptied database is as good as another one.
-    plant(&mut db, PLAN, true).await.unwrap();
+    // Truncated tables stand in for another database.
+    seed_database(&mut db, SPEC, true).await.unwrap();
     assert_eq!(dump(&mut db).await, first);
-    plant(&mut db, Plan { seed: 43, ..PLAN }, true).await.unwrap();
+    seed_database(&mut db, SeedSpec { seed: 43, ..SPEC }, true).await.unwrap();
     assert_ne!(dump(&mut db).await, first);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_larger_number_adds_what_is_missing(pool: PgPool) {
+async fn a_larger_count_adds_only_the_missing_rows(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
-    let more = Plan { agents: 1200, customers: 5, users: 4, ..PLAN };
-    plant(&mut db, more, false).await.unwrap();
+    let larger = SeedSpec { agents: 1200, customers: 5, users: 4, ..SPEC };
+    seed_database(&mut db, larger, false).await.unwrap();
     let at_once = dump(&mut db).await;
 
-    plant(&mut db, PLAN, true).await.unwrap();
-    let grown = plant(&mut db, more, false).await.unwrap();
-    assert_eq!((grown.agents, grown.skills, grown.customers), (1140, 0, 2));
-    assert_eq!(grown.accounts, 1);
+    seed_database(&mut db, SPEC, true).await.unwrap();
+    let added = seed_database(&mut db, larger, false).await.unwrap();
+    assert_eq!((added.agents, added.skills, added.customers), (1140, 0, 2));
+    assert_eq!(added.accounts, 1);
     assert_eq!(dump(&mut db).await, at_once);
-    plant(&mut db, PLAN, false).await.unwrap();
+    seed_database(&mut db, SPEC, false).await.unwrap();
     assert_eq!(dump(&mut db).await, at_once);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn many_agents_are_the_same_rows_and_leave_the_index_as_it_was(pool: PgPool) {
+async fn bulk_seeding_inserts_the_same_rows_and_restores_the_index_settings(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
-    let many = Plan { agents: 2500, ..PLAN };
-    plant(&mut db, many, false).await.unwrap();
+    let bulk = SeedSpec { agents: 2500, ..SPEC };
+    seed_database(&mut db, bulk, false).await.unwrap();
     let at_once = dump(&mut db).await;
-    let index = "select array_to_string(reloptions, ',') || ', pages listed: '
+    let index = "select array_to_string(reloptions, ',') || ', pending pages: '
         || gin_clean_pending_list(oid)
         from pg_class where relname = 'agent_search_text_idx'";
     let options: String = sqlx::query_scalar(index).fetch_one(&mut *db).await.unwrap();
-    assert_eq!(options, "fastupdate=off, pages listed: 0");
+    assert_eq!(options, "fastupdate=off, pending pages: 0");
     sqlx::query("set enable_seqscan = off").execute(&mut *db).await.unwrap();
-    let found = "select count(*) from agent where search_text like '%content writer%'";
-    let by_index: i64 = sqlx::query_scalar(found).fetch_one(&mut *db).await.unwrap();
-    let named = at_once["agent"].iter().filter(|row| row.contains("Content Writer")).count();
-    assert_eq!(by_index, named as i64);
+    let search = "select count(*) from agent where search_text like '%content writer%'";
+    let by_index: i64 = sqlx::query_scalar(search).fetch_one(&mut *db).await.unwrap();
+    let expected = at_once["agent"].iter().filter(|row| row.contains("Content Writer")).count();
+    assert_eq!(by_index, expected as i64);
 
-    // In steps too small to be many.
-    plant(&mut db, Plan { agents: 1500, ..PLAN }, true).await.unwrap();
-    plant(&mut db, many, false).await.unwrap();
+    // Two steps below the bulk threshold.
+    seed_database(&mut db, SeedSpec { agents: 1500, ..SPEC }, true).await.unwrap();
+    seed_database(&mut db, bulk, false).await.unwrap();
     assert_eq!(dump(&mut db).await, at_once);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn every_chain_verifies_and_adds_up_to_the_row(pool: PgPool) {
+async fn every_chain_verifies_and_matches_its_row(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
-    plant(&mut db, PLAN, false).await.unwrap();
+    seed_database(&mut db, SPEC, false).await.unwrap();
     let ids: Vec<Uuid> =
         sqlx::query_scalar("select id from base_entity").fetch_all(&mut *db).await.unwrap();
     for id in ids {
@@ -125,9 +125,9 @@ async fn every_chain_verifies_and_adds_up_to_the_row(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn skills_are_certified_and_required_by_job_roles(pool: PgPool) {
+async fn skills_are_certified_and_every_job_role_requires_one(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
-    plant(&mut db, PLAN, false).await.unwrap();
+    seed_database(&mut db, SPEC, false).await.unwrap();
     let uncertified: Vec<Uuid> = sqlx::query_scalar(
         "select e.id from base_entity e
         where e.entity_type = 'skill' and (e.status <> 'certified' or e.certified_at is null)",
@@ -147,48 +147,48 @@ async fn skills_are_certified_and_required_by_job_roles(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_name_taken_by_somebody_else_is_told_and_nothing_changes(pool: PgPool) {
+async fn names_used_by_other_rows_are_listed_and_nothing_changes(pool: PgPool) {
     let app = TestApp::new(pool.clone()).await;
     let other = json!({"name": "Skill_17", "category": "technical"});
     app.create("/api/v1/skills", other).await;
     let taken = json!({"name": "seo", "category": "technical"});
     app.create("/api/v1/skills", taken).await;
-    let customer = json!({"id": "test-customer-002", "name": "Somebody"});
+    let customer = json!({"id": "test-customer-002", "name": "Other Customer"});
     app.create("/api/v1/customers", customer).await;
     let account = json!({"email": "loadtest_3@test.local", "password": "eleven apples"});
     app.post("/api/v1/auth/register", account).await.expect(201);
 
     let mut db = pool.acquire().await.unwrap();
     let before = dump(&mut db).await;
-    let error = plant(&mut db, PLAN, false).await.unwrap_err();
-    let SeedError::Taken(taken) = &error else { panic!("{error}") };
+    let error = seed_database(&mut db, SPEC, false).await.unwrap_err();
+    let SeedError::NamesTaken(taken) = &error else { panic!("{error}") };
     let names = ["skill `SEO`", "customer `test-customer-002`", "account `loadtest_3@test.local`"];
     assert_eq!(taken[..], names);
     assert!(error.to_string().contains("--reset"));
     assert_eq!(dump(&mut db).await, before);
-    plant(&mut db, PLAN, true).await.unwrap();
+    seed_database(&mut db, SPEC, true).await.unwrap();
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_others_made_stays_and_is_in_nobodys_way(pool: PgPool) {
+async fn seeding_again_keeps_rows_created_or_changed_through_the_api(pool: PgPool) {
     let app = TestApp::new(pool.clone()).await;
     let mut db = pool.acquire().await.unwrap();
-    plant(&mut db, PLAN, false).await.unwrap();
+    seed_database(&mut db, SPEC, false).await.unwrap();
     let skill = app.create("/api/v1/skills", json!({"name": "Skill_17", "category": "technical"}));
     let skill = skill.await;
     let agents = app.get("/api/v1/agents?limit=1").await.expect(200);
     let path = format!("/api/v1/agents/{}", agents[0]["id"].as_str().unwrap());
     app.patch(&path, json!({"name": "Renamed"})).await.expect(200);
 
-    plant(&mut db, Plan { agents: 100, ..PLAN }, false).await.unwrap();
+    seed_database(&mut db, SeedSpec { agents: 100, ..SPEC }, false).await.unwrap();
     assert_eq!(app.get(&path).await.expect(200)["name"], "Renamed");
     app.get(&format!("/api/v1/skills/{skill}")).await.expect(200);
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn customers_find_their_hired_agents_at_work(pool: PgPool) {
+async fn every_customer_has_hired_agents_with_goals_and_deliverables(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
-    plant(&mut db, PLAN, false).await.unwrap();
+    seed_database(&mut db, SPEC, false).await.unwrap();
     drop(db);
     let app = TestApp::new(pool).await;
     for customer in ["test-customer-001", "test-customer-002", "test-customer-003"] {
@@ -201,25 +201,25 @@ async fn customers_find_their_hired_agents_at_work(pool: PgPool) {
         for hire in hires {
             assert_eq!(hire["trial_status"], "active");
             let id = hire["id"].as_str().unwrap();
-            for of in ["goals", "deliverables"] {
-                let rows = app.get(&format!("/api/v1/agents/{id}/{of}")).await.expect(200);
-                assert!(rows.as_array().unwrap().len() >= 3, "{of} of {id}");
+            for kind in ["goals", "deliverables"] {
+                let rows = app.get(&format!("/api/v1/agents/{id}/{kind}")).await.expect(200);
+                assert!(rows.as_array().unwrap().len() >= 3, "{kind} of {id}");
             }
         }
     }
 }
 
 #[sqlx::test]
-async fn an_empty_database_is_told_to_migrate(pool: PgPool) {
+async fn an_unmigrated_database_is_an_error_that_names_the_migrate_command(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
-    let error = plant(&mut db, PLAN, false).await.unwrap_err();
+    let error = seed_database(&mut db, SPEC, false).await.unwrap_err();
     assert!(error.to_string().contains("run `plant-api migrate` first"), "{error}");
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn planted_accounts_log_in_and_find_what_is_theirs(pool: PgPool) {
+async fn seeded_accounts_log_in_and_see_only_their_own_rows(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
-    plant(&mut db, PLAN, false).await.unwrap();
+    seed_database(&mut db, SPEC, false).await.unwrap();
     drop(db);
     let app = TestApp::required(pool, Clock::System).await;
     let credentials = json!({"email": "loadtest_2@test.local", "password": "load-test-password"});
@@ -232,15 +232,15 @@ async fn planted_accounts_log_in_and_find_what_is_theirs(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_load_tests_left_is_removed_and_nothing_else(pool: PgPool) {
+async fn clean_deletes_load_test_rows_and_nothing_else(pool: PgPool) {
     let app = TestApp::new(pool.clone()).await;
     let mut db = pool.acquire().await.unwrap();
-    plant(&mut db, Plan { users: 0, ..PLAN }, false).await.unwrap();
+    seed_database(&mut db, SeedSpec { users: 0, ..SPEC }, false).await.unwrap();
     let asha = json!({"email": "asha@lotus.example", "password": "eleven apples"});
     app.post("/api/v1/auth/register", asha).await.expect(201);
     let before = dump(&mut db).await;
 
-    plant(&mut db, PLAN, false).await.unwrap();
+    seed_database(&mut db, SPEC, false).await.unwrap();
     let registered = json!({"email": "loadtest_x7@test.local", "password": "eleven apples"});
     app.post("/api/v1/auth/register", registered.clone()).await.expect(201);
     app.post("/api/v1/auth/login", registered).await.expect(200);
@@ -248,13 +248,13 @@ async fn what_load_tests_left_is_removed_and_nothing_else(pool: PgPool) {
     app.post("/api/v1/auth/login", wrong).await.expect(401);
 
     let removed = clean(&mut db).await.unwrap();
-    assert_eq!(removed.to_string(), "removed 4 accounts and 1 customers of load tests");
+    assert_eq!(removed.to_string(), "deleted 4 load-test accounts and 1 load-test customers");
     assert_eq!(dump(&mut db).await, before);
-    let left: i64 = sqlx::query_scalar(
+    let remaining: i64 = sqlx::query_scalar(
         "select (select count(*) from session) + (select count(*) from login_failure)",
     )
     .fetch_one(&mut *db)
     .await
     .unwrap();
-    assert_eq!(left, 0);
+    assert_eq!(remaining, 0);
 }
