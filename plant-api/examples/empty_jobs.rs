@@ -13,9 +13,9 @@ use clap::Parser;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use plant_api::clock::Clock;
-use plant_api::db::{Bounds, Db};
+use plant_api::db::{DatabaseLimits, Db};
 use plant_api::error::Result;
-use plant_api::jobs::{self, Failure, Handler, Job, Kind, NewJob};
+use plant_api::jobs::{self, Failure, Job, JobHandler, JobKind, NewJob};
 use plant_api::metrics::Metrics;
 use plant_api::queue::Queue;
 use plant_api::redis::Redis;
@@ -47,13 +47,17 @@ struct Options {
     enqueue_first: bool,
 }
 
-const KIND: Kind =
-    Kind { name: "empty", queue: "empty_queue", at_once: 256, time_limit: Duration::from_secs(10) };
+const KIND: JobKind = JobKind {
+    name: "empty",
+    queue: "empty_queue",
+    max_concurrency: 256,
+    timeout: Duration::from_secs(10),
+};
 
 struct Empty;
 
-impl Handler for Empty {
-    fn kind(&self) -> Kind {
+impl JobHandler for Empty {
+    fn kind(&self) -> JobKind {
         KIND
     }
 
@@ -61,7 +65,7 @@ impl Handler for Empty {
         std::future::ready(Ok(Value::Null)).boxed()
     }
 
-    fn keep<'a>(
+    fn persist_result<'a>(
         &'a self,
         _: &'a mut PgConnection,
         _: &'a Job,
@@ -70,7 +74,7 @@ impl Handler for Empty {
         std::future::ready(Ok(())).boxed()
     }
 
-    fn bury<'a>(
+    fn on_dead_letter<'a>(
         &'a self,
         _: &'a mut PgConnection,
         _: &'a Job,
@@ -84,16 +88,16 @@ impl Handler for Empty {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let (metrics, stop) = (Metrics::new()?, CancellationToken::new());
-    let bounds = Bounds {
-        connections: 14,
-        checkout: Duration::from_secs(10),
-        statement: Duration::from_secs(10),
+    let bounds = DatabaseLimits {
+        max_connections: 14,
+        acquire_timeout: Duration::from_secs(10),
+        statement_timeout: Duration::from_secs(10),
     };
-    let db = Db::new(options.database_url.parse()?, bounds, metrics.db_waits.clone());
+    let db = Db::new(options.database_url.parse()?, bounds, metrics.db_pool_wait.clone());
     let redis = Redis::new((!options.redis_url.is_empty()).then_some(&*options.redis_url))?;
     let queue = Queue::new(redis.clone(), "");
-    tokio::spawn(redis.beat(stop.clone()));
-    tokio::spawn(queue.clone().keep(stop.clone()));
+    tokio::spawn(redis.run_heartbeat(stop.clone()));
+    tokio::spawn(queue.clone().run_announcer(stop.clone()));
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     let worker = Worker::new(db.clone(), queue.clone(), metrics.clone(), vec![Arc::new(Empty)]);

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use plant_api::plant::audit::line::{Fault, check};
-use plant_api::verify::{Outcome, read};
+use plant_api::plant::audit::line::{LineError, check_line};
+use plant_api::verify::{Outcome, verify_reader};
 
 /// Flips at multiples of this offset are also verified with the whole file.
 const WHOLE_FILE_INTERVAL: usize = 10_007;
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Some(path) => std::fs::read(path).unwrap(),
         None => sample::export(1_000),
     };
-    let unchanged = read(&file[..], |_| {});
+    let unchanged = verify_reader(&file[..], |_| {});
     println!("unchanged file: {unchanged}");
     let started_at = Instant::now();
     let counts = flip_all(&file);
@@ -90,7 +90,7 @@ fn detect_flip(
     file[offset] ^= flip;
     let at_line_end = original == b'\n' || file[offset] == b'\n';
     let line_error = (!is_manifest && !at_line_end)
-        .then(|| check(&file[line.start..line.end - 1]).err())
+        .then(|| check_line(&file[line.start..line.end - 1]).err())
         .flatten();
     let error = match line_error {
         Some(fault) => {
@@ -98,11 +98,11 @@ fn detect_flip(
                 assert_same_line(file, line.start);
             }
             match fault {
-                Fault::Unreadable(_) => "line unreadable",
-                Fault::Broken { reason, .. } => reason.as_str(),
+                LineError::Unreadable(_) => "line unreadable",
+                LineError::Broken { reason, .. } => reason.as_str(),
             }
         }
-        None => match read(&*file, |_| {}) {
+        None => match verify_reader(&*file, |_| {}) {
             Outcome::Intact(_) => "NOT DETECTED",
             Outcome::Broken(_) => "manifest or order",
             Outcome::Unreadable(_) => "file unreadable",
@@ -114,7 +114,7 @@ fn detect_flip(
 
 fn assert_same_line(file: &[u8], line_start: usize) {
     let number = 1 + file[..line_start].iter().filter(|byte| **byte == b'\n').count() as u64;
-    match read(file, |_| {}) {
+    match verify_reader(file, |_| {}) {
         Outcome::Broken(error) | Outcome::Unreadable(error) => assert_eq!(error.line, number),
         Outcome::Intact(_) => {
             panic!("line {number}: the line check reports an error, the file check does not")

@@ -15,19 +15,19 @@ use utoipa::openapi::OpenApi;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{Access, Config, DatabaseConfig, ModelConfig};
+use crate::config::{AccessMode, Config, DatabaseConfig, ModelConfig};
 use crate::db::{self, Db};
-use crate::generation::job::Generations;
-use crate::generation::model::Simulation;
-use crate::jobs::{self, Handler};
+use crate::generation::job::GenerationHandler;
+use crate::generation::model::SimulatedModel;
+use crate::jobs::{self, JobHandler};
 use crate::limit::RateLimit;
 use crate::metrics::{COMMIT, Metrics, VERSION};
-use crate::passwords::{PATIENCE, Passwords};
-use crate::plant::deliverables::job::DueGoals;
+use crate::passwords::{MAX_HASH_LATENCY, PasswordHasher};
+use crate::plant::deliverables::job::DueGoalHandler;
 use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::serve::ConnectionLimits;
-use crate::state::{Gate, Handles, Limits, State};
+use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::Tokens;
 use crate::worker::{self, Worker};
 use crate::{auth, health, http, idempotency, serve, telemetry};
@@ -47,7 +47,7 @@ const MAX_WORKER_CONNECTIONS: u32 = 2;
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (state, background) = start(&config).await?;
     let listeners = serve::bind(&config.listen).await?;
-    if config.access == Access::Open {
+    if config.access == AccessMode::Open {
         tracing::warn!("PLANT_ACCESS=open: anonymous requests have all permissions");
     }
     if config.jwt_secret.is_default() {
@@ -80,8 +80,8 @@ pub async fn work(mut config: Config) -> anyhow::Result<()> {
     let listeners = serve::bind(&config.worker.listen).await?;
     log_addresses(&listeners)?;
     stop_on_signal(state.stop.clone())?;
-    let (routes, _) = http::described(health::router(), &state.metrics)?;
-    let router = http::framed(routes, state.clone());
+    let (routes, _) = http::with_openapi(health::router(), &state.metrics)?;
+    let router = http::with_middleware(routes, state.clone());
     tokio::join!(
         serve::serve(listeners, router, connection_limits(&config), state.stop.clone()),
         worker(&state, config.worker.model).run(state.stop.clone(), config.drain_timeout),
@@ -107,7 +107,7 @@ impl BackgroundTasks {
 }
 
 /// Initializes logging, creates the state, starts the background tasks and checks the schema.
-async fn start(config: &Config) -> anyhow::Result<(State, BackgroundTasks)> {
+async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
     let metrics = Metrics::new()?;
     telemetry::init(&config.log, metrics.log_events.clone())?;
     // Best effort: with fewer file descriptors, further connections wait in the listen backlog.
@@ -116,31 +116,31 @@ async fn start(config: &Config) -> anyhow::Result<(State, BackgroundTasks)> {
 
     let redis = Redis::new(config.redis_url.as_ref().map(|url| url.0.as_str()))
         .context("invalid REDIS_URL")?;
-    let state = State::from(Handles {
+    let state = AppState::from(Handles {
         db: database(config, &metrics)?,
         cache: Cache::new(redis.clone(), "plant", config.cache_ttl, metrics.cache_requests.clone()),
         queue: Queue::new(redis, ""),
         metrics,
         clock: Clock::System,
-        gate: access_policy(config)?,
-        limits: Limits {
+        access_policy: access_policy(config)?,
+        limits: RequestLimits {
             request_timeout: config.request_timeout,
             body_timeout: config.client_timeout,
-            body_bytes: config.body_limit,
+            max_body_bytes: config.body_limit,
         },
         stop: CancellationToken::new(),
     });
     let stop = CancellationToken::new();
     let (db, metrics) = (state.db.clone(), state.metrics.clone());
     let tasks = vec![
-        tokio::spawn(db.clone().beat(stop.clone())),
-        tokio::spawn(state.queue.redis().clone().beat(stop.clone())),
-        tokio::spawn(idempotency::sweep(db.clone(), Clock::System, stop.clone())),
-        tokio::spawn(auth::sweep(db.clone(), Clock::System, stop.clone())),
-        tokio::spawn(state.gate.rate.clone().run_cleanup(stop.clone())),
-        tokio::spawn(state.cache.clone().keep(stop.clone())),
-        tokio::spawn(state.queue.clone().keep(stop.clone())),
-        tokio::spawn(worker::watch(
+        tokio::spawn(db.clone().run_heartbeat(stop.clone())),
+        tokio::spawn(state.queue.redis().clone().run_heartbeat(stop.clone())),
+        tokio::spawn(idempotency::run_cleanup(db.clone(), Clock::System, stop.clone())),
+        tokio::spawn(auth::run_cleanup(db.clone(), Clock::System, stop.clone())),
+        tokio::spawn(state.access_policy.rate_limit.clone().run_cleanup(stop.clone())),
+        tokio::spawn(state.cache.clone().run_refresh_loop(stop.clone())),
+        tokio::spawn(state.queue.clone().run_announcer(stop.clone())),
+        tokio::spawn(worker::run_gauge_updates(
             db,
             metrics,
             handlers(&state, config.worker.model),
@@ -152,15 +152,15 @@ async fn start(config: &Config) -> anyhow::Result<(State, BackgroundTasks)> {
 }
 
 /// Returns the job handlers of all slices.
-pub(crate) fn handlers(state: &State, model: ModelConfig) -> Vec<Arc<dyn Handler>> {
+pub(crate) fn handlers(state: &AppState, model: ModelConfig) -> Vec<Arc<dyn JobHandler>> {
     let ModelConfig { seed, median, spread, failure_rate } = model;
     vec![
-        Arc::new(Generations {
+        Arc::new(GenerationHandler {
             db: state.db.clone(),
             clock: state.clock.clone(),
-            model: Simulation { seed, median, spread, failure_rate },
+            model: SimulatedModel { seed, median, spread, failure_rate },
         }),
-        Arc::new(DueGoals {
+        Arc::new(DueGoalHandler {
             db: state.db.clone(),
             clock: state.clock.clone(),
             queue: state.queue.clone(),
@@ -169,7 +169,7 @@ pub(crate) fn handlers(state: &State, model: ModelConfig) -> Vec<Arc<dyn Handler
 }
 
 /// Creates a worker for the jobs of all slices.
-pub(crate) fn worker(state: &State, model: ModelConfig) -> Worker {
+pub(crate) fn worker(state: &AppState, model: ModelConfig) -> Worker {
     let (db, queue, metrics) = (state.db.clone(), state.queue.clone(), state.metrics.clone());
     Worker::new(db, queue, metrics, handlers(state, model))
 }
@@ -217,33 +217,33 @@ pub async fn migrate(config: DatabaseConfig) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// As [`http::described`].
-pub fn router(state: State) -> serde_json::Result<(Router, OpenApi)> {
-    let all = http::slices().merge(health::router());
-    let (routes, api) = http::described(all, &state.metrics)?;
-    Ok((http::framed(routes, state), api))
+pub fn router(state: AppState) -> serde_json::Result<(Router, OpenApi)> {
+    let all = http::api_routes().merge(health::router());
+    let (routes, api) = http::with_openapi(all, &state.metrics)?;
+    Ok((http::with_middleware(routes, state), api))
 }
 
-fn access_policy(config: &Config) -> anyhow::Result<Gate> {
+fn access_policy(config: &Config) -> anyhow::Result<AccessPolicy> {
     let tokens = Tokens::new(&config.jwt_secret)?;
     let key = config.admin_key.as_ref();
-    Ok(Gate {
-        access: config.access,
-        admin_key_fingerprint: key.map(|key| tokens.fingerprint(key.0.as_bytes())),
+    Ok(AccessPolicy {
+        access_mode: config.access,
+        admin_key_fingerprint: key.map(|key| tokens.hmac(key.0.as_bytes())),
         tokens,
-        passwords: Passwords::start(config.hash_threads, PATIENCE)
+        passwords: PasswordHasher::start(config.hash_threads, MAX_HASH_LATENCY)
             .context("cannot start the password hashing threads")?,
-        rate: RateLimit::new(config.rate_limit),
-        verification: config.require_verification,
+        rate_limit: RateLimit::new(config.rate_limit),
+        require_verification: config.require_verification,
     })
 }
 
 fn database(config: &Config, metrics: &Metrics) -> anyhow::Result<Db> {
-    let limits = db::Bounds {
-        connections: config.database.pool_size,
-        checkout: ACQUIRE_TIMEOUT,
-        statement: config.request_timeout,
+    let limits = db::DatabaseLimits {
+        max_connections: config.database.pool_size,
+        acquire_timeout: ACQUIRE_TIMEOUT,
+        statement_timeout: config.request_timeout,
     };
-    Ok(Db::new(connect_options(&config.database)?, limits, metrics.db_waits.clone()))
+    Ok(Db::new(connect_options(&config.database)?, limits, metrics.db_pool_wait.clone()))
 }
 
 fn connect_options(config: &DatabaseConfig) -> anyhow::Result<PgConnectOptions> {

@@ -7,7 +7,7 @@ use crate::error::{Error, Result, Violation};
 /// Maximum length of a name, in characters.
 pub const MAX_NAME_CHARS: usize = 200;
 /// Maximum length of a description or note, in characters.
-pub const TEXT_MAX: usize = 10_000;
+pub const MAX_TEXT_CHARS: usize = 10_000;
 
 /// OpenAPI schema of a string that [`Checks::name`] accepts.
 #[derive(Debug, utoipa::ToSchema)]
@@ -20,7 +20,7 @@ pub struct Checks(Vec<Violation>);
 
 impl Checks {
     /// Adds a violation of `rule` by `field`, unless `holds`.
-    pub fn that(&mut self, holds: bool, field: &str, rule: &str, message: &str) {
+    pub fn require(&mut self, holds: bool, field: &str, rule: &str, message: &str) {
         if !holds {
             self.0.push(Violation::new(field, rule, message));
         }
@@ -28,10 +28,10 @@ impl Checks {
 
     /// Checks a name: not blank, at most [`MAX_NAME_CHARS`] characters, no control characters.
     pub fn name(&mut self, field: &str, value: &str) {
-        self.that(!value.trim().is_empty(), field, "not-blank", "must not be blank");
-        self.at_most(field, value, MAX_NAME_CHARS);
+        self.require(!value.trim().is_empty(), field, "not-blank", "must not be blank");
+        self.max_chars(field, value, MAX_NAME_CHARS);
         let no_controls = !value.chars().any(char::is_control);
-        self.that(
+        self.require(
             no_controls,
             field,
             "no-control-characters",
@@ -40,15 +40,15 @@ impl Checks {
     }
 
     /// Checks that a text has at most `max` characters.
-    pub fn at_most(&mut self, field: &str, value: &str, max: usize) {
+    pub fn max_chars(&mut self, field: &str, value: &str, max: usize) {
         let fits = value.chars().nth(max).is_none();
-        self.that(fits, field, "max-length", &format!("must be at most {max} characters"));
+        self.require(fits, field, "max-length", &format!("must be at most {max} characters"));
     }
 
     /// Checks that an optional text has at most [`TEXT_MAX`] characters.
-    pub fn text(&mut self, field: &str, value: Option<&str>) {
+    pub fn optional_text(&mut self, field: &str, value: Option<&str>) {
         if let Some(value) = value {
-            self.at_most(field, value, TEXT_MAX);
+            self.max_chars(field, value, MAX_TEXT_CHARS);
         }
     }
 
@@ -57,7 +57,7 @@ impl Checks {
     pub fn no_secrets(&mut self, field: &str, settings: &Map<String, Value>) {
         for (key, value) in settings {
             let path = format!("{field}.{key}");
-            self.that(
+            self.require(
                 !is_secret_key(key),
                 &path,
                 "no-raw-secret",
@@ -83,7 +83,7 @@ impl Checks {
     ///
     /// # Errors
     /// [`Error::Validation`] with all violations.
-    pub fn done(self) -> Result<()> {
+    pub fn into_result(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::Validation(self.0)) }
     }
 }

@@ -127,7 +127,7 @@ impl Error {
     }
 
     /// Creates a validation error for a field that references a `noun` that does not exist.
-    pub fn unknown(field: &str, noun: &str) -> Self {
+    pub fn unknown_reference(field: &str, noun: &str) -> Self {
         Self::invalid(field, "unknown-reference", format!("there is no such {noun}"))
     }
 
@@ -350,7 +350,12 @@ impl IntoResponse for Error {
 
 impl Problem {
     /// Returns `response` with this problem as its JSON body.
-    pub fn write(mut self, mut response: Response, instance: &str, request_id: &str) -> Response {
+    pub fn write_to(
+        mut self,
+        mut response: Response,
+        instance: &str,
+        request_id: &str,
+    ) -> Response {
         instance.clone_into(&mut self.instance);
         request_id.clone_into(&mut self.request_id);
         // Serialising strings and numbers cannot fail.

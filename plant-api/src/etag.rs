@@ -10,17 +10,17 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::cache::Stored;
+use crate::cache::CachedResponse;
 use crate::error::{Error, Result};
 
 /// Extractor of the ETags in `If-Match` and `If-None-Match`.
 #[derive(Debug, Clone, Default)]
-pub struct Conditions {
+pub struct Preconditions {
     if_match: Option<Vec<String>>,
     if_none_match: Option<Vec<String>>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Conditions {
+impl<S: Send + Sync> FromRequestParts<S> for Preconditions {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -31,12 +31,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Conditions {
     }
 }
 
-impl Conditions {
+impl Preconditions {
     /// Checks `If-Match` against the current version of the resource.
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] when the version does not match.
-    pub fn allow_change_of(&self, version: impl Display) -> Result<()> {
+    pub fn check_if_match(&self, version: impl Display) -> Result<()> {
         match &self.if_match {
             Some(tags) if !any_matches(tags, &version.to_string(), false) => {
                 Err(Error::PreconditionFailed)
@@ -49,8 +49,8 @@ impl Conditions {
     ///
     /// # Errors
     /// When the value cannot be serialized to JSON.
-    pub fn answer(&self, version: impl Display, value: &impl Serialize) -> Result<Response> {
-        stored(version, value).map(|cached| self.answer_stored(&cached))
+    pub fn respond(&self, version: impl Display, value: &impl Serialize) -> Result<Response> {
+        to_cached_response(version, value).map(|cached| self.respond_cached(&cached))
     }
 
     /// Returns `value` with a hash of its content as ETag, or 304 when `If-None-Match` matches it.
@@ -58,15 +58,15 @@ impl Conditions {
     /// # Errors
     /// When the value cannot be serialized to JSON.
     pub fn respond_with_content_etag(&self, value: &impl Serialize) -> Result<Response> {
-        let mut cached = stored("", value)?;
+        let mut cached = to_cached_response("", value)?;
         cached.etag = hex::encode(&Sha256::digest(&cached.body)[..16]);
-        Ok(self.answer_stored(&cached))
+        Ok(self.respond_cached(&cached))
     }
 
     /// Returns a cached response, or 304 when `If-None-Match` matches its ETag.
-    pub fn answer_stored(&self, cached: &Stored) -> Response {
+    pub fn respond_cached(&self, cached: &CachedResponse) -> Response {
         if self.if_none_match.as_ref().is_some_and(|tags| any_matches(tags, &cached.etag, true)) {
-            return with_version(&cached.etag, StatusCode::NOT_MODIFIED.into_response());
+            return with_etag(&cached.etag, StatusCode::NOT_MODIFIED.into_response());
         }
         cached_into_response(cached)
     }
@@ -76,23 +76,23 @@ impl Conditions {
 ///
 /// # Errors
 /// When the value cannot be serialized to JSON.
-pub fn stored(version: impl Display, value: &impl Serialize) -> Result<Stored> {
+pub fn to_cached_response(version: impl Display, value: &impl Serialize) -> Result<CachedResponse> {
     let body = serde_json::to_vec(value).map_err(|e| Error::Internal(Box::new(e)))?;
-    Ok(Stored { etag: version.to_string(), link: None, body: body.into() })
+    Ok(CachedResponse { etag: version.to_string(), link: None, body: body.into() })
 }
 
 /// Converts a cached response to a 200 response.
-pub fn cached_into_response(cached: &Stored) -> Response {
+pub fn cached_into_response(cached: &CachedResponse) -> Response {
     let content_type = [(header::CONTENT_TYPE, "application/json")];
     let mut response = (content_type, cached.body.clone()).into_response();
     if let Some(link) = cached.link.as_deref().and_then(|link| HeaderValue::try_from(link).ok()) {
         response.headers_mut().insert(header::LINK, link);
     }
-    with_version(&cached.etag, response)
+    with_etag(&cached.etag, response)
 }
 
 /// Adds the header `ETag: "version"` to a response.
-pub fn with_version(version: impl Display, mut response: Response) -> Response {
+pub fn with_etag(version: impl Display, mut response: Response) -> Response {
     if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
         response.headers_mut().insert(header::ETAG, tag);
     }

@@ -16,10 +16,10 @@ use crate::error::{Error, Problem, Result};
 use crate::extract::Json;
 use crate::metrics::{Metrics, VERSION, gauge_value};
 use crate::redis::{Redis, RedisStatus};
-use crate::state::State;
+use crate::state::AppState;
 
 /// Returns the routes of the operational endpoints.
-pub fn router() -> OpenApiRouter<State> {
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(health))
         .routes(routes!(livez))

@@ -34,7 +34,7 @@ impl RateLimit {
     ///
     /// # Errors
     /// [`Error::RateLimited`] if the client has exceeded its quota.
-    pub fn admit(&self, request: &Extensions) -> Result<()> {
+    pub fn check(&self, request: &Extensions) -> Result<()> {
         let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let client = request.get::<Peer>().map_or(unknown, |peer| client_key(peer.0));
         self.0.check_key(&client).map_err(|refused| Error::RateLimited {
@@ -81,15 +81,15 @@ mod tests {
     fn each_client_has_its_own_quota() {
         let limit = RateLimit::new(NonZeroU32::new(2).unwrap());
         for address in ["192.0.2.1", "192.0.2.2", "2001:db8::1"] {
-            limit.admit(&request_from(address)).unwrap();
-            limit.admit(&request_from(address)).unwrap();
-            let refused = limit.admit(&request_from(address)).unwrap_err();
+            limit.check(&request_from(address)).unwrap();
+            limit.check(&request_from(address)).unwrap();
+            let refused = limit.check(&request_from(address)).unwrap_err();
             let Error::RateLimited { retry_after, .. } = refused else { panic!("{refused}") };
             assert!(retry_after <= Duration::from_secs(30), "{retry_after:?}");
         }
         // Other addresses of the same clients: IPv4-mapped, and in the same /64 network.
-        assert!(limit.admit(&request_from("::ffff:192.0.2.1")).is_err());
-        assert!(limit.admit(&request_from("2001:db8::2")).is_err());
-        limit.admit(&request_from("2001:db8:0:1::1")).unwrap();
+        assert!(limit.check(&request_from("::ffff:192.0.2.1")).is_err());
+        assert!(limit.check(&request_from("2001:db8::2")).is_err());
+        limit.check(&request_from("2001:db8:0:1::1")).unwrap();
     }
 }

@@ -53,7 +53,7 @@ async fn run(action: Action) -> anyhow::Result<ExitCode> {
         Action::Jobs { database, action } => app::jobs(database.check()?, &action).await?,
         Action::Migrate(options) => app::migrate(options.check()?).await?,
         Action::Verify(options) => {
-            let outcome = verify::file(&options.file);
+            let outcome = verify::verify_file(&options.file);
             println!("{outcome}");
             return Ok(outcome.exit_code());
         }

@@ -21,15 +21,15 @@ pub struct Metrics {
     pub requests: IntCounterVec,
     /// Request duration in seconds, from request headers read to response ready, by method and
     /// route template.
-    pub durations: HistogramVec,
+    pub request_duration: HistogramVec,
     /// HTTP requests in progress.
-    pub in_progress: IntGauge,
+    pub requests_in_progress: IntGauge,
     /// Connections of the database pool by state.
     pub db_connections: IntGaugeVec,
     /// Maximum size of the database pool.
     pub db_pool_max: IntGauge,
     /// Wait for a connection of the database pool, in seconds.
-    pub db_waits: Histogram,
+    pub db_pool_wait: Histogram,
     /// Connections of the Redis pool by state.
     pub redis_connections: IntGaugeVec,
     /// Reads through the cache by topic and result.
@@ -41,7 +41,7 @@ pub struct Metrics {
     /// Job attempts finished by this process, by kind and outcome.
     pub jobs: IntCounterVec,
     /// Running jobs of all processes.
-    pub workers_active: IntGauge,
+    pub jobs_running: IntGauge,
     /// Log events by level.
     pub log_events: IntCounterVec,
     /// Backends connected to this database.
@@ -75,7 +75,7 @@ impl Metrics {
                 "HTTP responses by method, route template and status.",
                 &["method", "path", "status"],
             )?,
-            durations: register(
+            request_duration: register(
                 r,
                 HistogramVec::new(
                     HistogramOpts::new(
@@ -86,7 +86,11 @@ impl Metrics {
                     &["method", "path"],
                 )?,
             )?,
-            in_progress: gauge(r, "http_requests_in_progress", "HTTP requests in progress.")?,
+            requests_in_progress: gauge(
+                r,
+                "http_requests_in_progress",
+                "HTTP requests in progress.",
+            )?,
             db_connections: gauges(
                 r,
                 "db_pool_connections",
@@ -94,7 +98,7 @@ impl Metrics {
                 &["state"],
             )?,
             db_pool_max: gauge(r, "db_pool_max", "Maximum size of the database pool.")?,
-            db_waits: register(
+            db_pool_wait: register(
                 r,
                 Histogram::with_opts(
                     HistogramOpts::new(
@@ -129,7 +133,7 @@ impl Metrics {
                 "Job attempts finished by this process, by kind and outcome.",
                 &["kind", "outcome"],
             )?,
-            workers_active: gauge(r, "worker_active_count", "Running jobs of all processes.")?,
+            jobs_running: gauge(r, "worker_active_count", "Running jobs of all processes.")?,
             log_events: counters(r, "log_events_total", "Log events by level.", &["level"])?,
             pg_backends: gauge(
                 r,

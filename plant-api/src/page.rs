@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::cache::Stored;
+use crate::cache::CachedResponse;
 use crate::check::Checks;
 use crate::error::{Error, Result};
 use crate::etag;
@@ -57,14 +57,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
         let limit = params.limit.unwrap_or(DEFAULT_LIMIT);
         let offset = params.offset.unwrap_or(0);
         let mut checks = Checks::default();
-        checks.that((1..=MAX_LIMIT).contains(&limit), "limit", "range", "must be 1 to 500");
-        checks.that(
+        checks.require((1..=MAX_LIMIT).contains(&limit), "limit", "range", "must be 1 to 500");
+        checks.require(
             (0..=MAX_OFFSET).contains(&offset),
             "offset",
             "range",
             "must be 0 to 1000000; use `after` to go further",
         );
-        checks.done()?;
+        checks.into_result()?;
         Ok(Self { limit, offset, after: params.after, uri: parts.uri.clone() })
     }
 }
@@ -78,7 +78,7 @@ struct Envelope<T> {
 impl Page {
     /// Returns the number of rows to query: one more than `limit`, to detect whether there is a
     /// next page.
-    pub fn fetch(&self) -> i64 {
+    pub fn fetch_limit(&self) -> i64 {
         self.limit + 1
     }
 
@@ -87,16 +87,16 @@ impl Page {
     ///
     /// # Errors
     /// As [`Page::stored`].
-    pub fn enveloped<T: Serialize>(
+    pub fn to_cached_envelope<T: Serialize>(
         &self,
         mut rows: Vec<T>,
         id: impl Fn(&T) -> Uuid,
-    ) -> Result<Stored> {
+    ) -> Result<CachedResponse> {
         let next = self.truncate(&mut rows, id);
         let link = next.map(|last| self.next_link(last));
         let body = serde_json::to_vec(&Envelope { items: rows, next })
             .map_err(|e| Error::Internal(Box::new(e)))?;
-        Ok(Stored { etag: content_etag(&body), link, body: body.into() })
+        Ok(CachedResponse { etag: content_etag(&body), link, body: body.into() })
     }
 
     /// Truncates [`Page::fetch`] rows to `limit`. Returns the id of the last one if more follow.
@@ -112,26 +112,30 @@ impl Page {
     ///
     /// # Errors
     /// When a row cannot be serialized to JSON.
-    pub fn stored<T: Serialize>(
+    pub fn to_cached_response<T: Serialize>(
         &self,
         mut rows: Vec<T>,
         id: impl Fn(&T) -> Uuid,
-    ) -> Result<Stored> {
+    ) -> Result<CachedResponse> {
         let link = self.truncate(&mut rows, id).map(|last| self.next_link(last));
         let body = serde_json::to_vec(&rows).map_err(|e| Error::Internal(Box::new(e)))?;
-        Ok(Stored { etag: content_etag(&body), link, body: body.into() })
+        Ok(CachedResponse { etag: content_etag(&body), link, body: body.into() })
     }
 
     /// Like [`Page::stored`], but returns a response, for lists that are not cached.
     ///
     /// # Errors
     /// As [`Page::stored`].
-    pub fn answer<T: Serialize>(&self, rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Result<Response> {
-        self.stored(rows, id).map(|cached| etag::cached_into_response(&cached))
+    pub fn to_response<T: Serialize>(
+        &self,
+        rows: Vec<T>,
+        id: impl Fn(&T) -> Uuid,
+    ) -> Result<Response> {
+        self.to_cached_response(rows, id).map(|cached| etag::cached_into_response(&cached))
     }
 
     /// Returns the path and query of the request, which is the key in the cache.
-    pub fn address(&self) -> &str {
+    pub fn path_and_query(&self) -> &str {
         self.uri.path_and_query().map_or("", |it| it.as_str())
     }
 

@@ -66,7 +66,7 @@ impl Queue {
     }
 
     /// Pushes announced ids to Redis, in batches, until `stop` is canceled.
-    pub async fn keep(self, stop: CancellationToken) {
+    pub async fn run_announcer(self, stop: CancellationToken) {
         let receiver = self.0.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut receiver) = receiver else { return };
         let mut pending = Vec::new();
@@ -109,7 +109,7 @@ impl Queue {
     }
 
     /// Replaces the content of a list with `ids`. Ids announced in the meantime are kept.
-    pub async fn mend(&self, list: &str, ids: &[Uuid]) {
+    pub async fn reconcile(&self, list: &str, ids: &[Uuid]) {
         let mut delete = cmd("DEL");
         delete.arg(self.key(list));
         if self.0.redis.query::<()>(&delete).await.is_none() {

@@ -137,7 +137,7 @@ impl Redis {
     }
 
     /// Sends a `PING` every 200 ms and reconnects after failures, until `stop` is canceled.
-    pub async fn beat(self, stop: CancellationToken) {
+    pub async fn run_heartbeat(self, stop: CancellationToken) {
         let Some(server) = self.0 else { return };
         while !stop.is_cancelled() {
             let result = server.check().await;

@@ -10,18 +10,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::Access;
+use crate::config::AccessMode;
 use crate::db::Db;
 use crate::limit::RateLimit;
 use crate::metrics::Metrics;
-use crate::passwords::Passwords;
+use crate::passwords::PasswordHasher;
 use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::token::Tokens;
 
 /// Application state. It is cloned several times per request, so all of it is behind one `Arc`.
 #[derive(Clone)]
-pub struct State(Arc<Handles>);
+pub struct AppState(Arc<Handles>);
 
 /// Infrastructure handles. Clones of a handle share its state.
 pub struct Handles {
@@ -36,20 +36,20 @@ pub struct Handles {
     /// Clock.
     pub clock: Clock,
     /// Authentication and rate limiting.
-    pub gate: Gate,
+    pub access_policy: AccessPolicy,
     /// Timeouts and size limits of requests.
-    pub limits: Limits,
+    pub limits: RequestLimits,
     /// Canceled when the process starts to shut down.
     pub stop: CancellationToken,
 }
 
-impl From<Handles> for State {
+impl From<Handles> for AppState {
     fn from(handles: Handles) -> Self {
         Self(Arc::new(handles))
     }
 }
 
-impl Deref for State {
+impl Deref for AppState {
     type Target = Handles;
 
     fn deref(&self) -> &Handles {
@@ -60,8 +60,8 @@ impl Deref for State {
 /// Implements [`FromRef`] for handles, so that handlers can extract each by its type.
 macro_rules! impl_from_ref {
     ($($name:ident: $handle:ty),+ $(,)?) => {
-        $(impl FromRef<State> for $handle {
-            fn from_ref(state: &State) -> Self {
+        $(impl FromRef<AppState> for $handle {
+            fn from_ref(state: &AppState) -> Self {
                 state.$name.clone()
             }
         })+
@@ -74,50 +74,50 @@ impl_from_ref!(
     queue: Queue,
     metrics: Metrics,
     clock: Clock,
-    gate: Gate,
-    limits: Limits,
+    access_policy: AccessPolicy,
+    limits: RequestLimits,
     stop: CancellationToken,
 );
 
-impl FromRef<State> for Redis {
-    fn from_ref(state: &State) -> Self {
+impl FromRef<AppState> for Redis {
+    fn from_ref(state: &AppState) -> Self {
         state.queue.redis().clone()
     }
 }
 
 /// Authentication and rate limiting. Clones share the state.
 #[derive(Clone)]
-pub struct Gate {
+pub struct AccessPolicy {
     /// Access mode: whether requests need a token.
-    pub access: Access,
+    pub access_mode: AccessMode,
     /// Issues and validates tokens.
     pub tokens: Tokens,
     /// Password hashing threads.
-    pub passwords: Passwords,
+    pub passwords: PasswordHasher,
     /// Rate limit per client.
-    pub rate: RateLimit,
+    pub rate_limit: RateLimit,
     /// Whether login requires a verified email.
-    pub verification: bool,
+    pub require_verification: bool,
     /// Fingerprint of the admin key; `None`: disabled.
     pub admin_key_fingerprint: Option<[u8; 32]>,
 }
 
-impl Gate {
+impl AccessPolicy {
     /// Returns whether `key` is the admin key. Compares fingerprints, so that the time it takes
     /// reveals nothing about the key.
-    pub fn opens_for(&self, key: &str) -> bool {
+    pub fn is_admin_key(&self, key: &str) -> bool {
         self.admin_key_fingerprint
-            .is_some_and(|expected| expected == self.tokens.fingerprint(key.as_bytes()))
+            .is_some_and(|expected| expected == self.tokens.hmac(key.as_bytes()))
     }
 }
 
 /// Timeouts and size limits of requests.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct RequestLimits {
     /// Timeout until the response is ready.
     pub request_timeout: Duration,
     /// Timeout for receiving the body.
     pub body_timeout: Duration,
     /// Maximum size of a body in bytes.
-    pub body_bytes: usize,
+    pub max_body_bytes: usize,
 }

@@ -16,15 +16,15 @@ use utoipa::openapi::OpenApi;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{Access, ModelConfig, Secret};
+use crate::config::{AccessMode, ModelConfig, Secret};
 use crate::db::{self, Db};
 use crate::limit::RateLimit;
 use crate::metrics::Metrics;
-use crate::passwords::Passwords;
+use crate::passwords::PasswordHasher;
 use crate::queue::Queue;
 use crate::redis::Redis;
-use crate::state::{Gate, Handles, Limits, State};
-use crate::token::{Holder, Role, Tokens};
+use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
+use crate::token::{Claims, Role, Tokens};
 
 /// The service under test. Clones share the state.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ pub struct TestApp {
     /// OpenAPI description of the router.
     pub api: OpenApi,
     /// State of the service; its database role is `plant_app`.
-    pub state: State,
+    pub state: AppState,
     /// Connections of the database owner.
     pub owner: PgPool,
 }
@@ -47,24 +47,24 @@ pub fn redis_url() -> String {
 }
 
 /// Signing key of the service under test.
-pub const SECRET: &str = "signing key of the tests";
+pub const SIGNING_KEY: &str = "signing key of the tests";
 
 /// Admin key of the service under test.
-pub const OPERATORS_KEY: &str = "admin key of the tests";
+pub const ADMIN_KEY: &str = "admin key of the tests";
 
 /// A simulated model with zero latency that never fails.
-pub const NO_WAIT: ModelConfig =
+pub const INSTANT_MODEL: ModelConfig =
     ModelConfig { seed: 42, median: Duration::ZERO, spread: 0.0, failure_rate: 0.0 };
 
 /// A response of the service.
 #[derive(Debug)]
-pub struct Answer {
+pub struct TestResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub text: String,
 }
 
-impl Answer {
+impl TestResponse {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
     }
@@ -78,7 +78,7 @@ impl Answer {
 
     /// Asserts a `validation-error` and returns its invalid fields.
     #[track_caller]
-    pub fn fields_at_fault(self) -> Vec<String> {
+    pub fn invalid_fields(self) -> Vec<String> {
         let problem = self.expect(422);
         assert_eq!(problem["code"], "validation-error");
         let list = problem["violations"].as_array().unwrap().clone();
@@ -92,39 +92,48 @@ impl Answer {
 
 impl TestApp {
     pub async fn new(owner: PgPool) -> Self {
-        Self::at(owner, Clock::System).await
+        Self::with_clock(owner, Clock::System).await
     }
 
-    pub async fn at(owner: PgPool, clock: Clock) -> Self {
-        Self::gated(owner, clock, gate(Access::Open)).await
+    pub async fn with_clock(owner: PgPool, clock: Clock) -> Self {
+        Self::with_access_policy(owner, clock, access_policy(AccessMode::Open)).await
     }
 
     /// Creates a service with the access mode `required`.
-    pub async fn required(owner: PgPool, clock: Clock) -> Self {
-        Self::gated(owner, clock, gate(Access::Required)).await
+    pub async fn with_required_access(owner: PgPool, clock: Clock) -> Self {
+        Self::with_access_policy(owner, clock, access_policy(AccessMode::Required)).await
     }
 
     /// Creates a service with this access policy.
-    pub async fn gated(owner: PgPool, clock: Clock, access_policy: Gate) -> Self {
+    pub async fn with_access_policy(
+        owner: PgPool,
+        clock: Clock,
+        access_policy: AccessPolicy,
+    ) -> Self {
         Self::build(owner, clock, Redis::default(), access_policy).await
     }
 
     /// Returns a client of the same service that sends this token.
-    pub fn bearing(&self, token: &str) -> Self {
+    pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
     /// Returns a client of the same service with a token of a new account of this customer. The
     /// customer is created if it does not exist.
-    pub async fn asked_by(&self, customer: &str, role: Role) -> Self {
-        let claims = self.an_account(customer, role).await;
-        let token = self.state.gate.tokens.issue_access(&claims, self.state.clock.now()).unwrap();
-        self.bearing(&token)
+    pub async fn with_account_of(&self, customer: &str, role: Role) -> Self {
+        let claims = self.insert_account(customer, role).await;
+        let token = self
+            .state
+            .access_policy
+            .tokens
+            .issue_access_token(&claims, self.state.clock.now())
+            .unwrap();
+        self.with_token(&token)
     }
 
     /// Inserts an account of this customer with a session. The customer is created if it does not
     /// exist.
-    pub async fn an_account(&self, customer: &str, role: Role) -> Holder {
+    pub async fn insert_account(&self, customer: &str, role: Role) -> Claims {
         let (account, session) = (self.state.clock.new_id(), self.state.clock.new_id());
         let now = self.state.clock.now();
         sqlx::query(
@@ -149,16 +158,16 @@ impl TestApp {
         .execute(&self.owner)
         .await
         .unwrap();
-        Holder { account, session, role, customer: customer.to_owned() }
+        Claims { account, session, role, customer: customer.to_owned() }
     }
 
     /// Creates a service with its own key prefix in the tests' Redis.
     pub async fn with_redis(owner: PgPool) -> Self {
         let redis = Redis::new(Some(&redis_url())).unwrap();
-        tokio::spawn(redis.clone().beat(CancellationToken::new()));
-        let app = Self::build(owner, Clock::System, redis, gate(Access::Open)).await;
-        tokio::spawn(app.state.cache.clone().keep(CancellationToken::new()));
-        tokio::spawn(app.state.queue.clone().keep(CancellationToken::new()));
+        tokio::spawn(redis.clone().run_heartbeat(CancellationToken::new()));
+        let app = Self::build(owner, Clock::System, redis, access_policy(AccessMode::Open)).await;
+        tokio::spawn(app.state.cache.clone().run_refresh_loop(CancellationToken::new()));
+        tokio::spawn(app.state.queue.clone().run_announcer(CancellationToken::new()));
         app.wait_for_cache().await;
         app
     }
@@ -170,16 +179,20 @@ impl TestApp {
         }
     }
 
-    async fn build(owner: PgPool, clock: Clock, redis: Redis, access_policy: Gate) -> Self {
+    async fn build(owner: PgPool, clock: Clock, redis: Redis, access_policy: AccessPolicy) -> Self {
         let mut connection = owner.acquire().await.unwrap();
-        db::grant(&mut connection).await.unwrap();
+        db::grant_privileges(&mut connection).await.unwrap();
         let metrics = Metrics::new().unwrap();
         let options = (*owner.connect_options()).clone();
         let timeout = Duration::from_secs(30);
         let prefix = format!("test:{}", uuid::Uuid::new_v4());
-        let limits = db::Bounds { connections: 5, checkout: timeout, statement: timeout };
-        let state = State::from(Handles {
-            db: Db::new(options, limits, metrics.db_waits.clone()),
+        let limits = db::DatabaseLimits {
+            max_connections: 5,
+            acquire_timeout: timeout,
+            statement_timeout: timeout,
+        };
+        let state = AppState::from(Handles {
+            db: Db::new(options, limits, metrics.db_pool_wait.clone()),
             queue: Queue::new(redis.clone(), &format!("{prefix}:")),
             cache: Cache::new(
                 redis,
@@ -189,8 +202,12 @@ impl TestApp {
             ),
             metrics,
             clock,
-            gate: access_policy,
-            limits: Limits { request_timeout: timeout, body_timeout: timeout, body_bytes: 100_000 },
+            access_policy,
+            limits: RequestLimits {
+                request_timeout: timeout,
+                body_timeout: timeout,
+                max_body_bytes: 100_000,
+            },
             stop: CancellationToken::new(),
         });
         let (router, api) = crate::app::router(state.clone()).unwrap();
@@ -199,26 +216,26 @@ impl TestApp {
 
     /// Runs all jobs until none is left, including scheduled jobs, which run at once, and jobs that
     /// are created by jobs.
-    pub async fn settle_jobs(&self) {
-        self.settle_jobs_with(NO_WAIT).await;
+    pub async fn drain_jobs(&self) {
+        self.drain_jobs_with(INSTANT_MODEL).await;
     }
 
     /// Like [`TestApp::settle_jobs`], with this model.
-    pub async fn settle_jobs_with(&self, model: ModelConfig) {
+    pub async fn drain_jobs_with(&self, model: ModelConfig) {
         let worker = crate::app::worker(&self.state, model);
         loop {
             sqlx::query("update job set run_at = now() where state = 'waiting'")
                 .execute(&self.owner)
                 .await
                 .unwrap();
-            if worker.step().await.unwrap() == 0 {
+            if worker.run_once().await.unwrap() == 0 {
                 return;
             }
         }
     }
 
     /// Sends a request; returns the response before its body is read.
-    pub async fn begin(&self, mut request: Request<Body>) -> Response {
+    pub async fn start_request(&self, mut request: Request<Body>) -> Response {
         if let Some(token) = &self.token {
             let value = format!("Bearer {token}").parse().unwrap();
             request.headers_mut().insert(header::AUTHORIZATION, value);
@@ -227,9 +244,9 @@ impl TestApp {
     }
 
     /// Sends a request. Asserts that the OpenAPI description contains the response status.
-    pub async fn send(&self, request: Request<Body>) -> Answer {
+    pub async fn send(&self, request: Request<Body>) -> TestResponse {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let response = self.begin(request).await;
+        let response = self.start_request(request).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
@@ -237,7 +254,7 @@ impl TestApp {
             let status = parts.status.as_str();
             assert!(statuses.contains(&status), "{method} {path}: undescribed {status}: {text}");
         }
-        Answer { status: parts.status, headers: parts.headers, text }
+        TestResponse { status: parts.status, headers: parts.headers, text }
     }
 
     /// Returns the response statuses that the OpenAPI description lists for an operation.
@@ -260,29 +277,29 @@ impl TestApp {
         Some(operation.responses.responses.keys().map(String::as_str).collect())
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> TestResponse {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> TestResponse {
         self.send(Request::delete(path).body(Body::empty()).unwrap()).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.send(with_json(Method::POST, path, &body)).await
+    pub async fn post(&self, path: &str, body: Value) -> TestResponse {
+        self.send(json_request(Method::POST, path, &body)).await
     }
 
-    pub async fn put(&self, path: &str, body: Value) -> Answer {
-        self.send(with_json(Method::PUT, path, &body)).await
+    pub async fn put(&self, path: &str, body: Value) -> TestResponse {
+        self.send(json_request(Method::PUT, path, &body)).await
     }
 
-    pub async fn patch(&self, path: &str, body: Value) -> Answer {
-        self.send(with_json(Method::PATCH, path, &body)).await
+    pub async fn patch(&self, path: &str, body: Value) -> TestResponse {
+        self.send(json_request(Method::PATCH, path, &body)).await
     }
 
     /// Sends a POST with an idempotency key.
-    pub async fn post_once(&self, key: &str, path: &str, body: &Value) -> Answer {
-        let mut request = with_json(Method::POST, path, body);
+    pub async fn post_idempotent(&self, key: &str, path: &str, body: &Value) -> TestResponse {
+        let mut request = json_request(Method::POST, path, body);
         request.headers_mut().insert("idempotency-key", key.parse().unwrap());
         self.send(request).await
     }
@@ -295,7 +312,7 @@ impl TestApp {
     }
 
     /// Creates a catalogue agent and the entities that it references.
-    pub async fn an_agent(&self, name: &str) -> Catalogue {
+    pub async fn create_agent(&self, name: &str) -> CatalogueIds {
         let industry =
             self.create("/api/v1/industries", json!({"name": format!("{name}'s industry")})).await;
         let skill = json!({"name": format!("{name}'s skill"), "category": "technical"});
@@ -309,22 +326,22 @@ impl TestApp {
             "industry_id": industry, "team_id": team,
         });
         let agent = self.create("/api/v1/agents", agent).await;
-        Catalogue { industry, skill, job_role, team, agent }
+        CatalogueIds { industry, skill, job_role, team, agent }
     }
 
     /// Creates a customer `{name}` that hires an agent of the same name.
-    pub async fn a_hire(&self, name: &str) -> Hire {
-        let catalogue = self.an_agent(name).await;
+    pub async fn create_hire(&self, name: &str) -> HireIds {
+        let catalogue = self.create_agent(name).await;
         let customer = json!({"id": name, "name": "A customer"});
         let customer = self.create("/api/v1/customers", customer).await;
         let hire = json!({"agent_id": catalogue.agent, "duration": "monthly"});
         let path = format!("/api/v1/customers/{customer}/agents");
-        Hire { id: self.create(&path, hire).await, catalogue }
+        HireIds { id: self.create(&path, hire).await, catalogue }
     }
 }
 
 /// Ids of a catalogue agent and the entities that it references.
-pub struct Catalogue {
+pub struct CatalogueIds {
     pub industry: String,
     pub skill: String,
     pub job_role: String,
@@ -333,24 +350,31 @@ pub struct Catalogue {
 }
 
 /// Ids of a hired agent and its catalogue agent.
-pub struct Hire {
+pub struct HireIds {
     pub id: String,
-    pub catalogue: Catalogue,
+    pub catalogue: CatalogueIds,
 }
 
 /// Returns the access policy of the tests.
-pub fn gate(access: Access) -> Gate {
-    let tokens = Tokens::new(&Secret(SECRET.into())).unwrap();
-    let admin_key_fingerprint = Some(tokens.fingerprint(OPERATORS_KEY.as_bytes()));
-    let passwords = Passwords::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
+pub fn access_policy(access: AccessMode) -> AccessPolicy {
+    let tokens = Tokens::new(&Secret(SIGNING_KEY.into())).unwrap();
+    let admin_key_fingerprint = Some(tokens.hmac(ADMIN_KEY.as_bytes()));
+    let passwords = PasswordHasher::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
     let rate = RateLimit::new(NonZeroU32::MAX);
-    Gate { access, tokens, passwords, rate, verification: false, admin_key_fingerprint }
+    AccessPolicy {
+        access_mode: access,
+        tokens,
+        passwords,
+        rate_limit: rate,
+        require_verification: false,
+        admin_key_fingerprint,
+    }
 }
 
 /// An id that no entity has.
-pub const NOBODY: &str = "01900000-0000-7000-8000-000000000000";
+pub const UNKNOWN_ID: &str = "01900000-0000-7000-8000-000000000000";
 
-pub fn with_json(method: Method, path: &str, body: &Value) -> Request<Body> {
+pub fn json_request(method: Method, path: &str, body: &Value) -> Request<Body> {
     Request::builder()
         .method(method)
         .uri(path)

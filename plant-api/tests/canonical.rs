@@ -128,7 +128,7 @@ proptest! {
         for change_type in [ChangeType::Creation, ChangeType::Evolution, ChangeType::Certification] {
             let change = Change { change_type, data: data.clone(), timestamp, actor: actor.clone() };
             prop_assert_eq!(
-                String::from_utf8(change.canonical()).unwrap(),
+                String::from_utf8(change.to_canonical_json()).unwrap(),
                 serde_json_canonicalizer::to_string(&change).unwrap()
             );
         }

@@ -5,14 +5,14 @@ mod sample;
 
 use std::process::{Command, Output};
 
-use plant_api::plant::audit::line::{Fault, check};
-use plant_api::verify::{Outcome, read};
+use plant_api::plant::audit::line::{LineError, check_line};
+use plant_api::verify::{Outcome, verify_reader};
 use proptest::prelude::*;
 use sample::{agent, export, line_of, sealed};
 use serde_json::{Value, json};
 
 fn verify(file: &[u8]) -> Outcome {
-    read(file, |_| {})
+    verify_reader(file, |_| {})
 }
 
 /// Returns line number and message of the defect; the file must be broken.
@@ -169,11 +169,11 @@ proptest! {
         line.pop();
         let index = 1 + index.index(line.len() - 1);
         line[index] ^= flip;
-        let fast = check(&line);
+        let fast = check_line(&line);
         line.insert(1, b' ');
-        match (fast, check(&line)) {
+        match (fast, check_line(&line)) {
             // The messages contain different columns.
-            (Err(Fault::Unreadable(_)), Err(Fault::Unreadable(_))) => {}
+            (Err(LineError::Unreadable(_)), Err(LineError::Unreadable(_))) => {}
             (fast, slow) => prop_assert_eq!(fast, slow),
         }
     }

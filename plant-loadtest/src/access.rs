@@ -31,7 +31,7 @@ pub const TEST_CUSTOMERS: [&str; 5] = [
 ];
 
 /// Password of all accounts created by `seed_test_data --users`. Not a secret.
-pub const PASSWORD: &str = "load-test-password";
+pub const TEST_PASSWORD: &str = "load-test-password";
 
 /// How long the first login of an account is retried while the service is unavailable.
 const FIRST_LOGIN_TIMEOUT: Duration = Duration::from_secs(10);

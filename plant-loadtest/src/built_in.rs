@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fs, io};
 
-use crate::toml_source::Mistake;
+use crate::toml_source::FileError;
 
 /// A built-in file.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +102,7 @@ pub enum LoadError {
     },
     /// The file is invalid; contains all errors.
     #[error("{}", lines(.0))]
-    Invalid(Vec<Mistake>),
+    Invalid(Vec<FileError>),
 }
 
 /// Reads the profile called `name`: a built-in name, or the path of a TOML file.
@@ -140,7 +140,7 @@ fn read(
     }
 }
 
-fn lines(errors: &[Mistake]) -> String {
+fn lines(errors: &[FileError]) -> String {
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
     lines.join("\n")
 }

@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 
 use crate::{
     outcome::{Completion, CompletionSecond},
-    sla::{Figure, Sla},
-    work::{Accepted, Work},
+    sla::{Metric, Sla},
+    work::{AcceptedWork, WorkKind},
 };
 
 /// Minimum time to wait for unfinished work; a threshold on the drain time may extend it.
@@ -30,7 +30,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_CONCURRENT_READS: usize = 8;
 
 /// The ids to find in the list of one kind of work.
-type ListQuery = (&'static Work, Vec<String>);
+type ListQuery = (&'static WorkKind, Vec<String>);
 
 /// State of an item in the service's list.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,25 +43,25 @@ enum State {
 /// Returns how long to wait for unfinished work: twice the highest threshold on the drain time, and
 /// at least 60 s.
 #[must_use]
-pub fn patience(sla: &Sla) -> Duration {
-    let limits = sla.promises.iter().filter(|threshold| threshold.figure == Figure::Drain);
-    let longest = limits.map(|threshold| threshold.below * 2.0).reduce(f64::max).unwrap_or(0.0);
+pub fn drain_timeout(sla: &Sla) -> Duration {
+    let limits = sla.thresholds.iter().filter(|threshold| threshold.metric == Metric::Drain);
+    let longest = limits.map(|threshold| threshold.limit * 2.0).reduce(f64::max).unwrap_or(0.0);
     Duration::try_from_secs_f64(longest).unwrap_or(MIN_DRAIN_TIMEOUT).max(MIN_DRAIN_TIMEOUT)
 }
 
 /// Polls the state of all `accepted` work until it has ended or `timeout` has passed. Returns one
 /// [`Completion`] for each of `kinds`. The time of the call counts as the end of the load.
-pub async fn follow(
+pub async fn wait_until_ended(
     http: &reqwest::Client,
     host: &str,
-    kinds: &[&'static Work],
-    accepted: Vec<Accepted>,
+    kinds: &[&'static WorkKind],
+    accepted: Vec<AcceptedWork>,
     timeout: Duration,
 ) -> Vec<Completion> {
     let (load_ended_at, started) = (DateTime::<Utc>::from(SystemTime::now()), Instant::now());
     let mut states: HashMap<String, State> = HashMap::new();
     loop {
-        let pending: Vec<&Accepted> =
+        let pending: Vec<&AcceptedWork> =
             accepted.iter().filter(|item| is_pending(&states, item)).collect();
         if pending.is_empty() {
             break;
@@ -80,7 +80,7 @@ pub async fn follow(
     completions.collect()
 }
 
-fn is_pending(states: &HashMap<String, State>, item: &Accepted) -> bool {
+fn is_pending(states: &HashMap<String, State>, item: &AcceptedWork) -> bool {
     matches!(states.get(&item.id), None | Some(State::Pending))
 }
 
@@ -88,7 +88,7 @@ fn is_pending(states: &HashMap<String, State>, item: &Accepted) -> bool {
 async fn read_states(
     http: &reqwest::Client,
     host: &str,
-    pending: &[&Accepted],
+    pending: &[&AcceptedWork],
 ) -> HashMap<String, State> {
     let mut lists: BTreeMap<(&str, Arc<str>), ListQuery> = BTreeMap::new();
     for item in pending {
@@ -116,14 +116,14 @@ async fn read_states(
 async fn read_list(
     http: reqwest::Client,
     host: String,
-    work: &'static Work,
+    work: &'static WorkKind,
     token: Arc<str>,
     mut ids: Vec<String>,
 ) -> HashMap<String, State> {
     let mut states = HashMap::new();
     let mut after = String::new();
     while !ids.is_empty() {
-        let url = format!("{host}{}{after}", work.list);
+        let url = format!("{host}{}{after}", work.list_path);
         let Some(page) = read_page(&http, &url, &token).await else { break };
         for item in page["items"].as_array().into_iter().flatten() {
             let Some(id) = item["id"].as_str() else { continue };
@@ -143,10 +143,10 @@ async fn read_page(http: &reqwest::Client, url: &str, token: &str) -> Option<Val
     serde_json::from_slice(&body).ok()
 }
 
-fn state(work: &Work, item: &Value) -> State {
+fn state(work: &WorkKind, item: &Value) -> State {
     let time = |field: &str| item[field].as_str()?.parse::<DateTime<Utc>>().ok();
-    let Some(at) = time(work.ended) else { return State::Pending };
-    match time(work.accepted) {
+    let Some(at) = time(work.ended_field) else { return State::Pending };
+    match time(work.accepted_field) {
         Some(accepted) if item["status"] == "completed" => {
             State::Completed { took: (at - accepted).to_std().unwrap_or_default(), at }
         }
@@ -156,7 +156,7 @@ fn state(work: &Work, item: &Value) -> State {
 
 fn summarize<'a>(
     work: &str,
-    accepted: impl Iterator<Item = &'a Accepted>,
+    accepted: impl Iterator<Item = &'a AcceptedWork>,
     states: &HashMap<String, State>,
     load_ended_at: DateTime<Utc>,
 ) -> Completion {
@@ -194,19 +194,19 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    static WORK: Work = Work {
+    static WORK: WorkKind = WorkKind {
         name: "generation",
-        list: "/list?limit=500",
-        accepted: "created_at",
-        ended: "completed_at",
+        list_path: "/list?limit=500",
+        accepted_field: "created_at",
+        ended_field: "completed_at",
     };
 
     fn item(status: &str, ended: Option<&str>) -> Value {
         json!({"status": status, "created_at": "2026-01-14T12:00:00Z", "completed_at": ended})
     }
 
-    fn accepted(id: &str, second: u32) -> Accepted {
-        Accepted { work: &WORK, id: id.into(), token: "t".into(), second }
+    fn accepted(id: &str, second: u32) -> AcceptedWork {
+        AcceptedWork { work: &WORK, id: id.into(), token: "t".into(), second }
     }
 
     #[test]
@@ -238,13 +238,13 @@ mod tests {
         states.insert("pending".into(), State::Pending);
         let pending = summary(&states);
         assert_eq!((pending.lost(), pending.unfinished(), pending.drain_s), (0, 1, None));
-        let counts = pending.whole().counts;
+        let counts = pending.tally_all().counts;
         assert_eq!((counts.succeeded, counts.errors()), (2, 2));
-        assert!(pending.whole().counts.reconcile());
+        assert!(pending.tally_all().counts.is_consistent());
         states.insert("pending".into(), State::Failed);
         let ended = summary(&states);
         assert_eq!((ended.failed(), ended.drain_s), (2, Some(3.0)));
-        assert_eq!(ended.over(&(0..7)).counts.sent, 0);
-        assert_eq!(ended.over(&(7..8)).latency.len(), 2);
+        assert_eq!(ended.tally_in(&(0..7)).counts.sent, 0);
+        assert_eq!(ended.tally_in(&(7..8)).latency.len(), 2);
     }
 }

@@ -9,7 +9,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::recorder::{Live, Recorder};
+use crate::recorder::{LiveStats, Recorder};
 
 /// A running exporter. It runs until [`Exporter::stop`] is called.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Exporter {
                 let (recorder, profile) = (Arc::clone(&recorder), Arc::clone(&profile));
                 tokio::spawn(async move {
                     let service = service_fn(|_| {
-                        let text = render_metrics(&profile, &recorder.live());
+                        let text = render_metrics(&profile, &recorder.live_stats());
                         async move { Ok::<_, Infallible>(response(text)) }
                     });
                     // A client that closes its connection early is no error.
@@ -63,7 +63,7 @@ fn response(text: String) -> Response<Full<Bytes>> {
 }
 
 /// Returns the metrics in the Prometheus text format.
-fn render_metrics(profile: &str, live: &Live) -> String {
+fn render_metrics(profile: &str, live: &LiveStats) -> String {
     let elapsed = live.elapsed.map_or(0.0, |elapsed| elapsed.as_secs_f64());
     let p95 = live.p95_ms.map_or(f64::NAN, |ms| ms / 1000.0);
     let mut text = String::new();
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn metrics_have_the_prometheus_text_format() {
-        let live = Live { sent: 12, rate: 3.5, ..Live::default() };
+        let live = LiveStats { sent: 12, rate: 3.5, ..LiveStats::default() };
         let text = render_metrics("smoke", &live);
         let parsed = crate::probe::Exposition::parse(&text);
         assert_eq!(parsed.sum("load_test_requests_total", &[("profile", "smoke")]), Some(12.0));

@@ -17,8 +17,8 @@ use crate::{
     load::Stage,
     outcome::ResourceSample,
     profile::Plan,
-    recorder::{Live, Recorder},
-    sla::milliseconds,
+    recorder::{LiveStats, Recorder},
+    sla::format_ms,
     timespan,
 };
 
@@ -39,13 +39,13 @@ pub enum LogFormat {
 
 /// Options of the progress output.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Telling {
+pub struct ProgressOptions {
     /// Whether to print nothing.
     pub quiet: bool,
     /// Output format.
     pub format: LogFormat,
     /// Whether to print without colors.
-    pub plain: bool,
+    pub no_color: bool,
 }
 
 /// Running progress output. It runs until [`Progress::stop`] is called.
@@ -69,20 +69,20 @@ impl Progress {
         plan: &Plan,
         recorder: Arc<Recorder>,
         samples: Arc<Mutex<Vec<ResourceSample>>>,
-        options: Telling,
+        options: ProgressOptions,
     ) -> Self {
         if options.quiet {
             return Self { task: None, bar: None };
         }
         let source = Source { stages: plan.stages.clone(), recorder, samples };
         if options.format == LogFormat::Json {
-            log("started", json!({ "profile": plan.profile, "seconds": plan.seconds() }));
+            log_event("started", json!({ "profile": plan.profile, "seconds": plan.seconds() }));
             return Self { task: Some(tokio::spawn(log_lines(source))), bar: None };
         }
         eprintln!("{}: {}", plan.profile, describe(plan));
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(u64::from(plan.seconds()));
-            let template = if options.plain { "{bar:30} {msg}" } else { "{bar:30.green} {msg}" };
+            let template = if options.no_color { "{bar:30} {msg}" } else { "{bar:30.green} {msg}" };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
@@ -104,7 +104,7 @@ impl Progress {
 }
 
 /// Writes an event as one line of JSON to standard error.
-pub fn log(event: &str, fields: Value) {
+pub fn log_event(event: &str, fields: Value) {
     let now: DateTime<Utc> = SystemTime::now().into();
     let mut line = json!({ "timestamp": now.to_rfc3339(), "level": "info", "event": event });
     if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields) {
@@ -119,7 +119,7 @@ fn describe(plan: &Plan) -> String {
         .stages
         .iter()
         .map(|stage| {
-            let length = timespan::display(u64::from(stage.to_s - stage.from_s));
+            let length = timespan::format(u64::from(stage.to_s - stage.from_s));
             format!("{} {length}", stage.name)
         })
         .collect();
@@ -141,7 +141,7 @@ async fn print_lines(source: Source) {
 }
 
 async fn log_lines(source: Source) {
-    repeat(|| log("progress", source.snapshot().json_fields())).await;
+    repeat(|| log_event("progress", source.snapshot().json_fields())).await;
 }
 
 /// Calls `print` every [`LINE_INTERVAL`].
@@ -159,7 +159,7 @@ async fn repeat(print: impl Fn()) {
 
 impl Source {
     fn snapshot(&self) -> Snapshot {
-        let live = self.recorder.live();
+        let live = self.recorder.live_stats();
         let elapsed = live.elapsed.map_or(0, |elapsed| elapsed.as_secs());
         let elapsed_s = u32::try_from(elapsed).unwrap_or(u32::MAX);
         let stage = self.stages.iter().find(|stage| elapsed_s < stage.to_s);
@@ -177,7 +177,7 @@ impl Source {
 
 /// State of a run at one moment.
 struct Snapshot {
-    live: Live,
+    live: LiveStats,
     /// Name of the current stage, or what happens after the last one.
     phase: String,
     queue: Option<f64>,
@@ -192,12 +192,12 @@ impl Snapshot {
 
     fn line(&self) -> String {
         let Self { live, phase, .. } = self;
-        let p95 = live.p95_ms.map_or_else(|| "n/a".to_owned(), milliseconds);
+        let p95 = live.p95_ms.map_or_else(|| "n/a".to_owned(), format_ms);
         let queue = self.queue.map(|depth| format!(" · queue {depth:.0}")).unwrap_or_default();
         format!(
             "{} {phase}, {} left · {} users · {:.1} req/s · P95 {p95} · {} requests · {} errors{queue}",
-            timespan::display(u64::from(self.elapsed_s)),
-            timespan::display(u64::from(self.left_s())),
+            timespan::format(u64::from(self.elapsed_s)),
+            timespan::format(u64::from(self.left_s())),
             live.users,
             live.rate,
             live.sent,
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     fn snapshot(queue: Option<f64>) -> Snapshot {
-        let live = Live { users: 3, sent: 70, errors: 1, rate: 2.5, ..Live::default() };
+        let live = LiveStats { users: 3, sent: 70, errors: 1, rate: 2.5, ..LiveStats::default() };
         Snapshot { live, phase: "steady".into(), queue, elapsed_s: 30, total_s: 100 }
     }
 

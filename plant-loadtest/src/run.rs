@@ -21,17 +21,17 @@ use crate::{
         open::{self, OpenError},
     },
     exporter::Exporter,
-    journal::Writing,
+    journal::JournalWriter,
     load::{Model, Stage},
     outcome::{Class, Ended, Load, Outcome, ResourceSample, RunStart, Target, VERSION},
     probe::{self, Probe},
     profile::Plan,
-    progress::{Progress, Telling},
+    progress::{Progress, ProgressOptions},
     recorder::{Cells, Recorder},
     scenarios::{Identity, SeedData},
-    sla::{Figure, Sla},
+    sla::{Metric, Sla},
     target::{self, TargetError},
-    work::Work,
+    work::WorkKind,
 };
 
 /// Open files reserved for everything except the sockets of virtual users.
@@ -62,7 +62,7 @@ pub struct Settings {
     /// Goose's dashboard; closed model only.
     pub dashboard: Option<Dashboard>,
     /// Progress output.
-    pub telling: Telling,
+    pub telling: ProgressOptions,
     /// Path of the file to which results are written during the run.
     pub journal: Option<PathBuf>,
     /// Address at which the load generator serves its own `/metrics`.
@@ -73,13 +73,13 @@ impl Settings {
     /// Returns settings without progress output, dashboard, journal and exporter.
     #[must_use]
     pub fn new(plan: Plan, sla: Sla, host: String, timeout: Duration) -> Self {
-        let progress = Telling { quiet: true, ..Telling::default() };
+        let progress = ProgressOptions { quiet: true, ..ProgressOptions::default() };
         Self {
             plan,
             sla,
             host,
             timeout,
-            password: access::PASSWORD.into(),
+            password: access::TEST_PASSWORD.into(),
             dashboard: None,
             telling: progress,
             journal: None,
@@ -125,8 +125,8 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
 
     let metrics_url = format!("{}/metrics", settings.host);
     let build = probe::build_info(&http, &metrics_url).await;
-    let cells = Cells::of(&settings.plan.stages);
-    let recorder = Arc::new(Recorder::new(probe::processors()).with_cells(cells));
+    let cells = Cells::for_stages(&settings.plan.stages);
+    let recorder = Arc::new(Recorder::new(probe::available_cpus()).with_cells(cells));
     let probe = Probe::start(http.clone(), &settings.host, Arc::clone(&recorder));
     let exporter = match settings.exporter {
         None => None,
@@ -149,15 +149,14 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
             access: accounts.as_ref().map(|accounts| accounts.summary()),
             healthy_after_s: None,
         },
-        generator: probe::describe(open_files_limit),
+        generator: probe::describe_generator(open_files_limit),
         started_at: SystemTime::now().into(),
         endpoints: recorder.merge(&endpoint_names(&settings.plan)).0,
         sla: settings.sla.clone(),
     };
-    let journal = settings
-        .journal
-        .as_ref()
-        .map(|path| Writing::start(path, start.clone(), Arc::clone(&recorder), probe.samples()));
+    let journal = settings.journal.as_ref().map(|path| {
+        JournalWriter::start(path, start.clone(), Arc::clone(&recorder), probe.samples())
+    });
     let mut config = ClientConfig::new(&settings.host, settings.timeout, Arc::clone(&recorder));
     config.log_requests = settings.dashboard.is_some();
     config.accounts.clone_from(&accounts);
@@ -170,14 +169,14 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let samples = probe.stop();
     finished?;
 
-    let started = recorder.started().ok_or(RunError::NoUser)?;
+    let started = recorder.started_at().ok_or(RunError::NoUser)?;
     let duration_s = started.elapsed().as_secs_f64();
-    let completions = completion::follow(
+    let completions = completion::wait_until_ended(
         &http,
         &settings.host,
         &work_kinds(&settings.plan),
         recorder.take_accepted(),
-        completion::patience(&settings.sla),
+        completion::drain_timeout(&settings.sla),
     )
     .await;
     let ended =
@@ -249,9 +248,9 @@ fn needs(plan: &Plan) -> Vec<SeedData> {
     needs.copied().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-fn work_kinds(plan: &Plan) -> Vec<&'static Work> {
+fn work_kinds(plan: &Plan) -> Vec<&'static WorkKind> {
     let mut kinds: Vec<_> =
-        plan.classes.iter().flat_map(|share| share.class.work).copied().collect();
+        plan.classes.iter().flat_map(|share| share.class.work_kinds).copied().collect();
     kinds.dedup_by_key(|kind| kind.name);
     kinds
 }
@@ -296,8 +295,8 @@ async fn stop_when_interrupted() {
 
 /// Returns how long to wait for the service to become healthy: the longest limit of all thresholds.
 fn recovery_timeout(sla: &Sla) -> Duration {
-    let limits = sla.promises.iter().filter(|promise| promise.figure == Figure::SecondsToHealthy);
-    let longest = limits.map(|promise| promise.below).reduce(f64::max);
+    let limits = sla.thresholds.iter().filter(|promise| promise.metric == Metric::SecondsToHealthy);
+    let longest = limits.map(|promise| promise.limit).reduce(f64::max);
     longest
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .unwrap_or(DEFAULT_RECOVERY_TIMEOUT)
@@ -328,7 +327,7 @@ fn load_change_note(plan: &Plan, samples: &[ResourceSample]) -> Vec<String> {
 /// Returns the load as the outcome describes it.
 fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
     let plan = &settings.plan;
-    let started_users = recorder.joined();
+    let started_users = recorder.started_by_class();
     let classes = plan.classes.iter().map(|share| {
         let (min_wait, max_wait) = share.class.wait;
         Class {
@@ -345,7 +344,7 @@ fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
     Load {
         profile: plan.profile.clone(),
         description: plan.description.clone(),
-        changes: plan.changes.clone(),
+        overrides: plan.overrides.clone(),
         time_scale: plan.time_scale,
         model: plan.model,
         spacing: plan.spacing,

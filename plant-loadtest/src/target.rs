@@ -22,7 +22,7 @@ const HEALTH_POLL_INTERVAL: Duration = Duration::from_millis(100);
 pub enum TargetError {
     /// The address is not a valid URL.
     #[error("`{host}` is not a valid address such as http://127.0.0.1:8001: {reason}")]
-    NoAddress {
+    InvalidAddress {
         /// The given address.
         host: String,
         /// Why it is invalid.
@@ -33,13 +33,13 @@ pub enum TargetError {
         "{0} is not on this machine. A load test can take a service down; pass --allow-remote if you \
          are permitted to test it"
     )]
-    Remote(String),
+    RemoteAddress(String),
     /// The service is not running or not healthy.
     #[error(
         "health check of {host} failed: {reason}. Start the service (plant-api serve) or set its \
          address (--host)"
     )]
-    Unreachable {
+    Unhealthy {
         /// Base URL of the service.
         host: String,
         /// Why the health check failed.
@@ -47,7 +47,7 @@ pub enum TargetError {
     },
     /// The service requires authentication and a login failed.
     #[error("{host} requires authentication, but the {reason}")]
-    Closed {
+    LoginFailed {
         /// Base URL of the service.
         host: String,
         /// The failed login.
@@ -57,7 +57,7 @@ pub enum TargetError {
     #[error(
         "{host} has no test data: {reason}. Run seed_test_data --agents=100 --skills=50 and try again"
     )]
-    Unseeded {
+    NotSeeded {
         /// Base URL of the service.
         host: String,
         /// What is missing.
@@ -70,16 +70,16 @@ pub enum TargetError {
 ///
 /// # Errors
 /// When the address is invalid, or that of another machine.
-pub async fn address(host: &str, allow_remote: bool) -> Result<String, TargetError> {
+pub async fn parse_address(host: &str, allow_remote: bool) -> Result<String, TargetError> {
     let invalid =
-        |reason: &str| TargetError::NoAddress { host: host.into(), reason: reason.into() };
+        |reason: &str| TargetError::InvalidAddress { host: host.into(), reason: reason.into() };
     let url = Url::parse(host).map_err(|error| invalid(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(invalid("it must start with http:// or https://"));
     }
     let name = url.host_str().ok_or_else(|| invalid("it contains no host"))?;
     if !allow_remote && !is_loopback(name).await {
-        return Err(TargetError::Remote(host.into()));
+        return Err(TargetError::RemoteAddress(host.into()));
     }
     Ok(host.trim_end_matches('/').to_owned())
 }
@@ -100,7 +100,7 @@ async fn is_loopback(name: &str) -> bool {
 /// When it cannot be reached or is not healthy.
 pub async fn check_health(http: &reqwest::Client, host: &str) -> Result<(), TargetError> {
     let result = health(http, host).await;
-    result.map_err(|reason| TargetError::Unreachable { host: host.into(), reason })
+    result.map_err(|reason| TargetError::Unhealthy { host: host.into(), reason })
 }
 
 /// Logs in to the accounts of the test customers if the service at `host` requires authentication.
@@ -117,7 +117,7 @@ pub async fn log_in(
         return Ok(None);
     }
     let accounts = Accounts::log_in(http, host, password).await;
-    accounts.map(Some).map_err(|reason| TargetError::Closed { host: host.into(), reason })
+    accounts.map(Some).map_err(|reason| TargetError::LoginFailed { host: host.into(), reason })
 }
 
 /// Checks that the service at `host` has the seeded data of `needs`.
@@ -145,7 +145,7 @@ pub async fn check_seed_data(
             Ok(_) => missing.to_owned(),
             Err(reason) => format!("{missing} (GET {path}: {reason})"),
         };
-        return Err(TargetError::Unseeded { host: host.into(), reason });
+        return Err(TargetError::NotSeeded { host: host.into(), reason });
     }
     Ok(())
 }
@@ -210,19 +210,22 @@ mod tests {
     #[tokio::test]
     async fn other_machines_are_rejected_unless_allow_remote() {
         for host in ["http://127.0.0.1:8001", "http://[::1]:8001/", "http://localhost:8001"] {
-            assert!(address(host, false).await.is_ok(), "{host}");
+            assert!(parse_address(host, false).await.is_ok(), "{host}");
         }
         for host in ["http://192.0.2.1", "http://0.0.0.0:80"] {
-            assert!(matches!(address(host, false).await, Err(TargetError::Remote(_))), "{host}");
-            assert!(address(host, true).await.is_ok(), "{host}");
+            assert!(
+                matches!(parse_address(host, false).await, Err(TargetError::RemoteAddress(_))),
+                "{host}"
+            );
+            assert!(parse_address(host, true).await.is_ok(), "{host}");
         }
     }
 
     #[tokio::test]
     async fn an_invalid_address_is_rejected() {
         for host in ["127.0.0.1:8001", "ftp://127.0.0.1", "", "http://"] {
-            let result = address(host, true).await;
-            assert!(matches!(result, Err(TargetError::NoAddress { .. })), "{host}");
+            let result = parse_address(host, true).await;
+            assert!(matches!(result, Err(TargetError::InvalidAddress { .. })), "{host}");
         }
     }
 }

@@ -43,7 +43,7 @@ pub fn parse_positive(text: &str) -> Result<Duration, String> {
 
 /// Formats seconds as [`parse`] accepts them, such as `1h30m`.
 #[must_use]
-pub fn display(seconds: u64) -> String {
+pub fn format(seconds: u64) -> String {
     let parts = [(seconds / 3600, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
     let text: String = parts
         .iter()
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn a_formatted_duration_parses_to_the_same_value() {
         for seconds in [0, 1, 59, 60, 3_661, 86_400] {
-            assert_eq!(parse(&display(seconds)), Ok(Duration::from_secs(seconds)));
+            assert_eq!(parse(&format(seconds)), Ok(Duration::from_secs(seconds)));
         }
     }
 }

@@ -9,7 +9,7 @@ use toml::{
 
 /// An error in a TOML file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
+pub struct FileError {
     /// Name of the file, as shown to the user.
     pub file: String,
     /// Line number, counted from 1.
@@ -18,7 +18,7 @@ pub struct Mistake {
     pub message: String,
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.file, self.line, self.message)
     }
@@ -29,7 +29,7 @@ impl fmt::Display for Mistake {
 pub struct Source<'a> {
     file: &'a str,
     text: &'a str,
-    errors: Vec<Mistake>,
+    errors: Vec<FileError>,
 }
 
 impl<'a> Source<'a> {
@@ -53,12 +53,12 @@ impl<'a> Source<'a> {
     pub fn add_error(&mut self, at: Range<usize>, message: impl Into<String>) {
         let before = self.text.get(..at.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
-        self.errors.push(Mistake { file: self.file.into(), line, message: message.into() });
+        self.errors.push(FileError { file: self.file.into(), line, message: message.into() });
     }
 
     /// Returns all errors, ordered by line.
     #[must_use]
-    pub fn into_errors(mut self) -> Vec<Mistake> {
+    pub fn into_errors(mut self) -> Vec<FileError> {
         self.errors.sort_by_key(|error| error.line);
         self.errors
     }

@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 /// A kind of work that the service accepts with a 202 and completes later.
 #[derive(Debug)]
-pub struct Work {
+pub struct WorkKind {
     /// Name in SLA files and reports.
     pub name: &'static str,
     /// Path and query of its list, newest first. The response is an object with `items` and `next`;
     /// `next` is the value of the `after` parameter for the next page.
-    pub list: &'static str,
+    pub list_path: &'static str,
     /// Field of an item with the time of acceptance.
-    pub accepted: &'static str,
+    pub accepted_field: &'static str,
     /// Field of an item with the time when it completed or failed; null before.
-    pub ended: &'static str,
+    pub ended_field: &'static str,
 }
 
 /// One piece of accepted work.
 #[derive(Clone, Debug)]
-pub struct Accepted {
+pub struct AcceptedWork {
     /// Kind of work.
-    pub work: &'static Work,
+    pub work: &'static WorkKind,
     /// Id that the service returned.
     pub id: String,
     /// Access token of the account that may read it.

@@ -6,11 +6,11 @@ mod locked;
 
 use std::fs;
 
-use harness::{Done, first_line, folder, loadtest};
+use harness::{ProgramOutput, first_line, loadtest, new_test_folder};
 use locked::{AuthOptions, AuthStub};
 use plant_loadtest::{
     outcome::{Access, Endpoint},
-    stub::{Behaviour, Stub},
+    stub::{Behavior, Stub},
 };
 
 const CUSTOMER_CLASSES: [&str; 3] = ["PlantBackendUser", "PlantUser", "GenesisUser"];
@@ -18,8 +18,8 @@ const CLOSED: &str = "users = 40\nspawn_rate = 40\n";
 const OPEN: &str = "model = \"open\"\nusers = 10\nrate = 40\n";
 
 /// Runs a load of `classes` against `host` for two seconds.
-fn run(test: &str, host: &str, load: &str, classes: &[&str], more: &[&str]) -> Done {
-    let folder = folder(test);
+fn run(test: &str, host: &str, load: &str, classes: &[&str], more: &[&str]) -> ProgramOutput {
+    let folder = new_test_folder(test);
     let mut profile = format!(
         "name = \"test\"\ndescription = \"A test.\"\nrun_time = \"2s\"\nsla = \"smoke\"\n{load}"
     );
@@ -42,8 +42,8 @@ fn users_of_both_engines_share_one_login_per_customer() {
         assert_eq!((stats.logins, stats.rejected, stats.cross_customer), (5, 1, 0), "{test}");
         let outcome = done.outcome.unwrap();
         assert_eq!(outcome.target.access, Some(Access { accounts: 5, logins: 5 }));
-        assert_eq!(outcome.whole().counts.errors(), 0);
-        assert!(outcome.whole().counts.sent > 20);
+        assert_eq!(outcome.tally_all().counts.errors(), 0);
+        assert!(outcome.tally_all().counts.sent > 20);
         assert!(outcome.endpoints.iter().all(|endpoint| !endpoint.name.contains("/auth/")));
         assert!(done.stdout.contains("5 accounts were logged in before"), "{}", done.stdout);
     }
@@ -53,7 +53,7 @@ fn users_of_both_engines_share_one_login_per_customer() {
 fn no_login_if_the_service_requires_no_authentication() {
     let service = AuthStub::start(AuthOptions { auth_required: false, ..AuthOptions::default() });
     let done = run("no-auth", &service.host(), CLOSED, &CUSTOMER_CLASSES, &[]);
-    assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
     assert_eq!(service.stats().logins, 0);
     assert_eq!(done.outcome.unwrap().target.access, None);
 }
@@ -63,7 +63,7 @@ fn users_of_public_endpoints_do_not_log_in() {
     let service = AuthStub::start(AuthOptions::default());
     let classes = ["HealthCheckUser", "AgentListUser"];
     let done = run("public", &service.host(), CLOSED, &classes, &[]);
-    assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
     assert_eq!((service.stats().logins, service.stats().rejected), (0, 0));
 }
 
@@ -73,7 +73,7 @@ fn a_wrong_password_is_reported_before_the_load() {
         AuthStub::start(AuthOptions { password: "another one", ..AuthOptions::default() });
     let host = service.host();
     let done = run("wrong-password", &host, CLOSED, &CUSTOMER_CLASSES, &[]);
-    assert_eq!(done.exit, 3, "{}", done.stdout);
+    assert_eq!(done.exit_code, 3, "{}", done.stdout);
     let expected = format!(
         "{host} requires authentication, but the login as loadtest_1@test.local failed: unknown email"
     );
@@ -83,14 +83,14 @@ fn a_wrong_password_is_reported_before_the_load() {
 
     let right = ["--password", "another one"];
     let done = run("right-password", &host, CLOSED, &CUSTOMER_CLASSES, &right);
-    assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
 }
 
 #[test]
 fn a_login_is_retried_while_the_service_is_unavailable() {
     let service = AuthStub::start(AuthOptions { unavailable_logins: 3, ..AuthOptions::default() });
     let done = run("unavailable-login", &service.host(), CLOSED, &CUSTOMER_CLASSES, &[]);
-    assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
     assert_eq!(service.stats().logins, 5);
 }
 
@@ -103,7 +103,7 @@ fn a_revoked_token_is_replaced_without_an_error() {
         let stats = service.stats();
         assert!(stats.logins > 5 && stats.rejected > 1, "{stats:?}");
         let outcome = done.outcome.unwrap();
-        assert_eq!(outcome.whole().counts.errors(), 0, "{}", done.stdout);
+        assert_eq!(outcome.tally_all().counts.errors(), 0, "{}", done.stdout);
         let access = outcome.target.access.unwrap();
         assert_eq!((access.accounts, access.logins), (5, stats.logins));
         let has_401 = |endpoint: &Endpoint| endpoint.statuses.contains_key(&401);
@@ -117,7 +117,7 @@ fn a_user_with_its_own_account_logs_in_again_when_its_token_is_rejected() {
     let done = run("revoked-own", &service.host(), OPEN, &["GenerationUser"], &[]);
     let outcome = done.outcome.unwrap_or_else(|| panic!("{}", done.stderr));
     let stats = service.stats();
-    let counts = outcome.whole().counts;
+    let counts = outcome.tally_all().counts;
     // Each of the ten users has logged in before the load.
     assert!(stats.logins > 10, "{stats:?}");
     assert_eq!(counts.errors(), counts.client_errors);
@@ -130,7 +130,7 @@ fn a_token_is_renewed_before_it_expires() {
     // valid.
     let service = AuthStub::start(AuthOptions { expires_in_s: 0, ..AuthOptions::default() });
     let done = run("renewed", &service.host(), CLOSED, &CUSTOMER_CLASSES, &[]);
-    assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
     let stats = service.stats();
     assert!(stats.logins > 5, "{stats:?}");
     assert_eq!(stats.rejected, 1);
@@ -138,15 +138,15 @@ fn a_token_is_renewed_before_it_expires() {
 
 #[test]
 fn users_of_the_auth_profile_register_before_they_log_in() {
-    let stub = Stub::start(0, Behaviour::default()).unwrap();
+    let stub = Stub::start(0, Behavior::default()).unwrap();
     let more = ["--sla", "auth"];
     let done = run("auth", &stub.host(), CLOSED, &["AuthUser"], &more);
-    assert_ne!(done.exit, 1, "{}{}", done.stdout, done.stderr);
+    assert_ne!(done.exit_code, 1, "{}{}", done.stdout, done.stderr);
     let outcome = done.outcome.unwrap();
-    assert_eq!(outcome.whole().counts.errors(), 0, "{:?}", outcome.failures);
+    assert_eq!(outcome.tally_all().counts.errors(), 0, "{:?}", outcome.failures);
     let sent = |name: &str| {
         let endpoint = outcome.endpoints.iter().find(|endpoint| endpoint.name == name);
-        endpoint.unwrap().whole().counts.sent
+        endpoint.unwrap().tally_all().counts.sent
     };
     assert!(sent("POST /api/v1/auth/register") >= 40, "the first step of every user");
     assert!(sent("POST /api/v1/auth/login") > 0);

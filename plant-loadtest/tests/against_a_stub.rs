@@ -9,7 +9,7 @@ use std::{fs, process::Command, time::Duration};
 
 use harness::{Done, first_line, folder, folder_of, loadtest};
 use plant_loadtest::{failure::FailureKind, report::json};
-use stub::{Fault, How, Stub};
+use stub::{Fault, FaultKind, Stub};
 
 /// Runs a profile of `classes` for a few seconds against `stub`, judged by the built-in `sla`, with
 /// further command-line `options`.
@@ -39,8 +39,8 @@ fn a_healthy_service_passes_and_every_request_is_counted() {
     assert!(first_line(&done).starts_with("PASS"), "{}", done.stdout);
 
     let outcome = done.outcome.unwrap();
-    let counts = outcome.whole().counts;
-    assert!(counts.reconcile());
+    let counts = outcome.tally_all().counts;
+    assert!(counts.is_consistent());
     assert_eq!(counts.errors(), 0);
     // The check before the run sends four requests, and the health check after it sends one.
     assert_eq!(counts.sent + 5, stub.requests());
@@ -65,7 +65,7 @@ fn a_healthy_service_passes_and_every_request_is_counted() {
 #[test]
 fn percentiles_match_the_latency_of_the_server() {
     let delay = Duration::from_millis(120);
-    let slow = Fault { to: "GET /health", how: How::Late(delay), spares: 0 };
+    let slow = Fault { prefix: "GET /health", kind: FaultKind::Delay(delay), skip_first: 0 };
     let stub = Stub::start(vec![slow]);
     let done = run("percentiles", &stub, &["HealthCheckUser"], "smoke", &[]);
     assert_eq!(done.exit, 0, "{}", done.stdout);
@@ -77,7 +77,7 @@ fn percentiles_match_the_latency_of_the_server() {
 
 #[test]
 fn errors_are_counted_exactly() {
-    let fault = Fault { to: "GET /health", how: How::OneIn(4), spares: 1 };
+    let fault = Fault { prefix: "GET /health", kind: FaultKind::EveryNth(4), skip_first: 1 };
     let stub = Stub::start(vec![fault]);
     let done = run("errors", &stub, &["HealthCheckUser"], "smoke", &[]);
     assert_eq!(done.exit, 1, "{}", done.stdout);
@@ -94,7 +94,7 @@ fn errors_are_counted_exactly() {
 #[test]
 fn a_slow_endpoint_fails_and_is_named() {
     let delay = Duration::from_millis(1500);
-    let slow = Fault { to: "GET /health", how: How::Late(delay), spares: 0 };
+    let slow = Fault { prefix: "GET /health", kind: FaultKind::Delay(delay), skip_first: 0 };
     let stub = Stub::start(vec![slow]);
     let sla = folder("slow-sla").join("sla.toml");
     fs::write(
@@ -112,9 +112,17 @@ fn a_slow_endpoint_fails_and_is_named() {
 #[test]
 fn failure_kinds_are_counted_separately() {
     let faults = vec![
-        Fault { to: "GET /api/v1/agents/h1/goals", how: How::Body("{}"), spares: 0 },
-        Fault { to: "GET /api/v1/agents/h1/configuration", how: How::Status(404), spares: 0 },
-        Fault { to: "GET /health", how: How::Late(Duration::from_secs(5)), spares: 1 },
+        Fault { prefix: "GET /api/v1/agents/h1/goals", kind: FaultKind::Body("{}"), skip_first: 0 },
+        Fault {
+            prefix: "GET /api/v1/agents/h1/configuration",
+            kind: FaultKind::Status(404),
+            skip_first: 0,
+        },
+        Fault {
+            prefix: "GET /health",
+            kind: FaultKind::Delay(Duration::from_secs(5)),
+            skip_first: 1,
+        },
     ];
     let stub = Stub::start(faults);
     let options = ["--timeout", "1s", "-u", "30", "-r", "30"];
@@ -154,7 +162,7 @@ fn a_skill_is_created_then_certified_then_certified_again() {
     assert_eq!(done.exit, 0, "{}", done.stdout);
     let outcome = done.outcome.unwrap();
     let sent: Vec<u64> =
-        outcome.endpoints.iter().map(|endpoint| endpoint.whole().counts.sent).collect();
+        outcome.endpoints.iter().map(|endpoint| endpoint.tally_all().counts.sent).collect();
     // Sorted by name: certify, certify again, create. Creating comes first, then certifying.
     let [certified, certified_again, created] = sent[..] else { panic!("{sent:?}") };
     assert!(
@@ -176,7 +184,8 @@ fn an_unreachable_service_exits_3() {
 
 #[test]
 fn an_unseeded_service_exits_3() {
-    let fault = Fault { to: "GET /api/v1/customers", how: How::Status(404), spares: 0 };
+    let fault =
+        Fault { prefix: "GET /api/v1/customers", kind: FaultKind::Status(404), skip_first: 0 };
     let stub = Stub::start(vec![fault]);
     let done = run("unseeded", &stub, &["PlantBackendUser"], "smoke", &[]);
     assert_eq!(done.exit, 3);
@@ -185,7 +194,7 @@ fn an_unseeded_service_exits_3() {
 
 #[test]
 fn health_checks_need_no_test_data() {
-    let fault = Fault { to: "GET /api", how: How::Status(404), spares: 0 };
+    let fault = Fault { prefix: "GET /api", kind: FaultKind::Status(404), skip_first: 0 };
     let stub = Stub::start(vec![fault]);
     let done = run("no-seed", &stub, &["HealthCheckUser"], "smoke", &[]);
     assert_eq!(done.exit, 0, "{}\n{}", done.stdout, done.stderr);
@@ -260,5 +269,5 @@ fn an_interrupted_run_still_writes_its_report() {
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(stdout.contains("interrupted after"), "{stdout}");
     let outcome = json::read(&folder.join("out.json")).unwrap();
-    assert!(outcome.whole().counts.reconcile());
+    assert!(outcome.tally_all().counts.is_consistent());
 }

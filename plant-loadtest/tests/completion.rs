@@ -8,13 +8,13 @@ use std::fs;
 use harness::{Done, first_line, folder, loadtest};
 use plant_loadtest::{
     outcome::Outcome,
-    stub::{Behaviour, Stub},
+    stub::{Behavior, Stub},
 };
 
 /// Runs users that create generations, judged by `thresholds`, the lines of a `[[completion]]`
 /// table.
 fn run(test: &str, thresholds: &str) -> (Done, Outcome) {
-    let stub = Stub::start(0, Behaviour::default()).unwrap();
+    let stub = Stub::start(0, Behavior::default()).unwrap();
     let folder = folder(test);
     let profile = "name = \"test\"\ndescription = \"A test.\"\nsla = \"sla.toml\"\n\
         model = \"open\"\nusers = 10\nrate = 30\nrun_time = \"3s\"\n\
@@ -38,9 +38,9 @@ fn accepted_work_is_counted_and_timed_from_the_services_list() {
         .iter()
         .find(|endpoint| endpoint.name == "POST /api/v1/generation/create")
         .unwrap()
-        .whole();
+        .tally_all();
     let [work] = &outcome.completions[..] else { panic!("{:?}", outcome.completions) };
-    let total = work.whole();
+    let total = work.tally_all();
     assert_eq!(total.counts.sent, created.counts.succeeded);
     assert_eq!(total.counts.succeeded, total.counts.sent);
     assert!(total.counts.sent >= 20, "{:?}", total.counts);

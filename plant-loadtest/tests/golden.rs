@@ -14,7 +14,7 @@ use plant_loadtest::{
 
 fn example() -> (Outcome, Verdict) {
     let outcome = json::read(&golden("outcome.json")).unwrap();
-    let verdict = Verdict::of(&outcome, &outcome.sla);
+    let verdict = Verdict::judge(&outcome, &outcome.sla);
     (outcome, verdict)
 }
 
@@ -87,7 +87,7 @@ fn the_html_report_is_deterministic() {
     let (outcome, verdict) = example();
     let first = html::render(&outcome, &verdict).unwrap();
     let again: Outcome = serde_json::from_str(&json::render(&outcome)).unwrap();
-    assert!(first == html::render(&again, &Verdict::of(&again, &again.sla)).unwrap());
+    assert!(first == html::render(&again, &Verdict::judge(&again, &again.sla)).unwrap());
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_html_report_is_self_contained_and_escapes_text() {
     let (mut outcome, _) = example();
     outcome.failures[0].message = "<script>alert(1)</script>".into();
     outcome.load.stages[1].name = "<b>steady</b>".into();
-    let verdict = Verdict::of(&outcome, &outcome.sla);
+    let verdict = Verdict::judge(&outcome, &outcome.sla);
     let page = html::render(&outcome, &verdict).unwrap();
     assert!(!page.contains("<script>alert") && !page.contains("<b>steady"));
     assert_eq!(page.matches("<script").count(), 2, "one element for the data, one for the script");
@@ -132,7 +132,7 @@ fn the_html_report_of_an_hour_is_below_two_megabytes() {
         copy
     });
     outcome.samples = hour.collect();
-    let verdict = Verdict::of(&outcome, &outcome.sla);
+    let verdict = Verdict::judge(&outcome, &outcome.sla);
     let page = html::render(&outcome, &verdict).unwrap();
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
 }

@@ -8,14 +8,14 @@ use std::{fs, time::Duration};
 use harness::{Done, first_line, folder, loadtest};
 use plant_loadtest::{
     outcome::Outcome,
-    stub::{Behaviour, Latency, Stall, Stub},
+    stub::{Behavior, Latency, Stall, Stub},
 };
 
 const LENIENT_SLA: &str = "name = \"lenient\"\n[survival]\nanswers_within_s = 10\n";
 
 /// Runs a profile with these `lines` against a stub with this `behavior`. Returns the program output
 /// and the outcome.
-fn run(test: &str, behavior: Behaviour, lines: &str, more: &[&str]) -> (Done, Outcome) {
+fn run(test: &str, behavior: Behavior, lines: &str, more: &[&str]) -> (Done, Outcome) {
     let stub = Stub::start(0, behavior).unwrap();
     let folder = folder(test);
     let profile = format!(
@@ -29,12 +29,12 @@ fn run(test: &str, behavior: Behaviour, lines: &str, more: &[&str]) -> (Done, Ou
     arguments.extend(more);
     let mut done = loadtest(&folder, &arguments);
     let outcome = done.outcome.take().unwrap_or_else(|| panic!("{}{}", done.stdout, done.stderr));
-    assert!(outcome.whole().counts.reconcile());
+    assert!(outcome.tally_all().counts.is_consistent());
     (done, outcome)
 }
 
-fn fixed(millis: u64) -> Behaviour {
-    Behaviour { latency: Latency::Fixed(Duration::from_millis(millis)), ..Behaviour::default() }
+fn fixed(millis: u64) -> Behavior {
+    Behavior { latency: Latency::Fixed(Duration::from_millis(millis)), ..Behavior::default() }
 }
 
 #[test]
@@ -44,10 +44,10 @@ fn an_open_load_has_the_arrivals_of_its_rate_in_every_stage() {
         [[stage]]\nname = \"low\"\nrate = 30\nlasts = \"2s\"\n\
         [[stage]]\nname = \"high\"\nrate = 90\nlasts = \"1s\"\n";
     let (_, outcome) = run("open-stages", fixed(5), stages, &[]);
-    let sent = |from, to| outcome.over(&(from..to)).counts.sent;
+    let sent = |from, to| outcome.tally_in(&(from..to)).counts.sent;
     assert_eq!([sent(0, 1), sent(1, 3), sent(3, 4)], [20, 60, 90]);
-    assert_eq!(outcome.judged().counts.sent, 150, "the ramp is not judged");
-    let scheduled: u64 = outcome.arrivals.iter().map(|second| second.due).sum();
+    assert_eq!(outcome.tally_judged().counts.sent, 150, "the ramp is not judged");
+    let scheduled: u64 = outcome.arrivals.iter().map(|second| second.scheduled).sum();
     assert_eq!(scheduled, 170);
 }
 
@@ -56,19 +56,20 @@ fn all_poisson_arrivals_are_sent() {
     let stages = "model = \"open\"\narrivals = \"poisson\"\nusers = 50\nrate = 200\n\
                   warm_up = \"1s\"\nrun_time = \"3s\"\n";
     let (_, outcome) = run("poisson", fixed(5), stages, &[]);
-    let scheduled: u64 = outcome.arrivals.iter().map(|second| second.due).sum();
-    assert_eq!(outcome.whole().counts.sent, scheduled);
+    let scheduled: u64 = outcome.arrivals.iter().map(|second| second.scheduled).sum();
+    assert_eq!(outcome.tally_all().counts.sent, scheduled);
     // 600 expected with a standard deviation of 24.5; the bounds are six standard deviations away.
     assert!((453..747).contains(&scheduled), "{scheduled}");
 }
 
 #[test]
 fn a_stall_is_charged_for_all_arrivals_scheduled_meanwhile() {
-    let stall = Stall { after: Duration::from_millis(1500), lasts: Duration::from_millis(1000) };
-    let behavior = Behaviour { stall: Some(stall), ..fixed(5) };
+    let stall =
+        Stall { start_after: Duration::from_millis(1500), duration: Duration::from_millis(1000) };
+    let behavior = Behavior { stall: Some(stall), ..fixed(5) };
     let stages = "model = \"open\"\nusers = 4\nrate = 100\nrun_time = \"4s\"\n";
     let (_, outcome) = run("stall", behavior, stages, &[]);
-    let whole = outcome.whole();
+    let whole = outcome.tally_all();
     assert_eq!(whole.counts.sent, 400);
     // 100 arrivals start during the stall. Those in its first half wait 500 ms or more.
     let long = whole.latency.buckets_ms().filter(|(ms, _)| *ms >= 500.0);
@@ -84,16 +85,16 @@ fn a_stall_is_charged_for_all_arrivals_scheduled_meanwhile() {
 
 #[test]
 fn an_arrival_that_waits_for_the_request_timeout_is_dropped_and_counted() {
-    let behavior = Behaviour { at_once: Some(1), ..fixed(400) };
+    let behavior = Behavior { max_concurrent: Some(1), ..fixed(400) };
     let stages = "model = \"open\"\nusers = 1\nrate = 20\nrun_time = \"3s\"\n";
     let (done, outcome) = run("dropped", behavior, stages, &["--timeout", "1s"]);
     let sum = |pick: fn(&plant_loadtest::outcome::ArrivalSecond) -> u64| -> u64 {
         outcome.arrivals.iter().map(pick).sum()
     };
-    let (scheduled, dropped) = (sum(|second| second.due), sum(|second| second.dropped));
+    let (scheduled, dropped) = (sum(|second| second.scheduled), sum(|second| second.dropped));
     assert_eq!(scheduled, 60);
     assert!(dropped >= 40, "{dropped}");
-    assert_eq!(outcome.whole().counts.sent, scheduled - dropped);
+    assert_eq!(outcome.tally_all().counts.sent, scheduled - dropped);
     assert_eq!(done.exit, 4, "{}", done.stdout);
     assert!(first_line(&done).starts_with("INVALID"), "{}", done.stdout);
 }
@@ -103,7 +104,7 @@ fn arrivals_at_once_start_at_the_same_time() {
     let stages = "model = \"open\"\nusers = 200\n\
         [[stage]]\nname = \"crowd\"\nat_once = 200\nlasts = \"1s\"\n";
     let (done, outcome) = run("crowd", fixed(20), stages, &[]);
-    assert_eq!(outcome.over(&(0..1)).counts.succeeded, 200);
+    assert_eq!(outcome.tally_in(&(0..1)).counts.succeeded, 200);
     assert_eq!(outcome.endpoints[0].statuses[&200], 200);
     assert!(done.stdout.contains("200 came at once: 200 succeeded"), "{}", done.stdout);
 }
@@ -136,7 +137,7 @@ fn users_without_think_time_saturate_and_get_no_verdict() {
     assert_eq!(done.exit, 0, "{}", done.stdout);
     assert!(first_line(&done).starts_with("NO VERDICT"), "{}", done.stdout);
     // With its wait time of 0.5 to 1.5 s each user would send about three requests.
-    assert!(done.outcome.unwrap().whole().counts.sent > 20);
+    assert!(done.outcome.unwrap().tally_all().counts.sent > 20);
 }
 
 #[cfg(unix)]
@@ -169,6 +170,6 @@ fn an_interrupted_open_run_still_reports() {
     let stdout = String::from_utf8(program.wait_with_output().unwrap().stdout).unwrap();
     assert!(stdout.contains("interrupted after"), "{stdout}");
     let outcome = plant_loadtest::report::json::read(&folder.join("out.json")).unwrap();
-    assert!(outcome.whole().counts.reconcile());
-    assert_eq!(outcome.whole().counts.errors(), 0);
+    assert!(outcome.tally_all().counts.is_consistent());
+    assert_eq!(outcome.tally_all().counts.errors(), 0);
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use criterion::Criterion;
 use plant_api::access::Caller;
 use plant_api::clock::Clock;
-use plant_api::db::{self, Bounds, Db};
+use plant_api::db::{self, DatabaseLimits, Db};
 use plant_api::metrics::Metrics;
 use plant_api::plant::entity::Kind;
-use plant_api::plant::genesis::{self, Statement};
+use plant_api::plant::genesis::{self, CertificationDetails};
 use plant_api::plant::skills::{self, Created, NewSkill};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
@@ -36,12 +36,12 @@ pub fn through_the_database(c: &mut Criterion) {
 }
 
 async fn certify(db: &Db, iterations: u64) -> Duration {
-    let (clock, caller) = (Clock::System, Caller::Anybody);
+    let (clock, caller) = (Clock::System, Caller::Anonymous);
     let mut total = Duration::ZERO;
     for _ in 0..iterations {
         let id = create_skill(db, &clock).await;
         let start = Instant::now();
-        let statement = Statement::default();
+        let statement = CertificationDetails::default();
         genesis::certify(db, &clock, &caller, Kind::Skill, id, statement).await.unwrap();
         total += start.elapsed();
     }
@@ -56,7 +56,7 @@ async fn create_skill(db: &Db, clock: &Clock) -> Uuid {
         skill_key: None,
     };
     let mut connection = db.acquire().await.unwrap();
-    match skills::create(&mut connection, clock, &Caller::Anybody, new).await.unwrap() {
+    match skills::create(&mut connection, clock, &Caller::Anonymous, new).await.unwrap() {
         Created::New(skill) | Created::Existing(skill) => skill.id.0,
     }
 }
@@ -81,11 +81,15 @@ impl TemporaryDatabase {
     }
 
     fn pool(&self) -> Db {
-        let waits = Metrics::new().unwrap().db_waits;
+        let waits = Metrics::new().unwrap().db_pool_wait;
         let timeout = Duration::from_secs(10);
         Db::new(
             self.options(),
-            Bounds { connections: 2, checkout: timeout, statement: timeout },
+            DatabaseLimits {
+                max_connections: 2,
+                acquire_timeout: timeout,
+                statement_timeout: timeout,
+            },
             waits,
         )
     }

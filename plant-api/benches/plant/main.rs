@@ -13,7 +13,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use plant_api::plant::audit::line;
 use plant_api::plant::chain::{Change, Digest32, Verdict, link, validate_chain, verify};
-use plant_api::plant::entity::Reading;
+use plant_api::plant::entity::EntityVerifier;
 use plant_api::plant::genesis::content::Content;
 use plant_api::plant::genesis::examination::Examination;
 use plant_api::plant::skills;
@@ -60,7 +60,7 @@ fn entity_creation(c: &mut Criterion) {
     let mut group = c.benchmark_group("base_entity_creation");
     let content = content(7);
     group.bench_function("ours", |b| {
-        b.iter(|| content.entity(uuid::Uuid::now_v7(), creation_time(), "anonymous").unwrap());
+        b.iter(|| content.new_entity(uuid::Uuid::now_v7(), creation_time(), "anonymous").unwrap());
     });
     floor(&mut group, &hashed(&agent(7, 0)));
     group.finish();
@@ -74,23 +74,23 @@ fn skill_validation(c: &mut Criterion) {
         category: skills::Category::Technical,
         description: None,
     };
-    let entity = content.entity(id(1, 7), creation_time(), "anonymous").unwrap();
+    let entity = content.new_entity(id(1, 7), creation_time(), "anonymous").unwrap();
     let mut base = agent(7, 0).base;
     (base.id, base.kind) = (entity.id, plant_api::plant::entity::Kind::Skill);
-    (base.status, base.version_hash) = (entity.status, entity.first.link);
-    let mut verifier = Reading::of(entity.id);
-    verifier.read(&entity.first);
+    (base.status, base.version_hash) = (entity.status, entity.first_amendment.link);
+    let mut verifier = EntityVerifier::new(entity.id);
+    verifier.update(&entity.first_amendment);
     let content = Content::Skill(content);
 
     let mut group = c.benchmark_group("skill_validation");
     group.bench_function("ours", |b| {
         b.iter(|| {
-            let found = Examination::of(&base, Some(&content), &verifier).unwrap();
+            let found = Examination::new(&base, Some(&content), &verifier).unwrap();
             assert_eq!(found.verdict, Verdict::Intact);
-            found.checks().all(|check| check.holds)
+            found.checks().all(|check| check.passed)
         });
     });
-    floor(&mut group, &[entity.first.content.clone(), vec![0; LINK_BYTES]]);
+    floor(&mut group, &[entity.first_amendment.content.clone(), vec![0; LINK_BYTES]]);
     group.finish();
 }
 
@@ -130,7 +130,7 @@ fn chain_of_values(c: &mut Criterion) {
     group.bench_function("ours", |b| {
         b.iter(|| {
             for (amendment, change) in chain.iter_mut().zip(black_box(&changes)) {
-                amendment.content = change.canonical();
+                amendment.content = change.to_canonical_json();
             }
             let verdict = verify(sample.base.id, &chain, sample.base.head());
             assert_eq!(verdict, Verdict::Intact);
@@ -146,10 +146,10 @@ fn canonicalization(c: &mut Criterion) {
     let list: Vec<_> = (0..32).map(|n| small.data["custom_attributes"].nested_with(n)).collect();
     large.data.insert("custom_attributes".into(), json!({"list": list}));
     for (name, change) in [("canonical_350_bytes", small), ("canonical_10_kilobytes", large)] {
-        let bytes = change.canonical();
+        let bytes = change.to_canonical_json();
         let mut group = c.benchmark_group(name);
         group.throughput(Throughput::Bytes(bytes.len() as u64));
-        group.bench_function("ours", |b| b.iter(|| black_box(&change).canonical()));
+        group.bench_function("ours", |b| b.iter(|| black_box(&change).to_canonical_json()));
         floor(&mut group, &[bytes]);
         group.finish();
     }
@@ -198,7 +198,7 @@ fn ten_thousand_links_of_a_file(c: &mut Criterion) {
     group.bench_function("ours", |b| {
         b.iter(|| {
             for line in black_box(&lines) {
-                line::check(&line[..line.len() - 1]).unwrap();
+                line::check_line(&line[..line.len() - 1]).unwrap();
             }
         });
     });

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use plant_api::plant::agents::Content;
 use plant_api::plant::audit::line::{self, Manifest};
 use plant_api::plant::chain::{Amendment, Change, ChangeType, Digest32, Head};
-use plant_api::plant::entity::{self, Kind, Shared, Status};
+use plant_api::plant::entity::{self, BaseEntity, Kind, Status};
 use plant_api::plant::industries::IndustryId;
 use plant_api::plant::job_roles::JobRoleId;
 use plant_api::plant::skills::SkillId;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// An entity with its whole chain, and its fields as canonical JSON.
 pub struct Sample {
-    pub base: Shared,
+    pub base: BaseEntity,
     pub chain: Vec<Amendment>,
     pub row: Vec<u8>,
 }
@@ -52,25 +52,25 @@ pub fn change(n: u64, at: DateTime<Utc>) -> Change {
 /// Returns agent number `n` with `changes` changes after its creation.
 pub fn agent(n: u64, changes: u64) -> Sample {
     let content = content(n);
-    let entity = content.entity(id(4, n), creation_time(), "anonymous").unwrap();
-    let mut base = Shared {
+    let entity = content.new_entity(id(4, n), creation_time(), "anonymous").unwrap();
+    let mut base = BaseEntity {
         id: entity.id,
         kind: Kind::Agent,
         external_id: None,
         status: Status::Active,
-        created_at: entity.at,
-        updated_at: entity.at,
+        created_at: entity.created_at,
+        updated_at: entity.created_at,
         deleted_at: None,
         certified_at: None,
         chain_length: 1,
-        version_hash: entity.first.link,
+        version_hash: entity.first_amendment.link,
         tags: Vec::new(),
         custom_attributes: Value::Object(Map::new()),
         governance_notes: None,
         parent_id: None,
         governance_agent_id: entity::GOVERNANCE_AGENT.to_owned(),
     };
-    let mut chain = vec![entity.first];
+    let mut chain = vec![entity.first_amendment];
     for i in 0..changes {
         let at = creation_time() + TimeDelta::microseconds(1 + i.cast_signed());
         let change = change(n + i, at);
@@ -78,18 +78,18 @@ pub fn agent(n: u64, changes: u64) -> Sample {
         base.tags = serde_json::from_value(change.data["tags"].clone()).unwrap();
         base.custom_attributes = change.data["custom_attributes"].clone();
         base.governance_notes = change.data["governance_notes"].as_str().map(str::to_owned);
-        let amendment = Amendment::after(base.id, base.head(), change.canonical());
+        let amendment = Amendment::after(base.id, base.head(), change.to_canonical_json());
         let Head { length, version_hash } = amendment.head();
         base.chain_length = length.cast_signed();
         base.version_hash = version_hash;
         chain.push(amendment);
     }
-    let row = base.row(&entity::fields(&content).unwrap()).unwrap();
+    let row = base.canonical_row(&entity::to_fields(&content).unwrap()).unwrap();
     Sample { base, chain, row }
 }
 
 /// Returns the entity's line of an export, including the line feed.
-pub fn line_of(sample: &Sample) -> Vec<u8> {
+pub fn export_line(sample: &Sample) -> Vec<u8> {
     let mut out = Vec::new();
     line::write_start(&mut out);
     for amendment in &sample.chain {
@@ -100,7 +100,7 @@ pub fn line_of(sample: &Sample) -> Vec<u8> {
 }
 
 /// Returns `lines` followed by their manifest.
-pub fn sealed(mut lines: Vec<u8>) -> Vec<u8> {
+pub fn with_manifest(mut lines: Vec<u8>) -> Vec<u8> {
     let entities = lines.split_inclusive(|byte| *byte == b'\n').count() as u64;
     let manifest = Manifest { entities, sha256: Digest32::sha256(&lines) };
     lines.extend(format!("{manifest}\n").bytes());
@@ -109,5 +109,5 @@ pub fn sealed(mut lines: Vec<u8>) -> Vec<u8> {
 
 /// Returns an export of `entities` agents, with chains of one to three amendments.
 pub fn export(entities: u64) -> Vec<u8> {
-    sealed((0..entities).flat_map(|n| line_of(&agent(n, n % 3))).collect())
+    with_manifest((0..entities).flat_map(|n| export_line(&agent(n, n % 3))).collect())
 }

@@ -15,25 +15,25 @@ use axum::http::{HeaderMap, header};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::Access;
+use crate::config::AccessMode;
 use crate::error::{Error, Result};
-use crate::state::Gate;
-use crate::token::{Holder, Role};
+use crate::state::AccessPolicy;
+use crate::token::{Claims, Role};
 
 /// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// No token was sent; only with access mode `open`.
-    Anybody,
+    Anonymous,
     /// The admin key (`PLANT_ADMIN_KEY`) was sent.
     AdminKey,
     /// An access token was sent.
-    Account(Account),
+    Account(AuthenticatedAccount),
 }
 
 /// The account of a valid access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
+pub struct AuthenticatedAccount {
     /// Id of the account.
     pub id: Uuid,
     /// Id of the token's session.
@@ -48,17 +48,17 @@ pub struct Account {
 
 impl Caller {
     /// Returns the only customer whose data may be accessed; `None` if there is no restriction.
-    pub fn customer(&self) -> Option<&str> {
+    pub fn customer_filter(&self) -> Option<&str> {
         match self {
-            Self::Anybody | Self::AdminKey => None,
-            Self::Account(account) => account.owner(),
+            Self::Anonymous | Self::AdminKey => None,
+            Self::Account(account) => account.customer_filter(),
         }
     }
 
     /// Returns the caller's name in amendments and in the scope of idempotency keys.
     pub fn actor(&self) -> &str {
         match self {
-            Self::Anybody => "anonymous",
+            Self::Anonymous => "anonymous",
             Self::AdminKey => "operator",
             Self::Account(account) => account.actor(),
         }
@@ -69,16 +69,16 @@ impl Caller {
     /// # Errors
     /// [`Error::Forbidden`] for an account with role `user`.
     pub fn require_admin(&self) -> Result<()> {
-        match self.customer() {
+        match self.customer_filter() {
             None => Ok(()),
             Some(_) => Err(Error::Forbidden("administrator rights are required")),
         }
     }
 }
 
-impl Account {
+impl AuthenticatedAccount {
     /// Returns the only customer whose data may be accessed; `None` if there is no restriction.
-    pub fn owner(&self) -> Option<&str> {
+    pub fn customer_filter(&self) -> Option<&str> {
         match self.role {
             Role::User => Some(&self.customer),
             Role::Admin => None,
@@ -91,8 +91,8 @@ impl Account {
     }
 }
 
-impl From<Holder> for Account {
-    fn from(claims: Holder) -> Self {
+impl From<Claims> for AuthenticatedAccount {
+    fn from(claims: Claims) -> Self {
         Self {
             id: claims.account,
             session: claims.session,
@@ -106,30 +106,30 @@ impl From<Holder> for Account {
 impl<S> FromRequestParts<S> for Caller
 where
     S: Send + Sync,
-    Gate: FromRef<S>,
+    AccessPolicy: FromRef<S>,
     Clock: FromRef<S>,
 {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let policy = Gate::from_ref(state);
+        let policy = AccessPolicy::from_ref(state);
         match bearer_token(&parts.headers)? {
-            Some(key) if policy.opens_for(key) => Ok(Self::AdminKey),
+            Some(key) if policy.is_admin_key(key) => Ok(Self::AdminKey),
             Some(token) => {
                 let claims =
                     policy.tokens.verify_access_token(token, Clock::from_ref(state).now())?;
                 Ok(Self::Account(claims.into()))
             }
-            None if policy.access == Access::Open => Ok(Self::Anybody),
+            None if policy.access_mode == AccessMode::Open => Ok(Self::Anonymous),
             None => Err(missing_token()),
         }
     }
 }
 
-impl<S> FromRequestParts<S> for Account
+impl<S> FromRequestParts<S> for AuthenticatedAccount
 where
     S: Send + Sync,
-    Gate: FromRef<S>,
+    AccessPolicy: FromRef<S>,
     Clock: FromRef<S>,
 {
     type Rejection = Error;
@@ -137,7 +137,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         match Caller::from_request_parts(parts, state).await? {
             Caller::Account(account) => Ok(account),
-            Caller::Anybody => Err(missing_token()),
+            Caller::Anonymous => Err(missing_token()),
             Caller::AdminKey => {
                 Err(Error::Forbidden("the admin key has no account; send an access token"))
             }

@@ -2,15 +2,15 @@ use axum::http::Request;
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::{Account, Caller};
+use super::{AuthenticatedAccount, Caller};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::testing::{OPERATORS_KEY, TestApp};
+use crate::testing::{ADMIN_KEY, TestApp};
 use crate::token::Role;
 use axum::extract::FromRequestParts;
 
 /// Extracts `T` as a handler of `app` would.
-async fn extract<T: FromRequestParts<crate::state::State, Rejection = Error>>(
+async fn extract<T: FromRequestParts<crate::state::AppState, Rejection = Error>>(
     app: &TestApp,
     authorization: Option<&str>,
 ) -> Result<T, Error> {
@@ -25,10 +25,10 @@ async fn extract<T: FromRequestParts<crate::state::State, Rejection = Error>>(
 #[sqlx::test(migrations = "../migrations")]
 async fn without_a_token_the_caller_is_anonymous_or_refused(pool: PgPool) {
     let open = TestApp::new(pool.clone()).await;
-    assert_eq!(extract::<Caller>(&open, None).await.unwrap(), Caller::Anybody);
-    let required = TestApp::required(pool, Clock::System).await;
+    assert_eq!(extract::<Caller>(&open, None).await.unwrap(), Caller::Anonymous);
+    let required = TestApp::with_required_access(pool, Clock::System).await;
     for app in [open, required.clone()] {
-        let refused = extract::<Account>(&app, None).await.unwrap_err();
+        let refused = extract::<AuthenticatedAccount>(&app, None).await.unwrap_err();
         assert_eq!(refused.code(), "unauthenticated");
     }
     assert_eq!(extract::<Caller>(&required, None).await.unwrap_err().code(), "unauthenticated");
@@ -45,16 +45,16 @@ async fn an_invalid_token_is_refused_even_with_access_open(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_token_authenticates_its_account(pool: PgPool) {
-    let app = TestApp::required(pool, Clock::System).await;
+    let app = TestApp::with_required_access(pool, Clock::System).await;
     for (role, owner) in [(Role::User, Some("lotus")), (Role::Admin, None)] {
-        let claims = app.an_account("lotus", role).await;
+        let claims = app.insert_account("lotus", role).await;
         let now = app.state.clock.now();
-        let token = app.state.gate.tokens.issue_access(&claims, now).unwrap();
-        let account = Account::from(claims);
+        let token = app.state.access_policy.tokens.issue_access_token(&claims, now).unwrap();
+        let account = AuthenticatedAccount::from(claims);
         let value = format!("bearer {token}");
-        assert_eq!(extract::<Account>(&app, Some(&value)).await.unwrap(), account);
+        assert_eq!(extract::<AuthenticatedAccount>(&app, Some(&value)).await.unwrap(), account);
         let caller: Caller = extract(&app, Some(&value)).await.unwrap();
-        assert_eq!(caller.customer(), owner);
+        assert_eq!(caller.customer_filter(), owner);
         assert_eq!(caller.actor(), account.id.to_string());
         assert_eq!(caller.require_admin().is_ok(), owner.is_none());
     }
@@ -62,12 +62,15 @@ async fn a_token_authenticates_its_account(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn the_admin_key_is_unrestricted_but_has_no_account(pool: PgPool) {
-    let app = TestApp::required(pool, Clock::System).await;
-    let value = format!("Bearer {OPERATORS_KEY}");
+    let app = TestApp::with_required_access(pool, Clock::System).await;
+    let value = format!("Bearer {ADMIN_KEY}");
     let caller: Caller = extract(&app, Some(&value)).await.unwrap();
-    assert_eq!((caller.customer(), caller.actor()), (None, "operator"));
-    assert_eq!(extract::<Account>(&app, Some(&value)).await.unwrap_err().code(), "forbidden");
-    let wrong_key = format!("Bearer {OPERATORS_KEY}.");
+    assert_eq!((caller.customer_filter(), caller.actor()), (None, "operator"));
+    assert_eq!(
+        extract::<AuthenticatedAccount>(&app, Some(&value)).await.unwrap_err().code(),
+        "forbidden"
+    );
+    let wrong_key = format!("Bearer {ADMIN_KEY}.");
     assert_eq!(
         extract::<Caller>(&app, Some(&wrong_key)).await.unwrap_err().code(),
         "unauthenticated"
@@ -76,8 +79,8 @@ async fn the_admin_key_is_unrestricted_but_has_no_account(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn an_amendment_has_the_account_as_its_actor(pool: PgPool) {
-    let app = TestApp::required(pool, Clock::System).await;
-    let lotus = app.asked_by("lotus", Role::User).await;
+    let app = TestApp::with_required_access(pool, Clock::System).await;
+    let lotus = app.with_account_of("lotus", Role::User).await;
     let id = lotus.create("/api/v1/industries", json!({"name": "Marketing"})).await;
     let actor: String = sqlx::query_scalar(
         "select convert_from(content, 'utf8')::json ->> 'actor' from amendment

@@ -13,7 +13,7 @@ use crate::check::{Checks, MAX_NAME_CHARS};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::state::Gate;
+use crate::state::AccessPolicy;
 
 /// Verifies the credentials and starts a session.
 ///
@@ -24,14 +24,14 @@ use crate::state::Gate;
 pub async fn login(
     db: &Db,
     clock: &Clock,
-    policy: &Gate,
+    policy: &AccessPolicy,
     credentials: Credentials,
 ) -> Result<TokenResponse> {
     let email = normalize_email(&credentials.email);
     let mut checks = Checks::default();
-    checks.at_most("email", &email, MAX_NAME_CHARS);
-    checks.at_most("password", &credentials.password, MAX_PASSWORD_CHARS);
-    checks.done()?;
+    checks.max_chars("email", &email, MAX_NAME_CHARS);
+    checks.max_chars("password", &credentials.password, MAX_PASSWORD_CHARS);
+    checks.into_result()?;
     let slot = policy.passwords.reserve()?;
 
     let (record, failures) = {
@@ -57,7 +57,7 @@ pub async fn login(
             return Err(Error::Unauthenticated("the email or the password is wrong"));
         }
     };
-    record.check_may_log_in(policy.verification)?;
+    record.check_may_log_in(policy.require_verification)?;
     let had_failures = failures.is_some();
     let tokens = session::start(&mut connection, clock, policy, record, had_failures).await?;
     tokens.ok_or_else(|| too_many_failures(FAILED_LOGIN_WINDOW.to_std().unwrap_or_default()))

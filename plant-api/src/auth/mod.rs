@@ -24,7 +24,7 @@ use crate::customers::{self, CustomerId, NewCustomer};
 use crate::error::{Error, OnConstraint, Result};
 use crate::token::Role;
 
-pub use session::sweep;
+pub use session::run_cleanup;
 
 const MIN_PASSWORD_CHARS: usize = 8;
 const MAX_PASSWORD_CHARS: usize = 128;
@@ -146,12 +146,12 @@ impl NewAccount {
                 && !host.contains('@')
                 && !email.contains(forbidden)
         });
-        checks.that(valid_email, "email", "email", "must be an email such as name@example.com");
-        checks.at_most("email", &email, MAX_NAME_CHARS);
+        checks.require(valid_email, "email", "email", "must be an email such as name@example.com");
+        checks.max_chars("email", &email, MAX_NAME_CHARS);
         let long_enough = password.chars().count() >= MIN_PASSWORD_CHARS;
-        checks.that(long_enough, "password", "min-length", "must be at least 8 characters");
-        checks.at_most("password", &password, MAX_PASSWORD_CHARS);
-        checks.done()?;
+        checks.require(long_enough, "password", "min-length", "must be at least 8 characters");
+        checks.max_chars("password", &password, MAX_PASSWORD_CHARS);
+        checks.into_result()?;
         Ok(Self { email, password })
     }
 }

@@ -9,17 +9,17 @@ use utoipa_axum::routes;
 
 use super::session::{self, RefreshRequest, TokenResponse};
 use super::{AccountDetails, AccountView, Credentials, NewAccount, login};
-use crate::access::{Account, Caller};
+use crate::access::{AuthenticatedAccount, Caller};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Problem, Result};
-use crate::etag::Conditions;
+use crate::etag::Preconditions;
 use crate::extract::Json;
-use crate::idempotency::{self, Answer, Begun, Posted};
-use crate::state::{Gate, State};
+use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
+use crate::state::{AccessPolicy, AppState};
 
 /// Returns the routes of accounts and sessions.
-pub fn router() -> OpenApiRouter<State> {
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(register))
         .routes(routes!(log_in))
@@ -51,20 +51,20 @@ struct RegistrationResponse {
 async fn register(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
-    Extract(policy): Extract<Gate>,
-    request: Posted<Credentials>,
-) -> Result<Answer> {
+    Extract(policy): Extract<AccessPolicy>,
+    request: IdempotentRequest<Credentials>,
+) -> Result<StoredResponse> {
     let mut new = NewAccount::check(request.body)?;
     let password = std::mem::take(&mut new.password);
     let hash = policy.passwords.reserve()?.hash(password).await?;
-    let key = request.key.map(|key| key.map_request_hash(|hash| policy.tokens.fingerprint(hash)));
-    let mut transaction = match idempotency::begin(&db, &clock, &Caller::Anybody, key).await? {
-        Begun::Replay(response) => return Ok(response),
-        Begun::Fresh(transaction) => transaction,
+    let key = request.key.map(|key| key.map_request_hash(|hash| policy.tokens.hmac(hash)));
+    let mut transaction = match idempotency::claim(&db, &clock, &Caller::Anonymous, key).await? {
+        Claim::Replay(response) => return Ok(response),
+        Claim::New(transaction) => transaction,
     };
     let account = super::register(transaction.connection(), &clock, new, &hash).await?;
     let version = account.created_at.timestamp_micros();
-    let response = Answer::created(
+    let response = StoredResponse::created(
         "/api/v1/auth/me".into(),
         version,
         &RegistrationResponse { user: account },
@@ -91,7 +91,7 @@ async fn register(
 async fn log_in(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
-    Extract(policy): Extract<Gate>,
+    Extract(policy): Extract<AccessPolicy>,
     Json(credentials): Json<Credentials>,
 ) -> Result<Json<TokenResponse>> {
     login::login(&db, &clock, &policy, credentials).await.map(Json)
@@ -115,7 +115,7 @@ async fn log_in(
 async fn refresh(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
-    Extract(policy): Extract<Gate>,
+    Extract(policy): Extract<AccessPolicy>,
     Json(request): Json<RefreshRequest>,
 ) -> Result<Json<TokenResponse>> {
     session::refresh(&db, &clock, &policy, &request).await.map(Json)
@@ -136,7 +136,7 @@ async fn refresh(
 async fn log_out(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
-    account: Account,
+    account: AuthenticatedAccount,
 ) -> Result<StatusCode> {
     session::logout(&db, &clock, &account).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -155,8 +155,8 @@ async fn log_out(
 )]
 async fn me(
     Extract(db): Extract<Db>,
-    account: Account,
-    conditions: Conditions,
+    account: AuthenticatedAccount,
+    conditions: Preconditions,
 ) -> Result<Response> {
     conditions.respond_with_content_etag(&session::me(&db, &account).await?)
 }

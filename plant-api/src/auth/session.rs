@@ -15,8 +15,8 @@ use crate::access;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::state::Gate;
-use crate::token::{ACCESS_TOKEN_LIFETIME, Holder, REFRESH_TOKEN_LIFETIME};
+use crate::state::AccessPolicy;
+use crate::token::{ACCESS_TOKEN_LIFETIME, Claims, REFRESH_TOKEN_LIFETIME};
 
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
 const SESSION_ENDED: Error = Error::Unauthenticated("the session has ended; log in again");
@@ -58,12 +58,12 @@ pub struct RefreshRequest {
 
 /// Issues the tokens of session `id` and returns them with the row to be written.
 fn issue_tokens(
-    policy: &Gate,
+    policy: &AccessPolicy,
     record: AccountRecord,
     id: Uuid,
     now: DateTime<Utc>,
 ) -> Result<(TokenResponse, SessionRow)> {
-    let claims = Holder {
+    let claims = Claims {
         account: record.account.id,
         session: id,
         role: record.account.role,
@@ -78,7 +78,7 @@ fn issue_tokens(
         expires_at: now + REFRESH_TOKEN_LIFETIME,
     };
     let response = TokenResponse {
-        access_token: policy.tokens.issue_access(&claims, now)?,
+        access_token: policy.tokens.issue_access_token(&claims, now)?,
         refresh_token,
         token_type: "bearer",
         expires_in: ACCESS_TOKEN_LIFETIME.num_seconds(),
@@ -99,7 +99,7 @@ fn hash_token(token: &str) -> [u8; 32] {
 pub(super) async fn start(
     connection: &mut PgConnection,
     clock: &Clock,
-    policy: &Gate,
+    policy: &AccessPolicy,
     record: AccountRecord,
     had_failures: bool,
 ) -> Result<Option<TokenResponse>> {
@@ -128,14 +128,14 @@ pub(super) async fn start(
 pub async fn refresh(
     db: &Db,
     clock: &Clock,
-    policy: &Gate,
+    policy: &AccessPolicy,
     request: &RefreshRequest,
 ) -> Result<TokenResponse> {
     let now = clock.now();
     let claims = policy.tokens.verify_refresh_token(&request.refresh_token, now)?;
     let mut connection = db.acquire().await?;
     let record = sql::find(&mut *connection, claims.account).await?.ok_or(SESSION_ENDED)?;
-    record.check_may_log_in(policy.verification)?;
+    record.check_may_log_in(policy.require_verification)?;
     let (response, row) = issue_tokens(policy, record, claims.session, now)?;
     if sql::rotate_refresh_token(&mut *connection, &row, &hash_token(&request.refresh_token))
         .await?
@@ -153,7 +153,7 @@ pub async fn refresh(
 ///
 /// # Errors
 /// Database errors.
-pub async fn logout(db: &Db, clock: &Clock, account: &access::Account) -> Result<()> {
+pub async fn logout(db: &Db, clock: &Clock, account: &access::AuthenticatedAccount) -> Result<()> {
     let mut connection = db.acquire().await?;
     sql::revoke(&mut *connection, account.session, clock.now()).await?;
     Ok(())
@@ -163,13 +163,13 @@ pub async fn logout(db: &Db, clock: &Clock, account: &access::Account) -> Result
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] when the session was revoked.
-pub async fn me(db: &Db, account: &access::Account) -> Result<AccountDetails> {
+pub async fn me(db: &Db, account: &access::AuthenticatedAccount) -> Result<AccountDetails> {
     let mut connection = db.acquire().await?;
     sql::find_details(&mut *connection, account.id, account.session).await?.ok_or(SESSION_ENDED)
 }
 
 /// Deletes expired sessions and old failed logins every hour, until `stop` is canceled.
-pub async fn sweep(db: Db, clock: Clock, stop: CancellationToken) {
+pub async fn run_cleanup(db: Db, clock: Clock, stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {
             () = tokio::time::sleep(CLEANUP_INTERVAL) => {}

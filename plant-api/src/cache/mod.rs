@@ -72,7 +72,7 @@ impl Topic {
 
 /// A cached response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct CachedResponse {
     /// Value of the `ETag` header, without quotes.
     pub etag: String,
     /// Value of the `Link` header, if any.
@@ -81,7 +81,7 @@ pub struct Stored {
     pub body: Bytes,
 }
 
-impl Stored {
+impl CachedResponse {
     fn weight(&self) -> u32 {
         let bytes = self.body.len() + self.etag.len() + MAX_KEY_BYTES;
         u32::try_from(bytes).unwrap_or(u32::MAX)
@@ -122,7 +122,7 @@ struct Inner {
     redis: Redis,
     prefix: String,
     ttl: Duration,
-    local: moka::future::Cache<Key, Arc<Stored>>,
+    local: moka::future::Cache<Key, Arc<CachedResponse>>,
     lookups: mpsc::UnboundedSender<Lookup>,
     /// Receiving end of `lookups`, until [`Cache::keep`] takes it.
     pending_lookups: Mutex<Option<PendingLookups>>,
@@ -137,7 +137,7 @@ impl Cache {
     pub fn new(redis: Redis, prefix: &str, ttl: Duration, requests: IntCounterVec) -> Self {
         let local = moka::future::Cache::builder()
             .max_capacity(MAX_LOCAL_BYTES)
-            .weigher(|_, response: &Arc<Stored>| response.weight())
+            .weigher(|_, response: &Arc<CachedResponse>| response.weight())
             .time_to_live(ttl)
             .build();
         let (lookups, pending_lookups) = mpsc::unbounded_channel();
@@ -157,12 +157,12 @@ impl Cache {
     ///
     /// # Errors
     /// Errors of `fill`, which are not cached.
-    pub async fn read(
+    pub async fn get_with(
         &self,
         topic: Topic,
         key: &str,
-        fill: impl Future<Output = Result<Stored>> + Send,
-    ) -> Result<Arc<Stored>> {
+        fill: impl Future<Output = Result<CachedResponse>> + Send,
+    ) -> Result<Arc<CachedResponse>> {
         let generation =
             if key.len() > MAX_KEY_BYTES { None } else { self.generation(topic).await };
         let Some(generation) = generation else {
@@ -191,14 +191,14 @@ impl Cache {
     /// Invalidates all responses of `topic`. To be called after the commit, before the response.
     ///
     /// Retried on failure: this process then bypasses the cache, but others may still use it.
-    pub async fn forget(&self, topic: Topic) {
+    pub async fn invalidate(&self, topic: Topic) {
         let _ = self.0.redis.execute_with_retry::<()>(&self.replace_command(&[topic])).await;
     }
 
     /// Looks up the generations for readers, and replaces all of them after a Redis failure, until
     /// `stop` is canceled. The cache is active only while this runs; a second call returns at
     /// once.
-    pub async fn keep(self, stop: CancellationToken) {
+    pub async fn run_refresh_loop(self, stop: CancellationToken) {
         let pending = self.0.pending_lookups.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut pending) = pending else { return };
         let mut tick = tokio::time::interval(CHECK_INTERVAL);
@@ -285,14 +285,14 @@ impl Cache {
         all_present(&self.0.redis.query::<Vec<Option<u64>>>(&get).await?)
     }
 
-    async fn fetch(&self, key: &str) -> Option<Stored> {
+    async fn fetch(&self, key: &str) -> Option<CachedResponse> {
         let mut get = cmd("GET");
         get.arg(key);
         let bytes = self.0.redis.query::<Option<Vec<u8>>>(&get).await??;
-        Stored::decode(&Bytes::from(bytes))
+        CachedResponse::decode(&Bytes::from(bytes))
     }
 
-    async fn store(&self, key: &str, response: &Stored) {
+    async fn store(&self, key: &str, response: &CachedResponse) {
         let mut set = cmd("SET");
         set.arg(key).arg(response.encode()).arg("EX").arg(self.0.ttl.as_secs().max(1));
         let _ = self.0.redis.query::<()>(&set).await;

@@ -8,21 +8,21 @@ use serde_json::json;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cache, Stored, Topic};
+use super::{Cache, CachedResponse, Topic};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::redis::Redis;
 use crate::testing::{TestApp, redis_url};
 
-fn cached(body: &'static str) -> Stored {
-    Stored { etag: "v".into(), link: Some("</x>; rel=\"next\"".into()), body: body.into() }
+fn cached(body: &'static str) -> CachedResponse {
+    CachedResponse { etag: "v".into(), link: Some("</x>; rel=\"next\"".into()), body: body.into() }
 }
 
 async fn start_cache(redis: &Redis, prefix: &str) -> (Cache, Metrics) {
     let metrics = Metrics::new().unwrap();
     let ttl = Duration::from_secs(60);
     let cache = Cache::new(redis.clone(), prefix, ttl, metrics.cache_requests.clone());
-    tokio::spawn(cache.clone().keep(CancellationToken::new()));
+    tokio::spawn(cache.clone().run_refresh_loop(CancellationToken::new()));
     wait_until_active(&cache).await;
     (cache, metrics)
 }
@@ -35,7 +35,7 @@ async fn wait_until_active(cache: &Cache) {
 
 fn connect_redis() -> Redis {
     let redis = Redis::new(Some(&redis_url())).unwrap();
-    tokio::spawn(redis.clone().beat(CancellationToken::new()));
+    tokio::spawn(redis.clone().run_heartbeat(CancellationToken::new()));
     redis
 }
 
@@ -43,8 +43,11 @@ fn random_prefix() -> String {
     format!("test:{}", uuid::Uuid::new_v4())
 }
 
-async fn read(cache: &Cache, fill: impl Future<Output = Result<Stored>> + Send) -> Result<Stored> {
-    cache.read(Topic::Agents, "/agents", fill).await.map(|response| (*response).clone())
+async fn read(
+    cache: &Cache,
+    fill: impl Future<Output = Result<CachedResponse>> + Send,
+) -> Result<CachedResponse> {
+    cache.get_with(Topic::Agents, "/agents", fill).await.map(|response| (*response).clone())
 }
 
 #[tokio::test]
@@ -52,9 +55,9 @@ async fn a_response_is_cached_until_its_topic_is_invalidated() {
     let (cache, metrics) = start_cache(&connect_redis(), &random_prefix()).await;
     assert_eq!(read(&cache, async { Ok(cached("[1]")) }).await.unwrap(), cached("[1]"));
     assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[1]"));
-    cache.forget(Topic::Teams).await;
+    cache.invalidate(Topic::Teams).await;
     assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[1]"));
-    cache.forget(Topic::Agents).await;
+    cache.invalidate(Topic::Agents).await;
     assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[2]"));
     let count = |result| metrics.cache_requests.with_label_values(&["agents", result]).get();
     assert_eq!((count("miss"), count("hit"), count("bypass")), (2, 2, 0));
@@ -67,7 +70,7 @@ async fn processes_share_responses_and_invalidations() {
     let (other, _) = start_cache(&redis, &prefix).await;
     read(&one, async { Ok(cached("[1]")) }).await.unwrap();
     assert_eq!(read(&other, async { Ok(cached("[2]")) }).await.unwrap(), cached("[1]"));
-    other.forget(Topic::Agents).await;
+    other.invalidate(Topic::Agents).await;
     assert_eq!(read(&one, async { Ok(cached("[3]")) }).await.unwrap(), cached("[3]"));
 }
 
@@ -101,7 +104,7 @@ async fn a_response_read_before_a_write_is_not_served_after_it() {
     let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
     let old = read(&cache, async {
         // A write commits and invalidates while this read still holds the previous rows.
-        cache.forget(Topic::Agents).await;
+        cache.invalidate(Topic::Agents).await;
         Ok(cached("[old]"))
     });
     assert_eq!(old.await.unwrap(), cached("[old]"));
@@ -155,7 +158,7 @@ async fn every_write_of_the_catalogue_is_seen_by_the_next_read(pool: PgPool) {
     for list in lists {
         assert_eq!(count(list).await, 0);
     }
-    let ids = app.an_agent("Asha").await;
+    let ids = app.create_agent("Asha").await;
     for list in lists {
         assert_eq!(count(list).await, 1, "{list}");
     }

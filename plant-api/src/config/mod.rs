@@ -130,7 +130,7 @@ pub struct Config {
     /// Maximum age of cached responses.
     pub cache_ttl: Duration,
     /// Access mode.
-    pub access: Access,
+    pub access: AccessMode,
     /// Signing key for access tokens.
     pub jwt_secret: Secret<String>,
     /// Admin key; `None`: disabled.
@@ -201,7 +201,7 @@ macro_rules! string_enum {
 
 string_enum!(
     /// Access mode.
-    Access {
+    AccessMode {
         /// No authentication.
         Open = "open",
         /// API requests need a bearer token.
@@ -231,30 +231,31 @@ string_enum!(
 
 /// All problems found in the settings, as messages that name the variable.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Problems(pub Vec<String>);
+pub struct InvalidSettings(pub Vec<String>);
 
-impl fmt::Display for Problems {
+impl fmt::Display for InvalidSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "invalid settings:")?;
         self.0.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
     }
 }
 
-impl std::error::Error for Problems {}
+impl std::error::Error for InvalidSettings {}
 
 impl Options {
     /// Validates all settings.
     ///
     /// # Errors
     /// Returns all problems at once; each names its variable.
-    pub fn check(self) -> Result<Config, Problems> {
+    pub fn check(self) -> Result<Config, InvalidSettings> {
         let mut problems = Vec::new();
         let config = Config {
             listen: parse_addresses("PLANT_LISTEN", &self.listen, &mut problems),
             database: check_database(&self.database, &mut problems),
             redis_url: (!self.redis_url.is_empty()).then(|| Secret(self.redis_url.clone())),
             cache_ttl: parse_seconds("REDIS_CACHE_TTL", &self.redis_cache_ttl, &mut problems),
-            access: parse_name("PLANT_ACCESS", &self.access, &mut problems).unwrap_or(Access::Open),
+            access: parse_name("PLANT_ACCESS", &self.access, &mut problems)
+                .unwrap_or(AccessMode::Open),
             jwt_secret: Secret(self.secrets.jwt_secret.clone()),
             admin_key: (!self.secrets.admin_key.is_empty())
                 .then(|| Secret(self.secrets.admin_key.clone())),
@@ -295,7 +296,7 @@ impl Options {
             problems.push("REDIS_URL: must start with redis:// or unix://, or be empty".into());
         }
         secrets::check(&config, &mut problems);
-        if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+        if problems.is_empty() { Ok(config) } else { Err(InvalidSettings(problems)) }
     }
 }
 
@@ -304,10 +305,10 @@ impl DatabaseOptions {
     ///
     /// # Errors
     /// Returns all problems at once; each names its variable.
-    pub fn check(&self) -> Result<DatabaseConfig, Problems> {
+    pub fn check(&self) -> Result<DatabaseConfig, InvalidSettings> {
         let mut problems = Vec::new();
         let config = check_database(self, &mut problems);
-        if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+        if problems.is_empty() { Ok(config) } else { Err(InvalidSettings(problems)) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::Args;
 
-use super::{Access, Config, Environment};
+use super::{AccessMode, Config, Environment};
 
 /// Default of `JWT_SECRET`, for development only.
 const DEVELOPMENT_SECRET: &str = "known-to-everybody-so-for-development-only";
@@ -43,7 +43,7 @@ pub fn check(config: &Config, problems: &mut Vec<String>) {
     if config.environment == Environment::Development {
         return;
     }
-    if config.access == Access::Open {
+    if config.access == AccessMode::Open {
         problems
             .push("PLANT_ACCESS: production rejects `open` access; set it to `required`".into());
     }

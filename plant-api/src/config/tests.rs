@@ -19,7 +19,7 @@ fn problems(args: &[&str]) -> Vec<String> {
 
 #[test]
 fn all_problems_are_listed_at_once() {
-    let Problems(found) = options(&[
+    let InvalidSettings(found) = options(&[
         "--listen=nowhere,127.0.0.1:1",
         "--environment=moon",
         "--request-timeout=soon",

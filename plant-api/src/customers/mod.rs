@@ -72,7 +72,7 @@ pub struct NewCustomer {
 impl NewCustomer {
     fn check(&self) -> Result<()> {
         let mut checks = Checks::default();
-        checks.that(
+        checks.require(
             self.id.as_ref().is_none_or(CustomerId::is_slug),
             "id",
             "slug",
@@ -83,10 +83,10 @@ impl NewCustomer {
             let (local, host) = email.split_once('@').unwrap_or_default();
             let no_controls = !email.chars().any(char::is_control);
             let valid = !local.is_empty() && !host.is_empty() && no_controls;
-            checks.that(valid, "email", "email", "must be an email such as name@example.com");
-            checks.at_most("email", email, MAX_NAME_CHARS);
+            checks.require(valid, "email", "email", "must be an email such as name@example.com");
+            checks.max_chars("email", email, MAX_NAME_CHARS);
         }
-        checks.done()
+        checks.into_result()
     }
 }
 

@@ -10,13 +10,13 @@ use crate::access::Caller;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
-use crate::etag::Conditions;
+use crate::etag::Preconditions;
 use crate::extract::Path;
-use crate::idempotency::{self, Answer, Begun, Posted};
-use crate::state::State;
+use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
+use crate::state::AppState;
 
 /// Returns the routes of customers.
-pub fn router() -> OpenApiRouter<State> {
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(create)).routes(routes!(find))
 }
 
@@ -39,16 +39,16 @@ async fn create(
     Extract(db): Extract<Db>,
     Extract(clock): Extract<Clock>,
     caller: Caller,
-    request: Posted<NewCustomer>,
-) -> Result<Answer> {
+    request: IdempotentRequest<NewCustomer>,
+) -> Result<StoredResponse> {
     caller.require_admin()?;
-    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
-        Begun::Replay(response) => return Ok(response),
-        Begun::Fresh(transaction) => transaction,
+    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
+        Claim::Replay(response) => return Ok(response),
+        Claim::New(transaction) => transaction,
     };
     let customer = super::create(transaction.connection(), &clock, request.body).await?;
     let location = format!("/api/v1/customers/{}", customer.id.0);
-    let response = Answer::created(location, version(&customer), &customer)?;
+    let response = StoredResponse::created(location, version(&customer), &customer)?;
     transaction.commit(response).await
 }
 
@@ -68,12 +68,12 @@ async fn find(
     Extract(db): Extract<Db>,
     caller: Caller,
     Path(id): Path<CustomerId>,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
-    let found = sql::find(&mut *connection, &id, caller.customer()).await?;
+    let found = sql::find(&mut *connection, &id, caller.customer_filter()).await?;
     let customer = found.ok_or_else(|| Error::no_such("customer"))?;
-    conditions.answer(version(&customer), &customer)
+    conditions.respond(version(&customer), &customer)
 }
 
 /// Returns the version for the ETag. A customer is never updated.

@@ -50,7 +50,7 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), SetupError> {
         .await
         .map_err(SetupError::Unreachable)?;
     MIGRATOR.run_direct(None, &mut owner, false).await?;
-    grant(&mut owner).await?;
+    grant_privileges(&mut owner).await?;
     // Closing releases the lock; the migrations are committed even if closing fails.
     let _ = owner.close().await;
     Ok(())
@@ -60,7 +60,7 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), SetupError> {
 ///
 /// # Errors
 /// Returns an error if the role does not exist and the login may not create it.
-pub async fn grant(owner: &mut PgConnection) -> Result<(), SetupError> {
+pub async fn grant_privileges(owner: &mut PgConnection) -> Result<(), SetupError> {
     // The role may be created or granted concurrently for another database of the cluster.
     owner
         .execute(

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 
-pub use migrate::{SetupError, check_schema, grant, migrate};
+pub use migrate::{SetupError, check_schema, grant_privileges, migrate};
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -34,14 +34,14 @@ pub struct Db {
 
 /// Limits of the connection pool and of statements.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct DatabaseLimits {
     /// Maximum number of connections.
-    pub connections: u32,
+    pub max_connections: u32,
     /// Timeout for acquiring a connection from the pool.
-    pub checkout: Duration,
+    pub acquire_timeout: Duration,
     /// `statement_timeout`, so that the server does not continue statements of requests that have
     /// timed out.
-    pub statement: Duration,
+    pub statement_timeout: Duration,
 }
 
 /// Results of the last heartbeats.
@@ -70,7 +70,7 @@ impl Heartbeat {
 
 impl Db {
     /// Creates a pool that connects on first use; `waits` observes the wait of each acquire.
-    pub fn new(options: PgConnectOptions, limits: Bounds, waits: Histogram) -> Self {
+    pub fn new(options: PgConnectOptions, limits: DatabaseLimits, waits: Histogram) -> Self {
         let heartbeat = Arc::new(Heartbeat {
             up: watch::Sender::new(true),
             started: Instant::now(),
@@ -78,13 +78,13 @@ impl Db {
             backends: AtomicI64::new(0),
             max_connections: AtomicI64::new(0),
         });
-        let timeout = limits.statement.as_millis().to_string();
+        let timeout = limits.statement_timeout.as_millis().to_string();
         let health = heartbeat.clone();
         let pool = PgPoolOptions::new()
-            .max_connections(limits.connections)
+            .max_connections(limits.max_connections)
             // sqlx 0.9.0 can spin when it reaps idle connections below a minimum.
             .min_connections(0)
-            .acquire_timeout(limits.checkout)
+            .acquire_timeout(limits.acquire_timeout)
             // A ping before each use would cost a round trip; connections opened before the last
             // failure are closed instead.
             .test_before_acquire(false)
@@ -139,7 +139,7 @@ impl Db {
 
     /// Completes when a heartbeat fails after this call, so that callers can stop waiting for a
     /// server that does not respond.
-    pub async fn lost(&self) {
+    pub async fn wait_for_disconnect(&self) {
         let mut up = self.heartbeat.up.subscribe();
         while up.changed().await.is_ok() {
             if !*up.borrow_and_update() {
@@ -165,7 +165,7 @@ impl Db {
 
     /// Queries the server every 500 ms on a connection of its own, until `stop` is canceled.
     /// Between two queries, a connection closed by the server is detected at once.
-    pub async fn beat(self, stop: CancellationToken) {
+    pub async fn run_heartbeat(self, stop: CancellationToken) {
         let heartbeat_pool = PgPoolOptions::new()
             .max_connections(1)
             .min_connections(0)

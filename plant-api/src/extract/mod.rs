@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result, Violation};
-use crate::state::Limits;
+use crate::state::RequestLimits;
 
 /// Extractor of a JSON body, read strictly; also a JSON response.
 #[derive(Debug, Clone)]
@@ -26,13 +26,13 @@ impl<S, T> FromRequest<S> for Json<T>
 where
     S: Send + Sync,
     T: DeserializeOwned,
-    Limits: FromRef<S>,
+    RequestLimits: FromRef<S>,
 {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         require_json(request.headers())?;
-        let body = read_body(request, Limits::from_ref(state)).await?;
+        let body = read_body(request, RequestLimits::from_ref(state)).await?;
         Ok(Self(read_json(&body)?))
     }
 }
@@ -45,13 +45,13 @@ impl<S, T> FromRequest<S> for OptionalJson<T>
 where
     S: Send + Sync,
     T: DeserializeOwned + Default,
-    Limits: FromRef<S>,
+    RequestLimits: FromRef<S>,
 {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         let json = is_json(request.headers());
-        let body = read_body(request, Limits::from_ref(state)).await?;
+        let body = read_body(request, RequestLimits::from_ref(state)).await?;
         match (body.is_empty(), json) {
             (true, _) => Ok(Self(T::default())),
             (false, true) => Ok(Self(read_json::<Option<T>>(&body)?.unwrap_or_default())),
@@ -91,8 +91,8 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// # Errors
 /// [`Error::PayloadTooLarge`], [`Error::RequestTimeout`], [`Error::Malformed`] when the connection
 /// closes before the end of the body.
-pub async fn read_body(request: Request, limits: Limits) -> Result<Bytes> {
-    let limit = limits.body_bytes;
+pub async fn read_body(request: Request, limits: RequestLimits) -> Result<Bytes> {
+    let limit = limits.max_body_bytes;
     let body = Limited::new(request.into_body(), limit).collect();
     match tokio::time::timeout(limits.body_timeout, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

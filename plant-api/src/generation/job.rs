@@ -7,33 +7,33 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::model::Simulation;
+use super::model::SimulatedModel;
 use super::sql;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::jobs::{Failure, Handler, Job, Kind};
+use crate::jobs::{Failure, Job, JobHandler, JobKind};
 
 /// Jobs that generate a text. They spend nearly all of their time waiting, hence the high
 /// concurrency.
-pub const KIND: Kind = Kind {
+pub const KIND: JobKind = JobKind {
     name: "generation",
     queue: "generation_queue",
-    at_once: 256,
-    time_limit: Duration::from_secs(60),
+    max_concurrency: 256,
+    timeout: Duration::from_secs(60),
 };
 
 /// Handler of generation jobs.
-pub struct Generations {
+pub struct GenerationHandler {
     /// Database with the tasks.
     pub db: Db,
     /// Clock for `completed_at`.
     pub clock: Clock,
     /// The model.
-    pub model: Simulation,
+    pub model: SimulatedModel,
 }
 
-impl Generations {
+impl GenerationHandler {
     async fn generate(&self, job: &Job) -> Result<Value, Failure> {
         let mut connection = self.db.acquire().await?;
         let request = sql::find_request(&mut *connection, job.id).await.map_err(Error::from)?;
@@ -46,8 +46,8 @@ impl Generations {
     }
 }
 
-impl Handler for Generations {
-    fn kind(&self) -> Kind {
+impl JobHandler for GenerationHandler {
+    fn kind(&self) -> JobKind {
         KIND
     }
 
@@ -55,7 +55,7 @@ impl Handler for Generations {
         self.generate(job).boxed()
     }
 
-    fn keep<'a>(
+    fn persist_result<'a>(
         &'a self,
         connection: &'a mut PgConnection,
         job: &'a Job,
@@ -70,7 +70,7 @@ impl Handler for Generations {
         .boxed()
     }
 
-    fn bury<'a>(
+    fn on_dead_letter<'a>(
         &'a self,
         connection: &'a mut PgConnection,
         job: &'a Job,

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::access::Account;
+use crate::access::AuthenticatedAccount;
 use crate::check::Checks;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -160,14 +160,14 @@ fn default_max_tokens() -> i32 {
 impl NewGeneration {
     fn check(&self) -> Result<()> {
         let mut checks = Checks::default();
-        checks.that(!self.prompt.is_empty(), "prompt", "min-length", "must not be empty");
-        checks.at_most("prompt", &self.prompt, MAX_PROMPT_CHARS);
+        checks.require(!self.prompt.is_empty(), "prompt", "min-length", "must not be empty");
+        checks.max_chars("prompt", &self.prompt, MAX_PROMPT_CHARS);
         let (temperature, tokens) = (self.temperature, self.max_tokens);
         let in_range = (0.0..=2.0).contains(&temperature);
-        checks.that(in_range, "temperature", "range", "must be 0 to 2");
+        checks.require(in_range, "temperature", "range", "must be 0 to 2");
         let in_range = (1..=MAX_TOKENS).contains(&tokens);
-        checks.that(in_range, "max_tokens", "range", "must be 1 to 4096");
-        checks.done()
+        checks.require(in_range, "max_tokens", "range", "must be 1 to 4096");
+        checks.into_result()
     }
 
     fn into_request(self) -> Request {
@@ -187,7 +187,7 @@ impl NewGeneration {
 pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
-    account: &Account,
+    account: &AuthenticatedAccount,
     new: NewGeneration,
 ) -> Result<Accepted> {
     new.check()?;

@@ -45,7 +45,7 @@ pub struct Request {
 
 /// Settings of the simulated model. Latencies are log-normally distributed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Simulation {
+pub struct SimulatedModel {
     /// Seed of the pseudorandom latencies, failures and texts.
     pub seed: u64,
     /// Median latency.
@@ -77,7 +77,7 @@ pub struct ModelResponse {
     pub text: Result<String, &'static str>,
 }
 
-impl Simulation {
+impl SimulatedModel {
     /// Returns the model's response to a request at this attempt, counted from 1.
     pub fn respond(&self, request: &Request, attempt: i32) -> ModelResponse {
         let digest = self.digest(request, attempt);
@@ -128,8 +128,12 @@ fn text_from(digest: &[u8; 32], max_tokens: i32) -> String {
 mod tests {
     use super::*;
 
-    const DEFAULT: Simulation =
-        Simulation { seed: 42, median: Duration::from_millis(600), spread: 0.4, failure_rate: 0.1 };
+    const DEFAULT: SimulatedModel = SimulatedModel {
+        seed: 42,
+        median: Duration::from_millis(600),
+        spread: 0.4,
+        failure_rate: 0.1,
+    };
 
     fn request(n: usize) -> Request {
         Request {
@@ -143,9 +147,9 @@ mod tests {
     #[test]
     fn the_same_request_gets_the_same_response() {
         assert_eq!(DEFAULT.respond(&request(1), 1), DEFAULT.respond(&request(1), 1));
-        let other = Simulation { seed: 43, ..DEFAULT };
+        let other = SimulatedModel { seed: 43, ..DEFAULT };
         assert_ne!(DEFAULT.respond(&request(1), 1), other.respond(&request(1), 1));
-        let never_failing = Simulation { failure_rate: 0.0, ..DEFAULT };
+        let never_failing = SimulatedModel { failure_rate: 0.0, ..DEFAULT };
         assert_eq!(
             never_failing.respond(&request(1), 1).text,
             never_failing.respond(&request(1), 4).text
@@ -162,7 +166,7 @@ mod tests {
         let p95 = latencies[9_500].as_secs_f64();
         assert!((0.58..0.62).contains(&median), "{median}");
         assert!((1.10..1.22).contains(&p95), "{p95}");
-        let constant = Simulation { spread: 0.0, ..DEFAULT };
+        let constant = SimulatedModel { spread: 0.0, ..DEFAULT };
         assert_eq!(constant.respond(&request(1), 1).latency, DEFAULT.median);
     }
 

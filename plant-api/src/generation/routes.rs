@@ -8,16 +8,16 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{Accepted, Generation, NewGeneration, Status, Summary, job, sql};
-use crate::access::{Account, Caller};
+use crate::access::{AuthenticatedAccount, Caller};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
-use crate::etag::Conditions;
+use crate::etag::Preconditions;
 use crate::extract::{Path, Query};
-use crate::idempotency::{self, Answer, Begun, Posted};
+use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::page::{Page, PageParams};
 use crate::queue::Queue;
-use crate::state::State as AppState;
+use crate::state::AppState;
 
 /// Returns the routes of generation tasks.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -57,17 +57,18 @@ async fn create(
     State(db): State<Db>,
     State(clock): State<Clock>,
     State(queue): State<Queue>,
-    account: Account,
-    request: Posted<NewGeneration>,
-) -> Result<Answer> {
+    account: AuthenticatedAccount,
+    request: IdempotentRequest<NewGeneration>,
+) -> Result<StoredResponse> {
     let caller = Caller::Account(account.clone());
-    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
-        Begun::Replay(response) => return Ok(response),
-        Begun::Fresh(transaction) => transaction,
+    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
+        Claim::Replay(response) => return Ok(response),
+        Claim::New(transaction) => transaction,
     };
     let task = super::create(transaction.connection(), &clock, &account, request.body).await?;
     let location = format!("/api/v1/generation/{}", task.id);
-    let response = transaction.commit(Answer::accepted(location, "queued-0", &task)?).await?;
+    let response =
+        transaction.commit(StoredResponse::accepted(location, "queued-0", &task)?).await?;
     queue.announce(job::KIND.queue, task.id);
     Ok(response)
 }
@@ -86,14 +87,14 @@ async fn create(
 )]
 async fn list(
     State(db): State<Db>,
-    account: Account,
+    account: AuthenticatedAccount,
     Query(filter): Query<Filter>,
     page: Page,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
     let rows = sql::list(&mut *connection, account.id, filter.status, &page).await?;
-    Ok(conditions.answer_stored(&page.enveloped(rows, |task| task.id)?))
+    Ok(conditions.respond_cached(&page.to_cached_envelope(rows, |task| task.id)?))
 }
 
 #[utoipa::path(
@@ -111,12 +112,12 @@ async fn list(
 )]
 async fn find(
     State(db): State<Db>,
-    account: Account,
+    account: AuthenticatedAccount,
     Path(id): Path<Uuid>,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
     let task = sql::find(&mut *connection, id, account.id).await?;
     let task = task.ok_or_else(|| Error::no_such("generation task"))?;
-    conditions.answer(format!("{}-{}", task.status.name(), task.attempts), &task)
+    conditions.respond(format!("{}-{}", task.status.name(), task.attempts), &task)
 }

@@ -102,7 +102,7 @@ pub async fn list(
         account,
         status as Option<Status>,
         page.after,
-        page.fetch(),
+        page.fetch_limit(),
         page.offset,
     )
     .fetch_all(db)

@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ModelConfig;
-use crate::testing::{NO_WAIT, NOBODY, OPERATORS_KEY, TestApp};
+use crate::testing::{ADMIN_KEY, INSTANT_MODEL, TestApp, UNKNOWN_ID};
 use crate::token::Role;
 
 const CREATE: &str = "/api/v1/generation/create";
@@ -22,7 +22,7 @@ fn path(task: &Value) -> String {
 }
 
 async fn app_with_account(pool: PgPool) -> TestApp {
-    TestApp::new(pool).await.asked_by("lotus", Role::User).await
+    TestApp::new(pool).await.with_account_of("lotus", Role::User).await
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -41,7 +41,7 @@ async fn a_task_is_accepted_and_completed(pool: PgPool) {
         (&queued["status"], &queued["attempts"], &queued["result"]),
         (&json!("queued"), &json!(0), &Value::Null)
     );
-    app.settle_jobs().await;
+    app.drain_jobs().await;
     let done = app.get(&location).await;
     assert_ne!(done.header("etag").unwrap(), etag);
     let done = done.expect(200);
@@ -55,7 +55,7 @@ async fn a_task_is_processing_while_the_model_runs(pool: PgPool) {
     let app = app_with_account(pool).await;
     let task = path(&app.post(CREATE, haiku(1)).await.expect(202));
     let stop = CancellationToken::new();
-    let slow = ModelConfig { median: Duration::from_secs(30), ..NO_WAIT };
+    let slow = ModelConfig { median: Duration::from_secs(30), ..INSTANT_MODEL };
     let worker = crate::app::worker(&app.state, slow);
     let worker_task = tokio::spawn(worker.run(stop.clone(), Duration::ZERO));
     while app.get(&task).await.expect(200)["status"] != "processing" {
@@ -72,7 +72,7 @@ async fn a_task_is_processing_while_the_model_runs(pool: PgPool) {
 async fn a_task_that_always_fails_is_dead_lettered_and_can_be_requeued(pool: PgPool) {
     let app = app_with_account(pool).await;
     let task = path(&app.post(CREATE, haiku(1)).await.expect(202));
-    app.settle_jobs_with(ModelConfig { failure_rate: 1.0, ..NO_WAIT }).await;
+    app.drain_jobs_with(ModelConfig { failure_rate: 1.0, ..INSTANT_MODEL }).await;
     let failed = app.get(&task).await.expect(200);
     assert_eq!(
         (&failed["status"], &failed["attempts"], &failed["error"]),
@@ -88,7 +88,7 @@ async fn a_task_that_always_fails_is_dead_lettered_and_can_be_requeued(pool: PgP
         (&queued["status"], &queued["error"], &queued["completed_at"]),
         (&json!("queued"), &Value::Null, &Value::Null)
     );
-    app.settle_jobs().await;
+    app.drain_jobs().await;
     let done = app.get(&task).await.expect(200);
     assert_eq!((&done["status"], &done["error"]), (&json!("completed"), &Value::Null));
 }
@@ -97,9 +97,9 @@ async fn a_task_that_always_fails_is_dead_lettered_and_can_be_requeued(pool: PgP
 async fn a_task_stays_the_same_after_its_job_is_deleted(pool: PgPool) {
     let app = app_with_account(pool).await;
     let good = path(&app.post(CREATE, haiku(1)).await.expect(202));
-    app.settle_jobs().await;
+    app.drain_jobs().await;
     let bad = path(&app.post(CREATE, haiku(2)).await.expect(202));
-    app.settle_jobs_with(ModelConfig { failure_rate: 1.0, ..NO_WAIT }).await;
+    app.drain_jobs_with(ModelConfig { failure_rate: 1.0, ..INSTANT_MODEL }).await;
     let before = [app.get(&good).await.expect(200), app.get(&bad).await.expect(200)];
     sqlx::query("delete from job").execute(&app.owner).await.unwrap();
     let after = [app.get(&good).await.expect(200), app.get(&bad).await.expect(200)];
@@ -126,7 +126,7 @@ async fn tasks_are_listed_newest_first_page_by_page(pool: PgPool) {
     assert!(first["items"][0].get("prompt").is_none());
     let none = app.get(&format!("{LIST}?status=completed")).await.expect(200);
     assert_eq!(none, json!({"items": [], "next": null}));
-    app.settle_jobs().await;
+    app.drain_jobs().await;
     let all = app.get(&format!("{LIST}?status=completed")).await.expect(200);
     assert_eq!(all["items"].as_array().unwrap().len(), 5);
 }
@@ -136,15 +136,15 @@ async fn repeated_requests_with_one_idempotency_key_create_one_task(pool: PgPool
     let app = app_with_account(pool).await;
     let posts = (0..20).map(|_| {
         let app = &app;
-        async move { app.post_once("once", CREATE, &haiku(1)).await }
+        async move { app.post_idempotent("once", CREATE, &haiku(1)).await }
     });
     let responses = futures::future::join_all(posts).await;
     for response in &responses {
         assert_eq!((response.status.as_u16(), &response.text), (202, &responses[0].text));
     }
-    let other = app.post_once("once", CREATE, &haiku(2)).await;
-    assert_eq!(other.fields_at_fault(), ["Idempotency-Key"]);
-    app.settle_jobs().await;
+    let other = app.post_idempotent("once", CREATE, &haiku(2)).await;
+    assert_eq!(other.invalid_fields(), ["Idempotency-Key"]);
+    app.drain_jobs().await;
     let list = app.get(LIST).await.expect(200);
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
 }
@@ -163,7 +163,7 @@ async fn invalid_requests_name_the_field_and_create_no_job(pool: PgPool) {
     ] {
         let mut body = haiku(1);
         body[field] = value;
-        assert_eq!(app.post(CREATE, body).await.fields_at_fault(), [field]);
+        assert_eq!(app.post(CREATE, body).await.invalid_fields(), [field]);
     }
     for query in ["limit=0", "limit=501", "status=done", "after=x"] {
         app.get(&format!("{LIST}?{query}")).await.expect(422);
@@ -179,29 +179,29 @@ async fn invalid_requests_name_the_field_and_create_no_job(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_token_is_required_even_with_open_access(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let task = format!("/api/v1/generation/{NOBODY}");
-    for app in [app.clone(), app.bearing("made.up.token")] {
+    let task = format!("/api/v1/generation/{UNKNOWN_ID}");
+    for app in [app.clone(), app.with_token("made.up.token")] {
         assert_eq!(app.post(CREATE, haiku(1)).await.expect(401)["code"], "unauthenticated");
         app.get(LIST).await.expect(401);
         app.get(&task).await.expect(401);
     }
     // The admin key has no account.
-    let admin = app.bearing(OPERATORS_KEY);
+    let admin = app.with_token(ADMIN_KEY);
     admin.post(CREATE, haiku(1)).await.expect(403);
 }
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_task_of_another_account_is_not_found(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let owner = app.asked_by("lotus", Role::User).await;
+    let owner = app.with_account_of("lotus", Role::User).await;
     let task = path(&owner.post(CREATE, haiku(1)).await.expect(202));
     owner.get(&task).await.expect(200);
     for other in [("tulip", Role::User), ("lotus", Role::User), ("rose", Role::Admin)] {
-        let other = app.asked_by(other.0, other.1).await;
+        let other = app.with_account_of(other.0, other.1).await;
         other.get(&task).await.expect(404);
         assert_eq!(other.get(LIST).await.expect(200)["items"], json!([]));
     }
-    owner.get(&format!("/api/v1/generation/{NOBODY}")).await.expect(404);
+    owner.get(&format!("/api/v1/generation/{UNKNOWN_ID}")).await.expect(404);
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -210,7 +210,7 @@ async fn jobs_of_a_deleted_account_finish_without_effect(pool: PgPool) {
     app.post(CREATE, haiku(1)).await.expect(202);
     sqlx::query("delete from session").execute(&app.owner).await.unwrap();
     sqlx::query("delete from account").execute(&app.owner).await.unwrap();
-    app.settle_jobs().await;
+    app.drain_jobs().await;
     let states: Vec<String> =
         sqlx::query_scalar("select state from job").fetch_all(&app.owner).await.unwrap();
     assert_eq!(states, ["done"]);

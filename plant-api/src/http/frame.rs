@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Problem};
 use crate::metrics::Metrics;
-use crate::state::State;
+use crate::state::AppState;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -32,7 +32,7 @@ const MAX_ID_BYTES: usize = 128;
 
 /// Handles one request; the outermost middleware.
 pub async fn handle_request(
-    Extract(state): Extract<State>,
+    Extract(state): Extract<AppState>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -47,7 +47,7 @@ pub async fn handle_request(
     let _in_progress = InProgress::start(&state.metrics);
     // Health checks and metrics must stay reachable under overload: no rate limit for them.
     let rate_limit = if uri.path().starts_with("/api/") {
-        state.gate.rate.admit(request.extensions())
+        state.access_policy.rate_limit.check(request.extensions())
     } else {
         Ok(())
     };
@@ -63,7 +63,7 @@ pub async fn handle_request(
             biased;
             result = handler => result
                 .unwrap_or_else(|_| Error::Internal("handler panicked".into()).into_response()),
-            () = state.db.lost() => unavailable("the database"),
+            () = state.db.wait_for_disconnect() => unavailable("the database"),
             () = tokio::time::sleep(state.limits.request_timeout) => {
                 unavailable("the service (request timeout exceeded)")
             }
@@ -83,7 +83,7 @@ pub async fn handle_request(
     state.metrics.requests.with_label_values(&[method, path, response.status().as_str()]).inc();
     state
         .metrics
-        .durations
+        .request_duration
         .with_label_values(&[method, path])
         .observe(started.elapsed().as_secs_f64());
     let response = write_problem(response, uri.path(), &ids);
@@ -99,14 +99,14 @@ struct InProgress<'a>(&'a Metrics);
 
 impl<'a> InProgress<'a> {
     fn start(metrics: &'a Metrics) -> Self {
-        metrics.in_progress.inc();
+        metrics.requests_in_progress.inc();
         Self(metrics)
     }
 }
 
 impl Drop for InProgress<'_> {
     fn drop(&mut self) {
-        self.0.in_progress.dec();
+        self.0.requests_in_progress.dec();
     }
 }
 
@@ -203,7 +203,7 @@ fn write_problem(mut response: Response, instance: &str, ids: &RequestIds) -> Re
         }
         None => return response,
     };
-    problem.write(response, instance, header_text(&ids.request))
+    problem.write_to(response, instance, header_text(&ids.request))
 }
 
 fn has_json_body(response: &Response) -> bool {

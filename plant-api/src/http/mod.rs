@@ -14,7 +14,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::state::State;
+use crate::state::AppState;
 use crate::{auth, customers, generation, plant};
 
 #[derive(utoipa::OpenApi)]
@@ -29,7 +29,7 @@ use crate::{auth, customers, generation, plant};
 struct ApiDoc;
 
 /// Returns the routes of all slices with their OpenAPI description, without middleware.
-pub fn slices() -> OpenApiRouter<State> {
+pub fn api_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(ApiDoc::openapi())
         .merge(auth::routes::router())
         .merge(customers::routes::router())
@@ -42,10 +42,10 @@ pub fn slices() -> OpenApiRouter<State> {
 ///
 /// # Errors
 /// When the description cannot be serialized to JSON, which is a bug.
-pub fn described(
-    router: OpenApiRouter<State>,
+pub fn with_openapi(
+    router: OpenApiRouter<AppState>,
     metrics: &Metrics,
-) -> serde_json::Result<(Router<State>, OpenApi)> {
+) -> serde_json::Result<(Router<AppState>, OpenApi)> {
     let (routes, mut api) = router.split_for_parts();
     description::add_common_parts(&mut api);
     for (path, item) in &api.paths.paths {
@@ -63,7 +63,7 @@ pub fn described(
 }
 
 /// Adds the middleware and the fallbacks: every error response is `application/problem+json`.
-pub fn framed(router: Router<State>, state: State) -> Router {
+pub fn with_middleware(router: Router<AppState>, state: AppState) -> Router {
     router
         .fallback(async || Error::no_such("route"))
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)

@@ -30,7 +30,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::etag;
 use crate::extract::{read_body, read_json, require_json};
-use crate::state::Limits;
+use crate::state::RequestLimits;
 
 const HEADER_NAME: &str = "idempotency-key";
 const MAX_KEY_BYTES: usize = 255;
@@ -39,7 +39,7 @@ const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Extractor of the body of a POST and of its idempotency key, if it has one.
 #[derive(Debug, Clone)]
-pub struct Posted<T> {
+pub struct IdempotentRequest<T> {
     /// Deserialized body.
     pub body: T,
     /// Key from the `Idempotency-Key` header.
@@ -56,11 +56,11 @@ pub struct Key {
     lock_timeout: Duration,
 }
 
-impl<S, T> FromRequest<S> for Posted<T>
+impl<S, T> FromRequest<S> for IdempotentRequest<T>
 where
     S: Send + Sync,
     T: DeserializeOwned,
-    Limits: FromRef<S>,
+    RequestLimits: FromRef<S>,
 {
     type Rejection = Error;
 
@@ -68,7 +68,7 @@ where
         require_json(request.headers())?;
         let key = request.headers().get(HEADER_NAME).map(read_key).transpose()?;
         let route = format!("{} {}", request.method(), request.uri().path());
-        let limits = Limits::from_ref(state);
+        let limits = RequestLimits::from_ref(state);
         let body = read_body(request, limits).await?;
         let key = key.map(|key| Key {
             key,
@@ -101,15 +101,15 @@ fn read_key(value: &HeaderValue) -> Result<String> {
 }
 
 /// Result of [`begin`].
-pub enum Begun {
+pub enum Claim {
     /// The key was used before; this is its response.
-    Replay(Answer),
+    Replay(StoredResponse),
     /// The request is new and must be executed.
-    Fresh(Work),
+    New(Transaction),
 }
 
 /// What the request is executed on.
-pub enum Work {
+pub enum Transaction {
     /// Without a key: a connection outside a transaction.
     Unkeyed(PoolConnection<Postgres>),
     /// With a key: a transaction that has inserted the key's row.
@@ -122,16 +122,16 @@ pub enum Work {
 /// # Errors
 /// [`Error::Validation`] when the key was used with another body, [`Error::Conflict`] when the
 /// other request is still in progress after the lock timeout, database errors.
-pub async fn begin(db: &Db, clock: &Clock, caller: &Caller, key: Option<Key>) -> Result<Begun> {
+pub async fn claim(db: &Db, clock: &Clock, caller: &Caller, key: Option<Key>) -> Result<Claim> {
     let Some(key) = key else {
-        return Ok(Begun::Fresh(Work::Unkeyed(db.acquire().await?)));
+        return Ok(Claim::New(Transaction::Unkeyed(db.acquire().await?)));
     };
     let row = sql::RowKey { scope: format!("{} {}", caller.actor(), key.route), key: key.key };
     let mut tx = db.begin().await?;
     sql::set_lock_timeout(&mut *tx, key.lock_timeout).await?;
     let claimed = sql::claim(&mut *tx, &row, &key.request_hash, clock.now()).await;
     if claimed.map_err(map_lock_timeout)? {
-        return Ok(Begun::Fresh(Work::Keyed(tx, row)));
+        return Ok(Claim::New(Transaction::Keyed(tx, row)));
     }
     let stored = sql::find(&mut *tx, &row).await?;
     let stored = stored
@@ -140,7 +140,7 @@ pub async fn begin(db: &Db, clock: &Clock, caller: &Caller, key: Option<Key>) ->
         let message = "was used with another request body; send a new key";
         return Err(Error::invalid("Idempotency-Key", "reused", message));
     }
-    Ok(Begun::Replay(stored.into_stored_response()))
+    Ok(Claim::Replay(stored.into_stored_response()))
 }
 
 fn map_lock_timeout(error: sqlx::Error) -> Error {
@@ -154,7 +154,7 @@ fn map_lock_timeout(error: sqlx::Error) -> Error {
     }
 }
 
-impl Work {
+impl Transaction {
     /// Returns the connection to execute the request on.
     pub fn connection(&mut self) -> &mut PgConnection {
         match self {
@@ -168,7 +168,7 @@ impl Work {
     ///
     /// # Errors
     /// Database errors; the transaction is rolled back.
-    pub async fn commit(self, response: Answer) -> Result<Answer> {
+    pub async fn commit(self, response: StoredResponse) -> Result<StoredResponse> {
         if let Self::Keyed(mut tx, row) = self {
             sql::store_response(&mut *tx, &row, &response).await?;
             tx.commit().await?;
@@ -179,14 +179,14 @@ impl Work {
 
 /// The response to a POST, as it is stored for replays.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct StoredResponse {
     status: StatusCode,
     location: Option<String>,
     etag: String,
     body: Bytes,
 }
 
-impl Answer {
+impl StoredResponse {
     /// Returns a 201 response: `value` was created at `location`.
     ///
     /// # Errors
@@ -196,7 +196,7 @@ impl Answer {
         version: impl Display,
         value: &impl Serialize,
     ) -> Result<Self> {
-        let existing = Self::existing(version, value)?;
+        let existing = Self::ok(version, value)?;
         Ok(Self { status: StatusCode::CREATED, location: Some(location), ..existing })
     }
 
@@ -217,7 +217,7 @@ impl Answer {
     ///
     /// # Errors
     /// When the value cannot be serialized to JSON.
-    pub fn existing(version: impl Display, value: &impl Serialize) -> Result<Self> {
+    pub fn ok(version: impl Display, value: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_vec(value).map_err(|e| Error::Internal(Box::new(e)))?;
         Ok(Self {
             status: StatusCode::OK,
@@ -228,19 +228,19 @@ impl Answer {
     }
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for StoredResponse {
     fn into_response(self) -> Response {
         let content_type = [(header::CONTENT_TYPE, "application/json")];
         let mut response = (self.status, content_type, self.body).into_response();
         if let Some(location) = self.location.and_then(|l| HeaderValue::try_from(l).ok()) {
             response.headers_mut().insert(header::LOCATION, location);
         }
-        etag::with_version(self.etag, response)
+        etag::with_etag(self.etag, response)
     }
 }
 
 /// Deletes keys older than 24 hours, every hour, until `stop` is canceled.
-pub async fn sweep(db: Db, clock: Clock, stop: CancellationToken) {
+pub async fn run_cleanup(db: Db, clock: Clock, stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {
             () = tokio::time::sleep(CLEANUP_INTERVAL) => {}

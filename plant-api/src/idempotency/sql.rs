@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
-use super::Answer;
+use super::StoredResponse;
 
 /// Primary key of a row.
 pub struct RowKey {
@@ -54,9 +54,9 @@ pub struct StoredRow {
 }
 
 impl StoredRow {
-    pub fn into_stored_response(self) -> Answer {
+    pub fn into_stored_response(self) -> StoredResponse {
         let status = u16::try_from(self.status).unwrap_or_default();
-        Answer {
+        StoredResponse {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
             location: self.location,
             etag: self.etag,
@@ -82,7 +82,7 @@ pub async fn find(db: impl PgExecutor<'_>, row: &RowKey) -> sqlx::Result<Option<
 pub async fn store_response(
     db: impl PgExecutor<'_>,
     row: &RowKey,
-    response: &Answer,
+    response: &StoredResponse,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update idempotency_key

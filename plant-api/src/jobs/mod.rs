@@ -64,15 +64,15 @@ pub enum Priority {
 
 /// Settings shared by all jobs of one kind.
 #[derive(Debug, Clone, Copy)]
-pub struct Kind {
+pub struct JobKind {
     /// Name in the table and in metrics.
     pub name: &'static str,
     /// Redis list that holds the ids of ready jobs.
     pub queue: &'static str,
     /// Maximum number of jobs that one process runs concurrently.
-    pub at_once: usize,
+    pub max_concurrency: usize,
     /// Timeout for one attempt.
-    pub time_limit: Duration,
+    pub timeout: Duration,
 }
 
 /// A job to enqueue.
@@ -99,7 +99,12 @@ impl NewJob {
     ///
     /// # Errors
     /// When the payload cannot be serialized as JSON.
-    pub fn new(clock: &Clock, kind: Kind, owner: String, payload: &impl Serialize) -> Result<Self> {
+    pub fn new(
+        clock: &Clock,
+        kind: JobKind,
+        owner: String,
+        payload: &impl Serialize,
+    ) -> Result<Self> {
         Ok(Self {
             id: clock.new_id(),
             kind: kind.name,
@@ -185,9 +190,9 @@ impl From<Error> for Failure {
 }
 
 /// Implementation of one kind of job.
-pub trait Handler: Send + Sync + 'static {
+pub trait JobHandler: Send + Sync + 'static {
     /// Returns the kind.
-    fn kind(&self) -> Kind;
+    fn kind(&self) -> JobKind;
 
     /// Runs one attempt and returns the result for [`Handler::keep`]. Must be safe to repeat. Must
     /// not hold a database connection while it waits for something else.
@@ -195,7 +200,7 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Writes the result in the transaction that finishes the job. Called only while the worker
     /// still holds the job.
-    fn keep<'a>(
+    fn persist_result<'a>(
         &'a self,
         connection: &'a mut PgConnection,
         job: &'a Job,
@@ -203,7 +208,7 @@ pub trait Handler: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<()>>;
 
     /// Records the failure in the transaction that dead-letters the job.
-    fn bury<'a>(
+    fn on_dead_letter<'a>(
         &'a self,
         connection: &'a mut PgConnection,
         job: &'a Job,

@@ -25,7 +25,7 @@ use argon2id::Memory;
 /// Latency limit of one hash including its wait in the queue. The threshold for a login is 200 ms;
 /// a quarter of that is reserved for its statements and for hashes slower than the average.
 /// Decision 0032 has the calculation.
-pub const PATIENCE: Duration = Duration::from_millis(150);
+pub const MAX_HASH_LATENCY: Duration = Duration::from_millis(150);
 /// Estimated duration of a hash before the first measurement.
 const INITIAL_ESTIMATE: Duration = Duration::from_millis(17);
 /// `Retry-After` of the 503 response.
@@ -36,7 +36,7 @@ const NICE_VALUE: i32 = 10;
 
 /// Handle to the hashing threads. Clones share them; they stop when the last clone is dropped.
 #[derive(Clone)]
-pub struct Passwords(Arc<CloseOnDrop>);
+pub struct PasswordHasher(Arc<CloseOnDrop>);
 
 /// Returns the default number of hashing threads: half of the cores, so that the other half is left
 /// for all other requests.
@@ -70,7 +70,7 @@ struct Task(TaskFn);
 /// A reservation for one hash; dropping it frees the slot.
 pub struct Slot(Arc<Pool>);
 
-impl Passwords {
+impl PasswordHasher {
     /// Starts `threads` threads, by default half as many as there are cores. Reservations fail when
     /// the hash is expected to take longer than `max_latency`, by the average of recent hashes.
     ///

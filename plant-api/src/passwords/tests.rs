@@ -3,8 +3,8 @@ use std::sync::mpsc;
 use super::*;
 
 /// Returns a pool of one thread, which is busy until the sender is dropped.
-fn busy_pool() -> (Passwords, mpsc::Sender<()>, impl Future<Output = Result<()>>) {
-    let passwords = Passwords::start(NonZeroUsize::new(1), PATIENCE).unwrap();
+fn busy_pool() -> (PasswordHasher, mpsc::Sender<()>, impl Future<Output = Result<()>>) {
+    let passwords = PasswordHasher::start(NonZeroUsize::new(1), MAX_HASH_LATENCY).unwrap();
     let (release, released) = mpsc::channel();
     let slot = passwords.reserve().unwrap();
     let running = slot.run(move |_| {
@@ -16,7 +16,7 @@ fn busy_pool() -> (Passwords, mpsc::Sender<()>, impl Future<Output = Result<()>>
 
 #[tokio::test]
 async fn verification_accepts_only_the_hashed_password() {
-    let passwords = Passwords::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
+    let passwords = PasswordHasher::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
     let hash = passwords.reserve().unwrap().hash("correct horse".into()).await.unwrap();
     for (password, expected) in [("correct horse", true), ("wrong horse", false)] {
         let slot = passwords.reserve().unwrap();
@@ -39,7 +39,7 @@ async fn reservations_beyond_the_latency_limit_fail_at_once() {
     };
     assert_eq!(refused.code(), "unavailable");
     // One hash that runs and those that wait: as many as fit into the latency limit.
-    let max_slots = PATIENCE.as_millis() / INITIAL_ESTIMATE.as_millis();
+    let max_slots = MAX_HASH_LATENCY.as_millis() / INITIAL_ESTIMATE.as_millis();
     assert_eq!(slots.len() as u128 + 1, max_slots);
     slots.pop();
     slots.push(passwords.reserve().unwrap());
@@ -50,7 +50,7 @@ async fn reservations_beyond_the_latency_limit_fail_at_once() {
 
 #[tokio::test]
 async fn an_idle_thread_accepts_a_hash_even_if_the_last_one_was_slow() {
-    let passwords = Passwords::start(NonZeroUsize::new(1), PATIENCE).unwrap();
+    let passwords = PasswordHasher::start(NonZeroUsize::new(1), MAX_HASH_LATENCY).unwrap();
     passwords.0.0.record_duration(Duration::from_secs(60));
     let slot = passwords.reserve().unwrap();
     assert!(passwords.reserve().is_err());
@@ -82,7 +82,7 @@ fn the_default_is_half_of_the_cores_and_at_least_one() {
 
 #[test]
 fn the_threads_stop_with_the_last_handle() {
-    let passwords = Passwords::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
+    let passwords = PasswordHasher::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
     let pool = Arc::downgrade(&passwords.0.0);
     drop(passwords.clone());
     assert!(!pool.upgrade().unwrap().queue().closed);

@@ -36,7 +36,7 @@ mod tests;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::state::State as AppState;
+use crate::state::AppState;
 
 /// Returns the routes of the marketplace.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::testing::{NOBODY, TestApp};
+use crate::testing::{TestApp, UNKNOWN_ID};
 
 /// Returns the route of each kind and a body that creates an entity of it.
 fn kinds() -> [(&'static str, Value); 4] {
@@ -35,9 +35,9 @@ async fn a_created_entity_can_be_read_and_is_listed(pool: PgPool) {
 async fn an_unknown_id_is_not_found_and_a_malformed_one_is_invalid(pool: PgPool) {
     let app = TestApp::new(pool).await;
     for (route, _) in kinds() {
-        let problem = app.get(&format!("{route}/{NOBODY}")).await.expect(404);
+        let problem = app.get(&format!("{route}/{UNKNOWN_ID}")).await.expect(404);
         assert_eq!(problem["code"], "not-found");
-        assert_eq!(problem["instance"], format!("{route}/{NOBODY}"));
+        assert_eq!(problem["instance"], format!("{route}/{UNKNOWN_ID}"));
         app.get(&format!("{route}/x")).await.expect(422);
     }
 }
@@ -59,17 +59,17 @@ async fn invalid_input_is_reported_by_field_and_changes_nothing(pool: PgPool) {
     for (route, body) in kinds() {
         let mut blank = body.clone();
         blank["name"] = json!("  ");
-        assert_eq!(app.post(route, blank).await.fields_at_fault(), ["name"]);
+        assert_eq!(app.post(route, blank).await.invalid_fields(), ["name"]);
         let mut long = body.clone();
         long["name"] = json!("x".repeat(201));
         long["description"] = json!("x".repeat(10_001));
-        assert_eq!(app.post(route, long).await.fields_at_fault(), ["name", "description"]);
+        assert_eq!(app.post(route, long).await.invalid_fields(), ["name", "description"]);
         let mut wrong = body.clone();
         wrong["name"] = json!(5);
-        assert_eq!(app.post(route, wrong).await.fields_at_fault(), ["name"]);
+        assert_eq!(app.post(route, wrong).await.invalid_fields(), ["name"]);
         let mut nul = body;
         nul["name"] = json!("a\0b");
-        assert_eq!(app.post(route, nul).await.fields_at_fault(), ["name"]);
+        assert_eq!(app.post(route, nul).await.invalid_fields(), ["name"]);
         assert_eq!(app.get(route).await.expect(200), json!([]), "{route}");
     }
 }
@@ -110,10 +110,10 @@ async fn invalid_query_parameters_are_rejected(pool: PgPool) {
         ("after=x", "after"),
     ] {
         let response = app.get(&format!("/api/v1/agents?{query}")).await;
-        assert_eq!(response.fields_at_fault(), [field], "{query}");
+        assert_eq!(response.invalid_fields(), [field], "{query}");
     }
     let nul = app.get("/api/v1/agents?search=%00").await;
-    assert_eq!(nul.fields_at_fault(), ["search"]);
+    assert_eq!(nul.invalid_fields(), ["search"]);
     app.get("/api/v1/skills?status=unknown").await.expect(422);
 }
 
@@ -153,7 +153,7 @@ async fn concurrent_identical_requests_create_one_skill(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn unknown_required_skills_are_reported(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let body = json!({"name": "Writer", "required_skills": [NOBODY]});
-    let fields = app.post("/api/v1/job-roles", body).await.fields_at_fault();
+    let body = json!({"name": "Writer", "required_skills": [UNKNOWN_ID]});
+    let fields = app.post("/api/v1/job-roles", body).await.invalid_fields();
     assert_eq!(fields, ["required_skills"]);
 }

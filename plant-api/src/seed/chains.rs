@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::plant::chain::{Amendment, Change, ChangeType};
 use crate::plant::entity::{GOVERNANCE_AGENT, Kind, NewEntity, Status};
-use crate::plant::genesis::{self, Statement};
+use crate::plant::genesis::{self, CertificationDetails};
 
 /// Actor of all seeded amendments.
 pub const ACTOR: &str = GOVERNANCE_AGENT;
@@ -30,9 +30,9 @@ impl From<NewEntity> for SeededEntity {
         Self {
             id: new.id,
             status: new.status,
-            created_at: new.at,
+            created_at: new.created_at,
             certified_at: None,
-            chain: vec![new.first],
+            chain: vec![new.first_amendment],
         }
     }
 }
@@ -42,17 +42,18 @@ impl SeededEntity {
     pub fn certified_skill(new: NewEntity, at: DateTime<Utc>) -> Result<Self> {
         let change = Change {
             change_type: ChangeType::Certification,
-            data: genesis::certification(Kind::Skill, at, Statement::default()),
+            data: genesis::certification_data(Kind::Skill, at, CertificationDetails::default()),
             timestamp: at,
             actor: ACTOR.to_owned(),
         };
-        let second = Amendment::after(new.id, new.first.head(), change.canonical());
+        let second =
+            Amendment::after(new.id, new.first_amendment.head(), change.to_canonical_json());
         Ok(Self {
             id: new.id,
             status: Status::Certified,
-            created_at: new.at,
+            created_at: new.created_at,
             certified_at: Some(at),
-            chain: vec![new.first, second],
+            chain: vec![new.first_amendment, second],
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use crate::config::{DatabaseConfig, DatabaseOptions, Problems};
+use crate::config::{DatabaseConfig, DatabaseOptions, InvalidSettings};
 
 const MAX_AGENTS: u32 = 1_000_000;
 const MAX_SKILLS: u32 = 10_000;
@@ -114,7 +114,7 @@ impl Options {
     ///
     /// # Errors
     /// All problems at once, each with the name of its option.
-    pub fn check(&self) -> Result<CheckedOptions, Problems> {
+    pub fn check(&self) -> Result<CheckedOptions, InvalidSettings> {
         let mut problems = Vec::new();
         check_range("agents", self.agents, 1, MAX_AGENTS, &mut problems);
         check_range("skills", self.skills, 1, MAX_SKILLS, &mut problems);
@@ -132,10 +132,10 @@ impl Options {
             if self.clean { Action::Clean } else { Action::Seed { spec, reset: self.reset } };
         match self.database().check() {
             Ok(database) if problems.is_empty() => Ok(CheckedOptions { database, action }),
-            Ok(_) => Err(Problems(problems)),
-            Err(Problems(more)) => {
+            Ok(_) => Err(InvalidSettings(problems)),
+            Err(InvalidSettings(more)) => {
                 problems.extend(more.into_iter().map(|problem| self.with_variable_name(problem)));
-                Err(Problems(problems))
+                Err(InvalidSettings(problems))
             }
         }
     }

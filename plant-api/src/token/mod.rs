@@ -47,7 +47,7 @@ enum TokenType {
 
 /// The account and the session that a token was issued to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
+pub struct Claims {
     /// Id of the account.
     #[serde(rename = "sub")]
     pub account: Uuid,
@@ -63,7 +63,7 @@ pub struct Holder {
 #[derive(Debug, Serialize, Deserialize)]
 struct JwtClaims {
     #[serde(flatten)]
-    claims: Holder,
+    claims: Claims,
     #[serde(rename = "type")]
     token_type: TokenType,
     /// Unix seconds.
@@ -111,7 +111,7 @@ impl Tokens {
     ///
     /// # Errors
     /// When it cannot be signed, which is a bug.
-    pub fn issue_access(&self, claims: &Holder, now: DateTime<Utc>) -> Result<String> {
+    pub fn issue_access_token(&self, claims: &Claims, now: DateTime<Utc>) -> Result<String> {
         self.issue(TokenType::Access, claims, now, ACCESS_TOKEN_LIFETIME, None)
     }
 
@@ -119,14 +119,14 @@ impl Tokens {
     ///
     /// # Errors
     /// When it cannot be signed, which is a bug.
-    pub fn issue_refresh_token(&self, claims: &Holder, now: DateTime<Utc>) -> Result<String> {
+    pub fn issue_refresh_token(&self, claims: &Claims, now: DateTime<Utc>) -> Result<String> {
         self.issue(TokenType::Refresh, claims, now, REFRESH_TOKEN_LIFETIME, Some(Uuid::new_v4()))
     }
 
     fn issue(
         &self,
         token_type: TokenType,
-        claims: &Holder,
+        claims: &Claims,
         now: DateTime<Utc>,
         lifetime: TimeDelta,
         jti: Option<Uuid>,
@@ -143,7 +143,7 @@ impl Tokens {
     /// # Errors
     /// [`Error::Unauthenticated`] unless it is an access token of this service that is valid at
     /// `now`.
-    pub fn verify_access_token(&self, token: &str, now: DateTime<Utc>) -> Result<Holder> {
+    pub fn verify_access_token(&self, token: &str, now: DateTime<Utc>) -> Result<Claims> {
         self.verify(TokenType::Access, token, now)
     }
 
@@ -152,11 +152,11 @@ impl Tokens {
     ///
     /// # Errors
     /// As [`Tokens::verify_access_token`].
-    pub fn verify_refresh_token(&self, token: &str, now: DateTime<Utc>) -> Result<Holder> {
+    pub fn verify_refresh_token(&self, token: &str, now: DateTime<Utc>) -> Result<Claims> {
         self.verify(TokenType::Refresh, token, now)
     }
 
-    fn verify(&self, token_type: TokenType, token: &str, now: DateTime<Utc>) -> Result<Holder> {
+    fn verify(&self, token_type: TokenType, token: &str, now: DateTime<Utc>) -> Result<Claims> {
         let keys = &self.0;
         let claims = decode::<JwtClaims>(token, &keys.decoding, &keys.validation)
             .map_err(|_| {
@@ -174,7 +174,7 @@ impl Tokens {
 
     /// Returns the HMAC-SHA-256 of `bytes` under the secret. Unlike a plain hash it does not allow
     /// guessing the input, for example a body that contains a password.
-    pub fn fingerprint(&self, bytes: &[u8]) -> [u8; 32] {
+    pub fn hmac(&self, bytes: &[u8]) -> [u8; 32] {
         self.0.mac.clone().chain_update(bytes).finalize().into_bytes().into()
     }
 }

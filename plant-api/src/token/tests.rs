@@ -4,8 +4,8 @@ fn tokens(secret: &str) -> Tokens {
     Tokens::new(&Secret(secret.into())).unwrap()
 }
 
-fn claims() -> Holder {
-    Holder {
+fn claims() -> Claims {
+    Claims {
         account: Uuid::from_u128(1),
         session: Uuid::from_u128(2),
         role: Role::User,
@@ -17,7 +17,7 @@ fn noon() -> DateTime<Utc> {
     "2026-01-14T12:00:00Z".parse().unwrap()
 }
 
-fn reason(result: Result<Holder>) -> &'static str {
+fn reason(result: Result<Claims>) -> &'static str {
     match result {
         Err(Error::Unauthenticated(why)) => why,
         other => panic!("{other:?}"),
@@ -27,7 +27,7 @@ fn reason(result: Result<Holder>) -> &'static str {
 #[test]
 fn a_token_returns_the_claims_it_was_issued_with() {
     let tokens = tokens("secret");
-    let access = tokens.issue_access(&claims(), noon()).unwrap();
+    let access = tokens.issue_access_token(&claims(), noon()).unwrap();
     assert_eq!(tokens.verify_access_token(&access, noon()).unwrap(), claims());
     let refresh = tokens.issue_refresh_token(&claims(), noon()).unwrap();
     assert_eq!(tokens.verify_refresh_token(&refresh, noon()).unwrap(), claims());
@@ -36,7 +36,7 @@ fn a_token_returns_the_claims_it_was_issued_with() {
 #[test]
 fn a_token_expires_at_the_end_of_its_lifetime() {
     let tokens = tokens("secret");
-    let access = tokens.issue_access(&claims(), noon()).unwrap();
+    let access = tokens.issue_access_token(&claims(), noon()).unwrap();
     let end = noon() + ACCESS_TOKEN_LIFETIME;
     tokens.verify_access_token(&access, end - TimeDelta::seconds(1)).unwrap();
     assert_eq!(reason(tokens.verify_access_token(&access, end)), "the token has expired");
@@ -50,7 +50,7 @@ fn a_token_of_the_other_type_is_refused() {
         reason(tokens.verify_access_token(&refresh, noon())),
         "the token has the wrong type"
     );
-    let access = tokens.issue_access(&claims(), noon()).unwrap();
+    let access = tokens.issue_access_token(&claims(), noon()).unwrap();
     assert_eq!(
         reason(tokens.verify_refresh_token(&access, noon())),
         "the token has the wrong type"
@@ -60,9 +60,9 @@ fn a_token_of_the_other_type_is_refused() {
 #[test]
 fn a_token_not_signed_with_the_secret_is_refused() {
     let issuer = tokens("secret");
-    let other = Holder { account: Uuid::from_u128(3), ..claims() };
-    let foreign = tokens("another").issue_access(&other, noon()).unwrap();
-    let valid = issuer.issue_access(&claims(), noon()).unwrap();
+    let other = Claims { account: Uuid::from_u128(3), ..claims() };
+    let foreign = tokens("another").issue_access_token(&other, noon()).unwrap();
+    let valid = issuer.issue_access_token(&claims(), noon()).unwrap();
     let (head, signature) = valid.rsplit_once('.').unwrap();
     let unsigned = format!("{head}.");
     let swapped = format!("{}.{signature}", foreign.rsplit_once('.').unwrap().0);
@@ -81,7 +81,7 @@ fn two_refresh_tokens_of_the_same_second_differ() {
 
 #[test]
 fn an_hmac_depends_on_the_secret_and_the_input() {
-    assert_eq!(tokens("secret").fingerprint(b"x"), tokens("secret").fingerprint(b"x"));
-    assert_ne!(tokens("secret").fingerprint(b"x"), tokens("another").fingerprint(b"x"));
-    assert_ne!(tokens("secret").fingerprint(b"x"), tokens("secret").fingerprint(b"y"));
+    assert_eq!(tokens("secret").hmac(b"x"), tokens("secret").hmac(b"x"));
+    assert_ne!(tokens("secret").hmac(b"x"), tokens("another").hmac(b"x"));
+    assert_ne!(tokens("secret").hmac(b"x"), tokens("secret").hmac(b"y"));
 }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::plant::audit::line::Fault;
+use crate::plant::audit::line::LineError;
 use crate::plant::chain::Reason;
 
 /// The defect of a line, with its description.
@@ -22,11 +22,11 @@ impl LineDefect {
     }
 }
 
-impl From<Fault> for LineDefect {
-    fn from(fault: Fault) -> Self {
+impl From<LineError> for LineDefect {
+    fn from(fault: LineError) -> Self {
         match fault {
-            Fault::Unreadable(message) => Self::Unreadable(message),
-            Fault::Broken { id, kind, at_index, reason, field } => {
+            LineError::Unreadable(message) => Self::Unreadable(message),
+            LineError::Broken { id, kind, at_index, reason, field } => {
                 let field = field.map(|field| format!(" (`{field}`)")).unwrap_or_default();
                 let (kind, code, text) = (kind.noun(), reason.as_str(), describe(reason));
                 let amendment = format!("{kind} {id}, amendment {at_index}");

@@ -42,7 +42,7 @@ const PROGRESS_TEMPLATE: &str =
     "{elapsed:>4} [{bar:40}] {binary_bytes} of {binary_total_bytes}, {eta} left";
 
 /// Verifies a file, with a progress bar on a terminal.
-pub fn file(path: &Path) -> Outcome {
+pub fn verify_file(path: &Path) -> Outcome {
     let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
     match opened {
         Ok((length, file)) => {
@@ -50,7 +50,7 @@ pub fn file(path: &Path) -> Outcome {
             if let Ok(style) = ProgressStyle::with_template(PROGRESS_TEMPLATE) {
                 bar.set_style(style);
             }
-            let outcome = read(file, |bytes| bar.inc(bytes));
+            let outcome = verify_reader(file, |bytes| bar.inc(bytes));
             bar.finish_and_clear();
             outcome
         }
@@ -59,7 +59,7 @@ pub fn file(path: &Path) -> Outcome {
 }
 
 /// Verifies the export in `source`; `on_progress` is called with the number of bytes of each block.
-pub fn read(source: impl Read, on_progress: impl Fn(u64)) -> Outcome {
+pub fn verify_reader(source: impl Read, on_progress: impl Fn(u64)) -> Outcome {
     let start = Instant::now();
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
     let results = Results::default();

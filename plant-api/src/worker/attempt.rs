@@ -34,7 +34,7 @@ impl Worker {
                 Outcome::Failed(Failure::retry("this worker has no handler for the job's kind"))
             }
             Some(handler) => {
-                let limit = handler.kind().time_limit;
+                let limit = handler.kind().timeout;
                 let run = AssertUnwindSafe(handler.run(&job)).catch_unwind();
                 tokio::select! {
                     () = self.0.leases.wait_until_lost(&job) => Outcome::LeaseLost,

@@ -23,14 +23,14 @@ use uuid::Uuid;
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::jobs::{self, Handler, Job, LEASE_DURATION};
+use crate::jobs::{self, Job, JobHandler, LEASE_DURATION};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use attempt::FinishedAttempt;
 use lease::Leases;
 use room::Capacity;
 
-pub use sweep::watch;
+pub use sweep::run_gauge_updates;
 
 /// Interval at which a worker polls for jobs while Redis is unavailable.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -45,7 +45,7 @@ struct Inner {
     db: Db,
     queue: Queue,
     metrics: Metrics,
-    handlers: Vec<Arc<dyn Handler>>,
+    handlers: Vec<Arc<dyn JobHandler>>,
     name: String,
     leases: Leases,
     /// Notified when jobs become ready without an announcement in Redis.
@@ -57,7 +57,7 @@ type Popped = HashMap<&'static str, usize>;
 
 impl Worker {
     /// Creates a worker for the handlers' kinds of jobs.
-    pub fn new(db: Db, queue: Queue, metrics: Metrics, handlers: Vec<Arc<dyn Handler>>) -> Self {
+    pub fn new(db: Db, queue: Queue, metrics: Metrics, handlers: Vec<Arc<dyn JobHandler>>) -> Self {
         Self(Arc::new(Inner {
             db,
             queue,
@@ -149,7 +149,7 @@ impl Worker {
     ///
     /// # Errors
     /// Database errors.
-    pub async fn step(&self) -> Result<usize> {
+    pub async fn run_once(&self) -> Result<usize> {
         self.promote_due().await?;
         self.reclaim_expired().await?;
         self.plan().await?;
@@ -211,7 +211,7 @@ impl Worker {
         }
     }
 
-    fn handler(&self, kind: &str) -> Option<&Arc<dyn Handler>> {
+    fn handler(&self, kind: &str) -> Option<&Arc<dyn JobHandler>> {
         self.0.handlers.iter().find(|handler| handler.kind().name == kind)
     }
 }

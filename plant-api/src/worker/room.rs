@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::jobs::{Handler, Job, Kind};
+use crate::jobs::{Job, JobHandler, JobKind};
 
 /// Slots of all kinds.
 pub(super) struct Capacity(Vec<KindCapacity>);
 
 struct KindCapacity {
-    kind: Kind,
+    kind: JobKind,
     used: usize,
     /// Whether the last claim filled all free slots, so that more jobs are probably ready.
     more_ready: bool,
@@ -16,8 +16,8 @@ struct KindCapacity {
 
 impl Capacity {
     /// Creates slots for the handlers' kinds, all of them free.
-    pub(super) fn new(handlers: &[Arc<dyn Handler>]) -> Self {
-        let free = |handler: &Arc<dyn Handler>| KindCapacity {
+    pub(super) fn new(handlers: &[Arc<dyn JobHandler>]) -> Self {
+        let free = |handler: &Arc<dyn JobHandler>| KindCapacity {
             kind: handler.kind(),
             used: 0,
             more_ready: false,
@@ -27,17 +27,18 @@ impl Capacity {
 
     /// Returns whether a slot of any kind is free.
     pub(super) fn has_free_slot(&self) -> bool {
-        self.0.iter().any(|slots| slots.used < slots.kind.at_once)
+        self.0.iter().any(|slots| slots.used < slots.kind.max_concurrency)
     }
 
     /// Returns whether a slot is free for which a job is probably ready.
     pub(super) fn can_refill(&self) -> bool {
-        self.0.iter().any(|slots| slots.more_ready && slots.used < slots.kind.at_once)
+        self.0.iter().any(|slots| slots.more_ready && slots.used < slots.kind.max_concurrency)
     }
 
     /// Returns the kinds with free slots and the number of those slots.
     pub(super) fn free_slots(&self) -> Vec<(&'static str, usize)> {
-        let free = self.0.iter().map(|slots| (slots.kind.name, slots.kind.at_once - slots.used));
+        let free =
+            self.0.iter().map(|slots| (slots.kind.name, slots.kind.max_concurrency - slots.used));
         free.filter(|(_, free)| *free > 0).collect()
     }
 
@@ -46,7 +47,7 @@ impl Capacity {
         let mut lists = Vec::new();
         for slots in &mut self.0 {
             let count = jobs.iter().filter(|job| job.kind == slots.kind.name).count();
-            let free = slots.kind.at_once - slots.used;
+            let free = slots.kind.max_concurrency - slots.used;
             slots.more_ready = free > 0 && count >= free;
             slots.used += count;
             if count > 0 {

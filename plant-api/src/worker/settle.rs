@@ -104,7 +104,7 @@ impl Worker {
                 Outcome::Done(_) if !held.contains(&attempt.job.id) => "lost",
                 Outcome::Done(result) => {
                     if let Some(handler) = self.handler(&attempt.job.kind) {
-                        handler.keep(&mut tx, &attempt.job, result).await?;
+                        handler.persist_result(&mut tx, &attempt.job, result).await?;
                     }
                     "completed"
                 }
@@ -135,7 +135,7 @@ impl Worker {
             return Ok("lost");
         }
         if let Some(handler) = self.handler(&job.kind) {
-            handler.bury(connection, job, &reason).await?;
+            handler.on_dead_letter(connection, job, &reason).await?;
         }
         tracing::warn!(
             job = %job.id,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Worker;
 use crate::db::Db;
 use crate::error::Result;
-use crate::jobs::{Handler, Kind, census, sweep};
+use crate::jobs::{JobHandler, JobKind, census, sweep};
 use crate::metrics::Metrics;
 
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
@@ -76,7 +76,7 @@ impl Worker {
         let reclaimed = sweep::reclaim_expired(&mut *tx).await?;
         for job in sweep::dead_letter_abandoned(&mut *tx, REASON).await? {
             if let Some(handler) = self.handler(&job.kind) {
-                handler.bury(&mut tx, &job, REASON).await?;
+                handler.on_dead_letter(&mut tx, &job, REASON).await?;
             }
             self.0.metrics.jobs.with_label_values(&[&*job.kind, "buried"]).inc();
             tracing::warn!(
@@ -119,7 +119,7 @@ impl Worker {
             let large = difference.abs() > (ready / 10).max(64);
             if difference != 0 && (difference == previous || large) {
                 let ids = census::list_ready(&mut *connection, kind.name, MAX_LIST_IDS).await?;
-                self.0.queue.mend(kind.queue, &ids).await;
+                self.0.queue.reconcile(kind.queue, &ids).await;
             }
         }
         Ok(())
@@ -128,13 +128,13 @@ impl Worker {
 
 /// Updates the job gauges from PostgreSQL every second until `stop`. Runs in every process, with or
 /// without a worker.
-pub async fn watch(
+pub async fn run_gauge_updates(
     db: Db,
     metrics: Metrics,
-    handlers: Vec<Arc<dyn Handler>>,
+    handlers: Vec<Arc<dyn JobHandler>>,
     stop: CancellationToken,
 ) {
-    let kinds: Vec<Kind> = handlers.iter().map(|handler| handler.kind()).collect();
+    let kinds: Vec<JobKind> = handlers.iter().map(|handler| handler.kind()).collect();
     // Every series exists from the start.
     for kind in &kinds {
         metrics.queue_depth.with_label_values(&[kind.queue]).set(0);
@@ -152,7 +152,7 @@ pub async fn watch(
                 let ready = count.map_or(0, |count| count.ready);
                 metrics.queue_depth.with_label_values(&[kind.queue]).set(ready);
             }
-            metrics.workers_active.set(counts.iter().map(|count| count.running).sum());
+            metrics.jobs_running.set(counts.iter().map(|count| count.running).sum());
         }
         tokio::select! {
             () = tokio::time::sleep(TICKS_PER_SECOND * TICK_INTERVAL) => {}

@@ -12,11 +12,15 @@ use uuid::Uuid;
 
 use super::Worker;
 use crate::error::{Error, Result};
-use crate::jobs::{self, Failure, Handler, Job, Kind, MAX_ATTEMPTS, NewJob};
+use crate::jobs::{self, Failure, Job, JobHandler, JobKind, MAX_ATTEMPTS, NewJob};
 use crate::testing::TestApp;
 
-const KIND: Kind =
-    Kind { name: "test", queue: "test_queue", at_once: 50, time_limit: Duration::from_secs(20) };
+const KIND: JobKind = JobKind {
+    name: "test",
+    queue: "test_queue",
+    max_concurrency: 50,
+    timeout: Duration::from_secs(20),
+};
 
 /// Handler that behaves as the payload says and records each effect.
 struct ScriptedHandler {
@@ -36,8 +40,8 @@ impl ScriptedHandler {
     }
 }
 
-impl Handler for ScriptedHandler {
-    fn kind(&self) -> Kind {
+impl JobHandler for ScriptedHandler {
+    fn kind(&self) -> JobKind {
         KIND
     }
 
@@ -65,7 +69,7 @@ impl Handler for ScriptedHandler {
         .boxed()
     }
 
-    fn keep<'a>(
+    fn persist_result<'a>(
         &'a self,
         connection: &'a mut PgConnection,
         job: &'a Job,
@@ -81,7 +85,7 @@ impl Handler for ScriptedHandler {
         .boxed()
     }
 
-    fn bury<'a>(
+    fn on_dead_letter<'a>(
         &'a self,
         connection: &'a mut PgConnection,
         job: &'a Job,
@@ -155,7 +159,7 @@ async fn a_failed_job_does_not_affect_the_others_in_its_batch(pool: PgPool) {
     add(&app, "panic").await;
     let permanent = add(&app, "fail permanently").await;
     let worker = worker(&app, &ScriptedHandler::new());
-    assert_eq!(worker.step().await.unwrap(), 4);
+    assert_eq!(worker.run_once().await.unwrap(), 4);
     assert_eq!(
         effects(&app).await,
         [(permanent, json!("dead: scripted failure")), (good, json!("one"))]
@@ -172,7 +176,7 @@ async fn a_failing_job_is_dead_lettered_after_the_last_attempt(pool: PgPool) {
     let always = add(&app, "fail").await;
     let worker = worker(&app, &ScriptedHandler::new());
     for _ in 0..2 * MAX_ATTEMPTS {
-        worker.step().await.unwrap();
+        worker.run_once().await.unwrap();
         sqlx::query("update job set run_at = now() where state = 'waiting'")
             .execute(&app.owner)
             .await
@@ -210,7 +214,7 @@ async fn two_workers_without_redis_run_each_job_once(pool: PgPool) {
     done.sort_unstable();
     ids.sort_unstable();
     assert_eq!(done, ids);
-    assert!(handler.max_running.load(Ordering::SeqCst) <= 2 * KIND.at_once);
+    assert!(handler.max_running.load(Ordering::SeqCst) <= 2 * KIND.max_concurrency);
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -260,7 +264,7 @@ async fn an_attempt_that_lost_its_lease_writes_nothing(pool: PgPool) {
         .unwrap();
     let quick = ScriptedHandler::new();
     quick.gate.add_permits(1);
-    assert_eq!(worker(&app, &quick).step().await.unwrap(), 1);
+    assert_eq!(worker(&app, &quick).run_once().await.unwrap(), 1);
     slow.gate.add_permits(1);
     worker_task.await.unwrap();
     assert_eq!(effects(&app).await, [(id, json!("waited"))]);
@@ -276,7 +280,7 @@ async fn redis_lists_hold_the_ready_jobs_and_are_reconciled(pool: PgPool) {
         add(&app, "wait").await;
     }
     wait_until(async || queue.len(KIND.queue).await == Some(5)).await;
-    queue.mend(KIND.queue, &[]).await;
+    queue.reconcile(KIND.queue, &[]).await;
     assert_eq!(queue.len(KIND.queue).await, Some(0));
     let (stop, handler) = (CancellationToken::new(), ScriptedHandler::new());
     let worker = worker(&app, &handler);
@@ -304,14 +308,14 @@ async fn gauges_show_ready_and_running_jobs(pool: PgPool) {
     let (stop, state) = (CancellationToken::new(), &app.state);
     let worker_task =
         tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::from_secs(20)));
-    wait_until(async || handler.running.load(Ordering::SeqCst) == KIND.at_once).await;
-    let gauges = tokio::spawn(super::watch(
+    wait_until(async || handler.running.load(Ordering::SeqCst) == KIND.max_concurrency).await;
+    let gauges = tokio::spawn(super::run_gauge_updates(
         state.db.clone(),
         state.metrics.clone(),
         vec![handler.clone()],
         stop.clone(),
     ));
-    wait_until(async || state.metrics.workers_active.get() == 50).await;
+    wait_until(async || state.metrics.jobs_running.get() == 50).await;
     let text = app.get("/metrics").await.text;
     for line in [
         "queue_depth{queue_name=\"test_queue\"} 10",

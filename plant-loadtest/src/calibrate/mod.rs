@@ -12,7 +12,7 @@ use crate::{
     profile::{Overrides, Plan, Profile},
     run::{self, RunError, Settings},
     sla::Sla,
-    stub::{Behaviour, Latency, Stall, Stub},
+    stub::{Behavior, Latency, Stall, Stub},
 };
 use truth::KnownDistribution;
 
@@ -43,32 +43,32 @@ pub struct Case {
     pub latency: &'static str,
     /// Load model.
     pub model: Model,
-    behavior: Behaviour,
+    behavior: Behavior,
     profile: String,
     distribution: KnownDistribution,
 }
 
 /// Result of a case.
 #[derive(Clone, Debug)]
-pub struct Measured {
+pub struct CaseResult {
     /// Measured value of each of [`QUANTILES`], in milliseconds.
-    pub quantiles: Vec<Option<f64>>,
+    pub measured_ms: Vec<Option<f64>>,
     /// Computed value of each, in milliseconds.
-    pub truths: Vec<f64>,
+    pub computed_ms: Vec<f64>,
     /// Value of each by the stub's own clock, in milliseconds. Includes delays of the stub itself.
-    pub served: Vec<Option<f64>>,
+    pub stub_ms: Vec<Option<f64>>,
     /// Reference value of each, in milliseconds: computed in a stall, where requests wait before
     /// they reach the stub, else the stub's own value.
-    pub compared: Vec<f64>,
+    pub reference_ms: Vec<f64>,
     /// Requests by result.
     pub counts: Counts,
     /// Number of requests that the stub received.
-    pub seen: u64,
+    pub requests_received: u64,
     /// P99 of the dispatch lag, in milliseconds.
-    pub lag_ms: Option<f64>,
+    pub dispatch_lag_p99_ms: Option<f64>,
     /// Whether percentiles and counts are correct. In a blind spot, whether the counts are correct
     /// and the percentiles are not.
-    pub right: bool,
+    pub passed: bool,
 }
 
 /// Error of a calibration.
@@ -102,15 +102,15 @@ impl From<String> for CalibrationError {
 #[must_use]
 pub fn cases(seconds: u32) -> Vec<Case> {
     let short = (seconds / 2).max(2);
-    let fixed = Behaviour { latency: Latency::Fixed(FIXED), ..Behaviour::default() };
-    let bimodal = Latency::Bimodal { usual: TYPICAL, rare: RARE, one_in: RARE_ONE_IN };
-    let bimodal = Behaviour { latency: bimodal, ..Behaviour::default() };
+    let fixed = Behavior { latency: Latency::Fixed(FIXED), ..Behavior::default() };
+    let bimodal = Latency::Bimodal { typical: TYPICAL, rare: RARE, one_in: RARE_ONE_IN };
+    let bimodal = Behavior { latency: bimodal, ..Behavior::default() };
     let stall = Stall {
-        after: Duration::from_secs(u64::from(WARM_UP_S + seconds / 3)),
-        lasts: STALL_DURATION,
+        start_after: Duration::from_secs(u64::from(WARM_UP_S + seconds / 3)),
+        duration: STALL_DURATION,
     };
     let latency = Latency::Fixed(STALL_LATENCY);
-    let stalling = Behaviour { latency, stall: Some(stall), ..Behaviour::default() };
+    let stalling = Behavior { latency, stall: Some(stall), ..Behavior::default() };
     let known_bimodal =
         KnownDistribution::Bimodal { typical: TYPICAL, rare: RARE, one_in: RARE_ONE_IN };
     let known_stall = KnownDistribution::Stall {
@@ -172,19 +172,19 @@ impl Case {
     ///
     /// # Errors
     /// When the stub cannot be started or the run fails.
-    pub async fn measure(&self) -> Result<Measured, CalibrationError> {
+    pub async fn measure(&self) -> Result<CaseResult, CalibrationError> {
         let stub = Stub::start(0, self.behavior)?;
         let plan =
             Plan::new(&Profile::parse("calibration", &self.profile)?, &Overrides::default())?;
-        let settings = Settings::new(plan, Sla::none(), stub.host(), Duration::from_secs(30));
+        let settings = Settings::new(plan, Sla::empty(), stub.host(), Duration::from_secs(30));
         let outcome = run::run(&settings).await?;
         Ok(self.compare(&outcome, &stub))
     }
 
-    fn compare(&self, outcome: &Outcome, stub: &Stub) -> Measured {
+    fn compare(&self, outcome: &Outcome, stub: &Stub) -> CaseResult {
         let requests_received = stub.requests();
         let service_times = stub.service_times();
-        let latency = outcome.judged().latency;
+        let latency = outcome.tally_judged().latency;
         let measured_ms: Vec<Option<f64>> =
             QUANTILES.iter().map(|(quantile, _)| latency.quantile_ms(*quantile)).collect();
         let computed_ms: Vec<f64> = QUANTILES
@@ -202,25 +202,25 @@ impl Case {
             measured.is_some_and(|ms| (ms - reference).abs() <= reference * self.tolerance())
         };
         let all_within_tolerance = measured_ms.iter().zip(&reference_ms).all(is_within_tolerance);
-        let counts = outcome.whole().counts;
+        let counts = outcome.tally_all().counts;
         // Two more requests are the health checks before and after the run.
         let counts_match =
-            counts.reconcile() && counts.errors() == 0 && counts.sent + 2 == requests_received;
+            counts.is_consistent() && counts.errors() == 0 && counts.sent + 2 == requests_received;
         let mut lag = crate::distribution::Distribution::default();
         for second in &outcome.arrivals {
-            lag.merge(&second.lag);
+            lag.merge(&second.dispatch_lag);
         }
         let passed = counts_match && all_within_tolerance != self.is_blind_spot();
         let dispatch_lag_p99_ms = lag.quantile_ms(0.99);
-        Measured {
-            quantiles: measured_ms,
-            truths: computed_ms,
-            served: stub_ms,
-            compared: reference_ms,
+        CaseResult {
+            measured_ms,
+            computed_ms,
+            stub_ms,
+            reference_ms,
             counts,
-            seen: requests_received,
-            lag_ms: dispatch_lag_p99_ms,
-            right: passed,
+            requests_received,
+            dispatch_lag_p99_ms,
+            passed,
         }
     }
 }

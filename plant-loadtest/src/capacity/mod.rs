@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::{
     access,
     load::Model,
-    profile::{Level, Overrides, Part, Plan, Profile, Schedule},
+    profile::{Level, Overrides, Plan, Profile, Schedule, StageSpec},
     run::{self, RunError, Settings},
-    sla::{During, Figure, Promise, Sla, milliseconds},
+    sla::{During, Metric, Sla, Threshold, format_ms},
     target,
     verdict::{Grade, Verdict},
 };
@@ -31,29 +31,29 @@ pub struct Trial {
     /// Users, or arrivals per second.
     pub level: f64,
     /// Successful responses per second.
-    pub answered: f64,
+    pub throughput: f64,
     /// P95 of the response time in milliseconds.
     pub p95_ms: Option<f64>,
     /// Number of failed requests.
     pub errors: u64,
     /// Whether the thresholds were met.
-    pub found: Found,
+    pub result: TrialResult,
 }
 
 /// Whether a trial met the thresholds.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Found {
+pub enum TrialResult {
     /// All thresholds that could be judged were met.
-    Held,
+    Met,
     /// Thresholds were violated; a description of each.
-    Broke(String),
+    Violated(String),
     /// The load generator reached its limit before the service; the reason.
-    GeneratorGaveUp(String),
+    GeneratorSaturated(String),
 }
 
 /// Runs loads against a service and judges them.
 #[derive(Debug)]
-pub struct Trials {
+pub struct TrialRunner {
     profile: Profile,
     sla: Sla,
     host: String,
@@ -63,7 +63,7 @@ pub struct Trials {
     pub password: String,
 }
 
-impl Trials {
+impl TrialRunner {
     /// Returns trials of `step_s` seconds each with the classes of `profile`, judged by the
     /// thresholds of `sla` that apply to a constant load.
     #[must_use]
@@ -75,21 +75,28 @@ impl Trials {
         timeout: Duration,
         step_s: u64,
     ) -> Self {
-        let sla = Sla { promises: applicable_thresholds(sla, plan), ..sla.clone() };
-        Self { profile, sla, host: host.into(), timeout, step_s, password: access::PASSWORD.into() }
+        let sla = Sla { thresholds: applicable_thresholds(sla, plan), ..sla.clone() };
+        Self {
+            profile,
+            sla,
+            host: host.into(),
+            timeout,
+            step_s,
+            password: access::TEST_PASSWORD.into(),
+        }
     }
 
     /// Returns the number of thresholds that apply.
     #[must_use]
-    pub fn promises(&self) -> usize {
-        self.sla.promises.len()
+    pub fn threshold_count(&self) -> usize {
+        self.sla.thresholds.len()
     }
 
     /// Runs a constant load of `level` users, or arrivals per second, and judges it.
     ///
     /// # Errors
     /// When the run cannot start or has no measurements.
-    pub async fn try_level(&self, level: f64) -> Result<Trial, RunError> {
+    pub async fn run_trial(&self, level: f64) -> Result<Trial, RunError> {
         let plan = self.plan(level).map_err(RunError::Plan)?;
         let password = self.password.clone();
         let settings = Settings {
@@ -101,32 +108,33 @@ impl Trials {
         // Requests still queued must not slow down the next trial.
         target::seconds_to_healthy(&http, &self.host, RECOVERY_TIMEOUT).await;
 
-        let verdict = Verdict::of(&outcome, &outcome.sla);
-        let judged = outcome.judged();
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
+        let judged = outcome.tally_judged();
         let seconds = outcome.judged_seconds();
         #[expect(clippy::cast_precision_loss, reason = "the responses of a trial stay below 2^53")]
-        let throughput = judged.finished as f64 / f64::from((seconds.end - seconds.start).max(1));
+        let throughput =
+            judged.throughput_count as f64 / f64::from((seconds.end - seconds.start).max(1));
         let result = self.judge(&verdict, level, throughput);
         Ok(Trial {
             level,
-            answered: throughput,
+            throughput,
             p95_ms: judged.latency.quantile_ms(0.95),
             errors: judged.counts.errors(),
-            found: result,
+            result,
         })
     }
 
     fn plan(&self, level: f64) -> Result<Plan, String> {
         let mut profile = self.profile.clone();
-        let part = |name: &str, lasts_s, judged| Part {
+        let part = |name: &str, lasts_s, judged| StageSpec {
             name: name.into(),
-            lasts_s,
+            duration_s: lasts_s,
             level: Level::Hold(level),
             at_once: 0,
             judged,
         };
         let parts = vec![part("warm-up", WARM_UP_S, false), part("hold", self.step_s, true)];
-        profile.schedule = Schedule::Parts(parts);
+        profile.schedule = Schedule::Stages(parts);
         if profile.model == Model::Closed {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -139,35 +147,38 @@ impl Trials {
         Plan::new(&profile, &Overrides::default())
     }
 
-    fn judge(&self, verdict: &Verdict, level: f64, throughput: f64) -> Found {
+    fn judge(&self, verdict: &Verdict, level: f64, throughput: f64) -> TrialResult {
         let violated = verdict
-            .promises
+            .thresholds
             .iter()
             .filter(|judged| matches!(judged.grade, Grade::Fail | Grade::Warning));
-        let mut violated: Vec<String> = violated.map(crate::verdict::Judged::sentence).collect();
+        let mut violated: Vec<String> =
+            violated.map(crate::verdict::JudgedThreshold::summary).collect();
         if self.profile.model == Model::Open && throughput < level * MIN_SUCCESS_SHARE {
             violated.push(format!(
                 "{throughput:.1} of {level:.1} requests per second succeeded in time"
             ));
         }
-        match &verdict.generator.fault {
-            Some(fault) if violated.is_empty() && verdict.generator.dropped > 0 => {
-                Found::Broke(fault.clone())
+        match &verdict.generator.invalid_reason {
+            Some(fault) if violated.is_empty() && verdict.generator.dropped_arrivals > 0 => {
+                TrialResult::Violated(fault.clone())
             }
-            Some(fault) if verdict.generator.dropped == 0 => Found::GeneratorGaveUp(fault.clone()),
-            _ if violated.is_empty() => Found::Held,
-            _ => Found::Broke(violated.join("; ")),
+            Some(fault) if verdict.generator.dropped_arrivals == 0 => {
+                TrialResult::GeneratorSaturated(fault.clone())
+            }
+            _ if violated.is_empty() => TrialResult::Met,
+            _ => TrialResult::Violated(violated.join("; ")),
         }
     }
 }
 
 /// Returns the thresholds of `sla` that apply to a constant load. Thresholds of ramps are left out,
 /// and so is throughput, because the search determines it. Windows are replaced by the whole trial.
-fn applicable_thresholds(sla: &Sla, plan: &Plan) -> Vec<Promise> {
+fn applicable_thresholds(sla: &Sla, plan: &Plan) -> Vec<Threshold> {
     let is_judged_stage =
         |name: &str| plan.stages.iter().any(|stage| stage.name == name && stage.judged);
-    let applicable = sla.promises.iter().filter(|promise| match &promise.during {
-        _ if promise.figure == Figure::Throughput => false,
+    let applicable = sla.thresholds.iter().filter(|promise| match &promise.during {
+        _ if promise.metric == Metric::Throughput => false,
         During::Judged | During::Run => true,
         During::Stage(name) => is_judged_stage(name),
     });
@@ -177,7 +188,7 @@ fn applicable_thresholds(sla: &Sla, plan: &Plan) -> Vec<Promise> {
                 During::Run => During::Run,
                 During::Judged | During::Stage(_) => During::Judged,
             };
-            Promise { during, every_s: None, ..promise.clone() }
+            Threshold { during, window_s: None, ..promise.clone() }
         })
         .collect()
 }
@@ -185,16 +196,16 @@ fn applicable_thresholds(sla: &Sla, plan: &Plan) -> Vec<Promise> {
 impl Trial {
     /// Returns the cells of the table row: level, throughput, P95, errors, result.
     #[must_use]
-    pub fn cells(&self) -> [String; 5] {
+    pub fn table_row(&self) -> [String; 5] {
         [
-            level(self.level),
-            format!("{:.1}", self.answered),
-            self.p95_ms.map_or_else(|| "-".to_owned(), milliseconds),
+            format_level(self.level),
+            format!("{:.1}", self.throughput),
+            self.p95_ms.map_or_else(|| "-".to_owned(), format_ms),
             self.errors.to_string(),
-            match &self.found {
-                Found::Held => "met".to_owned(),
-                Found::Broke(thresholds) => format!("violated: {thresholds}"),
-                Found::GeneratorGaveUp(reason) => format!("undecided: {reason}"),
+            match &self.result {
+                TrialResult::Met => "met".to_owned(),
+                TrialResult::Violated(thresholds) => format!("violated: {thresholds}"),
+                TrialResult::GeneratorSaturated(reason) => format!("undecided: {reason}"),
             },
         ]
     }
@@ -202,7 +213,7 @@ impl Trial {
 
 /// Formats a level: one decimal digit below 100, none above or for whole numbers.
 #[must_use]
-pub fn level(level: f64) -> String {
+pub fn format_level(level: f64) -> String {
     if level.fract() == 0.0 || level >= 100.0 {
         format!("{level:.0}")
     } else {

@@ -27,7 +27,7 @@ impl Search {
 
     /// Returns the next level to try; `None` at the end of the search.
     #[must_use]
-    pub fn next(&self) -> Option<f64> {
+    pub fn next_level(&self) -> Option<f64> {
         let next = self.next;
         let min_level = if self.integer { 1.0 } else { 0.1 };
         let is_tried = |level: Option<f64>| level.is_some_and(|level| (level - next).abs() < 1e-9);
@@ -35,7 +35,7 @@ impl Search {
     }
 
     /// Records whether `level` met all thresholds, and selects the next level.
-    pub fn learn(&mut self, level: f64, met: bool) {
+    pub fn record(&mut self, level: f64, met: bool) {
         if met {
             self.met = Some(self.met.map_or(level, |other| other.max(level)));
         } else {
@@ -58,13 +58,13 @@ impl Search {
 
     /// Returns the highest level that met all thresholds.
     #[must_use]
-    pub fn held(&self) -> Option<f64> {
+    pub fn highest_met(&self) -> Option<f64> {
         self.met
     }
 
     /// Returns the lowest level that violated a threshold.
     #[must_use]
-    pub fn broke(&self) -> Option<f64> {
+    pub fn lowest_violated(&self) -> Option<f64> {
         self.violated
     }
 
@@ -82,12 +82,12 @@ mod tests {
     fn find(limit: f64, from: f64, integer: bool) -> (Option<f64>, Option<f64>, u32) {
         let mut search = Search::new(from, 1e6, 0.05, integer);
         let mut trials = 0;
-        while let Some(level) = search.next() {
-            search.learn(level, level <= limit);
+        while let Some(level) = search.next_level() {
+            search.record(level, level <= limit);
             trials += 1;
             assert!(trials < 40);
         }
-        (search.held(), search.broke(), trials)
+        (search.highest_met(), search.lowest_violated(), trials)
     }
 
     #[test]
@@ -110,11 +110,11 @@ mod tests {
     fn the_search_ends_at_the_maximum_level() {
         let mut search = Search::new(10.0, 35.0, 0.05, true);
         let mut tried = Vec::new();
-        while let Some(level) = search.next() {
-            search.learn(level, true);
+        while let Some(level) = search.next_level() {
+            search.record(level, true);
             tried.push(level);
         }
         assert_eq!(tried, [10.0, 20.0, 35.0]);
-        assert_eq!((search.held(), search.broke()), (Some(35.0), None));
+        assert_eq!((search.highest_met(), search.lowest_violated()), (Some(35.0), None));
     }
 }

@@ -27,8 +27,8 @@ pub use shape::Shape;
 use crate::{
     access::{Account, Accounts},
     failure::FailureKind,
-    recorder::{Recorder, Sample, Shard},
-    work::Work,
+    recorder::{Recorder, RequestSample, Shard},
+    work::WorkKind,
 };
 
 /// A route that scenarios request, with its expected response.
@@ -213,8 +213,8 @@ impl Client {
 
     /// Records that the service has accepted work of this `kind` with this `id`; `token` gives
     /// access to it.
-    pub fn record_accepted(&self, kind: &'static Work, id: String, token: &Arc<str>) {
-        self.recorder.accepted(kind, id, Arc::clone(token));
+    pub fn record_accepted(&self, kind: &'static WorkKind, id: String, token: &Arc<str>) {
+        self.recorder.record_accepted(kind, id, Arc::clone(token));
     }
 
     /// Sends `request` and records it. Returns the body of a successful response; `None` after a
@@ -230,7 +230,7 @@ impl Client {
         let prepared = self.prepare(&request);
         let sent = Instant::now();
         let intended = self.take_intended_start().unwrap_or(sent);
-        self.recorder.sent(self.shard, endpoint.name, intended);
+        self.recorder.record_sent(self.shard, endpoint.name, intended);
         let mut exchange = execute(prepared).await;
         if exchange.status == Some(StatusCode::UNAUTHORIZED)
             && let (Some(account), Some(rejected)) = (account, token)
@@ -254,12 +254,12 @@ impl Client {
                 error: result.as_ref().err().map(|(_, message)| message.clone()),
             });
         }
-        self.recorder.record(
+        self.recorder.record_finished(
             self.shard,
-            Sample {
+            RequestSample {
                 endpoint: endpoint.name,
-                intended,
-                sent,
+                intended_start: intended,
+                sent_at: sent,
                 first_byte: exchange.first_byte,
                 last_byte: exchange.last_byte,
                 status: exchange.status.map(|status| status.as_u16()),

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Exit, Failure, print};
 use crate::{
-    calibrate::{self, Case, Measured, QUANTILES},
+    calibrate::{self, Case, CaseResult, QUANTILES},
     load::Model,
     report::table,
 };
@@ -46,8 +46,8 @@ pub async fn calibrate(arguments: &CalibrateArguments) -> Result<Exit, Failure> 
         for row in rows(case, &measured) {
             table.add_row(row);
         }
-        correct &= measured.right;
-        lagging |= measured.lag_ms.is_some_and(|lag| lag > MAX_DISPATCH_LAG_MS);
+        correct &= measured.passed;
+        lagging |= measured.dispatch_lag_p99_ms.is_some_and(|lag| lag > MAX_DISPATCH_LAG_MS);
         if case.is_blind_spot() {
             coordinated_omission = explain_coordinated_omission(&measured);
         }
@@ -77,17 +77,17 @@ fn model(case: &Case) -> &'static str {
     }
 }
 
-fn rows(case: &Case, measured: &Measured) -> Vec<[String; 9]> {
+fn rows(case: &Case, measured: &CaseResult) -> Vec<[String; 9]> {
     let mut rows: Vec<[String; 9]> = Vec::new();
     for (index, (_, name)) in QUANTILES.iter().enumerate() {
-        let (expected, reference) = (measured.truths[index], measured.compared[index]);
-        let value = measured.quantiles[index].unwrap_or_default();
+        let (expected, reference) = (measured.computed_ms[index], measured.reference_ms[index]);
+        let value = measured.measured_ms[index].unwrap_or_default();
         rows.push([
             String::new(),
             String::new(),
             (*name).to_owned(),
             format!("{expected:.1} ms"),
-            measured.served[index].map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms")),
+            measured.stub_ms[index].map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms")),
             format!("{value:.1} ms"),
             format!("{:+.2} %", (value - reference) * 100.0 / reference),
             String::new(),
@@ -95,7 +95,7 @@ fn rows(case: &Case, measured: &Measured) -> Vec<[String; 9]> {
         ]);
     }
     let counts = measured.counts;
-    let verdict = match (measured.right, case.is_blind_spot()) {
+    let verdict = match (measured.passed, case.is_blind_spot()) {
         (true, false) => "correct",
         (true, true) => "too low, as expected",
         (false, _) => "INCORRECT",
@@ -103,15 +103,15 @@ fn rows(case: &Case, measured: &Measured) -> Vec<[String; 9]> {
     if let Some(first) = rows.first_mut() {
         first[0] = case.latency.to_owned();
         first[1] = model(case).to_owned();
-        first[7] = format!("{} sent, {} responses", counts.sent, counts.answered());
+        first[7] = format!("{} sent, {} responses", counts.sent, counts.responses());
         first[8] = verdict.to_owned();
     }
     rows
 }
 
-fn explain_coordinated_omission(measured: &Measured) -> String {
-    let p99 = measured.quantiles.last().copied().flatten().unwrap_or_default();
-    let expected = measured.truths.last().copied().unwrap_or_default();
+fn explain_coordinated_omission(measured: &CaseResult) -> String {
+    let p99 = measured.measured_ms.last().copied().flatten().unwrap_or_default();
+    let expected = measured.computed_ms.last().copied().unwrap_or_default();
     format!(
         "Coordinated omission in the closed model: its ten users wait during the stall, so only ten \
          requests measure it, where independent arrivals would have been about three hundred. It \

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Exit, Failure, disable_library_logging, print};
 use crate::{
     access,
-    capacity::{Found, Trial, Trials, level, search::Search},
+    capacity::{Trial, TrialResult, TrialRunner, format_level, search::Search},
     load::Model,
     profile::{Overrides, Plan, Profile},
     report::table,
@@ -64,7 +64,7 @@ pub struct CapacityArguments {
         value_name = "P",
         env = "LOAD_TEST_PASSWORD",
         hide_env_values = true,
-        default_value = access::PASSWORD
+        default_value = access::TEST_PASSWORD
     )]
     pub password: String,
 
@@ -81,12 +81,12 @@ pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, Failure> {
     disable_library_logging();
     let (trials, mut search, unit) = prepare(arguments).await?;
     let mut completed: Vec<Trial> = Vec::new();
-    while let Some(next) = search.next().filter(|_| completed.len() < MAX_TRIALS) {
-        eprint!("{} {unit} … ", level(next));
-        let trial = trials.try_level(next).await?;
-        eprintln!("{}", trial.cells()[4]);
+    while let Some(next) = search.next_level().filter(|_| completed.len() < MAX_TRIALS) {
+        eprint!("{} {unit} … ", format_level(next));
+        let trial = trials.run_trial(next).await?;
+        eprintln!("{}", trial.table_row()[4]);
         // A load that the generator cannot produce counts as violated: higher loads are not tried.
-        search.learn(next, matches!(trial.found, Found::Held));
+        search.record(next, matches!(trial.result, TrialResult::Met));
         completed.push(trial);
         if goose::is_killswitch_triggered() {
             return Err(Failure::new(
@@ -96,8 +96,8 @@ pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, Failure> {
         }
     }
     print(&summarize(&completed, &search, unit, arguments.step));
-    Ok(match (find_trial(&completed, search.broke()), search.held()) {
-        (Some(Trial { found: Found::GeneratorGaveUp(_), .. }), _) => Exit::NoVerdict,
+    Ok(match (find_trial(&completed, search.lowest_violated()), search.highest_met()) {
+        (Some(Trial { result: TrialResult::GeneratorSaturated(_), .. }), _) => Exit::NoVerdict,
         (_, None) => Exit::Failed,
         (_, Some(_)) => Exit::Success,
     })
@@ -109,7 +109,9 @@ fn find_trial(completed: &[Trial], level: Option<f64>) -> Option<&Trial> {
     completed.iter().find(|trial| (trial.level - level).abs() < 1e-9)
 }
 
-async fn prepare(arguments: &CapacityArguments) -> Result<(Trials, Search, &'static str), Failure> {
+async fn prepare(
+    arguments: &CapacityArguments,
+) -> Result<(TrialRunner, Search, &'static str), Failure> {
     let mut profile = Profile::find(&arguments.profile)?;
     let plan = Plan::new(&profile, &Overrides::default())?;
     let sla_name = arguments.sla.as_ref().map(|path| path.display().to_string());
@@ -118,12 +120,12 @@ async fn prepare(arguments: &CapacityArguments) -> Result<(Trials, Search, &'sta
         return Err(message.into());
     };
     let sla = Sla::find(&sla_name, &plan.allowed_names())?;
-    let host = target::address(&arguments.host, arguments.allow_remote).await?;
+    let host = target::parse_address(&arguments.host, arguments.allow_remote).await?;
     if !(arguments.within > 0.0 && arguments.within < 100.0) {
         return Err("--within must be greater than 0 and less than 100".to_owned().into());
     }
     let (peak, unit) = match profile.model {
-        Model::Open => (plan.rate(), "arrivals/s"),
+        Model::Open => (plan.peak_rate(), "arrivals/s"),
         Model::Closed => (f64::from(plan.users), "users"),
     };
     let from = arguments.from.unwrap_or(peak / 10.0);
@@ -136,9 +138,9 @@ async fn prepare(arguments: &CapacityArguments) -> Result<(Trials, Search, &'sta
     let integral = profile.model == Model::Closed;
     let search = Search::new(from, arguments.most, arguments.within / 100.0, integral);
     let step_s = arguments.step.as_secs();
-    let mut trials = Trials::new(profile, &sla, &plan, &host, arguments.timeout, step_s);
+    let mut trials = TrialRunner::new(profile, &sla, &plan, &host, arguments.timeout, step_s);
     trials.password.clone_from(&arguments.password);
-    if trials.promises() == 0 {
+    if trials.threshold_count() == 0 {
         return Err(format!("no threshold of {sla_name} applies to a constant load").into());
     }
     Ok((trials, search, unit))
@@ -147,25 +149,28 @@ async fn prepare(arguments: &CapacityArguments) -> Result<(Trials, Search, &'sta
 fn summarize(completed: &[Trial], search: &Search, unit: &str, step: Duration) -> String {
     let mut table = table::plain([unit, "successful requests/s", "P95", "errors", "thresholds"]);
     for trial in completed {
-        table.add_row(trial.cells());
+        table.add_row(trial.table_row());
     }
-    let highest = match find_trial(completed, search.held()) {
+    let highest = match find_trial(completed, search.highest_met()) {
         Some(trial) => format!(
             "Highest load that met all thresholds: {} {unit}, {:.1} successful requests/s.",
-            level(trial.level),
-            trial.answered
+            format_level(trial.level),
+            trial.throughput
         ),
         None => "No load met all thresholds.".to_owned(),
     };
-    let next = match find_trial(completed, search.broke()) {
-        Some(Trial { level: at, found: Found::GeneratorGaveUp(why), .. }) => {
-            format!("The limit of the service was not reached: at {} {unit} {why}.", level(*at))
+    let next = match find_trial(completed, search.lowest_violated()) {
+        Some(Trial { level: at, result: TrialResult::GeneratorSaturated(why), .. }) => {
+            format!(
+                "The limit of the service was not reached: at {} {unit} {why}.",
+                format_level(*at)
+            )
         }
-        Some(Trial { level: at, found: Found::Broke(what), .. }) => {
-            format!("First violation, at {} {unit}: {what}.", level(*at))
+        Some(Trial { level: at, result: TrialResult::Violated(what), .. }) => {
+            format!("First violation, at {} {unit}: {what}.", format_level(*at))
         }
         _ => "No threshold was violated up to the highest load to try (--most).".to_owned(),
     };
-    let step = timespan::display(step.as_secs());
+    let step = timespan::format(step.as_secs());
     format!("{highest}\n{next}\n\nTrials of {step} each, in this order:\n{table}")
 }

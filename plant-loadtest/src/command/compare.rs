@@ -7,8 +7,8 @@ use clap::Args;
 use super::{Exit, Failure, print};
 use crate::{
     compare::{
-        Change, Comparison, floor::Floors, history::History, report as comparison_report,
-        run_figures::RunFigures,
+        Change, Comparison, floor::NoiseFloors, history::History, report as comparison_report,
+        run_figures::RunMetrics,
     },
     report,
 };
@@ -60,7 +60,7 @@ pub fn compare(arguments: &CompareArguments) -> Result<Exit, Failure> {
         return history(base, arguments.csv.as_deref());
     }
     let new = read(&arguments.new)?;
-    let floors = Floors::read(&floor_path(arguments.noise_floor_file.as_deref()))?;
+    let floors = NoiseFloors::read(&floor_path(arguments.noise_floor_file.as_deref()))?;
     let comparison = compared(&base, &new, &floors)?;
     let mut files = Vec::new();
     if let Some(path) = &arguments.markdown {
@@ -76,13 +76,13 @@ pub fn compare(arguments: &CompareArguments) -> Result<Exit, Failure> {
 
 /// Compares with the noise floor of the machine that ran the base side.
 pub(super) fn compared(
-    base: &[RunFigures],
-    new: &[RunFigures],
-    floors: &Floors,
+    base: &[RunMetrics],
+    new: &[RunMetrics],
+    floors: &NoiseFloors,
 ) -> Result<Comparison, String> {
     let (machine, load) =
         base.first().map_or(("", ""), |run| (run.machine.as_str(), run.load.as_str()));
-    Comparison::of(base, new, &floors.of(machine, load))
+    Comparison::new(base, new, &floors.for_load(machine, load))
 }
 
 /// Returns the exit code of a comparison; an advisory result never fails.
@@ -96,15 +96,15 @@ pub(super) fn exit(comparison: &Comparison, strict: bool) -> Exit {
 }
 
 pub(super) fn floor_path(path: Option<&Path>) -> PathBuf {
-    path.map_or_else(Floors::usual_path, Path::to_path_buf)
+    path.map_or_else(NoiseFloors::default_path, Path::to_path_buf)
 }
 
-fn read(paths: &[PathBuf]) -> Result<Vec<RunFigures>, Failure> {
-    paths.iter().map(|path| RunFigures::read(path).map_err(Failure::from)).collect()
+fn read(paths: &[PathBuf]) -> Result<Vec<RunMetrics>, Failure> {
+    paths.iter().map(|path| RunMetrics::read(path).map_err(Failure::from)).collect()
 }
 
-fn history(runs: Vec<RunFigures>, csv: Option<&Path>) -> Result<Exit, Failure> {
-    let history = History::of(runs)?;
+fn history(runs: Vec<RunMetrics>, csv: Option<&Path>) -> Result<Exit, Failure> {
+    let history = History::new(runs)?;
     let mut files = Vec::new();
     if let Some(path) = csv {
         let text = comparison_report::history_csv(&history).map_err(report::WriteError::from)?;
@@ -129,12 +129,12 @@ mod tests {
     #[test]
     fn an_advisory_regression_does_not_fail() {
         let outcome = example::outcome();
-        let base = vec![RunFigures::of("a.json", &outcome)];
+        let base = vec![RunMetrics::from_outcome("a.json", &outcome)];
         let mut new = base.clone();
         for p95 in new[0].p95_ms.values_mut() {
             *p95 *= 3.0;
         }
-        let mut comparison = compared(&base, &new, &Floors::default()).unwrap();
+        let mut comparison = compared(&base, &new, &NoiseFloors::default()).unwrap();
         assert_eq!(comparison.change, Change::Regressed);
         assert_eq!(exit(&comparison, true), Exit::Success);
         comparison.advisory = false;

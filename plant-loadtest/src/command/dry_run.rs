@@ -23,33 +23,35 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
     for stage in &plan.stages {
         table.add_row([
             stage.name.clone(),
-            timespan::display(stage.from_s.into()),
-            timespan::display(stage.to_s.into()),
+            timespan::format(stage.from_s.into()),
+            timespan::format(stage.to_s.into()),
             level(stage, plan.model),
             if stage.judged { "yes" } else { "only by thresholds for this stage" }.to_owned(),
         ]);
     }
     let _ = writeln!(text, "{table}\n");
     for share in &plan.classes {
-        let _ = writeln!(text, "{} × {}: {}", share.weight, share.class.name, share.class.about);
+        let _ =
+            writeln!(text, "{} × {}: {}", share.weight, share.class.name, share.class.description);
         for endpoint in share.class.endpoints {
             let _ = writeln!(text, "    {}", endpoint.name);
         }
     }
     let _ = writeln!(text, "\nSLA: {}", sla.name);
-    for threshold in sla.promises.iter().filter(|threshold| threshold.users.contains(plan.users)) {
+    for threshold in sla.thresholds.iter().filter(|threshold| threshold.users.contains(plan.users))
+    {
         let during = match &threshold.during {
             crate::sla::During::Stage(name) => format!(" in {name}"),
             crate::sla::During::Run => " in the whole run".to_owned(),
             crate::sla::During::Judged => String::new(),
         };
-        let every = threshold.every_s.map(|s| format!(", every {}", timespan::display(s.into())));
+        let every = threshold.window_s.map(|s| format!(", every {}", timespan::format(s.into())));
         let _ = writeln!(
             text,
             "    {}: {} {}{during}{}",
             threshold.subject,
-            threshold.figure,
-            threshold.limit(),
+            threshold.metric,
+            threshold.format_limit(),
             every.unwrap_or_default()
         );
     }
@@ -62,7 +64,7 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
 }
 
 fn load(plan: &Plan) -> String {
-    let length = timespan::display(plan.seconds().into());
+    let length = timespan::format(plan.seconds().into());
     let scaled = if (plan.time_scale - 1.0).abs() > f64::EPSILON {
         format!(", durations scaled by {}", plan.time_scale)
     } else {
@@ -78,7 +80,7 @@ fn load(plan: &Plan) -> String {
             format!(
                 "Open model: up to {} arrivals/s {spacing}, about {:.0} in total, up to {} concurrent \
                  users, {length}{scaled}.",
-                plan.rate(),
+                plan.peak_rate(),
                 arrivals(plan),
                 plan.users
             )

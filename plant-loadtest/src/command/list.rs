@@ -16,13 +16,13 @@ pub fn list() -> Result<Exit, Failure> {
     let mut text = String::from("Profiles (plant-loadtest run PROFILE):\n");
     for file in built_in::PROFILES {
         let profile = Profile::find(file.name)?;
-        let time = timespan::display(profile.schedule.seconds());
+        let time = timespan::format(profile.schedule.seconds());
         let Profile { name, description, sla, .. } = profile;
         let sla = sla.map_or_else(|| "no SLA".to_owned(), |sla| format!("SLA {sla}"));
         text += &format!("  {name:<20} {description} ({time}, {sla})\n");
     }
     text += "\nUser classes (for custom profiles):\n";
-    for UserClass { name, about, wait, .. } in scenarios::ALL {
+    for UserClass { name, description: about, wait, .. } in scenarios::ALL {
         let (shortest, longest) = (wait.0.as_secs_f64(), wait.1.as_secs_f64());
         text += &format!("  {name:<18} {about}; wait time {shortest} to {longest} s\n");
     }

@@ -95,10 +95,10 @@ impl From<ReadError> for Failure {
 impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {
         let exit = match error {
-            TargetError::NoAddress { .. } | TargetError::Remote(_) => Exit::Usage,
-            TargetError::Unreachable { .. }
-            | TargetError::Closed { .. }
-            | TargetError::Unseeded { .. } => Exit::CouldNotRun,
+            TargetError::InvalidAddress { .. } | TargetError::RemoteAddress(_) => Exit::Usage,
+            TargetError::Unhealthy { .. }
+            | TargetError::LoginFailed { .. }
+            | TargetError::NotSeeded { .. } => Exit::CouldNotRun,
         };
         Self::new(exit, &error)
     }

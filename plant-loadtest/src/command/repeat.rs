@@ -10,7 +10,9 @@ use tokio::process::Command;
 
 use super::{Exit, Failure, compare, print};
 use crate::{
-    compare::{floor::Floors, report as comparison_report, run_figures::RunFigures, runs_needed},
+    compare::{
+        floor::NoiseFloors, report as comparison_report, run_figures::RunMetrics, runs_needed,
+    },
     outcome::Ended,
     profile::Profile,
     report::json,
@@ -61,7 +63,7 @@ pub struct RepeatArguments {
 struct Side {
     name: &'static str,
     host: String,
-    runs: Vec<RunFigures>,
+    runs: Vec<RunMetrics>,
 }
 
 /// Executes the runs, compares them if there are two sides, and prints the result.
@@ -120,7 +122,7 @@ async fn run_once(
     arguments: &RepeatArguments,
     host: &str,
     outcome: &Path,
-) -> Result<Option<RunFigures>, Failure> {
+) -> Result<Option<RunMetrics>, Failure> {
     let could_not_run = |reason: String| Failure::new(Exit::CouldNotRun, &reason);
     let program = std::env::current_exe().map_err(|error| could_not_run(error.to_string()))?;
     let mut command = Command::new(program);
@@ -154,12 +156,12 @@ async fn run_once(
     if interrupted || outcome_read.ended != Ended::AsPlanned {
         return Ok(None);
     }
-    Ok(Some(RunFigures::of(&outcome.display().to_string(), &outcome_read)))
+    Ok(Some(RunMetrics::from_outcome(&outcome.display().to_string(), &outcome_read)))
 }
 
 fn compare_sides(arguments: &RepeatArguments, sides: &[Side]) -> Result<Exit, Failure> {
     let path = compare::floor_path(arguments.noise_floor_file.as_deref());
-    let mut floors = Floors::read(&path)?;
+    let mut floors = NoiseFloors::read(&path)?;
     let [base, new] = sides else {
         let files: Vec<&str> =
             sides.iter().flat_map(|side| &side.runs).map(|run| run.file.as_str()).collect();
@@ -167,9 +169,9 @@ fn compare_sides(arguments: &RepeatArguments, sides: &[Side]) -> Result<Exit, Fa
         return Ok(Exit::Success);
     };
     if arguments.noise_floor {
-        let all: Vec<RunFigures> =
+        let all: Vec<RunMetrics> =
             base.runs.iter().chain(&new.runs).filter(|run| run.valid).cloned().collect();
-        let learned = floors.learn(&all).cloned();
+        let learned = floors.update(&all).cloned();
         floors.write(&path)?;
         let comparison = compare::compared(&base.runs, &new.runs, &floors)?;
         print(&format!("{}\n", comparison_report::text(&comparison)));

@@ -101,7 +101,7 @@ pub(super) fn judge_and_report(
     plain: bool,
     strict: bool,
 ) -> Result<Exit, Failure> {
-    let verdict = Verdict::of(outcome, sla);
+    let verdict = Verdict::judge(outcome, sla);
     // The files are written first because printing may fail on a closed pipe.
     let files = report::write(outcome, &verdict, paths)?;
     let files: String = files.iter().map(|path| format!("{}\n", path.display())).collect();

@@ -14,7 +14,7 @@ use crate::{
     engine::dashboard::Dashboard,
     load::Model,
     profile::{Overrides, Plan, Profile, ReportPaths},
-    progress::{self, LogFormat, Telling},
+    progress::{self, LogFormat, ProgressOptions},
     run::{self, Settings},
     sla::Sla,
     target, timespan,
@@ -63,7 +63,7 @@ pub struct RunArguments {
         value_name = "P",
         env = "LOAD_TEST_PASSWORD",
         hide_env_values = true,
-        default_value = access::PASSWORD
+        default_value = access::TEST_PASSWORD
     )]
     pub password: String,
 
@@ -138,9 +138,9 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     let plan = Plan::new(&profile, &overrides)?;
     let sla = match arguments.reports.sla.as_ref().or(profile.sla.as_ref()) {
         Some(name) => Sla::find(name, &plan.allowed_names())?,
-        None => Sla::none(),
+        None => Sla::empty(),
     };
-    let host = target::address(&arguments.host, arguments.allow_remote).await?;
+    let host = target::parse_address(&arguments.host, arguments.allow_remote).await?;
 
     let paths = report_paths(&profile, arguments.reports.clone());
     let dashboard = dashboard(&arguments, &plan)?;
@@ -153,7 +153,8 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
         eprintln!("Dashboard: {}", dashboard.url());
     }
     let plain = arguments.reports.no_color;
-    let progress = Telling { quiet: arguments.quiet, format: arguments.log_format, plain };
+    let progress =
+        ProgressOptions { quiet: arguments.quiet, format: arguments.log_format, no_color: plain };
     let settings = Settings {
         telling: progress,
         dashboard,
@@ -164,9 +165,9 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     };
     let outcome = run::run(&settings).await?;
     if progress.format == LogFormat::Json && !progress.quiet {
-        let verdict = Verdict::of(&outcome, &outcome.sla);
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
         let fields = json!({ "verdict": verdict.grade.name(), "reason": verdict.reason });
-        progress::log("finished", fields);
+        progress::log_event("finished", fields);
     }
     judge_and_report(&outcome, &outcome.sla, &paths, plain, arguments.strict)
 }
@@ -180,7 +181,7 @@ fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>,
             "--ui works with closed profiles only: the dashboard controls users, not arrivals";
         return Err(message.to_owned().into());
     }
-    Ok(Some(Dashboard::at(&arguments.web_host, arguments.web_port)))
+    Ok(Some(Dashboard::new(&arguments.web_host, arguments.web_port)))
 }
 
 /// Returns the report paths: from the command line, else the profile, else the default for HTML

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Exit, Failure, print};
-use crate::stub::{Behaviour, Latency, Stall, Stub};
+use crate::stub::{Behavior, Latency, Stall, Stub};
 
 /// Arguments of `stub`.
 #[derive(Debug, Args)]
@@ -52,17 +52,17 @@ pub async fn stub(arguments: &StubArguments) -> Result<Exit, Failure> {
     let latency = match arguments.rare_latency {
         Some(rare) => {
             let rare = Duration::from_millis(rare);
-            Latency::Bimodal { usual: typical, rare, one_in: arguments.rare_one_in }
+            Latency::Bimodal { typical, rare, one_in: arguments.rare_one_in }
         }
         None if typical.is_zero() => Latency::None,
         None => Latency::Fixed(typical),
     };
     let stall = arguments.stall.map(|duration| Stall {
-        after: Duration::from_millis(arguments.stall_after),
-        lasts: Duration::from_millis(duration),
+        start_after: Duration::from_millis(arguments.stall_after),
+        duration: Duration::from_millis(duration),
     });
     let at_once = arguments.at_once.map(|requests| requests as usize);
-    let behaviour = Behaviour { latency, at_once, stall, items: arguments.items };
+    let behaviour = Behavior { latency, max_concurrent: at_once, stall, items: arguments.items };
     let stub = Stub::start(arguments.port, behaviour).map_err(|error| {
         let reason = format!("cannot listen on port {}: {error}", arguments.port);
         Failure::new(Exit::CouldNotRun, &reason)

@@ -45,7 +45,7 @@ fn check(file: &str) -> Result<String, String> {
     if is_sla(file) {
         let sla = Sla::find(file, &scenarios::allowed_names(&scenarios::ALL, &[]))
             .map_err(|error| error.to_string())?;
-        return Ok(format!("valid SLA file, {} thresholds", sla.promises.len()));
+        return Ok(format!("valid SLA file, {} thresholds", sla.thresholds.len()));
     }
     let profile = Profile::find(file).map_err(|error: LoadError| error.to_string())?;
     let plan = Plan::new(&profile, &Overrides::default())?;
@@ -53,7 +53,7 @@ fn check(file: &str) -> Result<String, String> {
         None => "no thresholds".to_owned(),
         Some(name) => {
             let sla = Sla::find(name, &plan.allowed_names()).map_err(|error| error.to_string())?;
-            format!("{} thresholds from {name}", sla.promises.len())
+            format!("{} thresholds from {name}", sla.thresholds.len())
         }
     };
     Ok(format!("valid profile, {} stages, {thresholds}", plan.stages.len()))

@@ -9,7 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::run_figures::RunFigures;
+use super::run_figures::RunMetrics;
 use crate::statistics::{quantile, ranks};
 
 /// Smallest margin in percent: smaller shifts are irrelevant even on a machine without noise.
@@ -26,7 +26,7 @@ const COVERAGE: f64 = 0.95;
 
 /// All measured noise floors, by machine and load.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Floors {
+pub struct NoiseFloors {
     machines: BTreeMap<String, BTreeMap<String, MeasuredFloor>>,
 }
 
@@ -59,11 +59,11 @@ impl NoiseFloor {
     }
 }
 
-impl Floors {
+impl NoiseFloors {
     /// Returns the default path of the noise-floor file. It is in the home directory, because noise
     /// floors belong to the machine and not to the project.
     #[must_use]
-    pub fn usual_path() -> PathBuf {
+    pub fn default_path() -> PathBuf {
         let home = std::env::home_dir().unwrap_or_else(|| PathBuf::from("."));
         home.join(".local/share/plant-loadtest/noise-floor.json")
     }
@@ -97,7 +97,7 @@ impl Floors {
 
     /// Computes the noise floor from identical `runs`, which must be of one machine and load, and
     /// stores it in place of an earlier one. Returns `None` when there are no runs.
-    pub fn learn(&mut self, runs: &[RunFigures]) -> Option<&MeasuredFloor> {
+    pub fn update(&mut self, runs: &[RunMetrics]) -> Option<&MeasuredFloor> {
         let first = runs.first()?;
         let measured = MeasuredFloor {
             measured_at: runs.iter().map(|run| run.started_at).max()?,
@@ -111,7 +111,7 @@ impl Floors {
 
     /// Returns the noise floor of `load` on `machine`, the default one where none was measured.
     #[must_use]
-    pub fn of(&self, machine: &str, load: &str) -> NoiseFloor {
+    pub fn for_load(&self, machine: &str, load: &str) -> NoiseFloor {
         let measured = self.machines.get(machine).and_then(|loads| loads.get(load)).cloned();
         let note = measured.is_none().then(|| {
             format!(
@@ -125,7 +125,7 @@ impl Floors {
 
 /// Returns the margin of each endpoint in percent: the shift between two halves of the runs that
 /// 95 % of the divisions do not exceed.
-fn margins(runs: &[RunFigures]) -> BTreeMap<String, f64> {
+fn margins(runs: &[RunMetrics]) -> BTreeMap<String, f64> {
     let mut random = fastrand::Rng::with_seed(u64::try_from(runs.len()).unwrap_or_default());
     let names: std::collections::BTreeSet<&String> =
         runs.iter().flat_map(|run| run.p95_ms.keys()).collect();
@@ -153,10 +153,10 @@ mod tests {
     use super::*;
     use crate::report::example;
 
-    fn runs(p95_ms: &[f64]) -> Vec<RunFigures> {
+    fn runs(p95_ms: &[f64]) -> Vec<RunMetrics> {
         let outcome = example::outcome();
         let runs = p95_ms.iter().map(|p95| {
-            let mut run = RunFigures::of("a.json", &outcome);
+            let mut run = RunMetrics::from_outcome("a.json", &outcome);
             run.p95_ms = [("GET /health".to_owned(), *p95)].into();
             run
         });
@@ -165,21 +165,23 @@ mod tests {
 
     #[test]
     fn noisy_runs_widen_the_margin() {
-        let mut floors = Floors::default();
+        let mut floors = NoiseFloors::default();
         let (machine, load) = {
             let run = &runs(&[1.0])[0];
             (run.machine.clone(), run.load.clone())
         };
-        floors.learn(&runs(&[100.0, 100.1, 99.9, 100.0, 100.2, 99.8]));
-        assert!((floors.of(&machine, &load).margin_percent("GET /health") - 1.0).abs() < 1e-9);
-        floors.learn(&runs(&[80.0, 120.0, 95.0, 110.0, 130.0, 70.0]));
-        let margin = floors.of(&machine, &load).margin_percent("GET /health");
+        floors.update(&runs(&[100.0, 100.1, 99.9, 100.0, 100.2, 99.8]));
+        assert!(
+            (floors.for_load(&machine, &load).margin_percent("GET /health") - 1.0).abs() < 1e-9
+        );
+        floors.update(&runs(&[80.0, 120.0, 95.0, 110.0, 130.0, 70.0]));
+        let margin = floors.for_load(&machine, &load).margin_percent("GET /health");
         assert!(margin > 10.0, "{margin}");
     }
 
     #[test]
     fn an_unmeasured_machine_has_the_default_margin_and_a_note() {
-        let floor = Floors::default().of("unknown machine", "unknown load");
+        let floor = NoiseFloors::default().for_load("unknown machine", "unknown load");
         assert!((floor.margin_percent("GET /health") - 5.0).abs() < 1e-9);
         assert!(floor.note.unwrap().contains("--noise-floor"));
     }
@@ -188,11 +190,11 @@ mod tests {
     fn floors_are_written_and_read_again() {
         let directory = std::env::temp_dir().join(format!("plant-floors-{}", std::process::id()));
         let path = directory.join("deep/floors.json");
-        let mut floors = Floors::default();
-        floors.learn(&runs(&[100.0, 101.0, 99.0, 100.0]));
+        let mut floors = NoiseFloors::default();
+        floors.update(&runs(&[100.0, 101.0, 99.0, 100.0]));
         floors.write(&path).unwrap();
-        assert_eq!(Floors::read(&path).unwrap(), floors);
-        assert_eq!(Floors::read(&directory.join("none")).unwrap(), Floors::default());
+        assert_eq!(NoiseFloors::read(&path).unwrap(), floors);
+        assert_eq!(NoiseFloors::read(&directory.join("none")).unwrap(), NoiseFloors::default());
         fs::remove_dir_all(directory).unwrap();
     }
 }

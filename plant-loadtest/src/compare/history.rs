@@ -1,6 +1,6 @@
 //! Change points in a series of runs of one load.
 
-use super::{ALPHA, run_figures::RunFigures};
+use super::{ALPHA, run_figures::RunMetrics};
 use crate::statistics::{
     as_f64,
     changes::{self, ChangePoint},
@@ -10,7 +10,7 @@ use crate::statistics::{
 #[derive(Clone, Debug)]
 pub struct History {
     /// The runs, oldest first.
-    pub runs: Vec<RunFigures>,
+    pub runs: Vec<RunMetrics>,
     /// The change points, earliest first.
     pub changes: Vec<EndpointChangePoint>,
 }
@@ -34,7 +34,7 @@ impl History {
     ///
     /// # Errors
     /// When no run is left, or when the runs are not of the same load.
-    pub fn of(mut runs: Vec<RunFigures>) -> Result<Self, String> {
+    pub fn new(mut runs: Vec<RunMetrics>) -> Result<Self, String> {
         runs.retain(|run| run.valid);
         runs.sort_by_key(|run| run.started_at);
         let first =
@@ -60,12 +60,12 @@ impl History {
     }
 }
 
-fn endpoints(runs: &[RunFigures]) -> Vec<String> {
+fn endpoints(runs: &[RunMetrics]) -> Vec<String> {
     let names = runs.iter().flat_map(|run| run.p95_ms.keys().cloned());
     names.collect::<std::collections::BTreeSet<String>>().into_iter().collect()
 }
 
-fn change_points(endpoint: &str, runs: &[RunFigures], alpha: f64) -> Vec<EndpointChangePoint> {
+fn change_points(endpoint: &str, runs: &[RunMetrics], alpha: f64) -> Vec<EndpointChangePoint> {
     let (indices, values): (Vec<usize>, Vec<f64>) = runs
         .iter()
         .enumerate()
@@ -93,9 +93,9 @@ mod tests {
     fn the_first_run_of_a_slower_level_is_found() {
         let outcome = example::outcome();
         let mut random = fastrand::Rng::with_seed(4);
-        let mut runs: Vec<RunFigures> = (0..24)
+        let mut runs: Vec<RunMetrics> = (0..24)
             .map(|day| {
-                let mut run = RunFigures::of(&format!("{day}.json"), &outcome);
+                let mut run = RunMetrics::from_outcome(&format!("{day}.json"), &outcome);
                 run.started_at += TimeDelta::days(day);
                 let slow = if day >= 15 { 1.15 } else { 1.0 };
                 let noise = 1.0 + 0.02 * crate::statistics::sample_normal(&mut random);
@@ -104,7 +104,7 @@ mod tests {
             })
             .collect();
         runs.reverse();
-        let history = History::of(runs).unwrap();
+        let history = History::new(runs).unwrap();
         assert_eq!(history.runs[0].file, "0.json");
         let [change] = &history.changes[..] else { panic!("{:?}", history.changes) };
         assert_eq!((change.endpoint.as_str(), change.run), ("GET /health", 15));

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use self::{floor::NoiseFloor, run_figures::RunFigures};
+use self::{floor::NoiseFloor, run_figures::RunMetrics};
 use crate::statistics::{as_f64, discoveries, median, ranks};
 
 /// Fewest runs per side; with fewer a comparison is advisory.
@@ -108,7 +108,11 @@ impl Comparison {
     ///
     /// # Errors
     /// When a side has no valid run, or when the runs are not of the same load.
-    pub fn of(base: &[RunFigures], new: &[RunFigures], floor: &NoiseFloor) -> Result<Self, String> {
+    pub fn new(
+        base: &[RunMetrics],
+        new: &[RunMetrics],
+        floor: &NoiseFloor,
+    ) -> Result<Self, String> {
         let load = same_load(base, new)?;
         let mut notes = notes(base, new, floor);
         let (base, new) = (valid(base), valid(new));
@@ -148,11 +152,11 @@ impl Comparison {
 
 fn measure(
     name: &str,
-    base: &[&RunFigures],
-    new: &[&RunFigures],
+    base: &[&RunMetrics],
+    new: &[&RunMetrics],
     margin_percent: f64,
 ) -> EndpointChange {
-    let values = |side: &[&RunFigures]| -> Vec<f64> {
+    let values = |side: &[&RunMetrics]| -> Vec<f64> {
         side.iter().filter_map(|run| run.p95_ms.get(name).copied()).collect()
     };
     let (base, new) = (values(base), values(new));
@@ -218,11 +222,11 @@ fn judge_shift(endpoint: &EndpointChange) -> Change {
     }
 }
 
-fn valid(side: &[RunFigures]) -> Vec<&RunFigures> {
+fn valid(side: &[RunMetrics]) -> Vec<&RunMetrics> {
     side.iter().filter(|run| run.valid).collect()
 }
 
-fn same_load(base: &[RunFigures], new: &[RunFigures]) -> Result<String, String> {
+fn same_load(base: &[RunMetrics], new: &[RunMetrics]) -> Result<String, String> {
     let (Some(first), Some(_)) = (base.first(), new.first()) else {
         return Err("each side requires at least one run: compare BASE… -- NEW…".into());
     };
@@ -235,7 +239,7 @@ fn same_load(base: &[RunFigures], new: &[RunFigures]) -> Result<String, String> 
     }
 }
 
-fn notes(base: &[RunFigures], new: &[RunFigures], floor: &NoiseFloor) -> Vec<String> {
+fn notes(base: &[RunMetrics], new: &[RunMetrics], floor: &NoiseFloor) -> Vec<String> {
     let mut notes: Vec<String> = floor.note.iter().cloned().collect();
     let runs = || base.iter().chain(new);
     let machines: BTreeSet<&str> = runs().map(|run| run.machine.as_str()).collect();
@@ -266,7 +270,7 @@ fn notes(base: &[RunFigures], new: &[RunFigures], floor: &NoiseFloor) -> Vec<Str
 
 /// Returns whether the runs of both sides alternate, so that slow changes of the machine affect
 /// both sides equally.
-fn interleaved(base: &[RunFigures], new: &[RunFigures]) -> bool {
+fn interleaved(base: &[RunMetrics], new: &[RunMetrics]) -> bool {
     let sides = base.iter().map(|run| (run.started_at, false));
     let mut order: Vec<(DateTime<Utc>, bool)> =
         sides.chain(new.iter().map(|run| (run.started_at, true))).collect();

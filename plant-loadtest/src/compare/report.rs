@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Change, Comparison, EndpointChange, history::History};
-use crate::{report::table, sla::milliseconds};
+use crate::{report::table, sla::format_ms};
 
 /// Renders a comparison for the terminal: the overall result, notes and a table.
 #[must_use]
@@ -16,7 +16,7 @@ pub fn text(comparison: &Comparison) -> String {
         "endpoint", "runs", "base P95", "new P95", "shift", "margin", "p slower", "p faster",
         "verdict",
     ]);
-    table::right(&mut table, 1..8);
+    table::align_right(&mut table, 1..8);
     for endpoint in &comparison.endpoints {
         let mut row = vec![endpoint.name.clone()];
         row.extend(cells(endpoint));
@@ -134,7 +134,7 @@ fn label(comparison: &Comparison, change: Change) -> String {
 }
 
 fn cells(endpoint: &EndpointChange) -> Vec<String> {
-    let ms = |value: Option<f64>| value.map_or_else(|| "–".into(), milliseconds);
+    let ms = |value: Option<f64>| value.map_or_else(|| "–".into(), format_ms);
     vec![
         format!("{} / {}", endpoint.base_runs, endpoint.new_runs),
         ms(endpoint.base_p95_ms),

@@ -17,7 +17,7 @@ const MIN_REQUESTS: u64 = 20;
 
 /// Metrics of one run for comparisons.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RunFigures {
+pub struct RunMetrics {
     /// Path of the outcome file.
     pub file: String,
     /// Start time of the run.
@@ -40,17 +40,17 @@ pub struct RunFigures {
     pub p95_ms: BTreeMap<String, f64>,
 }
 
-impl RunFigures {
+impl RunMetrics {
     /// Computes the metrics of `outcome`, which reports call `file`.
     #[must_use]
-    pub fn of(file: &str, outcome: &Outcome) -> Self {
-        let verdict = Verdict::of(outcome, &outcome.sla);
+    pub fn from_outcome(file: &str, outcome: &Outcome) -> Self {
+        let verdict = Verdict::judge(outcome, &outcome.sla);
         let p95_ms = outcome.endpoints.iter().filter_map(|endpoint| {
-            let latency = outcome.judged_of(endpoint).latency;
+            let latency = outcome.tally_judged_of(endpoint).latency;
             let p95 = latency.quantile_ms(0.95).filter(|_| latency.len() >= MIN_REQUESTS)?;
             Some((endpoint.name.clone(), p95))
         });
-        let judged = outcome.judged();
+        let judged = outcome.tally_judged();
         let build: Vec<&str> = outcome.target.build.values().map(String::as_str).collect();
         Self {
             file: file.to_owned(),
@@ -71,7 +71,7 @@ impl RunFigures {
     /// # Errors
     /// When the file cannot be read or is not an outcome.
     pub fn read(path: &Path) -> Result<Self, ReadError> {
-        Ok(Self::of(&path.display().to_string(), &json::read(path)?))
+        Ok(Self::from_outcome(&path.display().to_string(), &json::read(path)?))
     }
 }
 
@@ -87,7 +87,7 @@ pub fn describe_load(outcome: &Outcome) -> String {
                 Model::Closed => stage.to_users.to_string(),
                 Model::Open => format!("{}/s", stage.to_rate),
             };
-            let length = timespan::display(u64::from(stage.to_s - stage.from_s));
+            let length = timespan::format(u64::from(stage.to_s - stage.from_s));
             format!("{} {length} to {level}", stage.name)
         })
         .collect();
@@ -98,7 +98,7 @@ pub fn describe_load(outcome: &Outcome) -> String {
 #[must_use]
 pub fn describe_machine(outcome: &Outcome) -> String {
     let generator = &outcome.generator;
-    let processor = generator.processor.as_deref().unwrap_or("unknown processor");
+    let processor = generator.cpu_model.as_deref().unwrap_or("unknown processor");
     format!("{} × {processor}, {}", generator.cpus, generator.system)
 }
 

@@ -11,10 +11,10 @@ use std::{
 use chrono::{DateTime, TimeDelta};
 use serde_json::json;
 
-use super::{Change, Comparison, floor::Floors, run_figures::RunFigures};
+use super::{Change, Comparison, floor::NoiseFloors, run_figures::RunMetrics};
 use crate::{
     outcome::{Outcome, VERSION},
-    recorder::{Recorder, Sample},
+    recorder::{Recorder, RequestSample},
     statistics::sample_normal,
 };
 
@@ -41,11 +41,11 @@ pub fn simulate_run(
     slower_percent: f64,
     number: i64,
     seed: u64,
-) -> RunFigures {
+) -> RunMetrics {
     let mut random = fastrand::Rng::with_seed(seed);
     let recorder = Recorder::new(1);
-    recorder.user_joined("Simulated");
-    let started = recorder.started().unwrap_or_else(Instant::now);
+    recorder.user_started("Simulated");
+    let started = recorder.started_at().unwrap_or_else(Instant::now);
     let shard = recorder.assign_shard();
     for (endpoint, median_ms) in ENDPOINTS {
         let shared = parameters.between_runs_percent / 100.0 * sample_normal(&mut random);
@@ -57,13 +57,13 @@ pub fn simulate_run(
                 + Duration::from_millis(
                     u64::from(request) * 10_000 / u64::from(parameters.requests),
                 );
-            recorder.sent(shard, endpoint, intended);
-            recorder.record(
+            recorder.record_sent(shard, endpoint, intended);
+            recorder.record_finished(
                 shard,
-                Sample {
+                RequestSample {
                     endpoint,
-                    intended,
-                    sent: intended,
+                    intended_start: intended,
+                    sent_at: intended,
                     first_byte: None,
                     last_byte: intended + Duration::from_secs_f64(latency),
                     status: Some(200),
@@ -77,7 +77,7 @@ pub fn simulate_run(
     let mut outcome = empty_outcome();
     outcome.endpoints = endpoints;
     outcome.started_at += TimeDelta::seconds(number);
-    RunFigures::of("simulated", &outcome)
+    RunMetrics::from_outcome("simulated", &outcome)
 }
 
 /// Returns a Markdown table of how often each result occurs, with and without a slower endpoint.
@@ -130,18 +130,18 @@ fn simulate_comparison(
     let seed = |side: u64, number: i64| {
         pair * 1000 + side * 100 + u64::try_from(number).unwrap_or_default()
     };
-    let mut floors = Floors::default();
-    let identical: Vec<RunFigures> =
+    let mut floors = NoiseFloors::default();
+    let identical: Vec<RunMetrics> =
         (0..10).map(|number| simulate_run(parameters, 0.0, number, seed(9, number))).collect();
-    floors.learn(&identical);
-    let base: Vec<RunFigures> = (0..runs)
+    floors.update(&identical);
+    let base: Vec<RunMetrics> = (0..runs)
         .map(|number| simulate_run(parameters, 0.0, number * 2, seed(1, number)))
         .collect();
-    let new: Vec<RunFigures> = (0..runs)
+    let new: Vec<RunMetrics> = (0..runs)
         .map(|number| simulate_run(parameters, slower, number * 2 + 1, seed(2, number)))
         .collect();
-    let floor = floors.of(&base.first()?.machine, &base.first()?.load);
-    Comparison::of(&base, &new, &floor).ok()
+    let floor = floors.for_load(&base.first()?.machine, &base.first()?.load);
+    Comparison::new(&base, &new, &floor).ok()
 }
 
 fn empty_outcome() -> Outcome {

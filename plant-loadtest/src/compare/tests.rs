@@ -1,16 +1,16 @@
 use chrono::TimeDelta;
 
 use super::*;
-use crate::{compare::floor::Floors, report::example};
+use crate::{compare::floor::NoiseFloors, report::example};
 
 /// Returns one run for each of `p95_ms`, the P95 of `GET /health`; that of `GET /other` is constant.
 /// The runs of both sides are interleaved.
-fn side(p95_ms: &[f64], new: bool) -> Vec<RunFigures> {
+fn side(p95_ms: &[f64], new: bool) -> Vec<RunMetrics> {
     let outcome = example::outcome();
     (0..)
         .zip(p95_ms)
         .map(|(index, p95)| {
-            let mut run = RunFigures::of("a.json", &outcome);
+            let mut run = RunMetrics::from_outcome("a.json", &outcome);
             run.started_at += TimeDelta::seconds(index * 20 + i64::from(new) * 10);
             run.p95_ms = [("GET /health", *p95), ("GET /other", 50.0)]
                 .map(|(name, p95)| (name.to_owned(), p95))
@@ -23,8 +23,8 @@ fn side(p95_ms: &[f64], new: bool) -> Vec<RunFigures> {
 const BASE: [f64; 5] = [100.0, 101.0, 102.0, 99.0, 98.0];
 
 fn compare(base: &[f64], new: &[f64]) -> Comparison {
-    let floor = Floors::default().of("unknown machine", "unknown load");
-    Comparison::of(&side(base, false), &side(new, true), &floor).unwrap()
+    let floor = NoiseFloors::default().for_load("unknown machine", "unknown load");
+    Comparison::new(&side(base, false), &side(new, true), &floor).unwrap()
 }
 
 fn health(comparison: &Comparison) -> &EndpointChange {
@@ -81,18 +81,18 @@ fn more_endpoints_need_more_runs() {
 fn different_loads_are_rejected() {
     let mut new = side(&BASE, true);
     new[2].load = "another".into();
-    let floor = Floors::default().of("unknown machine", "unknown load");
-    let error = Comparison::of(&side(&BASE, false), &new, &floor).unwrap_err();
+    let floor = NoiseFloors::default().for_load("unknown machine", "unknown load");
+    let error = Comparison::new(&side(&BASE, false), &new, &floor).unwrap_err();
     assert!(error.contains("not comparable"), "{error}");
-    assert!(Comparison::of(&side(&BASE, false), &[], &floor).is_err());
+    assert!(Comparison::new(&side(&BASE, false), &[], &floor).is_err());
 }
 
 #[test]
 fn invalid_runs_do_not_count() {
     let mut new = side(&BASE.map(|ms| ms * 2.0), true);
     new[0].valid = false;
-    let floor = Floors::default().of("unknown machine", "unknown load");
-    let comparison = Comparison::of(&side(&BASE, false), &new, &floor).unwrap();
+    let floor = NoiseFloors::default().for_load("unknown machine", "unknown load");
+    let comparison = Comparison::new(&side(&BASE, false), &new, &floor).unwrap();
     assert!(comparison.advisory, "four valid runs are too few");
     assert!(comparison.notes.iter().any(|note| note.contains("1 INVALID")));
 }

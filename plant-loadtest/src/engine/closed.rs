@@ -170,7 +170,7 @@ fn start_user(class: &'static UserClass, config: ClientConfig, tasks: Arc<Tasks>
         Box::pin(async move {
             let client =
                 Client::new(&config).map_err(|error| Box::new(TransactionError::Reqwest(error)))?;
-            config.recorder.user_joined(class.name);
+            config.recorder.user_started(class.name);
             user.set_session_data(Session::new(class.identity, client));
             tasks.run_on_start(user).await
         })
@@ -180,7 +180,7 @@ fn start_user(class: &'static UserClass, config: ClientConfig, tasks: Arc<Tasks>
 /// Returns a transaction that records the end of a user.
 fn stop_user(recorder: Arc<Recorder>) -> Transaction {
     Transaction::new(Arc::new(move |_: &mut GooseUser| {
-        recorder.user_left();
+        recorder.user_stopped();
         Box::pin(async { Ok(()) })
     }))
 }

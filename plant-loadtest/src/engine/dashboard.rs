@@ -22,7 +22,7 @@ impl Dashboard {
     /// Returns settings to listen on `host` and `port`, with a random token unless `host` is a
     /// loopback address.
     #[must_use]
-    pub fn at(host: &str, port: u16) -> Self {
+    pub fn new(host: &str, port: u16) -> Self {
         let is_local = host == "localhost"
             || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         let token =

@@ -21,7 +21,7 @@ use super::{ClientConfig, pace::ArrivalTimes, users::Tasks};
 use crate::{
     alarm::set_timer_slack,
     client::Client,
-    profile::{ClassShare, Plan},
+    profile::{Plan, WeightedClass},
     recorder::{Recorder, Shard},
     scenarios::Session,
 };
@@ -67,7 +67,7 @@ struct VirtualUser {
 
 /// State shared by all virtual users.
 struct UserPool {
-    classes: Vec<(ClassShare, Tasks)>,
+    classes: Vec<(WeightedClass, Tasks)>,
     total_weight: u32,
     config: ClientConfig,
     /// Number of idle users minus the number of arrivals that wait for a user.
@@ -172,7 +172,7 @@ async fn set_up_user(pool: &UserPool) -> Result<VirtualUser, OpenError> {
         if let Some(session) = user.get_session_data_mut::<Session>() {
             session.client = session.client.with_recorder_of(&client);
         }
-        config.recorder.count_user(share.class.name);
+        config.recorder.count_started(share.class.name);
         goose_users.push(user);
     }
     Ok(VirtualUser { goose_users, client, shard: config.recorder.assign_shard() })
@@ -188,13 +188,13 @@ async fn run_user(pool: Arc<UserPool>, mut user: VirtualUser, arrivals: flume::R
         } else if !user_idle && now.saturating_duration_since(intended_start) >= *timeout {
             recorder.arrival_dropped(user.shard, intended_start);
         } else {
-            recorder.arrival_starts(user.shard, intended_start, now, user_idle);
+            recorder.arrival_started(user.shard, intended_start, now, user_idle);
             recorder.user_busy();
             user.client.set_intended_start(intended_start);
             let class = pool.pick_class();
             // A task fails only because of its requests, which the client has recorded.
             let _ = pool.classes[class].1.pick()(&mut user.goose_users[class]).await;
-            recorder.user_left();
+            recorder.user_stopped();
         }
         pool.idle_users.fetch_add(1, SeqCst);
     }
@@ -215,7 +215,7 @@ fn dispatch_arrivals(
         if !sleep_until(intended_start) {
             return;
         }
-        recorder.arrival_due(shard, intended_start);
+        recorder.arrival_scheduled(shard, intended_start);
         let user_idle = pool.idle_users.fetch_sub(1, SeqCst) > 0;
         if sender.send(Arrival { intended_start, user_idle }).is_err() {
             return;

@@ -25,7 +25,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-pub use read::outcome;
+pub use read::read_outcome;
 
 use crate::{
     outcome::{ArrivalSecond, Class, Endpoint, Failure, Outcome, ResourceSample, RunStart},
@@ -93,11 +93,11 @@ pub fn schema() -> String {
 
 /// Writes the journal of a run in a background task.
 #[derive(Debug)]
-pub struct Writing {
+pub struct JournalWriter {
     task: JoinHandle<()>,
 }
 
-impl Writing {
+impl JournalWriter {
     /// Starts writing to `path` as soon as the first user has started, replacing an existing file.
     /// A write error is printed once to standard error and ends writing; the run continues.
     #[must_use]
@@ -177,7 +177,7 @@ impl EntrySource {
 
     /// Returns the measurements since the last call; `None` before the first user.
     fn next_entry(&mut self) -> Option<Entry> {
-        let started = self.recorder.started()?;
+        let started = self.recorder.started_at()?;
         Some(self.entry_at(started.elapsed()))
     }
 
@@ -190,7 +190,7 @@ impl EntrySource {
         // Requests that were in progress at the last rescan may have finished just after it.
         let first_unsettled = self.rescanned_at.saturating_sub(max_request_s);
         let from = if rescan { first_unsettled } else { self.from };
-        let (mut endpoints, failures, arrivals) = self.recorder.since(from);
+        let (mut endpoints, failures, arrivals) = self.recorder.merge_since(from);
         for endpoint in &mut endpoints {
             let name = &endpoint.name;
             endpoint.seconds.retain(|second| {
@@ -224,7 +224,7 @@ impl EntrySource {
     }
 
     fn classes(&self) -> Vec<Class> {
-        let started = self.recorder.joined();
+        let started = self.recorder.started_by_class();
         let mut classes = self.head.load.classes.clone();
         for class in &mut classes {
             class.users = started.get(class.name.as_str()).copied().unwrap_or_default();
@@ -285,20 +285,20 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::{outcome::Ended, recorder::Sample, report::example};
+    use crate::{outcome::Ended, recorder::RequestSample, report::example};
 
     fn record(recorder: &Recorder, millis: u64) {
         let shard = recorder.assign_shard();
         let start = Instant::now();
-        recorder.sent(shard, "GET /x", start);
-        recorder.record(shard, ended(start, millis));
+        recorder.record_sent(shard, "GET /x", start);
+        recorder.record_finished(shard, ended(start, millis));
     }
 
-    fn ended(start: Instant, millis: u64) -> Sample {
-        Sample {
+    fn ended(start: Instant, millis: u64) -> RequestSample {
+        RequestSample {
             endpoint: "GET /x",
-            intended: start,
-            sent: start,
+            intended_start: start,
+            sent_at: start,
             first_byte: None,
             last_byte: start + Duration::from_millis(millis),
             status: Some(200),
@@ -320,7 +320,7 @@ mod tests {
     fn the_file_is_readable_after_every_entry() {
         let path = std::env::temp_dir().join(format!("plant-journal-{}.json", std::process::id()));
         let recorder = Arc::new(Recorder::new(2));
-        recorder.user_joined("PlantBackendUser");
+        recorder.user_started("PlantBackendUser");
         let samples = Arc::new(Mutex::new(example::outcome().samples));
         let mut source = EntrySource::new(empty(), Arc::clone(&recorder), samples);
         let mut file = JournalFile::create(&path, &source.head).unwrap();
@@ -328,7 +328,7 @@ mod tests {
             record(&recorder, 5);
             file.append(&source.next_entry().unwrap()).unwrap();
             let read = crate::report::json::read(&path).unwrap();
-            assert_eq!(read.whole().counts.sent, sent);
+            assert_eq!(read.tally_all().counts.sent, sent);
             assert_eq!((read.ended, read.endpoints[0].bytes), (Ended::Killed, 7 * sent));
             assert_eq!(read.samples, example::outcome().samples, "each sample is written once");
             assert_eq!(read.load.classes[0].users, 1);
@@ -342,12 +342,12 @@ mod tests {
         recorder.start(Instant::now().checked_sub(Duration::from_secs(20)).unwrap());
         let mut source = EntrySource::new(empty(), Arc::clone(&recorder), Arc::default());
         let shard = recorder.assign_shard();
-        let start = recorder.started().unwrap() + Duration::from_secs(11);
-        recorder.sent(shard, "GET /x", start);
+        let start = recorder.started_at().unwrap() + Duration::from_secs(11);
+        recorder.record_sent(shard, "GET /x", start);
         let at = |source: &mut EntrySource, second| source.entry_at(Duration::from_secs(second));
         assert_eq!(at(&mut source, 40).endpoints[0].seconds[0].counts.succeeded, 0);
         // It finishes just after that rescan; the next one is half a minute later.
-        recorder.record(shard, ended(start, 29_500));
+        recorder.record_finished(shard, ended(start, 29_500));
         let later: Vec<Entry> = (21..=35).map(|turn| at(&mut source, turn * 2)).collect();
         let finished: u64 = later
             .iter()
@@ -362,7 +362,7 @@ mod tests {
         let path =
             std::env::temp_dir().join(format!("plant-truncated-{}.json", std::process::id()));
         let recorder = Arc::new(Recorder::new(1));
-        recorder.user_joined("PlantBackendUser");
+        recorder.user_started("PlantBackendUser");
         let mut source = EntrySource::new(empty(), Arc::clone(&recorder), Arc::default());
         let mut file = JournalFile::create(&path, &source.head).unwrap();
         for _ in 0..2 {
@@ -371,7 +371,7 @@ mod tests {
         }
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, &text[..text.len() - 40]).unwrap();
-        assert_eq!(crate::report::json::read(&path).unwrap().whole().counts.sent, 1);
+        assert_eq!(crate::report::json::read(&path).unwrap().tally_all().counts.sent, 1);
         fs::remove_file(&path).unwrap();
     }
 }

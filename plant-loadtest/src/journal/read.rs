@@ -11,7 +11,7 @@ use crate::outcome::{Endpoint, Outcome, Second};
 /// # Errors
 /// Returns an error if the journal has an unknown format.
 #[must_use]
-pub fn outcome(text: &str) -> Option<Result<Outcome, serde_json::Error>> {
+pub fn read_outcome(text: &str) -> Option<Result<Outcome, serde_json::Error>> {
     // `partial` is among the first keys, so a finished outcome need not be parsed.
     if !text.get(..64).unwrap_or(text).contains("\"partial\":true") {
         return None;

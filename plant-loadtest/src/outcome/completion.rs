@@ -52,7 +52,7 @@ impl Completion {
     /// Returns the counts and latencies of work accepted in `seconds`. All that was not completed
     /// counts as a server error.
     #[must_use]
-    pub fn over(&self, seconds: &Range<u32>) -> Tally {
+    pub fn tally_in(&self, seconds: &Range<u32>) -> Tally {
         let mut tally = Tally::default();
         for second in self.seconds.iter().filter(|second| seconds.contains(&second.second)) {
             tally.counts.sent += second.accepted;
@@ -65,8 +65,8 @@ impl Completion {
 
     /// Returns the counts and latencies of the whole run.
     #[must_use]
-    pub fn whole(&self) -> Tally {
-        self.over(&(0..u32::MAX))
+    pub fn tally_all(&self) -> Tally {
+        self.tally_in(&(0..u32::MAX))
     }
 
     /// Returns the number that the service reported as failed.

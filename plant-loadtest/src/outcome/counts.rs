@@ -53,7 +53,7 @@ impl Counts {
 
     /// Returns the number of complete responses, whatever their status and body.
     #[must_use]
-    pub fn answered(&self) -> u64 {
+    pub fn responses(&self) -> u64 {
         self.succeeded
             + self.client_errors
             + self.server_errors
@@ -69,8 +69,8 @@ impl Counts {
 
     /// Returns whether every request sent had a response, timed out or lost its connection.
     #[must_use]
-    pub fn reconcile(&self) -> bool {
-        self.sent == self.answered() + self.timed_out + self.connection_failures
+    pub fn is_consistent(&self) -> bool {
+        self.sent == self.responses() + self.timed_out + self.connection_failures
     }
 
     /// Adds the counts of `other`.
@@ -102,7 +102,7 @@ pub struct Tally {
     /// Latencies of successes and timeouts.
     pub latency: Distribution,
     /// Successful responses for throughput, see [`super::Second::finished`].
-    pub finished: u64,
+    pub throughput_count: u64,
 }
 
 impl Tally {
@@ -110,7 +110,7 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.counts.add(&other.counts);
         self.latency.merge(&other.latency);
-        self.finished += other.finished;
+        self.throughput_count += other.throughput_count;
     }
 }
 
@@ -130,9 +130,9 @@ mod tests {
             counts.sent += 1;
             counts.count(kind);
         }
-        assert!(counts.reconcile());
-        assert_eq!((counts.answered(), counts.errors()), (5, 6));
+        assert!(counts.is_consistent());
+        assert_eq!((counts.responses(), counts.errors()), (5, 6));
         counts.sent += 1;
-        assert!(!counts.reconcile());
+        assert!(!counts.is_consistent());
     }
 }

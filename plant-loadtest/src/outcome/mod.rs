@@ -67,7 +67,7 @@ pub struct Load {
     /// The profile's description.
     pub description: String,
     /// Values of the profile that the command line overrode.
-    pub changes: Vec<String>,
+    pub overrides: Vec<String>,
     /// Factor applied to every duration; 1 is the profile as written.
     pub time_scale: f64,
     /// Load model: closed or open.
@@ -134,7 +134,7 @@ pub struct Generator {
     /// Operating system and CPU architecture.
     pub system: String,
     /// CPU model, as reported by the operating system.
-    pub processor: Option<String>,
+    pub cpu_model: Option<String>,
     /// Number of CPUs available to the program.
     pub cpus: usize,
     /// Total memory of the machine, in bytes.
@@ -182,14 +182,14 @@ pub struct ArrivalSecond {
     /// Counted from the start of the run.
     pub second: u32,
     /// Number scheduled.
-    pub due: u64,
+    pub scheduled: u64,
     /// Number that waited because all users were busy; the wait is part of their latency.
     pub waited: u64,
     /// Number dropped because no user became free within the request timeout. They were never sent.
     pub dropped: u64,
     /// Dispatch lag of arrivals for which a user was free, caused by the load generator itself.
     #[serde(skip_serializing_if = "Distribution::is_empty")]
-    pub lag: Distribution,
+    pub dispatch_lag: Distribution,
 }
 
 /// The measurements of one endpoint in one second.
@@ -210,7 +210,7 @@ pub struct Second {
     /// the intended start, a later one counts one second before its arrival. So a stage is credited
     /// with the responses that arrived during it, and fast responses do not move to the next stage.
     #[serde(default, skip_serializing_if = "counts::is_zero")]
-    pub finished: u64,
+    pub throughput_count: u64,
 }
 
 /// A distinct failure of one endpoint.
@@ -245,14 +245,14 @@ pub struct ResourceSample {
     /// Share (0 to 1) of the runnable time of the load generator's threads since the previous
     /// sample that they waited for a CPU.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub generator_waited: Option<f64>,
+    pub generator_cpu_wait: Option<f64>,
     /// Resident memory of the load generator, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator_memory_bytes: Option<f64>,
     /// How late timers of the load generator fired since the previous sample. Late timers delay
     /// users and inflate measured latencies.
     #[serde(skip_serializing_if = "Distribution::is_empty")]
-    pub generator_lag: Distribution,
+    pub generator_timer_lag: Distribution,
 }
 
 /// Resource usage of the service, from its `/metrics` or the operating system.
@@ -363,56 +363,56 @@ fn one() -> u32 {
 impl Endpoint {
     /// Returns counts and latencies of the requests in `seconds`.
     #[must_use]
-    pub fn over(&self, seconds: &Range<u32>) -> Tally {
+    pub fn tally_in(&self, seconds: &Range<u32>) -> Tally {
         let mut tally = Tally::default();
         for second in self.seconds.iter().filter(|second| seconds.contains(&second.second)) {
             tally.counts.add(&second.counts);
             tally.latency.merge(&second.latency);
-            tally.finished += second.finished;
+            tally.throughput_count += second.throughput_count;
         }
         tally
     }
 
     /// Returns counts and latencies of the whole run, the stop phase after the last stage included.
     #[must_use]
-    pub fn whole(&self) -> Tally {
-        self.over(&(0..u32::MAX))
+    pub fn tally_all(&self) -> Tally {
+        self.tally_in(&(0..u32::MAX))
     }
 }
 
 impl Outcome {
     /// Returns counts and latencies of all endpoints in `seconds`.
     #[must_use]
-    pub fn over(&self, seconds: &Range<u32>) -> Tally {
+    pub fn tally_in(&self, seconds: &Range<u32>) -> Tally {
         let mut tally = Tally::default();
         for endpoint in &self.endpoints {
-            tally.add(&endpoint.over(seconds));
+            tally.add(&endpoint.tally_in(seconds));
         }
         tally
     }
 
     /// Returns counts and latencies of all endpoints in the whole run.
     #[must_use]
-    pub fn whole(&self) -> Tally {
-        self.over(&(0..u32::MAX))
+    pub fn tally_all(&self) -> Tally {
+        self.tally_in(&(0..u32::MAX))
     }
 
     /// Returns counts and latencies of all endpoints in the judged stages.
     #[must_use]
-    pub fn judged(&self) -> Tally {
+    pub fn tally_judged(&self) -> Tally {
         let mut tally = Tally::default();
         for endpoint in &self.endpoints {
-            tally.add(&self.judged_of(endpoint));
+            tally.add(&self.tally_judged_of(endpoint));
         }
         tally
     }
 
     /// Returns counts and latencies of `endpoint` in the judged stages.
     #[must_use]
-    pub fn judged_of(&self, endpoint: &Endpoint) -> Tally {
+    pub fn tally_judged_of(&self, endpoint: &Endpoint) -> Tally {
         let mut tally = Tally::default();
         for stage in self.load.stages.iter().filter(|stage| stage.judged) {
-            tally.add(&endpoint.over(&stage.seconds()));
+            tally.add(&endpoint.tally_in(&stage.seconds()));
         }
         tally
     }

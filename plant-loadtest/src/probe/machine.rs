@@ -7,18 +7,18 @@ use crate::outcome::Generator;
 
 /// Returns the number of CPUs available to this process.
 #[must_use]
-pub fn processors() -> usize {
+pub fn available_cpus() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
 /// Returns the description of this machine and program for the outcome.
 #[must_use]
-pub fn describe(open_files_limit: Option<u64>) -> Generator {
+pub fn describe_generator(open_files_limit: Option<u64>) -> Generator {
     Generator {
         version: env!("CARGO_PKG_VERSION").into(),
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-        processor: cpu_model(),
-        cpus: processors(),
+        cpu_model: cpu_model(),
+        cpus: available_cpus(),
         memory_bytes: memory_bytes(),
         open_files_limit,
     }

@@ -19,7 +19,7 @@ use tokio::{
 pub use exposition::Exposition;
 use lag::TimerLag;
 use machine::SchedulerStats;
-pub use machine::{describe, processors};
+pub use machine::{available_cpus, describe_generator};
 use system::LocalProcess;
 
 use crate::{
@@ -112,7 +112,7 @@ async fn sample_every_second(
         let at = now.at;
         before = now;
         let generator_lag = timer_lag.take();
-        let Some(started) = recorder.started() else { continue };
+        let Some(started) = recorder.started_at() else { continue };
         let second =
             u32::try_from(at.saturating_duration_since(started).as_secs()).unwrap_or(u32::MAX);
         let sample = ResourceSample {
@@ -120,9 +120,9 @@ async fn sample_every_second(
             users: recorder.users(),
             service: service.sample().await,
             generator_cpu,
-            generator_waited,
+            generator_cpu_wait: generator_waited,
             generator_memory_bytes,
-            generator_lag,
+            generator_timer_lag: generator_lag,
         };
         samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
     }
@@ -160,7 +160,7 @@ fn cpu_share(before: &OwnUsage, now: &OwnUsage) -> Option<f64> {
         return None;
     }
     #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 processors")]
-    let processors = processors() as f64;
+    let processors = available_cpus() as f64;
     Some((now.cpu_seconds? - before.cpu_seconds?) / wall / processors)
 }
 

@@ -8,8 +8,8 @@ mod plan;
 mod read;
 mod schedule;
 
-pub use plan::{ClassShare, Overrides, Plan, ReportPaths};
-pub use schedule::{Level, Part, Schedule};
+pub use plan::{Overrides, Plan, ReportPaths, WeightedClass};
+pub use schedule::{Level, Schedule, StageSpec};
 
 use crate::{
     built_in::{self, FileText, LoadError},
@@ -38,7 +38,7 @@ pub struct Profile {
     /// SLA: the name of a built-in one, or a path. `None`: the run gets no verdict.
     pub sla: Option<String>,
     /// The user classes and their weights.
-    pub classes: Vec<ClassShare>,
+    pub classes: Vec<WeightedClass>,
     /// Default paths of reports; the command line overrides them.
     pub reports: ReportPaths,
 }
@@ -125,7 +125,7 @@ mod tests {
                     [[stage]]\nname = \"c\"\nlasts = \"1m\"\nramp_to_users = 3\njudged = true\n\
                     [[class]]\nname = \"HealthCheckUser\"\nweight = 1\n";
         let profile = Profile::parse("x.toml", text).unwrap();
-        let Schedule::Parts(specs) = profile.schedule else { panic!("expected stages") };
+        let Schedule::Stages(specs) = profile.schedule else { panic!("expected stages") };
         assert_eq!(specs.iter().map(|spec| spec.judged).collect::<Vec<_>>(), [false, true, true]);
         assert_eq!(profile.users, 20);
     }

@@ -13,7 +13,7 @@ use crate::{
 
 /// A user class with its weight.
 #[derive(Clone, Copy, Debug)]
-pub struct ClassShare {
+pub struct WeightedClass {
     /// The user class.
     pub class: &'static UserClass,
     /// Weight relative to those of the other classes; at least 1.
@@ -74,13 +74,13 @@ pub struct Plan {
     /// Whether users have no think time.
     pub saturate: bool,
     /// The user classes and their weights.
-    pub classes: Vec<ClassShare>,
+    pub classes: Vec<WeightedClass>,
     /// The stages, in order and without gaps.
     pub stages: Vec<Stage>,
     /// Factor applied to every duration; 1 is the profile as written.
     pub time_scale: f64,
     /// Values that the command line overrode, for reports.
-    pub changes: Vec<String>,
+    pub overrides: Vec<String>,
 }
 
 impl Plan {
@@ -100,7 +100,7 @@ impl Plan {
                 let specs = schedule::ramp_stages(users, spawn_rate, *warm_up_s, run_time_s)?;
                 (specs, 1.0, overrides.time_scale)
             }
-            Schedule::Parts(specs) => {
+            Schedule::Stages(specs) => {
                 let run_time_scale = overrides.run_time.map_or(1.0, |run_time| {
                     run_time.as_secs_f64() / as_f64(profile.schedule.seconds().max(1))
                 });
@@ -118,7 +118,7 @@ impl Plan {
             classes: profile.classes.clone(),
             stages: schedule::stages(&specs, profile.model, level_scale, time_scale)?,
             time_scale: overrides.time_scale,
-            changes: changes(overrides),
+            overrides: changes(overrides),
         })
     }
 
@@ -131,7 +131,7 @@ impl Plan {
 
     /// Returns the peak rate of all stages, in arrivals per second; 0 in the closed model.
     #[must_use]
-    pub fn rate(&self) -> f64 {
+    pub fn peak_rate(&self) -> f64 {
         self.stages.iter().map(|stage| stage.from_rate.max(stage.to_rate)).fold(0.0, f64::max)
     }
 
@@ -175,7 +175,7 @@ fn level_scale(profile: &Profile, overrides: &Overrides) -> f64 {
         Model::Closed => overrides.users.map(f64::from),
         Model::Open => overrides.rate,
     };
-    let profile_peak = profile.schedule.height().filter(|level| *level > 0.0);
+    let profile_peak = profile.schedule.peak().filter(|level| *level > 0.0);
     peak.zip(profile_peak).map_or(1.0, |(peak, profile_peak)| peak / profile_peak)
 }
 
@@ -189,7 +189,7 @@ fn changes(overrides: &Overrides) -> Vec<String> {
     let spawn_rate = overrides.spawn_rate.map(|rate| format!("{rate} users started per second"));
     let rate = overrides.rate.map(|rate| format!("{rate} arrivals per second"));
     let run_time =
-        overrides.run_time.map(|time| format!("run time {}", timespan::display(time.as_secs())));
+        overrides.run_time.map(|time| format!("run time {}", timespan::format(time.as_secs())));
     [users, spawn_rate, rate, run_time].into_iter().flatten().collect()
 }
 
@@ -239,6 +239,6 @@ mod tests {
         let overrides = Overrides { users: Some(4), spawn_rate: Some(0.5), ..Overrides::default() };
         let plan = plan("smoke", &overrides).unwrap();
         assert_eq!(stage_bounds(&plan), [(0, 8), (8, 30)]);
-        assert_eq!(plan.changes, ["4 users", "0.5 users started per second"]);
+        assert_eq!(plan.overrides, ["4 users", "0.5 users started per second"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ClassShare, Level, Part, Profile, ReportPaths, Schedule};
+use super::{Level, Profile, ReportPaths, Schedule, StageSpec, WeightedClass};
 use crate::{
     load::{Model, Spacing},
     scenarios::{self, UserClass},
@@ -97,23 +97,23 @@ fn without_stages<'a>(
                 source.add_error(at, "`run_time` includes `warm_up` and must be longer than it");
             }
             rate.zip(steady_s)
-                .map(|(rate, steady_s)| Schedule::Parts(constant_rate(rate, warm_up_s, steady_s)))
+                .map(|(rate, steady_s)| Schedule::Stages(constant_rate(rate, warm_up_s, steady_s)))
         }
     };
     (users, schedule)
 }
 
 /// Returns the stages of a constant rate, of which the warm-up is not judged.
-fn constant_rate(rate: f64, warm_up_s: u64, steady_s: u64) -> Vec<Part> {
-    let stage = |name: &str, lasts_s, judged| Part {
+fn constant_rate(rate: f64, warm_up_s: u64, steady_s: u64) -> Vec<StageSpec> {
+    let stage = |name: &str, lasts_s, judged| StageSpec {
         name: name.into(),
-        lasts_s,
+        duration_s: lasts_s,
         level: Level::Hold(rate),
         at_once: 0,
         judged,
     };
     let mut specs = vec![stage("warm-up", warm_up_s, false), stage("steady", steady_s, true)];
-    specs.retain(|stage| stage.lasts_s > 0);
+    specs.retain(|stage| stage.duration_s > 0);
     specs
 }
 
@@ -129,7 +129,7 @@ fn with_stages<'a>(
         if model == Model::Open { root.positive_integer(source, "users") } else { None };
     let tables = root.tables(source, "stage");
     let stage_count = tables.len();
-    let mut specs: Vec<Part> = Vec::new();
+    let mut specs: Vec<StageSpec> = Vec::new();
     for mut table in tables {
         let at = table.span.clone();
         let spec = stage(source, &mut table, model);
@@ -143,8 +143,8 @@ fn with_stages<'a>(
     if specs.len() < stage_count {
         return (None, None);
     }
-    let schedule = Schedule::Parts(specs);
-    let peak = schedule.height().unwrap_or_default();
+    let schedule = Schedule::Stages(specs);
+    let peak = schedule.peak().unwrap_or_default();
     let users = match model {
         Model::Open => pool_size,
         #[expect(
@@ -160,7 +160,7 @@ fn with_stages<'a>(
     (users, Some(schedule))
 }
 
-fn stage<'a>(source: &mut Source<'a>, table: &mut Table<'a>, model: Model) -> Option<Part> {
+fn stage<'a>(source: &mut Source<'a>, table: &mut Table<'a>, model: Model) -> Option<StageSpec> {
     let name = table.string(source, "name");
     let lasts_s = duration_s(source, table, "lasts", true);
     let at_once = match model {
@@ -170,9 +170,9 @@ fn stage<'a>(source: &mut Source<'a>, table: &mut Table<'a>, model: Model) -> Op
     let level = level(source, table, model, at_once > 0);
     let judged = table.optional_bool(source, "judged");
     let level = level?;
-    Some(Part {
+    Some(StageSpec {
         name: name?.0,
-        lasts_s: lasts_s?,
+        duration_s: lasts_s?,
         level,
         at_once,
         judged: judged.unwrap_or(matches!(level, Level::Hold(_))),
@@ -246,7 +246,7 @@ fn duration_s<'a>(
     }
 }
 
-fn classes<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Vec<ClassShare> {
+fn classes<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Vec<WeightedClass> {
     let at = root.span.clone();
     let tables = root.tables(source, "class");
     if tables.is_empty() {
@@ -260,7 +260,7 @@ fn classes<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Vec<ClassShare>
             table.report_unknown_keys(source);
             let (name, at) = name?;
             let class = find_class(source, &name, at)?;
-            Some(ClassShare { class, weight: weight? })
+            Some(WeightedClass { class, weight: weight? })
         })
         .collect()
 }

@@ -18,16 +18,16 @@ pub enum Schedule {
         run_time_s: u64,
     },
     /// The stages of the profile, in order.
-    Parts(Vec<Part>),
+    Stages(Vec<StageSpec>),
 }
 
 /// A stage as defined in a profile, before scaling.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Part {
+pub struct StageSpec {
     /// Name in SLA files and reports.
     pub name: String,
     /// Duration in seconds.
-    pub lasts_s: u64,
+    pub duration_s: u64,
     /// Users in the closed model, arrivals per second in the open model.
     pub level: Level,
     /// Number of arrivals at the very start, in addition to the rate; open model only.
@@ -48,7 +48,7 @@ pub enum Level {
 impl Level {
     /// Returns the level at the end of the stage.
     #[must_use]
-    pub fn end(self) -> f64 {
+    pub fn end_level(self) -> f64 {
         match self {
             Self::Hold(level) | Self::RampTo(level) => level,
         }
@@ -61,16 +61,16 @@ impl Schedule {
     pub fn seconds(&self) -> u64 {
         match self {
             Self::Ramp { run_time_s, .. } => *run_time_s,
-            Self::Parts(specs) => specs.iter().map(|spec| spec.lasts_s).sum(),
+            Self::Stages(specs) => specs.iter().map(|spec| spec.duration_s).sum(),
         }
     }
 
     /// Returns the peak level of the stages; `None` without stages.
     #[must_use]
-    pub fn height(&self) -> Option<f64> {
+    pub fn peak(&self) -> Option<f64> {
         match self {
             Self::Ramp { .. } => None,
-            Self::Parts(specs) => specs.iter().map(|spec| spec.level.end()).reduce(f64::max),
+            Self::Stages(specs) => specs.iter().map(|spec| spec.level.end_level()).reduce(f64::max),
         }
     }
 }
@@ -84,7 +84,7 @@ pub(super) fn ramp_stages(
     spawn_rate: f64,
     warm_up_s: u64,
     run_time_s: u64,
-) -> Result<Vec<Part>, String> {
+) -> Result<Vec<StageSpec>, String> {
     let ramp_s = ceil_s(f64::from(users) / spawn_rate);
     let before_s = ramp_s + warm_up_s;
     let Some(steady_s) = run_time_s.checked_sub(before_s).filter(|left| *left > 0) else {
@@ -93,13 +93,13 @@ pub(super) fn ramp_stages(
             "a run of {} ends before all {users} users have started{warm_up}: at {spawn_rate} \
              users per second that takes {}, and only the time after that is judged; set a longer run \
              time or a higher spawn rate",
-            timespan::display(run_time_s),
-            timespan::display(before_s),
+            timespan::format(run_time_s),
+            timespan::format(before_s),
         ));
     };
-    let stage = |name: &str, lasts_s, level, judged| Part {
+    let stage = |name: &str, lasts_s, level, judged| StageSpec {
         name: name.into(),
-        lasts_s,
+        duration_s: lasts_s,
         level,
         at_once: 0,
         judged,
@@ -110,7 +110,7 @@ pub(super) fn ramp_stages(
         stage("warm-up", warm_up_s, Level::Hold(level), false),
         stage("steady", steady_s, Level::Hold(level), true),
     ];
-    specs.retain(|stage| stage.lasts_s > 0);
+    specs.retain(|stage| stage.duration_s > 0);
     Ok(specs)
 }
 
@@ -120,7 +120,7 @@ pub(super) fn ramp_stages(
 /// # Errors
 /// Returns a message if the duration exceeds `u32::MAX` seconds.
 pub(super) fn stages(
-    specs: &[Part],
+    specs: &[StageSpec],
     model: Model,
     level_scale: f64,
     time_scale: f64,
@@ -129,10 +129,10 @@ pub(super) fn stages(
     let (mut at_s, mut level) = (0_u32, 0.0);
     for spec in specs {
         #[expect(clippy::cast_precision_loss, reason = "seconds of a run stay far below 2^53")]
-        let lasts_s = ceil_s(spec.lasts_s as f64 * time_scale);
+        let lasts_s = ceil_s(spec.duration_s as f64 * time_scale);
         let to_s = u32::try_from(u64::from(at_s) + lasts_s)
             .map_err(|_| "the run is too long: the maximum is 136 years".to_owned())?;
-        let to = spec.level.end() * level_scale;
+        let to = spec.level.end_level() * level_scale;
         let from = if matches!(spec.level, Level::Hold(_)) { to } else { level };
         let (name, judged) = (spec.name.clone(), spec.judged);
         let base = Stage { name, from_s: at_s, to_s, judged, ..Stage::default() };
@@ -168,8 +168,8 @@ fn ceil_s(seconds: f64) -> u64 {
 mod tests {
     use super::*;
 
-    fn spec(lasts_s: u64, level: Level) -> Part {
-        Part { name: "p".into(), lasts_s, level, at_once: 0, judged: true }
+    fn spec(lasts_s: u64, level: Level) -> StageSpec {
+        StageSpec { name: "p".into(), duration_s: lasts_s, level, at_once: 0, judged: true }
     }
 
     #[test]

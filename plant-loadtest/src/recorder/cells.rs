@@ -19,7 +19,7 @@ pub struct Cells {
 impl Cells {
     /// Returns the cells for a run of `stages`.
     #[must_use]
-    pub fn of(stages: &[Stage]) -> Self {
+    pub fn for_stages(stages: &[Stage]) -> Self {
         let seconds = stages.last().map_or(0, |stage| stage.to_s);
         let stage_ends = stages.iter().map(|stage| stage.to_s).collect();
         Self { length: seconds.div_ceil(MAX_ENTRIES).max(1), stage_ends }
@@ -27,7 +27,7 @@ impl Cells {
 
     /// Returns the length of a cell in seconds. The last cell of a stage may be shorter.
     #[must_use]
-    pub fn length(&self) -> u32 {
+    pub fn length_s(&self) -> u32 {
         self.length
     }
 
@@ -56,20 +56,20 @@ mod tests {
     fn cells(ends: &[u32]) -> Cells {
         let stages: Vec<Stage> =
             ends.iter().map(|&to_s| Stage { to_s, ..Stage::default() }).collect();
-        Cells::of(&stages)
+        Cells::for_stages(&stages)
     }
 
     #[test]
     fn runs_of_two_hours_use_cells_of_one_second() {
         let cells = cells(&[10, 7200]);
-        assert_eq!(cells.length(), 1);
+        assert_eq!(cells.length_s(), 1);
         assert_eq!(cells.start_of(4711), 4711);
     }
 
     #[test]
     fn a_run_of_a_day_uses_longer_cells_that_end_with_their_stage() {
         let cells = cells(&[10, 86_400]);
-        assert_eq!(cells.length(), 12);
+        assert_eq!(cells.length_s(), 12);
         let starts: Vec<u32> = [0, 9, 10, 21, 22, 86_399].map(|s| cells.start_of(s)).into();
         assert_eq!(starts, [0, 0, 10, 10, 22, 86_398]);
     }

@@ -15,7 +15,7 @@ use std::{
 pub use cells::Cells;
 use records::Records;
 
-use crate::work::{Accepted, Work};
+use crate::work::{AcceptedWork, WorkKind};
 use crate::{
     failure::FailureKind,
     outcome::{ArrivalSecond, Endpoint, Failure, Tally},
@@ -30,13 +30,13 @@ const THROUGHPUT_GRACE: Duration = Duration::from_secs(1);
 
 /// The measurements of one request.
 #[derive(Debug)]
-pub struct Sample {
+pub struct RequestSample {
     /// The endpoint's name.
     pub endpoint: &'static str,
     /// Intended start; latency counts from here.
-    pub intended: Instant,
+    pub intended_start: Instant,
     /// When the request was sent.
-    pub sent: Instant,
+    pub sent_at: Instant,
     /// When the response's headers had arrived.
     pub first_byte: Option<Instant>,
     /// When the response was complete, or the request timed out or failed.
@@ -62,12 +62,12 @@ pub struct Recorder {
     next_shard: AtomicUsize,
     users: AtomicU32,
     started_by_class: Mutex<BTreeMap<&'static str, u32>>,
-    accepted: Mutex<Vec<Accepted>>,
+    accepted: Mutex<Vec<AcceptedWork>>,
 }
 
 /// The current state of a run, for progress output.
 #[derive(Clone, Debug, Default)]
-pub struct Live {
+pub struct LiveStats {
     /// Time since the first user started; `None` before that.
     pub elapsed: Option<Duration>,
     /// Active users.
@@ -109,7 +109,7 @@ impl Recorder {
     /// Returns the length of a cell in seconds.
     #[must_use]
     pub fn cell_s(&self) -> u32 {
-        self.cells.length()
+        self.cells.length_s()
     }
 
     /// Assigns a shard to a new client, round robin.
@@ -123,14 +123,14 @@ impl Recorder {
     }
 
     /// Counts a started, active user of `class`. The first one sets the run's start.
-    pub fn user_joined(&self, class: &'static str) {
+    pub fn user_started(&self, class: &'static str) {
         self.start(Instant::now());
         self.user_busy();
-        self.count_user(class);
+        self.count_started(class);
     }
 
     /// Counts a started user of `class` without counting it as active.
-    pub fn count_user(&self, class: &'static str) {
+    pub fn count_started(&self, class: &'static str) {
         *lock(&self.started_by_class).entry(class).or_default() += 1;
     }
 
@@ -140,7 +140,7 @@ impl Recorder {
     }
 
     /// Counts one active user less: it stopped or became idle.
-    pub fn user_left(&self) {
+    pub fn user_stopped(&self) {
         self.users.fetch_sub(1, Relaxed);
     }
 
@@ -152,18 +152,18 @@ impl Recorder {
 
     /// Returns when the first user started.
     #[must_use]
-    pub fn started(&self) -> Option<Instant> {
+    pub fn started_at(&self) -> Option<Instant> {
         self.started_at.get().copied()
     }
 
     /// Returns the number of started users of each class.
     #[must_use]
-    pub fn joined(&self) -> BTreeMap<&'static str, u32> {
+    pub fn started_by_class(&self) -> BTreeMap<&'static str, u32> {
         lock(&self.started_by_class).clone()
     }
 
     /// Counts a request as sent; called just before sending.
-    pub fn sent(&self, shard: Shard, endpoint: &'static str, intended: Instant) {
+    pub fn record_sent(&self, shard: Shard, endpoint: &'static str, intended: Instant) {
         let second = self.cell_of(intended);
         let mut records = lock(&self.shards[shard.0]);
         records.sent += 1;
@@ -171,40 +171,41 @@ impl Recorder {
     }
 
     /// Records a finished request.
-    pub fn record(&self, shard: Shard, sample: Sample) {
-        let earliest = sample.last_byte.checked_sub(THROUGHPUT_GRACE).unwrap_or(sample.intended);
-        let started = self.cell_of(sample.intended);
-        let finished = self.cell_of(earliest.max(sample.intended));
+    pub fn record_finished(&self, shard: Shard, sample: RequestSample) {
+        let earliest =
+            sample.last_byte.checked_sub(THROUGHPUT_GRACE).unwrap_or(sample.intended_start);
+        let started = self.cell_of(sample.intended_start);
+        let finished = self.cell_of(earliest.max(sample.intended_start));
         lock(&self.shards[shard.0]).record(started, finished, sample);
     }
 
     /// Records that the service has just accepted `work` and returned `id` for it; `token`
     /// authorizes reading its state.
-    pub fn accepted(&self, work: &'static Work, id: String, token: Arc<str>) {
+    pub fn record_accepted(&self, work: &'static WorkKind, id: String, token: Arc<str>) {
         let second = self.cell_of(Instant::now());
-        lock(&self.accepted).push(Accepted { work, id, token, second });
+        lock(&self.accepted).push(AcceptedWork { work, id, token, second });
     }
 
     /// Takes out all accepted work recorded so far.
     #[must_use]
-    pub fn take_accepted(&self) -> Vec<Accepted> {
+    pub fn take_accepted(&self) -> Vec<AcceptedWork> {
         std::mem::take(&mut *lock(&self.accepted))
     }
 
     /// Counts an arrival scheduled for `intended`.
-    pub fn arrival_due(&self, shard: Shard, intended: Instant) {
+    pub fn arrival_scheduled(&self, shard: Shard, intended: Instant) {
         let cell = self.cell_of(intended);
-        lock(&self.shards[shard.0]).arrival(cell).due += 1;
+        lock(&self.shards[shard.0]).arrival(cell).scheduled += 1;
     }
 
     /// Records that an arrival got a user at `now`. If a user was `free` at the intended start, the
     /// delay is dispatch lag of the load generator; otherwise the arrival waited for a busy user.
-    pub fn arrival_starts(&self, shard: Shard, intended: Instant, now: Instant, free: bool) {
+    pub fn arrival_started(&self, shard: Shard, intended: Instant, now: Instant, free: bool) {
         let cell = self.cell_of(intended);
         let mut records = lock(&self.shards[shard.0]);
         let arrival = records.arrival(cell);
         if free {
-            arrival.lag.record(now.saturating_duration_since(intended));
+            arrival.dispatch_lag.record(now.saturating_duration_since(intended));
         } else {
             arrival.waited += 1;
         }
@@ -222,9 +223,9 @@ impl Recorder {
 
     /// Returns the current state of the run.
     #[must_use]
-    pub fn live(&self) -> Live {
-        let elapsed = self.started().map(|started| started.elapsed());
-        let mut live = Live { elapsed, users: self.users(), ..Live::default() };
+    pub fn live_stats(&self) -> LiveStats {
+        let elapsed = self.started_at().map(|started| started.elapsed());
+        let mut live = LiveStats { elapsed, users: self.users(), ..LiveStats::default() };
         let now = elapsed.map_or(0, whole_seconds);
         let window = self.cells.start_of(now.saturating_sub(LIVE_WINDOW_S))..now.max(1);
         let mut recent = Tally::default();
@@ -277,7 +278,7 @@ impl Recorder {
     /// the whole run, but without times to the first byte and service times. Much cheaper than
     /// [`Self::merge`].
     #[must_use]
-    pub fn since(&self, from: u32) -> (Vec<Endpoint>, Vec<Failure>, Vec<ArrivalSecond>) {
+    pub fn merge_since(&self, from: u32) -> (Vec<Endpoint>, Vec<Failure>, Vec<ArrivalSecond>) {
         let from = self.cells.start_of(from);
         let mut merged = Records::default();
         for shard in &self.shards {
@@ -289,7 +290,7 @@ impl Recorder {
     }
 
     fn cell_of(&self, moment: Instant) -> u32 {
-        let second = self.started().map(|started| moment.saturating_duration_since(started));
+        let second = self.started_at().map(|started| moment.saturating_duration_since(started));
         self.cells.start_of(second.map_or(0, whole_seconds))
     }
 }
@@ -307,11 +308,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn sample(start: Instant, millis: u64, failure: Option<FailureKind>) -> Sample {
-        Sample {
+    fn sample(start: Instant, millis: u64, failure: Option<FailureKind>) -> RequestSample {
+        RequestSample {
             endpoint: "GET /x",
-            intended: start,
-            sent: start,
+            intended_start: start,
+            sent_at: start,
             first_byte: Some(start),
             last_byte: start + Duration::from_millis(millis),
             status: Some(200),
@@ -323,13 +324,13 @@ mod tests {
     #[test]
     fn samples_of_all_shards_are_merged_by_second() {
         let recorder = Recorder::new(3);
-        recorder.user_joined("A");
-        let started = recorder.started().unwrap();
+        recorder.user_started("A");
+        let started = recorder.started_at().unwrap();
         for index in 0..9_u64 {
             let shard = recorder.assign_shard();
             let start = started + Duration::from_millis(index % 3 * 1000);
-            recorder.sent(shard, "GET /x", start);
-            recorder.record(shard, sample(start, 5, None));
+            recorder.record_sent(shard, "GET /x", start);
+            recorder.record_finished(shard, sample(start, 5, None));
         }
         let (endpoints, failures) = recorder.merge(&["GET /never"]);
         assert!(failures.is_empty());
@@ -342,17 +343,17 @@ mod tests {
     #[test]
     fn since_starts_with_the_cell_that_contains_the_second() {
         let end = crate::load::Stage { to_s: 86_400, ..crate::load::Stage::default() };
-        let recorder = Recorder::new(1).with_cells(Cells::of(&[end]));
-        recorder.user_joined("A");
+        let recorder = Recorder::new(1).with_cells(Cells::for_stages(&[end]));
+        recorder.user_started("A");
         let shard = recorder.assign_shard();
-        let started = recorder.started().unwrap();
+        let started = recorder.started_at().unwrap();
         for second in [3, 8, 13] {
             let start = started + Duration::from_secs(second);
-            recorder.sent(shard, "GET /x", start);
-            recorder.record(shard, sample(start, 5, None));
+            recorder.record_sent(shard, "GET /x", start);
+            recorder.record_finished(shard, sample(start, 5, None));
         }
         let cells = |from| -> Vec<(u32, u64)> {
-            let (endpoints, ..) = recorder.since(from);
+            let (endpoints, ..) = recorder.merge_since(from);
             let cells = endpoints[0].seconds.iter();
             cells.map(|cell| (cell.second, cell.counts.sent)).collect()
         };
@@ -364,16 +365,16 @@ mod tests {
     #[test]
     fn latency_includes_successes_and_timeouts_only() {
         let recorder = Recorder::new(1);
-        recorder.user_joined("A");
+        recorder.user_started("A");
         let shard = recorder.assign_shard();
-        let start = recorder.started().unwrap();
+        let start = recorder.started_at().unwrap();
         for kind in [None].into_iter().chain(FailureKind::ALL.map(Some)) {
-            recorder.sent(shard, "GET /x", start);
-            recorder.record(shard, sample(start, 5, kind));
+            recorder.record_sent(shard, "GET /x", start);
+            recorder.record_finished(shard, sample(start, 5, kind));
         }
         let (endpoints, failures) = recorder.merge(&[]);
-        let total = endpoints[0].whole();
-        assert!(total.counts.reconcile());
+        let total = endpoints[0].tally_all();
+        assert!(total.counts.is_consistent());
         assert_eq!(total.latency.len(), 2);
         assert_eq!(failures.len(), 6);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Sample;
+use super::RequestSample;
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
@@ -48,27 +48,27 @@ impl Records {
 
     /// Records a request that belongs to the cell `started`, and whose success counts for
     /// throughput in the cell `finished`.
-    pub(super) fn record(&mut self, started: u32, finished: u32, sample: Sample) {
+    pub(super) fn record(&mut self, started: u32, finished: u32, sample: RequestSample) {
         let kind = sample.failure.as_ref().map(|(kind, _)| *kind);
         let tally = self.second(sample.endpoint, started);
         tally.counts.count(kind);
         let counts_as_latency = matches!(kind, None | Some(FailureKind::TimedOut));
         if counts_as_latency {
-            tally.latency.record(sample.last_byte.saturating_duration_since(sample.intended));
+            tally.latency.record(sample.last_byte.saturating_duration_since(sample.intended_start));
         }
         if kind.is_none() {
-            self.second(sample.endpoint, finished).finished += 1;
+            self.second(sample.endpoint, finished).throughput_count += 1;
         }
         let records = self.endpoints.entry(sample.endpoint).or_default();
         if counts_as_latency {
-            records.service_time.record(sample.last_byte.saturating_duration_since(sample.sent));
+            records.service_time.record(sample.last_byte.saturating_duration_since(sample.sent_at));
         }
         records.bytes += sample.bytes;
         if let Some(status) = sample.status {
             *records.statuses.entry(status).or_default() += 1;
         }
         if let Some(first_byte) = sample.first_byte {
-            records.first_byte.record(first_byte.saturating_duration_since(sample.sent));
+            records.first_byte.record(first_byte.saturating_duration_since(sample.sent_at));
         }
         if let Some((kind, message)) = sample.failure {
             self.errors += 1;
@@ -127,10 +127,10 @@ impl Records {
     fn add_arrivals_since(&mut self, other: &Self, from: u32) {
         for (second, theirs) in other.arrivals.range(from..) {
             let ours = self.arrival(*second);
-            ours.due += theirs.due;
+            ours.scheduled += theirs.scheduled;
             ours.waited += theirs.waited;
             ours.dropped += theirs.dropped;
-            ours.lag.merge(&theirs.lag);
+            ours.dispatch_lag.merge(&theirs.dispatch_lag);
         }
     }
 }
@@ -144,11 +144,11 @@ pub(super) fn endpoint((name, records): (&'static str, EndpointRecords)) -> Endp
         first_byte: records.first_byte,
         service_time: records.service_time,
         seconds: seconds
-            .map(|(second, Tally { counts, latency, finished })| Second {
+            .map(|(second, Tally { counts, latency, throughput_count: finished })| Second {
                 second,
                 counts,
                 latency,
-                finished,
+                throughput_count: finished,
             })
             .collect(),
     }

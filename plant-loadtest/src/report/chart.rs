@@ -235,7 +235,7 @@ fn time_axis(svg: &mut String, scale: &Scale, seconds: u32) {
     let step = STEPS.into_iter().find(|step| seconds / step <= 5).unwrap_or((seconds / 5).max(1));
     for at in (0..=seconds).step_by(step as usize) {
         let x = scale.x(f64::from(at));
-        axis_label(svg, scale, x, &timespan::display(u64::from(at)));
+        axis_label(svg, scale, x, &timespan::format(u64::from(at)));
     }
 }
 

@@ -47,7 +47,7 @@ pub fn read(path: &Path) -> Result<Outcome, ReadError> {
     let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
     // A killed run may end within a character. The incomplete last line is dropped anyway.
     let text = String::from_utf8_lossy(&bytes);
-    if let Some(partial) = journal::outcome(&text) {
+    if let Some(partial) = journal::read_outcome(&text) {
         return partial.map_err(|error| unreadable(error.to_string()));
     }
     let value: serde_json::Value =

@@ -4,7 +4,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::{
     outcome::Outcome,
-    verdict::{Finding, Grade, Judged, Verdict},
+    verdict::{Finding, Grade, JudgedThreshold, Verdict},
 };
 
 /// Renders the report as XML.
@@ -17,7 +17,7 @@ use crate::{
 pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, quick_junit::SerializeError> {
     let profile = &outcome.load.profile;
     let mut thresholds = suite(outcome, &format!("{profile}: {}", verdict.sla));
-    thresholds.add_test_cases(verdict.promises.iter().map(threshold));
+    thresholds.add_test_cases(verdict.thresholds.iter().map(threshold));
     let mut over_time = suite(outcome, &format!("{profile}: over time"));
     over_time.add_test_cases(verdict.over_time.iter().map(finding));
     let mut generator = suite(outcome, &format!("{profile}: load generator"));
@@ -46,12 +46,12 @@ fn suite(outcome: &Outcome, name: &str) -> TestSuite {
     suite
 }
 
-fn threshold(judged: &Judged) -> TestCase {
-    let threshold = &judged.promise;
-    let name = format!("{} {}", threshold.figure, threshold.limit());
-    let mut case = case(&threshold.subject.to_string(), &name, judged.grade, &judged.sentence());
+fn threshold(judged: &JudgedThreshold) -> TestCase {
+    let threshold = &judged.threshold;
+    let name = format!("{} {}", threshold.metric, threshold.format_limit());
+    let mut case = case(&threshold.subject.to_string(), &name, judged.grade, &judged.summary());
     if judged.grade == Grade::Insufficient {
-        let message = format!("{} of {} required samples", judged.samples, judged.needed);
+        let message = format!("{} of {} required samples", judged.samples, judged.min_samples);
         case.status.set_message(message);
     }
     case
@@ -59,11 +59,11 @@ fn threshold(judged: &Judged) -> TestCase {
 
 fn finding(finding: &Finding) -> TestCase {
     let name = format!("{} {}", finding.name, finding.limit);
-    case("over time", &name, finding.shown(), &finding.sentence)
+    case("over time", &name, finding.reported_grade(), &finding.summary)
 }
 
 fn generator_health(verdict: &Verdict) -> TestCase {
-    let fault = verdict.generator.fault.as_deref();
+    let fault = verdict.generator.invalid_reason.as_deref();
     let grade = if fault.is_some() { Grade::Invalid } else { Grade::Pass };
     let name = "dispatch lag, dropped arrivals and CPU within limits";
     case("load generator", name, grade, fault.unwrap_or("all within limits"))
@@ -99,7 +99,7 @@ mod tests {
     fn a_violated_threshold_is_a_failed_test() {
         let mut outcome = example::outcome();
         outcome.target.healthy_after_s = None;
-        let verdict = Verdict::of(&outcome, &outcome.sla);
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
         let xml = render(&outcome, &verdict).unwrap();
         let report = Report::deserialize_from_str(&xml).unwrap();
         let failures: usize = report.test_suites.iter().map(|suite| suite.failures).sum();
@@ -113,7 +113,7 @@ mod tests {
         for sample in &mut outcome.samples {
             sample.generator_cpu = Some(0.95);
         }
-        let verdict = Verdict::of(&outcome, &outcome.sla);
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
         let xml = render(&outcome, &verdict).unwrap();
         let report = Report::deserialize_from_str(&xml).unwrap();
         assert_eq!(report.test_suites.iter().map(|suite| suite.errors).sum::<usize>(), 1);

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use super::summary::{self, PercentileCell};
 use crate::{
     outcome::Outcome,
-    sla::milliseconds,
     verdict::{Grade, Verdict},
 };
 
@@ -24,7 +23,7 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
 }
 
 fn headline(outcome: &Outcome, verdict: &Verdict) -> String {
-    let judged = outcome.judged();
+    let judged = outcome.tally_judged();
     let mut text = format!(
         "### {} {}: {}\n\n{}\n\n",
         mark(verdict.grade),
@@ -37,7 +36,7 @@ fn headline(outcome: &Outcome, verdict: &Verdict) -> String {
         "{} users, {:.1} requests/s, P95 {}, {} of {} requests failed; SLA: {}; {}.\n",
         outcome.load.users,
         summary::judged_rate(outcome),
-        format_ms(judged.latency.quantile_ms(0.95)),
+        summary::ms_or_dash(judged.latency.quantile_ms(0.95)),
         judged.counts.errors(),
         judged.counts.sent,
         escape(&verdict.sla),
@@ -78,13 +77,13 @@ fn endpoints(outcome: &Outcome, verdict: &Verdict) -> String {
 
 /// Formats a percentile and its threshold; bold unless the threshold was met.
 fn cell(cell: PercentileCell<'_>) -> String {
-    let value = format_ms(cell.value_ms);
+    let value = summary::ms_or_dash(cell.value_ms);
     match cell.judged {
         None => value,
         Some(judged) if judged.grade == Grade::Pass => {
-            format!("{value} ({})", judged.promise.limit())
+            format!("{value} ({})", judged.threshold.format_limit())
         }
-        Some(judged) => format!("**{value}** ({})", judged.promise.limit()),
+        Some(judged) => format!("**{value}** ({})", judged.threshold.format_limit()),
     }
 }
 
@@ -92,18 +91,18 @@ fn other_thresholds(verdict: &Verdict) -> String {
     let mut text = String::new();
     for judged in summary::other_thresholds(verdict) {
         let grade = judged.grade;
-        let sentence = escape(&judged.sentence());
+        let sentence = escape(&judged.summary());
         let _ = writeln!(text, "- {} {}: {sentence}", mark(grade), grade.name());
     }
     for finding in &verdict.over_time {
-        let note = if finding.promised { "" } else { " (no threshold)" };
+        let note = if finding.in_sla { "" } else { " (no threshold)" };
         let _ = writeln!(
             text,
             "- {} {}: {}: {}{note}",
-            mark(finding.shown()),
-            finding.word(),
+            mark(finding.reported_grade()),
+            finding.label(),
             finding.name,
-            escape(&finding.sentence)
+            escape(&finding.summary)
         );
     }
     text
@@ -154,10 +153,6 @@ fn mark(grade: Grade) -> &'static str {
     }
 }
 
-fn format_ms(ms: Option<f64>) -> String {
-    ms.map_or_else(|| "–".into(), milliseconds)
-}
-
 /// Escapes Markdown and HTML, because messages may contain text of the service.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -186,7 +181,7 @@ mod tests {
     #[test]
     fn accepted_work_is_reported_in_every_format() {
         let mut outcome = example::outcome();
-        let verdict = Verdict::of(&outcome, &outcome.sla);
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
         assert!(!render(&outcome, &verdict).contains("Accepted work"));
         let seconds = vec![CompletionSecond { accepted: 3, completed: 2, ..Default::default() }];
         outcome.completions =
@@ -206,7 +201,7 @@ mod tests {
     fn text_from_the_service_is_escaped() {
         let mut outcome = example::outcome();
         outcome.failures[0].message = "<b>500</b> | broken".into();
-        let text = render(&outcome, &Verdict::of(&outcome, &outcome.sla));
+        let text = render(&outcome, &Verdict::judge(&outcome, &outcome.sla));
         assert!(text.contains("&lt;b>500&lt;/b> \\| broken"), "{text}");
     }
 }

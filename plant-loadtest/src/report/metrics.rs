@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::{
     outcome::{Counts, Endpoint, Outcome, Tally},
-    sla::{Figure, Subject},
-    verdict::{Grade, Judged, Verdict},
+    sla::{Metric, Subject},
+    verdict::{Grade, JudgedThreshold, Verdict},
 };
 
 /// The three APIs of the platform, with the prefixes of their paths.
@@ -122,8 +122,8 @@ fn api_metrics(outcome: &Outcome, endpoints: &[&Endpoint]) -> Api {
     let (mut tally, mut judged) = (Tally::default(), Tally::default());
     let mut status_codes = BTreeMap::new();
     for endpoint in endpoints {
-        tally.add(&endpoint.whole());
-        judged.add(&outcome.judged_of(endpoint));
+        tally.add(&endpoint.tally_all());
+        judged.add(&outcome.tally_judged_of(endpoint));
         for (status, count) in &endpoint.statuses {
             *status_codes.entry(*status).or_default() += count;
         }
@@ -160,20 +160,20 @@ fn share(count: u64, counts: Counts) -> Option<f64> {
 }
 
 fn thresholds(verdict: &Verdict, endpoints: &[&Endpoint]) -> Thresholds {
-    let applies = |judged: &&Judged| match &judged.promise.subject {
+    let applies = |judged: &&JudgedThreshold| match &judged.threshold.subject {
         Subject::Endpoint(name) => endpoints.iter().any(|endpoint| endpoint.name == *name),
         Subject::AllRequests => true,
         Subject::Service | Subject::Work(_) => false,
     };
-    let strictest = |matches_metric: fn(&Figure) -> bool| {
-        let thresholds = verdict.promises.iter().filter(applies);
-        let limits = thresholds.filter(|judged| matches_metric(&judged.promise.figure));
-        limits.map(|judged| judged.promise.below).reduce(f64::min)
+    let strictest = |matches_metric: fn(&Metric) -> bool| {
+        let thresholds = verdict.thresholds.iter().filter(applies);
+        let limits = thresholds.filter(|judged| matches_metric(&judged.threshold.metric));
+        limits.map(|judged| judged.threshold.limit).reduce(f64::min)
     };
     Thresholds {
-        success_rate: strictest(|metric| matches!(metric, Figure::ErrorRate(_)))
+        success_rate: strictest(|metric| matches!(metric, Metric::ErrorRate(_)))
             .map(|percent| 1.0 - percent / 100.0),
-        p95_latency_ms: strictest(|metric| *metric == Figure::P95),
+        p95_latency_ms: strictest(|metric| *metric == Metric::P95),
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
     use crate::report::example;
 
     fn rendered(outcome: &Outcome) -> Value {
-        let verdict = Verdict::of(outcome, &outcome.sla);
+        let verdict = Verdict::judge(outcome, &outcome.sla);
         serde_json::from_str(&render(outcome, &verdict).unwrap()).unwrap()
     }
 

@@ -136,7 +136,7 @@ mod tests {
         let windows = Windows::new(&outcome);
         assert_eq!((windows.length_s, windows.tallies.len()), (1, 35));
         let sent: u64 = windows.tallies.iter().map(|tally| tally.counts.sent).sum();
-        assert_eq!(sent, outcome.whole().counts.sent);
+        assert_eq!(sent, outcome.tally_all().counts.sent);
     }
 
     #[test]

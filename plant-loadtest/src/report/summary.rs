@@ -6,8 +6,8 @@ use crate::{
     distribution::Distribution,
     load::Model,
     outcome::{ArrivalSecond, Outcome, ResourceSample, ServiceSample, Tally},
-    sla::{During, Figure, Subject, milliseconds},
-    verdict::{Grade, Judged, Verdict},
+    sla::{During, Metric, Subject, format_ms},
+    verdict::{Grade, JudgedThreshold, Verdict},
 };
 
 /// The percentiles listed in reports, as quantile and number.
@@ -40,7 +40,7 @@ pub struct PercentileCell<'a> {
     /// The value in milliseconds; `None` without requests.
     pub value_ms: Option<f64>,
     /// The threshold and its grade.
-    pub judged: Option<&'a Judged>,
+    pub judged: Option<&'a JudgedThreshold>,
 }
 
 /// A row of the table of resources.
@@ -68,9 +68,9 @@ pub struct Section<'a> {
 #[must_use]
 pub fn sections<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<Section<'a>> {
     let mut parts: Vec<&During> = Vec::new();
-    for judged in verdict.promises.iter().filter(|judged| in_table(judged)) {
-        if !parts.contains(&&judged.promise.during) {
-            parts.push(&judged.promise.during);
+    for judged in verdict.thresholds.iter().filter(|judged| in_table(judged)) {
+        if !parts.contains(&&judged.threshold.during) {
+            parts.push(&judged.threshold.during);
         }
     }
     if parts.is_empty() {
@@ -132,22 +132,22 @@ fn endpoints<'a>(
 ) -> Vec<EndpointLine<'a>> {
     let lines = outcome.endpoints.iter().map(|endpoint| {
         let tally = match during {
-            During::Judged => outcome.judged_of(endpoint),
-            _ => endpoint.over(seconds),
+            During::Judged => outcome.tally_judged_of(endpoint),
+            _ => endpoint.tally_in(seconds),
         };
-        let thresholds: Vec<&Judged> = verdict
-            .promises
+        let thresholds: Vec<&JudgedThreshold> = verdict
+            .thresholds
             .iter()
-            .filter(|judged| in_table(judged) && judged.promise.during == *during)
-            .filter(|judged| judged.promise.subject == Subject::Endpoint(endpoint.name.clone()))
+            .filter(|judged| in_table(judged) && judged.threshold.during == *during)
+            .filter(|judged| judged.threshold.subject == Subject::Endpoint(endpoint.name.clone()))
             .collect();
-        let cell = |metric: Figure| PercentileCell {
+        let cell = |metric: Metric| PercentileCell {
             value_ms: tally.latency.quantile_ms(metric.quantile().unwrap_or_default()),
-            judged: thresholds.iter().find(|judged| judged.promise.figure == metric).copied(),
+            judged: thresholds.iter().find(|judged| judged.threshold.metric == metric).copied(),
         };
         EndpointLine {
             name: &endpoint.name,
-            percentiles: [cell(Figure::P50), cell(Figure::P95), cell(Figure::P99)],
+            percentiles: [cell(Metric::P50), cell(Metric::P95), cell(Metric::P99)],
             grade: thresholds.iter().map(|judged| judged.grade).max(),
             tally,
         }
@@ -158,15 +158,15 @@ fn endpoints<'a>(
 }
 
 /// Returns whether the table of endpoints shows a threshold: a percentile of one endpoint.
-fn in_table(judged: &Judged) -> bool {
-    judged.promise.figure.quantile().is_some()
-        && judged.promise.every_s.is_none()
-        && matches!(judged.promise.subject, Subject::Endpoint(_))
+fn in_table(judged: &JudgedThreshold) -> bool {
+    judged.threshold.metric.quantile().is_some()
+        && judged.threshold.window_s.is_none()
+        && matches!(judged.threshold.subject, Subject::Endpoint(_))
 }
 
 /// Returns the thresholds that the table of endpoints does not show.
-pub fn other_thresholds(verdict: &Verdict) -> impl Iterator<Item = &Judged> {
-    verdict.promises.iter().filter(|judged| !in_table(judged))
+pub fn other_thresholds(verdict: &Verdict) -> impl Iterator<Item = &JudgedThreshold> {
+    verdict.thresholds.iter().filter(|judged| !in_table(judged))
 }
 
 /// Returns the resource usage of service and load generator in the judged seconds.
@@ -199,7 +199,7 @@ pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceLine> {
             "generator CPU (100 % = all processors)",
             verdict.generator.cpu.map(|share| format!("mean {:.0} %", share * 100.0)),
         ),
-        ("generator dispatch lag", dispatch_lag(&verdict.generator.lag)),
+        ("generator dispatch lag", dispatch_lag(&verdict.generator.dispatch_lag)),
     ];
     let lines = lines.into_iter();
     lines
@@ -212,9 +212,9 @@ pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceLine> {
 pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
     let judged = outcome.judged_seconds();
     let lines = outcome.completions.iter().map(|completion| {
-        let whole = completion.whole().counts;
-        let latency = completion.over(&judged).latency;
-        let at = |quantile| latency.quantile_ms(quantile).map_or("-".into(), milliseconds);
+        let whole = completion.tally_all().counts;
+        let latency = completion.tally_in(&judged).latency;
+        let at = |quantile| latency.quantile_ms(quantile).map_or("-".into(), format_ms);
         let drained = completion.drain_s.map_or_else(
             || "not all finished before the wait after the load timed out".into(),
             |seconds| format!("the last one finished {seconds:.1} s after the load"),
@@ -267,7 +267,7 @@ pub fn load_model_note(outcome: &Outcome) -> String {
 }
 
 fn closed_model_note(outcome: &Outcome) -> String {
-    let response_s = outcome.judged().latency.mean_ms().unwrap_or_default() / 1000.0;
+    let response_s = outcome.tally_judged().latency.mean_ms().unwrap_or_default() / 1000.0;
     let classes = &outcome.load.classes;
     let users: u32 = classes.iter().map(|class| class.users).sum();
     let sent = judged_rate(outcome);
@@ -290,7 +290,7 @@ fn closed_model_note(outcome: &Outcome) -> String {
 
 fn open_model_note(outcome: &Outcome) -> String {
     let total = |count: fn(&ArrivalSecond) -> u64| outcome.arrivals.iter().map(count).sum::<u64>();
-    let scheduled = total(|second| second.due);
+    let scheduled = total(|second| second.scheduled);
     let waited = total(|second| second.waited);
     let dropped = total(|second| second.dropped);
     format!(
@@ -324,6 +324,11 @@ pub fn judged_duration_s(outcome: &Outcome) -> u32 {
     lengths.sum()
 }
 
+/// Returns a latency with its unit, or a dash if there is none.
+pub fn ms_or_dash(ms: Option<f64>) -> String {
+    ms.map_or_else(|| "–".into(), format_ms)
+}
+
 /// Returns the seconds that charts span: the planned duration, or less if the run ended early.
 #[must_use]
 pub fn chart_seconds(outcome: &Outcome) -> u32 {
@@ -346,7 +351,7 @@ pub fn elapsed_part(outcome: &Outcome, seconds: &Range<u32>) -> Range<u32> {
 /// Returns the requests per second in the judged stages.
 #[must_use]
 pub fn judged_rate(outcome: &Outcome) -> f64 {
-    as_f64(outcome.judged().counts.sent) / f64::from(judged_duration_s(outcome).max(1))
+    as_f64(outcome.tally_judged().counts.sent) / f64::from(judged_duration_s(outcome).max(1))
 }
 
 /// Returns the requests per second over `seconds`.
@@ -362,7 +367,7 @@ pub fn percentiles(latency: &Distribution) -> impl Iterator<Item = (&'static str
 }
 
 fn dispatch_lag(lag: &Distribution) -> Option<String> {
-    let at = |quantile| lag.quantile_ms(quantile).map(milliseconds);
+    let at = |quantile| lag.quantile_ms(quantile).map(format_ms);
     Some(format!("P50 {}, P99 {}, max {}", at(0.5)?, at(0.99)?, at(1.0)?))
 }
 
@@ -422,7 +427,7 @@ mod tests {
         for endpoint in &mut outcome.endpoints {
             endpoint.seconds.retain(|second| second.second < 15);
         }
-        let sent = as_f64(outcome.judged().counts.sent);
+        let sent = as_f64(outcome.tally_judged().counts.sent);
         outcome.duration_s = 14.6;
         assert_eq!(judged_duration_s(&outcome), 10);
         assert!((judged_rate(&outcome) - sent / 10.0).abs() < 1e-9);

@@ -17,7 +17,7 @@ pub fn plain<const N: usize>(header: [&str; N]) -> Table {
 }
 
 /// Aligns `columns` to the right, for numbers.
-pub fn right(table: &mut Table, columns: Range<usize>) {
+pub fn align_right(table: &mut Table, columns: Range<usize>) {
     for column in columns {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     outcome::Outcome,
-    sla::milliseconds,
+    sla::format_ms,
     timespan,
     verdict::{Grade, Verdict},
 };
@@ -85,7 +85,7 @@ fn endpoint_tables(outcome: &Outcome, verdict: &Verdict) -> String {
     let tables = sections.map(|section| {
         let mut table =
             table::plain(["endpoint", "requests", "errors", "P50", "P95", "P99", "grade"]);
-        table::right(&mut table, 1..6);
+        table::align_right(&mut table, 1..6);
         for line in &section.lines {
             table.add_row(row(line));
         }
@@ -116,17 +116,17 @@ fn cell(cell: PercentileCell<'_>) -> String {
         Grade::Insufficient => " ?",
         _ => " !",
     };
-    format!("{value} / {}{mark}", judged.promise.below)
+    format!("{value} / {}{mark}", judged.threshold.limit)
 }
 
 fn number(ms: f64) -> String {
-    milliseconds(ms).trim_end_matches(" ms").to_owned()
+    format_ms(ms).trim_end_matches(" ms").to_owned()
 }
 
 fn other_thresholds(verdict: &Verdict) -> String {
     let mut text = String::new();
     for judged in summary::other_thresholds(verdict) {
-        let _ = writeln!(text, "{:<12} {}", judged.grade.name(), judged.sentence());
+        let _ = writeln!(text, "{:<12} {}", judged.grade.name(), judged.summary());
     }
     text
 }
@@ -134,13 +134,13 @@ fn other_thresholds(verdict: &Verdict) -> String {
 fn over_time(verdict: &Verdict) -> String {
     let mut text = String::new();
     for finding in &verdict.over_time {
-        let limit_kind = if finding.promised { "threshold" } else { "no threshold; default" };
+        let limit_kind = if finding.in_sla { "threshold" } else { "no threshold; default" };
         let _ = writeln!(
             text,
             "{:<12} {}: {}; {limit_kind} {}",
-            finding.word(),
+            finding.label(),
             finding.name,
-            finding.sentence,
+            finding.summary,
             finding.limit
         );
     }
@@ -148,8 +148,8 @@ fn over_time(verdict: &Verdict) -> String {
 }
 
 fn totals(outcome: &Outcome) -> String {
-    let whole = outcome.whole();
-    let judged = outcome.judged();
+    let whole = outcome.tally_all();
+    let judged = outcome.tally_judged();
     let counts = whole.counts;
     let mut text = format!(
         "Judged ({}): {} requests, {:.1} requests/s, errors: {}.\n\
@@ -159,7 +159,7 @@ fn totals(outcome: &Outcome) -> String {
         summary::judged_rate(outcome),
         judged.counts.errors(),
         counts.sent,
-        counts.answered(),
+        counts.responses(),
         counts.timed_out,
         counts.connection_failures,
         counts.succeeded,
@@ -189,9 +189,9 @@ fn completions(outcome: &Outcome) -> String {
 }
 
 fn percentiles(outcome: &Outcome) -> String {
-    let judged = outcome.judged();
+    let judged = outcome.tally_judged();
     let listed: Vec<String> = summary::percentiles(&judged.latency)
-        .map(|(name, ms)| format!("P{name} {}", ms.map_or_else(|| "-".to_owned(), milliseconds)))
+        .map(|(name, ms)| format!("P{name} {}", ms.map_or_else(|| "-".to_owned(), format_ms)))
         .collect();
     format!("Response time, all endpoints, judged: {}", listed.join(" · "))
 }
@@ -233,8 +233,8 @@ fn span(seconds: &Range<u32>, outcome: &Outcome) -> String {
     let end = seconds.end.min(outcome.planned_seconds());
     format!(
         "{} to {}",
-        timespan::display(u64::from(seconds.start)),
-        timespan::display(u64::from(end))
+        timespan::format(u64::from(seconds.start)),
+        timespan::format(u64::from(end))
     )
 }
 

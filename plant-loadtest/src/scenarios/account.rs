@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Session;
 use crate::{
-    access::PASSWORD,
+    access::TEST_PASSWORD,
     client::{Endpoint, Request, Shape},
 };
 
@@ -65,7 +65,7 @@ impl Session {
     /// account is registered or the login failed.
     pub async fn log_in(&mut self) -> Option<Arc<str>> {
         let email = self.account.as_ref()?.email.clone();
-        let credentials = json!({ "email": email, "password": PASSWORD });
+        let credentials = json!({ "email": email, "password": TEST_PASSWORD });
         let request = Request::post(&LOGIN, "/api/v1/auth/login", &credentials);
         let response: LoginResponse =
             serde_json::from_slice(&self.client.send(request).await?).ok()?;
@@ -80,7 +80,7 @@ impl Session {
     pub async fn register(&mut self) -> Option<()> {
         // `seed_test_data --clean` deletes accounts with this prefix.
         let email = format!("loadtest_{:032x}@test.local", fastrand::u128(..));
-        let credentials = json!({ "email": email, "password": PASSWORD });
+        let credentials = json!({ "email": email, "password": TEST_PASSWORD });
         self.client.send(Request::post(&REGISTER, "/api/v1/auth/register", &credentials)).await?;
         self.account = Some(OwnAccount { email, token: None });
         Some(())

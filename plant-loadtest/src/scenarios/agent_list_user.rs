@@ -14,12 +14,12 @@ use crate::client::Request;
 /// User class `AgentListUser`.
 pub static CLASS: UserClass = UserClass {
     name: "AgentListUser",
-    about: "lists agents only",
+    description: "lists agents only",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS],
     identity: Identity::Anonymous,
     needs: &[SeedData::Agents],
-    work: &[],
+    work_kinds: &[],
     scenario,
 };
 

@@ -14,12 +14,12 @@ use crate::client::{Endpoint, Request, Shape};
 /// User class `AgentSearchUser`.
 pub static CLASS: UserClass = UserClass {
     name: "AgentSearchUser",
-    about: "searches agents only",
+    description: "searches agents only",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&SEARCH_AGENTS],
     identity: Identity::Anonymous,
     needs: &[SeedData::Agents],
-    work: &[],
+    work_kinds: &[],
     scenario,
 };
 

@@ -17,12 +17,12 @@ use crate::client::Request;
 /// User class `AuthUser`.
 pub static CLASS: UserClass = UserClass {
     name: "AuthUser",
-    about: "registers, logs in to the account registered last, requests /health",
+    description: "registers, logs in to the account registered last, requests /health",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&REGISTER, &LOGIN, &HEALTH],
     identity: Identity::OwnAccount,
     needs: &[],
-    work: &[],
+    work_kinds: &[],
     scenario,
 };
 

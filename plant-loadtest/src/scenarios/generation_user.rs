@@ -16,18 +16,18 @@ use super::{
 };
 use crate::{
     client::{Endpoint, Request, Shape},
-    work::Work,
+    work::WorkKind,
 };
 
 /// User class `GenerationUser`.
 pub static CLASS: UserClass = UserClass {
     name: "GenerationUser",
-    about: "creates generation tasks, lists them, reads one; every task is followed until it ends",
+    description: "creates generation tasks, lists them, reads one; every task is followed until it ends",
     wait: (Duration::from_secs(1), Duration::from_secs(4)),
     endpoints: &[&CREATE, &LIST, &FIND, &REGISTER, &LOGIN],
     identity: Identity::OwnAccount,
     needs: &[],
-    work: &[&GENERATION],
+    work_kinds: &[&GENERATION],
     scenario,
 };
 
@@ -49,11 +49,11 @@ static FIND: Endpoint = Endpoint {
     shape: Shape::Object(&["id", "status", "result", "error", "attempts"]),
 };
 
-static GENERATION: Work = Work {
+static GENERATION: WorkKind = WorkKind {
     name: "generation",
-    list: "/api/v1/generation/list?limit=500",
-    accepted: "created_at",
-    ended: "completed_at",
+    list_path: "/api/v1/generation/list?limit=500",
+    accepted_field: "created_at",
+    ended_field: "completed_at",
 };
 
 /// Key of the session value that holds the id of the task created last.

@@ -15,12 +15,12 @@ use crate::client::{Endpoint, Request, Shape};
 /// User class `GenesisUser`.
 pub static CLASS: UserClass = UserClass {
     name: "GenesisUser",
-    about: "creates a skill, certifies it, certifies it again",
+    description: "creates a skill, certifies it, certifies it again",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&CREATE_SKILL, &CERTIFY, &CERTIFY_AGAIN],
     identity: Identity::Customer,
     needs: &[],
-    work: &[],
+    work_kinds: &[],
     scenario,
 };
 

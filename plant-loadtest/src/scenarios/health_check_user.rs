@@ -14,12 +14,12 @@ use crate::client::Request;
 /// User class `HealthCheckUser`.
 pub static CLASS: UserClass = UserClass {
     name: "HealthCheckUser",
-    about: "requests /health only",
+    description: "requests /health only",
     wait: (Duration::from_millis(500), Duration::from_millis(1500)),
     endpoints: &[&HEALTH],
     identity: Identity::Anonymous,
     needs: &[],
-    work: &[],
+    work_kinds: &[],
     scenario,
 };
 

@@ -26,7 +26,7 @@ use crate::{
     client::{Client, Endpoint, Shape},
     load::Stage,
     sla::AllowedNames,
-    work::Work,
+    work::WorkKind,
 };
 
 pub use account::OwnAccount;
@@ -49,7 +49,7 @@ pub struct UserClass {
     /// Name in profiles and reports.
     pub name: &'static str,
     /// One-line description, printed by `list`.
-    pub about: &'static str,
+    pub description: &'static str,
     /// Minimum and maximum wait time between two tasks.
     pub wait: (Duration, Duration),
     /// Every endpoint that the tasks request. SLA files can only name these.
@@ -59,7 +59,7 @@ pub struct UserClass {
     /// Data that must be seeded before a run.
     pub needs: &'static [SeedData],
     /// Kinds of asynchronous work that the tasks create. The run follows them until they end.
-    pub work: &'static [&'static Work],
+    pub work_kinds: &'static [&'static WorkKind],
     /// Builds the Goose scenario: tasks and weights.
     pub scenario: fn() -> Result<Scenario, GooseError>,
 }
@@ -96,7 +96,7 @@ pub fn allowed_names<'s>(classes: &[&'static UserClass], stages: &'s [Stage]) ->
     let endpoints = classes.iter().flat_map(|class| class.endpoints);
     AllowedNames {
         endpoints: endpoints.map(|endpoint| endpoint.name).collect(),
-        work: classes.iter().flat_map(|class| class.work).map(|work| work.name).collect(),
+        work: classes.iter().flat_map(|class| class.work_kinds).map(|work| work.name).collect(),
         stages: stages.iter().map(|stage| stage.name.as_str()).collect(),
     }
 }

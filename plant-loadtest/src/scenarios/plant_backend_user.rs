@@ -16,7 +16,7 @@ use crate::client::{Endpoint, Request, Shape};
 /// User class `PlantBackendUser`.
 pub static CLASS: UserClass = UserClass {
     name: "PlantBackendUser",
-    about: "a customer: browses the catalog, its hired agents, their goals and deliverables",
+    description: "a customer: browses the catalog, its hired agents, their goals and deliverables",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[
         &HEALTH,
@@ -30,7 +30,7 @@ pub static CLASS: UserClass = UserClass {
     ],
     identity: Identity::Customer,
     needs: &[SeedData::Agents, SeedData::HiredAgents],
-    work: &[],
+    work_kinds: &[],
     scenario,
 };
 

@@ -15,12 +15,12 @@ use crate::client::{Endpoint, Request, Shape};
 /// User class `PlantUser`.
 pub static CLASS: UserClass = UserClass {
     name: "PlantUser",
-    about: "lists agents, creates skills, reads single agents",
+    description: "lists agents, creates skills, reads single agents",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS, &CREATE_SKILL, &READ_AGENT],
     identity: Identity::Customer,
     needs: &[SeedData::Agents],
-    work: &[],
+    work_kinds: &[],
     scenario,
 };
 

@@ -5,13 +5,13 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, milliseconds, percent};
+use super::{ThresholdKind, format_ms, format_percent};
 use crate::failure::FailureKind;
 
 /// A metric that a threshold limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Figure {
+pub enum Metric {
     /// Median latency.
     P50,
     /// 95th percentile of latency.
@@ -83,23 +83,23 @@ impl Resource {
     }
 }
 
-impl Figure {
+impl Metric {
     /// Returns the kind of thresholds that use it.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ThresholdKind {
         match self {
-            Self::P50 | Self::P95 | Self::P99 | Self::Mean | Self::Max => Kind::Latency,
-            Self::ErrorRate(_) => Kind::Errors,
-            Self::Throughput => Kind::Throughput,
-            Self::Resource(_) => Kind::Resources,
-            Self::SecondsToHealthy | Self::Restarts => Kind::Survival,
-            Self::Drain => Kind::Completion,
+            Self::P50 | Self::P95 | Self::P99 | Self::Mean | Self::Max => ThresholdKind::Latency,
+            Self::ErrorRate(_) => ThresholdKind::Errors,
+            Self::Throughput => ThresholdKind::Throughput,
+            Self::Resource(_) => ThresholdKind::Resources,
+            Self::SecondsToHealthy | Self::Restarts => ThresholdKind::Survival,
+            Self::Drain => ThresholdKind::Completion,
         }
     }
 
     /// Returns whether higher values are better. Of all other metrics lower values are.
     #[must_use]
-    pub fn more_is_better(&self) -> bool {
+    pub fn higher_is_better(&self) -> bool {
         matches!(self, Self::Throughput)
     }
 
@@ -130,21 +130,21 @@ impl Figure {
 
     /// Formats a measured `value` with its unit and a suitable number of digits.
     #[must_use]
-    pub fn display(&self, value: f64) -> String {
+    pub fn format(&self, value: f64) -> String {
         match self {
-            Self::P50 | Self::P95 | Self::P99 | Self::Mean | Self::Max => milliseconds(value),
-            Self::ErrorRate(_) => percent(value),
+            Self::P50 | Self::P95 | Self::P99 | Self::Mean | Self::Max => format_ms(value),
+            Self::ErrorRate(_) => format_percent(value),
             Self::Throughput => format!("{value:.1} requests/s"),
             Self::Resource(Resource::Cpu) => format!("{value:.0} %"),
             Self::Resource(Resource::Memory) => format!("{value:.1} MiB"),
-            Self::SecondsToHealthy if value < 1.0 => milliseconds(value * 1000.0),
+            Self::SecondsToHealthy if value < 1.0 => format_ms(value * 1000.0),
             Self::SecondsToHealthy | Self::Drain => format!("{value:.1} s"),
             Self::Resource(_) | Self::Restarts => format!("{value:.0}"),
         }
     }
 }
 
-impl fmt::Display for Figure {
+impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::P50 => f.write_str("P50"),

@@ -14,7 +14,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use figure::{Figure, Resource};
+pub use figure::{Metric, Resource};
 pub use over_time::{DriftLimit, MemoryGrowth, OverTime, RecoveryLimit};
 pub use scope::AllowedNames;
 
@@ -26,7 +26,7 @@ pub struct Sla {
     /// Name of the SLA, as written in the file.
     pub name: String,
     /// The thresholds, in the order of the file.
-    pub promises: Vec<Promise>,
+    pub thresholds: Vec<Threshold>,
     /// Thresholds on the behavior over the whole run.
     #[serde(default, skip_serializing_if = "OverTime::is_empty")]
     pub over_time: OverTime,
@@ -34,19 +34,19 @@ pub struct Sla {
 
 /// A limit for one metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Promise {
+pub struct Threshold {
     /// What is measured.
     pub subject: Subject,
     /// Group of thresholds in reports, as written in the SLA file.
-    pub class: String,
+    pub group: String,
     /// The metric that is limited.
-    pub figure: Figure,
+    pub metric: Metric,
     /// Limit, in the unit of the metric. The value must be below it, or equal if the limit is 0.
     /// For metrics of which higher values are better, the value must be at least the limit.
-    pub below: f64,
+    pub limit: f64,
     /// A violation beyond this value is a failure, up to it a warning. `None`: every violation is a
     /// warning.
-    pub fail_over: Option<f64>,
+    pub fail_limit: Option<f64>,
     /// The numbers of users for which the threshold applies.
     pub users: UserRange,
     /// The part of the run in which the threshold applies.
@@ -54,7 +54,7 @@ pub struct Promise {
     /// If set, the threshold must be met in every window of this many seconds, instead of over all
     /// of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub every_s: Option<u32>,
+    pub window_s: Option<u32>,
 }
 
 /// What a threshold applies to.
@@ -76,7 +76,7 @@ pub enum Subject {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ThresholdKind {
     /// Latency of responses.
     Latency,
     /// Share of failed requests.
@@ -115,10 +115,10 @@ pub enum During {
 impl Sla {
     /// Returns an SLA without thresholds: the run is measured, but gets no verdict.
     #[must_use]
-    pub fn none() -> Self {
+    pub fn empty() -> Self {
         Self {
             name: "none (this load has no thresholds)".into(),
-            promises: Vec::new(),
+            thresholds: Vec::new(),
             over_time: OverTime::default(),
         }
     }
@@ -134,18 +134,18 @@ impl Sla {
     }
 }
 
-impl Promise {
+impl Threshold {
     /// Returns the kind of threshold.
     #[must_use]
-    pub fn kind(&self) -> Kind {
-        self.figure.kind()
+    pub fn kind(&self) -> ThresholdKind {
+        self.metric.kind()
     }
 
     /// Formats the limit with its unit, such as `< 300 ms`.
     #[must_use]
-    pub fn limit(&self) -> String {
-        let (below, unit) = (self.below, self.figure.unit());
-        let limit = if self.figure.more_is_better() {
+    pub fn format_limit(&self) -> String {
+        let (below, unit) = (self.limit, self.metric.unit());
+        let limit = if self.metric.higher_is_better() {
             format!("at least {below} {unit}")
         } else if below == 0.0 {
             format!("0 {unit}")
@@ -157,36 +157,36 @@ impl Promise {
 
     /// Returns whether the value `measured` meets the threshold.
     #[must_use]
-    pub fn kept_by(&self, measured: f64) -> bool {
-        if self.figure.more_is_better() {
-            return measured >= self.below;
+    pub fn is_met_by(&self, measured: f64) -> bool {
+        if self.metric.higher_is_better() {
+            return measured >= self.limit;
         }
-        measured < self.below || (self.below == 0.0 && measured <= 0.0)
+        measured < self.limit || (self.limit == 0.0 && measured <= 0.0)
     }
 
     /// Returns whether a violation with the value `measured` is a failure; otherwise it is a
     /// warning.
     #[must_use]
-    pub fn failed_by(&self, measured: f64) -> bool {
-        let Some(limit) = self.fail_over else { return false };
-        if self.figure.more_is_better() {
+    pub fn is_failed_by(&self, measured: f64) -> bool {
+        let Some(limit) = self.fail_limit else { return false };
+        if self.metric.higher_is_better() {
             return measured < limit;
         }
         // If the two limits are equal, every violation is a failure.
-        measured > limit || limit <= self.below
+        measured > limit || limit <= self.limit
     }
 }
 
 /// Formats a latency in milliseconds. Greater values have fewer decimals.
 #[must_use]
-pub fn milliseconds(value: f64) -> String {
+pub fn format_ms(value: f64) -> String {
     let digits = usize::from(value < 99.95) + usize::from(value < 9.995);
     format!("{value:.digits$} ms")
 }
 
 /// Formats a percentage. A value above 0 is never shown as 0.
 #[must_use]
-pub fn percent(value: f64) -> String {
+pub fn format_percent(value: f64) -> String {
     if value == 0.0 || value >= 0.995 {
         let digits = if value.fract() == 0.0 { 0 } else { 2 };
         return format!("{value:.digits$} %");
@@ -222,17 +222,17 @@ mod tests {
 
     #[test]
     fn a_percentage_above_zero_is_never_shown_as_zero() {
-        assert_eq!(percent(0.0), "0 %");
-        assert_eq!(percent(0.0004), "0.01 %");
-        assert_eq!(percent(0.5), "0.50 %");
-        assert_eq!(percent(5.0), "5 %");
-        assert_eq!(percent(1.25), "1.25 %");
+        assert_eq!(format_percent(0.0), "0 %");
+        assert_eq!(format_percent(0.0004), "0.01 %");
+        assert_eq!(format_percent(0.5), "0.50 %");
+        assert_eq!(format_percent(5.0), "5 %");
+        assert_eq!(format_percent(1.25), "1.25 %");
     }
 
     #[test]
     fn greater_latencies_have_fewer_decimals() {
-        assert_eq!(milliseconds(1.234), "1.23 ms");
-        assert_eq!(milliseconds(12.34), "12.3 ms");
-        assert_eq!(milliseconds(300.0), "300 ms");
+        assert_eq!(format_ms(1.234), "1.23 ms");
+        assert_eq!(format_ms(12.34), "12.3 ms");
+        assert_eq!(format_ms(300.0), "300 ms");
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    During, Figure, OverTime, Promise, Sla, Subject,
+    During, Metric, OverTime, Sla, Subject, Threshold,
     scope::{AllowedNames, Scope, users},
     usage,
 };
@@ -67,7 +67,7 @@ fn read<'a>(source: &mut Source<'a>, allowed: &AllowedNames<'_>) -> Option<Sla> 
         );
     }
     root.report_unknown_keys(source);
-    Some(Sla { name: name?.0, promises: thresholds, over_time })
+    Some(Sla { name: name?.0, thresholds, over_time })
 }
 
 /// Reads `endpoints`. `["all"]` yields every endpoint that the profile requests.
@@ -94,15 +94,15 @@ fn latency<'a>(
     mut table: Table<'a>,
     allowed: &AllowedNames<'_>,
     tolerances: Tolerances,
-) -> Vec<Promise> {
+) -> Vec<Threshold> {
     let class = table.string(source, "class").map_or_else(String::new, |(class, _)| class);
     let subjects = subjects(source, &mut table, allowed);
     let limits = [
-        (Figure::P50, table.optional_number(source, "p50_ms")),
-        (Figure::P95, table.optional_number(source, "p95_ms")),
-        (Figure::P99, table.optional_number(source, "p99_ms")),
-        (Figure::Mean, table.optional_number(source, "mean_ms")),
-        (Figure::Max, table.optional_number(source, "max_ms")),
+        (Metric::P50, table.optional_number(source, "p50_ms")),
+        (Metric::P95, table.optional_number(source, "p95_ms")),
+        (Metric::P99, table.optional_number(source, "p99_ms")),
+        (Metric::Mean, table.optional_number(source, "mean_ms")),
+        (Metric::Max, table.optional_number(source, "max_ms")),
     ];
     let scope = Scope::read(source, &mut table, allowed);
     if limits.iter().all(|(_, limit)| limit.is_none()) {
@@ -117,16 +117,16 @@ fn latency<'a>(
     for subject in subjects {
         for (metric, limit) in &limits {
             let Some(limit) = *limit else { continue };
-            let tolerance = tolerances.p95.filter(|_| *metric == Figure::P95).or(tolerances.all);
-            thresholds.push(Promise {
+            let tolerance = tolerances.p95.filter(|_| *metric == Metric::P95).or(tolerances.all);
+            thresholds.push(Threshold {
                 subject: subject.clone(),
-                class: class.clone(),
-                figure: metric.clone(),
-                below: limit,
-                fail_over: tolerance.map(|percent| limit * (1.0 + percent / 100.0)),
+                group: class.clone(),
+                metric: metric.clone(),
+                limit,
+                fail_limit: tolerance.map(|percent| limit * (1.0 + percent / 100.0)),
                 users: scope.users,
                 during: scope.during.clone(),
-                every_s: scope.every_s,
+                window_s: scope.every_s,
             });
         }
     }
@@ -137,7 +137,7 @@ fn errors<'a>(
     source: &mut Source<'a>,
     mut table: Table<'a>,
     allowed: &AllowedNames<'_>,
-) -> Option<Promise> {
+) -> Option<Threshold> {
     let below = table.number(source, "below_percent");
     let fail_over = table.optional_number(source, "fail_over_percent");
     let kinds = failure_kinds(source, &mut table);
@@ -155,13 +155,13 @@ fn errors<'a>(
     if fail_over.is_some_and(|limit| limit < below) {
         source.add_error(at, "`fail_over_percent` must not be less than `below_percent`");
     }
-    let metric = Figure::ErrorRate(kinds);
+    let metric = Metric::ErrorRate(kinds);
     Some(scope.threshold(subject, "errors", metric, below, fail_over))
 }
 
 /// Parses `[survival]`, which yields two thresholds: the service responds after the load, and it
 /// was not restarted.
-fn survival<'a>(source: &mut Source<'a>, mut table: Table<'a>) -> Vec<Promise> {
+fn survival<'a>(source: &mut Source<'a>, mut table: Table<'a>) -> Vec<Threshold> {
     let within = table.number(source, "answers_within_s");
     let scope = Scope { users: users(source, &mut table), during: During::Run, every_s: None };
     table.report_unknown_keys(source);
@@ -169,7 +169,7 @@ fn survival<'a>(source: &mut Source<'a>, mut table: Table<'a>) -> Vec<Promise> {
         scope.clone().threshold(Subject::Service, "survival", metric, limit, Some(limit))
     };
     let thresholds = within.map(|within| {
-        [threshold(Figure::SecondsToHealthy, within), threshold(Figure::Restarts, 0.0)]
+        [threshold(Metric::SecondsToHealthy, within), threshold(Metric::Restarts, 0.0)]
     });
     thresholds.into_iter().flatten().collect()
 }
@@ -225,8 +225,8 @@ mod tests {
         let sla = Sla::find("plant-backend", &scenarios::allowed_names(&[class], &[])).unwrap();
         let limits = |endpoint: &str| -> Vec<(f64, Option<f64>)> {
             let subject = Subject::Endpoint(endpoint.into());
-            let thresholds = sla.promises.iter().filter(|threshold| threshold.subject == subject);
-            thresholds.map(|threshold| (threshold.below, threshold.fail_over)).collect()
+            let thresholds = sla.thresholds.iter().filter(|threshold| threshold.subject == subject);
+            thresholds.map(|threshold| (threshold.limit, threshold.fail_limit)).collect()
         };
         assert_eq!(limits("GET /health"), [(50.0, None), (100.0, Some(150.0)), (200.0, None)]);
         assert_eq!(
@@ -242,10 +242,10 @@ mod tests {
     fn every_violation_of_the_certification_sla_of_seed_000_is_a_failure() {
         let class = scenarios::find("GenesisUser").unwrap();
         let sla = Sla::find("certify", &scenarios::allowed_names(&[class], &[])).unwrap();
-        let limits: Vec<f64> = sla.promises.iter().map(|threshold| threshold.below).collect();
+        let limits: Vec<f64> = sla.thresholds.iter().map(|threshold| threshold.limit).collect();
         assert_eq!(limits[..3], [100.0, 500.0, 1000.0]);
-        for threshold in sla.promises {
-            assert_eq!(threshold.fail_over, Some(threshold.below), "{threshold:?}");
+        for threshold in sla.thresholds {
+            assert_eq!(threshold.fail_limit, Some(threshold.limit), "{threshold:?}");
         }
     }
 

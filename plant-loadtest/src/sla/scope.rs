@@ -1,7 +1,7 @@
 //! Where a threshold applies: the names that an SLA file may contain, and the users, stages and
 //! windows of a threshold.
 
-use super::{During, Figure, Promise, Subject, UserRange};
+use super::{During, Metric, Subject, Threshold, UserRange};
 use crate::{
     timespan,
     toml_source::{Source, Table},
@@ -42,12 +42,21 @@ impl Scope {
         self,
         subject: Subject,
         class: &str,
-        figure: Figure,
+        figure: Metric,
         below: f64,
         fail_over: Option<f64>,
-    ) -> Promise {
+    ) -> Threshold {
         let Self { users, during, every_s } = self;
-        Promise { subject, class: class.into(), figure, below, fail_over, users, during, every_s }
+        Threshold {
+            subject,
+            group: class.into(),
+            metric: figure,
+            limit: below,
+            fail_limit: fail_over,
+            users,
+            during,
+            window_s: every_s,
+        }
     }
 }
 

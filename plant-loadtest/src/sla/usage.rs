@@ -1,7 +1,7 @@
 //! Parses thresholds on accepted work, throughput and resources.
 
 use super::{
-    Figure, Promise, Resource, Subject,
+    Metric, Resource, Subject, Threshold,
     scope::{AllowedNames, Scope},
 };
 use crate::{
@@ -15,15 +15,15 @@ pub(super) fn completion<'a>(
     source: &mut Source<'a>,
     mut table: Table<'a>,
     allowed: &AllowedNames<'_>,
-) -> Vec<Promise> {
+) -> Vec<Threshold> {
     let work = table.string(source, "work");
-    let failures = Figure::ErrorRate(FailureKind::ALL.to_vec());
+    let failures = Metric::ErrorRate(FailureKind::ALL.to_vec());
     let limits = [
-        (Figure::P50, table.optional_number(source, "p50_ms")),
-        (Figure::P95, table.optional_number(source, "p95_ms")),
-        (Figure::P99, table.optional_number(source, "p99_ms")),
+        (Metric::P50, table.optional_number(source, "p50_ms")),
+        (Metric::P95, table.optional_number(source, "p95_ms")),
+        (Metric::P99, table.optional_number(source, "p99_ms")),
         (failures, table.optional_number(source, "failed_below_percent")),
-        (Figure::Drain, table.optional_number(source, "done_within_s")),
+        (Metric::Drain, table.optional_number(source, "done_within_s")),
     ];
     let scope = Scope::read(source, &mut table, allowed);
     if limits.iter().all(|(_, limit)| limit.is_none()) {
@@ -59,7 +59,7 @@ pub(super) fn throughput<'a>(
     source: &mut Source<'a>,
     mut table: Table<'a>,
     allowed: &AllowedNames<'_>,
-) -> Option<Promise> {
+) -> Option<Threshold> {
     let at_least = table.number(source, "at_least");
     let fail_under = table.optional_number(source, "fail_under");
     let scope = Scope::read(source, &mut table, allowed);
@@ -70,7 +70,7 @@ pub(super) fn throughput<'a>(
         source.add_error(at, "`fail_under` must not be greater than `at_least`");
     }
     let fail = Some(fail_under.unwrap_or(at_least));
-    Some(scope.threshold(Subject::AllRequests, "throughput", Figure::Throughput, at_least, fail))
+    Some(scope.threshold(Subject::AllRequests, "throughput", Metric::Throughput, at_least, fail))
 }
 
 /// Parses a `[[resource]]` table: a limit for a resource of the service. Every violation is a
@@ -79,7 +79,7 @@ pub(super) fn resource<'a>(
     source: &mut Source<'a>,
     mut table: Table<'a>,
     allowed: &AllowedNames<'_>,
-) -> Option<Promise> {
+) -> Option<Threshold> {
     let name = table.string(source, "name");
     let below = table.number(source, "below");
     let fail_over = table.optional_number(source, "fail_over");
@@ -93,5 +93,5 @@ pub(super) fn resource<'a>(
     };
     let below = below?;
     let fail = Some(fail_over.unwrap_or(below));
-    Some(scope.threshold(Subject::Service, "resources", Figure::Resource(resource), below, fail))
+    Some(scope.threshold(Subject::Service, "resources", Metric::Resource(resource), below, fail))
 }

@@ -26,12 +26,12 @@ use answers::CannedResponses;
 
 /// Behavior of a stub. The default responds without delay.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Behaviour {
+pub struct Behavior {
     /// Latency of the responses.
     pub latency: Latency,
     /// Maximum number of requests processed concurrently; further ones wait in a queue. `None`
     /// means no limit. With a fixed latency the maximum throughput is this number ÷ latency.
-    pub at_once: Option<usize>,
+    pub max_concurrent: Option<usize>,
     /// A period without responses.
     pub stall: Option<Stall>,
     /// Number of agents in lists; 0 means 3.
@@ -49,7 +49,7 @@ pub enum Latency {
     /// A typical latency, and another one for every n-th request.
     Bimodal {
         /// Latency of most requests.
-        usual: Duration,
+        typical: Duration,
         /// Latency of every n-th request.
         rare: Duration,
         /// The n of “every n-th”.
@@ -61,13 +61,13 @@ pub enum Latency {
 #[derive(Clone, Copy, Debug)]
 pub struct Stall {
     /// Start, relative to the first request other than `/metrics`.
-    pub after: Duration,
+    pub start_after: Duration,
     /// Duration.
-    pub lasts: Duration,
+    pub duration: Duration,
 }
 
 struct Shared {
-    behavior: Behaviour,
+    behavior: Behavior,
     responses: CannedResponses,
     slots: Option<Semaphore>,
     timer: PreciseTimer,
@@ -89,7 +89,7 @@ impl Stub {
     ///
     /// # Errors
     /// When the port is in use, or the operating system cannot create a thread.
-    pub fn start(port: u16, behavior: Behaviour) -> io::Result<Self> {
+    pub fn start(port: u16, behavior: Behavior) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("stub")
@@ -98,7 +98,7 @@ impl Stub {
         let shared = Arc::new(Shared {
             behavior,
             responses: CannedResponses::new(behavior.items),
-            slots: behavior.at_once.map(Semaphore::new),
+            slots: behavior.max_concurrent.map(Semaphore::new),
             timer: PreciseTimer::start()?,
             first_request_at: OnceLock::new(),
             requests: AtomicU64::new(0),
@@ -201,12 +201,12 @@ impl Shared {
             Latency::None => Duration::ZERO,
             Latency::Fixed(latency) => latency,
             Latency::Bimodal { rare, one_in, .. } if number.is_multiple_of(one_in) => rare,
-            Latency::Bimodal { usual, .. } => usual,
+            Latency::Bimodal { typical: usual, .. } => usual,
         };
         let mut deadline = Instant::now();
         if let Some(stall) = self.behavior.stall {
-            let from = first_request_at + stall.after;
-            let to = from + stall.lasts;
+            let from = first_request_at + stall.start_after;
+            let to = from + stall.duration;
             if deadline + latency > from && deadline < to {
                 deadline = to;
             }

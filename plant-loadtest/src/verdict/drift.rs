@@ -6,7 +6,7 @@ use super::Grade;
 use crate::{
     load::Stage,
     outcome::Outcome,
-    sla::milliseconds,
+    sla::format_ms,
     statistics::{median, ranks},
     timespan,
 };
@@ -54,13 +54,13 @@ impl Drift {
         let p95_increase = increase_percent(p95_ms);
         let memory_increase = increase_percent(memory_bytes);
         let grade = grade(outcome, limit, &first, &last, p95_increase, memory_increase);
-        let length = timespan::display(u64::from(first.end - first.start));
+        let length = timespan::format(u64::from(first.end - first.start));
         let mut changes = Vec::new();
         if let (Some((before, after)), Some(increase)) = (p95_ms, p95_increase) {
             changes.push(format!(
                 "P95 {} → {} ({increase:+.0} %)",
-                milliseconds(before),
-                milliseconds(after)
+                format_ms(before),
+                format_ms(after)
             ));
         }
         if let (Some((before, after)), Some(increase)) = (memory_bytes, memory_increase) {
@@ -131,7 +131,7 @@ fn same_load(outcome: &Outcome, judged: &Range<u32>) -> bool {
 }
 
 fn p95(outcome: &Outcome, seconds: &Range<u32>) -> Option<f64> {
-    let latency = outcome.over(seconds).latency;
+    let latency = outcome.tally_in(seconds).latency;
     latency.quantile_ms(0.95).filter(|_| latency.len() >= MIN_REQUESTS)
 }
 

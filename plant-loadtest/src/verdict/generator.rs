@@ -1,10 +1,10 @@
 //! Checks of the load generator: was it fast enough for valid measurements?
 
-use super::{Grade, Judged};
+use super::{Grade, JudgedThreshold};
 use crate::{
     distribution::Distribution,
     outcome::{ArrivalSecond, Outcome, ResourceSample},
-    sla::milliseconds,
+    sla::format_ms,
 };
 
 /// Highest share of its processors that the generator may demand. Above it the generator competes
@@ -26,37 +26,37 @@ pub struct GeneratorHealth {
     /// does not report it.
     pub cpu: Option<f64>,
     /// Dispatch lag in the judged seconds.
-    pub lag: Distribution,
+    pub dispatch_lag: Distribution,
     /// Number of dropped arrivals in the judged seconds.
-    pub dropped: u64,
+    pub dropped_arrivals: u64,
     /// Why the measurement is invalid; `None` when it is valid.
-    pub fault: Option<String>,
+    pub invalid_reason: Option<String>,
 }
 
 impl GeneratorHealth {
     /// Checks the generator in the judged seconds of `outcome`, against the judged `thresholds`.
-    pub(super) fn check(outcome: &Outcome, thresholds: &[Judged]) -> Self {
+    pub(super) fn check(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Self {
         let samples: Vec<&ResourceSample> =
             outcome.samples.iter().filter(|sample| outcome.is_judged(sample.second)).collect();
         let cpu = mean(samples.iter().filter_map(|sample| sample.generator_cpu).collect());
         let demand = mean(samples.iter().filter_map(|sample| cpu_demand(sample)).collect());
-        let mut lag = Distribution::default();
+        let mut dispatch_lag = Distribution::default();
         for sample in samples {
-            lag.merge(&sample.generator_lag);
+            dispatch_lag.merge(&sample.generator_timer_lag);
         }
         let arrivals = arrivals(outcome);
-        let fault = check_cpu(cpu, demand)
-            .or_else(|| check_lag(&lag, thresholds))
-            .or_else(|| check_lag(&arrivals.lag, thresholds))
+        let invalid_reason = check_cpu(cpu, demand)
+            .or_else(|| check_lag(&dispatch_lag, thresholds))
+            .or_else(|| check_lag(&arrivals.dispatch_lag, thresholds))
             .or_else(|| check_dropped(&arrivals, thresholds));
-        lag.merge(&arrivals.lag);
-        Self { cpu, lag, dropped: arrivals.dropped, fault }
+        dispatch_lag.merge(&arrivals.dispatch_lag);
+        Self { cpu, dispatch_lag, dropped_arrivals: arrivals.dropped, invalid_reason }
     }
 }
 
 /// Returns the generator's CPU demand as a share of its processors: time used and time waited for.
 fn cpu_demand(sample: &ResourceSample) -> Option<f64> {
-    let running = 1.0 - sample.generator_waited.unwrap_or(0.0);
+    let running = 1.0 - sample.generator_cpu_wait.unwrap_or(0.0);
     sample.generator_cpu.map(|used| used / running)
 }
 
@@ -72,19 +72,19 @@ fn check_cpu(used: Option<f64>, demand: Option<f64>) -> Option<String> {
 }
 
 /// Compares each percentile that has a threshold with the same percentile of the dispatch lag.
-fn check_lag(lag: &Distribution, thresholds: &[Judged]) -> Option<String> {
+fn check_lag(lag: &Distribution, thresholds: &[JudgedThreshold]) -> Option<String> {
     thresholds.iter().filter(|judged| judged.grade != Grade::Insufficient).find_map(|judged| {
-        let threshold = &judged.promise;
-        let lag_ms = lag.quantile_ms(threshold.figure.quantile()?)?;
-        (lag_ms > threshold.below * MAX_LAG_SHARE).then(|| {
+        let threshold = &judged.threshold;
+        let lag_ms = lag.quantile_ms(threshold.metric.quantile()?)?;
+        (lag_ms > threshold.limit * MAX_LAG_SHARE).then(|| {
             format!(
                 "the load generator's dispatch lag was {} at {}, which is too much to measure {}: \
                  {} {}",
-                milliseconds(lag_ms),
-                threshold.figure,
+                format_ms(lag_ms),
+                threshold.metric,
                 threshold.subject,
-                threshold.figure,
-                threshold.limit()
+                threshold.metric,
+                threshold.format_limit()
             )
         })
     })
@@ -94,7 +94,7 @@ fn check_lag(lag: &Distribution, thresholds: &[Judged]) -> Option<String> {
 ///
 /// Dropped arrivals would have waited longest, so every metric looks better without them: a FAIL
 /// stays valid, other grades do not.
-fn check_dropped(arrivals: &ArrivalSecond, thresholds: &[Judged]) -> Option<String> {
+fn check_dropped(arrivals: &ArrivalSecond, thresholds: &[JudgedThreshold]) -> Option<String> {
     let share = dropped_share(arrivals).filter(|share| *share > MAX_DROPPED_SHARE)?;
     if thresholds.iter().any(|judged| judged.grade == Grade::Fail) {
         return None;
@@ -110,7 +110,7 @@ fn check_dropped(arrivals: &ArrivalSecond, thresholds: &[Judged]) -> Option<Stri
 /// waited.
 pub(super) fn arrivals_note(outcome: &Outcome) -> Option<String> {
     let arrivals = arrivals(outcome);
-    let waited = share(arrivals.waited, arrivals.due).filter(|share| *share > 0.0)?;
+    let waited = share(arrivals.waited, arrivals.scheduled).filter(|share| *share > 0.0)?;
     let dropped = match arrivals.dropped {
         0 => String::new(),
         dropped => format!("; {dropped} of them were dropped"),
@@ -119,7 +119,7 @@ pub(super) fn arrivals_note(outcome: &Outcome) -> Option<String> {
         "{} of {} arrivals ({:.1} %) waited because all {} users were busy; the wait is part of \
          their latency{dropped}",
         arrivals.waited,
-        arrivals.due,
+        arrivals.scheduled,
         waited * 100.0,
         outcome.load.users
     ))
@@ -129,16 +129,16 @@ pub(super) fn arrivals_note(outcome: &Outcome) -> Option<String> {
 fn arrivals(outcome: &Outcome) -> ArrivalSecond {
     let mut all = ArrivalSecond::default();
     for second in outcome.arrivals.iter().filter(|arrival| outcome.is_judged(arrival.second)) {
-        all.due += second.due;
+        all.scheduled += second.scheduled;
         all.waited += second.waited;
         all.dropped += second.dropped;
-        all.lag.merge(&second.lag);
+        all.dispatch_lag.merge(&second.dispatch_lag);
     }
     all
 }
 
 fn dropped_share(arrivals: &ArrivalSecond) -> Option<f64> {
-    share(arrivals.dropped, arrivals.due)
+    share(arrivals.dropped, arrivals.scheduled)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "arrivals of a run stay below 2^53")]
@@ -167,7 +167,8 @@ mod tests {
     fn with_dropped(dropped: u64) -> Outcome {
         let mut outcome = example::outcome();
         let second = outcome.judged_seconds().start;
-        let arrival = ArrivalSecond { second, due: 1000, dropped, ..ArrivalSecond::default() };
+        let arrival =
+            ArrivalSecond { second, scheduled: 1000, dropped, ..ArrivalSecond::default() };
         outcome.arrivals = vec![arrival];
         outcome
     }
@@ -176,7 +177,7 @@ mod tests {
     fn too_many_dropped_arrivals_are_invalid() {
         for (dropped, grade) in [(1, Grade::Pass), (2, Grade::Invalid)] {
             let outcome = with_dropped(dropped);
-            assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, grade, "{dropped}");
+            assert_eq!(Verdict::judge(&outcome, &outcome.sla).grade, grade, "{dropped}");
         }
     }
 
@@ -184,14 +185,14 @@ mod tests {
     fn a_threshold_violated_despite_dropped_arrivals_fails() {
         let mut outcome = with_dropped(500);
         outcome.target.healthy_after_s = None;
-        assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, Grade::Fail);
+        assert_eq!(Verdict::judge(&outcome, &outcome.sla).grade, Grade::Fail);
     }
 
     #[test]
     fn dispatch_lag_of_arrivals_is_invalid() {
         let mut outcome = with_dropped(0);
-        outcome.arrivals[0].lag.record(Duration::from_millis(30));
-        assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, Grade::Invalid);
+        outcome.arrivals[0].dispatch_lag.record(Duration::from_millis(30));
+        assert_eq!(Verdict::judge(&outcome, &outcome.sla).grade, Grade::Invalid);
     }
 
     #[test]
@@ -201,9 +202,9 @@ mod tests {
         {
             let mut outcome = example::outcome();
             for sample in &mut outcome.samples {
-                (sample.generator_cpu, sample.generator_waited) = (Some(0.4), waited);
+                (sample.generator_cpu, sample.generator_cpu_wait) = (Some(0.4), waited);
             }
-            assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, grade, "{waited:?}");
+            assert_eq!(Verdict::judge(&outcome, &outcome.sla).grade, grade, "{waited:?}");
         }
     }
 
@@ -211,10 +212,10 @@ mod tests {
         let mut outcome = example::outcome();
         for (index, sample) in outcome.samples.iter_mut().enumerate() {
             let lag = if index.is_multiple_of(every) { millis } else { 0 };
-            sample.generator_lag = Distribution::default();
-            sample.generator_lag.record(Duration::from_millis(lag));
+            sample.generator_timer_lag = Distribution::default();
+            sample.generator_timer_lag.record(Duration::from_millis(lag));
         }
-        Verdict::of(&outcome, &outcome.sla).grade
+        Verdict::judge(&outcome, &outcome.sla).grade
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::{iter, ops::Range};
 
-use super::{Grade, Judged, usage};
+use super::{Grade, JudgedThreshold, usage};
 use crate::{
     outcome::{Ended, Outcome, Tally},
-    sla::{During, Figure, Promise, Subject},
+    sla::{During, Metric, Subject, Threshold},
 };
 
 /// Samples that a median or a mean needs.
@@ -26,37 +26,37 @@ struct Measured {
 /// An error rate needs enough requests to resolve its threshold: 100 for "< 1 %". With fewer
 /// samples a threshold can be violated (if it would be even in the best case), but never met: then
 /// the grade is INSUFFICIENT.
-pub(super) fn judge(outcome: &Outcome, threshold: &Promise) -> Judged {
-    match threshold.figure {
-        Figure::SecondsToHealthy => return judge_health(outcome, threshold),
-        Figure::Restarts => return judge_restarts(outcome, threshold),
-        Figure::Drain => return judge_drain(outcome, threshold),
+pub(super) fn judge(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
+    match threshold.metric {
+        Metric::SecondsToHealthy => return judge_health(outcome, threshold),
+        Metric::Restarts => return judge_restarts(outcome, threshold),
+        Metric::Drain => return judge_drain(outcome, threshold),
         _ => {}
     }
     let spans = spans(outcome, &threshold.during);
-    let Some(every_s) = threshold.every_s else { return judge_over(outcome, threshold, &spans) };
+    let Some(every_s) = threshold.window_s else { return judge_over(outcome, threshold, &spans) };
     let length = scaled_window(every_s, outcome.load.time_scale);
     let windows = spans.iter().flat_map(|span| windows(span, length));
-    let judged = windows.map(|window| Judged {
+    let judged = windows.map(|window| JudgedThreshold {
         window: Some(window.clone()),
         ..judge_over(outcome, threshold, &[window])
     });
     // The worst window decides; of equal ones, the first. Grades are compared before values, so one
     // window with too few samples keeps the threshold from being met.
     let worst = judged.reduce(|worst, next| if is_worse(&next, &worst) { next } else { worst });
-    worst.unwrap_or_else(|| Judged {
-        promise: threshold.clone(),
+    worst.unwrap_or_else(|| JudgedThreshold {
+        threshold: threshold.clone(),
         grade: Grade::Insufficient,
         measured: None,
         samples: 0,
-        needed: 1,
+        min_samples: 1,
         window: None,
     })
 }
 
-fn is_worse(one: &Judged, other: &Judged) -> bool {
-    let value = |judged: &Judged| match judged.measured {
-        Some(value) if judged.promise.figure.more_is_better() => -value,
+fn is_worse(one: &JudgedThreshold, other: &JudgedThreshold) -> bool {
+    let value = |judged: &JudgedThreshold| match judged.measured {
+        Some(value) if judged.threshold.metric.higher_is_better() => -value,
         Some(value) => value,
         None => f64::NEG_INFINITY,
     };
@@ -79,53 +79,53 @@ fn windows(span: &Range<u32>, length: u32) -> impl Iterator<Item = Range<u32>> +
     (0..count).map(move |number| from + number * length..from + (number + 1) * length)
 }
 
-fn judge_over(outcome: &Outcome, threshold: &Promise, spans: &[Range<u32>]) -> Judged {
+fn judge_over(outcome: &Outcome, threshold: &Threshold, spans: &[Range<u32>]) -> JudgedThreshold {
     let Measured { value, best_case, samples, min_samples } = measure(outcome, threshold, spans);
     let grade = match best_case {
-        Some(best) if !threshold.kept_by(best) => grade_violation(threshold, best),
+        Some(best) if !threshold.is_met_by(best) => grade_violation(threshold, best),
         _ if samples < min_samples => Grade::Insufficient,
         _ => Grade::Pass,
     };
-    Judged {
-        promise: threshold.clone(),
+    JudgedThreshold {
+        threshold: threshold.clone(),
         grade,
         measured: value,
         samples,
-        needed: min_samples,
+        min_samples,
         window: None,
     }
 }
 
-fn measure(outcome: &Outcome, threshold: &Promise, spans: &[Range<u32>]) -> Measured {
+fn measure(outcome: &Outcome, threshold: &Threshold, spans: &[Range<u32>]) -> Measured {
     let tally = || tally(outcome, &threshold.subject, spans);
-    match &threshold.figure {
-        Figure::ErrorRate(kinds) => {
+    match &threshold.metric {
+        Metric::ErrorRate(kinds) => {
             let counts = tally().counts;
             let errors: u64 = kinds.iter().map(|kind| counts.failures(*kind)).sum();
             let completed = counts.succeeded + counts.errors();
-            let min_samples = samples_for_rate(threshold.below);
+            let min_samples = samples_for_rate(threshold.limit);
             let (value, best_case) =
                 (rate(errors, completed), rate(errors, completed.max(min_samples)));
             Measured { value, best_case, samples: completed, min_samples }
         }
-        Figure::Mean => {
+        Metric::Mean => {
             let latency = tally().latency;
             let (value, samples) = (latency.mean_ms(), latency.len());
             let best_case = value.filter(|_| samples >= MIN_SAMPLES_P50);
             Measured { value, best_case, samples, min_samples: MIN_SAMPLES_P50 }
         }
-        Figure::Max => {
+        Metric::Max => {
             let latency = tally().latency;
             let value = latency.max_ms();
             Measured { value, best_case: value, samples: latency.len(), min_samples: 1 }
         }
-        Figure::Throughput => from_usage(usage::throughput(&tally(), spans)),
-        Figure::Resource(resource) => from_usage(usage::resource(outcome, *resource, spans)),
+        Metric::Throughput => from_usage(usage::throughput(&tally(), spans)),
+        Metric::Resource(resource) => from_usage(usage::resource(outcome, *resource, spans)),
         metric => {
             let latency = tally().latency;
             let quantile = metric.quantile().unwrap_or_default();
             let min_samples = samples_for_quantile(quantile);
-            let best_case = latency.least_quantile_ms(quantile, min_samples);
+            let best_case = latency.min_quantile_ms(quantile, min_samples);
             Measured {
                 value: latency.quantile_ms(quantile),
                 best_case,
@@ -141,47 +141,68 @@ fn from_usage((value, samples): (Option<f64>, u64)) -> Measured {
     Measured { value, best_case: value, samples, min_samples: 1 }
 }
 
-fn judge_health(outcome: &Outcome, threshold: &Promise) -> Judged {
+fn judge_health(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
     let measured = outcome.target.healthy_after_s;
     let grade = match measured {
-        Some(seconds) if threshold.kept_by(seconds) => Grade::Pass,
+        Some(seconds) if threshold.is_met_by(seconds) => Grade::Pass,
         // A killed run could not query /health after the load.
         None if outcome.ended == Ended::Killed => Grade::Insufficient,
         _ => Grade::Fail,
     };
-    Judged { promise: threshold.clone(), grade, measured, samples: 1, needed: 1, window: None }
+    JudgedThreshold {
+        threshold: threshold.clone(),
+        grade,
+        measured,
+        samples: 1,
+        min_samples: 1,
+        window: None,
+    }
 }
 
-fn judge_restarts(outcome: &Outcome, threshold: &Promise) -> Judged {
+fn judge_restarts(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
     let measured = outcome.restarts().map(f64::from);
     let grade = match measured {
         None => Grade::Insufficient,
-        Some(times) if threshold.kept_by(times) => Grade::Pass,
+        Some(times) if threshold.is_met_by(times) => Grade::Pass,
         Some(times) => grade_violation(threshold, times),
     };
     let samples = u64::from(measured.is_some());
-    Judged { promise: threshold.clone(), grade, measured, samples, needed: 1, window: None }
+    JudgedThreshold {
+        threshold: threshold.clone(),
+        grade,
+        measured,
+        samples,
+        min_samples: 1,
+        window: None,
+    }
 }
 
 /// Grades the drain time. Work that was unfinished when the wait for it ended is a FAIL.
-fn judge_drain(outcome: &Outcome, threshold: &Promise) -> Judged {
+fn judge_drain(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
     let completion = outcome
         .completions
         .iter()
         .find(|completion| threshold.subject == Subject::Work(completion.work.clone()));
-    let samples = completion.map_or(0, |completion| completion.whole().counts.sent);
+    let samples = completion.map_or(0, |completion| completion.tally_all().counts.sent);
     let measured = completion.and_then(|completion| completion.drain_s);
     let grade = match (completion, measured) {
         (None, _) => Grade::Insufficient,
-        (Some(_), Some(seconds)) if threshold.kept_by(seconds) => Grade::Pass,
+        (Some(_), Some(seconds)) if threshold.is_met_by(seconds) => Grade::Pass,
         (Some(_), Some(seconds)) => grade_violation(threshold, seconds),
         (Some(_), None) => Grade::Fail,
     };
-    Judged { promise: threshold.clone(), grade, measured, samples, needed: 1, window: None }
+    JudgedThreshold {
+        threshold: threshold.clone(),
+        grade,
+        measured,
+        samples,
+        min_samples: 1,
+        window: None,
+    }
 }
 
-fn grade_violation(threshold: &Promise, measured: f64) -> Grade {
-    if threshold.failed_by(measured) { Grade::Fail } else { Grade::Warning }
+fn grade_violation(threshold: &Threshold, measured: f64) -> Grade {
+    if threshold.is_failed_by(measured) { Grade::Fail } else { Grade::Warning }
 }
 
 fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
@@ -190,14 +211,16 @@ fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
         match subject {
             Subject::Endpoint(name) => {
                 let endpoint = outcome.endpoints.iter().find(|endpoint| endpoint.name == *name);
-                tally.add(&endpoint.map(|endpoint| endpoint.over(span)).unwrap_or_default());
+                tally.add(&endpoint.map(|endpoint| endpoint.tally_in(span)).unwrap_or_default());
             }
             Subject::Work(name) => {
                 let completion =
                     outcome.completions.iter().find(|completion| completion.work == *name);
-                tally.add(&completion.map(|completion| completion.over(span)).unwrap_or_default());
+                tally.add(
+                    &completion.map(|completion| completion.tally_in(span)).unwrap_or_default(),
+                );
             }
-            Subject::AllRequests | Subject::Service => tally.add(&outcome.over(span)),
+            Subject::AllRequests | Subject::Service => tally.add(&outcome.tally_in(span)),
         }
     }
     tally
@@ -263,22 +286,22 @@ mod tests {
         outcome
     }
 
-    fn threshold(metric: Figure, below: f64, fail_over: Option<f64>) -> Promise {
-        Promise {
+    fn threshold(metric: Metric, below: f64, fail_over: Option<f64>) -> Threshold {
+        Threshold {
             subject: Subject::Endpoint("GET /health".into()),
-            class: String::new(),
-            figure: metric,
-            below,
-            fail_over,
+            group: String::new(),
+            metric,
+            limit: below,
+            fail_limit: fail_over,
             users: UserRange::ANY,
             during: During::Judged,
-            every_s: None,
+            window_s: None,
         }
     }
 
     #[test]
     fn a_p95_within_the_tolerance_warns_and_above_it_fails() {
-        let threshold = threshold(Figure::P95, 100.0, Some(150.0));
+        let threshold = threshold(Metric::P95, 100.0, Some(150.0));
         for (millis, grade) in
             [(99, Grade::Pass), (110, Grade::Warning), (149, Grade::Warning), (160, Grade::Fail)]
         {
@@ -288,13 +311,13 @@ mod tests {
 
     #[test]
     fn a_violated_p99_only_warns() {
-        let threshold = threshold(Figure::P99, 100.0, None);
+        let threshold = threshold(Metric::P99, 100.0, None);
         assert_eq!(judge(&outcome_with(100, 5_000), &threshold).grade, Grade::Warning);
     }
 
     #[test]
     fn too_few_samples_are_never_a_pass() {
-        for (metric, enough) in [(Figure::P50, 10), (Figure::P95, 20), (Figure::P99, 100)] {
+        for (metric, enough) in [(Metric::P50, 10), (Metric::P95, 20), (Metric::P99, 100)] {
             let threshold = threshold(metric, 100.0, None);
             assert_eq!(judge(&outcome_with(enough - 1, 1), &threshold).grade, Grade::Insufficient);
             assert_eq!(judge(&outcome_with(enough, 1), &threshold).grade, Grade::Pass);
@@ -303,14 +326,14 @@ mod tests {
 
     #[test]
     fn too_few_samples_can_fail() {
-        let threshold = threshold(Figure::P95, 100.0, Some(150.0));
+        let threshold = threshold(Metric::P95, 100.0, Some(150.0));
         assert_eq!(judge(&outcome_with(5, 900), &threshold).grade, Grade::Fail);
         assert_eq!(judge(&outcome_with(1, 900), &threshold).grade, Grade::Insufficient);
     }
 
     #[test]
     fn an_error_rate_needs_enough_requests_for_its_threshold() {
-        let threshold = threshold(Figure::ErrorRate(vec![]), 1.0, Some(5.0));
+        let threshold = threshold(Metric::ErrorRate(vec![]), 1.0, Some(5.0));
         assert_eq!(judge(&outcome_with(99, 1), &threshold).grade, Grade::Insufficient);
         assert_eq!(judge(&outcome_with(100, 1), &threshold).grade, Grade::Pass);
     }
@@ -324,15 +347,15 @@ mod tests {
         let mut bad = outcome_with(20, 160).endpoints[0].seconds[0].clone();
         bad.second = judged.start + length;
         outcome.endpoints[0].seconds = vec![good, bad];
-        let whole_run = threshold(Figure::P50, 100.0, Some(150.0));
+        let whole_run = threshold(Metric::P50, 100.0, Some(150.0));
         assert_eq!(judge(&outcome, &whole_run).grade, Grade::Pass, "over the whole run");
-        let found = judge(&outcome, &Promise { every_s: Some(length), ..whole_run.clone() });
+        let found = judge(&outcome, &Threshold { window_s: Some(length), ..whole_run.clone() });
         let second = judged.start + length;
         assert!(found.window.as_ref().is_some_and(|window| window.contains(&second)), "{found:?}");
         assert_eq!(found.grade, Grade::Fail);
         // Without the bad window, the remaining empty windows cannot meet the threshold.
         outcome.endpoints[0].seconds.pop();
-        let found = judge(&outcome, &Promise { every_s: Some(length), ..whole_run });
+        let found = judge(&outcome, &Threshold { window_s: Some(length), ..whole_run });
         assert_eq!(found.grade, Grade::Insufficient);
     }
 
@@ -353,7 +376,7 @@ mod tests {
         let mut slow = outcome_with(100, 900).endpoints[0].seconds[0].clone();
         slow.second = middle + 1;
         outcome.endpoints[0].seconds.push(slow);
-        let judged = judge(&outcome, &threshold(Figure::P95, 100.0, Some(150.0)));
+        let judged = judge(&outcome, &threshold(Metric::P95, 100.0, Some(150.0)));
         assert_eq!((judged.grade, judged.samples), (Grade::Pass, 100));
     }
 
@@ -362,11 +385,11 @@ mod tests {
         let mut outcome = outcome_with(0, 0);
         let seconds = outcome.judged_seconds();
         let length = u64::from(seconds.end - seconds.start);
-        outcome.endpoints[0].seconds[0].finished = length * 40;
+        outcome.endpoints[0].seconds[0].throughput_count = length * 40;
         for (at_least, grade) in [(40.0, Grade::Pass), (41.0, Grade::Fail)] {
-            let threshold = Promise {
+            let threshold = Threshold {
                 subject: Subject::AllRequests,
-                ..threshold(Figure::Throughput, at_least, Some(at_least))
+                ..threshold(Metric::Throughput, at_least, Some(at_least))
             };
             assert_eq!(judge(&outcome, &threshold).grade, grade, "{at_least}");
         }
@@ -376,7 +399,7 @@ mod tests {
     fn requests_of_the_ramp_do_not_count() {
         let mut outcome = outcome_with(100, 900);
         outcome.endpoints[0].seconds[0].second = 0;
-        let judged = judge(&outcome, &threshold(Figure::P95, 100.0, Some(150.0)));
+        let judged = judge(&outcome, &threshold(Metric::P95, 100.0, Some(150.0)));
         assert_eq!((judged.grade, judged.samples), (Grade::Insufficient, 0));
     }
 }

@@ -80,8 +80,8 @@ fn after_warm_up(memory: &[(f64, f64)]) -> Option<&[(f64, f64)]> {
 }
 
 fn judge(trend: &Trend, growth: Growth, limit: Limit) -> (Grade, String) {
-    let period = timespan::display(rounded(limit.over_s));
-    let span = timespan::display(rounded(trend.span_s));
+    let period = timespan::format(rounded(limit.over_s));
+    let span = timespan::format(rounded(trend.span_s));
     let grows = growth.lower > 0.0;
     let slowing = trend.second_half_slope < trend.slope * SLOWING_SHARE;
     let too_short = trend.span_s < MIN_SPAN_S.min(limit.over_s / 2.0);

@@ -20,7 +20,7 @@ pub use over_time::Finding;
 use crate::{
     load::Stage,
     outcome::{Ended, Outcome},
-    sla::{During, Figure, Kind, Promise, Sla, milliseconds},
+    sla::{During, Metric, Sla, Threshold, ThresholdKind, format_ms},
     timespan,
 };
 
@@ -60,9 +60,9 @@ impl Grade {
 
 /// A judged threshold.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
+pub struct JudgedThreshold {
     /// The threshold.
-    pub promise: Promise,
+    pub threshold: Threshold,
     /// Grade of the threshold.
     pub grade: Grade,
     /// Measured value in the metric's unit; `None` when there is none.
@@ -70,7 +70,7 @@ pub struct Judged {
     /// Number of samples behind the value.
     pub samples: u64,
     /// Samples needed for the threshold to be met.
-    pub needed: u64,
+    pub min_samples: u64,
     /// The decisive window in seconds, of a threshold that must be met in every window.
     pub window: Option<Range<u32>>,
 }
@@ -85,7 +85,7 @@ pub struct Verdict {
     /// Why the grade is not better, in one sentence.
     pub reason: String,
     /// All thresholds that apply to this load, in the SLA's order.
-    pub promises: Vec<Judged>,
+    pub thresholds: Vec<JudgedThreshold>,
     /// Findings about the course of the run: memory growth, drift, recovery.
     pub over_time: Vec<Finding>,
     /// Health of the load generator.
@@ -102,16 +102,16 @@ impl Verdict {
     /// samples is ignored if at least one of its kind (latency, errors, survival and so on) could be
     /// judged; and a killed run is at best INSUFFICIENT, because its end is unknown.
     #[must_use]
-    pub fn of(outcome: &Outcome, sla: &Sla) -> Self {
-        let thresholds: Vec<Judged> = sla
-            .promises
+    pub fn judge(outcome: &Outcome, sla: &Sla) -> Self {
+        let thresholds: Vec<JudgedThreshold> = sla
+            .thresholds
             .iter()
             .filter(|threshold| threshold.users.contains(outcome.load.users))
             .map(|threshold| judge::judge(outcome, threshold))
             .collect();
         let mut generator = GeneratorHealth::check(outcome, &thresholds);
         // Without thresholds there is no grade to invalidate, so the fault becomes a note.
-        let generator_note = generator.fault.take_if(|_| thresholds.is_empty());
+        let generator_note = generator.invalid_reason.take_if(|_| thresholds.is_empty());
         let over_time = over_time::findings(outcome, sla);
         let grade = overall_grade(outcome, &thresholds, &over_time, &generator);
         Self {
@@ -119,7 +119,7 @@ impl Verdict {
             sla: sla.name.clone(),
             reason: reason(outcome, grade, &thresholds, &over_time, &generator),
             notes: notes::collect(outcome, &thresholds).into_iter().chain(generator_note).collect(),
-            promises: thresholds,
+            thresholds,
             over_time,
             generator,
         }
@@ -128,24 +128,25 @@ impl Verdict {
     /// Returns the number of thresholds with `grade`.
     #[must_use]
     pub fn count(&self, grade: Grade) -> usize {
-        self.promises.iter().filter(|judged| judged.grade == grade).count()
+        self.thresholds.iter().filter(|judged| judged.grade == grade).count()
     }
 }
 
 fn overall_grade(
     outcome: &Outcome,
-    thresholds: &[Judged],
+    thresholds: &[JudgedThreshold],
     over_time: &[Finding],
     generator: &GeneratorHealth,
 ) -> Grade {
-    if generator.fault.is_some() {
+    if generator.invalid_reason.is_some() {
         return Grade::Invalid;
     }
     if thresholds.is_empty() {
         return Grade::Unjudged;
     }
     let judged = || thresholds.iter().filter(|judged| judged.grade != Grade::Insufficient);
-    let findings = over_time.iter().filter(|finding| finding.counts()).map(|finding| finding.grade);
+    let findings =
+        over_time.iter().filter(|finding| finding.affects_verdict()).map(|finding| finding.grade);
     let grades = judged().map(|judged| judged.grade).chain(findings);
     let worst = grades.max().unwrap_or(Grade::Insufficient);
     let complete = outcome.ended != Ended::Killed && unjudged_kinds(thresholds).is_empty();
@@ -153,12 +154,13 @@ fn overall_grade(
 }
 
 /// Returns the kinds of thresholds of which none could be judged.
-fn unjudged_kinds(thresholds: &[Judged]) -> Vec<Kind> {
-    let mut kinds: Vec<Kind> = thresholds.iter().map(|judged| judged.promise.kind()).collect();
+fn unjudged_kinds(thresholds: &[JudgedThreshold]) -> Vec<ThresholdKind> {
+    let mut kinds: Vec<ThresholdKind> =
+        thresholds.iter().map(|judged| judged.threshold.kind()).collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds.retain(|kind| {
-        let mut of_kind = thresholds.iter().filter(|judged| judged.promise.kind() == *kind);
+        let mut of_kind = thresholds.iter().filter(|judged| judged.threshold.kind() == *kind);
         of_kind.all(|judged| judged.grade == Grade::Insufficient)
     });
     kinds
@@ -167,20 +169,20 @@ fn unjudged_kinds(thresholds: &[Judged]) -> Vec<Kind> {
 fn reason(
     outcome: &Outcome,
     grade: Grade,
-    thresholds: &[Judged],
+    thresholds: &[JudgedThreshold],
     over_time: &[Finding],
     generator: &GeneratorHealth,
 ) -> String {
-    if let Some(fault) = &generator.fault {
+    if let Some(fault) = &generator.invalid_reason {
         return fault.clone();
     }
     let all_with = |grade| -> String {
         let judged = thresholds.iter().filter(|judged| judged.grade == grade);
         let findings = over_time
             .iter()
-            .filter(|finding| finding.counts() && finding.grade == grade)
-            .map(|finding| format!("{}: {}", finding.name, finding.sentence));
-        let sentences: Vec<String> = judged.map(Judged::sentence).chain(findings).collect();
+            .filter(|finding| finding.affects_verdict() && finding.grade == grade)
+            .map(|finding| format!("{}: {}", finding.name, finding.summary));
+        let sentences: Vec<String> = judged.map(JudgedThreshold::summary).chain(findings).collect();
         sentences.join("; ")
     };
     match grade {
@@ -190,7 +192,10 @@ fn reason(
         }
         Grade::Warning | Grade::Fail => all_with(grade),
         Grade::Unjudged => describe_load(outcome),
-        _ if over_time.iter().any(|finding| finding.counts() && finding.grade == grade) => {
+        _ if over_time
+            .iter()
+            .any(|finding| finding.affects_verdict() && finding.grade == grade) =>
+        {
             all_with(grade)
         }
         _ if outcome.ended == Ended::Killed => {
@@ -204,30 +209,30 @@ fn reason(
 fn describe_load(outcome: &Outcome) -> String {
     let stages = outcome.load.stages.iter().filter(|stage| stage.judged);
     let spans: Vec<Range<u32>> = stages.map(Stage::seconds).collect();
-    let judged = outcome.judged();
+    let judged = outcome.tally_judged();
     let (rate, _) = usage::throughput(&judged, &spans);
     let p95 = judged.latency.quantile_ms(0.95);
     format!(
         "{:.1} successful responses per second, P95 {}, errors: {}; no thresholds apply to this load",
         rate.unwrap_or_default(),
-        p95.map_or_else(|| "n/a".to_owned(), milliseconds),
+        p95.map_or_else(|| "n/a".to_owned(), format_ms),
         judged.counts.errors(),
     )
 }
 
-impl Judged {
+impl JudgedThreshold {
     /// Describes the measured value and the threshold.
     #[must_use]
-    pub fn sentence(&self) -> String {
-        let Promise { subject, figure: metric, .. } = &self.promise;
-        let limit = self.promise.limit();
+    pub fn summary(&self) -> String {
+        let Threshold { subject, metric, .. } = &self.threshold;
+        let limit = self.threshold.format_limit();
         match self.measured {
             Some(measured) => {
-                let measured = metric.display(measured);
+                let measured = metric.format(measured);
                 let when = self.when();
                 format!("{subject}: {metric} {measured}{when}, threshold {limit}")
             }
-            None if *metric == Figure::SecondsToHealthy => {
+            None if *metric == Metric::SecondsToHealthy => {
                 format!("{subject}: no response from /health after the load, threshold {limit}")
             }
             None => {
@@ -239,8 +244,8 @@ impl Judged {
 
     /// Describes the stage and the window; empty where all judged seconds count.
     fn when(&self) -> String {
-        let display = |second: u32| timespan::display(second.into());
-        let stage = match &self.promise.during {
+        let display = |second: u32| timespan::format(second.into());
+        let stage = match &self.threshold.during {
             During::Stage(name) => format!(" in {name}"),
             During::Judged | During::Run => String::new(),
         };
@@ -260,7 +265,7 @@ mod tests {
         let mut outcome = example::outcome();
         change(&mut outcome);
         let sla = outcome.sla.clone();
-        Verdict::of(&outcome, &sla)
+        Verdict::judge(&outcome, &sla)
     }
 
     fn fail_some(outcome: &mut Outcome, kind: FailureKind, every: u64) {
@@ -283,9 +288,9 @@ mod tests {
     fn without_thresholds_a_busy_generator_is_only_a_note() {
         let mut outcome = example::outcome();
         outcome.samples.iter_mut().for_each(|sample| sample.generator_cpu = Some(0.9));
-        assert_eq!(Verdict::of(&outcome, &outcome.sla).grade, Grade::Invalid);
-        outcome.sla.promises.clear();
-        let verdict = Verdict::of(&outcome, &outcome.sla);
+        assert_eq!(Verdict::judge(&outcome, &outcome.sla).grade, Grade::Invalid);
+        outcome.sla.thresholds.clear();
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
         assert_eq!(verdict.grade, Grade::Unjudged);
         assert!(verdict.notes.iter().any(|note| note.contains("cannot be trusted")));
     }
@@ -354,8 +359,11 @@ mod tests {
     #[test]
     fn thresholds_for_other_loads_are_left_out() {
         let verdict = verdict(|outcome| outcome.load.users = 150);
-        let errors = verdict.promises.iter().filter(|judged| judged.promise.kind() == Kind::Errors);
-        let from_users: Vec<u32> = errors.map(|judged| judged.promise.users.from).collect();
+        let errors = verdict
+            .thresholds
+            .iter()
+            .filter(|judged| judged.threshold.kind() == ThresholdKind::Errors);
+        let from_users: Vec<u32> = errors.map(|judged| judged.threshold.users.from).collect();
         assert_eq!(from_users, [101]);
     }
 

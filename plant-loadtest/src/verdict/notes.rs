@@ -1,10 +1,10 @@
 //! Notes that qualify a verdict.
 
-use super::{Grade, Judged, generator};
+use super::{Grade, JudgedThreshold, generator};
 use crate::outcome::{Access, Ended, Outcome};
 
 /// Returns notes about everything that affects how the verdict must be read.
-pub(super) fn collect(outcome: &Outcome, thresholds: &[Judged]) -> Vec<String> {
+pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<String> {
     let mut notes = Vec::new();
     if (outcome.load.time_scale - 1.0).abs() > f64::EPSILON {
         notes.push(format!(
@@ -12,8 +12,8 @@ pub(super) fn collect(outcome: &Outcome, thresholds: &[Judged]) -> Vec<String> {
             outcome.load.time_scale
         ));
     }
-    if !outcome.load.changes.is_empty() {
-        let changes = outcome.load.changes.join(", ");
+    if !outcome.load.overrides.is_empty() {
+        let changes = outcome.load.overrides.join(", ");
         notes.push(format!("the profile was changed on the command line: {changes}"));
     }
     if outcome.ended == Ended::Interrupted {
@@ -51,7 +51,7 @@ pub(super) fn collect(outcome: &Outcome, thresholds: &[Judged]) -> Vec<String> {
     notes.extend(outcome.advisory.iter().cloned());
     notes.extend(burst_notes(outcome));
     notes.extend(generator::arrivals_note(outcome));
-    if !outcome.whole().counts.reconcile() {
+    if !outcome.tally_all().counts.is_consistent() {
         notes.push("some requests were aborted before they completed".into());
     }
     notes
@@ -62,7 +62,7 @@ fn burst_notes(outcome: &Outcome) -> Vec<String> {
     let stages = outcome.load.stages.iter();
     let bursts = stages.filter(|stage| stage.at_once > 0 && stage.to_rate + stage.from_rate == 0.0);
     let notes = bursts.filter_map(|stage| {
-        let tally = outcome.over(&stage.seconds());
+        let tally = outcome.tally_in(&stage.seconds());
         // All have the same intended start, so the highest latency is the time for all of them.
         let seconds = tally.latency.max_ms()? / 1000.0;
         #[expect(clippy::cast_precision_loss, reason = "the requests of a burst stay below 2^53")]

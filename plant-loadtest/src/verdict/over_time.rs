@@ -27,29 +27,29 @@ pub struct Finding {
     /// The grade; reports print INSUFFICIENT as INCONCLUSIVE.
     pub grade: Grade,
     /// Whether the SLA sets a limit for it; otherwise it does not affect the verdict.
-    pub promised: bool,
+    pub in_sla: bool,
     /// Whether the run was long enough for a result, so that INSUFFICIENT affects the verdict too.
     pub long_enough: bool,
     /// Description of the limit.
     pub limit: String,
     /// Summary of what was measured.
-    pub sentence: String,
+    pub summary: String,
 }
 
 impl Finding {
     /// Returns the grade for reports. Without a limit in the SLA a FAIL becomes a WARNING.
     #[must_use]
-    pub fn shown(&self) -> Grade {
+    pub fn reported_grade(&self) -> Grade {
         match self.grade {
-            Grade::Fail if !self.promised => Grade::Warning,
+            Grade::Fail if !self.in_sla => Grade::Warning,
             grade => grade,
         }
     }
 
     /// Returns the name of the grade that reports print.
     #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self.shown() {
+    pub fn label(&self) -> &'static str {
+        match self.reported_grade() {
             Grade::Insufficient => "INCONCLUSIVE",
             grade => grade.name(),
         }
@@ -57,8 +57,8 @@ impl Finding {
 
     /// Returns whether the finding affects the verdict.
     #[must_use]
-    pub fn counts(&self) -> bool {
-        self.promised && (self.grade != Grade::Insufficient || self.long_enough)
+    pub fn affects_verdict(&self) -> bool {
+        self.in_sla && (self.grade != Grade::Insufficient || self.long_enough)
     }
 }
 
@@ -87,10 +87,10 @@ fn leak(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
     Some(Finding {
         name: "memory growth",
         grade: leak.grade,
-        promised: sla.over_time.memory_growth.is_some(),
+        in_sla: sla.over_time.memory_growth.is_some(),
         long_enough: judged_s >= limit.over_s * MIN_PERIOD_SHARE,
         limit: format!("≤ {} % in {}", limit.percent, hours(limit.over_s)),
-        sentence: leak.summary,
+        summary: leak.summary,
     })
 }
 
@@ -101,10 +101,10 @@ fn drift(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
     Some(Finding {
         name: "drift",
         grade: drift.grade,
-        promised: sla.over_time.drift.is_some(),
+        in_sla: sla.over_time.drift.is_some(),
         long_enough: true,
         limit: format!("increase ≤ {} %", limit.percent),
-        sentence: drift.summary,
+        summary: drift.summary,
     })
 }
 
@@ -114,10 +114,10 @@ fn recovery(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
     Some(Finding {
         name: recovery.name,
         grade: recovery.grade,
-        promised: sla.over_time.recovery.is_some() && recovery.name == "recovery",
+        in_sla: sla.over_time.recovery.is_some() && recovery.name == "recovery",
         long_enough: true,
         limit: format!("P95 and queue depth within {} % of the baseline", threshold.within_percent),
-        sentence: recovery.summary,
+        summary: recovery.summary,
     })
 }
 
@@ -144,7 +144,7 @@ mod tests {
             .collect();
         outcome.samples = samples;
         outcome.sla.over_time = OverTime { memory_growth: limit, ..OverTime::default() };
-        Verdict::of(&outcome, &outcome.sla)
+        Verdict::judge(&outcome, &outcome.sla)
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::Grade;
 use crate::{
     load::{Model, Stage},
     outcome::Outcome,
-    sla::milliseconds,
+    sla::format_ms,
     statistics::median,
 };
 
@@ -49,7 +49,7 @@ impl Recovery {
     pub fn detect(outcome: &Outcome, percent: f64) -> Option<Self> {
         let Spike { kind, name, baseline, after } =
             find_spike(outcome).or_else(|| find_increase(outcome))?;
-        let tally = outcome.over(&baseline);
+        let tally = outcome.tally_in(&baseline);
         let baseline_p95_ms =
             tally.latency.quantile_ms(0.95).filter(|_| tally.latency.len() >= MIN_REQUESTS);
         let Some(p95) = baseline_p95_ms else {
@@ -82,14 +82,14 @@ impl Recovery {
                 Grade::Pass,
                 format!(
                     "baseline reached {seconds} s after {name} (P95 {}, windows of {window} s)",
-                    milliseconds(p95)
+                    format_ms(p95)
                 ),
             ),
             None => (
                 Grade::Fail,
                 format!(
                     "baseline not reached within {length} s after {name} (P95 {})",
-                    milliseconds(p95)
+                    format_ms(p95)
                 ),
             ),
         };
@@ -116,7 +116,7 @@ struct RecoveryTarget {
 
 impl RecoveryTarget {
     fn is_met(&self, outcome: &Outcome, seconds: &Range<u32>) -> bool {
-        let latency = outcome.over(seconds).latency;
+        let latency = outcome.tally_in(seconds).latency;
         let fast = latency.len() >= MIN_REQUESTS
             && latency.quantile_ms(0.95).is_some_and(|p95| p95 <= self.p95_ms);
         let drained = match (self.queue, queue_depth(outcome, seconds)) {
@@ -168,7 +168,7 @@ fn find_increase(outcome: &Outcome) -> Option<Spike> {
 
 /// Returns the seconds needed for a P95 at the request rate after the spike.
 fn window(outcome: &Outcome, after: &Range<u32>) -> u32 {
-    let requests = outcome.over(after).latency.len().max(1);
+    let requests = outcome.tally_in(after).latency.len().max(1);
     let seconds = u64::from(after.end - after.start) * MIN_REQUESTS * 2 / requests;
     u32::try_from(seconds).unwrap_or(MAX_WINDOW_S).clamp(MIN_WINDOW_S, MAX_WINDOW_S)
 }

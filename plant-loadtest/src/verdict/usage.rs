@@ -11,9 +11,9 @@ use crate::{
 pub(super) fn throughput(tally: &Tally, spans: &[Range<u32>]) -> (Option<f64>, u64) {
     let seconds: u32 = spans.iter().map(|span| span.end - span.start).sum();
     #[expect(clippy::cast_precision_loss, reason = "responses of a run stay below 2^53")]
-    let responses = tally.finished as f64;
+    let responses = tally.throughput_count as f64;
     let rate = (seconds > 0 && seconds < u32::MAX).then(|| responses / f64::from(seconds));
-    (rate, tally.finished)
+    (rate, tally.throughput_count)
 }
 
 /// Returns the usage of `resource`, in the unit of its metric, and the number of samples with a

@@ -9,9 +9,9 @@ use std::{
 use plant_loadtest::{outcome::Outcome, report::json};
 
 /// Output of the program.
-pub struct Done {
+pub struct ProgramOutput {
     /// Exit code.
-    pub exit: i32,
+    pub exit_code: i32,
     /// Standard output.
     pub stdout: String,
     /// Standard error.
@@ -21,27 +21,27 @@ pub struct Done {
 }
 
 /// Returns the folder of a test.
-pub fn folder_of(test: &str) -> PathBuf {
+pub fn test_folder(test: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)
 }
 
 /// Creates the folder of a test, empty.
-pub fn folder(test: &str) -> PathBuf {
-    let folder = folder_of(test);
+pub fn new_test_folder(test: &str) -> PathBuf {
+    let folder = test_folder(test);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     folder
 }
 
 /// Runs the program with `arguments` in `folder`.
-pub fn loadtest(folder: &Path, arguments: &[&str]) -> Done {
+pub fn loadtest(folder: &Path, arguments: &[&str]) -> ProgramOutput {
     let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
         .args(arguments)
         .current_dir(folder)
         .output()
         .unwrap();
-    Done {
-        exit: status.code().unwrap(),
+    ProgramOutput {
+        exit_code: status.code().unwrap(),
         stdout: String::from_utf8(stdout).unwrap(),
         stderr: String::from_utf8(stderr).unwrap(),
         outcome: json::read(&folder.join("out.json")).ok(),
@@ -49,6 +49,6 @@ pub fn loadtest(folder: &Path, arguments: &[&str]) -> Done {
 }
 
 /// Returns the first line of standard output, which is the verdict.
-pub fn first_line(done: &Done) -> &str {
+pub fn first_line(done: &ProgramOutput) -> &str {
     done.stdout.lines().next().unwrap_or_default()
 }

@@ -22,25 +22,25 @@ use tokio::{net::TcpListener, runtime::Runtime, time::sleep};
 #[derive(Clone, Debug)]
 pub struct Fault {
     /// Prefix of method and path of the affected requests, for example `GET /health`.
-    pub to: &'static str,
+    pub prefix: &'static str,
     /// Kind of the fault.
-    pub how: How,
+    pub kind: FaultKind,
     /// Number of matching requests that get a normal response first, such as the checks before a
     /// run.
-    pub spares: u64,
+    pub skip_first: u64,
 }
 
 /// Kind of a fault.
 #[derive(Clone, Debug)]
-pub enum How {
+pub enum FaultKind {
     /// The normal response after this delay.
-    Late(Duration),
+    Delay(Duration),
     /// This status, with a problem document.
     Status(u16),
     /// The normal status with this body.
     Body(&'static str),
     /// Status 500 for every n-th request.
-    OneIn(u64),
+    EveryNth(u64),
 }
 
 struct Shared {
@@ -105,22 +105,22 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let (status, body) = shared.responses.to(request.method(), &path);
     let status = status.as_u16();
     for (fault, matches) in shared.faults.iter().zip(&shared.matches) {
-        if !method_and_path.starts_with(fault.to) {
+        if !method_and_path.starts_with(fault.prefix) {
             continue;
         }
         let number = matches.fetch_add(1, SeqCst) + 1;
-        if number <= fault.spares {
+        if number <= fault.skip_first {
             continue;
         }
-        match fault.how {
-            How::Late(delay) => sleep(delay).await,
-            How::Status(status) => return respond(status, r#"{"code":"made-up"}"#),
-            How::Body(body) => return respond(status, body),
-            How::OneIn(every) if (number - fault.spares).is_multiple_of(every) => {
+        match fault.kind {
+            FaultKind::Delay(delay) => sleep(delay).await,
+            FaultKind::Status(status) => return respond(status, r#"{"code":"made-up"}"#),
+            FaultKind::Body(body) => return respond(status, body),
+            FaultKind::EveryNth(every) if (number - fault.skip_first).is_multiple_of(every) => {
                 shared.failed.fetch_add(1, SeqCst);
                 return respond(500, r#"{"code":"internal"}"#);
             }
-            How::OneIn(_) => {}
+            FaultKind::EveryNth(_) => {}
         }
     }
     respond(status, body)

@@ -9,9 +9,9 @@ use sqlx::PgPool;
 
 use super::{LOGIN, REGISTER, asha, log_in, problem};
 use crate::clock::Clock;
-use crate::config::Access;
-use crate::passwords::Passwords;
-use crate::testing::{TestApp, gate};
+use crate::config::AccessMode;
+use crate::passwords::PasswordHasher;
+use crate::testing::{TestApp, access_policy};
 
 fn wrong_password() -> serde_json::Value {
     json!({"email": "asha@lotus.example", "password": "eleven green pears"})
@@ -28,7 +28,7 @@ async fn unknown_email_and_wrong_password_get_the_same_response(pool: PgPool) {
     let unknown = json!({"email": "nobody@lotus.example", "password": "eleven green apples"});
     let (wrong, unknown) =
         (app.post(LOGIN, wrong_password()).await, app.post(LOGIN, unknown).await);
-    let header_names = |response: &crate::testing::Answer| {
+    let header_names = |response: &crate::testing::TestResponse| {
         response.headers.keys().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(header_names(&wrong), header_names(&unknown));
@@ -40,7 +40,7 @@ async fn unknown_email_and_wrong_password_get_the_same_response(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn after_five_failures_an_email_is_refused_for_the_rest_of_the_minute(pool: PgPool) {
     let clock = Clock::fixed(noon());
-    let app = TestApp::at(pool, clock.clone()).await;
+    let app = TestApp::with_clock(pool, clock.clone()).await;
     app.post(REGISTER, asha()).await.expect(201);
     let bela = json!({"email": "bela@lotus.example", "password": "eleven green apples"});
     app.post(REGISTER, bela.clone()).await.expect(201);
@@ -60,7 +60,7 @@ async fn after_five_failures_an_email_is_refused_for_the_rest_of_the_minute(pool
 
 #[sqlx::test(migrations = "../migrations")]
 async fn failures_with_an_unknown_email_are_limited_too(pool: PgPool) {
-    let app = TestApp::at(pool, Clock::fixed(noon())).await;
+    let app = TestApp::with_clock(pool, Clock::fixed(noon())).await;
     for status in [401, 401, 401, 401, 401, 429] {
         app.post(LOGIN, wrong_password()).await.expect(status);
     }
@@ -68,7 +68,7 @@ async fn failures_with_an_unknown_email_are_limited_too(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_successful_login_resets_the_failures(pool: PgPool) {
-    let app = TestApp::at(pool, Clock::fixed(noon())).await;
+    let app = TestApp::with_clock(pool, Clock::fixed(noon())).await;
     app.post(REGISTER, asha()).await.expect(201);
     for _ in 0..2 {
         for _ in 0..4 {
@@ -80,7 +80,7 @@ async fn a_successful_login_resets_the_failures(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn concurrent_guesses_are_limited_like_consecutive_ones(pool: PgPool) {
-    let app = TestApp::at(pool, Clock::fixed(noon())).await;
+    let app = TestApp::with_clock(pool, Clock::fixed(noon())).await;
     app.post(REGISTER, asha()).await.expect(201);
     let guesses = (0..12).map(|_| app.post(LOGIN, wrong_password()));
     let responses = futures::future::join_all(guesses).await;
@@ -100,8 +100,11 @@ async fn an_inactive_account_is_reported_only_with_the_right_password(pool: PgPo
 
 #[sqlx::test(migrations = "../migrations")]
 async fn an_unverified_account_is_refused_where_verification_is_required(pool: PgPool) {
-    let policy = crate::state::Gate { verification: true, ..gate(Access::Open) };
-    let app = TestApp::gated(pool, Clock::System, policy).await;
+    let policy = crate::state::AccessPolicy {
+        require_verification: true,
+        ..access_policy(AccessMode::Open)
+    };
+    let app = TestApp::with_access_policy(pool, Clock::System, policy).await;
     app.post(REGISTER, asha()).await.expect(201);
     app.post(LOGIN, asha()).await.expect(403);
     sqlx::query("update account set is_verified = true").execute(&app.owner).await.unwrap();
@@ -110,11 +113,11 @@ async fn an_unverified_account_is_refused_where_verification_is_required(pool: P
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_full_hashing_queue_returns_503_with_retry_after(pool: PgPool) {
-    let passwords = Passwords::start(NonZeroUsize::new(1), Duration::from_millis(1)).unwrap();
-    let policy = crate::state::Gate { passwords, ..gate(Access::Open) };
-    let app = TestApp::gated(pool, Clock::System, policy).await;
+    let passwords = PasswordHasher::start(NonZeroUsize::new(1), Duration::from_millis(1)).unwrap();
+    let policy = crate::state::AccessPolicy { passwords, ..access_policy(AccessMode::Open) };
+    let app = TestApp::with_access_policy(pool, Clock::System, policy).await;
     app.post(REGISTER, asha()).await.expect(201);
-    let slot = app.state.gate.passwords.reserve().unwrap();
+    let slot = app.state.access_policy.passwords.reserve().unwrap();
     for path in [LOGIN, REGISTER] {
         let refused = app.post(path, asha()).await;
         assert_eq!(refused.header("retry-after"), Some("1"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
-use crate::testing::{Answer, TestApp};
+use crate::testing::{TestApp, TestResponse};
 
 const REGISTER: &str = "/api/v1/auth/register";
 const LOGIN: &str = "/api/v1/auth/login";
@@ -26,11 +26,11 @@ async fn log_in(app: &TestApp) -> Value {
 async fn register_asha(app: &TestApp) -> (TestApp, Value) {
     app.post(REGISTER, asha()).await.expect(201);
     let login = log_in(app).await;
-    (app.bearing(login["access_token"].as_str().unwrap()), login)
+    (app.with_token(login["access_token"].as_str().unwrap()), login)
 }
 
 /// Returns a problem without its request id.
-fn problem(response: Answer, status: u16) -> Value {
+fn problem(response: TestResponse, status: u16) -> Value {
     let mut problem = response.expect(status);
     problem.as_object_mut().unwrap().remove("request_id");
     problem
@@ -52,7 +52,7 @@ async fn a_registered_account_can_log_in_and_has_a_customer(pool: PgPool) {
     );
     assert_eq!(login["user"], user);
 
-    let asha = app.bearing(login["access_token"].as_str().unwrap());
+    let asha = app.with_token(login["access_token"].as_str().unwrap());
     let me = asha.get(ME).await.expect(200);
     assert_eq!((&me["id"], &me["plan"]), (&user["id"], &Value::Null));
     let customer = format!("/api/v1/customers/{}", me["customer_id"].as_str().unwrap());
@@ -97,20 +97,20 @@ async fn invalid_credentials_are_reported_by_field(pool: PgPool) {
         (email, &"x".repeat(129), "password"),
     ] {
         let body = json!({"email": email, "password": password});
-        assert_eq!(app.post(REGISTER, body).await.fields_at_fault(), [at_fault], "{email}");
+        assert_eq!(app.post(REGISTER, body).await.invalid_fields(), [at_fault], "{email}");
     }
     for body in [json!({"email": email}), json!({"email": 5, "password": password})] {
         app.post(REGISTER, body.clone()).await.expect(422);
         app.post(LOGIN, body).await.expect(422);
     }
     let long = json!({"email": "x".repeat(201), "password": "x".repeat(129)});
-    assert_eq!(app.post(LOGIN, long).await.fields_at_fault(), ["email", "password"]);
+    assert_eq!(app.post(LOGIN, long).await.invalid_fields(), ["email", "password"]);
 }
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_password_is_stored_only_as_an_argon2id_hash(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let response = app.post_once("once", REGISTER, &asha()).await;
+    let response = app.post_idempotent("once", REGISTER, &asha()).await;
     assert!(!response.text.contains("apples") && !response.text.contains("argon2"));
     let stored: String = sqlx::query_scalar("select password_hash from account")
         .fetch_one(&app.owner)
@@ -128,8 +128,8 @@ async fn a_password_is_stored_only_as_an_argon2id_hash(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn registering_again_with_the_same_key_returns_the_first_response(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let first = app.post_once("once", REGISTER, &asha()).await.expect(201);
-    assert_eq!(app.post_once("once", REGISTER, &asha()).await.expect(201), first);
+    let first = app.post_idempotent("once", REGISTER, &asha()).await.expect(201);
+    assert_eq!(app.post_idempotent("once", REGISTER, &asha()).await.expect(201), first);
     let other = json!({"email": "asha@lotus.example", "password": "twelve green apples"});
-    app.post_once("once", REGISTER, &other).await.expect(422);
+    app.post_idempotent("once", REGISTER, &other).await.expect(422);
 }

@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use super::{ME, log_in, register_asha};
 use crate::auth::session::delete_expired;
 use crate::clock::Clock;
-use crate::testing::{Answer, OPERATORS_KEY, TestApp};
+use crate::testing::{ADMIN_KEY, TestApp, TestResponse};
 
 const REFRESH: &str = "/api/v1/auth/refresh";
 const LOGOUT: &str = "/api/v1/auth/logout";
@@ -16,21 +16,21 @@ fn clock() -> Clock {
     Clock::fixed("2026-01-14T12:00:00Z".parse().unwrap())
 }
 
-async fn refresh(app: &TestApp, login: &Value) -> Answer {
+async fn refresh(app: &TestApp, login: &Value) -> TestResponse {
     app.post(REFRESH, json!({"refresh_token": login["refresh_token"]})).await
 }
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_refresh_returns_new_tokens_of_the_same_session(pool: PgPool) {
     let clock = clock();
-    let app = TestApp::at(pool, clock.clone()).await;
+    let app = TestApp::with_clock(pool, clock.clone()).await;
     let (asha, first) = register_asha(&app).await;
     clock.advance(TimeDelta::minutes(15));
     asha.get(ME).await.expect(401);
     let second = refresh(&app, &first).await.expect(200);
     assert_eq!(second["session_id"], first["session_id"]);
     assert_eq!(second["user"], first["user"]);
-    app.bearing(second["access_token"].as_str().unwrap()).get(ME).await.expect(200);
+    app.with_token(second["access_token"].as_str().unwrap()).get(ME).await.expect(200);
     refresh(&app, &second).await.expect(200);
 }
 
@@ -62,7 +62,7 @@ async fn of_concurrent_uses_of_a_refresh_token_one_succeeds_and_the_session_ends
 #[sqlx::test(migrations = "../migrations")]
 async fn an_invalid_or_expired_refresh_token_is_refused(pool: PgPool) {
     let clock = clock();
-    let app = TestApp::at(pool, clock.clone()).await;
+    let app = TestApp::with_clock(pool, clock.clone()).await;
     let (_, login) = register_asha(&app).await;
     for token in [&login["access_token"], &json!("x"), &json!("")] {
         app.post(REFRESH, json!({"refresh_token": token})).await.expect(401);
@@ -78,7 +78,7 @@ async fn a_logout_ends_the_session(pool: PgPool) {
     let (asha, login) = register_asha(&app).await;
     let logout = || axum::http::Request::post(LOGOUT).body(axum::body::Body::empty()).unwrap();
     app.send(logout()).await.expect(401);
-    app.bearing(OPERATORS_KEY).send(logout()).await.expect(403);
+    app.with_token(ADMIN_KEY).send(logout()).await.expect(403);
     asha.send(logout()).await.expect(204);
     refresh(&app, &login).await.expect(401);
     asha.get(ME).await.expect(401);
@@ -99,8 +99,8 @@ async fn the_account_endpoint_requires_an_access_token(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let (asha, login) = register_asha(&app).await;
     app.get(ME).await.expect(401);
-    app.bearing(OPERATORS_KEY).get(ME).await.expect(403);
-    app.bearing(login["refresh_token"].as_str().unwrap()).get(ME).await.expect(401);
+    app.with_token(ADMIN_KEY).get(ME).await.expect(403);
+    app.with_token(login["refresh_token"].as_str().unwrap()).get(ME).await.expect(401);
     let tag = asha.get(ME).await.header("etag").unwrap().to_owned();
     sqlx::query("update account set plan = 'pro'").execute(&app.owner).await.unwrap();
     let me = asha.get(ME).await;
@@ -111,7 +111,7 @@ async fn the_account_endpoint_requires_an_access_token(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn expired_sessions_and_old_failures_are_deleted(pool: PgPool) {
     let clock = clock();
-    let app = TestApp::at(pool, clock.clone()).await;
+    let app = TestApp::with_clock(pool, clock.clone()).await;
     register_asha(&app).await;
     clock.advance(TimeDelta::days(15));
     let younger = log_in(&app).await;

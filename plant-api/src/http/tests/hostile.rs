@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use sqlx::PgPool;
 
-use crate::testing::{Answer, NOBODY, TestApp};
+use crate::testing::{TestApp, TestResponse, UNKNOWN_ID};
 
 fn bodies() -> Vec<(&'static str, Vec<u8>)> {
     let deep = |open: &str, close: &str| [open.repeat(5_000), close.repeat(5_000)].concat();
@@ -49,7 +49,7 @@ fn queries() -> Vec<String> {
 fn operations(app: &TestApp) -> Vec<(Method, String)> {
     let mut found = Vec::new();
     for (template, item) in &app.api.paths.paths {
-        let segments = template.split('/').map(|w| if w.starts_with('{') { NOBODY } else { w });
+        let segments = template.split('/').map(|w| if w.starts_with('{') { UNKNOWN_ID } else { w });
         let path = segments.collect::<Vec<_>>().join("/");
         for (method, _) in super::super::description::operations(item) {
             found.push((method.parse().unwrap(), path.clone()));
@@ -68,7 +68,7 @@ fn request(method: &Method, path: &str, kind: &str, body: Vec<u8>) -> Request<Bo
         .unwrap()
 }
 
-fn assert_no_server_error(response: &Answer, what: &str) {
+fn assert_no_server_error(response: &TestResponse, what: &str) {
     assert!(response.status.as_u16() < 500, "{what}: {} {}", response.status, response.text);
     if response.status.as_u16() >= 400 {
         assert_eq!(response.header("content-type"), Some("application/problem+json"), "{what}");
@@ -109,11 +109,11 @@ async fn malformed_paths_and_methods_cause_no_server_error(pool: PgPool) {
     let app = TestApp::new(pool).await;
     for (method, path) in operations(&app) {
         let paths = [
-            path.replace(NOBODY, "%00"),
-            path.replace(NOBODY, "%ff%fe"),
-            path.replace(NOBODY, "..%2f..%2fetc"),
-            path.replace(NOBODY, &"9".repeat(3_000)),
-            path.replace(NOBODY, "01900000-0000-7000-8000-00000000000G"),
+            path.replace(UNKNOWN_ID, "%00"),
+            path.replace(UNKNOWN_ID, "%ff%fe"),
+            path.replace(UNKNOWN_ID, "..%2f..%2fetc"),
+            path.replace(UNKNOWN_ID, &"9".repeat(3_000)),
+            path.replace(UNKNOWN_ID, "01900000-0000-7000-8000-00000000000G"),
             format!("{path}/"),
             format!("/{path}"),
             path.to_uppercase(),

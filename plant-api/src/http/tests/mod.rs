@@ -8,10 +8,10 @@ use axum::http::Request;
 use sqlx::PgPool;
 
 use crate::clock::Clock;
-use crate::config::Access;
+use crate::config::AccessMode;
 use crate::limit::RateLimit;
-use crate::state::Gate;
-use crate::testing::{TestApp, gate};
+use crate::state::AccessPolicy;
+use crate::testing::{TestApp, access_policy};
 
 fn get(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
     let request =
@@ -144,8 +144,8 @@ async fn described_metric_series_start_at_zero(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn api_requests_are_rate_limited_but_health_and_metrics_are_not(pool: PgPool) {
     let rate = RateLimit::new(NonZeroU32::MIN);
-    let limited = Gate { rate, ..gate(Access::Open) };
-    let app = TestApp::gated(pool, Clock::System, limited).await;
+    let limited = AccessPolicy { rate_limit, ..access_policy(AccessMode::Open) };
+    let app = TestApp::with_access_policy(pool, Clock::System, limited).await;
     app.get("/api/v1/skills").await.expect(200);
     let refused = app.get("/api/v1/skills").await;
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();

@@ -9,9 +9,9 @@ use crate::check::{Checks, Name};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::etag::Conditions;
+use crate::etag::Preconditions;
 use crate::plant::chain::ChangeType;
-use crate::plant::entity::{self, Locked};
+use crate::plant::entity::{self, LockedEntity};
 use crate::plant::industries::IndustryId;
 use crate::plant::job_roles::JobRoleId;
 use crate::plant::skills::SkillId;
@@ -82,7 +82,7 @@ impl AgentChanges {
         }
         if let Some(tags) = &self.tags {
             let within_limit = tags.len() <= MAX_TAGS;
-            checks.that(within_limit, "tags", "max-items", "must be at most 50 tags");
+            checks.require(within_limit, "tags", "max-items", "must be at most 50 tags");
             for (i, tag) in tags.iter().enumerate().take(MAX_TAGS) {
                 checks.name(&format!("tags[{i}]"), tag);
             }
@@ -90,21 +90,21 @@ impl AgentChanges {
         if let Some(attributes) = &self.custom_attributes {
             let size = serde_json::to_vec(attributes).map_or(usize::MAX, |bytes| bytes.len());
             let within_limit = size <= MAX_CUSTOM_ATTRIBUTES_BYTES;
-            checks.that(
+            checks.require(
                 within_limit,
                 "custom_attributes",
                 "max-size",
                 "must be at most 64 KiB as JSON",
             );
         }
-        checks.text(
+        checks.optional_text(
             "governance_notes",
             self.governance_notes.as_ref().and_then(|notes| notes.as_deref()),
         );
-        checks.done()
+        checks.into_result()
     }
 
-    fn apply(&self, content: &mut Content, base: &mut Locked) {
+    fn apply(&self, content: &mut Content, base: &mut LockedEntity) {
         let changes = self.clone();
         set_if_some(&mut content.name, changes.name);
         set_if_some(&mut content.skill_id, changes.skill_id);
@@ -133,16 +133,16 @@ pub async fn change(
     clock: &Clock,
     caller: &Caller,
     id: AgentId,
-    conditions: &Conditions,
+    conditions: &Preconditions,
     changes: &AgentChanges,
 ) -> Result<Agent> {
     changes.check()?;
-    let changed_fields = entity::fields(changes)?;
+    let changed_fields = entity::to_fields(changes)?;
     let mut tx = db.begin().await?;
     let no_such = || Error::no_such("agent");
     let mut base = entity::sql::lock(&mut *tx, id.0).await?.ok_or_else(no_such)?;
     let mut content = sql::find_content(&mut *tx, id.0).await?.ok_or_else(no_such)?;
-    conditions.allow_change_of(base.version_hash)?;
+    conditions.check_if_match(base.version_hash)?;
     if !changed_fields.is_empty() {
         changes.apply(&mut content, &mut base);
         map_constraint_errors(sql::update(&mut *tx, id, &content).await, &content.name)?;

@@ -125,7 +125,7 @@ impl Content {
     fn check(&self) -> Result<()> {
         let mut checks = Checks::default();
         checks.name("name", &self.name);
-        checks.done()
+        checks.into_result()
     }
 
     /// Returns the results of the L1 checks. The references are foreign keys, so they exist.
@@ -141,7 +141,7 @@ impl Content {
     ///
     /// # Errors
     /// As [`NewEntity::new`].
-    pub fn entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
+    pub fn new_entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
         NewEntity::new(id, Status::Active, at, actor, self)
     }
 }
@@ -158,7 +158,7 @@ pub async fn create(
     content: Content,
 ) -> Result<Agent> {
     content.check()?;
-    let entity = content.entity(clock.new_id(), clock.now(), caller.actor())?;
+    let entity = content.new_entity(clock.new_id(), clock.now(), caller.actor())?;
     map_constraint_errors(sql::insert(&mut *connection, &entity, &content).await, &content.name)?;
     sql::find(connection, AgentId(entity.id)).await?.ok_or_else(|| Error::no_such("agent"))
 }
@@ -169,8 +169,12 @@ fn map_constraint_errors<T>(result: sqlx::Result<T>, name: &str) -> Result<T> {
         .on_constraint("agent_name_key", || {
             Error::Duplicate(format!("there is already an agent named `{name}`"))
         })
-        .on_constraint("agent_skill_id_fkey", || Error::unknown("skill_id", "skill"))
-        .on_constraint("agent_job_role_id_fkey", || Error::unknown("job_role_id", "job role"))
-        .on_constraint("agent_team_id_fkey", || Error::unknown("team_id", "team"))
-        .on_constraint("agent_industry_id_fkey", || Error::unknown("industry_id", "industry"))
+        .on_constraint("agent_skill_id_fkey", || Error::unknown_reference("skill_id", "skill"))
+        .on_constraint("agent_job_role_id_fkey", || {
+            Error::unknown_reference("job_role_id", "job role")
+        })
+        .on_constraint("agent_team_id_fkey", || Error::unknown_reference("team_id", "team"))
+        .on_constraint("agent_industry_id_fkey", || {
+            Error::unknown_reference("industry_id", "industry")
+        })
 }

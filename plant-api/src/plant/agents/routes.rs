@@ -13,15 +13,15 @@ use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
-use crate::etag::{self, Conditions};
+use crate::etag::{self, Preconditions};
 use crate::extract::{Json, Path, Query};
-use crate::idempotency::{self, Answer, Begun, Posted};
+use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::page::{Page, PageParams};
 use crate::plant::entity::Status;
 use crate::plant::industries::IndustryId;
 use crate::plant::job_roles::JobRoleId;
 use crate::plant::skills::SkillId;
-use crate::state::State as AppState;
+use crate::state::AppState;
 
 /// Returns the routes of catalogue agents.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -78,16 +78,16 @@ async fn list(
     State(cache): State<Cache>,
     Query(filter): Query<Filter>,
     page: Page,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let filter = sql::Filter::from(filter);
     let fill = async {
         let mut connection = db.acquire().await?;
         let rows = sql::list(&mut *connection, &filter, &page).await?;
-        page.stored(rows, |agent| agent.id.0)
+        page.to_cached_response(rows, |agent| agent.id.0)
     };
-    let cached = cache.read(Topic::Agents, page.address(), fill).await?;
-    Ok(conditions.answer_stored(&cached))
+    let cached = cache.get_with(Topic::Agents, page.path_and_query(), fill).await?;
+    Ok(conditions.respond_cached(&cached))
 }
 
 #[utoipa::path(
@@ -107,17 +107,17 @@ async fn create(
     State(clock): State<Clock>,
     State(cache): State<Cache>,
     caller: Caller,
-    request: Posted<Content>,
-) -> Result<Answer> {
-    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
-        Begun::Replay(response) => return Ok(response),
-        Begun::Fresh(transaction) => transaction,
+    request: IdempotentRequest<Content>,
+) -> Result<StoredResponse> {
+    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
+        Claim::Replay(response) => return Ok(response),
+        Claim::New(transaction) => transaction,
     };
     let agent = super::create(transaction.connection(), &clock, &caller, request.body).await?;
     let location = format!("/api/v1/agents/{}", agent.id);
     let response =
-        transaction.commit(Answer::created(location, agent.version_hash, &agent)?).await?;
-    cache.forget(Topic::Agents).await;
+        transaction.commit(StoredResponse::created(location, agent.version_hash, &agent)?).await?;
+    cache.invalidate(Topic::Agents).await;
     Ok(response)
 }
 
@@ -136,16 +136,16 @@ async fn find(
     State(db): State<Db>,
     State(cache): State<Cache>,
     Path(id): Path<AgentId>,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let fill = async {
         let mut connection = db.acquire().await?;
         let found = sql::find(&mut *connection, id).await?;
         let agent = found.ok_or_else(|| Error::no_such("agent"))?;
-        etag::stored(agent.version_hash, &agent)
+        etag::to_cached_response(agent.version_hash, &agent)
     };
-    let cached = cache.read(Topic::Agents, &id.to_string(), fill).await?;
-    Ok(conditions.answer_stored(&cached))
+    let cached = cache.get_with(Topic::Agents, &id.to_string(), fill).await?;
+    Ok(conditions.respond_cached(&cached))
 }
 
 #[utoipa::path(
@@ -169,10 +169,10 @@ async fn change(
     State(cache): State<Cache>,
     caller: Caller,
     Path(id): Path<AgentId>,
-    conditions: Conditions,
+    conditions: Preconditions,
     Json(changes): Json<AgentChanges>,
 ) -> Result<Response> {
     let agent = change::change(&db, &clock, &caller, id, &conditions, &changes).await?;
-    cache.forget(Topic::Agents).await;
-    Ok(etag::with_version(agent.version_hash, Json(agent).into_response()))
+    cache.invalidate(Topic::Agents).await;
+    Ok(etag::with_etag(agent.version_hash, Json(agent).into_response()))
 }

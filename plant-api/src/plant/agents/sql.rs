@@ -116,7 +116,7 @@ pub fn list_query(filter: &Filter, page: &Page) -> QueryBuilder<Postgres> {
     if let Some(after) = page.after {
         query.push(" and a.id < ").push_bind(after);
     }
-    query.push(" order by a.id desc limit ").push_bind(page.fetch());
+    query.push(" order by a.id desc limit ").push_bind(page.fetch_limit());
     query.push(" offset ").push_bind(page.offset);
     query
 }
@@ -186,10 +186,10 @@ pub async fn insert(
         select begin_entity($1, 'agent', $2, $3, $4, $5, $6, $7), $8, $9, $10, $11, $12, ''",
         entity.id,
         entity.status as Status,
-        entity.at,
-        entity.first.content,
-        &entity.first.content_hash.0,
-        &entity.first.link.0,
+        entity.created_at,
+        entity.first_amendment.content,
+        &entity.first_amendment.content_hash.0,
+        &entity.first_amendment.link.0,
         GOVERNANCE_AGENT,
         content.name,
         content.skill_id.0,

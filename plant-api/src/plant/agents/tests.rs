@@ -10,9 +10,9 @@ use uuid::Uuid;
 use crate::page::Page;
 use crate::plant::chain::{self, Verdict};
 use crate::plant::entity;
-use crate::testing::{NOBODY, TestApp, with_json};
+use crate::testing::{TestApp, UNKNOWN_ID, json_request};
 
-fn body(catalogue: &crate::testing::Catalogue, name: &str) -> Value {
+fn body(catalogue: &crate::testing::CatalogueIds, name: &str) -> Value {
     json!({
         "name": name, "skill_id": catalogue.skill, "job_role_id": catalogue.job_role,
         "industry_id": catalogue.industry, "team_id": catalogue.team,
@@ -22,7 +22,7 @@ fn body(catalogue: &crate::testing::Catalogue, name: &str) -> Value {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_agent_includes_the_names_of_its_references(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     let agent = app.get(&format!("/api/v1/agents/{}", catalogue.agent)).await.expect(200);
     assert_eq!(agent["skill"], "Asha's skill");
     assert_eq!(agent["job_role"], "Asha's role");
@@ -38,7 +38,7 @@ async fn an_agent_includes_the_names_of_its_references(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn the_price_depends_on_the_industry(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     for (industry, price) in [("Education", 8_000), ("sales", 15_000), ("marketing", 12_000)] {
         let id = app.create("/api/v1/industries", json!({"name": industry})).await;
         let mut body = body(&catalogue, industry);
@@ -50,14 +50,14 @@ async fn the_price_depends_on_the_industry(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_unknown_reference_is_reported_with_its_field(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     for field in ["skill_id", "job_role_id", "industry_id", "team_id"] {
         let mut body = body(&catalogue, "Ravi");
-        body[field] = json!(NOBODY);
-        assert_eq!(app.post("/api/v1/agents", body).await.fields_at_fault(), [field]);
-        let changes = json!({field: NOBODY});
+        body[field] = json!(UNKNOWN_ID);
+        assert_eq!(app.post("/api/v1/agents", body).await.invalid_fields(), [field]);
+        let changes = json!({field: UNKNOWN_ID});
         let path = format!("/api/v1/agents/{}", catalogue.agent);
-        assert_eq!(app.patch(&path, changes).await.fields_at_fault(), [field]);
+        assert_eq!(app.patch(&path, changes).await.invalid_fields(), [field]);
     }
     assert_eq!(app.get("/api/v1/agents").await.expect(200).as_array().unwrap().len(), 1);
 }
@@ -65,7 +65,7 @@ async fn an_unknown_reference_is_reported_with_its_field(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_taken_name_is_a_conflict(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     app.post("/api/v1/agents", body(&catalogue, "Asha")).await.expect(409);
     let other = app.create("/api/v1/agents", body(&catalogue, "Ravi")).await;
     let path = format!("/api/v1/agents/{other}");
@@ -76,8 +76,8 @@ async fn a_taken_name_is_a_conflict(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn filters_narrow_the_list(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let asha = app.an_agent("Asha").await;
-    let ravi = app.an_agent("Ravi 100%_x").await;
+    let asha = app.create_agent("Asha").await;
+    let ravi = app.create_agent("Ravi 100%_x").await;
     let found = async |query: String| -> Vec<String> {
         let list = app.get(&format!("/api/v1/agents?{query}")).await.expect(200);
         let ids = list.as_array().unwrap().iter();
@@ -104,7 +104,7 @@ async fn filters_narrow_the_list(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_change_is_applied_and_appended_as_an_amendment(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     let path = format!("/api/v1/agents/{}", catalogue.agent);
     let before = app.get(&path).await.expect(200);
     let changes = json!({
@@ -120,7 +120,7 @@ async fn a_change_is_applied_and_appended_as_an_amendment(pool: PgPool) {
     assert_eq!(found.as_array().unwrap().len(), 1, "the search must find the new name");
 
     let id: Uuid = catalogue.agent.parse().unwrap();
-    let chain = entity::sql::amendments(&app.owner, id, 0, 1000).await.unwrap();
+    let chain = entity::sql::list_amendments(&app.owner, id, 0, 1000).await.unwrap();
     let content: Value = serde_json::from_slice(&chain[1].content).unwrap();
     assert_eq!(content["change_type"], "evolution");
     assert_eq!(content["data"], changes);
@@ -129,7 +129,7 @@ async fn a_change_is_applied_and_appended_as_an_amendment(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_empty_change_appends_no_amendment(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     let path = format!("/api/v1/agents/{}", catalogue.agent);
     let before = app.get(&path).await.expect(200);
     assert_eq!(app.patch(&path, json!({})).await.expect(200), before);
@@ -138,7 +138,7 @@ async fn an_empty_change_appends_no_amendment(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_invalid_change_is_rejected_and_changes_nothing(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     let path = format!("/api/v1/agents/{}", catalogue.agent);
     let before = app.get(&path).await.expect(200);
     for changes in [
@@ -148,22 +148,22 @@ async fn an_invalid_change_is_rejected_and_changes_nothing(pool: PgPool) {
         json!({"name": null, "skill_id": 3}),
         json!({"custom_attributes": {"n": 9_007_199_254_740_993_u64}}),
         json!({"custom_attributes": {"big": "x".repeat(70_000)}}),
-        json!({"name": "fine", "team_id": NOBODY}),
+        json!({"name": "fine", "team_id": UNKNOWN_ID}),
     ] {
         app.patch(&path, changes.clone()).await.expect(422);
         assert_eq!(app.get(&path).await.expect(200), before, "{changes}");
     }
-    app.patch(&format!("/api/v1/agents/{NOBODY}"), json!({"name": "x"})).await.expect(404);
+    app.patch(&format!("/api/v1/agents/{UNKNOWN_ID}"), json!({"name": "x"})).await.expect(404);
 }
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_change_with_an_outdated_if_match_is_rejected(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     let path = format!("/api/v1/agents/{}", catalogue.agent);
     let tag = app.get(&path).await.header("etag").unwrap().to_owned();
     let patch = |tag: &str, name: &str| {
-        let mut request = with_json(Method::PATCH, &path, &json!({"name": name}));
+        let mut request = json_request(Method::PATCH, &path, &json!({"name": name}));
         request.headers_mut().insert("if-match", tag.parse().unwrap());
         request
     };
@@ -176,7 +176,7 @@ async fn a_change_with_an_outdated_if_match_is_rejected(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn two_hundred_concurrent_changes_form_one_chain(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     let path = format!("/api/v1/agents/{}", catalogue.agent);
     let patches =
         (0..200).map(|n| app.patch(&path, json!({"governance_notes": format!("note {n}")})));
@@ -186,7 +186,7 @@ async fn two_hundred_concurrent_changes_form_one_chain(pool: PgPool) {
     assert_eq!(versions.len(), 200, "each change must have its own version");
 
     let id: Uuid = catalogue.agent.parse().unwrap();
-    let chain = entity::sql::amendments(&app.owner, id, 0, 1000).await.unwrap();
+    let chain = entity::sql::list_amendments(&app.owner, id, 0, 1000).await.unwrap();
     assert_eq!(chain.len(), 201);
     let mut tx = app.owner.begin().await.unwrap();
     let base = entity::sql::lock(&mut *tx, id).await.unwrap().unwrap();
@@ -197,7 +197,7 @@ async fn two_hundred_concurrent_changes_form_one_chain(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_search_uses_the_index(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    app.an_agent("Asha").await;
+    app.create_agent("Asha").await;
     // Inserted as the owner with the chain's triggers disabled: only the index matters here.
     sqlx::raw_sql(
         "alter table base_entity disable trigger user;

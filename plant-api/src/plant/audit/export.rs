@@ -105,7 +105,7 @@ async fn write_page(
     writer: &mut Writer,
 ) -> Result<(), AbortReason> {
     let ids = page.ids();
-    let mut chains = pin!(entity::sql::chains(&mut **tx, &ids).peekable());
+    let mut chains = pin!(entity::sql::stream_chains(&mut **tx, &ids).peekable());
     for base in &page.entities {
         line::write_start(&mut writer.chunk);
         while let Some(row) = chains
@@ -117,7 +117,7 @@ async fn write_page(
             writer.send_if_full().await?;
         }
         let content = page.contents.get(&base.id).map(Content::fields).transpose()?;
-        let row = base.row(&content.unwrap_or_default())?;
+        let row = base.canonical_row(&content.unwrap_or_default())?;
         line::write_end(&mut writer.chunk, base, &row);
         writer.entities += 1;
         writer.send_if_full().await?;

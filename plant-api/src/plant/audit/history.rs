@@ -66,7 +66,7 @@ pub async fn list_amendments(
     limit: i64,
 ) -> Result<Vec<AmendmentView>> {
     let mut connection = db.acquire().await?;
-    let amendments = entity::sql::amendments(&mut *connection, id, from, limit).await?;
+    let amendments = entity::sql::list_amendments(&mut *connection, id, from, limit).await?;
     if amendments.is_empty() {
         entity::sql::find(&mut *connection, id).await?.ok_or_else(no_such_entity)?;
     }

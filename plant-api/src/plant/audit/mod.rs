@@ -62,7 +62,7 @@ pub async fn check_tampering(db: &Db, id: Uuid) -> Result<TamperingReport> {
         tampered: found.verdict != Verdict::Intact,
         broken_at_index,
         reason,
-        amendment_count: found.end.length,
+        amendment_count: found.computed_head.length,
         hash_chain_length: base.head().length,
     })
 }

@@ -15,16 +15,16 @@ use super::run::{self, Report, Scope};
 use super::view::{self, EntityView};
 use super::{TamperingReport, export};
 use crate::access::Caller;
-use crate::cache::Stored;
+use crate::cache::CachedResponse;
 use crate::check::Checks;
 use crate::db::Db;
 use crate::error::{Problem, Result};
-use crate::etag::{self, Conditions};
+use crate::etag::{self, Preconditions};
 use crate::extract::{Json, Path, Query};
 use crate::page::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::plant::chain::Digest32;
 use crate::plant::entity::Kind;
-use crate::state::{Limits, State as AppState};
+use crate::state::{AppState, RequestLimits};
 
 /// Returns the routes of the audit.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -52,17 +52,17 @@ async fn find(
     State(db): State<Db>,
     _: Caller,
     Path(id): Path<Uuid>,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let view = view::find_view(&db, id).await?;
-    Ok(conditions.answer_stored(&cacheable(&view)?))
+    Ok(conditions.respond_cached(&cacheable(&view)?))
 }
 
 /// Serializes `value`, with the SHA-256 of the body as its `ETag`. The entity's version hash is not
 /// sufficient: these responses also change when a row is altered without an amendment.
-fn cacheable(value: &impl Serialize) -> Result<Stored> {
-    let response = etag::stored("", value)?;
-    Ok(Stored { etag: Digest32::sha256(&response.body).to_string(), ..response })
+fn cacheable(value: &impl Serialize) -> Result<CachedResponse> {
+    let response = etag::to_cached_response("", value)?;
+    Ok(CachedResponse { etag: Digest32::sha256(&response.body).to_string(), ..response })
 }
 
 /// Pagination of a chain.
@@ -94,13 +94,18 @@ async fn amendments(
     _: Caller,
     Path(id): Path<Uuid>,
     Query(page): Query<ChainPage>,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let limit = page.limit.unwrap_or(DEFAULT_LIMIT);
     let mut checks = Checks::default();
-    checks.that((1..=MAX_LIMIT).contains(&limit), "limit", "range", "must be 1 to 500");
-    checks.that(page.after.is_none_or(|after| after >= 0), "after", "range", "must be 0 or more");
-    checks.done()?;
+    checks.require((1..=MAX_LIMIT).contains(&limit), "limit", "range", "must be 1 to 500");
+    checks.require(
+        page.after.is_none_or(|after| after >= 0),
+        "after",
+        "range",
+        "must be 0 or more",
+    );
+    checks.into_result()?;
     let from = page.after.map_or(0, |after| after.saturating_add(1));
     // One more than `limit`, to detect whether there is a next page.
     let mut amendments = history::list_amendments(&db, id, from, limit + 1).await?;
@@ -113,7 +118,7 @@ async fn amendments(
     response.link = last.map(|last| {
         format!("</api/v1/entities/{id}/amendments?limit={limit}&after={last}>; rel=\"next\"")
     });
-    Ok(conditions.answer_stored(&response))
+    Ok(conditions.respond_cached(&response))
 }
 
 #[utoipa::path(
@@ -132,10 +137,10 @@ async fn tampering(
     State(db): State<Db>,
     _: Caller,
     Path(id): Path<Uuid>,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let found = super::check_tampering(&db, id).await?;
-    Ok(conditions.answer_stored(&cacheable(&found)?))
+    Ok(conditions.respond_cached(&cacheable(&found)?))
 }
 
 /// The entities to audit.
@@ -167,7 +172,7 @@ struct AuditScope {
 async fn audit(
     State(db): State<Db>,
     _: Caller,
-    State(limits): State<Limits>,
+    State(limits): State<RequestLimits>,
     Query(query): Query<AuditScope>,
 ) -> Result<Json<Report>> {
     let scope = Scope { kind: query.entity_type, id: query.entity_id, after: query.after };

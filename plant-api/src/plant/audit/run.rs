@@ -14,7 +14,7 @@ use super::walk::{EntityPage, EntityPages};
 use crate::db::Db;
 use crate::error::{Result, Violation};
 use crate::plant::chain::Verdict;
-use crate::plant::entity::{self, Kind, Reading, Shared};
+use crate::plant::entity::{self, BaseEntity, EntityVerifier, Kind};
 use crate::plant::genesis;
 use crate::plant::genesis::examination::Examination;
 
@@ -124,7 +124,7 @@ pub async fn run(db: &Db, scope: Scope, limit: Duration) -> Result<Report> {
     Ok(report)
 }
 
-type ExaminedPage = Vec<(Shared, Examination)>;
+type ExaminedPage = Vec<(BaseEntity, Examination)>;
 
 async fn next_page(
     connection: &mut PgConnection,
@@ -138,34 +138,34 @@ async fn next_page(
 
 async fn examine_page(connection: &mut PgConnection, page: EntityPage) -> Result<ExaminedPage> {
     let ids = page.ids();
-    let mut verifiers: Vec<_> = ids.iter().copied().map(Reading::of).collect();
-    let mut chains = entity::sql::chains(connection, &ids);
+    let mut verifiers: Vec<_> = ids.iter().copied().map(EntityVerifier::new).collect();
+    let mut chains = entity::sql::stream_chains(connection, &ids);
     while let Some(row) = chains.next().await {
         let (id, amendment) = row?;
         if let Ok(index) = ids.binary_search(&id) {
-            verifiers[index].read(&amendment);
+            verifiers[index].update(&amendment);
         }
     }
     let mut examined = Vec::with_capacity(ids.len());
     for (base, verifier) in page.entities.into_iter().zip(&verifiers) {
         let content = page.contents.get(&base.id);
-        let found = Examination::of(&base, content, verifier)?;
+        let found = Examination::new(&base, content, verifier)?;
         examined.push((base, found));
     }
     Ok(examined)
 }
 
 impl Report {
-    fn add_page(&mut self, examined: &[(Shared, Examination)]) {
+    fn add_page(&mut self, examined: &[(BaseEntity, Examination)]) {
         for (base, found) in examined {
             self.add_entity(base, found);
         }
         self.next_after = examined.last().map(|(base, _)| base.id);
     }
 
-    fn add_entity(&mut self, base: &Shared, found: &Examination) {
-        let l0 = found.l0.iter().all(|check| check.holds);
-        let l1 = !found.l1.is_empty() && found.l1.iter().all(|check| check.holds);
+    fn add_entity(&mut self, base: &BaseEntity, found: &Examination) {
+        let l0 = found.l0.iter().all(|check| check.passed);
+        let l1 = !found.l1.is_empty() && found.l1.iter().all(|check| check.passed);
         let intact = found.verdict == Verdict::Intact;
         self.total_entities += 1;
         self.statistics.l0_pass += u64::from(l0);
@@ -187,7 +187,7 @@ impl Report {
     }
 }
 
-fn findings(base: &Shared, found: &Examination) -> Vec<Finding> {
+fn findings(base: &BaseEntity, found: &Examination) -> Vec<Finding> {
     let finding = |rule: String, message: String, broken_at_index| Finding {
         entity_id: base.id,
         entity_type: base.kind,
@@ -200,7 +200,7 @@ fn findings(base: &Shared, found: &Examination) -> Vec<Finding> {
         let message = format!("the hash chain is broken: {}", reason.as_str());
         findings.push(finding("hash-chain".into(), message, Some(at_index)));
     }
-    for check in found.checks().filter(|check| !check.holds) {
+    for check in found.checks().filter(|check| !check.passed) {
         let Violation { rule, message, .. } = genesis::violation(check);
         findings.push(finding(rule, message, None));
     }

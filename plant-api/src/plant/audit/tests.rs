@@ -5,10 +5,10 @@ use axum::http::Request;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::line::{self, Fault, Manifest};
+use super::line::{self, LineError, Manifest};
 use super::run::{Scope, run};
 use crate::plant::chain::{Digest32, Reason};
-use crate::testing::{Catalogue, NOBODY, TestApp};
+use crate::testing::{CatalogueIds, TestApp, UNKNOWN_ID};
 
 /// Executes `sql` as the database owner, with the triggers and constraints that protect the chain
 /// disabled.
@@ -21,8 +21,8 @@ async fn tamper(app: &TestApp, sql: &'static str) {
 }
 
 /// Creates an agent with three amendments.
-async fn an_agent(app: &TestApp) -> (Catalogue, String) {
-    let catalogue = app.an_agent("Asha").await;
+async fn an_agent(app: &TestApp) -> (CatalogueIds, String) {
+    let catalogue = app.create_agent("Asha").await;
     let path = format!("/api/v1/agents/{}", catalogue.agent);
     let changes = json!({
         "name": "Asha \"Rao\"", "tags": ["seo"], "governance_notes": "steady",
@@ -100,14 +100,14 @@ async fn an_entity_has_seven_sections(pool: PgPool) {
 async fn unknown_ids_are_not_found(pool: PgPool) {
     let app = TestApp::new(pool).await;
     for path in [
-        format!("/api/v1/entities/{NOBODY}"),
-        format!("/api/v1/entities/{NOBODY}/amendments"),
-        format!("/api/v1/audit/tampering/{NOBODY}"),
+        format!("/api/v1/entities/{UNKNOWN_ID}"),
+        format!("/api/v1/entities/{UNKNOWN_ID}/amendments"),
+        format!("/api/v1/audit/tampering/{UNKNOWN_ID}"),
     ] {
         assert_eq!(app.get(&path).await.expect(404)["code"], "not-found", "{path}");
-        app.get(&path.replace(NOBODY, "x")).await.expect(422);
+        app.get(&path.replace(UNKNOWN_ID, "x")).await.expect(422);
     }
-    let path = format!("/api/v1/audit/run?entity_id={NOBODY}");
+    let path = format!("/api/v1/audit/run?entity_id={UNKNOWN_ID}");
     app.post(&path, json!({})).await.expect(404);
     app.post("/api/v1/audit/run?entity_type=planet", json!({})).await.expect(422);
     app.get("/api/v1/audit/export?entity_type=planet").await.expect(422);
@@ -137,7 +137,7 @@ async fn the_chain_is_paginated_and_its_hashes_can_be_recomputed(pool: PgPool) {
     assert_eq!(second.expect(200), json!([chain[2]]));
     for (query, field) in [("limit=0", "limit"), ("limit=501", "limit"), ("after=-1", "after")] {
         let response = app.get(&format!("{path}?{query}")).await;
-        assert_eq!(response.fields_at_fault(), [field]);
+        assert_eq!(response.invalid_fields(), [field]);
     }
 }
 
@@ -271,13 +271,13 @@ async fn an_export_has_every_entity_and_a_manifest(pool: PgPool) {
     assert_eq!(Manifest::parse(manifest.as_bytes()), Some(expected));
     let mut ids = Vec::new();
     for line in entities {
-        ids.push(line::check(line.as_bytes()).unwrap().id.to_string());
+        ids.push(line::check_line(line.as_bytes()).unwrap().id.to_string());
         let value: Value = serde_json::from_str(line).unwrap();
         assert_eq!(&serde_json_canonicalizer::to_string(&value).unwrap(), line);
     }
-    let Catalogue { industry, skill, job_role, team, agent } = catalogue;
+    let CatalogueIds { industry, skill, job_role, team, agent } = catalogue;
     assert_eq!(ids, [industry, skill, job_role, team, agent]);
-    assert_eq!(line::check(entities[4].as_bytes()).unwrap().links, 3);
+    assert_eq!(line::check_line(entities[4].as_bytes()).unwrap().links, 3);
 
     let skills = export(&app, "?entity_type=skill").await;
     assert_eq!(skills.len(), 2);
@@ -286,8 +286,10 @@ async fn an_export_has_every_entity_and_a_manifest(pool: PgPool) {
     tamper(&app, "update agent set name = 'Ravi'").await;
     tamper(&app, "update amendment set content = '\\xff' where sequence = 0 and content like '%Studio%'::bytea").await;
     let lines = export(&app, "?entity_type=agent").await;
-    match line::check(lines[0].as_bytes()) {
-        Err(Fault::Broken { id: at, at_index: 1, reason: Reason::StateDiffers, field, .. }) => {
+    match line::check_line(lines[0].as_bytes()) {
+        Err(LineError::Broken {
+            id: at, at_index: 1, reason: Reason::StateDiffers, field, ..
+        }) => {
             assert_eq!((at.to_string(), field.as_deref()), (id, Some("name")));
         }
         other => panic!("{other:?}"),
@@ -300,9 +302,9 @@ async fn content_that_is_not_utf8_is_exported_and_detected(pool: PgPool) {
     app.create("/api/v1/industries", json!({"name": "Sales"})).await;
     tamper(&app, "update amendment set content = set_byte(content, 5, 255)").await;
     let lines = export(&app, "").await;
-    let found = line::check(lines[0].as_bytes());
+    let found = line::check_line(lines[0].as_bytes());
     let altered =
-        matches!(found, Err(Fault::Broken { at_index: 0, reason: Reason::ContentAltered, .. }));
+        matches!(found, Err(LineError::Broken { at_index: 0, reason: Reason::ContentAltered, .. }));
     assert!(altered, "{found:?}");
 }
 
@@ -316,7 +318,7 @@ async fn only_one_export_runs_at_a_time(pool: PgPool) {
         app.create("/api/v1/industries", body).await;
     }
     let first = Request::get("/api/v1/audit/export").body(Body::empty()).unwrap();
-    let first = app.begin(first).await;
+    let first = app.start_request(first).await;
     assert_eq!(first.status(), 200);
     let second = app.get("/api/v1/audit/export").await.expect(409);
     assert_eq!(second["code"], "conflict");
@@ -336,7 +338,7 @@ async fn an_aborted_export_ends_with_an_error(pool: PgPool) {
         app.create("/api/v1/industries", body).await;
     }
     let export = Request::get("/api/v1/audit/export").body(Body::empty()).unwrap();
-    let export = app.begin(export).await;
+    let export = app.start_request(export).await;
     app.state.stop.cancel();
     assert!(axum::body::to_bytes(export.into_body(), usize::MAX).await.is_err());
 }

@@ -12,7 +12,7 @@ use super::no_such_entity;
 use crate::db::Db;
 use crate::error::Result;
 use crate::plant::chain::{Digest32, Verdict};
-use crate::plant::entity::{self, Kind, Shared, Status};
+use crate::plant::entity::{self, BaseEntity, Kind, Status};
 use crate::plant::genesis::examination::{Examination, examine};
 
 /// Maximum number of amendments (the newest) and children (the oldest) in a view. `/amendments`
@@ -129,20 +129,20 @@ pub async fn find_view(db: &Db, id: Uuid) -> Result<EntityView> {
     let mut tx = db.snapshot().await?;
     let base = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
     let found = examine(&mut tx, &base).await?;
-    let from = found.end.length.saturating_sub(MAX_SHOWN.into()).cast_signed();
-    let newest = entity::sql::amendments(&mut *tx, id, from, MAX_SHOWN.into()).await?;
+    let from = found.computed_head.length.saturating_sub(MAX_SHOWN.into()).cast_signed();
+    let newest = entity::sql::list_amendments(&mut *tx, id, from, MAX_SHOWN.into()).await?;
     let child_ids = entity::sql::list_children(&mut *tx, id, MAX_SHOWN.into()).await?;
     let newest: Vec<_> = newest.into_iter().map(AmendmentView::from).collect();
     Ok(entity_view(base, found, &newest, child_ids))
 }
 
 fn entity_view(
-    base: Shared,
+    base: BaseEntity,
     found: Examination,
     newest: &[AmendmentView],
     child_ids: Vec<Uuid>,
 ) -> EntityView {
-    let passes = |name| found.l0.iter().any(|check| check.name == name && check.holds);
+    let passes = |name| found.l0.iter().any(|check| check.name == name && check.passed);
     EntityView {
         audit_trail: AuditTrail {
             append_only: passes("L0-03"),
@@ -150,12 +150,12 @@ fn entity_view(
             tamper_proof: found.verdict == Verdict::Intact,
         },
         constitutional_alignment: ConstitutionalAlignment {
-            l0_compliance_status: found.l0.iter().map(|check| (check.name, check.holds)).collect(),
-            amendment_alignment: if found.departure.is_none() { "aligned" } else { "diverged" },
+            l0_compliance_status: found.l0.iter().map(|check| (check.name, check.passed)).collect(),
+            amendment_alignment: if found.mismatch.is_none() { "aligned" } else { "diverged" },
             drift_detector: Drift {
-                drifted: found.departure.is_some(),
-                at_index: found.departure.as_ref().map(|mismatch| mismatch.at_index),
-                field: found.departure.map(|mismatch| mismatch.field),
+                drifted: found.mismatch.is_some(),
+                at_index: found.mismatch.as_ref().map(|mismatch| mismatch.at_index),
+                field: found.mismatch.map(|mismatch| mismatch.field),
             },
         },
         identity: Identity { id: base.id, entity_type: base.kind, external_id: base.external_id },

@@ -7,8 +7,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::plant::entity::{self, Kind, Shared};
-use crate::plant::genesis::content::{Content, contents};
+use crate::plant::entity::{self, BaseEntity, Kind};
+use crate::plant::genesis::content::{Content, find_contents};
 
 /// Number of entities in a page.
 const PAGE_SIZE: i64 = 200;
@@ -26,7 +26,7 @@ pub struct EntityPages {
 #[derive(Debug)]
 pub struct EntityPage {
     /// Shared parts of the entities.
-    pub entities: Vec<Shared>,
+    pub entities: Vec<BaseEntity>,
     /// Contents by entity id; missing for an entity without a row of its kind.
     pub contents: HashMap<Uuid, Content>,
 }
@@ -49,13 +49,13 @@ impl EntityPages {
 
 impl EntityPage {
     /// Reads the contents of `entities`, with one statement per kind.
-    pub async fn load(connection: &mut PgConnection, entities: Vec<Shared>) -> Result<Self> {
+    pub async fn load(connection: &mut PgConnection, entities: Vec<BaseEntity>) -> Result<Self> {
         let mut by_id = HashMap::new();
         for kind in KINDS {
             let of_kind = entities.iter().filter(|entity| entity.kind == kind);
             let ids: Vec<_> = of_kind.map(|entity| entity.id).collect();
             if !ids.is_empty() {
-                by_id.extend(contents(&mut *connection, kind, &ids).await?);
+                by_id.extend(find_contents(&mut *connection, kind, &ids).await?);
             }
         }
         Ok(Self { entities, contents: by_id })

@@ -48,7 +48,7 @@ pub struct Change {
 
 impl Change {
     /// Returns the RFC 8785 bytes that are stored and hashed.
-    pub fn canonical(&self) -> Vec<u8> {
+    pub fn to_canonical_json(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(TYPICAL_CONTENT_BYTES);
         out.extend(br#"{"actor":"#);
         canonical::write_scalar(&mut out, &self.actor);

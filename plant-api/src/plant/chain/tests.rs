@@ -11,7 +11,7 @@ fn entity() -> Uuid {
 fn change(change_type: ChangeType, data: Value) -> Vec<u8> {
     let Value::Object(data) = data else { panic!("not an object") };
     let timestamp = Utc.with_ymd_and_hms(2026, 1, 14, 9, 30, 0).unwrap();
-    Change { change_type, data, timestamp, actor: "genesis".into() }.canonical()
+    Change { change_type, data, timestamp, actor: "genesis".into() }.to_canonical_json()
 }
 
 fn chain(length: u64) -> Vec<Amendment> {

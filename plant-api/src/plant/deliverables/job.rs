@@ -18,16 +18,16 @@ use super::{DeliverableId, sql};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::jobs::{self, Failure, Handler, Job, Kind, NewJob};
+use crate::jobs::{self, Failure, Job, JobHandler, JobKind, NewJob};
 use crate::plant::goals::{self, GoalId};
 use crate::queue::Queue;
 
 /// Kind of the jobs that draft a deliverable.
-pub const KIND: Kind = Kind {
+pub const KIND: JobKind = JobKind {
     name: "due_goal",
     queue: "goal_queue",
-    at_once: 64,
-    time_limit: Duration::from_secs(10),
+    max_concurrency: 64,
+    timeout: Duration::from_secs(10),
 };
 
 /// Maximum number of goals planned in one transaction.
@@ -41,7 +41,7 @@ struct DraftPayload {
 }
 
 /// Plans and runs the jobs that draft deliverables for due goals.
-pub struct DueGoals {
+pub struct DueGoalHandler {
     /// Database pool.
     pub db: Db,
     /// Clock that decides which goals are due.
@@ -50,7 +50,7 @@ pub struct DueGoals {
     pub queue: Queue,
 }
 
-impl DueGoals {
+impl DueGoalHandler {
     /// Enqueues a job for each due goal; returns the number of jobs.
     async fn plan_due(&self) -> Result<usize> {
         let now = self.clock.now();
@@ -93,8 +93,8 @@ impl DueGoals {
     }
 }
 
-impl Handler for DueGoals {
-    fn kind(&self) -> Kind {
+impl JobHandler for DueGoalHandler {
+    fn kind(&self) -> JobKind {
         KIND
     }
 
@@ -103,7 +103,7 @@ impl Handler for DueGoals {
         async { job.payload::<DraftPayload>().map(|_| Value::Null) }.boxed()
     }
 
-    fn keep<'a>(
+    fn persist_result<'a>(
         &'a self,
         connection: &'a mut PgConnection,
         job: &'a Job,
@@ -122,7 +122,7 @@ impl Handler for DueGoals {
         .boxed()
     }
 
-    fn bury<'a>(
+    fn on_dead_letter<'a>(
         &'a self,
         _: &'a mut PgConnection,
         _: &'a Job,

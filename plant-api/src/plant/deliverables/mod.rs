@@ -103,9 +103,9 @@ pub async fn record_review(
     review: Review,
 ) -> Result<Deliverable> {
     let mut checks = Checks::default();
-    checks.text("notes", review.notes.as_deref());
-    checks.done()?;
-    let owner = caller.customer();
+    checks.optional_text("notes", review.notes.as_deref());
+    checks.into_result()?;
+    let owner = caller.customer_filter();
     let record = sql::ReviewRecord {
         decision,
         notes: review.notes.as_deref(),

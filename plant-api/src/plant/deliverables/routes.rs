@@ -14,7 +14,7 @@ use crate::error::{Problem, Result};
 use crate::extract::{Json, OptionalJson, Path, Query};
 use crate::page::{Page, PageParams};
 use crate::plant::hires::{self, HireId};
-use crate::state::State as AppState;
+use crate::state::AppState;
 
 /// Returns the routes of deliverables.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -49,12 +49,12 @@ async fn list(
     page: Page,
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
-    let owner = caller.customer();
+    let owner = caller.customer_filter();
     let rows = sql::list(&mut *connection, hire, owner, filter.status, &page).await?;
     if rows.is_empty() {
         hires::ensure_exists(&mut connection, hire, &caller).await?;
     }
-    page.answer(rows, |deliverable| deliverable.id.0)
+    page.to_response(rows, |deliverable| deliverable.id.0)
 }
 
 #[utoipa::path(

@@ -38,7 +38,7 @@ pub async fn list(
         owner,
         status as Option<ReviewStatus>,
         page.after,
-        page.fetch(),
+        page.fetch_limit(),
         page.offset,
     )
     .fetch_all(db)

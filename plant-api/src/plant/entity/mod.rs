@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::plant::chain::{Amendment, Change, ChangeType, Digest32, Head, canonical};
 
 pub use fields::Fields;
-pub use state::{Departure, Reading};
+pub use state::{EntityVerifier, Mismatch};
 
 /// Default id of the agent that governs an entity.
 pub const GOVERNANCE_AGENT: &str = "genesis";
@@ -93,15 +93,15 @@ pub struct Check {
     /// Name of the check, such as `L1-skill-name`.
     pub name: &'static str,
     /// Whether the entity passes the check.
-    pub holds: bool,
+    pub passed: bool,
     /// The required property, as a noun phrase.
-    pub asks: &'static str,
+    pub requirement: &'static str,
 }
 
 impl Check {
     /// Creates a check result.
     pub fn new(name: &'static str, passed: bool, requirement: &'static str) -> Self {
-        Self { name, holds: passed, asks: requirement }
+        Self { name, passed, requirement }
     }
 }
 
@@ -113,9 +113,9 @@ pub struct NewEntity {
     /// Initial status.
     pub status: Status,
     /// Time of creation.
-    pub at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
     /// The amendment that creates the entity.
-    pub first: Amendment,
+    pub first_amendment: Amendment,
 }
 
 impl NewEntity {
@@ -131,7 +131,7 @@ impl NewEntity {
         actor: &str,
         content: &impl Serialize,
     ) -> Result<Self> {
-        let mut data = fields(content)?;
+        let mut data = to_fields(content)?;
         data.insert("status".into(), to_value(&status)?);
         let change = Change {
             change_type: ChangeType::Creation,
@@ -139,13 +139,18 @@ impl NewEntity {
             timestamp: at,
             actor: actor.to_owned(),
         };
-        Ok(Self { id, status, at, first: Amendment::first(id, change.canonical()) })
+        Ok(Self {
+            id,
+            status,
+            created_at: at,
+            first_amendment: Amendment::first(id, change.to_canonical_json()),
+        })
     }
 }
 
 /// The shared part of an entity: its row of `base_entity`.
 #[derive(Debug, Clone)]
-pub struct Shared {
+pub struct BaseEntity {
     /// Id of the entity.
     pub id: Uuid,
     /// Kind of the entity.
@@ -178,7 +183,7 @@ pub struct Shared {
     pub governance_agent_id: String,
 }
 
-impl Shared {
+impl BaseEntity {
     /// Returns the stored length and last link of the chain.
     pub fn head(&self) -> Head {
         Head { length: self.chain_length.unsigned_abs(), version_hash: self.version_hash }
@@ -189,7 +194,7 @@ impl Shared {
     ///
     /// # Errors
     /// When a value cannot be serialized to JSON.
-    pub fn row(&self, content: &Map<String, Value>) -> Result<Vec<u8>> {
+    pub fn canonical_row(&self, content: &Map<String, Value>) -> Result<Vec<u8>> {
         let entity = EntityRow {
             external_id: self.external_id.as_deref(),
             status: self.status,
@@ -231,23 +236,23 @@ struct EntityRow<'a> {
 
 /// The shared part of an entity whose row is locked for a change.
 #[derive(Debug)]
-pub struct Locked(Shared);
+pub struct LockedEntity(BaseEntity);
 
-impl Deref for Locked {
-    type Target = Shared;
+impl Deref for LockedEntity {
+    type Target = BaseEntity;
 
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &BaseEntity {
         &self.0
     }
 }
 
-impl DerefMut for Locked {
-    fn deref_mut(&mut self) -> &mut Shared {
+impl DerefMut for LockedEntity {
+    fn deref_mut(&mut self) -> &mut BaseEntity {
         &mut self.0
     }
 }
 
-impl Locked {
+impl LockedEntity {
     /// Appends an amendment and stores it with the changed fields of `self`. `data` contains the
     /// fields that the amendment sets.
     ///
@@ -262,7 +267,7 @@ impl Locked {
         actor: &str,
     ) -> Result<Amendment> {
         let change = Change { change_type, data, timestamp: at, actor: actor.to_owned() };
-        let amendment = Amendment::after(self.id, self.head(), change.canonical());
+        let amendment = Amendment::after(self.id, self.head(), change.to_canonical_json());
         sql::amend(connection, self, &amendment, at).await?;
         self.updated_at = at;
         self.chain_length += 1;
@@ -275,7 +280,7 @@ impl Locked {
 ///
 /// # Errors
 /// [`Error::Internal`] when it does not.
-pub fn fields(content: &impl Serialize) -> Result<Map<String, Value>> {
+pub fn to_fields(content: &impl Serialize) -> Result<Map<String, Value>> {
     match to_value(content)? {
         Value::Object(fields) => Ok(fields),
         _ => Err(Error::Internal("the content of an entity is not a JSON object".into())),

@@ -7,13 +7,13 @@ use futures::stream::BoxStream;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::{Kind, Locked, Shared, Status};
+use super::{BaseEntity, Kind, LockedEntity, Status};
 use crate::plant::chain::{Amendment, Digest32};
 
 /// Reads an entity that is not deleted, and locks its row until the end of the transaction.
-pub async fn lock(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Locked>> {
+pub async fn lock(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<LockedEntity>> {
     sqlx::query_as!(
-        Shared,
+        BaseEntity,
         r#"select
             id, entity_type as "kind: Kind", external_id, status as "status: Status",
             created_at, updated_at, deleted_at, certified_at,
@@ -26,13 +26,13 @@ pub async fn lock(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Lock
     )
     .fetch_optional(db)
     .await
-    .map(|row| row.map(Locked))
+    .map(|row| row.map(LockedEntity))
 }
 
 /// Reads an entity, deleted or not.
-pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Shared>> {
+pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<BaseEntity>> {
     sqlx::query_as!(
-        Shared,
+        BaseEntity,
         r#"select
             id, entity_type as "kind: Kind", external_id, status as "status: Status",
             created_at, updated_at, deleted_at, certified_at,
@@ -53,9 +53,9 @@ pub async fn list(
     kind: Option<Kind>,
     after: Uuid,
     limit: i64,
-) -> sqlx::Result<Vec<Shared>> {
+) -> sqlx::Result<Vec<BaseEntity>> {
     sqlx::query_as!(
-        Shared,
+        BaseEntity,
         r#"select
             id, entity_type as "kind: Kind", external_id, status as "status: Status",
             created_at, updated_at, deleted_at, certified_at,
@@ -91,7 +91,7 @@ pub async fn list_children(
 /// Inserts `amendment` and updates the entity's row.
 pub async fn amend(
     db: impl PgExecutor<'_>,
-    entity: &Locked,
+    entity: &LockedEntity,
     amendment: &Amendment,
     at: DateTime<Utc>,
 ) -> sqlx::Result<()> {
@@ -114,7 +114,7 @@ pub async fn amend(
 }
 
 /// Reads at most `limit` amendments of an entity, from sequence number `from` on.
-pub async fn amendments(
+pub async fn list_amendments(
     db: impl PgExecutor<'_>,
     id: Uuid,
     from: i64,
@@ -143,7 +143,7 @@ pub async fn amendments(
 }
 
 /// Streams the whole chains of the given entities, ordered by entity id and sequence number.
-pub fn chains<'a>(
+pub fn stream_chains<'a>(
     db: impl PgExecutor<'a> + 'a,
     ids: &'a [Uuid],
 ) -> BoxStream<'a, sqlx::Result<(Uuid, Amendment)>> {

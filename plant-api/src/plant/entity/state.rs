@@ -12,19 +12,19 @@ use crate::plant::chain::{Amendment, ChangeType, Head, LinkVerifier, Reason, Ver
 /// Verifies an entity, one amendment at a time: the links of its chain, and that its stored fields
 /// are the result of its amendments.
 #[derive(Debug, Clone)]
-pub struct Reading<'a> {
+pub struct EntityVerifier<'a> {
     links: LinkVerifier,
     expected: ExpectedState<'a>,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> EntityVerifier<'a> {
     /// Creates a verifier for `entity`.
-    pub fn of(entity: Uuid) -> Self {
+    pub fn new(entity: Uuid) -> Self {
         Self { links: LinkVerifier::new(entity), expected: ExpectedState::default() }
     }
 
     /// Verifies the next amendment, copying the values that it sets.
-    pub fn read(&mut self, amendment: &Amendment) {
+    pub fn update(&mut self, amendment: &Amendment) {
         self.links.update(amendment);
         // The state of a broken chain is never compared.
         if self.links.is_intact() {
@@ -42,7 +42,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Returns the head of the amendments read so far.
-    pub fn end(&self) -> Head {
+    pub fn head(&self) -> Head {
         self.links.head()
     }
 
@@ -50,7 +50,7 @@ impl<'a> Reading<'a> {
     /// `row` being `None` if they cannot be parsed as a JSON object.
     pub fn verdict(&self, stored: Head, row: Option<&Fields<'_>>) -> Verdict {
         match self.links.verdict(stored) {
-            Verdict::Intact => self.departure(row).map_or(Verdict::Intact, |mismatch| {
+            Verdict::Intact => self.mismatch(row).map_or(Verdict::Intact, |mismatch| {
                 Verdict::Broken { at_index: mismatch.at_index, reason: Reason::StateDiffers }
             }),
             broken => broken,
@@ -59,14 +59,14 @@ impl<'a> Reading<'a> {
 
     /// Returns the first difference between the stored fields (`row`, see [`Self::verdict`]) and
     /// the result of the amendments. Meaningful only if the links are intact.
-    pub fn departure(&self, row: Option<&Fields<'_>>) -> Option<Departure> {
+    pub fn mismatch(&self, row: Option<&Fields<'_>>) -> Option<Mismatch> {
         self.expected.mismatch(row)
     }
 }
 
 /// A field whose stored value is not the result of the amendments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Departure {
+pub struct Mismatch {
     /// Name of the field; empty when the row or an amendment cannot be parsed.
     pub field: String,
     /// Index of the amendment that last set the field, or of the last amendment if none did.
@@ -131,8 +131,8 @@ impl<'a> ExpectedState<'a> {
         at_hint.or_else(|| self.fields.iter().position(matches))
     }
 
-    fn mismatch(&self, row: Option<&Fields<'_>>) -> Option<Departure> {
-        let mismatch = |field: &str, at_index| Departure { field: field.to_owned(), at_index };
+    fn mismatch(&self, row: Option<&Fields<'_>>) -> Option<Mismatch> {
+        let mismatch = |field: &str, at_index| Mismatch { field: field.to_owned(), at_index };
         if let Some(at_index) = self.unreadable {
             return Some(mismatch("", at_index));
         }

@@ -43,11 +43,11 @@ impl Content {
     /// As [`entity::fields`].
     pub fn fields(&self) -> Result<Map<String, Value>> {
         match self {
-            Self::Industry(content) => entity::fields(content),
-            Self::Skill(content) => entity::fields(content),
-            Self::JobRole(content) => entity::fields(content),
-            Self::Team(content, _) => entity::fields(content),
-            Self::Agent(content) => entity::fields(content),
+            Self::Industry(content) => entity::to_fields(content),
+            Self::Skill(content) => entity::to_fields(content),
+            Self::JobRole(content) => entity::to_fields(content),
+            Self::Team(content, _) => entity::to_fields(content),
+            Self::Agent(content) => entity::to_fields(content),
         }
     }
 }
@@ -56,7 +56,7 @@ impl Content {
 ///
 /// # Errors
 /// Database errors.
-pub async fn contents(
+pub async fn find_contents(
     connection: &mut PgConnection,
     kind: Kind,
     ids: &[Uuid],

@@ -4,10 +4,10 @@
 use futures::StreamExt;
 use sqlx::PgConnection;
 
-use super::content::{Content, contents};
+use super::content::{Content, find_contents};
 use crate::error::Result;
 use crate::plant::chain::{Head, Reason, Verdict};
-use crate::plant::entity::{self, Check, Departure, Fields, Reading, Shared};
+use crate::plant::entity::{self, BaseEntity, Check, EntityVerifier, Fields, Mismatch};
 
 /// Result of examining an entity.
 #[derive(Debug)]
@@ -15,9 +15,9 @@ pub struct Examination {
     /// Whether the chain is intact and the rows match it.
     pub verdict: Verdict,
     /// First mismatch between the rows and the amendments.
-    pub departure: Option<Departure>,
+    pub mismatch: Option<Mismatch>,
     /// Head of the chain, computed from the amendments.
-    pub end: Head,
+    pub computed_head: Head,
     /// Results of the checks common to all kinds.
     pub l0: Vec<Check>,
     /// Results of the checks of the kind.
@@ -30,16 +30,20 @@ impl Examination {
     ///
     /// # Errors
     /// When a row cannot be written as canonical JSON.
-    pub fn of(base: &Shared, content: Option<&Content>, reading: &Reading<'_>) -> Result<Self> {
+    pub fn new(
+        base: &BaseEntity,
+        content: Option<&Content>,
+        reading: &EntityVerifier<'_>,
+    ) -> Result<Self> {
         let fields = content.map(Content::fields).transpose()?.unwrap_or_default();
-        let row = base.row(&fields)?;
-        let row = Fields::read(&row);
+        let row = base.canonical_row(&fields)?;
+        let row = Fields::parse(&row);
         let verdict = reading.verdict(base.head(), row.as_ref());
         Ok(Self {
             verdict,
-            departure: reading.departure(row.as_ref()),
-            end: reading.end(),
-            l0: check_l0(base, reading.end(), verdict),
+            mismatch: reading.mismatch(row.as_ref()),
+            computed_head: reading.head(),
+            l0: check_l0(base, reading.head(), verdict),
             l1: content.map(Content::check_l1).unwrap_or_default(),
         })
     }
@@ -54,20 +58,20 @@ impl Examination {
 ///
 /// # Errors
 /// Database errors.
-pub async fn examine(connection: &mut PgConnection, base: &Shared) -> Result<Examination> {
+pub async fn examine(connection: &mut PgConnection, base: &BaseEntity) -> Result<Examination> {
     let ids = [base.id];
-    let content = contents(connection, base.kind, &ids).await?.remove(&base.id);
-    let mut reading = Reading::of(base.id);
-    let mut chain = entity::sql::chains(connection, &ids);
+    let content = find_contents(connection, base.kind, &ids).await?.remove(&base.id);
+    let mut reading = EntityVerifier::new(base.id);
+    let mut chain = entity::sql::stream_chains(connection, &ids);
     while let Some(amendment) = chain.next().await {
-        reading.read(&amendment?.1);
+        reading.update(&amendment?.1);
     }
-    Examination::of(base, content.as_ref(), &reading)
+    Examination::new(base, content.as_ref(), &reading)
 }
 
 /// Returns the results of the L0 checks. Most follow from an intact chain; the response lists them
 /// individually.
-fn check_l0(base: &Shared, end: Head, verdict: Verdict) -> Vec<Check> {
+fn check_l0(base: &BaseEntity, end: Head, verdict: Verdict) -> Vec<Check> {
     let reason = match verdict {
         Verdict::Intact => None,
         Verdict::Broken { reason, .. } => Some(reason),

@@ -24,8 +24,8 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result, Violation};
 use crate::plant::chain::{ChangeType, Digest32, Verdict};
-use crate::plant::entity::{self, Check, Kind, Locked, Status};
-use crate::state::State as AppState;
+use crate::plant::entity::{self, Check, Kind, LockedEntity, Status};
+use crate::state::AppState;
 
 use examination::examine;
 
@@ -65,7 +65,7 @@ pub struct Certification {
 
 /// Notes and evidence of a certification; both become part of the amendment.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
-pub struct Statement {
+pub struct CertificationDetails {
     /// Notes on the certification.
     #[schema(max_length = 10_000, example = "Reviewed by the board")]
     pub notes: Option<String>,
@@ -74,16 +74,16 @@ pub struct Statement {
     pub evidence: Option<Value>,
 }
 
-impl Statement {
+impl CertificationDetails {
     fn check(&self) -> Result<()> {
         let mut checks = Checks::default();
-        checks.text("notes", self.notes.as_deref());
+        checks.optional_text("notes", self.notes.as_deref());
         if let Some(evidence) = &self.evidence {
             let size = serde_json::to_vec(evidence).map_or(usize::MAX, |bytes| bytes.len());
             let within_limit = size <= MAX_EVIDENCE_BYTES;
-            checks.that(within_limit, "evidence", "max-size", "must be at most 64 KiB as JSON");
+            checks.require(within_limit, "evidence", "max-size", "must be at most 64 KiB as JSON");
         }
-        checks.done()
+        checks.into_result()
     }
 }
 
@@ -101,7 +101,7 @@ pub async fn certify(
     caller: &Caller,
     kind: Kind,
     id: Uuid,
-    details: Statement,
+    details: CertificationDetails,
 ) -> Result<Certification> {
     details.check()?;
     let no_such = || Error::no_such(kind.noun());
@@ -114,7 +114,8 @@ pub async fn certify(
     if let Verdict::Broken { at_index, reason } = examination.verdict {
         return Err(Error::HashChainBroken { at_index, reason: reason.as_str() });
     }
-    let failed: Vec<_> = examination.checks().filter(|check| !check.holds).map(violation).collect();
+    let failed: Vec<_> =
+        examination.checks().filter(|check| !check.passed).map(violation).collect();
     if !failed.is_empty() {
         return Err(Error::ConstitutionalAlignment(failed));
     }
@@ -135,7 +136,7 @@ pub async fn certify(
         status: Status::Certified,
         version_hash: base.version_hash,
         chain_length: base.head().length,
-        checks: examination.checks().map(|check| (check.name, check.holds)).collect(),
+        checks: examination.checks().map(|check| (check.name, check.passed)).collect(),
         certified_at,
         newly_certified: base.head() != head_before,
     })
@@ -143,19 +144,23 @@ pub async fn certify(
 
 /// Marks `base` as certified at `at`; returns the data of the amendment.
 fn apply_certification(
-    base: &mut Locked,
+    base: &mut LockedEntity,
     at: DateTime<Utc>,
-    details: Statement,
+    details: CertificationDetails,
 ) -> Map<String, Value> {
     base.certified_at = Some(at);
     if base.kind == Kind::Skill {
         base.status = Status::Certified;
     }
-    certification(base.kind, at, details)
+    certification_data(base.kind, at, details)
 }
 
 /// Returns the data of a certification amendment.
-pub fn certification(kind: Kind, at: DateTime<Utc>, details: Statement) -> Map<String, Value> {
+pub fn certification_data(
+    kind: Kind,
+    at: DateTime<Utc>,
+    details: CertificationDetails,
+) -> Map<String, Value> {
     let mut data = Map::new();
     data.insert("certified_at".into(), json!(at));
     if kind == Kind::Skill {
@@ -172,5 +177,5 @@ pub fn certification(kind: Kind, at: DateTime<Utc>, details: Statement) -> Map<S
 
 /// Returns the violation that reports a failed check.
 pub fn violation(check: &Check) -> Violation {
-    Violation::new("", check.name, format!("{} is missing", check.asks))
+    Violation::new("", check.name, format!("{} is missing", check.requirement))
 }

@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{Certification, Statement};
+use super::{Certification, CertificationDetails};
 use crate::access::Caller;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
@@ -15,7 +15,7 @@ use crate::db::Db;
 use crate::error::{Problem, Result};
 use crate::extract::Json;
 use crate::plant::entity::Kind;
-use crate::state::State as AppState;
+use crate::state::AppState;
 
 /// Returns the route that certifies any entity.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -59,7 +59,7 @@ async fn certify(
     Json(request): Json<CertificationRequest>,
 ) -> Result<Json<Certification>> {
     let CertificationRequest { entity_type, entity_id, notes, evidence } = request;
-    let details = Statement { notes, evidence };
+    let details = CertificationDetails { notes, evidence };
     let certification =
         super::certify(&db, &clock, &caller, entity_type, entity_id, details).await?;
     invalidate(&cache, &certification).await;
@@ -76,6 +76,6 @@ pub async fn invalidate(cache: &Cache, certification: &Certification) {
             Kind::Agent => Topic::Agents,
             Kind::Industry => Topic::Industries,
         };
-        cache.forget(topic).await;
+        cache.invalidate(topic).await;
     }
 }

@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use crate::plant::chain::Verdict;
 use crate::plant::entity;
 use crate::plant::genesis::examination::examine;
-use crate::testing::{Catalogue, NOBODY, TestApp};
+use crate::testing::{CatalogueIds, TestApp, UNKNOWN_ID};
 
 const CERTIFY: &str = "/api/v1/genesis/certify";
 
@@ -13,7 +13,7 @@ fn certify_body(kind: &str, id: &str) -> Value {
     json!({"entity_type": kind, "entity_id": id})
 }
 
-fn entities(catalogue: &Catalogue) -> [(&'static str, &str); 5] {
+fn entities(catalogue: &CatalogueIds) -> [(&'static str, &str); 5] {
     [
         ("industry", &catalogue.industry),
         ("skill", &catalogue.skill),
@@ -40,7 +40,7 @@ async fn tamper(app: &TestApp, sql: &'static str) {
 #[sqlx::test(migrations = "../migrations")]
 async fn every_kind_is_certified_once(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     for (kind, id) in entities(&catalogue) {
         let first = app.post(CERTIFY, certify_body(kind, id)).await.expect(200);
         assert_eq!(first["status"], "certified");
@@ -66,7 +66,7 @@ async fn every_kind_is_certified_once(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn concurrent_requests_certify_once(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     for (kind, id) in entities(&catalogue) {
         let requests = (0..20).map(|_| app.post(CERTIFY, certify_body(kind, id)));
         let responses = join_all(requests).await;
@@ -81,7 +81,7 @@ async fn concurrent_requests_certify_once(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn concurrent_changes_and_certifications_form_one_chain(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     let path = format!("/api/v1/agents/{}", catalogue.agent);
     let changes =
         join_all((0..10).map(|n| app.patch(&path, json!({"governance_notes": n.to_string()}))));
@@ -99,7 +99,7 @@ async fn concurrent_changes_and_certifications_form_one_chain(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn notes_and_evidence_are_stored_only_in_the_amendment(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     let path = format!("/api/v1/genesis/skills/{}/certify", catalogue.skill);
     // The `name` in the evidence must not be taken for the skill's name.
     let body = json!({"notes": "Reviewed", "evidence": {"name": "another", "score": 9.5}});
@@ -113,15 +113,15 @@ async fn notes_and_evidence_are_stored_only_in_the_amendment(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn oversized_and_malformed_fields_are_invalid(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     let mut body = certify_body("skill", &catalogue.skill);
     body["notes"] = json!("x".repeat(10_001));
     body["evidence"] = json!("x".repeat(65 * 1024));
-    assert_eq!(app.post(CERTIFY, body).await.fields_at_fault(), ["notes", "evidence"]);
+    assert_eq!(app.post(CERTIFY, body).await.invalid_fields(), ["notes", "evidence"]);
     let unknown_kind = app.post(CERTIFY, certify_body("planet", &catalogue.skill)).await;
-    assert_eq!(unknown_kind.fields_at_fault(), ["entity_type"]);
+    assert_eq!(unknown_kind.invalid_fields(), ["entity_type"]);
     let malformed = app.post(CERTIFY, certify_body("skill", "7")).await;
-    assert_eq!(malformed.fields_at_fault(), ["entity_id"]);
+    assert_eq!(malformed.invalid_fields(), ["entity_id"]);
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -160,7 +160,7 @@ async fn a_broken_chain_is_not_certified(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_entity_whose_row_differs_from_its_amendments_is_not_certified(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let catalogue = app.an_agent("Asha").await;
+    let catalogue = app.create_agent("Asha").await;
     app.patch(&format!("/api/v1/agents/{}", catalogue.agent), json!({"name": "Asha Rao"}))
         .await
         .expect(200);
@@ -187,9 +187,9 @@ async fn an_unknown_entity_or_one_of_another_kind_is_not_found(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let team = app.create("/api/v1/teams", json!({"name": "Nobody"})).await;
     app.post(CERTIFY, certify_body("skill", &team)).await.expect(404);
-    app.post(CERTIFY, certify_body("skill", NOBODY)).await.expect(404);
+    app.post(CERTIFY, certify_body("skill", UNKNOWN_ID)).await.expect(404);
     for kind in ["skills", "job-roles"] {
-        for id in [NOBODY, &team] {
+        for id in [UNKNOWN_ID, &team] {
             let path = format!("/api/v1/genesis/{kind}/{id}");
             assert_eq!(app.get(&path).await.expect(404)["code"], "not-found");
             app.post(&format!("{path}/certify"), json!({})).await.expect(404);
@@ -221,7 +221,7 @@ async fn a_skill_key_defaults_to_the_slug_of_the_name(pool: PgPool) {
     assert_eq!(app.post(skills, taken).await.expect(409)["code"], "duplicate-entity");
     let mut malformed = python;
     malformed["skill_key"] = json!("Py 3");
-    assert_eq!(app.post(skills, malformed).await.fields_at_fault(), ["skill_key"]);
+    assert_eq!(app.post(skills, malformed).await.invalid_fields(), ["skill_key"]);
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -259,14 +259,15 @@ async fn a_job_role_requires_certified_skills(pool: PgPool) {
     let roles = "/api/v1/genesis/job-roles";
     let role = |skills: Value| json!({"name": "Coder", "required_skills": skills, "seniority_level": "senior"});
 
-    let problem = app.post(roles, role(json!([skills[0], skills[1], NOBODY]))).await.expect(422);
+    let problem =
+        app.post(roles, role(json!([skills[0], skills[1], UNKNOWN_ID]))).await.expect(422);
     assert_eq!(problem["code"], "validation-error");
     let violations = problem["violations"].as_array().unwrap();
     let mut rules: Vec<_> = violations.iter().map(|v| v["rule"].as_str().unwrap()).collect();
     rules.sort_unstable();
     assert_eq!(rules, ["certified", "unknown-reference"]);
     assert!(violations.iter().any(|v| v["message"].as_str().unwrap().contains(&skills[1])));
-    assert_eq!(app.post(roles, role(json!([]))).await.fields_at_fault(), ["required_skills"]);
+    assert_eq!(app.post(roles, role(json!([]))).await.invalid_fields(), ["required_skills"]);
 
     app.post(&certify(&skills[1]), json!({})).await.expect(200);
     let response = app.post(roles, role(json!(skills))).await;

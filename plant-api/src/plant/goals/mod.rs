@@ -12,11 +12,11 @@ use serde_json::{Map, Value};
 use sqlx::PgConnection;
 
 use crate::access::Caller;
-use crate::check::{Checks, TEXT_MAX};
+use crate::check::{Checks, MAX_TEXT_CHARS};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::etag::Conditions;
+use crate::etag::Preconditions;
 use crate::plant::hires::{self, HireId};
 use crate::plant::id::id;
 
@@ -129,9 +129,9 @@ impl NewGoal {
         if let Some(template) = &self.goal_template_id {
             checks.name("goal_template_id", template);
         }
-        checks.at_most("description", &self.description, TEXT_MAX);
+        checks.max_chars("description", &self.description, MAX_TEXT_CHARS);
         checks.no_secrets("settings", &self.settings);
-        checks.done()
+        checks.into_result()
     }
 }
 
@@ -141,11 +141,11 @@ impl GoalChanges {
         if let Some(title) = &self.title {
             checks.name("title", title);
         }
-        checks.text("description", self.description.as_deref());
+        checks.optional_text("description", self.description.as_deref());
         if let Some(settings) = &self.settings {
             checks.no_secrets("settings", settings);
         }
-        checks.done()
+        checks.into_result()
     }
 
     fn apply(self, goal: &mut Goal) {
@@ -196,7 +196,7 @@ pub async fn create(
         updated_at: now,
         version: 1,
     };
-    if sql::insert(&mut *connection, &goal, caller.customer()).await? {
+    if sql::insert(&mut *connection, &goal, caller.customer_filter()).await? {
         Ok(goal)
     } else {
         Err(hires::not_found(connection, hire).await)
@@ -212,15 +212,15 @@ pub async fn change(
     clock: &Clock,
     caller: &Caller,
     ids: (HireId, GoalId),
-    conditions: &Conditions,
+    conditions: &Preconditions,
     changes: GoalChanges,
 ) -> Result<Goal> {
     changes.check()?;
     let mut tx = db.begin().await?;
-    let Some(mut goal) = sql::lock(&mut *tx, ids, caller.customer()).await? else {
+    let Some(mut goal) = sql::lock(&mut *tx, ids, caller.customer_filter()).await? else {
         return Err(not_found(&mut tx, ids, caller).await);
     };
-    conditions.allow_change_of(goal.version)?;
+    conditions.check_if_match(goal.version)?;
     changes.apply(&mut goal);
     goal.updated_at = clock.now();
     goal.version += 1;

@@ -11,13 +11,13 @@ use crate::access::Caller;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Problem, Result};
-use crate::etag::{self, Conditions};
+use crate::etag::{self, Preconditions};
 use crate::extract::{Json, Path};
-use crate::idempotency::{self, Answer, Begun, Posted};
+use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::metrics::Metrics;
 use crate::page::{Page, PageParams};
 use crate::plant::hires::{self, HireId};
-use crate::state::State as AppState;
+use crate::state::AppState;
 
 /// Returns the routes of goals.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -43,11 +43,11 @@ async fn list(
     page: Page,
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
-    let rows = sql::list(&mut *connection, hire, caller.customer(), &page).await?;
+    let rows = sql::list(&mut *connection, hire, caller.customer_filter(), &page).await?;
     if rows.is_empty() {
         hires::ensure_exists(&mut connection, hire, &caller).await?;
     }
-    page.answer(rows, |goal| goal.id.0)
+    page.to_response(rows, |goal| goal.id.0)
 }
 
 #[utoipa::path(
@@ -69,15 +69,16 @@ async fn create(
     State(metrics): State<Metrics>,
     caller: Caller,
     Path(hire): Path<HireId>,
-    request: Posted<NewGoal>,
-) -> Result<Answer> {
-    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
-        Begun::Replay(response) => return Ok(response),
-        Begun::Fresh(transaction) => transaction,
+    request: IdempotentRequest<NewGoal>,
+) -> Result<StoredResponse> {
+    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
+        Claim::Replay(response) => return Ok(response),
+        Claim::New(transaction) => transaction,
     };
     let goal = super::create(transaction.connection(), &clock, &caller, hire, request.body).await?;
     let location = format!("/api/v1/agents/{hire}/goals/{}", goal.id);
-    let response = transaction.commit(Answer::created(location, goal.version, &goal)?).await?;
+    let response =
+        transaction.commit(StoredResponse::created(location, goal.version, &goal)?).await?;
     metrics.goals_created.inc();
     Ok(response)
 }
@@ -101,11 +102,11 @@ async fn find(
     State(db): State<Db>,
     caller: Caller,
     Path(ids): Path<(HireId, GoalId)>,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
-    match sql::find(&mut *connection, ids, caller.customer()).await? {
-        Some(goal) => conditions.answer(goal.version, &goal),
+    match sql::find(&mut *connection, ids, caller.customer_filter()).await? {
+        Some(goal) => conditions.respond(goal.version, &goal),
         None => Err(not_found(&mut connection, ids, &caller).await),
     }
 }
@@ -132,11 +133,11 @@ async fn change(
     State(clock): State<Clock>,
     caller: Caller,
     Path(ids): Path<(HireId, GoalId)>,
-    conditions: Conditions,
+    conditions: Preconditions,
     Json(changes): Json<GoalChanges>,
 ) -> Result<Response> {
     let goal = super::change(&db, &clock, &caller, ids, &conditions, changes).await?;
-    Ok(etag::with_version(goal.version, Json(goal).into_response()))
+    Ok(etag::with_etag(goal.version, Json(goal).into_response()))
 }
 
 #[utoipa::path(
@@ -160,7 +161,7 @@ async fn delete(
     Path(ids): Path<(HireId, GoalId)>,
 ) -> Result<StatusCode> {
     let mut connection = db.acquire().await?;
-    if sql::delete(&mut *connection, ids, caller.customer()).await? {
+    if sql::delete(&mut *connection, ids, caller.customer_filter()).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(not_found(&mut connection, ids, &caller).await)

@@ -63,7 +63,7 @@ pub async fn list(
         hire.0,
         owner,
         page.after,
-        page.fetch(),
+        page.fetch_limit(),
         page.offset,
     )
     .fetch_all(db)

@@ -2,7 +2,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::testing::{NOBODY, TestApp, with_json};
+use crate::testing::{TestApp, UNKNOWN_ID, json_request};
 
 fn article() -> Value {
     json!({
@@ -14,7 +14,7 @@ fn article() -> Value {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_goal_can_be_read_and_is_listed_newest_first(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let path = format!("/api/v1/agents/{}/goals", app.a_hire("lotus").await.id);
+    let path = format!("/api/v1/agents/{}/goals", app.create_hire("lotus").await.id);
     assert_eq!(app.get(&path).await.expect(200), json!([]));
     let created = app.post(&path, article()).await;
     let location = created.header("location").unwrap().to_owned();
@@ -29,7 +29,7 @@ async fn a_goal_can_be_read_and_is_listed_newest_first(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_goal_from_a_template_needs_no_title(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let path = format!("/api/v1/agents/{}/goals", app.a_hire("lotus").await.id);
+    let path = format!("/api/v1/agents/{}/goals", app.create_hire("lotus").await.id);
     let body =
         json!({"goal_template_id": "seo-audit", "frequency": "monthly", "settings": {"n": 1}});
     let goal = app.post(&path, body).await.expect(201);
@@ -42,7 +42,7 @@ async fn a_goal_from_a_template_needs_no_title(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_patch_changes_only_the_fields_sent(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let path = format!("/api/v1/agents/{}/goals", app.a_hire("lotus").await.id);
+    let path = format!("/api/v1/agents/{}/goals", app.create_hire("lotus").await.id);
     let goal = format!("{path}/{}", app.create(&path, article()).await);
     let changed =
         app.patch(&goal, json!({"enabled": false, "schedule": "daily"})).await.expect(200);
@@ -55,7 +55,7 @@ async fn a_patch_changes_only_the_fields_sent(pool: PgPool) {
         app.patch(&goal, invalid).await.expect(422);
     }
     assert_eq!(app.get(&goal).await.expect(200), changed);
-    let mut outdated = with_json(Method::PATCH, &goal, &json!({"title": "Another"}));
+    let mut outdated = json_request(Method::PATCH, &goal, &json!({"title": "Another"}));
     outdated.headers_mut().insert("if-match", "\"1\"".parse().unwrap());
     app.send(outdated).await.expect(412);
 }
@@ -63,7 +63,7 @@ async fn a_patch_changes_only_the_fields_sent(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_deleted_goal_is_not_found(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let path = format!("/api/v1/agents/{}/goals", app.a_hire("lotus").await.id);
+    let path = format!("/api/v1/agents/{}/goals", app.create_hire("lotus").await.id);
     let goal = format!("{path}/{}", app.create(&path, article()).await);
     app.delete(&goal).await.expect(204);
     for response in [
@@ -78,11 +78,11 @@ async fn a_deleted_goal_is_not_found(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_goal_belongs_to_one_hired_agent(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (one, other) = (app.a_hire("lotus").await.id, app.a_hire("tulip").await.id);
+    let (one, other) = (app.create_hire("lotus").await.id, app.create_hire("tulip").await.id);
     let path = format!("/api/v1/agents/{one}/goals");
     let goal = app.create(&path, article()).await;
     app.get(&format!("/api/v1/agents/{other}/goals/{goal}")).await.expect(404);
     app.delete(&format!("/api/v1/agents/{other}/goals/{goal}")).await.expect(404);
     app.get(&format!("{path}/{goal}")).await.expect(200);
-    app.post(&format!("/api/v1/agents/{NOBODY}/goals"), article()).await.expect(404);
+    app.post(&format!("/api/v1/agents/{UNKNOWN_ID}/goals"), article()).await.expect(404);
 }

@@ -9,7 +9,7 @@ use crate::check::Checks;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::Result;
-use crate::etag::Conditions;
+use crate::etag::Preconditions;
 
 /// New configuration of a hired agent; absent fields are reset to their defaults.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
@@ -36,7 +36,7 @@ pub async fn configure(
     clock: &Clock,
     caller: &Caller,
     id: HireId,
-    conditions: &Conditions,
+    conditions: &Preconditions,
     new: NewConfiguration,
 ) -> Result<Configuration> {
     let mut checks = Checks::default();
@@ -44,12 +44,12 @@ pub async fn configure(
         checks.name("nickname", nickname);
     }
     checks.no_secrets("settings", &new.settings);
-    checks.done()?;
+    checks.into_result()?;
     let mut tx = db.begin().await?;
-    let Some(old) = sql::lock_configuration(&mut *tx, id, caller.customer()).await? else {
+    let Some(old) = sql::lock_configuration(&mut *tx, id, caller.customer_filter()).await? else {
         return Err(not_found(&mut tx, id).await);
     };
-    conditions.allow_change_of(old.version)?;
+    conditions.check_if_match(old.version)?;
     let configuration = Configuration {
         id,
         agent_id: old.agent_id,

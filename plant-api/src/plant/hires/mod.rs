@@ -155,13 +155,13 @@ pub async fn hire(
     if let Some(nickname) = &new.nickname {
         checks.name("nickname", nickname);
     }
-    checks.done()?;
-    customers::sql::find(&mut *connection, customer_id, caller.customer())
+    checks.into_result()?;
+    customers::sql::find(&mut *connection, customer_id, caller.customer_filter())
         .await?
         .ok_or_else(|| Error::no_such("customer"))?;
     let agent = agents::sql::find(&mut *connection, new.agent_id)
         .await?
-        .ok_or_else(|| Error::unknown("agent_id", "agent"))?;
+        .ok_or_else(|| Error::unknown_reference("agent_id", "agent"))?;
     if agent.status != Status::Active {
         return Err(Error::Conflict("this agent is not active, so it cannot be hired".into()));
     }
@@ -208,7 +208,7 @@ pub async fn ensure_exists(
     id: HireId,
     caller: &Caller,
 ) -> Result<()> {
-    if sql::exists(&mut *connection, id, caller.customer()).await? {
+    if sql::exists(&mut *connection, id, caller.customer_filter()).await? {
         Ok(())
     } else {
         Err(not_found(connection, id).await)

@@ -12,11 +12,11 @@ use crate::clock::Clock;
 use crate::customers::{self, CustomerId};
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
-use crate::etag::{self, Conditions};
+use crate::etag::{self, Preconditions};
 use crate::extract::{Json, Path};
-use crate::idempotency::{self, Answer, Begun, Posted};
+use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::page::{Page, PageParams};
-use crate::state::State as AppState;
+use crate::state::AppState;
 
 /// Returns the routes of hired agents.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -42,14 +42,14 @@ async fn list(
     Path(customer_id): Path<CustomerId>,
     page: Page,
 ) -> Result<Response> {
-    let owner = caller.customer();
+    let owner = caller.customer_filter();
     let mut connection = db.acquire().await?;
     let rows = sql::list(&mut *connection, &customer_id, owner, clock.now(), &page).await?;
     if rows.is_empty() {
         let customer = customers::sql::find(&mut *connection, &customer_id, owner).await?;
         customer.ok_or_else(|| Error::no_such("customer"))?;
     }
-    page.answer(rows, |hire| hire.id.0)
+    page.to_response(rows, |hire| hire.id.0)
 }
 
 #[utoipa::path(
@@ -71,16 +71,16 @@ async fn hire(
     State(clock): State<Clock>,
     caller: Caller,
     Path(customer_id): Path<CustomerId>,
-    request: Posted<NewHire>,
-) -> Result<Answer> {
-    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
-        Begun::Replay(response) => return Ok(response),
-        Begun::Fresh(transaction) => transaction,
+    request: IdempotentRequest<NewHire>,
+) -> Result<StoredResponse> {
+    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
+        Claim::Replay(response) => return Ok(response),
+        Claim::New(transaction) => transaction,
     };
     let hire =
         super::hire(transaction.connection(), &clock, &caller, &customer_id, request.body).await?;
     let location = format!("/api/v1/agents/{}/configuration", hire.id);
-    let response = transaction.commit(Answer::created(location, 1, &hire)?).await?;
+    let response = transaction.commit(StoredResponse::created(location, 1, &hire)?).await?;
     Ok(response)
 }
 
@@ -100,11 +100,11 @@ async fn read(
     State(db): State<Db>,
     caller: Caller,
     Path(id): Path<HireId>,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
-    match sql::find_configuration(&mut *connection, id, caller.customer()).await? {
-        Some(configuration) => conditions.answer(configuration.version, &configuration),
+    match sql::find_configuration(&mut *connection, id, caller.customer_filter()).await? {
+        Some(configuration) => conditions.respond(configuration.version, &configuration),
         None => Err(not_found(&mut connection, id).await),
     }
 }
@@ -128,10 +128,10 @@ async fn configure(
     State(clock): State<Clock>,
     caller: Caller,
     Path(id): Path<HireId>,
-    conditions: Conditions,
+    conditions: Preconditions,
     Json(new): Json<NewConfiguration>,
 ) -> Result<Response> {
     let configuration =
         configuration::configure(&db, &clock, &caller, id, &conditions, new).await?;
-    Ok(etag::with_version(configuration.version, Json(configuration).into_response()))
+    Ok(etag::with_etag(configuration.version, Json(configuration).into_response()))
 }

@@ -56,7 +56,7 @@ pub async fn list(
         customer_id.0,
         owner,
         page.after,
-        page.fetch(),
+        page.fetch_limit(),
         page.offset,
     )
     .fetch_all(db)

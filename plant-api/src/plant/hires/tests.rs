@@ -4,12 +4,12 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use crate::clock::Clock;
-use crate::testing::{NOBODY, TestApp, with_json};
+use crate::testing::{TestApp, UNKNOWN_ID, json_request};
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_hired_agent_is_listed_for_its_customer(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let hire = app.a_hire("lotus").await;
+    let hire = app.create_hire("lotus").await;
     let list = app.get("/api/v1/customers/lotus/agents").await.expect(200);
     assert_eq!(list.as_array().unwrap().len(), 1);
     assert_eq!(list[0]["id"], hire.id);
@@ -26,8 +26,8 @@ async fn a_hired_agent_is_listed_for_its_customer(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_trial_lasts_seven_days(pool: PgPool) {
     let clock = Clock::fixed(Utc.with_ymd_and_hms(2026, 1, 14, 9, 0, 0).unwrap());
-    let app = TestApp::at(pool, clock.clone()).await;
-    app.a_hire("lotus").await;
+    let app = TestApp::with_clock(pool, clock.clone()).await;
+    app.create_hire("lotus").await;
     let trial = async || {
         let list = app.get("/api/v1/customers/lotus/agents").await.expect(200);
         (list[0]["trial_status"].clone(), list[0]["trial_end_at"].clone())
@@ -40,15 +40,15 @@ async fn a_trial_lasts_seven_days(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn hiring_requires_a_customer_and_an_active_agent(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let hire = app.a_hire("lotus").await;
+    let hire = app.create_hire("lotus").await;
     let body = json!({"agent_id": hire.catalogue.agent, "duration": "quarterly"});
     app.post("/api/v1/customers/unknown/agents", body.clone()).await.expect(404);
     app.get("/api/v1/customers/unknown/agents").await.expect(404);
     let path = "/api/v1/customers/lotus/agents";
-    let unknown = json!({"agent_id": NOBODY, "duration": "monthly"});
-    assert_eq!(app.post(path, unknown).await.fields_at_fault(), ["agent_id"]);
+    let unknown = json!({"agent_id": UNKNOWN_ID, "duration": "monthly"});
+    assert_eq!(app.post(path, unknown).await.invalid_fields(), ["agent_id"]);
     let invalid_duration = json!({"agent_id": hire.catalogue.agent, "duration": "forever"});
-    assert_eq!(app.post(path, invalid_duration).await.fields_at_fault(), ["duration"]);
+    assert_eq!(app.post(path, invalid_duration).await.invalid_fields(), ["duration"]);
     let sql =
         "alter table base_entity disable trigger user; update base_entity set status = 'inactive'";
     sqlx::raw_sql(sql).execute(&app.owner).await.unwrap();
@@ -58,7 +58,7 @@ async fn hiring_requires_a_customer_and_an_active_agent(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_configuration_reads_back_as_written(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let path = format!("/api/v1/agents/{}/configuration", app.a_hire("lotus").await.id);
+    let path = format!("/api/v1/agents/{}/configuration", app.create_hire("lotus").await.id);
     let initial = app.get(&path).await.expect(200);
     assert_eq!((&initial["theme"], &initial["configured"]), (&json!("default"), &json!(false)));
     let put = json!({
@@ -76,9 +76,9 @@ async fn a_configuration_reads_back_as_written(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn raw_secrets_are_rejected_at_any_depth(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let path = format!("/api/v1/agents/{}/configuration", app.a_hire("lotus").await.id);
+    let path = format!("/api/v1/agents/{}/configuration", app.create_hire("lotus").await.id);
     let settings = json!({"password": "x", "deep": [{"api_key": "x", "client_secret": "x"}]});
-    let fields = app.put(&path, json!({"settings": settings})).await.fields_at_fault();
+    let fields = app.put(&path, json!({"settings": settings})).await.invalid_fields();
     assert_eq!(
         fields,
         ["settings.deep[0].api_key", "settings.deep[0].client_secret", "settings.password"]
@@ -89,10 +89,10 @@ async fn raw_secrets_are_rejected_at_any_depth(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_outdated_if_match_does_not_replace_a_configuration(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let path = format!("/api/v1/agents/{}/configuration", app.a_hire("lotus").await.id);
+    let path = format!("/api/v1/agents/{}/configuration", app.create_hire("lotus").await.id);
     let tag = app.get(&path).await.header("etag").unwrap().to_owned();
     let put = |nickname: &str| {
-        let mut request = with_json(Method::PUT, &path, &json!({"nickname": nickname}));
+        let mut request = json_request(Method::PUT, &path, &json!({"nickname": nickname}));
         request.headers_mut().insert("if-match", tag.parse().unwrap());
         request
     };
@@ -104,11 +104,11 @@ async fn an_outdated_if_match_does_not_replace_a_configuration(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_catalogue_agents_id_is_reported_as_such(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let agent = app.an_agent("Asha").await.agent;
+    let agent = app.create_agent("Asha").await.agent;
     for path in ["configuration", "goals", "deliverables"] {
         let mistaken = app.get(&format!("/api/v1/agents/{agent}/{path}")).await.expect(404);
         assert!(mistaken["detail"].as_str().unwrap().contains("catalogue agent's id"), "{path}");
-        let unknown = app.get(&format!("/api/v1/agents/{NOBODY}/{path}")).await.expect(404);
+        let unknown = app.get(&format!("/api/v1/agents/{UNKNOWN_ID}/{path}")).await.expect(404);
         assert_eq!(unknown["detail"], "there is no such hired agent");
     }
 }
@@ -124,7 +124,7 @@ async fn a_customer_id_is_a_unique_slug(pool: PgPool) {
     assert_eq!(app.get(&path).await.expect(200), generated);
     for id in ["", "A", "a--b", "-a", "a b", "ä"] {
         let response = app.post("/api/v1/customers", json!({"id": id, "name": "A"})).await;
-        assert_eq!(response.fields_at_fault(), ["id"], "{id}");
+        assert_eq!(response.invalid_fields(), ["id"], "{id}");
     }
     app.get("/api/v1/customers/unknown").await.expect(404);
 }

@@ -58,8 +58,8 @@ impl Content {
     fn check(&self) -> Result<()> {
         let mut checks = Checks::default();
         checks.name("name", &self.name);
-        checks.text("description", self.description.as_deref());
-        checks.done()
+        checks.optional_text("description", self.description.as_deref());
+        checks.into_result()
     }
 
     /// Returns the results of the L1 checks.
@@ -71,7 +71,7 @@ impl Content {
     ///
     /// # Errors
     /// As [`NewEntity::new`].
-    pub fn entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
+    pub fn new_entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
         NewEntity::new(id, Status::Active, at, actor, self)
     }
 }
@@ -87,7 +87,7 @@ pub async fn create(
     content: Content,
 ) -> Result<Industry> {
     content.check()?;
-    let entity = content.entity(clock.new_id(), clock.now(), caller.actor())?;
+    let entity = content.new_entity(clock.new_id(), clock.now(), caller.actor())?;
     sql::insert(connection, &entity, &content).await.on_constraint("industry_name_key", || {
         Error::Duplicate(format!("there is already an industry named `{}`", content.name))
     })?;
@@ -96,8 +96,8 @@ pub async fn create(
         name: content.name,
         description: content.description,
         status: entity.status,
-        created_at: entity.at,
+        created_at: entity.created_at,
         certified_at: None,
-        version_hash: entity.first.link,
+        version_hash: entity.first_amendment.link,
     })
 }

@@ -11,11 +11,11 @@ use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
-use crate::etag::{self, Conditions};
+use crate::etag::{self, Preconditions};
 use crate::extract::Path;
-use crate::idempotency::{self, Answer, Begun, Posted};
+use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::page::{Page, PageParams};
-use crate::state::State as AppState;
+use crate::state::AppState;
 
 /// Returns the routes of industries.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -34,15 +34,15 @@ async fn list(
     State(db): State<Db>,
     State(cache): State<Cache>,
     page: Page,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let fill = async {
         let mut connection = db.acquire().await?;
         let rows = sql::list(&mut *connection, &page).await?;
-        page.stored(rows, |industry| industry.id.0)
+        page.to_cached_response(rows, |industry| industry.id.0)
     };
-    let cached = cache.read(Topic::Industries, page.address(), fill).await?;
-    Ok(conditions.answer_stored(&cached))
+    let cached = cache.get_with(Topic::Industries, page.path_and_query(), fill).await?;
+    Ok(conditions.respond_cached(&cached))
 }
 
 #[utoipa::path(
@@ -62,17 +62,18 @@ async fn create(
     State(clock): State<Clock>,
     State(cache): State<Cache>,
     caller: Caller,
-    request: Posted<Content>,
-) -> Result<Answer> {
-    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
-        Begun::Replay(response) => return Ok(response),
-        Begun::Fresh(transaction) => transaction,
+    request: IdempotentRequest<Content>,
+) -> Result<StoredResponse> {
+    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
+        Claim::Replay(response) => return Ok(response),
+        Claim::New(transaction) => transaction,
     };
     let industry = super::create(transaction.connection(), &clock, &caller, request.body).await?;
     let location = format!("/api/v1/industries/{}", industry.id);
-    let response =
-        transaction.commit(Answer::created(location, industry.version_hash, &industry)?).await?;
-    cache.forget(Topic::Industries).await;
+    let response = transaction
+        .commit(StoredResponse::created(location, industry.version_hash, &industry)?)
+        .await?;
+    cache.invalidate(Topic::Industries).await;
     Ok(response)
 }
 
@@ -91,14 +92,14 @@ async fn find(
     State(db): State<Db>,
     State(cache): State<Cache>,
     Path(id): Path<IndustryId>,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let fill = async {
         let mut connection = db.acquire().await?;
         let found = sql::find(&mut *connection, id).await?;
         let industry = found.ok_or_else(|| Error::no_such("industry"))?;
-        etag::stored(industry.version_hash, &industry)
+        etag::to_cached_response(industry.version_hash, &industry)
     };
-    let cached = cache.read(Topic::Industries, &id.to_string(), fill).await?;
-    Ok(conditions.answer_stored(&cached))
+    let cached = cache.get_with(Topic::Industries, &id.to_string(), fill).await?;
+    Ok(conditions.respond_cached(&cached))
 }

@@ -92,10 +92,10 @@ impl Content {
         self.required_skills.dedup();
         let mut checks = Checks::default();
         checks.name("name", &self.name);
-        checks.text("description", self.description.as_deref());
+        checks.optional_text("description", self.description.as_deref());
         let within_limit = self.required_skills.len() <= MAX_SKILLS;
-        checks.that(within_limit, "required_skills", "max-items", "must be at most 100 skills");
-        checks.done()
+        checks.require(within_limit, "required_skills", "max-items", "must be at most 100 skills");
+        checks.into_result()
     }
 
     /// Returns the results of the L1 checks.
@@ -115,7 +115,7 @@ impl Content {
     ///
     /// # Errors
     /// As [`NewEntity::new`].
-    pub fn entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
+    pub fn new_entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
         NewEntity::new(id, Status::Active, at, actor, self)
     }
 }
@@ -161,7 +161,7 @@ pub async fn create(
     if !violations.is_empty() {
         return Err(Error::Validation(violations));
     }
-    let entity = content.entity(clock.new_id(), clock.now(), caller.actor())?;
+    let entity = content.new_entity(clock.new_id(), clock.now(), caller.actor())?;
     sql::insert(connection, &entity, &content).await.on_constraint("job_role_name_key", || {
         Error::Duplicate(format!("there is already a job role named `{}`", content.name))
     })?;
@@ -172,9 +172,9 @@ pub async fn create(
         required_skills: content.required_skills,
         seniority_level: content.seniority_level,
         status: entity.status,
-        created_at: entity.at,
+        created_at: entity.created_at,
         certified_at: None,
-        version_hash: entity.first.link,
+        version_hash: entity.first_amendment.link,
     })
 }
 

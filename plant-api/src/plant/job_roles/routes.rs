@@ -11,11 +11,11 @@ use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
-use crate::etag::{self, Conditions};
+use crate::etag::{self, Preconditions};
 use crate::extract::Path;
-use crate::idempotency::{self, Answer, Begun, Posted};
+use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::page::{Page, PageParams};
-use crate::state::State as AppState;
+use crate::state::AppState;
 
 /// Returns the routes of job roles.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -34,15 +34,15 @@ async fn list(
     State(db): State<Db>,
     State(cache): State<Cache>,
     page: Page,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let fill = async {
         let mut connection = db.acquire().await?;
         let rows = sql::list(&mut *connection, &page).await?;
-        page.stored(rows, |job_role| job_role.id.0)
+        page.to_cached_response(rows, |job_role| job_role.id.0)
     };
-    let cached = cache.read(Topic::JobRoles, page.address(), fill).await?;
-    Ok(conditions.answer_stored(&cached))
+    let cached = cache.get_with(Topic::JobRoles, page.path_and_query(), fill).await?;
+    Ok(conditions.respond_cached(&cached))
 }
 
 #[utoipa::path(
@@ -62,20 +62,21 @@ async fn create(
     State(clock): State<Clock>,
     State(cache): State<Cache>,
     caller: Caller,
-    request: Posted<Content>,
-) -> Result<Answer> {
-    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
-        Begun::Replay(response) => return Ok(response),
-        Begun::Fresh(transaction) => transaction,
+    request: IdempotentRequest<Content>,
+) -> Result<StoredResponse> {
+    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
+        Claim::Replay(response) => return Ok(response),
+        Claim::New(transaction) => transaction,
     };
     let connection = transaction.connection();
     let job_role =
         super::create(connection, &clock, &caller, request.body, SkillRequirement::Existing)
             .await?;
     let location = format!("/api/v1/job-roles/{}", job_role.id);
-    let response =
-        transaction.commit(Answer::created(location, job_role.version_hash, &job_role)?).await?;
-    cache.forget(Topic::JobRoles).await;
+    let response = transaction
+        .commit(StoredResponse::created(location, job_role.version_hash, &job_role)?)
+        .await?;
+    cache.invalidate(Topic::JobRoles).await;
     Ok(response)
 }
 
@@ -94,14 +95,14 @@ async fn find(
     State(db): State<Db>,
     State(cache): State<Cache>,
     Path(id): Path<JobRoleId>,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let fill = async {
         let mut connection = db.acquire().await?;
         let found = sql::find(&mut *connection, id).await?;
         let job_role = found.ok_or_else(|| Error::no_such("job role"))?;
-        etag::stored(job_role.version_hash, &job_role)
+        etag::to_cached_response(job_role.version_hash, &job_role)
     };
-    let cached = cache.read(Topic::JobRoles, &id.to_string(), fill).await?;
-    Ok(conditions.answer_stored(&cached))
+    let cached = cache.get_with(Topic::JobRoles, &id.to_string(), fill).await?;
+    Ok(conditions.respond_cached(&cached))
 }

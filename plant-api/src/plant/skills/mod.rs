@@ -118,7 +118,7 @@ impl Content {
     ///
     /// # Errors
     /// As [`NewEntity::new`].
-    pub fn entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
+    pub fn new_entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
         NewEntity::new(id, Status::PendingCertification, at, actor, self)
     }
 }
@@ -127,14 +127,14 @@ impl NewSkill {
     fn check(self) -> Result<Content> {
         let mut checks = Checks::default();
         checks.name("name", &self.name);
-        checks.text("description", self.description.as_deref());
+        checks.optional_text("description", self.description.as_deref());
         if let Some(key) = &self.skill_key {
             checks.name("skill_key", key);
             let message = "must be lower-case letters a to z and digits in words joined by hyphens";
             let valid = key.is_ascii() && slug(key) == *key && key.contains(char::is_alphanumeric);
-            checks.that(valid, "skill_key", "slug", message);
+            checks.require(valid, "skill_key", "slug", message);
         }
-        checks.done()?;
+        checks.into_result()?;
         Ok(Content {
             skill_key: self.skill_key.unwrap_or_else(|| slug(&self.name)),
             name: self.name,
@@ -167,7 +167,7 @@ pub async fn create(
     if let Some(existing) = sql::find_by_name(&mut *connection, &content.name).await? {
         return existing_or_duplicate(existing, &content);
     }
-    let entity = content.entity(clock.new_id(), clock.now(), caller.actor())?;
+    let entity = content.new_entity(clock.new_id(), clock.now(), caller.actor())?;
     // A savepoint if a transaction is open, so that it stays usable after a unique violation.
     let mut savepoint = connection.begin().await?;
     let inserted = sql::insert(&mut *savepoint, &entity, &content)
@@ -189,9 +189,9 @@ pub async fn create(
         category: content.category,
         description: content.description,
         status: entity.status,
-        created_at: entity.at,
+        created_at: entity.created_at,
         certified_at: None,
-        version_hash: entity.first.link,
+        version_hash: entity.first_amendment.link,
     }))
 }
 

@@ -12,12 +12,12 @@ use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
-use crate::etag::{self, Conditions};
+use crate::etag::{self, Preconditions};
 use crate::extract::{Path, Query};
-use crate::idempotency::{self, Answer, Begun, Posted};
+use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::page::{Page, PageParams};
 use crate::plant::entity::Status;
-use crate::state::State as AppState;
+use crate::state::AppState;
 
 /// Returns the routes of skills.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -47,15 +47,15 @@ async fn list(
     State(cache): State<Cache>,
     Query(filter): Query<Filter>,
     page: Page,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let fill = async {
         let mut connection = db.acquire().await?;
         let rows = sql::list(&mut *connection, filter.category, filter.status, &page).await?;
-        page.stored(rows, |skill| skill.id.0)
+        page.to_cached_response(rows, |skill| skill.id.0)
     };
-    let cached = cache.read(Topic::Skills, page.address(), fill).await?;
-    Ok(conditions.answer_stored(&cached))
+    let cached = cache.get_with(Topic::Skills, page.path_and_query(), fill).await?;
+    Ok(conditions.respond_cached(&cached))
 }
 
 #[utoipa::path(
@@ -76,22 +76,22 @@ async fn create(
     State(clock): State<Clock>,
     State(cache): State<Cache>,
     caller: Caller,
-    request: Posted<NewSkill>,
-) -> Result<Answer> {
-    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
-        Begun::Replay(response) => return Ok(response),
-        Begun::Fresh(transaction) => transaction,
+    request: IdempotentRequest<NewSkill>,
+) -> Result<StoredResponse> {
+    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
+        Claim::Replay(response) => return Ok(response),
+        Claim::New(transaction) => transaction,
     };
     let response =
         match super::create(transaction.connection(), &clock, &caller, request.body).await? {
             Created::New(skill) => {
                 let location = format!("/api/v1/skills/{}", skill.id);
-                Answer::created(location, skill.version_hash, &skill)?
+                StoredResponse::created(location, skill.version_hash, &skill)?
             }
-            Created::Existing(skill) => Answer::existing(skill.version_hash, &skill)?,
+            Created::Existing(skill) => StoredResponse::ok(skill.version_hash, &skill)?,
         };
     let response = transaction.commit(response).await?;
-    cache.forget(Topic::Skills).await;
+    cache.invalidate(Topic::Skills).await;
     Ok(response)
 }
 
@@ -110,14 +110,14 @@ async fn find(
     State(db): State<Db>,
     State(cache): State<Cache>,
     Path(id): Path<SkillId>,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let fill = async {
         let mut connection = db.acquire().await?;
         let found = sql::find(&mut *connection, id).await?;
         let skill = found.ok_or_else(|| Error::no_such("skill"))?;
-        etag::stored(skill.version_hash, &skill)
+        etag::to_cached_response(skill.version_hash, &skill)
     };
-    let cached = cache.read(Topic::Skills, &id.to_string(), fill).await?;
-    Ok(conditions.answer_stored(&cached))
+    let cached = cache.get_with(Topic::Skills, &id.to_string(), fill).await?;
+    Ok(conditions.respond_cached(&cached))
 }

@@ -18,10 +18,10 @@ pub async fn insert(
         select begin_entity($1, 'skill', $2, $3, $4, $5, $6, $7), $8, $9, $10, $11",
         entity.id,
         entity.status as Status,
-        entity.at,
-        entity.first.content,
-        &entity.first.content_hash.0,
-        &entity.first.link.0,
+        entity.created_at,
+        entity.first_amendment.content,
+        &entity.first_amendment.content_hash.0,
+        &entity.first_amendment.link.0,
         GOVERNANCE_AGENT,
         content.name,
         content.skill_key,
@@ -88,7 +88,7 @@ pub async fn list(
         category as Option<Category>,
         status as Option<Status>,
         page.after,
-        page.fetch(),
+        page.fetch_limit(),
         page.offset,
     )
     .fetch_all(db)

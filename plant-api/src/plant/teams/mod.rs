@@ -63,8 +63,8 @@ impl Content {
     fn check(&self) -> Result<()> {
         let mut checks = Checks::default();
         checks.name("name", &self.name);
-        checks.text("description", self.description.as_deref());
-        checks.done()
+        checks.optional_text("description", self.description.as_deref());
+        checks.into_result()
     }
 
     /// Returns the results of the L1 checks; `staffed` is whether any agent belongs to the team.
@@ -79,7 +79,7 @@ impl Content {
     ///
     /// # Errors
     /// As [`NewEntity::new`].
-    pub fn entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
+    pub fn new_entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
         NewEntity::new(id, Status::Active, at, actor, self)
     }
 }
@@ -95,21 +95,23 @@ pub async fn create(
     content: Content,
 ) -> Result<Team> {
     content.check()?;
-    let entity = content.entity(clock.new_id(), clock.now(), caller.actor())?;
+    let entity = content.new_entity(clock.new_id(), clock.now(), caller.actor())?;
     sql::insert(connection, &entity, &content)
         .await
         .on_constraint("team_name_key", || {
             Error::Duplicate(format!("there is already a team named `{}`", content.name))
         })
-        .on_constraint("team_job_role_id_fkey", || Error::unknown("job_role_id", "job role"))?;
+        .on_constraint("team_job_role_id_fkey", || {
+            Error::unknown_reference("job_role_id", "job role")
+        })?;
     Ok(Team {
         id: TeamId(entity.id),
         name: content.name,
         description: content.description,
         job_role_id: content.job_role_id,
         status: entity.status,
-        created_at: entity.at,
+        created_at: entity.created_at,
         certified_at: None,
-        version_hash: entity.first.link,
+        version_hash: entity.first_amendment.link,
     })
 }

@@ -19,10 +19,10 @@ pub async fn insert(
         select begin_entity($1, 'team', $2, $3, $4, $5, $6, $7), $8, $9, $10",
         entity.id,
         entity.status as Status,
-        entity.at,
-        entity.first.content,
-        &entity.first.content_hash.0,
-        &entity.first.link.0,
+        entity.created_at,
+        entity.first_amendment.content,
+        &entity.first_amendment.content_hash.0,
+        &entity.first_amendment.link.0,
         GOVERNANCE_AGENT,
         content.name,
         content.description,
@@ -63,7 +63,7 @@ pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<Team
         limit $2
         offset $3"#,
         page.after,
-        page.fetch(),
+        page.fetch_limit(),
         page.offset,
     )
     .fetch_all(db)

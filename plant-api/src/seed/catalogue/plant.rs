@@ -19,14 +19,14 @@ pub async fn seed_prerequisites(
 ) -> Result<(), SeedError> {
     let industries = missing(db, catalogue.industries()).await?;
     let entities =
-        new_entities(&industries, |row| row.content.entity(row.id, row.created_at, ACTOR))?;
+        new_entities(&industries, |row| row.content.new_entity(row.id, row.created_at, ACTOR))?;
     chains::insert(db, Kind::Industry, &entities).await?;
     seeded.industries += sql::insert_industries(db, &industries).await?;
 
     for range in batches(catalogue.spec.skills, SKILLS_PER_BATCH) {
         let skills = missing(db, catalogue.skills(range)).await?;
         let certified_skill = |row: &Row<crate::plant::skills::Content>| {
-            let new = row.content.entity(row.id, row.created_at, ACTOR)?;
+            let new = row.content.new_entity(row.id, row.created_at, ACTOR)?;
             SeededEntity::certified_skill(new, row.created_at + CERTIFICATION_DELAY)
         };
         let entities = skills.iter().map(certified_skill).collect::<Result<Vec<_>, _>>()?;
@@ -36,12 +36,13 @@ pub async fn seed_prerequisites(
 
     let job_roles = missing(db, catalogue.job_roles()).await?;
     let entities =
-        new_entities(&job_roles, |row| row.content.entity(row.id, row.created_at, ACTOR))?;
+        new_entities(&job_roles, |row| row.content.new_entity(row.id, row.created_at, ACTOR))?;
     chains::insert(db, Kind::JobRole, &entities).await?;
     seeded.job_roles += sql::insert_job_roles(db, &job_roles).await?;
 
     let teams = missing(db, catalogue.teams()).await?;
-    let entities = new_entities(&teams, |row| row.content.entity(row.id, row.created_at, ACTOR))?;
+    let entities =
+        new_entities(&teams, |row| row.content.new_entity(row.id, row.created_at, ACTOR))?;
     chains::insert(db, Kind::Team, &entities).await?;
     seeded.teams += sql::insert_teams(db, &teams).await?;
     Ok(())
@@ -55,7 +56,8 @@ pub async fn seed_agents(
     seeded: &mut Seeded,
 ) -> Result<(), SeedError> {
     let agents = missing(db, catalogue.agents(range)).await?;
-    let entities = new_entities(&agents, |row| row.content.entity(row.id, row.created_at, ACTOR))?;
+    let entities =
+        new_entities(&agents, |row| row.content.new_entity(row.id, row.created_at, ACTOR))?;
     chains::insert(db, Kind::Agent, &entities).await?;
     seeded.agents += sql::insert_agents(db, &agents).await?;
     Ok(())

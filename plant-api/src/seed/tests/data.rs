@@ -59,7 +59,7 @@ fn names_are_unique_and_every_entity_passes_its_checks() {
 
     let mut checks = skills.iter().flat_map(|row| row.content.check_l1()).collect::<Vec<_>>();
     checks.extend(roles.iter().flat_map(|row| row.content.check_l1()));
-    assert!(checks.iter().all(|check| check.holds));
+    assert!(checks.iter().all(|check| check.passed));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn settings_hold_no_secrets() {
     for goal in files.industries.iter().flat_map(|industry| &industry.goals) {
         checks.no_secrets("settings", &goal.settings);
     }
-    checks.done().unwrap();
+    checks.into_result().unwrap();
 }
 
 #[test]

@@ -117,9 +117,9 @@ async fn every_chain_verifies_and_matches_its_row(pool: PgPool) {
     for id in ids {
         let shared = entity::sql::find(&mut *db, id).await.unwrap().unwrap();
         let found = examine(&mut db, &shared).await.unwrap();
-        assert_eq!(found.verdict, Verdict::Intact, "{id}: {:?}", found.departure);
+        assert_eq!(found.verdict, Verdict::Intact, "{id}: {:?}", found.mismatch);
         let certified = shared.kind == Kind::Skill;
-        assert_eq!(found.end.length, if certified { 2 } else { 1 });
+        assert_eq!(found.computed_head.length, if certified { 2 } else { 1 });
         assert_eq!(shared.certified_at.is_some(), certified);
     }
 }
@@ -221,10 +221,10 @@ async fn seeded_accounts_log_in_and_see_only_their_own_rows(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     seed_database(&mut db, SPEC, false).await.unwrap();
     drop(db);
-    let app = TestApp::required(pool, Clock::System).await;
+    let app = TestApp::with_required_access(pool, Clock::System).await;
     let credentials = json!({"email": "loadtest_2@test.local", "password": "load-test-password"});
     let login = app.post("/api/v1/auth/login", credentials).await.expect(200);
-    let app = app.bearing(login["access_token"].as_str().unwrap());
+    let app = app.with_token(login["access_token"].as_str().unwrap());
     assert_eq!(app.get("/api/v1/auth/me").await.expect(200)["plan"], "pro");
     let own = app.get("/api/v1/customers/test-customer-002/agents").await.expect(200);
     assert_eq!(own.as_array().unwrap().len(), 3);

@@ -23,7 +23,7 @@ pub(super) fn rows(outcome: &Outcome) -> Rows {
     let mut rows = vec![header()];
     let cells = cells(outcome);
     // Response sizes are recorded per run, not per cell.
-    let size = as_f64(bytes(outcome)) / as_f64(outcome.whole().counts.answered().max(1));
+    let size = as_f64(bytes(outcome)) / as_f64(outcome.tally_all().counts.responses().max(1));
     let mut samples = outcome.samples.iter().peekable();
     let mut users = 0;
     let mut total = Tally::default();
@@ -163,7 +163,7 @@ mod tests {
             let rates = column(&rows, title);
             assert!(rates.iter().all(|rate| *rate == expected), "{title}: {rates:?}");
         }
-        let whole = outcome.whole().counts;
+        let whole = outcome.tally_all().counts;
         let last = rows.last().unwrap();
         assert_eq!(last[17..19], [whole.sent.to_string(), whole.errors().to_string()]);
         let times = column(&rows, "Timestamp");

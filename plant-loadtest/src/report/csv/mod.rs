@@ -58,9 +58,15 @@ fn stats(outcome: &Outcome) -> Rows {
     for endpoint in &outcome.endpoints {
         let (method, name) = method_and_name(&endpoint.name);
         let bytes = endpoint.bytes;
-        rows.push(stats_row(method, name, &endpoint.whole(), bytes, outcome.duration_s));
+        rows.push(stats_row(method, name, &endpoint.tally_all(), bytes, outcome.duration_s));
     }
-    rows.push(stats_row("", "Aggregated", &outcome.whole(), bytes(outcome), outcome.duration_s));
+    rows.push(stats_row(
+        "",
+        "Aggregated",
+        &outcome.tally_all(),
+        bytes(outcome),
+        outcome.duration_s,
+    ));
     rows
 }
 
@@ -73,7 +79,7 @@ fn stats_row(method: &str, name: &str, tally: &Tally, bytes: u64, seconds: f64) 
         counts.errors().to_string(),
     ];
     row.extend(response_times(&tally.latency));
-    row.push(number(as_f64(bytes) / as_f64(counts.answered().max(1))));
+    row.push(number(as_f64(bytes) / as_f64(counts.responses().max(1))));
     row.push(number(as_f64(counts.sent) / seconds));
     row.push(number(as_f64(counts.errors()) / seconds));
     row.extend(percentiles(&tally.latency));

@@ -182,7 +182,7 @@ fn by_endpoint(outcome: &Outcome) -> Vec<Line> {
     let mut endpoints: Vec<_> = outcome
         .endpoints
         .iter()
-        .filter_map(|endpoint| Some((endpoint.whole().latency.quantile_ms(0.95)?, endpoint)))
+        .filter_map(|endpoint| Some((endpoint.tally_all().latency.quantile_ms(0.95)?, endpoint)))
         .collect();
     endpoints.sort_by(|left, right| right.0.total_cmp(&left.0));
     (0..)

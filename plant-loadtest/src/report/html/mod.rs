@@ -84,7 +84,7 @@ impl<'a> Page<'a> {
             reason: reason(verdict, violations.len()),
             violations,
             grade_counts: rows::grade_counts(verdict),
-            thresholds: verdict.promises.len(),
+            thresholds: verdict.thresholds.len(),
             findings: rows::findings(verdict),
             style: STYLE,
             script: SCRIPT,
@@ -103,7 +103,7 @@ impl<'a> Page<'a> {
             other_thresholds: rows::other_thresholds(verdict),
             completions: summary::completions(outcome),
             charts,
-            distribution: chart::distribution(&outcome.judged().latency),
+            distribution: chart::distribution(&outcome.tally_judged().latency),
             percentiles: rows::percentile_rows(outcome),
             percentile_names: summary::PERCENTILES.map(|(_, name)| name),
             errors: rows::errors_by_kind(outcome),
@@ -122,7 +122,7 @@ impl<'a> Page<'a> {
 fn reason(verdict: &Verdict, violations: usize) -> String {
     match (verdict.grade, violations) {
         (Grade::Warning | Grade::Fail, 2..) => {
-            format!("{violations} of {} thresholds violated", verdict.promises.len())
+            format!("{violations} of {} thresholds violated", verdict.thresholds.len())
         }
         (Grade::Insufficient, 2..) => {
             format!("too few samples to judge {violations} thresholds")

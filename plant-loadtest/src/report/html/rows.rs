@@ -7,9 +7,9 @@ use crate::{
     load::{Model, Stage},
     outcome::{Outcome, Tally},
     report::summary::{self, EndpointLine, PercentileCell},
-    sla::{During, milliseconds},
+    sla::During,
     timespan,
-    verdict::{Grade, Judged, Verdict},
+    verdict::{Grade, JudgedThreshold, Verdict},
 };
 
 /// A part of the run with its table of endpoints.
@@ -102,14 +102,14 @@ struct Percentile {
 
 /// Returns the key numbers of the run, each with its name.
 pub(super) fn headline(outcome: &Outcome) -> Vec<(&'static str, String)> {
-    let judged = outcome.judged();
+    let judged = outcome.tally_judged();
     let errors = judged.counts.errors();
     let cpu = summary::cpu_percent(outcome).into_iter().map(|(_, percent)| percent);
     let memory = outcome.samples.iter().filter_map(|sample| sample.service.memory_bytes);
     let mut numbers = vec![
         ("max users", outcome.load.users.to_string()),
         ("requests/s", format!("{:.1}", summary::judged_rate(outcome))),
-        ("P95, all endpoints", format_ms(judged.latency.quantile_ms(0.95))),
+        ("P95, all endpoints", summary::ms_or_dash(judged.latency.quantile_ms(0.95))),
         ("errors", format!("{errors} of {}", judged.counts.sent)),
     ];
     if let Some(max) = cpu.reduce(f64::max) {
@@ -139,17 +139,17 @@ pub(super) fn violations(verdict: &Verdict) -> Vec<(&'static str, String)> {
         _ => false,
     };
     let mut violations: Vec<(Grade, String)> = verdict
-        .promises
+        .thresholds
         .iter()
         .filter(|judged| listed(judged.grade))
-        .map(|judged| (judged.grade, judged.sentence()))
+        .map(|judged| (judged.grade, judged.summary()))
         .chain(
             verdict
                 .over_time
                 .iter()
-                .filter(|finding| finding.counts())
+                .filter(|finding| finding.affects_verdict())
                 .filter(|finding| listed(finding.grade))
-                .map(|finding| (finding.grade, format!("{}: {}", finding.name, finding.sentence))),
+                .map(|finding| (finding.grade, format!("{}: {}", finding.name, finding.summary))),
         )
         .collect();
     violations.sort_by_key(|(grade, _)| std::cmp::Reverse(*grade));
@@ -159,11 +159,11 @@ pub(super) fn violations(verdict: &Verdict) -> Vec<(&'static str, String)> {
 pub(super) fn findings(verdict: &Verdict) -> Vec<FindingRow<'_>> {
     let rows = verdict.over_time.iter().map(|finding| FindingRow {
         name: finding.name,
-        grade: finding.shown().name(),
-        label: finding.word(),
-        sentence: &finding.sentence,
+        grade: finding.reported_grade().name(),
+        label: finding.label(),
+        sentence: &finding.summary,
         limit: &finding.limit,
-        has_threshold: finding.promised,
+        has_threshold: finding.in_sla,
     });
     rows.collect()
 }
@@ -187,7 +187,7 @@ fn endpoint_row(line: &EndpointLine<'_>) -> EndpointRow {
     let class = line.percentiles.iter().find_map(|cell| cell.judged);
     EndpointRow {
         name: line.name.to_owned(),
-        class: class.map(|judged| judged.promise.class.clone()).unwrap_or_default(),
+        class: class.map(|judged| judged.threshold.group.clone()).unwrap_or_default(),
         requests: line.tally.counts.sent,
         errors: line.tally.counts.errors(),
         percentiles: ["P50", "P95", "P99"]
@@ -201,12 +201,12 @@ fn endpoint_row(line: &EndpointLine<'_>) -> EndpointRow {
 
 fn percentile((name, cell): (&'static str, PercentileCell<'_>)) -> Percentile {
     let share = cell.judged.zip(cell.value_ms).map(|(judged, value)| {
-        (value / judged.promise.below.max(f64::MIN_POSITIVE) * 100.0).clamp(1.0, 150.0).round()
+        (value / judged.threshold.limit.max(f64::MIN_POSITIVE) * 100.0).clamp(1.0, 150.0).round()
     });
     Percentile {
         name,
-        value: format_ms(cell.value_ms),
-        threshold: cell.judged.map(|judged| judged.promise.limit()).unwrap_or_default(),
+        value: summary::ms_or_dash(cell.value_ms),
+        threshold: cell.judged.map(|judged| judged.threshold.format_limit()).unwrap_or_default(),
         grade: cell.judged.map_or("", |judged| judged.grade.name()),
         share,
     }
@@ -214,13 +214,13 @@ fn percentile((name, cell): (&'static str, PercentileCell<'_>)) -> Percentile {
 
 pub(super) fn other_thresholds(verdict: &Verdict) -> Vec<ThresholdRow> {
     let rows = summary::other_thresholds(verdict).map(|judged| {
-        let metric = &judged.promise.figure;
+        let metric = &judged.threshold.metric;
         ThresholdRow {
-            subject: judged.promise.subject.to_string(),
+            subject: judged.threshold.subject.to_string(),
             metric: metric.to_string(),
             during: during(judged),
-            value: judged.measured.map_or_else(|| "–".into(), |value| metric.display(value)),
-            threshold: judged.promise.limit(),
+            value: judged.measured.map_or_else(|| "–".into(), |value| metric.format(value)),
+            threshold: judged.threshold.format_limit(),
             grade: judged.grade.name(),
         }
     });
@@ -228,16 +228,16 @@ pub(super) fn other_thresholds(verdict: &Verdict) -> Vec<ThresholdRow> {
 }
 
 /// Describes the part of the run that a threshold applies to; empty for the judged stages.
-fn during(judged: &Judged) -> String {
-    let part = match &judged.promise.during {
+fn during(judged: &JudgedThreshold) -> String {
+    let part = match &judged.threshold.during {
         During::Stage(name) => name.clone(),
         During::Run => "whole run".into(),
         During::Judged => String::new(),
     };
-    match judged.promise.every_s {
+    match judged.threshold.window_s {
         None => part,
         Some(every_s) => {
-            let window = timespan::display(u64::from(every_s));
+            let window = timespan::format(u64::from(every_s));
             format!("{part} every {window}; worst window shown").trim_start().to_owned()
         }
     }
@@ -250,20 +250,19 @@ pub(super) fn percentile_rows(outcome: &Outcome) -> Vec<PercentileRow> {
         judged: percentiles(judged),
         whole: percentiles(whole),
     };
-    let endpoints = outcome
-        .endpoints
-        .iter()
-        .map(|endpoint| row(&endpoint.name, &outcome.judged_of(endpoint), &endpoint.whole()));
-    let all = row("all endpoints", &outcome.judged(), &outcome.whole());
+    let endpoints = outcome.endpoints.iter().map(|endpoint| {
+        row(&endpoint.name, &outcome.tally_judged_of(endpoint), &endpoint.tally_all())
+    });
+    let all = row("all endpoints", &outcome.tally_judged(), &outcome.tally_all());
     endpoints.chain([all]).collect()
 }
 
 fn percentiles(tally: &Tally) -> Vec<String> {
-    summary::percentiles(&tally.latency).map(|(_, ms)| format_ms(ms)).collect()
+    summary::percentiles(&tally.latency).map(|(_, ms)| summary::ms_or_dash(ms)).collect()
 }
 
 pub(super) fn errors_by_kind(outcome: &Outcome) -> Vec<(&'static str, u64, u64)> {
-    let (judged, whole) = (outcome.judged(), outcome.whole());
+    let (judged, whole) = (outcome.tally_judged(), outcome.tally_all());
     FailureKind::ALL
         .map(|kind| (kind.name(), judged.counts.failures(kind), whole.counts.failures(kind)))
         .to_vec()
@@ -292,12 +291,12 @@ pub(super) fn stages<'a>(outcome: &'a Outcome, verdict: &Verdict) -> Vec<StageRo
     let open = outcome.load.model == Model::Open;
     let rows = outcome.load.stages.iter().map(|stage| {
         let seconds = stage.seconds();
-        let tally = outcome.over(&seconds);
+        let tally = outcome.tally_in(&seconds);
         let (from, to) = load(outcome, stage);
         let level = if from == to { format!("{to}") } else { format!("{from} → {to}") };
         let at_once =
             if stage.at_once > 0 { format!(", {} at once", stage.at_once) } else { String::new() };
-        let at = |quantile| format_ms(tally.latency.quantile_ms(quantile));
+        let at = |quantile| summary::ms_or_dash(tally.latency.quantile_ms(quantile));
         StageRow {
             name: &stage.name,
             time: format!("{} to {}", time(stage.from_s), time(stage.to_s)),
@@ -318,8 +317,9 @@ pub(super) fn stages<'a>(outcome: &'a Outcome, verdict: &Verdict) -> Vec<StageRo
 
 /// Returns the note on a stage that is not among the judged stages.
 fn judged_by(stage: &Stage, verdict: &Verdict) -> &'static str {
-    let names_stage = |judged: &Judged| judged.promise.during == During::Stage(stage.name.clone());
-    match (stage.judged, verdict.promises.iter().any(names_stage)) {
+    let names_stage =
+        |judged: &JudgedThreshold| judged.threshold.during == During::Stage(stage.name.clone());
+    match (stage.judged, verdict.thresholds.iter().any(names_stage)) {
         (true, _) => "",
         (false, true) => ", judged by its own thresholds only",
         (false, false) => ", not judged",
@@ -335,21 +335,17 @@ pub(super) fn load(outcome: &Outcome, stage: &Stage) -> (f64, f64) {
 }
 
 pub(super) fn counts(outcome: &Outcome) -> String {
-    let counts = outcome.whole().counts;
+    let counts = outcome.tally_all().counts;
     format!(
         "{} sent = {} responses + {} timeouts + {} connection errors; {} succeeded",
         counts.sent,
-        counts.answered(),
+        counts.responses(),
         counts.timed_out,
         counts.connection_failures,
         counts.succeeded
     )
 }
 
-fn format_ms(ms: Option<f64>) -> String {
-    ms.map_or_else(|| "–".into(), milliseconds)
-}
-
 pub(super) fn time(second: u32) -> String {
-    timespan::display(u64::from(second))
+    timespan::format(u64::from(second))
 }

@@ -8,9 +8,9 @@ use axum::http::{Method, Request};
 use sqlx::PgPool;
 
 use crate::clock::Clock;
-use crate::config::Access;
+use crate::config::AccessMode;
 use crate::http::description;
-use crate::testing::{Answer, OPERATORS_KEY, TestApp, gate, with_json};
+use crate::testing::{ADMIN_KEY, TestApp, TestResponse, access_policy, json_request};
 use crate::token::Role;
 use rows::{Fixture, Required, Row};
 
@@ -32,12 +32,12 @@ enum Credential {
 }
 
 /// Returns the status that the specification requires.
-fn expected_status(access: Access, required: Required, sent: Credential, ok: u16) -> u16 {
+fn expected_status(access: AccessMode, required: Required, sent: Credential, ok: u16) -> u16 {
     match (required, sent) {
         (Required::Nothing, _) => ok,
         (_, Credential::Invalid(_)) => 401,
         (Required::Account | Required::OwnerAccount, Credential::Missing) => 401,
-        (_, Credential::Missing) if access == Access::Required => 401,
+        (_, Credential::Missing) if access == AccessMode::Required => 401,
         (Required::OwnerCustomer, Credential::OtherCustomer) => 404,
         (Required::Admin, Credential::OtherCustomer | Credential::Owner) => 403,
         (Required::OwnerAccount, Credential::OtherCustomer | Credential::Admin) => 404,
@@ -47,8 +47,8 @@ fn expected_status(access: Access, required: Required, sent: Credential, ok: u16
 }
 
 /// Requests every operation with every credential and compares the statuses.
-async fn check_all_operations(pool: PgPool, access: Access) {
-    let app = TestApp::gated(pool, Clock::System, gate(access)).await;
+async fn check_all_operations(pool: PgPool, access: AccessMode) {
+    let app = TestApp::with_access_policy(pool, Clock::System, access_policy(access)).await;
     let fixture = Fixture::new(&app).await;
     let owner = fixture.owner.clone();
     let invalid = tokens::invalid(&app, &owner);
@@ -60,9 +60,9 @@ async fn check_all_operations(pool: PgPool, access: Access) {
         );
         all.push(bearer(Credential::OtherCustomer, &tokens::valid(&app, &fixture.other)));
         all.push(bearer(Credential::Owner, &tokens::valid(&app, &owner)));
-        let admin = app.an_account("house", Role::Admin).await;
+        let admin = app.insert_account("house", Role::Admin).await;
         all.push(bearer(Credential::Admin, &tokens::valid(&app, &admin)));
-        all.push(bearer(Credential::AdminKey, OPERATORS_KEY));
+        all.push(bearer(Credential::AdminKey, ADMIN_KEY));
         all
     };
 
@@ -109,10 +109,10 @@ async fn check_all_operations(pool: PgPool, access: Access) {
     println!("{} rows × {count} credentials = {requests} requests", requests / count);
 }
 
-async fn send(app: &TestApp, method: &str, row: &Row, authorization: Option<&str>) -> Answer {
+async fn send(app: &TestApp, method: &str, row: &Row, authorization: Option<&str>) -> TestResponse {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let mut request = match &row.body {
-        Some(body) => with_json(method, &row.path, body),
+        Some(body) => json_request(method, &row.path, body),
         None => Request::builder().method(method).uri(&row.path).body(Body::empty()).unwrap(),
     };
     if let Some(value) = authorization {
@@ -123,10 +123,10 @@ async fn send(app: &TestApp, method: &str, row: &Row, authorization: Option<&str
 
 #[sqlx::test(migrations = "../migrations")]
 async fn each_credential_gets_the_specified_status_with_access_required(pool: PgPool) {
-    check_all_operations(pool, Access::Required).await;
+    check_all_operations(pool, AccessMode::Required).await;
 }
 
 #[sqlx::test(migrations = "../migrations")]
 async fn each_credential_gets_the_specified_status_with_access_open(pool: PgPool) {
-    check_all_operations(pool, Access::Open).await;
+    check_all_operations(pool, AccessMode::Open).await;
 }

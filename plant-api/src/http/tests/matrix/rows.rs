@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 
 use super::tokens;
-use crate::testing::{Hire, OPERATORS_KEY, TestApp};
-use crate::token::{Holder, Role};
+use crate::testing::{ADMIN_KEY, HireIds, TestApp};
+use crate::token::{Claims, Role};
 
 /// The credential that an operation requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +38,9 @@ pub struct Row {
 pub struct Fixture {
     /// Sends the admin key.
     app: TestApp,
-    pub owner: Holder,
-    pub other: Holder,
-    hire: Hire,
+    pub owner: Claims,
+    pub other: Claims,
+    hire: HireIds,
     next_name: AtomicU32,
 }
 
@@ -53,12 +53,12 @@ fn prompt() -> Value {
 impl Fixture {
     /// Creates customer `lotus`, which has hired an agent, and customer `orchid`, which has not.
     pub async fn new(app: &TestApp) -> Self {
-        let app = app.bearing(OPERATORS_KEY);
-        let hire = app.a_hire("lotus").await;
+        let app = app.with_token(ADMIN_KEY);
+        let hire = app.create_hire("lotus").await;
         let asha = json!({"email": "asha@lotus.example", "password": PASSWORD});
         app.post("/api/v1/auth/register", asha).await.expect(201);
-        let owner = app.an_account("lotus", Role::User).await;
-        let other = app.an_account("orchid", Role::User).await;
+        let owner = app.insert_account("lotus", Role::User).await;
+        let other = app.insert_account("orchid", Role::User).await;
         Self { app, owner, other, hire, next_name: AtomicU32::new(0) }
     }
 
@@ -112,7 +112,7 @@ impl Fixture {
     }
 
     async fn task(&self) -> String {
-        let app = self.app.bearing(&tokens::valid(&self.app, &self.owner));
+        let app = self.app.with_token(&tokens::valid(&self.app, &self.owner));
         let task = app.post("/api/v1/generation/create", prompt()).await.expect(202);
         task["id"].as_str().unwrap().to_owned()
     }

@@ -7,29 +7,29 @@ use serde_json::json;
 use sha2::Sha512;
 
 use crate::config::Secret;
-use crate::testing::{SECRET, TestApp};
-use crate::token::{Holder, Role, Tokens};
+use crate::testing::{SIGNING_KEY, TestApp};
+use crate::token::{Claims, Role, Tokens};
 
 /// Returns a valid access token.
-pub fn valid(app: &TestApp, claims: &Holder) -> String {
-    app.state.gate.tokens.issue_access(claims, app.state.clock.now()).unwrap()
+pub fn valid(app: &TestApp, claims: &Claims) -> String {
+    app.state.access_policy.tokens.issue_access_token(claims, app.state.clock.now()).unwrap()
 }
 
 /// Returns values of the Authorization header that must be refused, each with its name. Each
 /// differs in one way from a valid one.
-pub fn invalid(app: &TestApp, claims: &Holder) -> Vec<(&'static str, String)> {
-    let tokens = &app.state.gate.tokens;
+pub fn invalid(app: &TestApp, claims: &Claims) -> Vec<(&'static str, String)> {
+    let tokens = &app.state.access_policy.tokens;
     let now = app.state.clock.now();
     let valid = valid(app, claims);
     let [_, payload, signature] = parts(&valid);
     let other_secret = Tokens::new(&Secret("another secret".into())).unwrap();
-    let admin = Holder { role: Role::Admin, ..claims.clone() };
-    let promoted = tokens.issue_access(&admin, now).unwrap();
+    let admin = Claims { role: Role::Admin, ..claims.clone() };
+    let promoted = tokens.issue_access_token(&admin, now).unwrap();
     let [head, admin_payload, _] = parts(&promoted);
 
     let none = r#"{"alg":"none","typ":"JWT"}"#;
     let hs512 = format!("{}.{payload}", base64url(br#"{"alg":"HS512","typ":"JWT"}"#));
-    let mac = Hmac::<Sha512>::new_from_slice(SECRET.as_bytes()).unwrap().chain_update(&hs512);
+    let mac = Hmac::<Sha512>::new_from_slice(SIGNING_KEY.as_bytes()).unwrap().chain_update(&hs512);
     let hs512 = format!("{hs512}.{}", base64url(&mac.finalize().into_bytes()));
     let rs256 = base64url(br#"{"alg":"RS256","typ":"JWT"}"#);
     let unknown_type = json!({
@@ -39,10 +39,10 @@ pub fn invalid(app: &TestApp, claims: &Holder) -> Vec<(&'static str, String)> {
     let mut no_expiry = unknown_type.clone();
     no_expiry["type"] = json!("access");
     no_expiry.as_object_mut().unwrap().remove("exp");
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let key = EncodingKey::from_secret(SIGNING_KEY.as_bytes());
     let signed = |claims| encode(&Header::new(Algorithm::HS256), claims, &key).unwrap();
 
-    let expired = tokens.issue_access(claims, now - TimeDelta::minutes(15)).unwrap();
+    let expired = tokens.issue_access_token(claims, now - TimeDelta::minutes(15)).unwrap();
     let refresh = tokens.issue_refresh_token(claims, now).unwrap();
     let bearer = |token: &str| format!("Bearer {token}");
     vec![
@@ -54,7 +54,7 @@ pub fn invalid(app: &TestApp, claims: &Holder) -> Vec<(&'static str, String)> {
         ),
         ("HS512 with the right secret", bearer(&hs512)),
         ("RS256 by name", bearer(&format!("{rs256}.{payload}.{signature}"))),
-        ("another secret", bearer(&other_secret.issue_access(claims, now).unwrap())),
+        ("another secret", bearer(&other_secret.issue_access_token(claims, now).unwrap())),
         ("no signature", bearer(&format!("{head}.{payload}."))),
         ("a forged role", bearer(&format!("{head}.{admin_payload}.{signature}"))),
         ("a refresh token", bearer(&refresh)),

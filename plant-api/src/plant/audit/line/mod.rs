@@ -11,7 +11,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::plant::chain::{Amendment, Digest32, Reason, Verdict};
-use crate::plant::entity::{Kind, Reading, Shared};
+use crate::plant::entity::{BaseEntity, EntityVerifier, Kind};
 use read::Line;
 
 /// Writes the start of an entity's line, up to its first amendment.
@@ -35,7 +35,7 @@ pub fn write_amendment(out: &mut Vec<u8>, amendment: &Amendment) {
 }
 
 /// Writes the end of an entity's line; `row` contains its fields as canonical JSON.
-pub fn write_end(out: &mut Vec<u8>, base: &Shared, row: &[u8]) {
+pub fn write_end(out: &mut Vec<u8>, base: &BaseEntity, row: &[u8]) {
     out.extend(format!(r#"],"chain_length":{},"entity":"#, base.chain_length).bytes());
     out.extend(row);
     let (kind, id, hash) = (base.kind.as_str(), base.id, base.version_hash);
@@ -86,7 +86,7 @@ pub struct CheckedLine {
 
 /// Why a line failed verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum LineError {
     /// The line cannot be parsed as an entity's line.
     Unreadable(String),
     /// The chain or the fields were altered.
@@ -115,9 +115,9 @@ impl LineChecker {
     ///
     /// # Errors
     /// [`Fault`] if the line cannot be parsed or was altered.
-    pub fn check(&mut self, line: &[u8]) -> Result<CheckedLine, Fault> {
+    pub fn check(&mut self, line: &[u8]) -> Result<CheckedLine, LineError> {
         let line = Line::parse(line, &mut self.buffer)?;
-        let mut verifier = Reading::of(line.id);
+        let mut verifier = EntityVerifier::new(line.id);
         for amendment in &line.amendments {
             verifier.update_borrowed(&Amendment {
                 sequence: amendment.sequence,
@@ -129,9 +129,9 @@ impl LineChecker {
         match verifier.verdict(line.head, line.row.as_ref()) {
             Verdict::Intact => Ok(CheckedLine { id: line.id, links: line.head.length }),
             Verdict::Broken { at_index, reason } => {
-                let mismatch = verifier.departure(line.row.as_ref());
+                let mismatch = verifier.mismatch(line.row.as_ref());
                 let mismatch = mismatch.filter(|_| reason == Reason::StateDiffers);
-                Err(Fault::Broken {
+                Err(LineError::Broken {
                     id: line.id,
                     kind: line.kind,
                     at_index,
@@ -147,6 +147,6 @@ impl LineChecker {
 ///
 /// # Errors
 /// [`Fault`] if the line cannot be parsed or was altered.
-pub fn check(line: &[u8]) -> Result<CheckedLine, Fault> {
+pub fn check_line(line: &[u8]) -> Result<CheckedLine, LineError> {
     LineChecker::default().check(line)
 }

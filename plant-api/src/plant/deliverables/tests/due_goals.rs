@@ -9,11 +9,11 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::testing::{NO_WAIT, TestApp};
+use crate::testing::{INSTANT_MODEL, TestApp};
 
 /// Starts the service with its clock fixed at noon on a Wednesday.
 async fn app_at_noon(pool: PgPool) -> TestApp {
-    TestApp::at(pool, Clock::fixed("2026-01-14T12:00:00Z".parse().unwrap())).await
+    TestApp::with_clock(pool, Clock::fixed("2026-01-14T12:00:00Z".parse().unwrap())).await
 }
 
 async fn create_goal(app: &TestApp, hire: &str, schedule: &str) -> String {
@@ -40,9 +40,9 @@ async fn periods(app: &TestApp, hire: &str) -> Vec<String> {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_due_goal_yields_a_draft_pending_review(pool: PgPool) {
     let app = app_at_noon(pool).await;
-    let hire = app.a_hire("lotus").await.id;
+    let hire = app.create_hire("lotus").await.id;
     let goal = create_goal(&app, &hire, "weekly").await;
-    app.settle_jobs().await;
+    app.drain_jobs().await;
     let drafts = drafts(&app, &hire).await;
     assert_eq!(drafts.len(), 1);
     assert_eq!(drafts[0]["goal_id"], goal);
@@ -61,20 +61,20 @@ async fn a_due_goal_yields_a_draft_pending_review(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_goal_yields_one_draft_per_period(pool: PgPool) {
     let app = app_at_noon(pool).await;
-    let hire = app.a_hire("lotus").await.id;
+    let hire = app.create_hire("lotus").await.id;
     for schedule in ["daily", "weekly", "monthly", "on_demand"] {
         create_goal(&app, &hire, schedule).await;
     }
     for _ in 0..2 {
-        app.settle_jobs().await;
+        app.drain_jobs().await;
     }
     let first = ["daily:2026-01-14", "monthly:2026-01", "weekly:2026-W03"];
     assert_eq!(periods(&app, &hire).await, first);
     app.state.clock.advance(TimeDelta::hours(12));
-    app.settle_jobs().await;
+    app.drain_jobs().await;
     assert_eq!(periods(&app, &hire).await.len(), 4);
     app.state.clock.advance(TimeDelta::days(5));
-    app.settle_jobs().await;
+    app.drain_jobs().await;
     assert_eq!(
         periods(&app, &hire).await,
         [
@@ -91,31 +91,31 @@ async fn a_goal_yields_one_draft_per_period(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_disabled_goal_yields_no_draft_until_it_is_enabled(pool: PgPool) {
     let app = app_at_noon(pool).await;
-    let hire = app.a_hire("lotus").await.id;
+    let hire = app.create_hire("lotus").await.id;
     let path = format!("/api/v1/agents/{hire}/goals/{}", create_goal(&app, &hire, "daily").await);
     app.patch(&path, json!({"enabled": false})).await.expect(200);
-    app.settle_jobs().await;
+    app.drain_jobs().await;
     assert_eq!(periods(&app, &hire).await, Vec::<String>::new());
     for enabled in [true, false, true] {
         app.patch(&path, json!({"enabled": enabled})).await.expect(200);
-        app.settle_jobs().await;
+        app.drain_jobs().await;
     }
     assert_eq!(periods(&app, &hire).await, ["daily:2026-01-14"]);
     app.patch(&path, json!({"schedule": "monthly"})).await.expect(200);
-    app.settle_jobs().await;
+    app.drain_jobs().await;
     assert_eq!(periods(&app, &hire).await, ["daily:2026-01-14", "monthly:2026-01"]);
 }
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_deleted_goal_yields_no_draft(pool: PgPool) {
     let app = app_at_noon(pool).await;
-    let hire = app.a_hire("lotus").await.id;
+    let hire = app.create_hire("lotus").await.id;
     let goal = create_goal(&app, &hire, "daily").await;
-    let handlers = crate::app::handlers(&app.state, NO_WAIT);
+    let handlers = crate::app::handlers(&app.state, INSTANT_MODEL);
     let due = handlers.iter().find(|handler| handler.kind().name == "due_goal").unwrap();
     assert_eq!(due.plan().await.unwrap(), 1);
     app.delete(&format!("/api/v1/agents/{hire}/goals/{goal}")).await.expect(204);
-    app.settle_jobs().await;
+    app.drain_jobs().await;
     assert_eq!(drafts(&app, &hire).await, Vec::<Value>::new());
     let states: Vec<String> =
         sqlx::query_scalar("select state from job").fetch_all(&app.owner).await.unwrap();
@@ -125,13 +125,13 @@ async fn a_deleted_goal_yields_no_draft(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn the_unique_constraint_prevents_a_second_draft(pool: PgPool) {
     let app = app_at_noon(pool).await;
-    let hire = app.a_hire("lotus").await.id;
+    let hire = app.create_hire("lotus").await.id;
     create_goal(&app, &hire, "daily").await;
-    app.settle_jobs().await;
+    app.drain_jobs().await;
     for sql in ["delete from job", "update goal set due_at = '-infinity'"] {
         sqlx::query(sql).execute(&app.owner).await.unwrap();
     }
-    app.settle_jobs().await;
+    app.drain_jobs().await;
     let jobs: i64 =
         sqlx::query_scalar("select count(*) from job").fetch_one(&app.owner).await.unwrap();
     assert_eq!((jobs, periods(&app, &hire).await.len()), (1, 1));
@@ -140,13 +140,13 @@ async fn the_unique_constraint_prevents_a_second_draft(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn replicas_planning_concurrently_create_one_draft_per_goal(pool: PgPool) {
     let app = app_at_noon(pool).await;
-    let hire = app.a_hire("lotus").await.id;
+    let hire = app.create_hire("lotus").await.id;
     for _ in 0..100 {
         create_goal(&app, &hire, "daily").await;
     }
     let stop = CancellationToken::new();
     let replicas = [0; 3].map(|_| {
-        let worker = crate::app::worker(&app.state, NO_WAIT);
+        let worker = crate::app::worker(&app.state, INSTANT_MODEL);
         tokio::spawn(worker.run(stop.clone(), Duration::from_secs(20)))
     });
     let count_done = "select count(*) from job where state = 'done'";

@@ -3,11 +3,11 @@ mod due_goals;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::testing::{NOBODY, TestApp};
+use crate::testing::{TestApp, UNKNOWN_ID};
 
 /// Creates a deliverable; returns the path of the hired agent's deliverables and the id.
 async fn create_deliverable(app: &TestApp) -> (String, String) {
-    let hire = app.a_hire("lotus").await.id;
+    let hire = app.create_hire("lotus").await.id;
     let id: uuid::Uuid = sqlx::query_scalar(
         "insert into deliverable (id, hired_agent_id, title, payload, execution_status, created_at)
         values (gen_random_uuid(), $1::uuid, 'Article', '{\"words\": 800}', 'not_executed', now())
@@ -71,8 +71,8 @@ async fn a_review_needs_no_body_but_an_existing_deliverable(pool: PgPool) {
         |path: String| axum::http::Request::post(path).body(axum::body::Body::empty()).unwrap();
     let rejected = app.send(without_body(format!("{path}/{id}/reject"))).await.expect(200);
     assert_eq!(rejected["review_status"], "rejected");
-    app.send(without_body(format!("{path}/{NOBODY}/reject"))).await.expect(404);
-    app.send(without_body(format!("/api/v1/agents/{NOBODY}/deliverables/{id}/reject")))
+    app.send(without_body(format!("{path}/{UNKNOWN_ID}/reject"))).await.expect(404);
+    app.send(without_body(format!("/api/v1/agents/{UNKNOWN_ID}/deliverables/{id}/reject")))
         .await
         .expect(404);
 }

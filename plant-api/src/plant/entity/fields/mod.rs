@@ -20,7 +20,7 @@ pub struct Fields<'a>(pub(super) Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Fields<'a> {
     /// Parses a JSON object; `None` if `text` is not one.
-    pub fn read(text: &'a [u8]) -> Option<Self> {
+    pub fn parse(text: &'a [u8]) -> Option<Self> {
         Self::parse_fast(text).or_else(|| Self::parse_slow(text))
     }
 

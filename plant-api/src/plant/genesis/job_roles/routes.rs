@@ -11,15 +11,15 @@ use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
-use crate::etag::{self, Conditions};
+use crate::etag::{self, Preconditions};
 use crate::extract::{Json, OptionalJson, Path};
-use crate::idempotency::{self, Answer, Begun, Posted};
+use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::page::{Page, PageParams};
 use crate::plant::entity::Kind;
-use crate::plant::genesis::{self, Certification, Statement};
+use crate::plant::genesis::{self, Certification, CertificationDetails};
 use crate::plant::job_roles::{self, Content, JobRole, JobRoleId, Seniority, SkillRequirement};
 use crate::plant::skills::SkillId;
-use crate::state::State as AppState;
+use crate::state::AppState;
 
 /// Returns Genesis's routes of job roles.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -41,15 +41,15 @@ async fn list(
     State(db): State<Db>,
     State(cache): State<Cache>,
     page: Page,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let fill = async {
         let mut connection = db.acquire().await?;
         let rows = job_roles::sql::list(&mut *connection, &page).await?;
-        page.stored(rows, |job_role| job_role.id.0)
+        page.to_cached_response(rows, |job_role| job_role.id.0)
     };
-    let cached = cache.read(Topic::JobRoles, page.address(), fill).await?;
-    Ok(conditions.answer_stored(&cached))
+    let cached = cache.get_with(Topic::JobRoles, page.path_and_query(), fill).await?;
+    Ok(conditions.respond_cached(&cached))
 }
 
 /// A job role to create; it requires at least one skill.
@@ -94,18 +94,19 @@ async fn create(
     State(clock): State<Clock>,
     State(cache): State<Cache>,
     caller: Caller,
-    request: Posted<NewGenesisJobRole>,
-) -> Result<Answer> {
-    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
-        Begun::Replay(response) => return Ok(response),
-        Begun::Fresh(transaction) => transaction,
+    request: IdempotentRequest<NewGenesisJobRole>,
+) -> Result<StoredResponse> {
+    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
+        Claim::Replay(response) => return Ok(response),
+        Claim::New(transaction) => transaction,
     };
     let (connection, content) = (transaction.connection(), request.body.into());
     let role = job_roles::create(connection, &clock, &caller, content, SkillRequirement::Certified)
         .await?;
     let location = format!("/api/v1/genesis/job-roles/{}", role.id);
-    let response = transaction.commit(Answer::created(location, role.version_hash, &role)?).await?;
-    cache.forget(Topic::JobRoles).await;
+    let response =
+        transaction.commit(StoredResponse::created(location, role.version_hash, &role)?).await?;
+    cache.invalidate(Topic::JobRoles).await;
     Ok(response)
 }
 
@@ -124,16 +125,16 @@ async fn find(
     State(db): State<Db>,
     State(cache): State<Cache>,
     Path(id): Path<JobRoleId>,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let fill = async {
         let mut connection = db.acquire().await?;
         let found = job_roles::sql::find(&mut *connection, id).await?;
         let job_role = found.ok_or_else(|| Error::no_such("job role"))?;
-        etag::stored(job_role.version_hash, &job_role)
+        etag::to_cached_response(job_role.version_hash, &job_role)
     };
-    let cached = cache.read(Topic::JobRoles, &id.to_string(), fill).await?;
-    Ok(conditions.answer_stored(&cached))
+    let cached = cache.get_with(Topic::JobRoles, &id.to_string(), fill).await?;
+    Ok(conditions.respond_cached(&cached))
 }
 
 #[utoipa::path(
@@ -143,7 +144,7 @@ async fn find(
     security((), ("bearer" = [])),
     summary = "Certify a job role; no effect if it is already certified",
     params(("id" = JobRoleId, Path, description = "Id of the job role")),
-    request_body = Option<Statement>,
+    request_body = Option<CertificationDetails>,
     responses(
         (status = 200, description = "The job role is certified", body = Certification),
         (status = 404, description = "There is no such job role", body = Problem),
@@ -157,7 +158,7 @@ async fn certify(
     State(cache): State<Cache>,
     caller: Caller,
     Path(id): Path<JobRoleId>,
-    OptionalJson(details): OptionalJson<Statement>,
+    OptionalJson(details): OptionalJson<CertificationDetails>,
 ) -> Result<Json<Certification>> {
     let certification =
         genesis::certify(&db, &clock, &caller, Kind::JobRole, id.0, details).await?;

@@ -11,14 +11,14 @@ use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
-use crate::etag::{self, Conditions};
+use crate::etag::{self, Preconditions};
 use crate::extract::{Json, OptionalJson, Path, Query};
-use crate::idempotency::{self, Answer, Begun, Posted};
+use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::page::{Page, PageParams};
 use crate::plant::entity::{Kind, Status};
-use crate::plant::genesis::{self, Certification, Statement};
+use crate::plant::genesis::{self, Certification, CertificationDetails};
 use crate::plant::skills::{self, Category, Created, NewSkill, Skill, SkillId};
-use crate::state::State as AppState;
+use crate::state::AppState;
 
 /// Returns Genesis's routes of skills.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -51,16 +51,16 @@ async fn list(
     State(cache): State<Cache>,
     Query(filter): Query<Filter>,
     page: Page,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let fill = async {
         let mut connection = db.acquire().await?;
         let Filter { category, status } = filter;
         let rows = skills::sql::list(&mut *connection, category, status, &page).await?;
-        page.stored(rows, |skill| skill.id.0)
+        page.to_cached_response(rows, |skill| skill.id.0)
     };
-    let cached = cache.read(Topic::Skills, page.address(), fill).await?;
-    Ok(conditions.answer_stored(&cached))
+    let cached = cache.get_with(Topic::Skills, page.path_and_query(), fill).await?;
+    Ok(conditions.respond_cached(&cached))
 }
 
 #[utoipa::path(
@@ -81,22 +81,22 @@ async fn create(
     State(clock): State<Clock>,
     State(cache): State<Cache>,
     caller: Caller,
-    request: Posted<NewSkill>,
-) -> Result<Answer> {
-    let mut transaction = match idempotency::begin(&db, &clock, &caller, request.key).await? {
-        Begun::Replay(response) => return Ok(response),
-        Begun::Fresh(transaction) => transaction,
+    request: IdempotentRequest<NewSkill>,
+) -> Result<StoredResponse> {
+    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
+        Claim::Replay(response) => return Ok(response),
+        Claim::New(transaction) => transaction,
     };
     let response =
         match skills::create(transaction.connection(), &clock, &caller, request.body).await? {
             Created::New(skill) => {
                 let location = format!("/api/v1/genesis/skills/{}", skill.id);
-                Answer::created(location, skill.version_hash, &skill)?
+                StoredResponse::created(location, skill.version_hash, &skill)?
             }
-            Created::Existing(skill) => Answer::existing(skill.version_hash, &skill)?,
+            Created::Existing(skill) => StoredResponse::ok(skill.version_hash, &skill)?,
         };
     let response = transaction.commit(response).await?;
-    cache.forget(Topic::Skills).await;
+    cache.invalidate(Topic::Skills).await;
     Ok(response)
 }
 
@@ -115,16 +115,16 @@ async fn find(
     State(db): State<Db>,
     State(cache): State<Cache>,
     Path(id): Path<SkillId>,
-    conditions: Conditions,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let fill = async {
         let mut connection = db.acquire().await?;
         let found = skills::sql::find(&mut *connection, id).await?;
         let skill = found.ok_or_else(|| Error::no_such("skill"))?;
-        etag::stored(skill.version_hash, &skill)
+        etag::to_cached_response(skill.version_hash, &skill)
     };
-    let cached = cache.read(Topic::Skills, &id.to_string(), fill).await?;
-    Ok(conditions.answer_stored(&cached))
+    let cached = cache.get_with(Topic::Skills, &id.to_string(), fill).await?;
+    Ok(conditions.respond_cached(&cached))
 }
 
 #[utoipa::path(
@@ -134,7 +134,7 @@ async fn find(
     security((), ("bearer" = [])),
     summary = "Certify a skill; no effect if it is already certified",
     params(("id" = SkillId, Path, description = "Id of the skill")),
-    request_body = Option<Statement>,
+    request_body = Option<CertificationDetails>,
     responses(
         (status = 200, description = "The skill is certified", body = Certification),
         (status = 404, description = "There is no such skill", body = Problem),
@@ -148,7 +148,7 @@ async fn certify(
     State(cache): State<Cache>,
     caller: Caller,
     Path(id): Path<SkillId>,
-    OptionalJson(details): OptionalJson<Statement>,
+    OptionalJson(details): OptionalJson<CertificationDetails>,
 ) -> Result<Json<Certification>> {
     let certification = genesis::certify(&db, &clock, &caller, Kind::Skill, id.0, details).await?;
     genesis::routes::invalidate(&cache, &certification).await;

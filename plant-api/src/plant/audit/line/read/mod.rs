@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::Fault;
+use super::LineError;
 use crate::plant::chain::{Amendment, Digest32, Head};
 use crate::plant::entity::scan::Scanner;
 use crate::plant::entity::{Fields, Kind};
@@ -30,7 +30,7 @@ pub struct Line<'a> {
 impl<'a> Line<'a> {
     /// Parses a line, given without its line feed. `buffer` may contain anything; reusing it for
     /// all lines saves allocations.
-    pub fn parse(text: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<Self, Fault> {
+    pub fn parse(text: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<Self, LineError> {
         // The unescaped contents are together shorter than the line.
         if buffer.len() < text.len() {
             buffer.resize(text.len(), 0);
@@ -65,13 +65,13 @@ impl<'a> Line<'a> {
         Some(Self { amendments, head: Head { length, version_hash }, row: Some(row), kind, id })
     }
 
-    fn parse_slow(text: &'a [u8]) -> Result<Self, Fault> {
-        let line: JsonLine =
-            serde_json::from_slice(text).map_err(|error| Fault::Unreadable(error.to_string()))?;
+    fn parse_slow(text: &'a [u8]) -> Result<Self, LineError> {
+        let line: JsonLine = serde_json::from_slice(text)
+            .map_err(|error| LineError::Unreadable(error.to_string()))?;
         Ok(Self {
             amendments: line.amendments.into_iter().map(JsonAmendment::into).collect(),
             head: Head { length: line.chain_length, version_hash: line.version_hash },
-            row: Fields::read(line.entity.get().as_bytes()),
+            row: Fields::parse(line.entity.get().as_bytes()),
             kind: line.entity_type,
             id: line.id,
         })

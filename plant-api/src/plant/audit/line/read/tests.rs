@@ -5,7 +5,7 @@ use super::*;
 use crate::plant::audit::line;
 use crate::plant::chain::{Change, ChangeType};
 use crate::plant::entity::mutate::mutated;
-use crate::plant::entity::{GOVERNANCE_AGENT, Shared, Status};
+use crate::plant::entity::{BaseEntity, GOVERNANCE_AGENT, Status};
 
 /// Lines of an entity with one, two and three amendments, without line feeds.
 fn lines() -> Vec<Vec<u8>> {
@@ -22,7 +22,7 @@ fn lines() -> Vec<Vec<u8>> {
             let change_type = ChangeType::Evolution;
             let actor = GOVERNANCE_AGENT.to_owned();
             let change = Change { change_type, data: fields.clone(), timestamp: at, actor };
-            let content = change.canonical();
+            let content = change.to_canonical_json();
             chain.push(match chain.last() {
                 Some(last) => Amendment::after(id, last.head(), content),
                 None => Amendment::first(id, content),
@@ -32,9 +32,9 @@ fn lines() -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn base(id: Uuid, head: Head, fields: &Map<String, Value>) -> Shared {
+fn base(id: Uuid, head: Head, fields: &Map<String, Value>) -> BaseEntity {
     let at = "2026-01-14T09:30:00Z".parse().unwrap();
-    Shared {
+    BaseEntity {
         id,
         kind: Kind::JobRole,
         external_id: None,
@@ -53,7 +53,7 @@ fn base(id: Uuid, head: Head, fields: &Map<String, Value>) -> Shared {
     }
 }
 
-fn line_text(chain: &[Amendment], base: &Shared, fields: &Map<String, Value>) -> Vec<u8> {
+fn line_text(chain: &[Amendment], base: &BaseEntity, fields: &Map<String, Value>) -> Vec<u8> {
     let mut out = Vec::new();
     line::write_start(&mut out);
     for amendment in chain {
