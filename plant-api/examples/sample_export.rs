@@ -12,8 +12,8 @@ fn main() -> std::io::Result<()> {
     let agents = numbers.next().unwrap_or(1_000);
     let file = match numbers.next() {
         Some(changes) => {
-            let line = |n| sample::line_of(&sample::agent(n, changes));
-            sample::sealed((0..agents).flat_map(line).collect())
+            let line = |n| sample::export_line(&sample::agent(n, changes));
+            sample::with_manifest((0..agents).flat_map(line).collect())
         }
         None => sample::export(agents),
     };

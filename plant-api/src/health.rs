@@ -1,7 +1,7 @@
 //! Operational endpoints: health, liveness, readiness and metrics. None of them queries PostgreSQL
 //! or Redis; they report the state of the last heartbeats.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
@@ -57,9 +57,9 @@ pub struct Health {
     )
 )]
 async fn health(
-    Extract(db): Extract<Db>,
-    Extract(redis): Extract<Redis>,
-    Extract(clock): Extract<Clock>,
+    State(db): State<Db>,
+    State(redis): State<Redis>,
+    State(clock): State<Clock>,
 ) -> Response {
     let redis_status = redis.status();
     let (code, status) = match (db.is_up(), redis_status) {
@@ -107,8 +107,8 @@ async fn livez() -> &'static str {
     )
 )]
 async fn readyz(
-    Extract(db): Extract<Db>,
-    Extract(stop): Extract<CancellationToken>,
+    State(db): State<Db>,
+    State(stop): State<CancellationToken>,
 ) -> Result<&'static str> {
     let unavailable = |what| Error::Unavailable { what, retry_after: std::time::Duration::ZERO };
     if stop.is_cancelled() {
@@ -128,9 +128,9 @@ async fn readyz(
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"))
 )]
 async fn metrics(
-    Extract(metrics): Extract<Metrics>,
-    Extract(db): Extract<Db>,
-    Extract(redis): Extract<Redis>,
+    State(metrics): State<Metrics>,
+    State(db): State<Db>,
+    State(redis): State<Redis>,
 ) -> Result<Response> {
     let (in_use, idle, max) = db.pool_usage();
     metrics.db_connections.with_label_values(&["in_use"]).set(gauge_value(in_use));

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use plant_api::plant::audit::line::{LineError, check_line};
 use plant_api::verify::{Outcome, verify_reader};
 use proptest::prelude::*;
-use sample::{agent, export, line_of, sealed};
+use sample::{agent, export, export_line, with_manifest};
 use serde_json::{Value, json};
 
 fn verify(file: &[u8]) -> Outcome {
@@ -64,16 +64,16 @@ fn a_truncated_file_is_unreadable() {
     for length in 0..file.len() {
         unreadable(&file[..length]);
     }
-    let (line, message) = unreadable(&file[..line_of(&agent(0, 0)).len()]);
+    let (line, message) = unreadable(&file[..export_line(&agent(0, 0)).len()]);
     assert_eq!(line, 1);
     assert!(message.contains("no manifest"), "{message}");
 }
 
 #[test]
 fn removed_duplicated_and_moved_lines_are_detected() {
-    let lines: Vec<_> = (0..5).map(|n| line_of(&agent(n, 1))).collect();
+    let lines: Vec<_> = (0..5).map(|n| export_line(&agent(n, 1))).collect();
     let export_of =
-        |order: &[usize]| sealed(order.iter().flat_map(|n| lines[*n].clone()).collect());
+        |order: &[usize]| with_manifest(order.iter().flat_map(|n| lines[*n].clone()).collect());
     assert!(is_intact(&export_of(&[0, 1, 2, 3, 4])));
     let (line, message) = broken(&export_of(&[0, 1, 3, 2, 4]));
     assert_eq!(line, 4);
@@ -92,31 +92,31 @@ fn removed_duplicated_and_moved_lines_are_detected() {
 
 #[test]
 fn the_first_defect_is_reported_across_blocks() {
-    let mut lines: Vec<_> = (0..5_000).map(|n| line_of(&agent(n, 1))).collect();
+    let mut lines: Vec<_> = (0..5_000).map(|n| export_line(&agent(n, 1))).collect();
     lines.swap(3_999, 4_000);
     let text = String::from_utf8(lines[1_234].clone()).unwrap();
     let forged = text.replace("Reviewed", "Reviled");
-    let (line, _) = broken(&sealed(lines.concat()));
+    let (line, _) = broken(&with_manifest(lines.concat()));
     assert_eq!(line, 4_001);
     lines[1_234] = forged.into_bytes();
-    let (line, message) = broken(&sealed(lines.concat()));
+    let (line, message) = broken(&with_manifest(lines.concat()));
     assert_eq!(line, 1_235);
     assert!(message.contains("content_altered"), "{message}");
 }
 
 #[test]
 fn a_line_longer_than_a_block_is_verified() {
-    assert!(is_intact(&sealed(line_of(&agent(0, 5_000)))));
+    assert!(is_intact(&with_manifest(export_line(&agent(0, 5_000)))));
 }
 
 /// Returns an export of one line that `change` has altered, with a matching manifest.
 fn with(changes: u64, change: impl FnOnce(&mut Value)) -> Vec<u8> {
-    let line = line_of(&agent(7, changes));
+    let line = export_line(&agent(7, changes));
     let mut value: Value = serde_json::from_slice(&line).unwrap();
     change(&mut value);
     let mut line = serde_json_canonicalizer::to_vec(&value).unwrap();
     line.push(b'\n');
-    sealed(line)
+    with_manifest(line)
 }
 
 fn amendments(line: &mut Value) -> &mut Vec<Value> {
@@ -165,7 +165,7 @@ proptest! {
     fn a_line_gets_the_same_result_from_both_parsers(
         changes in 0u64..3, index in any::<prop::sample::Index>(), flip in 0u8..,
     ) {
-        let mut line = line_of(&agent(7, changes));
+        let mut line = export_line(&agent(7, changes));
         line.pop();
         let index = 1 + index.index(line.len() - 1);
         line[index] ^= flip;
@@ -206,7 +206,7 @@ proptest! {
 
     #[test]
     fn an_amendment_of_another_entity_is_detected_by_its_link(index in 0u64..6) {
-        let other = line_of(&agent(8, 5));
+        let other = export_line(&agent(8, 5));
         let mut other: Value = serde_json::from_slice(&other).unwrap();
         let foreign = amendments(&mut other)[index as usize].clone();
         let file = with(5, |line| amendments(line)[index as usize] = foreign);

@@ -7,14 +7,14 @@ mod watching;
 
 use std::{fs, process::Command, time::Duration};
 
-use harness::{Done, first_line, folder, folder_of, loadtest};
+use harness::{ProgramOutput, first_line, loadtest, new_test_folder, test_folder};
 use plant_loadtest::{failure::FailureKind, report::json};
 use stub::{Fault, FaultKind, Stub};
 
 /// Runs a profile of `classes` for a few seconds against `stub`, judged by the built-in `sla`, with
 /// further command-line `options`.
-fn run(test: &str, stub: &Stub, classes: &[&str], sla: &str, options: &[&str]) -> Done {
-    let folder = folder(test);
+fn run(test: &str, stub: &Stub, classes: &[&str], sla: &str, options: &[&str]) -> ProgramOutput {
+    let folder = new_test_folder(test);
     let mut profile = "name = \"test\"\ndescription = \"A test.\"\nusers = 10\nspawn_rate = 10\n\
                        run_time = \"3s\"\n"
         .to_owned();
@@ -35,7 +35,7 @@ fn a_healthy_service_passes_and_every_request_is_counted() {
     let stub = Stub::start(Vec::new());
     let classes = ["PlantBackendUser", "HealthCheckUser"];
     let done = run("good", &stub, &classes, "smoke", &["--csv", "tables/t"]);
-    assert_eq!(done.exit, 0, "{}\n{}", done.stdout, done.stderr);
+    assert_eq!(done.exit_code, 0, "{}\n{}", done.stdout, done.stderr);
     assert!(first_line(&done).starts_with("PASS"), "{}", done.stdout);
 
     let outcome = done.outcome.unwrap();
@@ -58,7 +58,7 @@ fn a_healthy_service_passes_and_every_request_is_counted() {
         "out.json",
     ]) {
         assert_eq!(*path, end);
-        assert!(folder_of("good").join(path).is_file(), "{path}");
+        assert!(test_folder("good").join(path).is_file(), "{path}");
     }
 }
 
@@ -68,8 +68,8 @@ fn percentiles_match_the_latency_of_the_server() {
     let slow = Fault { prefix: "GET /health", kind: FaultKind::Delay(delay), skip_first: 0 };
     let stub = Stub::start(vec![slow]);
     let done = run("percentiles", &stub, &["HealthCheckUser"], "smoke", &[]);
-    assert_eq!(done.exit, 0, "{}", done.stdout);
-    let latency = done.outcome.unwrap().whole().latency;
+    assert_eq!(done.exit_code, 0, "{}", done.stdout);
+    let latency = done.outcome.unwrap().tally_all().latency;
     assert!(latency.min_ms().unwrap() >= 120.0, "no response is faster than the server");
     // A slow machine adds latency, but not ten times as much.
     assert!(latency.quantile_ms(0.5).unwrap() < 1200.0, "{:?}", latency.quantile_ms(0.5));
@@ -80,10 +80,10 @@ fn errors_are_counted_exactly() {
     let fault = Fault { prefix: "GET /health", kind: FaultKind::EveryNth(4), skip_first: 1 };
     let stub = Stub::start(vec![fault]);
     let done = run("errors", &stub, &["HealthCheckUser"], "smoke", &[]);
-    assert_eq!(done.exit, 1, "{}", done.stdout);
+    assert_eq!(done.exit_code, 1, "{}", done.stdout);
     let outcome = done.outcome.unwrap();
-    let counts = outcome.whole().counts;
-    assert!(counts.reconcile());
+    let counts = outcome.tally_all().counts;
+    assert!(counts.is_consistent());
     // The health check after the run may receive a 500 too, and is then repeated.
     let after_run = stub.failed() - counts.server_errors;
     assert!(after_run <= 1, "{after_run}");
@@ -96,7 +96,7 @@ fn a_slow_endpoint_fails_and_is_named() {
     let delay = Duration::from_millis(1500);
     let slow = Fault { prefix: "GET /health", kind: FaultKind::Delay(delay), skip_first: 0 };
     let stub = Stub::start(vec![slow]);
-    let sla = folder("slow-sla").join("sla.toml");
+    let sla = new_test_folder("slow-sla").join("sla.toml");
     fs::write(
         &sla,
         "name = \"fast\"\np95_fails_over_percent = 50\n[[latency]]\nclass = \"health\"\n\
@@ -105,7 +105,7 @@ fn a_slow_endpoint_fails_and_is_named() {
     .unwrap();
     let options = ["--sla", sla.to_str().unwrap()];
     let done = run("slow", &stub, &["HealthCheckUser"], "smoke", &options);
-    assert_eq!(done.exit, 1, "{}", done.stdout);
+    assert_eq!(done.exit_code, 1, "{}", done.stdout);
     assert!(first_line(&done).starts_with("FAIL: GET /health: P95"), "{}", done.stdout);
 }
 
@@ -127,10 +127,10 @@ fn failure_kinds_are_counted_separately() {
     let stub = Stub::start(faults);
     let options = ["--timeout", "1s", "-u", "30", "-r", "30"];
     let done = run("kinds", &stub, &["PlantBackendUser"], "smoke", &options);
-    assert_eq!(done.exit, 1, "{}", done.stdout);
+    assert_eq!(done.exit_code, 1, "{}", done.stdout);
     let outcome = done.outcome.unwrap();
-    let counts = outcome.whole().counts;
-    assert!(counts.reconcile());
+    let counts = outcome.tally_all().counts;
+    assert!(counts.is_consistent());
     assert!(counts.timed_out > 0, "{counts:?}");
     for failure in &outcome.failures {
         let expected = match failure.kind {
@@ -148,10 +148,10 @@ fn failure_kinds_are_counted_separately() {
 fn existing_skills_are_not_errors() {
     let stub = Stub::start(Vec::new());
     let done = run("plant-user", &stub, &["PlantUser"], "smoke", &[]);
-    assert_eq!(done.exit, 0, "{}", done.stdout);
+    assert_eq!(done.exit_code, 0, "{}", done.stdout);
     let outcome = done.outcome.unwrap();
     assert_eq!(outcome.endpoints.len(), 3);
-    assert_eq!(outcome.whole().counts.errors(), 0);
+    assert_eq!(outcome.tally_all().counts.errors(), 0);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_skill_is_created_then_certified_then_certified_again() {
     let stub = Stub::start(Vec::new());
     let options = ["-u", "20", "-r", "20", "-t", "9s"];
     let done = run("genesis", &stub, &["GenesisUser"], "smoke", &options);
-    assert_eq!(done.exit, 0, "{}", done.stdout);
+    assert_eq!(done.exit_code, 0, "{}", done.stdout);
     let outcome = done.outcome.unwrap();
     let sent: Vec<u64> =
         outcome.endpoints.iter().map(|endpoint| endpoint.tally_all().counts.sent).collect();
@@ -175,9 +175,11 @@ fn a_skill_is_created_then_certified_then_certified_again() {
 fn an_unreachable_service_exits_3() {
     // The listener is dropped, so connections to its address are refused.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let done =
-        loadtest(&folder("silent"), &["run", "smoke", "--host", &format!("http://{closed}")]);
-    assert_eq!(done.exit, 3);
+    let done = loadtest(
+        &new_test_folder("silent"),
+        &["run", "smoke", "--host", &format!("http://{closed}")],
+    );
+    assert_eq!(done.exit_code, 3);
     assert!(done.stderr.contains("Start the service"), "{}", done.stderr);
     assert!(done.stdout.is_empty());
 }
@@ -188,7 +190,7 @@ fn an_unseeded_service_exits_3() {
         Fault { prefix: "GET /api/v1/customers", kind: FaultKind::Status(404), skip_first: 0 };
     let stub = Stub::start(vec![fault]);
     let done = run("unseeded", &stub, &["PlantBackendUser"], "smoke", &[]);
-    assert_eq!(done.exit, 3);
+    assert_eq!(done.exit_code, 3);
     assert!(done.stderr.contains("seed_test_data"), "{}", done.stderr);
 }
 
@@ -197,7 +199,7 @@ fn health_checks_need_no_test_data() {
     let fault = Fault { prefix: "GET /api", kind: FaultKind::Status(404), skip_first: 0 };
     let stub = Stub::start(vec![fault]);
     let done = run("no-seed", &stub, &["HealthCheckUser"], "smoke", &[]);
-    assert_eq!(done.exit, 0, "{}\n{}", done.stdout, done.stderr);
+    assert_eq!(done.exit_code, 0, "{}\n{}", done.stdout, done.stderr);
 }
 
 #[test]
@@ -205,7 +207,7 @@ fn usage_errors_are_reported_before_the_first_request_and_exit_2() {
     let stub = Stub::start(Vec::new());
     // The SLA names endpoints that HealthCheckUser never requests.
     let done = run("mistakes", &stub, &["HealthCheckUser"], "plant-backend", &[]);
-    assert_eq!(done.exit, 2);
+    assert_eq!(done.exit_code, 2);
     assert!(done.stderr.contains("sla/plant-backend.toml:"), "{}", done.stderr);
     for (options, message) in [
         (["--host", "http://192.0.2.1"], "--allow-remote"),
@@ -214,8 +216,8 @@ fn usage_errors_are_reported_before_the_first_request_and_exit_2() {
     ] {
         let mut arguments = vec!["run", "smoke"];
         arguments.extend(options);
-        let done = loadtest(&folder("mistakes-more"), &arguments);
-        assert_eq!(done.exit, 2, "{options:?}");
+        let done = loadtest(&new_test_folder("mistakes-more"), &arguments);
+        assert_eq!(done.exit_code, 2, "{options:?}");
         assert!(done.stderr.contains(message), "{options:?}: {}", done.stderr);
     }
     assert_eq!(stub.requests(), 0);
@@ -226,7 +228,7 @@ fn too_few_requests_are_insufficient() {
     let stub = Stub::start(Vec::new());
     let options = ["-u", "1", "--time-scale", "0.25"];
     let done = run("few", &stub, &["PlantBackendUser"], "plant-backend", &options);
-    assert_eq!(done.exit, 4, "{}", done.stdout);
+    assert_eq!(done.exit_code, 4, "{}", done.stdout);
     assert!(first_line(&done).starts_with("INSUFFICIENT"), "{}", done.stdout);
     assert!(done.stdout.contains("scaled by 0.25"), "{}", done.stdout);
 }
@@ -237,9 +239,9 @@ fn an_outcome_is_reported_again_without_the_service() {
     let first = run("again", &stub, &["HealthCheckUser"], "smoke", &[]);
     let host = stub.host();
     drop(stub);
-    let folder = folder_of("again");
+    let folder = test_folder("again");
     let again = loadtest(&folder, &["report", "out.json"]);
-    assert_eq!((again.exit, first_line(&again)), (0, first_line(&first)));
+    assert_eq!((again.exit_code, first_line(&again)), (0, first_line(&first)));
     assert!(again.stdout.contains(&host));
 }
 
@@ -249,7 +251,7 @@ fn an_interrupted_run_still_writes_its_report() {
     use std::io::{BufRead as _, BufReader};
 
     let stub = Stub::start(Vec::new());
-    let folder = folder("interrupted");
+    let folder = new_test_folder("interrupted");
     let mut program = Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
         .args(["run", "warmup-10", "-r", "10", "--json", "out.json", "--host", &stub.host()])
         .current_dir(&folder)

@@ -4,31 +4,31 @@ mod harness;
 
 use std::fs;
 
-use harness::{first_line, folder, loadtest};
+use harness::{first_line, loadtest, new_test_folder};
 use plant_loadtest::stub::{Behavior, Stub};
 
 #[test]
 fn a_starter_profile_is_valid_and_never_overwritten() {
-    let folder = folder("init");
+    let folder = new_test_folder("init");
     let made = loadtest(&folder, &["init", "loads/mine.toml"]);
-    assert_eq!(made.exit, 0, "{}", made.stderr);
+    assert_eq!(made.exit_code, 0, "{}", made.stderr);
     let checked = loadtest(&folder, &["validate", "loads/mine.toml", "loads/mine.sla.toml"]);
-    assert_eq!(checked.exit, 0, "{}", checked.stderr);
+    assert_eq!(checked.exit_code, 0, "{}", checked.stderr);
     assert_eq!(checked.stdout.lines().count(), 2, "{}", checked.stdout);
     let again = loadtest(&folder, &["init", "loads/mine.toml"]);
-    assert_eq!(again.exit, 2);
+    assert_eq!(again.exit_code, 2);
     assert!(again.stderr.contains("stays as it is"), "{}", again.stderr);
 }
 
 #[test]
 fn every_mistake_in_a_profile_is_reported_with_its_line() {
-    let folder = folder("three-mistakes");
+    let folder = new_test_folder("three-mistakes");
     let text = "name = \"x\"\ndescription = \"y\"\nsla = \"smoke\"\nusers = 0\nspawn_rate = 1\n\
                 run_time = \"soon\"\n[[class]]\nname = \"Nobody\"\nweight = 1\n";
     fs::write(folder.join("x.toml"), text).unwrap();
     for command in ["run", "validate"] {
         let done = loadtest(&folder, &[command, "x.toml"]);
-        assert_eq!(done.exit, 2);
+        assert_eq!(done.exit_code, 2);
         let lines: Vec<&str> = done.stderr.lines().collect();
         assert_eq!(lines.len(), 3, "{}", done.stderr);
         for (line, position) in lines.iter().zip(["x.toml:4:", "x.toml:6:", "x.toml:8:"]) {
@@ -40,10 +40,10 @@ fn every_mistake_in_a_profile_is_reported_with_its_line() {
 #[test]
 fn thresholds_for_endpoints_of_no_user_class_are_rejected_before_the_first_request() {
     let stub = Stub::start(0, Behavior::default()).unwrap();
-    let folder = folder("unrelated-sla");
+    let folder = new_test_folder("unrelated-sla");
     let arguments = ["run", "sla-list", "--sla", "certify", "--host", &stub.host()];
     let done = loadtest(&folder, &arguments);
-    assert_eq!(done.exit, 2);
+    assert_eq!(done.exit_code, 2);
     assert!(done.stderr.contains("sla/certify.toml:8: no user class"), "{}", done.stderr);
     assert_eq!(stub.requests(), 0);
 }
@@ -51,10 +51,10 @@ fn thresholds_for_endpoints_of_no_user_class_are_rejected_before_the_first_reque
 #[test]
 fn a_dry_run_prints_the_plan_and_sends_no_requests() {
     let stub = Stub::start(0, Behavior::default()).unwrap();
-    let folder = folder("dry-run");
+    let folder = new_test_folder("dry-run");
     let arguments = ["run", "stress", "--dry-run", "--time-scale", "0.1", "--host", &stub.host()];
     let done = loadtest(&folder, &arguments);
-    assert_eq!(done.exit, 0, "{}", done.stderr);
+    assert_eq!(done.exit_code, 0, "{}", done.stderr);
     assert!(first_line(&done).starts_with("stress: "), "{}", done.stdout);
     for expected in ["100 to 500 users", "1m30s", "POST /api/v1/skills", "P95 < 500 ms in spike"] {
         assert!(done.stdout.contains(expected), "{expected}: {}", done.stdout);
@@ -65,18 +65,18 @@ fn a_dry_run_prints_the_plan_and_sends_no_requests() {
 
 #[test]
 fn every_built_in_profile_can_be_planned() {
-    let folder = folder("all-plans");
+    let folder = new_test_folder("all-plans");
     let listed = loadtest(&folder, &["list"]).stdout;
     let names = listed.lines().skip(1).take_while(|line| !line.is_empty());
     let names: Vec<&str> = names.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(names.len() >= 19, "{listed}");
     let done = loadtest(&folder, &[&["validate"], &names[..]].concat());
-    assert_eq!(done.exit, 0, "{}", done.stderr);
+    assert_eq!(done.exit_code, 0, "{}", done.stderr);
 }
 
 #[test]
 fn a_rate_requires_an_open_profile_and_a_spawn_rate_a_ramp() {
-    let folder = folder("wrong-options");
+    let folder = new_test_folder("wrong-options");
     for (arguments, message) in [
         (["run", "peak-100", "--rate", "5"], "has users and no rate"),
         (["run", "stress", "--spawn-rate", "5"], "has stages and no spawn rate"),
@@ -84,7 +84,7 @@ fn a_rate_requires_an_open_profile_and_a_spawn_rate_a_ramp() {
         (["run", "daily", "--ui", "--dry-run"], "closed profiles only"),
     ] {
         let done = loadtest(&folder, &arguments);
-        assert_eq!(done.exit, 2, "{arguments:?}: {}", done.stdout);
+        assert_eq!(done.exit_code, 2, "{arguments:?}: {}", done.stdout);
         assert!(done.stderr.contains(message), "{arguments:?}: {}", done.stderr);
     }
 }

@@ -5,7 +5,7 @@ mod harness;
 use std::{fs, path::Path, time::Duration};
 
 use chrono::TimeDelta;
-use harness::{Done, first_line, folder, loadtest};
+use harness::{ProgramOutput, first_line, loadtest, new_test_folder};
 use plant_loadtest::{
     distribution::Distribution,
     outcome::{Counts, Outcome},
@@ -59,7 +59,7 @@ fn set_latencies(outcome: &mut Outcome, endpoints: &[(&str, f64)]) {
 }
 
 /// Compares in `folder` without a measured noise floor, which makes the margin 5 %.
-fn compare(folder: &Path, base: &[String], new: &[String], options: &[&str]) -> Done {
+fn compare(folder: &Path, base: &[String], new: &[String], options: &[&str]) -> ProgramOutput {
     let mut arguments = vec!["compare", "--noise-floor-file", "floor.json"];
     arguments.extend(options);
     arguments.extend(base.iter().map(String::as_str));
@@ -69,19 +69,19 @@ fn compare(folder: &Path, base: &[String], new: &[String], options: &[&str]) -> 
 }
 
 /// Returns the last word of the table row of `endpoint`.
-fn verdict_on(done: &Done, endpoint: &str) -> String {
+fn verdict_on(done: &ProgramOutput, endpoint: &str) -> String {
     let line = done.stdout.lines().find(|line| line.trim_start().starts_with(endpoint)).unwrap();
     line.split_whitespace().next_back().unwrap().to_owned()
 }
 
 #[test]
 fn slower_runs_fail_and_the_endpoint_is_named() {
-    let folder = folder("compare-slower");
+    let folder = new_test_folder("compare-slower");
     let base = runs(&folder, "base", 5, 0, 60.0, 1.0);
     let new = runs(&folder, "new", 5, 5, 66.0, 1.0);
     let options = ["--markdown", "change.md", "--json", "change.json"];
     let done = compare(&folder, &base, &new, &options);
-    assert_eq!(done.exit, 1, "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.exit_code, 1, "{}{}", done.stdout, done.stderr);
     assert!(first_line(&done).starts_with("REGRESSED: slower: GET /search ("), "{}", done.stdout);
     assert_eq!(verdict_on(&done, "GET /search"), "REGRESSED");
     assert_eq!(verdict_on(&done, "GET /list"), "EQUIVALENT");
@@ -100,42 +100,42 @@ fn slower_runs_fail_and_the_endpoint_is_named() {
 
 #[test]
 fn faster_runs_are_improved() {
-    let folder = folder("compare-faster");
+    let folder = new_test_folder("compare-faster");
     let base = runs(&folder, "base", 5, 0, 66.0, 1.0);
     let new = runs(&folder, "new", 5, 5, 60.0, 1.0);
     let done = compare(&folder, &base, &new, &["--strict"]);
-    assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
     assert!(first_line(&done).starts_with("IMPROVED: faster: GET /search;"), "{}", done.stdout);
 }
 
 #[test]
 fn runs_within_the_margin_are_equivalent() {
-    let folder = folder("compare-equivalent");
+    let folder = new_test_folder("compare-equivalent");
     let base = runs(&folder, "base", 5, 0, 60.0, 1.0);
     let new = runs(&folder, "new", 6, 5, 60.0, -1.0);
     let done = compare(&folder, &base, &new, &["--strict"]);
-    assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
     assert!(first_line(&done).starts_with("EQUIVALENT: all 2 endpoints"), "{}", done.stdout);
 }
 
 #[test]
 fn noisy_runs_are_inconclusive() {
-    let folder = folder("compare-noisy");
+    let folder = new_test_folder("compare-noisy");
     let base = runs(&folder, "base", 5, 0, 60.0, 60.0);
     let new = runs(&folder, "new", 5, 5, 61.0, -60.0);
     let done = compare(&folder, &base, &new, &[]);
-    assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
     assert!(first_line(&done).starts_with("INCONCLUSIVE: "), "{}", done.stdout);
-    assert_eq!(compare(&folder, &base, &new, &["--strict"]).exit, 1);
+    assert_eq!(compare(&folder, &base, &new, &["--strict"]).exit_code, 1);
 }
 
 #[test]
 fn one_run_per_side_is_advisory_and_never_fails() {
-    let folder = folder("compare-advisory");
+    let folder = new_test_folder("compare-advisory");
     let base = runs(&folder, "base", 1, 0, 60.0, 1.0);
     let new = runs(&folder, "new", 1, 5, 180.0, 1.0);
     let done = compare(&folder, &base, &new, &["--strict"]);
-    assert_eq!(done.exit, 0, "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
     assert!(first_line(&done).starts_with("REGRESSED (advisory): "), "{}", done.stdout);
     assert!(
         done.stdout.contains("need 5 per side; no result is statistically significant"),
@@ -146,30 +146,30 @@ fn one_run_per_side_is_advisory_and_never_fails() {
 
 #[test]
 fn runs_of_different_loads_and_broken_files_are_rejected() {
-    let folder = folder("compare-rejected");
+    let folder = new_test_folder("compare-rejected");
     let base = runs(&folder, "base", 5, 0, 60.0, 1.0);
     let mut other = json::read(&folder.join(&base[0])).unwrap();
     other.load.stages[1].to_users = 51;
     fs::write(folder.join("other.json"), json::render(&other)).unwrap();
     let done = compare(&folder, &base, &["other.json".into()], &[]);
-    assert_eq!(done.exit, 2);
+    assert_eq!(done.exit_code, 2);
     assert!(done.stderr.contains("not comparable: base-0.json is"), "{}", done.stderr);
     fs::write(folder.join("broken.json"), "{").unwrap();
     let done = compare(&folder, &base, &["broken.json".into()], &[]);
-    assert_eq!(done.exit, 2);
+    assert_eq!(done.exit_code, 2);
     assert!(done.stderr.contains("broken.json cannot be read"), "{}", done.stderr);
 }
 
 #[test]
 fn a_history_finds_the_first_slower_run_and_exports_every_run() {
-    let folder = folder("compare-history");
+    let folder = new_test_folder("compare-history");
     let before = runs(&folder, "before", 6, 0, 60.0, 1.0);
     let after = runs(&folder, "after", 6, 60, 69.0, 1.0);
     let mut arguments = vec!["compare", "--history", "--csv", "history.csv"];
     // The order of the arguments does not matter.
     arguments.extend(after.iter().chain(&before).map(String::as_str));
     let done = loadtest(&folder, &arguments);
-    assert_eq!(done.exit, 0, "{}", done.stderr);
+    assert_eq!(done.exit_code, 0, "{}", done.stderr);
     assert!(done.stdout.contains("GET /search +15.0 % from"), "{}", done.stdout);
     assert!(done.stdout.contains("(after-0.json, build "), "{}", done.stdout);
 

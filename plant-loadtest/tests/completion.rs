@@ -5,7 +5,7 @@ mod harness;
 
 use std::fs;
 
-use harness::{Done, first_line, folder, loadtest};
+use harness::{ProgramOutput, first_line, loadtest, new_test_folder};
 use plant_loadtest::{
     outcome::Outcome,
     stub::{Behavior, Stub},
@@ -13,9 +13,9 @@ use plant_loadtest::{
 
 /// Runs users that create generations, judged by `thresholds`, the lines of a `[[completion]]`
 /// table.
-fn run(test: &str, thresholds: &str) -> (Done, Outcome) {
+fn run(test: &str, thresholds: &str) -> (ProgramOutput, Outcome) {
     let stub = Stub::start(0, Behavior::default()).unwrap();
-    let folder = folder(test);
+    let folder = new_test_folder(test);
     let profile = "name = \"test\"\ndescription = \"A test.\"\nsla = \"sla.toml\"\n\
         model = \"open\"\nusers = 10\nrate = 30\nrun_time = \"3s\"\n\
         [[class]]\nname = \"GenerationUser\"\nweight = 1\n";
@@ -60,10 +60,10 @@ fn slow_completion_violates_the_threshold() {
 
 #[test]
 fn a_threshold_for_work_that_no_class_submits_is_an_error() {
-    let folder = folder("completion-unknown");
+    let folder = new_test_folder("completion-unknown");
     let sla = "name = \"x\"\n[[completion]]\nwork = \"tickets\"\np95_ms = 1\n";
     fs::write(folder.join("sla.toml"), sla).unwrap();
     let done = loadtest(&folder, &["run", "generation", "--sla", "sla.toml"]);
-    assert_eq!(done.exit, 2, "{}", done.stderr);
+    assert_eq!(done.exit_code, 2, "{}", done.stderr);
     assert!(done.stderr.contains("sla.toml:3"), "{}", done.stderr);
 }

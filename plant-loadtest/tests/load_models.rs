@@ -5,7 +5,7 @@ mod harness;
 
 use std::{fs, time::Duration};
 
-use harness::{Done, first_line, folder, loadtest};
+use harness::{ProgramOutput, first_line, loadtest, new_test_folder};
 use plant_loadtest::{
     outcome::Outcome,
     stub::{Behavior, Latency, Stall, Stub},
@@ -15,9 +15,9 @@ const LENIENT_SLA: &str = "name = \"lenient\"\n[survival]\nanswers_within_s = 10
 
 /// Runs a profile with these `lines` against a stub with this `behavior`. Returns the program output
 /// and the outcome.
-fn run(test: &str, behavior: Behavior, lines: &str, more: &[&str]) -> (Done, Outcome) {
+fn run(test: &str, behavior: Behavior, lines: &str, more: &[&str]) -> (ProgramOutput, Outcome) {
     let stub = Stub::start(0, behavior).unwrap();
-    let folder = folder(test);
+    let folder = new_test_folder(test);
     let profile = format!(
         "name = \"test\"\ndescription = \"A test.\"\nsla = \"sla.toml\"\n{lines}\n\
          [[class]]\nname = \"HealthCheckUser\"\nweight = 1\n"
@@ -95,7 +95,7 @@ fn an_arrival_that_waits_for_the_request_timeout_is_dropped_and_counted() {
     assert_eq!(scheduled, 60);
     assert!(dropped >= 40, "{dropped}");
     assert_eq!(outcome.tally_all().counts.sent, scheduled - dropped);
-    assert_eq!(done.exit, 4, "{}", done.stdout);
+    assert_eq!(done.exit_code, 4, "{}", done.stdout);
     assert!(first_line(&done).starts_with("INVALID"), "{}", done.stdout);
 }
 
@@ -127,14 +127,14 @@ fn a_closed_load_has_the_users_of_every_stage() {
 
 #[test]
 fn users_without_think_time_saturate_and_get_no_verdict() {
-    let folder = folder("saturate");
+    let folder = new_test_folder("saturate");
     let profile = "name = \"full\"\ndescription = \"A test.\"\nsaturate = true\nusers = 2\n\
                    spawn_rate = 2\nrun_time = \"3s\"\n[[class]]\nname = \"HealthCheckUser\"\nweight = 1\n";
     fs::write(folder.join("full.toml"), profile).unwrap();
     let stub = Stub::start(0, fixed(20)).unwrap();
     let arguments = ["run", "full.toml", "--json", "out.json", "--host", &stub.host()];
     let done = loadtest(&folder, &arguments);
-    assert_eq!(done.exit, 0, "{}", done.stdout);
+    assert_eq!(done.exit_code, 0, "{}", done.stdout);
     assert!(first_line(&done).starts_with("NO VERDICT"), "{}", done.stdout);
     // With its wait time of 0.5 to 1.5 s each user would send about three requests.
     assert!(done.outcome.unwrap().tally_all().counts.sent > 20);
@@ -149,7 +149,7 @@ fn an_interrupted_open_run_still_reports() {
     };
 
     let stub = Stub::start(0, fixed(5)).unwrap();
-    let folder = folder("open-interrupted");
+    let folder = new_test_folder("open-interrupted");
     let arguments = ["run", "daily", "--rate", "50", "-u", "20", "--json", "out.json"];
     let mut program = Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
         .args(arguments)

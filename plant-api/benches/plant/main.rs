@@ -192,7 +192,7 @@ fn ten_thousand_links(c: &mut Criterion) {
 
 /// Verifies lines as `plant-api verify` does on one core: 5,000 agents with two links each.
 fn ten_thousand_links_of_a_file(c: &mut Criterion) {
-    let lines: Vec<_> = (0..5_000).map(|n| sample::line_of(&agent(n, 1))).collect();
+    let lines: Vec<_> = (0..5_000).map(|n| sample::export_line(&agent(n, 1))).collect();
     let mut group = c.benchmark_group("verify_file_10000_links");
     group.throughput(Throughput::Elements(10_000)).sample_size(30);
     group.bench_function("ours", |b| {

@@ -1,6 +1,6 @@
 //! Routes of `/api/v1/auth`.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
@@ -49,9 +49,9 @@ struct RegistrationResponse {
     )
 )]
 async fn register(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(policy): Extract<AccessPolicy>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(policy): State<AccessPolicy>,
     request: IdempotentRequest<Credentials>,
 ) -> Result<StoredResponse> {
     let mut new = NewAccount::check(request.body)?;
@@ -89,9 +89,9 @@ async fn register(
     )
 )]
 async fn log_in(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(policy): Extract<AccessPolicy>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(policy): State<AccessPolicy>,
     Json(credentials): Json<Credentials>,
 ) -> Result<Json<TokenResponse>> {
     login::login(&db, &clock, &policy, credentials).await.map(Json)
@@ -113,9 +113,9 @@ async fn log_in(
     )
 )]
 async fn refresh(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
-    Extract(policy): Extract<AccessPolicy>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(policy): State<AccessPolicy>,
     Json(request): Json<RefreshRequest>,
 ) -> Result<Json<TokenResponse>> {
     session::refresh(&db, &clock, &policy, &request).await.map(Json)
@@ -134,8 +134,8 @@ async fn refresh(
     )
 )]
 async fn log_out(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
     account: AuthenticatedAccount,
 ) -> Result<StatusCode> {
     session::logout(&db, &clock, &account).await?;
@@ -154,7 +154,7 @@ async fn log_out(
     )
 )]
 async fn me(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     account: AuthenticatedAccount,
     conditions: Preconditions,
 ) -> Result<Response> {

@@ -1,6 +1,6 @@
 //! Routes of `/api/v1/customers`.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -36,8 +36,8 @@ pub fn router() -> OpenApiRouter<AppState> {
     )
 )]
 async fn create(
-    Extract(db): Extract<Db>,
-    Extract(clock): Extract<Clock>,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
     caller: Caller,
     request: IdempotentRequest<NewCustomer>,
 ) -> Result<StoredResponse> {
@@ -65,7 +65,7 @@ async fn create(
     )
 )]
 async fn find(
-    Extract(db): Extract<Db>,
+    State(db): State<Db>,
     caller: Caller,
     Path(id): Path<CustomerId>,
     conditions: Preconditions,

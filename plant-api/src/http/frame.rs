@@ -4,7 +4,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request, State as Extract};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -32,7 +32,7 @@ const MAX_ID_BYTES: usize = 128;
 
 /// Handles one request; the outermost middleware.
 pub async fn handle_request(
-    Extract(state): Extract<AppState>,
+    State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Response {

@@ -143,7 +143,7 @@ async fn described_metric_series_start_at_zero(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn api_requests_are_rate_limited_but_health_and_metrics_are_not(pool: PgPool) {
-    let rate = RateLimit::new(NonZeroU32::MIN);
+    let rate_limit = RateLimit::new(NonZeroU32::MIN);
     let limited = AccessPolicy { rate_limit, ..access_policy(AccessMode::Open) };
     let app = TestApp::with_access_policy(pool, Clock::System, limited).await;
     app.get("/api/v1/skills").await.expect(200);
