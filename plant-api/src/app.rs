@@ -123,7 +123,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         metrics,
         clock: Clock::System,
         access_policy: access_policy(config)?,
-        limits: RequestLimits {
+        request_limits: RequestLimits {
             request_timeout: config.request_timeout,
             body_timeout: config.client_timeout,
             max_body_bytes: config.body_limit,
@@ -193,11 +193,11 @@ fn connection_limits(config: &Config) -> ConnectionLimits {
 ///
 /// # Errors
 /// Returns an error if the connection or a statement fails.
-pub async fn jobs(config: DatabaseConfig, action: &jobs::show::Action) -> anyhow::Result<()> {
+pub async fn jobs(config: DatabaseConfig, action: &jobs::command::Action) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect_with(&connect_options(&config)?)
         .await
         .context("cannot connect to the database")?;
-    print!("{}", jobs::show::run(action, &mut connection).await?);
+    print!("{}", jobs::command::run(action, &mut connection).await?);
     // The output is complete even if closing fails.
     let _ = connection.close().await;
     Ok(())
@@ -216,7 +216,7 @@ pub async fn migrate(config: DatabaseConfig) -> anyhow::Result<()> {
 /// Returns the router of all routes and its OpenAPI description.
 ///
 /// # Errors
-/// As [`http::described`].
+/// As [`http::with_openapi`].
 pub fn router(state: AppState) -> serde_json::Result<(Router, OpenApi)> {
     let all = http::api_routes().merge(health::router());
     let (routes, api) = http::with_openapi(all, &state.metrics)?;

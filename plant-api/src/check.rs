@@ -45,7 +45,7 @@ impl Checks {
         self.require(fits, field, "max-length", &format!("must be at most {max} characters"));
     }
 
-    /// Checks that an optional text has at most [`TEXT_MAX`] characters.
+    /// Checks that an optional text has at most [`MAX_TEXT_CHARS`] characters.
     pub fn optional_text(&mut self, field: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.max_chars(field, value, MAX_TEXT_CHARS);

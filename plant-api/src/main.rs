@@ -27,7 +27,7 @@ enum Action {
         #[command(flatten)]
         database: config::DatabaseOptions,
         #[command(subcommand)]
-        action: jobs::show::Action,
+        action: jobs::command::Action,
     },
     /// Apply the pending database migrations; safe to repeat.
     Migrate(config::DatabaseOptions),

@@ -82,11 +82,11 @@ impl Page {
         self.limit + 1
     }
 
-    /// Like [`Page::stored`], but the body is an object with the `items` and with `next`, the value
+    /// Like [`Page::to_cached_response`], but the body is an object with the `items` and with `next`, the value
     /// of `after` for the next page.
     ///
     /// # Errors
-    /// As [`Page::stored`].
+    /// As [`Page::to_cached_response`].
     pub fn to_cached_envelope<T: Serialize>(
         &self,
         mut rows: Vec<T>,
@@ -99,7 +99,7 @@ impl Page {
         Ok(CachedResponse { etag: content_etag(&body), link, body: body.into() })
     }
 
-    /// Truncates [`Page::fetch`] rows to `limit`. Returns the id of the last one if more follow.
+    /// Truncates [`Page::fetch_limit`] rows to `limit`. Returns the id of the last one if more follow.
     fn truncate<T>(&self, rows: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<Uuid> {
         let limit = usize::try_from(self.limit).unwrap_or_default();
         let more = rows.len() > limit;
@@ -107,7 +107,7 @@ impl Page {
         rows.last().filter(|_| more).map(id)
     }
 
-    /// Serializes at most [`Page::fetch`] rows as a response for the cache. `id` returns the id of
+    /// Serializes at most [`Page::fetch_limit`] rows as a response for the cache. `id` returns the id of
     /// a row, for the link to the next page.
     ///
     /// # Errors
@@ -122,10 +122,10 @@ impl Page {
         Ok(CachedResponse { etag: content_etag(&body), link, body: body.into() })
     }
 
-    /// Like [`Page::stored`], but returns a response, for lists that are not cached.
+    /// Like [`Page::to_cached_response`], but returns a response, for lists that are not cached.
     ///
     /// # Errors
-    /// As [`Page::stored`].
+    /// As [`Page::to_cached_response`].
     pub fn to_response<T: Serialize>(
         &self,
         rows: Vec<T>,

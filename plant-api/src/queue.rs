@@ -4,7 +4,7 @@
 //! A list holds the ids of ready jobs, but only as a hint: PostgreSQL stores all jobs and decides
 //! which one is next, so a popped id means "claim *any* job of this list". A worker that claims
 //! more jobs than it has popped ids drops the surplus ids. Ids that are lost with Redis, or by a
-//! process killed between two commands, are restored by [`Queue::mend`]; until then workers find
+//! process killed between two commands, are restored by [`Queue::reconcile`]; until then workers find
 //! the jobs by polling.
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::redis::{Redis, RedisStatus};
 
-/// Capacity of the announcement channel; [`Queue::mend`] restores announcements beyond it.
+/// Capacity of the announcement channel; [`Queue::reconcile`] restores announcements beyond it.
 const MAX_PENDING_ANNOUNCEMENTS: usize = 4096;
 
 /// Timeout of `BLPOP` at the server.
@@ -42,7 +42,7 @@ struct Inner {
     redis: Redis,
     prefix: String,
     sender: mpsc::Sender<Announcement>,
-    /// Receiving end of `sender`, until [`Queue::keep`] takes it.
+    /// Receiving end of `sender`, until [`Queue::run_announcer`] takes it.
     receiver: Mutex<Option<mpsc::Receiver<Announcement>>>,
 }
 

@@ -47,7 +47,7 @@ pub enum RedisStatus {
 }
 
 impl Redis {
-    /// Creates a handle on the server at `url`, which connects when [`Redis::beat`] runs.
+    /// Creates a handle on the server at `url`, which connects when [`Redis::run_heartbeat`] runs.
     ///
     /// # Errors
     /// Returns an error if the URL is invalid.

@@ -38,7 +38,7 @@ pub struct Handles {
     /// Authentication and rate limiting.
     pub access_policy: AccessPolicy,
     /// Timeouts and size limits of requests.
-    pub limits: RequestLimits,
+    pub request_limits: RequestLimits,
     /// Canceled when the process starts to shut down.
     pub stop: CancellationToken,
 }
@@ -75,7 +75,7 @@ impl_from_ref!(
     metrics: Metrics,
     clock: Clock,
     access_policy: AccessPolicy,
-    limits: RequestLimits,
+    request_limits: RequestLimits,
     stop: CancellationToken,
 );
 

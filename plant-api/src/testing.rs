@@ -203,7 +203,7 @@ impl TestApp {
             metrics,
             clock,
             access_policy,
-            limits: RequestLimits {
+            request_limits: RequestLimits {
                 request_timeout: timeout,
                 body_timeout: timeout,
                 max_body_bytes: 100_000,

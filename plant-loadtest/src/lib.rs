@@ -7,7 +7,6 @@
 #![warn(missing_docs)]
 
 pub mod access;
-pub mod alarm;
 pub mod built_in;
 pub mod calibrate;
 pub mod capacity;
@@ -17,12 +16,14 @@ pub mod command;
 pub mod compare;
 pub mod completion;
 pub mod distribution;
+pub mod duration;
 pub mod engine;
 pub mod exporter;
 pub mod failure;
 pub mod journal;
 pub mod load;
 pub mod outcome;
+pub mod precise_timer;
 pub mod probe;
 pub mod profile;
 pub mod progress;
@@ -34,7 +35,6 @@ pub mod sla;
 pub mod statistics;
 pub mod stub;
 pub mod target;
-pub mod timespan;
 pub mod toml_source;
 pub mod verdict;
 pub mod work;

@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::interval};
 
 use crate::{
+    duration,
     load::Stage,
     outcome::ResourceSample,
     profile::Plan,
     recorder::{LiveStats, Recorder},
     sla::format_ms,
-    timespan,
 };
 
 const BAR_INTERVAL: Duration = Duration::from_millis(500);
@@ -119,7 +119,7 @@ fn describe(plan: &Plan) -> String {
         .stages
         .iter()
         .map(|stage| {
-            let length = timespan::format(u64::from(stage.to_s - stage.from_s));
+            let length = duration::format(u64::from(stage.to_s - stage.from_s));
             format!("{} {length}", stage.name)
         })
         .collect();
@@ -196,8 +196,8 @@ impl Snapshot {
         let queue = self.queue.map(|depth| format!(" · queue {depth:.0}")).unwrap_or_default();
         format!(
             "{} {phase}, {} left · {} users · {:.1} req/s · P95 {p95} · {} requests · {} errors{queue}",
-            timespan::format(u64::from(self.elapsed_s)),
-            timespan::format(u64::from(self.left_s())),
+            duration::format(u64::from(self.elapsed_s)),
+            duration::format(u64::from(self.left_s())),
             live.users,
             live.rate,
             live.sent,

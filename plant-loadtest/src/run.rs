@@ -62,7 +62,7 @@ pub struct Settings {
     /// Goose's dashboard; closed model only.
     pub dashboard: Option<Dashboard>,
     /// Progress output.
-    pub telling: ProgressOptions,
+    pub progress: ProgressOptions,
     /// Path of the file to which results are written during the run.
     pub journal: Option<PathBuf>,
     /// Address at which the load generator serves its own `/metrics`.
@@ -81,7 +81,7 @@ impl Settings {
             timeout,
             password: access::TEST_PASSWORD.into(),
             dashboard: None,
-            telling: progress,
+            progress,
             journal: None,
             exporter: None,
         }
@@ -137,7 +137,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         ),
     };
     let samples = probe.samples();
-    let options = settings.telling;
+    let options = settings.progress;
     let progress = Progress::start(&settings.plan, Arc::clone(&recorder), samples, options);
     let terminated = tokio::spawn(stop_when_terminated());
 

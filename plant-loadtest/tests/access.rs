@@ -1,13 +1,13 @@
 //! Tests with a service that requires authentication: users log in, and the logins are not part of
 //! the load.
 
+mod auth_stub;
 mod harness;
-mod locked;
 
 use std::fs;
 
+use auth_stub::{AuthOptions, AuthStub};
 use harness::{ProgramOutput, first_line, loadtest, new_test_folder};
-use locked::{AuthOptions, AuthStub};
 use plant_loadtest::{
     outcome::{Access, Endpoint},
     stub::{Behavior, Stub},

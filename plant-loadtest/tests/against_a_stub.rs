@@ -2,8 +2,8 @@
 //! values.
 
 mod harness;
+mod run_in_progress;
 mod stub;
-mod watching;
 
 use std::{fs, process::Command, time::Duration};
 

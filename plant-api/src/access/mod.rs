@@ -1,9 +1,9 @@
 //! Authentication of the caller, and the customer whose data it may access.
 //!
-//! Handlers of customer data extract a [`Caller`] and pass [`Caller::customer`] to their
+//! Handlers of customer data extract a [`Caller`] and pass [`Caller::customer_filter`] to their
 //! statements, which filter by it: another customer's row is treated as not found. With access mode
 //! `open`, a request without a token is anonymous and unrestricted; a request with a token has the
-//! rights of the token's account. Handlers of account data extract an [`Account`], which requires a
+//! rights of the token's account. Handlers of account data extract an [`AuthenticatedAccount`], which requires a
 //! token in every mode.
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ struct Inner {
     ttl: Duration,
     local: moka::future::Cache<Key, Arc<CachedResponse>>,
     lookups: mpsc::UnboundedSender<Lookup>,
-    /// Receiving end of `lookups`, until [`Cache::keep`] takes it.
+    /// Receiving end of `lookups`, until [`Cache::run_refresh_loop`] takes it.
     pending_lookups: Mutex<Option<PendingLookups>>,
     /// [`Redis::failure_count`] when all generations were last replaced.
     replaced_at: AtomicU64,

@@ -5,7 +5,7 @@
 mod secrets;
 #[cfg(test)]
 mod tests;
-mod work;
+mod worker;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::Args;
 
 pub use secrets::{Secret, SecretOptions};
-pub use work::{ModelConfig, WorkerConfig, WorkerOptions};
+pub use worker::{ModelConfig, WorkerConfig, WorkerOptions};
 
 /// Upper limit of `PLANT_HASH_THREADS`: each thread allocates 19 MiB.
 const MAX_HASH_THREADS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
@@ -287,7 +287,7 @@ impl Options {
             ),
             body_limit: parse_positive("PLANT_BODY_LIMIT", &self.body_limit, &mut problems),
             drain_timeout: parse_seconds("PLANT_DRAIN_TIMEOUT", &self.drain_timeout, &mut problems),
-            worker: work::check(&self.worker, &mut problems),
+            worker: worker::check(&self.worker, &mut problems),
             log: check_log(self.log, &mut problems),
         };
         if let Some(url) = &config.redis_url

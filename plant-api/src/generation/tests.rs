@@ -81,7 +81,8 @@ async fn a_task_that_always_fails_is_dead_lettered_and_can_be_requeued(pool: PgP
     assert!(failed["completed_at"].is_string() && failed["result"].is_null());
     let list = app.get(&format!("{LIST}?status=failed")).await.expect(200);
     assert_eq!(list["items"][0]["error"], "the model is overloaded");
-    let requeued = crate::jobs::show::requeue(&app.owner, None, Some("generation")).await.unwrap();
+    let requeued =
+        crate::jobs::command::requeue(&app.owner, None, Some("generation")).await.unwrap();
     assert_eq!(requeued, 1);
     let queued = app.get(&task).await.expect(200);
     assert_eq!(

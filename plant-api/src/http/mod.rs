@@ -1,7 +1,7 @@
 //! The routes of all slices in one router, their OpenAPI description and the middleware.
 
 mod description;
-mod frame;
+mod middleware;
 #[cfg(test)]
 mod tests;
 
@@ -67,6 +67,6 @@ pub fn with_middleware(router: Router<AppState>, state: AppState) -> Router {
     router
         .fallback(async || Error::no_such("route"))
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .layer(from_fn_with_state(state.clone(), frame::handle_request))
+        .layer(from_fn_with_state(state.clone(), middleware::handle_request))
         .with_state(state)
 }

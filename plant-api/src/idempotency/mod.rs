@@ -100,7 +100,7 @@ fn read_key(value: &HeaderValue) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// Result of [`begin`].
+/// Result of [`claim`].
 pub enum Claim {
     /// The key was used before; this is its response.
     Replay(StoredResponse),

@@ -3,7 +3,7 @@
 //! A job is a row of `job`, inserted by [`enqueue`] in the same transaction as the row it belongs
 //! to, so that either both exist or neither. A worker claims it with a lease, renews the lease
 //! while the job runs, and marks the job done in the transaction that writes the result. That
-//! transaction first checks that the worker still holds the job ([`sql::finish`]), so a worker
+//! transaction first checks that the worker still holds the job (`sql::finish`), so a worker
 //! that lost its lease cannot write. Delivery is therefore at least once, the effect exactly once.
 //!
 //! ```text
@@ -18,10 +18,10 @@
 //! priority, then by `turn`. A job's turn is the number of its owner's jobs that are ahead of it,
 //! so owners are served round-robin however many jobs one of them has.
 
-pub mod census;
-pub mod show;
+pub mod command;
+pub mod counts;
+pub mod maintenance;
 pub(crate) mod sql;
-pub mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -84,7 +84,7 @@ pub struct NewJob {
     pub kind: &'static str,
     /// Owner of the job; owners are served round-robin.
     pub owner: String,
-    /// Input of the kind's [`Handler`].
+    /// Input of the kind's [`JobHandler`].
     pub payload: Value,
     /// Priority.
     pub priority: Priority,
@@ -194,7 +194,7 @@ pub trait JobHandler: Send + Sync + 'static {
     /// Returns the kind.
     fn kind(&self) -> JobKind;
 
-    /// Runs one attempt and returns the result for [`Handler::keep`]. Must be safe to repeat. Must
+    /// Runs one attempt and returns the result for [`JobHandler::persist_result`]. Must be safe to repeat. Must
     /// not hold a database connection while it waits for something else.
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Value, Failure>>;
 

@@ -4,9 +4,11 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::show::requeue;
+use super::command::requeue;
 use super::sql::Attempts;
-use super::{Job, LEASE_DURATION, MAX_ATTEMPTS, NewJob, Priority, backoff, enqueue, sql, sweep};
+use super::{
+    Job, LEASE_DURATION, MAX_ATTEMPTS, NewJob, Priority, backoff, enqueue, maintenance, sql,
+};
 
 fn job(owner: &str) -> NewJob {
     NewJob {
@@ -144,7 +146,7 @@ async fn a_worker_whose_lease_was_lost_cannot_finish(pool: PgPool) {
     add(&mut db, job("lotus")).await;
     let first = claim(&mut db, "one", 1).await.remove(0);
     run_sql(&mut db, EXPIRE_LEASES).await;
-    assert_eq!(sweep::reclaim_expired(&mut *db).await.unwrap(), 1);
+    assert_eq!(maintenance::reclaim_expired(&mut *db).await.unwrap(), 1);
     assert!(!finish(&mut db, "one", &first).await);
     // Nor after the same worker has claimed it again, which is another attempt.
     let second = claim(&mut db, "one", 1).await.remove(0);
@@ -164,7 +166,7 @@ async fn a_renewed_lease_does_not_expire(pool: PgPool) {
     run_sql(&mut db, EXPIRE_LEASES).await;
     assert!(sql::renew(&mut *db, &[id], "another", LEASE_DURATION).await.unwrap().is_empty());
     assert_eq!(sql::renew(&mut *db, &[id], "one", LEASE_DURATION).await.unwrap(), [id]);
-    assert_eq!(sweep::reclaim_expired(&mut *db).await.unwrap(), 0);
+    assert_eq!(maintenance::reclaim_expired(&mut *db).await.unwrap(), 0);
     assert_eq!(state(&mut db, id).await, "running");
 }
 
@@ -175,9 +177,9 @@ async fn a_job_whose_workers_crash_is_dead_lettered_after_the_last_attempt(pool:
     for attempt in 1..=MAX_ATTEMPTS {
         assert_eq!(claim(&mut db, "one", 1).await[0].attempts, attempt);
         run_sql(&mut db, EXPIRE_LEASES).await;
-        let dead = sweep::dead_letter_abandoned(&mut *db, "lease expired").await.unwrap();
+        let dead = maintenance::dead_letter_abandoned(&mut *db, "lease expired").await.unwrap();
         assert_eq!(dead.len(), usize::from(attempt == MAX_ATTEMPTS));
-        sweep::reclaim_expired(&mut *db).await.unwrap();
+        maintenance::reclaim_expired(&mut *db).await.unwrap();
     }
     assert_eq!(state(&mut db, id).await, "dead");
     assert_eq!(requeue(&mut *db, Some(&[id]), None).await.unwrap(), 1);
@@ -188,10 +190,10 @@ async fn a_job_whose_workers_crash_is_dead_lettered_after_the_last_attempt(pool:
 async fn a_delayed_job_is_not_claimed_early(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     let id = add(&mut db, NewJob { delay: Duration::from_secs(60), ..job("lotus") }).await;
-    assert_eq!(sweep::promote_due(&mut *db).await.unwrap(), 0);
+    assert_eq!(maintenance::promote_due(&mut *db).await.unwrap(), 0);
     assert!(claim(&mut db, "one", 1).await.is_empty());
     run_sql(&mut db, "update job set run_at = now()").await;
-    assert_eq!(sweep::promote_due(&mut *db).await.unwrap(), 1);
+    assert_eq!(maintenance::promote_due(&mut *db).await.unwrap(), 1);
     assert_eq!(claim(&mut db, "one", 1).await[0].id, id);
 }
 
@@ -204,7 +206,7 @@ async fn a_retried_job_does_not_overtake_all_ready_jobs(pool: PgPool) {
     let first = claim(&mut db, "one", 1).await.remove(0);
     assert!(sql::retry_later(&mut *db, &first, "one", Duration::ZERO, "not now").await.unwrap());
     claim(&mut db, "one", 2).await;
-    sweep::promote_due(&mut *db).await.unwrap();
+    maintenance::promote_due(&mut *db).await.unwrap();
     let turns: Vec<i64> =
         sqlx::query_scalar("select turn from job where state = 'ready' order by 1")
             .fetch_all(&mut *db)
@@ -247,7 +249,7 @@ async fn expired_jobs_are_deleted(pool: PgPool) {
             .await
             .unwrap();
     }
-    assert_eq!(sweep::delete_expired(&mut *db).await.unwrap(), 2);
+    assert_eq!(maintenance::delete_expired(&mut *db).await.unwrap(), 2);
     let left: Vec<String> =
         sqlx::query_scalar("select state from job order by 1").fetch_all(&mut *db).await.unwrap();
     assert_eq!(left, ["dead", "done"]);

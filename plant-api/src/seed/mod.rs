@@ -9,13 +9,13 @@
 mod accounts;
 mod catalogue;
 mod chains;
-mod draw;
+mod files;
 mod hires;
-mod names;
 mod options;
-mod planted;
 mod progress;
-mod search;
+mod random;
+mod search_index;
+mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -23,15 +23,15 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
 pub use options::{Action, CheckedOptions, Options, SeedSpec};
-pub use planted::{Removed, Seeded, Summary};
+pub use summary::{Removed, Seeded, Summary};
 
 use crate::db::SetupError;
 use catalogue::Catalogue;
-use names::SeedFiles;
+use files::SeedFiles;
 use progress::Progress;
 
 /// Agents per batch. One batch takes PostgreSQL well under a second, nearly all of it to update the
-/// search index ([`search`]).
+/// search index ([`search_index`]).
 const AGENTS_PER_BATCH: usize = 500;
 /// Customers per batch, each with about forty rows.
 const CUSTOMERS_PER_BATCH: usize = 100;
@@ -129,9 +129,9 @@ pub async fn seed_database(
     }
     check_names_are_free(&mut tx, &catalogue).await?;
     catalogue::seed_prerequisites(&mut tx, &catalogue, &mut seeded).await?;
-    let bulk = search::is_bulk_insert(&mut tx, spec.agents).await?;
+    let bulk = search_index::is_bulk_insert(&mut tx, spec.agents).await?;
     if bulk {
-        search::enable_pending_list(&mut tx).await?;
+        search_index::enable_pending_list(&mut tx).await?;
     }
     for agents in batches(spec.agents, AGENTS_PER_BATCH) {
         let rows = agents.len();
@@ -139,7 +139,7 @@ pub async fn seed_database(
         progress.advance(rows);
     }
     if bulk {
-        search::flush_pending_list(&mut tx).await?;
+        search_index::flush_pending_list(&mut tx).await?;
     }
     for customers in batches(spec.customers, CUSTOMERS_PER_BATCH) {
         let rows = customers.len();

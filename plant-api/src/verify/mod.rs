@@ -1,7 +1,7 @@
 //! `plant-api verify FILE`: verifies an export without the service and its database.
 //!
 //! One thread reads and hashes the file; one thread per core verifies blocks of whole lines
-//! ([`blocks`], [`crate::plant::audit::line`]). Memory use is a few blocks, or a few times the
+//! (`blocks`, [`crate::plant::audit::line`]). Memory use is a few blocks, or a few times the
 //! longest line. The first defect in the file is reported.
 
 mod blocks;

@@ -6,10 +6,10 @@
 //! tasks renew leases, finish attempts and do maintenance. All share the process's connection pool.
 
 mod attempt;
+mod capacity;
+mod finish;
 mod lease;
-mod room;
-mod settle;
-mod sweep;
+mod maintenance;
 #[cfg(test)]
 mod tests;
 
@@ -27,10 +27,10 @@ use crate::jobs::{self, Job, JobHandler, LEASE_DURATION};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use attempt::FinishedAttempt;
+use capacity::Capacity;
 use lease::Leases;
-use room::Capacity;
 
-pub use sweep::run_gauge_updates;
+pub use maintenance::run_gauge_updates;
 
 /// Interval at which a worker polls for jobs while Redis is unavailable.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -73,7 +73,7 @@ impl Worker {
     /// released.
     pub async fn run(self, stop: CancellationToken, drain_timeout: Duration) {
         let drained = CancellationToken::new();
-        let (finished, to_finish) = mpsc::channel(settle::MAX_BATCH);
+        let (finished, to_finish) = mpsc::channel(finish::MAX_BATCH);
         let (freed, mut freed_kinds) = mpsc::unbounded_channel();
         let (popped_lists, mut popped_ids) = mpsc::channel(1);
         let lists = self.0.handlers.iter().map(|handler| handler.kind().queue).collect();

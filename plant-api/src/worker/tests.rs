@@ -284,7 +284,7 @@ async fn redis_lists_hold_the_ready_jobs_and_are_reconciled(pool: PgPool) {
     assert_eq!(queue.len(KIND.queue).await, Some(0));
     let (stop, handler) = (CancellationToken::new(), ScriptedHandler::new());
     let worker = worker(&app, &handler);
-    let mut differences = super::sweep::ListDifferences::new();
+    let mut differences = super::maintenance::ListDifferences::new();
     worker.maintain(0, &mut differences).await.unwrap();
     worker.maintain(0, &mut differences).await.unwrap();
     assert_eq!(queue.len(KIND.queue).await, Some(5));

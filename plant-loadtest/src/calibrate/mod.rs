@@ -1,7 +1,7 @@
 //! Calibration: runs both load models against a stub with a known latency distribution and compares
 //! the measured percentiles with the known ones.
 
-pub mod truth;
+pub mod known_distribution;
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     sla::Sla,
     stub::{Behavior, Latency, Stall, Stub},
 };
-use truth::KnownDistribution;
+use known_distribution::KnownDistribution;
 
 /// Maximum relative error of a percentile.
 const TOLERANCE: f64 = 0.01;

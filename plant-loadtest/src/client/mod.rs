@@ -4,9 +4,9 @@
 //! All requests of scenarios go through this module. A response is a success only if it has an
 //! expected status and a body of the expected shape.
 
-mod known;
 mod request_log;
 mod shape;
+mod validated_bodies;
 
 use std::{
     sync::{
@@ -20,9 +20,9 @@ use bytes::Bytes;
 use reqwest::{Method, StatusCode, header, redirect};
 use serde_json::Value;
 
-use known::ValidatedBodies;
 pub use request_log::{RequestLog, RequestLogEntry};
 pub use shape::Shape;
+use validated_bodies::ValidatedBodies;
 
 use crate::{
     access::{Account, Accounts},

@@ -8,11 +8,12 @@ use super::{Exit, Failure, disable_library_logging, print};
 use crate::{
     access,
     capacity::{Trial, TrialResult, TrialRunner, format_level, search::Search},
+    duration,
     load::Model,
     profile::{Overrides, Plan, Profile},
     report::table,
     sla::Sla,
-    target, timespan,
+    target,
 };
 
 /// Stops a search that does not converge.
@@ -38,7 +39,7 @@ pub struct CapacityArguments {
     pub most: f64,
 
     /// Duration of each load step
-    #[arg(long, value_name = "D", default_value = "20s", value_parser = timespan::parse_positive)]
+    #[arg(long, value_name = "D", default_value = "20s", value_parser = duration::parse_positive)]
     pub step: Duration,
 
     /// Precision in percent: stop when the highest load that meets the thresholds and the lowest one
@@ -55,7 +56,7 @@ pub struct CapacityArguments {
     pub sla: Option<PathBuf>,
 
     /// Timeout for one request
-    #[arg(long, value_name = "D", default_value = "30s", value_parser = timespan::parse_positive)]
+    #[arg(long, value_name = "D", default_value = "30s", value_parser = duration::parse_positive)]
     pub timeout: Duration,
 
     /// Password of the test accounts, for a service that requires tokens
@@ -171,6 +172,6 @@ fn summarize(completed: &[Trial], search: &Search, unit: &str, step: Duration) -
         }
         _ => "No threshold was violated up to the highest load to try (--most).".to_owned(),
     };
-    let step = timespan::format(step.as_secs());
+    let step = duration::format(step.as_secs());
     format!("{highest}\n{next}\n\nTrials of {step} each, in this order:\n{table}")
 }

@@ -7,8 +7,8 @@ use clap::Args;
 use super::{Exit, Failure, print};
 use crate::{
     compare::{
-        Change, Comparison, floor::NoiseFloors, history::History, report as comparison_report,
-        run_figures::RunMetrics,
+        Change, Comparison, history::History, noise_floor::NoiseFloors,
+        report as comparison_report, run_metrics::RunMetrics,
     },
     report,
 };

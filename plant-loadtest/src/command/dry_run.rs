@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use crate::{
+    duration,
     load::{Model, Spacing, Stage},
     profile::{Plan, ReportPaths},
     report::table,
     sla::Sla,
-    timespan,
 };
 
 /// Renders the plan as text.
@@ -23,8 +23,8 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
     for stage in &plan.stages {
         table.add_row([
             stage.name.clone(),
-            timespan::format(stage.from_s.into()),
-            timespan::format(stage.to_s.into()),
+            duration::format(stage.from_s.into()),
+            duration::format(stage.to_s.into()),
             level(stage, plan.model),
             if stage.judged { "yes" } else { "only by thresholds for this stage" }.to_owned(),
         ]);
@@ -45,7 +45,7 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
             crate::sla::During::Run => " in the whole run".to_owned(),
             crate::sla::During::Judged => String::new(),
         };
-        let every = threshold.window_s.map(|s| format!(", every {}", timespan::format(s.into())));
+        let every = threshold.window_s.map(|s| format!(", every {}", duration::format(s.into())));
         let _ = writeln!(
             text,
             "    {}: {} {}{during}{}",
@@ -64,7 +64,7 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
 }
 
 fn load(plan: &Plan) -> String {
-    let length = timespan::format(plan.seconds().into());
+    let length = duration::format(plan.seconds().into());
     let scaled = if (plan.time_scale - 1.0).abs() > f64::EPSILON {
         format!(", durations scaled by {}", plan.time_scale)
     } else {

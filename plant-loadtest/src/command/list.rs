@@ -2,10 +2,9 @@
 
 use super::{Exit, Failure, print};
 use crate::{
-    built_in,
+    built_in, duration,
     profile::Profile,
     scenarios::{self, UserClass},
-    timespan,
 };
 
 /// Prints the built-in profiles, user classes and SLA files.
@@ -16,7 +15,7 @@ pub fn list() -> Result<Exit, Failure> {
     let mut text = String::from("Profiles (plant-loadtest run PROFILE):\n");
     for file in built_in::PROFILES {
         let profile = Profile::find(file.name)?;
-        let time = timespan::format(profile.schedule.seconds());
+        let time = duration::format(profile.schedule.seconds());
         let Profile { name, description, sla, .. } = profile;
         let sla = sla.map_or_else(|| "no SLA".to_owned(), |sla| format!("SLA {sla}"));
         text += &format!("  {name:<20} {description} ({time}, {sla})\n");

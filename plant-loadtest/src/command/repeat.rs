@@ -11,7 +11,7 @@ use tokio::process::Command;
 use super::{Exit, Failure, compare, print};
 use crate::{
     compare::{
-        floor::NoiseFloors, report as comparison_report, run_figures::RunMetrics, runs_needed,
+        noise_floor::NoiseFloors, report as comparison_report, run_metrics::RunMetrics, runs_needed,
     },
     outcome::Ended,
     profile::Profile,

@@ -10,14 +10,14 @@ use super::{
     report::{ReportOptions, command_line_paths, judge_and_report},
 };
 use crate::{
-    access,
+    access, duration,
     engine::dashboard::Dashboard,
     load::Model,
     profile::{Overrides, Plan, Profile, ReportPaths},
     progress::{self, LogFormat, ProgressOptions},
     run::{self, Settings},
     sla::Sla,
-    target, timespan,
+    target,
     verdict::Verdict,
 };
 
@@ -45,7 +45,7 @@ pub struct RunArguments {
     pub rate: Option<f64>,
 
     /// Duration of the run including the ramp, e.g. 30s, 10m, 1h30m; overrides the profile
-    #[arg(short = 't', long, value_name = "D", value_parser = timespan::parse_positive)]
+    #[arg(short = 't', long, value_name = "D", value_parser = duration::parse_positive)]
     pub run_time: Option<Duration>,
 
     /// Factor for all stage durations, for a short trial of a profile (0.1 = one tenth). Stages are
@@ -54,7 +54,7 @@ pub struct RunArguments {
     pub time_scale: f64,
 
     /// Timeout for one request
-    #[arg(long, value_name = "D", default_value = "30s", value_parser = timespan::parse_positive)]
+    #[arg(long, value_name = "D", default_value = "30s", value_parser = duration::parse_positive)]
     pub timeout: Duration,
 
     /// Password of the test accounts, for a service that requires tokens
@@ -156,7 +156,7 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     let progress =
         ProgressOptions { quiet: arguments.quiet, format: arguments.log_format, no_color: plain };
     let settings = Settings {
-        telling: progress,
+        progress,
         dashboard,
         journal: paths.json.clone(),
         exporter: arguments.metrics,

@@ -1,9 +1,9 @@
 //! Change points in a series of runs of one load.
 
-use super::{ALPHA, run_figures::RunMetrics};
+use super::{ALPHA, run_metrics::RunMetrics};
 use crate::statistics::{
     as_f64,
-    changes::{self, ChangePoint},
+    change_points::{self, ChangePoint},
 };
 
 /// Runs in the order of time, and the change points of their endpoints.
@@ -71,7 +71,7 @@ fn change_points(endpoint: &str, runs: &[RunMetrics], alpha: f64) -> Vec<Endpoin
         .enumerate()
         .filter_map(|(index, run)| Some((index, run.p95_ms.get(endpoint)?.ln())))
         .unzip();
-    let found = changes::change_points(&values, alpha).into_iter();
+    let found = change_points::change_points(&values, alpha).into_iter();
     found
         .map(|ChangePoint { index, shift, p_value }| EndpointChangePoint {
             endpoint: endpoint.to_owned(),

@@ -4,10 +4,10 @@
 //! are not independent. Each run gives one P95 per endpoint. These are compared by rank; the margin
 //! is the noise floor, the difference between identical runs on this machine.
 
-pub mod floor;
 pub mod history;
+pub mod noise_floor;
 pub mod report;
-pub mod run_figures;
+pub mod run_metrics;
 pub mod simulation;
 
 use std::collections::BTreeSet;
@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use self::{floor::NoiseFloor, run_figures::RunMetrics};
-use crate::statistics::{as_f64, discoveries, median, ranks};
+use self::{noise_floor::NoiseFloor, run_metrics::RunMetrics};
+use crate::statistics::{as_f64, median, multiple_testing, rank_tests};
 
 /// Fewest runs per side; with fewer a comparison is advisory.
 pub const MIN_RUNS: usize = 5;
@@ -100,7 +100,7 @@ pub struct Comparison {
 #[must_use]
 pub fn runs_needed(endpoints: usize) -> usize {
     let alpha = ALPHA / as_f64(endpoints.max(1));
-    (MIN_RUNS..).find(|runs| ranks::min_p_value(*runs) <= alpha).unwrap_or(MIN_RUNS)
+    (MIN_RUNS..).find(|runs| rank_tests::min_p_value(*runs) <= alpha).unwrap_or(MIN_RUNS)
 }
 
 impl Comparison {
@@ -166,8 +166,8 @@ fn measure(
     let shifted_base = |by: f64| base_logs.iter().map(|value| value + by).collect::<Vec<f64>>();
     let margin_log = (1.0 + margin_percent / 100.0).ln();
     // Equivalence takes two one-sided tests: neither faster nor slower by the margin.
-    let p_not_faster = ranks::mann_whitney_greater(&shifted_base(-margin_log), &new_logs);
-    let p_not_slower = ranks::mann_whitney_greater(&new_logs, &shifted_base(margin_log));
+    let p_not_faster = rank_tests::mann_whitney_greater(&shifted_base(-margin_log), &new_logs);
+    let p_not_slower = rank_tests::mann_whitney_greater(&new_logs, &shifted_base(margin_log));
     EndpointChange {
         name: name.to_owned(),
         change: Change::Inconclusive,
@@ -175,11 +175,11 @@ fn measure(
         new_runs: new.len(),
         base_p95_ms: median(&base),
         new_p95_ms: median(&new),
-        shift_percent: ranks::hodges_lehmann(&base_logs, &new_logs)
+        shift_percent: rank_tests::hodges_lehmann(&base_logs, &new_logs)
             .map(|shift| (shift.exp() - 1.0) * 100.0),
         margin_percent,
-        p_slower: ranks::mann_whitney_greater(&base_logs, &new_logs),
-        p_faster: ranks::mann_whitney_greater(&new_logs, &base_logs),
+        p_slower: rank_tests::mann_whitney_greater(&base_logs, &new_logs),
+        p_faster: rank_tests::mann_whitney_greater(&new_logs, &base_logs),
         p_equal: p_not_faster.max(p_not_slower),
     }
 }
@@ -193,7 +193,7 @@ fn adjust(endpoints: &mut [EndpointChange]) {
     ];
     for p_value in p_values {
         let raw: Vec<f64> = endpoints.iter_mut().map(|endpoint| *p_value(endpoint)).collect();
-        let adjusted = discoveries::benjamini_hochberg(&raw);
+        let adjusted = multiple_testing::benjamini_hochberg(&raw);
         for (endpoint, adjusted) in endpoints.iter_mut().zip(adjusted) {
             *p_value(endpoint) = adjusted;
         }

@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, TimeDelta};
 use serde_json::json;
 
-use super::{Change, Comparison, floor::NoiseFloors, run_figures::RunMetrics};
+use super::{Change, Comparison, noise_floor::NoiseFloors, run_metrics::RunMetrics};
 use crate::{
     outcome::{Outcome, VERSION},
     recorder::{Recorder, RequestSample},

@@ -1,7 +1,7 @@
 use chrono::TimeDelta;
 
 use super::*;
-use crate::{compare::floor::NoiseFloors, report::example};
+use crate::{compare::noise_floor::NoiseFloors, report::example};
 
 /// Returns one run for each of `p95_ms`, the P95 of `GET /health`; that of `GET /other` is constant.
 /// The runs of both sides are interleaved.

@@ -16,7 +16,7 @@ use goose::{
 use super::{
     ClientConfig,
     dashboard::{self, Dashboard},
-    users::Tasks,
+    tasks::Tasks,
 };
 use crate::{
     client::Client,

@@ -1,10 +1,10 @@
 //! The load engines, which decide when scenarios run. They do not handle results: the clients pass
 //! those to the recorder.
 
+pub mod arrival_times;
 pub mod closed;
 pub mod dashboard;
 pub mod open;
-pub mod pace;
-mod users;
+mod tasks;
 
 pub use crate::client::ClientConfig;

@@ -17,10 +17,10 @@ use std::{
 use goose::{GooseError, config::GooseConfiguration, goose::GooseUser};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::{ClientConfig, pace::ArrivalTimes, users::Tasks};
+use super::{ClientConfig, arrival_times::ArrivalTimes, tasks::Tasks};
 use crate::{
-    alarm::set_timer_slack,
     client::Client,
+    precise_timer::set_timer_slack,
     profile::{Plan, WeightedClass},
     recorder::{Recorder, Shard},
     scenarios::Session,

@@ -1,9 +1,9 @@
 //! Samples the resource usage of the service and the load generator once per second.
 
 mod exposition;
-mod lag;
+mod local_process;
 mod machine;
-mod system;
+mod timer_lag;
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +17,10 @@ use tokio::{
 };
 
 pub use exposition::Exposition;
-use lag::TimerLag;
+use local_process::LocalProcess;
 use machine::SchedulerStats;
 pub use machine::{available_cpus, describe_generator};
-use system::LocalProcess;
+use timer_lag::TimerLag;
 
 use crate::{
     outcome::{ResourceSample, ServiceSample},

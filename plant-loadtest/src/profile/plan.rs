@@ -5,10 +5,10 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{Profile, Schedule, schedule};
 use crate::{
+    duration,
     load::{Model, Spacing, Stage},
     scenarios::{self, UserClass},
     sla::AllowedNames,
-    timespan,
 };
 
 /// A user class with its weight.
@@ -189,7 +189,7 @@ fn changes(overrides: &Overrides) -> Vec<String> {
     let spawn_rate = overrides.spawn_rate.map(|rate| format!("{rate} users started per second"));
     let rate = overrides.rate.map(|rate| format!("{rate} arrivals per second"));
     let run_time =
-        overrides.run_time.map(|time| format!("run time {}", timespan::format(time.as_secs())));
+        overrides.run_time.map(|time| format!("run time {}", duration::format(time.as_secs())));
     [users, spawn_rate, rate, run_time].into_iter().flatten().collect()
 }
 

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::{Level, Profile, ReportPaths, Schedule, StageSpec, WeightedClass};
 use crate::{
+    duration,
     load::{Model, Spacing},
     scenarios::{self, UserClass},
-    timespan,
     toml_source::{Source, Table},
 };
 
@@ -237,7 +237,7 @@ fn duration_s<'a>(
     let read =
         if required { table.string(source, key) } else { table.optional_string(source, key) };
     let (text, at) = read?;
-    match timespan::parse_positive(&text) {
+    match duration::parse_positive(&text) {
         Ok(duration) => Some(duration.as_secs()),
         Err(message) => {
             source.add_error(at, format!("`{key}`: {message}"));

@@ -1,8 +1,8 @@
 //! The load over time: as a profile defines it, and the stages derived from it.
 
 use crate::{
+    duration,
     load::{Model, Stage},
-    timespan,
 };
 
 /// The load of a profile over time.
@@ -93,8 +93,8 @@ pub(super) fn ramp_stages(
             "a run of {} ends before all {users} users have started{warm_up}: at {spawn_rate} \
              users per second that takes {}, and only the time after that is judged; set a longer run \
              time or a higher spawn rate",
-            timespan::format(run_time_s),
-            timespan::format(before_s),
+            duration::format(run_time_s),
+            duration::format(before_s),
         ));
     };
     let stage = |name: &str, lasts_s, level, judged| StageSpec {

@@ -25,7 +25,7 @@ use crate::{
 const LIVE_WINDOW_S: u32 = 5;
 
 /// A response within this time counts for throughput in the second of its intended start; a later
-/// one is attributed this much before its arrival. See [`crate::outcome::Second::finished`].
+/// one is attributed this much before its arrival. See [`crate::outcome::Second::throughput_count`].
 const THROUGHPUT_GRACE: Duration = Duration::from_secs(1);
 
 /// The measurements of one request.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::series::Points;
-use crate::{distribution::Distribution, load::Stage, timespan};
+use crate::{distribution::Distribution, duration, load::Stage};
 
 /// Margins around the plot area, for labels. The page's script reads them from the SVG.
 const LEFT: f64 = 44.0;
@@ -235,7 +235,7 @@ fn time_axis(svg: &mut String, scale: &Scale, seconds: u32) {
     let step = STEPS.into_iter().find(|step| seconds / step <= 5).unwrap_or((seconds / 5).max(1));
     for at in (0..=seconds).step_by(step as usize) {
         let x = scale.x(f64::from(at));
-        axis_label(svg, scale, x, &timespan::format(u64::from(at)));
+        axis_label(svg, scale, x, &duration::format(u64::from(at)));
     }
 }
 

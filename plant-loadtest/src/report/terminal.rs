@@ -7,9 +7,9 @@ use super::{
     table,
 };
 use crate::{
+    duration,
     outcome::Outcome,
     sla::format_ms,
-    timespan,
     verdict::{Grade, Verdict},
 };
 
@@ -233,8 +233,8 @@ fn span(seconds: &Range<u32>, outcome: &Outcome) -> String {
     let end = seconds.end.min(outcome.planned_seconds());
     format!(
         "{} to {}",
-        timespan::format(u64::from(seconds.start)),
-        timespan::format(u64::from(end))
+        duration::format(u64::from(seconds.start)),
+        duration::format(u64::from(end))
     )
 }
 

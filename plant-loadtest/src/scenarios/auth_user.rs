@@ -10,7 +10,7 @@ use goose::{
 
 use super::{
     HEALTH, Identity, Session, UserClass,
-    account::{LOGIN, REGISTER},
+    own_account::{LOGIN, REGISTER},
 };
 use crate::client::Request;
 

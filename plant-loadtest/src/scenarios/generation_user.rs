@@ -10,9 +10,8 @@ use goose::{
 use serde_json::json;
 
 use super::{
-    Identity, Session, UserClass,
-    account::{LOGIN, REGISTER},
-    id,
+    Identity, Session, UserClass, id,
+    own_account::{LOGIN, REGISTER},
 };
 use crate::{
     client::{Endpoint, Request, Shape},

@@ -3,13 +3,13 @@
 //! A class is a Goose scenario. Its tasks take everything they need from the [`Session`] of the
 //! user that runs them, so that the same scenario runs in both engines.
 
-mod account;
 mod agent_list_user;
 mod agent_search_user;
 mod auth_user;
 mod generation_user;
 mod genesis_user;
 mod health_check_user;
+mod own_account;
 mod plant_backend_user;
 mod plant_user;
 
@@ -29,7 +29,7 @@ use crate::{
     work::WorkKind,
 };
 
-pub use account::OwnAccount;
+pub use own_account::OwnAccount;
 
 /// All user classes.
 pub static ALL: [&UserClass; 8] = [

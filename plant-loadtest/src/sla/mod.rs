@@ -1,9 +1,9 @@
 //! SLAs: sets of thresholds, each a limit for one metric of an endpoint or of the service.
 //!
 //! An SLA is a TOML file, parsed and validated before the first request. It yields a flat list of
-//! [`Promise`]s, which the verdict compares with an outcome.
+//! [`Threshold`]s, which the verdict compares with an outcome.
 
-mod figure;
+mod metric;
 mod over_time;
 mod read;
 mod scope;
@@ -14,7 +14,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use figure::{Metric, Resource};
+pub use metric::{Metric, Resource};
 pub use over_time::{DriftLimit, MemoryGrowth, OverTime, RecoveryLimit};
 pub use scope::AllowedNames;
 

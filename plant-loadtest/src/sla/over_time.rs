@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    timespan,
+    duration,
     toml_source::{Source, Table},
 };
 
@@ -91,7 +91,7 @@ fn optional_table<'a, T>(
 /// Reads a required duration in seconds.
 fn duration_s<'a>(source: &mut Source<'a>, table: &mut Table<'a>, key: &str) -> Option<u32> {
     let (text, at) = table.string(source, key)?;
-    match timespan::parse_positive(&text) {
+    match duration::parse_positive(&text) {
         Ok(duration) => u32::try_from(duration.as_secs()).ok(),
         Err(message) => {
             source.add_error(at, format!("`{key}`: {message}"));

@@ -3,7 +3,7 @@
 
 use super::{During, Metric, Subject, Threshold, UserRange};
 use crate::{
-    timespan,
+    duration,
     toml_source::{Source, Table},
 };
 
@@ -63,7 +63,7 @@ impl Scope {
 /// Reads `every`, the length of a window, in seconds.
 fn window_s<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<u32> {
     let (text, at) = table.optional_string(source, "every")?;
-    match timespan::parse_positive(&text) {
+    match duration::parse_positive(&text) {
         Ok(duration) => u32::try_from(duration.as_secs()).ok(),
         Err(message) => {
             source.add_error(at, format!("`every`: {message}"));

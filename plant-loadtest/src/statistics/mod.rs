@@ -1,8 +1,8 @@
 //! Statistics for verdicts over time and for comparisons of runs. Pure functions of numbers.
 
-pub mod changes;
-pub mod discoveries;
-pub mod ranks;
+pub mod change_points;
+pub mod multiple_testing;
+pub mod rank_tests;
 pub mod trend;
 
 /// Returns the median of `values`: of an even number of values, the mean of the two middle ones.

@@ -1,8 +1,8 @@
 //! A stub server with a known latency distribution, for testing and calibrating the load generator.
 //! It sends canned responses of Plant after a configured delay.
 
-pub mod answers;
 mod metrics;
+pub mod responses;
 
 use std::{
     convert::Infallible,
@@ -21,8 +21,8 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, runtime::Runtime, sync::Semaphore, task::spawn_blocking};
 
-use crate::{alarm::PreciseTimer, distribution::Distribution};
-use answers::CannedResponses;
+use crate::{distribution::Distribution, precise_timer::PreciseTimer};
+use responses::CannedResponses;
 
 /// Behavior of a stub. The default responds without delay.
 #[derive(Clone, Copy, Debug, Default)]

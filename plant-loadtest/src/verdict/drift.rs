@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::Grade;
 use crate::{
+    duration,
     load::Stage,
     outcome::Outcome,
     sla::format_ms,
-    statistics::{median, ranks},
-    timespan,
+    statistics::{median, rank_tests},
 };
 
 /// Parts of each window. Their P95 are the observations of the significance test.
@@ -54,7 +54,7 @@ impl Drift {
         let p95_increase = increase_percent(p95_ms);
         let memory_increase = increase_percent(memory_bytes);
         let grade = grade(outcome, limit, &first, &last, p95_increase, memory_increase);
-        let length = timespan::format(u64::from(first.end - first.start));
+        let length = duration::format(u64::from(first.end - first.start));
         let mut changes = Vec::new();
         if let (Some((before, after)), Some(increase)) = (p95_ms, p95_increase) {
             changes.push(format!(
@@ -106,7 +106,11 @@ fn grade(
     if p95_increase <= limit.percent {
         return Grade::Pass;
     }
-    if ranks::mann_whitney_greater(&before, &after) <= ALPHA { Grade::Fail } else { Grade::Warning }
+    if rank_tests::mann_whitney_greater(&before, &after) <= ALPHA {
+        Grade::Fail
+    } else {
+        Grade::Warning
+    }
 }
 
 /// Returns the first and the last window. They are shorter than the limit's where the run is short.

@@ -1,7 +1,7 @@
 //! Memory leak: memory that grows beyond a limit.
 
 use super::Grade;
-use crate::{statistics::trend::Trend, timespan};
+use crate::{duration, statistics::trend::Trend};
 
 /// Share of the judged time that is dropped at its start, while caches and pools fill.
 const WARM_UP: f64 = 0.1;
@@ -80,8 +80,8 @@ fn after_warm_up(memory: &[(f64, f64)]) -> Option<&[(f64, f64)]> {
 }
 
 fn judge(trend: &Trend, growth: Growth, limit: Limit) -> (Grade, String) {
-    let period = timespan::format(rounded(limit.over_s));
-    let span = timespan::format(rounded(trend.span_s));
+    let period = duration::format(rounded(limit.over_s));
+    let span = duration::format(rounded(trend.span_s));
     let grows = growth.lower > 0.0;
     let slowing = trend.second_half_slope < trend.slope * SLOWING_SHARE;
     let too_short = trend.span_s < MIN_SPAN_S.min(limit.over_s / 2.0);

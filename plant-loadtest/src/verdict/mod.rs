@@ -18,10 +18,10 @@ pub use generator::GeneratorHealth;
 pub use over_time::Finding;
 
 use crate::{
+    duration,
     load::Stage,
     outcome::{Ended, Outcome},
     sla::{During, Metric, Sla, Threshold, ThresholdKind, format_ms},
-    timespan,
 };
 
 /// Grade of a threshold or of a run, best first.
@@ -244,7 +244,7 @@ impl JudgedThreshold {
 
     /// Describes the stage and the window; empty where all judged seconds count.
     fn when(&self) -> String {
-        let display = |second: u32| timespan::format(second.into());
+        let display = |second: u32| duration::format(second.into());
         let stage = match &self.threshold.during {
             During::Stage(name) => format!(" in {name}"),
             During::Judged | During::Run => String::new(),

@@ -1,4 +1,4 @@
-mod hostile;
+mod malformed;
 mod matrix;
 
 use std::num::NonZeroU32;

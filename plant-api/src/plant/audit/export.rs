@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::line::{self, Manifest};
+use super::pages::{EntityPage, EntityPages};
 use super::sql;
-use super::walk::{EntityPage, EntityPages};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::plant::chain::Digest32;

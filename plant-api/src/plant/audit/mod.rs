@@ -7,13 +7,13 @@
 pub mod export;
 pub mod history;
 pub mod line;
+mod pages;
 pub(crate) mod routes;
 pub mod run;
 pub(crate) mod sql;
 #[cfg(test)]
 mod tests;
 pub mod view;
-mod walk;
 
 use serde::Serialize;
 use uuid::Uuid;

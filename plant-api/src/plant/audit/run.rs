@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::no_such_entity;
-use super::walk::{EntityPage, EntityPages};
+use super::pages::{EntityPage, EntityPages};
 use crate::db::Db;
 use crate::error::{Result, Violation};
 use crate::plant::chain::Verdict;

@@ -216,7 +216,7 @@ impl BaseEntity {
     }
 }
 
-/// The JSON object of [`Shared::row`].
+/// The JSON object of [`BaseEntity::canonical_row`].
 #[derive(Serialize)]
 struct EntityRow<'a> {
     external_id: Option<&'a str>,

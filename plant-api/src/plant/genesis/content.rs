@@ -40,7 +40,7 @@ impl Content {
     /// Returns the fields by the names that amendments use.
     ///
     /// # Errors
-    /// As [`entity::fields`].
+    /// As [`entity::to_fields`].
     pub fn fields(&self) -> Result<Map<String, Value>> {
         match self {
             Self::Industry(content) => entity::to_fields(content),

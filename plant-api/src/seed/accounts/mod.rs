@@ -14,9 +14,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::catalogue::Catalogue;
-use super::draw::RowKind;
 use super::hires::customer_id;
-use super::planted::Seeded;
+use super::random::RowKind;
+use super::summary::Seeded;
 use crate::auth::Plan;
 use crate::error::Result;
 use crate::passwords::argon2id;

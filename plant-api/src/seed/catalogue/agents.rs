@@ -9,8 +9,8 @@ use crate::plant::industries::IndustryId;
 use crate::plant::job_roles::JobRoleId;
 use crate::plant::skills::SkillId;
 use crate::plant::teams::TeamId;
-use crate::seed::draw::RowKind;
-use crate::seed::names::Industry;
+use crate::seed::files::Industry;
+use crate::seed::random::RowKind;
 
 /// One agent in this many belongs to no team.
 const ONE_TEAMLESS_IN: usize = 5;

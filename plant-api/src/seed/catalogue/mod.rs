@@ -2,21 +2,21 @@
 //! index.
 
 mod agents;
-mod plant;
+mod insert;
 mod sql;
-mod taken;
+mod taken_names;
 
 use std::ops::Range;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-pub use plant::{seed_agents, seed_prerequisites};
-pub use taken::{find_taken_agent_names, find_taken_prerequisite_names};
+pub use insert::{seed_agents, seed_prerequisites};
+pub use taken_names::{find_taken_agent_names, find_taken_prerequisite_names};
 
-use super::draw::{RandomBytes, RowKind};
-use super::names::{JobRole, SeedFiles};
+use super::files::{JobRole, SeedFiles};
 use super::options::SeedSpec;
+use super::random::{RandomBytes, RowKind};
 use crate::plant::industries;
 use crate::plant::job_roles;
 use crate::plant::skills::{self, SkillId};
@@ -68,7 +68,7 @@ impl<'a> Catalogue<'a> {
     }
 
     pub fn industries(&self) -> Vec<Row<industries::Content>> {
-        let industry = |(index, industry): (usize, &super::names::Industry)| {
+        let industry = |(index, industry): (usize, &super::files::Industry)| {
             let content = industries::Content {
                 name: industry.name.clone(),
                 description: Some(industry.description.clone()),

@@ -8,7 +8,7 @@ use std::ops::Range;
 use sqlx::PgConnection;
 
 use super::catalogue::Catalogue;
-use super::planted::Seeded;
+use super::summary::Seeded;
 pub use rows::customer_id;
 use rows::{Customer, HireRows};
 #[cfg(test)]

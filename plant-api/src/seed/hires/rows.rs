@@ -9,8 +9,8 @@ use crate::plant::deliverables::{ExecutionStatus, ReviewStatus};
 use crate::plant::goals::{Goal, GoalId};
 use crate::plant::hires::{HireId, Theme};
 use crate::seed::catalogue::Catalogue;
-use crate::seed::draw::RowKind;
-use crate::seed::names::{self, SeedFiles};
+use crate::seed::files::{self, SeedFiles};
+use crate::seed::random::RowKind;
 
 /// Hired agents per customer.
 const HIRES_PER_CUSTOMER: usize = 3;
@@ -112,7 +112,7 @@ impl HireRows {
         customer: usize,
         hire: usize,
         index: usize,
-        template: &names::Goal,
+        template: &files::Goal,
     ) {
         let hired_agent_id = catalogue.id(RowKind::Hire, hire);
         let id = catalogue.id(RowKind::Goal, index);
@@ -147,7 +147,7 @@ impl HireRows {
         customer: usize,
         (hired_agent_id, goal_id): (Uuid, Uuid),
         index: usize,
-        template: &names::Deliverable,
+        template: &files::Deliverable,
     ) {
         let random = catalogue.random(RowKind::Deliverable, index);
         let reviews = &catalogue.files.people.reviews;

@@ -6,8 +6,8 @@ use clap::Parser;
 
 use crate::check::Checks;
 use crate::seed::catalogue::Catalogue;
+use crate::seed::files::SeedFiles;
 use crate::seed::hires::{MAX_DELIVERABLES_PER_GOAL, MAX_GOALS_PER_HIRE};
-use crate::seed::names::SeedFiles;
 use crate::seed::{Options, SeedSpec};
 
 const SPEC: SeedSpec = SeedSpec { agents: 200_000, skills: 500, customers: 5, users: 5, seed: 42 };

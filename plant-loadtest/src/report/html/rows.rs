@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use crate::{
+    duration,
     failure::FailureKind,
     load::{Model, Stage},
     outcome::{Outcome, Tally},
     report::summary::{self, EndpointLine, PercentileCell},
     sla::During,
-    timespan,
     verdict::{Grade, JudgedThreshold, Verdict},
 };
 
@@ -237,7 +237,7 @@ fn during(judged: &JudgedThreshold) -> String {
     match judged.threshold.window_s {
         None => part,
         Some(every_s) => {
-            let window = timespan::format(u64::from(every_s));
+            let window = duration::format(u64::from(every_s));
             format!("{part} every {window}; worst window shown").trim_start().to_owned()
         }
     }
@@ -347,5 +347,5 @@ pub(super) fn counts(outcome: &Outcome) -> String {
 }
 
 pub(super) fn time(second: u32) -> String {
-    timespan::format(u64::from(second))
+    duration::format(u64::from(second))
 }

@@ -3,7 +3,7 @@
 //! A line is an entity with its whole chain, as canonical JSON. The last line, the manifest,
 //! contains the number of entities and the SHA-256 of all bytes before it.
 
-mod read;
+mod parse;
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::plant::chain::{Amendment, Digest32, Reason, Verdict};
 use crate::plant::entity::{BaseEntity, EntityVerifier, Kind};
-use read::Line;
+use parse::Line;
 
 /// Writes the start of an entity's line, up to its first amendment.
 pub fn write_start(out: &mut Vec<u8>) {
@@ -114,7 +114,7 @@ impl LineChecker {
     /// Verifies an entity's line, given without its line feed.
     ///
     /// # Errors
-    /// [`Fault`] if the line cannot be parsed or was altered.
+    /// [`LineError`] if the line cannot be parsed or was altered.
     pub fn check(&mut self, line: &[u8]) -> Result<CheckedLine, LineError> {
         let line = Line::parse(line, &mut self.buffer)?;
         let mut verifier = EntityVerifier::new(line.id);
@@ -146,7 +146,7 @@ impl LineChecker {
 /// Verifies one entity's line, given without its line feed.
 ///
 /// # Errors
-/// [`Fault`] if the line cannot be parsed or was altered.
+/// [`LineError`] if the line cannot be parsed or was altered.
 pub fn check_line(line: &[u8]) -> Result<CheckedLine, LineError> {
     LineChecker::default().check(line)
 }

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::{CERTIFICATION_DELAY, Catalogue, Row, SKILLS_PER_BATCH, sql};
 use crate::plant::entity::{Kind, NewEntity};
 use crate::seed::chains::{self, ACTOR, SeededEntity};
-use crate::seed::planted::Seeded;
+use crate::seed::summary::Seeded;
 use crate::seed::{SeedError, batches};
 
 /// Inserts the rows that agents reference: industries, skills, job roles and teams.

@@ -64,7 +64,7 @@ pub async fn handle_request(
             result = handler => result
                 .unwrap_or_else(|_| Error::Internal("handler panicked".into()).into_response()),
             () = state.db.wait_for_disconnect() => unavailable("the database"),
-            () = tokio::time::sleep(state.limits.request_timeout) => {
+            () = tokio::time::sleep(state.request_limits.request_timeout) => {
                 unavailable("the service (request timeout exceeded)")
             }
         };

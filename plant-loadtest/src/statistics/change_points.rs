@@ -1,6 +1,6 @@
 //! Change points: where the level of a series changes.
 
-use super::{as_f64, median, ranks};
+use super::{as_f64, median, rank_tests};
 
 /// Values needed on each side of a change point.
 const MIN_SEGMENT: usize = 4;
@@ -13,7 +13,7 @@ const PERMUTATIONS: usize = 1999;
 pub struct ChangePoint {
     /// Index of the first value of the new level.
     pub index: usize,
-    /// Shift from the old level to the new one, by [`ranks::hodges_lehmann`].
+    /// Shift from the old level to the new one, by [`rank_tests::hodges_lehmann`].
     pub shift: f64,
     /// P-value of the permutation test.
     pub p_value: f64,
@@ -37,7 +37,8 @@ pub fn change_points(values: &[f64], alpha: f64) -> Vec<ChangePoint> {
         .chain([values.len()])
         .collect();
     let points = splits.iter().zip(bounds.windows(3)).filter_map(|((index, p_value), bound)| {
-        let shift = ranks::hodges_lehmann(&values[bound[0]..*index], &values[*index..bound[2]])?;
+        let shift =
+            rank_tests::hodges_lehmann(&values[bound[0]..*index], &values[*index..bound[2]])?;
         Some(ChangePoint { index: *index, shift, p_value: *p_value })
     });
     points.collect()

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Worker;
 use crate::db::Db;
 use crate::error::Result;
-use crate::jobs::{JobHandler, JobKind, census, sweep};
+use crate::jobs::{JobHandler, JobKind, counts, maintenance};
 use crate::metrics::Metrics;
 
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
@@ -56,7 +56,7 @@ impl Worker {
         }
         if tick.is_multiple_of(TICKS_PER_MINUTE) {
             let mut connection = self.0.db.acquire().await?;
-            sweep::delete_expired(&mut *connection).await?;
+            maintenance::delete_expired(&mut *connection).await?;
         }
         if ready > 0 {
             self.0.jobs_ready.notify_one();
@@ -66,15 +66,15 @@ impl Worker {
 
     pub(super) async fn promote_due(&self) -> Result<u64> {
         let mut connection = self.0.db.acquire().await?;
-        Ok(sweep::promote_due(&mut *connection).await?)
+        Ok(maintenance::promote_due(&mut *connection).await?)
     }
 
     /// Makes jobs with an expired lease ready again, and dead-letters those on their last attempt.
     pub(super) async fn reclaim_expired(&self) -> Result<u64> {
         const REASON: &str = "the lease expired during the last attempt";
         let mut tx = self.0.db.begin().await?;
-        let reclaimed = sweep::reclaim_expired(&mut *tx).await?;
-        for job in sweep::dead_letter_abandoned(&mut *tx, REASON).await? {
+        let reclaimed = maintenance::reclaim_expired(&mut *tx).await?;
+        for job in maintenance::dead_letter_abandoned(&mut *tx, REASON).await? {
             if let Some(handler) = self.handler(&job.kind) {
                 handler.on_dead_letter(&mut tx, &job, REASON).await?;
             }
@@ -110,7 +110,7 @@ impl Worker {
             return Ok(());
         }
         let mut connection = self.0.db.acquire().await?;
-        let counts = census::count_by_kind(&mut *connection).await?;
+        let counts = counts::count_by_kind(&mut *connection).await?;
         for kind in self.0.handlers.iter().map(|handler| handler.kind()) {
             let ready = counts.iter().find(|count| count.kind == kind.name).map_or(0, |c| c.ready);
             let Some(length) = self.0.queue.len(kind.queue).await else { return Ok(()) };
@@ -118,7 +118,7 @@ impl Worker {
             let previous = differences.insert(kind.queue, difference).unwrap_or(0);
             let large = difference.abs() > (ready / 10).max(64);
             if difference != 0 && (difference == previous || large) {
-                let ids = census::list_ready(&mut *connection, kind.name, MAX_LIST_IDS).await?;
+                let ids = counts::list_ready(&mut *connection, kind.name, MAX_LIST_IDS).await?;
                 self.0.queue.reconcile(kind.queue, &ids).await;
             }
         }
@@ -144,7 +144,7 @@ pub async fn run_gauge_updates(
     }
     while !stop.is_cancelled() {
         if let Ok(mut connection) = db.acquire().await
-            && let Ok(counts) = census::count_by_kind(&mut *connection).await
+            && let Ok(counts) = counts::count_by_kind(&mut *connection).await
         {
             drop(connection);
             for kind in &kinds {

@@ -9,8 +9,8 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::run_figures::RunMetrics;
-use crate::statistics::{quantile, ranks};
+use super::run_metrics::RunMetrics;
+use crate::statistics::{quantile, rank_tests};
 
 /// Smallest margin in percent: smaller shifts are irrelevant even on a machine without noise.
 const MIN_MARGIN_PERCENT: f64 = 1.0;
@@ -139,7 +139,7 @@ fn margins(runs: &[RunMetrics]) -> BTreeMap<String, f64> {
         let shifts: Vec<f64> = (0..DIVISIONS)
             .filter_map(|_| {
                 random.shuffle(&mut values);
-                ranks::hodges_lehmann(&values[..half], &values[half..])
+                rank_tests::hodges_lehmann(&values[..half], &values[half..])
             })
             .map(|shift| (shift.abs().exp() - 1.0) * 100.0)
             .collect();

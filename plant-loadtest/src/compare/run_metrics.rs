@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, path::Path};
 use chrono::{DateTime, Utc};
 
 use crate::{
+    duration,
     load::Model,
     outcome::Outcome,
     report::json::{self, ReadError},
-    timespan,
     verdict::{Grade, Verdict},
 };
 
@@ -87,7 +87,7 @@ pub fn describe_load(outcome: &Outcome) -> String {
                 Model::Closed => stage.to_users.to_string(),
                 Model::Open => format!("{}/s", stage.to_rate),
             };
-            let length = timespan::format(u64::from(stage.to_s - stage.from_s));
+            let length = duration::format(u64::from(stage.to_s - stage.from_s));
             format!("{} {length} to {level}", stage.name)
         })
         .collect();
