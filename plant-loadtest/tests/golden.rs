@@ -83,6 +83,14 @@ fn the_published_schema_is_current_and_accepts_outcomes() {
 }
 
 #[test]
+fn an_outcome_of_format_version_1_is_read_with_all_its_measurements() {
+    let old = json::read(&golden("outcome_v1.json")).unwrap();
+    let (mut new, _) = example();
+    new.load.description.clone_from(&old.load.description);
+    assert_eq!(old, new);
+}
+
+#[test]
 fn the_html_report_is_deterministic() {
     let (outcome, verdict) = example();
     let first = html::render(&outcome, &verdict).unwrap();

@@ -20,8 +20,11 @@ use crate::{
 };
 
 /// Format version of the outcome file; incremented when older versions of this program would
-/// misread it.
-pub const VERSION: u32 = 1;
+/// misread it. Version 2 renamed fields of version 1; the aliases below read those.
+pub const VERSION: u32 = 2;
+
+/// The oldest format version that this program reads.
+pub const MIN_VERSION: u32 = 1;
 
 /// The measurements of a run, its plan and its SLA.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -67,6 +70,7 @@ pub struct Load {
     /// The profile's description.
     pub description: String,
     /// Values of the profile that the command line overrode.
+    #[serde(alias = "changes")]
     pub overrides: Vec<String>,
     /// Factor applied to every duration; 1 is the profile as written.
     pub time_scale: f64,
@@ -134,6 +138,7 @@ pub struct Generator {
     /// Operating system and CPU architecture.
     pub system: String,
     /// CPU model, as reported by the operating system.
+    #[serde(alias = "processor")]
     pub cpu_model: Option<String>,
     /// Number of CPUs available to the program.
     pub cpus: usize,
@@ -182,13 +187,14 @@ pub struct ArrivalSecond {
     /// Counted from the start of the run.
     pub second: u32,
     /// Number scheduled.
+    #[serde(alias = "due")]
     pub scheduled: u64,
     /// Number that waited because all users were busy; the wait is part of their latency.
     pub waited: u64,
     /// Number dropped because no user became free within the request timeout. They were never sent.
     pub dropped: u64,
     /// Dispatch lag of arrivals for which a user was free, caused by the load generator itself.
-    #[serde(skip_serializing_if = "Distribution::is_empty")]
+    #[serde(skip_serializing_if = "Distribution::is_empty", alias = "lag")]
     pub dispatch_lag: Distribution,
 }
 
@@ -209,7 +215,7 @@ pub struct Second {
     /// Successful responses, for throughput. A response within one second counts in the second of
     /// the intended start, a later one counts one second before its arrival. So a stage is credited
     /// with the responses that arrived during it, and fast responses do not move to the next stage.
-    #[serde(default, skip_serializing_if = "counts::is_zero")]
+    #[serde(default, skip_serializing_if = "counts::is_zero", alias = "finished")]
     pub throughput_count: u64,
 }
 
@@ -244,14 +250,14 @@ pub struct ResourceSample {
     pub generator_cpu: Option<f64>,
     /// Share (0 to 1) of the runnable time of the load generator's threads since the previous
     /// sample that they waited for a CPU.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", alias = "generator_waited")]
     pub generator_cpu_wait: Option<f64>,
     /// Resident memory of the load generator, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator_memory_bytes: Option<f64>,
     /// How late timers of the load generator fired since the previous sample. Late timers delay
     /// users and inflate measured latencies.
-    #[serde(skip_serializing_if = "Distribution::is_empty")]
+    #[serde(skip_serializing_if = "Distribution::is_empty", alias = "generator_lag")]
     pub generator_timer_lag: Distribution,
 }
 

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::{
     journal,
-    outcome::{Outcome, VERSION},
+    outcome::{MIN_VERSION, Outcome, VERSION},
 };
 
 /// Reasons why a file cannot be read as an outcome.
@@ -19,7 +19,9 @@ pub enum ReadError {
         reason: String,
     },
     /// The file has another format version.
-    #[error("{path} has format version {found}; this program reads version {VERSION}")]
+    #[error(
+        "{path} has format version {found}; this program reads versions {MIN_VERSION} to {VERSION}"
+    )]
     Version {
         /// The file.
         path: String,
@@ -48,13 +50,19 @@ pub fn read(path: &Path) -> Result<Outcome, ReadError> {
     // A killed run may end within a character. The incomplete last line is dropped anyway.
     let text = String::from_utf8_lossy(&bytes);
     if let Some(partial) = journal::read_outcome(&text) {
-        return partial.map_err(|error| unreadable(error.to_string()));
+        return partial
+            .map(|outcome| Outcome { version: VERSION, ..outcome })
+            .map_err(|error| unreadable(error.to_string()));
     }
     let value: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
     match value["version"].as_u64() {
         None => Err(unreadable("not an outcome file of plant-loadtest".into())),
-        Some(found) if found != u64::from(VERSION) => Err(ReadError::Version { path: name, found }),
-        Some(_) => serde_json::from_value(value).map_err(|error| unreadable(error.to_string())),
+        Some(found) if (MIN_VERSION.into()..=VERSION.into()).contains(&found) => {
+            let outcome: Outcome =
+                serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
+            Ok(Outcome { version: VERSION, ..outcome })
+        }
+        Some(found) => Err(ReadError::Version { path: name, found }),
     }
 }

@@ -26,6 +26,7 @@ pub struct Sla {
     /// Name of the SLA, as written in the file.
     pub name: String,
     /// The thresholds, in the order of the file.
+    #[serde(alias = "promises")]
     pub thresholds: Vec<Threshold>,
     /// Thresholds on the behavior over the whole run.
     #[serde(default, skip_serializing_if = "OverTime::is_empty")]
@@ -38,14 +39,18 @@ pub struct Threshold {
     /// What is measured.
     pub subject: Subject,
     /// Group of thresholds in reports, as written in the SLA file.
+    #[serde(alias = "class")]
     pub group: String,
     /// The metric that is limited.
+    #[serde(alias = "figure")]
     pub metric: Metric,
     /// Limit, in the unit of the metric. The value must be below it, or equal if the limit is 0.
     /// For metrics of which higher values are better, the value must be at least the limit.
+    #[serde(alias = "below")]
     pub limit: f64,
     /// A violation beyond this value is a failure, up to it a warning. `None`: every violation is a
     /// warning.
+    #[serde(alias = "fail_over")]
     pub fail_limit: Option<f64>,
     /// The numbers of users for which the threshold applies.
     pub users: UserRange,
@@ -53,7 +58,7 @@ pub struct Threshold {
     pub during: During,
     /// If set, the threshold must be met in every window of this many seconds, instead of over all
     /// of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", alias = "every_s")]
     pub window_s: Option<u32>,
 }
 
