@@ -60,7 +60,7 @@ create_scratch_database() {
   psql_on "$(url_of "$SCRATCH")" <<'SQL'
 do $$ begin create role plant_app nologin; exception when duplicate_object or unique_violation then null; end $$;
 SQL
-  for migration in migrations/*.sql; do
+  for migration in migrations/[0-9]*.sql; do
     if head -n 1 "$migration" | grep -q '^-- no-transaction'; then
       psql_on "$(url_of "$SCRATCH")" -f "$migration"
     else

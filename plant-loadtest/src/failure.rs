@@ -2,10 +2,21 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 /// Why a request failed.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    VariantArray,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
@@ -24,15 +35,8 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// All kinds.
-    pub const ALL: [Self; 6] = [
-        Self::ClientError,
-        Self::ServerError,
-        Self::UnexpectedStatus,
-        Self::WrongShape,
-        Self::TimedOut,
-        Self::Connection,
-    ];
+    /// All variants.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Returns the name in SLA files and outcomes.
     #[must_use]

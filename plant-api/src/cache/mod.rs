@@ -19,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use deadpool_redis::redis::{Cmd, cmd};
 use prometheus::IntCounterVec;
+use strum::VariantArray;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -39,7 +40,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 const NEVER: u64 = u64::MAX;
 
 /// Group of cached responses that are invalidated together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray)]
 pub enum Topic {
     /// Catalogue agents.
     Agents,
@@ -54,9 +55,8 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// All topics in declaration order, which [`Generations`] is indexed by.
-    const ALL: [Self; 5] =
-        [Self::Agents, Self::Industries, Self::JobRoles, Self::Skills, Self::Teams];
+    /// All topics.
+    const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Returns the name in Redis keys and in metrics.
     pub fn name(self) -> &'static str {
@@ -242,7 +242,7 @@ impl Cache {
     async fn replace_generations_after_failure(&self) {
         let failures = self.0.redis.failure_count().filter(|_| !self.is_active());
         let Some(failures) = failures else { return };
-        if self.0.redis.query::<()>(&self.replace_command(&Topic::ALL)).await.is_some() {
+        if self.0.redis.query::<()>(&self.replace_command(Topic::ALL)).await.is_some() {
             self.0.replaced_at.store(failures, Ordering::SeqCst);
         }
     }
@@ -264,22 +264,23 @@ impl Cache {
         let (lookup, generations) = oneshot::channel();
         self.0.lookups.send(lookup).ok()?;
         let generations = generations.await.ok()??;
-        Some(generations[topic as usize])
+        let mut all = Topic::ALL.iter().zip(generations);
+        all.find_map(|(known, generation)| (*known == topic).then_some(generation))
     }
 
     async fn generations(&self) -> Option<Generations> {
         let mut get = cmd("MGET");
         for topic in Topic::ALL {
-            get.arg(self.generation_key(topic));
+            get.arg(self.generation_key(*topic));
         }
         let found = self.0.redis.query::<Vec<Option<u64>>>(&get).await?;
         if let Some(all) = all_present(&found) {
             return Some(all);
         }
         // Redis was flushed or is new; `NX`: the first process to set a generation wins.
-        for (topic, _) in Topic::ALL.into_iter().zip(&found).filter(|(_, value)| value.is_none()) {
+        for (topic, _) in Topic::ALL.iter().zip(&found).filter(|(_, value)| value.is_none()) {
             let mut set = cmd("SET");
-            set.arg(self.generation_key(topic)).arg(new_generation()).arg("NX");
+            set.arg(self.generation_key(*topic)).arg(new_generation()).arg("NX");
             self.0.redis.query::<Option<String>>(&set).await?;
         }
         all_present(&self.0.redis.query::<Vec<Option<u64>>>(&get).await?)

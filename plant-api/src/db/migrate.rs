@@ -9,7 +9,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 use super::Db;
 
-static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
 /// Key of the advisory lock, unique within the database (`plant_mi` in ASCII).
 const MIGRATION_LOCK: i64 = 0x706c_616e_745f_6d69;
@@ -84,7 +84,10 @@ pub async fn grant_privileges(owner: &mut PgConnection) -> Result<(), SetupError
         )
         .await
         .map_err(SetupError::Role)?;
-    owner.execute(include_str!("grants.sql")).await.map_err(SetupError::Grant)?;
+    owner
+        .execute(include_str!("../../../migrations/grants.sql"))
+        .await
+        .map_err(SetupError::Grant)?;
     Ok(())
 }
 

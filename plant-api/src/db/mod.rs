@@ -5,6 +5,8 @@
 //! so that requests fail at once instead of waiting, and that it is available again.
 
 mod migrate;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

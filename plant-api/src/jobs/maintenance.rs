@@ -45,7 +45,7 @@ pub(crate) async fn reclaim_expired(db: impl PgExecutor<'_>) -> sqlx::Result<u64
     let result = sqlx::query!(
         "update job
         set state = 'ready', worker = null, lease_until = null,
-            last_error = 'the worker went away'
+            last_error = 'the lease expired'
         where id in (
             select id
             from job

@@ -100,8 +100,8 @@ impl Worker {
         let mut labels = Vec::with_capacity(batch.len());
         for attempt in batch {
             labels.push(match &attempt.outcome {
-                Outcome::LeaseLost => "lost",
-                Outcome::Done(_) if !held.contains(&attempt.job.id) => "lost",
+                Outcome::LeaseLost => "lease_lost",
+                Outcome::Done(_) if !held.contains(&attempt.job.id) => "lease_lost",
                 Outcome::Done(result) => {
                     if let Some(handler) = self.handler(&attempt.job.kind) {
                         handler.persist_result(&mut tx, &attempt.job, result).await?;
@@ -129,10 +129,10 @@ impl Worker {
         {
             let delay = jobs::backoff(job.attempts, jitter()).max(after.unwrap_or_default());
             let held = jobs::sql::retry_later(connection, job, name, delay, &reason).await?;
-            return Ok(if held { "retried" } else { "lost" });
+            return Ok(if held { "retried" } else { "lease_lost" });
         }
         if !jobs::sql::dead_letter(&mut *connection, job, name, &reason).await? {
-            return Ok("lost");
+            return Ok("lease_lost");
         }
         if let Some(handler) = self.handler(&job.kind) {
             handler.on_dead_letter(connection, job, &reason).await?;
@@ -144,7 +144,7 @@ impl Worker {
             reason,
             "job dead-lettered; `plant-api jobs requeue` retries it"
         );
-        Ok("buried")
+        Ok("dead")
     }
 }
 

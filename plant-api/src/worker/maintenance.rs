@@ -78,7 +78,7 @@ impl Worker {
             if let Some(handler) = self.handler(&job.kind) {
                 handler.on_dead_letter(&mut tx, &job, REASON).await?;
             }
-            self.0.metrics.jobs.with_label_values(&[&*job.kind, "buried"]).inc();
+            self.0.metrics.jobs.with_label_values(&[&*job.kind, "dead"]).inc();
             tracing::warn!(
                 job = %job.id,
                 kind = job.kind,
@@ -138,7 +138,7 @@ pub async fn run_gauge_updates(
     // Every series exists from the start.
     for kind in &kinds {
         metrics.queue_depth.with_label_values(&[kind.queue]).set(0);
-        for outcome in ["completed", "retried", "buried", "lost"] {
+        for outcome in ["completed", "retried", "dead", "lease_lost"] {
             metrics.jobs.with_label_values(&[kind.name, outcome]);
         }
     }

@@ -165,7 +165,7 @@ async fn a_failed_job_does_not_affect_the_others_in_its_batch(pool: PgPool) {
         [(permanent, json!("dead: scripted failure")), (good, json!("one"))]
     );
     assert_eq!(states(&app).await, ["done", "waiting", "waiting", "dead"]);
-    assert_eq!(["completed", "retried", "buried"].map(|o| outcome_count(&app, o)), [1, 2, 1]);
+    assert_eq!(["completed", "retried", "dead"].map(|o| outcome_count(&app, o)), [1, 2, 1]);
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -268,7 +268,7 @@ async fn an_attempt_that_lost_its_lease_writes_nothing(pool: PgPool) {
     slow.gate.add_permits(1);
     worker_task.await.unwrap();
     assert_eq!(effects(&app).await, [(id, json!("waited"))]);
-    assert_eq!(["completed", "lost"].map(|o| outcome_count(&app, o)), [1, 1]);
+    assert_eq!(["completed", "lease_lost"].map(|o| outcome_count(&app, o)), [1, 1]);
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -77,7 +77,7 @@ impl Counts {
     pub fn add(&mut self, other: &Self) {
         self.sent += other.sent;
         self.succeeded += other.succeeded;
-        for kind in FailureKind::ALL {
+        for &kind in FailureKind::ALL {
             *self.failures_mut(kind) += other.failures(kind);
         }
     }
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn counts_add_up_for_every_kind_of_result() {
         let mut counts = Counts::default();
-        for kind in [None].into_iter().chain(FailureKind::ALL.map(Some)) {
+        for kind in [None].into_iter().chain(FailureKind::ALL.iter().copied().map(Some)) {
             counts.sent += 1;
             counts.count(kind);
         }

@@ -368,7 +368,7 @@ mod tests {
         recorder.user_started("A");
         let shard = recorder.assign_shard();
         let start = recorder.started_at().unwrap();
-        for kind in [None].into_iter().chain(FailureKind::ALL.map(Some)) {
+        for kind in [None].into_iter().chain(FailureKind::ALL.iter().copied().map(Some)) {
             recorder.record_sent(shard, "GET /x", start);
             recorder.record_finished(shard, sample(start, 5, kind));
         }

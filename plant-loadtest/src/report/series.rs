@@ -58,7 +58,7 @@ impl Windows {
     /// Returns the failed requests per second.
     #[must_use]
     pub fn errors(&self) -> Points {
-        self.failures(&FailureKind::ALL)
+        self.failures(FailureKind::ALL)
     }
 
     /// Returns the requests per second that failed with one of `kinds`.

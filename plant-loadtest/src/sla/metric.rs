@@ -4,6 +4,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use super::{ThresholdKind, format_ms, format_percent};
 use crate::failure::FailureKind;
@@ -37,7 +38,7 @@ pub enum Metric {
 }
 
 /// A resource that the service uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resource {
     /// Mean CPU time, in percent of all CPUs of the machine.
@@ -57,16 +58,8 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// All resources.
-    pub const ALL: [Self; 7] = [
-        Self::Cpu,
-        Self::Memory,
-        Self::DatabaseConnections,
-        Self::RedisConnections,
-        Self::OpenFiles,
-        Self::QueueDepth,
-        Self::LoggedErrors,
-    ];
+    /// All variants.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Returns the name in SLA files.
     #[must_use]

@@ -181,10 +181,11 @@ fn failure_kinds<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Vec<Fail
     }
     let mut kinds = Vec::new();
     for (name, at) in table.strings(source, "kinds") {
-        match FailureKind::ALL.into_iter().find(|kind| kind.name() == name) {
-            Some(kind) => kinds.push(kind),
+        match FailureKind::ALL.iter().find(|kind| kind.name() == name) {
+            Some(kind) => kinds.push(*kind),
             None => {
-                let known = FailureKind::ALL.map(FailureKind::name).join(", ");
+                let known: Vec<&str> = FailureKind::ALL.iter().map(|kind| kind.name()).collect();
+                let known = known.join(", ");
                 source.add_error(at, format!("unknown kind `{name}`; expected one of: {known}"));
             }
         }

@@ -86,8 +86,10 @@ pub(super) fn resource<'a>(
     let scope = Scope::read(source, &mut table, allowed);
     table.report_unknown_keys(source);
     let (name, at) = name?;
-    let Some(resource) = Resource::ALL.into_iter().find(|resource| resource.name() == name) else {
-        let known = Resource::ALL.map(Resource::name).join(", ");
+    let Some(resource) = Resource::ALL.iter().copied().find(|resource| resource.name() == name)
+    else {
+        let known =
+            Resource::ALL.iter().map(|resource| resource.name()).collect::<Vec<_>>().join(", ");
         source.add_error(at, format!("unknown resource `{name}`; expected one of: {known}"));
         return None;
     };

@@ -95,7 +95,7 @@ mod tests {
             sample.service = ServiceSample::default();
         }
         let judged = outcome.judged_seconds();
-        for name in Resource::ALL {
+        for &name in Resource::ALL {
             assert_eq!(resource(&outcome, name, slice::from_ref(&judged)), (None, 0), "{name:?}");
         }
     }

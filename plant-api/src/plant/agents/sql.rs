@@ -182,8 +182,8 @@ pub async fn insert(
     content: &Content,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into agent (id, name, skill_id, job_role_id, team_id, industry_id, search_text)
-        select begin_entity($1, 'agent', $2, $3, $4, $5, $6, $7), $8, $9, $10, $11, $12, ''",
+        "insert into agent (id, name, skill_id, job_role_id, team_id, industry_id)
+        select begin_entity($1, 'agent', $2, $3, $4, $5, $6, $7), $8, $9, $10, $11, $12",
         entity.id,
         entity.status as Status,
         entity.created_at,

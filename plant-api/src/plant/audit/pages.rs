@@ -13,8 +13,6 @@ use crate::plant::genesis::content::{Content, find_contents};
 /// Number of entities in a page.
 const PAGE_SIZE: i64 = 200;
 
-const KINDS: [Kind; 5] = [Kind::Skill, Kind::JobRole, Kind::Team, Kind::Agent, Kind::Industry];
-
 /// A cursor over all entities.
 #[derive(Debug)]
 pub struct EntityPages {
@@ -51,7 +49,7 @@ impl EntityPage {
     /// Reads the contents of `entities`, with one statement per kind.
     pub async fn load(connection: &mut PgConnection, entities: Vec<BaseEntity>) -> Result<Self> {
         let mut by_id = HashMap::new();
-        for kind in KINDS {
+        for &kind in Kind::ALL {
             let of_kind = entities.iter().filter(|entity| entity.kind == kind);
             let ids: Vec<_> = of_kind.map(|entity| entity.id).collect();
             if !ids.is_empty() {

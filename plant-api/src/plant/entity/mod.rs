@@ -19,6 +19,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
+use strum::VariantArray;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -32,7 +33,16 @@ pub const GOVERNANCE_AGENT: &str = "genesis";
 
 /// The kind of an entity.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    sqlx::Type,
+    utoipa::ToSchema,
+    VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
@@ -50,6 +60,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All kinds.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
     /// Returns the kind as an English noun, for messages.
     pub fn noun(self) -> &'static str {
         match self {

@@ -114,8 +114,8 @@ pub async fn insert_agents(
     let teams: Vec<_> = rows.iter().map(|row| row.content.team_id.map(|id| id.0)).collect();
     let industries: Vec<_> = rows.iter().map(|row| row.content.industry_id.0).collect();
     sqlx::query!(
-        "insert into agent (id, name, skill_id, job_role_id, team_id, industry_id, search_text)
-        select *, ''
+        "insert into agent (id, name, skill_id, job_role_id, team_id, industry_id)
+        select *
         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[])",
         &ids,
         &names as &[&str],

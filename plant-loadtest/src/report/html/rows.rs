@@ -263,9 +263,10 @@ fn percentiles(tally: &Tally) -> Vec<String> {
 
 pub(super) fn errors_by_kind(outcome: &Outcome) -> Vec<(&'static str, u64, u64)> {
     let (judged, whole) = (outcome.tally_judged(), outcome.tally_all());
-    FailureKind::ALL
-        .map(|kind| (kind.name(), judged.counts.failures(kind), whole.counts.failures(kind)))
-        .to_vec()
+    let kinds = FailureKind::ALL.iter();
+    kinds
+        .map(|kind| (kind.name(), judged.counts.failures(*kind), whole.counts.failures(*kind)))
+        .collect()
 }
 
 /// Returns the failures, most frequent first.

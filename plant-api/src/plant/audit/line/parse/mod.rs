@@ -14,8 +14,6 @@ use crate::plant::chain::{Amendment, Digest32, Head};
 use crate::plant::entity::scan::Scanner;
 use crate::plant::entity::{Fields, Kind};
 
-const KINDS: [Kind; 5] = [Kind::Agent, Kind::Skill, Kind::JobRole, Kind::Team, Kind::Industry];
-
 /// A parsed line of an entity.
 #[derive(Debug, PartialEq)]
 pub struct Line<'a> {
@@ -55,7 +53,7 @@ impl<'a> Line<'a> {
         let row = Fields::parse_next(&mut scanner)?;
         scanner.literal(r#","entity_type":""#)?;
         let kind = scanner.plain_string()?;
-        let kind = KINDS.into_iter().find(|known| known.as_str() == kind)?;
+        let kind = *Kind::ALL.iter().find(|known| known.as_str() == kind)?;
         scanner.literal(r#","id":""#)?;
         let id = scanner.plain_string()?.parse().ok()?;
         scanner.literal(r#","version_hash":""#)?;

@@ -1,0 +1,25 @@
+-- Privileges of the service's role, plant_app: the least that it needs, by table, in the order of the migrations. Not a
+-- migration: `plant-api migrate` applies this file after each run, so that a database restored without its grants, or
+-- moved to another cluster, gets them again. A migration that creates a table adds its line here.
+grant usage on schema public to plant_app;
+grant select on _sqlx_migrations to plant_app;
+
+grant select, insert, update on base_entity to plant_app;
+grant select, insert on amendment to plant_app;
+grant select, insert on industry to plant_app;
+grant select, insert on skill to plant_app;
+grant select, insert on job_role, job_role_skill to plant_app;
+grant select, insert on team to plant_app;
+grant select, insert, update on agent to plant_app;
+
+grant select, insert on customer to plant_app;
+grant select, insert, update on hired_agent to plant_app;
+grant select, insert, update, delete on goal to plant_app;
+grant select, insert on deliverable, deliverable_review to plant_app;
+
+grant select, insert, update, delete on idempotency_key to plant_app;
+grant select, insert on account to plant_app;
+grant select, insert, update, delete on session to plant_app;
+grant select, insert, update, delete on login_failure to plant_app;
+grant select, insert, update, delete on job to plant_app;
+grant select, insert, update on generation to plant_app;
