@@ -212,7 +212,7 @@ fn usage_errors_are_reported_before_the_first_request_and_exit_2() {
     for (options, message) in [
         (["--host", "http://192.0.2.1"], "--allow-remote"),
         (["--time-scale", "0"], "above zero"),
-        (["--sla", "nowhere"], "no SLA file"),
+        (["--sla", "nowhere"], "neither a built-in SLA"),
     ] {
         let mut arguments = vec!["run", "smoke"];
         arguments.extend(options);

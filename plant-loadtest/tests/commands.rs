@@ -17,7 +17,7 @@ fn a_starter_profile_is_valid_and_never_overwritten() {
     assert_eq!(checked.stdout.lines().count(), 2, "{}", checked.stdout);
     let again = loadtest(&folder, &["init", "loads/mine.toml"]);
     assert_eq!(again.exit_code, 2);
-    assert!(again.stderr.contains("stays as it is"), "{}", again.stderr);
+    assert!(again.stderr.contains("is not overwritten"), "{}", again.stderr);
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn arrivals_at_once_start_at_the_same_time() {
     let (done, outcome) = run("crowd", fixed(20), stages, &[]);
     assert_eq!(outcome.tally_in(&(0..1)).counts.succeeded, 200);
     assert_eq!(outcome.endpoints[0].statuses[&200], 200);
-    assert!(done.stdout.contains("200 came at once: 200 succeeded"), "{}", done.stdout);
+    assert!(done.stdout.contains("burst of 200 arrivals: 200 succeeded"), "{}", done.stdout);
 }
 
 #[test]

@@ -7,9 +7,9 @@ async fn every_table_has_grants_for_the_services_role(pool: PgPool) {
     let mut owner = pool.acquire().await.unwrap();
     grant_privileges(&mut owner).await.unwrap();
     let without: Vec<String> = sqlx::query_scalar(
-        "select tablename::text from pg_tables
-        where schemaname = 'public'
-            and not has_table_privilege('plant_app', format('public.%I', tablename), 'select')",
+        "select relname::text from pg_class
+        where relkind = 'r' and relnamespace = 'public'::regnamespace
+            and not has_table_privilege('plant_app', oid, 'select')",
     )
     .fetch_all(&mut *owner)
     .await

@@ -104,7 +104,7 @@ mod tests {
         let report = Report::deserialize_from_str(&xml).unwrap();
         let failures: usize = report.test_suites.iter().map(|suite| suite.failures).sum();
         assert_eq!(failures, 1, "{xml}");
-        assert!(xml.contains("no answer to /health"), "{xml}");
+        assert!(xml.contains("no response from /health"), "{xml}");
     }
 
     #[test]
