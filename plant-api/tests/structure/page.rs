@@ -43,10 +43,13 @@ impl Order {
 
 /// The orders given for a crate.
 pub fn orders(package: &str) -> Vec<Order> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/architecture.md");
-    let orders = read(&fs::read_to_string(page).unwrap(), package);
+    let orders = read(&fs::read_to_string(docs().join("architecture.md")).unwrap(), package);
     assert!(!orders.is_empty(), "docs/architecture.md has no layers of {package}");
     orders
+}
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
 }
 
 fn read(page: &str, package: &str) -> Vec<Order> {
@@ -75,4 +78,13 @@ fn the_highest_layer_comes_first_on_the_page() {
     assert_eq!(orders[0].layer_of(Path::new("c.rs")).unwrap().height, 0);
     assert!(read(page, "two")[0].layer_of(Path::new("d.rs")).is_none());
     assert_eq!(read(page, "two")[0].layer_of(Path::new("sub/d.rs")).unwrap().module, "d");
+}
+
+#[test]
+fn every_link_of_the_page_leads_to_a_file() {
+    let page = fs::read_to_string(docs().join("architecture.md")).unwrap();
+    let links = page.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    for (link, _) in links {
+        assert!(docs().join(link).exists(), "{link}");
+    }
 }
