@@ -1,5 +1,6 @@
 //! Which file imports which, read from the `crate::`, `super::` and `self::` paths of the sources,
-//! tests excepted. A name that a module re-exports counts as an import of the file that defines it.
+//! tests excepted. A name that a module re-exports counts as an import of the file that defines it,
+//! and a module imports those that it declares.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,8 +34,9 @@ impl Tree {
             let file = file.strip_prefix(src).unwrap().to_owned();
             let module = module_of(&file);
             let text = without_comments_and_tests(&text);
-            let paths: Vec<Module> =
+            let mut paths: Vec<Module> =
                 named_paths(&text).iter().filter_map(|path| resolve(path, &module)).collect();
+            paths.extend(declared(&text).map(|name| [&*module, &[name]].concat()));
             let names = brought_in(&text, &module);
             files.insert(module, Source { file, paths, names });
         }
@@ -125,6 +127,16 @@ fn without_comments_and_tests(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The modules that are declared by `mod name;`.
+fn declared(text: &str) -> impl Iterator<Item = String> {
+    let declarations = text.lines().filter_map(|line| line.strip_suffix(';'));
+    let words = declarations.map(|line| line.split_whitespace().collect::<Vec<_>>());
+    words.filter_map(|words| match words[..] {
+        [.., "mod", name] => Some(name.to_owned()),
+        _ => None,
+    })
 }
 
 /// Every path that starts at `crate`, `super` or `self`, as its segments; a tree in braces counts
@@ -226,6 +238,12 @@ fn every_leaf_of_a_tree_is_a_path() {
     let expected =
         ["crate::a", "crate::b::c", "crate::b::self", "crate::e", "crate::f::g", "super::h"];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn a_declared_module_is_an_import() {
+    let text = "mod a;\npub(crate) mod b;\nlet mode = c;";
+    assert_eq!(declared(text).collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[test]
