@@ -63,10 +63,10 @@ fn finding(finding: &Finding) -> TestCase {
 }
 
 fn generator_health(verdict: &Verdict) -> TestCase {
-    let fault = verdict.generator.invalid_reason.as_deref();
-    let grade = if fault.is_some() { Grade::Invalid } else { Grade::Pass };
+    let invalid_reason = verdict.generator.invalid_reason.as_deref();
+    let grade = if invalid_reason.is_some() { Grade::Invalid } else { Grade::Pass };
     let name = "dispatch lag, dropped arrivals and CPU within limits";
-    case("load generator", name, grade, fault.unwrap_or("all within limits"))
+    case("load generator", name, grade, invalid_reason.unwrap_or("all within limits"))
 }
 
 fn case(class: &str, name: &str, grade: Grade, sentence: &str) -> TestCase {
@@ -104,7 +104,7 @@ mod tests {
         let report = Report::deserialize_from_str(&xml).unwrap();
         let failures: usize = report.test_suites.iter().map(|suite| suite.failures).sum();
         assert_eq!(failures, 1, "{xml}");
-        assert!(xml.contains("no answer to /health"), "{xml}");
+        assert!(xml.contains("no response from /health"), "{xml}");
     }
 
     #[test]
