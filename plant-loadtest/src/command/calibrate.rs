@@ -9,7 +9,7 @@ use crate::{
     report::table,
 };
 
-/// With a higher dispatch lag at P99, in milliseconds, a wrong result is blamed on the machine.
+/// Highest dispatch lag at P99, in milliseconds. Above it an incorrect result is INVALID, not FAIL.
 const MAX_DISPATCH_LAG_MS: f64 = 5.0;
 
 /// Arguments of `calibrate`.
@@ -34,7 +34,7 @@ pub async fn calibrate(arguments: &CalibrateArguments) -> Result<Exit, Failure> 
         "measured",
         "error",
         "requests",
-        "verdict",
+        "result",
     ]);
     let (mut correct, mut lagging) = (true, false);
     let mut coordinated_omission = String::new();
@@ -95,7 +95,7 @@ fn rows(case: &Case, measured: &CaseResult) -> Vec<[String; 9]> {
         ]);
     }
     let counts = measured.counts;
-    let verdict = match (measured.passed, case.is_blind_spot()) {
+    let result = match (measured.passed, case.is_blind_spot()) {
         (true, false) => "correct",
         (true, true) => "too low, as expected",
         (false, _) => "INCORRECT",
@@ -104,7 +104,7 @@ fn rows(case: &Case, measured: &CaseResult) -> Vec<[String; 9]> {
         first[0] = case.latency.to_owned();
         first[1] = model(case).to_owned();
         first[7] = format!("{} sent, {} responses", counts.sent, counts.responses());
-        first[8] = verdict.to_owned();
+        first[8] = result.to_owned();
     }
     rows
 }

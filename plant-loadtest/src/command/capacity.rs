@@ -161,14 +161,14 @@ fn summarize(completed: &[Trial], search: &Search, unit: &str, step: Duration) -
         None => "No load met all thresholds.".to_owned(),
     };
     let next = match find_trial(completed, search.lowest_violated()) {
-        Some(Trial { level: at, result: TrialResult::GeneratorSaturated(why), .. }) => {
+        Some(Trial { level, result: TrialResult::GeneratorSaturated(reason), .. }) => {
             format!(
-                "The limit of the service was not reached: at {} {unit} {why}.",
-                format_level(*at)
+                "The limit of the service was not reached: at {} {unit} {reason}.",
+                format_level(*level)
             )
         }
-        Some(Trial { level: at, result: TrialResult::Violated(what), .. }) => {
-            format!("First violation, at {} {unit}: {what}.", format_level(*at))
+        Some(Trial { level, result: TrialResult::Violated(violations), .. }) => {
+            format!("First violation, at {} {unit}: {violations}.", format_level(*level))
         }
         _ => "No threshold was violated up to the highest load to try (--most).".to_owned(),
     };

@@ -60,8 +60,8 @@ pub fn compare(arguments: &CompareArguments) -> Result<Exit, Failure> {
         return history(base, arguments.csv.as_deref());
     }
     let new = read(&arguments.new)?;
-    let floors = NoiseFloors::read(&floor_path(arguments.noise_floor_file.as_deref()))?;
-    let comparison = compared(&base, &new, &floors)?;
+    let floors = NoiseFloors::read(&noise_floor_path(arguments.noise_floor_file.as_deref()))?;
+    let comparison = compare_runs(&base, &new, &floors)?;
     let mut files = Vec::new();
     if let Some(path) = &arguments.markdown {
         report::save(path, &comparison_report::markdown(&comparison), &mut files)?;
@@ -74,8 +74,8 @@ pub fn compare(arguments: &CompareArguments) -> Result<Exit, Failure> {
     Ok(exit(&comparison, arguments.strict))
 }
 
-/// Compares with the noise floor of the machine that ran the base side.
-pub(super) fn compared(
+/// Compares `base` and `new` with the noise floor of the machine that ran the base side.
+pub(super) fn compare_runs(
     base: &[RunMetrics],
     new: &[RunMetrics],
     floors: &NoiseFloors,
@@ -95,7 +95,7 @@ pub(super) fn exit(comparison: &Comparison, strict: bool) -> Exit {
     }
 }
 
-pub(super) fn floor_path(path: Option<&Path>) -> PathBuf {
+pub(super) fn noise_floor_path(path: Option<&Path>) -> PathBuf {
     path.map_or_else(NoiseFloors::default_path, Path::to_path_buf)
 }
 
@@ -134,7 +134,7 @@ mod tests {
         for p95 in new[0].p95_ms.values_mut() {
             *p95 *= 3.0;
         }
-        let mut comparison = compared(&base, &new, &NoiseFloors::default()).unwrap();
+        let mut comparison = compare_runs(&base, &new, &NoiseFloors::default()).unwrap();
         assert_eq!(comparison.change, Change::Regressed);
         assert_eq!(exit(&comparison, true), Exit::Success);
         comparison.advisory = false;

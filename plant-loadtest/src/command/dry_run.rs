@@ -45,14 +45,14 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
             crate::sla::During::Run => " in the whole run".to_owned(),
             crate::sla::During::Judged => String::new(),
         };
-        let every = threshold.window_s.map(|s| format!(", every {}", duration::format(s.into())));
+        let window = threshold.window_s.map(|s| format!(", every {}", duration::format(s.into())));
         let _ = writeln!(
             text,
             "    {}: {} {}{during}{}",
             threshold.subject,
             threshold.metric,
             threshold.format_limit(),
-            every.unwrap_or_default()
+            window.unwrap_or_default()
         );
     }
     for (report, path) in [("HTML", &paths.html), ("CSV", &paths.csv), ("Outcome", &paths.json)] {

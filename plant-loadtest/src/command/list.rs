@@ -21,9 +21,9 @@ pub fn list() -> Result<Exit, Failure> {
         text += &format!("  {name:<20} {description} ({time}, {sla})\n");
     }
     text += "\nUser classes (for custom profiles):\n";
-    for UserClass { name, description: about, wait, .. } in scenarios::ALL {
+    for UserClass { name, description, wait, .. } in scenarios::ALL {
         let (shortest, longest) = (wait.0.as_secs_f64(), wait.1.as_secs_f64());
-        text += &format!("  {name:<18} {about}; wait time {shortest} to {longest} s\n");
+        text += &format!("  {name:<18} {description}; wait time {shortest} to {longest} s\n");
     }
     text += "\nSLA files (--sla):\n";
     for file in built_in::SLAS {

@@ -93,13 +93,12 @@ pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, Failure> {
         for turn in 0..sides.len() {
             // A B, B A, A B, …: gradual changes of the machine affect both sides equally.
             let index = if round % 2 == 0 { turn } else { sides.len() - 1 - turn };
-            let outcome =
-                arguments.into.join(format!("{}-{:02}.json", sides[index].name, round + 1));
+            let file = arguments.into.join(format!("{}-{:02}.json", sides[index].name, round + 1));
             eprintln!("run {} of {runs}, {}", round + 1, sides[index].name);
-            let Some(figures) = run_once(arguments, &sides[index].host, &outcome).await? else {
+            let Some(metrics) = run_once(arguments, &sides[index].host, &file).await? else {
                 return Err(Failure::new(Exit::CouldNotRun, &"interrupted"));
             };
-            sides[index].runs.push(figures);
+            sides[index].runs.push(metrics);
         }
     }
     compare_sides(arguments, &sides)
@@ -116,21 +115,21 @@ fn sides(arguments: &RepeatArguments) -> Vec<Side> {
     }
 }
 
-/// Executes one run in a separate process, so that runs share no connections or memory; returns
-/// `None` if it was interrupted.
+/// Executes one run in a separate process, so that runs share no connections or memory, and writes
+/// its outcome to `file`. Returns `None` if it was interrupted.
 async fn run_once(
     arguments: &RepeatArguments,
     host: &str,
-    outcome: &Path,
+    file: &Path,
 ) -> Result<Option<RunMetrics>, Failure> {
     let could_not_run = |reason: String| Failure::new(Exit::CouldNotRun, &reason);
     let program = std::env::current_exe().map_err(|error| could_not_run(error.to_string()))?;
     let mut command = Command::new(program);
     command
         .args(["run", &arguments.profile, "--headless", "--host", host, "--json"])
-        .arg(outcome)
+        .arg(file)
         .arg("--html")
-        .arg(outcome.with_extension("html"))
+        .arg(file.with_extension("html"))
         .args(&arguments.run_options)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -152,15 +151,15 @@ async fn run_once(
         }
         _ => return Err(could_not_run("the run failed; see the message above".into())),
     }
-    let outcome_read = json::read(outcome)?;
-    if interrupted || outcome_read.ended != Ended::AsPlanned {
+    let outcome = json::read(file)?;
+    if interrupted || outcome.ended != Ended::AsPlanned {
         return Ok(None);
     }
-    Ok(Some(RunMetrics::from_outcome(&outcome.display().to_string(), &outcome_read)))
+    Ok(Some(RunMetrics::from_outcome(&file.display().to_string(), &outcome)))
 }
 
 fn compare_sides(arguments: &RepeatArguments, sides: &[Side]) -> Result<Exit, Failure> {
-    let path = compare::floor_path(arguments.noise_floor_file.as_deref());
+    let path = compare::noise_floor_path(arguments.noise_floor_file.as_deref());
     let mut floors = NoiseFloors::read(&path)?;
     let [base, new] = sides else {
         let files: Vec<&str> =
@@ -171,11 +170,11 @@ fn compare_sides(arguments: &RepeatArguments, sides: &[Side]) -> Result<Exit, Fa
     if arguments.noise_floor {
         let all: Vec<RunMetrics> =
             base.runs.iter().chain(&new.runs).filter(|run| run.valid).cloned().collect();
-        let learned = floors.update(&all).cloned();
+        let measured = floors.update(&all).cloned();
         floors.write(&path)?;
-        let comparison = compare::compared(&base.runs, &new.runs, &floors)?;
+        let comparison = compare::compare_runs(&base.runs, &new.runs, &floors)?;
         print(&format!("{}\n", comparison_report::text(&comparison)));
-        let shifts = learned.iter().flat_map(|floor| floor.endpoints.values()).copied();
+        let shifts = measured.iter().flat_map(|floor| floor.endpoints.values()).copied();
         print(&format!(
             "Noise floor: identical runs differ by up to {:.1} % on this machine. Saved as the margin \
              for comparisons in {}.",
@@ -184,7 +183,7 @@ fn compare_sides(arguments: &RepeatArguments, sides: &[Side]) -> Result<Exit, Fa
         ));
         return Ok(Exit::Success);
     }
-    let comparison = compare::compared(&base.runs, &new.runs, &floors)?;
+    let comparison = compare::compare_runs(&base.runs, &new.runs, &floors)?;
     print(&comparison_report::text(&comparison));
     Ok(compare::exit(&comparison, arguments.strict))
 }

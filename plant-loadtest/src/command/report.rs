@@ -98,7 +98,7 @@ pub(super) fn judge_and_report(
     outcome: &Outcome,
     sla: &Sla,
     paths: &ReportPaths,
-    plain: bool,
+    no_color: bool,
     strict: bool,
 ) -> Result<Exit, Failure> {
     let verdict = Verdict::judge(outcome, sla);
@@ -106,7 +106,7 @@ pub(super) fn judge_and_report(
     let files = report::write(outcome, &verdict, paths)?;
     let files: String = files.iter().map(|path| format!("{}\n", path.display())).collect();
     let mut text = terminal::render(outcome, &verdict);
-    if !plain && std::io::stdout().is_terminal() {
+    if !no_color && std::io::stdout().is_terminal() {
         text = terminal::colorize(&text);
     }
     print(&format!("{text}\n\n{files}"));

@@ -152,9 +152,9 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     if let Some(dashboard) = &dashboard {
         eprintln!("Dashboard: {}", dashboard.url());
     }
-    let plain = arguments.reports.no_color;
+    let no_color = arguments.reports.no_color;
     let progress =
-        ProgressOptions { quiet: arguments.quiet, format: arguments.log_format, no_color: plain };
+        ProgressOptions { quiet: arguments.quiet, format: arguments.log_format, no_color };
     let settings = Settings {
         progress,
         dashboard,
@@ -169,7 +169,7 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
         let fields = json!({ "verdict": verdict.grade.name(), "reason": verdict.reason });
         progress::log_event("finished", fields);
     }
-    judge_and_report(&outcome, &outcome.sla, &paths, plain, arguments.strict)
+    judge_and_report(&outcome, &outcome.sla, &paths, no_color, arguments.strict)
 }
 
 fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>, Failure> {

@@ -9,7 +9,7 @@ use crate::{compare::simulation, verdict::leak_simulation};
 #[derive(Debug, Args)]
 pub struct SimulateArguments {
     /// Statistic to check
-    pub what: Statistic,
+    pub statistic: Statistic,
 
     /// Simulated series per table row
     #[arg(long, value_name = "N", default_value_t = 400)]
@@ -28,7 +28,7 @@ pub enum Statistic {
 /// Prints the table of results.
 #[must_use]
 pub fn simulate(arguments: &SimulateArguments) -> Exit {
-    print(&match arguments.what {
+    print(&match arguments.statistic {
         Statistic::Leaks => leak_simulation::table(arguments.series.max(1)),
         Statistic::Comparisons => simulation::table(arguments.series.max(1)),
     });

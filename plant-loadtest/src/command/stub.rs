@@ -62,8 +62,8 @@ pub async fn stub(arguments: &StubArguments) -> Result<Exit, Failure> {
         duration: Duration::from_millis(duration),
     });
     let at_once = arguments.at_once.map(|requests| requests as usize);
-    let behaviour = Behavior { latency, max_concurrent: at_once, stall, items: arguments.items };
-    let stub = Stub::start(arguments.port, behaviour).map_err(|error| {
+    let behavior = Behavior { latency, max_concurrent: at_once, stall, items: arguments.items };
+    let stub = Stub::start(arguments.port, behavior).map_err(|error| {
         let reason = format!("cannot listen on port {}: {error}", arguments.port);
         Failure::new(Exit::CouldNotRun, &reason)
     })?;

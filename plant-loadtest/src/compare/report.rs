@@ -14,7 +14,7 @@ pub fn text(comparison: &Comparison) -> String {
     }
     let mut table = table::plain([
         "endpoint", "runs", "base P95", "new P95", "shift", "margin", "p slower", "p faster",
-        "verdict",
+        "result",
     ]);
     table::align_right(&mut table, 1..8);
     for endpoint in &comparison.endpoints {
@@ -31,7 +31,7 @@ pub fn text(comparison: &Comparison) -> String {
 #[must_use]
 pub fn markdown(comparison: &Comparison) -> String {
     let mut text = format!("### {}\n\n", headline(comparison));
-    text += "| endpoint | runs | base P95 | new P95 | shift | margin | p slower | p faster | verdict |\n";
+    text += "| endpoint | runs | base P95 | new P95 | shift | margin | p slower | p faster | result |\n";
     text += "|---|--:|--:|--:|--:|--:|--:|--:|---|\n";
     for endpoint in &comparison.endpoints {
         let cells = cells(endpoint).join(" | ");

@@ -25,7 +25,8 @@ const ENDPOINTS: [(&str, f64); 4] =
 /// Noise and size of the simulated runs.
 #[derive(Clone, Copy, Debug)]
 pub struct RunParameters {
-    /// Standard deviation between runs, in percent, shared by all requests of a run and endpoint.
+    /// Standard deviation between runs, in percent. One deviation applies to all requests of a run
+    /// to one endpoint.
     pub between_runs_percent: f64,
     /// Standard deviation of the logarithm of the latency between requests.
     pub between_requests: f64,
@@ -48,24 +49,24 @@ pub fn simulate_run(
     let started = recorder.started_at().unwrap_or_else(Instant::now);
     let shard = recorder.assign_shard();
     for (endpoint, median_ms) in ENDPOINTS {
-        let shared = parameters.between_runs_percent / 100.0 * sample_normal(&mut random);
-        let slower = if endpoint == "GET /search" { 1.0 + slower_percent / 100.0 } else { 1.0 };
+        let run_noise = parameters.between_runs_percent / 100.0 * sample_normal(&mut random);
+        let factor = if endpoint == "GET /search" { 1.0 + slower_percent / 100.0 } else { 1.0 };
         for request in 0..parameters.requests {
-            let individual = parameters.between_requests * sample_normal(&mut random);
-            let latency = median_ms * slower * (shared + individual).exp() / 1000.0;
-            let intended = started
+            let request_noise = parameters.between_requests * sample_normal(&mut random);
+            let latency = median_ms * factor * (run_noise + request_noise).exp() / 1000.0;
+            let intended_start = started
                 + Duration::from_millis(
                     u64::from(request) * 10_000 / u64::from(parameters.requests),
                 );
-            recorder.record_sent(shard, endpoint, intended);
+            recorder.record_sent(shard, endpoint, intended_start);
             recorder.record_finished(
                 shard,
                 RequestSample {
                     endpoint,
-                    intended_start: intended,
-                    sent_at: intended,
+                    intended_start,
+                    sent_at: intended_start,
                     first_byte: None,
-                    last_byte: intended + Duration::from_secs_f64(latency),
+                    last_byte: intended_start + Duration::from_secs_f64(latency),
                     status: Some(200),
                     bytes: 0,
                     failure: None,
@@ -81,22 +82,22 @@ pub fn simulate_run(
 }
 
 /// Returns a Markdown table of how often each result occurs, with and without a slower endpoint.
-/// Each row simulates `pairs` comparisons.
+/// Each row simulates `per_row` comparisons.
 #[must_use]
-pub fn table(pairs: u64) -> String {
+pub fn table(per_row: u64) -> String {
     let mut text = format!(
-        "Simulated runs of 4 endpoints, {pairs} comparisons per row, noise floor from 10 identical \
+        "Simulated runs of 4 endpoints, {per_row} comparisons per row, noise floor from 10 identical \
          runs; `GET /search` is slower.\n\n\
          | noise between runs | runs per side | slower | REGRESSED | of which GET /search | INCONCLUSIVE | EQUIVALENT | IMPROVED |\n\
          |---|---|---|---|---|---|---|---|\n"
     );
     for between_runs_percent in [1.0, 2.0, 3.0] {
         for runs in [5, 8] {
-            for slower in [0.0, 10.0] {
+            for slower_percent in [0.0, 10.0] {
                 let parameters =
                     RunParameters { between_runs_percent, between_requests: 0.3, requests: 1500 };
-                let comparisons: Vec<Comparison> = (0..pairs)
-                    .filter_map(|pair| simulate_comparison(parameters, runs, slower, pair))
+                let comparisons: Vec<Comparison> = (0..per_row)
+                    .filter_map(|seed| simulate_comparison(parameters, runs, slower_percent, seed))
                     .collect();
                 let count = |change| {
                     comparisons.iter().filter(|comparison| comparison.change == change).count()
@@ -108,7 +109,7 @@ pub fn table(pairs: u64) -> String {
                 });
                 let _ = writeln!(
                     text,
-                    "| {between_runs_percent} % | {runs} | {slower:+} % | {} | {} | {} | {} | {} |",
+                    "| {between_runs_percent} % | {runs} | {slower_percent:+} % | {} | {} | {} | {} | {} |",
                     count(Change::Regressed),
                     found.count(),
                     count(Change::Inconclusive),
@@ -124,21 +125,21 @@ pub fn table(pairs: u64) -> String {
 fn simulate_comparison(
     parameters: RunParameters,
     runs: i64,
-    slower: f64,
-    pair: u64,
+    slower_percent: f64,
+    seed: u64,
 ) -> Option<Comparison> {
-    let seed = |side: u64, number: i64| {
-        pair * 1000 + side * 100 + u64::try_from(number).unwrap_or_default()
+    let run_seed = |side: u64, number: i64| {
+        seed * 1000 + side * 100 + u64::try_from(number).unwrap_or_default()
     };
     let mut floors = NoiseFloors::default();
     let identical: Vec<RunMetrics> =
-        (0..10).map(|number| simulate_run(parameters, 0.0, number, seed(9, number))).collect();
+        (0..10).map(|number| simulate_run(parameters, 0.0, number, run_seed(9, number))).collect();
     floors.update(&identical);
     let base: Vec<RunMetrics> = (0..runs)
-        .map(|number| simulate_run(parameters, 0.0, number * 2, seed(1, number)))
+        .map(|number| simulate_run(parameters, 0.0, number * 2, run_seed(1, number)))
         .collect();
     let new: Vec<RunMetrics> = (0..runs)
-        .map(|number| simulate_run(parameters, slower, number * 2 + 1, seed(2, number)))
+        .map(|number| simulate_run(parameters, slower_percent, number * 2 + 1, run_seed(2, number)))
         .collect();
     let floor = floors.for_load(&base.first()?.machine, &base.first()?.load);
     Comparison::new(&base, &new, &floor).ok()
@@ -148,18 +149,18 @@ fn empty_outcome() -> Outcome {
     let outcome = json!({
         "version": VERSION,
         "load": {
-            "profile": "simulated", "description": "Simulated.", "changes": [], "time_scale": 1.0,
+            "profile": "simulated", "description": "Simulated.", "overrides": [], "time_scale": 1.0,
             "users": 1, "classes": [], "timeout_s": 30.0,
             "stages": [{ "name": "steady", "from_users": 1, "to_users": 1, "from_s": 0, "to_s": 10, "judged": true }],
         },
         "target": { "host": "simulated", "build": {}, "healthy_after_s": null },
         "generator": {
-            "version": "", "system": "simulation", "processor": null, "cpus": 1,
+            "version": "", "system": "simulation", "cpu_model": null, "cpus": 1,
             "memory_bytes": null, "open_files_limit": null,
         },
         "started_at": DateTime::UNIX_EPOCH, "duration_s": 10.0, "ended": "as-planned",
         "endpoints": [], "failures": [], "samples": [],
-        "sla": { "name": "none", "promises": [] },
+        "sla": { "name": "none", "thresholds": [] },
     });
     serde_json::from_value(outcome).expect("the literal above is a valid outcome")
 }
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn identical_sides_are_rarely_regressed() {
-        let comparisons = (0..20).filter_map(|pair| simulate_comparison(PARAMETERS, 5, 0.0, pair));
+        let comparisons = (0..20).filter_map(|seed| simulate_comparison(PARAMETERS, 5, 0.0, seed));
         let regressed =
             comparisons.filter(|comparison| comparison.change == Change::Regressed).count();
         assert!(regressed <= 1, "{regressed} of 20");
@@ -181,7 +182,7 @@ mod tests {
 
     #[test]
     fn ten_percent_slower_is_rarely_missed() {
-        let comparisons = (0..20).filter_map(|pair| simulate_comparison(PARAMETERS, 8, 10.0, pair));
+        let comparisons = (0..20).filter_map(|seed| simulate_comparison(PARAMETERS, 8, 10.0, seed));
         let regressed =
             comparisons.filter(|comparison| comparison.change == Change::Regressed).count();
         assert!(regressed >= 18, "{regressed} of 20");

@@ -22,7 +22,7 @@ pub enum Size {
     /// Two in a row.
     Large,
     /// Full width of the page.
-    Wide,
+    Full,
 }
 
 impl Size {
@@ -30,7 +30,7 @@ impl Size {
         match self {
             Self::Small => 400.0,
             Self::Large => 640.0,
-            Self::Wide => 1120.0,
+            Self::Full => 1120.0,
         }
     }
 
@@ -38,7 +38,7 @@ impl Size {
         match self {
             Self::Small => 180.0,
             Self::Large => 250.0,
-            Self::Wide => 280.0,
+            Self::Full => 280.0,
         }
     }
 }

@@ -63,10 +63,10 @@ fn finding(finding: &Finding) -> TestCase {
 }
 
 fn generator_health(verdict: &Verdict) -> TestCase {
-    let fault = verdict.generator.invalid_reason.as_deref();
-    let grade = if fault.is_some() { Grade::Invalid } else { Grade::Pass };
+    let invalid_reason = verdict.generator.invalid_reason.as_deref();
+    let grade = if invalid_reason.is_some() { Grade::Invalid } else { Grade::Pass };
     let name = "dispatch lag, dropped arrivals and CPU within limits";
-    case("load generator", name, grade, fault.unwrap_or("all within limits"))
+    case("load generator", name, grade, invalid_reason.unwrap_or("all within limits"))
 }
 
 fn case(class: &str, name: &str, grade: Grade, sentence: &str) -> TestCase {

@@ -80,9 +80,9 @@ struct Thresholds {
 /// When the metrics cannot be serialized.
 pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, serde_json::Error> {
     let mut groups: BTreeMap<&'static str, Vec<&Endpoint>> = BTreeMap::new();
-    let platform = outcome.endpoints.iter().any(|endpoint| api(path(endpoint)).is_some());
+    let platform_called = outcome.endpoints.iter().any(|endpoint| api(path(endpoint)).is_some());
     for endpoint in &outcome.endpoints {
-        groups.entry(group(endpoint, platform)).or_default().push(endpoint);
+        groups.entry(group(endpoint, platform_called)).or_default().push(endpoint);
     }
     let metrics = Metrics {
         timestamp: outcome.started_at,
@@ -110,10 +110,10 @@ fn api(path: &str) -> Option<&'static str> {
     APIS.into_iter().find(|(_, prefix)| path.starts_with(prefix)).map(|(name, _)| name)
 }
 
-fn group(endpoint: &Endpoint, platform: bool) -> &'static str {
+fn group(endpoint: &Endpoint, platform_called: bool) -> &'static str {
     match api(path(endpoint)) {
         Some(name) => name,
-        None if platform && path(endpoint) == HEALTH => APIS[0].0,
+        None if platform_called && path(endpoint) == HEALTH => APIS[0].0,
         None => OTHER,
     }
 }

@@ -77,7 +77,8 @@ impl Windows {
         self.points(|tally, _| tally.latency.quantile_ms(quantile))
     }
 
-    /// Like [`Self::quantile`], without windows that have fewer than `min_samples` requests.
+    /// Returns a percentile of latency, in milliseconds; windows with fewer than `min_samples`
+    /// requests are omitted.
     #[must_use]
     pub fn quantile_with_min_samples(&self, min_samples: u64, quantile: f64) -> Points {
         self.points(|tally, _| {

@@ -212,7 +212,7 @@ pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceLine> {
 pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
     let judged = outcome.judged_seconds();
     let lines = outcome.completions.iter().map(|completion| {
-        let whole = completion.tally_all().counts;
+        let counts = completion.tally_all().counts;
         let latency = completion.tally_in(&judged).latency;
         let at = |quantile| latency.quantile_ms(quantile).map_or("-".into(), format_ms);
         let drained = completion.drain_s.map_or_else(
@@ -222,8 +222,8 @@ pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
         let sentence = format!(
             "{} accepted = {} completed + {} failed + {} unfinished + {} unknown to the service; time \
              from acceptance to completion, judged: P50 {}, P95 {}, P99 {}, max {}; {drained}",
-            whole.sent,
-            whole.succeeded,
+            counts.sent,
+            counts.succeeded,
             completion.failed(),
             completion.unfinished(),
             completion.lost(),

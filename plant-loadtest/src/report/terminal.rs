@@ -148,9 +148,8 @@ fn over_time(verdict: &Verdict) -> String {
 }
 
 fn totals(outcome: &Outcome) -> String {
-    let whole = outcome.tally_all();
     let judged = outcome.tally_judged();
-    let counts = whole.counts;
+    let counts = outcome.tally_all().counts;
     let mut text = format!(
         "Judged ({}): {} requests, {:.1} requests/s, errors: {}.\n\
          Whole run: {} sent = {} responses + {} timeouts + {} connection errors; {} succeeded.\n",

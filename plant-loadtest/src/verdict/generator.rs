@@ -7,9 +7,9 @@ use crate::{
     sla::format_ms,
 };
 
-/// Highest share of its processors that the generator may demand. Above it the generator competes
-/// with the service under test. CPU time that it waited for counts as demand, because other
-/// processes may keep its usage below this share.
+/// Highest CPU demand of the generator, as a share of its processors. Above it the generator
+/// competes with the service under test. Demand includes the CPU time that it waited for, because
+/// other processes may limit its usage.
 const MAX_CPU_DEMAND: f64 = 0.7;
 
 /// Highest dispatch lag as a share of a latency threshold. Above it the lag alone may violate the
@@ -63,8 +63,8 @@ fn cpu_demand(sample: &ResourceSample) -> Option<f64> {
 fn check_cpu(used: Option<f64>, demand: Option<f64>) -> Option<String> {
     let demand = demand.filter(|share| *share > MAX_CPU_DEMAND)?;
     Some(format!(
-        "the load generator demanded {:.0} % of the processors available to it (limit {:.0} %) and \
-         got {:.0} %, so its measurements cannot be trusted",
+        "the CPU demand of the load generator was {:.0} % of the processors available to it (limit \
+         {:.0} %), its CPU usage {:.0} %, so its measurements cannot be trusted",
         demand * 100.0,
         MAX_CPU_DEMAND * 100.0,
         used.unwrap_or(0.0) * 100.0

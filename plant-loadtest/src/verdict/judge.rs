@@ -34,8 +34,8 @@ pub(super) fn judge(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold
         _ => {}
     }
     let spans = spans(outcome, &threshold.during);
-    let Some(every_s) = threshold.window_s else { return judge_over(outcome, threshold, &spans) };
-    let length = scaled_window(every_s, outcome.load.time_scale);
+    let Some(window_s) = threshold.window_s else { return judge_over(outcome, threshold, &spans) };
+    let length = scaled_window(window_s, outcome.load.time_scale);
     let windows = spans.iter().flat_map(|span| windows(span, length));
     let judged = windows.map(|window| JudgedThreshold {
         window: Some(window.clone()),
@@ -69,8 +69,8 @@ fn is_worse(one: &JudgedThreshold, other: &JudgedThreshold) -> bool {
     clippy::cast_sign_loss,
     reason = "never negative, and a float's cast to an integer saturates"
 )]
-fn scaled_window(every_s: u32, time_scale: f64) -> u32 {
-    ((f64::from(every_s) * time_scale).ceil() as u32).max(1)
+fn scaled_window(window_s: u32, time_scale: f64) -> u32 {
+    ((f64::from(window_s) * time_scale).ceil() as u32).max(1)
 }
 
 /// Returns the windows of `length` seconds in `span`, without an incomplete one at its end.
@@ -249,8 +249,8 @@ fn rate(errors: u64, requests: u64) -> Option<f64> {
     clippy::cast_sign_loss,
     reason = "a float's cast to an integer saturates, and limits are never negative"
 )]
-fn samples_for_rate(below_percent: f64) -> u64 {
-    if below_percent > 0.0 { (100.0 / below_percent).ceil() as u64 } else { 1 }
+fn samples_for_rate(limit_percent: f64) -> u64 {
+    if limit_percent > 0.0 { (100.0 / limit_percent).ceil() as u64 } else { 1 }
 }
 
 #[expect(
@@ -286,13 +286,13 @@ mod tests {
         outcome
     }
 
-    fn threshold(metric: Metric, below: f64, fail_over: Option<f64>) -> Threshold {
+    fn threshold(metric: Metric, limit: f64, fail_limit: Option<f64>) -> Threshold {
         Threshold {
             subject: Subject::Endpoint("GET /health".into()),
             group: String::new(),
             metric,
-            limit: below,
-            fail_limit: fail_over,
+            limit,
+            fail_limit,
             users: UserRange::ANY,
             during: During::Judged,
             window_s: None,

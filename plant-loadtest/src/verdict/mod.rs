@@ -110,7 +110,7 @@ impl Verdict {
             .map(|threshold| judge::judge(outcome, threshold))
             .collect();
         let mut generator = GeneratorHealth::check(outcome, &thresholds);
-        // Without thresholds there is no grade to invalidate, so the fault becomes a note.
+        // Without thresholds there is no grade to invalidate, so the reason becomes a note.
         let generator_note = generator.invalid_reason.take_if(|_| thresholds.is_empty());
         let over_time = over_time::findings(outcome, sla);
         let grade = overall_grade(outcome, &thresholds, &over_time, &generator);
@@ -173,8 +173,8 @@ fn reason(
     over_time: &[Finding],
     generator: &GeneratorHealth,
 ) -> String {
-    if let Some(fault) = &generator.invalid_reason {
-        return fault.clone();
+    if let Some(invalid_reason) = &generator.invalid_reason {
+        return invalid_reason.clone();
     }
     let all_with = |grade| -> String {
         let judged = thresholds.iter().filter(|judged| judged.grade == grade);

@@ -16,7 +16,8 @@ const DEFAULT_GROWTH: MemoryGrowth = MemoryGrowth { below_percent: 20.0, over_s:
 const DEFAULT_DRIFT: DriftLimit = DriftLimit { below_percent: 20.0, window_s: 300 };
 const DEFAULT_RECOVERY: RecoveryLimit = RecoveryLimit { within_percent: 10.0 };
 
-/// Share of the limit's period from which on an inconclusive run has no verdict.
+/// Share of the limit's period that a run must cover for an inconclusive result to affect the
+/// verdict.
 const MIN_PERIOD_SHARE: f64 = 0.5;
 
 /// A finding about the course of a run.

@@ -47,19 +47,19 @@ impl Recovery {
     /// the second half of the last stage. `None` without an increase.
     #[must_use]
     pub fn detect(outcome: &Outcome, percent: f64) -> Option<Self> {
-        let Spike { kind, name, baseline, after } =
+        let Spike { name, stage, baseline, after } =
             find_spike(outcome).or_else(|| find_increase(outcome))?;
         let tally = outcome.tally_in(&baseline);
         let baseline_p95_ms =
             tally.latency.quantile_ms(0.95).filter(|_| tally.latency.len() >= MIN_REQUESTS);
         let Some(p95) = baseline_p95_ms else {
-            let summary = format!("too few requests for a baseline around {name}");
+            let summary = format!("too few requests for a baseline around {stage}");
             let grade = Grade::Insufficient;
-            return Some(Self { name: kind, grade, seconds: None, baseline_p95_ms, summary });
+            return Some(Self { name, grade, seconds: None, baseline_p95_ms, summary });
         };
         let allowed = 1.0 + percent / 100.0;
         let baseline_queue = queue_depth(outcome, &baseline);
-        let target = RecoveryTarget {
+        let criteria = RecoveryCriteria {
             p95_ms: p95 * allowed,
             queue: baseline_queue.map(|depth| (depth * allowed).max(depth + QUEUE_TOLERANCE)),
         };
@@ -69,31 +69,31 @@ impl Recovery {
             .take_while(|second| second + window <= after.end)
             .find(|second| {
                 let (short, long) = (second + window, (second + 3 * window).min(after.end));
-                target.is_met(outcome, &(*second..short))
-                    && target.is_met(outcome, &(*second..long))
+                criteria.is_met(outcome, &(*second..short))
+                    && criteria.is_met(outcome, &(*second..long))
             })
             .map(|second| second - after.start);
         let length = after.end.saturating_sub(after.start);
         let (grade, summary) = match seconds {
             _ if length < 2 * window => {
-                (Grade::Insufficient, format!("{length} s after {name} are too short to judge"))
+                (Grade::Insufficient, format!("{length} s after {stage} are too short to judge"))
             }
             Some(seconds) => (
                 Grade::Pass,
                 format!(
-                    "baseline reached {seconds} s after {name} (P95 {}, windows of {window} s)",
+                    "baseline reached {seconds} s after {stage} (P95 {}, windows of {window} s)",
                     format_ms(p95)
                 ),
             ),
             None => (
                 Grade::Fail,
                 format!(
-                    "baseline not reached within {length} s after {name} (P95 {})",
+                    "baseline not reached within {length} s after {stage} (P95 {})",
                     format_ms(p95)
                 ),
             ),
         };
-        Some(Self { name: kind, grade, seconds, baseline_p95_ms, summary })
+        Some(Self { name, grade, seconds, baseline_p95_ms, summary })
     }
 }
 
@@ -102,19 +102,20 @@ const SETTLING: &str = "settling";
 
 /// A load spike or increase, with the time ranges to compare in seconds.
 struct Spike {
-    kind: &'static str,
-    name: String,
+    name: &'static str,
+    /// Name of the stage, in quotation marks.
+    stage: String,
     baseline: Range<u32>,
     after: Range<u32>,
 }
 
 /// Highest values that count as recovered.
-struct RecoveryTarget {
+struct RecoveryCriteria {
     p95_ms: f64,
     queue: Option<f64>,
 }
 
-impl RecoveryTarget {
+impl RecoveryCriteria {
     fn is_met(&self, outcome: &Outcome, seconds: &Range<u32>) -> bool {
         let latency = outcome.tally_in(seconds).latency;
         let fast = latency.len() >= MIN_REQUESTS
@@ -144,8 +145,8 @@ fn find_spike(outcome: &Outcome) -> Option<Spike> {
     let end = stages[last].to_s;
     let until = stages.last()?.to_s.min(duration_s(outcome));
     (end < until).then(|| Spike {
-        kind: RECOVERY,
-        name: format!("\u{201c}{}\u{201d}", stages[last].name),
+        name: RECOVERY,
+        stage: format!("\u{201c}{}\u{201d}", stages[last].name),
         baseline: baseline.seconds(),
         after: end..until,
     })
@@ -159,8 +160,8 @@ fn find_increase(outcome: &Outcome) -> Option<Spike> {
     let until = hold.to_s.min(duration_s(outcome));
     let middle = u32::midpoint(hold.from_s, until);
     (changes(ramp) && !changes(hold) && middle >= hold.from_s + 2 * MIN_WINDOW_S).then(|| Spike {
-        kind: SETTLING,
-        name: format!("\u{201c}{}\u{201d}", ramp.name),
+        name: SETTLING,
+        stage: format!("\u{201c}{}\u{201d}", ramp.name),
         baseline: middle..until,
         after: hold.from_s..middle,
     })

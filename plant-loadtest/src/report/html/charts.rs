@@ -99,14 +99,14 @@ pub(super) fn charts(outcome: &Outcome) -> Vec<Chart> {
             vec![filled("sent", "a", windows.rate()), filled("failed", "bad", windows.errors())],
         ),
     ];
-    let wide =
+    let full =
         [("Errors/s", "/s", by_failure(&windows)), ("P95 by endpoint", "ms", by_endpoint(outcome))];
     let small = small(outcome);
     let sized = |size| move |(title, unit, lines)| (size, title, unit, lines);
     let all = large
         .into_iter()
         .map(sized(Size::Large))
-        .chain(wide.into_iter().map(sized(Size::Wide)))
+        .chain(full.into_iter().map(sized(Size::Full)))
         .chain(small.into_iter().map(sized(Size::Small)));
     all.filter(|(_, _, _, lines)| lines.first().is_some_and(|line| !line.points.is_empty()))
         .map(|(size, title, unit, lines)| draw(outcome, title, unit, &lines, size))
@@ -231,7 +231,7 @@ fn draw(
         size: match size {
             Size::Small => "small",
             Size::Large => "large",
-            Size::Wide => "full",
+            Size::Full => "full",
         },
         unit,
         svg: chart::over_time(lines, &outcome.load.stages, seconds, size),

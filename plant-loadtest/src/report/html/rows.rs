@@ -24,7 +24,7 @@ pub(super) struct SectionRows {
 #[derive(Serialize)]
 struct EndpointRow {
     name: String,
-    class: String,
+    group: String,
     requests: u64,
     errors: u64,
     percentiles: Vec<Percentile>,
@@ -46,7 +46,7 @@ pub(super) struct ThresholdRow {
 pub(super) struct PercentileRow {
     pub(super) name: String,
     pub(super) judged: Vec<String>,
-    pub(super) whole: Vec<String>,
+    pub(super) whole_run: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -69,7 +69,7 @@ pub(super) struct StageRow<'a> {
     p95: String,
     p99: String,
     errors: String,
-    judged: &'static str,
+    judged_note: &'static str,
 }
 
 /// The number of thresholds with a grade.
@@ -85,7 +85,7 @@ pub(super) struct FindingRow<'a> {
     name: &'static str,
     grade: &'static str,
     label: &'static str,
-    sentence: &'a str,
+    summary: &'a str,
     limit: &'a str,
     has_threshold: bool,
 }
@@ -161,7 +161,7 @@ pub(super) fn findings(verdict: &Verdict) -> Vec<FindingRow<'_>> {
         name: finding.name,
         grade: finding.reported_grade().name(),
         label: finding.label(),
-        sentence: &finding.summary,
+        summary: &finding.summary,
         limit: &finding.limit,
         has_threshold: finding.in_sla,
     });
@@ -184,10 +184,10 @@ pub(super) fn sections(outcome: &Outcome, verdict: &Verdict) -> Vec<SectionRows>
 }
 
 fn endpoint_row(line: &EndpointLine<'_>) -> EndpointRow {
-    let class = line.percentiles.iter().find_map(|cell| cell.judged);
+    let judged = line.percentiles.iter().find_map(|cell| cell.judged);
     EndpointRow {
         name: line.name.to_owned(),
-        class: class.map(|judged| judged.threshold.group.clone()).unwrap_or_default(),
+        group: judged.map(|judged| judged.threshold.group.clone()).unwrap_or_default(),
         requests: line.tally.counts.sent,
         errors: line.tally.counts.errors(),
         percentiles: ["P50", "P95", "P99"]
@@ -236,8 +236,8 @@ fn during(judged: &JudgedThreshold) -> String {
     };
     match judged.threshold.window_s {
         None => part,
-        Some(every_s) => {
-            let window = duration::format(u64::from(every_s));
+        Some(window_s) => {
+            let window = duration::format(u64::from(window_s));
             format!("{part} every {window}; worst window shown").trim_start().to_owned()
         }
     }
@@ -245,10 +245,10 @@ fn during(judged: &JudgedThreshold) -> String {
 
 /// Returns one row per endpoint and one for all endpoints.
 pub(super) fn percentile_rows(outcome: &Outcome) -> Vec<PercentileRow> {
-    let row = |name: &str, judged: &Tally, whole: &Tally| PercentileRow {
+    let row = |name: &str, judged: &Tally, whole_run: &Tally| PercentileRow {
         name: name.into(),
         judged: percentiles(judged),
-        whole: percentiles(whole),
+        whole_run: percentiles(whole_run),
     };
     let endpoints = outcome.endpoints.iter().map(|endpoint| {
         row(&endpoint.name, &outcome.tally_judged_of(endpoint), &endpoint.tally_all())
@@ -262,10 +262,10 @@ fn percentiles(tally: &Tally) -> Vec<String> {
 }
 
 pub(super) fn errors_by_kind(outcome: &Outcome) -> Vec<(&'static str, u64, u64)> {
-    let (judged, whole) = (outcome.tally_judged(), outcome.tally_all());
+    let (judged, whole_run) = (outcome.tally_judged(), outcome.tally_all());
     let kinds = FailureKind::ALL.iter();
     kinds
-        .map(|kind| (kind.name(), judged.counts.failures(*kind), whole.counts.failures(*kind)))
+        .map(|kind| (kind.name(), judged.counts.failures(*kind), whole_run.counts.failures(*kind)))
         .collect()
 }
 
@@ -310,14 +310,14 @@ pub(super) fn stages<'a>(outcome: &'a Outcome, verdict: &Verdict) -> Vec<StageRo
             p95: at(0.95),
             p99: at(0.99),
             errors: tally.counts.errors().to_string(),
-            judged: judged_by(stage, verdict),
+            judged_note: judged_note(stage, verdict),
         }
     });
     rows.collect()
 }
 
 /// Returns the note on a stage that is not among the judged stages.
-fn judged_by(stage: &Stage, verdict: &Verdict) -> &'static str {
+fn judged_note(stage: &Stage, verdict: &Verdict) -> &'static str {
     let names_stage =
         |judged: &JudgedThreshold| judged.threshold.during == During::Stage(stage.name.clone());
     match (stage.judged, verdict.thresholds.iter().any(names_stage)) {
