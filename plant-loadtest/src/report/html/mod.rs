@@ -3,7 +3,7 @@
 mod charts;
 mod rows;
 
-use minijinja::{Environment, Value, syntax::SyntaxConfig, value::Serde};
+use minijinja::{Environment, UndefinedBehavior, Value, syntax::SyntaxConfig, value::Serde};
 use serde::Serialize;
 
 use self::{
@@ -67,6 +67,8 @@ struct Page<'a> {
 /// When the template does not match the values, which the golden test rules out.
 pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, minijinja::Error> {
     let mut templates = Environment::new();
+    // A field that the page names and the data lacks is an error, not an empty text.
+    templates.set_undefined_behavior(UndefinedBehavior::Strict);
     templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     // The `.html` suffix enables escaping.
     templates.add_template("report.html", TEMPLATE)?;
