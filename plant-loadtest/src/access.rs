@@ -83,7 +83,7 @@ pub struct Account {
 #[derive(Clone, Debug)]
 struct Token {
     value: Arc<str>,
-    /// Half of the lifetime. From then on a new token is requested in the background.
+    /// When half of the lifetime has passed. From then on a new token is requested in the background.
     renew_at: Instant,
 }
 
@@ -134,12 +134,12 @@ impl Account {
         password: &str,
     ) -> Result<Self, LoginError> {
         let url = format!("{host}/api/v1/auth/login");
-        let give_up_at = Instant::now() + FIRST_LOGIN_TIMEOUT;
+        let deadline = Instant::now() + FIRST_LOGIN_TIMEOUT;
         let token = loop {
             match request_token(&http, &url, &email, password).await {
                 Ok(token) => break token,
                 Err(LoginError::Failed { retry_after: Some(delay), .. })
-                    if Instant::now() + delay < give_up_at =>
+                    if Instant::now() + delay < deadline =>
                 {
                     sleep(delay).await;
                 }
@@ -198,7 +198,7 @@ impl Account {
 }
 
 /// Returns whether the service at `host` requires authentication for the data of a customer.
-pub async fn is_required(http: &reqwest::Client, host: &str) -> bool {
+pub async fn requires_authentication(http: &reqwest::Client, host: &str) -> bool {
     let url = format!("{host}/api/v1/customers/{}/agents", TEST_CUSTOMERS[0]);
     // Other failures are reported by the health check and the seed-data check.
     let response = http.get(url).send().await;

@@ -6,8 +6,8 @@ use crate::toml_source::FileError;
 
 /// A built-in file.
 #[derive(Clone, Copy, Debug)]
-pub struct DataFile {
-    /// Name: that of the file without `.toml`.
+pub struct BuiltInFile {
+    /// Name of the file, without `.toml`.
     pub name: &'static str,
     /// Its TOML text.
     pub text: &'static str,
@@ -15,7 +15,7 @@ pub struct DataFile {
 
 macro_rules! profiles {
     ($($name:literal),* $(,)?) => {
-        &[$(DataFile {
+        &[$(BuiltInFile {
             name: $name,
             text: include_str!(concat!("../profiles/", $name, ".toml")),
         }),*]
@@ -24,7 +24,7 @@ macro_rules! profiles {
 
 macro_rules! slas {
     ($($name:literal),* $(,)?) => {
-        &[$(DataFile {
+        &[$(BuiltInFile {
             name: $name,
             text: include_str!(concat!("../sla/", $name, ".toml")),
         }),*]
@@ -32,7 +32,7 @@ macro_rules! slas {
 }
 
 /// The profiles, in the order in which `list` prints them.
-pub const PROFILES: &[DataFile] = profiles![
+pub const PROFILES: &[BuiltInFile] = profiles![
     "smoke",
     "warmup-10",
     "normal-50",
@@ -57,7 +57,7 @@ pub const PROFILES: &[DataFile] = profiles![
 ];
 
 /// The SLA files.
-pub const SLAS: &[DataFile] = slas![
+pub const SLAS: &[BuiltInFile] = slas![
     "smoke",
     "plant-backend",
     "stress",
@@ -82,7 +82,7 @@ pub struct FileText {
     pub text: Cow<'static, str>,
 }
 
-/// Errors of loading a profile or an SLA file.
+/// Error of loading a profile or an SLA file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The name is neither that of a built-in file nor the path of a readable one.
@@ -90,7 +90,7 @@ pub enum LoadError {
         "`{name}` is neither a built-in {kind} nor a readable file ({reason}); built-in {kind}s: \
          {built_in}"
     )]
-    Unknown {
+    NotFound {
         /// `profile` or `SLA`.
         kind: &'static str,
         /// Name or path that was given.
@@ -101,14 +101,14 @@ pub enum LoadError {
         built_in: String,
     },
     /// The file is invalid; contains all errors.
-    #[error("{}", lines(.0))]
+    #[error("{}", join_lines(.0))]
     Invalid(Vec<FileError>),
 }
 
 /// Reads the profile called `name`: a built-in name, or the path of a TOML file.
 ///
 /// # Errors
-/// Returns [`LoadError::Unknown`] if there is no such file.
+/// Returns [`LoadError::NotFound`] if there is no such file or it cannot be read.
 pub fn read_profile(name: &str) -> Result<FileText, LoadError> {
     read("profile", "profiles", PROFILES, name)
 }
@@ -116,7 +116,7 @@ pub fn read_profile(name: &str) -> Result<FileText, LoadError> {
 /// Reads the SLA file called `name`: a built-in name, or the path of a TOML file.
 ///
 /// # Errors
-/// Returns [`LoadError::Unknown`] if there is no such file.
+/// Returns [`LoadError::NotFound`] if there is no such file or it cannot be read.
 pub fn read_sla(name: &str) -> Result<FileText, LoadError> {
     read("SLA", "sla", SLAS, name)
 }
@@ -124,7 +124,7 @@ pub fn read_sla(name: &str) -> Result<FileText, LoadError> {
 fn read(
     kind: &'static str,
     folder: &str,
-    files: &[DataFile],
+    files: &[BuiltInFile],
     name: &str,
 ) -> Result<FileText, LoadError> {
     if let Some(file) = files.iter().find(|file| file.name == name) {
@@ -135,12 +135,12 @@ fn read(
         Err(reason) => {
             let built_in: Vec<&str> = files.iter().map(|file| file.name).collect();
             let built_in = built_in.join(", ");
-            Err(LoadError::Unknown { kind, name: name.to_owned(), reason, built_in })
+            Err(LoadError::NotFound { kind, name: name.to_owned(), reason, built_in })
         }
     }
 }
 
-fn lines(errors: &[FileError]) -> String {
+fn join_lines(errors: &[FileError]) -> String {
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
     lines.join("\n")
 }

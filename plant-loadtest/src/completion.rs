@@ -34,7 +34,7 @@ type ListQuery = (&'static WorkKind, Vec<String>);
 
 /// State of an item in the service's list.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
+enum WorkState {
     Pending,
     Failed,
     Completed { took: Duration, at: DateTime<Utc> },
@@ -59,7 +59,7 @@ pub async fn wait_until_ended(
     timeout: Duration,
 ) -> Vec<Completion> {
     let (load_ended_at, started) = (DateTime::<Utc>::from(SystemTime::now()), Instant::now());
-    let mut states: HashMap<String, State> = HashMap::new();
+    let mut states: HashMap<String, WorkState> = HashMap::new();
     loop {
         let pending: Vec<&AcceptedWork> =
             accepted.iter().filter(|item| is_pending(&states, item)).collect();
@@ -73,15 +73,15 @@ pub async fn wait_until_ended(
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
-    let completions = kinds.iter().map(|work| {
-        let of_this_kind = accepted.iter().filter(|item| item.work.name == work.name);
-        summarize(work.name, of_this_kind, &states, load_ended_at)
+    let completions = kinds.iter().map(|kind| {
+        let of_this_kind = accepted.iter().filter(|item| item.kind.name == kind.name);
+        summarize(kind.name, of_this_kind, &states, load_ended_at)
     });
     completions.collect()
 }
 
-fn is_pending(states: &HashMap<String, State>, item: &AcceptedWork) -> bool {
-    matches!(states.get(&item.id), None | Some(State::Pending))
+fn is_pending(states: &HashMap<String, WorkState>, item: &AcceptedWork) -> bool {
+    matches!(states.get(&item.id), None | Some(WorkState::Pending))
 }
 
 /// Reads the lists of all accounts that have pending work.
@@ -89,21 +89,21 @@ async fn read_states(
     http: &reqwest::Client,
     host: &str,
     pending: &[&AcceptedWork],
-) -> HashMap<String, State> {
+) -> HashMap<String, WorkState> {
     let mut lists: BTreeMap<(&str, Arc<str>), ListQuery> = BTreeMap::new();
     for item in pending {
-        let list = lists.entry((item.work.name, Arc::clone(&item.token)));
-        list.or_insert_with(|| (item.work, Vec::new())).1.push(item.id.clone());
+        let list = lists.entry((item.kind.name, Arc::clone(&item.token)));
+        list.or_insert_with(|| (item.kind, Vec::new())).1.push(item.id.clone());
     }
     let mut states = HashMap::new();
     let mut reads = JoinSet::new();
-    for ((_, token), (work, ids)) in lists {
+    for ((_, token), (kind, ids)) in lists {
         if reads.len() >= MAX_CONCURRENT_READS
             && let Some(Ok(read)) = reads.join_next().await
         {
             states.extend(read);
         }
-        reads.spawn(read_list(http.clone(), host.to_owned(), work, token, ids));
+        reads.spawn(read_list(http.clone(), host.to_owned(), kind, token, ids));
     }
     while let Some(read) = reads.join_next().await {
         states.extend(read.unwrap_or_default());
@@ -116,19 +116,19 @@ async fn read_states(
 async fn read_list(
     http: reqwest::Client,
     host: String,
-    work: &'static WorkKind,
+    kind: &'static WorkKind,
     token: Arc<str>,
     mut ids: Vec<String>,
-) -> HashMap<String, State> {
+) -> HashMap<String, WorkState> {
     let mut states = HashMap::new();
     let mut after = String::new();
     while !ids.is_empty() {
-        let url = format!("{host}{}{after}", work.list_path);
+        let url = format!("{host}{}{after}", kind.list_path);
         let Some(page) = read_page(&http, &url, &token).await else { break };
         for item in page["items"].as_array().into_iter().flatten() {
             let Some(id) = item["id"].as_str() else { continue };
-            if let Some(index) = ids.iter().position(|wanted| wanted == id) {
-                states.insert(ids.swap_remove(index), state(work, item));
+            if let Some(index) = ids.iter().position(|pending| pending == id) {
+                states.insert(ids.swap_remove(index), work_state(kind, item));
             }
         }
         let Some(next) = page["next"].as_str() else { break };
@@ -143,21 +143,21 @@ async fn read_page(http: &reqwest::Client, url: &str, token: &str) -> Option<Val
     serde_json::from_slice(&body).ok()
 }
 
-fn state(work: &WorkKind, item: &Value) -> State {
+fn work_state(kind: &WorkKind, item: &Value) -> WorkState {
     let time = |field: &str| item[field].as_str()?.parse::<DateTime<Utc>>().ok();
-    let Some(at) = time(work.ended_field) else { return State::Pending };
-    match time(work.accepted_field) {
+    let Some(at) = time(kind.ended_field) else { return WorkState::Pending };
+    match time(kind.accepted_field) {
         Some(accepted) if item["status"] == "completed" => {
-            State::Completed { took: (at - accepted).to_std().unwrap_or_default(), at }
+            WorkState::Completed { took: (at - accepted).to_std().unwrap_or_default(), at }
         }
-        _ => State::Failed,
+        _ => WorkState::Failed,
     }
 }
 
 fn summarize<'a>(
     work: &str,
     accepted: impl Iterator<Item = &'a AcceptedWork>,
-    states: &HashMap<String, State>,
+    states: &HashMap<String, WorkState>,
     load_ended_at: DateTime<Utc>,
 ) -> Completion {
     let mut seconds: BTreeMap<u32, CompletionSecond> = BTreeMap::new();
@@ -168,13 +168,13 @@ fn summarize<'a>(
         second.second = item.second;
         second.accepted += 1;
         match states.get(&item.id) {
-            Some(State::Completed { took, at }) => {
+            Some(WorkState::Completed { took, at }) => {
                 second.completed += 1;
                 second.latency.record(*took);
                 last = last.max(*at);
             }
-            Some(State::Failed) => second.failed += 1,
-            Some(State::Pending) => all_ended = false,
+            Some(WorkState::Failed) => second.failed += 1,
+            Some(WorkState::Pending) => all_ended = false,
             None => {
                 second.lost += 1;
                 all_ended = false;
@@ -206,42 +206,45 @@ mod tests {
     }
 
     fn accepted(id: &str, second: u32) -> AcceptedWork {
-        AcceptedWork { work: &WORK, id: id.into(), token: "t".into(), second }
+        AcceptedWork { kind: &WORK, id: id.into(), token: "t".into(), second }
     }
 
     #[test]
     fn the_duration_comes_from_the_times_in_the_list() {
         let at: DateTime<Utc> = "2026-01-14T12:00:01.500Z".parse().unwrap();
         assert_eq!(
-            state(&WORK, &item("completed", Some("2026-01-14T12:00:01.5Z"))),
-            State::Completed { took: Duration::from_millis(1500), at }
+            work_state(&WORK, &item("completed", Some("2026-01-14T12:00:01.5Z"))),
+            WorkState::Completed { took: Duration::from_millis(1500), at }
         );
-        assert_eq!(state(&WORK, &item("queued", None)), State::Pending);
-        assert_eq!(state(&WORK, &item("failed", Some("2026-01-14T12:00:01Z"))), State::Failed);
+        assert_eq!(work_state(&WORK, &item("queued", None)), WorkState::Pending);
+        assert_eq!(
+            work_state(&WORK, &item("failed", Some("2026-01-14T12:00:01Z"))),
+            WorkState::Failed
+        );
     }
 
     #[test]
     fn work_that_was_not_completed_counts_as_an_error() {
         let load_ended_at: DateTime<Utc> = "2026-01-14T12:00:00Z".parse().unwrap();
         let late = load_ended_at + chrono::TimeDelta::seconds(3);
-        let completed = |at| State::Completed { took: Duration::from_secs(1), at };
+        let completed = |at| WorkState::Completed { took: Duration::from_secs(1), at };
         let mut states = HashMap::from([
             ("early".to_owned(), completed(load_ended_at - chrono::TimeDelta::seconds(9))),
             ("late".to_owned(), completed(late)),
-            ("failed".to_owned(), State::Failed),
+            ("failed".to_owned(), WorkState::Failed),
         ]);
         let items = ["early", "late", "failed", "pending"].map(|id| accepted(id, 7));
         let summary =
             |states: &HashMap<_, _>| summarize("generation", items.iter(), states, load_ended_at);
         let lost = summary(&states);
         assert_eq!((lost.lost(), lost.unfinished(), lost.drain_s), (1, 0, None));
-        states.insert("pending".into(), State::Pending);
+        states.insert("pending".into(), WorkState::Pending);
         let pending = summary(&states);
         assert_eq!((pending.lost(), pending.unfinished(), pending.drain_s), (0, 1, None));
         let counts = pending.tally_all().counts;
         assert_eq!((counts.succeeded, counts.errors()), (2, 2));
         assert!(pending.tally_all().counts.is_consistent());
-        states.insert("pending".into(), State::Failed);
+        states.insert("pending".into(), WorkState::Failed);
         let ended = summary(&states);
         assert_eq!((ended.failed(), ended.drain_s), (2, Some(3.0)));
         assert_eq!(ended.tally_in(&(0..7)).counts.sent, 0);

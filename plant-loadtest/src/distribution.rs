@@ -14,7 +14,7 @@ const MAX_MICROS: u64 = 3_600_000_000;
 
 /// Only the bucket boundaries of this histogram are used: a dense histogram for each second and
 /// endpoint would take 100 kB each.
-static BUCKET_BOUNDS: LazyLock<Histogram<u64>> = LazyLock::new(dense);
+static BUCKET_BOUNDS: LazyLock<Histogram<u64>> = LazyLock::new(dense_histogram);
 
 /// Latencies in microseconds, counted in HdrHistogram buckets of three significant digits.
 ///
@@ -129,7 +129,7 @@ impl From<Distribution> for Vec<(u64, u64)> {
     }
 }
 
-fn dense() -> Histogram<u64> {
+fn dense_histogram() -> Histogram<u64> {
     Histogram::new_with_max(MAX_MICROS, SIGNIFICANT_DIGITS)
         .expect("three digits and a maximum of at least two are valid")
 }
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn quantiles_and_mean_equal_those_of_a_dense_histogram() {
         let latencies = distribution((1..=300).map(|value| value * value * 7 % 90_001));
-        let mut reference = dense();
+        let mut reference = dense_histogram();
         for (micros, count) in &latencies.buckets {
             reference.record_n(*micros, *count).unwrap();
         }

@@ -1,4 +1,4 @@
-//! Why requests fail: one word for clients, outcomes and SLA files.
+//! Why requests fail: the kinds of failure in recordings, outcomes and SLA files.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! The vocabulary of load that profiles, engines and outcomes share.
+//! Types that describe a load, shared by profiles, engines and outcomes.
 
 use std::ops::Range;
 
@@ -39,13 +39,13 @@ pub struct Stage {
     /// Users at its end; the number changes linearly.
     pub to_users: u32,
     /// Arrivals per second at its start; 0 in the closed model.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero_rate")]
     pub from_rate: f64,
     /// Arrivals per second at its end; the rate changes linearly.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero_rate")]
     pub to_rate: f64,
     /// Burst of simultaneous arrivals at its start, in addition to the rate.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero_count")]
     pub at_once: u32,
     /// First second.
     pub from_s: u32,
@@ -56,7 +56,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Returns its seconds.
+    /// Returns the seconds of the stage, counted from the start of the run.
     #[must_use]
     pub fn seconds(&self) -> Range<u32> {
         self.from_s..self.to_s
@@ -64,11 +64,11 @@ impl Stage {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(rate: &f64) -> bool {
+fn is_zero_rate(rate: &f64) -> bool {
     *rate == 0.0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_none(count: &u32) -> bool {
+fn is_zero_count(count: &u32) -> bool {
     *count == 0
 }

@@ -24,7 +24,7 @@ use crate::{
 
 const BAR_INTERVAL: Duration = Duration::from_millis(500);
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
-/// How often it is checked whether the next line is to be printed.
+/// Interval between two checks whether the next line must be printed.
 const LINE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Progress output format
@@ -48,7 +48,7 @@ pub struct ProgressOptions {
     pub no_color: bool,
 }
 
-/// Running progress output. It runs until [`Progress::stop`] is called.
+/// Progress output in a background task. It runs until [`Progress::stop`] is called.
 #[derive(Debug)]
 pub struct Progress {
     task: Option<JoinHandle<()>>,
@@ -113,7 +113,7 @@ pub fn log_event(event: &str, fields: Value) {
     eprintln!("{line}");
 }
 
-/// Returns the number of users, and name and length of each stage.
+/// Returns the number of users, and the name and length of each stage.
 fn describe(plan: &Plan) -> String {
     let stages: Vec<String> = plan
         .stages

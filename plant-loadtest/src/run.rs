@@ -139,7 +139,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let samples = probe.samples();
     let options = settings.progress;
     let progress = Progress::start(&settings.plan, Arc::clone(&recorder), samples, options);
-    let terminated = tokio::spawn(stop_when_terminated());
+    let sigterm_task = tokio::spawn(stop_on_sigterm());
 
     let start = RunStart {
         load: describe_load(settings, &recorder),
@@ -160,14 +160,14 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let mut config = ClientConfig::new(&settings.host, settings.timeout, Arc::clone(&recorder));
     config.log_requests = settings.dashboard.is_some();
     config.accounts.clone_from(&accounts);
-    let finished = run_engine(settings, &config).await;
-    terminated.abort();
+    let result = run_engine(settings, &config).await;
+    sigterm_task.abort();
     progress.stop();
     if let Some(journal) = journal {
         journal.stop();
     }
     let samples = probe.stop();
-    finished?;
+    result?;
 
     let started = recorder.started_at().ok_or(RunError::NoUser)?;
     let duration_s = started.elapsed().as_secs_f64();
@@ -182,7 +182,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let ended =
         if goose::is_killswitch_triggered() { Ended::Interrupted } else { Ended::AsPlanned };
     let healthy_after_s =
-        target::seconds_to_healthy(&http, &settings.host, recovery_timeout(&settings.sla)).await;
+        target::wait_until_healthy(&http, &settings.host, recovery_timeout(&settings.sla)).await;
     if let Some(exporter) = exporter {
         exporter.stop();
     }
@@ -216,10 +216,10 @@ async fn run_engine(settings: &Settings, config: &ClientConfig) -> Result<(), Ru
         Model::Closed => closed::run(plan, config, settings.dashboard.as_ref()).await?,
         Model::Open => {
             // Goose handles Ctrl-C itself, but only in its own load test.
-            let interrupted = tokio::spawn(stop_when_interrupted());
-            let finished = open::run(plan, config).await;
-            interrupted.abort();
-            finished?;
+            let ctrl_c_task = tokio::spawn(stop_on_ctrl_c());
+            let result = open::run(plan, config).await;
+            ctrl_c_task.abort();
+            result?;
         }
     }
     Ok(())
@@ -234,29 +234,29 @@ async fn check_target(
     let Settings { plan, host, .. } = settings;
     target::check_health(http, host).await?;
     let needs_accounts =
-        plan.classes.iter().any(|share| share.class.identity == Identity::Customer);
+        plan.classes.iter().any(|weighted| weighted.class.identity == Identity::Customer);
     let accounts = match needs_accounts {
         true => target::log_in(http, host, &settings.password).await?,
         false => None,
     };
-    target::check_seed_data(http, host, &needs(plan), accounts.as_ref()).await?;
+    target::check_seed_data(http, host, &required_seed_data(plan), accounts.as_ref()).await?;
     Ok(accounts.map(Arc::new))
 }
 
-fn needs(plan: &Plan) -> Vec<SeedData> {
-    let needs = plan.classes.iter().flat_map(|share| share.class.needs);
-    needs.copied().collect::<BTreeSet<_>>().into_iter().collect()
+fn required_seed_data(plan: &Plan) -> Vec<SeedData> {
+    let required = plan.classes.iter().flat_map(|weighted| weighted.class.seed_data);
+    required.copied().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn work_kinds(plan: &Plan) -> Vec<&'static WorkKind> {
     let mut kinds: Vec<_> =
-        plan.classes.iter().flat_map(|share| share.class.work_kinds).copied().collect();
+        plan.classes.iter().flat_map(|weighted| weighted.class.work_kinds).copied().collect();
     kinds.dedup_by_key(|kind| kind.name);
     kinds
 }
 
 fn endpoint_names(plan: &Plan) -> Vec<&'static str> {
-    let endpoints = plan.classes.iter().flat_map(|share| share.class.endpoints);
+    let endpoints = plan.classes.iter().flat_map(|weighted| weighted.class.endpoints);
     endpoints.map(|endpoint| endpoint.name).collect()
 }
 
@@ -272,7 +272,7 @@ fn raise_open_files(users: u32) -> Option<u64> {
 }
 
 /// Ends the run cleanly on SIGTERM. Goose itself handles Ctrl-C only.
-async fn stop_when_terminated() {
+async fn stop_on_sigterm() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
@@ -284,7 +284,7 @@ async fn stop_when_terminated() {
 }
 
 /// Ends the run at the first Ctrl-C, and the program at the second.
-async fn stop_when_interrupted() {
+async fn stop_on_ctrl_c() {
     if tokio::signal::ctrl_c().await.is_ok() {
         goose::trigger_killswitch("interrupted");
     }
@@ -293,10 +293,11 @@ async fn stop_when_interrupted() {
     }
 }
 
-/// Returns how long to wait for the service to become healthy: the longest limit of all thresholds.
+/// Returns how long to wait for the service to become healthy: the highest threshold on that time.
 fn recovery_timeout(sla: &Sla) -> Duration {
-    let limits = sla.thresholds.iter().filter(|promise| promise.metric == Metric::SecondsToHealthy);
-    let longest = limits.map(|promise| promise.limit).reduce(f64::max);
+    let limits =
+        sla.thresholds.iter().filter(|threshold| threshold.metric == Metric::SecondsToHealthy);
+    let longest = limits.map(|threshold| threshold.limit).reduce(f64::max);
     longest
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .unwrap_or(DEFAULT_RECOVERY_TIMEOUT)
@@ -305,7 +306,7 @@ fn recovery_timeout(sla: &Sla) -> Duration {
 /// Returns an advisory note if the number of users differed from the plan, which means that the
 /// load was changed manually in the dashboard.
 fn load_change_note(plan: &Plan, samples: &[ResourceSample]) -> Vec<String> {
-    let holds = plan.stages.iter().filter(|stage| stage.from_users == stage.to_users);
+    let constant = plan.stages.iter().filter(|stage| stage.from_users == stage.to_users);
     let differs = |stage: &Stage| {
         // Starting and stopping users takes a moment.
         let compared = stage.from_s + USER_CHANGE_S..stage.to_s.saturating_sub(1);
@@ -313,7 +314,7 @@ fn load_change_note(plan: &Plan, samples: &[ResourceSample]) -> Vec<String> {
         samples.filter(|sample| sample.users != stage.to_users).count() > 1
     };
     let stages: Vec<&str> =
-        holds.filter(|stage| differs(stage)).map(|stage| stage.name.as_str()).collect();
+        constant.filter(|stage| differs(stage)).map(|stage| stage.name.as_str()).collect();
     if stages.is_empty() {
         return Vec::new();
     }
@@ -328,12 +329,12 @@ fn load_change_note(plan: &Plan, samples: &[ResourceSample]) -> Vec<String> {
 fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
     let plan = &settings.plan;
     let started_users = recorder.started_by_class();
-    let classes = plan.classes.iter().map(|share| {
-        let (min_wait, max_wait) = share.class.wait;
+    let classes = plan.classes.iter().map(|weighted| {
+        let (min_wait, max_wait) = weighted.class.wait;
         Class {
-            name: share.class.name.into(),
-            weight: share.weight,
-            users: started_users.get(share.class.name).copied().unwrap_or_default(),
+            name: weighted.class.name.into(),
+            weight: weighted.weight,
+            users: started_users.get(weighted.class.name).copied().unwrap_or_default(),
             mean_wait_s: if plan.saturate {
                 0.0
             } else {

@@ -113,27 +113,27 @@ pub async fn log_in(
     host: &str,
     password: &str,
 ) -> Result<Option<Accounts>, TargetError> {
-    if !access::is_required(http, host).await {
+    if !access::requires_authentication(http, host).await {
         return Ok(None);
     }
     let accounts = Accounts::log_in(http, host, password).await;
     accounts.map(Some).map_err(|reason| TargetError::LoginFailed { host: host.into(), reason })
 }
 
-/// Checks that the service at `host` has the seeded data of `needs`.
+/// Checks that the service at `host` has the `required` seeded data.
 ///
 /// # Errors
 /// When some of it is missing.
 pub async fn check_seed_data(
     http: &reqwest::Client,
     host: &str,
-    needs: &[SeedData],
+    required: &[SeedData],
     accounts: Option<&Accounts>,
 ) -> Result<(), TargetError> {
     let token = accounts.map(|accounts| accounts.account(0).token());
-    for need in needs {
-        let (path, missing) = match need {
-            SeedData::Agents => ("/api/v1/agents?limit=1".to_owned(), "no agents in the catalog"),
+    for data in required {
+        let (path, missing) = match data {
+            SeedData::Agents => ("/api/v1/agents?limit=1".to_owned(), "no agents in the catalogue"),
             SeedData::HiredAgents => (
                 format!("/api/v1/customers/{}/agents", TEST_CUSTOMERS[0]),
                 "no hired agents of test-customer-001",
@@ -150,9 +150,9 @@ pub async fn check_seed_data(
     Ok(())
 }
 
-/// Waits until the service is healthy and returns the seconds that took. Returns `None` if it is
-/// not healthy within `timeout`.
-pub async fn seconds_to_healthy(
+/// Waits until the service is healthy and returns how long that took, in seconds. Returns `None` if
+/// it is not healthy within `timeout`.
+pub async fn wait_until_healthy(
     http: &reqwest::Client,
     host: &str,
     timeout: Duration,
@@ -160,8 +160,8 @@ pub async fn seconds_to_healthy(
     let started = Instant::now();
     while started.elapsed() < timeout {
         let left = timeout.saturating_sub(started.elapsed());
-        let checked = tokio::time::timeout(left, health(http, host)).await;
-        if matches!(checked, Ok(Ok(()))) {
+        let result = tokio::time::timeout(left, health(http, host)).await;
+        if matches!(result, Ok(Ok(()))) {
             return Some(started.elapsed().as_secs_f64());
         }
         sleep(HEALTH_POLL_INTERVAL.min(left)).await;

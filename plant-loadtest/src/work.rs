@@ -20,7 +20,7 @@ pub struct WorkKind {
 #[derive(Clone, Debug)]
 pub struct AcceptedWork {
     /// Kind of work.
-    pub work: &'static WorkKind,
+    pub kind: &'static WorkKind,
     /// Id that the service returned.
     pub id: String,
     /// Access token of the account that may read it.

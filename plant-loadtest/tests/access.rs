@@ -35,35 +35,35 @@ fn run(test: &str, host: &str, load: &str, classes: &[&str], more: &[&str]) -> P
 fn users_of_both_engines_share_one_login_per_customer() {
     for (test, load) in [("auth-closed", CLOSED), ("auth-open", OPEN)] {
         let service = AuthStub::start(AuthOptions::default());
-        let done = run(test, &service.host(), load, &CUSTOMER_CLASSES, &[]);
-        assert!(first_line(&done).starts_with("PASS"), "{}{}", done.stdout, done.stderr);
+        let output = run(test, &service.host(), load, &CUSTOMER_CLASSES, &[]);
+        assert!(first_line(&output).starts_with("PASS"), "{}{}", output.stdout, output.stderr);
         let stats = service.stats();
         // The rejected request is the check whether authentication is required.
         assert_eq!((stats.logins, stats.rejected, stats.cross_customer), (5, 1, 0), "{test}");
-        let outcome = done.outcome.unwrap();
+        let outcome = output.outcome.unwrap();
         assert_eq!(outcome.target.access, Some(Access { accounts: 5, logins: 5 }));
         assert_eq!(outcome.tally_all().counts.errors(), 0);
         assert!(outcome.tally_all().counts.sent > 20);
         assert!(outcome.endpoints.iter().all(|endpoint| !endpoint.name.contains("/auth/")));
-        assert!(done.stdout.contains("5 accounts were logged in before"), "{}", done.stdout);
+        assert!(output.stdout.contains("5 accounts were logged in before"), "{}", output.stdout);
     }
 }
 
 #[test]
 fn no_login_if_the_service_requires_no_authentication() {
     let service = AuthStub::start(AuthOptions { auth_required: false, ..AuthOptions::default() });
-    let done = run("no-auth", &service.host(), CLOSED, &CUSTOMER_CLASSES, &[]);
-    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
+    let output = run("no-auth", &service.host(), CLOSED, &CUSTOMER_CLASSES, &[]);
+    assert_eq!(output.exit_code, 0, "{}{}", output.stdout, output.stderr);
     assert_eq!(service.stats().logins, 0);
-    assert_eq!(done.outcome.unwrap().target.access, None);
+    assert_eq!(output.outcome.unwrap().target.access, None);
 }
 
 #[test]
 fn users_of_public_endpoints_do_not_log_in() {
     let service = AuthStub::start(AuthOptions::default());
     let classes = ["HealthCheckUser", "AgentListUser"];
-    let done = run("public", &service.host(), CLOSED, &classes, &[]);
-    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
+    let output = run("public", &service.host(), CLOSED, &classes, &[]);
+    assert_eq!(output.exit_code, 0, "{}{}", output.stdout, output.stderr);
     assert_eq!((service.stats().logins, service.stats().rejected), (0, 0));
 }
 
@@ -72,25 +72,25 @@ fn a_wrong_password_is_reported_before_the_load() {
     let service =
         AuthStub::start(AuthOptions { password: "another one", ..AuthOptions::default() });
     let host = service.host();
-    let done = run("wrong-password", &host, CLOSED, &CUSTOMER_CLASSES, &[]);
-    assert_eq!(done.exit_code, 3, "{}", done.stdout);
+    let output = run("wrong-password", &host, CLOSED, &CUSTOMER_CLASSES, &[]);
+    assert_eq!(output.exit_code, 3, "{}", output.stdout);
     let expected = format!(
         "{host} requires authentication, but the login as loadtest_1@test.local failed: unknown email"
     );
-    assert!(done.stderr.contains(&expected), "{}", done.stderr);
-    assert!(done.stderr.contains("seed_test_data --users=5"), "{}", done.stderr);
-    assert!(done.outcome.is_none());
+    assert!(output.stderr.contains(&expected), "{}", output.stderr);
+    assert!(output.stderr.contains("seed_test_data --users=5"), "{}", output.stderr);
+    assert!(output.outcome.is_none());
 
     let right = ["--password", "another one"];
-    let done = run("right-password", &host, CLOSED, &CUSTOMER_CLASSES, &right);
-    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
+    let output = run("right-password", &host, CLOSED, &CUSTOMER_CLASSES, &right);
+    assert_eq!(output.exit_code, 0, "{}{}", output.stdout, output.stderr);
 }
 
 #[test]
 fn a_login_is_retried_while_the_service_is_unavailable() {
     let service = AuthStub::start(AuthOptions { unavailable_logins: 3, ..AuthOptions::default() });
-    let done = run("unavailable-login", &service.host(), CLOSED, &CUSTOMER_CLASSES, &[]);
-    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
+    let output = run("unavailable-login", &service.host(), CLOSED, &CUSTOMER_CLASSES, &[]);
+    assert_eq!(output.exit_code, 0, "{}{}", output.stdout, output.stderr);
     assert_eq!(service.stats().logins, 5);
 }
 
@@ -99,11 +99,11 @@ fn a_revoked_token_is_replaced_without_an_error() {
     for (test, load) in [("revoked-closed", CLOSED), ("revoked-open", OPEN)] {
         let service =
             AuthStub::start(AuthOptions { revoke_every: Some(25), ..AuthOptions::default() });
-        let done = run(test, &service.host(), load, &CUSTOMER_CLASSES, &[]);
+        let output = run(test, &service.host(), load, &CUSTOMER_CLASSES, &[]);
         let stats = service.stats();
         assert!(stats.logins > 5 && stats.rejected > 1, "{stats:?}");
-        let outcome = done.outcome.unwrap();
-        assert_eq!(outcome.tally_all().counts.errors(), 0, "{}", done.stdout);
+        let outcome = output.outcome.unwrap();
+        assert_eq!(outcome.tally_all().counts.errors(), 0, "{}", output.stdout);
         let access = outcome.target.access.unwrap();
         assert_eq!((access.accounts, access.logins), (5, stats.logins));
         let has_401 = |endpoint: &Endpoint| endpoint.statuses.contains_key(&401);
@@ -114,8 +114,8 @@ fn a_revoked_token_is_replaced_without_an_error() {
 #[test]
 fn a_user_with_its_own_account_logs_in_again_when_its_token_is_rejected() {
     let service = AuthStub::start(AuthOptions { revoke_every: Some(40), ..AuthOptions::default() });
-    let done = run("revoked-own", &service.host(), OPEN, &["GenerationUser"], &[]);
-    let outcome = done.outcome.unwrap_or_else(|| panic!("{}", done.stderr));
+    let output = run("revoked-own", &service.host(), OPEN, &["GenerationUser"], &[]);
+    let outcome = output.outcome.unwrap_or_else(|| panic!("{}", output.stderr));
     let stats = service.stats();
     let counts = outcome.tally_all().counts;
     // Each of the ten users has logged in before the load.
@@ -129,8 +129,8 @@ fn a_token_is_renewed_before_it_expires() {
     // With a lifetime of 0 s the token is due for renewal at every request, while it is still
     // valid.
     let service = AuthStub::start(AuthOptions { expires_in_s: 0, ..AuthOptions::default() });
-    let done = run("renewed", &service.host(), CLOSED, &CUSTOMER_CLASSES, &[]);
-    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
+    let output = run("renewed", &service.host(), CLOSED, &CUSTOMER_CLASSES, &[]);
+    assert_eq!(output.exit_code, 0, "{}{}", output.stdout, output.stderr);
     let stats = service.stats();
     assert!(stats.logins > 5, "{stats:?}");
     assert_eq!(stats.rejected, 1);
@@ -140,9 +140,9 @@ fn a_token_is_renewed_before_it_expires() {
 fn users_of_the_auth_profile_register_before_they_log_in() {
     let stub = Stub::start(0, Behavior::default()).unwrap();
     let more = ["--sla", "auth"];
-    let done = run("auth", &stub.host(), CLOSED, &["AuthUser"], &more);
-    assert_ne!(done.exit_code, 1, "{}{}", done.stdout, done.stderr);
-    let outcome = done.outcome.unwrap();
+    let output = run("auth", &stub.host(), CLOSED, &["AuthUser"], &more);
+    assert_ne!(output.exit_code, 1, "{}{}", output.stdout, output.stderr);
+    let outcome = output.outcome.unwrap();
     assert_eq!(outcome.tally_all().counts.errors(), 0, "{:?}", outcome.failures);
     let sent = |name: &str| {
         let endpoint = outcome.endpoints.iter().find(|endpoint| endpoint.name == name);

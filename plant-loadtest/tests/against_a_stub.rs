@@ -34,11 +34,11 @@ fn run(test: &str, stub: &Stub, classes: &[&str], sla: &str, options: &[&str]) -
 fn a_healthy_service_passes_and_every_request_is_counted() {
     let stub = Stub::start(Vec::new());
     let classes = ["PlantBackendUser", "HealthCheckUser"];
-    let done = run("good", &stub, &classes, "smoke", &["--csv", "tables/t"]);
-    assert_eq!(done.exit_code, 0, "{}\n{}", done.stdout, done.stderr);
-    assert!(first_line(&done).starts_with("PASS"), "{}", done.stdout);
+    let output = run("good", &stub, &classes, "smoke", &["--csv", "tables/t"]);
+    assert_eq!(output.exit_code, 0, "{}\n{}", output.stdout, output.stderr);
+    assert!(first_line(&output).starts_with("PASS"), "{}", output.stdout);
 
-    let outcome = done.outcome.unwrap();
+    let outcome = output.outcome.unwrap();
     let counts = outcome.tally_all().counts;
     assert!(counts.is_consistent());
     assert_eq!(counts.errors(), 0);
@@ -48,7 +48,7 @@ fn a_healthy_service_passes_and_every_request_is_counted() {
     assert_eq!(outcome.target.build["version"], "0.0.0-stub");
     assert!(outcome.samples.iter().any(|sample| sample.service.pool_max == Some(10.0)));
 
-    let written: Vec<&str> = done.stdout.lines().rev().take(6).collect();
+    let written: Vec<&str> = output.stdout.lines().rev().take(6).collect();
     for (path, end) in written.iter().zip([
         "reports/test.html",
         "tables/t_exceptions.csv",
@@ -67,9 +67,9 @@ fn percentiles_match_the_latency_of_the_server() {
     let delay = Duration::from_millis(120);
     let slow = Fault { prefix: "GET /health", kind: FaultKind::Delay(delay), skip_first: 0 };
     let stub = Stub::start(vec![slow]);
-    let done = run("percentiles", &stub, &["HealthCheckUser"], "smoke", &[]);
-    assert_eq!(done.exit_code, 0, "{}", done.stdout);
-    let latency = done.outcome.unwrap().tally_all().latency;
+    let output = run("percentiles", &stub, &["HealthCheckUser"], "smoke", &[]);
+    assert_eq!(output.exit_code, 0, "{}", output.stdout);
+    let latency = output.outcome.unwrap().tally_all().latency;
     assert!(latency.min_ms().unwrap() >= 120.0, "no response is faster than the server");
     // A slow machine adds latency, but not ten times as much.
     assert!(latency.quantile_ms(0.5).unwrap() < 1200.0, "{:?}", latency.quantile_ms(0.5));
@@ -79,9 +79,9 @@ fn percentiles_match_the_latency_of_the_server() {
 fn errors_are_counted_exactly() {
     let fault = Fault { prefix: "GET /health", kind: FaultKind::EveryNth(4), skip_first: 1 };
     let stub = Stub::start(vec![fault]);
-    let done = run("errors", &stub, &["HealthCheckUser"], "smoke", &[]);
-    assert_eq!(done.exit_code, 1, "{}", done.stdout);
-    let outcome = done.outcome.unwrap();
+    let output = run("errors", &stub, &["HealthCheckUser"], "smoke", &[]);
+    assert_eq!(output.exit_code, 1, "{}", output.stdout);
+    let outcome = output.outcome.unwrap();
     let counts = outcome.tally_all().counts;
     assert!(counts.is_consistent());
     // The health check after the run may receive a 500 too, and is then repeated.
@@ -104,9 +104,9 @@ fn a_slow_endpoint_fails_and_is_named() {
     )
     .unwrap();
     let options = ["--sla", sla.to_str().unwrap()];
-    let done = run("slow", &stub, &["HealthCheckUser"], "smoke", &options);
-    assert_eq!(done.exit_code, 1, "{}", done.stdout);
-    assert!(first_line(&done).starts_with("FAIL: GET /health: P95"), "{}", done.stdout);
+    let output = run("slow", &stub, &["HealthCheckUser"], "smoke", &options);
+    assert_eq!(output.exit_code, 1, "{}", output.stdout);
+    assert!(first_line(&output).starts_with("FAIL: GET /health: P95"), "{}", output.stdout);
 }
 
 #[test]
@@ -126,9 +126,9 @@ fn failure_kinds_are_counted_separately() {
     ];
     let stub = Stub::start(faults);
     let options = ["--timeout", "1s", "-u", "30", "-r", "30"];
-    let done = run("kinds", &stub, &["PlantBackendUser"], "smoke", &options);
-    assert_eq!(done.exit_code, 1, "{}", done.stdout);
-    let outcome = done.outcome.unwrap();
+    let output = run("kinds", &stub, &["PlantBackendUser"], "smoke", &options);
+    assert_eq!(output.exit_code, 1, "{}", output.stdout);
+    let outcome = output.outcome.unwrap();
     let counts = outcome.tally_all().counts;
     assert!(counts.is_consistent());
     assert!(counts.timed_out > 0, "{counts:?}");
@@ -147,9 +147,9 @@ fn failure_kinds_are_counted_separately() {
 #[test]
 fn existing_skills_are_not_errors() {
     let stub = Stub::start(Vec::new());
-    let done = run("plant-user", &stub, &["PlantUser"], "smoke", &[]);
-    assert_eq!(done.exit_code, 0, "{}", done.stdout);
-    let outcome = done.outcome.unwrap();
+    let output = run("plant-user", &stub, &["PlantUser"], "smoke", &[]);
+    assert_eq!(output.exit_code, 0, "{}", output.stdout);
+    let outcome = output.outcome.unwrap();
     assert_eq!(outcome.endpoints.len(), 3);
     assert_eq!(outcome.tally_all().counts.errors(), 0);
 }
@@ -158,9 +158,9 @@ fn existing_skills_are_not_errors() {
 fn a_skill_is_created_then_certified_then_certified_again() {
     let stub = Stub::start(Vec::new());
     let options = ["-u", "20", "-r", "20", "-t", "9s"];
-    let done = run("genesis", &stub, &["GenesisUser"], "smoke", &options);
-    assert_eq!(done.exit_code, 0, "{}", done.stdout);
-    let outcome = done.outcome.unwrap();
+    let output = run("genesis", &stub, &["GenesisUser"], "smoke", &options);
+    assert_eq!(output.exit_code, 0, "{}", output.stdout);
+    let outcome = output.outcome.unwrap();
     let sent: Vec<u64> =
         outcome.endpoints.iter().map(|endpoint| endpoint.tally_all().counts.sent).collect();
     // Sorted by name: certify, certify again, create. Creating comes first, then certifying.
@@ -175,13 +175,13 @@ fn a_skill_is_created_then_certified_then_certified_again() {
 fn an_unreachable_service_exits_3() {
     // The listener is dropped, so connections to its address are refused.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let done = loadtest(
+    let output = loadtest(
         &new_test_folder("silent"),
         &["run", "smoke", "--host", &format!("http://{closed}")],
     );
-    assert_eq!(done.exit_code, 3);
-    assert!(done.stderr.contains("Start the service"), "{}", done.stderr);
-    assert!(done.stdout.is_empty());
+    assert_eq!(output.exit_code, 3);
+    assert!(output.stderr.contains("Start the service"), "{}", output.stderr);
+    assert!(output.stdout.is_empty());
 }
 
 #[test]
@@ -189,26 +189,26 @@ fn an_unseeded_service_exits_3() {
     let fault =
         Fault { prefix: "GET /api/v1/customers", kind: FaultKind::Status(404), skip_first: 0 };
     let stub = Stub::start(vec![fault]);
-    let done = run("unseeded", &stub, &["PlantBackendUser"], "smoke", &[]);
-    assert_eq!(done.exit_code, 3);
-    assert!(done.stderr.contains("seed_test_data"), "{}", done.stderr);
+    let output = run("unseeded", &stub, &["PlantBackendUser"], "smoke", &[]);
+    assert_eq!(output.exit_code, 3);
+    assert!(output.stderr.contains("seed_test_data"), "{}", output.stderr);
 }
 
 #[test]
 fn health_checks_need_no_test_data() {
     let fault = Fault { prefix: "GET /api", kind: FaultKind::Status(404), skip_first: 0 };
     let stub = Stub::start(vec![fault]);
-    let done = run("no-seed", &stub, &["HealthCheckUser"], "smoke", &[]);
-    assert_eq!(done.exit_code, 0, "{}\n{}", done.stdout, done.stderr);
+    let output = run("no-seed", &stub, &["HealthCheckUser"], "smoke", &[]);
+    assert_eq!(output.exit_code, 0, "{}\n{}", output.stdout, output.stderr);
 }
 
 #[test]
 fn usage_errors_are_reported_before_the_first_request_and_exit_2() {
     let stub = Stub::start(Vec::new());
     // The SLA names endpoints that HealthCheckUser never requests.
-    let done = run("mistakes", &stub, &["HealthCheckUser"], "plant-backend", &[]);
-    assert_eq!(done.exit_code, 2);
-    assert!(done.stderr.contains("sla/plant-backend.toml:"), "{}", done.stderr);
+    let output = run("mistakes", &stub, &["HealthCheckUser"], "plant-backend", &[]);
+    assert_eq!(output.exit_code, 2);
+    assert!(output.stderr.contains("sla/plant-backend.toml:"), "{}", output.stderr);
     for (options, message) in [
         (["--host", "http://192.0.2.1"], "--allow-remote"),
         (["--time-scale", "0"], "above zero"),
@@ -216,9 +216,9 @@ fn usage_errors_are_reported_before_the_first_request_and_exit_2() {
     ] {
         let mut arguments = vec!["run", "smoke"];
         arguments.extend(options);
-        let done = loadtest(&new_test_folder("mistakes-more"), &arguments);
-        assert_eq!(done.exit_code, 2, "{options:?}");
-        assert!(done.stderr.contains(message), "{options:?}: {}", done.stderr);
+        let output = loadtest(&new_test_folder("mistakes-more"), &arguments);
+        assert_eq!(output.exit_code, 2, "{options:?}");
+        assert!(output.stderr.contains(message), "{options:?}: {}", output.stderr);
     }
     assert_eq!(stub.requests(), 0);
 }
@@ -227,10 +227,10 @@ fn usage_errors_are_reported_before_the_first_request_and_exit_2() {
 fn too_few_requests_are_insufficient() {
     let stub = Stub::start(Vec::new());
     let options = ["-u", "1", "--time-scale", "0.25"];
-    let done = run("few", &stub, &["PlantBackendUser"], "plant-backend", &options);
-    assert_eq!(done.exit_code, 4, "{}", done.stdout);
-    assert!(first_line(&done).starts_with("INSUFFICIENT"), "{}", done.stdout);
-    assert!(done.stdout.contains("scaled by 0.25"), "{}", done.stdout);
+    let output = run("few", &stub, &["PlantBackendUser"], "plant-backend", &options);
+    assert_eq!(output.exit_code, 4, "{}", output.stdout);
+    assert!(first_line(&output).starts_with("INSUFFICIENT"), "{}", output.stdout);
+    assert!(output.stdout.contains("scaled by 0.25"), "{}", output.stdout);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use plant_loadtest::stub::{Behavior, Stub};
 #[test]
 fn a_starter_profile_is_valid_and_never_overwritten() {
     let folder = new_test_folder("init");
-    let made = loadtest(&folder, &["init", "loads/mine.toml"]);
-    assert_eq!(made.exit_code, 0, "{}", made.stderr);
+    let created = loadtest(&folder, &["init", "loads/mine.toml"]);
+    assert_eq!(created.exit_code, 0, "{}", created.stderr);
     let checked = loadtest(&folder, &["validate", "loads/mine.toml", "loads/mine.sla.toml"]);
     assert_eq!(checked.exit_code, 0, "{}", checked.stderr);
     assert_eq!(checked.stdout.lines().count(), 2, "{}", checked.stdout);
@@ -27,10 +27,10 @@ fn every_mistake_in_a_profile_is_reported_with_its_line() {
                 run_time = \"soon\"\n[[class]]\nname = \"Nobody\"\nweight = 1\n";
     fs::write(folder.join("x.toml"), text).unwrap();
     for command in ["run", "validate"] {
-        let done = loadtest(&folder, &[command, "x.toml"]);
-        assert_eq!(done.exit_code, 2);
-        let lines: Vec<&str> = done.stderr.lines().collect();
-        assert_eq!(lines.len(), 3, "{}", done.stderr);
+        let output = loadtest(&folder, &[command, "x.toml"]);
+        assert_eq!(output.exit_code, 2);
+        let lines: Vec<&str> = output.stderr.lines().collect();
+        assert_eq!(lines.len(), 3, "{}", output.stderr);
         for (line, position) in lines.iter().zip(["x.toml:4:", "x.toml:6:", "x.toml:8:"]) {
             assert!(line.contains(position), "{line}");
         }
@@ -42,9 +42,9 @@ fn thresholds_for_endpoints_of_no_user_class_are_rejected_before_the_first_reque
     let stub = Stub::start(0, Behavior::default()).unwrap();
     let folder = new_test_folder("unrelated-sla");
     let arguments = ["run", "sla-list", "--sla", "certify", "--host", &stub.host()];
-    let done = loadtest(&folder, &arguments);
-    assert_eq!(done.exit_code, 2);
-    assert!(done.stderr.contains("sla/certify.toml:8: no user class"), "{}", done.stderr);
+    let output = loadtest(&folder, &arguments);
+    assert_eq!(output.exit_code, 2);
+    assert!(output.stderr.contains("sla/certify.toml:8: no user class"), "{}", output.stderr);
     assert_eq!(stub.requests(), 0);
 }
 
@@ -53,14 +53,14 @@ fn a_dry_run_prints_the_plan_and_sends_no_requests() {
     let stub = Stub::start(0, Behavior::default()).unwrap();
     let folder = new_test_folder("dry-run");
     let arguments = ["run", "stress", "--dry-run", "--time-scale", "0.1", "--host", &stub.host()];
-    let done = loadtest(&folder, &arguments);
-    assert_eq!(done.exit_code, 0, "{}", done.stderr);
-    assert!(first_line(&done).starts_with("stress: "), "{}", done.stdout);
+    let output = loadtest(&folder, &arguments);
+    assert_eq!(output.exit_code, 0, "{}", output.stderr);
+    assert!(first_line(&output).starts_with("stress: "), "{}", output.stdout);
     for expected in ["100 to 500 users", "1m30s", "POST /api/v1/skills", "P95 < 500 ms in spike"] {
-        assert!(done.stdout.contains(expected), "{expected}: {}", done.stdout);
+        assert!(output.stdout.contains(expected), "{expected}: {}", output.stdout);
     }
     assert_eq!(stub.requests(), 0);
-    assert!(done.outcome.is_none());
+    assert!(output.outcome.is_none());
 }
 
 #[test]
@@ -70,8 +70,8 @@ fn every_built_in_profile_can_be_planned() {
     let names = listed.lines().skip(1).take_while(|line| !line.is_empty());
     let names: Vec<&str> = names.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(names.len() >= 19, "{listed}");
-    let done = loadtest(&folder, &[&["validate"], &names[..]].concat());
-    assert_eq!(done.exit_code, 0, "{}", done.stderr);
+    let output = loadtest(&folder, &[&["validate"], &names[..]].concat());
+    assert_eq!(output.exit_code, 0, "{}", output.stderr);
 }
 
 #[test]
@@ -83,8 +83,8 @@ fn a_rate_requires_an_open_profile_and_a_spawn_rate_a_ramp() {
         (["run", "daily", "--rate", "-1"], "above zero"),
         (["run", "daily", "--ui", "--dry-run"], "closed profiles only"),
     ] {
-        let done = loadtest(&folder, &arguments);
-        assert_eq!(done.exit_code, 2, "{arguments:?}: {}", done.stdout);
-        assert!(done.stderr.contains(message), "{arguments:?}: {}", done.stderr);
+        let output = loadtest(&folder, &arguments);
+        assert_eq!(output.exit_code, 2, "{arguments:?}: {}", output.stdout);
+        assert!(output.stderr.contains(message), "{arguments:?}: {}", output.stderr);
     }
 }

@@ -18,7 +18,7 @@ const NOISE: [f64; 6] = [3.0, -5.0, 1.0, 6.0, -2.0, -4.0];
 /// Writes the outcomes of `count` runs to `folder` and returns their file names. `GET /search` takes
 /// `ms` and `GET /list` 20 ms, plus `noise` times [`NOISE`]. The runs are ten minutes apart; the
 /// first one starts `first_minute` minutes after the example.
-fn runs(
+fn write_runs(
     folder: &Path,
     name: &str,
     count: usize,
@@ -69,24 +69,28 @@ fn compare(folder: &Path, base: &[String], new: &[String], options: &[&str]) -> 
 }
 
 /// Returns the last word of the table row of `endpoint`.
-fn verdict_on(done: &ProgramOutput, endpoint: &str) -> String {
-    let line = done.stdout.lines().find(|line| line.trim_start().starts_with(endpoint)).unwrap();
+fn change_of(output: &ProgramOutput, endpoint: &str) -> String {
+    let line = output.stdout.lines().find(|line| line.trim_start().starts_with(endpoint)).unwrap();
     line.split_whitespace().next_back().unwrap().to_owned()
 }
 
 #[test]
 fn slower_runs_fail_and_the_endpoint_is_named() {
     let folder = new_test_folder("compare-slower");
-    let base = runs(&folder, "base", 5, 0, 60.0, 1.0);
-    let new = runs(&folder, "new", 5, 5, 66.0, 1.0);
+    let base = write_runs(&folder, "base", 5, 0, 60.0, 1.0);
+    let new = write_runs(&folder, "new", 5, 5, 66.0, 1.0);
     let options = ["--markdown", "change.md", "--json", "change.json"];
-    let done = compare(&folder, &base, &new, &options);
-    assert_eq!(done.exit_code, 1, "{}{}", done.stdout, done.stderr);
-    assert!(first_line(&done).starts_with("REGRESSED: slower: GET /search ("), "{}", done.stdout);
-    assert_eq!(verdict_on(&done, "GET /search"), "REGRESSED");
-    assert_eq!(verdict_on(&done, "GET /list"), "EQUIVALENT");
-    assert!(!done.stdout.contains("advisory"), "{}", done.stdout);
-    assert!(done.outcome.is_none(), "compare writes no outcome");
+    let output = compare(&folder, &base, &new, &options);
+    assert_eq!(output.exit_code, 1, "{}{}", output.stdout, output.stderr);
+    assert!(
+        first_line(&output).starts_with("REGRESSED: slower: GET /search ("),
+        "{}",
+        output.stdout
+    );
+    assert_eq!(change_of(&output, "GET /search"), "REGRESSED");
+    assert_eq!(change_of(&output, "GET /list"), "EQUIVALENT");
+    assert!(!output.stdout.contains("advisory"), "{}", output.stdout);
+    assert!(output.outcome.is_none(), "compare writes no outcome");
 
     let markdown = fs::read_to_string(folder.join("change.md")).unwrap();
     let row = markdown.lines().find(|line| line.contains("`GET /search`")).unwrap();
@@ -101,77 +105,77 @@ fn slower_runs_fail_and_the_endpoint_is_named() {
 #[test]
 fn faster_runs_are_improved() {
     let folder = new_test_folder("compare-faster");
-    let base = runs(&folder, "base", 5, 0, 66.0, 1.0);
-    let new = runs(&folder, "new", 5, 5, 60.0, 1.0);
-    let done = compare(&folder, &base, &new, &["--strict"]);
-    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
-    assert!(first_line(&done).starts_with("IMPROVED: faster: GET /search;"), "{}", done.stdout);
+    let base = write_runs(&folder, "base", 5, 0, 66.0, 1.0);
+    let new = write_runs(&folder, "new", 5, 5, 60.0, 1.0);
+    let output = compare(&folder, &base, &new, &["--strict"]);
+    assert_eq!(output.exit_code, 0, "{}{}", output.stdout, output.stderr);
+    assert!(first_line(&output).starts_with("IMPROVED: faster: GET /search;"), "{}", output.stdout);
 }
 
 #[test]
 fn runs_within_the_margin_are_equivalent() {
     let folder = new_test_folder("compare-equivalent");
-    let base = runs(&folder, "base", 5, 0, 60.0, 1.0);
-    let new = runs(&folder, "new", 6, 5, 60.0, -1.0);
-    let done = compare(&folder, &base, &new, &["--strict"]);
-    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
-    assert!(first_line(&done).starts_with("EQUIVALENT: all 2 endpoints"), "{}", done.stdout);
+    let base = write_runs(&folder, "base", 5, 0, 60.0, 1.0);
+    let new = write_runs(&folder, "new", 6, 5, 60.0, -1.0);
+    let output = compare(&folder, &base, &new, &["--strict"]);
+    assert_eq!(output.exit_code, 0, "{}{}", output.stdout, output.stderr);
+    assert!(first_line(&output).starts_with("EQUIVALENT: all 2 endpoints"), "{}", output.stdout);
 }
 
 #[test]
 fn noisy_runs_are_inconclusive() {
     let folder = new_test_folder("compare-noisy");
-    let base = runs(&folder, "base", 5, 0, 60.0, 60.0);
-    let new = runs(&folder, "new", 5, 5, 61.0, -60.0);
-    let done = compare(&folder, &base, &new, &[]);
-    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
-    assert!(first_line(&done).starts_with("INCONCLUSIVE: "), "{}", done.stdout);
+    let base = write_runs(&folder, "base", 5, 0, 60.0, 60.0);
+    let new = write_runs(&folder, "new", 5, 5, 61.0, -60.0);
+    let output = compare(&folder, &base, &new, &[]);
+    assert_eq!(output.exit_code, 0, "{}{}", output.stdout, output.stderr);
+    assert!(first_line(&output).starts_with("INCONCLUSIVE: "), "{}", output.stdout);
     assert_eq!(compare(&folder, &base, &new, &["--strict"]).exit_code, 1);
 }
 
 #[test]
 fn one_run_per_side_is_advisory_and_never_fails() {
     let folder = new_test_folder("compare-advisory");
-    let base = runs(&folder, "base", 1, 0, 60.0, 1.0);
-    let new = runs(&folder, "new", 1, 5, 180.0, 1.0);
-    let done = compare(&folder, &base, &new, &["--strict"]);
-    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
-    assert!(first_line(&done).starts_with("REGRESSED (advisory): "), "{}", done.stdout);
+    let base = write_runs(&folder, "base", 1, 0, 60.0, 1.0);
+    let new = write_runs(&folder, "new", 1, 5, 180.0, 1.0);
+    let output = compare(&folder, &base, &new, &["--strict"]);
+    assert_eq!(output.exit_code, 0, "{}{}", output.stdout, output.stderr);
+    assert!(first_line(&output).starts_with("REGRESSED (advisory): "), "{}", output.stdout);
     assert!(
-        done.stdout.contains("need 5 per side; no result is statistically significant"),
+        output.stdout.contains("need 5 per side; no result is statistically significant"),
         "{}",
-        done.stdout
+        output.stdout
     );
 }
 
 #[test]
 fn runs_of_different_loads_and_broken_files_are_rejected() {
     let folder = new_test_folder("compare-rejected");
-    let base = runs(&folder, "base", 5, 0, 60.0, 1.0);
+    let base = write_runs(&folder, "base", 5, 0, 60.0, 1.0);
     let mut other = json::read(&folder.join(&base[0])).unwrap();
     other.load.stages[1].to_users = 51;
     fs::write(folder.join("other.json"), json::render(&other)).unwrap();
-    let done = compare(&folder, &base, &["other.json".into()], &[]);
-    assert_eq!(done.exit_code, 2);
-    assert!(done.stderr.contains("not comparable: base-0.json is"), "{}", done.stderr);
+    let output = compare(&folder, &base, &["other.json".into()], &[]);
+    assert_eq!(output.exit_code, 2);
+    assert!(output.stderr.contains("not comparable: base-0.json is"), "{}", output.stderr);
     fs::write(folder.join("broken.json"), "{").unwrap();
-    let done = compare(&folder, &base, &["broken.json".into()], &[]);
-    assert_eq!(done.exit_code, 2);
-    assert!(done.stderr.contains("broken.json cannot be read"), "{}", done.stderr);
+    let output = compare(&folder, &base, &["broken.json".into()], &[]);
+    assert_eq!(output.exit_code, 2);
+    assert!(output.stderr.contains("broken.json cannot be read"), "{}", output.stderr);
 }
 
 #[test]
 fn a_history_finds_the_first_slower_run_and_exports_every_run() {
     let folder = new_test_folder("compare-history");
-    let before = runs(&folder, "before", 6, 0, 60.0, 1.0);
-    let after = runs(&folder, "after", 6, 60, 69.0, 1.0);
+    let before = write_runs(&folder, "before", 6, 0, 60.0, 1.0);
+    let after = write_runs(&folder, "after", 6, 60, 69.0, 1.0);
     let mut arguments = vec!["compare", "--history", "--csv", "history.csv"];
     // The order of the arguments does not matter.
     arguments.extend(after.iter().chain(&before).map(String::as_str));
-    let done = loadtest(&folder, &arguments);
-    assert_eq!(done.exit_code, 0, "{}", done.stderr);
-    assert!(done.stdout.contains("GET /search +15.0 % from"), "{}", done.stdout);
-    assert!(done.stdout.contains("(after-0.json, build "), "{}", done.stdout);
+    let output = loadtest(&folder, &arguments);
+    assert_eq!(output.exit_code, 0, "{}", output.stderr);
+    assert!(output.stdout.contains("GET /search +15.0 % from"), "{}", output.stdout);
+    assert!(output.stdout.contains("(after-0.json, build "), "{}", output.stdout);
 
     let mut table = csv::Reader::from_path(folder.join("history.csv")).unwrap();
     let header = table.headers().unwrap().clone();

@@ -23,16 +23,18 @@ fn run(test: &str, thresholds: &str) -> (ProgramOutput, Outcome) {
     fs::write(folder.join("sla.toml"), format!("name = \"x\"\n[[completion]]\n{thresholds}"))
         .unwrap();
     let host = stub.host();
-    let mut done = loadtest(&folder, &["run", "test.toml", "--json", "out.json", "--host", &host]);
-    let outcome = done.outcome.take().unwrap_or_else(|| panic!("{}{}", done.stdout, done.stderr));
-    (done, outcome)
+    let mut output =
+        loadtest(&folder, &["run", "test.toml", "--json", "out.json", "--host", &host]);
+    let outcome =
+        output.outcome.take().unwrap_or_else(|| panic!("{}{}", output.stdout, output.stderr));
+    (output, outcome)
 }
 
 #[test]
 fn accepted_work_is_counted_and_timed_from_the_services_list() {
     let thresholds = "work = \"generation\"\np95_ms = 2000\nfailed_below_percent = 5\n\
                       done_within_s = 30\n";
-    let (done, outcome) = run("completion-met", thresholds);
+    let (output, outcome) = run("completion-met", thresholds);
     let created = outcome
         .endpoints
         .iter()
@@ -47,15 +49,15 @@ fn accepted_work_is_counted_and_timed_from_the_services_list() {
     let p50 = total.latency.quantile_ms(0.5).unwrap();
     assert!((1499.0..1502.0).contains(&p50), "{p50}");
     assert_eq!(work.drain_s, Some(0.0));
-    assert!(first_line(&done).starts_with("PASS"), "{}", done.stdout);
-    assert!(done.stdout.contains("Accepted work, generation: "), "{}", done.stdout);
+    assert!(first_line(&output).starts_with("PASS"), "{}", output.stdout);
+    assert!(output.stdout.contains("Accepted work, generation: "), "{}", output.stdout);
 }
 
 #[test]
 fn slow_completion_violates_the_threshold() {
-    let (done, _) = run("completion-violated", "work = \"generation\"\np95_ms = 1000\n");
-    assert!(first_line(&done).starts_with("FAIL"), "{}", done.stdout);
-    assert!(done.stdout.contains("accepted work: generation: P95"), "{}", done.stdout);
+    let (output, _) = run("completion-violated", "work = \"generation\"\np95_ms = 1000\n");
+    assert!(first_line(&output).starts_with("FAIL"), "{}", output.stdout);
+    assert!(output.stdout.contains("accepted work: generation: P95"), "{}", output.stdout);
 }
 
 #[test]
@@ -63,7 +65,7 @@ fn a_threshold_for_work_that_no_class_submits_is_an_error() {
     let folder = new_test_folder("completion-unknown");
     let sla = "name = \"x\"\n[[completion]]\nwork = \"tickets\"\np95_ms = 1\n";
     fs::write(folder.join("sla.toml"), sla).unwrap();
-    let done = loadtest(&folder, &["run", "generation", "--sla", "sla.toml"]);
-    assert_eq!(done.exit_code, 2, "{}", done.stderr);
-    assert!(done.stderr.contains("sla.toml:3"), "{}", done.stderr);
+    let output = loadtest(&folder, &["run", "generation", "--sla", "sla.toml"]);
+    assert_eq!(output.exit_code, 2, "{}", output.stderr);
+    assert!(output.stderr.contains("sla.toml:3"), "{}", output.stderr);
 }

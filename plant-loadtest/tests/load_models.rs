@@ -27,10 +27,11 @@ fn run(test: &str, behavior: Behavior, lines: &str, more: &[&str]) -> (ProgramOu
     let host = stub.host();
     let mut arguments = vec!["run", "test.toml", "--json", "out.json", "--host", &host];
     arguments.extend(more);
-    let mut done = loadtest(&folder, &arguments);
-    let outcome = done.outcome.take().unwrap_or_else(|| panic!("{}{}", done.stdout, done.stderr));
+    let mut output = loadtest(&folder, &arguments);
+    let outcome =
+        output.outcome.take().unwrap_or_else(|| panic!("{}{}", output.stdout, output.stderr));
     assert!(outcome.tally_all().counts.is_consistent());
-    (done, outcome)
+    (output, outcome)
 }
 
 fn fixed(millis: u64) -> Behavior {
@@ -69,10 +70,10 @@ fn a_stall_is_charged_for_all_arrivals_scheduled_meanwhile() {
     let behavior = Behavior { stall: Some(stall), ..fixed(5) };
     let stages = "model = \"open\"\nusers = 4\nrate = 100\nrun_time = \"4s\"\n";
     let (_, outcome) = run("stall", behavior, stages, &[]);
-    let whole = outcome.tally_all();
-    assert_eq!(whole.counts.sent, 400);
+    let total = outcome.tally_all();
+    assert_eq!(total.counts.sent, 400);
     // 100 arrivals start during the stall. Those in its first half wait 500 ms or more.
-    let long = whole.latency.buckets_ms().filter(|(ms, _)| *ms >= 500.0);
+    let long = total.latency.buckets_ms().filter(|(ms, _)| *ms >= 500.0);
     let long: u64 = long.map(|(_, count)| count).sum();
     assert!(long >= 48, "{long}");
     let waited: u64 = outcome.arrivals.iter().map(|second| second.waited).sum();
@@ -87,7 +88,7 @@ fn a_stall_is_charged_for_all_arrivals_scheduled_meanwhile() {
 fn an_arrival_that_waits_for_the_request_timeout_is_dropped_and_counted() {
     let behavior = Behavior { max_concurrent: Some(1), ..fixed(400) };
     let stages = "model = \"open\"\nusers = 1\nrate = 20\nrun_time = \"3s\"\n";
-    let (done, outcome) = run("dropped", behavior, stages, &["--timeout", "1s"]);
+    let (output, outcome) = run("dropped", behavior, stages, &["--timeout", "1s"]);
     let sum = |pick: fn(&plant_loadtest::outcome::ArrivalSecond) -> u64| -> u64 {
         outcome.arrivals.iter().map(pick).sum()
     };
@@ -95,18 +96,18 @@ fn an_arrival_that_waits_for_the_request_timeout_is_dropped_and_counted() {
     assert_eq!(scheduled, 60);
     assert!(dropped >= 40, "{dropped}");
     assert_eq!(outcome.tally_all().counts.sent, scheduled - dropped);
-    assert_eq!(done.exit_code, 4, "{}", done.stdout);
-    assert!(first_line(&done).starts_with("INVALID"), "{}", done.stdout);
+    assert_eq!(output.exit_code, 4, "{}", output.stdout);
+    assert!(first_line(&output).starts_with("INVALID"), "{}", output.stdout);
 }
 
 #[test]
 fn arrivals_at_once_start_at_the_same_time() {
     let stages = "model = \"open\"\nusers = 200\n\
         [[stage]]\nname = \"crowd\"\nat_once = 200\nlasts = \"1s\"\n";
-    let (done, outcome) = run("crowd", fixed(20), stages, &[]);
+    let (output, outcome) = run("crowd", fixed(20), stages, &[]);
     assert_eq!(outcome.tally_in(&(0..1)).counts.succeeded, 200);
     assert_eq!(outcome.endpoints[0].statuses[&200], 200);
-    assert!(done.stdout.contains("burst of 200 arrivals: 200 succeeded"), "{}", done.stdout);
+    assert!(output.stdout.contains("burst of 200 arrivals: 200 succeeded"), "{}", output.stdout);
 }
 
 #[test]
@@ -133,11 +134,11 @@ fn users_without_think_time_saturate_and_get_no_verdict() {
     fs::write(folder.join("full.toml"), profile).unwrap();
     let stub = Stub::start(0, fixed(20)).unwrap();
     let arguments = ["run", "full.toml", "--json", "out.json", "--host", &stub.host()];
-    let done = loadtest(&folder, &arguments);
-    assert_eq!(done.exit_code, 0, "{}", done.stdout);
-    assert!(first_line(&done).starts_with("NO VERDICT"), "{}", done.stdout);
+    let output = loadtest(&folder, &arguments);
+    assert_eq!(output.exit_code, 0, "{}", output.stdout);
+    assert!(first_line(&output).starts_with("NO VERDICT"), "{}", output.stdout);
     // With its wait time of 0.5 to 1.5 s each user would send about three requests.
-    assert!(done.outcome.unwrap().tally_all().counts.sent > 20);
+    assert!(output.outcome.unwrap().tally_all().counts.sent > 20);
 }
 
 #[cfg(unix)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::{
     built_in::LoadError,
+    distribution::Distribution,
     load::Model,
     outcome::{Counts, Outcome},
     profile::{Overrides, Plan, Profile},
@@ -66,8 +67,8 @@ pub struct CaseResult {
     pub requests_received: u64,
     /// P99 of the dispatch lag, in milliseconds.
     pub dispatch_lag_p99_ms: Option<f64>,
-    /// Whether percentiles and counts are correct. In a blind spot, whether the counts are correct
-    /// and the percentiles are not.
+    /// Whether percentiles and counts are correct. In a blind spot ([`Case::is_blind_spot`]), whether
+    /// the counts are correct and the percentiles are not.
     pub passed: bool,
 }
 
@@ -206,12 +207,12 @@ impl Case {
         // Two more requests are the health checks before and after the run.
         let counts_match =
             counts.is_consistent() && counts.errors() == 0 && counts.sent + 2 == requests_received;
-        let mut lag = crate::distribution::Distribution::default();
+        let mut dispatch_lag = Distribution::default();
         for second in &outcome.arrivals {
-            lag.merge(&second.dispatch_lag);
+            dispatch_lag.merge(&second.dispatch_lag);
         }
         let passed = counts_match && all_within_tolerance != self.is_blind_spot();
-        let dispatch_lag_p99_ms = lag.quantile_ms(0.99);
+        let dispatch_lag_p99_ms = dispatch_lag.quantile_ms(0.99);
         CaseResult {
             measured_ms,
             computed_ms,

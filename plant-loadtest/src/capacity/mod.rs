@@ -64,8 +64,8 @@ pub struct TrialRunner {
 }
 
 impl TrialRunner {
-    /// Returns trials of `step_s` seconds each with the classes of `profile`, judged by the
-    /// thresholds of `sla` that apply to a constant load.
+    /// Returns a runner of trials of `step_s` seconds each with the classes of `profile`, judged by
+    /// the thresholds of `sla` that apply to a constant load.
     #[must_use]
     pub fn new(
         profile: Profile,
@@ -106,35 +106,35 @@ impl TrialRunner {
         let outcome = run::run(&settings).await?;
         let http = crate::client::http_client(&self.host, self.timeout)?;
         // Requests still queued must not slow down the next trial.
-        target::seconds_to_healthy(&http, &self.host, RECOVERY_TIMEOUT).await;
+        target::wait_until_healthy(&http, &self.host, RECOVERY_TIMEOUT).await;
 
         let verdict = Verdict::judge(&outcome, &outcome.sla);
-        let judged = outcome.tally_judged();
+        let tally = outcome.tally_judged();
         let seconds = outcome.judged_seconds();
         #[expect(clippy::cast_precision_loss, reason = "the responses of a trial stay below 2^53")]
         let throughput =
-            judged.throughput_count as f64 / f64::from((seconds.end - seconds.start).max(1));
+            tally.throughput_count as f64 / f64::from((seconds.end - seconds.start).max(1));
         let result = self.judge(&verdict, level, throughput);
         Ok(Trial {
             level,
             throughput,
-            p95_ms: judged.latency.quantile_ms(0.95),
-            errors: judged.counts.errors(),
+            p95_ms: tally.latency.quantile_ms(0.95),
+            errors: tally.counts.errors(),
             result,
         })
     }
 
     fn plan(&self, level: f64) -> Result<Plan, String> {
         let mut profile = self.profile.clone();
-        let part = |name: &str, lasts_s, judged| StageSpec {
+        let stage = |name: &str, duration_s, judged| StageSpec {
             name: name.into(),
-            duration_s: lasts_s,
+            duration_s,
             level: Level::Hold(level),
             at_once: 0,
             judged,
         };
-        let parts = vec![part("warm-up", WARM_UP_S, false), part("hold", self.step_s, true)];
-        profile.schedule = Schedule::Stages(parts);
+        let stages = vec![stage("warm-up", WARM_UP_S, false), stage("hold", self.step_s, true)];
+        profile.schedule = Schedule::Stages(stages);
         if profile.model == Model::Closed {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -151,7 +151,7 @@ impl TrialRunner {
         let violated = verdict
             .thresholds
             .iter()
-            .filter(|judged| matches!(judged.grade, Grade::Fail | Grade::Warning));
+            .filter(|threshold| matches!(threshold.grade, Grade::Fail | Grade::Warning));
         let mut violated: Vec<String> =
             violated.map(crate::verdict::JudgedThreshold::summary).collect();
         if self.profile.model == Model::Open && throughput < level * MIN_SUCCESS_SHARE {
@@ -160,11 +160,11 @@ impl TrialRunner {
             ));
         }
         match &verdict.generator.invalid_reason {
-            Some(fault) if violated.is_empty() && verdict.generator.dropped_arrivals > 0 => {
-                TrialResult::Violated(fault.clone())
+            Some(reason) if violated.is_empty() && verdict.generator.dropped_arrivals > 0 => {
+                TrialResult::Violated(reason.clone())
             }
-            Some(fault) if verdict.generator.dropped_arrivals == 0 => {
-                TrialResult::GeneratorSaturated(fault.clone())
+            Some(reason) if verdict.generator.dropped_arrivals == 0 => {
+                TrialResult::GeneratorSaturated(reason.clone())
             }
             _ if violated.is_empty() => TrialResult::Met,
             _ => TrialResult::Violated(violated.join("; ")),
@@ -177,18 +177,18 @@ impl TrialRunner {
 fn applicable_thresholds(sla: &Sla, plan: &Plan) -> Vec<Threshold> {
     let is_judged_stage =
         |name: &str| plan.stages.iter().any(|stage| stage.name == name && stage.judged);
-    let applicable = sla.thresholds.iter().filter(|promise| match &promise.during {
-        _ if promise.metric == Metric::Throughput => false,
+    let applicable = sla.thresholds.iter().filter(|threshold| match &threshold.during {
+        _ if threshold.metric == Metric::Throughput => false,
         During::Judged | During::Run => true,
         During::Stage(name) => is_judged_stage(name),
     });
     applicable
-        .map(|promise| {
-            let during = match &promise.during {
+        .map(|threshold| {
+            let during = match &threshold.during {
                 During::Run => During::Run,
                 During::Judged | During::Stage(_) => During::Judged,
             };
-            Threshold { during, window_s: None, ..promise.clone() }
+            Threshold { during, window_s: None, ..threshold.clone() }
         })
         .collect()
 }

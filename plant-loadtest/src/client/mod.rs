@@ -37,7 +37,7 @@ pub struct Endpoint {
     /// Method and route template. SLA files and reports use this name.
     pub name: &'static str,
     /// Expected status codes.
-    pub success: &'static [u16],
+    pub expected_statuses: &'static [u16],
     /// Expected shape of the body.
     pub shape: Shape,
 }
@@ -197,8 +197,8 @@ impl Client {
 
     /// Sets the intended start of the next request. Its latency counts from there; the latency of
     /// later requests counts from the time of sending.
-    pub fn set_intended_start(&self, intended: Instant) {
-        *self.intended_start.lock().unwrap_or_else(PoisonError::into_inner) = Some(intended);
+    pub fn set_intended_start(&self, intended_start: Instant) {
+        *self.intended_start.lock().unwrap_or_else(PoisonError::into_inner) = Some(intended_start);
     }
 
     /// Returns whether the last response rejected the token that was sent.
@@ -228,9 +228,9 @@ impl Client {
         let token = account.map(Account::token);
         request.bearer = request.bearer.or_else(|| token.clone());
         let prepared = self.prepare(&request);
-        let sent = Instant::now();
-        let intended = self.take_intended_start().unwrap_or(sent);
-        self.recorder.record_sent(self.shard, endpoint.name, intended);
+        let sent_at = Instant::now();
+        let intended_start = self.take_intended_start().unwrap_or(sent_at);
+        self.recorder.record_sent(self.shard, endpoint.name, intended_start);
         let mut exchange = execute(prepared).await;
         if exchange.status == Some(StatusCode::UNAUTHORIZED)
             && let (Some(account), Some(rejected)) = (account, token)
@@ -249,7 +249,7 @@ impl Client {
         if let Some(log) = &self.request_log {
             log.lock().unwrap_or_else(PoisonError::into_inner).push(RequestLogEntry {
                 endpoint: endpoint.name,
-                latency: exchange.last_byte.saturating_duration_since(intended),
+                latency: exchange.last_byte.saturating_duration_since(intended_start),
                 status: exchange.status.map(|status| status.as_u16()),
                 error: result.as_ref().err().map(|(_, message)| message.clone()),
             });
@@ -258,8 +258,8 @@ impl Client {
             self.shard,
             RequestSample {
                 endpoint: endpoint.name,
-                intended_start: intended,
-                sent_at: sent,
+                intended_start,
+                sent_at,
                 first_byte: exchange.first_byte,
                 last_byte: exchange.last_byte,
                 status: exchange.status.map(|status| status.as_u16()),
@@ -342,7 +342,7 @@ fn validate(
     validated: &ValidatedBodies,
 ) -> Result<Bytes, (FailureKind, String)> {
     let status = status.unwrap_or_default();
-    if endpoint.success.contains(&status.as_u16()) {
+    if endpoint.expected_statuses.contains(&status.as_u16()) {
         return match validated.validate(endpoint, &body) {
             Ok(()) => Ok(body),
             Err(reason) => Err((FailureKind::WrongShape, reason)),
@@ -369,7 +369,7 @@ mod tests {
     use super::*;
 
     static ENDPOINT: Endpoint =
-        Endpoint { name: "GET /x", success: &[200], shape: Shape::Object(&["id"]) };
+        Endpoint { name: "GET /x", expected_statuses: &[200], shape: Shape::Object(&["id"]) };
 
     fn failure(status: u16, body: &'static str) -> (FailureKind, String) {
         let status = StatusCode::from_u16(status).ok();

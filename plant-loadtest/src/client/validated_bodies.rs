@@ -58,7 +58,7 @@ mod tests {
     use crate::client::Shape;
 
     static LIST: Endpoint =
-        Endpoint { name: "GET /list", success: &[200], shape: Shape::Array(&["id"]) };
+        Endpoint { name: "GET /list", expected_statuses: &[200], shape: Shape::Array(&["id"]) };
 
     fn body(last: &str) -> Bytes {
         let items: Vec<String> = (0..200).map(|id| format!("{{\"id\":{id}}}")).collect();

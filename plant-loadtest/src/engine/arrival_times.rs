@@ -15,7 +15,7 @@ use crate::load::{Spacing, Stage};
 pub struct ArrivalTimes<'a> {
     stages: std::slice::Iter<'a, Stage>,
     spacing: Spacing,
-    random: fastrand::Rng,
+    rng: fastrand::Rng,
     stage: Option<CurrentStage>,
     /// Λ at the next arrival, counted from the start of the current stage.
     next_arrival: f64,
@@ -33,9 +33,9 @@ struct CurrentStage {
 impl<'a> ArrivalTimes<'a> {
     /// Returns the arrival times of `stages`.
     #[must_use]
-    pub fn new(stages: &'a [Stage], spacing: Spacing, random: fastrand::Rng) -> Self {
+    pub fn new(stages: &'a [Stage], spacing: Spacing, rng: fastrand::Rng) -> Self {
         let mut times =
-            Self { stages: stages.iter(), spacing, random, stage: None, next_arrival: 0.0 };
+            Self { stages: stages.iter(), spacing, rng, stage: None, next_arrival: 0.0 };
         if spacing == Spacing::Poisson {
             times.next_arrival = times.sample_step();
         }
@@ -47,7 +47,7 @@ impl<'a> ArrivalTimes<'a> {
         match self.spacing {
             Spacing::Steady => 1.0,
             // 1 - f64() lies in (0, 1], where the logarithm is finite.
-            Spacing::Poisson => -(1.0 - self.random.f64()).ln(),
+            Spacing::Poisson => -(1.0 - self.rng.f64()).ln(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The closed load model: N virtual users, each of whom sends a request, waits for the response,
+//! The closed load model: N virtual users, each of which sends a request, waits for the response,
 //! waits for its think time, and repeats.
 //!
 //! Goose starts, runs and stops the users. Its own metrics, reports and console are disabled: the
@@ -44,9 +44,9 @@ pub async fn run(
     let mut attack = with_schedule(attack, &plan.stages, adjustable)?
         // Users have clients of their own. With a shared one Goose does not create one per user.
         .set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())?;
-    for share in &plan.classes {
-        let scenario = weighted_scenario(share.class, plan.saturate, config.clone())?;
-        attack = attack.register_scenario(scenario.set_weight(share.weight as usize)?);
+    for weighted in &plan.classes {
+        let scenario = weighted_scenario(weighted.class, plan.saturate, config.clone())?;
+        attack = attack.register_scenario(scenario.set_weight(weighted.weight as usize)?);
     }
     // Goose prints the number of launched users even with `quiet`.
     let _silenced = SilencedStdout::new();
@@ -65,7 +65,7 @@ fn quiet_configuration(host: &str) -> GooseConfiguration {
     configuration
 }
 
-/// A ramp of `ramp_s` seconds from 0 to `users`, who then stay for `hold_s` seconds.
+/// A ramp of `ramp_s` seconds from 0 to `users`, which then stay for `hold_s` seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct SingleRamp {
     users: u32,
@@ -73,8 +73,8 @@ struct SingleRamp {
     hold_s: u32,
 }
 
-/// Returns the stages as a single ramp with a constant number of users after it; `None` if they are
-/// not.
+/// Returns the stages as a single ramp with a constant number of users after it; `None` if they have
+/// another form.
 fn single_ramp(stages: &[Stage]) -> Option<SingleRamp> {
     let users = stages.first()?.to_users;
     let ramp = stages.first().filter(|stage| stage.from_users == 0);

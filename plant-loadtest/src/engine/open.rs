@@ -105,10 +105,11 @@ pub async fn run(plan: &Plan, config: &ClientConfig) -> Result<(), OpenError> {
 
 impl UserPool {
     fn new(plan: &Plan, config: &ClientConfig) -> Result<Self, GooseError> {
-        let classes = plan.classes.iter().map(|share| Ok((*share, Tasks::new(share.class)?)));
+        let classes =
+            plan.classes.iter().map(|weighted| Ok((*weighted, Tasks::new(weighted.class)?)));
         Ok(Self {
             classes: classes.collect::<Result<_, GooseError>>()?,
-            total_weight: plan.classes.iter().map(|share| share.weight).sum(),
+            total_weight: plan.classes.iter().map(|weighted| weighted.weight).sum(),
             config: config.clone(),
             idle_users: AtomicI64::new(i64::from(plan.users)),
         })
@@ -117,11 +118,11 @@ impl UserPool {
     /// Picks a random class by weight and returns its index.
     fn pick_class(&self) -> usize {
         let mut point = fastrand::u32(..self.total_weight);
-        for (index, (share, _)) in self.classes.iter().enumerate() {
-            if point < share.weight {
+        for (index, (weighted, _)) in self.classes.iter().enumerate() {
+            if point < weighted.weight {
                 return index;
             }
-            point -= share.weight;
+            point -= weighted.weight;
         }
         unreachable!("the point is below the sum of all weights")
     }
@@ -156,23 +157,23 @@ async fn set_up_user(pool: &UserPool) -> Result<VirtualUser, OpenError> {
     // Goose's own client is never used, but without one Goose would create another.
     let http = client.http_client();
     let mut goose_users = Vec::new();
-    for (share, tasks) in &pool.classes {
+    for (weighted, tasks) in &pool.classes {
         let configuration = GooseConfiguration::default();
         let base_url = reqwest::Url::clone(&base_url);
         let mut user = GooseUser::new(
             0,
-            share.class.name.into(),
+            weighted.class.name.into(),
             base_url,
             &configuration,
             0,
             Some(http.clone()),
         )?;
-        user.set_session_data(Session::new(share.class.identity, unrecorded.clone()));
+        user.set_session_data(Session::new(weighted.class.identity, unrecorded.clone()));
         let _ = tasks.run_on_start(&mut user).await;
         if let Some(session) = user.get_session_data_mut::<Session>() {
             session.client = session.client.with_recorder_of(&client);
         }
-        config.recorder.count_started(share.class.name);
+        config.recorder.count_started(weighted.class.name);
         goose_users.push(user);
     }
     Ok(VirtualUser { goose_users, client, shard: config.recorder.assign_shard() })

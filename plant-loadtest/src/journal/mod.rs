@@ -109,12 +109,12 @@ impl JournalWriter {
     ) -> Self {
         let path = path.to_path_buf();
         let task = tokio::spawn(async move {
-            let mut tick = interval(WRITE_INTERVAL);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            let mut interval = interval(WRITE_INTERVAL);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
             let mut source = EntrySource::new(start.into_outcome(), recorder, samples);
             let mut file: Option<JournalFile> = None;
             loop {
-                tick.tick().await;
+                interval.tick().await;
                 let Some(entry) = source.next_entry() else { continue };
                 let written = match &mut file {
                     Some(file) => file.append(&entry),
@@ -188,8 +188,8 @@ impl EntrySource {
         let max_request_s = ceil_s(self.head.load.timeout_s) + 2;
         let rescan = self.entries.is_multiple_of(ENTRIES_PER_RESCAN);
         // Requests that were in progress at the last rescan may have finished just after it.
-        let first_unsettled = self.rescanned_at.saturating_sub(max_request_s);
-        let from = if rescan { first_unsettled } else { self.from };
+        let first_unfinished = self.rescanned_at.saturating_sub(max_request_s);
+        let from = if rescan { first_unfinished } else { self.from };
         let (mut endpoints, failures, arrivals) = self.recorder.merge_since(from);
         for endpoint in &mut endpoints {
             let name = &endpoint.name;
@@ -202,8 +202,8 @@ impl EntrySource {
         }
         if rescan {
             self.rescanned_at = now;
-            let first_unsettled = now.saturating_sub(max_request_s + self.recorder.cell_s());
-            self.written.retain(|(_, second), _| *second >= first_unsettled);
+            let first_unfinished = now.saturating_sub(max_request_s + self.recorder.cell_s());
+            self.written.retain(|(_, second), _| *second >= first_unfinished);
         }
         let failed = failures.iter().map(|failure| failure.count).sum();
         let failures_changed = failed != self.failures_written;

@@ -106,7 +106,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds `other`.
+    /// Adds the counts and latencies of `other`.
     pub fn add(&mut self, other: &Self) {
         self.counts.add(&other.counts);
         self.latency.merge(&other.latency);

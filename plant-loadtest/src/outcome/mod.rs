@@ -84,7 +84,7 @@ pub struct Load {
     pub users: u32,
     /// Length of a cell, that is of each entry of [`Endpoint::seconds`], in seconds. More than 1
     /// only in runs of hours; a cell never spans two stages.
-    #[serde(default = "one")]
+    #[serde(default = "default_cell_s")]
     pub cell_s: u32,
     /// The user classes.
     pub classes: Vec<Class>,
@@ -184,7 +184,7 @@ pub struct Endpoint {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ArrivalSecond {
-    /// Counted from the start of the run.
+    /// Second, counted from the start of the run.
     pub second: u32,
     /// Number scheduled.
     #[serde(alias = "due")]
@@ -201,7 +201,7 @@ pub struct ArrivalSecond {
 /// The measurements of one endpoint in one second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Second {
-    /// Counted from the start of the run.
+    /// Second, counted from the start of the run.
     pub second: u32,
     /// Counts of requests by result.
     #[serde(flatten)]
@@ -240,7 +240,7 @@ pub struct Failure {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ResourceSample {
-    /// Counted from the start of the run.
+    /// Second, counted from the start of the run.
     pub second: u32,
     /// Active users.
     pub users: u32,
@@ -322,7 +322,7 @@ pub struct ServiceSample {
     pub logged_errors: Option<f64>,
 }
 
-/// What is known of a run at its start.
+/// The parts of an outcome that are known at the start of a run.
 #[derive(Clone, Debug)]
 pub struct RunStart {
     /// The load as planned.
@@ -362,7 +362,7 @@ impl RunStart {
     }
 }
 
-fn one() -> u32 {
+fn default_cell_s() -> u32 {
     1
 }
 

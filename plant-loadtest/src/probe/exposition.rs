@@ -20,7 +20,7 @@ impl Exposition {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
-        Self { samples: lines.filter_map(sample).collect() }
+        Self { samples: lines.filter_map(parse_sample).collect() }
     }
 
     /// Returns the sum of all series of `name` with `labels` (values are compared ignoring case);
@@ -28,8 +28,8 @@ impl Exposition {
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let matching = self.samples.iter().filter(|sample| {
-            let has = |(label, wanted): &(&str, &str)| {
-                sample.labels.get(*label).is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+            let has = |(label, expected): &(&str, &str)| {
+                sample.labels.get(*label).is_some_and(|value| value.eq_ignore_ascii_case(expected))
             };
             sample.name == name && labels.iter().all(has)
         });
@@ -44,12 +44,12 @@ impl Exposition {
     }
 }
 
-fn sample(line: &str) -> Option<Sample> {
+fn parse_sample(line: &str) -> Option<Sample> {
     let line = line.trim();
     let name_end = line.find(|c: char| c == '{' || c.is_whitespace())?;
     let (name, rest) = line.split_at(name_end);
     let (labels, rest) = match rest.strip_prefix('{') {
-        Some(inside) => labels(inside)?,
+        Some(rest) => parse_labels(rest)?,
         None => (BTreeMap::new(), rest),
     };
     // An optional timestamp follows the value.
@@ -58,7 +58,7 @@ fn sample(line: &str) -> Option<Sample> {
 }
 
 /// Parses `a="x",b="y"}`; returns the labels and the rest of the line.
-fn labels(mut text: &str) -> Option<(BTreeMap<String, String>, &str)> {
+fn parse_labels(mut text: &str) -> Option<(BTreeMap<String, String>, &str)> {
     let mut labels = BTreeMap::new();
     loop {
         text = text.trim_start_matches([',', ' ']);
@@ -66,7 +66,7 @@ fn labels(mut text: &str) -> Option<(BTreeMap<String, String>, &str)> {
             return Some((labels, rest));
         }
         let (label, rest) = text.split_once("=\"")?;
-        let (value, rest) = quoted(rest)?;
+        let (value, rest) = parse_quoted(rest)?;
         labels.insert(label.trim().to_owned(), value);
         text = rest;
     }
@@ -74,7 +74,7 @@ fn labels(mut text: &str) -> Option<(BTreeMap<String, String>, &str)> {
 
 /// Parses up to the closing quote, resolving the escapes `\\`, `\"` and `\n`; returns the value and
 /// the rest of the line.
-fn quoted(text: &str) -> Option<(String, &str)> {
+fn parse_quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {

@@ -86,11 +86,11 @@ impl Service {
         let mut sample = metrics.map(|metrics| service_sample(&metrics)).unwrap_or_default();
         let Some(process) = self.process.clone() else { return sample };
         // Reading procfs takes milliseconds, which would delay users on the same runtime thread.
-        let completed = spawn_blocking(move || {
+        let filled_in = spawn_blocking(move || {
             process.fill_in(&mut sample);
             sample
         });
-        completed.await.unwrap_or(sample)
+        filled_in.await.unwrap_or(sample)
     }
 }
 
@@ -99,19 +99,19 @@ async fn sample_every_second(
     recorder: Arc<Recorder>,
     samples: Arc<Mutex<Vec<ResourceSample>>>,
 ) {
-    let mut tick = interval(Duration::from_secs(1));
-    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut interval = interval(Duration::from_secs(1));
+    interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut before = read_own_usage().await;
     let timer_lag = TimerLag::start();
     loop {
-        tick.tick().await;
+        interval.tick().await;
         let now = read_own_usage().await;
         let generator_cpu = cpu_share(&before, &now);
-        let generator_waited = cpu_wait_share(&before, &now);
+        let generator_cpu_wait = cpu_wait_share(&before, &now);
         let generator_memory_bytes = now.memory_bytes;
         let at = now.at;
         before = now;
-        let generator_lag = timer_lag.take();
+        let generator_timer_lag = timer_lag.take();
         let Some(started) = recorder.started_at() else { continue };
         let second =
             u32::try_from(at.saturating_duration_since(started).as_secs()).unwrap_or(u32::MAX);
@@ -120,9 +120,9 @@ async fn sample_every_second(
             users: recorder.users(),
             service: service.sample().await,
             generator_cpu,
-            generator_cpu_wait: generator_waited,
+            generator_cpu_wait,
             generator_memory_bytes,
-            generator_timer_lag: generator_lag,
+            generator_timer_lag,
         };
         samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
     }
@@ -159,9 +159,9 @@ fn cpu_share(before: &OwnUsage, now: &OwnUsage) -> Option<f64> {
     if wall < 0.1 {
         return None;
     }
-    #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 processors")]
-    let processors = available_cpus() as f64;
-    Some((now.cpu_seconds? - before.cpu_seconds?) / wall / processors)
+    #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 CPUs")]
+    let cpus = available_cpus() as f64;
+    Some((now.cpu_seconds? - before.cpu_seconds?) / wall / cpus)
 }
 
 fn cpu_wait_share(before: &OwnUsage, now: &OwnUsage) -> Option<f64> {

@@ -91,7 +91,7 @@ impl Plan {
     /// # Errors
     /// Returns a message if no time is left to judge, or if an override is invalid.
     pub fn new(profile: &Profile, overrides: &Overrides) -> Result<Self, String> {
-        check(profile, overrides)?;
+        check_overrides(profile, overrides)?;
         let users = overrides.users.unwrap_or(profile.users);
         let (specs, level_scale, time_scale) = match &profile.schedule {
             Schedule::Ramp { spawn_rate, warm_up_s, run_time_s } => {
@@ -118,14 +118,14 @@ impl Plan {
             classes: profile.classes.clone(),
             stages: schedule::stages(&specs, profile.model, level_scale, time_scale)?,
             time_scale: overrides.time_scale,
-            overrides: changes(overrides),
+            overrides: describe_overrides(overrides),
         })
     }
 
     /// Returns the names that an SLA of this run may contain.
     #[must_use]
     pub fn allowed_names(&self) -> AllowedNames<'_> {
-        let classes: Vec<_> = self.classes.iter().map(|share| share.class).collect();
+        let classes: Vec<_> = self.classes.iter().map(|weighted| weighted.class).collect();
         scenarios::allowed_names(&classes, &self.stages)
     }
 
@@ -143,7 +143,7 @@ impl Plan {
 }
 
 /// Checks that the overrides are valid and fit the profile.
-fn check(profile: &Profile, overrides: &Overrides) -> Result<(), String> {
+fn check_overrides(profile: &Profile, overrides: &Overrides) -> Result<(), String> {
     let positive = |number: f64| number.is_finite() && number > 0.0;
     if overrides.users == Some(0) {
         return Err("a run needs at least one user".into());
@@ -184,7 +184,7 @@ fn as_f64(seconds: u64) -> f64 {
     seconds as f64
 }
 
-fn changes(overrides: &Overrides) -> Vec<String> {
+fn describe_overrides(overrides: &Overrides) -> Vec<String> {
     let users = overrides.users.map(|users| format!("{users} users"));
     let spawn_rate = overrides.spawn_rate.map(|rate| format!("{rate} users started per second"));
     let rate = overrides.rate.map(|rate| format!("{rate} arrivals per second"));

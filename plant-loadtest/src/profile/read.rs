@@ -10,7 +10,7 @@ use crate::{
     toml_source::{Source, Table},
 };
 
-/// Parses the file; errors are added to `source`.
+/// Parses the profile in `source` and adds errors to it.
 pub(super) fn read<'a>(source: &mut Source<'a>) -> Option<Profile> {
     let mut root = source.root();
     let name = root.string(source, "name");
@@ -105,9 +105,9 @@ fn without_stages<'a>(
 
 /// Returns the stages of a constant rate, of which the warm-up is not judged.
 fn constant_rate(rate: f64, warm_up_s: u64, steady_s: u64) -> Vec<StageSpec> {
-    let stage = |name: &str, lasts_s, judged| StageSpec {
+    let stage = |name: &str, duration_s, judged| StageSpec {
         name: name.into(),
-        duration_s: lasts_s,
+        duration_s,
         level: Level::Hold(rate),
         at_once: 0,
         judged,
@@ -162,7 +162,7 @@ fn with_stages<'a>(
 
 fn stage<'a>(source: &mut Source<'a>, table: &mut Table<'a>, model: Model) -> Option<StageSpec> {
     let name = table.string(source, "name");
-    let lasts_s = duration_s(source, table, "lasts", true);
+    let duration_s = duration_s(source, table, "lasts", true);
     let at_once = match model {
         Model::Open => table.optional_positive_integer(source, "at_once").unwrap_or(0),
         Model::Closed => 0,
@@ -172,7 +172,7 @@ fn stage<'a>(source: &mut Source<'a>, table: &mut Table<'a>, model: Model) -> Op
     let level = level?;
     Some(StageSpec {
         name: name?.0,
-        duration_s: lasts_s?,
+        duration_s: duration_s?,
         level,
         at_once,
         judged: judged.unwrap_or(matches!(level, Level::Hold(_))),

@@ -97,9 +97,9 @@ pub(super) fn ramp_stages(
             duration::format(before_s),
         ));
     };
-    let stage = |name: &str, lasts_s, level, judged| StageSpec {
+    let stage = |name: &str, duration_s, level, judged| StageSpec {
         name: name.into(),
-        duration_s: lasts_s,
+        duration_s,
         level,
         at_once: 0,
         judged,
@@ -126,21 +126,21 @@ pub(super) fn stages(
     time_scale: f64,
 ) -> Result<Vec<Stage>, String> {
     let mut stages = Vec::new();
-    let (mut at_s, mut level) = (0_u32, 0.0);
+    let (mut from_s, mut level) = (0_u32, 0.0);
     for spec in specs {
         #[expect(clippy::cast_precision_loss, reason = "seconds of a run stay far below 2^53")]
-        let lasts_s = ceil_s(spec.duration_s as f64 * time_scale);
-        let to_s = u32::try_from(u64::from(at_s) + lasts_s)
+        let duration_s = ceil_s(spec.duration_s as f64 * time_scale);
+        let to_s = u32::try_from(u64::from(from_s) + duration_s)
             .map_err(|_| "the run is too long: the maximum is 136 years".to_owned())?;
         let to = spec.level.end_level() * level_scale;
         let from = if matches!(spec.level, Level::Hold(_)) { to } else { level };
         let (name, judged) = (spec.name.clone(), spec.judged);
-        let base = Stage { name, from_s: at_s, to_s, judged, ..Stage::default() };
+        let base = Stage { name, from_s, to_s, judged, ..Stage::default() };
         stages.push(match model {
             Model::Closed => Stage { from_users: users(from), to_users: users(to), ..base },
             Model::Open => Stage { from_rate: from, to_rate: to, at_once: spec.at_once, ..base },
         });
-        (at_s, level) = (to_s, to);
+        (from_s, level) = (to_s, to);
     }
     Ok(stages)
 }
@@ -168,8 +168,8 @@ fn ceil_s(seconds: f64) -> u64 {
 mod tests {
     use super::*;
 
-    fn spec(lasts_s: u64, level: Level) -> StageSpec {
-        StageSpec { name: "p".into(), duration_s: lasts_s, level, at_once: 0, judged: true }
+    fn spec(duration_s: u64, level: Level) -> StageSpec {
+        StageSpec { name: "p".into(), duration_s, level, at_once: 0, judged: true }
     }
 
     #[test]

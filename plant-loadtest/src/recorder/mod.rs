@@ -15,10 +15,10 @@ use std::{
 pub use cells::Cells;
 use records::Records;
 
-use crate::work::{AcceptedWork, WorkKind};
 use crate::{
     failure::FailureKind,
     outcome::{ArrivalSecond, Endpoint, Failure, Tally},
+    work::{AcceptedWork, WorkKind},
 };
 
 /// Length of the sliding window behind the current rate and percentile, in seconds.
@@ -65,7 +65,7 @@ pub struct Recorder {
     accepted: Mutex<Vec<AcceptedWork>>,
 }
 
-/// The current state of a run, for progress output.
+/// The current state of a run, for progress output and the exporter.
 #[derive(Clone, Debug, Default)]
 pub struct LiveStats {
     /// Time since the first user started; `None` before that.
@@ -78,20 +78,20 @@ pub struct LiveStats {
     pub errors: u64,
     /// Arrivals dropped so far, in the open model.
     pub dropped: u64,
-    /// Requests per second over the last seconds.
+    /// Requests per second over the last 5 s.
     pub rate: f64,
-    /// 95th percentile of latency over the last seconds, in milliseconds.
+    /// 95th percentile of latency over the last 5 s, in milliseconds.
     pub p95_ms: Option<f64>,
 }
 
 impl Recorder {
-    /// Creates a recorder with one shard for each of `processors`.
+    /// Creates a recorder with this number of `shards`, at least one.
     #[must_use]
-    pub fn new(processors: usize) -> Self {
+    pub fn new(shards: usize) -> Self {
         Self {
             started_at: OnceLock::new(),
             cells: Cells::default(),
-            shards: (0..processors.max(1)).map(|_| Mutex::default()).collect(),
+            shards: (0..shards.max(1)).map(|_| Mutex::default()).collect(),
             next_shard: AtomicUsize::new(0),
             users: AtomicU32::new(0),
             started_by_class: Mutex::default(),
@@ -139,7 +139,7 @@ impl Recorder {
         self.users.fetch_add(1, Relaxed);
     }
 
-    /// Counts one active user less: it stopped or became idle.
+    /// Counts one active user fewer: it stopped or became idle.
     pub fn user_stopped(&self) {
         self.users.fetch_sub(1, Relaxed);
     }
@@ -163,57 +163,63 @@ impl Recorder {
     }
 
     /// Counts a request as sent; called just before sending.
-    pub fn record_sent(&self, shard: Shard, endpoint: &'static str, intended: Instant) {
-        let second = self.cell_of(intended);
+    pub fn record_sent(&self, shard: Shard, endpoint: &'static str, intended_start: Instant) {
+        let cell = self.cell_of(intended_start);
         let mut records = lock(&self.shards[shard.0]);
         records.sent += 1;
-        records.second(endpoint, second).counts.sent += 1;
+        records.second(endpoint, cell).counts.sent += 1;
     }
 
     /// Records a finished request.
     pub fn record_finished(&self, shard: Shard, sample: RequestSample) {
-        let earliest =
+        let grace_start =
             sample.last_byte.checked_sub(THROUGHPUT_GRACE).unwrap_or(sample.intended_start);
-        let started = self.cell_of(sample.intended_start);
-        let finished = self.cell_of(earliest.max(sample.intended_start));
-        lock(&self.shards[shard.0]).record(started, finished, sample);
+        let start_cell = self.cell_of(sample.intended_start);
+        let throughput_cell = self.cell_of(grace_start.max(sample.intended_start));
+        lock(&self.shards[shard.0]).record(start_cell, throughput_cell, sample);
     }
 
-    /// Records that the service has just accepted `work` and returned `id` for it; `token`
-    /// authorizes reading its state.
-    pub fn record_accepted(&self, work: &'static WorkKind, id: String, token: Arc<str>) {
+    /// Records that the service has just accepted work of this `kind` and returned `id` for it;
+    /// `token` authorizes reading its state.
+    pub fn record_accepted(&self, kind: &'static WorkKind, id: String, token: Arc<str>) {
         let second = self.cell_of(Instant::now());
-        lock(&self.accepted).push(AcceptedWork { work, id, token, second });
+        lock(&self.accepted).push(AcceptedWork { kind, id, token, second });
     }
 
-    /// Takes out all accepted work recorded so far.
+    /// Removes and returns all accepted work recorded so far.
     #[must_use]
     pub fn take_accepted(&self) -> Vec<AcceptedWork> {
         std::mem::take(&mut *lock(&self.accepted))
     }
 
-    /// Counts an arrival scheduled for `intended`.
-    pub fn arrival_scheduled(&self, shard: Shard, intended: Instant) {
-        let cell = self.cell_of(intended);
+    /// Counts an arrival scheduled for `intended_start`.
+    pub fn arrival_scheduled(&self, shard: Shard, intended_start: Instant) {
+        let cell = self.cell_of(intended_start);
         lock(&self.shards[shard.0]).arrival(cell).scheduled += 1;
     }
 
-    /// Records that an arrival got a user at `now`. If a user was `free` at the intended start, the
+    /// Records that a user started an arrival at `now`. If a user was idle at the intended start, the
     /// delay is dispatch lag of the load generator; otherwise the arrival waited for a busy user.
-    pub fn arrival_started(&self, shard: Shard, intended: Instant, now: Instant, free: bool) {
-        let cell = self.cell_of(intended);
+    pub fn arrival_started(
+        &self,
+        shard: Shard,
+        intended_start: Instant,
+        now: Instant,
+        user_idle: bool,
+    ) {
+        let cell = self.cell_of(intended_start);
         let mut records = lock(&self.shards[shard.0]);
         let arrival = records.arrival(cell);
-        if free {
-            arrival.dispatch_lag.record(now.saturating_duration_since(intended));
+        if user_idle {
+            arrival.dispatch_lag.record(now.saturating_duration_since(intended_start));
         } else {
             arrival.waited += 1;
         }
     }
 
     /// Counts a dropped arrival: no user became free within the request timeout.
-    pub fn arrival_dropped(&self, shard: Shard, intended: Instant) {
-        let cell = self.cell_of(intended);
+    pub fn arrival_dropped(&self, shard: Shard, intended_start: Instant) {
+        let cell = self.cell_of(intended_start);
         let mut records = lock(&self.shards[shard.0]);
         records.dropped += 1;
         let arrival = records.arrival(cell);
@@ -295,8 +301,8 @@ impl Recorder {
     }
 }
 
-fn whole_seconds(span: Duration) -> u32 {
-    u32::try_from(span.as_secs()).unwrap_or(u32::MAX)
+fn whole_seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -341,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn since_starts_with_the_cell_that_contains_the_second() {
+    fn merge_since_starts_with_the_cell_that_contains_the_second() {
         let end = crate::load::Stage { to_s: 86_400, ..crate::load::Stage::default() };
         let recorder = Recorder::new(1).with_cells(Cells::for_stages(&[end]));
         recorder.user_started("A");

@@ -46,18 +46,18 @@ impl Records {
         entry.or_insert_with(|| ArrivalSecond { second, ..ArrivalSecond::default() })
     }
 
-    /// Records a request that belongs to the cell `started`, and whose success counts for
-    /// throughput in the cell `finished`.
-    pub(super) fn record(&mut self, started: u32, finished: u32, sample: RequestSample) {
+    /// Records a request that belongs to the cell `start_cell`, and whose success counts for
+    /// throughput in the cell `throughput_cell`.
+    pub(super) fn record(&mut self, start_cell: u32, throughput_cell: u32, sample: RequestSample) {
         let kind = sample.failure.as_ref().map(|(kind, _)| *kind);
-        let tally = self.second(sample.endpoint, started);
+        let tally = self.second(sample.endpoint, start_cell);
         tally.counts.count(kind);
         let counts_as_latency = matches!(kind, None | Some(FailureKind::TimedOut));
         if counts_as_latency {
             tally.latency.record(sample.last_byte.saturating_duration_since(sample.intended_start));
         }
         if kind.is_none() {
-            self.second(sample.endpoint, finished).throughput_count += 1;
+            self.second(sample.endpoint, throughput_cell).throughput_count += 1;
         }
         let records = self.endpoints.entry(sample.endpoint).or_default();
         if counts_as_latency {
@@ -73,7 +73,7 @@ impl Records {
         if let Some((kind, message)) = sample.failure {
             self.errors += 1;
             let failure_count =
-                FailureCount { count: 1, first_second: started, last_second: started };
+                FailureCount { count: 1, first_second: start_cell, last_second: start_cell };
             self.add_failure((sample.endpoint, kind, message), &failure_count);
         }
     }
@@ -144,11 +144,11 @@ pub(super) fn endpoint((name, records): (&'static str, EndpointRecords)) -> Endp
         first_byte: records.first_byte,
         service_time: records.service_time,
         seconds: seconds
-            .map(|(second, Tally { counts, latency, throughput_count: finished })| Second {
+            .map(|(second, Tally { counts, latency, throughput_count })| Second {
                 second,
                 counts,
                 latency,
-                throughput_count: finished,
+                throughput_count,
             })
             .collect(),
     }

@@ -1,4 +1,4 @@
-//! Seed 000: a user that lists the agents of the catalog and does nothing else.
+//! Seed 000: a user that lists the agents of the catalogue and does nothing else.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub static CLASS: UserClass = UserClass {
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS],
     identity: Identity::Anonymous,
-    needs: &[SeedData::Agents],
+    seed_data: &[SeedData::Agents],
     work_kinds: &[],
     scenario,
 };

@@ -18,14 +18,14 @@ pub static CLASS: UserClass = UserClass {
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&SEARCH_AGENTS],
     identity: Identity::Anonymous,
-    needs: &[SeedData::Agents],
+    seed_data: &[SeedData::Agents],
     work_kinds: &[],
     scenario,
 };
 
 static SEARCH_AGENTS: Endpoint = Endpoint {
     name: "GET /api/v1/agents?search={search}",
-    success: &[200],
+    expected_statuses: &[200],
     // Some search terms match no agent.
     shape: Shape::Array(&["id", "name", "industry", "status"]),
 };

@@ -21,7 +21,7 @@ pub static CLASS: UserClass = UserClass {
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&REGISTER, &LOGIN, &HEALTH],
     identity: Identity::OwnAccount,
-    needs: &[],
+    seed_data: &[],
     work_kinds: &[],
     scenario,
 };

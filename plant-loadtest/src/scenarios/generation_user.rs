@@ -25,26 +25,26 @@ pub static CLASS: UserClass = UserClass {
     wait: (Duration::from_secs(1), Duration::from_secs(4)),
     endpoints: &[&CREATE, &LIST, &FIND, &REGISTER, &LOGIN],
     identity: Identity::OwnAccount,
-    needs: &[],
+    seed_data: &[],
     work_kinds: &[&GENERATION],
     scenario,
 };
 
 static CREATE: Endpoint = Endpoint {
     name: "POST /api/v1/generation/create",
-    success: &[202],
+    expected_statuses: &[202],
     shape: Shape::Object(&["id", "task_id", "status", "created_at"]),
 };
 
 static LIST: Endpoint = Endpoint {
     name: "GET /api/v1/generation/list",
-    success: &[200],
+    expected_statuses: &[200],
     shape: Shape::Object(&["items", "next"]),
 };
 
 static FIND: Endpoint = Endpoint {
     name: "GET /api/v1/generation/{id}",
-    success: &[200],
+    expected_statuses: &[200],
     shape: Shape::Object(&["id", "status", "result", "error", "attempts"]),
 };
 

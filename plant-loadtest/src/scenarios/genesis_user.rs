@@ -19,14 +19,14 @@ pub static CLASS: UserClass = UserClass {
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&CREATE_SKILL, &CERTIFY, &CERTIFY_AGAIN],
     identity: Identity::Customer,
-    needs: &[],
+    seed_data: &[],
     work_kinds: &[],
     scenario,
 };
 
 static CERTIFY: Endpoint = Endpoint {
     name: "POST /api/v1/genesis/certify",
-    success: &[200],
+    expected_statuses: &[200],
     shape: Shape::Object(&["entity_id", "status", "version_hash", "chain_length", "checks"]),
 };
 
@@ -34,7 +34,7 @@ static CERTIFY: Endpoint = Endpoint {
 /// with the first, it would lower the percentiles.
 static CERTIFY_AGAIN: Endpoint = Endpoint {
     name: "POST /api/v1/genesis/certify (again)",
-    success: &[200],
+    expected_statuses: &[200],
     shape: Shape::Object(&["entity_id", "status", "version_hash", "chain_length", "checks"]),
 };
 

@@ -18,7 +18,7 @@ pub static CLASS: UserClass = UserClass {
     wait: (Duration::from_millis(500), Duration::from_millis(1500)),
     endpoints: &[&HEALTH],
     identity: Identity::Anonymous,
-    needs: &[],
+    seed_data: &[],
     work_kinds: &[],
     scenario,
 };

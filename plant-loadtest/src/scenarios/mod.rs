@@ -57,7 +57,7 @@ pub struct UserClass {
     /// Account whose token its users send if the service requires authentication.
     pub identity: Identity,
     /// Data that must be seeded before a run.
-    pub needs: &'static [SeedData],
+    pub seed_data: &'static [SeedData],
     /// Kinds of asynchronous work that the tasks create. The run follows them until they end.
     pub work_kinds: &'static [&'static WorkKind],
     /// Builds the Goose scenario: tasks and weights.
@@ -78,7 +78,7 @@ pub enum Identity {
 /// Seeded data that a class requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SeedData {
-    /// Agents in the catalog.
+    /// Agents in the catalogue.
     Agents,
     /// Hired agents of `test-customer-001`.
     HiredAgents,
@@ -101,15 +101,15 @@ pub fn allowed_names<'s>(classes: &[&'static UserClass], stages: &'s [Stage]) ->
     }
 }
 
-/// Session data of one virtual user, kept from task to task.
+/// Data of one virtual user that its tasks share.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// HTTP client of this user.
     pub client: Client,
     /// Customer id of [`Identity::Customer`] users; empty for all others.
     pub customer: &'static str,
-    /// Ids of agents found so far: hired agents or those of the catalog, depending on the class.
-    pub agents: Vec<String>,
+    /// Ids of agents found so far, hired or of the catalogue, depending on the class.
+    pub agent_ids: Vec<String>,
     /// Account of [`Identity::OwnAccount`] users, once registered.
     pub account: Option<OwnAccount>,
     /// Further values of the class, by key.
@@ -127,7 +127,7 @@ impl Session {
             }
             Identity::Anonymous | Identity::OwnAccount => (client, ""),
         };
-        Self { client, customer, agents: Vec::new(), account: None, values: BTreeMap::new() }
+        Self { client, customer, agent_ids: Vec::new(), account: None, values: BTreeMap::new() }
     }
 
     /// Returns the session of `user`.
@@ -139,24 +139,24 @@ impl Session {
             .ok_or_else(|| "the engine has set no session for this user".into())
     }
 
-    /// Returns the id of a random agent of [`Session::agents`].
+    /// Returns the id of a random agent of [`Session::agent_ids`].
     #[must_use]
-    pub fn random_agent(&self) -> Option<String> {
-        fastrand::choice(&self.agents).cloned()
+    pub fn random_agent_id(&self) -> Option<String> {
+        fastrand::choice(&self.agent_ids).cloned()
     }
 }
 
 /// `GET /health`, requested by several classes.
 static HEALTH: Endpoint = Endpoint {
     name: "GET /health",
-    success: &[200],
+    expected_statuses: &[200],
     shape: Shape::Object(&["status", "timestamp"]),
 };
 
 /// `GET /api/v1/agents`, requested by several classes.
 static LIST_AGENTS: Endpoint = Endpoint {
     name: "GET /api/v1/agents",
-    success: &[200],
+    expected_statuses: &[200],
     shape: Shape::NonEmptyArray(&["id", "name", "industry", "status"]),
 };
 
@@ -164,7 +164,7 @@ static LIST_AGENTS: Endpoint = Endpoint {
 static CREATE_SKILL: Endpoint = Endpoint {
     name: "POST /api/v1/skills",
     // 200: the skill exists already, which is common because `PlantUser` picks one of 1000 names.
-    success: &[200, 201],
+    expected_statuses: &[200, 201],
     shape: Shape::Object(&["id", "name", "category"]),
 };
 

@@ -18,14 +18,14 @@ use crate::{
 /// `POST /api/v1/auth/register`.
 pub static REGISTER: Endpoint = Endpoint {
     name: "POST /api/v1/auth/register",
-    success: &[201],
+    expected_statuses: &[201],
     shape: Shape::Object(&["user"]),
 };
 
 /// `POST /api/v1/auth/login`.
 pub static LOGIN: Endpoint = Endpoint {
     name: "POST /api/v1/auth/login",
-    success: &[200],
+    expected_statuses: &[200],
     shape: Shape::Object(&["access_token", "refresh_token", "expires_in"]),
 };
 
@@ -33,7 +33,7 @@ pub static LOGIN: Endpoint = Endpoint {
 #[derive(Clone, Debug)]
 pub struct OwnAccount {
     email: String,
-    /// Access token and the time after which it is renewed.
+    /// Access token and the time from which it is renewed.
     token: Option<(Arc<str>, Instant)>,
 }
 
@@ -48,9 +48,9 @@ impl Session {
     /// necessary, and logs in again if the last response rejected the token. Returns `None` if that
     /// failed; the next call tries again.
     pub async fn token(&mut self) -> Option<Arc<str>> {
-        if let Some((token, until)) =
+        if let Some((token, renew_at)) =
             self.account.as_ref().and_then(|account| account.token.as_ref())
-            && Instant::now() < *until
+            && Instant::now() < *renew_at
             && !self.client.token_was_rejected()
         {
             return Some(Arc::clone(token));
@@ -71,8 +71,8 @@ impl Session {
             serde_json::from_slice(&self.client.send(request).await?).ok()?;
         let token: Arc<str> = response.access_token.into();
         // Renewed at half of its lifetime, so that requests in flight keep a valid token.
-        let until = Instant::now() + Duration::from_secs(response.expires_in / 2);
-        self.account = Some(OwnAccount { email, token: Some((Arc::clone(&token), until)) });
+        let renew_at = Instant::now() + Duration::from_secs(response.expires_in / 2);
+        self.account = Some(OwnAccount { email, token: Some((Arc::clone(&token), renew_at)) });
         Some(token)
     }
 

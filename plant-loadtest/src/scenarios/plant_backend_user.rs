@@ -1,4 +1,4 @@
-//! Seed 001: the full journey of a customer, who browses the catalog, its hired agents, their goals
+//! Seed 001: the full journey of a customer, who browses the catalogue, its hired agents, their goals
 //! and their deliverables.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::client::{Endpoint, Request, Shape};
 /// User class `PlantBackendUser`.
 pub static CLASS: UserClass = UserClass {
     name: "PlantBackendUser",
-    description: "a customer: browses the catalog, its hired agents, their goals and deliverables",
+    description: "a customer: browses the catalogue, its hired agents, their goals and deliverables",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[
         &HEALTH,
@@ -29,7 +29,7 @@ pub static CLASS: UserClass = UserClass {
         &CREATE_GOAL,
     ],
     identity: Identity::Customer,
-    needs: &[SeedData::Agents, SeedData::HiredAgents],
+    seed_data: &[SeedData::Agents, SeedData::HiredAgents],
     work_kinds: &[],
     scenario,
 };
@@ -39,32 +39,32 @@ const SCHEDULES: [&str; 4] = ["daily", "weekly", "monthly", "on_demand"];
 
 static CUSTOMER_AGENTS: Endpoint = Endpoint {
     name: "GET /api/v1/customers/{customer_id}/agents",
-    success: &[200],
+    expected_statuses: &[200],
     shape: Shape::NonEmptyArray(&["id", "agent_id", "status"]),
 };
 static FILTER_AGENTS: Endpoint = Endpoint {
     name: "GET /api/v1/agents?industry={industry}",
-    success: &[200],
+    expected_statuses: &[200],
     shape: Shape::NonEmptyArray(&["id", "name", "industry", "status"]),
 };
 static CONFIGURATION: Endpoint = Endpoint {
     name: "GET /api/v1/agents/{id}/configuration",
-    success: &[200],
+    expected_statuses: &[200],
     shape: Shape::Object(&["nickname", "theme"]),
 };
 static GOALS: Endpoint = Endpoint {
     name: "GET /api/v1/agents/{id}/goals",
-    success: &[200],
+    expected_statuses: &[200],
     shape: Shape::Array(&["id", "title"]),
 };
 static DELIVERABLES: Endpoint = Endpoint {
     name: "GET /api/v1/agents/{id}/deliverables",
-    success: &[200],
+    expected_statuses: &[200],
     shape: Shape::Array(&["id", "title", "review_status"]),
 };
 static CREATE_GOAL: Endpoint = Endpoint {
     name: "POST /api/v1/agents/{id}/goals",
-    success: &[201],
+    expected_statuses: &[201],
     shape: Shape::Object(&["id", "title"]),
 };
 
@@ -129,7 +129,7 @@ async fn deliverables(user: &mut GooseUser) -> TransactionResult {
 
 async fn create_goal(user: &mut GooseUser) -> TransactionResult {
     let session = Session::get(user)?;
-    let Some(agent) = session.random_agent() else {
+    let Some(id) = session.random_agent_id() else {
         fetch_hired_agents(session).await;
         return Ok(());
     };
@@ -139,16 +139,14 @@ async fn create_goal(user: &mut GooseUser) -> TransactionResult {
         "schedule": SCHEDULES[fastrand::usize(..SCHEDULES.len())],
         "enabled": true,
     });
-    send(session, Request::post(&CREATE_GOAL, format!("/api/v1/agents/{agent}/goals"), &goal))
-        .await;
+    send(session, Request::post(&CREATE_GOAL, format!("/api/v1/agents/{id}/goals"), &goal)).await;
     Ok(())
 }
 
 async fn request_hired_agent(session: &mut Session, endpoint: &'static Endpoint, resource: &str) {
-    match session.random_agent() {
-        Some(agent) => {
-            send(session, Request::get(endpoint, format!("/api/v1/agents/{agent}/{resource}")))
-                .await;
+    match session.random_agent_id() {
+        Some(id) => {
+            send(session, Request::get(endpoint, format!("/api/v1/agents/{id}/{resource}"))).await;
         }
         // The list request at the start failed and was counted. Sending it again keeps up the load
         // and shows whether the failure persists; skipping would hide it.
@@ -160,8 +158,8 @@ async fn fetch_hired_agents(session: &mut Session) {
     let path = format!("/api/v1/customers/{}/agents", session.customer);
     let request = Request::get(&CUSTOMER_AGENTS, path).customer(session.customer);
     let list = session.client.send(request).await;
-    if let Some(list) = list.filter(|_| session.agents.is_empty()) {
-        session.agents = ids(&list);
+    if let Some(list) = list.filter(|_| session.agent_ids.is_empty()) {
+        session.agent_ids = ids(&list);
     }
 }
 

@@ -19,14 +19,14 @@ pub static CLASS: UserClass = UserClass {
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS, &CREATE_SKILL, &READ_AGENT],
     identity: Identity::Customer,
-    needs: &[SeedData::Agents],
+    seed_data: &[SeedData::Agents],
     work_kinds: &[],
     scenario,
 };
 
 static READ_AGENT: Endpoint = Endpoint {
     name: "GET /api/v1/agents/{id}",
-    success: &[200],
+    expected_statuses: &[200],
     shape: Shape::Object(&["id", "name", "industry", "status"]),
 };
 
@@ -54,7 +54,7 @@ async fn create_skill(user: &mut GooseUser) -> TransactionResult {
 
 async fn read_agent(user: &mut GooseUser) -> TransactionResult {
     let session = Session::get(user)?;
-    match session.random_agent() {
+    match session.random_agent_id() {
         Some(id) => {
             let request = Request::get(&READ_AGENT, format!("/api/v1/agents/{id}"));
             session.client.send(request).await;
@@ -66,7 +66,7 @@ async fn read_agent(user: &mut GooseUser) -> TransactionResult {
 
 async fn fetch_agents(session: &mut Session) {
     let list = session.client.send(Request::get(&LIST_AGENTS, "/api/v1/agents")).await;
-    if let Some(list) = list.filter(|_| session.agents.is_empty()) {
-        session.agents = ids(&list);
+    if let Some(list) = list.filter(|_| session.agent_ids.is_empty()) {
+        session.agent_ids = ids(&list);
     }
 }

@@ -90,7 +90,7 @@ impl Metric {
         }
     }
 
-    /// Returns whether higher values are better. Of all other metrics lower values are.
+    /// Returns whether higher values are better. For all other metrics lower values are better.
     #[must_use]
     pub fn higher_is_better(&self) -> bool {
         matches!(self, Self::Throughput)

@@ -28,7 +28,7 @@ pub struct Sla {
     /// The thresholds, in the order of the file.
     #[serde(alias = "promises")]
     pub thresholds: Vec<Threshold>,
-    /// Thresholds on the behavior over the whole run.
+    /// Thresholds on the behaviour over the whole run.
     #[serde(default, skip_serializing_if = "OverTime::is_empty")]
     pub over_time: OverTime,
 }
@@ -149,36 +149,35 @@ impl Threshold {
     /// Formats the limit with its unit, such as `< 300 ms`.
     #[must_use]
     pub fn format_limit(&self) -> String {
-        let (below, unit) = (self.limit, self.metric.unit());
-        let limit = if self.metric.higher_is_better() {
-            format!("at least {below} {unit}")
-        } else if below == 0.0 {
+        let (limit, unit) = (self.limit, self.metric.unit());
+        let text = if self.metric.higher_is_better() {
+            format!("at least {limit} {unit}")
+        } else if limit == 0.0 {
             format!("0 {unit}")
         } else {
-            format!("< {below} {unit}")
+            format!("< {limit} {unit}")
         };
-        limit.trim_end().to_owned()
+        text.trim_end().to_owned()
     }
 
-    /// Returns whether the value `measured` meets the threshold.
+    /// Returns whether a measured `value` meets the threshold.
     #[must_use]
-    pub fn is_met_by(&self, measured: f64) -> bool {
+    pub fn is_met_by(&self, value: f64) -> bool {
         if self.metric.higher_is_better() {
-            return measured >= self.limit;
+            return value >= self.limit;
         }
-        measured < self.limit || (self.limit == 0.0 && measured <= 0.0)
+        value < self.limit || (self.limit == 0.0 && value <= 0.0)
     }
 
-    /// Returns whether a violation with the value `measured` is a failure; otherwise it is a
-    /// warning.
+    /// Returns whether a violation with a measured `value` is a failure; otherwise it is a warning.
     #[must_use]
-    pub fn is_failed_by(&self, measured: f64) -> bool {
-        let Some(limit) = self.fail_limit else { return false };
+    pub fn is_failed_by(&self, value: f64) -> bool {
+        let Some(fail_limit) = self.fail_limit else { return false };
         if self.metric.higher_is_better() {
-            return measured < limit;
+            return value < fail_limit;
         }
         // If the two limits are equal, every violation is a failure.
-        measured > limit || limit <= self.limit
+        value > fail_limit || fail_limit <= self.limit
     }
 }
 

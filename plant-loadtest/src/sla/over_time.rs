@@ -1,4 +1,4 @@
-//! Thresholds on the behavior over a whole run: memory growth, drift and recovery.
+//! Thresholds on the behaviour over a whole run: memory growth, drift and recovery.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::{
     toml_source::{Source, Table},
 };
 
-/// Thresholds on the behavior over a whole run; `None` where the SLA has none.
+/// Thresholds on the behaviour over a whole run; `None` where the SLA has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OverTime {

@@ -95,7 +95,7 @@ fn latency<'a>(
     allowed: &AllowedNames<'_>,
     tolerances: Tolerances,
 ) -> Vec<Threshold> {
-    let class = table.string(source, "class").map_or_else(String::new, |(class, _)| class);
+    let group = table.string(source, "class").map_or_else(String::new, |(group, _)| group);
     let subjects = subjects(source, &mut table, allowed);
     let limits = [
         (Metric::P50, table.optional_number(source, "p50_ms")),
@@ -120,13 +120,13 @@ fn latency<'a>(
             let tolerance = tolerances.p95.filter(|_| *metric == Metric::P95).or(tolerances.all);
             thresholds.push(Threshold {
                 subject: subject.clone(),
-                group: class.clone(),
+                group: group.clone(),
                 metric: metric.clone(),
                 limit,
                 fail_limit: tolerance.map(|percent| limit * (1.0 + percent / 100.0)),
                 users: scope.users,
                 during: scope.during.clone(),
-                window_s: scope.every_s,
+                window_s: scope.window_s,
             });
         }
     }
@@ -138,8 +138,8 @@ fn errors<'a>(
     mut table: Table<'a>,
     allowed: &AllowedNames<'_>,
 ) -> Option<Threshold> {
-    let below = table.number(source, "below_percent");
-    let fail_over = table.optional_number(source, "fail_over_percent");
+    let limit = table.number(source, "below_percent");
+    let fail_limit = table.optional_number(source, "fail_over_percent");
     let kinds = failure_kinds(source, &mut table);
     let scope = Scope::read(source, &mut table, allowed);
     let subject = match table.optional_string(source, "endpoint") {
@@ -151,19 +151,19 @@ fn errors<'a>(
     };
     let at = table.span.clone();
     table.report_unknown_keys(source);
-    let below = below?;
-    if fail_over.is_some_and(|limit| limit < below) {
+    let limit = limit?;
+    if fail_limit.is_some_and(|fail_limit| fail_limit < limit) {
         source.add_error(at, "`fail_over_percent` must not be less than `below_percent`");
     }
     let metric = Metric::ErrorRate(kinds);
-    Some(scope.threshold(subject, "errors", metric, below, fail_over))
+    Some(scope.threshold(subject, "errors", metric, limit, fail_limit))
 }
 
 /// Parses `[survival]`, which yields two thresholds: the service responds after the load, and it
 /// was not restarted.
 fn survival<'a>(source: &mut Source<'a>, mut table: Table<'a>) -> Vec<Threshold> {
     let within = table.number(source, "answers_within_s");
-    let scope = Scope { users: users(source, &mut table), during: During::Run, every_s: None };
+    let scope = Scope { users: users(source, &mut table), during: During::Run, window_s: None };
     table.report_unknown_keys(source);
     let threshold = |metric, limit| {
         scope.clone().threshold(Subject::Service, "survival", metric, limit, Some(limit))

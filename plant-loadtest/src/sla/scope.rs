@@ -23,7 +23,7 @@ pub struct AllowedNames<'n> {
 pub(super) struct Scope {
     pub users: UserRange,
     pub during: During,
-    pub every_s: Option<u32>,
+    pub window_s: Option<u32>,
 }
 
 impl Scope {
@@ -34,28 +34,28 @@ impl Scope {
         allowed: &AllowedNames<'_>,
     ) -> Self {
         let users = users(source, table);
-        Self { users, during: during(source, table, allowed), every_s: window_s(source, table) }
+        Self { users, during: during(source, table, allowed), window_s: window_s(source, table) }
     }
 
     /// Creates a threshold with this scope.
     pub(super) fn threshold(
         self,
         subject: Subject,
-        class: &str,
-        figure: Metric,
-        below: f64,
-        fail_over: Option<f64>,
+        group: &str,
+        metric: Metric,
+        limit: f64,
+        fail_limit: Option<f64>,
     ) -> Threshold {
-        let Self { users, during, every_s } = self;
+        let Self { users, during, window_s } = self;
         Threshold {
             subject,
-            group: class.into(),
-            metric: figure,
-            limit: below,
-            fail_limit: fail_over,
+            group: group.into(),
+            metric,
+            limit,
+            fail_limit,
             users,
             during,
-            window_s: every_s,
+            window_s,
         }
     }
 }

@@ -69,8 +69,14 @@ pub(super) fn throughput<'a>(
     if fail_under.is_some_and(|limit| limit > at_least) {
         source.add_error(at, "`fail_under` must not be greater than `at_least`");
     }
-    let fail = Some(fail_under.unwrap_or(at_least));
-    Some(scope.threshold(Subject::AllRequests, "throughput", Metric::Throughput, at_least, fail))
+    let fail_limit = Some(fail_under.unwrap_or(at_least));
+    Some(scope.threshold(
+        Subject::AllRequests,
+        "throughput",
+        Metric::Throughput,
+        at_least,
+        fail_limit,
+    ))
 }
 
 /// Parses a `[[resource]]` table: a limit for a resource of the service. Every violation is a
@@ -94,6 +100,12 @@ pub(super) fn resource<'a>(
         return None;
     };
     let below = below?;
-    let fail = Some(fail_over.unwrap_or(below));
-    Some(scope.threshold(Subject::Service, "resources", Metric::Resource(resource), below, fail))
+    let fail_limit = Some(fail_over.unwrap_or(below));
+    Some(scope.threshold(
+        Subject::Service,
+        "resources",
+        Metric::Resource(resource),
+        below,
+        fail_limit,
+    ))
 }

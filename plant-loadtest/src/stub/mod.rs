@@ -24,7 +24,7 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::Semaphore, task::spawn_blo
 use crate::{distribution::Distribution, precise_timer::PreciseTimer};
 use responses::CannedResponses;
 
-/// Behavior of a stub. The default responds without delay.
+/// Behaviour of a stub. The default responds without delay.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Behavior {
     /// Latency of the responses.
@@ -180,7 +180,7 @@ async fn respond(
     let first_request_at = *shared.first_request_at.get_or_init(Instant::now);
     let number = shared.requests.fetch_add(1, Relaxed) + 1;
     shared.delay(first_request_at, number).await;
-    let (status, body) = shared.responses.to(request.method(), path);
+    let (status, body) = shared.responses.response_to(request.method(), path);
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let service_times = &shared.service_times;
@@ -201,7 +201,7 @@ impl Shared {
             Latency::None => Duration::ZERO,
             Latency::Fixed(latency) => latency,
             Latency::Bimodal { rare, one_in, .. } if number.is_multiple_of(one_in) => rare,
-            Latency::Bimodal { typical: usual, .. } => usual,
+            Latency::Bimodal { typical, .. } => typical,
         };
         let mut deadline = Instant::now();
         if let Some(stall) = self.behavior.stall {

@@ -24,7 +24,7 @@ impl CannedResponses {
 
     /// Returns status and body of the response to a request.
     #[must_use]
-    pub fn to(&self, method: &Method, path: &str) -> (StatusCode, Bytes) {
+    pub fn response_to(&self, method: &Method, path: &str) -> (StatusCode, Bytes) {
         let last_segment = path.rsplit('/').next().unwrap_or_default();
         let (status, body) = match (last_segment, method == Method::POST) {
             ("health", _) => {

@@ -49,6 +49,6 @@ pub fn loadtest(folder: &Path, arguments: &[&str]) -> ProgramOutput {
 }
 
 /// Returns the first line of standard output, which is the verdict.
-pub fn first_line(done: &ProgramOutput) -> &str {
-    done.stdout.lines().next().unwrap_or_default()
+pub fn first_line(output: &ProgramOutput) -> &str {
+    output.stdout.lines().next().unwrap_or_default()
 }

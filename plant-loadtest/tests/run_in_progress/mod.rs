@@ -69,16 +69,16 @@ fn a_killed_run_leaves_a_partial_outcome_that_can_be_reported() {
     assert!(jsonschema::is_valid(&schema, &value), "partial outcomes match the schema");
     assert_eq!(json::read(&path).unwrap().ended, Ended::Killed);
     let report = Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
-        .args(["report", "out.json", "--html", "out.html", "--json", "whole.json"])
+        .args(["report", "out.json", "--html", "out.html", "--json", "finished.json"])
         .current_dir(&folder)
         .output()
         .unwrap();
     let stdout = String::from_utf8(report.stdout).unwrap();
     assert!(stdout.contains("Note: killed after"), "{stdout}");
     assert!(folder.join("out.html").is_file());
-    let whole = json::read(&folder.join("whole.json")).unwrap();
+    let finished = json::read(&folder.join("finished.json")).unwrap();
     assert_eq!(
-        whole,
+        finished,
         json::read(&path).unwrap(),
         "the partial outcome is the same in the finished form"
     );

@@ -89,7 +89,7 @@ impl Stub {
         self.shared.requests.load(SeqCst)
     }
 
-    /// Returns the number of requests that [`How::OneIn`] has failed.
+    /// Returns the number of requests that [`FaultKind::EveryNth`] has failed.
     pub fn failed(&self) -> u64 {
         self.shared.failed.load(SeqCst)
     }
@@ -102,7 +102,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     }
     shared.requests.fetch_add(1, SeqCst);
     let method_and_path = format!("{} {path}", request.method());
-    let (status, body) = shared.responses.to(request.method(), &path);
+    let (status, body) = shared.responses.response_to(request.method(), &path);
     let status = status.as_u16();
     for (fault, matches) in shared.faults.iter().zip(&shared.matches) {
         if !method_and_path.starts_with(fault.prefix) {
