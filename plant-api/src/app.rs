@@ -47,7 +47,7 @@ const MAX_WORKER_CONNECTIONS: u32 = 2;
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (state, background) = start(&config).await?;
     let listeners = serve::bind(&config.listen).await?;
-    if config.access == AccessMode::Open {
+    if config.access_mode == AccessMode::Open {
         tracing::warn!("PLANT_ACCESS=open: anonymous requests have all permissions");
     }
     if config.jwt_secret.is_default() {
@@ -218,19 +218,19 @@ pub async fn migrate(config: DatabaseConfig) -> anyhow::Result<()> {
 /// # Errors
 /// As [`http::with_openapi`].
 pub fn router(state: AppState) -> serde_json::Result<(Router, OpenApi)> {
-    let all = http::api_routes().merge(health::router());
-    let (routes, api) = http::with_openapi(all, &state.metrics)?;
+    let routes = http::api_routes().merge(health::router());
+    let (routes, api) = http::with_openapi(routes, &state.metrics)?;
     Ok((http::with_middleware(routes, state), api))
 }
 
 fn access_policy(config: &Config) -> anyhow::Result<AccessPolicy> {
     let tokens = Tokens::new(&config.jwt_secret)?;
-    let key = config.admin_key.as_ref();
+    let admin_key = config.admin_key.as_ref();
     Ok(AccessPolicy {
-        access_mode: config.access,
-        admin_key_fingerprint: key.map(|key| tokens.hmac(key.0.as_bytes())),
+        access_mode: config.access_mode,
+        admin_key_fingerprint: admin_key.map(|key| tokens.hmac(key.0.as_bytes())),
         tokens,
-        passwords: PasswordHasher::start(config.hash_threads, MAX_HASH_LATENCY)
+        password_hasher: PasswordHasher::start(config.hash_threads, MAX_HASH_LATENCY)
             .context("cannot start the password hashing threads")?,
         rate_limit: RateLimit::new(config.rate_limit),
         require_verification: config.require_verification,

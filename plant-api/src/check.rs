@@ -19,9 +19,9 @@ pub struct Name(#[expect(dead_code, reason = "only its schema is used")] String)
 pub struct Checks(Vec<Violation>);
 
 impl Checks {
-    /// Adds a violation of `rule` by `field`, unless `holds`.
-    pub fn require(&mut self, holds: bool, field: &str, rule: &str, message: &str) {
-        if !holds {
+    /// Adds a violation of `rule` by `field`, unless `valid`.
+    pub fn require(&mut self, valid: bool, field: &str, rule: &str, message: &str) {
+        if !valid {
             self.0.push(Violation::new(field, rule, message));
         }
     }

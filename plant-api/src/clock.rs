@@ -8,15 +8,14 @@ use uuid::{NoContext, Timestamp, Uuid};
 /// Source of the current time.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
-    /// The system clock.
     #[default]
     System,
-    /// A clock that only moves when [`Clock::advance`] is called.
+    /// A clock that changes only by [`Clock::advance`].
     Fixed(Arc<Mutex<DateTime<Utc>>>),
 }
 
 impl Clock {
-    /// Creates a fixed clock that shows `moment`.
+    /// Creates a clock that is fixed at `moment`.
     pub fn fixed(moment: DateTime<Utc>) -> Self {
         Self::Fixed(Arc::new(Mutex::new(moment)))
     }

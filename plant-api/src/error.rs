@@ -10,7 +10,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// Result of the service's fallible operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Source of an internal error; logged, never sent to a client.
@@ -358,7 +357,7 @@ impl Problem {
     ) -> Response {
         instance.clone_into(&mut self.instance);
         request_id.clone_into(&mut self.request_id);
-        // Serialising strings and numbers cannot fail.
+        // Serializing strings and numbers cannot fail.
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let headers = response.headers_mut();
         headers.remove(header::CONTENT_LENGTH);

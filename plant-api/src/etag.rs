@@ -110,11 +110,12 @@ fn parse_tags(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<String>> {
 /// which `If-None-Match` uses (RFC 9110, section 13.1).
 fn any_matches(tags: &[String], version: &str, weak_comparison: bool) -> bool {
     tags.iter().any(|tag| {
-        let strong = match tag.strip_prefix("W/") {
+        let opaque_tag = match tag.strip_prefix("W/") {
             Some(rest) if weak_comparison => rest,
             Some(_) => return false,
             None => tag,
         };
-        tag == "*" || strong.strip_prefix('"').and_then(|t| t.strip_suffix('"')) == Some(version)
+        tag == "*"
+            || opaque_tag.strip_prefix('"').and_then(|t| t.strip_suffix('"')) == Some(version)
     })
 }

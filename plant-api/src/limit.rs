@@ -34,9 +34,9 @@ impl RateLimit {
     ///
     /// # Errors
     /// [`Error::RateLimited`] if the client has exceeded its quota.
-    pub fn check(&self, request: &Extensions) -> Result<()> {
+    pub fn check(&self, extensions: &Extensions) -> Result<()> {
         let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let client = request.get::<Peer>().map_or(unknown, |peer| client_key(peer.0));
+        let client = extensions.get::<Peer>().map_or(unknown, |peer| client_key(peer.0));
         self.0.check_key(&client).map_err(|refused| Error::RateLimited {
             what: "too many requests from this IP address",
             retry_after: refused.wait_time_from(self.0.clock().now()),

@@ -22,19 +22,16 @@ pub struct Metrics {
     /// Request duration in seconds, from request headers read to response ready, by method and
     /// route template.
     pub request_duration: HistogramVec,
-    /// HTTP requests in progress.
     pub requests_in_progress: IntGauge,
     /// Connections of the database pool by state.
     pub db_connections: IntGaugeVec,
-    /// Maximum size of the database pool.
     pub db_pool_max: IntGauge,
     /// Wait for a connection of the database pool, in seconds.
     pub db_pool_wait: Histogram,
     /// Connections of the Redis pool by state.
     pub redis_connections: IntGaugeVec,
-    /// Reads through the cache by topic and result.
+    /// Cache reads by topic and result.
     pub cache_requests: IntCounterVec,
-    /// Goals created.
     pub goals_created: IntCounter,
     /// Jobs ready to be claimed, by queue.
     pub queue_depth: IntGaugeVec,
@@ -44,7 +41,6 @@ pub struct Metrics {
     pub jobs_running: IntGauge,
     /// Log events by level.
     pub log_events: IntCounterVec,
-    /// Backends connected to this database.
     pub pg_backends: IntGauge,
     /// `max_connections` of the database server.
     pub pg_max_connections: IntGauge,
@@ -117,7 +113,7 @@ impl Metrics {
             cache_requests: counters(
                 r,
                 "cache_requests_total",
-                "Reads through the cache by cache and result.",
+                "Cache reads by topic and result.",
                 &["cache", "result"],
             )?,
             goals_created: register(r, IntCounter::new("goals_created_total", "Goals created.")?)?,
@@ -172,13 +168,13 @@ impl Metrics {
         for level in ["error", "warn", "info", "debug", "trace"] {
             metrics.log_events.with_label_values(&[level]);
         }
-        let build = gauges(
+        let build_info = gauges(
             &metrics.registry,
             "build_info",
             "Version and commit of the build; the value is always 1.",
             &["version", "commit"],
         )?;
-        build.with_label_values(&[VERSION, COMMIT]).set(1);
+        build_info.with_label_values(&[VERSION, COMMIT]).set(1);
         Ok(metrics)
     }
 
@@ -195,7 +191,6 @@ impl Metrics {
     }
 }
 
-/// Version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Git commit of this build, from `PLANT_COMMIT` at build time, or `unknown`.

@@ -15,9 +15,7 @@ use crate::error::{Error, Result};
 use crate::etag;
 use crate::extract::read_query;
 
-/// Default number of items in a page.
 pub const DEFAULT_LIMIT: i64 = 100;
-/// Maximum number of items in a page.
 pub const MAX_LIMIT: i64 = 500;
 /// Maximum offset. A larger one is too expensive, since PostgreSQL reads all skipped rows; `after`
 /// has no such limit.
@@ -82,8 +80,8 @@ impl Page {
         self.limit + 1
     }
 
-    /// Like [`Page::to_cached_response`], but the body is an object with the `items` and with `next`, the value
-    /// of `after` for the next page.
+    /// Like [`Page::to_cached_response`], but the body is an object with the `items` and with
+    /// `next`, the value of `after` for the next page.
     ///
     /// # Errors
     /// As [`Page::to_cached_response`].
@@ -99,16 +97,17 @@ impl Page {
         Ok(CachedResponse { etag: content_etag(&body), link, body: body.into() })
     }
 
-    /// Truncates [`Page::fetch_limit`] rows to `limit`. Returns the id of the last one if more follow.
+    /// Truncates [`Page::fetch_limit`] rows to `limit`. Returns the id of the last one if more
+    /// follow.
     fn truncate<T>(&self, rows: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<Uuid> {
         let limit = usize::try_from(self.limit).unwrap_or_default();
-        let more = rows.len() > limit;
+        let has_next = rows.len() > limit;
         rows.truncate(limit);
-        rows.last().filter(|_| more).map(id)
+        rows.last().filter(|_| has_next).map(id)
     }
 
-    /// Serializes at most [`Page::fetch_limit`] rows as a response for the cache. `id` returns the id of
-    /// a row, for the link to the next page.
+    /// Serializes at most [`Page::fetch_limit`] rows as a response for the cache. `id` returns the
+    /// id of a row, for the link to the next page.
     ///
     /// # Errors
     /// When a row cannot be serialized to JSON.
@@ -136,7 +135,7 @@ impl Page {
 
     /// Returns the path and query of the request, which is the key in the cache.
     pub fn path_and_query(&self) -> &str {
-        self.uri.path_and_query().map_or("", |it| it.as_str())
+        self.uri.path_and_query().map_or("", |path_and_query| path_and_query.as_str())
     }
 
     /// Returns the `Link` header to the next page: the same query with `after`, without `offset`.

@@ -4,8 +4,8 @@
 //! A list holds the ids of ready jobs, but only as a hint: PostgreSQL stores all jobs and decides
 //! which one is next, so a popped id means "claim *any* job of this list". A worker that claims
 //! more jobs than it has popped ids drops the surplus ids. Ids that are lost with Redis, or by a
-//! process killed between two commands, are restored by [`Queue::reconcile`]; until then workers find
-//! the jobs by polling.
+//! process killed between two commands, are restored by [`Queue::reconcile`]; until then workers
+//! find the jobs by polling.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +26,6 @@ const MAX_PENDING_ANNOUNCEMENTS: usize = 4096;
 const BLPOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// Additional time for the response before the connection is considered lost.
 const RESPONSE_MARGIN: Duration = Duration::from_secs(1);
-/// Delay before a reconnect.
 const RECONNECT_DELAY: Duration = Duration::from_millis(200);
 
 /// Maximum number of ids per `RPUSH`: a few milliseconds of work for Redis.
@@ -47,14 +46,13 @@ struct Inner {
 }
 
 impl Queue {
-    /// Creates a handle on the lists in `redis` whose keys start with `prefix`.
+    /// Creates a handle to the lists in `redis` whose keys start with `prefix`.
     pub fn new(redis: Redis, prefix: &str) -> Self {
         let (sender, receiver) = mpsc::channel(MAX_PENDING_ANNOUNCEMENTS);
         let prefix = prefix.to_owned();
         Self(Arc::new(Inner { redis, prefix, sender, receiver: Mutex::new(Some(receiver)) }))
     }
 
-    /// Returns the Redis handle.
     pub fn redis(&self) -> &Redis {
         &self.0.redis
     }

@@ -16,21 +16,20 @@ use deadpool_redis::redis::{
 use deadpool_redis::{Config, Pool, PoolConfig, Runtime, Timeouts};
 use tokio_util::sync::CancellationToken;
 
-/// Timeout of a command.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_millis(50);
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(200);
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 const POOL_SIZE: usize = 4;
 
-/// Handle on a Redis server, or on none if `REDIS_URL` is empty. Clones share the state.
+/// Handle to a Redis server, or to none if `REDIS_URL` is empty. Clones share the state.
 #[derive(Clone, Default)]
 pub struct Redis(Option<Arc<Server>>);
 
 struct Server {
     client: Client,
     pool: Pool,
-    shared: RwLock<Option<MultiplexedConnection>>,
+    shared_connection: RwLock<Option<MultiplexedConnection>>,
     up: AtomicBool,
     failures: AtomicU64,
 }
@@ -47,7 +46,7 @@ pub enum RedisStatus {
 }
 
 impl Redis {
-    /// Creates a handle on the server at `url`, which connects when [`Redis::run_heartbeat`] runs.
+    /// Creates a handle to the server at `url`, which connects when [`Redis::run_heartbeat`] runs.
     ///
     /// # Errors
     /// Returns an error if the URL is invalid.
@@ -55,10 +54,10 @@ impl Redis {
         let Some(url) = url else { return Ok(Self::default()) };
         let client = Client::open(url)?;
         let mut config = Config::from_url(url);
-        let wait = Some(CONNECT_TIMEOUT);
+        let timeout = Some(CONNECT_TIMEOUT);
         config.pool = Some(PoolConfig {
             max_size: POOL_SIZE,
-            timeouts: Timeouts { wait, create: wait, recycle: wait },
+            timeouts: Timeouts { wait: timeout, create: timeout, recycle: timeout },
             ..PoolConfig::default()
         });
         let pool = config
@@ -67,7 +66,7 @@ impl Redis {
         Ok(Self(Some(Arc::new(Server {
             client,
             pool,
-            shared: RwLock::default(),
+            shared_connection: RwLock::default(),
             up: AtomicBool::new(false),
             failures: AtomicU64::new(0),
         }))))
@@ -140,7 +139,7 @@ impl Redis {
     pub async fn run_heartbeat(self, stop: CancellationToken) {
         let Some(server) = self.0 else { return };
         while !stop.is_cancelled() {
-            let result = server.check().await;
+            let result = server.check_connection().await;
             let was_up = server.up.swap(result.is_ok(), Ordering::Relaxed);
             match result {
                 Err(error) if was_up => {
@@ -178,17 +177,17 @@ impl Server {
     }
 
     fn connection(&self) -> Option<MultiplexedConnection> {
-        self.shared.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared_connection.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts a failure and drops the shared connection, the result of whose last commands is
     /// unknown.
     fn record_failure(&self) {
         self.failures.fetch_add(1, Ordering::SeqCst);
-        self.shared.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.shared_connection.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    async fn check(&self) -> RedisResult<()> {
+    async fn check_connection(&self) -> RedisResult<()> {
         let result = tokio::time::timeout(CONNECT_TIMEOUT, self.ping()).await;
         let result = result.unwrap_or_else(|_| Err(timed_out()));
         if result.is_err() {
@@ -201,7 +200,8 @@ impl Server {
                 .set_response_timeout(Some(COMMAND_TIMEOUT));
             let connection =
                 self.client.get_multiplexed_async_connection_with_config(&config).await?;
-            *self.shared.write().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+            *self.shared_connection.write().unwrap_or_else(PoisonError::into_inner) =
+                Some(connection);
         }
         Ok(())
     }

@@ -32,14 +32,13 @@ const LISTEN_BACKLOG: u32 = 4096;
 /// Delay after a failed accept.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Limits of client connections.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
     /// Maximum number of open connections.
     pub max_connections: usize,
     /// Timeout for receiving the request headers.
     pub header_timeout: Duration,
-    /// Time that running requests have to finish after the stop.
+    /// Timeout for running requests to finish after the stop token is canceled.
     pub drain_timeout: Duration,
 }
 
@@ -73,17 +72,24 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let permits = Arc::new(Semaphore::new(limits.max_connections));
-    let running = Arc::new(GracefulShutdown::new());
-    let loops = listeners.into_iter().map(|listener| {
-        accept(listener, router.clone(), limits, permits.clone(), running.clone(), stop.clone())
+    let connections = Arc::new(GracefulShutdown::new());
+    let accept_loops = listeners.into_iter().map(|listener| {
+        run_accept_loop(
+            listener,
+            router.clone(),
+            limits,
+            permits.clone(),
+            connections.clone(),
+            stop.clone(),
+        )
     });
-    futures::future::join_all(loops).await;
+    futures::future::join_all(accept_loops).await;
 
-    let Some(running) = Arc::into_inner(running) else { return };
-    let open = running.count();
-    if tokio::time::timeout(limits.drain_timeout, running.shutdown()).await.is_err() {
+    let Some(connections) = Arc::into_inner(connections) else { return };
+    let open = connections.count();
+    if tokio::time::timeout(limits.drain_timeout, connections.shutdown()).await.is_err() {
         tracing::warn!(
-            "shutdown timeout of {:?} expired; aborting running requests",
+            "drain timeout of {:?} expired; aborting running requests",
             limits.drain_timeout
         );
     } else {
@@ -91,12 +97,12 @@ pub async fn serve(
     }
 }
 
-async fn accept(
+async fn run_accept_loop(
     listener: TcpListener,
     router: Router,
     limits: ConnectionLimits,
     permits: Arc<Semaphore>,
-    running: Arc<GracefulShutdown>,
+    connections: Arc<GracefulShutdown>,
     stop: CancellationToken,
 ) {
     let mut http = http1::Builder::new();
@@ -115,7 +121,7 @@ async fn accept(
             request
         });
         let service = TowerToHyperService::new(service);
-        let connection = running.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             let _permit = permit;
             // Disconnects and malformed requests are the client's fault, hence not a warning.

@@ -25,15 +25,12 @@ pub struct AppState(Arc<Handles>);
 
 /// Infrastructure handles. Clones of a handle share its state.
 pub struct Handles {
-    /// PostgreSQL connection pool.
     pub db: Db,
     /// Response cache of read-heavy routes.
     pub cache: Cache,
     /// Redis lists that wake workers; holds the Redis handle.
     pub queue: Queue,
-    /// Prometheus metrics.
     pub metrics: Metrics,
-    /// Clock.
     pub clock: Clock,
     /// Authentication and rate limiting.
     pub access_policy: AccessPolicy,
@@ -88,13 +85,9 @@ impl FromRef<AppState> for Redis {
 /// Authentication and rate limiting. Clones share the state.
 #[derive(Clone)]
 pub struct AccessPolicy {
-    /// Access mode: whether requests need a token.
     pub access_mode: AccessMode,
-    /// Issues and validates tokens.
     pub tokens: Tokens,
-    /// Password hashing threads.
-    pub passwords: PasswordHasher,
-    /// Rate limit per client.
+    pub password_hasher: PasswordHasher,
     pub rate_limit: RateLimit,
     /// Whether login requires a verified email.
     pub require_verification: bool,
@@ -116,8 +109,6 @@ impl AccessPolicy {
 pub struct RequestLimits {
     /// Timeout until the response is ready.
     pub request_timeout: Duration,
-    /// Timeout for receiving the body.
     pub body_timeout: Duration,
-    /// Maximum size of a body in bytes.
     pub max_body_bytes: usize,
 }

@@ -27,14 +27,14 @@ pub fn init(config: &LogConfig, events: IntCounterVec) -> io::Result<()> {
         }
         None => BoxMakeWriter::new(io::stderr),
     };
-    let lines = fmt::layer().with_ansi(false).with_writer(writer);
-    let lines = match config.format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    let layer = fmt::layer().with_ansi(false).with_writer(writer);
+    let layer = match config.format {
+        LogFormat::Text => layer.boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry()
         .with(EnvFilter::new(&config.level))
-        .with(lines)
+        .with(layer)
         .with(EventCounter(events))
         .try_init()
         .map_err(io::Error::other)

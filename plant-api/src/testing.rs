@@ -214,13 +214,13 @@ impl TestApp {
         Self { router, token: None, api, state, owner }
     }
 
-    /// Runs all jobs until none is left, including scheduled jobs, which run at once, and jobs that
-    /// are created by jobs.
+    /// Runs all jobs until none remain, including scheduled jobs, which run at once, and jobs that
+    /// other jobs create.
     pub async fn drain_jobs(&self) {
         self.drain_jobs_with(INSTANT_MODEL).await;
     }
 
-    /// Like [`TestApp::settle_jobs`], with this model.
+    /// Like [`TestApp::drain_jobs`], with this model.
     pub async fn drain_jobs_with(&self, model: ModelConfig) {
         let worker = crate::app::worker(&self.state, model);
         loop {
@@ -356,16 +356,16 @@ pub struct HireIds {
 }
 
 /// Returns the access policy of the tests.
-pub fn access_policy(access: AccessMode) -> AccessPolicy {
+pub fn access_policy(access_mode: AccessMode) -> AccessPolicy {
     let tokens = Tokens::new(&Secret(SIGNING_KEY.into())).unwrap();
     let admin_key_fingerprint = Some(tokens.hmac(ADMIN_KEY.as_bytes()));
-    let passwords = PasswordHasher::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
-    let rate = RateLimit::new(NonZeroU32::MAX);
+    let password_hasher =
+        PasswordHasher::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
     AccessPolicy {
-        access_mode: access,
+        access_mode,
         tokens,
-        passwords,
-        rate_limit: rate,
+        password_hasher,
+        rate_limit: RateLimit::new(NonZeroU32::MAX),
         require_verification: false,
         admin_key_fingerprint,
     }

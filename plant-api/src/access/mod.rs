@@ -3,8 +3,8 @@
 //! Handlers of customer data extract a [`Caller`] and pass [`Caller::customer_filter`] to their
 //! statements, which filter by it: another customer's row is treated as not found. With access mode
 //! `open`, a request without a token is anonymous and unrestricted; a request with a token has the
-//! rights of the token's account. Handlers of account data extract an [`AuthenticatedAccount`], which requires a
-//! token in every mode.
+//! rights of the token's account. Handlers of account data extract an [`AuthenticatedAccount`],
+//! which requires a token in every mode.
 
 #[cfg(test)]
 mod tests;
@@ -34,15 +34,13 @@ pub enum Caller {
 /// The account of a valid access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthenticatedAccount {
-    /// Id of the account.
     pub id: Uuid,
     /// Id of the token's session.
     pub session: Uuid,
     /// Id of the account's customer.
     pub customer: String,
-    /// Role of the account.
     pub role: Role,
-    /// `id` as text.
+    /// `id` as text, for [`AuthenticatedAccount::actor`].
     id_text: String,
 }
 

@@ -46,7 +46,7 @@ async fn an_invalid_token_is_refused_even_with_access_open(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_token_authenticates_its_account(pool: PgPool) {
     let app = TestApp::with_required_access(pool, Clock::System).await;
-    for (role, owner) in [(Role::User, Some("lotus")), (Role::Admin, None)] {
+    for (role, filter) in [(Role::User, Some("lotus")), (Role::Admin, None)] {
         let claims = app.insert_account("lotus", role).await;
         let now = app.state.clock.now();
         let token = app.state.access_policy.tokens.issue_access_token(&claims, now).unwrap();
@@ -54,9 +54,9 @@ async fn a_token_authenticates_its_account(pool: PgPool) {
         let value = format!("bearer {token}");
         assert_eq!(extract::<AuthenticatedAccount>(&app, Some(&value)).await.unwrap(), account);
         let caller: Caller = extract(&app, Some(&value)).await.unwrap();
-        assert_eq!(caller.customer_filter(), owner);
+        assert_eq!(caller.customer_filter(), filter);
         assert_eq!(caller.actor(), account.id.to_string());
-        assert_eq!(caller.require_admin().is_ok(), owner.is_none());
+        assert_eq!(caller.require_admin().is_ok(), filter.is_none());
     }
 }
 

@@ -19,7 +19,10 @@ pub struct FailedLogins {
 }
 
 impl FailedLogins {
-    /// Returns [`Error::RateLimited`] when more than `max` failed in the minute before `now`.
+    /// Checks that at most `max` logins failed in the window, if it has not ended before `now`.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] until the window ends.
     pub fn check_limit(self, max: i32, now: DateTime<Utc>) -> Result<()> {
         let remaining = (self.since + FAILED_LOGIN_WINDOW - now).to_std().unwrap_or_default();
         if self.count > max && !remaining.is_zero() {

@@ -32,7 +32,7 @@ pub async fn login(
     checks.max_chars("email", &email, MAX_NAME_CHARS);
     checks.max_chars("password", &credentials.password, MAX_PASSWORD_CHARS);
     checks.into_result()?;
-    let slot = policy.passwords.reserve()?;
+    let slot = policy.password_hasher.reserve()?;
 
     let (record, failures) = {
         let mut connection = db.acquire().await?;

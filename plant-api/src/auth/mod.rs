@@ -81,13 +81,16 @@ pub struct AccountRecord {
 }
 
 impl AccountRecord {
-    /// Returns [`Error::Forbidden`] when the account is inactive, or not verified although
-    /// `verification` is required.
-    pub fn check_may_log_in(&self, verification: bool) -> Result<()> {
+    /// Checks that the account may log in.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] when the account is inactive, or not verified although
+    /// `require_verification` is set.
+    pub fn check_may_log_in(&self, require_verification: bool) -> Result<()> {
         if !self.account.is_active {
             return Err(Error::Forbidden("this account is inactive"));
         }
-        if verification && !self.account.is_verified {
+        if require_verification && !self.account.is_verified {
             return Err(Error::Forbidden("the email of this account is not verified"));
         }
         Ok(())
@@ -99,7 +102,7 @@ pub struct SessionRow {
     pub id: Uuid,
     pub account_id: Uuid,
     pub refresh_hash: [u8; 32],
-    pub now: DateTime<Utc>,
+    pub refreshed_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
 }
 

@@ -56,7 +56,7 @@ async fn register(
 ) -> Result<StoredResponse> {
     let mut new = NewAccount::check(request.body)?;
     let password = std::mem::take(&mut new.password);
-    let hash = policy.passwords.reserve()?.hash(password).await?;
+    let hash = policy.password_hasher.reserve()?.hash(password).await?;
     let key = request.key.map(|key| key.map_request_hash(|hash| policy.tokens.hmac(hash)));
     let mut transaction = match idempotency::claim(&db, &clock, &Caller::Anonymous, key).await? {
         Claim::Replay(response) => return Ok(response),

@@ -74,7 +74,7 @@ fn issue_tokens(
         id,
         account_id: record.account.id,
         refresh_hash: hash_token(&refresh_token),
-        now,
+        refreshed_at: now,
         expires_at: now + REFRESH_TOKEN_LIFETIME,
     };
     let response = TokenResponse {

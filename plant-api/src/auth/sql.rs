@@ -178,7 +178,7 @@ pub async fn insert_session(
         session.id,
         session.account_id,
         &session.refresh_hash,
-        session.now,
+        session.refreshed_at,
         session.expires_at,
         limit.email,
         limit.max_failures,
@@ -210,7 +210,7 @@ pub async fn rotate_refresh_token(
         next.id,
         used,
         &next.refresh_hash,
-        next.now,
+        next.refreshed_at,
         next.expires_at,
     )
     .execute(db)

@@ -8,9 +8,12 @@
 //! immutable, so the process may keep them in memory; concurrent misses of a key run one query.
 //!
 //! After a failed Redis command the content of Redis is uncertain: a writer's new generation may
-//! not have been response, or an old snapshot may be restored. All reads then bypass the cache until
-//! all generations have been replaced. The same applies at startup, because a killed process may
-//! have committed a write without replacing the generation.
+//! not have been stored, or Redis may have restored an old snapshot. All reads then bypass the
+//! cache until all generations have been replaced. The same applies at startup, because a killed
+//! process may have committed a write without replacing the generation.
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,26 +39,21 @@ const MAX_KEY_BYTES: usize = 256;
 /// Interval of the check whether the generations must be replaced.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Initial value of `Inner::replaced_at`; it equals no failure count, so reads bypass the cache.
-const NEVER: u64 = u64::MAX;
+/// Initial value of `Inner::failures_at_replacement`. It equals no failure count, so reads bypass
+/// the cache.
+const NEVER_REPLACED: u64 = u64::MAX;
 
 /// Group of cached responses that are invalidated together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray)]
 pub enum Topic {
-    /// Catalogue agents.
     Agents,
-    /// Industries.
     Industries,
-    /// Job roles.
     JobRoles,
-    /// Skills.
     Skills,
-    /// Teams.
     Teams,
 }
 
 impl Topic {
-    /// All topics.
     const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Returns the name in Redis keys and in metrics.
@@ -70,7 +68,6 @@ impl Topic {
     }
 }
 
-/// A cached response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedResponse {
     /// Value of the `ETag` header, without quotes.
@@ -127,7 +124,7 @@ struct Inner {
     /// Receiving end of `lookups`, until [`Cache::run_refresh_loop`] takes it.
     pending_lookups: Mutex<Option<PendingLookups>>,
     /// [`Redis::failure_count`] when all generations were last replaced.
-    replaced_at: AtomicU64,
+    failures_at_replacement: AtomicU64,
     requests: IntCounterVec,
 }
 
@@ -148,7 +145,7 @@ impl Cache {
             local,
             lookups,
             pending_lookups: Mutex::new(Some(pending_lookups)),
-            replaced_at: AtomicU64::new(NEVER),
+            failures_at_replacement: AtomicU64::new(NEVER_REPLACED),
             requests,
         }))
     }
@@ -185,12 +182,13 @@ impl Cache {
             self.store(&redis_key, &response).await;
             Ok::<_, Error>(Arc::new(response))
         });
-        result.await.map_err(|shared| shared.clone_lossy())
+        result.await.map_err(|error| error.clone_lossy())
     }
 
-    /// Invalidates all responses of `topic`. To be called after the commit, before the response.
+    /// Invalidates all responses of `topic`. Call it after the commit and before the response.
     ///
-    /// Retried on failure: this process then bypasses the cache, but others may still use it.
+    /// A failed command is retried once: after a failure this process bypasses the cache, but
+    /// others may still use it.
     pub async fn invalidate(&self, topic: Topic) {
         let _ = self.0.redis.execute_with_retry::<()>(&self.replace_command(&[topic])).await;
     }
@@ -209,7 +207,7 @@ impl Cache {
                 () = stop.cancelled() => break,
             }
         }
-        self.0.replaced_at.store(NEVER, Ordering::SeqCst);
+        self.0.failures_at_replacement.store(NEVER_REPLACED, Ordering::SeqCst);
     }
 
     /// Resolves all pending lookups with one query to Redis. If that fails, also resolves the
@@ -234,7 +232,7 @@ impl Cache {
     /// Returns whether reads use the cache: whether all generations were replaced since the last
     /// Redis failure.
     pub fn is_active(&self) -> bool {
-        Some(self.0.replaced_at.load(Ordering::SeqCst)) == self.0.redis.failure_count()
+        Some(self.0.failures_at_replacement.load(Ordering::SeqCst)) == self.0.redis.failure_count()
     }
 
     /// Replaces all generations after a Redis failure, which makes the cache active again. The next
@@ -243,7 +241,7 @@ impl Cache {
         let failures = self.0.redis.failure_count().filter(|_| !self.is_active());
         let Some(failures) = failures else { return };
         if self.0.redis.query::<()>(&self.replace_command(Topic::ALL)).await.is_some() {
-            self.0.replaced_at.store(failures, Ordering::SeqCst);
+            self.0.failures_at_replacement.store(failures, Ordering::SeqCst);
         }
     }
 
@@ -256,7 +254,8 @@ impl Cache {
         set
     }
 
-    /// Looks up the generation of a topic, at a time after this call. `None`: bypass the cache.
+    /// Returns the topic's generation, looked up after the start of this call; `None`: bypass the
+    /// cache.
     async fn generation(&self, topic: Topic) -> Option<u64> {
         if !self.is_active() {
             return None;
@@ -265,7 +264,7 @@ impl Cache {
         self.0.lookups.send(lookup).ok()?;
         let generations = generations.await.ok()??;
         let mut all = Topic::ALL.iter().zip(generations);
-        all.find_map(|(known, generation)| (*known == topic).then_some(generation))
+        all.find_map(|(other, generation)| (*other == topic).then_some(generation))
     }
 
     async fn generations(&self) -> Option<Generations> {
@@ -322,6 +321,3 @@ fn new_generation() -> u64 {
     // 63 bits, because Redis integers are signed.
     Uuid::new_v4().as_u64_pair().1 >> 1
 }
-
-#[cfg(test)]
-mod tests;

@@ -118,44 +118,31 @@ pub struct LogOptions {
     pub log_file: String,
 }
 
-/// Validated settings of `plant-api serve` and `plant-api work`.
+/// Validated settings of `plant-api serve` and `plant-api work`; [`Options`] describes each.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,
-    /// Database connection.
     pub database: DatabaseConfig,
-    /// URL of Redis; `None`: not configured.
+    /// `None`: Redis is not configured.
     pub redis_url: Option<Secret<String>>,
-    /// Maximum age of cached responses.
     pub cache_ttl: Duration,
-    /// Access mode.
-    pub access: AccessMode,
-    /// Signing key for access tokens.
+    pub access_mode: AccessMode,
     pub jwt_secret: Secret<String>,
-    /// Admin key; `None`: disabled.
+    /// `None`: disabled.
     pub admin_key: Option<Secret<String>>,
-    /// Whether login requires a verified email.
     pub require_verification: bool,
-    /// Number of password hashing threads; `None`: half the CPU cores.
+    /// `None`: half the CPU cores.
     pub hash_threads: Option<NonZeroUsize>,
-    /// Maximum number of API requests per client and minute.
+    /// API requests per client and minute.
     pub rate_limit: NonZeroU32,
-    /// Deployment environment.
     pub environment: Environment,
-    /// Maximum number of open client connections.
     pub max_connections: usize,
-    /// Timeout for one request; the response is then 503.
     pub request_timeout: Duration,
-    /// Timeout for receiving the request headers, and again for the body.
     pub client_timeout: Duration,
-    /// Maximum size of a request body in bytes.
+    /// In bytes.
     pub body_limit: usize,
-    /// Timeout for running requests and jobs to finish after SIGTERM.
     pub drain_timeout: Duration,
-    /// Background jobs.
     pub worker: WorkerConfig,
-    /// Logging.
     pub log: LogConfig,
 }
 
@@ -173,9 +160,8 @@ pub struct DatabaseConfig {
 pub struct LogConfig {
     /// Tracing filter.
     pub level: String,
-    /// Format of log lines.
     pub format: LogFormat,
-    /// Log file; `None`: standard error.
+    /// `None`: standard error.
     pub file: Option<PathBuf>,
 }
 
@@ -200,7 +186,6 @@ macro_rules! string_enum {
 }
 
 string_enum!(
-    /// Access mode.
     AccessMode {
         /// No authentication.
         Open = "open",
@@ -210,7 +195,6 @@ string_enum!(
 );
 
 string_enum!(
-    /// Deployment environment.
     Environment {
         /// Local machine or CI.
         Development = "development",
@@ -222,7 +206,6 @@ string_enum!(
 string_enum!(
     /// Format of log lines.
     LogFormat {
-        /// Human-readable text.
         Text = "text",
         /// One JSON object per line.
         Json = "json",
@@ -254,7 +237,7 @@ impl Options {
             database: check_database(&self.database, &mut problems),
             redis_url: (!self.redis_url.is_empty()).then(|| Secret(self.redis_url.clone())),
             cache_ttl: parse_seconds("REDIS_CACHE_TTL", &self.redis_cache_ttl, &mut problems),
-            access: parse_name("PLANT_ACCESS", &self.access, &mut problems)
+            access_mode: parse_name("PLANT_ACCESS", &self.access, &mut problems)
                 .unwrap_or(AccessMode::Open),
             jwt_secret: Secret(self.secrets.jwt_secret.clone()),
             admin_key: (!self.secrets.admin_key.is_empty())
@@ -291,7 +274,9 @@ impl Options {
             log: check_log(self.log, &mut problems),
         };
         if let Some(url) = &config.redis_url
-            && !["redis://", "unix://", "redis+unix://"].iter().any(|s| url.0.starts_with(s))
+            && !["redis://", "unix://", "redis+unix://"]
+                .iter()
+                .any(|scheme| url.0.starts_with(scheme))
         {
             problems.push("REDIS_URL: must start with redis:// or unix://, or be empty".into());
         }

@@ -43,7 +43,7 @@ pub fn check(config: &Config, problems: &mut Vec<String>) {
     if config.environment == Environment::Development {
         return;
     }
-    if config.access == AccessMode::Open {
+    if config.access_mode == AccessMode::Open {
         problems
             .push("PLANT_ACCESS: production rejects `open` access; set it to `required`".into());
     }

@@ -19,7 +19,7 @@ fn problems(args: &[&str]) -> Vec<String> {
 
 #[test]
 fn all_problems_are_listed_at_once() {
-    let InvalidSettings(found) = options(&[
+    let InvalidSettings(problems) = options(&[
         "--listen=nowhere,127.0.0.1:1",
         "--environment=moon",
         "--request-timeout=soon",
@@ -41,7 +41,7 @@ fn all_problems_are_listed_at_once() {
         "PLANT_WORK",
         "PLANT_MODEL_FAILURE_RATE",
     ] {
-        assert!(found.iter().any(|problem| problem.starts_with(name)), "{name}: {found:?}");
+        assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name}: {problems:?}");
     }
 }
 

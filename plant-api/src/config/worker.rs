@@ -42,7 +42,6 @@ pub struct WorkerConfig {
     pub in_serve: bool,
     /// Addresses where `plant-api work` serves /health and /metrics.
     pub listen: Vec<SocketAddr>,
-    /// Simulated model.
     pub model: ModelConfig,
 }
 

@@ -11,7 +11,6 @@ use crate::check::{Checks, MAX_NAME_CHARS};
 use crate::clock::Clock;
 use crate::error::{Error, OnConstraint, Result};
 
-/// Maximum length of a customer id, in characters.
 const MAX_ID_CHARS: usize = 64;
 
 /// A customer id: words of lower-case letters and digits, joined by hyphens.
@@ -25,10 +24,10 @@ pub struct CustomerId(pub String);
 
 impl CustomerId {
     fn is_slug(&self) -> bool {
-        let word = |w: &str| {
+        let is_word = |w: &str| {
             !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         };
-        self.0.len() <= MAX_ID_CHARS && self.0.split('-').all(word)
+        self.0.len() <= MAX_ID_CHARS && self.0.split('-').all(is_word)
     }
 }
 

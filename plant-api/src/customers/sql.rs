@@ -21,7 +21,7 @@ pub async fn insert(db: impl PgExecutor<'_>, customer: &Customer) -> sqlx::Resul
 pub async fn find(
     db: impl PgExecutor<'_>,
     id: &CustomerId,
-    owner: Option<&str>,
+    customer_filter: Option<&str>,
 ) -> sqlx::Result<Option<Customer>> {
     sqlx::query_as!(
         Customer,
@@ -30,7 +30,7 @@ pub async fn find(
         where id = $1
             and ($2::text is null or id = $2)"#,
         id.0,
-        owner,
+        customer_filter,
     )
     .fetch_optional(db)
     .await

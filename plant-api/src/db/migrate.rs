@@ -1,7 +1,7 @@
 //! Migrations and the role `plant_app`, which the service runs as.
 //!
 //! Roles belong to the whole cluster, so they are created outside the numbered migrations. An
-//! advisory lock serialises concurrent migrations.
+//! advisory lock serializes concurrent migrations.
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;

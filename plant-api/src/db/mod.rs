@@ -31,13 +31,12 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Db {
     pool: PgPool,
     heartbeat: Arc<Heartbeat>,
-    waits: Histogram,
+    acquire_wait: Histogram,
 }
 
 /// Limits of the connection pool and of statements.
 #[derive(Debug, Clone, Copy)]
 pub struct DatabaseLimits {
-    /// Maximum number of connections.
     pub max_connections: u32,
     /// Timeout for acquiring a connection from the pool.
     pub acquire_timeout: Duration,
@@ -71,8 +70,9 @@ impl Heartbeat {
 }
 
 impl Db {
-    /// Creates a pool that connects on first use; `waits` observes the wait of each acquire.
-    pub fn new(options: PgConnectOptions, limits: DatabaseLimits, waits: Histogram) -> Self {
+    /// Creates a pool that connects on first use; `acquire_wait` observes the wait of each
+    /// acquire.
+    pub fn new(options: PgConnectOptions, limits: DatabaseLimits, acquire_wait: Histogram) -> Self {
         let heartbeat = Arc::new(Heartbeat {
             up: watch::Sender::new(true),
             started: Instant::now(),
@@ -81,7 +81,7 @@ impl Db {
             max_connections: AtomicI64::new(0),
         });
         let timeout = limits.statement_timeout.as_millis().to_string();
-        let health = heartbeat.clone();
+        let pool_heartbeat = heartbeat.clone();
         let pool = PgPoolOptions::new()
             .max_connections(limits.max_connections)
             // sqlx 0.9.0 can spin when it reaps idle connections below a minimum.
@@ -91,7 +91,7 @@ impl Db {
             // failure are closed instead.
             .test_before_acquire(false)
             .before_acquire(move |_, meta| {
-                let usable = health.opened_after_disconnect(meta.age);
+                let usable = pool_heartbeat.opened_after_disconnect(meta.age);
                 Box::pin(async move { Ok(usable) })
             })
             .after_connect(move |connection, _| {
@@ -99,7 +99,7 @@ impl Db {
                 Box::pin(async move { switch_role(connection, &timeout).await })
             })
             .connect_lazy_with(options);
-        Self { pool, heartbeat, waits }
+        Self { pool, heartbeat, acquire_wait }
     }
 
     /// Acquires a connection from the pool and measures the wait.
@@ -113,7 +113,7 @@ impl Db {
         }
         let started = Instant::now();
         let connection = self.pool.acquire().await;
-        self.waits.observe(started.elapsed().as_secs_f64());
+        self.acquire_wait.observe(started.elapsed().as_secs_f64());
         Ok(connection?)
     }
 

@@ -134,8 +134,8 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
             return Err(Error::invalid("path", "no-nul", "must not contain a NUL character"));
         }
         #[expect(clippy::disallowed_types, reason = "this is the wrapper")]
-        let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
-        read.map(|path| Self(path.0)).map_err(|rejection| match rejection {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        path.map(|path| Self(path.0)).map_err(|rejection| match rejection {
             PathRejection::FailedToDeserializePathParams(e) => {
                 Error::invalid("path", "shape", e.body_text())
             }

@@ -23,13 +23,10 @@ pub const KIND: JobKind = JobKind {
     timeout: Duration::from_secs(60),
 };
 
-/// Handler of generation jobs.
 pub struct GenerationHandler {
-    /// Database with the tasks.
     pub db: Db,
     /// Clock for `completed_at`.
     pub clock: Clock,
-    /// The model.
     pub model: SimulatedModel,
 }
 

@@ -21,11 +21,10 @@ use crate::check::Checks;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::jobs::{self, NewJob};
-use model::{Model, Request};
+use model::{Model, ModelRequest};
 
 /// Maximum length of a prompt, in characters.
 pub const MAX_PROMPT_CHARS: usize = 8000;
-/// Maximum of `max_tokens`.
 pub const MAX_TOKENS: i32 = 4096;
 
 /// Status of a generation task.
@@ -170,8 +169,8 @@ impl NewGeneration {
         checks.into_result()
     }
 
-    fn into_request(self) -> Request {
-        Request {
+    fn into_model_request(self) -> ModelRequest {
+        ModelRequest {
             prompt: self.prompt,
             model: self.model,
             temperature: self.temperature,
@@ -194,7 +193,7 @@ pub async fn create(
     let job = NewJob::new(clock, job::KIND, account.actor().to_owned(), &())?;
     let created_at = clock.now();
     let mut tx = connection.begin().await?;
-    sql::insert(&mut *tx, job.id, account.id, &new.into_request(), created_at).await?;
+    sql::insert(&mut *tx, job.id, account.id, &new.into_model_request(), created_at).await?;
     jobs::enqueue(&mut tx, &job).await?;
     tx.commit().await?;
     Ok(Accepted { id: job.id, task_id: job.id, status: Status::Queued, created_at })

@@ -16,15 +16,12 @@ use sha2::{Digest, Sha256};
 )]
 #[sqlx(type_name = "text")]
 pub enum Model {
-    /// gpt-4
     #[serde(rename = "gpt-4")]
     #[sqlx(rename = "gpt-4")]
     Gpt4,
-    /// gpt-3.5
     #[serde(rename = "gpt-3.5")]
     #[sqlx(rename = "gpt-3.5")]
     Gpt35,
-    /// claude-3
     #[serde(rename = "claude-3")]
     #[sqlx(rename = "claude-3")]
     Claude3,
@@ -32,14 +29,11 @@ pub enum Model {
 
 /// Input of the model.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Request {
-    /// Prompt.
+pub struct ModelRequest {
     pub prompt: String,
-    /// Model to use.
     pub model: Model,
-    /// Sampling temperature.
     pub temperature: f64,
-    /// Maximum length of the text, in tokens.
+    /// Maximum length of the text in tokens.
     pub max_tokens: i32,
 }
 
@@ -48,7 +42,6 @@ pub struct Request {
 pub struct SimulatedModel {
     /// Seed of the pseudorandom latencies, failures and texts.
     pub seed: u64,
-    /// Median latency.
     pub median: Duration,
     /// Standard deviation of the logarithm of the latency; 0: every latency is the median.
     pub spread: f64,
@@ -73,13 +66,13 @@ const WORDS: [&str; 32] = [
 pub struct ModelResponse {
     /// Time that the attempt takes.
     pub latency: Duration,
-    /// The text, or the reason of the failure.
+    /// The generated text, or the reason of the failure.
     pub text: Result<String, &'static str>,
 }
 
 impl SimulatedModel {
     /// Returns the model's response to a request at this attempt, counted from 1.
-    pub fn respond(&self, request: &Request, attempt: i32) -> ModelResponse {
+    pub fn respond(&self, request: &ModelRequest, attempt: i32) -> ModelResponse {
         let digest = self.digest(request, attempt);
         let [u1, u2, u3] = [0, 8, 16].map(|offset| uniform(&digest, offset));
         // Box-Muller transform: two uniform samples make one standard normal sample.
@@ -90,12 +83,12 @@ impl SimulatedModel {
         } else {
             // The text must not depend on the attempt: every run of a job must have the same
             // result.
-            Ok(text_from(&self.digest(request, 0), request.max_tokens))
+            Ok(generate_text(&self.digest(request, 0), request.max_tokens))
         };
         ModelResponse { latency, text }
     }
 
-    fn digest(&self, request: &Request, attempt: i32) -> [u8; 32] {
+    fn digest(&self, request: &ModelRequest, attempt: i32) -> [u8; 32] {
         Sha256::new()
             .chain_update(self.seed.to_be_bytes())
             .chain_update([request.model as u8])
@@ -115,7 +108,7 @@ fn uniform(bytes: &[u8; 32], offset: usize) -> f64 {
 }
 
 /// Returns a text of up to `max_tokens` words, chosen by `digest`.
-fn text_from(digest: &[u8; 32], max_tokens: i32) -> String {
+fn generate_text(digest: &[u8; 32], max_tokens: i32) -> String {
     let max_words = usize::try_from(max_tokens).unwrap_or_default().min(MAX_WORDS);
     // At least half of the maximum.
     let count = max_words - max_words * usize::from(digest[24]) / 512;
@@ -135,8 +128,8 @@ mod tests {
         failure_rate: 0.1,
     };
 
-    fn request(n: usize) -> Request {
-        Request {
+    fn request(n: usize) -> ModelRequest {
+        ModelRequest {
             prompt: format!("Prompt {n}"),
             model: Model::Gpt4,
             temperature: 0.7,
@@ -175,14 +168,14 @@ mod tests {
         let failures =
             (0..10_000).filter(|n| DEFAULT.respond(&request(*n), 1).text.is_err()).count();
         assert!((900..1_100).contains(&failures), "{failures}");
-        let second = |n: &usize| DEFAULT.respond(&request(*n), 2).text.is_ok();
-        assert!((0..1_000).filter(second).count() > 850);
+        let second_succeeds = |n: &usize| DEFAULT.respond(&request(*n), 2).text.is_ok();
+        assert!((0..1_000).filter(second_succeeds).count() > 850);
     }
 
     #[test]
     fn a_text_has_at_most_max_tokens_words() {
         for max_tokens in [1, 2, 50, 4096] {
-            let text = DEFAULT.respond(&Request { max_tokens, ..request(3) }, 1).text.unwrap();
+            let text = DEFAULT.respond(&ModelRequest { max_tokens, ..request(3) }, 1).text.unwrap();
             let words = text.split(' ').count();
             assert!((1..=max_tokens as usize).contains(&words), "{words} of {max_tokens}");
         }

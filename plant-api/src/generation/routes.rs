@@ -32,7 +32,8 @@ struct Filter {
     status: Option<Status>,
 }
 
-/// A page of tasks. Only used for the schema.
+// Only used for the schema.
+/// A page of tasks.
 #[derive(Serialize, utoipa::ToSchema)]
 struct Tasks {
     /// Tasks, newest first.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::model::{Model, Request};
+use super::model::{Model, ModelRequest};
 use super::{Generation, Status, Summary};
 use crate::jobs::Job;
 use crate::page::Page;
@@ -13,7 +13,7 @@ pub async fn insert(
     db: impl PgExecutor<'_>,
     id: Uuid,
     account: Uuid,
-    request: &Request,
+    request: &ModelRequest,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
@@ -110,9 +110,9 @@ pub async fn list(
 }
 
 /// Returns the model's input for a task.
-pub async fn find_request(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Request>> {
+pub async fn find_request(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<ModelRequest>> {
     sqlx::query_as!(
-        Request,
+        ModelRequest,
         r#"select prompt, model as "model: Model", temperature, max_tokens
         from generation
         where id = $1"#,

@@ -24,7 +24,7 @@ pub fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Opera
     .filter_map(|(method, operation)| operation.as_ref().map(|operation| (method, operation)))
 }
 
-/// Adds to every operation a unique id, the common errors and the request headers it supports.
+/// Adds a unique id, the common errors and the supported request headers to every operation.
 pub fn add_common_parts(api: &mut OpenApi) {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
@@ -89,10 +89,10 @@ fn add_request_headers(method: &str, operation: &mut Operation) {
             "409",
             "Another request with this Idempotency-Key is still in progress",
         );
-        let about = "Makes a retry safe: within 24 hours the same key and body return the first \
-                     response";
+        let description = "Makes a retry safe: within 24 hours the same key and body return the \
+                           first response";
         let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"));
-        add_header(operation, "Idempotency-Key", about, key);
+        add_header(operation, "Idempotency-Key", description, key);
     } else if has_status("412") {
         add_header(operation, "If-Match", "ETag of the version to change", string_schema());
     } else if method == "get" && !streams_ndjson(operation) {
@@ -102,7 +102,7 @@ fn add_request_headers(method: &str, operation: &mut Operation) {
     }
 }
 
-/// Whether the response is a stream of JSON lines, which has no ETag.
+/// Returns whether the response is a stream of JSON lines, which has no ETag.
 fn streams_ndjson(operation: &Operation) -> bool {
     match operation.responses.responses.get("200") {
         Some(RefOr::T(response)) => response.content.contains_key("application/x-ndjson"),
@@ -110,10 +110,12 @@ fn streams_ndjson(operation: &Operation) -> bool {
     }
 }
 
-fn add_error(operation: &mut Operation, status: &str, about: &str) {
+fn add_error(operation: &mut Operation, status: &str, description: &str) {
     operation.responses.responses.entry(status.to_owned()).or_insert_with(|| {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-        RefOr::T(ResponseBuilder::new().description(about).content(PROBLEM_JSON, content).build())
+        RefOr::T(
+            ResponseBuilder::new().description(description).content(PROBLEM_JSON, content).build(),
+        )
     });
 }
 
@@ -121,12 +123,12 @@ fn string_schema() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-fn add_header(operation: &mut Operation, name: &str, about: &str, schema: ObjectBuilder) {
+fn add_header(operation: &mut Operation, name: &str, description: &str, schema: ObjectBuilder) {
     let parameter: Parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
-        .description(Some(about))
+        .description(Some(description))
         .schema(Some(schema))
         .build();
     operation.parameters.get_or_insert_default().push(RefOr::T(parameter));
@@ -143,8 +145,9 @@ fn set_problem_media_type(operation: &mut Operation) {
         if let RefOr::T(Response { content, .. }) = response
             && let Some(json) = content.swap_remove("application/json")
         {
-            let kind = if is_problem_schema(&json) { PROBLEM_JSON } else { "application/json" };
-            content.insert(kind.to_owned(), json);
+            let media_type =
+                if is_problem_schema(&json) { PROBLEM_JSON } else { "application/json" };
+            content.insert(media_type.to_owned(), json);
         }
     }
 }
@@ -164,7 +167,7 @@ const TEXT_PATTERN: &str = r"^[^\x00]*$";
 const NAME_PATTERN: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 
 /// Returns the description as JSON with the constraints that the strict JSON reader puts on every
-/// string and every free-form object. Strings of at most 200 characters are taken to be names.
+/// string and every free-form object. Treats strings of at most 200 characters as names.
 pub fn to_strict_json(api: &OpenApi) -> serde_json::Result<Value> {
     let mut api = serde_json::to_value(api)?;
     add_constraints(&mut api);
@@ -186,26 +189,28 @@ pub fn to_strict_json(api: &OpenApi) -> serde_json::Result<Value> {
 fn add_constraints(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            let is = |map: &Map<String, Value>, name: &str| match map.get("type") {
+            let has_type = |map: &Map<String, Value>, name: &str| match map.get("type") {
                 Some(Value::String(kind)) => kind == name,
                 Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == name),
                 _ => false,
             };
-            let has = |map: &Map<String, Value>, names: &[&str]| {
+            let has_any_key = |map: &Map<String, Value>, names: &[&str]| {
                 names.iter().any(|name| map.contains_key(*name))
             };
-            if is(map, "string") && !has(map, &["format", "enum", "pattern"]) {
+            if has_type(map, "string") && !has_any_key(map, &["format", "enum", "pattern"]) {
                 let is_name = map.get("maxLength").is_some_and(|max| max == 200);
                 map.insert(
                     "pattern".into(),
                     if is_name { NAME_PATTERN } else { TEXT_PATTERN }.into(),
                 );
             }
-            if is(map, "object") && !has(map, &["properties", "$ref", "oneOf", "allOf"]) {
+            if has_type(map, "object")
+                && !has_any_key(map, &["properties", "$ref", "oneOf", "allOf"])
+            {
                 map.insert("propertyNames".into(), json!({"pattern": TEXT_PATTERN}));
                 let safe = json!({"$ref": "#/components/schemas/SafeJson"});
                 map.insert("additionalProperties".into(), safe);
-            } else if is(map, "object") && !map.contains_key("additionalProperties") {
+            } else if has_type(map, "object") && !map.contains_key("additionalProperties") {
                 // Unknown fields are ignored, but read strictly as well.
                 map.insert("propertyNames".into(), json!({"pattern": TEXT_PATTERN}));
                 let safe = json!({"$ref": "#/components/schemas/SafeJson"});

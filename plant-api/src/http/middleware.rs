@@ -27,7 +27,7 @@ const SLOW_REQUEST: Duration = Duration::from_secs(1);
 /// `Retry-After` of a 503 response.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Maximum length of an id that is accepted from a client, in bytes.
+/// Maximum length in bytes of an id that is accepted from a client.
 const MAX_ID_BYTES: usize = 128;
 
 /// Handles one request; the outermost middleware.
@@ -110,7 +110,7 @@ impl Drop for InProgress<'_> {
     }
 }
 
-/// The request id and the correlation id, for logs here and at the client.
+/// The request id and the correlation id, for the logs of service and client.
 struct RequestIds {
     request: HeaderValue,
     correlation: HeaderValue,
@@ -118,10 +118,10 @@ struct RequestIds {
 
 impl RequestIds {
     fn from_headers(headers: &HeaderMap) -> Self {
-        let sent =
+        let valid_id =
             |name: &HeaderName| headers.get(name).filter(|value| is_valid_id(value)).cloned();
-        let request = sent(&REQUEST_ID).unwrap_or_else(new_id);
-        let correlation = sent(&CORRELATION_ID).unwrap_or_else(|| request.clone());
+        let request = valid_id(&REQUEST_ID).unwrap_or_else(new_id);
+        let correlation = valid_id(&CORRELATION_ID).unwrap_or_else(|| request.clone());
         Self { request, correlation }
     }
 
@@ -172,8 +172,8 @@ fn span(ids: &RequestIds, headers: &HeaderMap, method: &str, path: &str) -> trac
 fn trace_id(value: &HeaderValue) -> Option<&str> {
     let mut parts = value.to_str().ok()?.split('-');
     let (_version, trace) = (parts.next()?, parts.next()?);
-    let hex = trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit());
-    (hex && trace.bytes().any(|b| b != b'0')).then_some(trace)
+    let is_hex = trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit());
+    (is_hex && trace.bytes().any(|b| b != b'0')).then_some(trace)
 }
 
 /// Returns the method as a metric label. Unknown methods share one label, which bounds the number
@@ -207,8 +207,9 @@ fn write_problem(mut response: Response, instance: &str, ids: &RequestIds) -> Re
 }
 
 fn has_json_body(response: &Response) -> bool {
-    let kind = response.headers().get(header::CONTENT_TYPE).map(header_text).unwrap_or_default();
-    kind.starts_with("application/") && kind.contains("json")
+    let content_type =
+        response.headers().get(header::CONTENT_TYPE).map(header_text).unwrap_or_default();
+    content_type.starts_with("application/") && content_type.contains("json")
 }
 
 fn error_for_status(status: StatusCode) -> Error {

@@ -21,7 +21,7 @@ use crate::{auth, customers, generation, plant};
 #[openapi(
     info(
         title = "Plant",
-        description = "A reference backend with known behavior, to be used as a load-test target.",
+        description = "A service with known behaviour as a target for load tests.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     components(schemas(crate::error::Problem))

@@ -40,9 +40,7 @@ const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
 /// Extractor of the body of a POST and of its idempotency key, if it has one.
 #[derive(Debug, Clone)]
 pub struct IdempotentRequest<T> {
-    /// Deserialized body.
     pub body: T,
-    /// Key from the `Idempotency-Key` header.
     pub key: Option<Key>,
 }
 
@@ -52,7 +50,7 @@ pub struct Key {
     key: String,
     route: String,
     request_hash: [u8; 32],
-    /// Maximum wait for another request with the same key.
+    /// Timeout for waiting for another request with the same key.
     lock_timeout: Duration,
 }
 
@@ -66,7 +64,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         require_json(request.headers())?;
-        let key = request.headers().get(HEADER_NAME).map(read_key).transpose()?;
+        let key = request.headers().get(HEADER_NAME).map(parse_key).transpose()?;
         let route = format!("{} {}", request.method(), request.uri().path());
         let limits = RequestLimits::from_ref(state);
         let body = read_body(request, limits).await?;
@@ -82,15 +80,15 @@ where
 }
 
 impl Key {
-    /// Replaces the hash of the request by `map` of it. For bodies with a password an HMAC is
-    /// needed: a plain hash would allow guessing the password.
+    /// Replaces the hash of the request body with `map(hash)`, such as its HMAC. For bodies with a
+    /// password an HMAC is required, because a plain hash allows guessing the password.
     #[must_use]
     pub fn map_request_hash(self, map: impl FnOnce(&[u8]) -> [u8; 32]) -> Self {
         Self { request_hash: map(&self.request_hash), ..self }
     }
 }
 
-fn read_key(value: &HeaderValue) -> Result<String> {
+fn parse_key(value: &HeaderValue) -> Result<String> {
     let text = value.to_str().unwrap_or_default();
     let visible = text.bytes().all(|b| b.is_ascii_graphic());
     if text.is_empty() || text.len() > MAX_KEY_BYTES || !visible {
@@ -108,9 +106,9 @@ pub enum Claim {
     New(Transaction),
 }
 
-/// What the request is executed on.
+/// The connection or transaction in which a request is executed.
 pub enum Transaction {
-    /// Without a key: a connection outside a transaction.
+    /// Without a key: a connection, without a transaction.
     Unkeyed(PoolConnection<Postgres>),
     /// With a key: a transaction that has inserted the key's row.
     Keyed(sqlx::Transaction<'static, Postgres>, sql::RowKey),
@@ -126,14 +124,14 @@ pub async fn claim(db: &Db, clock: &Clock, caller: &Caller, key: Option<Key>) ->
     let Some(key) = key else {
         return Ok(Claim::New(Transaction::Unkeyed(db.acquire().await?)));
     };
-    let row = sql::RowKey { scope: format!("{} {}", caller.actor(), key.route), key: key.key };
+    let row_key = sql::RowKey { scope: format!("{} {}", caller.actor(), key.route), key: key.key };
     let mut tx = db.begin().await?;
     sql::set_lock_timeout(&mut *tx, key.lock_timeout).await?;
-    let claimed = sql::claim(&mut *tx, &row, &key.request_hash, clock.now()).await;
+    let claimed = sql::claim(&mut *tx, &row_key, &key.request_hash, clock.now()).await;
     if claimed.map_err(map_lock_timeout)? {
-        return Ok(Claim::New(Transaction::Keyed(tx, row)));
+        return Ok(Claim::New(Transaction::Keyed(tx, row_key)));
     }
-    let stored = sql::find(&mut *tx, &row).await?;
+    let stored = sql::find(&mut *tx, &row_key).await?;
     let stored = stored
         .ok_or_else(|| Error::Internal("idempotency key not found after a conflict".into()))?;
     if stored.request_hash != key.request_hash {
@@ -169,8 +167,8 @@ impl Transaction {
     /// # Errors
     /// Database errors; the transaction is rolled back.
     pub async fn commit(self, response: StoredResponse) -> Result<StoredResponse> {
-        if let Self::Keyed(mut tx, row) = self {
-            sql::store_response(&mut *tx, &row, &response).await?;
+        if let Self::Keyed(mut tx, row_key) = self {
+            sql::store_response(&mut *tx, &row_key, &response).await?;
             tx.commit().await?;
         }
         Ok(response)

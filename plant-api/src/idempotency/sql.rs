@@ -27,7 +27,7 @@ pub async fn set_lock_timeout(db: impl PgExecutor<'_>, timeout: Duration) -> sql
 /// progress.
 pub async fn claim(
     db: impl PgExecutor<'_>,
-    row: &RowKey,
+    row_key: &RowKey,
     request_hash: &[u8],
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
@@ -35,8 +35,8 @@ pub async fn claim(
         "insert into idempotency_key (scope, key, request_hash, created_at)
         values ($1, $2, $3, $4)
         on conflict (scope, key) do nothing",
-        row.scope,
-        row.key,
+        row_key.scope,
+        row_key.key,
         request_hash,
         now,
     )
@@ -65,15 +65,15 @@ impl StoredRow {
     }
 }
 
-pub async fn find(db: impl PgExecutor<'_>, row: &RowKey) -> sqlx::Result<Option<StoredRow>> {
+pub async fn find(db: impl PgExecutor<'_>, row_key: &RowKey) -> sqlx::Result<Option<StoredRow>> {
     sqlx::query_as!(
         StoredRow,
         r#"select
             request_hash, status as "status!", location, etag as "etag!", body as "body!"
         from idempotency_key
         where scope = $1 and key = $2"#,
-        row.scope,
-        row.key,
+        row_key.scope,
+        row_key.key,
     )
     .fetch_optional(db)
     .await
@@ -81,15 +81,15 @@ pub async fn find(db: impl PgExecutor<'_>, row: &RowKey) -> sqlx::Result<Option<
 
 pub async fn store_response(
     db: impl PgExecutor<'_>,
-    row: &RowKey,
+    row_key: &RowKey,
     response: &StoredResponse,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update idempotency_key
         set status = $3, location = $4, etag = $5, body = $6
         where scope = $1 and key = $2",
-        row.scope,
-        row.key,
+        row_key.scope,
+        row_key.key,
         response.status.as_u16() as i16,
         response.location,
         response.etag,

@@ -14,7 +14,7 @@ pub struct JobCounts {
     pub running: i64,
 }
 
-/// Returns the numbers of open jobs by kind; kinds without open jobs are left out.
+/// Returns the numbers of open jobs by kind; kinds without open jobs are omitted.
 ///
 /// # Errors
 /// Database errors.

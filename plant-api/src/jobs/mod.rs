@@ -10,7 +10,7 @@
 //! waiting ──▶ ready ──▶ running ──▶ done
 //!    ▲          ▲          ├─ failed, up to MAX_ATTEMPTS ─▶ waiting, with backoff
 //!    │          │          ├─ lease expired ──▶ ready
-//!    │          │          └─ failed permanently ──▶ dead ── requeued by hand ─▶ ready
+//!    │          │          └─ failed permanently ──▶ dead ── requeued ─▶ ready
 //!    └── delayed
 //! ```
 //!
@@ -71,14 +71,12 @@ pub struct JobKind {
     pub queue: &'static str,
     /// Maximum number of jobs that one process runs concurrently.
     pub max_concurrency: usize,
-    /// Timeout for one attempt.
     pub timeout: Duration,
 }
 
 /// A job to enqueue.
 #[derive(Debug, Clone)]
 pub struct NewJob {
-    /// Id of the job.
     pub id: Uuid,
     /// Name of the kind.
     pub kind: &'static str,
@@ -86,7 +84,6 @@ pub struct NewJob {
     pub owner: String,
     /// Input of the kind's [`JobHandler`].
     pub payload: Value,
-    /// Priority.
     pub priority: Priority,
     /// Delay before the first attempt.
     pub delay: Duration,
@@ -130,17 +127,14 @@ pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> sqlx::Resul
 /// A claimed job.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// Id of the job.
     pub id: Uuid,
     /// Name of the kind.
     pub kind: String,
-    /// Owner of the job.
     pub owner: String,
-    /// Input of the handler.
+    /// Input of the [`JobHandler`].
     pub payload: Value,
     /// Number of this attempt, from 1. With the worker's name it identifies the claim.
     pub attempts: i32,
-    /// When it was enqueued.
     pub created_at: DateTime<Utc>,
 }
 
@@ -160,7 +154,6 @@ impl Job {
 pub enum Failure {
     /// Temporary: another attempt may succeed.
     Retry {
-        /// What happened.
         reason: String,
         /// Minimum delay before the next attempt, such as a `Retry-After`.
         after: Option<Duration>,
@@ -175,7 +168,6 @@ impl Failure {
         Self::Retry { reason: reason.into(), after: None }
     }
 
-    /// Returns the reason.
     pub fn reason(&self) -> &str {
         match self {
             Self::Retry { reason, .. } | Self::Permanent(reason) => reason,
@@ -191,11 +183,10 @@ impl From<Error> for Failure {
 
 /// Implementation of one kind of job.
 pub trait JobHandler: Send + Sync + 'static {
-    /// Returns the kind.
     fn kind(&self) -> JobKind;
 
-    /// Runs one attempt and returns the result for [`JobHandler::persist_result`]. Must be safe to repeat. Must
-    /// not hold a database connection while it waits for something else.
+    /// Runs one attempt and returns the result for [`JobHandler::persist_result`]. Must be safe to
+    /// repeat. Must not hold a database connection while it waits for something else.
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Value, Failure>>;
 
     /// Writes the result in the transaction that finishes the job. Called only while the worker

@@ -46,17 +46,17 @@ pub async fn insert(db: impl PgExecutor<'_>, job: &NewJob) -> sqlx::Result<bool>
     Ok(result.rows_affected() == 1)
 }
 
-/// Claims the next ready jobs of each kind, up to the number in `capacity`. Skips rows that another
+/// Claims the next ready jobs of each kind, up to its number of free slots. Skips rows that another
 /// worker is claiming.
 pub async fn claim(
     db: impl PgExecutor<'_>,
-    capacity: &[(&str, usize)],
+    free_slots: &[(&str, usize)],
     worker: &str,
     lease: Duration,
 ) -> sqlx::Result<Vec<Job>> {
-    let kinds: Vec<String> = capacity.iter().map(|(kind, _)| (*kind).to_owned()).collect();
+    let kinds: Vec<String> = free_slots.iter().map(|(kind, _)| (*kind).to_owned()).collect();
     let slots: Vec<i32> =
-        capacity.iter().map(|(_, slots)| i32::try_from(*slots).unwrap_or(i32::MAX)).collect();
+        free_slots.iter().map(|(_, slots)| i32::try_from(*slots).unwrap_or(i32::MAX)).collect();
     sqlx::query_as!(
         Job,
         "with next as materialized (
@@ -175,7 +175,7 @@ pub async fn retry_later(
     Ok(result.rows_affected() == 1)
 }
 
-/// Moves a job to the dead letters. Returns whether the worker still held the job.
+/// Dead-letters a job. Returns whether the worker still held the job.
 pub async fn dead_letter(
     db: impl PgExecutor<'_>,
     job: &Job,

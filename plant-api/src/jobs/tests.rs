@@ -79,10 +79,10 @@ async fn a_job_is_claimed_by_one_worker(pool: PgPool) {
     });
     let all = futures::future::join_all(claims).await.concat();
     let distinct: std::collections::HashSet<_> = all.iter().collect();
-    // A worker that found every ready row locked may have stopped early, so some jobs may be left.
+    // A worker that found every ready row locked may have stopped early, so some jobs may remain.
     assert_eq!(distinct.len(), all.len());
-    let left = claim(&mut db, "last", 100).await.len();
-    assert_eq!(all.len() + left, 100);
+    let remaining = claim(&mut db, "last", 100).await.len();
+    assert_eq!(all.len() + remaining, 100);
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -250,9 +250,9 @@ async fn expired_jobs_are_deleted(pool: PgPool) {
             .unwrap();
     }
     assert_eq!(maintenance::delete_expired(&mut *db).await.unwrap(), 2);
-    let left: Vec<String> =
+    let remaining: Vec<String> =
         sqlx::query_scalar("select state from job order by 1").fetch_all(&mut *db).await.unwrap();
-    assert_eq!(left, ["dead", "done"]);
+    assert_eq!(remaining, ["dead", "done"]);
 }
 
 #[test]

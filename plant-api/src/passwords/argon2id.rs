@@ -9,15 +9,13 @@ use crate::error::{Error, Result};
 const MEMORY_KIB: u32 = 19_456;
 /// Passes over the memory.
 const ITERATIONS: u32 = 2;
-/// Degree of parallelism.
 const LANES: u32 = 1;
 
 /// Verified when there is no account, so that the response takes as long as for an account.
 const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdC4uLg\
                        $bm9ib2R5J3MgaGFzaCwgYXMgbG9uZyBhcyBvdGhlcnM";
 
-/// Memory that is reused from hash to hash. The kernel would have to zero newly allocated pages for
-/// each hash.
+/// Memory that consecutive hashes share, because the kernel has to zero newly allocated pages.
 #[derive(Default)]
 pub struct Memory(Vec<Block>);
 

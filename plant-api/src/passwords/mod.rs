@@ -101,7 +101,7 @@ impl PasswordHasher {
         let pool = &self.0.0;
         let mut queue = pool.queue();
         let ahead = u32::try_from(queue.reserved / pool.threads).unwrap_or(u32::MAX);
-        // With an idle thread there is no wait, so a slow last hash must not cause a refusal.
+        // An idle thread starts at once, so a slow last hash must not cause a rejection.
         if ahead > 0 && queue.average.saturating_mul(ahead.saturating_add(1)) > pool.max_latency {
             return Err(Error::Unavailable {
                 what: "password hashing capacity",

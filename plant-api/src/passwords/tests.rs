@@ -4,35 +4,35 @@ use super::*;
 
 /// Returns a pool of one thread, which is busy until the sender is dropped.
 fn busy_pool() -> (PasswordHasher, mpsc::Sender<()>, impl Future<Output = Result<()>>) {
-    let passwords = PasswordHasher::start(NonZeroUsize::new(1), MAX_HASH_LATENCY).unwrap();
+    let hasher = PasswordHasher::start(NonZeroUsize::new(1), MAX_HASH_LATENCY).unwrap();
     let (release, released) = mpsc::channel();
-    let slot = passwords.reserve().unwrap();
+    let slot = hasher.reserve().unwrap();
     let running = slot.run(move |_| {
         let _ = released.recv();
         Ok(())
     });
-    (passwords, release, running)
+    (hasher, release, running)
 }
 
 #[tokio::test]
 async fn verification_accepts_only_the_hashed_password() {
-    let passwords = PasswordHasher::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
-    let hash = passwords.reserve().unwrap().hash("correct horse".into()).await.unwrap();
+    let hasher = PasswordHasher::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
+    let hash = hasher.reserve().unwrap().hash("correct horse".into()).await.unwrap();
     for (password, expected) in [("correct horse", true), ("wrong horse", false)] {
-        let slot = passwords.reserve().unwrap();
+        let slot = hasher.reserve().unwrap();
         assert_eq!(slot.verify(password.into(), Some(hash.clone())).await.unwrap(), expected);
     }
-    let slot = passwords.reserve().unwrap();
+    let slot = hasher.reserve().unwrap();
     assert!(!slot.verify("correct horse".into(), None).await.unwrap());
 }
 
 #[tokio::test]
 async fn reservations_beyond_the_latency_limit_fail_at_once() {
-    let (passwords, release, running) = busy_pool();
+    let (hasher, release, running) = busy_pool();
     let running = tokio::spawn(running);
     let mut slots = Vec::new();
     let refused = loop {
-        match passwords.reserve() {
+        match hasher.reserve() {
             Ok(slot) => slots.push(slot),
             Err(error) => break error,
         }
@@ -42,28 +42,28 @@ async fn reservations_beyond_the_latency_limit_fail_at_once() {
     let max_slots = MAX_HASH_LATENCY.as_millis() / INITIAL_ESTIMATE.as_millis();
     assert_eq!(slots.len() as u128 + 1, max_slots);
     slots.pop();
-    slots.push(passwords.reserve().unwrap());
+    slots.push(hasher.reserve().unwrap());
     drop(release);
     running.await.unwrap().unwrap();
-    passwords.reserve().unwrap();
+    hasher.reserve().unwrap();
 }
 
 #[tokio::test]
 async fn an_idle_thread_accepts_a_hash_even_if_the_last_one_was_slow() {
-    let passwords = PasswordHasher::start(NonZeroUsize::new(1), MAX_HASH_LATENCY).unwrap();
-    passwords.0.0.record_duration(Duration::from_secs(60));
-    let slot = passwords.reserve().unwrap();
-    assert!(passwords.reserve().is_err());
+    let hasher = PasswordHasher::start(NonZeroUsize::new(1), MAX_HASH_LATENCY).unwrap();
+    hasher.0.0.record_duration(Duration::from_secs(60));
+    let slot = hasher.reserve().unwrap();
+    assert!(hasher.reserve().is_err());
     slot.run(|_| Ok(())).await.unwrap();
-    passwords.reserve().unwrap();
+    hasher.reserve().unwrap();
 }
 
 #[tokio::test]
 async fn a_canceled_hash_is_skipped() {
-    let (passwords, release, running) = busy_pool();
+    let (hasher, release, running) = busy_pool();
     let running = tokio::spawn(running);
     let (ran, has_run) = mpsc::channel();
-    let canceled = passwords.reserve().unwrap().run(move |_| {
+    let canceled = hasher.reserve().unwrap().run(move |_| {
         let _ = ran.send(());
         Ok(())
     });
@@ -71,7 +71,7 @@ async fn a_canceled_hash_is_skipped() {
     assert!(futures::poll!(Box::pin(canceled)).is_pending());
     drop(release);
     running.await.unwrap().unwrap();
-    passwords.reserve().unwrap().run(|_| Ok(())).await.unwrap();
+    hasher.reserve().unwrap().run(|_| Ok(())).await.unwrap();
     assert!(has_run.recv().is_err());
 }
 
@@ -82,11 +82,11 @@ fn the_default_is_half_of_the_cores_and_at_least_one() {
 
 #[test]
 fn the_threads_stop_with_the_last_handle() {
-    let passwords = PasswordHasher::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
-    let pool = Arc::downgrade(&passwords.0.0);
-    drop(passwords.clone());
+    let hasher = PasswordHasher::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
+    let pool = Arc::downgrade(&hasher.0.0);
+    drop(hasher.clone());
     assert!(!pool.upgrade().unwrap().queue().closed);
-    drop(passwords);
+    drop(hasher);
     while pool.upgrade().is_some() {
         thread::yield_now();
     }

@@ -37,7 +37,6 @@ pub enum Role {
     Admin,
 }
 
-/// Type of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum TokenType {
@@ -48,13 +47,10 @@ enum TokenType {
 /// The account and the session that a token was issued to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// Id of the account.
     #[serde(rename = "sub")]
     pub account: Uuid,
-    /// Id of the session.
     #[serde(rename = "sid")]
     pub session: Uuid,
-    /// Role of the account.
     pub role: Role,
     /// Id of the account's customer.
     pub customer: String,
@@ -68,7 +64,7 @@ struct JwtClaims {
     token_type: TokenType,
     /// Unix seconds.
     iat: i64,
-    /// Unix seconds; expired from then on.
+    /// Unix seconds; the token is invalid from then on.
     exp: i64,
     /// Random, so that two refresh tokens of the same second differ.
     #[serde(skip_serializing_if = "Option::is_none")]

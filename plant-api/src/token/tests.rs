@@ -19,7 +19,7 @@ fn noon() -> DateTime<Utc> {
 
 fn reason(result: Result<Claims>) -> &'static str {
     match result {
-        Err(Error::Unauthenticated(why)) => why,
+        Err(Error::Unauthenticated(reason)) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -67,8 +67,8 @@ fn a_token_not_signed_with_the_secret_is_refused() {
     let unsigned = format!("{head}.");
     let swapped = format!("{}.{signature}", foreign.rsplit_once('.').unwrap().0);
     for token in [foreign.as_str(), &unsigned, &swapped, "", "a.b.c", "..", "é"] {
-        let why = reason(issuer.verify_access_token(token, noon()));
-        assert_eq!(why, "the token is malformed or was not issued by this service", "{token}");
+        let actual = reason(issuer.verify_access_token(token, noon()));
+        assert_eq!(actual, "the token is malformed or was not issued by this service", "{token}");
     }
 }
 

@@ -17,12 +17,12 @@ struct KindCapacity {
 impl Capacity {
     /// Creates slots for the handlers' kinds, all of them free.
     pub(super) fn new(handlers: &[Arc<dyn JobHandler>]) -> Self {
-        let free = |handler: &Arc<dyn JobHandler>| KindCapacity {
+        let unused = |handler: &Arc<dyn JobHandler>| KindCapacity {
             kind: handler.kind(),
             used: 0,
             more_ready: false,
         };
-        Self(handlers.iter().map(free).collect())
+        Self(handlers.iter().map(unused).collect())
     }
 
     /// Returns whether a slot of any kind is free.

@@ -102,14 +102,14 @@ impl Worker {
             return;
         }
         let started_at = Instant::now();
-        let renewed = async {
+        let renew = async {
             let mut connection = self.0.db.acquire().await?;
             let name = &self.0.name;
             Ok::<_, crate::error::Error>(
                 jobs::sql::renew(&mut *connection, &ids, name, LEASE_DURATION).await?,
             )
         };
-        let renewed = renewed.await.unwrap_or_else(|error| {
+        let renewed = renew.await.unwrap_or_else(|error| {
             tracing::debug!(%error, "lease renewal failed; retrying every {RENEW_INTERVAL:?}");
             Vec::new()
         });

@@ -135,7 +135,7 @@ pub async fn run_gauge_updates(
     stop: CancellationToken,
 ) {
     let kinds: Vec<JobKind> = handlers.iter().map(|handler| handler.kind()).collect();
-    // Every series exists from the start.
+    // All series exist from the start, so that rates include the first event.
     for kind in &kinds {
         metrics.queue_depth.with_label_values(&[kind.queue]).set(0);
         for outcome in ["completed", "retried", "dead", "lease_lost"] {

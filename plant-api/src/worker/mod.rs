@@ -37,7 +37,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// While Redis announces new jobs, only every fifth interval polls.
 const INTERVALS_PER_POLL_WITH_REDIS: u32 = 5;
 
-/// The worker of a process. Clones share the same state.
+/// The worker of a process. Clones share the state.
 #[derive(Clone)]
 pub struct Worker(Arc<Inner>);
 
@@ -73,15 +73,15 @@ impl Worker {
     /// released.
     pub async fn run(self, stop: CancellationToken, drain_timeout: Duration) {
         let drained = CancellationToken::new();
-        let (finished, to_finish) = mpsc::channel(finish::MAX_BATCH);
-        let (freed, mut freed_kinds) = mpsc::unbounded_channel();
-        let (popped_lists, mut popped_ids) = mpsc::channel(1);
+        let (finished_sender, finished_receiver) = mpsc::channel(finish::MAX_BATCH);
+        let (freed_sender, mut freed_receiver) = mpsc::unbounded_channel();
+        let (popped_sender, mut popped_receiver) = mpsc::channel(1);
         let lists = self.0.handlers.iter().map(|handler| handler.kind().queue).collect();
         let tasks = [
-            tokio::spawn(self.clone().run_finisher(to_finish, freed)),
+            tokio::spawn(self.clone().run_finisher(finished_receiver, freed_sender)),
             tokio::spawn(self.clone().run_lease_renewal(drained.clone())),
             tokio::spawn(self.clone().run_maintenance(stop.clone())),
-            tokio::spawn(self.0.queue.clone().listen(lists, popped_lists)),
+            tokio::spawn(self.0.queue.clone().listen(lists, popped_sender)),
         ];
         tracing::info!(worker = self.0.name, "worker started");
 
@@ -91,12 +91,12 @@ impl Worker {
         loop {
             let mut popped = Popped::new();
             tokio::select! {
-                Some(list) = popped_ids.recv(), if capacity.has_free_slot() => {
+                Some(list) = popped_receiver.recv(), if capacity.has_free_slot() => {
                     *popped.entry(list).or_default() += 1;
                 }
-                Some(kind) = freed_kinds.recv() => {
+                Some(kind) = freed_receiver.recv() => {
                     capacity.release(&kind);
-                    while let Ok(kind) = freed_kinds.try_recv() {
+                    while let Ok(kind) = freed_receiver.try_recv() {
                         capacity.release(&kind);
                     }
                     if !capacity.can_refill() {
@@ -115,18 +115,22 @@ impl Worker {
                 () = stop.cancelled() => break,
             }
             match self.claim(&mut capacity, popped).await {
-                Ok(jobs) => jobs.into_iter().for_each(|job| self.start(job, &finished)),
+                Ok(jobs) => {
+                    for job in jobs {
+                        self.spawn_attempt(job, &finished_sender);
+                    }
+                }
                 Err(error) => {
                     tracing::debug!(%error, "claiming jobs failed; retrying at the next poll");
                 }
             }
         }
 
-        drop(popped_ids);
-        drop(finished);
+        drop(popped_receiver);
+        drop(finished_sender);
         let drain = async {
             while capacity.used() > 0
-                && let Some(kind) = freed_kinds.recv().await
+                && let Some(kind) = freed_receiver.recv().await
             {
                 capacity.release(&kind);
             }
@@ -140,7 +144,8 @@ impl Worker {
         let [finisher, others @ ..] = tasks;
         finisher.abort();
         for task in others {
-            // They stop by themselves. A panic has been logged by the panic hook.
+            // Each stops when its token is canceled or its channel closes. A panic has been logged
+            // by the panic hook.
             let _ = task.await;
         }
     }
@@ -187,7 +192,7 @@ impl Worker {
     }
 
     /// Runs a job in a task of its own and sends the finished attempt to the finisher.
-    fn start(&self, job: Job, finished: &mpsc::Sender<FinishedAttempt>) {
+    fn spawn_attempt(&self, job: Job, finished: &mpsc::Sender<FinishedAttempt>) {
         let (worker, finished) = (self.clone(), finished.clone());
         tokio::spawn(async move {
             let attempt = worker.attempt(job).await;

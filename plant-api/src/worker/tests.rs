@@ -22,10 +22,10 @@ const KIND: JobKind = JobKind {
     timeout: Duration::from_secs(20),
 };
 
-/// Handler that behaves as the payload says and records each effect.
+/// Handler that behaves as the payload specifies and records each effect.
 struct ScriptedHandler {
-    /// An attempt at `"wait"` finishes when it gets a permit.
-    gate: Semaphore,
+    /// An attempt with payload `"wait"` finishes when it acquires a permit.
+    permits: Semaphore,
     running: AtomicUsize,
     max_running: AtomicUsize,
 }
@@ -33,7 +33,7 @@ struct ScriptedHandler {
 impl ScriptedHandler {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            gate: Semaphore::new(0),
+            permits: Semaphore::new(0),
             running: AtomicUsize::new(0),
             max_running: AtomicUsize::new(0),
         })
@@ -52,7 +52,7 @@ impl JobHandler for ScriptedHandler {
             let script = job.payload::<String>()?;
             let result = match &*script {
                 "wait" => {
-                    self.gate.acquire().await.unwrap().forget();
+                    self.permits.acquire().await.unwrap().forget();
                     Ok(json!("waited"))
                 }
                 "fail" => Err(Failure::retry("scripted failure")),
@@ -95,24 +95,24 @@ impl JobHandler for ScriptedHandler {
     }
 }
 
-async fn record(connection: &mut PgConnection, id: Uuid, what: &Value) -> Result<()> {
+async fn record(connection: &mut PgConnection, id: Uuid, effect: &Value) -> Result<()> {
     sqlx::query("insert into effect (job, what) values ($1, $2)")
         .bind(id)
-        .bind(what)
+        .bind(effect)
         .execute(connection)
         .await?;
     Ok(())
 }
 
-async fn prepare(app: &TestApp) {
+async fn create_effect_table(app: &TestApp) {
     for sql in ["create table effect (job uuid, what jsonb)", "grant all on effect to plant_app"] {
         sqlx::query(sql).execute(&app.owner).await.unwrap();
     }
 }
 
-async fn add(app: &TestApp, what: &str) -> Uuid {
+async fn enqueue(app: &TestApp, script: &str) -> Uuid {
     let mut db = app.state.db.acquire().await.unwrap();
-    let job = NewJob::new(&app.state.clock, KIND, "lotus".to_owned(), &what).unwrap();
+    let job = NewJob::new(&app.state.clock, KIND, "lotus".to_owned(), &script).unwrap();
     jobs::enqueue(&mut db, &job).await.unwrap();
     app.state.queue.announce(KIND.queue, job.id);
     job.id
@@ -153,11 +153,11 @@ fn outcome_count(app: &TestApp, outcome: &str) -> u64 {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_failed_job_does_not_affect_the_others_in_its_batch(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    prepare(&app).await;
-    let good = add(&app, "one").await;
-    add(&app, "cannot be written").await;
-    add(&app, "panic").await;
-    let permanent = add(&app, "fail permanently").await;
+    create_effect_table(&app).await;
+    let good = enqueue(&app, "one").await;
+    enqueue(&app, "cannot be written").await;
+    enqueue(&app, "panic").await;
+    let permanent = enqueue(&app, "fail permanently").await;
     let worker = worker(&app, &ScriptedHandler::new());
     assert_eq!(worker.run_once().await.unwrap(), 4);
     assert_eq!(
@@ -171,9 +171,9 @@ async fn a_failed_job_does_not_affect_the_others_in_its_batch(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_failing_job_is_dead_lettered_after_the_last_attempt(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    prepare(&app).await;
-    let once = add(&app, "fail once").await;
-    let always = add(&app, "fail").await;
+    create_effect_table(&app).await;
+    let once = enqueue(&app, "fail once").await;
+    let always = enqueue(&app, "fail").await;
     let worker = worker(&app, &ScriptedHandler::new());
     for _ in 0..2 * MAX_ATTEMPTS {
         worker.run_once().await.unwrap();
@@ -196,10 +196,10 @@ async fn a_failing_job_is_dead_lettered_after_the_last_attempt(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn two_workers_without_redis_run_each_job_once(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    prepare(&app).await;
+    create_effect_table(&app).await;
     let mut ids = Vec::new();
     for n in 0..200 {
-        ids.push(add(&app, &n.to_string()).await);
+        ids.push(enqueue(&app, &n.to_string()).await);
     }
     let (stop, handler) = (CancellationToken::new(), ScriptedHandler::new());
     let workers = [0, 1]
@@ -220,15 +220,15 @@ async fn two_workers_without_redis_run_each_job_once(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_stopping_worker_finishes_its_running_jobs(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    prepare(&app).await;
-    add(&app, "wait").await;
+    create_effect_table(&app).await;
+    enqueue(&app, "wait").await;
     let (stop, handler) = (CancellationToken::new(), ScriptedHandler::new());
     let worker_task =
         tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::from_secs(20)));
     wait_until(async || handler.running.load(Ordering::SeqCst) == 1).await;
     stop.cancel();
-    add(&app, "after stop").await;
-    handler.gate.add_permits(1);
+    enqueue(&app, "after stop").await;
+    handler.permits.add_permits(1);
     worker_task.await.unwrap();
     assert_eq!(states(&app).await, ["done", "ready"]);
 }
@@ -236,8 +236,8 @@ async fn a_stopping_worker_finishes_its_running_jobs(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn jobs_that_do_not_finish_before_the_drain_timeout_are_released(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    prepare(&app).await;
-    add(&app, "wait").await;
+    create_effect_table(&app).await;
+    enqueue(&app, "wait").await;
     let (stop, handler) = (CancellationToken::new(), ScriptedHandler::new());
     let worker_task = tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::ZERO));
     wait_until(async || handler.running.load(Ordering::SeqCst) == 1).await;
@@ -251,8 +251,8 @@ async fn jobs_that_do_not_finish_before_the_drain_timeout_are_released(pool: PgP
 #[sqlx::test(migrations = "../migrations")]
 async fn an_attempt_that_lost_its_lease_writes_nothing(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    prepare(&app).await;
-    let id = add(&app, "wait").await;
+    create_effect_table(&app).await;
+    let id = enqueue(&app, "wait").await;
     let (stop, slow) = (CancellationToken::new(), ScriptedHandler::new());
     let worker_task = tokio::spawn(worker(&app, &slow).run(stop.clone(), Duration::from_secs(20)));
     wait_until(async || slow.running.load(Ordering::SeqCst) == 1).await;
@@ -263,9 +263,9 @@ async fn an_attempt_that_lost_its_lease_writes_nothing(pool: PgPool) {
         .await
         .unwrap();
     let quick = ScriptedHandler::new();
-    quick.gate.add_permits(1);
+    quick.permits.add_permits(1);
     assert_eq!(worker(&app, &quick).run_once().await.unwrap(), 1);
-    slow.gate.add_permits(1);
+    slow.permits.add_permits(1);
     worker_task.await.unwrap();
     assert_eq!(effects(&app).await, [(id, json!("waited"))]);
     assert_eq!(["completed", "lease_lost"].map(|o| outcome_count(&app, o)), [1, 1]);
@@ -274,10 +274,10 @@ async fn an_attempt_that_lost_its_lease_writes_nothing(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn redis_lists_hold_the_ready_jobs_and_are_reconciled(pool: PgPool) {
     let app = TestApp::with_redis(pool).await;
-    prepare(&app).await;
+    create_effect_table(&app).await;
     let queue = &app.state.queue;
     for _ in 0..5 {
-        add(&app, "wait").await;
+        enqueue(&app, "wait").await;
     }
     wait_until(async || queue.len(KIND.queue).await == Some(5)).await;
     queue.reconcile(KIND.queue, &[]).await;
@@ -291,7 +291,7 @@ async fn redis_lists_hold_the_ready_jobs_and_are_reconciled(pool: PgPool) {
     let worker_task = tokio::spawn(worker.run(stop.clone(), Duration::from_secs(20)));
     wait_until(async || handler.running.load(Ordering::SeqCst) == 5).await;
     wait_until(async || queue.len(KIND.queue).await == Some(0)).await;
-    handler.gate.add_permits(5);
+    handler.permits.add_permits(5);
     stop.cancel();
     worker_task.await.unwrap();
     assert_eq!(effects(&app).await.len(), 5);
@@ -300,9 +300,9 @@ async fn redis_lists_hold_the_ready_jobs_and_are_reconciled(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn gauges_show_ready_and_running_jobs(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    prepare(&app).await;
+    create_effect_table(&app).await;
     for _ in 0..60 {
-        add(&app, "wait").await;
+        enqueue(&app, "wait").await;
     }
     let handler = ScriptedHandler::new();
     let (stop, state) = (CancellationToken::new(), &app.state);
@@ -324,7 +324,7 @@ async fn gauges_show_ready_and_running_jobs(pool: PgPool) {
     ] {
         assert!(text.contains(line), "{line} is missing from\n{text}");
     }
-    handler.gate.add_permits(60);
+    handler.permits.add_permits(60);
     stop.cancel();
     worker_task.await.unwrap();
     gauges.await.unwrap();

@@ -113,11 +113,12 @@ async fn an_unverified_account_is_refused_where_verification_is_required(pool: P
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_full_hashing_queue_returns_503_with_retry_after(pool: PgPool) {
-    let passwords = PasswordHasher::start(NonZeroUsize::new(1), Duration::from_millis(1)).unwrap();
-    let policy = crate::state::AccessPolicy { passwords, ..access_policy(AccessMode::Open) };
+    let password_hasher =
+        PasswordHasher::start(NonZeroUsize::new(1), Duration::from_millis(1)).unwrap();
+    let policy = crate::state::AccessPolicy { password_hasher, ..access_policy(AccessMode::Open) };
     let app = TestApp::with_access_policy(pool, Clock::System, policy).await;
     app.post(REGISTER, asha()).await.expect(201);
-    let slot = app.state.access_policy.passwords.reserve().unwrap();
+    let slot = app.state.access_policy.password_hasher.reserve().unwrap();
     for path in [LOGIN, REGISTER] {
         let refused = app.post(path, asha()).await;
         assert_eq!(refused.header("retry-after"), Some("1"));

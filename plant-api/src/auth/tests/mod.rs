@@ -86,7 +86,7 @@ async fn of_many_concurrent_registrations_of_one_email_one_succeeds(pool: PgPool
 async fn invalid_credentials_are_reported_by_field(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let (email, password) = ("asha@lotus.example", "eleven green apples");
-    for (email, password, at_fault) in [
+    for (email, password, invalid_field) in [
         ("asha", password, "email"),
         ("@lotus.example", password, "email"),
         ("asha@", password, "email"),
@@ -97,7 +97,7 @@ async fn invalid_credentials_are_reported_by_field(pool: PgPool) {
         (email, &"x".repeat(129), "password"),
     ] {
         let body = json!({"email": email, "password": password});
-        assert_eq!(app.post(REGISTER, body).await.invalid_fields(), [at_fault], "{email}");
+        assert_eq!(app.post(REGISTER, body).await.invalid_fields(), [invalid_field], "{email}");
     }
     for body in [json!({"email": email}), json!({"email": 5, "password": password})] {
         app.post(REGISTER, body.clone()).await.expect(422);

@@ -101,10 +101,10 @@ async fn the_account_endpoint_requires_an_access_token(pool: PgPool) {
     app.get(ME).await.expect(401);
     app.with_token(ADMIN_KEY).get(ME).await.expect(403);
     app.with_token(login["refresh_token"].as_str().unwrap()).get(ME).await.expect(401);
-    let tag = asha.get(ME).await.header("etag").unwrap().to_owned();
+    let etag = asha.get(ME).await.header("etag").unwrap().to_owned();
     sqlx::query("update account set plan = 'pro'").execute(&app.owner).await.unwrap();
     let me = asha.get(ME).await;
-    assert_ne!(me.header("etag"), Some(tag.as_str()));
+    assert_ne!(me.header("etag"), Some(etag.as_str()));
     assert_eq!(me.expect(200)["plan"], "pro");
 }
 
@@ -114,7 +114,7 @@ async fn expired_sessions_and_old_failures_are_deleted(pool: PgPool) {
     let app = TestApp::with_clock(pool, clock.clone()).await;
     register_asha(&app).await;
     clock.advance(TimeDelta::days(15));
-    let younger = log_in(&app).await;
+    let recent = log_in(&app).await;
     let wrong = json!({"email": "asha@lotus.example", "password": "eleven green pears"});
     app.post(super::LOGIN, wrong).await.expect(401);
     clock.advance(TimeDelta::days(15));
@@ -124,5 +124,5 @@ async fn expired_sessions_and_old_failures_are_deleted(pool: PgPool) {
             .fetch_all(&app.owner)
             .await
             .unwrap();
-    assert_eq!(json!(remaining), json!([younger["session_id"]]));
+    assert_eq!(json!(remaining), json!([recent["session_id"]]));
 }

@@ -59,11 +59,11 @@ fn operations(app: &TestApp) -> Vec<(Method, String)> {
     found
 }
 
-fn request(method: &Method, path: &str, kind: &str, body: Vec<u8>) -> Request<Body> {
+fn request(method: &Method, path: &str, content_type: &str, body: Vec<u8>) -> Request<Body> {
     Request::builder()
         .method(method)
         .uri(path)
-        .header("content-type", kind)
+        .header("content-type", content_type)
         .body(Body::from(body))
         .unwrap()
 }
@@ -83,9 +83,14 @@ async fn malformed_bodies_cause_no_server_error(pool: PgPool) {
     let app = TestApp::new(pool).await;
     for (method, path) in operations(&app) {
         for (what, body) in bodies() {
-            for kind in ["application/json", "text/plain", "application/json; charset=utf-16", ""] {
-                let response = app.send(request(&method, &path, kind, body.clone())).await;
-                assert_no_server_error(&response, &format!("{method} {path}: {what} as `{kind}`"));
+            for content_type in
+                ["application/json", "text/plain", "application/json; charset=utf-16", ""]
+            {
+                let response = app.send(request(&method, &path, content_type, body.clone())).await;
+                assert_no_server_error(
+                    &response,
+                    &format!("{method} {path}: {what} as `{content_type}`"),
+                );
             }
         }
     }

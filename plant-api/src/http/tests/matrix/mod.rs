@@ -32,28 +32,33 @@ enum Credential {
 }
 
 /// Returns the status that the specification requires.
-fn expected_status(access: AccessMode, required: Required, sent: Credential, ok: u16) -> u16 {
-    match (required, sent) {
-        (Required::Nothing, _) => ok,
+fn expected_status(
+    access_mode: AccessMode,
+    required: Required,
+    credential: Credential,
+    success_status: u16,
+) -> u16 {
+    match (required, credential) {
+        (Required::Nothing, _) => success_status,
         (_, Credential::Invalid(_)) => 401,
         (Required::Account | Required::OwnerAccount, Credential::Missing) => 401,
-        (_, Credential::Missing) if access == AccessMode::Required => 401,
+        (_, Credential::Missing) if access_mode == AccessMode::Required => 401,
         (Required::OwnerCustomer, Credential::OtherCustomer) => 404,
         (Required::Admin, Credential::OtherCustomer | Credential::Owner) => 403,
         (Required::OwnerAccount, Credential::OtherCustomer | Credential::Admin) => 404,
         (Required::Account | Required::OwnerAccount, Credential::AdminKey) => 403,
-        _ => ok,
+        _ => success_status,
     }
 }
 
 /// Requests every operation with every credential and compares the statuses.
-async fn check_all_operations(pool: PgPool, access: AccessMode) {
-    let app = TestApp::with_access_policy(pool, Clock::System, access_policy(access)).await;
+async fn check_all_operations(pool: PgPool, access_mode: AccessMode) {
+    let app = TestApp::with_access_policy(pool, Clock::System, access_policy(access_mode)).await;
     let fixture = Fixture::new(&app).await;
     let owner = fixture.owner.clone();
     let invalid = tokens::invalid(&app, &owner);
     let credentials = {
-        let bearer = |sent, token: &str| (sent, Some(format!("Bearer {token}")));
+        let bearer = |credential, token: &str| (credential, Some(format!("Bearer {token}")));
         let mut all = vec![(Credential::Missing, None)];
         all.extend(
             invalid.into_iter().map(|(name, value)| (Credential::Invalid(name), Some(value))),
@@ -80,26 +85,29 @@ async fn check_all_operations(pool: PgPool, access: AccessMode) {
                 failures.push(format!("{name} is described as secured: {secured}"));
             }
             let mut unused = Some(first);
-            for (sent, value) in &credentials {
+            for (credential, value) in &credentials {
                 // A refused request has changed nothing, so its row can be used again.
                 let row = match unused.take() {
                     Some(row) => row,
                     None => fixture.row(&name).await.unwrap(),
                 };
-                let expected = expected_status(access, row.required, *sent, row.ok);
+                let expected =
+                    expected_status(access_mode, row.required, *credential, row.success_status);
                 let response = send(&app, method, &row, value.as_deref()).await;
                 requests += 1;
                 if response.status.as_u16() != expected {
-                    let got = (response.status.as_u16(), &response.text);
-                    failures.push(format!("{name} with {sent:?}: {expected} expected, {got:?}"));
+                    let actual = (response.status.as_u16(), &response.text);
+                    failures.push(format!(
+                        "{name} with {credential:?}: {expected} expected, {actual:?}"
+                    ));
                 } else if expected == 401 && response.header("www-authenticate") != Some("Bearer") {
-                    failures.push(format!("{name} with {sent:?}: no WWW-Authenticate"));
+                    failures.push(format!("{name} with {credential:?}: no WWW-Authenticate"));
                 }
                 if expected >= 400 {
                     unused = Some(row);
                 }
             }
-            // Undoes what the logout operation did.
+            // The logout operation has revoked the session.
             let restore = sqlx::query("update session set revoked_at = null");
             restore.execute(&app.owner).await.unwrap();
         }

@@ -25,11 +25,10 @@ pub enum Required {
     Admin,
 }
 
-/// A request that succeeds, once.
+/// A request that succeeds the first time.
 pub struct Row {
     pub required: Required,
-    /// The status of success.
-    pub ok: u16,
+    pub success_status: u16,
     pub path: String,
     pub body: Option<Value>,
 }
@@ -130,7 +129,7 @@ impl Fixture {
         let (_, path) = operation.split_once(' ')?;
         let fill = |name: &str, value: &str| path.replace(name, value);
         let plain = path.to_owned();
-        let (required, ok, path, body) = match operation {
+        let (required, success_status, path, body) = match operation {
             "GET /health" | "GET /livez" | "GET /readyz" | "GET /metrics" => {
                 (Nothing, 200, plain, None)
             }
@@ -258,6 +257,6 @@ impl Fixture {
             }
             _ => return None,
         };
-        Some(Row { required, ok, path, body })
+        Some(Row { required, success_status, path, body })
     }
 }

@@ -15,7 +15,7 @@ pub fn valid(app: &TestApp, claims: &Claims) -> String {
     app.state.access_policy.tokens.issue_access_token(claims, app.state.clock.now()).unwrap()
 }
 
-/// Returns values of the Authorization header that must be refused, each with its name. Each
+/// Returns values of the Authorization header that must be rejected, each with its name. Each
 /// differs in one way from a valid one.
 pub fn invalid(app: &TestApp, claims: &Claims) -> Vec<(&'static str, String)> {
     let tokens = &app.state.access_policy.tokens;
