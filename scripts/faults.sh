@@ -66,8 +66,8 @@ start_replicas() {
 dependencies() {
   local services=./scripts/services.sh
   cat <<'HEAD'
-| fault | 2xx | 4xx | 503 | other 5xx | no response | longest wait | recovered after | /health status, from second | threshold |
-|---|---:|---:|---:|---:|---:|---:|---:|---|---|
+| fault | 2xx | 4xx | 503 | other 5xx | no response | longest latency before | longest latency | recovered after | /health status, from second | thresholds |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---|---|
 HEAD
   fault redis "Redis killed" "$(signal_command KILL redis)" "$services up --quiet"
   fault redis "Redis frozen" "$(signal_command STOP redis)" "$(signal_command CONT redis)"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures logins: whether response times reveal which emails have an account, and the behavior at twice the password
+# Measures logins: whether response times reveal which emails have an account, and the behaviour at twice the password
 # hashing capacity.
 #
 #   scripts/logins.sh            both

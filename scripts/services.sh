@@ -125,7 +125,7 @@ destroy() {
 }
 
 status() {
-  local service missing=0
+  local service exit_code=0
   for service in "$@"; do
     if ! is_managed "$service"; then
       print_status "$service: external, its URL is set in the environment"
@@ -133,11 +133,11 @@ status() {
       print_status "$service: running, pid $("${service}_pid"), 127.0.0.1:$(port_of "$service"), log $("${service}_log")"
     else
       print_status "$service: not running"
-      missing=3
+      exit_code=3
     fi
   done
   print_status "data: $STATE_DIRECTORY"
-  return "$missing"
+  return "$exit_code"
 }
 
 # Like log, but to standard output.

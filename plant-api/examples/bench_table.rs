@@ -1,6 +1,6 @@
-//! Compares Criterion's results with the targets, prints a table and writes a JSON file.
+//! Compares Criterion's results with the thresholds, prints a table and writes a JSON file.
 //! `scripts/bench.sh` runs it as `bench_table CRITERION_FOLDER BENCHMARK_JSON`. Exit code 1: a
-//! target was missed or there are no results.
+//! threshold was violated or there are no results.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-/// Benchmark group, maximum mean in nanoseconds, and source of the target.
-const TARGETS: &[(&str, f64, &str)] = &[
+/// Benchmark group, maximum mean in nanoseconds, and source of the threshold.
+const THRESHOLDS: &[(&str, f64, &str)] = &[
     ("base_entity_creation", 5e6, "seed 000"),
     ("skill_validation", 2e6, "seed 000"),
     ("hash_chain_validation", 3e3, "own; seed 000: 10 ms"),
@@ -28,9 +28,9 @@ struct Row {
     std_dev: f64,
     min: f64,
     max: f64,
-    target: Option<(f64, &'static str)>,
-    /// Mean of the group's baseline benchmark (SHA-256 alone).
-    baseline: Option<f64>,
+    threshold: Option<(f64, &'static str)>,
+    /// Mean of the group's benchmark `floor` (SHA-256 alone).
+    floor: Option<f64>,
 }
 
 fn main() -> ExitCode {
@@ -53,10 +53,10 @@ fn rows(criterion: &Path) -> Vec<Row> {
         .flatten()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    // In the order of the targets; groups without a target come last.
+    // In the order of the thresholds; groups without one come last.
     groups.sort_by_key(|group| {
-        let index = TARGETS.iter().position(|(name, ..)| name == group);
-        (index.unwrap_or(TARGETS.len()), group.clone())
+        let index = THRESHOLDS.iter().position(|(name, ..)| name == group);
+        (index.unwrap_or(THRESHOLDS.len()), group.clone())
     });
     groups.into_iter().filter_map(|group| row(criterion, group)).collect()
 }
@@ -72,22 +72,22 @@ fn row(criterion: &Path, name: String) -> Option<Row> {
         |list: &Value| -> Option<Vec<f64>> { list.as_array()?.iter().map(Value::as_f64).collect() };
     let (iterations, times) = (numbers(&sample["iters"])?, numbers(&sample["times"])?);
     let times_per_iteration = || times.iter().zip(&iterations).map(|(time, count)| time / count);
-    let target = TARGETS.iter().find(|(group, ..)| *group == name);
+    let threshold = THRESHOLDS.iter().find(|(group, ..)| *group == name);
     Some(Row {
         iterations: iterations.iter().sum(),
         mean: mean(&estimates)?,
         std_dev: estimates["std_dev"]["point_estimate"].as_f64()?,
         min: times_per_iteration().fold(f64::INFINITY, f64::min),
         max: times_per_iteration().fold(0.0, f64::max),
-        target: target.map(|(_, target, source)| (*target, *source)),
-        baseline: read("floor", "estimates.json").as_ref().and_then(mean),
+        threshold: threshold.map(|(_, threshold, source)| (*threshold, *source)),
+        floor: read("floor", "estimates.json").as_ref().and_then(mean),
         name,
     })
 }
 
 impl Row {
     fn verdict(&self) -> Option<bool> {
-        self.target.map(|(target, _)| self.mean <= target)
+        self.threshold.map(|(threshold, _)| self.mean <= threshold)
     }
 
     fn verdict_text(&self) -> &'static str {
@@ -99,16 +99,16 @@ impl Row {
     }
 
     fn ratio(&self) -> Option<f64> {
-        self.baseline.map(|baseline| self.mean / baseline)
+        self.floor.map(|floor| self.mean / floor)
     }
 
     fn json(&self) -> Value {
         json!({
             "name": self.name, "rounds": self.iterations, "mean_ns": self.mean,
             "stddev_ns": self.std_dev, "min_ns": self.min, "max_ns": self.max,
-            "target_ns": self.target.map(|(target, _)| target),
-            "target_of": self.target.map(|(_, source)| source),
-            "verdict": self.verdict_text(), "floor_ns": self.baseline, "ratio_to_floor": self.ratio(),
+            "target_ns": self.threshold.map(|(threshold, _)| threshold),
+            "target_of": self.threshold.map(|(_, source)| source),
+            "verdict": self.verdict_text(), "floor_ns": self.floor, "ratio_to_floor": self.ratio(),
         })
     }
 }
@@ -116,13 +116,13 @@ impl Row {
 fn print(rows: &[Row]) {
     println!(
         "{:<36} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}  {:<7} {:>9}",
-        "name", "iterations", "mean", "std dev", "min", "max", "target", "verdict", "x SHA-256"
+        "name", "iterations", "mean", "std dev", "min", "max", "threshold", "verdict", "x SHA-256"
     );
     for row in rows {
-        let target = row.target.map_or("-".to_owned(), |(target, _)| time(target));
+        let threshold = row.threshold.map_or("-".to_owned(), |(threshold, _)| time(threshold));
         let ratio = row.ratio().map_or("-".to_owned(), |ratio| format!("{ratio:.1}"));
         println!(
-            "{:<36} {:>10} {:>10} {:>10} {:>10} {:>10} {target:>10}  {:<7} {ratio:>9}",
+            "{:<36} {:>10} {:>10} {:>10} {:>10} {:>10} {threshold:>10}  {:<7} {ratio:>9}",
             row.name,
             row.iterations,
             time(row.mean),

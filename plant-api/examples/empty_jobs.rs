@@ -54,9 +54,9 @@ const KIND: JobKind = JobKind {
     timeout: Duration::from_secs(10),
 };
 
-struct Empty;
+struct EmptyHandler;
 
-impl JobHandler for Empty {
+impl JobHandler for EmptyHandler {
     fn kind(&self) -> JobKind {
         KIND
     }
@@ -88,19 +88,20 @@ impl JobHandler for Empty {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let (metrics, stop) = (Metrics::new()?, CancellationToken::new());
-    let bounds = DatabaseLimits {
+    let limits = DatabaseLimits {
         max_connections: 14,
         acquire_timeout: Duration::from_secs(10),
         statement_timeout: Duration::from_secs(10),
     };
-    let db = Db::new(options.database_url.parse()?, bounds, metrics.db_pool_wait.clone());
+    let db = Db::new(options.database_url.parse()?, limits, metrics.db_pool_wait.clone());
     let redis = Redis::new((!options.redis_url.is_empty()).then_some(&*options.redis_url))?;
     let queue = Queue::new(redis.clone(), "");
     tokio::spawn(redis.run_heartbeat(stop.clone()));
     tokio::spawn(queue.clone().run_announcer(stop.clone()));
     tokio::time::sleep(Duration::from_millis(300)).await;
 
-    let worker = Worker::new(db.clone(), queue.clone(), metrics.clone(), vec![Arc::new(Empty)]);
+    let worker =
+        Worker::new(db.clone(), queue.clone(), metrics.clone(), vec![Arc::new(EmptyHandler)]);
     let start = |worker: Worker| tokio::spawn(worker.run(stop.clone(), Duration::from_secs(20)));
     let completed = metrics.jobs.with_label_values(&[KIND.name, "completed"]);
 

@@ -93,11 +93,11 @@ fn detect_flip(
         .then(|| check_line(&file[line.start..line.end - 1]).err())
         .flatten();
     let error = match line_error {
-        Some(fault) => {
+        Some(line_error) => {
             if offset.is_multiple_of(WHOLE_FILE_INTERVAL) {
                 assert_same_line(file, line.start);
             }
-            match fault {
+            match line_error {
                 LineError::Unreadable(_) => "line unreadable",
                 LineError::Broken { reason, .. } => reason.as_str(),
             }

@@ -1,4 +1,4 @@
-//! The layers of the service: see `structure/mod.rs`, and what each kind of file may hold.
+//! Import rules (`structure/mod.rs`), and rules on the content of `sql.rs` and `routes.rs`.
 
 mod structure;
 
@@ -12,7 +12,7 @@ fn statements_stay_in_sql_rs_and_axum_in_routes_rs() {
         let text = fs::read_to_string(&file).unwrap();
         let name = file.file_name().unwrap();
         if name != "sql.rs" {
-            assert!(!text.contains("sqlx::query"), "{} holds SQL", file.display());
+            assert!(!text.contains("sqlx::query"), "{} contains SQL", file.display());
         }
         if name != "routes.rs" {
             assert!(!text.contains("use axum"), "{} uses axum", file.display());

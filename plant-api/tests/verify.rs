@@ -109,8 +109,8 @@ fn a_line_longer_than_a_block_is_verified() {
     assert!(is_intact(&with_manifest(export_line(&agent(0, 5_000)))));
 }
 
-/// Returns an export of one line that `change` has altered, with a matching manifest.
-fn with(changes: u64, change: impl FnOnce(&mut Value)) -> Vec<u8> {
+/// Returns an export of one line that `change` alters, with a matching manifest.
+fn altered_export(changes: u64, change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let line = export_line(&agent(7, changes));
     let mut value: Value = serde_json::from_slice(&line).unwrap();
     change(&mut value);
@@ -136,16 +136,18 @@ fn changed_fields_are_detected_though_the_manifest_matches() {
         ("updated_at", json!("2020-01-01T00:00:00Z"), 2),
         ("unknown_field", json!(1), 2),
     ] {
-        let (line, message) = broken(&with(2, |line| line["entity"][field] = value));
+        let (line, message) = broken(&altered_export(2, |line| line["entity"][field] = value));
         assert_eq!(line, 1);
         let expected = format!("amendment {index}: state_differs (`{field}`)");
         assert!(message.contains(&expected), "{message}");
     }
-    let missing = with(2, |line| drop(line["entity"].as_object_mut().unwrap().remove("skill_id")));
+    let missing =
+        altered_export(2, |line| drop(line["entity"].as_object_mut().unwrap().remove("skill_id")));
     assert!(broken(&missing).1.contains("state_differs (`skill_id`)"));
-    let (_, message) = broken(&with(2, |line| line["version_hash"] = json!("0".repeat(64))));
+    let (_, message) =
+        broken(&altered_export(2, |line| line["version_hash"] = json!("0".repeat(64))));
     assert!(message.contains("amendment 2: wrong_version_hash"), "{message}");
-    let (_, message) = broken(&with(2, |line| line["id"] = json!(sample::id(4, 8))));
+    let (_, message) = broken(&altered_export(2, |line| line["id"] = json!(sample::id(4, 8))));
     assert!(message.contains("amendment 0: link_altered"), "{message}");
 }
 
@@ -180,7 +182,7 @@ proptest! {
 
     #[test]
     fn a_removed_amendment_is_detected_at_its_index(index in 0u64..6) {
-        let file = with(5, |line| drop(amendments(line).remove(index as usize)));
+        let file = altered_export(5, |line| drop(amendments(line).remove(index as usize)));
         let reason = if index == 5 { "wrong_length" } else { "wrong_sequence" };
         let expected = format!("amendment {index}: {reason}");
         prop_assert!(broken(&file).1.contains(&expected), "{}", broken(&file).1);
@@ -188,7 +190,7 @@ proptest! {
 
     #[test]
     fn a_duplicated_amendment_is_detected_at_its_index(index in 0u64..6) {
-        let file = with(5, |line| {
+        let file = altered_export(5, |line| {
             let duplicate = amendments(line)[index as usize].clone();
             amendments(line).insert(index as usize + 1, duplicate);
         });
@@ -199,7 +201,7 @@ proptest! {
     #[test]
     fn swapped_amendments_are_detected_at_the_first_of_them(a in 0u64..6, b in 0u64..6) {
         prop_assume!(a != b);
-        let file = with(5, |line| amendments(line).swap(a as usize, b as usize));
+        let file = altered_export(5, |line| amendments(line).swap(a as usize, b as usize));
         let expected = format!("amendment {}: wrong_sequence", a.min(b));
         prop_assert!(broken(&file).1.contains(&expected), "{}", broken(&file).1);
     }
@@ -209,14 +211,14 @@ proptest! {
         let other = export_line(&agent(8, 5));
         let mut other: Value = serde_json::from_slice(&other).unwrap();
         let foreign = amendments(&mut other)[index as usize].clone();
-        let file = with(5, |line| amendments(line)[index as usize] = foreign);
+        let file = altered_export(5, |line| amendments(line)[index as usize] = foreign);
         let expected = format!("amendment {index}: link_altered");
         prop_assert!(broken(&file).1.contains(&expected), "{}", broken(&file).1);
     }
 
     #[test]
     fn changed_content_is_detected_at_its_index(index in 0u64..6, rehashed: bool) {
-        let file = with(5, |line| {
+        let file = altered_export(5, |line| {
             let amendment = &mut amendments(line)[index as usize];
             let forged = amendment["content"].as_str().unwrap().replace("anonymous", "nobody");
             if rehashed {
@@ -240,7 +242,7 @@ fn the_exit_code_reports_the_outcome() {
     let folder = std::env::temp_dir().join(format!("plant-verify-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("export.ndjson");
-    let broken = with(1, |line| line["entity"]["name"] = json!("Ravi"));
+    let broken = altered_export(1, |line| line["entity"]["name"] = json!("Ravi"));
     for (file, code, expected) in [
         (export(10), 0, "intact: 10 entities with 19 links"),
         (broken, 1, "broken: line 1: agent"),

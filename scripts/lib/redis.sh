@@ -43,7 +43,7 @@ redis_stop() {
   wait_for_exit "$pid" 10 || fail "redis (pid $pid) did not stop within 10 s; see $(redis_log)"
 }
 
-# Usage: configure_redis <port>. Persistence is off: Redis holds only caches and notifications, and PostgreSQL the data.
+# Usage: configure_redis <port>. Persistence is off, because Redis contains only caches and notifications.
 configure_redis() {
   {
     cat <<CONF
@@ -59,7 +59,7 @@ maxmemory 256mb
 maxmemory-policy volatile-lru
 CONF
     if redis-server --version | grep -q ' v=[1-6][.]'; then
-      # Before version 7, these commands let any local user write files with the rights of this one.
+      # Before version 7, these commands let any local user write files with the permissions of this user.
       printf 'rename-command %s ""\n' CONFIG DEBUG MODULE SLAVEOF REPLICAOF
     fi
   } | write_as "$(redis_user)" "$REDIS/redis.conf"

@@ -41,8 +41,8 @@ async fn certify(db: &Db, iterations: u64) -> Duration {
     for _ in 0..iterations {
         let id = create_skill(db, &clock).await;
         let start = Instant::now();
-        let statement = CertificationDetails::default();
-        genesis::certify(db, &clock, &caller, Kind::Skill, id, statement).await.unwrap();
+        let details = CertificationDetails::default();
+        genesis::certify(db, &clock, &caller, Kind::Skill, id, details).await.unwrap();
         total += start.elapsed();
     }
     total
@@ -81,7 +81,7 @@ impl TemporaryDatabase {
     }
 
     fn pool(&self) -> Db {
-        let waits = Metrics::new().unwrap().db_pool_wait;
+        let pool_wait = Metrics::new().unwrap().db_pool_wait;
         let timeout = Duration::from_secs(10);
         Db::new(
             self.options(),
@@ -90,7 +90,7 @@ impl TemporaryDatabase {
                 acquire_timeout: timeout,
                 statement_timeout: timeout,
             },
-            waits,
+            pool_wait,
         )
     }
 

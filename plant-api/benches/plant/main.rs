@@ -1,4 +1,4 @@
-//! Microbenchmarks. `scripts/bench.sh` runs them and compares the results with the targets.
+//! Microbenchmarks. `scripts/bench.sh` runs them and compares the results with the thresholds.
 //!
 //! Each group contains `ours` and `floor`. The floor is plain SHA-256 over the same bytes in the
 //! same run: the minimum cost of any hash chain on this machine.
@@ -85,9 +85,9 @@ fn skill_validation(c: &mut Criterion) {
     let mut group = c.benchmark_group("skill_validation");
     group.bench_function("ours", |b| {
         b.iter(|| {
-            let found = Examination::new(&base, Some(&content), &verifier).unwrap();
-            assert_eq!(found.verdict, Verdict::Intact);
-            found.checks().all(|check| check.passed)
+            let examination = Examination::new(&base, Some(&content), &verifier).unwrap();
+            assert_eq!(examination.verdict, Verdict::Intact);
+            examination.checks().all(|check| check.passed)
         });
     });
     floor(&mut group, &[entity.first_amendment.content.clone(), vec![0; LINK_BYTES]]);

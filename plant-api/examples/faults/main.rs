@@ -18,7 +18,7 @@ use clap::Parser;
 /// Measure a service while faults are injected.
 #[derive(Parser)]
 enum Command {
-    /// Break and repair a dependency under steady load; print a table row.
+    /// Inject and repair a fault of a dependency under steady load; print a table row.
     Fault(fault::Options),
     /// Check that every read returns all writes that were acknowledged before it started.
     ReadYourWrites(read_your_writes::Options),

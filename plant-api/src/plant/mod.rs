@@ -38,7 +38,6 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::AppState;
 
-/// Returns the routes of the marketplace.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(industries::routes::router())

@@ -1,4 +1,4 @@
-//! Behavior common to all kinds of catalogue entities.
+//! Behaviour common to all kinds of catalogue entities.
 
 use serde_json::{Value, json};
 use sqlx::PgPool;

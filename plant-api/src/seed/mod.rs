@@ -158,7 +158,7 @@ pub async fn seed_database(
     Ok(seeded)
 }
 
-/// Deletes the accounts `loadtest%`, seeded or registered, with the rows that reference them, and
+/// Deletes the accounts whose email starts with `loadtest`, with the rows that reference them, and
 /// the customers that were registered with them.
 ///
 /// # Errors

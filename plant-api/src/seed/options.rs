@@ -44,7 +44,7 @@ pub struct Options {
     #[arg(long)]
     pub reset: bool,
 
-    /// Seed nothing; delete all accounts loadtest…, seeded or registered, with their data.
+    /// Seed nothing; delete all accounts whose email starts with `loadtest`, with their data.
     #[arg(long, conflicts_with = "reset")]
     pub clean: bool,
 

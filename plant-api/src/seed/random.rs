@@ -75,8 +75,8 @@ impl RandomBytes {
         uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
     }
 
-    /// Picks a number below `count`, which must not be 0. The choices 0 to 4 are
-    /// independent of each other.
+    /// Picks a number below `count`, which must not be 0. The choices 0 to 4 are independent of
+    /// each other.
     pub fn pick(&self, choice: usize, count: usize) -> usize {
         let mut bytes = [0; 4];
         bytes.copy_from_slice(&self.0[12 + 4 * choice..][..4]);

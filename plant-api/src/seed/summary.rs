@@ -24,7 +24,7 @@ impl fmt::Display for Summary {
 /// Numbers of deleted rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
-    /// Accounts `loadtest%`.
+    /// Accounts whose email starts with `loadtest`.
     pub accounts: u64,
     /// Customers registered with those accounts.
     pub customers: u64,
@@ -40,27 +40,16 @@ impl fmt::Display for Removed {
 /// Numbers of inserted rows and the duration of the run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seeded {
-    /// Industries.
     pub industries: u64,
-    /// Skills, each certified.
     pub skills: u64,
-    /// Job roles.
     pub job_roles: u64,
-    /// Teams.
     pub teams: u64,
-    /// Agents.
     pub agents: u64,
-    /// Customers.
     pub customers: u64,
-    /// Accounts.
     pub accounts: u64,
-    /// Hired agents.
     pub hired_agents: u64,
-    /// Goals.
     pub goals: u64,
-    /// Deliverables.
     pub deliverables: u64,
-    /// Duration of the run.
     pub duration: Duration,
 }
 

@@ -23,8 +23,8 @@ impl LineDefect {
 }
 
 impl From<LineError> for LineDefect {
-    fn from(fault: LineError) -> Self {
-        match fault {
+    fn from(error: LineError) -> Self {
+        match error {
             LineError::Unreadable(message) => Self::Unreadable(message),
             LineError::Broken { id, kind, at_index, reason, field } => {
                 let field = field.map(|field| format!(" (`{field}`)")).unwrap_or_default();

@@ -171,7 +171,7 @@ fn verify_block(block: &Block, checker: &mut LineChecker) -> BlockResult {
     for (number, line) in (block.first_line..).zip(block.lines()) {
         match checker.check(line) {
             Ok(checked) => result.add(number, checked),
-            Err(fault) => result.defect = Some((number, fault.into())),
+            Err(error) => result.defect = Some((number, error.into())),
         }
         if result.defect.is_some() {
             break;

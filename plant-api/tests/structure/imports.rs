@@ -1,6 +1,6 @@
-//! Which file imports which, read from the `crate::`, `super::` and `self::` paths of the sources,
-//! tests excepted. A name that a module re-exports counts as an import of the file that defines it,
-//! and a module imports those that it declares.
+//! The imports between the files of a crate, read from the `crate::`, `super::` and `self::` paths
+//! in the sources, without tests. A re-exported name counts as an import of the file that defines
+//! it, and a module imports the modules that it declares.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use super::page::OUTSIDE_THE_LAYERS;
 /// A module path below the crate's root, such as `["plant", "agents", "sql"]`.
 type Module = Vec<String>;
 
-/// The modules of a crate, each a file.
+/// The modules of a crate, with their source files.
 pub struct Tree {
     files: BTreeMap<Module, Source>,
 }
@@ -19,10 +19,10 @@ pub struct Tree {
 struct Source {
     /// Relative to `src`.
     file: PathBuf,
-    /// Every path that is named, resolved to the crate's root.
+    /// All paths in the file, relative to the crate's root.
     paths: Vec<Module>,
-    /// What a name stands for that a `use` brings into the module.
-    names: BTreeMap<String, Module>,
+    /// Names that the module re-exports, with the paths of their definitions.
+    re_exports: BTreeMap<String, Module>,
 }
 
 impl Tree {
@@ -35,23 +35,23 @@ impl Tree {
             let module = module_of(&file);
             let text = without_comments_and_tests(&text);
             let mut paths: Vec<Module> =
-                named_paths(&text).iter().filter_map(|path| resolve(path, &module)).collect();
-            paths.extend(declared(&text).map(|name| [&*module, &[name]].concat()));
-            let names = brought_in(&text, &module);
-            files.insert(module, Source { file, paths, names });
+                find_paths(&text).iter().filter_map(|path| resolve(path, &module)).collect();
+            paths.extend(declared_modules(&text).map(|name| [&*module, &[name]].concat()));
+            let re_exports = re_exports(&text, &module);
+            files.insert(module, Source { file, paths, re_exports });
         }
         Self { files }
     }
 
-    /// Each pair of a file and a file that it imports. What a module takes from one that contains
-    /// it is left out: the parts of a slice share the slice's types.
+    /// Returns all pairs of a file and a file that it imports, without imports from a containing
+    /// module: the parts of a slice use the slice's types.
     pub fn imports(&self) -> Vec<(PathBuf, PathBuf)> {
         let mut imports = Vec::new();
         for (module, source) in &self.files {
             for path in &source.paths {
-                let Some(used) = self.defining_module(path, 0) else { continue };
-                if !module.starts_with(used) {
-                    imports.push((source.file.clone(), self.files[used].file.clone()));
+                let Some(imported) = self.defining_module(path, 0) else { continue };
+                if !module.starts_with(imported) {
+                    imports.push((source.file.clone(), self.files[imported].file.clone()));
                 }
             }
         }
@@ -60,12 +60,12 @@ impl Tree {
         imports
     }
 
-    /// The module of the file that holds what `path` names.
+    /// Returns the module that defines the item at `path`.
     fn defining_module(&self, path: &[String], depth: usize) -> Option<&Module> {
         let (length, (module, source)) = (0..=path.len())
             .rev()
             .find_map(|length| Some((length, self.files.get_key_value(&path[..length])?)))?;
-        let re_exported = path.get(length).and_then(|name| source.names.get(name));
+        let re_exported = path.get(length).and_then(|name| source.re_exports.get(name));
         match re_exported {
             Some(origin) if depth < 8 => self.defining_module(origin, depth + 1),
             _ => Some(module),
@@ -73,8 +73,8 @@ impl Tree {
     }
 }
 
-/// One circle of the graph, in the order of its imports.
-pub fn circle(graph: &BTreeMap<PathBuf, Vec<PathBuf>>) -> Option<Vec<PathBuf>> {
+/// Returns a cycle of the graph, in the order of its imports.
+pub fn find_cycle(graph: &BTreeMap<PathBuf, Vec<PathBuf>>) -> Option<Vec<PathBuf>> {
     let mut finished = Vec::new();
     graph.keys().find_map(|start| visit(graph, start, &mut Vec::new(), &mut finished))
 }
@@ -92,11 +92,11 @@ fn visit(
         return None;
     }
     path.push(file.clone());
-    let circle = graph.get(file).into_iter().flatten();
-    let circle = circle.into_iter().find_map(|used| visit(graph, used, path, finished));
+    let imported = graph.get(file).into_iter().flatten();
+    let cycle = imported.into_iter().find_map(|file| visit(graph, file, path, finished));
     path.pop();
     finished.push(file.clone());
-    circle
+    cycle
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -129,8 +129,8 @@ fn without_comments_and_tests(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The modules that are declared by `mod name;`.
-fn declared(text: &str) -> impl Iterator<Item = String> {
+/// Returns the names in the declarations `mod name;`.
+fn declared_modules(text: &str) -> impl Iterator<Item = String> {
     let declarations = text.lines().filter_map(|line| line.strip_suffix(';'));
     let words = declarations.map(|line| line.split_whitespace().collect::<Vec<_>>());
     words.filter_map(|words| match words[..] {
@@ -139,29 +139,30 @@ fn declared(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Every path that starts at `crate`, `super` or `self`, as its segments; a tree in braces counts
-/// as its leaves.
-fn named_paths(text: &str) -> Vec<Module> {
+/// Returns the segments of every path that starts with `crate`, `super` or `self`; a tree in braces
+/// yields one path per leaf.
+fn find_paths(text: &str) -> Vec<Module> {
     let mut paths = Vec::new();
     for start in ["crate::", "super::", "self::"] {
         for (at, _) in text.match_indices(start) {
             let before = text[..at].chars().next_back();
             if before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':') {
-                leaves(&text[at..], &mut Vec::new(), &mut paths);
+                parse_leaves(&text[at..], &mut Vec::new(), &mut paths);
             }
         }
     }
     paths
 }
 
-/// Reads one path or tree from the start of `text`; the rest behind it is returned.
-fn leaves<'t>(text: &'t str, prefix: &mut Module, paths: &mut Vec<Module>) -> &'t str {
+/// Parses one path or tree at the start of `text` and adds its leaves to `paths`. Returns the rest
+/// of the text.
+fn parse_leaves<'t>(text: &'t str, prefix: &mut Module, paths: &mut Vec<Module>) -> &'t str {
     let length = prefix.len();
     let mut rest = text.trim_start();
     loop {
         if let Some(mut inner) = rest.strip_prefix('{') {
             while !inner.is_empty() && !inner.starts_with('}') {
-                inner = leaves(inner, prefix, paths).trim_start().trim_start_matches(',');
+                inner = parse_leaves(inner, prefix, paths).trim_start().trim_start_matches(',');
                 inner = inner.trim_start();
             }
             rest = inner.get(1..).unwrap_or_default();
@@ -169,7 +170,7 @@ fn leaves<'t>(text: &'t str, prefix: &mut Module, paths: &mut Vec<Module>) -> &'
         }
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         if end == 0 {
-            // A glob, or nothing that a path could go on with.
+            // A glob, or a character that no path contains.
             paths.push(prefix.clone());
             rest = rest.strip_prefix('*').unwrap_or_else(|| rest.get(1..).unwrap_or_default());
             break;
@@ -187,7 +188,7 @@ fn leaves<'t>(text: &'t str, prefix: &mut Module, paths: &mut Vec<Module>) -> &'
     renamed.map_or(rest, |rest| rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
-/// `path` from the crate's root; `None` when it leaves the crate.
+/// Returns `path` relative to the crate's root; `None` if it is outside the crate.
 fn resolve(path: &[String], module: &[String]) -> Option<Module> {
     let mut base: Module = match path.first()?.as_str() {
         "crate" => Vec::new(),
@@ -204,8 +205,8 @@ fn resolve(path: &[String], module: &[String]) -> Option<Module> {
     Some(base)
 }
 
-/// The names that the `pub use` lines of a module re-export, and what they stand for.
-fn brought_in(text: &str, module: &[String]) -> BTreeMap<String, Module> {
+/// Returns the names that the `pub use` lines of a module re-export, with their paths.
+fn re_exports(text: &str, module: &[String]) -> BTreeMap<String, Module> {
     let mut names = BTreeMap::new();
     for item in text.split(';') {
         let Some((visibility, tree)) = item.split_once("use ") else { continue };
@@ -214,7 +215,7 @@ fn brought_in(text: &str, module: &[String]) -> BTreeMap<String, Module> {
             continue;
         }
         let mut paths = Vec::new();
-        leaves(tree, &mut Vec::new(), &mut paths);
+        parse_leaves(tree, &mut Vec::new(), &mut paths);
         for path in paths {
             let local = !matches!(path[0].as_str(), "crate" | "super" | "self");
             let path = if local { [vec!["self".to_owned()], path].concat() } else { path };
@@ -234,7 +235,7 @@ fn joined(paths: &[Module]) -> Vec<String> {
 #[test]
 fn every_leaf_of_a_tree_is_a_path() {
     let text = "use crate::{a, b::{c, self as d}, e::*};\nlet x = crate::f::g(super::h);";
-    let found = joined(&named_paths(text));
+    let found = joined(&find_paths(text));
     let expected =
         ["crate::a", "crate::b::c", "crate::b::self", "crate::e", "crate::f::g", "super::h"];
     assert_eq!(found, expected);
@@ -243,11 +244,11 @@ fn every_leaf_of_a_tree_is_a_path() {
 #[test]
 fn a_declared_module_is_an_import() {
     let text = "mod a;\npub(crate) mod b;\nlet mode = c;";
-    assert_eq!(declared(text).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(declared_modules(text).collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[test]
-fn paths_are_resolved_from_the_module_that_names_them() {
+fn paths_are_resolved_relative_to_their_module() {
     let module: Module = vec!["plant".into(), "agents".into(), "sql".into()];
     let path = |text: &str| text.split("::").map(str::to_owned).collect::<Module>();
     assert_eq!(resolve(&path("super::Agent"), &module).unwrap().join("::"), "plant::agents::Agent");
@@ -256,13 +257,13 @@ fn paths_are_resolved_from_the_module_that_names_them() {
         "plant::skills"
     );
     assert_eq!(resolve(&path("crate::db::Db"), &module).unwrap().join("::"), "db::Db");
-    let names = brought_in("mod change;\npub use change::{change, Changes};\nuse x::y;", &module);
+    let names = re_exports("mod change;\npub use change::{change, Changes};\nuse x::y;", &module);
     assert_eq!(names["Changes"].join("::"), "plant::agents::sql::change::Changes");
     assert!(!names.contains_key("y"));
 }
 
 #[test]
-fn a_circle_is_found_and_a_diamond_is_none() {
+fn a_cycle_is_found_and_a_diamond_is_not_one() {
     let graph = |pairs: &[(&str, &str)]| {
         let mut graph: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
         for (from, to) in pairs {
@@ -270,7 +271,7 @@ fn a_circle_is_found_and_a_diamond_is_none() {
         }
         graph
     };
-    assert_eq!(circle(&graph(&[("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")])), None);
-    let found = circle(&graph(&[("a", "b"), ("b", "c"), ("c", "b")])).unwrap();
+    assert_eq!(find_cycle(&graph(&[("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")])), None);
+    let found = find_cycle(&graph(&[("a", "b"), ("b", "c"), ("c", "b")])).unwrap();
     assert_eq!(found, [PathBuf::from("b"), PathBuf::from("c")]);
 }

@@ -1,6 +1,6 @@
-//! Import rules that both crates keep: a module uses lower layers only, and no files import each
-//! other in a circle. The order of the layers is read from the code blocks of
-//! `docs/architecture.md`, so that the page cannot go stale.
+//! Import rules of both crates: a module imports from lower layers only, and files do not import
+//! each other in a cycle. The order of the layers is read from `docs/architecture.md`, so that the
+//! page stays up to date.
 
 mod imports;
 mod page;
@@ -12,24 +12,28 @@ use std::path::{Path, PathBuf};
 use imports::Tree;
 
 #[test]
-fn a_module_uses_lower_layers_only() {
-    let mut climbs = Vec::new();
+fn a_module_imports_from_lower_layers_only() {
+    let mut violations = Vec::new();
     for order in page::orders(env!("CARGO_PKG_NAME")) {
         let tree = Tree::read(&source_folder());
-        for (file, used) in tree.imports() {
-            let (Some(from), Some(to)) = (order.layer_of(&file), order.layer_of(&used)) else {
+        for (file, imported) in tree.imports() {
+            let (Some(from), Some(to)) = (order.layer_of(&file), order.layer_of(&imported)) else {
                 continue;
             };
             if from.module != to.module && to.height >= from.height {
-                climbs.push(format!("{} uses {}", file.display(), used.display()));
+                violations.push(format!("{} imports {}", file.display(), imported.display()));
             }
         }
     }
-    assert!(climbs.is_empty(), "imports that climb or stay level:\n{}", climbs.join("\n"));
+    assert!(
+        violations.is_empty(),
+        "imports from the same or a higher layer:\n{}",
+        violations.join("\n")
+    );
 }
 
 #[test]
-fn every_module_has_a_layer_and_every_layer_its_modules() {
+fn every_module_has_a_layer_and_every_layer_exists() {
     for order in page::orders(env!("CARGO_PKG_NAME")) {
         let folder = source_folder().join(&order.folder);
         let mut modules: Vec<String> = fs::read_dir(&folder)
@@ -45,13 +49,13 @@ fn every_module_has_a_layer_and_every_layer_its_modules() {
 }
 
 #[test]
-fn no_files_import_each_other_in_a_circle() {
+fn files_do_not_import_each_other_in_a_cycle() {
     let mut graph: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
-    for (file, used) in Tree::read(&source_folder()).imports() {
-        graph.entry(file).or_default().push(used);
+    for (file, imported) in Tree::read(&source_folder()).imports() {
+        graph.entry(file).or_default().push(imported);
     }
-    let circle = imports::circle(&graph);
-    assert!(circle.is_none(), "these files import each other: {circle:#?}");
+    let cycle = imports::find_cycle(&graph);
+    assert!(cycle.is_none(), "these files import each other: {cycle:#?}");
 }
 
 fn source_folder() -> PathBuf {

@@ -1,29 +1,30 @@
-//! The order of the layers, as `docs/architecture.md` gives it: code blocks that are opened with
-//! `layers <crate>` or `layers <crate> <folder below src>`, one layer a line, the highest first.
+//! Reads the order of the layers from `docs/architecture.md`: code blocks that start with
+//! `layers <crate>` or `layers <crate> <folder below src>`, one layer per line, highest first.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Files and folders that are no modules of the library, or only of its tests.
+/// Files and folders that are not modules of the library, or only of its tests.
 pub const OUTSIDE_THE_LAYERS: &[&str] = &["bin", "lib", "main", "mod", "testing", "tests"];
 
 /// The layers of one folder.
 pub struct Order {
     /// Relative to `src`; empty for `src` itself.
     pub folder: PathBuf,
-    /// The highest first.
+    /// Highest first.
     layers: Vec<Vec<String>>,
 }
 
-/// Where a file stands.
+/// The layer of a file.
 pub struct Layer<'o> {
+    /// Module that contains the file.
     pub module: &'o str,
     /// 0 is the lowest.
     pub height: usize,
 }
 
 impl Order {
-    /// The layer of a file named relative to `src`; `None` outside the folder.
+    /// Returns the layer of a file, given relative to `src`; `None` outside the folder.
     pub fn layer_of(&self, file: &Path) -> Option<Layer<'_>> {
         let module = file.strip_prefix(&self.folder).ok()?.iter().next()?.to_str()?;
         let module = module.trim_end_matches(".rs");
@@ -33,7 +34,7 @@ impl Order {
         })
     }
 
-    /// Every module of the folder, sorted.
+    /// Returns all modules of the folder, sorted.
     pub fn modules(&self) -> Vec<String> {
         let mut modules: Vec<String> = self.layers.concat();
         modules.sort();
@@ -41,9 +42,9 @@ impl Order {
     }
 }
 
-/// The orders given for a crate.
+/// Reads the layer orders of a crate.
 pub fn orders(package: &str) -> Vec<Order> {
-    let orders = read(&fs::read_to_string(docs().join("architecture.md")).unwrap(), package);
+    let orders = parse(&fs::read_to_string(docs().join("architecture.md")).unwrap(), package);
     assert!(!orders.is_empty(), "docs/architecture.md has no layers of {package}");
     orders
 }
@@ -52,7 +53,7 @@ fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
 }
 
-fn read(page: &str, package: &str) -> Vec<Order> {
+fn parse(page: &str, package: &str) -> Vec<Order> {
     let mut orders = Vec::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
@@ -71,13 +72,13 @@ fn read(page: &str, package: &str) -> Vec<Order> {
 #[test]
 fn the_highest_layer_comes_first_on_the_page() {
     let page = "text\n```layers one\na b\nc\n```\n```layers two sub\nd\n```\n";
-    let orders = read(page, "one");
+    let orders = parse(page, "one");
     assert_eq!(orders.len(), 1);
     assert_eq!(orders[0].modules(), ["a", "b", "c"]);
     assert_eq!(orders[0].layer_of(Path::new("b/x.rs")).unwrap().height, 1);
     assert_eq!(orders[0].layer_of(Path::new("c.rs")).unwrap().height, 0);
-    assert!(read(page, "two")[0].layer_of(Path::new("d.rs")).is_none());
-    assert_eq!(read(page, "two")[0].layer_of(Path::new("sub/d.rs")).unwrap().module, "d");
+    assert!(parse(page, "two")[0].layer_of(Path::new("d.rs")).is_none());
+    assert_eq!(parse(page, "two")[0].layer_of(Path::new("sub/d.rs")).unwrap().module, "d");
 }
 
 #[test]

@@ -36,25 +36,25 @@ impl Findings {
 pub async fn create_triggers(owner: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::raw_sql(
         "create table chaos_effect (id uuid);
-        create table chaos_pick_up (late interval);
-        create function chaos_note_effect() returns trigger
+        create table chaos_reclaim (delay interval);
+        create function chaos_record_effect() returns trigger
         language plpgsql security definer as $$
         begin
             insert into chaos_effect values (new.id);
             return null;
         end $$;
         create trigger chaos_effect after update of result on generation
-            for each row when (new.result is not null) execute function chaos_note_effect();
-        create function chaos_note_pick_up() returns trigger
+            for each row when (new.result is not null) execute function chaos_record_effect();
+        create function chaos_record_reclaim() returns trigger
         language plpgsql security definer as $$
         begin
-            insert into chaos_pick_up values (clock_timestamp() - old.lease_until);
+            insert into chaos_reclaim values (clock_timestamp() - old.lease_until);
             return null;
         end $$;
-        create trigger chaos_pick_up after update of state on job
+        create trigger chaos_reclaim after update of state on job
             for each row
             when (old.state = 'running' and new.state = 'ready' and new.attempts = old.attempts)
-            execute function chaos_note_pick_up();",
+            execute function chaos_record_reclaim();",
     )
     .execute(owner)
     .await
@@ -97,39 +97,43 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
         retried_jobs: count(owner, "select count(*) from job where attempts > 1").await?,
         reclaimed: sqlx::query_scalar(
             "select count(*) || ', the latest after '
-                || coalesce(round(extract(epoch from max(late)), 1), 0) || ' s'
-            from chaos_pick_up",
+                || coalesce(round(extract(epoch from max(delay)), 1), 0) || ' s'
+            from chaos_reclaim",
         )
         .fetch_one(&mut *owner)
         .await?,
         examples: Vec::new(),
     };
-    for (what, writes, sql) in [
+    for (kind, writes, sql) in [
         (
             "a generation task",
             &ledger.generations,
-            "select id from unnest($1::uuid[], $2::text[]) as told (id, mark)
+            "select id from unnest($1::uuid[], $2::text[]) as acknowledged (id, mark)
             where not exists (
-                select from generation g where g.id = told.id and g.prompt = told.mark
+                select from generation g
+                where g.id = acknowledged.id and g.prompt = acknowledged.mark
             )",
         ),
         (
             "a goal",
             &ledger.goals,
-            "select id from unnest($1::uuid[], $2::text[]) as told (id, mark)
-            where not exists (select from goal g where g.id = told.id and g.title = told.mark)",
+            "select id from unnest($1::uuid[], $2::text[]) as acknowledged (id, mark)
+            where not exists (
+                select from goal g
+                where g.id = acknowledged.id and g.title = acknowledged.mark
+            )",
         ),
     ] {
         let (ids, marks): (Vec<_>, Vec<_>) = writes.iter().cloned().unzip();
         let lost: Vec<Uuid> =
             sqlx::query_scalar(sql).bind(ids).bind(marks).fetch_all(&mut *owner).await?;
-        findings.lost += record(&mut findings.examples, &format!("lost: {what}"), &lost);
+        findings.lost += record(&mut findings.examples, &format!("lost: {kind}"), &lost);
     }
     let lost: Vec<Uuid> = sqlx::query_scalar(
-        "select id from unnest($1::uuid[]) as told (id)
+        "select id from unnest($1::uuid[]) as acknowledged (id)
         where not exists (
             select from deliverable_review r
-            where r.deliverable_id = told.id and r.decision = 'approved'
+            where r.deliverable_id = acknowledged.id and r.decision = 'approved'
         )",
     )
     .bind(&ledger.approvals)
@@ -137,7 +141,7 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
     .await?;
     findings.lost += record(&mut findings.examples, "lost: an approval", &lost);
 
-    for (what, sql) in [
+    for (violation, sql) in [
         (
             "one request created two tasks",
             "select min(id::text)::uuid from generation group by prompt having count(*) > 1",
@@ -156,9 +160,9 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
         ),
     ] {
         let duplicated: Vec<Uuid> = sqlx::query_scalar(sql).fetch_all(&mut *owner).await?;
-        findings.duplicated += record(&mut findings.examples, what, &duplicated);
+        findings.duplicated += record(&mut findings.examples, violation, &duplicated);
     }
-    for (what, sql) in [
+    for (violation, sql) in [
         ("a job is unfinished", "select id from job where state not in ('done', 'dead')"),
         ("a task is unfinished", "select id from generation where completed_at is null"),
         (
@@ -171,13 +175,13 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
         ),
     ] {
         let unfinished: Vec<Uuid> = sqlx::query_scalar(sql).fetch_all(&mut *owner).await?;
-        findings.unfinished += record(&mut findings.examples, what, &unfinished);
+        findings.unfinished += record(&mut findings.examples, violation, &unfinished);
     }
     Ok(findings)
 }
 
 /// Adds up to three examples of a violation. Returns the number of violations.
-fn record(examples: &mut Vec<String>, what: &str, ids: &[Uuid]) -> i64 {
-    examples.extend(ids.iter().take(3).map(|id| format!("{what}: {id}")));
+fn record(examples: &mut Vec<String>, violation: &str, ids: &[Uuid]) -> i64 {
+    examples.extend(ids.iter().take(3).map(|id| format!("{violation}: {id}")));
     ids.len() as i64
 }

@@ -111,7 +111,7 @@ async fn run_client(
 ) -> Vec<RequestRecord> {
     let agent = format!("/api/v1/agents/{agent}");
     let goals = format!("/api/v1/agents/{hire}/goals");
-    let goal = json!({"title": "Hold out", "schedule": "daily"});
+    let goal = json!({"title": "Created during a fault", "schedule": "daily"});
     let mut requests = Vec::new();
     // Clients start at different requests, so that all kinds are in flight at any time.
     let mut turn = index;

@@ -22,7 +22,7 @@ pub struct Options {
     name: String,
     /// Command that injects the fault.
     #[arg(long = "break")]
-    break_command: String,
+    inject_command: String,
     /// Command that repairs the fault; default: none.
     #[arg(long = "mend")]
     repair_command: Option<String>,
@@ -71,9 +71,9 @@ const MAX_RECOVERY: Duration = Duration::from_secs(2);
 const BASELINE_DURATION: Duration = Duration::from_secs(4);
 const RECOVERY_DURATION: Duration = Duration::from_secs(4);
 
-/// Times of the fault and of its repair.
+/// Times at which the fault was injected and repaired.
 struct Times {
-    broken_at: Instant,
+    injected_at: Instant,
     repaired_at: Instant,
 }
 
@@ -81,8 +81,8 @@ struct Times {
 pub async fn run(options: Options) -> anyhow::Result<bool> {
     let load = load::start(options.address).await?;
     sleep(BASELINE_DURATION).await;
-    let broken_at = Instant::now();
-    shell::run(&options.break_command).await?;
+    let injected_at = Instant::now();
+    shell::run(&options.inject_command).await?;
     if let Some(repair_command) = &options.repair_command {
         sleep(Duration::from_secs_f64(options.outage_seconds)).await;
         shell::run(repair_command).await?;
@@ -90,5 +90,5 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let repaired_at = Instant::now();
     sleep(RECOVERY_DURATION).await;
     let records = load.stop().await?;
-    Ok(row::print(&options, &Times { broken_at, repaired_at }, &records))
+    Ok(row::print(&options, &Times { injected_at, repaired_at }, &records))
 }

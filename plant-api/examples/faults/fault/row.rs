@@ -21,9 +21,9 @@ struct ResponseCounts {
 /// Prints the row. Returns whether all thresholds were met.
 pub fn print(options: &Options, times: &Times, records: &Records) -> bool {
     let affected: Vec<&RequestRecord> =
-        records.requests.iter().filter(|request| request.ended_at >= times.broken_at).collect();
+        records.requests.iter().filter(|request| request.ended_at >= times.injected_at).collect();
     let counts = count(&affected);
-    let before = records.requests.iter().filter(|request| request.ended_at < times.broken_at);
+    let before = records.requests.iter().filter(|request| request.ended_at < times.injected_at);
     let baseline = before.map(RequestRecord::latency).max().unwrap_or_default();
     let slowest = affected.iter().max_by_key(|request| request.latency());
     let (latency, name) =
@@ -94,9 +94,9 @@ fn recovery(
 fn health_changes(times: &Times, health: &[HealthSample]) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut last = "";
-    for sample in health.iter().filter(|sample| sample.at >= times.broken_at) {
+    for sample in health.iter().filter(|sample| sample.at >= times.injected_at) {
         if sample.status != last {
-            parts.push(format!("{} {:.1}", sample.status, seconds(times.broken_at, sample.at)));
+            parts.push(format!("{} {:.1}", sample.status, seconds(times.injected_at, sample.at)));
             last = &sample.status;
         }
     }

@@ -1,4 +1,4 @@
-//! Login tests: response times of refused logins, and behavior under overload.
+//! Login tests: response times of refused logins, and behaviour under overload.
 
 pub mod overload;
 pub mod timing;

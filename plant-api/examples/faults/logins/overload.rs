@@ -109,7 +109,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
 
 fn print_row(name: &str, latencies: &mut [Duration]) {
     let [p50, p99, max] =
-        [0.5, 0.99, 1.0].map(|share| percentile(latencies, share).as_secs_f64() * 1000.0);
+        [0.5, 0.99, 1.0].map(|quantile| percentile(latencies, quantile).as_secs_f64() * 1000.0);
     println!("| {name} | {} | {p50:.1} ms | {p99:.1} ms | {max:.1} ms |", latencies.len());
 }
 

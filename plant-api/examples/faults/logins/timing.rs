@@ -57,7 +57,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         [("wrong password", &mut wrong_password), ("unknown email", &mut unknown_email)]
     {
         let [median, p90] =
-            [0.5, 0.9].map(|share| percentile(latencies, share).as_secs_f64() * 1000.0);
+            [0.5, 0.9].map(|quantile| percentile(latencies, quantile).as_secs_f64() * 1000.0);
         println!("| {name} | {} | {median:.3} ms | {p90:.3} ms |", latencies.len());
     }
     let met = difference <= MAX_DIFFERENCE;

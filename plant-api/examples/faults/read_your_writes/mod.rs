@@ -37,7 +37,7 @@ pub struct Options {
     readers: usize,
     /// Command that injects the fault; it runs twice.
     #[arg(long = "break")]
-    break_command: String,
+    inject_command: String,
     /// Command that repairs the fault.
     #[arg(long = "mend")]
     repair_command: String,
@@ -63,7 +63,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let phase = Duration::from_secs_f64(options.seconds / 5.0);
     for _ in 0..2 {
         sleep(phase).await;
-        shell::run(&options.break_command).await?;
+        shell::run(&options.inject_command).await?;
         sleep(phase).await;
         shell::run(&options.repair_command).await?;
     }

@@ -23,12 +23,10 @@ use crate::plant::job_roles::JobRoleId;
 use crate::plant::skills::SkillId;
 use crate::state::AppState;
 
-/// Returns the routes of catalogue agents.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find, change))
 }
 
-/// Query parameters that filter agents.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {

@@ -50,8 +50,8 @@ pub async fn export(
     let mut tx = db.snapshot().await?;
     sql::disable_statement_timeout(&mut *tx).await?;
     if !sql::try_lock_export(&mut *tx).await? {
-        let busy = "another export is running; retry after it has finished";
-        return Err(Error::Conflict(busy.into()));
+        let message = "another export is running; retry after it has finished";
+        return Err(Error::Conflict(message.into()));
     }
     let (sender, receiver) = mpsc::channel(MAX_BUFFERED_CHUNKS);
     tokio::spawn(async move {

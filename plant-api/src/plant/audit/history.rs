@@ -1,4 +1,4 @@
-//! The chain of an entity as the API shows it.
+//! The chain of an entity as the API returns it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,7 +39,7 @@ pub struct AmendmentContent {
     /// Time of the change.
     #[schema(value_type = chrono::DateTime<chrono::Utc>)]
     pub timestamp: Value,
-    /// Who made the change.
+    /// Who made the change: an account's id, `anonymous`, `operator` or `genesis`.
     #[schema(value_type = String, example = "genesis")]
     pub actor: Value,
 }

@@ -33,7 +33,8 @@ pub struct TamperingReport {
     pub entity_type: Kind,
     /// Whether the chain or a field of the entity was altered.
     pub tampered: bool,
-    /// Index of the first amendment that is at fault; `null` if not tampered.
+    /// Index of the first altered amendment, or of the one that last set an altered field;
+    /// `null` if not tampered.
     pub broken_at_index: Option<u64>,
     /// What was altered; `null` if not tampered.
     #[schema(value_type = Option<String>, example = "content_altered")]
@@ -51,18 +52,18 @@ pub struct TamperingReport {
 pub async fn check_tampering(db: &Db, id: Uuid) -> Result<TamperingReport> {
     let mut tx = db.snapshot().await?;
     let base = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
-    let found = examine(&mut tx, &base).await?;
-    let (broken_at_index, reason) = match found.verdict {
+    let examination = examine(&mut tx, &base).await?;
+    let (broken_at_index, reason) = match examination.verdict {
         Verdict::Intact => (None, None),
         Verdict::Broken { at_index, reason } => (Some(at_index), Some(reason)),
     };
     Ok(TamperingReport {
         entity_id: id,
         entity_type: base.kind,
-        tampered: found.verdict != Verdict::Intact,
+        tampered: examination.verdict != Verdict::Intact,
         broken_at_index,
         reason,
-        amendment_count: found.computed_head.length,
+        amendment_count: examination.computed_head.length,
         hash_chain_length: base.head().length,
     })
 }

@@ -23,7 +23,7 @@ pub struct EntityPages {
 /// Entities with their contents, in the order of their ids.
 #[derive(Debug)]
 pub struct EntityPage {
-    /// Shared parts of the entities.
+    /// Base rows of the entities.
     pub entities: Vec<BaseEntity>,
     /// Contents by entity id; missing for an entity without a row of its kind.
     pub contents: HashMap<Uuid, Content>,
@@ -59,7 +59,6 @@ impl EntityPage {
         Ok(Self { entities, contents: by_id })
     }
 
-    /// Returns the ids of the entities.
     pub fn ids(&self) -> Vec<Uuid> {
         self.entities.iter().map(|entity| entity.id).collect()
     }

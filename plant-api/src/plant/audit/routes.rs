@@ -26,7 +26,6 @@ use crate::plant::chain::Digest32;
 use crate::plant::entity::Kind;
 use crate::state::{AppState, RequestLimits};
 
-/// Returns the routes of the audit.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(find))
@@ -139,8 +138,8 @@ async fn tampering(
     Path(id): Path<Uuid>,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let found = super::check_tampering(&db, id).await?;
-    Ok(conditions.respond_cached(&cacheable(&found)?))
+    let report = super::check_tampering(&db, id).await?;
+    Ok(conditions.respond_cached(&cacheable(&report)?))
 }
 
 /// The entities to audit.

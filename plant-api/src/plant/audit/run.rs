@@ -28,9 +28,9 @@ pub struct Report {
     pub total_entities: u64,
     /// Number of entities that are unaltered and pass all checks.
     pub compliant: u64,
-    /// Violations by the other entities, the first 100.
+    /// Violations found in the other entities; only the first 100.
     pub violations: Vec<Finding>,
-    /// Limits of this report: truncated violations, time limit reached.
+    /// Reasons why this report is incomplete: violations truncated, time limit reached.
     pub warnings: Vec<String>,
     /// Number of entities that pass each group of checks.
     pub statistics: Statistics,
@@ -55,7 +55,7 @@ pub struct Statistics {
     pub hash_chain_intact: u64,
 }
 
-/// A violation by one entity.
+/// A violation found in one entity.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Finding {
     /// Id of the entity.
@@ -67,7 +67,8 @@ pub struct Finding {
     pub rule: String,
     /// Description of the violation.
     pub message: String,
-    /// Index of the first amendment at fault; only for `hash-chain`.
+    /// Index of the first altered amendment, or of the one that last set an altered field; only
+    /// for `hash-chain`.
     pub broken_at_index: Option<u64>,
 }
 
@@ -92,8 +93,8 @@ pub async fn run(db: &Db, scope: Scope, limit: Duration) -> Result<Report> {
     let mut report = Report { time_limit_seconds: limit.as_secs_f64(), ..Report::default() };
     let mut tx = db.snapshot().await?;
     if let Some(id) = scope.id {
-        let found = entity::sql::find(&mut *tx, id).await?;
-        let in_scope = found.filter(|base| scope.kind.is_none_or(|kind| kind == base.kind));
+        let base = entity::sql::find(&mut *tx, id).await?;
+        let in_scope = base.filter(|base| scope.kind.is_none_or(|kind| kind == base.kind));
         let base = in_scope.ok_or_else(no_such_entity)?;
         let page = EntityPage::load(&mut tx, vec![base]).await?;
         report.add_page(&examine_page(&mut tx, page).await?);
@@ -149,30 +150,30 @@ async fn examine_page(connection: &mut PgConnection, page: EntityPage) -> Result
     let mut examined = Vec::with_capacity(ids.len());
     for (base, verifier) in page.entities.into_iter().zip(&verifiers) {
         let content = page.contents.get(&base.id);
-        let found = Examination::new(&base, content, verifier)?;
-        examined.push((base, found));
+        let examination = Examination::new(&base, content, verifier)?;
+        examined.push((base, examination));
     }
     Ok(examined)
 }
 
 impl Report {
     fn add_page(&mut self, examined: &[(BaseEntity, Examination)]) {
-        for (base, found) in examined {
-            self.add_entity(base, found);
+        for (base, examination) in examined {
+            self.add_entity(base, examination);
         }
         self.next_after = examined.last().map(|(base, _)| base.id);
     }
 
-    fn add_entity(&mut self, base: &BaseEntity, found: &Examination) {
-        let l0 = found.l0.iter().all(|check| check.passed);
-        let l1 = !found.l1.is_empty() && found.l1.iter().all(|check| check.passed);
-        let intact = found.verdict == Verdict::Intact;
+    fn add_entity(&mut self, base: &BaseEntity, examination: &Examination) {
+        let l0 = examination.l0.iter().all(|check| check.passed);
+        let l1 = !examination.l1.is_empty() && examination.l1.iter().all(|check| check.passed);
+        let intact = examination.verdict == Verdict::Intact;
         self.total_entities += 1;
         self.statistics.l0_pass += u64::from(l0);
         self.statistics.l1_pass += u64::from(l1);
         self.statistics.hash_chain_intact += u64::from(intact);
         self.compliant += u64::from(l0 && l1 && intact);
-        for finding in findings(base, found) {
+        for finding in findings(base, examination) {
             self.add_finding(finding);
         }
     }
@@ -187,7 +188,7 @@ impl Report {
     }
 }
 
-fn findings(base: &BaseEntity, found: &Examination) -> Vec<Finding> {
+fn findings(base: &BaseEntity, examination: &Examination) -> Vec<Finding> {
     let finding = |rule: String, message: String, broken_at_index| Finding {
         entity_id: base.id,
         entity_type: base.kind,
@@ -196,11 +197,11 @@ fn findings(base: &BaseEntity, found: &Examination) -> Vec<Finding> {
         broken_at_index,
     };
     let mut findings = Vec::new();
-    if let Verdict::Broken { at_index, reason } = found.verdict {
+    if let Verdict::Broken { at_index, reason } = examination.verdict {
         let message = format!("the hash chain is broken: {}", reason.as_str());
         findings.push(finding("hash-chain".into(), message, Some(at_index)));
     }
-    for check in found.checks().filter(|check| !check.passed) {
+    for check in examination.checks().filter(|check| !check.passed) {
         let Violation { rule, message, .. } = genesis::violation(check);
         findings.push(finding(rule, message, None));
     }

@@ -20,8 +20,8 @@ async fn tamper(app: &TestApp, sql: &'static str) {
     sqlx::raw_sql(sql).execute(&app.owner).await.unwrap();
 }
 
-/// Creates an agent with three amendments.
-async fn an_agent(app: &TestApp) -> (CatalogueIds, String) {
+/// Creates an agent with three amendments. Returns the ids of its catalogue entities, and its own.
+async fn agent_with_three_amendments(app: &TestApp) -> (CatalogueIds, String) {
     let catalogue = app.create_agent("Asha").await;
     let path = format!("/api/v1/agents/{}", catalogue.agent);
     let changes = json!({
@@ -43,7 +43,7 @@ async fn tampering(app: &TestApp, id: &str) -> (Value, Value, Value) {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_entity_has_seven_sections(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (catalogue, id) = an_agent(&app).await;
+    let (catalogue, id) = agent_with_three_amendments(&app).await;
     let response = app.get(&format!("/api/v1/entities/{id}")).await;
     assert!(response.header("etag").is_some());
     let entity = response.expect(200);
@@ -116,7 +116,7 @@ async fn unknown_ids_are_not_found(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn the_chain_is_paginated_and_its_hashes_can_be_recomputed(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (_, id) = an_agent(&app).await;
+    let (_, id) = agent_with_three_amendments(&app).await;
     let path = format!("/api/v1/entities/{id}/amendments");
     let chain = app.get(&path).await.expect(200);
     for (n, amendment) in chain.as_array().unwrap().iter().enumerate() {
@@ -144,7 +144,7 @@ async fn the_chain_is_paginated_and_its_hashes_can_be_recomputed(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn tampering_is_reported_with_index_and_reason(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (_, id) = an_agent(&app).await;
+    let (_, id) = agent_with_three_amendments(&app).await;
     assert_eq!(tampering(&app, &id).await, (json!(false), Value::Null, Value::Null));
     let backup = "create table amendment_backup as select * from amendment;
         create table entity_backup as select * from base_entity;
@@ -207,7 +207,7 @@ async fn tampering_is_reported_with_index_and_reason(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_audit_counts_the_entities_that_pass_each_group_of_checks(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (catalogue, id) = an_agent(&app).await;
+    let (catalogue, id) = agent_with_three_amendments(&app).await;
     let report = app.post("/api/v1/audit/run", json!({})).await.expect(200);
     assert_eq!((&report["total_entities"], &report["compliant"]), (&json!(5), &json!(5)));
     let all = json!({"l0_pass": 5, "l1_pass": 5, "hash_chain_intact": 5});
@@ -237,7 +237,7 @@ async fn an_audit_counts_the_entities_that_pass_each_group_of_checks(pool: PgPoo
 #[sqlx::test(migrations = "../migrations")]
 async fn an_audit_reports_its_time_limit_and_continues_after_an_id(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (catalogue, _) = an_agent(&app).await;
+    let (catalogue, _) = agent_with_three_amendments(&app).await;
     let report = run(&app.state.db, Scope::default(), Duration::ZERO).await.unwrap();
     assert!(!report.complete);
     assert_eq!((report.total_entities, report.next_after), (0, None));
@@ -263,7 +263,7 @@ async fn an_export_has_every_entity_and_a_manifest(pool: PgPool) {
     let expected = Manifest { entities: 0, sha256: Digest32::sha256(b"") };
     assert_eq!(Manifest::parse(empty[0].as_bytes()), Some(expected));
 
-    let (catalogue, id) = an_agent(&app).await;
+    let (catalogue, id) = agent_with_three_amendments(&app).await;
     let lines = export(&app, "").await;
     let (manifest, entities) = lines.split_last().unwrap();
     let before: String = entities.iter().map(|line| format!("{line}\n")).collect();

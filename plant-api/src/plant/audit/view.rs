@@ -17,7 +17,7 @@ use crate::plant::genesis::examination::{Examination, examine};
 
 /// Maximum number of amendments (the newest) and children (the oldest) in a view. `/amendments`
 /// returns the whole chain.
-const MAX_SHOWN: u32 = 100;
+const MAX_LISTED: u32 = 100;
 
 /// An entity of any kind, with the result of its checks.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -128,34 +128,42 @@ struct Relationships {
 pub async fn find_view(db: &Db, id: Uuid) -> Result<EntityView> {
     let mut tx = db.snapshot().await?;
     let base = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
-    let found = examine(&mut tx, &base).await?;
-    let from = found.computed_head.length.saturating_sub(MAX_SHOWN.into()).cast_signed();
-    let newest = entity::sql::list_amendments(&mut *tx, id, from, MAX_SHOWN.into()).await?;
-    let child_ids = entity::sql::list_children(&mut *tx, id, MAX_SHOWN.into()).await?;
+    let examination = examine(&mut tx, &base).await?;
+    let from = examination.computed_head.length.saturating_sub(MAX_LISTED.into()).cast_signed();
+    let newest = entity::sql::list_amendments(&mut *tx, id, from, MAX_LISTED.into()).await?;
+    let child_ids = entity::sql::list_children(&mut *tx, id, MAX_LISTED.into()).await?;
     let newest: Vec<_> = newest.into_iter().map(AmendmentView::from).collect();
-    Ok(entity_view(base, found, &newest, child_ids))
+    Ok(entity_view(base, examination, &newest, child_ids))
 }
 
 fn entity_view(
     base: BaseEntity,
-    found: Examination,
+    examination: Examination,
     newest: &[AmendmentView],
     child_ids: Vec<Uuid>,
 ) -> EntityView {
-    let passes = |name| found.l0.iter().any(|check| check.name == name && check.passed);
+    let passes = |name| examination.l0.iter().any(|check| check.name == name && check.passed);
     EntityView {
         audit_trail: AuditTrail {
             append_only: passes("L0-03"),
             hash_chain_sha256: newest.iter().map(|amendment| amendment.link).collect(),
-            tamper_proof: found.verdict == Verdict::Intact,
+            tamper_proof: examination.verdict == Verdict::Intact,
         },
         constitutional_alignment: ConstitutionalAlignment {
-            l0_compliance_status: found.l0.iter().map(|check| (check.name, check.passed)).collect(),
-            amendment_alignment: if found.mismatch.is_none() { "aligned" } else { "diverged" },
+            l0_compliance_status: examination
+                .l0
+                .iter()
+                .map(|check| (check.name, check.passed))
+                .collect(),
+            amendment_alignment: if examination.mismatch.is_none() {
+                "aligned"
+            } else {
+                "diverged"
+            },
             drift_detector: Drift {
-                drifted: found.mismatch.is_some(),
-                at_index: found.mismatch.as_ref().map(|mismatch| mismatch.at_index),
-                field: found.mismatch.map(|mismatch| mismatch.field),
+                drifted: examination.mismatch.is_some(),
+                at_index: examination.mismatch.as_ref().map(|mismatch| mismatch.at_index),
+                field: examination.mismatch.map(|mismatch| mismatch.field),
             },
         },
         identity: Identity { id: base.id, entity_type: base.kind, external_id: base.external_id },
@@ -168,8 +176,8 @@ fn entity_view(
         },
         versioning: Versioning {
             version_hash: base.version_hash,
-            amendment_history: newest.iter().map(summary).collect(),
-            evolution_markers: newest.iter().filter_map(marker).collect(),
+            amendment_history: newest.iter().map(amendment_summary).collect(),
+            evolution_markers: newest.iter().filter_map(evolution_marker).collect(),
         },
         metadata: Metadata {
             tags: base.tags,
@@ -184,7 +192,7 @@ fn entity_view(
     }
 }
 
-fn summary(amendment: &AmendmentView) -> AmendmentSummary {
+fn amendment_summary(amendment: &AmendmentView) -> AmendmentSummary {
     let content = &amendment.content;
     AmendmentSummary {
         sequence: amendment.sequence,
@@ -194,7 +202,7 @@ fn summary(amendment: &AmendmentView) -> AmendmentSummary {
     }
 }
 
-fn marker(amendment: &AmendmentView) -> Option<EvolutionMarker> {
+fn evolution_marker(amendment: &AmendmentView) -> Option<EvolutionMarker> {
     let content = &amendment.content;
     let is_evolution = content.change_type == "evolution";
     let fields = content.data.as_object()?.keys().cloned().collect();

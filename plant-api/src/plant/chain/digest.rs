@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 pub struct Digest32(pub [u8; 32]);
 
 impl Digest32 {
-    /// Returns the SHA-256 of `bytes`.
     pub fn sha256(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }

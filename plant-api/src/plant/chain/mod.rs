@@ -36,13 +36,11 @@ pub enum ChangeType {
 /// The content of an amendment, before serialization.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// Type of the amendment.
     pub change_type: ChangeType,
     /// Fields that the amendment sets, with their new values.
     pub data: Map<String, Value>,
-    /// Time of the change.
     pub timestamp: DateTime<Utc>,
-    /// Who made the change.
+    /// Who made the change: an account's id, `anonymous`, `operator` or `genesis`.
     pub actor: String,
 }
 

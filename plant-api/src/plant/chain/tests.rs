@@ -57,30 +57,30 @@ fn an_unaltered_chain_is_intact() {
 
 #[test]
 fn an_empty_chain_is_broken() {
-    let found = verify(entity(), &[], head(&chain(1)));
-    assert_eq!(found, Verdict::Broken { at_index: 0, reason: Reason::Empty });
+    let verdict = verify(entity(), &[], head(&chain(1)));
+    assert_eq!(verdict, Verdict::Broken { at_index: 0, reason: Reason::Empty });
 }
 
 #[test]
 fn a_truncated_chain_has_the_wrong_length() {
     let chain = chain(5);
-    let found = verify(entity(), &chain[..4], head(&chain));
-    assert_eq!(found, Verdict::Broken { at_index: 4, reason: Reason::WrongLength });
+    let verdict = verify(entity(), &chain[..4], head(&chain));
+    assert_eq!(verdict, Verdict::Broken { at_index: 4, reason: Reason::WrongLength });
 }
 
 #[test]
 fn a_chain_of_another_entity_is_broken_at_its_first_link() {
     let chain = chain(3);
-    let found = verify(Uuid::from_u128(7), &chain, head(&chain));
-    assert_eq!(found, Verdict::Broken { at_index: 0, reason: Reason::LinkAltered });
+    let verdict = verify(Uuid::from_u128(7), &chain, head(&chain));
+    assert_eq!(verdict, Verdict::Broken { at_index: 0, reason: Reason::LinkAltered });
 }
 
 #[test]
 fn a_wrong_version_hash_is_detected() {
     let chain = chain(3);
     let wrong = Head { length: 3, version_hash: Digest32::sha256(b"another") };
-    let found = verify(entity(), &chain, wrong);
-    assert_eq!(found, Verdict::Broken { at_index: 2, reason: Reason::WrongVersionHash });
+    let verdict = verify(entity(), &chain, wrong);
+    assert_eq!(verdict, Verdict::Broken { at_index: 2, reason: Reason::WrongVersionHash });
 }
 
 #[test]
@@ -156,8 +156,8 @@ proptest! {
             Verdict::Broken { at_index: first, reason: Reason::WrongSequence }
         };
         prop_assert_eq!(verify(entity(), &swapped, head(&original)), expected);
-        let found = verify(entity(), &removed, head(&original));
-        let at_removal = matches!(found, Verdict::Broken { at_index, .. } if at_index == a as u64);
+        let verdict = verify(entity(), &removed, head(&original));
+        let at_removal = matches!(verdict, Verdict::Broken { at_index, .. } if at_index == a as u64);
         prop_assert!(at_removal);
     }
 }

@@ -12,7 +12,7 @@ pub enum Verdict {
     Intact,
     /// Something was altered; this is the first alteration.
     Broken {
-        /// Index of the amendment.
+        /// Index of the altered amendment, or of the first missing one.
         at_index: u64,
         /// What was altered.
         reason: Reason,
@@ -59,20 +59,23 @@ impl Reason {
 pub struct LinkVerifier {
     entity: Uuid,
     head: Head,
-    fault: Option<(u64, Reason)>,
+    broken_at: Option<(u64, Reason)>,
 }
 
 impl LinkVerifier {
-    /// Creates a verifier for the chain of `entity`.
     pub fn new(entity: Uuid) -> Self {
-        Self { entity, head: Head { length: 0, version_hash: Digest32::default() }, fault: None }
+        Self {
+            entity,
+            head: Head { length: 0, version_hash: Digest32::default() },
+            broken_at: None,
+        }
     }
 
     /// Verifies the next amendment.
     pub fn update(&mut self, amendment: &Amendment<impl AsRef<[u8]>>) {
-        if self.fault.is_none() {
+        if self.broken_at.is_none() {
             let reason = check(self.entity, self.head, amendment);
-            self.fault = reason.map(|reason| (self.head.length, reason));
+            self.broken_at = reason.map(|reason| (self.head.length, reason));
         }
         self.head = Head { length: self.head.length + 1, version_hash: amendment.link };
     }
@@ -82,15 +85,15 @@ impl LinkVerifier {
         self.head
     }
 
-    /// Returns whether no amendment so far is at fault.
+    /// Returns whether no altered amendment was read so far.
     pub fn is_intact(&self) -> bool {
-        self.fault.is_none()
+        self.broken_at.is_none()
     }
 
     /// Returns the verdict on the whole chain; `stored` is the head stored with the entity.
     pub fn verdict(&self, stored: Head) -> Verdict {
-        let (at_index, reason) = match self.fault {
-            Some(fault) => fault,
+        let (at_index, reason) = match self.broken_at {
+            Some(broken_at) => broken_at,
             None if self.head.length == 0 => (0, Reason::Empty),
             None if self.head.length != stored.length => {
                 (self.head.length.min(stored.length), Reason::WrongLength)

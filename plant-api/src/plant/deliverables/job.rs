@@ -33,7 +33,6 @@ pub const KIND: JobKind = JobKind {
 /// Maximum number of goals planned in one transaction.
 const MAX_GOALS_PER_BATCH: i64 = 500;
 
-/// Payload of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct DraftPayload {
     goal_id: GoalId,
@@ -42,11 +41,8 @@ struct DraftPayload {
 
 /// Plans and runs the jobs that draft deliverables for due goals.
 pub struct DueGoalHandler {
-    /// Database pool.
     pub db: Db,
-    /// Clock that decides which goals are due.
     pub clock: Clock,
-    /// Queue that announces new jobs.
     pub queue: Queue,
 }
 

@@ -105,15 +105,15 @@ pub async fn record_review(
     let mut checks = Checks::default();
     checks.optional_text("notes", review.notes.as_deref());
     checks.into_result()?;
-    let owner = caller.customer_filter();
+    let customer_filter = caller.customer_filter();
     let record = sql::ReviewRecord {
         decision,
         notes: review.notes.as_deref(),
         decided_by: caller.actor(),
         decided_at: clock.now(),
     };
-    let recorded = sql::insert_review(&mut *connection, ids, owner, &record).await?;
-    let found = sql::find(&mut *connection, ids, owner).await?;
+    let recorded = sql::insert_review(&mut *connection, ids, customer_filter, &record).await?;
+    let found = sql::find(&mut *connection, ids, customer_filter).await?;
     match found {
         Some(deliverable) if recorded => Ok(deliverable),
         Some(_) => Err(Error::Conflict("this deliverable has already been reviewed".into())),

@@ -16,12 +16,10 @@ use crate::page::{Page, PageParams};
 use crate::plant::hires::{self, HireId};
 use crate::state::AppState;
 
-/// Returns the routes of deliverables.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(approve)).routes(routes!(reject))
 }
 
-/// Query parameters that filter deliverables.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
@@ -49,8 +47,8 @@ async fn list(
     page: Page,
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
-    let owner = caller.customer_filter();
-    let rows = sql::list(&mut *connection, hire, owner, filter.status, &page).await?;
+    let customer_filter = caller.customer_filter();
+    let rows = sql::list(&mut *connection, hire, customer_filter, filter.status, &page).await?;
     if rows.is_empty() {
         hires::ensure_exists(&mut connection, hire, &caller).await?;
     }

@@ -1,5 +1,5 @@
-//! Statements on `deliverable` and `deliverable_review`. With an `owner`, a statement sees only
-//! that customer's deliverables.
+//! Statements on `deliverable` and `deliverable_review`. A `customer_filter` restricts a statement
+//! to that customer's deliverables.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -12,7 +12,7 @@ use crate::plant::hires::HireId;
 pub async fn list(
     db: impl PgExecutor<'_>,
     hire: HireId,
-    owner: Option<&str>,
+    customer_filter: Option<&str>,
     status: Option<ReviewStatus>,
     page: &Page,
 ) -> sqlx::Result<Vec<Deliverable>> {
@@ -35,7 +35,7 @@ pub async fn list(
         limit $5
         offset $6"#,
         hire.0,
-        owner,
+        customer_filter,
         status as Option<ReviewStatus>,
         page.after,
         page.fetch_limit(),
@@ -48,7 +48,7 @@ pub async fn list(
 pub async fn find(
     db: impl PgExecutor<'_>,
     (hire, id): (HireId, DeliverableId),
-    owner: Option<&str>,
+    customer_filter: Option<&str>,
 ) -> sqlx::Result<Option<Deliverable>> {
     sqlx::query_as!(
         Deliverable,
@@ -66,7 +66,7 @@ pub async fn find(
             and ($3::text is null or h.customer_id = $3)"#,
         id.0,
         hire.0,
-        owner,
+        customer_filter,
     )
     .fetch_optional(db)
     .await
@@ -84,7 +84,7 @@ pub struct ReviewRecord<'a> {
 pub async fn insert_review(
     db: impl PgExecutor<'_>,
     (hire, id): (HireId, DeliverableId),
-    owner: Option<&str>,
+    customer_filter: Option<&str>,
     record: &ReviewRecord<'_>,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
@@ -98,7 +98,7 @@ pub async fn insert_review(
         on conflict (deliverable_id) do nothing",
         id.0,
         hire.0,
-        owner,
+        customer_filter,
         record.decision as ReviewStatus,
         record.notes,
         record.decided_by,

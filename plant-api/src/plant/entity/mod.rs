@@ -1,4 +1,5 @@
-//! The part that all kinds of entities share: a row of `base_entity` and a chain of amendments.
+//! The part that all kinds of entities have in common: a row of `base_entity` and a chain of
+//! amendments.
 //!
 //! Each creation and each change of an entity writes an amendment in the same transaction, under
 //! the entity's row lock, so that concurrent writers cannot fork a chain. The database rejects any
@@ -60,7 +61,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Returns the kind as an English noun, for messages.
@@ -105,27 +105,22 @@ pub enum Status {
 pub struct Check {
     /// Name of the check, such as `L1-skill-name`.
     pub name: &'static str,
-    /// Whether the entity passes the check.
     pub passed: bool,
     /// The required property, as a noun phrase.
     pub requirement: &'static str,
 }
 
 impl Check {
-    /// Creates a check result.
     pub fn new(name: &'static str, passed: bool, requirement: &'static str) -> Self {
         Self { name, passed, requirement }
     }
 }
 
-/// An entity to be inserted: its shared part and its first amendment.
+/// An entity to be inserted: its base row and its first amendment.
 #[derive(Debug, Clone)]
 pub struct NewEntity {
-    /// Id of the entity.
     pub id: Uuid,
-    /// Initial status.
     pub status: Status,
-    /// Time of creation.
     pub created_at: DateTime<Utc>,
     /// The amendment that creates the entity.
     pub first_amendment: Amendment,
@@ -161,36 +156,27 @@ impl NewEntity {
     }
 }
 
-/// The shared part of an entity: its row of `base_entity`.
+/// A row of `base_entity`: the part that all kinds of entities have in common.
 #[derive(Debug, Clone)]
 pub struct BaseEntity {
-    /// Id of the entity.
     pub id: Uuid,
-    /// Kind of the entity.
     pub kind: Kind,
     /// Id in an external system.
     pub external_id: Option<String>,
-    /// Current status.
     pub status: Status,
-    /// Time of creation.
     pub created_at: DateTime<Utc>,
     /// Time of the last amendment.
     pub updated_at: DateTime<Utc>,
-    /// Time of deletion, if deleted.
     pub deleted_at: Option<DateTime<Utc>>,
-    /// Time of the certification by Genesis, if certified.
     pub certified_at: Option<DateTime<Utc>>,
     /// Number of amendments.
     pub chain_length: i64,
     /// Last link of the chain.
     pub version_hash: Digest32,
-    /// Tags for searching.
     pub tags: Vec<String>,
-    /// Custom attributes, a JSON object.
+    /// A JSON object.
     pub custom_attributes: Value,
-    /// Notes on governance.
     pub governance_notes: Option<String>,
-    /// Id of the parent entity.
     pub parent_id: Option<Uuid>,
     /// Id of the agent that governs the entity.
     pub governance_agent_id: String,
@@ -247,7 +233,7 @@ struct EntityRow<'a> {
     content: &'a Map<String, Value>,
 }
 
-/// The shared part of an entity whose row is locked for a change.
+/// A base entity whose row is locked for a change.
 #[derive(Debug)]
 pub struct LockedEntity(BaseEntity);
 

@@ -243,9 +243,9 @@ fn specials(block: &[u8; 64]) -> u64 {
 fn before_special(word: &[u8; 16]) -> usize {
     const ONES: u128 = u128::from_le_bytes([1; 16]);
     const HIGH_BITS: u128 = ONES << 7;
-    let is = |byte: u8| {
+    let matches = |byte: u8| {
         let zero_at_match = u128::from_le_bytes(*word) ^ u128::from_le_bytes([byte; 16]);
         zero_at_match.wrapping_sub(ONES) & !zero_at_match & HIGH_BITS
     };
-    (is(b'"') | is(b'\\')).trailing_zeros() as usize / 8
+    (matches(b'"') | matches(b'\\')).trailing_zeros() as usize / 8
 }

@@ -18,7 +18,6 @@ pub struct EntityVerifier<'a> {
 }
 
 impl<'a> EntityVerifier<'a> {
-    /// Creates a verifier for `entity`.
     pub fn new(entity: Uuid) -> Self {
         Self { links: LinkVerifier::new(entity), expected: ExpectedState::default() }
     }

@@ -13,15 +13,11 @@ use crate::plant::{agents, industries, job_roles, skills, teams};
 /// Content of an entity.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// Content of an industry.
     Industry(industries::Content),
-    /// Content of a skill.
     Skill(skills::Content),
-    /// Content of a job role.
     JobRole(job_roles::Content),
     /// Content of a team, and whether any agent belongs to it.
     Team(teams::Content, bool),
-    /// Content of an agent.
     Agent(agents::Content),
 }
 

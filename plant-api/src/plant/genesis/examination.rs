@@ -33,17 +33,17 @@ impl Examination {
     pub fn new(
         base: &BaseEntity,
         content: Option<&Content>,
-        reading: &EntityVerifier<'_>,
+        verifier: &EntityVerifier<'_>,
     ) -> Result<Self> {
         let fields = content.map(Content::fields).transpose()?.unwrap_or_default();
         let row = base.canonical_row(&fields)?;
         let row = Fields::parse(&row);
-        let verdict = reading.verdict(base.head(), row.as_ref());
+        let verdict = verifier.verdict(base.head(), row.as_ref());
         Ok(Self {
             verdict,
-            mismatch: reading.mismatch(row.as_ref()),
-            computed_head: reading.head(),
-            l0: check_l0(base, reading.head(), verdict),
+            mismatch: verifier.mismatch(row.as_ref()),
+            computed_head: verifier.head(),
+            l0: check_l0(base, verifier.head(), verdict),
             l1: content.map(Content::check_l1).unwrap_or_default(),
         })
     }
@@ -61,27 +61,27 @@ impl Examination {
 pub async fn examine(connection: &mut PgConnection, base: &BaseEntity) -> Result<Examination> {
     let ids = [base.id];
     let content = find_contents(connection, base.kind, &ids).await?.remove(&base.id);
-    let mut reading = EntityVerifier::new(base.id);
+    let mut verifier = EntityVerifier::new(base.id);
     let mut chain = entity::sql::stream_chains(connection, &ids);
     while let Some(amendment) = chain.next().await {
-        reading.update(&amendment?.1);
+        verifier.update(&amendment?.1);
     }
-    Examination::new(base, content.as_ref(), &reading)
+    Examination::new(base, content.as_ref(), &verifier)
 }
 
 /// Returns the results of the L0 checks. Most follow from an intact chain; the response lists them
 /// individually.
-fn check_l0(base: &BaseEntity, end: Head, verdict: Verdict) -> Vec<Check> {
+fn check_l0(base: &BaseEntity, head: Head, verdict: Verdict) -> Vec<Check> {
     let reason = match verdict {
         Verdict::Intact => None,
         Verdict::Broken { reason, .. } => Some(reason),
     };
     let appended = !matches!(reason, Some(Reason::WrongSequence | Reason::WrongLength));
     let intact = matches!(reason, None | Some(Reason::StateDiffers));
-    let at_head = end.version_hash == base.version_hash;
+    let at_head = head.version_hash == base.version_hash;
     vec![
         Check::new("L0-01", !base.governance_agent_id.is_empty(), "a governing agent id"),
-        Check::new("L0-02", end.length > 0, "an amendment history"),
+        Check::new("L0-02", head.length > 0, "an amendment history"),
         Check::new("L0-03", appended, "an append-only history"),
         Check::new("L0-04", intact, "a non-empty intact chain"),
         Check::new("L0-05", at_head, "a version hash equal to the chain's head"),

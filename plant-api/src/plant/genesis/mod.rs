@@ -29,7 +29,6 @@ use crate::state::AppState;
 
 use examination::examine;
 
-/// Returns the routes of Genesis.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(routes::router())

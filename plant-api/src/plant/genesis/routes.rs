@@ -17,7 +17,6 @@ use crate::extract::Json;
 use crate::plant::entity::Kind;
 use crate::state::AppState;
 
-/// Returns the route that certifies any entity.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(certify))
 }

@@ -28,12 +28,13 @@ async fn amendments_of(app: &TestApp, id: &str) -> Vec<Value> {
     app.get(&path).await.expect(200).as_array().unwrap().clone()
 }
 
-/// Runs `sql` as the owner, with the triggers and constraints that protect the chain disabled.
+/// Executes `sql` as the database owner, with the triggers and constraints that protect the chain
+/// disabled.
 async fn tamper(app: &TestApp, sql: &'static str) {
-    let disable_guards = "alter table amendment disable trigger user;
+    let disable_protection = "alter table amendment disable trigger user;
         alter table base_entity disable trigger user;
         alter table amendment drop constraint if exists amendment_content_hash_true;";
-    sqlx::raw_sql(disable_guards).execute(&app.owner).await.unwrap();
+    sqlx::raw_sql(disable_protection).execute(&app.owner).await.unwrap();
     sqlx::raw_sql(sql).execute(&app.owner).await.unwrap();
 }
 
@@ -53,9 +54,9 @@ async fn every_kind_is_certified_once(pool: PgPool) {
         assert_eq!(chain[1]["change_type"], "certification");
         assert_eq!(chain[1]["link"], first["version_hash"]);
         let mut connection = app.owner.acquire().await.unwrap();
-        let found = entity::sql::find(&mut *connection, id.parse().unwrap()).await.unwrap();
-        let found = examine(&mut connection, &found.unwrap()).await.unwrap();
-        assert_eq!(found.verdict, Verdict::Intact);
+        let base = entity::sql::find(&mut *connection, id.parse().unwrap()).await.unwrap();
+        let examination = examine(&mut connection, &base.unwrap()).await.unwrap();
+        assert_eq!(examination.verdict, Verdict::Intact);
     }
     let skill = app.get(&format!("/api/v1/skills/{}", catalogue.skill)).await.expect(200);
     assert_eq!(skill["status"], "certified");

@@ -19,7 +19,6 @@ use crate::page::{Page, PageParams};
 use crate::plant::hires::{self, HireId};
 use crate::state::AppState;
 
-/// Returns the routes of goals.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find, change, delete))
 }

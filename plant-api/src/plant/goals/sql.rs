@@ -1,4 +1,4 @@
-//! Statements on `goal`. With an `owner`, a statement sees only that customer's goals.
+//! Statements on `goal`. A `customer_filter` restricts a statement to that customer's goals.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -11,7 +11,7 @@ use crate::plant::hires::HireId;
 pub async fn insert(
     db: impl PgExecutor<'_>,
     goal: &Goal,
-    owner: Option<&str>,
+    customer_filter: Option<&str>,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "insert into goal (
@@ -33,7 +33,7 @@ pub async fn insert(
         goal.created_at,
         goal.updated_at,
         goal.version,
-        owner,
+        customer_filter,
     )
     .execute(db)
     .await?;
@@ -43,7 +43,7 @@ pub async fn insert(
 pub async fn list(
     db: impl PgExecutor<'_>,
     hire: HireId,
-    owner: Option<&str>,
+    customer_filter: Option<&str>,
     page: &Page,
 ) -> sqlx::Result<Vec<Goal>> {
     sqlx::query_as!(
@@ -61,7 +61,7 @@ pub async fn list(
         limit $4
         offset $5"#,
         hire.0,
-        owner,
+        customer_filter,
         page.after,
         page.fetch_limit(),
         page.offset,
@@ -73,7 +73,7 @@ pub async fn list(
 pub async fn find(
     db: impl PgExecutor<'_>,
     (hire, id): (HireId, GoalId),
-    owner: Option<&str>,
+    customer_filter: Option<&str>,
 ) -> sqlx::Result<Option<Goal>> {
     sqlx::query_as!(
         Goal,
@@ -88,7 +88,7 @@ pub async fn find(
             and ($3::text is null or h.customer_id = $3)"#,
         id.0,
         hire.0,
-        owner,
+        customer_filter,
     )
     .fetch_optional(db)
     .await
@@ -97,7 +97,7 @@ pub async fn find(
 pub async fn lock(
     db: impl PgExecutor<'_>,
     (hire, id): (HireId, GoalId),
-    owner: Option<&str>,
+    customer_filter: Option<&str>,
 ) -> sqlx::Result<Option<Goal>> {
     sqlx::query_as!(
         Goal,
@@ -113,7 +113,7 @@ pub async fn lock(
         for no key update of g"#,
         id.0,
         hire.0,
-        owner,
+        customer_filter,
     )
     .fetch_optional(db)
     .await
@@ -149,7 +149,7 @@ pub async fn update(db: impl PgExecutor<'_>, goal: &Goal) -> sqlx::Result<()> {
 pub async fn delete(
     db: impl PgExecutor<'_>,
     (hire, id): (HireId, GoalId),
-    owner: Option<&str>,
+    customer_filter: Option<&str>,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "delete from goal g
@@ -160,7 +160,7 @@ pub async fn delete(
             and ($3::text is null or h.customer_id = $3)",
         id.0,
         hire.0,
-        owner,
+        customer_filter,
     )
     .execute(db)
     .await?;

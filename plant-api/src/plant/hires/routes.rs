@@ -18,7 +18,6 @@ use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::page::{Page, PageParams};
 use crate::state::AppState;
 
-/// Returns the routes of hired agents.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, hire)).routes(routes!(read, configure))
 }
@@ -42,11 +41,13 @@ async fn list(
     Path(customer_id): Path<CustomerId>,
     page: Page,
 ) -> Result<Response> {
-    let owner = caller.customer_filter();
+    let customer_filter = caller.customer_filter();
     let mut connection = db.acquire().await?;
-    let rows = sql::list(&mut *connection, &customer_id, owner, clock.now(), &page).await?;
+    let rows =
+        sql::list(&mut *connection, &customer_id, customer_filter, clock.now(), &page).await?;
     if rows.is_empty() {
-        let customer = customers::sql::find(&mut *connection, &customer_id, owner).await?;
+        let customer =
+            customers::sql::find(&mut *connection, &customer_id, customer_filter).await?;
         customer.ok_or_else(|| Error::no_such("customer"))?;
     }
     page.to_response(rows, |hire| hire.id.0)

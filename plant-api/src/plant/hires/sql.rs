@@ -1,4 +1,4 @@
-//! Statements on `hired_agent`. With an `owner`, a statement sees only that customer's hires.
+//! Statements on `hired_agent`. A `customer_filter` restricts a statement to that customer's rows.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -35,7 +35,7 @@ pub async fn insert(
 pub async fn list(
     db: impl PgExecutor<'_>,
     customer_id: &CustomerId,
-    owner: Option<&str>,
+    customer_filter: Option<&str>,
     now: DateTime<Utc>,
     page: &Page,
 ) -> sqlx::Result<Vec<HiredAgent>> {
@@ -54,7 +54,7 @@ pub async fn list(
         limit $4
         offset $5"#,
         customer_id.0,
-        owner,
+        customer_filter,
         page.after,
         page.fetch_limit(),
         page.offset,
@@ -80,7 +80,7 @@ pub async fn list(
 pub async fn exists(
     db: impl PgExecutor<'_>,
     id: HireId,
-    owner: Option<&str>,
+    customer_filter: Option<&str>,
 ) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"select exists (
@@ -89,7 +89,7 @@ pub async fn exists(
                 and ($2::text is null or customer_id = $2)
         ) as "exists!""#,
         id.0,
-        owner,
+        customer_filter,
     )
     .fetch_one(db)
     .await
@@ -98,7 +98,7 @@ pub async fn exists(
 pub async fn find_configuration(
     db: impl PgExecutor<'_>,
     id: HireId,
-    owner: Option<&str>,
+    customer_filter: Option<&str>,
 ) -> sqlx::Result<Option<Configuration>> {
     sqlx::query_as!(
         Configuration,
@@ -110,7 +110,7 @@ pub async fn find_configuration(
         where id = $1
             and ($2::text is null or customer_id = $2)"#,
         id.0,
-        owner,
+        customer_filter,
     )
     .fetch_optional(db)
     .await
@@ -124,7 +124,7 @@ pub struct LockedConfiguration {
 pub async fn lock_configuration(
     db: impl PgExecutor<'_>,
     id: HireId,
-    owner: Option<&str>,
+    customer_filter: Option<&str>,
 ) -> sqlx::Result<Option<LockedConfiguration>> {
     sqlx::query_as!(
         LockedConfiguration,
@@ -134,7 +134,7 @@ pub async fn lock_configuration(
             and ($2::text is null or customer_id = $2)
         for no key update"#,
         id.0,
-        owner,
+        customer_filter,
     )
     .fetch_optional(db)
     .await

@@ -132,9 +132,7 @@ pub enum SkillRequirement {
 /// A required skill that is not certified.
 #[derive(Debug, Clone, Copy)]
 pub struct UncertifiedSkill {
-    /// Id of the skill.
     pub id: SkillId,
-    /// Whether the skill exists.
     pub exists: bool,
 }
 

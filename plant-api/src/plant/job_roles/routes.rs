@@ -17,7 +17,6 @@ use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::page::{Page, PageParams};
 use crate::state::AppState;
 
-/// Returns the routes of job roles.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
 }

@@ -91,13 +91,9 @@ pub struct NewSkill {
 /// Content of a skill, as recorded in its amendments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Content {
-    /// Name, unique among skills.
     pub name: String,
-    /// Key of the skill: a slug, unique among skills.
     pub skill_key: String,
-    /// Category of the skill.
     pub category: Category,
-    /// Description of the skill.
     pub description: Option<String>,
 }
 
@@ -147,7 +143,6 @@ impl NewSkill {
 /// Result of [`create`].
 #[derive(Debug, Clone)]
 pub enum Created {
-    /// The skill was created.
     New(Skill),
     /// A skill with the same content existed already.
     Existing(Skill),

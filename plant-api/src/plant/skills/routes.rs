@@ -19,12 +19,10 @@ use crate::page::{Page, PageParams};
 use crate::plant::entity::Status;
 use crate::state::AppState;
 
-/// Returns the routes of skills.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
 }
 
-/// Query parameters that filter skills.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {

@@ -13,7 +13,7 @@ use crate::seed::files::Industry;
 use crate::seed::random::RowKind;
 
 /// One agent in this many belongs to no team.
-const ONE_TEAMLESS_IN: usize = 5;
+const AGENTS_PER_TEAMLESS_AGENT: usize = 5;
 
 impl Catalogue<'_> {
     pub fn agents(&self, range: Range<usize>) -> Vec<Row<Content>> {
@@ -25,7 +25,7 @@ impl Catalogue<'_> {
         let random = self.random(RowKind::Agent, index);
         let skills = self.required_skills_of(role);
         let skill = skills[random.pick(0, skills.len())];
-        let in_team = random.pick(1, ONE_TEAMLESS_IN) > 0;
+        let in_team = random.pick(1, AGENTS_PER_TEAMLESS_AGENT) > 0;
         Content {
             name: self.agent_name(index),
             skill_id: SkillId(self.id(RowKind::Skill, skill)),

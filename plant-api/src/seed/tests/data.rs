@@ -72,7 +72,7 @@ fn every_job_role_requires_a_skill_even_if_only_one_is_seeded() {
 }
 
 #[test]
-fn settings_hold_no_secrets() {
+fn settings_contain_no_secrets() {
     let files = SeedFiles::read().unwrap();
     let mut checks = Checks::default();
     for configuration in &files.people.configurations {

@@ -115,12 +115,12 @@ async fn every_chain_verifies_and_matches_its_row(pool: PgPool) {
     let ids: Vec<Uuid> =
         sqlx::query_scalar("select id from base_entity").fetch_all(&mut *db).await.unwrap();
     for id in ids {
-        let shared = entity::sql::find(&mut *db, id).await.unwrap().unwrap();
-        let found = examine(&mut db, &shared).await.unwrap();
-        assert_eq!(found.verdict, Verdict::Intact, "{id}: {:?}", found.mismatch);
-        let certified = shared.kind == Kind::Skill;
-        assert_eq!(found.computed_head.length, if certified { 2 } else { 1 });
-        assert_eq!(shared.certified_at.is_some(), certified);
+        let base = entity::sql::find(&mut *db, id).await.unwrap().unwrap();
+        let examination = examine(&mut db, &base).await.unwrap();
+        assert_eq!(examination.verdict, Verdict::Intact, "{id}: {:?}", examination.mismatch);
+        let certified = base.kind == Kind::Skill;
+        assert_eq!(examination.computed_head.length, if certified { 2 } else { 1 });
+        assert_eq!(base.certified_at.is_some(), certified);
     }
 }
 

@@ -78,9 +78,8 @@ impl fmt::Display for Manifest {
 /// An entity's line that was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckedLine {
-    /// Id of the entity.
     pub id: Uuid,
-    /// Number of links in its chain.
+    /// Number of links in the entity's chain.
     pub links: u64,
 }
 
@@ -91,11 +90,9 @@ pub enum LineError {
     Unreadable(String),
     /// The chain or the fields were altered.
     Broken {
-        /// Id of the entity.
         id: Uuid,
-        /// Kind of the entity.
         kind: Kind,
-        /// Index of the first amendment at fault.
+        /// Index of the first altered amendment, or of the one that last set an altered field.
         at_index: u64,
         /// What was altered.
         reason: Reason,

@@ -21,7 +21,6 @@ use crate::plant::job_roles::{self, Content, JobRole, JobRoleId, Seniority, Skil
 use crate::plant::skills::SkillId;
 use crate::state::AppState;
 
-/// Returns Genesis's routes of job roles.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(list, create))

@@ -20,7 +20,6 @@ use crate::plant::genesis::{self, Certification, CertificationDetails};
 use crate::plant::skills::{self, Category, Created, NewSkill, Skill, SkillId};
 use crate::state::AppState;
 
-/// Returns Genesis's routes of skills.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
@@ -28,7 +27,6 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(certify))
 }
 
-/// Query parameters that filter skills.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {

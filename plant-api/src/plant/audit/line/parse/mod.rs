@@ -52,8 +52,8 @@ impl<'a> Line<'a> {
         scanner.literal(r#","entity":"#)?;
         let row = Fields::parse_next(&mut scanner)?;
         scanner.literal(r#","entity_type":""#)?;
-        let kind = scanner.plain_string()?;
-        let kind = *Kind::ALL.iter().find(|known| known.as_str() == kind)?;
+        let name = scanner.plain_string()?;
+        let kind = *Kind::ALL.iter().find(|kind| kind.as_str() == name)?;
         scanner.literal(r#","id":""#)?;
         let id = scanner.plain_string()?.parse().ok()?;
         scanner.literal(r#","version_hash":""#)?;
