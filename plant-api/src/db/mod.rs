@@ -129,7 +129,7 @@ impl Db {
     ///
     /// # Errors
     /// As [`Db::acquire`].
-    pub async fn snapshot(&self) -> Result<Transaction<'static, Postgres>> {
+    pub async fn begin_snapshot(&self) -> Result<Transaction<'static, Postgres>> {
         let begin = "begin isolation level repeatable read, read only".into_sql_str();
         Ok(Transaction::begin(self.acquire().await?, Some(begin)).await?)
     }

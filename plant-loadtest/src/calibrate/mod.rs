@@ -157,7 +157,7 @@ impl Case {
     /// Returns whether the load model cannot measure this distribution: users of the closed model
     /// send no requests while they wait for a response (coordinated omission).
     #[must_use]
-    pub fn is_blind_spot(&self) -> bool {
+    pub fn expects_coordinated_omission(&self) -> bool {
         self.model == Model::Closed && matches!(self.distribution, KnownDistribution::Stall { .. })
     }
 
@@ -211,7 +211,7 @@ impl Case {
         for second in &outcome.arrivals {
             dispatch_lag.merge(&second.dispatch_lag);
         }
-        let passed = counts_match && all_within_tolerance != self.is_blind_spot();
+        let passed = counts_match && all_within_tolerance != self.expects_coordinated_omission();
         let dispatch_lag_p99_ms = dispatch_lag.quantile_ms(0.99);
         CaseResult {
             measured_ms,

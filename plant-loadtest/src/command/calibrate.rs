@@ -48,7 +48,7 @@ pub async fn calibrate(arguments: &CalibrateArguments) -> Result<Exit, Failure> 
         }
         correct &= measured.passed;
         lagging |= measured.dispatch_lag_p99_ms.is_some_and(|lag| lag > MAX_DISPATCH_LAG_MS);
-        if case.is_blind_spot() {
+        if case.expects_coordinated_omission() {
             coordinated_omission = explain_coordinated_omission(&measured);
         }
     }
@@ -95,7 +95,7 @@ fn rows(case: &Case, measured: &CaseResult) -> Vec<[String; 9]> {
         ]);
     }
     let counts = measured.counts;
-    let result = match (measured.passed, case.is_blind_spot()) {
+    let result = match (measured.passed, case.expects_coordinated_omission()) {
         (true, false) => "correct",
         (true, true) => "too low, as expected",
         (false, _) => "INCORRECT",

@@ -47,7 +47,7 @@ pub async fn export(
     stop: CancellationToken,
     kind: Option<Kind>,
 ) -> Result<impl Stream<Item = Result<Bytes, ExportAborted>> + use<>> {
-    let mut tx = db.snapshot().await?;
+    let mut tx = db.begin_snapshot().await?;
     sql::disable_statement_timeout(&mut *tx).await?;
     if !sql::try_lock_export(&mut *tx).await? {
         let message = "another export is running; retry after it has finished";

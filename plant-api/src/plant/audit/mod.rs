@@ -50,7 +50,7 @@ pub struct TamperingReport {
 /// # Errors
 /// [`Error::NotFound`] if there is no such entity.
 pub async fn check_tampering(db: &Db, id: Uuid) -> Result<TamperingReport> {
-    let mut tx = db.snapshot().await?;
+    let mut tx = db.begin_snapshot().await?;
     let base = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
     let examination = examine(&mut tx, &base).await?;
     let (broken_at_index, reason) = match examination.verdict {

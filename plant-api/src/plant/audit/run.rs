@@ -91,7 +91,7 @@ pub struct Scope {
 pub async fn run(db: &Db, scope: Scope, limit: Duration) -> Result<Report> {
     let start = Instant::now();
     let mut report = Report { time_limit_seconds: limit.as_secs_f64(), ..Report::default() };
-    let mut tx = db.snapshot().await?;
+    let mut tx = db.begin_snapshot().await?;
     if let Some(id) = scope.id {
         let base = entity::sql::find(&mut *tx, id).await?;
         let in_scope = base.filter(|base| scope.kind.is_none_or(|kind| kind == base.kind));

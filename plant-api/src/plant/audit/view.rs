@@ -126,7 +126,7 @@ struct Relationships {
 /// # Errors
 /// [`crate::error::Error::NotFound`] if there is no such entity.
 pub async fn find_view(db: &Db, id: Uuid) -> Result<EntityView> {
-    let mut tx = db.snapshot().await?;
+    let mut tx = db.begin_snapshot().await?;
     let base = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
     let examination = examine(&mut tx, &base).await?;
     let from = examination.computed_head.length.saturating_sub(MAX_LISTED.into()).cast_signed();
