@@ -56,13 +56,14 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         );
     }
     log_addresses(&listeners)?;
-    stop_on_signal(state.stop.clone())?;
+    stop_on_signal(state.shutdown.clone())?;
     let (router, _) = router(state.clone())?;
-    let server = serve::serve(listeners, router, connection_limits(&config), state.stop.clone());
+    let server =
+        serve::serve(listeners, router, connection_limits(&config), state.shutdown.clone());
     if config.worker.in_serve {
         tokio::join!(
             server,
-            worker(&state, config.worker.model).run(state.stop.clone(), config.drain_timeout)
+            worker(&state, config.worker.model).run(state.shutdown.clone(), config.drain_timeout)
         );
     } else {
         server.await;
@@ -79,25 +80,25 @@ pub async fn work(mut config: Config) -> anyhow::Result<()> {
     let (state, background) = start(&config).await?;
     let listeners = serve::bind(&config.worker.listen).await?;
     log_addresses(&listeners)?;
-    stop_on_signal(state.stop.clone())?;
+    stop_on_signal(state.shutdown.clone())?;
     let (routes, _) = http::with_openapi(health::router(), &state.metrics)?;
     let router = http::with_middleware(routes, state.clone());
     tokio::join!(
-        serve::serve(listeners, router, connection_limits(&config), state.stop.clone()),
-        worker(&state, config.worker.model).run(state.stop.clone(), config.drain_timeout),
+        serve::serve(listeners, router, connection_limits(&config), state.shutdown.clone()),
+        worker(&state, config.worker.model).run(state.shutdown.clone(), config.drain_timeout),
     );
     background.stop().await
 }
 
 /// Tasks that run until the process stops: heartbeats, clean-up, cache refresh, announcements.
 struct BackgroundTasks {
-    stop: CancellationToken,
+    shutdown: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl BackgroundTasks {
     async fn stop(self) -> anyhow::Result<()> {
-        self.stop.cancel();
+        self.shutdown.cancel();
         for task in self.tasks {
             task.await?;
         }
@@ -128,27 +129,27 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
             body_timeout: config.client_timeout,
             max_body_bytes: config.body_limit,
         },
-        stop: CancellationToken::new(),
+        shutdown: CancellationToken::new(),
     });
-    let stop = CancellationToken::new();
+    let shutdown = CancellationToken::new();
     let (db, metrics) = (state.db.clone(), state.metrics.clone());
     let tasks = vec![
-        tokio::spawn(db.clone().run_heartbeat(stop.clone())),
-        tokio::spawn(state.queue.redis().clone().run_heartbeat(stop.clone())),
-        tokio::spawn(idempotency::run_cleanup(db.clone(), Clock::System, stop.clone())),
-        tokio::spawn(auth::run_cleanup(db.clone(), Clock::System, stop.clone())),
-        tokio::spawn(state.access_policy.rate_limit.clone().run_cleanup(stop.clone())),
-        tokio::spawn(state.cache.clone().run_refresh_loop(stop.clone())),
-        tokio::spawn(state.queue.clone().run_announcer(stop.clone())),
+        tokio::spawn(db.clone().run_heartbeat(shutdown.clone())),
+        tokio::spawn(state.queue.redis().clone().run_heartbeat(shutdown.clone())),
+        tokio::spawn(idempotency::run_cleanup(db.clone(), Clock::System, shutdown.clone())),
+        tokio::spawn(auth::run_cleanup(db.clone(), Clock::System, shutdown.clone())),
+        tokio::spawn(state.access_policy.rate_limit.clone().run_cleanup(shutdown.clone())),
+        tokio::spawn(state.cache.clone().run_refresh_loop(shutdown.clone())),
+        tokio::spawn(state.queue.clone().run_announcer(shutdown.clone())),
         tokio::spawn(worker::run_gauge_updates(
             db,
             metrics,
             handlers(&state, config.worker.model),
-            stop.clone(),
+            shutdown.clone(),
         )),
     ];
     db::check_schema(&state.db).await?;
-    Ok((state, BackgroundTasks { stop, tasks }))
+    Ok((state, BackgroundTasks { shutdown, tasks }))
 }
 
 /// Returns the job handlers of all slices.
@@ -251,8 +252,8 @@ fn connect_options(config: &DatabaseConfig) -> anyhow::Result<PgConnectOptions> 
     Ok(options.application_name("plant-api"))
 }
 
-/// Cancels `stop` on the first SIGTERM or Ctrl-C; exits at once on the second.
-fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
+/// Cancels `shutdown` on the first SIGTERM or Ctrl-C; exits at once on the second.
+fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::spawn(async move {
@@ -261,11 +262,11 @@ fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if stop.is_cancelled() {
+            if shutdown.is_cancelled() {
                 std::process::exit(130);
             }
             tracing::info!("stopping: waiting for running requests and jobs");
-            stop.cancel();
+            shutdown.cancel();
         }
     });
     Ok(())

@@ -108,10 +108,10 @@ async fn livez() -> &'static str {
 )]
 async fn readyz(
     State(db): State<Db>,
-    State(stop): State<CancellationToken>,
+    State(shutdown): State<CancellationToken>,
 ) -> Result<&'static str> {
     let unavailable = |what| Error::Unavailable { what, retry_after: std::time::Duration::ZERO };
-    if stop.is_cancelled() {
+    if shutdown.is_cancelled() {
         return Err(unavailable("this process (shutting down)"));
     }
     if !db.is_up() {

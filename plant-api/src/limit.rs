@@ -43,12 +43,12 @@ impl RateLimit {
         })
     }
 
-    /// Removes idle clients once a minute until `stop` is canceled.
-    pub async fn run_cleanup(self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
+    /// Removes idle clients once a minute until shutdown.
+    pub async fn run_cleanup(self, shutdown: CancellationToken) {
+        while !shutdown.is_cancelled() {
             tokio::select! {
                 () = tokio::time::sleep(CLEANUP_INTERVAL) => {}
-                () = stop.cancelled() => return,
+                () = shutdown.cancelled() => return,
             }
             self.0.retain_recent();
             self.0.shrink_to_fit();

@@ -63,15 +63,15 @@ impl Queue {
         let _ = self.0.sender.try_send((list, id));
     }
 
-    /// Pushes announced ids to Redis, in batches, until `stop` is canceled.
-    pub async fn run_announcer(self, stop: CancellationToken) {
+    /// Pushes announced ids to Redis, in batches, until shutdown.
+    pub async fn run_announcer(self, shutdown: CancellationToken) {
         let receiver = self.0.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut receiver) = receiver else { return };
         let mut pending = Vec::new();
         loop {
             tokio::select! {
                 _ = receiver.recv_many(&mut pending, MAX_IDS_PER_COMMAND) => {}
-                () = stop.cancelled() => return,
+                () = shutdown.cancelled() => return,
             }
             let mut lists: HashMap<&str, Vec<Uuid>> = HashMap::new();
             for (list, id) in pending.drain(..) {

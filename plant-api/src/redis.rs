@@ -135,10 +135,10 @@ impl Redis {
         }
     }
 
-    /// Sends a `PING` every 200 ms and reconnects after failures, until `stop` is canceled.
-    pub async fn run_heartbeat(self, stop: CancellationToken) {
+    /// Sends a `PING` every 200 ms and reconnects after failures, until shutdown.
+    pub async fn run_heartbeat(self, shutdown: CancellationToken) {
         let Some(server) = self.0 else { return };
-        while !stop.is_cancelled() {
+        while !shutdown.is_cancelled() {
             let result = server.check_connection().await;
             let was_up = server.up.swap(result.is_ok(), Ordering::Relaxed);
             match result {
@@ -154,7 +154,7 @@ impl Redis {
             }
             tokio::select! {
                 () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
-                () = stop.cancelled() => {}
+                () = shutdown.cancelled() => {}
             }
         }
     }

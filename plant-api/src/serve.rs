@@ -2,7 +2,7 @@
 //! no header timeout and therefore cannot close slow clients.
 //!
 //! Connections beyond the limit wait in the listen backlog. A connection whose request headers
-//! take too long is closed. After the stop token is canceled, running requests have a limited time
+//! take too long is closed. After shutdown begins, running requests have a limited time
 //! to finish.
 
 use std::io;
@@ -38,7 +38,7 @@ pub struct ConnectionLimits {
     pub max_connections: usize,
     /// Timeout for receiving the request headers.
     pub header_timeout: Duration,
-    /// Timeout for running requests to finish after the stop token is canceled.
+    /// Timeout for running requests to finish after shutdown begins.
     pub drain_timeout: Duration,
 }
 
@@ -64,12 +64,12 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(LISTEN_BACKLOG)
 }
 
-/// Serves `router` on all listeners until `stop` is canceled, then drains the connections.
+/// Serves `router` on all listeners until shutdown, then drains the connections.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     router: Router,
     limits: ConnectionLimits,
-    stop: CancellationToken,
+    shutdown: CancellationToken,
 ) {
     let permits = Arc::new(Semaphore::new(limits.max_connections));
     let connections = Arc::new(GracefulShutdown::new());
@@ -80,7 +80,7 @@ pub async fn serve(
             limits,
             permits.clone(),
             connections.clone(),
-            stop.clone(),
+            shutdown.clone(),
         )
     });
     futures::future::join_all(accept_loops).await;
@@ -103,18 +103,18 @@ async fn run_accept_loop(
     limits: ConnectionLimits,
     permits: Arc<Semaphore>,
     connections: Arc<GracefulShutdown>,
-    stop: CancellationToken,
+    shutdown: CancellationToken,
 ) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
     loop {
         let permit = tokio::select! {
             permit = permits.clone().acquire_owned() => permit,
-            () = stop.cancelled() => return,
+            () = shutdown.cancelled() => return,
         };
         let (stream, peer) = tokio::select! {
             accepted = accept_stream(&listener) => accepted,
-            () = stop.cancelled() => return,
+            () = shutdown.cancelled() => return,
         };
         let service = router.clone().map_request(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);

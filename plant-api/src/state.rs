@@ -37,7 +37,7 @@ pub struct Handles {
     /// Timeouts and size limits of requests.
     pub request_limits: RequestLimits,
     /// Canceled when the process starts to shut down.
-    pub stop: CancellationToken,
+    pub shutdown: CancellationToken,
 }
 
 impl From<Handles> for AppState {
@@ -73,7 +73,7 @@ impl_from_ref!(
     clock: Clock,
     access_policy: AccessPolicy,
     request_limits: RequestLimits,
-    stop: CancellationToken,
+    shutdown: CancellationToken,
 );
 
 impl FromRef<AppState> for Redis {

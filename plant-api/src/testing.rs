@@ -208,7 +208,7 @@ impl TestApp {
                 body_timeout: timeout,
                 max_body_bytes: 100_000,
             },
-            stop: CancellationToken::new(),
+            shutdown: CancellationToken::new(),
         });
         let (router, api) = crate::app::router(state.clone()).unwrap();
         Self { router, token: None, api, state, owner }

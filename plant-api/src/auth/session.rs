@@ -168,12 +168,12 @@ pub async fn me(db: &Db, account: &access::AuthenticatedAccount) -> Result<Accou
     sql::find_details(&mut *connection, account.id, account.session).await?.ok_or(SESSION_ENDED)
 }
 
-/// Deletes expired sessions and old failed logins every hour, until `stop` is canceled.
-pub async fn run_cleanup(db: Db, clock: Clock, stop: CancellationToken) {
-    while !stop.is_cancelled() {
+/// Deletes expired sessions and old failed logins every hour, until shutdown.
+pub async fn run_cleanup(db: Db, clock: Clock, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
         tokio::select! {
             () = tokio::time::sleep(CLEANUP_INTERVAL) => {}
-            () = stop.cancelled() => return,
+            () = shutdown.cancelled() => return,
         }
         if let Err(error) = delete_expired(&db, &clock).await {
             tracing::warn!(%error, "deleting expired sessions failed; retrying in 1 h");

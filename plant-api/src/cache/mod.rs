@@ -194,9 +194,9 @@ impl Cache {
     }
 
     /// Looks up the generations for readers, and replaces all of them after a Redis failure, until
-    /// `stop` is canceled. The cache is active only while this runs; a second call returns at
+    /// shutdown. The cache is active only while this runs; a second call returns at
     /// once.
-    pub async fn run_refresh_loop(self, stop: CancellationToken) {
+    pub async fn run_refresh_loop(self, shutdown: CancellationToken) {
         let pending = self.0.pending_lookups.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut pending) = pending else { return };
         let mut tick = tokio::time::interval(CHECK_INTERVAL);
@@ -204,7 +204,7 @@ impl Cache {
             tokio::select! {
                 Some(first) = pending.recv() => self.resolve_lookups(first, &mut pending).await,
                 _ = tick.tick() => self.replace_generations_after_failure().await,
-                () = stop.cancelled() => break,
+                () = shutdown.cancelled() => break,
             }
         }
         self.0.failures_at_replacement.store(NEVER_REPLACED, Ordering::SeqCst);

@@ -165,15 +165,15 @@ impl Db {
         )
     }
 
-    /// Queries the server every 500 ms on a connection of its own, until `stop` is canceled.
+    /// Queries the server every 500 ms on a connection of its own, until shutdown.
     /// Between two queries, a connection closed by the server is detected at once.
-    pub async fn run_heartbeat(self, stop: CancellationToken) {
+    pub async fn run_heartbeat(self, shutdown: CancellationToken) {
         let heartbeat_pool = PgPoolOptions::new()
             .max_connections(1)
             .min_connections(0)
             .connect_lazy_with((*self.pool.connect_options()).clone());
         let mut listener = None;
-        while !stop.is_cancelled() {
+        while !shutdown.is_cancelled() {
             let query = self.query_server(&heartbeat_pool, &mut listener);
             let result = match tokio::time::timeout(HEARTBEAT_TIMEOUT, query).await {
                 Ok(result) => result.map_err(|e| e.to_string()),
@@ -188,7 +188,7 @@ impl Db {
                 () = wait_for_close(&mut listener) => {
                     self.record(Err("the server closed the connection".into()));
                 }
-                () = stop.cancelled() => {}
+                () = shutdown.cancelled() => {}
             }
         }
         self.pool.close().await;

@@ -54,16 +54,16 @@ async fn a_task_is_accepted_and_completed(pool: PgPool) {
 async fn a_task_is_processing_while_the_model_runs(pool: PgPool) {
     let app = app_with_account(pool).await;
     let task = path(&app.post(CREATE, haiku(1)).await.expect(202));
-    let stop = CancellationToken::new();
+    let shutdown = CancellationToken::new();
     let slow = ModelConfig { median: Duration::from_secs(30), ..INSTANT_MODEL };
     let worker = crate::app::worker(&app.state, slow);
-    let worker_task = tokio::spawn(worker.run(stop.clone(), Duration::ZERO));
+    let worker_task = tokio::spawn(worker.run(shutdown.clone(), Duration::ZERO));
     while app.get(&task).await.expect(200)["status"] != "processing" {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let processing = app.get(&format!("{LIST}?status=processing")).await.expect(200);
     assert_eq!(processing["items"].as_array().unwrap().len(), 1);
-    stop.cancel();
+    shutdown.cancel();
     worker_task.await.unwrap();
     assert_eq!(app.get(&task).await.expect(200)["status"], "queued");
 }

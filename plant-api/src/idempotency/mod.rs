@@ -237,12 +237,12 @@ impl IntoResponse for StoredResponse {
     }
 }
 
-/// Deletes keys older than 24 hours, every hour, until `stop` is canceled.
-pub async fn run_cleanup(db: Db, clock: Clock, stop: CancellationToken) {
-    while !stop.is_cancelled() {
+/// Deletes keys older than 24 hours, every hour, until shutdown.
+pub async fn run_cleanup(db: Db, clock: Clock, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
         tokio::select! {
             () = tokio::time::sleep(CLEANUP_INTERVAL) => {}
-            () = stop.cancelled() => return,
+            () = shutdown.cancelled() => return,
         }
         if let Err(error) = delete_expired(&db, &clock).await {
             tracing::warn!(%error, "deleting expired idempotency keys failed; retrying in 1 h");

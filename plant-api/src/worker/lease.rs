@@ -85,12 +85,12 @@ impl Leases {
 }
 
 impl Worker {
-    /// Renews all leases every [`RENEW_INTERVAL`] until `stop`.
-    pub(super) async fn run_lease_renewal(self, stop: CancellationToken) {
+    /// Renews all leases every [`RENEW_INTERVAL`] until shutdown.
+    pub(super) async fn run_lease_renewal(self, shutdown: CancellationToken) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(RENEW_INTERVAL) => {}
-                () = stop.cancelled() => return,
+                () = shutdown.cancelled() => return,
             }
             self.renew_leases().await;
         }

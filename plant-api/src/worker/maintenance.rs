@@ -30,8 +30,8 @@ const MAX_LIST_IDS: i64 = 100_000;
 pub(super) type ListDifferences = HashMap<&'static str, i64>;
 
 impl Worker {
-    /// Runs maintenance every [`TICK_INTERVAL`] until `stop`.
-    pub(super) async fn run_maintenance(self, stop: CancellationToken) {
+    /// Runs maintenance every [`TICK_INTERVAL`] until shutdown.
+    pub(super) async fn run_maintenance(self, shutdown: CancellationToken) {
         let mut differences = ListDifferences::new();
         for tick in 0_u32.. {
             if let Err(error) = self.maintain(tick, &mut differences).await {
@@ -39,7 +39,7 @@ impl Worker {
             }
             tokio::select! {
                 () = tokio::time::sleep(TICK_INTERVAL) => {}
-                () = stop.cancelled() => return,
+                () = shutdown.cancelled() => return,
             }
         }
     }
@@ -126,13 +126,13 @@ impl Worker {
     }
 }
 
-/// Updates the job gauges from PostgreSQL every second until `stop`. Runs in every process, with or
+/// Updates the job gauges from PostgreSQL every second until shutdown. Runs in every process, with or
 /// without a worker.
 pub async fn run_gauge_updates(
     db: Db,
     metrics: Metrics,
     handlers: Vec<Arc<dyn JobHandler>>,
-    stop: CancellationToken,
+    shutdown: CancellationToken,
 ) {
     let kinds: Vec<JobKind> = handlers.iter().map(|handler| handler.kind()).collect();
     // All series exist from the start, so that rates include the first event.
@@ -142,7 +142,7 @@ pub async fn run_gauge_updates(
             metrics.jobs.with_label_values(&[kind.name, outcome]);
         }
     }
-    while !stop.is_cancelled() {
+    while !shutdown.is_cancelled() {
         if let Ok(mut connection) = db.acquire().await
             && let Ok(counts) = counts::count_by_kind(&mut *connection).await
         {
@@ -156,7 +156,7 @@ pub async fn run_gauge_updates(
         }
         tokio::select! {
             () = tokio::time::sleep(TICKS_PER_SECOND * TICK_INTERVAL) => {}
-            () = stop.cancelled() => {}
+            () = shutdown.cancelled() => {}
         }
     }
 }

@@ -69,9 +69,9 @@ impl Worker {
         }))
     }
 
-    /// Runs jobs until `stop`. Running jobs then have `drain_timeout` to finish; the rest is
+    /// Runs jobs until shutdown. Running jobs then have `drain_timeout` to finish; the rest is
     /// released.
-    pub async fn run(self, stop: CancellationToken, drain_timeout: Duration) {
+    pub async fn run(self, shutdown: CancellationToken, drain_timeout: Duration) {
         let drained = CancellationToken::new();
         let (finished_sender, finished_receiver) = mpsc::channel(finish::MAX_BATCH);
         let (freed_sender, mut freed_receiver) = mpsc::unbounded_channel();
@@ -80,7 +80,7 @@ impl Worker {
         let tasks = [
             tokio::spawn(self.clone().run_finisher(finished_receiver, freed_sender)),
             tokio::spawn(self.clone().run_lease_renewal(drained.clone())),
-            tokio::spawn(self.clone().run_maintenance(stop.clone())),
+            tokio::spawn(self.clone().run_maintenance(shutdown.clone())),
             tokio::spawn(self.0.queue.clone().listen(lists, popped_sender)),
         ];
         tracing::info!(worker = self.0.name, "worker started");
@@ -112,7 +112,7 @@ impl Worker {
                         continue;
                     }
                 }
-                () = stop.cancelled() => break,
+                () = shutdown.cancelled() => break,
             }
             match self.claim(&mut capacity, popped).await {
                 Ok(jobs) => {

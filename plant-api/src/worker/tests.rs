@@ -201,12 +201,13 @@ async fn two_workers_without_redis_run_each_job_once(pool: PgPool) {
     for n in 0..200 {
         ids.push(enqueue(&app, &n.to_string()).await);
     }
-    let (stop, handler) = (CancellationToken::new(), ScriptedHandler::new());
-    let workers = [0, 1]
-        .map(|_| tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::from_secs(20))));
+    let (shutdown, handler) = (CancellationToken::new(), ScriptedHandler::new());
+    let workers = [0, 1].map(|_| {
+        tokio::spawn(worker(&app, &handler).run(shutdown.clone(), Duration::from_secs(20)))
+    });
     wait_until(async || count(&app, "select count(*) from job where state <> 'done'").await == 0)
         .await;
-    stop.cancel();
+    shutdown.cancel();
     for worker in workers {
         worker.await.unwrap();
     }
@@ -222,11 +223,11 @@ async fn a_stopping_worker_finishes_its_running_jobs(pool: PgPool) {
     let app = TestApp::new(pool).await;
     create_effect_table(&app).await;
     enqueue(&app, "wait").await;
-    let (stop, handler) = (CancellationToken::new(), ScriptedHandler::new());
+    let (shutdown, handler) = (CancellationToken::new(), ScriptedHandler::new());
     let worker_task =
-        tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::from_secs(20)));
+        tokio::spawn(worker(&app, &handler).run(shutdown.clone(), Duration::from_secs(20)));
     wait_until(async || handler.running.load(Ordering::SeqCst) == 1).await;
-    stop.cancel();
+    shutdown.cancel();
     enqueue(&app, "after stop").await;
     handler.permits.add_permits(1);
     worker_task.await.unwrap();
@@ -238,10 +239,10 @@ async fn jobs_that_do_not_finish_before_the_drain_timeout_are_released(pool: PgP
     let app = TestApp::new(pool).await;
     create_effect_table(&app).await;
     enqueue(&app, "wait").await;
-    let (stop, handler) = (CancellationToken::new(), ScriptedHandler::new());
-    let worker_task = tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::ZERO));
+    let (shutdown, handler) = (CancellationToken::new(), ScriptedHandler::new());
+    let worker_task = tokio::spawn(worker(&app, &handler).run(shutdown.clone(), Duration::ZERO));
     wait_until(async || handler.running.load(Ordering::SeqCst) == 1).await;
-    stop.cancel();
+    shutdown.cancel();
     worker_task.await.unwrap();
     assert_eq!(states(&app).await, ["ready"]);
     assert_eq!(count(&app, "select attempts::bigint from job").await, 0);
@@ -253,11 +254,12 @@ async fn an_attempt_that_lost_its_lease_writes_nothing(pool: PgPool) {
     let app = TestApp::new(pool).await;
     create_effect_table(&app).await;
     let id = enqueue(&app, "wait").await;
-    let (stop, slow) = (CancellationToken::new(), ScriptedHandler::new());
-    let worker_task = tokio::spawn(worker(&app, &slow).run(stop.clone(), Duration::from_secs(20)));
+    let (shutdown, slow) = (CancellationToken::new(), ScriptedHandler::new());
+    let worker_task =
+        tokio::spawn(worker(&app, &slow).run(shutdown.clone(), Duration::from_secs(20)));
     wait_until(async || slow.running.load(Ordering::SeqCst) == 1).await;
     // The first worker stops before its lease expires, so only the second one can claim the job.
-    stop.cancel();
+    shutdown.cancel();
     sqlx::query("update job set lease_until = now() - interval '1 second'")
         .execute(&app.owner)
         .await
@@ -282,17 +284,17 @@ async fn redis_lists_hold_the_ready_jobs_and_are_reconciled(pool: PgPool) {
     wait_until(async || queue.len(KIND.queue).await == Some(5)).await;
     queue.reconcile(KIND.queue, &[]).await;
     assert_eq!(queue.len(KIND.queue).await, Some(0));
-    let (stop, handler) = (CancellationToken::new(), ScriptedHandler::new());
+    let (shutdown, handler) = (CancellationToken::new(), ScriptedHandler::new());
     let worker = worker(&app, &handler);
     let mut differences = super::maintenance::ListDifferences::new();
     worker.maintain(0, &mut differences).await.unwrap();
     worker.maintain(0, &mut differences).await.unwrap();
     assert_eq!(queue.len(KIND.queue).await, Some(5));
-    let worker_task = tokio::spawn(worker.run(stop.clone(), Duration::from_secs(20)));
+    let worker_task = tokio::spawn(worker.run(shutdown.clone(), Duration::from_secs(20)));
     wait_until(async || handler.running.load(Ordering::SeqCst) == 5).await;
     wait_until(async || queue.len(KIND.queue).await == Some(0)).await;
     handler.permits.add_permits(5);
-    stop.cancel();
+    shutdown.cancel();
     worker_task.await.unwrap();
     assert_eq!(effects(&app).await.len(), 5);
 }
@@ -305,15 +307,15 @@ async fn gauges_show_ready_and_running_jobs(pool: PgPool) {
         enqueue(&app, "wait").await;
     }
     let handler = ScriptedHandler::new();
-    let (stop, state) = (CancellationToken::new(), &app.state);
+    let (shutdown, state) = (CancellationToken::new(), &app.state);
     let worker_task =
-        tokio::spawn(worker(&app, &handler).run(stop.clone(), Duration::from_secs(20)));
+        tokio::spawn(worker(&app, &handler).run(shutdown.clone(), Duration::from_secs(20)));
     wait_until(async || handler.running.load(Ordering::SeqCst) == KIND.max_concurrency).await;
     let gauges = tokio::spawn(super::run_gauge_updates(
         state.db.clone(),
         state.metrics.clone(),
         vec![handler.clone()],
-        stop.clone(),
+        shutdown.clone(),
     ));
     wait_until(async || state.metrics.jobs_running.get() == 50).await;
     let text = app.get("/metrics").await.text;
@@ -325,7 +327,7 @@ async fn gauges_show_ready_and_running_jobs(pool: PgPool) {
         assert!(text.contains(line), "{line} is missing from\n{text}");
     }
     handler.permits.add_permits(60);
-    stop.cancel();
+    shutdown.cancel();
     worker_task.await.unwrap();
     gauges.await.unwrap();
 }

@@ -90,7 +90,7 @@ async fn health_endpoints_report_the_state_of_the_service(pool: PgPool) {
     assert_eq!(health["redis"], "not_configured");
     assert!(health["timestamp"].as_str().unwrap().ends_with('Z'));
     assert_eq!(app.get("/readyz").await.status, 200);
-    app.state.stop.cancel();
+    app.state.shutdown.cancel();
     assert_eq!(app.get("/readyz").await.expect(503)["code"], "unavailable");
     assert_eq!(app.get("/livez").await.status, 200);
 }

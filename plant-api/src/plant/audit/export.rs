@@ -37,14 +37,14 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 #[error("the export was aborted")]
 pub struct ExportAborted;
 
-/// Exports the entities of one kind, or all, as a stream that ends with the manifest. `stop` aborts
+/// Exports the entities of one kind, or all, as a stream that ends with the manifest. `shutdown` aborts
 /// the export.
 ///
 /// # Errors
 /// [`Error::Conflict`] while another export runs, in any replica.
 pub async fn export(
     db: &Db,
-    stop: CancellationToken,
+    shutdown: CancellationToken,
     kind: Option<Kind>,
 ) -> Result<impl Stream<Item = Result<Bytes, ExportAborted>> + use<>> {
     let mut tx = db.begin_snapshot().await?;
@@ -58,7 +58,7 @@ pub async fn export(
         let writer = Writer::new(sender);
         let result = tokio::select! {
             result = write_all(tx, kind, writer) => result,
-            () = stop.cancelled() => Err(AbortReason::ShuttingDown),
+            () = shutdown.cancelled() => Err(AbortReason::ShuttingDown),
         };
         match result {
             Ok(entities) => tracing::info!(entities, "export finished"),

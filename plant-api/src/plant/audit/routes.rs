@@ -203,10 +203,10 @@ struct ExportScope {
 async fn export_all(
     State(db): State<Db>,
     _: Caller,
-    State(stop): State<CancellationToken>,
+    State(shutdown): State<CancellationToken>,
     Query(scope): Query<ExportScope>,
 ) -> Result<Response> {
-    let chunks = export::export(&db, stop, scope.entity_type).await?;
+    let chunks = export::export(&db, shutdown, scope.entity_type).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"plant-export.ndjson\""),

@@ -339,6 +339,6 @@ async fn an_aborted_export_ends_with_an_error(pool: PgPool) {
     }
     let export = Request::get("/api/v1/audit/export").body(Body::empty()).unwrap();
     let export = app.start_request(export).await;
-    app.state.stop.cancel();
+    app.state.shutdown.cancel();
     assert!(axum::body::to_bytes(export.into_body(), usize::MAX).await.is_err());
 }

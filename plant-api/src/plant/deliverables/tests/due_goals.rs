@@ -144,16 +144,16 @@ async fn replicas_planning_concurrently_create_one_draft_per_goal(pool: PgPool) 
     for _ in 0..100 {
         create_goal(&app, &hire, "daily").await;
     }
-    let stop = CancellationToken::new();
+    let shutdown = CancellationToken::new();
     let replicas = [0; 3].map(|_| {
         let worker = crate::app::worker(&app.state, INSTANT_MODEL);
-        tokio::spawn(worker.run(stop.clone(), Duration::from_secs(20)))
+        tokio::spawn(worker.run(shutdown.clone(), Duration::from_secs(20)))
     });
     let count_done = "select count(*) from job where state = 'done'";
     while sqlx::query_scalar::<_, i64>(count_done).fetch_one(&app.owner).await.unwrap() < 100 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    stop.cancel();
+    shutdown.cancel();
     for replica in replicas {
         replica.await.unwrap();
     }
