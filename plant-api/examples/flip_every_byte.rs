@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use plant_api::plant::audit::line::{LineError, check_line};
+use plant_api::plant::audit::line::{LineError, verify_line};
 use plant_api::verify::{Outcome, verify_reader};
 
 /// Flips at multiples of this offset are also verified with the whole file.
@@ -90,7 +90,7 @@ fn detect_flip(
     file[offset] ^= flip;
     let at_line_end = original == b'\n' || file[offset] == b'\n';
     let line_error = (!is_manifest && !at_line_end)
-        .then(|| check_line(&file[line.start..line.end - 1]).err())
+        .then(|| verify_line(&file[line.start..line.end - 1]).err())
         .flatten();
     let error = match line_error {
         Some(line_error) => {

@@ -13,7 +13,7 @@ use serde::Serialize;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Source of an internal error; logged, never sent to a client.
-pub type Source = Box<dyn std::error::Error + Send + Sync>;
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// One violated rule of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -110,7 +110,7 @@ pub enum Error {
     Database(sqlx::Error),
     /// 500: a bug or an unexpected failure of the system.
     #[error("internal error: {0}")]
-    Internal(Source),
+    Internal(Cause),
 }
 
 fn field_names(violations: &[Violation]) -> String {

@@ -18,7 +18,7 @@ const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
 /// IP address of the client, taken from the TCP connection. Headers such as `X-Forwarded-For` are
 /// ignored, because any client can set them.
 #[derive(Debug, Clone, Copy)]
-pub struct Peer(pub IpAddr);
+pub struct ClientIp(pub IpAddr);
 
 /// Rate limiter with one quota per client. Clones share the state.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ impl RateLimit {
     /// [`Error::RateLimited`] if the client has exceeded its quota.
     pub fn check(&self, extensions: &Extensions) -> Result<()> {
         let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let client = extensions.get::<Peer>().map_or(unknown, |peer| client_key(peer.0));
+        let client = extensions.get::<ClientIp>().map_or(unknown, |peer| client_key(peer.0));
         self.0.check_key(&client).map_err(|refused| Error::RateLimited {
             what: "too many requests from this IP address",
             retry_after: refused.wait_time_from(self.0.clock().now()),
@@ -73,7 +73,7 @@ mod tests {
 
     fn request_from(address: &str) -> Extensions {
         let mut extensions = Extensions::new();
-        extensions.insert(Peer(address.parse().unwrap()));
+        extensions.insert(ClientIp(address.parse().unwrap()));
         extensions
     }
 

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::limit::Peer;
+use crate::limit::ClientIp;
 
 /// Backlog of pending connections; the kernel may lower it to `net.core.somaxconn`. The default of
 /// 1024 overflows when thousands of clients connect at once, and a dropped SYN is retransmitted
@@ -133,13 +133,13 @@ async fn run_accept_loop(
 }
 
 /// Accepts the next connection. Retries failed accepts (such as out of file descriptors).
-async fn accept_stream(listener: &TcpListener) -> (TcpStream, Peer) {
+async fn accept_stream(listener: &TcpListener) -> (TcpStream, ClientIp) {
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
                 // Responses are small; Nagle's algorithm would only delay them.
                 let _ = stream.set_nodelay(true);
-                return (stream, Peer(address.ip()));
+                return (stream, ClientIp(address.ip()));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection; retrying in 50 ms");

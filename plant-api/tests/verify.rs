@@ -5,7 +5,7 @@ mod sample;
 
 use std::process::{Command, Output};
 
-use plant_api::plant::audit::line::{LineError, check_line};
+use plant_api::plant::audit::line::{LineError, verify_line};
 use plant_api::verify::{Outcome, verify_reader};
 use proptest::prelude::*;
 use sample::{agent, export, export_line, with_manifest};
@@ -171,9 +171,9 @@ proptest! {
         line.pop();
         let index = 1 + index.index(line.len() - 1);
         line[index] ^= flip;
-        let fast = check_line(&line);
+        let fast = verify_line(&line);
         line.insert(1, b' ');
-        match (fast, check_line(&line)) {
+        match (fast, verify_line(&line)) {
             // The messages contain different columns.
             (Err(LineError::Unreadable(_)), Err(LineError::Unreadable(_))) => {}
             (fast, slow) => prop_assert_eq!(fast, slow),

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::outcome::Access;
+use crate::outcome::LoginSummary;
 
 /// Test customers that `seed_test_data` always creates. Virtual users send requests as these.
 pub const TEST_CUSTOMERS: [&str; 5] = [
@@ -119,9 +119,9 @@ impl Accounts {
 
     /// Returns the numbers of accounts and of logins, for the outcome.
     #[must_use]
-    pub fn summary(&self) -> Access {
+    pub fn summary(&self) -> LoginSummary {
         let logins = self.0.iter().map(|account| account.logins.load(Relaxed)).sum();
-        Access { accounts: self.0.len(), logins }
+        LoginSummary { accounts: self.0.len(), logins }
     }
 }
 

@@ -84,7 +84,7 @@ pub struct FileText {
 
 /// Error of loading a profile or an SLA file.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub enum FileLoadError {
     /// The name is neither that of a built-in file nor the path of a readable one.
     #[error(
         "`{name}` is neither a built-in {kind} nor a readable file ({reason}); built-in {kind}s: \
@@ -109,7 +109,7 @@ pub enum LoadError {
 ///
 /// # Errors
 /// Returns [`LoadError::NotFound`] if there is no such file or it cannot be read.
-pub fn read_profile(name: &str) -> Result<FileText, LoadError> {
+pub fn read_profile(name: &str) -> Result<FileText, FileLoadError> {
     read("profile", "profiles", PROFILES, name)
 }
 
@@ -117,7 +117,7 @@ pub fn read_profile(name: &str) -> Result<FileText, LoadError> {
 ///
 /// # Errors
 /// Returns [`LoadError::NotFound`] if there is no such file or it cannot be read.
-pub fn read_sla(name: &str) -> Result<FileText, LoadError> {
+pub fn read_sla(name: &str) -> Result<FileText, FileLoadError> {
     read("SLA", "sla", SLAS, name)
 }
 
@@ -126,7 +126,7 @@ fn read(
     folder: &str,
     files: &[BuiltInFile],
     name: &str,
-) -> Result<FileText, LoadError> {
+) -> Result<FileText, FileLoadError> {
     if let Some(file) = files.iter().find(|file| file.name == name) {
         return Ok(FileText { file: format!("{folder}/{name}.toml"), text: file.text.into() });
     }
@@ -135,7 +135,7 @@ fn read(
         Err(reason) => {
             let built_in: Vec<&str> = files.iter().map(|file| file.name).collect();
             let built_in = built_in.join(", ");
-            Err(LoadError::NotFound { kind, name: name.to_owned(), reason, built_in })
+            Err(FileLoadError::NotFound { kind, name: name.to_owned(), reason, built_in })
         }
     }
 }

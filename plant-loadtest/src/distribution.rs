@@ -73,7 +73,7 @@ impl Distribution {
     /// Returns a lower bound of the `quantile` (0 to 1) in milliseconds for the time when at least
     /// `samples` have been recorded: missing samples are assumed to be as short as possible.
     #[must_use]
-    pub fn min_quantile_ms(&self, quantile: f64, samples: u64) -> Option<f64> {
+    pub fn quantile_lower_bound_ms(&self, quantile: f64, samples: u64) -> Option<f64> {
         if self.is_empty() {
             return None;
         }
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn the_lower_bound_assumes_that_missing_samples_are_short() {
         let slow = distribution([900; 5]);
-        assert!(slow.min_quantile_ms(0.95, 20).unwrap() > 890.0);
-        assert!(distribution([900]).min_quantile_ms(0.95, 20).unwrap() < 1.0);
+        assert!(slow.quantile_lower_bound_ms(0.95, 20).unwrap() > 890.0);
+        assert!(distribution([900]).quantile_lower_bound_ms(0.95, 20).unwrap() < 1.0);
     }
 }

@@ -29,7 +29,7 @@ const LINE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Progress output format
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub enum ProgressFormat {
     /// Text, or a progress bar on a terminal
     #[default]
     Text,
@@ -43,7 +43,7 @@ pub struct ProgressOptions {
     /// Whether to print nothing.
     pub quiet: bool,
     /// Output format.
-    pub format: LogFormat,
+    pub format: ProgressFormat,
     /// Whether to print without colors.
     pub no_color: bool,
 }
@@ -75,7 +75,7 @@ impl Progress {
             return Self { task: None, bar: None };
         }
         let source = Source { stages: plan.stages.clone(), recorder, samples };
-        if options.format == LogFormat::Json {
+        if options.format == ProgressFormat::Json {
             log_event("started", json!({ "profile": plan.profile, "seconds": plan.seconds() }));
             return Self { task: Some(tokio::spawn(log_lines(source))), bar: None };
         }

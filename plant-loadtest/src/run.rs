@@ -99,7 +99,7 @@ pub enum RunError {
     Client(#[from] reqwest::Error),
     /// The closed engine failed.
     #[error("load engine failed: {0}")]
-    Engine(#[from] GooseError),
+    Closed(#[from] GooseError),
     /// The open engine failed.
     #[error("load engine failed: {0}")]
     Open(#[from] OpenError),

@@ -9,7 +9,7 @@ use std::fs;
 use auth_stub::{AuthOptions, AuthStub};
 use harness::{ProgramOutput, first_line, loadtest, new_test_folder};
 use plant_loadtest::{
-    outcome::{Access, Endpoint},
+    outcome::{Endpoint, LoginSummary},
     stub::{Behavior, Stub},
 };
 
@@ -41,7 +41,7 @@ fn users_of_both_engines_share_one_login_per_customer() {
         // The rejected request is the check whether authentication is required.
         assert_eq!((stats.logins, stats.rejected, stats.cross_customer), (5, 1, 0), "{test}");
         let outcome = output.outcome.unwrap();
-        assert_eq!(outcome.target.access, Some(Access { accounts: 5, logins: 5 }));
+        assert_eq!(outcome.target.access, Some(LoginSummary { accounts: 5, logins: 5 }));
         assert_eq!(outcome.tally_all().counts.errors(), 0);
         assert!(outcome.tally_all().counts.sent > 20);
         assert!(outcome.endpoints.iter().all(|endpoint| !endpoint.name.contains("/auth/")));

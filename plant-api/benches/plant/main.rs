@@ -68,7 +68,7 @@ fn entity_creation(c: &mut Criterion) {
 
 /// Seed 000's `skill.validate_l0`: all checks of an audit on a skill whose chain is read.
 fn skill_validation(c: &mut Criterion) {
-    let content = skills::Content {
+    let content = skills::SkillContent {
         name: "Python".into(),
         skill_key: "python".into(),
         category: skills::Category::Technical,
@@ -198,7 +198,7 @@ fn ten_thousand_links_of_a_file(c: &mut Criterion) {
     group.bench_function("ours", |b| {
         b.iter(|| {
             for line in black_box(&lines) {
-                line::check_line(&line[..line.len() - 1]).unwrap();
+                line::verify_line(&line[..line.len() - 1]).unwrap();
             }
         });
     });

@@ -2,7 +2,7 @@
 //! examples without a database.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use plant_api::plant::agents::Content;
+use plant_api::plant::agents::AgentContent;
 use plant_api::plant::audit::line::{self, Manifest};
 use plant_api::plant::chain::{Amendment, Change, ChangeType, Digest32, Head};
 use plant_api::plant::entity::{self, BaseEntity, Kind, Status};
@@ -28,8 +28,8 @@ pub fn creation_time() -> DateTime<Utc> {
     DateTime::from_timestamp(1_768_383_000, 0).unwrap()
 }
 
-pub fn content(n: u64) -> Content {
-    Content {
+pub fn content(n: u64) -> AgentContent {
+    AgentContent {
         name: format!("Asha Rao, Senior Content Writer {n}"),
         skill_id: SkillId(id(1, n % 50)),
         job_role_id: JobRoleId(id(2, n % 20)),

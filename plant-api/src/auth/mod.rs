@@ -53,7 +53,7 @@ pub struct AccountView {
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Plan {
+pub enum SubscriptionPlan {
     /// The smallest plan.
     Starter,
     /// The medium plan.
@@ -66,11 +66,11 @@ pub enum Plan {
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct AccountDetails {
     #[serde(flatten)]
-    pub user: AccountView,
+    pub account: AccountView,
     /// Id of the account's customer, whose data it may access.
     pub customer_id: CustomerId,
     /// Subscription plan; `null` if none.
-    pub plan: Option<Plan>,
+    pub plan: Option<SubscriptionPlan>,
 }
 
 /// An account with the columns that are not part of the API.

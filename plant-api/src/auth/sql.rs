@@ -5,7 +5,7 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::failed_logins::FailedLogins;
-use super::{AccountDetails, AccountRecord, AccountView, Plan, SessionRow};
+use super::{AccountDetails, AccountRecord, AccountView, SessionRow, SubscriptionPlan};
 use crate::customers::CustomerId;
 use crate::token::Role;
 
@@ -105,7 +105,7 @@ pub async fn find_details(
     let row = sqlx::query!(
         r#"select
             a.id, a.email, a.role as "role: Role", a.is_active, a.is_verified, a.created_at,
-            a.customer_id, a.plan as "plan: Plan"
+            a.customer_id, a.plan as "plan: SubscriptionPlan"
         from account a
         join session s on s.account_id = a.id
         where a.id = $1
@@ -117,7 +117,7 @@ pub async fn find_details(
     .fetch_optional(db)
     .await?;
     Ok(row.map(|row| AccountDetails {
-        user: AccountView {
+        account: AccountView {
             id: row.id,
             email: row.email,
             role: row.role,

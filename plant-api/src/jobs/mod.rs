@@ -208,7 +208,7 @@ pub trait JobHandler: Send + Sync + 'static {
 
     /// Enqueues scheduled jobs of this kind and returns how many. Every worker calls it every
     /// second.
-    fn plan(&self) -> BoxFuture<'_, Result<usize>> {
+    fn enqueue_due(&self) -> BoxFuture<'_, Result<usize>> {
         Box::pin(std::future::ready(Ok(0)))
     }
 }

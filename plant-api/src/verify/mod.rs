@@ -24,7 +24,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use memchr::memchr_iter;
 use sha2::{Digest, Sha256};
 
-use crate::plant::audit::line::{LineChecker, Manifest};
+use crate::plant::audit::line::{LineVerifier, Manifest};
 use crate::plant::chain::Digest32;
 use blocks::{Block, Blocks, last_line};
 use order::BlockResult;
@@ -151,7 +151,7 @@ fn verify_blocks(
     used_sender: &Sender<Block>,
     results: &Results,
 ) {
-    let mut checker = LineChecker::default();
+    let mut checker = LineVerifier::default();
     loop {
         let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(block) = next else { return };
@@ -166,7 +166,7 @@ fn verify_blocks(
 }
 
 /// Verifies the lines of a block up to the first defect.
-fn verify_block(block: &Block, checker: &mut LineChecker) -> BlockResult {
+fn verify_block(block: &Block, checker: &mut LineVerifier) -> BlockResult {
     let mut result = BlockResult::new(block.first_line);
     for (number, line) in (block.first_line..).zip(block.lines()) {
         match checker.check(line) {

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::line_defect::LineDefect;
-use crate::plant::audit::line::CheckedLine;
+use crate::plant::audit::line::VerifiedLine;
 
 /// Result of verifying a block, up to its first defect.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl BlockResult {
     }
 
     /// Adds an unaltered line, and checks its order.
-    pub fn add(&mut self, line: u64, checked: CheckedLine) {
+    pub fn add(&mut self, line: u64, checked: VerifiedLine) {
         match &mut self.id_range {
             Some((_, last)) if checked.id <= *last => {
                 self.defect = Some((line, LineDefect::out_of_order(checked.id, *last)));

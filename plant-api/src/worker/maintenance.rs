@@ -97,7 +97,7 @@ impl Worker {
     pub(super) async fn plan(&self) -> Result<u64> {
         let mut planned = 0;
         for handler in &self.0.handlers {
-            planned += handler.plan().await? as u64;
+            planned += handler.enqueue_due().await? as u64;
         }
         Ok(planned)
     }

@@ -210,8 +210,9 @@ fn re_exports(text: &str, module: &[String]) -> BTreeMap<String, Module> {
     let mut names = BTreeMap::new();
     for item in text.split(';') {
         let Some((visibility, tree)) = item.split_once("use ") else { continue };
-        let visibility = visibility.trim_start().rsplit('\n').next().unwrap_or_default();
-        if !visibility.starts_with("pub") {
+        let visibility = visibility.rsplit('\n').next().unwrap_or_default().trim();
+        // `pub type Cause = …` contains `use ` as well.
+        if visibility != "pub" && !visibility.starts_with("pub(") {
             continue;
         }
         let mut paths = Vec::new();
@@ -257,7 +258,10 @@ fn paths_are_resolved_relative_to_their_module() {
         "plant::skills"
     );
     assert_eq!(resolve(&path("crate::db::Db"), &module).unwrap().join("::"), "db::Db");
-    let names = re_exports("mod change;\npub use change::{change, Changes};\nuse x::y;", &module);
+    let names = re_exports(
+        "mod change;\npub use change::{change, Changes};\nuse x::y;\npub type Cause = z;",
+        &module,
+    );
     assert_eq!(names["Changes"].join("::"), "plant::agents::sql::change::Changes");
     assert!(!names.contains_key("y"));
 }

@@ -6,7 +6,7 @@ pub mod known_distribution;
 use std::time::Duration;
 
 use crate::{
-    built_in::LoadError,
+    built_in::FileLoadError,
     distribution::Distribution,
     load::Model,
     outcome::{Counts, Outcome},
@@ -86,8 +86,8 @@ pub enum CalibrationError {
     Profile(String),
 }
 
-impl From<LoadError> for CalibrationError {
-    fn from(error: LoadError) -> Self {
+impl From<FileLoadError> for CalibrationError {
+    fn from(error: FileLoadError) -> Self {
         Self::Profile(error.to_string())
     }
 }
@@ -184,7 +184,7 @@ impl Case {
 
     fn compare(&self, outcome: &Outcome, stub: &Stub) -> CaseResult {
         let requests_received = stub.requests();
-        let service_times = stub.service_times();
+        let service_times = stub.processing_times();
         let latency = outcome.tally_judged().latency;
         let measured_ms: Vec<Option<f64>> =
             QUANTILES.iter().map(|(quantile, _)| latency.quantile_ms(*quantile)).collect();

@@ -48,7 +48,7 @@ pub enum TrialResult {
     /// Thresholds were violated; a description of each.
     Violated(String),
     /// The load generator reached its limit before the service; the reason.
-    GeneratorSaturated(String),
+    GeneratorLimited(String),
 }
 
 /// Runs loads against a service and judges them.
@@ -110,7 +110,7 @@ impl TrialRunner {
 
         let verdict = Verdict::judge(&outcome, &outcome.sla);
         let tally = outcome.tally_judged();
-        let seconds = outcome.judged_seconds();
+        let seconds = outcome.judged_span();
         #[expect(clippy::cast_precision_loss, reason = "the responses of a trial stay below 2^53")]
         let throughput =
             tally.throughput_count as f64 / f64::from((seconds.end - seconds.start).max(1));
@@ -164,7 +164,7 @@ impl TrialRunner {
                 TrialResult::Violated(reason.clone())
             }
             Some(reason) if verdict.generator.dropped_arrivals == 0 => {
-                TrialResult::GeneratorSaturated(reason.clone())
+                TrialResult::GeneratorLimited(reason.clone())
             }
             _ if violated.is_empty() => TrialResult::Met,
             _ => TrialResult::Violated(violated.join("; ")),
@@ -205,7 +205,7 @@ impl Trial {
             match &self.result {
                 TrialResult::Met => "met".to_owned(),
                 TrialResult::Violated(thresholds) => format!("violated: {thresholds}"),
-                TrialResult::GeneratorSaturated(reason) => format!("undecided: {reason}"),
+                TrialResult::GeneratorLimited(reason) => format!("undecided: {reason}"),
             },
         ]
     }

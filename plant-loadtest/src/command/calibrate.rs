@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Exit, Failure, print};
+use super::{CommandError, Exit, print};
 use crate::{
     calibrate::{self, Case, CaseResult, QUANTILES},
     load::Model,
@@ -24,7 +24,7 @@ pub struct CalibrateArguments {
 ///
 /// # Errors
 /// When a measurement fails.
-pub async fn calibrate(arguments: &CalibrateArguments) -> Result<Exit, Failure> {
+pub async fn calibrate(arguments: &CalibrateArguments) -> Result<Exit, CommandError> {
     let mut table = table::plain([
         "server",
         "model",
@@ -42,7 +42,7 @@ pub async fn calibrate(arguments: &CalibrateArguments) -> Result<Exit, Failure> 
     for (number, case) in cases.iter().enumerate() {
         eprintln!("{} of {}: {}, {}", number + 1, cases.len(), case.latency, model(case));
         let measured =
-            case.measure().await.map_err(|error| Failure::new(Exit::CouldNotRun, &error))?;
+            case.measure().await.map_err(|error| CommandError::new(Exit::CouldNotRun, &error))?;
         for row in rows(case, &measured) {
             table.add_row(row);
         }
@@ -55,7 +55,7 @@ pub async fn calibrate(arguments: &CalibrateArguments) -> Result<Exit, Failure> 
     let (exit, verdict) = match (correct, lagging) {
         (true, _) => (Exit::Success, "PASS: the measured latency matches the known latency"),
         (false, true) => (
-            Exit::NoVerdict,
+            Exit::Undecided,
             "INVALID: the dispatch lag on this machine is too high to measure milliseconds; stop \
              other programs and run it again",
         ),

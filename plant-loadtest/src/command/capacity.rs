@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Exit, Failure, disable_library_logging, print};
+use super::{CommandError, Exit, disable_library_logging, print};
 use crate::{
     access,
     capacity::{Trial, TrialResult, TrialRunner, format_level, search::Search},
@@ -78,7 +78,7 @@ pub struct CapacityArguments {
 ///
 /// # Errors
 /// When there are no thresholds, or a trial cannot be measured.
-pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, Failure> {
+pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, CommandError> {
     disable_library_logging();
     let (trials, mut search, unit) = prepare(arguments).await?;
     let mut completed: Vec<Trial> = Vec::new();
@@ -90,7 +90,7 @@ pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, Failure> {
         search.record(next, matches!(trial.result, TrialResult::Met));
         completed.push(trial);
         if goose::is_killswitch_triggered() {
-            return Err(Failure::new(
+            return Err(CommandError::new(
                 Exit::CouldNotRun,
                 &"interrupted before the search ended; run it again for a result",
             ));
@@ -98,7 +98,7 @@ pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, Failure> {
     }
     print(&summarize(&completed, &search, unit, arguments.step));
     Ok(match (find_trial(&completed, search.lowest_violated()), search.highest_met()) {
-        (Some(Trial { result: TrialResult::GeneratorSaturated(_), .. }), _) => Exit::NoVerdict,
+        (Some(Trial { result: TrialResult::GeneratorLimited(_), .. }), _) => Exit::Undecided,
         (_, None) => Exit::Failed,
         (_, Some(_)) => Exit::Success,
     })
@@ -112,7 +112,7 @@ fn find_trial(completed: &[Trial], level: Option<f64>) -> Option<&Trial> {
 
 async fn prepare(
     arguments: &CapacityArguments,
-) -> Result<(TrialRunner, Search, &'static str), Failure> {
+) -> Result<(TrialRunner, Search, &'static str), CommandError> {
     let mut profile = Profile::find(&arguments.profile)?;
     let plan = Plan::new(&profile, &Overrides::default())?;
     let sla_name = arguments.sla.as_ref().map(|path| path.display().to_string());
@@ -161,7 +161,7 @@ fn summarize(completed: &[Trial], search: &Search, unit: &str, step: Duration) -
         None => "No load met all thresholds.".to_owned(),
     };
     let next = match find_trial(completed, search.lowest_violated()) {
-        Some(Trial { level, result: TrialResult::GeneratorSaturated(reason), .. }) => {
+        Some(Trial { level, result: TrialResult::GeneratorLimited(reason), .. }) => {
             format!(
                 "The limit of the service was not reached: at {} {unit} {reason}.",
                 format_level(*level)

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Exit, Failure, print};
+use super::{CommandError, Exit, print};
 use crate::{
     compare::{
-        Change, Comparison, history::History, noise_floor::NoiseFloors,
+        Change, Comparison, history::History, noise_floor::NoiseFloorFile,
         report as comparison_report, run_metrics::RunMetrics,
     },
     report,
@@ -54,13 +54,13 @@ pub struct CompareArguments {
 ///
 /// # Errors
 /// When a file cannot be read, or the runs are not comparable.
-pub fn compare(arguments: &CompareArguments) -> Result<Exit, Failure> {
+pub fn compare(arguments: &CompareArguments) -> Result<Exit, CommandError> {
     let base = read(&arguments.base)?;
     if arguments.history {
         return history(base, arguments.csv.as_deref());
     }
     let new = read(&arguments.new)?;
-    let floors = NoiseFloors::read(&noise_floor_path(arguments.noise_floor_file.as_deref()))?;
+    let floors = NoiseFloorFile::read(&noise_floor_path(arguments.noise_floor_file.as_deref()))?;
     let comparison = compare_runs(&base, &new, &floors)?;
     let mut files = Vec::new();
     if let Some(path) = &arguments.markdown {
@@ -78,7 +78,7 @@ pub fn compare(arguments: &CompareArguments) -> Result<Exit, Failure> {
 pub(super) fn compare_runs(
     base: &[RunMetrics],
     new: &[RunMetrics],
-    floors: &NoiseFloors,
+    floors: &NoiseFloorFile,
 ) -> Result<Comparison, String> {
     let (machine, load) =
         base.first().map_or(("", ""), |run| (run.machine.as_str(), run.load.as_str()));
@@ -96,14 +96,14 @@ pub(super) fn exit(comparison: &Comparison, strict: bool) -> Exit {
 }
 
 pub(super) fn noise_floor_path(path: Option<&Path>) -> PathBuf {
-    path.map_or_else(NoiseFloors::default_path, Path::to_path_buf)
+    path.map_or_else(NoiseFloorFile::default_path, Path::to_path_buf)
 }
 
-fn read(paths: &[PathBuf]) -> Result<Vec<RunMetrics>, Failure> {
-    paths.iter().map(|path| RunMetrics::read(path).map_err(Failure::from)).collect()
+fn read(paths: &[PathBuf]) -> Result<Vec<RunMetrics>, CommandError> {
+    paths.iter().map(|path| RunMetrics::read(path).map_err(CommandError::from)).collect()
 }
 
-fn history(runs: Vec<RunMetrics>, csv: Option<&Path>) -> Result<Exit, Failure> {
+fn history(runs: Vec<RunMetrics>, csv: Option<&Path>) -> Result<Exit, CommandError> {
     let history = History::new(runs)?;
     let mut files = Vec::new();
     if let Some(path) = csv {
@@ -115,10 +115,10 @@ fn history(runs: Vec<RunMetrics>, csv: Option<&Path>) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-fn json(comparison: &Comparison) -> Result<String, Failure> {
+fn json(comparison: &Comparison) -> Result<String, CommandError> {
     serde_json::to_string_pretty(comparison)
         .map(|text| text + "\n")
-        .map_err(|error| Failure::new(Exit::CouldNotRun, &error))
+        .map_err(|error| CommandError::new(Exit::CouldNotRun, &error))
 }
 
 #[cfg(test)]
@@ -134,7 +134,7 @@ mod tests {
         for p95 in new[0].p95_ms.values_mut() {
             *p95 *= 3.0;
         }
-        let mut comparison = compare_runs(&base, &new, &NoiseFloors::default()).unwrap();
+        let mut comparison = compare_runs(&base, &new, &NoiseFloorFile::default()).unwrap();
         assert_eq!(comparison.change, Change::Regressed);
         assert_eq!(exit(&comparison, true), Exit::Success);
         comparison.advisory = false;

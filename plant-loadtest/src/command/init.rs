@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Exit, Failure, print};
+use super::{CommandError, Exit, print};
 
 const PROFILE: &str = include_str!("starter/profile.toml");
 const SLA: &str = include_str!("starter/sla.toml");
@@ -25,7 +25,7 @@ pub struct InitArguments {
 ///
 /// # Errors
 /// When a file exists or cannot be written.
-pub fn init(arguments: &InitArguments) -> Result<Exit, Failure> {
+pub fn init(arguments: &InitArguments) -> Result<Exit, CommandError> {
     let profile = &arguments.file;
     let stem = profile.file_stem().and_then(|stem| stem.to_str()).unwrap_or("my-load");
     let sla = profile.with_file_name(format!("{stem}.sla.toml"));
@@ -47,7 +47,7 @@ pub fn init(arguments: &InitArguments) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+fn write(path: &Path, text: &str) -> Result<(), CommandError> {
     let write = || {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -57,6 +57,6 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     write().map_err(|error| {
         let exit =
             if error.kind() == ErrorKind::AlreadyExists { Exit::Usage } else { Exit::CouldNotRun };
-        Failure::new(exit, &format!("{} cannot be written: {error}", path.display()))
+        CommandError::new(exit, &format!("{} cannot be written: {error}", path.display()))
     })
 }

@@ -1,6 +1,6 @@
 //! `list`: prints the built-in profiles, user classes and SLA files.
 
-use super::{Exit, Failure, print};
+use super::{CommandError, Exit, print};
 use crate::{
     built_in, duration,
     profile::Profile,
@@ -11,7 +11,7 @@ use crate::{
 ///
 /// # Errors
 /// When a built-in profile is invalid, which a test rules out.
-pub fn list() -> Result<Exit, Failure> {
+pub fn list() -> Result<Exit, CommandError> {
     let mut text = String::from("Profiles (plant-loadtest run PROFILE):\n");
     for file in built_in::PROFILES {
         let profile = Profile::find(file.name)?;

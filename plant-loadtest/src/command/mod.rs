@@ -16,7 +16,7 @@ pub mod validate;
 use std::{io::Write as _, process::ExitCode};
 
 use crate::{
-    built_in::LoadError,
+    built_in::FileLoadError,
     report::{WriteError, json::ReadError},
     run::RunError,
     target::TargetError,
@@ -35,7 +35,7 @@ pub enum Exit {
     /// The run could not start.
     CouldNotRun = 3,
     /// The measurements do not allow a verdict.
-    NoVerdict = 4,
+    Undecided = 4,
 }
 
 impl From<Exit> for ExitCode {
@@ -46,7 +46,7 @@ impl From<Exit> for ExitCode {
 
 /// The error of a command.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CommandError {
     /// The exit code.
     pub exit: Exit,
     /// The message for the user.
@@ -68,31 +68,31 @@ fn disable_library_logging() {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
-impl Failure {
+impl CommandError {
     fn new(exit: Exit, reason: &impl ToString) -> Self {
         Self { exit, message: reason.to_string() }
     }
 }
 
-impl From<String> for Failure {
+impl From<String> for CommandError {
     fn from(reason: String) -> Self {
         Self::new(Exit::Usage, &reason)
     }
 }
 
-impl From<LoadError> for Failure {
-    fn from(error: LoadError) -> Self {
+impl From<FileLoadError> for CommandError {
+    fn from(error: FileLoadError) -> Self {
         Self::new(Exit::Usage, &error)
     }
 }
 
-impl From<ReadError> for Failure {
+impl From<ReadError> for CommandError {
     fn from(error: ReadError) -> Self {
         Self::new(Exit::Usage, &error)
     }
 }
 
-impl From<TargetError> for Failure {
+impl From<TargetError> for CommandError {
     fn from(error: TargetError) -> Self {
         let exit = match error {
             TargetError::InvalidAddress { .. } | TargetError::RemoteAddress(_) => Exit::Usage,
@@ -104,7 +104,7 @@ impl From<TargetError> for Failure {
     }
 }
 
-impl From<RunError> for Failure {
+impl From<RunError> for CommandError {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Target(error) => error.into(),
@@ -113,7 +113,7 @@ impl From<RunError> for Failure {
     }
 }
 
-impl From<WriteError> for Failure {
+impl From<WriteError> for CommandError {
     fn from(error: WriteError) -> Self {
         Self::new(Exit::CouldNotRun, &error)
     }

@@ -8,10 +8,11 @@ use std::{
 use clap::Args;
 use tokio::process::Command;
 
-use super::{Exit, Failure, compare, print};
+use super::{CommandError, Exit, compare, print};
 use crate::{
     compare::{
-        noise_floor::NoiseFloors, report as comparison_report, run_metrics::RunMetrics, runs_needed,
+        noise_floor::NoiseFloorFile, report as comparison_report, run_metrics::RunMetrics,
+        runs_needed,
     },
     outcome::Ended,
     profile::Profile,
@@ -70,7 +71,7 @@ struct Side {
 ///
 /// # Errors
 /// When a run cannot start, or `--runs` is too low for a comparison.
-pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, Failure> {
+pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, CommandError> {
     let profile = Profile::find(&arguments.profile)?;
     let endpoints: std::collections::BTreeSet<&str> = profile
         .classes
@@ -96,7 +97,7 @@ pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, Failure> {
             let file = arguments.into.join(format!("{}-{:02}.json", sides[index].name, round + 1));
             eprintln!("run {} of {runs}, {}", round + 1, sides[index].name);
             let Some(metrics) = run_once(arguments, &sides[index].host, &file).await? else {
-                return Err(Failure::new(Exit::CouldNotRun, &"interrupted"));
+                return Err(CommandError::new(Exit::CouldNotRun, &"interrupted"));
             };
             sides[index].runs.push(metrics);
         }
@@ -121,8 +122,8 @@ async fn run_once(
     arguments: &RepeatArguments,
     host: &str,
     file: &Path,
-) -> Result<Option<RunMetrics>, Failure> {
-    let could_not_run = |reason: String| Failure::new(Exit::CouldNotRun, &reason);
+) -> Result<Option<RunMetrics>, CommandError> {
+    let could_not_run = |reason: String| CommandError::new(Exit::CouldNotRun, &reason);
     let program = std::env::current_exe().map_err(|error| could_not_run(error.to_string()))?;
     let mut command = Command::new(program);
     command
@@ -144,7 +145,7 @@ async fn run_once(
     match code {
         Some(0 | 1 | 4) => {}
         Some(2) => {
-            return Err(Failure::new(
+            return Err(CommandError::new(
                 Exit::Usage,
                 &"invalid options for run; see the message above",
             ));
@@ -158,9 +159,9 @@ async fn run_once(
     Ok(Some(RunMetrics::from_outcome(&file.display().to_string(), &outcome)))
 }
 
-fn compare_sides(arguments: &RepeatArguments, sides: &[Side]) -> Result<Exit, Failure> {
+fn compare_sides(arguments: &RepeatArguments, sides: &[Side]) -> Result<Exit, CommandError> {
     let path = compare::noise_floor_path(arguments.noise_floor_file.as_deref());
-    let mut floors = NoiseFloors::read(&path)?;
+    let mut floors = NoiseFloorFile::read(&path)?;
     let [base, new] = sides else {
         let files: Vec<&str> =
             sides.iter().flat_map(|side| &side.runs).map(|run| run.file.as_str()).collect();

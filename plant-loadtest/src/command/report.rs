@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, path::PathBuf};
 
 use clap::Args;
 
-use super::{Exit, Failure, print};
+use super::{CommandError, Exit, print};
 use crate::{
     outcome::Outcome,
     profile::ReportPaths,
@@ -72,7 +72,7 @@ pub struct ReportOptions {
 ///
 /// # Errors
 /// When the outcome cannot be read, or a report cannot be written.
-pub fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
+pub fn report(arguments: &ReportArguments) -> Result<Exit, CommandError> {
     let outcome = report::json::read(&arguments.outcome)?;
     let sla = match &arguments.reports.sla {
         None => outcome.sla.clone(),
@@ -90,7 +90,7 @@ pub fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
 /// Returns the report paths given on the command line.
 pub(super) fn command_line_paths(options: ReportOptions) -> ReportPaths {
     let ReportOptions { html, csv, json, junit, markdown, metrics_json, .. } = options;
-    ReportPaths { html, csv, json, junit, markdown, metrics: metrics_json }
+    ReportPaths { html, csv, json, junit, markdown, metrics_json }
 }
 
 /// Judges `outcome`, writes its reports, and prints the verdict.
@@ -100,7 +100,7 @@ pub(super) fn judge_and_report(
     paths: &ReportPaths,
     no_color: bool,
     strict: bool,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandError> {
     let verdict = Verdict::judge(outcome, sla);
     // The files are written first because printing may fail on a closed pipe.
     let files = report::write(outcome, &verdict, paths)?;
@@ -119,7 +119,7 @@ fn exit(grade: Grade, strict: bool) -> Exit {
         Grade::Warning if strict => Exit::Failed,
         Grade::Warning => Exit::Success,
         Grade::Fail => Exit::Failed,
-        Grade::Insufficient | Grade::Invalid => Exit::NoVerdict,
+        Grade::Insufficient | Grade::Invalid => Exit::Undecided,
     }
 }
 
@@ -131,6 +131,6 @@ mod tests {
     fn a_warning_fails_only_when_strict() {
         assert_eq!(exit(Grade::Warning, false), Exit::Success);
         assert_eq!(exit(Grade::Warning, true), Exit::Failed);
-        assert_eq!(exit(Grade::Insufficient, false), Exit::NoVerdict);
+        assert_eq!(exit(Grade::Insufficient, false), Exit::Undecided);
     }
 }

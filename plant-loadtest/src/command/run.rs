@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    Exit, Failure, disable_library_logging, dry_run, print,
+    CommandError, Exit, disable_library_logging, dry_run, print,
     report::{ReportOptions, command_line_paths, judge_and_report},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     engine::dashboard::Dashboard,
     load::Model,
     profile::{Overrides, Plan, Profile, ReportPaths},
-    progress::{self, LogFormat, ProgressOptions},
+    progress::{self, ProgressFormat, ProgressOptions},
     run::{self, Settings},
     sla::Sla,
     target,
@@ -103,7 +103,7 @@ pub struct RunArguments {
 
     /// Progress output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub log_format: LogFormat,
+    pub log_format: ProgressFormat,
 
     /// Serve Prometheus metrics of the load generator at this address during the run; without a
     /// value at 127.0.0.1:9646
@@ -125,7 +125,7 @@ pub struct RunArguments {
 ///
 /// # Errors
 /// When the run cannot start, or a report cannot be written.
-pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
+pub async fn run(arguments: RunArguments) -> Result<Exit, CommandError> {
     disable_library_logging();
     let profile = Profile::find(&arguments.profile)?;
     let overrides = Overrides {
@@ -164,7 +164,7 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
         ..Settings::new(plan, sla, host, arguments.timeout)
     };
     let outcome = run::run(&settings).await?;
-    if progress.format == LogFormat::Json && !progress.quiet {
+    if progress.format == ProgressFormat::Json && !progress.quiet {
         let verdict = Verdict::judge(&outcome, &outcome.sla);
         let fields = json!({ "verdict": verdict.grade.name(), "reason": verdict.reason });
         progress::log_event("finished", fields);
@@ -172,7 +172,7 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     judge_and_report(&outcome, &outcome.sla, &paths, no_color, arguments.strict)
 }
 
-fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>, Failure> {
+fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>, CommandError> {
     if !arguments.ui {
         return Ok(None);
     }
@@ -196,6 +196,6 @@ fn report_paths(profile: &Profile, options: ReportOptions) -> ReportPaths {
         json: given.json.or(from_profile.json).or_else(|| Some(default("outcome.json"))),
         junit: given.junit.or(from_profile.junit),
         markdown: given.markdown.or(from_profile.markdown),
-        metrics: given.metrics.or(from_profile.metrics),
+        metrics_json: given.metrics_json.or(from_profile.metrics_json),
     }
 }

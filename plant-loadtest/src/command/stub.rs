@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Exit, Failure, print};
+use super::{CommandError, Exit, print};
 use crate::stub::{Behavior, Latency, Stall, Stub};
 
 /// Arguments of `stub`.
@@ -27,8 +27,8 @@ pub struct StubArguments {
     pub rare_one_in: u64,
 
     /// Maximum concurrent requests; others wait. The maximum rate is N / latency [default: no limit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub at_once: Option<u32>,
+    #[arg(long = "at-once", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_concurrent: Option<u32>,
 
     /// Duration of one stall without responses, in milliseconds (see --stall-after)
     #[arg(long, value_name = "MS")]
@@ -47,7 +47,7 @@ pub struct StubArguments {
 ///
 /// # Errors
 /// When the port is in use.
-pub async fn stub(arguments: &StubArguments) -> Result<Exit, Failure> {
+pub async fn stub(arguments: &StubArguments) -> Result<Exit, CommandError> {
     let typical = Duration::from_millis(arguments.latency);
     let latency = match arguments.rare_latency {
         Some(rare) => {
@@ -61,11 +61,11 @@ pub async fn stub(arguments: &StubArguments) -> Result<Exit, Failure> {
         start_after: Duration::from_millis(arguments.stall_after),
         duration: Duration::from_millis(duration),
     });
-    let at_once = arguments.at_once.map(|requests| requests as usize);
+    let at_once = arguments.max_concurrent.map(|requests| requests as usize);
     let behavior = Behavior { latency, max_concurrent: at_once, stall, items: arguments.items };
     let stub = Stub::start(arguments.port, behavior).map_err(|error| {
         let reason = format!("cannot listen on port {}: {error}", arguments.port);
-        Failure::new(Exit::CouldNotRun, &reason)
+        CommandError::new(Exit::CouldNotRun, &reason)
     })?;
     print(&format!("Stub server listening on {}; press Ctrl-C to stop.", stub.host()));
     let _ = tokio::signal::ctrl_c().await;

@@ -4,9 +4,9 @@ use std::{fs, path::PathBuf};
 
 use clap::Args;
 
-use super::{Exit, Failure, print};
+use super::{CommandError, Exit, print};
 use crate::{
-    built_in::{self, LoadError},
+    built_in::{self, FileLoadError},
     profile::{Overrides, Plan, Profile},
     scenarios,
     sla::Sla,
@@ -25,7 +25,7 @@ pub struct ValidateArguments {
 ///
 /// # Errors
 /// All errors found, each with its file and line.
-pub fn validate(arguments: &ValidateArguments) -> Result<Exit, Failure> {
+pub fn validate(arguments: &ValidateArguments) -> Result<Exit, CommandError> {
     let (mut valid, mut errors) = (Vec::new(), Vec::new());
     for file in &arguments.files {
         let file = file.display().to_string();
@@ -47,7 +47,7 @@ fn check(file: &str) -> Result<String, String> {
             .map_err(|error| error.to_string())?;
         return Ok(format!("valid SLA file, {} thresholds", sla.thresholds.len()));
     }
-    let profile = Profile::find(file).map_err(|error: LoadError| error.to_string())?;
+    let profile = Profile::find(file).map_err(|error: FileLoadError| error.to_string())?;
     let plan = Plan::new(&profile, &Overrides::default())?;
     let thresholds = match &profile.sla {
         None => "no thresholds".to_owned(),

@@ -1,6 +1,6 @@
 //! Change points in a series of runs of one load.
 
-use super::{ALPHA, run_metrics::RunMetrics};
+use super::{FALSE_DISCOVERY_RATE, run_metrics::RunMetrics};
 use crate::statistics::{
     as_f64,
     change_points::{self, ChangePoint},
@@ -46,7 +46,7 @@ impl History {
             ));
         }
         let endpoints = endpoints(&runs);
-        let alpha = ALPHA / as_f64(endpoints.len().max(1));
+        let alpha = FALSE_DISCOVERY_RATE / as_f64(endpoints.len().max(1));
         let mut found: Vec<EndpointChangePoint> =
             endpoints.iter().flat_map(|endpoint| change_points(endpoint, &runs, alpha)).collect();
         found.sort_by_key(|change| change.run);

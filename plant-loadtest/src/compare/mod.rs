@@ -15,14 +15,14 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use self::{noise_floor::NoiseFloor, run_metrics::RunMetrics};
+use self::{noise_floor::Margins, run_metrics::RunMetrics};
 use crate::statistics::{as_f64, median, multiple_testing, rank_tests};
 
 /// Fewest runs per side; with fewer a comparison is advisory.
 pub const MIN_RUNS: usize = 5;
 
 /// Significance level of each test: the accepted share of false positives among the positives.
-pub const ALPHA: f64 = 0.05;
+pub const FALSE_DISCOVERY_RATE: f64 = 0.05;
 
 /// Change of the latency from the base runs to the new ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -99,7 +99,7 @@ pub struct Comparison {
 /// fewer, even complete separation of the sides is not significant.
 #[must_use]
 pub fn runs_needed(endpoints: usize) -> usize {
-    let alpha = ALPHA / as_f64(endpoints.max(1));
+    let alpha = FALSE_DISCOVERY_RATE / as_f64(endpoints.max(1));
     (MIN_RUNS..).find(|runs| rank_tests::min_p_value(*runs) <= alpha).unwrap_or(MIN_RUNS)
 }
 
@@ -108,11 +108,7 @@ impl Comparison {
     ///
     /// # Errors
     /// When a side has no valid run, or when the runs are not of the same load.
-    pub fn new(
-        base: &[RunMetrics],
-        new: &[RunMetrics],
-        floor: &NoiseFloor,
-    ) -> Result<Self, String> {
+    pub fn new(base: &[RunMetrics], new: &[RunMetrics], floor: &Margins) -> Result<Self, String> {
         let load = same_load(base, new)?;
         let mut notes = notes(base, new, floor);
         let (base, new) = (valid(base), valid(new));
@@ -202,11 +198,11 @@ fn adjust(endpoints: &mut [EndpointChange]) {
 
 fn judge(endpoint: &EndpointChange) -> Change {
     let Some(shift) = endpoint.shift_percent else { return Change::Inconclusive };
-    if endpoint.p_slower <= ALPHA && shift > endpoint.margin_percent {
+    if endpoint.p_slower <= FALSE_DISCOVERY_RATE && shift > endpoint.margin_percent {
         Change::Regressed
-    } else if endpoint.p_faster <= ALPHA && shift < -endpoint.margin_percent {
+    } else if endpoint.p_faster <= FALSE_DISCOVERY_RATE && shift < -endpoint.margin_percent {
         Change::Improved
-    } else if endpoint.p_equal <= ALPHA {
+    } else if endpoint.p_equal <= FALSE_DISCOVERY_RATE {
         Change::Equivalent
     } else {
         Change::Inconclusive
@@ -239,7 +235,7 @@ fn same_load(base: &[RunMetrics], new: &[RunMetrics]) -> Result<String, String> 
     }
 }
 
-fn notes(base: &[RunMetrics], new: &[RunMetrics], floor: &NoiseFloor) -> Vec<String> {
+fn notes(base: &[RunMetrics], new: &[RunMetrics], floor: &Margins) -> Vec<String> {
     let mut notes: Vec<String> = floor.note.iter().cloned().collect();
     let runs = || base.iter().chain(new);
     let machines: BTreeSet<&str> = runs().map(|run| run.machine.as_str()).collect();

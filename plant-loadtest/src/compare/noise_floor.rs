@@ -26,13 +26,13 @@ const COVERAGE: f64 = 0.95;
 
 /// All measured noise floors, by machine and load.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct NoiseFloors {
-    machines: BTreeMap<String, BTreeMap<String, MeasuredFloor>>,
+pub struct NoiseFloorFile {
+    machines: BTreeMap<String, BTreeMap<String, NoiseFloor>>,
 }
 
 /// The measured noise floor of one load on one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MeasuredFloor {
+pub struct NoiseFloor {
     /// Start time of its last run.
     pub measured_at: DateTime<Utc>,
     /// Number of identical runs.
@@ -44,13 +44,13 @@ pub struct MeasuredFloor {
 
 /// The noise floor of one comparison: a margin for each endpoint.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NoiseFloor {
+pub struct Margins {
     /// A note for reports; set where the noise floor has not been measured.
     pub note: Option<String>,
-    measured: Option<MeasuredFloor>,
+    measured: Option<NoiseFloor>,
 }
 
-impl NoiseFloor {
+impl Margins {
     /// Returns the margin of `endpoint`, in percent.
     #[must_use]
     pub fn margin_percent(&self, endpoint: &str) -> f64 {
@@ -59,7 +59,7 @@ impl NoiseFloor {
     }
 }
 
-impl NoiseFloors {
+impl NoiseFloorFile {
     /// Returns the default path of the noise-floor file. It is in the home directory, because noise
     /// floors belong to the machine and not to the project.
     #[must_use]
@@ -97,9 +97,9 @@ impl NoiseFloors {
 
     /// Computes the noise floor from identical `runs`, which must be of one machine and load, and
     /// stores it in place of an earlier one. Returns `None` when there are no runs.
-    pub fn update(&mut self, runs: &[RunMetrics]) -> Option<&MeasuredFloor> {
+    pub fn update(&mut self, runs: &[RunMetrics]) -> Option<&NoiseFloor> {
         let first = runs.first()?;
-        let measured = MeasuredFloor {
+        let measured = NoiseFloor {
             measured_at: runs.iter().map(|run| run.started_at).max()?,
             runs: runs.len(),
             endpoints: margins(runs),
@@ -111,7 +111,7 @@ impl NoiseFloors {
 
     /// Returns the noise floor of `load` on `machine`, the default one where none was measured.
     #[must_use]
-    pub fn for_load(&self, machine: &str, load: &str) -> NoiseFloor {
+    pub fn for_load(&self, machine: &str, load: &str) -> Margins {
         let measured = self.machines.get(machine).and_then(|loads| loads.get(load)).cloned();
         let note = measured.is_none().then(|| {
             format!(
@@ -119,7 +119,7 @@ impl NoiseFloors {
                  {DEFAULT_MARGIN_PERCENT} %; measure it with `repeat PROFILE --noise-floor`"
             )
         });
-        NoiseFloor { note, measured }
+        Margins { note, measured }
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn noisy_runs_widen_the_margin() {
-        let mut floors = NoiseFloors::default();
+        let mut floors = NoiseFloorFile::default();
         let (machine, load) = {
             let run = &runs(&[1.0])[0];
             (run.machine.clone(), run.load.clone())
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_unmeasured_machine_has_the_default_margin_and_a_note() {
-        let floor = NoiseFloors::default().for_load("unknown machine", "unknown load");
+        let floor = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
         assert!((floor.margin_percent("GET /health") - 5.0).abs() < 1e-9);
         assert!(floor.note.unwrap().contains("--noise-floor"));
     }
@@ -190,11 +190,14 @@ mod tests {
     fn floors_are_written_and_read_again() {
         let directory = std::env::temp_dir().join(format!("plant-floors-{}", std::process::id()));
         let path = directory.join("deep/floors.json");
-        let mut floors = NoiseFloors::default();
+        let mut floors = NoiseFloorFile::default();
         floors.update(&runs(&[100.0, 101.0, 99.0, 100.0]));
         floors.write(&path).unwrap();
-        assert_eq!(NoiseFloors::read(&path).unwrap(), floors);
-        assert_eq!(NoiseFloors::read(&directory.join("none")).unwrap(), NoiseFloors::default());
+        assert_eq!(NoiseFloorFile::read(&path).unwrap(), floors);
+        assert_eq!(
+            NoiseFloorFile::read(&directory.join("none")).unwrap(),
+            NoiseFloorFile::default()
+        );
         fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, TimeDelta};
 use serde_json::json;
 
-use super::{Change, Comparison, noise_floor::NoiseFloors, run_metrics::RunMetrics};
+use super::{Change, Comparison, noise_floor::NoiseFloorFile, run_metrics::RunMetrics};
 use crate::{
     outcome::{Outcome, VERSION},
     recorder::{Recorder, RequestSample},
@@ -131,7 +131,7 @@ fn simulate_comparison(
     let run_seed = |side: u64, number: i64| {
         seed * 1000 + side * 100 + u64::try_from(number).unwrap_or_default()
     };
-    let mut floors = NoiseFloors::default();
+    let mut floors = NoiseFloorFile::default();
     let identical: Vec<RunMetrics> =
         (0..10).map(|number| simulate_run(parameters, 0.0, number, run_seed(9, number))).collect();
     floors.update(&identical);

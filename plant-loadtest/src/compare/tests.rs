@@ -1,7 +1,7 @@
 use chrono::TimeDelta;
 
 use super::*;
-use crate::{compare::noise_floor::NoiseFloors, report::example};
+use crate::{compare::noise_floor::NoiseFloorFile, report::example};
 
 /// Returns one run for each of `p95_ms`, the P95 of `GET /health`; that of `GET /other` is constant.
 /// The runs of both sides are interleaved.
@@ -23,7 +23,7 @@ fn side(p95_ms: &[f64], new: bool) -> Vec<RunMetrics> {
 const BASE: [f64; 5] = [100.0, 101.0, 102.0, 99.0, 98.0];
 
 fn compare(base: &[f64], new: &[f64]) -> Comparison {
-    let floor = NoiseFloors::default().for_load("unknown machine", "unknown load");
+    let floor = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
     Comparison::new(&side(base, false), &side(new, true), &floor).unwrap()
 }
 
@@ -52,7 +52,7 @@ fn faster_is_improved_and_the_same_is_equivalent() {
 #[test]
 fn slower_by_less_than_the_margin_is_no_regression_even_if_significant() {
     let comparison = compare(&BASE, &BASE.map(|ms| ms + 4.5));
-    assert!(health(&comparison).p_slower <= ALPHA);
+    assert!(health(&comparison).p_slower <= FALSE_DISCOVERY_RATE);
     assert_ne!(health(&comparison).change, Change::Regressed);
 }
 
@@ -81,7 +81,7 @@ fn more_endpoints_need_more_runs() {
 fn different_loads_are_rejected() {
     let mut new = side(&BASE, true);
     new[2].load = "another".into();
-    let floor = NoiseFloors::default().for_load("unknown machine", "unknown load");
+    let floor = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
     let error = Comparison::new(&side(&BASE, false), &new, &floor).unwrap_err();
     assert!(error.contains("not comparable"), "{error}");
     assert!(Comparison::new(&side(&BASE, false), &[], &floor).is_err());
@@ -91,7 +91,7 @@ fn different_loads_are_rejected() {
 fn invalid_runs_do_not_count() {
     let mut new = side(&BASE.map(|ms| ms * 2.0), true);
     new[0].valid = false;
-    let floor = NoiseFloors::default().for_load("unknown machine", "unknown load");
+    let floor = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
     let comparison = Comparison::new(&side(&BASE, false), &new, &floor).unwrap();
     assert!(comparison.advisory, "four valid runs are too few");
     assert!(comparison.notes.iter().any(|note| note.contains("1 INVALID")));

@@ -180,7 +180,7 @@ fn start_user(class: &'static UserClass, config: ClientConfig, tasks: Arc<Tasks>
 /// Returns a transaction that records the end of a user.
 fn stop_user(recorder: Arc<Recorder>) -> Transaction {
     Transaction::new(Arc::new(move |_: &mut GooseUser| {
-        recorder.user_stopped();
+        recorder.user_inactive();
         Box::pin(async { Ok(()) })
     }))
 }

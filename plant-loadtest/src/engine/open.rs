@@ -44,7 +44,7 @@ pub enum OpenError {
     Goose(#[from] GooseError),
     /// The HTTP client cannot be initialized, or the host is not a valid URL.
     #[error("a virtual user could not be started: {0}")]
-    User(String),
+    UserSetup(String),
     /// The operating system cannot create a thread.
     #[error("the thread that dispatches arrivals could not be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -143,13 +143,13 @@ async fn set_up_users(pool: &Arc<UserPool>, users: u32) -> Result<Vec<VirtualUse
     }
     let mut users = Vec::new();
     while let Some(user) = setups.join_next().await {
-        users.push(user.map_err(|error| OpenError::User(error.to_string()))??);
+        users.push(user.map_err(|error| OpenError::UserSetup(error.to_string()))??);
     }
     Ok(users)
 }
 
 async fn set_up_user(pool: &UserPool) -> Result<VirtualUser, OpenError> {
-    let failed = |error: &dyn ToString| OpenError::User(error.to_string());
+    let failed = |error: &dyn ToString| OpenError::UserSetup(error.to_string());
     let config = &pool.config;
     let client = Client::new(config).map_err(|error| failed(&error))?;
     let unrecorded = client.with_recorder(Arc::new(Recorder::new(1)));
@@ -190,12 +190,12 @@ async fn run_user(pool: Arc<UserPool>, mut user: VirtualUser, arrivals: flume::R
             recorder.arrival_dropped(user.shard, intended_start);
         } else {
             recorder.arrival_started(user.shard, intended_start, now, user_idle);
-            recorder.user_busy();
+            recorder.user_active();
             user.client.set_intended_start(intended_start);
             let class = pool.pick_class();
             // A task fails only because of its requests, which the client has recorded.
             let _ = pool.classes[class].1.pick()(&mut user.goose_users[class]).await;
-            recorder.user_stopped();
+            recorder.user_inactive();
         }
         pool.idle_users.fetch_add(1, SeqCst);
     }

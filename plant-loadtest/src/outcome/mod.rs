@@ -116,14 +116,14 @@ pub struct Target {
     pub build: BTreeMap<String, String>,
     /// The logins of the run; absent if the service requires no tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub access: Option<Access>,
+    pub access: Option<LoginSummary>,
     /// Seconds until `/health` responded successfully after the load; `None` if it did not.
     pub healthy_after_s: Option<f64>,
 }
 
 /// The accounts that users were logged in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Access {
+pub struct LoginSummary {
     /// Number of accounts logged in before the load.
     pub accounts: usize,
     /// Number of logins before and during the load. They are not part of the measurements.
@@ -433,7 +433,7 @@ impl Outcome {
     /// Returns the seconds from the first judged stage to the last, including unjudged stages
     /// between them.
     #[must_use]
-    pub fn judged_seconds(&self) -> Range<u32> {
+    pub fn judged_span(&self) -> Range<u32> {
         let judged = || self.load.stages.iter().filter(|stage| stage.judged);
         match (judged().next(), judged().next_back()) {
             (Some(first), Some(last)) => first.from_s..last.to_s,

@@ -12,7 +12,7 @@ pub use plan::{Overrides, Plan, ReportPaths, WeightedClass};
 pub use schedule::{Level, Schedule, StageSpec};
 
 use crate::{
-    built_in::{self, FileText, LoadError},
+    built_in::{self, FileLoadError, FileText},
     load::{Model, Spacing},
     toml_source::Source,
 };
@@ -48,7 +48,7 @@ impl Profile {
     ///
     /// # Errors
     /// Returns an error if there is no such file or it is invalid.
-    pub fn find(name: &str) -> Result<Self, LoadError> {
+    pub fn find(name: &str) -> Result<Self, FileLoadError> {
         let FileText { file, text } = built_in::read_profile(name)?;
         Self::parse(&file, &text)
     }
@@ -57,13 +57,13 @@ impl Profile {
     ///
     /// # Errors
     /// Returns [`LoadError::Invalid`] with all errors of the file.
-    pub fn parse(file: &str, text: &str) -> Result<Self, LoadError> {
+    pub fn parse(file: &str, text: &str) -> Result<Self, FileLoadError> {
         let mut source = Source::new(file, text);
         let profile = read::read(&mut source);
         let errors = source.into_errors();
         match profile {
             Some(profile) if errors.is_empty() => Ok(profile),
-            _ => Err(LoadError::Invalid(errors)),
+            _ => Err(FileLoadError::Invalid(errors)),
         }
     }
 }

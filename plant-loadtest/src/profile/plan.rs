@@ -34,7 +34,7 @@ pub struct ReportPaths {
     /// The Markdown summary.
     pub markdown: Option<PathBuf>,
     /// The metrics file, `load_test_metrics.json`.
-    pub metrics: Option<PathBuf>,
+    pub metrics_json: Option<PathBuf>,
 }
 
 /// Options of the command line that override values of a profile.

@@ -283,7 +283,7 @@ fn reports<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> ReportPaths {
         json: path("json"),
         junit: path("junit"),
         markdown: path("markdown"),
-        metrics: path("metrics"),
+        metrics_json: path("metrics"),
     };
     table.report_unknown_keys(source);
     reports

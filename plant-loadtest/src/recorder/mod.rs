@@ -125,7 +125,7 @@ impl Recorder {
     /// Counts a started, active user of `class`. The first one sets the run's start.
     pub fn user_started(&self, class: &'static str) {
         self.start(Instant::now());
-        self.user_busy();
+        self.user_active();
         self.count_started(class);
     }
 
@@ -135,12 +135,12 @@ impl Recorder {
     }
 
     /// Counts one more active user.
-    pub fn user_busy(&self) {
+    pub fn user_active(&self) {
         self.users.fetch_add(1, Relaxed);
     }
 
     /// Counts one active user fewer: it stopped or became idle.
-    pub fn user_stopped(&self) {
+    pub fn user_inactive(&self) {
         self.users.fetch_sub(1, Relaxed);
     }
 

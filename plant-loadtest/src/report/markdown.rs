@@ -57,7 +57,7 @@ fn endpoints(outcome: &Outcome, verdict: &Verdict) -> String {
              |---|--:|--:|--:|--:|--:|---|\n",
             escape(&section.title)
         );
-        for line in section.lines {
+        for line in section.rows {
             let cells = line.percentiles.map(cell).join(" | ");
             let grade = line
                 .grade

@@ -73,7 +73,7 @@ pub fn write(
     if let Some(path) = &paths.markdown {
         save(path, &markdown::render(outcome, verdict), &mut written)?;
     }
-    if let Some(path) = &paths.metrics {
+    if let Some(path) = &paths.metrics_json {
         save(path, &metrics::render(outcome, verdict)?, &mut written)?;
     }
     if let Some(path) = &paths.html {

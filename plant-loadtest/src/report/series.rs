@@ -109,7 +109,7 @@ pub fn sample_series(outcome: &Outcome, value: impl Fn(&ResourceSample) -> Optio
 
 /// Returns the CPU usage of the service over time, in percent of one processor.
 #[must_use]
-pub fn service_cpu(outcome: &Outcome) -> Points {
+pub fn service_cpu_points(outcome: &Outcome) -> Points {
     let points = summary::cpu_percent(outcome).into_iter();
     let points = points.map(|(second, percent)| (f64::from(second), percent)).collect();
     downsample(points, summary::chart_seconds(outcome))

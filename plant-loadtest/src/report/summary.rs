@@ -23,7 +23,7 @@ pub const PERCENTILES: [(f64, &str); 7] = [
 
 /// A row of a table of endpoints.
 #[derive(Clone, Debug)]
-pub struct EndpointLine<'a> {
+pub struct EndpointRow<'a> {
     /// Method and route template.
     pub name: &'a str,
     /// The requests in this part of the run.
@@ -45,7 +45,7 @@ pub struct PercentileCell<'a> {
 
 /// A row of the table of resources.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ResourceLine {
+pub struct ResourceRow {
     /// The resource, with its unit.
     pub name: &'static str,
     /// The usage as text; `n/a` if the service does not report it.
@@ -60,7 +60,7 @@ pub struct Section<'a> {
     /// Its seconds since the start of the run.
     pub seconds: Range<u32>,
     /// One row per endpoint, worst grade first.
-    pub lines: Vec<EndpointLine<'a>>,
+    pub rows: Vec<EndpointRow<'a>>,
 }
 
 /// Returns the parts of the run that latency thresholds apply to, each with all endpoints; the
@@ -80,7 +80,7 @@ pub fn sections<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<Section<'
         let seconds = seconds(outcome, during);
         Section {
             title: title(outcome, during),
-            lines: endpoints(outcome, verdict, during, &seconds),
+            rows: endpoints(outcome, verdict, during, &seconds),
             seconds,
         }
     });
@@ -114,7 +114,7 @@ fn title(outcome: &Outcome, during: &During) -> String {
 
 fn seconds(outcome: &Outcome, during: &During) -> Range<u32> {
     match during {
-        During::Judged => outcome.judged_seconds(),
+        During::Judged => outcome.judged_span(),
         During::Run => 0..u32::MAX,
         During::Stage(name) => {
             let stage = outcome.load.stages.iter().find(|stage| stage.name == *name);
@@ -129,7 +129,7 @@ fn endpoints<'a>(
     verdict: &'a Verdict,
     during: &During,
     seconds: &Range<u32>,
-) -> Vec<EndpointLine<'a>> {
+) -> Vec<EndpointRow<'a>> {
     let lines = outcome.endpoints.iter().map(|endpoint| {
         let tally = match during {
             During::Judged => outcome.tally_judged_of(endpoint),
@@ -145,14 +145,14 @@ fn endpoints<'a>(
             value_ms: tally.latency.quantile_ms(metric.quantile().unwrap_or_default()),
             judged: thresholds.iter().find(|judged| judged.threshold.metric == metric).copied(),
         };
-        EndpointLine {
+        EndpointRow {
             name: &endpoint.name,
             percentiles: [cell(Metric::P50), cell(Metric::P95), cell(Metric::P99)],
             grade: thresholds.iter().map(|judged| judged.grade).max(),
             tally,
         }
     });
-    let mut lines: Vec<EndpointLine<'a>> = lines.collect();
+    let mut lines: Vec<EndpointRow<'a>> = lines.collect();
     lines.sort_by_key(|line| std::cmp::Reverse(line.grade));
     lines
 }
@@ -171,8 +171,8 @@ pub fn other_thresholds(verdict: &Verdict) -> impl Iterator<Item = &JudgedThresh
 
 /// Returns the resource usage of service and load generator in the judged seconds.
 #[must_use]
-pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceLine> {
-    let judged = outcome.judged_seconds();
+pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceRow> {
+    let judged = outcome.judged_span();
     let samples: Vec<&ResourceSample> =
         outcome.samples.iter().filter(|sample| judged.contains(&sample.second)).collect();
     let series = |value: fn(&ServiceSample) -> Option<f64>| -> Vec<f64> {
@@ -203,14 +203,14 @@ pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceLine> {
     ];
     let lines = lines.into_iter();
     lines
-        .map(|(name, value)| ResourceLine { name, value: value.unwrap_or_else(|| "n/a".into()) })
+        .map(|(name, value)| ResourceRow { name, value: value.unwrap_or_else(|| "n/a".into()) })
         .collect()
 }
 
 /// Describes the results of accepted work, in one sentence per kind.
 #[must_use]
 pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
-    let judged = outcome.judged_seconds();
+    let judged = outcome.judged_span();
     let lines = outcome.completions.iter().map(|completion| {
         let counts = completion.tally_all().counts;
         let latency = completion.tally_in(&judged).latency;

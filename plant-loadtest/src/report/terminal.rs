@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, ops::Range};
 
 use super::{
-    summary::{self, EndpointLine, PercentileCell},
+    summary::{self, EndpointRow, PercentileCell},
     table,
 };
 use crate::{
@@ -86,7 +86,7 @@ fn endpoint_tables(outcome: &Outcome, verdict: &Verdict) -> String {
         let mut table =
             table::plain(["endpoint", "requests", "errors", "P50", "P95", "P99", "grade"]);
         table::align_right(&mut table, 1..6);
-        for line in &section.lines {
+        for line in &section.rows {
             table.add_row(row(line));
         }
         let span = span(&section.seconds, outcome);
@@ -95,7 +95,7 @@ fn endpoint_tables(outcome: &Outcome, verdict: &Verdict) -> String {
     tables.collect::<Vec<String>>().join("\n\n")
 }
 
-fn row(line: &EndpointLine<'_>) -> [String; 7] {
+fn row(line: &EndpointRow<'_>) -> [String; 7] {
     let [p50, p95, p99] = line.percentiles.map(cell);
     [
         line.name.to_owned(),

@@ -15,10 +15,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use metric::{Metric, Resource};
-pub use over_time::{DriftLimit, MemoryGrowth, OverTime, RecoveryLimit};
+pub use over_time::{DriftLimit, MemoryGrowthLimit, OverTime, RecoveryLimit};
 pub use scope::AllowedNames;
 
-use crate::built_in::{self, FileText, LoadError};
+use crate::built_in::{self, FileLoadError, FileText};
 
 /// The thresholds of an SLA file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -133,7 +133,7 @@ impl Sla {
     ///
     /// # Errors
     /// Returns an error if there is no such file or it is invalid.
-    pub fn find(name: &str, allowed: &AllowedNames<'_>) -> Result<Self, LoadError> {
+    pub fn find(name: &str, allowed: &AllowedNames<'_>) -> Result<Self, FileLoadError> {
         let FileText { file, text } = built_in::read_sla(name)?;
         read::parse(&file, &text, allowed)
     }

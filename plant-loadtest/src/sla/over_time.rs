@@ -14,7 +14,7 @@ use crate::{
 pub struct OverTime {
     /// Limit of memory growth.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_growth: Option<MemoryGrowth>,
+    pub memory_growth: Option<MemoryGrowthLimit>,
     /// Limit of the difference between the end of a run and its beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftLimit>,
@@ -25,7 +25,7 @@ pub struct OverTime {
 
 /// Limit of memory growth: the table `[memory_growth]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct MemoryGrowth {
+pub struct MemoryGrowthLimit {
     /// Maximum growth, in percent of the memory used after the warm-up.
     pub below_percent: f64,
     /// Time in which memory may grow by that much, in seconds.
@@ -62,7 +62,7 @@ impl OverTime {
             memory_growth: optional_table(source, root, "memory_growth", |source, table| {
                 let below_percent = table.number(source, "below_percent");
                 let over_s = duration_s(source, table, "over").map(f64::from);
-                Some(MemoryGrowth { below_percent: below_percent?, over_s: over_s? })
+                Some(MemoryGrowthLimit { below_percent: below_percent?, over_s: over_s? })
             }),
             drift: optional_table(source, root, "drift", |source, table| {
                 let below_percent = table.number(source, "below_percent");

@@ -8,19 +8,23 @@ use super::{
     usage,
 };
 use crate::{
-    built_in::LoadError,
+    built_in::FileLoadError,
     failure::FailureKind,
     toml_source::{Source, Table},
 };
 
 /// Parses the SLA file `text`; errors name it `file`.
-pub(super) fn parse(file: &str, text: &str, allowed: &AllowedNames<'_>) -> Result<Sla, LoadError> {
+pub(super) fn parse(
+    file: &str,
+    text: &str,
+    allowed: &AllowedNames<'_>,
+) -> Result<Sla, FileLoadError> {
     let mut source = Source::new(file, text);
     let sla = read(&mut source, allowed);
     let errors = source.into_errors();
     match sla {
         Some(sla) if errors.is_empty() => Ok(sla),
-        _ => Err(LoadError::Invalid(errors)),
+        _ => Err(FileLoadError::Invalid(errors)),
     }
 }
 
@@ -215,7 +219,7 @@ mod tests {
     use super::*;
     use crate::scenarios;
 
-    fn parse_sla(text: &str) -> Result<Sla, LoadError> {
+    fn parse_sla(text: &str) -> Result<Sla, FileLoadError> {
         let class = scenarios::find("HealthCheckUser").unwrap();
         parse("x.toml", text, &scenarios::allowed_names(&[class], &[]))
     }

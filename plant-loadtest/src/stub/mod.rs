@@ -133,7 +133,7 @@ impl Stub {
     /// Returns the times from receiving a request to sending its response, measured by the stub
     /// itself. A client cannot measure less.
     #[must_use]
-    pub fn service_times(&self) -> Distribution {
+    pub fn processing_times(&self) -> Distribution {
         self.shared.service_times.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

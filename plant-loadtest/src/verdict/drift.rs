@@ -115,7 +115,7 @@ fn grade(
 
 /// Returns the first and the last window. They are shorter than the limit's where the run is short.
 fn windows(outcome: &Outcome, limit: Limit) -> Option<(Range<u32>, Range<u32>)> {
-    let judged = outcome.judged_seconds();
+    let judged = outcome.judged_span();
     let length = limit.window_s.min((judged.end.saturating_sub(judged.start)) / 2);
     if length < PARTS {
         return None;

@@ -166,7 +166,7 @@ mod tests {
     /// Returns the example as an open run with `dropped` of 1000 arrivals dropped.
     fn with_dropped(dropped: u64) -> Outcome {
         let mut outcome = example::outcome();
-        let second = outcome.judged_seconds().start;
+        let second = outcome.judged_span().start;
         let arrival =
             ArrivalSecond { second, scheduled: 1000, dropped, ..ArrivalSecond::default() };
         outcome.arrivals = vec![arrival];

@@ -125,7 +125,7 @@ fn measure(outcome: &Outcome, threshold: &Threshold, spans: &[Range<u32>]) -> Me
             let latency = tally().latency;
             let quantile = metric.quantile().unwrap_or_default();
             let min_samples = samples_for_quantile(quantile);
-            let best_case = latency.min_quantile_ms(quantile, min_samples);
+            let best_case = latency.quantile_lower_bound_ms(quantile, min_samples);
             Measured {
                 value: latency.quantile_ms(quantile),
                 best_case,
@@ -276,7 +276,7 @@ mod tests {
     /// Returns an outcome whose only requests are `samples` to `GET /health` of `millis` each.
     fn outcome_with(samples: u64, millis: u64) -> Outcome {
         let mut outcome = example::outcome();
-        let mut second = Second { second: outcome.judged_seconds().start, ..Second::default() };
+        let mut second = Second { second: outcome.judged_span().start, ..Second::default() };
         second.counts = Counts { sent: samples, succeeded: samples, ..Counts::default() };
         for _ in 0..samples {
             second.latency.record(Duration::from_millis(millis));
@@ -341,7 +341,7 @@ mod tests {
     #[test]
     fn a_threshold_for_every_window_is_judged_by_the_worst_one() {
         let mut outcome = outcome_with(20, 10);
-        let judged = outcome.judged_seconds();
+        let judged = outcome.judged_span();
         let length = (judged.end - judged.start) / 5;
         let good = outcome.endpoints[0].seconds[0].clone();
         let mut bad = outcome_with(20, 160).endpoints[0].seconds[0].clone();
@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn throughput_counts_successful_responses_by_completion_time() {
         let mut outcome = outcome_with(0, 0);
-        let seconds = outcome.judged_seconds();
+        let seconds = outcome.judged_span();
         let length = u64::from(seconds.end - seconds.start);
         outcome.endpoints[0].seconds[0].throughput_count = length * 40;
         for (at_least, grade) in [(40.0, Grade::Pass), (41.0, Grade::Fail)] {

@@ -1,7 +1,7 @@
 //! Notes that qualify a verdict.
 
 use super::{Grade, JudgedThreshold, generator};
-use crate::outcome::{Access, Ended, Outcome};
+use crate::outcome::{Ended, LoginSummary, Outcome};
 
 /// Returns notes about everything that affects how the verdict must be read.
 pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<String> {
@@ -31,7 +31,7 @@ pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<
             outcome.planned_seconds()
         ));
     }
-    if let Some(Access { accounts, logins }) = outcome.target.access {
+    if let Some(LoginSummary { accounts, logins }) = outcome.target.access {
         let later_logins = logins.saturating_sub(accounts as u64);
         notes.push(format!(
             "the service requires tokens: {accounts} accounts were logged in before the load, with \

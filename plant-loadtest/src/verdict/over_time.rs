@@ -8,11 +8,12 @@ use super::{
 };
 use crate::{
     outcome::Outcome,
-    sla::{DriftLimit, MemoryGrowth, RecoveryLimit, Sla},
+    sla::{DriftLimit, MemoryGrowthLimit, RecoveryLimit, Sla},
 };
 
 /// Defaults where the SLA sets no limit; findings are then for information only.
-const DEFAULT_GROWTH: MemoryGrowth = MemoryGrowth { below_percent: 20.0, over_s: 86_400.0 };
+const DEFAULT_GROWTH: MemoryGrowthLimit =
+    MemoryGrowthLimit { below_percent: 20.0, over_s: 86_400.0 };
 const DEFAULT_DRIFT: DriftLimit = DriftLimit { below_percent: 20.0, window_s: 300 };
 const DEFAULT_RECOVERY: RecoveryLimit = RecoveryLimit { within_percent: 10.0 };
 
@@ -73,7 +74,7 @@ pub fn findings(outcome: &Outcome, sla: &Sla) -> Vec<Finding> {
 }
 
 fn leak(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
-    let judged = outcome.judged_seconds();
+    let judged = outcome.judged_span();
     let samples = outcome.samples.iter().filter(|sample| judged.contains(&sample.second));
     let memory: Vec<(f64, f64)> = samples
         .filter_map(|sample| Some((f64::from(sample.second), sample.service.memory_bytes?)))
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
     use crate::{report::example, sla::OverTime, verdict::Verdict};
 
-    fn leaking(limit: Option<MemoryGrowth>) -> Verdict {
+    fn leaking(limit: Option<MemoryGrowthLimit>) -> Verdict {
         let mut outcome = example::outcome();
         // Memory doubles in 12 hours, with one sample per minute.
         outcome.load.stages[1].to_s = 43_200;

@@ -83,7 +83,7 @@ mod tests {
             // Two processors fully used.
             sample.service.cpu_seconds = Some(f64::from(sample.second) * 2.0);
         }
-        let judged = outcome.judged_seconds();
+        let judged = outcome.judged_span();
         let (share, _) = resource(&outcome, Resource::Cpu, &[judged]);
         assert!((share.unwrap() - 50.0).abs() < 1e-9, "{share:?}");
     }
@@ -94,7 +94,7 @@ mod tests {
         for sample in &mut outcome.samples {
             sample.service = ServiceSample::default();
         }
-        let judged = outcome.judged_seconds();
+        let judged = outcome.judged_span();
         for &name in Resource::ALL {
             assert_eq!(resource(&outcome, name, slice::from_ref(&judged)), (None, 0), "{name:?}");
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Agent, AgentId, Content, map_constraint_errors, sql};
+use super::{Agent, AgentContent, AgentId, map_constraint_errors, sql};
 use crate::access::Caller;
 use crate::check::{Checks, Name};
 use crate::clock::Clock;
@@ -104,7 +104,7 @@ impl AgentChanges {
         checks.into_result()
     }
 
-    fn apply(&self, content: &mut Content, base: &mut LockedEntity) {
+    fn apply(&self, content: &mut AgentContent, base: &mut LockedEntity) {
         let changes = self.clone();
         set_if_some(&mut content.name, changes.name);
         set_if_some(&mut content.skill_id, changes.skill_id);

@@ -107,7 +107,7 @@ pub fn monthly_price(industry: &str) -> u32 {
 /// Content of an agent: the fields to create it with, as recorded in its first amendment.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewAgent)]
-pub struct Content {
+pub struct AgentContent {
     /// Name, unique among agents.
     #[schema(example = "Asha, Content Writer", min_length = 1, max_length = 200)]
     pub name: String,
@@ -121,7 +121,7 @@ pub struct Content {
     pub industry_id: IndustryId,
 }
 
-impl Content {
+impl AgentContent {
     fn check(&self) -> Result<()> {
         let mut checks = Checks::default();
         checks.name("name", &self.name);
@@ -155,7 +155,7 @@ pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
     caller: &Caller,
-    content: Content,
+    content: AgentContent,
 ) -> Result<Agent> {
     content.check()?;
     let entity = content.new_entity(clock.new_id(), clock.now(), caller.actor())?;

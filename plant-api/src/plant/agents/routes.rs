@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::change::{self, AgentChanges};
-use super::{Agent, AgentId, Content, sql};
+use super::{Agent, AgentContent, AgentId, sql};
 use crate::access::Caller;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
@@ -94,7 +94,7 @@ async fn list(
     tag = "catalogue",
     security((), ("bearer" = [])),
     summary = "Create an agent",
-    request_body = Content,
+    request_body = AgentContent,
     responses(
         (status = 201, description = "Created", body = Agent),
         (status = 409, description = "The name is taken", body = Problem)
@@ -105,7 +105,7 @@ async fn create(
     State(clock): State<Clock>,
     State(cache): State<Cache>,
     caller: Caller,
-    request: IdempotentRequest<Content>,
+    request: IdempotentRequest<AgentContent>,
 ) -> Result<StoredResponse> {
     let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
         Claim::Replay(response) => return Ok(response),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgExecutor, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use super::{ALLOWED_DURATIONS, Agent, AgentId, Content, TRIAL_DAYS, monthly_price};
+use super::{ALLOWED_DURATIONS, Agent, AgentContent, AgentId, TRIAL_DAYS, monthly_price};
 use crate::page::Page;
 use crate::plant::chain::Digest32;
 use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
@@ -135,9 +135,9 @@ fn like_pattern(text: &str) -> String {
     pattern
 }
 
-pub async fn find_content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Content>> {
+pub async fn find_content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<AgentContent>> {
     sqlx::query_as!(
-        Content,
+        AgentContent,
         r#"select
             name, skill_id as "skill_id: SkillId", job_role_id as "job_role_id: JobRoleId",
             team_id as "team_id: TeamId", industry_id as "industry_id: IndustryId"
@@ -153,7 +153,7 @@ pub async fn find_content(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Opt
 pub async fn find_contents(
     db: impl PgExecutor<'_>,
     ids: &[Uuid],
-) -> sqlx::Result<Vec<(Uuid, Content)>> {
+) -> sqlx::Result<Vec<(Uuid, AgentContent)>> {
     sqlx::query!(
         r#"select
             id, name, skill_id as "skill_id: SkillId", job_role_id as "job_role_id: JobRoleId",
@@ -163,7 +163,7 @@ pub async fn find_contents(
         ids,
     )
     .map(|row| {
-        let content = Content {
+        let content = AgentContent {
             name: row.name,
             skill_id: row.skill_id,
             job_role_id: row.job_role_id,
@@ -179,7 +179,7 @@ pub async fn find_contents(
 pub async fn insert(
     db: impl PgExecutor<'_>,
     entity: &NewEntity,
-    content: &Content,
+    content: &AgentContent,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into agent (id, name, skill_id, job_role_id, team_id, industry_id)
@@ -202,7 +202,11 @@ pub async fn insert(
     .map(drop)
 }
 
-pub async fn update(db: impl PgExecutor<'_>, id: AgentId, content: &Content) -> sqlx::Result<()> {
+pub async fn update(
+    db: impl PgExecutor<'_>,
+    id: AgentId,
+    content: &AgentContent,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "update agent
         set name = $2, skill_id = $3, job_role_id = $4, team_id = $5, industry_id = $6

@@ -271,13 +271,13 @@ async fn an_export_has_every_entity_and_a_manifest(pool: PgPool) {
     assert_eq!(Manifest::parse(manifest.as_bytes()), Some(expected));
     let mut ids = Vec::new();
     for line in entities {
-        ids.push(line::check_line(line.as_bytes()).unwrap().id.to_string());
+        ids.push(line::verify_line(line.as_bytes()).unwrap().id.to_string());
         let value: Value = serde_json::from_str(line).unwrap();
         assert_eq!(&serde_json_canonicalizer::to_string(&value).unwrap(), line);
     }
     let CatalogueIds { industry, skill, job_role, team, agent } = catalogue;
     assert_eq!(ids, [industry, skill, job_role, team, agent]);
-    assert_eq!(line::check_line(entities[4].as_bytes()).unwrap().links, 3);
+    assert_eq!(line::verify_line(entities[4].as_bytes()).unwrap().links, 3);
 
     let skills = export(&app, "?entity_type=skill").await;
     assert_eq!(skills.len(), 2);
@@ -286,7 +286,7 @@ async fn an_export_has_every_entity_and_a_manifest(pool: PgPool) {
     tamper(&app, "update agent set name = 'Ravi'").await;
     tamper(&app, "update amendment set content = '\\xff' where sequence = 0 and content like '%Studio%'::bytea").await;
     let lines = export(&app, "?entity_type=agent").await;
-    match line::check_line(lines[0].as_bytes()) {
+    match line::verify_line(lines[0].as_bytes()) {
         Err(LineError::Broken {
             id: at, at_index: 1, reason: Reason::StateDiffers, field, ..
         }) => {
@@ -302,7 +302,7 @@ async fn content_that_is_not_utf8_is_exported_and_detected(pool: PgPool) {
     app.create("/api/v1/industries", json!({"name": "Sales"})).await;
     tamper(&app, "update amendment set content = set_byte(content, 5, 255)").await;
     let lines = export(&app, "").await;
-    let found = line::check_line(lines[0].as_bytes());
+    let found = line::verify_line(lines[0].as_bytes());
     let altered =
         matches!(found, Err(LineError::Broken { at_index: 0, reason: Reason::ContentAltered, .. }));
     assert!(altered, "{found:?}");

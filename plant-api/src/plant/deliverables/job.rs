@@ -127,7 +127,7 @@ impl JobHandler for DueGoalHandler {
         std::future::ready(Ok(())).boxed()
     }
 
-    fn plan(&self) -> BoxFuture<'_, Result<usize>> {
+    fn enqueue_due(&self) -> BoxFuture<'_, Result<usize>> {
         self.plan_due().boxed()
     }
 }

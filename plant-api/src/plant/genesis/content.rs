@@ -13,12 +13,12 @@ use crate::plant::{agents, industries, job_roles, skills, teams};
 /// Content of an entity.
 #[derive(Debug, Clone)]
 pub enum Content {
-    Industry(industries::Content),
-    Skill(skills::Content),
-    JobRole(job_roles::Content),
+    Industry(industries::IndustryContent),
+    Skill(skills::SkillContent),
+    JobRole(job_roles::JobRoleContent),
     /// Content of a team, and whether any agent belongs to it.
-    Team(teams::Content, bool),
-    Agent(agents::Content),
+    Team(teams::TeamContent, bool),
+    Agent(agents::AgentContent),
 }
 
 impl Content {

@@ -45,7 +45,7 @@ pub struct Industry {
 /// Content of an industry: the fields to create it with, as recorded in its amendments.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewIndustry)]
-pub struct Content {
+pub struct IndustryContent {
     /// Name, unique among industries (case-insensitive).
     #[schema(example = "marketing", min_length = 1, max_length = 200)]
     pub name: String,
@@ -54,7 +54,7 @@ pub struct Content {
     pub description: Option<String>,
 }
 
-impl Content {
+impl IndustryContent {
     fn check(&self) -> Result<()> {
         let mut checks = Checks::default();
         checks.name("name", &self.name);
@@ -84,7 +84,7 @@ pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
     caller: &Caller,
-    content: Content,
+    content: IndustryContent,
 ) -> Result<Industry> {
     content.check()?;
     let entity = content.new_entity(clock.new_id(), clock.now(), caller.actor())?;

@@ -3,7 +3,7 @@
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::{Content, Industry, IndustryId};
+use super::{Industry, IndustryContent, IndustryId};
 use crate::page::Page;
 use crate::plant::chain::Digest32;
 use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
@@ -11,7 +11,7 @@ use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
 pub async fn insert(
     db: impl PgExecutor<'_>,
     entity: &NewEntity,
-    content: &Content,
+    content: &IndustryContent,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into industry (id, name, description)
@@ -70,9 +70,9 @@ pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<Indu
 pub async fn find_contents(
     db: impl PgExecutor<'_>,
     ids: &[Uuid],
-) -> sqlx::Result<Vec<(Uuid, Content)>> {
+) -> sqlx::Result<Vec<(Uuid, IndustryContent)>> {
     sqlx::query!("select id, name, description from industry where id = any($1)", ids)
-        .map(|row| (row.id, Content { name: row.name, description: row.description }))
+        .map(|row| (row.id, IndustryContent { name: row.name, description: row.description }))
         .fetch_all(db)
         .await
 }

@@ -69,7 +69,7 @@ pub struct JobRole {
 /// Content of a job role: the fields to create it with, as recorded in its amendments.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewJobRole)]
-pub struct Content {
+pub struct JobRoleContent {
     /// Name, unique among job roles.
     #[schema(example = "Content Writer", min_length = 1, max_length = 200)]
     pub name: String,
@@ -85,7 +85,7 @@ pub struct Content {
     pub seniority_level: Seniority,
 }
 
-impl Content {
+impl JobRoleContent {
     /// Validates the fields. Sorts and deduplicates the skills, as amendments record them.
     fn check(&mut self) -> Result<()> {
         self.required_skills.sort_unstable();
@@ -145,7 +145,7 @@ pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
     caller: &Caller,
-    mut content: Content,
+    mut content: JobRoleContent,
     requirement: SkillRequirement,
 ) -> Result<JobRole> {
     content.check()?;

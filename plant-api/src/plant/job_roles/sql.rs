@@ -3,7 +3,7 @@
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::{Content, JobRole, JobRoleId, Seniority, UncertifiedSkill};
+use super::{JobRole, JobRoleContent, JobRoleId, Seniority, UncertifiedSkill};
 use crate::page::Page;
 use crate::plant::chain::Digest32;
 use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
@@ -35,7 +35,7 @@ pub async fn uncertified_skills(
 pub async fn insert(
     db: impl PgExecutor<'_>,
     entity: &NewEntity,
-    content: &Content,
+    content: &JobRoleContent,
 ) -> sqlx::Result<()> {
     let skills: Vec<Uuid> = content.required_skills.iter().map(|id| id.0).collect();
     sqlx::query!(
@@ -111,7 +111,7 @@ pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<JobR
 pub async fn find_contents(
     db: impl PgExecutor<'_>,
     ids: &[Uuid],
-) -> sqlx::Result<Vec<(Uuid, Content)>> {
+) -> sqlx::Result<Vec<(Uuid, JobRoleContent)>> {
     sqlx::query!(
         r#"select
             id, name, description,
@@ -124,7 +124,7 @@ pub async fn find_contents(
         ids,
     )
     .map(|row| {
-        let content = Content {
+        let content = JobRoleContent {
             name: row.name,
             description: row.description,
             required_skills: row.required_skills,

@@ -90,14 +90,14 @@ pub struct NewSkill {
 
 /// Content of a skill, as recorded in its amendments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Content {
+pub struct SkillContent {
     pub name: String,
     pub skill_key: String,
     pub category: Category,
     pub description: Option<String>,
 }
 
-impl Content {
+impl SkillContent {
     /// Returns the results of the L1 checks. A blank description counts as generated from name and
     /// category, so its check passes whenever the other two do.
     pub fn check_l1(&self) -> Vec<Check> {
@@ -120,7 +120,7 @@ impl Content {
 }
 
 impl NewSkill {
-    fn check(self) -> Result<Content> {
+    fn check(self) -> Result<SkillContent> {
         let mut checks = Checks::default();
         checks.name("name", &self.name);
         checks.optional_text("description", self.description.as_deref());
@@ -131,7 +131,7 @@ impl NewSkill {
             checks.require(valid, "skill_key", "slug", message);
         }
         checks.into_result()?;
-        Ok(Content {
+        Ok(SkillContent {
             skill_key: self.skill_key.unwrap_or_else(|| slug(&self.name)),
             name: self.name,
             category: self.category,
@@ -190,21 +190,21 @@ pub async fn create(
     }))
 }
 
-fn existing_or_duplicate(existing: Skill, content: &Content) -> Result<Created> {
+fn existing_or_duplicate(existing: Skill, content: &SkillContent) -> Result<Created> {
     let same = existing.skill_key == content.skill_key
         && existing.category == content.category
         && existing.description == content.description;
     if same { Ok(Created::Existing(existing)) } else { Err(name_taken(content)) }
 }
 
-fn name_taken(content: &Content) -> Error {
+fn name_taken(content: &SkillContent) -> Error {
     Error::Duplicate(format!(
         "there is already a skill named `{}` with another key, category or description",
         content.name
     ))
 }
 
-fn key_taken(content: &Content) -> Error {
+fn key_taken(content: &SkillContent) -> Error {
     Error::Duplicate(format!("there is already a skill with the key `{}`", content.skill_key))
 }
 

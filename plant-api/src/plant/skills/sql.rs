@@ -3,7 +3,7 @@
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::{Category, Content, Skill, SkillId};
+use super::{Category, Skill, SkillContent, SkillId};
 use crate::page::Page;
 use crate::plant::chain::Digest32;
 use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
@@ -11,7 +11,7 @@ use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
 pub async fn insert(
     db: impl PgExecutor<'_>,
     entity: &NewEntity,
-    content: &Content,
+    content: &SkillContent,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into skill (id, name, skill_key, category, description)
@@ -99,7 +99,7 @@ pub async fn list(
 pub async fn find_contents(
     db: impl PgExecutor<'_>,
     ids: &[Uuid],
-) -> sqlx::Result<Vec<(Uuid, Content)>> {
+) -> sqlx::Result<Vec<(Uuid, SkillContent)>> {
     sqlx::query!(
         r#"select id, name, skill_key, category as "category: Category", description
         from skill
@@ -107,7 +107,7 @@ pub async fn find_contents(
         ids,
     )
     .map(|row| {
-        let content = Content {
+        let content = SkillContent {
             name: row.name,
             skill_key: row.skill_key,
             category: row.category,

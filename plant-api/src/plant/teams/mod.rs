@@ -48,7 +48,7 @@ pub struct Team {
 /// Content of a team: the fields to create it with, as recorded in its amendments.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewTeam)]
-pub struct Content {
+pub struct TeamContent {
     /// Name, unique among teams.
     #[schema(example = "Brand Studio", min_length = 1, max_length = 200)]
     pub name: String,
@@ -59,7 +59,7 @@ pub struct Content {
     pub job_role_id: Option<JobRoleId>,
 }
 
-impl Content {
+impl TeamContent {
     fn check(&self) -> Result<()> {
         let mut checks = Checks::default();
         checks.name("name", &self.name);
@@ -92,7 +92,7 @@ pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
     caller: &Caller,
-    content: Content,
+    content: TeamContent,
 ) -> Result<Team> {
     content.check()?;
     let entity = content.new_entity(clock.new_id(), clock.now(), caller.actor())?;

@@ -5,7 +5,7 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Content, Team, TeamId, sql};
+use super::{Team, TeamContent, TeamId, sql};
 use crate::access::Caller;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
@@ -50,7 +50,7 @@ async fn list(
     tag = "catalogue",
     security((), ("bearer" = [])),
     summary = "Create a team",
-    request_body = Content,
+    request_body = TeamContent,
     responses(
         (status = 201, description = "Created", body = Team),
         (status = 409, description = "The name is taken", body = Problem)
@@ -61,7 +61,7 @@ async fn create(
     State(clock): State<Clock>,
     State(cache): State<Cache>,
     caller: Caller,
-    request: IdempotentRequest<Content>,
+    request: IdempotentRequest<TeamContent>,
 ) -> Result<StoredResponse> {
     let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
         Claim::Replay(response) => return Ok(response),

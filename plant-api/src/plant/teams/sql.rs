@@ -3,7 +3,7 @@
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::{Content, Team, TeamId};
+use super::{Team, TeamContent, TeamId};
 use crate::page::Page;
 use crate::plant::chain::Digest32;
 use crate::plant::entity::{GOVERNANCE_AGENT, NewEntity, Status};
@@ -12,7 +12,7 @@ use crate::plant::job_roles::JobRoleId;
 pub async fn insert(
     db: impl PgExecutor<'_>,
     entity: &NewEntity,
-    content: &Content,
+    content: &TeamContent,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into team (id, name, description, job_role_id)
@@ -74,7 +74,7 @@ pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<Team
 pub async fn find_contents(
     db: impl PgExecutor<'_>,
     ids: &[Uuid],
-) -> sqlx::Result<Vec<(Uuid, Content, bool)>> {
+) -> sqlx::Result<Vec<(Uuid, TeamContent, bool)>> {
     sqlx::query!(
         r#"select
             id, name, description, job_role_id as "job_role_id: JobRoleId",
@@ -84,8 +84,11 @@ pub async fn find_contents(
         ids,
     )
     .map(|row| {
-        let content =
-            Content { name: row.name, description: row.description, job_role_id: row.job_role_id };
+        let content = TeamContent {
+            name: row.name,
+            description: row.description,
+            job_role_id: row.job_role_id,
+        };
         (row.id, content, row.staffed)
     })
     .fetch_all(db)

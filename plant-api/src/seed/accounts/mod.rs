@@ -17,18 +17,19 @@ use super::catalogue::Catalogue;
 use super::hires::customer_id;
 use super::random::RowKind;
 use super::summary::Seeded;
-use crate::auth::Plan;
+use crate::auth::SubscriptionPlan;
 use crate::error::Result;
 use crate::passwords::argon2id;
 
-const PLANS: [Plan; 3] = [Plan::Starter, Plan::Pro, Plan::Enterprise];
+const PLANS: [SubscriptionPlan; 3] =
+    [SubscriptionPlan::Starter, SubscriptionPlan::Pro, SubscriptionPlan::Enterprise];
 
 /// An `account` row to insert.
 pub struct Account {
     pub id: Uuid,
     pub customer_id: String,
     pub email: String,
-    pub plan: Plan,
+    pub plan: SubscriptionPlan,
     pub created_at: DateTime<Utc>,
 }
 

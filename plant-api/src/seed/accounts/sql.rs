@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::Account;
-use crate::auth::Plan;
+use crate::auth::SubscriptionPlan;
 
 pub async fn insert(
     db: &mut PgConnection,
@@ -26,7 +26,7 @@ pub async fn insert(
         &ids,
         &customers as &[&str],
         &emails as &[&str],
-        &plans as &[Plan],
+        &plans as &[SubscriptionPlan],
         &created,
         password_hash,
     )

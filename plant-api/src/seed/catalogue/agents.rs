@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::{Catalogue, Row};
-use crate::plant::agents::Content;
+use crate::plant::agents::AgentContent;
 use crate::plant::industries::IndustryId;
 use crate::plant::job_roles::JobRoleId;
 use crate::plant::skills::SkillId;
@@ -16,17 +16,17 @@ use crate::seed::random::RowKind;
 const AGENTS_PER_TEAMLESS_AGENT: usize = 5;
 
 impl Catalogue<'_> {
-    pub fn agents(&self, range: Range<usize>) -> Vec<Row<Content>> {
+    pub fn agents(&self, range: Range<usize>) -> Vec<Row<AgentContent>> {
         range.map(|index| self.row(RowKind::Agent, index, self.agent(index))).collect()
     }
 
-    fn agent(&self, index: usize) -> Content {
+    fn agent(&self, index: usize) -> AgentContent {
         let role = index % self.roles.len();
         let random = self.random(RowKind::Agent, index);
         let skills = self.required_skills_of(role);
         let skill = skills[random.pick(0, skills.len())];
         let in_team = random.pick(1, AGENTS_PER_TEAMLESS_AGENT) > 0;
-        Content {
+        AgentContent {
             name: self.agent_name(index),
             skill_id: SkillId(self.id(RowKind::Skill, skill)),
             job_role_id: JobRoleId(self.id(RowKind::JobRole, role)),

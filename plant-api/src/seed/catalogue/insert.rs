@@ -25,7 +25,7 @@ pub async fn seed_prerequisites(
 
     for range in batches(catalogue.spec.skills, SKILLS_PER_BATCH) {
         let skills = missing(db, catalogue.skills(range)).await?;
-        let certified_skill = |row: &Row<crate::plant::skills::Content>| {
+        let certified_skill = |row: &Row<crate::plant::skills::SkillContent>| {
             let new = row.content.new_entity(row.id, row.created_at, ACTOR)?;
             SeededEntity::certified_skill(new, row.created_at + CERTIFICATION_DELAY)
         };

@@ -67,9 +67,9 @@ impl<'a> Catalogue<'a> {
         Row { id: self.id(kind, index), created_at: kind.created_at(index), content }
     }
 
-    pub fn industries(&self) -> Vec<Row<industries::Content>> {
+    pub fn industries(&self) -> Vec<Row<industries::IndustryContent>> {
         let industry = |(index, industry): (usize, &super::files::Industry)| {
-            let content = industries::Content {
+            let content = industries::IndustryContent {
                 name: industry.name.clone(),
                 description: Some(industry.description.clone()),
             };
@@ -79,7 +79,7 @@ impl<'a> Catalogue<'a> {
     }
 
     /// Returns the skills of `range`. After the last name, names repeat with `, level 2` and so on.
-    pub fn skills(&self, range: Range<usize>) -> Vec<Row<skills::Content>> {
+    pub fn skills(&self, range: Range<usize>) -> Vec<Row<skills::SkillContent>> {
         let templates = &self.files.skills;
         let skill = |index: usize| {
             let template = &templates[index % templates.len()];
@@ -87,7 +87,7 @@ impl<'a> Catalogue<'a> {
                 0 => template.name.clone(),
                 round => format!("{}, level {}", template.name, round + 1),
             };
-            let content = skills::Content {
+            let content = skills::SkillContent {
                 skill_key: skills::slug(&name),
                 name,
                 category: template.category,
@@ -98,7 +98,7 @@ impl<'a> Catalogue<'a> {
         range.map(skill).collect()
     }
 
-    pub fn job_roles(&self) -> Vec<Row<job_roles::Content>> {
+    pub fn job_roles(&self) -> Vec<Row<job_roles::JobRoleContent>> {
         let job_role = |(index, entry): (usize, &IndustryRole<'_>)| {
             let mut required_skills: Vec<_> = self
                 .required_skills_of(index)
@@ -106,7 +106,7 @@ impl<'a> Catalogue<'a> {
                 .map(|skill| SkillId(self.id(RowKind::Skill, skill)))
                 .collect();
             required_skills.sort_unstable();
-            let content = job_roles::Content {
+            let content = job_roles::JobRoleContent {
                 name: entry.role.name.clone(),
                 description: Some(entry.role.description.clone()),
                 required_skills,
@@ -118,9 +118,9 @@ impl<'a> Catalogue<'a> {
     }
 
     /// Returns one team per job role.
-    pub fn teams(&self) -> Vec<Row<teams::Content>> {
+    pub fn teams(&self) -> Vec<Row<teams::TeamContent>> {
         let team = |(index, entry): (usize, &IndustryRole<'_>)| {
-            let content = teams::Content {
+            let content = teams::TeamContent {
                 name: entry.role.team.clone(),
                 description: None,
                 job_role_id: Some(job_roles::JobRoleId(self.id(RowKind::JobRole, index))),

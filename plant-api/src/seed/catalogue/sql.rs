@@ -9,7 +9,7 @@ use crate::plant::{agents, industries, job_roles, skills, teams};
 
 pub async fn insert_industries(
     db: &mut PgConnection,
-    rows: &[Row<industries::Content>],
+    rows: &[Row<industries::IndustryContent>],
 ) -> sqlx::Result<u64> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let names: Vec<_> = rows.iter().map(|row| row.content.name.as_str()).collect();
@@ -28,7 +28,7 @@ pub async fn insert_industries(
 
 pub async fn insert_skills(
     db: &mut PgConnection,
-    rows: &[Row<skills::Content>],
+    rows: &[Row<skills::SkillContent>],
 ) -> sqlx::Result<u64> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let names: Vec<_> = rows.iter().map(|row| row.content.name.as_str()).collect();
@@ -51,7 +51,7 @@ pub async fn insert_skills(
 
 pub async fn insert_job_roles(
     db: &mut PgConnection,
-    rows: &[Row<job_roles::Content>],
+    rows: &[Row<job_roles::JobRoleContent>],
 ) -> sqlx::Result<u64> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let names: Vec<_> = rows.iter().map(|row| row.content.name.as_str()).collect();
@@ -84,7 +84,7 @@ pub async fn insert_job_roles(
 
 pub async fn insert_teams(
     db: &mut PgConnection,
-    rows: &[Row<teams::Content>],
+    rows: &[Row<teams::TeamContent>],
 ) -> sqlx::Result<u64> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let names: Vec<_> = rows.iter().map(|row| row.content.name.as_str()).collect();
@@ -105,7 +105,7 @@ pub async fn insert_teams(
 
 pub async fn insert_agents(
     db: &mut PgConnection,
-    rows: &[Row<agents::Content>],
+    rows: &[Row<agents::AgentContent>],
 ) -> sqlx::Result<u64> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let names: Vec<_> = rows.iter().map(|row| row.content.name.as_str()).collect();

@@ -126,7 +126,11 @@ fn small(outcome: &Outcome) -> Vec<ChartInput> {
     };
     vec![
         (users_title, "", vec![filled("users", "a", users)]),
-        ("Service CPU", "%", vec![filled("of one processor", "a", series::service_cpu(outcome))]),
+        (
+            "Service CPU",
+            "%",
+            vec![filled("of one processor", "a", series::service_cpu_points(outcome))],
+        ),
         (
             "Service memory",
             "MiB",

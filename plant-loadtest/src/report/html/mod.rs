@@ -78,7 +78,7 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, minijinja:
 
 impl<'a> Page<'a> {
     fn new(outcome: &'a Outcome, verdict: &'a Verdict) -> Self {
-        let judged = outcome.judged_seconds();
+        let judged = outcome.judged_span();
         let charts = charts::charts(outcome);
         let violations = rows::violations(verdict);
         Self {

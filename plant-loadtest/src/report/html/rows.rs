@@ -7,7 +7,7 @@ use crate::{
     failure::FailureKind,
     load::{Model, Stage},
     outcome::{Outcome, Tally},
-    report::summary::{self, EndpointLine, PercentileCell},
+    report::summary::{self, PercentileCell},
     sla::During,
     verdict::{Grade, JudgedThreshold, Verdict},
 };
@@ -178,12 +178,12 @@ pub(super) fn sections(outcome: &Outcome, verdict: &Verdict) -> Vec<SectionRows>
                 time(section.seconds.start),
                 time(section.seconds.end.min(outcome.planned_seconds()))
             ),
-            rows: section.lines.iter().map(endpoint_row).collect(),
+            rows: section.rows.iter().map(endpoint_row).collect(),
         })
         .collect()
 }
 
-fn endpoint_row(line: &EndpointLine<'_>) -> EndpointRow {
+fn endpoint_row(line: &summary::EndpointRow<'_>) -> EndpointRow {
     let judged = line.percentiles.iter().find_map(|cell| cell.judged);
     EndpointRow {
         name: line.name.to_owned(),

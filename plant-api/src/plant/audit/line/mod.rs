@@ -77,7 +77,7 @@ impl fmt::Display for Manifest {
 
 /// An entity's line that was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CheckedLine {
+pub struct VerifiedLine {
     pub id: Uuid,
     /// Number of links in the entity's chain.
     pub links: u64,
@@ -103,16 +103,16 @@ pub enum LineError {
 
 /// Verifies lines, reusing one buffer for all.
 #[derive(Debug, Default)]
-pub struct LineChecker {
+pub struct LineVerifier {
     buffer: Vec<u8>,
 }
 
-impl LineChecker {
+impl LineVerifier {
     /// Verifies an entity's line, given without its line feed.
     ///
     /// # Errors
     /// [`LineError`] if the line cannot be parsed or was altered.
-    pub fn check(&mut self, line: &[u8]) -> Result<CheckedLine, LineError> {
+    pub fn check(&mut self, line: &[u8]) -> Result<VerifiedLine, LineError> {
         let line = Line::parse(line, &mut self.buffer)?;
         let mut verifier = EntityVerifier::new(line.id);
         for amendment in &line.amendments {
@@ -124,7 +124,7 @@ impl LineChecker {
             });
         }
         match verifier.verdict(line.head, line.row.as_ref()) {
-            Verdict::Intact => Ok(CheckedLine { id: line.id, links: line.head.length }),
+            Verdict::Intact => Ok(VerifiedLine { id: line.id, links: line.head.length }),
             Verdict::Broken { at_index, reason } => {
                 let mismatch = verifier.mismatch(line.row.as_ref());
                 let mismatch = mismatch.filter(|_| reason == Reason::StateDiffers);
@@ -144,6 +144,6 @@ impl LineChecker {
 ///
 /// # Errors
 /// [`LineError`] if the line cannot be parsed or was altered.
-pub fn check_line(line: &[u8]) -> Result<CheckedLine, LineError> {
-    LineChecker::default().check(line)
+pub fn verify_line(line: &[u8]) -> Result<VerifiedLine, LineError> {
+    LineVerifier::default().check(line)
 }

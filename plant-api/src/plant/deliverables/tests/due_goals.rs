@@ -113,7 +113,7 @@ async fn a_deleted_goal_yields_no_draft(pool: PgPool) {
     let goal = create_goal(&app, &hire, "daily").await;
     let handlers = crate::app::handlers(&app.state, INSTANT_MODEL);
     let handler = handlers.iter().find(|handler| handler.kind().name == "due_goal").unwrap();
-    assert_eq!(handler.plan().await.unwrap(), 1);
+    assert_eq!(handler.enqueue_due().await.unwrap(), 1);
     app.delete(&format!("/api/v1/agents/{hire}/goals/{goal}")).await.expect(204);
     app.drain_jobs().await;
     assert_eq!(drafts(&app, &hire).await, Vec::<Value>::new());

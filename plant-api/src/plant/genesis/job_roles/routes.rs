@@ -17,7 +17,9 @@ use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::page::{Page, PageParams};
 use crate::plant::entity::Kind;
 use crate::plant::genesis::{self, Certification, CertificationDetails};
-use crate::plant::job_roles::{self, Content, JobRole, JobRoleId, Seniority, SkillRequirement};
+use crate::plant::job_roles::{
+    self, JobRole, JobRoleContent, JobRoleId, Seniority, SkillRequirement,
+};
 use crate::plant::skills::SkillId;
 use crate::state::AppState;
 
@@ -68,7 +70,7 @@ struct NewGenesisJobRole {
     seniority_level: Seniority,
 }
 
-impl From<NewGenesisJobRole> for Content {
+impl From<NewGenesisJobRole> for JobRoleContent {
     fn from(role: NewGenesisJobRole) -> Self {
         let NewGenesisJobRole { name, description, required_skills, seniority_level } = role;
         Self { name, description, required_skills, seniority_level }
