@@ -123,9 +123,15 @@ fn module_of(file: &Path) -> Module {
     module
 }
 
+fn without_comment(line: &str) -> &str {
+    // `://` is a URL in a string.
+    let comment = line.match_indices("//").find(|(at, _)| !line[..*at].ends_with(':'));
+    comment.map_or(line, |(at, _)| &line[..at])
+}
+
 fn without_comments_and_tests(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let lines = text.lines().map(without_comment);
     lines.collect::<Vec<_>>().join("\n")
 }
 
