@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs all checks: format, lints, SQL against the migrated schema, tests.
+# Runs all checks: format, lints, SQL against the migrated schema, links of the documentation, tests.
 #
 #   scripts/test.sh [--long]    --long adds checks whose tools (cargo-deny, shellcheck) are installed
 #
@@ -26,6 +26,7 @@ main() {
   step "toolchain" require_rust
   step "format" run cargo fmt --all --check
   step "lints and SQL" run ./scripts/prepare_sql.sh --check
+  step "documentation" run env SQLX_OFFLINE=true RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
   # Offline, with the committed .sqlx/, like a build without a database.
   step "tests" run env SQLX_OFFLINE=true cargo test --workspace --locked
   if [ "${1:-}" = --long ]; then
