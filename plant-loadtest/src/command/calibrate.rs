@@ -9,7 +9,8 @@ use crate::{
     report::table,
 };
 
-/// Highest dispatch lag at P99, in milliseconds. Above it an incorrect result is INVALID, not FAIL.
+/// Highest P99 of the dispatch lag, in milliseconds. Above it an incorrect result is INVALID, not
+/// FAIL.
 const MAX_DISPATCH_LAG_MS: f64 = 5.0;
 
 /// Arguments of `calibrate`.

@@ -1,4 +1,5 @@
-//! `capacity`: searches for the highest load that meets all thresholds.
+//! `capacity`: searches for the highest load that meets all thresholds, by trials of one level of load
+//! each.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -16,7 +17,7 @@ use crate::{
     target,
 };
 
-/// Stops a search that does not converge.
+/// Maximum number of trials; ends a search that does not converge.
 const MAX_TRIALS: usize = 40;
 
 /// Arguments of `capacity`.
@@ -29,23 +30,23 @@ pub struct CapacityArguments {
     #[arg(short = 'H', long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
     pub host: String,
 
-    /// First load to try, in users (closed profiles) or arrivals per second (open profiles)
+    /// Level of the first trial: users (closed profiles) or arrivals per second (open profiles)
     /// [default: a tenth of the profile's peak]
     #[arg(long, value_name = "L")]
     pub from: Option<f64>,
 
-    /// Highest load to try
-    #[arg(long, value_name = "L", default_value_t = 100_000.0)]
-    pub most: f64,
+    /// Highest level to try
+    #[arg(long = "most", value_name = "L", default_value_t = 100_000.0)]
+    pub max_load: f64,
 
-    /// Duration of each load step
-    #[arg(long, value_name = "D", default_value = "20s", value_parser = duration::parse_positive)]
-    pub step: Duration,
+    /// Duration of each trial
+    #[arg(long = "step", value_name = "D", default_value = "20s", value_parser = duration::parse_positive)]
+    pub trial_duration: Duration,
 
-    /// Precision in percent: stop when the highest load that meets the thresholds and the lowest one
-    /// that violates them are this close
-    #[arg(long, value_name = "P", default_value_t = 5.0)]
-    pub within: f64,
+    /// Precision in percent: stop when the highest level that met the thresholds and the lowest one
+    /// that violated them are this close
+    #[arg(long = "within", value_name = "P", default_value_t = 5.0)]
+    pub precision_percent: f64,
 
     /// Maximum concurrent users (open profiles only); overrides the profile
     #[arg(short = 'u', long, value_name = "N")]
@@ -59,7 +60,7 @@ pub struct CapacityArguments {
     #[arg(long, value_name = "D", default_value = "30s", value_parser = duration::parse_positive)]
     pub timeout: Duration,
 
-    /// Password of the test accounts, for a service that requires tokens
+    /// Password of the test accounts, for a service that requires authentication
     #[arg(
         long,
         value_name = "P",
@@ -69,12 +70,12 @@ pub struct CapacityArguments {
     )]
     pub password: String,
 
-    /// Allow a target on another machine
+    /// Allow a target that is not a loopback address, such as another machine
     #[arg(long)]
     pub allow_remote: bool,
 }
 
-/// Doubles the load until a threshold is violated, then narrows the interval.
+/// Doubles the level until a threshold is violated, then bisects, and prints all trials.
 ///
 /// # Errors
 /// When there are no thresholds, or a trial cannot be measured.
@@ -96,7 +97,7 @@ pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, CommandErro
             ));
         }
     }
-    print(&summarize(&completed, &search, unit, arguments.step));
+    print(&summarize(&completed, &search, unit, arguments.trial_duration));
     Ok(match (find_trial(&completed, search.lowest_violated()), search.highest_met()) {
         (Some(Trial { result: TrialResult::GeneratorLimited(_), .. }), _) => Exit::Undecided,
         (_, None) => Exit::Failed,
@@ -122,7 +123,7 @@ async fn prepare(
     };
     let sla = Sla::find(&sla_name, &plan.allowed_names())?;
     let host = target::parse_address(&arguments.host, arguments.allow_remote).await?;
-    if !(arguments.within > 0.0 && arguments.within < 100.0) {
+    if !(arguments.precision_percent > 0.0 && arguments.precision_percent < 100.0) {
         return Err("--within must be greater than 0 and less than 100".to_owned().into());
     }
     let (peak, unit) = match profile.model {
@@ -130,15 +131,16 @@ async fn prepare(
         Model::Closed => (f64::from(plan.users), "users"),
     };
     let from = arguments.from.unwrap_or(peak / 10.0);
-    if !(from.is_finite() && from > 0.0 && arguments.most >= from) {
+    if !(from.is_finite() && from > 0.0 && arguments.max_load >= from) {
         return Err("--from must be greater than 0, and --most at least --from".to_owned().into());
     }
     if let (Model::Open, Some(users)) = (profile.model, arguments.users) {
         profile.users = users.max(1);
     }
     let integral = profile.model == Model::Closed;
-    let search = Search::new(from, arguments.most, arguments.within / 100.0, integral);
-    let step_s = arguments.step.as_secs();
+    let search =
+        Search::new(from, arguments.max_load, arguments.precision_percent / 100.0, integral);
+    let step_s = arguments.trial_duration.as_secs();
     let mut trials = TrialRunner::new(profile, &sla, &plan, &host, arguments.timeout, step_s);
     trials.password.clone_from(&arguments.password);
     if trials.threshold_count() == 0 {
@@ -147,7 +149,7 @@ async fn prepare(
     Ok((trials, search, unit))
 }
 
-fn summarize(completed: &[Trial], search: &Search, unit: &str, step: Duration) -> String {
+fn summarize(completed: &[Trial], search: &Search, unit: &str, trial_duration: Duration) -> String {
     let mut table = table::plain([unit, "successful requests/s", "P95", "errors", "thresholds"]);
     for trial in completed {
         table.add_row(trial.table_row());
@@ -170,8 +172,8 @@ fn summarize(completed: &[Trial], search: &Search, unit: &str, step: Duration) -
         Some(Trial { level, result: TrialResult::Violated(violations), .. }) => {
             format!("First violation, at {} {unit}: {violations}.", format_level(*level))
         }
-        _ => "No threshold was violated up to the highest load to try (--most).".to_owned(),
+        _ => "No threshold was violated up to the highest level to try (--most).".to_owned(),
     };
-    let step = duration::format(step.as_secs());
-    format!("{highest}\n{next}\n\nTrials of {step} each, in this order:\n{table}")
+    let length = duration::format(trial_duration.as_secs());
+    format!("{highest}\n{next}\n\nTrials of {length} each, in this order:\n{table}")
 }

@@ -85,7 +85,7 @@ pub(super) fn compare_runs(
     Comparison::new(base, new, &floors.for_load(machine, load))
 }
 
-/// Returns the exit code of a comparison; an advisory result never fails.
+/// Returns the exit code of a comparison: an advisory one always succeeds.
 pub(super) fn exit(comparison: &Comparison, strict: bool) -> Exit {
     match comparison.change {
         _ if comparison.advisory => Exit::Success,

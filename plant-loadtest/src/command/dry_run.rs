@@ -102,12 +102,12 @@ fn level(stage: &Stage, model: Model) -> String {
         Model::Closed => (f64::from(stage.from_users), f64::from(stage.to_users), "users"),
         Model::Open => (stage.from_rate, stage.to_rate, "arrivals/s"),
     };
-    let at_once = match stage.at_once {
+    let burst = match stage.at_once {
         0 => String::new(),
         count => format!("{count} at once, then "),
     };
     if (from - to).abs() < f64::EPSILON {
-        return format!("{at_once}{to:.0} {unit}");
+        return format!("{burst}{to:.0} {unit}");
     }
-    format!("{at_once}{from:.0} to {to:.0} {unit}")
+    format!("{burst}{from:.0} to {to:.0} {unit}")
 }

@@ -10,7 +10,7 @@ use crate::{
 /// Prints the built-in profiles, user classes and SLA files.
 ///
 /// # Errors
-/// When a built-in profile is invalid, which a test rules out.
+/// When a built-in profile is invalid. Not expected: a test checks all of them.
 pub fn list() -> Result<Exit, CommandError> {
     let mut text = String::from("Profiles (plant-loadtest run PROFILE):\n");
     for file in built_in::PROFILES {
@@ -23,7 +23,7 @@ pub fn list() -> Result<Exit, CommandError> {
     text += "\nUser classes (for custom profiles):\n";
     for UserClass { name, description, wait, .. } in scenarios::ALL {
         let (shortest, longest) = (wait.0.as_secs_f64(), wait.1.as_secs_f64());
-        text += &format!("  {name:<18} {description}; wait time {shortest} to {longest} s\n");
+        text += &format!("  {name:<18} {description}; think time {shortest} to {longest} s\n");
     }
     text += "\nSLA files (--sla):\n";
     for file in built_in::SLAS {

@@ -1,4 +1,4 @@
-//! The commands of the command line.
+//! The commands of `plant-loadtest`.
 
 pub mod calibrate;
 pub mod capacity;
@@ -22,19 +22,23 @@ use crate::{
     target::TargetError,
 };
 
-/// Exit codes.
+/// Exit codes of all commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// All thresholds were met, or there was nothing to judge.
+    /// The command succeeded. For a run: PASS, WARNING or NO VERDICT. For a comparison: not REGRESSED,
+    /// or only advisory. For `capacity`: a load met all thresholds.
     Success = 0,
-    /// A threshold was violated.
+    /// For a run: FAIL, or WARNING with `--strict`. For a comparison: REGRESSED, or INCONCLUSIVE with
+    /// `--strict`. For `calibrate`: the measured latency is wrong. For `capacity`: no load met all
+    /// thresholds.
     Failed = 1,
-    /// The command line, a profile or an SLA file is invalid.
+    /// The command line, a profile, an SLA file or an outcome is invalid.
     Usage = 2,
-    /// The run could not start.
+    /// A run could not start, or a file could not be written.
     CouldNotRun = 3,
-    /// The measurements do not allow a verdict.
+    /// The verdict is INVALID or INSUFFICIENT. For `capacity` and `calibrate`: the load generator
+    /// reached its limit.
     Undecided = 4,
 }
 
@@ -44,7 +48,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The error of a command.
+/// An error that ends a command.
 #[derive(Debug)]
 pub struct CommandError {
     /// The exit code.

@@ -1,4 +1,5 @@
-//! `repeat`: runs a profile several times, alternating between the sides, and compares them.
+//! `repeat`: runs a profile several times, alternating between `--host` (base) and `--against` (new),
+//! and compares the two.
 
 use std::{
     path::{Path, PathBuf},
@@ -25,15 +26,16 @@ pub struct RepeatArguments {
     /// Built-in profile (see `list`) or path of a TOML file
     pub profile: String,
 
-    /// Base URL of the service; the base side of the comparison
+    /// Base URL of the service; the base of the comparison
     #[arg(short = 'H', long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
     pub host: String,
 
-    /// Base URL of another version of the service; runs alternate between both and are compared
-    #[arg(long, value_name = "URL", conflicts_with = "noise_floor")]
-    pub against: Option<String>,
+    /// Base URL of the new version of the service: runs alternate between --host (base) and --against
+    /// (new) and are compared
+    #[arg(long = "against", value_name = "URL", conflicts_with = "noise_floor")]
+    pub new_host: Option<String>,
 
-    /// Measure the noise floor: run both sides against the same service
+    /// Measure the noise floor: run both sides against --host
     #[arg(long)]
     pub noise_floor: bool,
 
@@ -42,8 +44,8 @@ pub struct RepeatArguments {
     pub runs: Option<usize>,
 
     /// Folder for the outcome files
-    #[arg(long, value_name = "DIR", default_value = "reports/repeated")]
-    pub into: PathBuf,
+    #[arg(long = "into", value_name = "DIR", default_value = "reports/repeated")]
+    pub output_dir: PathBuf,
 
     /// File with the measured noise floors
     /// [default: ~/.local/share/plant-loadtest/noise-floor.json]
@@ -59,7 +61,7 @@ pub struct RepeatArguments {
     pub run_options: Vec<String>,
 }
 
-/// One side of the comparison.
+/// One side of the comparison, or the only one.
 #[derive(Debug)]
 struct Side {
     name: &'static str,
@@ -94,7 +96,8 @@ pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, CommandError> {
         for turn in 0..sides.len() {
             // A B, B A, A B, …: gradual changes of the machine affect both sides equally.
             let index = if round % 2 == 0 { turn } else { sides.len() - 1 - turn };
-            let file = arguments.into.join(format!("{}-{:02}.json", sides[index].name, round + 1));
+            let file =
+                arguments.output_dir.join(format!("{}-{:02}.json", sides[index].name, round + 1));
             eprintln!("run {} of {runs}, {}", round + 1, sides[index].name);
             let Some(metrics) = run_once(arguments, &sides[index].host, &file).await? else {
                 return Err(CommandError::new(Exit::CouldNotRun, &"interrupted"));
@@ -107,8 +110,8 @@ pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, CommandError> {
 
 fn sides(arguments: &RepeatArguments) -> Vec<Side> {
     let side = |name, host: &str| Side { name, host: host.to_owned(), runs: Vec::new() };
-    match &arguments.against {
-        Some(other) => vec![side("base", &arguments.host), side("new", other)],
+    match &arguments.new_host {
+        Some(new_host) => vec![side("base", &arguments.host), side("new", new_host)],
         None if arguments.noise_floor => {
             vec![side("same-a", &arguments.host), side("same-b", &arguments.host)]
         }

@@ -1,4 +1,4 @@
-//! `report`: judges a saved outcome and writes its reports.
+//! `report`: judges a saved outcome, prints the verdict and writes its reports.
 
 use std::{io::IsTerminal as _, path::PathBuf};
 
@@ -63,7 +63,8 @@ pub struct ReportOptions {
     #[arg(long, value_name = "F")]
     pub markdown: Option<PathBuf>,
 
-    /// Write load_test_metrics.json to this file: metrics per API and pass or fail, for CI
+    /// Write metrics per API and the result (pass or fail) as JSON to this file, for CI. Same keys as
+    /// load_test_metrics.json of seed 003
     #[arg(long, value_name = "F")]
     pub metrics_json: Option<PathBuf>,
 }

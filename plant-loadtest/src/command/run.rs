@@ -57,7 +57,7 @@ pub struct RunArguments {
     #[arg(long, value_name = "D", default_value = "30s", value_parser = duration::parse_positive)]
     pub timeout: Duration,
 
-    /// Password of the test accounts, for a service that requires tokens
+    /// Password of the test accounts, for a service that requires authentication
     #[arg(
         long,
         value_name = "P",
@@ -75,7 +75,7 @@ pub struct RunArguments {
     #[arg(long)]
     pub strict: bool,
 
-    /// Allow a target on another machine
+    /// Allow a target that is not a loopback address, such as another machine
     #[arg(long)]
     pub allow_remote: bool,
 
@@ -108,13 +108,13 @@ pub struct RunArguments {
     /// Serve Prometheus metrics of the load generator at this address during the run; without a
     /// value at 127.0.0.1:9646
     #[arg(
-        long,
+        long = "metrics",
         value_name = "ADDRESS",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "127.0.0.1:9646"
     )]
-    pub metrics: Option<SocketAddr>,
+    pub metrics_address: Option<SocketAddr>,
 
     /// SLA file and report files.
     #[command(flatten)]
@@ -159,7 +159,7 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, CommandError> {
         progress,
         dashboard,
         journal: paths.json.clone(),
-        exporter: arguments.metrics,
+        exporter: arguments.metrics_address,
         password: arguments.password,
         ..Settings::new(plan, sla, host, arguments.timeout)
     };

@@ -1,4 +1,4 @@
-//! `simulate`: measures how often the statistics are correct on data with known properties.
+//! `simulate`: measures how often the statistics give each result on data with known properties.
 
 use clap::{Args, ValueEnum};
 
@@ -11,7 +11,7 @@ pub struct SimulateArguments {
     /// Statistic to check
     pub statistic: Statistic,
 
-    /// Simulated series per table row
+    /// Simulated series or comparisons per table row
     #[arg(long, value_name = "N", default_value_t = 400)]
     pub series: u64,
 }

@@ -26,7 +26,8 @@ pub struct StubArguments {
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..))]
     pub rare_one_in: u64,
 
-    /// Maximum concurrent requests; others wait. The maximum rate is N / latency [default: no limit]
+    /// Maximum concurrent requests; others wait. Limits the rate to N divided by the latency
+    /// [default: no limit]
     #[arg(long = "at-once", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_concurrent: Option<u32>,
 
@@ -61,8 +62,8 @@ pub async fn stub(arguments: &StubArguments) -> Result<Exit, CommandError> {
         start_after: Duration::from_millis(arguments.stall_after),
         duration: Duration::from_millis(duration),
     });
-    let at_once = arguments.max_concurrent.map(|requests| requests as usize);
-    let behavior = Behavior { latency, max_concurrent: at_once, stall, items: arguments.items };
+    let max_concurrent = arguments.max_concurrent.map(|requests| requests as usize);
+    let behavior = Behavior { latency, max_concurrent, stall, items: arguments.items };
     let stub = Stub::start(arguments.port, behavior).map_err(|error| {
         let reason = format!("cannot listen on port {}: {error}", arguments.port);
         CommandError::new(Exit::CouldNotRun, &reason)

@@ -6,7 +6,7 @@ use crate::statistics::{
     change_points::{self, ChangePoint},
 };
 
-/// Runs in the order of time, and the change points of their endpoints.
+/// The valid runs of one load in the order of time, and the change points of their endpoints.
 #[derive(Clone, Debug)]
 pub struct History {
     /// The runs, oldest first.
@@ -24,7 +24,7 @@ pub struct EndpointChangePoint {
     pub run: usize,
     /// Shift from the old level to the new one, in percent.
     pub shift_percent: f64,
-    /// P-value of the change, from a permutation test.
+    /// P-value of the permutation test for a change.
     pub p_value: f64,
 }
 
@@ -46,6 +46,7 @@ impl History {
             ));
         }
         let endpoints = endpoints(&runs);
+        // Divided by the number of endpoints (Bonferroni).
         let alpha = FALSE_DISCOVERY_RATE / as_f64(endpoints.len().max(1));
         let mut found: Vec<EndpointChangePoint> =
             endpoints.iter().flat_map(|endpoint| change_points(endpoint, &runs, alpha)).collect();

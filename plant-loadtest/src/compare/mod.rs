@@ -1,8 +1,8 @@
 //! Compares runs of the same load: is the service slower, faster or unchanged?
 //!
 //! One run is one observation, not one request: the requests of a run share the same noise, so they
-//! are not independent. Each run gives one P95 per endpoint. These are compared by rank; the margin
-//! is the noise floor, the difference between identical runs on this machine.
+//! are not independent. Each run gives one P95 per endpoint. These are compared by rank. The margin
+//! comes from the noise floor: how much identical runs differ on this machine.
 
 pub mod history;
 pub mod noise_floor;
@@ -18,23 +18,24 @@ use serde::Serialize;
 use self::{noise_floor::Margins, run_metrics::RunMetrics};
 use crate::statistics::{as_f64, median, multiple_testing, rank_tests};
 
-/// Fewest runs per side; with fewer a comparison is advisory.
+/// Lowest value of [`runs_needed`]: runs per side that a comparison of few endpoints needs.
 pub const MIN_RUNS: usize = 5;
 
-/// Significance level of each test: the accepted share of false positives among the positives.
+/// Highest adjusted p-value that is significant. Thereby the expected fraction of false positives
+/// among the significant results of a test is at most this (Benjamini and Hochberg, 1995).
 pub const FALSE_DISCOVERY_RATE: f64 = 0.05;
 
-/// Change of the latency from the base runs to the new ones.
+/// Change of the latency from the base runs to the new ones, ordered by severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Change {
     /// Significantly within the margin.
     Equivalent,
-    /// Significantly faster, by more than the margin.
+    /// Significantly faster, and the estimated shift is beyond the margin.
     Improved,
     /// None of the other results is significant.
     Inconclusive,
-    /// Significantly slower, by more than the margin.
+    /// Significantly slower, and the estimated shift is beyond the margin.
     Regressed,
 }
 
@@ -58,9 +59,9 @@ pub struct EndpointChange {
     pub name: String,
     /// Result for this endpoint.
     pub change: Change,
-    /// Number of base runs with enough requests for a P95.
+    /// Number of valid base runs with enough requests for a P95.
     pub base_runs: usize,
-    /// Number of new runs with enough requests for a P95.
+    /// Number of valid new runs with enough requests for a P95.
     pub new_runs: usize,
     /// Median P95 of the base runs, in milliseconds.
     pub base_p95_ms: Option<f64>,
@@ -68,14 +69,18 @@ pub struct EndpointChange {
     pub new_p95_ms: Option<f64>,
     /// Hodges–Lehmann shift from base to new, in percent of the base.
     pub shift_percent: Option<f64>,
-    /// The margin in percent; smaller shifts occur between identical runs too.
+    /// The margin in percent, from the noise floor; smaller shifts occur between identical runs too.
     pub margin_percent: f64,
-    /// P-value for “new is slower”, adjusted for the number of endpoints.
+    /// P-value of the Mann–Whitney test with the alternative hypothesis that the new runs are slower,
+    /// by however little. Adjusted for the number of endpoints by Benjamini and Hochberg's method,
+    /// like the other p-values.
     pub p_slower: f64,
-    /// P-value for “new is faster”, adjusted likewise.
+    /// P-value with the alternative hypothesis that the new runs are faster, by however little.
     pub p_faster: f64,
-    /// P-value for “the shift is within the margin”, adjusted likewise.
-    pub p_equal: f64,
+    /// P-value with the alternative hypothesis that the shift is within the margin: the greater one
+    /// of two Mann–Whitney tests, against a shift of the margin up and down.
+    #[serde(rename = "p_equal")]
+    pub p_equivalent: f64,
 }
 
 /// Comparison of all endpoints.
@@ -83,9 +88,10 @@ pub struct EndpointChange {
 pub struct Comparison {
     /// Overall result: the most severe one of any endpoint.
     pub change: Change,
-    /// Whether there were too few runs for significant results, so that the results are only hints.
+    /// Whether a side has fewer than `runs_needed` valid runs. Results are then judged by the shift
+    /// alone, not by p-values, and prove nothing.
     pub advisory: bool,
-    /// Runs per side needed for this number of endpoints.
+    /// Result of [`runs_needed`] for this number of endpoints.
     pub runs_needed: usize,
     /// Description of the load, the same for both sides.
     pub load: String,
@@ -95,8 +101,9 @@ pub struct Comparison {
     pub notes: Vec<String>,
 }
 
-/// Returns the number of runs per side needed to detect one regression among `endpoints`. With
-/// fewer, even complete separation of the sides is not significant.
+/// Returns the number of runs per side needed to detect a regression of one of `endpoints`: at least
+/// [`MIN_RUNS`], and so many that complete separation of the sides is significant. A comparison with
+/// fewer runs is advisory.
 #[must_use]
 pub fn runs_needed(endpoints: usize) -> usize {
     let alpha = FALSE_DISCOVERY_RATE / as_f64(endpoints.max(1));
@@ -104,13 +111,13 @@ pub fn runs_needed(endpoints: usize) -> usize {
 }
 
 impl Comparison {
-    /// Compares both sides, with the margins of `floor`.
+    /// Compares the valid runs of both sides by `margins`.
     ///
     /// # Errors
     /// When a side has no valid run, or when the runs are not of the same load.
-    pub fn new(base: &[RunMetrics], new: &[RunMetrics], floor: &Margins) -> Result<Self, String> {
+    pub fn new(base: &[RunMetrics], new: &[RunMetrics], margins: &Margins) -> Result<Self, String> {
         let load = same_load(base, new)?;
-        let mut notes = notes(base, new, floor);
+        let mut notes = notes(base, new, margins);
         let (base, new) = (valid(base), valid(new));
         if base.is_empty() || new.is_empty() {
             return Err(
@@ -134,7 +141,7 @@ impl Comparison {
         }
         let mut endpoints: Vec<EndpointChange> = names
             .into_iter()
-            .map(|name| measure(name, &base, &new, floor.margin_percent(name)))
+            .map(|name| measure(name, &base, &new, margins.margin_percent(name)))
             .collect();
         adjust(&mut endpoints);
         for endpoint in &mut endpoints {
@@ -176,7 +183,7 @@ fn measure(
         margin_percent,
         p_slower: rank_tests::mann_whitney_greater(&base_logs, &new_logs),
         p_faster: rank_tests::mann_whitney_greater(&new_logs, &base_logs),
-        p_equal: p_not_faster.max(p_not_slower),
+        p_equivalent: p_not_faster.max(p_not_slower),
     }
 }
 
@@ -185,7 +192,7 @@ fn adjust(endpoints: &mut [EndpointChange]) {
     let p_values: [fn(&mut EndpointChange) -> &mut f64; 3] = [
         |endpoint| &mut endpoint.p_slower,
         |endpoint| &mut endpoint.p_faster,
-        |endpoint| &mut endpoint.p_equal,
+        |endpoint| &mut endpoint.p_equivalent,
     ];
     for p_value in p_values {
         let raw: Vec<f64> = endpoints.iter_mut().map(|endpoint| *p_value(endpoint)).collect();
@@ -202,7 +209,7 @@ fn judge(endpoint: &EndpointChange) -> Change {
         Change::Regressed
     } else if endpoint.p_faster <= FALSE_DISCOVERY_RATE && shift < -endpoint.margin_percent {
         Change::Improved
-    } else if endpoint.p_equal <= FALSE_DISCOVERY_RATE {
+    } else if endpoint.p_equivalent <= FALSE_DISCOVERY_RATE {
         Change::Equivalent
     } else {
         Change::Inconclusive
@@ -235,8 +242,8 @@ fn same_load(base: &[RunMetrics], new: &[RunMetrics]) -> Result<String, String> 
     }
 }
 
-fn notes(base: &[RunMetrics], new: &[RunMetrics], floor: &Margins) -> Vec<String> {
-    let mut notes: Vec<String> = floor.note.iter().cloned().collect();
+fn notes(base: &[RunMetrics], new: &[RunMetrics], margins: &Margins) -> Vec<String> {
+    let mut notes: Vec<String> = margins.note.iter().cloned().collect();
     let runs = || base.iter().chain(new);
     let machines: BTreeSet<&str> = runs().map(|run| run.machine.as_str()).collect();
     if machines.len() > 1 {

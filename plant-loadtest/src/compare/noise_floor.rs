@@ -12,19 +12,19 @@ use serde::{Deserialize, Serialize};
 use super::run_metrics::RunMetrics;
 use crate::statistics::{quantile, rank_tests};
 
-/// Smallest margin in percent: smaller shifts are irrelevant even on a machine without noise.
+/// Smallest margin in percent. Smaller shifts are irrelevant even on a machine without noise.
 const MIN_MARGIN_PERCENT: f64 = 1.0;
 
 /// Margin in percent where no noise floor has been measured.
 const DEFAULT_MARGIN_PERCENT: f64 = 5.0;
 
-/// Random divisions of the runs into two halves from which a margin is estimated.
+/// Number of random divisions of the runs into two halves, from which a margin is estimated.
 const DIVISIONS: usize = 400;
 
-/// Share of the divisions of identical runs whose shift is within the margin.
+/// Fraction of the divisions of identical runs whose shift is within the margin.
 const COVERAGE: f64 = 0.95;
 
-/// All measured noise floors, by machine and load.
+/// The noise-floor file: all measured noise floors, by machine and load.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NoiseFloorFile {
     machines: BTreeMap<String, BTreeMap<String, NoiseFloor>>,
@@ -37,21 +37,21 @@ pub struct NoiseFloor {
     pub measured_at: DateTime<Utc>,
     /// Number of identical runs.
     pub runs: usize,
-    /// The margin of each endpoint, in percent: 95 % of the shifts between identical runs are within
-    /// it.
+    /// The margin of each endpoint, in percent, at least 1. Of the shifts between random halves of the
+    /// runs 95 % are within it.
     pub endpoints: BTreeMap<String, f64>,
 }
 
-/// The noise floor of one comparison: a margin for each endpoint.
+/// The margins of one comparison, one for each endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Margins {
-    /// A note for reports; set where the noise floor has not been measured.
+    /// A note for reports; `None` if the noise floor has been measured.
     pub note: Option<String>,
     measured: Option<NoiseFloor>,
 }
 
 impl Margins {
-    /// Returns the margin of `endpoint`, in percent.
+    /// Returns the margin of `endpoint`, in percent; 5 where none has been measured.
     #[must_use]
     pub fn margin_percent(&self, endpoint: &str) -> f64 {
         let measured = self.measured.as_ref().and_then(|floor| floor.endpoints.get(endpoint));
@@ -68,7 +68,7 @@ impl NoiseFloorFile {
         home.join(".local/share/plant-loadtest/noise-floor.json")
     }
 
-    /// Reads the noise floors from `path`. A missing file has none.
+    /// Reads the noise floors from `path`; there are none if the file does not exist.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -109,7 +109,8 @@ impl NoiseFloorFile {
         loads.get(&first.load)
     }
 
-    /// Returns the noise floor of `load` on `machine`, the default one where none was measured.
+    /// Returns the margins for `load` on `machine`: the measured ones, or the default of 5 % with a
+    /// note.
     #[must_use]
     pub fn for_load(&self, machine: &str, load: &str) -> Margins {
         let measured = self.machines.get(machine).and_then(|loads| loads.get(load)).cloned();
@@ -181,9 +182,9 @@ mod tests {
 
     #[test]
     fn an_unmeasured_machine_has_the_default_margin_and_a_note() {
-        let floor = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
-        assert!((floor.margin_percent("GET /health") - 5.0).abs() < 1e-9);
-        assert!(floor.note.unwrap().contains("--noise-floor"));
+        let margins = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
+        assert!((margins.margin_percent("GET /health") - 5.0).abs() < 1e-9);
+        assert!(margins.note.unwrap().contains("--noise-floor"));
     }
 
     #[test]

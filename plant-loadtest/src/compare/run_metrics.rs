@@ -12,7 +12,7 @@ use crate::{
     verdict::{Grade, Verdict},
 };
 
-/// Requests to an endpoint that its P95 needs.
+/// Requests needed for the P95 of an endpoint.
 const MIN_REQUESTS: u64 = 20;
 
 /// Metrics of one run for comparisons.
@@ -22,26 +22,26 @@ pub struct RunMetrics {
     pub file: String,
     /// Start time of the run.
     pub started_at: DateTime<Utc>,
-    /// Description of the load; only runs of equal loads are compared.
+    /// Description of the load ([`describe_load`]); only runs of equal loads are compared.
     pub load: String,
-    /// Description of the load generator's machine.
+    /// Description of the load generator's machine ([`describe_machine`]).
     pub machine: String,
-    /// Values of the service's `build_info`, separated by spaces.
+    /// Label values of the service's metric `build_info`, separated by spaces.
     pub build: String,
     /// Whether the measurement is valid: the verdict is not INVALID.
     pub valid: bool,
     /// Grade of the run's verdict.
     pub grade: Grade,
-    /// Requests per second in the judged seconds.
+    /// Requests per second in the judged stages.
     pub rate: f64,
-    /// Error rate in the judged seconds, in percent.
+    /// Failed requests in the judged stages, in percent.
     pub error_percent: f64,
-    /// P95 in milliseconds of each endpoint with enough requests.
+    /// P95 in milliseconds of each endpoint with at least 20 requests, in the judged stages.
     pub p95_ms: BTreeMap<String, f64>,
 }
 
 impl RunMetrics {
-    /// Computes the metrics of `outcome`, which reports call `file`.
+    /// Computes the metrics of `outcome`. `file` is the name shown in reports and error messages.
     #[must_use]
     pub fn from_outcome(file: &str, outcome: &Outcome) -> Self {
         let verdict = Verdict::judge(outcome, &outcome.sla);
@@ -94,12 +94,13 @@ pub fn describe_load(outcome: &Outcome) -> String {
     format!("{}, {} users: {}", load.profile, load.users, stages.join(", "))
 }
 
-/// Describes the load generator's machine: processors and operating system.
+/// Describes the load generator's machine: number and model of its CPUs, and operating system. Noise
+/// floors are stored by this text.
 #[must_use]
 pub fn describe_machine(outcome: &Outcome) -> String {
     let generator = &outcome.generator;
-    let processor = generator.cpu_model.as_deref().unwrap_or("unknown processor");
-    format!("{} × {processor}, {}", generator.cpus, generator.system)
+    let cpu_model = generator.cpu_model.as_deref().unwrap_or("unknown processor");
+    format!("{} × {cpu_model}, {}", generator.cpus, generator.system)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a run stay below 2^53")]

@@ -1,7 +1,6 @@
-//! Simulated runs, which show how often comparisons are right.
+//! Simulated runs: measures how often comparisons give each result.
 //!
-//! Simulated latencies pass through the real recorder into outcomes, which are compared like those
-//! of real runs.
+//! Simulated latencies are recorded into outcomes, which are compared like those of real runs.
 
 use std::{
     fmt::Write as _,
@@ -25,17 +24,17 @@ const ENDPOINTS: [(&str, f64); 4] =
 /// Noise and size of the simulated runs.
 #[derive(Clone, Copy, Debug)]
 pub struct RunParameters {
-    /// Standard deviation between runs, in percent. One deviation applies to all requests of a run
-    /// to one endpoint.
+    /// Standard deviation of the latency between runs, in percent. A run has one random deviation for
+    /// each endpoint, which applies to all its requests.
     pub between_runs_percent: f64,
-    /// Standard deviation of the logarithm of the latency between requests.
+    /// Standard deviation of the natural logarithm of the latency between the requests of a run.
     pub between_requests: f64,
     /// Requests per run and endpoint.
     pub requests: u32,
 }
 
-/// Simulates a run whose `GET /search` is slower by `slower_percent`. It starts `number` seconds
-/// after the first one; equal values of `seed` give equal latencies.
+/// Simulates a run of 10 s to four endpoints, of which `GET /search` is slower by `slower_percent`.
+/// Its start time is `number` seconds after 1970-01-01; equal values of `seed` give equal latencies.
 #[must_use]
 pub fn simulate_run(
     parameters: RunParameters,
@@ -82,7 +81,7 @@ pub fn simulate_run(
 }
 
 /// Returns a Markdown table of how often each result occurs, with and without a slower endpoint.
-/// Each row simulates `per_row` comparisons.
+/// Each row counts the results of `per_row` simulated comparisons.
 #[must_use]
 pub fn table(per_row: u64) -> String {
     let mut text = format!(
@@ -141,8 +140,8 @@ fn simulate_comparison(
     let new: Vec<RunMetrics> = (0..runs)
         .map(|number| simulate_run(parameters, slower_percent, number * 2 + 1, run_seed(2, number)))
         .collect();
-    let floor = floors.for_load(&base.first()?.machine, &base.first()?.load);
-    Comparison::new(&base, &new, &floor).ok()
+    let margins = floors.for_load(&base.first()?.machine, &base.first()?.load);
+    Comparison::new(&base, &new, &margins).ok()
 }
 
 fn empty_outcome() -> Outcome {

@@ -23,8 +23,8 @@ fn side(p95_ms: &[f64], new: bool) -> Vec<RunMetrics> {
 const BASE: [f64; 5] = [100.0, 101.0, 102.0, 99.0, 98.0];
 
 fn compare(base: &[f64], new: &[f64]) -> Comparison {
-    let floor = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
-    Comparison::new(&side(base, false), &side(new, true), &floor).unwrap()
+    let margins = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
+    Comparison::new(&side(base, false), &side(new, true), &margins).unwrap()
 }
 
 fn health(comparison: &Comparison) -> &EndpointChange {
@@ -81,18 +81,18 @@ fn more_endpoints_need_more_runs() {
 fn different_loads_are_rejected() {
     let mut new = side(&BASE, true);
     new[2].load = "another".into();
-    let floor = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
-    let error = Comparison::new(&side(&BASE, false), &new, &floor).unwrap_err();
+    let margins = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
+    let error = Comparison::new(&side(&BASE, false), &new, &margins).unwrap_err();
     assert!(error.contains("not comparable"), "{error}");
-    assert!(Comparison::new(&side(&BASE, false), &[], &floor).is_err());
+    assert!(Comparison::new(&side(&BASE, false), &[], &margins).is_err());
 }
 
 #[test]
 fn invalid_runs_do_not_count() {
     let mut new = side(&BASE.map(|ms| ms * 2.0), true);
     new[0].valid = false;
-    let floor = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
-    let comparison = Comparison::new(&side(&BASE, false), &new, &floor).unwrap();
+    let margins = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
+    let comparison = Comparison::new(&side(&BASE, false), &new, &margins).unwrap();
     assert!(comparison.advisory, "four valid runs are too few");
     assert!(comparison.notes.iter().any(|note| note.contains("1 INVALID")));
 }

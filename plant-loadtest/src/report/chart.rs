@@ -14,14 +14,14 @@ const BOTTOM: f64 = 22.0;
 /// Number of bars in a histogram.
 const BARS: u8 = 36;
 
-/// Size of a chart, in units of its view box.
+/// Size of a chart on the page. Width and height are in units of the SVG's `viewBox`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
-    /// Three in a row.
+    /// Three side by side: 400 × 180.
     Small,
-    /// Two in a row.
+    /// Two side by side: 640 × 250.
     Large,
-    /// Full width of the page.
+    /// Full width of the page: 1120 × 280.
     Full,
 }
 

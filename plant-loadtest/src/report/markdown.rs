@@ -57,17 +57,17 @@ fn endpoints(outcome: &Outcome, verdict: &Verdict) -> String {
              |---|--:|--:|--:|--:|--:|---|\n",
             escape(&section.title)
         );
-        for line in section.rows {
-            let cells = line.percentiles.map(cell).join(" | ");
-            let grade = line
+        for row in section.rows {
+            let cells = row.percentiles.map(cell).join(" | ");
+            let grade = row
                 .grade
                 .map_or_else(|| "–".into(), |grade| format!("{} {}", mark(grade), grade.name()));
             let _ = writeln!(
                 text,
                 "| `{}` | {} | {} | {cells} | {grade} |",
-                line.name,
-                line.tally.counts.sent,
-                line.tally.counts.errors()
+                row.name,
+                row.tally.counts.sent,
+                row.tally.counts.errors()
             );
         }
         text.push('\n');

@@ -1,5 +1,5 @@
-//! `load_test_metrics.json`: metrics per API with the keys of seed 003, for CI. The order is stable,
-//! so that files can be compared with `diff`.
+//! `load_test_metrics.json`: metrics per API in the JSON format of the platform's document (seed 003),
+//! for CI. The order is stable, so that files can be compared with `diff`.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ struct Api {
     judged: JudgedPart,
 }
 
-/// Metrics of the judged seconds, which exclude warm-up and ramps.
+/// Metrics of the judged stages: usually without warm-up and ramps.
 #[derive(Serialize)]
 struct JudgedPart {
     total_requests: u64,
@@ -133,8 +133,8 @@ fn api_metrics(outcome: &Outcome, endpoints: &[&Endpoint]) -> Api {
         total_requests: counts.sent,
         successful_requests: counts.succeeded,
         failed_requests: counts.errors(),
-        success_rate: share(counts.succeeded, counts),
-        error_rate: share(counts.errors(), counts),
+        success_rate: fraction(counts.succeeded, counts),
+        error_rate: fraction(counts.errors(), counts),
         requests_per_second: as_f64(counts.sent) / outcome.duration_s.max(1.0),
         min_latency_ms: latency.min_ms(),
         mean_latency_ms: latency.mean_ms(),
@@ -146,15 +146,15 @@ fn api_metrics(outcome: &Outcome, endpoints: &[&Endpoint]) -> Api {
         test_duration_seconds: outcome.duration_s,
         judged: JudgedPart {
             total_requests: judged.counts.sent,
-            success_rate: share(judged.counts.succeeded, judged.counts),
+            success_rate: fraction(judged.counts.succeeded, judged.counts),
             p95_latency_ms: judged.latency.quantile_ms(0.95),
             test_duration_seconds: f64::from(super::summary::judged_duration_s(outcome)),
         },
     }
 }
 
-/// Returns `count` as a share of the finished requests; `None` if there are none.
-fn share(count: u64, counts: Counts) -> Option<f64> {
+/// Returns `count` as a fraction of the finished requests; `None` if there are none.
+fn fraction(count: u64, counts: Counts) -> Option<f64> {
     let finished = counts.succeeded + counts.errors();
     (finished > 0).then(|| as_f64(count) / as_f64(finished))
 }

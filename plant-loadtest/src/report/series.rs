@@ -11,10 +11,10 @@ use crate::{
 /// Maximum points per line; a chart on a screen cannot resolve more.
 const MAX_WINDOWS: u32 = 120;
 
-/// Values over time: seconds since the start, and the value.
+/// Values over time: pairs of seconds since the start and the value.
 pub type Points = Vec<(f64, f64)>;
 
-/// The requests of a run, in windows of equal length.
+/// The requests of a run, in windows of equal length: one or several cells.
 #[derive(Debug)]
 pub struct Windows {
     length_s: u32,
@@ -22,7 +22,8 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Returns the windows of all endpoints, without the stop phase after the last stage.
+    /// Returns the windows of all endpoints, without the time after the last
+    /// stage in which running requests finish.
     #[must_use]
     pub fn new(outcome: &Outcome) -> Self {
         Self::split(outcome, &outcome.endpoints, MAX_WINDOWS)
@@ -107,10 +108,10 @@ pub fn sample_series(outcome: &Outcome, value: impl Fn(&ResourceSample) -> Optio
     )
 }
 
-/// Returns the CPU usage of the service over time, in percent of one processor.
+/// Returns the CPU usage of the service over time, in percent of one CPU, downsampled for a chart.
 #[must_use]
-pub fn service_cpu_points(outcome: &Outcome) -> Points {
-    let points = summary::cpu_percent(outcome).into_iter();
+pub fn service_cpu_percent(outcome: &Outcome) -> Points {
+    let points = summary::service_cpu_percent(outcome).into_iter();
     let points = points.map(|(second, percent)| (f64::from(second), percent)).collect();
     downsample(points, summary::chart_seconds(outcome))
 }

@@ -1,4 +1,5 @@
-//! Content shared by several reports: tables of endpoints, resources, the note on the load model.
+//! Content shared by several reports: tables of endpoints and resources, sentences about accepted
+//! work and the load model.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -10,7 +11,7 @@ use crate::{
     verdict::{Grade, JudgedThreshold, Verdict},
 };
 
-/// The percentiles listed in reports, as quantile and number.
+/// The percentiles listed in reports, each as quantile and as text.
 pub const PERCENTILES: [(f64, &str); 7] = [
     (0.50, "50"),
     (0.66, "66"),
@@ -89,7 +90,7 @@ pub fn sections<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<Section<'
 
 /// Describes the judged stages, such as "the steady stage".
 #[must_use]
-pub fn judged_part(outcome: &Outcome) -> String {
+pub fn describe_judged_stages(outcome: &Outcome) -> String {
     let judged: Vec<&str> = outcome
         .load
         .stages
@@ -106,7 +107,7 @@ pub fn judged_part(outcome: &Outcome) -> String {
 
 fn title(outcome: &Outcome, during: &During) -> String {
     match during {
-        During::Judged => judged_part(outcome),
+        During::Judged => describe_judged_stages(outcome),
         During::Run => "the whole run".into(),
         During::Stage(name) => format!("the {name} stage"),
     }
@@ -130,7 +131,7 @@ fn endpoints<'a>(
     during: &During,
     seconds: &Range<u32>,
 ) -> Vec<EndpointRow<'a>> {
-    let lines = outcome.endpoints.iter().map(|endpoint| {
+    let rows = outcome.endpoints.iter().map(|endpoint| {
         let tally = match during {
             During::Judged => outcome.tally_judged_of(endpoint),
             _ => endpoint.tally_in(seconds),
@@ -152,9 +153,9 @@ fn endpoints<'a>(
             tally,
         }
     });
-    let mut lines: Vec<EndpointRow<'a>> = lines.collect();
-    lines.sort_by_key(|line| std::cmp::Reverse(line.grade));
-    lines
+    let mut rows: Vec<EndpointRow<'a>> = rows.collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.grade));
+    rows
 }
 
 /// Returns whether the table of endpoints shows a threshold: a percentile of one endpoint.
@@ -169,7 +170,8 @@ pub fn other_thresholds(verdict: &Verdict) -> impl Iterator<Item = &JudgedThresh
     verdict.thresholds.iter().filter(|judged| !in_table(judged))
 }
 
-/// Returns the resource usage of service and load generator in the judged seconds.
+/// Returns the resource usage of service and load generator: in the judged span, except that of the
+/// load generator, which is in the judged stages.
 #[must_use]
 pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceRow> {
     let judged = outcome.judged_span();
@@ -179,13 +181,13 @@ pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceRow> {
         samples.iter().filter_map(|sample| value(&sample.service)).collect()
     };
     let max = |value| peak(&series(value)).map(|peak| format!("max {peak:.0}"));
-    let cpu: Vec<f64> = cpu_percent(outcome)
+    let cpu: Vec<f64> = service_cpu_percent(outcome)
         .into_iter()
         .filter(|(second, _)| judged.contains(second))
         .map(|(_, percent)| percent)
         .collect();
-    let lines = [
-        ("service CPU (100 % = one processor)", mean_and_peak(&cpu)),
+    let rows = [
+        ("service CPU (100 % = one CPU)", mean_and_peak(&cpu)),
         ("service memory", memory(&series(|service| service.memory_bytes))),
         ("database pool", pool(&samples)),
         ("database connections", max(|service| service.database_connections)),
@@ -196,14 +198,13 @@ pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceRow> {
         ("cache hit ratio", cache_hit_ratio(&samples)),
         ("errors logged by the service", increase(&series(|service| service.logged_errors))),
         (
-            "generator CPU (100 % = all processors)",
-            verdict.generator.cpu.map(|share| format!("mean {:.0} %", share * 100.0)),
+            "generator CPU (100 % = all CPUs)",
+            verdict.generator.cpu.map(|fraction| format!("mean {:.0} %", fraction * 100.0)),
         ),
         ("generator dispatch lag", dispatch_lag(&verdict.generator.dispatch_lag)),
     ];
-    let lines = lines.into_iter();
-    lines
-        .map(|(name, value)| ResourceRow { name, value: value.unwrap_or_else(|| "n/a".into()) })
+    let rows = rows.into_iter();
+    rows.map(|(name, value)| ResourceRow { name, value: value.unwrap_or_else(|| "n/a".into()) })
         .collect()
 }
 
@@ -211,7 +212,7 @@ pub fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<ResourceRow> {
 #[must_use]
 pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
     let judged = outcome.judged_span();
-    let lines = outcome.completions.iter().map(|completion| {
+    let sentences = outcome.completions.iter().map(|completion| {
         let counts = completion.tally_all().counts;
         let latency = completion.tally_in(&judged).latency;
         let at = |quantile| latency.quantile_ms(quantile).map_or("-".into(), format_ms);
@@ -234,12 +235,13 @@ pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
         );
         (completion.work.as_str(), sentence)
     });
-    lines.collect()
+    sentences.collect()
 }
 
-/// Returns the CPU usage of the service per second, in percent of one processor.
+/// Returns the CPU usage of the service between successive samples, in percent of one CPU, each
+/// with the second of the later sample.
 #[must_use]
-pub fn cpu_percent(outcome: &Outcome) -> Vec<(u32, f64)> {
+pub fn service_cpu_percent(outcome: &Outcome) -> Vec<(u32, f64)> {
     let used: Vec<(u32, f64)> = outcome
         .samples
         .iter()
@@ -249,9 +251,9 @@ pub fn cpu_percent(outcome: &Outcome) -> Vec<(u32, f64)> {
     pairs
         .filter(|((before, _), (second, _))| second > before)
         .map(|((before, used_before), (second, used))| {
-            let share = (used - used_before) / f64::from(second - before);
+            let cpus = (used - used_before) / f64::from(second - before);
             // The counter decreases when the service restarts.
-            (*second, share.max(0.0) * 100.0)
+            (*second, cpus.max(0.0) * 100.0)
         })
         .collect()
 }
@@ -267,7 +269,7 @@ pub fn load_model_note(outcome: &Outcome) -> String {
 }
 
 fn closed_model_note(outcome: &Outcome) -> String {
-    let response_s = outcome.tally_judged().latency.mean_ms().unwrap_or_default() / 1000.0;
+    let latency_s = outcome.tally_judged().latency.mean_ms().unwrap_or_default() / 1000.0;
     let classes = &outcome.load.classes;
     let users: u32 = classes.iter().map(|class| class.users).sum();
     let sent = judged_rate(outcome);
@@ -279,10 +281,10 @@ fn closed_model_note(outcome: &Outcome) -> String {
         );
     }
     let max_rate: f64 =
-        classes.iter().map(|class| f64::from(class.users) / (class.mean_wait_s + response_s)).sum();
+        classes.iter().map(|class| f64::from(class.users) / (class.mean_wait_s + latency_s)).sum();
     format!(
-        "Closed model: {users} users ÷ (think time + response time) limit the rate to about \
-         {max_rate:.1} requests/s, however fast the service is; {sent:.1} requests/s were sent. Below \
+        "Closed model: {users} users ÷ (think time + latency) limit the rate to about {max_rate:.1} \
+         requests/s, however fast the service is; {sent:.1} requests/s were sent. Below \
          this limit the rate grows with the number of users and does not show the capacity of the \
          service."
     )
@@ -294,8 +296,8 @@ fn open_model_note(outcome: &Outcome) -> String {
     let waited = total(|second| second.waited);
     let dropped = total(|second| second.dropped);
     format!(
-        "Open model: {scheduled} arrivals were scheduled independently of response times; {waited} \
-         waited for one of {} virtual users, {dropped} were dropped. Latency is measured from the \
+        "Open model: {scheduled} arrivals were scheduled independently of the responses; {waited} waited \
+         for one of {} virtual users, {dropped} were dropped. Latency is measured from the \
          intended start.",
         outcome.load.users
     )
@@ -313,12 +315,13 @@ pub fn status_counts(outcome: &Outcome) -> BTreeMap<u16, u64> {
     counts
 }
 
-/// Returns the length of the judged stages, in seconds; shorter than planned if the run ended early.
+/// Returns the length of all judged stages together, in seconds; less than planned if the run ended
+/// early.
 #[must_use]
 pub fn judged_duration_s(outcome: &Outcome) -> u32 {
     let judged = outcome.load.stages.iter().filter(|stage| stage.judged);
     let lengths = judged.map(|stage| {
-        let seconds = elapsed_part(outcome, &stage.seconds());
+        let seconds = clip_to_run_end(outcome, &stage.seconds());
         seconds.end - seconds.start
     });
     lengths.sum()
@@ -341,9 +344,9 @@ pub fn chart_seconds(outcome: &Outcome) -> u32 {
     outcome.planned_seconds().min(elapsed).max(1)
 }
 
-/// Returns the part of the planned `seconds` before the end of the run.
+/// Returns the planned `seconds` without those after the end of the run.
 #[must_use]
-pub fn elapsed_part(outcome: &Outcome, seconds: &Range<u32>) -> Range<u32> {
+pub fn clip_to_run_end(outcome: &Outcome, seconds: &Range<u32>) -> Range<u32> {
     let end = chart_seconds(outcome);
     seconds.start.min(end)..seconds.end.min(end)
 }

@@ -1,4 +1,4 @@
-//! Tables for a terminal.
+//! Text tables for a terminal.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Returns an empty table with `header`.
+/// Returns a table without rows and with `header`, separated by a line.
 #[must_use]
 pub fn plain<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();

@@ -86,8 +86,8 @@ fn endpoint_tables(outcome: &Outcome, verdict: &Verdict) -> String {
         let mut table =
             table::plain(["endpoint", "requests", "errors", "P50", "P95", "P99", "grade"]);
         table::align_right(&mut table, 1..6);
-        for line in &section.rows {
-            table.add_row(row(line));
+        for row in &section.rows {
+            table.add_row(cells(row));
         }
         let span = span(&section.seconds, outcome);
         format!("Value / threshold in ms, {} ({span}):\n{table}", section.title)
@@ -95,16 +95,16 @@ fn endpoint_tables(outcome: &Outcome, verdict: &Verdict) -> String {
     tables.collect::<Vec<String>>().join("\n\n")
 }
 
-fn row(line: &EndpointRow<'_>) -> [String; 7] {
-    let [p50, p95, p99] = line.percentiles.map(cell);
+fn cells(row: &EndpointRow<'_>) -> [String; 7] {
+    let [p50, p95, p99] = row.percentiles.map(cell);
     [
-        line.name.to_owned(),
-        line.tally.counts.sent.to_string(),
-        line.tally.counts.errors().to_string(),
+        row.name.to_owned(),
+        row.tally.counts.sent.to_string(),
+        row.tally.counts.errors().to_string(),
         p50,
         p95,
         p99,
-        line.grade.map_or("-", Grade::name).to_owned(),
+        row.grade.map_or("-", Grade::name).to_owned(),
     ]
 }
 
@@ -153,7 +153,7 @@ fn totals(outcome: &Outcome) -> String {
     let mut text = format!(
         "Judged ({}): {} requests, {:.1} requests/s, errors: {}.\n\
          Whole run: {} sent = {} responses + {} timeouts + {} connection errors; {} succeeded.\n",
-        summary::judged_part(outcome),
+        summary::describe_judged_stages(outcome),
         judged.counts.sent,
         summary::judged_rate(outcome),
         judged.counts.errors(),
@@ -192,7 +192,7 @@ fn percentiles(outcome: &Outcome) -> String {
     let listed: Vec<String> = summary::percentiles(&judged.latency)
         .map(|(name, ms)| format!("P{name} {}", ms.map_or_else(|| "-".to_owned(), format_ms)))
         .collect();
-    format!("Response time, all endpoints, judged: {}", listed.join(" · "))
+    format!("Latency, all endpoints, judged: {}", listed.join(" · "))
 }
 
 fn failures(outcome: &Outcome) -> String {
@@ -222,8 +222,8 @@ fn failures(outcome: &Outcome) -> String {
 
 fn resources(outcome: &Outcome, verdict: &Verdict) -> String {
     let mut table = table::plain(["resource", "usage in the judged stages"]);
-    for line in summary::resources(outcome, verdict) {
-        table.add_row([line.name.to_owned(), line.value]);
+    for row in summary::resources(outcome, verdict) {
+        table.add_row([row.name.to_owned(), row.value]);
     }
     table.to_string()
 }

@@ -2,10 +2,10 @@
 
 use super::{as_f64, median, rank_tests};
 
-/// Values needed on each side of a change point.
+/// Fewest values on each side of a change point.
 const MIN_SEGMENT: usize = 4;
 
-/// Permutations of the series from which a p-value is estimated.
+/// Number of permutations of the series from which a p-value is estimated.
 const PERMUTATIONS: usize = 1999;
 
 /// A point at which the level of a series changes.

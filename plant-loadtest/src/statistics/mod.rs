@@ -1,4 +1,4 @@
-//! Statistics for verdicts over time and for comparisons of runs. Pure functions of numbers.
+//! Statistics for findings (memory growth, drift) and for comparisons of runs.
 
 pub mod change_points;
 pub mod multiple_testing;
@@ -18,8 +18,8 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some(f64::midpoint(sorted[sorted.len() / 2 - 1], upper))
 }
 
-/// Returns the smallest of `values` that is at least as large as a share `quantile` (0 to 1) of
-/// them. `None` when `values` is empty.
+/// Returns the quantile of `values` by nearest rank: the smallest value such that a fraction
+/// `quantile` (0 to 1) of the values is less than or equal to it. `None` when `values` is empty.
 #[must_use]
 pub fn quantile(values: &[f64], quantile: f64) -> Option<f64> {
     let mut sorted = values.to_vec();

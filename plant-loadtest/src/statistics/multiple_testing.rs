@@ -3,7 +3,7 @@
 use super::as_f64;
 
 /// Adjusts `p_values` for multiple tests (Benjamini and Hochberg, 1995): rejecting every test
-/// whose adjusted p-value is at most `a` keeps the expected share of false positives among the
+/// whose adjusted p-value is at most `a` keeps the expected fraction of false positives among the
 /// rejected tests at or below `a`. Returns them in the order of `p_values`.
 #[must_use]
 pub fn benjamini_hochberg(p_values: &[f64]) -> Vec<f64> {

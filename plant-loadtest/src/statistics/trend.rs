@@ -2,8 +2,8 @@
 
 use super::{as_f64, median};
 
-/// Blocks that a series is divided into. The line is fitted to their medians, which spikes and
-/// sawtooth patterns do not change.
+/// Blocks that a series is divided into, with equally many values. The line is fitted to their medians, which
+/// spikes and sawtooth patterns hardly change.
 const BLOCKS: usize = 12;
 
 /// Values needed in each block.
@@ -13,7 +13,7 @@ const MIN_BLOCK_VALUES: usize = 3;
 /// Their power in the residuals reflects how slowly the noise varies.
 const HALF_PERIODS: [f64; 4] = [2.0, 3.0, 4.0, 5.0];
 
-/// Standard errors between the slope and each of its bounds.
+/// Distance from the slope to each of its bounds, in standard errors.
 ///
 /// Found by simulation: with first-order autoregressive noise whose correlation time is up to a
 /// third of the series, one series in twenty without a trend has its lower bound above zero. The
@@ -42,7 +42,7 @@ pub struct Trend {
 
 impl Trend {
     /// Fits a line to `points`, pairs of seconds and values in the order of time. `None` when there
-    /// are too few of them.
+    /// are fewer than 36, or when all have the same time.
     #[must_use]
     pub fn fit(points: &[(f64, f64)]) -> Option<Self> {
         if points.len() < BLOCKS * MIN_BLOCK_VALUES {
@@ -66,19 +66,21 @@ impl Trend {
         })
     }
 
-    /// Returns the lower confidence bound of the slope, per second.
+    /// Returns the lower confidence bound of the slope, per second: 4.4 standard errors below it. Of
+    /// simulated series without a trend one in twenty has its lower bound above zero.
     #[must_use]
     pub fn lower_bound(&self) -> f64 {
         self.slope - BOUND_ERRORS * self.standard_error
     }
 
-    /// Returns the upper confidence bound of the slope, per second.
+    /// Returns the upper confidence bound of the slope, per second: 4.4 standard errors above it.
     #[must_use]
     pub fn upper_bound(&self) -> f64 {
         self.slope + BOUND_ERRORS * self.standard_error
     }
 
-    /// Returns the smallest slope, per second, whose lower bound would almost always be above zero.
+    /// Returns the smallest slope, per second, whose lower bound would almost always be above zero:
+    /// 6.4 standard errors.
     #[must_use]
     pub fn detectable_slope(&self) -> f64 {
         (BOUND_ERRORS + 2.0) * self.standard_error

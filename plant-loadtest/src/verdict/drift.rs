@@ -14,26 +14,28 @@ use crate::{
 /// Parts of each window. Their P95 are the observations of the significance test.
 const PARTS: u32 = 5;
 
-/// Requests that a P95 needs.
+/// Requests needed for a P95.
 const MIN_REQUESTS: u64 = 20;
 
 /// Significance level: false-positive rate for a service without drift.
 const ALPHA: f64 = 0.05;
 
-/// Limit of the increase from the beginning of a run to its end.
+/// Limit of the increase from the first window to the last.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
-    /// Increase of P95 and of memory, in percent.
+    /// Maximum increase of P95 and of memory, in percent.
     pub percent: f64,
-    /// Length of the first and of the last window, in seconds.
+    /// Length of the first and of the last window, in seconds; at most half of the judged span.
     pub window_s: u32,
 }
 
 /// Comparison of the last window of a run with the first one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drift {
-    /// FAIL: memory, or significantly P95, increased by more than the limit. WARNING: P95 increased
-    /// by more than the limit, but not significantly. INSUFFICIENT: too few requests.
+    /// FAIL: memory increased by more than the limit, or P95 did so significantly. WARNING: P95
+    /// increased by more than the limit, but not significantly. PASS: P95 increased by no more than
+    /// the limit. INSUFFICIENT: memory is no FAIL, and a window or one of its five parts has fewer
+    /// than 20 requests.
     pub grade: Grade,
     /// P95 of the first and of the last window, in milliseconds.
     pub p95_ms: Option<(f64, f64)>,
@@ -44,8 +46,11 @@ pub struct Drift {
 }
 
 impl Drift {
-    /// Compares the last window of the judged seconds with the first one. `None` when the load was
-    /// not constant, or when the judged seconds are too few for two windows.
+    /// Compares the last window of the judged span with the first one. `None` when the judged stages
+    /// differ in load or are ramps, or when half of the judged span is shorter than 5 s.
+    ///
+    /// The increase of P95 is significant if a Mann–Whitney test of the P95 of the five parts of each
+    /// window has a p-value of at most 0.05.
     #[must_use]
     pub fn detect(outcome: &Outcome, limit: Limit) -> Option<Self> {
         let (first, last) = windows(outcome, limit)?;

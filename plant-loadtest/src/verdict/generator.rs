@@ -7,34 +7,34 @@ use crate::{
     sla::format_ms,
 };
 
-/// Highest CPU demand of the generator, as a share of its processors. Above it the generator
-/// competes with the service under test. Demand includes the CPU time that it waited for, because
-/// other processes may limit its usage.
+/// Highest CPU demand of the generator, as a fraction of all CPUs. Above it the generator competes
+/// with the service under test. Demand is what the usage would be without waiting for a CPU
+/// (run-queue delay).
 const MAX_CPU_DEMAND: f64 = 0.7;
 
-/// Highest dispatch lag as a share of a latency threshold. Above it the lag alone may violate the
+/// Highest dispatch lag as a fraction of a latency threshold. Above it the lag alone may violate the
 /// threshold.
-const MAX_LAG_SHARE: f64 = 0.5;
+const MAX_LAG_FRACTION: f64 = 0.5;
 
-/// Highest share of dropped arrivals. Above it the service did not receive the planned load.
-const MAX_DROPPED_SHARE: f64 = 0.001;
+/// Highest fraction of dropped arrivals. Above it the service did not receive the planned load.
+const MAX_DROPPED_FRACTION: f64 = 0.001;
 
 /// Health of the load generator during the run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GeneratorHealth {
-    /// Mean CPU usage in the judged seconds, as a share of all processors; `None` when the system
-    /// does not report it.
+    /// Mean CPU usage in the judged stages, as a fraction of all CPUs (0 to 1); `None` when the
+    /// system does not report it.
     pub cpu: Option<f64>,
-    /// Dispatch lag in the judged seconds.
+    /// Dispatch lag in the judged stages: of timers and of arrivals.
     pub dispatch_lag: Distribution,
-    /// Number of dropped arrivals in the judged seconds.
+    /// Number of dropped arrivals in the judged stages.
     pub dropped_arrivals: u64,
     /// Why the measurement is invalid; `None` when it is valid.
     pub invalid_reason: Option<String>,
 }
 
 impl GeneratorHealth {
-    /// Checks the generator in the judged seconds of `outcome`, against the judged `thresholds`.
+    /// Checks the generator in the judged stages of `outcome`, against the judged `thresholds`.
     pub(super) fn check(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Self {
         let samples: Vec<&ResourceSample> =
             outcome.samples.iter().filter(|sample| outcome.is_judged(sample.second)).collect();
@@ -54,17 +54,18 @@ impl GeneratorHealth {
     }
 }
 
-/// Returns the generator's CPU demand as a share of its processors: time used and time waited for.
+/// Returns the generator's CPU demand as a fraction of all CPUs: its usage if it had never waited for
+/// a CPU.
 fn cpu_demand(sample: &ResourceSample) -> Option<f64> {
     let running = 1.0 - sample.generator_cpu_wait.unwrap_or(0.0);
     sample.generator_cpu.map(|used| used / running)
 }
 
 fn check_cpu(used: Option<f64>, demand: Option<f64>) -> Option<String> {
-    let demand = demand.filter(|share| *share > MAX_CPU_DEMAND)?;
+    let demand = demand.filter(|demand| *demand > MAX_CPU_DEMAND)?;
     Some(format!(
-        "the CPU demand of the load generator was {:.0} % of the processors available to it (limit \
-         {:.0} %), its CPU usage {:.0} %, so its measurements cannot be trusted",
+        "the CPU demand of the load generator was {:.0} % of the CPUs available to it (limit {:.0} \
+         %), its CPU usage {:.0} %, so its measurements cannot be trusted",
         demand * 100.0,
         MAX_CPU_DEMAND * 100.0,
         used.unwrap_or(0.0) * 100.0
@@ -76,7 +77,7 @@ fn check_lag(lag: &Distribution, thresholds: &[JudgedThreshold]) -> Option<Strin
     thresholds.iter().filter(|judged| judged.grade != Grade::Insufficient).find_map(|judged| {
         let threshold = &judged.threshold;
         let lag_ms = lag.quantile_ms(threshold.metric.quantile()?)?;
-        (lag_ms > threshold.limit * MAX_LAG_SHARE).then(|| {
+        (lag_ms > threshold.limit * MAX_LAG_FRACTION).then(|| {
             format!(
                 "the load generator's dispatch lag was {} at {}, which is too much to measure {}: \
                  {} {}",
@@ -90,19 +91,20 @@ fn check_lag(lag: &Distribution, thresholds: &[JudgedThreshold]) -> Option<Strin
     })
 }
 
-/// Compares the share of dropped arrivals with its limit, unless a threshold is violated already.
+/// Compares the fraction of dropped arrivals with its limit, unless a threshold is violated already.
 ///
 /// Dropped arrivals would have waited longest, so every metric looks better without them: a FAIL
 /// stays valid, other grades do not.
 fn check_dropped(arrivals: &ArrivalSecond, thresholds: &[JudgedThreshold]) -> Option<String> {
-    let share = dropped_share(arrivals).filter(|share| *share > MAX_DROPPED_SHARE)?;
+    let dropped = fraction(arrivals.dropped, arrivals.scheduled)
+        .filter(|dropped| *dropped > MAX_DROPPED_FRACTION)?;
     if thresholds.iter().any(|judged| judged.grade == Grade::Fail) {
         return None;
     }
     Some(format!(
         "{:.1} % of the arrivals were dropped because no user became free within the request \
          timeout, so the service did not receive the planned load",
-        share * 100.0
+        dropped * 100.0
     ))
 }
 
@@ -110,7 +112,7 @@ fn check_dropped(arrivals: &ArrivalSecond, thresholds: &[JudgedThreshold]) -> Op
 /// waited.
 pub(super) fn arrivals_note(outcome: &Outcome) -> Option<String> {
     let arrivals = arrivals(outcome);
-    let waited = share(arrivals.waited, arrivals.scheduled).filter(|share| *share > 0.0)?;
+    let waited = fraction(arrivals.waited, arrivals.scheduled).filter(|waited| *waited > 0.0)?;
     let dropped = match arrivals.dropped {
         0 => String::new(),
         dropped => format!("; {dropped} of them were dropped"),
@@ -137,12 +139,8 @@ fn arrivals(outcome: &Outcome) -> ArrivalSecond {
     all
 }
 
-fn dropped_share(arrivals: &ArrivalSecond) -> Option<f64> {
-    share(arrivals.dropped, arrivals.scheduled)
-}
-
 #[expect(clippy::cast_precision_loss, reason = "arrivals of a run stay below 2^53")]
-fn share(part: u64, total: u64) -> Option<f64> {
+fn fraction(part: u64, total: u64) -> Option<f64> {
     (total > 0).then(|| part as f64 / total as f64)
 }
 

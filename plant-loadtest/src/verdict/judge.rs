@@ -8,13 +8,13 @@ use crate::{
     sla::{During, Metric, Subject, Threshold},
 };
 
-/// Samples that a median or a mean needs.
+/// Samples needed for a median or a mean.
 const MIN_SAMPLES_P50: u64 = 10;
 
 /// Measured value of a metric.
 struct Measured {
     value: Option<f64>,
-    /// Value if every missing sample were as good as possible.
+    /// Value if every sample missing to `min_samples` were as good as possible.
     best_case: Option<f64>,
     samples: u64,
     min_samples: u64,
@@ -24,8 +24,8 @@ struct Measured {
 ///
 /// A percentile needs at least one sample beyond it: 20 samples for P95, 100 for P99; P50 needs 10.
 /// An error rate needs enough requests to resolve its threshold: 100 for "< 1 %". With fewer
-/// samples a threshold can be violated (if it would be even in the best case), but never met: then
-/// the grade is INSUFFICIENT.
+/// samples a threshold is violated only if it would be so in the best case, with every missing sample
+/// as good as possible; otherwise the grade is INSUFFICIENT.
 pub(super) fn judge(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
     match threshold.metric {
         Metric::SecondsToHealthy => return judge_health(outcome, threshold),
@@ -136,7 +136,7 @@ fn measure(outcome: &Outcome, threshold: &Threshold, spans: &[Range<u32>]) -> Me
     }
 }
 
-/// Converts a value that is sampled once per second; one sample is enough to judge it.
+/// Converts a throughput or a resource usage; one sample is enough to judge it.
 fn from_usage((value, samples): (Option<f64>, u64)) -> Measured {
     Measured { value, best_case: value, samples, min_samples: 1 }
 }
@@ -177,7 +177,7 @@ fn judge_restarts(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
     }
 }
 
-/// Grades the drain time. Work that was unfinished when the wait for it ended is a FAIL.
+/// Grades the drain time. FAIL if the wait for accepted work timed out before all of it had ended.
 fn judge_drain(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
     let completion = outcome
         .completions

@@ -3,19 +3,20 @@
 use super::Grade;
 use crate::{duration, statistics::trend::Trend};
 
-/// Share of the judged time that is dropped at its start, while caches and pools fill.
-const WARM_UP: f64 = 0.1;
+/// Fraction of the time span that is dropped at its start, while caches and pools fill.
+const WARM_UP_FRACTION: f64 = 0.1;
 
-/// Shortest time in seconds for a FAIL: in less, filling caches look like a leak.
+/// Shortest time in seconds for a WARNING or a FAIL, unless the limit's period is less than twice as
+/// long: in less, filling caches look like a leak.
 const MIN_SPAN_S: f64 = 3600.0;
 
-/// Growth whose rate in the second half is below this share of the mean rate is not extrapolated.
-const SLOWING_SHARE: f64 = 0.5;
+/// Growth whose slope in the second half is below this fraction of the whole slope slows down.
+const SLOWING_FRACTION: f64 = 0.5;
 
 /// Limit of memory growth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
-    /// In percent of the memory used after the warm-up.
+    /// Maximum growth, in percent of the memory used after the warm-up.
     pub percent: f64,
     /// Period of the limit, in seconds.
     pub over_s: f64,
@@ -24,10 +25,16 @@ pub struct Limit {
 /// Result of the leak detection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leak {
-    /// PASS: growth beyond the limit is excluded. WARNING: memory grows, possibly by more than half
-    /// of the limit. FAIL: growth beyond the limit is certain. INSUFFICIENT: inconclusive.
+    /// By the confidence bounds of the growth; memory grows if the lower bound is above zero.
+    ///
+    /// - PASS: the upper bound is below the limit, and below half of it if memory grows.
+    /// - FAIL: the lower bound is above the limit.
+    /// - WARNING: memory grows, but it is neither a PASS nor a FAIL, or the growth slows down: its
+    ///   slope in the second half is less than half of the whole slope.
+    /// - INSUFFICIENT: too few samples; or no PASS, although memory does not grow; or a growth
+    ///   observed for less than one hour (for less than half of the limit's period, if shorter).
     pub grade: Grade,
-    /// Extrapolated growth; `None` when there are too few samples.
+    /// Growth extrapolated to the limit's period; `None` when there are too few samples.
     pub growth: Option<Growth>,
     /// Summary for reports.
     pub summary: String,
@@ -38,20 +45,20 @@ pub struct Leak {
 pub struct Growth {
     /// Best estimate.
     pub estimate: f64,
-    /// Lower confidence bound.
+    /// Lower confidence bound ([`Trend::lower_bound`]).
     pub lower: f64,
-    /// Upper confidence bound.
+    /// Upper confidence bound ([`Trend::upper_bound`]).
     pub upper: f64,
-    /// Smallest growth that this run would almost certainly have detected.
+    /// Smallest growth that this run would almost certainly have detected
+    /// ([`Trend::detectable_slope`]).
     pub detectable: f64,
 }
 
 impl Leak {
     /// Judges `memory`, pairs of seconds and bytes in the order of time, by `limit`.
     ///
-    /// Drops the warm-up, fits a robust line to the rest ([`Trend`]) and extrapolates it to the
-    /// limit's period. FAIL requires a lower confidence bound beyond the limit, at least one hour of
-    /// samples, and growth that does not slow down.
+    /// Drops the first tenth of the time, in which the service warms up; fits a robust line to the
+    /// rest ([`Trend`]), and extrapolates it to the limit's period.
     #[must_use]
     pub fn detect(memory: &[(f64, f64)], limit: Limit) -> Self {
         let Some(trend) = after_warm_up(memory).and_then(Trend::fit) else {
@@ -75,7 +82,7 @@ impl Leak {
 
 fn after_warm_up(memory: &[(f64, f64)]) -> Option<&[(f64, f64)]> {
     let (first, last) = (memory.first()?.0, memory.last()?.0);
-    let warm = first + (last - first) * WARM_UP;
+    let warm = first + (last - first) * WARM_UP_FRACTION;
     memory.iter().position(|(second, _)| *second >= warm).map(|from| &memory[from..])
 }
 
@@ -83,7 +90,7 @@ fn judge(trend: &Trend, growth: Growth, limit: Limit) -> (Grade, String) {
     let period = duration::format(rounded(limit.over_s));
     let span = duration::format(rounded(trend.span_s));
     let grows = growth.lower > 0.0;
-    let slowing = trend.second_half_slope < trend.slope * SLOWING_SHARE;
+    let slowing = trend.second_half_slope < trend.slope * SLOWING_FRACTION;
     let too_short = trend.span_s < MIN_SPAN_S.min(limit.over_s / 2.0);
     let rate = format!(
         "{} in {period} (between {} and {})",
@@ -159,7 +166,7 @@ mod tests {
         leaks.map(|leak| leak.grade).collect()
     }
 
-    fn share(grades: &[Grade], selected: &[Grade]) -> f64 {
+    fn fraction(grades: &[Grade], selected: &[Grade]) -> f64 {
         let found = grades.iter().filter(|grade| selected.contains(grade)).count();
         as_f64(found) / as_f64(grades.len())
     }
@@ -168,7 +175,8 @@ mod tests {
     fn noise_without_a_leak_rarely_gives_a_false_positive() {
         for hours in [0.0, 0.5, 2.0, 4.0] {
             let noise = Noise { percent: 3.0, correlation_h: hours };
-            let false_positives = share(&grades(noise, 0.0, 200), &[Grade::Warning, Grade::Fail]);
+            let false_positives =
+                fraction(&grades(noise, 0.0, 200), &[Grade::Warning, Grade::Fail]);
             assert!(false_positives <= 0.05, "{hours} h: {false_positives}");
         }
     }
@@ -177,7 +185,7 @@ mod tests {
     fn a_leak_of_20_percent_in_a_day_is_always_detected() {
         for hours in [0.0, 0.5, 2.0, 4.0] {
             let noise = Noise { percent: 1.0, correlation_h: hours };
-            let detected = share(&grades(noise, 20.0, 200), &[Grade::Warning, Grade::Fail]);
+            let detected = fraction(&grades(noise, 20.0, 200), &[Grade::Warning, Grade::Fail]);
             assert!(detected >= 1.0, "{hours} h: {detected}");
         }
     }
@@ -185,9 +193,9 @@ mod tests {
     #[test]
     fn only_growth_that_is_certainly_beyond_the_limit_fails() {
         let noise = Noise { percent: 1.0, correlation_h: 1.0 };
-        let at_the_limit = share(&grades(noise, 20.0, 200), &[Grade::Fail]);
+        let at_the_limit = fraction(&grades(noise, 20.0, 200), &[Grade::Fail]);
         assert!(at_the_limit <= 0.05, "{at_the_limit}");
-        let twice = share(&grades(noise, 40.0, 200), &[Grade::Fail]);
+        let twice = fraction(&grades(noise, 40.0, 200), &[Grade::Fail]);
         assert!(twice >= 0.95, "{twice}");
     }
 

@@ -1,4 +1,4 @@
-//! Simulated memory use, which shows how often [`super::leak`] is right.
+//! Simulated memory use: measures how often [`super::leak`] gives each grade.
 
 use std::fmt::Write as _;
 
@@ -55,16 +55,16 @@ pub fn table(series: u64) -> String {
                 let grades: Vec<Grade> = (0..series)
                     .map(|seed| Leak::detect(&simulate_memory(noise, growth, seed), limit).grade)
                     .collect();
-                let share = |grade| {
+                let percent_with = |grade| {
                     let found = grades.iter().filter(|found| **found == grade).count();
                     as_f64(found) * 100.0 / as_f64(grades.len())
                 };
-                let (warning, fail) = (share(Grade::Warning), share(Grade::Fail));
+                let (warning, fail) = (percent_with(Grade::Warning), percent_with(Grade::Fail));
                 let _ = writeln!(
                     text,
                     "| {percent} % | {correlation_h} h | {growth:+} % | {:.1} % | {warning:.1} % | {fail:.1} % | {:.1} % | {:.1} % |",
-                    share(Grade::Pass),
-                    share(Grade::Insufficient),
+                    percent_with(Grade::Pass),
+                    percent_with(Grade::Insufficient),
                     warning + fail
                 );
             }

@@ -1,4 +1,4 @@
-//! Judges an outcome by the thresholds of an SLA. Pure: equal outcomes get equal verdicts.
+//! Judges an outcome by the thresholds of an SLA. The verdict depends on nothing else.
 
 pub mod drift;
 mod generator;
@@ -24,22 +24,23 @@ use crate::{
     sla::{During, Metric, Sla, Threshold, ThresholdKind, format_ms},
 };
 
-/// Grade of a threshold or of a run, best first.
+/// Grade of a threshold, a finding or a run, ordered by severity. [`Verdict::judge`] states how the
+/// grade of a run follows from the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Grade {
-    /// No thresholds apply.
+    /// No thresholds apply; for runs only.
     #[serde(rename = "NO VERDICT")]
     Unjudged,
     /// Met.
     Pass,
-    /// Violated, within the tolerance.
+    /// Violated, but not beyond [`Threshold::fail_limit`].
     Warning,
     /// Too few samples to judge.
     Insufficient,
-    /// Violated, beyond the tolerance.
+    /// Violated, beyond [`Threshold::fail_limit`].
     Fail,
-    /// The measurement is invalid, because of the load generator.
+    /// The load generator may have caused the results; for runs only.
     Invalid,
 }
 
@@ -67,11 +68,13 @@ pub struct JudgedThreshold {
     pub grade: Grade,
     /// Measured value in the metric's unit; `None` when there is none.
     pub measured: Option<f64>,
-    /// Number of samples behind the value.
+    /// Number of samples that the value was computed from.
     pub samples: u64,
-    /// Samples needed for the threshold to be met.
+    /// Samples needed for a PASS. With fewer the grade is INSUFFICIENT, unless the threshold would be
+    /// violated whatever the missing samples were.
     pub min_samples: u64,
-    /// The decisive window in seconds, of a threshold that must be met in every window.
+    /// The worst window, in seconds of the run, which determines the grade; `None` unless the
+    /// threshold must be met in every window ([`Threshold::window_s`]).
     pub window: Option<Range<u32>>,
 }
 
@@ -82,7 +85,7 @@ pub struct Verdict {
     pub grade: Grade,
     /// Name of the SLA.
     pub sla: String,
-    /// Why the grade is not better, in one sentence.
+    /// Reason for the grade.
     pub reason: String,
     /// All thresholds that apply to this load, in the SLA's order.
     pub thresholds: Vec<JudgedThreshold>,
@@ -97,10 +100,17 @@ pub struct Verdict {
 impl Verdict {
     /// Judges `outcome` by the thresholds of `sla`.
     ///
-    /// The overall grade is the worst grade of any threshold or finding, with three exceptions: a
-    /// load generator that lagged or was too busy makes the run INVALID; a threshold with too few
-    /// samples is ignored if at least one of its kind (latency, errors, survival and so on) could be
-    /// judged; and a killed run is at best INSUFFICIENT, because its end is unknown.
+    /// The grade of the run is, by the first of these rules that applies:
+    ///
+    /// 1. NO VERDICT if no threshold applies to its number of users.
+    /// 2. INVALID if the load generator may have caused the results
+    ///    ([`GeneratorHealth::invalid_reason`]).
+    /// 3. FAIL if a threshold is, or a finding that affects the verdict
+    ///    ([`Finding::affects_verdict`]).
+    /// 4. INSUFFICIENT if the run was killed, because its end is unknown; or if all thresholds of one
+    ///    [`ThresholdKind`] are INSUFFICIENT.
+    /// 5. Otherwise the worst grade of the findings that affect the verdict and of the thresholds
+    ///    that are not INSUFFICIENT.
     #[must_use]
     pub fn judge(outcome: &Outcome, sla: &Sla) -> Self {
         let thresholds: Vec<JudgedThreshold> = sla
@@ -242,7 +252,8 @@ impl JudgedThreshold {
         }
     }
 
-    /// Describes the stage and the window; empty where all judged seconds count.
+    /// Describes the stage and the window; empty where the threshold applies to the judged stages
+    /// as a whole.
     fn when(&self) -> String {
         let display = |second: u32| duration::format(second.into());
         let stage = match &self.threshold.during {

@@ -3,7 +3,7 @@
 use super::{Grade, JudgedThreshold, generator};
 use crate::outcome::{Ended, LoginSummary, Outcome};
 
-/// Returns notes about everything that affects how the verdict must be read.
+/// Returns a note for everything that qualifies the verdict.
 pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<String> {
     let mut notes = Vec::new();
     if (outcome.load.time_scale - 1.0).abs() > f64::EPSILON {
@@ -34,7 +34,7 @@ pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<
     if let Some(LoginSummary { accounts, logins }) = outcome.target.access {
         let later_logins = logins.saturating_sub(accounts as u64);
         notes.push(format!(
-            "the service requires tokens: {accounts} accounts were logged in before the load, with \
+            "the service requires authentication: {accounts} accounts were logged in before the load, with \
              {later_logins} more logins during it; login requests are not part of the metrics"
         ));
     }

@@ -11,26 +11,28 @@ use crate::{
     sla::{DriftLimit, MemoryGrowthLimit, RecoveryLimit, Sla},
 };
 
-/// Defaults where the SLA sets no limit; findings are then for information only.
+/// Default limits where the SLA sets none; the finding then does not affect the verdict.
 const DEFAULT_GROWTH: MemoryGrowthLimit =
     MemoryGrowthLimit { below_percent: 20.0, over_s: 86_400.0 };
 const DEFAULT_DRIFT: DriftLimit = DriftLimit { below_percent: 20.0, window_s: 300 };
 const DEFAULT_RECOVERY: RecoveryLimit = RecoveryLimit { within_percent: 10.0 };
 
-/// Share of the limit's period that a run must cover for an inconclusive result to affect the
-/// verdict.
-const MIN_PERIOD_SHARE: f64 = 0.5;
+/// Fraction of the period of the memory limit that the judged span must cover for an INSUFFICIENT
+/// finding to affect the verdict.
+const MIN_PERIOD_FRACTION: f64 = 0.5;
 
-/// A finding about the course of a run.
+/// A finding about the course of a run: memory growth, drift, recovery or settling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// Name for reports.
     pub name: &'static str,
-    /// The grade; reports print INSUFFICIENT as INCONCLUSIVE.
+    /// The grade. Reports print INSUFFICIENT as INCONCLUSIVE ([`Finding::label`]).
     pub grade: Grade,
-    /// Whether the SLA sets a limit for it; otherwise it does not affect the verdict.
+    /// Whether the SLA sets the limit; a finding by a default limit does not affect the verdict.
+    /// Always false for settling.
     pub in_sla: bool,
-    /// Whether the run was long enough for a result, so that INSUFFICIENT affects the verdict too.
+    /// Whether the run was long enough that a result could be expected. Only then does an
+    /// INSUFFICIENT finding affect the verdict.
     pub long_enough: bool,
     /// Description of the limit.
     pub limit: String,
@@ -64,7 +66,7 @@ impl Finding {
     }
 }
 
-/// Returns the findings about `outcome`, without those that it has no data for.
+/// Returns the findings about `outcome`, except those for which it has no data.
 #[must_use]
 pub fn findings(outcome: &Outcome, sla: &Sla) -> Vec<Finding> {
     [leak(outcome, sla), drift(outcome, sla), recovery(outcome, sla)]
@@ -90,7 +92,7 @@ fn leak(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
         name: "memory growth",
         grade: leak.grade,
         in_sla: sla.over_time.memory_growth.is_some(),
-        long_enough: judged_s >= limit.over_s * MIN_PERIOD_SHARE,
+        long_enough: judged_s >= limit.over_s * MIN_PERIOD_FRACTION,
         limit: format!("≤ {} % in {}", limit.percent, hours(limit.over_s)),
         summary: leak.summary,
     })

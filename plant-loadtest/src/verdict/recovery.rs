@@ -10,7 +10,7 @@ use crate::{
     statistics::median,
 };
 
-/// Requests that a P95 needs.
+/// Requests needed for a P95.
 const MIN_REQUESTS: u64 = 20;
 
 /// Shortest sliding window over the time after the spike, in seconds.
@@ -22,15 +22,16 @@ const MAX_WINDOW_S: u32 = 60;
 /// Queue depth above the baseline that is always tolerated.
 const QUEUE_TOLERANCE: f64 = 1.0;
 
-/// Recovery from a load spike, or settling after a load increase.
+/// Recovery after a load spike, or settling after a ramp.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recovery {
-    /// "recovery", or "settling" where the load stayed at its new level.
+    /// `recovery`, or `settling` where the load stayed at its new level.
     pub name: &'static str,
-    /// PASS: recovered. FAIL: not recovered by the end of the run. INSUFFICIENT: too few requests.
+    /// PASS: back at the baseline. FAIL: not back by the end of the time after the spike.
+    /// INSUFFICIENT: fewer than 20 requests in the baseline, or less time than two windows.
     pub grade: Grade,
-    /// Seconds from the end of the spike until P95 and queue depth were back at the baseline; `None`
-    /// when they were not.
+    /// Seconds from the end of the spike or ramp until P95 and queue depth were back at the baseline;
+    /// `None` when they were not.
     pub seconds: Option<u32>,
     /// Baseline P95, in milliseconds.
     pub baseline_p95_ms: Option<f64>,
@@ -39,16 +40,22 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Finds the first second after the highest load from which P95 and queue depth are within
-    /// `percent` of the baseline, for one window and for three.
+    /// Finds the first second after a spike or ramp from which the service is back at its baseline.
     ///
-    /// The baseline of a spike is the last stage of constant load before it. A load that increases
-    /// and stays has none: then the time counts from the end of the increase, and the baseline is
-    /// the second half of the last stage. `None` without an increase.
+    /// Recovery: the time after the last stage with the highest load is compared with the baseline,
+    /// the last stage of constant load before the first such stage. Settling, if there is no such
+    /// spike: the first half of a constant last stage after a ramp is compared with its second half.
+    /// `None` if there is neither.
+    ///
+    /// The service is back if, in the window that starts at this second and also in the three windows
+    /// from it on (fewer at the end), there are at least 20 requests, their P95 is at most `percent`
+    /// above that of the baseline, and the median queue depth is at most `percent` or 1 above it,
+    /// whichever is more. A service without a queue is judged by P95 alone. A window is long enough
+    /// for about 40 requests: 5 to 60 s.
     #[must_use]
     pub fn detect(outcome: &Outcome, percent: f64) -> Option<Self> {
         let Spike { name, stage, baseline, after } =
-            find_spike(outcome).or_else(|| find_increase(outcome))?;
+            find_spike(outcome).or_else(|| find_ramp(outcome))?;
         let tally = outcome.tally_in(&baseline);
         let baseline_p95_ms =
             tally.latency.quantile_ms(0.95).filter(|_| tally.latency.len() >= MIN_REQUESTS);
@@ -63,7 +70,7 @@ impl Recovery {
             p95_ms: p95 * allowed,
             queue: baseline_queue.map(|depth| (depth * allowed).max(depth + QUEUE_TOLERANCE)),
         };
-        let window = window(outcome, &after);
+        let window = window_length(outcome, &after);
         let seconds = after
             .clone()
             .take_while(|second| second + window <= after.end)
@@ -100,7 +107,7 @@ impl Recovery {
 const RECOVERY: &str = "recovery";
 const SETTLING: &str = "settling";
 
-/// A load spike or increase, with the time ranges to compare in seconds.
+/// A load spike or ramp, with the time ranges to compare in seconds.
 struct Spike {
     name: &'static str,
     /// Name of the stage, in quotation marks.
@@ -152,8 +159,8 @@ fn find_spike(outcome: &Outcome) -> Option<Spike> {
     })
 }
 
-/// Finds a change of the load followed by a stage of constant load that ends the run.
-fn find_increase(outcome: &Outcome) -> Option<Spike> {
+/// Finds a ramp, up or down, followed by a stage of constant load that ends the run.
+fn find_ramp(outcome: &Outcome) -> Option<Spike> {
     let [.., ramp, hold] = &outcome.load.stages[..] else { return None };
     let changes =
         |stage: &Stage| (stage.from_users, stage.from_rate) != (stage.to_users, stage.to_rate);
@@ -167,8 +174,9 @@ fn find_increase(outcome: &Outcome) -> Option<Spike> {
     })
 }
 
-/// Returns the seconds needed for a P95 at the request rate after the spike.
-fn window(outcome: &Outcome, after: &Range<u32>) -> u32 {
+/// Returns the length of a window in seconds: the time for twice the requests needed for a P95, at
+/// the mean request rate of `after`.
+fn window_length(outcome: &Outcome, after: &Range<u32>) -> u32 {
     let requests = outcome.tally_in(after).latency.len().max(1);
     let seconds = u64::from(after.end - after.start) * MIN_REQUESTS * 2 / requests;
     u32::try_from(seconds).unwrap_or(MAX_WINDOW_S).clamp(MIN_WINDOW_S, MAX_WINDOW_S)

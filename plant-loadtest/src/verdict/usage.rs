@@ -7,7 +7,7 @@ use crate::{
     sla::Resource,
 };
 
-/// Returns the successful responses per second and their number.
+/// Returns the successful responses per second over `spans`, and their number.
 pub(super) fn throughput(tally: &Tally, spans: &[Range<u32>]) -> (Option<f64>, u64) {
     let seconds: u32 = spans.iter().map(|span| span.end - span.start).sum();
     #[expect(clippy::cast_precision_loss, reason = "responses of a run stay below 2^53")]
@@ -43,18 +43,18 @@ pub(super) fn resource(
     }
 }
 
-/// Returns the mean CPU usage between the first and the last sample, in percent of all processors.
+/// Returns the mean CPU usage between the first and the last sample, in percent of all CPUs.
 fn cpu(outcome: &Outcome, samples: &[&ResourceSample]) -> (Option<f64>, u64) {
     let values: Vec<(u32, f64)> = samples
         .iter()
         .filter_map(|sample| Some((sample.second, sample.service.cpu_seconds?)))
         .collect();
     let mean = values.first().zip(values.last()).and_then(|((from, before), (to, after))| {
-        #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 processors")]
-        let processors = outcome.generator.cpus.max(1) as f64;
+        #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 CPUs")]
+        let cpus = outcome.generator.cpus.max(1) as f64;
         // The counter restarts from zero when the service restarts.
         let used = (after - before).max(0.0);
-        (to > from).then(|| used * 100.0 / f64::from(to - from) / processors)
+        (to > from).then(|| used * 100.0 / f64::from(to - from) / cpus)
     });
     (mean, values.len() as u64)
 }
@@ -76,16 +76,16 @@ mod tests {
     use crate::report::example;
 
     #[test]
-    fn cpu_usage_is_a_share_of_all_processors() {
+    fn cpu_usage_is_a_percentage_of_all_cpus() {
         let mut outcome = example::outcome();
         outcome.generator.cpus = 4;
         for sample in &mut outcome.samples {
-            // Two processors fully used.
+            // Two CPUs fully used.
             sample.service.cpu_seconds = Some(f64::from(sample.second) * 2.0);
         }
         let judged = outcome.judged_span();
-        let (share, _) = resource(&outcome, Resource::Cpu, &[judged]);
-        assert!((share.unwrap() - 50.0).abs() < 1e-9, "{share:?}");
+        let (percent, _) = resource(&outcome, Resource::Cpu, &[judged]);
+        assert!((percent.unwrap() - 50.0).abs() < 1e-9, "{percent:?}");
     }
 
     #[test]

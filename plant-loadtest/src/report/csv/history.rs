@@ -11,7 +11,7 @@ use crate::outcome::{Outcome, Tally};
 /// Percentiles and rates cover this many seconds up to the row, as in Locust; at least one cell.
 const WINDOW_S: u32 = 10;
 
-/// The requests to all endpoints in the seconds `from..to`, recorded together.
+/// The requests to all endpoints in one cell, the seconds `from..to`.
 struct Cell {
     from: u32,
     to: u32,

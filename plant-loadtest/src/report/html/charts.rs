@@ -85,7 +85,7 @@ pub(super) fn charts(outcome: &Outcome) -> Vec<Chart> {
     let windows = Windows::new(outcome);
     let large = [
         (
-            "Response time",
+            "Latency",
             "ms",
             vec![
                 line("P50", "a", windows.quantile(0.50)),
@@ -126,11 +126,7 @@ fn small(outcome: &Outcome) -> Vec<ChartInput> {
     };
     vec![
         (users_title, "", vec![filled("users", "a", users)]),
-        (
-            "Service CPU",
-            "%",
-            vec![filled("of one processor", "a", series::service_cpu_points(outcome))],
-        ),
+        ("Service CPU", "%", vec![filled("of one CPU", "a", series::service_cpu_percent(outcome))]),
         (
             "Service memory",
             "MiB",
@@ -162,10 +158,10 @@ fn small(outcome: &Outcome) -> Vec<ChartInput> {
             "Generator CPU",
             "%",
             vec![filled(
-                "of all processors",
+                "of all CPUs",
                 "c",
                 series::sample_series(outcome, |sample| {
-                    sample.generator_cpu.map(|share| share * 100.0)
+                    sample.generator_cpu.map(|fraction| fraction * 100.0)
                 }),
             )],
         ),

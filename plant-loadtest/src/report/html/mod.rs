@@ -44,7 +44,7 @@ struct Page<'a> {
     judged: String,
     headline: Vec<(&'static str, String)>,
     sections: Vec<SectionRows>,
-    judged_part: String,
+    judged_stages: String,
     other_thresholds: Vec<ThresholdRow>,
     completions: Vec<(&'a str, String)>,
     charts: Vec<Chart>,
@@ -64,7 +64,7 @@ struct Page<'a> {
 /// Renders the page.
 ///
 /// # Errors
-/// When the template does not match the values, which the golden test rules out.
+/// When the template does not match the values. Not expected: the golden test renders every part.
 pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, minijinja::Error> {
     let mut templates = Environment::new();
     // A field that the page names and the data lacks is an error, not an empty text.
@@ -101,7 +101,7 @@ impl<'a> Page<'a> {
             judged: format!("{} to {}", rows::time(judged.start), rows::time(judged.end)),
             headline: rows::headline(outcome),
             sections: rows::sections(outcome, verdict),
-            judged_part: summary::judged_part(outcome),
+            judged_stages: summary::describe_judged_stages(outcome),
             other_thresholds: rows::other_thresholds(verdict),
             completions: summary::completions(outcome),
             charts,

@@ -79,7 +79,7 @@ pub(super) struct GradeCount {
     count: usize,
 }
 
-/// A finding about the course of the run: leak, drift or recovery.
+/// A finding about the course of the run: memory growth, drift, recovery or settling.
 #[derive(Serialize)]
 pub(super) struct FindingRow<'a> {
     name: &'static str,
@@ -104,7 +104,7 @@ struct Percentile {
 pub(super) fn headline(outcome: &Outcome) -> Vec<(&'static str, String)> {
     let judged = outcome.tally_judged();
     let errors = judged.counts.errors();
-    let cpu = summary::cpu_percent(outcome).into_iter().map(|(_, percent)| percent);
+    let cpu = summary::service_cpu_percent(outcome).into_iter().map(|(_, percent)| percent);
     let memory = outcome.samples.iter().filter_map(|sample| sample.service.memory_bytes);
     let mut numbers = vec![
         ("max users", outcome.load.users.to_string()),
@@ -183,19 +183,19 @@ pub(super) fn sections(outcome: &Outcome, verdict: &Verdict) -> Vec<SectionRows>
         .collect()
 }
 
-fn endpoint_row(line: &summary::EndpointRow<'_>) -> EndpointRow {
-    let judged = line.percentiles.iter().find_map(|cell| cell.judged);
+fn endpoint_row(row: &summary::EndpointRow<'_>) -> EndpointRow {
+    let judged = row.percentiles.iter().find_map(|cell| cell.judged);
     EndpointRow {
-        name: line.name.to_owned(),
+        name: row.name.to_owned(),
         group: judged.map(|judged| judged.threshold.group.clone()).unwrap_or_default(),
-        requests: line.tally.counts.sent,
-        errors: line.tally.counts.errors(),
+        requests: row.tally.counts.sent,
+        errors: row.tally.counts.errors(),
         percentiles: ["P50", "P95", "P99"]
             .into_iter()
-            .zip(line.percentiles)
+            .zip(row.percentiles)
             .map(percentile)
             .collect(),
-        grade: line.grade.map_or("", Grade::name),
+        grade: row.grade.map_or("", Grade::name),
     }
 }
 
@@ -284,8 +284,8 @@ pub(super) fn failures(outcome: &Outcome) -> Vec<FailureRow<'_>> {
 }
 
 pub(super) fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<(&'static str, String)> {
-    let lines = summary::resources(outcome, verdict).into_iter();
-    lines.map(|line| (line.name, line.value)).collect()
+    let rows = summary::resources(outcome, verdict).into_iter();
+    rows.map(|row| (row.name, row.value)).collect()
 }
 
 pub(super) fn stages<'a>(outcome: &'a Outcome, verdict: &Verdict) -> Vec<StageRow<'a>> {
@@ -295,16 +295,16 @@ pub(super) fn stages<'a>(outcome: &'a Outcome, verdict: &Verdict) -> Vec<StageRo
         let tally = outcome.tally_in(&seconds);
         let (from, to) = load(outcome, stage);
         let level = if from == to { format!("{to}") } else { format!("{from} → {to}") };
-        let at_once =
+        let burst =
             if stage.at_once > 0 { format!(", {} at once", stage.at_once) } else { String::new() };
         let at = |quantile| summary::ms_or_dash(tally.latency.quantile_ms(quantile));
         StageRow {
             name: &stage.name,
             time: format!("{} to {}", time(stage.from_s), time(stage.to_s)),
-            load: format!("{level}{}{at_once}", if open { " /s" } else { " users" }),
+            load: format!("{level}{}{burst}", if open { " /s" } else { " users" }),
             rate: format!(
                 "{:.1}",
-                summary::rate(&tally, &summary::elapsed_part(outcome, &seconds))
+                summary::rate(&tally, &summary::clip_to_run_end(outcome, &seconds))
             ),
             p50: at(0.50),
             p95: at(0.95),
