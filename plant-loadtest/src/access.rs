@@ -3,8 +3,9 @@
 //! the service rejects one.
 //!
 //! All virtual users of a customer share one account and one token, because every login costs the
-//! service a password hash. These logins are not part of the load: they are neither timed nor
-//! counted as requests. The outcome contains their number.
+//! service a password hash. These logins are not recorded as requests; the outcome contains their
+//! number. Exception: if the service rejects a token, the new login is part of the latency of the
+//! request that is sent again.
 
 use std::{
     sync::{
@@ -21,7 +22,8 @@ use tokio::time::sleep;
 
 use crate::outcome::LoginSummary;
 
-/// Test customers that `seed_test_data` always creates. Virtual users send requests as these.
+/// Test customers that the program `seed_test_data` always creates. Virtual users send requests as
+/// these.
 pub const TEST_CUSTOMERS: [&str; 5] = [
     "test-customer-001",
     "test-customer-002",
@@ -30,7 +32,7 @@ pub const TEST_CUSTOMERS: [&str; 5] = [
     "test-customer-005",
 ];
 
-/// Password of all accounts created by `seed_test_data --users`. Not a secret.
+/// Password of all accounts that the program `seed_test_data` creates (`--users`). Not a secret.
 pub const TEST_PASSWORD: &str = "load-test-password";
 
 /// How long the first login of an account is retried while the service is unavailable.
@@ -94,7 +96,7 @@ struct LoginResponse {
 }
 
 impl Accounts {
-    /// Logs in to the accounts of all [`TEST_CUSTOMERS`] at the service `host`.
+    /// Logs in to the accounts of all [`TEST_CUSTOMERS`]. `host` is the base URL of the service.
     ///
     /// # Errors
     /// When a login fails.
@@ -157,8 +159,9 @@ impl Account {
         })
     }
 
-    /// Returns the current access token. In the second half of its lifetime this also starts a
-    /// background task that renews it. If the renewal fails, the next call starts another one.
+    /// Returns the current access token. If half of its lifetime has passed, also starts a
+    /// background task that logs in again, unless a login is in progress. If that login fails, the
+    /// current token stays, and the next call starts another task.
     pub fn token(self: &Arc<Self>) -> Arc<str> {
         let Token { value, renew_at } = self.lock_token().clone();
         if Instant::now() >= renew_at {
@@ -197,7 +200,8 @@ impl Account {
     }
 }
 
-/// Returns whether the service at `host` requires authentication for the data of a customer.
+/// Returns whether the service with the base URL `host` requires authentication for the data of a
+/// customer.
 pub async fn requires_authentication(http: &reqwest::Client, host: &str) -> bool {
     let url = format!("{host}/api/v1/customers/{}/agents", TEST_CUSTOMERS[0]);
     // Other failures are reported by the health check and the seed-data check.

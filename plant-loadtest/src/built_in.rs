@@ -100,7 +100,7 @@ pub enum FileLoadError {
         /// Names of the built-in files, separated by commas.
         built_in: String,
     },
-    /// The file is invalid; contains all errors.
+    /// The file is invalid; contains all of its errors.
     #[error("{}", join_lines(.0))]
     Invalid(Vec<FileError>),
 }
@@ -108,7 +108,7 @@ pub enum FileLoadError {
 /// Reads the profile called `name`: a built-in name, or the path of a TOML file.
 ///
 /// # Errors
-/// Returns [`LoadError::NotFound`] if there is no such file or it cannot be read.
+/// Returns [`FileLoadError::NotFound`] if there is no such file or it cannot be read.
 pub fn read_profile(name: &str) -> Result<FileText, FileLoadError> {
     read("profile", "profiles", PROFILES, name)
 }
@@ -116,7 +116,7 @@ pub fn read_profile(name: &str) -> Result<FileText, FileLoadError> {
 /// Reads the SLA file called `name`: a built-in name, or the path of a TOML file.
 ///
 /// # Errors
-/// Returns [`LoadError::NotFound`] if there is no such file or it cannot be read.
+/// Returns [`FileLoadError::NotFound`] if there is no such file or it cannot be read.
 pub fn read_sla(name: &str) -> Result<FileText, FileLoadError> {
     read("SLA", "sla", SLAS, name)
 }

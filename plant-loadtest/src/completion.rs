@@ -1,8 +1,8 @@
-//! Measures the time from acceptance (a 202) to completion of work that the service does later.
+//! Measures the completion time of accepted work: from its acceptance (a 202) to its completion.
 //!
-//! Users record the ids of accepted work. After the load has ended, the service's lists are polled,
-//! page by page, until all of it has ended; the items contain the times of acceptance and
-//! completion. So no extra request is sent under load, and the polling interval does not affect the
+//! Work has ended when it has completed or failed. Virtual users record the ids of accepted work.
+//! After the load, the service's lists are polled, page by page, until all of it has ended; the
+//! items contain the times of acceptance and completion. So no extra request is sent under load, and the polling interval does not affect the
 //! measured times. Both times come from the service's clock. Only the drain time compares them with
 //! the load generator's clock, so there the clocks must agree, as they do on one machine.
 
@@ -22,7 +22,7 @@ use crate::{
     work::{AcceptedWork, WorkKind},
 };
 
-/// Minimum time to wait for unfinished work; a threshold on the drain time may extend it.
+/// Minimum time to wait for work that has not ended; a limit on the drain time may extend it.
 const MIN_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two polls of the lists.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -40,8 +40,8 @@ enum WorkState {
     Completed { took: Duration, at: DateTime<Utc> },
 }
 
-/// Returns how long to wait for unfinished work: twice the highest threshold on the drain time, and
-/// at least 60 s.
+/// Returns how long to wait for work that has not ended: twice the highest limit on the drain time,
+/// and at least 60 s.
 #[must_use]
 pub fn drain_timeout(sla: &Sla) -> Duration {
     let limits = sla.thresholds.iter().filter(|threshold| threshold.metric == Metric::Drain);
@@ -49,8 +49,9 @@ pub fn drain_timeout(sla: &Sla) -> Duration {
     Duration::try_from_secs_f64(longest).unwrap_or(MIN_DRAIN_TIMEOUT).max(MIN_DRAIN_TIMEOUT)
 }
 
-/// Polls the state of all `accepted` work until it has ended or `timeout` has passed. Returns one
-/// [`Completion`] for each of `kinds`. The time of the call counts as the end of the load.
+/// Polls the state of all `accepted` work until it has ended (completed or failed) or `timeout` has
+/// passed. Returns one [`Completion`] for each of `kinds`. The time of the call counts as the end of
+/// the load. `host` is the base URL of the service.
 pub async fn wait_until_ended(
     http: &reqwest::Client,
     host: &str,

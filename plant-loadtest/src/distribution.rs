@@ -58,7 +58,9 @@ impl Distribution {
         self.buckets.is_empty()
     }
 
-    /// Returns the `quantile` (0 to 1) of the latencies in milliseconds; `None` without samples.
+    /// Returns the `quantile` (0 to 1) of the latencies in milliseconds, by nearest rank: the
+    /// smallest value such that a fraction `quantile` of the values is at most this value. `None`
+    /// without samples.
     #[must_use]
     pub fn quantile_ms(&self, quantile: f64) -> Option<f64> {
         let rank = rank(quantile, self.len());
@@ -70,8 +72,9 @@ impl Distribution {
         bucket.map(|(micros, _)| ms(BUCKET_BOUNDS.highest_equivalent(*micros)))
     }
 
-    /// Returns a lower bound of the `quantile` (0 to 1) in milliseconds for the time when at least
-    /// `samples` have been recorded: missing samples are assumed to be as short as possible.
+    /// Returns a lower bound, in milliseconds, of the `quantile` (0 to 1) that the distribution will
+    /// have once it contains `samples` samples. Each missing sample is assumed to be as short as
+    /// possible. `None` without samples.
     #[must_use]
     pub fn quantile_lower_bound_ms(&self, quantile: f64, samples: u64) -> Option<f64> {
         if self.is_empty() {
@@ -85,19 +88,19 @@ impl Distribution {
         padded.quantile_ms(quantile)
     }
 
-    /// Returns the minimum latency in milliseconds.
+    /// Returns the minimum latency in milliseconds; `None` without samples.
     #[must_use]
     pub fn min_ms(&self) -> Option<f64> {
         self.buckets.keys().next().copied().map(ms)
     }
 
-    /// Returns the maximum latency in milliseconds.
+    /// Returns the maximum latency in milliseconds; `None` without samples.
     #[must_use]
     pub fn max_ms(&self) -> Option<f64> {
         self.buckets.keys().next_back().copied().map(ms)
     }
 
-    /// Returns the mean latency in milliseconds.
+    /// Returns the mean latency in milliseconds; `None` without samples.
     #[must_use]
     pub fn mean_ms(&self) -> Option<f64> {
         let total = as_f64(self.len());

@@ -74,13 +74,13 @@ fn render_metrics(profile: &str, live: &LiveStats) -> String {
         (
             "load_test_requests_per_second",
             "gauge",
-            "Requests per second over the last 5 s.",
+            "Requests per second over the last 5 seconds.",
             live.rate.to_string(),
         ),
         (
             "load_test_response_time_p95_seconds",
             "gauge",
-            "95th percentile of the response time over the last 5 s.",
+            "95th percentile of latency over the last 5 seconds.",
             p95.to_string(),
         ),
         (

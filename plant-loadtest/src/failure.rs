@@ -1,4 +1,4 @@
-//! Why requests fail: the kinds of failure in recordings, outcomes and SLA files.
+//! Kinds of request failures, shared by clients, outcomes and SLA files.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! Load-test harness for Plant: runs documented user journeys, monitors the service meanwhile, and
-//! judges whether all thresholds were met.
+//! Load-test harness for Plant: simulates users, monitors the service meanwhile, and judges whether
+//! all thresholds were met.
 //!
 //! [`run`] produces an [`outcome::Outcome`], [`verdict`] judges it, [`report`] renders it. The
 //! harness accesses the service over HTTP only.

@@ -1,16 +1,16 @@
-//! Types that describe a load, shared by profiles, engines and outcomes.
+//! Types that describe a load. Profiles, engines and outcomes use them.
 
 use std::ops::Range;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What starts a request.
+/// What determines when requests start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Model {
-    /// A number of users. Each waits for its response, then for its think time, then sends the
-    /// next request.
+    /// A number of users. Each sends a request, waits for the response, then for its think time,
+    /// and repeats.
     #[default]
     Closed,
     /// A rate of arrivals that does not depend on the responses. Latency counts from the intended
@@ -34,9 +34,9 @@ pub enum Spacing {
 pub struct Stage {
     /// Name in SLA files and reports.
     pub name: String,
-    /// Users at its start.
+    /// Users at its start; 0 in the open model.
     pub from_users: u32,
-    /// Users at its end; the number changes linearly.
+    /// Users at its end; the number changes linearly. 0 in the open model.
     pub to_users: u32,
     /// Arrivals per second at its start; 0 in the closed model.
     #[serde(default, skip_serializing_if = "is_zero_rate")]
@@ -44,19 +44,20 @@ pub struct Stage {
     /// Arrivals per second at its end; the rate changes linearly.
     #[serde(default, skip_serializing_if = "is_zero_rate")]
     pub to_rate: f64,
-    /// Burst of simultaneous arrivals at its start, in addition to the rate.
+    /// Burst: number of arrivals that all start with the stage, in addition to the rate; 0 in the
+    /// closed model.
     #[serde(default, skip_serializing_if = "is_zero_count")]
     pub at_once: u32,
     /// First second.
     pub from_s: u32,
     /// Second after the last one.
     pub to_s: u32,
-    /// Whether thresholds that name no stage apply here.
+    /// Whether this is a judged stage: thresholds that name no stage apply here.
     pub judged: bool,
 }
 
 impl Stage {
-    /// Returns the seconds of the stage, counted from the start of the run.
+    /// Returns the range of seconds that the stage covers, counted from the start of the run.
     #[must_use]
     pub fn seconds(&self) -> Range<u32> {
         self.from_s..self.to_s

@@ -25,9 +25,9 @@ async fn main() -> ExitCode {
     };
     match result {
         Ok(exit) => exit.into(),
-        Err(failure) => {
-            eprintln!("plant-loadtest: {}", failure.message);
-            failure.exit.into()
+        Err(error) => {
+            eprintln!("plant-loadtest: {}", error.message);
+            error.exit.into()
         }
     }
 }

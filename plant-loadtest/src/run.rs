@@ -1,5 +1,5 @@
-//! A run from start to end: checks the target, starts monitoring, runs the load engine, follows
-//! accepted work until it has ended, waits for the service to recover, and returns the outcome.
+//! A run from start to end: checks the target, starts monitoring, runs the load engine, waits until
+//! accepted work has ended, waits until the service is healthy, and returns the outcome.
 
 use std::{
     collections::BTreeSet,
@@ -43,8 +43,9 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Seconds after the start of a stage in which the number of users may still differ from the plan.
 const USER_CHANGE_S: u32 = 2;
 
-/// How long to wait for the service to become healthy after the run if no threshold sets a limit.
-const DEFAULT_RECOVERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for the service to become healthy after the run if no threshold limits that
+/// time.
+const DEFAULT_HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Settings for a run.
 #[derive(Clone, Debug)]
@@ -63,7 +64,7 @@ pub struct Settings {
     pub dashboard: Option<Dashboard>,
     /// Progress output.
     pub progress: ProgressOptions,
-    /// Path of the file to which results are written during the run.
+    /// Path of the journal, the file to which results are written during the run.
     pub journal: Option<PathBuf>,
     /// Address at which the load generator serves its own `/metrics`.
     pub exporter: Option<SocketAddr>,
@@ -182,7 +183,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let ended =
         if goose::is_killswitch_triggered() { Ended::Interrupted } else { Ended::AsPlanned };
     let healthy_after_s =
-        target::wait_until_healthy(&http, &settings.host, recovery_timeout(&settings.sla)).await;
+        target::wait_until_healthy(&http, &settings.host, health_timeout(&settings.sla)).await;
     if let Some(exporter) = exporter {
         exporter.stop();
     }
@@ -293,14 +294,14 @@ async fn stop_on_ctrl_c() {
     }
 }
 
-/// Returns how long to wait for the service to become healthy: the highest threshold on that time.
-fn recovery_timeout(sla: &Sla) -> Duration {
+/// Returns how long to wait for the service to become healthy: the highest limit on that time.
+fn health_timeout(sla: &Sla) -> Duration {
     let limits =
         sla.thresholds.iter().filter(|threshold| threshold.metric == Metric::SecondsToHealthy);
     let longest = limits.map(|threshold| threshold.limit).reduce(f64::max);
     longest
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .unwrap_or(DEFAULT_RECOVERY_TIMEOUT)
+        .unwrap_or(DEFAULT_HEALTH_TIMEOUT)
 }
 
 /// Returns an advisory note if the number of users differed from the plan, which means that the

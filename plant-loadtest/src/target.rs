@@ -1,4 +1,5 @@
-//! Checks of the service under test before a run: address, health, authentication and seeded data.
+//! Checks of the service under test before a run: its address, health, authentication and seeded
+//! data. In all functions `host` is the base URL of the service, such as `http://127.0.0.1:8001`.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -20,10 +21,10 @@ const HEALTH_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Error of a check before the run.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// The address is not a valid URL.
+    /// The base URL is not valid.
     #[error("`{host}` is not a valid address such as http://127.0.0.1:8001: {reason}")]
     InvalidAddress {
-        /// The given address.
+        /// The given base URL.
         host: String,
         /// Why it is invalid.
         reason: String,
@@ -65,11 +66,11 @@ pub enum TargetError {
     },
 }
 
-/// Validates the address `host` and returns it without a trailing slash. Rejects other machines
-/// unless `allow_remote`.
+/// Validates the base URL `host` and returns it without a trailing slash. Rejects addresses other
+/// than loopback addresses, unless `allow_remote` is set.
 ///
 /// # Errors
-/// When the address is invalid, or that of another machine.
+/// When the URL is invalid, or its address is rejected.
 pub async fn parse_address(host: &str, allow_remote: bool) -> Result<String, TargetError> {
     let invalid =
         |reason: &str| TargetError::InvalidAddress { host: host.into(), reason: reason.into() };

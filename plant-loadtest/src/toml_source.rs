@@ -10,7 +10,7 @@ use toml::{
 /// An error in a TOML file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileError {
-    /// Name of the file, as shown to the user.
+    /// Name of the file in error messages.
     pub file: String,
     /// Line number, counted from 1.
     pub line: usize,
@@ -33,7 +33,7 @@ pub struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// Creates a source from `text`; errors name it `file`.
+    /// Creates a source from `text`; `file` is the name shown in error messages.
     #[must_use]
     pub fn new(file: &'a str, text: &'a str) -> Self {
         Self { file, text, errors: Vec::new() }
@@ -66,8 +66,8 @@ impl<'a> Source<'a> {
 
 /// A table whose keys are read one by one. Keys that are never read are unknown.
 ///
-/// Each method that reads a key removes it, and adds an error if the value has the wrong type or a
-/// required key is missing.
+/// Each method that reads a key removes it. It adds an error if the value has the wrong type, or if
+/// the key is required and missing. Missing optional keys are no error.
 #[derive(Debug)]
 pub struct Table<'a> {
     /// Position in the text.
@@ -119,13 +119,13 @@ impl<'a> Table<'a> {
         None
     }
 
-    /// Reads a required integer or float of at least 0.
+    /// Reads a required number, an integer or a float, that is zero or above.
     pub fn number(&mut self, source: &mut Source<'a>, key: &str) -> Option<f64> {
         self.required(source, key)?;
         self.optional_number(source, key)
     }
 
-    /// Reads an optional integer or float of at least 0.
+    /// Reads an optional number, an integer or a float, that is zero or above.
     pub fn optional_number(&mut self, source: &mut Source<'a>, key: &str) -> Option<f64> {
         let (_, value) = self.entries.remove(key)?;
         let span = value.span();
@@ -205,7 +205,7 @@ impl<'a> Table<'a> {
         None
     }
 
-    /// Reads an array of tables (`[[key]]`); returns an empty list if there is none.
+    /// Reads an optional array of tables (`[[key]]`); returns an empty list if there is none.
     pub fn tables(&mut self, source: &mut Source<'a>, key: &str) -> Vec<Table<'a>> {
         let Some((_, value)) = self.entries.remove(key) else { return Vec::new() };
         let span = value.span();

@@ -12,7 +12,7 @@ pub struct WorkKind {
     pub list_path: &'static str,
     /// Field of an item with the time of acceptance.
     pub accepted_field: &'static str,
-    /// Field of an item with the time when it completed or failed; null before.
+    /// Field of an item with the time when it ended (completed or failed); null before.
     pub ended_field: &'static str,
 }
 
@@ -25,6 +25,6 @@ pub struct AcceptedWork {
     pub id: String,
     /// Access token of the account that may read it.
     pub token: Arc<str>,
-    /// Second of acceptance, counted from the start of the run.
+    /// First second of the cell in which it was accepted, counted from the start of the run.
     pub second: u32,
 }

@@ -137,7 +137,7 @@ fn users_without_think_time_saturate_and_get_no_verdict() {
     let output = loadtest(&folder, &arguments);
     assert_eq!(output.exit_code, 0, "{}", output.stdout);
     assert!(first_line(&output).starts_with("NO VERDICT"), "{}", output.stdout);
-    // With its wait time of 0.5 to 1.5 s each user would send about three requests.
+    // With its think time of 0.5 to 1.5 s each user would send about three requests.
     assert!(output.outcome.unwrap().tally_all().counts.sent > 20);
 }
 

@@ -1,5 +1,4 @@
-//! Known latency distributions: exact percentiles for arrivals that do not depend on response
-//! times.
+//! Known latency distributions: exact percentiles for arrivals that do not depend on the responses.
 
 use std::time::Duration;
 
@@ -14,10 +13,12 @@ pub enum KnownDistribution {
         typical: Duration,
         /// Latency of every n-th request.
         rare: Duration,
-        /// The n of “every n-th”.
+        /// n: one in this many requests has the rare latency.
         one_in: u64,
     },
-    /// The same latency except for one stall, with arrivals at equal intervals.
+    /// The same latency except for one stall, with arrivals at equal intervals. A request that is in
+    /// progress at the start of the stall, or arrives during it, gets its response one latency after
+    /// its end.
     Stall {
         /// Latency outside the stall.
         latency: Duration,
@@ -29,11 +30,11 @@ pub enum KnownDistribution {
 }
 
 impl KnownDistribution {
-    /// Returns the latency that a share `quantile` of all requests does not exceed, in
+    /// Returns the latency that a fraction `quantile` (0 to 1) of all requests does not exceed, in
     /// milliseconds.
     ///
     /// A stall of S seconds delays all requests that start between L before it and its end, where L
-    /// is the latency. In a run of T seconds this is a share (S + L) ÷ T. Their responses come L
+    /// is the latency. In a run of T seconds this is a fraction (S + L) ÷ T. Their responses come L
     /// after the end of the stall, so their latencies are uniformly distributed from L to S + 2 L.
     #[must_use]
     pub fn quantile_ms(&self, quantile: f64) -> f64 {
@@ -41,13 +42,17 @@ impl KnownDistribution {
             Self::Fixed(latency) => latency.as_secs_f64(),
             #[expect(clippy::cast_precision_loss, reason = "a small whole number")]
             Self::Bimodal { typical, rare, one_in } => {
-                let typical_share = 1.0 - 1.0 / one_in as f64;
-                if quantile <= typical_share { typical.as_secs_f64() } else { rare.as_secs_f64() }
+                let typical_fraction = 1.0 - 1.0 / one_in as f64;
+                if quantile <= typical_fraction {
+                    typical.as_secs_f64()
+                } else {
+                    rare.as_secs_f64()
+                }
             }
             Self::Stall { latency, duration, run_time } => {
                 let delayed_s = (duration + latency).as_secs_f64();
-                let delayed_share = delayed_s / run_time.as_secs_f64();
-                let position = (quantile - (1.0 - delayed_share)) / delayed_share;
+                let delayed_fraction = delayed_s / run_time.as_secs_f64();
+                let position = (quantile - (1.0 - delayed_fraction)) / delayed_fraction;
                 latency.as_secs_f64() + position.max(0.0) * delayed_s
             }
         };
@@ -74,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_above_the_typical_share_are_the_rare_latency() {
+    fn percentiles_above_the_typical_fraction_are_the_rare_latency() {
         let (typical, rare) = (Duration::from_millis(50), Duration::from_millis(400));
         let distribution = KnownDistribution::Bimodal { typical, rare, one_in: 25 };
         for (quantile, expected) in [(0.95, 50.0), (0.97, 400.0), (0.99, 400.0)] {

@@ -20,7 +20,8 @@ use known_distribution::KnownDistribution;
 /// Maximum relative error of a percentile.
 const TOLERANCE: f64 = 0.01;
 
-/// Maximum relative error in a stall, where the reference value is computed and not measured.
+/// Maximum relative error of a percentile with a stall, where the reference value is computed and
+/// not measured.
 const STALL_TOLERANCE: f64 = 0.03;
 
 /// Percentiles to compare, as quantile and name.
@@ -52,14 +53,14 @@ pub struct Case {
 /// Result of a case.
 #[derive(Clone, Debug)]
 pub struct CaseResult {
-    /// Measured value of each of [`QUANTILES`], in milliseconds.
+    /// The percentiles [`QUANTILES`] as the load generator measured them, in milliseconds.
     pub measured_ms: Vec<Option<f64>>,
-    /// Computed value of each, in milliseconds.
+    /// The same percentiles, computed from the known distribution.
     pub computed_ms: Vec<f64>,
-    /// Value of each by the stub's own clock, in milliseconds. Includes delays of the stub itself.
+    /// The same percentiles, of the processing times that the stub itself measured.
     pub stub_ms: Vec<Option<f64>>,
-    /// Reference value of each, in milliseconds: computed in a stall, where requests wait before
-    /// they reach the stub, else the stub's own value.
+    /// The values that `measured_ms` is compared with: those of the stub. With a stall the computed
+    /// ones, because in the closed model the stub receives too few requests during the stall.
     pub reference_ms: Vec<f64>,
     /// Requests by result.
     pub counts: Counts,
@@ -67,8 +68,9 @@ pub struct CaseResult {
     pub requests_received: u64,
     /// P99 of the dispatch lag, in milliseconds.
     pub dispatch_lag_p99_ms: Option<f64>,
-    /// Whether percentiles and counts are correct. In a blind spot ([`Case::is_blind_spot`]), whether
-    /// the counts are correct and the percentiles are not.
+    /// Whether the counts are correct and all percentiles are within the tolerance. If the case
+    /// expects coordinated omission ([`Case::expects_coordinated_omission`]): whether the counts are
+    /// correct and at least one percentile is not within the tolerance.
     pub passed: bool,
 }
 
@@ -81,7 +83,7 @@ pub enum CalibrationError {
     /// A run failed.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The profile of a case is invalid, which its test rules out.
+    /// The profile of a case is invalid. Not expected: a test checks the profiles of all cases.
     #[error("{0}")]
     Profile(String),
 }
@@ -154,8 +156,8 @@ fn profile(model: Model, seconds: u32, stalls: bool) -> String {
 }
 
 impl Case {
-    /// Returns whether the load model cannot measure this distribution: users of the closed model
-    /// send no requests while they wait for a response (coordinated omission).
+    /// Returns whether the load model cannot measure this distribution, because users of the closed
+    /// model send no requests while they wait for a response (coordinated omission).
     #[must_use]
     pub fn expects_coordinated_omission(&self) -> bool {
         self.model == Model::Closed && matches!(self.distribution, KnownDistribution::Stall { .. })
@@ -184,7 +186,7 @@ impl Case {
 
     fn compare(&self, outcome: &Outcome, stub: &Stub) -> CaseResult {
         let requests_received = stub.requests();
-        let service_times = stub.processing_times();
+        let processing_times = stub.processing_times();
         let latency = outcome.tally_judged().latency;
         let measured_ms: Vec<Option<f64>> =
             QUANTILES.iter().map(|(quantile, _)| latency.quantile_ms(*quantile)).collect();
@@ -193,7 +195,7 @@ impl Case {
             .map(|(quantile, _)| self.distribution.quantile_ms(*quantile))
             .collect();
         let stub_ms: Vec<Option<f64>> =
-            QUANTILES.iter().map(|(quantile, _)| service_times.quantile_ms(*quantile)).collect();
+            QUANTILES.iter().map(|(quantile, _)| processing_times.quantile_ms(*quantile)).collect();
         let use_computed = matches!(self.distribution, KnownDistribution::Stall { .. });
         let pairs = computed_ms.iter().zip(&stub_ms);
         let reference_ms: Vec<f64> = pairs

@@ -1,5 +1,6 @@
-//! Search for the highest load at which a service meets all thresholds: raise the load until one is
-//! violated, then bisect.
+//! Search for the highest level of load at which a service meets all thresholds: raise the level
+//! until one is violated, then bisect. A level is a number of users, or of arrivals per second. A
+//! trial is a short run at one level.
 
 pub mod search;
 
@@ -15,24 +16,24 @@ use crate::{
     verdict::{Grade, Verdict},
 };
 
-/// Minimum share of the offered load that must succeed during the trial. Otherwise requests queue
-/// up, and a longer trial would violate every threshold.
-const MIN_SUCCESS_SHARE: f64 = 0.98;
+/// Minimum fraction of the arrivals that must succeed during a trial, in the open model. Otherwise
+/// requests queue up, and a longer trial would violate every threshold.
+const MIN_SUCCESS_FRACTION: f64 = 0.98;
 
 /// Length of the warm-up of each trial in seconds, which is not judged.
 const WARM_UP_S: u64 = 2;
 
 /// How long to wait after a trial for the service to become healthy.
-const RECOVERY_TIMEOUT: Duration = Duration::from_secs(30);
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Result of running one load.
+/// A trial: the level of load and the results.
 #[derive(Clone, Debug)]
 pub struct Trial {
-    /// Users, or arrivals per second.
+    /// Level: number of users, or of arrivals per second.
     pub level: f64,
     /// Successful responses per second.
     pub throughput: f64,
-    /// P95 of the response time in milliseconds.
+    /// P95 of latency in milliseconds.
     pub p95_ms: Option<f64>,
     /// Number of failed requests.
     pub errors: u64,
@@ -51,7 +52,7 @@ pub enum TrialResult {
     GeneratorLimited(String),
 }
 
-/// Runs loads against a service and judges them.
+/// Runs trials against a service and judges them.
 #[derive(Debug)]
 pub struct TrialRunner {
     profile: Profile,
@@ -64,8 +65,12 @@ pub struct TrialRunner {
 }
 
 impl TrialRunner {
-    /// Returns a runner of trials of `step_s` seconds each with the classes of `profile`, judged by
-    /// the thresholds of `sla` that apply to a constant load.
+    /// Returns a runner of trials with the user classes and the load model of `profile`. `host` is
+    /// the base URL of the service, `timeout` that of one request. The judged stage of each trial
+    /// lasts `step_s` seconds, after a warm-up of 2 s.
+    ///
+    /// Trials are judged by the thresholds of `sla` that apply to a constant load. Thresholds for
+    /// stages that are not judged in `plan`, the plan of `profile`, are left out.
     #[must_use]
     pub fn new(
         profile: Profile,
@@ -92,7 +97,7 @@ impl TrialRunner {
         self.sla.thresholds.len()
     }
 
-    /// Runs a constant load of `level` users, or arrivals per second, and judges it.
+    /// Runs a trial at `level` and judges it.
     ///
     /// # Errors
     /// When the run cannot start or has no measurements.
@@ -106,7 +111,7 @@ impl TrialRunner {
         let outcome = run::run(&settings).await?;
         let http = crate::client::http_client(&self.host, self.timeout)?;
         // Requests still queued must not slow down the next trial.
-        target::wait_until_healthy(&http, &self.host, RECOVERY_TIMEOUT).await;
+        target::wait_until_healthy(&http, &self.host, HEALTH_TIMEOUT).await;
 
         let verdict = Verdict::judge(&outcome, &outcome.sla);
         let tally = outcome.tally_judged();
@@ -130,7 +135,7 @@ impl TrialRunner {
             name: name.into(),
             duration_s,
             level: Level::Hold(level),
-            at_once: 0,
+            burst: 0,
             judged,
         };
         let stages = vec![stage("warm-up", WARM_UP_S, false), stage("hold", self.step_s, true)];
@@ -154,7 +159,7 @@ impl TrialRunner {
             .filter(|threshold| matches!(threshold.grade, Grade::Fail | Grade::Warning));
         let mut violated: Vec<String> =
             violated.map(crate::verdict::JudgedThreshold::summary).collect();
-        if self.profile.model == Model::Open && throughput < level * MIN_SUCCESS_SHARE {
+        if self.profile.model == Model::Open && throughput < level * MIN_SUCCESS_FRACTION {
             violated.push(format!(
                 "{throughput:.1} of {level:.1} requests per second succeeded in time"
             ));

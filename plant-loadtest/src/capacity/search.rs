@@ -1,6 +1,6 @@
-//! Selects the next load to try from the results so far.
+//! Selects the level of the next trial from the results so far.
 
-/// Search for the highest load level at which all thresholds are met.
+/// Search for the highest level of load at which all thresholds are met.
 #[derive(Clone, Debug)]
 pub struct Search {
     next: f64,
@@ -17,15 +17,15 @@ pub struct Search {
 
 impl Search {
     /// Returns a search that starts at `from`, never exceeds `max_level`, and ends when the highest
-    /// level that met and the lowest that violated the thresholds are within `precision` (a share)
-    /// of each other. Levels are numbers of users if `integer`, else rates.
+    /// level that met and the lowest that violated the thresholds are within `precision` (a
+    /// fraction) of each other. Levels are numbers of users if `integer`, else rates.
     #[must_use]
     pub fn new(from: f64, max_level: f64, precision: f64, integer: bool) -> Self {
         let next = if integer { from.round().max(1.0) } else { from };
         Self { next: next.min(max_level), met: None, violated: None, max_level, precision, integer }
     }
 
-    /// Returns the next level to try; `None` at the end of the search.
+    /// Returns the level of the next trial; `None` at the end of the search.
     #[must_use]
     pub fn next_level(&self) -> Option<f64> {
         let next = self.next;

@@ -107,7 +107,8 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
-    /// Returns the settings for the service at `host`, without request log and accounts.
+    /// Returns the settings for the service with the base URL `host`, without request log and
+    /// accounts.
     #[must_use]
     pub fn new(host: &str, timeout: Duration, recorder: Arc<Recorder>) -> Self {
         let host = host.trim_end_matches('/').to_owned();
@@ -163,13 +164,14 @@ impl Client {
         })
     }
 
-    /// Returns a client with the same connections that records to `recorder`.
+    /// Returns a client with the same connections and account that records to `recorder`.
     #[must_use]
     pub fn with_recorder(&self, recorder: Arc<Recorder>) -> Self {
         Self { shard: recorder.assign_shard(), recorder, ..self.clone() }
     }
 
-    /// Returns a client with the same connections and account that records like `other`.
+    /// Returns a client with the connections and the account of this one that records to the
+    /// recorder of `other`, in the same shard.
     #[must_use]
     pub fn with_recorder_of(&self, other: &Self) -> Self {
         Self { shard: other.shard, recorder: Arc::clone(&other.recorder), ..self.clone() }
@@ -286,7 +288,7 @@ impl Client {
     }
 }
 
-/// Returns an HTTP client for `host` that ignores proxies and does not follow redirects, so that
+/// Returns an HTTP client for the base URL `host` that ignores proxies and does not follow redirects, so that
 /// all requests reach the service under test.
 ///
 /// # Errors

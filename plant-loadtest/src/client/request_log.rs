@@ -10,7 +10,7 @@ use std::{
 pub struct RequestLogEntry {
     /// Method and route template.
     pub endpoint: &'static str,
-    /// Response time.
+    /// Latency, from the intended start to the last byte.
     pub latency: Duration,
     /// Status code; `None` without a response.
     pub status: Option<u16>,

@@ -7,7 +7,8 @@ use serde::{
     de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-/// Expected shape of a JSON body. The check does not build a tree of it.
+/// Expected shape of a JSON body. Objects may have further keys. The check streams through the body
+/// without building a tree of values.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
     /// An object with these keys.

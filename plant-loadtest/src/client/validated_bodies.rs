@@ -28,7 +28,7 @@ impl ValidatedBodies {
     /// Checks that `body` has the shape of `endpoint`.
     ///
     /// # Errors
-    /// When it does not; the message names the difference.
+    /// When it does not; the message describes the difference.
     pub(super) fn validate(&self, endpoint: &'static Endpoint, body: &Bytes) -> Result<(), String> {
         if body.len() < MIN_CACHED_BYTES {
             return endpoint.shape.check(body);

@@ -27,7 +27,7 @@ struct CurrentStage {
     length_s: f64,
     from_rate: f64,
     to_rate: f64,
-    at_once: u32,
+    burst: u32,
 }
 
 impl<'a> ArrivalTimes<'a> {
@@ -61,8 +61,8 @@ impl Iterator for ArrivalTimes<'_> {
                 self.stage = Some(CurrentStage::new(self.stages.next()?));
                 continue;
             };
-            if stage.at_once > 0 {
-                stage.at_once -= 1;
+            if stage.burst > 0 {
+                stage.burst -= 1;
                 return Some(Duration::from_secs_f64(stage.from_s));
             }
             // An arrival within the rounding error of the end belongs to the next stage.
@@ -84,7 +84,7 @@ impl CurrentStage {
             length_s: f64::from(stage.to_s - stage.from_s),
             from_rate: stage.from_rate,
             to_rate: stage.to_rate,
-            at_once: stage.at_once,
+            burst: stage.at_once,
         }
     }
 
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn arrivals_at_once_all_start_with_the_stage() {
+    fn arrivals_of_a_burst_all_start_with_the_stage() {
         let stage = Stage { at_once: 1000, ..stage(0, 1, 0.0, 0.0) };
         let times = times(&[stage], Spacing::Steady);
         assert_eq!(times, vec![0.0; 1000]);

@@ -1,4 +1,4 @@
-//! The closed load model: N virtual users, each of which sends a request, waits for the response,
+//! The closed load model: a number of virtual users, each of which sends a request, waits for the response,
 //! waits for its think time, and repeats.
 //!
 //! Goose starts, runs and stops the users. Its own metrics, reports and console are disabled: the
@@ -26,10 +26,10 @@ use crate::{
     scenarios::{Session, UserClass},
 };
 
-/// Runs `plan` to its end. Returns early when Goose's killswitch is triggered.
+/// Runs `plan` to its end. Returns early when Goose's killswitch, its global stop flag, is set.
 ///
 /// # Errors
-/// When Goose rejects the plan, which the checks of the profile rule out.
+/// When Goose rejects the plan. Not expected: profiles are validated before.
 pub async fn run(
     plan: &Plan,
     config: &ClientConfig,
@@ -162,7 +162,7 @@ fn run_task(tasks: Arc<Tasks>, log_requests: bool) -> Transaction {
     }))
 }
 
-/// Returns a transaction that sets the session of a new user and runs the on-start tasks of its
+/// Returns a transaction that sets the session data of a new user and runs the on-start tasks of its
 /// class.
 fn start_user(class: &'static UserClass, config: ClientConfig, tasks: Arc<Tasks>) -> Transaction {
     Transaction::new(Arc::new(move |user: &mut GooseUser| {

@@ -1,5 +1,5 @@
-//! The load engines, which decide when scenarios run. They do not handle results: the clients pass
-//! those to the recorder.
+//! The load engines, one for each load model, which start the tasks of the user classes. They do not
+//! handle results: the clients pass those to the recorder.
 
 pub mod arrival_times;
 pub mod closed;

@@ -1,8 +1,8 @@
-//! The open load model: arrivals at a given rate, independent of response times.
+//! The open load model: arrivals at a given rate, independent of the responses.
 //!
 //! A thread of its own sleeps until each arrival's intended start and dispatches it to a bounded
 //! pool of virtual users. If all users are busy, the arrival waits for one. Its latency counts from
-//! the intended start, so that a stalled service is charged for all arrivals that wait meanwhile.
+//! the intended start, so it includes the time that arrivals wait while the service is stalled.
 //! An arrival that has waited for as long as the request timeout is dropped and counted.
 
 use std::{
@@ -26,8 +26,8 @@ use crate::{
     scenarios::Session,
 };
 
-/// Number of users that run their on-start tasks concurrently: enough to finish soon, too few to be
-/// a load.
+/// Number of users that run their on-start tasks concurrently: enough to finish soon, too few to
+/// load the service.
 const MAX_CONCURRENT_SETUPS: usize = 16;
 
 /// Interval at which the dispatching thread checks Goose's killswitch.
@@ -39,7 +39,7 @@ const START_DELAY: Duration = Duration::from_millis(20);
 /// Error of the open engine.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Goose rejects a scenario, which the tests of the scenarios rule out.
+    /// Goose rejects a scenario. Not expected: a test builds the scenarios of all classes.
     #[error(transparent)]
     Goose(#[from] GooseError),
     /// The HTTP client cannot be initialized, or the host is not a valid URL.
@@ -74,7 +74,8 @@ struct UserPool {
     idle_users: AtomicI64,
 }
 
-/// Runs `plan` until the last response. Returns early when Goose's killswitch is triggered.
+/// Runs `plan` until the last response. Returns early when Goose's killswitch, its global stop flag,
+/// is set.
 ///
 /// # Errors
 /// When virtual users cannot be started.
@@ -129,8 +130,8 @@ impl UserPool {
 }
 
 /// Creates `users` virtual users and runs the on-start tasks of all classes. This is not part of
-/// the load: it is neither timed nor counted. A task whose preparation failed repeats it under
-/// load, where it counts.
+/// the load: its requests are not recorded. If one fails, the tasks that need its result repeat it
+/// under load, where it is recorded.
 async fn set_up_users(pool: &Arc<UserPool>, users: u32) -> Result<Vec<VirtualUser>, OpenError> {
     let setup_semaphore = Arc::new(Semaphore::new(MAX_CONCURRENT_SETUPS));
     let mut setups = JoinSet::new();

@@ -1,8 +1,9 @@
 //! The journal: writes results while a run is in progress, so that a killed run leaves a readable
 //! partial outcome.
 //!
-//! During a run the outcome file contains a head and one entry for every two seconds. It is valid
-//! JSON after each write: a new entry overwrites the closing brackets and appends them again.
+//! During a run the outcome file contains a header and one entry for every two seconds. It is valid
+//! JSON after each write, because each write replaces the closing brackets with the new entry and
+//! new closing brackets.
 //! Earlier entries are never rewritten, so the cost per minute does not grow with the length of the
 //! run. At the end the finished outcome replaces the journal.
 
@@ -35,8 +36,8 @@ use crate::{
 /// Interval between two entries.
 const WRITE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Number of entries between two rescans. A rescan also covers older seconds whose requests may
-/// have finished in the meantime.
+/// Number of entries from one rescan to the next. A rescan also covers older cells, whose requests
+/// may have finished in the meantime.
 const ENTRIES_PER_RESCAN: u64 = 15;
 
 /// Closing brackets of a journal.
@@ -49,13 +50,14 @@ struct Journal {
     version: u32,
     /// Always true; absent in a finished outcome.
     partial: bool,
-    /// The outcome as of the start, without measurements.
-    head: Outcome,
-    /// The measurements since then.
+    /// Header: the outcome as of the start, without measurements.
+    #[serde(rename = "head")]
+    header: Outcome,
+    /// The measurements since the start.
     entries: Vec<Entry>,
 }
 
-/// The measurements since the previous entry. A second that an earlier entry contains as well
+/// The measurements since the previous entry. A cell that an earlier entry contains as well
 /// replaces the earlier one, because its requests may have finished since. `failures` replaces the
 /// failures of all earlier entries.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -118,7 +120,7 @@ impl JournalWriter {
                 let Some(entry) = source.next_entry() else { continue };
                 let written = match &mut file {
                     Some(file) => file.append(&entry),
-                    None => JournalFile::create(&path, &source.head).and_then(|mut new| {
+                    None => JournalFile::create(&path, &source.header).and_then(|mut new| {
                         new.append(&entry)?;
                         file = Some(new);
                         Ok(())
@@ -142,7 +144,7 @@ impl JournalWriter {
 
 /// Builds journal entries from the recorder and the resource samples.
 struct EntrySource {
-    head: Outcome,
+    header: Outcome,
     recorder: Arc<Recorder>,
     samples: Arc<Mutex<Vec<ResourceSample>>>,
     entries: u64,
@@ -152,18 +154,18 @@ struct EntrySource {
     from: u32,
     /// Time of the last rescan, in seconds from the start.
     rescanned_at: u32,
-    /// Hash of each second as last written, by endpoint and second.
+    /// Hash of each cell as last written, by endpoint and second.
     written: HashMap<(String, u32), u64>,
 }
 
 impl EntrySource {
     fn new(
-        head: Outcome,
+        header: Outcome,
         recorder: Arc<Recorder>,
         samples: Arc<Mutex<Vec<ResourceSample>>>,
     ) -> Self {
         Self {
-            head,
+            header,
             recorder,
             samples,
             entries: 0,
@@ -185,7 +187,7 @@ impl EntrySource {
     fn entry_at(&mut self, elapsed: Duration) -> Entry {
         let now = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
         // The longest time until a request has ended, with a margin.
-        let max_request_s = ceil_s(self.head.load.timeout_s) + 2;
+        let max_request_s = ceil_s(self.header.load.timeout_s) + 2;
         let rescan = self.entries.is_multiple_of(ENTRIES_PER_RESCAN);
         // Requests that were in progress at the last rescan may have finished just after it.
         let first_unfinished = self.rescanned_at.saturating_sub(max_request_s);
@@ -225,7 +227,7 @@ impl EntrySource {
 
     fn classes(&self) -> Vec<Class> {
         let started = self.recorder.started_by_class();
-        let mut classes = self.head.load.classes.clone();
+        let mut classes = self.header.load.classes.clone();
         for class in &mut classes {
             class.users = started.get(class.name.as_str()).copied().unwrap_or_default();
         }
@@ -242,14 +244,14 @@ struct JournalFile {
 }
 
 impl JournalFile {
-    fn create(path: &Path, head: &Outcome) -> io::Result<Self> {
+    fn create(path: &Path, header: &Outcome) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let version = head.version;
-        let head = serde_json::to_string(head)?;
+        let version = header.version;
+        let header = serde_json::to_string(header)?;
         let start =
-            format!("{{\"version\":{version},\"partial\":true,\"head\":{head},\"entries\":[");
+            format!("{{\"version\":{version},\"partial\":true,\"head\":{header},\"entries\":[");
         // The outcome of an earlier run stays intact until this file is valid JSON.
         let temporary = path.with_extension("new");
         let mut file = File::create(&temporary)?;
@@ -323,7 +325,7 @@ mod tests {
         recorder.user_started("PlantBackendUser");
         let samples = Arc::new(Mutex::new(example::outcome().samples));
         let mut source = EntrySource::new(empty(), Arc::clone(&recorder), samples);
-        let mut file = JournalFile::create(&path, &source.head).unwrap();
+        let mut file = JournalFile::create(&path, &source.header).unwrap();
         for sent in 1..=3_u64 {
             record(&recorder, 5);
             file.append(&source.next_entry().unwrap()).unwrap();
@@ -364,7 +366,7 @@ mod tests {
         let recorder = Arc::new(Recorder::new(1));
         recorder.user_started("PlantBackendUser");
         let mut source = EntrySource::new(empty(), Arc::clone(&recorder), Arc::default());
-        let mut file = JournalFile::create(&path, &source.head).unwrap();
+        let mut file = JournalFile::create(&path, &source.header).unwrap();
         for _ in 0..2 {
             record(&recorder, 5);
             file.append(&source.next_entry().unwrap()).unwrap();

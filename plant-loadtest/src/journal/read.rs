@@ -26,7 +26,7 @@ pub fn read_outcome(text: &str) -> Option<Result<Outcome, serde_json::Error>> {
 }
 
 fn merge_entries(journal: Journal) -> Outcome {
-    let mut outcome = journal.head;
+    let mut outcome = journal.header;
     let mut endpoints: BTreeMap<String, (Endpoint, BTreeMap<u32, Second>)> = outcome
         .endpoints
         .drain(..)

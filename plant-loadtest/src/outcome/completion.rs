@@ -1,4 +1,5 @@
-//! Results of work that the service accepts with a 202 and completes later.
+//! Results of work that the service accepts with a 202 and completes later. Work has ended when it
+//! has completed or failed.
 
 use std::ops::Range;
 
@@ -13,18 +14,19 @@ use crate::distribution::Distribution;
 pub struct Completion {
     /// Name of the kind of work.
     pub work: String,
-    /// Seconds from the end of the load until the last of it was completed; 0 if it was completed
-    /// before that, `None` if some was not completed before the timeout.
+    /// Drain time: seconds from the end of the load until the last of it was completed; 0 if that
+    /// was earlier. `None` if some of it had not ended (completed or failed) before the timeout, or
+    /// is missing from the service's list.
     pub drain_s: Option<f64>,
-    /// By second of acceptance.
+    /// By cell of acceptance.
     pub seconds: Vec<CompletionSecond>,
 }
 
-/// The work that was accepted in one second.
+/// The work that was accepted in one cell (a second, or several in long runs).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CompletionSecond {
-    /// Second, counted from the start of the run.
+    /// First second of the cell, counted from the start of the run.
     pub second: u32,
     /// Number accepted.
     pub accepted: u64,
@@ -37,7 +39,7 @@ pub struct CompletionSecond {
     /// Number that was accepted and is missing from the service's list.
     #[serde(skip_serializing_if = "is_zero")]
     pub lost: u64,
-    /// Time from acceptance to completion of completed work, by the service's clock.
+    /// Completion time: from acceptance to completion, of completed work, by the service's clock.
     #[serde(skip_serializing_if = "Distribution::is_empty")]
     pub latency: Distribution,
 }
@@ -49,8 +51,8 @@ impl CompletionSecond {
 }
 
 impl Completion {
-    /// Returns the counts and latencies of work accepted in `seconds`. All that was not completed
-    /// counts as a server error.
+    /// Returns the counts and completion times of work accepted in `seconds`. All that was not
+    /// completed counts as a server error.
     #[must_use]
     pub fn tally_in(&self, seconds: &Range<u32>) -> Tally {
         let mut tally = Tally::default();
@@ -63,7 +65,7 @@ impl Completion {
         tally
     }
 
-    /// Returns the counts and latencies of the whole run.
+    /// Returns the counts and completion times of the whole run.
     #[must_use]
     pub fn tally_all(&self) -> Tally {
         self.tally_in(&(0..u32::MAX))
@@ -75,7 +77,7 @@ impl Completion {
         self.seconds.iter().map(|second| second.failed).sum()
     }
 
-    /// Returns the number that had neither completed nor failed before the timeout.
+    /// Returns the number that is in the service's list and had not ended before the timeout.
     #[must_use]
     pub fn unfinished(&self) -> u64 {
         self.seconds.iter().map(CompletionSecond::unfinished).sum()

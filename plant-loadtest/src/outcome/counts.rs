@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{distribution::Distribution, failure::FailureKind};
 
-/// Counts of requests by result. After a run, `sent` equals responses + timeouts + connection
-/// failures.
+/// Counts of requests by result. After a run, `sent` is the sum of all other counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Counts {
@@ -67,7 +66,8 @@ impl Counts {
         FailureKind::ALL.iter().map(|kind| self.failures(*kind)).sum()
     }
 
-    /// Returns whether every request sent had a response, timed out or lost its connection.
+    /// Returns whether every request that was sent had a response, timed out or had a connection
+    /// failure.
     #[must_use]
     pub fn is_consistent(&self) -> bool {
         self.sent == self.responses() + self.timed_out + self.connection_failures
@@ -94,7 +94,7 @@ impl Counts {
     }
 }
 
-/// Counts and latencies, summed over some seconds and endpoints.
+/// Counts and latencies, summed over a part of a run and over endpoints.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     /// Counts by result.

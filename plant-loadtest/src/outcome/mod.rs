@@ -37,7 +37,7 @@ pub struct Outcome {
     pub target: Target,
     /// The machine and the program that generated the load.
     pub generator: Generator,
-    /// When the first user started.
+    /// Start of the run: after the checks, before the first user.
     pub started_at: DateTime<Utc>,
     /// Seconds from the start of the first user until the end of the last one.
     pub duration_s: f64,
@@ -49,7 +49,7 @@ pub struct Outcome {
     pub failures: Vec<Failure>,
     /// Resource usage of the service and the load generator, once per second.
     pub samples: Vec<ResourceSample>,
-    /// Arrivals by second; empty in the closed model.
+    /// Arrivals by cell; empty in the closed model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrivals: Vec<ArrivalSecond>,
     /// Results of accepted work, one entry for each kind.
@@ -69,7 +69,7 @@ pub struct Load {
     pub profile: String,
     /// The profile's description.
     pub description: String,
-    /// Values of the profile that the command line overrode.
+    /// Values of the profile that the command line overrode, as text such as `4 users`.
     #[serde(alias = "changes")]
     pub overrides: Vec<String>,
     /// Factor applied to every duration; 1 is the profile as written.
@@ -82,8 +82,8 @@ pub struct Load {
     pub spacing: Spacing,
     /// Peak number of users; in the open model the size of the virtual user pool.
     pub users: u32,
-    /// Length of a cell, that is of each entry of [`Endpoint::seconds`], in seconds. More than 1
-    /// only in runs of hours; a cell never spans two stages.
+    /// Length of a cell in seconds. Each entry of [`Endpoint::seconds`] is one cell. More than 1 only
+    /// in runs of more than two hours. The last cell of a stage may be shorter.
     #[serde(default = "default_cell_s")]
     pub cell_s: u32,
     /// The user classes.
@@ -103,7 +103,7 @@ pub struct Class {
     pub weight: u32,
     /// Number of users that actually ran.
     pub users: u32,
-    /// Mean wait time between two tasks, in seconds.
+    /// Mean think time between two tasks, in seconds; 0 without think time. Unused in the open model.
     pub mean_wait_s: f64,
 }
 
@@ -114,19 +114,23 @@ pub struct Target {
     pub host: String,
     /// Labels of its metric `build_info`; empty if it exports none.
     pub build: BTreeMap<String, String>,
-    /// The logins of the run; absent if the service requires no tokens.
+    /// The logins of the run; absent if the service does not require authentication, or no class
+    /// uses the accounts of the test customers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<LoginSummary>,
-    /// Seconds until `/health` responded successfully after the load; `None` if it did not.
+    /// Seconds until `/health` responded successfully, counted from the end of the load and of the
+    /// wait for accepted work; `None` if it did not respond in time.
     pub healthy_after_s: Option<f64>,
 }
 
-/// The accounts that users were logged in with.
+/// The logins to the accounts of the test customers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LoginSummary {
     /// Number of accounts logged in before the load.
     pub accounts: usize,
-    /// Number of logins before and during the load. They are not part of the measurements.
+    /// Number of logins before and during the load. They are not recorded as requests. Exception:
+    /// if the service rejects a token, the new login is part of the latency of the request that is
+    /// sent again.
     pub logins: u64,
 }
 
@@ -154,9 +158,10 @@ pub struct Generator {
 pub enum Ended {
     /// After its last stage.
     AsPlanned,
-    /// By Ctrl-C or a signal.
+    /// By SIGINT (Ctrl-C) or SIGTERM.
     Interrupted,
-    /// The process was killed; the outcome contains what had been written until then.
+    /// The process was killed (SIGKILL) or crashed; the outcome contains what had been written to
+    /// the journal until then.
     Killed,
 }
 
@@ -172,19 +177,19 @@ pub struct Endpoint {
     /// Time from sending a request until the headers of its response had arrived, for all
     /// responses.
     pub first_byte: Distribution,
-    /// Time from sending to the last byte, for successes and timeouts: the latency without the wait
-    /// before sending, as a load generator without intended starts would report it.
+    /// Service time, for successes and timeouts: from sending a request to the last byte of its
+    /// response. A load generator without intended starts would report it as the latency.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub service_time: Distribution,
-    /// By second of the intended start; seconds without requests are left out.
+    /// By cell of the intended start; cells without requests are left out.
     pub seconds: Vec<Second>,
 }
 
-/// The arrivals scheduled for one second of a run in the open model.
+/// The arrivals scheduled for one cell (a second, or several in long runs) in the open model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ArrivalSecond {
-    /// Second, counted from the start of the run.
+    /// First second of the cell, counted from the start of the run.
     pub second: u32,
     /// Number scheduled.
     #[serde(alias = "due")]
@@ -198,23 +203,23 @@ pub struct ArrivalSecond {
     pub dispatch_lag: Distribution,
 }
 
-/// The measurements of one endpoint in one second.
+/// The measurements of one endpoint in one cell (a second, or several in long runs).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Second {
-    /// Second, counted from the start of the run.
+    /// First second of the cell, counted from the start of the run.
     pub second: u32,
     /// Counts of requests by result.
     #[serde(flatten)]
     pub counts: Counts,
     /// Time from the intended start to the last byte, for successes and timeouts.
     ///
-    /// Timeouts are included, or percentiles would improve as the service gets slower. Other
+    /// Timeouts are included: otherwise percentiles would improve as the service gets slower. Other
     /// failures are excluded: they are often fast and would lower the percentiles.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub latency: Distribution,
-    /// Successful responses, for throughput. A response within one second counts in the second of
-    /// the intended start, a later one counts one second before its arrival. So a stage is credited
-    /// with the responses that arrived during it, and fast responses do not move to the next stage.
+    /// Successful responses, for throughput. Each counts at its intended start, or one second before
+    /// its completion if that is later. So a slow response counts in the stage in which it
+    /// completed, and a fast one does not move to the next stage.
     #[serde(default, skip_serializing_if = "counts::is_zero", alias = "finished")]
     pub throughput_count: u64,
 }
@@ -230,9 +235,9 @@ pub struct Failure {
     pub message: String,
     /// Number of occurrences.
     pub count: u64,
-    /// Second of the first occurrence.
+    /// Second of the first occurrence: the first second of its cell.
     pub first_second: u32,
-    /// Second of the last occurrence.
+    /// Second of the last occurrence: the first second of its cell.
     pub last_second: u32,
 }
 
@@ -242,14 +247,14 @@ pub struct Failure {
 pub struct ResourceSample {
     /// Second, counted from the start of the run.
     pub second: u32,
-    /// Active users.
+    /// Active users: those that run, in the open model those that are busy.
     pub users: u32,
     /// Resource usage of the service.
     pub service: ServiceSample,
-    /// CPU time of the load generator since the previous sample, as a share of all CPUs (0 to 1).
+    /// CPU time of the load generator since the previous sample, as a fraction (0 to 1) of all CPUs.
     pub generator_cpu: Option<f64>,
-    /// Share (0 to 1) of the runnable time of the load generator's threads since the previous
-    /// sample that they waited for a CPU.
+    /// Run-queue delay of the load generator since the previous sample: of the time in which its
+    /// threads were runnable, the fraction (0 to 1) in which they waited for a CPU.
     #[serde(skip_serializing_if = "Option::is_none", alias = "generator_waited")]
     pub generator_cpu_wait: Option<f64>,
     /// Resident memory of the load generator, in bytes.
@@ -331,7 +336,7 @@ pub struct RunStart {
     pub target: Target,
     /// The load generator.
     pub generator: Generator,
-    /// Time of the start.
+    /// Start of the run: after the checks, before the first user.
     pub started_at: DateTime<Utc>,
     /// Every endpoint that the user classes can request, without measurements.
     pub endpoints: Vec<Endpoint>,
@@ -379,7 +384,8 @@ impl Endpoint {
         tally
     }
 
-    /// Returns counts and latencies of the whole run, the stop phase after the last stage included.
+    /// Returns counts and latencies of the whole run, including the time after the last stage in
+    /// which running requests finish.
     #[must_use]
     pub fn tally_all(&self) -> Tally {
         self.tally_in(&(0..u32::MAX))
@@ -430,8 +436,8 @@ impl Outcome {
         judged.any(|stage| stage.seconds().contains(&second))
     }
 
-    /// Returns the seconds from the first judged stage to the last, including unjudged stages
-    /// between them.
+    /// Returns the judged span: the seconds from the first judged stage to the last, including
+    /// unjudged stages between them.
     #[must_use]
     pub fn judged_span(&self) -> Range<u32> {
         let judged = || self.load.stages.iter().filter(|stage| stage.judged);

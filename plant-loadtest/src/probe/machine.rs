@@ -61,15 +61,15 @@ impl SchedulerStats {
         None
     }
 
-    /// Returns the share (0 to 1) of the runnable time since `before` that threads waited for a
-    /// CPU.
-    pub(super) fn wait_share_since(self, before: Self) -> Option<f64> {
+    /// Returns the fraction (0 to 1) of the runnable time since `before` in which threads waited for
+    /// a CPU.
+    pub(super) fn wait_fraction_since(self, before: Self) -> Option<f64> {
         // The times of threads that ended in between are missing, so the sums may decrease.
         let run = self.run_ns.saturating_sub(before.run_ns);
         let wait = self.wait_ns.saturating_sub(before.wait_ns);
         #[expect(clippy::cast_precision_loss, reason = "nanoseconds of a second stay below 2^53")]
-        let share = wait as f64 / (run + wait) as f64;
-        (run + wait > 0).then_some(share)
+        let fraction = wait as f64 / (run + wait) as f64;
+        (run + wait > 0).then_some(fraction)
     }
 }
 

@@ -38,8 +38,9 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Starts sampling the `/metrics` of `host`, and its process if it runs on this machine.
-    /// Samples are stored once the recorder has its first user.
+    /// Starts to sample once per second: the `/metrics` of the service, its process if it runs on
+    /// this machine, and the load generator. `host` is the base URL of the service. Samples are kept
+    /// from the start of the run on, as `recorder` defines it.
     #[must_use]
     pub fn start(http: reqwest::Client, host: &str, recorder: Arc<Recorder>) -> Self {
         let samples = Arc::new(Mutex::new(Vec::new()));
@@ -106,8 +107,8 @@ async fn sample_every_second(
     loop {
         interval.tick().await;
         let now = read_own_usage().await;
-        let generator_cpu = cpu_share(&before, &now);
-        let generator_cpu_wait = cpu_wait_share(&before, &now);
+        let generator_cpu = cpu_fraction(&before, &now);
+        let generator_cpu_wait = cpu_wait_fraction(&before, &now);
         let generator_memory_bytes = now.memory_bytes;
         let at = now.at;
         before = now;
@@ -152,8 +153,8 @@ async fn read_own_usage() -> OwnUsage {
     })
 }
 
-/// Returns the CPU time between two moments as a share (0 to 1) of all CPUs.
-fn cpu_share(before: &OwnUsage, now: &OwnUsage) -> Option<f64> {
+/// Returns the CPU time between two moments as a fraction (0 to 1) of all CPUs.
+fn cpu_fraction(before: &OwnUsage, now: &OwnUsage) -> Option<f64> {
     let wall = (now.at - before.at).as_secs_f64();
     // CPU time is counted in clock ticks, which are too coarse for shorter intervals.
     if wall < 0.1 {
@@ -164,8 +165,8 @@ fn cpu_share(before: &OwnUsage, now: &OwnUsage) -> Option<f64> {
     Some((now.cpu_seconds? - before.cpu_seconds?) / wall / cpus)
 }
 
-fn cpu_wait_share(before: &OwnUsage, now: &OwnUsage) -> Option<f64> {
-    now.scheduler?.wait_share_since(before.scheduler?)
+fn cpu_wait_fraction(before: &OwnUsage, now: &OwnUsage) -> Option<f64> {
+    now.scheduler?.wait_fraction_since(before.scheduler?)
 }
 
 async fn scrape(http: &reqwest::Client, url: &str) -> Option<Exposition> {

@@ -28,8 +28,8 @@ pub struct Profile {
     pub model: Model,
     /// Spacing of arrivals; unused in the closed model.
     pub spacing: Spacing,
-    /// Whether users have no think time. This measures the capacity of the service; there is
-    /// usually no SLA for such a load.
+    /// Whether users have no think time. Such a run measures the maximum throughput of the service;
+    /// its profile usually has no SLA.
     pub saturate: bool,
     /// Peak number of users; in the open model the size of the virtual user pool.
     pub users: u32,
@@ -53,10 +53,10 @@ impl Profile {
         Self::parse(&file, &text)
     }
 
-    /// Parses and validates the profile `text`; errors name it `file`.
+    /// Parses and validates the profile `text`; `file` is the name shown in error messages.
     ///
     /// # Errors
-    /// Returns [`LoadError::Invalid`] with all errors of the file.
+    /// Returns [`FileLoadError::Invalid`] with all errors of the file.
     pub fn parse(file: &str, text: &str) -> Result<Self, FileLoadError> {
         let mut source = Source::new(file, text);
         let profile = read::read(&mut source);

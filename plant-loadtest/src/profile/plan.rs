@@ -33,18 +33,19 @@ pub struct ReportPaths {
     pub junit: Option<PathBuf>,
     /// The Markdown summary.
     pub markdown: Option<PathBuf>,
-    /// The metrics file, `load_test_metrics.json`.
+    /// The metrics in the JSON format of seed 003, `load_test_metrics.json`.
     pub metrics_json: Option<PathBuf>,
 }
 
 /// Options of the command line that override values of a profile.
 #[derive(Clone, Debug)]
 pub struct Overrides {
-    /// Peak number of users.
+    /// Peak number of users; in the open model the size of the virtual user pool.
     pub users: Option<u32>,
-    /// Spawn rate, in users per second.
+    /// Spawn rate, in users per second; only for profiles without stages.
     pub spawn_rate: Option<f64>,
-    /// Peak arrival rate, in arrivals per second; all stages are scaled accordingly.
+    /// Peak arrival rate, in arrivals per second; all stages are scaled accordingly. Open model
+    /// only.
     pub rate: Option<f64>,
     /// Run time; stages are scaled accordingly.
     pub run_time: Option<Duration>,
@@ -79,7 +80,7 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     /// Factor applied to every duration; 1 is the profile as written.
     pub time_scale: f64,
-    /// Values that the command line overrode, for reports.
+    /// Values that the command line overrode, as text such as `4 users`.
     pub overrides: Vec<String>,
 }
 

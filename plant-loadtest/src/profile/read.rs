@@ -109,7 +109,7 @@ fn constant_rate(rate: f64, warm_up_s: u64, steady_s: u64) -> Vec<StageSpec> {
         name: name.into(),
         duration_s,
         level: Level::Hold(rate),
-        at_once: 0,
+        burst: 0,
         judged,
     };
     let mut specs = vec![stage("warm-up", warm_up_s, false), stage("steady", steady_s, true)];
@@ -163,18 +163,18 @@ fn with_stages<'a>(
 fn stage<'a>(source: &mut Source<'a>, table: &mut Table<'a>, model: Model) -> Option<StageSpec> {
     let name = table.string(source, "name");
     let duration_s = duration_s(source, table, "lasts", true);
-    let at_once = match model {
+    let burst = match model {
         Model::Open => table.optional_positive_integer(source, "at_once").unwrap_or(0),
         Model::Closed => 0,
     };
-    let level = level(source, table, model, at_once > 0);
+    let level = level(source, table, model, burst > 0);
     let judged = table.optional_bool(source, "judged");
     let level = level?;
     Some(StageSpec {
         name: name?.0,
         duration_s: duration_s?,
         level,
-        at_once,
+        burst,
         judged: judged.unwrap_or(matches!(level, Level::Hold(_))),
     })
 }

@@ -30,9 +30,9 @@ pub struct StageSpec {
     pub duration_s: u64,
     /// Users in the closed model, arrivals per second in the open model.
     pub level: Level,
-    /// Number of arrivals at the very start, in addition to the rate; open model only.
-    pub at_once: u32,
-    /// Whether thresholds that name no stage apply.
+    /// Number of arrivals that all start with the stage, in addition to the rate; open model only.
+    pub burst: u32,
+    /// Whether this is a judged stage: thresholds that name no stage apply to it.
     pub judged: bool,
 }
 
@@ -65,7 +65,7 @@ impl Schedule {
         }
     }
 
-    /// Returns the peak level of the stages; `None` without stages.
+    /// Returns the peak level of the stages; `None` for a ramp.
     #[must_use]
     pub fn peak(&self) -> Option<f64> {
         match self {
@@ -101,7 +101,7 @@ pub(super) fn ramp_stages(
         name: name.into(),
         duration_s,
         level,
-        at_once: 0,
+        burst: 0,
         judged,
     };
     let level = f64::from(users);
@@ -114,7 +114,7 @@ pub(super) fn ramp_stages(
     Ok(specs)
 }
 
-/// Scales `specs` and places them one after the other. Each lasts a whole number of seconds, at
+/// Scales `specs` and places them one after the other. Each stage lasts a whole number of seconds, at
 /// least one.
 ///
 /// # Errors
@@ -138,7 +138,7 @@ pub(super) fn stages(
         let base = Stage { name, from_s, to_s, judged, ..Stage::default() };
         stages.push(match model {
             Model::Closed => Stage { from_users: users(from), to_users: users(to), ..base },
-            Model::Open => Stage { from_rate: from, to_rate: to, at_once: spec.at_once, ..base },
+            Model::Open => Stage { from_rate: from, to_rate: to, at_once: spec.burst, ..base },
         });
         (from_s, level) = (to_s, to);
     }
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     fn spec(duration_s: u64, level: Level) -> StageSpec {
-        StageSpec { name: "p".into(), duration_s, level, at_once: 0, judged: true }
+        StageSpec { name: "p".into(), duration_s, level, burst: 0, judged: true }
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! Cells: the units of time of a recording.
+//! Cells: the units of time of a recording, each one second or several.
 
 use crate::load::Stage;
 
-/// Approximate limit of entries per endpoint: runs of up to two hours get one for each second.
-const MAX_ENTRIES: u32 = 7200;
+/// Approximate limit of cells in a run: cells of one second for up to two hours.
+const MAX_CELLS: u32 = 7200;
 
-/// Divides a run into cells of equal length. A cell never spans two stages: it is cut at their
-/// boundary.
+/// Divides a run into cells of one length: a second, or several in runs of more than two hours. A
+/// cell never spans two stages, so the last cell of a stage may be shorter.
 ///
-/// Without cells, a run of a day would take over a gigabyte of memory, for a resolution that no
-/// report shows.
+/// With cells of one second, a run of a day would take over a gigabyte of memory, for a resolution
+/// that no report shows.
 #[derive(Clone, Debug)]
 pub struct Cells {
     length: u32,
@@ -22,10 +22,10 @@ impl Cells {
     pub fn for_stages(stages: &[Stage]) -> Self {
         let seconds = stages.last().map_or(0, |stage| stage.to_s);
         let stage_ends = stages.iter().map(|stage| stage.to_s).collect();
-        Self { length: seconds.div_ceil(MAX_ENTRIES).max(1), stage_ends }
+        Self { length: seconds.div_ceil(MAX_CELLS).max(1), stage_ends }
     }
 
-    /// Returns the length of a cell in seconds. The last cell of a stage may be shorter.
+    /// Returns the length of a cell in seconds, without regard to shorter ones at the end of stages.
     #[must_use]
     pub fn length_s(&self) -> u32 {
         self.length

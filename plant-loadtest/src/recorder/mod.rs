@@ -1,4 +1,4 @@
-//! Records what clients measure, second by second, in shards that keep lock contention low.
+//! Records what clients measure, by cell, in shards that keep lock contention low.
 
 mod cells;
 mod records;
@@ -24,8 +24,8 @@ use crate::{
 /// Length of the sliding window behind the current rate and percentile, in seconds.
 const LIVE_WINDOW_S: u32 = 5;
 
-/// A response within this time counts for throughput in the second of its intended start; a later
-/// one is attributed this much before its arrival. See [`crate::outcome::Second::throughput_count`].
+/// For throughput a response counts at its intended start, or this long before its completion if
+/// that is later. See [`crate::outcome::Second::throughput_count`].
 const THROUGHPUT_GRACE: Duration = Duration::from_secs(1);
 
 /// The measurements of one request.
@@ -68,9 +68,9 @@ pub struct Recorder {
 /// The current state of a run, for progress output and the exporter.
 #[derive(Clone, Debug, Default)]
 pub struct LiveStats {
-    /// Time since the first user started; `None` before that.
+    /// Time since the start of the run; `None` before that.
     pub elapsed: Option<Duration>,
-    /// Active users.
+    /// Active users: those that run, in the open model those that are busy.
     pub users: u32,
     /// Requests sent so far.
     pub sent: u64,
@@ -78,9 +78,9 @@ pub struct LiveStats {
     pub errors: u64,
     /// Arrivals dropped so far, in the open model.
     pub dropped: u64,
-    /// Requests per second over the last 5 s.
+    /// Requests per second over the last 5 seconds; longer cells count as a whole.
     pub rate: f64,
-    /// 95th percentile of latency over the last 5 s, in milliseconds.
+    /// 95th percentile of latency over the same time, in milliseconds.
     pub p95_ms: Option<f64>,
 }
 
@@ -122,14 +122,14 @@ impl Recorder {
         self.started_at.get_or_init(|| at);
     }
 
-    /// Counts a started, active user of `class`. The first one sets the run's start.
+    /// Counts a user of `class` as started and as active. The first one sets the run's start.
     pub fn user_started(&self, class: &'static str) {
         self.start(Instant::now());
         self.user_active();
         self.count_started(class);
     }
 
-    /// Counts a started user of `class` without counting it as active.
+    /// Counts a user of `class` as started, but not as active.
     pub fn count_started(&self, class: &'static str) {
         *lock(&self.started_by_class).entry(class).or_default() += 1;
     }
@@ -139,7 +139,7 @@ impl Recorder {
         self.users.fetch_add(1, Relaxed);
     }
 
-    /// Counts one active user fewer: it stopped or became idle.
+    /// Counts one active user less: it stopped, or in the open model became idle.
     pub fn user_inactive(&self) {
         self.users.fetch_sub(1, Relaxed);
     }
@@ -150,7 +150,7 @@ impl Recorder {
         self.users.load(Relaxed)
     }
 
-    /// Returns when the first user started.
+    /// Returns the start of the run; `None` before that.
     #[must_use]
     pub fn started_at(&self) -> Option<Instant> {
         self.started_at.get().copied()
@@ -198,8 +198,9 @@ impl Recorder {
         lock(&self.shards[shard.0]).arrival(cell).scheduled += 1;
     }
 
-    /// Records that a user started an arrival at `now`. If a user was idle at the intended start, the
-    /// delay is dispatch lag of the load generator; otherwise the arrival waited for a busy user.
+    /// Records that a user started the task of an arrival at `now`. With `user_idle`, a user was
+    /// idle when the arrival was dispatched: the delay since the intended start is dispatch lag,
+    /// caused by the load generator. Otherwise the arrival waited for a busy user.
     pub fn arrival_started(
         &self,
         shard: Shard,
@@ -280,9 +281,9 @@ impl Recorder {
         merged.arrivals.into_values().collect()
     }
 
-    /// Returns the cells from the one that contains second `from` on, together with the totals of
-    /// the whole run, but without times to the first byte and service times. Much cheaper than
-    /// [`Self::merge`].
+    /// Returns what [`Self::merge`] and [`Self::arrivals`] return, but only the cells from the one
+    /// that contains second `from` on, and without times to the first byte and service times. Status
+    /// codes, sizes and failures are those of the whole run. Much cheaper than [`Self::merge`].
     #[must_use]
     pub fn merge_since(&self, from: u32) -> (Vec<Endpoint>, Vec<Failure>, Vec<ArrivalSecond>) {
         let from = self.cells.start_of(from);

@@ -1,7 +1,7 @@
 //! The user classes, one file each.
 //!
-//! A class is a Goose scenario. Its tasks take everything they need from the [`Session`] of the
-//! user that runs them, so that the same scenario runs in both engines.
+//! A class is a Goose scenario. Its tasks (Goose: transactions) take everything they need from the
+//! [`Session`] of the user that runs them, so that the same scenario runs in both engines.
 
 mod agent_list_user;
 mod agent_search_user;
@@ -43,28 +43,30 @@ pub static ALL: [&UserClass; 8] = [
     &generation_user::CLASS,
 ];
 
-/// A kind of virtual user: its tasks, its wait time and the data it requires.
+/// A kind of virtual user: its tasks, its think time and the data it requires.
 #[derive(Debug)]
 pub struct UserClass {
     /// Name in profiles and reports.
     pub name: &'static str,
     /// One-line description, printed by `list`.
     pub description: &'static str,
-    /// Minimum and maximum wait time between two tasks.
+    /// Minimum and maximum think time between two tasks; closed model only.
     pub wait: (Duration, Duration),
     /// Every endpoint that the tasks request. SLA files can only name these.
     pub endpoints: &'static [&'static Endpoint],
-    /// Account whose token its users send if the service requires authentication.
+    /// Account that its users act as.
     pub identity: Identity,
     /// Data that must be seeded before a run.
     pub seed_data: &'static [SeedData],
-    /// Kinds of asynchronous work that the tasks create. The run follows them until they end.
+    /// Kinds of work that the service accepts from the tasks and completes later. The run waits until
+    /// it has ended.
     pub work_kinds: &'static [&'static WorkKind],
     /// Builds the Goose scenario: tasks and weights.
     pub scenario: fn() -> Result<Scenario, GooseError>,
 }
 
-/// Account that the users of a class act as.
+/// Account that the users of a class act as. Its token is sent if the service requires
+/// authentication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// No account: public endpoints only.
@@ -101,7 +103,7 @@ pub fn allowed_names<'s>(classes: &[&'static UserClass], stages: &'s [Stage]) ->
     }
 }
 
-/// Data of one virtual user that its tasks share.
+/// Session data (Goose's term) of one virtual user, shared by its tasks.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// HTTP client of this user.
@@ -117,7 +119,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Returns the session of a new user. Picks a random customer for [`Identity::Customer`].
+    /// Returns the session data of a new user. Picks a random customer for [`Identity::Customer`].
     #[must_use]
     pub fn new(identity: Identity, client: Client) -> Self {
         let (client, customer) = match identity {
@@ -130,10 +132,10 @@ impl Session {
         Self { client, customer, agent_ids: Vec::new(), account: None, values: BTreeMap::new() }
     }
 
-    /// Returns the session of `user`.
+    /// Returns the session data of `user`.
     ///
     /// # Errors
-    /// When the engine has not set one.
+    /// When the engine has not set any.
     pub fn get(user: &mut GooseUser) -> Result<&mut Self, Box<TransactionError>> {
         user.get_session_data_mut()
             .ok_or_else(|| "the engine has set no session for this user".into())

@@ -70,7 +70,7 @@ impl Session {
         let response: LoginResponse =
             serde_json::from_slice(&self.client.send(request).await?).ok()?;
         let token: Arc<str> = response.access_token.into();
-        // Renewed at half of its lifetime, so that requests in flight keep a valid token.
+        // Renewed at half of its lifetime, so that requests in progress keep a valid token.
         let renew_at = Instant::now() + Duration::from_secs(response.expires_in / 2);
         self.account = Some(OwnAccount { email, token: Some((Arc::clone(&token), renew_at)) });
         Some(token)

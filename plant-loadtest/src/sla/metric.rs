@@ -1,4 +1,4 @@
-//! The metrics that thresholds limit, each with its unit and its direction.
+//! The metrics that thresholds limit, each with its unit and whether higher values are better.
 
 use std::fmt;
 
@@ -23,21 +23,24 @@ pub enum Metric {
     Mean,
     /// Maximum latency.
     Max,
-    /// Share of requests that failed with one of these kinds, in percent.
+    /// Percentage of requests that failed with one of these kinds.
     ErrorRate(Vec<FailureKind>),
-    /// Successful responses per second, by their time of arrival.
+    /// Successful responses per second; each counts as
+    /// [`Second::throughput_count`](crate::outcome::Second::throughput_count) describes.
     Throughput,
     /// Resource usage of the service.
     Resource(Resource),
-    /// Time until `/health` responds after the load has ended, in seconds.
+    /// Time until `/health` responds, in seconds, counted from the end of the load and of the wait
+    /// for accepted work.
     SecondsToHealthy,
     /// Number of restarts of the service during the run.
     Restarts,
-    /// Time from the end of the load until the last accepted work was completed, in seconds.
+    /// Drain time: from the end of the load until the last accepted work was completed, in seconds.
     Drain,
 }
 
-/// A resource that the service uses.
+/// A resource that the service uses. The values are those of the part of the run in which the
+/// threshold applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resource {
@@ -53,7 +56,7 @@ pub enum Resource {
     OpenFiles,
     /// Maximum number of waiting jobs.
     QueueDepth,
-    /// Number of errors logged during the run.
+    /// Number of errors logged.
     LoggedErrors,
 }
 
@@ -85,7 +88,7 @@ impl Metric {
             Self::ErrorRate(_) => ThresholdKind::Errors,
             Self::Throughput => ThresholdKind::Throughput,
             Self::Resource(_) => ThresholdKind::Resources,
-            Self::SecondsToHealthy | Self::Restarts => ThresholdKind::Survival,
+            Self::SecondsToHealthy | Self::Restarts => ThresholdKind::Availability,
             Self::Drain => ThresholdKind::Completion,
         }
     }

@@ -28,7 +28,7 @@ pub struct Sla {
     /// The thresholds, in the order of the file.
     #[serde(alias = "promises")]
     pub thresholds: Vec<Threshold>,
-    /// Thresholds on the behaviour over the whole run.
+    /// Thresholds on the course of the run.
     #[serde(default, skip_serializing_if = "OverTime::is_empty")]
     pub over_time: OverTime,
 }
@@ -36,7 +36,7 @@ pub struct Sla {
 /// A limit for one metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Threshold {
-    /// What is measured.
+    /// What the threshold applies to.
     pub subject: Subject,
     /// Group of thresholds in reports, as written in the SLA file.
     #[serde(alias = "class")]
@@ -56,8 +56,8 @@ pub struct Threshold {
     pub users: UserRange,
     /// The part of the run in which the threshold applies.
     pub during: During,
-    /// If set, the threshold must be met in every window of this many seconds, instead of over all
-    /// of them.
+    /// If set, the threshold must be met in every window of this many seconds, instead of once over
+    /// all seconds.
     #[serde(default, skip_serializing_if = "Option::is_none", alias = "every_s")]
     pub window_s: Option<u32>,
 }
@@ -76,7 +76,8 @@ pub enum Subject {
     Work(String),
 }
 
-/// Kinds of thresholds. A verdict requires at least one judged threshold of each kind in the SLA.
+/// Kinds of thresholds. A threshold with too few samples is ignored if another one of its kind could
+/// be judged.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -84,12 +85,13 @@ pub enum Subject {
 pub enum ThresholdKind {
     /// Latency of responses.
     Latency,
-    /// Share of failed requests.
+    /// Percentage of failed requests.
     Errors,
     /// Completion of accepted work.
     Completion,
     /// Health and restarts of the service.
-    Survival,
+    #[serde(rename = "survival")]
+    Availability,
     /// Successful responses per second.
     Throughput,
     /// Resource usage of the service.

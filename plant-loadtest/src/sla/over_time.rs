@@ -1,4 +1,4 @@
-//! Thresholds on the behaviour over a whole run: memory growth, drift and recovery.
+//! Thresholds on the course of a run: memory growth, drift and recovery.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::{
     toml_source::{Source, Table},
 };
 
-/// Thresholds on the behaviour over a whole run; `None` where the SLA has none.
+/// Thresholds on the course of a run; `None` where the SLA has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OverTime {
@@ -26,9 +26,10 @@ pub struct OverTime {
 /// Limit of memory growth: the table `[memory_growth]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryGrowthLimit {
-    /// Maximum growth, in percent of the memory used after the warm-up.
+    /// Maximum growth in percent of the memory used after the warm-up, which is the first tenth of
+    /// the judged span.
     pub below_percent: f64,
-    /// Time in which memory may grow by that much, in seconds.
+    /// Period in which memory may grow by `below_percent`, in seconds.
     pub over_s: f64,
 }
 
@@ -44,8 +45,8 @@ pub struct DriftLimit {
 /// Condition for recovery: the table `[recovery]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryLimit {
-    /// The service has recovered when P95 and queue depth are within this many percent of their
-    /// values before the spike.
+    /// Maximum excess of P95 and queue depth over their values before the spike, in percent. The
+    /// service has recovered when both are within it.
     pub within_percent: f64,
 }
 

@@ -13,7 +13,7 @@ use crate::{
     toml_source::{Source, Table},
 };
 
-/// Parses the SLA file `text`; errors name it `file`.
+/// Parses the SLA file `text`; `file` is the name shown in error messages.
 pub(super) fn parse(
     file: &str,
     text: &str,

@@ -34,7 +34,7 @@ pub struct Behavior {
     pub max_concurrent: Option<usize>,
     /// A period without responses.
     pub stall: Option<Stall>,
-    /// Number of agents in lists; 0 means 3.
+    /// Number of agents in lists; 0 selects the default, 3.
     pub items: usize,
 }
 
@@ -52,12 +52,13 @@ pub enum Latency {
         typical: Duration,
         /// Latency of every n-th request.
         rare: Duration,
-        /// The n of “every n-th”.
+        /// n: one in this many requests has the rare latency.
         one_in: u64,
     },
 }
 
-/// A period in which requests are accepted and no response is sent.
+/// A period in which requests are accepted and no response is sent. A request that is in progress at
+/// its start, or arrives during it, gets its response one latency after its end.
 #[derive(Clone, Copy, Debug)]
 pub struct Stall {
     /// Start, relative to the first request other than `/metrics`.
@@ -73,7 +74,7 @@ struct Shared {
     timer: PreciseTimer,
     first_request_at: OnceLock<Instant>,
     requests: AtomicU64,
-    service_times: Mutex<Distribution>,
+    processing_times: Mutex<Distribution>,
 }
 
 /// A running stub with its own threads. It stops when this value is dropped.
@@ -102,7 +103,7 @@ impl Stub {
             timer: PreciseTimer::start()?,
             first_request_at: OnceLock::new(),
             requests: AtomicU64::new(0),
-            service_times: Mutex::default(),
+            processing_times: Mutex::default(),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         // Bound with the standard library, so that a stub can be started inside another runtime.
@@ -130,11 +131,11 @@ impl Stub {
         self.shared.requests.load(Relaxed)
     }
 
-    /// Returns the times from receiving a request to sending its response, measured by the stub
-    /// itself. A client cannot measure less.
+    /// Returns the processing times: from receiving a request to sending its response, measured by
+    /// the stub itself. The latency that a client measures is never shorter.
     #[must_use]
     pub fn processing_times(&self) -> Distribution {
-        self.shared.service_times.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.processing_times.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the time of the first request, without those for `/metrics`.
@@ -183,8 +184,8 @@ async fn respond(
     let (status, body) = shared.responses.response_to(request.method(), path);
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
-    let service_times = &shared.service_times;
-    service_times.lock().unwrap_or_else(PoisonError::into_inner).record(received_at.elapsed());
+    let processing_times = &shared.processing_times;
+    processing_times.lock().unwrap_or_else(PoisonError::into_inner).record(received_at.elapsed());
     Ok(response)
 }
 
