@@ -87,7 +87,7 @@ impl JobHandler for EmptyHandler {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let (metrics, stop) = (Metrics::new()?, CancellationToken::new());
+    let (metrics, shutdown) = (Metrics::new()?, CancellationToken::new());
     let limits = DatabaseLimits {
         max_connections: 14,
         acquire_timeout: Duration::from_secs(10),
@@ -96,13 +96,14 @@ async fn main() -> anyhow::Result<()> {
     let db = Db::new(options.database_url.parse()?, limits, metrics.db_pool_wait.clone());
     let redis = Redis::new((!options.redis_url.is_empty()).then_some(&*options.redis_url))?;
     let queue = Queue::new(redis.clone(), "");
-    tokio::spawn(redis.run_heartbeat(stop.clone()));
-    tokio::spawn(queue.clone().run_announcer(stop.clone()));
+    tokio::spawn(redis.run_heartbeat(shutdown.clone()));
+    tokio::spawn(queue.clone().run_announcer(shutdown.clone()));
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     let worker =
         Worker::new(db.clone(), queue.clone(), metrics.clone(), vec![Arc::new(EmptyHandler)]);
-    let start = |worker: Worker| tokio::spawn(worker.run(stop.clone(), Duration::from_secs(20)));
+    let start =
+        |worker: Worker| tokio::spawn(worker.run(shutdown.clone(), Duration::from_secs(20)));
     let completed = metrics.jobs.with_label_values(&[KIND.name, "completed"]);
 
     let mut started_at = Instant::now();
@@ -123,7 +124,7 @@ async fn main() -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let completion_time = started_at.elapsed();
-    stop.cancel();
+    shutdown.cancel();
     worker_task.context("the worker was not started")?.await?;
     let rate = |time: Duration| options.jobs as f64 / time.as_secs_f64();
     println!(

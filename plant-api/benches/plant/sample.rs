@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub struct Sample {
     pub base: BaseEntity,
     pub chain: Vec<Amendment>,
-    pub row: Vec<u8>,
+    pub fields: Vec<u8>,
 }
 
 /// Returns id number `n` of a kind; `kind` is any small number.
@@ -84,8 +84,8 @@ pub fn agent(n: u64, changes: u64) -> Sample {
         base.version_hash = version_hash;
         chain.push(amendment);
     }
-    let row = base.canonical_row(&entity::to_fields(&content).unwrap()).unwrap();
-    Sample { base, chain, row }
+    let fields = base.canonical_fields(&entity::to_fields(&content).unwrap()).unwrap();
+    Sample { base, chain, fields }
 }
 
 /// Returns the entity's line of an export, including the line feed.
@@ -95,7 +95,7 @@ pub fn export_line(sample: &Sample) -> Vec<u8> {
     for amendment in &sample.chain {
         line::write_amendment(&mut out, amendment);
     }
-    line::write_end(&mut out, &sample.base, &sample.row);
+    line::write_end(&mut out, &sample.base, &sample.fields);
     out
 }
 

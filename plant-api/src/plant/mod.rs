@@ -1,11 +1,12 @@
-//! A marketplace of AI agents.
+//! The marketplace: a catalogue of AI agents, and the customers who hire them.
 //!
 //! Skills are created and certified, job roles require skills, and agents combine a skill, a job
 //! role and an industry, optionally in a team. Customers hire agents; a hired agent has a
 //! configuration, goals and deliverables. Each catalogue entity carries a tamper-evident hash
 //! chain ([`chain`]). Genesis certifies entities; the audit detects tampering.
 //!
-//! A module depends only on modules listed before it.
+//! The modules are in layers: a module imports only from lower ones. `docs/architecture.md` lists
+//! them.
 
 pub mod chain;
 pub mod id;

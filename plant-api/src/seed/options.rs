@@ -59,7 +59,7 @@ pub struct Options {
     )]
     pub database_url: String,
 
-    /// PostgreSQL URL of a load-test database; takes precedence over --database-url.
+    /// PostgreSQL URL of a load-test database; takes precedence over `--database-url`.
     #[arg(
         long,
         value_name = "URL",
@@ -90,7 +90,7 @@ pub enum Action {
         /// Whether to truncate the tables first.
         reset: bool,
     },
-    /// Delete the accounts and customers of load tests.
+    /// Delete the accounts whose email starts with `loadtest`, and their customers.
     Clean,
 }
 

@@ -151,11 +151,11 @@ fn verify_blocks(
     used_sender: &Sender<Block>,
     results: &Results,
 ) {
-    let mut checker = LineVerifier::default();
+    let mut verifier = LineVerifier::default();
     loop {
         let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(block) = next else { return };
-        let result = verify_block(&block, &mut checker);
+        let result = verify_block(&block, &mut verifier);
         if result.defect.is_some() {
             results.has_defect.store(true, Ordering::Relaxed);
         }
@@ -166,11 +166,11 @@ fn verify_blocks(
 }
 
 /// Verifies the lines of a block up to the first defect.
-fn verify_block(block: &Block, checker: &mut LineVerifier) -> BlockResult {
+fn verify_block(block: &Block, verifier: &mut LineVerifier) -> BlockResult {
     let mut result = BlockResult::new(block.first_line);
     for (number, line) in (block.first_line..).zip(block.lines()) {
-        match checker.check(line) {
-            Ok(checked) => result.add(number, checked),
+        match verifier.verify(line) {
+            Ok(verified) => result.add(number, verified),
             Err(error) => result.defect = Some((number, error.into())),
         }
         if result.defect.is_some() {

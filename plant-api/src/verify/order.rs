@@ -27,16 +27,16 @@ impl BlockResult {
     }
 
     /// Adds an unaltered line, and checks its order.
-    pub fn add(&mut self, line: u64, checked: VerifiedLine) {
+    pub fn add(&mut self, line: u64, verified: VerifiedLine) {
         match &mut self.id_range {
-            Some((_, last)) if checked.id <= *last => {
-                self.defect = Some((line, LineDefect::out_of_order(checked.id, *last)));
+            Some((_, last)) if verified.id <= *last => {
+                self.defect = Some((line, LineDefect::out_of_order(verified.id, *last)));
             }
-            Some((_, last)) => *last = checked.id,
-            none => *none = Some((checked.id, checked.id)),
+            Some((_, last)) => *last = verified.id,
+            none => *none = Some((verified.id, verified.id)),
         }
         self.entities += 1;
-        self.links += checked.links;
+        self.links += verified.links;
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Findings {
     pub lost: i64,
     /// Writes and effects that exist twice.
     pub duplicated: i64,
-    /// Unfinished jobs and tasks, and goals without a draft.
+    /// Unfinished jobs and generations, and goals without a draft.
     pub unfinished: i64,
     /// Jobs with more than one attempt.
     pub retried_jobs: i64,
@@ -106,7 +106,7 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
     };
     for (kind, writes, sql) in [
         (
-            "a generation task",
+            "a generation",
             &ledger.generations,
             "select id from unnest($1::uuid[], $2::text[]) as acknowledged (id, mark)
             where not exists (
@@ -143,7 +143,7 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
 
     for (violation, sql) in [
         (
-            "one request created two tasks",
+            "one request created two generations",
             "select min(id::text)::uuid from generation group by prompt having count(*) > 1",
         ),
         (
@@ -164,9 +164,9 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
     }
     for (violation, sql) in [
         ("a job is unfinished", "select id from job where state not in ('done', 'dead')"),
-        ("a task is unfinished", "select id from generation where completed_at is null"),
+        ("a generation is unfinished", "select id from generation where completed_at is null"),
         (
-            "a task and its job have different outcomes",
+            "a generation and its job have different outcomes",
             "select g.id from generation g join job j on j.id = g.id where (j.state = 'done') <> (g.result is not null)",
         ),
         (

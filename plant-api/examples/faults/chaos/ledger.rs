@@ -5,7 +5,7 @@ use uuid::Uuid;
 /// Acknowledged writes, and counts of the other requests.
 #[derive(Default)]
 pub struct Ledger {
-    /// Generation tasks with their unique prompts.
+    /// Generations with their unique prompts.
     pub generations: Vec<(Uuid, String)>,
     /// Goals with their unique titles.
     pub goals: Vec<(Uuid, String)>,

@@ -1,4 +1,4 @@
-//! Writers that create generation tasks and goals and approve deliverables.
+//! Writers that create generations and goals and approve deliverables.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -104,7 +104,7 @@ pub fn monthly_price(industry: &str) -> u32 {
     }
 }
 
-/// Content of an agent: the fields to create it with, as recorded in its first amendment.
+/// The fields of an agent that its chain records; also the body of `POST /api/v1/agents`.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewAgent)]
 pub struct AgentContent {

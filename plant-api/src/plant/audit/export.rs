@@ -37,8 +37,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 #[error("the export was aborted")]
 pub struct ExportAborted;
 
-/// Exports the entities of one kind, or all, as a stream that ends with the manifest. `shutdown` aborts
-/// the export.
+/// Exports the entities of one kind, or all, as a stream that ends with the manifest. `shutdown`
+/// aborts the export.
 ///
 /// # Errors
 /// [`Error::Conflict`] while another export runs, in any replica.
@@ -117,8 +117,8 @@ async fn write_page(
             writer.send_if_full().await?;
         }
         let content = page.contents.get(&base.id).map(Content::fields).transpose()?;
-        let row = base.canonical_row(&content.unwrap_or_default())?;
-        line::write_end(&mut writer.chunk, base, &row);
+        let fields = base.canonical_fields(&content.unwrap_or_default())?;
+        line::write_end(&mut writer.chunk, base, &fields);
         writer.entities += 1;
         writer.send_if_full().await?;
     }

@@ -1,7 +1,7 @@
 //! Audit: detection of stored data that was altered.
 //!
-//! For one entity ([`check_tampering`], [`view`]), for many ([`run`]), or as a file that can be
-//! verified without the service ([`export`], [`mod@line`], `plant-api verify`). Each reads from one
+//! [`check_tampering`] and [`view`] verify one entity, [`run`] verifies many. [`export`] writes a
+//! file that `plant-api verify` verifies without the service ([`mod@line`]). Each reads from one
 //! snapshot of the database, so that concurrent changes cause no false positives.
 
 pub mod export;

@@ -1,5 +1,5 @@
-//! Audit of many entities: verifies the chain, row and checks of each, from one snapshot, within a
-//! time limit.
+//! Audit of many entities, from one snapshot and within a time limit: verifies the chain and fields
+//! of each entity and runs its L0 and L1 checks.
 
 use std::time::{Duration, Instant};
 

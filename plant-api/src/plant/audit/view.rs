@@ -19,7 +19,8 @@ use crate::plant::genesis::examination::{Examination, examine};
 /// returns the whole chain.
 const MAX_LISTED: u32 = 100;
 
-/// An entity of any kind, with the result of its checks.
+/// An entity of any kind, with the result of its checks, in seven sections: identity, lifecycle,
+/// versioning, constitutional alignment (checks and drift), audit trail, metadata, relationships.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct EntityView {
     identity: Identity,

@@ -25,11 +25,11 @@ const TYPICAL_CONTENT_BYTES: usize = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeType {
-    /// The entity was created.
+    /// The creation of the entity.
     Creation,
-    /// Fields of the entity changed.
+    /// A change of the entity's fields.
     Evolution,
-    /// Genesis certified the entity.
+    /// The certification of the entity by Genesis.
     Certification,
 }
 

@@ -85,7 +85,7 @@ impl LinkVerifier {
         self.head
     }
 
-    /// Returns whether no altered amendment was read so far.
+    /// Returns whether all amendments read so far are unaltered.
     pub fn is_intact(&self) -> bool {
         self.broken_at.is_none()
     }
@@ -132,7 +132,8 @@ fn check(entity: Uuid, head: Head, amendment: &Amendment<impl AsRef<[u8]>>) -> O
 }
 
 /// Returns whether these pairs of content hash and link are, in this order, a chain of `entity`.
-/// An empty slice is not a chain.
+/// An empty slice is not a chain. Unlike [`verify`] it does not read contents, does not compare
+/// with a stored head, and gives no reason.
 pub fn validate_chain(entity: Uuid, hashes: &[(Digest32, Digest32)]) -> bool {
     let mut previous = Digest32::default();
     let matches_link = |(sequence, (content_hash, stored)): (u64, &(Digest32, Digest32))| {

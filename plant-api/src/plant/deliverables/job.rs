@@ -1,8 +1,8 @@
 //! The job `due_goal`: drafts one deliverable per enabled goal and period.
 //!
-//! Planning sets a goal's due time to the start of the next period and enqueues the job for the
-//! current one, in one transaction, so replicas can plan concurrently. The job's dedupe key and a
-//! unique constraint on the draft, both on goal and period, make retries safe.
+//! Enqueueing a due job sets the goal's due time to the start of the next period, in the same
+//! transaction, so replicas can do it concurrently. The job's `dedupe_key` and a unique constraint
+//! on the draft, both on goal and period, make retries safe.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub const KIND: JobKind = JobKind {
     timeout: Duration::from_secs(10),
 };
 
-/// Maximum number of goals planned in one transaction.
+/// Maximum number of goals handled in one transaction.
 const MAX_GOALS_PER_BATCH: i64 = 500;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ struct DraftPayload {
     period: String,
 }
 
-/// Plans and runs the jobs that draft deliverables for due goals.
+/// Enqueues and runs the jobs that draft deliverables for due goals.
 pub struct DueGoalHandler {
     pub db: Db,
     pub clock: Clock,
@@ -48,23 +48,23 @@ pub struct DueGoalHandler {
 
 impl DueGoalHandler {
     /// Enqueues a job for each due goal; returns the number of jobs.
-    async fn plan_due(&self) -> Result<usize> {
+    async fn enqueue_all_due(&self) -> Result<usize> {
         let now = self.clock.now();
-        let mut planned = 0;
+        let mut enqueued = 0;
         loop {
-            let (due, jobs) = self.plan_batch(now).await?;
+            let (due, jobs) = self.enqueue_batch(now).await?;
             for id in &jobs {
                 self.queue.announce(KIND.queue, *id);
             }
-            planned += jobs.len();
+            enqueued += jobs.len();
             if due == 0 {
-                return Ok(planned);
+                return Ok(enqueued);
             }
         }
     }
 
-    /// Plans one batch; returns the number of due goals and the ids of the new jobs.
-    async fn plan_batch(&self, now: DateTime<Utc>) -> Result<(usize, Vec<Uuid>)> {
+    /// Enqueues the jobs of one batch; returns the number of due goals and the ids of the new jobs.
+    async fn enqueue_batch(&self, now: DateTime<Utc>) -> Result<(usize, Vec<Uuid>)> {
         let mut tx = self.db.begin().await?;
         let due = goals::sql::lock_due(&mut *tx, now, MAX_GOALS_PER_BATCH).await?;
         let due_count = due.len();
@@ -128,6 +128,6 @@ impl JobHandler for DueGoalHandler {
     }
 
     fn enqueue_due(&self) -> BoxFuture<'_, Result<usize>> {
-        self.plan_due().boxed()
+        self.enqueue_all_due().boxed()
     }
 }

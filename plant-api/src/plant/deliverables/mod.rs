@@ -40,7 +40,8 @@ pub enum ReviewStatus {
     Rejected,
 }
 
-/// Execution status of a deliverable.
+/// Whether a deliverable was put into effect. The service drafts deliverables as `not_executed` and
+/// never changes the status; only test data has the others.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]
@@ -75,7 +76,7 @@ pub struct Deliverable {
     pub review_status: ReviewStatus,
     /// Time of the review; null while pending.
     pub reviewed_at: Option<DateTime<Utc>>,
-    /// Execution status.
+    /// Whether the deliverable was put into effect.
     pub execution_status: ExecutionStatus,
     /// Time of creation.
     pub created_at: DateTime<Utc>,

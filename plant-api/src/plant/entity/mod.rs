@@ -29,7 +29,8 @@ use crate::plant::chain::{Amendment, Change, ChangeType, Digest32, Head, canonic
 pub use fields::Fields;
 pub use state::{EntityVerifier, Mismatch};
 
-/// Default id of the agent that governs an entity.
+/// Governing agent id of every entity that the service creates. Check L0-01 requires an id;
+/// nothing else uses it.
 pub const GOVERNANCE_AGENT: &str = "genesis";
 
 /// The kind of an entity.
@@ -50,7 +51,7 @@ pub const GOVERNANCE_AGENT: &str = "genesis";
 pub enum Kind {
     /// An ability of an agent.
     Skill,
-    /// A job that requires a set of skills.
+    /// A position and the skills that it requires.
     JobRole,
     /// A group of agents.
     Team,
@@ -94,9 +95,10 @@ pub enum Status {
     Active,
     /// Not in use.
     Inactive,
-    /// Not yet certified by Genesis (skills only).
+    /// Not yet certified by Genesis; only skills have this status.
     PendingCertification,
-    /// Certified by Genesis (skills only).
+    /// Certified by Genesis; only skills get this status. Entities of other kinds keep theirs, and
+    /// only `certified_at` shows that they are certified.
     Certified,
 }
 
@@ -161,7 +163,7 @@ impl NewEntity {
 pub struct BaseEntity {
     pub id: Uuid,
     pub kind: Kind,
-    /// Id in an external system.
+    /// Id in an external system; stored for clients, not used by the service.
     pub external_id: Option<String>,
     pub status: Status,
     pub created_at: DateTime<Utc>,
@@ -176,9 +178,11 @@ pub struct BaseEntity {
     pub tags: Vec<String>,
     /// A JSON object.
     pub custom_attributes: Value,
+    /// Stored for clients; not used by the service.
     pub governance_notes: Option<String>,
+    /// Entity that lists this one as a child in its view.
     pub parent_id: Option<Uuid>,
-    /// Id of the agent that governs the entity.
+    /// Id of the agent that governs the entity; [`GOVERNANCE_AGENT`] unless it was altered.
     pub governance_agent_id: String,
 }
 
@@ -193,8 +197,8 @@ impl BaseEntity {
     ///
     /// # Errors
     /// When a value cannot be serialized to JSON.
-    pub fn canonical_row(&self, content: &Map<String, Value>) -> Result<Vec<u8>> {
-        let entity = EntityRow {
+    pub fn canonical_fields(&self, content: &Map<String, Value>) -> Result<Vec<u8>> {
+        let entity = EntityFields {
             external_id: self.external_id.as_deref(),
             status: self.status,
             created_at: self.created_at,
@@ -208,16 +212,16 @@ impl BaseEntity {
             governance_agent_id: &self.governance_agent_id,
             content,
         };
-        let row = serde_json::to_value(&entity).map_err(|e| Error::Internal(Box::new(e)))?;
+        let fields = serde_json::to_value(&entity).map_err(|e| Error::Internal(Box::new(e)))?;
         let mut out = Vec::new();
-        canonical::write(&mut out, &row);
+        canonical::write(&mut out, &fields);
         Ok(out)
     }
 }
 
-/// The JSON object of [`BaseEntity::canonical_row`].
+/// The JSON object of [`BaseEntity::canonical_fields`].
 #[derive(Serialize)]
-struct EntityRow<'a> {
+struct EntityFields<'a> {
     external_id: Option<&'a str>,
     status: Status,
     created_at: DateTime<Utc>,

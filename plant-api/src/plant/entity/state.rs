@@ -1,4 +1,4 @@
-//! The state that results from the amendments of an entity, compared with the stored row.
+//! The state that results from the amendments of an entity, compared with its stored fields.
 //!
 //! Both are canonical JSON, so that values are equal exactly if their bytes are.
 
@@ -45,28 +45,28 @@ impl<'a> EntityVerifier<'a> {
         self.links.head()
     }
 
-    /// Returns the verdict on the whole entity; `stored` and `row` are its stored head and fields,
-    /// `row` being `None` if they cannot be parsed as a JSON object.
-    pub fn verdict(&self, stored: Head, row: Option<&Fields<'_>>) -> Verdict {
+    /// Returns the verdict on the whole entity; `stored` is its stored head. `fields`
+    /// are its stored fields, `None` if they cannot be parsed as a JSON object.
+    pub fn verdict(&self, stored: Head, fields: Option<&Fields<'_>>) -> Verdict {
         match self.links.verdict(stored) {
-            Verdict::Intact => self.mismatch(row).map_or(Verdict::Intact, |mismatch| {
+            Verdict::Intact => self.mismatch(fields).map_or(Verdict::Intact, |mismatch| {
                 Verdict::Broken { at_index: mismatch.at_index, reason: Reason::StateDiffers }
             }),
             broken => broken,
         }
     }
 
-    /// Returns the first difference between the stored fields (`row`, see [`Self::verdict`]) and
+    /// Returns the first difference between the stored `fields` (see [`Self::verdict`]) and
     /// the result of the amendments. Meaningful only if the links are intact.
-    pub fn mismatch(&self, row: Option<&Fields<'_>>) -> Option<Mismatch> {
-        self.expected.mismatch(row)
+    pub fn mismatch(&self, fields: Option<&Fields<'_>>) -> Option<Mismatch> {
+        self.expected.mismatch(fields)
     }
 }
 
 /// A field whose stored value is not the result of the amendments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Name of the field; empty when the row or an amendment cannot be parsed.
+    /// Name of the field; empty when the fields or an amendment cannot be parsed.
     pub field: String,
     /// Index of the amendment that last set the field, or of the last amendment if none did.
     pub at_index: u64,
@@ -130,17 +130,17 @@ impl<'a> ExpectedState<'a> {
         at_hint.or_else(|| self.fields.iter().position(matches))
     }
 
-    fn mismatch(&self, row: Option<&Fields<'_>>) -> Option<Mismatch> {
+    fn mismatch(&self, fields: Option<&Fields<'_>>) -> Option<Mismatch> {
         let mismatch = |field: &str, at_index| Mismatch { field: field.to_owned(), at_index };
         if let Some(at_index) = self.unreadable {
             return Some(mismatch("", at_index));
         }
-        let Some(Fields(row)) = row else {
+        let Some(Fields(stored)) = fields else {
             return Some(mismatch("", self.last_sequence));
         };
-        // `self.fields[..matched]` are all in the row.
+        // `self.fields[..matched]` are all in `stored`.
         let mut matched = 0;
-        for (name, value) in row {
+        for (name, value) in stored {
             let position = self.position(name, matched);
             matched += usize::from(position == Some(matched));
             let (expected, set_by) = self.expected(name, position);
@@ -151,7 +151,7 @@ impl<'a> ExpectedState<'a> {
         if matched == self.fields.len() {
             return None;
         }
-        let missing = |field: &&Field| !row.iter().any(|(name, _)| *name == field.name);
+        let missing = |field: &&Field| !stored.iter().any(|(name, _)| *name == field.name);
         self.fields.iter().find(missing).map(|field| mismatch(&field.name, field.set_by))
     }
 

@@ -1,4 +1,4 @@
-//! Examination of an entity: verifies its chain, compares its rows with the amendments, and runs
+//! Examination of an entity: verifies its chain, compares its fields with the amendments, and runs
 //! the L0 and L1 checks.
 
 use futures::StreamExt;
@@ -12,9 +12,9 @@ use crate::plant::entity::{self, BaseEntity, Check, EntityVerifier, Fields, Mism
 /// Result of examining an entity.
 #[derive(Debug)]
 pub struct Examination {
-    /// Whether the chain is intact and the rows match it.
+    /// Whether the chain is intact and the fields match it.
     pub verdict: Verdict,
-    /// First mismatch between the rows and the amendments.
+    /// First mismatch between the fields and the amendments.
     pub mismatch: Option<Mismatch>,
     /// Head of the chain, computed from the amendments.
     pub computed_head: Head,
@@ -29,19 +29,19 @@ impl Examination {
     /// its fields count as missing and there are no L1 results.
     ///
     /// # Errors
-    /// When a row cannot be written as canonical JSON.
+    /// When a field cannot be written as canonical JSON.
     pub fn new(
         base: &BaseEntity,
         content: Option<&Content>,
         verifier: &EntityVerifier<'_>,
     ) -> Result<Self> {
-        let fields = content.map(Content::fields).transpose()?.unwrap_or_default();
-        let row = base.canonical_row(&fields)?;
-        let row = Fields::parse(&row);
-        let verdict = verifier.verdict(base.head(), row.as_ref());
+        let content_fields = content.map(Content::fields).transpose()?.unwrap_or_default();
+        let canonical = base.canonical_fields(&content_fields)?;
+        let fields = Fields::parse(&canonical);
+        let verdict = verifier.verdict(base.head(), fields.as_ref());
         Ok(Self {
             verdict,
-            mismatch: verifier.mismatch(row.as_ref()),
+            mismatch: verifier.mismatch(fields.as_ref()),
             computed_head: verifier.head(),
             l0: check_l0(base, verifier.head(), verdict),
             l1: content.map(Content::check_l1).unwrap_or_default(),

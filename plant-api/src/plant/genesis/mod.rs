@@ -46,7 +46,7 @@ pub struct Certification {
     pub entity_id: Uuid,
     /// Kind of the entity.
     pub entity_type: Kind,
-    /// Always `certified`.
+    /// Always `certified`, also for kinds whose stored status stays unchanged.
     pub status: Status,
     /// Hash of the latest amendment in the hash chain.
     #[schema(value_type = String)]
@@ -89,7 +89,8 @@ impl CertificationDetails {
 /// Certifies an entity; an entity that is already certified stays unchanged.
 ///
 /// Six round trips: begin, lock, content, chain, amendment, commit. The lock is a
-/// statement of its own, since a statement that waits for it would read the chain as it was before.
+/// statement of its own: one that locks and reads at once would, after waiting, still see the chain
+/// from before the wait.
 ///
 /// # Errors
 /// [`Error::Validation`]; [`Error::NotFound`]; [`Error::HashChainBroken`];

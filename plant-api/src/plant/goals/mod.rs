@@ -1,4 +1,4 @@
-//! Goals: tasks of a hired agent, with a schedule.
+//! Goals: what a hired agent is to do, and how often.
 
 pub mod period;
 pub(crate) mod routes;
@@ -49,7 +49,7 @@ pub struct Goal {
     pub id: GoalId,
     /// Id of the hired agent.
     pub hired_agent_id: HireId,
-    /// Id of the template that the goal was created from.
+    /// The client's id of a template; not interpreted by the service.
     pub goal_template_id: Option<String>,
     /// Title of the goal.
     #[schema(example = "Publish a weekly article")]
@@ -75,7 +75,7 @@ pub struct Goal {
 /// A goal to create.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 pub struct NewGoal {
-    /// Id of the template to create the goal from.
+    /// The client's id of a template; used only as the default title.
     #[schema(min_length = 1, max_length = 200)]
     pub goal_template_id: Option<String>,
     /// Title of the goal. Default: the template id, otherwise `Untitled goal`.
@@ -229,7 +229,8 @@ pub async fn change(
     Ok(goal)
 }
 
-/// Returns the error for a goal that was not found, or that of its hired agent if that is missing.
+/// Returns the error for a goal that was not found: [`hires::not_found`] if the caller cannot access
+/// the hired agent, otherwise [`Error::NotFound`] for the goal.
 pub async fn not_found(
     connection: &mut PgConnection,
     ids: (HireId, GoalId),

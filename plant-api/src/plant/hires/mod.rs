@@ -1,7 +1,7 @@
 //! Hired agents: catalogue agents that customers have hired, and their configuration.
 //!
-//! `{id}` in these routes is the hired agent's id. If a client sends a catalogue agent's id by
-//! mistake, the 404 response says so.
+//! Routes for a hired agent contain its own id. If a client sends the catalogue agent's id instead,
+//! the 404 response says so.
 
 pub(crate) mod configuration;
 pub(crate) mod routes;
@@ -185,8 +185,8 @@ pub async fn hire(
     Ok(hire)
 }
 
-/// Returns the error for a hired agent that was not found; it reports if `id` is a catalogue
-/// agent's.
+/// Returns the error for a hired agent that was not found: [`Error::NotFound`], with a hint if `id`
+/// is a catalogue agent's, or a database error if that lookup fails.
 pub async fn not_found(connection: &mut PgConnection, id: HireId) -> Error {
     match agents::sql::exists(connection, id.0).await {
         Ok(true) => Error::NotFound(
@@ -199,7 +199,7 @@ pub async fn not_found(connection: &mut PgConnection, id: HireId) -> Error {
     }
 }
 
-/// Ensures that the hired agent exists and belongs to the caller.
+/// Ensures that the hired agent exists and the caller may access it.
 ///
 /// # Errors
 /// As [`not_found`].

@@ -42,7 +42,7 @@ pub struct Industry {
     pub version_hash: Digest32,
 }
 
-/// Content of an industry: the fields to create it with, as recorded in its amendments.
+/// The fields of an industry that its chain records; also the body of `POST /api/v1/industries`.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewIndustry)]
 pub struct IndustryContent {

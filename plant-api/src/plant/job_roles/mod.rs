@@ -66,7 +66,7 @@ pub struct JobRole {
     pub version_hash: Digest32,
 }
 
-/// Content of a job role: the fields to create it with, as recorded in its amendments.
+/// The fields of a job role that its chain records; also the body of `POST /api/v1/job-roles`.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewJobRole)]
 pub struct JobRoleContent {

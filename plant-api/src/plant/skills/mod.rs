@@ -37,7 +37,7 @@ pub enum Category {
     SoftSkill,
     /// Knowledge of a field of business.
     DomainExpertise,
-    /// Formal certificate.
+    /// A certificate issued by a third party; not Genesis's certification.
     Certification,
 }
 
@@ -88,7 +88,7 @@ pub struct NewSkill {
     pub skill_key: Option<String>,
 }
 
-/// Content of a skill, as recorded in its amendments.
+/// The fields of a skill that its chain records.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SkillContent {
     pub name: String,
@@ -98,8 +98,8 @@ pub struct SkillContent {
 }
 
 impl SkillContent {
-    /// Returns the results of the L1 checks. A blank description counts as generated from name and
-    /// category, so its check passes whenever the other two do.
+    /// Returns the results of the L1 checks. A missing or blank description passes if the name
+    /// passes; no description is stored.
     pub fn check_l1(&self) -> Vec<Check> {
         let named = !self.name.trim().is_empty();
         let described = self.description.as_ref().is_some_and(|text| !text.trim().is_empty());

@@ -45,7 +45,7 @@ pub struct Team {
     pub version_hash: Digest32,
 }
 
-/// Content of a team: the fields to create it with, as recorded in its amendments.
+/// The fields of a team that its chain records; also the body of `POST /api/v1/teams`.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewTeam)]
 pub struct TeamContent {

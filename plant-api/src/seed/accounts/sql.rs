@@ -53,7 +53,8 @@ pub async fn find_taken_emails(
     .await
 }
 
-/// Deletes the accounts of load tests and, by cascade, the rows that reference them.
+/// Deletes the accounts whose email starts with `loadtest` and, by cascade, the rows that reference
+/// them.
 pub async fn delete_accounts(db: &mut PgConnection) -> sqlx::Result<u64> {
     sqlx::query!(r"delete from account where email like 'loadtest%'")
         .execute(db)

@@ -34,10 +34,10 @@ pub fn write_amendment(out: &mut Vec<u8>, amendment: &Amendment) {
     out.extend(format!(r#"","sequence":{}}}"#, amendment.sequence).bytes());
 }
 
-/// Writes the end of an entity's line; `row` contains its fields as canonical JSON.
-pub fn write_end(out: &mut Vec<u8>, base: &BaseEntity, row: &[u8]) {
+/// Writes the end of an entity's line; `fields` are its fields as canonical JSON.
+pub fn write_end(out: &mut Vec<u8>, base: &BaseEntity, fields: &[u8]) {
     out.extend(format!(r#"],"chain_length":{},"entity":"#, base.chain_length).bytes());
-    out.extend(row);
+    out.extend(fields);
     let (kind, id, hash) = (base.kind.as_str(), base.id, base.version_hash);
     let rest = format!(r#","entity_type":"{kind}","id":"{id}","version_hash":"{hash}"}}"#);
     out.extend(rest.bytes());
@@ -112,7 +112,7 @@ impl LineVerifier {
     ///
     /// # Errors
     /// [`LineError`] if the line cannot be parsed or was altered.
-    pub fn check(&mut self, line: &[u8]) -> Result<VerifiedLine, LineError> {
+    pub fn verify(&mut self, line: &[u8]) -> Result<VerifiedLine, LineError> {
         let line = Line::parse(line, &mut self.buffer)?;
         let mut verifier = EntityVerifier::new(line.id);
         for amendment in &line.amendments {
@@ -123,10 +123,10 @@ impl LineVerifier {
                 link: amendment.link,
             });
         }
-        match verifier.verdict(line.head, line.row.as_ref()) {
+        match verifier.verdict(line.head, line.fields.as_ref()) {
             Verdict::Intact => Ok(VerifiedLine { id: line.id, links: line.head.length }),
             Verdict::Broken { at_index, reason } => {
-                let mismatch = verifier.mismatch(line.row.as_ref());
+                let mismatch = verifier.mismatch(line.fields.as_ref());
                 let mismatch = mismatch.filter(|_| reason == Reason::StateDiffers);
                 Err(LineError::Broken {
                     id: line.id,
@@ -145,5 +145,5 @@ impl LineVerifier {
 /// # Errors
 /// [`LineError`] if the line cannot be parsed or was altered.
 pub fn verify_line(line: &[u8]) -> Result<VerifiedLine, LineError> {
-    LineVerifier::default().check(line)
+    LineVerifier::default().verify(line)
 }

@@ -1,5 +1,5 @@
-//! Each enabled goal yields one draft per period, however often and by however many replicas it is
-//! planned.
+//! Each enabled goal yields one draft per period, however often and by however many replicas due
+//! jobs are enqueued.
 
 use std::time::Duration;
 
@@ -138,7 +138,7 @@ async fn the_unique_constraint_prevents_a_second_draft(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn replicas_planning_concurrently_create_one_draft_per_goal(pool: PgPool) {
+async fn replicas_enqueueing_concurrently_create_one_draft_per_goal(pool: PgPool) {
     let app = app_at_noon(pool).await;
     let hire = app.create_hire("lotus").await.id;
     for _ in 0..100 {

@@ -20,7 +20,7 @@ pub struct Line<'a> {
     pub amendments: Vec<Amendment<Cow<'a, [u8]>>>,
     pub head: Head,
     /// The entity's fields; `None` if they cannot be parsed as a JSON object.
-    pub row: Option<Fields<'a>>,
+    pub fields: Option<Fields<'a>>,
     pub kind: Kind,
     pub id: Uuid,
 }
@@ -50,7 +50,7 @@ impl<'a> Line<'a> {
         scanner.literal(r#"],"chain_length":"#)?;
         let length = scanner.unsigned()?;
         scanner.literal(r#","entity":"#)?;
-        let row = Fields::parse_next(&mut scanner)?;
+        let fields = Fields::parse_next(&mut scanner)?;
         scanner.literal(r#","entity_type":""#)?;
         let name = scanner.plain_string()?;
         let kind = *Kind::ALL.iter().find(|kind| kind.as_str() == name)?;
@@ -60,7 +60,13 @@ impl<'a> Line<'a> {
         let version_hash = scanner.digest()?;
         scanner.literal("\"}")?;
         scanner.end()?;
-        Some(Self { amendments, head: Head { length, version_hash }, row: Some(row), kind, id })
+        Some(Self {
+            amendments,
+            head: Head { length, version_hash },
+            fields: Some(fields),
+            kind,
+            id,
+        })
     }
 
     fn parse_slow(text: &'a [u8]) -> Result<Self, LineError> {
@@ -69,7 +75,7 @@ impl<'a> Line<'a> {
         Ok(Self {
             amendments: line.amendments.into_iter().map(JsonAmendment::into).collect(),
             head: Head { length: line.chain_length, version_hash: line.version_hash },
-            row: Fields::parse(line.entity.get().as_bytes()),
+            fields: Fields::parse(line.entity.get().as_bytes()),
             kind: line.entity_type,
             id: line.id,
         })
