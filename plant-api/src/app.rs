@@ -1,4 +1,5 @@
-//! The commands of `plant-api`: connect, bind, serve requests and run jobs, drain, stop.
+//! The commands `serve`, `work`, `migrate` and `jobs` of `plant-api`. `serve` connects, binds,
+//! serves requests and runs jobs until SIGTERM, and drains.
 
 use std::sync::Arc;
 use std::time::Duration;

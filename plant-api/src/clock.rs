@@ -1,4 +1,5 @@
-//! The clock, passed as an argument: the system clock, or a fixed one in tests.
+//! The clock, passed as an argument: the system clock, or in tests one that stands still
+//! until it is moved.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -2,7 +2,7 @@
 //!
 //! Handlers return [`Error`]; its response carries a [`Problem`] that the outermost layer
 //! (`http`) writes as RFC 9457 `application/problem+json`, because only that layer has the
-//! request's id and path. Internal sources are logged and never sent to a client.
+//! request's id and path. Causes of internal errors are logged and never sent to a client.
 
 use std::time::Duration;
 
@@ -53,10 +53,10 @@ pub enum Error {
     HashChainBroken {
         /// Index of the first broken amendment.
         at_index: u64,
-        /// The reason, in kebab case.
+        /// The reason, in `snake_case`.
         reason: &'static str,
     },
-    /// 409: an entity of that name with other content exists.
+    /// 409: a unique value (name, key, email or id) is already taken.
     #[error("{0}")]
     Duplicate(String),
     /// 409: the state of the resource does not allow the operation.
@@ -74,7 +74,7 @@ pub enum Error {
     /// 429: a rate limit was exceeded.
     #[error("{what}; retry after the time in the Retry-After header")]
     RateLimited {
-        /// The exceeded limit, such as `too many requests from this IP address`.
+        /// What was exceeded, as text for `detail`: `too many requests from this IP address`.
         what: &'static str,
         /// Time until the client may retry.
         retry_after: Duration,
@@ -130,7 +130,7 @@ impl Error {
         Self::invalid(field, "unknown-reference", format!("there is no such {noun}"))
     }
 
-    /// Creates a [`Error::NotFound`] with the detail `there is no such {noun}`.
+    /// Creates an [`Error::NotFound`] with the detail `there is no such {noun}`.
     pub fn no_such(noun: &str) -> Self {
         Self::NotFound(format!("there is no such {noun}"))
     }

@@ -1,6 +1,7 @@
-//! The Plant backend. [`app`] is the entry point, [`http`] lists the slices (feature folders), and
-//! each slice documents itself. The modules below are grouped in layers, highest first; a module
-//! may use lower layers only (checked by `tests/layers.rs`).
+//! The backend of Plant, a marketplace where customers hire AI agents. [`app`] is the entry point,
+//! [`http`] lists the slices (feature folders), and each slice documents itself. Modules are
+//! grouped in layers and use lower layers only; `docs/architecture.md` has the order, and
+//! `tests/layers.rs` checks it.
 
 pub mod app;
 

@@ -1,5 +1,5 @@
-//! Pagination: lists are JSON arrays, newest first, of limited length, with a `Link` header to the
-//! next page.
+//! Pagination: lists are newest first and of limited length. Most are JSON arrays with a `Link`
+//! header to the next page; that of generations is an object with `items` and `next`.
 
 use axum::extract::FromRequestParts;
 use axum::http::Uri;

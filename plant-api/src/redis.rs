@@ -1,5 +1,4 @@
-//! Redis client: one shared connection for commands, a small pool for health checks, and a
-//! heartbeat.
+//! Redis client: one shared connection for commands, a small pool for the pings of the heartbeat.
 //!
 //! Redis is optional: commands time out after [`COMMAND_TIMEOUT`], and without Redis the service
 //! continues with PostgreSQL alone. Failed commands are counted ([`Redis::failure_count`]), because
@@ -16,6 +15,7 @@ use deadpool_redis::redis::{
 use deadpool_redis::{Config, Pool, PoolConfig, Runtime, Timeouts};
 use tokio_util::sync::CancellationToken;
 
+/// Timeout of a command, 50 ms.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_millis(50);
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(200);
@@ -115,8 +115,8 @@ impl Redis {
     }
 
     /// Executes a command like [`Redis::query`], and if that fails, once more on a new connection,
-    /// all within [`COMMAND_TIMEOUT`]. For commands that other processes depend on, whose own
-    /// connections may still work.
+    /// all within [`COMMAND_TIMEOUT`]. For commands that other processes must see, such as an
+    /// invalidation: they may still be connected.
     pub async fn execute_with_retry<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
         let server = self.0.as_ref()?;
         let attempts = async {

@@ -23,7 +23,8 @@ use crate::token::{Claims, Role};
 /// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// No token was sent; only with access mode `open`.
+    /// No token was sent. Unrestricted; handlers get it with access mode `open` only, because
+    /// public reads of mode `required` do not ask for a caller.
     Anonymous,
     /// The admin key (`PLANT_ADMIN_KEY`) was sent.
     AdminKey,
@@ -53,7 +54,8 @@ impl Caller {
         }
     }
 
-    /// Returns the caller's name in amendments and in the scope of idempotency keys.
+    /// Returns the text that identifies the caller in amendments: an account's id, `operator` for
+    /// the admin key, or `anonymous`. Idempotency keys are separate for each of them.
     pub fn actor(&self) -> &str {
         match self {
             Self::Anonymous => "anonymous",
@@ -83,7 +85,7 @@ impl AuthenticatedAccount {
         }
     }
 
-    /// Returns the account's name in amendments and jobs: its id.
+    /// Returns the text that identifies the account in amendments and jobs: its id.
     pub fn actor(&self) -> &str {
         &self.id_text
     }

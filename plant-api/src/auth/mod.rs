@@ -1,8 +1,8 @@
 //! Accounts, logins and sessions.
 //!
-//! Registration creates a customer and its account. A login (`login`) creates a session and
+//! Registration creates a customer and its account. A login creates a session and
 //! returns two tokens: the access token authenticates requests until it expires; the refresh token
-//! is exchanged for the next two tokens (`session`). A refresh token is valid once. Its reuse
+//! is exchanged for the next two tokens. A refresh token is valid once. Its reuse
 //! means that it was copied, so the session is revoked.
 
 mod failed_logins;

@@ -2,15 +2,16 @@
 //! processes share.
 //!
 //! Each [`Topic`] has a generation in Redis: a random number that a writer replaces after its
-//! commit and before its response. A reader first looks up the generation and then the body of
-//! that generation, so a body that was read before a write is never served after it. Readers that
-//! arrive during a lookup of the generations share the next lookup. Bodies of one generation are
-//! immutable, so the process may keep them in memory; concurrent misses of a key run one query.
+//! commit and before its response. A reader first looks up the generation and then the body of that
+//! generation, so a body that was queried before a write is not served after it. One lookup of the
+//! generations runs at a time; readers that arrive meanwhile share the next one. Bodies of one
+//! generation are immutable, so the process may keep them in memory; concurrent misses of a key run
+//! one query.
 //!
 //! After a failed Redis command the content of Redis is uncertain: a writer's new generation may
-//! not have been stored, or Redis may have restored an old snapshot. All reads then bypass the
-//! cache until all generations have been replaced. The same applies at startup, because a killed
-//! process may have committed a write without replacing the generation.
+//! not have been stored, or Redis may have been restored from an old snapshot. All reads of this
+//! process then bypass the cache until it has replaced all generations. The same applies at
+//! startup, because a killed process may have committed a write without replacing the generation.
 
 #[cfg(test)]
 mod tests;
@@ -187,8 +188,9 @@ impl Cache {
 
     /// Invalidates all responses of `topic`. Call it after the commit and before the response.
     ///
-    /// A failed command is retried once: after a failure this process bypasses the cache, but
-    /// others may still use it.
+    /// If the command fails, it is retried once. If that fails too, this process bypasses the cache
+    /// until it has replaced all generations; another process that is still connected to Redis may
+    /// serve old bodies until then, at most for the time to live.
     pub async fn invalidate(&self, topic: Topic) {
         let _ = self.0.redis.execute_with_retry::<()>(&self.replace_command(&[topic])).await;
     }

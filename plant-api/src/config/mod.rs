@@ -149,7 +149,7 @@ pub struct Config {
 /// Validated settings of the database connection.
 #[derive(Debug, Clone)]
 pub struct DatabaseConfig {
-    /// URL of the database owner.
+    /// URL with the credentials of the database's owner.
     pub url: Secret<String>,
     /// Maximum number of connections of this process.
     pub pool_size: u32,

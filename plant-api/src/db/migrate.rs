@@ -37,7 +37,8 @@ pub enum SetupError {
     NotMigrated(String),
 }
 
-/// Applies the pending migrations and grants. Safe to run repeatedly and concurrently.
+/// Applies the pending migrations and grants `plant_app` its privileges. Safe to run repeatedly and
+/// concurrently.
 ///
 /// # Errors
 /// Returns an error if the connection or a migration fails, or if the login may not create the
@@ -59,7 +60,7 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), SetupError> {
 /// Creates the role `plant_app` if it does not exist, and grants it the privileges of the service.
 ///
 /// # Errors
-/// Returns an error if the role does not exist and the login may not create it.
+/// Returns an error if the role does not exist and the connecting role may not create it.
 pub async fn grant_privileges(owner: &mut PgConnection) -> Result<(), SetupError> {
     // The role may be created or granted concurrently for another database of the cluster.
     owner

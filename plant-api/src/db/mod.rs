@@ -2,7 +2,7 @@
 //!
 //! Connections of the pool switch to the restricted role `plant_app` when they are opened. A
 //! heartbeat on a connection of its own detects within a second that the database is unavailable,
-//! so that requests fail at once instead of waiting, and that it is available again.
+//! so that requests fail at once instead of waiting. It detects as fast that it is available again.
 
 mod migrate;
 #[cfg(test)]
@@ -70,8 +70,8 @@ impl Heartbeat {
 }
 
 impl Db {
-    /// Creates a pool that connects on first use; `acquire_wait` observes the wait of each
-    /// acquire.
+    /// Creates a pool that connects on first use; `acquire_wait` is the histogram of the wait of
+    /// each acquire.
     pub fn new(options: PgConnectOptions, limits: DatabaseLimits, acquire_wait: Histogram) -> Self {
         let heartbeat = Arc::new(Heartbeat {
             up: watch::Sender::new(true),

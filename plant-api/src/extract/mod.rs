@@ -1,7 +1,7 @@
 //! Extractors whose rejections are problem+json, and the strict JSON reader.
 //!
-//! [`Json`] rejects what canonical JSON (RFC 8785) cannot represent, that is duplicate keys and
-//! integers beyond ±2^53, and NUL characters, which PostgreSQL's `text` type cannot store.
+//! [`Json`] rejects duplicate keys and integers beyond ±2^53, which canonical JSON (RFC 8785)
+//! cannot represent. It also rejects NUL characters, which PostgreSQL's `text` type cannot store.
 
 mod strict;
 

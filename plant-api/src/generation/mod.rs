@@ -62,7 +62,7 @@ impl Status {
 pub struct Generation {
     /// Id of the task.
     pub id: Uuid,
-    /// Same as `id`.
+    /// Same as `id`, for clients that expect this name.
     pub task_id: Uuid,
     /// Status of the task.
     pub status: Status,
@@ -99,7 +99,7 @@ pub struct Generation {
 pub struct Summary {
     /// Id of the task.
     pub id: Uuid,
-    /// Same as `id`.
+    /// Same as `id`, for clients that expect this name.
     pub task_id: Uuid,
     /// Status of the task.
     pub status: Status,
@@ -121,7 +121,7 @@ pub struct Summary {
 pub struct Accepted {
     /// Id of the task.
     pub id: Uuid,
-    /// Same as `id`.
+    /// Same as `id`, for clients that expect this name.
     pub task_id: Uuid,
     /// Status of the task.
     #[schema(example = "queued")]

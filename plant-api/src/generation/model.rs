@@ -2,7 +2,8 @@
 //!
 //! Latency, failures and text are a pure function of seed, request and attempt: the same request
 //! takes the same time, fails at the same attempts and returns the same text in every run and on
-//! every machine. Loads are therefore repeatable, and a job may run twice.
+//! every machine. So load tests are repeatable, and a
+//! job that runs twice produces the same text.
 
 use std::f64::consts::TAU;
 use std::time::Duration;

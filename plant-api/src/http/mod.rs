@@ -37,8 +37,10 @@ pub fn api_routes() -> OpenApiRouter<AppState> {
         .merge(generation::routes::router())
 }
 
-/// Completes the description of `router` and adds `/openapi.json` and Swagger UI at `/docs`, which
-/// loads no external resources. Initializes the request counter of every described status to zero.
+/// Adds the parts that all operations share to the OpenAPI description of `router`, and serves it
+/// at
+/// `/openapi.json` and as Swagger UI at `/docs`, which loads no external resources. The request
+/// counter of every route and status in the description starts at zero.
 ///
 /// # Errors
 /// When the description cannot be serialized to JSON, which is a bug.

@@ -106,7 +106,7 @@ pub enum Claim {
     New(Transaction),
 }
 
-/// The connection or transaction in which a request is executed.
+/// The connection of a new request: inside a transaction if the request has a key, plain otherwise.
 pub enum Transaction {
     /// Without a key: a connection, without a transaction.
     Unkeyed(PoolConnection<Postgres>),

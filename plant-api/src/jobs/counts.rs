@@ -1,9 +1,9 @@
-//! Counts and lists of open jobs, for metrics and for the Redis lists.
+//! Counts and lists of ready and running jobs, for metrics and for the Redis lists.
 
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-/// Numbers of open jobs of one kind.
+/// Numbers of ready and running jobs of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobCounts {
     /// Name of the kind.

@@ -1,4 +1,5 @@
-//! Maintenance statements on `job`. Every worker runs them; rows locked by another one are skipped.
+//! Statements that every worker runs regularly: they make delayed jobs ready, reclaim expired
+//! leases and delete old rows. Rows that another worker has locked are skipped.
 
 use sqlx::PgExecutor;
 

@@ -7,11 +7,12 @@
 //! that lost its lease cannot write. Delivery is therefore at least once, the effect exactly once.
 //!
 //! ```text
-//! waiting ──▶ ready ──▶ running ──▶ done
-//!    ▲          ▲          ├─ failed, up to MAX_ATTEMPTS ─▶ waiting, with backoff
-//!    │          │          ├─ lease expired ──▶ ready
-//!    │          │          └─ failed permanently ──▶ dead ── requeued ─▶ ready
-//!    └── delayed
+//! enqueued with a delay ──▶ waiting ──▶ ready ◀── enqueued
+//!
+//! ready ──▶ running ──▶ done
+//!              ├─ failed, attempts left ──▶ waiting, with backoff
+//!              ├─ lease expired, attempts left ──▶ ready
+//!              └─ failed permanently, or no attempts left ──▶ dead ── requeued ──▶ ready
 //! ```
 //!
 //! Leases and delays use the database's clock, which all workers share. Jobs are claimed by
@@ -41,7 +42,7 @@ use crate::error::{Error, Result};
 /// Maximum number of attempts before a job is dead-lettered.
 pub const MAX_ATTEMPTS: i32 = 5;
 
-/// Duration of a lease; a job whose lease is not renewed in this time goes to another worker.
+/// Duration of a lease, 10 s; a job whose lease is not renewed in this time goes to another worker.
 pub const LEASE_DURATION: Duration = Duration::from_secs(10);
 
 /// Delay before the second attempt; it doubles with each further attempt.
@@ -133,7 +134,7 @@ pub struct Job {
     pub owner: String,
     /// Input of the [`JobHandler`].
     pub payload: Value,
-    /// Number of this attempt, from 1. With the worker's name it identifies the claim.
+    /// Number of this attempt, from 1. Together with the id it identifies the claim.
     pub attempts: i32,
     pub created_at: DateTime<Utc>,
 }

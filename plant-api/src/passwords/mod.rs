@@ -22,9 +22,9 @@ use tokio::sync::oneshot;
 use crate::error::{Error, Result};
 use argon2id::Memory;
 
-/// Latency limit of one hash including its wait in the queue. The threshold for a login is 200 ms;
-/// a quarter of that is reserved for its statements and for hashes slower than the average.
-/// Decision 0032 has the calculation.
+/// Latency limit of one hash including its wait in the queue. The threshold for a login is 200 ms
+/// at P95; a quarter of that is reserved for its SQL statements and for hashes slower than the
+/// average. See `docs/decisions/0032-separate-password-hashing-threads.md`.
 pub const MAX_HASH_LATENCY: Duration = Duration::from_millis(150);
 /// Estimated duration of a hash before the first measurement.
 const INITIAL_ESTIMATE: Duration = Duration::from_millis(17);

@@ -69,8 +69,8 @@ impl Worker {
         }))
     }
 
-    /// Runs jobs until shutdown. Running jobs then have `drain_timeout` to finish; the rest is
-    /// released.
+    /// Runs jobs until shutdown. Running jobs then have `drain_timeout` to finish; those that do
+    /// not become ready again at once.
     pub async fn run(self, shutdown: CancellationToken, drain_timeout: Duration) {
         let drained = CancellationToken::new();
         let (finished_sender, finished_receiver) = mpsc::channel(finish::MAX_BATCH);
