@@ -1,5 +1,5 @@
-//! Redis lists that wake workers and show the queue length: `LLEN generation_queue` is the number
-//! of ready generation jobs.
+//! Redis lists that wake workers and show the queue length: `LLEN generation_queue` is
+//! approximately the number of ready generation jobs.
 //!
 //! A list holds the ids of ready jobs, but only as a hint: PostgreSQL stores all jobs and decides
 //! which one is next, so a popped id means "claim *any* job of this list". A worker that claims

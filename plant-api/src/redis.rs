@@ -115,8 +115,8 @@ impl Redis {
     }
 
     /// Executes a command like [`Redis::query`], and if that fails, once more on a new connection,
-    /// all within [`COMMAND_TIMEOUT`]. For commands that other processes must see, such as an
-    /// invalidation: they may still be connected.
+    /// all within [`COMMAND_TIMEOUT`]. For commands whose effect other processes depend
+    /// on, such as an invalidation: those processes may still be connected when this one is not.
     pub async fn execute_with_retry<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
         let server = self.0.as_ref()?;
         let attempts = async {

@@ -23,8 +23,8 @@ use crate::token::{Claims, Role};
 /// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// No token was sent. Unrestricted; handlers get it with access mode `open` only, because
-    /// public reads of mode `required` do not ask for a caller.
+    /// No token was sent. Unrestricted. Handlers get it in access mode `open` only: in mode
+    /// `required`, the handlers of public reads do not extract a caller.
     Anonymous,
     /// The admin key (`PLANT_ADMIN_KEY`) was sent.
     AdminKey,

@@ -187,9 +187,9 @@ macro_rules! string_enum {
 
 string_enum!(
     AccessMode {
-        /// No authentication.
+        /// Requests without a token are allowed, except to account data.
         Open = "open",
-        /// API requests need a bearer token.
+        /// All requests except public reads need a bearer token.
         Required = "required",
     }
 );

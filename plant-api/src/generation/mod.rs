@@ -41,7 +41,7 @@ pub enum Status {
     Processing,
     /// The text is available in `result`.
     Completed,
-    /// All attempts failed; `error` says why.
+    /// Failed permanently or at the last attempt; `error` says why.
     Failed,
 }
 

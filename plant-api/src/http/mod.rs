@@ -37,7 +37,7 @@ pub fn api_routes() -> OpenApiRouter<AppState> {
         .merge(generation::routes::router())
 }
 
-/// Adds the parts that all operations share to the OpenAPI description of `router`, and serves it
+/// Completes the OpenAPI description of `router` with what all operations share, and serves it
 /// at
 /// `/openapi.json` and as Swagger UI at `/docs`, which loads no external resources. The request
 /// counter of every route and status in the description starts at zero.

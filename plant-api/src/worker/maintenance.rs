@@ -18,7 +18,7 @@ use crate::jobs::{JobHandler, JobKind, counts, maintenance};
 use crate::metrics::Metrics;
 
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
-/// Leases, planning and the Redis lists are handled every second, expired rows every minute.
+/// Leases, due jobs and the Redis lists are handled every second, expired rows every minute.
 const TICKS_PER_SECOND: u32 = 4;
 const TICKS_PER_MINUTE: u32 = 240;
 
@@ -95,11 +95,11 @@ impl Worker {
     }
 
     pub(super) async fn plan(&self) -> Result<u64> {
-        let mut planned = 0;
+        let mut enqueued = 0;
         for handler in &self.0.handlers {
-            planned += handler.enqueue_due().await? as u64;
+            enqueued += handler.enqueue_due().await? as u64;
         }
-        Ok(planned)
+        Ok(enqueued)
     }
 
     /// Rewrites the Redis lists that differ from the ready jobs. While jobs come and go the two

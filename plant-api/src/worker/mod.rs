@@ -1,7 +1,7 @@
 //! Job worker: claims as many jobs as it has free slots, runs them concurrently, and writes the
 //! outcomes of finished attempts in batches.
 //!
-//! One task claims. It wakes up when an id is popped from a Redis list, when a slot becomes free
+//! One async task claims. It wakes up when an id is popped from a Redis list, when a slot becomes free
 //! while more jobs are probably ready, and at every poll, so that it works without Redis. Further
 //! tasks renew leases, finish attempts and do maintenance. All share the process's connection pool.
 
@@ -69,8 +69,8 @@ impl Worker {
         }))
     }
 
-    /// Runs jobs until shutdown. Running jobs then have `drain_timeout` to finish; those that do
-    /// not become ready again at once.
+    /// Runs jobs until shutdown. Running jobs then have `drain_timeout` to finish. Those that
+    /// have not finished by then are made ready again at once.
     pub async fn run(self, shutdown: CancellationToken, drain_timeout: Duration) {
         let drained = CancellationToken::new();
         let (finished_sender, finished_receiver) = mpsc::channel(finish::MAX_BATCH);

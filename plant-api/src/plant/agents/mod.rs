@@ -86,7 +86,7 @@ pub struct Agent {
     /// Monthly price in INR.
     #[schema(example = 12000)]
     pub price: u32,
-    /// Hash of the latest amendment in the hash chain; also the ETag.
+    /// Last link of the hash chain; also the ETag.
     #[schema(value_type = String)]
     pub version_hash: Digest32,
 }

@@ -12,7 +12,8 @@ pub enum Verdict {
     Intact,
     /// Something was altered; this is the first alteration.
     Broken {
-        /// Index of the altered amendment, or of the first missing one.
+        /// Index of the first altered or missing amendment; if only a field of the entity was
+        /// altered, of the amendment that last set it.
         at_index: u64,
         /// What was altered.
         reason: Reason,

@@ -48,7 +48,7 @@ pub struct Certification {
     pub entity_type: Kind,
     /// Always `certified`, also for kinds whose stored status stays unchanged.
     pub status: Status,
-    /// Hash of the latest amendment in the hash chain.
+    /// Last link of the hash chain.
     #[schema(value_type = String)]
     pub version_hash: Digest32,
     /// Number of amendments in the hash chain.

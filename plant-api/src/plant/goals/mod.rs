@@ -49,7 +49,7 @@ pub struct Goal {
     pub id: GoalId,
     /// Id of the hired agent.
     pub hired_agent_id: HireId,
-    /// The client's id of a template; not interpreted by the service.
+    /// The client's id of a template; used only as the default title.
     pub goal_template_id: Option<String>,
     /// Title of the goal.
     #[schema(example = "Publish a weekly article")]

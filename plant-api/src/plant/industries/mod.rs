@@ -37,7 +37,7 @@ pub struct Industry {
     pub created_at: DateTime<Utc>,
     /// Time of certification; null if not certified.
     pub certified_at: Option<DateTime<Utc>>,
-    /// Hash of the latest amendment in the hash chain; also the ETag.
+    /// Last link of the hash chain; also the ETag.
     #[schema(value_type = String)]
     pub version_hash: Digest32,
 }
