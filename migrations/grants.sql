@@ -3,6 +3,7 @@
 -- moved to another cluster, gets them again. A migration that creates a table adds its line here.
 grant usage on schema public to plant_app;
 grant select on _sqlx_migrations to plant_app;
+grant select on database_identity to plant_app;
 
 grant select, insert, update on base_entity to plant_app;
 grant select, insert on amendment to plant_app;

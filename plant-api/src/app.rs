@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
 
 use crate::cache::Cache;
@@ -31,11 +32,14 @@ use crate::serve::ConnectionLimits;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::Tokens;
 use crate::worker::{self, Worker};
-use crate::{auth, health, http, idempotency, serve, telemetry};
+use crate::{auth, health, http, serve, telemetry, write};
 
 /// Timeout for acquiring a database connection; below the request timeout, so that clients of an
 /// overloaded service receive an early 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Timeout for commits in progress when the process stops.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Maximum number of database connections of a worker process, so that `serve` keeps its share of
 /// the server's `max_connections`.
@@ -95,10 +99,17 @@ pub async fn work(mut config: Config) -> anyhow::Result<()> {
 struct BackgroundTasks {
     shutdown: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
+    /// Commits that outlive their requests.
+    writes: TaskTracker,
 }
 
 impl BackgroundTasks {
     async fn stop(self) -> anyhow::Result<()> {
+        // They use the database and Redis, so they come first.
+        self.writes.close();
+        if tokio::time::timeout(COMMIT_TIMEOUT, self.writes.wait()).await.is_err() {
+            tracing::warn!(count = self.writes.len(), "stopping with commits in progress");
+        }
         self.shutdown.cancel();
         for task in self.tasks {
             task.await?;
@@ -118,9 +129,13 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
 
     let redis = Redis::new(config.redis_url.as_ref().map(|url| url.0.as_str()))
         .context("invalid REDIS_URL")?;
+    let db = database(config, &metrics)?;
+    db::check_schema(&db).await?;
+    // Services with different databases may share a Redis server.
+    let prefix = format!("plant:{}", db.identity().await?);
     let state = AppState::from(Handles {
-        db: database(config, &metrics)?,
-        cache: Cache::new(redis.clone(), "plant", config.cache_ttl, metrics.cache_requests.clone()),
+        db,
+        cache: Cache::new(redis.clone(), &prefix, config.cache_ttl, metrics.cache_requests.clone()),
         queue: Queue::new(redis, ""),
         metrics,
         clock: Clock::System,
@@ -131,13 +146,14 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
             max_body_bytes: config.body_limit,
         },
         shutdown: CancellationToken::new(),
+        write_tasks: TaskTracker::new(),
     });
     let shutdown = CancellationToken::new();
     let (db, metrics) = (state.db.clone(), state.metrics.clone());
     let tasks = vec![
         tokio::spawn(db.clone().run_heartbeat(shutdown.clone())),
         tokio::spawn(state.queue.redis().clone().run_heartbeat(shutdown.clone())),
-        tokio::spawn(idempotency::run_cleanup(db.clone(), Clock::System, shutdown.clone())),
+        tokio::spawn(write::run_cleanup(db.clone(), Clock::System, shutdown.clone())),
         tokio::spawn(auth::run_cleanup(db.clone(), Clock::System, shutdown.clone())),
         tokio::spawn(state.access_policy.rate_limit.clone().run_cleanup(shutdown.clone())),
         tokio::spawn(state.cache.clone().run_refresh_loop(shutdown.clone())),
@@ -149,8 +165,8 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
             shutdown.clone(),
         )),
     ];
-    db::check_schema(&state.db).await?;
-    Ok((state, BackgroundTasks { shutdown, tasks }))
+    let writes = state.write_tasks.clone();
+    Ok((state, BackgroundTasks { shutdown, tasks, writes }))
 }
 
 /// Returns the job handlers of all slices.

@@ -18,8 +18,8 @@ pub mod plant;
 
 pub mod customers;
 
-pub mod idempotency;
 pub mod jobs;
+pub mod write;
 
 pub mod access;
 

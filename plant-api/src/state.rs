@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -38,6 +39,8 @@ pub struct Handles {
     pub request_limits: RequestLimits,
     /// Canceled when the process starts to shut down.
     pub shutdown: CancellationToken,
+    /// Commits in progress, which the process waits for before it stops.
+    pub write_tasks: TaskTracker,
 }
 
 impl From<Handles> for AppState {

@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use utoipa::openapi::OpenApi;
 
@@ -209,6 +210,7 @@ impl TestApp {
                 max_body_bytes: 100_000,
             },
             shutdown: CancellationToken::new(),
+            write_tasks: TaskTracker::new(),
         });
         let (router, api) = crate::app::router(state.clone()).unwrap();
         Self { router, token: None, api, state, owner }

@@ -42,7 +42,9 @@ async fn certify(db: &Db, iterations: u64) -> Duration {
         let id = create_skill(db, &clock).await;
         let start = Instant::now();
         let details = CertificationDetails::default();
-        genesis::certify(db, &clock, &caller, Kind::Skill, id, details).await.unwrap();
+        let mut tx = db.begin_write(Duration::from_secs(10)).await.unwrap();
+        genesis::certify(&mut tx, &clock, &caller, Kind::Skill, id, details).await.unwrap();
+        tx.commit().await.unwrap();
         total += start.elapsed();
     }
     total
@@ -55,8 +57,10 @@ async fn create_skill(db: &Db, clock: &Clock) -> Uuid {
         description: None,
         skill_key: None,
     };
-    let mut connection = db.acquire().await.unwrap();
-    match skills::create(&mut connection, clock, &Caller::Anonymous, new).await.unwrap() {
+    let mut tx = db.begin_write(Duration::from_secs(10)).await.unwrap();
+    let created = skills::create(&mut tx, clock, &Caller::Anonymous, new).await.unwrap();
+    tx.commit().await.unwrap();
+    match created {
         Created::New(skill) | Created::Existing(skill) => skill.id.0,
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! Handlers of customer data extract a [`Caller`] and pass [`Caller::customer_filter`] to their
 //! statements, which filter by it: another customer's row is treated as not found. With access mode
-//! `open`, a request without a token is anonymous and unrestricted; a request with a token has the
-//! rights of the token's account. Handlers of account data extract an [`AuthenticatedAccount`],
-//! which requires a token in every mode.
+//! `open`, no caller is restricted; a token only says whose account it is. Handlers of account data
+//! extract an [`AuthenticatedAccount`], which requires a token in every mode; handlers that change
+//! what all customers share extract an [`Administrator`].
 
 #[cfg(test)]
 mod tests;
+
+use std::ops::Deref;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
@@ -41,6 +43,8 @@ pub struct AuthenticatedAccount {
     /// Id of the account's customer.
     pub customer: String,
     pub role: Role,
+    /// With access mode `open`, an account has the rights of an anonymous caller.
+    access_mode: AccessMode,
     /// `id` as text, for [`AuthenticatedAccount::actor`].
     id_text: String,
 }
@@ -63,43 +67,45 @@ impl Caller {
             Self::Account(account) => account.actor(),
         }
     }
+}
 
-    /// Checks that the caller has administrator rights.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`] for an account with role `user`.
-    pub fn require_admin(&self) -> Result<()> {
-        match self.customer_filter() {
-            None => Ok(()),
-            Some(_) => Err(Error::Forbidden("administrator rights are required")),
-        }
+/// A caller with administrator rights: the admin key, an account with the role `admin`, and with
+/// access mode `open` everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Administrator(Caller);
+
+impl Deref for Administrator {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.0
     }
 }
 
 impl AuthenticatedAccount {
+    /// Returns the account of a token's claims.
+    pub fn new(claims: Claims, access_mode: AccessMode) -> Self {
+        Self {
+            id: claims.account,
+            session: claims.session,
+            customer: claims.customer,
+            role: claims.role,
+            access_mode,
+            id_text: claims.account.to_string(),
+        }
+    }
+
     /// Returns the only customer whose data may be accessed; `None` if there is no restriction.
     pub fn customer_filter(&self) -> Option<&str> {
-        match self.role {
-            Role::User => Some(&self.customer),
-            Role::Admin => None,
+        match (self.access_mode, self.role) {
+            (AccessMode::Required, Role::User) => Some(&self.customer),
+            (AccessMode::Open, _) | (_, Role::Admin) => None,
         }
     }
 
     /// Returns the text that identifies the account in amendments and jobs: its id.
     pub fn actor(&self) -> &str {
         &self.id_text
-    }
-}
-
-impl From<Claims> for AuthenticatedAccount {
-    fn from(claims: Claims) -> Self {
-        Self {
-            id: claims.account,
-            session: claims.session,
-            customer: claims.customer,
-            role: claims.role,
-            id_text: claims.account.to_string(),
-        }
     }
 }
 
@@ -118,7 +124,7 @@ where
             Some(token) => {
                 let claims =
                     policy.tokens.verify_access_token(token, Clock::from_ref(state).now())?;
-                Ok(Self::Account(claims.into()))
+                Ok(Self::Account(AuthenticatedAccount::new(claims, policy.access_mode)))
             }
             None if policy.access_mode == AccessMode::Open => Ok(Self::Anonymous),
             None => Err(missing_token()),
@@ -141,6 +147,23 @@ where
             Caller::AdminKey => {
                 Err(Error::Forbidden("the admin key has no account; send an access token"))
             }
+        }
+    }
+}
+
+impl<S> FromRequestParts<S> for Administrator
+where
+    S: Send + Sync,
+    AccessPolicy: FromRef<S>,
+    Clock: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        match caller.customer_filter() {
+            None => Ok(Self(caller)),
+            Some(_) => Err(Error::Forbidden("administrator rights are required")),
         }
     }
 }

@@ -2,8 +2,9 @@ use axum::http::Request;
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::{AuthenticatedAccount, Caller};
+use super::{Administrator, AuthenticatedAccount, Caller};
 use crate::clock::Clock;
+use crate::config::AccessMode;
 use crate::error::Error;
 use crate::testing::{ADMIN_KEY, TestApp};
 use crate::token::Role;
@@ -50,13 +51,54 @@ async fn a_token_authenticates_its_account(pool: PgPool) {
         let claims = app.insert_account("lotus", role).await;
         let now = app.state.clock.now();
         let token = app.state.access_policy.tokens.issue_access_token(&claims, now).unwrap();
-        let account = AuthenticatedAccount::from(claims);
+        let account = AuthenticatedAccount::new(claims, AccessMode::Required);
         let value = format!("bearer {token}");
         assert_eq!(extract::<AuthenticatedAccount>(&app, Some(&value)).await.unwrap(), account);
         let caller: Caller = extract(&app, Some(&value)).await.unwrap();
         assert_eq!(caller.customer_filter(), filter);
         assert_eq!(caller.actor(), account.id.to_string());
-        assert_eq!(caller.require_admin().is_ok(), filter.is_none());
+        let administrator = extract::<Administrator>(&app, Some(&value)).await;
+        assert_eq!(administrator.is_ok(), filter.is_none());
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn with_access_open_a_token_does_not_lower_rights(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let hire = app.create_hire("rose").await;
+    let lotus = app.with_account_of("lotus", Role::User).await;
+    lotus.get("/api/v1/customers/rose/agents").await.expect(200);
+    let goal = json!({"title": "Write", "schedule": "daily"});
+    lotus.post(&format!("/api/v1/agents/{}/goals", hire.id), goal).await.expect(201);
+    lotus.post("/api/v1/customers", json!({"name": "Jasmine"})).await.expect(201);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_catalogue_is_changed_by_administrators_only(pool: PgPool) {
+    let app = TestApp::with_required_access(pool, Clock::System).await;
+    let user = app.with_account_of("lotus", Role::User).await;
+    let admin = app.with_account_of("lotus", Role::Admin).await;
+    let ids = admin.create_agent("Asha").await;
+    let writes = [
+        ("/api/v1/industries", json!({"name": "Sales"})),
+        ("/api/v1/skills", json!({"name": "Rust", "category": "technical"})),
+        ("/api/v1/job-roles", json!({"name": "Writer"})),
+        ("/api/v1/teams", json!({"name": "Studio"})),
+        ("/api/v1/customers", json!({"name": "Jasmine"})),
+        ("/api/v1/genesis/skills", json!({"name": "Go", "category": "technical"})),
+        ("/api/v1/genesis/job-roles", json!({"name": "Coder", "required_skills": [ids.skill]})),
+        ("/api/v1/genesis/certify", json!({"entity_type": "skill", "entity_id": ids.skill})),
+    ];
+    for (path, body) in writes {
+        assert_eq!(user.post(path, body.clone()).await.expect(403)["code"], "forbidden", "{path}");
+        assert!(admin.post(path, body).await.status != 403, "{path}");
+    }
+    let agent = format!("/api/v1/agents/{}", ids.agent);
+    user.patch(&agent, json!({"name": "Rose"})).await.expect(403);
+    assert_eq!(user.get(&agent).await.expect(200)["name"], "Asha");
+    for path in ["skills", "job-roles"] {
+        let id = if path == "skills" { &ids.skill } else { &ids.job_role };
+        user.post(&format!("/api/v1/genesis/{path}/{id}/certify"), json!({})).await.expect(403);
     }
 }
 
@@ -80,7 +122,7 @@ async fn the_admin_key_is_unrestricted_but_has_no_account(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_amendment_has_the_account_as_its_actor(pool: PgPool) {
     let app = TestApp::with_required_access(pool, Clock::System).await;
-    let lotus = app.with_account_of("lotus", Role::User).await;
+    let lotus = app.with_account_of("lotus", Role::Admin).await;
     let id = lotus.create("/api/v1/industries", json!({"name": "Marketing"})).await;
     let actor: String = sqlx::query_scalar(
         "select convert_from(content, 'utf8')::json ->> 'actor' from amendment

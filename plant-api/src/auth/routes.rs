@@ -15,8 +15,8 @@ use crate::db::Db;
 use crate::error::{Problem, Result};
 use crate::etag::Preconditions;
 use crate::extract::Json;
-use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::state::{AccessPolicy, AppState};
+use crate::write::{Rejection, StoredResponse, WriteRequest, WriteTransaction};
 
 /// Returns the routes of accounts and sessions.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -49,27 +49,21 @@ struct RegistrationResponse {
     )
 )]
 async fn register(
-    State(db): State<Db>,
-    State(clock): State<Clock>,
+    State(state): State<AppState>,
     State(policy): State<AccessPolicy>,
-    request: IdempotentRequest<Credentials>,
-) -> Result<StoredResponse> {
-    let mut new = NewAccount::check(request.body)?;
+    request: WriteRequest<Json<Credentials>>,
+) -> Result<StoredResponse, Rejection> {
+    let WriteRequest { body: Json(credentials), key } = request;
+    let mut new = NewAccount::check(credentials)?;
     let password = std::mem::take(&mut new.password);
     let hash = policy.password_hasher.reserve()?.hash(password).await?;
-    let key = request.key.map(|key| key.map_request_hash(|hash| policy.tokens.hmac(hash)));
-    let mut transaction = match idempotency::claim(&db, &clock, &Caller::Anonymous, key).await? {
-        Claim::Replay(response) => return Ok(response),
-        Claim::New(transaction) => transaction,
-    };
-    let account = super::register(transaction.connection(), &clock, new, &hash).await?;
+    let key = key.map(|key| key.map_request_hash(|hash| policy.tokens.hmac(hash)));
+    let mut tx = WriteTransaction::begin(&state, Caller::Anonymous.actor(), key).await?;
+    let account = super::register(&mut tx, &state.clock, new, &hash).await?;
     let version = account.created_at.timestamp_micros();
-    let response = StoredResponse::created(
-        "/api/v1/auth/me".into(),
-        version,
-        &RegistrationResponse { user: account },
-    )?;
-    transaction.commit(response).await
+    let registered = RegistrationResponse { user: account };
+    let location = "/api/v1/auth/me".to_owned();
+    Ok(tx.finish(StoredResponse::created(location, version, &registered)?).await?)
 }
 
 #[utoipa::path(

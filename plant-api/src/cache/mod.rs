@@ -1,18 +1,22 @@
 //! Response cache of read-heavy routes: in the memory of the process, and in Redis, which all
 //! processes share.
 //!
-//! Each [`Topic`] has a generation in Redis: a random number that a writer replaces after its
-//! commit and before its response. A reader first looks up the generation and then the body of that
-//! generation, so a body that was queried before a write is not served after it. One lookup of the
-//! generations runs at a time; readers that arrive meanwhile share the next one. Bodies of one
-//! generation are immutable, so the process may keep them in memory; concurrent misses of a key run
-//! one query.
+//! Each [`Topic`] has a generation in Redis: a random number that every write of the topic replaces.
+//! A reader first looks up the generation and then the body of that generation, so a body that was
+//! queried before a write is not served after it. One lookup of the generations runs at a time;
+//! readers that arrive meanwhile share the next one. Bodies of one generation are immutable, so the
+//! process may keep them in memory; concurrent misses of a key run one query.
 //!
-//! After a failed Redis command the content of Redis is uncertain: a writer's new generation may
-//! not have been stored, or Redis may have been restored from an old snapshot. All reads of this
-//! process then bypass the cache until it has replaced all generations. The same applies at
-//! startup, because a killed process may have committed a write without replacing the generation.
+//! A write is announced in Redis before its commit ([`pending`]) and withdrawn after it. While a
+//! topic has a pending write, its reads are queried and their responses are not stored. If the
+//! process is killed between the commit and the withdrawal, the announcement expires; the
+//! generation was replaced with the announcement, so older bodies are not served then either.
+//!
+//! After a failed Redis command the content of Redis is uncertain: an announcement may not have been
+//! stored, or Redis may have been restored from an old snapshot. All reads of this process then
+//! bypass the cache until it has replaced all generations. The same applies at startup.
 
+mod pending;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use deadpool_redis::redis::{Cmd, cmd};
+use deadpool_redis::redis::cmd;
 use prometheus::IntCounterVec;
 use strum::VariantArray;
 use tokio::sync::{mpsc, oneshot};
@@ -55,7 +59,7 @@ pub enum Topic {
 }
 
 impl Topic {
-    const ALL: &'static [Self] = Self::VARIANTS;
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Returns the name in Redis keys and in metrics.
     pub fn name(self) -> &'static str {
@@ -105,8 +109,17 @@ impl CachedResponse {
 
 type Key = (Topic, u64, String);
 
+/// The generation of a topic, as a lookup found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Generation {
+    id: u64,
+    /// Whether bodies of this generation are in Redis. If not, a write of the topic is pending, and
+    /// only readers that shared the lookup have this generation.
+    shared: bool,
+}
+
 /// Generations of all topics, in the order of [`Topic::ALL`].
-type Generations = [u64; Topic::ALL.len()];
+type Generations = [Generation; Topic::ALL.len()];
 
 /// A reader that waits for the generations.
 type Lookup = oneshot::Sender<Option<Generations>>;
@@ -167,13 +180,17 @@ impl Cache {
             self.count(topic, "bypass");
             return fill.await.map(Arc::new);
         };
-        let id = (topic, generation, key.to_owned());
+        let id = (topic, generation.id, key.to_owned());
         if let Some(response) = self.0.local.get(&id).await {
             self.count(topic, "hit");
             return Ok(response);
         }
         let redis_key = self.body_key(&id);
         let result = self.0.local.try_get_with(id, async {
+            if !generation.shared {
+                self.count(topic, "bypass");
+                return fill.await.map(Arc::new);
+            }
             if let Some(response) = self.fetch(&redis_key).await {
                 self.count(topic, "hit");
                 return Ok(Arc::new(response));
@@ -186,15 +203,6 @@ impl Cache {
         result.await.map_err(|error| error.clone_lossy())
     }
 
-    /// Invalidates all responses of `topic`. Call it after the commit and before the response.
-    ///
-    /// If the command fails, it is retried once. If that fails too, this process bypasses the cache
-    /// until it has replaced all generations; another process that is still connected to Redis may
-    /// serve old bodies until then, at most for the time to live.
-    pub async fn invalidate(&self, topic: Topic) {
-        let _ = self.0.redis.execute_with_retry::<()>(&self.replace_command(&[topic])).await;
-    }
-
     /// Looks up the generations for readers, and replaces all of them after a Redis failure, until
     /// shutdown. The cache is active only while this runs; a second call returns at
     /// once.
@@ -204,31 +212,14 @@ impl Cache {
         let mut tick = tokio::time::interval(CHECK_INTERVAL);
         loop {
             tokio::select! {
-                Some(first) = pending.recv() => self.resolve_lookups(first, &mut pending).await,
+                Some(first) = pending.recv() => {
+                    resolve_lookups(first, &mut pending, self.generations()).await;
+                }
                 _ = tick.tick() => self.replace_generations_after_failure().await,
                 () = shutdown.cancelled() => break,
             }
         }
         self.0.failures_at_replacement.store(NEVER_REPLACED, Ordering::SeqCst);
-    }
-
-    /// Resolves all pending lookups with one query to Redis. If that fails, also resolves the
-    /// lookups that arrived in the meantime, so that no reader waits for two timeouts.
-    async fn resolve_lookups(&self, first: Lookup, pending: &mut PendingLookups) {
-        let mut lookups = vec![first];
-        while let Ok(lookup) = pending.try_recv() {
-            lookups.push(lookup);
-        }
-        let generations = self.generations().await;
-        if generations.is_none() {
-            while let Ok(lookup) = pending.try_recv() {
-                lookups.push(lookup);
-            }
-        }
-        for lookup in lookups {
-            // Fails if the reader's request was canceled.
-            let _ = lookup.send(generations);
-        }
     }
 
     /// Returns whether reads use the cache: whether all generations were replaced since the last
@@ -242,23 +233,14 @@ impl Cache {
     async fn replace_generations_after_failure(&self) {
         let failures = self.0.redis.failure_count().filter(|_| !self.is_active());
         let Some(failures) = failures else { return };
-        if self.0.redis.query::<()>(&self.replace_command(Topic::ALL)).await.is_some() {
+        if self.0.redis.query::<()>(&self.replace_command()).await.is_some() {
             self.0.failures_at_replacement.store(failures, Ordering::SeqCst);
         }
     }
 
-    /// Returns the command that replaces the generations of `topics`.
-    fn replace_command(&self, topics: &[Topic]) -> Cmd {
-        let mut set = cmd("MSET");
-        for topic in topics {
-            set.arg(self.generation_key(*topic)).arg(new_generation());
-        }
-        set
-    }
-
     /// Returns the topic's generation, looked up after the start of this call; `None`: bypass the
     /// cache.
-    async fn generation(&self, topic: Topic) -> Option<u64> {
+    async fn generation(&self, topic: Topic) -> Option<Generation> {
         if !self.is_active() {
             return None;
         }
@@ -267,24 +249,6 @@ impl Cache {
         let generations = generations.await.ok()??;
         let mut all = Topic::ALL.iter().zip(generations);
         all.find_map(|(other, generation)| (*other == topic).then_some(generation))
-    }
-
-    async fn generations(&self) -> Option<Generations> {
-        let mut get = cmd("MGET");
-        for topic in Topic::ALL {
-            get.arg(self.generation_key(*topic));
-        }
-        let found = self.0.redis.query::<Vec<Option<u64>>>(&get).await?;
-        if let Some(all) = all_present(&found) {
-            return Some(all);
-        }
-        // Redis was flushed or is new; `NX`: the first process to set a generation wins.
-        for (topic, _) in Topic::ALL.iter().zip(&found).filter(|(_, value)| value.is_none()) {
-            let mut set = cmd("SET");
-            set.arg(self.generation_key(*topic)).arg(new_generation()).arg("NX");
-            self.0.redis.query::<Option<String>>(&set).await?;
-        }
-        all_present(&self.0.redis.query::<Vec<Option<u64>>>(&get).await?)
     }
 
     async fn fetch(&self, key: &str) -> Option<CachedResponse> {
@@ -304,6 +268,10 @@ impl Cache {
         format!("{}:generation:{}", self.0.prefix, topic.name())
     }
 
+    fn pending_key(&self, topic: Topic) -> String {
+        format!("{}:pending:{}", self.0.prefix, topic.name())
+    }
+
     fn body_key(&self, (topic, generation, key): &Key) -> String {
         format!("{}:body:{}:{generation:x}:{key}", self.0.prefix, topic.name())
     }
@@ -313,9 +281,28 @@ impl Cache {
     }
 }
 
-fn all_present(found: &[Option<u64>]) -> Option<Generations> {
-    let all: Option<Vec<u64>> = found.iter().copied().collect();
-    all?.try_into().ok()
+/// Resolves `first` and all pending lookups with the result of `query`. Lookups that arrive while it
+/// runs are left for the next query, unless it fails: then they fail too, so that no reader waits
+/// for two timeouts.
+async fn resolve_lookups(
+    first: Lookup,
+    pending: &mut PendingLookups,
+    query: impl Future<Output = Option<Generations>>,
+) {
+    let mut lookups = vec![first];
+    while let Ok(lookup) = pending.try_recv() {
+        lookups.push(lookup);
+    }
+    let generations = query.await;
+    if generations.is_none() {
+        while let Ok(lookup) = pending.try_recv() {
+            lookups.push(lookup);
+        }
+    }
+    for lookup in lookups {
+        // Fails if the reader's request was canceled.
+        let _ = lookup.send(generations);
+    }
 }
 
 /// Returns a random number, unique for practical purposes.

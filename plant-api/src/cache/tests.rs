@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cache, CachedResponse, Topic};
+use super::{Cache, CachedResponse, Generation, Topic, resolve_lookups};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::redis::Redis;
@@ -55,9 +55,9 @@ async fn a_response_is_cached_until_its_topic_is_invalidated() {
     let (cache, metrics) = start_cache(&connect_redis(), &random_prefix()).await;
     assert_eq!(read(&cache, async { Ok(cached("[1]")) }).await.unwrap(), cached("[1]"));
     assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[1]"));
-    cache.invalidate(Topic::Teams).await;
+    cache.invalidate(&[Topic::Teams]).await;
     assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[1]"));
-    cache.invalidate(Topic::Agents).await;
+    cache.invalidate(&[Topic::Agents]).await;
     assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[2]"));
     let count = |result| metrics.cache_requests.with_label_values(&["agents", result]).get();
     assert_eq!((count("miss"), count("hit"), count("bypass")), (2, 2, 0));
@@ -70,7 +70,7 @@ async fn processes_share_responses_and_invalidations() {
     let (other, _) = start_cache(&redis, &prefix).await;
     read(&one, async { Ok(cached("[1]")) }).await.unwrap();
     assert_eq!(read(&other, async { Ok(cached("[2]")) }).await.unwrap(), cached("[1]"));
-    other.invalidate(Topic::Agents).await;
+    other.invalidate(&[Topic::Agents]).await;
     assert_eq!(read(&one, async { Ok(cached("[3]")) }).await.unwrap(), cached("[3]"));
 }
 
@@ -104,11 +104,118 @@ async fn a_response_read_before_a_write_is_not_served_after_it() {
     let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
     let old = read(&cache, async {
         // A write commits and invalidates while this read still holds the previous rows.
-        cache.invalidate(Topic::Agents).await;
+        cache.invalidate(&[Topic::Agents]).await;
         Ok(cached("[old]"))
     });
     assert_eq!(old.await.unwrap(), cached("[old]"));
     assert_eq!(read(&cache, async { Ok(cached("[new]")) }).await.unwrap(), cached("[new]"));
+}
+
+/// A write whose process is killed after the commit, before the withdrawal.
+async fn killed_write(cache: &Cache) {
+    let commit = std::future::pending::<Result<()>>();
+    let mut write = Box::pin(cache.invalidate_with(&[Topic::Agents], commit));
+    let announced = async {
+        while cache.generations().await.unwrap()[0].shared {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = &mut write => unreachable!("the commit never ends"),
+        () = announced => {}
+    }
+}
+
+#[tokio::test]
+async fn a_process_killed_after_its_commit_leaves_no_stale_response() {
+    let (redis, prefix) = (connect_redis(), random_prefix());
+    let (killed, _) = start_cache(&redis, &prefix).await;
+    let (other, _) = start_cache(&redis, &prefix).await;
+    read(&other, async { Ok(cached("[old]")) }).await.unwrap();
+    killed_write(&killed).await;
+    for body in ["[1]", "[2]"] {
+        assert_eq!(read(&other, async { Ok(cached(body)) }).await.unwrap(), cached(body));
+    }
+    // The announcement expires.
+    let mut expire = cmd("DEL");
+    expire.arg(format!("{prefix}:pending:agents"));
+    assert_eq!(redis.query::<i64>(&expire).await, Some(1));
+    assert_eq!(read(&other, async { Ok(cached("[3]")) }).await.unwrap(), cached("[3]"));
+    assert_eq!(read(&killed, async { Ok(cached("[4]")) }).await.unwrap(), cached("[3]"));
+}
+
+#[tokio::test]
+async fn an_announcement_expires_and_concerns_its_topic_only() {
+    let (redis, prefix) = (connect_redis(), random_prefix());
+    let (cache, _) = start_cache(&redis, &prefix).await;
+    killed_write(&cache).await;
+    let pending = cache.generations().await.unwrap().map(|generation| !generation.shared);
+    assert_eq!(pending, [true, false, false, false, false]);
+    let mut lifetime = cmd("PTTL");
+    lifetime.arg(format!("{prefix}:pending:agents"));
+    let lifetime = redis.query::<i64>(&lifetime).await.unwrap();
+    assert!((1..=30_000).contains(&lifetime), "{lifetime}");
+    // A member whose time has passed no longer counts, although the key exists.
+    let mut past = cmd("EVAL");
+    past.arg(
+        "for _, m in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do \
+              redis.call('ZADD', KEYS[1], 1, m) end",
+    )
+    .arg(1)
+    .arg(format!("{prefix}:pending:agents"));
+    redis.query::<()>(&past).await.unwrap();
+    assert!(cache.generations().await.unwrap()[0].shared);
+}
+
+#[tokio::test]
+async fn concurrent_writes_are_pending_until_the_last_is_withdrawn() {
+    let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
+    killed_write(&cache).await;
+    cache.invalidate(&[Topic::Agents]).await;
+    assert!(!cache.generations().await.unwrap()[0].shared);
+}
+
+#[tokio::test]
+async fn after_a_failed_commit_the_write_stays_pending() {
+    let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
+    let failed = async { Err::<(), _>("connection lost") };
+    assert!(cache.invalidate_with(&[Topic::Agents], failed).await.is_err());
+    assert!(!cache.generations().await.unwrap()[0].shared);
+}
+
+#[tokio::test]
+async fn concurrent_reads_during_a_write_share_a_query() {
+    let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
+    killed_write(&cache).await;
+    let queries = AtomicU32::new(0);
+    let reads = (0..2000).map(|_| {
+        read(&cache, async {
+            queries.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            Ok(cached("[1]"))
+        })
+    });
+    for response in futures::future::join_all(reads).await {
+        assert_eq!(response.unwrap(), cached("[1]"));
+    }
+    // One for each lookup of the generations.
+    assert!(queries.into_inner() <= 2);
+}
+
+#[tokio::test]
+async fn a_reader_that_arrives_during_a_lookup_gets_the_next_one() {
+    let (sender, mut pending) = tokio::sync::mpsc::unbounded_channel();
+    let (first, first_result) = tokio::sync::oneshot::channel();
+    let (late, mut late_result) = tokio::sync::oneshot::channel();
+    let found = [Generation { id: 7, shared: true }; Topic::ALL.len()];
+    let query = async {
+        sender.send(late).unwrap();
+        Some(found)
+    };
+    resolve_lookups(first, &mut pending, query).await;
+    assert_eq!(first_result.await.unwrap(), Some(found));
+    assert!(late_result.try_recv().is_err(), "the late reader must wait for the next lookup");
+    assert!(pending.try_recv().is_ok());
 }
 
 #[tokio::test]

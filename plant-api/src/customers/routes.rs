@@ -6,14 +6,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Customer, CustomerId, NewCustomer, sql};
-use crate::access::Caller;
+use crate::access::{Administrator, Caller};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::Preconditions;
-use crate::extract::Path;
-use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
+use crate::extract::{Json, Path};
 use crate::state::AppState;
+use crate::write::{StoredResponse, Write};
 
 /// Returns the routes of customers.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -36,20 +36,12 @@ pub fn router() -> OpenApiRouter<AppState> {
     )
 )]
 async fn create(
-    State(db): State<Db>,
     State(clock): State<Clock>,
-    caller: Caller,
-    request: IdempotentRequest<NewCustomer>,
+    Write { body: Json(new), mut tx, .. }: Write<Json<NewCustomer>, Administrator>,
 ) -> Result<StoredResponse> {
-    caller.require_admin()?;
-    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
-        Claim::Replay(response) => return Ok(response),
-        Claim::New(transaction) => transaction,
-    };
-    let customer = super::create(transaction.connection(), &clock, request.body).await?;
+    let customer = super::create(&mut tx, &clock, new).await?;
     let location = format!("/api/v1/customers/{}", customer.id.0);
-    let response = StoredResponse::created(location, version(&customer), &customer)?;
-    transaction.commit(response).await
+    tx.finish(StoredResponse::created(location, version(&customer), &customer)?).await
 }
 
 #[utoipa::path(

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use prometheus::Histogram;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
-use sqlx::{PgConnection, Postgres, SqlSafeStr, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, SqlSafeStr, Transaction};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -125,6 +125,21 @@ impl Db {
         Ok(Transaction::begin(self.acquire().await?, None).await?)
     }
 
+    /// Begins a transaction in which a statement waits for a row lock at most for `lock_timeout`.
+    ///
+    /// # Errors
+    /// As [`Db::acquire`].
+    pub async fn begin_write(
+        &self,
+        lock_timeout: Duration,
+    ) -> Result<Transaction<'static, Postgres>> {
+        // One round trip for both.
+        let begin = format!("begin; set local lock_timeout = {}", lock_timeout.as_millis());
+        // Only a number is inserted.
+        let begin = AssertSqlSafe(begin).into_sql_str();
+        Ok(Transaction::begin(self.acquire().await?, Some(begin)).await?)
+    }
+
     /// Begins a read-only transaction with one snapshot for all its statements (repeatable read).
     ///
     /// # Errors
@@ -132,6 +147,19 @@ impl Db {
     pub async fn begin_snapshot(&self) -> Result<Transaction<'static, Postgres>> {
         let begin = "begin isolation level repeatable read, read only".into_sql_str();
         Ok(Transaction::begin(self.acquire().await?, Some(begin)).await?)
+    }
+
+    /// Returns an identifier of the database: different for another database of the same server,
+    /// and for the same name on another server.
+    ///
+    /// # Errors
+    /// As [`Db::acquire`].
+    pub async fn identity(&self) -> Result<String> {
+        let mut connection = self.acquire().await?;
+        let identity = sqlx::query_scalar(
+            "select substr(md5(id::text || current_database()), 1, 16) from database_identity",
+        );
+        Ok(identity.fetch_one(&mut *connection).await?)
     }
 
     /// Returns whether the last heartbeat succeeded.

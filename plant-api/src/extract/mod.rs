@@ -18,9 +18,37 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Result, Violation};
 use crate::state::RequestLimits;
 
-/// Extractor of a JSON body, read strictly; also a JSON response.
+/// A request body that is read as a whole and then parsed.
+pub trait FromBody: Sized {
+    /// Whether the body is read at all.
+    const IS_READ: bool = true;
+
+    /// Checks the request headers before the body is read.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedMediaType`].
+    fn check_headers(headers: &HeaderMap) -> Result<()>;
+
+    /// Parses the body.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], [`Error::Validation`], [`Error::UnsupportedMediaType`].
+    fn from_body(headers: &HeaderMap, body: &[u8]) -> Result<Self>;
+}
+
+/// A JSON body, read strictly; also a JSON response.
 #[derive(Debug, Clone)]
 pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromBody for Json<T> {
+    fn check_headers(headers: &HeaderMap) -> Result<()> {
+        require_json(headers)
+    }
+
+    fn from_body(_: &HeaderMap, body: &[u8]) -> Result<Self> {
+        read_json(body).map(Self)
+    }
+}
 
 impl<S, T> FromRequest<S> for Json<T>
 where
@@ -37,26 +65,37 @@ where
     }
 }
 
-/// Extractor of a JSON body that may be absent or `null`; then it is `T::default()`.
+/// A JSON body that may be absent or `null`; then it is `T::default()`.
 #[derive(Debug, Clone)]
 pub struct OptionalJson<T>(pub T);
 
-impl<S, T> FromRequest<S> for OptionalJson<T>
-where
-    S: Send + Sync,
-    T: DeserializeOwned + Default,
-    RequestLimits: FromRef<S>,
-{
-    type Rejection = Error;
+impl<T: DeserializeOwned + Default> FromBody for OptionalJson<T> {
+    fn check_headers(_: &HeaderMap) -> Result<()> {
+        Ok(())
+    }
 
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let json = is_json(request.headers());
-        let body = read_body(request, RequestLimits::from_ref(state)).await?;
-        match (body.is_empty(), json) {
+    fn from_body(headers: &HeaderMap, body: &[u8]) -> Result<Self> {
+        match (body.is_empty(), is_json(headers)) {
             (true, _) => Ok(Self(T::default())),
-            (false, true) => Ok(Self(read_json::<Option<T>>(&body)?.unwrap_or_default())),
+            (false, true) => Ok(Self(read_json::<Option<T>>(body)?.unwrap_or_default())),
             (false, false) => Err(Error::UnsupportedMediaType),
         }
+    }
+}
+
+/// No body; one that is sent is ignored.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBody;
+
+impl FromBody for NoBody {
+    const IS_READ: bool = false;
+
+    fn check_headers(_: &HeaderMap) -> Result<()> {
+        Ok(())
+    }
+
+    fn from_body(_: &HeaderMap, _: &[u8]) -> Result<Self> {
+        Ok(Self)
     }
 }
 

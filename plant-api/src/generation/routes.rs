@@ -8,16 +8,16 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{Accepted, Generation, NewGeneration, Status, Summary, job, sql};
-use crate::access::{AuthenticatedAccount, Caller};
+use crate::access::AuthenticatedAccount;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::Preconditions;
-use crate::extract::{Path, Query};
-use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
+use crate::extract::{Json, Path, Query};
 use crate::page::{Page, PageParams};
 use crate::queue::Queue;
 use crate::state::AppState;
+use crate::write::{StoredResponse, Write};
 
 /// Returns the routes of generation tasks.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -55,23 +55,14 @@ struct Tasks {
     )
 )]
 async fn create(
-    State(db): State<Db>,
     State(clock): State<Clock>,
     State(queue): State<Queue>,
-    account: AuthenticatedAccount,
-    request: IdempotentRequest<NewGeneration>,
+    Write { caller, body: Json(new), mut tx }: Write<Json<NewGeneration>, AuthenticatedAccount>,
 ) -> Result<StoredResponse> {
-    let caller = Caller::Account(account.clone());
-    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
-        Claim::Replay(response) => return Ok(response),
-        Claim::New(transaction) => transaction,
-    };
-    let task = super::create(transaction.connection(), &clock, &account, request.body).await?;
+    let task = super::create(&mut tx, &clock, &caller, new).await?;
     let location = format!("/api/v1/generation/{}", task.id);
-    let response =
-        transaction.commit(StoredResponse::accepted(location, "queued-0", &task)?).await?;
-    queue.announce(job::KIND.queue, task.id);
-    Ok(response)
+    tx.after_commit(move || queue.announce(job::KIND.queue, task.id));
+    tx.finish(StoredResponse::accepted(location, "queued-0", &task)?).await
 }
 
 #[utoipa::path(

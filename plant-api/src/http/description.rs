@@ -46,7 +46,8 @@ pub fn add_common_parts(api: &mut OpenApi) {
                 operation.operation_id = Some(operation_id(method, path));
                 if path.starts_with("/api/") {
                     add_common_errors(operation);
-                    add_request_headers(method, operation);
+                    add_administrator_error(method, operation);
+                    add_request_headers(method, path, operation);
                 }
                 set_problem_media_type(operation);
             }
@@ -81,9 +82,24 @@ fn add_common_errors(operation: &mut Operation) {
     );
 }
 
-fn add_request_headers(method: &str, operation: &mut Operation) {
+/// Adds the error of callers that may not change what all customers share.
+fn add_administrator_error(method: &str, operation: &mut Operation) {
+    let is_shared = |tag: &String| tag == "catalogue" || tag == "genesis";
+    if method != "get" && operation.tags.iter().flatten().any(is_shared) {
+        add_error(operation, "403", "Administrator rights are required, unless access is open");
+    }
+}
+
+/// Returns whether an operation accepts an `Idempotency-Key`: POSTs that create, certify or review.
+fn is_idempotent(path: &str, operation: &Operation) -> bool {
+    let creates =
+        ["201", "202"].iter().any(|status| operation.responses.responses.contains_key(*status));
+    creates || ["/certify", "/approve", "/reject"].iter().any(|action| path.ends_with(action))
+}
+
+fn add_request_headers(method: &str, path: &str, operation: &mut Operation) {
     let has_status = |status: &str| operation.responses.responses.contains_key(status);
-    if has_status("201") || has_status("202") {
+    if is_idempotent(path, operation) {
         add_error(
             operation,
             "409",

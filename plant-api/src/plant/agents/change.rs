@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use sqlx::PgConnection;
 
 use super::{Agent, AgentContent, AgentId, map_constraint_errors, sql};
 use crate::access::Caller;
 use crate::check::{Checks, Name};
 use crate::clock::Clock;
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::etag::Preconditions;
 use crate::plant::chain::ChangeType;
@@ -129,7 +129,7 @@ fn set_if_some<T>(field: &mut T, value: Option<T>) {
 /// # Errors
 /// [`Error::NotFound`], [`Error::PreconditionFailed`], and as [`super::create`].
 pub async fn change(
-    db: &Db,
+    connection: &mut PgConnection,
     clock: &Clock,
     caller: &Caller,
     id: AgentId,
@@ -138,18 +138,21 @@ pub async fn change(
 ) -> Result<Agent> {
     changes.check()?;
     let changed_fields = entity::to_fields(changes)?;
-    let mut tx = db.begin().await?;
     let no_such = || Error::no_such("agent");
-    let mut base = entity::sql::lock(&mut *tx, id.0).await?.ok_or_else(no_such)?;
-    let mut content = sql::find_content(&mut *tx, id.0).await?.ok_or_else(no_such)?;
+    let mut base = entity::sql::lock(&mut *connection, id.0).await?.ok_or_else(no_such)?;
+    let mut content = sql::find_content(&mut *connection, id.0).await?.ok_or_else(no_such)?;
     conditions.check_if_match(base.version_hash)?;
     if !changed_fields.is_empty() {
         changes.apply(&mut content, &mut base);
-        map_constraint_errors(sql::update(&mut *tx, id, &content).await, &content.name)?;
-        base.amend(&mut tx, ChangeType::Evolution, changed_fields, clock.now(), caller.actor())
-            .await?;
+        map_constraint_errors(sql::update(&mut *connection, id, &content).await, &content.name)?;
+        base.amend(
+            &mut *connection,
+            ChangeType::Evolution,
+            changed_fields,
+            clock.now(),
+            caller.actor(),
+        )
+        .await?;
     }
-    let agent = sql::find(&mut *tx, id).await?.ok_or_else(no_such)?;
-    tx.commit().await?;
-    Ok(agent)
+    sql::find(connection, id).await?.ok_or_else(no_such)
 }

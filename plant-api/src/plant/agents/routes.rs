@@ -1,27 +1,27 @@
 //! `/api/v1/agents`, the catalogue.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::change::{self, AgentChanges};
 use super::{Agent, AgentContent, AgentId, sql};
-use crate::access::Caller;
+use crate::access::Administrator;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::{self, Preconditions};
 use crate::extract::{Json, Path, Query};
-use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::page::{Page, PageParams};
 use crate::plant::entity::Status;
 use crate::plant::industries::IndustryId;
 use crate::plant::job_roles::JobRoleId;
 use crate::plant::skills::SkillId;
 use crate::state::AppState;
+use crate::write::{StoredResponse, Write};
 
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find, change))
@@ -101,22 +101,13 @@ async fn list(
     )
 )]
 async fn create(
-    State(db): State<Db>,
     State(clock): State<Clock>,
-    State(cache): State<Cache>,
-    caller: Caller,
-    request: IdempotentRequest<AgentContent>,
+    Write { caller, body: Json(new), mut tx }: Write<Json<AgentContent>, Administrator>,
 ) -> Result<StoredResponse> {
-    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
-        Claim::Replay(response) => return Ok(response),
-        Claim::New(transaction) => transaction,
-    };
-    let agent = super::create(transaction.connection(), &clock, &caller, request.body).await?;
+    let agent = super::create(&mut tx, &clock, &caller, new).await?;
     let location = format!("/api/v1/agents/{}", agent.id);
-    let response =
-        transaction.commit(StoredResponse::created(location, agent.version_hash, &agent)?).await?;
-    cache.invalidate(Topic::Agents).await;
-    Ok(response)
+    tx.invalidate(Topic::Agents);
+    tx.finish(StoredResponse::created(location, agent.version_hash, &agent)?).await
 }
 
 #[utoipa::path(
@@ -162,15 +153,12 @@ async fn find(
     )
 )]
 async fn change(
-    State(db): State<Db>,
     State(clock): State<Clock>,
-    State(cache): State<Cache>,
-    caller: Caller,
     Path(id): Path<AgentId>,
     conditions: Preconditions,
-    Json(changes): Json<AgentChanges>,
-) -> Result<Response> {
-    let agent = change::change(&db, &clock, &caller, id, &conditions, &changes).await?;
-    cache.invalidate(Topic::Agents).await;
-    Ok(etag::with_etag(agent.version_hash, Json(agent).into_response()))
+    Write { caller, body: Json(changes), mut tx }: Write<Json<AgentChanges>, Administrator>,
+) -> Result<StoredResponse> {
+    let agent = change::change(&mut tx, &clock, &caller, id, &conditions, &changes).await?;
+    tx.invalidate(Topic::Agents);
+    tx.finish(StoredResponse::ok(agent.version_hash, &agent)?).await
 }

@@ -11,10 +11,11 @@ use crate::access::Caller;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Problem, Result};
-use crate::extract::{Json, OptionalJson, Path, Query};
+use crate::extract::{OptionalJson, Path, Query};
 use crate::page::{Page, PageParams};
 use crate::plant::hires::{self, HireId};
 use crate::state::AppState;
+use crate::write::{StoredResponse, Write};
 
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(approve)).routes(routes!(reject))
@@ -73,16 +74,13 @@ async fn list(
     )
 )]
 async fn approve(
-    State(db): State<Db>,
     State(clock): State<Clock>,
-    caller: Caller,
     Path(ids): Path<(HireId, DeliverableId)>,
-    OptionalJson(review): OptionalJson<Review>,
-) -> Result<Json<Deliverable>> {
-    let mut connection = db.acquire().await?;
-    record_review(&mut connection, &clock, &caller, ids, ReviewStatus::Approved, review)
-        .await
-        .map(Json)
+    Write { caller, body: OptionalJson(review), mut tx }: Write<OptionalJson<Review>>,
+) -> Result<StoredResponse> {
+    let decision = ReviewStatus::Approved;
+    let reviewed = record_review(&mut tx, &clock, &caller, ids, decision, review).await?;
+    tx.finish(StoredResponse::json(&reviewed)?).await
 }
 
 #[utoipa::path(
@@ -103,14 +101,11 @@ async fn approve(
     )
 )]
 async fn reject(
-    State(db): State<Db>,
     State(clock): State<Clock>,
-    caller: Caller,
     Path(ids): Path<(HireId, DeliverableId)>,
-    OptionalJson(review): OptionalJson<Review>,
-) -> Result<Json<Deliverable>> {
-    let mut connection = db.acquire().await?;
-    record_review(&mut connection, &clock, &caller, ids, ReviewStatus::Rejected, review)
-        .await
-        .map(Json)
+    Write { caller, body: OptionalJson(review), mut tx }: Write<OptionalJson<Review>>,
+) -> Result<StoredResponse> {
+    let decision = ReviewStatus::Rejected;
+    let reviewed = record_review(&mut tx, &clock, &caller, ids, decision, review).await?;
+    tx.finish(StoredResponse::json(&reviewed)?).await
 }

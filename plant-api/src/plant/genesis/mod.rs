@@ -9,19 +9,20 @@ pub(crate) mod routes;
 pub mod skills;
 #[cfg(test)]
 mod tests;
+mod twin;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use sqlx::PgConnection;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use crate::access::Caller;
 use crate::check::Checks;
 use crate::clock::Clock;
-use crate::db::Db;
 use crate::error::{Error, Result, Violation};
 use crate::plant::chain::{ChangeType, Digest32, Verdict};
 use crate::plant::entity::{self, Check, Kind, LockedEntity, Status};
@@ -57,9 +58,6 @@ pub struct Certification {
     pub checks: BTreeMap<&'static str, bool>,
     /// Time of certification.
     pub certified_at: DateTime<Utc>,
-    /// Whether this call certified the entity; `false` if it was certified already.
-    #[serde(skip)]
-    pub newly_certified: bool,
 }
 
 /// Notes and evidence of a certification; both become part of the amendment.
@@ -96,7 +94,7 @@ impl CertificationDetails {
 /// [`Error::Validation`]; [`Error::NotFound`]; [`Error::HashChainBroken`];
 /// [`Error::ConstitutionalAlignment`] with the failed checks.
 pub async fn certify(
-    db: &Db,
+    connection: &mut PgConnection,
     clock: &Clock,
     caller: &Caller,
     kind: Kind,
@@ -105,12 +103,11 @@ pub async fn certify(
 ) -> Result<Certification> {
     details.check()?;
     let no_such = || Error::no_such(kind.noun());
-    let mut tx = db.begin().await?;
-    let mut base = entity::sql::lock(&mut *tx, id).await?.ok_or_else(no_such)?;
+    let mut base = entity::sql::lock(&mut *connection, id).await?.ok_or_else(no_such)?;
     if base.kind != kind {
         return Err(no_such());
     }
-    let examination = examine(&mut tx, &base).await?;
+    let examination = examine(&mut *connection, &base).await?;
     if let Verdict::Broken { at_index, reason } = examination.verdict {
         return Err(Error::HashChainBroken { at_index, reason: reason.as_str() });
     }
@@ -119,14 +116,12 @@ pub async fn certify(
     if !failed.is_empty() {
         return Err(Error::ConstitutionalAlignment(failed));
     }
-    let head_before = base.head();
     let certified_at = match base.certified_at {
         Some(certified_at) => certified_at,
         None => {
             let now = clock.now();
             let data = apply_certification(&mut base, now, details);
-            base.amend(&mut tx, ChangeType::Certification, data, now, caller.actor()).await?;
-            tx.commit().await?;
+            base.amend(connection, ChangeType::Certification, data, now, caller.actor()).await?;
             now
         }
     };
@@ -138,7 +133,6 @@ pub async fn certify(
         chain_length: base.head().length,
         checks: examination.checks().map(|check| (check.name, check.passed)).collect(),
         certified_at,
-        newly_certified: base.head() != head_before,
     })
 }
 

@@ -8,14 +8,14 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{Certification, CertificationDetails};
-use crate::access::Caller;
-use crate::cache::{Cache, Topic};
+use crate::access::{Administrator, Caller};
+use crate::cache::Topic;
 use crate::clock::Clock;
-use crate::db::Db;
 use crate::error::{Problem, Result};
 use crate::extract::Json;
 use crate::plant::entity::Kind;
 use crate::state::AppState;
+use crate::write::{StoredResponse, Write, WriteTransaction};
 
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(certify))
@@ -51,30 +51,29 @@ struct CertificationRequest {
     )
 )]
 async fn certify(
-    State(db): State<Db>,
     State(clock): State<Clock>,
-    State(cache): State<Cache>,
-    caller: Caller,
-    Json(request): Json<CertificationRequest>,
-) -> Result<Json<Certification>> {
+    Write { caller, body: Json(request), tx }: Write<Json<CertificationRequest>, Administrator>,
+) -> Result<StoredResponse> {
     let CertificationRequest { entity_type, entity_id, notes, evidence } = request;
     let details = CertificationDetails { notes, evidence };
-    let certification =
-        super::certify(&db, &clock, &caller, entity_type, entity_id, details).await?;
-    invalidate(&cache, &certification).await;
-    Ok(Json(certification))
+    certify_entity(tx, &clock, &caller, (entity_type, entity_id), details).await
 }
 
-/// Invalidates the cached responses that contain the entity, if it was newly certified.
-pub async fn invalidate(cache: &Cache, certification: &Certification) {
-    if certification.newly_certified {
-        let topic = match certification.entity_type {
-            Kind::Skill => Topic::Skills,
-            Kind::JobRole => Topic::JobRoles,
-            Kind::Team => Topic::Teams,
-            Kind::Agent => Topic::Agents,
-            Kind::Industry => Topic::Industries,
-        };
-        cache.invalidate(topic).await;
-    }
+/// Certifies an entity and finishes the write.
+pub(super) async fn certify_entity(
+    mut tx: WriteTransaction,
+    clock: &Clock,
+    caller: &Caller,
+    (kind, id): (Kind, Uuid),
+    details: CertificationDetails,
+) -> Result<StoredResponse> {
+    let certification = super::certify(&mut tx, clock, caller, kind, id, details).await?;
+    tx.invalidate(match kind {
+        Kind::Skill => Topic::Skills,
+        Kind::JobRole => Topic::JobRoles,
+        Kind::Team => Topic::Teams,
+        Kind::Agent => Topic::Agents,
+        Kind::Industry => Topic::Industries,
+    });
+    tx.finish(StoredResponse::json(&certification)?).await
 }

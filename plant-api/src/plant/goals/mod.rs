@@ -14,7 +14,6 @@ use sqlx::PgConnection;
 use crate::access::Caller;
 use crate::check::{Checks, MAX_TEXT_CHARS};
 use crate::clock::Clock;
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::etag::Preconditions;
 use crate::plant::hires::{self, HireId};
@@ -208,7 +207,7 @@ pub async fn create(
 /// # Errors
 /// [`Error::Validation`], [`Error::NotFound`], [`Error::PreconditionFailed`].
 pub async fn change(
-    db: &Db,
+    connection: &mut PgConnection,
     clock: &Clock,
     caller: &Caller,
     ids: (HireId, GoalId),
@@ -216,16 +215,40 @@ pub async fn change(
     changes: GoalChanges,
 ) -> Result<Goal> {
     changes.check()?;
-    let mut tx = db.begin().await?;
-    let Some(mut goal) = sql::lock(&mut *tx, ids, caller.customer_filter()).await? else {
-        return Err(not_found(&mut tx, ids, caller).await);
-    };
-    conditions.check_if_match(goal.version)?;
+    let mut goal = lock(connection, caller, ids, conditions).await?;
     changes.apply(&mut goal);
     goal.updated_at = clock.now();
     goal.version += 1;
-    sql::update(&mut *tx, &goal).await?;
-    tx.commit().await?;
+    sql::update(connection, &goal).await?;
+    Ok(goal)
+}
+
+/// Deletes a goal if its version satisfies `If-Match`. Its deliverables are kept.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::PreconditionFailed`].
+pub async fn delete(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    ids: (HireId, GoalId),
+    conditions: &Preconditions,
+) -> Result<()> {
+    let goal = lock(connection, caller, ids, conditions).await?;
+    sql::delete(connection, goal.id).await?;
+    Ok(())
+}
+
+/// Reads and locks a goal and checks its version.
+async fn lock(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    ids: (HireId, GoalId),
+    conditions: &Preconditions,
+) -> Result<Goal> {
+    let Some(goal) = sql::lock(&mut *connection, ids, caller.customer_filter()).await? else {
+        return Err(not_found(connection, ids, caller).await);
+    };
+    conditions.check_if_match(goal.version)?;
     Ok(goal)
 }
 

@@ -1,8 +1,7 @@
 //! `/api/v1/agents/{id}/goals`, where `{id}` is the hired agent's.
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -11,13 +10,13 @@ use crate::access::Caller;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Problem, Result};
-use crate::etag::{self, Preconditions};
-use crate::extract::{Json, Path};
-use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
+use crate::etag::Preconditions;
+use crate::extract::{Json, NoBody, Path};
 use crate::metrics::Metrics;
 use crate::page::{Page, PageParams};
 use crate::plant::hires::{self, HireId};
 use crate::state::AppState;
+use crate::write::{StoredResponse, Write};
 
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find, change, delete))
@@ -63,23 +62,15 @@ async fn list(
     )
 )]
 async fn create(
-    State(db): State<Db>,
     State(clock): State<Clock>,
     State(metrics): State<Metrics>,
-    caller: Caller,
     Path(hire): Path<HireId>,
-    request: IdempotentRequest<NewGoal>,
+    Write { caller, body: Json(new), mut tx }: Write<Json<NewGoal>>,
 ) -> Result<StoredResponse> {
-    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
-        Claim::Replay(response) => return Ok(response),
-        Claim::New(transaction) => transaction,
-    };
-    let goal = super::create(transaction.connection(), &clock, &caller, hire, request.body).await?;
+    let goal = super::create(&mut tx, &clock, &caller, hire, new).await?;
     let location = format!("/api/v1/agents/{hire}/goals/{}", goal.id);
-    let response =
-        transaction.commit(StoredResponse::created(location, goal.version, &goal)?).await?;
-    metrics.goals_created.inc();
-    Ok(response)
+    tx.after_commit(move || metrics.goals_created.inc());
+    tx.finish(StoredResponse::created(location, goal.version, &goal)?).await
 }
 
 #[utoipa::path(
@@ -128,15 +119,13 @@ async fn find(
     )
 )]
 async fn change(
-    State(db): State<Db>,
     State(clock): State<Clock>,
-    caller: Caller,
     Path(ids): Path<(HireId, GoalId)>,
     conditions: Preconditions,
-    Json(changes): Json<GoalChanges>,
-) -> Result<Response> {
-    let goal = super::change(&db, &clock, &caller, ids, &conditions, changes).await?;
-    Ok(etag::with_etag(goal.version, Json(goal).into_response()))
+    Write { caller, body: Json(changes), mut tx }: Write<Json<GoalChanges>>,
+) -> Result<StoredResponse> {
+    let goal = super::change(&mut tx, &clock, &caller, ids, &conditions, changes).await?;
+    tx.finish(StoredResponse::ok(goal.version, &goal)?).await
 }
 
 #[utoipa::path(
@@ -151,18 +140,15 @@ async fn change(
     ),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 404, description = "There is no such goal", body = Problem)
+        (status = 404, description = "There is no such goal", body = Problem),
+        (status = 412, description = "The current version does not match If-Match", body = Problem)
     )
 )]
 async fn delete(
-    State(db): State<Db>,
-    caller: Caller,
     Path(ids): Path<(HireId, GoalId)>,
-) -> Result<StatusCode> {
-    let mut connection = db.acquire().await?;
-    if sql::delete(&mut *connection, ids, caller.customer_filter()).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(not_found(&mut connection, ids, &caller).await)
-    }
+    conditions: Preconditions,
+    Write { caller, body: NoBody, mut tx }: Write<NoBody>,
+) -> Result<StoredResponse> {
+    super::delete(&mut tx, &caller, ids, &conditions).await?;
+    tx.finish(StoredResponse::no_content()).await
 }

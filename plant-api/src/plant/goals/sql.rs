@@ -145,26 +145,9 @@ pub async fn update(db: impl PgExecutor<'_>, goal: &Goal) -> sqlx::Result<()> {
     .map(drop)
 }
 
-/// Deletes a goal; returns `false` if it does not exist.
-pub async fn delete(
-    db: impl PgExecutor<'_>,
-    (hire, id): (HireId, GoalId),
-    customer_filter: Option<&str>,
-) -> sqlx::Result<bool> {
-    let result = sqlx::query!(
-        "delete from goal g
-        using hired_agent h
-        where g.id = $1
-            and g.hired_agent_id = $2
-            and h.id = g.hired_agent_id
-            and ($3::text is null or h.customer_id = $3)",
-        id.0,
-        hire.0,
-        customer_filter,
-    )
-    .execute(db)
-    .await?;
-    Ok(result.rows_affected() == 1)
+/// Deletes a goal.
+pub async fn delete(db: impl PgExecutor<'_>, id: GoalId) -> sqlx::Result<()> {
+    sqlx::query!("delete from goal where id = $1", id.0).execute(db).await.map(drop)
 }
 
 /// A goal that is due.

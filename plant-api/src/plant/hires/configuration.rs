@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use sqlx::PgConnection;
 
 use super::{Configuration, HireId, Theme, not_found, sql};
 use crate::access::Caller;
 use crate::check::Checks;
 use crate::clock::Clock;
-use crate::db::Db;
 use crate::error::Result;
 use crate::etag::Preconditions;
 
@@ -32,7 +32,7 @@ pub struct NewConfiguration {
 /// # Errors
 /// [`crate::error::Error::Validation`], also for a raw secret; `NotFound`; `PreconditionFailed`.
 pub async fn configure(
-    db: &Db,
+    connection: &mut PgConnection,
     clock: &Clock,
     caller: &Caller,
     id: HireId,
@@ -45,9 +45,9 @@ pub async fn configure(
     }
     checks.no_secrets("settings", &new.settings);
     checks.into_result()?;
-    let mut tx = db.begin().await?;
-    let Some(old) = sql::lock_configuration(&mut *tx, id, caller.customer_filter()).await? else {
-        return Err(not_found(&mut tx, id).await);
+    let Some(old) = sql::lock_configuration(&mut *connection, id, caller.customer_filter()).await?
+    else {
+        return Err(not_found(connection, id).await);
     };
     conditions.check_if_match(old.version)?;
     let configuration = Configuration {
@@ -60,7 +60,6 @@ pub async fn configure(
         updated_at: clock.now(),
         version: old.version + 1,
     };
-    sql::update_configuration(&mut *tx, &configuration).await?;
-    tx.commit().await?;
+    sql::update_configuration(connection, &configuration).await?;
     Ok(configuration)
 }

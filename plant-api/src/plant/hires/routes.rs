@@ -1,7 +1,7 @@
 //! `/api/v1/customers/{customer_id}/agents` and `/api/v1/agents/{id}/configuration`.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -12,11 +12,11 @@ use crate::clock::Clock;
 use crate::customers::{self, CustomerId};
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
-use crate::etag::{self, Preconditions};
+use crate::etag::Preconditions;
 use crate::extract::{Json, Path};
-use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
 use crate::page::{Page, PageParams};
 use crate::state::AppState;
+use crate::write::{StoredResponse, Write};
 
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, hire)).routes(routes!(read, configure))
@@ -68,21 +68,13 @@ async fn list(
     )
 )]
 async fn hire(
-    State(db): State<Db>,
     State(clock): State<Clock>,
-    caller: Caller,
     Path(customer_id): Path<CustomerId>,
-    request: IdempotentRequest<NewHire>,
+    Write { caller, body: Json(new), mut tx }: Write<Json<NewHire>>,
 ) -> Result<StoredResponse> {
-    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
-        Claim::Replay(response) => return Ok(response),
-        Claim::New(transaction) => transaction,
-    };
-    let hire =
-        super::hire(transaction.connection(), &clock, &caller, &customer_id, request.body).await?;
+    let hire = super::hire(&mut tx, &clock, &caller, &customer_id, new).await?;
     let location = format!("/api/v1/agents/{}/configuration", hire.id);
-    let response = transaction.commit(StoredResponse::created(location, 1, &hire)?).await?;
-    Ok(response)
+    tx.finish(StoredResponse::created(location, 1, &hire)?).await
 }
 
 #[utoipa::path(
@@ -125,14 +117,12 @@ async fn read(
     )
 )]
 async fn configure(
-    State(db): State<Db>,
     State(clock): State<Clock>,
-    caller: Caller,
     Path(id): Path<HireId>,
     conditions: Preconditions,
-    Json(new): Json<NewConfiguration>,
-) -> Result<Response> {
+    Write { caller, body: Json(new), mut tx }: Write<Json<NewConfiguration>>,
+) -> Result<StoredResponse> {
     let configuration =
-        configuration::configure(&db, &clock, &caller, id, &conditions, new).await?;
-    Ok(etag::with_etag(configuration.version, Json(configuration).into_response()))
+        configuration::configure(&mut tx, &clock, &caller, id, &conditions, new).await?;
+    tx.finish(StoredResponse::ok(configuration.version, &configuration)?).await
 }

@@ -6,16 +6,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Industry, IndustryContent, IndustryId, sql};
-use crate::access::Caller;
+use crate::access::Administrator;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::{self, Preconditions};
-use crate::extract::Path;
-use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
+use crate::extract::{Json, Path};
 use crate::page::{Page, PageParams};
 use crate::state::AppState;
+use crate::write::{StoredResponse, Write};
 
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
@@ -57,23 +57,13 @@ async fn list(
     )
 )]
 async fn create(
-    State(db): State<Db>,
     State(clock): State<Clock>,
-    State(cache): State<Cache>,
-    caller: Caller,
-    request: IdempotentRequest<IndustryContent>,
+    Write { caller, body: Json(new), mut tx }: Write<Json<IndustryContent>, Administrator>,
 ) -> Result<StoredResponse> {
-    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
-        Claim::Replay(response) => return Ok(response),
-        Claim::New(transaction) => transaction,
-    };
-    let industry = super::create(transaction.connection(), &clock, &caller, request.body).await?;
+    let industry = super::create(&mut tx, &clock, &caller, new).await?;
     let location = format!("/api/v1/industries/{}", industry.id);
-    let response = transaction
-        .commit(StoredResponse::created(location, industry.version_hash, &industry)?)
-        .await?;
-    cache.invalidate(Topic::Industries).await;
-    Ok(response)
+    tx.invalidate(Topic::Industries);
+    tx.finish(StoredResponse::created(location, industry.version_hash, &industry)?).await
 }
 
 #[utoipa::path(

@@ -6,16 +6,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{JobRole, JobRoleContent, JobRoleId, SkillRequirement, sql};
-use crate::access::Caller;
+use crate::access::Administrator;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::{self, Preconditions};
-use crate::extract::Path;
-use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
+use crate::extract::{Json, Path};
 use crate::page::{Page, PageParams};
 use crate::state::AppState;
+use crate::write::{StoredResponse, Write};
 
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
@@ -29,7 +29,7 @@ pub fn router() -> OpenApiRouter<AppState> {
     params(PageParams),
     responses((status = 200, description = "A page of job roles", body = Vec<JobRole>))
 )]
-async fn list(
+pub(crate) async fn list(
     State(db): State<Db>,
     State(cache): State<Cache>,
     page: Page,
@@ -57,26 +57,14 @@ async fn list(
     )
 )]
 async fn create(
-    State(db): State<Db>,
     State(clock): State<Clock>,
-    State(cache): State<Cache>,
-    caller: Caller,
-    request: IdempotentRequest<JobRoleContent>,
+    Write { caller, body: Json(new), mut tx }: Write<Json<JobRoleContent>, Administrator>,
 ) -> Result<StoredResponse> {
-    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
-        Claim::Replay(response) => return Ok(response),
-        Claim::New(transaction) => transaction,
-    };
-    let connection = transaction.connection();
-    let job_role =
-        super::create(connection, &clock, &caller, request.body, SkillRequirement::Existing)
-            .await?;
+    let skills = SkillRequirement::Existing;
+    let job_role = super::create(&mut tx, &clock, &caller, new, skills).await?;
     let location = format!("/api/v1/job-roles/{}", job_role.id);
-    let response = transaction
-        .commit(StoredResponse::created(location, job_role.version_hash, &job_role)?)
-        .await?;
-    cache.invalidate(Topic::JobRoles).await;
-    Ok(response)
+    tx.invalidate(Topic::JobRoles);
+    tx.finish(StoredResponse::created(location, job_role.version_hash, &job_role)?).await
 }
 
 #[utoipa::path(
@@ -90,7 +78,7 @@ async fn create(
         (status = 404, description = "There is no such job role", body = Problem)
     )
 )]
-async fn find(
+pub(crate) async fn find(
     State(db): State<Db>,
     State(cache): State<Cache>,
     Path(id): Path<JobRoleId>,

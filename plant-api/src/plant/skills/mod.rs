@@ -8,7 +8,7 @@ pub(crate) mod sql;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::{Acquire, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::access::Caller;
@@ -159,24 +159,16 @@ pub async fn create(
     new: NewSkill,
 ) -> Result<Created> {
     let content = new.check()?;
+    // Concurrent requests with the same name wait here; the next statement sees their skill.
+    sql::lock_name(&mut *connection, &content.name).await?;
     if let Some(existing) = sql::find_by_name(&mut *connection, &content.name).await? {
         return existing_or_duplicate(existing, &content);
     }
     let entity = content.new_entity(clock.new_id(), clock.now(), caller.actor())?;
-    // A savepoint if a transaction is open, so that it stays usable after a unique violation.
-    let mut savepoint = connection.begin().await?;
-    let inserted = sql::insert(&mut *savepoint, &entity, &content)
+    sql::insert(connection, &entity, &content)
         .await
         .on_constraint("skill_skill_key_key", || key_taken(&content))
-        .on_constraint("skill_name_key", || name_taken(&content));
-    if let Err(error @ Error::Duplicate(_)) = inserted {
-        savepoint.rollback().await?;
-        // A concurrent request may have created the same skill.
-        let existing = sql::find_by_name(&mut *connection, &content.name).await?;
-        return existing.map_or(Err(error), |skill| existing_or_duplicate(skill, &content));
-    }
-    inserted?;
-    savepoint.commit().await?;
+        .on_constraint("skill_name_key", || name_taken(&content))?;
     Ok(Created::New(Skill {
         id: SkillId(entity.id),
         name: content.name,

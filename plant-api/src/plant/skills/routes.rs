@@ -1,23 +1,24 @@
 //! `/api/v1/skills`.
 
 use axum::extract::State;
+use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Category, Created, NewSkill, Skill, SkillId, sql};
-use crate::access::Caller;
+use crate::access::Administrator;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::{self, Preconditions};
-use crate::extract::{Path, Query};
-use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
+use crate::extract::{Json, Path, Query};
 use crate::page::{Page, PageParams};
 use crate::plant::entity::Status;
 use crate::state::AppState;
+use crate::write::{StoredResponse, Write};
 
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
@@ -25,7 +26,7 @@ pub fn router() -> OpenApiRouter<AppState> {
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Filter {
+pub(crate) struct Filter {
     /// Return only skills of this category.
     category: Option<Category>,
     /// Return only skills of this status.
@@ -40,7 +41,7 @@ struct Filter {
     params(Filter, PageParams),
     responses((status = 200, description = "A page of skills", body = Vec<Skill>))
 )]
-async fn list(
+pub(crate) async fn list(
     State(db): State<Db>,
     State(cache): State<Cache>,
     Query(filter): Query<Filter>,
@@ -69,28 +70,20 @@ async fn list(
         (status = 409, description = "Another skill has the name or key", body = Problem)
     )
 )]
-async fn create(
-    State(db): State<Db>,
+pub(crate) async fn create(
     State(clock): State<Clock>,
-    State(cache): State<Cache>,
-    caller: Caller,
-    request: IdempotentRequest<NewSkill>,
+    uri: Uri,
+    Write { caller, body: Json(new), mut tx }: Write<Json<NewSkill>, Administrator>,
 ) -> Result<StoredResponse> {
-    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
-        Claim::Replay(response) => return Ok(response),
-        Claim::New(transaction) => transaction,
+    let response = match super::create(&mut tx, &clock, &caller, new).await? {
+        Created::New(skill) => {
+            let location = format!("{}/{}", uri.path(), skill.id);
+            StoredResponse::created(location, skill.version_hash, &skill)?
+        }
+        Created::Existing(skill) => StoredResponse::ok(skill.version_hash, &skill)?,
     };
-    let response =
-        match super::create(transaction.connection(), &clock, &caller, request.body).await? {
-            Created::New(skill) => {
-                let location = format!("/api/v1/skills/{}", skill.id);
-                StoredResponse::created(location, skill.version_hash, &skill)?
-            }
-            Created::Existing(skill) => StoredResponse::ok(skill.version_hash, &skill)?,
-        };
-    let response = transaction.commit(response).await?;
-    cache.invalidate(Topic::Skills).await;
-    Ok(response)
+    tx.invalidate(Topic::Skills);
+    tx.finish(response).await
 }
 
 #[utoipa::path(
@@ -104,7 +97,7 @@ async fn create(
         (status = 404, description = "There is no such skill", body = Problem)
     )
 )]
-async fn find(
+pub(crate) async fn find(
     State(db): State<Db>,
     State(cache): State<Cache>,
     Path(id): Path<SkillId>,

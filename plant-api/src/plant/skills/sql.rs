@@ -65,6 +65,14 @@ pub async fn find_by_name(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<O
     .await
 }
 
+/// Locks a name until the end of the transaction, whether or not a skill has it.
+pub async fn lock_name(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<()> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('skill ' || $1, 0))", name)
+        .fetch_all(db)
+        .await
+        .map(drop)
+}
+
 pub async fn list(
     db: impl PgExecutor<'_>,
     category: Option<Category>,

@@ -6,16 +6,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Team, TeamContent, TeamId, sql};
-use crate::access::Caller;
+use crate::access::Administrator;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::{self, Preconditions};
-use crate::extract::Path;
-use crate::idempotency::{self, Claim, IdempotentRequest, StoredResponse};
+use crate::extract::{Json, Path};
 use crate::page::{Page, PageParams};
 use crate::state::AppState;
+use crate::write::{StoredResponse, Write};
 
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
@@ -57,22 +57,13 @@ async fn list(
     )
 )]
 async fn create(
-    State(db): State<Db>,
     State(clock): State<Clock>,
-    State(cache): State<Cache>,
-    caller: Caller,
-    request: IdempotentRequest<TeamContent>,
+    Write { caller, body: Json(new), mut tx }: Write<Json<TeamContent>, Administrator>,
 ) -> Result<StoredResponse> {
-    let mut transaction = match idempotency::claim(&db, &clock, &caller, request.key).await? {
-        Claim::Replay(response) => return Ok(response),
-        Claim::New(transaction) => transaction,
-    };
-    let team = super::create(transaction.connection(), &clock, &caller, request.body).await?;
+    let team = super::create(&mut tx, &clock, &caller, new).await?;
     let location = format!("/api/v1/teams/{}", team.id);
-    let response =
-        transaction.commit(StoredResponse::created(location, team.version_hash, &team)?).await?;
-    cache.invalidate(Topic::Teams).await;
-    Ok(response)
+    tx.invalidate(Topic::Teams);
+    tx.finish(StoredResponse::created(location, team.version_hash, &team)?).await
 }
 
 #[utoipa::path(

@@ -42,11 +42,13 @@ fn expected_status(
         (Required::Nothing, _) => success_status,
         (_, Credential::Invalid(_)) => 401,
         (Required::Account | Required::OwnerAccount, Credential::Missing) => 401,
-        (_, Credential::Missing) if access_mode == AccessMode::Required => 401,
-        (Required::OwnerCustomer, Credential::OtherCustomer) => 404,
-        (Required::Admin, Credential::OtherCustomer | Credential::Owner) => 403,
         (Required::OwnerAccount, Credential::OtherCustomer | Credential::Admin) => 404,
         (Required::Account | Required::OwnerAccount, Credential::AdminKey) => 403,
+        // A valid token does not lower rights below an anonymous caller's.
+        _ if access_mode == AccessMode::Open => success_status,
+        (_, Credential::Missing) => 401,
+        (Required::OwnerCustomer, Credential::OtherCustomer) => 404,
+        (Required::Admin, Credential::OtherCustomer | Credential::Owner) => 403,
         _ => success_status,
     }
 }

@@ -153,36 +153,33 @@ impl Fixture {
                 (Nothing, 200, fill("{id}", &catalogue.job_role), None)
             }
 
-            "POST /api/v1/agents" => (Authentication, 201, plain, Some(agent(&self.name()))),
-            "PATCH /api/v1/agents/{id}" => (
-                Authentication,
-                200,
-                fill("{id}", &catalogue.agent),
-                Some(json!({"name": self.name()})),
-            ),
+            "POST /api/v1/agents" => (Admin, 201, plain, Some(agent(&self.name()))),
+            "PATCH /api/v1/agents/{id}" => {
+                (Admin, 200, fill("{id}", &catalogue.agent), Some(json!({"name": self.name()})))
+            }
             "POST /api/v1/skills" | "POST /api/v1/genesis/skills" => {
                 let skill = json!({"name": self.name(), "category": "technical"});
-                (Authentication, 201, plain, Some(skill))
+                (Admin, 201, plain, Some(skill))
             }
             "POST /api/v1/industries" | "POST /api/v1/teams" | "POST /api/v1/job-roles" => {
-                (Authentication, 201, plain, Some(json!({"name": self.name()})))
+                (Admin, 201, plain, Some(json!({"name": self.name()})))
             }
             "POST /api/v1/genesis/job-roles" => {
                 let role = json!({
                     "name": self.name(), "required_skills": [self.certified_skill().await],
                     "seniority_level": "senior",
                 });
-                (Authentication, 201, plain, Some(role))
+                (Admin, 201, plain, Some(role))
             }
             "POST /api/v1/genesis/skills/{id}/certify" => {
-                (Authentication, 200, fill("{id}", &self.skill().await), None)
+                (Admin, 200, fill("{id}", &self.skill().await), None)
             }
             "POST /api/v1/genesis/job-roles/{id}/certify" => {
-                (Authentication, 200, fill("{id}", &self.job_role().await), None)
+                (Admin, 200, fill("{id}", &self.job_role().await), None)
             }
             "POST /api/v1/genesis/certify" => {
                 let body = json!({"entity_type": "skill", "entity_id": self.skill().await});
-                (Authentication, 200, plain, Some(body))
+                (Admin, 200, plain, Some(body))
             }
 
             "GET /api/v1/entities/{id}" | "GET /api/v1/entities/{id}/amendments" => {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::http::Method;
 use chrono::{TimeDelta, TimeZone, Utc};
 use serde_json::{Value, json};
@@ -6,6 +8,102 @@ use sqlx::PgPool;
 use super::delete_expired;
 use crate::clock::Clock;
 use crate::testing::{TestApp, json_request};
+
+/// Blocks commits that have inserted an industry until dropped.
+struct BlockedCommits(sqlx::Transaction<'static, sqlx::Postgres>);
+
+const LOCK: i64 = 4_711;
+
+impl BlockedCommits {
+    async fn start(app: &TestApp) -> Self {
+        for sql in [
+            "create function wait_for_lock() returns trigger language plpgsql as
+            $$ begin perform pg_advisory_xact_lock(4711); return null; end $$",
+            "create constraint trigger slow_commit after insert on industry
+            deferrable initially deferred for each row execute function wait_for_lock()",
+        ] {
+            sqlx::query(sql).execute(&app.owner).await.unwrap();
+        }
+        let mut tx = app.owner.begin().await.unwrap();
+        sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *tx).await.unwrap();
+        Self(tx)
+    }
+
+    /// Waits until a commit is blocked.
+    async fn wait_for_commit(&mut self) {
+        let sql = "select count(*) from pg_locks where locktype = 'advisory' and not granted
+            and database = (select oid from pg_database where datname = current_database())";
+        let waiting = async {
+            while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *self.0).await.unwrap() == 0 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("no commit is blocked");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_commit_and_its_invalidation_outlive_their_request(pool: PgPool) {
+    let app = TestApp::with_redis(pool).await;
+    app.get("/api/v1/industries").await.expect(200);
+    let mut blocked = BlockedCommits::start(&app).await;
+    let client = app.clone();
+    let request = tokio::spawn(async move {
+        client.post("/api/v1/industries", json!({"name": "Sales"})).await;
+    });
+    blocked.wait_for_commit().await;
+    // The client disconnects: its request is canceled.
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
+    assert_eq!(app.get("/api/v1/industries").await.expect(200), json!([]));
+    drop(blocked);
+    app.state.write_tasks.close();
+    app.state.write_tasks.wait().await;
+    let listed = app.get("/api/v1/industries").await.expect(200);
+    assert_eq!(listed[0]["name"], "Sales");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_replay_invalidates_what_the_first_request_changed(pool: PgPool) {
+    let app = TestApp::with_redis(pool).await;
+    let body = json!({"name": "Sales"});
+    app.post_idempotent("k1", "/api/v1/industries", &body).await.expect(201);
+    app.get("/api/v1/industries").await.expect(200);
+    // As if the process had been killed before the invalidation: what is cached is out of date.
+    sqlx::query("update industry set description = 'new'").execute(&app.owner).await.unwrap();
+    assert_eq!(app.get("/api/v1/industries").await.expect(200)[0]["description"], Value::Null);
+    app.post_idempotent("k1", "/api/v1/industries", &body).await.expect(201);
+    assert_eq!(app.get("/api/v1/industries").await.expect(200)[0]["description"], "new");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_canceled_request_before_its_commit_changes_nothing(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let mut holder = app.owner.begin().await.unwrap();
+    sqlx::query("lock table industry").execute(&mut *holder).await.unwrap();
+    let body = json!({"name": "Sales"});
+    let request = app.post_idempotent("k1", "/api/v1/industries", &body);
+    assert!(tokio::time::timeout(Duration::from_millis(1), request).await.is_err());
+    drop(holder);
+    // The key was not used: another body is accepted.
+    let other = json!({"name": "Marketing"});
+    app.post_idempotent("k1", "/api/v1/industries", &other).await.expect(201);
+    assert_eq!(app.get("/api/v1/industries").await.expect(200).as_array().unwrap().len(), 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_review_and_a_certification_are_replayed(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let skill = app.create_agent("Asha").await.skill;
+    let path = format!("/api/v1/genesis/skills/{skill}/certify");
+    let first = app.post_idempotent("k1", &path, &json!({"notes": "good"})).await.expect(200);
+    assert_eq!(first["chain_length"], 2);
+    assert_eq!(
+        app.post_idempotent("k1", &path, &json!({"notes": "good"})).await.expect(200),
+        first
+    );
+    app.post_idempotent("k1", &path, &json!({"notes": "other"})).await.expect(422);
+}
 
 /// Returns the path and body of every creating POST that refers to no other row.
 fn create_requests() -> [(&'static str, Value); 5] {

@@ -1,26 +1,16 @@
 //! Statements on `idempotency_key`.
 
-use std::time::Duration;
-
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
 use super::StoredResponse;
+use crate::cache::Topic;
 
 /// Primary key of a row.
 pub struct RowKey {
     pub scope: String,
     pub key: String,
-}
-
-/// Sets `lock_timeout` for this transaction.
-pub async fn set_lock_timeout(db: impl PgExecutor<'_>, timeout: Duration) -> sqlx::Result<()> {
-    let milliseconds = timeout.as_millis().to_string();
-    sqlx::query!("select set_config('lock_timeout', $1, true)", milliseconds)
-        .fetch_all(db)
-        .await
-        .map(drop)
 }
 
 /// Inserts the row. Returns `false` when another request has committed it. Waits for a request in
@@ -49,11 +39,18 @@ pub struct StoredRow {
     pub request_hash: Vec<u8>,
     status: i16,
     location: Option<String>,
-    etag: String,
+    etag: Option<String>,
     body: Vec<u8>,
+    topics: Vec<String>,
 }
 
 impl StoredRow {
+    /// Returns the topics that the request has invalidated.
+    pub fn topics(&self) -> Vec<Topic> {
+        let stored = |topic: &&Topic| self.topics.iter().any(|name| name == topic.name());
+        Topic::ALL.iter().filter(stored).copied().collect()
+    }
+
     pub fn into_stored_response(self) -> StoredResponse {
         let status = u16::try_from(self.status).unwrap_or_default();
         StoredResponse {
@@ -69,7 +66,7 @@ pub async fn find(db: impl PgExecutor<'_>, row_key: &RowKey) -> sqlx::Result<Opt
     sqlx::query_as!(
         StoredRow,
         r#"select
-            request_hash, status as "status!", location, etag as "etag!", body as "body!"
+            request_hash, status as "status!", location, etag, body as "body!", topics
         from idempotency_key
         where scope = $1 and key = $2"#,
         row_key.scope,
@@ -83,10 +80,12 @@ pub async fn store_response(
     db: impl PgExecutor<'_>,
     row_key: &RowKey,
     response: &StoredResponse,
+    topics: &[Topic],
 ) -> sqlx::Result<()> {
+    let topics: Vec<String> = topics.iter().map(|topic| topic.name().to_owned()).collect();
     sqlx::query!(
         "update idempotency_key
-        set status = $3, location = $4, etag = $5, body = $6
+        set status = $3, location = $4, etag = $5, body = $6, topics = $7
         where scope = $1 and key = $2",
         row_key.scope,
         row_key.key,
@@ -94,6 +93,7 @@ pub async fn store_response(
         response.location,
         response.etag,
         &response.body[..],
+        &topics,
     )
     .execute(db)
     .await

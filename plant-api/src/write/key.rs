@@ -1,0 +1,58 @@
+//! The `Idempotency-Key` of a request.
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+
+const HEADER_NAME: &str = "idempotency-key";
+const MAX_KEY_BYTES: usize = 255;
+
+/// An idempotency key with the route and the body hash of its request.
+#[derive(Debug, Clone)]
+pub struct Key {
+    pub(super) key: String,
+    pub(super) route: String,
+    pub(super) request_hash: [u8; 32],
+}
+
+impl Key {
+    /// Returns the key of a POST; `None` for other methods and without the header.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] when the key is malformed.
+    pub(super) fn from_request(request: &Request) -> Result<Option<Self>> {
+        if request.method() != Method::POST {
+            return Ok(None);
+        }
+        let Some(value) = request.headers().get(HEADER_NAME) else { return Ok(None) };
+        Ok(Some(Self {
+            key: parse(value)?,
+            route: format!("{} {}", request.method(), request.uri().path()),
+            request_hash: [0; 32],
+        }))
+    }
+
+    /// Sets the hash of the request body.
+    pub(super) fn with_body(self, body: &[u8]) -> Self {
+        Self { request_hash: Sha256::digest(body).into(), ..self }
+    }
+
+    /// Replaces the hash of the request body with `map(hash)`, such as its HMAC. For bodies with a
+    /// password an HMAC is required, because a plain hash allows guessing the password.
+    #[must_use]
+    pub fn map_request_hash(self, map: impl FnOnce(&[u8]) -> [u8; 32]) -> Self {
+        Self { request_hash: map(&self.request_hash), ..self }
+    }
+}
+
+fn parse(value: &HeaderValue) -> Result<String> {
+    let text = value.to_str().unwrap_or_default();
+    let visible = text.bytes().all(|b| b.is_ascii_graphic());
+    if text.is_empty() || text.len() > MAX_KEY_BYTES || !visible {
+        let message = "must be 1 to 255 visible ASCII characters";
+        return Err(Error::invalid("Idempotency-Key", "shape", message));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,144 @@
+//! The transaction of a write, and its end.
+
+use std::ops::{Deref, DerefMut};
+
+use sqlx::{PgConnection, Postgres, Transaction};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use super::key::Key;
+use super::response::StoredResponse;
+use super::{Rejection, sql};
+use crate::cache::{Cache, Topic};
+use crate::error::{Error, Result};
+use crate::state::AppState;
+
+/// An open transaction. It is rolled back if dropped without [`WriteTransaction::finish`].
+pub struct WriteTransaction {
+    tx: Transaction<'static, Postgres>,
+    /// Row of the idempotency key that this transaction has inserted.
+    row_key: Option<sql::RowKey>,
+    cache: Cache,
+    topics: Vec<Topic>,
+    after_commit: Vec<Box<dyn FnOnce() + Send>>,
+    tasks: TaskTracker,
+}
+
+impl Deref for WriteTransaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.tx
+    }
+}
+
+impl DerefMut for WriteTransaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+}
+
+impl WriteTransaction {
+    /// Begins a transaction, and claims the idempotency key for `actor`, after waiting for other
+    /// requests with the same key.
+    ///
+    /// # Errors
+    /// [`Rejection::Replay`] when the key was used before with the same body; [`Error::Validation`]
+    /// when it was used with another body; [`Error::Conflict`] when the other request is still in
+    /// progress shortly before the request timeout; database errors.
+    pub async fn begin(state: &AppState, actor: &str, key: Option<Key>) -> Result<Self, Rejection> {
+        // Leaves time to respond before the request timeout.
+        let lock_timeout = state.request_limits.request_timeout.mul_f64(0.9);
+        let mut tx = state.db.begin_write(lock_timeout).await?;
+        let row_key = match key {
+            None => None,
+            Some(key) => {
+                let now = state.clock.now();
+                let row_key = sql::RowKey { scope: format!("{actor} {}", key.route), key: key.key };
+                let claimed = sql::claim(&mut *tx, &row_key, &key.request_hash, now).await;
+                if !claimed.map_err(map_lock_timeout)? {
+                    return Err(replay(&mut tx, &state.cache, &row_key, &key.request_hash).await);
+                }
+                Some(row_key)
+            }
+        };
+        Ok(Self {
+            tx,
+            row_key,
+            cache: state.cache.clone(),
+            topics: Vec::new(),
+            after_commit: Vec::new(),
+            tasks: state.write_tasks.clone(),
+        })
+    }
+
+    /// Invalidates the cached responses of `topic` with the commit.
+    pub fn invalidate(&mut self, topic: Topic) {
+        self.topics.push(topic);
+    }
+
+    /// Runs `action` after the commit. It must not block.
+    pub fn after_commit(&mut self, action: impl FnOnce() + Send + 'static) {
+        self.after_commit.push(Box::new(action));
+    }
+
+    /// Stores the response for replays, commits, invalidates the cache and runs the actions after
+    /// the commit. Runs to its end even if the returned future is dropped.
+    ///
+    /// # Errors
+    /// Database errors. After an error of the commit itself it is unknown whether the write took
+    /// effect; a client finds out by repeating the request with the same idempotency key.
+    pub async fn finish(self, response: StoredResponse) -> Result<StoredResponse> {
+        let commit = self.tasks.clone().spawn(self.commit(response).in_current_span());
+        commit.await.map_err(|error| Error::Internal(Box::new(error)))?
+    }
+
+    async fn commit(mut self, response: StoredResponse) -> Result<StoredResponse> {
+        if let Some(row_key) = &self.row_key {
+            sql::store_response(&mut *self.tx, row_key, &response, &self.topics).await?;
+        }
+        if self.topics.is_empty() {
+            self.tx.commit().await?;
+        } else {
+            self.cache.invalidate_with(&self.topics, self.tx.commit()).await?;
+        }
+        for action in self.after_commit {
+            action();
+        }
+        Ok(response)
+    }
+}
+
+/// Returns the stored response of the first request with this key, after invalidating what that
+/// request has changed: its process may have been killed before it could.
+async fn replay(
+    connection: &mut PgConnection,
+    cache: &Cache,
+    row_key: &sql::RowKey,
+    request_hash: &[u8],
+) -> Rejection {
+    let stored = match sql::find(&mut *connection, row_key).await {
+        Ok(Some(stored)) => stored,
+        Ok(None) => {
+            return Error::Internal("idempotency key not found after a conflict".into()).into();
+        }
+        Err(error) => return Error::from(error).into(),
+    };
+    if stored.request_hash != request_hash {
+        let message = "was used with another request body; send a new key";
+        return Error::invalid("Idempotency-Key", "reused", message).into();
+    }
+    cache.invalidate(&stored.topics()).await;
+    Rejection::Replay(stored.into_stored_response())
+}
+
+fn map_lock_timeout(error: sqlx::Error) -> Error {
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
+    match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
+        Some(code) if code == LOCK_NOT_AVAILABLE => Error::Conflict(
+            "another request with this Idempotency-Key is still in progress; try again shortly"
+                .into(),
+        ),
+        _ => error.into(),
+    }
+}
