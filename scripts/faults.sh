@@ -5,6 +5,8 @@
 #   scripts/faults.sh dependencies [TEXT]  Redis and PostgreSQL killed, frozen, stopped, restarted under light load;
 #                                          with TEXT, only the faults whose name contains it
 #   scripts/faults.sh read-your-writes     64 writers and 64 readers on two replicas, while Redis is killed twice
+#   scripts/faults.sh cut-off              1,000 writes whose clients disconnect at random moments, without and with 50
+#                                          kills of the replicas, while 64 readers compare with the database
 #   scripts/faults.sh slow-clients         2000 idle connections and 1000 that send one byte per second
 #
 # The script starts its own PostgreSQL, Redis and two replicas of the service on free ports, and deletes them afterwards.
@@ -26,7 +28,7 @@ NAME_FILTER=
 main() {
   cd "$ROOT"
   case ${1:-all} in
-    all | read-your-writes | slow-clients) ;;
+    all | cut-off | read-your-writes | slow-clients) ;;
     dependencies) NAME_FILTER=${2:-} ;;
     *) fail "unknown argument '$1'; see the usage at the top of scripts/faults.sh" ;;
   esac
@@ -41,11 +43,13 @@ main() {
   start_replicas
   case ${1:-all} in
     dependencies) dependencies ;;
+    cut-off) cut_off ;;
     read-your-writes) read_your_writes ;;
     slow-clients) slow_clients ;;
     all)
       dependencies
       read_your_writes
+      cut_off
       slow_clients
       ;;
   esac
@@ -91,6 +95,18 @@ read_your_writes() {
   log ""
   run "$BIN/examples/faults" read-your-writes --address "$FIRST" --address "$SECOND" \
     --break "$(signal_command KILL redis)" --mend "./scripts/services.sh up --quiet" || record_violation
+}
+
+cut_off() {
+  local kills third fourth
+  third=$(free_port $((${SECOND##*:} + 1)))
+  fourth=$(free_port $((third + 1)))
+  for kills in 0 50; do
+    log ""
+    run env PLANT_ACCESS=open ENVIRONMENT=development LOG_FILE= LOG_LEVEL=info \
+      "$BIN/examples/faults" cut-off --program "$BIN/plant-api" --logs "$WORK" --kills "$kills" \
+      --address "127.0.0.1:$third" --address "127.0.0.1:$fourth" || record_violation
+  done
 }
 
 slow_clients() {

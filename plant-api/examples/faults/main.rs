@@ -4,9 +4,11 @@
 
 mod chaos;
 mod client;
+mod cut_off;
 mod fault;
 mod logins;
 mod percentiles;
+mod processes;
 mod read_your_writes;
 mod shell;
 mod slow_clients;
@@ -25,6 +27,9 @@ enum Command {
     /// Kill the service, a worker, Redis and PostgreSQL at random times under writes; print a table
     /// row.
     Chaos(chaos::Options),
+    /// Cut off writes at random moments, optionally kill replicas, and check that no replica serves
+    /// an older version than the database has shown.
+    CutOff(cut_off::Options),
     /// Send logins at twice the rate that the service can process.
     LoginOverload(logins::overload::Options),
     /// Compare the response times of logins with unknown emails and with wrong passwords.
@@ -39,6 +44,7 @@ async fn main() -> ExitCode {
         Command::Fault(options) => fault::run(options).await,
         Command::ReadYourWrites(options) => read_your_writes::run(options).await,
         Command::Chaos(options) => chaos::run(options).await,
+        Command::CutOff(options) => cut_off::run(options).await,
         Command::LoginOverload(options) => logins::overload::run(options).await,
         Command::LoginTiming(options) => logins::timing::run(options).await,
         Command::SlowClients(options) => slow_clients::run(options).await,

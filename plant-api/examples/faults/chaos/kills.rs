@@ -7,8 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::sleep;
 
-use super::Options;
-use super::processes::Programs;
+use super::{Options, Programs};
 use crate::shell;
 
 /// Shell commands that stop and start the dependencies.

@@ -7,7 +7,6 @@
 mod check;
 mod kills;
 mod ledger;
-mod processes;
 mod writers;
 
 use std::net::SocketAddr;
@@ -16,12 +15,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use clap::Parser;
 use sqlx::{Connection, PgConnection};
 
+use crate::processes::Program;
 use kills::Kills;
 use ledger::Ledger;
-use processes::{Program, Programs};
 
 /// Settings of the chaos test.
 #[derive(Parser)]
@@ -60,6 +60,32 @@ pub struct Options {
     expect_loss: bool,
 }
 
+/// All processes under test.
+struct Programs {
+    /// `plant-api serve`, which also runs jobs.
+    service: Program,
+    /// `plant-api work`.
+    worker: Program,
+}
+
+impl Programs {
+    fn start(options: &Options) -> anyhow::Result<Self> {
+        let start = |name: &str, arguments: &[&str]| {
+            let log = options.logs.join(format!("{name}.log"));
+            Program::start(&options.program, &log, arguments)
+        };
+        Ok(Self {
+            service: start("serve", &["serve", "--listen", &options.address.to_string()])?,
+            worker: start("work", &["work"])?,
+        })
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        self.service.stop().await.context("cannot stop the service")?;
+        self.worker.stop().await.context("cannot stop the worker")
+    }
+}
+
 /// Timeout for all jobs to finish after the last kill: one lease and all attempts of a job.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -69,10 +95,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let mut owner = PgConnection::connect(&options.database_url).await?;
     check::create_triggers(&mut owner).await?;
     owner.close().await?;
-    let mut programs = Programs {
-        service: Program::start(&options, "serve", &["--listen", &options.address.to_string()])?,
-        worker: Program::start(&options, "work", &[])?,
-    };
+    let mut programs = Programs::start(&options)?;
     let test_data = writers::prepare(&options).await?;
     let stop = Arc::new(AtomicBool::new(false));
     let writers = writers::start(&options, &test_data, &stop);

@@ -1,12 +1,11 @@
-//! Starts and kills the service and a worker.
+//! Starts and kills `plant-api`.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 use tokio::process::{Child, Command};
-
-use super::Options;
 
 /// A running `plant-api` process.
 pub struct Program {
@@ -14,20 +13,13 @@ pub struct Program {
     child: Child,
 }
 
-/// All processes under test.
-pub struct Programs {
-    /// `plant-api serve`, which also runs jobs.
-    pub service: Program,
-    /// `plant-api work`.
-    pub worker: Program,
-}
-
 impl Program {
-    /// Starts `plant-api <subcommand>`. It is killed when the value is dropped.
-    pub fn start(options: &Options, subcommand: &str, arguments: &[&str]) -> anyhow::Result<Self> {
-        let log = File::create(options.logs.join(format!("{subcommand}.log")))?;
-        let mut command = Command::new(&options.program);
-        command.arg(subcommand).args(arguments).stdin(Stdio::null()).stderr(log).kill_on_drop(true);
+    /// Starts the executable `program`, which logs to the file `log`. It is killed when the value
+    /// is dropped.
+    pub fn start(program: &Path, log: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        let log = File::create(log)?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stderr(log).kill_on_drop(true);
         let child = command.spawn().context("cannot start plant-api")?;
         Ok(Self { command, child })
     }
@@ -44,18 +36,10 @@ impl Program {
     }
 
     /// Sends SIGTERM and waits for the process to exit.
-    async fn stop(mut self) -> anyhow::Result<()> {
+    pub async fn stop(mut self) -> anyhow::Result<()> {
         let pid = self.child.id().context("the process has already exited")?.to_string();
         ensure!(Command::new("kill").arg(pid).status().await?.success(), "cannot send SIGTERM");
         ensure!(self.child.wait().await?.success(), "the process did not exit with status 0");
         Ok(())
-    }
-}
-
-impl Programs {
-    /// Stops all processes.
-    pub async fn stop(self) -> anyhow::Result<()> {
-        self.service.stop().await.context("cannot stop the service")?;
-        self.worker.stop().await.context("cannot stop the worker")
     }
 }
