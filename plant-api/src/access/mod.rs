@@ -4,7 +4,7 @@
 //! statements, which filter by it: another customer's row is treated as not found. With access mode
 //! `open`, no caller is restricted; a token only says whose account it is. Handlers of account data
 //! extract an [`AuthenticatedAccount`], which requires a token in every mode; handlers that change
-//! what all customers share extract an [`Administrator`].
+//! what all customers share extract a [`CatalogueEditor`] or an [`Administrator`].
 
 #[cfg(test)]
 mod tests;
@@ -74,7 +74,19 @@ impl Caller {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Administrator(Caller);
 
+/// A caller that may change the catalogue: an administrator, or an account with the role `editor`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogueEditor(Caller);
+
 impl Deref for Administrator {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.0
+    }
+}
+
+impl Deref for CatalogueEditor {
     type Target = Caller;
 
     fn deref(&self) -> &Caller {
@@ -98,7 +110,7 @@ impl AuthenticatedAccount {
     /// Returns the only customer whose data may be accessed; `None` if there is no restriction.
     pub fn customer_filter(&self) -> Option<&str> {
         match (self.access_mode, self.role) {
-            (AccessMode::Required, Role::User) => Some(&self.customer),
+            (AccessMode::Required, Role::User | Role::Editor) => Some(&self.customer),
             (AccessMode::Open, _) | (_, Role::Admin) => None,
         }
     }
@@ -161,10 +173,28 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let caller = Caller::from_request_parts(parts, state).await?;
-        match caller.customer_filter() {
-            None => Ok(Self(caller)),
-            Some(_) => Err(Error::Forbidden("administrator rights are required")),
+        if caller.customer_filter().is_some() {
+            return Err(Error::Forbidden("administrator rights are required"));
         }
+        Ok(Self(caller))
+    }
+}
+
+impl<S> FromRequestParts<S> for CatalogueEditor
+where
+    S: Send + Sync,
+    AccessPolicy: FromRef<S>,
+    Clock: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        let is_editor = matches!(&caller, Caller::Account(account) if account.role == Role::Editor);
+        if caller.customer_filter().is_some() && !is_editor {
+            return Err(Error::Forbidden("the role `editor` or administrator rights are required"));
+        }
+        Ok(Self(caller))
     }
 }
 

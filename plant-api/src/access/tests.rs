@@ -47,7 +47,9 @@ async fn an_invalid_token_is_refused_even_with_access_open(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_token_authenticates_its_account(pool: PgPool) {
     let app = TestApp::with_required_access(pool, Clock::System).await;
-    for (role, filter) in [(Role::User, Some("lotus")), (Role::Admin, None)] {
+    for (role, filter) in
+        [(Role::User, Some("lotus")), (Role::Editor, Some("lotus")), (Role::Admin, None)]
+    {
         let claims = app.insert_account("lotus", role).await;
         let now = app.state.clock.now();
         let token = app.state.access_policy.tokens.issue_access_token(&claims, now).unwrap();
@@ -74,25 +76,30 @@ async fn with_access_open_a_token_does_not_lower_rights(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_catalogue_is_changed_by_administrators_only(pool: PgPool) {
+async fn the_catalogue_is_changed_by_editors_and_administrators_only(pool: PgPool) {
     let app = TestApp::with_required_access(pool, Clock::System).await;
     let user = app.with_account_of("lotus", Role::User).await;
+    let editor = app.with_account_of("lotus", Role::Editor).await;
     let admin = app.with_account_of("lotus", Role::Admin).await;
-    let ids = admin.create_agent("Asha").await;
+    let ids = editor.create_agent("Asha").await;
     let writes = [
         ("/api/v1/industries", json!({"name": "Sales"})),
         ("/api/v1/skills", json!({"name": "Rust", "category": "technical"})),
         ("/api/v1/job-roles", json!({"name": "Writer"})),
         ("/api/v1/teams", json!({"name": "Studio"})),
-        ("/api/v1/customers", json!({"name": "Jasmine"})),
         ("/api/v1/genesis/skills", json!({"name": "Go", "category": "technical"})),
-        ("/api/v1/genesis/job-roles", json!({"name": "Coder", "required_skills": [ids.skill]})),
         ("/api/v1/genesis/certify", json!({"entity_type": "skill", "entity_id": ids.skill})),
+        ("/api/v1/genesis/job-roles", json!({"name": "Coder", "required_skills": [ids.skill]})),
     ];
     for (path, body) in writes {
         assert_eq!(user.post(path, body.clone()).await.expect(403)["code"], "forbidden", "{path}");
-        assert!(admin.post(path, body).await.status != 403, "{path}");
+        assert!(editor.post(path, body.clone()).await.status.is_success(), "{path}");
+        assert_ne!(admin.post(path, body).await.status, 403, "{path}");
     }
+    // An editor is no administrator, and sees its own customer only.
+    editor.post("/api/v1/customers", json!({"name": "Jasmine"})).await.expect(403);
+    admin.post("/api/v1/customers", json!({"id": "rose", "name": "Rose"})).await.expect(201);
+    editor.get("/api/v1/customers/rose/agents").await.expect(404);
     let agent = format!("/api/v1/agents/{}", ids.agent);
     user.patch(&agent, json!({"name": "Rose"})).await.expect(403);
     assert_eq!(user.get(&agent).await.expect(200)["name"], "Asha");
@@ -122,7 +129,7 @@ async fn the_admin_key_is_unrestricted_but_has_no_account(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_amendment_has_the_account_as_its_actor(pool: PgPool) {
     let app = TestApp::with_required_access(pool, Clock::System).await;
-    let lotus = app.with_account_of("lotus", Role::Admin).await;
+    let lotus = app.with_account_of("lotus", Role::Editor).await;
     let id = lotus.create("/api/v1/industries", json!({"name": "Marketing"})).await;
     let actor: String = sqlx::query_scalar(
         "select convert_from(content, 'utf8')::json ->> 'actor' from amendment

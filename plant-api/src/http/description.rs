@@ -46,7 +46,7 @@ pub fn add_common_parts(api: &mut OpenApi) {
                 operation.operation_id = Some(operation_id(method, path));
                 if path.starts_with("/api/") {
                     add_common_errors(operation);
-                    add_administrator_error(method, operation);
+                    add_role_error(method, operation);
                     add_request_headers(method, path, operation);
                 }
                 set_problem_media_type(operation);
@@ -83,10 +83,14 @@ fn add_common_errors(operation: &mut Operation) {
 }
 
 /// Adds the error of callers that may not change what all customers share.
-fn add_administrator_error(method: &str, operation: &mut Operation) {
+fn add_role_error(method: &str, operation: &mut Operation) {
     let is_shared = |tag: &String| tag == "catalogue" || tag == "genesis";
     if method != "get" && operation.tags.iter().flatten().any(is_shared) {
-        add_error(operation, "403", "Administrator rights are required, unless access is open");
+        add_error(
+            operation,
+            "403",
+            "The role `editor` or administrator rights are required, unless access is open",
+        );
     }
 }
 

@@ -33,6 +33,8 @@ pub const REFRESH_TOKEN_LIFETIME: TimeDelta = TimeDelta::days(30);
 pub enum Role {
     /// Access to the data of the account's customer.
     User,
+    /// As `User`, and may change the catalogue.
+    Editor,
     /// Access to all data.
     Admin,
 }

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Administrator, AuthenticatedAccount, Caller};
+use crate::access::{Administrator, AuthenticatedAccount, Caller, CatalogueEditor};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -90,6 +90,12 @@ impl Actor for Caller {
 }
 
 impl Actor for Administrator {
+    fn actor(&self) -> &str {
+        Caller::actor(self)
+    }
+}
+
+impl Actor for CatalogueEditor {
     fn actor(&self) -> &str {
         Caller::actor(self)
     }

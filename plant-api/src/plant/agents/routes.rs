@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use super::change::{self, AgentChanges};
 use super::{Agent, AgentContent, AgentId, sql};
-use crate::access::Administrator;
+use crate::access::CatalogueEditor;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
@@ -102,7 +102,7 @@ async fn list(
 )]
 async fn create(
     State(clock): State<Clock>,
-    Write { caller, body: Json(new), mut tx }: Write<Json<AgentContent>, Administrator>,
+    Write { caller, body: Json(new), mut tx }: Write<Json<AgentContent>, CatalogueEditor>,
 ) -> Result<StoredResponse> {
     let agent = super::create(&mut tx, &clock, &caller, new).await?;
     let location = format!("/api/v1/agents/{}", agent.id);
@@ -156,7 +156,7 @@ async fn change(
     State(clock): State<Clock>,
     Path(id): Path<AgentId>,
     conditions: Preconditions,
-    Write { caller, body: Json(changes), mut tx }: Write<Json<AgentChanges>, Administrator>,
+    Write { caller, body: Json(changes), mut tx }: Write<Json<AgentChanges>, CatalogueEditor>,
 ) -> Result<StoredResponse> {
     let agent = change::change(&mut tx, &clock, &caller, id, &conditions, &changes).await?;
     tx.invalidate(Topic::Agents);

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{Certification, CertificationDetails};
-use crate::access::{Administrator, Caller};
+use crate::access::{Caller, CatalogueEditor};
 use crate::cache::Topic;
 use crate::clock::Clock;
 use crate::error::{Problem, Result};
@@ -52,7 +52,7 @@ struct CertificationRequest {
 )]
 async fn certify(
     State(clock): State<Clock>,
-    Write { caller, body: Json(request), tx }: Write<Json<CertificationRequest>, Administrator>,
+    Write { caller, body: Json(request), tx }: Write<Json<CertificationRequest>, CatalogueEditor>,
 ) -> Result<StoredResponse> {
     let CertificationRequest { entity_type, entity_id, notes, evidence } = request;
     let details = CertificationDetails { notes, evidence };

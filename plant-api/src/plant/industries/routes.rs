@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Industry, IndustryContent, IndustryId, sql};
-use crate::access::Administrator;
+use crate::access::CatalogueEditor;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
@@ -58,7 +58,7 @@ async fn list(
 )]
 async fn create(
     State(clock): State<Clock>,
-    Write { caller, body: Json(new), mut tx }: Write<Json<IndustryContent>, Administrator>,
+    Write { caller, body: Json(new), mut tx }: Write<Json<IndustryContent>, CatalogueEditor>,
 ) -> Result<StoredResponse> {
     let industry = super::create(&mut tx, &clock, &caller, new).await?;
     let location = format!("/api/v1/industries/{}", industry.id);

@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{JobRole, JobRoleContent, JobRoleId, SkillRequirement, sql};
-use crate::access::Administrator;
+use crate::access::CatalogueEditor;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
@@ -58,7 +58,7 @@ pub(crate) async fn list(
 )]
 async fn create(
     State(clock): State<Clock>,
-    Write { caller, body: Json(new), mut tx }: Write<Json<JobRoleContent>, Administrator>,
+    Write { caller, body: Json(new), mut tx }: Write<Json<JobRoleContent>, CatalogueEditor>,
 ) -> Result<StoredResponse> {
     let skills = SkillRequirement::Existing;
     let job_role = super::create(&mut tx, &clock, &caller, new, skills).await?;

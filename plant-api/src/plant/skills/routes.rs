@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Category, Created, NewSkill, Skill, SkillId, sql};
-use crate::access::Administrator;
+use crate::access::CatalogueEditor;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
@@ -73,7 +73,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(clock): State<Clock>,
     uri: Uri,
-    Write { caller, body: Json(new), mut tx }: Write<Json<NewSkill>, Administrator>,
+    Write { caller, body: Json(new), mut tx }: Write<Json<NewSkill>, CatalogueEditor>,
 ) -> Result<StoredResponse> {
     let response = match super::create(&mut tx, &clock, &caller, new).await? {
         Created::New(skill) => {

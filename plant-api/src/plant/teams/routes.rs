@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Team, TeamContent, TeamId, sql};
-use crate::access::Administrator;
+use crate::access::CatalogueEditor;
 use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
@@ -58,7 +58,7 @@ async fn list(
 )]
 async fn create(
     State(clock): State<Clock>,
-    Write { caller, body: Json(new), mut tx }: Write<Json<TeamContent>, Administrator>,
+    Write { caller, body: Json(new), mut tx }: Write<Json<TeamContent>, CatalogueEditor>,
 ) -> Result<StoredResponse> {
     let team = super::create(&mut tx, &clock, &caller, new).await?;
     let location = format!("/api/v1/teams/{}", team.id);

@@ -17,9 +17,9 @@ pub async fn insert(
     let created: Vec<_> = rows.iter().map(|row| row.created_at).collect();
     sqlx::query!(
         "insert into account (
-            id, customer_id, email, password_hash, plan, is_verified, created_at
+            id, customer_id, email, password_hash, role, plan, is_verified, created_at
         )
-        select id, customer_id, email, $6, plan, true, created_at
+        select id, customer_id, email, $6, 'editor', plan, true, created_at
         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
             as new (id, customer_id, email, plan, created_at)
         on conflict (id) do nothing",

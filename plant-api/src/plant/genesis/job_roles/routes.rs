@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::access::Administrator;
+use crate::access::CatalogueEditor;
 use crate::cache::Topic;
 use crate::clock::Clock;
 use crate::error::{Problem, Result};
@@ -69,7 +69,7 @@ impl From<NewGenesisJobRole> for JobRoleContent {
 )]
 async fn create(
     State(clock): State<Clock>,
-    Write { caller, body: Json(new), mut tx }: Write<Json<NewGenesisJobRole>, Administrator>,
+    Write { caller, body: Json(new), mut tx }: Write<Json<NewGenesisJobRole>, CatalogueEditor>,
 ) -> Result<StoredResponse> {
     let skills = SkillRequirement::Certified;
     let role = job_roles::create(&mut tx, &clock, &caller, new.into(), skills).await?;
@@ -98,7 +98,7 @@ async fn certify(
     Path(id): Path<JobRoleId>,
     Write { caller, body: OptionalJson(details), tx }: Write<
         OptionalJson<CertificationDetails>,
-        Administrator,
+        CatalogueEditor,
     >,
 ) -> Result<StoredResponse> {
     certify_entity(tx, &clock, &caller, (Kind::JobRole, id.0), details).await

@@ -4,7 +4,7 @@ use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::access::Administrator;
+use crate::access::CatalogueEditor;
 use crate::clock::Clock;
 use crate::error::{Problem, Result};
 use crate::extract::{OptionalJson, Path};
@@ -43,7 +43,7 @@ async fn certify(
     Path(id): Path<SkillId>,
     Write { caller, body: OptionalJson(details), tx }: Write<
         OptionalJson<CertificationDetails>,
-        Administrator,
+        CatalogueEditor,
     >,
 ) -> Result<StoredResponse> {
     certify_entity(tx, &clock, &caller, (Kind::Skill, id.0), details).await
