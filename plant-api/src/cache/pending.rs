@@ -71,19 +71,28 @@ impl Cache {
         topics: &[Topic],
         commit: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
+        if topics.is_empty() {
+            return commit.await;
+        }
         let member = Uuid::new_v4().to_string();
-        self.announce(topics, &member).await;
+        let announced = self.announce(topics, &member).await;
         let mut commit = pin!(commit);
         let result = loop {
             match tokio::time::timeout(ANNOUNCEMENT_LIFETIME / 2, &mut commit).await {
                 Ok(result) => break result,
-                Err(_) => self.announce(topics, &member).await,
+                Err(_) => {
+                    self.announce(topics, &member).await;
+                }
             }
         };
         if result.is_ok() {
-            let mut withdraw = self.eval(WITHDRAW, topics);
-            withdraw.arg(&member).arg(new_generations(topics));
-            let _ = self.0.redis.execute_with_retry::<()>(&withdraw).await;
+            let withdrawal = self.clone().withdraw(topics.to_vec(), member);
+            if announced {
+                withdrawal.await;
+            } else {
+                // The request has waited for Redis once already.
+                tokio::spawn(withdrawal);
+            }
         }
         result
     }
@@ -94,11 +103,18 @@ impl Cache {
         let Ok(()) = self.invalidate_with(topics, committed).await;
     }
 
-    async fn announce(&self, topics: &[Topic], member: &str) {
+    /// Returns whether Redis has stored the announcement.
+    async fn announce(&self, topics: &[Topic], member: &str) -> bool {
         let lifetime = u64::try_from(ANNOUNCEMENT_LIFETIME.as_millis()).unwrap_or(u64::MAX);
         let mut announce = self.eval(ANNOUNCE, topics);
         announce.arg(member).arg(lifetime).arg(new_generations(topics));
-        let _ = self.0.redis.execute_with_retry::<()>(&announce).await;
+        self.0.redis.execute_with_retry::<()>(&announce).await.is_some()
+    }
+
+    async fn withdraw(self, topics: Vec<Topic>, member: String) {
+        let mut withdraw = self.eval(WITHDRAW, &topics);
+        withdraw.arg(member).arg(new_generations(&topics));
+        let _ = self.0.redis.execute_with_retry::<()>(&withdraw).await;
     }
 
     /// Returns the command that replaces all generations.

@@ -97,11 +97,7 @@ impl WriteTransaction {
         if let Some(row_key) = &self.row_key {
             sql::store_response(&mut *self.tx, row_key, &response, &self.topics).await?;
         }
-        if self.topics.is_empty() {
-            self.tx.commit().await?;
-        } else {
-            self.cache.invalidate_with(&self.topics, self.tx.commit()).await?;
-        }
+        self.cache.invalidate_with(&self.topics, self.tx.commit()).await?;
         for action in self.after_commit {
             action();
         }
