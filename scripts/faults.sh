@@ -7,6 +7,8 @@
 #   scripts/faults.sh read-your-writes     64 writers and 64 readers on two replicas, while Redis is killed twice
 #   scripts/faults.sh cut-off              1,000 writes whose clients disconnect at random moments, without and with 50
 #                                          kills of the replicas, while 64 readers compare with the database
+#   scripts/faults.sh hostile [TEXT]       expensive bodies, large lists, clients that do not read; with TEXT, only those
+#                                          whose name contains it
 #   scripts/faults.sh slow-clients         2000 idle connections and 1000 that send one byte per second
 #
 # The script starts its own PostgreSQL, Redis and two replicas of the service on free ports, and deletes them afterwards.
@@ -29,7 +31,7 @@ main() {
   cd "$ROOT"
   case ${1:-all} in
     all | cut-off | read-your-writes | slow-clients) ;;
-    dependencies) NAME_FILTER=${2:-} ;;
+    dependencies | hostile) NAME_FILTER=${2:-} ;;
     *) fail "unknown argument '$1'; see the usage at the top of scripts/faults.sh" ;;
   esac
   rm -rf "$WORK"
@@ -44,12 +46,14 @@ main() {
   case ${1:-all} in
     dependencies) dependencies ;;
     cut-off) cut_off ;;
+    hostile) hostile ;;
     read-your-writes) read_your_writes ;;
     slow-clients) slow_clients ;;
     all)
       dependencies
       read_your_writes
       cut_off
+      hostile
       slow_clients
       ;;
   esac
@@ -62,6 +66,7 @@ start_replicas() {
   port=$(free_port 18300)
   start_service "$port" "$WORK/first.log"
   FIRST=127.0.0.1:$port
+  FIRST_PID=$SERVICE
   port=$(free_port $((port + 1)))
   start_service "$port" "$WORK/second.log"
   SECOND=127.0.0.1:$port
@@ -107,6 +112,11 @@ cut_off() {
       "$BIN/examples/faults" cut-off --program "$BIN/plant-api" --logs "$WORK" --kills "$kills" \
       --address "127.0.0.1:$third" --address "127.0.0.1:$fourth" || record_violation
   done
+}
+
+hostile() {
+  log ""
+  run "$BIN/examples/faults" hostile --address "$FIRST" --pid "$FIRST_PID" --only "$NAME_FILTER" || record_violation
 }
 
 slow_clients() {

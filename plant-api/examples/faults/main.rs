@@ -6,6 +6,7 @@ mod chaos;
 mod client;
 mod cut_off;
 mod fault;
+mod hostile;
 mod logins;
 mod percentiles;
 mod processes;
@@ -34,6 +35,8 @@ enum Command {
     LoginOverload(logins::overload::Options),
     /// Compare the response times of logins with unknown emails and with wrong passwords.
     LoginTiming(logins::timing::Options),
+    /// Send requests that are meant to stop the service; print a table.
+    Hostile(hostile::Options),
     /// Open idle and slow connections next to healthy ones.
     SlowClients(slow_clients::Options),
 }
@@ -47,6 +50,7 @@ async fn main() -> ExitCode {
         Command::CutOff(options) => cut_off::run(options).await,
         Command::LoginOverload(options) => logins::overload::run(options).await,
         Command::LoginTiming(options) => logins::timing::run(options).await,
+        Command::Hostile(options) => hostile::run(options).await,
         Command::SlowClients(options) => slow_clients::run(options).await,
     };
     match met {
