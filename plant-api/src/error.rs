@@ -30,9 +30,13 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// Creates a violation of `rule` by `field`.
+    /// Creates a violation of `rule` by `field`. Shortens what is too long to be read.
     pub fn new(field: impl Into<String>, rule: &str, message: impl Into<String>) -> Self {
-        Self { field: field.into(), rule: rule.into(), message: message.into() }
+        Self {
+            field: shortened(field.into(), MAX_FIELD_CHARS),
+            rule: rule.into(),
+            message: shortened(message.into(), MAX_MESSAGE_CHARS),
+        }
     }
 }
 
@@ -113,9 +117,33 @@ pub enum Error {
     Internal(Cause),
 }
 
+/// Maximum length of the path of a field in a violation, in characters.
+pub const MAX_FIELD_CHARS: usize = 200;
+/// Maximum length of the message of a violation, in characters.
+pub const MAX_MESSAGE_CHARS: usize = 400;
+/// Maximum number of violations in a response.
+pub const MAX_VIOLATIONS: usize = 50;
+
+/// Replaces the middle of a text by an ellipsis if it has more than `max` characters.
+fn shortened(text: String, max: usize) -> String {
+    let length = text.chars().count();
+    if length <= max {
+        return text;
+    }
+    let start: String = text.chars().take(max / 2).collect();
+    let end: String = text.chars().skip(length - (max / 2 - 1)).collect();
+    format!("{start}…{end}")
+}
+
 fn field_names(violations: &[Violation]) -> String {
-    let names: Vec<_> =
-        violations.iter().map(|v| if v.field.is_empty() { "the body" } else { &v.field }).collect();
+    const MAX_NAMES: usize = 10;
+    let name = |v: &Violation| {
+        if v.field.is_empty() { "the body".to_owned() } else { v.field.clone() }
+    };
+    let mut names: Vec<_> = violations.iter().take(MAX_NAMES).map(name).collect();
+    if violations.len() > MAX_NAMES {
+        names.push("…".to_owned());
+    }
     names.join(", ")
 }
 
@@ -312,7 +340,10 @@ impl From<Error> for Problem {
             code,
             request_id: String::new(),
             violations: match error {
-                Error::Validation(list) | Error::ConstitutionalAlignment(list) => list,
+                Error::Validation(mut list) | Error::ConstitutionalAlignment(mut list) => {
+                    list.truncate(MAX_VIOLATIONS);
+                    list
+                }
                 _ => Vec::new(),
             },
             broken_at_index,

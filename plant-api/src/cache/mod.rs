@@ -84,6 +84,11 @@ pub struct CachedResponse {
 }
 
 impl CachedResponse {
+    /// Returns whether the body is a JSON array without items.
+    pub fn is_empty_list(&self) -> bool {
+        self.body == "[]"
+    }
+
     fn weight(&self) -> u32 {
         let bytes = self.body.len() + self.etag.len() + MAX_KEY_BYTES;
         u32::try_from(bytes).unwrap_or(u32::MAX)

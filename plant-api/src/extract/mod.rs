@@ -1,6 +1,6 @@
 //! Extractors whose rejections are problem+json, and the strict JSON reader.
 //!
-//! [`Json`] rejects duplicate keys and integers beyond ±2^53, which canonical JSON (RFC 8785)
+//! [`Json`] limits the depth and the number of values, and rejects duplicate keys and integers beyond ±2^53, which canonical JSON (RFC 8785)
 //! cannot represent. It also rejects NUL characters, which PostgreSQL's `text` type cannot store.
 
 mod strict;
@@ -12,9 +12,10 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::check::limits::MAX_PATH_SEGMENT_BYTES;
 use crate::error::{Error, Result, Violation};
 use crate::state::RequestLimits;
 
@@ -143,6 +144,17 @@ pub async fn read_body(request: Request, limits: RequestLimits) -> Result<Bytes>
     }
 }
 
+/// Deserializes a field of changes that is present, so that an absent one is `None`. `null` is
+/// rejected unless `T` is an `Option`; then it is `Some(None)`.
+///
+/// # Errors
+/// As `T`'s.
+pub fn some_if_present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 /// Parses `body` as strict JSON and deserializes it as `T`.
 ///
 /// # Errors
@@ -169,6 +181,10 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let too_long = |segment: &str| segment.len() > MAX_PATH_SEGMENT_BYTES;
+        if parts.uri.path().split('/').any(too_long) {
+            return Err(Error::invalid("path", "max-length", "has a part of more than 200 bytes"));
+        }
         if parts.uri.path().contains("%00") {
             return Err(Error::invalid("path", "no-nul", "must not contain a NUL character"));
         }

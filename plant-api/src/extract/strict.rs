@@ -1,48 +1,97 @@
 //! JSON parser that also rejects duplicate keys, NUL characters and integers beyond ±2^53, which
 //! serde_json accepts.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::error::{Error, Result, Violation};
+use crate::check::FieldPath;
+use crate::check::limits::{MAX_JSON_DEPTH, MAX_JSON_VALUES};
+use crate::error::{Error, MAX_VIOLATIONS, Result, Violation};
 
 /// 2^53: up to here every integer is exact as a double, as RFC 8785 requires.
 const SAFE_INTEGER: u64 = 1 << 53;
 
-/// Maximum number of violations in one response.
-const MAX_VIOLATIONS: usize = 20;
-
-/// Parses one JSON value.
+/// Parses one JSON value. Time and memory are linear in the length of the text.
+///
+/// # Errors
+/// [`Error::Malformed`] if the text is not JSON, [`Error::Validation`] if it violates a limit or has
+/// content that cannot be stored.
 pub fn parse(text: &[u8]) -> Result<Value> {
-    let violations = RefCell::new(Vec::new());
+    let found = Found::default();
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = Strict { path: String::new(), violations: &violations }
+    let result = Strict { path: FieldPath::Root, found: &found }
         .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|e| Error::Malformed(format!("the body is not well-formed JSON: {e}")))?;
-    let violations = violations.into_inner();
-    if violations.is_empty() { Ok(value) } else { Err(Error::Validation(violations)) }
+        .and_then(|value| deserializer.end().map(|()| value));
+    let violations = found.violations.into_inner();
+    match result {
+        Ok(value) if violations.is_empty() => Ok(value),
+        Err(error) if !found.stopped.get() => {
+            Err(Error::Malformed(format!("the body is not well-formed JSON: {error}")))
+        }
+        _ => Err(Error::Validation(violations)),
+    }
 }
 
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    violations: RefCell<Vec<Violation>>,
+    /// Number of values.
+    values: Cell<usize>,
+    /// Whether parsing was stopped because of the violations.
+    stopped: Cell<bool>,
+}
+
+/// Parses one value and those in it.
+#[derive(Clone, Copy)]
 struct Strict<'a> {
-    path: String,
-    violations: &'a RefCell<Vec<Violation>>,
+    path: FieldPath<'a>,
+    found: &'a Found,
 }
 
-impl Strict<'_> {
+impl<'a> Strict<'a> {
     fn add_violation(&self, rule: &str, message: &str) {
-        let mut violations = self.violations.borrow_mut();
+        let mut violations = self.found.violations.borrow_mut();
         if violations.len() < MAX_VIOLATIONS {
-            violations.push(Violation::new(self.path.replace('\0', "\u{fffd}"), rule, message));
+            let field = self.path.to_string().replace('\0', "\u{fffd}");
+            violations.push(Violation::new(field, rule, message));
         }
     }
 
-    fn child(&self, step: &str) -> Self {
-        let dot = if self.path.is_empty() || step.starts_with('[') { "" } else { "." };
-        Strict { path: format!("{}{dot}{step}", self.path), violations: self.violations }
+    /// Returns the parser of a value in this one.
+    fn child<'b>(&'b self, step: impl FnOnce(&'b FieldPath<'a>) -> FieldPath<'b>) -> Strict<'b> {
+        Strict { path: step(&self.path), found: self.found }
+    }
+
+    /// Counts a value, and stops parsing at the limits.
+    fn count<E: serde::de::Error>(&self) -> Result<(), E> {
+        let values = self.found.values.get() + 1;
+        self.found.values.set(values);
+        if values > MAX_JSON_VALUES {
+            self.add_violation("max-values", "the body has more than 40,000 JSON values");
+            return self.stop();
+        }
+        if self.found.violations.borrow().len() >= MAX_VIOLATIONS {
+            return self.stop();
+        }
+        Ok(())
+    }
+
+    /// Stops parsing if this array or object is nested too deeply.
+    fn check_depth<E: serde::de::Error>(&self) -> Result<(), E> {
+        if self.path.depth() >= MAX_JSON_DEPTH {
+            self.add_violation("max-depth", "is nested in more than 64 levels");
+            return self.stop();
+        }
+        Ok(())
+    }
+
+    fn stop<E: serde::de::Error>(&self) -> Result<(), E> {
+        self.found.stopped.set(true);
+        Err(E::custom("stopped"))
     }
 
     fn check_text(&self, text: &str) {
@@ -65,6 +114,7 @@ impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.count()?;
         deserializer.deserialize_any(self)
     }
 }
@@ -117,17 +167,21 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        self.check_depth()?;
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(self.child(&format!("[{}]", list.len())))? {
+        while let Some(item) =
+            items.next_element_seed(self.child(|path| FieldPath::Index(path, list.len())))?
+        {
             list.push(item);
         }
         Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        self.check_depth()?;
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let child = self.child(&key);
+            let child = self.child(|path| FieldPath::Key(path, &key));
             child.check_text(&key);
             if map.contains_key(&key) {
                 child.add_violation("duplicate-key", "appears twice");
@@ -169,6 +223,36 @@ mod tests {
     }
 
     #[test]
+    fn a_body_has_at_most_64_levels() {
+        let nested = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(parse(nested(64).as_bytes()).is_ok());
+        for levels in [65, 127, 100_000] {
+            let [(field, rule)] = &violations(&nested(levels))[..] else { panic!("{levels}") };
+            assert_eq!((&**rule, field.starts_with("[0][0]")), ("max-depth", true));
+        }
+        // Depth is counted in objects as well.
+        let objects = format!("{}0{}", "{\"a\":".repeat(65), "}".repeat(65));
+        assert_eq!(violations(&objects)[0].1, "max-depth");
+    }
+
+    #[test]
+    fn a_body_has_at_most_40_000_values() {
+        let list = |items: usize| format!("[{}0]", "[],".repeat(items - 1));
+        assert!(parse(list(39_999).as_bytes()).is_ok());
+        assert_eq!(violations(&list(40_000)), [violation("[39999]", "max-values")]);
+    }
+
+    #[test]
+    fn parsing_stops_at_50_violations_with_short_paths() {
+        let text =
+            format!("{{\"{}\":[{}1]}}", "k".repeat(100_000), "9007199254740993,".repeat(9_000));
+        let found = violations(&text);
+        assert_eq!(found.len(), MAX_VIOLATIONS);
+        assert!(found.iter().all(|(field, _)| field.chars().count() <= 200));
+        assert!(found[49].0.ends_with("…[49]"), "{}", found[49].0);
+    }
+
+    #[test]
     fn the_largest_safe_integers_are_accepted() {
         assert!(parse(b"[9007199254740992,-9007199254740992,1.5,1e3]").is_ok());
     }
@@ -181,7 +265,7 @@ mod tests {
 
     #[test]
     fn invalid_json_is_malformed() {
-        for text in [&b"{"[..], b"", b"{}x", b"\xff", b"[1e999]", b"nul", &[b'['; 100_000]] {
+        for text in [&b"{"[..], b"", b"{}x", b"\xff", b"[1e999]", b"nul"] {
             assert!(matches!(parse(text), Err(Error::Malformed(_))), "{text:?}");
         }
     }

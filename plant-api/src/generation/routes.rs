@@ -13,8 +13,8 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::Preconditions;
-use crate::extract::{Json, Path, Query};
-use crate::page::{Page, PageParams};
+use crate::extract::{Json, Path};
+use crate::page::{self, Filtered, PageParams};
 use crate::queue::Queue;
 use crate::state::AppState;
 use crate::write::{StoredResponse, Write};
@@ -25,7 +25,7 @@ pub fn router() -> OpenApiRouter<AppState> {
 }
 
 /// Filter for tasks.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize, Serialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
     /// Returns only tasks with this status.
@@ -80,13 +80,13 @@ async fn create(
 async fn list(
     State(db): State<Db>,
     account: AuthenticatedAccount,
-    Query(filter): Query<Filter>,
-    page: Page,
+    Filtered { filter, page }: Filtered<Filter>,
     conditions: Preconditions,
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
     let rows = sql::list(&mut *connection, account.id, filter.status, &page).await?;
-    Ok(conditions.respond_cached(&page.to_cached_envelope(rows, |task| task.id)?))
+    let tasks = page.to_cached_envelope(page::rows(rows), |task| task.id).await?;
+    Ok(conditions.respond_cached(&tasks))
 }
 
 #[utoipa::path(

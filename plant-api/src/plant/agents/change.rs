@@ -1,6 +1,6 @@
 //! Changes of an agent: applied and appended as an amendment in one transaction.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 
@@ -10,6 +10,7 @@ use crate::check::{Checks, Name};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::etag::Preconditions;
+use crate::extract::some_if_present;
 use crate::plant::chain::ChangeType;
 use crate::plant::entity::{self, LockedEntity};
 use crate::plant::industries::IndustryId;
@@ -20,23 +21,32 @@ use crate::plant::teams::TeamId;
 /// Maximum number of tags per agent.
 const MAX_TAGS: usize = 50;
 
-/// Maximum size of the custom attributes as JSON, in bytes.
-const MAX_CUSTOM_ATTRIBUTES_BYTES: usize = 64 * 1024;
-
 /// Changes of an agent. Absent fields stay unchanged; `null` clears `team_id` and
-/// `governance_notes`.
+/// `governance_notes`, and is an error for other fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentChanges {
     /// New name, unique among agents.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "some_if_present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(min_length = 1, max_length = 200)]
     pub name: Option<String>,
     /// Id of the new skill.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "some_if_present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub skill_id: Option<SkillId>,
     /// Id of the new job role.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "some_if_present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub job_role_id: Option<JobRoleId>,
     /// Id of the new team; `null` for no team.
     #[serde(
@@ -47,14 +57,26 @@ pub struct AgentChanges {
     #[schema(value_type = Option<uuid::Uuid>)]
     pub team_id: Option<Option<TeamId>>,
     /// Id of the new industry.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "some_if_present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub industry_id: Option<IndustryId>,
     /// Tags that replace the existing ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "some_if_present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<Vec<Name>>, max_items = 50, example = json!(["seo", "blog"]))]
     pub tags: Option<Vec<String>>,
     /// Custom attributes that replace the existing ones; at most 64 KiB as JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "some_if_present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(example = json!({"tone": "warm"}))]
     pub custom_attributes: Option<Map<String, Value>>,
     /// Governance notes; `null` removes them.
@@ -65,13 +87,6 @@ pub struct AgentChanges {
     )]
     #[schema(value_type = Option<String>, max_length = 10_000)]
     pub governance_notes: Option<Option<String>>,
-}
-
-/// Deserializes a present field as `Some`, so that `null` is `Some(None)` and absent is `None`.
-fn some_if_present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    d: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(d).map(Some)
 }
 
 impl AgentChanges {
@@ -88,14 +103,7 @@ impl AgentChanges {
             }
         }
         if let Some(attributes) = &self.custom_attributes {
-            let size = serde_json::to_vec(attributes).map_or(usize::MAX, |bytes| bytes.len());
-            let within_limit = size <= MAX_CUSTOM_ATTRIBUTES_BYTES;
-            checks.require(
-                within_limit,
-                "custom_attributes",
-                "max-size",
-                "must be at most 64 KiB as JSON",
-            );
+            checks.free_json("custom_attributes", attributes);
         }
         checks.optional_text(
             "governance_notes",

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -10,12 +10,13 @@ use super::change::{self, AgentChanges};
 use super::{Agent, AgentContent, AgentId, sql};
 use crate::access::CatalogueEditor;
 use crate::cache::{Cache, Topic};
+use crate::check::Checks;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::{self, Preconditions};
-use crate::extract::{Json, Path, Query};
-use crate::page::{Page, PageParams};
+use crate::extract::{Json, Path};
+use crate::page::{self, Filtered, PageParams};
 use crate::plant::entity::Status;
 use crate::plant::industries::IndustryId;
 use crate::plant::job_roles::JobRoleId;
@@ -27,11 +28,11 @@ pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find, change))
 }
 
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize, Serialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
     /// Return only agents of the industry with this name (case-insensitive).
-    #[param(example = "marketing")]
+    #[param(example = "marketing", max_length = 200)]
     industry: Option<String>,
     /// Return only agents of this industry.
     industry_id: Option<IndustryId>,
@@ -42,10 +43,21 @@ struct Filter {
     /// Return only agents of this status. Default: `active`.
     status: Option<Status>,
     /// Substring of the agent, job role, team or skill name (case-insensitive).
-    #[param(example = "writer")]
+    #[param(example = "writer", max_length = 200)]
     search: Option<String>,
     /// Alias of `search`.
+    #[param(max_length = 200)]
     q: Option<String>,
+}
+
+impl Filter {
+    fn check(&self) -> Result<()> {
+        let mut checks = Checks::default();
+        checks.search("industry", self.industry.as_deref());
+        checks.search("search", self.search.as_deref());
+        checks.search("q", self.q.as_deref());
+        checks.into_result()
+    }
 }
 
 impl From<Filter> for sql::Filter {
@@ -74,17 +86,17 @@ impl From<Filter> for sql::Filter {
 async fn list(
     State(db): State<Db>,
     State(cache): State<Cache>,
-    Query(filter): Query<Filter>,
-    page: Page,
+    Filtered { filter, page }: Filtered<Filter>,
     conditions: Preconditions,
 ) -> Result<Response> {
+    filter.check()?;
     let filter = sql::Filter::from(filter);
     let fill = async {
         let mut connection = db.acquire().await?;
         let rows = sql::list(&mut *connection, &filter, &page).await?;
-        page.to_cached_response(rows, |agent| agent.id.0)
+        page.to_cached_response(page::rows(rows), |agent| agent.id.0).await
     };
-    let cached = cache.get_with(Topic::Agents, page.path_and_query(), fill).await?;
+    let cached = cache.get_with(Topic::Agents, &page.key(), fill).await?;
     Ok(conditions.respond_cached(&cached))
 }
 

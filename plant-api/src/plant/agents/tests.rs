@@ -252,3 +252,74 @@ async fn a_malformed_mistyped_or_large_body_is_rejected(pool: PgPool) {
         .unwrap();
     assert_eq!(code(big).await, "payload-too-large");
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn null_is_no_value_of_a_required_field(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let path = format!("/api/v1/agents/{}", app.create_agent("Asha").await.agent);
+    for field in ["name", "skill_id", "job_role_id", "industry_id", "tags", "custom_attributes"] {
+        assert_eq!(app.patch(&path, json!({field: null})).await.invalid_fields(), [field]);
+    }
+    app.patch(&path, json!({"team_id": null, "governance_notes": null})).await.expect(200);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn search_texts_and_ids_are_limited(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let long = "x".repeat(201);
+    for name in ["search", "q", "industry"] {
+        let path = format!("/api/v1/agents?{name}={long}");
+        assert_eq!(app.get(&path).await.invalid_fields(), [name]);
+    }
+    let key = "k1";
+    let hire = json!({"agent_id": UNKNOWN_ID, "duration": "monthly"});
+    let path = format!("/api/v1/customers/{}/agents", "x".repeat(4_000));
+    assert_eq!(app.post_idempotent(key, &path, &hire).await.invalid_fields(), ["path"]);
+    let path = format!("/api/v1/customers/{}/agents", "x".repeat(200));
+    app.post_idempotent(key, &path, &hire).await.expect(404);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn unknown_query_parameters_share_a_cache_entry(pool: PgPool) {
+    let app = TestApp::with_redis(pool).await;
+    app.get("/api/v1/agents?limit=5").await.expect(200);
+    let misses = || app.state.metrics.cache_requests.with_label_values(&["agents", "miss"]).get();
+    let before = misses();
+    for n in 0..10 {
+        app.get(&format!("/api/v1/agents?limit=5&x={n}")).await.expect(200);
+    }
+    assert_eq!(misses(), before);
+    app.get("/api/v1/agents?limit=5&status=inactive").await.expect(200);
+    assert_eq!(misses(), before + 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn numbers_are_stored_as_they_were_sent(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let agent = app.create_agent("Asha").await.agent;
+    let path = format!("/api/v1/agents/{agent}");
+    let mut numbers = vec!["37e-23".to_owned(), "5e-324".into(), "-0.0".into(), "0.1".into()];
+    let mut random = fastrand::Rng::with_seed(7);
+    // As many as the limit on custom attributes allows.
+    while numbers.len() < 2_000 {
+        let number = f64::from_bits(random.u64(..));
+        if number.is_finite() && number.fract() != 0.0 {
+            numbers.push(
+                number.to_string().get(..24).map_or_else(|| format!("{number:e}"), String::from),
+            );
+        }
+    }
+    let body = format!("{{\"custom_attributes\":{{\"x\":[{}]}}}}", numbers.join(","));
+    let mut request = json_request(Method::PATCH, &path, &json!({}));
+    *request.body_mut() = Body::from(body);
+    app.send(request).await.expect(200);
+    let entity = app.get(&format!("/api/v1/entities/{agent}")).await.expect(200);
+    let stored = entity["metadata"]["custom_attributes"]["x"].as_array().unwrap();
+    for (number, sent) in stored.iter().zip(&numbers) {
+        assert_eq!(number.as_f64().unwrap(), sent.parse::<f64>().unwrap(), "{sent}");
+    }
+    let report = app.get(&format!("/api/v1/audit/tampering/{agent}")).await.expect(200);
+    assert_eq!(report["tampered"], false, "{report}");
+    let certify = json!({"entity_type": "agent", "entity_id": agent});
+    app.post("/api/v1/genesis/certify", certify).await.expect(200);
+}

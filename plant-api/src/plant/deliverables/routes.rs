@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -11,8 +11,9 @@ use crate::access::Caller;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Problem, Result};
-use crate::extract::{OptionalJson, Path, Query};
-use crate::page::{Page, PageParams};
+use crate::etag::Preconditions;
+use crate::extract::{OptionalJson, Path};
+use crate::page::{Filtered, PageParams};
 use crate::plant::hires::{self, HireId};
 use crate::state::AppState;
 use crate::write::{StoredResponse, Write};
@@ -21,7 +22,7 @@ pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(approve)).routes(routes!(reject))
 }
 
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize, Serialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
     /// Return only deliverables with this review status.
@@ -44,16 +45,17 @@ async fn list(
     State(db): State<Db>,
     caller: Caller,
     Path(hire): Path<HireId>,
-    Query(filter): Query<Filter>,
-    page: Page,
+    Filtered { filter, page }: Filtered<Filter>,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
     let customer_filter = caller.customer_filter();
-    let rows = sql::list(&mut *connection, hire, customer_filter, filter.status, &page).await?;
-    if rows.is_empty() {
+    let rows = sql::list(&mut *connection, hire, customer_filter, filter.status, &page);
+    let deliverables = page.to_cached_response(rows, |deliverable| deliverable.id.0).await?;
+    if deliverables.is_empty_list() {
         hires::ensure_exists(&mut connection, hire, &caller).await?;
     }
-    page.to_response(rows, |deliverable| deliverable.id.0)
+    Ok(conditions.respond_cached(&deliverables))
 }
 
 #[utoipa::path(

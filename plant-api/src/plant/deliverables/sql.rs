@@ -2,6 +2,7 @@
 //! to that customer's deliverables.
 
 use chrono::{DateTime, Utc};
+use futures::stream::BoxStream;
 use sqlx::PgExecutor;
 
 use super::{Deliverable, DeliverableId, ExecutionStatus, ReviewStatus};
@@ -9,13 +10,13 @@ use crate::page::Page;
 use crate::plant::goals::GoalId;
 use crate::plant::hires::HireId;
 
-pub async fn list(
-    db: impl PgExecutor<'_>,
+pub fn list<'a>(
+    db: impl PgExecutor<'a> + 'a,
     hire: HireId,
     customer_filter: Option<&str>,
     status: Option<ReviewStatus>,
     page: &Page,
-) -> sqlx::Result<Vec<Deliverable>> {
+) -> BoxStream<'a, sqlx::Result<Deliverable>> {
     sqlx::query_as!(
         Deliverable,
         r#"select
@@ -41,8 +42,7 @@ pub async fn list(
         page.fetch_limit(),
         page.offset,
     )
-    .fetch_all(db)
-    .await
+    .fetch(db)
 }
 
 pub async fn find(

@@ -16,6 +16,7 @@ use crate::check::{Checks, MAX_TEXT_CHARS};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::etag::Preconditions;
+use crate::extract::some_if_present;
 use crate::plant::hires::{self, HireId};
 use crate::plant::id::id;
 
@@ -100,22 +101,26 @@ fn enabled_by_default() -> bool {
     true
 }
 
-/// Changes of a goal. Absent fields stay unchanged.
+/// Changes of a goal. Absent fields stay unchanged; `null` is an error.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GoalChanges {
     /// New title.
     #[schema(min_length = 1, max_length = 200)]
+    #[serde(default, deserialize_with = "some_if_present")]
     pub title: Option<String>,
     /// New description.
     #[schema(max_length = 10_000)]
+    #[serde(default, deserialize_with = "some_if_present")]
     pub description: Option<String>,
     /// New schedule; `frequency` is an alias.
-    #[serde(alias = "frequency")]
+    #[serde(alias = "frequency", default, deserialize_with = "some_if_present")]
     pub schedule: Option<Schedule>,
     /// Whether the goal yields deliverables when due.
+    #[serde(default, deserialize_with = "some_if_present")]
     pub enabled: Option<bool>,
     /// Settings that replace the existing ones.
+    #[serde(default, deserialize_with = "some_if_present")]
     pub settings: Option<Map<String, Value>>,
 }
 
@@ -129,7 +134,7 @@ impl NewGoal {
             checks.name("goal_template_id", template);
         }
         checks.max_chars("description", &self.description, MAX_TEXT_CHARS);
-        checks.no_secrets("settings", &self.settings);
+        checks.settings("settings", &self.settings);
         checks.into_result()
     }
 }
@@ -142,7 +147,7 @@ impl GoalChanges {
         }
         checks.optional_text("description", self.description.as_deref());
         if let Some(settings) = &self.settings {
-            checks.no_secrets("settings", settings);
+            checks.settings("settings", settings);
         }
         checks.into_result()
     }

@@ -39,13 +39,15 @@ async fn list(
     caller: Caller,
     Path(hire): Path<HireId>,
     page: Page,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
-    let rows = sql::list(&mut *connection, hire, caller.customer_filter(), &page).await?;
-    if rows.is_empty() {
+    let rows = sql::list(&mut *connection, hire, caller.customer_filter(), &page);
+    let goals = page.to_cached_response(rows, |goal| goal.id.0).await?;
+    if goals.is_empty_list() {
         hires::ensure_exists(&mut connection, hire, &caller).await?;
     }
-    page.to_response(rows, |goal| goal.id.0)
+    Ok(conditions.respond_cached(&goals))
 }
 
 #[utoipa::path(

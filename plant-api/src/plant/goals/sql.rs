@@ -1,6 +1,7 @@
 //! Statements on `goal`. A `customer_filter` restricts a statement to that customer's goals.
 
 use chrono::{DateTime, Utc};
+use futures::stream::BoxStream;
 use sqlx::PgExecutor;
 
 use super::{Goal, GoalId, Schedule};
@@ -40,12 +41,12 @@ pub async fn insert(
     Ok(result.rows_affected() == 1)
 }
 
-pub async fn list(
-    db: impl PgExecutor<'_>,
+pub fn list<'a>(
+    db: impl PgExecutor<'a> + 'a,
     hire: HireId,
     customer_filter: Option<&str>,
     page: &Page,
-) -> sqlx::Result<Vec<Goal>> {
+) -> BoxStream<'a, sqlx::Result<Goal>> {
     sqlx::query_as!(
         Goal,
         r#"select
@@ -66,8 +67,7 @@ pub async fn list(
         page.fetch_limit(),
         page.offset,
     )
-    .fetch_all(db)
-    .await
+    .fetch(db)
 }
 
 pub async fn find(

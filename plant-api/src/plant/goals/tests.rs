@@ -1,4 +1,5 @@
-use axum::http::Method;
+use axum::body::Body;
+use axum::http::{Method, Request};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -85,4 +86,92 @@ async fn a_goal_belongs_to_one_hired_agent(pool: PgPool) {
     app.delete(&format!("/api/v1/agents/{other}/goals/{goal}")).await.expect(404);
     app.get(&format!("{path}/{goal}")).await.expect(200);
     app.post(&format!("/api/v1/agents/{UNKNOWN_ID}/goals"), article()).await.expect(404);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_page_of_large_goals_is_limited_in_bytes_and_the_link_continues(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let hire = app.create_hire("lotus").await.id;
+    // Rows of before the limit on settings.
+    sqlx::query(
+        "insert into goal (
+            id, hired_agent_id, title, description, schedule, enabled, settings, created_at,
+            updated_at
+        )
+        select gen_random_uuid(), $1::uuid, 'Large', '', 'on_demand', true,
+            jsonb_build_object('text', repeat('x', 1000000)), now(), now()
+        from generate_series(1, 5)",
+    )
+    .bind(&hire)
+    .execute(&app.owner)
+    .await
+    .unwrap();
+    let mut path = format!("/api/v1/agents/{hire}/goals");
+    let mut ids = std::collections::HashSet::new();
+    for _ in 0..5 {
+        let page = app.get(&path).await;
+        let link = page.header("link").map(str::to_owned);
+        assert!(page.text.len() < 1_100_000, "{}", page.text.len());
+        for goal in page.expect(200).as_array().unwrap() {
+            ids.insert(goal["id"].to_string());
+        }
+        let Some(link) = link else { break };
+        path = link.trim_start_matches('<').split('>').next().unwrap().to_owned();
+    }
+    assert_eq!(ids.len(), 5);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn settings_are_at_most_64_kib_and_null_is_no_change(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let path = format!("/api/v1/agents/{}/goals", app.create_hire("lotus").await.id);
+    let settings = json!({"text": "x".repeat(65_536)});
+    let large = json!({"title": "Write", "schedule": "daily", "settings": settings});
+    assert_eq!(app.post(&path, large).await.invalid_fields(), ["settings"]);
+    let goal = app.create(&path, json!({"title": "Write", "schedule": "daily"})).await;
+    let path = format!("{path}/{goal}");
+    for field in ["title", "description", "schedule", "enabled", "settings"] {
+        assert_eq!(app.patch(&path, json!({field: null})).await.invalid_fields(), [field]);
+    }
+    assert_eq!(
+        app.patch(&path, json!({"settings": settings})).await.invalid_fields(),
+        ["settings"]
+    );
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_goal_is_deleted_only_in_the_version_of_if_match(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let path = format!("/api/v1/agents/{}/goals", app.create_hire("lotus").await.id);
+    let goal = app.create(&path, json!({"title": "Write", "schedule": "daily"})).await;
+    let path = format!("{path}/{goal}");
+    let delete = async |tag: &str| {
+        let request = Request::delete(&path).header("if-match", tag);
+        app.send(request.body(Body::empty()).unwrap()).await
+    };
+    assert_eq!(delete("\"2\"").await.expect(412)["code"], "precondition-failed");
+    assert_eq!(delete("W/\"1\"").await.expect(412)["code"], "precondition-failed");
+    app.get(&path).await.expect(200);
+    delete("\"1\"").await.expect(204);
+    app.get(&path).await.expect(404);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn lists_of_a_hire_are_not_sent_again_unchanged(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let hire = app.create_hire("lotus").await.id;
+    let goals = format!("/api/v1/agents/{hire}/goals");
+    for path in [
+        goals.clone(),
+        format!("/api/v1/agents/{hire}/deliverables"),
+        "/api/v1/customers/lotus/agents".to_owned(),
+    ] {
+        let tag = app.get(&path).await.header("etag").unwrap().to_owned();
+        let request = Request::get(&path).header("if-none-match", tag);
+        let again = app.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!((again.status.as_u16(), &*again.text), (304, ""), "{path}");
+    }
+    let tag = app.get(&goals).await.header("etag").unwrap().to_owned();
+    app.create(&goals, json!({"title": "Write", "schedule": "daily"})).await;
+    assert_ne!(app.get(&goals).await.header("etag").unwrap(), tag);
 }

@@ -43,7 +43,7 @@ pub async fn configure(
     if let Some(nickname) = &new.nickname {
         checks.name("nickname", nickname);
     }
-    checks.no_secrets("settings", &new.settings);
+    checks.settings("settings", &new.settings);
     checks.into_result()?;
     let Some(old) = sql::lock_configuration(&mut *connection, id, caller.customer_filter()).await?
     else {

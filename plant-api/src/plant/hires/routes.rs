@@ -14,7 +14,7 @@ use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::Preconditions;
 use crate::extract::{Json, Path};
-use crate::page::{Page, PageParams};
+use crate::page::{self, Page, PageParams};
 use crate::state::AppState;
 use crate::write::{StoredResponse, Write};
 
@@ -40,6 +40,7 @@ async fn list(
     caller: Caller,
     Path(customer_id): Path<CustomerId>,
     page: Page,
+    conditions: Preconditions,
 ) -> Result<Response> {
     let customer_filter = caller.customer_filter();
     let mut connection = db.acquire().await?;
@@ -50,7 +51,8 @@ async fn list(
             customers::sql::find(&mut *connection, &customer_id, customer_filter).await?;
         customer.ok_or_else(|| Error::no_such("customer"))?;
     }
-    page.to_response(rows, |hire| hire.id.0)
+    let hires = page.to_cached_response(page::rows(rows), |hire| hire.id.0).await?;
+    Ok(conditions.respond_cached(&hires))
 }
 
 #[utoipa::path(

@@ -1,5 +1,6 @@
 //! Statements on `industry`.
 
+use futures::stream::BoxStream;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
@@ -46,7 +47,10 @@ pub async fn find(db: impl PgExecutor<'_>, id: IndustryId) -> sqlx::Result<Optio
     .await
 }
 
-pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<Industry>> {
+pub fn list<'a>(
+    db: impl PgExecutor<'a> + 'a,
+    page: &Page,
+) -> BoxStream<'a, sqlx::Result<Industry>> {
     sqlx::query_as!(
         Industry,
         r#"select
@@ -62,8 +66,7 @@ pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<Indu
         page.fetch_limit(),
         page.offset,
     )
-    .fetch_all(db)
-    .await
+    .fetch(db)
 }
 
 /// Returns the content of those of `ids` that are industries.

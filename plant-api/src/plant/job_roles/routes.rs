@@ -37,10 +37,10 @@ pub(crate) async fn list(
 ) -> Result<Response> {
     let fill = async {
         let mut connection = db.acquire().await?;
-        let rows = sql::list(&mut *connection, &page).await?;
-        page.to_cached_response(rows, |job_role| job_role.id.0)
+        let rows = sql::list(&mut *connection, &page);
+        page.to_cached_response(rows, |job_role| job_role.id.0).await
     };
-    let cached = cache.get_with(Topic::JobRoles, page.path_and_query(), fill).await?;
+    let cached = cache.get_with(Topic::JobRoles, &page.key(), fill).await?;
     Ok(conditions.respond_cached(&cached))
 }
 

@@ -1,5 +1,6 @@
 //! Statements on `job_role` and `job_role_skill`.
 
+use futures::stream::BoxStream;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
@@ -83,7 +84,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: JobRoleId) -> sqlx::Result<Option
     .await
 }
 
-pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<JobRole>> {
+pub fn list<'a>(db: impl PgExecutor<'a> + 'a, page: &Page) -> BoxStream<'a, sqlx::Result<JobRole>> {
     sqlx::query_as!(
         JobRole,
         r#"select
@@ -103,8 +104,7 @@ pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<JobR
         page.fetch_limit(),
         page.offset,
     )
-    .fetch_all(db)
-    .await
+    .fetch(db)
 }
 
 /// Returns the content of those of `ids` that are job roles.

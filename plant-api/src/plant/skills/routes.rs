@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -14,8 +14,8 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::{self, Preconditions};
-use crate::extract::{Json, Path, Query};
-use crate::page::{Page, PageParams};
+use crate::extract::{Json, Path};
+use crate::page::{Filtered, PageParams};
 use crate::plant::entity::Status;
 use crate::state::AppState;
 use crate::write::{StoredResponse, Write};
@@ -24,7 +24,7 @@ pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
 }
 
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize, Serialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Filter {
     /// Return only skills of this category.
@@ -44,16 +44,15 @@ pub(crate) struct Filter {
 pub(crate) async fn list(
     State(db): State<Db>,
     State(cache): State<Cache>,
-    Query(filter): Query<Filter>,
-    page: Page,
+    Filtered { filter, page }: Filtered<Filter>,
     conditions: Preconditions,
 ) -> Result<Response> {
     let fill = async {
         let mut connection = db.acquire().await?;
-        let rows = sql::list(&mut *connection, filter.category, filter.status, &page).await?;
-        page.to_cached_response(rows, |skill| skill.id.0)
+        let rows = sql::list(&mut *connection, filter.category, filter.status, &page);
+        page.to_cached_response(rows, |skill| skill.id.0).await
     };
-    let cached = cache.get_with(Topic::Skills, page.path_and_query(), fill).await?;
+    let cached = cache.get_with(Topic::Skills, &page.key(), fill).await?;
     Ok(conditions.respond_cached(&cached))
 }
 

@@ -1,5 +1,6 @@
 //! Statements on `skill`.
 
+use futures::stream::BoxStream;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
@@ -73,12 +74,12 @@ pub async fn lock_name(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<()> 
         .map(drop)
 }
 
-pub async fn list(
-    db: impl PgExecutor<'_>,
+pub fn list<'a>(
+    db: impl PgExecutor<'a> + 'a,
     category: Option<Category>,
     status: Option<Status>,
     page: &Page,
-) -> sqlx::Result<Vec<Skill>> {
+) -> BoxStream<'a, sqlx::Result<Skill>> {
     sqlx::query_as!(
         Skill,
         r#"select
@@ -99,8 +100,7 @@ pub async fn list(
         page.fetch_limit(),
         page.offset,
     )
-    .fetch_all(db)
-    .await
+    .fetch(db)
 }
 
 /// Returns the content of those of `ids` that are skills.

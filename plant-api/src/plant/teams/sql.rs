@@ -1,5 +1,6 @@
 //! Statements on `team`.
 
+use futures::stream::BoxStream;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
@@ -49,7 +50,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: TeamId) -> sqlx::Result<Option<Te
     .await
 }
 
-pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<Team>> {
+pub fn list<'a>(db: impl PgExecutor<'a> + 'a, page: &Page) -> BoxStream<'a, sqlx::Result<Team>> {
     sqlx::query_as!(
         Team,
         r#"select
@@ -66,8 +67,7 @@ pub async fn list(db: impl PgExecutor<'_>, page: &Page) -> sqlx::Result<Vec<Team
         page.fetch_limit(),
         page.offset,
     )
-    .fetch_all(db)
-    .await
+    .fetch(db)
 }
 
 /// Returns the content of those of `ids` that are teams, and whether any agent belongs to the team.

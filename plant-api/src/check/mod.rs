@@ -1,0 +1,221 @@
+//! Validation of request fields, which collects all violations before it fails.
+
+pub mod limits;
+mod path;
+
+use std::io;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, MAX_VIOLATIONS, Result, Violation};
+
+use limits::{MAX_FREE_JSON_BYTES, MAX_SEARCH_CHARS};
+pub use limits::{MAX_NAME_CHARS, MAX_TEXT_CHARS};
+pub use path::FieldPath;
+
+/// OpenAPI schema of a string that [`Checks::name`] accepts.
+#[derive(Debug, utoipa::ToSchema)]
+#[schema(value_type = String, min_length = 1, max_length = 200)]
+pub struct Name(#[expect(dead_code, reason = "only its schema is used")] String);
+
+/// The violations found so far.
+#[derive(Debug, Default)]
+pub struct Checks(Vec<Violation>);
+
+impl Checks {
+    /// Adds a violation of `rule` by `field`, unless `valid`.
+    pub fn require(&mut self, valid: bool, field: &str, rule: &str, message: &str) {
+        if !valid {
+            self.0.push(Violation::new(field, rule, message));
+        }
+    }
+
+    /// Returns whether no more violations are reported.
+    fn is_full(&self) -> bool {
+        self.0.len() >= MAX_VIOLATIONS
+    }
+
+    /// Checks a name: not blank, at most [`MAX_NAME_CHARS`] characters, no control characters.
+    pub fn name(&mut self, field: &str, value: &str) {
+        self.require(!value.trim().is_empty(), field, "not-blank", "must not be blank");
+        self.max_chars(field, value, MAX_NAME_CHARS);
+        let no_controls = !value.chars().any(char::is_control);
+        self.require(
+            no_controls,
+            field,
+            "no-control-characters",
+            "must not contain control characters",
+        );
+    }
+
+    /// Checks that a text has at most `max` characters.
+    pub fn max_chars(&mut self, field: &str, value: &str, max: usize) {
+        let fits = value.chars().nth(max).is_none();
+        self.require(fits, field, "max-length", &format!("must be at most {max} characters"));
+    }
+
+    /// Checks that an optional text has at most [`MAX_TEXT_CHARS`] characters.
+    pub fn optional_text(&mut self, field: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.max_chars(field, value, MAX_TEXT_CHARS);
+        }
+    }
+
+    /// Checks that a search text has at most [`MAX_SEARCH_CHARS`] characters.
+    pub fn search(&mut self, field: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.max_chars(field, value, MAX_SEARCH_CHARS);
+        }
+    }
+
+    /// Checks that a free JSON field has at most [`MAX_FREE_JSON_BYTES`] as JSON.
+    pub fn free_json(&mut self, field: &str, value: &impl Serialize) {
+        let mut remaining = RemainingBytes(MAX_FREE_JSON_BYTES);
+        let fits = serde_json::to_writer(&mut remaining, value).is_ok();
+        self.require(fits, field, "max-size", "must be at most 64 KiB as JSON");
+    }
+
+    /// Checks that settings are at most [`MAX_FREE_JSON_BYTES`] as JSON and contain no secrets: keys
+    /// such as `password`, `api_key`, `…_token` or `…_secret` are violations at any depth; `…_ref`
+    /// and `…_id` are references and are allowed.
+    pub fn settings(&mut self, field: &str, settings: &Map<String, Value>) {
+        self.free_json(field, settings);
+        self.no_secrets(&FieldPath::Key(&FieldPath::Root, field), settings);
+    }
+
+    fn no_secrets(&mut self, path: &FieldPath<'_>, settings: &Map<String, Value>) {
+        for (key, value) in settings {
+            if self.is_full() {
+                return;
+            }
+            let path = FieldPath::Key(path, key);
+            if is_secret_key(key) {
+                let message =
+                    "looks like a secret; store a reference to it instead, such as api_key_ref";
+                self.0.push(Violation::new(path.to_string(), "no-raw-secret", message));
+            }
+            self.no_secrets_in(&path, value);
+        }
+    }
+
+    fn no_secrets_in(&mut self, path: &FieldPath<'_>, value: &Value) {
+        match value {
+            Value::Object(inner) => self.no_secrets(path, inner),
+            Value::Array(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    self.no_secrets_in(&FieldPath::Index(path, i), item);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns the result of all checks.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] with all violations.
+    pub fn into_result(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Validation(self.0)) }
+    }
+}
+
+/// Fails when more than this number of bytes is written.
+struct RemainingBytes(usize);
+
+impl io::Write for RemainingBytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let remaining = self.0.checked_sub(bytes.len());
+        self.0 = remaining.ok_or_else(|| io::Error::other("too large"))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn is_secret_key(key: &str) -> bool {
+    let mut snake_case = String::with_capacity(key.len() + 4);
+    let mut after_lower = false;
+    // `apiKey`, `api-key` and `API_KEY` are the same key.
+    for c in key.chars() {
+        if c.is_uppercase() && after_lower {
+            snake_case.push('_');
+        }
+        after_lower = c.is_lowercase() || c.is_ascii_digit();
+        snake_case.extend(if c.is_alphanumeric() { c.to_lowercase().next() } else { Some('_') });
+    }
+    let words: Vec<_> = snake_case.split('_').filter(|w| !w.is_empty()).collect();
+    if matches!(words.last(), Some(&("ref" | "id"))) {
+        return false;
+    }
+    words.iter().any(|w| {
+        matches!(
+            *w,
+            "password"
+                | "passwd"
+                | "passphrase"
+                | "secret"
+                | "token"
+                | "apikey"
+                | "credential"
+                | "credentials"
+        )
+    }) || words.windows(2).any(|pair| matches!(pair, ["api" | "private" | "access", "key"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::limits::MAX_FREE_JSON_BYTES;
+    use super::{Checks, is_secret_key};
+    use crate::error::{Error, MAX_FIELD_CHARS, MAX_VIOLATIONS, Violation};
+
+    fn violations(settings: &serde_json::Value) -> Vec<Violation> {
+        let mut checks = Checks::default();
+        checks.settings("settings", settings.as_object().unwrap());
+        match checks.into_result() {
+            Err(Error::Validation(list)) => list,
+            Ok(()) => Vec::new(),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_secret_is_reported_with_its_path() {
+        let found = violations(&json!({"a": [{"b": 0}, {"x_token": {"password": 1}}]}));
+        let fields: Vec<_> = found.iter().map(|violation| &*violation.field).collect();
+        assert_eq!(fields, ["settings.a[1].x_token", "settings.a[1].x_token.password"]);
+    }
+
+    #[test]
+    fn the_number_and_the_length_of_violations_are_limited() {
+        let tokens = vec![json!({"token": 0}); 4_000];
+        let found = violations(&json!({"k".repeat(50_000): tokens}));
+        assert_eq!(found.len(), MAX_VIOLATIONS);
+        assert!(found.iter().all(|violation| violation.field.chars().count() <= MAX_FIELD_CHARS));
+        assert!(found[0].field == "settings" && found[1].field.ends_with("…[0].token"));
+    }
+
+    #[test]
+    fn free_json_has_at_most_64_kib() {
+        // `{"a":"…"}` has 8 bytes besides the text.
+        let with_size = |size: usize| json!({"a": "x".repeat(size - 8)});
+        assert!(violations(&with_size(MAX_FREE_JSON_BYTES)).is_empty());
+        assert_eq!(violations(&with_size(MAX_FREE_JSON_BYTES + 1))[0].rule, "max-size");
+    }
+
+    #[test]
+    fn secrets_are_detected_by_their_key() {
+        for key in
+            ["password", "api_key", "apiKey", "API-KEY", "x_token", "client_secret", "dbPassword"]
+        {
+            assert!(is_secret_key(key), "{key}");
+        }
+        for key in ["api_key_ref", "token_id", "secretRef", "monkey", "tone", "max_tokens", "key"] {
+            assert!(!is_secret_key(key), "{key}");
+        }
+    }
+}
