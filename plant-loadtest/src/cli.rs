@@ -8,7 +8,7 @@ use crate::command::{
     simulate::SimulateArguments, stub::StubArguments, validate::ValidateArguments,
 };
 
-/// Load-tests Plant with documented user journeys and judges the results against thresholds.
+/// Runs user scenarios against Plant and judges whether all thresholds were met.
 #[derive(Debug, Parser)]
 #[command(name = "plant-loadtest", version, after_help = EXIT_CODES)]
 pub struct Cli {

@@ -78,7 +78,7 @@ pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, CommandError> {
     let endpoints: std::collections::BTreeSet<&str> = profile
         .classes
         .iter()
-        .flat_map(|share| share.class.endpoints)
+        .flat_map(|weighted| weighted.class.endpoints)
         .map(|endpoint| endpoint.name)
         .collect();
     let needed = runs_needed(endpoints.len());

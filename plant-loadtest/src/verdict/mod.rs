@@ -280,11 +280,11 @@ mod tests {
     }
 
     fn fail_some(outcome: &mut Outcome, kind: FailureKind, every: u64) {
-        for second in &mut outcome.endpoints[0].seconds {
-            let failed = second.counts.sent / every;
+        for cell in &mut outcome.endpoints[0].cells {
+            let failed = cell.counts.sent / every;
             for _ in 0..failed {
-                second.counts.succeeded -= 1;
-                second.counts.count(Some(kind));
+                cell.counts.succeeded -= 1;
+                cell.counts.count(Some(kind));
             }
         }
     }
@@ -360,7 +360,7 @@ mod tests {
     fn nothing_measured_is_insufficient_and_never_a_pass() {
         let verdict = verdict(|outcome| {
             for endpoint in &mut outcome.endpoints {
-                endpoint.seconds.clear();
+                endpoint.cells.clear();
             }
         });
         assert_eq!(verdict.grade, Grade::Insufficient);
