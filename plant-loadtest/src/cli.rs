@@ -19,7 +19,7 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  PASS or WARNING (with --strict, WARNING exits with 1)
+  0  PASS, WARNING or NO VERDICT (with --strict, WARNING exits with 1)
   1  FAIL: a threshold was violated
   2  invalid command line, profile or SLA file
   3  the run could not start: target unreachable, unhealthy or not seeded

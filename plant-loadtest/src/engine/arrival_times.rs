@@ -32,7 +32,7 @@ struct CurrentStage {
 }
 
 impl<'a> ArrivalTimes<'a> {
-    /// Returns the arrival times of `stages`. Poisson arrivals are random numbers of `rng`.
+    /// Returns the arrival times of `stages`. `rng` provides the random numbers for Poisson arrivals.
     #[must_use]
     pub fn new(stages: &'a [Stage], spacing: Spacing, rng: fastrand::Rng) -> Self {
         let mut times =

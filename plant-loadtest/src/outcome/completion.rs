@@ -18,7 +18,7 @@ pub struct Completion {
     /// was earlier. `None` if some of it had not ended (completed or failed) before the timeout, or
     /// is missing from the service's list.
     pub drain_s: Option<f64>,
-    /// By cell of acceptance.
+    /// Results by the cell in which the work was accepted.
     #[serde(rename = "seconds")]
     pub cells: Vec<CompletionCell>,
 }
@@ -29,15 +29,15 @@ pub struct Completion {
 pub struct CompletionCell {
     /// First second of the cell, counted from the start of the run.
     pub second: u32,
-    /// Number accepted.
+    /// Number of items accepted.
     pub accepted: u64,
-    /// Number completed.
+    /// Number of items completed.
     #[serde(skip_serializing_if = "is_zero")]
     pub completed: u64,
-    /// Number that the service reported as failed.
+    /// Number of items that the service reported as failed.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed: u64,
-    /// Number that was accepted and is missing from the service's list.
+    /// Number of items that were accepted and are missing from the service's list.
     #[serde(skip_serializing_if = "is_zero")]
     pub lost: u64,
     /// Completion time: from acceptance to completion, of completed work, by the service's clock.
@@ -72,19 +72,19 @@ impl Completion {
         self.tally_in(&(0..u32::MAX))
     }
 
-    /// Returns how much of the work the service reported as failed.
+    /// Returns the number of items that the service reported as failed.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.cells.iter().map(|cell| cell.failed).sum()
     }
 
-    /// Returns how much of the work is in the service's list and had not ended before the timeout.
+    /// Returns the number of items that are in the service's list and had not ended before the timeout.
     #[must_use]
     pub fn unfinished(&self) -> u64 {
         self.cells.iter().map(CompletionCell::unfinished).sum()
     }
 
-    /// Returns how much of the work is missing from the service's list.
+    /// Returns the number of items that are missing from the service's list.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.cells.iter().map(|cell| cell.lost).sum()

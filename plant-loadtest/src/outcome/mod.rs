@@ -181,7 +181,7 @@ pub struct EndpointResults {
     /// response. A load generator without intended starts would report it as the latency.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub service_time: Distribution,
-    /// By cell of the intended start; cells without requests are left out.
+    /// Measurements by the cell of the intended start; cells without requests are left out.
     #[serde(rename = "seconds")]
     pub cells: Vec<EndpointCell>,
 }
@@ -192,12 +192,13 @@ pub struct EndpointResults {
 pub struct ArrivalCell {
     /// First second of the cell, counted from the start of the run.
     pub second: u32,
-    /// Number scheduled.
+    /// Number of arrivals scheduled.
     #[serde(alias = "due")]
     pub scheduled: u64,
-    /// Number that waited because all users were busy; the wait is part of their latency.
+    /// Number of arrivals that waited because all users were busy; the wait is part of their latency.
     pub waited: u64,
-    /// Number dropped because no user became free within the request timeout. They were never sent.
+    /// Number of arrivals dropped because no user became free within the request timeout. Their
+    /// requests were never sent.
     pub dropped: u64,
     /// Dispatch lag of arrivals for which a user was free, caused by the load generator itself.
     #[serde(skip_serializing_if = "Distribution::is_empty", alias = "lag")]

@@ -100,7 +100,7 @@ impl Recorder {
         }
     }
 
-    /// Sets the cells in which to record; single seconds by default.
+    /// Sets the cells in which to record; by default each is one second.
     #[must_use]
     pub fn with_cells(mut self, cells: Cells) -> Self {
         self.cells = cells;

@@ -22,8 +22,8 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Returns the windows of all endpoints, without the time after the last
-    /// stage in which running requests finish.
+    /// Returns the windows of all endpoints, without the time after the last stage in which running
+    /// requests finish.
     #[must_use]
     pub fn new(outcome: &Outcome) -> Self {
         Self::split(outcome, &outcome.endpoints, MAX_WINDOWS)
@@ -38,8 +38,8 @@ impl Windows {
     fn split(outcome: &Outcome, endpoints: &[EndpointResults], max_windows: u32) -> Self {
         let seconds = summary::chart_seconds(outcome);
         // Long runs are recorded in cells of several seconds.
-        let cell = outcome.load.cell_s.max(1);
-        let length_s = seconds.div_ceil(max_windows).max(1).next_multiple_of(cell);
+        let cell_s = outcome.load.cell_s.max(1);
+        let length_s = seconds.div_ceil(max_windows).max(1).next_multiple_of(cell_s);
         let mut tallies = vec![Tally::default(); seconds.div_ceil(length_s) as usize];
         for cell in endpoints.iter().flat_map(|endpoint| &endpoint.cells) {
             if let Some(tally) = tallies.get_mut((cell.second / length_s) as usize) {

@@ -29,7 +29,7 @@ pub struct Drift {
     /// 2. INSUFFICIENT: a window or one of its five parts has fewer than 20 requests.
     /// 3. PASS: P95 increased by no more than the limit.
     /// 4. FAIL: the increase of P95 is significant (see [`Drift::detect`]).
-    /// 5. WARNING.
+    /// 5. WARNING: the increase of P95 is not significant.
     pub grade: Grade,
     /// P95 of the first and of the last window, in milliseconds.
     pub p95_ms: Option<(f64, f64)>,

@@ -26,7 +26,7 @@ pub struct Leak {
     /// 4. WARNING: the growth slows down. Its slope in the second half is less than half of the
     ///    whole slope.
     /// 5. FAIL: the lower bound is above the limit.
-    /// 6. WARNING.
+    /// 6. WARNING: in all other cases.
     pub grade: Grade,
     /// Growth extrapolated to the limit's period; `None` when there are too few samples.
     pub growth: Option<Growth>,

@@ -29,7 +29,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Grade {
-    /// No thresholds apply; for runs only.
+    /// NO VERDICT: no thresholds apply; for runs only.
     #[serde(rename = "NO VERDICT")]
     Unjudged,
     /// Met.
@@ -105,7 +105,7 @@ impl Verdict {
     /// 1. NO VERDICT if no threshold applies to its number of users.
     /// 2. INVALID if the load generator may have caused the results
     ///    ([`GeneratorHealth::invalid_reason`]).
-    /// 3. FAIL if a threshold is, or a finding that affects the verdict
+    /// 3. FAIL if that is the grade of a threshold, or of a finding that affects the verdict
     ///    ([`Finding::affects_verdict`]).
     /// 4. INSUFFICIENT if the run was killed, because its end is unknown; or if all thresholds of one
     ///    [`ThresholdKind`] are INSUFFICIENT.

@@ -16,7 +16,7 @@ const DEFAULT_RECOVERY: RecoveryLimit = RecoveryLimit { within_percent: 10.0 };
 /// finding to affect the verdict.
 const MIN_PERIOD_FRACTION: f64 = 0.5;
 
-/// A finding about the course of a run: memory growth, drift, recovery or settling.
+/// Result of one check of the course of a run: of memory growth, drift, recovery or settling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// Name for reports.

@@ -47,7 +47,7 @@ impl Recovery {
     /// - Recovery, after a spike. Starts at the end of the last stage with the highest load. The
     ///   baseline is the last stage of constant load before the first stage with the highest load.
     /// - Settling, if there is no spike and the last stage is a constant load after a ramp. Starts
-    ///   with that stage, whose second half is the baseline.
+    ///   with that stage, and must be complete in its first half. Its second half is the baseline.
     ///
     /// The service is back at its baseline if all of this is true in the window that starts at that
     /// second, and also in the period of three windows that starts there (at the end of the run it is
