@@ -201,7 +201,8 @@ impl Recorder {
 
     /// Records that a user started the task of an arrival at `now`. With `user_idle`, a user was
     /// idle when the arrival was dispatched: the delay since the intended start is dispatch lag,
-    /// caused by the load generator. Otherwise the arrival waited for a busy user.
+    /// caused by the load generator. Otherwise the arrival waited until a
+    /// user became free.
     pub fn arrival_started(
         &self,
         shard: Shard,
