@@ -1,6 +1,6 @@
 //! Access tokens for services that require authentication. The accounts of the test customers are
-//! logged in before the load. During the load their tokens are renewed before they expire, or when
-//! the service rejects one.
+//! logged in before the load. During the load each token is renewed after half of its lifetime, or
+//! when the service rejects it.
 //!
 //! All virtual users of a customer share one account and one token, because every login costs the
 //! service a password hash. These logins are not recorded as requests; the outcome contains their
@@ -113,7 +113,7 @@ impl Accounts {
         Ok(Self(accounts))
     }
 
-    /// Returns the account of the customer at `index` in [`TEST_CUSTOMERS`].
+    /// Returns the account of the customer at `index` in [`TEST_CUSTOMERS`]. Panics if there is none.
     #[must_use]
     pub fn account(&self, index: usize) -> Arc<Account> {
         Arc::clone(&self.0[index])
@@ -201,7 +201,7 @@ impl Account {
 }
 
 /// Returns whether the service with the base URL `host` requires authentication for the data of a
-/// customer.
+/// customer: whether a request without a token gets a 401. Returns false if it fails otherwise.
 pub async fn requires_authentication(http: &reqwest::Client, host: &str) -> bool {
     let url = format!("{host}/api/v1/customers/{}/agents", TEST_CUSTOMERS[0]);
     // Other failures are reported by the health check and the seed-data check.

@@ -8,7 +8,7 @@ use crate::command::{
     simulate::SimulateArguments, stub::StubArguments, validate::ValidateArguments,
 };
 
-/// Load-tests Plant with documented user journeys and judges the results against thresholds.
+/// Runs user scenarios against Plant and judges whether all thresholds were met.
 #[derive(Debug, Parser)]
 #[command(name = "plant-loadtest", version, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -19,7 +19,7 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  PASS or WARNING (with --strict, WARNING exits with 1)
+  0  PASS, WARNING or NO VERDICT (with --strict, WARNING exits with 1)
   1  FAIL: a threshold was violated
   2  invalid command line, profile or SLA file
   3  the run could not start: target unreachable, unhealthy or not seeded

@@ -2,9 +2,10 @@
 //!
 //! Work has ended when it has completed or failed. Virtual users record the ids of accepted work.
 //! After the load, the service's lists are polled, page by page, until all of it has ended; the
-//! items contain the times of acceptance and completion. So no extra request is sent under load, and the polling interval does not affect the
-//! measured times. Both times come from the service's clock. Only the drain time compares them with
-//! the load generator's clock, so there the clocks must agree, as they do on one machine.
+//! items contain the times of acceptance and completion. So no extra request is sent under load, and
+//! the polling interval does not affect the measured times. Both times come from the service's clock.
+//! Only the drain time, from the end of the load until the last accepted work was completed, compares
+//! them with the load generator's clock, so there the clocks must agree, as they do on one machine.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,7 +18,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::{
-    outcome::{Completion, CompletionSecond},
+    outcome::{Completion, CompletionCell},
     sla::{Metric, Sla},
     work::{AcceptedWork, WorkKind},
 };
@@ -161,23 +162,23 @@ fn summarize<'a>(
     states: &HashMap<String, WorkState>,
     load_ended_at: DateTime<Utc>,
 ) -> Completion {
-    let mut seconds: BTreeMap<u32, CompletionSecond> = BTreeMap::new();
+    let mut cells: BTreeMap<u32, CompletionCell> = BTreeMap::new();
     let mut last = load_ended_at;
     let mut all_ended = true;
     for item in accepted {
-        let second = seconds.entry(item.second).or_default();
-        second.second = item.second;
-        second.accepted += 1;
+        let cell = cells.entry(item.second).or_default();
+        cell.second = item.second;
+        cell.accepted += 1;
         match states.get(&item.id) {
             Some(WorkState::Completed { took, at }) => {
-                second.completed += 1;
-                second.latency.record(*took);
+                cell.completed += 1;
+                cell.latency.record(*took);
                 last = last.max(*at);
             }
-            Some(WorkState::Failed) => second.failed += 1,
+            Some(WorkState::Failed) => cell.failed += 1,
             Some(WorkState::Pending) => all_ended = false,
             None => {
-                second.lost += 1;
+                cell.lost += 1;
                 all_ended = false;
             }
         }
@@ -186,7 +187,7 @@ fn summarize<'a>(
     Completion {
         work: work.into(),
         drain_s: all_ended.then_some(drain_s),
-        seconds: seconds.into_values().collect(),
+        cells: cells.into_values().collect(),
     }
 }
 

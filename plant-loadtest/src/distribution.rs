@@ -18,7 +18,7 @@ static BUCKET_BOUNDS: LazyLock<Histogram<u64>> = LazyLock::new(dense_histogram);
 
 /// Latencies in microseconds, counted in HdrHistogram buckets of three significant digits.
 ///
-/// Only non-empty buckets are stored, so one distribution per endpoint and second stays small in
+/// Only non-empty buckets are stored, so one distribution per endpoint and cell stays small in
 /// memory and in the outcome file, where it is a list of `[microseconds, count]` pairs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]

@@ -3,6 +3,26 @@
 //!
 //! [`run`] produces an [`outcome::Outcome`], [`verdict`] judges it, [`report`] renders it. The
 //! harness accesses the service over HTTP only.
+//!
+//! # Terms
+//!
+//! All terms are in `docs/glossary.md`. These are used throughout:
+//!
+//! - *Virtual user*, or *user*: a simulated client. Its *user class* defines its tasks and think time.
+//! - *Profile*: a TOML file with the user classes, the load over time and the SLA. *Plan*: a profile
+//!   with the options of the command line applied. *SLA*: a TOML file of thresholds.
+//! - *Closed model*: a number of users, each of which waits for its response before the next request.
+//!   *Open model*: a rate of *arrivals* that does not depend on the responses; each arrival is a task
+//!   that a free user runs.
+//! - *Intended start*: when a request should start by the plan; latency counts from here. In the
+//!   closed model it is when the request is sent.
+//! - *Stage*: a part of a run with one kind of load. *Judged stage*: a stage to which thresholds
+//!   apply: not a ramp or warm-up, unless the profile says so. *Judged span*: the time from the start
+//!   of the first judged stage to the end of the last one.
+//! - *Cell*: the unit of time of a recording: one second, or several in runs of more than two hours.
+//! - *Accepted work*: what the service accepts with a 202 and completes later.
+//! - *Advisory*: worth looking at, but no proof. Applies to outcomes and comparisons.
+//! - *Seed 000* to *seed 004*: the five source documents of the profiles and thresholds.
 
 #![warn(missing_docs)]
 

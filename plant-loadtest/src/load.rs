@@ -41,13 +41,13 @@ pub struct Stage {
     /// Arrivals per second at its start; 0 in the closed model.
     #[serde(default, skip_serializing_if = "is_zero_rate")]
     pub from_rate: f64,
-    /// Arrivals per second at its end; the rate changes linearly.
+    /// Arrivals per second at its end; the rate changes linearly. 0 in the closed model.
     #[serde(default, skip_serializing_if = "is_zero_rate")]
     pub to_rate: f64,
-    /// Burst: number of arrivals that all start with the stage, in addition to the rate; 0 in the
-    /// closed model.
-    #[serde(default, skip_serializing_if = "is_zero_count")]
-    pub at_once: u32,
+    /// Number of arrivals that all start with the stage, in addition to the rate; 0 in the closed
+    /// model.
+    #[serde(rename = "at_once", default, skip_serializing_if = "is_zero_count")]
+    pub burst: u32,
     /// First second.
     pub from_s: u32,
     /// Second after the last one.

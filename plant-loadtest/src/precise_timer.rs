@@ -120,7 +120,7 @@ fn wake_sleepers(shared: &Shared) {
 pub fn set_timer_slack() {
     #[cfg(target_os = "linux")]
     {
-        // On failure wake-ups are slightly later, nothing else changes.
+        // If this fails, wake-ups are slightly later.
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     }
 }

@@ -49,7 +49,7 @@ impl<'a> Source<'a> {
         Table::new(table)
     }
 
-    /// Adds an error at a position in the text.
+    /// Adds an error at the byte range `at` of the text.
     pub fn add_error(&mut self, at: Range<usize>, message: impl Into<String>) {
         let before = self.text.get(..at.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
@@ -70,7 +70,7 @@ impl<'a> Source<'a> {
 /// the key is required and missing. Missing optional keys are no error.
 #[derive(Debug)]
 pub struct Table<'a> {
-    /// Position in the text.
+    /// Byte range of the table in the text.
     pub span: Range<usize>,
     entries: BTreeMap<String, (Range<usize>, Spanned<DeValue<'a>>)>,
 }
@@ -92,19 +92,19 @@ impl<'a> Table<'a> {
         self.entries.contains_key(key)
     }
 
-    /// Returns the position of the value of `key`, or of the table if there is no such key.
+    /// Returns the byte range of the value of `key`, or of the table if there is no such key.
     #[must_use]
     pub fn span_of(&self, key: &str) -> Range<usize> {
         self.entries.get(key).map_or(self.span.clone(), |(_, value)| value.span())
     }
 
-    /// Reads a required string and its position.
+    /// Reads a required string and its byte range.
     pub fn string(&mut self, source: &mut Source<'a>, key: &str) -> Option<(String, Range<usize>)> {
         self.required(source, key)?;
         self.optional_string(source, key)
     }
 
-    /// Reads an optional string and its position.
+    /// Reads an optional string and its byte range.
     pub fn optional_string(
         &mut self,
         source: &mut Source<'a>,
@@ -172,7 +172,7 @@ impl<'a> Table<'a> {
         None
     }
 
-    /// Reads a required, non-empty array of strings and their positions.
+    /// Reads a required, non-empty array of strings and their byte ranges.
     pub fn strings(&mut self, source: &mut Source<'a>, key: &str) -> Vec<(String, Range<usize>)> {
         if self.required(source, key).is_none() {
             return Vec::new();

@@ -9,7 +9,7 @@ use std::fs;
 use auth_stub::{AuthOptions, AuthStub};
 use harness::{ProgramOutput, first_line, loadtest, new_test_folder};
 use plant_loadtest::{
-    outcome::{Endpoint, LoginSummary},
+    outcome::{EndpointResults, LoginSummary},
     stub::{Behavior, Stub},
 };
 
@@ -106,7 +106,7 @@ fn a_revoked_token_is_replaced_without_an_error() {
         assert_eq!(outcome.tally_all().counts.errors(), 0, "{}", output.stdout);
         let access = outcome.target.access.unwrap();
         assert_eq!((access.accounts, access.logins), (5, stats.logins));
-        let has_401 = |endpoint: &Endpoint| endpoint.statuses.contains_key(&401);
+        let has_401 = |endpoint: &EndpointResults| endpoint.statuses.contains_key(&401);
         assert!(!outcome.endpoints.iter().any(has_401), "the retry is not a request of its own");
     }
 }

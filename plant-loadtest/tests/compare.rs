@@ -50,10 +50,10 @@ fn set_latencies(outcome: &mut Outcome, endpoints: &[(&str, f64)]) {
     for (endpoint, (name, ms)) in outcome.endpoints.iter_mut().zip(endpoints) {
         (*name).clone_into(&mut endpoint.name);
         let latency = Duration::from_secs_f64(ms / 1000.0);
-        for second in &mut endpoint.seconds {
-            second.counts = Counts { sent: 10, succeeded: 10, ..Counts::default() };
-            second.latency = Distribution::default();
-            (0..10).for_each(|_| second.latency.record(latency));
+        for cell in &mut endpoint.cells {
+            cell.counts = Counts { sent: 10, succeeded: 10, ..Counts::default() };
+            cell.latency = Distribution::default();
+            (0..10).for_each(|_| cell.latency.record(latency));
         }
     }
 }

@@ -126,13 +126,13 @@ fn the_html_report_of_an_hour_is_below_two_megabytes() {
     outcome.load.stages[1].to_s = 3600;
     outcome.duration_s = 3600.4;
     for endpoint in &mut outcome.endpoints {
-        let recorded = endpoint.seconds.clone();
+        let recorded = endpoint.cells.clone();
         let hour = (0..3600_u32).map(|second| {
             let mut copy = recorded[second as usize % recorded.len()].clone();
             copy.second = second;
             copy
         });
-        endpoint.seconds = hour.collect();
+        endpoint.cells = hour.collect();
     }
     let samples = outcome.samples.clone();
     let hour = (0..3600_u32).map(|second| {

@@ -89,7 +89,7 @@ fn an_arrival_that_waits_for_the_request_timeout_is_dropped_and_counted() {
     let behavior = Behavior { max_concurrent: Some(1), ..fixed(400) };
     let stages = "model = \"open\"\nusers = 1\nrate = 20\nrun_time = \"3s\"\n";
     let (output, outcome) = run("dropped", behavior, stages, &["--timeout", "1s"]);
-    let sum = |pick: fn(&plant_loadtest::outcome::ArrivalSecond) -> u64| -> u64 {
+    let sum = |pick: fn(&plant_loadtest::outcome::ArrivalCell) -> u64| -> u64 {
         outcome.arrivals.iter().map(pick).sum()
     };
     let (scheduled, dropped) = (sum(|second| second.scheduled), sum(|second| second.dropped));

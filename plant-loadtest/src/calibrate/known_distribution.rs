@@ -16,9 +16,9 @@ pub enum KnownDistribution {
         /// n: one in this many requests has the rare latency.
         one_in: u64,
     },
-    /// The same latency except for one stall, with arrivals at equal intervals. A request that is in
-    /// progress at the start of the stall, or arrives during it, gets its response one latency after
-    /// its end.
+    /// The same latency except for one stall, with arrivals at equal intervals. Requests that are in
+    /// progress at the start of the stall, or arrive during it, are delayed until its end and then by
+    /// `latency`.
     Stall {
         /// Latency outside the stall.
         latency: Duration,

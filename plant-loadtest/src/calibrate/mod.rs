@@ -24,7 +24,7 @@ const TOLERANCE: f64 = 0.01;
 /// not measured.
 const STALL_TOLERANCE: f64 = 0.03;
 
-/// Percentiles to compare, as quantile and name.
+/// Percentiles to compare, as quantile (0 to 1) and name.
 pub const QUANTILES: [(f64, &str); 3] = [(0.50, "P50"), (0.95, "P95"), (0.99, "P99")];
 
 const FIXED: Duration = Duration::from_millis(200);
@@ -59,8 +59,8 @@ pub struct CaseResult {
     pub computed_ms: Vec<f64>,
     /// The same percentiles, of the processing times that the stub itself measured.
     pub stub_ms: Vec<Option<f64>>,
-    /// The values that `measured_ms` is compared with: those of the stub. With a stall the computed
-    /// ones, because in the closed model the stub receives too few requests during the stall.
+    /// The values that `measured_ms` is compared with: `stub_ms`; with a stall `computed_ms`, because
+    /// in the closed model the stub receives too few requests during the stall.
     pub reference_ms: Vec<f64>,
     /// Requests by result.
     pub counts: Counts,
@@ -68,9 +68,10 @@ pub struct CaseResult {
     pub requests_received: u64,
     /// P99 of the dispatch lag, in milliseconds.
     pub dispatch_lag_p99_ms: Option<f64>,
-    /// Whether the counts are correct and all percentiles are within the tolerance. If the case
-    /// expects coordinated omission ([`Case::expects_coordinated_omission`]): whether the counts are
-    /// correct and at least one percentile is not within the tolerance.
+    /// Whether no request failed, the stub received as many requests as were sent, and all
+    /// percentiles are within the tolerance: 1 % of the reference, 3 % with a stall. If the case
+    /// expects coordinated omission ([`Case::expects_coordinated_omission`]), at least one percentile
+    /// must be outside the tolerance instead.
     pub passed: bool,
 }
 
@@ -210,8 +211,8 @@ impl Case {
         let counts_match =
             counts.is_consistent() && counts.errors() == 0 && counts.sent + 2 == requests_received;
         let mut dispatch_lag = Distribution::default();
-        for second in &outcome.arrivals {
-            dispatch_lag.merge(&second.dispatch_lag);
+        for cell in &outcome.arrivals {
+            dispatch_lag.merge(&cell.dispatch_lag);
         }
         let passed = counts_match && all_within_tolerance != self.expects_coordinated_omission();
         let dispatch_lag_p99_ms = dispatch_lag.quantile_ms(0.99);

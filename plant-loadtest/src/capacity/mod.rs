@@ -59,7 +59,7 @@ pub struct TrialRunner {
     sla: Sla,
     host: String,
     timeout: Duration,
-    step_s: u64,
+    trial_s: u64,
     /// Password of the test accounts, used if the service requires authentication.
     pub password: String,
 }
@@ -67,7 +67,7 @@ pub struct TrialRunner {
 impl TrialRunner {
     /// Returns a runner of trials with the user classes and the load model of `profile`. `host` is
     /// the base URL of the service, `timeout` that of one request. The judged stage of each trial
-    /// lasts `step_s` seconds, after a warm-up of 2 s.
+    /// lasts `trial_s` seconds, after a warm-up of 2 s.
     ///
     /// Trials are judged by the thresholds of `sla` that apply to a constant load. Thresholds for
     /// stages that are not judged in `plan`, the plan of `profile`, are left out.
@@ -78,7 +78,7 @@ impl TrialRunner {
         plan: &Plan,
         host: &str,
         timeout: Duration,
-        step_s: u64,
+        trial_s: u64,
     ) -> Self {
         let sla = Sla { thresholds: applicable_thresholds(sla, plan), ..sla.clone() };
         Self {
@@ -86,7 +86,7 @@ impl TrialRunner {
             sla,
             host: host.into(),
             timeout,
-            step_s,
+            trial_s,
             password: access::TEST_PASSWORD.into(),
         }
     }
@@ -138,7 +138,7 @@ impl TrialRunner {
             burst: 0,
             judged,
         };
-        let stages = vec![stage("warm-up", WARM_UP_S, false), stage("hold", self.step_s, true)];
+        let stages = vec![stage("warm-up", WARM_UP_S, false), stage("hold", self.trial_s, true)];
         profile.schedule = Schedule::Stages(stages);
         if profile.model == Model::Closed {
             #[expect(

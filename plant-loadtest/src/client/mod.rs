@@ -144,7 +144,7 @@ struct Exchange {
 }
 
 impl Client {
-    /// Returns a client with its own connections, like a user's browser.
+    /// Returns a client with its own connections, as a user's browser has.
     ///
     /// # Errors
     /// When the HTTP client cannot be initialized.
@@ -288,8 +288,8 @@ impl Client {
     }
 }
 
-/// Returns an HTTP client for the base URL `host` that ignores proxies and does not follow redirects, so that
-/// all requests reach the service under test.
+/// Returns an HTTP client for the base URL `host` that ignores proxies and does not follow redirects,
+/// so that all requests reach the service under test.
 ///
 /// # Errors
 /// When the HTTP client cannot be initialized.

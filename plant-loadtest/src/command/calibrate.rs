@@ -17,7 +17,7 @@ const MAX_DISPATCH_LAG_MS: f64 = 5.0;
 #[derive(Debug, Args)]
 pub struct CalibrateArguments {
     /// Duration of the runs with a stall, in seconds; the other runs take half as long
-    #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u32).range(10..=600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(10..=600))]
     pub seconds: u32,
 }
 

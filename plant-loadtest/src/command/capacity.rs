@@ -32,20 +32,20 @@ pub struct CapacityArguments {
 
     /// Level of the first trial: users (closed profiles) or arrivals per second (open profiles)
     /// [default: a tenth of the profile's peak]
-    #[arg(long, value_name = "L")]
+    #[arg(long, value_name = "LEVEL")]
     pub from: Option<f64>,
 
     /// Highest level to try
-    #[arg(long = "most", value_name = "L", default_value_t = 100_000.0)]
+    #[arg(long = "most", value_name = "LEVEL", default_value_t = 100_000.0)]
     pub max_load: f64,
 
     /// Duration of each trial
-    #[arg(long = "step", value_name = "D", default_value = "20s", value_parser = duration::parse_positive)]
+    #[arg(long = "step", value_name = "DURATION", default_value = "20s", value_parser = duration::parse_positive)]
     pub trial_duration: Duration,
 
     /// Precision in percent: stop when the highest level that met the thresholds and the lowest one
     /// that violated them are this close
-    #[arg(long = "within", value_name = "P", default_value_t = 5.0)]
+    #[arg(long = "within", value_name = "PERCENT", default_value_t = 5.0)]
     pub precision_percent: f64,
 
     /// Maximum concurrent users (open profiles only); overrides the profile
@@ -53,17 +53,17 @@ pub struct CapacityArguments {
     pub users: Option<u32>,
 
     /// SLA file with the thresholds: built-in name or path; overrides the profile
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "SLA")]
     pub sla: Option<PathBuf>,
 
     /// Timeout for one request
-    #[arg(long, value_name = "D", default_value = "30s", value_parser = duration::parse_positive)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse_positive)]
     pub timeout: Duration,
 
     /// Password of the test accounts, for a service that requires authentication
     #[arg(
         long,
-        value_name = "P",
+        value_name = "PASSWORD",
         env = "LOAD_TEST_PASSWORD",
         hide_env_values = true,
         default_value = access::TEST_PASSWORD

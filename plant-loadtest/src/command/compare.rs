@@ -29,20 +29,20 @@ pub struct CompareArguments {
     pub history: bool,
 
     /// Write the runs of --history as CSV to this file, one line per run and endpoint
-    #[arg(long, value_name = "F", requires = "history")]
+    #[arg(long, value_name = "FILE", requires = "history")]
     pub csv: Option<PathBuf>,
 
     /// Write the comparison as Markdown for a pull request to this file
-    #[arg(long, value_name = "F", conflicts_with = "history")]
+    #[arg(long, value_name = "FILE", conflicts_with = "history")]
     pub markdown: Option<PathBuf>,
 
     /// Write the comparison as JSON to this file
-    #[arg(long, value_name = "F", conflicts_with = "history")]
+    #[arg(long, value_name = "FILE", conflicts_with = "history")]
     pub json: Option<PathBuf>,
 
     /// File with the measured noise floors
     /// [default: ~/.local/share/plant-loadtest/noise-floor.json]
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "FILE")]
     pub noise_floor_file: Option<PathBuf>,
 
     /// Treat INCONCLUSIVE as a failure (exit 1)

@@ -30,10 +30,13 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
         ]);
     }
     let _ = writeln!(text, "{table}\n");
-    for share in &plan.classes {
-        let _ =
-            writeln!(text, "{} × {}: {}", share.weight, share.class.name, share.class.description);
-        for endpoint in share.class.endpoints {
+    for weighted in &plan.classes {
+        let _ = writeln!(
+            text,
+            "{} × {}: {}",
+            weighted.weight, weighted.class.name, weighted.class.description
+        );
+        for endpoint in weighted.class.endpoints {
             let _ = writeln!(text, "    {}", endpoint.name);
         }
     }
@@ -92,7 +95,7 @@ fn load(plan: &Plan) -> String {
 fn arrivals(plan: &Plan) -> f64 {
     let in_stage = |stage: &Stage| {
         let seconds = f64::from(stage.to_s - stage.from_s);
-        f64::midpoint(stage.from_rate, stage.to_rate) * seconds + f64::from(stage.at_once)
+        f64::midpoint(stage.from_rate, stage.to_rate) * seconds + f64::from(stage.burst)
     };
     plan.stages.iter().map(in_stage).sum()
 }
@@ -102,7 +105,7 @@ fn level(stage: &Stage, model: Model) -> String {
         Model::Closed => (f64::from(stage.from_users), f64::from(stage.to_users), "users"),
         Model::Open => (stage.from_rate, stage.to_rate, "arrivals/s"),
     };
-    let burst = match stage.at_once {
+    let burst = match stage.burst {
         0 => String::new(),
         count => format!("{count} at once, then "),
     };

@@ -26,8 +26,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// The command succeeded. For a run: PASS, WARNING or NO VERDICT. For a comparison: not REGRESSED,
-    /// or only advisory. For `capacity`: a load met all thresholds.
+    /// The command succeeded. For a run: PASS, WARNING or NO VERDICT. For a comparison: no
+    /// endpoint is REGRESSED, or the comparison is advisory. For `capacity`: a load met all thresholds.
     Success = 0,
     /// For a run: FAIL, or WARNING with `--strict`. For a comparison: REGRESSED, or INCONCLUSIVE with
     /// `--strict`. For `calibrate`: the measured latency is wrong. For `capacity`: no load met all

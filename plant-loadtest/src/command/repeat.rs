@@ -26,7 +26,7 @@ pub struct RepeatArguments {
     /// Built-in profile (see `list`) or path of a TOML file
     pub profile: String,
 
-    /// Base URL of the service; the base of the comparison
+    /// Base URL of the service; with --against, that of the base side
     #[arg(short = 'H', long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
     pub host: String,
 
@@ -35,7 +35,8 @@ pub struct RepeatArguments {
     #[arg(long = "against", value_name = "URL", conflicts_with = "noise_floor")]
     pub new_host: Option<String>,
 
-    /// Measure the noise floor: run both sides against --host
+    /// Measure the noise floor, which is how much identical runs differ: run both sides against
+    /// --host
     #[arg(long)]
     pub noise_floor: bool,
 
@@ -49,7 +50,7 @@ pub struct RepeatArguments {
 
     /// File with the measured noise floors
     /// [default: ~/.local/share/plant-loadtest/noise-floor.json]
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "FILE")]
     pub noise_floor_file: Option<PathBuf>,
 
     /// Treat INCONCLUSIVE as a failure (exit 1)
@@ -78,7 +79,7 @@ pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, CommandError> {
     let endpoints: std::collections::BTreeSet<&str> = profile
         .classes
         .iter()
-        .flat_map(|share| share.class.endpoints)
+        .flat_map(|weighted| weighted.class.endpoints)
         .map(|endpoint| endpoint.name)
         .collect();
     let needed = runs_needed(endpoints.len());

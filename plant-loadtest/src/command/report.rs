@@ -33,12 +33,12 @@ pub struct ReportArguments {
 #[derive(Clone, Debug, Args)]
 pub struct ReportOptions {
     /// SLA file with the thresholds: built-in name or path [default: that of the profile or outcome]
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "SLA")]
     pub sla: Option<String>,
 
     /// Write the HTML report to this file [default of `run`: that of the profile, else
     /// reports/PROFILE.html]
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 
     /// Write CSV files in Locust's format, named PREFIX_stats.csv, PREFIX_stats_history.csv,
@@ -52,20 +52,20 @@ pub struct ReportOptions {
 
     /// Write the outcome (all measurements, input of `report`) to this file [default of `run`: that
     /// of the profile, else reports/PROFILE.outcome.json]
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
     /// Write JUnit XML to this file, one test case per threshold
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 
     /// Write a Markdown summary for a pull request to this file
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
 
-    /// Write metrics per API and the result (pass or fail) as JSON to this file, for CI. Same keys as
-    /// load_test_metrics.json of seed 003
-    #[arg(long, value_name = "F")]
+    /// Write metrics per API (such as auth) and the result (pass or fail) as JSON to this file, for
+    /// CI. Same keys as load_test_metrics.json of seed 003 (see docs/glossary.md)
+    #[arg(long, value_name = "FILE")]
     pub metrics_json: Option<PathBuf>,
 }
 

@@ -36,31 +36,37 @@ pub struct RunArguments {
     pub users: Option<u32>,
 
     /// Users started per second, may be fractional; overrides the profile
-    #[arg(short = 'r', short_alias = 's', long, value_name = "R", overrides_with = "spawn_rate")]
+    #[arg(
+        short = 'r',
+        short_alias = 's',
+        long,
+        value_name = "RATE",
+        overrides_with = "spawn_rate"
+    )]
     pub spawn_rate: Option<f64>,
 
     /// Peak arrivals per second (open profiles only); overrides the profile. All stages are scaled
     /// by the same factor
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub rate: Option<f64>,
 
     /// Duration of the run including the ramp, e.g. 30s, 10m, 1h30m; overrides the profile
-    #[arg(short = 't', long, value_name = "D", value_parser = duration::parse_positive)]
+    #[arg(short = 't', long, value_name = "DURATION", value_parser = duration::parse_positive)]
     pub run_time: Option<Duration>,
 
     /// Factor for all stage durations, for a short trial of a profile (0.1 = one tenth). Stages are
     /// rounded up to a second, think time is unchanged, and the reports note the scaling
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     pub time_scale: f64,
 
     /// Timeout for one request
-    #[arg(long, value_name = "D", default_value = "30s", value_parser = duration::parse_positive)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse_positive)]
     pub timeout: Duration,
 
     /// Password of the test accounts, for a service that requires authentication
     #[arg(
         long,
-        value_name = "P",
+        value_name = "PASSWORD",
         env = "LOAD_TEST_PASSWORD",
         hide_env_values = true,
         default_value = access::TEST_PASSWORD
@@ -86,7 +92,7 @@ pub struct RunArguments {
 
     /// Listen address of the dashboard. Access from another machine needs the token in the printed
     /// URL
-    #[arg(long, value_name = "H", default_value = "127.0.0.1")]
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     pub web_host: String,
 
     /// Port of the dashboard

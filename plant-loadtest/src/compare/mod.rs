@@ -1,8 +1,9 @@
 //! Compares runs of the same load: is the service slower, faster or unchanged?
 //!
 //! One run is one observation, not one request: the requests of a run share the same noise, so they
-//! are not independent. Each run gives one P95 per endpoint. These are compared by rank. The margin
-//! comes from the noise floor: how much identical runs differ on this machine.
+//! are not independent. Each run gives one P95 per endpoint. These are compared by rank. Shifts up to
+//! the *margin* are tolerated; it comes from the *noise floor*: how much identical runs differ on this
+//! machine.
 
 pub mod history;
 pub mod noise_floor;
@@ -21,8 +22,8 @@ use crate::statistics::{as_f64, median, multiple_testing, rank_tests};
 /// Lowest value of [`runs_needed`]: runs per side that a comparison of few endpoints needs.
 pub const MIN_RUNS: usize = 5;
 
-/// Highest adjusted p-value that is significant. Thereby the expected fraction of false positives
-/// among the significant results of a test is at most this (Benjamini and Hochberg, 1995).
+/// Highest adjusted p-value that counts as significant. Of the results that are significant by one
+/// test, the expected fraction of false positives is at most this (Benjamini and Hochberg, 1995).
 pub const FALSE_DISCOVERY_RATE: f64 = 0.05;
 
 /// Change of the latency from the base runs to the new ones, ordered by severity.

@@ -95,7 +95,7 @@ pub fn describe_load(outcome: &Outcome) -> String {
 }
 
 /// Describes the load generator's machine: number and model of its CPUs, and operating system. Noise
-/// floors are stored by this text.
+/// floors are stored under this text.
 #[must_use]
 pub fn describe_machine(outcome: &Outcome) -> String {
     let generator = &outcome.generator;

@@ -33,13 +33,14 @@ pub struct RunParameters {
     pub requests: u32,
 }
 
-/// Simulates a run of 10 s to four endpoints, of which `GET /search` is slower by `slower_percent`.
-/// Its start time is `number` seconds after 1970-01-01; equal values of `seed` give equal latencies.
+/// Simulates a run of 10 s with requests to four endpoints, of which `GET /search` is slower by
+/// `slower_percent`. The run starts at `started_at_s` in seconds since 1970-01-01; equal values of
+/// `seed` give equal latencies.
 #[must_use]
 pub fn simulate_run(
     parameters: RunParameters,
     slower_percent: f64,
-    number: i64,
+    started_at_s: i64,
     seed: u64,
 ) -> RunMetrics {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -76,7 +77,7 @@ pub fn simulate_run(
     let (endpoints, _) = recorder.merge(&[]);
     let mut outcome = empty_outcome();
     outcome.endpoints = endpoints;
-    outcome.started_at += TimeDelta::seconds(number);
+    outcome.started_at += TimeDelta::seconds(started_at_s);
     RunMetrics::from_outcome("simulated", &outcome)
 }
 

@@ -10,7 +10,8 @@ use crate::load::{Spacing, Stage};
 /// Within a stage the rate is linear in time. Its integral Λ(t) is the expected number of arrivals
 /// up to t. The n-th steady arrival starts where Λ reaches n. Poisson arrivals start where Λ has
 /// grown by exponentially distributed steps (time rescaling: Daley and Vere-Jones, An Introduction
-/// to the Theory of Point Processes, section 7.4).
+/// to the Theory of Point Processes, section 7.4). The arrivals of a burst all start with their
+/// stage.
 #[derive(Debug)]
 pub struct ArrivalTimes<'a> {
     stages: std::slice::Iter<'a, Stage>,
@@ -31,7 +32,7 @@ struct CurrentStage {
 }
 
 impl<'a> ArrivalTimes<'a> {
-    /// Returns the arrival times of `stages`.
+    /// Returns the arrival times of `stages`. `rng` provides the random numbers for Poisson arrivals.
     #[must_use]
     pub fn new(stages: &'a [Stage], spacing: Spacing, rng: fastrand::Rng) -> Self {
         let mut times =
@@ -84,7 +85,7 @@ impl CurrentStage {
             length_s: f64::from(stage.to_s - stage.from_s),
             from_rate: stage.from_rate,
             to_rate: stage.to_rate,
-            burst: stage.at_once,
+            burst: stage.burst,
         }
     }
 
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn arrivals_of_a_burst_all_start_with_the_stage() {
-        let stage = Stage { at_once: 1000, ..stage(0, 1, 0.0, 0.0) };
+        let stage = Stage { burst: 1000, ..stage(0, 1, 0.0, 0.0) };
         let times = times(&[stage], Spacing::Steady);
         assert_eq!(times, vec![0.0; 1000]);
     }

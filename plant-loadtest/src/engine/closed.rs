@@ -1,5 +1,5 @@
-//! The closed load model: a number of virtual users, each of which sends a request, waits for the response,
-//! waits for its think time, and repeats.
+//! The closed load model: a number of virtual users, each of which sends a request, waits for the
+//! response, then for its think time, and repeats.
 //!
 //! Goose starts, runs and stops the users. Its own metrics, reports and console are disabled: the
 //! recorder measures every request, and reports are generated from the outcome.

@@ -1,6 +1,6 @@
 //! The open load model: arrivals at a given rate, independent of the responses.
 //!
-//! A thread of its own sleeps until each arrival's intended start and dispatches it to a bounded
+//! A separate thread sleeps until each arrival's intended start and dispatches it to a bounded
 //! pool of virtual users. If all users are busy, the arrival waits for one. Its latency counts from
 //! the intended start, so it includes the time that arrivals wait while the service is stalled.
 //! An arrival that has waited for as long as the request timeout is dropped and counted.

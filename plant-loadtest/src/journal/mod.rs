@@ -29,7 +29,7 @@ use tokio::{
 pub use read::read_outcome;
 
 use crate::{
-    outcome::{ArrivalSecond, Class, Endpoint, Failure, Outcome, ResourceSample, RunStart},
+    outcome::{ArrivalCell, Class, EndpointResults, Failure, Outcome, ResourceSample, RunStart},
     recorder::Recorder,
 };
 
@@ -65,12 +65,12 @@ struct Journal {
 struct Entry {
     duration_s: f64,
     classes: Vec<Class>,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<EndpointResults>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failures: Option<Vec<Failure>>,
     samples: Vec<ResourceSample>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    arrivals: Vec<ArrivalSecond>,
+    arrivals: Vec<ArrivalCell>,
 }
 
 /// Content of an outcome file: a finished run, or the journal of a run that is in progress or was
@@ -195,10 +195,10 @@ impl EntrySource {
         let (mut endpoints, failures, arrivals) = self.recorder.merge_since(from);
         for endpoint in &mut endpoints {
             let name = &endpoint.name;
-            endpoint.seconds.retain(|second| {
+            endpoint.cells.retain(|cell| {
                 let mut hasher = DefaultHasher::new();
-                serde_json::to_string(second).unwrap_or_default().hash(&mut hasher);
-                let last = self.written.insert((name.clone(), second.second), hasher.finish());
+                serde_json::to_string(cell).unwrap_or_default().hash(&mut hasher);
+                let last = self.written.insert((name.clone(), cell.second), hasher.finish());
                 last != Some(hasher.finish())
             });
         }
@@ -347,14 +347,14 @@ mod tests {
         let start = recorder.started_at().unwrap() + Duration::from_secs(11);
         recorder.record_sent(shard, "GET /x", start);
         let at = |source: &mut EntrySource, second| source.entry_at(Duration::from_secs(second));
-        assert_eq!(at(&mut source, 40).endpoints[0].seconds[0].counts.succeeded, 0);
+        assert_eq!(at(&mut source, 40).endpoints[0].cells[0].counts.succeeded, 0);
         // It finishes just after that rescan; the next one is half a minute later.
         recorder.record_finished(shard, ended(start, 29_500));
         let later: Vec<Entry> = (21..=35).map(|turn| at(&mut source, turn * 2)).collect();
         let finished: u64 = later
             .iter()
-            .flat_map(|entry| &entry.endpoints[0].seconds)
-            .map(|second| second.counts.succeeded)
+            .flat_map(|entry| &entry.endpoints[0].cells)
+            .map(|cell| cell.counts.succeeded)
             .sum();
         assert_eq!(finished, 1);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{END, Entry, Journal};
-use crate::outcome::{Endpoint, Outcome, Second};
+use crate::outcome::{EndpointCell, EndpointResults, Outcome};
 
 /// Returns the outcome in the journal `text`, or `None` if it is not a journal. A truncated last
 /// entry is dropped.
@@ -27,7 +27,7 @@ pub fn read_outcome(text: &str) -> Option<Result<Outcome, serde_json::Error>> {
 
 fn merge_entries(journal: Journal) -> Outcome {
     let mut outcome = journal.header;
-    let mut endpoints: BTreeMap<String, (Endpoint, BTreeMap<u32, Second>)> = outcome
+    let mut endpoints: BTreeMap<String, (EndpointResults, BTreeMap<u32, EndpointCell>)> = outcome
         .endpoints
         .drain(..)
         .map(|endpoint| (endpoint.name.clone(), (endpoint, BTreeMap::new())))
@@ -36,7 +36,7 @@ fn merge_entries(journal: Journal) -> Outcome {
     for entry in journal.entries {
         let Entry { duration_s, classes, endpoints: updates, failures, samples, arrivals: newer } =
             entry;
-        arrivals.extend(newer.into_iter().map(|second| (second.second, second)));
+        arrivals.extend(newer.into_iter().map(|cell| (cell.second, cell)));
         outcome.duration_s = duration_s;
         outcome.load.classes = classes;
         outcome.samples.extend(samples);
@@ -44,14 +44,14 @@ fn merge_entries(journal: Journal) -> Outcome {
             outcome.failures = failures;
         }
         for mut endpoint in updates {
-            let (latest, seconds) = endpoints.entry(endpoint.name.clone()).or_default();
-            let later = endpoint.seconds.drain(..).map(|second| (second.second, second));
-            seconds.extend(later);
+            let (latest, cells) = endpoints.entry(endpoint.name.clone()).or_default();
+            let later = endpoint.cells.drain(..).map(|cell| (cell.second, cell));
+            cells.extend(later);
             *latest = endpoint;
         }
     }
-    let merged = endpoints.into_values().map(|(mut endpoint, seconds)| {
-        endpoint.seconds = seconds.into_values().collect();
+    let merged = endpoints.into_values().map(|(mut endpoint, cells)| {
+        endpoint.cells = cells.into_values().collect();
         endpoint
     });
     outcome.endpoints = merged.collect();

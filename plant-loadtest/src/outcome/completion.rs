@@ -18,25 +18,26 @@ pub struct Completion {
     /// was earlier. `None` if some of it had not ended (completed or failed) before the timeout, or
     /// is missing from the service's list.
     pub drain_s: Option<f64>,
-    /// By cell of acceptance.
-    pub seconds: Vec<CompletionSecond>,
+    /// Results by the cell in which the work was accepted.
+    #[serde(rename = "seconds")]
+    pub cells: Vec<CompletionCell>,
 }
 
 /// The work that was accepted in one cell (a second, or several in long runs).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct CompletionSecond {
+pub struct CompletionCell {
     /// First second of the cell, counted from the start of the run.
     pub second: u32,
-    /// Number accepted.
+    /// Number of items accepted.
     pub accepted: u64,
-    /// Number completed.
+    /// Number of items completed.
     #[serde(skip_serializing_if = "is_zero")]
     pub completed: u64,
-    /// Number that the service reported as failed.
+    /// Number of items that the service reported as failed.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed: u64,
-    /// Number that was accepted and is missing from the service's list.
+    /// Number of items that were accepted and are missing from the service's list.
     #[serde(skip_serializing_if = "is_zero")]
     pub lost: u64,
     /// Completion time: from acceptance to completion, of completed work, by the service's clock.
@@ -44,7 +45,7 @@ pub struct CompletionSecond {
     pub latency: Distribution,
 }
 
-impl CompletionSecond {
+impl CompletionCell {
     fn unfinished(&self) -> u64 {
         self.accepted.saturating_sub(self.completed + self.failed + self.lost)
     }
@@ -56,11 +57,11 @@ impl Completion {
     #[must_use]
     pub fn tally_in(&self, seconds: &Range<u32>) -> Tally {
         let mut tally = Tally::default();
-        for second in self.seconds.iter().filter(|second| seconds.contains(&second.second)) {
-            tally.counts.sent += second.accepted;
-            tally.counts.succeeded += second.completed;
-            tally.counts.server_errors += second.failed + second.lost + second.unfinished();
-            tally.latency.merge(&second.latency);
+        for cell in self.cells.iter().filter(|cell| seconds.contains(&cell.second)) {
+            tally.counts.sent += cell.accepted;
+            tally.counts.succeeded += cell.completed;
+            tally.counts.server_errors += cell.failed + cell.lost + cell.unfinished();
+            tally.latency.merge(&cell.latency);
         }
         tally
     }
@@ -71,21 +72,21 @@ impl Completion {
         self.tally_in(&(0..u32::MAX))
     }
 
-    /// Returns the number that the service reported as failed.
+    /// Returns the number of items that the service reported as failed.
     #[must_use]
     pub fn failed(&self) -> u64 {
-        self.seconds.iter().map(|second| second.failed).sum()
+        self.cells.iter().map(|cell| cell.failed).sum()
     }
 
-    /// Returns the number that is in the service's list and had not ended before the timeout.
+    /// Returns the number of items that are in the service's list and had not ended before the timeout.
     #[must_use]
     pub fn unfinished(&self) -> u64 {
-        self.seconds.iter().map(CompletionSecond::unfinished).sum()
+        self.cells.iter().map(CompletionCell::unfinished).sum()
     }
 
-    /// Returns the number that is missing from the service's list.
+    /// Returns the number of items that are missing from the service's list.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.seconds.iter().map(|second| second.lost).sum()
+        self.cells.iter().map(|cell| cell.lost).sum()
     }
 }

@@ -101,7 +101,7 @@ pub struct Tally {
     pub counts: Counts,
     /// Latencies of successes and timeouts.
     pub latency: Distribution,
-    /// Successful responses for throughput, see [`super::Second::throughput_count`].
+    /// Successful responses for throughput, see [`super::EndpointCell::throughput_count`].
     pub throughput_count: u64,
 }
 

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use completion::{Completion, CompletionSecond};
+pub use completion::{Completion, CompletionCell};
 pub use counts::{Counts, Tally};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Format version of the outcome file; incremented when older versions of this program would
-/// misread it. Version 2 renamed fields of version 1; the aliases below read those.
+/// misread it. Version 2 renamed fields of version 1, which are still read (`serde` aliases).
 pub const VERSION: u32 = 2;
 
 /// The oldest format version that this program reads.
@@ -44,14 +44,14 @@ pub struct Outcome {
     /// How the run ended.
     pub ended: Ended,
     /// All endpoints of the user classes, requested or not.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<EndpointResults>,
     /// All distinct failures.
     pub failures: Vec<Failure>,
     /// Resource usage of the service and the load generator, once per second.
     pub samples: Vec<ResourceSample>,
     /// Arrivals by cell; empty in the closed model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub arrivals: Vec<ArrivalSecond>,
+    pub arrivals: Vec<ArrivalCell>,
     /// Results of accepted work, one entry for each kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub completions: Vec<Completion>,
@@ -82,7 +82,7 @@ pub struct Load {
     pub spacing: Spacing,
     /// Peak number of users; in the open model the size of the virtual user pool.
     pub users: u32,
-    /// Length of a cell in seconds. Each entry of [`Endpoint::seconds`] is one cell. More than 1 only
+    /// Length of a cell in seconds. Each entry of [`EndpointResults::cells`] is one cell. More than 1 only
     /// in runs of more than two hours. The last cell of a stage may be shorter.
     #[serde(default = "default_cell_s")]
     pub cell_s: u32,
@@ -167,7 +167,7 @@ pub enum Ended {
 
 /// The measurements of one endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Endpoint {
+pub struct EndpointResults {
     /// Method and route template.
     pub name: String,
     /// Number of responses by status code.
@@ -181,22 +181,24 @@ pub struct Endpoint {
     /// response. A load generator without intended starts would report it as the latency.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub service_time: Distribution,
-    /// By cell of the intended start; cells without requests are left out.
-    pub seconds: Vec<Second>,
+    /// Measurements by the cell of the intended start; cells without requests are left out.
+    #[serde(rename = "seconds")]
+    pub cells: Vec<EndpointCell>,
 }
 
 /// The arrivals scheduled for one cell (a second, or several in long runs) in the open model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct ArrivalSecond {
+pub struct ArrivalCell {
     /// First second of the cell, counted from the start of the run.
     pub second: u32,
-    /// Number scheduled.
+    /// Number of arrivals scheduled.
     #[serde(alias = "due")]
     pub scheduled: u64,
-    /// Number that waited because all users were busy; the wait is part of their latency.
+    /// Number of arrivals that waited because all users were busy; the wait is part of their latency.
     pub waited: u64,
-    /// Number dropped because no user became free within the request timeout. They were never sent.
+    /// Number of arrivals dropped because no user became free within the request timeout. Their
+    /// requests were never sent.
     pub dropped: u64,
     /// Dispatch lag of arrivals for which a user was free, caused by the load generator itself.
     #[serde(skip_serializing_if = "Distribution::is_empty", alias = "lag")]
@@ -205,7 +207,7 @@ pub struct ArrivalSecond {
 
 /// The measurements of one endpoint in one cell (a second, or several in long runs).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Second {
+pub struct EndpointCell {
     /// First second of the cell, counted from the start of the run.
     pub second: u32,
     /// Counts of requests by result.
@@ -279,22 +281,22 @@ pub struct ServiceSample {
     /// Resident memory, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<f64>,
-    /// Open files and sockets.
+    /// Number of open files and sockets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_files: Option<f64>,
-    /// Pooled database connections in use.
+    /// Number of pooled database connections in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_in_use: Option<f64>,
-    /// Idle pooled database connections.
+    /// Number of idle pooled database connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_idle: Option<f64>,
-    /// Maximum size of the database pool.
+    /// Maximum number of pooled database connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_max: Option<f64>,
-    /// Connections to the database, from all clients.
+    /// Number of connections to the database, from all clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_connections: Option<f64>,
-    /// Connections to Redis.
+    /// Number of connections from the service to Redis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_connections: Option<f64>,
     /// Total time that requests have waited for a pooled connection since the service started, in
@@ -310,19 +312,19 @@ pub struct ServiceSample {
     /// Bytes sent and received by the machine, over all network interfaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_bytes: Option<f64>,
-    /// Requests in progress.
+    /// Number of requests in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_in_progress: Option<f64>,
-    /// Cache hits since the service started.
+    /// Number of cache hits since the service started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_hits: Option<f64>,
-    /// Cache misses since the service started.
+    /// Number of cache misses since the service started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_misses: Option<f64>,
-    /// Jobs waiting.
+    /// Number of jobs that wait for a worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_depth: Option<f64>,
-    /// Errors logged since the service started.
+    /// Number of errors logged since the service started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logged_errors: Option<f64>,
 }
@@ -339,7 +341,7 @@ pub struct RunStart {
     /// Start of the run: after the checks, before the first user.
     pub started_at: DateTime<Utc>,
     /// Every endpoint that the user classes can request, without measurements.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<EndpointResults>,
     /// The thresholds.
     pub sla: Sla,
 }
@@ -371,15 +373,15 @@ fn default_cell_s() -> u32 {
     1
 }
 
-impl Endpoint {
+impl EndpointResults {
     /// Returns counts and latencies of the requests in `seconds`.
     #[must_use]
     pub fn tally_in(&self, seconds: &Range<u32>) -> Tally {
         let mut tally = Tally::default();
-        for second in self.seconds.iter().filter(|second| seconds.contains(&second.second)) {
-            tally.counts.add(&second.counts);
-            tally.latency.merge(&second.latency);
-            tally.throughput_count += second.throughput_count;
+        for cell in self.cells.iter().filter(|cell| seconds.contains(&cell.second)) {
+            tally.counts.add(&cell.counts);
+            tally.latency.merge(&cell.latency);
+            tally.throughput_count += cell.throughput_count;
         }
         tally
     }
@@ -421,7 +423,7 @@ impl Outcome {
 
     /// Returns counts and latencies of `endpoint` in the judged stages.
     #[must_use]
-    pub fn tally_judged_of(&self, endpoint: &Endpoint) -> Tally {
+    pub fn tally_judged_of(&self, endpoint: &EndpointResults) -> Tally {
         let mut tally = Tally::default();
         for stage in self.load.stages.iter().filter(|stage| stage.judged) {
             tally.add(&endpoint.tally_in(&stage.seconds()));

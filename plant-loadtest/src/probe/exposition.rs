@@ -16,7 +16,7 @@ struct Sample {
 }
 
 impl Exposition {
-    /// Parses `text`; malformed lines are skipped.
+    /// Parses `text` in the Prometheus text format; malformed lines are skipped.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#'));

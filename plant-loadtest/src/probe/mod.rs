@@ -39,8 +39,8 @@ pub struct Probe {
 
 impl Probe {
     /// Starts to sample once per second: the `/metrics` of the service, its process if it runs on
-    /// this machine, and the load generator. `host` is the base URL of the service. Samples are kept
-    /// from the start of the run on, as `recorder` defines it.
+    /// this machine, and the load generator. `host` is the base URL of the service. Only samples
+    /// from the start of the run on ([`Recorder::started_at`]) are kept.
     #[must_use]
     pub fn start(http: reqwest::Client, host: &str, recorder: Arc<Recorder>) -> Self {
         let samples = Arc::new(Mutex::new(Vec::new()));

@@ -138,7 +138,7 @@ pub(super) fn stages(
         let base = Stage { name, from_s, to_s, judged, ..Stage::default() };
         stages.push(match model {
             Model::Closed => Stage { from_users: users(from), to_users: users(to), ..base },
-            Model::Open => Stage { from_rate: from, to_rate: to, at_once: spec.burst, ..base },
+            Model::Open => Stage { from_rate: from, to_rate: to, burst: spec.burst, ..base },
         });
         (from_s, level) = (to_s, to);
     }

@@ -17,7 +17,7 @@ use records::Records;
 
 use crate::{
     failure::FailureKind,
-    outcome::{ArrivalSecond, Endpoint, Failure, Tally},
+    outcome::{ArrivalCell, EndpointResults, Failure, Tally},
     work::{AcceptedWork, WorkKind},
 };
 
@@ -25,7 +25,7 @@ use crate::{
 const LIVE_WINDOW_S: u32 = 5;
 
 /// For throughput a response counts at its intended start, or this long before its completion if
-/// that is later. See [`crate::outcome::Second::throughput_count`].
+/// that is later. See [`crate::outcome::EndpointCell::throughput_count`].
 const THROUGHPUT_GRACE: Duration = Duration::from_secs(1);
 
 /// The measurements of one request.
@@ -78,9 +78,10 @@ pub struct LiveStats {
     pub errors: u64,
     /// Arrivals dropped so far, in the open model.
     pub dropped: u64,
-    /// Requests per second over the last 5 seconds; longer cells count as a whole.
+    /// Requests per second over the last 5 seconds. The period is extended back to the start of a
+    /// cell.
     pub rate: f64,
-    /// 95th percentile of latency over the same time, in milliseconds.
+    /// P95 of latency over the same period, in milliseconds.
     pub p95_ms: Option<f64>,
 }
 
@@ -99,7 +100,7 @@ impl Recorder {
         }
     }
 
-    /// Sets the cells in which to record; single seconds by default.
+    /// Sets the cells in which to record; by default each is one second.
     #[must_use]
     pub fn with_cells(mut self, cells: Cells) -> Self {
         self.cells = cells;
@@ -167,7 +168,7 @@ impl Recorder {
         let cell = self.cell_of(intended_start);
         let mut records = lock(&self.shards[shard.0]);
         records.sent += 1;
-        records.second(endpoint, cell).counts.sent += 1;
+        records.cell(endpoint, cell).counts.sent += 1;
     }
 
     /// Records a finished request.
@@ -200,7 +201,8 @@ impl Recorder {
 
     /// Records that a user started the task of an arrival at `now`. With `user_idle`, a user was
     /// idle when the arrival was dispatched: the delay since the intended start is dispatch lag,
-    /// caused by the load generator. Otherwise the arrival waited for a busy user.
+    /// caused by the load generator. Otherwise the arrival waited until a
+    /// user became free.
     pub fn arrival_started(
         &self,
         shard: Shard,
@@ -242,8 +244,8 @@ impl Recorder {
             live.errors += records.errors;
             live.dropped += records.dropped;
             for endpoint in records.endpoints.values() {
-                for (_, second) in endpoint.seconds.range(window.clone()) {
-                    recent.add(second);
+                for (_, tally) in endpoint.cells.range(window.clone()) {
+                    recent.add(tally);
                 }
             }
         }
@@ -258,7 +260,7 @@ impl Recorder {
     /// Returns the endpoints and failures of all shards, merged. Endpoints in `expected` are
     /// included even if they were never requested.
     #[must_use]
-    pub fn merge(&self, expected: &[&'static str]) -> (Vec<Endpoint>, Vec<Failure>) {
+    pub fn merge(&self, expected: &[&'static str]) -> (Vec<EndpointResults>, Vec<Failure>) {
         let mut merged = Records::default();
         for endpoint in expected {
             merged.endpoints.entry(endpoint).or_default();
@@ -273,7 +275,7 @@ impl Recorder {
 
     /// Returns the arrivals by cell; empty in the closed model.
     #[must_use]
-    pub fn arrivals(&self) -> Vec<ArrivalSecond> {
+    pub fn arrivals(&self) -> Vec<ArrivalCell> {
         let mut merged = Records::default();
         for shard in &self.shards {
             merged.add_arrivals(&lock(shard));
@@ -281,12 +283,16 @@ impl Recorder {
         merged.arrivals.into_values().collect()
     }
 
-    /// Returns what [`Self::merge`] and [`Self::arrivals`] return, but only the cells from the one
-    /// that contains second `from` on, and without times to the first byte and service times. Status
-    /// codes, sizes and failures are those of the whole run. Much cheaper than [`Self::merge`].
+    /// Returns the endpoints, failures and arrivals like [`Self::merge`] and [`Self::arrivals`], but
+    /// without the cells before the one that contains `from_second`, and without the distributions of
+    /// the time to the first byte and of the service time. Status codes, sizes and failures are those
+    /// of the whole run. Much cheaper than [`Self::merge`].
     #[must_use]
-    pub fn merge_since(&self, from: u32) -> (Vec<Endpoint>, Vec<Failure>, Vec<ArrivalSecond>) {
-        let from = self.cells.start_of(from);
+    pub fn merge_since(
+        &self,
+        from_second: u32,
+    ) -> (Vec<EndpointResults>, Vec<Failure>, Vec<ArrivalCell>) {
+        let from = self.cells.start_of(from_second);
         let mut merged = Records::default();
         for shard in &self.shards {
             merged.add_since(&lock(shard), from);
@@ -341,9 +347,9 @@ mod tests {
         }
         let (endpoints, failures) = recorder.merge(&["GET /never"]);
         assert!(failures.is_empty());
-        let seconds = &endpoints[1].seconds;
+        let cells = &endpoints[1].cells;
         assert_eq!(endpoints[0].name, "GET /never");
-        assert_eq!(seconds.iter().map(|second| second.counts.sent).collect::<Vec<_>>(), [3, 3, 3]);
+        assert_eq!(cells.iter().map(|cell| cell.counts.sent).collect::<Vec<_>>(), [3, 3, 3]);
         assert_eq!((endpoints[1].bytes, endpoints[1].statuses[&200]), (90, 9));
     }
 
@@ -361,7 +367,7 @@ mod tests {
         }
         let cells = |from| -> Vec<(u32, u64)> {
             let (endpoints, ..) = recorder.merge_since(from);
-            let cells = endpoints[0].seconds.iter();
+            let cells = endpoints[0].cells.iter();
             cells.map(|cell| (cell.second, cell.counts.sent)).collect()
         };
         assert_eq!(recorder.cell_s(), 12);

@@ -6,14 +6,14 @@ use super::RequestSample;
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
-    outcome::{ArrivalSecond, Endpoint, Failure, Second, Tally},
+    outcome::{ArrivalCell, EndpointCell, EndpointResults, Failure, Tally},
 };
 
 #[derive(Debug, Default)]
 pub(super) struct Records {
     pub(super) endpoints: BTreeMap<&'static str, EndpointRecords>,
     pub(super) failures: BTreeMap<(&'static str, FailureKind, String), FailureCount>,
-    pub(super) arrivals: BTreeMap<u32, ArrivalSecond>,
+    pub(super) arrivals: BTreeMap<u32, ArrivalCell>,
     pub(super) sent: u64,
     pub(super) errors: u64,
     pub(super) dropped: u64,
@@ -25,7 +25,7 @@ pub(super) struct EndpointRecords {
     bytes: u64,
     first_byte: Distribution,
     service_time: Distribution,
-    pub(super) seconds: BTreeMap<u32, Tally>,
+    pub(super) cells: BTreeMap<u32, Tally>,
 }
 
 #[derive(Clone, Debug)]
@@ -36,28 +36,28 @@ pub(super) struct FailureCount {
 }
 
 impl Records {
-    pub(super) fn second(&mut self, endpoint: &'static str, second: u32) -> &mut Tally {
+    pub(super) fn cell(&mut self, endpoint: &'static str, second: u32) -> &mut Tally {
         let records = self.endpoints.entry(endpoint).or_default();
-        records.seconds.entry(second).or_default()
+        records.cells.entry(second).or_default()
     }
 
-    pub(super) fn arrival(&mut self, second: u32) -> &mut ArrivalSecond {
+    pub(super) fn arrival(&mut self, second: u32) -> &mut ArrivalCell {
         let entry = self.arrivals.entry(second);
-        entry.or_insert_with(|| ArrivalSecond { second, ..ArrivalSecond::default() })
+        entry.or_insert_with(|| ArrivalCell { second, ..ArrivalCell::default() })
     }
 
     /// Records a request that belongs to the cell `start_cell`, and whose success counts for
     /// throughput in the cell `throughput_cell`.
     pub(super) fn record(&mut self, start_cell: u32, throughput_cell: u32, sample: RequestSample) {
         let kind = sample.failure.as_ref().map(|(kind, _)| *kind);
-        let tally = self.second(sample.endpoint, start_cell);
+        let tally = self.cell(sample.endpoint, start_cell);
         tally.counts.count(kind);
         let counts_as_latency = matches!(kind, None | Some(FailureKind::TimedOut));
         if counts_as_latency {
             tally.latency.record(sample.last_byte.saturating_duration_since(sample.intended_start));
         }
         if kind.is_none() {
-            self.second(sample.endpoint, throughput_cell).throughput_count += 1;
+            self.cell(sample.endpoint, throughput_cell).throughput_count += 1;
         }
         let records = self.endpoints.entry(sample.endpoint).or_default();
         if counts_as_latency {
@@ -110,8 +110,8 @@ impl Records {
             for (status, count) in &theirs.statuses {
                 *ours.statuses.entry(*status).or_default() += count;
             }
-            for (second, tally) in theirs.seconds.range(from..) {
-                ours.seconds.entry(*second).or_default().add(tally);
+            for (second, tally) in theirs.cells.range(from..) {
+                ours.cells.entry(*second).or_default().add(tally);
             }
         }
         for (failure, failure_count) in &other.failures {
@@ -135,16 +135,16 @@ impl Records {
     }
 }
 
-pub(super) fn endpoint((name, records): (&'static str, EndpointRecords)) -> Endpoint {
-    let seconds = records.seconds.into_iter();
-    Endpoint {
+pub(super) fn endpoint((name, records): (&'static str, EndpointRecords)) -> EndpointResults {
+    let cells = records.cells.into_iter();
+    EndpointResults {
         name: name.into(),
         statuses: records.statuses,
         bytes: records.bytes,
         first_byte: records.first_byte,
         service_time: records.service_time,
-        seconds: seconds
-            .map(|(second, Tally { counts, latency, throughput_count })| Second {
+        cells: cells
+            .map(|(second, Tally { counts, latency, throughput_count })| EndpointCell {
                 second,
                 counts,
                 latency,

@@ -76,7 +76,8 @@ pub fn over_time(lines: &[Line], stages: &[Stage], seconds: u32, size: Size) -> 
     svg + "</svg>"
 }
 
-/// Draws the planned load per stage, as a strip without axes.
+/// Draws the planned load over time as a low chart without axes. `load` returns the load at the start
+/// and at the end of a stage.
 #[must_use]
 pub fn strip(stages: &[Stage], load: impl Fn(&Stage) -> (f64, f64)) -> String {
     const HEIGHT: f64 = 100.0;

@@ -174,7 +174,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        outcome::{Completion, CompletionSecond},
+        outcome::{Completion, CompletionCell},
         report::example,
     };
 
@@ -183,9 +183,9 @@ mod tests {
         let mut outcome = example::outcome();
         let verdict = Verdict::judge(&outcome, &outcome.sla);
         assert!(!render(&outcome, &verdict).contains("Accepted work"));
-        let seconds = vec![CompletionSecond { accepted: 3, completed: 2, ..Default::default() }];
+        let cells = vec![CompletionCell { accepted: 3, completed: 2, ..Default::default() }];
         outcome.completions =
-            vec![Completion { work: "enhancement".into(), drain_s: Some(2.5), seconds }];
+            vec![Completion { work: "enhancement".into(), drain_s: Some(2.5), cells }];
         let texts = [
             render(&outcome, &verdict),
             crate::report::terminal::render(&outcome, &verdict),

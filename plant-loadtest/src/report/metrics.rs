@@ -1,5 +1,6 @@
-//! `load_test_metrics.json`: metrics per API in the JSON format of the platform's document (seed 003),
-//! for CI. The order is stable, so that files can be compared with `diff`.
+//! `load_test_metrics.json`: metrics per API, in the JSON format that seed 003 defines, for CI. An
+//! API is a group of endpoints, such as all under `/api/v1/auth/`. The order is stable, so that
+//! files can be compared with `diff`.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::{
-    outcome::{Counts, Endpoint, Outcome, Tally},
+    outcome::{Counts, EndpointResults, Outcome, Tally},
     sla::{Metric, Subject},
     verdict::{Grade, JudgedThreshold, Verdict},
 };
@@ -79,7 +80,7 @@ struct Thresholds {
 /// # Errors
 /// When the metrics cannot be serialized.
 pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, serde_json::Error> {
-    let mut groups: BTreeMap<&'static str, Vec<&Endpoint>> = BTreeMap::new();
+    let mut groups: BTreeMap<&'static str, Vec<&EndpointResults>> = BTreeMap::new();
     let platform_called = outcome.endpoints.iter().any(|endpoint| api(path(endpoint)).is_some());
     for endpoint in &outcome.endpoints {
         groups.entry(group(endpoint, platform_called)).or_default().push(endpoint);
@@ -101,7 +102,7 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, serde_json
     Ok(serde_json::to_string_pretty(&metrics)? + "\n")
 }
 
-fn path(endpoint: &Endpoint) -> &str {
+fn path(endpoint: &EndpointResults) -> &str {
     endpoint.name.split_once(' ').map_or(endpoint.name.as_str(), |(_, path)| path)
 }
 
@@ -110,7 +111,7 @@ fn api(path: &str) -> Option<&'static str> {
     APIS.into_iter().find(|(_, prefix)| path.starts_with(prefix)).map(|(name, _)| name)
 }
 
-fn group(endpoint: &Endpoint, platform_called: bool) -> &'static str {
+fn group(endpoint: &EndpointResults, platform_called: bool) -> &'static str {
     match api(path(endpoint)) {
         Some(name) => name,
         None if platform_called && path(endpoint) == HEALTH => APIS[0].0,
@@ -118,7 +119,7 @@ fn group(endpoint: &Endpoint, platform_called: bool) -> &'static str {
     }
 }
 
-fn api_metrics(outcome: &Outcome, endpoints: &[&Endpoint]) -> Api {
+fn api_metrics(outcome: &Outcome, endpoints: &[&EndpointResults]) -> Api {
     let (mut tally, mut judged) = (Tally::default(), Tally::default());
     let mut status_codes = BTreeMap::new();
     for endpoint in endpoints {
@@ -159,7 +160,7 @@ fn fraction(count: u64, counts: Counts) -> Option<f64> {
     (finished > 0).then(|| as_f64(count) / as_f64(finished))
 }
 
-fn thresholds(verdict: &Verdict, endpoints: &[&Endpoint]) -> Thresholds {
+fn thresholds(verdict: &Verdict, endpoints: &[&EndpointResults]) -> Thresholds {
     let applies = |judged: &&JudgedThreshold| match &judged.threshold.subject {
         Subject::Endpoint(name) => endpoints.iter().any(|endpoint| endpoint.name == *name),
         Subject::AllRequests => true,

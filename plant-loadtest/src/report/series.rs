@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::summary;
 use crate::{
     failure::FailureKind,
-    outcome::{Endpoint, Outcome, ResourceSample, Tally},
+    outcome::{EndpointResults, Outcome, ResourceSample, Tally},
 };
 
 /// Maximum points per line; a chart on a screen cannot resolve more.
@@ -22,8 +22,8 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Returns the windows of all endpoints, without the time after the last
-    /// stage in which running requests finish.
+    /// Returns the windows of all endpoints, without the time after the last stage in which running
+    /// requests finish.
     #[must_use]
     pub fn new(outcome: &Outcome) -> Self {
         Self::split(outcome, &outcome.endpoints, MAX_WINDOWS)
@@ -31,20 +31,20 @@ impl Windows {
 
     /// Returns the windows of one endpoint; they are longer because it has fewer requests.
     #[must_use]
-    pub fn for_endpoint(outcome: &Outcome, endpoint: &Endpoint) -> Self {
+    pub fn for_endpoint(outcome: &Outcome, endpoint: &EndpointResults) -> Self {
         Self::split(outcome, std::slice::from_ref(endpoint), MAX_WINDOWS / 2)
     }
 
-    fn split(outcome: &Outcome, endpoints: &[Endpoint], max_windows: u32) -> Self {
+    fn split(outcome: &Outcome, endpoints: &[EndpointResults], max_windows: u32) -> Self {
         let seconds = summary::chart_seconds(outcome);
         // Long runs are recorded in cells of several seconds.
-        let cell = outcome.load.cell_s.max(1);
-        let length_s = seconds.div_ceil(max_windows).max(1).next_multiple_of(cell);
+        let cell_s = outcome.load.cell_s.max(1);
+        let length_s = seconds.div_ceil(max_windows).max(1).next_multiple_of(cell_s);
         let mut tallies = vec![Tally::default(); seconds.div_ceil(length_s) as usize];
-        for second in endpoints.iter().flat_map(|endpoint| &endpoint.seconds) {
-            if let Some(tally) = tallies.get_mut((second.second / length_s) as usize) {
-                tally.counts.add(&second.counts);
-                tally.latency.merge(&second.latency);
+        for cell in endpoints.iter().flat_map(|endpoint| &endpoint.cells) {
+            if let Some(tally) = tallies.get_mut((cell.second / length_s) as usize) {
+                tally.counts.add(&cell.counts);
+                tally.latency.merge(&cell.latency);
             }
         }
         Self { length_s, tallies }

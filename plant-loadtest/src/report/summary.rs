@@ -6,12 +6,12 @@ use std::{collections::BTreeMap, ops::Range};
 use crate::{
     distribution::Distribution,
     load::Model,
-    outcome::{ArrivalSecond, Outcome, ResourceSample, ServiceSample, Tally},
+    outcome::{ArrivalCell, Outcome, ResourceSample, ServiceSample, Tally},
     sla::{During, Metric, Subject, format_ms},
     verdict::{Grade, JudgedThreshold, Verdict},
 };
 
-/// The percentiles listed in reports, each as quantile and as text.
+/// The percentiles listed in reports, as quantile (0 to 1) and name.
 pub const PERCENTILES: [(f64, &str); 7] = [
     (0.50, "50"),
     (0.66, "66"),
@@ -291,10 +291,10 @@ fn closed_model_note(outcome: &Outcome) -> String {
 }
 
 fn open_model_note(outcome: &Outcome) -> String {
-    let total = |count: fn(&ArrivalSecond) -> u64| outcome.arrivals.iter().map(count).sum::<u64>();
-    let scheduled = total(|second| second.scheduled);
-    let waited = total(|second| second.waited);
-    let dropped = total(|second| second.dropped);
+    let total = |count: fn(&ArrivalCell) -> u64| outcome.arrivals.iter().map(count).sum::<u64>();
+    let scheduled = total(|cell| cell.scheduled);
+    let waited = total(|cell| cell.waited);
+    let dropped = total(|cell| cell.dropped);
     format!(
         "Open model: {scheduled} arrivals were scheduled independently of the responses; {waited} waited \
          for one of {} virtual users, {dropped} were dropped. Latency is measured from the \
@@ -428,7 +428,7 @@ mod tests {
         let mut outcome = example::outcome();
         assert_eq!(judged_duration_s(&outcome), 30);
         for endpoint in &mut outcome.endpoints {
-            endpoint.seconds.retain(|second| second.second < 15);
+            endpoint.cells.retain(|cell| cell.second < 15);
         }
         let sent = as_f64(outcome.tally_judged().counts.sent);
         outcome.duration_s = 14.6;

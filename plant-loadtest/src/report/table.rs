@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Returns a table without rows and with `header`, separated by a line.
+/// Returns a table that has no rows yet, with a line below `header`.
 #[must_use]
 pub fn plain<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();

@@ -21,7 +21,7 @@ use crate::{
 /// User class `GenerationUser`.
 pub static CLASS: UserClass = UserClass {
     name: "GenerationUser",
-    description: "creates generation tasks, lists them, reads one; every task is followed until it ends",
+    description: "requests texts from the model, lists the requests, reads one; each is followed until it ends",
     wait: (Duration::from_secs(1), Duration::from_secs(4)),
     endpoints: &[&CREATE, &LIST, &FIND, &REGISTER, &LOGIN],
     identity: Identity::OwnAccount,

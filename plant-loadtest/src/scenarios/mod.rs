@@ -114,7 +114,7 @@ pub struct Session {
     pub agent_ids: Vec<String>,
     /// Account of [`Identity::OwnAccount`] users, once registered.
     pub account: Option<OwnAccount>,
-    /// Further values of the class, by key.
+    /// Further values that the tasks of the class keep, by key.
     pub values: BTreeMap<&'static str, String>,
 }
 

@@ -26,7 +26,7 @@ pub enum Metric {
     /// Percentage of requests that failed with one of these kinds.
     ErrorRate(Vec<FailureKind>),
     /// Successful responses per second; each counts as
-    /// [`Second::throughput_count`](crate::outcome::Second::throughput_count) describes.
+    /// [`EndpointCell::throughput_count`](crate::outcome::EndpointCell::throughput_count) describes.
     Throughput,
     /// Resource usage of the service.
     Resource(Resource),

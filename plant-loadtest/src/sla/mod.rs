@@ -98,7 +98,7 @@ pub enum ThresholdKind {
     Resources,
 }
 
-/// An inclusive range of users.
+/// An inclusive range of numbers of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserRange {
     /// Minimum number of users.
@@ -111,7 +111,7 @@ pub struct UserRange {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum During {
-    /// The judged stages: all but ramps, unless the profile says otherwise.
+    /// The judged stages: all but ramps and warm-ups, unless the profile says otherwise.
     Judged,
     /// The whole run, from the first request to the last.
     Run,

@@ -45,8 +45,8 @@ pub struct DriftLimit {
 /// Condition for recovery: the table `[recovery]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryLimit {
-    /// Maximum excess of P95 and queue depth over their values before the spike, in percent. The
-    /// service has recovered when both are within it.
+    /// Maximum excess of P95 and queue depth over their values before the spike, in percent; for the
+    /// queue depth at least one job. The service has recovered when both are within it.
     pub within_percent: f64,
 }
 

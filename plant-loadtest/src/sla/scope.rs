@@ -12,7 +12,7 @@ use crate::{
 pub struct AllowedNames<'n> {
     /// Endpoints that the user classes request.
     pub endpoints: Vec<&'n str>,
-    /// Kinds of work that they create.
+    /// Kinds of accepted work that the user classes create.
     pub work: Vec<&'n str>,
     /// Stages of the load.
     pub stages: Vec<&'n str>,

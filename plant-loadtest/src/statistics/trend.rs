@@ -2,8 +2,8 @@
 
 use super::{as_f64, median};
 
-/// Blocks that a series is divided into, with equally many values. The line is fitted to their medians, which
-/// spikes and sawtooth patterns hardly change.
+/// Blocks that a series is divided into, with equally many values. The line is fitted to their
+/// medians, which spikes and sawtooth patterns hardly change.
 const BLOCKS: usize = 12;
 
 /// Values needed in each block.
@@ -28,7 +28,7 @@ const BOUND_ERRORS: f64 = 4.4;
 /// autocorrelated: an error that assumes independent values would be far too small.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trend {
-    /// Value of the line at the first time.
+    /// Value of the line at the time of the first point.
     pub start: f64,
     /// Slope per second.
     pub slope: f64,

@@ -57,8 +57,8 @@ pub enum Latency {
     },
 }
 
-/// A period in which requests are accepted and no response is sent. A request that is in progress at
-/// its start, or arrives during it, gets its response one latency after its end.
+/// A period in which requests are accepted and no response is sent. Requests that are in progress at
+/// its start, or arrive during it, are delayed until its end and then by the configured latency.
 #[derive(Clone, Copy, Debug)]
 pub struct Stall {
     /// Start, relative to the first request other than `/metrics`.

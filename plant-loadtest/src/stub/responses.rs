@@ -14,8 +14,7 @@ pub struct CannedResponses {
 }
 
 impl CannedResponses {
-    /// Returns responses whose lists of agents have `items` items; 0 selects the
-    /// default, 3.
+    /// Returns responses whose lists of agents have `items` items; 0 selects the default, 3.
     #[must_use]
     pub fn new(items: usize) -> Self {
         let items = if items == 0 { DEFAULT_ITEMS } else { items };

@@ -7,7 +7,7 @@ use crate::{
     duration,
     load::Stage,
     outcome::Outcome,
-    sla::format_ms,
+    sla::{DriftLimit, format_ms},
     statistics::{median, rank_tests},
 };
 
@@ -20,22 +20,16 @@ const MIN_REQUESTS: u64 = 20;
 /// Significance level: false-positive rate for a service without drift.
 const ALPHA: f64 = 0.05;
 
-/// Limit of the increase from the first window to the last.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limit {
-    /// Maximum increase of P95 and of memory, in percent.
-    pub percent: f64,
-    /// Length of the first and of the last window, in seconds; at most half of the judged span.
-    pub window_s: u32,
-}
-
 /// Comparison of the last window of a run with the first one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drift {
-    /// FAIL: memory increased by more than the limit, or P95 did so significantly. WARNING: P95
-    /// increased by more than the limit, but not significantly. PASS: P95 increased by no more than
-    /// the limit. INSUFFICIENT: memory is no FAIL, and a window or one of its five parts has fewer
-    /// than 20 requests.
+    /// The first of these that applies:
+    ///
+    /// 1. FAIL: memory increased by more than the limit.
+    /// 2. INSUFFICIENT: a window or one of its five parts has fewer than 20 requests.
+    /// 3. PASS: P95 increased by no more than the limit.
+    /// 4. FAIL: the increase of P95 is significant (see [`Drift::detect`]).
+    /// 5. WARNING: the increase of P95 is not significant.
     pub grade: Grade,
     /// P95 of the first and of the last window, in milliseconds.
     pub p95_ms: Option<(f64, f64)>,
@@ -46,13 +40,14 @@ pub struct Drift {
 }
 
 impl Drift {
-    /// Compares the last window of the judged span with the first one. `None` when the judged stages
-    /// differ in load or are ramps, or when half of the judged span is shorter than 5 s.
+    /// Compares the last window of the judged span with the first one. Each is as long as the limit
+    /// says, and at most half of the judged span. `None` when the judged stages differ in load or are
+    /// ramps, or when half of the judged span is shorter than 5 s.
     ///
     /// The increase of P95 is significant if a Mann–Whitney test of the P95 of the five parts of each
     /// window has a p-value of at most 0.05.
     #[must_use]
-    pub fn detect(outcome: &Outcome, limit: Limit) -> Option<Self> {
+    pub fn detect(outcome: &Outcome, limit: DriftLimit) -> Option<Self> {
         let (first, last) = windows(outcome, limit)?;
         let p95_ms = p95(outcome, &first).zip(p95(outcome, &last));
         let memory_bytes = memory(outcome, &first).zip(memory(outcome, &last));
@@ -95,20 +90,20 @@ impl Drift {
 
 fn grade(
     outcome: &Outcome,
-    limit: Limit,
+    limit: DriftLimit,
     first: &Range<u32>,
     last: &Range<u32>,
     p95_increase: Option<f64>,
     memory_increase: Option<f64>,
 ) -> Grade {
-    if memory_increase.is_some_and(|increase| increase > limit.percent) {
+    if memory_increase.is_some_and(|increase| increase > limit.below_percent) {
         return Grade::Fail;
     }
     let Some(p95_increase) = p95_increase else { return Grade::Insufficient };
     let (Some(before), Some(after)) = (part_p95s(outcome, first), part_p95s(outcome, last)) else {
         return Grade::Insufficient;
     };
-    if p95_increase <= limit.percent {
+    if p95_increase <= limit.below_percent {
         return Grade::Pass;
     }
     if rank_tests::mann_whitney_greater(&before, &after) <= ALPHA {
@@ -119,7 +114,7 @@ fn grade(
 }
 
 /// Returns the first and the last window. They are shorter than the limit's where the run is short.
-fn windows(outcome: &Outcome, limit: Limit) -> Option<(Range<u32>, Range<u32>)> {
+fn windows(outcome: &Outcome, limit: DriftLimit) -> Option<(Range<u32>, Range<u32>)> {
     let judged = outcome.judged_span();
     let length = limit.window_s.min((judged.end.saturating_sub(judged.start)) / 2);
     if length < PARTS {
@@ -169,18 +164,18 @@ mod tests {
     use super::*;
     use crate::{distribution::Distribution, report::example};
 
-    const LIMIT: Limit = Limit { percent: 20.0, window_s: 300 };
+    const LIMIT: DriftLimit = DriftLimit { below_percent: 20.0, window_s: 300 };
 
     fn slowed(percent_per_second: u64) -> Outcome {
         let mut outcome = example::outcome();
-        for second in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.seconds) {
+        for cell in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.cells) {
             let mut latency = Distribution::default();
             for extra in 0..20 {
                 let micros =
-                    10_000 + extra * 10 + u64::from(second.second) * percent_per_second * 100;
+                    10_000 + extra * 10 + u64::from(cell.second) * percent_per_second * 100;
                 latency.record(Duration::from_micros(micros));
             }
-            second.latency = latency;
+            cell.latency = latency;
         }
         outcome
     }
@@ -210,9 +205,9 @@ mod tests {
     fn a_short_latency_spike_at_the_end_is_only_a_warning() {
         let mut outcome = slowed(0);
         for endpoint in &mut outcome.endpoints {
-            for second in endpoint.seconds.iter_mut().filter(|second| second.second >= 32) {
+            for cell in endpoint.cells.iter_mut().filter(|cell| cell.second >= 32) {
                 for _ in 0..30 {
-                    second.latency.record(Duration::from_millis(90));
+                    cell.latency.record(Duration::from_millis(90));
                 }
             }
         }

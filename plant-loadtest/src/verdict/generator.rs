@@ -3,7 +3,7 @@
 use super::{Grade, JudgedThreshold};
 use crate::{
     distribution::Distribution,
-    outcome::{ArrivalSecond, Outcome, ResourceSample},
+    outcome::{ArrivalCell, Outcome, ResourceSample},
     sla::format_ms,
 };
 
@@ -25,7 +25,8 @@ pub struct GeneratorHealth {
     /// Mean CPU usage in the judged stages, as a fraction of all CPUs (0 to 1); `None` when the
     /// system does not report it.
     pub cpu: Option<f64>,
-    /// Dispatch lag in the judged stages: of timers and of arrivals.
+    /// Delays by the load generator in the judged stages: the lag of its timers and the dispatch lag
+    /// of arrivals.
     pub dispatch_lag: Distribution,
     /// Number of dropped arrivals in the judged stages.
     pub dropped_arrivals: u64,
@@ -95,7 +96,7 @@ fn check_lag(lag: &Distribution, thresholds: &[JudgedThreshold]) -> Option<Strin
 ///
 /// Dropped arrivals would have waited longest, so every metric looks better without them: a FAIL
 /// stays valid, other grades do not.
-fn check_dropped(arrivals: &ArrivalSecond, thresholds: &[JudgedThreshold]) -> Option<String> {
+fn check_dropped(arrivals: &ArrivalCell, thresholds: &[JudgedThreshold]) -> Option<String> {
     let dropped = fraction(arrivals.dropped, arrivals.scheduled)
         .filter(|dropped| *dropped > MAX_DROPPED_FRACTION)?;
     if thresholds.iter().any(|judged| judged.grade == Grade::Fail) {
@@ -128,13 +129,13 @@ pub(super) fn arrivals_note(outcome: &Outcome) -> Option<String> {
 }
 
 /// Returns the sum of all arrivals in the judged stages.
-fn arrivals(outcome: &Outcome) -> ArrivalSecond {
-    let mut all = ArrivalSecond::default();
-    for second in outcome.arrivals.iter().filter(|arrival| outcome.is_judged(arrival.second)) {
-        all.scheduled += second.scheduled;
-        all.waited += second.waited;
-        all.dropped += second.dropped;
-        all.dispatch_lag.merge(&second.dispatch_lag);
+fn arrivals(outcome: &Outcome) -> ArrivalCell {
+    let mut all = ArrivalCell::default();
+    for cell in outcome.arrivals.iter().filter(|arrival| outcome.is_judged(arrival.second)) {
+        all.scheduled += cell.scheduled;
+        all.waited += cell.waited;
+        all.dropped += cell.dropped;
+        all.dispatch_lag.merge(&cell.dispatch_lag);
     }
     all
 }
@@ -156,7 +157,7 @@ mod tests {
 
     use crate::{
         distribution::Distribution,
-        outcome::{ArrivalSecond, Outcome},
+        outcome::{ArrivalCell, Outcome},
         report::example,
         verdict::{Grade, Verdict},
     };
@@ -165,8 +166,7 @@ mod tests {
     fn with_dropped(dropped: u64) -> Outcome {
         let mut outcome = example::outcome();
         let second = outcome.judged_span().start;
-        let arrival =
-            ArrivalSecond { second, scheduled: 1000, dropped, ..ArrivalSecond::default() };
+        let arrival = ArrivalCell { second, scheduled: 1000, dropped, ..ArrivalCell::default() };
         outcome.arrivals = vec![arrival];
         outcome
     }

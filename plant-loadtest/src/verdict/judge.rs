@@ -267,7 +267,7 @@ mod tests {
     use super::*;
     use crate::{
         load::Stage,
-        outcome::{Counts, Second},
+        outcome::{Counts, EndpointCell},
         report::example,
         sla::UserRange,
     };
@@ -276,13 +276,14 @@ mod tests {
     /// Returns an outcome whose only requests are `samples` to `GET /health` of `millis` each.
     fn outcome_with(samples: u64, millis: u64) -> Outcome {
         let mut outcome = example::outcome();
-        let mut second = Second { second: outcome.judged_span().start, ..Second::default() };
-        second.counts = Counts { sent: samples, succeeded: samples, ..Counts::default() };
+        let mut cell =
+            EndpointCell { second: outcome.judged_span().start, ..EndpointCell::default() };
+        cell.counts = Counts { sent: samples, succeeded: samples, ..Counts::default() };
         for _ in 0..samples {
-            second.latency.record(Duration::from_millis(millis));
+            cell.latency.record(Duration::from_millis(millis));
         }
         outcome.endpoints.retain(|endpoint| endpoint.name == "GET /health");
-        outcome.endpoints[0].seconds = vec![second];
+        outcome.endpoints[0].cells = vec![cell];
         outcome
     }
 
@@ -343,10 +344,10 @@ mod tests {
         let mut outcome = outcome_with(20, 10);
         let judged = outcome.judged_span();
         let length = (judged.end - judged.start) / 5;
-        let good = outcome.endpoints[0].seconds[0].clone();
-        let mut bad = outcome_with(20, 160).endpoints[0].seconds[0].clone();
+        let good = outcome.endpoints[0].cells[0].clone();
+        let mut bad = outcome_with(20, 160).endpoints[0].cells[0].clone();
         bad.second = judged.start + length;
-        outcome.endpoints[0].seconds = vec![good, bad];
+        outcome.endpoints[0].cells = vec![good, bad];
         let whole_run = threshold(Metric::P50, 100.0, Some(150.0));
         assert_eq!(judge(&outcome, &whole_run).grade, Grade::Pass, "over the whole run");
         let found = judge(&outcome, &Threshold { window_s: Some(length), ..whole_run.clone() });
@@ -354,7 +355,7 @@ mod tests {
         assert!(found.window.as_ref().is_some_and(|window| window.contains(&second)), "{found:?}");
         assert_eq!(found.grade, Grade::Fail);
         // Without the bad window, the remaining empty windows cannot meet the threshold.
-        outcome.endpoints[0].seconds.pop();
+        outcome.endpoints[0].cells.pop();
         let found = judge(&outcome, &Threshold { window_s: Some(length), ..whole_run });
         assert_eq!(found.grade, Grade::Insufficient);
     }
@@ -373,9 +374,9 @@ mod tests {
             let name = format!("s{from_s}");
             outcome.load.stages.push(Stage { name, from_s, to_s, judged, ..steady.clone() });
         }
-        let mut slow = outcome_with(100, 900).endpoints[0].seconds[0].clone();
+        let mut slow = outcome_with(100, 900).endpoints[0].cells[0].clone();
         slow.second = middle + 1;
-        outcome.endpoints[0].seconds.push(slow);
+        outcome.endpoints[0].cells.push(slow);
         let judged = judge(&outcome, &threshold(Metric::P95, 100.0, Some(150.0)));
         assert_eq!((judged.grade, judged.samples), (Grade::Pass, 100));
     }
@@ -385,7 +386,7 @@ mod tests {
         let mut outcome = outcome_with(0, 0);
         let seconds = outcome.judged_span();
         let length = u64::from(seconds.end - seconds.start);
-        outcome.endpoints[0].seconds[0].throughput_count = length * 40;
+        outcome.endpoints[0].cells[0].throughput_count = length * 40;
         for (at_least, grade) in [(40.0, Grade::Pass), (41.0, Grade::Fail)] {
             let threshold = Threshold {
                 subject: Subject::AllRequests,
@@ -398,7 +399,7 @@ mod tests {
     #[test]
     fn requests_of_the_ramp_do_not_count() {
         let mut outcome = outcome_with(100, 900);
-        outcome.endpoints[0].seconds[0].second = 0;
+        outcome.endpoints[0].cells[0].second = 0;
         let judged = judge(&outcome, &threshold(Metric::P95, 100.0, Some(150.0)));
         assert_eq!((judged.grade, judged.samples), (Grade::Insufficient, 0));
     }

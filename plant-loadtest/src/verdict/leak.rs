@@ -1,7 +1,7 @@
 //! Memory leak: memory that grows beyond a limit.
 
 use super::Grade;
-use crate::{duration, statistics::trend::Trend};
+use crate::{duration, sla::MemoryGrowthLimit, statistics::trend::Trend};
 
 /// Fraction of the time span that is dropped at its start, while caches and pools fill.
 const WARM_UP_FRACTION: f64 = 0.1;
@@ -13,26 +13,20 @@ const MIN_SPAN_S: f64 = 3600.0;
 /// Growth whose slope in the second half is below this fraction of the whole slope slows down.
 const SLOWING_FRACTION: f64 = 0.5;
 
-/// Limit of memory growth.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limit {
-    /// Maximum growth, in percent of the memory used after the warm-up.
-    pub percent: f64,
-    /// Period of the limit, in seconds.
-    pub over_s: f64,
-}
-
 /// Result of the leak detection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leak {
-    /// By the confidence bounds of the growth; memory grows if the lower bound is above zero.
+    /// The first of these that applies. The bounds are the confidence bounds of the growth; growth
+    /// is certain if the lower bound is above zero.
     ///
-    /// - PASS: the upper bound is below the limit, and below half of it if memory grows.
-    /// - FAIL: the lower bound is above the limit.
-    /// - WARNING: memory grows, but it is neither a PASS nor a FAIL, or the growth slows down: its
-    ///   slope in the second half is less than half of the whole slope.
-    /// - INSUFFICIENT: too few samples; or no PASS, although memory does not grow; or a growth
-    ///   observed for less than one hour (for less than half of the limit's period, if shorter).
+    /// 1. INSUFFICIENT: there are too few samples.
+    /// 2. PASS: the upper bound is below the limit, and at most half of it if growth is certain.
+    /// 3. INSUFFICIENT: growth is not certain; or the samples span less than one hour, or less than
+    ///    half of the limit's period if that is shorter.
+    /// 4. WARNING: the growth slows down. Its slope in the second half is less than half of the
+    ///    whole slope.
+    /// 5. FAIL: the lower bound is above the limit.
+    /// 6. WARNING: in all other cases.
     pub grade: Grade,
     /// Growth extrapolated to the limit's period; `None` when there are too few samples.
     pub growth: Option<Growth>,
@@ -60,7 +54,7 @@ impl Leak {
     /// Drops the first tenth of the time, in which the service warms up; fits a robust line to the
     /// rest ([`Trend`]), and extrapolates it to the limit's period.
     #[must_use]
-    pub fn detect(memory: &[(f64, f64)], limit: Limit) -> Self {
+    pub fn detect(memory: &[(f64, f64)], limit: MemoryGrowthLimit) -> Self {
         let Some(trend) = after_warm_up(memory).and_then(Trend::fit) else {
             return Self {
                 grade: Grade::Insufficient,
@@ -86,7 +80,7 @@ fn after_warm_up(memory: &[(f64, f64)]) -> Option<&[(f64, f64)]> {
     memory.iter().position(|(second, _)| *second >= warm).map(|from| &memory[from..])
 }
 
-fn judge(trend: &Trend, growth: Growth, limit: Limit) -> (Grade, String) {
+fn judge(trend: &Trend, growth: Growth, limit: MemoryGrowthLimit) -> (Grade, String) {
     let period = duration::format(rounded(limit.over_s));
     let span = duration::format(rounded(trend.span_s));
     let grows = growth.lower > 0.0;
@@ -98,7 +92,7 @@ fn judge(trend: &Trend, growth: Growth, limit: Limit) -> (Grade, String) {
         signed(growth.lower),
         signed(growth.upper)
     );
-    if growth.upper < limit.percent && !(grows && growth.upper > limit.percent / 2.0) {
+    if growth.upper < limit.below_percent && !(grows && growth.upper > limit.below_percent / 2.0) {
         let detectable = growth.detectable;
         let summary = if grows {
             format!("grows by {rate}, within the limit")
@@ -130,7 +124,7 @@ fn judge(trend: &Trend, growth: Growth, limit: Limit) -> (Grade, String) {
     if slowing {
         return (Grade::Warning, format!("growth of {rate}, slowing down towards the end"));
     }
-    if growth.lower > limit.percent {
+    if growth.lower > limit.below_percent {
         return (Grade::Fail, format!("leak: {rate}"));
     }
     (Grade::Warning, format!("grows by {rate}"))
@@ -158,7 +152,7 @@ mod tests {
         verdict::leak_simulation::{Noise, simulate_memory},
     };
 
-    const DAY: Limit = Limit { percent: 20.0, over_s: 86_400.0 };
+    const DAY: MemoryGrowthLimit = MemoryGrowthLimit { below_percent: 20.0, over_s: 86_400.0 };
 
     fn grades(noise: Noise, growth_percent: f64, series: u64) -> Vec<Grade> {
         let leaks = (0..series)

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    Grade,
-    leak::{Leak, Limit},
+use super::{Grade, leak::Leak};
+use crate::{
+    sla::MemoryGrowthLimit,
+    statistics::{as_f64, sample_normal},
 };
-use crate::statistics::{as_f64, sample_normal};
 
 /// Samples per series: one per minute for a day.
 const SAMPLES: u32 = 1440;
@@ -42,7 +42,7 @@ pub fn simulate_memory(noise: Noise, growth_percent: f64, seed: u64) -> Vec<(f64
 /// simulates `series` series.
 #[must_use]
 pub fn table(series: u64) -> String {
-    let limit = Limit { percent: 20.0, over_s: 86_400.0 };
+    let limit = MemoryGrowthLimit { below_percent: 20.0, over_s: 86_400.0 };
     let mut text = format!(
         "Memory over 24 h, one sample per minute, limit +20 % in 24 h, {series} series per row.\n\n\
          | noise | correlation time | growth in 24 h | PASS | WARNING | FAIL | INCONCLUSIVE | detected |\n\

@@ -29,7 +29,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Grade {
-    /// No thresholds apply; for runs only.
+    /// NO VERDICT: no thresholds apply; for runs only.
     #[serde(rename = "NO VERDICT")]
     Unjudged,
     /// Met.
@@ -105,7 +105,7 @@ impl Verdict {
     /// 1. NO VERDICT if no threshold applies to its number of users.
     /// 2. INVALID if the load generator may have caused the results
     ///    ([`GeneratorHealth::invalid_reason`]).
-    /// 3. FAIL if a threshold is, or a finding that affects the verdict
+    /// 3. FAIL if that is the grade of a threshold, or of a finding that affects the verdict
     ///    ([`Finding::affects_verdict`]).
     /// 4. INSUFFICIENT if the run was killed, because its end is unknown; or if all thresholds of one
     ///    [`ThresholdKind`] are INSUFFICIENT.
@@ -280,11 +280,11 @@ mod tests {
     }
 
     fn fail_some(outcome: &mut Outcome, kind: FailureKind, every: u64) {
-        for second in &mut outcome.endpoints[0].seconds {
-            let failed = second.counts.sent / every;
+        for cell in &mut outcome.endpoints[0].cells {
+            let failed = cell.counts.sent / every;
             for _ in 0..failed {
-                second.counts.succeeded -= 1;
-                second.counts.count(Some(kind));
+                cell.counts.succeeded -= 1;
+                cell.counts.count(Some(kind));
             }
         }
     }
@@ -360,7 +360,7 @@ mod tests {
     fn nothing_measured_is_insufficient_and_never_a_pass() {
         let verdict = verdict(|outcome| {
             for endpoint in &mut outcome.endpoints {
-                endpoint.seconds.clear();
+                endpoint.cells.clear();
             }
         });
         assert_eq!(verdict.grade, Grade::Insufficient);

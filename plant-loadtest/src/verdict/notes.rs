@@ -60,7 +60,7 @@ pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<
 /// Returns a note for each burst of arrivals: how many succeeded, how long that took, and the rate.
 fn burst_notes(outcome: &Outcome) -> Vec<String> {
     let stages = outcome.load.stages.iter();
-    let bursts = stages.filter(|stage| stage.at_once > 0 && stage.to_rate + stage.from_rate == 0.0);
+    let bursts = stages.filter(|stage| stage.burst > 0 && stage.to_rate + stage.from_rate == 0.0);
     let notes = bursts.filter_map(|stage| {
         let tally = outcome.tally_in(&stage.seconds());
         // All have the same intended start, so the highest latency is the time for all of them.
@@ -69,7 +69,7 @@ fn burst_notes(outcome: &Outcome) -> Vec<String> {
         let rate = tally.counts.succeeded as f64 / seconds;
         Some(format!(
             "burst of {} arrivals: {} succeeded, the last after {seconds:.2} s, which is {rate:.0} per second",
-            stage.at_once, tally.counts.succeeded
+            stage.burst, tally.counts.succeeded
         ))
     });
     notes.collect()

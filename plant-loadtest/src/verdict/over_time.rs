@@ -1,11 +1,6 @@
 //! Findings about the course of a run: memory growth, drift, recovery.
 
-use super::{
-    Grade,
-    drift::{self, Drift},
-    leak::{self, Leak},
-    recovery::Recovery,
-};
+use super::{Grade, drift::Drift, leak::Leak, recovery::Recovery};
 use crate::{
     outcome::Outcome,
     sla::{DriftLimit, MemoryGrowthLimit, RecoveryLimit, Sla},
@@ -21,7 +16,7 @@ const DEFAULT_RECOVERY: RecoveryLimit = RecoveryLimit { within_percent: 10.0 };
 /// finding to affect the verdict.
 const MIN_PERIOD_FRACTION: f64 = 0.5;
 
-/// A finding about the course of a run: memory growth, drift, recovery or settling.
+/// Result of one check of the course of a run: of memory growth, drift, recovery or settling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// Name for reports.
@@ -84,8 +79,7 @@ fn leak(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
     if memory.is_empty() {
         return None;
     }
-    let threshold = sla.over_time.memory_growth.unwrap_or(DEFAULT_GROWTH);
-    let limit = leak::Limit { percent: threshold.below_percent, over_s: threshold.over_s };
+    let limit = sla.over_time.memory_growth.unwrap_or(DEFAULT_GROWTH);
     let leak = Leak::detect(&memory, limit);
     let judged_s = f64::from(judged.end.saturating_sub(judged.start));
     Some(Finding {
@@ -93,21 +87,20 @@ fn leak(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
         grade: leak.grade,
         in_sla: sla.over_time.memory_growth.is_some(),
         long_enough: judged_s >= limit.over_s * MIN_PERIOD_FRACTION,
-        limit: format!("≤ {} % in {}", limit.percent, hours(limit.over_s)),
+        limit: format!("≤ {} % in {}", limit.below_percent, hours(limit.over_s)),
         summary: leak.summary,
     })
 }
 
 fn drift(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
-    let threshold = sla.over_time.drift.unwrap_or(DEFAULT_DRIFT);
-    let limit = drift::Limit { percent: threshold.below_percent, window_s: threshold.window_s };
+    let limit = sla.over_time.drift.unwrap_or(DEFAULT_DRIFT);
     let drift = Drift::detect(outcome, limit)?;
     Some(Finding {
         name: "drift",
         grade: drift.grade,
         in_sla: sla.over_time.drift.is_some(),
         long_enough: true,
-        limit: format!("increase ≤ {} %", limit.percent),
+        limit: format!("increase ≤ {} %", limit.below_percent),
         summary: drift.summary,
     })
 }

@@ -27,8 +27,9 @@ const QUEUE_TOLERANCE: f64 = 1.0;
 pub struct Recovery {
     /// `recovery`, or `settling` where the load stayed at its new level.
     pub name: &'static str,
-    /// PASS: back at the baseline. FAIL: not back by the end of the time after the spike.
-    /// INSUFFICIENT: fewer than 20 requests in the baseline, or less time than two windows.
+    /// INSUFFICIENT: the baseline has fewer than 20 requests, or the time after the spike or ramp is
+    /// shorter than two windows. Otherwise PASS: the service was back at the baseline within that
+    /// time. FAIL: it was not.
     pub grade: Grade,
     /// Seconds from the end of the spike or ramp until P95 and queue depth were back at the baseline;
     /// `None` when they were not.
@@ -40,18 +41,24 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Finds the first second after a spike or ramp from which the service is back at its baseline.
+    /// Finds the first second after a load spike or a ramp at which the service is back at its
+    /// baseline. `None` if the run has neither:
     ///
-    /// Recovery: the time after the last stage with the highest load is compared with the baseline,
-    /// the last stage of constant load before the first such stage. Settling, if there is no such
-    /// spike: the first half of a constant last stage after a ramp is compared with its second half.
-    /// `None` if there is neither.
+    /// - Recovery, after a spike. Starts at the end of the last stage with the highest load. The
+    ///   baseline is the last stage of constant load before the first stage with the highest load.
+    /// - Settling, if there is no spike and the last stage is a constant load after a ramp. Starts
+    ///   with that stage, and must be complete in its first half. Its second half is the baseline.
     ///
-    /// The service is back if, in the window that starts at this second and also in the three windows
-    /// from it on (fewer at the end), there are at least 20 requests, their P95 is at most `percent`
-    /// above that of the baseline, and the median queue depth is at most `percent` or 1 above it,
-    /// whichever is more. A service without a queue is judged by P95 alone. A window is long enough
-    /// for about 40 requests: 5 to 60 s.
+    /// The service is back at its baseline if all of this is true in the window that starts at that
+    /// second, and also in the period of three windows that starts there (at the end of the run it is
+    /// shorter):
+    ///
+    /// - There are at least 20 requests.
+    /// - Their P95 exceeds that of the baseline by at most `percent`.
+    /// - The median queue depth exceeds that of the baseline by at most `percent` or by at most 1.
+    ///   Without a queue depth in the `/metrics` of the service this is not checked.
+    ///
+    /// A window is long enough for about 40 requests, and 5 to 60 s long.
     #[must_use]
     pub fn detect(outcome: &Outcome, percent: f64) -> Option<Self> {
         let Spike { name, stage, baseline, after } =
@@ -203,7 +210,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        outcome::{Counts, ResourceSample, Second},
+        outcome::{Counts, EndpointCell, ResourceSample},
         report::example,
     };
 
@@ -225,16 +232,16 @@ mod tests {
             stage("recovery", (10, 10), 40..80),
         ];
         outcome.endpoints.truncate(1);
-        outcome.endpoints[0].seconds = (0..80)
+        outcome.endpoints[0].cells = (0..80)
             .map(|second| {
                 let slow = (30..slow_until).contains(&second);
-                let mut recorded = Second { second, ..Second::default() };
-                recorded.counts = Counts { sent: 20, succeeded: 20, ..Counts::default() };
+                let mut cell = EndpointCell { second, ..EndpointCell::default() };
+                cell.counts = Counts { sent: 20, succeeded: 20, ..Counts::default() };
                 for step in 0..20 {
                     let millis = if slow { 400 } else { 20 + step / 10 };
-                    recorded.latency.record(Duration::from_millis(millis));
+                    cell.latency.record(Duration::from_millis(millis));
                 }
-                recorded
+                cell
             })
             .collect();
         outcome.samples = (0..80)

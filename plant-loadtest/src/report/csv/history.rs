@@ -78,10 +78,10 @@ fn header() -> Vec<String> {
 /// Returns all cells up to the last one with a request, including idle cells.
 fn cells(outcome: &Outcome) -> Vec<Cell> {
     let mut recorded: BTreeMap<u32, Tally> = BTreeMap::new();
-    for second in outcome.endpoints.iter().flat_map(|endpoint| &endpoint.seconds) {
-        let tally = recorded.entry(second.second).or_default();
-        tally.counts.add(&second.counts);
-        tally.latency.merge(&second.latency);
+    for cell in outcome.endpoints.iter().flat_map(|endpoint| &endpoint.cells) {
+        let tally = recorded.entry(cell.second).or_default();
+        tally.counts.add(&cell.counts);
+        tally.latency.merge(&cell.latency);
     }
     let length = outcome.load.cell_s.max(1);
     // A cell ends at the end of its stage, even if that makes it shorter.
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use crate::{
         load::Stage,
-        outcome::{Counts, Endpoint, Second},
+        outcome::{Counts, EndpointCell, EndpointResults},
         report::example,
     };
 
@@ -115,25 +115,25 @@ mod tests {
     /// cells of `cell_s` seconds.
     fn run(stages: &[u32], cell_s: u32) -> Outcome {
         let mut outcome = example::outcome();
-        let pattern = outcome.endpoints[0].seconds[0].clone();
+        let pattern = outcome.endpoints[0].cells[0].clone();
         outcome.load.cell_s = cell_s;
         outcome.load.stages.clear();
-        let mut seconds = Vec::new();
+        let mut cells = Vec::new();
         let mut from_s = 0;
         for &to_s in stages {
             outcome.load.stages.push(Stage { from_s, to_s, ..Stage::default() });
             while from_s < to_s {
                 let to = to_s.min(from_s + cell_s);
-                let mut second = Second { second: from_s, ..pattern.clone() };
-                second.counts = Counts::default();
-                second.counts.sent = u64::from(to - from_s) * 10;
-                second.counts.server_errors = u64::from(to - from_s);
-                second.counts.succeeded = second.counts.sent - second.counts.server_errors;
-                seconds.push(second);
+                let mut cell = EndpointCell { second: from_s, ..pattern.clone() };
+                cell.counts = Counts::default();
+                cell.counts.sent = u64::from(to - from_s) * 10;
+                cell.counts.server_errors = u64::from(to - from_s);
+                cell.counts.succeeded = cell.counts.sent - cell.counts.server_errors;
+                cells.push(cell);
                 from_s = to;
             }
         }
-        outcome.endpoints = vec![Endpoint { seconds, ..outcome.endpoints[0].clone() }];
+        outcome.endpoints = vec![EndpointResults { cells, ..outcome.endpoints[0].clone() }];
         outcome
     }
 
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn idle_cells_have_rows() {
         let mut outcome = run(&[86_400], 12);
-        outcome.endpoints[0].seconds.drain(1..7199);
+        outcome.endpoints[0].cells.drain(1..7199);
         let rates = column(&rows(&outcome), "Requests/s");
         assert_eq!(rates.len(), 7200);
         assert_eq!((rates[0], rates[1], rates[7198], rates[7199]), (10.0, 0.0, 0.0, 10.0));

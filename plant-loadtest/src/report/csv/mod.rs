@@ -7,7 +7,7 @@ mod history;
 
 use crate::{
     distribution::Distribution,
-    outcome::{Endpoint, Outcome, Tally},
+    outcome::{EndpointResults, Outcome, Tally},
 };
 
 const PERCENTILES: [(f64, &str); 11] = [
@@ -122,7 +122,7 @@ fn method_and_name(endpoint: &str) -> (&str, &str) {
 }
 
 fn bytes(outcome: &Outcome) -> u64 {
-    outcome.endpoints.iter().map(|endpoint: &Endpoint| endpoint.bytes).sum()
+    outcome.endpoints.iter().map(|endpoint: &EndpointResults| endpoint.bytes).sum()
 }
 
 fn titles(titles: &[&str]) -> Vec<String> {

@@ -281,8 +281,8 @@ mod tests {
     #[test]
     fn every_group_of_failures_has_a_line() {
         let mut outcome = example::outcome();
-        let second = &mut outcome.endpoints[0].seconds[3].counts;
-        (second.timed_out, second.wrong_shapes, second.unexpected_statuses) = (4, 1, 1);
+        let counts = &mut outcome.endpoints[0].cells[3].counts;
+        (counts.timed_out, counts.wrong_shapes, counts.unexpected_statuses) = (4, 1, 1);
         let chart = error_chart(&outcome).unwrap();
         let max = |name| {
             let found = chart.values.iter().find(|line| line.name == name)?;
@@ -296,8 +296,8 @@ mod tests {
     #[test]
     fn without_errors_there_is_no_error_chart() {
         let mut outcome = example::outcome();
-        for second in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.seconds) {
-            second.counts = crate::outcome::Counts::default();
+        for cell in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.cells) {
+            cell.counts = crate::outcome::Counts::default();
         }
         assert!(error_chart(&outcome).is_none());
     }

@@ -97,7 +97,7 @@ struct Percentile {
     threshold: String,
     grade: &'static str,
     /// The value in percent of the threshold, at most 150; `None` without a threshold.
-    share: Option<f64>,
+    percent_of_limit: Option<f64>,
 }
 
 /// Returns the key numbers of the run, each with its name.
@@ -200,7 +200,7 @@ fn endpoint_row(row: &summary::EndpointRow<'_>) -> EndpointRow {
 }
 
 fn percentile((name, cell): (&'static str, PercentileCell<'_>)) -> Percentile {
-    let share = cell.judged.zip(cell.value_ms).map(|(judged, value)| {
+    let percent_of_limit = cell.judged.zip(cell.value_ms).map(|(judged, value)| {
         (value / judged.threshold.limit.max(f64::MIN_POSITIVE) * 100.0).clamp(1.0, 150.0).round()
     });
     Percentile {
@@ -208,7 +208,7 @@ fn percentile((name, cell): (&'static str, PercentileCell<'_>)) -> Percentile {
         value: summary::ms_or_dash(cell.value_ms),
         threshold: cell.judged.map(|judged| judged.threshold.format_limit()).unwrap_or_default(),
         grade: cell.judged.map_or("", |judged| judged.grade.name()),
-        share,
+        percent_of_limit,
     }
 }
 
@@ -296,7 +296,7 @@ pub(super) fn stages<'a>(outcome: &'a Outcome, verdict: &Verdict) -> Vec<StageRo
         let (from, to) = load(outcome, stage);
         let level = if from == to { format!("{to}") } else { format!("{from} → {to}") };
         let burst =
-            if stage.at_once > 0 { format!(", {} at once", stage.at_once) } else { String::new() };
+            if stage.burst > 0 { format!(", {} at once", stage.burst) } else { String::new() };
         let at = |quantile| summary::ms_or_dash(tally.latency.quantile_ms(quantile));
         StageRow {
             name: &stage.name,
