@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::Worker;
 use super::attempt::{FinishedAttempt, Outcome};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::jobs::sql::Attempts;
 use crate::jobs::{self, Failure, MAX_ATTEMPTS};
 
@@ -82,7 +82,7 @@ impl Worker {
                     }
                     return Ok(());
                 }
-                Err(error) if is_unavailable(&error) => tokio::time::sleep(RETRY_DELAY).await,
+                Err(error) if error.is_outage() => tokio::time::sleep(RETRY_DELAY).await,
                 Err(error) => return Err(error),
             }
         }
@@ -146,10 +146,6 @@ impl Worker {
         );
         Ok("dead")
     }
-}
-
-fn is_unavailable(error: &Error) -> bool {
-    error.status() == axum::http::StatusCode::SERVICE_UNAVAILABLE
 }
 
 /// Returns a random number from 0 to 1, without 1.
