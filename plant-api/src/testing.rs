@@ -1,6 +1,7 @@
 //! Test support: the whole service with a database of its own, called through its router.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::panic::Location;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,7 +10,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::Response;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -175,9 +176,36 @@ impl TestApp {
 
     /// Waits until the cache is active.
     pub async fn wait_for_cache(&self) {
-        while !self.state.cache.is_active() {
-            tokio::task::yield_now().await;
+        wait_until(async || self.state.cache.is_active()).await;
+    }
+
+    /// Refuses connections to the database and closes the open ones.
+    pub async fn stop_database(&self) {
+        self.allow_connections(false).await;
+    }
+
+    /// Ends the effect of [`TestApp::stop_database`].
+    pub async fn start_database(&self) {
+        self.allow_connections(true).await;
+    }
+
+    async fn allow_connections(&self, allowed: bool) {
+        let options = self.owner.connect_options();
+        let name = options.get_database().unwrap();
+        let other_database = (*options).clone().database("postgres");
+        let mut connection = PgConnection::connect_with(&other_database).await.unwrap();
+        let alter = format!("alter database \"{name}\" allow_connections {allowed}");
+        sqlx::raw_sql(AssertSqlSafe(alter)).execute(&mut connection).await.unwrap();
+        if !allowed {
+            sqlx::query(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1",
+            )
+            .bind(name)
+            .execute(&mut connection)
+            .await
+            .unwrap();
         }
+        connection.close().await.unwrap();
     }
 
     async fn build(owner: PgPool, clock: Clock, redis: Redis, access_policy: AccessPolicy) -> Self {
@@ -370,6 +398,24 @@ pub fn access_policy(access_mode: AccessMode) -> AccessPolicy {
         rate_limit: RateLimit::new(NonZeroU32::MAX),
         require_verification: false,
         admin_key_fingerprint,
+    }
+}
+
+/// Timeout of [`wait_until`].
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` returns true, polling it every 5 ms. Panics after 30 s.
+#[track_caller]
+pub fn wait_until(mut condition: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = Location::caller();
+    async move {
+        let poll = async {
+            while !condition().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let result = tokio::time::timeout(WAIT_TIMEOUT, poll).await;
+        assert!(result.is_ok(), "{caller}: the condition is still false after {WAIT_TIMEOUT:?}");
     }
 }
 

@@ -6,15 +6,14 @@
 //! halfway.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Worker;
+use super::{Handler, Worker};
 use crate::db::Db;
 use crate::error::Result;
-use crate::jobs::{JobHandler, JobKind, counts, maintenance};
+use crate::jobs::{JobKind, counts, maintenance};
 use crate::metrics::Metrics;
 
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
@@ -74,20 +73,14 @@ impl Worker {
         const REASON: &str = "the lease expired during the last attempt";
         let mut tx = self.0.db.begin().await?;
         let reclaimed = maintenance::reclaim_expired(&mut *tx).await?;
-        for job in maintenance::dead_letter_abandoned(&mut *tx, REASON).await? {
-            if let Some(handler) = self.handler(&job.kind) {
-                handler.on_dead_letter(&mut tx, &job, REASON).await?;
-            }
-            self.0.metrics.jobs.with_label_values(&[&*job.kind, "dead"]).inc();
-            tracing::warn!(
-                job = %job.id,
-                kind = job.kind,
-                attempts = job.attempts,
-                reason = REASON,
-                "job dead-lettered; `plant-api jobs requeue` retries it"
-            );
+        let abandoned = maintenance::dead_letter_abandoned(&mut *tx, REASON).await?;
+        for job in &abandoned {
+            self.record_dead_letter(&mut tx, job, REASON).await?;
         }
         tx.commit().await?;
+        for job in abandoned {
+            self.0.metrics.jobs.with_label_values(&[&*job.kind, "dead"]).inc();
+        }
         if reclaimed > 0 {
             tracing::info!(reclaimed, "jobs with an expired lease are ready again");
         }
@@ -111,7 +104,7 @@ impl Worker {
         }
         let mut connection = self.0.db.acquire().await?;
         let counts = counts::count_by_kind(&mut *connection).await?;
-        for kind in self.0.handlers.iter().map(|handler| handler.kind()) {
+        for kind in self.0.handlers.iter().map(Handler::kind) {
             let ready = counts.iter().find(|count| count.kind == kind.name).map_or(0, |c| c.ready);
             let Some(length) = self.0.queue.len(kind.queue).await else { return Ok(()) };
             let difference = ready.min(MAX_LIST_IDS) - i64::try_from(length).unwrap_or(i64::MAX);
@@ -131,10 +124,10 @@ impl Worker {
 pub async fn run_gauge_updates(
     db: Db,
     metrics: Metrics,
-    handlers: Vec<Arc<dyn JobHandler>>,
+    handlers: Vec<Handler>,
     shutdown: CancellationToken,
 ) {
-    let kinds: Vec<JobKind> = handlers.iter().map(|handler| handler.kind()).collect();
+    let kinds: Vec<JobKind> = handlers.iter().map(Handler::kind).collect();
     // All series exist from the start, so that rates include the first event.
     for kind in &kinds {
         metrics.queue_depth.with_label_values(&[kind.queue]).set(0);

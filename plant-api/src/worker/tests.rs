@@ -1,19 +1,18 @@
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Worker;
+use super::{Handler, Worker};
 use crate::error::{Error, Result};
-use crate::jobs::{self, Failure, Job, JobHandler, JobKind, MAX_ATTEMPTS, NewJob};
-use crate::testing::TestApp;
+use crate::jobs::{self, Failure, Job, JobHandler, JobKind, LEASE_DURATION, MAX_ATTEMPTS, NewJob};
+use crate::testing::{TestApp, wait_until};
 
 const KIND: JobKind = JobKind {
     name: "test",
@@ -22,77 +21,108 @@ const KIND: JobKind = JobKind {
     timeout: Duration::from_secs(20),
 };
 
-/// Handler that behaves as the payload specifies and records each effect.
-struct ScriptedHandler {
+/// Handler that behaves as the payload specifies and records each effect. Clones share the state.
+#[derive(Clone)]
+struct ScriptedHandler(Arc<Observed>);
+
+/// State of a [`ScriptedHandler`].
+struct Observed {
     /// An attempt with payload `"wait"` finishes when it acquires a permit.
     permits: Semaphore,
     running: AtomicUsize,
     max_running: AtomicUsize,
+    /// Whether an attempt with result `"deadlock once"` has been rolled back.
+    deadlocked: AtomicBool,
 }
 
 impl ScriptedHandler {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
+    fn new() -> Self {
+        Self(Arc::new(Observed {
             permits: Semaphore::new(0),
             running: AtomicUsize::new(0),
             max_running: AtomicUsize::new(0),
-        })
+            deadlocked: AtomicBool::new(false),
+        }))
+    }
+}
+
+impl Deref for ScriptedHandler {
+    type Target = Observed;
+
+    fn deref(&self) -> &Observed {
+        &self.0
+    }
+}
+
+/// Counts an attempt as running until dropped, also when it is canceled.
+struct Running<'a>(&'a AtomicUsize);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl JobHandler for ScriptedHandler {
-    fn kind(&self) -> JobKind {
-        KIND
-    }
+    const KIND: JobKind = KIND;
+    type Payload = String;
+    type Output = Value;
 
-    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Value, Failure>> {
-        async {
-            let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
-            self.max_running.fetch_max(running, Ordering::SeqCst);
-            let script = job.payload::<String>()?;
-            let result = match &*script {
-                "wait" => {
-                    self.permits.acquire().await.unwrap().forget();
-                    Ok(json!("waited"))
-                }
-                "fail" => Err(Failure::retry("scripted failure")),
-                "fail once" if job.attempts == 1 => {
-                    Err(Failure::retry("scripted failure of attempt 1"))
-                }
-                "fail permanently" => Err(Failure::Permanent("scripted failure".into())),
-                "panic" => panic!("scripted failure"),
-                _ => Ok(json!(script)),
-            };
-            self.running.fetch_sub(1, Ordering::SeqCst);
-            result
-        }
-        .boxed()
-    }
-
-    fn persist_result<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        job: &'a Job,
-        result: &'a Value,
-    ) -> BoxFuture<'a, Result<()>> {
-        async move {
-            record(connection, job.id, result).await?;
-            if result == "cannot be written" {
-                return Err(Error::Conflict("scripted failure".into()));
+    async fn run(&self, job: &Job, script: String) -> Result<Value, Failure> {
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        let _running = Running(&self.running);
+        self.max_running.fetch_max(running, Ordering::SeqCst);
+        match &*script {
+            "wait" => {
+                self.permits.acquire().await.unwrap().forget();
+                Ok(json!("waited"))
             }
-            Ok(())
+            "fail" => Err(Failure::retry("scripted failure")),
+            "fail once" if job.attempts == 1 => {
+                Err(Failure::retry("scripted failure of attempt 1"))
+            }
+            "fail for a minute" => Err(Failure::Retry {
+                reason: "overloaded".into(),
+                after: Some(Duration::from_secs(60)),
+            }),
+            "fail permanently" => Err(Failure::Permanent("scripted failure".into())),
+            "panic" => panic!("scripted failure"),
+            _ => Ok(json!(script)),
         }
-        .boxed()
     }
 
-    fn on_dead_letter<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        job: &'a Job,
-        reason: &'a str,
-    ) -> BoxFuture<'a, Result<()>> {
-        async move { record(connection, job.id, &json!(format!("dead: {reason}"))).await }.boxed()
+    async fn persist(
+        &self,
+        connection: &mut PgConnection,
+        job: &Job,
+        result: &Value,
+    ) -> Result<()> {
+        record(connection, job.id, result).await?;
+        match result.as_str() {
+            Some("cannot be written") => Err(Error::Conflict("scripted failure".into())),
+            Some("deadlock once") if !self.deadlocked.swap(true, Ordering::SeqCst) => {
+                raise(connection, "40P01").await
+            }
+            Some("deadlock") => raise(connection, "40P01").await,
+            _ => Ok(()),
+        }
     }
+
+    async fn on_dead_letter(
+        &self,
+        connection: &mut PgConnection,
+        job: &Job,
+        reason: &str,
+    ) -> Result<()> {
+        record(connection, job.id, &json!(format!("dead: {reason}"))).await
+    }
+}
+
+/// Fails with this SQLSTATE.
+async fn raise(connection: &mut PgConnection, code: &str) -> Result<()> {
+    let sql = format!("do $$ begin raise exception 'scripted' using errcode = '{code}'; end $$");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
 }
 
 async fn record(connection: &mut PgConnection, id: Uuid, effect: &Value) -> Result<()> {
@@ -112,16 +142,25 @@ async fn create_effect_table(app: &TestApp) {
 
 async fn enqueue(app: &TestApp, script: &str) -> Uuid {
     let mut db = app.state.db.acquire().await.unwrap();
-    let job = NewJob::new(&app.state.clock, KIND, "lotus".to_owned(), &script).unwrap();
+    let job =
+        NewJob::new::<ScriptedHandler>(&app.state.clock, "lotus".into(), &script.into()).unwrap();
     jobs::enqueue(&mut db, &job).await.unwrap();
     app.state.queue.announce(KIND.queue, job.id);
     job.id
 }
 
-fn worker(app: &TestApp, handler: &Arc<ScriptedHandler>) -> Worker {
+fn worker(app: &TestApp, handler: &ScriptedHandler) -> Worker {
+    worker_with_lease(app, handler, LEASE_DURATION)
+}
+
+fn worker_with_lease(
+    app: &TestApp,
+    handler: &(impl JobHandler + Clone),
+    lease: Duration,
+) -> Worker {
     let state = &app.state;
     let (db, queue, metrics) = (state.db.clone(), state.queue.clone(), state.metrics.clone());
-    Worker::new(db, queue, metrics, vec![handler.clone()])
+    Worker::with_lease(db, queue, metrics, vec![Handler::new(handler.clone())], lease)
 }
 
 async fn effects(app: &TestApp) -> Vec<(Uuid, Value)> {
@@ -133,13 +172,6 @@ async fn effects(app: &TestApp) -> Vec<(Uuid, Value)> {
 
 async fn states(app: &TestApp) -> Vec<String> {
     sqlx::query_scalar("select state from job order by id").fetch_all(&app.owner).await.unwrap()
-}
-
-/// Polls until the condition is true.
-async fn wait_until(mut condition: impl AsyncFnMut() -> bool) {
-    while !condition().await {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 async fn count(app: &TestApp, sql: &'static str) -> i64 {
@@ -314,7 +346,7 @@ async fn gauges_show_ready_and_running_jobs(pool: PgPool) {
     let gauges = tokio::spawn(super::run_gauge_updates(
         state.db.clone(),
         state.metrics.clone(),
-        vec![handler.clone()],
+        vec![Handler::new(handler.clone())],
         shutdown.clone(),
     ));
     wait_until(async || state.metrics.jobs_running.get() == 50).await;
