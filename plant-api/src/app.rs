@@ -31,7 +31,7 @@ use crate::serve::ConnectionLimits;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::Tokens;
 use crate::worker::{self, Handler, Worker};
-use crate::{auth, health, http, serve, telemetry, write};
+use crate::{auth, cleanup, health, http, serve, telemetry, write};
 
 /// Timeout for acquiring a database connection; below the request timeout, so that clients of an
 /// overloaded service receive an early 503.
@@ -149,11 +149,23 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
     });
     let shutdown = CancellationToken::new();
     let (db, metrics) = (state.db.clone(), state.metrics.clone());
+    let handles = || (state.db.clone(), state.clock.clone());
     let tasks = vec![
         tokio::spawn(db.clone().run_heartbeat(shutdown.clone())),
         tokio::spawn(state.queue.redis().clone().run_heartbeat(shutdown.clone())),
-        tokio::spawn(write::run_cleanup(db.clone(), Clock::System, shutdown.clone())),
-        tokio::spawn(auth::run_cleanup(db.clone(), Clock::System, shutdown.clone())),
+        tokio::spawn(cleanup::run(
+            "idempotency keys",
+            write::delete_expired,
+            handles(),
+            shutdown.clone(),
+        )),
+        tokio::spawn(cleanup::run(
+            "finished jobs",
+            jobs::delete_expired,
+            handles(),
+            shutdown.clone(),
+        )),
+        tokio::spawn(cleanup::run("sessions", auth::delete_expired, handles(), shutdown.clone())),
         tokio::spawn(state.access_policy.rate_limit.clone().run_cleanup(shutdown.clone())),
         tokio::spawn(state.cache.clone().run_refresh_loop(shutdown.clone())),
         tokio::spawn(state.queue.clone().run_announcer(shutdown.clone())),

@@ -35,7 +35,9 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::cleanup;
 use crate::clock::Clock;
+use crate::db::Db;
 use crate::error::{Error, Result};
 
 /// Maximum number of attempts before a job is dead-lettered.
@@ -210,6 +212,17 @@ pub trait JobHandler: Send + Sync + 'static {
     fn enqueue_due(&self) -> impl Future<Output = Result<usize>> + Send {
         std::future::ready(Ok(0))
     }
+}
+
+/// Deletes up to [`cleanup::BATCH_SIZE`] jobs that have finished long ago; returns how many.
+///
+/// # Errors
+/// Database errors.
+pub async fn delete_expired(db: &Db, _: &Clock) -> Result<u64> {
+    let mut connection = db.acquire().await?;
+    let done = maintenance::delete_done(&mut *connection, cleanup::BATCH_SIZE).await?;
+    let dead = maintenance::delete_dead(&mut *connection, cleanup::BATCH_SIZE).await?;
+    Ok(done.max(dead))
 }
 
 /// Returns the delay before the next attempt: exponential backoff, reduced by up to half depending

@@ -249,7 +249,8 @@ async fn expired_jobs_are_deleted(pool: PgPool) {
             .await
             .unwrap();
     }
-    assert_eq!(maintenance::delete_expired(&mut *db).await.unwrap(), 2);
+    assert_eq!(maintenance::delete_done(&mut *db, 10).await.unwrap(), 1);
+    assert_eq!(maintenance::delete_dead(&mut *db, 10).await.unwrap(), 1);
     let remaining: Vec<String> =
         sqlx::query_scalar("select state from job order by 1").fetch_all(&mut *db).await.unwrap();
     assert_eq!(remaining, ["dead", "done"]);

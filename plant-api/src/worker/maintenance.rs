@@ -1,5 +1,5 @@
-//! Periodic maintenance: makes due jobs ready, reclaims expired leases, plans scheduled jobs,
-//! reconciles the Redis lists with PostgreSQL and deletes expired rows.
+//! Periodic maintenance: makes due jobs ready, reclaims expired leases, plans scheduled jobs and
+//! reconciles the Redis lists with PostgreSQL.
 //!
 //! Every worker does all of it. Each step is one statement that skips locked rows, or a short
 //! transaction of such statements, so workers do not block each other, nor does one that stops
@@ -17,9 +17,8 @@ use crate::jobs::{JobKind, counts, maintenance};
 use crate::metrics::Metrics;
 
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
-/// Leases, due jobs and the Redis lists are handled every second, expired rows every minute.
+/// Leases, scheduled jobs and the Redis lists are handled every second.
 const TICKS_PER_SECOND: u32 = 4;
-const TICKS_PER_MINUTE: u32 = 240;
 
 /// Maximum number of ids that reconciling writes to a Redis list.
 const MAX_LIST_IDS: i64 = 100_000;
@@ -52,10 +51,6 @@ impl Worker {
         if tick.is_multiple_of(TICKS_PER_SECOND) {
             ready += self.reclaim_expired().await? + self.plan().await?;
             self.reconcile_lists(differences).await?;
-        }
-        if tick.is_multiple_of(TICKS_PER_MINUTE) {
-            let mut connection = self.0.db.acquire().await?;
-            maintenance::delete_expired(&mut *connection).await?;
         }
         if ready > 0 {
             self.0.jobs_ready.notify_one();
