@@ -64,13 +64,18 @@ impl Leases {
         }
     }
 
-    fn ids(&self) -> Vec<Uuid> {
+    pub(super) fn ids(&self) -> Vec<Uuid> {
         self.lock().keys().copied().collect()
     }
 
     /// Records a renewal that started at `renewed_at` and cancels the jobs whose leases have
     /// expired. Returns the number of canceled jobs.
-    fn record_renewal(&self, ids: &[Uuid], renewed_at: Instant, duration: Duration) -> usize {
+    pub(super) fn record_renewal(
+        &self,
+        ids: &[Uuid],
+        renewed_at: Instant,
+        duration: Duration,
+    ) -> usize {
         let mut leases = self.lock();
         for id in ids {
             if let Some(lease) = leases.get_mut(id) {

@@ -1,5 +1,7 @@
 //! Test support: the whole service with a database of its own, called through its router.
 
+pub mod proxy;
+
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::panic::Location;
 use std::time::Duration;
@@ -10,7 +12,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::Response;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -27,6 +30,7 @@ use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::{Claims, Role, Tokens};
+use proxy::Proxy;
 
 /// The service under test. Clones share the state.
 #[derive(Clone)]
@@ -112,7 +116,8 @@ impl TestApp {
         clock: Clock,
         access_policy: AccessPolicy,
     ) -> Self {
-        Self::build(owner, clock, Redis::default(), access_policy).await
+        let options = (*owner.connect_options()).clone();
+        Self::build(owner, options, clock, Redis::default(), access_policy).await
     }
 
     /// Returns a client of the same service that sends this token.
@@ -167,7 +172,9 @@ impl TestApp {
     pub async fn with_redis(owner: PgPool) -> Self {
         let redis = Redis::new(Some(&redis_url())).unwrap();
         tokio::spawn(redis.clone().run_heartbeat(CancellationToken::new()));
-        let app = Self::build(owner, Clock::System, redis, access_policy(AccessMode::Open)).await;
+        let (options, policy) =
+            ((*owner.connect_options()).clone(), access_policy(AccessMode::Open));
+        let app = Self::build(owner, options, Clock::System, redis, policy).await;
         tokio::spawn(app.state.cache.clone().run_refresh_loop(CancellationToken::new()));
         tokio::spawn(app.state.queue.clone().run_announcer(CancellationToken::new()));
         app.wait_for_cache().await;
@@ -179,40 +186,25 @@ impl TestApp {
         wait_until(async || self.state.cache.is_active()).await;
     }
 
-    /// Refuses connections to the database and closes the open ones.
-    pub async fn stop_database(&self) {
-        self.allow_connections(false).await;
+    /// Creates a service that connects to the database through a proxy. Its heartbeat does not run.
+    pub async fn with_proxy(owner: PgPool) -> (Self, Proxy) {
+        let options = owner.connect_options();
+        let proxy = Proxy::start(format!("{}:{}", options.get_host(), options.get_port())).await;
+        let options = (*options).clone().host("127.0.0.1").port(proxy.address.port());
+        let policy = access_policy(AccessMode::Open);
+        (Self::build(owner, options, Clock::System, Redis::default(), policy).await, proxy)
     }
 
-    /// Ends the effect of [`TestApp::stop_database`].
-    pub async fn start_database(&self) {
-        self.allow_connections(true).await;
-    }
-
-    async fn allow_connections(&self, allowed: bool) {
-        let options = self.owner.connect_options();
-        let name = options.get_database().unwrap();
-        let other_database = (*options).clone().database("postgres");
-        let mut connection = PgConnection::connect_with(&other_database).await.unwrap();
-        let alter = format!("alter database \"{name}\" allow_connections {allowed}");
-        sqlx::raw_sql(AssertSqlSafe(alter)).execute(&mut connection).await.unwrap();
-        if !allowed {
-            sqlx::query(
-                "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1",
-            )
-            .bind(name)
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        }
-        connection.close().await.unwrap();
-    }
-
-    async fn build(owner: PgPool, clock: Clock, redis: Redis, access_policy: AccessPolicy) -> Self {
+    async fn build(
+        owner: PgPool,
+        options: PgConnectOptions,
+        clock: Clock,
+        redis: Redis,
+        access_policy: AccessPolicy,
+    ) -> Self {
         let mut connection = owner.acquire().await.unwrap();
         db::grant_privileges(&mut connection).await.unwrap();
         let metrics = Metrics::new().unwrap();
-        let options = (*owner.connect_options()).clone();
         let timeout = Duration::from_secs(30);
         let prefix = format!("test:{}", uuid::Uuid::new_v4());
         let limits = db::DatabaseLimits {

@@ -1,3 +1,8 @@
+mod capacity;
+mod failures;
+mod leases;
+mod lists;
+
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,7 +14,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Handler, Worker};
+use super::capacity::Capacity;
+use super::{Handler, Popped, Worker, worker_name};
+use crate::clock::Clock;
+use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::jobs::{self, Failure, Job, JobHandler, JobKind, LEASE_DURATION, MAX_ATTEMPTS, NewJob};
 use crate::testing::{TestApp, wait_until};
@@ -183,49 +191,6 @@ fn outcome_count(app: &TestApp, outcome: &str) -> u64 {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_failed_job_does_not_affect_the_others_in_its_batch(pool: PgPool) {
-    let app = TestApp::new(pool).await;
-    create_effect_table(&app).await;
-    let good = enqueue(&app, "one").await;
-    enqueue(&app, "cannot be written").await;
-    enqueue(&app, "panic").await;
-    let permanent = enqueue(&app, "fail permanently").await;
-    let worker = worker(&app, &ScriptedHandler::new());
-    assert_eq!(worker.run_once().await.unwrap(), 4);
-    assert_eq!(
-        effects(&app).await,
-        [(permanent, json!("dead: scripted failure")), (good, json!("one"))]
-    );
-    assert_eq!(states(&app).await, ["done", "waiting", "waiting", "dead"]);
-    assert_eq!(["completed", "retried", "dead"].map(|o| outcome_count(&app, o)), [1, 2, 1]);
-}
-
-#[sqlx::test(migrations = "../migrations")]
-async fn a_failing_job_is_dead_lettered_after_the_last_attempt(pool: PgPool) {
-    let app = TestApp::new(pool).await;
-    create_effect_table(&app).await;
-    let once = enqueue(&app, "fail once").await;
-    let always = enqueue(&app, "fail").await;
-    let worker = worker(&app, &ScriptedHandler::new());
-    for _ in 0..2 * MAX_ATTEMPTS {
-        worker.run_once().await.unwrap();
-        sqlx::query("update job set run_at = now() where state = 'waiting'")
-            .execute(&app.owner)
-            .await
-            .unwrap();
-    }
-    assert_eq!(
-        effects(&app).await,
-        [(always, json!("dead: scripted failure")), (once, json!("fail once"))]
-    );
-    let attempts: Vec<i32> = sqlx::query_scalar("select attempts from job order by id")
-        .fetch_all(&app.owner)
-        .await
-        .unwrap();
-    assert_eq!(attempts, [2, MAX_ATTEMPTS]);
-}
-
-#[sqlx::test(migrations = "../migrations")]
 async fn two_workers_without_redis_run_each_job_once(pool: PgPool) {
     let app = TestApp::new(pool).await;
     create_effect_table(&app).await;
@@ -282,56 +247,6 @@ async fn jobs_that_do_not_finish_before_the_drain_timeout_are_released(pool: PgP
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_attempt_that_lost_its_lease_writes_nothing(pool: PgPool) {
-    let app = TestApp::new(pool).await;
-    create_effect_table(&app).await;
-    let id = enqueue(&app, "wait").await;
-    let (shutdown, slow) = (CancellationToken::new(), ScriptedHandler::new());
-    let worker_task =
-        tokio::spawn(worker(&app, &slow).run(shutdown.clone(), Duration::from_secs(20)));
-    wait_until(async || slow.running.load(Ordering::SeqCst) == 1).await;
-    // The first worker stops before its lease expires, so only the second one can claim the job.
-    shutdown.cancel();
-    sqlx::query("update job set lease_until = now() - interval '1 second'")
-        .execute(&app.owner)
-        .await
-        .unwrap();
-    let quick = ScriptedHandler::new();
-    quick.permits.add_permits(1);
-    assert_eq!(worker(&app, &quick).run_once().await.unwrap(), 1);
-    slow.permits.add_permits(1);
-    worker_task.await.unwrap();
-    assert_eq!(effects(&app).await, [(id, json!("waited"))]);
-    assert_eq!(["completed", "lease_lost"].map(|o| outcome_count(&app, o)), [1, 1]);
-}
-
-#[sqlx::test(migrations = "../migrations")]
-async fn redis_lists_hold_the_ready_jobs_and_are_reconciled(pool: PgPool) {
-    let app = TestApp::with_redis(pool).await;
-    create_effect_table(&app).await;
-    let queue = &app.state.queue;
-    for _ in 0..5 {
-        enqueue(&app, "wait").await;
-    }
-    wait_until(async || queue.len(KIND.queue).await == Some(5)).await;
-    queue.reconcile(KIND.queue, &[]).await;
-    assert_eq!(queue.len(KIND.queue).await, Some(0));
-    let (shutdown, handler) = (CancellationToken::new(), ScriptedHandler::new());
-    let worker = worker(&app, &handler);
-    let mut differences = super::maintenance::ListDifferences::new();
-    worker.maintain(0, &mut differences).await.unwrap();
-    worker.maintain(0, &mut differences).await.unwrap();
-    assert_eq!(queue.len(KIND.queue).await, Some(5));
-    let worker_task = tokio::spawn(worker.run(shutdown.clone(), Duration::from_secs(20)));
-    wait_until(async || handler.running.load(Ordering::SeqCst) == 5).await;
-    wait_until(async || queue.len(KIND.queue).await == Some(0)).await;
-    handler.permits.add_permits(5);
-    shutdown.cancel();
-    worker_task.await.unwrap();
-    assert_eq!(effects(&app).await.len(), 5);
-}
-
-#[sqlx::test(migrations = "../migrations")]
 async fn gauges_show_ready_and_running_jobs(pool: PgPool) {
     let app = TestApp::new(pool).await;
     create_effect_table(&app).await;
@@ -362,4 +277,79 @@ async fn gauges_show_ready_and_running_jobs(pool: PgPool) {
     shutdown.cancel();
     worker_task.await.unwrap();
     gauges.await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_kind_without_slots_is_not_claimed(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    create_effect_table(&app).await;
+    for _ in 0..KIND.max_concurrency + 1 {
+        enqueue(&app, "one").await;
+    }
+    let worker = worker(&app, &ScriptedHandler::new());
+    let mut capacity = Capacity::new(&worker.0.handlers);
+    let first = worker.claim(&mut capacity, Popped::new()).await.unwrap();
+    assert_eq!(first.len(), KIND.max_concurrency);
+    assert!(worker.claim(&mut capacity, Popped::new()).await.unwrap().is_empty());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_worker_fills_the_slots_of_finished_jobs(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    create_effect_table(&app).await;
+    for _ in 0..3 * KIND.max_concurrency {
+        enqueue(&app, "wait").await;
+    }
+    let (shutdown, handler) = (CancellationToken::new(), ScriptedHandler::new());
+    let worker_task =
+        tokio::spawn(worker(&app, &handler).run(shutdown.clone(), Duration::from_secs(20)));
+    wait_until(async || handler.running.load(Ordering::SeqCst) == KIND.max_concurrency).await;
+    handler.permits.add_permits(3 * KIND.max_concurrency);
+    let done = "select count(*) from job where state = 'done'";
+    wait_until(async || count(&app, done).await == 3 * KIND.max_concurrency as i64).await;
+    assert_eq!(handler.max_running.load(Ordering::SeqCst), KIND.max_concurrency);
+    shutdown.cancel();
+    worker_task.await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn scheduled_jobs_are_enqueued_by_their_handler(pool: PgPool) {
+    #[derive(Clone)]
+    struct ScheduledHandler(Db);
+
+    impl JobHandler for ScheduledHandler {
+        const KIND: JobKind = KIND;
+        type Payload = ();
+        type Output = ();
+
+        async fn run(&self, _: &Job, (): ()) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        async fn enqueue_due(&self) -> Result<usize> {
+            let job = NewJob {
+                dedupe_key: Some("once".into()),
+                ..NewJob::new::<Self>(&Clock::System, "lotus".into(), &())?
+            };
+            let mut connection = self.0.acquire().await?;
+            Ok(usize::from(jobs::enqueue(&mut connection, &job).await?))
+        }
+    }
+
+    let app = TestApp::new(pool).await;
+    let handler = ScheduledHandler(app.state.db.clone());
+    let worker = worker_with_lease(&app, &handler, LEASE_DURATION);
+    assert_eq!([worker.plan().await.unwrap(), worker.plan().await.unwrap()], [1, 0]);
+    // The defaults write nothing.
+    assert_eq!(worker.run_once().await.unwrap(), 1);
+    assert_eq!(states(&app).await, ["done"]);
+}
+
+#[test]
+fn each_worker_has_a_name_of_its_own() {
+    let names = [0; 2].map(|_| worker_name());
+    assert_ne!(names[0], names[1]);
+    for name in names {
+        assert!(name.contains(&format!(":{}:", std::process::id())), "{name}");
+    }
 }

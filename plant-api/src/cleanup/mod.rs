@@ -4,6 +4,9 @@
 //! get their share of the database, but faster than requests can create them: one process deletes
 //! about 5,000 rows per second.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -22,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Deletes expired rows until shutdown. `delete_batch` deletes up to [`BATCH_SIZE`] rows and returns
-/// how many; `rows` says which, in the plural, for the log.
+/// how many; `rows` names them in the log, such as `sessions`.
 pub async fn run(
     rows: &str,
     delete_batch: impl AsyncFn(&Db, &Clock) -> Result<u64>,
@@ -30,13 +33,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     loop {
-        let pause = match delete_batch(&db, &clock).await {
-            Ok(count) => pause_after(count),
-            Err(error) => {
-                tracing::warn!(%error, "deleting {rows} failed; retrying in {INTERVAL:?}");
-                INTERVAL
-            }
-        };
+        let pause = pause_after(rows, delete_batch(&db, &clock).await);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = shutdown.cancelled() => return,
@@ -44,7 +41,14 @@ pub async fn run(
     }
 }
 
-/// Returns the pause after a batch of `count` rows. After a full batch more rows are left.
-fn pause_after(count: u64) -> Duration {
-    if count < u64::from(BATCH_SIZE) { INTERVAL } else { PAUSE }
+/// Returns the pause after a batch. After a full batch more rows are left.
+fn pause_after(rows: &str, batch: Result<u64>) -> Duration {
+    match batch {
+        Ok(count) if count >= u64::from(BATCH_SIZE) => PAUSE,
+        Ok(_) => INTERVAL,
+        Err(error) => {
+            tracing::warn!(%error, "deleting expired {rows} failed; retrying in {INTERVAL:?}");
+            INTERVAL
+        }
+    }
 }
