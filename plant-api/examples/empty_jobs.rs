@@ -10,18 +10,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use plant_api::clock::Clock;
 use plant_api::db::{DatabaseLimits, Db};
-use plant_api::error::Result;
 use plant_api::jobs::{self, Failure, Job, JobHandler, JobKind, NewJob};
 use plant_api::metrics::Metrics;
 use plant_api::queue::Queue;
 use plant_api::redis::Redis;
-use plant_api::worker::Worker;
-use serde_json::Value;
-use sqlx::PgConnection;
+use plant_api::worker::{Handler, Worker};
 use tokio_util::sync::CancellationToken;
 
 /// Measure the throughput of jobs with an empty handler.
@@ -47,40 +42,20 @@ struct Options {
     enqueue_first: bool,
 }
 
-const KIND: JobKind = JobKind {
-    name: "empty",
-    queue: "empty_queue",
-    max_concurrency: 256,
-    timeout: Duration::from_secs(10),
-};
-
 struct EmptyHandler;
 
 impl JobHandler for EmptyHandler {
-    fn kind(&self) -> JobKind {
-        KIND
-    }
+    const KIND: JobKind = JobKind {
+        name: "empty",
+        queue: "empty_queue",
+        max_concurrency: 256,
+        timeout: Duration::from_secs(10),
+    };
+    type Payload = ();
+    type Output = ();
 
-    fn run<'a>(&'a self, _: &'a Job) -> BoxFuture<'a, Result<Value, Failure>> {
-        std::future::ready(Ok(Value::Null)).boxed()
-    }
-
-    fn persist_result<'a>(
-        &'a self,
-        _: &'a mut PgConnection,
-        _: &'a Job,
-        _: &'a Value,
-    ) -> BoxFuture<'a, Result<()>> {
-        std::future::ready(Ok(())).boxed()
-    }
-
-    fn on_dead_letter<'a>(
-        &'a self,
-        _: &'a mut PgConnection,
-        _: &'a Job,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<()>> {
-        std::future::ready(Ok(())).boxed()
+    async fn run(&self, _: &Job, (): ()) -> Result<(), Failure> {
+        Ok(())
     }
 }
 
@@ -101,10 +76,10 @@ async fn main() -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     let worker =
-        Worker::new(db.clone(), queue.clone(), metrics.clone(), vec![Arc::new(EmptyHandler)]);
+        Worker::new(db.clone(), queue.clone(), metrics.clone(), vec![Handler::new(EmptyHandler)]);
     let start =
         |worker: Worker| tokio::spawn(worker.run(shutdown.clone(), Duration::from_secs(20)));
-    let completed = metrics.jobs.with_label_values(&[KIND.name, "completed"]);
+    let completed = metrics.jobs.with_label_values(&[EmptyHandler::KIND.name, "completed"]);
 
     let mut started_at = Instant::now();
     let mut worker_task = (!options.enqueue_first).then(|| start(worker.clone()));
@@ -151,11 +126,11 @@ async fn enqueue_all(options: &Options, db: &Db, queue: &Queue) -> anyhow::Resul
                     return Ok::<_, plant_api::error::Error>(());
                 }
                 let owner = (n % owners).to_string();
-                let job = NewJob::new(&Clock::System, KIND, owner, &())?;
+                let job = NewJob::new::<EmptyHandler>(&Clock::System, owner, &())?;
                 let mut tx = db.begin().await?;
                 jobs::enqueue(&mut tx, &job).await?;
                 tx.commit().await?;
-                queue.announce(KIND.queue, job.id);
+                queue.announce(EmptyHandler::KIND.queue, job.id);
             }
         })
     });

@@ -1,7 +1,6 @@
 //! The commands `serve`, `work`, `migrate` and `jobs` of `plant-api`. `serve` connects, binds,
 //! serves requests and runs jobs until SIGTERM, and drains.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -21,7 +20,7 @@ use crate::config::{AccessMode, Config, DatabaseConfig, ModelConfig};
 use crate::db::{self, Db};
 use crate::generation::job::GenerationHandler;
 use crate::generation::model::SimulatedModel;
-use crate::jobs::{self, JobHandler};
+use crate::jobs;
 use crate::limit::RateLimit;
 use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::passwords::{MAX_HASH_LATENCY, PasswordHasher};
@@ -31,8 +30,8 @@ use crate::redis::Redis;
 use crate::serve::ConnectionLimits;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::Tokens;
-use crate::worker::{self, Worker};
-use crate::{auth, health, http, serve, telemetry, write};
+use crate::worker::{self, Handler, Worker};
+use crate::{auth, cleanup, health, http, serve, telemetry, write};
 
 /// Timeout for acquiring a database connection; below the request timeout, so that clients of an
 /// overloaded service receive an early 503.
@@ -150,11 +149,23 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
     });
     let shutdown = CancellationToken::new();
     let (db, metrics) = (state.db.clone(), state.metrics.clone());
+    let handles = || (state.db.clone(), state.clock.clone());
     let tasks = vec![
         tokio::spawn(db.clone().run_heartbeat(shutdown.clone())),
         tokio::spawn(state.queue.redis().clone().run_heartbeat(shutdown.clone())),
-        tokio::spawn(write::run_cleanup(db.clone(), Clock::System, shutdown.clone())),
-        tokio::spawn(auth::run_cleanup(db.clone(), Clock::System, shutdown.clone())),
+        tokio::spawn(cleanup::run(
+            "idempotency keys",
+            write::delete_expired,
+            handles(),
+            shutdown.clone(),
+        )),
+        tokio::spawn(cleanup::run(
+            "finished jobs",
+            jobs::delete_expired,
+            handles(),
+            shutdown.clone(),
+        )),
+        tokio::spawn(cleanup::run("sessions", auth::delete_expired, handles(), shutdown.clone())),
         tokio::spawn(state.access_policy.rate_limit.clone().run_cleanup(shutdown.clone())),
         tokio::spawn(state.cache.clone().run_refresh_loop(shutdown.clone())),
         tokio::spawn(state.queue.clone().run_announcer(shutdown.clone())),
@@ -170,15 +181,15 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
 }
 
 /// Returns the job handlers of all slices.
-pub(crate) fn handlers(state: &AppState, model: ModelConfig) -> Vec<Arc<dyn JobHandler>> {
+pub(crate) fn handlers(state: &AppState, model: ModelConfig) -> Vec<Handler> {
     let ModelConfig { seed, median, spread, failure_rate } = model;
     vec![
-        Arc::new(GenerationHandler {
+        Handler::new(GenerationHandler {
             db: state.db.clone(),
             clock: state.clock.clone(),
             model: SimulatedModel { seed, median, spread, failure_rate },
         }),
-        Arc::new(DueGoalHandler {
+        Handler::new(DueGoalHandler {
             db: state.db.clone(),
             clock: state.clock.clone(),
             queue: state.queue.clone(),

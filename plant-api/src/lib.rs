@@ -29,6 +29,7 @@ pub mod page;
 pub mod state;
 
 pub mod cache;
+pub mod cleanup;
 pub mod limit;
 pub mod queue;
 

@@ -80,10 +80,18 @@ async fn count(pool: &PgPool, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
 }
 
+/// Timeout of [`wait_for_count`]. Leases of killed workers expire within it.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+
 async fn wait_for_count(pool: &PgPool, sql: &'static str, expected: i64) {
-    while count(pool, sql).await != expected {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let poll = async {
+        while count(pool, sql).await != expected {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(WAIT_TIMEOUT, poll).await.unwrap_or_else(|_| {
+        panic!("`{sql}` is still not {expected} after {WAIT_TIMEOUT:?}");
+    });
 }
 
 const RUNNING: &str = "select count(*) from job where state = 'running'";

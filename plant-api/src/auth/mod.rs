@@ -24,7 +24,7 @@ use crate::customers::{self, CustomerId, NewCustomer};
 use crate::error::{Error, OnConstraint, Result};
 use crate::token::Role;
 
-pub use session::run_cleanup;
+pub use session::delete_expired;
 
 const MIN_PASSWORD_CHARS: usize = 8;
 const MAX_PASSWORD_CHARS: usize = 128;

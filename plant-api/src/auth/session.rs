@@ -1,24 +1,21 @@
 //! Sessions: started by a login, extended by a refresh, revoked by a logout.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::failed_logins::{FAILED_LOGIN_WINDOW, MAX_FAILED_LOGINS};
 use super::{AccountDetails, AccountRecord, AccountView, SessionRow, sql};
 use crate::access;
+use crate::cleanup;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::state::AccessPolicy;
 use crate::token::{ACCESS_TOKEN_LIFETIME, Claims, REFRESH_TOKEN_LIFETIME};
 
-const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
 const SESSION_ENDED: Error = Error::Unauthenticated("the session has ended; log in again");
 
 /// The tokens of a session.
@@ -168,22 +165,16 @@ pub async fn me(db: &Db, account: &access::AuthenticatedAccount) -> Result<Accou
     sql::find_details(&mut *connection, account.id, account.session).await?.ok_or(SESSION_ENDED)
 }
 
-/// Deletes expired sessions and old failed logins every hour, until shutdown.
-pub async fn run_cleanup(db: Db, clock: Clock, shutdown: CancellationToken) {
-    while !shutdown.is_cancelled() {
-        tokio::select! {
-            () = tokio::time::sleep(CLEANUP_INTERVAL) => {}
-            () = shutdown.cancelled() => return,
-        }
-        if let Err(error) = delete_expired(&db, &clock).await {
-            tracing::warn!(%error, "deleting expired sessions failed; retrying in 1 h");
-        }
-    }
-}
-
-pub(super) async fn delete_expired(db: &Db, clock: &Clock) -> Result<()> {
+/// Deletes up to [`cleanup::BATCH_SIZE`] expired sessions and as many old failed logins; returns the
+/// larger number.
+///
+/// # Errors
+/// Database errors.
+pub async fn delete_expired(db: &Db, clock: &Clock) -> Result<u64> {
+    let (now, limit) = (clock.now(), cleanup::BATCH_SIZE);
     let mut connection = db.acquire().await?;
-    sql::delete_expired_sessions(&mut *connection, clock.now()).await?;
-    sql::delete_failures_before(&mut *connection, clock.now() - FAILED_LOGIN_WINDOW).await?;
-    Ok(())
+    let sessions = sql::delete_expired_sessions(&mut *connection, now, limit).await?;
+    let cutoff = now - FAILED_LOGIN_WINDOW;
+    let failures = sql::delete_failures_before(&mut *connection, cutoff, limit).await?;
+    Ok(sessions.max(failures))
 }

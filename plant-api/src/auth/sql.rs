@@ -230,16 +230,51 @@ pub async fn revoke(db: impl PgExecutor<'_>, id: Uuid, now: DateTime<Utc>) -> sq
     Ok(result.rows_affected() == 1)
 }
 
+/// Deletes up to `limit` sessions that expired before `now`, the oldest first; returns how many.
 pub async fn delete_expired_sessions(
     db: impl PgExecutor<'_>,
     now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!("delete from session where expires_at <= $1", now).execute(db).await.map(drop)
+    limit: u32,
+) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        "delete from session
+        where ctid = any(array(
+            select ctid
+            from session
+            where expires_at <= $1
+            order by expires_at
+            limit $2
+            for update skip locked
+        ))",
+        now,
+        i64::from(limit),
+    )
+    .execute(db)
+    .await?;
+    Ok(result.rows_affected())
 }
 
+/// Deletes up to `limit` failure counts whose window began before `cutoff`, the oldest first;
+/// returns how many.
 pub async fn delete_failures_before(
     db: impl PgExecutor<'_>,
     cutoff: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!("delete from login_failure where since <= $1", cutoff).execute(db).await.map(drop)
+    limit: u32,
+) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        "delete from login_failure
+        where ctid = any(array(
+            select ctid
+            from login_failure
+            where since <= $1
+            order by since
+            limit $2
+            for update skip locked
+        ))",
+        cutoff,
+        i64::from(limit),
+    )
+    .execute(db)
+    .await?;
+    Ok(result.rows_affected())
 }

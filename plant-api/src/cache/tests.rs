@@ -12,7 +12,7 @@ use super::{Cache, CachedResponse, Generation, Topic, resolve_lookups};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::redis::Redis;
-use crate::testing::{TestApp, redis_url};
+use crate::testing::{TestApp, redis_url, wait_until};
 
 fn cached(body: &'static str) -> CachedResponse {
     CachedResponse { etag: "v".into(), link: Some("</x>; rel=\"next\"".into()), body: body.into() }
@@ -28,9 +28,7 @@ async fn start_cache(redis: &Redis, prefix: &str) -> (Cache, Metrics) {
 }
 
 async fn wait_until_active(cache: &Cache) {
-    while !cache.is_active() {
-        tokio::task::yield_now().await;
-    }
+    wait_until(async || cache.is_active()).await;
 }
 
 fn connect_redis() -> Redis {

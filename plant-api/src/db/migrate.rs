@@ -3,11 +3,12 @@
 //! Roles belong to the whole cluster, so they are created outside the numbered migrations. An
 //! advisory lock serializes concurrent migrations.
 
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::migrate::{AppliedMigration, Migrate, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::Db;
+use crate::error::{Error, Result};
 
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
@@ -17,24 +18,35 @@ const MIGRATION_LOCK: i64 = 0x706c_616e_745f_6d69;
 /// Errors of the database setup, with a hint how to fix each.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
+    /// The database was unavailable. Migrations that had been applied before stay applied.
+    #[error("{0}; run `plant-api migrate` again when the database is available")]
+    Unavailable(Error),
     /// The connection or the login failed.
     #[error("cannot connect to the database: {0}")]
-    Unreachable(#[source] sqlx::Error),
+    Connection(Error),
     /// A migration failed and was rolled back.
     #[error("migration failed: {0}")]
-    Migration(#[from] MigrateError),
+    Migration(Error),
     /// The role `plant_app` cannot be created or granted.
     #[error(
         "this login cannot set up the role plant_app ({0}); run as a database administrator: \
          create role plant_app nologin; grant plant_app to the login in DATABASE_URL"
     )]
-    Role(#[source] sqlx::Error),
+    Role(Error),
     /// Privileges cannot be granted to `plant_app`.
     #[error("cannot grant privileges to plant_app: {0}")]
-    Grant(#[source] sqlx::Error),
+    Grant(Error),
     /// The schema is missing or older than this version.
     #[error("the database is not ready ({0}); run `plant-api migrate` first")]
     NotMigrated(String),
+}
+
+/// Returns [`SetupError::Unavailable`] for an outage, otherwise the error of this `step`.
+fn failed<E: Into<Error>>(step: fn(Error) -> SetupError) -> impl FnOnce(E) -> SetupError {
+    move |error| {
+        let error = error.into();
+        if error.is_outage() { SetupError::Unavailable(error) } else { step(error) }
+    }
 }
 
 /// Applies the pending migrations and grants `plant_app` its privileges. Safe to run repeatedly and
@@ -44,13 +56,14 @@ pub enum SetupError {
 /// Returns an error if the connection or a migration fails, or if the login may not create the
 /// role `plant_app`.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), SetupError> {
-    let mut owner = PgConnection::connect_with(options).await.map_err(SetupError::Unreachable)?;
+    let mut owner =
+        PgConnection::connect_with(options).await.map_err(failed(SetupError::Connection))?;
     sqlx::query("select pg_advisory_lock($1)")
         .bind(MIGRATION_LOCK)
         .execute(&mut owner)
         .await
-        .map_err(SetupError::Unreachable)?;
-    MIGRATOR.run_direct(None, &mut owner, false).await?;
+        .map_err(failed(SetupError::Connection))?;
+    MIGRATOR.run_direct(None, &mut owner, false).await.map_err(failed(SetupError::Migration))?;
     grant_privileges(&mut owner).await?;
     // Closing releases the lock; the migrations are committed even if closing fails.
     let _ = owner.close().await;
@@ -73,7 +86,7 @@ pub async fn grant_privileges(owner: &mut PgConnection) -> Result<(), SetupError
             end $$",
         )
         .await
-        .map_err(SetupError::Role)?;
+        .map_err(failed(SetupError::Role))?;
     owner
         .execute(
             "do $$ begin
@@ -84,11 +97,11 @@ pub async fn grant_privileges(owner: &mut PgConnection) -> Result<(), SetupError
             end $$",
         )
         .await
-        .map_err(SetupError::Role)?;
+        .map_err(failed(SetupError::Role))?;
     owner
         .execute(include_str!("../../../migrations/grants.sql"))
         .await
-        .map_err(SetupError::Grant)?;
+        .map_err(failed(SetupError::Grant))?;
     Ok(())
 }
 
@@ -98,18 +111,14 @@ pub async fn grant_privileges(owner: &mut PgConnection) -> Result<(), SetupError
 /// # Errors
 /// [`SetupError::NotMigrated`] if a migration is missing.
 pub async fn check_schema(db: &Db) -> Result<(), SetupError> {
-    let mut connection = match db.acquire().await {
-        Ok(connection) => connection,
-        Err(error) if error.status() == axum::http::StatusCode::SERVICE_UNAVAILABLE => {
+    let applied = match list_applied(db).await {
+        Ok(applied) => applied,
+        Err(error) if error.is_outage() => {
             tracing::warn!(%error, "database unavailable; responding with 503 until connected");
             return Ok(());
         }
         Err(error) => return Err(SetupError::NotMigrated(error.to_string())),
     };
-    let applied = connection
-        .list_applied_migrations("_sqlx_migrations")
-        .await
-        .map_err(|e| SetupError::NotMigrated(e.to_string()))?;
     let missing = |m: &sqlx::migrate::Migration| applied.iter().all(|a| a.version != m.version);
     if MIGRATOR.iter().any(missing) {
         return Err(SetupError::NotMigrated(
@@ -117,4 +126,9 @@ pub async fn check_schema(db: &Db) -> Result<(), SetupError> {
         ));
     }
     Ok(())
+}
+
+async fn list_applied(db: &Db) -> Result<Vec<AppliedMigration>> {
+    let mut connection = db.acquire().await?;
+    Ok(connection.list_applied_migrations("_sqlx_migrations").await?)
 }

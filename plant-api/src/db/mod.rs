@@ -109,7 +109,7 @@ impl Db {
     /// connection becomes available in time.
     pub async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
         if !self.is_up() {
-            return Err(unavailable());
+            return Err(Error::database_unavailable());
         }
         let started = Instant::now();
         let connection = self.pool.acquire().await;
@@ -273,10 +273,6 @@ async fn wait_for_close(listener: &mut Option<PgListener>) {
         None => std::future::pending().await,
     }
     *listener = None;
-}
-
-fn unavailable() -> Error {
-    Error::Unavailable { what: "the database", retry_after: Duration::from_secs(1) }
 }
 
 /// Switches a connection from the owner to the role `plant_app` and sets the statement timeout.

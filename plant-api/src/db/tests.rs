@@ -1,6 +1,30 @@
+use std::pin::pin;
+
+use futures::poll;
 use sqlx::PgPool;
 
 use super::*;
+use crate::metrics::Metrics;
+use crate::testing::proxy::{Mode, Proxy};
+use crate::testing::{TestApp, wait_until};
+
+const LIMITS: DatabaseLimits = DatabaseLimits {
+    max_connections: 2,
+    acquire_timeout: Duration::from_millis(100),
+    statement_timeout: Duration::from_millis(1500),
+};
+
+/// Creates a pool of the service's role.
+async fn connect(owner: &PgPool, limits: DatabaseLimits) -> Db {
+    grant_privileges(&mut *owner.acquire().await.unwrap()).await.unwrap();
+    let options = (*owner.connect_options()).clone();
+    Db::new(options, limits, Metrics::new().unwrap().db_pool_wait)
+}
+
+async fn backend_pid(db: &Db) -> i32 {
+    let mut connection = db.acquire().await.unwrap();
+    sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *connection).await.unwrap()
+}
 
 #[sqlx::test(migrations = "../migrations")]
 async fn every_table_has_grants_for_the_services_role(pool: PgPool) {
@@ -18,11 +42,193 @@ async fn every_table_has_grants_for_the_services_role(pool: PgPool) {
 }
 
 #[test]
-fn migrations_are_numbered_without_gaps() {
-    // 15 to 19 were skipped before this rule.
-    let expected = (1..=14).chain(20..);
-    let versions = migrate::MIGRATOR.iter().map(|migration| migration.version);
-    for (expected, version) in expected.zip(versions) {
-        assert_eq!(expected, version);
+fn no_two_migrations_have_the_same_number() {
+    let versions: Vec<_> = migrate::MIGRATOR.iter().map(|migration| migration.version).collect();
+    assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_schema_without_migrations_is_not_ready(pool: PgPool) {
+    let mut owner = pool.acquire().await.unwrap();
+    sqlx::raw_sql("grant usage on schema public to plant_app").execute(&mut *owner).await.unwrap();
+    let options = (*pool.connect_options()).clone();
+    let db = Db::new(options.clone(), LIMITS, Metrics::new().unwrap().db_pool_wait);
+    let error = check_schema(&db).await.unwrap_err().to_string();
+    assert!(error.contains("run `plant-api migrate` first"), "{error}");
+    migrate(&options).await.unwrap();
+    check_schema(&db).await.unwrap();
+    sqlx::query("delete from _sqlx_migrations where version = 1")
+        .execute(&mut *owner)
+        .await
+        .unwrap();
+    let error = check_schema(&db).await.unwrap_err().to_string();
+    assert!(error.contains("older than this version"), "{error}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_schema_is_not_checked_during_an_outage(pool: PgPool) {
+    let (app, proxy) = TestApp::with_proxy(pool).await;
+    proxy.set(Mode::Cut);
+    check_schema(&app.state.db).await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_migration_during_an_outage_says_what_to_do(pool: PgPool) {
+    let proxy = Proxy::start("127.0.0.1:1".into()).await;
+    let options = (*pool.connect_options()).clone();
+    let unreachable = options.clone().host("127.0.0.1").port(proxy.address.port());
+    // Another process is migrating, and the login waits for locks at most for 1 ms.
+    let mut other = pool.acquire().await.unwrap();
+    sqlx::query("select pg_advisory_lock(8100956956759387497)").execute(&mut *other).await.unwrap();
+    let locked = options.options([("lock_timeout", "1")]);
+    for options in [unreachable, locked] {
+        let error = migrate(&options).await.unwrap_err();
+        assert!(matches!(error, SetupError::Unavailable(_)), "{error}");
+        assert!(error.to_string().contains("run `plant-api migrate` again"), "{error}");
     }
+    other.close().await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn connections_have_the_services_role_and_a_statement_timeout(pool: PgPool) {
+    let db = connect(&pool, LIMITS).await;
+    let mut connection = db.acquire().await.unwrap();
+    let settings: (String, String) =
+        sqlx::query_as("select current_user::text, current_setting('statement_timeout')")
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+    assert_eq!(settings, ("plant_app".into(), "1500ms".into()));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_statement_that_takes_too_long_is_an_outage(pool: PgPool) {
+    let limits = DatabaseLimits { statement_timeout: Duration::from_millis(50), ..LIMITS };
+    let db = connect(&pool, limits).await;
+    let mut connection = db.acquire().await.unwrap();
+    let sleep = sqlx::query("select pg_sleep(60)").execute(&mut *connection);
+    let result = tokio::time::timeout(Duration::from_secs(30), sleep).await;
+    let error = Error::from(result.expect("no statement timeout").unwrap_err());
+    assert!(error.is_outage(), "{error}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_connection_beyond_the_maximum_is_waited_for_until_a_timeout(pool: PgPool) {
+    let db = connect(&pool, LIMITS).await;
+    assert_eq!(db.pool_usage(), (0, 0, 2));
+    let first = db.acquire().await.unwrap();
+    let _second = db.acquire().await.unwrap();
+    assert_eq!(db.pool_usage(), (2, 0, 2));
+    let error = db.acquire().await.unwrap_err();
+    assert!(error.is_outage(), "{error}");
+    assert_eq!(db.acquire_wait.get_sample_count(), 3);
+    assert!((0.1..30.0).contains(&db.acquire_wait.get_sample_sum()));
+    drop(first);
+    wait_until(async || db.pool_usage() == (1, 1, 2)).await;
+    db.acquire().await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_dropped_transaction_is_rolled_back(pool: PgPool) {
+    let db = connect(&pool, LIMITS).await;
+    let insert = "insert into customer (id, name, created_at) values ('lotus', 'Lotus', now())";
+    let mut tx = db.begin().await.unwrap();
+    sqlx::query(insert).execute(&mut *tx).await.unwrap();
+    drop(tx);
+    let mut tx = db.begin().await.unwrap();
+    sqlx::query(insert).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_snapshot_is_read_only_and_repeatable(pool: PgPool) {
+    let db = connect(&pool, LIMITS).await;
+    let mut tx = db.begin_snapshot().await.unwrap();
+    let settings: (String, String) = sqlx::query_as(
+        "select current_setting('transaction_isolation'), current_setting('transaction_read_only')",
+    )
+    .fetch_one(&mut *tx)
+    .await
+    .unwrap();
+    assert_eq!(settings, ("repeatable read".into(), "on".into()));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_closed_connection_is_detected_and_those_of_the_pool_are_replaced(pool: PgPool) {
+    let db = connect(
+        &pool,
+        DatabaseLimits { max_connections: 1, acquire_timeout: Duration::from_secs(30), ..LIMITS },
+    )
+    .await;
+    let shutdown = CancellationToken::new();
+    let heartbeat = tokio::spawn(db.clone().run_heartbeat(shutdown.clone()));
+    wait_until(async || db.server_usage().0 > 0).await;
+    let max_connections: i64 =
+        sqlx::query_scalar("select current_setting('max_connections')::bigint")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(db.server_usage().1, max_connections);
+    let pid = backend_pid(&db).await;
+    assert_eq!(backend_pid(&db).await, pid);
+    let mut disconnect = pin!(db.wait_for_disconnect());
+    assert!(poll!(&mut disconnect).is_pending());
+    // The heartbeat's connection; all other connections stay open.
+    let closed: i64 = sqlx::query_scalar(
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity
+        where datname = current_database() and query like '%numbackends%' and pid <> pg_backend_pid()",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(closed, 1);
+    tokio::time::timeout(Duration::from_secs(30), disconnect).await.expect("not detected");
+    wait_until(async || db.is_up()).await;
+    assert_ne!(backend_pid(&db).await, pid);
+    shutdown.cancel();
+    heartbeat.await.unwrap();
+    assert!(db.acquire().await.unwrap_err().is_outage());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_service_is_unhealthy_while_the_database_does_not_respond(pool: PgPool) {
+    let (app, proxy) = TestApp::with_proxy(pool).await;
+    let db = &app.state.db;
+    tokio::spawn(db.clone().run_heartbeat(CancellationToken::new()));
+    wait_until(async || db.server_usage().0 > 0).await;
+    app.get("/health").await.expect(200);
+    for mode in [Mode::Cut, Mode::Stall] {
+        proxy.set(mode);
+        wait_until(async || !db.is_up()).await;
+        // Without an attempt to connect, which would wait for the proxy.
+        let waits = db.acquire_wait.get_sample_count();
+        assert!(db.acquire().await.unwrap_err().is_outage());
+        assert_eq!(db.acquire_wait.get_sample_count(), waits);
+        let health = app.get("/health").await;
+        assert_eq!(health.header("retry-after"), Some("1"));
+        assert_eq!(health.expect(503)["database"], "disconnected");
+        app.get("/readyz").await.expect(503);
+        assert_eq!(app.get("/api/v1/agents").await.expect(503)["code"], "unavailable");
+        proxy.set(Mode::Forward);
+        wait_until(async || db.is_up()).await;
+        app.get("/health").await.expect(200);
+        app.get("/api/v1/agents").await.expect(200);
+    }
+}
+
+#[test]
+fn connections_opened_before_the_last_failure_are_not_used() {
+    let heartbeat = Heartbeat {
+        up: watch::Sender::new(true),
+        started: Instant::now() - Duration::from_secs(100),
+        disconnected_at: AtomicU64::new(0),
+        backends: AtomicI64::new(0),
+        max_connections: AtomicI64::new(0),
+    };
+    assert!(heartbeat.opened_after_disconnect(Duration::from_secs(99)));
+    heartbeat.record_disconnect();
+    assert!(!heartbeat.opened_after_disconnect(Duration::from_secs(1)));
+    heartbeat.disconnected_at.store(50_000_000, Ordering::Relaxed);
+    assert!(!heartbeat.opened_after_disconnect(Duration::from_secs(51)));
+    assert!(heartbeat.opened_after_disconnect(Duration::from_secs(40)));
 }

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::model::SimulatedModel;
@@ -30,49 +27,41 @@ pub struct GenerationHandler {
     pub model: SimulatedModel,
 }
 
-impl GenerationHandler {
-    async fn generate(&self, job: &Job) -> Result<Value, Failure> {
+impl JobHandler for GenerationHandler {
+    const KIND: JobKind = KIND;
+    /// The request is stored in `generation`, under the id of the job.
+    type Payload = ();
+    /// The text; `None` if the account and its tasks were deleted.
+    type Output = Option<String>;
+
+    async fn run(&self, job: &Job, (): ()) -> Result<Option<String>, Failure> {
         let mut connection = self.db.acquire().await?;
         let request = sql::find_request(&mut *connection, job.id).await.map_err(Error::from)?;
         drop(connection);
-        // The account and its tasks may have been deleted meanwhile.
-        let Some(request) = request else { return Ok(Value::Null) };
+        let Some(request) = request else { return Ok(None) };
         let response = self.model.respond(&request, job.attempts);
         tokio::time::sleep(response.latency).await;
-        response.text.map(Value::from).map_err(Failure::retry)
-    }
-}
-
-impl JobHandler for GenerationHandler {
-    fn kind(&self) -> JobKind {
-        KIND
+        response.text.map(Some).map_err(Failure::retry)
     }
 
-    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Value, Failure>> {
-        self.generate(job).boxed()
-    }
-
-    fn persist_result<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        job: &'a Job,
-        result: &'a Value,
-    ) -> BoxFuture<'a, Result<()>> {
-        async move {
-            if let Value::String(text) = result {
-                sql::complete(connection, job, text, self.clock.now()).await?;
-            }
-            Ok(())
+    async fn persist(
+        &self,
+        connection: &mut PgConnection,
+        job: &Job,
+        text: &Option<String>,
+    ) -> Result<()> {
+        if let Some(text) = text {
+            sql::complete(connection, job, text, self.clock.now()).await?;
         }
-        .boxed()
+        Ok(())
     }
 
-    fn on_dead_letter<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        job: &'a Job,
-        reason: &'a str,
-    ) -> BoxFuture<'a, Result<()>> {
-        async move { Ok(sql::fail(connection, job, reason, self.clock.now()).await?) }.boxed()
+    async fn on_dead_letter(
+        &self,
+        connection: &mut PgConnection,
+        job: &Job,
+        reason: &str,
+    ) -> Result<()> {
+        Ok(sql::fail(connection, job, reason, self.clock.now()).await?)
     }
 }

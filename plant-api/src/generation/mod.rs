@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::access::AuthenticatedAccount;
 use crate::check::Checks;
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, OnConstraint, Result};
 use crate::jobs::{self, NewJob};
 use model::{Model, ModelRequest};
 
@@ -182,7 +182,8 @@ impl NewGeneration {
 /// Inserts a task and its job in one transaction.
 ///
 /// # Errors
-/// [`Error::Validation`](crate::error::Error::Validation), database errors.
+/// [`Error::Validation`]; [`Error::Unauthenticated`] when the account has been deleted; database
+/// errors.
 pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
@@ -190,10 +191,14 @@ pub async fn create(
     new: NewGeneration,
 ) -> Result<Accepted> {
     new.check()?;
-    let job = NewJob::new(clock, job::KIND, account.actor().to_owned(), &())?;
+    let job = NewJob::new::<job::GenerationHandler>(clock, account.actor().to_owned(), &())?;
     let created_at = clock.now();
     let mut tx = connection.begin().await?;
-    sql::insert(&mut *tx, job.id, account.id, &new.into_model_request(), created_at).await?;
+    sql::insert(&mut *tx, job.id, account.id, &new.into_model_request(), created_at)
+        .await
+        .on_constraint("generation_account_id_fkey", || {
+            Error::Unauthenticated("the account of this token has been deleted")
+        })?;
     jobs::enqueue(&mut tx, &job).await?;
     tx.commit().await?;
     Ok(Accepted { id: job.id, task_id: job.id, status: Status::Queued, created_at })

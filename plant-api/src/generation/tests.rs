@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ModelConfig;
-use crate::testing::{ADMIN_KEY, INSTANT_MODEL, TestApp, UNKNOWN_ID};
+use crate::testing::{ADMIN_KEY, INSTANT_MODEL, TestApp, UNKNOWN_ID, wait_until};
 use crate::token::Role;
 
 const CREATE: &str = "/api/v1/generation/create";
@@ -58,9 +58,7 @@ async fn a_task_is_processing_while_the_model_runs(pool: PgPool) {
     let slow = ModelConfig { median: Duration::from_secs(30), ..INSTANT_MODEL };
     let worker = crate::app::worker(&app.state, slow);
     let worker_task = tokio::spawn(worker.run(shutdown.clone(), Duration::ZERO));
-    while app.get(&task).await.expect(200)["status"] != "processing" {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until(async || app.get(&task).await.expect(200)["status"] == "processing").await;
     let processing = app.get(&format!("{LIST}?status=processing")).await.expect(200);
     assert_eq!(processing["items"].as_array().unwrap().len(), 1);
     shutdown.cancel();
@@ -215,4 +213,19 @@ async fn jobs_of_a_deleted_account_finish_without_effect(pool: PgPool) {
     let states: Vec<String> =
         sqlx::query_scalar("select state from job").fetch_all(&app.owner).await.unwrap();
     assert_eq!(states, ["done"]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_token_of_a_deleted_account_is_refused(pool: PgPool) {
+    let app = app_with_account(pool).await;
+    for sql in ["delete from session", "delete from account"] {
+        sqlx::query(sql).execute(&app.owner).await.unwrap();
+    }
+    let refused = app.post(CREATE, haiku(1)).await;
+    assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
+    assert_eq!(refused.expect(401)["code"], "unauthenticated");
+    app.post_idempotent("once", CREATE, &haiku(1)).await.expect(401);
+    let jobs: i64 =
+        sqlx::query_scalar("select count(*) from job").fetch_one(&app.owner).await.unwrap();
+    assert_eq!(jobs, 0);
 }

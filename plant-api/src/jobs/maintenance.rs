@@ -1,5 +1,5 @@
 //! Statements that every worker runs regularly: they make delayed jobs ready, reclaim expired
-//! leases and delete old rows. Rows that another worker has locked are skipped.
+//! leases and delete expired jobs. Rows that another worker has locked are skipped.
 
 use sqlx::PgExecutor;
 
@@ -88,22 +88,40 @@ pub(crate) async fn dead_letter_abandoned(
     .await
 }
 
-/// Deletes jobs that were done more than 1 hour ago or dead more than 30 days ago. Returns how
+/// Deletes up to `limit` jobs that were done more than 1 hour ago, the oldest first. Returns how
 /// many.
-pub(crate) async fn delete_expired(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
+pub(crate) async fn delete_done(db: impl PgExecutor<'_>, limit: u32) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "delete from job
-        where id in (
-            select id
+        where ctid = any(array(
+            select ctid
             from job
-            where state in ('done', 'dead')
-                and finished_at < now() - interval '1 hour'
-                and (state = 'done' or finished_at < now() - interval '30 days')
+            where state = 'done' and finished_at < now() - interval '1 hour'
             order by finished_at
             limit $1
             for update skip locked
-        )",
-        BATCH_SIZE,
+        ))",
+        i64::from(limit),
+    )
+    .execute(db)
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// Deletes up to `limit` jobs that have been dead for more than 30 days, the oldest first. Returns
+/// how many.
+pub(crate) async fn delete_dead(db: impl PgExecutor<'_>, limit: u32) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        "delete from job
+        where ctid = any(array(
+            select ctid
+            from job
+            where state = 'dead' and finished_at < now() - interval '30 days'
+            order by finished_at
+            limit $1
+            for update skip locked
+        ))",
+        i64::from(limit),
     )
     .execute(db)
     .await?;

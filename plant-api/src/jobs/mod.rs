@@ -29,14 +29,15 @@ mod tests;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::cleanup;
 use crate::clock::Clock;
+use crate::db::Db;
 use crate::error::{Error, Result};
 
 /// Maximum number of attempts before a job is dead-lettered.
@@ -83,7 +84,7 @@ pub struct NewJob {
     pub kind: &'static str,
     /// Owner of the job; owners are served round-robin.
     pub owner: String,
-    /// Input of the kind's [`JobHandler`].
+    /// [`JobHandler::Payload`] as JSON.
     pub payload: Value,
     pub priority: Priority,
     /// Delay before the first attempt.
@@ -93,19 +94,14 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// Creates a job of normal priority without delay.
+    /// Creates a job for the handler `H`, of normal priority and without delay.
     ///
     /// # Errors
     /// When the payload cannot be serialized as JSON.
-    pub fn new(
-        clock: &Clock,
-        kind: JobKind,
-        owner: String,
-        payload: &impl Serialize,
-    ) -> Result<Self> {
+    pub fn new<H: JobHandler>(clock: &Clock, owner: String, payload: &H::Payload) -> Result<Self> {
         Ok(Self {
             id: clock.new_id(),
-            kind: kind.name,
+            kind: H::KIND.name,
             owner,
             payload: serde_json::to_value(payload).map_err(|e| Error::Internal(Box::new(e)))?,
             priority: Priority::default(),
@@ -132,22 +128,11 @@ pub struct Job {
     /// Name of the kind.
     pub kind: String,
     pub owner: String,
-    /// Input of the [`JobHandler`].
+    /// [`JobHandler::Payload`] as JSON.
     pub payload: Value,
     /// Number of this attempt, from 1. Together with the id it identifies the claim.
     pub attempts: i32,
     pub created_at: DateTime<Utc>,
-}
-
-impl Job {
-    /// Deserializes the payload.
-    ///
-    /// # Errors
-    /// [`Failure::Permanent`], because another attempt would fail in the same way.
-    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        T::deserialize(&self.payload)
-            .map_err(|e| Failure::Permanent(format!("invalid job payload: {e}")))
-    }
 }
 
 /// Reason why an attempt failed.
@@ -182,36 +167,62 @@ impl From<Error> for Failure {
     }
 }
 
-/// Implementation of one kind of job.
+/// Implementation of one kind of job. Most kinds need [`JobHandler::run`] and
+/// [`JobHandler::persist`] only.
 pub trait JobHandler: Send + Sync + 'static {
-    fn kind(&self) -> JobKind;
+    const KIND: JobKind;
 
-    /// Runs one attempt and returns the result for [`JobHandler::persist_result`]. Must be safe to
-    /// repeat. Must not hold a database connection while it waits for something else.
-    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Value, Failure>>;
+    /// Input, stored with the job as JSON.
+    type Payload: Serialize + DeserializeOwned + Send;
+
+    /// Result of an attempt. It is kept in memory until [`JobHandler::persist`] has written it.
+    type Output: Send + Sync + 'static;
+
+    /// Runs one attempt. Must be safe to repeat. Must not hold a database connection while it waits
+    /// for something else.
+    fn run(
+        &self,
+        job: &Job,
+        payload: Self::Payload,
+    ) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
 
     /// Writes the result in the transaction that finishes the job. Called only while the worker
-    /// still holds the job.
-    fn persist_result<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        job: &'a Job,
-        result: &'a Value,
-    ) -> BoxFuture<'a, Result<()>>;
+    /// still holds the job; called again if the transaction is rolled back. Default: nothing.
+    fn persist(
+        &self,
+        _connection: &mut PgConnection,
+        _job: &Job,
+        _output: &Self::Output,
+    ) -> impl Future<Output = Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
 
-    /// Records the failure in the transaction that dead-letters the job.
-    fn on_dead_letter<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        job: &'a Job,
-        reason: &'a str,
-    ) -> BoxFuture<'a, Result<()>>;
+    /// Records the failure in the transaction that dead-letters the job. Default: nothing.
+    fn on_dead_letter(
+        &self,
+        _connection: &mut PgConnection,
+        _job: &Job,
+        _reason: &str,
+    ) -> impl Future<Output = Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Enqueues scheduled jobs of this kind and returns how many. Every worker calls it every
-    /// second.
-    fn enqueue_due(&self) -> BoxFuture<'_, Result<usize>> {
-        Box::pin(std::future::ready(Ok(0)))
+    /// second. Default: none.
+    fn enqueue_due(&self) -> impl Future<Output = Result<usize>> + Send {
+        std::future::ready(Ok(0))
     }
+}
+
+/// Deletes up to [`cleanup::BATCH_SIZE`] jobs that have finished long ago; returns how many.
+///
+/// # Errors
+/// Database errors.
+pub async fn delete_expired(db: &Db, _: &Clock) -> Result<u64> {
+    let mut connection = db.acquire().await?;
+    let done = maintenance::delete_done(&mut *connection, cleanup::BATCH_SIZE).await?;
+    let dead = maintenance::delete_dead(&mut *connection, cleanup::BATCH_SIZE).await?;
+    Ok(done.max(dead))
 }
 
 /// Returns the delay before the next attempt: exponential backoff, reduced by up to half depending

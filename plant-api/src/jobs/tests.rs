@@ -4,11 +4,15 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::command::requeue;
+use super::command::{self, requeue};
 use super::sql::Attempts;
 use super::{
-    Job, LEASE_DURATION, MAX_ATTEMPTS, NewJob, Priority, backoff, enqueue, maintenance, sql,
+    Failure, Job, LEASE_DURATION, MAX_ATTEMPTS, NewJob, Priority, backoff, counts, delete_expired,
+    enqueue, maintenance, sql,
 };
+use crate::cleanup::BATCH_SIZE;
+use crate::error::Error;
+use crate::testing::TestApp;
 
 fn job(owner: &str) -> NewJob {
     NewJob {
@@ -225,34 +229,148 @@ async fn a_released_job_does_not_count_the_attempt(pool: PgPool) {
     assert_eq!(claim(&mut db, "two", 1).await[0].attempts, 1);
 }
 
+/// Inserts finished jobs of this age, all of the same state.
+async fn insert_finished(db: &mut PgConnection, state: &str, age: &str, count: i32) {
+    sqlx::query(
+        "insert into job (
+            id, kind, owner, payload, state, priority, turn, run_at, created_at, finished_at
+        )
+        select gen_random_uuid(), 'test', $2, 'null', $1, 2, 0, now(), now(), now() - $2::interval
+        from generate_series(1, $3)",
+    )
+    .bind(state)
+    .bind(age)
+    .bind(count)
+    .execute(db)
+    .await
+    .unwrap();
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn expired_jobs_are_deleted(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let mut db = app.owner.acquire().await.unwrap();
+    for (state, age) in [
+        ("done", "59 minutes"),
+        ("done", "61 minutes"),
+        ("dead", "29 days 23 hours"),
+        ("dead", "30 days 1 hour"),
+    ] {
+        insert_finished(&mut db, state, age, 1).await;
+    }
+    add(&mut db, job("lotus")).await;
+    assert_eq!(delete_expired(&app.state.db, &app.state.clock).await.unwrap(), 1);
+    let remaining: Vec<String> =
+        sqlx::query_scalar("select owner from job order by 1").fetch_all(&mut *db).await.unwrap();
+    assert_eq!(remaining, ["29 days 23 hours", "59 minutes", "lotus"]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn expired_jobs_are_deleted_in_batches_oldest_first(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let mut db = app.owner.acquire().await.unwrap();
+    let batch = i32::try_from(BATCH_SIZE).unwrap();
+    for (state, age) in [("done", "3 hours"), ("dead", "40 days")] {
+        insert_finished(&mut db, state, age, batch / 2).await;
+    }
+    for (state, age) in [("done", "2 hours"), ("dead", "35 days")] {
+        insert_finished(&mut db, state, age, batch).await;
+    }
+    let delete = async || delete_expired(&app.state.db, &app.state.clock).await.unwrap();
+    assert_eq!(delete().await, u64::from(BATCH_SIZE));
+    let ages: Vec<String> = sqlx::query_scalar("select distinct owner from job order by 1")
+        .fetch_all(&mut *db)
+        .await
+        .unwrap();
+    assert_eq!(ages, ["2 hours", "35 days"]);
+    assert_eq!([delete().await, delete().await], [u64::from(BATCH_SIZE / 2), 0]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn open_jobs_are_counted_by_kind_and_listed_in_the_order_of_claims(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
-    for _ in 0..4 {
+    let first = add(&mut db, NewJob { priority: Priority::High, ..job("lotus") }).await;
+    claim(&mut db, "one", 1).await;
+    let low = add(&mut db, NewJob { priority: Priority::Low, ..job("lotus") }).await;
+    let second_turn = {
+        add(&mut db, job("tulip")).await;
+        add(&mut db, job("tulip")).await
+    };
+    add(&mut db, NewJob { delay: Duration::from_secs(60), ..job("lotus") }).await;
+    add(&mut db, NewJob { kind: "other", ..job("lotus") }).await;
+    let mut counts = counts::count_by_kind(&mut *db).await.unwrap();
+    counts.sort_by(|a, b| a.kind.cmp(&b.kind));
+    let counts: Vec<_> = counts.iter().map(|c| (&*c.kind, c.ready, c.running)).collect();
+    assert_eq!(counts, [("other", 1, 0), ("test", 3, 1)]);
+    let listed = counts::list_ready(&mut *db, "test", 10).await.unwrap();
+    assert_eq!((listed.len(), listed[1], listed[2]), (3, second_turn, low));
+    assert!(!listed.contains(&first));
+    assert_eq!(counts::list_ready(&mut *db, "test", 1).await.unwrap(), listed[..1]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn running_and_dead_jobs_are_shown_with_their_worker_and_reason(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    for _ in 0..2 {
         add(&mut db, job("lotus")).await;
     }
-    let jobs = claim(&mut db, "one", 4).await;
-    for job in &jobs[..2] {
-        assert!(finish(&mut db, "one", job).await);
-        run_sql(
-            &mut db,
-            "update job set finished_at = finished_at - interval '40 minutes' where state = 'done'",
-        )
-        .await;
+    let jobs = claim(&mut db, "worker-one", 2).await;
+    assert!(sql::dead_letter(&mut *db, &jobs[0], "worker-one", "overloaded").await.unwrap());
+    let active = command::run(&command::Action::Active, &mut db).await.unwrap();
+    let running = active.lines().find(|line| line.contains(&jobs[1].id.to_string())).unwrap();
+    assert!(running.contains("worker-one") && running.ends_with("lotus"), "{active}");
+    assert!(!active.contains(&jobs[0].id.to_string()));
+    let filter: command::DeadFilter = parse(&["dead", "--kind=test"]);
+    let dead = command::run(&command::Action::Dead(filter), &mut db).await.unwrap();
+    let line = dead.lines().find(|line| line.contains(&jobs[0].id.to_string())).unwrap();
+    assert!(line.ends_with("overloaded"), "{dead}");
+    let selection: command::Selection = parse(&["requeue", &jobs[0].id.to_string()]);
+    let requeued = command::run(&command::Action::Requeue(selection), &mut db).await.unwrap();
+    assert_eq!(requeued, "1 requeued\n");
+    assert_eq!(state(&mut db, jobs[0].id).await, "ready");
+}
+
+fn parse<A: clap::Args>(arguments: &[&str]) -> A {
+    let matches = A::augment_args(clap::Command::new("jobs")).get_matches_from(arguments);
+    A::from_arg_matches(&matches).unwrap()
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_claim_takes_each_kind_up_to_its_free_slots(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    for kind in ["test", "test", "other", "other", "other", "unknown"] {
+        add(&mut db, NewJob { kind, ..job("lotus") }).await;
     }
-    for (job, age_days) in jobs[2..].iter().zip([2, 31]) {
-        assert!(sql::dead_letter(&mut *db, job, "one", "no").await.unwrap());
-        sqlx::query("update job set finished_at = now() - make_interval(days => $2) where id = $1")
-            .bind(job.id)
-            .bind(age_days)
-            .execute(&mut *db)
-            .await
-            .unwrap();
-    }
-    assert_eq!(maintenance::delete_expired(&mut *db).await.unwrap(), 2);
-    let remaining: Vec<String> =
-        sqlx::query_scalar("select state from job order by 1").fetch_all(&mut *db).await.unwrap();
-    assert_eq!(remaining, ["dead", "done"]);
+    let slots = [("test", 1), ("other", 2)];
+    let claimed = sql::claim(&mut *db, &slots, "one", LEASE_DURATION).await.unwrap();
+    let mut kinds: Vec<_> = claimed.iter().map(|job| &*job.kind).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["other", "other", "test"]);
+    let lease: f64 = sqlx::query_scalar(
+        "select min(extract(epoch from lease_until - claimed_at))::float8 from job",
+    )
+    .fetch_one(&mut *db)
+    .await
+    .unwrap();
+    assert_eq!(lease, 10.0);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_transaction_that_stands_still_is_ended(pool: PgPool) {
+    let mut tx = pool.begin().await.unwrap();
+    sql::set_idle_timeout(&mut *tx).await.unwrap();
+    let show = "select current_setting('idle_in_transaction_session_timeout')";
+    let timeout: String = sqlx::query_scalar(show).fetch_one(&mut *tx).await.unwrap();
+    assert_eq!(timeout, "5s");
+    tx.rollback().await.unwrap();
+}
+
+#[test]
+fn a_failure_of_the_service_is_temporary() {
+    let failure = Failure::from(Error::Conflict("taken".into()));
+    assert_eq!(failure, Failure::retry("taken"));
+    let permanent = Failure::Permanent("never".into());
+    assert_eq!([failure.reason(), permanent.reason()], ["taken", "never"]);
 }
 
 #[test]

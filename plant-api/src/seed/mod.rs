@@ -96,7 +96,7 @@ pub async fn run(checked: &CheckedOptions) -> Result<Summary, SeedError> {
     let options: PgConnectOptions = checked.database.url.0.parse().map_err(SeedError::Url)?;
     let options = options.application_name("seed_test_data");
     let mut connection =
-        PgConnection::connect_with(&options).await.map_err(SetupError::Unreachable)?;
+        PgConnection::connect_with(&options).await.map_err(|e| SetupError::Connection(e.into()))?;
     let summary = match checked.action {
         Action::Seed { spec, reset } => {
             Summary::Seeded(seed_database(&mut connection, spec, reset).await?)

@@ -4,9 +4,9 @@
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
-use serde_json::Value;
 
 use super::Worker;
+use super::handler::Unwritten;
 use crate::jobs::{Failure, Job};
 
 /// A finished attempt whose outcome is not yet written.
@@ -16,10 +16,9 @@ pub(super) struct FinishedAttempt {
 }
 
 /// Outcome of an attempt.
-#[derive(Debug)]
 pub(super) enum Outcome {
     /// Succeeded with this result.
-    Done(Value),
+    Done(Box<dyn Unwritten>),
     /// Failed.
     Failed(Failure),
     /// Canceled because the lease was lost. Nothing may be written.

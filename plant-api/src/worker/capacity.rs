@@ -1,8 +1,7 @@
 //! Free slots of this process, per kind of job.
 
-use std::sync::Arc;
-
-use crate::jobs::{Job, JobHandler, JobKind};
+use super::handler::Handler;
+use crate::jobs::{Job, JobKind};
 
 /// Slots of all kinds.
 pub(super) struct Capacity(Vec<KindCapacity>);
@@ -16,12 +15,9 @@ struct KindCapacity {
 
 impl Capacity {
     /// Creates slots for the handlers' kinds, all of them free.
-    pub(super) fn new(handlers: &[Arc<dyn JobHandler>]) -> Self {
-        let unused = |handler: &Arc<dyn JobHandler>| KindCapacity {
-            kind: handler.kind(),
-            used: 0,
-            more_ready: false,
-        };
+    pub(super) fn new(handlers: &[Handler]) -> Self {
+        let unused =
+            |handler: &Handler| KindCapacity { kind: handler.kind(), used: 0, more_ready: false };
         Self(handlers.iter().map(unused).collect())
     }
 

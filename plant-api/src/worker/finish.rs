@@ -7,21 +7,24 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::Worker;
 use super::attempt::{FinishedAttempt, Outcome};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::jobs::sql::Attempts;
-use crate::jobs::{self, Failure, MAX_ATTEMPTS};
+use crate::jobs::{self, Failure, Job, MAX_ATTEMPTS};
 
 /// Maximum number of attempts written in one transaction.
 pub(super) const MAX_BATCH: usize = 256;
 
-/// Delay before a transaction is retried while the database is unavailable.
+/// Delay before a transaction is repeated after an outage.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
+
+/// Maximum number of repetitions of a transaction that was begun and rolled back by an outage.
+const MAX_RETRIES: u32 = 2;
 
 /// Values of the metric label `outcome`, in the order of the batch.
 type OutcomeLabels = Vec<&'static str>;
@@ -72,24 +75,40 @@ impl Worker {
         }
     }
 
-    /// Writes a batch; retries while the database is unavailable.
+    /// Writes a batch. Waits while the database is unavailable, and repeats a transaction that an
+    /// outage, such as a deadlock, has rolled back; but not for ever, because a statement of one
+    /// handler may exceed its timeout each time.
     async fn commit_with_retry(&self, batch: &[FinishedAttempt]) -> Result<()> {
+        let mut outages = 0;
         loop {
-            match self.write_batch(batch).await {
+            let tx = match self.0.db.begin().await {
+                Err(error) if error.is_outage() => {
+                    tokio::time::sleep(RETRY_DELAY).await;
+                    continue;
+                }
+                begun => begun?,
+            };
+            match self.write_batch(tx, batch).await {
                 Ok(labels) => {
                     for (attempt, label) in batch.iter().zip(labels) {
                         self.0.metrics.jobs.with_label_values(&[&*attempt.job.kind, label]).inc();
                     }
                     return Ok(());
                 }
-                Err(error) if is_unavailable(&error) => tokio::time::sleep(RETRY_DELAY).await,
+                Err(error) if error.is_outage() && outages < MAX_RETRIES => {
+                    outages += 1;
+                    tokio::time::sleep(RETRY_DELAY).await;
+                }
                 Err(error) => return Err(error),
             }
         }
     }
 
-    async fn write_batch(&self, batch: &[FinishedAttempt]) -> Result<OutcomeLabels> {
-        let mut tx = self.0.db.begin().await?;
+    async fn write_batch(
+        &self,
+        mut tx: Transaction<'static, Postgres>,
+        batch: &[FinishedAttempt],
+    ) -> Result<OutcomeLabels> {
         jobs::sql::set_idle_timeout(&mut *tx).await?;
         let mut done = Attempts::default();
         for attempt in batch.iter().filter(|attempt| matches!(attempt.outcome, Outcome::Done(_))) {
@@ -103,9 +122,7 @@ impl Worker {
                 Outcome::LeaseLost => "lease_lost",
                 Outcome::Done(_) if !held.contains(&attempt.job.id) => "lease_lost",
                 Outcome::Done(result) => {
-                    if let Some(handler) = self.handler(&attempt.job.kind) {
-                        handler.persist_result(&mut tx, &attempt.job, result).await?;
-                    }
+                    result.persist(&mut tx, &attempt.job).await?;
                     "completed"
                 }
                 Outcome::Failed(failure) => self.write_failure(&mut tx, attempt, failure).await?,
@@ -134,8 +151,19 @@ impl Worker {
         if !jobs::sql::dead_letter(&mut *connection, job, name, &reason).await? {
             return Ok("lease_lost");
         }
+        self.record_dead_letter(connection, job, &reason).await?;
+        Ok("dead")
+    }
+
+    /// Lets the handler record that a job was dead-lettered, in the same transaction.
+    pub(super) async fn record_dead_letter(
+        &self,
+        connection: &mut PgConnection,
+        job: &Job,
+        reason: &str,
+    ) -> Result<()> {
         if let Some(handler) = self.handler(&job.kind) {
-            handler.on_dead_letter(connection, job, &reason).await?;
+            handler.on_dead_letter(connection, job, reason).await?;
         }
         tracing::warn!(
             job = %job.id,
@@ -144,15 +172,13 @@ impl Worker {
             reason,
             "job dead-lettered; `plant-api jobs requeue` retries it"
         );
-        Ok("dead")
+        Ok(())
     }
 }
 
-fn is_unavailable(error: &Error) -> bool {
-    error.status() == axum::http::StatusCode::SERVICE_UNAVAILABLE
-}
-
 /// Returns a random number from 0 to 1, without 1.
-fn jitter() -> f64 {
-    (Uuid::new_v4().as_u64_pair().1 >> 11) as f64 / (1_u64 << 53) as f64
+pub(super) fn jitter() -> f64 {
+    // The first two bits of this half are the same in all UUIDs.
+    let random = Uuid::new_v4().as_u64_pair().1 << 2;
+    (random >> 11) as f64 / (1_u64 << 53) as f64
 }

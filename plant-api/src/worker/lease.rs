@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Worker;
-use crate::jobs::{self, Job, LEASE_DURATION};
+use crate::jobs::{self, Job};
 
-/// Short enough that two renewals can fail before a lease expires.
-const RENEW_INTERVAL: Duration = Duration::from_secs(3);
+/// Renewals per duration of a lease: two can fail before it expires.
+const RENEWALS_PER_LEASE: f64 = 3.3;
 
 /// Leases by job id.
 #[derive(Default)]
@@ -64,39 +64,45 @@ impl Leases {
         }
     }
 
-    fn ids(&self) -> Vec<Uuid> {
+    pub(super) fn ids(&self) -> Vec<Uuid> {
         self.lock().keys().copied().collect()
     }
 
     /// Records a renewal that started at `renewed_at` and cancels the jobs whose leases have
     /// expired. Returns the number of canceled jobs.
-    fn record_renewal(&self, ids: &[Uuid], renewed_at: Instant) -> usize {
+    pub(super) fn record_renewal(
+        &self,
+        ids: &[Uuid],
+        renewed_at: Instant,
+        duration: Duration,
+    ) -> usize {
         let mut leases = self.lock();
         for id in ids {
             if let Some(lease) = leases.get_mut(id) {
                 lease.renewed_at = renewed_at;
             }
         }
-        let expired = leases.values().filter(|lease| {
-            lease.renewed_at.elapsed() > LEASE_DURATION && !lease.lost.is_cancelled()
-        });
+        let expired = leases
+            .values()
+            .filter(|lease| lease.renewed_at.elapsed() > duration && !lease.lost.is_cancelled());
         expired.map(|lease| lease.lost.cancel()).count()
     }
 }
 
 impl Worker {
-    /// Renews all leases every [`RENEW_INTERVAL`] until shutdown.
+    /// Renews all leases, several times per duration of a lease, until shutdown.
     pub(super) async fn run_lease_renewal(self, shutdown: CancellationToken) {
+        let interval = self.0.lease_duration.div_f64(RENEWALS_PER_LEASE);
         loop {
             tokio::select! {
-                () = tokio::time::sleep(RENEW_INTERVAL) => {}
+                () = tokio::time::sleep(interval) => {}
                 () = shutdown.cancelled() => return,
             }
             self.renew_leases().await;
         }
     }
 
-    async fn renew_leases(&self) {
+    pub(super) async fn renew_leases(&self) {
         let ids = self.0.leases.ids();
         if ids.is_empty() {
             return;
@@ -104,16 +110,16 @@ impl Worker {
         let started_at = Instant::now();
         let renew = async {
             let mut connection = self.0.db.acquire().await?;
-            let name = &self.0.name;
+            let (name, duration) = (&self.0.name, self.0.lease_duration);
             Ok::<_, crate::error::Error>(
-                jobs::sql::renew(&mut *connection, &ids, name, LEASE_DURATION).await?,
+                jobs::sql::renew(&mut *connection, &ids, name, duration).await?,
             )
         };
         let renewed = renew.await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "lease renewal failed; retrying every {RENEW_INTERVAL:?}");
+            tracing::debug!(%error, "lease renewal failed; retrying");
             Vec::new()
         });
-        let lost = self.0.leases.record_renewal(&renewed, started_at);
+        let lost = self.0.leases.record_renewal(&renewed, started_at, self.0.lease_duration);
         if lost > 0 {
             tracing::warn!(
                 lost,

@@ -1,26 +1,24 @@
-//! Periodic maintenance: makes due jobs ready, reclaims expired leases, plans scheduled jobs,
-//! reconciles the Redis lists with PostgreSQL and deletes expired rows.
+//! Periodic maintenance: makes due jobs ready, reclaims expired leases, plans scheduled jobs and
+//! reconciles the Redis lists with PostgreSQL.
 //!
 //! Every worker does all of it. Each step is one statement that skips locked rows, or a short
 //! transaction of such statements, so workers do not block each other, nor does one that stops
 //! halfway.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Worker;
+use super::{Handler, Worker};
 use crate::db::Db;
 use crate::error::Result;
-use crate::jobs::{JobHandler, JobKind, counts, maintenance};
+use crate::jobs::{JobKind, counts, maintenance};
 use crate::metrics::Metrics;
 
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
-/// Leases, due jobs and the Redis lists are handled every second, expired rows every minute.
+/// Leases, scheduled jobs and the Redis lists are handled every second.
 const TICKS_PER_SECOND: u32 = 4;
-const TICKS_PER_MINUTE: u32 = 240;
 
 /// Maximum number of ids that reconciling writes to a Redis list.
 const MAX_LIST_IDS: i64 = 100_000;
@@ -54,10 +52,6 @@ impl Worker {
             ready += self.reclaim_expired().await? + self.plan().await?;
             self.reconcile_lists(differences).await?;
         }
-        if tick.is_multiple_of(TICKS_PER_MINUTE) {
-            let mut connection = self.0.db.acquire().await?;
-            maintenance::delete_expired(&mut *connection).await?;
-        }
         if ready > 0 {
             self.0.jobs_ready.notify_one();
         }
@@ -74,20 +68,14 @@ impl Worker {
         const REASON: &str = "the lease expired during the last attempt";
         let mut tx = self.0.db.begin().await?;
         let reclaimed = maintenance::reclaim_expired(&mut *tx).await?;
-        for job in maintenance::dead_letter_abandoned(&mut *tx, REASON).await? {
-            if let Some(handler) = self.handler(&job.kind) {
-                handler.on_dead_letter(&mut tx, &job, REASON).await?;
-            }
-            self.0.metrics.jobs.with_label_values(&[&*job.kind, "dead"]).inc();
-            tracing::warn!(
-                job = %job.id,
-                kind = job.kind,
-                attempts = job.attempts,
-                reason = REASON,
-                "job dead-lettered; `plant-api jobs requeue` retries it"
-            );
+        let abandoned = maintenance::dead_letter_abandoned(&mut *tx, REASON).await?;
+        for job in &abandoned {
+            self.record_dead_letter(&mut tx, job, REASON).await?;
         }
         tx.commit().await?;
+        for job in abandoned {
+            self.0.metrics.jobs.with_label_values(&[&*job.kind, "dead"]).inc();
+        }
         if reclaimed > 0 {
             tracing::info!(reclaimed, "jobs with an expired lease are ready again");
         }
@@ -111,7 +99,7 @@ impl Worker {
         }
         let mut connection = self.0.db.acquire().await?;
         let counts = counts::count_by_kind(&mut *connection).await?;
-        for kind in self.0.handlers.iter().map(|handler| handler.kind()) {
+        for kind in self.0.handlers.iter().map(Handler::kind) {
             let ready = counts.iter().find(|count| count.kind == kind.name).map_or(0, |c| c.ready);
             let Some(length) = self.0.queue.len(kind.queue).await else { return Ok(()) };
             let difference = ready.min(MAX_LIST_IDS) - i64::try_from(length).unwrap_or(i64::MAX);
@@ -131,10 +119,10 @@ impl Worker {
 pub async fn run_gauge_updates(
     db: Db,
     metrics: Metrics,
-    handlers: Vec<Arc<dyn JobHandler>>,
+    handlers: Vec<Handler>,
     shutdown: CancellationToken,
 ) {
-    let kinds: Vec<JobKind> = handlers.iter().map(|handler| handler.kind()).collect();
+    let kinds: Vec<JobKind> = handlers.iter().map(Handler::kind).collect();
     // All series exist from the start, so that rates include the first event.
     for kind in &kinds {
         metrics.queue_depth.with_label_values(&[kind.queue]).set(0);

@@ -8,6 +8,7 @@
 mod attempt;
 mod capacity;
 mod finish;
+mod handler;
 mod lease;
 mod maintenance;
 #[cfg(test)]
@@ -23,13 +24,14 @@ use uuid::Uuid;
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::jobs::{self, Job, JobHandler, LEASE_DURATION};
+use crate::jobs::{self, Job, LEASE_DURATION};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use attempt::FinishedAttempt;
 use capacity::Capacity;
 use lease::Leases;
 
+pub use handler::Handler;
 pub use maintenance::run_gauge_updates;
 
 /// Interval at which a worker polls for jobs while Redis is unavailable.
@@ -45,8 +47,9 @@ struct Inner {
     db: Db,
     queue: Queue,
     metrics: Metrics,
-    handlers: Vec<Arc<dyn JobHandler>>,
+    handlers: Vec<Handler>,
     name: String,
+    lease_duration: Duration,
     leases: Leases,
     /// Notified when jobs become ready without an announcement in Redis.
     jobs_ready: Notify,
@@ -57,13 +60,25 @@ type Popped = HashMap<&'static str, usize>;
 
 impl Worker {
     /// Creates a worker for the handlers' kinds of jobs.
-    pub fn new(db: Db, queue: Queue, metrics: Metrics, handlers: Vec<Arc<dyn JobHandler>>) -> Self {
+    pub fn new(db: Db, queue: Queue, metrics: Metrics, handlers: Vec<Handler>) -> Self {
+        Self::with_lease(db, queue, metrics, handlers, LEASE_DURATION)
+    }
+
+    /// Creates a worker whose leases have this duration instead of [`LEASE_DURATION`].
+    fn with_lease(
+        db: Db,
+        queue: Queue,
+        metrics: Metrics,
+        handlers: Vec<Handler>,
+        lease_duration: Duration,
+    ) -> Self {
         Self(Arc::new(Inner {
             db,
             queue,
             metrics,
             handlers,
             name: worker_name(),
+            lease_duration,
             leases: Leases::default(),
             jobs_ready: Notify::new(),
         }))
@@ -176,7 +191,8 @@ impl Worker {
         }
         let started_at = Instant::now();
         let mut connection = self.0.db.acquire().await?;
-        let jobs = jobs::sql::claim(&mut *connection, &free, &self.0.name, LEASE_DURATION).await?;
+        let lease = self.0.lease_duration;
+        let jobs = jobs::sql::claim(&mut *connection, &free, &self.0.name, lease).await?;
         drop(connection);
         let claimed = capacity.occupy(&jobs);
         for job in &jobs {
@@ -216,7 +232,7 @@ impl Worker {
         }
     }
 
-    fn handler(&self, kind: &str) -> Option<&Arc<dyn JobHandler>> {
+    fn handler(&self, kind: &str) -> Option<&Handler> {
         self.0.handlers.iter().find(|handler| handler.kind().name == kind)
     }
 }

@@ -18,15 +18,13 @@ mod sql;
 mod tests;
 mod transaction;
 
-use std::time::Duration;
-
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chrono::TimeDelta;
-use tokio_util::sync::CancellationToken;
 
 use crate::access::{Administrator, AuthenticatedAccount, Caller, CatalogueEditor};
+use crate::cleanup;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -38,7 +36,6 @@ pub use response::StoredResponse;
 pub use transaction::WriteTransaction;
 
 const RETENTION: TimeDelta = TimeDelta::hours(24);
-const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Extractor of a write: its caller, its body and the transaction that it is executed in.
 pub struct Write<B, C = Caller> {
@@ -136,20 +133,11 @@ impl<B: FromBody> FromRequest<AppState> for WriteRequest<B> {
     }
 }
 
-/// Deletes keys older than 24 hours, every hour, until shutdown.
-pub async fn run_cleanup(db: Db, clock: Clock, shutdown: CancellationToken) {
-    while !shutdown.is_cancelled() {
-        tokio::select! {
-            () = tokio::time::sleep(CLEANUP_INTERVAL) => {}
-            () = shutdown.cancelled() => return,
-        }
-        if let Err(error) = delete_expired(&db, &clock).await {
-            tracing::warn!(%error, "deleting expired idempotency keys failed; retrying in 1 h");
-        }
-    }
-}
-
-async fn delete_expired(db: &Db, clock: &Clock) -> Result<u64> {
+/// Deletes up to [`cleanup::BATCH_SIZE`] keys older than 24 hours; returns how many.
+///
+/// # Errors
+/// Database errors.
+pub async fn delete_expired(db: &Db, clock: &Clock) -> Result<u64> {
     let mut connection = db.acquire().await?;
-    Ok(sql::delete_before(&mut *connection, clock.now() - RETENTION).await?)
+    Ok(sql::delete_before(&mut *connection, clock.now() - RETENTION, cleanup::BATCH_SIZE).await?)
 }

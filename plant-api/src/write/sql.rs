@@ -100,9 +100,27 @@ pub async fn store_response(
     .map(drop)
 }
 
-pub async fn delete_before(db: impl PgExecutor<'_>, cutoff: DateTime<Utc>) -> sqlx::Result<u64> {
-    let result = sqlx::query!("delete from idempotency_key where created_at < $1", cutoff)
-        .execute(db)
-        .await?;
+/// Deletes up to `limit` rows created before `cutoff`, the oldest first; returns how many. Skips rows
+/// that another process is deleting.
+pub async fn delete_before(
+    db: impl PgExecutor<'_>,
+    cutoff: DateTime<Utc>,
+    limit: u32,
+) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        "delete from idempotency_key
+        where ctid = any(array(
+            select ctid
+            from idempotency_key
+            where created_at < $1
+            order by created_at
+            limit $2
+            for update skip locked
+        ))",
+        cutoff,
+        i64::from(limit),
+    )
+    .execute(db)
+    .await?;
     Ok(result.rows_affected())
 }

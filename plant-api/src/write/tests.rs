@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use super::delete_expired;
+use crate::cleanup;
 use crate::clock::Clock;
 use crate::testing::{TestApp, json_request};
 
@@ -212,4 +213,30 @@ async fn a_key_is_deleted_after_a_day(pool: PgPool) {
     clock.advance(TimeDelta::hours(24) + TimeDelta::seconds(1));
     assert_eq!(delete_expired(&app.state.db, &clock).await.unwrap(), 1);
     app.post_idempotent("k1", "/api/v1/teams", &body).await.expect(409);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn expired_keys_are_deleted_in_batches_oldest_first(pool: PgPool) {
+    let clock = Clock::fixed(Utc.with_ymd_and_hms(2026, 1, 14, 9, 0, 0).unwrap());
+    let app = TestApp::with_clock(pool, clock.clone()).await;
+    // One key per minute; the last ten are younger than a day.
+    sqlx::query(
+        "insert into idempotency_key (scope, key, request_hash, created_at)
+        select 'lotus', n::text, '', $1::timestamptz - make_interval(hours => 24, mins => $2 - n)
+        from generate_series(1, $2 + 10) n",
+    )
+    .bind(clock.now())
+    .bind(i32::try_from(cleanup::BATCH_SIZE).unwrap() + 5)
+    .execute(&app.owner)
+    .await
+    .unwrap();
+    let delete = async || delete_expired(&app.state.db, &clock).await.unwrap();
+    assert_eq!(delete().await, u64::from(cleanup::BATCH_SIZE));
+    let oldest: i32 = sqlx::query_scalar("select min(key::integer) from idempotency_key")
+        .fetch_one(&app.owner)
+        .await
+        .unwrap();
+    assert_eq!(oldest, i32::try_from(cleanup::BATCH_SIZE).unwrap() + 1);
+    // The fifth was created exactly 24 hours ago.
+    assert_eq!([delete().await, delete().await], [4, 0]);
 }

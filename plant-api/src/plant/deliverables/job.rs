@@ -7,17 +7,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{DeliverableId, sql};
 use crate::clock::Clock;
 use crate::db::Db;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::jobs::{self, Failure, Job, JobHandler, JobKind, NewJob};
 use crate::plant::goals::{self, GoalId};
 use crate::queue::Queue;
@@ -33,8 +30,9 @@ pub const KIND: JobKind = JobKind {
 /// Maximum number of goals handled in one transaction.
 const MAX_GOALS_PER_BATCH: i64 = 500;
 
+/// Goal and period of a draft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct DraftPayload {
+pub struct DraftPayload {
     goal_id: GoalId,
     period: String,
 }
@@ -47,22 +45,6 @@ pub struct DueGoalHandler {
 }
 
 impl DueGoalHandler {
-    /// Enqueues a job for each due goal; returns the number of jobs.
-    async fn enqueue_all_due(&self) -> Result<usize> {
-        let now = self.clock.now();
-        let mut enqueued = 0;
-        loop {
-            let (due, jobs) = self.enqueue_batch(now).await?;
-            for id in &jobs {
-                self.queue.announce(KIND.queue, *id);
-            }
-            enqueued += jobs.len();
-            if due == 0 {
-                return Ok(enqueued);
-            }
-        }
-    }
-
     /// Enqueues the jobs of one batch; returns the number of due goals and the ids of the new jobs.
     async fn enqueue_batch(&self, now: DateTime<Utc>) -> Result<(usize, Vec<Uuid>)> {
         let mut tx = self.db.begin().await?;
@@ -77,7 +59,7 @@ impl DueGoalHandler {
             let key = format!("{}:{}", payload.goal_id, payload.period);
             let job = NewJob {
                 dedupe_key: Some(key),
-                ..NewJob::new(&self.clock, KIND, goal.customer_id, &payload)?
+                ..NewJob::new::<Self>(&self.clock, goal.customer_id, &payload)?
             };
             if jobs::enqueue(&mut tx, &job).await? {
                 jobs.push(job.id);
@@ -90,44 +72,40 @@ impl DueGoalHandler {
 }
 
 impl JobHandler for DueGoalHandler {
-    fn kind(&self) -> JobKind {
-        KIND
-    }
+    const KIND: JobKind = KIND;
+    type Payload = DraftPayload;
+    type Output = DraftPayload;
 
-    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Value, Failure>> {
+    async fn run(&self, _: &Job, payload: DraftPayload) -> Result<DraftPayload, Failure> {
         // The draft is inserted in the transaction that finishes the job.
-        async { job.payload::<DraftPayload>().map(|_| Value::Null) }.boxed()
+        Ok(payload)
     }
 
-    fn persist_result<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        job: &'a Job,
-        _: &'a Value,
-    ) -> BoxFuture<'a, Result<()>> {
-        async {
-            let payload = job
-                .payload::<DraftPayload>()
-                .map_err(|failure| Error::Internal(failure.reason().into()))?;
-            let id = DeliverableId(self.clock.new_id());
-            let now = self.clock.now();
-            // Inserts no row if the goal was deleted or disabled meanwhile, or the draft exists.
-            sql::insert_draft(connection, id, payload.goal_id, &payload.period, now).await?;
-            Ok(())
+    async fn persist(
+        &self,
+        connection: &mut PgConnection,
+        _: &Job,
+        draft: &DraftPayload,
+    ) -> Result<()> {
+        let id = DeliverableId(self.clock.new_id());
+        // Inserts no row if the goal was deleted or disabled meanwhile, or the draft exists.
+        sql::insert_draft(connection, id, draft.goal_id, &draft.period, self.clock.now()).await?;
+        Ok(())
+    }
+
+    /// Enqueues a job for each due goal.
+    async fn enqueue_due(&self) -> Result<usize> {
+        let now = self.clock.now();
+        let mut enqueued = 0;
+        loop {
+            let (due, jobs) = self.enqueue_batch(now).await?;
+            for id in &jobs {
+                self.queue.announce(KIND.queue, *id);
+            }
+            enqueued += jobs.len();
+            if due == 0 {
+                return Ok(enqueued);
+            }
         }
-        .boxed()
-    }
-
-    fn on_dead_letter<'a>(
-        &'a self,
-        _: &'a mut PgConnection,
-        _: &'a Job,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<()>> {
-        std::future::ready(Ok(())).boxed()
-    }
-
-    fn enqueue_due(&self) -> BoxFuture<'_, Result<usize>> {
-        self.enqueue_all_due().boxed()
     }
 }

@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::testing::{INSTANT_MODEL, TestApp};
+use crate::testing::{INSTANT_MODEL, TestApp, wait_until};
 
 /// Starts the service with its clock fixed at noon on a Wednesday.
 async fn app_at_noon(pool: PgPool) -> TestApp {
@@ -150,9 +150,10 @@ async fn replicas_enqueueing_concurrently_create_one_draft_per_goal(pool: PgPool
         tokio::spawn(worker.run(shutdown.clone(), Duration::from_secs(20)))
     });
     let count_done = "select count(*) from job where state = 'done'";
-    while sqlx::query_scalar::<_, i64>(count_done).fetch_one(&app.owner).await.unwrap() < 100 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until(async || {
+        sqlx::query_scalar::<_, i64>(count_done).fetch_one(&app.owner).await.unwrap() == 100
+    })
+    .await;
     shutdown.cancel();
     for replica in replicas {
         replica.await.unwrap();

@@ -7,6 +7,9 @@
 //! process killed between two commands, are restored by [`Queue::reconcile`]; until then workers
 //! find the jobs by polling.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

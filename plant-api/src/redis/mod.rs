@@ -1,8 +1,18 @@
-//! Redis client: one shared connection for commands, a small pool for the pings of the heartbeat.
+//! Redis client.
+//!
+//! - Commands share one multiplexed connection, which pipelines them.
+//! - The heartbeat pings on a connection of its own, so that a ping does not wait behind commands on
+//!   the shared connection. That connection is in a pool of one, which opens it, checks it and
+//!   reports its state for `redis_pool_connections`.
+//! - A blocking command, such as `BLPOP`, needs a connection of its own
+//!   ([`Redis::dedicated_connection`]): on a shared one it would hold up all other commands.
 //!
 //! Redis is optional: commands time out after [`COMMAND_TIMEOUT`], and without Redis the service
 //! continues with PostgreSQL alone. Failed commands are counted ([`Redis::failure_count`]), because
 //! after a failure the content of Redis is uncertain; the cache checks that count.
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,7 +30,8 @@ pub const COMMAND_TIMEOUT: Duration = Duration::from_millis(50);
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(200);
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
-const POOL_SIZE: usize = 4;
+/// One ping runs at a time.
+const POOL_SIZE: usize = 1;
 
 /// Handle to a Redis server, or to none if `REDIS_URL` is empty. Clones share the state.
 #[derive(Clone, Default)]

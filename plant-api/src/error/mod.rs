@@ -3,6 +3,13 @@
 //! Handlers return [`Error`]; its response carries a [`Problem`] that the outermost layer
 //! (`http`) writes as RFC 9457 `application/problem+json`, because only that layer has the
 //! request's id and path. Causes of internal errors are logged and never sent to a client.
+//!
+//! `database` decides whether a database error is an outage or a bug. Whoever can repeat its work
+//! checks [`Error::is_outage`].
+
+mod database;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -10,10 +17,15 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+pub use database::OnConstraint;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Source of an internal error; logged, never sent to a client.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// `Retry-After` while the database is unavailable.
+const DATABASE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// One violated rule of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -109,11 +121,12 @@ pub enum Error {
         /// Time until the client may retry.
         retry_after: Duration,
     },
-    /// A database error: 503 if it is an outage (see [`is_outage`]), else 500.
-    #[error("database: {0}")]
-    Database(sqlx::Error),
+    /// 503: the database is unavailable or overloaded, or has rolled the transaction back because of
+    /// a concurrent one.
+    #[error("the database is unavailable: {0}")]
+    DatabaseUnavailable(sqlx::Error),
     /// 500: a bug or an unexpected failure of the system.
-    #[error("internal error: {0}")]
+    #[error("{0}")]
     Internal(Cause),
 }
 
@@ -163,17 +176,26 @@ impl Error {
         Self::NotFound(format!("there is no such {noun}"))
     }
 
+    /// Creates the error for a database that does not respond.
+    pub fn database_unavailable() -> Self {
+        Self::Unavailable { what: "the database", retry_after: DATABASE_RETRY_AFTER }
+    }
+
     /// Copies the error for another reader of the same shared result. Sources, which cannot be
     /// cloned, are replaced by their text.
     pub fn clone_lossy(&self) -> Self {
         match self {
             Self::NotFound(detail) => Self::NotFound(detail.clone()),
             Self::Validation(list) => Self::Validation(list.clone()),
-            other if other.status() == StatusCode::SERVICE_UNAVAILABLE => {
-                Self::Unavailable { what: "the database", retry_after: Duration::from_secs(1) }
-            }
+            other if other.is_outage() => Self::database_unavailable(),
             other => Self::Internal(other.to_string().into()),
         }
+    }
+
+    /// Returns whether the operation may succeed when it is repeated later, because a dependency is
+    /// unavailable or overloaded.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::DatabaseUnavailable(_))
     }
 
     /// Returns the HTTP status of the response.
@@ -195,9 +217,10 @@ impl Error {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Database(source) if is_outage(source) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Database(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable { .. } | Self::DatabaseUnavailable(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -219,19 +242,18 @@ impl Error {
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::PayloadTooLarge { .. } => "payload-too-large",
             Self::RequestTimeout => "request-timeout",
-            Self::Unavailable { .. } => "unavailable",
-            Self::Database(source) if is_outage(source) => "unavailable",
-            Self::Database(_) | Self::Internal(_) => "internal",
+            Self::Unavailable { .. } | Self::DatabaseUnavailable(_) => "unavailable",
+            Self::Internal(_) => "internal",
         }
     }
 
     /// Returns the text for the client, which contains no internals.
     fn detail(&self) -> String {
-        match self.code() {
-            "internal" => "internal error; the log has the details under this request id".into(),
-            "unavailable" if matches!(self, Self::Database(_)) => {
-                "the database is unavailable; try again shortly".into()
+        match self {
+            Self::Internal(_) => {
+                "internal error; the log has the details under this request id".into()
             }
+            Self::DatabaseUnavailable(_) => Self::database_unavailable().to_string(),
             _ => self.to_string(),
         }
     }
@@ -241,53 +263,9 @@ impl Error {
             Self::Unavailable { retry_after, .. } | Self::RateLimited { retry_after, .. } => {
                 Some(*retry_after)
             }
-            Self::Database(source) if is_outage(source) => Some(Duration::from_secs(1)),
+            Self::DatabaseUnavailable(_) => Some(DATABASE_RETRY_AFTER),
             _ => None,
         }
-    }
-}
-
-/// Returns whether the database is unavailable or overloaded, as opposed to a failed statement.
-pub fn is_outage(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        // Connection exceptions (08), too many connections (53), operator intervention
-        // such as a shutdown or a statement timeout (57), read-only after a failover (25006).
-        sqlx::Error::Database(e) => e.code().is_some_and(|code| {
-            ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "25006"
-        }),
-        _ => false,
-    }
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Database(source)
-    }
-}
-
-/// Maps the violation of a database constraint to an [`Error`].
-pub trait OnConstraint<T> {
-    /// Returns `error()` if the named constraint was violated.
-    ///
-    /// # Errors
-    /// `error()` for that constraint, any other error unchanged.
-    fn on_constraint(self, constraint: &str, error: impl FnOnce() -> Error) -> Result<T>;
-}
-
-impl<T, E: Into<Error>> OnConstraint<T> for std::result::Result<T, E> {
-    fn on_constraint(self, constraint: &str, error: impl FnOnce() -> Error) -> Result<T> {
-        self.map_err(|e| match e.into() {
-            Error::Database(sqlx::Error::Database(e)) if e.constraint() == Some(constraint) => {
-                error()
-            }
-            other => other,
-        })
     }
 }
 
@@ -353,11 +331,11 @@ impl From<Error> for Problem {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        match (&self, self.code()) {
-            (Self::Database(source), "unavailable") => {
+        match &self {
+            Self::DatabaseUnavailable(source) => {
                 tracing::warn!(error = %source, "database unavailable; responding with 503");
             }
-            (_, "internal") => tracing::error!(error = %self, "request failed"),
+            Self::Internal(_) => tracing::error!(error = %self, "request failed"),
             _ => {}
         }
         let status = self.status();

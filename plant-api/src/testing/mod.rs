@@ -1,6 +1,9 @@
 //! Test support: the whole service with a database of its own, called through its router.
 
+pub mod proxy;
+
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::panic::Location;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,6 +13,7 @@ use axum::response::Response;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -26,6 +30,7 @@ use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::{Claims, Role, Tokens};
+use proxy::Proxy;
 
 /// The service under test. Clones share the state.
 #[derive(Clone)]
@@ -111,7 +116,8 @@ impl TestApp {
         clock: Clock,
         access_policy: AccessPolicy,
     ) -> Self {
-        Self::build(owner, clock, Redis::default(), access_policy).await
+        let options = (*owner.connect_options()).clone();
+        Self::build(owner, options, clock, Redis::default(), access_policy).await
     }
 
     /// Returns a client of the same service that sends this token.
@@ -166,7 +172,9 @@ impl TestApp {
     pub async fn with_redis(owner: PgPool) -> Self {
         let redis = Redis::new(Some(&redis_url())).unwrap();
         tokio::spawn(redis.clone().run_heartbeat(CancellationToken::new()));
-        let app = Self::build(owner, Clock::System, redis, access_policy(AccessMode::Open)).await;
+        let (options, policy) =
+            ((*owner.connect_options()).clone(), access_policy(AccessMode::Open));
+        let app = Self::build(owner, options, Clock::System, redis, policy).await;
         tokio::spawn(app.state.cache.clone().run_refresh_loop(CancellationToken::new()));
         tokio::spawn(app.state.queue.clone().run_announcer(CancellationToken::new()));
         app.wait_for_cache().await;
@@ -175,16 +183,28 @@ impl TestApp {
 
     /// Waits until the cache is active.
     pub async fn wait_for_cache(&self) {
-        while !self.state.cache.is_active() {
-            tokio::task::yield_now().await;
-        }
+        wait_until(async || self.state.cache.is_active()).await;
     }
 
-    async fn build(owner: PgPool, clock: Clock, redis: Redis, access_policy: AccessPolicy) -> Self {
+    /// Creates a service that connects to the database through a proxy. Its heartbeat does not run.
+    pub async fn with_proxy(owner: PgPool) -> (Self, Proxy) {
+        let options = owner.connect_options();
+        let proxy = Proxy::start(format!("{}:{}", options.get_host(), options.get_port())).await;
+        let options = (*options).clone().host("127.0.0.1").port(proxy.address.port());
+        let policy = access_policy(AccessMode::Open);
+        (Self::build(owner, options, Clock::System, Redis::default(), policy).await, proxy)
+    }
+
+    async fn build(
+        owner: PgPool,
+        options: PgConnectOptions,
+        clock: Clock,
+        redis: Redis,
+        access_policy: AccessPolicy,
+    ) -> Self {
         let mut connection = owner.acquire().await.unwrap();
         db::grant_privileges(&mut connection).await.unwrap();
         let metrics = Metrics::new().unwrap();
-        let options = (*owner.connect_options()).clone();
         let timeout = Duration::from_secs(30);
         let prefix = format!("test:{}", uuid::Uuid::new_v4());
         let limits = db::DatabaseLimits {
@@ -370,6 +390,24 @@ pub fn access_policy(access_mode: AccessMode) -> AccessPolicy {
         rate_limit: RateLimit::new(NonZeroU32::MAX),
         require_verification: false,
         admin_key_fingerprint,
+    }
+}
+
+/// Timeout of [`wait_until`].
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` returns true, polling it every 5 ms. Panics after 30 s.
+#[track_caller]
+pub fn wait_until(mut condition: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = Location::caller();
+    async move {
+        let poll = async {
+            while !condition().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let result = tokio::time::timeout(WAIT_TIMEOUT, poll).await;
+        assert!(result.is_ok(), "{caller}: the condition is still false after {WAIT_TIMEOUT:?}");
     }
 }
 

@@ -1,0 +1,123 @@
+//! Tests against a real Redis; each test uses its own key prefix.
+
+use super::*;
+use crate::testing::{redis_url, wait_until};
+
+const LIST: &str = "list";
+const OTHER: &str = "other";
+
+/// Connects to Redis and waits until it is up.
+async fn start() -> Queue {
+    let redis = Redis::new(Some(&redis_url())).unwrap();
+    tokio::spawn(redis.clone().run_heartbeat(CancellationToken::new()));
+    let queue = Queue::new(redis, &format!("test:{}:", Uuid::new_v4()));
+    wait_until(async || queue.is_up() && queue.len(LIST).await.is_some()).await;
+    queue
+}
+
+fn ids(count: usize) -> Vec<Uuid> {
+    (0..count).map(|_| Uuid::now_v7()).collect()
+}
+
+async fn content(queue: &Queue, list: &str) -> Vec<String> {
+    let mut range = cmd("LRANGE");
+    range.arg(queue.key(list)).arg(0).arg(-1);
+    queue.redis().query(&range).await.unwrap()
+}
+
+async fn receive(popped: &mut mpsc::Receiver<&'static str>) -> &'static str {
+    let next = tokio::time::timeout(Duration::from_secs(30), popped.recv()).await;
+    next.expect("nothing was popped").unwrap()
+}
+
+#[tokio::test]
+async fn announced_ids_are_pushed_to_their_lists_in_order() {
+    let queue = start().await;
+    let (first, second) = (ids(3), ids(1));
+    // Announced before the announcer runs.
+    for id in &first {
+        queue.announce(LIST, *id);
+    }
+    let shutdown = CancellationToken::new();
+    let announcer = tokio::spawn(queue.clone().run_announcer(shutdown.clone()));
+    queue.announce(OTHER, second[0]);
+    wait_until(async || queue.len(OTHER).await == Some(1)).await;
+    let expected: Vec<String> = first.iter().map(Uuid::to_string).collect();
+    assert_eq!(content(&queue, LIST).await, expected);
+    // There is one announcer; a second one returns at once.
+    queue.clone().run_announcer(CancellationToken::new()).await;
+    shutdown.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(30), announcer).await;
+    ended.expect("the announcer goes on").unwrap();
+}
+
+#[tokio::test]
+async fn announcements_beyond_the_capacity_are_dropped() {
+    let queue = Queue::new(Redis::default(), "");
+    for id in ids(MAX_PENDING_ANNOUNCEMENTS + 1) {
+        queue.announce(LIST, id);
+    }
+    assert_eq!(queue.0.sender.capacity(), 0);
+    assert_eq!((queue.is_up(), queue.len(LIST).await), (false, None));
+}
+
+#[tokio::test]
+async fn reconciling_replaces_the_content_of_a_list() {
+    let queue = start().await;
+    queue.push(LIST, &ids(3)).await;
+    queue.push(OTHER, &ids(2)).await;
+    let new = ids(MAX_IDS_PER_COMMAND + 1);
+    queue.reconcile(LIST, &new).await;
+    let expected: Vec<String> = new.iter().map(Uuid::to_string).collect();
+    assert_eq!(content(&queue, LIST).await, expected);
+    queue.reconcile(LIST, &[]).await;
+    assert_eq!((queue.len(LIST).await, queue.len(OTHER).await), (Some(0), Some(2)));
+}
+
+#[tokio::test]
+async fn ids_of_claimed_jobs_are_dropped_from_the_front() {
+    let queue = start().await;
+    let all = ids(5);
+    queue.push(LIST, &all).await;
+    queue.drop_claimed(LIST, 3).await;
+    assert_eq!(content(&queue, LIST).await, [all[3].to_string(), all[4].to_string()]);
+    queue.drop_claimed(LIST, 10).await;
+    assert_eq!(queue.len(LIST).await, Some(0));
+}
+
+#[tokio::test]
+async fn one_id_is_popped_at_a_time() {
+    let queue = start().await;
+    let (sender, mut popped) = mpsc::channel(1);
+    let listener = tokio::spawn(queue.clone().listen(vec![LIST, OTHER], sender));
+    queue.push(OTHER, &ids(1)).await;
+    assert_eq!(receive(&mut popped).await, OTHER);
+    queue.push(LIST, &ids(5)).await;
+    // One id in the channel, one waits for room in it.
+    wait_until(async || queue.len(LIST).await == Some(3)).await;
+    for _ in 0..5 {
+        assert_eq!(receive(&mut popped).await, LIST);
+    }
+    drop(popped);
+    let ended = tokio::time::timeout(Duration::from_secs(30), listener).await;
+    ended.expect("the listener goes on").unwrap();
+}
+
+#[tokio::test]
+async fn a_listener_connects_again_after_its_connection_was_closed() {
+    let queue = start().await;
+    let (sender, mut popped) = mpsc::channel(1);
+    tokio::spawn(queue.clone().listen(vec![LIST], sender));
+    queue.push(LIST, &ids(1)).await;
+    receive(&mut popped).await;
+    let key = queue.key(LIST);
+    // An error of the wrong type closes the listener's connection.
+    let mut set = cmd("SET");
+    set.arg(&key).arg("text");
+    queue.redis().query::<()>(&set).await.unwrap();
+    let mut delete = cmd("DEL");
+    delete.arg(&key);
+    queue.redis().query::<()>(&delete).await.unwrap();
+    queue.push(LIST, &ids(1)).await;
+    receive(&mut popped).await;
+}

@@ -1,0 +1,64 @@
+//! A TCP proxy whose connections can be cut or stalled, in front of PostgreSQL or Redis.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What the proxy does with connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Forward,
+    /// Accepts connections and data, but forwards nothing.
+    Stall,
+    /// Closes all connections.
+    Cut,
+}
+
+/// A proxy on a loopback port, until dropped.
+pub struct Proxy {
+    pub address: SocketAddr,
+    mode: watch::Sender<Mode>,
+}
+
+impl Proxy {
+    /// Starts a proxy for the server at `target`, such as `127.0.0.1:5432`.
+    pub async fn start(target: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mode, receiver) = watch::channel(Mode::Forward);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(forward(client, target.clone(), receiver.clone()));
+            }
+        });
+        Self { address, mode }
+    }
+
+    pub fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+}
+
+async fn forward(client: TcpStream, target: String, mode: watch::Receiver<Mode>) {
+    let Ok(server) = TcpStream::connect(target).await else { return };
+    let (client, server) = (client.into_split(), server.into_split());
+    let mut cut = mode.clone();
+    tokio::select! {
+        _ = cut.wait_for(|mode| *mode == Mode::Cut) => {}
+        () = copy(client.0, server.1, mode.clone()) => {}
+        () = copy(server.0, client.1, mode) => {}
+    }
+}
+
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::Receiver<Mode>) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        let forwarding = mode.wait_for(|mode| *mode == Mode::Forward).await.is_ok();
+        if !forwarding || to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Slots of a process.
+
+use super::*;
+
+/// Handler of a second kind, with one slot.
+#[derive(Clone)]
+struct SingleHandler;
+
+impl JobHandler for SingleHandler {
+    const KIND: JobKind =
+        JobKind { name: "single", queue: "single_queue", max_concurrency: 1, ..KIND };
+    type Payload = ();
+    type Output = ();
+
+    async fn run(&self, _: &Job, (): ()) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+fn jobs_of(kind: JobKind, count: usize) -> Vec<Job> {
+    let job = Job {
+        id: Uuid::nil(),
+        kind: kind.name.into(),
+        owner: "lotus".into(),
+        payload: Value::Null,
+        attempts: 1,
+        created_at: chrono::DateTime::UNIX_EPOCH,
+    };
+    vec![job; count]
+}
+
+#[test]
+fn slots_are_counted_per_kind() {
+    let handlers = [Handler::new(ScriptedHandler::new()), Handler::new(SingleHandler)];
+    let mut capacity = Capacity::new(&handlers);
+    let single = SingleHandler::KIND;
+    assert_eq!(capacity.free_slots(), [(KIND.name, 50), (single.name, 1)]);
+    assert!(capacity.has_free_slot() && !capacity.can_refill());
+
+    assert_eq!(capacity.occupy(&jobs_of(single, 1)), [(single.queue, 1)]);
+    assert_eq!(capacity.free_slots(), [(KIND.name, 50)]);
+    // All slots of this kind are used, so no job can be claimed for them.
+    assert!(capacity.has_free_slot() && !capacity.can_refill());
+    assert_eq!(capacity.occupy(&jobs_of(KIND, 49)), [(KIND.queue, 49)]);
+    assert_eq!((capacity.free_slots(), capacity.used()), (vec![(KIND.name, 1)], 50));
+    assert!(capacity.has_free_slot() && !capacity.can_refill());
+    assert_eq!(capacity.occupy(&jobs_of(KIND, 1)), [(KIND.queue, 1)]);
+    assert_eq!((capacity.free_slots(), capacity.used()), (vec![], 51));
+    assert!(!capacity.has_free_slot() && !capacity.can_refill());
+
+    // The last claim filled all slots, so more jobs are probably ready.
+    capacity.release(KIND.name);
+    assert_eq!((capacity.free_slots(), capacity.used()), (vec![(KIND.name, 1)], 50));
+    assert!(capacity.has_free_slot() && capacity.can_refill());
+    // But not after a claim that found none.
+    assert_eq!(capacity.occupy(&[]), []);
+    assert!(!capacity.can_refill());
+    capacity.release("unknown");
+    assert_eq!(capacity.used(), 50);
+}

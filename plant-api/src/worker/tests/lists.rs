@@ -1,0 +1,105 @@
+//! The Redis lists of ready jobs.
+
+use super::*;
+use crate::worker::maintenance::ListDifferences;
+
+#[sqlx::test(migrations = "../migrations")]
+async fn redis_lists_hold_the_ready_jobs_and_are_reconciled(pool: PgPool) {
+    let app = TestApp::with_redis(pool).await;
+    create_effect_table(&app).await;
+    let queue = &app.state.queue;
+    for _ in 0..5 {
+        enqueue(&app, "wait").await;
+    }
+    wait_until(async || queue.len(KIND.queue).await == Some(5)).await;
+    queue.reconcile(KIND.queue, &[]).await;
+    assert_eq!(queue.len(KIND.queue).await, Some(0));
+    let (shutdown, handler) = (CancellationToken::new(), ScriptedHandler::new());
+    let worker = worker(&app, &handler);
+    let mut differences = ListDifferences::new();
+    worker.maintain(0, &mut differences).await.unwrap();
+    worker.maintain(0, &mut differences).await.unwrap();
+    assert_eq!(queue.len(KIND.queue).await, Some(5));
+    let worker_task = tokio::spawn(worker.run(shutdown.clone(), Duration::from_secs(20)));
+    wait_until(async || handler.running.load(Ordering::SeqCst) == 5).await;
+    wait_until(async || queue.len(KIND.queue).await == Some(0)).await;
+    handler.permits.add_permits(5);
+    shutdown.cancel();
+    worker_task.await.unwrap();
+    assert_eq!(effects(&app).await.len(), 5);
+}
+
+/// Enqueues jobs without announcing them.
+async fn enqueue_silently(app: &TestApp, count: usize) {
+    let mut db = app.state.db.acquire().await.unwrap();
+    for _ in 0..count {
+        let owner = "lotus".to_owned();
+        let job = NewJob::new::<ScriptedHandler>(&app.state.clock, owner, &"one".into()).unwrap();
+        jobs::enqueue(&mut db, &job).await.unwrap();
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_small_difference_is_reconciled_when_it_stays(pool: PgPool) {
+    let app = TestApp::with_redis(pool).await;
+    let (worker, queue) = (worker(&app, &ScriptedHandler::new()), &app.state.queue);
+    let mut differences = ListDifferences::new();
+    enqueue_silently(&app, 64).await;
+    worker.maintain(0, &mut differences).await.unwrap();
+    assert_eq!(queue.len(KIND.queue).await, Some(0));
+    // Only every fourth tick compares.
+    worker.maintain(1, &mut differences).await.unwrap();
+    assert_eq!(queue.len(KIND.queue).await, Some(0));
+    worker.maintain(4, &mut differences).await.unwrap();
+    assert_eq!(queue.len(KIND.queue).await, Some(64));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_large_difference_is_reconciled_at_once(pool: PgPool) {
+    let app = TestApp::with_redis(pool).await;
+    let (worker, queue) = (worker(&app, &ScriptedHandler::new()), &app.state.queue);
+    enqueue_silently(&app, 65).await;
+    worker.maintain(0, &mut ListDifferences::new()).await.unwrap();
+    assert_eq!(queue.len(KIND.queue).await, Some(65));
+    // A list that is too long by more than a tenth of the ready jobs is one too.
+    sqlx::query("delete from job").execute(&app.owner).await.unwrap();
+    worker.maintain(0, &mut ListDifferences::new()).await.unwrap();
+    assert_eq!(queue.len(KIND.queue).await, Some(0));
+    enqueue_silently(&app, 1_000).await;
+    worker.maintain(0, &mut ListDifferences::new()).await.unwrap();
+    enqueue_silently(&app, 100).await;
+    worker.maintain(0, &mut ListDifferences::new()).await.unwrap();
+    assert_eq!(queue.len(KIND.queue).await, Some(1_000));
+    enqueue_silently(&app, 23).await;
+    worker.maintain(0, &mut ListDifferences::new()).await.unwrap();
+    assert_eq!(queue.len(KIND.queue).await, Some(1_123));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn jobs_claimed_without_a_popped_id_drop_as_many_ids(pool: PgPool) {
+    let app = TestApp::with_redis(pool).await;
+    create_effect_table(&app).await;
+    for _ in 0..5 {
+        enqueue(&app, "one").await;
+    }
+    let queue = &app.state.queue;
+    wait_until(async || queue.len(KIND.queue).await == Some(5)).await;
+    let worker = worker(&app, &ScriptedHandler::new());
+    let mut capacity = Capacity::new(&worker.0.handlers);
+    // Two ids were popped by the claim that follows.
+    let claimed = worker.claim(&mut capacity, Popped::from([(KIND.queue, 2)])).await.unwrap();
+    assert_eq!((claimed.len(), queue.len(KIND.queue).await), (5, Some(2)));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn jobs_that_were_never_announced_are_run(pool: PgPool) {
+    let app = TestApp::with_redis(pool).await;
+    create_effect_table(&app).await;
+    enqueue_silently(&app, 3).await;
+    let shutdown = CancellationToken::new();
+    let worker = worker(&app, &ScriptedHandler::new());
+    let worker_task = tokio::spawn(worker.run(shutdown.clone(), Duration::from_secs(20)));
+    wait_until(async || effects(&app).await.len() == 3).await;
+    shutdown.cancel();
+    worker_task.await.unwrap();
+}
