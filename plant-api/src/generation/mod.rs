@@ -13,7 +13,7 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::access::AuthenticatedAccount;
@@ -179,7 +179,7 @@ impl NewGeneration {
     }
 }
 
-/// Inserts a task and its job in one transaction.
+/// Inserts a task and its job. `connection` must have an open transaction.
 ///
 /// # Errors
 /// [`Error::Validation`]; [`Error::Unauthenticated`] when the account has been deleted; database
@@ -193,13 +193,11 @@ pub async fn create(
     new.check()?;
     let job = NewJob::new::<job::GenerationHandler>(clock, account.actor().to_owned(), &())?;
     let created_at = clock.now();
-    let mut tx = connection.begin().await?;
-    sql::insert(&mut *tx, job.id, account.id, &new.into_model_request(), created_at)
+    sql::insert(&mut *connection, job.id, account.id, &new.into_model_request(), created_at)
         .await
         .on_constraint("generation_account_id_fkey", || {
             Error::Unauthenticated("the account of this token has been deleted")
         })?;
-    jobs::enqueue(&mut tx, &job).await?;
-    tx.commit().await?;
+    jobs::enqueue(connection, &job).await?;
     Ok(Accepted { id: job.id, task_id: job.id, status: Status::Queued, created_at })
 }
