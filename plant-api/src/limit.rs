@@ -20,6 +20,20 @@ const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy)]
 pub struct ClientIp(pub IpAddr);
 
+impl ClientIp {
+    /// Returns the key under which the client is counted: its IPv4 address, or the /64 prefix of
+    /// its IPv6 address.
+    pub fn key(self) -> IpAddr {
+        match self.0 {
+            IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+                Some(v4) => v4.into(),
+                None => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+            },
+            v4 @ IpAddr::V4(_) => v4,
+        }
+    }
+}
+
 /// Rate limiter with one quota per client. Clones share the state.
 #[derive(Clone)]
 pub struct RateLimit(Arc<DefaultKeyedRateLimiter<IpAddr>>);
@@ -36,7 +50,7 @@ impl RateLimit {
     /// [`Error::RateLimited`] if the client has exceeded its quota.
     pub fn check(&self, extensions: &Extensions) -> Result<()> {
         let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let client = extensions.get::<ClientIp>().map_or(unknown, |peer| client_key(peer.0));
+        let client = extensions.get::<ClientIp>().map_or(unknown, |peer| peer.key());
         self.0.check_key(&client).map_err(|refused| Error::RateLimited {
             what: "too many requests from this IP address",
             retry_after: refused.wait_time_from(self.0.clock().now()),
@@ -53,17 +67,6 @@ impl RateLimit {
             self.0.retain_recent();
             self.0.shrink_to_fit();
         }
-    }
-}
-
-/// Returns the key of a client: its IPv4 address, or the /64 prefix of its IPv6 address.
-fn client_key(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => v4.into(),
-            None => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        },
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -1,6 +1,6 @@
 //! HTTP client with one keep-alive connection, reopened after it was closed.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -11,7 +11,7 @@ use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// Timeout for one request, with its response.
@@ -20,6 +20,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// An HTTP client.
 pub struct Client {
     address: SocketAddr,
+    /// Address to connect from; `None`: the default of the system.
+    source: Option<Ipv4Addr>,
     /// Headers sent with every request.
     pub headers: Vec<(&'static str, String)>,
     connection: Option<SendRequest<Full<Bytes>>>,
@@ -46,7 +48,12 @@ impl Response {
 impl Client {
     /// Creates a client that connects at the first request.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, headers: Vec::new(), connection: None }
+        Self { address, source: None, headers: Vec::new(), connection: None }
+    }
+
+    /// Creates a client that connects from `source`, such as any address of the loopback network.
+    pub fn from_source(source: Ipv4Addr, address: SocketAddr) -> Self {
+        Self { source: Some(source), ..Self::new(address) }
     }
 
     /// Sends a request and reads the whole response.
@@ -119,7 +126,14 @@ impl Client {
     }
 
     async fn connect(&self) -> anyhow::Result<SendRequest<Full<Bytes>>> {
-        let stream = TcpStream::connect(self.address).await?;
+        let stream = match self.source {
+            None => TcpStream::connect(self.address).await?,
+            Some(source) => {
+                let socket = TcpSocket::new_v4()?;
+                socket.bind((source, 0).into())?;
+                socket.connect(self.address).await?
+            }
+        };
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);

@@ -1,19 +1,30 @@
-//! Login, with a limit on failed attempts per email.
+//! Login, with limits on failed attempts.
 //!
 //! An email without an account takes the same statements, the same hashing and the same response as
-//! one with an account. After five failed logins within a minute, all logins with the email are
-//! refused for the rest of that minute, also with the right password. The failures are counted in
-//! the database, which all replicas share. They are checked again after the password has been
-//! verified, so that concurrent attempts get no more guesses than consecutive ones.
+//! one with an account. After too many failed logins ([`Limits`]), logins are refused until the
+//! minute ends, also with the right password. The failures are counted in the database, which all
+//! replicas share. They are checked again after the password has been verified, so that concurrent
+//! attempts get no more guesses than consecutive ones.
 
-use super::failed_logins::{FAILED_LOGIN_WINDOW, MAX_FAILED_LOGINS, too_many_failures};
+use std::time::Duration;
+
+use super::failed_logins::{FAILED_LOGIN_WINDOW, Limits, too_many_failures};
 use super::session::{self, TokenResponse};
 use super::{Credentials, MAX_PASSWORD_CHARS, normalize_email, sql};
 use crate::check::{Checks, MAX_NAME_CHARS};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::limit::ClientIp;
 use crate::state::AccessPolicy;
+
+/// Email and client of a login, by which failures are counted.
+pub struct Origin {
+    /// Email, trimmed and in lower case; not empty.
+    pub email: String,
+    /// Key of the client, see [`ClientIp::key`].
+    pub client: String,
+}
 
 /// Verifies the credentials and starts a session.
 ///
@@ -25,40 +36,51 @@ pub async fn login(
     db: &Db,
     clock: &Clock,
     policy: &AccessPolicy,
+    client: ClientIp,
     credentials: Credentials,
 ) -> Result<TokenResponse> {
-    let email = normalize_email(&credentials.email);
+    let Credentials { email, password } = credentials;
+    let origin = Origin { email: normalize_email(&email), client: client.key().to_string() };
     let mut checks = Checks::default();
-    checks.max_chars("email", &email, MAX_NAME_CHARS);
-    checks.max_chars("password", &credentials.password, MAX_PASSWORD_CHARS);
+    checks.require(!origin.email.is_empty(), "email", "email", "must not be empty");
+    checks.max_chars("email", &origin.email, MAX_NAME_CHARS);
+    checks.max_chars("password", &password, MAX_PASSWORD_CHARS);
     checks.into_result()?;
     let slot = policy.password_hasher.reserve()?;
 
-    let (record, failures) = {
+    let found = {
         let mut connection = db.acquire().await?;
-        sql::find_login(&mut *connection, &email).await?
+        sql::find_login(&mut *connection, &origin).await?
     };
-    if let Some(failures) = failures {
-        failures.check_limit(MAX_FAILED_LOGINS - 1, clock.now())?;
-    }
-    let hash = record.as_ref().map(|record| record.password_hash.clone());
+    let limits = Limits::new(found.is_known_client);
+    limits.check(&found.failures, clock.now())?;
+    let hash = found.record.as_ref().map(|record| record.password_hash.clone());
     // No database connection is held during the hashing.
-    let password_matches = slot.verify(credentials.password, hash).await?;
+    let password_matches = slot.verify(password, hash).await?;
 
-    let now = clock.now();
     let mut connection = db.acquire().await?;
-    let record = match record {
-        Some(record) if password_matches => record,
-        _ => {
-            let failures =
-                sql::count_failure(&mut *connection, &email, now, now - FAILED_LOGIN_WINDOW)
-                    .await?;
-            failures.check_limit(MAX_FAILED_LOGINS, now)?;
-            return Err(Error::Unauthenticated("the email or the password is wrong"));
+    if let Some(record) = found.record.filter(|_| password_matches) {
+        if let Err(error) = record.check_may_log_in(policy.require_verification) {
+            // The error confirms the password, so it is subject to the limits as well.
+            let found = sql::find_login(&mut *connection, &origin).await?;
+            limits.check(&found.failures, clock.now())?;
+            return Err(error);
         }
-    };
-    record.check_may_log_in(policy.require_verification)?;
-    let had_failures = failures.is_some();
-    let tokens = session::start(&mut connection, clock, policy, record, had_failures).await?;
-    tokens.ok_or_else(|| too_many_failures(FAILED_LOGIN_WINDOW.to_std().unwrap_or_default()))
+        let attempt = session::Attempt { origin: &origin, limits, failures: &found.failures };
+        let started = session::start(&mut connection, clock, policy, record, &attempt).await?;
+        if let Some(tokens) = started {
+            return Ok(tokens);
+        }
+    }
+    // A right password that was refused is counted like a wrong one, so that the response does not
+    // confirm it.
+    let now = clock.now();
+    let window_start = now - FAILED_LOGIN_WINDOW;
+    let failures = sql::count_failure(&mut *connection, &origin, now, window_start).await?;
+    limits.check(&failures, now)?;
+    if password_matches {
+        // The window has ended since the session was refused.
+        return Err(too_many_failures(Duration::ZERO));
+    }
+    Err(Error::Unauthenticated("the email or the password is wrong"))
 }

@@ -1,5 +1,8 @@
 //! Routes of `/api/v1/auth`.
 
+use std::net::{IpAddr, Ipv4Addr};
+
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -15,6 +18,7 @@ use crate::db::Db;
 use crate::error::{Problem, Result};
 use crate::etag::Preconditions;
 use crate::extract::Json;
+use crate::limit::ClientIp;
 use crate::state::{AccessPolicy, AppState};
 use crate::write::{Rejection, StoredResponse, WriteRequest, WriteTransaction};
 
@@ -71,24 +75,31 @@ async fn register(
     path = "/api/v1/auth/login",
     tag = "auth",
     summary = "Log in",
-    description = "Starts a session and returns an access token and a refresh token.",
+    description = "Starts a session and returns an access token and a refresh token.\n\n\
+        Five failed logins with an email from a client address within a minute block further ones \
+        for the rest of that minute; a successful login before that resets the count. From an \
+        address without an earlier login of the account, 50 failed logins with the email or 100 \
+        from the address do the same. An IPv6 address is counted as its /64 network.",
     request_body = Credentials,
     responses(
         (status = 200, description = "The session's tokens", body = TokenResponse),
         (status = 401, description = "The email or the password is wrong", body = Problem),
         (status = 403, description = "The account is inactive, or its email is not verified",
             body = Problem),
-        (status = 429, description = "Five logins with this email failed within a minute; see \
-            Retry-After", body = Problem)
+        (status = 429, description = "Too many logins failed within a minute; see Retry-After",
+            body = Problem)
     )
 )]
 async fn log_in(
     State(db): State<Db>,
     State(clock): State<Clock>,
     State(policy): State<AccessPolicy>,
+    client: Option<Extension<ClientIp>>,
     Json(credentials): Json<Credentials>,
 ) -> Result<Json<TokenResponse>> {
-    login::login(&db, &clock, &policy, credentials).await.map(Json)
+    let unknown = ClientIp(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let client = client.map_or(unknown, |Extension(client)| client);
+    login::login(&db, &clock, &policy, client, credentials).await.map(Json)
 }
 
 #[utoipa::path(

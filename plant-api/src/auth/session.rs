@@ -6,7 +6,8 @@ use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::failed_logins::{FAILED_LOGIN_WINDOW, MAX_FAILED_LOGINS};
+use super::failed_logins::{FAILED_LOGIN_WINDOW, FailedLogins, Limits};
+use super::login::Origin;
 use super::{AccountDetails, AccountRecord, AccountView, SessionRow, sql};
 use crate::access;
 use crate::cleanup;
@@ -91,28 +92,34 @@ fn hash_token(token: &str) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 
-/// Inserts a session and deletes the failed logins of its email, if there are any (`had_failures`).
+/// A login with the right password.
+pub(super) struct Attempt<'a> {
+    pub origin: &'a Origin,
+    pub limits: Limits,
+    /// Failed logins before the password was verified.
+    pub failures: &'a [FailedLogins],
+}
+
+/// Inserts a session and deletes the failed logins of this client with this email, if there are any.
 /// Returns `None` when too many logins failed while the password was verified.
 pub(super) async fn start(
     connection: &mut PgConnection,
     clock: &Clock,
     policy: &AccessPolicy,
     record: AccountRecord,
-    had_failures: bool,
+    attempt: &Attempt<'_>,
 ) -> Result<Option<TokenResponse>> {
     let now = clock.now();
-    let email = record.account.email.clone();
+    let Attempt { origin, limits, failures } = attempt;
     let (response, row) = issue_tokens(policy, record, clock.new_id(), now)?;
-    let limit = sql::FailedLoginLimit {
-        email: &email,
-        max_failures: MAX_FAILED_LOGINS,
-        since: now - FAILED_LOGIN_WINDOW,
-    };
-    if !sql::insert_session(&mut *connection, &row, &limit).await? {
+    let window_start = now - FAILED_LOGIN_WINDOW;
+    if !sql::insert_session(&mut *connection, &row, origin, *limits, window_start).await? {
         return Ok(None);
     }
-    if had_failures {
-        sql::delete_failures(&mut *connection, &email).await?;
+    let is_of_this_login =
+        |counted: &FailedLogins| !counted.email.is_empty() && !counted.client.is_empty();
+    if failures.iter().any(is_of_this_login) {
+        sql::delete_failures(&mut *connection, origin).await?;
     }
     Ok(Some(response))
 }

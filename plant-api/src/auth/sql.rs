@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::failed_logins::FailedLogins;
+use super::failed_logins::{FailedLogins, Limits};
+use super::login::Origin;
 use super::{AccountDetails, AccountRecord, AccountView, SessionRow, SubscriptionPlan};
 use crate::customers::CustomerId;
 use crate::token::Role;
@@ -34,41 +35,67 @@ pub async fn insert(
     .map(drop)
 }
 
-/// Finds the account of an email and its failed logins. It is one statement in all cases, so that
+/// What a login is checked against.
+pub struct LoginRecord {
+    /// `None`: no account has this email.
+    pub record: Option<AccountRecord>,
+    /// Whether the account has logged in from this client within the lifetime of a session.
+    pub is_known_client: bool,
+    /// Counts of failed logins with this email, of this client, and of both.
+    pub failures: Vec<FailedLogins>,
+}
+
+/// Finds the account of an email and the failed logins. It is one statement in all cases, so that
 /// the response time does not reveal whether an account exists.
-pub async fn find_login(
-    db: impl PgExecutor<'_>,
-    email: &str,
-) -> sqlx::Result<(Option<AccountRecord>, Option<FailedLogins>)> {
-    let row = sqlx::query!(
+pub async fn find_login(db: impl PgExecutor<'_>, origin: &Origin) -> sqlx::Result<LoginRecord> {
+    let rows = sqlx::query!(
         r#"select
             a.id as "id?", a.email as "email?", a.role as "role?: Role",
             a.is_active as "is_active?", a.is_verified as "is_verified?",
             a.created_at as "created_at?", a.customer_id as "customer_id?",
-            a.password_hash as "password_hash?", f.failures as "failures?", f.since as "since?"
-        from (select $1::text as email) wanted
-        left join account a on a.email = wanted.email
-        left join login_failure f on f.email = wanted.email"#,
-        email,
+            a.password_hash as "password_hash?",
+            exists (
+                select from session s where s.account_id = a.id and s.client = $2
+            ) as "is_known_client!",
+            f.email as "failed_email?", f.client as "failed_client?", f.failures as "failures?",
+            f.since as "since?"
+        from (select) one
+        left join account a on a.email = $1
+        left join login_failure f on (f.email, f.client) in (($1, $2), ($1, ''), ('', $2))"#,
+        origin.email,
+        origin.client,
     )
-    .fetch_one(db)
+    .fetch_all(db)
     .await?;
-    let record = || {
-        Some(AccountRecord {
-            account: AccountView {
-                id: row.id?,
-                email: row.email?,
-                role: row.role?,
-                is_active: row.is_active?,
-                is_verified: row.is_verified?,
-                created_at: row.created_at?,
-            },
-            customer: CustomerId(row.customer_id?),
-            password_hash: row.password_hash?,
-        })
-    };
-    let failures = row.failures.zip(row.since).map(|(count, since)| FailedLogins { count, since });
-    Ok((record(), failures))
+    let mut login = LoginRecord { record: None, is_known_client: false, failures: Vec::new() };
+    for row in rows {
+        login.is_known_client = row.is_known_client;
+        let failures = || {
+            Some(FailedLogins {
+                email: row.failed_email?,
+                client: row.failed_client?,
+                count: row.failures?,
+                since: row.since?,
+            })
+        };
+        login.failures.extend(failures());
+        // The same in all rows.
+        login.record = login.record.or_else(|| {
+            Some(AccountRecord {
+                account: AccountView {
+                    id: row.id?,
+                    email: row.email?,
+                    role: row.role?,
+                    is_active: row.is_active?,
+                    is_verified: row.is_verified?,
+                    created_at: row.created_at?,
+                },
+                customer: CustomerId(row.customer_id?),
+                password_hash: row.password_hash?,
+            })
+        });
+    }
+    Ok(login)
 }
 
 pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<AccountRecord>> {
@@ -130,67 +157,83 @@ pub async fn find_details(
     }))
 }
 
-/// Counts one more failed login. Failures at or before `window_start` no longer count.
+/// Counts one more failed login. Returns the numbers before it; failures at or before
+/// `window_start` no longer count.
 pub async fn count_failure(
     db: impl PgExecutor<'_>,
-    email: &str,
+    origin: &Origin,
     now: DateTime<Utc>,
     window_start: DateTime<Utc>,
-) -> sqlx::Result<FailedLogins> {
-    let rows = sqlx::query_as!(
+) -> sqlx::Result<Vec<FailedLogins>> {
+    // All statements lock the rows in this order, so they cannot deadlock.
+    sqlx::query_as!(
         FailedLogins,
-        r#"insert into login_failure as f (email, failures, since)
-        values ($1, 1, $2)
-        on conflict (email) do update
-        set failures = case when f.since > $3 then f.failures + 1 else 1 end,
-            since = case when f.since > $3 then f.since else $2 end
-        returning failures as count, since"#,
-        email,
+        r#"insert into login_failure as f (email, client, failures, since)
+        values ($1, $2, 1, $3), ($1, '', 1, $3), ('', $2, 1, $3)
+        on conflict (email, client) do update
+        set failures = case when f.since > $4 then f.failures + 1 else 1 end,
+            since = case when f.since > $4 then f.since else $3 end
+        returning email, client, failures - 1 as "count!", since"#,
+        origin.email,
+        origin.client,
         now,
         window_start,
     )
     .fetch_all(db)
-    .await?;
-    rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)
+    .await
 }
 
-/// Condition for a new session: fewer than `max_failures` failed logins with `email` after `since`.
-pub struct FailedLoginLimit<'a> {
-    pub email: &'a str,
-    pub max_failures: i32,
-    pub since: DateTime<Utc>,
-}
-
-/// Inserts a session. Returns `false` when the limit of failed logins was reached.
+/// Inserts a session. Returns `false` when a limit of failed logins after `window_start` was
+/// reached.
 pub async fn insert_session(
     db: impl PgExecutor<'_>,
     session: &SessionRow,
-    limit: &FailedLoginLimit<'_>,
+    origin: &Origin,
+    limits: Limits,
+    window_start: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "insert into session (
-            id, account_id, refresh_hash, created_at, refreshed_at, expires_at
+            id, account_id, refresh_hash, created_at, refreshed_at, expires_at, client
         )
-        select $1, $2, $3, $4, $4, $5
+        select $1, $2, $3, $4, $4, $5, $7
         where not exists (
-            select from login_failure where email = $6 and failures >= $7 and since > $8
+            select from login_failure
+            where (email, client) in (($6, $7), ($6, ''), ('', $7))
+                and since > $8
+                and failures >= case
+                    when client = '' then $9::integer
+                    when email = '' then $10::integer
+                    else $11::integer
+                end
         )",
         session.id,
         session.account_id,
         &session.refresh_hash,
         session.refreshed_at,
         session.expires_at,
-        limit.email,
-        limit.max_failures,
-        limit.since,
+        origin.email,
+        origin.client,
+        window_start,
+        limits.per_email,
+        limits.per_client,
+        limits.per_client_and_email,
     )
     .execute(db)
     .await?;
     Ok(result.rows_affected() == 1)
 }
 
-pub async fn delete_failures(db: impl PgExecutor<'_>, email: &str) -> sqlx::Result<()> {
-    sqlx::query!("delete from login_failure where email = $1", email).execute(db).await.map(drop)
+/// Deletes the failed logins of this client with this email.
+pub async fn delete_failures(db: impl PgExecutor<'_>, origin: &Origin) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from login_failure where email = $1 and client = $2",
+        origin.email,
+        origin.client,
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 /// Replaces the refresh token. Returns `false` when `used` is not the hash of the current token, or

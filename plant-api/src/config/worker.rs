@@ -14,7 +14,7 @@ pub struct WorkerOptions {
     #[arg(long, env = "PLANT_WORK", default_value = "true")]
     pub work: String,
 
-    /// Addresses where `plant-api work` serves /health and /metrics; empty: none.
+    /// Addresses of /health, /livez, /readyz and /metrics in `plant-api work`; empty: none.
     #[arg(long, env = "PLANT_WORK_LISTEN", default_value = "")]
     pub work_listen: String,
 
@@ -40,7 +40,7 @@ pub struct WorkerOptions {
 pub struct WorkerConfig {
     /// Whether `plant-api serve` runs background jobs too.
     pub in_serve: bool,
-    /// Addresses where `plant-api work` serves /health and /metrics.
+    /// Addresses where `plant-api work` serves the operational endpoints.
     pub listen: Vec<SocketAddr>,
     pub model: ModelConfig,
 }

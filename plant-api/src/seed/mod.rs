@@ -159,7 +159,7 @@ pub async fn seed_database(
 }
 
 /// Deletes the accounts whose email starts with `loadtest`, with the rows that reference them, and
-/// the customers that were registered with them.
+/// the customers that their registration created, unless they have another account or hired agents.
 ///
 /// # Errors
 /// [`SeedError`]; the database is unchanged then.

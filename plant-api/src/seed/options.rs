@@ -44,7 +44,9 @@ pub struct Options {
     #[arg(long)]
     pub reset: bool,
 
-    /// Seed nothing; delete all accounts whose email starts with `loadtest`, with their data.
+    /// Seed nothing; delete the accounts whose email starts with `loadtest`, with their data, and
+    /// the customers that their registration created, unless they have another account or hired
+    /// agents. Seeded customers (test-customer-001, …) are kept.
     #[arg(long, conflicts_with = "reset")]
     pub clean: bool,
 
@@ -90,7 +92,8 @@ pub enum Action {
         /// Whether to truncate the tables first.
         reset: bool,
     },
-    /// Delete the accounts whose email starts with `loadtest`, and their customers.
+    /// Delete the accounts whose email starts with `loadtest`, with their data, and the customers
+    /// that their registration created, unless they have another account or hired agents.
     Clean,
 }
 

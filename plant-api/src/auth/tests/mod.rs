@@ -1,5 +1,6 @@
 //! Tests of registration, and helpers of the other account tests.
 
+mod limits;
 mod login;
 mod session;
 
@@ -15,6 +16,10 @@ const ME: &str = "/api/v1/auth/me";
 
 fn asha() -> Value {
     json!({"email": "asha@lotus.example", "password": "eleven green apples"})
+}
+
+fn wrong_password() -> Value {
+    json!({"email": "asha@lotus.example", "password": "eleven green pears"})
 }
 
 /// Logs in as Asha, who must be registered.

@@ -1,3 +1,5 @@
+mod conditional;
+mod freshness;
 mod malformed;
 mod matrix;
 
@@ -5,13 +7,15 @@ use std::num::NonZeroU32;
 
 use axum::body::Body;
 use axum::http::Request;
+use serde_json::json;
 use sqlx::PgPool;
 
 use crate::clock::Clock;
 use crate::config::AccessMode;
 use crate::limit::RateLimit;
 use crate::state::AccessPolicy;
-use crate::testing::{TestApp, access_policy};
+use crate::testing::{ADMIN_KEY, TestApp, access_policy};
+use crate::token::Role;
 
 fn get(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
     let request =
@@ -153,4 +157,38 @@ async fn api_requests_are_rate_limited_but_health_and_metrics_are_not(pool: PgPo
     assert_eq!(refused.expect(429)["code"], "rate-limited");
     assert_eq!(app.get("/livez").await.status, 200);
     assert!(app.get("/metrics").await.text.contains("path=\"/api/v1/skills\",status=\"429\"} 1"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn callers_with_the_same_idempotency_key_each_have_an_effect(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let hire = app.create_hire("lotus").await;
+    let accounts = [
+        app.with_account_of("lotus", Role::User).await,
+        app.with_account_of("lotus", Role::User).await,
+    ];
+    let others = [app.clone(), app.with_token(ADMIN_KEY)];
+    let agent = json!({"agent_id": hire.catalogue.agent, "duration": "monthly"});
+    let goal = json!({"title": "Write", "schedule": "daily"});
+    let prompt = json!({
+        "prompt": "Describe a fig tree", "model": "gpt-4", "temperature": 0.5, "max_tokens": 50,
+    });
+    for (path, body, with_account_only) in [
+        ("/api/v1/customers/lotus/agents".to_owned(), agent, false),
+        (format!("/api/v1/agents/{}/goals", hire.id), goal, false),
+        ("/api/v1/generation/create".to_owned(), prompt, true),
+    ] {
+        let others = others.iter().filter(|_| !with_account_only);
+        let mut ids = Vec::new();
+        for caller in accounts.iter().chain(others) {
+            let first = caller.post_idempotent("k1", &path, &body).await;
+            assert!(first.status.is_success(), "{path}: {}", first.text);
+            assert_eq!(caller.post_idempotent("k1", &path, &body).await.text, first.text, "{path}");
+            ids.push(first.json()["id"].take().to_string());
+        }
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count, "{path}: two callers got the same response");
+    }
 }

@@ -1,7 +1,7 @@
 //! Access control: every described operation, requested with every kind of credential.
 
-mod rows;
-mod tokens;
+pub mod rows;
+pub mod tokens;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -51,6 +51,16 @@ fn expected_status(
         (Required::Admin, Credential::OtherCustomer | Credential::Owner) => 403,
         _ => success_status,
     }
+}
+
+/// Returns whether a read returns data that belongs to a customer or an account.
+fn is_owned(required: Required) -> bool {
+    matches!(required, Required::OwnerCustomer | Required::OwnerAccount | Required::Account)
+}
+
+/// Returns whether a read returns the caller's own data.
+fn is_filtered(row: &Row) -> bool {
+    row.required == Required::Account
 }
 
 /// Requests every operation with every credential and compares the statuses.
@@ -105,8 +115,32 @@ async fn check_all_operations(pool: PgPool, access_mode: AccessMode) {
                 } else if expected == 401 && response.header("www-authenticate") != Some("Bearer") {
                     failures.push(format!("{name} with {credential:?}: no WWW-Authenticate"));
                 }
+                let is_shown = row.owned.as_ref().map(|owned| response.text.contains(owned));
+                let must_be_shown = match credential {
+                    Credential::Owner => Some(true),
+                    Credential::OtherCustomer if expected == 404 || is_filtered(&row) => {
+                        Some(false)
+                    }
+                    _ => is_shown,
+                };
+                if method == "GET" && is_owned(row.required) && is_shown != must_be_shown {
+                    failures.push(format!(
+                        "{name} with {credential:?}: shows {:?}: {is_shown:?}",
+                        row.owned
+                    ));
+                }
                 if expected >= 400 {
                     unused = Some(row);
+                }
+            }
+            if name.contains("/agents/{id}/") && path.matches('{').count() == 2 {
+                // What belongs to another customer's hired agent is not found under one's own.
+                let mut row = fixture.row(&name).await.unwrap();
+                row.path = row.path.replace(&fixture.hire.id, &fixture.other_hire);
+                let token = format!("Bearer {}", tokens::valid(&app, &fixture.other));
+                let response = send(&app, method, &row, Some(&token)).await;
+                if response.status != 404 {
+                    failures.push(format!("{name} of another hired agent: {}", response.text));
                 }
             }
             // The logout operation has revoked the session.

@@ -31,6 +31,8 @@ pub struct Row {
     pub success_status: u16,
     pub path: String,
     pub body: Option<Value>,
+    /// Text in the response to a read of the owner's data that nobody else's response contains.
+    pub owned: Option<String>,
 }
 
 /// The data that the requests refer to.
@@ -39,7 +41,9 @@ pub struct Fixture {
     app: TestApp,
     pub owner: Claims,
     pub other: Claims,
-    hire: HireIds,
+    pub hire: HireIds,
+    /// Hired agent of the other customer.
+    pub other_hire: String,
     next_name: AtomicU32,
 }
 
@@ -50,7 +54,7 @@ fn prompt() -> Value {
 }
 
 impl Fixture {
-    /// Creates customer `lotus`, which has hired an agent, and customer `orchid`, which has not.
+    /// Creates the customers `lotus` and `orchid`, each with a hired agent.
     pub async fn new(app: &TestApp) -> Self {
         let app = app.with_token(ADMIN_KEY);
         let hire = app.create_hire("lotus").await;
@@ -58,7 +62,9 @@ impl Fixture {
         app.post("/api/v1/auth/register", asha).await.expect(201);
         let owner = app.insert_account("lotus", Role::User).await;
         let other = app.insert_account("orchid", Role::User).await;
-        Self { app, owner, other, hire, next_name: AtomicU32::new(0) }
+        let body = json!({"agent_id": hire.catalogue.agent, "duration": "monthly"});
+        let other_hire = app.create("/api/v1/customers/orchid/agents", body).await;
+        Self { app, owner, other, hire, other_hire, next_name: AtomicU32::new(0) }
     }
 
     /// Returns an unused name.
@@ -129,6 +135,7 @@ impl Fixture {
         let (_, path) = operation.split_once(' ')?;
         let fill = |name: &str, value: &str| path.replace(name, value);
         let plain = path.to_owned();
+        let mut owned = None;
         let (required, success_status, path, body) = match operation {
             "GET /health" | "GET /livez" | "GET /readyz" | "GET /metrics" => {
                 (Nothing, 200, plain, None)
@@ -193,17 +200,28 @@ impl Fixture {
             }
 
             "POST /api/v1/customers" => (Admin, 201, plain, Some(json!({"name": self.name()}))),
-            "GET /api/v1/customers/{customer_id}"
-            | "GET /api/v1/customers/{customer_id}/agents" => {
+            "GET /api/v1/customers/{customer_id}" => {
+                owned = Some("A customer".to_owned());
+                (OwnerCustomer, 200, fill("{customer_id}", "lotus"), None)
+            }
+            "GET /api/v1/customers/{customer_id}/agents" => {
+                owned = Some(hire.clone());
                 (OwnerCustomer, 200, fill("{customer_id}", "lotus"), None)
             }
             "POST /api/v1/customers/{customer_id}/agents" => {
                 let body = json!({"agent_id": catalogue.agent, "duration": "monthly"});
                 (OwnerCustomer, 201, fill("{customer_id}", "lotus"), Some(body))
             }
-            "GET /api/v1/agents/{id}/configuration"
-            | "GET /api/v1/agents/{id}/goals"
-            | "GET /api/v1/agents/{id}/deliverables" => {
+            "GET /api/v1/agents/{id}/configuration" => {
+                owned = Some(catalogue.agent.clone());
+                (OwnerCustomer, 200, fill("{id}", hire), None)
+            }
+            "GET /api/v1/agents/{id}/goals" => {
+                owned = Some(self.goal().await);
+                (OwnerCustomer, 200, fill("{id}", hire), None)
+            }
+            "GET /api/v1/agents/{id}/deliverables" => {
+                owned = Some(self.deliverable().await);
                 (OwnerCustomer, 200, fill("{id}", hire), None)
             }
             "PUT /api/v1/agents/{id}/configuration" => {
@@ -214,6 +232,7 @@ impl Fixture {
                 (OwnerCustomer, 201, fill("{id}", hire), Some(goal))
             }
             "GET /api/v1/agents/{id}/goals/{goal_id}" => {
+                owned = Some("Write".to_owned());
                 let path = fill("{id}", hire).replace("{goal_id}", &self.goal().await);
                 (OwnerCustomer, 200, path, None)
             }
@@ -244,16 +263,23 @@ impl Fixture {
                 let body = json!({"refresh_token": self.refresh_token().await});
                 (Nothing, 200, plain, Some(body))
             }
-            "GET /api/v1/auth/me" => (Account, 200, plain, None),
+            "GET /api/v1/auth/me" => {
+                owned = Some(self.owner.account.to_string());
+                (Account, 200, plain, None)
+            }
             "POST /api/v1/auth/logout" => (Account, 204, plain, None),
 
             "POST /api/v1/generation/create" => (Account, 202, plain, Some(prompt())),
-            "GET /api/v1/generation/list" => (Account, 200, plain, None),
+            "GET /api/v1/generation/list" => {
+                owned = Some(self.task().await);
+                (Account, 200, plain, None)
+            }
             "GET /api/v1/generation/{id}" => {
+                owned = Some("queued".to_owned());
                 (OwnerAccount, 200, fill("{id}", &self.task().await), None)
             }
             _ => return None,
         };
-        Some(Row { required, success_status, path, body })
+        Some(Row { required, success_status, path, body, owned })
     }
 }
