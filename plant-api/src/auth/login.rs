@@ -9,14 +9,13 @@
 use std::time::Duration;
 
 use super::failed_logins::{FAILED_LOGIN_WINDOW, Limits, too_many_failures};
-use super::session::{self, TokenResponse};
+use super::session;
 use super::{Credentials, MAX_PASSWORD_CHARS, normalize_email, sql};
 use crate::check::{Checks, MAX_NAME_CHARS};
-use crate::clock::Clock;
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::limit::ClientIp;
-use crate::state::AccessPolicy;
+use crate::state::AppState;
+use crate::write::{StoredResponse, WriteTransaction};
 
 /// Email and client of a login, by which failures are counted.
 pub struct Origin {
@@ -33,12 +32,11 @@ pub struct Origin {
 /// when the account is inactive or not verified, [`Error::RateLimited`] after too many failures,
 /// [`Error::Unavailable`] when the hashing queue is too long.
 pub async fn login(
-    db: &Db,
-    clock: &Clock,
-    policy: &AccessPolicy,
+    state: &AppState,
     client: ClientIp,
     credentials: Credentials,
-) -> Result<TokenResponse> {
+) -> Result<StoredResponse> {
+    let (clock, policy) = (&state.clock, &state.access_policy);
     let Credentials { email, password } = credentials;
     let origin = Origin { email: normalize_email(&email), client: client.key().to_string() };
     let mut checks = Checks::default();
@@ -49,7 +47,7 @@ pub async fn login(
     let slot = policy.password_hasher.reserve()?;
 
     let found = {
-        let mut connection = db.acquire().await?;
+        let mut connection = state.db.acquire().await?;
         sql::find_login(&mut *connection, &origin).await?
     };
     let limits = Limits::new(found.is_known_client);
@@ -58,25 +56,25 @@ pub async fn login(
     // No database connection is held during the hashing.
     let password_matches = slot.verify(password, hash).await?;
 
-    let mut connection = db.acquire().await?;
+    let mut tx = WriteTransaction::without_key(state).await?;
     if let Some(record) = found.record.filter(|_| password_matches) {
         if let Err(error) = record.check_may_log_in(policy.require_verification) {
             // The error confirms the password, so it is subject to the limits as well.
-            let found = sql::find_login(&mut *connection, &origin).await?;
+            let found = sql::find_login(&mut *tx, &origin).await?;
             limits.check(&found.failures, clock.now())?;
             return Err(error);
         }
         let attempt = session::Attempt { origin: &origin, limits, failures: &found.failures };
-        let started = session::start(&mut connection, clock, policy, record, &attempt).await?;
-        if let Some(tokens) = started {
-            return Ok(tokens);
+        if let Some(tokens) = session::start(&mut tx, clock, policy, record, &attempt).await? {
+            return tx.finish(StoredResponse::json(&tokens)?).await;
         }
     }
     // A right password that was refused is counted like a wrong one, so that the response does not
     // confirm it.
     let now = clock.now();
     let window_start = now - FAILED_LOGIN_WINDOW;
-    let failures = sql::count_failure(&mut *connection, &origin, now, window_start).await?;
+    let failures = sql::count_failure(&mut *tx, &origin, now, window_start).await?;
+    tx.finish(StoredResponse::no_content()).await?;
     limits.check(&failures, now)?;
     if password_matches {
         // The window has ended since the session was refused.

@@ -15,7 +15,7 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::check::{Checks, MAX_NAME_CHARS};
@@ -159,7 +159,7 @@ impl NewAccount {
     }
 }
 
-/// Creates an account and its customer.
+/// Creates an account and its customer. `connection` must have an open transaction.
 ///
 /// # Errors
 /// [`Error::Duplicate`] when an account with this email exists.
@@ -169,10 +169,9 @@ pub async fn register(
     new: NewAccount,
     password_hash: &str,
 ) -> Result<AccountView> {
-    let mut tx = connection.begin().await?;
     let name = new.email.split('@').next().unwrap_or_default().to_owned();
     let customer = NewCustomer { id: None, name, email: Some(new.email.clone()) };
-    let customer = customers::create(&mut tx, clock, customer).await?;
+    let customer = customers::create(&mut *connection, clock, customer).await?;
     let account = AccountView {
         id: clock.new_id(),
         email: new.email,
@@ -181,11 +180,10 @@ pub async fn register(
         is_verified: false,
         created_at: clock.now(),
     };
-    sql::insert(&mut *tx, &account, &customer.id, password_hash)
+    sql::insert(connection, &account, &customer.id, password_hash)
         .await
         .on_constraint("account_email_key", || {
             Error::Duplicate("an account with this email exists; log in".into())
         })?;
-    tx.commit().await?;
     Ok(account)
 }

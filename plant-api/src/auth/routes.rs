@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,10 +16,10 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Problem, Result};
 use crate::etag::Preconditions;
-use crate::extract::Json;
+use crate::extract::{Json, NoBody};
 use crate::limit::ClientIp;
 use crate::state::{AccessPolicy, AppState};
-use crate::write::{Rejection, StoredResponse, WriteRequest, WriteTransaction};
+use crate::write::{Rejection, StoredResponse, Write, WriteRequest, WriteTransaction};
 
 /// Returns the routes of accounts and sessions.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -91,15 +90,13 @@ async fn register(
     )
 )]
 async fn log_in(
-    State(db): State<Db>,
-    State(clock): State<Clock>,
-    State(policy): State<AccessPolicy>,
+    State(state): State<AppState>,
     client: Option<Extension<ClientIp>>,
     Json(credentials): Json<Credentials>,
-) -> Result<Json<TokenResponse>> {
+) -> Result<StoredResponse> {
     let unknown = ClientIp(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let client = client.map_or(unknown, |Extension(client)| client);
-    login::login(&db, &clock, &policy, client, credentials).await.map(Json)
+    login::login(&state, client, credentials).await
 }
 
 #[utoipa::path(
@@ -118,12 +115,10 @@ async fn log_in(
     )
 )]
 async fn refresh(
-    State(db): State<Db>,
-    State(clock): State<Clock>,
-    State(policy): State<AccessPolicy>,
+    State(state): State<AppState>,
     Json(request): Json<RefreshRequest>,
-) -> Result<Json<TokenResponse>> {
-    session::refresh(&db, &clock, &policy, &request).await.map(Json)
+) -> Result<StoredResponse> {
+    session::refresh(&state, &request).await
 }
 
 #[utoipa::path(
@@ -139,12 +134,11 @@ async fn refresh(
     )
 )]
 async fn log_out(
-    State(db): State<Db>,
     State(clock): State<Clock>,
-    account: AuthenticatedAccount,
-) -> Result<StatusCode> {
-    session::logout(&db, &clock, &account).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Write { caller, body: NoBody, mut tx }: Write<NoBody, AuthenticatedAccount>,
+) -> Result<StoredResponse> {
+    session::logout(&mut tx, &clock, &caller).await?;
+    tx.finish(StoredResponse::no_content()).await
 }
 
 #[utoipa::path(

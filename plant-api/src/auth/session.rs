@@ -14,8 +14,9 @@ use crate::cleanup;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::state::AccessPolicy;
+use crate::state::{AccessPolicy, AppState};
 use crate::token::{ACCESS_TOKEN_LIFETIME, Claims, REFRESH_TOKEN_LIFETIME};
+use crate::write::{StoredResponse, WriteTransaction};
 
 const SESSION_ENDED: Error = Error::Unauthenticated("the session has ended; log in again");
 
@@ -129,27 +130,21 @@ pub(super) async fn start(
 /// # Errors
 /// [`Error::Unauthenticated`] when the token is invalid, has expired, or was used before, which
 /// revokes the session; [`Error::Forbidden`] when the account is inactive or not verified.
-pub async fn refresh(
-    db: &Db,
-    clock: &Clock,
-    policy: &AccessPolicy,
-    request: &RefreshRequest,
-) -> Result<TokenResponse> {
-    let now = clock.now();
+pub async fn refresh(state: &AppState, request: &RefreshRequest) -> Result<StoredResponse> {
+    let (now, policy) = (state.clock.now(), &state.access_policy);
     let claims = policy.tokens.verify_refresh_token(&request.refresh_token, now)?;
-    let mut connection = db.acquire().await?;
-    let record = sql::find(&mut *connection, claims.account).await?.ok_or(SESSION_ENDED)?;
+    let mut tx = WriteTransaction::without_key(state).await?;
+    let record = sql::find(&mut *tx, claims.account).await?.ok_or(SESSION_ENDED)?;
     record.check_may_log_in(policy.require_verification)?;
-    let (response, row) = issue_tokens(policy, record, claims.session, now)?;
-    if sql::rotate_refresh_token(&mut *connection, &row, &hash_token(&request.refresh_token))
-        .await?
-    {
-        return Ok(response);
+    let (tokens, row) = issue_tokens(policy, record, claims.session, now)?;
+    if sql::rotate_refresh_token(&mut *tx, &row, &hash_token(&request.refresh_token)).await? {
+        return tx.finish(StoredResponse::json(&tokens)?).await;
     }
     // The signature is valid, but it is not the current token of its session: it was used before.
-    if sql::revoke(&mut *connection, claims.session, now).await? {
+    if sql::revoke(&mut *tx, claims.session, now).await? {
         tracing::warn!(session = %claims.session, "refresh token reused; session revoked");
     }
+    tx.finish(StoredResponse::no_content()).await?;
     Err(SESSION_ENDED)
 }
 
@@ -157,9 +152,12 @@ pub async fn refresh(
 ///
 /// # Errors
 /// Database errors.
-pub async fn logout(db: &Db, clock: &Clock, account: &access::AuthenticatedAccount) -> Result<()> {
-    let mut connection = db.acquire().await?;
-    sql::revoke(&mut *connection, account.session, clock.now()).await?;
+pub async fn logout(
+    connection: &mut PgConnection,
+    clock: &Clock,
+    account: &access::AuthenticatedAccount,
+) -> Result<()> {
+    sql::revoke(connection, account.session, clock.now()).await?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ const LIMITS: DatabaseLimits = DatabaseLimits {
 
 /// Creates a pool of the service's role.
 async fn connect(owner: &PgPool, limits: DatabaseLimits) -> Db {
-    grant_privileges(&mut *owner.acquire().await.unwrap()).await.unwrap();
+    grant_privileges(&mut owner.acquire().await.unwrap()).await.unwrap();
     let options = (*owner.connect_options()).clone();
     Db::new(options, limits, Metrics::new().unwrap().db_pool_wait)
 }

@@ -47,24 +47,29 @@ impl WriteTransaction {
     /// when it was used with another body; [`Error::Conflict`] when the other request is still in
     /// progress shortly before the request timeout; database errors.
     pub async fn begin(state: &AppState, actor: &str, key: Option<Key>) -> Result<Self, Rejection> {
+        let mut write = Self::without_key(state).await?;
+        if let Some(key) = key {
+            let row_key = sql::RowKey { scope: format!("{actor} {}", key.route), key: key.key };
+            let now = state.clock.now();
+            let claimed = sql::claim(&mut *write, &row_key, &key.request_hash, now).await;
+            if !claimed.map_err(map_lock_timeout)? {
+                return Err(replay(&mut write, &state.cache, &row_key, &key.request_hash).await);
+            }
+            write.row_key = Some(row_key);
+        }
+        Ok(write)
+    }
+
+    /// Begins a transaction of a write that has no idempotency key.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn without_key(state: &AppState) -> Result<Self> {
         // Leaves time to respond before the request timeout.
         let lock_timeout = state.request_limits.request_timeout.mul_f64(0.9);
-        let mut tx = state.db.begin_write(lock_timeout).await?;
-        let row_key = match key {
-            None => None,
-            Some(key) => {
-                let now = state.clock.now();
-                let row_key = sql::RowKey { scope: format!("{actor} {}", key.route), key: key.key };
-                let claimed = sql::claim(&mut *tx, &row_key, &key.request_hash, now).await;
-                if !claimed.map_err(map_lock_timeout)? {
-                    return Err(replay(&mut tx, &state.cache, &row_key, &key.request_hash).await);
-                }
-                Some(row_key)
-            }
-        };
         Ok(Self {
-            tx,
-            row_key,
+            tx: state.db.begin_write(lock_timeout).await?,
+            row_key: None,
             cache: state.cache.clone(),
             topics: Vec::new(),
             after_commit: Vec::new(),
