@@ -24,7 +24,7 @@ const MAX_OFFSET: i64 = 1_000_000;
 
 /// Maximum size of the body of a page, in bytes. A page ends before the row that would exceed it,
 /// but has at least one row.
-const MAX_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 1 << 20;
 
 /// Extractor of the pagination parameters.
 #[derive(Debug, Clone)]
@@ -112,7 +112,7 @@ impl Page {
         rows: impl Stream<Item = sqlx::Result<T>>,
         id: impl Fn(&T) -> Uuid,
     ) -> Result<CachedResponse> {
-        let (body, next) = self.collect(rows, id).await?;
+        let (body, next) = read_page(rows, self.limit, id).await?;
         Ok(self.response(body, next))
     }
 
@@ -126,37 +126,10 @@ impl Page {
         rows: impl Stream<Item = sqlx::Result<T>>,
         id: impl Fn(&T) -> Uuid,
     ) -> Result<CachedResponse> {
-        let (items, next) = self.collect(rows, id).await?;
+        let (items, next) = read_page(rows, self.limit, id).await?;
         let next_json = next.map_or("null".to_owned(), |id| format!("\"{id}\""));
         let end = format!(",\"next\":{next_json}}}");
         Ok(self.response([b"{\"items\":", &*items, end.as_bytes()].concat(), next))
-    }
-
-    /// Returns the rows of the page as a JSON array, and the id of the last one if more follow.
-    async fn collect<T: Serialize>(
-        &self,
-        rows: impl Stream<Item = sqlx::Result<T>>,
-        id: impl Fn(&T) -> Uuid,
-    ) -> Result<(Vec<u8>, Option<Uuid>)> {
-        let limit = usize::try_from(self.limit).unwrap_or_default();
-        let (mut body, mut last, mut length) = (vec![b'['], None, 0);
-        let mut rows = pin!(rows);
-        while let Some(row) = rows.next().await {
-            let (row, end) = (row?, body.len());
-            if length == limit {
-                return Ok((close(body), last));
-            }
-            if length > 0 {
-                body.push(b',');
-            }
-            serde_json::to_writer(&mut body, &row).map_err(|e| Error::Internal(Box::new(e)))?;
-            if length > 0 && body.len() > MAX_BYTES {
-                body.truncate(end);
-                return Ok((close(body), last));
-            }
-            (last, length) = (Some(id(&row)), length + 1);
-        }
-        Ok((close(body), None))
     }
 
     fn response(&self, body: Vec<u8>, next: Option<Uuid>) -> CachedResponse {
@@ -184,6 +157,37 @@ impl Page {
         }
         uri
     }
+}
+
+/// Reads rows until a page is full: at most `limit` rows and [`MAX_BYTES`], but at least one row.
+/// Returns them as a JSON array, and the key of the last one if more follow.
+///
+/// # Errors
+/// Errors of `rows`; when a row cannot be serialized to JSON.
+pub async fn read_page<T: Serialize, K, E: Into<Error>>(
+    rows: impl Stream<Item = Result<T, E>>,
+    limit: i64,
+    key: impl Fn(&T) -> K,
+) -> Result<(Vec<u8>, Option<K>)> {
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let (mut body, mut last, mut length) = (vec![b'['], None, 0);
+    let mut rows = pin!(rows);
+    while let Some(row) = rows.next().await {
+        let (row, end) = (row.map_err(Into::into)?, body.len());
+        if length == limit {
+            return Ok((close(body), last));
+        }
+        if length > 0 {
+            body.push(b',');
+        }
+        serde_json::to_writer(&mut body, &row).map_err(|e| Error::Internal(Box::new(e)))?;
+        if length > 0 && body.len() > MAX_BYTES {
+            body.truncate(end);
+            return Ok((close(body), last));
+        }
+        (last, length) = (Some(key(&row)), length + 1);
+    }
+    Ok((close(body), None))
 }
 
 /// Returns rows that are in memory already as a stream.

@@ -9,6 +9,12 @@ use utoipa::openapi::{
     ResponseBuilder, Type,
 };
 
+use crate::check::limits::{
+    MAX_FREE_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES, MAX_PATH_SEGMENT_BYTES,
+};
+use crate::error::MAX_VIOLATIONS;
+use crate::page::MAX_BYTES as MAX_PAGE_BYTES;
+
 const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Returns the operations of a path with their methods.
@@ -179,6 +185,19 @@ fn is_problem_schema(content: &RefOr<Content>) -> bool {
         }
         _ => false,
     }
+}
+
+/// Adds the limits of JSON bodies and of lists to the description.
+pub fn add_json_limits(api: &mut OpenApi) {
+    let description = api.info.description.take().unwrap_or_default();
+    let (free_kib, page_mib) = (MAX_FREE_JSON_BYTES >> 10, MAX_PAGE_BYTES >> 20);
+    api.info.description = Some(format!(
+        "{description}\n\nLimits of a JSON body: {MAX_JSON_DEPTH} levels of arrays and objects, \
+         {MAX_JSON_VALUES} values, {free_kib} KiB for a free-form field such as `settings`. A part \
+         of a path has at most {MAX_PATH_SEGMENT_BYTES} bytes. A 422 lists at most \
+         {MAX_VIOLATIONS} violations. A page of a list has at most {page_mib} MiB, but at least \
+         one item; the `Link` header points to the next page."
+    ));
 }
 
 /// Any text without NUL, which PostgreSQL's `text` type cannot store.

@@ -50,6 +50,7 @@ pub fn with_openapi(
 ) -> serde_json::Result<(Router<AppState>, OpenApi)> {
     let (routes, mut api) = router.split_for_parts();
     description::add_common_parts(&mut api);
+    description::add_json_limits(&mut api);
     for (path, item) in &api.paths.paths {
         for (method, operation) in description::operations(item) {
             for status in operation.responses.responses.keys() {

@@ -44,6 +44,7 @@ fn describe(reason: Reason) -> &'static str {
         Reason::LinkAltered => "the link is not the hash of the previous link and the content hash",
         Reason::WrongLength => "the chain is shorter or longer than the entity's chain length",
         Reason::WrongVersionHash => "the entity's version hash is not the last link",
+        Reason::Unreadable => "the content is not the JSON of an amendment",
         Reason::StateDiffers => "the entity's fields differ from the result of its amendments",
     }
 }

@@ -1,5 +1,6 @@
 mod conditional;
 mod freshness;
+mod limits;
 mod malformed;
 mod matrix;
 

@@ -3,12 +3,13 @@ use std::collections::HashSet;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::{Method, Request};
+use futures::TryStreamExt;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::page::Page;
-use crate::plant::chain::{self, Verdict};
+use crate::plant::chain::{self, Amendment, Verdict};
 use crate::plant::entity;
 use crate::testing::{TestApp, UNKNOWN_ID, json_request};
 
@@ -101,6 +102,11 @@ async fn filters_narrow_the_list(pool: PgPool) {
     assert_eq!(found(String::new()).await, [ravi.agent, asha.agent]);
 }
 
+async fn chain_of(app: &TestApp, id: Uuid) -> Vec<Amendment> {
+    let chain = entity::sql::stream_amendments(&app.owner, id, 0, 1000, i64::MAX);
+    chain.try_collect().await.unwrap()
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn a_change_is_applied_and_appended_as_an_amendment(pool: PgPool) {
     let app = TestApp::new(pool).await;
@@ -120,7 +126,7 @@ async fn a_change_is_applied_and_appended_as_an_amendment(pool: PgPool) {
     assert_eq!(found.as_array().unwrap().len(), 1, "the search must find the new name");
 
     let id: Uuid = catalogue.agent.parse().unwrap();
-    let chain = entity::sql::list_amendments(&app.owner, id, 0, 1000).await.unwrap();
+    let chain = chain_of(&app, id).await;
     let content: Value = serde_json::from_slice(&chain[1].content).unwrap();
     assert_eq!(content["change_type"], "evolution");
     assert_eq!(content["data"], changes);
@@ -186,7 +192,7 @@ async fn two_hundred_concurrent_changes_form_one_chain(pool: PgPool) {
     assert_eq!(versions.len(), 200, "each change must have its own version");
 
     let id: Uuid = catalogue.agent.parse().unwrap();
-    let chain = entity::sql::list_amendments(&app.owner, id, 0, 1000).await.unwrap();
+    let chain = chain_of(&app, id).await;
     assert_eq!(chain.len(), 201);
     let mut tx = app.owner.begin().await.unwrap();
     let base = entity::sql::lock(&mut *tx, id).await.unwrap().unwrap();

@@ -68,7 +68,8 @@ fn cacheable(value: &impl Serialize) -> Result<CachedResponse> {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ChainPage {
-    /// Maximum number of amendments, 1 to 500; default 100.
+    /// Maximum number of amendments, 1 to 500; default 100. A page is shorter if its body would
+    /// exceed 1 MiB.
     #[param(minimum = 1, maximum = 500, example = 20)]
     limit: Option<i64>,
     /// Sequence number of the last amendment of the previous page.
@@ -106,18 +107,12 @@ async fn amendments(
     );
     checks.into_result()?;
     let from = page.after.map_or(0, |after| after.saturating_add(1));
-    // One more than `limit`, to detect whether there is a next page.
-    let mut amendments = history::list_amendments(&db, id, from, limit + 1).await?;
-    let has_next = amendments.len() > usize::try_from(limit).unwrap_or_default();
-    if has_next {
-        amendments.pop();
-    }
-    let last = amendments.last().filter(|_| has_next).map(|amendment| amendment.sequence);
-    let mut response = cacheable(&amendments)?;
-    response.link = last.map(|last| {
+    let (body, next) = history::read_amendments(&db, id, from, limit).await?;
+    let link = next.map(|last| {
         format!("</api/v1/entities/{id}/amendments?limit={limit}&after={last}>; rel=\"next\"")
     });
-    Ok(conditions.respond_cached(&response))
+    let etag = Digest32::sha256(&body).to_string();
+    Ok(conditions.respond_cached(&CachedResponse { etag, link, body: body.into() }))
 }
 
 #[utoipa::path(

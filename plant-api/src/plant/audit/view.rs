@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::history::AmendmentView;
+use super::history::{AmendmentContent, AmendmentView, Content, UnreadableContent};
 use super::no_such_entity;
 use crate::db::Db;
 use crate::error::Result;
-use crate::plant::chain::{Digest32, Verdict};
-use crate::plant::entity::{self, BaseEntity, Kind, Status};
+use crate::plant::chain::{ChangeType, Digest32, Reason, Verdict};
+use crate::plant::entity::{self, BaseEntity, Fields, Kind, Status};
 use crate::plant::genesis::examination::{Examination, examine};
 
 /// Maximum number of amendments (the newest) and children (the oldest) in a view. `/amendments`
@@ -61,19 +64,36 @@ struct Versioning {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct AmendmentSummary {
     sequence: u64,
-    #[schema(value_type = String)]
-    change_type: Value,
-    #[schema(value_type = DateTime<Utc>)]
-    timestamp: Value,
-    #[schema(value_type = String)]
-    actor: Value,
+    #[serde(flatten)]
+    content: ContentSummary,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+enum ContentSummary {
+    Readable {
+        change_type: ChangeType,
+        #[schema(value_type = DateTime<Utc>)]
+        timestamp: Box<RawValue>,
+        #[schema(value_type = Option<String>)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        actor: Option<Box<RawValue>>,
+    },
+    /// The content is not the JSON of an amendment, so that the chain is broken here.
+    Unreadable {
+        /// Always true.
+        broken: bool,
+        /// Always `unreadable`.
+        #[schema(value_type = String, example = "unreadable")]
+        reason: Reason,
+    },
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct EvolutionMarker {
     sequence: u64,
     #[schema(value_type = DateTime<Utc>)]
-    timestamp: Value,
+    timestamp: Box<RawValue>,
     /// Names of the changed fields.
     fields: Vec<String>,
 }
@@ -130,24 +150,66 @@ pub async fn find_view(db: &Db, id: Uuid) -> Result<EntityView> {
     let mut tx = db.begin_snapshot().await?;
     let base = entity::sql::find(&mut *tx, id).await?.ok_or_else(no_such_entity)?;
     let examination = examine(&mut tx, &base).await?;
-    let from = examination.computed_head.length.saturating_sub(MAX_LISTED.into()).cast_signed();
-    let newest = entity::sql::list_amendments(&mut *tx, id, from, MAX_LISTED.into()).await?;
+    let newest = read_newest(&mut tx, id, examination.computed_head.length).await?;
     let child_ids = entity::sql::list_children(&mut *tx, id, MAX_LISTED.into()).await?;
-    let newest: Vec<_> = newest.into_iter().map(AmendmentView::from).collect();
-    Ok(entity_view(base, examination, &newest, child_ids))
+    Ok(entity_view(base, examination, newest, child_ids))
+}
+
+/// The newest amendments, without the values that they set.
+#[derive(Default)]
+struct Newest {
+    links: Vec<Digest32>,
+    history: Vec<AmendmentSummary>,
+    evolutions: Vec<EvolutionMarker>,
+}
+
+/// Reads the last [`MAX_LISTED`] of `length` amendments, one at a time.
+async fn read_newest(connection: &mut PgConnection, id: Uuid, length: u64) -> Result<Newest> {
+    let from = length.saturating_sub(MAX_LISTED.into()).cast_signed();
+    let mut amendments =
+        entity::sql::stream_amendments(connection, id, from, MAX_LISTED.into(), i64::MAX);
+    let mut newest = Newest::default();
+    while let Some(amendment) = amendments.try_next().await? {
+        newest.push(amendment.into());
+    }
+    Ok(newest)
+}
+
+impl Newest {
+    fn push(&mut self, amendment: AmendmentView) {
+        let sequence = amendment.sequence;
+        self.links.push(amendment.link);
+        let content = match amendment.content {
+            Content::Readable(AmendmentContent { change_type, data, timestamp, actor }) => {
+                if change_type == ChangeType::Evolution {
+                    let fields = Fields::parse(data.get().as_bytes());
+                    self.evolutions.push(EvolutionMarker {
+                        sequence,
+                        timestamp: timestamp.clone(),
+                        fields: fields.iter().flat_map(Fields::names).map(str::to_owned).collect(),
+                    });
+                }
+                ContentSummary::Readable { change_type, timestamp, actor }
+            }
+            Content::Unreadable(UnreadableContent { broken, reason, .. }) => {
+                ContentSummary::Unreadable { broken, reason }
+            }
+        };
+        self.history.push(AmendmentSummary { sequence, content });
+    }
 }
 
 fn entity_view(
     base: BaseEntity,
     examination: Examination,
-    newest: &[AmendmentView],
+    newest: Newest,
     child_ids: Vec<Uuid>,
 ) -> EntityView {
     let passes = |name| examination.l0.iter().any(|check| check.name == name && check.passed);
     EntityView {
         audit_trail: AuditTrail {
             append_only: passes("L0-03"),
-            hash_chain_sha256: newest.iter().map(|amendment| amendment.link).collect(),
+            hash_chain_sha256: newest.links,
             tamper_proof: examination.verdict == Verdict::Intact,
         },
         constitutional_alignment: ConstitutionalAlignment {
@@ -177,8 +239,8 @@ fn entity_view(
         },
         versioning: Versioning {
             version_hash: base.version_hash,
-            amendment_history: newest.iter().map(amendment_summary).collect(),
-            evolution_markers: newest.iter().filter_map(evolution_marker).collect(),
+            amendment_history: newest.history,
+            evolution_markers: newest.evolutions,
         },
         metadata: Metadata {
             tags: base.tags,
@@ -191,23 +253,4 @@ fn entity_view(
             governance_agent_id: base.governance_agent_id,
         },
     }
-}
-
-fn amendment_summary(amendment: &AmendmentView) -> AmendmentSummary {
-    let content = &amendment.content;
-    AmendmentSummary {
-        sequence: amendment.sequence,
-        change_type: content.change_type.clone(),
-        timestamp: content.timestamp.clone(),
-        actor: content.actor.clone(),
-    }
-}
-
-fn evolution_marker(amendment: &AmendmentView) -> Option<EvolutionMarker> {
-    let content = &amendment.content;
-    let is_evolution = content.change_type == "evolution";
-    let fields = content.data.as_object()?.keys().cloned().collect();
-    let timestamp = content.timestamp.clone();
-    let sequence = amendment.sequence;
-    is_evolution.then_some(EvolutionMarker { sequence, timestamp, fields })
 }

@@ -36,6 +36,8 @@ pub enum Reason {
     WrongLength,
     /// The last link is not the entity's version hash.
     WrongVersionHash,
+    /// The content cannot be read, though its hash matches: it is not the JSON of an amendment.
+    Unreadable,
     /// The entity's fields differ from the result of its amendments.
     StateDiffers,
 }
@@ -50,6 +52,7 @@ impl Reason {
             Self::LinkAltered => "link_altered",
             Self::WrongLength => "wrong_length",
             Self::WrongVersionHash => "wrong_version_hash",
+            Self::Unreadable => "unreadable",
             Self::StateDiffers => "state_differs",
         }
     }

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::plant::chain::{Amendment, Change, ChangeType, Digest32, Head, canonical};
 
-pub use fields::Fields;
+pub use fields::{Fields, ParsedAmendment};
 pub use state::{EntityVerifier, Mismatch};
 
 /// Governing agent id of every entity that the service creates. Check L0-01 requires an id;

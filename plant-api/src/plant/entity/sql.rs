@@ -2,8 +2,8 @@
 //! function `begin_entity`, which the statement that inserts the kind's own row calls.
 
 use chrono::{DateTime, Utc};
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
@@ -113,33 +113,60 @@ pub async fn amend(
     .map(drop)
 }
 
-/// Reads at most `limit` amendments of an entity, from sequence number `from` on.
-pub async fn list_amendments(
-    db: impl PgExecutor<'_>,
+struct AmendmentRow {
+    sequence: i64,
+    content: Vec<u8>,
+    content_hash: Digest32,
+    link: Digest32,
+}
+
+impl From<AmendmentRow> for Amendment {
+    fn from(row: AmendmentRow) -> Self {
+        Self {
+            sequence: row.sequence.unsigned_abs(),
+            content: row.content,
+            content_hash: row.content_hash,
+            link: row.link,
+        }
+    }
+}
+
+/// Streams at most `limit` amendments of an entity, from sequence number `from` on. Ends early when
+/// the contents of all but the last two together exceed `max_bytes`.
+pub fn stream_amendments<'a>(
+    db: impl PgExecutor<'a> + 'a,
     id: Uuid,
     from: i64,
     limit: i64,
-) -> sqlx::Result<Vec<Amendment>> {
-    sqlx::query!(
+    max_bytes: i64,
+) -> BoxStream<'a, sqlx::Result<Amendment>> {
+    // PostgreSQL knows the size of a content without reading it.
+    sqlx::query_as!(
+        AmendmentRow,
         r#"select
             sequence, content,
             content_hash as "content_hash: Digest32", link as "link: Digest32"
-        from amendment
-        where entity_id = $1 and sequence >= $2
-        order by sequence
-        limit $3"#,
+        from (
+            select
+                *,
+                sum(octet_length(content)) over (
+                    order by sequence rows between unbounded preceding and 2 preceding
+                ) as bytes
+            from amendment
+            where entity_id = $1 and sequence >= $2
+            order by sequence
+            limit $3
+        ) page
+        where coalesce(bytes, 0) <= $4::bigint
+        order by sequence"#,
         id,
         from,
         limit,
+        max_bytes,
     )
-    .map(|row| Amendment {
-        sequence: row.sequence.unsigned_abs(),
-        content: row.content,
-        content_hash: row.content_hash,
-        link: row.link,
-    })
-    .fetch_all(db)
-    .await
+    .fetch(db)
+    .map_ok(Amendment::from)
+    .boxed()
 }
 
 /// Streams the whole chains of the given entities, ordered by entity id and sequence number.

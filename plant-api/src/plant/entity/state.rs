@@ -49,9 +49,13 @@ impl<'a> EntityVerifier<'a> {
     /// are its stored fields, `None` if they cannot be parsed as a JSON object.
     pub fn verdict(&self, stored: Head, fields: Option<&Fields<'_>>) -> Verdict {
         match self.links.verdict(stored) {
-            Verdict::Intact => self.mismatch(fields).map_or(Verdict::Intact, |mismatch| {
-                Verdict::Broken { at_index: mismatch.at_index, reason: Reason::StateDiffers }
-            }),
+            Verdict::Intact => match (self.expected.unreadable, self.mismatch(fields)) {
+                (Some(at_index), _) => Verdict::Broken { at_index, reason: Reason::Unreadable },
+                (None, Some(Mismatch { at_index, .. })) => {
+                    Verdict::Broken { at_index, reason: Reason::StateDiffers }
+                }
+                (None, None) => Verdict::Intact,
+            },
             broken => broken,
         }
     }

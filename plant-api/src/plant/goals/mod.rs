@@ -91,7 +91,8 @@ pub struct NewGoal {
     /// Whether the goal yields deliverables when due. Default: true.
     #[serde(default = "enabled_by_default")]
     pub enabled: bool,
-    /// Free-form settings of the goal; raw secrets are rejected, references to secrets allowed.
+    /// Free-form settings of the goal, at most 64 KiB as JSON; raw secrets are rejected, references
+    /// to secrets allowed.
     #[serde(default)]
     #[schema(example = json!({"words": 800}))]
     pub settings: Map<String, Value>,
@@ -119,7 +120,7 @@ pub struct GoalChanges {
     /// Whether the goal yields deliverables when due.
     #[serde(default, deserialize_with = "some_if_present")]
     pub enabled: Option<bool>,
-    /// Settings that replace the existing ones.
+    /// Settings that replace the existing ones; at most 64 KiB as JSON.
     #[serde(default, deserialize_with = "some_if_present")]
     pub settings: Option<Map<String, Value>>,
 }

@@ -21,7 +21,8 @@ pub struct NewConfiguration {
     /// Color theme.
     #[serde(default)]
     pub theme: Theme,
-    /// Free-form settings of the agent; raw secrets are rejected, references to secrets allowed.
+    /// Free-form settings of the agent, at most 64 KiB as JSON; raw secrets are rejected, references
+    /// to secrets allowed.
     #[serde(default)]
     #[schema(example = json!({"tone": "warm", "api_key_ref": "vault:inky"}))]
     pub settings: Map<String, Value>,

@@ -35,6 +35,11 @@ impl<'a> Fields<'a> {
         serde_json::from_slice(text).ok()
     }
 
+    /// Returns the names of the members.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
     /// Parses the object that comes next in `scanner`.
     pub fn parse_next(scanner: &mut Scanner<'a>) -> Option<Self> {
         let mut fields = Vec::with_capacity(24);
@@ -83,7 +88,8 @@ impl<'a> ParsedAmendment<'a> {
     }
 
     fn parse_slow(content: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(content).ok()
+        // serde_json does not check the encoding of ignored strings.
+        serde_json::from_str(str::from_utf8(content).ok()?).ok()
     }
 }
 
