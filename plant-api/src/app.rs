@@ -21,7 +21,7 @@ use crate::db::{self, Db};
 use crate::generation::job::GenerationHandler;
 use crate::generation::model::SimulatedModel;
 use crate::jobs::{self, JobHandler};
-use crate::limit::RateLimit;
+use crate::limit::{BodyBudget, RateLimit};
 use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::passwords::{MAX_HASH_LATENCY, PasswordHasher};
 use crate::plant::deliverables::job::DueGoalHandler;
@@ -129,6 +129,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
             request_timeout: config.request_timeout,
             body_timeout: config.client_timeout,
             max_body_bytes: config.body_limit,
+            body_budget: BodyBudget::for_bodies_of(config.body_limit),
         },
         shutdown: CancellationToken::new(),
     });

@@ -3,6 +3,7 @@
 //! [`Json`] rejects duplicate keys and integers beyond ±2^53, which canonical JSON (RFC 8785)
 //! cannot represent. It also rejects NUL characters, which PostgreSQL's `text` type cannot store.
 
+mod body;
 mod strict;
 
 use axum::extract::rejection::PathRejection;
@@ -10,13 +11,13 @@ use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result, Violation};
 use crate::state::RequestLimits;
+
+pub use body::read_body;
 
 /// Extractor of a JSON body, read strictly; also a JSON response.
 #[derive(Debug, Clone)]
@@ -32,7 +33,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         require_json(request.headers())?;
-        let body = read_body(request, RequestLimits::from_ref(state)).await?;
+        let body = read_body(request, &RequestLimits::from_ref(state)).await?;
         Ok(Self(read_json(&body)?))
     }
 }
@@ -51,7 +52,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         let json = is_json(request.headers());
-        let body = read_body(request, RequestLimits::from_ref(state)).await?;
+        let body = read_body(request, &RequestLimits::from_ref(state)).await?;
         match (body.is_empty(), json) {
             (true, _) => Ok(Self(T::default())),
             (false, true) => Ok(Self(read_json::<Option<T>>(&body)?.unwrap_or_default())),
@@ -84,24 +85,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json"
         || (essence.starts_with("application/") && essence.ends_with("+json"))
-}
-
-/// Reads the whole body, within the limits of size and time.
-///
-/// # Errors
-/// [`Error::PayloadTooLarge`], [`Error::RequestTimeout`], [`Error::Malformed`] when the connection
-/// closes before the end of the body.
-pub async fn read_body(request: Request, limits: RequestLimits) -> Result<Bytes> {
-    let limit = limits.max_body_bytes;
-    let body = Limited::new(request.into_body(), limit).collect();
-    match tokio::time::timeout(limits.body_timeout, body).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(Error::PayloadTooLarge { limit }),
-        Ok(Err(_)) => {
-            Err(Error::Malformed("the connection closed before the end of the body".into()))
-        }
-        Err(_) => Err(Error::RequestTimeout),
-    }
 }
 
 /// Parses `body` as strict JSON and deserializes it as `T`.

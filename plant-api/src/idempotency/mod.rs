@@ -67,7 +67,7 @@ where
         let key = request.headers().get(HEADER_NAME).map(parse_key).transpose()?;
         let route = format!("{} {}", request.method(), request.uri().path());
         let limits = RequestLimits::from_ref(state);
-        let body = read_body(request, limits).await?;
+        let body = read_body(request, &limits).await?;
         let key = key.map(|key| Key {
             key,
             route,
