@@ -1,150 +1,141 @@
-//! HTTP server: the accept loop and graceful shutdown. `axum::serve` is not used, because it has
-//! no header timeout and therefore cannot close slow clients.
+//! HTTP server: the accept loop, the limits on connections, and graceful shutdown. `axum::serve` is
+//! not used, because it has no header timeout and therefore cannot close slow clients.
 //!
-//! Connections beyond the limit wait in the listen backlog. A connection whose request headers
-//! take too long is closed. After shutdown begins, running requests have a limited time
-//! to finish.
+//! After shutdown begins, connections are accepted and served as before for a grace period, so that
+//! load balancers detect the failing `/readyz`. Then the listeners close, and every response has
+//! the header `Connection: close`. Connections that stay idle for the length of the grace period
+//! are closed. Running requests have a limited time to finish.
 
-use std::io;
+mod body;
+mod connection;
+mod listener;
+mod rejection;
+mod slots;
+mod stream;
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::Request;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use hyper_util::rt::TokioTimer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
-use crate::limit::ClientIp;
+use crate::config::ConnectionConfig;
+use crate::limit::{ClientIp, MAX_HEADER_BYTES};
+use connection::{Connection, Stage};
+use slots::Slots;
 
-/// Backlog of pending connections; the kernel may lower it to `net.core.somaxconn`. The default of
-/// 1024 overflows when thousands of clients connect at once, and a dropped SYN is retransmitted
-/// only after a second.
-const LISTEN_BACKLOG: u32 = 4096;
-
-/// Delay after a failed accept.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
-
-#[derive(Debug, Clone, Copy)]
-pub struct ConnectionLimits {
-    /// Maximum number of open connections.
-    pub max_connections: usize,
-    /// Timeout for receiving the request headers.
-    pub header_timeout: Duration,
-    /// Timeout for running requests to finish after shutdown begins.
-    pub drain_timeout: Duration,
-}
-
-/// Binds a listener to each address.
-///
-/// # Errors
-/// Returns an error that names the address that cannot be bound.
-pub async fn bind(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::with_capacity(addresses.len());
-    for address in addresses {
-        let listener = listen(*address).map_err(|e| {
-            io::Error::new(e.kind(), format!("cannot listen on {address} ({e}); set PLANT_LISTEN"))
-        })?;
-        listeners.push(listener);
-    }
-    Ok(listeners)
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(LISTEN_BACKLOG)
-}
+pub use listener::bind;
 
 /// Serves `router` on all listeners until shutdown, then drains the connections.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     router: Router,
-    limits: ConnectionLimits,
+    config: ConnectionConfig,
     shutdown: CancellationToken,
 ) {
-    let permits = Arc::new(Semaphore::new(limits.max_connections));
-    let connections = Arc::new(GracefulShutdown::new());
-    let accept_loops = listeners.into_iter().map(|listener| {
-        run_accept_loop(
-            listener,
-            router.clone(),
-            limits,
-            permits.clone(),
-            connections.clone(),
-            shutdown.clone(),
-        )
-    });
-    futures::future::join_all(accept_loops).await;
-
-    let Some(connections) = Arc::into_inner(connections) else { return };
-    let open = connections.count();
-    if tokio::time::timeout(limits.drain_timeout, connections.shutdown()).await.is_err() {
-        tracing::warn!(
-            "drain timeout of {:?} expired; aborting running requests",
-            limits.drain_timeout
-        );
-    } else {
-        tracing::info!(connections = open, "connections drained");
-    }
+    let grace = if listeners.is_empty() { Duration::ZERO } else { config.shutdown_grace };
+    let server = Server::new(router, config);
+    let close_listeners = CancellationToken::new();
+    let end_of_grace = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(grace).await;
+        close_listeners.cancel();
+    };
+    let accept_loops = listeners.into_iter().map(|l| server.accept_until(l, &close_listeners));
+    tokio::join!(futures::future::join_all(accept_loops), end_of_grace);
+    server.drain().await;
 }
 
-async fn run_accept_loop(
-    listener: TcpListener,
+struct Server {
+    http: http1::Builder,
     router: Router,
-    limits: ConnectionLimits,
-    permits: Arc<Semaphore>,
-    connections: Arc<GracefulShutdown>,
-    shutdown: CancellationToken,
-) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
-    loop {
-        let permit = tokio::select! {
-            permit = permits.clone().acquire_owned() => permit,
-            () = shutdown.cancelled() => return,
-        };
-        let (stream, peer) = tokio::select! {
-            accepted = accept_stream(&listener) => accepted,
-            () = shutdown.cancelled() => return,
-        };
-        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            request
-        });
-        let service = TowerToHyperService::new(service);
-        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
-            let _permit = permit;
-            // Disconnects and malformed requests are the client's fault, hence not a warning.
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection closed with an error");
-            }
-        });
-    }
+    config: ConnectionConfig,
+    slots: Arc<Slots>,
+    stage: watch::Sender<Stage>,
 }
 
-/// Accepts the next connection. Retries failed accepts (such as out of file descriptors).
-async fn accept_stream(listener: &TcpListener) -> (TcpStream, ClientIp) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, address)) => {
-                // Responses are small; Nagle's algorithm would only delay them.
-                let _ = stream.set_nodelay(true);
-                return (stream, ClientIp(address.ip()));
+impl Server {
+    fn new(router: Router, config: ConnectionConfig) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(config.client_timeout)
+            .max_buf_size(MAX_HEADER_BYTES);
+        Self {
+            http,
+            router,
+            config,
+            slots: Slots::new(config.max_connections, config.connections_per_address),
+            stage: watch::Sender::new(Stage::Serving),
+        }
+    }
+
+    /// Accepts connections until `close` is canceled, and then those that are in the backlog, which
+    /// closing the listener would reset.
+    async fn accept_until(&self, listener: TcpListener, close: &CancellationToken) {
+        while let Some((stream, address)) =
+            close.run_until_cancelled(listener::accept(&listener)).await
+        {
+            self.start(stream, address);
+        }
+        for (stream, address) in listener::backlog(listener) {
+            self.start(stream, address);
+        }
+    }
+
+    /// Serves a connection in a task of its own. Over a limit, the connection can request only the
+    /// operational endpoints, and is aborted when many newer ones exceed the limits too.
+    fn start(&self, stream: TcpStream, address: SocketAddr) {
+        // Responses are small; Nagle's algorithm would only delay them.
+        let _ = stream.set_nodelay(true);
+        let client = ClientIp(address.ip());
+        let slot = self.slots.take(client);
+        let connection = Connection::new(
+            self.router.clone(),
+            client,
+            slot.as_ref().err().copied(),
+            self.stage.subscribe(),
+        );
+        let (http, client_timeout) = (self.http.clone(), self.config.client_timeout);
+        let has_slot = slot.is_ok();
+        let task = tokio::spawn(async move {
+            let _slot = slot;
+            connection.run(&http, stream, client_timeout).await;
+        });
+        if !has_slot {
+            self.slots.add_extra(task.abort_handle());
+        }
+    }
+
+    /// Waits for running requests and closes idle connections, within the drain timeout.
+    async fn drain(self) {
+        self.stage.send_replace(Stage::Draining);
+        tracing::info!(connections = self.slots.open(), "listeners closed; draining connections");
+        let drained = async {
+            // Busy clients send their next request in this time, and its response announces the
+            // end. A connection closed without announcement can lose a request.
+            let idle = tokio::time::timeout(self.config.shutdown_grace, self.stage.closed());
+            if idle.await.is_err() {
+                self.stage.send_replace(Stage::ClosingIdle);
+                self.stage.closed().await;
             }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection; retrying in 50 ms");
-                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
-            }
+        };
+        if tokio::time::timeout(self.config.drain_timeout, drained).await.is_err() {
+            let connections = self.slots.open();
+            tracing::warn!(
+                connections,
+                "drain timeout of {:?} expired; aborting running requests",
+                self.config.drain_timeout
+            );
+            self.stage.send_replace(Stage::Aborting);
+        } else {
+            tracing::info!("connections drained");
         }
     }
 }
