@@ -6,6 +6,7 @@
 #                                          with TEXT, only the faults whose name contains it
 #   scripts/faults.sh read-your-writes     64 writers and 64 readers on two replicas, while Redis is killed twice
 #   scripts/faults.sh slow-clients         2000 idle connections and 1000 that send one byte per second
+#   scripts/faults.sh stops                20 stops of a third replica under 32 clients
 #
 # The script starts its own PostgreSQL, Redis and two replicas of the service on free ports, and deletes them afterwards.
 # Exit code 1 if a threshold is violated. Linux only.
@@ -26,7 +27,7 @@ NAME_FILTER=
 main() {
   cd "$ROOT"
   case ${1:-all} in
-    all | read-your-writes | slow-clients) ;;
+    all | read-your-writes | slow-clients | stops) ;;
     dependencies) NAME_FILTER=${2:-} ;;
     *) fail "unknown argument '$1'; see the usage at the top of scripts/faults.sh" ;;
   esac
@@ -43,10 +44,12 @@ main() {
     dependencies) dependencies ;;
     read-your-writes) read_your_writes ;;
     slow-clients) slow_clients ;;
+    stops) stops ;;
     all)
       dependencies
       read_your_writes
       slow_clients
+      stops
       ;;
   esac
   check_logs
@@ -96,6 +99,11 @@ read_your_writes() {
 slow_clients() {
   log ""
   run "$BIN/examples/faults" slow-clients --address "$FIRST" || record_violation
+}
+
+stops() {
+  log ""
+  run "$BIN/examples/faults" stops --program "$BIN/plant-api" --address "127.0.0.1:$(free_port 18400)" || record_violation
 }
 
 record_violation() {

@@ -10,6 +10,7 @@ mod percentiles;
 mod read_your_writes;
 mod shell;
 mod slow_clients;
+mod stops;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ enum Command {
     LoginTiming(logins::timing::Options),
     /// Open idle and slow connections next to healthy ones.
     SlowClients(slow_clients::Options),
+    /// Stop the service under load and count lost requests.
+    Stops(stops::Options),
 }
 
 #[tokio::main]
@@ -42,6 +45,7 @@ async fn main() -> ExitCode {
         Command::LoginOverload(options) => logins::overload::run(options).await,
         Command::LoginTiming(options) => logins::timing::run(options).await,
         Command::SlowClients(options) => slow_clients::run(options).await,
+        Command::Stops(options) => stops::run(options).await,
     };
     match met {
         Ok(true) => ExitCode::SUCCESS,
