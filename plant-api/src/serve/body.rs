@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 const MAX_DISCARDED_BYTES: usize = 64 * 1024;
 
 /// Timeout for the unread rest of a body. Most clients send small bodies together with the headers.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A request body; clones read the same body.
 #[derive(Clone)]
@@ -24,13 +24,11 @@ struct State {
     incoming: Incoming,
     /// Whether reading has begun, which sends `100 Continue` to a client that expects it.
     begun: bool,
-    /// Whether reading has reached the end.
-    ended: bool,
 }
 
 impl RequestBody {
     pub fn new(incoming: Incoming) -> Self {
-        Self(Arc::new(Mutex::new(State { incoming, begun: false, ended: false })))
+        Self(Arc::new(Mutex::new(State { incoming, begun: false })))
     }
 
     /// Discards what the handler has not read, if it is short and arrives soon. Returns whether the
@@ -77,14 +75,11 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let mut state = self.lock();
         state.begun = true;
-        let frame = ready!(Pin::new(&mut state.incoming).poll_frame(cx));
-        state.ended |= frame.is_none();
-        Poll::Ready(frame)
+        Pin::new(&mut state.incoming).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        let state = self.lock();
-        state.ended || state.incoming.is_end_stream()
+        self.lock().incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -20,7 +20,7 @@ use super::stream::{ClientStream, LINGER_TIMEOUT, Linger};
 use crate::limit::{ClientIp, ConnectionLimit};
 
 /// Time for the client to close an idle connection that the server is closing.
-const IDLE_LINGER_TIMEOUT: Duration = Duration::from_millis(500);
+pub const IDLE_LINGER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The stage of the server, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -66,3 +66,27 @@ pub fn backlog(listener: TcpListener) -> impl Iterator<Item = (TcpStream, Socket
         Some((TcpStream::from_std(stream).ok()?, address))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_can_be_bound_again_at_once() {
+        let listener = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap().remove(0);
+        let address = listener.local_addr().unwrap();
+        let client = TcpStream::connect(address).await.unwrap();
+        // The side that closes first keeps the address for a minute.
+        drop(accept(&listener).await);
+        drop((client, listener));
+        bind(&[address]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_error_for_an_address_in_use_names_it() {
+        let listener = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap().remove(0);
+        let address = listener.local_addr().unwrap();
+        let error = bind(&[address]).await.unwrap_err().to_string();
+        assert!(error.contains(&address.to_string()) && error.contains("PLANT_LISTEN"), "{error}");
+    }
+}

@@ -96,6 +96,8 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn client(address: &str) -> ClientIp {
@@ -133,7 +135,8 @@ mod tests {
             slots.add_extra(task.abort_handle());
         }
         let mut tasks = tasks.into_iter();
-        assert!(tasks.next().unwrap().await.unwrap_err().is_cancelled());
+        let oldest = tokio::time::timeout(Duration::from_secs(20), tasks.next().unwrap());
+        assert!(oldest.await.unwrap().unwrap_err().is_cancelled());
         tokio::task::yield_now().await;
         assert!(tasks.all(|task| !task.is_finished()));
     }

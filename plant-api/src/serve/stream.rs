@@ -178,9 +178,7 @@ impl AsyncWrite for ClientStream<'_> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.closing.is_none() {
-            ready!(Pin::new(&mut self.tcp).poll_shutdown(cx))?;
-        }
+        ready!(Pin::new(&mut self.tcp).poll_shutdown(cx))?;
         ready!(self.poll_linger(cx));
         Poll::Ready(Ok(()))
     }
@@ -219,8 +217,9 @@ mod tests {
         let linger = Linger::default();
         let mut stream = stream(&linger).await;
         stream.write_timeout = Duration::from_millis(1);
-        let error = std::future::poll_fn(|cx| stream.check_progress(Poll::Pending, cx)).await;
-        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let written = std::future::poll_fn(|cx| stream.check_progress(Poll::Pending, cx));
+        let result = tokio::time::timeout(Duration::from_secs(20), written).await.unwrap();
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(stream.tcp.linger().unwrap(), Some(Duration::ZERO));
     }
 }

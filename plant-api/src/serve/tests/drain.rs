@@ -1,6 +1,7 @@
 //! The end of the service.
 
 use super::*;
+use crate::serve::connection::IDLE_LINGER_TIMEOUT;
 
 /// A grace period that no test waits for.
 const LONG: Duration = Duration::from_secs(600);
@@ -32,17 +33,25 @@ async fn in_the_grace_period_requests_are_served_as_before() {
 
 #[tokio::test]
 async fn after_the_grace_period_the_next_response_is_the_last() {
-    let server =
-        Arc::new(Server::new(router(), ConnectionConfig { shutdown_grace: LONG, ..CONFIG }));
+    let server = Server::new(router(), ConnectionConfig { shutdown_grace: LONG, ..CONFIG });
     let listener = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap().remove(0);
-    let mut client = Client(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+    let address = listener.local_addr().unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(Client(TcpStream::connect(address).await.unwrap()));
+    }
     server.accept_until(listener, &cancelled()).await;
-    assert!(!client.get("/small").await.announces_close());
-    let draining = tokio::spawn(Arc::into_inner(server).unwrap().drain());
+    for client in &mut clients {
+        assert!(!client.get("/small").await.announces_close());
+    }
+    let draining = tokio::spawn(server.drain());
     // Waits until draining has begun.
     tokio::task::yield_now().await;
-    assert!(client.get("/small").await.announces_close());
-    client.expect_end().await;
+    // The last of them is idle for a while, and is not closed.
+    for mut client in clients {
+        assert!(client.get("/small").await.announces_close());
+        client.expect_end().await;
+    }
     within(draining).await.unwrap();
 }
 
@@ -86,8 +95,11 @@ async fn a_client_that_ignores_the_close_does_not_delay_the_stop() {
     let server = TestServer::start(router(), CONFIG).await;
     let mut client = server.connect().await;
     assert_eq!(client.get("/small").await.status(), 200);
+    let started_at = std::time::Instant::now();
     server.shutdown.cancel();
     server.stopped().await;
+    // The server has waited for the client, so that a request sent meanwhile causes no reset.
+    assert!(started_at.elapsed() >= IDLE_LINGER_TIMEOUT);
     client.expect_end().await;
 }
 

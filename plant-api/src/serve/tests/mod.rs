@@ -7,10 +7,12 @@ mod rejections;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use axum::Extension;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
@@ -24,6 +26,9 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Size of the response to `GET /large`.
 const LARGE_BYTES: usize = 1024 * 1024;
+
+/// Above the buffers of the kernel, and below what a lingering close discards.
+const HUGE: usize = 24 * 1024 * 1024;
 
 /// Maximum size of the bodies that `POST /read` reads.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -40,7 +45,7 @@ const CONFIG: ConnectionConfig = ConnectionConfig {
     drain_timeout: Duration::from_secs(600),
 };
 
-/// A route that reads its body, one that ignores it, and large and small responses.
+/// Routes that read their body, begin to read it, or ignore it, and large and small responses.
 fn router() -> Router {
     let read = async |request: Request| {
         let limits = RequestLimits {
@@ -54,6 +59,11 @@ fn router() -> Router {
             Err(error) => error.into_response(),
         }
     };
+    let begin = async |request: Request| {
+        let frame = request.into_body().frame().await;
+        (StatusCode::UNAUTHORIZED, frame.unwrap().unwrap().into_data().unwrap())
+    };
+    let address = async |client: Extension<ClientIp>| client.0.0.to_string();
     let large = async || {
         LARGE_RESPONSES.fetch_add(1, Ordering::Relaxed);
         vec![b'x'; LARGE_BYTES]
@@ -61,7 +71,9 @@ fn router() -> Router {
     Router::new()
         .route("/small", get(async || "small"))
         .route("/large", get(large))
+        .route("/address", get(address))
         .route("/read", post(read))
+        .route("/begin", post(begin))
         .route("/refuse", post(async || (StatusCode::UNAUTHORIZED, "refused")))
 }
 
