@@ -10,6 +10,7 @@
 #   scripts/faults.sh hostile [TEXT]       expensive bodies, large lists, clients that do not read; with TEXT, only those
 #                                          whose name contains it
 #   scripts/faults.sh slow-clients         2000 idle connections and 1000 that send one byte per second
+#   scripts/faults.sh stops                20 stops of a third replica under 32 clients
 #
 # The script starts its own PostgreSQL, Redis and two replicas of the service on free ports, and deletes them afterwards.
 # Exit code 1 if a threshold is violated. Linux only.
@@ -30,7 +31,7 @@ NAME_FILTER=
 main() {
   cd "$ROOT"
   case ${1:-all} in
-    all | cut-off | read-your-writes | slow-clients) ;;
+    all | cut-off | read-your-writes | slow-clients | stops) ;;
     dependencies | hostile) NAME_FILTER=${2:-} ;;
     *) fail "unknown argument '$1'; see the usage at the top of scripts/faults.sh" ;;
   esac
@@ -49,12 +50,14 @@ main() {
     hostile) hostile ;;
     read-your-writes) read_your_writes ;;
     slow-clients) slow_clients ;;
+    stops) stops ;;
     all)
       dependencies
       read_your_writes
       cut_off
       hostile
       slow_clients
+      stops
       ;;
   esac
   check_logs
@@ -122,6 +125,11 @@ hostile() {
 slow_clients() {
   log ""
   run "$BIN/examples/faults" slow-clients --address "$FIRST" || record_violation
+}
+
+stops() {
+  log ""
+  run "$BIN/examples/faults" stops --program "$BIN/plant-api" --address "127.0.0.1:$(free_port 18400)" || record_violation
 }
 
 record_violation() {

@@ -21,13 +21,12 @@ use crate::db::{self, Db};
 use crate::generation::job::GenerationHandler;
 use crate::generation::model::SimulatedModel;
 use crate::jobs;
-use crate::limit::RateLimit;
+use crate::limit::{BodyBudget, RateLimit};
 use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::passwords::{MAX_HASH_LATENCY, PasswordHasher};
 use crate::plant::deliverables::job::DueGoalHandler;
 use crate::queue::Queue;
 use crate::redis::Redis;
-use crate::serve::ConnectionLimits;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::Tokens;
 use crate::worker::{self, Handler, Worker};
@@ -62,12 +61,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     log_addresses(&listeners)?;
     stop_on_signal(state.shutdown.clone())?;
     let (router, _) = router(state.clone())?;
-    let server =
-        serve::serve(listeners, router, connection_limits(&config), state.shutdown.clone());
+    let server = serve::serve(listeners, router, config.connections, state.shutdown.clone());
     if config.worker.in_serve {
         tokio::join!(
             server,
-            worker(&state, config.worker.model).run(state.shutdown.clone(), config.drain_timeout)
+            worker(&state, config.worker.model)
+                .run(state.shutdown.clone(), config.connections.drain_timeout)
         );
     } else {
         server.await;
@@ -88,8 +87,9 @@ pub async fn work(mut config: Config) -> anyhow::Result<()> {
     let (routes, _) = http::with_openapi(health::router(), &state.metrics)?;
     let router = http::with_middleware(routes, state.clone());
     tokio::join!(
-        serve::serve(listeners, router, connection_limits(&config), state.shutdown.clone()),
-        worker(&state, config.worker.model).run(state.shutdown.clone(), config.drain_timeout),
+        serve::serve(listeners, router, config.connections, state.shutdown.clone()),
+        worker(&state, config.worker.model)
+            .run(state.shutdown.clone(), config.connections.drain_timeout),
     );
     background.stop().await
 }
@@ -141,8 +141,9 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         access_policy: access_policy(config)?,
         request_limits: RequestLimits {
             request_timeout: config.request_timeout,
-            body_timeout: config.client_timeout,
+            body_timeout: config.connections.client_timeout,
             max_body_bytes: config.body_limit,
+            body_budget: BodyBudget::for_bodies_of(config.body_limit),
         },
         shutdown: CancellationToken::new(),
         write_tasks: TaskTracker::new(),
@@ -208,14 +209,6 @@ fn log_addresses(listeners: &[TcpListener]) -> anyhow::Result<()> {
         tracing::info!(address = %listener.local_addr()?, "listening");
     }
     Ok(())
-}
-
-fn connection_limits(config: &Config) -> ConnectionLimits {
-    ConnectionLimits {
-        max_connections: config.max_connections,
-        header_timeout: config.client_timeout,
-        drain_timeout: config.drain_timeout,
-    }
 }
 
 /// Lists or requeues jobs.

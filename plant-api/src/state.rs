@@ -13,7 +13,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::AccessMode;
 use crate::db::Db;
-use crate::limit::RateLimit;
+use crate::limit::{BodyBudget, RateLimit};
 use crate::metrics::Metrics;
 use crate::passwords::PasswordHasher;
 use crate::queue::Queue;
@@ -107,11 +107,13 @@ impl AccessPolicy {
     }
 }
 
-/// Timeouts and size limits of requests.
-#[derive(Debug, Clone, Copy)]
+/// Timeouts and size limits of requests. Clones share the memory for bodies.
+#[derive(Debug, Clone)]
 pub struct RequestLimits {
     /// Timeout until the response is ready.
     pub request_timeout: Duration,
     pub body_timeout: Duration,
     pub max_body_bytes: usize,
+    /// Memory for the bodies of all requests.
+    pub body_budget: BodyBudget,
 }

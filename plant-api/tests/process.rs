@@ -55,9 +55,14 @@ struct Service {
 
 impl Service {
     fn start(database: &str) -> Self {
+        Self::start_with(database, &[])
+    }
+
+    fn start_with(database: &str, arguments: &[&str]) -> Self {
         let mut command = plant_api();
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--database-url", database])
+            .args(arguments)
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -161,10 +166,10 @@ async fn the_error_for_an_address_in_use_contains_the_address(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn a_running_request_completes_after_sigterm(pool: PgPool) {
+async fn a_running_request_outlives_sigterm(pool: PgPool) {
     let url = url(&pool);
     assert!(plant_api().args(["migrate", "--database-url", &url]).status().unwrap().success());
-    let mut service = Service::start(&url);
+    let mut service = Service::start_with(&url, &["--shutdown-grace=0"]);
     let body = r#"{"name":"Sales"}"#;
     let head = format!(
         "POST /api/v1/industries HTTP/1.1\r\nhost: plant\r\nexpect: 100-continue\r\n\
@@ -177,11 +182,13 @@ async fn a_running_request_completes_after_sigterm(pool: PgPool) {
     stream.read_exact(&mut interim).unwrap();
     assert!(interim.starts_with(b"HTTP/1.1 100"));
     service.signal("-TERM");
-    service.wait_for_log("stopping");
+    service.wait_for_log("listeners closed");
+    assert!(TcpStream::connect(&service.address).is_err());
     stream.write_all(body.as_bytes()).unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).unwrap();
     assert!(response.starts_with("HTTP/1.1 201"), "{response}");
+    assert!(response.contains("\r\nconnection: close\r\n"), "{response}");
     assert!(service.child.wait().unwrap().success());
 }
 
@@ -202,4 +209,67 @@ async fn acknowledged_writes_survive_sigkill(pool: PgPool) {
     service.signal("-KILL");
     drop(service);
     assert!(Service::start(&url).get("/api/v1/industries").contains("\"Sales\""));
+}
+
+#[sqlx::test(migrations = false)]
+async fn after_sigterm_requests_are_served_but_readyz_is_503(pool: PgPool) {
+    let url = url(&pool);
+    assert!(plant_api().args(["migrate", "--database-url", &url]).status().unwrap().success());
+    let mut service = Service::start_with(&url, &["--shutdown-grace=600"]);
+    assert!(service.get("/readyz").starts_with("HTTP/1.1 200"));
+    service.signal("-TERM");
+    service.wait_for_log("stopping");
+    assert!(service.get("/readyz").starts_with("HTTP/1.1 503"));
+    assert!(service.get("/api/v1/industries").starts_with("HTTP/1.1 200"));
+    // The second signal does not wait for the grace period.
+    service.signal("-TERM");
+    assert_eq!(service.child.wait().unwrap().code(), Some(130));
+}
+
+/// Sends requests on kept connections until new ones are refused. Returns the numbers of responses
+/// and of connections that ended without announcement.
+fn send_requests(address: &str) -> (usize, usize) {
+    let (mut responses, mut lost) = (0, 0);
+    while let Ok(mut stream) = TcpStream::connect(address) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        loop {
+            let sent = stream.write_all(b"GET /livez HTTP/1.1\r\nhost: plant\r\n\r\n");
+            let (mut line, mut announced) = (String::new(), false);
+            while sent.is_ok()
+                && !line.ends_with("live\n")
+                && reader.read_line(&mut line).unwrap_or(0) > 0
+            {
+                announced |= line.ends_with("connection: close\r\n");
+            }
+            let complete = line.ends_with("live\n");
+            responses += usize::from(complete);
+            lost += usize::from(!complete);
+            if announced || !complete {
+                break;
+            }
+        }
+    }
+    (responses, lost)
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_stop_under_load_loses_no_request(pool: PgPool) {
+    let url = url(&pool);
+    assert!(plant_api().args(["migrate", "--database-url", &url]).status().unwrap().success());
+    for _ in 0..2 {
+        let mut service = Service::start_with(&url, &["--shutdown-grace=1"]);
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                let address = service.address.clone();
+                std::thread::spawn(move || send_requests(&address))
+            })
+            .collect();
+        service.signal("-TERM");
+        service.wait_for_log("connections drained");
+        for client in clients {
+            let (responses, lost) = client.join().unwrap();
+            assert!(responses > 0 && lost == 0, "{responses} responses, {lost} lost");
+        }
+        assert!(service.child.wait().unwrap().success());
+    }
 }

@@ -13,6 +13,7 @@ mod processes;
 mod read_your_writes;
 mod shell;
 mod slow_clients;
+mod stops;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,8 @@ enum Command {
     Hostile(hostile::Options),
     /// Open idle and slow connections next to healthy ones.
     SlowClients(slow_clients::Options),
+    /// Stop the service under load and count lost requests.
+    Stops(stops::Options),
 }
 
 #[tokio::main]
@@ -52,6 +55,7 @@ async fn main() -> ExitCode {
         Command::LoginTiming(options) => logins::timing::run(options).await,
         Command::Hostile(options) => hostile::run(options).await,
         Command::SlowClients(options) => slow_clients::run(options).await,
+        Command::Stops(options) => stops::run(options).await,
     };
     match met {
         Ok(true) => ExitCode::SUCCESS,

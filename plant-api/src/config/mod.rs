@@ -2,6 +2,7 @@
 //! its `--help` text and its comment in `.env.example` (a test compares the two). All settings are
 //! validated at startup, and all problems are reported at once.
 
+mod connections;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+pub use connections::{ConnectionConfig, ConnectionOptions};
 pub use secrets::{Secret, SecretOptions};
 pub use worker::{ModelConfig, WorkerConfig, WorkerOptions};
 
@@ -63,25 +65,16 @@ pub struct Options {
     #[arg(long, env = "ENVIRONMENT", default_value = "development")]
     pub environment: String,
 
-    /// Maximum number of open client connections; further ones wait in the listen backlog.
-    #[arg(long, env = "PLANT_MAX_CONNECTIONS", default_value = "8192")]
-    pub max_connections: String,
-
     /// Timeout for one request in seconds; the response is then 503.
     #[arg(long, env = "PLANT_REQUEST_TIMEOUT", default_value = "10")]
     pub request_timeout: String,
-
-    /// Timeout in seconds for receiving the request headers, and again for the body.
-    #[arg(long, env = "PLANT_CLIENT_TIMEOUT", default_value = "10")]
-    pub client_timeout: String,
 
     /// Maximum size of a request body in bytes.
     #[arg(long, env = "PLANT_BODY_LIMIT", default_value = "1048576")]
     pub body_limit: String,
 
-    /// Timeout in seconds for running requests and jobs to finish after SIGTERM.
-    #[arg(long, env = "PLANT_DRAIN_TIMEOUT", default_value = "20")]
-    pub drain_timeout: String,
+    #[command(flatten)]
+    pub connections: ConnectionOptions,
 
     #[command(flatten)]
     pub worker: WorkerOptions,
@@ -136,12 +129,10 @@ pub struct Config {
     /// API requests per client and minute.
     pub rate_limit: NonZeroU32,
     pub environment: Environment,
-    pub max_connections: usize,
     pub request_timeout: Duration,
-    pub client_timeout: Duration,
     /// In bytes.
     pub body_limit: usize,
-    pub drain_timeout: Duration,
+    pub connections: ConnectionConfig,
     pub worker: WorkerConfig,
     pub log: LogConfig,
 }
@@ -232,6 +223,8 @@ impl Options {
     /// Returns all problems at once; each names its variable.
     pub fn check(self) -> Result<Config, InvalidSettings> {
         let mut problems = Vec::new();
+        let environment = parse_name("ENVIRONMENT", &self.environment, &mut problems)
+            .unwrap_or(Environment::Development);
         let config = Config {
             listen: parse_addresses("PLANT_LISTEN", &self.listen, &mut problems),
             database: check_database(&self.database, &mut problems),
@@ -251,25 +244,14 @@ impl Options {
             rate_limit: parse_positive::<u32>("PLANT_RATE_LIMIT", &self.rate_limit, &mut problems)
                 .try_into()
                 .unwrap_or(NonZeroU32::MIN),
-            environment: parse_name("ENVIRONMENT", &self.environment, &mut problems)
-                .unwrap_or(Environment::Development),
-            max_connections: parse_positive(
-                "PLANT_MAX_CONNECTIONS",
-                &self.max_connections,
-                &mut problems,
-            ),
+            environment,
             request_timeout: parse_seconds(
                 "PLANT_REQUEST_TIMEOUT",
                 &self.request_timeout,
                 &mut problems,
             ),
-            client_timeout: parse_seconds(
-                "PLANT_CLIENT_TIMEOUT",
-                &self.client_timeout,
-                &mut problems,
-            ),
             body_limit: parse_positive("PLANT_BODY_LIMIT", &self.body_limit, &mut problems),
-            drain_timeout: parse_seconds("PLANT_DRAIN_TIMEOUT", &self.drain_timeout, &mut problems),
+            connections: connections::check(&self.connections, environment, &mut problems),
             worker: worker::check(&self.worker, &mut problems),
             log: check_log(self.log, &mut problems),
         };

@@ -84,6 +84,28 @@ fn hash_threads_are_half_the_cores_or_from_1_to_256() {
 }
 
 #[test]
+fn one_address_may_not_take_all_connections_by_default() {
+    let per_address =
+        |args: &[&str]| options(args).check().unwrap().connections.connections_per_address;
+    assert_eq!(per_address(&[]), 7168);
+    assert_eq!(per_address(&["--max-connections=1"]), 1);
+    assert_eq!(per_address(&["--max-connections=50", "--connections-per-address=9"]), 9);
+    let found = problems(&["--connections-per-address=0"]);
+    assert_eq!(found, ["PLANT_CONNECTIONS_PER_ADDRESS: `0` is not a positive integer"]);
+}
+
+#[test]
+fn the_grace_period_is_longer_in_production() {
+    let grace = |args: &[&str]| options(args).check().unwrap().connections.shutdown_grace.as_secs();
+    let secret = format!("--jwt-secret={}", "s".repeat(32));
+    assert_eq!(grace(&[]), 1);
+    assert_eq!(grace(&["--environment=production", "--access=required", &secret]), 5);
+    assert_eq!(grace(&["--shutdown-grace=0"]), 0);
+    let found = problems(&["--shutdown-grace=soon"]);
+    assert_eq!(found, ["PLANT_SHUTDOWN_GRACE: `soon` is not a number of seconds"]);
+}
+
+#[test]
 fn secrets_are_hidden_in_debug_output() {
     let secret = format!("--jwt-secret=hidden{}", "x".repeat(40));
     let key = format!("--admin-key=hidden{}", "y".repeat(40));

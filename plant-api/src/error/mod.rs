@@ -110,6 +110,20 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
+    /// 414: the URI exceeds the length limit.
+    #[error("the URI is longer than {limit} bytes")]
+    UriTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// 431: the headers exceed the limits.
+    #[error("more than {max_headers} headers, or {max_bytes} bytes of request line and headers")]
+    HeadersTooLarge {
+        /// Maximum size of the request line and all headers.
+        max_bytes: usize,
+        /// Maximum number of headers.
+        max_headers: usize,
+    },
     /// 408: the body did not arrive in time.
     #[error("the request body did not arrive in time")]
     RequestTimeout,
@@ -216,6 +230,8 @@ impl Error {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UriTooLong { .. } => StatusCode::URI_TOO_LONG,
+            Self::HeadersTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unavailable { .. } | Self::DatabaseUnavailable(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -241,6 +257,8 @@ impl Error {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::PayloadTooLarge { .. } => "payload-too-large",
+            Self::UriTooLong { .. } => "uri-too-long",
+            Self::HeadersTooLarge { .. } => "headers-too-large",
             Self::RequestTimeout => "request-timeout",
             Self::Unavailable { .. } | Self::DatabaseUnavailable(_) => "unavailable",
             Self::Internal(_) => "internal",

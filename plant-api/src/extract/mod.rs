@@ -1,8 +1,10 @@
 //! Extractors whose rejections are problem+json, and the strict JSON reader.
 //!
-//! [`Json`] limits the depth and the number of values, and rejects duplicate keys and integers beyond ±2^53, which canonical JSON (RFC 8785)
-//! cannot represent. It also rejects NUL characters, which PostgreSQL's `text` type cannot store.
+//! [`Json`] limits the depth and the number of values. It rejects duplicate keys and integers beyond
+//! ±2^53, which canonical JSON (RFC 8785) cannot represent, and NUL characters, which PostgreSQL's
+//! `text` type cannot store.
 
+mod body;
 mod strict;
 
 use axum::extract::rejection::PathRejection;
@@ -10,14 +12,14 @@ use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::check::limits::MAX_PATH_SEGMENT_BYTES;
 use crate::error::{Error, Result, Violation};
 use crate::state::RequestLimits;
+
+pub use body::read_body;
 
 /// A request body that is read as a whole and then parsed.
 pub trait FromBody: Sized {
@@ -61,7 +63,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         require_json(request.headers())?;
-        let body = read_body(request, RequestLimits::from_ref(state)).await?;
+        let body = read_body(request, &RequestLimits::from_ref(state)).await?;
         Ok(Self(read_json(&body)?))
     }
 }
@@ -124,24 +126,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json"
         || (essence.starts_with("application/") && essence.ends_with("+json"))
-}
-
-/// Reads the whole body, within the limits of size and time.
-///
-/// # Errors
-/// [`Error::PayloadTooLarge`], [`Error::RequestTimeout`], [`Error::Malformed`] when the connection
-/// closes before the end of the body.
-pub async fn read_body(request: Request, limits: RequestLimits) -> Result<Bytes> {
-    let limit = limits.max_body_bytes;
-    let body = Limited::new(request.into_body(), limit).collect();
-    match tokio::time::timeout(limits.body_timeout, body).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(Error::PayloadTooLarge { limit }),
-        Ok(Err(_)) => {
-            Err(Error::Malformed("the connection closed before the end of the body".into()))
-        }
-        Err(_) => Err(Error::RequestTimeout),
-    }
 }
 
 /// Deserializes a field of changes that is present, so that an absent one is `None`. `null` is

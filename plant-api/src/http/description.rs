@@ -13,6 +13,9 @@ use crate::check::limits::{
     MAX_FREE_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES, MAX_PATH_SEGMENT_BYTES,
 };
 use crate::error::MAX_VIOLATIONS;
+use crate::limit::{
+    FREE_BODY_BYTES, MAX_BODIES_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URI_BYTES,
+};
 use crate::page::MAX_BYTES as MAX_PAGE_BYTES;
 
 const PROBLEM_JSON: &str = "application/problem+json";
@@ -61,6 +64,18 @@ pub fn add_common_parts(api: &mut OpenApi) {
     }
 }
 
+/// Adds the limits that apply to every request.
+pub fn add_limits(api: &mut OpenApi) {
+    let description = api.info.description.take().unwrap_or_default();
+    api.info.description = Some(format!(
+        "{description}\n\nLimits of a request: URI {MAX_URI_BYTES} bytes (414), request line and \
+         headers {MAX_HEADER_BYTES} bytes (431), {MAX_HEADERS} headers (431), body 1 MiB unless \
+         configured otherwise (413). All bodies larger than {FREE_BODY_BYTES} bytes may use \
+         {MAX_BODIES_BYTES} bytes together (503). The number of connections is limited in all (503) \
+         and from each address (429). Clients that send or read nothing for 10 s are disconnected."
+    ));
+}
+
 fn operation_id(method: &str, path: &str) -> String {
     let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.fold(method.to_owned(), |id, word| id + "_" + word)
@@ -79,6 +94,8 @@ fn add_common_errors(operation: &mut Operation) {
     if operation.security.is_some() {
         add_error(operation, "401", "The access token is missing, invalid or expired");
     }
+    add_error(operation, "414", "The URI is too long");
+    add_error(operation, "431", "The headers are too large");
     add_error(operation, "429", "Too many requests from this client address; see Retry-After");
     add_error(operation, "500", "Internal error; logged on the server with the request id");
     add_error(

@@ -12,7 +12,8 @@ use futures::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::error::{Error, Problem};
+use crate::error::{Error, Problem, Result};
+use crate::limit::{ConnectionLimit, MAX_URI_BYTES};
 use crate::metrics::Metrics;
 use crate::state::AppState;
 
@@ -45,14 +46,9 @@ pub async fn handle_request(
     let span = span(&ids, request.headers(), method, uri.path());
 
     let _in_progress = InProgress::start(&state.metrics);
-    // Health checks and metrics must stay reachable under overload: no rate limit for them.
-    let rate_limit = if uri.path().starts_with("/api/") {
-        state.access_policy.rate_limit.check(request.extensions())
-    } else {
-        Ok(())
-    };
+    let admitted = admit(&state, &request);
     let handler = AssertUnwindSafe(async {
-        match rate_limit {
+        match admitted {
             Ok(()) => next.run(request).await,
             Err(error) => error.into_response(),
         }
@@ -88,6 +84,28 @@ pub async fn handle_request(
         .observe(started.elapsed().as_secs_f64());
     let response = write_problem(response, uri.path(), &ids);
     ids.add_to(response)
+}
+
+/// Checks the limits that apply before the handler is called.
+fn admit(state: &AppState, request: &Request) -> Result<()> {
+    let uri = request.uri();
+    let length = uri.path().len() + uri.query().map_or(0, |query| 1 + query.len());
+    if length > MAX_URI_BYTES {
+        return Err(Error::UriTooLong { limit: MAX_URI_BYTES });
+    }
+    if is_operational(uri.path()) {
+        return Ok(());
+    }
+    ConnectionLimit::check(request.extensions())?;
+    if uri.path().starts_with("/api/") {
+        state.access_policy.rate_limit.check(request.extensions())?;
+    }
+    Ok(())
+}
+
+/// Returns whether the endpoint must stay reachable under overload.
+fn is_operational(path: &str) -> bool {
+    matches!(path, "/health" | "/livez" | "/readyz" | "/metrics")
 }
 
 fn unavailable(what: &'static str) -> Response {
@@ -218,5 +236,45 @@ fn error_for_status(status: StatusCode) -> Error {
         StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed,
         status if status.is_client_error() => Error::Malformed("the request cannot be read".into()),
         _ => Error::Internal("error response without a problem body".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trace_id_of_a_valid_traceparent_is_used() {
+        let read =
+            |text: &'static str| trace_id(&HeaderValue::from_static(text)).map(str::to_owned);
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(read(valid).as_deref(), Some(id));
+        for invalid in [
+            "",
+            "00",
+            "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473x-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(read(invalid), None, "{invalid}");
+        }
+    }
+
+    #[test]
+    fn ids_of_clients_are_at_most_128_visible_characters() {
+        let valid = |text: &str| is_valid_id(&HeaderValue::from_str(text).unwrap());
+        assert!(valid("a") && valid(&"x".repeat(128)));
+        assert!(!valid("") && !valid(&"x".repeat(129)) && !valid("a b") && !valid("ä"));
+    }
+
+    #[test]
+    fn only_the_operational_endpoints_are_operational() {
+        for path in ["/health", "/livez", "/readyz", "/metrics"] {
+            assert!(is_operational(path), "{path}");
+        }
+        for path in ["/api/v1/agents", "/docs/", "/openapi.json", "/livez/x", "/"] {
+            assert!(!is_operational(path), "{path}");
+        }
     }
 }

@@ -38,9 +38,9 @@ pub fn api_routes() -> OpenApiRouter<AppState> {
 }
 
 /// Completes the OpenAPI description of `router` with what all operations share, and serves it
-/// at
-/// `/openapi.json` and as Swagger UI at `/docs`, which loads no external resources. The request
-/// counter of every route and status in the description starts at zero.
+/// at `/openapi.json` and as Swagger UI at `/docs`, which loads no external resources. The request
+/// counters of 5xx responses start at zero, so that a query of the error rate returns a value before
+/// the first error.
 ///
 /// # Errors
 /// When the description cannot be serialized to JSON, which is a bug.
@@ -51,9 +51,11 @@ pub fn with_openapi(
     let (routes, mut api) = router.split_for_parts();
     description::add_common_parts(&mut api);
     description::add_json_limits(&mut api);
+    description::add_limits(&mut api);
     for (path, item) in &api.paths.paths {
         for (method, operation) in description::operations(item) {
-            for status in operation.responses.responses.keys() {
+            let statuses = operation.responses.responses.keys();
+            for status in statuses.filter(|status| status.starts_with('5')) {
                 metrics.requests.with_label_values(&[method, path, status]);
             }
         }

@@ -23,7 +23,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{AccessMode, ModelConfig, Secret};
 use crate::db::{self, Db};
-use crate::limit::RateLimit;
+use crate::limit::{BodyBudget, RateLimit};
 use crate::metrics::Metrics;
 use crate::passwords::PasswordHasher;
 use crate::queue::Queue;
@@ -228,6 +228,7 @@ impl TestApp {
                 request_timeout: timeout,
                 body_timeout: timeout,
                 max_body_bytes: 100_000,
+                body_budget: BodyBudget::for_bodies_of(100_000),
             },
             shutdown: CancellationToken::new(),
             write_tasks: TaskTracker::new(),

@@ -126,7 +126,7 @@ impl<B: FromBody> FromRequest<AppState> for WriteRequest<B> {
     async fn from_request(request: Request, state: &AppState) -> Result<Self> {
         B::check_headers(request.headers())?;
         let key = Key::from_request(&request)?;
-        let (headers, limits) = (request.headers().clone(), state.request_limits);
+        let (headers, limits) = (request.headers().clone(), &state.request_limits);
         let bytes = if B::IS_READ { read_body(request, limits).await? } else { Bytes::new() };
         let key = key.map(|key| key.with_body(&bytes));
         Ok(Self { body: B::from_body(&headers, &bytes)?, key })

@@ -3,6 +3,7 @@ mod freshness;
 mod limits;
 mod malformed;
 mod matrix;
+mod middleware;
 
 use std::num::NonZeroU32;
 
@@ -13,7 +14,9 @@ use sqlx::PgPool;
 
 use crate::clock::Clock;
 use crate::config::AccessMode;
-use crate::limit::RateLimit;
+use crate::limit::{
+    FREE_BODY_BYTES, MAX_BODIES_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URI_BYTES, RateLimit,
+};
 use crate::state::AccessPolicy;
 use crate::testing::{ADMIN_KEY, TestApp, access_policy};
 use crate::token::Role;
@@ -135,15 +138,28 @@ async fn swagger_ui_loads_no_external_resources(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn described_metric_series_start_at_zero(pool: PgPool) {
+async fn only_error_series_start_at_zero(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let text = app.get("/metrics").await.text;
-    for series in [
-        "http_requests_total{method=\"GET\",path=\"/api/v1/agents\",status=\"500\"} 0",
-        "http_requests_total{method=\"POST\",path=\"/api/v1/skills\",status=\"201\"} 0",
-    ] {
-        assert!(text.contains(series), "{series}");
+    let series = |status: u16| {
+        format!(
+            "http_requests_total{{method=\"GET\",path=\"/api/v1/agents\",status=\"{status}\"}} 0"
+        )
+    };
+    assert!(text.contains(&series(500)) && text.contains(&series(503)), "{text}");
+    assert!(!text.contains(&series(200)) && !text.contains(&series(404)), "{text}");
+    assert!(text.len() <= 64 * 1024, "{} bytes", text.len());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn limits_of_every_request_are_described(pool: PgPool) {
+    let api = TestApp::new(pool).await.get("/openapi.json").await.expect(200);
+    let description = api["info"]["description"].as_str().unwrap();
+    for limit in [MAX_URI_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, FREE_BODY_BYTES, MAX_BODIES_BYTES] {
+        assert!(description.contains(&format!(" {limit} ")), "{limit}: {description}");
     }
+    let list = &api["paths"]["/api/v1/agents"]["get"]["responses"];
+    assert!(list["414"].is_object() && list["431"].is_object(), "{list}");
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -1,0 +1,99 @@
+//! Memory for request bodies of all connections together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::RETRY_AFTER;
+use crate::error::{Error, Result};
+
+/// Bytes of each body that need no reservation, so that small requests never wait for large ones.
+pub const FREE_BODY_BYTES: usize = 16 * 1024;
+
+/// Maximum number of bytes of all bodies above [`FREE_BODY_BYTES`] in memory.
+pub const MAX_BODIES_BYTES: usize = 64 * 1024 * 1024;
+
+/// Timeout for the memory of one body. Short, so that bodies that are sent slowly delay others only
+/// briefly.
+const RESERVATION_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Memory for request bodies, in bytes. Clones share it.
+#[derive(Debug, Clone)]
+pub struct BodyBudget {
+    free: Arc<Semaphore>,
+    total: usize,
+    timeout: Duration,
+}
+
+/// Memory reserved for one body; freed when dropped.
+#[derive(Debug)]
+pub struct BodyReservation(#[expect(dead_code, reason = "freed by its drop")] OwnedSemaphorePermit);
+
+impl BodyBudget {
+    /// Creates a budget of `total` bytes. A reservation waits for `timeout`.
+    pub fn new(total: usize, timeout: Duration) -> Self {
+        Self { free: Arc::new(Semaphore::new(total)), total, timeout }
+    }
+
+    /// Creates the budget of the service: [`MAX_BODIES_BYTES`], or one body of `max_body_bytes` if
+    /// that is more.
+    pub fn for_bodies_of(max_body_bytes: usize) -> Self {
+        Self::new(MAX_BODIES_BYTES.max(max_body_bytes), RESERVATION_TIMEOUT)
+    }
+
+    /// Reserves the memory of a whole body. Reserving it piece by piece could leave many bodies
+    /// incomplete, each waiting for memory that the others hold.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if too many other bodies are in memory until the timeout expires.
+    pub async fn reserve(&self, bytes: usize) -> Result<BodyReservation> {
+        let bytes = u32::try_from(bytes.min(self.total)).unwrap_or(u32::MAX);
+        let reserved = self.free.clone().acquire_many_owned(bytes);
+        match tokio::time::timeout(self.timeout, reserved).await {
+            Ok(Ok(permit)) => Ok(BodyReservation(permit)),
+            // The semaphore is never closed.
+            Ok(Err(_)) | Err(_) => Err(Error::Unavailable {
+                what: "memory for request bodies",
+                retry_after: RETRY_AFTER,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reservation_waits_for_another_one_to_end() {
+        let budget = BodyBudget::new(100, Duration::from_secs(600));
+        let first = budget.reserve(60).await.unwrap();
+        let second = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.reserve(60).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!second.is_finished());
+        drop(first);
+        second.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_memory_the_answer_is_503() {
+        let budget = BodyBudget::new(100, Duration::ZERO);
+        let _first = budget.reserve(60).await.unwrap();
+        let error = budget.reserve(60).await.unwrap_err();
+        assert_eq!(error.status().as_u16(), 503);
+        let _rest = budget.reserve(40).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_body_larger_than_the_budget_takes_all_of_it() {
+        let budget = BodyBudget::new(100, Duration::ZERO);
+        let _all = budget.reserve(1_000).await.unwrap();
+        assert!(budget.reserve(1).await.is_err());
+        assert_eq!(BodyBudget::for_bodies_of(1).total, MAX_BODIES_BYTES);
+        assert_eq!(BodyBudget::for_bodies_of(MAX_BODIES_BYTES + 1).total, MAX_BODIES_BYTES + 1);
+    }
+}
