@@ -10,6 +10,7 @@
 
 pub mod chain;
 pub mod id;
+pub mod json_text;
 
 pub mod entity;
 

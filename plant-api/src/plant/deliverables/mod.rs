@@ -9,7 +9,6 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::access::Caller;
@@ -19,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::plant::goals::GoalId;
 use crate::plant::hires::{self, HireId};
 use crate::plant::id::id;
+use crate::plant::json_text::JsonText;
 
 id!(
     /// A deliverable's id.
@@ -71,7 +71,7 @@ pub struct Deliverable {
     pub title: String,
     /// Content of the deliverable.
     #[schema(value_type = Object)]
-    pub payload: Value,
+    pub payload: JsonText,
     /// Review status.
     pub review_status: ReviewStatus,
     /// Time of the review; null while pending.

@@ -6,10 +6,13 @@ use futures::stream::BoxStream;
 use sqlx::PgExecutor;
 
 use super::{Deliverable, DeliverableId, ExecutionStatus, ReviewStatus};
-use crate::page::Page;
+use crate::page::{MAX_BYTES, Page};
 use crate::plant::goals::GoalId;
 use crate::plant::hires::HireId;
+use crate::plant::json_text::JsonText;
 
+/// Streams the deliverables of a page. Ends early when all but the last two together exceed the size
+/// of a page.
 pub fn list<'a>(
     db: impl PgExecutor<'a> + 'a,
     hire: HireId,
@@ -20,27 +23,41 @@ pub fn list<'a>(
     sqlx::query_as!(
         Deliverable,
         r#"select
-            d.id as "id: DeliverableId", d.goal_id as "goal_id: GoalId", d.period, d.title,
-            d.payload,
-            coalesce(r.decision, 'pending_review') as "review_status!: ReviewStatus",
-            r.decided_at as "reviewed_at?",
-            d.execution_status as "execution_status: ExecutionStatus", d.created_at
-        from deliverable d
-        join hired_agent h on h.id = d.hired_agent_id
-        left join deliverable_review r on r.deliverable_id = d.id
-        where d.hired_agent_id = $1
-            and ($2::text is null or h.customer_id = $2)
-            and ($3::text is null or coalesce(r.decision, 'pending_review') = $3)
-            and ($4::uuid is null or d.id < $4)
-        order by d.id desc
-        limit $5
-        offset $6"#,
+            id as "id: DeliverableId", goal_id as "goal_id: GoalId", period, title,
+            payload as "payload: JsonText", review_status as "review_status!: ReviewStatus",
+            reviewed_at as "reviewed_at?",
+            execution_status as "execution_status: ExecutionStatus", created_at
+        from (
+            select
+                *,
+                sum(payload_bytes) over (
+                    order by id desc rows between unbounded preceding and 2 preceding
+                ) as bytes
+            from (
+                select
+                    d.*, coalesce(r.decision, 'pending_review') as review_status,
+                    r.decided_at as reviewed_at
+                from deliverable d
+                join hired_agent h on h.id = d.hired_agent_id
+                left join deliverable_review r on r.deliverable_id = d.id
+                where d.hired_agent_id = $1
+                    and ($2::text is null or h.customer_id = $2)
+                    and ($3::text is null or coalesce(r.decision, 'pending_review') = $3)
+                    and ($4::uuid is null or d.id < $4)
+                order by d.id desc
+                limit $5
+                offset $6
+            ) page
+        ) sized
+        where coalesce(bytes, 0) <= $7::bigint
+        order by id desc"#,
         hire.0,
         customer_filter,
         status as Option<ReviewStatus>,
         page.after,
         page.fetch_limit(),
         page.offset,
+        MAX_BYTES as i64,
     )
     .fetch(db)
 }
@@ -54,7 +71,7 @@ pub async fn find(
         Deliverable,
         r#"select
             d.id as "id: DeliverableId", d.goal_id as "goal_id: GoalId", d.period, d.title,
-            d.payload,
+            d.payload as "payload: JsonText",
             coalesce(r.decision, 'pending_review') as "review_status!: ReviewStatus",
             r.decided_at as "reviewed_at?",
             d.execution_status as "execution_status: ExecutionStatus", d.created_at

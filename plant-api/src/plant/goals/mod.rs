@@ -19,6 +19,7 @@ use crate::etag::Preconditions;
 use crate::extract::some_if_present;
 use crate::plant::hires::{self, HireId};
 use crate::plant::id::id;
+use crate::plant::json_text::{JsonText, json_text};
 
 id!(
     /// A goal's id.
@@ -62,7 +63,7 @@ pub struct Goal {
     pub enabled: bool,
     /// Free-form settings of the goal; raw secrets are rejected, references to secrets allowed.
     #[schema(value_type = Object)]
-    pub settings: Value,
+    pub settings: JsonText,
     /// Time of creation.
     pub created_at: DateTime<Utc>,
     /// Time of the last change.
@@ -167,7 +168,7 @@ impl GoalChanges {
             goal.enabled = enabled;
         }
         if let Some(settings) = self.settings {
-            goal.settings = Value::Object(settings);
+            goal.settings = json_text(&settings);
         }
     }
 }
@@ -196,7 +197,7 @@ pub async fn create(
         description: new.description,
         schedule: new.schedule,
         enabled: new.enabled,
-        settings: Value::Object(new.settings),
+        settings: json_text(&new.settings),
         created_at: now,
         updated_at: now,
         version: 1,

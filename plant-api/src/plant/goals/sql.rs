@@ -5,8 +5,9 @@ use futures::stream::BoxStream;
 use sqlx::PgExecutor;
 
 use super::{Goal, GoalId, Schedule};
-use crate::page::Page;
+use crate::page::{MAX_BYTES, Page};
 use crate::plant::hires::HireId;
+use crate::plant::json_text::JsonText;
 
 /// Inserts a goal; returns `false` if the hired agent does not exist.
 pub async fn insert(
@@ -30,7 +31,7 @@ pub async fn insert(
         goal.description,
         goal.schedule as Schedule,
         goal.enabled,
-        goal.settings,
+        &goal.settings as &JsonText,
         goal.created_at,
         goal.updated_at,
         goal.version,
@@ -41,6 +42,8 @@ pub async fn insert(
     Ok(result.rows_affected() == 1)
 }
 
+/// Streams the goals of a page. Ends early when all but the last two together exceed the size of a
+/// page.
 pub fn list<'a>(
     db: impl PgExecutor<'a> + 'a,
     hire: HireId,
@@ -50,22 +53,35 @@ pub fn list<'a>(
     sqlx::query_as!(
         Goal,
         r#"select
-            g.id as "id: GoalId", g.hired_agent_id as "hired_agent_id: HireId",
-            g.goal_template_id, g.title, g.description, g.schedule as "schedule: Schedule",
-            g.enabled, g.settings, g.created_at, g.updated_at, g.version
-        from goal g
-        join hired_agent h on h.id = g.hired_agent_id
-        where g.hired_agent_id = $1
-            and ($2::text is null or h.customer_id = $2)
-            and ($3::uuid is null or g.id < $3)
-        order by g.id desc
-        limit $4
-        offset $5"#,
+            id as "id: GoalId", hired_agent_id as "hired_agent_id: HireId", goal_template_id,
+            title, description, schedule as "schedule: Schedule", enabled,
+            settings as "settings: JsonText", created_at, updated_at, version
+        from (
+            select
+                *,
+                sum(settings_bytes + octet_length(description)) over (
+                    order by id desc rows between unbounded preceding and 2 preceding
+                ) as bytes
+            from (
+                select g.*
+                from goal g
+                join hired_agent h on h.id = g.hired_agent_id
+                where g.hired_agent_id = $1
+                    and ($2::text is null or h.customer_id = $2)
+                    and ($3::uuid is null or g.id < $3)
+                order by g.id desc
+                limit $4
+                offset $5
+            ) page
+        ) sized
+        where coalesce(bytes, 0) <= $6::bigint
+        order by id desc"#,
         hire.0,
         customer_filter,
         page.after,
         page.fetch_limit(),
         page.offset,
+        MAX_BYTES as i64,
     )
     .fetch(db)
 }
@@ -80,7 +96,7 @@ pub async fn find(
         r#"select
             g.id as "id: GoalId", g.hired_agent_id as "hired_agent_id: HireId",
             g.goal_template_id, g.title, g.description, g.schedule as "schedule: Schedule",
-            g.enabled, g.settings, g.created_at, g.updated_at, g.version
+            g.enabled, g.settings as "settings: JsonText", g.created_at, g.updated_at, g.version
         from goal g
         join hired_agent h on h.id = g.hired_agent_id
         where g.id = $1
@@ -104,7 +120,7 @@ pub async fn lock(
         r#"select
             g.id as "id: GoalId", g.hired_agent_id as "hired_agent_id: HireId",
             g.goal_template_id, g.title, g.description, g.schedule as "schedule: Schedule",
-            g.enabled, g.settings, g.created_at, g.updated_at, g.version
+            g.enabled, g.settings as "settings: JsonText", g.created_at, g.updated_at, g.version
         from goal g
         join hired_agent h on h.id = g.hired_agent_id
         where g.id = $1
@@ -136,7 +152,7 @@ pub async fn update(db: impl PgExecutor<'_>, goal: &Goal) -> sqlx::Result<()> {
         goal.description,
         goal.schedule as Schedule,
         goal.enabled,
-        goal.settings,
+        &goal.settings as &JsonText,
         goal.updated_at,
         goal.version,
     )

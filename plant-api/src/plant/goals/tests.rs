@@ -1,8 +1,13 @@
 use axum::body::Body;
+use axum::extract::FromRequestParts;
 use axum::http::{Method, Request};
+use futures::TryStreamExt;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
+use super::sql;
+use crate::page::Page;
+use crate::plant::hires::HireId;
 use crate::testing::{TestApp, UNKNOWN_ID, json_request};
 
 fn article() -> Value {
@@ -174,4 +179,43 @@ async fn lists_of_a_hire_are_not_sent_again_unchanged(pool: PgPool) {
     let tag = app.get(&goals).await.header("etag").unwrap().to_owned();
     app.create(&goals, json!({"title": "Write", "schedule": "daily"})).await;
     assert_ne!(app.get(&goals).await.header("etag").unwrap(), tag);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn large_goals_beyond_a_page_are_not_read_and_skipped_ones_do_not_count(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let hire = app.create_hire("lotus").await.id;
+    // The newest four are large.
+    sqlx::query(
+        "insert into goal (
+            id, hired_agent_id, title, description, schedule, enabled, settings, created_at,
+            updated_at
+        )
+        select ('00000000-0000-7000-8000-00000000000' || n)::uuid, $1::uuid, 'Goal ' || n, '',
+            'on_demand', true,
+            jsonb_build_object('text', repeat('x', case when n > 4 then 600000 else 1 end)),
+            now(), now()
+        from generate_series(1, 8) n",
+    )
+    .bind(&hire)
+    .execute(&app.owner)
+    .await
+    .unwrap();
+    let (mut parts, ()) = Request::get("/").body(()).unwrap().into_parts();
+    let page = Page::from_request_parts(&mut parts, &()).await.unwrap();
+    let id = HireId(hire.parse().unwrap());
+    let read: Vec<_> = sql::list(&app.owner, id, None, &page).try_collect().await.unwrap();
+    assert_eq!(read.len(), 3);
+
+    let titles = async |query: &str| {
+        let list = app.get(&format!("/api/v1/agents/{hire}/goals?{query}")).await;
+        let link = list.header("link").is_some();
+        let list = list.expect(200);
+        let titles = list.as_array().unwrap().iter().map(|goal| goal["title"].clone());
+        (titles.collect::<Vec<_>>(), link)
+    };
+    assert_eq!(titles("").await, (vec![json!("Goal 8")], true));
+    let rest =
+        ["Goal 5", "Goal 4", "Goal 3", "Goal 2", "Goal 1"].map(|title| json!(title)).to_vec();
+    assert_eq!(titles("offset=3").await, (rest, false));
 }

@@ -10,6 +10,7 @@ use crate::check::Checks;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::etag::Preconditions;
+use crate::plant::json_text::json_text;
 
 /// New configuration of a hired agent; absent fields are reset to their defaults.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
@@ -57,7 +58,7 @@ pub async fn configure(
         configured: new.nickname.is_some(),
         nickname: new.nickname,
         theme: new.theme,
-        settings: Value::Object(new.settings),
+        settings: json_text(&new.settings),
         updated_at: clock.now(),
         version: old.version + 1,
     };

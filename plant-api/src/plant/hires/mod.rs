@@ -11,7 +11,6 @@ mod tests;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::access::Caller;
@@ -22,6 +21,7 @@ use crate::error::{Error, OnConstraint, Result};
 use crate::plant::agents::{self, AgentId, HireDuration, TRIAL_DAYS};
 use crate::plant::entity::Status;
 use crate::plant::id::id;
+use crate::plant::json_text::JsonText;
 
 id!(
     /// A hired agent's id.
@@ -117,7 +117,7 @@ pub struct Configuration {
     pub theme: Theme,
     /// Free-form settings of the agent; raw secrets are rejected, references to secrets allowed.
     #[schema(value_type = Object, example = json!({"tone": "warm", "api_key_ref": "vault:inky"}))]
-    pub settings: Value,
+    pub settings: JsonText,
     /// Whether the hired agent is configured, that is, has a nickname.
     pub configured: bool,
     /// Time of the last change.

@@ -7,6 +7,7 @@ use super::{Configuration, HireId, HireStatus, HiredAgent, Theme};
 use crate::customers::CustomerId;
 use crate::page::Page;
 use crate::plant::agents::{AgentId, HireDuration};
+use crate::plant::json_text::JsonText;
 
 pub async fn insert(
     db: impl PgExecutor<'_>,
@@ -104,7 +105,7 @@ pub async fn find_configuration(
         Configuration,
         r#"select
             id as "id: HireId", agent_id as "agent_id: AgentId", nickname,
-            theme as "theme: Theme", settings, nickname is not null as "configured!",
+            theme as "theme: Theme", settings as "settings: JsonText", nickname is not null as "configured!",
             updated_at, version
         from hired_agent
         where id = $1
@@ -151,7 +152,7 @@ pub async fn update_configuration(
         new.id.0,
         new.nickname,
         new.theme as Theme,
-        new.settings,
+        &new.settings as &JsonText,
         new.updated_at,
         new.version,
     )

@@ -8,6 +8,7 @@ use crate::plant::agents::HireDuration;
 use crate::plant::deliverables::{ExecutionStatus, ReviewStatus};
 use crate::plant::goals::{Goal, GoalId};
 use crate::plant::hires::{HireId, Theme};
+use crate::plant::json_text::json_text;
 use crate::seed::catalogue::Catalogue;
 use crate::seed::files::{self, SeedFiles};
 use crate::seed::random::RowKind;
@@ -126,7 +127,7 @@ impl HireRows {
             schedule: template.schedule,
             // One goal in four is disabled.
             enabled: catalogue.random(RowKind::Goal, index).pick(0, 4) > 0,
-            settings: Value::Object(template.settings.clone()),
+            settings: json_text(&template.settings),
             created_at,
             updated_at: created_at,
             version: 1,

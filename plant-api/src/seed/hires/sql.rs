@@ -8,6 +8,7 @@ use crate::plant::agents::HireDuration;
 use crate::plant::deliverables::{ExecutionStatus, ReviewStatus};
 use crate::plant::goals::{Goal, Schedule};
 use crate::plant::hires::Theme;
+use crate::plant::json_text::JsonText;
 
 pub async fn insert_customers(db: &mut PgConnection, rows: &[Customer]) -> sqlx::Result<u64> {
     let ids: Vec<_> = rows.iter().map(|row| row.id.as_str()).collect();
@@ -116,7 +117,7 @@ pub async fn insert_goals(db: &mut PgConnection, rows: &[Goal]) -> sqlx::Result<
         &descriptions as &[&str],
         &schedules as &[Schedule],
         &enabled,
-        &settings,
+        &settings as &[JsonText],
         &created,
         &updated,
         &versions,

@@ -1,8 +1,14 @@
 mod due_goals;
 
+use axum::extract::FromRequestParts;
+use axum::http::Request;
+use futures::TryStreamExt;
 use serde_json::json;
 use sqlx::PgPool;
 
+use super::sql;
+use crate::page::Page;
+use crate::plant::hires::HireId;
 use crate::testing::{TestApp, UNKNOWN_ID};
 
 /// Creates a deliverable; returns the path of the hired agent's deliverables and the id.
@@ -67,8 +73,7 @@ async fn only_one_of_concurrent_reviews_succeeds(pool: PgPool) {
 async fn a_review_needs_no_body_but_an_existing_deliverable(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let (path, id) = create_deliverable(&app).await;
-    let without_body =
-        |path: String| axum::http::Request::post(path).body(axum::body::Body::empty()).unwrap();
+    let without_body = |path: String| Request::post(path).body(axum::body::Body::empty()).unwrap();
     let rejected = app.send(without_body(format!("{path}/{id}/reject"))).await.expect(200);
     assert_eq!(rejected["review_status"], "rejected");
     app.send(without_body(format!("{path}/{UNKNOWN_ID}/reject"))).await.expect(404);
@@ -88,4 +93,36 @@ async fn a_review_cannot_be_changed_or_deleted(pool: PgPool) {
         let error = sqlx::query(sql).execute(&app.owner).await.unwrap_err();
         assert!(error.to_string().contains("append-only"), "{error}");
     }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_page_of_large_deliverables_is_limited_in_bytes_and_the_link_continues(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let hire = app.create_hire("lotus").await.id;
+    sqlx::query(
+        "insert into deliverable (id, hired_agent_id, title, payload, execution_status, created_at)
+        select ('00000000-0000-7000-8000-00000000000' || n)::uuid, $1::uuid, 'Article',
+            jsonb_build_object('text', repeat('x', 400000)), 'not_executed', now()
+        from generate_series(1, 5) n",
+    )
+    .bind(&hire)
+    .execute(&app.owner)
+    .await
+    .unwrap();
+    let (mut parts, ()) = Request::get("/").body(()).unwrap().into_parts();
+    let page = Page::from_request_parts(&mut parts, &()).await.unwrap();
+    let id = HireId(hire.parse().unwrap());
+    let read: Vec<_> = sql::list(&app.owner, id, None, None, &page).try_collect().await.unwrap();
+    assert_eq!(read.len(), 4);
+
+    let mut path = format!("/api/v1/agents/{hire}/deliverables?status=pending_review");
+    let mut lengths = Vec::new();
+    loop {
+        let page = app.get(&path).await;
+        let link = page.header("link").map(str::to_owned);
+        lengths.push(page.expect(200).as_array().unwrap().len());
+        let Some(link) = link else { break };
+        path = link.trim_start_matches('<').split('>').next().unwrap().to_owned();
+    }
+    assert_eq!(lengths, [2, 2, 1]);
 }
