@@ -29,6 +29,7 @@ async fn batches_are_deleted_until_shutdown(pool: PgPool) {
     let (shutdown, calls) = (CancellationToken::new(), AtomicUsize::new(0));
     let delete_batch = async |_: &Db, _: &Clock| {
         calls.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
         Ok(u64::from(BATCH_SIZE))
     };
     let handles = (state.db.clone(), state.clock.clone());

@@ -3,15 +3,12 @@
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::testing::proxy::{Mode, Proxy};
+use crate::testing::proxy::{Mode, Proxy, redis_behind_proxy};
 use crate::testing::{redis_url, wait_until};
 
 /// Starts a client that connects through a proxy, with its heartbeat.
 async fn start_behind_proxy() -> (Redis, Proxy, CancellationToken) {
-    let url = redis_url();
-    let target = url.trim_start_matches("redis://").trim_end_matches('/');
-    let proxy = Proxy::start(target.to_owned()).await;
-    let redis = Redis::new(Some(&format!("redis://{}/", proxy.address))).unwrap();
+    let (redis, proxy) = redis_behind_proxy().await;
     assert_eq!(redis.status(), RedisStatus::Unavailable);
     let shutdown = CancellationToken::new();
     tokio::spawn(redis.clone().run_heartbeat(shutdown.clone()));

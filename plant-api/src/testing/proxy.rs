@@ -7,6 +7,9 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::redis_url;
+use crate::redis::Redis;
+
 /// What the proxy does with connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -40,6 +43,15 @@ impl Proxy {
     pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
+}
+
+/// Returns a handle to Redis behind a proxy. Its heartbeat does not run.
+pub async fn redis_behind_proxy() -> (Redis, Proxy) {
+    let url = redis_url();
+    let target = url.trim_start_matches("redis://").trim_end_matches('/');
+    let proxy = Proxy::start(target.to_owned()).await;
+    let redis = Redis::new(Some(&format!("redis://{}/", proxy.address))).unwrap();
+    (redis, proxy)
 }
 
 async fn forward(client: TcpStream, target: String, mode: watch::Receiver<Mode>) {
