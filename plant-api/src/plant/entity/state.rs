@@ -4,10 +4,8 @@
 
 use std::borrow::Cow;
 
-use uuid::Uuid;
-
 use super::fields::{Fields, ParsedAmendment};
-use crate::plant::chain::{Amendment, ChangeType, Head, LinkVerifier, Reason, Verdict};
+use crate::plant::chain::{Amendment, ChangeType, Head, Identity, LinkVerifier, Reason, Verdict};
 
 /// Verifies an entity, one amendment at a time: the links of its chain, and that its stored fields
 /// are the result of its amendments.
@@ -18,7 +16,7 @@ pub struct EntityVerifier<'a> {
 }
 
 impl<'a> EntityVerifier<'a> {
-    pub fn new(entity: Uuid) -> Self {
+    pub fn new(entity: Identity) -> Self {
         Self { links: LinkVerifier::new(entity), expected: ExpectedState::default() }
     }
 
