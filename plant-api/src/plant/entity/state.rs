@@ -46,12 +46,17 @@ impl<'a> EntityVerifier<'a> {
     /// Returns the verdict on the whole entity; `stored` is its stored head. `fields`
     /// are its stored fields, `None` if they cannot be parsed as a JSON object.
     pub fn verdict(&self, stored: Head, fields: Option<&Fields<'_>>) -> Verdict {
-        match self.links.verdict(stored) {
-            Verdict::Intact => self.mismatch(fields).map_or(Verdict::Intact, |mismatch| {
-                Verdict::Broken { at_index: mismatch.at_index, reason: Reason::StateDiffers }
-            }),
-            broken => broken,
+        let verdict = self.links.verdict(stored);
+        if verdict != Verdict::Intact {
+            return verdict;
         }
+        if let Some(at_index) = self.expected.unreadable {
+            return Verdict::Broken { at_index, reason: Reason::Unreadable };
+        }
+        self.mismatch(fields).map_or(Verdict::Intact, |mismatch| Verdict::Broken {
+            at_index: mismatch.at_index,
+            reason: Reason::StateDiffers,
+        })
     }
 
     /// Returns the first difference between the stored `fields` (see [`Self::verdict`]) and
@@ -77,6 +82,7 @@ struct ExpectedState<'a> {
     created_at: Cow<'a, str>,
     updated_at: Cow<'a, str>,
     last_sequence: u64,
+    /// Sequence number of the first amendment that cannot be parsed.
     unreadable: Option<u64>,
 }
 
