@@ -45,6 +45,45 @@ fn an_unaltered_file_is_intact() {
     }
 }
 
+/// An export of the service from before version 2 of the chain's format: an entity of each kind,
+/// with changes and certifications.
+const EXPORT_V1: &[u8] = include_bytes!("data/exports/v1.ndjson");
+
+/// The same entities, exported and created by the service with version 2.
+const EXPORT_V2: &[u8] = include_bytes!("data/exports/v2.ndjson");
+
+#[test]
+fn exports_of_both_versions_are_intact() {
+    for file in [EXPORT_V1, EXPORT_V2] {
+        let Outcome::Intact(totals) = verify(file) else { panic!("{}", verify(file)) };
+        assert_eq!((totals.entities, totals.links), (5, 9));
+    }
+}
+
+/// Returns a file in which all entities of a kind got another kind, with a matching manifest.
+fn with_kind(file: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let text = str::from_utf8(file).unwrap();
+    let (before, after) =
+        (format!(r#""entity_type":"{from}""#), format!(r#""entity_type":"{to}""#));
+    let (lines, manifest) = text.trim_end().rsplit_once('\n').unwrap();
+    assert!(lines.contains(&before) && manifest.contains("sha256"));
+    with_manifest(format!("{}\n", lines.replace(&before, &after)).into_bytes())
+}
+
+#[test]
+fn a_changed_entity_type_breaks_the_chain() {
+    let kinds = ["industry", "skill", "job_role", "team", "agent"];
+    for (index, kind) in kinds.iter().enumerate() {
+        for other in kinds.iter().filter(|other| *other != kind) {
+            let (line, message) = broken(&with_kind(EXPORT_V2, kind, other));
+            assert_eq!(line, 1 + index as u64, "{kind} to {other}");
+            assert!(message.contains("amendment 0: link_altered"), "{message}");
+        }
+    }
+    // The links of version 1 do not contain the type.
+    assert!(is_intact(&with_kind(EXPORT_V1, "industry", "team")));
+}
+
 /// `scripts/flip_every_byte.sh` flips every bit of a file of a thousand entities.
 #[test]
 fn a_flipped_bit_in_any_byte_of_a_small_file_is_detected() {

@@ -12,7 +12,9 @@ use std::hint::black_box;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use plant_api::plant::audit::line;
-use plant_api::plant::chain::{Change, Digest32, Verdict, link, validate_chain, verify};
+use plant_api::plant::chain::{
+    Change, Digest32, Format, Identity, Kind, Verdict, link, validate_chain, verify,
+};
 use plant_api::plant::entity::EntityVerifier;
 use plant_api::plant::genesis::content::Content;
 use plant_api::plant::genesis::examination::Examination;
@@ -20,8 +22,8 @@ use plant_api::plant::skills;
 use sample::{Sample, agent, change, content, creation_time, id};
 use serde_json::json;
 
-/// Number of bytes hashed for a link.
-const LINK_BYTES: usize = 102;
+/// Number of bytes hashed for a link of an agent.
+const LINK_BYTES: usize = 108;
 
 criterion_group!(
     benches,
@@ -76,9 +78,9 @@ fn skill_validation(c: &mut Criterion) {
     };
     let entity = content.new_entity(id(1, 7), creation_time(), "anonymous").unwrap();
     let mut base = agent(7, 0).base;
-    (base.id, base.kind) = (entity.id, plant_api::plant::entity::Kind::Skill);
+    (base.id, base.kind) = (entity.id, Kind::Skill);
     (base.status, base.version_hash) = (entity.status, entity.first_amendment.link);
-    let mut verifier = EntityVerifier::new(entity.id);
+    let mut verifier = EntityVerifier::new(base.identity());
     verifier.update(&entity.first_amendment);
     let content = Content::Skill(content);
 
@@ -100,7 +102,7 @@ fn chain_of_hashes(c: &mut Criterion) {
     let hashes: Vec<_> = chain.iter().map(|a| (a.content_hash, a.link)).collect();
     let mut group = c.benchmark_group("hash_chain_validation");
     group.bench_function("ours", |b| {
-        b.iter(|| assert!(validate_chain(base.id, black_box(&hashes))));
+        b.iter(|| assert!(validate_chain(base.identity(), black_box(&hashes))));
     });
     floor(&mut group, &vec![vec![0; LINK_BYTES]; hashes.len()]);
     group.finish();
@@ -112,7 +114,8 @@ fn chain_of_bytes(c: &mut Criterion) {
     let mut group = c.benchmark_group("chain_of_5_from_bytes");
     group.bench_function("ours", |b| {
         b.iter(|| {
-            let verdict = verify(sample.base.id, black_box(&sample.chain), sample.base.head());
+            let verdict =
+                verify(sample.base.identity(), black_box(&sample.chain), sample.base.head());
             assert_eq!(verdict, Verdict::Intact);
         });
     });
@@ -132,7 +135,7 @@ fn chain_of_values(c: &mut Criterion) {
             for (amendment, change) in chain.iter_mut().zip(black_box(&changes)) {
                 amendment.content = change.to_canonical_json();
             }
-            let verdict = verify(sample.base.id, &chain, sample.base.head());
+            let verdict = verify(sample.base.identity(), &chain, sample.base.head());
             assert_eq!(verdict, Verdict::Intact);
         });
     });
@@ -168,9 +171,10 @@ impl Nested for serde_json::Value {
 
 fn one_link(c: &mut Criterion) {
     let previous = Digest32::sha256(b"previous");
+    let entity = Identity { id: id(4, 7), kind: Kind::Agent };
     let mut group = c.benchmark_group("link");
     group.bench_function("ours", |b| {
-        b.iter(|| link(black_box(id(4, 7)), 7, previous, black_box(previous)));
+        b.iter(|| link(Format::V2, black_box(entity), 7, previous, black_box(previous)));
     });
     floor(&mut group, &[vec![0; LINK_BYTES]]);
     group.finish();
@@ -182,7 +186,8 @@ fn ten_thousand_links(c: &mut Criterion) {
     group.throughput(Throughput::Elements(10_000)).sample_size(30);
     group.bench_function("ours", |b| {
         b.iter(|| {
-            let verdict = verify(sample.base.id, black_box(&sample.chain), sample.base.head());
+            let verdict =
+                verify(sample.base.identity(), black_box(&sample.chain), sample.base.head());
             assert_eq!(verdict, Verdict::Intact);
         });
     });

@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use plant_api::plant::agents::AgentContent;
 use plant_api::plant::audit::line::{self, Manifest};
-use plant_api::plant::chain::{Amendment, Change, ChangeType, Digest32, Head};
+use plant_api::plant::chain::{Amendment, Change, ChangeType, Digest32, Format, Head};
 use plant_api::plant::entity::{self, BaseEntity, Kind, Status};
 use plant_api::plant::industries::IndustryId;
 use plant_api::plant::job_roles::JobRoleId;
@@ -78,7 +78,12 @@ pub fn agent(n: u64, changes: u64) -> Sample {
         base.tags = serde_json::from_value(change.data["tags"].clone()).unwrap();
         base.custom_attributes = change.data["custom_attributes"].clone();
         base.governance_notes = change.data["governance_notes"].as_str().map(str::to_owned);
-        let amendment = Amendment::after(base.id, base.head(), change.to_canonical_json());
+        let amendment = Amendment::after(
+            Format::NEWEST,
+            base.identity(),
+            base.head(),
+            change.to_canonical_json(),
+        );
         let Head { length, version_hash } = amendment.head();
         base.chain_length = length.cast_signed();
         base.version_hash = version_hash;

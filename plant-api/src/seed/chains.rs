@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::plant::chain::{Amendment, Change, ChangeType};
+use crate::plant::chain::{Amendment, Change, ChangeType, Format, Identity};
 use crate::plant::entity::{GOVERNANCE_AGENT, Kind, NewEntity, Status};
 use crate::plant::genesis::{self, CertificationDetails};
 
@@ -46,8 +46,9 @@ impl SeededEntity {
             timestamp: at,
             actor: ACTOR.to_owned(),
         };
-        let second =
-            Amendment::after(new.id, new.first_amendment.head(), change.to_canonical_json());
+        let identity = Identity { id: new.id, kind: Kind::Skill };
+        let head = new.first_amendment.head();
+        let second = Amendment::after(Format::NEWEST, identity, head, change.to_canonical_json());
         Ok(Self {
             id: new.id,
             status: Status::Certified,

@@ -41,7 +41,7 @@ fn describe(reason: Reason) -> &'static str {
         Reason::Empty => "there is no amendment",
         Reason::WrongSequence => "an amendment is missing, inserted or moved",
         Reason::ContentAltered => "the SHA-256 of the content is not its content hash",
-        Reason::LinkAltered => "the link is not the hash of the previous link and the content hash",
+        Reason::LinkAltered => "the link is not the hash of entity, previous link and content",
         Reason::WrongLength => "the chain is shorter or longer than the entity's chain length",
         Reason::WrongVersionHash => "the entity's version hash is not the last link",
         Reason::Unreadable => "the content is not the JSON of an amendment",

@@ -196,7 +196,7 @@ async fn two_hundred_concurrent_changes_form_one_chain(pool: PgPool) {
     assert_eq!(chain.len(), 201);
     let mut tx = app.owner.begin().await.unwrap();
     let base = entity::sql::lock(&mut *tx, id).await.unwrap().unwrap();
-    assert_eq!(chain::verify(id, &chain, base.head()), Verdict::Intact);
+    assert_eq!(chain::verify(base.identity(), &chain, base.head()), Verdict::Intact);
 }
 
 /// Runs `explain` with 10,000 agents, since with few rows the planner prefers a sequential scan.

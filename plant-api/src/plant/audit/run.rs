@@ -139,7 +139,8 @@ async fn next_page(
 
 async fn examine_page(connection: &mut PgConnection, page: EntityPage) -> Result<ExaminedPage> {
     let ids = page.ids();
-    let mut verifiers: Vec<_> = ids.iter().copied().map(EntityVerifier::new).collect();
+    let mut verifiers: Vec<_> =
+        page.entities.iter().map(|base| EntityVerifier::new(base.identity())).collect();
     let mut chains = entity::sql::stream_chains(connection, &ids);
     while let Some(row) = chains.next().await {
         let (id, amendment) = row?;

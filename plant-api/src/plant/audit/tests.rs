@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use super::line::{self, LineError, Manifest};
 use super::run::{Scope, run};
@@ -201,6 +202,60 @@ async fn tampering_is_reported_with_index_and_reason(pool: PgPool) {
         )
         .await;
         assert_eq!(tampering(&app, &id).await.0, json!(false), "restored after {sql}");
+    }
+}
+
+/// Replaces the content of the second of three amendments by `content`, with valid hashes, as
+/// someone with the rights of the database owner could.
+async fn replace_second_amendment(app: &TestApp, id: &str, content: &[u8]) {
+    tamper(app, "").await;
+    let sql = "
+        with recursive contents as (
+            select sequence, sha256(case sequence when 1 then $2 else content end) as hash
+            from amendment where entity_id = $1
+        ),
+        chain as (
+            select sequence, hash, link from contents join amendment using (sequence)
+            where sequence = 0 and entity_id = $1
+            union all
+            select c.sequence, c.hash, chain_link(2, $1, 'agent', c.sequence, chain.link, c.hash)
+            from chain join contents c on c.sequence = chain.sequence + 1
+        ),
+        amended as (
+            update amendment a
+            set content = case a.sequence when 1 then $2 else a.content end,
+                content_hash = chain.hash, link = chain.link
+            from chain where a.entity_id = $1 and a.sequence = chain.sequence
+        )
+        update base_entity set version_hash = (select link from chain where sequence = 2)
+        where id = $1";
+    let id: Uuid = id.parse().unwrap();
+    sqlx::query(sql).bind(id).bind(content).execute(&app.owner).await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_amendment_that_cannot_be_read_breaks_the_chain(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let (_, id) = agent_with_three_amendments(&app).await;
+    let nested = format!(
+        r#"{{"actor":"a","change_type":"evolution","data":{{"x":{}{}}},"timestamp":"t"}}"#,
+        "[".repeat(127),
+        "]".repeat(127)
+    );
+    for content in ["{}", "not JSON", &nested] {
+        replace_second_amendment(&app, &id, content.as_bytes()).await;
+        let found = tampering(&app, &id).await;
+        assert_eq!(found, (json!(true), json!(1), json!("unreadable")), "{content}");
+        let lines = export(&app, "?entity_type=agent").await;
+        match line::verify_line(lines[0].as_bytes()) {
+            Err(LineError::Broken { at_index: 1, reason: Reason::Unreadable, .. }) => {}
+            other => panic!("{content}: {other:?}"),
+        }
+        let report = app.post("/api/v1/audit/run?entity_type=agent", json!({})).await.expect(200);
+        assert_eq!(report["violations"][0]["broken_at_index"], 1);
+        let message = report["violations"][0]["message"].as_str().unwrap();
+        assert!(message.contains("unreadable"), "{message}");
+        assert_eq!(report["statistics"]["hash_chain_intact"], 0);
     }
 }
 

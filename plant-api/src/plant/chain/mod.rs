@@ -1,11 +1,14 @@
 //! The hash chain: canonical bytes, links and verification. Pure: no database, no clock.
 //!
 //! Amendment *i* of an entity is stored as its canonical JSON bytes (RFC 8785), their SHA-256, and
-//! a link: the SHA-256 of the entity's id, *i*, the previous link and the content hash.
-//! The entity's version hash is its last link. `docs/chain.md` describes the format.
+//! a link: the SHA-256 of the entity's id and kind, *i*, the previous link and the content hash.
+//! The entity's version hash is its last link. `docs/chain.md` describes the format; chains of its
+//! version 1, whose links lack the kind, stay valid and are extended in that version.
 
 pub mod canonical;
 mod digest;
+mod kind;
+mod link;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -13,12 +16,12 @@ mod verify;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 pub use digest::Digest32;
+pub use kind::Kind;
+pub use link::{Format, Identity, link};
 pub use verify::{LinkVerifier, Reason, Verdict, validate_chain, verify};
 
-const LINK_DOMAIN: &[u8] = b"plant/link/v1\0";
 const TYPICAL_CONTENT_BYTES: usize = 512;
 
 /// The type of an amendment.
@@ -75,20 +78,16 @@ pub struct Amendment<Content = Vec<u8>> {
 }
 
 impl Amendment {
-    /// Returns the first amendment of `entity`.
-    pub fn first(entity: Uuid, content: Vec<u8>) -> Self {
-        Self::new(entity, 0, Digest32::default(), content)
+    /// Returns the first amendment of a new chain.
+    pub fn first(entity: Identity, content: Vec<u8>) -> Self {
+        Self::after(Format::NEWEST, entity, Head::default(), content)
     }
 
-    /// Returns the amendment of `entity` that follows `head`.
-    pub fn after(entity: Uuid, head: Head, content: Vec<u8>) -> Self {
-        Self::new(entity, head.length, head.version_hash, content)
-    }
-
-    fn new(entity: Uuid, sequence: u64, previous: Digest32, content: Vec<u8>) -> Self {
+    /// Returns the amendment that follows `head` in a chain of version `format`.
+    pub fn after(format: Format, entity: Identity, head: Head, content: Vec<u8>) -> Self {
         let content_hash = Digest32::sha256(&content);
-        let link = link(entity, sequence, previous, content_hash);
-        Self { sequence, content, content_hash, link }
+        let link = link(format, entity, head.length, head.version_hash, content_hash);
+        Self { sequence: head.length, content, content_hash, link }
     }
 
     /// Returns the head of a chain whose last amendment is this one.
@@ -97,23 +96,11 @@ impl Amendment {
     }
 }
 
-/// The length and the last link of a chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The length and the last link of a chain; by default of one without amendments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Head {
     /// Number of amendments.
     pub length: u64,
-    /// Last link of the chain.
+    /// Last link of the chain; zeros if there is none.
     pub version_hash: Digest32,
-}
-
-/// Returns `SHA-256("plant/link/v1" ‖ 0 ‖ entity ‖ sequence (big-endian) ‖ previous ‖ content hash)`.
-pub fn link(entity: Uuid, sequence: u64, previous: Digest32, content_hash: Digest32) -> Digest32 {
-    let mut bytes = [0; LINK_DOMAIN.len() + 16 + 8 + 32 + 32];
-    let (domain, rest) = bytes.split_at_mut(LINK_DOMAIN.len());
-    domain.copy_from_slice(LINK_DOMAIN);
-    rest[..16].copy_from_slice(entity.as_bytes());
-    rest[16..24].copy_from_slice(&sequence.to_be_bytes());
-    rest[24..56].copy_from_slice(&previous.0);
-    rest[56..].copy_from_slice(&content_hash.0);
-    Digest32::sha256(&bytes)
 }

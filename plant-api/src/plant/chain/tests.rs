@@ -1,11 +1,17 @@
 use chrono::TimeZone;
 use proptest::prelude::*;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::*;
 
-fn entity() -> Uuid {
-    Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0001)
+fn entity() -> Identity {
+    let id = Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0001);
+    Identity { id, kind: Kind::Skill }
+}
+
+fn other_entity() -> Identity {
+    Identity { id: Uuid::from_u128(7), ..entity() }
 }
 
 fn change(change_type: ChangeType, data: Value) -> Vec<u8> {
@@ -15,12 +21,16 @@ fn change(change_type: ChangeType, data: Value) -> Vec<u8> {
 }
 
 fn chain(length: u64) -> Vec<Amendment> {
+    chain_of_format(Format::V2, entity(), length)
+}
+
+fn chain_of_format(format: Format, entity: Identity, length: u64) -> Vec<Amendment> {
     let first = change(ChangeType::Creation, json!({"name": "Python", "category": "technical"}));
-    let mut chain = vec![Amendment::first(entity(), first)];
+    let mut chain = vec![Amendment::after(format, entity, Head::default(), first)];
     for n in 1..length {
         let content = change(ChangeType::Evolution, json!({"governance_notes": n}));
         let head = chain.last().unwrap().head();
-        chain.push(Amendment::after(entity(), head, content));
+        chain.push(Amendment::after(format, entity, head, content));
     }
     chain
 }
@@ -31,23 +41,87 @@ fn head(chain: &[Amendment]) -> Head {
 
 /// Changing these values requires a new version of the format.
 #[test]
-fn the_chain_matches_the_golden_vectors() {
-    let chain = chain(2);
-    assert_eq!(
-        String::from_utf8(chain[0].content.clone()).unwrap(),
-        r#"{"actor":"genesis","change_type":"creation","data":{"category":"technical","name":"Python"},"timestamp":"2026-01-14T09:30:00Z"}"#
-    );
-    let hashes: Vec<_> =
-        chain.iter().flat_map(|a| [a.content_hash.to_string(), a.link.to_string()]).collect();
-    assert_eq!(hashes, GOLDEN);
+fn chains_of_both_versions_match_the_golden_vectors() {
+    let contents = chain(2).into_iter().map(|a| String::from_utf8(a.content).unwrap());
+    assert_eq!(contents.collect::<Vec<_>>(), GOLDEN_CONTENTS);
+    for (format, kind, links) in [
+        (Format::V1, Kind::Skill, GOLDEN_LINKS_V1),
+        (Format::V1, Kind::JobRole, GOLDEN_LINKS_V1),
+        (Format::V2, Kind::Skill, GOLDEN_LINKS_V2),
+        (Format::V2, Kind::JobRole, GOLDEN_JOB_ROLE_LINKS_V2),
+    ] {
+        let chain = chain_of_format(format, Identity { kind, ..entity() }, 2);
+        for ((amendment, hash), link) in chain.iter().zip(GOLDEN_HASHES).zip(links) {
+            assert_eq!(amendment.content_hash.to_string(), hash);
+            assert_eq!(amendment.link.to_string(), link, "{format:?} of a {kind:?}");
+        }
+    }
 }
 
-const GOLDEN: [&str; 4] = [
+const GOLDEN_CONTENTS: [&str; 2] = [
+    r#"{"actor":"genesis","change_type":"creation","data":{"category":"technical","name":"Python"},"timestamp":"2026-01-14T09:30:00Z"}"#,
+    r#"{"actor":"genesis","change_type":"evolution","data":{"governance_notes":1},"timestamp":"2026-01-14T09:30:00Z"}"#,
+];
+
+const GOLDEN_HASHES: [&str; 2] = [
     "203b8c87d4f8f25bcb5725f02c032986189a388c43ad93fb3fc277d6f9b002c6",
-    "1da1a0de7783ccd7ccfec4a30cdf2d04ede02bd5d81d8da0ee3c28d223063c7d",
     "0a416e0e49a7c8227df7f3576e5e4324cfa668380b5a4aaa07efdce1f5edb87b",
+];
+
+const GOLDEN_LINKS_V1: [&str; 2] = [
+    "1da1a0de7783ccd7ccfec4a30cdf2d04ede02bd5d81d8da0ee3c28d223063c7d",
     "7e2a829163a7fd983b6a2d3245364d324b956e0472421bf503d0b080155493cc",
 ];
+
+const GOLDEN_LINKS_V2: [&str; 2] = [
+    "4a0d654226c4cc51b1d8c332ba81f5e5e3864e5ef5c6a5c7272fb65e21bbc294",
+    "78c285656726bee7d41d2ab45afecf6c563b47e22f17fedf190e4ad64ed3c288",
+];
+
+const GOLDEN_JOB_ROLE_LINKS_V2: [&str; 2] = [
+    "3fccad00259449cf310f0fd85e6bc5f466eb86ed36c70253670768d5bd663027",
+    "b1a51116fddfdcf128b9caaa57445b9cc41bde727f388cd3168b14ee8b9f9a6b",
+];
+
+#[test]
+fn a_new_chain_has_the_newest_version() {
+    let content = change(ChangeType::Creation, json!({}));
+    let first = Amendment::first(entity(), content);
+    assert_eq!(Format::of_chain(entity(), first.content_hash, first.link), Format::V2);
+}
+
+#[test]
+fn a_chain_of_version_1_verifies_and_tells_its_version() {
+    let chain = chain_of_format(Format::V1, entity(), 5);
+    assert_eq!(verify(entity(), &chain, head(&chain)), Verdict::Intact);
+    let mut links = LinkVerifier::new(entity());
+    chain.iter().for_each(|amendment| links.update(amendment));
+    assert_eq!(links.format(), Format::V1);
+    let first = &chain[0];
+    assert_eq!(Format::of_chain(entity(), first.content_hash, first.link), Format::V1);
+    let hashes: Vec<_> = chain.iter().map(|a| (a.content_hash, a.link)).collect();
+    assert!(validate_chain(entity(), &hashes));
+}
+
+#[test]
+fn the_version_cannot_change_within_a_chain() {
+    for (before, after) in [(Format::V1, Format::V2), (Format::V2, Format::V1)] {
+        let mut chain = chain_of_format(before, entity(), 2);
+        let content = change(ChangeType::Evolution, json!({}));
+        chain.push(Amendment::after(after, entity(), head(&chain), content));
+        let verdict = verify(entity(), &chain, head(&chain));
+        assert_eq!(verdict, Verdict::Broken { at_index: 2, reason: Reason::LinkAltered });
+    }
+}
+
+#[test]
+fn a_chain_of_another_kind_is_broken_at_its_first_link() {
+    let chain = chain(3);
+    for &kind in Kind::ALL.iter().filter(|kind| **kind != Kind::Skill) {
+        let verdict = verify(Identity { kind, ..entity() }, &chain, head(&chain));
+        assert_eq!(verdict, Verdict::Broken { at_index: 0, reason: Reason::LinkAltered });
+    }
+}
 
 #[test]
 fn an_unaltered_chain_is_intact() {
@@ -71,7 +145,7 @@ fn a_truncated_chain_has_the_wrong_length() {
 #[test]
 fn a_chain_of_another_entity_is_broken_at_its_first_link() {
     let chain = chain(3);
-    let verdict = verify(Uuid::from_u128(7), &chain, head(&chain));
+    let verdict = verify(other_entity(), &chain, head(&chain));
     assert_eq!(verdict, Verdict::Broken { at_index: 0, reason: Reason::LinkAltered });
 }
 
@@ -88,7 +162,7 @@ fn hashes_and_links_alone_can_be_validated() {
     let chain = chain(5);
     let mut hashes: Vec<_> = chain.iter().map(|a| (a.content_hash, a.link)).collect();
     assert!(validate_chain(entity(), &hashes));
-    assert!(!validate_chain(Uuid::from_u128(7), &hashes));
+    assert!(!validate_chain(other_entity(), &hashes));
     assert!(!validate_chain(entity(), &[]));
     hashes.swap(3, 4);
     assert!(!validate_chain(entity(), &hashes));
@@ -96,7 +170,7 @@ fn hashes_and_links_alone_can_be_validated() {
 
 #[test]
 fn a_digest_parses_from_its_exact_text_only() {
-    let text = GOLDEN[0];
+    let text = GOLDEN_HASHES[0];
     assert_eq!(text.parse::<Digest32>().unwrap().to_string(), text);
     for other in [text.to_uppercase(), text[1..].to_owned(), format!("{text}0"), "x".repeat(64)] {
         assert!(other.parse::<Digest32>().is_err(), "{other}");

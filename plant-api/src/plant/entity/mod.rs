@@ -20,69 +20,20 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
-use strum::VariantArray;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::plant::chain::{Amendment, Change, ChangeType, Digest32, Head, canonical};
+use crate::plant::chain::{
+    Amendment, Change, ChangeType, Digest32, Format, Head, Identity, canonical,
+};
 
+pub use crate::plant::chain::Kind;
 pub use fields::{Fields, ParsedAmendment};
 pub use state::{EntityVerifier, Mismatch};
 
 /// Governing agent id of every entity that the service creates. Check L0-01 requires an id;
 /// nothing else uses it.
 pub const GOVERNANCE_AGENT: &str = "genesis";
-
-/// The kind of an entity.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    sqlx::Type,
-    utoipa::ToSchema,
-    VariantArray,
-)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Kind {
-    /// An ability of an agent.
-    Skill,
-    /// A position and the skills that it requires.
-    JobRole,
-    /// A group of agents.
-    Team,
-    /// An AI agent that customers can hire.
-    Agent,
-    /// An industry that agents specialize in.
-    Industry,
-}
-
-impl Kind {
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// Returns the kind as an English noun, for messages.
-    pub fn noun(self) -> &'static str {
-        match self {
-            Self::Skill => "skill",
-            Self::JobRole => "job role",
-            Self::Team => "team",
-            Self::Agent => "agent",
-            Self::Industry => "industry",
-        }
-    }
-
-    /// Returns the kind as in JSON and the database (`snake_case`).
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::JobRole => "job_role",
-            other => other.noun(),
-        }
-    }
-}
 
 /// Status of an entity.
 #[derive(
@@ -135,7 +86,7 @@ impl NewEntity {
     /// # Errors
     /// When the content does not serialize to a JSON object.
     pub fn new(
-        id: Uuid,
+        entity: Identity,
         status: Status,
         at: DateTime<Utc>,
         actor: &str,
@@ -150,10 +101,10 @@ impl NewEntity {
             actor: actor.to_owned(),
         };
         Ok(Self {
-            id,
+            id: entity.id,
             status,
             created_at: at,
-            first_amendment: Amendment::first(id, change.to_canonical_json()),
+            first_amendment: Amendment::first(entity, change.to_canonical_json()),
         })
     }
 }
@@ -187,6 +138,10 @@ pub struct BaseEntity {
 }
 
 impl BaseEntity {
+    pub fn identity(&self) -> Identity {
+        Identity { id: self.id, kind: self.kind }
+    }
+
     /// Returns the stored length and last link of the chain.
     pub fn head(&self) -> Head {
         Head { length: self.chain_length.unsigned_abs(), version_hash: self.version_hash }
@@ -239,19 +194,23 @@ struct EntityFields<'a> {
 
 /// A base entity whose row is locked for a change.
 #[derive(Debug)]
-pub struct LockedEntity(BaseEntity);
+pub struct LockedEntity {
+    base: BaseEntity,
+    /// Version of the format of its chain.
+    format: Format,
+}
 
 impl Deref for LockedEntity {
     type Target = BaseEntity;
 
     fn deref(&self) -> &BaseEntity {
-        &self.0
+        &self.base
     }
 }
 
 impl DerefMut for LockedEntity {
     fn deref_mut(&mut self) -> &mut BaseEntity {
-        &mut self.0
+        &mut self.base
     }
 }
 
@@ -270,7 +229,8 @@ impl LockedEntity {
         actor: &str,
     ) -> Result<Amendment> {
         let change = Change { change_type, data, timestamp: at, actor: actor.to_owned() };
-        let amendment = Amendment::after(self.id, self.head(), change.to_canonical_json());
+        let amendment =
+            Amendment::after(self.format, self.identity(), self.head(), change.to_canonical_json());
         sql::amend(connection, self, &amendment, at).await?;
         self.updated_at = at;
         self.chain_length += 1;

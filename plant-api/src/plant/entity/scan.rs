@@ -12,6 +12,9 @@ use crate::plant::chain::Digest32;
 /// Maximum nesting of arrays and objects.
 const MAX_DEPTH: u32 = 16;
 
+/// Maximum length of a number; canonical ones are shorter.
+const MAX_NUMBER_BYTES: usize = 32;
+
 /// The rest of a text; each method parses and removes its beginning.
 #[derive(Debug, Clone, Copy)]
 pub struct Scanner<'a> {
@@ -70,6 +73,13 @@ impl<'a> Scanner<'a> {
     /// Parses an unsigned integer.
     pub fn unsigned(&mut self) -> Option<u64> {
         self.integer_digits()?.parse().ok()
+    }
+
+    /// Parses a string and returns its text with the quotes, its escapes unchanged.
+    pub fn string_text(&mut self) -> Option<&'a str> {
+        let text = self.rest;
+        self.string()?;
+        text.get(..text.len() - self.rest.len())
     }
 
     /// Parses a value of any type and returns its text.
@@ -137,14 +147,23 @@ impl<'a> Scanner<'a> {
             }
             let length = match rest.as_bytes().get(1)? {
                 b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
-                b'u' if rest.get(2..6)?.bytes().all(|byte| byte.is_ascii_hexdigit()) => 6,
+                // Canonical JSON escapes only control characters this way. Others may be halves of
+                // a surrogate pair.
+                b'u' if rest.get(2..4)? == "00"
+                    && rest.get(4..6)?.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+                {
+                    6
+                }
                 _ => return None,
             };
             self.rest = rest.get(length..)?;
         }
     }
 
+    /// Parses a number that is certainly in the range of a double: of at most
+    /// [`MAX_NUMBER_BYTES`], with an exponent of at most two digits.
     fn number(&mut self) -> Option<()> {
+        let length_before = self.rest.len();
         let _ = self.literal("-");
         self.integer_digits()?;
         if self.literal(".").is_some() {
@@ -152,9 +171,9 @@ impl<'a> Scanner<'a> {
         }
         if self.literal("e").or_else(|| self.literal("E")).is_some() {
             let _ = self.literal("+").or_else(|| self.literal("-"));
-            self.digits()?;
+            self.digits().filter(|exponent| exponent.len() <= 2)?;
         }
-        Some(())
+        (length_before - self.rest.len() <= MAX_NUMBER_BYTES).then_some(())
     }
 
     fn integer_digits(&mut self) -> Option<&'a str> {

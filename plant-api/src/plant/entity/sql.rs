@@ -8,25 +8,47 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::{BaseEntity, Kind, LockedEntity, Status};
-use crate::plant::chain::{Amendment, Digest32};
+use crate::plant::chain::{Amendment, Digest32, Format};
 
-/// Reads an entity that is not deleted, and locks its row until the end of the transaction.
+/// Reads an entity that is not deleted, and locks its row until the end of the transaction. The
+/// first amendment, which never changes, determines the version of the chain's format.
 pub async fn lock(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<LockedEntity>> {
-    sqlx::query_as!(
-        BaseEntity,
+    sqlx::query!(
         r#"select
-            id, entity_type as "kind: Kind", external_id, status as "status: Status",
-            created_at, updated_at, deleted_at, certified_at,
-            chain_length, version_hash as "version_hash: Digest32",
-            tags, custom_attributes, governance_notes, parent_id, governance_agent_id
-        from base_entity
-        where id = $1 and deleted_at is null
-        for no key update"#,
+            e.id, e.entity_type as "kind: Kind", e.external_id, e.status as "status: Status",
+            e.created_at, e.updated_at, e.deleted_at, e.certified_at,
+            e.chain_length, e.version_hash as "version_hash: Digest32",
+            e.tags, e.custom_attributes, e.governance_notes, e.parent_id, e.governance_agent_id,
+            first.content_hash as "first_hash?: Digest32", first.link as "first_link?: Digest32"
+        from base_entity e
+        left join amendment first on first.entity_id = e.id and first.sequence = 0
+        where e.id = $1 and e.deleted_at is null
+        for no key update of e"#,
         id,
     )
+    .map(|row| {
+        let base = BaseEntity {
+            id: row.id,
+            kind: row.kind,
+            external_id: row.external_id,
+            status: row.status,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            deleted_at: row.deleted_at,
+            certified_at: row.certified_at,
+            chain_length: row.chain_length,
+            version_hash: row.version_hash,
+            tags: row.tags,
+            custom_attributes: row.custom_attributes,
+            governance_notes: row.governance_notes,
+            parent_id: row.parent_id,
+            governance_agent_id: row.governance_agent_id,
+        };
+        let (hash, link) = (row.first_hash.unwrap_or_default(), row.first_link.unwrap_or_default());
+        LockedEntity { format: Format::of_chain(base.identity(), hash, link), base }
+    })
     .fetch_optional(db)
     .await
-    .map(|row| row.map(LockedEntity))
 }
 
 /// Reads an entity, deleted or not.

@@ -4,10 +4,8 @@
 
 use std::borrow::Cow;
 
-use uuid::Uuid;
-
 use super::fields::{Fields, ParsedAmendment};
-use crate::plant::chain::{Amendment, ChangeType, Head, LinkVerifier, Reason, Verdict};
+use crate::plant::chain::{Amendment, ChangeType, Head, Identity, LinkVerifier, Reason, Verdict};
 
 /// Verifies an entity, one amendment at a time: the links of its chain, and that its stored fields
 /// are the result of its amendments.
@@ -18,7 +16,7 @@ pub struct EntityVerifier<'a> {
 }
 
 impl<'a> EntityVerifier<'a> {
-    pub fn new(entity: Uuid) -> Self {
+    pub fn new(entity: Identity) -> Self {
         Self { links: LinkVerifier::new(entity), expected: ExpectedState::default() }
     }
 
@@ -48,16 +46,17 @@ impl<'a> EntityVerifier<'a> {
     /// Returns the verdict on the whole entity; `stored` is its stored head. `fields`
     /// are its stored fields, `None` if they cannot be parsed as a JSON object.
     pub fn verdict(&self, stored: Head, fields: Option<&Fields<'_>>) -> Verdict {
-        match self.links.verdict(stored) {
-            Verdict::Intact => match (self.expected.unreadable, self.mismatch(fields)) {
-                (Some(at_index), _) => Verdict::Broken { at_index, reason: Reason::Unreadable },
-                (None, Some(Mismatch { at_index, .. })) => {
-                    Verdict::Broken { at_index, reason: Reason::StateDiffers }
-                }
-                (None, None) => Verdict::Intact,
-            },
-            broken => broken,
+        let verdict = self.links.verdict(stored);
+        if verdict != Verdict::Intact {
+            return verdict;
         }
+        if let Some(at_index) = self.expected.unreadable {
+            return Verdict::Broken { at_index, reason: Reason::Unreadable };
+        }
+        self.mismatch(fields).map_or(Verdict::Intact, |mismatch| Verdict::Broken {
+            at_index: mismatch.at_index,
+            reason: Reason::StateDiffers,
+        })
     }
 
     /// Returns the first difference between the stored `fields` (see [`Self::verdict`]) and
@@ -83,6 +82,7 @@ struct ExpectedState<'a> {
     created_at: Cow<'a, str>,
     updated_at: Cow<'a, str>,
     last_sequence: u64,
+    /// Sequence number of the first amendment that cannot be parsed.
     unreadable: Option<u64>,
 }
 

@@ -61,7 +61,7 @@ impl Examination {
 pub async fn examine(connection: &mut PgConnection, base: &BaseEntity) -> Result<Examination> {
     let ids = [base.id];
     let content = find_contents(connection, base.kind, &ids).await?.remove(&base.id);
-    let mut verifier = EntityVerifier::new(base.id);
+    let mut verifier = EntityVerifier::new(base.identity());
     let mut chain = entity::sql::stream_chains(connection, &ids);
     while let Some(amendment) = chain.next().await {
         verifier.update(&amendment?.1);

@@ -12,8 +12,8 @@ use crate::access::Caller;
 use crate::check::Checks;
 use crate::clock::Clock;
 use crate::error::{Error, OnConstraint, Result, Violation};
-use crate::plant::chain::Digest32;
-use crate::plant::entity::{Check, NewEntity, Status};
+use crate::plant::chain::{Digest32, Identity};
+use crate::plant::entity::{Check, Kind, NewEntity, Status};
 use crate::plant::id::id;
 use crate::plant::skills::SkillId;
 
@@ -116,7 +116,8 @@ impl JobRoleContent {
     /// # Errors
     /// As [`NewEntity::new`].
     pub fn new_entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
-        NewEntity::new(id, Status::Active, at, actor, self)
+        let entity = Identity { id, kind: Kind::JobRole };
+        NewEntity::new(entity, Status::Active, at, actor, self)
     }
 }
 

@@ -15,8 +15,8 @@ use crate::access::Caller;
 use crate::check::Checks;
 use crate::clock::Clock;
 use crate::error::{Error, OnConstraint, Result};
-use crate::plant::chain::Digest32;
-use crate::plant::entity::{Check, NewEntity, Status};
+use crate::plant::chain::{Digest32, Identity};
+use crate::plant::entity::{Check, Kind, NewEntity, Status};
 use crate::plant::id::id;
 
 id!(
@@ -115,7 +115,8 @@ impl SkillContent {
     /// # Errors
     /// As [`NewEntity::new`].
     pub fn new_entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
-        NewEntity::new(id, Status::PendingCertification, at, actor, self)
+        let entity = Identity { id, kind: Kind::Skill };
+        NewEntity::new(entity, Status::PendingCertification, at, actor, self)
     }
 }
 

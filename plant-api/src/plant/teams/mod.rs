@@ -12,8 +12,8 @@ use crate::access::Caller;
 use crate::check::Checks;
 use crate::clock::Clock;
 use crate::error::{Error, OnConstraint, Result};
-use crate::plant::chain::Digest32;
-use crate::plant::entity::{Check, NewEntity, Status};
+use crate::plant::chain::{Digest32, Identity};
+use crate::plant::entity::{Check, Kind, NewEntity, Status};
 use crate::plant::id::id;
 use crate::plant::job_roles::JobRoleId;
 
@@ -80,7 +80,8 @@ impl TeamContent {
     /// # Errors
     /// As [`NewEntity::new`].
     pub fn new_entity(&self, id: Uuid, at: DateTime<Utc>, actor: &str) -> Result<NewEntity> {
-        NewEntity::new(id, Status::Active, at, actor, self)
+        let entity = Identity { id, kind: Kind::Team };
+        NewEntity::new(entity, Status::Active, at, actor, self)
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::plant::chain::Amendment;
+use crate::plant::chain::{Amendment, Format};
 use crate::plant::entity;
 use crate::testing::{TestApp, json_request};
 
@@ -12,7 +12,8 @@ use crate::testing::{TestApp, json_request};
 async fn append(app: &TestApp, id: &str, content: &[u8]) {
     let id: Uuid = id.parse().unwrap();
     let base = entity::sql::find(&app.owner, id).await.unwrap().unwrap();
-    let amendment = Amendment::after(id, base.head(), content.to_vec());
+    let amendment =
+        Amendment::after(Format::NEWEST, base.identity(), base.head(), content.to_vec());
     let mut tx = app.owner.begin().await.unwrap();
     sqlx::raw_sql("alter table base_entity disable trigger user").execute(&mut *tx).await.unwrap();
     sqlx::query("insert into amendment values ($1, $2, default, $3, $4, $5)")

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::plant::chain::{Amendment, Digest32, Reason, Verdict};
+use crate::plant::chain::{Amendment, Digest32, Identity, Reason, Verdict};
 use crate::plant::entity::{BaseEntity, EntityVerifier, Kind};
 use parse::Line;
 
@@ -114,7 +114,7 @@ impl LineVerifier {
     /// [`LineError`] if the line cannot be parsed or was altered.
     pub fn verify(&mut self, line: &[u8]) -> Result<VerifiedLine, LineError> {
         let line = Line::parse(line, &mut self.buffer)?;
-        let mut verifier = EntityVerifier::new(line.id);
+        let mut verifier = EntityVerifier::new(Identity { id: line.id, kind: line.kind });
         for amendment in &line.amendments {
             verifier.update_borrowed(&Amendment {
                 sequence: amendment.sequence,

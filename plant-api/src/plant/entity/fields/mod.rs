@@ -52,17 +52,17 @@ impl<'a> Fields<'a> {
 }
 
 /// The content of an amendment, without its actor. `data` and `timestamp` stay unparsed.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct ParsedAmendment<'a> {
     pub change_type: ChangeType,
-    #[serde(borrow)]
     pub data: Fields<'a>,
-    #[serde(borrow, deserialize_with = "raw_value")]
+    /// A JSON string.
     pub timestamp: &'a str,
 }
 
 impl<'a> ParsedAmendment<'a> {
-    /// Parses the content of an amendment; `None` if it is not one.
+    /// Parses the content of an amendment; `None` if it is not one: if it is not JSON, is nested
+    /// more deeply than `serde_json` reads, or a member is missing or of another type.
     pub fn parse(content: &'a [u8]) -> Option<Self> {
         Self::parse_fast(content).or_else(|| Self::parse_slow(content))
     }
@@ -71,7 +71,7 @@ impl<'a> ParsedAmendment<'a> {
     fn parse_fast(content: &'a [u8]) -> Option<Self> {
         let mut scanner = Scanner::new(content)?;
         scanner.literal(r#"{"actor":"#)?;
-        scanner.value()?;
+        scanner.string_text()?;
         scanner.literal(r#","change_type":""#)?;
         let change_type = match scanner.plain_string()? {
             "creation" => ChangeType::Creation,
@@ -82,19 +82,36 @@ impl<'a> ParsedAmendment<'a> {
         scanner.literal(r#","data":"#)?;
         let data = Fields::parse_next(&mut scanner)?;
         scanner.literal(r#","timestamp":"#)?;
-        let timestamp = scanner.value()?;
+        let timestamp = scanner.string_text()?;
         scanner.literal("}")?;
         scanner.end().map(|()| Self { change_type, data, timestamp })
     }
 
     fn parse_slow(content: &'a [u8]) -> Option<Self> {
+        // Unparsed values may be nested too deeply, or contain numbers or escapes without meaning;
         // serde_json does not check the encoding of ignored strings.
-        serde_json::from_str(str::from_utf8(content).ok()?).ok()
+        let text = str::from_utf8(content).ok()?;
+        serde_json::from_str::<serde_json::Value>(text).ok()?;
+        let members: Members = serde_json::from_str(text).ok()?;
+        let is_string = |value: &RawValue| value.get().starts_with('"');
+        (is_string(members.actor) && is_string(members.timestamp)).then(|| Self {
+            change_type: members.change_type,
+            data: members.data,
+            timestamp: members.timestamp.get(),
+        })
     }
 }
 
-fn raw_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de str, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(RawValue::get)
+/// The members of an amendment's content.
+#[derive(Deserialize)]
+struct Members<'a> {
+    #[serde(borrow)]
+    actor: &'a RawValue,
+    change_type: ChangeType,
+    #[serde(borrow)]
+    data: Fields<'a>,
+    #[serde(borrow)]
+    timestamp: &'a RawValue,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {

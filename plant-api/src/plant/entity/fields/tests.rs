@@ -35,12 +35,41 @@ fn canonical_amendments_take_the_fast_path() {
 #[test]
 fn other_json_takes_the_slow_path() {
     for content in [
-        r#"{ "actor":1,"change_type":"creation","data":{},"timestamp":"t"}"#,
-        r#"{"change_type":"creation","data":{"\u006eame":1},"timestamp":"t","more":[]}"#,
-        &format!(r#"{{"change_type":"creation","data":{{"a":{}}},"timestamp":1}}"#, nested(100)),
+        r#"{ "actor":"a","change_type":"creation","data":{},"timestamp":"t"}"#,
+        r#"{"change_type":"creation","data":{"\u006eame":1},"timestamp":"t","more":[],"actor":"a"}"#,
+        &with_value(&nested(100)),
+        &with_value("1e100"),
+        &with_value(&"1".repeat(33)),
+        &with_value(r#""\ud83d\ude42""#),
     ] {
         assert_eq!(ParsedAmendment::parse_fast(content.as_bytes()), None, "{content}");
         assert!(ParsedAmendment::parse(content.as_bytes()).is_some(), "{content}");
+    }
+}
+
+/// Returns the content of an amendment that sets a field to `value`.
+fn with_value(value: &str) -> String {
+    format!(r#"{{"actor":"a","change_type":"creation","data":{{"a":{value}}},"timestamp":"t"}}"#)
+}
+
+#[test]
+fn an_amendment_with_a_value_or_member_that_cannot_be_read_is_not_parsed() {
+    let whole = with_value("1");
+    assert!(ParsedAmendment::parse(whole.as_bytes()).is_some());
+    for content in [
+        with_value(&nested(126)),
+        with_value("1e400"),
+        with_value(&"1".repeat(400)),
+        with_value(r#""\ud83d""#),
+        whole.replace(r#""actor":"a","#, ""),
+        whole.replace(r#""actor":"a""#, r#""actor":1"#),
+        whole.replace(r#""timestamp":"t""#, r#""timestamp":null"#),
+        whole.replace(r#"{"a":1}"#, "[]"),
+        whole.replace("creation", "deletion"),
+        "null".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(ParsedAmendment::parse(content.as_bytes()), None, "{content}");
     }
 }
 

@@ -3,7 +3,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::plant::audit::line;
-use crate::plant::chain::{Change, ChangeType};
+use crate::plant::chain::{Change, ChangeType, Format, Identity};
 use crate::plant::entity::mutate::mutated;
 use crate::plant::entity::{BaseEntity, GOVERNANCE_AGENT, Status};
 
@@ -23,10 +23,9 @@ fn lines() -> Vec<Vec<u8>> {
             let actor = GOVERNANCE_AGENT.to_owned();
             let change = Change { change_type, data: fields.clone(), timestamp: at, actor };
             let content = change.to_canonical_json();
-            chain.push(match chain.last() {
-                Some(last) => Amendment::after(id, last.head(), content),
-                None => Amendment::first(id, content),
-            });
+            let head = chain.last().map(Amendment::head).unwrap_or_default();
+            let entity = Identity { id, kind: Kind::JobRole };
+            chain.push(Amendment::after(Format::NEWEST, entity, head, content));
             line_text(&chain, &base(id, chain.last().unwrap().head(), &fields), &fields)
         })
         .collect()
