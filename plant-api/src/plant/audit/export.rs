@@ -20,7 +20,7 @@ use super::line::{self, Manifest};
 use super::pages::{Chains, EntityPage, EntityPages};
 use super::spool::{self, SpoolError, SpoolReader, SpoolWriter};
 use super::thread;
-use crate::db::{BulkRead, BulkSnapshot, Db, UnsentResult};
+use crate::db::{BulkRead, BulkSnapshot, Db};
 use crate::error::{Error, Result};
 use crate::plant::chain::Digest32;
 use crate::plant::entity::Kind;
@@ -30,11 +30,9 @@ use crate::plant::genesis::content::Content;
 /// that changed since its start.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Maximum duration of sending the export.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
-
-/// Timeout for the client to accept a chunk.
-const CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time limits of sending an export.
+const SEND_LIMITS: SendLimits =
+    SendLimits { total: Duration::from_secs(30 * 60), part: Duration::from_secs(30) };
 
 /// Number of bytes by which a client may be behind, which is the maximum size of the temporary
 /// file.
@@ -87,10 +85,11 @@ pub(super) async fn export_until(
         .map_err(|source| Error::Internal(format!("temporary file: {source}").into()))?;
     let writer = Writer::new(spool_writer, time_is_up);
     let read = thread::run("export", read_database(snapshot, scope, writer));
-    let stopped = shutdown.clone();
+    let (db, stopped) = (db.clone(), shutdown.clone());
     tokio::spawn(async move {
         let result = tokio::select! {
             result = read => result.map_err(AbortReason::Failed).flatten(),
+            () = db.wait_for_disconnect() => Err(AbortReason::DatabaseUnavailable),
             () = stopped.cancelled() => Err(AbortReason::ShuttingDown),
         };
         log("export read", result.map(|entities| (entities, "entities")));
@@ -98,9 +97,10 @@ pub(super) async fn export_until(
     let (sender, receiver) = mpsc::channel(MAX_BUFFERED_CHUNKS);
     tokio::spawn(async move {
         let result = tokio::select! {
-            result = send(spool_reader, sender, unsent) => result,
+            result = send(spool_reader, sender, SEND_LIMITS) => result,
             () = shutdown.cancelled() => Err(AbortReason::ShuttingDown),
         };
+        drop(unsent);
         log("export sent", result.map(|bytes| (bytes, "bytes")));
     });
     Ok(body_stream(receiver))
@@ -122,9 +122,11 @@ enum AbortReason {
     Spool(#[from] SpoolError),
     #[error("time limit reached after the entity {after}; export the rest with `after` set to it")]
     ReadTimeout { after: Uuid },
-    #[error("the client accepted no data for {CHUNK_TIMEOUT:?}, or has disconnected")]
+    #[error("the database is unavailable")]
+    DatabaseUnavailable,
+    #[error("the client accepted no data for too long, or has disconnected")]
     ClientUnavailable,
-    #[error("the client did not receive the export within {SEND_TIMEOUT:?}")]
+    #[error("the client did not receive the export in time")]
     SendTimeout,
     #[error("the service is shutting down")]
     ShuttingDown,
@@ -241,23 +243,35 @@ impl<TimeIsUp: FnMut() -> bool> Writer<TimeIsUp> {
 /// A part of the body, or its end.
 type Part = Option<Bytes>;
 
+#[derive(Debug, Clone, Copy)]
+struct SendLimits {
+    /// Time for the client to receive the export.
+    total: Duration,
+    /// Time for the client to accept the next part.
+    part: Duration,
+}
+
 /// Sends the spooled bytes; returns their number.
 async fn send(
     spool: SpoolReader,
     sender: mpsc::Sender<Part>,
-    _unsent: UnsentResult,
+    limits: SendLimits,
 ) -> Result<u64, AbortReason> {
-    let sent = timeout(SEND_TIMEOUT, send_all(spool, sender)).await;
+    let sent = timeout(limits.total, send_all(spool, sender, limits.part)).await;
     sent.map_err(|_| AbortReason::SendTimeout).flatten()
 }
 
-async fn send_all(mut spool: SpoolReader, sender: mpsc::Sender<Part>) -> Result<u64, AbortReason> {
+async fn send_all(
+    mut spool: SpoolReader,
+    sender: mpsc::Sender<Part>,
+    part_timeout: Duration,
+) -> Result<u64, AbortReason> {
     let mut sent = 0;
     loop {
         let part = spool.next().await?;
         sent += part.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let is_end = part.is_none();
-        match timeout(CHUNK_TIMEOUT, sender.send(part)).await {
+        match timeout(part_timeout, sender.send(part)).await {
             Ok(Ok(())) if is_end => return Ok(sent),
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return Err(AbortReason::ClientUnavailable),
@@ -277,4 +291,34 @@ fn body_stream(receiver: mpsc::Receiver<Part>) -> Body {
         }
     })
     .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[tokio::test]
+    async fn a_client_that_accepts_no_data_is_cut_off() {
+        let (writer, spool) = spool::create(100).unwrap();
+        writer.write(&[1]).unwrap();
+        writer.finish();
+        // There is room for the first part, but not for the end.
+        let (sender, mut receiver) = mpsc::channel(1);
+        let limits = SendLimits { total: LONG, part: Duration::ZERO };
+        let sent = send(spool, sender, limits).await;
+        assert!(matches!(sent, Err(AbortReason::ClientUnavailable)), "{sent:?}");
+        assert!(receiver.recv().await.unwrap().is_some());
+        assert!(receiver.recv().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_too_long_is_cut_off() {
+        let (_writer, spool) = spool::create(100).unwrap();
+        let (sender, _receiver) = mpsc::channel(1);
+        let limits = SendLimits { total: Duration::ZERO, part: LONG };
+        let sent = send(spool, sender, limits).await;
+        assert!(matches!(sent, Err(AbortReason::SendTimeout)), "{sent:?}");
+    }
 }

@@ -440,12 +440,14 @@ async fn audits_and_exports_use_no_connection_of_the_requests(pool: PgPool) {
     }
     assert_eq!(app.post("/api/v1/audit/run", json!({})).await.expect(200)["total_entities"], 1);
     assert_eq!(export_lines(&app, "").await.len(), 2);
-    let role: String = {
-        let (mut snapshot, _unsent) =
-            app.state.db.begin_bulk_read(BulkRead::Audit, Duration::from_secs(30)).await.unwrap();
-        sqlx::query_scalar("select current_user::text").fetch_one(&mut *snapshot).await.unwrap()
-    };
-    assert_eq!(role, "plant_app");
+
+    let limit = Duration::from_millis(1234);
+    let (mut snapshot, _unsent) =
+        app.state.db.begin_bulk_read(BulkRead::Audit, limit).await.unwrap();
+    let settings = "select current_user::text, current_setting('statement_timeout')";
+    let settings: (String, String) =
+        sqlx::query_as(settings).fetch_one(&mut *snapshot).await.unwrap();
+    assert_eq!(settings, ("plant_app".into(), "1234ms".into()));
 }
 
 /// Returns the lines of an export.

@@ -41,3 +41,44 @@ pub async fn run<T: Send + 'static>(
     started.map_err(|error| Error::Internal(Box::new(error)))?;
     receiver.await.map_err(|_| Error::Internal("the thread of the task has panicked".into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_runs_on_a_thread_of_low_priority() {
+        let (name, nice) = run("audit", async {
+            let name = thread::current().name().map(str::to_owned);
+            (name, rustix::process::getpriority_process(None).unwrap())
+        })
+        .await
+        .unwrap();
+        assert_eq!((name.as_deref(), nice), (Some("audit"), NICE_VALUE));
+    }
+
+    #[tokio::test]
+    async fn a_task_whose_result_nobody_wants_is_cancelled() {
+        let (started_sender, started) = oneshot::channel();
+        let (guard, cancelled) = oneshot::channel::<()>();
+        let task = tokio::spawn(run("audit", async move {
+            let _guard = guard;
+            started_sender.send(()).unwrap();
+            std::future::pending::<()>().await;
+        }));
+        started.await.unwrap();
+        task.abort();
+        let cancelled = timeout(Duration::from_secs(10), cancelled).await.unwrap();
+        assert!(cancelled.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_the_task_is_an_error() {
+        let result: Result<()> = run("audit", async { panic!("expected by this test") }).await;
+        assert!(result.is_err());
+    }
+}
