@@ -102,7 +102,7 @@ fn detect_flip(
                 LineError::Broken { reason, .. } => reason.as_str(),
             }
         }
-        None => match verify_reader(&*file, |_| {}) {
+        None => match verify_reader(file, |_| {}) {
             Outcome::Intact(_) => "NOT DETECTED",
             Outcome::Broken(_) => "manifest or order",
             Outcome::Unreadable(_) => "file unreadable",

@@ -36,6 +36,9 @@ use crate::{auth, cleanup, health, http, serve, telemetry, write};
 /// overloaded service receive an early 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
 
+/// Delay before the database is asked again for its identity.
+const IDENTITY_RETRY_DELAY: Duration = Duration::from_millis(200);
+
 /// Timeout for commits in progress when the process stops.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -130,11 +133,9 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         .context("invalid REDIS_URL")?;
     let db = database(config, &metrics)?;
     db::check_schema(&db).await?;
-    // Services with different databases may share a Redis server.
-    let prefix = format!("plant:{}", db.identity().await?);
     let state = AppState::from(Handles {
         db,
-        cache: Cache::new(redis.clone(), &prefix, config.cache_ttl, metrics.cache_requests.clone()),
+        cache: Cache::new(redis.clone(), config.cache_ttl, metrics.cache_requests.clone()),
         queue: Queue::new(redis, ""),
         metrics,
         clock: Clock::System,
@@ -169,6 +170,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         tokio::spawn(cleanup::run("sessions", auth::delete_expired, handles(), shutdown.clone())),
         tokio::spawn(state.access_policy.rate_limit.clone().run_cleanup(shutdown.clone())),
         tokio::spawn(state.cache.clone().run_refresh_loop(shutdown.clone())),
+        tokio::spawn(set_cache_prefix(state.clone(), shutdown.clone())),
         tokio::spawn(state.queue.clone().run_announcer(shutdown.clone())),
         tokio::spawn(worker::run_gauge_updates(
             db,
@@ -179,6 +181,23 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
     ];
     let writes = state.write_tasks.clone();
     Ok((state, BackgroundTasks { shutdown, tasks, writes }))
+}
+
+/// Sets the cache's prefix when the database is connected. Services with different databases may
+/// share a Redis server, so the prefix contains the database's identity.
+async fn set_cache_prefix(state: AppState, shutdown: CancellationToken) {
+    let set = async {
+        loop {
+            match state.db.identity().await {
+                Ok(identity) => return state.cache.set_prefix(format!("plant:{identity}")),
+                Err(_) => tokio::time::sleep(IDENTITY_RETRY_DELAY).await,
+            }
+        }
+    };
+    tokio::select! {
+        () = set => {}
+        () = shutdown.cancelled() => {}
+    }
 }
 
 /// Returns the job handlers of all slices.

@@ -5,7 +5,7 @@ mod sample;
 
 use std::process::{Command, Output};
 
-use plant_api::plant::audit::line::{LineError, verify_line};
+use plant_api::plant::audit::line::{LineError, verify_line, verify_long_line};
 use plant_api::verify::{Outcome, verify_reader};
 use proptest::prelude::*;
 use sample::{agent, export, export_line, with_manifest};
@@ -148,6 +148,29 @@ fn a_line_longer_than_a_block_is_verified() {
     assert!(is_intact(&with_manifest(export_line(&agent(0, 5_000)))));
 }
 
+/// A line of more than 4 MiB is not kept in memory.
+#[test]
+fn a_chain_too_long_for_memory_is_verified() {
+    let lines = [agent(0, 2), agent(1, 10_000), agent(2, 1)];
+    let file = with_manifest(lines.iter().flat_map(export_line).collect());
+    let Outcome::Intact(totals) = verify(&file) else { panic!("{}", verify(&file)) };
+    assert_eq!((totals.entities, totals.links), (3, 3 + 10_001 + 2));
+
+    let mut altered = String::from_utf8(file.clone()).unwrap();
+    let at = altered.find("the 9998th time").unwrap();
+    altered.replace_range(at..at + 3, "our");
+    let (line, message) = broken(altered.as_bytes());
+    assert_eq!(line, 2);
+    assert!(message.contains("amendment 9998: content_altered"), "{message}");
+    let (line, message) = unreadable(&file[..export_line(&lines[0]).len() + 4_800_000]);
+    assert_eq!(line, 2);
+    assert!(message.contains("no manifest"), "{message}");
+    let incomplete = String::from_utf8(file).unwrap().replace("\"chain_length\":10001,", "");
+    let (line, message) = unreadable(incomplete.as_bytes());
+    assert_eq!(line, 2);
+    assert!(message.contains("missing field"), "{message}");
+}
+
 /// Returns an export of one line that `change` alters, with a matching manifest.
 fn altered_export(changes: u64, change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let line = export_line(&agent(7, changes));
@@ -203,7 +226,7 @@ proptest! {
 
     /// The inserted space makes the fast path fail, so that `serde_json` parses the line.
     #[test]
-    fn a_line_gets_the_same_result_from_both_parsers(
+    fn a_line_gets_the_same_result_from_all_parsers(
         changes in 0u64..3, index in any::<prop::sample::Index>(), flip in 0u8..,
     ) {
         let mut line = export_line(&agent(7, changes));
@@ -211,11 +234,14 @@ proptest! {
         let index = 1 + index.index(line.len() - 1);
         line[index] ^= flip;
         let fast = verify_line(&line);
+        let in_parts = verify_long_line(|| &line[..]);
         line.insert(1, b' ');
-        match (fast, verify_line(&line)) {
-            // The messages contain different columns.
-            (Err(LineError::Unreadable(_)), Err(LineError::Unreadable(_))) => {}
-            (fast, slow) => prop_assert_eq!(fast, slow),
+        for slow in [verify_line(&line), in_parts] {
+            match (&fast, slow) {
+                // The messages contain different columns.
+                (Err(LineError::Unreadable(_)), Err(LineError::Unreadable(_))) => {}
+                (fast, slow) => prop_assert_eq!(fast, &slow),
+            }
         }
     }
 

@@ -28,7 +28,7 @@ use bytes::Bytes;
 use deadpool_redis::redis::cmd;
 use prometheus::IntCounterVec;
 use strum::VariantArray;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{SetOnce, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -136,7 +136,8 @@ pub struct Cache(Arc<Inner>);
 
 struct Inner {
     redis: Redis,
-    prefix: String,
+    /// Start of all keys. Not known before the database was connected.
+    prefix: SetOnce<String>,
     ttl: Duration,
     local: moka::future::Cache<Key, Arc<CachedResponse>>,
     lookups: mpsc::UnboundedSender<Lookup>,
@@ -148,9 +149,9 @@ struct Inner {
 }
 
 impl Cache {
-    /// Creates a cache in `redis` under keys that start with `prefix`. Entries expire after `ttl`.
-    /// `requests` counts reads by topic and result.
-    pub fn new(redis: Redis, prefix: &str, ttl: Duration, requests: IntCounterVec) -> Self {
+    /// Creates a cache in `redis`, whose entries expire after `ttl`. It is inactive until
+    /// [`Cache::set_prefix`]. `requests` counts reads by topic and result.
+    pub fn new(redis: Redis, ttl: Duration, requests: IntCounterVec) -> Self {
         let local = moka::future::Cache::builder()
             .max_capacity(MAX_LOCAL_BYTES)
             .weigher(|_, response: &Arc<CachedResponse>| response.weight())
@@ -159,7 +160,7 @@ impl Cache {
         let (lookups, pending_lookups) = mpsc::unbounded_channel();
         Self(Arc::new(Inner {
             redis,
-            prefix: prefix.to_owned(),
+            prefix: SetOnce::new(),
             ttl,
             local,
             lookups,
@@ -167,6 +168,12 @@ impl Cache {
             failures_at_replacement: AtomicU64::new(NEVER_REPLACED),
             requests,
         }))
+    }
+
+    /// Sets the start of all keys in Redis, once. All processes of a database need the same.
+    pub fn set_prefix(&self, prefix: String) {
+        // Fails if it is set already.
+        let _ = self.0.prefix.set(prefix);
     }
 
     /// Returns the response cached under `key`, or else runs `fill` and caches its response.
@@ -237,7 +244,7 @@ impl Cache {
     /// call handles a failure during the replacement.
     async fn replace_generations_after_failure(&self) {
         let failures = self.0.redis.failure_count().filter(|_| !self.is_active());
-        let Some(failures) = failures else { return };
+        let (Some(failures), Some(_)) = (failures, self.0.prefix.get()) else { return };
         if self.0.redis.query::<()>(&self.replace_command()).await.is_some() {
             self.0.failures_at_replacement.store(failures, Ordering::SeqCst);
         }
@@ -269,16 +276,21 @@ impl Cache {
         let _ = self.0.redis.query::<()>(&set).await;
     }
 
+    /// Returns the prefix, which is set when this is called.
+    fn prefix(&self) -> &str {
+        self.0.prefix.get().map_or("", String::as_str)
+    }
+
     fn generation_key(&self, topic: Topic) -> String {
-        format!("{}:generation:{}", self.0.prefix, topic.name())
+        format!("{}:generation:{}", self.prefix(), topic.name())
     }
 
     fn pending_key(&self, topic: Topic) -> String {
-        format!("{}:pending:{}", self.0.prefix, topic.name())
+        format!("{}:pending:{}", self.prefix(), topic.name())
     }
 
     fn body_key(&self, (topic, generation, key): &Key) -> String {
-        format!("{}:body:{}:{generation:x}:{key}", self.0.prefix, topic.name())
+        format!("{}:body:{}:{generation:x}:{key}", self.prefix(), topic.name())
     }
 
     fn count(&self, topic: Topic, result: &str) {

@@ -74,6 +74,7 @@ impl Cache {
         if topics.is_empty() {
             return commit.await;
         }
+        self.0.prefix.wait().await;
         let member = Uuid::new_v4().to_string();
         let announced = self.announce(topics, &member).await;
         let mut commit = pin!(commit);

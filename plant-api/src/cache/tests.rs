@@ -21,7 +21,8 @@ fn cached(body: &'static str) -> CachedResponse {
 async fn start_cache(redis: &Redis, prefix: &str) -> (Cache, Metrics) {
     let metrics = Metrics::new().unwrap();
     let ttl = Duration::from_secs(60);
-    let cache = Cache::new(redis.clone(), prefix, ttl, metrics.cache_requests.clone());
+    let cache = Cache::new(redis.clone(), ttl, metrics.cache_requests.clone());
+    cache.set_prefix(prefix.to_owned());
     tokio::spawn(cache.clone().run_refresh_loop(CancellationToken::new()));
     wait_until_active(&cache).await;
     (cache, metrics)
@@ -246,7 +247,7 @@ async fn after_a_redis_failure_reads_bypass_the_cache_until_all_generations_are_
 async fn without_redis_every_read_runs_the_query() {
     let metrics = Metrics::new().unwrap();
     let ttl = Duration::from_secs(60);
-    let cache = Cache::new(Redis::default(), "none", ttl, metrics.cache_requests.clone());
+    let cache = Cache::new(Redis::default(), ttl, metrics.cache_requests.clone());
     for body in ["[1]", "[2]"] {
         assert_eq!(read(&cache, async { Ok(cached(body)) }).await.unwrap(), cached(body));
     }

@@ -4,6 +4,7 @@
 //! heartbeat on a connection of its own detects within a second that the database is unavailable,
 //! so that requests fail at once instead of waiting. It detects as fast that it is available again.
 
+mod bulk;
 mod migrate;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 
+pub use bulk::{BulkRead, BulkSnapshot, UnsentResult};
 pub use migrate::{SetupError, check_schema, grant_privileges, migrate};
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
@@ -30,6 +32,7 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: PgPool,
+    bulk_reads: bulk::BulkReads,
     heartbeat: Arc<Heartbeat>,
     acquire_wait: Histogram,
 }
@@ -99,7 +102,7 @@ impl Db {
                 Box::pin(async move { switch_role(connection, &timeout).await })
             })
             .connect_lazy_with(options);
-        Self { pool, heartbeat, acquire_wait }
+        Self { pool, bulk_reads: bulk::BulkReads::default(), heartbeat, acquire_wait }
     }
 
     /// Acquires a connection from the pool and measures the wait.

@@ -212,15 +212,13 @@ impl TestApp {
             acquire_timeout: timeout,
             statement_timeout: timeout,
         };
+        let cache =
+            Cache::new(redis.clone(), Duration::from_secs(60), metrics.cache_requests.clone());
+        cache.set_prefix(prefix.clone());
         let state = AppState::from(Handles {
             db: Db::new(options, limits, metrics.db_pool_wait.clone()),
             queue: Queue::new(redis.clone(), &format!("{prefix}:")),
-            cache: Cache::new(
-                redis,
-                &prefix,
-                Duration::from_secs(60),
-                metrics.cache_requests.clone(),
-            ),
+            cache,
             metrics,
             clock,
             access_policy,

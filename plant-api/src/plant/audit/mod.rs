@@ -2,7 +2,9 @@
 //!
 //! [`check_tampering`] and [`view`] verify one entity, [`run`] verifies many. [`export`] writes a
 //! file that `plant-api verify` verifies without the service ([`mod@line`]). Each reads from one
-//! snapshot of the database, so that concurrent changes cause no false positives.
+//! snapshot of the database, so that concurrent changes cause no false positives. An audit and an
+//! export run on a thread and a connection of their own, one of each at a time
+//! ([`crate::db::Db::begin_bulk_read`]).
 
 pub mod export;
 pub mod history;
@@ -10,9 +12,10 @@ pub mod line;
 mod pages;
 pub(crate) mod routes;
 pub mod run;
-pub(crate) mod sql;
+mod spool;
 #[cfg(test)]
 mod tests;
+mod thread;
 pub mod view;
 
 use serde::Serialize;

@@ -2,16 +2,23 @@
 //! depend on their number.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 
+use futures::StreamExt;
+use futures::stream::{BoxStream, Peekable};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::error::Result;
+use crate::plant::chain::Amendment;
 use crate::plant::entity::{self, BaseEntity, Kind};
 use crate::plant::genesis::content::{Content, find_contents};
 
-/// Number of entities in a page.
+/// Maximum number of entities in a page.
 const PAGE_SIZE: i64 = 200;
+
+/// Size of the custom attributes in a page, as JSON in bytes, from which the page ends.
+const PAGE_BYTES: i64 = 1 << 20;
 
 /// A cursor over all entities.
 #[derive(Debug)]
@@ -38,7 +45,8 @@ impl EntityPages {
     /// Reads the next page; `None` at the end.
     pub async fn next(&mut self, connection: &mut PgConnection) -> Result<Option<EntityPage>> {
         let entities =
-            entity::sql::list(&mut *connection, self.kind, self.after, PAGE_SIZE).await?;
+            entity::sql::list(&mut *connection, self.kind, self.after, PAGE_SIZE, PAGE_BYTES)
+                .await?;
         let Some(last) = entities.last() else { return Ok(None) };
         self.after = last.id;
         Ok(Some(EntityPage::load(connection, entities).await?))
@@ -59,7 +67,28 @@ impl EntityPage {
         Ok(Self { entities, contents: by_id })
     }
 
+    /// Returns the ids in the order of `entities`.
     pub fn ids(&self) -> Vec<Uuid> {
         self.entities.iter().map(|entity| entity.id).collect()
+    }
+}
+
+/// The chains of a page's entities, streamed in the order of the page, so that memory use does not
+/// depend on their length.
+pub struct Chains<'a>(Peekable<BoxStream<'a, sqlx::Result<(Uuid, Amendment)>>>);
+
+impl<'a> Chains<'a> {
+    /// Starts to stream the chains of the entities `ids`, which are in ascending order.
+    pub fn stream(connection: &'a mut PgConnection, ids: &'a [Uuid]) -> Self {
+        Self(entity::sql::stream_chains(connection, ids).peekable())
+    }
+
+    /// Returns the next amendment of `entity`; `None` at the end of its chain.
+    pub async fn next_of(&mut self, entity: Uuid) -> Result<Option<Amendment>> {
+        let is_next = |row: &sqlx::Result<(Uuid, Amendment)>| {
+            row.as_ref().map_or(true, |(id, _)| *id == entity)
+        };
+        let row = Pin::new(&mut self.0).next_if(is_next).await.transpose()?;
+        Ok(row.map(|(_, amendment)| amendment))
     }
 }

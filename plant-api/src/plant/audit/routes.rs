@@ -156,11 +156,12 @@ struct AuditScope {
     security((), ("bearer" = [])),
     summary = "Audit all entities, the entities of one kind, or one entity",
     description = "Stops after four fifths of the request timeout, with `complete` false. To \
-                   continue, set `after` to the returned `next_after`.",
+                   continue, set `after` to the returned `next_after`. Only one audit runs at a time.",
     params(AuditScope),
     responses(
         (status = 200, description = "Result of the audit", body = Report),
-        (status = 404, description = "There is no such entity", body = Problem)
+        (status = 404, description = "There is no such entity", body = Problem),
+        (status = 429, description = "Another audit is running; see Retry-After", body = Problem)
     )
 )]
 async fn audit(
@@ -179,6 +180,8 @@ async fn audit(
 struct ExportScope {
     /// Only entities of this kind.
     entity_type: Option<Kind>,
+    /// Only entities with a greater id: the last id of an export that was cut off.
+    after: Option<Uuid>,
 }
 
 #[utoipa::path(
@@ -187,12 +190,13 @@ struct ExportScope {
     tag = "audit",
     security((), ("bearer" = [])),
     summary = "Export entities with their chains, for `plant-api verify`",
-    description = "Newline-delimited JSON from one snapshot: one line per entity, then a manifest. \
-                   Only one export runs at a time.",
+    description = "Newline-delimited JSON from one snapshot: one line per entity, in the order of \
+                   their ids, then a manifest. An export without a manifest was cut off. Only one \
+                   export at a time reads the database, for at most five minutes.",
     params(ExportScope),
     responses(
         (status = 200, description = "The export", body = String, content_type = "application/x-ndjson"),
-        (status = 409, description = "Another export is running", body = Problem)
+        (status = 429, description = "Another export is running; see Retry-After", body = Problem)
     )
 )]
 async fn export_all(
@@ -201,7 +205,8 @@ async fn export_all(
     State(shutdown): State<CancellationToken>,
     Query(scope): Query<ExportScope>,
 ) -> Result<Response> {
-    let chunks = export::export(&db, shutdown, scope.entity_type).await?;
+    let scope = export::Scope { kind: scope.entity_type, after: scope.after };
+    let chunks = export::export(&db, shutdown, scope).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"plant-export.ndjson\""),

@@ -3,15 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use serde::Serialize;
 use sqlx::PgConnection;
-use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::no_such_entity;
-use super::pages::{EntityPage, EntityPages};
-use crate::db::Db;
+use super::pages::{Chains, EntityPage, EntityPages};
+use super::{no_such_entity, thread};
+use crate::db::{BulkRead, Db};
 use crate::error::{Result, Violation};
 use crate::plant::chain::Verdict;
 use crate::plant::entity::{self, BaseEntity, EntityVerifier, Kind};
@@ -84,85 +82,90 @@ pub struct Scope {
 }
 
 /// Audits the entities in `scope`, in the order of their ids, until all are examined or the time
-/// `limit` is reached.
+/// `limit` is reached. Only one audit runs at a time.
 ///
 /// # Errors
-/// [`crate::error::Error::NotFound`] if `scope.id` is set and there is no such entity.
+/// [`crate::error::Error::NotFound`] if `scope.id` is set and there is no such entity;
+/// [`crate::error::Error::RateLimited`] while another audit runs, in any replica.
 pub async fn run(db: &Db, scope: Scope, limit: Duration) -> Result<Report> {
-    let start = Instant::now();
-    let mut report = Report { time_limit_seconds: limit.as_secs_f64(), ..Report::default() };
-    let mut tx = db.begin_snapshot().await?;
-    if let Some(id) = scope.id {
-        let base = entity::sql::find(&mut *tx, id).await?;
-        let in_scope = base.filter(|base| scope.kind.is_none_or(|kind| kind == base.kind));
-        let base = in_scope.ok_or_else(no_such_entity)?;
-        let page = EntityPage::load(&mut tx, vec![base]).await?;
-        report.add_page(&examine_page(&mut tx, page).await?);
-        report.complete = true;
-        return Ok(report);
-    }
-    let mut pages = EntityPages::new(scope.kind, scope.after.unwrap_or(Uuid::nil()));
-    loop {
-        let remaining = limit.saturating_sub(start.elapsed());
-        match timeout(remaining, next_page(&mut tx, &mut pages)).await {
-            Ok(page) => match page? {
-                Some(examined) => report.add_page(&examined),
-                None => break,
-            },
-            Err(_) => {
-                let examined = report.total_entities;
-                let warning = format!(
-                    "time limit reached after {examined} entities; \
-                     repeat the request with `after` set to `next_after`"
-                );
-                report.warnings.push(warning);
-                return Ok(report);
-            }
-        }
-    }
-    report.complete = true;
-    report.next_after = None;
-    Ok(report)
+    let deadline = Instant::now() + limit;
+    let (mut snapshot, _) = db.begin_bulk_read(BulkRead::Audit, limit).await?;
+    thread::run("audit", async move {
+        let time_is_up = || Instant::now() >= deadline;
+        let report = audit(&mut snapshot, scope, time_is_up).await;
+        snapshot.end().await;
+        Ok(Report { time_limit_seconds: limit.as_secs_f64(), ..report? })
+    })
+    .await?
 }
 
-type ExaminedPage = Vec<(BaseEntity, Examination)>;
-
-async fn next_page(
+/// Audits the entities in `scope` until `time_is_up` returns true, which is called before each
+/// amendment and entity is examined.
+pub(super) async fn audit(
     connection: &mut PgConnection,
-    pages: &mut EntityPages,
-) -> Result<Option<ExaminedPage>> {
-    match pages.next(connection).await? {
-        Some(page) => examine_page(connection, page).await.map(Some),
-        None => Ok(None),
-    }
-}
-
-async fn examine_page(connection: &mut PgConnection, page: EntityPage) -> Result<ExaminedPage> {
-    let ids = page.ids();
-    let mut verifiers: Vec<_> =
-        page.entities.iter().map(|base| EntityVerifier::new(base.identity())).collect();
-    let mut chains = entity::sql::stream_chains(connection, &ids);
-    while let Some(row) = chains.next().await {
-        let (id, amendment) = row?;
-        if let Ok(index) = ids.binary_search(&id) {
-            verifiers[index].update(&amendment);
+    scope: Scope,
+    mut time_is_up: impl FnMut() -> bool,
+) -> Result<Report> {
+    let mut report = Report { next_after: scope.after, ..Report::default() };
+    let mut pages = match scope.id {
+        Some(id) => {
+            let base = entity::sql::find(&mut *connection, id).await?;
+            let in_scope = base.filter(|base| scope.kind.is_none_or(|kind| kind == base.kind));
+            let base = in_scope.ok_or_else(no_such_entity)?;
+            let page = EntityPage::load(&mut *connection, vec![base]).await?;
+            let done = report.examine(connection, &page, &mut time_is_up).await?;
+            return Ok(report.conclude(done));
+        }
+        None => EntityPages::new(scope.kind, scope.after.unwrap_or(Uuid::nil())),
+    };
+    while let Some(page) = pages.next(connection).await? {
+        if !report.examine(connection, &page, &mut time_is_up).await? {
+            return Ok(report.conclude(false));
         }
     }
-    let mut examined = Vec::with_capacity(ids.len());
-    for (base, verifier) in page.entities.into_iter().zip(&verifiers) {
-        let content = page.contents.get(&base.id);
-        let examination = Examination::new(&base, content, verifier)?;
-        examined.push((base, examination));
-    }
-    Ok(examined)
+    Ok(report.conclude(true))
 }
 
 impl Report {
-    fn add_page(&mut self, examined: &[(BaseEntity, Examination)]) {
-        for (base, examination) in examined {
-            self.add_entity(base, examination);
+    /// Examines the entities of a page until the time is up. Returns whether all were examined.
+    async fn examine(
+        &mut self,
+        connection: &mut PgConnection,
+        page: &EntityPage,
+        time_is_up: &mut impl FnMut() -> bool,
+    ) -> Result<bool> {
+        let ids = page.ids();
+        let mut chains = Chains::stream(connection, &ids);
+        for base in &page.entities {
+            let mut verifier = EntityVerifier::new(base.identity());
+            while let Some(amendment) = chains.next_of(base.id).await? {
+                if time_is_up() {
+                    return Ok(false);
+                }
+                verifier.update(&amendment);
+            }
+            if time_is_up() {
+                return Ok(false);
+            }
+            let content = page.contents.get(&base.id);
+            self.add_entity(base, &Examination::new(base, content, &verifier)?);
+            self.next_after = Some(base.id);
         }
-        self.next_after = examined.last().map(|(base, _)| base.id);
+        Ok(true)
+    }
+
+    fn conclude(mut self, complete: bool) -> Self {
+        self.complete = complete;
+        if complete {
+            self.next_after = None;
+        } else {
+            self.warnings.push(format!(
+                "time limit reached after {} entities; \
+                 repeat the request with `after` set to `next_after`",
+                self.total_entities
+            ));
+        }
+        self
     }
 
     fn add_entity(&mut self, base: &BaseEntity, examination: &Examination) {

@@ -1,13 +1,19 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Method, Request};
+use axum::response::Response;
+use futures::StreamExt;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::export;
 use super::line::{self, LineError, Manifest};
-use super::run::{Scope, run};
+use super::pages::EntityPages;
+use super::run::{Scope, audit, run};
+use crate::db::BulkRead;
 use crate::plant::chain::{Digest32, Reason};
 use crate::testing::{CatalogueIds, TestApp, UNKNOWN_ID};
 
@@ -246,7 +252,7 @@ async fn an_amendment_that_cannot_be_read_breaks_the_chain(pool: PgPool) {
         replace_second_amendment(&app, &id, content.as_bytes()).await;
         let found = tampering(&app, &id).await;
         assert_eq!(found, (json!(true), json!(1), json!("unreadable")), "{content}");
-        let lines = export(&app, "?entity_type=agent").await;
+        let lines = export_lines(&app, "?entity_type=agent").await;
         match line::verify_line(lines[0].as_bytes()) {
             Err(LineError::Broken { at_index: 1, reason: Reason::Unreadable, .. }) => {}
             other => panic!("{content}: {other:?}"),
@@ -289,21 +295,163 @@ async fn an_audit_counts_the_entities_that_pass_each_group_of_checks(pool: PgPoo
     app.post(&path, json!({})).await.expect(404);
 }
 
+/// Returns a clock that lets `checks` checks of the time pass.
+fn time_for(checks: usize) -> impl FnMut() -> bool + Send + 'static {
+    let mut done = 0;
+    move || {
+        done += 1;
+        done > checks
+    }
+}
+
 #[sqlx::test(migrations = "../migrations")]
-async fn an_audit_reports_its_time_limit_and_continues_after_an_id(pool: PgPool) {
+async fn an_audit_says_where_its_time_was_up_and_goes_on_from_there(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let (catalogue, _) = agent_with_three_amendments(&app).await;
-    let report = run(&app.state.db, Scope::default(), Duration::ZERO).await.unwrap();
-    assert!(!report.complete);
-    assert_eq!((report.total_entities, report.next_after), (0, None));
-    assert!(report.warnings[0].contains("time limit"), "{:?}", report.warnings);
+    let (catalogue, agent) = agent_with_three_amendments(&app).await;
+    let mut connection = app.state.db.acquire().await.unwrap();
+    let after = |id: &str| Some(id.parse().unwrap());
+    // Each entity is checked once, and each of its amendments.
+    for (checks, examined, next_after) in [
+        (0, 0, None),
+        (1, 0, None),
+        (2, 1, after(&catalogue.industry)),
+        (3, 1, after(&catalogue.industry)),
+        (4, 2, after(&catalogue.skill)),
+        (11, 4, after(&catalogue.team)),
+        (12, 5, None),
+    ] {
+        let report = audit(&mut connection, Scope::default(), time_for(checks)).await.unwrap();
+        assert_eq!((report.total_entities, report.next_after), (examined, next_after), "{checks}");
+        assert_eq!(report.complete, examined == 5);
+        let warned = report.warnings.iter().any(|warning| warning.contains("time limit"));
+        assert_eq!(warned, !report.complete);
+    }
+    let scope = Scope { after: after(&catalogue.team), ..Scope::default() };
+    let report = audit(&mut connection, scope, time_for(0)).await.unwrap();
+    assert_eq!(report.next_after, scope.after);
+
     let path = format!("/api/v1/audit/run?after={}", catalogue.job_role);
     let rest = app.post(&path, json!({})).await.expect(200);
-    assert_eq!(rest["total_entities"], 2);
+    assert_eq!((&rest["total_entities"], &rest["complete"]), (&json!(2), &json!(true)));
+    assert_eq!(rest["next_after"], Value::Null);
+    let one = Scope { id: after(&agent), ..Scope::default() };
+    let report = audit(&mut connection, one, time_for(2)).await.unwrap();
+    assert!(!report.complete);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_audit_has_a_time_limit(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    app.create_agent("Asha").await;
+    let report = run(&app.state.db, Scope::default(), Duration::ZERO).await.unwrap();
+    assert!(!report.complete);
+}
+
+/// A page of entities ends where their attributes are large, so that it fits into memory.
+#[sqlx::test(migrations = "../migrations")]
+async fn all_entities_are_read_whatever_the_size_of_their_attributes(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    for n in 0..6 {
+        app.create("/api/v1/industries", json!({"name": format!("Industry {n}")})).await;
+    }
+    tamper(
+        &app,
+        "update base_entity
+        set custom_attributes = jsonb_build_object('x', repeat('x', 400000))
+        where id in (select id from base_entity order by id offset 1)",
+    )
+    .await;
+    let mut connection = app.state.db.acquire().await.unwrap();
+    let mut pages = EntityPages::new(None, Uuid::nil());
+    let mut sizes = Vec::new();
+    while let Some(page) = pages.next(&mut connection).await.unwrap() {
+        sizes.push(page.entities.len());
+    }
+    assert_eq!(sizes, [4, 2]);
+    let report = app.post("/api/v1/audit/run", json!({})).await.expect(200);
+    assert_eq!(report["total_entities"], 6);
+}
+
+/// Waits for a response other than 429, which is sent while another read of the kind runs.
+async fn until_started(app: &TestApp, method: Method, path: &str) -> Response {
+    let responded = async {
+        loop {
+            let request = Request::builder().method(&method).uri(path).body(Body::empty()).unwrap();
+            let response = app.start_request(request).await;
+            if response.status() != 429 {
+                return response;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), responded).await.unwrap()
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn one_audit_and_one_export_run_at_a_time_in_this_process(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    app.create("/api/v1/industries", json!({"name": "Sales"})).await;
+    for (kind, method, path) in [
+        (BulkRead::Audit, Method::POST, "/api/v1/audit/run"),
+        (BulkRead::Export, Method::GET, "/api/v1/audit/export"),
+    ] {
+        let running = app.state.db.begin_bulk_read(kind, Duration::from_secs(30)).await.unwrap();
+        let request = Request::builder().method(&method).uri(path).body(Body::empty()).unwrap();
+        let rejected = app.send(request).await;
+        assert!(rejected.header("retry-after").is_some());
+        assert_eq!(rejected.expect(429)["code"], "rate-limited");
+        running.0.end().await;
+        drop(running.1);
+        assert_eq!(until_started(&app, method, path).await.status(), 200);
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn one_audit_and_one_export_run_at_a_time_in_all_replicas(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    app.create("/api/v1/industries", json!({"name": "Sales"})).await;
+    for (kind, method, path) in [
+        (BulkRead::Audit, Method::POST, "/api/v1/audit/run"),
+        (BulkRead::Export, Method::GET, "/api/v1/audit/export"),
+    ] {
+        let mut replica = app.owner.begin().await.unwrap();
+        sqlx::query("select pg_advisory_xact_lock($1)")
+            .bind(kind.lock_key())
+            .execute(&mut *replica)
+            .await
+            .unwrap();
+        for _ in 0..2 {
+            let request = Request::builder().method(&method).uri(path).body(Body::empty()).unwrap();
+            assert_eq!(app.send(request).await.expect(429)["code"], "rate-limited");
+        }
+        replica.rollback().await.unwrap();
+        assert_eq!(until_started(&app, method, path).await.status(), 200);
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn audits_and_exports_use_no_connection_of_the_requests(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    app.create("/api/v1/industries", json!({"name": "Sales"})).await;
+    let (_, _, max) = app.state.db.pool_usage();
+    let mut taken = Vec::new();
+    for _ in 0..max {
+        taken.push(app.state.db.acquire().await.unwrap());
+    }
+    assert_eq!(app.post("/api/v1/audit/run", json!({})).await.expect(200)["total_entities"], 1);
+    assert_eq!(export_lines(&app, "").await.len(), 2);
+
+    let limit = Duration::from_millis(1234);
+    let (mut snapshot, _unsent) =
+        app.state.db.begin_bulk_read(BulkRead::Audit, limit).await.unwrap();
+    let settings = "select current_user::text, current_setting('statement_timeout')";
+    let settings: (String, String) =
+        sqlx::query_as(settings).fetch_one(&mut *snapshot).await.unwrap();
+    assert_eq!(settings, ("plant_app".into(), "1234ms".into()));
 }
 
 /// Returns the lines of an export.
-async fn export(app: &TestApp, query: &str) -> Vec<String> {
+async fn export_lines(app: &TestApp, query: &str) -> Vec<String> {
     let response = app.get(&format!("/api/v1/audit/export{query}")).await;
     assert_eq!(response.status, 200, "{}", response.text);
     assert_eq!(response.header("content-type"), Some("application/x-ndjson"));
@@ -314,12 +462,12 @@ async fn export(app: &TestApp, query: &str) -> Vec<String> {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_export_has_every_entity_and_a_manifest(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let empty = export(&app, "").await;
+    let empty = export_lines(&app, "").await;
     let expected = Manifest { entities: 0, sha256: Digest32::sha256(b"") };
     assert_eq!(Manifest::parse(empty[0].as_bytes()), Some(expected));
 
     let (catalogue, id) = agent_with_three_amendments(&app).await;
-    let lines = export(&app, "").await;
+    let lines = export_lines(&app, "").await;
     let (manifest, entities) = lines.split_last().unwrap();
     let before: String = entities.iter().map(|line| format!("{line}\n")).collect();
     let expected = Manifest { entities: 5, sha256: Digest32::sha256(before.as_bytes()) };
@@ -334,13 +482,13 @@ async fn an_export_has_every_entity_and_a_manifest(pool: PgPool) {
     assert_eq!(ids, [industry, skill, job_role, team, agent]);
     assert_eq!(line::verify_line(entities[4].as_bytes()).unwrap().links, 3);
 
-    let skills = export(&app, "?entity_type=skill").await;
+    let skills = export_lines(&app, "?entity_type=skill").await;
     assert_eq!(skills.len(), 2);
     assert_eq!(skills[0], entities[1]);
 
     tamper(&app, "update agent set name = 'Ravi'").await;
     tamper(&app, "update amendment set content = '\\xff' where sequence = 0 and content like '%Studio%'::bytea").await;
-    let lines = export(&app, "?entity_type=agent").await;
+    let lines = export_lines(&app, "?entity_type=agent").await;
     match line::verify_line(lines[0].as_bytes()) {
         Err(LineError::Broken {
             id: at, at_index: 1, reason: Reason::StateDiffers, field, ..
@@ -356,42 +504,92 @@ async fn content_that_is_not_utf8_is_exported_and_detected(pool: PgPool) {
     let app = TestApp::new(pool).await;
     app.create("/api/v1/industries", json!({"name": "Sales"})).await;
     tamper(&app, "update amendment set content = set_byte(content, 5, 255)").await;
-    let lines = export(&app, "").await;
+    let lines = export_lines(&app, "").await;
     let found = line::verify_line(lines[0].as_bytes());
     let altered =
         matches!(found, Err(LineError::Broken { at_index: 0, reason: Reason::ContentAltered, .. }));
     assert!(altered, "{found:?}");
 }
 
-#[sqlx::test(migrations = "../migrations")]
-async fn only_one_export_runs_at_a_time(pool: PgPool) {
-    let app = TestApp::new(pool).await;
-    // More than fits into the buffered chunks.
+/// Creates entities with more data than fits into the chunks that are buffered for a client.
+async fn create_large_entities(app: &TestApp) {
     let long = "x".repeat(10_000);
     for n in 0..60 {
         let body = json!({"name": format!("Industry {n}"), "description": long});
         app.create("/api/v1/industries", body).await;
     }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_export_that_nobody_receives_holds_no_snapshot_and_no_lock(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    create_large_entities(&app).await;
     let first = Request::get("/api/v1/audit/export").body(Body::empty()).unwrap();
     let first = app.start_request(first).await;
     assert_eq!(first.status(), 200);
-    let second = app.get("/api/v1/audit/export").await.expect(409);
-    assert_eq!(second["code"], "conflict");
     // An entity created after the start of the export is not part of it.
     app.create("/api/v1/industries", json!({"name": "Too late"})).await;
-    let body = axum::body::to_bytes(first.into_body(), usize::MAX).await.unwrap();
-    assert_eq!(body.iter().filter(|byte| **byte == b'\n').count(), 61);
-    assert_eq!(export(&app, "").await.len(), 62);
+    let second = until_started(&app, Method::GET, "/api/v1/audit/export").await;
+    let transactions = "select count(*) from pg_stat_activity
+        where datname = current_database() and backend_type = 'client backend'
+            and backend_xmin is not null and pid <> pg_backend_pid()";
+    let second = axum::body::to_bytes(second.into_body(), usize::MAX).await.unwrap();
+    let open: i64 = sqlx::query_scalar(transactions).fetch_one(&app.owner).await.unwrap();
+    assert_eq!(open, 0);
+    let first = axum::body::to_bytes(first.into_body(), usize::MAX).await.unwrap();
+    let lines = |body: &[u8]| body.iter().filter(|byte| **byte == b'\n').count();
+    assert_eq!((lines(&first), lines(&second)), (61, 62));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_number_of_exports_that_nobody_receives_is_limited(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    create_large_entities(&app).await;
+    let mut bodies = Vec::new();
+    for _ in 0..4 {
+        bodies.push(until_started(&app, Method::GET, "/api/v1/audit/export").await);
+    }
+    // The last of them reads the database until its lock is free.
+    let mut owner = app.owner.begin().await.unwrap();
+    let lock = sqlx::query("select pg_advisory_xact_lock($1)").bind(BulkRead::Export.lock_key());
+    lock.execute(&mut *owner).await.unwrap();
+    owner.rollback().await.unwrap();
+    app.get("/api/v1/audit/export").await.expect(429);
+    // Dropping the bodies stands in for clients that disconnect.
+    bodies.clear();
+    assert_eq!(until_started(&app, Method::GET, "/api/v1/audit/export").await.status(), 200);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_export_whose_time_is_up_has_no_manifest_and_is_continued_after_its_last_id(
+    pool: PgPool,
+) {
+    let app = TestApp::new(pool).await;
+    let (catalogue, _) = agent_with_three_amendments(&app).await;
+    let shutdown = CancellationToken::new();
+    // Two checks for each of three entities.
+    let scope = export::Scope::default();
+    let body = export::export_until(&app.state.db, shutdown, scope, time_for(6)).await.unwrap();
+    let parts: Vec<_> = body.collect().await;
+    let (error, parts) = parts.split_last().unwrap();
+    assert!(error.is_err());
+    let text: Vec<u8> = parts.iter().flat_map(|part| part.as_ref().unwrap().to_vec()).collect();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.ends_with('\n') && text.lines().count() == 3, "{text}");
+    assert!(text.lines().all(|line| Manifest::parse(line.as_bytes()).is_none()));
+    let last = line::verify_line(text.lines().last().unwrap().as_bytes()).unwrap();
+    assert_eq!(last.id.to_string(), catalogue.job_role);
+
+    let rest = export_lines(&app, &format!("?after={}", last.id)).await;
+    let whole = export_lines(&app, "").await;
+    assert_eq!(rest[..2], whole[3..5]);
+    assert_eq!(Manifest::parse(rest[2].as_bytes()).unwrap().entities, 2);
 }
 
 #[sqlx::test(migrations = "../migrations")]
 async fn an_aborted_export_ends_with_an_error(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let long = "x".repeat(10_000);
-    for n in 0..60 {
-        let body = json!({"name": format!("Industry {n}"), "description": long});
-        app.create("/api/v1/industries", body).await;
-    }
+    create_large_entities(&app).await;
     let export = Request::get("/api/v1/audit/export").body(Body::empty()).unwrap();
     let export = app.start_request(export).await;
     app.state.shutdown.cancel();

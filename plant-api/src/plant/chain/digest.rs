@@ -1,5 +1,6 @@
 //! SHA-256 digests and their hexadecimal text.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -74,7 +75,7 @@ impl FromStr for Digest32 {
 
 impl<'de> Deserialize<'de> for Digest32 {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&str>::deserialize(deserializer)?;
+        let text = Cow::<str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
 }

@@ -69,12 +69,14 @@ pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Base
 }
 
 /// Reads the first `limit` entities of one kind, or of all, with ids greater than `after`, in the
-/// order of their ids.
+/// order of their ids. The list ends early, but not before the first entity, where the entities
+/// before have `max_bytes` of custom attributes.
 pub async fn list(
     db: impl PgExecutor<'_>,
     kind: Option<Kind>,
     after: Uuid,
     limit: i64,
+    max_bytes: i64,
 ) -> sqlx::Result<Vec<BaseEntity>> {
     sqlx::query_as!(
         BaseEntity,
@@ -83,13 +85,25 @@ pub async fn list(
             created_at, updated_at, deleted_at, certified_at,
             chain_length, version_hash as "version_hash: Digest32",
             tags, custom_attributes, governance_notes, parent_id, governance_agent_id
-        from base_entity
-        where id > $1 and ($2::text is null or entity_type = $2)
-        order by id
-        limit $3"#,
+        from (
+            select
+                *,
+                sum(octet_length(custom_attributes::text))
+                    over (order by id rows unbounded preceding exclude current row) as bytes_before
+            from (
+                select *
+                from base_entity
+                where id > $1 and ($2::text is null or entity_type = $2)
+                order by id
+                limit $3
+            ) as page
+        ) as page
+        where coalesce(bytes_before, 0) < $4
+        order by id"#,
         after,
         kind as Option<Kind>,
         limit,
+        max_bytes,
     )
     .fetch_all(db)
     .await

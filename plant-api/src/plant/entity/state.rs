@@ -21,12 +21,12 @@ impl<'a> EntityVerifier<'a> {
     }
 
     /// Verifies the next amendment, copying the values that it sets.
-    pub fn update(&mut self, amendment: &Amendment) {
+    pub fn update(&mut self, amendment: &Amendment<impl AsRef<[u8]>>) {
         self.links.update(amendment);
         // The state of a broken chain is never compared.
         if self.links.is_intact() {
             let to_owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-            self.expected.apply(amendment.sequence, &amendment.content, to_owned);
+            self.expected.apply(amendment.sequence, amendment.content.as_ref(), to_owned);
         }
     }
 

@@ -3,6 +3,7 @@
 //! A line is an entity with its whole chain, as canonical JSON. The last line, the manifest,
 //! contains the number of entities and the SHA-256 of all bytes before it.
 
+mod long;
 mod parse;
 
 use std::fmt;
@@ -10,8 +11,9 @@ use std::fmt;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::plant::chain::{Amendment, Digest32, Identity, Reason, Verdict};
-use crate::plant::entity::{BaseEntity, EntityVerifier, Kind};
+use crate::plant::chain::{Amendment, Digest32, Head, Identity, Reason, Verdict};
+use crate::plant::entity::{BaseEntity, EntityVerifier, Fields, Kind};
+pub use long::verify_long_line;
 use parse::Line;
 
 /// Writes the start of an entity's line, up to its first amendment.
@@ -114,7 +116,8 @@ impl LineVerifier {
     /// [`LineError`] if the line cannot be parsed or was altered.
     pub fn verify(&mut self, line: &[u8]) -> Result<VerifiedLine, LineError> {
         let line = Line::parse(line, &mut self.buffer)?;
-        let mut verifier = EntityVerifier::new(Identity { id: line.id, kind: line.kind });
+        let identity = Identity { id: line.id, kind: line.kind };
+        let mut verifier = EntityVerifier::new(identity);
         for amendment in &line.amendments {
             verifier.update_borrowed(&Amendment {
                 sequence: amendment.sequence,
@@ -123,19 +126,29 @@ impl LineVerifier {
                 link: amendment.link,
             });
         }
-        match verifier.verdict(line.head, line.fields.as_ref()) {
-            Verdict::Intact => Ok(VerifiedLine { id: line.id, links: line.head.length }),
-            Verdict::Broken { at_index, reason } => {
-                let mismatch = verifier.mismatch(line.fields.as_ref());
-                let mismatch = mismatch.filter(|_| reason == Reason::StateDiffers);
-                Err(LineError::Broken {
-                    id: line.id,
-                    kind: line.kind,
-                    at_index,
-                    reason,
-                    field: mismatch.map(|mismatch| mismatch.field),
-                })
-            }
+        conclude(&verifier, identity, line.head, line.fields.as_ref())
+    }
+}
+
+/// Returns the result for a line whose amendments are verified.
+fn conclude(
+    verifier: &EntityVerifier<'_>,
+    entity: Identity,
+    head: Head,
+    fields: Option<&Fields<'_>>,
+) -> Result<VerifiedLine, LineError> {
+    match verifier.verdict(head, fields) {
+        Verdict::Intact => Ok(VerifiedLine { id: entity.id, links: head.length }),
+        Verdict::Broken { at_index, reason } => {
+            let mismatch = verifier.mismatch(fields);
+            let mismatch = mismatch.filter(|_| reason == Reason::StateDiffers);
+            Err(LineError::Broken {
+                id: entity.id,
+                kind: entity.kind,
+                at_index,
+                reason,
+                field: mismatch.map(|mismatch| mismatch.field),
+            })
         }
     }
 }

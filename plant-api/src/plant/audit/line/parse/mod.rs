@@ -111,9 +111,10 @@ struct JsonLine<'a> {
     version_hash: Digest32,
 }
 
+/// An amendment in a line.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct JsonAmendment<'a> {
+pub struct JsonAmendment<'a> {
     #[serde(borrow)]
     content: Cow<'a, str>,
     content_hash: Digest32,
