@@ -1,5 +1,7 @@
 //! Tests of the limits on failed logins.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -139,12 +141,24 @@ async fn concurrent_guesses_are_limited_like_consecutive_ones(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn each_minute_allows_five_failures(pool: PgPool) {
+    let (app, clock) = app_at_noon(pool).await;
+    for _ in 0..2 {
+        for status in [401, 401, 401, 401, 401, 429] {
+            log_in_from(&app, HOME, wrong_password()).await.expect(status);
+        }
+        clock.advance(TimeDelta::minutes(1));
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn failures_at_one_address_do_not_lock_the_owner_out_at_another(pool: PgPool) {
     let (app, _) = app_at_noon(pool).await;
     log_in_from(&app, HOME, asha()).await.expect(200);
     for status in [401, 401, 401, 401, 401, 429] {
         log_in_from(&app, ATTACKER, wrong_password()).await.expect(status);
     }
+    log_in_from(&app, HOME, wrong_password()).await.expect(401);
     log_in_from(&app, HOME, asha()).await.expect(200);
     log_in_from(&app, OFFICE, asha()).await.expect(200);
     // A success elsewhere does not give the attacker more attempts.
@@ -225,6 +239,25 @@ async fn a_limit_reached_during_the_hashing_refuses_right_and_wrong_passwords_al
         let deleted = sqlx::query("delete from session").execute(&app.owner).await.unwrap();
         assert_eq!(deleted.rows_affected(), 1);
     }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_login_over_the_limit_is_refused_before_the_hashing(pool: PgPool) {
+    let (app, _) = app_at_noon(pool).await;
+    set_failures(&app, "asha@lotus.example", "0.0.0.0", 5, noon()).await;
+    let mut connections = Vec::new();
+    for _ in 0..5 {
+        connections.push(app.state.db.acquire().await.unwrap());
+    }
+    // The login gets a connection for its first check and none for a second one.
+    let mut login = Box::pin(app.post(LOGIN, asha()));
+    assert!(futures::poll!(&mut login).is_pending());
+    let mut connection = Box::pin(app.state.db.acquire());
+    assert!(futures::poll!(&mut connection).is_pending());
+    connections.pop();
+    let login = tokio::time::timeout(Duration::from_secs(30), login);
+    let (refused, _connection) = tokio::join!(login, connection);
+    refused.expect("the login waits for a second connection").expect(429);
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -73,6 +73,16 @@ async fn an_invalid_or_expired_refresh_token_is_refused(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_session_that_was_shortened_in_the_database_has_expired(pool: PgPool) {
+    let clock = clock();
+    let app = TestApp::with_clock(pool, clock.clone()).await;
+    let (_, login) = register_asha(&app).await;
+    let shorten = sqlx::query("update session set expires_at = $1").bind(clock.now());
+    shorten.execute(&app.owner).await.unwrap();
+    refresh(&app, &login).await.expect(401);
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_logout_ends_the_session(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let (asha, login) = register_asha(&app).await;
