@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Runs all checks: format, lints, SQL against the migrated schema, links of the documentation, tests.
 #
-#   scripts/test.sh [--long]    --long adds checks whose tools (cargo-deny, shellcheck) are installed
+#   scripts/test.sh [--long]    --long adds checks whose tools (cargo-deny, shellcheck, cargo-mutants) are installed
+#
+# With cargo-mutants --long takes hours: scripts/mutants.sh says how to run a part of it.
 #
 # Starts PostgreSQL and Redis if they are not running, and stops them at the end.
 set -euo pipefail
@@ -42,6 +44,11 @@ long_steps() {
   fi
   if command_exists shellcheck; then
     step "shell scripts" run shellcheck -x scripts/*.sh scripts/lib/*.sh .ci/run
+  fi
+  if command_exists cargo-mutants; then
+    step "faults that no test detects" run ./scripts/mutants.sh
+  else
+    log "faults that no test detects: skipped; cargo install cargo-mutants --locked"
   fi
 }
 
