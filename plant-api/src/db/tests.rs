@@ -215,6 +215,18 @@ async fn the_service_is_unhealthy_while_the_database_does_not_respond(pool: PgPo
     }
 }
 
+#[sqlx::test(migrations = "../migrations")]
+async fn a_disconnect_is_reported_to_all_who_wait_for_it(pool: PgPool) {
+    let db = connect(&pool, LIMITS).await;
+    db.record(Err("scripted".into()));
+    let (mut one, mut other) = (pin!(db.wait_for_disconnect()), pin!(db.wait_for_disconnect()));
+    assert!(poll!(&mut one).is_pending() && poll!(&mut other).is_pending());
+    db.record(Ok(()));
+    assert!(poll!(&mut one).is_pending());
+    db.record(Err("scripted".into()));
+    assert!(poll!(&mut one).is_ready() && poll!(&mut other).is_ready());
+}
+
 #[test]
 fn connections_opened_before_the_last_failure_are_not_used() {
     let heartbeat = Heartbeat {

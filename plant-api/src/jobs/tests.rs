@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::command::{self, requeue};
@@ -273,8 +273,8 @@ async fn expired_jobs_are_deleted_in_batches_oldest_first(pool: PgPool) {
     for (state, age) in [("done", "3 hours"), ("dead", "40 days")] {
         insert_finished(&mut db, state, age, batch / 2).await;
     }
-    for (state, age) in [("done", "2 hours"), ("dead", "35 days")] {
-        insert_finished(&mut db, state, age, batch).await;
+    for (state, age, count) in [("done", "2 hours", batch), ("dead", "35 days", batch + 7)] {
+        insert_finished(&mut db, state, age, count).await;
     }
     let delete = async || delete_expired(&app.state.db, &app.state.clock).await.unwrap();
     assert_eq!(delete().await, u64::from(BATCH_SIZE));
@@ -283,7 +283,7 @@ async fn expired_jobs_are_deleted_in_batches_oldest_first(pool: PgPool) {
         .await
         .unwrap();
     assert_eq!(ages, ["2 hours", "35 days"]);
-    assert_eq!([delete().await, delete().await], [u64::from(BATCH_SIZE / 2), 0]);
+    assert_eq!([delete().await, delete().await], [u64::from(BATCH_SIZE / 2) + 7, 0]);
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -357,12 +357,16 @@ async fn a_claim_takes_each_kind_up_to_its_free_slots(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_transaction_that_stands_still_is_ended(pool: PgPool) {
-    let mut tx = pool.begin().await.unwrap();
-    sql::set_idle_timeout(&mut *tx).await.unwrap();
+    let mut db = pool.acquire().await.unwrap();
     let show = "select current_setting('idle_in_transaction_session_timeout')";
+    let mut tx = db.begin().await.unwrap();
+    sql::set_idle_timeout(&mut *tx).await.unwrap();
     let timeout: String = sqlx::query_scalar(show).fetch_one(&mut *tx).await.unwrap();
     assert_eq!(timeout, "5s");
-    tx.rollback().await.unwrap();
+    tx.commit().await.unwrap();
+    // Only in that transaction.
+    let timeout: String = sqlx::query_scalar(show).fetch_one(&mut *db).await.unwrap();
+    assert_eq!(timeout, "0");
 }
 
 #[test]

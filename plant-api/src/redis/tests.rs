@@ -40,10 +40,19 @@ async fn commands_are_executed_on_the_shared_connection() {
     assert_eq!(redis.query::<String>(&echo()).await.as_deref(), Some("lotus"));
     assert_eq!(redis.execute_with_retry::<String>(&echo()).await.as_deref(), Some("lotus"));
     assert_eq!(redis.failure_count(), Some(0));
-    wait_until(async || redis.pool_usage() == (0, 1)).await;
     let mut dedicated = redis.dedicated_connection().await.unwrap();
     assert_eq!(echo().query_async::<String>(&mut dedicated).await.unwrap(), "lotus");
     shutdown.cancel();
+}
+
+#[tokio::test]
+async fn the_connection_for_pings_is_idle_between_them() {
+    let redis = Redis::new(Some(&redis_url())).unwrap();
+    let Some(server) = &redis.0 else { panic!("Redis is not configured") };
+    server.ping().await.unwrap();
+    assert_eq!(redis.pool_usage(), (0, 1));
+    let _in_use = server.pool.get().await.unwrap();
+    assert_eq!(redis.pool_usage(), (1, 0));
 }
 
 #[tokio::test]

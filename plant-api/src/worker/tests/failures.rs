@@ -86,6 +86,15 @@ async fn a_failure_can_demand_a_longer_delay(pool: PgPool) {
     assert!((60.0..90.0).contains(&delay), "{delay}");
 }
 
+#[sqlx::test(migrations = "../migrations")]
+async fn a_reason_with_nul_can_be_stored(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    assert!(delay_after(&app, "fail with NUL", 0).await > 0.0);
+    let error: String =
+        sqlx::query_scalar("select last_error from job").fetch_one(&app.owner).await.unwrap();
+    assert_eq!(error, "scripted failure");
+}
+
 #[test]
 fn jitter_is_spread_from_0_to_1() {
     let samples: Vec<f64> = (0..1_000).map(|_| jitter()).collect();
@@ -140,9 +149,9 @@ async fn an_invalid_payload_is_a_permanent_failure(pool: PgPool) {
 async fn a_transaction_that_a_deadlock_rolled_back_is_repeated(pool: PgPool) {
     let app = TestApp::new(pool).await;
     create_effect_table(&app).await;
-    let id = enqueue(&app, "deadlock once").await;
+    let id = enqueue(&app, "deadlock twice").await;
     assert_eq!(worker(&app, &ScriptedHandler::new()).run_once().await.unwrap(), 1);
-    assert_eq!(effects(&app).await, [(id, json!("deadlock once"))]);
+    assert_eq!(effects(&app).await, [(id, json!("deadlock twice"))]);
     assert_eq!(["completed", "retried"].map(|o| outcome_count(&app, o)), [1, 0]);
 }
 

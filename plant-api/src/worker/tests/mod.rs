@@ -5,7 +5,7 @@ mod lists;
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -26,7 +26,8 @@ const KIND: JobKind = JobKind {
     name: "test",
     queue: "test_queue",
     max_concurrency: 50,
-    timeout: Duration::from_secs(20),
+    // Longer than any wait of a test.
+    timeout: Duration::from_secs(600),
 };
 
 /// Handler that behaves as the payload specifies and records each effect. Clones share the state.
@@ -39,8 +40,8 @@ struct Observed {
     permits: Semaphore,
     running: AtomicUsize,
     max_running: AtomicUsize,
-    /// Whether an attempt with result `"deadlock once"` has been rolled back.
-    deadlocked: AtomicBool,
+    /// Number of rolled back transactions that wrote the result `"deadlock twice"`.
+    deadlocks: AtomicUsize,
 }
 
 impl ScriptedHandler {
@@ -49,7 +50,7 @@ impl ScriptedHandler {
             permits: Semaphore::new(0),
             running: AtomicUsize::new(0),
             max_running: AtomicUsize::new(0),
-            deadlocked: AtomicBool::new(false),
+            deadlocks: AtomicUsize::new(0),
         }))
     }
 }
@@ -86,6 +87,7 @@ impl JobHandler for ScriptedHandler {
                 Ok(json!("waited"))
             }
             "fail" => Err(Failure::retry("scripted failure")),
+            "fail with NUL" => Err(Failure::retry("scripted\0 failure")),
             "fail once" if job.attempts == 1 => {
                 Err(Failure::retry("scripted failure of attempt 1"))
             }
@@ -108,7 +110,7 @@ impl JobHandler for ScriptedHandler {
         record(connection, job.id, result).await?;
         match result.as_str() {
             Some("cannot be written") => Err(Error::Conflict("scripted failure".into())),
-            Some("deadlock once") if !self.deadlocked.swap(true, Ordering::SeqCst) => {
+            Some("deadlock twice") if self.deadlocks.fetch_add(1, Ordering::SeqCst) < 2 => {
                 raise(connection, "40P01").await
             }
             Some("deadlock") => raise(connection, "40P01").await,
