@@ -10,6 +10,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::error::{Error, Result};
 
+/// Email and client of a login, by which failures are counted.
+pub struct Origin {
+    /// Email, trimmed and in lower case; not empty.
+    pub email: String,
+    /// Key of the client, see [`ClientIp::key`](crate::limit::ClientIp::key).
+    pub client: String,
+}
+
 /// Period in which failed logins are counted, from the first one.
 pub const FAILED_LOGIN_WINDOW: TimeDelta = TimeDelta::minutes(1);
 

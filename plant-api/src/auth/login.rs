@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::failed_logins::{FAILED_LOGIN_WINDOW, Limits, too_many_failures};
+use super::failed_logins::{FAILED_LOGIN_WINDOW, Limits, Origin, too_many_failures};
 use super::session;
 use super::{Credentials, MAX_PASSWORD_CHARS, normalize_email, sql};
 use crate::check::{Checks, MAX_NAME_CHARS};
@@ -16,14 +16,6 @@ use crate::error::{Error, Result};
 use crate::limit::ClientIp;
 use crate::state::AppState;
 use crate::write::{StoredResponse, WriteTransaction};
-
-/// Email and client of a login, by which failures are counted.
-pub struct Origin {
-    /// Email, trimmed and in lower case; not empty.
-    pub email: String,
-    /// Key of the client, see [`ClientIp::key`].
-    pub client: String,
-}
 
 /// Verifies the credentials and starts a session.
 ///

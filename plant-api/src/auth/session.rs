@@ -6,8 +6,7 @@ use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::failed_logins::{FAILED_LOGIN_WINDOW, FailedLogins, Limits};
-use super::login::Origin;
+use super::failed_logins::{FAILED_LOGIN_WINDOW, FailedLogins, Limits, Origin};
 use super::{AccountDetails, AccountRecord, AccountView, SessionRow, sql};
 use crate::access;
 use crate::cleanup;

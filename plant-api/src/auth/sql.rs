@@ -4,8 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::failed_logins::{FailedLogins, Limits};
-use super::login::Origin;
+use super::failed_logins::{FailedLogins, Limits, Origin};
 use super::{AccountDetails, AccountRecord, AccountView, SessionRow, SubscriptionPlan};
 use crate::customers::CustomerId;
 use crate::token::Role;
