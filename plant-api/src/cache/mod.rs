@@ -7,7 +7,7 @@
 //! readers that arrive meanwhile share the next one. Bodies of one generation are immutable, so the
 //! process may keep them in memory; concurrent misses of a key run one query.
 //!
-//! A write is announced in Redis before its commit ([`pending`]) and withdrawn after it. While a
+//! A write is announced in Redis before its commit (`pending.rs`) and withdrawn after it. While a
 //! topic has a pending write, its reads are queried and their responses are not stored. If the
 //! process is killed between the commit and the withdrawal, the announcement expires; the
 //! generation was replaced with the announcement, so older bodies are not served then either.

@@ -2,7 +2,7 @@
 //! `docs/chain.md` describe the format.
 //!
 //! A thread reads the database at its speed and writes the lines to a temporary file
-//! ([`super::spool`]), from which they are sent at the client's speed. A slow client therefore holds
+//! (`spool.rs`), from which they are sent at the client's speed. A slow client therefore holds
 //! no snapshot, and no other export must wait for it.
 
 use std::time::{Duration, Instant};
