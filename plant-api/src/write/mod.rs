@@ -44,8 +44,8 @@ pub struct Write<B, C = Caller> {
     pub tx: WriteTransaction,
 }
 
-/// Extractor of a write whose transaction is begun later, with [`WriteTransaction::begin`], because the
-/// handler has something slow to do first. No database connection is held until then.
+/// Extractor of a write whose transaction is begun later, with [`WriteTransaction::begin`], because
+/// the handler has something slow to do first. No database connection is held until then.
 pub struct WriteRequest<B> {
     pub body: B,
     pub key: Option<Key>,
