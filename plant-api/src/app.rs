@@ -61,8 +61,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             "JWT_SECRET is the public default: anyone can forge access tokens; set your own"
         );
     }
-    log_addresses(&listeners)?;
+    // Before the log line, at which a supervisor may already send a signal.
     stop_on_signal(state.shutdown.clone())?;
+    log_addresses(&listeners)?;
     let (router, _) = router(state.clone())?;
     let server = serve::serve(listeners, router, config.connections, state.shutdown.clone());
     if config.worker.in_serve {
@@ -85,8 +86,9 @@ pub async fn work(mut config: Config) -> anyhow::Result<()> {
     config.database.pool_size = config.database.pool_size.min(MAX_WORKER_CONNECTIONS);
     let (state, background) = start(&config).await?;
     let listeners = serve::bind(&config.worker.listen).await?;
-    log_addresses(&listeners)?;
+    // Before the log line, at which a supervisor may already send a signal.
     stop_on_signal(state.shutdown.clone())?;
+    log_addresses(&listeners)?;
     let (routes, _) = http::with_openapi(health::router(), &state.metrics)?;
     let router = http::with_middleware(routes, state.clone());
     tokio::join!(
