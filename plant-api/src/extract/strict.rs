@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 use crate::check::FieldPath;
@@ -183,11 +184,15 @@ impl<'de> Visitor<'de> for Strict<'_> {
         while let Some(key) = entries.next_key::<String>()? {
             let child = self.child(|path| FieldPath::Key(path, &key));
             child.check_text(&key);
-            if map.contains_key(&key) {
-                child.add_violation("duplicate-key", "appears twice");
-            }
             let value = entries.next_value_seed(child)?;
-            map.insert(key, value);
+            match map.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(value);
+                }
+                Entry::Occupied(entry) => self
+                    .child(|path| FieldPath::Key(path, entry.key()))
+                    .add_violation("duplicate-key", "appears twice"),
+            }
         }
         Ok(Value::Object(map))
     }

@@ -57,7 +57,7 @@ pub struct Options {
 const WRITERS: usize = 8;
 
 /// A connection is closed after at most this time in microseconds; a write takes a few milliseconds.
-const MAX_CUT_OFF_US: u64 = 12_000;
+const MAX_CUT_OFF_US: u64 = 50_000;
 
 /// Time between two kills, in milliseconds.
 const KILL_INTERVAL_MS: std::ops::Range<u64> = 200..800;
