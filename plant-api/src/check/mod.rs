@@ -69,19 +69,21 @@ impl Checks {
         }
     }
 
-    /// Checks that a free JSON field has at most [`MAX_FREE_JSON_BYTES`] as JSON.
-    pub fn free_json(&mut self, field: &str, value: &impl Serialize) {
-        let mut remaining = RemainingBytes(MAX_FREE_JSON_BYTES);
-        let fits = serde_json::to_writer(&mut remaining, value).is_ok();
+    /// Checks that a free JSON field has at most [`MAX_FREE_JSON_BYTES`] as JSON; returns whether it
+    /// has.
+    pub fn free_json(&mut self, field: &str, value: &impl Serialize) -> bool {
+        let fits = serde_json::to_writer(RemainingBytes(MAX_FREE_JSON_BYTES), value).is_ok();
         self.require(fits, field, "max-size", "must be at most 64 KiB as JSON");
+        fits
     }
 
     /// Checks that settings are at most [`MAX_FREE_JSON_BYTES`] as JSON and contain no secrets: keys
     /// such as `password`, `api_key`, `…_token` or `…_secret` are violations at any depth; `…_ref`
-    /// and `…_id` are references and are allowed.
+    /// and `…_id` are references and are allowed. Settings that are too large are not searched.
     pub fn settings(&mut self, field: &str, settings: &Map<String, Value>) {
-        self.free_json(field, settings);
-        self.no_secrets(&FieldPath::Key(&FieldPath::Root, field), settings);
+        if self.free_json(field, settings) {
+            self.no_secrets(&FieldPath::Key(&FieldPath::Root, field), settings);
+        }
     }
 
     fn no_secrets(&mut self, path: &FieldPath<'_>, settings: &Map<String, Value>) {
@@ -193,10 +195,17 @@ mod tests {
     #[test]
     fn the_number_and_the_length_of_violations_are_limited() {
         let tokens = vec![json!({"token": 0}); 4_000];
-        let found = violations(&json!({"k".repeat(50_000): tokens}));
+        let found = violations(&json!({"k".repeat(5_000): tokens}));
         assert_eq!(found.len(), MAX_VIOLATIONS);
         assert!(found.iter().all(|violation| violation.field.chars().count() <= MAX_FIELD_CHARS));
-        assert!(found[0].field == "settings" && found[1].field.ends_with("…[0].token"));
+        assert!(found[0].field.ends_with("…[0].token"));
+    }
+
+    #[test]
+    fn settings_that_are_too_large_are_not_searched() {
+        let tokens = vec![json!({"token": 0}); 10_000];
+        let found = violations(&json!({"a": tokens}));
+        assert!(found.len() == 1 && found[0].rule == "max-size");
     }
 
     #[test]

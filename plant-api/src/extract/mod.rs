@@ -56,15 +56,16 @@ impl<T: DeserializeOwned> FromBody for Json<T> {
 impl<S, T> FromRequest<S> for Json<T>
 where
     S: Send + Sync,
-    T: DeserializeOwned,
+    T: DeserializeOwned + Send + 'static,
     RequestLimits: FromRef<S>,
 {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         require_json(request.headers())?;
-        let body = read_body(request, &RequestLimits::from_ref(state)).await?;
-        Ok(Self(read_json(&body)?))
+        let limits = RequestLimits::from_ref(state);
+        let body = read_body(request, &limits).await?;
+        limits.body_budget.parse(body, read_json).await.map(Self)
     }
 }
 

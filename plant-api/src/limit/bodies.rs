@@ -1,14 +1,18 @@
-//! Memory for request bodies of all connections together.
+//! Memory and threads for request bodies of all connections together.
 
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::RETRY_AFTER;
 use crate::error::{Error, Result};
 
-/// Bytes of each body that need no reservation, so that small requests never wait for large ones.
+/// Bytes of each body that need no reservation, so that small requests never wait for large ones. A
+/// larger body is parsed on another thread.
 pub const FREE_BODY_BYTES: usize = 16 * 1024;
 
 /// Maximum number of bytes of all bodies above [`FREE_BODY_BYTES`] in memory.
@@ -18,12 +22,13 @@ pub const MAX_BODIES_BYTES: usize = 64 * 1024 * 1024;
 /// briefly.
 const RESERVATION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Memory for request bodies, in bytes. Clones share it.
+/// Memory for request bodies, in bytes, and threads that parse large ones. Clones share both.
 #[derive(Debug, Clone)]
 pub struct BodyBudget {
     free: Arc<Semaphore>,
     total: usize,
     timeout: Duration,
+    parsers: Arc<Semaphore>,
 }
 
 /// Memory reserved for one body; freed when dropped.
@@ -33,7 +38,13 @@ pub struct BodyReservation(#[expect(dead_code, reason = "freed by its drop")] Ow
 impl BodyBudget {
     /// Creates a budget of `total` bytes. A reservation waits for `timeout`.
     pub fn new(total: usize, timeout: Duration) -> Self {
-        Self { free: Arc::new(Semaphore::new(total)), total, timeout }
+        let threads = available_parallelism().map_or(1, NonZero::get);
+        Self {
+            free: Arc::new(Semaphore::new(total)),
+            total,
+            timeout,
+            parsers: Arc::new(Semaphore::new(threads)),
+        }
     }
 
     /// Creates the budget of the service: [`MAX_BODIES_BYTES`], or one body of `max_body_bytes` if
@@ -59,6 +70,28 @@ impl BodyBudget {
             }),
         }
     }
+
+    /// Parses `body`. A large one takes milliseconds, in which its thread could not serve the other
+    /// requests, so it is parsed on a thread of its own; as many at a time as there are cores.
+    ///
+    /// # Errors
+    /// Those of `parse`.
+    pub async fn parse<T: Send + 'static>(
+        &self,
+        body: Bytes,
+        parse: impl FnOnce(&[u8]) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if body.len() <= FREE_BODY_BYTES {
+            return parse(&body);
+        }
+        // The semaphore is never closed.
+        let permit = self.parsers.clone().acquire_owned().await;
+        let parsed = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            parse(&body)
+        });
+        parsed.await.map_err(|error| Error::Internal(Box::new(error)))?
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +110,34 @@ mod tests {
         assert!(!second.is_finished());
         drop(first);
         second.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_a_large_body_is_parsed_on_another_thread() {
+        let budget = BodyBudget::for_bodies_of(1);
+        let here = std::thread::current().id();
+        for (length, elsewhere) in [(FREE_BODY_BYTES, false), (FREE_BODY_BYTES + 1, true)] {
+            let thread = budget
+                .parse(vec![b'x'; length].into(), move |body| {
+                    assert_eq!(body.len(), length);
+                    Ok(std::thread::current().id())
+                })
+                .await
+                .unwrap();
+            assert_eq!(thread != here, elsewhere, "{length}");
+        }
+    }
+
+    #[tokio::test]
+    async fn errors_and_panics_of_a_parser_are_returned_and_free_its_thread() {
+        let budget = BodyBudget::for_bodies_of(1);
+        let large = || Bytes::from(vec![b'x'; FREE_BODY_BYTES + 1]);
+        for _ in 0..=available_parallelism().unwrap().get() {
+            let refused = budget.parse::<()>(large(), |_| Err(Error::UnsupportedMediaType));
+            assert_eq!(refused.await.unwrap_err().status(), 415);
+            let panicked = budget.parse::<()>(large(), |_| panic!("a bug"));
+            assert_eq!(panicked.await.unwrap_err().status(), 500);
+        }
     }
 
     #[tokio::test]

@@ -106,7 +106,7 @@ impl Actor for AuthenticatedAccount {
 
 impl<B, C> FromRequest<AppState> for Write<B, C>
 where
-    B: FromBody + Send,
+    B: FromBody + Send + 'static,
     C: Actor + FromRequestParts<AppState, Rejection = Error> + Send + Sync,
 {
     type Rejection = Rejection;
@@ -120,7 +120,7 @@ where
     }
 }
 
-impl<B: FromBody> FromRequest<AppState> for WriteRequest<B> {
+impl<B: FromBody + Send + 'static> FromRequest<AppState> for WriteRequest<B> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self> {
@@ -128,8 +128,11 @@ impl<B: FromBody> FromRequest<AppState> for WriteRequest<B> {
         let key = Key::from_request(&request)?;
         let (headers, limits) = (request.headers().clone(), &state.request_limits);
         let bytes = if B::IS_READ { read_body(request, limits).await? } else { Bytes::new() };
-        let key = key.map(|key| key.with_body(&bytes));
-        Ok(Self { body: B::from_body(&headers, &bytes)?, key })
+        let parse = move |body: &[u8]| {
+            let key = key.map(|key| key.with_body(body));
+            Ok(Self { body: B::from_body(&headers, body)?, key })
+        };
+        limits.body_budget.parse(bytes, parse).await
     }
 }
 
