@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
@@ -46,11 +48,15 @@ fn url(pool: &PgPool) -> String {
     options.to_url_lossy().to_string()
 }
 
-/// A running service; killed when dropped.
+/// Maximum duration of a test; nothing that waits for the service waits longer.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A running service; killed when dropped, or after [`TIMEOUT`].
 struct Service {
     child: Child,
     address: String,
     log: BufReader<ChildStderr>,
+    _timeout: Sender<()>,
 }
 
 impl Service {
@@ -65,6 +71,7 @@ impl Service {
             .args(arguments)
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
+        let timeout = kill_after_timeout(child.id());
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         while !line.contains("listening") {
@@ -72,7 +79,7 @@ impl Service {
             assert_ne!(log.read_line(&mut line).unwrap(), 0, "the service exited early");
         }
         let address = line.trim().rsplit('=').next().unwrap().to_owned();
-        Self { child, address, log }
+        Self { child, address, log, _timeout: timeout }
     }
 
     fn send(&self, request: &str) -> TcpStream {
@@ -89,8 +96,7 @@ impl Service {
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+        assert!(kill(name, self.child.id()));
     }
 
     fn wait_for_log(&mut self, text: &str) {
@@ -100,6 +106,22 @@ impl Service {
             assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "`{text}` was never logged");
         }
     }
+}
+
+/// Sends a signal; returns whether the process existed.
+fn kill(signal: &str, pid: u32) -> bool {
+    Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success()
+}
+
+/// Kills a process after [`TIMEOUT`], unless the result is dropped before.
+fn kill_after_timeout(pid: u32) -> Sender<()> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        if receiver.recv_timeout(TIMEOUT) == Err(RecvTimeoutError::Timeout) {
+            kill("-KILL", pid);
+        }
+    });
+    sender
 }
 
 impl Drop for Service {
@@ -192,19 +214,65 @@ async fn a_running_request_outlives_sigterm(pool: PgPool) {
     assert!(service.child.wait().unwrap().success());
 }
 
+/// Waits until a transaction waits for an advisory lock in this database.
+async fn wait_for_lock(pool: &PgPool) {
+    let waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted
+        and database = (select oid from pg_database where datname = current_database())";
+    let wait = async {
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(TIMEOUT, wait).await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_stop_waits_for_a_commit_whose_client_is_gone(pool: PgPool) {
+    let url = url(&pool);
+    assert!(plant_api().args(["migrate", "--database-url", &url]).status().unwrap().success());
+    // The commit waits until this test releases the lock.
+    sqlx::raw_sql(
+        "create function wait() returns trigger language plpgsql as
+             'begin perform pg_advisory_xact_lock_shared(1); return null; end';
+         create constraint trigger wait after insert on industry
+             deferrable initially deferred for each row execute function wait();",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(1)").execute(&mut *lock).await.unwrap();
+    let mut service = Service::start_with(&url, &["--shutdown-grace=0"]);
+    let client = service.send(&create_industry());
+    wait_for_lock(&pool).await;
+    drop(client);
+    service.signal("-TERM");
+    service.wait_for_log("connections drained");
+    // The lock is kept, so that the time limit of the wait shows that there is one.
+    service.wait_for_log("stopping with commits in progress");
+    lock.rollback().await.unwrap();
+    assert!(service.child.wait().unwrap().success());
+    let created = sqlx::query_scalar::<_, i64>("select count(*) from industry").fetch_one(&pool);
+    assert_eq!(created.await.unwrap(), 1);
+}
+
+/// Returns a request that creates the industry `Sales`.
+fn create_industry() -> String {
+    let body = r#"{"name":"Sales"}"#;
+    format!(
+        "POST /api/v1/industries HTTP/1.1\r\nhost: plant\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
 #[sqlx::test(migrations = false)]
 async fn acknowledged_writes_survive_sigkill(pool: PgPool) {
     let url = url(&pool);
     assert!(plant_api().args(["migrate", "--database-url", &url]).status().unwrap().success());
     let service = Service::start(&url);
-    let body = r#"{"name":"Sales"}"#;
-    let request = format!(
-        "POST /api/v1/industries HTTP/1.1\r\nhost: plant\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
     let mut response = String::new();
-    service.send(&request).read_to_string(&mut response).unwrap();
+    service.send(&create_industry()).read_to_string(&mut response).unwrap();
     assert!(response.starts_with("HTTP/1.1 201"), "{response}");
     service.signal("-KILL");
     drop(service);
