@@ -61,14 +61,19 @@ pub struct Scope {
 /// The body of an export.
 pub type Body = BoxStream<'static, Result<Bytes, ExportAborted>>;
 
-/// Exports the entities in `scope` as a stream that ends with the manifest. `shutdown` aborts the
-/// export.
+/// Exports the entities in `scope` as a stream that ends with the manifest. The export is aborted by
+/// `shutdown`, and when reading the database takes longer than `read_timeout`.
 ///
 /// # Errors
 /// [`Error::RateLimited`] while another export reads the database, in any replica, or if too many
 /// exports are being sent.
-pub async fn export(db: &Db, shutdown: CancellationToken, scope: Scope) -> Result<Body> {
-    let deadline = Instant::now() + READ_TIMEOUT;
+pub async fn export(
+    db: &Db,
+    shutdown: CancellationToken,
+    scope: Scope,
+    read_timeout: Duration,
+) -> Result<Body> {
+    let deadline = Instant::now() + read_timeout;
     export_until(db, shutdown, scope, move || Instant::now() >= deadline).await
 }
 

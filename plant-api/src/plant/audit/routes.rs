@@ -206,7 +206,7 @@ async fn export_all(
     Query(scope): Query<ExportScope>,
 ) -> Result<Response> {
     let scope = export::Scope { kind: scope.entity_type, after: scope.after };
-    let chunks = export::export(&db, shutdown, scope).await?;
+    let chunks = export::export(&db, shutdown, scope, export::READ_TIMEOUT).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"plant-export.ndjson\""),
