@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cache, CachedResponse, Generation, Topic, resolve_lookups};
+use super::{Cache, CachedResponse, Generation, MAX_KEY_BYTES, Topic, resolve_lookups};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::redis::Redis;
@@ -60,6 +60,29 @@ async fn a_response_is_cached_until_its_topic_is_invalidated() {
     assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[2]"));
     let count = |result| metrics.cache_requests.with_label_values(&["agents", result]).get();
     assert_eq!((count("miss"), count("hit"), count("bypass")), (2, 2, 0));
+}
+
+#[tokio::test]
+async fn a_response_whose_key_is_too_long_is_not_cached() {
+    let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
+    for (length, second) in [(MAX_KEY_BYTES, "[1]"), (MAX_KEY_BYTES + 1, "[2]")] {
+        let key = "k".repeat(length);
+        for (body, expected) in [("[1]", "[1]"), ("[2]", second)] {
+            let response = cache.get_with(Topic::Agents, &key, async { Ok(cached(body)) }).await;
+            assert_eq!(response.unwrap().body, expected, "{length}");
+        }
+    }
+}
+
+#[test]
+fn the_weight_of_a_response_includes_its_key_and_its_etag() {
+    assert_eq!(cached("[1]").weight() as usize, 3 + 1 + MAX_KEY_BYTES);
+}
+
+#[test]
+fn only_a_list_without_items_is_empty() {
+    assert!(cached("[]").is_empty_list());
+    assert!(!cached("[1]").is_empty_list() && !cached("{}").is_empty_list());
 }
 
 #[tokio::test]
