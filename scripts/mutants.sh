@@ -40,7 +40,7 @@ main() {
   for module in "${modules[@]}"; do
     log "$module: its own tests"
     # shellcheck disable=SC2046
-    cargo_mutants --shard "${PLANT_MUTANTS_SHARD:-0/1}" $(exclude_others "$module") -- "$module"
+    cargo_mutants --sharding round-robin --shard "${PLANT_MUTANTS_SHARD:-0/1}" $(exclude_others "$module") -- "$module"
     collect caught timeout unviable
     cat "$WORK/mutants.out/missed.txt" >>"$WORK/missed-by-own-tests.txt"
   done

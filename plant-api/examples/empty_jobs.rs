@@ -72,7 +72,7 @@ async fn main() -> anyhow::Result<()> {
     let redis = Redis::new((!options.redis_url.is_empty()).then_some(&*options.redis_url))?;
     let queue = Queue::new(redis.clone(), "");
     tokio::spawn(redis.run_heartbeat(shutdown.clone()));
-    tokio::spawn(queue.clone().run_announcer(shutdown.clone()));
+    tokio::spawn(queue.clone().run_push_loop(shutdown.clone()));
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     let worker =
@@ -130,7 +130,7 @@ async fn enqueue_all(options: &Options, db: &Db, queue: &Queue) -> anyhow::Resul
                 let mut tx = db.begin().await?;
                 jobs::enqueue(&mut tx, &job).await?;
                 tx.commit().await?;
-                queue.announce(EmptyHandler::KIND.queue, job.id);
+                queue.push_later(EmptyHandler::KIND.queue, job.id);
             }
         })
     });

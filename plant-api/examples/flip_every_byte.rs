@@ -98,7 +98,7 @@ fn detect_flip(
                 assert_same_line(file, line.start);
             }
             match line_error {
-                LineError::Unreadable(_) => "line unreadable",
+                LineError::Malformed(_) => "line unreadable",
                 LineError::Broken { reason, .. } => reason.as_str(),
             }
         }

@@ -29,7 +29,7 @@ use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::Tokens;
-use crate::worker::{self, Handler, Worker};
+use crate::worker::{self, AnyJobHandler, Worker};
 use crate::{auth, cleanup, health, http, serve, telemetry, write};
 
 /// Timeout for acquiring a database connection; below the request timeout, so that clients of an
@@ -99,7 +99,7 @@ pub async fn work(mut config: Config) -> anyhow::Result<()> {
     background.stop().await
 }
 
-/// Tasks that run until the process stops: heartbeats, clean-up, cache refresh, announcements.
+/// Tasks that run until the process stops: heartbeats, clean-up, cache refresh, pushes to Redis lists.
 struct BackgroundTasks {
     shutdown: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
@@ -173,7 +173,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         tokio::spawn(state.access_policy.rate_limit.clone().run_cleanup(shutdown.clone())),
         tokio::spawn(state.cache.clone().run_refresh_loop(shutdown.clone())),
         tokio::spawn(set_cache_prefix(state.clone(), shutdown.clone())),
-        tokio::spawn(state.queue.clone().run_announcer(shutdown.clone())),
+        tokio::spawn(state.queue.clone().run_push_loop(shutdown.clone())),
         tokio::spawn(worker::run_gauge_updates(
             db,
             metrics,
@@ -203,15 +203,15 @@ async fn set_cache_prefix(state: AppState, shutdown: CancellationToken) {
 }
 
 /// Returns the job handlers of all slices.
-pub(crate) fn handlers(state: &AppState, model: ModelConfig) -> Vec<Handler> {
+pub(crate) fn handlers(state: &AppState, model: ModelConfig) -> Vec<AnyJobHandler> {
     let ModelConfig { seed, median, spread, failure_rate } = model;
     vec![
-        Handler::new(GenerationHandler {
+        AnyJobHandler::new(GenerationHandler {
             db: state.db.clone(),
             clock: state.clock.clone(),
             model: SimulatedModel { seed, median, spread, failure_rate },
         }),
-        Handler::new(DueGoalHandler {
+        AnyJobHandler::new(DueGoalHandler {
             db: state.db.clone(),
             clock: state.clock.clone(),
             queue: state.queue.clone(),

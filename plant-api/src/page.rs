@@ -117,11 +117,11 @@ impl Page {
     }
 
     /// Like [`Page::to_cached_response`], but the body is an object with the `items` and with
-    /// `next`, the value of `after` for the next page.
+    /// `next`, the value of `after` for the next page. The list of generations has this form.
     ///
     /// # Errors
     /// As [`Page::to_cached_response`].
-    pub async fn to_cached_envelope<T: Serialize>(
+    pub async fn to_items_response<T: Serialize>(
         &self,
         rows: impl Stream<Item = sqlx::Result<T>>,
         id: impl Fn(&T) -> Uuid,

@@ -25,8 +25,8 @@ use crate::token::{Claims, Role};
 /// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// No token was sent. Unrestricted. Handlers get it in access mode `open` only: in mode
-    /// `required`, the handlers of public reads do not extract a caller.
+    /// No token was sent, which only access mode `open` allows; the caller is then restricted to no
+    /// customer.
     Anonymous,
     /// The admin key (`PLANT_ADMIN_KEY`) was sent.
     AdminKey,

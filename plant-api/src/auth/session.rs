@@ -169,8 +169,8 @@ pub async fn me(db: &Db, account: &access::AuthenticatedAccount) -> Result<Accou
     sql::find_details(&mut *connection, account.id, account.session).await?.ok_or(SESSION_ENDED)
 }
 
-/// Deletes up to [`cleanup::BATCH_SIZE`] expired sessions and as many old failed logins; returns the
-/// larger number.
+/// Deletes up to [`cleanup::BATCH_SIZE`] expired sessions and up to as many old failed logins; returns
+/// the larger of both numbers.
 ///
 /// # Errors
 /// Database errors.

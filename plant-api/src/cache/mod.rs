@@ -9,8 +9,8 @@
 //!
 //! A write is announced in Redis before its commit (`pending.rs`) and withdrawn after it. While a
 //! topic has a pending write, its reads are queried and their responses are not stored. If the
-//! process is killed between the commit and the withdrawal, the announcement expires; the
-//! generation was replaced with the announcement, so older bodies are not served then either.
+//! process is killed between the commit and the withdrawal, the announcement expires. It also
+//! replaced the generation, so bodies cached before it are not served after its expiry either.
 //!
 //! After a failed Redis command the content of Redis is uncertain: an announcement may not have been
 //! stored, or Redis may have been restored from an old snapshot. All reads of this process then

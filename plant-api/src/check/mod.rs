@@ -1,6 +1,7 @@
-//! Validation of request fields, which collects all violations before it fails.
+//! Validation of request fields, which collects all violations before it fails. The checks that an
+//! entity must pass are [`Check`](crate::plant::entity::Check)s instead.
 
-pub mod limits;
+pub mod field_limits;
 mod path;
 
 use std::io;
@@ -10,8 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, MAX_VIOLATIONS, Result, Violation};
 
-use limits::{MAX_FREE_JSON_BYTES, MAX_SEARCH_CHARS};
-pub use limits::{MAX_NAME_CHARS, MAX_TEXT_CHARS};
+use field_limits::{MAX_FREE_FORM_JSON_BYTES, MAX_SEARCH_CHARS};
+pub use field_limits::{MAX_NAME_CHARS, MAX_TEXT_CHARS};
 pub use path::FieldPath;
 
 /// OpenAPI schema of a string that [`Checks::name`] accepts.
@@ -19,7 +20,7 @@ pub use path::FieldPath;
 #[schema(value_type = String, min_length = 1, max_length = 200)]
 pub struct Name(#[expect(dead_code, reason = "only its schema is used")] String);
 
-/// The violations found so far.
+/// Collects the violations of a request's fields.
 #[derive(Debug, Default)]
 pub struct Checks(Vec<Violation>);
 
@@ -69,19 +70,19 @@ impl Checks {
         }
     }
 
-    /// Checks that a free JSON field has at most [`MAX_FREE_JSON_BYTES`] as JSON; returns whether it
+    /// Checks that a free-form JSON field has at most [`MAX_FREE_FORM_JSON_BYTES`] as JSON; returns whether it
     /// has.
-    pub fn free_json(&mut self, field: &str, value: &impl Serialize) -> bool {
-        let fits = serde_json::to_writer(RemainingBytes(MAX_FREE_JSON_BYTES), value).is_ok();
+    pub fn free_form_json(&mut self, field: &str, value: &impl Serialize) -> bool {
+        let fits = serde_json::to_writer(RemainingBytes(MAX_FREE_FORM_JSON_BYTES), value).is_ok();
         self.require(fits, field, "max-size", "must be at most 64 KiB as JSON");
         fits
     }
 
-    /// Checks that settings are at most [`MAX_FREE_JSON_BYTES`] as JSON and contain no secrets: keys
+    /// Checks that settings are at most [`MAX_FREE_FORM_JSON_BYTES`] as JSON and contain no secrets: keys
     /// such as `password`, `api_key`, `…_token` or `…_secret` are violations at any depth; `…_ref`
     /// and `…_id` are references and are allowed. Settings that are too large are not searched.
     pub fn settings(&mut self, field: &str, settings: &Map<String, Value>) {
-        if self.free_json(field, settings) {
+        if self.free_form_json(field, settings) {
             self.no_secrets(&FieldPath::Key(&FieldPath::Root, field), settings);
         }
     }
@@ -171,7 +172,7 @@ fn is_secret_key(key: &str) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::limits::MAX_FREE_JSON_BYTES;
+    use super::field_limits::MAX_FREE_FORM_JSON_BYTES;
     use super::{Checks, is_secret_key};
     use crate::error::{Error, MAX_FIELD_CHARS, MAX_VIOLATIONS, Violation};
 
@@ -209,11 +210,11 @@ mod tests {
     }
 
     #[test]
-    fn free_json_has_at_most_64_kib() {
+    fn free_form_json_has_at_most_64_kib() {
         // `{"a":"…"}` has 8 bytes besides the text.
         let with_size = |size: usize| json!({"a": "x".repeat(size - 8)});
-        assert!(violations(&with_size(MAX_FREE_JSON_BYTES)).is_empty());
-        assert_eq!(violations(&with_size(MAX_FREE_JSON_BYTES + 1))[0].rule, "max-size");
+        assert!(violations(&with_size(MAX_FREE_FORM_JSON_BYTES)).is_empty());
+        assert_eq!(violations(&with_size(MAX_FREE_FORM_JSON_BYTES + 1))[0].rule, "max-size");
     }
 
     #[test]

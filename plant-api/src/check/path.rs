@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Path of a field, as a chain of references from the field to the root. A step costs nothing but
-/// itself, however long the path is.
+/// Path of a field, as a chain of references from the field to the root. Adding a step takes
+/// constant time and allocates nothing.
 #[derive(Debug, Clone, Copy)]
 pub enum FieldPath<'a> {
     /// The whole value.

@@ -1,8 +1,8 @@
 //! Deletion of expired rows.
 //!
 //! Rows are deleted in small batches with pauses, so that locks are held only briefly and requests
-//! get their share of the database, but faster than requests can create them: one process deletes
-//! up to 10,000 rows per second.
+//! get their share of the database. One process deletes up to 10,000 rows per second, which is more
+//! than requests create.
 
 #[cfg(test)]
 mod tests;
@@ -24,8 +24,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Pause when no expired row is left, or after a failure.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Deletes expired rows until shutdown. `delete_batch` deletes up to [`BATCH_SIZE`] rows and returns
-/// how many; `rows` names them in the log, such as `sessions`.
+/// Deletes expired rows until shutdown. `delete_batch` deletes up to [`BATCH_SIZE`] rows of each table
+/// and returns how many, of several tables the largest number; `rows` names them in the log, such as `sessions`.
 pub async fn run(
     rows: &str,
     delete_batch: impl AsyncFn(&Db, &Clock) -> Result<u64>,

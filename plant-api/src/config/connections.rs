@@ -16,11 +16,11 @@ const DEVELOPMENT_GRACE: Duration = Duration::from_secs(1);
 /// Settings of client connections, not yet validated.
 #[derive(Debug, Clone, Args)]
 pub struct ConnectionOptions {
-    /// Maximum number of open client connections; requests on further ones get 503.
+    /// Maximum number of client connections; on further ones only the operational endpoints respond.
     #[arg(long, env = "PLANT_MAX_CONNECTIONS", default_value = "8192")]
     pub max_connections: String,
 
-    /// Maximum number of them from one IP address; empty: seven eighths of the maximum.
+    /// Maximum number of connections from one IP address; empty: 7/8 of `PLANT_MAX_CONNECTIONS`.
     #[arg(long, env = "PLANT_CONNECTIONS_PER_ADDRESS", default_value = "")]
     pub connections_per_address: String,
 
@@ -28,11 +28,11 @@ pub struct ConnectionOptions {
     #[arg(long, env = "PLANT_CLIENT_TIMEOUT", default_value = "10")]
     pub client_timeout: String,
 
-    /// Time in seconds to accept connections after SIGTERM; empty: 1, or 5 in production.
+    /// Delay in seconds from SIGTERM until the listeners close; empty: 1, or 5 in production.
     #[arg(long, env = "PLANT_SHUTDOWN_GRACE", default_value = "")]
     pub shutdown_grace: String,
 
-    /// Timeout in seconds for running requests and jobs to finish after that.
+    /// Timeout in seconds after that delay for running requests and jobs to finish.
     #[arg(long, env = "PLANT_DRAIN_TIMEOUT", default_value = "20")]
     pub drain_timeout: String,
 }

@@ -42,7 +42,7 @@ pub struct Options {
     #[arg(long, env = "REDIS_CACHE_TTL", default_value = "60")]
     pub redis_cache_ttl: String,
 
-    /// Access mode: `open` (no authentication) or `required` (bearer token).
+    /// Access mode: `open` (a token is needed for account data only) or `required`.
     #[arg(long, env = "PLANT_ACCESS", default_value = "open")]
     pub access: String,
 
@@ -178,9 +178,10 @@ macro_rules! string_enum {
 
 string_enum!(
     AccessMode {
-        /// Requests without a token are allowed, except to account data.
+        /// A token is needed for account data only.
         Open = "open",
-        /// All requests except public reads need a bearer token.
+        /// A token is needed, except to read the catalogue, to register, to log in and for the
+        /// operational endpoints.
         Required = "required",
     }
 );

@@ -1,5 +1,6 @@
 //! Bulk reads: long reads of many rows, from one snapshot, each on a connection of its own beside
-//! the pool of the requests. One read of each kind runs at a time in all replicas.
+//! the pool of the requests. All processes of the service together run one
+//! read of each kind at a time.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Timeout for ending the transaction.
 const END_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Time until a process that found a read of another replica connects again to look.
+/// Time until a process that found a read of another process connects again to look.
 const RECHECK_DELAY: Duration = Duration::from_secs(1);
 
 /// Maximum number of exports of one process that are not yet sent.
@@ -78,7 +79,7 @@ impl Default for BulkReads {
 }
 
 /// A read-only transaction with one snapshot for all its statements. Dropping it ends the read by
-/// closing the connection, so that no rest of a result must be received first.
+/// closing the connection, instead of receiving the rest of the result first.
 #[derive(Debug)]
 pub struct BulkSnapshot {
     connection: PgConnection,
@@ -108,10 +109,10 @@ impl DerefMut for BulkSnapshot {
     }
 }
 
-/// A slot for the result of a read, to be kept until the result is sent. It limits how many results
+/// Permit for the result of a read, to be held until the result is sent. It limits how many results
 /// slow clients can keep in this process.
 #[derive(Debug)]
-pub struct UnsentResult(#[expect(dead_code, reason = "held, not used")] OwnedSemaphorePermit);
+pub struct ResultPermit(#[expect(dead_code, reason = "held, not used")] OwnedSemaphorePermit);
 
 impl Db {
     /// Begins a bulk read; the server cancels statements that take longer than `statement_timeout`.
@@ -120,13 +121,13 @@ impl Db {
     /// however it ends.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] at once if a read of this kind runs, in any replica, or if too many
+    /// [`Error::RateLimited`] at once if a read of this kind runs, in any process, or if too many
     /// results are not yet sent; otherwise as [`Db::acquire`].
     pub async fn begin_bulk_read(
         &self,
         kind: BulkRead,
         statement_timeout: Duration,
-    ) -> Result<(BulkSnapshot, UnsentResult)> {
+    ) -> Result<(BulkSnapshot, ResultPermit)> {
         if !self.is_up() {
             return Err(Error::database_unavailable());
         }
@@ -137,7 +138,7 @@ impl Db {
         let acquire = |semaphore: &Arc<Semaphore>| {
             semaphore.clone().try_acquire_owned().map_err(|_| kind.already_running())
         };
-        let unsent = UnsentResult(acquire(&slots.unsent)?);
+        let unsent = ResultPermit(acquire(&slots.unsent)?);
         let running = acquire(&slots.running)?;
         let options = self.pool.connect_options();
         let mut connection = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 
-pub use bulk::{BulkRead, BulkSnapshot, UnsentResult};
+pub use bulk::{BulkRead, BulkSnapshot, ResultPermit};
 pub use migrate::{SetupError, check_schema, grant_privileges, migrate};
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);

@@ -4,7 +4,7 @@
 //! (`http`) writes as RFC 9457 `application/problem+json`, because only that layer has the
 //! request's id and path. Causes of internal errors are logged and never sent to a client.
 //!
-//! `database` decides whether a database error is an outage or a bug. Whoever can repeat its work
+//! `database` decides whether a database error is an outage or a bug. Code that can repeat its work
 //! checks [`Error::is_outage`].
 
 mod database;
@@ -67,7 +67,8 @@ pub enum Error {
     /// 409: a hash chain does not verify.
     #[error("the hash chain is broken at index {at_index}: {reason}")]
     HashChainBroken {
-        /// Index of the first broken amendment.
+        /// Index of the first altered or missing amendment, or of the one that last set an altered
+        /// field.
         at_index: u64,
         /// The reason, in `snake_case`.
         reason: &'static str,
@@ -127,16 +128,16 @@ pub enum Error {
     /// 408: the body did not arrive in time.
     #[error("the request body did not arrive in time")]
     RequestTimeout,
-    /// 503: a dependency is unavailable or a timeout expired.
+    /// 503: a dependency, or a limited resource of this process, is unavailable.
     #[error("{what} is unavailable; try again shortly")]
     Unavailable {
-        /// The unavailable dependency, such as `the database`.
+        /// What is unavailable, such as `the database`.
         what: &'static str,
         /// Time until the client may retry.
         retry_after: Duration,
     },
-    /// 503: the database is unavailable or overloaded, or has rolled the transaction back because of
-    /// a concurrent one.
+    /// 503: a statement failed temporarily: the connection was lost, the database is overloaded, or
+    /// it has rolled the transaction back because of a concurrent one.
     #[error("the database is unavailable: {0}")]
     DatabaseUnavailable(sqlx::Error),
     /// 500: a bug or an unexpected failure of the system.
@@ -190,7 +191,7 @@ impl Error {
         Self::NotFound(format!("there is no such {noun}"))
     }
 
-    /// Creates the error for a database that does not respond.
+    /// Creates the [`Error::Unavailable`] of a database that does not respond.
     pub fn database_unavailable() -> Self {
         Self::Unavailable { what: "the database", retry_after: DATABASE_RETRY_AFTER }
     }
@@ -206,8 +207,8 @@ impl Error {
         }
     }
 
-    /// Returns whether the operation may succeed when it is repeated later, because a dependency is
-    /// unavailable or overloaded.
+    /// Returns whether the failure is temporary, so that the operation may succeed when it is
+    /// repeated.
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::DatabaseUnavailable(_))
     }
@@ -315,7 +316,8 @@ pub struct Problem {
     /// Invalid fields; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub violations: Vec<Violation>,
-    /// Index of the first broken amendment, for `hash-chain-broken`.
+    /// For `hash-chain-broken`: index of the first altered or missing amendment, or of the one that
+    /// last set an altered field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken_at_index: Option<u64>,
 }

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 
 use crate::error::{Error, Result};
-use crate::limit::{BodyReservation, FREE_BODY_BYTES};
+use crate::limit::{BodyReservation, MAX_UNRESERVED_BODY_BYTES};
 use crate::state::RequestLimits;
 
 /// Reads the whole body, within the limits of size and time. A body larger than
-/// [`FREE_BODY_BYTES`] reserves its memory until the returned bytes are dropped.
+/// [`MAX_UNRESERVED_BODY_BYTES`] reserves memory until the returned bytes are dropped.
 ///
 /// # Errors
 /// [`Error::PayloadTooLarge`], before anything is read if the Content-Length exceeds the limit;
@@ -33,7 +33,7 @@ async fn collect(mut body: Body, limits: &RequestLimits) -> Result<Bytes> {
     }
     // Without a Content-Length the body may have any size up to the limit.
     let expected = body.size_hint().exact().map_or(limit, |_| announced);
-    let mut buffer = Vec::with_capacity(announced.min(FREE_BODY_BYTES));
+    let mut buffer = Vec::with_capacity(announced.min(MAX_UNRESERVED_BODY_BYTES));
     let mut reservation = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| {
@@ -44,7 +44,7 @@ async fn collect(mut body: Body, limits: &RequestLimits) -> Result<Bytes> {
         if length > limit {
             return Err(too_large());
         }
-        if length > FREE_BODY_BYTES && reservation.is_none() {
+        if length > MAX_UNRESERVED_BODY_BYTES && reservation.is_none() {
             reservation = Some(limits.body_budget.reserve(expected).await?);
         }
         append(&mut buffer, &data, expected);
@@ -119,7 +119,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_of_the_maximum_size_is_read_with_and_without_a_length() {
-        for length in [0, 1, FREE_BODY_BYTES, FREE_BODY_BYTES + 1, LIMIT] {
+        for length in [0, 1, MAX_UNRESERVED_BODY_BYTES, MAX_UNRESERVED_BODY_BYTES + 1, LIMIT] {
             let body = Body::from(vec![b'x'; length]);
             assert_eq!(read(body, &limits()).await.unwrap(), vec![b'x'; length]);
             assert_eq!(read(chunked(length, true), &limits()).await.unwrap(), vec![b'x'; length]);
@@ -149,15 +149,20 @@ mod tests {
     async fn large_bodies_wait_for_memory_and_small_ones_do_not() {
         let limits = limits();
         let held = read(Body::from(vec![b'x'; LIMIT]), &limits).await.unwrap();
-        for large in
-            [Body::from(vec![b'x'; FREE_BODY_BYTES + 1]), chunked(FREE_BODY_BYTES + 1, false)]
-        {
+        for large in [
+            Body::from(vec![b'x'; MAX_UNRESERVED_BODY_BYTES + 1]),
+            chunked(MAX_UNRESERVED_BODY_BYTES + 1, false),
+        ] {
             assert_eq!(read(large, &limits).await, Err(503));
         }
-        assert!(read(Body::from(vec![b'x'; FREE_BODY_BYTES]), &limits).await.is_ok());
+        assert!(read(Body::from(vec![b'x'; MAX_UNRESERVED_BODY_BYTES]), &limits).await.is_ok());
         drop(held);
-        let _whole_budget = read(chunked(FREE_BODY_BYTES + 1, true), &limits).await.unwrap();
-        assert_eq!(read(Body::from(vec![b'x'; FREE_BODY_BYTES + 1]), &limits).await, Err(503));
+        let _whole_budget =
+            read(chunked(MAX_UNRESERVED_BODY_BYTES + 1, true), &limits).await.unwrap();
+        assert_eq!(
+            read(Body::from(vec![b'x'; MAX_UNRESERVED_BODY_BYTES + 1]), &limits).await,
+            Err(503)
+        );
     }
 
     #[test]

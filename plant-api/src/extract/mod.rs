@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::check::limits::MAX_PATH_SEGMENT_BYTES;
+use crate::check::field_limits::MAX_PATH_SEGMENT_BYTES;
 use crate::error::{Error, Result, Violation};
 use crate::state::RequestLimits;
 
@@ -129,8 +129,8 @@ fn is_json(headers: &HeaderMap) -> bool {
         || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// Deserializes a field of changes that is present, so that an absent one is `None`. `null` is
-/// rejected unless `T` is an `Option`; then it is `Some(None)`.
+/// Deserializes an optional field of a PATCH body that has `#[serde(default)]`: an absent field is
+/// `None`, a value is `Some`. `null` is an error, unless `T` is an `Option`: then it is `Some(None)`.
 ///
 /// # Errors
 /// As `T`'s.

@@ -9,7 +9,7 @@ use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 use crate::check::FieldPath;
-use crate::check::limits::{MAX_JSON_DEPTH, MAX_JSON_VALUES};
+use crate::check::field_limits::{MAX_JSON_DEPTH, MAX_JSON_FIELDS, MAX_JSON_VALUES};
 use crate::error::{Error, MAX_VIOLATIONS, Result, Violation};
 
 /// 2^53: up to here every integer is exact as a double, as RFC 8785 requires.
@@ -42,6 +42,8 @@ struct Found {
     violations: RefCell<Vec<Violation>>,
     /// Number of values.
     values: Cell<usize>,
+    /// Number of fields of objects.
+    fields: Cell<usize>,
     /// Whether parsing was stopped because of the violations.
     stopped: Cell<bool>,
 }
@@ -76,6 +78,20 @@ impl<'a> Strict<'a> {
             return self.stop();
         }
         if self.found.violations.borrow().len() >= MAX_VIOLATIONS {
+            return self.stop();
+        }
+        Ok(())
+    }
+
+    /// Counts a field of an object, and stops parsing at the limit.
+    fn count_field<E: serde::de::Error>(&self) -> Result<(), E> {
+        let fields = self.found.fields.get() + 1;
+        self.found.fields.set(fields);
+        if fields > MAX_JSON_FIELDS {
+            self.add_violation(
+                "max-fields",
+                "the objects of the body have more than 12,000 fields",
+            );
             return self.stop();
         }
         Ok(())
@@ -183,6 +199,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             let child = self.child(|path| FieldPath::Key(path, &key));
+            child.count_field()?;
             child.check_text(&key);
             let value = entries.next_value_seed(child)?;
             match map.entry(key) {
@@ -245,6 +262,13 @@ mod tests {
         let list = |items: usize| format!("[{}0]", "[],".repeat(items - 1));
         assert!(parse(list(39_999).as_bytes()).is_ok());
         assert_eq!(violations(&list(40_000)), [violation("[39999]", "max-values")]);
+    }
+
+    #[test]
+    fn the_objects_of_a_body_have_at_most_12_000_fields() {
+        let objects = |fields: usize| format!("[{}{{}}]", r#"{"a":0},"#.repeat(fields));
+        assert!(parse(objects(12_000).as_bytes()).is_ok());
+        assert_eq!(violations(&objects(12_001)), [violation("[12000].a", "max-fields")]);
     }
 
     #[test]

@@ -61,7 +61,7 @@ async fn create(
 ) -> Result<StoredResponse> {
     let task = super::create(&mut tx, &clock, &caller, new).await?;
     let location = format!("/api/v1/generation/{}", task.id);
-    tx.after_commit(move || queue.announce(job::KIND.queue, task.id));
+    tx.after_commit(move || queue.push_later(job::KIND.queue, task.id));
     tx.finish(StoredResponse::accepted(location, "queued-0", &task)?).await
 }
 
@@ -85,7 +85,7 @@ async fn list(
 ) -> Result<Response> {
     let mut connection = db.acquire().await?;
     let rows = sql::list(&mut *connection, account.id, filter.status, &page).await?;
-    let tasks = page.to_cached_envelope(page::rows(rows), |task| task.id).await?;
+    let tasks = page.to_items_response(page::rows(rows), |task| task.id).await?;
     Ok(conditions.respond_cached(&tasks))
 }
 

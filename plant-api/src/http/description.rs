@@ -9,12 +9,13 @@ use utoipa::openapi::{
     ResponseBuilder, Type,
 };
 
-use crate::check::limits::{
-    MAX_FREE_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES, MAX_PATH_SEGMENT_BYTES,
+use crate::check::field_limits::{
+    MAX_FREE_FORM_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_FIELDS, MAX_JSON_VALUES,
+    MAX_PATH_SEGMENT_BYTES,
 };
 use crate::error::MAX_VIOLATIONS;
 use crate::limit::{
-    FREE_BODY_BYTES, MAX_BODIES_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URI_BYTES,
+    MAX_HEADER_BYTES, MAX_HEADERS, MAX_RESERVED_BYTES, MAX_UNRESERVED_BODY_BYTES, MAX_URI_BYTES,
 };
 use crate::page::MAX_BYTES as MAX_PAGE_BYTES;
 
@@ -70,8 +71,8 @@ pub fn add_limits(api: &mut OpenApi) {
     api.info.description = Some(format!(
         "{description}\n\nLimits of a request: URI {MAX_URI_BYTES} bytes (414), request line and \
          headers {MAX_HEADER_BYTES} bytes (431), {MAX_HEADERS} headers (431), body 1 MiB unless \
-         configured otherwise (413). All bodies larger than {FREE_BODY_BYTES} bytes may use \
-         {MAX_BODIES_BYTES} bytes together (503). The number of connections is limited in all (503) \
+         configured otherwise (413). All bodies larger than {MAX_UNRESERVED_BODY_BYTES} bytes may use \
+         {MAX_RESERVED_BYTES} bytes together (503). The number of connections is limited in all (503) \
          and from each address (429). Clients that send or read nothing for 10 s are disconnected."
     ));
 }
@@ -207,10 +208,10 @@ fn is_problem_schema(content: &RefOr<Content>) -> bool {
 /// Adds the limits of JSON bodies and of lists to the description.
 pub fn add_json_limits(api: &mut OpenApi) {
     let description = api.info.description.take().unwrap_or_default();
-    let (free_kib, page_mib) = (MAX_FREE_JSON_BYTES >> 10, MAX_PAGE_BYTES >> 20);
+    let (free_kib, page_mib) = (MAX_FREE_FORM_JSON_BYTES >> 10, MAX_PAGE_BYTES >> 20);
     api.info.description = Some(format!(
         "{description}\n\nLimits of a JSON body: {MAX_JSON_DEPTH} levels of arrays and objects, \
-         {MAX_JSON_VALUES} values, {free_kib} KiB for a free-form field such as `settings`. A part \
+         {MAX_JSON_VALUES} values, {MAX_JSON_FIELDS} fields of objects, {free_kib} KiB for a free-form field such as `settings`. A part \
          of a path has at most {MAX_PATH_SEGMENT_BYTES} bytes. A 422 lists at most \
          {MAX_VIOLATIONS} violations. A page of a list has at most {page_mib} MiB, but at least \
          one item; the `Link` header points to the next page."

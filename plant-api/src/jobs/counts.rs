@@ -14,7 +14,7 @@ pub struct JobCounts {
     pub running: i64,
 }
 
-/// Returns the numbers of open jobs by kind; kinds without open jobs are omitted.
+/// Returns the numbers of ready and running jobs by kind; kinds without any are omitted.
 ///
 /// # Errors
 /// Database errors.

@@ -1,5 +1,5 @@
-//! Statements that every worker runs regularly: they make delayed jobs ready, reclaim expired
-//! leases and delete expired jobs. Rows that another worker has locked are skipped.
+//! Statements that every worker runs regularly: they make waiting jobs ready, reclaim jobs whose
+//! lease has expired and delete old jobs. Rows that another worker has locked are skipped.
 
 use sqlx::PgExecutor;
 

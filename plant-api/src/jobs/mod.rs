@@ -112,7 +112,7 @@ impl NewJob {
 }
 
 /// Inserts a job in the caller's transaction. Returns `false` when a job with the same
-/// deduplication key exists. After the commit, call `Queue::announce` to wake a worker; without it
+/// deduplication key exists. After the commit, call `Queue::push_later` to wake a worker; without it
 /// the job is found at the next poll.
 ///
 /// # Errors

@@ -11,12 +11,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::RETRY_AFTER;
 use crate::error::{Error, Result};
 
-/// Bytes of each body that need no reservation, so that small requests never wait for large ones. A
-/// larger body is parsed on another thread.
-pub const FREE_BODY_BYTES: usize = 16 * 1024;
+/// Maximum size of a body that reserves no memory, so that small requests never wait for large ones.
+/// A larger body reserves memory for its whole size, and is parsed on another thread.
+pub const MAX_UNRESERVED_BODY_BYTES: usize = 16 * 1024;
 
-/// Maximum number of bytes of all bodies above [`FREE_BODY_BYTES`] in memory.
-pub const MAX_BODIES_BYTES: usize = 64 * 1024 * 1024;
+/// Maximum number of bytes that all bodies together reserve.
+pub const MAX_RESERVED_BYTES: usize = 64 * 1024 * 1024;
 
 /// Timeout for the memory of one body. Short, so that bodies that are sent slowly delay others only
 /// briefly.
@@ -36,7 +36,7 @@ pub struct BodyBudget {
 pub struct BodyReservation(#[expect(dead_code, reason = "freed by its drop")] OwnedSemaphorePermit);
 
 impl BodyBudget {
-    /// Creates a budget of `total` bytes. A reservation waits for `timeout`.
+    /// Creates a budget of `total` bytes. A reservation waits at most for `timeout`.
     pub fn new(total: usize, timeout: Duration) -> Self {
         let threads = available_parallelism().map_or(1, NonZero::get);
         Self {
@@ -47,10 +47,10 @@ impl BodyBudget {
         }
     }
 
-    /// Creates the budget of the service: [`MAX_BODIES_BYTES`], or one body of `max_body_bytes` if
+    /// Creates the budget of the service: [`MAX_RESERVED_BYTES`], or one body of `max_body_bytes` if
     /// that is more.
     pub fn for_bodies_of(max_body_bytes: usize) -> Self {
-        Self::new(MAX_BODIES_BYTES.max(max_body_bytes), RESERVATION_TIMEOUT)
+        Self::new(MAX_RESERVED_BYTES.max(max_body_bytes), RESERVATION_TIMEOUT)
     }
 
     /// Reserves the memory of a whole body. Reserving it piece by piece could leave many bodies
@@ -81,7 +81,7 @@ impl BodyBudget {
         body: Bytes,
         parse: impl FnOnce(&[u8]) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        if body.len() <= FREE_BODY_BYTES {
+        if body.len() <= MAX_UNRESERVED_BODY_BYTES {
             return parse(&body);
         }
         // The semaphore is never closed.
@@ -116,7 +116,9 @@ mod tests {
     async fn only_a_large_body_is_parsed_on_another_thread() {
         let budget = BodyBudget::for_bodies_of(1);
         let here = std::thread::current().id();
-        for (length, elsewhere) in [(FREE_BODY_BYTES, false), (FREE_BODY_BYTES + 1, true)] {
+        for (length, elsewhere) in
+            [(MAX_UNRESERVED_BODY_BYTES, false), (MAX_UNRESERVED_BODY_BYTES + 1, true)]
+        {
             let thread = budget
                 .parse(vec![b'x'; length].into(), move |body| {
                     assert_eq!(body.len(), length);
@@ -131,7 +133,7 @@ mod tests {
     #[tokio::test]
     async fn errors_and_panics_of_a_parser_are_returned_and_free_its_thread() {
         let budget = BodyBudget::for_bodies_of(1);
-        let large = || Bytes::from(vec![b'x'; FREE_BODY_BYTES + 1]);
+        let large = || Bytes::from(vec![b'x'; MAX_UNRESERVED_BODY_BYTES + 1]);
         for _ in 0..=available_parallelism().unwrap().get() {
             let refused = budget.parse::<()>(large(), |_| Err(Error::UnsupportedMediaType));
             assert_eq!(refused.await.unwrap_err().status(), 415);
@@ -154,7 +156,7 @@ mod tests {
         let budget = BodyBudget::new(100, Duration::ZERO);
         let _all = budget.reserve(1_000).await.unwrap();
         assert!(budget.reserve(1).await.is_err());
-        assert_eq!(BodyBudget::for_bodies_of(1).total, MAX_BODIES_BYTES);
-        assert_eq!(BodyBudget::for_bodies_of(MAX_BODIES_BYTES + 1).total, MAX_BODIES_BYTES + 1);
+        assert_eq!(BodyBudget::for_bodies_of(1).total, MAX_RESERVED_BYTES);
+        assert_eq!(BodyBudget::for_bodies_of(MAX_RESERVED_BYTES + 1).total, MAX_RESERVED_BYTES + 1);
     }
 }

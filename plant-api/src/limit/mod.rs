@@ -1,6 +1,6 @@
 //! Limits on clients: requests per minute, connections, the sizes of URI and headers, and the bytes
-//! of request bodies in memory. The limits are declared here; `serve`, `http` and `extract` apply
-//! them.
+//! of request bodies in memory. `serve`, `http` and `extract` apply them. Limits on fields are in
+//! `check::field_limits`.
 
 mod bodies;
 mod rate;
@@ -12,7 +12,7 @@ use axum::http::Extensions;
 
 use crate::error::{Error, Result};
 
-pub use bodies::{BodyBudget, BodyReservation, FREE_BODY_BYTES, MAX_BODIES_BYTES};
+pub use bodies::{BodyBudget, BodyReservation, MAX_RESERVED_BYTES, MAX_UNRESERVED_BODY_BYTES};
 pub use rate::RateLimit;
 
 /// Maximum length of the URI of a request in bytes.

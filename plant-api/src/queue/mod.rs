@@ -3,7 +3,7 @@
 //!
 //! A list holds the ids of ready jobs, but only as a hint: PostgreSQL stores all jobs and decides
 //! which one is next, so a popped id means "claim *any* job of this list". A worker that claims
-//! more jobs than it has popped ids drops the surplus ids. Ids that are lost with Redis, or by a
+//! more jobs than it has popped ids removes as many further ids from the list. Ids that are lost with Redis, or by a
 //! process killed between two commands, are restored by [`Queue::reconcile`]; until then workers
 //! find the jobs by polling.
 
@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use crate::redis::{Redis, RedisStatus};
 
-/// Capacity of the announcement channel; [`Queue::reconcile`] restores announcements beyond it.
-const MAX_PENDING_ANNOUNCEMENTS: usize = 4096;
+/// Maximum number of ids that wait to be pushed; [`Queue::reconcile`] restores those beyond it.
+const MAX_PENDING_PUSHES: usize = 4096;
 
 /// Timeout of `BLPOP` at the server.
 const BLPOP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -34,7 +34,8 @@ const RECONNECT_DELAY: Duration = Duration::from_millis(200);
 /// Maximum number of ids per `RPUSH`: a few milliseconds of work for Redis.
 const MAX_IDS_PER_COMMAND: usize = 1000;
 
-type Announcement = (&'static str, Uuid);
+/// Name of the list and id of a job.
+type PendingPush = (&'static str, Uuid);
 
 /// Redis lists of ready jobs. Clones share the state.
 #[derive(Clone)]
@@ -43,15 +44,15 @@ pub struct Queue(Arc<Inner>);
 struct Inner {
     redis: Redis,
     prefix: String,
-    sender: mpsc::Sender<Announcement>,
-    /// Receiving end of `sender`, until [`Queue::run_announcer`] takes it.
-    receiver: Mutex<Option<mpsc::Receiver<Announcement>>>,
+    sender: mpsc::Sender<PendingPush>,
+    /// Receiving end of `sender`, until [`Queue::run_push_loop`] takes it.
+    receiver: Mutex<Option<mpsc::Receiver<PendingPush>>>,
 }
 
 impl Queue {
     /// Creates a handle to the lists in `redis` whose keys start with `prefix`.
     pub fn new(redis: Redis, prefix: &str) -> Self {
-        let (sender, receiver) = mpsc::channel(MAX_PENDING_ANNOUNCEMENTS);
+        let (sender, receiver) = mpsc::channel(MAX_PENDING_PUSHES);
         let prefix = prefix.to_owned();
         Self(Arc::new(Inner { redis, prefix, sender, receiver: Mutex::new(Some(receiver)) }))
     }
@@ -60,14 +61,14 @@ impl Queue {
         &self.0.redis
     }
 
-    /// Announces a committed job to workers. Never blocks.
-    pub fn announce(&self, list: &'static str, id: Uuid) {
+    /// Lets [`Queue::run_push_loop`] push the id of a committed job, which wakes a worker. Never blocks.
+    pub fn push_later(&self, list: &'static str, id: Uuid) {
         // A full channel means that Redis is slow or unavailable; workers then poll PostgreSQL.
         let _ = self.0.sender.try_send((list, id));
     }
 
-    /// Pushes announced ids to Redis, in batches, until shutdown.
-    pub async fn run_announcer(self, shutdown: CancellationToken) {
+    /// Pushes the ids of [`Queue::push_later`] to Redis, in batches, until shutdown.
+    pub async fn run_push_loop(self, shutdown: CancellationToken) {
         let receiver = self.0.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut receiver) = receiver else { return };
         let mut pending = Vec::new();
@@ -95,8 +96,8 @@ impl Queue {
         let _ = self.0.redis.query::<()>(&push).await;
     }
 
-    /// Removes `count` ids, for jobs that were claimed without popping their ids.
-    pub async fn drop_claimed(&self, list: &str, count: usize) {
+    /// Removes `count` ids from a list, for jobs that were claimed without popping their ids.
+    pub async fn remove_ids(&self, list: &str, count: usize) {
         let mut pop = cmd("LPOP");
         pop.arg(self.key(list)).arg(count);
         let _ = self.0.redis.query::<Option<Vec<String>>>(&pop).await;
@@ -109,7 +110,7 @@ impl Queue {
         self.0.redis.query(&length).await
     }
 
-    /// Replaces the content of a list with `ids`. Ids announced in the meantime are kept.
+    /// Replaces the content of a list with `ids`. Ids pushed in the meantime are kept.
     pub async fn reconcile(&self, list: &str, ids: &[Uuid]) {
         let mut delete = cmd("DEL");
         delete.arg(self.key(list));
@@ -127,7 +128,7 @@ impl Queue {
     }
 
     /// Pops ids and sends the name of each one's list to `popped`, until its receiver is dropped.
-    /// Pops one id at a time, and the next only after the previous one was received.
+    /// Pops the next id only after the receiver has taken the previous name.
     pub async fn listen(self, lists: Vec<&'static str>, popped: mpsc::Sender<&'static str>) {
         let mut connection = None;
         while !popped.is_closed() {

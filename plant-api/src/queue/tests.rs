@@ -32,31 +32,31 @@ async fn receive(popped: &mut mpsc::Receiver<&'static str>) -> &'static str {
 }
 
 #[tokio::test]
-async fn announced_ids_are_pushed_to_their_lists_in_order() {
+async fn pending_ids_are_pushed_to_their_lists_in_order() {
     let queue = start().await;
     let (first, second) = (ids(3), ids(1));
-    // Announced before the announcer runs.
+    // Before the loop runs.
     for id in &first {
-        queue.announce(LIST, *id);
+        queue.push_later(LIST, *id);
     }
     let shutdown = CancellationToken::new();
-    let announcer = tokio::spawn(queue.clone().run_announcer(shutdown.clone()));
-    queue.announce(OTHER, second[0]);
+    let push_loop = tokio::spawn(queue.clone().run_push_loop(shutdown.clone()));
+    queue.push_later(OTHER, second[0]);
     wait_until(async || queue.len(OTHER).await == Some(1)).await;
     let expected: Vec<String> = first.iter().map(Uuid::to_string).collect();
     assert_eq!(content(&queue, LIST).await, expected);
-    // There is one announcer; a second one returns at once.
-    queue.clone().run_announcer(CancellationToken::new()).await;
+    // There is one loop; a second one returns at once.
+    queue.clone().run_push_loop(CancellationToken::new()).await;
     shutdown.cancel();
-    let ended = tokio::time::timeout(Duration::from_secs(30), announcer).await;
-    ended.expect("the announcer goes on").unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(30), push_loop).await;
+    ended.expect("the loop goes on").unwrap();
 }
 
 #[tokio::test]
-async fn announcements_beyond_the_capacity_are_dropped() {
+async fn pushes_beyond_the_capacity_are_dropped() {
     let queue = Queue::new(Redis::default(), "");
-    for id in ids(MAX_PENDING_ANNOUNCEMENTS + 1) {
-        queue.announce(LIST, id);
+    for id in ids(MAX_PENDING_PUSHES + 1) {
+        queue.push_later(LIST, id);
     }
     assert_eq!(queue.0.sender.capacity(), 0);
     assert_eq!((queue.is_up(), queue.len(LIST).await), (false, None));
@@ -80,9 +80,9 @@ async fn ids_of_claimed_jobs_are_dropped_from_the_front() {
     let queue = start().await;
     let all = ids(5);
     queue.push(LIST, &all).await;
-    queue.drop_claimed(LIST, 3).await;
+    queue.remove_ids(LIST, 3).await;
     assert_eq!(content(&queue, LIST).await, [all[3].to_string(), all[4].to_string()]);
-    queue.drop_claimed(LIST, 10).await;
+    queue.remove_ids(LIST, 10).await;
     assert_eq!(queue.len(LIST).await, Some(0));
 }
 

@@ -1,8 +1,8 @@
 //! HTTP server: the accept loop, the limits on connections, and graceful shutdown. `axum::serve` is
 //! not used, because it has no header timeout and therefore cannot close slow clients.
 //!
-//! After shutdown begins, connections are accepted and served as before for a grace period, so that
-//! load balancers detect the failing `/readyz`. Then the listeners close, and every response has
+//! After SIGTERM, connections are accepted and served as before for a grace period, so that load
+//! balancers detect the failing `/readyz`. Then the listeners close, and every response has
 //! the header `Connection: close`. Connections that stay idle for the length of the grace period
 //! are closed. Running requests have a limited time to finish.
 
@@ -33,7 +33,8 @@ use slots::Slots;
 
 pub use listener::bind;
 
-/// Serves `router` on all listeners until shutdown, then drains the connections.
+/// Serves `router` on all listeners until `shutdown` and for the grace period after it, then drains
+/// the connections.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     router: Router,

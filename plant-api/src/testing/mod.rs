@@ -176,7 +176,7 @@ impl TestApp {
             ((*owner.connect_options()).clone(), access_policy(AccessMode::Open));
         let app = Self::build(owner, options, Clock::System, redis, policy).await;
         tokio::spawn(app.state.cache.clone().run_refresh_loop(CancellationToken::new()));
-        tokio::spawn(app.state.queue.clone().run_announcer(CancellationToken::new()));
+        tokio::spawn(app.state.queue.clone().run_push_loop(CancellationToken::new()));
         app.wait_for_cache().await;
         app
     }

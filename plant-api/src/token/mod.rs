@@ -88,7 +88,7 @@ impl Tokens {
     /// Creates an issuer that signs with `secret`.
     ///
     /// # Errors
-    /// When the HMAC key cannot be created; any length is valid.
+    /// When the HMAC key cannot be created. The length was checked with the settings.
     pub fn new(secret: &Secret<String>) -> Result<Self> {
         // The provider is global to the process, so a second call fails, which is harmless.
         let _ = hs256::CRYPTO_PROVIDER.install_default();

@@ -11,7 +11,7 @@ pub enum LineDefect {
     /// The line was altered.
     Broken(String),
     /// The line cannot be parsed.
-    Unreadable(String),
+    Malformed(String),
 }
 
 impl LineDefect {
@@ -25,7 +25,7 @@ impl LineDefect {
 impl From<LineError> for LineDefect {
     fn from(error: LineError) -> Self {
         match error {
-            LineError::Unreadable(message) => Self::Unreadable(message),
+            LineError::Malformed(message) => Self::Malformed(message),
             LineError::Broken { id, kind, at_index, reason, field } => {
                 let field = field.map(|field| format!(" (`{field}`)")).unwrap_or_default();
                 let (kind, code, text) = (kind.noun(), reason.as_str(), describe(reason));

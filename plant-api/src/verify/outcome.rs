@@ -16,7 +16,7 @@ pub enum Outcome {
     Intact(Totals),
     /// The file was altered.
     Broken(Defect),
-    /// The file cannot be read, is not an export, or is incomplete.
+    /// The file cannot be read, is not an export, has a malformed line, or is incomplete.
     Unreadable(Defect),
 }
 
@@ -54,7 +54,7 @@ pub(super) fn conclude(
     if let Some((line, defect)) = first_defect(blocks) {
         return match defect {
             LineDefect::Broken(message) => Outcome::Broken(Defect { line, message }),
-            LineDefect::Unreadable(message) => Outcome::unreadable(line, message),
+            LineDefect::Malformed(message) => Outcome::unreadable(line, message),
         };
     }
     let line = read.lines + 1;

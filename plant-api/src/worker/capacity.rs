@@ -1,6 +1,6 @@
 //! Free slots of this process, per kind of job.
 
-use super::handler::Handler;
+use super::handler::AnyJobHandler;
 use crate::jobs::{Job, JobKind};
 
 /// Slots of all kinds.
@@ -15,9 +15,12 @@ struct KindCapacity {
 
 impl Capacity {
     /// Creates slots for the handlers' kinds, all of them free.
-    pub(super) fn new(handlers: &[Handler]) -> Self {
-        let unused =
-            |handler: &Handler| KindCapacity { kind: handler.kind(), used: 0, more_ready: false };
+    pub(super) fn new(handlers: &[AnyJobHandler]) -> Self {
+        let unused = |handler: &AnyJobHandler| KindCapacity {
+            kind: handler.kind(),
+            used: 0,
+            more_ready: false,
+        };
         Self(handlers.iter().map(unused).collect())
     }
 

@@ -11,10 +11,10 @@ use sqlx::PgConnection;
 use crate::error::Result;
 use crate::jobs::{Failure, Job, JobHandler, JobKind};
 
-/// A [`JobHandler`] of any kind.
-pub struct Handler(Box<dyn ErasedHandler>);
+/// A type-erased [`JobHandler`].
+pub struct AnyJobHandler(Box<dyn ErasedHandler>);
 
-impl Handler {
+impl AnyJobHandler {
     pub fn new(handler: impl JobHandler) -> Self {
         Self(Box::new(SharedHandler(Arc::new(handler))))
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Handler, Worker};
+use super::{AnyJobHandler, Worker};
 use crate::db::Db;
 use crate::error::Result;
 use crate::jobs::{JobKind, counts, maintenance};
@@ -99,7 +99,7 @@ impl Worker {
         }
         let mut connection = self.0.db.acquire().await?;
         let counts = counts::count_by_kind(&mut *connection).await?;
-        for kind in self.0.handlers.iter().map(Handler::kind) {
+        for kind in self.0.handlers.iter().map(AnyJobHandler::kind) {
             let ready = counts.iter().find(|count| count.kind == kind.name).map_or(0, |c| c.ready);
             let Some(length) = self.0.queue.len(kind.queue).await else { return Ok(()) };
             let difference = ready.min(MAX_LIST_IDS) - i64::try_from(length).unwrap_or(i64::MAX);
@@ -119,10 +119,10 @@ impl Worker {
 pub async fn run_gauge_updates(
     db: Db,
     metrics: Metrics,
-    handlers: Vec<Handler>,
+    handlers: Vec<AnyJobHandler>,
     shutdown: CancellationToken,
 ) {
-    let kinds: Vec<JobKind> = handlers.iter().map(Handler::kind).collect();
+    let kinds: Vec<JobKind> = handlers.iter().map(AnyJobHandler::kind).collect();
     // All series exist from the start, so that rates include the first event.
     for kind in &kinds {
         metrics.queue_depth.with_label_values(&[kind.queue]).set(0);

@@ -31,12 +31,12 @@ use attempt::FinishedAttempt;
 use capacity::Capacity;
 use lease::Leases;
 
-pub use handler::Handler;
+pub use handler::AnyJobHandler;
 pub use maintenance::run_gauge_updates;
 
 /// Interval at which a worker polls for jobs while Redis is unavailable.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// While Redis announces new jobs, only every fifth interval polls.
+/// While Redis is connected, which wakes workers for new jobs, only every fifth interval polls.
 const INTERVALS_PER_POLL_WITH_REDIS: u32 = 5;
 
 /// The worker of a process. Clones share the state.
@@ -47,11 +47,11 @@ struct Inner {
     db: Db,
     queue: Queue,
     metrics: Metrics,
-    handlers: Vec<Handler>,
+    handlers: Vec<AnyJobHandler>,
     name: String,
     lease_duration: Duration,
     leases: Leases,
-    /// Notified when jobs become ready without an announcement in Redis.
+    /// Notified when jobs become ready without an id in Redis.
     jobs_ready: Notify,
 }
 
@@ -60,7 +60,7 @@ type Popped = HashMap<&'static str, usize>;
 
 impl Worker {
     /// Creates a worker for the handlers' kinds of jobs.
-    pub fn new(db: Db, queue: Queue, metrics: Metrics, handlers: Vec<Handler>) -> Self {
+    pub fn new(db: Db, queue: Queue, metrics: Metrics, handlers: Vec<AnyJobHandler>) -> Self {
         Self::with_lease(db, queue, metrics, handlers, LEASE_DURATION)
     }
 
@@ -69,7 +69,7 @@ impl Worker {
         db: Db,
         queue: Queue,
         metrics: Metrics,
-        handlers: Vec<Handler>,
+        handlers: Vec<AnyJobHandler>,
         lease_duration: Duration,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -201,7 +201,7 @@ impl Worker {
         for (list, count) in claimed {
             let surplus = count.saturating_sub(popped.remove(list).unwrap_or_default());
             if surplus > 0 && self.0.queue.is_up() {
-                self.0.queue.drop_claimed(list, surplus).await;
+                self.0.queue.remove_ids(list, surplus).await;
             }
         }
         Ok(jobs)
@@ -232,7 +232,7 @@ impl Worker {
         }
     }
 
-    fn handler(&self, kind: &str) -> Option<&Handler> {
+    fn handler(&self, kind: &str) -> Option<&AnyJobHandler> {
         self.0.handlers.iter().find(|handler| handler.kind().name == kind)
     }
 }

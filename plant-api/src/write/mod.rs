@@ -74,9 +74,9 @@ impl IntoResponse for Rejection {
     }
 }
 
-/// A caller that can write. Idempotency keys are separate for each actor.
+/// A caller that can write.
 pub trait Actor {
-    /// Returns the text that identifies the caller.
+    /// Returns the text that identifies the caller in amendments and for idempotency keys.
     fn actor(&self) -> &str;
 }
 

@@ -183,7 +183,7 @@ fn requests(
 
 /// The limits that JSON Schema cannot express are in the descriptions.
 #[sqlx::test(migrations = "../migrations")]
-async fn each_free_json_field_is_described_with_its_limit(pool: PgPool) {
+async fn each_free_form_json_field_is_described_with_its_limit(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let api = app.get("/openapi.json").await.expect(200);
     let mut found = 0;

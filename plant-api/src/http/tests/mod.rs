@@ -15,7 +15,8 @@ use sqlx::PgPool;
 use crate::clock::Clock;
 use crate::config::AccessMode;
 use crate::limit::{
-    FREE_BODY_BYTES, MAX_BODIES_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URI_BYTES, RateLimit,
+    MAX_HEADER_BYTES, MAX_HEADERS, MAX_RESERVED_BYTES, MAX_UNRESERVED_BODY_BYTES, MAX_URI_BYTES,
+    RateLimit,
 };
 use crate::state::AccessPolicy;
 use crate::testing::{ADMIN_KEY, TestApp, access_policy};
@@ -155,7 +156,13 @@ async fn only_error_series_start_at_zero(pool: PgPool) {
 async fn limits_of_every_request_are_described(pool: PgPool) {
     let api = TestApp::new(pool).await.get("/openapi.json").await.expect(200);
     let description = api["info"]["description"].as_str().unwrap();
-    for limit in [MAX_URI_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, FREE_BODY_BYTES, MAX_BODIES_BYTES] {
+    for limit in [
+        MAX_URI_BYTES,
+        MAX_HEADER_BYTES,
+        MAX_HEADERS,
+        MAX_UNRESERVED_BODY_BYTES,
+        MAX_RESERVED_BYTES,
+    ] {
         assert!(description.contains(&format!(" {limit} ")), "{limit}: {description}");
     }
     let list = &api["paths"]["/api/v1/agents"]["get"]["responses"];

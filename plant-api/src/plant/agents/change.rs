@@ -103,7 +103,7 @@ impl AgentChanges {
             }
         }
         if let Some(attributes) = &self.custom_attributes {
-            checks.free_json("custom_attributes", attributes);
+            checks.free_form_json("custom_attributes", attributes);
         }
         checks.optional_text(
             "governance_notes",

@@ -65,7 +65,7 @@ pub type Body = BoxStream<'static, Result<Bytes, ExportAborted>>;
 /// `shutdown`, and when reading the database takes longer than `read_timeout`.
 ///
 /// # Errors
-/// [`Error::RateLimited`] while another export reads the database, in any replica, or if too many
+/// [`Error::RateLimited`] while another export reads the database, in any process, or if too many
 /// exports are being sent.
 pub async fn export(
     db: &Db,

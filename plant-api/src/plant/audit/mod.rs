@@ -36,8 +36,8 @@ pub struct TamperingReport {
     pub entity_type: Kind,
     /// Whether the chain or a field of the entity was altered.
     pub tampered: bool,
-    /// Index of the first altered amendment, or of the one that last set an altered field;
-    /// `null` if not tampered.
+    /// Index of the first altered or missing amendment, or of the one that last set an altered
+    /// field; `null` if not tampered.
     pub broken_at_index: Option<u64>,
     /// What was altered; `null` if not tampered.
     #[schema(value_type = Option<String>, example = "content_altered")]

@@ -65,8 +65,8 @@ pub struct Finding {
     pub rule: String,
     /// Description of the violation.
     pub message: String,
-    /// Index of the first altered amendment, or of the one that last set an altered field; only
-    /// for `hash-chain`.
+    /// For `hash-chain`: index of the first altered or missing amendment, or of the one that last
+    /// set an altered field.
     pub broken_at_index: Option<u64>,
 }
 
@@ -86,7 +86,7 @@ pub struct Scope {
 ///
 /// # Errors
 /// [`crate::error::Error::NotFound`] if `scope.id` is set and there is no such entity;
-/// [`crate::error::Error::RateLimited`] while another audit runs, in any replica.
+/// [`crate::error::Error::RateLimited`] while another audit runs, in any process.
 pub async fn run(db: &Db, scope: Scope, limit: Duration) -> Result<Report> {
     let deadline = Instant::now() + limit;
     let (mut snapshot, _) = db.begin_bulk_read(BulkRead::Audit, limit).await?;

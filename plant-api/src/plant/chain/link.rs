@@ -18,9 +18,9 @@ impl Format {
     /// The version of new chains.
     pub const NEWEST: Self = Self::V2;
 
-    /// Returns the version of a chain, given the first amendment's content hash and link. Which
-    /// hash the first link is determines the version, so that no stored value can change it.
-    /// Returns the newest version if it is neither: such a chain is broken.
+    /// Returns the version of a chain, given the first amendment's content hash and link: the
+    /// version whose hash of that amendment equals `first_link`. The version is not stored, so it
+    /// cannot be altered. If no version's hash does, the chain is broken, and the newest is returned.
     pub fn of_chain(entity: Identity, content_hash: Digest32, first_link: Digest32) -> Self {
         let first_is = |format| link(format, entity, 0, Digest32::default(), content_hash);
         if first_link != first_is(Self::V2) && first_link == first_is(Self::V1) {

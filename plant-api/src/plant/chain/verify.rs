@@ -11,8 +11,8 @@ pub enum Verdict {
     Intact,
     /// Something was altered; this is the first alteration.
     Broken {
-        /// Index of the first altered or missing amendment; if only a field of the entity was
-        /// altered, of the amendment that last set it.
+        /// Index of the first altered or missing amendment, or of the one that last set an altered
+        /// field.
         at_index: u64,
         /// What was altered.
         reason: Reason,

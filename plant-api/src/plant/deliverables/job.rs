@@ -1,7 +1,7 @@
 //! The job `due_goal`: drafts one deliverable per enabled goal and period.
 //!
 //! Enqueueing a due job sets the goal's due time to the start of the next period, in the same
-//! transaction, so replicas can do it concurrently. The job's `dedupe_key` and a unique constraint
+//! transaction, so several processes can do it concurrently. The job's `dedupe_key` and a unique constraint
 //! on the draft, both on goal and period, make retries safe.
 
 use std::time::Duration;
@@ -100,7 +100,7 @@ impl JobHandler for DueGoalHandler {
         loop {
             let (due, jobs) = self.enqueue_batch(now).await?;
             for id in &jobs {
-                self.queue.announce(KIND.queue, *id);
+                self.queue.push_later(KIND.queue, *id);
             }
             enqueued += jobs.len();
             if due == 0 {

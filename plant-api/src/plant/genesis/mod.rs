@@ -73,7 +73,7 @@ impl CertificationDetails {
         let mut checks = Checks::default();
         checks.optional_text("notes", self.notes.as_deref());
         if let Some(evidence) = &self.evidence {
-            checks.free_json("evidence", evidence);
+            checks.free_form_json("evidence", evidence);
         }
         checks.into_result()
     }

@@ -98,8 +98,8 @@ pub struct SkillContent {
 }
 
 impl SkillContent {
-    /// Returns the results of the L1 checks. A missing or blank description passes if the name
-    /// passes; no description is stored.
+    /// Returns the results of the L1 checks. Without a description, or with a blank one, the
+    /// description's check has the result of the name's.
     pub fn check_l1(&self) -> Vec<Check> {
         let named = !self.name.trim().is_empty();
         let described = self.description.as_ref().is_some_and(|text| !text.trim().is_empty());

@@ -31,7 +31,7 @@ fn jobs_of(kind: JobKind, count: usize) -> Vec<Job> {
 
 #[test]
 fn slots_are_counted_per_kind() {
-    let handlers = [Handler::new(ScriptedHandler::new()), Handler::new(SingleHandler)];
+    let handlers = [AnyJobHandler::new(ScriptedHandler::new()), AnyJobHandler::new(SingleHandler)];
     let mut capacity = Capacity::new(&handlers);
     let single = SingleHandler::KIND;
     assert_eq!(capacity.free_slots(), [(KIND.name, 50), (single.name, 1)]);

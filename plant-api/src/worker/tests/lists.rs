@@ -92,7 +92,7 @@ async fn jobs_claimed_without_a_popped_id_drop_as_many_ids(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn jobs_that_were_never_announced_are_run(pool: PgPool) {
+async fn jobs_whose_ids_were_never_pushed_are_run(pool: PgPool) {
     let app = TestApp::with_redis(pool).await;
     create_effect_table(&app).await;
     enqueue_silently(&app, 3).await;

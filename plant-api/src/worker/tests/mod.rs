@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::capacity::Capacity;
-use super::{Handler, Popped, Worker, worker_name};
+use super::{AnyJobHandler, Popped, Worker, worker_name};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -155,7 +155,7 @@ async fn enqueue(app: &TestApp, script: &str) -> Uuid {
     let job =
         NewJob::new::<ScriptedHandler>(&app.state.clock, "lotus".into(), &script.into()).unwrap();
     jobs::enqueue(&mut db, &job).await.unwrap();
-    app.state.queue.announce(KIND.queue, job.id);
+    app.state.queue.push_later(KIND.queue, job.id);
     job.id
 }
 
@@ -170,7 +170,7 @@ fn worker_with_lease(
 ) -> Worker {
     let state = &app.state;
     let (db, queue, metrics) = (state.db.clone(), state.queue.clone(), state.metrics.clone());
-    Worker::with_lease(db, queue, metrics, vec![Handler::new(handler.clone())], lease)
+    Worker::with_lease(db, queue, metrics, vec![AnyJobHandler::new(handler.clone())], lease)
 }
 
 async fn effects(app: &TestApp) -> Vec<(Uuid, Value)> {
@@ -263,7 +263,7 @@ async fn gauges_show_ready_and_running_jobs(pool: PgPool) {
     let gauges = tokio::spawn(super::run_gauge_updates(
         state.db.clone(),
         state.metrics.clone(),
-        vec![Handler::new(handler.clone())],
+        vec![AnyJobHandler::new(handler.clone())],
         shutdown.clone(),
     ));
     wait_until(async || state.metrics.jobs_running.get() == 50).await;

@@ -13,13 +13,14 @@ use super::{LineError, VerifiedLine, conclude};
 use crate::plant::chain::{Amendment, Digest32, Head, Identity};
 use crate::plant::entity::{EntityVerifier, Fields, Kind};
 
-/// Verifies an entity's line, without its line feed, which `open` reads from its start. It is read
-/// twice: the links contain the id and the kind, which the line has after its amendments.
+/// Verifies an entity's line in constant memory. Each call of `open` returns a reader of the line
+/// from its first byte to the last one before the line feed. The line is read twice, because the id
+/// and the kind, which every link contains, follow the amendments.
 ///
 /// # Errors
 /// [`LineError`] if the line cannot be read or parsed, or was altered.
 pub fn verify_long_line<R: Read>(open: impl Fn() -> R) -> Result<VerifiedLine, LineError> {
-    let unreadable = |error: serde_json::Error| LineError::Unreadable(error.to_string());
+    let unreadable = |error: serde_json::Error| LineError::Malformed(error.to_string());
     let rest: LineWithoutAmendments = serde_json::from_reader(open()).map_err(unreadable)?;
     let identity = Identity { id: rest.id, kind: rest.entity_type };
     let mut verifier = EntityVerifier::new(identity);

@@ -89,12 +89,13 @@ pub struct VerifiedLine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineError {
     /// The line cannot be parsed as an entity's line.
-    Unreadable(String),
+    Malformed(String),
     /// The chain or the fields were altered.
     Broken {
         id: Uuid,
         kind: Kind,
-        /// Index of the first altered amendment, or of the one that last set an altered field.
+        /// Index of the first altered or missing amendment, or of the one that last set an altered
+        /// field.
         at_index: u64,
         /// What was altered.
         reason: Reason,

@@ -71,7 +71,7 @@ impl<'a> Line<'a> {
 
     fn parse_slow(text: &'a [u8]) -> Result<Self, LineError> {
         let line: JsonLine = serde_json::from_slice(text)
-            .map_err(|error| LineError::Unreadable(error.to_string()))?;
+            .map_err(|error| LineError::Malformed(error.to_string()))?;
         Ok(Self {
             amendments: line.amendments.into_iter().map(JsonAmendment::into).collect(),
             head: Head { length: line.chain_length, version_hash: line.version_hash },

@@ -1,4 +1,5 @@
-//! The limits on what a client sends, except those of connections (`serve`) and settings.
+//! Limits on the fields of requests and on JSON bodies. Those on connections, headers, URIs and the
+//! memory for bodies are in `limit`, configurable ones in `config`.
 //!
 //! The OpenAPI description repeats them as literals; a test compares both.
 
@@ -10,10 +11,13 @@ pub const MAX_TEXT_CHARS: usize = 10_000;
 pub const MAX_SEARCH_CHARS: usize = 200;
 /// Maximum length of a path segment such as an id, in bytes.
 pub const MAX_PATH_SEGMENT_BYTES: usize = 200;
-/// Maximum size of a free JSON field such as `settings`, in bytes as JSON without white space.
-pub const MAX_FREE_JSON_BYTES: usize = 64 * 1024;
+/// Maximum size of a free-form JSON field such as `settings`, in bytes as JSON without white space.
+pub const MAX_FREE_FORM_JSON_BYTES: usize = 64 * 1024;
 /// Maximum number of levels of nested arrays and objects in a body.
 pub const MAX_JSON_DEPTH: usize = 64;
 /// Maximum number of JSON values in a body. An object with one field takes 8 bytes of a body and
 /// 600 bytes of memory, so the size of the body alone does not limit the memory.
 pub const MAX_JSON_VALUES: usize = 40_000;
+/// Maximum number of fields of all objects in a body. A field costs twenty times the time of a
+/// number. A body has one free-form JSON field, which fits at most 10,922.
+pub const MAX_JSON_FIELDS: usize = 12_000;
