@@ -9,6 +9,7 @@ use super::delete_expired;
 use crate::cleanup;
 use crate::clock::Clock;
 use crate::testing::{TestApp, json_request};
+use crate::token::Role;
 
 /// Blocks commits that have inserted an industry until dropped.
 struct BlockedCommits(sqlx::Transaction<'static, sqlx::Postgres>);
@@ -155,6 +156,37 @@ async fn the_same_key_with_another_body_is_refused(pool: PgPool) {
     let other = app.post_idempotent("k1", "/api/v1/teams", &json!({"name": "Another"})).await;
     assert_eq!(other.invalid_fields(), ["Idempotency-Key"]);
     app.post_idempotent("k1", "/api/v1/industries", &json!({"name": "Sales"})).await.expect(201);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_key_belongs_to_its_caller(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let hire = app.create_hire("lotus").await;
+    let goals = format!("/api/v1/agents/{}/goals", hire.id);
+    let callers = [
+        app.clone(),
+        app.with_account_of("lotus", Role::Admin).await,
+        app.with_account_of("lotus", Role::Admin).await,
+    ];
+    for (n, caller) in callers.iter().enumerate() {
+        let name = format!("Number {n}");
+        let goal = json!({"title": name, "schedule": "daily"});
+        for (path, body) in [
+            (&*goals, goal),
+            ("/api/v1/teams", json!({"name": name})),
+            ("/api/v1/customers", json!({"name": name})),
+        ] {
+            caller.post_idempotent("k1", path, &body).await.expect(201);
+        }
+    }
+    // This route has no anonymous callers.
+    for (n, caller) in callers[1..].iter().enumerate() {
+        let prompt = format!("Number {n}");
+        let body = json!({
+            "prompt": prompt, "model": "gpt-4", "temperature": 0.7, "max_tokens": 64,
+        });
+        caller.post_idempotent("k1", "/api/v1/generation/create", &body).await.expect(202);
+    }
 }
 
 #[sqlx::test(migrations = "../migrations")]
