@@ -16,7 +16,7 @@ use plant_api::jobs::{self, Failure, Job, JobHandler, JobKind, NewJob};
 use plant_api::metrics::Metrics;
 use plant_api::queue::Queue;
 use plant_api::redis::Redis;
-use plant_api::worker::{Handler, Worker};
+use plant_api::worker::{AnyJobHandler, Worker};
 use tokio_util::sync::CancellationToken;
 
 /// Measure the throughput of jobs with an empty handler.
@@ -76,7 +76,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     let worker =
-        Worker::new(db.clone(), queue.clone(), metrics.clone(), vec![Handler::new(EmptyHandler)]);
+        Worker::new(db.clone(), queue.clone(), metrics.clone(), vec![AnyJobHandler::new(EmptyHandler)]);
     let start =
         |worker: Worker| tokio::spawn(worker.run(shutdown.clone(), Duration::from_secs(20)));
     let completed = metrics.jobs.with_label_values(&[EmptyHandler::KIND.name, "completed"]);

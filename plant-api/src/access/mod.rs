@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::marker::PhantomData;
 use std::ops::Deref;
 
 use axum::extract::{FromRef, FromRequestParts};
@@ -69,28 +70,56 @@ impl Caller {
     }
 }
 
-/// A caller with administrator rights: the admin key, an account with the role `admin`, and with
-/// access mode `open` everybody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Administrator(Caller);
+/// Rights that a handler requires of its caller.
+pub trait Rights {
+    /// Detail of the response to other callers.
+    const REQUIRED: &'static str;
 
-/// A caller that may change the catalogue: an administrator, or an account with the role `editor`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CatalogueEditor(Caller);
+    /// Returns whether `caller` has the rights.
+    fn includes(caller: &Caller) -> bool;
+}
 
-impl Deref for Administrator {
-    type Target = Caller;
+/// Rights of an administrator: the admin key, an account with the role `admin`, and with access mode
+/// `open` everybody.
+#[derive(Debug)]
+pub enum Administration {}
 
-    fn deref(&self) -> &Caller {
-        &self.0
+impl Rights for Administration {
+    const REQUIRED: &'static str = "administrator rights are required";
+
+    fn includes(caller: &Caller) -> bool {
+        caller.customer_filter().is_none()
     }
 }
 
-impl Deref for CatalogueEditor {
+/// The right to change the catalogue: of administrators and of accounts with the role `editor`.
+#[derive(Debug)]
+pub enum CatalogueEditing {}
+
+impl Rights for CatalogueEditing {
+    const REQUIRED: &'static str = "the role `editor` or administrator rights are required";
+
+    fn includes(caller: &Caller) -> bool {
+        let is_editor = matches!(caller, Caller::Account(account) if account.role == Role::Editor);
+        is_editor || Administration::includes(caller)
+    }
+}
+
+/// A caller that has certain rights.
+#[derive(Debug)]
+pub struct CallerWith<R> {
+    caller: Caller,
+    rights: PhantomData<R>,
+}
+
+pub type Administrator = CallerWith<Administration>;
+pub type CatalogueEditor = CallerWith<CatalogueEditing>;
+
+impl<R> Deref for CallerWith<R> {
     type Target = Caller;
 
     fn deref(&self) -> &Caller {
-        &self.0
+        &self.caller
     }
 }
 
@@ -163,9 +192,10 @@ where
     }
 }
 
-impl<S> FromRequestParts<S> for Administrator
+impl<S, R> FromRequestParts<S> for CallerWith<R>
 where
     S: Send + Sync,
+    R: Rights,
     AccessPolicy: FromRef<S>,
     Clock: FromRef<S>,
 {
@@ -173,28 +203,10 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let caller = Caller::from_request_parts(parts, state).await?;
-        if caller.customer_filter().is_some() {
-            return Err(Error::Forbidden("administrator rights are required"));
+        if !R::includes(&caller) {
+            return Err(Error::Forbidden(R::REQUIRED));
         }
-        Ok(Self(caller))
-    }
-}
-
-impl<S> FromRequestParts<S> for CatalogueEditor
-where
-    S: Send + Sync,
-    AccessPolicy: FromRef<S>,
-    Clock: FromRef<S>,
-{
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let caller = Caller::from_request_parts(parts, state).await?;
-        let is_editor = matches!(&caller, Caller::Account(account) if account.role == Role::Editor);
-        if caller.customer_filter().is_some() && !is_editor {
-            return Err(Error::Forbidden("the role `editor` or administrator rights are required"));
-        }
-        Ok(Self(caller))
+        Ok(Self { caller, rights: PhantomData })
     }
 }
 

@@ -23,7 +23,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chrono::TimeDelta;
 
-use crate::access::{Administrator, AuthenticatedAccount, Caller, CatalogueEditor};
+use crate::access::{AuthenticatedAccount, Caller, CallerWith};
 use crate::cleanup;
 use crate::clock::Clock;
 use crate::db::Db;
@@ -86,13 +86,7 @@ impl Actor for Caller {
     }
 }
 
-impl Actor for Administrator {
-    fn actor(&self) -> &str {
-        Caller::actor(self)
-    }
-}
-
-impl Actor for CatalogueEditor {
+impl<R> Actor for CallerWith<R> {
     fn actor(&self) -> &str {
         Caller::actor(self)
     }
