@@ -75,8 +75,12 @@ async fn main() -> anyhow::Result<()> {
     tokio::spawn(queue.clone().run_push_loop(shutdown.clone()));
     tokio::time::sleep(Duration::from_millis(300)).await;
 
-    let worker =
-        Worker::new(db.clone(), queue.clone(), metrics.clone(), vec![AnyJobHandler::new(EmptyHandler)]);
+    let worker = Worker::new(
+        db.clone(),
+        queue.clone(),
+        metrics.clone(),
+        vec![AnyJobHandler::new(EmptyHandler)],
+    );
     let start =
         |worker: Worker| tokio::spawn(worker.run(shutdown.clone(), Duration::from_secs(20)));
     let completed = metrics.jobs.with_label_values(&[EmptyHandler::KIND.name, "completed"]);

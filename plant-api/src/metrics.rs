@@ -28,7 +28,7 @@ pub struct Metrics {
     pub db_pool_max: IntGauge,
     /// Wait for a connection of the database pool, in seconds.
     pub db_pool_wait: Histogram,
-    /// Connections of the Redis pool by state.
+    /// Connections of the pool of the Redis heartbeat by state.
     pub redis_connections: IntGaugeVec,
     /// Cache reads by topic and result.
     pub cache_requests: IntCounterVec,
@@ -107,7 +107,7 @@ impl Metrics {
             redis_connections: gauges(
                 r,
                 "redis_pool_connections",
-                "Connections of the Redis pool by state.",
+                "Connections of the pool of the Redis heartbeat by state.",
                 &["state"],
             )?,
             cache_requests: counters(

@@ -26,8 +26,8 @@ use crate::token::{Claims, Role};
 /// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// No token was sent, which only access mode `open` allows; the caller is then restricted to no
-    /// customer.
+    /// No token was sent. There is no restriction: with access mode `required`, requests without a
+    /// token are refused, except on routes whose handlers do not extract a caller.
     Anonymous,
     /// The admin key (`PLANT_ADMIN_KEY`) was sent.
     AdminKey,

@@ -18,6 +18,7 @@ pub const MAX_JSON_DEPTH: usize = 64;
 /// Maximum number of JSON values in a body. An object with one field takes 8 bytes of a body and
 /// 600 bytes of memory, so the size of the body alone does not limit the memory.
 pub const MAX_JSON_VALUES: usize = 40_000;
-/// Maximum number of fields of all objects in a body. A field costs twenty times the time of a
-/// number. A body has one free-form JSON field, which fits at most 10,922.
+/// Maximum number of members of all objects in a body. A member takes twenty times as long to parse
+/// as a number. Free-form JSON of [`MAX_FREE_FORM_JSON_BYTES`] has at most 10,922 members, and no body
+/// has more than one such value, so this limit refuses no valid body.
 pub const MAX_JSON_FIELDS: usize = 12_000;

@@ -1,5 +1,5 @@
-//! Validation of request fields, which collects all violations before it fails. The checks that an
-//! entity must pass are [`Check`](crate::plant::entity::Check)s instead.
+//! Validation of request fields, which collects all violations before it fails. Another
+//! thing are the checks that an entity must pass: [`plant::entity`](crate::plant::entity).
 
 pub mod field_limits;
 mod path;

@@ -16,7 +16,7 @@ const DEVELOPMENT_GRACE: Duration = Duration::from_secs(1);
 /// Settings of client connections, not yet validated.
 #[derive(Debug, Clone, Args)]
 pub struct ConnectionOptions {
-    /// Maximum number of client connections; on further ones only the operational endpoints respond.
+    /// Maximum number of client connections; above it only operational endpoints respond.
     #[arg(long, env = "PLANT_MAX_CONNECTIONS", default_value = "8192")]
     pub max_connections: String,
 

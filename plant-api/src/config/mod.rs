@@ -90,7 +90,7 @@ pub struct DatabaseOptions {
     #[arg(long, env = "DATABASE_URL", default_value = "", hide_env_values = true)]
     pub database_url: String,
 
-    /// Maximum number of database connections of this process.
+    /// Size of the database pool; heartbeat, audit and export use one more connection each.
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value = "14")]
     pub database_pool_size: String,
 }

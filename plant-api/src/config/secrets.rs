@@ -14,7 +14,7 @@ const MIN_SECRET_BYTES: usize = 32;
 /// Secret settings, not yet validated.
 #[derive(Clone, Args)]
 pub struct SecretOptions {
-    /// Key for signing tokens and for hashing bodies with passwords; at least 32 bytes.
+    /// Key for signing tokens and for HMACs of bodies with a password; at least 32 bytes.
     #[arg(long, env = "JWT_SECRET", default_value = DEVELOPMENT_SECRET, hide_env_values = true)]
     pub jwt_secret: String,
 

@@ -18,7 +18,7 @@ const OUTAGE_CODES: [&str; 9] = [
 ];
 
 impl From<sqlx::Error> for Error {
-    /// Decides whether a database error is an outage, [`Error::DatabaseUnavailable`], or a bug,
+    /// Decides whether a database error is an outage, [`Error::TransientDatabase`], or a bug,
     /// [`Error::Internal`].
     fn from(source: sqlx::Error) -> Self {
         let is_outage = match &source {
@@ -33,7 +33,7 @@ impl From<sqlx::Error> for Error {
                 .is_some_and(|code| OUTAGE_CODES.iter().any(|prefix| code.starts_with(prefix))),
             _ => false,
         };
-        if is_outage { Self::DatabaseUnavailable(source) } else { Self::Internal(source.into()) }
+        if is_outage { Self::TransientDatabase(source) } else { Self::Internal(source.into()) }
     }
 }
 

@@ -127,7 +127,7 @@ pub enum Error {
     },
     /// 408: the body did not arrive in time.
     #[error("the request body did not arrive in time")]
-    RequestTimeout,
+    BodyTimeout,
     /// 503: a dependency, or a limited resource of this process, is unavailable.
     #[error("{what} is unavailable; try again shortly")]
     Unavailable {
@@ -139,7 +139,7 @@ pub enum Error {
     /// 503: a statement failed temporarily: the connection was lost, the database is overloaded, or
     /// it has rolled the transaction back because of a concurrent one.
     #[error("the database is unavailable: {0}")]
-    DatabaseUnavailable(sqlx::Error),
+    TransientDatabase(sqlx::Error),
     /// 500: a bug or an unexpected failure of the system.
     #[error("{0}")]
     Internal(Cause),
@@ -210,7 +210,7 @@ impl Error {
     /// Returns whether the failure is temporary, so that the operation may succeed when it is
     /// repeated.
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::DatabaseUnavailable(_))
+        matches!(self, Self::Unavailable { .. } | Self::TransientDatabase(_))
     }
 
     /// Returns the HTTP status of the response.
@@ -233,8 +233,8 @@ impl Error {
             Self::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong { .. } => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Unavailable { .. } | Self::DatabaseUnavailable(_) => {
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Unavailable { .. } | Self::TransientDatabase(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -260,8 +260,8 @@ impl Error {
             Self::PayloadTooLarge { .. } => "payload-too-large",
             Self::UriTooLong { .. } => "uri-too-long",
             Self::HeadersTooLarge { .. } => "headers-too-large",
-            Self::RequestTimeout => "request-timeout",
-            Self::Unavailable { .. } | Self::DatabaseUnavailable(_) => "unavailable",
+            Self::BodyTimeout => "request-timeout",
+            Self::Unavailable { .. } | Self::TransientDatabase(_) => "unavailable",
             Self::Internal(_) => "internal",
         }
     }
@@ -272,7 +272,7 @@ impl Error {
             Self::Internal(_) => {
                 "internal error; the log has the details under this request id".into()
             }
-            Self::DatabaseUnavailable(_) => Self::database_unavailable().to_string(),
+            Self::TransientDatabase(_) => Self::database_unavailable().to_string(),
             _ => self.to_string(),
         }
     }
@@ -282,7 +282,7 @@ impl Error {
             Self::Unavailable { retry_after, .. } | Self::RateLimited { retry_after, .. } => {
                 Some(*retry_after)
             }
-            Self::DatabaseUnavailable(_) => Some(DATABASE_RETRY_AFTER),
+            Self::TransientDatabase(_) => Some(DATABASE_RETRY_AFTER),
             _ => None,
         }
     }
@@ -352,7 +352,7 @@ impl From<Error> for Problem {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match &self {
-            Self::DatabaseUnavailable(source) => {
+            Self::TransientDatabase(source) => {
                 tracing::warn!(error = %source, "database unavailable; responding with 503");
             }
             Self::Internal(_) => tracing::error!(error = %self, "request failed"),

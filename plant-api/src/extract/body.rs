@@ -14,13 +14,13 @@ use crate::state::RequestLimits;
 ///
 /// # Errors
 /// [`Error::PayloadTooLarge`], before anything is read if the Content-Length exceeds the limit;
-/// [`Error::RequestTimeout`]; [`Error::Unavailable`] if other bodies use all memory;
+/// [`Error::BodyTimeout`]; [`Error::Unavailable`] if other bodies use all memory;
 /// [`Error::Malformed`] when the connection closes before the end of the body.
 pub async fn read_body(request: Request, limits: &RequestLimits) -> Result<Bytes> {
     let body = request.into_body();
     match tokio::time::timeout(limits.body_timeout, collect(body, limits)).await {
         Ok(result) => result,
-        Err(_) => Err(Error::RequestTimeout),
+        Err(_) => Err(Error::BodyTimeout),
     }
 }
 

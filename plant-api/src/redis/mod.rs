@@ -2,8 +2,8 @@
 //!
 //! - Commands share one multiplexed connection, which pipelines them.
 //! - The heartbeat pings on a connection of its own, so that a ping does not wait behind commands on
-//!   the shared connection. That connection is in a pool of one, which opens it, checks it and
-//!   reports its state for `redis_pool_connections`.
+//!   the shared connection. The heartbeat's connection is in a pool of one, which opens it, checks
+//!   it and reports its state for `redis_pool_connections`.
 //! - A blocking command, such as `BLPOP`, needs a connection of its own
 //!   ([`Redis::dedicated_connection`]): on a shared one it would hold up all other commands.
 //!
@@ -97,7 +97,7 @@ impl Redis {
         self.0.as_ref().map(|server| server.failures.load(Ordering::SeqCst))
     }
 
-    /// Returns the number of pool connections: (in use, idle).
+    /// Returns the number of connections in the heartbeat's pool: (in use, idle).
     pub fn pool_usage(&self) -> (usize, usize) {
         let Some(server) = &self.0 else { return (0, 0) };
         let status = server.pool.status();

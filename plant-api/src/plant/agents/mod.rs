@@ -104,7 +104,8 @@ pub fn monthly_price(industry: &str) -> u32 {
     }
 }
 
-/// The fields of an agent that its chain records; also the body of `POST /api/v1/agents`.
+/// The fields of an agent beyond those of every entity, all recorded in its chain; also the body of
+/// `POST /api/v1/agents`.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewAgent)]
 pub struct AgentContent {

@@ -28,7 +28,7 @@ pub struct Report {
     pub compliant: u64,
     /// Violations found in the other entities; only the first 100.
     pub violations: Vec<Finding>,
-    /// Reasons why this report is incomplete: violations truncated, time limit reached.
+    /// What the report leaves out: violations beyond the limit, entities beyond the time limit.
     pub warnings: Vec<String>,
     /// Number of entities that pass each group of checks.
     pub statistics: Statistics,

@@ -23,7 +23,7 @@ use crate::plant::genesis::examination::{Examination, examine};
 const MAX_LISTED: u32 = 100;
 
 /// An entity of any kind, with the result of its checks, in seven sections: identity, lifecycle,
-/// versioning, constitutional alignment (checks and drift), audit trail, metadata, relationships.
+/// versioning, constitutional alignment (its checks, and fields that differ from the chain), audit trail, metadata, relationships.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct EntityView {
     identity: Identity,

@@ -1,4 +1,4 @@
-//! The kinds of entities. Links contain the kind, so it belongs to the format of the chain.
+//! The kinds of entities. Links cover the kind, so it belongs to the format of the chain.
 
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;

@@ -8,9 +8,9 @@ use super::{Digest32, Kind};
 /// newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Links do not contain the entity's kind.
+    /// Links do not cover the entity's kind.
     V1,
-    /// Links contain the entity's kind.
+    /// Links cover the entity's kind.
     V2,
 }
 

@@ -42,7 +42,8 @@ pub struct Industry {
     pub version_hash: Digest32,
 }
 
-/// The fields of an industry that its chain records; also the body of `POST /api/v1/industries`.
+/// The fields of an industry beyond those of every entity, all recorded in its chain; also the body
+/// of `POST /api/v1/industries`.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewIndustry)]
 pub struct IndustryContent {

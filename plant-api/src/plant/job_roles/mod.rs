@@ -66,7 +66,8 @@ pub struct JobRole {
     pub version_hash: Digest32,
 }
 
-/// The fields of a job role that its chain records; also the body of `POST /api/v1/job-roles`.
+/// The fields of a job role beyond those of every entity, all recorded in its chain; also the body
+/// of `POST /api/v1/job-roles`.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewJobRole)]
 pub struct JobRoleContent {

@@ -88,7 +88,7 @@ pub struct NewSkill {
     pub skill_key: Option<String>,
 }
 
-/// The fields of a skill that its chain records.
+/// The fields of a skill beyond those of every entity, all recorded in its chain.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SkillContent {
     pub name: String,

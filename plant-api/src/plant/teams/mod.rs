@@ -45,7 +45,8 @@ pub struct Team {
     pub version_hash: Digest32,
 }
 
-/// The fields of a team that its chain records; also the body of `POST /api/v1/teams`.
+/// The fields of a team beyond those of every entity, all recorded in its chain; also the body of
+/// `POST /api/v1/teams`.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NewTeam)]
 pub struct TeamContent {

@@ -15,7 +15,7 @@ use crate::plant::entity::{EntityVerifier, Fields, Kind};
 
 /// Verifies an entity's line in constant memory. Each call of `open` returns a reader of the line
 /// from its first byte to the last one before the line feed. The line is read twice, because the id
-/// and the kind, which every link contains, follow the amendments.
+/// and the kind, which the links cover, follow the amendments.
 ///
 /// # Errors
 /// [`LineError`] if the line cannot be read or parsed, or was altered.
