@@ -1,4 +1,4 @@
-//! Pagination: lists are newest first and of limited length. Most are JSON arrays with a `Link`
+//! Pagination: lists are newest first, except of amendments, and of limited length. Most are JSON arrays with a `Link`
 //! header to the next page; that of generations is an object with `items` and `next`.
 
 use std::pin::pin;
@@ -117,7 +117,8 @@ impl Page {
     }
 
     /// Like [`Page::to_cached_response`], but the body is an object with the `items` and with
-    /// `next`, the value of `after` for the next page. The list of generations has this form.
+    /// `next`, the value of `after` for the next page. The list of generations has this form. It is not stored in
+    /// the cache.
     ///
     /// # Errors
     /// As [`Page::to_cached_response`].

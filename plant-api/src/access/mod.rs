@@ -3,8 +3,8 @@
 //! Handlers of customer data extract a [`Caller`] and pass [`Caller::customer_filter`] to their
 //! statements, which filter by it: another customer's row is treated as not found. With access mode
 //! `open`, no caller is restricted; a token only says whose account it is. Handlers of account data
-//! extract an [`AuthenticatedAccount`], which requires a token in every mode; handlers that change
-//! what all customers share extract a [`CatalogueEditor`] or an [`Administrator`].
+//! extract an [`AuthenticatedAccount`], which requires an access token in every mode; handlers that
+//! change what all customers share extract a [`CatalogueEditor`] or an [`Administrator`].
 
 #[cfg(test)]
 mod tests;
@@ -26,8 +26,8 @@ use crate::token::{Claims, Role};
 /// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// No token was sent. There is no restriction: with access mode `required`, requests without a
-    /// token are refused, except on routes whose handlers do not extract a caller.
+    /// No token was sent. Occurs with access mode `open` only, which restricts no caller; with
+    /// `required`, the extractor refuses such requests.
     Anonymous,
     /// The admin key (`PLANT_ADMIN_KEY`) was sent.
     AdminKey,
@@ -72,8 +72,8 @@ impl Caller {
 
 /// Rights that a handler requires of its caller.
 pub trait Rights {
-    /// Detail of the response to other callers.
-    const REQUIRED: &'static str;
+    /// `detail` of the 403 response to other callers.
+    const FORBIDDEN_DETAIL: &'static str;
 
     /// Returns whether `caller` has the rights.
     fn includes(caller: &Caller) -> bool;
@@ -85,7 +85,7 @@ pub trait Rights {
 pub enum Administration {}
 
 impl Rights for Administration {
-    const REQUIRED: &'static str = "administrator rights are required";
+    const FORBIDDEN_DETAIL: &'static str = "administrator rights are required";
 
     fn includes(caller: &Caller) -> bool {
         caller.customer_filter().is_none()
@@ -97,7 +97,7 @@ impl Rights for Administration {
 pub enum CatalogueEditing {}
 
 impl Rights for CatalogueEditing {
-    const REQUIRED: &'static str = "the role `editor` or administrator rights are required";
+    const FORBIDDEN_DETAIL: &'static str = "the role `editor` or administrator rights are required";
 
     fn includes(caller: &Caller) -> bool {
         let is_editor = matches!(caller, Caller::Account(account) if account.role == Role::Editor);
@@ -144,7 +144,7 @@ impl AuthenticatedAccount {
         }
     }
 
-    /// Returns the text that identifies the account in amendments and jobs: its id.
+    /// Returns the text that identifies the account in amendments and for idempotency keys: its id.
     pub fn actor(&self) -> &str {
         &self.id_text
     }
@@ -204,7 +204,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let caller = Caller::from_request_parts(parts, state).await?;
         if !R::includes(&caller) {
-            return Err(Error::Forbidden(R::REQUIRED));
+            return Err(Error::Forbidden(R::FORBIDDEN_DETAIL));
         }
         Ok(Self { caller, rights: PhantomData })
     }

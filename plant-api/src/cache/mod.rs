@@ -7,9 +7,9 @@
 //! readers that arrive meanwhile share the next one. Bodies of one generation are immutable, so the
 //! process may keep them in memory; concurrent misses of a key run one query.
 //!
-//! A write is announced in Redis before its commit (`pending.rs`) and withdrawn after it. While a
-//! topic has a pending write, its reads are queried and their responses are not stored. If the
-//! process is killed between the commit and the withdrawal, the announcement expires. It also
+//! A write is announced in Redis before its commit (`pending.rs`), and the announcement is withdrawn
+//! after it. While a topic has a pending write, its reads query PostgreSQL and their responses are not
+//! stored. If the process is killed between the commit and the withdrawal, the announcement expires. It also
 //! replaced the generation, so bodies cached before it are not served after its expiry either.
 //!
 //! After a failed Redis command the content of Redis is uncertain: an announcement may not have been
@@ -73,6 +73,7 @@ impl Topic {
     }
 }
 
+/// A serialized response that can be stored in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedResponse {
     /// Value of the `ETag` header, without quotes.

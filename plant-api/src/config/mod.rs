@@ -142,7 +142,7 @@ pub struct Config {
 pub struct DatabaseConfig {
     /// URL with the credentials of the database's owner.
     pub url: Secret<String>,
-    /// Maximum number of connections of this process.
+    /// Size of the pool; heartbeat, audit and export use one more connection each.
     pub pool_size: u32,
 }
 

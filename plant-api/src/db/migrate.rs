@@ -53,8 +53,8 @@ fn failed<E: Into<Error>>(step: fn(Error) -> SetupError) -> impl FnOnce(E) -> Se
 /// concurrently.
 ///
 /// # Errors
-/// Returns an error if the connection or a migration fails, or if the login may not create the
-/// role `plant_app`.
+/// Returns an error if the connection or a migration fails, or if the role `plant_app`
+/// does not exist and the connecting role may not create it.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), SetupError> {
     let mut owner =
         PgConnection::connect_with(options).await.map_err(failed(SetupError::Connection))?;

@@ -4,7 +4,7 @@
 //! (`http`) writes as RFC 9457 `application/problem+json`, because only that layer has the
 //! request's id and path. Causes of internal errors are logged and never sent to a client.
 //!
-//! `database` decides whether a database error is an outage or a bug. Code that can repeat its work
+//! `database.rs` classifies database errors as outages or bugs. Code that can repeat its work
 //! checks [`Error::is_outage`].
 
 mod database;
@@ -88,7 +88,8 @@ pub enum Error {
     /// 403: the caller does not have the permission.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// 429: a rate limit was exceeded.
+    /// 429: a limit on requests per minute, on connections from an address or on bulk reads was
+    /// exceeded.
     #[error("{what}; retry after the time in the Retry-After header")]
     RateLimited {
         /// What was exceeded, as text for `detail`: `too many requests from this IP address`.

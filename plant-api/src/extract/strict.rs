@@ -90,7 +90,7 @@ impl<'a> Strict<'a> {
         if fields > MAX_JSON_FIELDS {
             self.add_violation(
                 "max-fields",
-                "the objects of the body have more than 12,000 fields",
+                "the objects of the body have more than 14,000 fields",
             );
             return self.stop();
         }
@@ -265,10 +265,10 @@ mod tests {
     }
 
     #[test]
-    fn the_objects_of_a_body_have_at_most_12_000_fields() {
+    fn the_objects_of_a_body_have_at_most_14_000_fields() {
         let objects = |fields: usize| format!("[{}{{}}]", r#"{"a":0},"#.repeat(fields));
-        assert!(parse(objects(12_000).as_bytes()).is_ok());
-        assert_eq!(violations(&objects(12_001)), [violation("[12000].a", "max-fields")]);
+        assert!(parse(objects(14_000).as_bytes()).is_ok());
+        assert_eq!(violations(&objects(14_001)), [violation("[14000].a", "max-fields")]);
     }
 
     #[test]

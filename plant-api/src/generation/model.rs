@@ -1,9 +1,8 @@
 //! Simulated language model with configurable latency and failure rate.
 //!
-//! Latency, failures and text are a pure function of seed, request and attempt: the same request
-//! takes the same time, fails at the same attempts and returns the same text in every run and on
-//! every machine. So load tests are repeatable, and a
-//! job that runs twice produces the same text.
+//! The text is a pure function of seed and request; latency and failure also depend on the attempt.
+//! So the same request takes the same time, fails at the same attempts and returns the same text in
+//! every run and on every machine, and a job that runs twice produces the same text.
 
 use std::f64::consts::TAU;
 use std::time::Duration;

@@ -74,25 +74,25 @@ impl IntoResponse for Rejection {
     }
 }
 
-/// A caller that can write.
-pub trait Actor {
+/// A caller that can write, with its actor text.
+pub trait WriteCaller {
     /// Returns the text that identifies the caller in amendments and for idempotency keys.
     fn actor(&self) -> &str;
 }
 
-impl Actor for Caller {
+impl WriteCaller for Caller {
     fn actor(&self) -> &str {
         self.actor()
     }
 }
 
-impl<R> Actor for CallerWith<R> {
+impl<R> WriteCaller for CallerWith<R> {
     fn actor(&self) -> &str {
         Caller::actor(self)
     }
 }
 
-impl Actor for AuthenticatedAccount {
+impl WriteCaller for AuthenticatedAccount {
     fn actor(&self) -> &str {
         self.actor()
     }
@@ -101,7 +101,7 @@ impl Actor for AuthenticatedAccount {
 impl<B, C> FromRequest<AppState> for Write<B, C>
 where
     B: FromBody + Send + 'static,
-    C: Actor + FromRequestParts<AppState, Rejection = Error> + Send + Sync,
+    C: WriteCaller + FromRequestParts<AppState, Rejection = Error> + Send + Sync,
 {
     type Rejection = Rejection;
 

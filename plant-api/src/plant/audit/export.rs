@@ -3,7 +3,7 @@
 //!
 //! A thread reads the database at its speed and writes the lines to a temporary file
 //! (`spool.rs`), from which they are sent at the client's speed. A slow client therefore holds
-//! no snapshot, and no other export must wait for it.
+//! no snapshot, and delays the next export only if too many exports are being sent.
 
 use std::time::{Duration, Instant};
 

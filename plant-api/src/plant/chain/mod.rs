@@ -43,7 +43,8 @@ pub struct Change {
     /// Fields that the amendment sets, with their new values.
     pub data: Map<String, Value>,
     pub timestamp: DateTime<Utc>,
-    /// Who made the change: an account's id, `anonymous`, `operator` or `genesis`.
+    /// Who made the change: an account's id, `anonymous`, `operator` (the admin key) or `genesis` (the
+    /// test data).
     pub actor: String,
 }
 

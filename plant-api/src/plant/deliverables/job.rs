@@ -1,6 +1,6 @@
 //! The job `due_goal`: drafts one deliverable per enabled goal and period.
 //!
-//! Enqueueing a due job sets the goal's due time to the start of the next period, in the same
+//! Enqueueing the job of a due goal sets the goal's due time to the start of the next period, in the same
 //! transaction, so several processes can do it concurrently. The job's `dedupe_key` and a unique constraint
 //! on the draft, both on goal and period, make retries safe.
 

@@ -31,8 +31,8 @@ pub use crate::plant::chain::Kind;
 pub use fields::{Fields, ParsedAmendment};
 pub use state::{EntityVerifier, Mismatch};
 
-/// Governing agent id of every entity that the service creates. Check L0-01 requires an id;
-/// nothing else uses it.
+/// Governing agent id of every entity that the service creates. It is not the id of an agent in the
+/// catalogue: check L0-01 requires some text, and nothing else uses it.
 pub const GOVERNANCE_AGENT: &str = "genesis";
 
 /// Status of an entity.
@@ -133,7 +133,7 @@ pub struct BaseEntity {
     pub governance_notes: Option<String>,
     /// Entity that lists this one as a child in its view.
     pub parent_id: Option<Uuid>,
-    /// Id of the agent that governs the entity; [`GOVERNANCE_AGENT`] unless it was altered.
+    /// [`GOVERNANCE_AGENT`], unless it was altered.
     pub governance_agent_id: String,
 }
 

@@ -52,7 +52,8 @@ pub struct AmendmentContent {
     /// Time of the change.
     #[schema(value_type = chrono::DateTime<chrono::Utc>)]
     pub timestamp: Box<RawValue>,
-    /// Who made the change: an account's id, `anonymous`, `operator` or `genesis`.
+    /// Who made the change: an account's id, `anonymous`, `operator` (the admin key) or `genesis` (the
+    /// test data).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, example = "genesis")]
     pub actor: Option<Box<RawValue>>,
