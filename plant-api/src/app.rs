@@ -23,6 +23,7 @@ use crate::generation::model::SimulatedModel;
 use crate::jobs;
 use crate::limit::{BodyBudget, RateLimit};
 use crate::metrics::{COMMIT, Metrics, VERSION};
+use crate::page;
 use crate::passwords::{MAX_HASH_LATENCY, PasswordHasher};
 use crate::plant::deliverables::job::DueGoalHandler;
 use crate::queue::Queue;
@@ -147,6 +148,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
             body_timeout: config.connections.client_timeout,
             max_body_bytes: config.body_limit,
             body_budget: BodyBudget::for_bodies_of(config.body_limit),
+            response_budget: BodyBudget::for_bodies_of(page::MAX_BYTES),
         },
         shutdown: CancellationToken::new(),
         write_tasks: TaskTracker::new(),

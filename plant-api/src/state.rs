@@ -116,4 +116,6 @@ pub struct RequestLimits {
     pub max_body_bytes: usize,
     /// Memory for the bodies of all requests.
     pub body_budget: BodyBudget,
+    /// Memory for the bodies of all responses, which clients may receive slowly.
+    pub response_budget: BodyBudget,
 }

@@ -36,7 +36,7 @@ pub async fn login(
     checks.max_chars("email", &origin.email, MAX_NAME_CHARS);
     checks.max_chars("password", &password, MAX_PASSWORD_CHARS);
     checks.into_result()?;
-    let slot = policy.password_hasher.reserve()?;
+    let slot = policy.password_hasher.reserve(client.key())?;
 
     let found = {
         let mut connection = state.db.acquire().await?;

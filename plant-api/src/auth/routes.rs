@@ -1,8 +1,5 @@
 //! Routes of `/api/v1/auth`.
 
-use std::net::{IpAddr, Ipv4Addr};
-
-use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
@@ -54,12 +51,13 @@ struct RegistrationResponse {
 async fn register(
     State(state): State<AppState>,
     State(policy): State<AccessPolicy>,
+    client: ClientIp,
     request: WriteRequest<Json<Credentials>>,
 ) -> Result<StoredResponse, Rejection> {
     let WriteRequest { body: Json(credentials), key } = request;
     let mut new = NewAccount::check(credentials)?;
     let password = std::mem::take(&mut new.password);
-    let hash = policy.password_hasher.reserve()?.hash(password).await?;
+    let hash = policy.password_hasher.reserve(client.key())?.hash(password).await?;
     let key = key.map(|key| key.map_request_hash(|hash| policy.tokens.hmac(hash)));
     let mut tx = WriteTransaction::begin(&state, Caller::Anonymous.actor(), key).await?;
     let account = super::register(&mut tx, &state.clock, new, &hash).await?;
@@ -91,11 +89,9 @@ async fn register(
 )]
 async fn log_in(
     State(state): State<AppState>,
-    client: Option<Extension<ClientIp>>,
+    client: ClientIp,
     Json(credentials): Json<Credentials>,
 ) -> Result<StoredResponse> {
-    let unknown = ClientIp(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let client = client.map_or(unknown, |Extension(client)| client);
     login::login(&state, client, credentials).await
 }
 

@@ -139,33 +139,45 @@ impl io::Write for RemainingBytes {
 }
 
 fn is_secret_key(key: &str) -> bool {
-    let mut snake_case = String::with_capacity(key.len() + 4);
-    let mut after_lower = false;
-    // `apiKey`, `api-key` and `API_KEY` are the same key.
-    for c in key.chars() {
-        if c.is_uppercase() && after_lower {
-            snake_case.push('_');
-        }
-        after_lower = c.is_lowercase() || c.is_ascii_digit();
-        snake_case.extend(if c.is_alphanumeric() { c.to_lowercase().next() } else { Some('_') });
-    }
-    let words: Vec<_> = snake_case.split('_').filter(|w| !w.is_empty()).collect();
-    if matches!(words.last(), Some(&("ref" | "id"))) {
+    let words = words(key);
+    if matches!(words.last().map(String::as_str), Some("ref" | "id")) {
         return false;
     }
-    words.iter().any(|w| {
-        matches!(
-            *w,
-            "password"
-                | "passwd"
-                | "passphrase"
-                | "secret"
-                | "token"
-                | "apikey"
-                | "credential"
-                | "credentials"
-        )
-    }) || words.windows(2).any(|pair| matches!(pair, ["api" | "private" | "access", "key"]))
+    // `max_tokens` and `token_limit` are settings of a language model.
+    let is_number = words.iter().any(|word| {
+        matches!(word.as_str(), "max" | "min" | "num" | "count" | "total" | "limit" | "used")
+    });
+    words.iter().any(|word| match word.as_str() {
+        "password" | "passwd" | "pwd" | "passphrase" | "secret" | "apikey" | "credential" => true,
+        "token" => !is_number,
+        _ => false,
+    }) || words
+        .windows(2)
+        .any(|pair| matches!(pair[0].as_str(), "api" | "private" | "access") && pair[1] == "key")
+}
+
+/// Returns the words of a key in lower case, without a plural `s` and digits at the end: `apiKeys`,
+/// `API-KEY` and `api_key2` are the same key.
+fn words(key: &str) -> Vec<String> {
+    let chars: Vec<char> = key.chars().collect();
+    let mut snake_case = String::with_capacity(key.len() + 4);
+    for (i, c) in chars.iter().enumerate() {
+        let before = i.checked_sub(1).map(|i| chars[i]);
+        let after_lower = before.is_some_and(|c| c.is_lowercase() || c.is_ascii_digit());
+        // The last capital of several belongs to the next word: `APIToken`.
+        let is_last_of_many = before.is_some_and(char::is_uppercase)
+            && chars.get(i + 1).is_some_and(|c| c.is_lowercase());
+        if c.is_uppercase() && (after_lower || is_last_of_many) {
+            snake_case.push('_');
+        }
+        snake_case.extend(if c.is_alphanumeric() { c.to_lowercase().next() } else { Some('_') });
+    }
+    let words =
+        snake_case.split('_').map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()));
+    let singular = |word: &str| {
+        word.strip_suffix('s').filter(|w| !w.ends_with('s')).unwrap_or(word).to_owned()
+    };
+    words.filter(|word| !word.is_empty()).map(singular).collect()
 }
 
 #[cfg(test)]
@@ -219,12 +231,40 @@ mod tests {
 
     #[test]
     fn secrets_are_detected_by_their_key() {
-        for key in
-            ["password", "api_key", "apiKey", "API-KEY", "x_token", "client_secret", "dbPassword"]
-        {
+        for key in [
+            "password",
+            "api_key",
+            "apiKey",
+            "API-KEY",
+            "x_token",
+            "client_secret",
+            "dbPassword",
+            "APIToken",
+            "DBPassword",
+            "JWTToken",
+            "tokens",
+            "secrets",
+            "access_tokens",
+            "apiKeys",
+            "pwd",
+            "password1",
+            "token2",
+            "credentials",
+        ] {
             assert!(is_secret_key(key), "{key}");
         }
-        for key in ["api_key_ref", "token_id", "secretRef", "monkey", "tone", "max_tokens", "key"] {
+        for key in [
+            "api_key_ref",
+            "token_id",
+            "secretRef",
+            "monkey",
+            "tone",
+            "max_tokens",
+            "token_limit",
+            "key",
+            "access",
+            "keys",
+        ] {
             assert!(!is_secret_key(key), "{key}");
         }
     }

@@ -9,6 +9,7 @@ mod migrate;
 #[cfg(test)]
 mod tests;
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use prometheus::Histogram;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, SqlSafeStr, Transaction};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
@@ -33,8 +34,31 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Db {
     pool: PgPool,
     bulk_reads: bulk::BulkReads,
+    /// Permits of [`Db::begin_snapshot`].
+    snapshots: Arc<Semaphore>,
     heartbeat: Arc<Heartbeat>,
     acquire_wait: Histogram,
+}
+
+/// A read-only transaction with one snapshot; see [`Db::begin_snapshot`].
+#[derive(Debug)]
+pub struct Snapshot {
+    transaction: Transaction<'static, Postgres>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Deref for Snapshot {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Snapshot {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
 }
 
 /// Limits of the connection pool and of statements.
@@ -84,6 +108,7 @@ impl Db {
             max_connections: AtomicI64::new(0),
         });
         let timeout = limits.statement_timeout.as_millis().to_string();
+        let max_snapshots = (limits.max_connections as usize / 3).max(1);
         let pool_heartbeat = heartbeat.clone();
         let pool = PgPoolOptions::new()
             .max_connections(limits.max_connections)
@@ -102,7 +127,13 @@ impl Db {
                 Box::pin(async move { switch_role(connection, &timeout).await })
             })
             .connect_lazy_with(options);
-        Self { pool, bulk_reads: bulk::BulkReads::default(), heartbeat, acquire_wait }
+        Self {
+            pool,
+            bulk_reads: bulk::BulkReads::default(),
+            snapshots: Arc::new(Semaphore::new(max_snapshots)),
+            heartbeat,
+            acquire_wait,
+        }
     }
 
     /// Acquires a connection from the pool and measures the wait.
@@ -144,12 +175,17 @@ impl Db {
     }
 
     /// Begins a read-only transaction with one snapshot for all its statements (repeatable read).
+    /// Such reads may take long, so at most a third of the pool's connections serve them; others wait
+    /// without a connection.
     ///
     /// # Errors
     /// As [`Db::acquire`].
-    pub async fn begin_snapshot(&self) -> Result<Transaction<'static, Postgres>> {
+    pub async fn begin_snapshot(&self) -> Result<Snapshot> {
+        // The semaphore is never closed.
+        let permit = self.snapshots.clone().acquire_owned().await.ok();
         let begin = "begin isolation level repeatable read, read only".into_sql_str();
-        Ok(Transaction::begin(self.acquire().await?, Some(begin)).await?)
+        let transaction = Transaction::begin(self.acquire().await?, Some(begin)).await?;
+        Ok(Snapshot { transaction, _permit: permit })
     }
 
     /// Returns an identifier of the database: different for another database of the same server,

@@ -161,6 +161,19 @@ async fn a_snapshot_is_read_only_and_repeatable(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn snapshots_use_at_most_a_third_of_the_pool(pool: PgPool) {
+    let db = connect(&pool, DatabaseLimits { max_connections: 6, ..LIMITS }).await;
+    let first = db.begin_snapshot().await.unwrap();
+    let _second = db.begin_snapshot().await.unwrap();
+    let mut third = Box::pin(db.begin_snapshot());
+    assert!(futures::poll!(&mut third).is_pending());
+    // It waits without a connection.
+    db.acquire().await.unwrap();
+    drop(first);
+    third.await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_closed_connection_is_detected_and_those_of_the_pool_are_replaced(pool: PgPool) {
     let db = connect(&pool, DatabaseLimits { max_connections: 1, ..LIMITS }).await;
     let shutdown = CancellationToken::new();

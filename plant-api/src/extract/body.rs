@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 
 use crate::error::{Error, Result};
-use crate::limit::{BodyReservation, MAX_UNRESERVED_BODY_BYTES};
+use crate::limit::{BodyReservation, ClientIp, MAX_UNRESERVED_BODY_BYTES};
 use crate::state::RequestLimits;
 
 /// Reads the whole body, within the limits of size and time. A body larger than
@@ -17,14 +17,15 @@ use crate::state::RequestLimits;
 /// [`Error::BodyTimeout`]; [`Error::Unavailable`] if other bodies use all memory;
 /// [`Error::Malformed`] when the connection closes before the end of the body.
 pub async fn read_body(request: Request, limits: &RequestLimits) -> Result<Bytes> {
+    let client = ClientIp::from_extensions(request.extensions());
     let body = request.into_body();
-    match tokio::time::timeout(limits.body_timeout, collect(body, limits)).await {
+    match tokio::time::timeout(limits.body_timeout, collect(body, client, limits)).await {
         Ok(result) => result,
         Err(_) => Err(Error::BodyTimeout),
     }
 }
 
-async fn collect(mut body: Body, limits: &RequestLimits) -> Result<Bytes> {
+async fn collect(mut body: Body, client: ClientIp, limits: &RequestLimits) -> Result<Bytes> {
     let limit = limits.max_body_bytes;
     let too_large = || Error::PayloadTooLarge { limit };
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -45,7 +46,7 @@ async fn collect(mut body: Body, limits: &RequestLimits) -> Result<Bytes> {
             return Err(too_large());
         }
         if length > MAX_UNRESERVED_BODY_BYTES && reservation.is_none() {
-            reservation = Some(limits.body_budget.reserve(expected).await?);
+            reservation = Some(limits.body_budget.reserve(client, expected).await?);
         }
         append(&mut buffer, &data, expected);
     }
@@ -96,6 +97,7 @@ mod tests {
             body_timeout: Duration::from_secs(600),
             max_body_bytes: LIMIT,
             body_budget: BodyBudget::new(LIMIT, Duration::ZERO),
+            response_budget: BodyBudget::new(LIMIT, Duration::ZERO),
         }
     }
 

@@ -15,6 +15,10 @@ use crate::error::{Error, MAX_VIOLATIONS, Result, Violation};
 /// 2^53: up to here every integer is exact as a double, as RFC 8785 requires.
 const SAFE_INTEGER: u64 = 1 << 53;
 
+/// Start of the keys by which serde_json represents raw JSON and numbers within its own data model. It
+/// would interpret such an object instead of storing it.
+const RESERVED_KEY: &str = "$serde_json::private::";
+
 /// Parses one JSON value. Time and memory are linear in the length of the text.
 ///
 /// # Errors
@@ -117,6 +121,12 @@ impl<'a> Strict<'a> {
         }
     }
 
+    fn check_key(&self, key: &str) {
+        if key.starts_with(RESERVED_KEY) {
+            self.add_violation("reserved-key", "must not begin with `$serde_json::private::`");
+        }
+    }
+
     fn check_integer(&self, safe: bool) {
         if !safe {
             self.add_violation(
@@ -201,6 +211,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
             let child = self.child(|path| FieldPath::Key(path, &key));
             child.count_field()?;
             child.check_text(&key);
+            child.check_key(&key);
             let value = entries.next_value_seed(child)?;
             match map.entry(key) {
                 Entry::Vacant(entry) => {
@@ -237,6 +248,15 @@ mod tests {
         assert_eq!(violations("[-9007199254740993]"), [violation("[0]", "safe-integer")]);
         assert_eq!(violations("[99999999999999999999]"), [violation("[0]", "safe-integer")]);
         assert_eq!(violations(r#"{"a":"\u0000"}"#), [violation("a", "no-nul")]);
+    }
+
+    #[test]
+    fn keys_that_serde_json_interprets_are_rejected() {
+        for key in ["RawValue", "Number"] {
+            let text = format!(r#"{{"a":{{"$serde_json::private::{key}":"[1,1]"}}}}"#);
+            assert_eq!(violations(&text)[0].1, "reserved-key", "{key}");
+        }
+        assert!(parse(br#"{"$serde_json":1,"a":"$serde_json::private::RawValue"}"#).is_ok());
     }
 
     #[test]

@@ -4,16 +4,18 @@
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
+use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use http_body_util::BodyExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::error::{Error, Problem, Result};
-use crate::limit::{ConnectionLimit, MAX_URI_BYTES};
+use crate::limit::{ClientIp, ConnectionLimit, MAX_UNRESERVED_BODY_BYTES, MAX_URI_BYTES};
 use crate::metrics::Metrics;
 use crate::state::AppState;
 
@@ -47,9 +49,10 @@ pub async fn handle_request(
 
     let _in_progress = InProgress::start(&state.metrics);
     let admitted = admit(&state, &request);
+    let client = ClientIp::from_extensions(request.extensions());
     let handler = AssertUnwindSafe(async {
         match admitted {
-            Ok(()) => next.run(request).await,
+            Ok(()) => reserve_memory(&state, client, next.run(request).await).await,
             Err(error) => error.into_response(),
         }
     })
@@ -101,6 +104,24 @@ fn admit(state: &AppState, request: &Request) -> Result<()> {
         state.access_policy.rate_limit.check(request.extensions())?;
     }
     Ok(())
+}
+
+/// Reserves the memory of a large response until the client has received it.
+async fn reserve_memory(state: &AppState, client: ClientIp, response: Response) -> Response {
+    let length = response.body().size_hint().exact().unwrap_or_default();
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    if length <= MAX_UNRESERVED_BODY_BYTES {
+        return response;
+    }
+    match state.request_limits.response_budget.reserve(client, length).await {
+        Ok(reservation) => response.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _held = &reservation;
+                frame
+            }))
+        }),
+        Err(error) => error.into_response(),
+    }
 }
 
 /// Returns whether the endpoint must stay reachable under overload.

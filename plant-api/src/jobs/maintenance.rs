@@ -71,7 +71,8 @@ pub(crate) async fn dead_letter_abandoned(
     sqlx::query_as!(
         Job,
         "update job
-        set state = 'dead', finished_at = now(), worker = null, lease_until = null, last_error = $3
+        set state = 'dead', finished_at = now(), worker = null, lease_until = null, last_error = $3,
+            dedupe_key = null
         where id in (
             select id
             from job

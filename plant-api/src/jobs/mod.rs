@@ -89,7 +89,8 @@ pub struct NewJob {
     pub priority: Priority,
     /// Delay before the first attempt.
     pub delay: Duration,
-    /// Deduplication key: no second job of the kind is inserted while a row with this key exists.
+    /// Deduplication key: no second job of the kind is inserted until the one with this key is done or
+    /// dead.
     pub dedupe_key: Option<String>,
 }
 
@@ -112,7 +113,7 @@ impl NewJob {
 }
 
 /// Inserts a job in the caller's transaction. Returns `false` when a job with the same
-/// deduplication key exists. After the commit, call `Queue::push_later` to wake a worker; without it
+/// deduplication key has not ended. After the commit, call `Queue::push_later` to wake a worker; without it
 /// the job is found at the next poll.
 ///
 /// # Errors

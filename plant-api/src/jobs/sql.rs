@@ -136,7 +136,7 @@ pub async fn finish(
     sqlx::query_scalar!(
         "update job
         set state = 'done', finished_at = now(), worker = null, lease_until = null,
-            last_error = null
+            last_error = null, dedupe_key = null
         from unnest($1::uuid[], $2::integer[]) as mine (id, attempts)
         where job.id = mine.id
             and job.state = 'running'
@@ -184,7 +184,8 @@ pub async fn dead_letter(
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "update job
-        set state = 'dead', finished_at = now(), worker = null, lease_until = null, last_error = $4
+        set state = 'dead', finished_at = now(), worker = null, lease_until = null, last_error = $4,
+            dedupe_key = null
         where id = $1 and state = 'running' and worker = $2 and attempts = $3",
         job.id,
         worker,

@@ -1,14 +1,16 @@
-//! Memory and threads for request bodies of all connections together.
+//! Memory for the bodies of all requests or responses together, and threads that parse requests.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::RETRY_AFTER;
+use super::{ClientIp, RETRY_AFTER};
 use crate::error::{Error, Result};
 
 /// Maximum size of a body that reserves no memory, so that small requests never wait for large ones.
@@ -23,21 +25,29 @@ pub const MAX_RESERVED_BYTES: usize = 64 * 1024 * 1024;
 /// briefly.
 const RESERVATION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Memory for request bodies, in bytes, and threads that parse large ones. Clones share both.
+/// Number of clients from which on those without reservations are forgotten.
+const MAX_IDLE_CLIENTS: usize = 1024;
+
+/// Memory for bodies, in bytes, and threads that parse large ones. Clones share both.
 #[derive(Debug, Clone)]
 pub struct BodyBudget {
     free: Arc<Semaphore>,
     total: usize,
     timeout: Duration,
     parsers: Arc<Semaphore>,
+    /// What each client may still reserve.
+    shares: Arc<Mutex<HashMap<IpAddr, Arc<Semaphore>>>>,
 }
 
 /// Memory reserved for one body; freed when dropped.
 #[derive(Debug)]
-pub struct BodyReservation(#[expect(dead_code, reason = "freed by its drop")] OwnedSemaphorePermit);
+pub struct BodyReservation(
+    #[expect(dead_code, reason = "freed by its drop")] [OwnedSemaphorePermit; 2],
+);
 
 impl BodyBudget {
-    /// Creates a budget of `total` bytes. A reservation waits at most for `timeout`.
+    /// Creates a budget of `total` bytes, of which one client may reserve seven eighths. A
+    /// reservation waits at most for `timeout`.
     pub fn new(total: usize, timeout: Duration) -> Self {
         let threads = available_parallelism().map_or(1, NonZero::get);
         Self {
@@ -45,6 +55,7 @@ impl BodyBudget {
             total,
             timeout,
             parsers: Arc::new(Semaphore::new(threads)),
+            shares: Arc::default(),
         }
     }
 
@@ -54,22 +65,36 @@ impl BodyBudget {
         Self::new(MAX_RESERVED_BYTES.max(max_body_bytes), RESERVATION_TIMEOUT)
     }
 
-    /// Reserves the memory of a whole body. Reserving it piece by piece could leave many bodies
-    /// incomplete, each waiting for memory that the others hold.
+    /// Reserves the memory of a whole body of a client. Reserving it piece by piece could leave many
+    /// bodies incomplete, each waiting for memory that the others hold.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if too many other bodies are in memory until the timeout expires.
-    pub async fn reserve(&self, bytes: usize) -> Result<BodyReservation> {
-        let bytes = u32::try_from(bytes.min(self.total)).unwrap_or(u32::MAX);
-        let reserved = self.free.clone().acquire_many_owned(bytes);
-        match tokio::time::timeout(self.timeout, reserved).await {
-            Ok(Ok(permit)) => Ok(BodyReservation(permit)),
-            // The semaphore is never closed.
-            Ok(Err(_)) | Err(_) => Err(Error::Unavailable {
-                what: "memory for request bodies",
-                retry_after: RETRY_AFTER,
-            }),
+    pub async fn reserve(&self, client: ClientIp, bytes: usize) -> Result<BodyReservation> {
+        let share = self.share(client);
+        let reserved = async {
+            let of_client = share.acquire_many_owned(permits(bytes, self.max_share())).await;
+            let of_all = self.free.clone().acquire_many_owned(permits(bytes, self.total)).await;
+            Some(BodyReservation([of_client.ok()?, of_all.ok()?]))
+        };
+        // The semaphores are never closed.
+        let reserved = tokio::time::timeout(self.timeout, reserved).await.ok().flatten();
+        reserved.ok_or(Error::Unavailable { what: "memory for bodies", retry_after: RETRY_AFTER })
+    }
+
+    /// Returns what a client may still reserve.
+    fn share(&self, client: ClientIp) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if shares.len() >= MAX_IDLE_CLIENTS {
+            // Reservations hold their client's semaphore.
+            shares.retain(|_, share| Arc::strong_count(share) > 1);
         }
+        let new = || Arc::new(Semaphore::new(self.max_share()));
+        shares.entry(client.key()).or_insert_with(new).clone()
+    }
+
+    fn max_share(&self) -> usize {
+        (self.total - self.total / 8).max(1)
     }
 
     /// Parses `body`. A large one takes milliseconds, in which its thread could not serve the other
@@ -95,17 +120,24 @@ impl BodyBudget {
     }
 }
 
+fn permits(bytes: usize, max: usize) -> u32 {
+    u32::try_from(bytes.min(max)).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const CLIENT: ClientIp = ClientIp(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+    const OTHER: ClientIp = ClientIp(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)));
+
     #[tokio::test]
     async fn a_reservation_waits_for_another_one_to_end() {
         let budget = BodyBudget::new(100, Duration::from_secs(600));
-        let first = budget.reserve(60).await.unwrap();
+        let first = budget.reserve(CLIENT, 60).await.unwrap();
         let second = tokio::spawn({
             let budget = budget.clone();
-            async move { budget.reserve(60).await }
+            async move { budget.reserve(CLIENT, 60).await }
         });
         tokio::task::yield_now().await;
         assert!(!second.is_finished());
@@ -146,17 +178,41 @@ mod tests {
     #[tokio::test]
     async fn without_memory_the_answer_is_503() {
         let budget = BodyBudget::new(100, Duration::ZERO);
-        let _first = budget.reserve(60).await.unwrap();
-        let error = budget.reserve(60).await.unwrap_err();
-        assert_eq!(error.status().as_u16(), 503);
-        let _rest = budget.reserve(40).await.unwrap();
+        let _first = budget.reserve(CLIENT, 60).await.unwrap();
+        for client in [CLIENT, OTHER] {
+            let error = budget.reserve(client, 60).await.unwrap_err();
+            assert_eq!(error.status().as_u16(), 503);
+        }
+        let _rest = budget.reserve(OTHER, 40).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_client_leaves_memory_for_others() {
+        let budget = BodyBudget::new(80, Duration::ZERO);
+        let _share = budget.reserve(CLIENT, 70).await.unwrap();
+        assert!(budget.reserve(CLIENT, 1).await.is_err());
+        let _rest = budget.reserve(OTHER, 10).await.unwrap();
+        assert!(budget.reserve(OTHER, 1).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn clients_without_reservations_are_forgotten() {
+        let budget = BodyBudget::new(80, Duration::ZERO);
+        let held = budget.reserve(CLIENT, 70).await.unwrap();
+        for n in 0..2 * u32::try_from(MAX_IDLE_CLIENTS).unwrap() {
+            budget.reserve(ClientIp(IpAddr::V4(n.into())), 1).await.unwrap();
+        }
+        assert!(budget.shares.lock().unwrap().len() <= MAX_IDLE_CLIENTS);
+        assert!(budget.reserve(CLIENT, 1).await.is_err(), "its reservation is remembered");
+        drop(held);
+        budget.reserve(CLIENT, 70).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_body_larger_than_the_budget_takes_all_of_it() {
         let budget = BodyBudget::new(100, Duration::ZERO);
-        let _all = budget.reserve(1_000).await.unwrap();
-        assert!(budget.reserve(1).await.is_err());
+        let _all = budget.reserve(CLIENT, 1_000).await.unwrap();
+        assert!(budget.reserve(OTHER, 1).await.is_err());
         assert_eq!(BodyBudget::for_bodies_of(1).total, MAX_RESERVED_BYTES);
         assert_eq!(BodyBudget::for_bodies_of(MAX_RESERVED_BYTES + 1).total, MAX_RESERVED_BYTES + 1);
     }

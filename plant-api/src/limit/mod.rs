@@ -5,10 +5,13 @@
 mod bodies;
 mod rate;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use axum::extract::FromRequestParts;
 use axum::http::Extensions;
+use axum::http::request::Parts;
 
 use crate::error::{Error, Result};
 
@@ -34,6 +37,11 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct ClientIp(pub IpAddr);
 
 impl ClientIp {
+    /// Returns the client of a request.
+    pub fn from_extensions(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+    }
+
     /// Returns the key under which the client is counted: its IPv4 address, or the /64 prefix of
     /// its IPv6 address.
     pub fn key(self) -> IpAddr {
@@ -44,6 +52,15 @@ impl ClientIp {
             },
             v4 @ IpAddr::V4(_) => v4,
         }
+    }
+}
+
+/// The address of the connection; the unspecified address if the request has none, as in tests.
+impl<S: Send + Sync> FromRequestParts<S> for ClientIp {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::from_extensions(&parts.extensions))
     }
 }
 

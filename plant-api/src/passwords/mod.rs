@@ -10,8 +10,10 @@ pub mod argon2id;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -54,10 +56,13 @@ struct Pool {
     max_latency: Duration,
 }
 
+#[derive(Default)]
 struct Queue {
     tasks: VecDeque<Task>,
     /// Reserved slots, with or without a task in the queue.
     reserved: usize,
+    /// Reservations of each client that has any.
+    clients: HashMap<IpAddr, usize>,
     /// Duration of a hash, as an exponential moving average.
     average: Duration,
     closed: bool,
@@ -68,7 +73,10 @@ type TaskFn = Box<dyn FnOnce(&mut Memory) + Send>;
 struct Task(TaskFn);
 
 /// A reservation for one hash; dropping it frees the slot.
-pub struct Slot(Arc<Pool>);
+pub struct Slot {
+    pool: Arc<Pool>,
+    client: IpAddr,
+}
 
 impl PasswordHasher {
     /// Starts `threads` threads, by default half as many as there are cores. Reservations fail when
@@ -81,8 +89,7 @@ impl PasswordHasher {
             Some(threads) => threads.get(),
             None => default_threads(thread::available_parallelism()?.get()),
         };
-        let queue =
-            Queue { tasks: VecDeque::new(), reserved: 0, average: INITIAL_ESTIMATE, closed: false };
+        let queue = Queue { average: INITIAL_ESTIMATE, ..Queue::default() };
         let queue = Mutex::new(queue);
         let pool = Arc::new(Pool { queue, ready: Condvar::new(), threads, max_latency });
         let handle = Self(Arc::new(CloseOnDrop(pool.clone())));
@@ -93,23 +100,28 @@ impl PasswordHasher {
         Ok(handle)
     }
 
-    /// Reserves a slot for one hash.
+    /// Reserves a slot for one hash of a client, given by the key under which it is counted. Twice the latency limit
+    /// applies to a client without other reservations, so that one that fills the queue does not shut
+    /// out the others.
     ///
     /// # Errors
     /// [`Error::Unavailable`] at once when the hash is expected to exceed the latency limit.
-    pub fn reserve(&self) -> Result<Slot> {
+    pub fn reserve(&self, client: IpAddr) -> Result<Slot> {
         let pool = &self.0.0;
         let mut queue = pool.queue();
         let ahead = u32::try_from(queue.reserved / pool.threads).unwrap_or(u32::MAX);
+        let is_only_one = !queue.clients.contains_key(&client);
+        let max_latency = if is_only_one { pool.max_latency * 2 } else { pool.max_latency };
         // An idle thread starts at once, so a slow last hash must not cause a rejection.
-        if ahead > 0 && queue.average.saturating_mul(ahead.saturating_add(1)) > pool.max_latency {
+        if ahead > 0 && queue.average.saturating_mul(ahead.saturating_add(1)) > max_latency {
             return Err(Error::Unavailable {
                 what: "password hashing capacity",
                 retry_after: RETRY_AFTER,
             });
         }
         queue.reserved += 1;
-        Ok(Slot(pool.clone()))
+        *queue.clients.entry(client).or_default() += 1;
+        Ok(Slot { pool: pool.clone(), client })
     }
 }
 
@@ -143,13 +155,13 @@ impl Slot {
         hash: impl FnOnce(&mut Memory) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
-        let pool = self.0.clone();
+        let pool = self.pool.clone();
         let task: TaskFn = Box::new(move |memory| {
             // The receiver is dropped when the request is canceled; then the hash is not needed.
             if !sender.is_closed() {
                 let started = Instant::now();
                 let result = hash(memory);
-                self.0.record_duration(started.elapsed());
+                self.pool.record_duration(started.elapsed());
                 // Frees the slot before the result is sent, so that the receiver can reserve it.
                 drop(self);
                 let _ = sender.send(result);
@@ -163,7 +175,14 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.queue().reserved -= 1;
+        let mut queue = self.pool.queue();
+        queue.reserved -= 1;
+        if let Entry::Occupied(mut count) = queue.clients.entry(self.client) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 }
 

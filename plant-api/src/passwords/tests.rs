@@ -1,3 +1,4 @@
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::mpsc;
 
 use super::*;
@@ -6,7 +7,7 @@ use super::*;
 fn busy_pool() -> (PasswordHasher, mpsc::Sender<()>, impl Future<Output = Result<()>>) {
     let hasher = PasswordHasher::start(NonZeroUsize::new(1), MAX_HASH_LATENCY).unwrap();
     let (release, released) = mpsc::channel();
-    let slot = hasher.reserve().unwrap();
+    let slot = hasher.reserve(CLIENT).unwrap();
     let running = slot.run(move |_| {
         let _ = released.recv();
         Ok(())
@@ -14,15 +15,17 @@ fn busy_pool() -> (PasswordHasher, mpsc::Sender<()>, impl Future<Output = Result
     (hasher, release, running)
 }
 
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 #[tokio::test]
 async fn verification_accepts_only_the_hashed_password() {
     let hasher = PasswordHasher::start(NonZeroUsize::new(2), Duration::from_secs(600)).unwrap();
-    let hash = hasher.reserve().unwrap().hash("correct horse".into()).await.unwrap();
+    let hash = hasher.reserve(CLIENT).unwrap().hash("correct horse".into()).await.unwrap();
     for (password, expected) in [("correct horse", true), ("wrong horse", false)] {
-        let slot = hasher.reserve().unwrap();
+        let slot = hasher.reserve(CLIENT).unwrap();
         assert_eq!(slot.verify(password.into(), Some(hash.clone())).await.unwrap(), expected);
     }
-    let slot = hasher.reserve().unwrap();
+    let slot = hasher.reserve(CLIENT).unwrap();
     assert!(!slot.verify("correct horse".into(), None).await.unwrap());
 }
 
@@ -32,7 +35,7 @@ async fn reservations_beyond_the_latency_limit_fail_at_once() {
     let running = tokio::spawn(running);
     let mut slots = Vec::new();
     let refused = loop {
-        match hasher.reserve() {
+        match hasher.reserve(CLIENT) {
             Ok(slot) => slots.push(slot),
             Err(error) => break error,
         }
@@ -42,20 +45,24 @@ async fn reservations_beyond_the_latency_limit_fail_at_once() {
     let max_slots = MAX_HASH_LATENCY.as_millis() / INITIAL_ESTIMATE.as_millis();
     assert_eq!(slots.len() as u128 + 1, max_slots);
     slots.pop();
-    slots.push(hasher.reserve().unwrap());
+    slots.push(hasher.reserve(CLIENT).unwrap());
+    // A client that fills the queue does not shut out the others.
+    let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let _other = hasher.reserve(other).unwrap();
+    assert!(hasher.reserve(other).is_err());
     drop(release);
     running.await.unwrap().unwrap();
-    hasher.reserve().unwrap();
+    hasher.reserve(CLIENT).unwrap();
 }
 
 #[tokio::test]
 async fn an_idle_thread_accepts_a_hash_even_if_the_last_one_was_slow() {
     let hasher = PasswordHasher::start(NonZeroUsize::new(1), MAX_HASH_LATENCY).unwrap();
     hasher.0.0.record_duration(Duration::from_secs(60));
-    let slot = hasher.reserve().unwrap();
-    assert!(hasher.reserve().is_err());
+    let slot = hasher.reserve(CLIENT).unwrap();
+    assert!(hasher.reserve(CLIENT).is_err());
     slot.run(|_| Ok(())).await.unwrap();
-    hasher.reserve().unwrap();
+    hasher.reserve(CLIENT).unwrap();
 }
 
 #[tokio::test]
@@ -63,7 +70,7 @@ async fn a_canceled_hash_is_skipped() {
     let (hasher, release, running) = busy_pool();
     let running = tokio::spawn(running);
     let (ran, has_run) = mpsc::channel();
-    let canceled = hasher.reserve().unwrap().run(move |_| {
+    let canceled = hasher.reserve(CLIENT).unwrap().run(move |_| {
         let _ = ran.send(());
         Ok(())
     });
@@ -71,7 +78,7 @@ async fn a_canceled_hash_is_skipped() {
     assert!(futures::poll!(Box::pin(canceled)).is_pending());
     drop(release);
     running.await.unwrap().unwrap();
-    hasher.reserve().unwrap().run(|_| Ok(())).await.unwrap();
+    hasher.reserve(CLIENT).unwrap().run(|_| Ok(())).await.unwrap();
     assert!(has_run.recv().is_err());
 }
 

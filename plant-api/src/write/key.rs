@@ -3,6 +3,7 @@
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
@@ -26,10 +27,14 @@ impl Key {
         if request.method() != Method::POST {
             return Ok(None);
         }
-        let Some(value) = request.headers().get(HEADER_NAME) else { return Ok(None) };
+        let mut values = request.headers().get_all(HEADER_NAME).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(Error::invalid("Idempotency-Key", "shape", "must be sent only once"));
+        }
         Ok(Some(Self {
             key: parse(value)?,
-            route: format!("{} {}", request.method(), request.uri().path()),
+            route: format!("{} {}", request.method(), normalize_ids(request.uri().path())),
             request_hash: [0; 32],
         }))
     }
@@ -45,6 +50,14 @@ impl Key {
     pub fn map_request_hash(self, map: impl FnOnce(&[u8]) -> [u8; 32]) -> Self {
         Self { request_hash: map(&self.request_hash), ..self }
     }
+}
+
+/// Returns the path with its UUIDs in their usual form, so that each resource has one path.
+fn normalize_ids(path: &str) -> String {
+    let normalize = |segment: &str| {
+        segment.parse::<Uuid>().map_or_else(|_| segment.to_owned(), |id| id.to_string())
+    };
+    path.split('/').map(normalize).collect::<Vec<_>>().join("/")
 }
 
 fn parse(value: &HeaderValue) -> Result<String> {

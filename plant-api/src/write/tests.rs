@@ -225,6 +225,29 @@ async fn many_keys_for_the_same_skill_all_succeed(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn every_spelling_of_an_id_is_the_same_route(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let id = app.create_hire("lotus").await.id;
+    let goal = json!({"title": "Write", "schedule": "daily"});
+    let first = format!("/api/v1/agents/{id}/goals");
+    let first = app.post_idempotent("k1", &first, &goal).await.expect(201);
+    for spelling in [id.to_uppercase(), id.replace('-', "")] {
+        let path = format!("/api/v1/agents/{spelling}/goals");
+        assert_eq!(app.post_idempotent("k1", &path, &goal).await.expect(201), first);
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_second_key_is_refused(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let mut request = json_request(Method::POST, "/api/v1/teams", &json!({"name": "Studio"}));
+    for key in ["k1", "k2"] {
+        request.headers_mut().append("idempotency-key", key.parse().unwrap());
+    }
+    assert_eq!(app.send(request).await.invalid_fields(), ["Idempotency-Key"]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_key_must_be_1_to_255_visible_characters(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let long = "x".repeat(256);

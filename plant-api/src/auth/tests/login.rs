@@ -57,7 +57,12 @@ async fn a_full_hashing_queue_returns_503_with_retry_after(pool: PgPool) {
     let policy = crate::state::AccessPolicy { password_hasher, ..access_policy(AccessMode::Open) };
     let app = TestApp::with_access_policy(pool, Clock::System, policy).await;
     app.post(REGISTER, asha()).await.expect(201);
-    let slot = app.state.access_policy.password_hasher.reserve().unwrap();
+    let slot = app
+        .state
+        .access_policy
+        .password_hasher
+        .reserve(std::net::Ipv4Addr::LOCALHOST.into())
+        .unwrap();
     for path in [LOGIN, REGISTER] {
         let refused = app.post(path, asha()).await;
         assert_eq!(refused.header("retry-after"), Some("1"));

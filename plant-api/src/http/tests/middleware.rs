@@ -17,6 +17,7 @@ use tower::ServiceExt;
 use crate::db::{DatabaseLimits, Db};
 use crate::extract::Json;
 use crate::http::with_middleware;
+use crate::limit::BodyBudget;
 use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::state::{AppState, Handles, RequestLimits};
@@ -101,6 +102,28 @@ async fn a_request_that_exceeds_its_timeout_is_503(pool: PgPool) {
     assert!(text.contains("path=\"/never\",status=\"503\"} 1"), "{text}");
     assert!(text.contains("http_request_duration_seconds_count{method=\"GET\",path=\"/never\"} 1"));
     assert!(text.contains("http_requests_in_progress 1\n"), "only this one:\n{text}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn large_responses_reserve_memory_until_they_are_received(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let response_budget = BodyBudget::new(100_000, Duration::ZERO);
+    let limits = app.state.request_limits.clone();
+    let request_limits = RequestLimits { response_budget, ..limits };
+    let state = AppState::from(Handles { request_limits, ..handles(&app) });
+    let routes = Router::new()
+        .route("/large", get(|| async { "x".repeat(60_000) }))
+        .route("/small", get(|| async { "x".repeat(16_000) }));
+    let router = with_middleware(routes, state);
+    let slow_client = get_path(&router, "/large").await;
+    assert_eq!(slow_client.status(), 200);
+    let refused = get_path(&router, "/large").await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
+    assert_eq!(get_path(&router, "/small").await.status(), 200);
+    let received = slow_client.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(received.len(), 60_000);
+    assert_eq!(get_path(&router, "/large").await.status(), 200);
 }
 
 #[sqlx::test(migrations = "../migrations")]

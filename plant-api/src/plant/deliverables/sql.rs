@@ -145,9 +145,11 @@ pub async fn insert_draft(
                 'draft', true, 'period', $3, 'description', g.description, 'settings', g.settings
             ),
             'not_executed', $4
-        from goal g
+        -- Locked also while disabled: a change of the goal waits for the end of the job, which allows
+        -- another one.
+        from (select * from goal where id = $2 for share) g
         join hired_agent h on h.id = g.hired_agent_id
-        where g.id = $2 and g.enabled and h.status = 'active'
+        where g.enabled and h.status = 'active'
         on conflict (goal_id, period) do nothing",
         id.0,
         goal.0,

@@ -106,14 +106,33 @@ async fn a_disabled_goal_yields_no_draft_until_it_is_enabled(pool: PgPool) {
     assert_eq!(periods(&app, &hire).await, ["daily:2026-01-14", "monthly:2026-01"]);
 }
 
+/// Enqueues the jobs of due goals; returns how many.
+async fn enqueue_due(app: &TestApp) -> usize {
+    let handlers = crate::app::handlers(&app.state, INSTANT_MODEL);
+    let handler = handlers.iter().find(|handler| handler.kind().name == "due_goal").unwrap();
+    handler.enqueue_due().await.unwrap()
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_goal_that_was_disabled_when_its_job_ran_yields_a_draft_once_it_is_enabled(pool: PgPool) {
+    let app = app_at_noon(pool).await;
+    let hire = app.create_hire("lotus").await.id;
+    let path = format!("/api/v1/agents/{hire}/goals/{}", create_goal(&app, &hire, "daily").await);
+    assert_eq!(enqueue_due(&app).await, 1);
+    app.patch(&path, json!({"enabled": false})).await.expect(200);
+    app.drain_jobs().await;
+    assert_eq!(periods(&app, &hire).await, Vec::<String>::new());
+    app.patch(&path, json!({"enabled": true})).await.expect(200);
+    app.drain_jobs().await;
+    assert_eq!(periods(&app, &hire).await, ["daily:2026-01-14"]);
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn a_deleted_goal_yields_no_draft(pool: PgPool) {
     let app = app_at_noon(pool).await;
     let hire = app.create_hire("lotus").await.id;
     let goal = create_goal(&app, &hire, "daily").await;
-    let handlers = crate::app::handlers(&app.state, INSTANT_MODEL);
-    let handler = handlers.iter().find(|handler| handler.kind().name == "due_goal").unwrap();
-    assert_eq!(handler.enqueue_due().await.unwrap(), 1);
+    assert_eq!(enqueue_due(&app).await, 1);
     app.delete(&format!("/api/v1/agents/{hire}/goals/{goal}")).await.expect(204);
     app.drain_jobs().await;
     assert_eq!(drafts(&app, &hire).await, Vec::<Value>::new());
