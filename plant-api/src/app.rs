@@ -174,6 +174,12 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         tokio::spawn(cleanup::run("sessions", auth::delete_expired, handles(), shutdown.clone())),
         tokio::spawn(state.access_policy.rate_limit.clone().run_cleanup(shutdown.clone())),
         tokio::spawn(state.cache.clone().run_refresh_loop(shutdown.clone())),
+        tokio::spawn(
+            state
+                .cache
+                .clone()
+                .run_notification_loop(state.db.cache_notifications(), shutdown.clone()),
+        ),
         tokio::spawn(set_cache_prefix(state.clone(), shutdown.clone())),
         tokio::spawn(state.queue.clone().run_push_loop(shutdown.clone())),
         tokio::spawn(worker::run_gauge_updates(

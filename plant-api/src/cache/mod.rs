@@ -28,7 +28,7 @@ use bytes::Bytes;
 use deadpool_redis::redis::cmd;
 use prometheus::IntCounterVec;
 use strum::VariantArray;
-use tokio::sync::{SetOnce, mpsc, oneshot};
+use tokio::sync::{SetOnce, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -233,6 +233,24 @@ impl Cache {
             }
         }
         self.0.failures_at_replacement.store(NEVER_REPLACED, Ordering::SeqCst);
+    }
+
+    /// Bypasses the cache after each change of `notifications` until all generations are replaced:
+    /// another process has committed a write that it could not announce.
+    pub async fn run_notification_loop(
+        self,
+        mut notifications: watch::Receiver<u64>,
+        shutdown: CancellationToken,
+    ) {
+        loop {
+            tokio::select! {
+                changed = notifications.changed() => match changed {
+                    Ok(()) => self.0.redis.count_failure(),
+                    Err(_) => return,
+                },
+                () = shutdown.cancelled() => return,
+            }
+        }
     }
 
     /// Returns whether reads use the cache: whether all generations were replaced since the last

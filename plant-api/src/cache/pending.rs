@@ -61,23 +61,24 @@ impl Cache {
     /// served an older response after the commit.
     ///
     /// If Redis cannot be reached, this process bypasses the cache until it has replaced all
-    /// generations; another process that is still connected to Redis may serve old bodies until
-    /// then, at most for the time to live.
+    /// generations. The argument of `commit` is then true: other processes may still be connected to
+    /// Redis, so the transaction must notify them ([`crate::db::CACHE_CHANNEL`]).
     ///
     /// # Errors
     /// The error of `commit`. Its outcome is then unknown, so the announcement is left to expire.
     pub async fn invalidate_with<T, E>(
         &self,
         topics: &[Topic],
-        commit: impl Future<Output = Result<T, E>>,
+        commit: impl AsyncFnOnce(bool) -> Result<T, E>,
     ) -> Result<T, E> {
         if topics.is_empty() {
-            return commit.await;
+            return commit(false).await;
         }
         self.0.prefix.wait().await;
         let member = Uuid::new_v4().to_string();
         let announced = self.announce(topics, &member).await;
-        let mut commit = pin!(commit);
+        let is_configured = self.0.redis.failure_count().is_some();
+        let mut commit = pin!(commit(is_configured && !announced));
         let result = loop {
             match tokio::time::timeout(ANNOUNCEMENT_LIFETIME / 2, &mut commit).await {
                 Ok(result) => break result,
@@ -100,7 +101,7 @@ impl Cache {
 
     /// Invalidates all responses of `topics` that were cached before this call.
     pub async fn invalidate(&self, topics: &[Topic]) {
-        let committed = std::future::ready(Ok::<_, std::convert::Infallible>(()));
+        let committed = async |_| Ok::<_, std::convert::Infallible>(());
         let Ok(()) = self.invalidate_with(topics, committed).await;
     }
 

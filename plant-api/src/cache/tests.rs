@@ -135,7 +135,7 @@ async fn a_response_read_before_a_write_is_not_served_after_it() {
 
 /// A write whose process is killed after the commit, before the withdrawal.
 async fn killed_write(cache: &Cache) {
-    let commit = std::future::pending::<Result<()>>();
+    let commit = async |_| std::future::pending::<Result<()>>().await;
     let mut write = Box::pin(cache.invalidate_with(&[Topic::Agents], commit));
     let announced = async {
         while cache.generations().await.unwrap()[0].shared {
@@ -200,7 +200,7 @@ async fn concurrent_writes_are_pending_until_the_last_is_withdrawn() {
 #[tokio::test]
 async fn after_a_failed_commit_the_write_stays_pending() {
     let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
-    let failed = async { Err::<(), _>("connection lost") };
+    let failed = async |_| Err::<(), _>("connection lost");
     assert!(cache.invalidate_with(&[Topic::Agents], failed).await.is_err());
     assert!(!cache.generations().await.unwrap()[0].shared);
 }
@@ -303,4 +303,26 @@ async fn every_write_of_the_catalogue_is_seen_by_the_next_read(pool: PgPool) {
     app.get(&path).await.expect(200);
     let after = app.state.metrics.cache_requests.with_label_values(&["agents", "hit"]).get();
     assert_eq!(after, hits + 1, "the cache must have been in use");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_write_of_a_process_without_redis_is_seen_by_the_others(pool: PgPool) {
+    let other = TestApp::with_redis(pool.clone()).await;
+    let (db, cache) = (other.state.db.clone(), other.state.cache.clone());
+    let notifications = db.cache_notifications();
+    tokio::spawn(db.clone().run_heartbeat(CancellationToken::new()));
+    tokio::spawn(cache.run_notification_loop(notifications.clone(), CancellationToken::new()));
+    wait_until(async || *notifications.borrow() > 0).await;
+    other.wait_for_cache().await;
+    let id = other.create("/api/v1/industries", json!({"name": "Sales"})).await;
+    let list = async || other.get("/api/v1/industries").await.expect(200);
+    let path = format!("/api/v1/industries/{id}");
+    assert_eq!(list().await.as_array().unwrap().len(), 1);
+
+    let unreachable = Redis::new(Some("redis://127.0.0.1:1/")).unwrap();
+    let cut_off = TestApp::with_redis_at(pool, unreachable).await;
+    assert_eq!(cut_off.get(&path).await.expect(200)["name"], "Sales");
+    cut_off.create("/api/v1/industries", json!({"name": "Law"})).await;
+    // Without the notification the cached list would live for a minute.
+    wait_until(async || list().await.as_array().unwrap().len() == 2).await;
 }

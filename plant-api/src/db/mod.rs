@@ -26,6 +26,9 @@ use crate::error::{Error, Result};
 pub use bulk::{BulkRead, BulkSnapshot, ResultPermit};
 pub use migrate::{SetupError, check_schema, grant_privileges, migrate};
 
+/// PostgreSQL channel on which a process notifies the others that the cache must not be trusted.
+pub const CACHE_CHANNEL: &str = "plant_cache";
+
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -81,6 +84,8 @@ struct Heartbeat {
     disconnected_at: AtomicU64,
     backends: AtomicI64,
     max_connections: AtomicI64,
+    /// Number of notifications on [`CACHE_CHANNEL`], and of times when some may have been missed.
+    cache_notifications: watch::Sender<u64>,
 }
 
 impl Heartbeat {
@@ -106,6 +111,7 @@ impl Db {
             disconnected_at: AtomicU64::new(0),
             backends: AtomicI64::new(0),
             max_connections: AtomicI64::new(0),
+            cache_notifications: watch::Sender::new(0),
         });
         let timeout = limits.statement_timeout.as_millis().to_string();
         let max_snapshots = (limits.max_connections as usize / 3).max(1);
@@ -201,6 +207,12 @@ impl Db {
         Ok(identity.fetch_one(&mut *connection).await?)
     }
 
+    /// Returns a receiver that changes when another process has committed a write that it could not
+    /// announce in Redis, and whenever such a notification may have been missed.
+    pub fn cache_notifications(&self) -> watch::Receiver<u64> {
+        self.heartbeat.cache_notifications.subscribe()
+    }
+
     /// Returns whether the last heartbeat succeeded.
     pub fn is_up(&self) -> bool {
         *self.heartbeat.up.borrow()
@@ -252,7 +264,7 @@ impl Db {
             self.record(result);
             tokio::select! {
                 () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
-                () = wait_for_close(&mut listener) => {
+                () = self.wait_for_close(&mut listener) => {
                     self.record(Err("the server closed the connection".into()));
                 }
                 () = shutdown.cancelled() => {}
@@ -272,7 +284,9 @@ impl Db {
                 let mut connected = PgListener::connect_with(pool).await?;
                 // By default a closed connection is reported only after a successful reconnect.
                 connected.eager_reconnect(false);
-                connected.listen("plant_heartbeat").await?;
+                connected.listen(CACHE_CHANNEL).await?;
+                // Notifications were not received before.
+                self.heartbeat.cache_notifications.send_modify(|count| *count += 1);
                 listener.insert(connected)
             }
         };
@@ -285,6 +299,21 @@ impl Db {
         self.heartbeat.backends.store(backends.into(), Ordering::Relaxed);
         self.heartbeat.max_connections.store(max_connections.into(), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Completes when the listener's connection is closed; never, if there is no listener. Passes on
+    /// notifications meanwhile.
+    async fn wait_for_close(&self, listener: &mut Option<PgListener>) {
+        match listener {
+            // `try_recv` returns `None` or an error when the connection is closed.
+            Some(connected) => {
+                while let Ok(Some(_)) = connected.try_recv().await {
+                    self.heartbeat.cache_notifications.send_modify(|count| *count += 1);
+                }
+            }
+            None => std::future::pending().await,
+        }
+        *listener = None;
     }
 
     fn record(&self, result: Result<(), String>) {
@@ -302,16 +331,6 @@ impl Db {
             Ok(()) => {}
         }
     }
-}
-
-/// Completes when the listener's connection is closed; never, if there is no listener.
-async fn wait_for_close(listener: &mut Option<PgListener>) {
-    match listener {
-        // `try_recv` returns `None` or an error when the connection is closed.
-        Some(connected) => while let Ok(Some(_)) = connected.try_recv().await {},
-        None => std::future::pending().await,
-    }
-    *listener = None;
 }
 
 /// Switches a connection from the owner to the role `plant_app` and sets the statement timeout.

@@ -252,6 +252,7 @@ fn connections_opened_before_the_last_failure_are_not_used() {
         disconnected_at: AtomicU64::new(0),
         backends: AtomicI64::new(0),
         max_connections: AtomicI64::new(0),
+        cache_notifications: watch::Sender::new(0),
     };
     assert!(heartbeat.opened_after_disconnect(Duration::from_secs(99)));
     heartbeat.record_disconnect();

@@ -146,6 +146,13 @@ impl Redis {
         }
     }
 
+    /// Counts a failure that another process had, so that the content of Redis is uncertain here too.
+    pub fn count_failure(&self) {
+        if let Some(server) = &self.0 {
+            server.failures.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
     /// Sends a `PING` every 200 ms and reconnects after failures, until shutdown.
     pub async fn run_heartbeat(self, shutdown: CancellationToken) {
         let Some(server) = self.0 else { return };

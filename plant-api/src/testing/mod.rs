@@ -172,13 +172,17 @@ impl TestApp {
     pub async fn with_redis(owner: PgPool) -> Self {
         let redis = Redis::new(Some(&redis_url())).unwrap();
         tokio::spawn(redis.clone().run_heartbeat(CancellationToken::new()));
-        let (options, policy) =
-            ((*owner.connect_options()).clone(), access_policy(AccessMode::Open));
-        let app = Self::build(owner, options, Clock::System, redis, policy).await;
+        let app = Self::with_redis_at(owner, redis).await;
         tokio::spawn(app.state.cache.clone().run_refresh_loop(CancellationToken::new()));
         tokio::spawn(app.state.queue.clone().run_push_loop(CancellationToken::new()));
         app.wait_for_cache().await;
         app
+    }
+
+    /// Creates a service with this Redis, whose cache does not become active by itself.
+    pub async fn with_redis_at(owner: PgPool, redis: Redis) -> Self {
+        let options = (*owner.connect_options()).clone();
+        Self::build(owner, options, Clock::System, redis, access_policy(AccessMode::Open)).await
     }
 
     /// Waits until the cache is active.

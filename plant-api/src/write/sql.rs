@@ -1,11 +1,12 @@
-//! Statements on `idempotency_key`.
+//! Statements on `idempotency_key`, and the notification of other processes.
 
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor};
 
 use super::StoredResponse;
 use crate::cache::Topic;
+use crate::db::CACHE_CHANNEL;
 
 /// Primary key of a row.
 pub struct RowKey {
@@ -123,4 +124,9 @@ pub async fn delete_before(
     .execute(db)
     .await?;
     Ok(result.rows_affected())
+}
+
+/// Notifies all processes, when the transaction commits, that the cache must not be trusted.
+pub async fn notify_processes(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("select pg_notify($1, '')").bind(CACHE_CHANNEL).execute(connection).await.map(drop)
 }

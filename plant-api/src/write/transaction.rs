@@ -102,7 +102,13 @@ impl WriteTransaction {
         if let Some(row_key) = &self.row_key {
             sql::store_response(&mut *self.tx, row_key, &response, &self.topics).await?;
         }
-        self.cache.invalidate_with(&self.topics, self.tx.commit()).await?;
+        let commit = async |notify_processes| {
+            if notify_processes {
+                sql::notify_processes(&mut self.tx).await?;
+            }
+            self.tx.commit().await
+        };
+        self.cache.invalidate_with(&self.topics, commit).await?;
         for action in self.after_commit {
             action();
         }
