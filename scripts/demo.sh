@@ -39,8 +39,8 @@ run_demo() {
   set_up_database
   log "4/5 Service"
   start_demo_service
-  log "5/5 Load test: 10 users for 30 s"
-  run "$BIN/plant-loadtest" run warmup-10 --time-scale 0.1 --host "http://127.0.0.1:$PORT" \
+  log "5/5 Load test: 500 requests per second for 40 s"
+  run "$BIN/plant-loadtest" run demo --host "http://127.0.0.1:$PORT" \
     --html reports/demo.html --json reports/demo.json || verdict=$?
 
   log ""

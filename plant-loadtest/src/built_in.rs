@@ -33,6 +33,7 @@ macro_rules! slas {
 
 /// The profiles, in the order in which `list` prints them.
 pub const PROFILES: &[BuiltInFile] = profiles![
+    "demo",
     "smoke",
     "warmup-10",
     "normal-50",

@@ -88,6 +88,28 @@ impl Distribution {
         padded.quantile_ms(quantile)
     }
 
+    /// Returns the number of samples that are at least `limit_ms`, as [`Self::quantile_ms`] reports
+    /// them: by the upper end of their bucket.
+    #[must_use]
+    pub fn count_at_least(&self, limit_ms: f64) -> u64 {
+        let slow =
+            self.buckets.iter().rev().take_while(|(micros, _)| {
+                ms(BUCKET_BOUNDS.highest_equivalent(**micros)) >= limit_ms
+            });
+        slow.map(|(_, count)| count).sum()
+    }
+
+    /// Returns the standard deviation in milliseconds; `None` without samples.
+    #[must_use]
+    pub fn standard_deviation_ms(&self) -> Option<f64> {
+        let (mean, total) = (self.mean_ms()?, as_f64(self.len()));
+        let variance = self.buckets.iter().fold(0.0, |variance, (micros, count)| {
+            let deviation = ms(BUCKET_BOUNDS.median_equivalent(*micros)) - mean;
+            variance + deviation * deviation * as_f64(*count) / total
+        });
+        Some(variance.sqrt())
+    }
+
     /// Returns the minimum latency in milliseconds; `None` without samples.
     #[must_use]
     pub fn min_ms(&self) -> Option<f64> {

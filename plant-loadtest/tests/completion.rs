@@ -32,7 +32,8 @@ fn run(test: &str, thresholds: &str) -> (ProgramOutput, Outcome) {
 
 #[test]
 fn accepted_work_is_counted_and_timed_from_the_services_list() {
-    let thresholds = "work = \"generation\"\np95_ms = 2000\nfailed_below_percent = 5\n\
+    // Some 50 jobs decide a median and an error rate of 20 %.
+    let thresholds = "work = \"generation\"\np50_ms = 2000\nfailed_below_percent = 20\n\
                       done_within_s = 30\n";
     let (output, outcome) = run("completion-met", thresholds);
     let created = outcome

@@ -88,6 +88,8 @@ fn an_outcome_of_format_version_1_is_read_with_all_its_measurements() {
     let (mut new, _) = example();
     // The descriptions of the built-in profiles were reworded in between.
     new.load.description.clone_from(&old.load.description);
+    // Then all thresholds were required.
+    new.sla.thresholds.iter_mut().for_each(|threshold| threshold.required = true);
     assert_eq!(old, new);
 }
 

@@ -463,6 +463,12 @@ impl Outcome {
         u32::try_from(restarts).ok()
     }
 
+    /// Returns the number of samples with a start time of the service.
+    #[must_use]
+    pub fn samples_of_start(&self) -> u64 {
+        self.samples.iter().filter(|sample| sample.service.started_at.is_some()).count() as u64
+    }
+
     /// Returns the planned duration of the run in seconds.
     #[must_use]
     pub fn planned_seconds(&self) -> u32 {

@@ -51,7 +51,7 @@ fn threshold(judged: &JudgedThreshold) -> TestCase {
     let name = format!("{} {}", threshold.metric, threshold.format_limit());
     let mut case = case(&threshold.subject.to_string(), &name, judged.grade, &judged.summary());
     if judged.grade == Grade::Insufficient {
-        let message = format!("{} of {} required samples", judged.samples, judged.min_samples);
+        let message = judged.undecided.as_ref().map_or("", |undecided| &undecided.reason);
         case.status.set_message(message);
     }
     case

@@ -205,6 +205,10 @@ mod tests {
         outcome.endpoints.retain(|endpoint| {
             names.contains(&endpoint.name.as_str()) || endpoint.name == "GET /health"
         });
+        outcome.sla.thresholds.retain(|threshold| match &threshold.subject {
+            Subject::Endpoint(name) => name == "GET /health",
+            _ => true,
+        });
         let metrics = rendered(&outcome);
         let auth = &metrics["metrics"]["auth"];
         assert_eq!(

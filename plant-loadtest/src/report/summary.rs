@@ -149,7 +149,7 @@ fn endpoints<'a>(
         EndpointRow {
             name: &endpoint.name,
             percentiles: [cell(Metric::P50), cell(Metric::P95), cell(Metric::P99)],
-            grade: thresholds.iter().map(|judged| judged.grade).max(),
+            grade: thresholds.iter().map(|judged| judged.contribution()).max(),
             tally,
         }
     });

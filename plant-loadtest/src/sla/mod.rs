@@ -25,12 +25,35 @@ use crate::built_in::{self, FileLoadError, FileText};
 pub struct Sla {
     /// Name of the SLA, as written in the file.
     pub name: String,
+    /// How percentiles and error rates are judged.
+    #[serde(default)]
+    pub judging: Judging,
     /// The thresholds, in the order of the file.
     #[serde(alias = "promises")]
     pub thresholds: Vec<Threshold>,
     /// Thresholds on the course of the run.
     #[serde(default, skip_serializing_if = "OverTime::is_empty")]
     pub over_time: OverTime,
+}
+
+/// How percentiles, means and error rates are compared with their limits.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Judging {
+    /// The measured value alone is compared.
+    Point,
+    /// The confidence interval is compared. A threshold is met or violated only if the whole interval
+    /// is on one side of the limit; otherwise it is not decidable.
+    Interval {
+        /// Confidence, from 0 to 1.
+        confidence: f64,
+    },
+}
+
+impl Default for Judging {
+    fn default() -> Self {
+        Self::Interval { confidence: 0.95 }
+    }
 }
 
 /// A limit for one metric.
@@ -60,6 +83,19 @@ pub struct Threshold {
     /// all seconds.
     #[serde(default, skip_serializing_if = "Option::is_none", alias = "every_s")]
     pub window_s: Option<u32>,
+    /// Whether the run can be a PASS only if this threshold is met. One that is not required and not
+    /// decidable is only counted.
+    #[serde(default = "required", skip_serializing_if = "is_required")]
+    pub required: bool,
+}
+
+fn required() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_required(required: &bool) -> bool {
+    *required
 }
 
 /// What a threshold applies to.
@@ -76,8 +112,7 @@ pub enum Subject {
     Work(String),
 }
 
-/// Kinds of thresholds. A threshold with too few samples is ignored if another one of its kind could
-/// be judged.
+/// Kinds of thresholds.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -125,6 +160,7 @@ impl Sla {
     pub fn empty() -> Self {
         Self {
             name: "none (this load has no thresholds)".into(),
+            judging: Judging::default(),
             thresholds: Vec::new(),
             over_time: OverTime::default(),
         }

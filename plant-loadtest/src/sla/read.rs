@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    During, Metric, OverTime, Sla, Subject, Threshold,
+    During, Judging, Metric, OverTime, Sla, Subject, Threshold,
     scope::{AllowedNames, Scope, users},
     usage,
 };
@@ -39,13 +39,15 @@ struct Tolerances {
 fn read<'a>(source: &mut Source<'a>, allowed: &AllowedNames<'_>) -> Option<Sla> {
     let mut root = source.root();
     let name = root.string(source, "name");
+    let judging = judging(source, &mut root);
+    let optional = optional_metrics(source, &mut root);
     let tolerances = Tolerances {
         p95: root.optional_number(source, "p95_fails_over_percent"),
         all: root.optional_number(source, "fails_over_percent"),
     };
     let mut thresholds = Vec::new();
     for table in root.tables(source, "latency") {
-        thresholds.extend(latency(source, table, allowed, tolerances));
+        thresholds.extend(latency(source, table, allowed, tolerances, &optional));
     }
     for table in root.tables(source, "errors") {
         thresholds.extend(errors(source, table, allowed));
@@ -71,7 +73,47 @@ fn read<'a>(source: &mut Source<'a>, allowed: &AllowedNames<'_>) -> Option<Sla> 
         );
     }
     root.report_unknown_keys(source);
-    Some(Sla { name: name?.0, thresholds, over_time })
+    Some(Sla { name: name?.0, judging, thresholds, over_time })
+}
+
+/// Reads `judge` and `confidence_percent`.
+fn judging<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Judging {
+    let confidence = root.optional_number(source, "confidence_percent");
+    if confidence.is_some_and(|percent| !(50.0..100.0).contains(&percent)) {
+        let message = "`confidence_percent` must be from 50 to less than 100";
+        source.add_error(root.span.clone(), message);
+    }
+    let interval = confidence
+        .map_or_else(Judging::default, |percent| Judging::Interval { confidence: percent / 100.0 });
+    match root.optional_string(source, "judge") {
+        None => interval,
+        Some((name, _)) if name == "interval" => interval,
+        Some((name, _)) if name == "point" => Judging::Point,
+        Some((name, at)) => {
+            let message = format!("unknown `{name}`; `judge` must be interval or point");
+            source.add_error(at, message);
+            interval
+        }
+    }
+}
+
+/// Reads `optional`: the metrics of `[[latency]]` tables that are not required.
+fn optional_metrics<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Vec<Metric> {
+    if !root.contains_key("optional") {
+        return Vec::new();
+    }
+    let mut optional = Vec::new();
+    for (name, at) in root.strings(source, "optional") {
+        let metrics = [Metric::P50, Metric::P95, Metric::P99, Metric::Mean, Metric::Max];
+        match metrics.into_iter().find(|metric| metric.to_string().to_lowercase() == name) {
+            Some(metric) => optional.push(metric),
+            None => {
+                let message = format!("unknown `{name}`; expected p50, p95, p99, mean or max");
+                source.add_error(at, message);
+            }
+        }
+    }
+    optional
 }
 
 /// Reads `endpoints`. `["all"]` yields every endpoint that the profile requests.
@@ -98,6 +140,7 @@ fn latency<'a>(
     mut table: Table<'a>,
     allowed: &AllowedNames<'_>,
     tolerances: Tolerances,
+    optional: &[Metric],
 ) -> Vec<Threshold> {
     let group = table.string(source, "class").map_or_else(String::new, |(group, _)| group);
     let subjects = subjects(source, &mut table, allowed);
@@ -122,16 +165,16 @@ fn latency<'a>(
         for (metric, limit) in &limits {
             let Some(limit) = *limit else { continue };
             let tolerance = tolerances.p95.filter(|_| *metric == Metric::P95).or(tolerances.all);
-            thresholds.push(Threshold {
-                subject: subject.clone(),
-                group: group.clone(),
-                metric: metric.clone(),
+            let fail_limit = tolerance.map(|percent| limit * (1.0 + percent / 100.0));
+            let required = scope.required && !optional.contains(metric);
+            let scope = Scope { required, ..scope.clone() };
+            thresholds.push(scope.threshold(
+                subject.clone(),
+                &group,
+                metric.clone(),
                 limit,
-                fail_limit: tolerance.map(|percent| limit * (1.0 + percent / 100.0)),
-                users: scope.users,
-                during: scope.during.clone(),
-                window_s: scope.window_s,
-            });
+                fail_limit,
+            ));
         }
     }
     thresholds
@@ -167,7 +210,12 @@ fn errors<'a>(
 /// was not restarted.
 fn survival<'a>(source: &mut Source<'a>, mut table: Table<'a>) -> Vec<Threshold> {
     let within = table.number(source, "answers_within_s");
-    let scope = Scope { users: users(source, &mut table), during: During::Run, window_s: None };
+    let scope = Scope {
+        users: users(source, &mut table),
+        during: During::Run,
+        window_s: None,
+        required: true,
+    };
     table.report_unknown_keys(source);
     let threshold = |metric, limit| {
         scope.clone().threshold(Subject::Service, "survival", metric, limit, Some(limit))

@@ -24,17 +24,23 @@ pub(super) struct Scope {
     pub users: UserRange,
     pub during: During,
     pub window_s: Option<u32>,
+    pub required: bool,
 }
 
 impl Scope {
-    /// Reads `users_from`, `users_to`, `during` and `every`.
+    /// Reads `users_from`, `users_to`, `during`, `every` and `required`.
     pub(super) fn read<'a>(
         source: &mut Source<'a>,
         table: &mut Table<'a>,
         allowed: &AllowedNames<'_>,
     ) -> Self {
         let users = users(source, table);
-        Self { users, during: during(source, table, allowed), window_s: window_s(source, table) }
+        Self {
+            users,
+            during: during(source, table, allowed),
+            window_s: window_s(source, table),
+            required: table.optional_bool(source, "required").unwrap_or(true),
+        }
     }
 
     /// Creates a threshold with this scope.
@@ -46,7 +52,7 @@ impl Scope {
         limit: f64,
         fail_limit: Option<f64>,
     ) -> Threshold {
-        let Self { users, during, window_s } = self;
+        let Self { users, during, window_s, required } = self;
         Threshold {
             subject,
             group: group.into(),
@@ -56,6 +62,7 @@ impl Scope {
             users,
             during,
             window_s,
+            required,
         }
     }
 }

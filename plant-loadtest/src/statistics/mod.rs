@@ -1,5 +1,6 @@
 //! Statistics for findings (memory growth, drift) and for comparisons of runs.
 
+pub mod binomial;
 pub mod change_points;
 pub mod multiple_testing;
 pub mod rank_tests;

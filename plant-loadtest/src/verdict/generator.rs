@@ -1,10 +1,14 @@
 //! Checks of the load generator: was it fast enough for valid measurements?
 
-use super::{Grade, JudgedThreshold};
+use std::ops::Range;
+
+use super::{Grade, JudgedThreshold, decide::Decision};
 use crate::{
     distribution::Distribution,
+    failure::FailureKind,
+    load::Stage,
     outcome::{ArrivalCell, Outcome, ResourceSample},
-    sla::format_ms,
+    sla::{Metric, Threshold, format_ms},
 };
 
 /// Highest CPU demand of the generator, as a fraction of all CPUs. Above it the generator competes
@@ -16,8 +20,19 @@ const MAX_CPU_DEMAND: f64 = 0.7;
 /// threshold.
 const MAX_LAG_FRACTION: f64 = 0.5;
 
+/// Dispatch lag from which a second does not count for a throughput, in milliseconds.
+const MAX_THROUGHPUT_LAG_MS: f64 = 200.0;
+
 /// Highest fraction of dropped arrivals. Above it the service did not receive the planned load.
 const MAX_DROPPED_FRACTION: f64 = 0.001;
+
+/// Failures that the service itself sends, so that the generator cannot have caused them.
+const SENT_BY_SERVICE: [FailureKind; 4] = [
+    FailureKind::ClientError,
+    FailureKind::ServerError,
+    FailureKind::UnexpectedStatus,
+    FailureKind::WrongShape,
+];
 
 /// Health of the load generator during the run.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,39 +45,72 @@ pub struct GeneratorHealth {
     pub dispatch_lag: Distribution,
     /// Number of dropped arrivals in the judged stages.
     pub dropped_arrivals: u64,
-    /// Why the measurement is invalid; `None` when it is valid.
+    /// Why the measurement of a threshold is invalid ([`JudgedThreshold::invalid`]), of the first such
+    /// threshold; `None` when all are valid.
     pub invalid_reason: Option<String>,
 }
 
 impl GeneratorHealth {
-    /// Checks the generator in the judged stages of `outcome`, against the judged `thresholds`.
+    /// Summarizes the health in the judged stages of `outcome`, and that of the judged `thresholds`.
     pub(super) fn check(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Self {
-        let samples: Vec<&ResourceSample> =
-            outcome.samples.iter().filter(|sample| outcome.is_judged(sample.second)).collect();
-        let cpu = mean(samples.iter().filter_map(|sample| sample.generator_cpu).collect());
-        let demand = mean(samples.iter().filter_map(|sample| cpu_demand(sample)).collect());
-        let mut dispatch_lag = Distribution::default();
-        for sample in samples {
-            dispatch_lag.merge(&sample.generator_timer_lag);
+        let spans = judged_spans(outcome);
+        let mut invalid = thresholds.iter().filter_map(|judged| judged.invalid.clone());
+        Self {
+            cpu: mean(samples(outcome, &spans).filter_map(|sample| sample.generator_cpu)),
+            dispatch_lag: dispatch_lag(outcome, &spans),
+            dropped_arrivals: arrivals(outcome, &spans).dropped,
+            invalid_reason: invalid.next(),
         }
-        let arrivals = arrivals(outcome);
-        let invalid_reason = check_cpu(cpu, demand)
-            .or_else(|| check_lag(&dispatch_lag, thresholds))
-            .or_else(|| check_lag(&arrivals.dispatch_lag, thresholds))
-            .or_else(|| check_dropped(&arrivals, thresholds));
-        dispatch_lag.merge(&arrivals.dispatch_lag);
-        Self { cpu, dispatch_lag, dropped_arrivals: arrivals.dropped, invalid_reason }
     }
 }
 
-/// Returns the generator's CPU demand as a fraction of all CPUs: its usage if it had never waited for
-/// a CPU.
-fn cpu_demand(sample: &ResourceSample) -> Option<f64> {
-    let running = 1.0 - sample.generator_cpu_wait.unwrap_or(0.0);
-    sample.generator_cpu.map(|used| used / running)
+/// Returns how the load generator may have caused the grade of a threshold, judged by exactly the
+/// seconds in `spans`; `None` if it was healthy in them, or if the grade does not depend on it.
+/// `remeasure` judges a threshold in other seconds.
+pub(super) fn cause(
+    outcome: &Outcome,
+    judged: &JudgedThreshold,
+    spans: &[Range<u32>],
+    remeasure: impl Fn(&Threshold, &[Range<u32>]) -> Decision,
+) -> Option<String> {
+    let threshold = &judged.threshold;
+    let is_violated = matches!(judged.grade, Grade::Warning | Grade::Fail);
+    if judged.grade == Grade::Insufficient || matches!(threshold.metric, Metric::Resource(_)) {
+        return None;
+    }
+    if is_violated && violated_by_service(threshold, spans, &remeasure) {
+        return None;
+    }
+    busy(outcome, spans)
+        .or_else(|| late(outcome, threshold, spans))
+        .or_else(|| dropped(outcome, spans).filter(|_| !is_violated))
+        .or_else(|| {
+            let (healthy, reason) = without_freezes(outcome, threshold, spans)?;
+            let still = is_violated && is_violation(&remeasure(threshold, &healthy));
+            (is_violated && !still).then_some(reason)
+        })
 }
 
-fn check_cpu(used: Option<f64>, demand: Option<f64>) -> Option<String> {
+/// Returns whether the failures that the service itself sent already violate the threshold.
+fn violated_by_service(
+    threshold: &Threshold,
+    spans: &[Range<u32>],
+    remeasure: impl Fn(&Threshold, &[Range<u32>]) -> Decision,
+) -> bool {
+    let Metric::ErrorRate(kinds) = &threshold.metric else { return false };
+    let kinds = kinds.iter().copied().filter(|kind| SENT_BY_SERVICE.contains(kind)).collect();
+    let by_service = Threshold { metric: Metric::ErrorRate(kinds), ..threshold.clone() };
+    is_violation(&remeasure(&by_service, spans))
+}
+
+fn is_violation(decision: &Decision) -> bool {
+    matches!(decision, Decision::Violated | Decision::ViolatedWithinTolerance)
+}
+
+/// Checks the CPU demand.
+fn busy(outcome: &Outcome, spans: &[Range<u32>]) -> Option<String> {
+    let used = mean(samples(outcome, spans).filter_map(|sample| sample.generator_cpu));
+    let demand = mean(samples(outcome, spans).filter_map(cpu_demand));
     let demand = demand.filter(|demand| *demand > MAX_CPU_DEMAND)?;
     Some(format!(
         "the CPU demand of the load generator was {:.0} % of the CPUs available to it (limit {:.0} \
@@ -73,35 +121,38 @@ fn check_cpu(used: Option<f64>, demand: Option<f64>) -> Option<String> {
     ))
 }
 
-/// Compares each percentile that has a threshold with the same percentile of the dispatch lag.
-fn check_lag(lag: &Distribution, thresholds: &[JudgedThreshold]) -> Option<String> {
-    thresholds.iter().filter(|judged| judged.grade != Grade::Insufficient).find_map(|judged| {
-        let threshold = &judged.threshold;
-        let lag_ms = lag.quantile_ms(threshold.metric.quantile()?)?;
-        (lag_ms > threshold.limit * MAX_LAG_FRACTION).then(|| {
-            format!(
-                "the load generator's dispatch lag was {} at {}, which is too much to measure {}: \
-                 {} {}",
-                format_ms(lag_ms),
-                threshold.metric,
-                threshold.subject,
-                threshold.metric,
-                threshold.format_limit()
-            )
-        })
+/// Returns the generator's CPU demand as a fraction of all CPUs: its usage if it had never waited for
+/// a CPU.
+fn cpu_demand(sample: &ResourceSample) -> Option<f64> {
+    let running = 1.0 - sample.generator_cpu_wait.unwrap_or(0.0);
+    sample.generator_cpu.map(|used| used / running)
+}
+
+/// Compares a limited percentile with the same percentile of the dispatch lag.
+fn late(outcome: &Outcome, threshold: &Threshold, spans: &[Range<u32>]) -> Option<String> {
+    let quantile = threshold.metric.quantile().filter(|quantile| *quantile < 1.0)?;
+    let lag_ms = [timer_lag(outcome, spans), arrivals(outcome, spans).dispatch_lag]
+        .iter()
+        .filter_map(|lag| lag.quantile_ms(quantile))
+        .reduce(f64::max)?;
+    (lag_ms > threshold.limit * MAX_LAG_FRACTION).then(|| {
+        format!(
+            "the load generator's dispatch lag was {} at {}, which is too much to measure {}: {} {}",
+            format_ms(lag_ms),
+            threshold.metric,
+            threshold.subject,
+            threshold.metric,
+            threshold.format_limit()
+        )
     })
 }
 
-/// Compares the fraction of dropped arrivals with its limit, unless a threshold is violated already.
-///
-/// Dropped arrivals would have waited longest, so every metric looks better without them: a FAIL
-/// stays valid, other grades do not.
-fn check_dropped(arrivals: &ArrivalCell, thresholds: &[JudgedThreshold]) -> Option<String> {
+/// Compares the fraction of dropped arrivals with its limit. Dropped arrivals would have waited
+/// longest, so every metric looks better without them.
+fn dropped(outcome: &Outcome, spans: &[Range<u32>]) -> Option<String> {
+    let arrivals = arrivals(outcome, spans);
     let dropped = fraction(arrivals.dropped, arrivals.scheduled)
         .filter(|dropped| *dropped > MAX_DROPPED_FRACTION)?;
-    if thresholds.iter().any(|judged| judged.grade == Grade::Fail) {
-        return None;
-    }
     Some(format!(
         "{:.1} % of the arrivals were dropped because no user became free within the request \
          timeout, so the service did not receive the planned load",
@@ -109,10 +160,73 @@ fn check_dropped(arrivals: &ArrivalCell, thresholds: &[JudgedThreshold]) -> Opti
     ))
 }
 
+/// Returns `spans` without the seconds in which the load generator stood still for too long to
+/// measure the threshold, and a sentence about the longest of them; `None` if there were none.
+fn without_freezes(
+    outcome: &Outcome,
+    threshold: &Threshold,
+    spans: &[Range<u32>],
+) -> Option<(Vec<Range<u32>>, String)> {
+    let limit_ms = match threshold.metric {
+        Metric::Throughput | Metric::ErrorRate(_) => MAX_THROUGHPUT_LAG_MS,
+        _ => threshold.limit * MAX_LAG_FRACTION,
+    };
+    // A sample has the lag since the previous one, so a freeze began before it.
+    let timers = samples(outcome, spans).map(|sample| (sample.second, &sample.generator_timer_lag));
+    let arrivals = in_spans(&outcome.arrivals, spans, |cell| cell.second)
+        .map(|cell| (cell.second, &cell.dispatch_lag));
+    let freezes: Vec<(u32, f64)> = timers
+        .chain(arrivals)
+        .filter_map(|(second, lag)| Some((second, lag.max_ms().filter(|ms| *ms > limit_ms)?)))
+        .collect();
+    let (at, longest) = freezes.iter().copied().max_by(|one, other| one.1.total_cmp(&other.1))?;
+    let is_frozen = |second: u32| {
+        freezes.iter().any(|(end, lag_ms)| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a lag is not negative, and a float's cast to an integer saturates"
+            )]
+            let length = (lag_ms / 1000.0).ceil() as u32 + 1;
+            (end.saturating_sub(length)..=*end + 1).contains(&second)
+        })
+    };
+    let seconds = spans.iter().cloned().flatten().filter(|second| !is_frozen(*second));
+    let healthy = seconds.map(|second| second..second + 1).collect();
+    let reason = format!(
+        "the load generator stood still for {} at second {at}, which may be why {} violated its \
+         threshold for {}; without the seconds around it, the threshold is not violated",
+        format_ms(longest),
+        threshold.subject,
+        threshold.metric
+    );
+    Some((healthy, reason))
+}
+
+/// Returns the lag of the generator's timers and the dispatch lag of arrivals.
+fn dispatch_lag(outcome: &Outcome, spans: &[Range<u32>]) -> Distribution {
+    let mut lag = timer_lag(outcome, spans);
+    lag.merge(&arrivals(outcome, spans).dispatch_lag);
+    lag
+}
+
+fn timer_lag(outcome: &Outcome, spans: &[Range<u32>]) -> Distribution {
+    let mut lag = Distribution::default();
+    for sample in samples(outcome, spans) {
+        lag.merge(&sample.generator_timer_lag);
+    }
+    lag
+}
+
+/// Returns a note if the generator was too busy in the judged stages.
+pub(super) fn busy_note(outcome: &Outcome) -> Option<String> {
+    busy(outcome, &judged_spans(outcome))
+}
+
 /// Returns a note about arrivals that waited for a free user or were dropped; `None` when none
 /// waited.
 pub(super) fn arrivals_note(outcome: &Outcome) -> Option<String> {
-    let arrivals = arrivals(outcome);
+    let arrivals = arrivals(outcome, &judged_spans(outcome));
     let waited = fraction(arrivals.waited, arrivals.scheduled).filter(|waited| *waited > 0.0)?;
     let dropped = match arrivals.dropped {
         0 => String::new(),
@@ -128,10 +242,10 @@ pub(super) fn arrivals_note(outcome: &Outcome) -> Option<String> {
     ))
 }
 
-/// Returns the sum of all arrivals in the judged stages.
-fn arrivals(outcome: &Outcome) -> ArrivalCell {
+/// Returns the sum of all arrivals in `spans`.
+pub(super) fn arrivals(outcome: &Outcome, spans: &[Range<u32>]) -> ArrivalCell {
     let mut all = ArrivalCell::default();
-    for cell in outcome.arrivals.iter().filter(|arrival| outcome.is_judged(arrival.second)) {
+    for cell in in_spans(&outcome.arrivals, spans, |cell| cell.second) {
         all.scheduled += cell.scheduled;
         all.waited += cell.waited;
         all.dropped += cell.dropped;
@@ -140,15 +254,33 @@ fn arrivals(outcome: &Outcome) -> ArrivalCell {
     all
 }
 
+fn samples<'o>(
+    outcome: &'o Outcome,
+    spans: &'o [Range<u32>],
+) -> impl Iterator<Item = &'o ResourceSample> {
+    in_spans(&outcome.samples, spans, |sample| sample.second)
+}
+
+fn in_spans<'o, T>(
+    items: &'o [T],
+    spans: &'o [Range<u32>],
+    second: impl Fn(&T) -> u32 + 'o,
+) -> impl Iterator<Item = &'o T> {
+    items.iter().filter(move |item| spans.iter().any(|span| span.contains(&second(item))))
+}
+
+fn judged_spans(outcome: &Outcome) -> Vec<Range<u32>> {
+    outcome.load.stages.iter().filter(|stage| stage.judged).map(Stage::seconds).collect()
+}
+
 #[expect(clippy::cast_precision_loss, reason = "arrivals of a run stay below 2^53")]
 fn fraction(part: u64, total: u64) -> Option<f64> {
     (total > 0).then(|| part as f64 / total as f64)
 }
 
-fn mean(values: Vec<f64>) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "one value a second stays below 2^53")]
-    let count = values.len() as f64;
-    (count > 0.0).then(|| values.into_iter().sum::<f64>() / count)
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    (count > 0.0).then(|| sum / count)
 }
 
 #[cfg(test)]

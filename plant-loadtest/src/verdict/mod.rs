@@ -1,5 +1,7 @@
 //! Judges an outcome by the thresholds of an SLA. The verdict depends on nothing else.
 
+mod decide;
+mod default_thresholds;
 pub mod drift;
 mod generator;
 mod judge;
@@ -21,7 +23,7 @@ use crate::{
     duration,
     load::Stage,
     outcome::{Ended, Outcome},
-    sla::{During, Metric, Sla, Threshold, ThresholdKind, format_ms},
+    sla::{During, Judging, Metric, Sla, Threshold, format_ms},
 };
 
 /// Grade of a threshold, a finding or a run, ordered by severity. [`Verdict::judge`] states how the
@@ -36,12 +38,12 @@ pub enum Grade {
     Pass,
     /// Violated, but not beyond [`Threshold::fail_limit`].
     Warning,
-    /// Too few samples to judge.
+    /// Not decidable: too few samples, or not all of the run was measured.
     Insufficient,
-    /// Violated, beyond [`Threshold::fail_limit`].
-    Fail,
     /// The load generator may have caused the results; for runs only.
     Invalid,
+    /// Violated, beyond [`Threshold::fail_limit`].
+    Fail,
 }
 
 impl Grade {
@@ -70,12 +72,34 @@ pub struct JudgedThreshold {
     pub measured: Option<f64>,
     /// Number of samples that the value was computed from.
     pub samples: u64,
-    /// Samples needed for a PASS. With fewer the grade is INSUFFICIENT, unless the threshold would be
-    /// violated whatever the missing samples were.
-    pub min_samples: u64,
+    /// Why the threshold is not decidable; `None` unless the grade is INSUFFICIENT.
+    pub undecided: Option<Undecided>,
+    /// How the load generator may have caused the grade; `None` if it cannot have.
+    pub invalid: Option<String>,
     /// The worst window, in seconds of the run, which determines the grade; `None` unless the
     /// threshold must be met in every window ([`Threshold::window_s`]).
     pub window: Option<Range<u32>>,
+}
+
+/// Why a threshold is not decidable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecided {
+    /// The reason, as part of a sentence.
+    pub reason: String,
+    /// Number of samples that would decide it, if the measured values remained the same; `None` if
+    /// that is not a question of samples.
+    pub samples_needed: Option<u64>,
+}
+
+impl Undecided {
+    /// Returns the reason of a threshold with too few samples.
+    fn by_samples(samples: u64, needed: Option<u64>) -> Self {
+        let reason = match needed {
+            Some(needed) => format!("{samples} samples, {needed} would decide"),
+            None => format!("{samples} samples, too close to the limit to decide"),
+        };
+        Self { reason, samples_needed: needed }
+    }
 }
 
 /// Verdict of a run: whether the service met the thresholds of its SLA.
@@ -98,32 +122,36 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Judges `outcome` by the thresholds of `sla`.
+    /// Judges `outcome` by the thresholds of `sla`, and by a default one for each endpoint whose
+    /// errors the SLA does not limit.
     ///
     /// The grade of the run is, by the first of these rules that applies:
     ///
-    /// 1. NO VERDICT if no threshold applies to its number of users.
-    /// 2. INVALID if the load generator may have caused the results
-    ///    ([`GeneratorHealth::invalid_reason`]).
-    /// 3. FAIL if that is the grade of a threshold, or of a finding that affects the verdict
-    ///    ([`Finding::affects_verdict`]).
-    /// 4. INSUFFICIENT if the run was killed, because its end is unknown; or if all thresholds of one
-    ///    [`ThresholdKind`] are INSUFFICIENT.
-    /// 5. Otherwise the worst grade of the findings that affect the verdict and of the thresholds
-    ///    that are not INSUFFICIENT.
+    /// 1. NO VERDICT if no threshold of the SLA applies to its number of users.
+    /// 2. FAIL if that is the grade of a threshold that the load generator cannot have caused, or of a
+    ///    finding that affects the verdict ([`Finding::affects_verdict`]).
+    /// 3. INVALID if the load generator may have caused the grade of a threshold
+    ///    ([`JudgedThreshold::invalid`]).
+    /// 4. INSUFFICIENT if the run was cut short, or if a required threshold or a finding that affects
+    ///    the verdict is not decidable.
+    /// 5. WARNING if that is the grade of a threshold or of a finding that affects the verdict.
+    /// 6. PASS.
     #[must_use]
     pub fn judge(outcome: &Outcome, sla: &Sla) -> Self {
-        let thresholds: Vec<JudgedThreshold> = sla
-            .thresholds
-            .iter()
-            .filter(|threshold| threshold.users.contains(outcome.load.users))
-            .map(|threshold| judge::judge(outcome, threshold))
+        let applies = |threshold: &&Threshold| threshold.users.contains(outcome.load.users);
+        let by_sla: Vec<&Threshold> = sla.thresholds.iter().filter(applies).collect();
+        let defaults = default_thresholds::missing(outcome, &by_sla);
+        let thresholds: Vec<JudgedThreshold> = by_sla
+            .into_iter()
+            .map(|threshold| judge::judge(outcome, threshold, sla.judging))
+            // A single request decides whether an endpoint fails always.
+            .chain(defaults.iter().map(|default| judge::judge(outcome, default, Judging::Point)))
             .collect();
-        let mut generator = GeneratorHealth::check(outcome, &thresholds);
-        // Without thresholds there is no grade to invalidate, so the reason becomes a note.
-        let generator_note = generator.invalid_reason.take_if(|_| thresholds.is_empty());
+        let generator = GeneratorHealth::check(outcome, &thresholds);
+        // Without thresholds there is no grade to invalidate.
+        let generator_note = generator::busy_note(outcome).filter(|_| thresholds.is_empty());
         let over_time = over_time::findings(outcome, sla);
-        let grade = overall_grade(outcome, &thresholds, &over_time, &generator);
+        let grade = overall_grade(outcome, &thresholds, &over_time);
         Self {
             grade,
             sla: sla.name.clone(),
@@ -146,34 +174,16 @@ fn overall_grade(
     outcome: &Outcome,
     thresholds: &[JudgedThreshold],
     over_time: &[Finding],
-    generator: &GeneratorHealth,
 ) -> Grade {
-    if generator.invalid_reason.is_some() {
-        return Grade::Invalid;
-    }
     if thresholds.is_empty() {
         return Grade::Unjudged;
     }
-    let judged = || thresholds.iter().filter(|judged| judged.grade != Grade::Insufficient);
     let findings =
         over_time.iter().filter(|finding| finding.affects_verdict()).map(|finding| finding.grade);
-    let grades = judged().map(|judged| judged.grade).chain(findings);
-    let worst = grades.max().unwrap_or(Grade::Insufficient);
-    let complete = outcome.ended != Ended::Killed && unjudged_kinds(thresholds).is_empty();
-    if worst == Grade::Fail || complete { worst } else { Grade::Insufficient }
-}
-
-/// Returns the kinds of thresholds of which none could be judged.
-fn unjudged_kinds(thresholds: &[JudgedThreshold]) -> Vec<ThresholdKind> {
-    let mut kinds: Vec<ThresholdKind> =
-        thresholds.iter().map(|judged| judged.threshold.kind()).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    kinds.retain(|kind| {
-        let mut of_kind = thresholds.iter().filter(|judged| judged.threshold.kind() == *kind);
-        of_kind.all(|judged| judged.grade == Grade::Insufficient)
-    });
-    kinds
+    let worst = thresholds.iter().map(JudgedThreshold::contribution).chain(findings).max();
+    let worst = worst.unwrap_or(Grade::Pass);
+    let complete = outcome.ended == Ended::AsPlanned;
+    if complete { worst } else { worst.max(Grade::Insufficient) }
 }
 
 fn reason(
@@ -183,35 +193,39 @@ fn reason(
     over_time: &[Finding],
     generator: &GeneratorHealth,
 ) -> String {
-    if let Some(invalid_reason) = &generator.invalid_reason {
-        return invalid_reason.clone();
-    }
     let all_with = |grade| -> String {
-        let judged = thresholds.iter().filter(|judged| judged.grade == grade);
+        let judged = thresholds.iter().filter(|judged| judged.contribution() == grade);
         let findings = over_time
             .iter()
             .filter(|finding| finding.affects_verdict() && finding.grade == grade)
             .map(|finding| format!("{}: {}", finding.name, finding.summary));
-        let sentences: Vec<String> = judged.map(JudgedThreshold::summary).chain(findings).collect();
+        let sentences: Vec<String> = judged
+            .filter(|judged| judged.grade == grade)
+            .map(JudgedThreshold::summary)
+            .chain(findings)
+            .collect();
         sentences.join("; ")
     };
     match grade {
         Grade::Pass => {
             let met = thresholds.iter().filter(|judged| judged.grade == Grade::Pass).count();
-            format!("{met} of {} thresholds judged, all of them met", thresholds.len())
+            match thresholds.len() - met {
+                0 => format!("all {met} thresholds met"),
+                others => {
+                    format!("{met} thresholds met, {others} of {} not decidable", thresholds.len())
+                }
+            }
         }
         Grade::Warning | Grade::Fail => all_with(grade),
         Grade::Unjudged => describe_load(outcome),
-        _ if over_time
-            .iter()
-            .any(|finding| finding.affects_verdict() && finding.grade == grade) =>
-        {
-            all_with(grade)
-        }
-        _ if outcome.ended == Ended::Killed => {
-            "the run was killed before its end, so the thresholds cannot be called met".into()
-        }
-        _ => "too few requests to judge: run longer or use a larger --time-scale".into(),
+        Grade::Invalid => generator.invalid_reason.clone().unwrap_or_default(),
+        Grade::Insufficient if outcome.ended != Ended::AsPlanned => format!(
+            "the run was {} after {:.0} of {} seconds, so the thresholds cannot be called met",
+            if outcome.ended == Ended::Killed { "killed" } else { "interrupted" },
+            outcome.duration_s,
+            outcome.planned_seconds()
+        ),
+        Grade::Insufficient => format!("not decidable: {}", all_with(grade)),
     }
 }
 
@@ -231,25 +245,38 @@ fn describe_load(outcome: &Outcome) -> String {
 }
 
 impl JudgedThreshold {
+    /// Returns the worst grade of the run that follows from this threshold alone: PASS if it is not
+    /// decidable but not required either, INVALID if the load generator may have caused its grade.
+    #[must_use]
+    pub fn contribution(&self) -> Grade {
+        match self.grade {
+            // A failure that the load generator may have caused is none.
+            _ if self.invalid.is_some() => Grade::Invalid,
+            Grade::Insufficient if !self.threshold.required => Grade::Pass,
+            grade => grade,
+        }
+    }
+
+    /// Returns the same threshold as not decidable for a reason that is not a question of samples.
+    fn not_decidable(self, reason: String) -> Self {
+        let undecided = Some(Undecided { reason, samples_needed: None });
+        Self { grade: Grade::Insufficient, undecided, ..self }
+    }
+
     /// Describes the measured value and the threshold.
     #[must_use]
     pub fn summary(&self) -> String {
         let Threshold { subject, metric, .. } = &self.threshold;
-        let limit = self.threshold.format_limit();
-        match self.measured {
-            Some(measured) => {
-                let measured = metric.format(measured);
-                let when = self.when();
-                format!("{subject}: {metric} {measured}{when}, threshold {limit}")
-            }
+        let (limit, when) = (self.threshold.format_limit(), self.when());
+        let measured = match self.measured {
+            Some(measured) => format!("{metric} {}{when}", metric.format(measured)),
             None if *metric == Metric::SecondsToHealthy => {
-                format!("{subject}: no response from /health after the load, threshold {limit}")
+                "no response from /health after the load".into()
             }
-            None => {
-                let when = self.when();
-                format!("{subject}: {metric} not measured{when}, threshold {limit}")
-            }
-        }
+            None => format!("{metric} not measured{when}"),
+        };
+        let undecided = self.undecided.as_ref().map(|undecided| format!(" ({})", undecided.reason));
+        format!("{subject}: {measured}, threshold {limit}{}", undecided.unwrap_or_default())
     }
 
     /// Describes the stage and the window; empty where the threshold applies to the judged stages
@@ -270,7 +297,15 @@ impl JudgedThreshold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{failure::FailureKind, report::example};
+    use std::time::Duration;
+
+    use crate::{
+        distribution::Distribution,
+        failure::FailureKind,
+        outcome::Counts,
+        report::example,
+        sla::{Subject, ThresholdKind},
+    };
 
     fn verdict(change: impl FnOnce(&mut Outcome)) -> Verdict {
         let mut outcome = example::outcome();
@@ -346,14 +381,96 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_generator_invalidates_even_a_failure() {
-        let verdict = verdict(|outcome| {
-            fail_some(outcome, FailureKind::ServerError, 1);
-            for sample in &mut outcome.samples {
-                sample.generator_cpu = Some(0.95);
+    fn a_busy_generator_invalidates_what_it_may_have_caused() {
+        for (kind, grade) in [
+            (FailureKind::TimedOut, Grade::Invalid),
+            (FailureKind::Connection, Grade::Invalid),
+            (FailureKind::ServerError, Grade::Fail),
+        ] {
+            let verdict = verdict(|outcome| {
+                fail_some(outcome, kind, 1);
+                for sample in &mut outcome.samples {
+                    sample.generator_cpu = Some(0.95);
+                }
+            });
+            assert_eq!(verdict.grade, grade, "{kind:?}: {}", verdict.reason);
+        }
+    }
+
+    #[test]
+    fn a_frozen_generator_invalidates_only_what_it_may_have_caused() {
+        let freeze = |outcome: &mut Outcome| {
+            // All requests that were due in the two seconds before took until then.
+            for endpoint in &mut outcome.endpoints {
+                for cell in endpoint.cells.iter_mut().filter(|cell| (18..20).contains(&cell.second))
+                {
+                    cell.latency = Distribution::default();
+                    for _ in 0..cell.counts.succeeded {
+                        cell.latency.record(Duration::from_millis(1_400));
+                    }
+                }
+            }
+            let frozen = outcome.samples.iter_mut().find(|sample| sample.second == 20).unwrap();
+            frozen.generator_timer_lag.record(Duration::from_millis(1_400));
+        };
+        let caused = verdict(freeze);
+        assert_eq!(caused.grade, Grade::Invalid, "{}", caused.reason);
+        assert!(caused.reason.contains("stood still for 1400 ms"), "{}", caused.reason);
+        let slow_anyway = verdict(|outcome| {
+            freeze(outcome);
+            for cell in &mut outcome.endpoints[0].cells {
+                for _ in 0..cell.counts.succeeded {
+                    cell.latency.record(Duration::from_millis(2_000));
+                }
             }
         });
-        assert_eq!(verdict.grade, Grade::Invalid);
+        assert_eq!(slow_anyway.grade, Grade::Fail, "{}", slow_anyway.reason);
+    }
+
+    #[test]
+    fn an_endpoint_that_always_fails_is_a_fail_at_any_volume() {
+        let verdict = verdict(|outcome| {
+            let endpoint = &mut outcome.endpoints[0];
+            let cell = endpoint.cells.iter_mut().find(|cell| cell.second > 10).unwrap();
+            cell.counts = Counts { sent: 1, client_errors: 1, ..Counts::default() };
+            cell.latency = Distribution::default();
+            endpoint.cells = vec![cell.clone()];
+        });
+        assert_eq!(verdict.grade, Grade::Fail);
+        assert!(verdict.reason.contains("errors 100 %, threshold < 50 %"), "{}", verdict.reason);
+    }
+
+    #[test]
+    fn an_interrupted_run_is_never_a_pass() {
+        let verdict = verdict(|outcome| {
+            outcome.ended = Ended::Interrupted;
+            outcome.duration_s = 20.0;
+        });
+        assert_eq!(verdict.grade, Grade::Insufficient);
+        assert_eq!(
+            verdict.reason,
+            "the run was interrupted after 20 of 35 seconds, so the thresholds cannot be called met"
+        );
+    }
+
+    #[test]
+    fn what_is_required_and_not_decidable_is_never_a_pass() {
+        let few = |required| {
+            verdict(|outcome| {
+                for endpoint in &mut outcome.endpoints {
+                    endpoint.cells.retain(|cell| cell.second < 8);
+                }
+                for threshold in &mut outcome.sla.thresholds {
+                    threshold.required &= required;
+                }
+            })
+        };
+        let required = few(true);
+        assert_eq!(required.grade, Grade::Insufficient);
+        assert!(required.reason.starts_with("not decidable: "), "{}", required.reason);
+        let optional = few(false);
+        assert_eq!(optional.grade, Grade::Pass, "{}", optional.reason);
+        assert!(optional.reason.contains("not decidable"), "{}", optional.reason);
     }
 
     #[test]
@@ -373,7 +490,8 @@ mod tests {
         let errors = verdict
             .thresholds
             .iter()
-            .filter(|judged| judged.threshold.kind() == ThresholdKind::Errors);
+            .filter(|judged| judged.threshold.kind() == ThresholdKind::Errors)
+            .filter(|judged| judged.threshold.subject == Subject::AllRequests);
         let from_users: Vec<u32> = errors.map(|judged| judged.threshold.users.from).collect();
         assert_eq!(from_users, [101]);
     }

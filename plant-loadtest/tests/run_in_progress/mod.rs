@@ -122,11 +122,11 @@ fn progress_can_be_json_and_an_interrupted_run_writes_its_report() {
 
     let pid = rustix::process::Pid::from_child(&run);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    assert_eq!(event("finished")["verdict"], "PASS");
+    assert_eq!(event("finished")["verdict"], "INSUFFICIENT");
     let mut stdout = String::new();
     run.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-    assert_eq!(run.wait().unwrap().code(), Some(0));
-    assert!(stdout.starts_with("PASS") && stdout.contains("interrupted after"), "{stdout}");
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+    assert!(stdout.starts_with("INSUFFICIENT: the run was interrupted after"), "{stdout}");
     assert_eq!(json::read(&folder.join("out.json")).unwrap().ended, Ended::Interrupted);
     assert!(folder.join("reports/test.html").is_file());
 }

@@ -1,0 +1,42 @@
+//! Thresholds that apply where an SLA says nothing: no endpoint may fail in half of its requests.
+
+use crate::{
+    failure::FailureKind,
+    outcome::Outcome,
+    sla::{During, Metric, Subject, Threshold, UserRange},
+};
+
+/// Highest error rate of one endpoint in percent, unless the SLA limits it.
+const MAX_ERROR_PERCENT: f64 = 50.0;
+
+/// Returns a threshold for every endpoint that was requested in the judged stages and whose errors
+/// none of `by_sla` limits. None at all if `by_sla` is empty: the run then gets no verdict.
+pub(super) fn missing(outcome: &Outcome, by_sla: &[&Threshold]) -> Vec<Threshold> {
+    if by_sla.is_empty() {
+        return Vec::new();
+    }
+    let is_limited = |subject: &Subject| {
+        by_sla.iter().any(|threshold| {
+            threshold.subject == *subject && matches!(threshold.metric, Metric::ErrorRate(_))
+        })
+    };
+    let requested = outcome.endpoints.iter().filter(|endpoint| {
+        let counts = outcome.tally_judged_of(endpoint).counts;
+        counts.succeeded + counts.errors() > 0
+    });
+    requested
+        .map(|endpoint| Subject::Endpoint(endpoint.name.clone()))
+        .filter(|subject| !is_limited(subject))
+        .map(|subject| Threshold {
+            subject,
+            group: "default".into(),
+            metric: Metric::ErrorRate(FailureKind::ALL.to_vec()),
+            limit: MAX_ERROR_PERCENT,
+            fail_limit: Some(MAX_ERROR_PERCENT),
+            users: UserRange::ANY,
+            during: During::Judged,
+            window_s: None,
+            required: true,
+        })
+        .collect()
+}
