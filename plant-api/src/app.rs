@@ -21,7 +21,7 @@ use crate::db::{self, Db};
 use crate::generation::job::GenerationHandler;
 use crate::generation::model::SimulatedModel;
 use crate::jobs;
-use crate::limit::{BodyBudget, RateLimit};
+use crate::limit::{BodyBudget, RATE_LIMIT_CLEANUP_INTERVAL, RateLimit};
 use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::page;
 use crate::passwords::{MAX_HASH_LATENCY, PasswordHasher};
@@ -172,7 +172,13 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
             shutdown.clone(),
         )),
         tokio::spawn(cleanup::run("sessions", auth::delete_expired, handles(), shutdown.clone())),
-        tokio::spawn(state.access_policy.rate_limit.clone().run_cleanup(shutdown.clone())),
+        tokio::spawn(
+            state
+                .access_policy
+                .rate_limit
+                .clone()
+                .run_cleanup(RATE_LIMIT_CLEANUP_INTERVAL, shutdown.clone()),
+        ),
         tokio::spawn(state.cache.clone().run_refresh_loop(shutdown.clone())),
         tokio::spawn(
             state

@@ -16,7 +16,7 @@ use axum::http::request::Parts;
 use crate::error::{Error, Result};
 
 pub use bodies::{BodyBudget, BodyReservation, MAX_RESERVED_BYTES, MAX_UNRESERVED_BODY_BYTES};
-pub use rate::RateLimit;
+pub use rate::{CLEANUP_INTERVAL as RATE_LIMIT_CLEANUP_INTERVAL, RateLimit};
 
 /// Maximum length of the URI of a request in bytes.
 pub const MAX_URI_BYTES: usize = 8 * 1024;

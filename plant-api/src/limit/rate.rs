@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::ClientIp;
 use crate::error::{Error, Result};
 
-const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
+pub const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Rate limiter with one quota per client. Clones share the state.
 #[derive(Clone)]
@@ -39,11 +39,11 @@ impl RateLimit {
         })
     }
 
-    /// Removes idle clients once a minute until shutdown.
-    pub async fn run_cleanup(self, shutdown: CancellationToken) {
+    /// Removes idle clients at intervals until shutdown.
+    pub async fn run_cleanup(self, interval: Duration, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
             tokio::select! {
-                () = tokio::time::sleep(CLEANUP_INTERVAL) => {}
+                () = tokio::time::sleep(interval) => {}
                 () = shutdown.cancelled() => return,
             }
             self.remove_idle_clients();
@@ -60,6 +60,7 @@ impl RateLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::wait_until;
 
     fn request_from(address: &str) -> Extensions {
         let mut extensions = Extensions::new();
@@ -83,6 +84,17 @@ mod tests {
         assert!(limit.check(&request_from("::ffff:192.0.2.1")).is_err());
         assert!(limit.check(&request_from("2001:db8::2")).is_err());
         limit.check(&request_from("2001:db8:0:1::1")).unwrap();
+    }
+
+    #[tokio::test]
+    async fn idle_clients_are_removed_until_shutdown() {
+        let (limit, shutdown) = (RateLimit::new(NonZeroU32::MAX), CancellationToken::new());
+        limit.check(&request_from("192.0.2.1")).unwrap();
+        let cleanup = limit.clone().run_cleanup(Duration::from_millis(1), shutdown.clone());
+        let cleanup = tokio::spawn(cleanup);
+        wait_until(async || limit.0.is_empty()).await;
+        shutdown.cancel();
+        cleanup.await.unwrap();
     }
 
     #[test]

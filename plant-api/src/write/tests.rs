@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use super::delete_expired;
+use super::transaction::map_lock_timeout;
 use crate::cleanup;
 use crate::clock::Clock;
 use crate::testing::{TestApp, json_request};
@@ -245,6 +246,18 @@ async fn a_second_key_is_refused(pool: PgPool) {
         request.headers_mut().append("idempotency-key", key.parse().unwrap());
     }
     assert_eq!(app.send(request).await.invalid_fields(), ["Idempotency-Key"]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_key_that_stays_locked_is_a_conflict(pool: PgPool) {
+    let mut first = pool.begin().await.unwrap();
+    let mut second = pool.begin().await.unwrap();
+    let lock = "lock table idempotency_key in exclusive mode nowait";
+    sqlx::query(lock).execute(&mut *first).await.unwrap();
+    let locked = sqlx::query(lock).execute(&mut *second).await.unwrap_err();
+    assert_eq!(map_lock_timeout(locked).code(), "conflict");
+    let other = sqlx::query("select 1 from nowhere").execute(&pool).await.unwrap_err();
+    assert_eq!(map_lock_timeout(other).code(), "internal");
 }
 
 #[sqlx::test(migrations = "../migrations")]

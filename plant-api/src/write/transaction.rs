@@ -139,7 +139,7 @@ async fn replay(
     Rejection::Replay(stored.into_stored_response())
 }
 
-fn map_lock_timeout(error: sqlx::Error) -> Error {
+pub(super) fn map_lock_timeout(error: sqlx::Error) -> Error {
     const LOCK_NOT_AVAILABLE: &str = "55P03";
     match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
         Some(code) if code == LOCK_NOT_AVAILABLE => Error::Conflict(

@@ -58,3 +58,13 @@ fn slots_are_counted_per_kind() {
     capacity.release("unknown");
     assert_eq!(capacity.used(), 50);
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_finisher_ends_with_its_channel(pool: PgPool) {
+    let worker = worker(&TestApp::new(pool).await, &ScriptedHandler::new());
+    let (finished, receiver) = mpsc::channel(1);
+    let (freed, _) = mpsc::unbounded_channel();
+    drop(finished);
+    let finisher = worker.run_finisher(receiver, freed);
+    tokio::time::timeout(Duration::from_secs(20), finisher).await.unwrap();
+}
