@@ -15,6 +15,9 @@ use crate::error::{Error, MAX_VIOLATIONS, Result, Violation};
 /// 2^53: up to here every integer is exact as a double, as RFC 8785 requires.
 const SAFE_INTEGER: u64 = 1 << 53;
 
+/// `serde_json` replaces an object that has this key by the JSON in its value.
+const RAW_VALUE_KEY: &str = "$serde_json::private::RawValue";
+
 /// Parses one JSON value. Time and memory are linear in the length of the text.
 ///
 /// # Errors
@@ -201,6 +204,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
             let child = self.child(|path| FieldPath::Key(path, &key));
             child.count_field()?;
             child.check_text(&key);
+            if key == RAW_VALUE_KEY {
+                child.add_violation("reserved-key", "is a reserved name");
+            }
             let value = entries.next_value_seed(child)?;
             match map.entry(key) {
                 Entry::Vacant(entry) => {
@@ -237,6 +243,9 @@ mod tests {
         assert_eq!(violations("[-9007199254740993]"), [violation("[0]", "safe-integer")]);
         assert_eq!(violations("[99999999999999999999]"), [violation("[0]", "safe-integer")]);
         assert_eq!(violations(r#"{"a":"\u0000"}"#), [violation("a", "no-nul")]);
+        let key = "$serde_json::private::RawValue";
+        let body = format!(r#"{{"a":[{{"{key}":"1"}}]}}"#);
+        assert_eq!(violations(&body), [violation(&format!("a[0].{key}"), "reserved-key")]);
     }
 
     #[test]

@@ -148,14 +148,15 @@ impl<'a> ExpectedState<'a> {
             let position = self.position(name, next);
             next = position.map_or(next, |position| position + 1);
             amended += usize::from(position.is_some());
-            of_base += usize::from(default_value(name).is_some());
+            of_base +=
+                usize::from(BASE_FIELDS.get(of_base).is_some_and(|(field, _)| field == name));
             let (expected, set_by) = self.expected(name, position);
             if expected != Some(value) {
                 return Some(mismatch(name, set_by));
             }
         }
-        // Each name is an expected one. If none is repeated, as in canonical JSON, where they are
-        // sorted, their numbers are sufficient to detect a missing one.
+        // Each name is an expected one. If they are sorted, as in canonical JSON, none is repeated,
+        // and their numbers are sufficient to detect a missing one.
         let is_sorted = stored.is_sorted_by(|(a, _), (b, _)| a < b);
         if is_sorted && amended == self.fields.len() && of_base == BASE_FIELDS.len() {
             return None;
@@ -200,7 +201,7 @@ fn sets_field(change_type: ChangeType, name: &str) -> bool {
     change_type != ChangeType::Certification || matches!(name, "certified_at" | "status")
 }
 
-/// The fields that entities of every kind have, with the JSON value of those that no amendment has
+/// The fields that entities of every kind have, sorted, with the JSON value of those that no amendment has
 /// set. The two times are not set by an amendment's data.
 const BASE_FIELDS: [(&str, &str); 11] = [
     ("certified_at", "null"),
