@@ -213,6 +213,54 @@ fn changed_fields_are_detected_though_the_manifest_matches() {
     assert!(message.contains("amendment 0: link_altered"), "{message}");
 }
 
+/// Returns an export whose first line is `line`, with the other lines of `file` and a matching
+/// manifest.
+fn with_first_line(file: &[u8], line: &str) -> Vec<u8> {
+    let lines: Vec<_> = str::from_utf8(file).unwrap().split_inclusive('\n').collect();
+    let others = lines[1..lines.len() - 1].concat();
+    with_manifest(format!("{line}\n{others}").into_bytes())
+}
+
+/// Returns the first line of an export, parsed.
+fn first_line(file: &[u8]) -> Value {
+    serde_json::from_slice(file.split(|byte| *byte == b'\n').next().unwrap()).unwrap()
+}
+
+#[test]
+fn an_entity_has_exactly_the_fields_of_its_kind() {
+    for file in [&export(2)[..], EXPORT_V1, EXPORT_V2] {
+        let original = first_line(file);
+        assert!(is_intact(&with_first_line(file, &original.to_string())));
+        let fields: Vec<String> = original["entity"].as_object().unwrap().keys().cloned().collect();
+        let detected = |line: &str, field: &str| {
+            let (number, message) = broken(&with_first_line(file, line));
+            assert_eq!(number, 1, "{line}");
+            assert!(message.contains(&format!("state_differs (`{field}`)")), "{field}: {message}");
+        };
+        for field in &fields {
+            let mut line = original.clone();
+            line["entity"].as_object_mut().unwrap().remove(field);
+            detected(&line.to_string(), field);
+
+            let member = format!("{}:{},", json!(field), original["entity"][field]);
+            let entity = original["entity"].to_string();
+            let repeated = format!("{{{member}{}", &entity[1..]);
+            detected(&original.to_string().replace(&entity, &repeated), field);
+            let other = format!(r#"{{{}:"other",{}"#, json!(field), &entity[1..]);
+            detected(&original.to_string().replace(&entity, &other), field);
+        }
+        for value in ["null", "[]", "{}", "\"genesis\""] {
+            let mut line = original.clone();
+            line["entity"]["approved_by"] = serde_json::from_str(value).unwrap();
+            detected(&line.to_string(), "approved_by");
+        }
+        let mut line = original.clone();
+        let optional = ["deleted_at", "external_id", "governance_agent_id", "tags", "updated_at"];
+        line["entity"].as_object_mut().unwrap().retain(|name, _| !optional.contains(&&**name));
+        detected(&line.to_string(), "deleted_at");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

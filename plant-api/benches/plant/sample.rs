@@ -69,6 +69,7 @@ pub fn agent(n: u64, changes: u64) -> Sample {
         governance_notes: None,
         parent_id: None,
         governance_agent_id: entity::GOVERNANCE_AGENT.to_owned(),
+        unreadable: Vec::new(),
     };
     let mut chain = vec![entity.first_amendment];
     for i in 0..changes {

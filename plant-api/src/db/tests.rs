@@ -69,6 +69,32 @@ async fn a_schema_without_migrations_is_not_ready(pool: PgPool) {
     assert!(error.contains("older than this version"), "{error}");
 }
 
+/// Executes the migrations `versions` without recording them.
+async fn execute_migrations(owner: &PgPool, versions: std::ops::RangeInclusive<i64>) {
+    for migration in migrate::MIGRATOR.iter().filter(|m| versions.contains(&m.version)) {
+        sqlx::raw_sql(migration.sql.clone()).execute(owner).await.unwrap();
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn existing_entities_get_their_kind(pool: PgPool) {
+    execute_migrations(&pool, 1..=32).await;
+    let insert_industry = "insert into industry (id, name)
+        select
+            begin_entity(
+                id, 'industry', 'active', now(), '{}', sha256('{}'),
+                chain_link(2, id, 'industry', 0, decode(repeat('00', 32), 'hex'), sha256('{}')),
+                'genesis'
+            ),
+            'Sales'
+        from gen_random_uuid() id";
+    sqlx::raw_sql(insert_industry).execute(&pool).await.unwrap();
+    execute_migrations(&pool, 33..=33).await;
+    let kinds: Vec<String> =
+        sqlx::query_scalar("select entity_type from industry").fetch_all(&pool).await.unwrap();
+    assert_eq!(kinds, ["industry"]);
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn the_schema_is_not_checked_during_an_outage(pool: PgPool) {
     let (app, proxy) = TestApp::with_proxy(pool).await;

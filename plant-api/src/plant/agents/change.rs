@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::etag::Preconditions;
 use crate::extract::some_if_present;
 use crate::plant::chain::ChangeType;
-use crate::plant::entity::{self, LockedEntity};
+use crate::plant::entity::{self, Kind, LockedEntity};
 use crate::plant::industries::IndustryId;
 use crate::plant::job_roles::JobRoleId;
 use crate::plant::skills::SkillId;
@@ -135,7 +135,8 @@ fn set_if_some<T>(field: &mut T, value: Option<T>) {
 /// is and appends no amendment.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::PreconditionFailed`], and as [`super::create`].
+/// [`Error::NotFound`], [`Error::PreconditionFailed`], [`Error::HashChainBroken`] if the agent's row
+/// cannot be read, and as [`super::create`].
 pub async fn change(
     connection: &mut PgConnection,
     clock: &Clock,
@@ -147,7 +148,9 @@ pub async fn change(
     changes.check()?;
     let changed_fields = entity::to_fields(changes)?;
     let no_such = || Error::no_such("agent");
-    let mut base = entity::sql::lock(&mut *connection, id.0).await?.ok_or_else(no_such)?;
+    let base = entity::sql::lock(&mut *connection, id.0).await?;
+    let mut base = base.filter(|base| base.kind == Kind::Agent).ok_or_else(no_such)?;
+    base.require_readable()?;
     let mut content = sql::find_content(&mut *connection, id.0).await?.ok_or_else(no_such)?;
     conditions.check_if_match(base.version_hash)?;
     if !changed_fields.is_empty() {

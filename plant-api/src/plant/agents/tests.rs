@@ -199,6 +199,19 @@ async fn two_hundred_concurrent_changes_form_one_chain(pool: PgPool) {
     assert_eq!(chain::verify(base.identity(), &chain, base.head()), Verdict::Intact);
 }
 
+/// The database rejects such a row while its constraints are intact.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_row_of_an_entity_of_another_kind_is_not_changed(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let id = app.create_agent("Asha").await.industry;
+    let ghost = "alter table agent drop constraint agent_id_fkey;
+        insert into agent (id, name, skill_id, job_role_id, industry_id)
+        select industry_id, 'Ghost', skill_id, job_role_id, industry_id from agent";
+    sqlx::raw_sql(ghost).execute(&app.owner).await.unwrap();
+    app.patch(&format!("/api/v1/agents/{id}"), json!({"name": "Ravi"})).await.expect(404);
+    assert_eq!(chain_of(&app, id.parse().unwrap()).await.len(), 1);
+}
+
 /// Runs `explain` with 10,000 agents, since with few rows the planner prefers a sequential scan.
 #[sqlx::test(migrations = "../migrations")]
 async fn a_search_uses_the_index(pool: PgPool) {

@@ -32,8 +32,9 @@ use crate::plant::genesis::examination::examine;
 pub struct TamperingReport {
     /// Id of the entity.
     pub entity_id: Uuid,
-    /// Kind of the entity.
-    pub entity_type: Kind,
+    /// Kind of the entity; `null` if the stored one is unknown.
+    #[schema(value_type = Kind)]
+    pub entity_type: Option<Kind>,
     /// Whether the chain or a field of the entity was altered.
     pub tampered: bool,
     /// Index of the first altered or missing amendment, or of the one that last set an altered
@@ -44,7 +45,7 @@ pub struct TamperingReport {
     pub reason: Option<Reason>,
     /// Number of stored amendments.
     pub amendment_count: u64,
-    /// Number of amendments according to the entity's row.
+    /// Number of amendments according to the entity's row; 0 if that is not positive.
     pub hash_chain_length: u64,
 }
 
@@ -62,7 +63,7 @@ pub async fn check_tampering(db: &Db, id: Uuid) -> Result<TamperingReport> {
     };
     Ok(TamperingReport {
         entity_id: id,
-        entity_type: base.kind,
+        entity_type: base.readable_kind(),
         tampered: examination.verdict != Verdict::Intact,
         broken_at_index,
         reason,

@@ -58,8 +58,9 @@ pub struct Statistics {
 pub struct Finding {
     /// Id of the entity.
     pub entity_id: Uuid,
-    /// Kind of the entity.
-    pub entity_type: Kind,
+    /// Kind of the entity; `null` if the stored one is unknown.
+    #[schema(value_type = Kind)]
+    pub entity_type: Option<Kind>,
     /// Name of the failed check, or `hash-chain`.
     #[schema(example = "L1-team-agents")]
     pub rule: String,
@@ -195,7 +196,7 @@ impl Report {
 fn findings(base: &BaseEntity, examination: &Examination) -> Vec<Finding> {
     let finding = |rule: String, message: String, broken_at_index| Finding {
         entity_id: base.id,
-        entity_type: base.kind,
+        entity_type: base.readable_kind(),
         rule,
         message,
         broken_at_index,

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -24,6 +23,7 @@ const MAX_LISTED: u32 = 100;
 
 /// An entity of any kind, with the result of its checks, in seven sections: identity, lifecycle,
 /// versioning, constitutional alignment (its checks, and fields that differ from the chain), audit trail, metadata, relationships.
+/// A value that was altered so that it cannot be read is the text `unreadable`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct EntityView {
     identity: Identity,
@@ -38,23 +38,29 @@ pub struct EntityView {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Identity {
     id: Uuid,
-    entity_type: Kind,
+    #[schema(value_type = Kind)]
+    entity_type: Value,
     external_id: Option<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Lifecycle {
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    deleted_at: Option<DateTime<Utc>>,
-    status: Status,
-    certified_at: Option<DateTime<Utc>>,
+    #[schema(value_type = DateTime<Utc>)]
+    created_at: Value,
+    #[schema(value_type = DateTime<Utc>)]
+    updated_at: Value,
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    deleted_at: Value,
+    #[schema(value_type = Status)]
+    status: Value,
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    certified_at: Value,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Versioning {
     #[schema(value_type = String)]
-    version_hash: Digest32,
+    version_hash: Value,
     /// The newest 100 amendments, oldest first.
     amendment_history: Vec<AmendmentSummary>,
     /// Those of them with the change type `evolution`.
@@ -128,7 +134,8 @@ struct AuditTrail {
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Metadata {
-    tags: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    tags: Value,
     #[schema(value_type = Object)]
     custom_attributes: Value,
     governance_notes: Option<String>,
@@ -139,7 +146,8 @@ struct Relationships {
     parent_id: Option<Uuid>,
     /// The first 100 children, in the order of their ids.
     child_ids: Vec<Uuid>,
-    governance_agent_id: String,
+    #[schema(value_type = String)]
+    governance_agent_id: Value,
 }
 
 /// Reads and examines an entity, from one snapshot.
@@ -152,7 +160,7 @@ pub async fn find_view(db: &Db, id: Uuid) -> Result<EntityView> {
     let examination = examine(&mut tx, &base).await?;
     let newest = read_newest(&mut tx, id, examination.computed_head.length).await?;
     let child_ids = entity::sql::list_children(&mut *tx, id, MAX_LISTED.into()).await?;
-    Ok(entity_view(base, examination, newest, child_ids))
+    entity_view(base, examination, newest, child_ids)
 }
 
 /// The newest amendments, without the values that they set.
@@ -204,9 +212,11 @@ fn entity_view(
     examination: Examination,
     newest: Newest,
     child_ids: Vec<Uuid>,
-) -> EntityView {
+) -> Result<EntityView> {
+    let mut fields = base.fields(&Map::new())?;
+    let mut field = |name: &str| fields.remove(name);
     let passes = |name| examination.l0.iter().any(|check| check.name == name && check.passed);
-    EntityView {
+    Ok(EntityView {
         audit_trail: AuditTrail {
             append_only: passes("L0-03"),
             hash_chain_sha256: newest.links,
@@ -229,28 +239,32 @@ fn entity_view(
                 field: examination.mismatch.map(|mismatch| mismatch.field),
             },
         },
-        identity: Identity { id: base.id, entity_type: base.kind, external_id: base.external_id },
+        identity: Identity {
+            id: base.id,
+            entity_type: field("entity_type").unwrap_or_else(|| json!(base.kind)),
+            external_id: base.external_id,
+        },
         lifecycle: Lifecycle {
-            created_at: base.created_at,
-            updated_at: base.updated_at,
-            deleted_at: base.deleted_at,
-            status: base.status,
-            certified_at: base.certified_at,
+            created_at: field("created_at").into(),
+            updated_at: field("updated_at").into(),
+            deleted_at: field("deleted_at").into(),
+            status: field("status").into(),
+            certified_at: field("certified_at").into(),
         },
         versioning: Versioning {
-            version_hash: base.version_hash,
+            version_hash: field("version_hash").unwrap_or_else(|| json!(base.version_hash)),
             amendment_history: newest.history,
             evolution_markers: newest.evolutions,
         },
         metadata: Metadata {
-            tags: base.tags,
-            custom_attributes: base.custom_attributes,
+            tags: field("tags").into(),
+            custom_attributes: field("custom_attributes").into(),
             governance_notes: base.governance_notes,
         },
         relationships: Relationships {
             parent_id: base.parent_id,
             child_ids,
-            governance_agent_id: base.governance_agent_id,
+            governance_agent_id: field("governance_agent_id").into(),
         },
-    }
+    })
 }

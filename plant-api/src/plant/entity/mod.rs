@@ -5,6 +5,7 @@
 //! the entity's row lock, so that concurrent writers cannot fork a chain. The database rejects any
 //! other write (`migrations/0001_chain.sql`).
 
+mod column;
 mod fields;
 #[cfg(test)]
 pub(crate) mod mutate;
@@ -24,7 +25,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::plant::chain::{
-    Amendment, Change, ChangeType, Digest32, Format, Head, Identity, canonical,
+    Amendment, Change, ChangeType, Digest32, Format, Head, Identity, Reason, canonical,
 };
 
 pub use crate::plant::chain::Kind;
@@ -122,7 +123,7 @@ pub struct BaseEntity {
     pub updated_at: DateTime<Utc>,
     pub deleted_at: Option<DateTime<Utc>>,
     pub certified_at: Option<DateTime<Utc>>,
-    /// Number of amendments.
+    /// Number of amendments; 0 if it is unreadable.
     pub chain_length: i64,
     /// Last link of the chain.
     pub version_hash: Digest32,
@@ -135,7 +136,13 @@ pub struct BaseEntity {
     pub parent_id: Option<Uuid>,
     /// [`GOVERNANCE_AGENT`], unless it was altered.
     pub governance_agent_id: String,
+    /// Columns with a value that the service cannot have stored. Their fields here have a placeholder.
+    pub unreadable: Vec<&'static str>,
 }
+
+/// The value of an unreadable column in the fields of an entity. No amendment sets a field with such
+/// a column to it, so the field differs from the result of the amendments.
+const UNREADABLE: &str = "unreadable";
 
 impl BaseEntity {
     pub fn identity(&self) -> Identity {
@@ -147,12 +154,42 @@ impl BaseEntity {
         Head { length: self.chain_length.unsigned_abs(), version_hash: self.version_hash }
     }
 
-    /// Returns the entity's fields that must equal the result of its amendments, as canonical JSON.
-    /// `content` contains the fields of its kind.
+    /// Returns the kind; `None` if it is unreadable.
+    pub fn readable_kind(&self) -> Option<Kind> {
+        (!self.unreadable.contains(&"entity_type")).then_some(self.kind)
+    }
+
+    /// Fails if a column is unreadable. The chain itself is not verified.
+    ///
+    /// # Errors
+    /// [`Error::HashChainBroken`].
+    pub fn require_readable(&self) -> Result<()> {
+        let Some(column) = self.unreadable.first() else { return Ok(()) };
+        let reason = match *column {
+            "chain_length" => Reason::WrongLength,
+            "version_hash" => Reason::WrongVersionHash,
+            _ => Reason::StateDiffers,
+        };
+        let at_index = self.head().length.saturating_sub(1);
+        Err(Error::HashChainBroken { at_index, reason: reason.as_str() })
+    }
+
+    /// Returns [`Self::fields`] as canonical JSON.
     ///
     /// # Errors
     /// When a value cannot be serialized to JSON.
     pub fn canonical_fields(&self, content: &Map<String, Value>) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        canonical::write_object(&mut out, &self.fields(content)?);
+        Ok(out)
+    }
+
+    /// Returns the entity's fields that must equal the result of its amendments, and its unreadable
+    /// columns. `content` contains the fields of its kind.
+    ///
+    /// # Errors
+    /// When a value cannot be serialized to JSON.
+    pub fn fields(&self, content: &Map<String, Value>) -> Result<Map<String, Value>> {
         let entity = EntityFields {
             external_id: self.external_id.as_deref(),
             status: self.status,
@@ -167,14 +204,13 @@ impl BaseEntity {
             governance_agent_id: &self.governance_agent_id,
             content,
         };
-        let fields = serde_json::to_value(&entity).map_err(|e| Error::Internal(Box::new(e)))?;
-        let mut out = Vec::new();
-        canonical::write(&mut out, &fields);
-        Ok(out)
+        let mut fields = to_fields(&entity)?;
+        fields.extend(self.unreadable.iter().map(|name| ((*name).to_owned(), UNREADABLE.into())));
+        Ok(fields)
     }
 }
 
-/// The JSON object of [`BaseEntity::canonical_fields`].
+/// The JSON object of [`BaseEntity::fields`].
 #[derive(Serialize)]
 struct EntityFields<'a> {
     external_id: Option<&'a str>,

@@ -3,6 +3,7 @@
 //! Both are canonical JSON, so that values are equal exactly if their bytes are.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::fields::{Fields, ParsedAmendment};
 use crate::plant::chain::{Amendment, ChangeType, Head, Identity, LinkVerifier, Reason, Verdict};
@@ -142,33 +143,56 @@ impl<'a> ExpectedState<'a> {
         let Some(Fields(stored)) = fields else {
             return Some(mismatch("", self.last_sequence));
         };
-        // `self.fields[..matched]` are all in `stored`.
-        let mut matched = 0;
+        let (mut next, mut amended, mut of_base) = (0, 0, 0);
         for (name, value) in stored {
-            let position = self.position(name, matched);
-            matched += usize::from(position == Some(matched));
+            let position = self.position(name, next);
+            next = position.map_or(next, |position| position + 1);
+            amended += usize::from(position.is_some());
+            of_base +=
+                usize::from(BASE_FIELDS.get(of_base).is_some_and(|(field, _)| field == name));
             let (expected, set_by) = self.expected(name, position);
-            if *value != expected {
+            if expected != Some(value) {
                 return Some(mismatch(name, set_by));
             }
         }
-        if matched == self.fields.len() {
+        // Each name is an expected one. If they are sorted, as in canonical JSON, none is repeated,
+        // and their numbers are sufficient to detect a missing one.
+        let is_sorted = stored.is_sorted_by(|(a, _), (b, _)| a < b);
+        if is_sorted && amended == self.fields.len() && of_base == BASE_FIELDS.len() {
             return None;
         }
-        let missing = |field: &&Field| !stored.iter().any(|(name, _)| *name == field.name);
-        self.fields.iter().find(missing).map(|field| mismatch(&field.name, field.set_by))
+        let name = repeated(stored).or_else(|| self.missing(stored))?;
+        let (_, set_by) = self.expected(name, self.position(name, 0));
+        Some(mismatch(name, set_by))
     }
 
-    /// Returns the expected value of a field and the index of the amendment that determines it.
-    /// `position` is the field's position in `self.fields`, if an amendment has set it.
-    fn expected(&self, name: &str, position: Option<usize>) -> (&str, u64) {
+    /// Returns the name of the first expected field that is not in `stored`.
+    fn missing(&self, stored: &[(Cow<'_, str>, &str)]) -> Option<&str> {
+        let amended = self.fields.iter().map(|field| &*field.name);
+        let of_base = BASE_FIELDS.iter().map(|(name, _)| *name);
+        let is_missing = |name: &&str| !stored.iter().any(|(stored, _)| stored == name);
+        amended.chain(of_base).find(is_missing)
+    }
+
+    /// Returns the expected value of a field, `None` if the entity must not have it, and the index
+    /// of the amendment that determines it. `position` is the field's position in `self.fields`, if
+    /// an amendment has set it.
+    fn expected(&self, name: &str, position: Option<usize>) -> (Option<&str>, u64) {
         match (name, position) {
-            ("created_at", _) => (&self.created_at, 0),
-            ("updated_at", _) => (&self.updated_at, self.last_sequence),
-            (_, Some(position)) => (&self.fields[position].value, self.fields[position].set_by),
+            ("created_at", _) => (Some(&self.created_at), 0),
+            ("updated_at", _) => (Some(&self.updated_at), self.last_sequence),
+            (_, Some(position)) => {
+                (Some(&self.fields[position].value), self.fields[position].set_by)
+            }
             (_, None) => (default_value(name), self.last_sequence),
         }
     }
+}
+
+/// Returns the first name that occurs more than once.
+fn repeated<'f>(fields: &'f [(Cow<'_, str>, &str)]) -> Option<&'f str> {
+    let mut seen = HashSet::with_capacity(fields.len());
+    fields.iter().map(|(name, _)| &**name).find(|name| !seen.insert(*name))
 }
 
 /// Returns whether `name` in an amendment's data is a field of the entity. A certification also
@@ -177,12 +201,24 @@ fn sets_field(change_type: ChangeType, name: &str) -> bool {
     change_type != ChangeType::Certification || matches!(name, "certified_at" | "status")
 }
 
-/// Returns the JSON value of a field that no amendment has set.
-fn default_value(name: &str) -> &'static str {
-    match name {
-        "tags" => "[]",
-        "custom_attributes" => "{}",
-        "governance_agent_id" => "\"genesis\"",
-        _ => "null",
-    }
+/// The fields that entities of every kind have, sorted, with the JSON value of those that no amendment has
+/// set. The two times are not set by an amendment's data.
+const BASE_FIELDS: [(&str, &str); 11] = [
+    ("certified_at", "null"),
+    ("created_at", "null"),
+    ("custom_attributes", "{}"),
+    ("deleted_at", "null"),
+    ("external_id", "null"),
+    ("governance_agent_id", "\"genesis\""),
+    ("governance_notes", "null"),
+    ("parent_id", "null"),
+    ("status", "null"),
+    ("tags", "[]"),
+    ("updated_at", "null"),
+];
+
+/// Returns the JSON value of a field that no amendment has set; `None` if not every kind of entity
+/// has the field.
+fn default_value(name: &str) -> Option<&'static str> {
+    BASE_FIELDS.iter().find(|(field, _)| *field == name).map(|(_, value)| *value)
 }

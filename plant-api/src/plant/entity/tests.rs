@@ -73,6 +73,38 @@ async fn an_entity_changes_only_by_extending_its_chain(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_row_of_another_kind_is_rejected(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    app.create_agent("Asha").await;
+    for (sql, reason) in [
+        (
+            "insert into agent (id, name, skill_id, job_role_id, industry_id)
+            select industry_id, 'Ghost', skill_id, job_role_id, industry_id from agent",
+            "agent_id_fkey",
+        ),
+        (
+            "insert into agent (id, name, skill_id, job_role_id, industry_id, entity_type)
+            select industry_id, 'Ghost', skill_id, job_role_id, industry_id, 'industry' from agent",
+            "cannot insert a non-DEFAULT value",
+        ),
+        (
+            "insert into skill (id, name, skill_key, category)
+            select id, 'Ghost', 'ghost', 'technical' from agent",
+            "skill_id_fkey",
+        ),
+        (
+            "insert into job_role (id, name, seniority_level) select id, 'Ghost', 'mid' from agent",
+            "job_role_id_fkey",
+        ),
+        ("insert into team (id, name) select id, 'Ghost' from agent", "team_id_fkey"),
+        ("insert into industry (id, name) select id, 'Ghost' from agent", "industry_id_fkey"),
+    ] {
+        let error = rejection(&app, sql).await;
+        assert!(error.contains(reason), "{sql}: {error}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_forged_link_is_rejected_with_its_change(pool: PgPool) {
     let app = TestApp::new(pool).await;
     app.post("/api/v1/industries", json!({"name": "Sales"})).await.expect(201);

@@ -48,11 +48,32 @@ impl Content {
     }
 }
 
-/// Returns the content of those of `ids` that are entities of `kind`.
+/// Returns the content of those of `ids` that are entities of `kind`. An altered row with a value
+/// that cannot be decoded counts as missing.
 ///
 /// # Errors
 /// Database errors.
 pub async fn find_contents(
+    connection: &mut PgConnection,
+    kind: Kind,
+    ids: &[Uuid],
+) -> sqlx::Result<HashMap<Uuid, Content>> {
+    match decode_contents(connection, kind, ids).await {
+        Err(sqlx::Error::ColumnDecode { .. }) => {}
+        result => return result,
+    }
+    let mut found = HashMap::new();
+    for id in ids {
+        match decode_contents(connection, kind, &[*id]).await {
+            Err(sqlx::Error::ColumnDecode { .. }) => {}
+            result => found.extend(result?),
+        }
+    }
+    Ok(found)
+}
+
+/// Like [`find_contents`], but fails if a row cannot be decoded.
+async fn decode_contents(
     connection: &mut PgConnection,
     kind: Kind,
     ids: &[Uuid],

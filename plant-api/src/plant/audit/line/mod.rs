@@ -23,7 +23,9 @@ pub fn write_start(out: &mut Vec<u8>) {
 
 /// Writes the next amendment of an entity's line.
 pub fn write_amendment(out: &mut Vec<u8>, amendment: &Amendment) {
-    if amendment.sequence > 0 {
+    // Not by its sequence number: the first one may be missing. A part of the line that was flushed
+    // ends with an amendment.
+    if !out.ends_with(b"[") {
         out.push(b',');
     }
     out.extend(br#"{"content":"#);

@@ -3,6 +3,7 @@
 mod export;
 mod run;
 mod tampering;
+mod unreadable;
 
 use std::time::Duration;
 

@@ -63,7 +63,8 @@ async fn tampering_is_reported_with_index_and_reason(pool: PgPool) {
             delete from amendment;
             insert into amendment overriding system value select * from amendment_backup;
             delete from agent;
-            insert into agent select * from agent_backup",
+            insert into agent (id, name, skill_id, job_role_id, team_id, industry_id)
+            select id, name, skill_id, job_role_id, team_id, industry_id from agent_backup",
         )
         .await;
         assert_eq!(tampering(&app, &id).await.0, json!(false), "restored after {sql}");

@@ -49,6 +49,7 @@ fn base(id: Uuid, head: Head, fields: &Map<String, Value>) -> BaseEntity {
         governance_notes: None,
         parent_id: None,
         governance_agent_id: GOVERNANCE_AGENT.to_owned(),
+        unreadable: Vec::new(),
     }
 }
 
