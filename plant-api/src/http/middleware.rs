@@ -2,6 +2,7 @@
 //! problem+json body of errors.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
@@ -9,13 +10,17 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures::FutureExt;
 use http_body_util::BodyExt;
+use hyper::body::Frame;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::error::{Error, Problem, Result};
-use crate::limit::{ClientIp, ConnectionLimit, MAX_UNRESERVED_BODY_BYTES, MAX_URI_BYTES};
+use crate::limit::{
+    BodyReservation, ClientIp, ConnectionLimit, MAX_UNRESERVED_BODY_BYTES, MAX_URI_BYTES,
+};
 use crate::metrics::Metrics;
 use crate::state::AppState;
 
@@ -114,13 +119,30 @@ async fn reserve_memory(state: &AppState, client: ClientIp, response: Response) 
         return response;
     }
     match state.request_limits.response_budget.reserve(client, length).await {
-        Ok(reservation) => response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _held = &reservation;
-                frame
-            }))
-        }),
+        Ok(reservation) => {
+            let reservation = Arc::new(reservation);
+            response.map(|body| Body::new(body.map_frame(move |frame| hold(frame, &reservation))))
+        }
         Err(error) => error.into_response(),
+    }
+}
+
+/// Ties the reservation to the data, which the server keeps after the end of the body until the client
+/// has received it.
+fn hold(frame: Frame<Bytes>, reservation: &Arc<BodyReservation>) -> Frame<Bytes> {
+    frame.map_data(|data| {
+        Bytes::from_owner(ReservedData { data, _reservation: reservation.clone() })
+    })
+}
+
+struct ReservedData {
+    data: Bytes,
+    _reservation: Arc<BodyReservation>,
+}
+
+impl AsRef<[u8]> for ReservedData {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
     }
 }
 

@@ -19,7 +19,7 @@ pub const MAX_UNRESERVED_BODY_BYTES: usize = 16 * 1024;
 
 /// Maximum number of bytes that all bodies together reserve; one body of the maximum size if that is
 /// more.
-pub const MAX_RESERVED_BYTES: usize = 64 * 1024 * 1024;
+pub const MAX_RESERVED_BYTES: usize = 32 * 1024 * 1024;
 
 /// Timeout for the memory of one body. Short, so that bodies that are sent slowly delay others only
 /// briefly.
