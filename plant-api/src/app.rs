@@ -23,7 +23,6 @@ use crate::generation::model::SimulatedModel;
 use crate::jobs;
 use crate::limit::{BodyBudget, RATE_LIMIT_CLEANUP_INTERVAL, RateLimit};
 use crate::metrics::{COMMIT, Metrics, VERSION};
-use crate::page;
 use crate::passwords::{MAX_HASH_LATENCY, PasswordHasher};
 use crate::plant::deliverables::job::DueGoalHandler;
 use crate::queue::Queue;
@@ -148,7 +147,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
             body_timeout: config.connections.client_timeout,
             max_body_bytes: config.body_limit,
             body_budget: BodyBudget::for_bodies_of(config.body_limit),
-            response_budget: BodyBudget::for_bodies_of(page::MAX_BYTES),
+            response_budget: BodyBudget::for_responses(),
         },
         shutdown: CancellationToken::new(),
         write_tasks: TaskTracker::new(),

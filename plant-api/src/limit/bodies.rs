@@ -25,6 +25,9 @@ pub const MAX_RESERVED_BYTES: usize = 32 * 1024 * 1024;
 /// briefly.
 const RESERVATION_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Timeout for the memory of one response. Shorter, because a response that waits is in memory already.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// Number of clients from which on those without reservations are forgotten.
 const MAX_IDLE_CLIENTS: usize = 1024;
 
@@ -63,6 +66,11 @@ impl BodyBudget {
     /// that is more.
     pub fn for_bodies_of(max_body_bytes: usize) -> Self {
         Self::new(MAX_RESERVED_BYTES.max(max_body_bytes), RESERVATION_TIMEOUT)
+    }
+
+    /// Creates the budget of the service for responses.
+    pub fn for_responses() -> Self {
+        Self::new(MAX_RESERVED_BYTES, RESPONSE_TIMEOUT)
     }
 
     /// Reserves the memory of a whole body of a client. Reserving it piece by piece could leave many

@@ -231,7 +231,7 @@ impl TestApp {
                 body_timeout: timeout,
                 max_body_bytes: 100_000,
                 body_budget: BodyBudget::for_bodies_of(100_000),
-                response_budget: BodyBudget::for_bodies_of(crate::page::MAX_BYTES),
+                response_budget: BodyBudget::for_responses(),
             },
             shutdown: CancellationToken::new(),
             write_tasks: TaskTracker::new(),

@@ -53,7 +53,7 @@ fn router() -> Router {
             body_timeout: TIMEOUT,
             max_body_bytes: MAX_BODY_BYTES,
             body_budget: BodyBudget::for_bodies_of(MAX_BODY_BYTES),
-            response_budget: BodyBudget::for_bodies_of(crate::page::MAX_BYTES),
+            response_budget: BodyBudget::for_responses(),
         };
         match read_body(request, &limits).await {
             Ok(body) => body.len().to_string().into_response(),
