@@ -1,0 +1,283 @@
+//! Tests of the judgement of one threshold.
+
+use super::*;
+use crate::{
+    load::Stage,
+    outcome::{Counts, EndpointCell},
+    report::example,
+    sla::UserRange,
+};
+use std::time::Duration;
+
+/// Returns an outcome whose only requests are `samples` to `GET /health` of `millis` each.
+fn outcome_with(samples: u64, millis: u64) -> Outcome {
+    let mut outcome = example::outcome();
+    let mut cell = EndpointCell { second: outcome.judged_span().start, ..EndpointCell::default() };
+    cell.counts = Counts { sent: samples, succeeded: samples, ..Counts::default() };
+    for _ in 0..samples {
+        cell.latency.record(Duration::from_millis(millis));
+    }
+    outcome.endpoints.retain(|endpoint| endpoint.name == "GET /health");
+    outcome.endpoints[0].cells = vec![cell];
+    outcome
+}
+
+fn threshold(metric: Metric, limit: f64, fail_limit: Option<f64>) -> Threshold {
+    Threshold {
+        subject: Subject::Endpoint("GET /health".into()),
+        group: String::new(),
+        metric,
+        limit,
+        fail_limit,
+        users: UserRange::ANY,
+        during: During::Judged,
+        window_s: None,
+        required: true,
+    }
+}
+
+fn judge_by_point(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
+    judge(outcome, threshold, Judging::Point)
+}
+
+fn judge_by_interval(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
+    judge(outcome, threshold, Judging::default())
+}
+
+#[test]
+fn a_p95_within_the_tolerance_warns_and_above_it_fails() {
+    let threshold = threshold(Metric::P95, 100.0, Some(150.0));
+    for (millis, grade) in
+        [(99, Grade::Pass), (110, Grade::Warning), (149, Grade::Warning), (160, Grade::Fail)]
+    {
+        assert_eq!(judge_by_point(&outcome_with(20, millis), &threshold).grade, grade, "{millis}");
+    }
+}
+
+#[test]
+fn a_violated_p99_only_warns() {
+    let threshold = threshold(Metric::P99, 100.0, None);
+    assert_eq!(judge_by_point(&outcome_with(100, 5_000), &threshold).grade, Grade::Warning);
+}
+
+#[test]
+fn too_few_samples_are_never_a_pass() {
+    for (metric, enough) in [(Metric::P50, 10), (Metric::P95, 20), (Metric::P99, 100)] {
+        let threshold = threshold(metric, 100.0, None);
+        assert_eq!(
+            judge_by_point(&outcome_with(enough - 1, 1), &threshold).grade,
+            Grade::Insufficient
+        );
+        assert_eq!(judge_by_point(&outcome_with(enough, 1), &threshold).grade, Grade::Pass);
+    }
+}
+
+#[test]
+fn too_few_samples_can_fail() {
+    let threshold = threshold(Metric::P95, 100.0, Some(150.0));
+    assert_eq!(judge_by_point(&outcome_with(5, 900), &threshold).grade, Grade::Fail);
+    assert_eq!(judge_by_point(&outcome_with(1, 900), &threshold).grade, Grade::Insufficient);
+}
+
+#[test]
+fn an_error_rate_needs_enough_requests_for_its_threshold() {
+    let threshold = threshold(Metric::ErrorRate(vec![]), 1.0, Some(5.0));
+    assert_eq!(judge_by_point(&outcome_with(99, 1), &threshold).grade, Grade::Insufficient);
+    assert_eq!(judge_by_point(&outcome_with(100, 1), &threshold).grade, Grade::Pass);
+}
+
+#[test]
+fn a_threshold_for_every_window_is_judged_by_the_worst_one() {
+    let mut outcome = outcome_with(20, 10);
+    let judged = outcome.judged_span();
+    let length = (judged.end - judged.start) / 5;
+    let good = outcome.endpoints[0].cells[0].clone();
+    let mut bad = outcome_with(20, 160).endpoints[0].cells[0].clone();
+    bad.second = judged.start + length;
+    outcome.endpoints[0].cells = vec![good, bad];
+    let whole_run = threshold(Metric::P50, 100.0, Some(150.0));
+    assert_eq!(judge_by_point(&outcome, &whole_run).grade, Grade::Pass, "over the whole run");
+    let found =
+        judge_by_point(&outcome, &Threshold { window_s: Some(length), ..whole_run.clone() });
+    let second = judged.start + length;
+    assert!(found.window.as_ref().is_some_and(|window| window.contains(&second)), "{found:?}");
+    assert_eq!(found.grade, Grade::Fail);
+    // Without the bad window, the remaining empty windows cannot meet the threshold.
+    outcome.endpoints[0].cells.pop();
+    let found = judge_by_point(&outcome, &Threshold { window_s: Some(length), ..whole_run });
+    assert_eq!(found.grade, Grade::Insufficient);
+}
+
+#[test]
+fn an_unjudged_stage_between_judged_ones_does_not_count() {
+    let mut outcome = outcome_with(100, 10);
+    let steady = outcome.load.stages[1].clone();
+    let middle = steady.from_s + 5;
+    outcome.load.stages.truncate(1);
+    for (from_s, to_s, judged) in [
+        (steady.from_s, middle, true),
+        (middle, middle + 5, false),
+        (middle + 5, steady.to_s, true),
+    ] {
+        let name = format!("s{from_s}");
+        outcome.load.stages.push(Stage { name, from_s, to_s, judged, ..steady.clone() });
+    }
+    let mut slow = outcome_with(100, 900).endpoints[0].cells[0].clone();
+    slow.second = middle + 1;
+    outcome.endpoints[0].cells.push(slow);
+    let judged = judge_by_point(&outcome, &threshold(Metric::P95, 100.0, Some(150.0)));
+    assert_eq!((judged.grade, judged.samples), (Grade::Pass, 100));
+}
+
+#[test]
+fn throughput_counts_successful_responses_by_completion_time() {
+    let mut outcome = outcome_with(0, 0);
+    let seconds = outcome.judged_span();
+    let length = u64::from(seconds.end - seconds.start);
+    outcome.endpoints[0].cells[0].throughput_count = length * 40;
+    for (at_least, grade) in [(40.0, Grade::Pass), (41.0, Grade::Fail)] {
+        let threshold = Threshold {
+            subject: Subject::AllRequests,
+            ..threshold(Metric::Throughput, at_least, Some(at_least))
+        };
+        assert_eq!(judge_by_point(&outcome, &threshold).grade, grade, "{at_least}");
+    }
+}
+
+#[test]
+fn requests_of_the_ramp_do_not_count() {
+    let mut outcome = outcome_with(100, 900);
+    outcome.endpoints[0].cells[0].second = 0;
+    let judged = judge_by_point(&outcome, &threshold(Metric::P95, 100.0, Some(150.0)));
+    assert_eq!((judged.grade, judged.samples), (Grade::Insufficient, 0));
+}
+
+/// Returns an outcome with requests to `GET /health`: `slow` of 900 ms and `fast` of 1 ms.
+fn fast_and_slow(fast: u64, slow: u64) -> Outcome {
+    let mut outcome = outcome_with(fast, 1);
+    let slow = outcome_with(slow, 900).endpoints[0].cells[0].clone();
+    outcome.endpoints[0].cells.push(slow);
+    outcome
+}
+
+#[test]
+fn a_percentile_is_decided_by_its_confidence_interval() {
+    let p95 = threshold(Metric::P95, 100.0, Some(150.0));
+    for (fast, slow, grade) in [
+        (71, 0, Grade::Insufficient),
+        (72, 0, Grade::Pass),
+        // P95 of 20 requests, two of which are slow: the true share may be 5 %.
+        (18, 2, Grade::Insufficient),
+        (980, 20, Grade::Pass),
+        (960, 40, Grade::Insufficient),
+        (920, 80, Grade::Fail),
+    ] {
+        let judged = judge_by_interval(&fast_and_slow(fast, slow), &p95);
+        assert_eq!(judged.grade, grade, "{slow} of {}: {}", fast + slow, judged.summary());
+    }
+}
+
+#[test]
+fn a_threshold_that_is_not_decidable_says_what_would_decide_it() {
+    let judged = judge_by_interval(&outcome_with(20, 1), &threshold(Metric::P95, 100.0, None));
+    assert_eq!(judged.undecided.as_ref().unwrap().samples_needed, Some(72));
+    assert!(judged.summary().ends_with("(20 samples, 72 would decide)"), "{}", judged.summary());
+}
+
+#[test]
+fn an_error_rate_is_decided_by_its_confidence_interval() {
+    let rate = threshold(Metric::ErrorRate(FailureKind::ALL.to_vec()), 0.01, Some(0.01));
+    for (total, errors, grade) in [
+        (300, 1, Grade::Insufficient),
+        (10_000, 1, Grade::Insufficient),
+        (36_887, 0, Grade::Pass),
+        (300, 3, Grade::Fail),
+    ] {
+        let mut outcome = outcome_with(total, 1);
+        let counts = &mut outcome.endpoints[0].cells[0].counts;
+        (counts.succeeded, counts.server_errors) = (total - errors, errors);
+        assert_eq!(judge_by_interval(&outcome, &rate).grade, grade, "{errors} of {total}");
+    }
+}
+
+#[test]
+fn what_remains_after_the_last_whole_window_belongs_to_it() {
+    let windows = |length| windows(&(5..34), length).collect::<Vec<_>>();
+    assert_eq!(windows(10), [5..15, 15..34]);
+    assert_eq!(windows(29), vec![5..34; 1]);
+    assert_eq!(windows(60), vec![5..34; 1]);
+}
+
+#[test]
+fn a_stage_that_was_cut_short_is_violated_or_not_decidable() {
+    let mut outcome = outcome_with(1_000, 1);
+    outcome.ended = Ended::Interrupted;
+    outcome.duration_s = f64::from(outcome.judged_span().end) - 3.0;
+    let met = threshold(Metric::P95, 100.0, Some(150.0));
+    let judged = judge_by_interval(&outcome, &met);
+    assert_eq!(judged.grade, Grade::Insufficient);
+    assert!(judged.summary().contains("were run"), "{}", judged.summary());
+    let violated = threshold(Metric::P95, 0.5, Some(0.5));
+    assert_eq!(judge_by_interval(&outcome, &violated).grade, Grade::Fail);
+}
+
+#[test]
+fn the_throughput_of_a_run_that_was_cut_short_counts_the_seconds_that_were_run() {
+    let mut outcome = outcome_with(0, 0);
+    let from = outcome.judged_span().start;
+    outcome.ended = Ended::Interrupted;
+    outcome.duration_s = f64::from(from) + 10.4;
+    outcome.endpoints[0].cells[0].throughput_count = 500;
+    let fifty = Threshold {
+        subject: Subject::AllRequests,
+        ..threshold(Metric::Throughput, 50.0, Some(50.0))
+    };
+    let judged = judge_by_interval(&outcome, &fifty);
+    assert_eq!((judged.measured, judged.grade), (Some(50.0), Grade::Insufficient));
+}
+
+#[test]
+fn windows_over_the_whole_run_end_with_it() {
+    let outcome = outcome_with(1_000, 1);
+    let p95 = Threshold {
+        during: During::Run,
+        window_s: Some(10_000),
+        ..threshold(Metric::P95, 100.0, None)
+    };
+    let judged = judge_by_interval(&outcome, &p95);
+    assert_eq!(judged.grade, Grade::Pass);
+    assert!(judged.window.unwrap().end < 100);
+}
+
+#[test]
+fn a_resource_that_was_rarely_sampled_is_not_decidable() {
+    let limit = Threshold {
+        subject: Subject::Service,
+        ..threshold(Metric::Resource(crate::sla::Resource::Memory), 1e9, Some(1e9))
+    };
+    let mut outcome = example::outcome();
+    assert_eq!(judge_by_interval(&outcome, &limit).grade, Grade::Pass);
+    let half = outcome.judged_span().start + 10;
+    outcome.samples.iter_mut().filter(|sample| sample.second > half).for_each(|sample| {
+        sample.service.memory_bytes = None;
+    });
+    let judged = judge_by_interval(&outcome, &limit);
+    assert_eq!(judged.grade, Grade::Insufficient);
+    assert!(judged.summary().contains("sampled in"), "{}", judged.summary());
+    // What was seen can violate the limit all the same.
+    let exceeded = Threshold { limit: 0.001, fail_limit: Some(0.001), ..limit };
+    assert_eq!(judge_by_interval(&outcome, &exceeded).grade, Grade::Fail);
+}
+
+#[test]
+fn dropped_arrivals_are_errors_of_all_requests() {
+    let mut outcome = outcome_with(990, 1);
+    let second = outcome.judged_span().start;
+    let dropped =
+        crate::outcome::ArrivalCell { second, scheduled: 1_000, dropped: 10, ..Default::default() };
+    outcome.arrivals = vec![dropped];
+    let errors = Metric::ErrorRate(FailureKind::ALL.to_vec());
+    let all = Threshold { subject: Subject::AllRequests, ..threshold(errors, 0.1, Some(0.1)) };
+    let judged = judge_by_interval(&outcome, &all);
+    assert_eq!((judged.measured, judged.grade), (Some(1.0), Grade::Fail));
+}

@@ -1,0 +1,206 @@
+//! Tests of the grade of a run.
+
+use super::*;
+use std::time::Duration;
+
+use crate::{
+    distribution::Distribution,
+    failure::FailureKind,
+    outcome::Counts,
+    report::example,
+    sla::{Subject, ThresholdKind},
+};
+
+fn verdict(change: impl FnOnce(&mut Outcome)) -> Verdict {
+    let mut outcome = example::outcome();
+    change(&mut outcome);
+    let sla = outcome.sla.clone();
+    Verdict::judge(&outcome, &sla)
+}
+
+fn fail_some(outcome: &mut Outcome, kind: FailureKind, every: u64) {
+    for cell in &mut outcome.endpoints[0].cells {
+        let failed = cell.counts.sent / every;
+        for _ in 0..failed {
+            cell.counts.succeeded -= 1;
+            cell.counts.count(Some(kind));
+        }
+    }
+}
+
+#[test]
+fn a_service_that_meets_every_threshold_passes() {
+    let verdict = verdict(|_| ());
+    assert_eq!(verdict.grade, Grade::Pass, "{}", verdict.reason);
+}
+
+#[test]
+fn without_thresholds_a_busy_generator_is_only_a_note() {
+    let mut outcome = example::outcome();
+    outcome.samples.iter_mut().for_each(|sample| sample.generator_cpu = Some(0.9));
+    assert_eq!(Verdict::judge(&outcome, &outcome.sla).grade, Grade::Invalid);
+    outcome.sla.thresholds.clear();
+    let verdict = Verdict::judge(&outcome, &outcome.sla);
+    assert_eq!(verdict.grade, Grade::Unjudged);
+    assert!(verdict.notes.iter().any(|note| note.contains("cannot be trusted")));
+}
+
+#[test]
+fn a_killed_run_can_violate_thresholds_but_never_meet_them() {
+    let killed = verdict(|outcome| outcome.ended = Ended::Killed);
+    assert_eq!(killed.grade, Grade::Insufficient);
+    assert!(killed.reason.contains("killed"), "{}", killed.reason);
+    let failed = verdict(|outcome| {
+        outcome.ended = Ended::Killed;
+        fail_some(outcome, FailureKind::ServerError, 2);
+    });
+    assert_eq!(failed.grade, Grade::Fail, "{}", failed.reason);
+}
+
+#[test]
+fn errors_within_the_tolerance_warn_and_beyond_it_fail() {
+    let within = verdict(|outcome| fail_some(outcome, FailureKind::ServerError, 10));
+    assert_eq!(within.grade, Grade::Warning, "{}", within.reason);
+    let beyond = verdict(|outcome| fail_some(outcome, FailureKind::ServerError, 2));
+    assert_eq!(beyond.grade, Grade::Fail, "{}", beyond.reason);
+    assert!(beyond.reason.contains("errors"), "{}", beyond.reason);
+}
+
+#[test]
+fn a_service_unavailable_after_the_run_fails() {
+    let verdict = verdict(|outcome| outcome.target.healthy_after_s = None);
+    assert_eq!(verdict.grade, Grade::Fail);
+    assert!(verdict.reason.contains("no response from /health"), "{}", verdict.reason);
+}
+
+#[test]
+fn a_restarted_service_fails_even_if_it_is_healthy_again() {
+    let verdict = verdict(|outcome| {
+        for sample in outcome.samples.iter_mut().skip(9) {
+            sample.service.started_at = Some(1_800_000_000.0);
+        }
+    });
+    assert_eq!(verdict.grade, Grade::Fail);
+    assert_eq!(verdict.reason, "the service: restarts 1, threshold 0");
+}
+
+#[test]
+fn a_busy_generator_invalidates_what_it_may_have_caused() {
+    for (kind, grade) in [
+        (FailureKind::TimedOut, Grade::Invalid),
+        (FailureKind::Connection, Grade::Invalid),
+        (FailureKind::ServerError, Grade::Fail),
+    ] {
+        let verdict = verdict(|outcome| {
+            fail_some(outcome, kind, 1);
+            for sample in &mut outcome.samples {
+                sample.generator_cpu = Some(0.95);
+            }
+        });
+        assert_eq!(verdict.grade, grade, "{kind:?}: {}", verdict.reason);
+    }
+}
+
+#[test]
+fn a_frozen_generator_invalidates_only_what_it_may_have_caused() {
+    let freeze = |outcome: &mut Outcome| {
+        // All requests that were due in the two seconds before took until then.
+        for endpoint in &mut outcome.endpoints {
+            for cell in endpoint.cells.iter_mut().filter(|cell| (18..20).contains(&cell.second)) {
+                cell.latency = Distribution::default();
+                for _ in 0..cell.counts.succeeded {
+                    cell.latency.record(Duration::from_millis(1_400));
+                }
+            }
+        }
+        let frozen = outcome.samples.iter_mut().find(|sample| sample.second == 20).unwrap();
+        frozen.generator_timer_lag.record(Duration::from_millis(1_400));
+    };
+    let caused = verdict(freeze);
+    assert_eq!(caused.grade, Grade::Invalid, "{}", caused.reason);
+    assert!(caused.reason.contains("stood still for 1400 ms"), "{}", caused.reason);
+    let slow_anyway = verdict(|outcome| {
+        freeze(outcome);
+        for cell in &mut outcome.endpoints[0].cells {
+            for _ in 0..cell.counts.succeeded {
+                cell.latency.record(Duration::from_millis(2_000));
+            }
+        }
+    });
+    assert_eq!(slow_anyway.grade, Grade::Fail, "{}", slow_anyway.reason);
+}
+
+#[test]
+fn an_endpoint_that_always_fails_is_a_fail_at_any_volume() {
+    let verdict = verdict(|outcome| {
+        let endpoint = &mut outcome.endpoints[0];
+        let cell = endpoint.cells.iter_mut().find(|cell| cell.second > 10).unwrap();
+        cell.counts = Counts { sent: 1, client_errors: 1, ..Counts::default() };
+        cell.latency = Distribution::default();
+        endpoint.cells = vec![cell.clone()];
+    });
+    assert_eq!(verdict.grade, Grade::Fail);
+    assert!(verdict.reason.contains("errors 100 %, threshold < 50 %"), "{}", verdict.reason);
+}
+
+#[test]
+fn an_interrupted_run_is_never_a_pass() {
+    let verdict = verdict(|outcome| {
+        outcome.ended = Ended::Interrupted;
+        outcome.duration_s = 20.0;
+    });
+    assert_eq!(verdict.grade, Grade::Insufficient);
+    assert_eq!(
+        verdict.reason,
+        "the run was interrupted after 20 of 35 seconds, so the thresholds cannot be called met"
+    );
+}
+
+#[test]
+fn what_is_required_and_not_decidable_is_never_a_pass() {
+    let few = |required| {
+        verdict(|outcome| {
+            for endpoint in &mut outcome.endpoints {
+                endpoint.cells.retain(|cell| cell.second < 8);
+            }
+            for threshold in &mut outcome.sla.thresholds {
+                threshold.required &= required;
+            }
+        })
+    };
+    let required = few(true);
+    assert_eq!(required.grade, Grade::Insufficient);
+    assert!(required.reason.starts_with("not decidable: "), "{}", required.reason);
+    let optional = few(false);
+    assert_eq!(optional.grade, Grade::Pass, "{}", optional.reason);
+    assert!(optional.reason.contains("not decidable"), "{}", optional.reason);
+}
+
+#[test]
+fn nothing_measured_is_insufficient_and_never_a_pass() {
+    let verdict = verdict(|outcome| {
+        for endpoint in &mut outcome.endpoints {
+            endpoint.cells.clear();
+        }
+    });
+    assert_eq!(verdict.grade, Grade::Insufficient);
+    assert_eq!(verdict.count(Grade::Pass), 2, "only health and restarts could be judged");
+}
+
+#[test]
+fn thresholds_for_other_loads_are_left_out() {
+    let verdict = verdict(|outcome| outcome.load.users = 150);
+    let errors = verdict
+        .thresholds
+        .iter()
+        .filter(|judged| judged.threshold.kind() == ThresholdKind::Errors)
+        .filter(|judged| judged.threshold.subject == Subject::AllRequests);
+    let from_users: Vec<u32> = errors.map(|judged| judged.threshold.users.from).collect();
+    assert_eq!(from_users, [101]);
+}
+
+#[test]
+fn a_scaled_run_has_a_note() {
+    let verdict = verdict(|outcome| outcome.load.time_scale = 0.1);
+    assert!(verdict.notes[0].contains("scaled by 0.1"), "{:?}", verdict.notes);
+}
