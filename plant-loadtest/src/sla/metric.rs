@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
-use super::{ThresholdKind, format_ms, format_percent};
+use super::{format_ms, format_percent};
 use crate::failure::FailureKind;
 
 /// A metric that a threshold limits.
@@ -80,19 +80,6 @@ impl Resource {
 }
 
 impl Metric {
-    /// Returns the kind of thresholds that use it.
-    #[must_use]
-    pub fn kind(&self) -> ThresholdKind {
-        match self {
-            Self::P50 | Self::P95 | Self::P99 | Self::Mean | Self::Max => ThresholdKind::Latency,
-            Self::ErrorRate(_) => ThresholdKind::Errors,
-            Self::Throughput => ThresholdKind::Throughput,
-            Self::Resource(_) => ThresholdKind::Resources,
-            Self::SecondsToHealthy | Self::Restarts => ThresholdKind::Availability,
-            Self::Drain => ThresholdKind::Completion,
-        }
-    }
-
     /// Returns whether higher values are better. For all other metrics lower values are better.
     #[must_use]
     pub fn higher_is_better(&self) -> bool {

@@ -112,27 +112,6 @@ pub enum Subject {
     Work(String),
 }
 
-/// Kinds of thresholds.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum ThresholdKind {
-    /// Latency of responses.
-    Latency,
-    /// Percentage of failed requests.
-    Errors,
-    /// Completion of accepted work.
-    Completion,
-    /// Health and restarts of the service.
-    #[serde(rename = "survival")]
-    Availability,
-    /// Successful responses per second.
-    Throughput,
-    /// Resource usage of the service.
-    Resources,
-}
-
 /// An inclusive range of numbers of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserRange {
@@ -178,12 +157,6 @@ impl Sla {
 }
 
 impl Threshold {
-    /// Returns the kind of threshold.
-    #[must_use]
-    pub fn kind(&self) -> ThresholdKind {
-        self.metric.kind()
-    }
-
     /// Formats the limit with its unit, such as `< 300 ms`.
     #[must_use]
     pub fn format_limit(&self) -> String {

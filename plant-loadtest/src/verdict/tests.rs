@@ -4,11 +4,8 @@ use super::*;
 use std::time::Duration;
 
 use crate::{
-    distribution::Distribution,
-    failure::FailureKind,
-    outcome::Counts,
-    report::example,
-    sla::{Subject, ThresholdKind},
+    distribution::Distribution, failure::FailureKind, outcome::Counts, report::example,
+    sla::Subject,
 };
 
 fn verdict(change: impl FnOnce(&mut Outcome)) -> Verdict {
@@ -193,7 +190,7 @@ fn thresholds_for_other_loads_are_left_out() {
     let errors = verdict
         .thresholds
         .iter()
-        .filter(|judged| judged.threshold.kind() == ThresholdKind::Errors)
+        .filter(|judged| matches!(judged.threshold.metric, Metric::ErrorRate(_)))
         .filter(|judged| judged.threshold.subject == Subject::AllRequests);
     let from_users: Vec<u32> = errors.map(|judged| judged.threshold.users.from).collect();
     assert_eq!(from_users, [101]);
