@@ -186,6 +186,11 @@ async fn a_snapshot_is_read_only_and_repeatable(pool: PgPool) {
     assert_eq!(settings, ("repeatable read".into(), "on".into()));
 }
 
+#[test]
+fn audits_and_exports_have_locks_of_their_own() {
+    assert_ne!(BulkRead::Audit.lock_key(), BulkRead::Export.lock_key());
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn snapshots_use_at_most_a_third_of_the_pool(pool: PgPool) {
     let db = connect(&pool, DatabaseLimits { max_connections: 6, ..LIMITS }).await;
