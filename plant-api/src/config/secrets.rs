@@ -18,7 +18,7 @@ pub struct SecretOptions {
     #[arg(long, env = "JWT_SECRET", default_value = DEVELOPMENT_SECRET, hide_env_values = true)]
     pub jwt_secret: String,
 
-    /// Admin key, a bearer token with all permissions; at least 32 bytes; empty: disabled.
+    /// Admin key, a bearer token for all but account data; at least 32 bytes; empty: disabled.
     #[arg(long, env = "PLANT_ADMIN_KEY", default_value = "", hide_env_values = true)]
     pub admin_key: String,
 }

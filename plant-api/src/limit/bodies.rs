@@ -49,8 +49,8 @@ pub struct BodyReservation(
 );
 
 impl BodyBudget {
-    /// Creates a budget of `total` bytes, of which one client may reserve seven eighths. A
-    /// reservation waits at most for `timeout`.
+    /// Creates a budget of `total` bytes, of which one client may reserve seven eighths, or
+    /// one larger body. A reservation waits at most for `timeout`.
     pub fn new(total: usize, timeout: Duration) -> Self {
         let threads = available_parallelism().map_or(1, NonZero::get);
         Self {

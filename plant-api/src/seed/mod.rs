@@ -41,7 +41,8 @@ const ACCOUNTS_PER_BATCH: usize = 1000;
 /// Key of the advisory lock that serializes seeding; no other code uses it.
 const SEED_LOCK_KEY: i64 = 0x706c_616e_745f_7364;
 
-/// Errors of seeding and cleaning; the database is unchanged after each.
+/// Errors of seeding and cleaning. The transaction is rolled back; only if the connection is lost
+/// during the commit, it is unknown whether it took effect.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     /// The database URL is invalid.

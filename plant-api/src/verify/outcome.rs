@@ -12,9 +12,9 @@ use crate::plant::audit::line::Manifest;
 /// Outcome of verifying a file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The file is unaltered.
+    /// The manifest matches, and every chain and its fields are consistent.
     Intact(Totals),
-    /// The file was altered.
+    /// A chain, a field or the manifest does not verify: the database or the file was altered.
     Broken(Defect),
     /// The file cannot be read, is not an export, has a malformed line, or is incomplete.
     Unreadable(Defect),

@@ -1,7 +1,7 @@
 //! The hash chain: canonical bytes, links and verification. Pure: no database, no clock.
 //!
 //! Amendment *i* of an entity is stored as its canonical JSON bytes (RFC 8785), their SHA-256, and
-//! a link: the SHA-256 of the entity's id and kind, *i*, the previous link and the content hash.
+//! a link: a SHA-256 that covers the entity's id and kind, *i*, the previous link and the content hash.
 //! The entity's version hash is its last link. `docs/chain.md` describes the format; chains of its
 //! version 1, whose links lack the kind, stay valid and are extended in that version.
 
