@@ -1,7 +1,7 @@
 //! Rate limit of API requests per client IP address. A client that has been idle for a minute may
 //! send a whole minute's quota in one burst.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +31,7 @@ impl RateLimit {
     /// # Errors
     /// [`Error::RateLimited`] if the client has exceeded its quota.
     pub fn check(&self, extensions: &Extensions) -> Result<()> {
-        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let client = extensions.get::<ClientIp>().map_or(unknown, |client| client.key());
+        let client = ClientIp::from_extensions(extensions).key();
         self.0.check_key(&client).map_err(|refused| Error::RateLimited {
             what: "too many requests from this IP address",
             retry_after: refused.wait_time_from(self.0.clock().now()),
