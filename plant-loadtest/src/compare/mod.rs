@@ -6,6 +6,7 @@
 //! machine.
 
 pub mod history;
+pub mod load_change;
 pub mod noise_floor;
 pub mod report;
 pub mod run_metrics;
@@ -16,8 +17,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use self::{noise_floor::Margins, run_metrics::RunMetrics};
-use crate::statistics::{as_f64, median, multiple_testing, rank_tests};
+use self::{load_change::LoadChange, noise_floor::Margins, run_metrics::RunMetrics};
+use crate::{
+    outcome::Ended,
+    statistics::{as_f64, median, multiple_testing, rank_tests},
+};
 
 /// Lowest value of [`runs_needed`]: runs per side that a comparison of few endpoints needs.
 pub const MIN_RUNS: usize = 5;
@@ -27,10 +31,11 @@ pub const MIN_RUNS: usize = 5;
 pub const FALSE_DISCOVERY_RATE: f64 = 0.05;
 
 /// Change of the latency from the base runs to the new ones, ordered by severity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Change {
     /// Significantly within the margin.
+    #[default]
     Equivalent,
     /// Significantly faster, and the estimated shift is beyond the margin.
     Improved,
@@ -72,6 +77,9 @@ pub struct EndpointChange {
     pub shift_percent: Option<f64>,
     /// The margin in percent, from the noise floor; smaller shifts occur between identical runs too.
     pub margin_percent: f64,
+    /// Whether identical runs differ so much on this machine that it cannot show that nothing
+    /// changed.
+    pub too_noisy: bool,
     /// P-value of the Mann–Whitney test with the alternative hypothesis that the new runs are slower,
     /// by however little. Adjusted for the number of endpoints by Benjamini and Hochberg's method,
     /// like the other p-values.
@@ -87,7 +95,7 @@ pub struct EndpointChange {
 /// Comparison of all endpoints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
-    /// Overall result: the most severe one of any endpoint.
+    /// Overall result: the most severe one of any endpoint, or of a metric of the whole run.
     pub change: Change,
     /// Whether a side has fewer than `runs_needed` valid runs. Results are then judged by the shift
     /// alone, not by p-values, and prove nothing.
@@ -98,6 +106,8 @@ pub struct Comparison {
     pub load: String,
     /// Comparison of each endpoint.
     pub endpoints: Vec<EndpointChange>,
+    /// Comparison of errors, shed load and achieved rate.
+    pub run: Vec<LoadChange>,
     /// Notes that qualify the result.
     pub notes: Vec<String>,
 }
@@ -115,9 +125,16 @@ impl Comparison {
     /// Compares the valid runs of both sides by `margins`.
     ///
     /// # Errors
-    /// When a side has no valid run, or when the runs are not of the same load.
+    /// When a side has no valid run, when a run was killed or interrupted, or when the runs are not
+    /// of the same load.
     pub fn new(base: &[RunMetrics], new: &[RunMetrics], margins: &Margins) -> Result<Self, String> {
         let load = same_load(base, new)?;
+        if let Some(run) = base.iter().chain(new).find(|run| run.ended != Ended::AsPlanned) {
+            return Err(format!(
+                "{} was killed or interrupted, so it cannot be compared; run it again",
+                run.file
+            ));
+        }
         let mut notes = notes(base, new, margins);
         let (base, new) = (valid(base), valid(new));
         if base.is_empty() || new.is_empty() {
@@ -140,17 +157,17 @@ impl Comparison {
                 names.len()
             ));
         }
-        let mut endpoints: Vec<EndpointChange> = names
-            .into_iter()
-            .map(|name| measure(name, &base, &new, margins.margin_percent(name)))
-            .collect();
+        let mut endpoints: Vec<EndpointChange> =
+            names.into_iter().map(|name| measure(name, &base, &new, margins)).collect();
         adjust(&mut endpoints);
         for endpoint in &mut endpoints {
             endpoint.change = if advisory { judge_shift(endpoint) } else { judge(endpoint) };
         }
-        let change =
-            endpoints.iter().map(|endpoint| endpoint.change).max().unwrap_or(Change::Inconclusive);
-        Ok(Self { change, advisory, runs_needed, load, endpoints, notes })
+        let run = load_change::compare(&base, &new, advisory);
+        let of_endpoints = endpoints.iter().map(|endpoint| endpoint.change).max();
+        let of_run = run.iter().map(|metric| metric.change).max();
+        let change = of_endpoints.unwrap_or(Change::Inconclusive).max(of_run.unwrap_or_default());
+        Ok(Self { change, advisory, runs_needed, load, endpoints, run, notes })
     }
 }
 
@@ -158,8 +175,9 @@ fn measure(
     name: &str,
     base: &[&RunMetrics],
     new: &[&RunMetrics],
-    margin_percent: f64,
+    margins: &Margins,
 ) -> EndpointChange {
+    let margin_percent = margins.margin_percent(name);
     let values = |side: &[&RunMetrics]| -> Vec<f64> {
         side.iter().filter_map(|run| run.p95_ms.get(name).copied()).collect()
     };
@@ -182,6 +200,7 @@ fn measure(
         shift_percent: rank_tests::hodges_lehmann(&base_logs, &new_logs)
             .map(|shift| (shift.exp() - 1.0) * 100.0),
         margin_percent,
+        too_noisy: margins.is_too_noisy(name),
         p_slower: rank_tests::mann_whitney_greater(&base_logs, &new_logs),
         p_faster: rank_tests::mann_whitney_greater(&new_logs, &base_logs),
         p_equivalent: p_not_faster.max(p_not_slower),
@@ -210,7 +229,7 @@ fn judge(endpoint: &EndpointChange) -> Change {
         Change::Regressed
     } else if endpoint.p_faster <= FALSE_DISCOVERY_RATE && shift < -endpoint.margin_percent {
         Change::Improved
-    } else if endpoint.p_equivalent <= FALSE_DISCOVERY_RATE {
+    } else if endpoint.p_equivalent <= FALSE_DISCOVERY_RATE && !endpoint.too_noisy {
         Change::Equivalent
     } else {
         Change::Inconclusive

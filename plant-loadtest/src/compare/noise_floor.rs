@@ -18,6 +18,10 @@ const MIN_MARGIN_PERCENT: f64 = 1.0;
 /// Margin in percent where no noise floor has been measured.
 const DEFAULT_MARGIN_PERCENT: f64 = 5.0;
 
+/// Highest noise floor in percent. With a wider margin, a considerable regression would count as no
+/// change, so above it nothing does.
+const MAX_MARGIN_PERCENT: f64 = 10.0;
+
 /// Number of random divisions of the runs into two halves, from which a margin is estimated.
 const DIVISIONS: usize = 400;
 
@@ -56,6 +60,13 @@ impl Margins {
     pub fn margin_percent(&self, endpoint: &str) -> f64 {
         let measured = self.measured.as_ref().and_then(|floor| floor.endpoints.get(endpoint));
         measured.copied().unwrap_or(DEFAULT_MARGIN_PERCENT).max(MIN_MARGIN_PERCENT)
+    }
+
+    /// Returns whether the noise floor of `endpoint` is above 10 %: this machine cannot tell whether
+    /// the endpoint has changed by less than that.
+    #[must_use]
+    pub fn is_too_noisy(&self, endpoint: &str) -> bool {
+        self.margin_percent(endpoint) > MAX_MARGIN_PERCENT
     }
 }
 
@@ -120,6 +131,19 @@ impl NoiseFloorFile {
                  {DEFAULT_MARGIN_PERCENT} %; measure it with `repeat PROFILE --noise-floor`"
             )
         });
+        let noisy = measured.iter().flat_map(|floor: &NoiseFloor| &floor.endpoints);
+        let noisy: Vec<String> = noisy
+            .filter(|(_, margin)| **margin > MAX_MARGIN_PERCENT)
+            .map(|(name, margin)| format!("{name} ({margin:.0} %)"))
+            .collect();
+        let note = match noisy[..] {
+            [] => note,
+            _ => Some(format!(
+                "this machine cannot tell whether {} changed: identical runs differ by more than \
+                 {MAX_MARGIN_PERCENT} % on it",
+                noisy.join(", ")
+            )),
+        };
         Margins { note, measured }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Change, Comparison, EndpointChange, history::History};
+use super::{Change, Comparison, EndpointChange, history::History, load_change::LoadChange};
 use crate::{report::table, sla::format_ms};
 
 /// Renders a comparison for the terminal: the overall result, notes and a table.
@@ -23,8 +23,8 @@ pub fn text(comparison: &Comparison) -> String {
         row.push(label(comparison, endpoint.change));
         table.add_row(row);
     }
-    let _ = write!(text, "\n{table}");
-    text
+    let _ = write!(text, "\n{table}\n\n{}", run_lines(comparison, ""));
+    text.trim_end().to_owned()
 }
 
 /// Renders a comparison as Markdown, for a pull request.
@@ -38,10 +38,24 @@ pub fn markdown(comparison: &Comparison) -> String {
         let result = label(comparison, endpoint.change);
         let _ = writeln!(text, "| `{}` | {cells} | **{result}** |", endpoint.name);
     }
+    let _ = write!(text, "\n{}", run_lines(comparison, "- "));
     for note in &comparison.notes {
         let _ = write!(text, "\n> {note}.\n");
     }
     text
+}
+
+/// Returns one line for each metric of the whole run, after `bullet`.
+fn run_lines(comparison: &Comparison, bullet: &str) -> String {
+    let lines = comparison.run.iter().map(|metric| {
+        let LoadChange { name, unit, base, new, p_worse, .. } = metric;
+        let result = label(comparison, metric.change);
+        format!(
+            "{bullet}{name}: {base:.2} → {new:.2} {unit}, p worse {}: {result}\n",
+            p_value(*p_worse)
+        )
+    });
+    lines.collect()
 }
 
 /// Renders the change points of a history as text.
@@ -117,10 +131,25 @@ fn headline(comparison: &Comparison) -> String {
         let found = comparison.endpoints.iter().filter(|endpoint| endpoint.change == change);
         found.map(|endpoint| endpoint.name.as_str()).collect()
     };
+    let worse: Vec<String> = comparison
+        .run
+        .iter()
+        .filter(|metric| metric.change == comparison.change)
+        .map(|metric| {
+            format!("{} {:.2} → {:.2} {}", metric.name, metric.base, metric.new, metric.unit)
+        })
+        .collect();
     let total = comparison.endpoints.len();
     let names = named(comparison.change);
     let reason = match comparison.change {
-        Change::Regressed => format!("slower: {}", names.join(", ")),
+        Change::Regressed if names.is_empty() => format!("worse: {}", worse.join(", ")),
+        Change::Regressed if worse.is_empty() => format!("slower: {}", names.join(", ")),
+        Change::Regressed => {
+            format!("worse: {}; slower: {}", worse.join(", "), names.join(", "))
+        }
+        Change::Inconclusive if names.is_empty() => {
+            format!("worse, but not significantly: {}", worse.join(", "))
+        }
         Change::Inconclusive => format!("{} of {total} endpoints inconclusive", names.len()),
         Change::Improved => format!("faster: {}; other endpoints unchanged", names.join(", ")),
         Change::Equivalent => format!("all {total} endpoints unchanged within their margins"),

@@ -7,13 +7,16 @@ use chrono::{DateTime, Utc};
 use crate::{
     duration,
     load::Model,
-    outcome::Outcome,
+    outcome::{Ended, Outcome},
     report::json::{self, ReadError},
     verdict::{Grade, Verdict},
 };
 
 /// Requests needed for the P95 of an endpoint.
 const MIN_REQUESTS: u64 = 20;
+
+/// Statuses with which a service rejects load: Too Many Requests and Service Unavailable.
+const SHED_STATUSES: [u16; 2] = [429, 503];
 
 /// Metrics of one run for comparisons.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,12 +33,19 @@ pub struct RunMetrics {
     pub build: String,
     /// Whether the measurement is valid: the verdict is not INVALID.
     pub valid: bool,
+    /// How the run ended.
+    pub ended: Ended,
     /// Grade of the run's verdict.
     pub grade: Grade,
     /// Requests per second in the judged stages.
     pub rate: f64,
     /// Failed requests in the judged stages, in percent.
     pub error_percent: f64,
+    /// Requests of the whole run that the service rejected for load (429, 503) or that were never
+    /// sent because all users were busy, in percent.
+    pub shed_percent: f64,
+    /// Successful responses per second in the judged stages.
+    pub success_rate: f64,
     /// P95 in milliseconds of each endpoint with at least 20 requests, in the judged stages.
     pub p95_ms: BTreeMap<String, f64>,
 }
@@ -59,9 +69,12 @@ impl RunMetrics {
             machine: describe_machine(outcome),
             build: build.join(" "),
             valid: verdict.grade != Grade::Invalid,
+            ended: outcome.ended,
             grade: verdict.grade,
             rate: crate::report::summary::judged_rate(outcome),
             error_percent: percent(judged.counts.errors(), judged.counts.sent),
+            shed_percent: shed_percent(outcome),
+            success_rate: crate::report::summary::judged_success_rate(outcome),
             p95_ms: p95_ms.collect(),
         }
     }
@@ -101,6 +114,16 @@ pub fn describe_machine(outcome: &Outcome) -> String {
     let generator = &outcome.generator;
     let cpu_model = generator.cpu_model.as_deref().unwrap_or("unknown processor");
     format!("{} × {cpu_model}, {}", generator.cpus, generator.system)
+}
+
+fn shed_percent(outcome: &Outcome) -> f64 {
+    let statuses = outcome.endpoints.iter().flat_map(|endpoint| &endpoint.statuses);
+    let rejected: u64 = statuses
+        .filter(|(status, _)| SHED_STATUSES.contains(*status))
+        .map(|(_, count)| count)
+        .sum();
+    let dropped: u64 = outcome.arrivals.iter().map(|cell| cell.dropped).sum();
+    percent(rejected + dropped, outcome.tally_all().counts.sent + dropped)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a run stay below 2^53")]

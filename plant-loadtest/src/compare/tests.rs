@@ -87,6 +87,87 @@ fn different_loads_are_rejected() {
     assert!(Comparison::new(&side(&BASE, false), &[], &margins).is_err());
 }
 
+fn compare_runs(base: &[RunMetrics], new: &[RunMetrics]) -> Comparison {
+    let margins = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
+    Comparison::new(base, new, &margins).unwrap()
+}
+
+#[test]
+fn faster_by_failing_is_no_improvement() {
+    let (base, mut new) = (side(&BASE, false), side(&BASE.map(|ms| ms * 0.5), true));
+    assert_eq!(health(&compare_runs(&base, &new)).change, Change::Improved);
+    for run in &mut new {
+        run.error_percent = 67.0;
+    }
+    let comparison = compare_runs(&base, &new);
+    assert_eq!(comparison.change, Change::Regressed);
+    let text = report::text(&comparison);
+    assert!(text.starts_with("REGRESSED: worse: errors 0.02 → 67.00 %"), "{text}");
+    assert!(report::markdown(&comparison).contains("- errors: 0.02 → 67.00 %"));
+}
+
+#[test]
+fn shedding_load_and_a_lower_rate_are_regressions() {
+    let base = side(&BASE, false);
+    for change in [
+        |run: &mut RunMetrics| run.shed_percent = 5.0,
+        |run: &mut RunMetrics| run.success_rate *= 0.9,
+    ] {
+        let mut new = side(&BASE, true);
+        new.iter_mut().for_each(change);
+        assert_eq!(compare_runs(&base, &new).change, Change::Regressed);
+    }
+}
+
+#[test]
+fn changes_of_a_run_within_their_margin_or_by_chance_are_no_regression() {
+    let base = side(&BASE, false);
+    let mut new = side(&BASE, true);
+    for run in &mut new {
+        (run.error_percent, run.success_rate) = (0.05, run.success_rate * 0.99);
+    }
+    assert_eq!(compare_runs(&base, &new).change, Change::Equivalent);
+    // Three of five runs have errors: more than the margin by the median, but not significant.
+    for (run, errors) in new.iter_mut().zip([0.0, 0.0, 1.0, 1.0, 1.0]) {
+        run.error_percent = errors;
+    }
+    assert_eq!(compare_runs(&base, &new).change, Change::Inconclusive);
+}
+
+#[test]
+fn runs_that_did_not_end_as_planned_are_rejected() {
+    for ended in [Ended::Killed, Ended::Interrupted] {
+        let mut new = side(&BASE, true);
+        new[1].ended = ended;
+        let margins = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
+        let error = Comparison::new(&side(&BASE, false), &new, &margins).unwrap_err();
+        assert!(error.contains("killed or interrupted"), "{error}");
+    }
+}
+
+#[test]
+fn a_machine_with_much_noise_cannot_show_that_nothing_changed() {
+    let noisy = [70.0, 130.0, 80.0, 120.0, 100.0, 90.0];
+    let mut floors = NoiseFloorFile::default();
+    floors.update(&side(&noisy, false));
+    let (base, slower) = (side(&BASE, false), side(&BASE.map(|ms| ms * 1.12), true));
+    let margins = floors.for_load(&base[0].machine, &base[0].load);
+    assert!(margins.margin_percent("GET /health") > 12.0, "{margins:?}");
+    let comparison = Comparison::new(&base, &slower, &margins).unwrap();
+    assert_eq!(health(&comparison).change, Change::Inconclusive);
+    assert!(comparison.notes.iter().any(|note| note.contains("cannot tell")), "{comparison:?}");
+    let doubled = side(&BASE.map(|ms| ms * 2.0), true);
+    let comparison = Comparison::new(&base, &doubled, &margins).unwrap();
+    assert_eq!(health(&comparison).change, Change::Regressed, "twice is beyond the noise");
+}
+
+#[test]
+fn equivalence_needs_both_one_sided_tests() {
+    // Certainly not slower by the margin, but possibly faster by it.
+    let comparison = compare(&BASE, &[94.0, 95.5, 96.0, 97.5, 94.5]);
+    assert_eq!(health(&comparison).change, Change::Inconclusive);
+}
+
 #[test]
 fn invalid_runs_do_not_count() {
     let mut new = side(&BASE.map(|ms| ms * 2.0), true);
