@@ -3,6 +3,8 @@
 //! To bound the number of series, `path` labels are route templates, never raw paths, and no label
 //! contains the id of a user or an entity.
 
+use std::thread::available_parallelism;
+
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -51,6 +53,7 @@ pub struct Metrics {
 #[derive(Clone)]
 struct ProcessMetrics {
     cpu_seconds: Gauge,
+    available_cpus: IntGauge,
     resident_bytes: IntGauge,
     open_fds: IntGauge,
     start_time: Gauge,
@@ -149,6 +152,11 @@ impl Metrics {
                         "User and system CPU time in seconds.",
                     )?,
                 )?,
+                available_cpus: gauge(
+                    r,
+                    "process_available_cpus",
+                    "CPUs that the process may use, by affinity and control group.",
+                )?,
                 resident_bytes: gauge(
                     r,
                     "process_resident_memory_bytes",
@@ -205,6 +213,8 @@ impl ProcessMetrics {
         let stat = process.stat()?;
         let ticks = (stat.utime + stat.stime) as f64;
         self.cpu_seconds.set(ticks / procfs::ticks_per_second() as f64);
+        let cpus = available_parallelism().map_or(0, |cpus| cpus.get() as u64);
+        self.available_cpus.set(gauge_value(cpus));
         self.resident_bytes.set(gauge_value(stat.rss * procfs::page_size()));
         self.open_fds.set(gauge_value(process.fd_count()? as u64));
         let started = procfs::boot_time_secs()? as f64

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::outcome::LoginSummary;
+use crate::{outcome::LoginSummary, work::Login};
 
 /// Test customers that the program `seed_test_data` always creates. Virtual users send requests as
 /// these.
@@ -207,6 +207,19 @@ pub async fn requires_authentication(http: &reqwest::Client, host: &str) -> bool
     // Other failures are reported by the health check and the seed-data check.
     let response = http.get(url).send().await;
     response.is_ok_and(|response| response.status() == StatusCode::UNAUTHORIZED)
+}
+
+/// Logs in to the account of an earlier login and returns a new access token.
+///
+/// # Errors
+/// When the login fails.
+pub async fn log_in_again(
+    http: &reqwest::Client,
+    host: &str,
+    login: &Login,
+) -> Result<Arc<str>, LoginError> {
+    let url = format!("{host}/api/v1/auth/login");
+    Ok(request_token(http, &url, &login.email, &login.password).await?.value)
 }
 
 async fn request_token(

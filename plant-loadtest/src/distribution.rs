@@ -99,6 +99,13 @@ impl Distribution {
         slow.map(|(_, count)| count).sum()
     }
 
+    /// Returns the samples that are longer than `limit_ms`.
+    #[must_use]
+    pub fn above(&self, limit_ms: f64) -> Self {
+        let slow = self.buckets.iter().filter(|(micros, _)| ms(**micros) > limit_ms);
+        Self { buckets: slow.map(|(micros, count)| (*micros, *count)).collect() }
+    }
+
     /// Returns the standard deviation in milliseconds; `None` without samples.
     #[must_use]
     pub fn standard_deviation_ms(&self) -> Option<f64> {

@@ -1,6 +1,6 @@
 //! Work that the service accepts with a 202 and completes later.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// A kind of work that the service accepts with a 202 and completes later.
 #[derive(Debug)]
@@ -16,6 +16,21 @@ pub struct WorkKind {
     pub ended_field: &'static str,
 }
 
+/// Credentials of an account.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Email of the account.
+    pub email: String,
+    /// Its password.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("email", &self.email).finish_non_exhaustive()
+    }
+}
+
 /// One piece of accepted work.
 #[derive(Clone, Debug)]
 pub struct AcceptedWork {
@@ -23,8 +38,10 @@ pub struct AcceptedWork {
     pub kind: &'static WorkKind,
     /// Id that the service returned.
     pub id: String,
-    /// Access token of the account that may read it.
+    /// Access token of the account that may read it, at the time of acceptance.
     pub token: Arc<str>,
+    /// Login of that account, for a new token when this one has expired; `None` if unknown.
+    pub login: Option<Arc<Login>>,
     /// First second of the cell in which it was accepted, counted from the start of the run.
     pub second: u32,
 }

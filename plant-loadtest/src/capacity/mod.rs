@@ -2,6 +2,7 @@
 //! until one is violated, then bisect. A level is a number of users, or of arrivals per second. A
 //! trial is a short run at one level.
 
+pub mod curve;
 pub mod search;
 
 use std::time::Duration;
@@ -22,6 +23,9 @@ const MIN_SUCCESS_FRACTION: f64 = 0.98;
 
 /// Length of the warm-up of each trial in seconds, which is not judged.
 const WARM_UP_S: u64 = 2;
+
+/// How many times longer than asked a trial may become until its thresholds are decided.
+const MAX_TRIAL_FACTOR: u64 = 8;
 
 /// How long to wait after a trial for the service to become healthy.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,10 +48,12 @@ pub struct Trial {
 /// Whether a trial met the thresholds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TrialResult {
-    /// All thresholds that could be judged were met.
+    /// All required thresholds were met.
     Met,
     /// Thresholds were violated; a description of each.
     Violated(String),
+    /// None was violated, but a required one is not decidable; the reason.
+    Undecided(String),
     /// The load generator reached its limit before the service; the reason.
     GeneratorLimited(String),
 }
@@ -97,12 +103,25 @@ impl TrialRunner {
         self.sla.thresholds.len()
     }
 
-    /// Runs a trial at `level` and judges it.
+    /// Runs a trial at `level` and judges it. If its thresholds are not decidable, runs it again and
+    /// twice as long, up to eight times the asked duration.
     ///
     /// # Errors
     /// When the run cannot start or has no measurements.
     pub async fn run_trial(&self, level: f64) -> Result<Trial, RunError> {
-        let plan = self.plan(level).map_err(RunError::Plan)?;
+        let mut factor = 1;
+        loop {
+            let trial = self.run_once(level, self.trial_s * factor).await?;
+            let is_undecided = matches!(trial.result, TrialResult::Undecided(_));
+            factor *= 2;
+            if !is_undecided || factor > MAX_TRIAL_FACTOR || goose::is_killswitch_triggered() {
+                return Ok(trial);
+            }
+        }
+    }
+
+    async fn run_once(&self, level: f64, trial_s: u64) -> Result<Trial, RunError> {
+        let plan = self.plan(level, trial_s).map_err(RunError::Plan)?;
         let password = self.password.clone();
         let settings = Settings {
             password,
@@ -129,7 +148,7 @@ impl TrialRunner {
         })
     }
 
-    fn plan(&self, level: f64) -> Result<Plan, String> {
+    fn plan(&self, level: f64, trial_s: u64) -> Result<Plan, String> {
         let mut profile = self.profile.clone();
         let stage = |name: &str, duration_s, judged| StageSpec {
             name: name.into(),
@@ -138,7 +157,7 @@ impl TrialRunner {
             burst: 0,
             judged,
         };
-        let stages = vec![stage("warm-up", WARM_UP_S, false), stage("hold", self.trial_s, true)];
+        let stages = vec![stage("warm-up", WARM_UP_S, false), stage("hold", trial_s, true)];
         profile.schedule = Schedule::Stages(stages);
         if profile.model == Model::Closed {
             #[expect(
@@ -156,7 +175,7 @@ impl TrialRunner {
         let violated = verdict
             .thresholds
             .iter()
-            .filter(|threshold| matches!(threshold.grade, Grade::Fail | Grade::Warning));
+            .filter(|judged| matches!(judged.contribution(), Grade::Fail | Grade::Warning));
         let mut violated: Vec<String> =
             violated.map(crate::verdict::JudgedThreshold::summary).collect();
         if self.profile.model == Model::Open && throughput < level * MIN_SUCCESS_FRACTION {
@@ -171,10 +190,19 @@ impl TrialRunner {
             Some(reason) if verdict.generator.dropped_arrivals == 0 => {
                 TrialResult::GeneratorLimited(reason.clone())
             }
-            _ if violated.is_empty() => TrialResult::Met,
+            _ if violated.is_empty() => {
+                undecided(verdict).map_or(TrialResult::Met, TrialResult::Undecided)
+            }
             _ => TrialResult::Violated(violated.join("; ")),
         }
     }
+}
+
+/// Returns why a trial without violations is not decided; `None` if it is.
+fn undecided(verdict: &Verdict) -> Option<String> {
+    let mut required = verdict.thresholds.iter().filter(|judged| judged.threshold.required);
+    let undecided = required.find(|judged| judged.grade == Grade::Insufficient);
+    undecided.map(crate::verdict::JudgedThreshold::summary)
 }
 
 /// Returns the thresholds of `sla` that apply to a constant load. Thresholds of ramps are left out,
@@ -210,7 +238,9 @@ impl Trial {
             match &self.result {
                 TrialResult::Met => "met".to_owned(),
                 TrialResult::Violated(thresholds) => format!("violated: {thresholds}"),
-                TrialResult::GeneratorLimited(reason) => format!("undecided: {reason}"),
+                TrialResult::Undecided(reason) | TrialResult::GeneratorLimited(reason) => {
+                    format!("not decidable: {reason}")
+                }
             },
         ]
     }

@@ -1,11 +1,24 @@
 //! Selects the level of the next trial from the results so far.
 
+/// Result of the trial at one level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LevelResult {
+    /// All thresholds were met.
+    Met,
+    /// A threshold was violated.
+    Violated,
+    /// A threshold was not decidable.
+    Undecided,
+}
+
 /// Search for the highest level of load at which all thresholds are met.
 #[derive(Clone, Debug)]
 pub struct Search {
     next: f64,
     /// Highest level that met all thresholds.
     met: Option<f64>,
+    /// Highest level that was not decidable.
+    undecided: Option<f64>,
     /// Lowest level that violated a threshold.
     violated: Option<f64>,
     max_level: f64,
@@ -22,7 +35,15 @@ impl Search {
     #[must_use]
     pub fn new(from: f64, max_level: f64, precision: f64, integer: bool) -> Self {
         let next = if integer { from.round().max(1.0) } else { from };
-        Self { next: next.min(max_level), met: None, violated: None, max_level, precision, integer }
+        Self {
+            next: next.min(max_level),
+            met: None,
+            undecided: None,
+            violated: None,
+            max_level,
+            precision,
+            integer,
+        }
     }
 
     /// Returns the level of the next trial; `None` at the end of the search.
@@ -31,26 +52,32 @@ impl Search {
         let next = self.next;
         let min_level = if self.integer { 1.0 } else { 0.1 };
         let is_tried = |level: Option<f64>| level.is_some_and(|level| (level - next).abs() < 1e-9);
-        (next >= min_level && !is_tried(self.met) && !is_tried(self.violated)).then_some(next)
+        let tried = [self.met, self.undecided, self.violated].into_iter().any(is_tried);
+        (next >= min_level && !tried).then_some(next)
     }
 
-    /// Records whether `level` met all thresholds, and selects the next level.
-    pub fn record(&mut self, level: f64, met: bool) {
-        if met {
-            self.met = Some(self.met.map_or(level, |other| other.max(level)));
-        } else {
-            self.violated = Some(self.violated.map_or(level, |other| other.min(level)));
+    /// Records the result of the trial at `level`, and selects the next level. A level that is not
+    /// decidable is not met, but higher ones have more requests and may be decided.
+    pub fn record(&mut self, level: f64, result: LevelResult) {
+        let highest = |other: Option<f64>| Some(other.map_or(level, |other| other.max(level)));
+        match result {
+            LevelResult::Met => self.met = highest(self.met),
+            LevelResult::Undecided => self.undecided = highest(self.undecided),
+            LevelResult::Violated => {
+                self.violated = Some(self.violated.map_or(level, |other| other.min(level)));
+            }
         }
-        self.next = match (self.met, self.violated) {
-            (Some(met), None) => self.round((met * 2.0).min(self.max_level)),
+        let not_violated = self.met.into_iter().chain(self.undecided).reduce(f64::max);
+        self.next = match (not_violated, self.violated) {
+            (Some(lower), None) => self.round((lower * 2.0).min(self.max_level)),
             (None, Some(violated)) => self.round(violated / 2.0),
-            (Some(met), Some(violated)) if violated - met <= violated * self.precision => met,
+            (Some(lower), Some(violated)) if violated - lower <= violated * self.precision => lower,
             // The geometric mean bisects the interval in relative terms, as the precision is
             // relative.
-            (Some(met), Some(violated)) if !self.integer => (met * violated).sqrt(),
-            (Some(met), Some(violated)) if violated - met <= 1.0 => met,
-            (Some(met), Some(violated)) => {
-                (met * violated).sqrt().round().clamp(met + 1.0, violated - 1.0)
+            (Some(lower), Some(violated)) if !self.integer => (lower * violated).sqrt(),
+            (Some(lower), Some(violated)) if violated - lower <= 1.0 => lower,
+            (Some(lower), Some(violated)) => {
+                (lower * violated).sqrt().round().clamp(lower + 1.0, violated - 1.0)
             }
             (None, None) => self.next,
         };
@@ -83,7 +110,8 @@ mod tests {
         let mut search = Search::new(from, 1e6, 0.05, integer);
         let mut trials = 0;
         while let Some(level) = search.next_level() {
-            search.record(level, level <= limit);
+            let met = level <= limit;
+            search.record(level, if met { LevelResult::Met } else { LevelResult::Violated });
             trials += 1;
             assert!(trials < 40);
         }
@@ -107,11 +135,35 @@ mod tests {
     }
 
     #[test]
+    fn a_level_that_is_not_decidable_is_not_held_and_a_higher_one_is_tried() {
+        let mut search = Search::new(1.0, 100.0, 0.05, true);
+        let mut tried = Vec::new();
+        while let Some(level) = search.next_level() {
+            tried.push(level);
+            search.record(
+                level,
+                match level {
+                    ..4.0 => LevelResult::Undecided,
+                    4.0..6.0 => LevelResult::Met,
+                    _ => LevelResult::Violated,
+                },
+            );
+        }
+        assert_eq!(tried, [1.0, 2.0, 4.0, 8.0, 6.0, 5.0]);
+        assert_eq!((search.highest_met(), search.lowest_violated()), (Some(5.0), Some(6.0)));
+        let mut never = Search::new(1.0, 4.0, 0.05, true);
+        while let Some(level) = never.next_level() {
+            never.record(level, LevelResult::Undecided);
+        }
+        assert_eq!((never.highest_met(), never.lowest_violated()), (None, None));
+    }
+
+    #[test]
     fn the_search_ends_at_the_maximum_level() {
         let mut search = Search::new(10.0, 35.0, 0.05, true);
         let mut tried = Vec::new();
         while let Some(level) = search.next_level() {
-            search.record(level, true);
+            search.record(level, LevelResult::Met);
             tried.push(level);
         }
         assert_eq!(tried, [10.0, 20.0, 35.0]);

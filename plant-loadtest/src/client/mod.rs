@@ -28,7 +28,7 @@ use crate::{
     access::{Account, Accounts},
     failure::FailureKind,
     recorder::{Recorder, RequestSample, Shard},
-    work::WorkKind,
+    work::{Login, WorkKind},
 };
 
 /// A route that scenarios request, with its expected response.
@@ -214,9 +214,15 @@ impl Client {
     }
 
     /// Records that the service has accepted work of this `kind` with this `id`; `token` gives
-    /// access to it.
-    pub fn record_accepted(&self, kind: &'static WorkKind, id: String, token: &Arc<str>) {
-        self.recorder.record_accepted(kind, id, Arc::clone(token));
+    /// access to it, and `login` a new token.
+    pub fn record_accepted(
+        &self,
+        kind: &'static WorkKind,
+        id: String,
+        token: &Arc<str>,
+        login: Option<Arc<Login>>,
+    ) {
+        self.recorder.record_accepted(kind, id, Arc::clone(token), login);
     }
 
     /// Sends `request` and records it. Returns the body of a successful response; `None` after a

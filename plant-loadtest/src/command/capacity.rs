@@ -8,11 +8,14 @@ use clap::Args;
 use super::{CommandError, Exit, disable_library_logging, print};
 use crate::{
     access,
-    capacity::{Trial, TrialResult, TrialRunner, format_level, search::Search},
+    capacity::{
+        Trial, TrialResult, TrialRunner, curve, format_level,
+        search::{LevelResult, Search},
+    },
     duration,
     load::Model,
     profile::{Overrides, Plan, Profile},
-    report::table,
+    report,
     sla::Sla,
     target,
 };
@@ -39,7 +42,8 @@ pub struct CapacityArguments {
     #[arg(long = "most", value_name = "LEVEL", default_value_t = 100_000.0)]
     pub max_load: f64,
 
-    /// Duration of each trial
+    /// Duration of each trial. A trial in which a threshold is not decidable is run again, twice as
+    /// long, up to eight times this
     #[arg(long = "step", value_name = "DURATION", default_value = "20s", value_parser = duration::parse_positive)]
     pub trial_duration: Duration,
 
@@ -55,6 +59,11 @@ pub struct CapacityArguments {
     /// SLA file with the thresholds: built-in name or path; overrides the profile
     #[arg(long, value_name = "SLA")]
     pub sla: Option<PathBuf>,
+
+    /// Write an HTML page with the curve of P95 over the rate to this file
+    /// [default: reports/capacity-PROFILE.html]
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 
     /// Timeout for one request
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse_positive)]
@@ -88,7 +97,12 @@ pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, CommandErro
         let trial = trials.run_trial(next).await?;
         eprintln!("{}", trial.table_row()[4]);
         // A load that the generator cannot produce counts as violated: higher loads are not tried.
-        search.record(next, matches!(trial.result, TrialResult::Met));
+        let result = match trial.result {
+            TrialResult::Met => LevelResult::Met,
+            TrialResult::Undecided(_) => LevelResult::Undecided,
+            TrialResult::Violated(_) | TrialResult::GeneratorLimited(_) => LevelResult::Violated,
+        };
+        search.record(next, result);
         completed.push(trial);
         if goose::is_killswitch_triggered() {
             return Err(CommandError::new(
@@ -97,12 +111,29 @@ pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, CommandErro
             ));
         }
     }
-    print(&summarize(&completed, &search, unit, arguments.trial_duration));
+    let result = describe_result(&completed, &search, unit);
+    let mut files = Vec::new();
+    let path = arguments.html.clone().unwrap_or_else(|| default_html(&arguments.profile));
+    let page = curve::html(&arguments.profile, unit, &completed, &result);
+    report::save(&path, &page, &mut files)?;
+    let length = duration::format(arguments.trial_duration.as_secs());
+    print(&format!(
+        "{result}\n\nTrials of {length} each, longer where a threshold was not decidable, in this \
+         order:\n{}\n\n{}",
+        curve::table(unit, &completed),
+        path.display()
+    ));
     Ok(match (find_trial(&completed, search.lowest_violated()), search.highest_met()) {
         (Some(Trial { result: TrialResult::GeneratorLimited(_), .. }), _) => Exit::Undecided,
-        (_, None) => Exit::Failed,
+        (None, None) => Exit::Undecided,
+        (Some(_), None) => Exit::Failed,
         (_, Some(_)) => Exit::Success,
     })
+}
+
+fn default_html(profile: &str) -> PathBuf {
+    let name = std::path::Path::new(profile).file_stem().map(|stem| stem.to_string_lossy());
+    PathBuf::from(format!("reports/capacity-{}.html", name.unwrap_or_default()))
 }
 
 /// Returns the trial at `level`.
@@ -149,31 +180,37 @@ async fn prepare(
     Ok((trials, search, unit))
 }
 
-fn summarize(completed: &[Trial], search: &Search, unit: &str, trial_duration: Duration) -> String {
-    let mut table = table::plain([unit, "successful requests/s", "P95", "errors", "thresholds"]);
-    for trial in completed {
-        table.add_row(trial.table_row());
-    }
+/// Describes the result: the highest load that met all thresholds, the first violation above it, and
+/// the knee of the curve.
+fn describe_result(completed: &[Trial], search: &Search, unit: &str) -> String {
     let highest = match find_trial(completed, search.highest_met()) {
         Some(trial) => format!(
-            "Highest load that met all thresholds: {} {unit}, {:.1} successful requests/s.",
-            format_level(trial.level),
+            "Highest load that met all thresholds: {}, {:.1} successful requests/s.",
+            curve::describe_level(trial.level, unit),
             trial.throughput
         ),
         None => "No load met all thresholds.".to_owned(),
     };
-    let next = match find_trial(completed, search.lowest_violated()) {
-        Some(Trial { level, result: TrialResult::GeneratorLimited(reason), .. }) => {
+    let undecided =
+        completed.iter().rfind(|trial| matches!(trial.result, TrialResult::Undecided(_)));
+    let next = match (find_trial(completed, search.lowest_violated()), undecided) {
+        (Some(Trial { level, result: TrialResult::GeneratorLimited(reason), .. }), _) => {
             format!(
-                "The limit of the service was not reached: at {} {unit} {reason}.",
-                format_level(*level)
+                "The limit of the service was not reached: at {} {reason}.",
+                curve::describe_level(*level, unit)
             )
         }
-        Some(Trial { level, result: TrialResult::Violated(violations), .. }) => {
-            format!("First violation, at {} {unit}: {violations}.", format_level(*level))
+        (Some(Trial { level, result: TrialResult::Violated(violations), .. }), _) => {
+            format!("First violation, at {}: {violations}.", curve::describe_level(*level, unit))
+        }
+        (_, Some(Trial { level, result: TrialResult::Undecided(reason), .. })) => {
+            format!(
+                "Not decidable at {}: {reason}. Longer trials (--step) have more requests.",
+                curve::describe_level(*level, unit)
+            )
         }
         _ => "No threshold was violated up to the highest level to try (--most).".to_owned(),
     };
-    let length = duration::format(trial_duration.as_secs());
-    format!("{highest}\n{next}\n\nTrials of {length} each, in this order:\n{table}")
+    let knee = curve::describe_knee(&curve::points(completed));
+    format!("{highest}\n{next}\n{knee}").trim_end().to_owned()
 }

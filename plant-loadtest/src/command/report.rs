@@ -8,7 +8,7 @@ use super::{CommandError, Exit, print};
 use crate::{
     outcome::Outcome,
     profile::ReportPaths,
-    report::{self, terminal},
+    report::{self, explain, terminal},
     scenarios::{self, UserClass},
     sla::Sla,
     verdict::{Grade, Verdict},
@@ -24,9 +24,21 @@ pub struct ReportArguments {
     #[arg(long)]
     pub strict: bool,
 
+    /// Print every threshold with its state, and how the grade follows
+    #[arg(long)]
+    pub explain: bool,
+
     /// SLA file and report files.
     #[command(flatten)]
     pub reports: ReportOptions,
+}
+
+/// How to print the verdict.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PrintOptions {
+    pub(super) no_color: bool,
+    pub(super) strict: bool,
+    pub(super) explain: bool,
 }
 
 /// The SLA file to judge by and the report files to write.
@@ -85,7 +97,12 @@ pub fn report(arguments: &ReportArguments) -> Result<Exit, CommandError> {
         }
     };
     let paths = command_line_paths(arguments.reports.clone());
-    judge_and_report(&outcome, &sla, &paths, arguments.reports.no_color, arguments.strict)
+    let options = PrintOptions {
+        no_color: arguments.reports.no_color,
+        strict: arguments.strict,
+        explain: arguments.explain,
+    };
+    judge_and_report(&outcome, &sla, &paths, options)
 }
 
 /// Returns the report paths given on the command line.
@@ -99,19 +116,22 @@ pub(super) fn judge_and_report(
     outcome: &Outcome,
     sla: &Sla,
     paths: &ReportPaths,
-    no_color: bool,
-    strict: bool,
+    options: PrintOptions,
 ) -> Result<Exit, CommandError> {
     let verdict = Verdict::judge(outcome, sla);
     // The files are written first because printing may fail on a closed pipe.
     let files = report::write(outcome, &verdict, paths)?;
     let files: String = files.iter().map(|path| format!("{}\n", path.display())).collect();
     let mut text = terminal::render(outcome, &verdict);
-    if !no_color && std::io::stdout().is_terminal() {
+    if options.explain {
+        text += "\n\n";
+        text += &explain::render(outcome, &verdict);
+    }
+    if !options.no_color && std::io::stdout().is_terminal() {
         text = terminal::colorize(&text);
     }
     print(&format!("{text}\n\n{files}"));
-    Ok(exit(verdict.grade, strict))
+    Ok(exit(verdict.grade, options.strict))
 }
 
 fn exit(grade: Grade, strict: bool) -> Exit {

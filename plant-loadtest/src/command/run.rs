@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     CommandError, Exit, disable_library_logging, dry_run, print,
-    report::{ReportOptions, command_line_paths, judge_and_report},
+    report::{PrintOptions, ReportOptions, command_line_paths, judge_and_report},
 };
 use crate::{
     access, duration,
@@ -80,6 +80,10 @@ pub struct RunArguments {
     /// Treat a WARNING as a failure (exit 1)
     #[arg(long)]
     pub strict: bool,
+
+    /// Print every threshold with its state, and how the grade follows
+    #[arg(long)]
+    pub explain: bool,
 
     /// Allow a target that is not a loopback address, such as another machine
     #[arg(long)]
@@ -175,7 +179,8 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, CommandError> {
         let fields = json!({ "verdict": verdict.grade.name(), "reason": verdict.reason });
         progress::log_event("finished", fields);
     }
-    judge_and_report(&outcome, &outcome.sla, &paths, no_color, arguments.strict)
+    let options = PrintOptions { no_color, strict: arguments.strict, explain: arguments.explain };
+    judge_and_report(&outcome, &outcome.sla, &paths, options)
 }
 
 fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>, CommandError> {

@@ -40,6 +40,13 @@ pub struct CompletionCell {
     /// Number of items that were accepted and are missing from the service's list.
     #[serde(skip_serializing_if = "is_zero")]
     pub lost: u64,
+    /// Number of items whose state the service refused to show (401, 403), also after a new login.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub refused: u64,
+    /// Number of items whose state could not be read: the service did not respond, or with another
+    /// status than 200.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unreachable: u64,
     /// Completion time: from acceptance to completion, of completed work, by the service's clock.
     #[serde(skip_serializing_if = "Distribution::is_empty")]
     pub latency: Distribution,
@@ -47,18 +54,23 @@ pub struct CompletionCell {
 
 impl CompletionCell {
     fn unfinished(&self) -> u64 {
-        self.accepted.saturating_sub(self.completed + self.failed + self.lost)
+        self.accepted.saturating_sub(self.completed + self.failed + self.lost + self.unread())
+    }
+
+    fn unread(&self) -> u64 {
+        self.refused + self.unreachable
     }
 }
 
 impl Completion {
     /// Returns the counts and completion times of work accepted in `seconds`. All that was not
-    /// completed counts as a server error.
+    /// completed counts as a server error, except work whose state could not be read, which does not
+    /// count at all.
     #[must_use]
     pub fn tally_in(&self, seconds: &Range<u32>) -> Tally {
         let mut tally = Tally::default();
         for cell in self.cells.iter().filter(|cell| seconds.contains(&cell.second)) {
-            tally.counts.sent += cell.accepted;
+            tally.counts.sent += cell.accepted.saturating_sub(cell.unread());
             tally.counts.succeeded += cell.completed;
             tally.counts.server_errors += cell.failed + cell.lost + cell.unfinished();
             tally.latency.merge(&cell.latency);
@@ -82,6 +94,32 @@ impl Completion {
     #[must_use]
     pub fn unfinished(&self) -> u64 {
         self.cells.iter().map(CompletionCell::unfinished).sum()
+    }
+
+    /// Returns the number of items accepted in `seconds` whose state could not be read: the service
+    /// refused to show it, or did not respond.
+    #[must_use]
+    pub fn unread_in(&self, seconds: &Range<u32>) -> u64 {
+        let cells = self.cells.iter().filter(|cell| seconds.contains(&cell.second));
+        cells.map(CompletionCell::unread).sum()
+    }
+
+    /// Returns the number of items whose state the service refused to show.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.cells.iter().map(|cell| cell.refused).sum()
+    }
+
+    /// Returns the number of items whose state could not be read for another reason.
+    #[must_use]
+    pub fn unreachable(&self) -> u64 {
+        self.cells.iter().map(|cell| cell.unreachable).sum()
+    }
+
+    /// Returns the number of items accepted.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.cells.iter().map(|cell| cell.accepted).sum()
     }
 
     /// Returns the number of items that are missing from the service's list.

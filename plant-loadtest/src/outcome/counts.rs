@@ -101,6 +101,8 @@ pub struct Tally {
     pub counts: Counts,
     /// Latencies of successes and timeouts.
     pub latency: Distribution,
+    /// Latencies of failures other than timeouts.
+    pub failure_latency: Distribution,
     /// Successful responses for throughput, see [`super::EndpointCell::throughput_count`].
     pub throughput_count: u64,
 }
@@ -110,7 +112,19 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.counts.add(&other.counts);
         self.latency.merge(&other.latency);
+        self.failure_latency.merge(&other.failure_latency);
         self.throughput_count += other.throughput_count;
+    }
+}
+
+impl Tally {
+    /// Returns the latencies with those of the failures that took longer than the median. A service
+    /// that fails after a long wait is no faster than one that answers after it.
+    #[must_use]
+    pub fn latency_with_slow_failures(&self) -> Distribution {
+        let mut all = self.latency.clone();
+        all.merge(&self.failure_latency.above(self.latency.quantile_ms(0.5).unwrap_or_default()));
+        all
     }
 }
 
@@ -121,7 +135,24 @@ pub(super) fn is_zero(number: &u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn failures_slower_than_the_median_raise_the_second_percentile() {
+        let mut tally = Tally::default();
+        for _ in 0..90 {
+            tally.latency.record(Duration::from_millis(10));
+        }
+        for millis in [1, 1, 1, 900, 900, 900, 900, 900, 900, 900] {
+            tally.failure_latency.record(Duration::from_millis(millis));
+        }
+        let with_failures = tally.latency_with_slow_failures();
+        assert_eq!(with_failures.len(), 97, "fast failures do not count");
+        assert!(tally.latency.quantile_ms(0.95).unwrap() < 11.0);
+        assert!(with_failures.quantile_ms(0.95).unwrap() > 899.0);
+    }
 
     #[test]
     fn counts_add_up_for_every_kind_of_result() {

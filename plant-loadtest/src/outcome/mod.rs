@@ -197,6 +197,9 @@ pub struct ArrivalCell {
     pub scheduled: u64,
     /// Number of arrivals that waited because all users were busy; the wait is part of their latency.
     pub waited: u64,
+    /// How long those that waited and were not dropped waited for a user.
+    #[serde(skip_serializing_if = "Distribution::is_empty")]
+    pub wait: Distribution,
     /// Number of arrivals dropped because no user became free within the request timeout. Their
     /// requests were never sent.
     pub dropped: u64,
@@ -219,6 +222,9 @@ pub struct EndpointCell {
     /// failures are excluded: they are often fast and would lower the percentiles.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub latency: Distribution,
+    /// Time from the intended start to the end of the request, for failures other than timeouts.
+    #[serde(default, skip_serializing_if = "Distribution::is_empty")]
+    pub failure_latency: Distribution,
     /// Successful responses, for throughput. Each counts at its intended start, or one second before
     /// its completion if that is later. So a slow response counts in the stage in which it
     /// completed, and a fast one does not move to the next stage.
@@ -275,6 +281,9 @@ pub struct ServiceSample {
     /// CPU time since the service started, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_seconds: Option<f64>,
+    /// Number of CPUs available to the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
     /// Start time of the process, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<f64>,
@@ -329,6 +338,22 @@ pub struct ServiceSample {
     pub logged_errors: Option<f64>,
 }
 
+impl ServiceSample {
+    fn identifies_process(&self) -> bool {
+        self.started_at.is_some() || self.cpu_seconds.is_some()
+    }
+
+    /// Returns whether the service has restarted since the sample `before`.
+    fn is_of_new_process(&self, before: &Self) -> bool {
+        // Differences below one second are rounding: the start time is derived from clock ticks.
+        let differs = |(now, before): (f64, f64)| (now - before).abs() > 1.0;
+        let went_back = |(now, before): (f64, f64)| now < before - f64::EPSILON;
+        self.started_at.zip(before.started_at).is_some_and(differs)
+            || self.cpu_seconds.zip(before.cpu_seconds).is_some_and(went_back)
+            || self.logged_errors.zip(before.logged_errors).is_some_and(went_back)
+    }
+}
+
 /// The parts of an outcome that are known at the start of a run.
 #[derive(Clone, Debug)]
 pub struct RunStart {
@@ -381,6 +406,7 @@ impl EndpointResults {
         for cell in self.cells.iter().filter(|cell| seconds.contains(&cell.second)) {
             tally.counts.add(&cell.counts);
             tally.latency.merge(&cell.latency);
+            tally.failure_latency.merge(&cell.failure_latency);
             tally.throughput_count += cell.throughput_count;
         }
         tally
@@ -449,24 +475,33 @@ impl Outcome {
         }
     }
 
-    /// Returns how often the service was restarted during the run; `None` if its start time is not
-    /// available.
-    #[must_use]
-    pub fn restarts(&self) -> Option<u32> {
-        let samples = self.samples.iter();
-        let starts: Vec<f64> = samples.filter_map(|sample| sample.service.started_at).collect();
-        if starts.is_empty() {
-            return None;
-        }
-        // Differences below one second are rounding: the time is derived from clock ticks.
-        let restarts = starts.windows(2).filter(|pair| (pair[1] - pair[0]).abs() > 1.0).count();
-        u32::try_from(restarts).ok()
+    /// Returns the seconds of the samples that show whether the service has restarted.
+    pub fn seconds_of_process(&self) -> impl DoubleEndedIterator<Item = u32> {
+        let samples = self.samples.iter().filter(|sample| sample.service.identifies_process());
+        samples.map(|sample| sample.second)
     }
 
-    /// Returns the number of samples with a start time of the service.
+    /// Returns how often the service was restarted during the run: how often its start time changed
+    /// or one of its counters went back. `None` if neither was sampled.
     #[must_use]
-    pub fn samples_of_start(&self) -> u64 {
-        self.samples.iter().filter(|sample| sample.service.started_at.is_some()).count() as u64
+    pub fn restarts(&self) -> Option<u32> {
+        let mut samples = self
+            .samples
+            .iter()
+            .map(|sample| sample.service)
+            .filter(ServiceSample::identifies_process);
+        let mut before = samples.next()?;
+        let mut restarts = 0;
+        for sample in samples {
+            restarts += u32::from(sample.is_of_new_process(&before));
+            before = ServiceSample {
+                started_at: sample.started_at.or(before.started_at),
+                cpu_seconds: sample.cpu_seconds.or(before.cpu_seconds),
+                logged_errors: sample.logged_errors.or(before.logged_errors),
+                ..sample
+            };
+        }
+        Some(restarts)
     }
 
     /// Returns the planned duration of the run in seconds.

@@ -55,22 +55,46 @@ impl LocalProcess {
         None
     }
 
-    /// Fills in values that the service does not export, and those that only the system provides.
+    /// Returns whether the process still exists.
     #[cfg(target_os = "linux")]
-    pub(super) fn fill_in(&self, sample: &mut ServiceSample) {
+    pub(super) fn is_alive(&self) -> bool {
+        // A zombie has ended too; it only waits for its parent process.
+        self.process.stat().is_ok_and(|stat| stat.state != 'Z')
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn is_alive(&self) -> bool {
+        true
+    }
+
+    /// Sets the values that describe the process: start time, CPU time, memory and open files.
+    #[cfg(target_os = "linux")]
+    pub(super) fn describe(&self, sample: &mut ServiceSample) {
         use procfs::WithCurrentSystemInfo as _;
 
         let ticks = as_f64(procfs::ticks_per_second());
         if let Ok(stat) = self.process.stat() {
             let started =
                 procfs::boot_time_secs().map(|boot| as_f64(boot) + as_f64(stat.starttime) / ticks);
-            sample.started_at = sample.started_at.or(started.ok());
-            sample.cpu_seconds =
-                sample.cpu_seconds.or(Some(as_f64(stat.utime + stat.stime) / ticks));
-            sample.memory_bytes = sample.memory_bytes.or(Some(as_f64(stat.rss_bytes().get())));
+            sample.started_at = started.ok();
+            sample.cpu_seconds = Some(as_f64(stat.utime + stat.stime) / ticks);
+            sample.memory_bytes = Some(as_f64(stat.rss_bytes().get()));
         }
-        if sample.open_files.is_none() {
-            sample.open_files = self.process.fd_count().ok().map(|files| as_f64(files as u64));
+        sample.open_files = self.process.fd_count().ok().map(|files| as_f64(files as u64));
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn describe(&self, _: &mut ServiceSample) {}
+
+    /// Sets the values that no service exports: disk and network traffic. Also the number of CPUs if
+    /// the service has not exported it.
+    #[cfg(target_os = "linux")]
+    pub(super) fn fill_in(&self, sample: &mut ServiceSample) {
+        if sample.cpus.is_none() {
+            let allowed = self.process.status().ok().and_then(|status| status.cpus_allowed);
+            let count =
+                allowed.map(|masks| masks.iter().map(|mask| mask.count_ones()).sum::<u32>());
+            sample.cpus = count.map(|count| f64::from(count).min(as_f64(online_cpus())));
         }
         if let Ok(io) = self.process.io() {
             sample.disk_read_bytes = Some(as_f64(io.read_bytes));
@@ -84,6 +108,13 @@ impl LocalProcess {
 
     #[cfg(not(target_os = "linux"))]
     pub(super) fn fill_in(&self, _: &mut ServiceSample) {}
+}
+
+/// Returns the number of CPUs of the machine; the mask of a process has bits beyond them.
+#[cfg(target_os = "linux")]
+fn online_cpus() -> u64 {
+    use procfs::CurrentSI as _;
+    procfs::KernelStats::current().map_or(u64::MAX, |stats| stats.cpu_time.len() as u64)
 }
 
 #[cfg(target_os = "linux")]
@@ -100,11 +131,19 @@ mod tests {
     fn a_local_service_is_found_by_its_port() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let host = format!("http://{}", listener.local_addr().unwrap());
-        let mut sample = ServiceSample { open_files: Some(1.0), ..ServiceSample::default() };
-        LocalProcess::listening_at(&host).unwrap().fill_in(&mut sample);
+        let process = LocalProcess::listening_at(&host).unwrap();
+        assert!(process.is_alive());
+        let mut sample = ServiceSample::default();
+        process.describe(&mut sample);
         assert!(sample.memory_bytes.unwrap() > 1_000_000.0, "this test's own process");
         assert!(sample.cpu_seconds.is_some() && sample.started_at.is_some());
-        assert_eq!(sample.open_files, Some(1.0), "an exported value is not replaced");
+        assert!(sample.open_files.is_some());
+        process.fill_in(&mut sample);
+        let cpus = f64::from(u32::try_from(crate::probe::available_cpus()).unwrap());
+        assert_eq!(sample.cpus, Some(cpus), "the affinity of this process");
+        let mut exported = ServiceSample { cpus: Some(64.0), ..ServiceSample::default() };
+        process.fill_in(&mut exported);
+        assert_eq!(exported.cpus, Some(64.0), "an exported value is not replaced");
     }
 
     #[test]

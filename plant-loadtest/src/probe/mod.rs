@@ -7,7 +7,7 @@ mod timer_lag;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -47,7 +47,9 @@ impl Probe {
         let service = Service {
             http,
             metrics_url: format!("{host}/metrics"),
-            process: LocalProcess::listening_at(host).map(Arc::new),
+            host: host.to_owned(),
+            process: Mutex::new(LocalProcess::listening_at(host).map(Arc::new)),
+            exports_process: OnceLock::new(),
         };
         let task = tokio::spawn(sample_every_second(service, recorder, Arc::clone(&samples)));
         Self { samples, task }
@@ -78,20 +80,44 @@ pub async fn build_info(http: &reqwest::Client, metrics_url: &str) -> BTreeMap<S
 struct Service {
     http: reqwest::Client,
     metrics_url: String,
-    process: Option<Arc<LocalProcess>>,
+    host: String,
+    process: Mutex<Option<Arc<LocalProcess>>>,
+    /// Whether the service exports start time and CPU time of its process.
+    exports_process: OnceLock<bool>,
 }
 
 impl Service {
-    async fn sample(&self) -> ServiceSample {
+    async fn sample(self: &Arc<Self>) -> ServiceSample {
         let metrics = scrape(&self.http, &self.metrics_url).await;
-        let mut sample = metrics.map(|metrics| service_sample(&metrics)).unwrap_or_default();
-        let Some(process) = self.process.clone() else { return sample };
+        let sample = metrics.map(|metrics| service_sample(&metrics)).unwrap_or_default();
+        let service = Arc::clone(self);
         // Reading procfs takes milliseconds, which would delay users on the same runtime thread.
-        let filled_in = spawn_blocking(move || {
-            process.fill_in(&mut sample);
-            sample
-        });
-        filled_in.await.unwrap_or(sample)
+        let complete = spawn_blocking(move || service.complete(sample));
+        complete.await.unwrap_or(sample)
+    }
+
+    /// Adds what the operating system knows about the process that listens on the service's port.
+    ///
+    /// The values of the process come from one source during the whole run, the first one that has
+    /// them: behind a proxy the exported process is not the one that listens, and a failed scrape
+    /// would look like a restart.
+    fn complete(&self, mut sample: ServiceSample) -> ServiceSample {
+        let exported = sample.started_at.is_some() || sample.cpu_seconds.is_some();
+        let Some(process) = self.local_process() else { return sample };
+        if !*self.exports_process.get_or_init(|| exported) {
+            process.describe(&mut sample);
+        }
+        process.fill_in(&mut sample);
+        sample
+    }
+
+    /// Returns the process that listens on the service's port, found again after it has ended.
+    fn local_process(&self) -> Option<Arc<LocalProcess>> {
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        if process.as_ref().is_some_and(|process| !process.is_alive()) {
+            *process = LocalProcess::listening_at(&self.host).map(Arc::new).or(process.take());
+        }
+        process.clone()
     }
 }
 
@@ -102,6 +128,7 @@ async fn sample_every_second(
 ) {
     let mut interval = interval(Duration::from_secs(1));
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let service = Arc::new(service);
     let mut before = read_own_usage().await;
     let timer_lag = TimerLag::start();
     loop {
@@ -180,6 +207,7 @@ async fn scrape(http: &reqwest::Client, url: &str) -> Option<Exposition> {
 fn service_sample(metrics: &Exposition) -> ServiceSample {
     ServiceSample {
         cpu_seconds: metrics.sum("process_cpu_seconds_total", &[]),
+        cpus: metrics.sum("process_available_cpus", &[]),
         started_at: metrics.sum("process_start_time_seconds", &[]),
         memory_bytes: metrics.sum("process_resident_memory_bytes", &[]),
         open_files: metrics.sum("process_open_fds", &[]),

@@ -18,7 +18,7 @@ use records::Records;
 use crate::{
     failure::FailureKind,
     outcome::{ArrivalCell, EndpointResults, Failure, Tally},
-    work::{AcceptedWork, WorkKind},
+    work::{AcceptedWork, Login, WorkKind},
 };
 
 /// Length of the sliding window behind the current rate and percentile, in seconds.
@@ -181,10 +181,16 @@ impl Recorder {
     }
 
     /// Records that the service has just accepted work of this `kind` and returned `id` for it;
-    /// `token` authorizes reading its state.
-    pub fn record_accepted(&self, kind: &'static WorkKind, id: String, token: Arc<str>) {
+    /// `token` authorizes reading its state, and `login` gives a new one.
+    pub fn record_accepted(
+        &self,
+        kind: &'static WorkKind,
+        id: String,
+        token: Arc<str>,
+        login: Option<Arc<Login>>,
+    ) {
         let second = self.cell_of(Instant::now());
-        lock(&self.accepted).push(AcceptedWork { kind, id, token, second });
+        lock(&self.accepted).push(AcceptedWork { kind, id, token, login, second });
     }
 
     /// Removes and returns all accepted work recorded so far.
@@ -213,10 +219,12 @@ impl Recorder {
         let cell = self.cell_of(intended_start);
         let mut records = lock(&self.shards[shard.0]);
         let arrival = records.arrival(cell);
+        let delay = now.saturating_duration_since(intended_start);
         if user_idle {
-            arrival.dispatch_lag.record(now.saturating_duration_since(intended_start));
+            arrival.dispatch_lag.record(delay);
         } else {
             arrival.waited += 1;
+            arrival.wait.record(delay);
         }
     }
 
@@ -388,7 +396,7 @@ mod tests {
         let (endpoints, failures) = recorder.merge(&[]);
         let total = endpoints[0].tally_all();
         assert!(total.counts.is_consistent());
-        assert_eq!(total.latency.len(), 2);
+        assert_eq!((total.latency.len(), total.failure_latency.len()), (2, 5));
         assert_eq!(failures.len(), 6);
     }
 }

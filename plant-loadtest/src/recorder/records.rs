@@ -53,8 +53,11 @@ impl Records {
         let tally = self.cell(sample.endpoint, start_cell);
         tally.counts.count(kind);
         let counts_as_latency = matches!(kind, None | Some(FailureKind::TimedOut));
+        let latency = sample.last_byte.saturating_duration_since(sample.intended_start);
         if counts_as_latency {
-            tally.latency.record(sample.last_byte.saturating_duration_since(sample.intended_start));
+            tally.latency.record(latency);
+        } else {
+            tally.failure_latency.record(latency);
         }
         if kind.is_none() {
             self.cell(sample.endpoint, throughput_cell).throughput_count += 1;
@@ -130,6 +133,7 @@ impl Records {
             ours.scheduled += theirs.scheduled;
             ours.waited += theirs.waited;
             ours.dropped += theirs.dropped;
+            ours.wait.merge(&theirs.wait);
             ours.dispatch_lag.merge(&theirs.dispatch_lag);
         }
     }
@@ -144,11 +148,12 @@ pub(super) fn endpoint((name, records): (&'static str, EndpointRecords)) -> Endp
         first_byte: records.first_byte,
         service_time: records.service_time,
         cells: cells
-            .map(|(second, Tally { counts, latency, throughput_count })| EndpointCell {
+            .map(|(second, tally)| EndpointCell {
                 second,
-                counts,
-                latency,
-                throughput_count,
+                counts: tally.counts,
+                latency: tally.latency,
+                failure_latency: tally.failure_latency,
+                throughput_count: tally.throughput_count,
             })
             .collect(),
     }

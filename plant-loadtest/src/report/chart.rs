@@ -76,6 +76,46 @@ pub fn over_time(lines: &[Line], stages: &[Stage], seconds: u32, size: Size) -> 
     svg + "</svg>"
 }
 
+/// Draws a line through `points`, each marked, and names the `knee`. Both axes start at zero.
+#[must_use]
+pub fn curve(points: &[(f64, f64)], knee: Option<(f64, f64)>) -> String {
+    let max = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).fold(0.0, f64::max);
+    let (x_max, y_max) = (max(|point| point.0), max(|point| point.1));
+    let size = Size::Full;
+    let scale = Scale::new(y_max, if x_max > 0.0 { x_max * 1.05 } else { 1.0 }, size);
+    let mut svg = svg_start(size);
+    value_axis(&mut svg, &scale);
+    let step = round_step(scale.x_max / 8.0);
+    let mut at = 0.0;
+    while at <= scale.x_max {
+        let x = scale.x(at);
+        axis_label(&mut svg, &scale, x, &tick_label(at, step));
+        at += step;
+    }
+    let line =
+        Line { name: String::new(), color: "a".into(), filled: false, points: points.to_vec() };
+    draw(&mut svg, &scale, &line);
+    for (x, y) in points {
+        let _ = write!(
+            svg,
+            r#"<rect class="count" x="{:.1}" y="{:.1}" width="6" height="6"/>"#,
+            scale.x(*x) - 3.0,
+            scale.y(*y) - 3.0
+        );
+    }
+    if let Some((x, y)) = knee {
+        let (x, y) = (scale.x(x), scale.y(y));
+        let bottom = size.height() - BOTTOM;
+        let _ = write!(
+            svg,
+            r#"<line class="stage" x1="{x:.1}" x2="{x:.1}" y1="{y:.1}" y2="{bottom}"/><text class="name" text-anchor="end" x="{:.1}" y="{:.1}">knee</text>"#,
+            x - 6.0,
+            y - 8.0
+        );
+    }
+    svg + "</svg>"
+}
+
 /// Draws the planned load over time as a low chart without axes. `load` returns the load at the start
 /// and at the end of a stage.
 #[must_use]
@@ -291,7 +331,9 @@ fn latency_label(power: f64) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+/// Escapes `text` for HTML.
+#[must_use]
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

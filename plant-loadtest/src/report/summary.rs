@@ -221,19 +221,41 @@ pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
             |seconds| format!("the last one finished {seconds:.1} s after the load"),
         );
         let sentence = format!(
-            "{} accepted = {} completed + {} failed + {} unfinished + {} unknown to the service; time \
-             from acceptance to completion, judged: P50 {}, P95 {}, P99 {}, max {}; {drained}",
-            counts.sent,
+            "{} accepted = {} completed + {} failed + {} unfinished + {} unknown to the service + {} \
+             refused + {} unreachable; time from acceptance to completion, judged: P50 {}, P95 {}, \
+             P99 {}, max {}; {drained}",
+            completion.accepted(),
             counts.succeeded,
             completion.failed(),
             completion.unfinished(),
             completion.lost(),
+            completion.refused(),
+            completion.unreachable(),
             at(0.5),
             at(0.95),
             at(0.99),
             at(1.0),
         );
         (completion.work.as_str(), sentence)
+    });
+    sentences.collect()
+}
+
+/// Describes, for each endpoint whose failures took longer than its median latency, the P95 with
+/// those failures; in the judged stages.
+#[must_use]
+pub fn slow_failures(outcome: &Outcome) -> Vec<String> {
+    let sentences = outcome.endpoints.iter().filter_map(|endpoint| {
+        let tally = outcome.tally_judged_of(endpoint);
+        let with_failures = tally.latency_with_slow_failures();
+        let slow = with_failures.len() - tally.latency.len();
+        let p95 = with_failures.quantile_ms(0.95).filter(|_| slow > 0)?;
+        let without = ms_or_dash(tally.latency.quantile_ms(0.95));
+        Some(format!(
+            "{}: {slow} failures took longer than its median; with them P95 is {}, without {without}.",
+            endpoint.name,
+            format_ms(p95)
+        ))
     });
     sentences.collect()
 }
@@ -357,6 +379,12 @@ pub fn judged_rate(outcome: &Outcome) -> f64 {
     as_f64(outcome.tally_judged().counts.sent) / f64::from(judged_duration_s(outcome).max(1))
 }
 
+/// Returns the successful responses per second in the judged stages.
+#[must_use]
+pub fn judged_success_rate(outcome: &Outcome) -> f64 {
+    as_f64(outcome.tally_judged().counts.succeeded) / f64::from(judged_duration_s(outcome).max(1))
+}
+
 /// Returns the requests per second over `seconds`.
 #[must_use]
 pub fn rate(tally: &Tally, seconds: &Range<u32>) -> f64 {
@@ -422,6 +450,19 @@ fn as_f64(count: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::report::example;
+
+    #[test]
+    fn failures_slower_than_the_median_are_named() {
+        let mut outcome = example::outcome();
+        assert!(slow_failures(&outcome).is_empty());
+        let name = outcome.endpoints[0].name.clone();
+        for cell in &mut outcome.endpoints[0].cells {
+            cell.failure_latency.record(std::time::Duration::from_secs(7));
+        }
+        let sentences = slow_failures(&outcome);
+        assert_eq!(sentences.len(), 1);
+        assert!(sentences[0].starts_with(&format!("{name}: 30 failures")), "{sentences:?}");
+    }
 
     #[test]
     fn the_rate_of_a_run_that_ended_early_covers_only_its_elapsed_seconds() {

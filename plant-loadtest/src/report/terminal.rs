@@ -22,6 +22,7 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
     let mut text = headline(outcome, verdict);
     for part in [
         endpoint_tables(outcome, verdict),
+        summary::slow_failures(outcome).join("\n"),
         other_thresholds(verdict),
         over_time(verdict),
         totals(outcome),

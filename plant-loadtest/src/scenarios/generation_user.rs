@@ -10,7 +10,7 @@ use goose::{
 use serde_json::json;
 
 use super::{
-    Identity, Session, UserClass, id,
+    Identity, OwnAccount, Session, UserClass, id,
     own_account::{LOGIN, REGISTER},
 };
 use crate::{
@@ -113,7 +113,8 @@ async fn create_task(session: &mut Session) {
     let request = Request::post(&CREATE, "/api/v1/generation/create", &task).bearer(&token);
     let id = session.client.send(request).await.and_then(|body| id(&body));
     if let Some(id) = id {
-        session.client.record_accepted(&GENERATION, id.clone(), &token);
+        let login = session.account.as_ref().map(OwnAccount::login);
+        session.client.record_accepted(&GENERATION, id.clone(), &token, login);
         session.values.insert(LATEST_TASK, id);
     }
 }

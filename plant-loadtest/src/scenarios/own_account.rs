@@ -13,6 +13,7 @@ use super::Session;
 use crate::{
     access::TEST_PASSWORD,
     client::{Endpoint, Request, Shape},
+    work::Login,
 };
 
 /// `POST /api/v1/auth/register`.
@@ -32,9 +33,17 @@ pub static LOGIN: Endpoint = Endpoint {
 /// Account registered by one virtual user.
 #[derive(Clone, Debug)]
 pub struct OwnAccount {
-    email: String,
+    login: Arc<Login>,
     /// Access token and the time from which it is renewed.
     token: Option<(Arc<str>, Instant)>,
+}
+
+impl OwnAccount {
+    /// Returns the credentials of the account.
+    #[must_use]
+    pub fn login(&self) -> Arc<Login> {
+        Arc::clone(&self.login)
+    }
 }
 
 #[derive(Deserialize)]
@@ -64,15 +73,15 @@ impl Session {
     /// Logs in with the registered account and returns the access token. Returns `None` if no
     /// account is registered or the login failed.
     pub async fn log_in(&mut self) -> Option<Arc<str>> {
-        let email = self.account.as_ref()?.email.clone();
-        let credentials = json!({ "email": email, "password": TEST_PASSWORD });
+        let login = self.account.as_ref()?.login();
+        let credentials = json!({ "email": login.email, "password": login.password });
         let request = Request::post(&LOGIN, "/api/v1/auth/login", &credentials);
         let response: LoginResponse =
             serde_json::from_slice(&self.client.send(request).await?).ok()?;
         let token: Arc<str> = response.access_token.into();
         // Renewed at half of its lifetime, so that requests in progress keep a valid token.
         let renew_at = Instant::now() + Duration::from_secs(response.expires_in / 2);
-        self.account = Some(OwnAccount { email, token: Some((Arc::clone(&token), renew_at)) });
+        self.account = Some(OwnAccount { login, token: Some((Arc::clone(&token), renew_at)) });
         Some(token)
     }
 
@@ -82,7 +91,8 @@ impl Session {
         let email = format!("loadtest_{:032x}@test.local", fastrand::u128(..));
         let credentials = json!({ "email": email, "password": TEST_PASSWORD });
         self.client.send(Request::post(&REGISTER, "/api/v1/auth/register", &credentials)).await?;
-        self.account = Some(OwnAccount { email, token: None });
+        let login = Login { email, password: TEST_PASSWORD.to_owned() };
+        self.account = Some(OwnAccount { login: Arc::new(login), token: None });
         Some(())
     }
 }

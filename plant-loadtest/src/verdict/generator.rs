@@ -232,9 +232,11 @@ pub(super) fn arrivals_note(outcome: &Outcome) -> Option<String> {
         0 => String::new(),
         dropped => format!("; {dropped} of them were dropped"),
     };
+    let p95 = arrivals.wait.quantile_ms(0.95);
+    let p95 = p95.map(|ms| format!(", 95 % of them up to {}", format_ms(ms))).unwrap_or_default();
     Some(format!(
-        "{} of {} arrivals ({:.1} %) waited because all {} users were busy; the wait is part of \
-         their latency{dropped}",
+        "{} of {} arrivals ({:.1} %) waited because all {} users were busy{p95}; the wait is part \
+         of their latency{dropped}",
         arrivals.waited,
         arrivals.scheduled,
         waited * 100.0,
@@ -249,6 +251,7 @@ pub(super) fn arrivals(outcome: &Outcome, spans: &[Range<u32>]) -> ArrivalCell {
         all.scheduled += cell.scheduled;
         all.waited += cell.waited;
         all.dropped += cell.dropped;
+        all.wait.merge(&cell.wait);
         all.dispatch_lag.merge(&cell.dispatch_lag);
     }
     all

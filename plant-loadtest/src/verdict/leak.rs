@@ -10,6 +10,10 @@ const WARM_UP_FRACTION: f64 = 0.1;
 /// long: in less, filling caches look like a leak.
 const MIN_SPAN_S: f64 = 3600.0;
 
+/// Shortest time in seconds for a WARNING about growth that already exceeds the limit of the whole
+/// period.
+const MIN_SPAN_FOR_TOTAL_S: f64 = 600.0;
+
 /// Growth whose slope in the second half is below this fraction of the whole slope slows down.
 const SLOWING_FRACTION: f64 = 0.5;
 
@@ -21,15 +25,20 @@ pub struct Leak {
     ///
     /// 1. INSUFFICIENT: there are too few samples.
     /// 2. PASS: the upper bound is below the limit, and at most half of it if growth is certain.
-    /// 3. INSUFFICIENT: growth is not certain; or the samples span less than one hour, or less than
+    /// 3. WARNING: the lower bound of the growth within the run already exceeds the limit of the whole
+    ///    period, and the samples span at least ten minutes but are too short for rule 4.
+    /// 4. INSUFFICIENT: growth is not certain; or the samples span less than one hour, or less than
     ///    half of the limit's period if that is shorter.
-    /// 4. WARNING: the growth slows down. Its slope in the second half is less than half of the
+    /// 5. WARNING: the growth slows down. Its slope in the second half is less than half of the
     ///    whole slope.
-    /// 5. FAIL: the lower bound is above the limit.
-    /// 6. WARNING: in all other cases.
+    /// 6. FAIL: the lower bound is above the limit.
+    /// 7. WARNING: in all other cases.
     pub grade: Grade,
     /// Growth extrapolated to the limit's period; `None` when there are too few samples.
     pub growth: Option<Growth>,
+    /// Whether the memory has certainly grown within the run by more than the limit allows in the
+    /// whole period.
+    pub exceeds_total: bool,
     /// Summary for reports.
     pub summary: String,
 }
@@ -59,6 +68,7 @@ impl Leak {
             return Self {
                 grade: Grade::Insufficient,
                 growth: None,
+                exceeds_total: false,
                 summary: "too few memory samples to detect growth".into(),
             };
         };
@@ -69,8 +79,10 @@ impl Leak {
             upper: percent(trend.upper_bound()),
             detectable: percent(trend.detectable_slope()),
         };
-        let (grade, summary) = judge(&trend, growth, limit);
-        Self { grade, growth: Some(growth), summary }
+        let so_far = trend.lower_bound() * trend.span_s / trend.start * 100.0;
+        let exceeds_total = so_far > limit.below_percent;
+        let (grade, summary) = judge(&trend, growth, exceeds_total, limit);
+        Self { grade, growth: Some(growth), exceeds_total, summary }
     }
 }
 
@@ -80,7 +92,12 @@ fn after_warm_up(memory: &[(f64, f64)]) -> Option<&[(f64, f64)]> {
     memory.iter().position(|(second, _)| *second >= warm).map(|from| &memory[from..])
 }
 
-fn judge(trend: &Trend, growth: Growth, limit: MemoryGrowthLimit) -> (Grade, String) {
+fn judge(
+    trend: &Trend,
+    growth: Growth,
+    exceeds_total: bool,
+    limit: MemoryGrowthLimit,
+) -> (Grade, String) {
     let period = duration::format(rounded(limit.over_s));
     let span = duration::format(rounded(trend.span_s));
     let grows = growth.lower > 0.0;
@@ -110,6 +127,17 @@ fn judge(trend: &Trend, growth: Growth, limit: MemoryGrowthLimit) -> (Grade, Str
                 "{rate}; growth below {:.0} % in {period} cannot be detected in {span}",
                 growth.detectable
             ),
+        );
+    }
+    if too_short && exceeds_total {
+        let so_far = trend.slope * trend.span_s / trend.start * 100.0;
+        let grade = match trend.span_s >= MIN_SPAN_FOR_TOTAL_S {
+            true => Grade::Warning,
+            false => Grade::Insufficient,
+        };
+        return (
+            grade,
+            format!("grew by {} in {span}, more than is allowed in {period}", signed(so_far)),
         );
     }
     if too_short {
@@ -211,11 +239,24 @@ mod tests {
         assert!(leak.summary.contains("cannot be detected"), "{}", leak.summary);
     }
 
+    fn growing(seconds: u32, percent: f64) -> Vec<(f64, f64)> {
+        let slope = percent / f64::from(seconds);
+        (0..seconds).map(|at| (f64::from(at), 100.0 + f64::from(at) * slope)).collect()
+    }
+
     #[test]
     fn fast_growth_in_a_short_run_is_not_yet_a_leak() {
-        let memory: Vec<(f64, f64)> =
-            (0..600).map(|at| (f64::from(at), 100.0 + f64::from(at) / 10.0)).collect();
-        assert_eq!(Leak::detect(&memory, DAY).grade, Grade::Insufficient);
-        assert_eq!(Leak::detect(&memory[..20], DAY).growth, None);
+        let leak = Leak::detect(&growing(600, 10.0), DAY);
+        assert_eq!((leak.grade, leak.exceeds_total), (Grade::Insufficient, false));
+        assert_eq!(Leak::detect(&growing(20, 10.0), DAY).growth, None);
+    }
+
+    #[test]
+    fn growth_beyond_what_the_whole_period_allows_warns_after_ten_minutes() {
+        for (seconds, grade) in [(90, Grade::Insufficient), (700, Grade::Warning)] {
+            let leak = Leak::detect(&growing(seconds, 60.0), DAY);
+            assert_eq!((leak.grade, leak.exceeds_total), (grade, true), "{seconds} s");
+            assert!(leak.summary.contains("more than is allowed"), "{}", leak.summary);
+        }
     }
 }

@@ -13,6 +13,7 @@ pub mod recovery;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod waiting;
 
 use std::ops::Range;
 
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 pub use generator::GeneratorHealth;
 pub use over_time::Finding;
+pub use waiting::Waiting;
 
 use crate::{
     duration,
@@ -78,6 +80,8 @@ pub struct JudgedThreshold {
     pub undecided: Option<Undecided>,
     /// How the load generator may have caused the grade; `None` if it cannot have.
     pub invalid: Option<String>,
+    /// How waiting for a free user explains the violation; `None` if it does not.
+    pub waiting: Option<Waiting>,
     /// The worst window, in seconds of the run, which determines the grade; `None` unless the
     /// threshold must be met in every window ([`Threshold::window_s`]).
     pub window: Option<Range<u32>>,
@@ -103,6 +107,9 @@ impl Undecided {
         Self { reason, samples_needed: needed }
     }
 }
+
+/// Number of thresholds and findings that the reason of a verdict lists.
+const MAX_REASONS: usize = 6;
 
 /// Verdict of a run: whether the service met the thresholds of its SLA.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,12 +150,15 @@ impl Verdict {
         let applies = |threshold: &&Threshold| threshold.users.contains(outcome.load.users);
         let by_sla: Vec<&Threshold> = sla.thresholds.iter().filter(applies).collect();
         let defaults = default_thresholds::missing(outcome, &by_sla);
-        let thresholds: Vec<JudgedThreshold> = by_sla
+        let mut thresholds: Vec<JudgedThreshold> = by_sla
             .into_iter()
             .map(|threshold| judge::judge(outcome, threshold, sla.judging))
             // A single request decides whether an endpoint fails always.
             .chain(defaults.iter().map(|default| judge::judge(outcome, default, Judging::Point)))
             .collect();
+        for judged in &mut thresholds {
+            judged.waiting = waiting::explain(outcome, judged);
+        }
         let generator = GeneratorHealth::check(outcome, &thresholds);
         // Without thresholds there is no grade to invalidate.
         let generator_note = generator::busy_note(outcome).filter(|_| thresholds.is_empty());
@@ -201,12 +211,20 @@ fn reason(
             .iter()
             .filter(|finding| finding.affects_verdict() && finding.grade == grade)
             .map(|finding| format!("{}: {}", finding.name, finding.summary));
-        let sentences: Vec<String> = judged
+        // The endpoints that held the users are the cause; those that waited for one are counted.
+        let (waited, caused): (Vec<_>, Vec<_>) = judged
             .filter(|judged| judged.grade == grade)
-            .map(JudgedThreshold::summary)
-            .chain(findings)
-            .collect();
-        sentences.join("; ")
+            .partition(|judged| judged.waiting.is_some());
+        let waited = (!waited.is_empty())
+            .then(|| format!("{} more only by waiting for a free user", waited.len()));
+        let caused = caused.into_iter().map(JudgedThreshold::summary);
+        let sentences: Vec<String> = caused.chain(findings).chain(waited).collect();
+        let more = match sentences.len().saturating_sub(MAX_REASONS) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let first: Vec<String> = sentences.into_iter().take(MAX_REASONS).collect();
+        first.join("; ") + &more
     };
     match grade {
         Grade::Pass => {
@@ -278,7 +296,9 @@ impl JudgedThreshold {
             None => format!("{metric} not measured{when}"),
         };
         let undecided = self.undecided.as_ref().map(|undecided| format!(" ({})", undecided.reason));
-        format!("{subject}: {measured}, threshold {limit}{}", undecided.unwrap_or_default())
+        let waiting = self.waiting.as_ref().map(|waiting| format!(" ({waiting})"));
+        let note = undecided.or(waiting).unwrap_or_default();
+        format!("{subject}: {measured}, threshold {limit}{note}")
     }
 
     /// Describes the stage and the window; empty where the threshold applies to the judged stages

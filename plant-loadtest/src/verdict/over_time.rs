@@ -26,9 +26,9 @@ pub struct Finding {
     /// Whether the SLA sets the limit; a finding by a default limit does not affect the verdict.
     /// Always false for settling.
     pub in_sla: bool,
-    /// Whether the run was long enough that a result could be expected. Only then does an
-    /// INSUFFICIENT finding affect the verdict.
-    pub long_enough: bool,
+    /// Whether INSUFFICIENT affects the verdict: the run was long enough that a result could be
+    /// expected, or what was measured does not fit a PASS.
+    pub must_decide: bool,
     /// Description of the limit.
     pub limit: String,
     /// Summary of what was measured.
@@ -57,7 +57,7 @@ impl Finding {
     /// Returns whether the finding affects the verdict.
     #[must_use]
     pub fn affects_verdict(&self) -> bool {
-        self.in_sla && (self.grade != Grade::Insufficient || self.long_enough)
+        self.in_sla && (self.grade != Grade::Insufficient || self.must_decide)
     }
 }
 
@@ -86,7 +86,7 @@ fn leak(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
         name: "memory growth",
         grade: leak.grade,
         in_sla: sla.over_time.memory_growth.is_some(),
-        long_enough: judged_s >= limit.over_s * MIN_PERIOD_FRACTION,
+        must_decide: leak.exceeds_total || judged_s >= limit.over_s * MIN_PERIOD_FRACTION,
         limit: format!("≤ {} % in {}", limit.below_percent, hours(limit.over_s)),
         summary: leak.summary,
     })
@@ -99,7 +99,7 @@ fn drift(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
         name: "drift",
         grade: drift.grade,
         in_sla: sla.over_time.drift.is_some(),
-        long_enough: true,
+        must_decide: true,
         limit: format!("increase ≤ {} %", limit.below_percent),
         summary: drift.summary,
     })
@@ -112,7 +112,7 @@ fn recovery(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
         name: recovery.name,
         grade: recovery.grade,
         in_sla: sla.over_time.recovery.is_some() && recovery.name == "recovery",
-        long_enough: true,
+        must_decide: true,
         limit: format!("P95 and queue depth within {} % of the baseline", threshold.within_percent),
         summary: recovery.summary,
     })

@@ -30,7 +30,7 @@ pub(super) fn resource(
         (values.iter().copied().reduce(f64::max), values.len() as u64)
     };
     match resource {
-        Resource::Cpu => cpu(outcome, &samples),
+        Resource::Cpu => cpu(&samples),
         Resource::Memory => {
             let (bytes, count) = max(|service| service.memory_bytes);
             (bytes.map(|bytes| bytes / 1_048_576.0), count)
@@ -43,29 +43,31 @@ pub(super) fn resource(
     }
 }
 
-/// Returns the mean CPU usage between the first and the last sample, in percent of all CPUs.
-fn cpu(outcome: &Outcome, samples: &[&ResourceSample]) -> (Option<f64>, u64) {
-    let values: Vec<(u32, f64)> = samples
-        .iter()
-        .filter_map(|sample| Some((sample.second, sample.service.cpu_seconds?)))
-        .collect();
-    let mean = values.first().zip(values.last()).and_then(|((from, before), (to, after))| {
-        #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 CPUs")]
-        let cpus = outcome.generator.cpus.max(1) as f64;
-        // The counter restarts from zero when the service restarts.
-        let used = (after - before).max(0.0);
-        (to > from).then(|| used * 100.0 / f64::from(to - from) / cpus)
-    });
-    (mean, values.len() as u64)
+/// Returns the mean CPU usage between the first and the last sample, in percent of the CPUs
+/// available to the service.
+fn cpu(samples: &[&ResourceSample]) -> (Option<f64>, u64) {
+    let (used, count) = increase(samples, |service| service.cpu_seconds);
+    let seconds = |sample: &&&ResourceSample| sample.service.cpu_seconds.is_some();
+    let first = samples.iter().find(seconds).map(|sample| sample.second);
+    let last = samples.iter().rfind(seconds).map(|sample| sample.second);
+    let span = first.zip(last).map(|(first, last)| f64::from(last - first));
+    let cpus = samples.iter().find_map(|sample| sample.service.cpus).filter(|cpus| *cpus > 0.0);
+    let mean = used.zip(span.filter(|span| *span > 0.0)).zip(cpus);
+    (mean.map(|((used, span), cpus)| used * 100.0 / span / cpus), count)
 }
 
-/// Returns the increase of a counter from the first sample to the last.
+/// Returns the increase of a counter from the first sample to the last. A counter that went back
+/// has restarted from zero.
 fn increase(
     samples: &[&ResourceSample],
     value: fn(&ServiceSample) -> Option<f64>,
 ) -> (Option<f64>, u64) {
     let values: Vec<f64> = samples.iter().filter_map(|sample| value(&sample.service)).collect();
-    (values.first().zip(values.last()).map(|(first, last)| last - first), values.len() as u64)
+    let increases = values.windows(2).map(|pair| match pair[1] - pair[0] {
+        increase if increase >= 0.0 => increase,
+        _ => pair[1],
+    });
+    ((!values.is_empty()).then(|| increases.sum()), values.len() as u64)
 }
 
 #[cfg(test)]
@@ -78,14 +80,31 @@ mod tests {
     #[test]
     fn cpu_usage_is_a_percentage_of_all_cpus() {
         let mut outcome = example::outcome();
-        outcome.generator.cpus = 4;
+        // The generator has fewer, because it is pinned to one of them.
+        outcome.generator.cpus = 1;
         for sample in &mut outcome.samples {
             // Two CPUs fully used.
             sample.service.cpu_seconds = Some(f64::from(sample.second) * 2.0);
+            sample.service.cpus = Some(4.0);
         }
-        let judged = outcome.judged_span();
-        let (percent, _) = resource(&outcome, Resource::Cpu, &[judged]);
+        let judged = slice::from_ref(&outcome.judged_span()).to_vec();
+        let (percent, _) = resource(&outcome, Resource::Cpu, &judged);
         assert!((percent.unwrap() - 50.0).abs() < 1e-9, "{percent:?}");
+        for sample in &mut outcome.samples {
+            sample.service.cpus = None;
+        }
+        assert_eq!(resource(&outcome, Resource::Cpu, &judged).0, None, "of how many CPUs?");
+    }
+
+    #[test]
+    fn a_counter_that_restarts_counts_from_zero() {
+        let mut outcome = example::outcome();
+        for (sample, errors) in outcome.samples.iter_mut().zip([5.0, 7.0, 1.0, 4.0]) {
+            sample.service.logged_errors = Some(errors);
+        }
+        outcome.samples.truncate(4);
+        let run = slice::from_ref(&(0..u32::MAX)).to_vec();
+        assert_eq!(resource(&outcome, Resource::LoggedErrors, &run), (Some(6.0), 4));
     }
 
     #[test]

@@ -12,14 +12,19 @@ use self::{
         FailureRow, FindingRow, GradeCount, PercentileRow, SectionRows, StageRow, ThresholdRow,
     },
 };
-use super::{chart, summary};
+use super::{
+    chart,
+    explain::{self, ExplainedThreshold},
+    summary,
+};
 use crate::{
     outcome::{Generator, Load, Outcome, Target},
     verdict::{Grade, Verdict},
 };
 
 const TEMPLATE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("style.css");
+/// Style sheet of all HTML reports.
+pub const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// The values of the template.
@@ -46,6 +51,9 @@ struct Page<'a> {
     sections: Vec<SectionRows>,
     judged_stages: String,
     other_thresholds: Vec<ThresholdRow>,
+    explained: Vec<ExplainedThreshold>,
+    fold: String,
+    slow_failures: Vec<String>,
     completions: Vec<(&'a str, String)>,
     charts: Vec<Chart>,
     distribution: Option<String>,
@@ -103,6 +111,9 @@ impl<'a> Page<'a> {
             sections: rows::sections(outcome, verdict),
             judged_stages: summary::describe_judged_stages(outcome),
             other_thresholds: rows::other_thresholds(verdict),
+            explained: explain::thresholds(verdict),
+            fold: explain::fold(outcome, verdict),
+            slow_failures: summary::slow_failures(outcome),
             completions: summary::completions(outcome),
             charts,
             distribution: chart::distribution(&outcome.tally_judged().latency),

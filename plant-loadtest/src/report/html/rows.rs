@@ -138,10 +138,12 @@ pub(super) fn violations(verdict: &Verdict) -> Vec<(&'static str, String)> {
         Grade::Insufficient => verdict.grade == Grade::Insufficient,
         _ => false,
     };
-    let mut violations: Vec<(Grade, String)> = verdict
-        .thresholds
-        .iter()
-        .filter(|judged| listed(judged.grade))
+    let mut thresholds: Vec<&JudgedThreshold> =
+        verdict.thresholds.iter().filter(|judged| listed(judged.grade)).collect();
+    // Whoever held the users comes before those that waited for one.
+    thresholds.sort_by_key(|judged| judged.waiting.is_some());
+    let mut violations: Vec<(Grade, String)> = thresholds
+        .into_iter()
         .map(|judged| (judged.grade, judged.summary()))
         .chain(
             verdict

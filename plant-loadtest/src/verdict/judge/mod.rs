@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{iter, ops::Range};
+use std::{iter, ops::Range, slice};
 
 use super::{
     Grade, JudgedThreshold, Undecided,
@@ -21,6 +21,9 @@ use crate::{
 
 /// Fraction of the seconds in which a resource must have been sampled.
 const MIN_COVERAGE: f64 = 0.8;
+
+/// Longest time in seconds from the last sample of the service's process to the end of the run.
+const MAX_UNOBSERVED_END_S: u32 = 5;
 
 /// Value of a metric, and how it compares with its limits.
 struct Measured {
@@ -56,7 +59,19 @@ pub(super) fn judge(outcome: &Outcome, threshold: &Threshold, judging: Judging) 
             duration::format(planned_s.into())
         ));
     }
-    judged
+    match unread(outcome, &threshold.subject, &run) {
+        unread if unread > 0 && judged.grade == Grade::Pass => {
+            judged.not_decidable(format!("the state of {unread} items could not be read"))
+        }
+        _ => judged,
+    }
+}
+
+/// Returns the number of items of accepted work whose state could not be read.
+fn unread(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> u64 {
+    let Subject::Work(name) = subject else { return 0 };
+    let completion = outcome.completions.iter().find(|completion| completion.work == *name);
+    completion.map_or(0, |completion| spans.iter().map(|span| completion.unread_in(span)).sum())
 }
 
 /// Judges every window on its own; the worst one decides, of equal ones the first.
@@ -140,6 +155,7 @@ fn judged(threshold: &Threshold, measured: Measured) -> JudgedThreshold {
         samples: measured.samples,
         undecided,
         invalid: None,
+        waiting: None,
         window: None,
     }
 }
@@ -253,13 +269,20 @@ fn judge_health(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
 }
 
 fn judge_restarts(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
-    let (restarts, samples) = (outcome.restarts().map(f64::from), outcome.samples_of_start());
-    let judged = judged(threshold, from_value(threshold, restarts, samples));
+    let samples = outcome.seconds_of_process().count() as u64;
+    let judged =
+        judged(threshold, from_value(threshold, outcome.restarts().map(f64::from), samples));
     let seconds = end_of_run(outcome);
     if judged.grade == Grade::Pass && !has_coverage(samples, seconds) {
         return judged.not_decidable(format!("sampled in {samples} of {seconds} seconds"));
     }
-    judged
+    // A restart between two samples shows in the later one, but none follows the last.
+    match outcome.seconds_of_process().next_back() {
+        Some(last) if judged.grade == Grade::Pass && last + MAX_UNOBSERVED_END_S < seconds => {
+            judged.not_decidable(format!("not sampled after second {last} of {seconds}"))
+        }
+        _ => judged,
+    }
 }
 
 /// Judges the drain time. It is violated if the wait for accepted work timed out before all of it
@@ -273,11 +296,20 @@ fn judge_drain(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
         return nothing_measured(threshold);
     };
     let samples = completion.tally_all().counts.sent;
+    let all_readable = completion.unfinished() + completion.lost() == 0;
     let measured = match completion.drain_s {
+        None if all_readable => from_value(threshold, None, samples),
         None => Measured { value: None, samples, decision: Decision::Violated },
         drain_s => from_value(threshold, drain_s, samples),
     };
-    judged(threshold, measured)
+    let judged = judged(threshold, measured);
+    match unread(outcome, &threshold.subject, slice::from_ref(&(0..u32::MAX))) {
+        0 => judged,
+        unread if all_readable => {
+            judged.not_decidable(format!("the state of {unread} items could not be read"))
+        }
+        _ => judged,
+    }
 }
 
 fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {

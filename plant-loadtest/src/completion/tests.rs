@@ -1,0 +1,186 @@
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::work::Login;
+
+pub(super) static WORK: WorkKind = WorkKind {
+    name: "generation",
+    list_path: "/list?limit=2",
+    accepted_field: "created_at",
+    ended_field: "completed_at",
+};
+
+fn accepted(id: &str, second: u32) -> AcceptedWork {
+    AcceptedWork { kind: &WORK, id: id.into(), token: "old".into(), login: None, second }
+}
+
+#[test]
+fn work_that_was_not_completed_counts_as_an_error() {
+    let load_ended_at: DateTime<Utc> = "2026-01-14T12:00:00Z".parse().unwrap();
+    let late = load_ended_at + chrono::TimeDelta::seconds(3);
+    let completed = |at| WorkState::Completed { took: Duration::from_secs(1), at };
+    let mut states = HashMap::from([
+        ("early".to_owned(), completed(load_ended_at - chrono::TimeDelta::seconds(9))),
+        ("late".to_owned(), completed(late)),
+        ("failed".to_owned(), WorkState::Failed),
+        ("pending".to_owned(), WorkState::Unknown),
+    ]);
+    let items = ["early", "late", "failed", "pending"].map(|id| accepted(id, 7));
+    let summary =
+        |states: &HashMap<_, _>| summarize("generation", items.iter(), states, load_ended_at);
+    let lost = summary(&states);
+    assert_eq!((lost.lost(), lost.unfinished(), lost.drain_s), (1, 0, None));
+    assert_eq!(lost.tally_all().counts.errors(), 2, "lost work is an error");
+    states.insert("pending".into(), WorkState::Pending);
+    let pending = summary(&states);
+    assert_eq!((pending.lost(), pending.unfinished(), pending.drain_s), (0, 1, None));
+    let counts = pending.tally_all().counts;
+    assert_eq!((counts.succeeded, counts.errors()), (2, 2));
+    assert!(pending.tally_all().counts.is_consistent());
+    states.insert("pending".into(), WorkState::Failed);
+    let ended = summary(&states);
+    assert_eq!((ended.failed(), ended.drain_s), (2, Some(3.0)));
+    assert_eq!(ended.tally_in(&(0..7)).counts.sent, 0);
+    assert_eq!(ended.tally_in(&(7..8)).latency.len(), 2);
+}
+
+#[test]
+fn work_that_could_not_be_read_is_neither_lost_nor_an_error() {
+    let states = HashMap::from([
+        ("a".to_owned(), WorkState::Refused),
+        ("b".to_owned(), WorkState::Unreachable),
+    ]);
+    let items = ["a", "b"].map(|id| accepted(id, 0));
+    let completion = summarize("generation", items.iter(), &states, DateTime::UNIX_EPOCH);
+    assert_eq!((completion.refused(), completion.unreachable()), (1, 1));
+    assert_eq!((completion.lost(), completion.unfinished(), completion.drain_s), (0, 0, None));
+    assert_eq!(completion.tally_all().counts.sent, 0);
+    assert_eq!(completion.accepted(), 2);
+}
+
+/// A service whose list has pages of two items, newest first.
+struct Lists {
+    items: Vec<&'static str>,
+    valid_token: Mutex<Option<&'static str>>,
+    status: StatusCode,
+    accepts_login: bool,
+    reads: AtomicU64,
+    logins: AtomicU64,
+}
+
+impl Lists {
+    fn new(items: &[&'static str]) -> Self {
+        Self {
+            items: items.to_vec(),
+            valid_token: Mutex::new(Some("old")),
+            status: StatusCode::OK,
+            accepts_login: true,
+            reads: AtomicU64::new(0),
+            logins: AtomicU64::new(0),
+        }
+    }
+
+    async fn serve(self) -> (String, Arc<Self>) {
+        let lists = Arc::new(self);
+        let router = Router::new()
+            .route("/list", get(list))
+            .route("/api/v1/auth/login", post(log_in))
+            .with_state(Arc::clone(&lists));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (host, lists)
+    }
+}
+
+async fn list(
+    State(lists): State<Arc<Lists>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> (StatusCode, String) {
+    lists.reads.fetch_add(1, SeqCst);
+    let valid =
+        lists.valid_token.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
+    if headers["authorization"] != format!("Bearer {valid}") {
+        return (StatusCode::UNAUTHORIZED, String::new());
+    }
+    let after = uri.query().unwrap().split_once("&after=");
+    let from: usize = after.map_or(0, |(_, after)| after.parse().unwrap());
+    let items = lists.items.iter().skip(from).take(2).map(|id| {
+        json!({"id": id, "status": "completed", "created_at": "2026-01-14T12:00:00Z",
+               "completed_at": "2026-01-14T12:00:01Z"})
+    });
+    let items: Vec<Value> = items.collect();
+    let next = (from + 2 < lists.items.len()).then(|| (from + 2).to_string());
+    (lists.status, json!({"items": items, "next": next}).to_string())
+}
+
+async fn log_in(State(lists): State<Arc<Lists>>, body: String) -> (StatusCode, String) {
+    assert!(body.contains("someone@test.local"), "{body}");
+    lists.logins.fetch_add(1, SeqCst);
+    if !lists.accepts_login {
+        return (StatusCode::UNAUTHORIZED, String::new());
+    }
+    *lists.valid_token.lock().unwrap_or_else(PoisonError::into_inner) = Some("new");
+    (StatusCode::OK, json!({"access_token": "new", "expires_in": 900}).to_string())
+}
+
+async fn wait(host: &str, ids: &[&str], timeout: Duration) -> Completion {
+    let login = Login { email: "someone@test.local".into(), password: "secret".into() };
+    let login = Some(Arc::new(login));
+    let items = ids.iter().map(|id| AcceptedWork { login: login.clone(), ..accepted(id, 0) });
+    let http = reqwest::Client::new();
+    let mut all = wait_until_ended(&http, host, &[&WORK], items.collect(), timeout).await;
+    all.pop().unwrap()
+}
+
+#[tokio::test]
+async fn all_pages_of_a_list_are_read() {
+    let (host, lists) = Lists::new(&["e", "d", "c", "b", "a"]).serve().await;
+    let completion = wait(&host, &["a", "e"], Duration::from_secs(60)).await;
+    assert_eq!(completion.tally_all().counts.succeeded, 2);
+    assert_eq!(lists.reads.load(SeqCst), 3, "one poll of three pages");
+}
+
+#[tokio::test]
+async fn an_expired_token_is_replaced_by_one_login() {
+    let (host, lists) = Lists::new(&["b", "a"]).serve().await;
+    *lists.valid_token.lock().unwrap() = Some("expired");
+    let completion = wait(&host, &["a", "b"], Duration::from_secs(60)).await;
+    assert_eq!((completion.tally_all().counts.succeeded, completion.lost()), (2, 0));
+    assert_eq!((lists.reads.load(SeqCst), lists.logins.load(SeqCst)), (2, 1));
+}
+
+#[tokio::test]
+async fn work_of_an_account_that_may_no_longer_log_in_is_refused_and_not_lost() {
+    let mut lists = Lists::new(&["a"]);
+    lists.accepts_login = false;
+    let (host, lists) = lists.serve().await;
+    *lists.valid_token.lock().unwrap() = None;
+    let completion = wait(&host, &["a", "b"], Duration::from_secs(60)).await;
+    assert_eq!((completion.refused(), completion.lost(), completion.unreachable()), (2, 0, 0));
+    assert_eq!(lists.reads.load(SeqCst), 1, "a refused list is not polled again");
+}
+
+#[tokio::test]
+async fn an_unreachable_list_is_not_a_loss_but_an_incomplete_one_is() {
+    let mut lists = Lists::new(&["a"]);
+    lists.status = StatusCode::SERVICE_UNAVAILABLE;
+    let (host, _) = lists.serve().await;
+    let completion = wait(&host, &["a"], Duration::ZERO).await;
+    assert_eq!((completion.unreachable(), completion.lost()), (1, 0));
+    let (host, _) = Lists::new(&["a"]).serve().await;
+    let completion = wait(&host, &["a", "b"], Duration::ZERO).await;
+    assert_eq!((completion.unreachable(), completion.lost()), (0, 1));
+}
