@@ -2,6 +2,8 @@
 
 use clap::{Parser, Subcommand};
 
+#[cfg(unix)]
+use crate::command::selftest::{SelftestArguments, SelftestServerArguments};
 use crate::command::{
     calibrate::CalibrateArguments, capacity::CapacityArguments, compare::CompareArguments,
     init::InitArguments, repeat::RepeatArguments, report::ReportArguments, run::RunArguments,
@@ -29,7 +31,7 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a profile, judge the results and write reports
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// List the built-in profiles, user classes and SLA files
     List,
     /// Write a starter profile and its SLA file
@@ -48,6 +50,13 @@ pub enum Command {
     Compare(CompareArguments),
     /// Run a profile as often as a comparison needs, and compare
     Repeat(RepeatArguments),
+    /// Check the verdicts of this program on this machine against servers of known truth
+    #[cfg(unix)]
+    Selftest(SelftestArguments),
+    /// Serve one case of `selftest`
+    #[cfg(unix)]
+    #[command(hide = true)]
+    SelftestServer(SelftestServerArguments),
     /// Check the statistics on simulated data with known properties
     #[command(hide = true)]
     Simulate(SimulateArguments),
@@ -64,7 +73,7 @@ mod tests {
     fn run(arguments: &[&str]) -> RunArguments {
         let line = ["plant-loadtest", "run", "peak-100"].iter().chain(arguments);
         match Cli::try_parse_from(line).unwrap().command {
-            Command::Run(arguments) => arguments,
+            Command::Run(arguments) => *arguments,
             other => panic!("{other:?}"),
         }
     }

@@ -51,6 +51,8 @@ pub mod recorder;
 pub mod report;
 pub mod run;
 pub mod scenarios;
+#[cfg(unix)]
+pub mod selftest;
 pub mod sla;
 pub mod statistics;
 pub mod stub;

@@ -11,7 +11,7 @@ use plant_loadtest::{
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Run(arguments) => command::run::run(arguments).await,
+        Command::Run(arguments) => command::run::run(*arguments).await,
         Command::List => command::list::list(),
         Command::Init(arguments) => command::init::init(&arguments),
         Command::Validate(arguments) => command::validate::validate(&arguments),
@@ -21,6 +21,10 @@ async fn main() -> ExitCode {
         Command::Report(arguments) => command::report::report(&arguments),
         Command::Compare(arguments) => command::compare::compare(&arguments),
         Command::Repeat(arguments) => command::repeat::repeat(&arguments).await,
+        #[cfg(unix)]
+        Command::Selftest(arguments) => command::selftest::selftest(&arguments).await,
+        #[cfg(unix)]
+        Command::SelftestServer(arguments) => command::selftest::serve(&arguments).await,
         Command::Simulate(arguments) => Ok(command::simulate::simulate(&arguments)),
     };
     match result {

@@ -58,6 +58,9 @@ pub struct Settings {
     pub host: String,
     /// Timeout for one request.
     pub timeout: Duration,
+    /// How long to wait for accepted work after the load; `None`: see
+    /// [`completion::drain_timeout`].
+    pub drain_timeout: Option<Duration>,
     /// Password of the test accounts, used if the service requires authentication.
     pub password: String,
     /// Goose's dashboard; closed model only.
@@ -80,6 +83,7 @@ impl Settings {
             sla,
             host,
             timeout,
+            drain_timeout: None,
             password: access::TEST_PASSWORD.into(),
             dashboard: None,
             progress,
@@ -120,7 +124,7 @@ pub enum RunError {
 /// # Errors
 /// When the run cannot start or has no measurements.
 pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
-    let http = client::http_client(&settings.host, settings.timeout.min(CHECK_TIMEOUT))?;
+    let http = client::checks_client(&settings.host, settings.timeout.min(CHECK_TIMEOUT))?;
     let accounts = check_target(&http, settings).await?;
     let open_files_limit = raise_open_files(settings.plan.users);
 
@@ -177,7 +181,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         &settings.host,
         &work_kinds(&settings.plan),
         recorder.take_accepted(),
-        completion::drain_timeout(&settings.sla),
+        settings.drain_timeout.unwrap_or_else(|| completion::drain_timeout(&settings.sla)),
     )
     .await;
     let ended =

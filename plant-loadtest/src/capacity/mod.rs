@@ -128,7 +128,7 @@ impl TrialRunner {
             ..Settings::new(plan, self.sla.clone(), self.host.clone(), self.timeout)
         };
         let outcome = run::run(&settings).await?;
-        let http = crate::client::http_client(&self.host, self.timeout)?;
+        let http = crate::client::checks_client(&self.host, self.timeout)?;
         // Requests still queued must not slow down the next trial.
         target::wait_until_healthy(&http, &self.host, HEALTH_TIMEOUT).await;
 

@@ -31,6 +31,10 @@ use crate::{
     work::{Login, WorkKind},
 };
 
+/// `User-Agent` of requests that are not part of the load.
+pub const CHECKS_USER_AGENT: &str =
+    concat!("plant-loadtest/", env!("CARGO_PKG_VERSION"), " (checks)");
+
 /// A route that scenarios request, with its expected response.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -300,8 +304,26 @@ impl Client {
 /// # Errors
 /// When the HTTP client cannot be initialized.
 pub fn http_client(host: &str, timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    with_user_agent(concat!("plant-loadtest/", env!("CARGO_PKG_VERSION")), host, timeout)
+}
+
+/// Returns an HTTP client like [`http_client`] for everything that is not part of the load: checks
+/// before and after it, `/metrics`, the state of accepted work. The service can tell its requests
+/// from those of the load by their `User-Agent`, [`CHECKS_USER_AGENT`].
+///
+/// # Errors
+/// When the HTTP client cannot be initialized.
+pub fn checks_client(host: &str, timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    with_user_agent(CHECKS_USER_AGENT, host, timeout)
+}
+
+fn with_user_agent(
+    user_agent: &str,
+    host: &str,
+    timeout: Duration,
+) -> reqwest::Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("plant-loadtest/", env!("CARGO_PKG_VERSION")))
+        .user_agent(user_agent)
         .timeout(timeout)
         .redirect(redirect::Policy::none())
         .no_proxy()

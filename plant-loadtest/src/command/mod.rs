@@ -9,6 +9,8 @@ pub mod list;
 pub mod repeat;
 pub mod report;
 pub mod run;
+#[cfg(unix)]
+pub mod selftest;
 pub mod simulate;
 pub mod stub;
 pub mod validate;

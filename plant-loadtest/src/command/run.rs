@@ -63,6 +63,11 @@ pub struct RunArguments {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse_positive)]
     pub timeout: Duration,
 
+    /// How long to wait after the load for accepted work to end
+    /// [default: twice the highest limit of the SLA for that time, at least 60s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
+    pub drain_timeout: Option<Duration>,
+
     /// Password of the test accounts, for a service that requires authentication
     #[arg(
         long,
@@ -170,6 +175,7 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, CommandError> {
         dashboard,
         journal: paths.json.clone(),
         exporter: arguments.metrics_address,
+        drain_timeout: arguments.drain_timeout,
         password: arguments.password,
         ..Settings::new(plan, sla, host, arguments.timeout)
     };

@@ -205,6 +205,22 @@ mod tests {
     }
 
     #[test]
+    fn the_margin_covers_nearly_all_divisions_and_not_half_of_them() {
+        // One run in six differs by 30 %: most divisions differ by less than it, some by more.
+        let mut floors = NoiseFloorFile::default();
+        let identical = runs(&[100.0, 100.0, 100.0, 100.0, 100.0, 130.0, 100.0, 131.0]);
+        floors.update(&identical);
+        let run = &identical[0];
+        let margin = floors.for_load(&run.machine, &run.load).margin_percent("GET /health");
+        let half = {
+            let logs: Vec<f64> = [100.0_f64, 100.0, 100.0, 100.0].map(f64::ln).into();
+            let other: Vec<f64> = [100.0_f64, 130.0, 100.0, 131.0].map(f64::ln).into();
+            (rank_tests::hodges_lehmann(&logs, &other).unwrap().exp() - 1.0) * 100.0
+        };
+        assert!(margin >= half && margin > 10.0, "{margin} {half}");
+    }
+
+    #[test]
     fn an_unmeasured_machine_has_the_default_margin_and_a_note() {
         let margins = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
         assert!((margins.margin_percent("GET /health") - 5.0).abs() < 1e-9);

@@ -194,6 +194,65 @@ mod tests {
     }
 
     #[test]
+    fn a_ramp_lasts_as_long_as_its_users_need_and_a_second_at_least() {
+        let seconds = |users, spawn_rate| -> Vec<u64> {
+            let stages = ramp_stages(users, spawn_rate, 3, 100).unwrap();
+            stages.iter().map(|stage| stage.duration_s).collect()
+        };
+        assert_eq!(seconds(200, 6.67), [30, 3, 67], "29.985 s");
+        assert_eq!(seconds(30, 10.0), [3, 3, 94], "exactly 3 s");
+        assert_eq!(seconds(31, 10.0), [4, 3, 93]);
+        assert_eq!(seconds(1, 10.0), [1, 3, 96]);
+        assert_eq!(ramp_stages(10, 1.0, 0, 20).unwrap().len(), 2, "no warm-up");
+        let judged: Vec<bool> =
+            ramp_stages(10, 1.0, 3, 20).unwrap().iter().map(|stage| stage.judged).collect();
+        assert_eq!(judged, [false, false, true]);
+    }
+
+    #[test]
+    fn a_run_that_ends_with_its_ramp_is_an_error() {
+        assert!(ramp_stages(10, 1.0, 0, 11).is_ok());
+        let error = ramp_stages(10, 1.0, 0, 10).unwrap_err();
+        assert!(
+            error.contains("ends before all 10 users") && !error.contains("warm-up"),
+            "{error}"
+        );
+        let error = ramp_stages(10, 1.0, 5, 15).unwrap_err();
+        assert!(
+            error.contains("the warm-up is over") && error.contains("that takes 15s"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn duration_and_peak_are_those_of_the_profile() {
+        let stages = Schedule::Stages(vec![
+            spec(10, Level::RampTo(100.0)),
+            spec(5, Level::Hold(500.0)),
+            spec(7, Level::Hold(100.0)),
+        ]);
+        assert_eq!((stages.seconds(), stages.peak()), (22, Some(500.0)));
+        let ramp = Schedule::Ramp { spawn_rate: 1.0, warm_up_s: 2, run_time_s: 30 };
+        assert_eq!((ramp.seconds(), ramp.peak()), (30, None));
+    }
+
+    #[test]
+    fn stages_are_scaled_up_to_whole_seconds_and_follow_each_other() {
+        let specs = [spec(10, Level::Hold(1.0)), spec(15, Level::Hold(1.0))];
+        let stages = stages(&specs, Model::Closed, 1.0, 0.1).unwrap();
+        assert_eq!([stages[0].seconds(), stages[1].seconds()], [0..1, 1..3]);
+        let long = [spec(u64::from(u32::MAX), Level::Hold(1.0)), spec(1, Level::Hold(1.0))];
+        assert!(super::stages(&long, Model::Closed, 1.0, 1.0).is_err());
+    }
+
+    #[test]
+    fn a_load_of_zero_has_no_users() {
+        let specs = [spec(1, Level::Hold(0.0)), spec(1, Level::Hold(0.4))];
+        let stages = stages(&specs, Model::Closed, 1.0, 1.0).unwrap();
+        assert_eq!((stages[0].to_users, stages[1].to_users), (0, 1));
+    }
+
+    #[test]
     fn stages_of_the_open_model_have_rates() {
         let stages = stages(&[spec(2, Level::RampTo(50.0))], Model::Open, 2.0, 1.0).unwrap();
         assert_eq!((stages[0].from_rate, stages[0].to_rate, stages[0].to_users), (0.0, 100.0, 0));

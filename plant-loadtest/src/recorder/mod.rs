@@ -384,6 +384,66 @@ mod tests {
     }
 
     #[test]
+    fn a_request_counts_in_the_second_of_its_intended_start() {
+        let recorder = Recorder::new(1);
+        recorder.user_started("A");
+        let shard = recorder.assign_shard();
+        let start = recorder.started_at().unwrap() + Duration::from_millis(900);
+        recorder.record_sent(shard, "GET /x", start);
+        recorder.record_finished(shard, sample(start, 2_500, None));
+        let (endpoints, _) = recorder.merge(&[]);
+        let first = endpoints[0].tally_in(&(0..1));
+        assert_eq!((first.counts.sent, first.counts.succeeded, first.latency.len()), (1, 1, 1));
+        assert_eq!(first.throughput_count, 0, "it took more than a second");
+        assert_eq!(endpoints[0].tally_in(&(2..3)).throughput_count, 1, "a second before its end");
+    }
+
+    #[test]
+    fn failures_are_no_throughput_and_have_no_service_time() {
+        let recorder = Recorder::new(1);
+        recorder.user_started("A");
+        let shard = recorder.assign_shard();
+        let start = recorder.started_at().unwrap();
+        for failure in [None, Some(FailureKind::ServerError), Some(FailureKind::TimedOut)] {
+            recorder.record_sent(shard, "GET /x", start);
+            recorder.record_finished(shard, sample(start, 5, failure));
+        }
+        let (endpoints, failures) = recorder.merge(&[]);
+        assert_eq!(endpoints[0].tally_all().throughput_count, 1);
+        assert_eq!(endpoints[0].service_time.len(), 2, "of the success and the timeout");
+        assert_eq!(endpoints[0].first_byte.len(), 3);
+        assert_eq!(failures.iter().map(|failure| failure.count).sum::<u64>(), 2);
+        let live = recorder.live_stats();
+        assert_eq!((live.sent, live.errors, live.dropped, live.users), (3, 2, 0, 1));
+    }
+
+    #[test]
+    fn arrivals_are_counted_by_the_second_in_which_they_were_scheduled() {
+        let recorder = Recorder::new(2);
+        let started = Instant::now();
+        recorder.start(started);
+        let (one, other) = (recorder.assign_shard(), recorder.assign_shard());
+        let at = |millis| started + Duration::from_millis(millis);
+        for (shard, millis) in [(one, 100), (other, 200), (one, 1_100), (other, 1_200)] {
+            recorder.arrival_scheduled(shard, at(millis));
+        }
+        recorder.arrival_started(one, at(100), at(103), true);
+        recorder.arrival_started(other, at(200), at(700), false);
+        recorder.arrival_dropped(one, at(1_100));
+        recorder.arrival_started(other, at(1_200), at(1_200), true);
+        let arrivals = recorder.arrivals();
+        let counts: Vec<(u32, u64, u64, u64)> = arrivals
+            .iter()
+            .map(|cell| (cell.second, cell.scheduled, cell.waited, cell.dropped))
+            .collect();
+        assert_eq!(counts, [(0, 2, 1, 0), (1, 2, 1, 1)]);
+        assert_eq!(arrivals[0].dispatch_lag.len(), 1, "of the one that had an idle user");
+        assert_eq!((arrivals[0].wait.len(), arrivals[1].wait.len()), (1, 0));
+        assert!(arrivals[0].wait.max_ms().unwrap() >= 499.0);
+        assert_eq!(recorder.live_stats().dropped, 1);
+    }
+
+    #[test]
     fn latency_includes_successes_and_timeouts_only() {
         let recorder = Recorder::new(1);
         recorder.user_started("A");

@@ -45,8 +45,8 @@ fn explain(judged: &JudgedThreshold) -> ExplainedThreshold {
         (Some(reason), ..) => ("invalid", reason.clone()),
         (_, Some(undecided), _) => ("not decidable", undecided.reason.clone()),
         (.., Grade::Pass) => ("met", String::new()),
-        (.., Grade::Warning) => ("violated (warning)", waiting(judged)),
-        _ => ("violated", waiting(judged)),
+        (.., Grade::Warning) => ("violated (warning)", cause(judged)),
+        _ => ("violated", cause(judged)),
     };
     let optional = if threshold.required { "" } else { " (optional)" };
     ExplainedThreshold {
@@ -67,8 +67,9 @@ fn explain(judged: &JudgedThreshold) -> ExplainedThreshold {
     }
 }
 
-fn waiting(judged: &JudgedThreshold) -> String {
-    judged.waiting.as_ref().map(ToString::to_string).unwrap_or_default()
+fn cause(judged: &JudgedThreshold) -> String {
+    let waiting = judged.waiting.as_ref().map(ToString::to_string);
+    waiting.or_else(|| judged.culprit.clone()).unwrap_or_default()
 }
 
 fn over(judged: &JudgedThreshold) -> String {

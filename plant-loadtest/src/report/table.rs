@@ -11,6 +11,12 @@ const STYLE: TableStyle =
 /// Returns a table that has no rows yet, with a line below `header`.
 #[must_use]
 pub fn plain<const N: usize>(header: [&str; N]) -> Table {
+    with_header(&header)
+}
+
+/// Returns a table like [`plain`], for a number of columns that varies.
+#[must_use]
+pub fn with_header(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_header(header);
     table

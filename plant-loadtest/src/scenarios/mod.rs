@@ -12,6 +12,7 @@ mod health_check_user;
 mod own_account;
 mod plant_backend_user;
 mod plant_user;
+mod selftest_user;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -32,7 +33,7 @@ use crate::{
 pub use own_account::OwnAccount;
 
 /// All user classes.
-pub static ALL: [&UserClass; 8] = [
+pub static ALL: [&UserClass; 9] = [
     &plant_backend_user::CLASS,
     &health_check_user::CLASS,
     &plant_user::CLASS,
@@ -41,6 +42,7 @@ pub static ALL: [&UserClass; 8] = [
     &agent_search_user::CLASS,
     &auth_user::CLASS,
     &generation_user::CLASS,
+    &selftest_user::CLASS,
 ];
 
 /// A kind of virtual user: its tasks, its think time and the data it requires.

@@ -244,6 +244,68 @@ mod tests {
         assert_eq!(format_percent(1.25), "1.25 %");
     }
 
+    fn threshold(metric: Metric, limit: f64, fail_limit: Option<f64>) -> Threshold {
+        Threshold {
+            subject: Subject::AllRequests,
+            group: String::new(),
+            metric,
+            limit,
+            fail_limit,
+            users: UserRange { from: 2, to: 4 },
+            during: During::Judged,
+            window_s: None,
+            required: true,
+        }
+    }
+
+    #[test]
+    fn a_value_at_the_limit_violates_it_unless_the_limit_is_zero() {
+        let p95 = threshold(Metric::P95, 100.0, Some(150.0));
+        assert_eq!([99.9, 100.0, 100.1].map(|ms| p95.is_met_by(ms)), [true, false, false]);
+        assert_eq!([100.0, 150.0, 150.1].map(|ms| p95.is_failed_by(ms)), [false, false, true]);
+        let none = threshold(Metric::Restarts, 0.0, Some(0.0));
+        assert_eq!([0.0, 1.0].map(|count| none.is_met_by(count)), [true, false]);
+        let equal = threshold(Metric::P95, 100.0, Some(100.0));
+        assert!(equal.is_failed_by(100.0), "every violation is a failure");
+        assert!(!threshold(Metric::P99, 100.0, None).is_failed_by(1e9), "never a failure");
+    }
+
+    #[test]
+    fn a_rate_at_the_limit_meets_it() {
+        let rate = threshold(Metric::Throughput, 100.0, Some(80.0));
+        assert_eq!([99.9, 100.0].map(|value| rate.is_met_by(value)), [false, true]);
+        assert_eq!([79.9, 80.0].map(|value| rate.is_failed_by(value)), [true, false]);
+        assert_eq!(rate.format_limit(), "at least 100 requests/s");
+    }
+
+    #[test]
+    fn both_ends_of_a_range_of_users_belong_to_it() {
+        let range = UserRange { from: 2, to: 4 };
+        assert_eq!([1, 2, 4, 5].map(|users| range.contains(users)), [false, true, true, false]);
+        assert!(UserRange::ANY.contains(0) && UserRange::ANY.contains(u32::MAX));
+    }
+
+    #[test]
+    fn limits_and_values_have_units() {
+        let formatted = [
+            threshold(Metric::P95, 300.0, None),
+            threshold(Metric::Restarts, 0.0, None),
+            threshold(Metric::Resource(Resource::Memory), 2048.0, None),
+            threshold(Metric::Resource(Resource::OpenFiles), 20.0, None),
+        ]
+        .map(|threshold| threshold.format_limit());
+        assert_eq!(formatted, ["< 300 ms", "0", "< 2048 MiB", "< 20"]);
+        let values = [
+            Metric::SecondsToHealthy.format(0.25),
+            Metric::SecondsToHealthy.format(1.0),
+            Metric::Throughput.format(99.96),
+            Metric::Resource(Resource::Cpu).format(69.6),
+            Metric::Resource(Resource::Memory).format(50.26),
+            Metric::Restarts.format(2.0),
+        ];
+        assert_eq!(values, ["250 ms", "1.0 s", "100.0 requests/s", "70 %", "50.3 MiB", "2"]);
+    }
+
     #[test]
     fn greater_latencies_have_fewer_decimals() {
         assert_eq!(format_ms(1.234), "1.23 ms");

@@ -311,6 +311,92 @@ mod tests {
     }
 
     #[test]
+    fn a_mistyped_key_or_table_is_an_error_and_not_a_threshold_less() {
+        let latency = "[[latency]]\nclass = \"c\"\nendpoints = [\"all\"]\np95_ms = 1\n";
+        for (text, line, word) in [
+            (
+                format!("name = \"x\"\np95_fail_over_percent = 5\n{latency}"),
+                2,
+                "p95_fail_over_percent",
+            ),
+            (format!("name = \"x\"\n{latency}p9_ms = 2\n"), 6, "p9_ms"),
+            (format!("name = \"x\"\n{latency}[[error]]\nbelow_percent = 1\n"), 6, "error"),
+            (
+                format!(
+                    "name = \"x\"\n{latency}[[errors]]\nbelow_percent = 1\nkind = [\"timed-out\"]\n"
+                ),
+                8,
+                "kind",
+            ),
+            (
+                format!("name = \"x\"\n{latency}[survival]\nanswers_within_s = 1\nrestarts = 1\n"),
+                8,
+                "restarts",
+            ),
+            (
+                format!("name = \"x\"\n{latency}[[throughput]]\nat_least = 1\nat_most = 1\n"),
+                8,
+                "at_most",
+            ),
+            (
+                format!(
+                    "name = \"x\"\n{latency}[[resource]]\nname = \"cpu-percent\"\nbelow = 1\nabove = 1\n"
+                ),
+                9,
+                "above",
+            ),
+            (
+                format!(
+                    "name = \"x\"\n{latency}[drift]\nbelow_percent = 1\nwindow = \"5s\"\nover = \"1s\"\n"
+                ),
+                9,
+                "over",
+            ),
+        ] {
+            let error = parse_sla(&text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("x.toml:{line}: ")), "{word}: {error}");
+            assert!(error.contains(word), "{word}: {error}");
+        }
+    }
+
+    #[test]
+    fn contradicting_limits_are_errors() {
+        for text in [
+            "name = \"x\"\n[[errors]]\nbelow_percent = 2\nfail_over_percent = 1\n",
+            "name = \"x\"\n[[throughput]]\nat_least = 2\nfail_under = 3\n",
+            "name = \"x\"\nconfidence_percent = 100\n[survival]\nanswers_within_s = 1\n",
+            "name = \"x\"\nconfidence_percent = 49\n[survival]\nanswers_within_s = 1\n",
+            "name = \"x\"\njudge = \"guess\"\n[survival]\nanswers_within_s = 1\n",
+            "name = \"x\"\noptional = [\"p98\"]\n[survival]\nanswers_within_s = 1\n",
+            "name = \"x\"\n[[latency]]\nclass = \"c\"\nendpoints = [\"all\"]\n",
+            "name = \"x\"\n",
+        ] {
+            assert!(parse_sla(text).is_err(), "{text}");
+        }
+        let equal = "name = \"x\"\n[[errors]]\nbelow_percent = 2\nfail_over_percent = 2\n\
+                     [[throughput]]\nat_least = 2\nfail_under = 2\n";
+        assert!(parse_sla(equal).is_ok(), "equal limits do not contradict each other");
+    }
+
+    #[test]
+    fn how_thresholds_are_judged_and_which_are_required_is_read() {
+        let text = "name = \"x\"\nconfidence_percent = 99\noptional = [\"p99\"]\n\
+                    [[latency]]\nclass = \"c\"\nendpoints = [\"all\"]\np95_ms = 1\np99_ms = 2\n\
+                    [[errors]]\nbelow_percent = 1\nrequired = false\nusers_from = 2\nusers_to = 5\n\
+                    every = \"2m\"\n[[errors]]\nbelow_percent = 1\nduring = \"run\"\n";
+        let sla = parse_sla(text).unwrap();
+        assert_eq!(sla.judging, Judging::Interval { confidence: 0.99 });
+        let required: Vec<bool> = sla.thresholds.iter().map(|one| one.required).collect();
+        assert_eq!(required, [true, false, false, true]);
+        let errors = &sla.thresholds[2];
+        assert_eq!((errors.users.from, errors.users.to, errors.window_s), (2, 5, Some(120)));
+        assert_eq!(sla.thresholds[3].during, During::Run);
+        let point = "name = \"x\"\njudge = \"point\"\n[survival]\nanswers_within_s = 1\n";
+        let sla = parse_sla(point).unwrap();
+        assert_eq!((sla.judging, sla.thresholds.len()), (Judging::Point, 2));
+    }
+
+    #[test]
     fn an_unknown_stage_or_failure_kind_is_an_error() {
         let text = "name = \"x\"\n[[errors]]\nbelow_percent = 1\nkinds = [\"bad-luck\"]\n\
                     during = \"dawn\"\n";

@@ -239,6 +239,54 @@ mod tests {
         assert!(leak.summary.contains("cannot be detected"), "{}", leak.summary);
     }
 
+    #[test]
+    fn no_leak_needs_the_upper_bound_below_the_limit_and_not_the_estimate() {
+        // A slow wave: the slope is about zero, but what lies behind it cannot be seen.
+        let wave = |at: u32| 100.0 + 8.0 * (f64::from(at) / 1440.0 * 9.0).sin();
+        let memory: Vec<(f64, f64)> =
+            (0..1440).map(|at| (f64::from(at) * 60.0, wave(at))).collect();
+        let leak =
+            Leak::detect(&memory, MemoryGrowthLimit { below_percent: 10.0, over_s: 86_400.0 });
+        let growth = leak.growth.unwrap();
+        assert!(growth.estimate < 10.0 && growth.upper > 10.0, "{growth:?}");
+        assert_eq!(leak.grade, Grade::Insufficient, "{}", leak.summary);
+    }
+
+    #[test]
+    fn the_warm_up_is_no_leak() {
+        let filling = |at: u32| if at < 140 { 50.0 + f64::from(at) } else { 190.0 };
+        let memory: Vec<(f64, f64)> =
+            (0..1440).map(|at| (f64::from(at) * 60.0, filling(at))).collect();
+        let leak = Leak::detect(&memory, DAY);
+        assert_eq!(leak.grade, Grade::Pass, "{}", leak.summary);
+    }
+
+    #[test]
+    fn growth_that_slows_down_warns_and_steady_growth_fails() {
+        let series = |of: fn(f64) -> f64| -> Vec<(f64, f64)> {
+            (0..1440).map(|at| (f64::from(at) * 60.0, of(f64::from(at) / 1440.0))).collect()
+        };
+        let slowing = Leak::detect(&series(|day| 100.0 + 100.0 * day.sqrt().min(0.8)), DAY);
+        assert_eq!(slowing.grade, Grade::Warning, "{}", slowing.summary);
+        assert!(slowing.summary.contains("slowing down"), "{}", slowing.summary);
+        let steady = Leak::detect(&series(|day| 100.0 + 80.0 * day), DAY);
+        assert_eq!(steady.grade, Grade::Fail, "{}", steady.summary);
+        let late = Leak::detect(&series(|day| 100.0 + 80.0 * day * day), DAY);
+        assert_eq!(late.grade, Grade::Fail, "growth that speeds up: {}", late.summary);
+    }
+
+    #[test]
+    fn certain_growth_above_half_of_the_limit_warns() {
+        let memory = |percent: f64| -> Vec<(f64, f64)> {
+            (0..1440)
+                .map(|at| (f64::from(at) * 60.0, 100.0 + percent * f64::from(at) / 1440.0))
+                .collect()
+        };
+        assert_eq!(Leak::detect(&memory(5.0), DAY).grade, Grade::Pass);
+        assert_eq!(Leak::detect(&memory(15.0), DAY).grade, Grade::Warning);
+        assert_eq!(Leak::detect(&memory(25.0), DAY).grade, Grade::Fail);
+    }
+
     fn growing(seconds: u32, percent: f64) -> Vec<(f64, f64)> {
         let slope = percent / f64::from(seconds);
         (0..seconds).map(|at| (f64::from(at), 100.0 + f64::from(at) * slope)).collect()

@@ -1,5 +1,6 @@
 //! Judges an outcome by the thresholds of an SLA. The verdict depends on nothing else.
 
+mod culprit;
 mod decide;
 mod default_thresholds;
 pub mod drift;
@@ -82,6 +83,9 @@ pub struct JudgedThreshold {
     pub invalid: Option<String>,
     /// How waiting for a free user explains the violation; `None` if it does not.
     pub waiting: Option<Waiting>,
+    /// Which endpoint most of the errors come from, such as `25 of 26 from GET /items`; `None` unless
+    /// the error rate of all requests is violated.
+    pub culprit: Option<String>,
     /// The worst window, in seconds of the run, which determines the grade; `None` unless the
     /// threshold must be met in every window ([`Threshold::window_s`]).
     pub window: Option<Range<u32>>,
@@ -158,6 +162,7 @@ impl Verdict {
             .collect();
         for judged in &mut thresholds {
             judged.waiting = waiting::explain(outcome, judged);
+            judged.culprit = culprit::describe(outcome, judged);
         }
         let generator = GeneratorHealth::check(outcome, &thresholds);
         // Without thresholds there is no grade to invalidate.
@@ -297,7 +302,8 @@ impl JudgedThreshold {
         };
         let undecided = self.undecided.as_ref().map(|undecided| format!(" ({})", undecided.reason));
         let waiting = self.waiting.as_ref().map(|waiting| format!(" ({waiting})"));
-        let note = undecided.or(waiting).unwrap_or_default();
+        let culprit = self.culprit.as_ref().map(|culprit| format!(" ({culprit})"));
+        let note = undecided.or(waiting).or(culprit).unwrap_or_default();
         format!("{subject}: {measured}, threshold {limit}{note}")
     }
 

@@ -269,6 +269,46 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_becomes_slow_again_has_not_recovered_before() {
+        let mut outcome = spiked(42, 30);
+        // Fast from 42 s on, but slow again from 48 to 60 s.
+        for cell in
+            outcome.endpoints[0].cells.iter_mut().filter(|cell| (48..60).contains(&cell.second))
+        {
+            for _ in 0..20 {
+                cell.latency.record(Duration::from_millis(400));
+            }
+        }
+        let recovery = Recovery::detect(&outcome, 10.0).unwrap();
+        assert_eq!(
+            (recovery.grade, recovery.seconds),
+            (Grade::Pass, Some(20)),
+            "{}",
+            recovery.summary
+        );
+    }
+
+    #[test]
+    fn latency_within_the_tolerance_is_recovered_and_beyond_it_is_not() {
+        for (percent, grade) in [(50.0, Grade::Fail), (2000.0, Grade::Pass)] {
+            let recovery = Recovery::detect(&spiked(80, 30), percent).unwrap();
+            assert_eq!(recovery.grade, grade, "{percent} %: {}", recovery.summary);
+        }
+    }
+
+    #[test]
+    fn without_enough_requests_or_time_recovery_is_not_decidable() {
+        let mut few = spiked(52, 30);
+        few.endpoints[0].cells.retain(|cell| cell.second >= 30);
+        let recovery = Recovery::detect(&few, 10.0).unwrap();
+        assert_eq!((recovery.grade, recovery.baseline_p95_ms), (Grade::Insufficient, None));
+        let mut short = spiked(52, 30);
+        (short.load.stages[2].to_s, short.duration_s) = (49, 49.0);
+        let recovery = Recovery::detect(&short, 10.0).unwrap();
+        assert_eq!(recovery.grade, Grade::Insufficient, "{}", recovery.summary);
+    }
+
+    #[test]
     fn a_service_that_stays_slow_fails() {
         let recovery = Recovery::detect(&spiked(80, 30), 10.0).unwrap();
         assert_eq!((recovery.grade, recovery.seconds), (Grade::Fail, None));

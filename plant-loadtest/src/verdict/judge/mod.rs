@@ -83,7 +83,15 @@ fn judge_windows(
     judging: Judging,
 ) -> JudgedThreshold {
     let length = scaled_window(window_s, outcome.load.time_scale);
-    let windows = spans.iter().flat_map(|span| windows(span, length));
+    let windows = spans.iter().flat_map(|span| {
+        // The time after the load, in which the last requests end, is no window of its own.
+        let of_load = span.start..span.end.min(outcome.planned_seconds()).max(span.start);
+        let mut windows: Vec<Range<u32>> = windows(&of_load, length).collect();
+        if let Some(last) = windows.last_mut() {
+            last.end = span.end;
+        }
+        windows
+    });
     let judged = windows.map(|window| JudgedThreshold {
         window: Some(window.clone()),
         ..judge_over(outcome, threshold, &[window], judging)
@@ -156,6 +164,7 @@ fn judged(threshold: &Threshold, measured: Measured) -> JudgedThreshold {
         undecided,
         invalid: None,
         waiting: None,
+        culprit: None,
         window: None,
     }
 }
@@ -312,7 +321,7 @@ fn judge_drain(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
     }
 }
 
-fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
+pub(super) fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
     let mut tally = Tally::default();
     for span in spans {
         match subject {
@@ -334,7 +343,7 @@ fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
 }
 
 /// Returns the seconds in which a threshold applies, as planned.
-fn spans(outcome: &Outcome, during: &During) -> Vec<Range<u32>> {
+pub(super) fn spans(outcome: &Outcome, during: &During) -> Vec<Range<u32>> {
     let stages = outcome.load.stages.iter();
     match during {
         During::Run => iter::once(0..outcome.planned_seconds().max(end_of_run(outcome))).collect(),

@@ -250,6 +250,34 @@ fn windows_over_the_whole_run_end_with_it() {
 }
 
 #[test]
+fn the_time_after_the_load_is_no_window_of_its_own() {
+    let mut outcome = outcome_with(0, 0);
+    let planned = outcome.planned_seconds();
+    outcome.endpoints[0].cells = (0..planned)
+        .map(|second| EndpointCell {
+            second,
+            counts: Counts { sent: 100, succeeded: 100, ..Counts::default() },
+            ..EndpointCell::default()
+        })
+        .collect();
+    let errors = Threshold {
+        during: During::Run,
+        window_s: Some(1),
+        ..threshold(Metric::ErrorRate(FailureKind::ALL.to_vec()), 8.0, Some(8.0))
+    };
+    assert!(outcome.duration_s > f64::from(planned));
+    assert_eq!(judge_by_interval(&outcome, &errors).grade, Grade::Pass);
+    // What is requested after the load belongs to the last window.
+    outcome.endpoints[0].cells.push(EndpointCell {
+        second: planned,
+        counts: Counts { sent: 50, server_errors: 50, ..Counts::default() },
+        ..EndpointCell::default()
+    });
+    let judged = judge_by_interval(&outcome, &errors);
+    assert_eq!((judged.grade, judged.window), (Grade::Fail, Some(planned - 1..planned + 1)));
+}
+
+#[test]
 fn a_resource_that_was_rarely_sampled_is_not_decidable() {
     let limit = Threshold {
         subject: Subject::Service,
@@ -280,4 +308,159 @@ fn dropped_arrivals_are_errors_of_all_requests() {
     let all = Threshold { subject: Subject::AllRequests, ..threshold(errors, 0.1, Some(0.1)) };
     let judged = judge_by_interval(&outcome, &all);
     assert_eq!((judged.measured, judged.grade), (Some(1.0), Grade::Fail));
+}
+
+#[test]
+fn of_equally_bad_windows_the_worst_value_is_shown() {
+    let mut outcome = outcome_with(200, 160);
+    let judged = outcome.judged_span();
+    let worse = outcome_with(200, 900).endpoints[0].cells[0].clone();
+    let third = judged.start + 20;
+    outcome.endpoints[0].cells.push(EndpointCell { second: third, ..worse });
+    let bad = outcome.endpoints[0].cells[0].clone();
+    outcome.endpoints[0].cells.push(EndpointCell { second: judged.start + 10, ..bad });
+    let p95 = Threshold { window_s: Some(10), ..threshold(Metric::P95, 100.0, Some(100.0)) };
+    let found = judge_by_interval(&outcome, &p95);
+    assert!(found.window.unwrap().contains(&third));
+    assert!(found.measured.unwrap() > 899.0);
+}
+
+#[test]
+fn of_several_windows_the_lowest_throughput_decides() {
+    let mut outcome = outcome_with(0, 0);
+    let judged = outcome.judged_span();
+    outcome.endpoints[0].cells = judged
+        .clone()
+        .map(|second| EndpointCell {
+            second,
+            throughput_count: if second < judged.start + 10 { 40 } else { 100 },
+            ..EndpointCell::default()
+        })
+        .collect();
+    let rate = Threshold {
+        subject: Subject::AllRequests,
+        window_s: Some(10),
+        ..threshold(Metric::Throughput, 90.0, Some(90.0))
+    };
+    let found = judge_by_interval(&outcome, &rate);
+    assert_eq!((found.grade, found.measured), (Grade::Fail, Some(40.0)));
+}
+
+#[test]
+fn only_the_limited_kinds_of_errors_count() {
+    let mut outcome = outcome_with(1_000, 1);
+    let counts = &mut outcome.endpoints[0].cells[0].counts;
+    (counts.succeeded, counts.client_errors) = (900, 100);
+    let of = |kinds: &[FailureKind]| threshold(Metric::ErrorRate(kinds.to_vec()), 1.0, Some(1.0));
+    assert_eq!(judge_by_interval(&outcome, &of(&[FailureKind::TimedOut])).grade, Grade::Pass);
+    assert_eq!(judge_by_interval(&outcome, &of(&[FailureKind::ClientError])).grade, Grade::Fail);
+}
+
+#[test]
+fn restarts_that_nobody_could_see_are_not_decidable() {
+    let none = Threshold {
+        subject: Subject::Service,
+        during: During::Run,
+        ..threshold(Metric::Restarts, 0.0, Some(0.0))
+    };
+    let mut outcome = example::outcome();
+    assert_eq!(judge_by_interval(&outcome, &none).grade, Grade::Pass);
+    let hide = |outcome: &mut Outcome, from: u32| {
+        for sample in outcome.samples.iter_mut().filter(|sample| sample.second >= from) {
+            (sample.service.started_at, sample.service.cpu_seconds) = (None, None);
+        }
+    };
+    hide(&mut outcome, 29);
+    let judged = judge_by_interval(&outcome, &none);
+    assert_eq!(judged.grade, Grade::Insufficient, "the last six seconds");
+    assert!(judged.summary().contains("not sampled after second 28"), "{}", judged.summary());
+    hide(&mut outcome, 10);
+    assert_eq!(judge_by_interval(&outcome, &none).grade, Grade::Insufficient, "a third only");
+    hide(&mut outcome, 0);
+    assert_eq!(judge_by_interval(&outcome, &none).grade, Grade::Insufficient);
+}
+
+#[test]
+fn a_counter_that_goes_back_is_a_restart_even_if_the_start_time_is_unknown() {
+    let none = Threshold {
+        subject: Subject::Service,
+        during: During::Run,
+        ..threshold(Metric::Restarts, 0.0, Some(0.0))
+    };
+    let mut outcome = example::outcome();
+    for sample in &mut outcome.samples {
+        sample.service.started_at = None;
+        if sample.second >= 20 {
+            sample.service.cpu_seconds = Some(f64::from(sample.second) / 100.0);
+        }
+    }
+    let judged = judge_by_interval(&outcome, &none);
+    assert_eq!((judged.grade, judged.measured), (Grade::Fail, Some(1.0)));
+}
+
+/// Returns an outcome with one item of accepted work per cell, and the judgement of its drain time
+/// and of its failures.
+fn work(cells: Vec<crate::outcome::CompletionCell>, drain_s: Option<f64>) -> [JudgedThreshold; 2] {
+    let mut outcome = example::outcome();
+    let work = crate::outcome::Completion { work: "w".into(), drain_s, cells };
+    outcome.completions = vec![work];
+    let limit = |metric, limit| Threshold {
+        subject: Subject::Work("w".into()),
+        ..threshold(metric, limit, Some(limit))
+    };
+    let errors = Metric::ErrorRate(FailureKind::ALL.to_vec());
+    [limit(Metric::Drain, 30.0), limit(errors, 10.0)]
+        .map(|threshold| judge_by_interval(&outcome, &threshold))
+}
+
+fn accepted(accepted: u64) -> crate::outcome::CompletionCell {
+    crate::outcome::CompletionCell { second: 10, accepted, ..Default::default() }
+}
+
+#[test]
+fn work_that_is_never_done_is_a_failure_and_not_merely_undecided() {
+    let [drain, failed] = work(vec![accepted(100)], None);
+    assert_eq!((drain.grade, failed.grade), (Grade::Fail, Grade::Fail));
+    let lost = crate::outcome::CompletionCell { completed: 50, lost: 50, ..accepted(100) };
+    let [drain, failed] = work(vec![lost], None);
+    assert_eq!((drain.grade, failed.grade), (Grade::Fail, Grade::Fail));
+    let done = crate::outcome::CompletionCell { completed: 100, ..accepted(100) };
+    let [drain, failed] = work(vec![done], Some(3.0));
+    assert_eq!((drain.grade, failed.grade), (Grade::Pass, Grade::Pass));
+}
+
+#[test]
+fn work_whose_state_could_not_be_read_is_not_decidable() {
+    let some = crate::outcome::CompletionCell { completed: 90, unreachable: 10, ..accepted(100) };
+    let [drain, failed] = work(vec![some.clone()], None);
+    assert_eq!((drain.grade, failed.grade), (Grade::Insufficient, Grade::Insufficient));
+    assert!(failed.summary().contains("10 items could not be read"), "{}", failed.summary());
+    // What could be read can violate the limits all the same.
+    let lost = crate::outcome::CompletionCell { completed: 45, lost: 45, ..some };
+    let [drain, failed] = work(vec![lost], None);
+    assert_eq!((drain.grade, failed.grade), (Grade::Fail, Grade::Fail));
+}
+
+#[test]
+fn a_mean_is_decided_by_its_standard_error() {
+    let mean = threshold(Metric::Mean, 100.0, Some(100.0));
+    for (fast, slow, grade) in [
+        (9, 0, Grade::Insufficient),
+        (1_000, 0, Grade::Pass),
+        (88, 12, Grade::Insufficient),
+        (500, 500, Grade::Fail),
+    ] {
+        let judged = judge_by_interval(&fast_and_slow(fast, slow), &mean);
+        assert_eq!(judged.grade, grade, "{slow} of {}: {}", fast + slow, judged.summary());
+    }
+    let undecided = judge_by_interval(&fast_and_slow(88, 12), &mean).undecided.unwrap();
+    assert!(undecided.samples_needed.unwrap() > 100, "{undecided:?}");
+}
+
+#[test]
+fn a_single_sample_decides_a_maximum() {
+    let max = threshold(Metric::Max, 100.0, Some(200.0));
+    for (millis, grade) in [(50, Grade::Pass), (150, Grade::Warning), (250, Grade::Fail)] {
+        assert_eq!(judge_by_interval(&outcome_with(1, millis), &max).grade, grade, "{millis}");
+    }
 }
