@@ -66,6 +66,12 @@ impl Counts {
         FailureKind::ALL.iter().map(|kind| self.failures(*kind)).sum()
     }
 
+    /// Returns the number of requests that succeeded or failed.
+    #[must_use]
+    pub fn finished(&self) -> u64 {
+        self.succeeded + self.errors()
+    }
+
     /// Returns whether every request that was sent had a response, timed out or had a connection
     /// failure.
     #[must_use]

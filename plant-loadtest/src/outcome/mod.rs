@@ -402,14 +402,23 @@ impl EndpointResults {
     /// Returns counts and latencies of the requests in `seconds`.
     #[must_use]
     pub fn tally_in(&self, seconds: &Range<u32>) -> Tally {
-        let mut tally = Tally::default();
-        for cell in self.cells.iter().filter(|cell| seconds.contains(&cell.second)) {
-            tally.counts.add(&cell.counts);
-            tally.latency.merge(&cell.latency);
-            tally.failure_latency.merge(&cell.failure_latency);
-            tally.throughput_count += cell.throughput_count;
+        let cells = || self.cells.iter().filter(|cell| seconds.contains(&cell.second));
+        Tally {
+            counts: self.counts_in(seconds),
+            latency: Distribution::sum(cells().map(|cell| &cell.latency)),
+            failure_latency: Distribution::sum(cells().map(|cell| &cell.failure_latency)),
+            throughput_count: cells().map(|cell| cell.throughput_count).sum(),
         }
-        tally
+    }
+
+    /// Returns the counts of the requests in `seconds`; much faster than [`Self::tally_in`].
+    #[must_use]
+    pub fn counts_in(&self, seconds: &Range<u32>) -> Counts {
+        let mut counts = Counts::default();
+        for cell in self.cells.iter().filter(|cell| seconds.contains(&cell.second)) {
+            counts.add(&cell.counts);
+        }
+        counts
     }
 
     /// Returns counts and latencies of the whole run, including the time after the last stage in
@@ -429,6 +438,16 @@ impl Outcome {
             tally.add(&endpoint.tally_in(seconds));
         }
         tally
+    }
+
+    /// Returns the counts of all endpoints in the whole run; much faster than [`Self::tally_all`].
+    #[must_use]
+    pub fn counts_all(&self) -> Counts {
+        let mut counts = Counts::default();
+        for endpoint in &self.endpoints {
+            counts.add(&endpoint.counts_in(&(0..u32::MAX)));
+        }
+        counts
     }
 
     /// Returns counts and latencies of all endpoints in the whole run.

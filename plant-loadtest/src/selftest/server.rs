@@ -172,9 +172,13 @@ fn slow_body_ms(effect: Option<Effect>) -> u64 {
 
 /// Returns the name of the endpoint.
 fn endpoint(method: &Method, path: &str) -> String {
-    let template = match path.strip_prefix("/items/") {
-        Some(_) => "/items/{id}",
-        None => path,
+    let (folder, last) = path.rsplit_once('/').unwrap_or_default();
+    let template = match (folder, last) {
+        ("/items", _) => "/items/{id}",
+        ("/api/v1/generation", id) if !["create", "list"].contains(&id) => {
+            "/api/v1/generation/{id}"
+        }
+        _ => path,
     };
     format!("{method} {template}")
 }

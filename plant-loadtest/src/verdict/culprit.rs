@@ -32,7 +32,7 @@ pub(super) fn describe(outcome: &Outcome, judged: &JudgedThreshold) -> Option<St
 }
 
 fn errors(outcome: &Outcome, endpoint: &str, kinds: &[FailureKind], spans: &[Range<u32>]) -> u64 {
-    let counts = judge::tally(outcome, &Subject::Endpoint(endpoint.to_owned()), spans).counts;
+    let counts = judge::counts(outcome, &Subject::Endpoint(endpoint.to_owned()), spans);
     kinds.iter().map(|kind| counts.failures(*kind)).sum()
 }
 

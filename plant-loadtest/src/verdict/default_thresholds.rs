@@ -21,8 +21,8 @@ pub(super) fn missing(outcome: &Outcome, by_sla: &[&Threshold]) -> Vec<Threshold
         })
     };
     let requested = outcome.endpoints.iter().filter(|endpoint| {
-        let counts = outcome.tally_judged_of(endpoint).counts;
-        counts.succeeded + counts.errors() > 0
+        let judged = outcome.load.stages.iter().filter(|stage| stage.judged);
+        judged.map(|stage| endpoint.counts_in(&stage.seconds())).any(|counts| counts.finished() > 0)
     });
     requested
         .map(|endpoint| Subject::Endpoint(endpoint.name.clone()))

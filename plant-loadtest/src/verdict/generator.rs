@@ -211,11 +211,7 @@ fn dispatch_lag(outcome: &Outcome, spans: &[Range<u32>]) -> Distribution {
 }
 
 fn timer_lag(outcome: &Outcome, spans: &[Range<u32>]) -> Distribution {
-    let mut lag = Distribution::default();
-    for sample in samples(outcome, spans) {
-        lag.merge(&sample.generator_timer_lag);
-    }
-    lag
+    Distribution::sum(samples(outcome, spans).map(|sample| &sample.generator_timer_lag))
 }
 
 /// Returns a note if the generator was too busy in the judged stages.
@@ -251,9 +247,10 @@ pub(super) fn arrivals(outcome: &Outcome, spans: &[Range<u32>]) -> ArrivalCell {
         all.scheduled += cell.scheduled;
         all.waited += cell.waited;
         all.dropped += cell.dropped;
-        all.wait.merge(&cell.wait);
-        all.dispatch_lag.merge(&cell.dispatch_lag);
     }
+    let cells = || in_spans(&outcome.arrivals, spans, |cell| cell.second);
+    all.wait = Distribution::sum(cells().map(|cell| &cell.wait));
+    all.dispatch_lag = Distribution::sum(cells().map(|cell| &cell.dispatch_lag));
     all
 }
 

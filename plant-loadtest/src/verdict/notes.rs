@@ -51,7 +51,7 @@ pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<
     notes.extend(outcome.advisory.iter().cloned());
     notes.extend(burst_notes(outcome));
     notes.extend(generator::arrivals_note(outcome));
-    if !outcome.tally_all().counts.is_consistent() {
+    if !outcome.counts_all().is_consistent() {
         notes.push("some requests were aborted before they completed".into());
     }
     notes

@@ -14,7 +14,7 @@ use crate::{
     duration,
     failure::FailureKind,
     load::Stage,
-    outcome::{Ended, Outcome, Tally},
+    outcome::{Counts, Ended, Outcome, Tally},
     sla::{During, Judging, Metric, Subject, Threshold},
     statistics::binomial::Share,
 };
@@ -237,13 +237,12 @@ fn error_rate(
     spans: &[Range<u32>],
     judging: Judging,
 ) -> Measured {
-    let counts = tally(outcome, &threshold.subject, spans).counts;
+    let counts = counts(outcome, &threshold.subject, spans);
     let errors: u64 = kinds.iter().map(|kind| counts.failures(*kind)).sum();
     let counts_dropped =
         threshold.subject == Subject::AllRequests && kinds.contains(&FailureKind::TimedOut);
     let dropped = if counts_dropped { generator::arrivals(outcome, spans).dropped } else { 0 };
-    let failed =
-        Share { count: errors + dropped, total: counts.succeeded + counts.errors() + dropped };
+    let failed = Share { count: errors + dropped, total: counts.finished() + dropped };
     let value = (failed.total > 0).then(|| failed.fraction() * 100.0);
     Measured {
         value,
@@ -321,7 +320,25 @@ fn judge_drain(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
     }
 }
 
-pub(super) fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
+/// Returns the counts of a subject; much faster than [`tally`].
+pub(super) fn counts(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Counts {
+    if let Subject::Work(_) = subject {
+        return tally(outcome, subject, spans).counts;
+    }
+    let mut counts = Counts::default();
+    let of_subject = outcome.endpoints.iter().filter(|endpoint| match subject {
+        Subject::Endpoint(name) => endpoint.name == *name,
+        _ => true,
+    });
+    for endpoint in of_subject {
+        for span in spans {
+            counts.add(&endpoint.counts_in(span));
+        }
+    }
+    counts
+}
+
+fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
     let mut tally = Tally::default();
     for span in spans {
         match subject {
