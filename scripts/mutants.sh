@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Puts faults into plant-api, one at a time, and reports those that no test detects. Needs cargo-mutants:
+# Puts faults into the code, one at a time, and reports those that no test detects. Needs cargo-mutants:
 # cargo install cargo-mutants --locked
 #
-#   scripts/mutants.sh [module]…    all modules of .cargo/mutants.toml, or some of them: `auth`, `etag`
+#   scripts/mutants.sh [module]…    all modules of .cargo/mutants.toml, or some of them: `plant-api/auth`, `verdict`
 #
 # First only the tests of the fault's module run, then all tests of the library for the faults that these did not detect.
 # Accepted survivors are listed in .cargo/mutants.toml, each with its reason. PLANT_MUTANTS_SHARD=K/N tests only the K-th of
 # N parts of the faults, K from 0. Results: .plant/mutants/results/*.txt. Exit code 1 if faults survived.
 #
-# The script works on a copy of the checkout, with its own build directory, which is kept for the next run, and its own
-# PostgreSQL and Redis.
+# The script works on a copy of the checkout, with its own build directory, which is kept for the next run, and for
+# modules of plant-api its own PostgreSQL and Redis.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -25,42 +25,56 @@ RESULTS=$WORK/results
 TREE=$WORK/tree
 
 main() {
-  local module modules=("$@") missed=()
+  local module modules=() missed=()
   cd "$ROOT"
   require_rust
   command_exists cargo-mutants || fail "cargo-mutants is missing; run 'cargo install cargo-mutants --locked'"
-  [ ${#modules[@]} -gt 0 ] || mapfile -t modules < <(list_modules)
+  mapfile -t modules < <(select_modules "$@")
+  [ ${#modules[@]} -gt 0 ] || fail "no such module; .cargo/mutants.toml names all of them"
   at_exit clean_up
-  start_dedicated_services mutants
-  # Each test creates a database; what a power failure would lose is not needed.
-  superuser_sql "alter system set fsync = off" "alter system set full_page_writes = off" "select pg_reload_conf()"
+  case " ${modules[*]}" in *" plant-api/"*) start_services ;; esac
   copy_checkout
   rm -rf "$RESULTS"
   mkdir -p "$RESULTS"
   for module in "${modules[@]}"; do
     log "$module: its own tests"
     # shellcheck disable=SC2046
-    cargo_mutants --sharding round-robin --shard "${PLANT_MUTANTS_SHARD:-0/1}" $(exclude_others "$module") -- "$module"
+    cargo_mutants --package "${module%/*}" --sharding round-robin --shard "${PLANT_MUTANTS_SHARD:-0/1}" $(exclude_others "$module") -- "${module#*/}"
     collect caught timeout unviable
     cat "$WORK/mutants.out/missed.txt" >>"$WORK/missed-by-own-tests.txt"
   done
   mapfile -t missed < <(sed 's/[][\.*^$(){}?+|/]/\\&/g; s/.*/^&$/' "$WORK/missed-by-own-tests.txt")
   if [ ${#missed[@]} -gt 0 ]; then
     log "${#missed[@]} faults left: all tests"
-    cargo_mutants "${missed[@]/#/--re=}"
+    cargo_mutants --package plant-api --package plant-loadtest "${missed[@]/#/--re=}"
     collect caught missed timeout unviable
   fi
   report
 }
 
-# Prints the modules that .cargo/mutants.toml names.
+# Prints the modules that .cargo/mutants.toml names, as package/module.
 list_modules() {
-  sed -n 's/^ *"plant-api\/src\/\([a-z_]*\)[.\/].*/\1/p' .cargo/mutants.toml | sort -u
+  sed -n 's/^ *"\(plant-[a-z]*\)\/src\/\([a-z_]*\)[.\/].*/\1\/\2/p' .cargo/mutants.toml | sort -u
+}
+
+# Usage: select_modules [module]… Prints the modules with these names, with or without their package; all without names.
+select_modules() {
+  local name
+  [ $# -gt 0 ] || list_modules
+  for name in "$@"; do
+    list_modules | grep -E "^(.*/)?$name$" || true
+  done
+}
+
+start_services() {
+  start_dedicated_services mutants
+  # Each test creates a database; what a power failure would lose is not needed.
+  superuser_sql "alter system set fsync = off" "alter system set full_page_writes = off" "select pg_reload_conf()"
 }
 
 # Usage: exclude_others <module>: prints options that leave only the module's faults.
 exclude_others() {
-  list_modules | grep -vx "$1" | sed 's/.*/--exclude=plant-api\/src\/&.rs --exclude=plant-api\/src\/&\/**/'
+  list_modules | grep -vx "$1" | sed 's/\(.*\)\/\(.*\)/--exclude=\1\/src\/\2.rs --exclude=\1\/src\/\2\/**/'
 }
 
 copy_checkout() {
@@ -74,7 +88,7 @@ copy_checkout() {
 cargo_mutants() {
   local code=0
   run env CARGO_TARGET_DIR="$WORK/target" CARGO_PROFILE_DEV_DEBUG=0 SQLX_OFFLINE=true RUST_BACKTRACE=0 \
-    cargo mutants --dir "$TREE" --in-place --output "$WORK" --package plant-api --colors never "$@" || code=$?
+    cargo mutants --dir "$TREE" --in-place --output "$WORK" --colors never "$@" || code=$?
   case $code in
     0 | 2 | 3) ;;
     *) fail "cargo mutants failed with exit code $code; see $WORK/mutants.out/log" ;;

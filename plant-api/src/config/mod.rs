@@ -57,7 +57,7 @@ pub struct Options {
     #[arg(long, env = "PLANT_HASH_THREADS", default_value = "")]
     pub hash_threads: String,
 
-    /// Maximum number of API requests per client and minute.
+    /// Maximum number of API requests per minute from one IP address (IPv6: one /64), in each process.
     #[arg(long, env = "PLANT_RATE_LIMIT", default_value = "6000000")]
     pub rate_limit: String,
 
@@ -126,7 +126,7 @@ pub struct Config {
     pub require_verification: bool,
     /// `None`: half the CPU cores.
     pub hash_threads: Option<NonZeroUsize>,
-    /// API requests per client and minute.
+    /// API requests per minute from one IP address (IPv6: one /64), in each process.
     pub rate_limit: NonZeroU32,
     pub environment: Environment,
     pub request_timeout: Duration,

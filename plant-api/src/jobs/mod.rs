@@ -131,7 +131,8 @@ pub struct Job {
     pub owner: String,
     /// [`JobHandler::Payload`] as JSON.
     pub payload: Value,
-    /// Number of this attempt, from 1. Together with the id it identifies the claim.
+    /// Number of this attempt, from 1. A requeued job starts again from 1, so the name of the worker
+    /// belongs to what identifies a claim, too.
     pub attempts: i32,
     pub created_at: DateTime<Utc>,
 }

@@ -1,5 +1,6 @@
-//! Redis lists that wake workers and show the queue length: `LLEN generation_queue` is
-//! approximately the number of ready generation jobs.
+//! Redis lists that wake workers and show the queue length: the length of a list, such as
+//! `generation_queue` (after the prefix of [`Queue::new`], which is empty except in tests), is
+//! approximately the number of ready jobs of its kind.
 //!
 //! A list holds the ids of ready jobs, but only as a hint: PostgreSQL stores all jobs and decides
 //! which one is next, so a popped id means "claim *any* job of this list". A worker that claims

@@ -35,7 +35,8 @@ pub enum Role {
     User,
     /// As `User`, and may change the catalogue.
     Editor,
-    /// Access to all data.
+    /// As `Editor`, for the data of all customers, with administrator rights. Account data (details,
+    /// sessions, generation tasks) only its own.
     Admin,
 }
 
