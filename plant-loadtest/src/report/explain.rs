@@ -131,12 +131,17 @@ pub fn fold(outcome: &Outcome, verdict: &Verdict) -> String {
 pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
     let mut table = table::plain(["threshold", "over", "measured", "samples", "state"]);
     table::align_right(&mut table, 2..4);
+    let mut reasons = String::new();
     for row in thresholds(verdict) {
-        let why = if row.why.is_empty() { String::new() } else { format!(": {}", row.why) };
-        let state = format!("{}{why}", row.state);
-        table.add_row([row.threshold, row.over, row.measured, row.samples.to_string(), state]);
+        if !row.why.is_empty() {
+            let _ = writeln!(reasons, "{}: {}: {}.", row.threshold, row.state, row.why);
+        }
+        table.add_row([row.threshold, row.over, row.measured, row.samples.to_string(), row.state]);
     }
-    format!("Every threshold and its state:\n{table}\n\n{}", fold(outcome, verdict))
+    if !reasons.is_empty() {
+        reasons = format!("{reasons}\n");
+    }
+    format!("Every threshold and its state:\n{table}\n\n{reasons}{}", fold(outcome, verdict))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub struct EndpointRow<'a> {
     pub tally: Tally,
     /// P50, P95 and P99, each with its threshold if there is one.
     pub percentiles: [PercentileCell<'a>; 3],
-    /// The worst grade of its thresholds; `None` without thresholds.
+    /// The worst grade of its thresholds, shown here or not; `None` without thresholds.
     pub grade: Option<Grade>,
 }
 
@@ -136,12 +136,13 @@ fn endpoints<'a>(
             During::Judged => outcome.tally_judged_of(endpoint),
             _ => endpoint.tally_in(seconds),
         };
-        let thresholds: Vec<&JudgedThreshold> = verdict
-            .thresholds
-            .iter()
-            .filter(|judged| in_table(judged) && judged.threshold.during == *during)
-            .filter(|judged| judged.threshold.subject == Subject::Endpoint(endpoint.name.clone()))
-            .collect();
+        let of_endpoint = |judged: &&JudgedThreshold| {
+            judged.threshold.subject == Subject::Endpoint(endpoint.name.clone())
+                && judged.threshold.during == *during
+        };
+        let all: Vec<&JudgedThreshold> = verdict.thresholds.iter().filter(of_endpoint).collect();
+        let thresholds: Vec<&JudgedThreshold> =
+            all.iter().copied().filter(|judged| in_table(judged)).collect();
         let cell = |metric: Metric| PercentileCell {
             value_ms: tally.latency.quantile_ms(metric.quantile().unwrap_or_default()),
             judged: thresholds.iter().find(|judged| judged.threshold.metric == metric).copied(),
@@ -149,7 +150,8 @@ fn endpoints<'a>(
         EndpointRow {
             name: &endpoint.name,
             percentiles: [cell(Metric::P50), cell(Metric::P95), cell(Metric::P99)],
-            grade: thresholds.iter().map(|judged| judged.contribution()).max(),
+            // An endpoint without a latency threshold may still fail by its errors.
+            grade: all.iter().map(|judged| judged.contribution()).max(),
             tally,
         }
     });
@@ -247,14 +249,15 @@ pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
 pub fn slow_failures(outcome: &Outcome) -> Vec<String> {
     let sentences = outcome.endpoints.iter().filter_map(|endpoint| {
         let tally = outcome.tally_judged_of(endpoint);
+        let without = tally.latency.quantile_ms(0.95)?;
         let with_failures = tally.latency_with_slow_failures();
         let slow = with_failures.len() - tally.latency.len();
         let p95 = with_failures.quantile_ms(0.95).filter(|_| slow > 0)?;
-        let without = ms_or_dash(tally.latency.quantile_ms(0.95));
         Some(format!(
-            "{}: {slow} failures took longer than its median; with them P95 is {}, without {without}.",
+            "{}: {slow} failures took longer than its median; with them P95 is {}, without {}.",
             endpoint.name,
-            format_ms(p95)
+            format_ms(p95),
+            format_ms(without)
         ))
     });
     sentences.collect()

@@ -48,7 +48,7 @@ const USUAL_CASE: Case = Case {
     incident: Incident::None,
     command: Command::Run,
     expected: PASS,
-    compared: Compared::Counts,
+    compared: Compared::CountsAndLatency,
     short: false,
 };
 
@@ -76,7 +76,6 @@ pub const NULL: Case = Case {
     name: "null",
     truth: "a correct server, a short steady load",
     load: "model = \"open\"\nusers = 40\nrate = 250\nwarm_up = \"1s\"\nrun_time = \"3s\"\n",
-    compared: Compared::CountsAndLatency,
     ..USUAL_CASE
 };
 
@@ -84,13 +83,11 @@ pub const NULL: Case = Case {
 pub const CASES: &[Case] = &[
     // Correct servers.
     Case {
-        compared: Compared::CountsAndLatency,
         short: true,
         ..passes("null-open", "a correct server, steady arrivals", Behavior::CORRECT)
     },
     Case {
         load: CLOSED,
-        compared: Compared::CountsAndLatency,
         short: true,
         ..passes("null-closed", "a correct server, ten users", Behavior::CORRECT)
     },
@@ -220,6 +217,7 @@ pub const CASES: &[Case] = &[
         "errors",
     ),
     Case {
+        compared: Compared::Counts,
         options: &["--timeout", "1s"],
         ..fails(
             "timeouts",
@@ -240,7 +238,6 @@ pub const CASES: &[Case] = &[
     // Latency.
     Case {
         short: true,
-        compared: Compared::CountsAndLatency,
         ..fails(
             "slow-endpoint",
             "one endpoint takes 900 ms",
@@ -301,6 +298,7 @@ pub const CASES: &[Case] = &[
     },
     // Throughput.
     Case {
+        compared: Compared::Counts,
         sla: "[[throughput]]\nat_least = 90\n",
         behavior: Behavior {
             max_concurrent: 1,
@@ -465,6 +463,7 @@ pub const CASES: &[Case] = &[
         )
     },
     Case {
+        compared: Compared::Counts,
         load: LONGER,
         incident: Incident::Freeze { at: 4.0, seconds: 1.5 },
         expected: expect(&["INVALID"], "stood still"),
@@ -472,6 +471,7 @@ pub const CASES: &[Case] = &[
         ..passes("frozen-generator", "the load generator stands still for 1.5 s", Behavior::CORRECT)
     },
     Case {
+        compared: Compared::Counts,
         load: LONGER,
         incident: Incident::Freeze { at: 4.0, seconds: 1.5 },
         ..fails(

@@ -43,8 +43,7 @@ pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<
     if insufficient > 0 {
         let verb = if insufficient == 1 { "is" } else { "are" };
         notes.push(format!(
-            "{insufficient} of {} thresholds {verb} INSUFFICIENT: too few samples, so not counted as \
-             met",
+            "{insufficient} of {} thresholds {verb} not decidable (INSUFFICIENT), so not counted as met",
             thresholds.len()
         ));
     }

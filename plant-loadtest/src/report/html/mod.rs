@@ -138,7 +138,7 @@ fn reason(verdict: &Verdict, violations: usize) -> String {
             format!("{violations} of {} thresholds violated", verdict.thresholds.len())
         }
         (Grade::Insufficient, 2..) => {
-            format!("too few samples to judge {violations} thresholds")
+            format!("{violations} of {} thresholds not decidable", verdict.thresholds.len())
         }
         _ => verdict.reason.clone(),
     }

@@ -131,7 +131,7 @@ pub(super) fn grade_counts(verdict: &Verdict) -> Vec<GradeCount> {
 }
 
 /// Returns a sentence for every violated threshold, worst grade first; if the verdict is
-/// INSUFFICIENT, also for those with too few samples.
+/// INSUFFICIENT, also for those that are not decidable.
 pub(super) fn violations(verdict: &Verdict) -> Vec<(&'static str, String)> {
     let listed = |grade| match grade {
         Grade::Warning | Grade::Fail => true,
