@@ -196,9 +196,9 @@ mod tests {
             (run.machine.clone(), run.load.clone())
         };
         floors.update(&runs(&[100.0, 100.1, 99.9, 100.0, 100.2, 99.8]));
-        assert!(
-            (floors.for_load(&machine, &load).margin_percent("GET /health") - 1.0).abs() < 1e-9
-        );
+        let quiet = floors.for_load(&machine, &load);
+        assert!((quiet.margin_percent("GET /health") - 1.0).abs() < 1e-9);
+        assert_eq!((quiet.note.clone(), quiet.is_too_noisy("GET /health")), (None, false));
         floors.update(&runs(&[80.0, 120.0, 95.0, 110.0, 130.0, 70.0]));
         let margin = floors.for_load(&machine, &load).margin_percent("GET /health");
         assert!(margin > 10.0, "{margin}");

@@ -179,6 +179,28 @@ fn invalid_runs_do_not_count() {
 }
 
 #[test]
+fn runs_from_different_machines_or_of_the_same_file_have_a_note() {
+    let (base, mut new) = (side(&BASE, false), side(&BASE, true));
+    let has_note = |new: &[RunMetrics], text: &str| {
+        compare_runs(&base, new).notes.iter().any(|note| note.contains(text))
+    };
+    assert!(!has_note(&new, "different machines") && !has_note(&new, "same start time"));
+    new[1].machine = "another".into();
+    new[2].started_at = base[2].started_at;
+    assert!(has_note(&new, "different machines") && has_note(&new, "same start time"));
+}
+
+#[test]
+fn a_machine_is_described_by_its_cpus_and_its_system() {
+    let outcome = example::outcome();
+    let machine = run_metrics::describe_machine(&outcome);
+    assert!(
+        machine.starts_with("2 × ") && machine.contains(&outcome.generator.system),
+        "{machine}"
+    );
+}
+
+#[test]
 fn consecutive_sides_are_not_interleaved() {
     let (base, mut new) = (side(&BASE, false), side(&BASE, true));
     assert!(interleaved(&base, &new));

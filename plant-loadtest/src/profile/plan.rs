@@ -236,6 +236,34 @@ mod tests {
     }
 
     #[test]
+    fn duration_and_peak_rate_are_those_of_the_stages() {
+        let open = plan("throughput", &Overrides::default()).unwrap();
+        assert!((open.peak_rate() - 5000.0).abs() < 1e-9);
+        assert_eq!(open.seconds(), 660);
+        let half = plan("throughput", &Overrides { rate: Some(2500.0), ..Overrides::default() });
+        let half = half.unwrap();
+        assert!((half.stages[1].to_rate - 500.0).abs() < 1e-9, "all stages are scaled");
+        assert!(plan("peak-100", &Overrides::default()).unwrap().peak_rate().abs() < 1e-9);
+    }
+
+    #[test]
+    fn overrides_that_do_not_fit_the_profile_are_errors() {
+        let none = Overrides::default();
+        for (profile, overrides) in [
+            ("smoke", Overrides { users: Some(0), ..none }),
+            ("smoke", Overrides { spawn_rate: Some(0.0), ..none }),
+            ("smoke", Overrides { spawn_rate: Some(f64::NAN), ..none }),
+            ("smoke", Overrides { rate: Some(10.0), ..none }),
+            ("smoke", Overrides { time_scale: 0.0, ..none }),
+            ("throughput", Overrides { rate: Some(-1.0), ..none }),
+            ("throughput", Overrides { spawn_rate: Some(1.0), ..none }),
+        ] {
+            assert!(plan(profile, &overrides).is_err(), "{profile} {overrides:?}");
+        }
+        assert!(plan("throughput", &Overrides { users: Some(1), ..none }).is_ok());
+    }
+
+    #[test]
     fn overrides_are_applied_and_listed() {
         let overrides = Overrides { users: Some(4), spawn_rate: Some(0.5), ..Overrides::default() };
         let plan = plan("smoke", &overrides).unwrap();

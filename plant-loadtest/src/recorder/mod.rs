@@ -418,6 +418,38 @@ mod tests {
     }
 
     #[test]
+    fn users_are_counted_by_class_and_while_active() {
+        let recorder = Recorder::new(1);
+        for class in ["A", "B", "B"] {
+            recorder.user_started(class);
+        }
+        recorder.count_started("C");
+        recorder.user_inactive();
+        assert_eq!(recorder.users(), 2);
+        let started: Vec<_> = recorder.started_by_class().into_iter().collect();
+        assert_eq!(started, [("A", 1), ("B", 2), ("C", 1)]);
+    }
+
+    #[test]
+    fn current_rate_and_percentile_are_those_of_the_last_seconds() {
+        let recorder = Recorder::new(1);
+        let Some(started) = Instant::now().checked_sub(Duration::from_secs(20)) else { return };
+        recorder.start(started);
+        let shard = recorder.assign_shard();
+        for (second, requests, millis) in [(2, 1000, 900), (17, 50, 10)] {
+            let start = started + Duration::from_secs(second);
+            for _ in 0..requests {
+                recorder.record_sent(shard, "GET /x", start);
+                recorder.record_finished(shard, sample(start, millis, None));
+            }
+        }
+        let live = recorder.live_stats();
+        assert!((live.rate - 10.0).abs() < 1e-9, "50 in 5 s: {}", live.rate);
+        assert!(live.p95_ms.unwrap() < 11.0, "{:?}", live.p95_ms);
+        assert_eq!(live.sent, 1050);
+    }
+
+    #[test]
     fn arrivals_are_counted_by_the_second_in_which_they_were_scheduled() {
         let recorder = Recorder::new(2);
         let started = Instant::now();

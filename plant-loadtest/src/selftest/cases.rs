@@ -544,13 +544,14 @@ pub const CASES: &[Case] = &[
     },
     Case {
         command: Command::Capacity,
+        sla: "[[latency]]\nclass = \"all\"\nendpoints = [\"all\"]\np95_ms = 5000\n",
         load: "users = 1\nspawn_rate = 1\nrun_time = \"2s\"\n",
         options: &["--from", "1", "--most", "1", "--step", "2s"],
         expected: expect(&["NOT DECIDABLE"], "Not decidable"),
         compared: Compared::Nothing,
         ..passes(
             "capacity-of-a-slow-server",
-            "responses take 1.5 s, so that a step has one request",
+            "responses take 1.5 s, so that a step has too few requests",
             Behavior::with_faults(&[Fault::always("*", Effect::Delay(1500))]),
         )
     },

@@ -130,6 +130,15 @@ mod tests {
     }
 
     #[test]
+    fn change_points_of_the_later_part_have_their_index_in_the_whole_series() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let levels = [(10, 100.0), (10, 120.0), (10, 140.0), (10, 160.0)];
+        let found = change_points(&series(&mut random, &levels), 0.01);
+        assert_eq!(found.iter().map(|point| point.index).collect::<Vec<_>>(), [10, 20, 30]);
+        assert!(found.iter().all(|point| point.p_value <= 0.01 && point.p_value > 0.0));
+    }
+
+    #[test]
     fn noise_alone_rarely_has_a_change_point() {
         let mut random = fastrand::Rng::with_seed(2);
         let false_positives = (0..40)

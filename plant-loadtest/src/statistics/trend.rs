@@ -154,6 +154,49 @@ mod tests {
     }
 
     #[test]
+    fn the_bounds_lie_at_their_distance_from_the_slope() {
+        let trend = Trend {
+            start: 0.0,
+            slope: 10.0,
+            standard_error: 2.0,
+            second_half_slope: 10.0,
+            span_s: 1.0,
+        };
+        assert!((trend.lower_bound() - 1.2).abs() < 1e-9, "4.4 standard errors");
+        assert!((trend.upper_bound() - 18.8).abs() < 1e-9);
+        assert!((trend.detectable_slope() - 12.8).abs() < 1e-9, "6.4 standard errors");
+    }
+
+    #[test]
+    fn the_standard_error_is_that_of_the_four_slow_waves() {
+        // Residuals that are the second cosine wave: its power is all there is.
+        let wave = |index: u32, half_periods: f64| {
+            (std::f64::consts::PI * half_periods * (f64::from(index) + 0.5) / 12.0).cos()
+        };
+        let blocks: Vec<(f64, f64)> = (0..12).map(|x| (f64::from(x), 0.0)).collect();
+        let residuals: Vec<f64> = (0..12).map(|index| wave(index, 3.0)).collect();
+        // The sum of twelve squared cosines is 6: (6 √2)² / 12 = 6, a quarter of which is the mean
+        // power; the spread of 0 to 11 around their mean is 143.
+        let expected = (1.5_f64 / 143.0).sqrt();
+        assert!((standard_error(&blocks, &residuals) - expected).abs() < 1e-9);
+        let fast: Vec<f64> = (0..12).map(|index| wave(index, 7.0)).collect();
+        assert!(standard_error(&blocks, &fast) < 1e-9, "fast noise does not look like a trend");
+        assert!(standard_error(&[(1.0, 0.0); 12], &residuals) < 1e-9, "all at the same time");
+    }
+
+    #[test]
+    fn time_and_level_may_start_anywhere() {
+        let points: Vec<(f64, f64)> =
+            (100..220).map(|at| (f64::from(at), 5.0 + 0.25 * f64::from(at))).collect();
+        let trend = Trend::fit(&points).unwrap();
+        assert!((trend.start - 30.0).abs() < 1e-9, "{trend:?}");
+        assert!((trend.span_s - 119.0).abs() < 1e-9);
+        let bent: Vec<(f64, f64)> =
+            (0..120).map(|at| (f64::from(at), f64::from(at.min(60)))).collect();
+        assert!(Trend::fit(&bent).unwrap().second_half_slope < 0.1);
+    }
+
+    #[test]
     fn too_few_values_give_no_trend() {
         let points: Vec<(f64, f64)> = (0..35).map(|at| (f64::from(at), 1.0)).collect();
         assert_eq!(Trend::fit(&points), None);

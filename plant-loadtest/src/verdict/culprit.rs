@@ -50,6 +50,16 @@ mod tests {
         }
         let verdict = Verdict::judge(&outcome, &outcome.sla);
         assert!(verdict.reason.contains(&format!("from {name})")), "{}", verdict.reason);
+        // With half of the errors it is not most of them.
+        let name = outcome.endpoints[1].name.clone();
+        for cell in &mut outcome.endpoints[1].cells {
+            cell.counts.server_errors += 3;
+            cell.counts.sent += 3;
+        }
+        let errors = |index: usize| outcome.endpoints[index].counts_in(&(0..u32::MAX)).errors();
+        assert_eq!(errors(0), errors(1), "{name}");
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
+        assert!(!verdict.reason.contains(" from "), "{}", verdict.reason);
         // Spread over all endpoints, nobody has most of them.
         for endpoint in &mut outcome.endpoints {
             for cell in &mut endpoint.cells {

@@ -170,6 +170,12 @@ fn what_is_required_and_not_decidable_is_never_a_pass() {
     assert!(required.reason.starts_with("not decidable: "), "{}", required.reason);
     let optional = few(false);
     assert_eq!(optional.grade, Grade::Pass, "{}", optional.reason);
+    let (met, all) = (optional.count(Grade::Pass), optional.thresholds.len());
+    let undecided = all - met;
+    assert_eq!(
+        optional.reason,
+        format!("{met} thresholds met, {undecided} of {all} not decidable")
+    );
     assert!(optional.reason.contains("not decidable"), "{}", optional.reason);
 }
 
