@@ -49,9 +49,15 @@ fn suite(outcome: &Outcome, name: &str) -> TestSuite {
 fn threshold(judged: &JudgedThreshold) -> TestCase {
     let threshold = &judged.threshold;
     let name = format!("{} {}", threshold.metric, threshold.format_limit());
-    let mut case = case(&threshold.subject.to_string(), &name, judged.grade, &judged.summary());
-    if judged.grade == Grade::Insufficient {
-        let message = judged.undecided.as_ref().map_or("", |undecided| &undecided.reason);
+    // The load generator is one test case of its own, which is the error.
+    let grade = match judged.reported_grade() {
+        Grade::Invalid => Grade::Insufficient,
+        grade => grade,
+    };
+    let mut case = case(&threshold.subject.to_string(), &name, grade, &judged.summary());
+    if grade == Grade::Insufficient {
+        let undecided = judged.undecided.as_ref().map(|undecided| &undecided.reason);
+        let message = judged.invalid.as_ref().or(undecided).map_or("", String::as_str);
         case.status.set_message(message);
     }
     case

@@ -80,7 +80,7 @@ fn cell(cell: PercentileCell<'_>) -> String {
     let value = summary::ms_or_dash(cell.value_ms);
     match cell.judged {
         None => value,
-        Some(judged) if judged.grade == Grade::Pass => {
+        Some(judged) if judged.reported_grade() == Grade::Pass => {
             format!("{value} ({})", judged.threshold.format_limit())
         }
         Some(judged) => format!("**{value}** ({})", judged.threshold.format_limit()),
@@ -90,7 +90,7 @@ fn cell(cell: PercentileCell<'_>) -> String {
 fn other_thresholds(verdict: &Verdict) -> String {
     let mut text = String::new();
     for judged in summary::other_thresholds(verdict) {
-        let grade = judged.grade;
+        let grade = judged.reported_grade();
         let sentence = escape(&judged.summary());
         let _ = writeln!(text, "- {} {}: {sentence}", mark(grade), grade.name());
     }

@@ -149,7 +149,7 @@ fn api_metrics(outcome: &Outcome, endpoints: &[&EndpointResults]) -> Api {
             total_requests: judged.counts.sent,
             success_rate: fraction(judged.counts.succeeded, judged.counts),
             p95_latency_ms: judged.latency.quantile_ms(0.95),
-            test_duration_seconds: f64::from(super::summary::judged_duration_s(outcome)),
+            test_duration_seconds: super::summary::judged_duration_s(outcome),
         },
     }
 }

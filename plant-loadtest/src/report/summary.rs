@@ -343,13 +343,13 @@ pub fn status_counts(outcome: &Outcome) -> BTreeMap<u16, u64> {
 /// Returns the length of all judged stages together, in seconds; less than planned if the run ended
 /// early.
 #[must_use]
-pub fn judged_duration_s(outcome: &Outcome) -> u32 {
+pub fn judged_duration_s(outcome: &Outcome) -> f64 {
     let judged = outcome.load.stages.iter().filter(|stage| stage.judged);
-    let lengths = judged.map(|stage| {
-        let seconds = clip_to_run_end(outcome, &stage.seconds());
-        seconds.end - seconds.start
-    });
-    lengths.sum()
+    judged
+        .map(|stage| {
+            (f64::from(stage.to_s).min(outcome.duration_s) - f64::from(stage.from_s)).max(0.0)
+        })
+        .sum()
 }
 
 /// Returns a latency with its unit, or a dash if there is none.
@@ -379,13 +379,13 @@ pub fn clip_to_run_end(outcome: &Outcome, seconds: &Range<u32>) -> Range<u32> {
 /// Returns the requests per second in the judged stages.
 #[must_use]
 pub fn judged_rate(outcome: &Outcome) -> f64 {
-    as_f64(outcome.tally_judged().counts.sent) / f64::from(judged_duration_s(outcome).max(1))
+    as_f64(outcome.tally_judged().counts.sent) / judged_duration_s(outcome).max(1.0)
 }
 
 /// Returns the successful responses per second in the judged stages.
 #[must_use]
 pub fn judged_success_rate(outcome: &Outcome) -> f64 {
-    as_f64(outcome.tally_judged().counts.succeeded) / f64::from(judged_duration_s(outcome).max(1))
+    as_f64(outcome.tally_judged().counts.succeeded) / judged_duration_s(outcome).max(1.0)
 }
 
 /// Returns the requests per second over `seconds`.
@@ -470,15 +470,15 @@ mod tests {
     #[test]
     fn the_rate_of_a_run_that_ended_early_covers_only_its_elapsed_seconds() {
         let mut outcome = example::outcome();
-        assert_eq!(judged_duration_s(&outcome), 30);
+        assert!((judged_duration_s(&outcome) - 30.0).abs() < 1e-9);
         for endpoint in &mut outcome.endpoints {
             endpoint.cells.retain(|cell| cell.second < 15);
         }
         let sent = as_f64(outcome.tally_judged().counts.sent);
         outcome.duration_s = 14.6;
-        assert_eq!(judged_duration_s(&outcome), 10);
-        assert!((judged_rate(&outcome) - sent / 10.0).abs() < 1e-9);
+        assert!((judged_duration_s(&outcome) - 9.6).abs() < 1e-9);
+        assert!((judged_rate(&outcome) - sent / 9.6).abs() < 1e-9);
         outcome.duration_s = 3.0;
-        assert_eq!(judged_duration_s(&outcome), 0, "the judged stage did not start");
+        assert!(judged_duration_s(&outcome) < 1e-9, "the judged stage did not start");
     }
 }

@@ -112,9 +112,9 @@ fn cells(row: &EndpointRow<'_>) -> [String; 7] {
 fn cell(cell: PercentileCell<'_>) -> String {
     let value = cell.value_ms.map_or_else(|| "-".to_owned(), number);
     let Some(judged) = cell.judged else { return value };
-    let mark = match judged.grade {
+    let mark = match judged.reported_grade() {
         Grade::Pass => "",
-        Grade::Insufficient => " ?",
+        Grade::Insufficient | Grade::Invalid => " ?",
         _ => " !",
     };
     format!("{value} / {}{mark}", judged.threshold.limit)
@@ -127,7 +127,7 @@ fn number(ms: f64) -> String {
 fn other_thresholds(verdict: &Verdict) -> String {
     let mut text = String::new();
     for judged in summary::other_thresholds(verdict) {
-        let _ = writeln!(text, "{:<12} {}", judged.grade.name(), judged.summary());
+        let _ = writeln!(text, "{:<12} {}", judged.reported_grade().name(), judged.summary());
     }
     text
 }

@@ -12,7 +12,7 @@ use crate::{
 /// Describes which endpoint most of the errors come from, for a violated error rate of all requests.
 /// `None` for other thresholds, or if no endpoint has most of them.
 pub(super) fn describe(outcome: &Outcome, judged: &JudgedThreshold) -> Option<String> {
-    let is_violated = matches!(judged.grade, Grade::Warning | Grade::Fail);
+    let is_violated = matches!(judged.reported_grade(), Grade::Warning | Grade::Fail);
     let Metric::ErrorRate(kinds) = &judged.threshold.metric else { return None };
     if !is_violated || judged.threshold.subject != Subject::AllRequests {
         return None;

@@ -304,6 +304,41 @@ mod tests {
     }
 
     #[test]
+    fn the_seconds_around_a_freeze_are_left_out() {
+        let mut outcome = example::outcome();
+        let at_20 = |sample: &&mut crate::outcome::ResourceSample| sample.second == 20;
+        let sample = outcome.samples.iter_mut().find(at_20).unwrap();
+        sample.generator_timer_lag.record(Duration::from_millis(1_400));
+        let p95 = outcome.sla.thresholds.iter().find(|one| one.limit >= 300.0).unwrap().clone();
+        let (healthy, reason) =
+            super::without_freezes(&outcome, &p95, &[outcome.judged_span()]).unwrap();
+        let left_out: Vec<u32> = outcome
+            .judged_span()
+            .filter(|second| !healthy.iter().any(|span| span.contains(second)))
+            .collect();
+        // It began up to 1.4 s before the sample, which came up to a second later.
+        assert_eq!(left_out, [17, 18, 19, 20, 21]);
+        assert!(reason.contains("stood still for 1400 ms at second 20"), "{reason}");
+        let before = std::slice::from_ref(&(5..10));
+        assert_eq!(super::without_freezes(&outcome, &p95, before), None, "none in these seconds");
+    }
+
+    #[test]
+    fn arrivals_that_waited_have_a_note() {
+        let mut outcome = with_dropped(0);
+        assert_eq!(super::arrivals_note(&outcome), None);
+        let arrivals = &mut outcome.arrivals[0];
+        (arrivals.waited, arrivals.dropped) = (250, 5);
+        arrivals.wait.record(Duration::from_millis(800));
+        let note = super::arrivals_note(&outcome).unwrap();
+        assert!(note.starts_with("250 of 1000 arrivals (25.0 %) waited"), "{note}");
+        assert!(
+            note.contains("up to 800 ms") && note.ends_with("; 5 of them were dropped"),
+            "{note}"
+        );
+    }
+
+    #[test]
     fn too_many_dropped_arrivals_are_invalid() {
         for (dropped, grade) in [(1, Grade::Pass), (2, Grade::Invalid)] {
             let outcome = with_dropped(dropped);

@@ -274,12 +274,16 @@ impl JudgedThreshold {
     /// decidable but not required either, INVALID if the load generator may have caused its grade.
     #[must_use]
     pub fn contribution(&self) -> Grade {
-        match self.grade {
-            // A failure that the load generator may have caused is none.
-            _ if self.invalid.is_some() => Grade::Invalid,
+        match self.reported_grade() {
             Grade::Insufficient if !self.threshold.required => Grade::Pass,
             grade => grade,
         }
+    }
+
+    /// Returns the grade that reports print: INVALID if the load generator may have caused it.
+    #[must_use]
+    pub fn reported_grade(&self) -> Grade {
+        if self.invalid.is_some() { Grade::Invalid } else { self.grade }
     }
 
     /// Returns the same threshold as not decidable for a reason that is not a question of samples.

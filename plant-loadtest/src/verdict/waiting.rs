@@ -36,7 +36,7 @@ impl fmt::Display for Waiting {
 /// Returns the explanation of a threshold whose violation consists of waiting for a free user; `None`
 /// if the service time of its endpoint violates it too. Service times are those of the whole run.
 pub(super) fn explain(outcome: &Outcome, judged: &JudgedThreshold) -> Option<Waiting> {
-    let is_violated = matches!(judged.grade, Grade::Warning | Grade::Fail);
+    let is_violated = matches!(judged.reported_grade(), Grade::Warning | Grade::Fail);
     if outcome.load.model != Model::Open || !is_violated {
         return None;
     }

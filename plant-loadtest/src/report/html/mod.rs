@@ -18,7 +18,7 @@ use super::{
     summary,
 };
 use crate::{
-    outcome::{Generator, Load, Outcome, Target},
+    outcome::{Ended, Generator, Load, Outcome, Target},
     verdict::{Grade, Verdict},
 };
 
@@ -91,7 +91,7 @@ impl<'a> Page<'a> {
         let violations = rows::violations(verdict);
         Self {
             grade: verdict.grade.name(),
-            reason: reason(verdict, violations.len()),
+            reason: reason(outcome, verdict, violations.len()),
             violations,
             grade_counts: rows::grade_counts(verdict),
             threshold_count: verdict.thresholds.len(),
@@ -132,8 +132,11 @@ impl<'a> Page<'a> {
 }
 
 /// Returns the reason of the verdict, or the number of violations if the page lists them below.
-fn reason(verdict: &Verdict, violations: usize) -> String {
+fn reason(outcome: &Outcome, verdict: &Verdict, violations: usize) -> String {
     match (verdict.grade, violations) {
+        _ if outcome.ended != Ended::AsPlanned && verdict.grade != Grade::Fail => {
+            verdict.reason.clone()
+        }
         (Grade::Warning | Grade::Fail, 2..) => {
             format!("{violations} of {} thresholds violated", verdict.thresholds.len())
         }

@@ -123,8 +123,10 @@ pub(super) fn headline(outcome: &Outcome) -> Vec<(&'static str, String)> {
 
 /// Returns the number of thresholds per grade, best first.
 pub(super) fn grade_counts(verdict: &Verdict) -> Vec<GradeCount> {
-    [Grade::Pass, Grade::Warning, Grade::Insufficient, Grade::Fail]
-        .map(|grade| GradeCount { grade: grade.name(), count: verdict.count(grade) })
+    let count =
+        |grade| verdict.thresholds.iter().filter(|judged| judged.reported_grade() == grade).count();
+    [Grade::Pass, Grade::Warning, Grade::Insufficient, Grade::Invalid, Grade::Fail]
+        .map(|grade| GradeCount { grade: grade.name(), count: count(grade) })
         .into_iter()
         .filter(|count| count.count > 0)
         .collect()
@@ -134,17 +136,17 @@ pub(super) fn grade_counts(verdict: &Verdict) -> Vec<GradeCount> {
 /// INSUFFICIENT, also for those that are not decidable.
 pub(super) fn violations(verdict: &Verdict) -> Vec<(&'static str, String)> {
     let listed = |grade| match grade {
-        Grade::Warning | Grade::Fail => true,
+        Grade::Warning | Grade::Fail | Grade::Invalid => true,
         Grade::Insufficient => verdict.grade == Grade::Insufficient,
         _ => false,
     };
     let mut thresholds: Vec<&JudgedThreshold> =
-        verdict.thresholds.iter().filter(|judged| listed(judged.grade)).collect();
+        verdict.thresholds.iter().filter(|judged| listed(judged.reported_grade())).collect();
     // Whoever held the users comes before those that waited for one.
     thresholds.sort_by_key(|judged| judged.waiting.is_some());
     let mut violations: Vec<(Grade, String)> = thresholds
         .into_iter()
-        .map(|judged| (judged.grade, judged.summary()))
+        .map(|judged| (judged.reported_grade(), judged.summary()))
         .chain(
             verdict
                 .over_time
@@ -209,7 +211,7 @@ fn percentile((name, cell): (&'static str, PercentileCell<'_>)) -> Percentile {
         name,
         value: summary::ms_or_dash(cell.value_ms),
         threshold: cell.judged.map(|judged| judged.threshold.format_limit()).unwrap_or_default(),
-        grade: cell.judged.map_or("", |judged| judged.grade.name()),
+        grade: cell.judged.map_or("", |judged| judged.reported_grade().name()),
         percent_of_limit,
     }
 }
@@ -223,7 +225,7 @@ pub(super) fn other_thresholds(verdict: &Verdict) -> Vec<ThresholdRow> {
             during: during(judged),
             value: judged.measured.map_or_else(|| "–".into(), |value| metric.format(value)),
             threshold: judged.threshold.format_limit(),
-            grade: judged.grade.name(),
+            grade: judged.reported_grade().name(),
         }
     });
     rows.collect()
