@@ -279,6 +279,13 @@ mod tests {
     }
 
     #[test]
+    fn percentiles_have_quantiles_and_other_metrics_have_none() {
+        let metrics = [Metric::P50, Metric::P95, Metric::P99, Metric::Max, Metric::Mean];
+        let quantiles = metrics.map(|metric| metric.quantile());
+        assert_eq!(quantiles, [Some(0.5), Some(0.95), Some(0.99), Some(1.0), None]);
+    }
+
+    #[test]
     fn both_ends_of_a_range_of_users_belong_to_it() {
         let range = UserRange { from: 2, to: 4 };
         assert_eq!([1, 2, 4, 5].map(|users| range.contains(users)), [false, true, true, false]);
@@ -311,5 +318,9 @@ mod tests {
         assert_eq!(format_ms(1.234), "1.23 ms");
         assert_eq!(format_ms(12.34), "12.3 ms");
         assert_eq!(format_ms(300.0), "300 ms");
+        assert_eq!(
+            [9.994, 9.995, 99.94, 99.95].map(format_ms),
+            ["9.99 ms", "10.0 ms", "99.9 ms", "100 ms"]
+        );
     }
 }

@@ -158,6 +158,15 @@ mod tests {
     }
 
     #[test]
+    fn settling_never_affects_the_verdict_and_recovery_only_by_the_sla() {
+        let mut outcome = example::outcome();
+        outcome.sla.over_time.recovery = Some(RecoveryLimit { within_percent: 10.0 });
+        let found = findings(&outcome, &outcome.sla);
+        let settling = found.iter().find(|finding| finding.name == "settling").unwrap();
+        assert!(!settling.in_sla && !settling.affects_verdict());
+    }
+
+    #[test]
     fn without_a_limit_a_leak_does_not_affect_the_verdict() {
         let verdict = leaking(None);
         assert_eq!(verdict.grade, Grade::Pass);

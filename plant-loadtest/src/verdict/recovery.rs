@@ -262,6 +262,20 @@ mod tests {
     }
 
     #[test]
+    fn a_single_queued_job_above_an_empty_baseline_is_tolerated() {
+        let mut outcome = spiked(42, 30);
+        let set_depth = |outcome: &mut Outcome, depth: f64| {
+            for sample in outcome.samples.iter_mut().filter(|sample| sample.second >= 40) {
+                sample.service.queue_depth = Some(depth);
+            }
+        };
+        set_depth(&mut outcome, 1.0);
+        assert_eq!(Recovery::detect(&outcome, 10.0).unwrap().grade, Grade::Pass);
+        set_depth(&mut outcome, 2.0);
+        assert_eq!(Recovery::detect(&outcome, 10.0).unwrap().grade, Grade::Fail);
+    }
+
+    #[test]
     fn a_queue_above_the_baseline_delays_recovery() {
         let recovery = Recovery::detect(&spiked(45, 60), 10.0).unwrap();
         assert_eq!(recovery.grade, Grade::Pass, "{}", recovery.summary);

@@ -204,6 +204,38 @@ fn thresholds_for_other_loads_are_left_out() {
 
 #[test]
 fn a_scaled_run_has_a_note() {
-    let verdict = verdict(|outcome| outcome.load.time_scale = 0.1);
-    assert!(verdict.notes[0].contains("scaled by 0.1"), "{:?}", verdict.notes);
+    let scaled = verdict(|outcome| outcome.load.time_scale = 0.1);
+    assert!(scaled.notes[0].contains("scaled by 0.1"), "{:?}", scaled.notes);
+    assert!(!verdict(|_| {}).notes.iter().any(|note| note.contains("scaled")));
+}
+
+#[test]
+fn a_burst_has_a_note_with_its_rate() {
+    let verdict = verdict(|outcome| {
+        let stage = &mut outcome.load.stages[1];
+        (stage.burst, stage.from_rate, stage.to_rate) = (500, 0.0, 0.0);
+        outcome.endpoints[0].cells[10].latency.record(Duration::from_secs(2));
+    });
+    let note = verdict.notes.iter().find(|note| note.starts_with("burst of 500 arrivals: "));
+    assert!(note.is_some_and(|note| note.contains("the last after 2.0")), "{:?}", verdict.notes);
+    let none = self::verdict(|outcome| outcome.load.stages[1].burst = 0);
+    assert!(!none.notes.iter().any(|note| note.starts_with("burst")));
+}
+
+#[test]
+fn requests_that_never_ended_have_a_note() {
+    let note = |verdict: &Verdict| verdict.notes.iter().any(|note| note.contains("were aborted"));
+    assert!(!note(&verdict(|_| {})));
+    assert!(note(&verdict(|outcome| outcome.endpoints[0].cells[3].counts.sent += 1)));
+}
+
+#[test]
+fn overrides_and_advisories_are_noted() {
+    let verdict = verdict(|outcome| {
+        outcome.load.overrides = vec!["4 users".into(), "run time 9s".into()];
+        outcome.advisory = vec!["somebody changed it".into()];
+    });
+    let notes = verdict.notes.join("\n");
+    assert!(notes.contains("command line: 4 users, run time 9s"), "{notes}");
+    assert!(notes.contains("somebody changed it"), "{notes}");
 }

@@ -91,6 +91,10 @@ mod tests {
         let (percent, _) = resource(&outcome, Resource::Cpu, &judged);
         assert!((percent.unwrap() - 50.0).abs() < 1e-9, "{percent:?}");
         for sample in &mut outcome.samples {
+            sample.service.cpus = Some(0.0);
+        }
+        assert_eq!(resource(&outcome, Resource::Cpu, &judged).0, None, "none is no number of CPUs");
+        for sample in &mut outcome.samples {
             sample.service.cpus = None;
         }
         assert_eq!(resource(&outcome, Resource::Cpu, &judged).0, None, "of how many CPUs?");
