@@ -25,7 +25,7 @@ RESULTS=$WORK/results
 TREE=$WORK/tree
 
 main() {
-  local module modules=() missed=()
+  local module modules=() missed=() packages=()
   cd "$ROOT"
   require_rust
   command_exists cargo-mutants || fail "cargo-mutants is missing; run 'cargo install cargo-mutants --locked'"
@@ -46,7 +46,8 @@ main() {
   mapfile -t missed < <(sed 's/[][\.*^$(){}?+|/]/\\&/g; s/.*/^&$/' "$WORK/missed-by-own-tests.txt")
   if [ ${#missed[@]} -gt 0 ]; then
     log "${#missed[@]} faults left: all tests"
-    cargo_mutants --package plant-api --package plant-loadtest "${missed[@]/#/--re=}"
+    mapfile -t packages < <(printf -- '--package=%s\n' "${modules[@]%/*}" | sort -u)
+    cargo_mutants "${packages[@]}" "${missed[@]/#/--re=}"
     collect caught missed timeout unviable
   fi
   report

@@ -55,6 +55,7 @@ pub const PROFILES: &[BuiltInFile] = profiles![
     "sla-search-saturate",
     "auth",
     "generation",
+    "platform",
 ];
 
 /// The SLA files.
@@ -72,6 +73,7 @@ pub const SLAS: &[BuiltInFile] = slas![
     "search",
     "auth",
     "generation",
+    "platform",
 ];
 
 /// The text of a profile or an SLA file.

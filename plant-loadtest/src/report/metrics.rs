@@ -102,6 +102,62 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, serde_json
     Ok(serde_json::to_string_pretty(&metrics)? + "\n")
 }
 
+/// Describes for each API of the platform that was called whether its success rate and its P95 met
+/// their thresholds, as seed 003 lists its acceptance criteria; empty for other services. `✓` met, `✗`
+/// violated, `?` not decidable.
+#[must_use]
+pub fn acceptance(outcome: &Outcome, verdict: &Verdict) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, _) in APIS {
+        let endpoints: Vec<&EndpointResults> = outcome
+            .endpoints
+            .iter()
+            .filter(|endpoint| group(endpoint, true) == name && api(path(endpoint)).is_some())
+            .collect();
+        if endpoints.is_empty() {
+            continue;
+        }
+        let title = format!("{}{} API", name[..1].to_uppercase(), &name[1..]);
+        let JudgedPart { success_rate, p95_latency_ms, .. } =
+            api_metrics(outcome, &endpoints).judged;
+        let limits = thresholds(verdict, &endpoints);
+        let mark = |matches_metric: fn(&Metric) -> bool| mark(verdict, &endpoints, matches_metric);
+        if let Some(limit) = limits.success_rate {
+            let measured =
+                success_rate.map_or("–".into(), |rate| format!("{:.2} %", rate * 100.0));
+            let mark = mark(|metric| matches!(metric, Metric::ErrorRate(_)));
+            lines.push(format!("{mark} {title} success rate ≥ {:.0} %: {measured}", limit * 100.0));
+        }
+        if let Some(limit) = limits.p95_latency_ms {
+            let measured = super::summary::ms_or_dash(p95_latency_ms);
+            let mark = mark(|metric| *metric == Metric::P95);
+            lines.push(format!("{mark} {title} P95 latency ≤ {limit:.0} ms: {measured}"));
+        }
+    }
+    lines
+}
+
+/// Returns the mark of the worst threshold of `endpoints`.
+fn mark(
+    verdict: &Verdict,
+    endpoints: &[&EndpointResults],
+    matches_metric: fn(&Metric) -> bool,
+) -> char {
+    let of_endpoints = |judged: &&JudgedThreshold| match &judged.threshold.subject {
+        Subject::Endpoint(name) => endpoints.iter().any(|endpoint| endpoint.name == *name),
+        _ => false,
+    };
+    let thresholds = verdict.thresholds.iter().filter(of_endpoints);
+    let grades = thresholds
+        .filter(|judged| matches_metric(&judged.threshold.metric))
+        .map(JudgedThreshold::contribution);
+    match grades.max() {
+        Some(Grade::Pass) => '✓',
+        Some(Grade::Fail | Grade::Warning) => '✗',
+        _ => '?',
+    }
+}
+
 fn path(endpoint: &EndpointResults) -> &str {
     endpoint.name.split_once(' ').map_or(endpoint.name.as_str(), |(_, path)| path)
 }
@@ -222,6 +278,37 @@ mod tests {
         assert_eq!(auth["status_codes"]["200"], responses);
         assert!(metrics["metrics"]["generation"]["p95_latency_ms"].as_f64().unwrap() > 0.0);
         assert_eq!(metrics["pass"], true);
+    }
+
+    #[test]
+    fn acceptance_criteria_are_listed_for_each_api_that_was_called() {
+        let mut outcome = example::outcome();
+        assert!(acceptance(&outcome, &Verdict::judge(&outcome, &outcome.sla)).is_empty());
+        let names = ["POST /api/v1/auth/login", "POST /api/v1/payments/create"];
+        outcome.endpoints.truncate(names.len());
+        for (endpoint, name) in outcome.endpoints.iter_mut().zip(names) {
+            endpoint.name = name.into();
+        }
+        let limit = |name: &str, metric: Metric, limit: f64| crate::sla::Threshold {
+            subject: Subject::Endpoint(name.into()),
+            metric,
+            limit,
+            fail_limit: Some(limit),
+            ..outcome.sla.thresholds[0].clone()
+        };
+        let errors = Metric::ErrorRate(crate::failure::FailureKind::ALL.to_vec());
+        outcome.sla.thresholds = vec![
+            limit(names[0], errors.clone(), 1.0),
+            limit(names[0], Metric::P95, 200.0),
+            limit(names[1], errors, 5.0),
+            limit(names[1], Metric::P95, 1.0),
+        ];
+        let lines = acceptance(&outcome, &Verdict::judge(&outcome, &outcome.sla));
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        assert!(lines[0].starts_with("✓ Auth API success rate ≥ 99 %: "), "{lines:?}");
+        assert!(lines[1].starts_with("✓ Auth API P95 latency ≤ 200 ms: "), "{lines:?}");
+        assert!(lines[2].starts_with("✓ Payments API success rate ≥ 95 %: "), "{lines:?}");
+        assert!(lines[3].starts_with("✗ Payments API P95 latency ≤ 1 ms: "), "{lines:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, ops::Range};
 
 use super::{
+    metrics,
     summary::{self, EndpointRow, PercentileCell},
     table,
 };
@@ -25,6 +26,7 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
         summary::slow_failures(outcome).join("\n"),
         other_thresholds(verdict),
         over_time(verdict),
+        acceptance(outcome, verdict),
         totals(outcome),
         completions(outcome),
         percentiles(outcome),
@@ -146,6 +148,14 @@ fn over_time(verdict: &Verdict) -> String {
         );
     }
     text
+}
+
+fn acceptance(outcome: &Outcome, verdict: &Verdict) -> String {
+    let lines = metrics::acceptance(outcome, verdict);
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!("Acceptance criteria of seed 003:\n{}", lines.join("\n"))
 }
 
 fn totals(outcome: &Outcome) -> String {

@@ -10,6 +10,7 @@ mod generation_user;
 mod genesis_user;
 mod health_check_user;
 mod own_account;
+mod payment_user;
 mod plant_backend_user;
 mod plant_user;
 mod selftest_user;
@@ -33,7 +34,7 @@ use crate::{
 pub use own_account::OwnAccount;
 
 /// All user classes.
-pub static ALL: [&UserClass; 9] = [
+pub static ALL: [&UserClass; 10] = [
     &plant_backend_user::CLASS,
     &health_check_user::CLASS,
     &plant_user::CLASS,
@@ -42,6 +43,7 @@ pub static ALL: [&UserClass; 9] = [
     &agent_search_user::CLASS,
     &auth_user::CLASS,
     &generation_user::CLASS,
+    &payment_user::CLASS,
     &selftest_user::CLASS,
 ];
 

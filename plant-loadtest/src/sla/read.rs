@@ -1,10 +1,8 @@
 //! Parses an SLA file, and checks that the endpoints, stages and work in it exist.
 
-use std::ops::Range;
-
 use super::{
     During, Judging, Metric, OverTime, Sla, Subject, Threshold,
-    scope::{AllowedNames, Scope, users},
+    scope::{AllowedNames, Scope, check_endpoint, endpoint_or_all, users},
     usage,
 };
 use crate::{
@@ -189,13 +187,7 @@ fn errors<'a>(
     let fail_limit = table.optional_number(source, "fail_over_percent");
     let kinds = failure_kinds(source, &mut table);
     let scope = Scope::read(source, &mut table, allowed);
-    let subject = match table.optional_string(source, "endpoint") {
-        Some((endpoint, at)) => {
-            check_endpoint(source, allowed, &endpoint, at);
-            Subject::Endpoint(endpoint)
-        }
-        None => Subject::AllRequests,
-    };
+    let subject = endpoint_or_all(source, &mut table, allowed);
     let at = table.span.clone();
     table.report_unknown_keys(source);
     let limit = limit?;
@@ -243,23 +235,6 @@ fn failure_kinds<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Vec<Fail
         }
     }
     kinds
-}
-
-fn check_endpoint(
-    source: &mut Source<'_>,
-    allowed: &AllowedNames<'_>,
-    endpoint: &str,
-    at: Range<usize>,
-) {
-    if !allowed.endpoints.contains(&endpoint) {
-        let requested = allowed.endpoints.join(", ");
-        source.add_error(
-            at,
-            format!(
-                "no user class of this profile requests `{endpoint}`; expected one of: {requested}"
-            ),
-        );
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Where a threshold applies: the names that an SLA file may contain, and the users, stages and
 //! windows of a threshold.
 
+use std::ops::Range;
+
 use super::{During, Metric, Subject, Threshold, UserRange};
 use crate::{
     duration,
@@ -102,4 +104,35 @@ fn during<'a>(
         source.add_error(at, message);
     }
     During::Stage(name)
+}
+
+/// Reads `endpoint`; all requests if it is absent.
+pub(super) fn endpoint_or_all<'a>(
+    source: &mut Source<'a>,
+    table: &mut Table<'a>,
+    allowed: &AllowedNames<'_>,
+) -> Subject {
+    let Some((endpoint, at)) = table.optional_string(source, "endpoint") else {
+        return Subject::AllRequests;
+    };
+    check_endpoint(source, allowed, &endpoint, at);
+    Subject::Endpoint(endpoint)
+}
+
+/// Reports an endpoint that no user class requests.
+pub(super) fn check_endpoint(
+    source: &mut Source<'_>,
+    allowed: &AllowedNames<'_>,
+    endpoint: &str,
+    at: Range<usize>,
+) {
+    if !allowed.endpoints.contains(&endpoint) {
+        let requested = allowed.endpoints.join(", ");
+        source.add_error(
+            at,
+            format!(
+                "no user class of this profile requests `{endpoint}`; expected one of: {requested}"
+            ),
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Metric, Resource, Subject, Threshold,
-    scope::{AllowedNames, Scope},
+    scope::{AllowedNames, Scope, endpoint_or_all},
 };
 use crate::{
     failure::FailureKind,
@@ -53,8 +53,9 @@ pub(super) fn completion<'a>(
         .collect()
 }
 
-/// Parses a `[[throughput]]` table: a minimum of successful responses per second. Every violation
-/// is a failure, unless `fail_under` sets a lower limit for failures.
+/// Parses a `[[throughput]]` table: a minimum of successful responses per second, of all requests or
+/// of one `endpoint`. Every violation is a failure, unless `fail_under` sets a lower limit for
+/// failures.
 pub(super) fn throughput<'a>(
     source: &mut Source<'a>,
     mut table: Table<'a>,
@@ -62,6 +63,7 @@ pub(super) fn throughput<'a>(
 ) -> Option<Threshold> {
     let at_least = table.number(source, "at_least");
     let fail_under = table.optional_number(source, "fail_under");
+    let subject = endpoint_or_all(source, &mut table, allowed);
     let scope = Scope::read(source, &mut table, allowed);
     let at = table.span.clone();
     table.report_unknown_keys(source);
@@ -70,13 +72,7 @@ pub(super) fn throughput<'a>(
         source.add_error(at, "`fail_under` must not be greater than `at_least`");
     }
     let fail_limit = Some(fail_under.unwrap_or(at_least));
-    Some(scope.threshold(
-        Subject::AllRequests,
-        "throughput",
-        Metric::Throughput,
-        at_least,
-        fail_limit,
-    ))
+    Some(scope.threshold(subject, "throughput", Metric::Throughput, at_least, fail_limit))
 }
 
 /// Parses a `[[resource]]` table: a limit for a resource of the service. Every violation is a
