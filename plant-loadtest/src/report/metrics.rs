@@ -286,6 +286,8 @@ mod tests {
         assert!(acceptance(&outcome, &Verdict::judge(&outcome, &outcome.sla)).is_empty());
         let names = ["POST /api/v1/auth/login", "POST /api/v1/payments/create"];
         outcome.endpoints.truncate(names.len());
+        // Without them the load generator has no lag.
+        outcome.samples.clear();
         for (endpoint, name) in outcome.endpoints.iter_mut().zip(names) {
             endpoint.name = name.into();
         }
@@ -301,14 +303,14 @@ mod tests {
             limit(names[0], errors.clone(), 1.0),
             limit(names[0], Metric::P95, 200.0),
             limit(names[1], errors, 5.0),
-            limit(names[1], Metric::P95, 1.0),
+            limit(names[1], Metric::P95, 4.0),
         ];
         let lines = acceptance(&outcome, &Verdict::judge(&outcome, &outcome.sla));
         assert_eq!(lines.len(), 4, "{lines:?}");
         assert!(lines[0].starts_with("✓ Auth API success rate ≥ 99 %: "), "{lines:?}");
         assert!(lines[1].starts_with("✓ Auth API P95 latency ≤ 200 ms: "), "{lines:?}");
         assert!(lines[2].starts_with("✓ Payments API success rate ≥ 95 %: "), "{lines:?}");
-        assert!(lines[3].starts_with("✗ Payments API P95 latency ≤ 1 ms: "), "{lines:?}");
+        assert!(lines[3].starts_with("✗ Payments API P95 latency ≤ 4 ms: "), "{lines:?}");
     }
 
     #[test]

@@ -49,6 +49,11 @@ impl CannedResponses {
             ("login", true) => {
                 (StatusCode::OK, r#"{"access_token":"t","refresh_token":"r","expires_in":900}"#)
             }
+            ("create", true) if path.contains("/payments/") => (
+                StatusCode::CREATED,
+                r#"{"id":"p1","payment_id":"p1","plan_id":"pro","amount":29.99,"currency":"USD","status":"pending","created_at":"2026-01-14T00:00:00Z"}"#,
+            ),
+            ("payments", false) => (StatusCode::OK, "[]"),
             ("create", true) => (
                 StatusCode::ACCEPTED,
                 r#"{"id":"g1","task_id":"g1","status":"queued","created_at":"2026-01-14T00:00:00Z"}"#,
