@@ -30,7 +30,8 @@ pub struct Metrics {
     pub db_pool_max: IntGauge,
     /// Wait for a connection of the database pool, in seconds.
     pub db_pool_wait: Histogram,
-    /// Connections of the pool of the Redis heartbeat by state.
+    /// Connections of the pool of the Redis heartbeat by state. The shared connection for commands is
+    /// not part of a pool and not counted.
     pub redis_connections: IntGaugeVec,
     /// Cache reads by topic and result.
     pub cache_requests: IntCounterVec,

@@ -1,5 +1,6 @@
-//! Pagination: lists are newest first, except of amendments, and of limited length. Most are JSON arrays with a `Link`
-//! header to the next page; that of generations is an object with `items` and `next`.
+//! Pagination: lists have a limited length and are newest first, except lists of amendments, which are
+//! oldest first. Most are JSON arrays with a `Link` header to the next page; that of generation tasks is
+//! an object with `items` and `next`.
 
 use std::pin::pin;
 
@@ -117,8 +118,8 @@ impl Page {
     }
 
     /// Like [`Page::to_cached_response`], but the body is an object with the `items` and with
-    /// `next`, the value of `after` for the next page. The list of generations has this form. It is not stored in
-    /// the cache.
+    /// `next`, the value of `after` for the next page. The list of generation tasks has this form. The
+    /// response is not stored in the cache.
     ///
     /// # Errors
     /// As [`Page::to_cached_response`].

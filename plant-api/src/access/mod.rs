@@ -79,8 +79,8 @@ pub trait Rights {
     fn includes(caller: &Caller) -> bool;
 }
 
-/// Rights of an administrator: the admin key, an account with the role `admin`, and with access mode
-/// `open` everybody.
+/// Rights of an administrator. Callers that have them: the holder of the admin key, accounts with the
+/// role `admin`, and with access mode `open` everybody.
 #[derive(Debug)]
 pub enum Administration {}
 

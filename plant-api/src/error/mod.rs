@@ -42,7 +42,8 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// Creates a violation of `rule` by `field`. Shortens what is too long to be read.
+    /// Creates a violation of `rule` by `field`. Field and message are shortened to
+    /// their maximum lengths.
     pub fn new(field: impl Into<String>, rule: &str, message: impl Into<String>) -> Self {
         Self {
             field: shortened(field.into(), MAX_FIELD_CHARS),
@@ -64,7 +65,7 @@ pub enum Error {
     /// 422: an entity fails its L0 or L1 checks.
     #[error("the entity fails {} of its checks", .0.len())]
     ConstitutionalAlignment(Vec<Violation>),
-    /// 409: a hash chain does not verify.
+    /// 409: a hash chain does not verify, or the stored entity does not match it or cannot be read.
     #[error("the hash chain is broken at index {at_index}: {reason}")]
     HashChainBroken {
         /// Index of the first altered or missing amendment, or of the one that last set an altered
@@ -208,8 +209,8 @@ impl Error {
         }
     }
 
-    /// Returns whether the failure is temporary, so that the operation may succeed when it is
-    /// repeated.
+    /// Returns whether the failure is temporary (an outage, or a transaction that the database rolled
+    /// back for a concurrent one), so that the operation may succeed when it is repeated.
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::TransientDatabase(_))
     }

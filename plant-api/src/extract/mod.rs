@@ -21,7 +21,7 @@ use crate::state::RequestLimits;
 
 pub use body::read_body;
 
-/// A request body that is read as a whole and then parsed.
+/// A request body that is read as a whole and then parsed, or ([`FromBody::IS_READ`]) not read.
 pub trait FromBody: Sized {
     /// Whether the body is read at all.
     const IS_READ: bool = true;

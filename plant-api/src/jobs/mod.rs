@@ -131,8 +131,8 @@ pub struct Job {
     pub owner: String,
     /// [`JobHandler::Payload`] as JSON.
     pub payload: Value,
-    /// Number of this attempt, from 1. A requeued job starts again from 1, so the name of the worker
-    /// belongs to what identifies a claim, too.
+    /// Number of this attempt, from 1. A claim is identified by job, attempt and worker: the attempts of
+    /// a requeued job are counted from 1 again.
     pub attempts: i32,
     pub created_at: DateTime<Utc>,
 }
@@ -216,7 +216,8 @@ pub trait JobHandler: Send + Sync + 'static {
     }
 }
 
-/// Deletes up to [`cleanup::BATCH_SIZE`] jobs that have finished long ago; returns how many.
+/// Deletes up to [`cleanup::BATCH_SIZE`] jobs that ended (completed or died) longer ago than they are
+/// kept; returns how many.
 ///
 /// # Errors
 /// Database errors.

@@ -105,7 +105,8 @@ impl PasswordHasher {
     /// out the others.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] at once when the hash is expected to exceed the latency limit.
+    /// [`Error::Unavailable`] at once when the hash is expected to exceed the limit that applies to the
+    /// client.
     pub fn reserve(&self, client: IpAddr) -> Result<Slot> {
         let pool = &self.0.0;
         let mut queue = pool.queue();

@@ -111,7 +111,7 @@ impl Queue {
         self.0.redis.query(&length).await
     }
 
-    /// Replaces the content of a list with `ids`. Ids pushed in the meantime are kept.
+    /// Deletes a list and pushes `ids`. Ids that others push between the two commands are kept.
     pub async fn reconcile(&self, list: &str, ids: &[Uuid]) {
         let mut delete = cmd("DEL");
         delete.arg(self.key(list));

@@ -92,7 +92,7 @@ fn join_first(names: &[String]) -> String {
 /// Connects to the database and seeds or cleans it.
 ///
 /// # Errors
-/// [`SeedError`]; the database is unchanged then.
+/// [`SeedError`]. The database is unchanged then, unless the connection was lost during the commit.
 pub async fn run(checked: &CheckedOptions) -> Result<Summary, SeedError> {
     let options: PgConnectOptions = checked.database.url.0.parse().map_err(SeedError::Url)?;
     let options = options.application_name("seed_test_data");
@@ -112,7 +112,7 @@ pub async fn run(checked: &CheckedOptions) -> Result<Summary, SeedError> {
 /// Inserts all missing rows in one transaction.
 ///
 /// # Errors
-/// [`SeedError`]; the database is unchanged then.
+/// [`SeedError`]. The database is unchanged then, unless the connection was lost during the commit.
 pub async fn seed_database(
     connection: &mut PgConnection,
     spec: SeedSpec,
@@ -163,7 +163,7 @@ pub async fn seed_database(
 /// the customers that their registration created, unless they have another account or hired agents.
 ///
 /// # Errors
-/// [`SeedError`]; the database is unchanged then.
+/// [`SeedError`]. The database is unchanged then, unless the connection was lost during the commit.
 pub async fn clean(connection: &mut PgConnection) -> Result<Removed, SeedError> {
     let mut tx = connection.begin().await?;
     acquire_seed_lock(&mut tx).await?;

@@ -30,7 +30,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub customers: u32,
 
-    /// Number of accounts (loadtest_1@test.local, …), 0 to 100000; one per customer by default. The
+    /// Number of accounts (loadtest_1@test.local, …; Locust calls them users), 0 to 100000; one per customer by default. The
     /// customers of the accounts (test-customer-001, …) are created too. Password:
     /// load-test-password.
     #[arg(long, value_name = "N")]

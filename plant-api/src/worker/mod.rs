@@ -84,8 +84,9 @@ impl Worker {
         }))
     }
 
-    /// Runs jobs until shutdown. Running jobs then have `drain_timeout` to finish. Those that
-    /// have not finished by then are made ready again at once.
+    /// Runs jobs until `shutdown` is canceled, which is when the process gets SIGTERM. From then on no
+    /// job is started, and running jobs have `drain_timeout` to finish. Those that have not finished by
+    /// then are made ready again at once.
     pub async fn run(self, shutdown: CancellationToken, drain_timeout: Duration) {
         let drained = CancellationToken::new();
         let (finished_sender, finished_receiver) = mpsc::channel(finish::MAX_BATCH);

@@ -81,7 +81,8 @@ impl CertificationDetails {
 
 /// Certifies an entity; an entity that is already certified stays unchanged.
 ///
-/// Six round trips: begin, lock, content, chain, amendment, commit. The lock is a
+/// Six round trips with those of the caller, who begins and commits: begin, lock, content, chain,
+/// amendment, commit. The lock is a
 /// statement of its own: one that locks and reads at once would, after waiting, still see the chain
 /// from before the wait.
 ///

@@ -39,7 +39,7 @@ pub enum Schedule {
     Weekly,
     /// Once per month.
     Monthly,
-    /// Never due: no job creates its deliverables.
+    /// Never due: no job creates deliverables for it.
     OnDemand,
 }
 

@@ -28,7 +28,7 @@ id!(
     HireId
 );
 
-/// Color theme of a hired agent's pages.
+/// Color theme in which user interfaces show a hired agent.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
 )]

@@ -131,7 +131,7 @@ pub enum SkillRequirement {
     Certified,
 }
 
-/// A required skill that is not certified.
+/// A required skill that is not certified, or that does not exist.
 #[derive(Debug, Clone, Copy)]
 pub struct UncertifiedSkill {
     pub id: SkillId,

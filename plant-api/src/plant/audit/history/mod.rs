@@ -20,7 +20,7 @@ use crate::plant::entity::{self, ParsedAmendment};
 pub struct AmendmentView {
     /// Index in the chain, from 0.
     pub sequence: u64,
-    /// The content.
+    /// What changed, when, and by whom.
     #[serde(flatten)]
     pub content: Content,
     /// SHA-256 of the content as canonical JSON.
