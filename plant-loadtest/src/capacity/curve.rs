@@ -1,9 +1,13 @@
-//! Latency over rate, from the trials of a search, with the knee of the curve.
+//! Latency over the level of load, from the trials of a search, with the knee of the curve. The level
+//! is what was offered: beyond the capacity, the rate that the service manages falls again.
 
 use std::fmt::Write as _;
 
 use super::{Trial, TrialResult, format_level};
-use crate::report::{chart, table};
+use crate::{
+    report::{chart, table},
+    sla::format_ms,
+};
 
 /// Fewest points of a curve with a knee: a straight line needs two, a bend a third.
 const MIN_POINTS: usize = 3;
@@ -12,24 +16,24 @@ const MIN_POINTS: usize = 3;
 /// latency grows evenly.
 const MIN_DISTANCE: f64 = 0.1;
 
-/// A point of the curve: successful responses per second, and P95 in milliseconds.
+/// A point of the curve: level (arrivals per second or users), and P95 in milliseconds.
 pub type Point = (f64, f64);
 
-/// Returns the points of all trials with a P95, by rate. Trials beyond the generator's own limit say
+/// Returns the points of all trials with a P95, by level. Trials beyond the generator's own limit say
 /// nothing about the service.
 #[must_use]
 pub fn points(trials: &[Trial]) -> Vec<Point> {
-    let measured =
-        trials.iter().filter(|trial| !matches!(trial.result, TrialResult::GeneratorLimited(_)));
+    let is_limited = |trial: &&Trial| matches!(trial.result, TrialResult::GeneratorLimited(_));
+    let measured = trials.iter().filter(|trial| !is_limited(trial));
     let mut points: Vec<Point> =
-        measured.filter_map(|trial| Some((trial.throughput, trial.p95_ms?))).collect();
+        measured.filter_map(|trial| Some((trial.level, trial.p95_ms?))).collect();
     points.sort_by(|one, other| one.0.total_cmp(&other.0));
     points
 }
 
-/// Returns the knee of `points`, sorted by rate: the point farthest below the straight line from the
+/// Returns the knee of `points`, sorted by level: the point farthest below the straight line from the
 /// first point to the last, with both axes scaled to 1 (Satopää et al., 2011). From there on latency
-/// grows faster than the rate. `None` with fewer than three points, or if there is no such bend.
+/// grows faster than the load. `None` with fewer than three points, or if there is no such bend.
 #[must_use]
 pub fn knee(points: &[Point]) -> Option<Point> {
     let (first, last) = (points.first()?, points.last()?);
@@ -44,12 +48,12 @@ pub fn knee(points: &[Point]) -> Option<Point> {
 
 /// Describes the knee in one sentence; empty if there is none.
 #[must_use]
-pub fn describe_knee(points: &[Point]) -> String {
-    knee(points).map_or_else(String::new, |(rate, p95_ms)| {
+pub fn describe_knee(points: &[Point], unit: &str) -> String {
+    knee(points).map_or_else(String::new, |(level, p95_ms)| {
         format!(
-            "Knee: {rate:.1} successful requests/s at a P95 of {}; beyond it latency grows faster than \
-             the rate.",
-            crate::sla::format_ms(p95_ms)
+            "Knee: {} at a P95 of {}; beyond it latency grows faster than the load.",
+            describe_level(level, unit),
+            format_ms(p95_ms)
         )
     })
 }
@@ -72,14 +76,14 @@ pub fn html(title: &str, unit: &str, trials: &[Trial], result: &str) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <title>Capacity · {title}</title>\n<style>\n{}\n</style>\n</head>\n<body>\n<main>\n\
          <header class=\"card verdict\"><h1>Capacity: {title}</h1>\n<p class=\"reason\">{}</p></header>\n\
-         <h2>P95 in ms over successful requests per second</h2>\n\
+         <h2>P95 in ms over {unit}</h2>\n\
          <section class=\"card\">{}</section>\n<p class=\"soft\">{}</p>\n\
          <h2>Trials</h2>\n<div class=\"card wide\"><table>\n<thead><tr>{}</tr></thead>\n\
          <tbody>\n{rows}</tbody>\n</table></div>\n</main>\n</body>\n</html>\n",
         crate::report::html::STYLE,
         chart::escape(result).replace('\n', "<br>"),
         chart::curve(&points, knee(&points)),
-        chart::escape(&describe_knee(&points)),
+        chart::escape(&describe_knee(&points, unit)),
         header.concat(),
     )
 }
@@ -115,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_knee_is_where_latency_starts_to_grow_faster_than_the_rate() {
+    fn the_knee_is_where_latency_starts_to_grow_faster_than_the_load() {
         let points = queue(&[100.0, 300.0, 500.0, 700.0, 800.0, 900.0, 950.0, 990.0]);
         let (rate, _) = knee(&points).unwrap();
         assert!((700.0..=950.0).contains(&rate), "{rate}");
@@ -143,7 +147,7 @@ mod tests {
             .collect();
         let page = html("<x>", "users", &trials, "Highest load: 990 users.");
         assert!(page.contains("Capacity: &lt;x&gt;") && !page.contains("<x>"), "{page}");
-        assert!(page.contains("Knee: 900.0 successful requests/s"), "{page}");
+        assert!(page.contains("Knee: 900 users at a P95"), "{page}");
         assert_eq!(page.matches("<tr>").count(), 5);
     }
 }

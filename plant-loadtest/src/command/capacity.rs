@@ -60,7 +60,7 @@ pub struct CapacityArguments {
     #[arg(long, value_name = "SLA")]
     pub sla: Option<PathBuf>,
 
-    /// Write an HTML page with the curve of P95 over the rate to this file
+    /// Write an HTML page with the curve of P95 over the load to this file
     /// [default: reports/capacity-PROFILE.html]
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -211,6 +211,6 @@ fn describe_result(completed: &[Trial], search: &Search, unit: &str) -> String {
         }
         _ => "No threshold was violated up to the highest level to try (--most).".to_owned(),
     };
-    let knee = curve::describe_knee(&curve::points(completed));
+    let knee = curve::describe_knee(&curve::points(completed), unit);
     format!("{highest}\n{next}\n{knee}").trim_end().to_owned()
 }
