@@ -228,6 +228,12 @@ mod tests {
     }
 
     #[test]
+    fn the_default_file_is_in_the_home_directory() {
+        let path = NoiseFloorFile::default_path();
+        assert!(path.ends_with(".local/share/plant-loadtest/noise-floor.json"), "{path:?}");
+    }
+
+    #[test]
     fn floors_are_written_and_read_again() {
         let directory = std::env::temp_dir().join(format!("plant-floors-{}", std::process::id()));
         let path = directory.join("deep/floors.json");

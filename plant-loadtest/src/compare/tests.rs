@@ -107,6 +107,24 @@ fn faster_by_failing_is_no_improvement() {
 }
 
 #[test]
+fn shed_load_is_what_was_rejected_or_never_sent() {
+    let mut outcome = example::outcome();
+    let shed =
+        |outcome: &crate::outcome::Outcome| RunMetrics::from_outcome("a", outcome).shed_percent;
+    assert!(shed(&outcome).abs() < 1e-9);
+    let sent = outcome.counts_all().sent;
+    let statuses = &mut outcome.endpoints[0].statuses;
+    for (status, count) in [(429, 30), (503, 20), (500, 7)] {
+        statuses.insert(status, count);
+    }
+    let dropped = crate::outcome::ArrivalCell { dropped: 50, ..Default::default() };
+    outcome.arrivals = vec![dropped];
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand requests")]
+    let expected = 100.0 * 100.0 / (sent + 50) as f64;
+    assert!((shed(&outcome) - expected).abs() < 1e-9, "{}", shed(&outcome));
+}
+
+#[test]
 fn shedding_load_and_a_lower_rate_are_regressions() {
     let base = side(&BASE, false);
     for change in [

@@ -418,6 +418,22 @@ mod tests {
     }
 
     #[test]
+    fn the_same_failure_in_several_shards_is_one_entry() {
+        let recorder = Recorder::new(2);
+        let started = Instant::now();
+        recorder.start(started);
+        for seconds in [9, 2, 5] {
+            let shard = recorder.assign_shard();
+            let start = started + Duration::from_secs(seconds);
+            recorder.record_sent(shard, "GET /x", start);
+            recorder.record_finished(shard, sample(start, 5, Some(FailureKind::ServerError)));
+        }
+        let (_, failures) = recorder.merge(&[]);
+        let [failure] = &failures[..] else { panic!("{failures:?}") };
+        assert_eq!((failure.count, failure.first_second, failure.last_second), (3, 2, 9));
+    }
+
+    #[test]
     fn users_are_counted_by_class_and_while_active() {
         let recorder = Recorder::new(1);
         for class in ["A", "B", "B"] {

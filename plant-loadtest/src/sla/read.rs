@@ -240,7 +240,7 @@ fn failure_kinds<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Vec<Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenarios;
+    use crate::{scenarios, sla::Resource};
 
     fn parse_sla(text: &str) -> Result<Sla, FileLoadError> {
         let class = scenarios::find("HealthCheckUser").unwrap();
@@ -366,6 +366,23 @@ mod tests {
         let errors = &sla.thresholds[2];
         assert_eq!((errors.users.from, errors.users.to, errors.window_s), (2, 5, Some(120)));
         assert_eq!(sla.thresholds[3].during, During::Run);
+        let interval = "name = \"x\"\njudge = \"interval\"\n[survival]\nanswers_within_s = 1\n";
+        assert_eq!(parse_sla(interval).unwrap().judging, Judging::Interval { confidence: 0.95 });
+        let resources = "name = \"x\"\n[[resource]]\nname = \"open-files\"\nbelow = 9\n\
+                         [[resource]]\nname = \"memory-mib\"\nbelow = 8\nfail_over = 10\n";
+        let limits: Vec<(Metric, f64, Option<f64>)> = parse_sla(resources)
+            .unwrap()
+            .thresholds
+            .into_iter()
+            .map(|one| (one.metric, one.limit, one.fail_limit))
+            .collect();
+        assert_eq!(
+            limits,
+            [
+                (Metric::Resource(Resource::OpenFiles), 9.0, Some(9.0)),
+                (Metric::Resource(Resource::Memory), 8.0, Some(10.0)),
+            ]
+        );
         let point = "name = \"x\"\njudge = \"point\"\n[survival]\nanswers_within_s = 1\n";
         let sla = parse_sla(point).unwrap();
         assert_eq!((sla.judging, sla.thresholds.len()), (Judging::Point, 2));

@@ -52,6 +52,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn normal_samples_have_mean_0_and_standard_deviation_1() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let samples: Vec<f64> = (0..4000).map(|_| sample_normal(&mut random)).collect();
+        let mean = samples.iter().sum::<f64>() / 4000.0;
+        let variance = samples.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / 4000.0;
+        assert!(mean.abs() < 0.05 && (variance - 1.0).abs() < 0.1, "{mean} {variance}");
+    }
+
+    #[test]
     fn the_median_of_an_even_number_is_the_mean_of_the_middle_two() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));

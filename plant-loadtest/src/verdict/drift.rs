@@ -216,6 +216,17 @@ mod tests {
     }
 
     #[test]
+    fn a_run_of_ten_seconds_has_two_windows_and_a_shorter_one_has_none() {
+        let mut outcome = slowed(0);
+        let from = outcome.load.stages[1].from_s;
+        outcome.load.stages[1].to_s = from + 10;
+        let found = windows(&outcome, LIMIT);
+        assert_eq!(found, Some((from..from + 5, from + 5..from + 10)));
+        outcome.load.stages[1].to_s = from + 9;
+        assert_eq!(windows(&outcome, LIMIT), None);
+    }
+
+    #[test]
     fn different_loads_are_not_compared() {
         let mut outcome = slowed(0);
         outcome.load.stages[1].to_users /= 2;

@@ -319,6 +319,11 @@ mod tests {
         // It began up to 1.4 s before the sample, which came up to a second later.
         assert_eq!(left_out, [17, 18, 19, 20, 21]);
         assert!(reason.contains("stood still for 1400 ms at second 20"), "{reason}");
+        // Half of the limit is enough to matter.
+        let short = crate::sla::Threshold { limit: 2_000.0, ..p95.clone() };
+        assert!(super::without_freezes(&outcome, &short, &[outcome.judged_span()]).is_some());
+        let long = crate::sla::Threshold { limit: 3_000.0, ..p95.clone() };
+        assert_eq!(super::without_freezes(&outcome, &long, &[outcome.judged_span()]), None);
         let before = std::slice::from_ref(&(5..10));
         assert_eq!(super::without_freezes(&outcome, &p95, before), None, "none in these seconds");
     }

@@ -276,6 +276,22 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_the_first_sample_does_not_matter() {
+        let memory: Vec<(f64, f64)> = (0..1440)
+            .map(|at| (5e6 + f64::from(at) * 60.0, 100.0 + f64::from(at) / 14.4))
+            .collect();
+        assert_eq!(Leak::detect(&memory, DAY).grade, Grade::Fail);
+    }
+
+    #[test]
+    fn half_of_a_short_period_is_long_enough() {
+        let minute = MemoryGrowthLimit { below_percent: 20.0, over_s: 60.0 };
+        assert_eq!(Leak::detect(&growing(50, 100.0), minute).grade, Grade::Fail);
+        let two_minutes = MemoryGrowthLimit { below_percent: 200.0, over_s: 120.0 };
+        assert_eq!(Leak::detect(&growing(50, 100.0), two_minutes).grade, Grade::Insufficient);
+    }
+
+    #[test]
     fn certain_growth_above_half_of_the_limit_warns() {
         let memory = |percent: f64| -> Vec<(f64, f64)> {
             (0..1440)

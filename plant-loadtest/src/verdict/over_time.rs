@@ -154,6 +154,7 @@ mod tests {
     fn a_leak_fails_where_the_sla_limits_memory_growth() {
         let verdict = leaking(Some(DEFAULT_GROWTH));
         assert_eq!(verdict.grade, Grade::Fail);
+        assert_eq!(verdict.over_time[0].limit, "≤ 20 % in 24 h");
         assert!(verdict.reason.contains("memory growth: leak"), "{}", verdict.reason);
     }
 

@@ -217,7 +217,10 @@ fn a_burst_has_a_note_with_its_rate() {
         outcome.endpoints[0].cells[10].latency.record(Duration::from_secs(2));
     });
     let note = verdict.notes.iter().find(|note| note.starts_with("burst of 500 arrivals: "));
-    assert!(note.is_some_and(|note| note.contains("the last after 2.0")), "{:?}", verdict.notes);
+    let judged = example::outcome().tally_judged().counts.succeeded;
+    let rate = judged.div_ceil(2);
+    let expected = format!("{judged} succeeded, the last after 2.00 s, which is {rate} per second");
+    assert!(note.is_some_and(|note| note.contains(&expected)), "{expected} {:?}", verdict.notes);
     let none = self::verdict(|outcome| outcome.load.stages[1].burst = 0);
     assert!(!none.notes.iter().any(|note| note.starts_with("burst")));
 }

@@ -87,6 +87,20 @@ fn an_error_rate_needs_enough_requests_for_its_threshold() {
 }
 
 #[test]
+fn a_point_error_rate_assumes_that_missing_requests_succeed() {
+    let errors = Metric::ErrorRate(FailureKind::ALL.to_vec());
+    let mut outcome = outcome_with(30, 1);
+    let counts = &mut outcome.endpoints[0].cells[0].counts;
+    (counts.succeeded, counts.server_errors) = (29, 1);
+    // 1 of 30 is 3.3 %, but 2 % of the 50 requests that the limit needs.
+    let judged = judge_by_point(&outcome, &threshold(errors.clone(), 2.0, Some(3.0)));
+    assert_eq!(judged.grade, Grade::Warning);
+    outcome.endpoints[0].cells.clear();
+    let judged = judge_by_interval(&outcome, &threshold(errors, 2.0, Some(3.0)));
+    assert_eq!((judged.grade, judged.measured), (Grade::Insufficient, None));
+}
+
+#[test]
 fn a_threshold_for_every_window_is_judged_by_the_worst_one() {
     let mut outcome = outcome_with(20, 10);
     let judged = outcome.judged_span();
