@@ -24,3 +24,9 @@ grant select, insert, update, delete on session to plant_app;
 grant select, insert, update, delete on login_failure to plant_app;
 grant select, insert, update, delete on job to plant_app;
 grant select, insert, update on generation to plant_app;
+
+grant select, insert on payment to plant_app;
+grant update (status, updated_at) on payment to plant_app;
+grant select, insert on ledger_transaction, ledger_entry to plant_app;
+grant select, insert on payment_event to plant_app;
+grant update (outcome, applied_at) on payment_event to plant_app;

@@ -1,10 +1,12 @@
 //! The commands `serve`, `work`, `migrate` and `jobs` of `plant-api`. `serve` connects, binds,
 //! serves requests and runs jobs until SIGTERM, and drains.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use axum::http::Uri;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::net::TcpListener;
@@ -16,7 +18,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{AccessMode, Config, DatabaseConfig, ModelConfig};
+use crate::config::{AccessMode, Config, DatabaseConfig, ModelConfig, ProviderConfig};
 use crate::db::{self, Db};
 use crate::generation::job::GenerationHandler;
 use crate::generation::model::SimulatedModel;
@@ -24,9 +26,12 @@ use crate::jobs;
 use crate::limit::{BodyBudget, RATE_LIMIT_CLEANUP_INTERVAL, RateLimit};
 use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::passwords::{MAX_HASH_LATENCY, PasswordHasher};
+use crate::payments::job::{PaymentHandler, WEBHOOK_PATH};
+use crate::payments::provider::SimulatedProvider;
 use crate::plant::deliverables::job::DueGoalHandler;
 use crate::queue::Queue;
 use crate::redis::Redis;
+use crate::signature::WebhookKey;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::Tokens;
 use crate::worker::{self, AnyJobHandler, Worker};
@@ -61,15 +66,23 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             "JWT_SECRET is the public default: anyone can forge access tokens; set your own"
         );
     }
+    if config.webhook_secret.is_default() {
+        tracing::warn!(
+            "PLANT_PAYMENT_WEBHOOK_SECRET is the public default: anyone can forge payment events; \
+             set your own"
+        );
+    }
     // Before the log line, at which a supervisor may already send a signal.
     stop_on_signal(state.shutdown.clone())?;
     log_addresses(&listeners)?;
+    let address = listeners.first().map(TcpListener::local_addr).transpose()?;
     let (router, _) = router(state.clone())?;
     let server = serve::serve(listeners, router, config.connections, state.shutdown.clone());
     if config.worker.in_serve {
+        let simulations = Simulations::new(&config, address)?;
         tokio::join!(
             server,
-            worker(&state, config.worker.model)
+            worker(&state, &simulations)
                 .run(state.shutdown.clone(), config.connections.drain_timeout)
         );
     } else {
@@ -91,10 +104,10 @@ pub async fn work(mut config: Config) -> anyhow::Result<()> {
     log_addresses(&listeners)?;
     let (routes, _) = http::with_openapi(health::router(), &state.metrics)?;
     let router = http::with_middleware(routes, state.clone());
+    let simulations = Simulations::new(&config, None)?;
     tokio::join!(
         serve::serve(listeners, router, config.connections, state.shutdown.clone()),
-        worker(&state, config.worker.model)
-            .run(state.shutdown.clone(), config.connections.drain_timeout),
+        worker(&state, &simulations).run(state.shutdown.clone(), config.connections.drain_timeout),
     );
     background.stop().await
 }
@@ -190,7 +203,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         tokio::spawn(worker::run_gauge_updates(
             db,
             metrics,
-            handlers(&state, config.worker.model),
+            handlers(&state, &Simulations::new(config, None)?),
             shutdown.clone(),
         )),
     ];
@@ -215,15 +228,60 @@ async fn set_cache_prefix(state: AppState, shutdown: CancellationToken) {
     }
 }
 
+/// The simulated model and the simulated payment provider that the jobs use.
+pub(crate) struct Simulations {
+    model: SimulatedModel,
+    provider: SimulatedProvider,
+    /// URL that the provider posts its events to.
+    webhook_url: Uri,
+}
+
+impl Simulations {
+    /// Returns the configured simulations. Unless configured, the webhook is that of the service that
+    /// listens on `address`; `None`: on the first configured address.
+    fn new(config: &Config, address: Option<SocketAddr>) -> anyhow::Result<Self> {
+        let address = address.or_else(|| config.listen.first().copied());
+        Self::with(config.worker.model, &config.provider, address.context("no address")?)
+    }
+
+    /// Returns simulations with these settings.
+    pub(crate) fn with(
+        model: ModelConfig,
+        provider: &ProviderConfig,
+        address: SocketAddr,
+    ) -> anyhow::Result<Self> {
+        let ModelConfig { seed, median, spread, failure_rate } = model;
+        Ok(Self {
+            model: SimulatedModel { seed, median, spread, failure_rate },
+            webhook_url: provider.webhook_url(address, WEBHOOK_PATH)?,
+            provider: SimulatedProvider {
+                seed: provider.seed,
+                delay: provider.delay,
+                decline_rate: provider.decline_rate,
+                refund_rate: provider.refund_rate,
+                repeat_rate: provider.repeat_rate,
+                reorder_rate: provider.reorder_rate,
+                late_rate: provider.late_rate,
+            },
+        })
+    }
+}
+
 /// Returns the job handlers of all slices.
-pub(crate) fn handlers(state: &AppState, model: ModelConfig) -> Vec<AnyJobHandler> {
-    let ModelConfig { seed, median, spread, failure_rate } = model;
+pub(crate) fn handlers(state: &AppState, simulations: &Simulations) -> Vec<AnyJobHandler> {
     vec![
         AnyJobHandler::new(GenerationHandler {
             db: state.db.clone(),
             clock: state.clock.clone(),
-            model: SimulatedModel { seed, median, spread, failure_rate },
+            model: simulations.model,
         }),
+        AnyJobHandler::new(PaymentHandler::new(
+            state.db.clone(),
+            state.clock.clone(),
+            simulations.provider,
+            simulations.webhook_url.clone(),
+            state.access_policy.webhook_key.clone(),
+        )),
         AnyJobHandler::new(DueGoalHandler {
             db: state.db.clone(),
             clock: state.clock.clone(),
@@ -233,9 +291,9 @@ pub(crate) fn handlers(state: &AppState, model: ModelConfig) -> Vec<AnyJobHandle
 }
 
 /// Creates a worker for the jobs of all slices.
-pub(crate) fn worker(state: &AppState, model: ModelConfig) -> Worker {
+pub(crate) fn worker(state: &AppState, simulations: &Simulations) -> Worker {
     let (db, queue, metrics) = (state.db.clone(), state.queue.clone(), state.metrics.clone());
-    Worker::new(db, queue, metrics, handlers(state, model))
+    Worker::new(db, queue, metrics, handlers(state, simulations))
 }
 
 fn log_addresses(listeners: &[TcpListener]) -> anyhow::Result<()> {
@@ -286,6 +344,7 @@ fn access_policy(config: &Config) -> anyhow::Result<AccessPolicy> {
         access_mode: config.access_mode,
         admin_key_fingerprint: admin_key.map(|key| tokens.hmac(key.0.as_bytes())),
         tokens,
+        webhook_key: WebhookKey::new(&config.webhook_secret)?,
         password_hasher: PasswordHasher::start(config.hash_threads, MAX_HASH_LATENCY)
             .context("cannot start the password hashing threads")?,
         rate_limit: RateLimit::new(config.rate_limit),

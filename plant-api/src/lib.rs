@@ -14,6 +14,7 @@ pub mod worker;
 
 pub mod auth;
 pub mod generation;
+pub mod payments;
 pub mod plant;
 
 pub mod customers;
@@ -38,6 +39,8 @@ pub mod db;
 pub mod metrics;
 pub mod passwords;
 pub mod redis;
+pub mod signature;
+pub mod subscription;
 pub mod telemetry;
 pub mod token;
 

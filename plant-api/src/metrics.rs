@@ -36,6 +36,8 @@ pub struct Metrics {
     /// Cache reads by topic and result.
     pub cache_requests: IntCounterVec,
     pub goals_created: IntCounter,
+    /// Requests to the payment webhook, by what became of the event.
+    pub payment_events: IntCounterVec,
     /// Jobs ready to be claimed, by queue.
     pub queue_depth: IntGaugeVec,
     /// Job attempts finished by this process, by kind and outcome.
@@ -121,6 +123,12 @@ impl Metrics {
                 &["cache", "result"],
             )?,
             goals_created: register(r, IntCounter::new("goals_created_total", "Goals created.")?)?,
+            payment_events: counters(
+                r,
+                "payment_events_total",
+                "Requests to the payment webhook, by what became of the event.",
+                &["outcome"],
+            )?,
             queue_depth: gauges(
                 r,
                 "queue_depth",

@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::passwords::PasswordHasher;
 use crate::queue::Queue;
 use crate::redis::Redis;
+use crate::signature::WebhookKey;
 use crate::token::Tokens;
 
 /// Application state. It is cloned several times per request, so all of it is behind one `Arc`.
@@ -96,6 +97,8 @@ pub struct AccessPolicy {
     pub require_verification: bool,
     /// Fingerprint of the admin key; `None`: disabled.
     pub admin_key_fingerprint: Option<[u8; 32]>,
+    /// Key of the payment provider's signatures.
+    pub webhook_key: WebhookKey,
 }
 
 impl AccessPolicy {

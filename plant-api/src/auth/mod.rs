@@ -22,6 +22,7 @@ use crate::check::{Checks, MAX_NAME_CHARS};
 use crate::clock::Clock;
 use crate::customers::{self, CustomerId, NewCustomer};
 use crate::error::{Error, OnConstraint, Result};
+use crate::subscription::SubscriptionPlan;
 use crate::token::Role;
 
 pub use session::delete_expired;
@@ -45,21 +46,6 @@ pub struct AccountView {
     pub is_verified: bool,
     /// Time of registration.
     pub created_at: DateTime<Utc>,
-}
-
-/// Subscription plan of an account.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum SubscriptionPlan {
-    /// The smallest plan.
-    Starter,
-    /// The medium plan.
-    Pro,
-    /// The largest plan.
-    Enterprise,
 }
 
 /// The account of the access token, with its customer and plan.

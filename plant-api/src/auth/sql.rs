@@ -5,8 +5,9 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::failed_logins::{FailedLogins, Limits, Origin};
-use super::{AccountDetails, AccountRecord, AccountView, SessionRow, SubscriptionPlan};
+use super::{AccountDetails, AccountRecord, AccountView, SessionRow};
 use crate::customers::CustomerId;
+use crate::subscription::SubscriptionPlan;
 use crate::token::Role;
 
 pub async fn insert(

@@ -3,6 +3,7 @@
 //! validated at startup, and all problems are reported at once.
 
 mod connections;
+mod provider;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use clap::Args;
 
 pub use connections::{ConnectionConfig, ConnectionOptions};
+pub use provider::{ProviderConfig, ProviderOptions};
 pub use secrets::{Secret, SecretOptions};
 pub use worker::{ModelConfig, WorkerConfig, WorkerOptions};
 
@@ -80,6 +82,9 @@ pub struct Options {
     pub worker: WorkerOptions,
 
     #[command(flatten)]
+    pub provider: ProviderOptions,
+
+    #[command(flatten)]
     pub log: LogOptions,
 }
 
@@ -121,6 +126,8 @@ pub struct Config {
     pub cache_ttl: Duration,
     pub access_mode: AccessMode,
     pub jwt_secret: Secret<String>,
+    /// Secret of the payment provider's signatures.
+    pub webhook_secret: Secret<String>,
     /// `None`: disabled.
     pub admin_key: Option<Secret<String>>,
     pub require_verification: bool,
@@ -134,6 +141,7 @@ pub struct Config {
     pub body_limit: usize,
     pub connections: ConnectionConfig,
     pub worker: WorkerConfig,
+    pub provider: ProviderConfig,
     pub log: LogConfig,
 }
 
@@ -234,6 +242,7 @@ impl Options {
             access_mode: parse_name("PLANT_ACCESS", &self.access, &mut problems)
                 .unwrap_or(AccessMode::Open),
             jwt_secret: Secret(self.secrets.jwt_secret.clone()),
+            webhook_secret: Secret(self.secrets.payment_webhook_secret.clone()),
             admin_key: (!self.secrets.admin_key.is_empty())
                 .then(|| Secret(self.secrets.admin_key.clone())),
             require_verification: parse_bool(
@@ -254,6 +263,7 @@ impl Options {
             body_limit: parse_positive("PLANT_BODY_LIMIT", &self.body_limit, &mut problems),
             connections: connections::check(&self.connections, environment, &mut problems),
             worker: worker::check(&self.worker, &mut problems),
+            provider: provider::check(&self.provider, &mut problems),
             log: check_log(self.log, &mut problems),
         };
         if let Some(url) = &config.redis_url
@@ -362,4 +372,22 @@ fn parse_positive<T: FromStr + Default + PartialEq>(
 
 fn parse_seconds(name: &str, text: &str, problems: &mut Vec<String>) -> Duration {
     Duration::from_secs(parse_positive(name, text, problems))
+}
+
+/// Parses a number from 0 to `max`. Returns zero after a problem; the value is then unused.
+fn parse_number(name: &str, text: &str, max: f64, problems: &mut Vec<String>) -> f64 {
+    match text.trim().parse::<f64>() {
+        Ok(value) if (0.0..=max).contains(&value) => value,
+        _ => {
+            problems.push(format!("{name}: `{text}` is not a number from 0 to {max}"));
+            0.0
+        }
+    }
+}
+
+fn parse_seed(name: &str, text: &str, problems: &mut Vec<String>) -> u64 {
+    text.trim().parse().unwrap_or_else(|_| {
+        problems.push(format!("{name}: `{text}` is not an unsigned integer"));
+        0
+    })
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{AccessMode, Config, Environment};
 
-/// Default of `JWT_SECRET`, for development only.
+/// Default of `JWT_SECRET` and `PLANT_PAYMENT_WEBHOOK_SECRET`, for development only.
 const DEVELOPMENT_SECRET: &str = "known-to-everybody-so-for-development-only";
 /// HS256 requires a key of at least 256 bits (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
@@ -17,6 +17,15 @@ pub struct SecretOptions {
     /// Key for signing tokens and for HMACs of bodies with a password; at least 32 bytes.
     #[arg(long, env = "JWT_SECRET", default_value = DEVELOPMENT_SECRET, hide_env_values = true)]
     pub jwt_secret: String,
+
+    /// Secret that signs the events of the payment provider; at least 32 bytes.
+    #[arg(
+        long,
+        env = "PLANT_PAYMENT_WEBHOOK_SECRET",
+        default_value = DEVELOPMENT_SECRET,
+        hide_env_values = true
+    )]
+    pub payment_webhook_secret: String,
 
     /// Admin key, a bearer token for all but account data; at least 32 bytes; empty: disabled.
     #[arg(long, env = "PLANT_ADMIN_KEY", default_value = "", hide_env_values = true)]
@@ -30,7 +39,7 @@ impl fmt::Debug for SecretOptions {
 }
 
 /// Validates the length of the secrets, and for production that access is not open and that the
-/// signing key is neither the default nor the admin key.
+/// secrets are neither the default nor the same.
 pub fn check(config: &Config, problems: &mut Vec<String>) {
     let too_short = |name: &str, secret: &Secret<String>| {
         let length = secret.0.len();
@@ -39,6 +48,7 @@ pub fn check(config: &Config, problems: &mut Vec<String>) {
         })
     };
     problems.extend(too_short("JWT_SECRET", &config.jwt_secret));
+    problems.extend(too_short("PLANT_PAYMENT_WEBHOOK_SECRET", &config.webhook_secret));
     problems.extend(config.admin_key.as_ref().and_then(|key| too_short("PLANT_ADMIN_KEY", key)));
     if config.environment == Environment::Development {
         return;
@@ -53,6 +63,15 @@ pub fn check(config: &Config, problems: &mut Vec<String>) {
                 .into(),
         );
     }
+    if config.webhook_secret.is_default() {
+        problems.push(
+            "PLANT_PAYMENT_WEBHOOK_SECRET: production rejects the default, which is public; set one \
+             of your own"
+                .into(),
+        );
+    } else if config.webhook_secret == config.jwt_secret {
+        problems.push("PLANT_PAYMENT_WEBHOOK_SECRET: must not be the same as JWT_SECRET".into());
+    }
     if config.admin_key.as_ref() == Some(&config.jwt_secret) {
         problems.push("PLANT_ADMIN_KEY: must not be the same as JWT_SECRET".into());
     }
@@ -63,7 +82,7 @@ pub fn check(config: &Config, problems: &mut Vec<String>) {
 pub struct Secret<T>(pub T);
 
 impl Secret<String> {
-    /// Returns whether this is the default of `JWT_SECRET`, which is public.
+    /// Returns whether this is the default of the secrets, which is public.
     pub fn is_default(&self) -> bool {
         self.0 == DEVELOPMENT_SECRET
     }

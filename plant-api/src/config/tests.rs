@@ -28,6 +28,9 @@ fn all_problems_are_listed_at_once() {
         "--hash-threads=0",
         "--work=perhaps",
         "--model-failure-rate=1.5",
+        "--payment-webhook-url=https://x",
+        "--payment-late-rate=2",
+        "--payment-delay-ms=2001",
     ])
     .check()
     .unwrap_err();
@@ -40,6 +43,9 @@ fn all_problems_are_listed_at_once() {
         "PLANT_HASH_THREADS",
         "PLANT_WORK",
         "PLANT_MODEL_FAILURE_RATE",
+        "PLANT_PAYMENT_WEBHOOK_URL",
+        "PLANT_PAYMENT_LATE_RATE",
+        "PLANT_PAYMENT_DELAY_MS",
     ] {
         assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name}: {problems:?}");
     }
@@ -48,16 +54,20 @@ fn all_problems_are_listed_at_once() {
 #[test]
 fn production_rejects_open_access() {
     let strong = format!("--jwt-secret={}", "s".repeat(32));
-    let found = problems(&["--environment=production", &strong]);
+    let webhook = format!("--payment-webhook-secret={}", "w".repeat(32));
+    let found = problems(&["--environment=production", &strong, &webhook]);
     assert_eq!(found, ["PLANT_ACCESS: production rejects `open` access; set it to `required`"]);
-    options(&["--environment=production", "--access=required", &strong]).check().unwrap();
+    options(&["--environment=production", "--access=required", &strong, &webhook]).check().unwrap();
 }
 
 #[test]
 fn production_lists_all_weak_secrets_at_once() {
     let found = problems(&["--environment=production", "--admin-key=short"]);
     let named: Vec<_> = found.iter().map(|p| p.split_once(':').unwrap().0).collect();
-    assert_eq!(named, ["PLANT_ADMIN_KEY", "PLANT_ACCESS", "JWT_SECRET"]);
+    assert_eq!(
+        named,
+        ["PLANT_ADMIN_KEY", "PLANT_ACCESS", "JWT_SECRET", "PLANT_PAYMENT_WEBHOOK_SECRET"]
+    );
     assert!(problems(&["--jwt-secret="])[0].starts_with("JWT_SECRET: 0 bytes"));
     let same = "k".repeat(40);
     let found = problems(&[
@@ -65,8 +75,15 @@ fn production_lists_all_weak_secrets_at_once() {
         "--access=required",
         &format!("--jwt-secret={same}"),
         &format!("--admin-key={same}"),
+        &format!("--payment-webhook-secret={same}"),
     ]);
-    assert_eq!(found, ["PLANT_ADMIN_KEY: must not be the same as JWT_SECRET"]);
+    assert_eq!(
+        found,
+        [
+            "PLANT_PAYMENT_WEBHOOK_SECRET: must not be the same as JWT_SECRET",
+            "PLANT_ADMIN_KEY: must not be the same as JWT_SECRET",
+        ]
+    );
 }
 
 #[test]
@@ -98,8 +115,9 @@ fn one_address_may_not_take_all_connections_by_default() {
 fn the_grace_period_is_longer_in_production() {
     let grace = |args: &[&str]| options(args).check().unwrap().connections.shutdown_grace.as_secs();
     let secret = format!("--jwt-secret={}", "s".repeat(32));
+    let webhook = format!("--payment-webhook-secret={}", "w".repeat(32));
     assert_eq!(grace(&[]), 1);
-    assert_eq!(grace(&["--environment=production", "--access=required", &secret]), 5);
+    assert_eq!(grace(&["--environment=production", "--access=required", &secret, &webhook]), 5);
     assert_eq!(grace(&["--shutdown-grace=0"]), 0);
     let found = problems(&["--shutdown-grace=soon"]);
     assert_eq!(found, ["PLANT_SHUTDOWN_GRACE: `soon` is not a number of seconds"]);
@@ -109,7 +127,8 @@ fn the_grace_period_is_longer_in_production() {
 fn secrets_are_hidden_in_debug_output() {
     let secret = format!("--jwt-secret=hidden{}", "x".repeat(40));
     let key = format!("--admin-key=hidden{}", "y".repeat(40));
-    let config = options(&["--redis-url=redis://:hidden@localhost", &secret, &key]);
+    let webhook = format!("--payment-webhook-secret=hidden{}", "z".repeat(40));
+    let config = options(&["--redis-url=redis://:hidden@localhost", &secret, &key, &webhook]);
     let config = config.check().unwrap();
     assert!(!format!("{config:?}").contains("hidden"));
 }
@@ -126,4 +145,17 @@ fn the_example_file_matches_the_help_texts() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
     let file = std::fs::read_to_string(path).unwrap_or_default();
     assert!(file == text, ".env.example should read:\n{text}");
+}
+
+#[test]
+fn events_go_to_this_service_by_default() {
+    let url = |args: &[&str], address: &str| {
+        let provider = options(args).check().unwrap().provider;
+        provider.webhook_url(address.parse().unwrap(), "/path").unwrap().to_string()
+    };
+    assert_eq!(url(&[], "10.1.2.3:81"), "http://10.1.2.3:81/path");
+    assert_eq!(url(&[], "0.0.0.0:81"), "http://127.0.0.1:81/path");
+    assert_eq!(url(&[], "[::]:81"), "http://[::1]:81/path");
+    let set = "--payment-webhook-url=http://other:82/events";
+    assert_eq!(url(&[set], "0.0.0.0:81"), "http://other:82/events");
 }

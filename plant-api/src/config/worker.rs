@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::parse_addresses;
+use super::{parse_addresses, parse_number, parse_seed};
 
 /// Settings of background jobs, not yet validated.
 #[derive(Debug, Clone, Args)]
@@ -72,11 +72,7 @@ pub(super) fn check(options: &WorkerOptions, problems: &mut Vec<String>) -> Work
             parse_addresses("PLANT_WORK_LISTEN", &options.work_listen, problems)
         },
         model: ModelConfig {
-            seed: options.model_seed.trim().parse().unwrap_or_else(|_| {
-                let text = &options.model_seed;
-                problems.push(format!("PLANT_MODEL_SEED: `{text}` is not an unsigned integer"));
-                0
-            }),
+            seed: parse_seed("PLANT_MODEL_SEED", &options.model_seed, problems),
             median: Duration::from_secs_f64(median_ms / 1000.0),
             spread: parse_number("PLANT_MODEL_SPREAD", &options.model_spread, 3.0, problems),
             failure_rate: parse_number(
@@ -86,16 +82,5 @@ pub(super) fn check(options: &WorkerOptions, problems: &mut Vec<String>) -> Work
                 problems,
             ),
         },
-    }
-}
-
-/// Parses a number from 0 to `max`. Returns zero after a problem; the value is then unused.
-fn parse_number(name: &str, text: &str, max: f64, problems: &mut Vec<String>) -> f64 {
-    match text.trim().parse::<f64>() {
-        Ok(value) if (0.0..=max).contains(&value) => value,
-        _ => {
-            problems.push(format!("{name}: `{text}` is not a number from 0 to {max}"));
-            0.0
-        }
     }
 }

@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ModelConfig;
-use crate::testing::{ADMIN_KEY, INSTANT_MODEL, TestApp, UNKNOWN_ID, wait_until};
+use crate::testing::{ADMIN_KEY, INSTANT_MODEL, TestApp, UNKNOWN_ID, simulations, wait_until};
 use crate::token::Role;
 
 const CREATE: &str = "/api/v1/generation/create";
@@ -56,7 +56,7 @@ async fn a_task_is_processing_while_the_model_runs(pool: PgPool) {
     let task = path(&app.post(CREATE, haiku(1)).await.expect(202));
     let shutdown = CancellationToken::new();
     let slow = ModelConfig { median: Duration::from_secs(30), ..INSTANT_MODEL };
-    let worker = crate::app::worker(&app.state, slow);
+    let worker = crate::app::worker(&app.state, &simulations(slow));
     let worker_task = tokio::spawn(worker.run(shutdown.clone(), Duration::ZERO));
     wait_until(async || app.get(&task).await.expect(200)["status"] == "processing").await;
     let processing = app.get(&format!("{LIST}?status=processing")).await.expect(200);

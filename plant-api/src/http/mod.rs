@@ -15,7 +15,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::state::AppState;
-use crate::{auth, customers, generation, plant};
+use crate::{auth, customers, generation, payments, plant};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -35,6 +35,7 @@ pub fn api_routes() -> OpenApiRouter<AppState> {
         .merge(customers::routes::router())
         .merge(plant::router())
         .merge(generation::routes::router())
+        .merge(payments::routes::router())
 }
 
 /// Completes the OpenAPI description of `router` with what all operations share, and serves it

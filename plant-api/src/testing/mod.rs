@@ -19,17 +19,20 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use utoipa::openapi::OpenApi;
 
+use crate::app::Simulations;
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{AccessMode, ModelConfig, Secret};
+use crate::config::{AccessMode, ModelConfig, ProviderConfig, Secret};
 use crate::db::{self, Db};
 use crate::limit::{BodyBudget, RateLimit};
 use crate::metrics::Metrics;
 use crate::passwords::PasswordHasher;
 use crate::queue::Queue;
 use crate::redis::Redis;
+use crate::signature::WebhookKey;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::{Claims, Role, Tokens};
+use crate::worker::Worker;
 use proxy::Proxy;
 
 /// The service under test. Clones share the state.
@@ -55,12 +58,35 @@ pub fn redis_url() -> String {
 /// Signing key of the service under test.
 pub const SIGNING_KEY: &str = "signing key of the tests";
 
+/// Secret of the payment provider of the service under test.
+pub const WEBHOOK_SECRET: &str = "webhook secret of the tests";
+
 /// Admin key of the service under test.
 pub const ADMIN_KEY: &str = "admin key of the tests";
 
 /// A simulated model with zero latency that never fails.
 pub const INSTANT_MODEL: ModelConfig =
     ModelConfig { seed: 42, median: Duration::ZERO, spread: 0.0, failure_rate: 0.0 };
+
+/// Simulated payment provider without delays whose payments succeed. Nothing listens on its URL.
+pub fn instant_provider() -> ProviderConfig {
+    ProviderConfig {
+        webhook_url: None,
+        delay: Duration::ZERO,
+        decline_rate: 0.0,
+        refund_rate: 0.0,
+        repeat_rate: 0.0,
+        reorder_rate: 0.0,
+        late_rate: 0.0,
+        seed: 42,
+    }
+}
+
+/// Returns this model with the [`instant_provider`].
+pub fn simulations(model: ModelConfig) -> Simulations {
+    // Port 9 is that of the discard protocol, on which nothing listens.
+    Simulations::with(model, &instant_provider(), ([127, 0, 0, 1], 9).into()).unwrap()
+}
 
 /// A response of the service.
 #[derive(Debug)]
@@ -248,7 +274,11 @@ impl TestApp {
 
     /// Like [`TestApp::drain_jobs`], with this model.
     pub async fn drain_jobs_with(&self, model: ModelConfig) {
-        let worker = crate::app::worker(&self.state, model);
+        self.drain_jobs_of(&crate::app::worker(&self.state, &simulations(model))).await;
+    }
+
+    /// Like [`TestApp::drain_jobs`], with this worker.
+    pub async fn drain_jobs_of(&self, worker: &Worker) {
         loop {
             sqlx::query("update job set run_at = now() where state = 'waiting'")
                 .execute(&self.owner)
@@ -390,6 +420,7 @@ pub fn access_policy(access_mode: AccessMode) -> AccessPolicy {
     AccessPolicy {
         access_mode,
         tokens,
+        webhook_key: WebhookKey::new(&Secret(WEBHOOK_SECRET.into())).unwrap(),
         password_hasher,
         rate_limit: RateLimit::new(NonZeroU32::MAX),
         require_verification: false,

@@ -201,6 +201,7 @@ async fn callers_with_the_same_idempotency_key_each_have_an_effect(pool: PgPool)
         ("/api/v1/customers/lotus/agents".to_owned(), agent, false),
         (format!("/api/v1/agents/{}/goals", hire.id), goal, false),
         ("/api/v1/generation/create".to_owned(), prompt, true),
+        ("/api/v1/payments/create".to_owned(), json!({"plan_id": "pro", "currency": "EUR"}), true),
     ] {
         let others = others.iter().filter(|_| !with_account_only);
         let mut ids = Vec::new();

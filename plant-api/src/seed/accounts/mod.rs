@@ -17,9 +17,9 @@ use super::catalogue::Catalogue;
 use super::hires::customer_id;
 use super::random::RowKind;
 use super::summary::Seeded;
-use crate::auth::SubscriptionPlan;
 use crate::error::Result;
 use crate::passwords::argon2id;
+use crate::subscription::SubscriptionPlan;
 
 const PLANS: [SubscriptionPlan; 3] =
     [SubscriptionPlan::Starter, SubscriptionPlan::Pro, SubscriptionPlan::Enterprise];

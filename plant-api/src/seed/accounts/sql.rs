@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::Account;
-use crate::auth::SubscriptionPlan;
+use crate::subscription::SubscriptionPlan;
 
 pub async fn insert(
     db: &mut PgConnection,

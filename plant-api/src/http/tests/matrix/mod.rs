@@ -166,6 +166,9 @@ async fn send(app: &TestApp, method: &str, row: &Row, authorization: Option<&str
         Some(body) => json_request(method, &row.path, body),
         None => Request::builder().method(method).uri(&row.path).body(Body::empty()).unwrap(),
     };
+    for (name, value) in &row.headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
     if let Some(value) = authorization {
         request.headers_mut().insert("authorization", value.parse().unwrap());
     }

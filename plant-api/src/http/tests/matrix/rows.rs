@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 
 use super::tokens;
+use crate::signature::SIGNATURE_HEADER;
 use crate::testing::{ADMIN_KEY, HireIds, TestApp};
 use crate::token::{Claims, Role};
 
@@ -31,6 +32,8 @@ pub struct Row {
     pub success_status: u16,
     pub path: String,
     pub body: Option<Value>,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
     /// Text in the response to a read of the owner's data that nobody else's response contains.
     pub owned: Option<String>,
 }
@@ -51,6 +54,10 @@ const PASSWORD: &str = "eleven green apples";
 
 fn prompt() -> Value {
     json!({"prompt": "Describe a fig tree", "model": "gpt-4", "temperature": 0.5, "max_tokens": 50})
+}
+
+fn payment() -> Value {
+    json!({"plan_id": "pro", "currency": "EUR"})
 }
 
 impl Fixture {
@@ -122,6 +129,11 @@ impl Fixture {
         task["id"].as_str().unwrap().to_owned()
     }
 
+    async fn payment(&self) -> String {
+        let app = self.app.with_token(&tokens::valid(&self.app, &self.owner));
+        app.create("/api/v1/payments/create", payment()).await
+    }
+
     /// Returns the row of an operation, with new data to refer to; `None` for an unknown operation.
     pub async fn row(&self, operation: &str) -> Option<Row> {
         use Required::{Account, Admin, Authentication, Nothing, OwnerAccount, OwnerCustomer};
@@ -135,7 +147,7 @@ impl Fixture {
         let (_, path) = operation.split_once(' ')?;
         let fill = |name: &str, value: &str| path.replace(name, value);
         let plain = path.to_owned();
-        let mut owned = None;
+        let (mut owned, mut headers) = (None, Vec::new());
         let (required, success_status, path, body) = match operation {
             "GET /health" | "GET /livez" | "GET /readyz" | "GET /metrics" => {
                 (Nothing, 200, plain, None)
@@ -278,8 +290,29 @@ impl Fixture {
                 owned = Some("queued".to_owned());
                 (OwnerAccount, 200, fill("{id}", &self.task().await), None)
             }
+
+            "POST /api/v1/payments/create" => (Account, 201, plain, Some(payment())),
+            "GET /api/v1/payments" => {
+                owned = Some(self.payment().await);
+                (Account, 200, plain, None)
+            }
+            "GET /api/v1/payments/{id}" => {
+                owned = Some("pending".to_owned());
+                (OwnerAccount, 200, fill("{id}", &self.payment().await), None)
+            }
+            "POST /api/v1/webhooks/payments/{provider}" => {
+                let event = json!({
+                    "id": self.app.state.clock.new_id(), "type": "waiting_for_capture",
+                    "payment_id": self.payment().await, "amount": 29.99, "currency": "EUR",
+                    "created_at": self.app.state.clock.now(),
+                });
+                let key = &self.app.state.access_policy.webhook_key;
+                let signature = key.sign(event.to_string().as_bytes(), self.app.state.clock.now());
+                headers.push((SIGNATURE_HEADER, signature));
+                (Nothing, 200, fill("{provider}", "simulated"), Some(event))
+            }
             _ => return None,
         };
-        Some(Row { required, success_status, path, body, owned })
+        Some(Row { required, success_status, path, body, headers, owned })
     }
 }

@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::testing::{INSTANT_MODEL, TestApp, wait_until};
+use crate::testing::{INSTANT_MODEL, TestApp, simulations, wait_until};
 
 /// Starts the service with its clock fixed at noon on a Wednesday.
 async fn app_at_noon(pool: PgPool) -> TestApp {
@@ -108,7 +108,7 @@ async fn a_disabled_goal_yields_no_draft_until_it_is_enabled(pool: PgPool) {
 
 /// Enqueues the jobs of due goals; returns how many.
 async fn enqueue_due(app: &TestApp) -> usize {
-    let handlers = crate::app::handlers(&app.state, INSTANT_MODEL);
+    let handlers = crate::app::handlers(&app.state, &simulations(INSTANT_MODEL));
     let handler = handlers.iter().find(|handler| handler.kind().name == "due_goal").unwrap();
     handler.enqueue_due().await.unwrap()
 }
@@ -165,7 +165,7 @@ async fn replicas_enqueueing_concurrently_create_one_draft_per_goal(pool: PgPool
     }
     let shutdown = CancellationToken::new();
     let replicas = [0; 3].map(|_| {
-        let worker = crate::app::worker(&app.state, INSTANT_MODEL);
+        let worker = crate::app::worker(&app.state, &simulations(INSTANT_MODEL));
         tokio::spawn(worker.run(shutdown.clone(), Duration::from_secs(20)))
     });
     let count_done = "select count(*) from job where state = 'done'";

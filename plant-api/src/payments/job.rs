@@ -1,0 +1,164 @@
+//! Background job that plays the payment provider: signs the events of a payment and posts them to
+//! the webhook.
+//!
+//! An attempt posts all events from the first one on. After a kill or a failure the next attempt posts
+//! them again, and the webhook ignores the events that it has.
+
+use std::time::Duration;
+
+use axum::http::{Method, Request, Uri, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::event::{Event, Kind};
+use super::provider::{self, SimulatedProvider};
+use super::sql::{self, ProviderPayment};
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::jobs::{self, Failure, Job, JobHandler, JobKind, NewJob};
+use crate::signature::{SIGNATURE_HEADER, WebhookKey};
+
+/// Jobs that post events. They spend nearly all of their time waiting, hence the high concurrency.
+pub const KIND: JobKind = JobKind {
+    name: "payment",
+    queue: "payment_queue",
+    max_concurrency: 128,
+    timeout: Duration::from_secs(60),
+};
+
+/// Path of the webhook of the simulated provider.
+pub const WEBHOOK_PATH: &str = "/api/v1/webhooks/payments/simulated";
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Timeout for one post, with its response.
+const POST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Delay from the last failed attempt of a job until another job posts the events, so that a payment
+/// reaches its final status however long the webhook was unavailable.
+const REDELIVERY_DELAY: Duration = Duration::from_secs(10);
+
+/// Input of a job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Payload {
+    payment_id: Uuid,
+}
+
+pub struct PaymentHandler {
+    db: Db,
+    clock: Clock,
+    provider: SimulatedProvider,
+    webhook: Webhook,
+}
+
+impl PaymentHandler {
+    /// Creates a handler that posts to `webhook_url`, signed with `key`.
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        provider: SimulatedProvider,
+        webhook_url: Uri,
+        key: WebhookKey,
+    ) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Self { db, clock, provider, webhook: Webhook { url: webhook_url, key, client } }
+    }
+}
+
+/// Creates the job that posts the events of a payment.
+///
+/// # Errors
+/// When the payload cannot be serialized as JSON.
+pub fn new(clock: &Clock, owner: String, payment: Uuid) -> Result<NewJob> {
+    let job = NewJob::new::<PaymentHandler>(clock, owner, &Payload { payment_id: payment })?;
+    Ok(NewJob { dedupe_key: Some(payment.to_string()), ..job })
+}
+
+impl JobHandler for PaymentHandler {
+    const KIND: JobKind = KIND;
+    type Payload = Payload;
+    type Output = ();
+
+    async fn run(&self, _: &Job, payload: Payload) -> Result<(), Failure> {
+        let id = payload.payment_id;
+        let mut connection = self.db.acquire().await?;
+        let payment = sql::find_for_provider(&mut *connection, id).await.map_err(Error::from)?;
+        drop(connection);
+        // The payment was deleted with its account.
+        let Some(payment) = payment else { return Ok(()) };
+        for delivery in self.provider.deliveries(id) {
+            tokio::time::sleep(delivery.delay).await;
+            self.webhook.post(&event(id, &payment, delivery.kind), &self.clock).await?;
+        }
+        Ok(())
+    }
+
+    async fn on_dead_letter(
+        &self,
+        connection: &mut PgConnection,
+        job: &Job,
+        _reason: &str,
+    ) -> Result<()> {
+        let Ok(payload) = Payload::deserialize(&job.payload) else { return Ok(()) };
+        let successor = new(&self.clock, job.owner.clone(), payload.payment_id)?;
+        let successor = NewJob { delay: REDELIVERY_DELAY, ..successor };
+        jobs::enqueue(connection, &successor).await?;
+        Ok(())
+    }
+}
+
+fn event(id: Uuid, payment: &ProviderPayment, kind: Kind) -> Event {
+    Event {
+        id: provider::event_id(id, kind),
+        kind,
+        payment_id: id,
+        amount: payment.amount,
+        currency: payment.currency,
+        created_at: payment.created_at,
+    }
+}
+
+/// The webhook that events are posted to.
+struct Webhook {
+    url: Uri,
+    key: WebhookKey,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Webhook {
+    /// Signs an event and posts it.
+    async fn post(&self, event: &Event, clock: &Clock) -> Result<(), Failure> {
+        let body = serde_json::to_vec(event).map_err(|e| Failure::Permanent(e.to_string()))?;
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(self.url.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(SIGNATURE_HEADER, self.key.sign(&body, clock.now()))
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|e| Failure::Permanent(e.to_string()))?;
+        let exchange = async {
+            let response = self.client.request(request).await.map_err(|e| e.to_string())?;
+            let status = response.status();
+            // The connection can be used again only when the response was read.
+            response.into_body().collect().await.map_err(|e| e.to_string())?;
+            Ok::<_, String>(status)
+        };
+        match tokio::time::timeout(POST_TIMEOUT, exchange).await {
+            Ok(Ok(status)) if status.is_success() => Ok(()),
+            Ok(Ok(status)) => Err(Failure::retry(format!("the webhook responded with {status}"))),
+            Ok(Err(error)) => Err(Failure::retry(format!("cannot post to the webhook: {error}"))),
+            Err(_) => {
+                Err(Failure::retry(format!("the webhook did not respond in {POST_TIMEOUT:?}")))
+            }
+        }
+    }
+}
