@@ -167,6 +167,7 @@ pub async fn seed_database(
 pub async fn clean(connection: &mut PgConnection) -> Result<Removed, SeedError> {
     let mut tx = connection.begin().await?;
     acquire_seed_lock(&mut tx).await?;
+    accounts::sql::delete_payments(&mut tx).await?;
     let accounts = accounts::sql::delete_accounts(&mut tx).await?;
     let customers = accounts::sql::delete_customers(&mut tx).await?;
     accounts::sql::delete_login_failures(&mut tx).await?;
@@ -185,12 +186,12 @@ async fn acquire_seed_lock(tx: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query("select pg_advisory_xact_lock($1)").bind(SEED_LOCK_KEY).execute(tx).await.map(drop)
 }
 
-/// Truncates entities, customers and all tables that reference them, the jobs and stored idempotent
-/// responses that contain their ids, and login failures. `truncate` does not fire the triggers that
+/// Truncates entities, customers and all tables that reference them, the jobs, stored idempotent
+/// responses and payment events that contain their ids, and login failures. `truncate` does not fire the triggers that
 /// reject deletes; it requires the owner of the tables.
 async fn truncate_tables(tx: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!(
-        "truncate base_entity, customer, idempotency_key, login_failure, job
+        "truncate base_entity, customer, idempotency_key, login_failure, job, payment_event
         restart identity cascade"
     )
     .execute(tx)

@@ -53,6 +53,35 @@ pub async fn find_taken_emails(
     .await
 }
 
+/// Deletes the payments of the accounts whose email starts with `loadtest`, with their ledger entries
+/// and events.
+pub async fn delete_payments(db: &mut PgConnection) -> sqlx::Result<()> {
+    // PostgreSQL checks foreign keys at the end of the statement.
+    sqlx::query!(
+        r"with deleted as (
+            select p.id
+            from payment p
+            join account a on a.id = p.account_id
+            where a.email like 'loadtest%'
+        ),
+        events as (
+            delete from payment_event where payment_id in (select id from deleted)
+        ),
+        entries as (
+            delete from ledger_entry e
+            using ledger_transaction t
+            where t.id = e.transaction_id and t.payment_id in (select id from deleted)
+        ),
+        transactions as (
+            delete from ledger_transaction where payment_id in (select id from deleted)
+        )
+        delete from payment where id in (select id from deleted)",
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
 /// Deletes the accounts whose email starts with `loadtest` and, by cascade, the rows that reference
 /// them.
 pub async fn delete_accounts(db: &mut PgConnection) -> sqlx::Result<u64> {

@@ -4,20 +4,23 @@ mod data;
 
 use std::collections::BTreeMap;
 
+use axum::http::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{SeedError, SeedSpec, clean, seed_database};
 use crate::clock::Clock;
+use crate::payments::job::WEBHOOK_PATH;
 use crate::plant::chain::Verdict;
 use crate::plant::entity::{self, Kind};
 use crate::plant::genesis::examination::examine;
-use crate::testing::TestApp;
+use crate::signature::SIGNATURE_HEADER;
+use crate::testing::{TestApp, json_request};
 
 const SPEC: SeedSpec = SeedSpec { agents: 60, skills: 50, customers: 3, users: 3, seed: 42 };
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 17] = [
     "base_entity",
     "amendment",
     "industry",
@@ -31,6 +34,10 @@ const TABLES: [&str; 13] = [
     "hired_agent",
     "goal",
     "deliverable natural left join deliverable_review",
+    "payment",
+    "payment_event",
+    "ledger_transaction",
+    "ledger_entry",
 ];
 
 /// Returns every row of every seeded table, including the positions of amendments.
@@ -50,7 +57,8 @@ async fn seeding_twice_changes_nothing(pool: PgPool) {
     let seeded = seed_database(&mut db, SPEC, false).await.unwrap();
     assert_eq!((seeded.agents, seeded.skills, seeded.customers), (60, 50, 3));
     let before = dump(&mut db).await;
-    assert!(before.values().all(|rows| !rows.is_empty()));
+    let unseeded = |table: &str| table.starts_with("payment") || table.starts_with("ledger");
+    assert!(before.iter().all(|(table, rows)| rows.is_empty() == unseeded(table)));
 
     let again = seed_database(&mut db, SPEC, false).await.unwrap();
     assert!(again.to_string().starts_with("nothing to seed"), "{again}");
@@ -238,12 +246,19 @@ async fn clean_deletes_load_test_rows_and_nothing_else(pool: PgPool) {
     seed_database(&mut db, SeedSpec { users: 0, ..SPEC }, false).await.unwrap();
     let asha = json!({"email": "asha@lotus.example", "password": "eleven apples"});
     app.post("/api/v1/auth/register", asha).await.expect(201);
+    let login = json!({"email": "asha@lotus.example", "password": "eleven apples"});
+    let login = app.post("/api/v1/auth/login", login).await.expect(200);
+    pay(&app.with_token(login["access_token"].as_str().unwrap())).await;
     let before = dump(&mut db).await;
+    assert_eq!(before["ledger_entry"].len(), 2);
+    let sessions: i64 =
+        sqlx::query_scalar("select count(*) from session").fetch_one(&mut *db).await.unwrap();
 
     seed_database(&mut db, SPEC, false).await.unwrap();
     let registered = json!({"email": "loadtest_x7@test.local", "password": "eleven apples"});
     app.post("/api/v1/auth/register", registered.clone()).await.expect(201);
-    app.post("/api/v1/auth/login", registered).await.expect(200);
+    let login = app.post("/api/v1/auth/login", registered).await.expect(200);
+    pay(&app.with_token(login["access_token"].as_str().unwrap())).await;
     let wrong = json!({"email": "loadtest_1@test.local", "password": "wrong"});
     app.post("/api/v1/auth/login", wrong).await.expect(401);
 
@@ -257,5 +272,22 @@ async fn clean_deletes_load_test_rows_and_nothing_else(pool: PgPool) {
     .fetch_one(&mut *db)
     .await
     .unwrap();
-    assert_eq!(remaining, 0);
+    assert_eq!(remaining, sessions);
+}
+
+/// Creates a payment and posts the events of its success.
+async fn pay(app: &TestApp) {
+    let payment = json!({"plan_id": "pro", "currency": "EUR"});
+    let payment = app.create("/api/v1/payments/create", payment).await;
+    for kind in ["waiting_for_capture", "succeeded"] {
+        let event = json!({
+            "id": app.state.clock.new_id(), "type": kind, "payment_id": payment, "amount": 29.99,
+            "currency": "EUR", "created_at": app.state.clock.now(),
+        });
+        let key = &app.state.access_policy.webhook_key;
+        let signature = key.sign(event.to_string().as_bytes(), app.state.clock.now());
+        let mut request = json_request(Method::POST, WEBHOOK_PATH, &event);
+        request.headers_mut().insert(SIGNATURE_HEADER, signature.parse().unwrap());
+        app.send(request).await.expect(200);
+    }
 }
