@@ -41,8 +41,8 @@ main() {
   at_exit clean_up
   [ -n "${BIN:-}" ] || build_release --bins --example faults
   cat <<'HEAD'
-| durability | kills | acknowledged | retried | lost | duplicated | unfinished | jobs retried | jobs reclaimed | all finished after |
-|---|---|---:|---:|---:|---:|---:|---:|---|---:|
+| durability | kills | acknowledged | retried | lost | duplicated | unfinished | ledger | jobs retried | jobs reclaimed | all finished after |
+|---|---|---:|---:|---:|---:|---:|---:|---:|---|---:|
 HEAD
   set_up_database
   run_chaos --kills="$KILLS" --name="$([ -n "$REDIS" ] && echo 'enabled' || echo 'enabled, no Redis')"

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::ledger::Ledger;
+use super::payments;
 
 /// Result of the comparison.
 pub struct Findings {
@@ -16,6 +17,8 @@ pub struct Findings {
     pub duplicated: i64,
     /// Unfinished jobs and generations, and goals without a draft.
     pub unfinished: i64,
+    /// Payments whose ledger entries do not agree with their status or do not sum to zero.
+    pub ledger: i64,
     /// Jobs with more than one attempt.
     pub retried_jobs: i64,
     /// Number of jobs reclaimed after their lease expired, and the longest delay, as text.
@@ -27,7 +30,7 @@ pub struct Findings {
 impl Findings {
     /// Returns whether there are no violations.
     pub fn is_clean(&self) -> bool {
-        (self.lost, self.duplicated, self.unfinished) == (0, 0, 0)
+        (self.lost, self.duplicated, self.unfinished, self.ledger) == (0, 0, 0, 0)
     }
 }
 
@@ -56,9 +59,9 @@ pub async fn create_triggers(owner: &mut PgConnection) -> sqlx::Result<()> {
             when (old.state = 'running' and new.state = 'ready' and new.attempts = old.attempts)
             execute function chaos_record_reclaim();",
     )
-    .execute(owner)
-    .await
-    .map(drop)
+    .execute(&mut *owner)
+    .await?;
+    payments::create_trigger(owner).await
 }
 
 /// Waits until all jobs are finished. Returns the time that it took, or `None` after `timeout`.
@@ -94,6 +97,7 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
         lost: 0,
         duplicated: 0,
         unfinished: 0,
+        ledger: 0,
         retried_jobs: count(owner, "select count(*) from job where attempts > 1").await?,
         reclaimed: sqlx::query_scalar(
             "select count(*) || ', the latest after '
@@ -177,11 +181,12 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
         let unfinished: Vec<Uuid> = sqlx::query_scalar(sql).fetch_all(&mut *owner).await?;
         findings.unfinished += record(&mut findings.examples, violation, &unfinished);
     }
+    payments::compare(owner, ledger, &mut findings).await?;
     Ok(findings)
 }
 
 /// Adds up to three examples of a violation. Returns the number of violations.
-fn record(examples: &mut Vec<String>, violation: &str, ids: &[Uuid]) -> i64 {
+pub fn record(examples: &mut Vec<String>, violation: &str, ids: &[Uuid]) -> i64 {
     examples.extend(ids.iter().take(3).map(|id| format!("{violation}: {id}")));
     ids.len() as i64
 }

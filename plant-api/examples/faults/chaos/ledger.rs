@@ -9,6 +9,8 @@ pub struct Ledger {
     pub generations: Vec<(Uuid, String)>,
     /// Goals with their unique titles.
     pub goals: Vec<(Uuid, String)>,
+    /// Payments with their unique requested amounts, in minor units.
+    pub payments: Vec<(Uuid, i64)>,
     /// Approved deliverables.
     pub approvals: Vec<Uuid>,
     /// Requests without a response or with a retryable status (409, 503).
@@ -22,6 +24,7 @@ impl Ledger {
     pub fn add(&mut self, other: Self) {
         self.generations.extend(other.generations);
         self.goals.extend(other.goals);
+        self.payments.extend(other.payments);
         self.approvals.extend(other.approvals);
         self.retried += other.retried;
         self.unexpected += other.unexpected;
@@ -29,6 +32,6 @@ impl Ledger {
 
     /// Returns the number of acknowledged writes.
     pub fn acknowledged(&self) -> usize {
-        self.generations.len() + self.goals.len() + self.approvals.len()
+        self.generations.len() + self.goals.len() + self.payments.len() + self.approvals.len()
     }
 }

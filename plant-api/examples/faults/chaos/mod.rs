@@ -1,12 +1,14 @@
 //! Chaos test: the service, a worker, Redis and PostgreSQL are killed at random times while writers
 //! write. Afterwards every acknowledged write must exist, every job must be finished, and no job
-//! may have had its effect twice.
+//! may have had its effect twice; every payment must have ended, and the ledger agree with it. At last
+//! faults are put into the rows on purpose, each of which the comparison must detect.
 //!
 //! Writers retry a request with the same `Idempotency-Key` until it is acknowledged.
 
 mod check;
 mod kills;
 mod ledger;
+mod payments;
 mod writers;
 
 use std::net::SocketAddr;
@@ -74,10 +76,11 @@ impl Programs {
             let log = options.logs.join(format!("{name}.log"));
             Program::start(&options.program, &log, arguments)
         };
-        Ok(Self {
-            service: start("serve", &["serve", "--listen", &options.address.to_string()])?,
-            worker: start("work", &["work"])?,
-        })
+        let address = options.address.to_string();
+        let webhook = format!("http://{address}/api/v1/webhooks/payments/simulated");
+        let worker = [&["work", "--payment-webhook-url", &webhook][..], &PROVIDER].concat();
+        let service = [&["serve", "--listen", &address][..], &PROVIDER].concat();
+        Ok(Self { service: start("serve", &service)?, worker: start("work", &worker)? })
     }
 
     async fn stop(self) -> anyhow::Result<()> {
@@ -86,8 +89,19 @@ impl Programs {
     }
 }
 
-/// Timeout for all jobs to finish after the last kill: one lease and all attempts of a job.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(60);
+/// Settings of a payment provider that does everything that is allowed, often.
+const PROVIDER: [&str; 6] = [
+    "--payment-decline-rate=0.2",
+    "--payment-refund-rate=0.2",
+    "--payment-repeat-rate=0.3",
+    "--payment-reorder-rate=0.3",
+    "--payment-late-rate=0.1",
+    "--payment-delay-ms=100",
+];
+
+/// Timeout for all jobs to finish after the last kill: one lease and all attempts of a job, and again
+/// those of the job that delivers the events of a payment later.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Runs the test and prints its row. Returns whether all thresholds were met, or, with
 /// `--expect-loss`, whether writes were lost.
@@ -112,7 +126,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let finish_time = check::wait_until_finished(&mut owner, FINISH_TIMEOUT).await?;
     let findings = check::compare(&mut owner, &ledger).await?;
     println!(
-        "| {} | {} in {:.0} s: {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+        "| {} | {} in {:.0} s: {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
         options.name,
         options.kills,
         duration.as_secs_f64(),
@@ -122,6 +136,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         findings.lost,
         findings.duplicated,
         findings.unfinished,
+        findings.ledger,
         findings.retried_jobs,
         findings.reclaimed,
         finish_time.map_or("never".to_owned(), |time| format!("{:.1} s", time.as_secs_f64())),
@@ -133,5 +148,12 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     if options.expect_loss {
         return Ok(findings.lost > 0);
     }
-    Ok(findings.is_clean() && finish_time.is_some() && ledger.unexpected == 0)
+    let undetected = payments::undetected_faults(&mut owner, &ledger).await?;
+    for fault in &undetected {
+        println!("not detected: {fault}");
+    }
+    Ok(undetected.is_empty()
+        && findings.is_clean()
+        && finish_time.is_some()
+        && ledger.unexpected == 0)
 }

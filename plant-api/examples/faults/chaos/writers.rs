@@ -1,4 +1,4 @@
-//! Writers that create generations and goals and approve deliverables.
+//! Writers that create generations, goals and payments and approve deliverables.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,9 +60,9 @@ pub fn start(
 ) -> Vec<JoinHandle<Ledger>> {
     let mut writers = Vec::new();
     for number in 0..options.writers {
-        for kind in [WriteKind::Generation, WriteKind::Goal] {
+        for kind in [WriteKind::Generation, WriteKind::Goal, WriteKind::Payment] {
             let mut client = Client::new(options.address);
-            if kind == WriteKind::Generation {
+            if kind != WriteKind::Goal {
                 client.headers.push(("authorization", format!("Bearer {}", test_data.token)));
             }
             let writer = Writer { client, stop: stop.clone(), ledger: Ledger::default() };
@@ -79,6 +79,7 @@ pub fn start(
 enum WriteKind {
     Generation,
     Goal,
+    Payment,
 }
 
 struct Writer {
@@ -92,6 +93,7 @@ impl Writer {
         let path = match kind {
             WriteKind::Generation => "/api/v1/generation/create".to_owned(),
             WriteKind::Goal => format!("/api/v1/agents/{hire}/goals"),
+            WriteKind::Payment => "/api/v1/payments/create".to_owned(),
         };
         let run = Uuid::new_v4();
         for n in 0_u64.. {
@@ -99,11 +101,16 @@ impl Writer {
                 break;
             }
             let mark = format!("{run} {number} {n}");
+            // Unique, and not the price of a plan.
+            let amount = 1_000_000 * (number as i64 + 1) + n as i64;
             let body = match kind {
                 WriteKind::Generation => {
                     json!({"prompt": mark, "model": "gpt-4", "max_tokens": 16})
                 }
                 WriteKind::Goal => json!({"title": mark, "schedule": "monthly"}),
+                WriteKind::Payment => {
+                    json!({"plan_id": "pro", "amount": amount as f64 / 100.0, "currency": "USD"})
+                }
             };
             if let Some(id) =
                 self.write_until_acknowledged(&path, &mark.replace(' ', "-"), &body).await
@@ -111,6 +118,7 @@ impl Writer {
                 match kind {
                     WriteKind::Generation => self.ledger.generations.push((id, mark)),
                     WriteKind::Goal => self.ledger.goals.push((id, mark)),
+                    WriteKind::Payment => self.ledger.payments.push((id, amount)),
                 }
             }
             sleep(THINK_TIME).await;
