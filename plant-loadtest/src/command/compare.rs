@@ -131,6 +131,7 @@ mod tests {
         let outcome = example::outcome();
         let base = vec![RunMetrics::from_outcome("a.json", &outcome)];
         let mut new = base.clone();
+        new[0].started_at += chrono::TimeDelta::seconds(60);
         for p95 in new[0].p95_ms.values_mut() {
             *p95 *= 3.0;
         }

@@ -12,7 +12,7 @@ pub mod report;
 pub mod run_metrics;
 pub mod simulation;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -125,8 +125,8 @@ impl Comparison {
     /// Compares the valid runs of both sides by `margins`.
     ///
     /// # Errors
-    /// When a side has no valid run, when a run was killed or interrupted, or when the runs are not
-    /// of the same load.
+    /// When a side has no valid run, when a run was killed or interrupted or is given twice, or when
+    /// the runs are not of the same load.
     pub fn new(base: &[RunMetrics], new: &[RunMetrics], margins: &Margins) -> Result<Self, String> {
         let load = same_load(base, new)?;
         if let Some(run) = base.iter().chain(new).find(|run| run.ended != Ended::AsPlanned) {
@@ -135,6 +135,7 @@ impl Comparison {
                 run.file
             ));
         }
+        reject_repeated(base, new)?;
         let mut notes = notes(base, new, margins);
         let (base, new) = (valid(base), valid(new));
         if base.is_empty() || new.is_empty() {
@@ -262,6 +263,17 @@ fn same_load(base: &[RunMetrics], new: &[RunMetrics]) -> Result<String, String> 
     }
 }
 
+/// A run that is given twice would count as two observations.
+fn reject_repeated(base: &[RunMetrics], new: &[RunMetrics]) -> Result<(), String> {
+    let mut seen: BTreeMap<DateTime<Utc>, &str> = BTreeMap::new();
+    for run in base.iter().chain(new) {
+        if let Some(other) = seen.insert(run.started_at, &run.file) {
+            return Err(format!("{other} and {} are the same run; give each run once", run.file));
+        }
+    }
+    Ok(())
+}
+
 fn notes(base: &[RunMetrics], new: &[RunMetrics], margins: &Margins) -> Vec<String> {
     let mut notes: Vec<String> = margins.note.iter().cloned().collect();
     let runs = || base.iter().chain(new);
@@ -276,10 +288,6 @@ fn notes(base: &[RunMetrics], new: &[RunMetrics], margins: &Margins) -> Vec<Stri
     let invalid = runs().filter(|run| !run.valid).count();
     if invalid > 0 {
         notes.push(format!("{invalid} INVALID runs were excluded"));
-    }
-    let repeated: BTreeSet<DateTime<Utc>> = runs().map(|run| run.started_at).collect();
-    if repeated.len() < base.len() + new.len() {
-        notes.push("some runs have the same start time; check for duplicate files".into());
     }
     if base.len() > 2 && new.len() > 2 && !interleaved(base, new) {
         notes.push(

@@ -197,15 +197,24 @@ fn invalid_runs_do_not_count() {
 }
 
 #[test]
-fn runs_from_different_machines_or_of_the_same_file_have_a_note() {
+fn runs_from_different_machines_have_a_note() {
     let (base, mut new) = (side(&BASE, false), side(&BASE, true));
-    let has_note = |new: &[RunMetrics], text: &str| {
-        compare_runs(&base, new).notes.iter().any(|note| note.contains(text))
+    let has_note = |new: &[RunMetrics]| {
+        let notes = compare_runs(&base, new).notes;
+        notes.iter().any(|note| note.contains("different machines"))
     };
-    assert!(!has_note(&new, "different machines") && !has_note(&new, "same start time"));
+    assert!(!has_note(&new));
     new[1].machine = "another".into();
+    assert!(has_note(&new));
+}
+
+#[test]
+fn a_run_that_is_given_twice_is_rejected() {
+    let (base, mut new) = (side(&BASE, false), side(&BASE, true));
     new[2].started_at = base[2].started_at;
-    assert!(has_note(&new, "different machines") && has_note(&new, "same start time"));
+    let margins = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
+    let error = Comparison::new(&base, &new, &margins).unwrap_err();
+    assert!(error.contains("are the same run"), "{error}");
 }
 
 #[test]

@@ -145,8 +145,8 @@ impl Verdict {
     ///    finding that affects the verdict ([`Finding::affects_verdict`]).
     /// 3. INVALID if the load generator may have caused the grade of a threshold
     ///    ([`JudgedThreshold::invalid`]).
-    /// 4. INSUFFICIENT if the run was cut short, or if a required threshold or a finding that affects
-    ///    the verdict is not decidable.
+    /// 4. INSUFFICIENT if the run was cut short, if a required threshold or a finding that affects the
+    ///    verdict is not decidable, or if no threshold at all was met.
     /// 5. WARNING if that is the grade of a threshold or of a finding that affects the verdict.
     /// 6. PASS.
     #[must_use]
@@ -199,8 +199,9 @@ fn overall_grade(
         over_time.iter().filter(|finding| finding.affects_verdict()).map(|finding| finding.grade);
     let worst = thresholds.iter().map(JudgedThreshold::contribution).chain(findings).max();
     let worst = worst.unwrap_or(Grade::Pass);
-    let complete = outcome.ended == Ended::AsPlanned;
-    if complete { worst } else { worst.max(Grade::Insufficient) }
+    let is_any_met = thresholds.iter().any(|judged| judged.reported_grade() == Grade::Pass);
+    let decidable = outcome.ended == Ended::AsPlanned && is_any_met;
+    if decidable { worst } else { worst.max(Grade::Insufficient) }
 }
 
 fn reason(
@@ -250,7 +251,10 @@ fn reason(
             outcome.duration_s,
             outcome.planned_seconds()
         ),
-        Grade::Insufficient => format!("not decidable: {}", all_with(grade)),
+        Grade::Insufficient => match all_with(grade) {
+            all if all.is_empty() => "no threshold is decidable".to_owned(),
+            all => format!("not decidable: {all}"),
+        },
     }
 }
 

@@ -1,9 +1,16 @@
 //! Findings about the course of a run: memory growth, drift, recovery.
 
-use super::{Grade, drift::Drift, leak::Leak, recovery::Recovery};
+use super::{
+    Grade,
+    drift::Drift,
+    judge::MIN_COVERAGE,
+    leak::Leak,
+    recovery::{RECOVERY, Recovery},
+};
 use crate::{
     outcome::Outcome,
     sla::{DriftLimit, MemoryGrowthLimit, RecoveryLimit, Sla},
+    statistics::as_f64,
 };
 
 /// Default limits where the SLA sets none; the finding then does not affect the verdict.
@@ -61,7 +68,8 @@ impl Finding {
     }
 }
 
-/// Returns the findings about `outcome`, except those for which it has no data.
+/// Returns the findings about `outcome`, except those for which it has no data and the SLA sets no
+/// limit.
 #[must_use]
 pub fn findings(outcome: &Outcome, sla: &Sla) -> Vec<Finding> {
     [leak(outcome, sla), drift(outcome, sla), recovery(outcome, sla)]
@@ -76,45 +84,75 @@ fn leak(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
     let memory: Vec<(f64, f64)> = samples
         .filter_map(|sample| Some((f64::from(sample.second), sample.service.memory_bytes?)))
         .collect();
-    if memory.is_empty() {
+    let in_sla = sla.over_time.memory_growth.is_some();
+    if memory.is_empty() && !in_sla {
         return None;
     }
     let limit = sla.over_time.memory_growth.unwrap_or(DEFAULT_GROWTH);
     let leak = Leak::detect(&memory, limit);
     let judged_s = f64::from(judged.end.saturating_sub(judged.start));
+    let sampled = as_f64(memory.len());
+    let (grade, summary) = match leak.grade {
+        Grade::Pass if sampled < judged_s * MIN_COVERAGE => (
+            Grade::Insufficient,
+            format!("memory was sampled in {sampled:.0} of {judged_s:.0} seconds"),
+        ),
+        grade => (grade, leak.summary),
+    };
     Some(Finding {
         name: "memory growth",
-        grade: leak.grade,
-        in_sla: sla.over_time.memory_growth.is_some(),
+        grade,
+        in_sla,
         must_decide: leak.exceeds_total || judged_s >= limit.over_s * MIN_PERIOD_FRACTION,
         limit: format!("≤ {} % in {}", limit.below_percent, hours(limit.over_s)),
-        summary: leak.summary,
+        summary,
     })
 }
 
 fn drift(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
     let limit = sla.over_time.drift.unwrap_or(DEFAULT_DRIFT);
-    let drift = Drift::detect(outcome, limit)?;
+    let in_sla = sla.over_time.drift.is_some();
+    let (grade, summary) = match Drift::detect(outcome, limit) {
+        // The limit is one of memory, too.
+        Some(Drift { grade: Grade::Pass, memory_bytes: None, summary, .. }) if in_sla => {
+            (Grade::Insufficient, format!("{summary}; memory was not sampled"))
+        }
+        Some(drift) => (drift.grade, drift.summary),
+        None if in_sla => {
+            let summary = "the judged stages are too short, or differ in load".to_owned();
+            (Grade::Insufficient, summary)
+        }
+        None => return None,
+    };
     Some(Finding {
         name: "drift",
-        grade: drift.grade,
-        in_sla: sla.over_time.drift.is_some(),
+        grade,
+        in_sla,
         must_decide: true,
         limit: format!("increase ≤ {} %", limit.below_percent),
-        summary: drift.summary,
+        summary,
     })
 }
 
 fn recovery(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
-    let threshold = sla.over_time.recovery.unwrap_or(DEFAULT_RECOVERY);
-    let recovery = Recovery::detect(outcome, threshold.within_percent)?;
+    let in_sla = sla.over_time.recovery.is_some();
+    let percent = sla.over_time.recovery.unwrap_or(DEFAULT_RECOVERY).within_percent;
+    let found = Recovery::detect(outcome, percent);
+    let (name, grade, summary) = match found.filter(|found| !in_sla || found.name == RECOVERY) {
+        Some(found) => (found.name, found.grade, found.summary),
+        None if in_sla => {
+            let summary = "the load has no spike with a constant load before it".to_owned();
+            (RECOVERY, Grade::Insufficient, summary)
+        }
+        None => return None,
+    };
     Some(Finding {
-        name: recovery.name,
-        grade: recovery.grade,
-        in_sla: sla.over_time.recovery.is_some() && recovery.name == "recovery",
+        name,
+        grade,
+        in_sla,
         must_decide: true,
-        limit: format!("P95 and queue depth within {} % of the baseline", threshold.within_percent),
-        summary: recovery.summary,
+        limit: format!("P95 and queue depth within {percent} % of the baseline"),
+        summary,
     })
 }
 
@@ -159,12 +197,58 @@ mod tests {
     }
 
     #[test]
-    fn settling_never_affects_the_verdict_and_recovery_only_by_the_sla() {
-        let mut outcome = example::outcome();
-        outcome.sla.over_time.recovery = Some(RecoveryLimit { within_percent: 10.0 });
+    fn settling_never_affects_the_verdict() {
+        let outcome = example::outcome();
         let found = findings(&outcome, &outcome.sla);
         let settling = found.iter().find(|finding| finding.name == "settling").unwrap();
         assert!(!settling.in_sla && !settling.affects_verdict());
+    }
+
+    #[test]
+    fn a_limit_that_the_run_could_not_be_judged_by_is_never_a_pass() {
+        let grade = |over_time: OverTime, change: fn(&mut Outcome)| {
+            let mut outcome = example::outcome();
+            outcome.sla.over_time = over_time;
+            change(&mut outcome);
+            let verdict = Verdict::judge(&outcome, &outcome.sla);
+            (verdict.grade, verdict.reason)
+        };
+        let nothing = OverTime::default();
+        let memory = OverTime {
+            memory_growth: Some(MemoryGrowthLimit { below_percent: 20.0, over_s: 60.0 }),
+            ..nothing
+        };
+        let drift =
+            OverTime { drift: Some(DriftLimit { below_percent: 1e6, window_s: 10 }), ..nothing };
+        let recovery =
+            OverTime { recovery: Some(RecoveryLimit { within_percent: 10.0 }), ..nothing };
+        let no_memory: fn(&mut Outcome) = |outcome| {
+            for sample in &mut outcome.samples {
+                sample.service.memory_bytes = None;
+            }
+        };
+        let half_of_the_memory: fn(&mut Outcome) = |outcome| {
+            // Restarts are not limited here.
+            outcome.sla.thresholds.retain(|threshold| threshold.metric != Metric::Restarts);
+            outcome.load.stages[1].to_s += 60;
+            outcome.duration_s += 60.0;
+            let mut later = outcome.samples.clone();
+            later.iter_mut().for_each(|sample| sample.second += 25);
+            outcome.samples.extend(later);
+        };
+        let ramps: fn(&mut Outcome) = |outcome| outcome.load.stages[1].from_users = 1;
+        for (limits, change) in [
+            (memory, no_memory),
+            (memory, half_of_the_memory),
+            (drift, no_memory),
+            (drift, ramps),
+            (recovery, |_| {}),
+        ] {
+            let (grade, reason) = grade(limits, change);
+            assert_eq!(grade, Grade::Insufficient, "{limits:?}: {reason}");
+        }
+        assert_eq!(grade(drift, |_| {}).0, Grade::Pass);
+        assert_eq!(grade(nothing, no_memory).0, Grade::Pass);
     }
 
     #[test]

@@ -111,7 +111,8 @@ impl Recovery {
     }
 }
 
-const RECOVERY: &str = "recovery";
+/// Name of a finding about the time after a spike.
+pub(super) const RECOVERY: &str = "recovery";
 const SETTLING: &str = "settling";
 
 /// A load spike or ramp, with the time ranges to compare in seconds.

@@ -180,6 +180,19 @@ fn what_is_required_and_not_decidable_is_never_a_pass() {
 }
 
 #[test]
+fn a_run_without_any_met_threshold_is_no_pass_even_if_all_are_optional() {
+    let verdict = verdict(|outcome| {
+        for endpoint in &mut outcome.endpoints {
+            endpoint.cells.clear();
+        }
+        outcome.sla.thresholds.retain(|one| one.metric == Metric::P99 && !one.required);
+    });
+    assert!(!verdict.thresholds.is_empty());
+    assert_eq!(verdict.grade, Grade::Insufficient);
+    assert_eq!(verdict.reason, "no threshold is decidable");
+}
+
+#[test]
 fn nothing_measured_is_insufficient_and_never_a_pass() {
     let verdict = verdict(|outcome| {
         for endpoint in &mut outcome.endpoints {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Fraction of the seconds in which a resource must have been sampled.
-const MIN_COVERAGE: f64 = 0.8;
+pub(super) const MIN_COVERAGE: f64 = 0.8;
 
 /// Longest time in seconds from the last sample of the service's process to the end of the run.
 const MAX_UNOBSERVED_END_S: u32 = 5;
@@ -304,6 +304,9 @@ fn judge_drain(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
         return nothing_measured(threshold);
     };
     let samples = completion.tally_all().counts.sent;
+    if completion.accepted() == 0 {
+        return nothing_measured(threshold);
+    }
     let all_readable = completion.unfinished() + completion.lost() == 0;
     let measured = match completion.drain_s {
         None if all_readable => from_value(threshold, None, samples),

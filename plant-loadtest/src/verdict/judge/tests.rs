@@ -438,6 +438,8 @@ fn work_that_is_never_done_is_a_failure_and_not_merely_undecided() {
     let lost = crate::outcome::CompletionCell { completed: 50, lost: 50, ..accepted(100) };
     let [drain, failed] = work(vec![lost], None);
     assert_eq!((drain.grade, failed.grade), (Grade::Fail, Grade::Fail));
+    let [drain, failed] = work(Vec::new(), Some(0.0));
+    assert_eq!((drain.grade, failed.grade), (Grade::Insufficient, Grade::Insufficient));
     let done = crate::outcome::CompletionCell { completed: 100, ..accepted(100) };
     let [drain, failed] = work(vec![done], Some(3.0));
     assert_eq!((drain.grade, failed.grade), (Grade::Pass, Grade::Pass));
