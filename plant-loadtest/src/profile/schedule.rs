@@ -254,7 +254,9 @@ mod tests {
 
     #[test]
     fn stages_of_the_open_model_have_rates() {
-        let stages = stages(&[spec(2, Level::RampTo(50.0))], Model::Open, 2.0, 1.0).unwrap();
+        let specs = [spec(2, Level::RampTo(50.0)), spec(2, Level::RampTo(10.0))];
+        let stages = stages(&specs, Model::Open, 2.0, 1.0).unwrap();
+        assert_eq!((stages[1].from_rate, stages[1].to_rate), (100.0, 20.0));
         assert_eq!((stages[0].from_rate, stages[0].to_rate, stages[0].to_users), (0.0, 100.0, 0));
     }
 }

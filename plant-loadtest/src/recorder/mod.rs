@@ -463,6 +463,7 @@ mod tests {
         assert!((live.rate - 10.0).abs() < 1e-9, "50 in 5 s: {}", live.rate);
         assert!(live.p95_ms.unwrap() < 11.0, "{:?}", live.p95_ms);
         assert_eq!(live.sent, 1050);
+        assert!(live.elapsed.is_some_and(|elapsed| elapsed >= Duration::from_secs(20)));
     }
 
     #[test]

@@ -412,6 +412,39 @@ fn a_counter_that_goes_back_is_a_restart_even_if_the_start_time_is_unknown() {
     assert_eq!((judged.grade, judged.measured), (Grade::Fail, Some(1.0)));
 }
 
+#[test]
+fn a_restart_during_a_gap_of_one_value_shows_in_the_next_one() {
+    let sample = |started_at: Option<f64>, cpu_seconds: Option<f64>, logged_errors: Option<f64>| {
+        let service = crate::outcome::ServiceSample {
+            started_at,
+            cpu_seconds,
+            logged_errors,
+            ..Default::default()
+        };
+        crate::outcome::ResourceSample { service, ..Default::default() }
+    };
+    let restarts = |samples: Vec<crate::outcome::ResourceSample>| {
+        Outcome { samples, ..example::outcome() }.restarts()
+    };
+    let (started, cpu) = (Some(100.0), Some(5.0));
+    let gap_of_start =
+        vec![sample(started, cpu, None), sample(None, cpu, None), sample(Some(200.0), cpu, None)];
+    assert_eq!(restarts(gap_of_start), Some(1));
+    let gap_of_cpu =
+        vec![sample(None, cpu, None), sample(started, None, None), sample(None, Some(1.0), None)];
+    assert_eq!(restarts(gap_of_cpu), Some(1));
+    let gap_of_errors = vec![
+        sample(started, None, Some(7.0)),
+        sample(started, None, None),
+        sample(started, None, Some(2.0)),
+    ];
+    assert_eq!(restarts(gap_of_errors), Some(1));
+    // Rounding of the start time is none, and neither is a counter that stands still.
+    let steady = vec![sample(started, cpu, None), sample(Some(100.9), cpu, None)];
+    assert_eq!(restarts(steady), Some(0));
+    assert_eq!(restarts(vec![sample(None, None, Some(1.0))]), None);
+}
+
 /// Returns an outcome with one item of accepted work per cell, and the judgement of its drain time
 /// and of its failures.
 fn work(cells: Vec<crate::outcome::CompletionCell>, drain_s: Option<f64>) -> [JudgedThreshold; 2] {
