@@ -341,3 +341,43 @@ async fn a_stop_under_load_loses_no_request(pool: PgPool) {
         assert!(service.child.wait().unwrap().success());
     }
 }
+
+/// Sends a POST with a JSON body and returns the response.
+fn post(service: &Service, path: &str, token: &str, body: &str) -> String {
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: plant\r\nconnection: close\r\nauthorization: {token}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut response = String::new();
+    service.send(&request).read_to_string(&mut response).unwrap();
+    response
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_payment_ends_although_the_service_is_killed(pool: PgPool) {
+    let url = url(&pool);
+    assert!(plant_api().args(["migrate", "--database-url", &url]).status().unwrap().success());
+    let service = Service::start_with(&url, &["--payment-delay-ms=2000"]);
+    let credentials = r#"{"email":"asha@lotus.example","password":"eleven apples"}"#;
+    // Registration and login ignore an empty header, as they need no token.
+    assert!(post(&service, "/api/v1/auth/register", "", credentials).contains("\"id\""));
+    let login = post(&service, "/api/v1/auth/login", "", credentials);
+    let token = login.split("\"access_token\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let payment = r#"{"plan_id":"pro","currency":"EUR"}"#;
+    let token = format!("Bearer {token}");
+    let created = post(&service, "/api/v1/payments/create", &token, payment);
+    assert!(created.starts_with("HTTP/1.1 201"), "{created}");
+    service.signal("-KILL");
+    drop(service);
+
+    let _service = Service::start_with(&url, &["--payment-delay-ms=0"]);
+    let ended =
+        "select count(*) from payment where status not in ('pending', 'waiting_for_capture')";
+    let wait = async {
+        while sqlx::query_scalar::<_, i64>(ended).fetch_one(&pool).await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(TIMEOUT, wait).await.unwrap();
+}
