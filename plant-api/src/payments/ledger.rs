@@ -4,11 +4,10 @@
 //! `refunds` what was paid back. Debits are positive, credits negative.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::amount::Amount;
-use super::{Currency, Status, sql};
+use super::{Currency, Status};
 
 /// A movement of money, with an id of its own.
 pub struct Posting {
@@ -25,25 +24,20 @@ pub struct Posting {
     pub created_at: DateTime<Utc>,
 }
 
-/// Writes the entries of a payment that has changed to `status`; none if no money has moved.
-///
-/// # Errors
-/// Database errors.
-pub async fn post(
-    connection: &mut PgConnection,
+/// Returns what a payment that has changed to `status` moves; `None` if no money has moved.
+pub fn posting(
     payment: Uuid,
     (amount, currency): (Amount, Currency),
     status: Status,
     created_at: DateTime<Utc>,
-) -> sqlx::Result<()> {
+) -> Option<Posting> {
     let (kind, debit, credit) = match status {
         Status::Succeeded => ("capture", "provider", "revenue"),
         Status::Refunded => ("refund", "refunds", "provider"),
         Status::Pending | Status::WaitingForCapture | Status::Canceled | Status::Failed => {
-            return Ok(());
+            return None;
         }
     };
     let id = Uuid::new_v5(&payment, kind.as_bytes());
-    let posting = Posting { id, payment, kind, debit, credit, amount, currency, created_at };
-    sql::insert_posting(connection, &posting).await
+    Some(Posting { id, payment, kind, debit, credit, amount, currency, created_at })
 }

@@ -7,7 +7,7 @@
 //!                                  └─▶ failed
 //! ```
 //!
-//! The payment and the job of the simulated [`provider`] are inserted together. [`event`] applies the
+//! The payment and the job of the simulated [`provider`] are inserted together. [`receive`] applies the
 //! events, each at most once and in the order of the states, whatever the order of arrival. The
 //! change of a status that moves money, its [`ledger`] entries and the record of the event are
 //! written in one transaction.
@@ -17,6 +17,7 @@ mod event;
 pub mod job;
 mod ledger;
 pub mod provider;
+mod receive;
 pub(crate) mod routes;
 pub(crate) mod sql;
 #[cfg(test)]

@@ -9,8 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::event::{self, Event, Outcome};
-use super::{NewPayment, Payment, Status, job, provider, sql};
+use super::event::{Event, Outcome};
+use super::{NewPayment, Payment, Status, job, provider, receive, sql};
 use crate::access::AuthenticatedAccount;
 use crate::clock::Clock;
 use crate::db::Db;
@@ -30,7 +30,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(create))
         .routes(routes!(list))
         .routes(routes!(find))
-        .routes(routes!(receive))
+        .routes(routes!(receive_event))
 }
 
 #[utoipa::path(
@@ -158,7 +158,7 @@ struct Receipt {
         (status = 404, description = "There is no such provider, or it has no such payment", body = Problem)
     )
 )]
-async fn receive(
+async fn receive_event(
     State(state): State<AppState>,
     State(policy): State<AccessPolicy>,
     State(metrics): State<Metrics>,
@@ -178,7 +178,7 @@ async fn receive(
     }
     let event: Event = read_json(&body)?;
     let mut tx = WriteTransaction::without_key(&state).await?;
-    let received = event::receive(&mut tx, &state.clock, &provider, &event).await?;
+    let received = receive::receive(&mut tx, &state.clock, &provider, &event).await?;
     let (event_id, payment_id, outcome) = (event.id, event.payment_id, received.outcome);
     tx.after_commit(move || metrics.payment_events.with_label_values(&[outcome.name()]).inc());
     let receipt = Receipt { event_id, payment_id, outcome, status: received.status };
