@@ -40,6 +40,9 @@ const RESERVED_OPEN_FILES: u64 = 256;
 /// Timeout for one request of the checks before the run, when the service is idle.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How much earlier than planned a complete run may end, in seconds.
+const MAX_EARLY_END_S: f64 = 1.0;
+
 /// Seconds after the start of a stage in which the number of users may still differ from the plan.
 const USER_CHANGE_S: u32 = 2;
 
@@ -166,7 +169,6 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     config.log_requests = settings.dashboard.is_some();
     config.accounts.clone_from(&accounts);
     let result = run_engine(settings, &config).await;
-    sigterm_task.abort();
     progress.stop();
     if let Some(journal) = journal {
         journal.stop();
@@ -176,18 +178,26 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
 
     let started = recorder.started_at().ok_or(RunError::NoUser)?;
     let duration_s = started.elapsed().as_secs_f64();
+    // The engines' own handlers of Ctrl-C have ended with them.
+    let ctrl_c_task = tokio::spawn(stop_on_ctrl_c());
+    let health = target::wait_until_healthy(&http, &settings.host, health_timeout(&settings.sla));
+    let kinds = work_kinds(&settings.plan);
     let completions = completion::wait_until_ended(
         &http,
         &settings.host,
-        &work_kinds(&settings.plan),
+        &kinds,
         recorder.take_accepted(),
         settings.drain_timeout.unwrap_or_else(|| completion::drain_timeout(&settings.sla)),
-    )
-    .await;
-    let ended =
-        if goose::is_killswitch_triggered() { Ended::Interrupted } else { Ended::AsPlanned };
-    let healthy_after_s =
-        target::wait_until_healthy(&http, &settings.host, health_timeout(&settings.sla)).await;
+    );
+    let (healthy_after_s, completions) = tokio::join!(health, completions);
+    sigterm_task.abort();
+    ctrl_c_task.abort();
+    // The dashboard can stop a run, too.
+    let is_short = duration_s + MAX_EARLY_END_S < f64::from(settings.plan.seconds());
+    let ended = match goose::is_killswitch_triggered() || is_short {
+        true => Ended::Interrupted,
+        false => Ended::AsPlanned,
+    };
     if let Some(exporter) = exporter {
         exporter.stop();
     }

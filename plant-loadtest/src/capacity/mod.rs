@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::{
     access,
     load::Model,
+    outcome::Outcome,
     profile::{Level, Overrides, Plan, Profile, Schedule, StageSpec},
     run::{self, RunError, Settings},
     sla::{During, Metric, Sla, Threshold, format_ms},
@@ -138,7 +139,11 @@ impl TrialRunner {
         #[expect(clippy::cast_precision_loss, reason = "the responses of a trial stay below 2^53")]
         let throughput =
             tally.throughput_count as f64 / f64::from((seconds.end - seconds.start).max(1));
-        let result = self.judge(&verdict, level, throughput);
+        let offered = match outcome.load.model {
+            Model::Open => scheduled_rate(&outcome),
+            Model::Closed => level,
+        };
+        let result = self.judge(&verdict, offered, throughput);
         Ok(Trial {
             level,
             throughput,
@@ -171,23 +176,23 @@ impl TrialRunner {
         Plan::new(&profile, &Overrides::default())
     }
 
-    fn judge(&self, verdict: &Verdict, level: f64, throughput: f64) -> TrialResult {
+    fn judge(&self, verdict: &Verdict, offered: f64, throughput: f64) -> TrialResult {
         let violated = verdict
             .thresholds
             .iter()
             .filter(|judged| matches!(judged.contribution(), Grade::Fail | Grade::Warning));
         let mut violated: Vec<String> =
             violated.map(crate::verdict::JudgedThreshold::summary).collect();
-        if self.profile.model == Model::Open && throughput < level * MIN_SUCCESS_FRACTION {
+        if self.profile.model == Model::Open && throughput < offered * MIN_SUCCESS_FRACTION {
             violated.push(format!(
-                "{throughput:.1} of {level:.1} requests per second succeeded in time"
+                "{throughput:.1} of {offered:.1} requests per second succeeded in time"
             ));
         }
         match &verdict.generator.invalid_reason {
             Some(reason) if violated.is_empty() && verdict.generator.dropped_arrivals > 0 => {
                 TrialResult::Violated(reason.clone())
             }
-            Some(reason) if verdict.generator.dropped_arrivals == 0 => {
+            Some(reason) if violated.is_empty() && verdict.generator.dropped_arrivals == 0 => {
                 TrialResult::GeneratorLimited(reason.clone())
             }
             _ if violated.is_empty() => {
@@ -198,11 +203,19 @@ impl TrialRunner {
     }
 }
 
+/// Returns the arrivals per second that were scheduled in the judged stage.
+fn scheduled_rate(outcome: &Outcome) -> f64 {
+    let judged = outcome.judged_span();
+    let cells = outcome.arrivals.iter().filter(|cell| judged.contains(&cell.second));
+    #[expect(clippy::cast_precision_loss, reason = "the arrivals of a trial stay below 2^53")]
+    let scheduled = cells.map(|cell| cell.scheduled).sum::<u64>() as f64;
+    scheduled / f64::from((judged.end - judged.start).max(1))
+}
+
 /// Returns why a trial without violations is not decided; `None` if it is.
 fn undecided(verdict: &Verdict) -> Option<String> {
-    let mut required = verdict.thresholds.iter().filter(|judged| judged.threshold.required);
-    let undecided = required.find(|judged| judged.grade == Grade::Insufficient);
-    undecided.map(crate::verdict::JudgedThreshold::summary)
+    let is_decided = matches!(verdict.grade, Grade::Pass | Grade::Warning);
+    (!is_decided).then(|| verdict.reason.clone())
 }
 
 /// Returns the thresholds of `sla` that apply to a constant load. Thresholds of ramps are left out,

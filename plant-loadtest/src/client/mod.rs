@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use reqwest::{Method, StatusCode, header, redirect};
 use serde_json::Value;
 
@@ -34,6 +34,12 @@ use crate::{
 /// `User-Agent` of requests that are not part of the load.
 pub const CHECKS_USER_AGENT: &str =
     concat!("plant-loadtest/", env!("CARGO_PKG_VERSION"), " (checks)");
+
+/// Longest code of a problem document in the message of a failure, in characters.
+const MAX_CODE_CHARS: usize = 80;
+
+/// Largest body that is read, in bytes.
+const MAX_BODY_BYTES: u64 = 64 << 20;
 
 /// A route that scenarios request, with its expected response.
 #[derive(Debug)]
@@ -348,8 +354,24 @@ async fn execute(request: reqwest::RequestBuilder) -> Exchange {
     let first_byte = Some(Instant::now());
     let status = Some(response.status());
     // The response ends with its body, and the connection is reused only once that is read.
-    let body = response.bytes().await.map_err(|error| transport_failure(&error));
+    let body = read_body(response).await;
     Exchange { first_byte, last_byte: Instant::now(), status, body }
+}
+
+/// Reads the body of a response; one that is too large is not read to its end.
+async fn read_body(mut response: reqwest::Response) -> Result<Bytes, (FailureKind, String)> {
+    if let Some(length) = response.content_length().filter(|length| *length <= MAX_BODY_BYTES) {
+        let _ = length;
+        return response.bytes().await.map_err(|error| transport_failure(&error));
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| transport_failure(&error))? {
+        body.extend_from_slice(&chunk);
+        if body.len() as u64 > MAX_BODY_BYTES {
+            return Err((FailureKind::WrongShape, "body is larger than 64 MiB".into()));
+        }
+    }
+    Ok(body.freeze())
 }
 
 /// Returns the kind of a failed exchange and its innermost cause.
@@ -391,7 +413,10 @@ fn validate(
 /// Returns the `code` of a problem document with a leading space; empty if there is none.
 fn problem_code(body: &[u8]) -> String {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
-    problem["code"].as_str().map(|code| format!(" {code}")).unwrap_or_default()
+    let printable = |code: &str| -> String {
+        code.chars().filter(|c| !c.is_control()).take(MAX_CODE_CHARS).collect()
+    };
+    problem["code"].as_str().map(|code| format!(" {}", printable(code))).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Change points in a series of runs of one load.
 
-use super::{FALSE_DISCOVERY_RATE, run_metrics::RunMetrics};
+use super::{
+    FALSE_DISCOVERY_RATE,
+    run_metrics::{RunMetrics, reject_repeated},
+};
 use crate::statistics::{
     as_f64,
     change_points::{self, ChangePoint},
@@ -33,8 +36,9 @@ impl History {
     /// endpoint's P95.
     ///
     /// # Errors
-    /// When no run is left, or when the runs are not of the same load.
+    /// When no run is left, when a run is given twice, or when the runs are not of the same load.
     pub fn new(mut runs: Vec<RunMetrics>) -> Result<Self, String> {
+        reject_repeated(&runs)?;
         runs.retain(|run| run.valid);
         runs.sort_by_key(|run| run.started_at);
         let first =

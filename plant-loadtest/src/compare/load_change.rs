@@ -4,10 +4,13 @@
 use serde::Serialize;
 
 use super::{Change, run_metrics::RunMetrics};
-use crate::statistics::{median, rank_tests};
+use crate::{
+    statistics::{as_f64, rank_tests},
+    verdict::Grade,
+};
 
-/// Highest p-value that counts as significant: 5 % divided by the three metrics (Bonferroni).
-const ALPHA: f64 = 0.05 / 3.0;
+/// Highest p-value that counts as significant: 5 % divided by the four metrics (Bonferroni).
+const ALPHA: f64 = 0.05 / 4.0;
 
 /// Increase of errors or shed load that is tolerated, in percentage points.
 const MARGIN_POINTS: f64 = 0.1;
@@ -25,16 +28,24 @@ pub struct LoadChange {
     pub unit: &'static str,
     /// Result for this metric.
     pub change: Change,
-    /// Median of the base runs.
+    /// Mean of the base runs.
     pub base: f64,
-    /// Median of the new runs.
+    /// Mean of the new runs.
     pub new: f64,
     /// P-value of the exact Mann–Whitney test with the alternative hypothesis that the new runs are
     /// worse, by however little.
     pub p_worse: f64,
 }
 
-/// Compares errors, shed load and achieved rate. With `advisory` the medians alone decide.
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / as_f64(values.len().max(1))
+}
+
+fn failed_percent(grade: Grade) -> f64 {
+    if grade == Grade::Fail { 100.0 } else { 0.0 }
+}
+
+/// Compares errors, shed load, verdicts and achieved rate. With `advisory` the means alone decide.
 pub(super) fn compare(
     base: &[&RunMetrics],
     new: &[&RunMetrics],
@@ -47,7 +58,8 @@ pub(super) fn compare(
             true => rank_tests::mann_whitney_greater(&base, &new),
             false => rank_tests::mann_whitney_greater(&new, &base),
         };
-        let (base, new) = (median(&base).unwrap_or_default(), median(&new).unwrap_or_default());
+        // Not the median: errors in a few of the runs are errors.
+        let (base, new) = (mean(&base), mean(&new));
         let is_worse = match higher_is_worse {
             true => new - base > MARGIN_POINTS,
             false => new < base * (1.0 - RATE_MARGIN_PERCENT / 100.0),
@@ -62,6 +74,7 @@ pub(super) fn compare(
     vec![
         metric("errors", "%", |run| run.error_percent, true),
         metric("shed load", "%", |run| run.shed_percent, true),
+        metric("runs that FAIL", "%", |run| failed_percent(run.grade), true),
         metric("successful responses", "/s", |run| run.success_rate, false),
     ]
 }

@@ -12,12 +12,16 @@ pub mod report;
 pub mod run_metrics;
 pub mod simulation;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use self::{load_change::LoadChange, noise_floor::Margins, run_metrics::RunMetrics};
+use self::{
+    load_change::LoadChange,
+    noise_floor::Margins,
+    run_metrics::{RunMetrics, reject_repeated},
+};
 use crate::{
     outcome::Ended,
     statistics::{as_f64, median, multiple_testing, rank_tests},
@@ -135,7 +139,7 @@ impl Comparison {
                 run.file
             ));
         }
-        reject_repeated(base, new)?;
+        reject_repeated(base.iter().chain(new))?;
         let mut notes = notes(base, new, margins);
         let (base, new) = (valid(base), valid(new));
         if base.is_empty() || new.is_empty() {
@@ -261,17 +265,6 @@ fn same_load(base: &[RunMetrics], new: &[RunMetrics]) -> Result<String, String> 
             first.file, first.load, other.file, other.load
         )),
     }
-}
-
-/// A run that is given twice would count as two observations.
-fn reject_repeated(base: &[RunMetrics], new: &[RunMetrics]) -> Result<(), String> {
-    let mut seen: BTreeMap<DateTime<Utc>, &str> = BTreeMap::new();
-    for run in base.iter().chain(new) {
-        if let Some(other) = seen.insert(run.started_at, &run.file) {
-            return Err(format!("{other} and {} are the same run; give each run once", run.file));
-        }
-    }
-    Ok(())
 }
 
 fn notes(base: &[RunMetrics], new: &[RunMetrics], margins: &Margins) -> Vec<String> {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     duration,
-    load::Model,
+    load::{Model, Spacing},
     outcome::{Ended, Outcome},
     report::json::{self, ReadError},
     verdict::{Grade, Verdict},
@@ -68,7 +68,7 @@ impl RunMetrics {
             load: describe_load(outcome),
             machine: describe_machine(outcome),
             build: build.join(" "),
-            valid: verdict.grade != Grade::Invalid,
+            valid: verdict.grade != Grade::Invalid && verdict.generator.invalid_reason.is_none(),
             ended: outcome.ended,
             grade: verdict.grade,
             rate: crate::report::summary::judged_rate(outcome),
@@ -101,10 +101,36 @@ pub fn describe_load(outcome: &Outcome) -> String {
                 Model::Open => format!("{}/s", stage.to_rate),
             };
             let length = duration::format(u64::from(stage.to_s - stage.from_s));
-            format!("{} {length} to {level}", stage.name)
+            let from = match load.model {
+                Model::Closed if stage.from_users != stage.to_users => {
+                    format!(" from {}", stage.from_users)
+                }
+                Model::Open if (stage.from_rate - stage.to_rate).abs() > f64::EPSILON => {
+                    format!(" from {}/s", stage.from_rate)
+                }
+                _ => String::new(),
+            };
+            let burst = match stage.burst {
+                0 => String::new(),
+                burst => format!(" and {burst} at once"),
+            };
+            format!("{} {length}{from} to {level}{burst}", stage.name)
         })
         .collect();
-    format!("{}, {} users: {}", load.profile, load.users, stages.join(", "))
+    let classes: Vec<String> = load
+        .classes
+        .iter()
+        .map(|class| format!("{} × {} (wait {} s)", class.weight, class.name, class.mean_wait_s))
+        .collect();
+    let spacing = if load.spacing == Spacing::Poisson { ", Poisson" } else { "" };
+    format!(
+        "{}, {} users: {}; {}{spacing}, timeout {} s",
+        load.profile,
+        load.users,
+        stages.join(", "),
+        classes.join(", "),
+        load.timeout_s
+    )
 }
 
 /// Describes the load generator's machine: number and model of its CPUs, and operating system. Noise
@@ -124,6 +150,19 @@ fn shed_percent(outcome: &Outcome) -> f64 {
         .sum();
     let dropped: u64 = outcome.arrivals.iter().map(|cell| cell.dropped).sum();
     percent(rejected + dropped, outcome.tally_all().counts.sent + dropped)
+}
+
+/// Checks that no run is given twice: it would count as two observations.
+pub(super) fn reject_repeated<'r>(
+    runs: impl IntoIterator<Item = &'r RunMetrics>,
+) -> Result<(), String> {
+    let mut seen: BTreeMap<DateTime<Utc>, &str> = BTreeMap::new();
+    for run in runs {
+        if let Some(other) = seen.insert(run.started_at, &run.file) {
+            return Err(format!("{other} and {} are the same run; give each run once", run.file));
+        }
+    }
+    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a run stay below 2^53")]

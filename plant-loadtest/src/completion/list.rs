@@ -1,7 +1,7 @@
 //! Reads the service's lists of accepted work.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -166,10 +166,16 @@ async fn read_pages(
     states: &mut HashMap<String, WorkState>,
 ) -> Result<(), ReadError> {
     let mut after = String::new();
+    let mut pages = HashSet::new();
     loop {
+        // A list whose pages repeat never ends.
+        if !pages.insert(after.clone()) {
+            return Err(ReadError::Unreachable);
+        }
         let url = format!("{host}{}{after}", list.kind.list_path);
         let page = read_page(http, &url, token).await?;
-        for item in page["items"].as_array().into_iter().flatten() {
+        let items = page["items"].as_array().ok_or(ReadError::Unreachable)?;
+        for item in items {
             let Some(id) = item["id"].as_str() else { continue };
             if list.ids.iter().any(|pending| pending == id) {
                 states.insert(id.to_owned(), work_state(list.kind, item));
@@ -200,7 +206,9 @@ fn work_state(kind: &WorkKind, item: &Value) -> WorkState {
     let Some(at) = time(kind.ended_field) else { return WorkState::Pending };
     match time(kind.accepted_field) {
         Some(accepted) if item["status"] == "completed" => {
-            WorkState::Completed { took: (at - accepted).to_std().unwrap_or_default(), at }
+            // Work that ended before it was accepted has no completion time.
+            let took = (at - accepted).to_std();
+            took.map_or(WorkState::Failed, |took| WorkState::Completed { took, at })
         }
         _ => WorkState::Failed,
     }

@@ -58,9 +58,15 @@ pub async fn wait_until_ended(
         if pending.is_empty() {
             break;
         }
-        states.extend(lists.read(&pending).await);
+        for (id, state) in lists.read(&pending).await {
+            // What was seen once is known better than that it cannot be read now.
+            let is_unread = matches!(state, WorkState::Unreachable | WorkState::Refused);
+            if !(is_unread && states.contains_key(&id)) {
+                states.insert(id, state);
+            }
+        }
         let all_ended = accepted.iter().all(|item| !is_pending(&states, item));
-        if all_ended || started.elapsed() > timeout {
+        if all_ended || started.elapsed() > timeout || goose::is_killswitch_triggered() {
             break;
         }
         tokio::time::sleep(POLL_INTERVAL).await;

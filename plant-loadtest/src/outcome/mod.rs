@@ -118,8 +118,8 @@ pub struct Target {
     /// uses the accounts of the test customers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<LoginSummary>,
-    /// Seconds until `/health` responded successfully, counted from the end of the load and of the
-    /// wait for accepted work; `None` if it did not respond in time.
+    /// Seconds until `/health` responded successfully, counted from the end of the load; `None` if it
+    /// did not respond in time.
     pub healthy_after_s: Option<f64>,
 }
 

@@ -16,7 +16,8 @@ struct Sample {
 }
 
 impl Exposition {
-    /// Parses `text` in the Prometheus text format; malformed lines are skipped.
+    /// Parses `text` in the Prometheus text format; malformed lines and values that are no finite
+    /// numbers are skipped.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -36,6 +37,13 @@ impl Exposition {
         matching.map(|sample| sample.value).reduce(|sum, value| sum + value)
     }
 
+    /// Returns the lowest value of all series of `name`; `None` if there is no such series.
+    #[must_use]
+    pub fn min(&self, name: &str) -> Option<f64> {
+        let matching = self.samples.iter().filter(|sample| sample.name == name);
+        matching.map(|sample| sample.value).reduce(f64::min)
+    }
+
     /// Returns the labels of the first series of `name`; `None` if there is none.
     #[must_use]
     pub fn labels(&self, name: &str) -> Option<BTreeMap<String, String>> {
@@ -53,7 +61,10 @@ fn parse_sample(line: &str) -> Option<Sample> {
         None => (BTreeMap::new(), rest),
     };
     // An optional timestamp follows the value.
-    let value = rest.split_whitespace().next()?.parse().ok()?;
+    let value: f64 = rest.split_whitespace().next()?.parse().ok()?;
+    if !value.is_finite() {
+        return None;
+    }
     Some(Sample { name: name.into(), labels, value })
 }
 
@@ -118,6 +129,8 @@ nonsense
     fn the_sum_of_a_missing_series_is_none() {
         let exposition = Exposition::parse(TEXT);
         assert_eq!(exposition.sum("queue_depth", &[]), None);
+        let odd = Exposition::parse("a NaN\na{b=\"1\"} 3\na{b=\"2\"} 2\nc +Inf\n");
+        assert_eq!((odd.sum("a", &[]), odd.min("a"), odd.min("c")), (Some(5.0), Some(2.0), None));
         assert_eq!(exposition.sum("db_pool_connections", &[("state", "lost")]), None);
     }
 

@@ -208,7 +208,8 @@ fn service_sample(metrics: &Exposition) -> ServiceSample {
     ServiceSample {
         cpu_seconds: metrics.sum("process_cpu_seconds_total", &[]),
         cpus: metrics.sum("process_available_cpus", &[]),
-        started_at: metrics.sum("process_start_time_seconds", &[]),
+        // Of several processes the first: a worker that starts later is no restart.
+        started_at: metrics.min("process_start_time_seconds"),
         memory_bytes: metrics.sum("process_resident_memory_bytes", &[]),
         open_files: metrics.sum("process_open_fds", &[]),
         pool_in_use: metrics.sum("db_pool_connections", &[("state", "in_use")]),

@@ -9,6 +9,9 @@ use crate::{
     outcome::{ArrivalCell, EndpointCell, EndpointResults, Failure, Tally},
 };
 
+/// Number of distinct failures from which on further messages are counted together.
+const MAX_DISTINCT_FAILURES: usize = 1000;
+
 #[derive(Debug, Default)]
 pub(super) struct Records {
     pub(super) endpoints: BTreeMap<&'static str, EndpointRecords>,
@@ -86,6 +89,11 @@ impl Records {
         failure: (&'static str, FailureKind, String),
         failure_count: &FailureCount,
     ) {
+        let is_new = !self.failures.contains_key(&failure);
+        let failure = match is_new && self.failures.len() >= MAX_DISTINCT_FAILURES {
+            true => (failure.0, failure.1, "other messages".to_owned()),
+            false => failure,
+        };
         self.failures
             .entry(failure)
             .and_modify(|total| {

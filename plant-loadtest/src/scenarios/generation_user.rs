@@ -111,8 +111,9 @@ async fn create_task(session: &mut Session) {
         "max_tokens": fastrand::u32(50..=500),
     });
     let request = Request::post(&CREATE, "/api/v1/generation/create", &task).bearer(&token);
-    let id = session.client.send(request).await.and_then(|body| id(&body));
-    if let Some(id) = id {
+    let response = session.client.send(request).await;
+    // Work without an id is followed, too: it is not in any list, so it is lost.
+    if let Some(id) = response.map(|body| id(&body).unwrap_or_default()) {
         let login = session.account.as_ref().map(OwnAccount::login);
         session.client.record_accepted(&GENERATION, id.clone(), &token, login);
         session.values.insert(LATEST_TASK, id);

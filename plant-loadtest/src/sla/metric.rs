@@ -30,8 +30,7 @@ pub enum Metric {
     Throughput,
     /// Resource usage of the service.
     Resource(Resource),
-    /// Time until `/health` responds, in seconds, counted from the end of the load and of the wait
-    /// for accepted work.
+    /// Time until `/health` responds, in seconds, counted from the end of the load.
     SecondsToHealthy,
     /// Number of restarts of the service during the run.
     Restarts,

@@ -85,7 +85,12 @@ fn window_s<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<u32> {
 pub(super) fn users<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> UserRange {
     let from = table.optional_positive_integer(source, "users_from");
     let to = table.optional_positive_integer(source, "users_to");
-    UserRange { from: from.unwrap_or(0), to: to.unwrap_or(u32::MAX) }
+    let range = UserRange { from: from.unwrap_or(0), to: to.unwrap_or(u32::MAX) };
+    if range.from > range.to {
+        let message = "`users_from` must not be greater than `users_to`";
+        source.add_error(table.span.clone(), message);
+    }
+    range
 }
 
 /// Reads `during`; the judged stages if it is absent.

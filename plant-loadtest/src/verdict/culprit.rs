@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Grade, JudgedThreshold, judge};
+use super::{Grade, JudgedThreshold, generator, judge};
 use crate::{
     failure::FailureKind,
     outcome::Outcome,
@@ -26,7 +26,11 @@ pub(super) fn describe(outcome: &Outcome, judged: &JudgedThreshold) -> Option<St
         (errors, endpoint.name.as_str())
     });
     let endpoints: Vec<(u64, &str)> = endpoints.collect();
-    let total: u64 = endpoints.iter().map(|(errors, _)| errors).sum();
+    let dropped = match kinds.contains(&FailureKind::TimedOut) {
+        true => generator::arrivals(outcome, &spans).dropped,
+        false => 0,
+    };
+    let total: u64 = endpoints.iter().map(|(errors, _)| errors).sum::<u64>() + dropped;
     let (most, name) = endpoints.into_iter().max()?;
     (most * 2 > total).then(|| format!("{most} of {total} from {name}"))
 }

@@ -16,9 +16,7 @@ pub(super) fn missing(outcome: &Outcome, by_sla: &[&Threshold]) -> Vec<Threshold
         return Vec::new();
     }
     let is_limited = |subject: &Subject| {
-        by_sla.iter().any(|threshold| {
-            threshold.subject == *subject && matches!(threshold.metric, Metric::ErrorRate(_))
-        })
+        by_sla.iter().any(|threshold| threshold.subject == *subject && replaces_default(threshold))
     };
     let requested = outcome.endpoints.iter().filter(|endpoint| {
         let judged = outcome.load.stages.iter().filter(|stage| stage.judged);
@@ -39,4 +37,13 @@ pub(super) fn missing(outcome: &Outcome, by_sla: &[&Threshold]) -> Vec<Threshold
             required: true,
         })
         .collect()
+}
+
+/// Returns whether a threshold of the SLA is stricter than the default one, whatever fails.
+fn replaces_default(threshold: &Threshold) -> bool {
+    let Metric::ErrorRate(kinds) = &threshold.metric else { return false };
+    kinds.len() == FailureKind::ALL.len()
+        && threshold.required
+        && threshold.fail_limit.is_some_and(|limit| limit <= MAX_ERROR_PERCENT)
+        && matches!(threshold.during, During::Judged | During::Run)
 }

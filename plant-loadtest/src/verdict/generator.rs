@@ -1,8 +1,8 @@
 //! Checks of the load generator: was it fast enough for valid measurements?
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
-use super::{Grade, JudgedThreshold, decide::Decision};
+use super::{Grade, JudgedThreshold, decide::Decision, judge::has_coverage};
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
@@ -15,6 +15,10 @@ use crate::{
 /// with the service under test. Demand is what the usage would be without waiting for a CPU
 /// (run-queue delay).
 const MAX_CPU_DEMAND: f64 = 0.7;
+
+/// Highest fraction of the runnable time that counts as waiting for a CPU. The usage is known to a
+/// clock tick only, so a higher one would say nothing.
+const MAX_CPU_WAIT: f64 = 0.9;
 
 /// Highest dispatch lag as a fraction of a latency threshold. Above it the lag alone may violate the
 /// threshold.
@@ -81,9 +85,13 @@ pub(super) fn cause(
     if is_violated && violated_by_service(threshold, spans, &remeasure) {
         return None;
     }
+    if is_violated && is_beyond_lag(outcome, judged, spans) {
+        return busy(outcome, spans);
+    }
     busy(outcome, spans)
         .or_else(|| late(outcome, threshold, spans))
         .or_else(|| dropped(outcome, spans).filter(|_| !is_violated))
+        .or_else(|| absent(outcome, spans).filter(|_| !is_violated))
         .or_else(|| {
             let (healthy, reason) = without_freezes(outcome, threshold, spans)?;
             let still = is_violated && is_violation(&remeasure(threshold, &healthy));
@@ -103,6 +111,70 @@ fn violated_by_service(
     is_violation(&remeasure(&by_service, spans))
 }
 
+/// Returns whether a latency violates its threshold even without the longest lag of the generator.
+fn is_beyond_lag(outcome: &Outcome, judged: &JudgedThreshold, spans: &[Range<u32>]) -> bool {
+    let JudgedThreshold { threshold, measured, .. } = judged;
+    let is_latency = threshold.metric.quantile().is_some() || threshold.metric == Metric::Mean;
+    let longest = longest_freeze(outcome, spans, 0.0).map_or(0.0, |(_, lag_ms)| lag_ms);
+    let longest = dispatch_lag(outcome, spans).max_ms().unwrap_or(0.0).max(longest);
+    let without_lag = measured.map(|measured| measured - longest);
+    is_latency && without_lag.is_some_and(|measured| !threshold.is_met_by(measured))
+}
+
+/// Returns whether second `at`, at which the generator had been standing still for `lag_ms`, and the
+/// seconds before it touch `spans`.
+fn touches(spans: &[Range<u32>], (at, lag_ms): (u32, f64)) -> bool {
+    let frozen = frozen_seconds(at, lag_ms);
+    spans.iter().any(|span| frozen.start() < &span.end && frozen.end() >= &span.start)
+}
+
+/// Returns the seconds around a freeze: a sample has the lag since the previous one, so the freeze
+/// began before it.
+fn frozen_seconds(at: u32, lag_ms: f64) -> RangeInclusive<u32> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a lag is not negative, and a float's cast to an integer saturates"
+    )]
+    let length = (lag_ms / 1000.0).ceil() as u32 + 1;
+    at.saturating_sub(length)..=at + 1
+}
+
+/// Returns the freezes of more than `limit_ms` that touch `spans`: second and length.
+fn freezes(
+    outcome: &Outcome,
+    spans: &[Range<u32>],
+    limit_ms: f64,
+) -> impl Iterator<Item = (u32, f64)> {
+    let timers = outcome.samples.iter().map(|one| (one.second, &one.generator_timer_lag));
+    let arrivals = outcome.arrivals.iter().map(|cell| (cell.second, &cell.dispatch_lag));
+    timers
+        .chain(arrivals)
+        .filter_map(move |(second, lag)| Some((second, lag.max_ms().filter(|ms| *ms > limit_ms)?)))
+        .filter(|freeze| touches(spans, *freeze))
+}
+
+fn longest_freeze(outcome: &Outcome, spans: &[Range<u32>], limit_ms: f64) -> Option<(u32, f64)> {
+    freezes(outcome, spans, limit_ms).max_by(|one, other| one.1.total_cmp(&other.1))
+}
+
+/// Returns a sentence about the longest freeze in `span` that may have changed the course of the
+/// run; `None` if there was none.
+pub(super) fn freeze_note(outcome: &Outcome, span: &Range<u32>) -> Option<String> {
+    let (at, lag_ms) = longest_freeze(outcome, std::slice::from_ref(span), MAX_THROUGHPUT_LAG_MS)?;
+    Some(format!("the load generator stood still for {} at second {at}", format_ms(lag_ms)))
+}
+
+/// Returns a sentence if the generator measured itself in too few of the seconds: it stood still in
+/// the others, and sent nothing.
+fn absent(outcome: &Outcome, spans: &[Range<u32>]) -> Option<String> {
+    let seconds: u32 = spans.iter().map(|span| span.end - span.start).sum();
+    let measured = samples(outcome, spans).count() as u64;
+    (seconds >= 10 && !has_coverage(measured, seconds)).then(|| {
+        format!("the load generator measured itself in {measured} of {seconds} seconds only")
+    })
+}
+
 fn is_violation(decision: &Decision) -> bool {
     matches!(decision, Decision::Violated | Decision::ViolatedWithinTolerance)
 }
@@ -110,8 +182,10 @@ fn is_violation(decision: &Decision) -> bool {
 /// Checks the CPU demand.
 fn busy(outcome: &Outcome, spans: &[Range<u32>]) -> Option<String> {
     let used = mean(samples(outcome, spans).filter_map(|sample| sample.generator_cpu));
-    let demand = mean(samples(outcome, spans).filter_map(cpu_demand));
-    let demand = demand.filter(|demand| *demand > MAX_CPU_DEMAND)?;
+    let wait = mean(samples(outcome, spans).filter_map(|sample| sample.generator_cpu_wait));
+    // Its usage if it had never waited for a CPU.
+    let running = 1.0 - wait.unwrap_or(0.0).clamp(0.0, MAX_CPU_WAIT);
+    let demand = used.map(|used| used / running).filter(|demand| *demand > MAX_CPU_DEMAND)?;
     Some(format!(
         "the CPU demand of the load generator was {:.0} % of the CPUs available to it (limit {:.0} \
          %), its CPU usage {:.0} %, so its measurements cannot be trusted",
@@ -119,13 +193,6 @@ fn busy(outcome: &Outcome, spans: &[Range<u32>]) -> Option<String> {
         MAX_CPU_DEMAND * 100.0,
         used.unwrap_or(0.0) * 100.0
     ))
-}
-
-/// Returns the generator's CPU demand as a fraction of all CPUs: its usage if it had never waited for
-/// a CPU.
-fn cpu_demand(sample: &ResourceSample) -> Option<f64> {
-    let running = 1.0 - sample.generator_cpu_wait.unwrap_or(0.0);
-    sample.generator_cpu.map(|used| used / running)
 }
 
 /// Compares a limited percentile with the same percentile of the dispatch lag.
@@ -171,25 +238,10 @@ fn without_freezes(
         Metric::Throughput | Metric::ErrorRate(_) => MAX_THROUGHPUT_LAG_MS,
         _ => threshold.limit * MAX_LAG_FRACTION,
     };
-    // A sample has the lag since the previous one, so a freeze began before it.
-    let timers = samples(outcome, spans).map(|sample| (sample.second, &sample.generator_timer_lag));
-    let arrivals = in_spans(&outcome.arrivals, spans, |cell| cell.second)
-        .map(|cell| (cell.second, &cell.dispatch_lag));
-    let freezes: Vec<(u32, f64)> = timers
-        .chain(arrivals)
-        .filter_map(|(second, lag)| Some((second, lag.max_ms().filter(|ms| *ms > limit_ms)?)))
-        .collect();
-    let (at, longest) = freezes.iter().copied().max_by(|one, other| one.1.total_cmp(&other.1))?;
+    let found: Vec<(u32, f64)> = freezes(outcome, spans, limit_ms).collect();
+    let (at, longest) = longest_freeze(outcome, spans, limit_ms)?;
     let is_frozen = |second: u32| {
-        freezes.iter().any(|(end, lag_ms)| {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a lag is not negative, and a float's cast to an integer saturates"
-            )]
-            let length = (lag_ms / 1000.0).ceil() as u32 + 1;
-            (end.saturating_sub(length)..=*end + 1).contains(&second)
-        })
+        found.iter().any(|(end, lag_ms)| frozen_seconds(*end, *lag_ms).contains(&second))
     };
     let seconds = spans.iter().cloned().flatten().filter(|second| !is_frozen(*second));
     let healthy = seconds.map(|second| second..second + 1).collect();

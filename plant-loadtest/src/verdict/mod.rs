@@ -200,7 +200,9 @@ fn overall_grade(
     let worst = thresholds.iter().map(JudgedThreshold::contribution).chain(findings).max();
     let worst = worst.unwrap_or(Grade::Pass);
     let is_any_met = thresholds.iter().any(|judged| judged.reported_grade() == Grade::Pass);
-    let decidable = outcome.ended == Ended::AsPlanned && is_any_met;
+    let is_any_judged = outcome.load.stages.iter().any(|stage| stage.judged)
+        || thresholds.iter().any(|judged| matches!(judged.threshold.during, During::Stage(_)));
+    let decidable = outcome.ended == Ended::AsPlanned && is_any_met && is_any_judged;
     if decidable { worst } else { worst.max(Grade::Insufficient) }
 }
 
@@ -235,10 +237,20 @@ fn reason(
     match grade {
         Grade::Pass => {
             let met = thresholds.iter().filter(|judged| judged.grade == Grade::Pass).count();
+            let inconclusive: Vec<&str> = over_time
+                .iter()
+                .filter(|finding| finding.in_sla && finding.grade == Grade::Insufficient)
+                .map(|finding| finding.name)
+                .collect();
+            let inconclusive = match inconclusive[..] {
+                [] => String::new(),
+                _ => format!("; {} not decidable in so short a run", inconclusive.join(", ")),
+            };
             match thresholds.len() - met {
-                0 => format!("all {met} thresholds met"),
+                0 => format!("all {met} thresholds met{inconclusive}"),
                 others => {
-                    format!("{met} thresholds met, {others} of {} not decidable", thresholds.len())
+                    let all = thresholds.len();
+                    format!("{met} thresholds met, {others} of {all} not decidable{inconclusive}")
                 }
             }
         }

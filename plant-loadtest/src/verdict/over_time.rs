@@ -3,6 +3,7 @@
 use super::{
     Grade,
     drift::Drift,
+    generator,
     judge::MIN_COVERAGE,
     leak::Leak,
     recovery::{RECOVERY, Recovery},
@@ -72,10 +73,22 @@ impl Finding {
 /// limit.
 #[must_use]
 pub fn findings(outcome: &Outcome, sla: &Sla) -> Vec<Finding> {
-    [leak(outcome, sla), drift(outcome, sla), recovery(outcome, sla)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let latencies = [drift(outcome, sla), recovery(outcome, sla)].into_iter().flatten();
+    let latencies = latencies.map(|finding| without_freezes(outcome, finding));
+    leak(outcome, sla).into_iter().chain(latencies).collect()
+}
+
+/// Returns a finding about latencies; one that the load generator may have caused is not decidable.
+fn without_freezes(outcome: &Outcome, finding: Finding) -> Finding {
+    let run = 0..outcome.planned_seconds();
+    match generator::freeze_note(outcome, &run) {
+        Some(note) if matches!(finding.grade, Grade::Warning | Grade::Fail) => Finding {
+            grade: Grade::Insufficient,
+            summary: format!("{}; {note}, which may be why", finding.summary),
+            ..finding
+        },
+        _ => finding,
+    }
 }
 
 fn leak(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
@@ -163,27 +176,21 @@ fn hours(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        report::example,
-        sla::{Metric, OverTime},
-        verdict::Verdict,
-    };
+    use crate::{outcome::ResourceSample, report::example, sla::OverTime, verdict::Verdict};
 
     fn leaking(limit: Option<MemoryGrowthLimit>) -> Verdict {
         let mut outcome = example::outcome();
-        // Memory doubles in 12 hours, with one sample per minute.
-        outcome.load.stages[1].to_s = 43_200;
-        let samples: Vec<_> = (0..720)
-            .map(|minute| {
-                let mut sample = outcome.samples[10].clone();
-                sample.second = 5 + minute * 60;
-                sample.service.memory_bytes = Some(1e8 * (1.0 + f64::from(minute) / 720.0));
+        // Memory doubles in 12 hours.
+        outcome.load.stages[1].to_s = 43_205;
+        outcome.duration_s = 43_205.2;
+        let sample = outcome.samples[10].clone();
+        outcome.samples = (0..43_205)
+            .map(|second| {
+                let mut sample = ResourceSample { second, ..sample.clone() };
+                sample.service.memory_bytes = Some(1e8 * (1.0 + f64::from(second) / 43_200.0));
                 sample
             })
             .collect();
-        outcome.samples = samples;
-        // Restarts need one sample a second.
-        outcome.sla.thresholds.retain(|threshold| threshold.metric != Metric::Restarts);
         outcome.sla.over_time = OverTime { memory_growth: limit, ..OverTime::default() };
         Verdict::judge(&outcome, &outcome.sla)
     }
@@ -228,13 +235,14 @@ mod tests {
             }
         };
         let half_of_the_memory: fn(&mut Outcome) = |outcome| {
-            // Restarts are not limited here.
-            outcome.sla.thresholds.retain(|threshold| threshold.metric != Metric::Restarts);
             outcome.load.stages[1].to_s += 60;
             outcome.duration_s += 60.0;
-            let mut later = outcome.samples.clone();
-            later.iter_mut().for_each(|sample| sample.second += 25);
-            outcome.samples.extend(later);
+            let sample = outcome.samples[20].clone();
+            outcome.samples =
+                (0..95).map(|second| ResourceSample { second, ..sample.clone() }).collect();
+            for sample in outcome.samples.iter_mut().step_by(2) {
+                sample.service.memory_bytes = None;
+            }
         };
         let ramps: fn(&mut Outcome) = |outcome| outcome.load.stages[1].from_users = 1;
         for (limits, change) in [

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Grade;
 use crate::{
     load::{Model, Stage},
-    outcome::Outcome,
+    outcome::{Outcome, Tally},
     sla::format_ms,
     statistics::median,
 };
@@ -21,6 +21,9 @@ const MAX_WINDOW_S: u32 = 60;
 
 /// Queue depth above the baseline that is always tolerated.
 const QUEUE_TOLERANCE: f64 = 1.0;
+
+/// Error rate above the baseline that is always tolerated, as a fraction.
+const ERROR_TOLERANCE: f64 = 0.01;
 
 /// Recovery after a load spike, or settling after a ramp.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,8 +58,9 @@ impl Recovery {
     ///
     /// - There are at least 20 requests.
     /// - Their P95 exceeds that of the baseline by at most `percent`.
+    /// - Their error rate exceeds that of the baseline by at most one percentage point.
     /// - The median queue depth exceeds that of the baseline by at most `percent` or by at most 1.
-    ///   Without a queue depth in the `/metrics` of the service this is not checked.
+    ///   Without a queue depth in the baseline this is not checked.
     ///
     /// A window is long enough for about 40 requests, and 5 to 60 s long.
     #[must_use]
@@ -75,6 +79,7 @@ impl Recovery {
         let baseline_queue = queue_depth(outcome, &baseline);
         let criteria = RecoveryCriteria {
             p95_ms: p95 * allowed,
+            error_fraction: error_fraction(&tally) + ERROR_TOLERANCE,
             queue: baseline_queue.map(|depth| (depth * allowed).max(depth + QUEUE_TOLERANCE)),
         };
         let window = window_length(outcome, &after);
@@ -127,19 +132,22 @@ struct Spike {
 /// Highest values that count as recovered.
 struct RecoveryCriteria {
     p95_ms: f64,
+    error_fraction: f64,
     queue: Option<f64>,
 }
 
 impl RecoveryCriteria {
     fn is_met(&self, outcome: &Outcome, seconds: &Range<u32>) -> bool {
-        let latency = outcome.tally_in(seconds).latency;
+        let tally = outcome.tally_in(seconds);
+        let latency = &tally.latency;
         let fast = latency.len() >= MIN_REQUESTS
             && latency.quantile_ms(0.95).is_some_and(|p95| p95 <= self.p95_ms);
         let drained = match (self.queue, queue_depth(outcome, seconds)) {
             (Some(max), Some(depth)) => depth <= max,
-            _ => true,
+            (Some(_), None) => false,
+            (None, _) => true,
         };
-        fast && drained
+        fast && drained && error_fraction(&tally) <= self.error_fraction
     }
 }
 
@@ -188,6 +196,11 @@ fn window_length(outcome: &Outcome, after: &Range<u32>) -> u32 {
     let requests = outcome.tally_in(after).latency.len().max(1);
     let seconds = u64::from(after.end - after.start) * MIN_REQUESTS * 2 / requests;
     u32::try_from(seconds).unwrap_or(MAX_WINDOW_S).clamp(MIN_WINDOW_S, MAX_WINDOW_S)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "requests of a run stay below 2^53")]
+fn error_fraction(tally: &Tally) -> f64 {
+    tally.counts.errors() as f64 / tally.counts.finished().max(1) as f64
 }
 
 fn queue_depth(outcome: &Outcome, seconds: &Range<u32>) -> Option<f64> {

@@ -30,7 +30,7 @@ pub(super) fn resource(
         (values.iter().copied().reduce(f64::max), values.len() as u64)
     };
     match resource {
-        Resource::Cpu => cpu(&samples),
+        Resource::Cpu => cpu(outcome, spans),
         Resource::Memory => {
             let (bytes, count) = max(|service| service.memory_bytes);
             (bytes.map(|bytes| bytes / 1_048_576.0), count)
@@ -39,35 +39,54 @@ pub(super) fn resource(
         Resource::RedisConnections => max(|service| service.redis_connections),
         Resource::OpenFiles => max(|service| service.open_files),
         Resource::QueueDepth => max(|service| service.queue_depth),
-        Resource::LoggedErrors => increase(&samples, |service| service.logged_errors),
+        Resource::LoggedErrors => increase(outcome, spans, |service| service.logged_errors),
     }
 }
 
-/// Returns the mean CPU usage between the first and the last sample, in percent of the CPUs
-/// available to the service.
-fn cpu(samples: &[&ResourceSample]) -> (Option<f64>, u64) {
-    let (used, count) = increase(samples, |service| service.cpu_seconds);
-    let seconds = |sample: &&&ResourceSample| sample.service.cpu_seconds.is_some();
-    let first = samples.iter().find(seconds).map(|sample| sample.second);
-    let last = samples.iter().rfind(seconds).map(|sample| sample.second);
-    let span = first.zip(last).map(|(first, last)| f64::from(last - first));
-    let cpus = samples.iter().find_map(|sample| sample.service.cpus).filter(|cpus| *cpus > 0.0);
-    let mean = used.zip(span.filter(|span| *span > 0.0)).zip(cpus);
-    (mean.map(|((used, span), cpus)| used * 100.0 / span / cpus), count)
+/// Returns the mean CPU usage in `spans`, in percent of the CPUs available to the service.
+fn cpu(outcome: &Outcome, spans: &[Range<u32>]) -> (Option<f64>, u64) {
+    let (used, seconds, count) = increase_over(outcome, spans, |service| service.cpu_seconds);
+    let cpus = outcome.samples.iter().find_map(|sample| sample.service.cpus);
+    let cpus = cpus.filter(|cpus| *cpus > 0.0);
+    let mean = used.zip(cpus).filter(|_| seconds > 0);
+    (mean.map(|(used, cpus)| used * 100.0 / f64::from(seconds) / cpus), count)
 }
 
-/// Returns the increase of a counter from the first sample to the last. A counter that went back
-/// has restarted from zero.
+/// Returns the increase of a counter in `spans`.
 fn increase(
-    samples: &[&ResourceSample],
+    outcome: &Outcome,
+    spans: &[Range<u32>],
     value: fn(&ServiceSample) -> Option<f64>,
 ) -> (Option<f64>, u64) {
-    let values: Vec<f64> = samples.iter().filter_map(|sample| value(&sample.service)).collect();
-    let increases = values.windows(2).map(|pair| match pair[1] - pair[0] {
-        increase if increase >= 0.0 => increase,
-        _ => pair[1],
-    });
-    ((!values.is_empty()).then(|| increases.sum()), values.len() as u64)
+    let (increase, _, count) = increase_over(outcome, spans, value);
+    (increase, count)
+}
+
+/// Returns the increase of a counter in `spans`, the seconds that it was observed over, and the
+/// number of samples. In each span it counts from the last sample before it, so that nothing is lost
+/// between two windows. A counter that went back has restarted from zero.
+fn increase_over(
+    outcome: &Outcome,
+    spans: &[Range<u32>],
+    value: fn(&ServiceSample) -> Option<f64>,
+) -> (Option<f64>, u32, u64) {
+    let values: Vec<(u32, f64)> = outcome
+        .samples
+        .iter()
+        .filter_map(|sample| Some((sample.second, value(&sample.service)?)))
+        .collect();
+    let (mut increase, mut seconds, mut count) = (0.0, 0, 0);
+    for span in spans {
+        let first = values.partition_point(|(second, _)| *second < span.start);
+        let end = values.partition_point(|(second, _)| *second < span.end);
+        count += (end - first) as u64;
+        for pair in values[first.saturating_sub(1)..end.max(first)].windows(2) {
+            let ((before, from), (second, to)) = (pair[0], pair[1]);
+            seconds += second - before;
+            increase += if to >= from { to - from } else { to };
+        }
+    }
+    ((count > 0).then_some(increase), seconds, count)
 }
 
 #[cfg(test)]

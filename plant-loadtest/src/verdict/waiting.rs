@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::{Grade, JudgedThreshold};
 use crate::{
+    distribution::Distribution,
     load::Model,
     outcome::{EndpointResults, Outcome},
     sla::{Metric, Subject, format_ms},
@@ -54,10 +55,11 @@ pub(super) fn explain(outcome: &Outcome, judged: &JudgedThreshold) -> Option<Wai
 
 /// Returns the endpoints that together account for most of the time in which users were busy.
 fn holders(outcome: &Outcome) -> Vec<String> {
+    let timeout_ms = outcome.load.timeout_s * 1000.0;
     let mut busy: Vec<(f64, &str)> = outcome
         .endpoints
         .iter()
-        .map(|endpoint| (busy_ms(endpoint), endpoint.name.as_str()))
+        .map(|endpoint| (busy_ms(endpoint, timeout_ms), endpoint.name.as_str()))
         .collect();
     busy.sort_by(|one, other| other.0.total_cmp(&one.0));
     let total: f64 = busy.iter().map(|(ms, _)| ms).sum();
@@ -70,10 +72,13 @@ fn holders(outcome: &Outcome) -> Vec<String> {
     holders.map(|(_, name)| name.to_owned()).collect()
 }
 
-fn busy_ms(endpoint: &EndpointResults) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "requests of a run stay below 2^53")]
-    let requests = endpoint.service_time.len() as f64;
-    endpoint.service_time.mean_ms().unwrap_or_default() * requests
+/// Returns how long an endpoint kept users busy: successes, failures and timeouts.
+#[expect(clippy::cast_precision_loss, reason = "requests of a run stay below 2^53")]
+fn busy_ms(endpoint: &EndpointResults, timeout_ms: f64) -> f64 {
+    let total = |times: &Distribution| times.mean_ms().unwrap_or_default() * times.len() as f64;
+    let timed_out = endpoint.counts_in(&(0..u32::MAX)).timed_out as f64 * timeout_ms;
+    // The time to the first byte is that of all responses, failures included.
+    total(&endpoint.service_time).max(total(&endpoint.first_byte) + timed_out)
 }
 
 #[cfg(test)]

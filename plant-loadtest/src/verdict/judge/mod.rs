@@ -22,6 +22,9 @@ use crate::{
 /// Fraction of the seconds in which a resource must have been sampled.
 pub(super) const MIN_COVERAGE: f64 = 0.8;
 
+/// Seconds after the load in which work may still be accepted; more than any request timeout.
+const LAST_ACCEPTANCE_S: u32 = 3600;
+
 /// Longest time in seconds from the last sample of the service's process to the end of the run.
 const MAX_UNOBSERVED_END_S: u32 = 5;
 
@@ -46,12 +49,19 @@ pub(super) fn judge(outcome: &Outcome, threshold: &Threshold, judging: Judging) 
     let planned = spans(outcome, &threshold.during);
     let end = end_of_run(outcome);
     let run = || planned.iter().map(|span| span.start.min(end)..span.end.min(end));
-    let run: Vec<Range<u32>> = run().filter(|span| !span.is_empty()).collect();
+    let mut run: Vec<Range<u32>> = run().filter(|span| !span.is_empty()).collect();
+    if let (Subject::Work(_), Some(last)) = (&threshold.subject, run.last_mut())
+        && last.end >= outcome.planned_seconds()
+    {
+        // Responses to the last requests of the load come after it.
+        last.end = end.saturating_add(LAST_ACCEPTANCE_S);
+    }
+    let run = run;
     let judged = match threshold.window_s {
         None => judge_over(outcome, threshold, &run, judging),
         Some(window_s) => judge_windows(outcome, threshold, &run, window_s, judging),
     };
-    let (run_s, planned_s) = (seconds(&run), seconds(&planned));
+    let (run_s, planned_s) = (seconds(&run).min(seconds(&planned)), seconds(&planned));
     if run_s < planned_s && judged.grade == Grade::Pass {
         return judged.not_decidable(format!(
             "only {} of {} were run",
@@ -194,7 +204,11 @@ fn measure(
             from_value(threshold, latency.max_ms(), latency.len())
         }
         Metric::Throughput => {
-            let (rate, responses) = usage::throughput(&tally(), spans);
+            // Nothing is offered after the load.
+            let planned = outcome.planned_seconds();
+            let offered: Vec<Range<u32>> =
+                spans.iter().map(|span| span.start..span.end.min(planned)).collect();
+            let (rate, responses) = usage::throughput(&tally(), &offered);
             from_value(threshold, rate, responses)
         }
         Metric::Resource(resource) => {
@@ -211,21 +225,27 @@ fn measure(
         metric => {
             let latency = tally().latency;
             let quantile = metric.quantile().unwrap_or_default();
-            Measured {
-                value: latency.quantile_ms(quantile),
-                samples: latency.len(),
-                decision: decide_quantile(threshold, &latency, quantile, judging),
+            let mut decision = decide_quantile(threshold, &latency, quantile, judging);
+            let timeout_ms = outcome.load.timeout_s * 1000.0;
+            let timed_out = counts(outcome, &threshold.subject, spans).timed_out;
+            if decision == Decision::Met && timed_out > 0 && threshold.limit > timeout_ms {
+                decision = Decision::NotDecidable(Undecided {
+                    reason: format!("{timed_out} requests timed out before the limit"),
+                    samples_needed: None,
+                });
             }
+            Measured { value: latency.quantile_ms(quantile), samples: latency.len(), decision }
         }
     }
 }
 
 /// Returns whether `samples`, one a second, cover enough of `seconds`.
-fn has_coverage(samples: u64, seconds: u32) -> bool {
+pub(super) fn has_coverage(samples: u64, seconds: u32) -> bool {
     #[expect(clippy::cast_precision_loss, reason = "samples of a run stay below 2^53")]
     let samples = samples as f64;
-    // The first and the last second may have none.
-    samples + 2.0 >= f64::from(seconds) * MIN_COVERAGE
+    // The first and the last second of a run may have none.
+    let missing = if seconds < 10 { 0.0 } else { 2.0 };
+    samples + missing >= (f64::from(seconds) * MIN_COVERAGE).floor()
 }
 
 /// Measures an error rate. Dropped arrivals, which waited for the whole request timeout, count as
