@@ -439,6 +439,14 @@ mod tests {
     }
 
     #[test]
+    fn the_code_of_a_problem_is_shortened_and_printable() {
+        let code = format!("{{\"code\":\"\\u001b[2J{}\"}}", "x".repeat(500));
+        let message = problem_code(code.as_bytes());
+        assert_eq!(message.chars().count(), 1 + MAX_CODE_CHARS);
+        assert!(message.starts_with(" [2Jxxx"), "{message:?}");
+    }
+
+    #[test]
     fn kinds_of_failure_are_distinguished() {
         assert_eq!(failure(503, "").0, FailureKind::ServerError);
         assert_eq!(failure(204, "").0, FailureKind::UnexpectedStatus);

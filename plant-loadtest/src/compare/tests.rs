@@ -236,3 +236,54 @@ fn consecutive_sides_are_not_interleaved() {
     }
     assert!(!interleaved(&base, &new));
 }
+
+#[test]
+fn errors_in_some_of_the_runs_are_no_improvement() {
+    let (base, mut new) = (side(&BASE, false), side(&BASE.map(|ms| ms * 0.7), true));
+    assert_eq!(compare_runs(&base, &new).change, Change::Improved);
+    for run in &mut new[..2] {
+        run.error_percent = 50.0;
+    }
+    assert_eq!(compare_runs(&base, &new).change, Change::Inconclusive);
+}
+
+#[test]
+fn a_side_whose_runs_fail_has_regressed() {
+    let (base, mut new) = (side(&BASE, false), side(&BASE, true));
+    for run in &mut new {
+        run.grade = crate::verdict::Grade::Fail;
+    }
+    assert_eq!(compare_runs(&base, &new).change, Change::Regressed);
+}
+
+#[test]
+fn loads_that_differ_in_classes_timeout_or_spacing_are_not_compared() {
+    let outcome = example::outcome();
+    let load = |change: fn(&mut crate::outcome::Outcome)| {
+        let mut outcome = outcome.clone();
+        change(&mut outcome);
+        run_metrics::describe_load(&outcome)
+    };
+    let same = load(|_| {});
+    for change in [
+        (|outcome| outcome.load.timeout_s = 1.0) as fn(&mut crate::outcome::Outcome),
+        |outcome| outcome.load.classes[0].weight += 1,
+        |outcome| outcome.load.classes[0].mean_wait_s = 9.0,
+        |outcome| outcome.load.spacing = crate::load::Spacing::Poisson,
+        |outcome| outcome.load.stages[1].burst = 5,
+        |outcome| outcome.load.stages[1].from_users = 1,
+    ] {
+        assert_ne!(load(change), same);
+    }
+}
+
+#[test]
+fn a_run_whose_generator_was_too_busy_does_not_count_even_if_it_fails() {
+    let mut outcome = example::outcome();
+    outcome.target.healthy_after_s = None;
+    for sample in &mut outcome.samples {
+        sample.generator_cpu = Some(0.97);
+    }
+    let run = RunMetrics::from_outcome("a.json", &outcome);
+    assert_eq!((run.grade, run.valid), (crate::verdict::Grade::Fail, false));
+}

@@ -77,6 +77,21 @@ struct Lists {
     accepts_login: bool,
     reads: AtomicU64,
     logins: AtomicU64,
+    answer: Answer,
+}
+
+/// How the list answers.
+#[derive(Clone, Copy, PartialEq)]
+enum Answer {
+    Pages,
+    /// The same page again and again.
+    Endless,
+    /// 200 with another body.
+    Maintenance,
+    /// Work that ended before it was accepted.
+    Backwards,
+    /// The first time without an end, then 503.
+    PendingThenGone,
 }
 
 impl Lists {
@@ -88,6 +103,7 @@ impl Lists {
             accepts_login: true,
             reads: AtomicU64::new(0),
             logins: AtomicU64::new(0),
+            answer: Answer::Pages,
         }
     }
 
@@ -109,7 +125,17 @@ async fn list(
     uri: Uri,
     headers: HeaderMap,
 ) -> (StatusCode, String) {
-    lists.reads.fetch_add(1, SeqCst);
+    let reads = lists.reads.fetch_add(1, SeqCst);
+    match lists.answer {
+        Answer::Endless => {
+            return (StatusCode::OK, json!({"items": [], "next": "again"}).to_string());
+        }
+        Answer::Maintenance => return (StatusCode::OK, r#"{"error":"maintenance"}"#.into()),
+        Answer::PendingThenGone if reads > 0 => {
+            return (StatusCode::SERVICE_UNAVAILABLE, String::new());
+        }
+        _ => {}
+    }
     let valid =
         lists.valid_token.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
     if headers["authorization"] != format!("Bearer {valid}") {
@@ -118,8 +144,13 @@ async fn list(
     let after = uri.query().unwrap().split_once("&after=");
     let from: usize = after.map_or(0, |(_, after)| after.parse().unwrap());
     let items = lists.items.iter().skip(from).take(2).map(|id| {
+        let ended = match lists.answer {
+            Answer::Backwards => json!("2020-01-14T12:00:01Z"),
+            Answer::PendingThenGone => Value::Null,
+            _ => json!("2026-01-14T12:00:01Z"),
+        };
         json!({"id": id, "status": "completed", "created_at": "2026-01-14T12:00:00Z",
-               "completed_at": "2026-01-14T12:00:01Z"})
+               "completed_at": ended})
     });
     let items: Vec<Value> = items.collect();
     let next = (from + 2 < lists.items.len()).then(|| (from + 2).to_string());
@@ -183,4 +214,37 @@ async fn an_unreachable_list_is_not_a_loss_but_an_incomplete_one_is() {
     let (host, _) = Lists::new(&["a"]).serve().await;
     let completion = wait(&host, &["a", "b"], Duration::ZERO).await;
     assert_eq!((completion.unreachable(), completion.lost()), (0, 1));
+}
+
+async fn wait_for(answer: Answer, timeout: Duration) -> (Completion, u64) {
+    let mut lists = Lists::new(&["a"]);
+    lists.answer = answer;
+    let (host, lists) = lists.serve().await;
+    let completion = wait(&host, &["a"], timeout).await;
+    (completion, lists.reads.load(SeqCst))
+}
+
+#[tokio::test]
+async fn an_endless_list_is_not_read_for_ever() {
+    let (completion, reads) = wait_for(Answer::Endless, Duration::ZERO).await;
+    assert_eq!((completion.unreachable(), reads), (1, 2));
+}
+
+#[tokio::test]
+async fn a_list_without_items_could_not_be_read() {
+    let (completion, _) = wait_for(Answer::Maintenance, Duration::ZERO).await;
+    assert_eq!((completion.unreachable(), completion.lost()), (1, 0));
+}
+
+#[tokio::test]
+async fn work_that_ended_before_it_was_accepted_has_failed() {
+    let (completion, _) = wait_for(Answer::Backwards, Duration::ZERO).await;
+    assert_eq!((completion.failed(), completion.tally_all().latency.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn work_that_was_seen_waiting_is_unfinished_even_if_its_list_fails_later() {
+    let (completion, reads) = wait_for(Answer::PendingThenGone, Duration::from_secs(3)).await;
+    assert!(reads >= 2, "{reads}");
+    assert_eq!((completion.unfinished(), completion.unreachable()), (1, 0));
 }

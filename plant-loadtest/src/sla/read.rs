@@ -339,6 +339,7 @@ mod tests {
         for text in [
             "name = \"x\"\n[[errors]]\nbelow_percent = 2\nfail_over_percent = 1\n",
             "name = \"x\"\n[[throughput]]\nat_least = 2\nfail_under = 3\n",
+            "name = \"x\"\n[[errors]]\nbelow_percent = 2\nusers_from = 9\nusers_to = 3\n",
             "name = \"x\"\nconfidence_percent = 100\n[survival]\nanswers_within_s = 1\n",
             "name = \"x\"\nconfidence_percent = 49\n[survival]\nanswers_within_s = 1\n",
             "name = \"x\"\njudge = \"guess\"\n[survival]\nanswers_within_s = 1\n",

@@ -68,6 +68,21 @@ mod tests {
         assert_eq!(errors(0), errors(1), "{name}");
         let verdict = Verdict::judge(&outcome, &outcome.sla);
         assert!(!verdict.reason.contains(" from "), "{}", verdict.reason);
+        // Neither is it if most arrivals were dropped.
+        let second = outcome.judged_span().start;
+        let dropped = crate::outcome::ArrivalCell {
+            second,
+            scheduled: 1,
+            dropped: 900,
+            ..Default::default()
+        };
+        let mut with_drops = outcome.clone();
+        with_drops.arrivals = vec![dropped];
+        for cell in &mut with_drops.endpoints[1].cells {
+            cell.counts.server_errors = 0;
+        }
+        let verdict = Verdict::judge(&with_drops, &with_drops.sla);
+        assert!(!verdict.reason.contains(" from "), "{}", verdict.reason);
         // Spread over all endpoints, nobody has most of them.
         for endpoint in &mut outcome.endpoints {
             for cell in &mut endpoint.cells {

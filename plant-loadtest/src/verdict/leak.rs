@@ -28,9 +28,11 @@ pub struct Leak {
     /// is certain if the lower bound is above zero.
     ///
     /// 1. INSUFFICIENT: there are too few samples.
-    /// 2. PASS: the upper bound is below the limit, and at most half of it if growth is certain.
-    /// 3. WARNING: the lower bound of the growth within the run already exceeds the limit of the whole
-    ///    period, and the samples span at least ten minutes but are too short for rule 4.
+    /// 2. PASS: the upper bound is below the limit, and at most half of it if growth is certain; and
+    ///    memory has not grown in a step either (rule 3).
+    /// 3. WARNING, or INSUFFICIENT if the samples span less than ten minutes: memory has grown within the
+    ///    run by more than the limit allows in the whole period (by the lower bound, or from the first
+    ///    twelfth of the samples to the last, as in a step), and rules 5 to 7 cannot judge it.
     /// 4. INSUFFICIENT: growth is not certain; or the samples span less than one hour, or less than
     ///    half of the limit's period if that is shorter.
     /// 5. WARNING: the growth slows down. Its slope in the second half is less than half of the
@@ -139,7 +141,7 @@ fn judge(
         };
         return (Grade::Pass, summary);
     }
-    if exceeds_total && !(grows && !too_short) {
+    if exceeds_total && (too_short || !grows) {
         let grade = match trend.span_s >= MIN_SPAN_FOR_TOTAL_S {
             true => Grade::Warning,
             false => Grade::Insufficient,
@@ -304,6 +306,17 @@ mod tests {
         assert_eq!(Leak::detect(&growing(50, 100.0), minute).grade, Grade::Fail);
         let two_minutes = MemoryGrowthLimit { below_percent: 200.0, over_s: 120.0 };
         assert_eq!(Leak::detect(&growing(50, 100.0), two_minutes).grade, Grade::Insufficient);
+    }
+
+    #[test]
+    fn a_step_beyond_the_limit_is_never_a_pass() {
+        for (seconds, grade) in [(60_u32, Grade::Insufficient), (1_800, Grade::Warning)] {
+            let step = |at: u32| if at * 3 < seconds * 2 { 100.0 } else { 600.0 };
+            let memory: Vec<(f64, f64)> =
+                (0..seconds).map(|at| (f64::from(at), step(at))).collect();
+            let leak = Leak::detect(&memory, DAY);
+            assert_eq!((leak.grade, leak.exceeds_total), (grade, true), "{}", leak.summary);
+        }
     }
 
     #[test]

@@ -204,6 +204,26 @@ mod tests {
     }
 
     #[test]
+    fn drift_that_the_generator_may_have_caused_is_not_decidable() {
+        let mut outcome = example::outcome();
+        let cells = outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.cells);
+        for cell in cells.filter(|cell| cell.second >= 20) {
+            for _ in 0..50 {
+                cell.latency.record(std::time::Duration::from_millis(300));
+            }
+        }
+        let drift = |outcome: &Outcome| {
+            let found = findings(outcome, &outcome.sla);
+            found.into_iter().find(|finding| finding.name == "drift").unwrap()
+        };
+        assert_eq!(drift(&outcome).grade, Grade::Fail);
+        outcome.samples[25].generator_timer_lag.record(std::time::Duration::from_millis(300));
+        let frozen = drift(&outcome);
+        assert_eq!(frozen.grade, Grade::Insufficient);
+        assert!(frozen.summary.contains("stood still for 300 ms"), "{}", frozen.summary);
+    }
+
+    #[test]
     fn settling_never_affects_the_verdict() {
         let outcome = example::outcome();
         let found = findings(&outcome, &outcome.sla);

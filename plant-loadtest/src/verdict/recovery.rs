@@ -290,6 +290,20 @@ mod tests {
     }
 
     #[test]
+    fn fast_errors_and_an_unseen_queue_are_no_recovery() {
+        let mut failing = spiked(42, 30);
+        for cell in failing.endpoints[0].cells.iter_mut().filter(|cell| cell.second >= 40) {
+            (cell.counts.succeeded, cell.counts.server_errors) = (20, 20);
+        }
+        assert_eq!(Recovery::detect(&failing, 10.0).unwrap().grade, Grade::Fail);
+        let mut unseen = spiked(42, 42);
+        for sample in unseen.samples.iter_mut().filter(|sample| sample.second >= 35) {
+            sample.service.queue_depth = None;
+        }
+        assert_eq!(Recovery::detect(&unseen, 10.0).unwrap().grade, Grade::Fail);
+    }
+
+    #[test]
     fn a_queue_above_the_baseline_delays_recovery() {
         let recovery = Recovery::detect(&spiked(45, 60), 10.0).unwrap();
         assert_eq!(recovery.grade, Grade::Pass, "{}", recovery.summary);

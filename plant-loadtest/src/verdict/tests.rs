@@ -255,3 +255,94 @@ fn overrides_and_advisories_are_noted() {
     assert!(notes.contains("command line: 4 users, run time 9s"), "{notes}");
     assert!(notes.contains("somebody changed it"), "{notes}");
 }
+
+#[test]
+fn seconds_in_which_the_generator_did_not_exist_are_no_pass() {
+    let verdict = verdict(|outcome| {
+        outcome.samples.retain(|sample| !(12..24).contains(&sample.second));
+    });
+    assert_eq!(verdict.grade, Grade::Invalid);
+    assert!(verdict.reason.contains("measured itself in 18 of 30 seconds"), "{}", verdict.reason);
+}
+
+#[test]
+fn a_run_without_a_judged_stage_is_no_pass() {
+    let verdict = verdict(|outcome| {
+        for stage in &mut outcome.load.stages {
+            stage.judged = false;
+        }
+        outcome.sla.thresholds.retain(|one| one.metric == Metric::SecondsToHealthy);
+    });
+    assert_eq!(verdict.grade, Grade::Insufficient, "{}", verdict.reason);
+}
+
+#[test]
+fn a_partial_limit_does_not_replace_the_default_one() {
+    let failing = |change: fn(&mut Threshold)| {
+        verdict(|outcome| {
+            let endpoint = &mut outcome.endpoints[0];
+            for cell in &mut endpoint.cells {
+                cell.counts = Counts {
+                    sent: cell.counts.sent,
+                    server_errors: cell.counts.sent,
+                    ..Counts::default()
+                };
+            }
+            let mut limit = Threshold {
+                subject: Subject::Endpoint(endpoint.name.clone()),
+                metric: Metric::ErrorRate(FailureKind::ALL.to_vec()),
+                limit: 1.0,
+                fail_limit: Some(1.0),
+                ..outcome.sla.thresholds[0].clone()
+            };
+            limit.required = true;
+            change(&mut limit);
+            outcome.sla.thresholds = vec![limit];
+        })
+        .grade
+    };
+    let timeouts: fn(&mut Threshold) = |limit| {
+        limit.metric = Metric::ErrorRate(vec![FailureKind::TimedOut]);
+    };
+    for change in [timeouts, |limit| limit.fail_limit = None, |limit| limit.required = false] {
+        assert_eq!(failing(change), Grade::Fail);
+    }
+}
+
+#[test]
+fn a_violation_far_beyond_the_lag_is_not_hidden_by_it() {
+    let verdict = verdict(|outcome| {
+        for cell in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.cells) {
+            let count = cell.latency.len();
+            cell.latency = Distribution::default();
+            for _ in 0..count {
+                cell.latency.record(Duration::from_secs(5));
+            }
+        }
+        for sample in &mut outcome.samples {
+            sample.generator_timer_lag.record(Duration::from_millis(310));
+        }
+    });
+    assert_eq!(verdict.grade, Grade::Fail, "{}", verdict.reason);
+}
+
+#[test]
+fn a_single_second_without_cpu_time_does_not_invalidate_a_run() {
+    let verdict = verdict(|outcome| {
+        for sample in &mut outcome.samples {
+            (sample.generator_cpu, sample.generator_cpu_wait) = (Some(0.02), Some(0.0));
+        }
+        outcome.samples[20].generator_cpu_wait = Some(1.0);
+    });
+    assert_eq!(verdict.grade, Grade::Pass, "{}", verdict.reason);
+}
+
+#[test]
+fn a_limit_of_the_sla_that_is_not_decidable_is_counted_in_the_line() {
+    let verdict = verdict(|outcome| {
+        outcome.sla.over_time.memory_growth =
+            Some(crate::sla::MemoryGrowthLimit { below_percent: 20.0, over_s: 86_400.0 });
+    });
+    assert_eq!(verdict.grade, Grade::Pass);
+    assert!(verdict.reason.ends_with("memory growth not decidable in so short a run"));
+}

@@ -131,6 +131,18 @@ mod tests {
     }
 
     #[test]
+    fn an_increase_between_two_windows_belongs_to_the_later_one() {
+        let mut outcome = example::outcome();
+        for sample in &mut outcome.samples {
+            sample.service.logged_errors = Some(f64::from(sample.second) * 50.0);
+        }
+        let of = |spans: &[Range<u32>]| resource(&outcome, Resource::LoggedErrors, spans).0;
+        assert_eq!(of(slice::from_ref(&(10..11))), Some(50.0));
+        // What happens between two spans belongs to neither.
+        assert_eq!(of(&[10..12, 20..22]), Some(100.0 + 100.0 + 400.0 - 400.0 + 0.0));
+    }
+
+    #[test]
     fn a_resource_without_samples_has_no_value() {
         let mut outcome = example::outcome();
         for sample in &mut outcome.samples {

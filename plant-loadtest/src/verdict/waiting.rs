@@ -130,6 +130,15 @@ mod tests {
     }
 
     #[test]
+    fn failures_hold_users_too() {
+        let mut outcome = held();
+        let endpoint = outcome.endpoints.iter_mut().find(|one| one.name == "GET /health").unwrap();
+        // It answers 503 after 20 s, which no service time shows.
+        (endpoint.service_time, endpoint.first_byte) = (Distribution::default(), of(20_000, 100));
+        assert_eq!(holders(&outcome), ["GET /health"]);
+    }
+
+    #[test]
     fn an_endpoint_that_is_slow_itself_is_not_excused() {
         let mut outcome = held();
         for endpoint in &mut outcome.endpoints {

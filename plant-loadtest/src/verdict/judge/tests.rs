@@ -513,3 +513,59 @@ fn a_single_sample_decides_a_maximum() {
         assert_eq!(judge_by_interval(&outcome_with(1, millis), &max).grade, grade, "{millis}");
     }
 }
+
+#[test]
+fn the_rate_of_the_whole_run_is_that_of_its_load() {
+    let mut outcome = outcome_with(0, 0);
+    let planned = outcome.planned_seconds();
+    outcome.endpoints[0].cells = (0..planned)
+        .map(|second| EndpointCell { second, throughput_count: 100, ..EndpointCell::default() })
+        .collect();
+    let rate = Threshold {
+        subject: Subject::AllRequests,
+        during: During::Run,
+        ..threshold(Metric::Throughput, 99.0, Some(99.0))
+    };
+    let judged = judge_by_interval(&outcome, &rate);
+    assert_eq!((judged.grade, judged.measured), (Grade::Pass, Some(100.0)));
+}
+
+#[test]
+fn a_limit_above_the_request_timeout_is_not_met_by_timeouts() {
+    let mut outcome = outcome_with(1_000, 900);
+    outcome.load.timeout_s = 1.0;
+    let p95 = threshold(Metric::P95, 1_500.0, Some(1_500.0));
+    assert_eq!(judge_by_interval(&outcome, &p95).grade, Grade::Pass);
+    let counts = &mut outcome.endpoints[0].cells[0].counts;
+    (counts.succeeded, counts.timed_out) = (650, 350);
+    assert_eq!(judge_by_interval(&outcome, &p95).grade, Grade::Insufficient);
+}
+
+#[test]
+fn work_accepted_just_after_the_load_counts() {
+    let after = example::outcome().planned_seconds() + 2;
+    let done = crate::outcome::CompletionCell { completed: 100, ..accepted(100) };
+    let late = crate::outcome::CompletionCell { second: after, lost: 60, ..accepted(60) };
+    let [_, failed] = work(vec![done, late], None);
+    assert_eq!(failed.grade, Grade::Fail, "{}", failed.summary());
+}
+
+#[test]
+fn a_freeze_over_the_end_of_a_span_does_not_fail() {
+    let mut outcome = example::outcome();
+    let end = outcome.judged_span().end;
+    let cells = outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.cells);
+    for cell in cells.filter(|cell| cell.second + 1 == end) {
+        cell.latency.record(Duration::from_millis(1_600));
+    }
+    let mut sample = outcome.samples[20].clone();
+    sample.second = end;
+    sample.generator_timer_lag.record(Duration::from_millis(1_500));
+    outcome.samples.push(sample);
+    let max = Threshold {
+        subject: Subject::Endpoint(outcome.endpoints[0].name.clone()),
+        ..threshold(Metric::Max, 1_000.0, Some(1_000.0))
+    };
+    let judged = judge_by_interval(&outcome, &max);
+    assert_eq!(judged.reported_grade(), Grade::Invalid, "{}", judged.summary());
+}
