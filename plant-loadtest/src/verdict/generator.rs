@@ -2,7 +2,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use super::{Grade, JudgedThreshold, decide::Decision, judge::has_coverage};
+use super::{Grade, JudgedThreshold, coverage::has_coverage, decide::Decision};
 use crate::{
     distribution::Distribution,
     failure::FailureKind,

@@ -1,5 +1,6 @@
 //! Judges an outcome by the thresholds of an SLA. The verdict depends on nothing else.
 
+mod coverage;
 mod culprit;
 mod decide;
 mod default_thresholds;

@@ -2,9 +2,9 @@
 
 use super::{
     Grade,
+    coverage::MIN_COVERAGE,
     drift::Drift,
     generator,
-    judge::MIN_COVERAGE,
     leak::Leak,
     recovery::{RECOVERY, Recovery},
 };

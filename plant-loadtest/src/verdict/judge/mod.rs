@@ -7,6 +7,7 @@ use std::{iter, ops::Range, slice};
 
 use super::{
     Grade, JudgedThreshold, Undecided,
+    coverage::has_coverage,
     decide::{Decision, decide_error_rate, decide_mean, decide_quantile, decide_value},
     generator, usage,
 };
@@ -18,12 +19,6 @@ use crate::{
     sla::{During, Judging, Metric, Subject, Threshold},
     statistics::binomial::Share,
 };
-
-/// Fraction of the seconds in which a resource must have been sampled.
-pub(super) const MIN_COVERAGE: f64 = 0.8;
-
-/// Seconds after the load in which work may still be accepted; more than any request timeout.
-const LAST_ACCEPTANCE_S: u32 = 3600;
 
 /// Longest time in seconds from the last sample of the service's process to the end of the run.
 const MAX_UNOBSERVED_END_S: u32 = 5;
@@ -49,19 +44,12 @@ pub(super) fn judge(outcome: &Outcome, threshold: &Threshold, judging: Judging) 
     let planned = spans(outcome, &threshold.during);
     let end = end_of_run(outcome);
     let run = || planned.iter().map(|span| span.start.min(end)..span.end.min(end));
-    let mut run: Vec<Range<u32>> = run().filter(|span| !span.is_empty()).collect();
-    if let (Subject::Work(_), Some(last)) = (&threshold.subject, run.last_mut())
-        && last.end >= outcome.planned_seconds()
-    {
-        // Responses to the last requests of the load come after it.
-        last.end = end.saturating_add(LAST_ACCEPTANCE_S);
-    }
-    let run = run;
+    let run: Vec<Range<u32>> = run().filter(|span| !span.is_empty()).collect();
     let judged = match threshold.window_s {
         None => judge_over(outcome, threshold, &run, judging),
         Some(window_s) => judge_windows(outcome, threshold, &run, window_s, judging),
     };
-    let (run_s, planned_s) = (seconds(&run).min(seconds(&planned)), seconds(&planned));
+    let (run_s, planned_s) = (seconds(&run), seconds(&planned));
     if run_s < planned_s && judged.grade == Grade::Pass {
         return judged.not_decidable(format!(
             "only {} of {} were run",
@@ -81,7 +69,9 @@ pub(super) fn judge(outcome: &Outcome, threshold: &Threshold, judging: Judging) 
 fn unread(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> u64 {
     let Subject::Work(name) = subject else { return 0 };
     let completion = outcome.completions.iter().find(|completion| completion.work == *name);
-    completion.map_or(0, |completion| spans.iter().map(|span| completion.unread_in(span)).sum())
+    completion.map_or(0, |completion| {
+        spans.iter().map(|span| completion.unread_in(&acceptance(outcome, span))).sum()
+    })
 }
 
 /// Judges every window on its own; the worst one decides, of equal ones the first.
@@ -239,15 +229,6 @@ fn measure(
     }
 }
 
-/// Returns whether `samples`, one a second, cover enough of `seconds`.
-pub(super) fn has_coverage(samples: u64, seconds: u32) -> bool {
-    #[expect(clippy::cast_precision_loss, reason = "samples of a run stay below 2^53")]
-    let samples = samples as f64;
-    // The first and the last second of a run may have none.
-    let missing = if seconds < 10 { 0.0 } else { 2.0 };
-    samples + missing >= (f64::from(seconds) * MIN_COVERAGE).floor()
-}
-
 /// Measures an error rate. Dropped arrivals, which waited for the whole request timeout, count as
 /// timeouts of all requests.
 fn error_rate(
@@ -372,14 +353,22 @@ fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
             Subject::Work(name) => {
                 let completion =
                     outcome.completions.iter().find(|completion| completion.work == *name);
+                let span = acceptance(outcome, span);
                 tally.add(
-                    &completion.map(|completion| completion.tally_in(span)).unwrap_or_default(),
+                    &completion.map(|completion| completion.tally_in(&span)).unwrap_or_default(),
                 );
             }
             Subject::AllRequests | Subject::Service => tally.add(&outcome.tally_in(span)),
         }
     }
     tally
+}
+
+/// Returns the seconds in which work that was requested in `span` may be accepted: the responses to the
+/// last requests of the load come after it.
+fn acceptance(outcome: &Outcome, span: &Range<u32>) -> Range<u32> {
+    let is_last = span.end >= outcome.planned_seconds();
+    span.start..if is_last { u32::MAX } else { span.end }
 }
 
 /// Returns the seconds in which a threshold applies, as planned.
