@@ -130,7 +130,7 @@ run_load_test() {
   else
     arguments+=(--html "$WORK/report.html" --csv "$WORK/results")
   fi
-  "$(find_program)" "${arguments[@]}" 2>&1 | tee "$reports/load_test.log" || code=${PIPESTATUS[0]}
+  "$(find_program)" "${arguments[@]}" 2>&1 | grep --line-buffered -vF "$WORK/" | tee "$reports/load_test.log" || code=${PIPESTATUS[0]}
   $json_only || printf '\nReports: %s\n' "$reports"
   return "$code"
 }
