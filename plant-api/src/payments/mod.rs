@@ -7,9 +7,9 @@
 //!                                  └─▶ failed
 //! ```
 //!
-//! The payment and the job of the simulated [`provider`] are inserted together. [`receive`] applies the
+//! The payment and the job of the simulated [`provider`] are inserted together. `receive` applies the
 //! events, each at most once and in the order of the states, whatever the order of arrival. The
-//! change of a status that moves money, its [`ledger`] entries and the record of the event are
+//! change of a status that moves money, its `ledger` entries and the record of the event are
 //! written in one transaction.
 
 pub mod amount;
