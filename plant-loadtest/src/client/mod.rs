@@ -360,8 +360,7 @@ async fn execute(request: reqwest::RequestBuilder) -> Exchange {
 
 /// Reads the body of a response; one that is too large is not read to its end.
 async fn read_body(mut response: reqwest::Response) -> Result<Bytes, (FailureKind, String)> {
-    if let Some(length) = response.content_length().filter(|length| *length <= MAX_BODY_BYTES) {
-        let _ = length;
+    if response.content_length().is_some_and(|length| length <= MAX_BODY_BYTES) {
         return response.bytes().await.map_err(|error| transport_failure(&error));
     }
     let mut body = BytesMut::new();

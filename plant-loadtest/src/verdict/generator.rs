@@ -115,8 +115,7 @@ fn violated_by_service(
 fn is_beyond_lag(outcome: &Outcome, judged: &JudgedThreshold, spans: &[Range<u32>]) -> bool {
     let JudgedThreshold { threshold, measured, .. } = judged;
     let is_latency = threshold.metric.quantile().is_some() || threshold.metric == Metric::Mean;
-    let longest = longest_freeze(outcome, spans, 0.0).map_or(0.0, |(_, lag_ms)| lag_ms);
-    let longest = dispatch_lag(outcome, spans).max_ms().unwrap_or(0.0).max(longest);
+    let longest = longest(freezes(outcome, spans, 0.0)).map_or(0.0, |(_, lag_ms)| lag_ms);
     let without_lag = measured.map(|measured| measured - longest);
     is_latency && without_lag.is_some_and(|measured| !threshold.is_met_by(measured))
 }
@@ -154,14 +153,15 @@ fn freezes(
         .filter(|freeze| touches(spans, *freeze))
 }
 
-fn longest_freeze(outcome: &Outcome, spans: &[Range<u32>], limit_ms: f64) -> Option<(u32, f64)> {
-    freezes(outcome, spans, limit_ms).max_by(|one, other| one.1.total_cmp(&other.1))
+fn longest(freezes: impl Iterator<Item = (u32, f64)>) -> Option<(u32, f64)> {
+    freezes.max_by(|one, other| one.1.total_cmp(&other.1))
 }
 
 /// Returns a sentence about the longest freeze in `span` that may have changed the course of the
 /// run; `None` if there was none.
 pub(super) fn freeze_note(outcome: &Outcome, span: &Range<u32>) -> Option<String> {
-    let (at, lag_ms) = longest_freeze(outcome, std::slice::from_ref(span), MAX_THROUGHPUT_LAG_MS)?;
+    let spans = std::slice::from_ref(span);
+    let (at, lag_ms) = longest(freezes(outcome, spans, MAX_THROUGHPUT_LAG_MS))?;
     Some(format!("the load generator stood still for {} at second {at}", format_ms(lag_ms)))
 }
 
@@ -239,7 +239,7 @@ fn without_freezes(
         _ => threshold.limit * MAX_LAG_FRACTION,
     };
     let found: Vec<(u32, f64)> = freezes(outcome, spans, limit_ms).collect();
-    let (at, longest) = longest_freeze(outcome, spans, limit_ms)?;
+    let (at, longest) = longest(found.iter().copied())?;
     let is_frozen = |second: u32| {
         found.iter().any(|(end, lag_ms)| frozen_seconds(*end, *lag_ms).contains(&second))
     };
