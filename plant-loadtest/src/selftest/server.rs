@@ -1,4 +1,4 @@
-//! A server of known truth: it behaves as told, and logs what it really did.
+//! A server of known truth: it misbehaves in one known way, and logs what it really did.
 
 use std::{
     collections::HashMap,
