@@ -20,6 +20,7 @@ grant select, insert on deliverable, deliverable_review to plant_app;
 
 grant select, insert, update, delete on idempotency_key to plant_app;
 grant select, insert on account to plant_app;
+grant update (password_hash) on account to plant_app;
 grant select, insert, update, delete on session to plant_app;
 grant select, insert, update, delete on login_failure to plant_app;
 grant select, insert, update, delete on job to plant_app;

@@ -14,6 +14,7 @@ use super::{Credentials, MAX_PASSWORD_CHARS, normalize_email, sql};
 use crate::check::{Checks, MAX_NAME_CHARS};
 use crate::error::{Error, Result};
 use crate::limit::ClientIp;
+use crate::passwords::Verification;
 use crate::state::AppState;
 use crate::write::{StoredResponse, WriteTransaction};
 
@@ -46,18 +47,22 @@ pub async fn login(
     limits.check(&found.failures, clock.now())?;
     let hash = found.record.as_ref().map(|record| record.password_hash.clone());
     // No database connection is held during the hashing.
-    let password_matches = slot.verify(password, hash).await?;
+    let Verification { matches, new_hash } = slot.verify(password, hash.clone()).await?;
 
     let mut tx = WriteTransaction::without_key(state).await?;
-    if let Some(record) = found.record.filter(|_| password_matches) {
+    if let Some(record) = found.record.filter(|_| matches) {
         if let Err(error) = record.check_may_log_in(policy.require_verification) {
             // The error confirms the password, so it is subject to the limits as well.
             let found = sql::find_login(&mut *tx, &origin).await?;
             limits.check(&found.failures, clock.now())?;
             return Err(error);
         }
+        let id = record.account.id;
         let attempt = session::Attempt { origin: &origin, limits, failures: &found.failures };
         if let Some(tokens) = session::start(&mut tx, clock, policy, record, &attempt).await? {
+            if let (Some(old_hash), Some(new_hash)) = (hash, new_hash) {
+                sql::replace_password_hash(&mut *tx, id, &old_hash, &new_hash).await?;
+            }
             return tx.finish(StoredResponse::json(&tokens)?).await;
         }
     }
@@ -68,7 +73,7 @@ pub async fn login(
     let failures = sql::count_failure(&mut *tx, &origin, now, window_start).await?;
     tx.finish(StoredResponse::no_content()).await?;
     limits.check(&failures, now)?;
-    if password_matches {
+    if matches {
         // The window has ended since the session was refused.
         return Err(too_many_failures(Duration::ZERO));
     }

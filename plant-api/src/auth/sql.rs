@@ -98,6 +98,26 @@ pub async fn find_login(db: impl PgExecutor<'_>, origin: &Origin) -> sqlx::Resul
     Ok(login)
 }
 
+/// Replaces the hash of an account's password, unless it has changed since it was read.
+pub async fn replace_password_hash(
+    db: impl PgExecutor<'_>,
+    account: Uuid,
+    old_hash: &str,
+    new_hash: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update account
+        set password_hash = $3
+        where id = $1 and password_hash = $2",
+        account,
+        old_hash,
+        new_hash,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<AccountRecord>> {
     let row = sqlx::query!(
         r#"select

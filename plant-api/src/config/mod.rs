@@ -23,7 +23,7 @@ pub use provider::{ProviderConfig, ProviderOptions};
 pub use secrets::{Secret, SecretOptions};
 pub use worker::{ModelConfig, WorkerConfig, WorkerOptions};
 
-/// Upper limit of `PLANT_HASH_THREADS`: each thread allocates 19 MiB.
+/// Upper limit of `PLANT_HASH_THREADS`: each thread allocates 7 MiB.
 const MAX_HASH_THREADS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// Settings of `plant-api serve` and `plant-api work`, not yet validated.
@@ -55,7 +55,7 @@ pub struct Options {
     #[arg(long, env = "PLANT_REQUIRE_VERIFICATION", default_value = "false")]
     pub require_verification: String,
 
-    /// Number of password hashing threads, at about 15 ms per login; empty: half the CPU cores.
+    /// Number of password hashing threads, at about 12 ms per login; empty: half the CPU cores.
     #[arg(long, env = "PLANT_HASH_THREADS", default_value = "")]
     pub hash_threads: String,
 

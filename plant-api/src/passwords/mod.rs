@@ -1,8 +1,8 @@
 //! Thread pool for password hashing, so that the threads which serve requests never hash. By
-//! default it has half as many threads as cores, at low priority: a hash moves 19 MiB through the
-//! caches and the memory bus, which slows down other threads even at low priority.
+//! default it has half as many threads as cores, at low priority: a hash moves megabytes through the
+//! caches, which slows down other threads even at low priority.
 //!
-//! A hash takes about 15 ms of CPU time. A request reserves a [`Slot`] before any other work. If
+//! A hash takes about 12 ms of CPU time. A request reserves a [`Slot`] before any other work. If
 //! the queue is so long that the hash would exceed the latency limit, the reservation fails, and
 //! the response is an early 503 instead of a late one.
 
@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
 use argon2id::Memory;
+pub use argon2id::Verification;
 
 /// Latency limit of one hash including its wait in the queue. The threshold for a login is 200 ms
 /// at P95; a quarter of that is reserved for its SQL statements and for hashes slower than the
@@ -142,12 +143,11 @@ impl Slot {
         self.run(move |memory| argon2id::hash(memory, &password)).await
     }
 
-    /// Returns whether `password` matches `hash`. Without a hash it returns `false` after the same
-    /// time.
+    /// Verifies that `password` matches `hash`. Without a hash it does not, after the same time.
     ///
     /// # Errors
     /// When the hash is not an Argon2 PHC string.
-    pub async fn verify(self, password: String, hash: Option<String>) -> Result<bool> {
+    pub async fn verify(self, password: String, hash: Option<String>) -> Result<Verification> {
         self.run(move |memory| argon2id::verify(memory, &password, hash.as_deref())).await
     }
 

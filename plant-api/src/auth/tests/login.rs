@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use super::{LOGIN, REGISTER, asha, log_in, problem, wrong_password};
 use crate::clock::Clock;
 use crate::config::AccessMode;
-use crate::passwords::PasswordHasher;
+use crate::passwords::{PasswordHasher, argon2id};
 use crate::testing::{TestApp, access_policy};
 
 #[sqlx::test(migrations = "../migrations")]
@@ -26,6 +26,23 @@ async fn unknown_email_and_wrong_password_get_the_same_response(pool: PgPool) {
     let expected = problem(wrong, 401);
     assert_eq!(expected["code"], "unauthenticated");
     assert_eq!(problem(unknown, 401), expected);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_login_replaces_a_hash_with_old_parameters(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    app.post(REGISTER, asha()).await.expect(201);
+    let old = argon2id::hash_with_old_params("eleven green apples");
+    let set = sqlx::query("update account set password_hash = $1").bind(&old);
+    set.execute(&app.owner).await.unwrap();
+    let stored = || sqlx::query_scalar::<_, String>("select password_hash from account");
+    app.post(LOGIN, wrong_password()).await.expect(401);
+    assert_eq!(stored().fetch_one(&app.owner).await.unwrap(), old);
+    app.post(LOGIN, asha()).await.expect(200);
+    let new = stored().fetch_one(&app.owner).await.unwrap();
+    assert!(new.starts_with("$argon2id$v=19$m=7168,t=5,p=1$"), "{new}");
+    app.post(LOGIN, asha()).await.expect(200);
+    assert_eq!(stored().fetch_one(&app.owner).await.unwrap(), new, "replaced once");
 }
 
 #[sqlx::test(migrations = "../migrations")]
