@@ -1,11 +1,9 @@
 //! The journal: writes results while a run is in progress, so that a killed run leaves a readable
 //! partial outcome.
 //!
-//! During a run the outcome file contains a header and one entry for every two seconds. It is valid
-//! JSON after each write, because each write replaces the closing brackets with the new entry and
-//! new closing brackets.
-//! Earlier entries are never rewritten, so the cost per minute does not grow with the length of the
-//! run. At the end the finished outcome replaces the journal.
+//! During a run the outcome file has one JSON object on each line (NDJSON): a header, and one entry for
+//! every two seconds. Lines are only appended, so the cost per minute does not grow with the length of
+//! the run. At the end the finished outcome replaces the journal.
 
 mod read;
 
@@ -13,7 +11,7 @@ use std::{
     collections::HashMap,
     fs::{self, File},
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    io::{self, Seek as _, SeekFrom, Write as _},
+    io::{self, Write as _},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -40,24 +38,19 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(2);
 /// may have finished in the meantime.
 const ENTRIES_PER_RESCAN: u64 = 15;
 
-/// Closing brackets of a journal.
-const END: &str = "\n]}\n";
-
-/// Content of the outcome file while a run is in progress.
+/// First line of a journal.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct Journal {
+struct Header {
     /// Format version, as in a finished outcome.
     version: u32,
     /// Always true; absent in a finished outcome.
     partial: bool,
-    /// Header: the outcome as of the start, without measurements.
+    /// The outcome as of the start, without measurements.
     #[serde(rename = "head")]
-    header: Outcome,
-    /// The measurements since the start.
-    entries: Vec<Entry>,
+    outcome: Outcome,
 }
 
-/// The measurements since the previous entry. A cell that an earlier entry contains as well
+/// A further line of a journal: the measurements since the previous entry. A cell that an earlier entry contains as well
 /// replaces the earlier one, because its requests may have finished since. `failures` replaces the
 /// failures of all earlier entries.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -73,8 +66,8 @@ struct Entry {
     arrivals: Vec<ArrivalCell>,
 }
 
-/// Content of an outcome file: a finished run, or the journal of a run that is in progress or was
-/// killed.
+/// Content of an outcome file: a finished run, or each line of the journal of a run that is in progress
+/// or was killed.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[schemars(title = "Outcome of plant-loadtest")]
@@ -82,8 +75,10 @@ struct Entry {
 enum OutcomeFile {
     /// A finished run.
     Finished(Outcome),
-    /// A run in progress, or a killed one.
-    Partial(Journal),
+    /// First line of a journal.
+    Header(Header),
+    /// A further line of a journal.
+    Entry(Entry),
 }
 
 /// Returns the JSON schema of outcome files.
@@ -235,41 +230,29 @@ impl EntrySource {
     }
 }
 
-/// A journal file; it ends with its closing brackets after each write.
-struct JournalFile {
-    file: File,
-    /// Position of the closing brackets.
-    end: u64,
-    empty: bool,
-}
+/// A journal file.
+struct JournalFile(File);
 
 impl JournalFile {
     fn create(path: &Path, header: &Outcome) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let version = header.version;
-        let header = serde_json::to_string(header)?;
-        let start =
-            format!("{{\"version\":{version},\"partial\":true,\"head\":{header},\"entries\":[");
-        // The outcome of an earlier run stays intact until this file is valid JSON.
+        // The outcome of an earlier run stays intact until this file has its header.
         let temporary = path.with_extension("new");
-        let mut file = File::create(&temporary)?;
-        file.write_all(format!("{start}{END}").as_bytes())?;
+        let mut journal = Self(File::create(&temporary)?);
+        let version = header.version;
+        journal.append(&Header { version, partial: true, outcome: header.clone() })?;
         fs::rename(&temporary, path)?;
-        Ok(Self { file, end: start.len() as u64, empty: true })
+        Ok(journal)
     }
 
-    fn append(&mut self, entry: &Entry) -> io::Result<()> {
-        let comma = if self.empty { "" } else { "," };
-        let text = format!("{comma}\n{}", serde_json::to_string(entry)?);
-        self.file.seek(SeekFrom::Start(self.end))?;
-        // A single write, so that a concurrent reader or a kill does not find a truncated entry. If
-        // one is truncated all the same, the reader drops it.
-        self.file.write_all(format!("{text}{END}").as_bytes())?;
-        self.end += text.len() as u64;
-        self.empty = false;
-        Ok(())
+    fn append(&mut self, line: &impl Serialize) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        // A single write, so that a concurrent reader or a kill does not find a truncated line. If one
+        // is truncated all the same, the reader drops it.
+        self.0.write_all(&text)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{END, Entry, Journal};
+use super::{Entry, Header};
 use crate::outcome::{EndpointCell, EndpointResults, Outcome};
 
 /// Returns the outcome in the journal `text`, or `None` if it is not a journal. A truncated last
@@ -16,24 +16,27 @@ pub fn read_outcome(text: &str) -> Option<Result<Outcome, serde_json::Error>> {
     if !text.get(..64).unwrap_or(text).contains("\"partial\":true") {
         return None;
     }
-    let parsed = serde_json::from_str::<Journal>(text);
-    let journal = parsed.or_else(|error| {
-        let lines = text.trim_end().trim_end_matches(']').trim_end();
-        let Some((complete, _)) = lines.rsplit_once('\n') else { return Err(error) };
-        serde_json::from_str(&format!("{}{END}", complete.trim_end_matches(',')))
-    });
-    Some(journal.map(merge_entries))
+    let mut lines = text.lines();
+    let header = serde_json::from_str::<Header>(lines.next().unwrap_or_default());
+    let mut entries = Vec::new();
+    while let Some(line) = lines.next() {
+        match serde_json::from_str::<Entry>(line) {
+            Ok(entry) => entries.push(entry),
+            Err(_) if lines.clone().next().is_none() && !text.ends_with('\n') => {}
+            Err(error) => return Some(Err(error)),
+        }
+    }
+    Some(header.map(|header| merge_entries(header.outcome, entries)))
 }
 
-fn merge_entries(journal: Journal) -> Outcome {
-    let mut outcome = journal.header;
+fn merge_entries(mut outcome: Outcome, entries: Vec<Entry>) -> Outcome {
     let mut endpoints: BTreeMap<String, (EndpointResults, BTreeMap<u32, EndpointCell>)> = outcome
         .endpoints
         .drain(..)
         .map(|endpoint| (endpoint.name.clone(), (endpoint, BTreeMap::new())))
         .collect();
     let mut arrivals = BTreeMap::new();
-    for entry in journal.entries {
+    for entry in entries {
         let Entry { duration_s, classes, endpoints: updates, failures, samples, arrivals: newer } =
             entry;
         arrivals.extend(newer.into_iter().map(|cell| (cell.second, cell)));

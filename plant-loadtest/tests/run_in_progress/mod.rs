@@ -64,9 +64,12 @@ fn a_killed_run_leaves_a_partial_outcome_that_can_be_reported() {
     run.wait().unwrap();
 
     let text = fs::read_to_string(&path).unwrap();
-    let value = serde_json::from_str(&text).expect("valid JSON at every moment");
     let schema = serde_json::from_str(&journal::schema()).unwrap();
-    assert!(jsonschema::is_valid(&schema, &value), "partial outcomes match the schema");
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for line in text.lines().filter(|_| text.ends_with('\n')) {
+        let value = serde_json::from_str(line).expect("each line is JSON");
+        assert!(validator.is_valid(&value), "partial outcomes match the schema");
+    }
     assert_eq!(json::read(&path).unwrap().ended, Ended::Killed);
     let report = Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
         .args(["report", "out.json", "--html", "out.html", "--json", "finished.json"])
@@ -92,7 +95,9 @@ fn prometheus_can_scrape_the_load_generator() {
     let mut run = start(&folder, &stub, &["--quiet", &format!("--metrics={free}")]);
     let requests = wait_for("metrics with requests", || {
         let mut connection = TcpStream::connect(free).ok()?;
-        connection.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").ok()?;
+        connection
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .ok()?;
         let mut text = String::new();
         connection.read_to_string(&mut text).ok()?;
         let line = text.lines().find(|line| line.starts_with("load_test_requests_total"))?;
