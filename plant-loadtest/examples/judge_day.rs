@@ -17,11 +17,12 @@ use plant_loadtest::{
 const REQUESTS: u64 = 500;
 
 fn main() {
+    let harness = plant_loadtest::plant::harness();
     for profile in ["endurance-medium", "soak-24h"] {
-        let profile = Profile::find(profile).expect("a built-in profile");
+        let profile = Profile::find(&harness, profile).expect("a built-in profile");
         let plan = Plan::new(&profile, &Overrides::default()).expect("a valid profile");
         let name = profile.sla.as_deref().expect("the profile has an SLA");
-        let sla = Sla::find(name, &plan.allowed_names()).expect("a built-in SLA");
+        let sla = Sla::find(harness.slas, name, &plan.allowed_names()).expect("a built-in SLA");
         let outcome = simulate_day(&plan, sla);
         let cells: usize = outcome.endpoints.iter().map(|endpoint| endpoint.cells.len()).sum();
         let started = Instant::now();

@@ -1,9 +1,9 @@
-//! Access tokens for services that require authentication. The accounts of the test customers are
-//! logged in before the load. During the load each token is renewed after half of its lifetime, or
-//! when the service rejects it.
+//! Accounts that virtual users share, for services that require authentication. They are logged in
+//! before the load. During the load each token is renewed after half of its lifetime, or when the
+//! service rejects it.
 //!
-//! All virtual users of a customer share one account and one token, because every login costs the
-//! service a password hash. These logins are not recorded as requests; the outcome contains their
+//! All virtual users of an account share one token, because a login usually costs the service a
+//! password hash. These logins are not recorded as requests; the outcome contains their
 //! number. Exception: if the service rejects a token, the new login is part of the latency of the
 //! request that is sent again.
 
@@ -16,24 +16,10 @@ use std::{
 };
 
 use reqwest::{StatusCode, header};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::{outcome::LoginSummary, work::Login};
-
-/// Test customers that the program `seed_test_data` always creates. Virtual users send requests as
-/// these.
-pub const TEST_CUSTOMERS: [&str; 5] = [
-    "test-customer-001",
-    "test-customer-002",
-    "test-customer-003",
-    "test-customer-004",
-    "test-customer-005",
-];
-
-/// Password of all accounts that the program `seed_test_data` creates (`--users`). Not a secret.
-pub const TEST_PASSWORD: &str = "load-test-password";
+use crate::{login::Login, outcome::LoginSummary};
 
 /// How long the first login of an account is retried while the service is unavailable.
 const FIRST_LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,20 +30,17 @@ const LOGIN_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Error of a login.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// Unknown email or wrong password; the service does not distinguish them.
-    #[error(
-        "login as {email} failed: unknown email or wrong password. Run seed_test_data --users=5, or \
-         set the password of the accounts with --password"
-    )]
+    /// Unknown account or wrong password; services do not distinguish them.
+    #[error("login as {account} failed: unknown account or wrong password")]
     InvalidCredentials {
-        /// Email of the account.
-        email: String,
+        /// Name of the account.
+        account: String,
     },
     /// Any other failure.
-    #[error("login as {email} failed: {reason}")]
+    #[error("login as {account} failed: {reason}")]
     Failed {
-        /// Email of the account.
-        email: String,
+        /// Name of the account.
+        account: String,
         /// Cause, with the status if there was a response.
         reason: String,
         /// Delay before the next attempt; `None` if a retry cannot help.
@@ -65,17 +48,12 @@ pub enum LoginError {
     },
 }
 
-/// Accounts of all [`TEST_CUSTOMERS`], logged in.
-#[derive(Debug)]
-pub struct Accounts(Vec<Arc<Account>>);
-
-/// Account of one test customer, shared by its virtual users.
+/// An account with its current token, shared by virtual users.
 #[derive(Debug)]
 pub struct Account {
     http: reqwest::Client,
-    url: String,
-    email: String,
-    password: String,
+    host: String,
+    login: Login,
     token: Mutex<Token>,
     /// Held during a login, so that concurrent users wait for its token instead of logging in too.
     login_lock: tokio::sync::Mutex<()>,
@@ -89,56 +67,20 @@ struct Token {
     renew_at: Instant,
 }
 
-#[derive(Deserialize)]
-struct LoginResponse {
-    access_token: String,
-    expires_in: u64,
-}
-
-impl Accounts {
-    /// Logs in to the accounts of all [`TEST_CUSTOMERS`]. `host` is the base URL of the service.
+impl Account {
+    /// Logs in for the first time. Retries for up to 10 s while the service is unavailable. `host` is
+    /// the base URL of the service.
     ///
     /// # Errors
-    /// When a login fails.
+    /// When the login fails.
     pub async fn log_in(
-        http: &reqwest::Client,
-        host: &str,
-        password: &str,
-    ) -> Result<Self, LoginError> {
-        let mut accounts = Vec::new();
-        for number in 1..=TEST_CUSTOMERS.len() {
-            let email = format!("loadtest_{number}@test.local");
-            accounts.push(Arc::new(Account::log_in(http.clone(), host, email, password).await?));
-        }
-        Ok(Self(accounts))
-    }
-
-    /// Returns the account of the customer at `index` in [`TEST_CUSTOMERS`]. Panics if there is none.
-    #[must_use]
-    pub fn account(&self, index: usize) -> Arc<Account> {
-        Arc::clone(&self.0[index])
-    }
-
-    /// Returns the numbers of accounts and of logins, for the outcome.
-    #[must_use]
-    pub fn summary(&self) -> LoginSummary {
-        let logins = self.0.iter().map(|account| account.logins.load(Relaxed)).sum();
-        LoginSummary { accounts: self.0.len(), logins }
-    }
-}
-
-impl Account {
-    /// Logs in for the first time. Retries while the service is unavailable.
-    async fn log_in(
         http: reqwest::Client,
         host: &str,
-        email: String,
-        password: &str,
-    ) -> Result<Self, LoginError> {
-        let url = format!("{host}/api/v1/auth/login");
+        login: Login,
+    ) -> Result<Arc<Self>, LoginError> {
         let deadline = Instant::now() + FIRST_LOGIN_TIMEOUT;
         let token = loop {
-            match request_token(&http, &url, &email, password).await {
+            match request_token(&http, host, &login).await {
                 Ok(token) => break token,
                 Err(LoginError::Failed { retry_after: Some(delay), .. })
                     if Instant::now() + delay < deadline =>
@@ -148,15 +90,14 @@ impl Account {
                 Err(error) => return Err(error),
             }
         };
-        Ok(Self {
+        Ok(Arc::new(Self {
             http,
-            url,
-            email,
-            password: password.to_owned(),
+            host: host.to_owned(),
+            login,
             token: Mutex::new(token),
             login_lock: tokio::sync::Mutex::default(),
             logins: AtomicU64::new(1),
-        })
+        }))
     }
 
     /// Returns the current access token. If half of its lifetime has passed, also starts a
@@ -189,7 +130,7 @@ impl Account {
         if current != *old {
             return Some(current);
         }
-        let token = request_token(&self.http, &self.url, &self.email, &self.password).await.ok()?;
+        let token = request_token(&self.http, &self.host, &self.login).await.ok()?;
         self.logins.fetch_add(1, Relaxed);
         *self.lock_token() = token.clone();
         Some(token.value)
@@ -200,13 +141,11 @@ impl Account {
     }
 }
 
-/// Returns whether the service with the base URL `host` requires authentication for the data of a
-/// customer: whether a request without a token gets a 401. Returns false if it fails otherwise.
-pub async fn requires_authentication(http: &reqwest::Client, host: &str) -> bool {
-    let url = format!("{host}/api/v1/customers/{}/agents", TEST_CUSTOMERS[0]);
-    // Other failures are reported by the health check and the seed-data check.
-    let response = http.get(url).send().await;
-    response.is_ok_and(|response| response.status() == StatusCode::UNAUTHORIZED)
+/// Returns the numbers of accounts and of logins, for the outcome; `None` without accounts.
+#[must_use]
+pub fn summary(accounts: &[Arc<Account>]) -> Option<LoginSummary> {
+    let logins = accounts.iter().map(|account| account.logins.load(Relaxed)).sum();
+    (!accounts.is_empty()).then_some(LoginSummary { accounts: accounts.len(), logins })
 }
 
 /// Logs in to the account of an earlier login and returns a new access token.
@@ -218,24 +157,23 @@ pub async fn log_in_again(
     host: &str,
     login: &Login,
 ) -> Result<Arc<str>, LoginError> {
-    let url = format!("{host}/api/v1/auth/login");
-    Ok(request_token(http, &url, &login.email, &login.password).await?.value)
+    Ok(request_token(http, host, login).await?.value)
 }
 
 async fn request_token(
     http: &reqwest::Client,
-    url: &str,
-    email: &str,
-    password: &str,
+    host: &str,
+    login: &Login,
 ) -> Result<Token, LoginError> {
+    let account = &login.account;
     let failed = |reason: String, retry_after: Option<Duration>| LoginError::Failed {
-        email: email.to_owned(),
+        account: account.clone(),
         reason,
         retry_after,
     };
-    let credentials = json!({ "email": email, "password": password });
-    let request = http.post(url).header(header::CONTENT_TYPE, "application/json");
-    let sent = request.body(credentials.to_string()).send().await;
+    let request = http.post(format!("{host}{}", login.path));
+    let request = request.header(header::CONTENT_TYPE, "application/json");
+    let sent = request.body(login.body.clone()).send().await;
     let response =
         sent.map_err(|error| failed(error.without_url().to_string(), Some(LOGIN_RETRY_DELAY)))?;
     let status = response.status();
@@ -247,7 +185,7 @@ async fn request_token(
         .await
         .map_err(|error| failed(error.to_string(), Some(LOGIN_RETRY_DELAY)))?;
     if status == StatusCode::UNAUTHORIZED {
-        return Err(LoginError::InvalidCredentials { email: email.to_owned() });
+        return Err(LoginError::InvalidCredentials { account: account.clone() });
     }
     if !status.is_success() {
         let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -256,8 +194,8 @@ async fn request_token(
             .then_some(retry_after.unwrap_or(LOGIN_RETRY_DELAY));
         return Err(failed(format!("status {} ({detail})", status.as_u16()), retry_after));
     }
-    let login: LoginResponse = serde_json::from_slice(&body)
-        .map_err(|_| failed("the response contains no access token".into(), None))?;
-    let renew_at = Instant::now() + Duration::from_secs(login.expires_in) / 2;
-    Ok(Token { value: login.access_token.into(), renew_at })
+    let (value, lifetime) = login
+        .read_response(&body)
+        .ok_or_else(|| failed("the response contains no access token".into(), None))?;
+    Ok(Token { value: value.into(), renew_at: Instant::now() + lifetime / 2 })
 }

@@ -1,4 +1,4 @@
-//! Built-in profiles and SLA files, compiled into the program.
+//! Profiles and SLA files: built in, which means compiled into the program, or read from disk.
 
 use std::{borrow::Cow, fs, io};
 
@@ -12,69 +12,6 @@ pub struct BuiltInFile {
     /// Its TOML text.
     pub text: &'static str,
 }
-
-macro_rules! profiles {
-    ($($name:literal),* $(,)?) => {
-        &[$(BuiltInFile {
-            name: $name,
-            text: include_str!(concat!("../profiles/", $name, ".toml")),
-        }),*]
-    };
-}
-
-macro_rules! slas {
-    ($($name:literal),* $(,)?) => {
-        &[$(BuiltInFile {
-            name: $name,
-            text: include_str!(concat!("../sla/", $name, ".toml")),
-        }),*]
-    };
-}
-
-/// The profiles, in the order in which `list` prints them.
-pub const PROFILES: &[BuiltInFile] = profiles![
-    "demo",
-    "smoke",
-    "warmup-10",
-    "normal-50",
-    "peak-100",
-    "spike-200",
-    "soak-24h",
-    "stress",
-    "endurance-low",
-    "endurance-medium",
-    "daily",
-    "campaign",
-    "throughput",
-    "agents-1000",
-    "sla-certify",
-    "sla-list",
-    "sla-search",
-    "sla-certify-saturate",
-    "sla-list-saturate",
-    "sla-search-saturate",
-    "auth",
-    "generation",
-    "platform",
-];
-
-/// The SLA files.
-pub const SLAS: &[BuiltInFile] = slas![
-    "smoke",
-    "plant-backend",
-    "stress",
-    "endurance-low",
-    "endurance-medium",
-    "daily",
-    "campaign",
-    "throughput",
-    "certify",
-    "list",
-    "search",
-    "auth",
-    "generation",
-    "platform",
-];
 
 /// The text of a profile or an SLA file.
 #[derive(Debug)]
@@ -108,20 +45,20 @@ pub enum FileLoadError {
     Invalid(Vec<FileError>),
 }
 
-/// Reads the profile called `name`: a built-in name, or the path of a TOML file.
+/// Reads the profile called `name`: one of the built-in `files`, or the path of a TOML file.
 ///
 /// # Errors
 /// Returns [`FileLoadError::NotFound`] if there is no such file or it cannot be read.
-pub fn read_profile(name: &str) -> Result<FileText, FileLoadError> {
-    read("profile", "profiles", PROFILES, name)
+pub fn read_profile(files: &[BuiltInFile], name: &str) -> Result<FileText, FileLoadError> {
+    read("profile", "profiles", files, name)
 }
 
-/// Reads the SLA file called `name`: a built-in name, or the path of a TOML file.
+/// Reads the SLA file called `name`: one of the built-in `files`, or the path of a TOML file.
 ///
 /// # Errors
 /// Returns [`FileLoadError::NotFound`] if there is no such file or it cannot be read.
-pub fn read_sla(name: &str) -> Result<FileText, FileLoadError> {
-    read("SLA", "sla", SLAS, name)
+pub fn read_sla(files: &[BuiltInFile], name: &str) -> Result<FileText, FileLoadError> {
+    read("SLA", "sla", files, name)
 }
 
 fn read(
@@ -137,7 +74,10 @@ fn read(
         Ok(text) => Ok(FileText { file: name.to_owned(), text: text.into() }),
         Err(reason) => {
             let built_in: Vec<&str> = files.iter().map(|file| file.name).collect();
-            let built_in = built_in.join(", ");
+            let built_in = match built_in.is_empty() {
+                true => "none".to_owned(),
+                false => built_in.join(", "),
+            };
             Err(FileLoadError::NotFound { kind, name: name.to_owned(), reason, built_in })
         }
     }

@@ -1,18 +1,24 @@
 //! Command line definition. Option names follow Locust where Locust has the same option.
 
-use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 #[cfg(unix)]
 use crate::command::selftest::{SelftestArguments, SelftestServerArguments};
-use crate::command::{
-    calibrate::CalibrateArguments, capacity::CapacityArguments, compare::CompareArguments,
-    init::InitArguments, repeat::RepeatArguments, report::ReportArguments, run::RunArguments,
-    simulate::SimulateArguments, stub::StubArguments, validate::ValidateArguments,
+use crate::{
+    command::{
+        self, CommandError, Exit, calibrate::CalibrateArguments, capacity::CapacityArguments,
+        compare::CompareArguments, init::InitArguments, repeat::RepeatArguments,
+        report::ReportArguments, run::RunArguments, simulate::SimulateArguments,
+        stub::StubArguments, validate::ValidateArguments,
+    },
+    harness::Harness,
 };
 
-/// Runs user scenarios against Plant and judges whether all thresholds were met.
+/// Runs user scenarios against a service and judges whether all thresholds were met.
 #[derive(Debug, Parser)]
-#[command(name = "plant-loadtest", version, after_help = EXIT_CODES)]
+#[command(version, after_help = EXIT_CODES)]
 pub struct Cli {
     /// The command to run.
     #[command(subcommand)]
@@ -62,11 +68,52 @@ pub enum Command {
     Simulate(SimulateArguments),
 }
 
+impl Harness {
+    /// Parses the command line, runs the command and returns the exit code.
+    #[must_use]
+    pub fn main(&self) -> ExitCode {
+        let matches = Cli::command().name(self.name).bin_name(self.name).get_matches();
+        let command = match Cli::from_arg_matches(&matches) {
+            Ok(cli) => cli.command,
+            Err(error) => error.exit(),
+        };
+        let result = match tokio::runtime::Runtime::new() {
+            Ok(runtime) => runtime.block_on(self.execute(command)),
+            Err(error) => Err(CommandError::could_not_run(&error)),
+        };
+        match result {
+            Ok(exit) => exit.into(),
+            Err(error) => {
+                eprintln!("{}: {}", self.name, error.message);
+                error.exit.into()
+            }
+        }
+    }
+
+    async fn execute(&self, command: Command) -> Result<Exit, CommandError> {
+        match command {
+            Command::Run(arguments) => command::run::run(self, *arguments).await,
+            Command::List => command::list::list(self),
+            Command::Init(arguments) => command::init::init(&arguments),
+            Command::Validate(arguments) => command::validate::validate(self, &arguments),
+            Command::Capacity(arguments) => command::capacity::capacity(self, &arguments).await,
+            Command::Calibrate(arguments) => command::calibrate::calibrate(&arguments).await,
+            Command::Stub(arguments) => command::stub::stub(self, &arguments).await,
+            Command::Report(arguments) => command::report::report(self, &arguments),
+            Command::Compare(arguments) => command::compare::compare(&arguments),
+            Command::Repeat(arguments) => command::repeat::repeat(self, &arguments).await,
+            #[cfg(unix)]
+            Command::Selftest(arguments) => command::selftest::selftest(&arguments).await,
+            #[cfg(unix)]
+            Command::SelftestServer(arguments) => command::selftest::serve(&arguments).await,
+            Command::Simulate(arguments) => Ok(command::simulate::simulate(&arguments)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use clap::CommandFactory as _;
 
     use super::*;
 

@@ -2,41 +2,27 @@
 
 use std::time::Duration;
 
-/// Parses a duration: hours, minutes and seconds in that order, or a number of seconds.
+/// Parses a duration with its units, such as `1h30m` or `500ms`, or a whole number of seconds.
 ///
 /// # Errors
 /// Returns a message if `text` is not a duration.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let invalid = || format!("`{text}` is not a duration such as 30s, 10m or 1h30m");
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    let mut rest = text;
-    let mut total = 0_u64;
-    for (unit, seconds) in [('h', 3600), ('m', 60), ('s', 1)] {
-        if let Some((number, after)) = rest.split_once(unit) {
-            let number: u64 = number.parse().map_err(|_| invalid())?;
-            total = number
-                .checked_mul(seconds)
-                .and_then(|part| total.checked_add(part))
-                .ok_or_else(invalid)?;
-            rest = after;
-        }
-    }
-    if !rest.is_empty() || text.is_empty() {
-        return Err(invalid());
-    }
-    Ok(Duration::from_secs(total))
+    humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is not a duration such as 30s, 10m or 1h30m"))
 }
 
-/// Parses a duration of at least one second, see [`parse`].
+/// Parses a duration of whole seconds, at least one, see [`parse`].
 ///
 /// # Errors
-/// Returns a message if `text` is not a duration or is zero.
+/// Returns a message if `text` is not such a duration.
 pub fn parse_positive(text: &str) -> Result<Duration, String> {
     match parse(text)? {
-        Duration::ZERO => Err("must be at least 1s".into()),
+        duration if duration < Duration::from_secs(1) => Err("must be at least 1s".into()),
+        duration if duration.subsec_nanos() > 0 => Err("must be whole seconds".into()),
         duration => Ok(duration),
     }
 }
@@ -59,18 +45,31 @@ mod tests {
 
     #[test]
     fn every_documented_format_is_parsed() {
-        for (text, seconds) in
-            [("30s", 30), ("10m", 600), ("24h", 86_400), ("1h30m", 5_400), ("300", 300)]
-        {
+        for (text, seconds) in [
+            ("30s", 30),
+            ("10m", 600),
+            ("24h", 86_400),
+            ("1h30m", 5_400),
+            ("1d", 86_400),
+            ("300", 300),
+        ] {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
     }
 
     #[test]
     fn other_formats_are_errors() {
-        for text in ["", "soon", "5d", "m", "1m1h", "-3s", "1.5m"] {
+        for text in ["", "soon", "m", "-3s", "5 bananas"] {
             assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn stages_last_whole_seconds() {
+        assert_eq!(parse("1500ms"), Ok(Duration::from_millis(1500)));
+        assert!(parse_positive("1500ms").is_err() && parse_positive("500ms").is_err());
+        assert!(parse_positive("0").is_err());
+        assert_eq!(parse_positive("1m"), Ok(Duration::from_secs(60)));
     }
 
     #[test]

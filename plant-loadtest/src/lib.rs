@@ -1,5 +1,5 @@
-//! Load-test harness for Plant: simulates users, monitors the service meanwhile, and judges whether
-//! all thresholds were met.
+//! Load-test harness: simulates users of an HTTP service, monitors the service meanwhile, and judges
+//! whether all thresholds were met. Only [`plant`] knows a particular service.
 //!
 //! [`run`] produces an [`outcome::Outcome`], [`verdict`] judges it, [`report`] renders it. The
 //! harness accesses the service over HTTP only.
@@ -40,9 +40,13 @@ pub mod duration;
 pub mod engine;
 pub mod exporter;
 pub mod failure;
+pub mod harness;
 pub mod journal;
 pub mod load;
+pub mod login;
+pub mod metric_names;
 pub mod outcome;
+pub mod plant;
 pub mod precise_timer;
 pub mod probe;
 pub mod profile;
@@ -50,9 +54,10 @@ pub mod progress;
 pub mod recorder;
 pub mod report;
 pub mod run;
-pub mod scenarios;
+pub mod scenario;
 #[cfg(unix)]
 pub mod selftest;
+pub mod service;
 pub mod sla;
 pub mod statistics;
 pub mod stub;

@@ -2,7 +2,6 @@
 //! accepted work has ended, waits until the service is healthy, and returns the outcome.
 
 use std::{
-    collections::BTreeSet,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -12,7 +11,7 @@ use std::{
 use goose::GooseError;
 
 use crate::{
-    access::{self, Accounts},
+    access::{self, Account},
     client::{self, ClientConfig},
     completion,
     engine::{
@@ -28,7 +27,8 @@ use crate::{
     profile::Plan,
     progress::{Progress, ProgressOptions},
     recorder::{Cells, Recorder},
-    scenarios::{Identity, SeedData},
+    scenario::CheckContext,
+    service::Service,
     sla::{Metric, Sla},
     target::{self, TargetError},
     work::WorkKind,
@@ -59,13 +59,15 @@ pub struct Settings {
     pub sla: Sla,
     /// Base URL of the service: `http://host:port`.
     pub host: String,
+    /// The service: its health check and metrics.
+    pub service: Service,
     /// Timeout for one request.
     pub timeout: Duration,
     /// How long to wait for accepted work after the load; `None`: see
     /// [`completion::drain_timeout`].
     pub drain_timeout: Option<Duration>,
-    /// Password of the test accounts, used if the service requires authentication.
-    pub password: String,
+    /// Password of the test accounts, for the checks of the user classes.
+    pub password: Option<String>,
     /// Goose's dashboard; closed model only.
     pub dashboard: Option<Dashboard>,
     /// Progress output.
@@ -77,7 +79,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Returns settings without progress output, dashboard, journal and exporter.
+    /// Returns settings for the default [`Service`] at `host`, without progress output, dashboard,
+    /// journal and exporter.
     #[must_use]
     pub fn new(plan: Plan, sla: Sla, host: String, timeout: Duration) -> Self {
         let progress = ProgressOptions { quiet: true, ..ProgressOptions::default() };
@@ -85,9 +88,10 @@ impl Settings {
             plan,
             sla,
             host,
+            service: Service::default(),
             timeout,
             drain_timeout: None,
-            password: access::TEST_PASSWORD.into(),
+            password: None,
             dashboard: None,
             progress,
             journal: None,
@@ -131,11 +135,18 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let accounts = check_target(&http, settings).await?;
     let open_files_limit = raise_open_files(settings.plan.users);
 
-    let metrics_url = format!("{}/metrics", settings.host);
-    let build = probe::build_info(&http, &metrics_url).await;
+    let metrics = settings.service.metrics.as_ref();
+    let first_metrics = probe::first_scrape(&http, &settings.host, metrics).await;
+    let build = first_metrics.labels("build_info").unwrap_or_default();
     let cells = Cells::for_stages(&settings.plan.stages);
     let recorder = Arc::new(Recorder::new(probe::available_cpus()).with_cells(cells));
-    let probe = Probe::start(http.clone(), &settings.host, Arc::clone(&recorder));
+    let probe = Probe::start(
+        http.clone(),
+        &settings.host,
+        metrics.cloned(),
+        &first_metrics,
+        Arc::clone(&recorder),
+    );
     let exporter = match settings.exporter {
         None => None,
         Some(address) => Some(
@@ -154,7 +165,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         target: Target {
             host: settings.host.clone(),
             build: build.clone(),
-            access: accounts.as_ref().map(|accounts| accounts.summary()),
+            access: access::summary(&accounts),
             healthy_after_s: None,
         },
         generator: probe::describe_generator(open_files_limit),
@@ -167,7 +178,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     });
     let mut config = ClientConfig::new(&settings.host, settings.timeout, Arc::clone(&recorder));
     config.log_requests = settings.dashboard.is_some();
-    config.accounts.clone_from(&accounts);
+    config.accounts = Arc::clone(&accounts);
     let result = run_engine(settings, &config).await;
     progress.stop();
     if let Some(journal) = journal {
@@ -180,7 +191,12 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let duration_s = started.elapsed().as_secs_f64();
     // The engines' own handlers of Ctrl-C have ended with them.
     let ctrl_c_task = tokio::spawn(stop_on_ctrl_c());
-    let health = target::wait_until_healthy(&http, &settings.host, health_timeout(&settings.sla));
+    let health = target::wait_until_healthy(
+        &http,
+        &settings.host,
+        &settings.service,
+        health_timeout(&settings.sla),
+    );
     let kinds = work_kinds(&settings.plan);
     let completions = completion::wait_until_ended(
         &http,
@@ -206,7 +222,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         None => Vec::new(),
     };
     let (endpoints, failures) = recorder.merge(&endpoint_names(&settings.plan));
-    let access = accounts.map(|accounts| accounts.summary());
+    let access = access::summary(&accounts);
     Ok(Outcome {
         version: VERSION,
         load: describe_load(settings, &recorder),
@@ -240,27 +256,23 @@ async fn run_engine(settings: &Settings, config: &ClientConfig) -> Result<(), Ru
     Ok(())
 }
 
-/// Checks health and seeded data of the service. Returns the accounts of the test customers if a
-/// class uses them and the service requires authentication.
+/// Checks the health of the service and runs the checks of the user classes. Returns the accounts that
+/// virtual users share.
 async fn check_target(
     http: &reqwest::Client,
     settings: &Settings,
-) -> Result<Option<Arc<Accounts>>, TargetError> {
-    let Settings { plan, host, .. } = settings;
-    target::check_health(http, host).await?;
-    let needs_accounts =
-        plan.classes.iter().any(|weighted| weighted.class.identity == Identity::Customer);
-    let accounts = match needs_accounts {
-        true => target::log_in(http, host, &settings.password).await?,
-        false => None,
+) -> Result<Arc<[Arc<Account>]>, TargetError> {
+    let Settings { plan, host, service, password, .. } = settings;
+    target::check_health(http, host, service).await?;
+    let mut context = CheckContext {
+        http: http.clone(),
+        host: host.clone(),
+        password: password.clone(),
+        accounts: Vec::new(),
     };
-    target::check_seed_data(http, host, &required_seed_data(plan), accounts.as_ref()).await?;
-    Ok(accounts.map(Arc::new))
-}
-
-fn required_seed_data(plan: &Plan) -> Vec<SeedData> {
-    let required = plan.classes.iter().flat_map(|weighted| weighted.class.seed_data);
-    required.copied().collect::<BTreeSet<_>>().into_iter().collect()
+    let classes = plan.classes.iter().map(|weighted| weighted.class);
+    target::run_checks(classes, &mut context).await?;
+    Ok(context.accounts.into())
 }
 
 fn work_kinds(plan: &Plan) -> Vec<&'static WorkKind> {

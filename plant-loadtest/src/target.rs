@@ -1,5 +1,5 @@
-//! Checks of the service under test before a run: its address, health, authentication and seeded
-//! data. In all functions `host` is the base URL of the service, such as `http://127.0.0.1:8001`.
+//! Checks of the service under test before a run: its address, its health, and those of the user
+//! classes. In all functions `host` is the base URL of the service, such as `http://127.0.0.1:8001`.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use crate::{
-    access::{self, Accounts, LoginError, TEST_CUSTOMERS},
-    scenarios::SeedData,
+    scenario::{CheckContext, UserClass},
+    service::{HealthCheck, Service},
 };
 
 /// Interval between two health checks while waiting for the service.
@@ -36,32 +36,21 @@ pub enum TargetError {
     )]
     RemoteAddress(String),
     /// The service is not running or not healthy.
-    #[error(
-        "health check of {host} failed: {reason}. Start the service (plant-api serve) or set its \
-         address (--host)"
-    )]
+    #[error("health check of {host} failed: {reason}. {hint}")]
     Unhealthy {
         /// Base URL of the service.
         host: String,
         /// Why the health check failed.
         reason: String,
+        /// What to do.
+        hint: String,
     },
-    /// The service requires authentication and a login failed.
-    #[error("{host} requires authentication, but the {reason}")]
-    LoginFailed {
+    /// A check of a user class failed.
+    #[error("{host} is not ready: {reason}")]
+    NotReady {
         /// Base URL of the service.
         host: String,
-        /// The failed login.
-        reason: LoginError,
-    },
-    /// Data that the user classes need is missing.
-    #[error(
-        "{host} has no test data: {reason}. Run seed_test_data --agents=100 --skills=50 and try again"
-    )]
-    NotSeeded {
-        /// Base URL of the service.
-        host: String,
-        /// What is missing.
+        /// Message of the check.
         reason: String,
     },
 }
@@ -95,73 +84,57 @@ async fn is_loopback(name: &str) -> bool {
     addresses.peek().is_some() && addresses.all(|address| address.ip().is_loopback())
 }
 
-/// Checks that the service at `host` is healthy.
+/// Checks that `service` at `host` is healthy. Without a health check nothing is checked.
 ///
 /// # Errors
 /// When it cannot be reached or is not healthy.
-pub async fn check_health(http: &reqwest::Client, host: &str) -> Result<(), TargetError> {
-    let result = health(http, host).await;
-    result.map_err(|reason| TargetError::Unhealthy { host: host.into(), reason })
-}
-
-/// Logs in to the accounts of the test customers if the service at `host` requires authentication.
-/// Returns `None` if it does not.
-///
-/// # Errors
-/// When a login fails.
-pub async fn log_in(
+pub async fn check_health(
     http: &reqwest::Client,
     host: &str,
-    password: &str,
-) -> Result<Option<Accounts>, TargetError> {
-    if !access::requires_authentication(http, host).await {
-        return Ok(None);
-    }
-    let accounts = Accounts::log_in(http, host, password).await;
-    accounts.map(Some).map_err(|reason| TargetError::LoginFailed { host: host.into(), reason })
-}
-
-/// Checks that the service at `host` has the `required` seeded data.
-///
-/// # Errors
-/// When some of it is missing.
-pub async fn check_seed_data(
-    http: &reqwest::Client,
-    host: &str,
-    required: &[SeedData],
-    accounts: Option<&Accounts>,
+    service: &Service,
 ) -> Result<(), TargetError> {
-    let token = accounts.map(|accounts| accounts.account(0).token());
-    for data in required {
-        let (path, missing) = match data {
-            SeedData::Agents => ("/api/v1/agents?limit=1".to_owned(), "no agents in the catalogue"),
-            SeedData::HiredAgents => (
-                format!("/api/v1/customers/{}/agents", TEST_CUSTOMERS[0]),
-                "no hired agents of test-customer-001",
-            ),
-        };
-        let response = get(http, &format!("{host}{path}"), token.as_deref()).await;
-        let reason = match response {
-            Ok(Value::Array(items)) if !items.is_empty() => continue,
-            Ok(_) => missing.to_owned(),
-            Err(reason) => format!("{missing} (GET {path}: {reason})"),
-        };
-        return Err(TargetError::NotSeeded { host: host.into(), reason });
+    let Some(check) = &service.health else { return Ok(()) };
+    let result = health(http, host, check).await;
+    result.map_err(|reason| TargetError::Unhealthy {
+        host: host.into(),
+        reason,
+        hint: service.start_hint.clone(),
+    })
+}
+
+/// Runs the checks of all `classes`, each once.
+///
+/// # Errors
+/// When a check fails.
+pub async fn run_checks(
+    classes: impl IntoIterator<Item = &'static UserClass>,
+    context: &mut CheckContext,
+) -> Result<(), TargetError> {
+    let mut done = Vec::new();
+    for check in classes.into_iter().flat_map(|class| class.checks) {
+        if done.contains(&check.name) {
+            continue;
+        }
+        done.push(check.name);
+        let result = (check.run)(context).await;
+        result.map_err(|reason| TargetError::NotReady { host: context.host.clone(), reason })?;
     }
     Ok(())
 }
 
 /// Waits until the service is healthy and returns how long that took, in seconds. Returns `None` if
-/// it is not healthy within `timeout`.
+/// it is not healthy within `timeout`, or if there is no health check.
 pub async fn wait_until_healthy(
     http: &reqwest::Client,
     host: &str,
+    service: &Service,
     timeout: Duration,
 ) -> Option<f64> {
+    let check = service.health.as_ref()?;
     let started = Instant::now();
     while started.elapsed() < timeout {
         let left = timeout.saturating_sub(started.elapsed());
-        let result = tokio::time::timeout(left, health(http, host)).await;
+        let result = tokio::time::timeout(left, health(http, host, check)).await;
         if matches!(result, Ok(Ok(()))) {
             return Some(started.elapsed().as_secs_f64());
         }
@@ -170,16 +143,23 @@ pub async fn wait_until_healthy(
     None
 }
 
-async fn health(http: &reqwest::Client, host: &str) -> Result<(), String> {
-    let body = get(http, &format!("{host}/health"), None).await?;
-    match body["status"].as_str() {
-        Some("unhealthy") => Err("/health returned status `unhealthy`".into()),
-        Some(_) => Ok(()),
-        None => Err("/health returned no `status`, so the service is not Plant".into()),
-    }
+async fn health(http: &reqwest::Client, host: &str, check: &HealthCheck) -> Result<(), String> {
+    let request = http.get(format!("{host}{}", check.path));
+    let response = request.send().await.map_err(|error| root_cause(&error))?;
+    let status = response.status();
+    let body = response.bytes().await.map_err(|error| root_cause(&error))?;
+    check.check(status, &body)
 }
 
-async fn get(http: &reqwest::Client, url: &str, token: Option<&str>) -> Result<Value, String> {
+/// Sends a `GET` request, with an access token if there is one, and returns the JSON of the response.
+///
+/// # Errors
+/// Returns a message if there is no response, its status is not 2xx, or it is not JSON.
+pub async fn get_json(
+    http: &reqwest::Client,
+    url: &str,
+    token: Option<&str>,
+) -> Result<Value, String> {
     let mut request = http.get(url);
     if let Some(token) = token {
         request = request.bearer_auth(token);

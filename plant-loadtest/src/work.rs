@@ -1,6 +1,8 @@
 //! Work that the service accepts with a 202 and completes later.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
+
+use crate::login::Login;
 
 /// A kind of work that the service accepts with a 202 and completes later.
 #[derive(Debug)]
@@ -14,21 +16,6 @@ pub struct WorkKind {
     pub accepted_field: &'static str,
     /// Field of an item with the time when it ended (completed or failed); null before.
     pub ended_field: &'static str,
-}
-
-/// Credentials of an account.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Login {
-    /// Email of the account.
-    pub email: String,
-    /// Its password.
-    pub password: String,
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("email", &self.email).finish_non_exhaustive()
-    }
 }
 
 /// One piece of accepted work.

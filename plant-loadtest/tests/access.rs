@@ -10,7 +10,8 @@ use auth_stub::{AuthOptions, AuthStub};
 use harness::{ProgramOutput, first_line, loadtest, new_test_folder};
 use plant_loadtest::{
     outcome::{EndpointResults, LoginSummary},
-    stub::{Behavior, Stub},
+    plant::stub_responses::start_stub,
+    stub::Behavior,
 };
 
 const CUSTOMER_CLASSES: [&str; 3] = ["PlantBackendUser", "PlantUser", "GenesisUser"];
@@ -75,7 +76,8 @@ fn a_wrong_password_is_reported_before_the_load() {
     let output = run("wrong-password", &host, CLOSED, &CUSTOMER_CLASSES, &[]);
     assert_eq!(output.exit_code, 3, "{}", output.stdout);
     let expected = format!(
-        "{host} requires authentication, but the login as loadtest_1@test.local failed: unknown email"
+        "{host} is not ready: it requires authentication, but the login as loadtest_1@test.local \
+         failed: unknown account"
     );
     assert!(output.stderr.contains(&expected), "{}", output.stderr);
     assert!(output.stderr.contains("seed_test_data --users=5"), "{}", output.stderr);
@@ -138,7 +140,7 @@ fn a_token_is_renewed_before_it_expires() {
 
 #[test]
 fn users_of_the_auth_profile_register_before_they_log_in() {
-    let stub = Stub::start(0, Behavior::default()).unwrap();
+    let stub = start_stub(0, Behavior::default()).unwrap();
     let more = ["--sla", "auth"];
     let output = run("auth", &stub.host(), CLOSED, &["AuthUser"], &more);
     assert_ne!(output.exit_code, 1, "{}{}", output.stdout, output.stderr);

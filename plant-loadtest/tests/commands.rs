@@ -5,7 +5,7 @@ mod harness;
 use std::fs;
 
 use harness::{first_line, loadtest, new_test_folder};
-use plant_loadtest::stub::{Behavior, Stub};
+use plant_loadtest::{plant::stub_responses::start_stub, stub::Behavior};
 
 #[test]
 fn a_starter_profile_is_valid_and_never_overwritten() {
@@ -39,7 +39,7 @@ fn every_mistake_in_a_profile_is_reported_with_its_line() {
 
 #[test]
 fn thresholds_for_endpoints_of_no_user_class_are_rejected_before_the_first_request() {
-    let stub = Stub::start(0, Behavior::default()).unwrap();
+    let stub = start_stub(0, Behavior::default()).unwrap();
     let folder = new_test_folder("unrelated-sla");
     let arguments = ["run", "sla-list", "--sla", "certify", "--host", &stub.host()];
     let output = loadtest(&folder, &arguments);
@@ -50,7 +50,7 @@ fn thresholds_for_endpoints_of_no_user_class_are_rejected_before_the_first_reque
 
 #[test]
 fn a_dry_run_prints_the_plan_and_sends_no_requests() {
-    let stub = Stub::start(0, Behavior::default()).unwrap();
+    let stub = start_stub(0, Behavior::default()).unwrap();
     let folder = new_test_folder("dry-run");
     let arguments = ["run", "stress", "--dry-run", "--time-scale", "0.1", "--host", &stub.host()];
     let output = loadtest(&folder, &arguments);

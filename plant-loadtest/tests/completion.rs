@@ -6,15 +6,12 @@ mod harness;
 use std::fs;
 
 use harness::{ProgramOutput, first_line, loadtest, new_test_folder};
-use plant_loadtest::{
-    outcome::Outcome,
-    stub::{Behavior, Stub},
-};
+use plant_loadtest::{outcome::Outcome, plant::stub_responses::start_stub, stub::Behavior};
 
 /// Runs users that create generations, judged by `thresholds`, the lines of a `[[completion]]`
 /// table.
 fn run(test: &str, thresholds: &str) -> (ProgramOutput, Outcome) {
-    let stub = Stub::start(0, Behavior::default()).unwrap();
+    let stub = start_stub(0, Behavior::default()).unwrap();
     let folder = new_test_folder(test);
     let profile = "name = \"test\"\ndescription = \"A test.\"\nsla = \"sla.toml\"\n\
         model = \"open\"\nusers = 10\nrate = 30\nrun_time = \"3s\"\n\

@@ -8,7 +8,8 @@ use std::{fs, time::Duration};
 use harness::{ProgramOutput, first_line, loadtest, new_test_folder};
 use plant_loadtest::{
     outcome::Outcome,
-    stub::{Behavior, Latency, Stall, Stub},
+    plant::stub_responses::start_stub,
+    stub::{Behavior, Latency, Stall},
 };
 
 const LENIENT_SLA: &str = "name = \"lenient\"\n[survival]\nanswers_within_s = 10\n";
@@ -16,7 +17,7 @@ const LENIENT_SLA: &str = "name = \"lenient\"\n[survival]\nanswers_within_s = 10
 /// Runs a profile with these `lines` against a stub with this `behavior`. Returns the program output
 /// and the outcome.
 fn run(test: &str, behavior: Behavior, lines: &str, more: &[&str]) -> (ProgramOutput, Outcome) {
-    let stub = Stub::start(0, behavior).unwrap();
+    let stub = start_stub(0, behavior).unwrap();
     let folder = new_test_folder(test);
     let profile = format!(
         "name = \"test\"\ndescription = \"A test.\"\nsla = \"sla.toml\"\n{lines}\n\
@@ -132,7 +133,7 @@ fn users_without_think_time_saturate_and_get_no_verdict() {
     let profile = "name = \"full\"\ndescription = \"A test.\"\nsaturate = true\nusers = 2\n\
                    spawn_rate = 2\nrun_time = \"3s\"\n[[class]]\nname = \"HealthCheckUser\"\nweight = 1\n";
     fs::write(folder.join("full.toml"), profile).unwrap();
-    let stub = Stub::start(0, fixed(20)).unwrap();
+    let stub = start_stub(0, fixed(20)).unwrap();
     let arguments = ["run", "full.toml", "--json", "out.json", "--host", &stub.host()];
     let output = loadtest(&folder, &arguments);
     assert_eq!(output.exit_code, 0, "{}", output.stdout);
@@ -149,7 +150,7 @@ fn an_interrupted_open_run_still_reports() {
         process::{Command, Stdio},
     };
 
-    let stub = Stub::start(0, fixed(5)).unwrap();
+    let stub = start_stub(0, fixed(5)).unwrap();
     let folder = new_test_folder("open-interrupted");
     let arguments = ["run", "daily", "--rate", "50", "-u", "20", "--json", "out.json"];
     let mut program = Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))

@@ -8,7 +8,7 @@ mod harness;
 use std::{fs, path::Path, process::Command};
 
 use harness::new_test_folder;
-use plant_loadtest::stub::{Behavior, Stub};
+use plant_loadtest::{plant::stub_responses::start_stub, stub::Behavior};
 use serde_json::Value;
 
 struct ScriptOutput {
@@ -37,7 +37,7 @@ fn script(arguments: &[&str]) -> ScriptOutput {
 
 #[test]
 fn all_flags_of_the_seed_are_accepted_and_its_files_are_written() {
-    let stub = Stub::start(0, Behavior::default()).unwrap();
+    let stub = start_stub(0, Behavior::default()).unwrap();
     let folder = new_test_folder("run-load-tests");
     let reports = folder.join("reports");
     let output = script(&[
@@ -88,7 +88,7 @@ fn all_flags_of_the_seed_are_accepted_and_its_files_are_written() {
 
 #[test]
 fn json_only_writes_the_metrics_and_the_log() {
-    let stub = Stub::start(0, Behavior::default()).unwrap();
+    let stub = start_stub(0, Behavior::default()).unwrap();
     let folder = new_test_folder("run-load-tests-json");
     let (host, output) = (stub.host(), folder.to_str().unwrap());
     let options = ["--users-min", "1", "--users-max", "2", "--spawn-rate", "2", "--duration", "1"];

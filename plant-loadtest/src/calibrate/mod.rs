@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::{
     built_in::FileLoadError,
     distribution::Distribution,
+    harness::Harness,
     load::Model,
     outcome::{Counts, Outcome},
     profile::{Overrides, Plan, Profile},
@@ -152,8 +153,12 @@ fn profile(model: Model, seconds: u32, stalls: bool) -> String {
         "name = \"calibration\"\ndescription = \"Known latency.\"\nsaturate = true\n{head}\
          [[stage]]\nname = \"warm-up\"\n{level}\nlasts = \"{WARM_UP_S}s\"\njudged = false\n\
          [[stage]]\nname = \"all\"\n{level}\nlasts = \"{seconds}s\"\n\
-         [[class]]\nname = \"HealthCheckUser\"\nweight = 1\n"
+         [[class]]\nname = \"PingUser\"\nweight = 1\n"
     )
+}
+
+fn parse_profile(text: &str) -> Result<Profile, FileLoadError> {
+    Profile::parse(&Harness::new("calibration"), "calibration", text)
 }
 
 impl Case {
@@ -178,8 +183,7 @@ impl Case {
     /// When the stub cannot be started or the run fails.
     pub async fn measure(&self) -> Result<CaseResult, CalibrationError> {
         let stub = Stub::start(0, self.behavior)?;
-        let plan =
-            Plan::new(&Profile::parse("calibration", &self.profile)?, &Overrides::default())?;
+        let plan = Plan::new(&parse_profile(&self.profile)?, &Overrides::default())?;
         let settings = Settings::new(plan, Sla::empty(), stub.host(), Duration::from_secs(30));
         let outcome = run::run(&settings).await?;
         Ok(self.compare(&outcome, &stub))
@@ -236,7 +240,7 @@ mod tests {
     #[test]
     fn profiles_of_all_cases_are_valid_and_warm_up_is_not_judged() {
         for case in cases(20) {
-            let profile = Profile::parse("calibration", &case.profile).unwrap();
+            let profile = parse_profile(&case.profile).unwrap();
             let plan = Plan::new(&profile, &Overrides::default()).unwrap();
             assert_eq!(plan.model, case.model);
             assert_eq!(plan.stages[0].seconds(), 0..WARM_UP_S);

@@ -8,11 +8,11 @@ pub mod search;
 use std::time::Duration;
 
 use crate::{
-    access,
     load::Model,
     outcome::Outcome,
     profile::{Level, Overrides, Plan, Profile, Schedule, StageSpec},
     run::{self, RunError, Settings},
+    service::Service,
     sla::{During, Metric, Sla, Threshold, format_ms},
     target,
     verdict::{Grade, Verdict},
@@ -67,8 +67,10 @@ pub struct TrialRunner {
     host: String,
     timeout: Duration,
     trial_s: u64,
-    /// Password of the test accounts, used if the service requires authentication.
-    pub password: String,
+    /// The service: its health check and metrics.
+    pub service: Service,
+    /// Password of the test accounts, for the checks of the user classes.
+    pub password: Option<String>,
 }
 
 impl TrialRunner {
@@ -94,7 +96,8 @@ impl TrialRunner {
             host: host.into(),
             timeout,
             trial_s,
-            password: access::TEST_PASSWORD.into(),
+            service: Service::default(),
+            password: None,
         }
     }
 
@@ -126,12 +129,13 @@ impl TrialRunner {
         let password = self.password.clone();
         let settings = Settings {
             password,
+            service: self.service.clone(),
             ..Settings::new(plan, self.sla.clone(), self.host.clone(), self.timeout)
         };
         let outcome = run::run(&settings).await?;
         let http = crate::client::checks_client(&self.host, self.timeout)?;
         // Requests still queued must not slow down the next trial.
-        target::wait_until_healthy(&http, &self.host, HEALTH_TIMEOUT).await;
+        target::wait_until_healthy(&http, &self.host, &self.service, HEALTH_TIMEOUT).await;
 
         let verdict = Verdict::judge(&outcome, &outcome.sla);
         let tally = outcome.tally_judged();

@@ -17,7 +17,11 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{Method, StatusCode, header, redirect};
+use reqwest::{
+    Method, StatusCode,
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+    redirect,
+};
 use serde_json::Value;
 
 pub use request_log::{RequestLog, RequestLogEntry};
@@ -25,18 +29,19 @@ pub use shape::Shape;
 use validated_bodies::ValidatedBodies;
 
 use crate::{
-    access::{Account, Accounts},
+    access::Account,
     failure::FailureKind,
+    login::Login,
     recorder::{Recorder, RequestSample, Shard},
-    work::{Login, WorkKind},
+    work::WorkKind,
 };
 
 /// `User-Agent` of requests that are not part of the load.
 pub const CHECKS_USER_AGENT: &str =
     concat!("plant-loadtest/", env!("CARGO_PKG_VERSION"), " (checks)");
 
-/// Longest code of a problem document in the message of a failure, in characters.
-const MAX_CODE_CHARS: usize = 80;
+/// Longest code or detail of a problem document in the message of a failure, in characters.
+const MAX_PROBLEM_CHARS: usize = 80;
 
 /// Largest body that is read, in bytes.
 const MAX_BODY_BYTES: u64 = 64 << 20;
@@ -58,7 +63,7 @@ pub struct Request {
     endpoint: &'static Endpoint,
     method: Method,
     path: String,
-    customer: Option<&'static str>,
+    headers: HeaderMap,
     bearer: Option<Arc<str>>,
     body: Option<Bytes>,
 }
@@ -70,7 +75,7 @@ impl Request {
             endpoint,
             method: Method::GET,
             path: path.into(),
-            customer: None,
+            headers: HeaderMap::new(),
             bearer: None,
             body: None,
         }
@@ -78,17 +83,18 @@ impl Request {
 
     /// Returns a `POST` request of `body` to `path`.
     pub fn post(endpoint: &'static Endpoint, path: impl Into<String>, body: &Value) -> Self {
-        Self {
-            method: Method::POST,
-            body: Some(body.to_string().into()),
-            ..Self::get(endpoint, path)
-        }
+        Self::post_text(endpoint, path, body.to_string())
     }
 
-    /// Sets the header `X-Customer-ID`.
+    /// Returns a `POST` request of the JSON text `body` to `path`.
+    pub fn post_text(endpoint: &'static Endpoint, path: impl Into<String>, body: String) -> Self {
+        Self { method: Method::POST, body: Some(body.into()), ..Self::get(endpoint, path) }
+    }
+
+    /// Sets the header `name`.
     #[must_use]
-    pub fn customer(mut self, customer: &'static str) -> Self {
-        self.customer = Some(customer);
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
         self
     }
 
@@ -111,8 +117,8 @@ pub struct ClientConfig {
     pub recorder: Arc<Recorder>,
     /// Whether clients keep a request log for Goose's dashboard.
     pub log_requests: bool,
-    /// Accounts of the test customers; `None` if the service requires no authentication.
-    pub accounts: Option<Arc<Accounts>>,
+    /// Accounts that virtual users share; empty if the service requires no authentication.
+    pub accounts: Arc<[Arc<Account>]>,
     validated: Arc<ValidatedBodies>,
 }
 
@@ -123,7 +129,7 @@ impl ClientConfig {
     pub fn new(host: &str, timeout: Duration, recorder: Arc<Recorder>) -> Self {
         let host = host.trim_end_matches('/').to_owned();
         let validated = Arc::default();
-        Self { host, timeout, recorder, log_requests: false, accounts: None, validated }
+        Self { host, timeout, recorder, log_requests: false, accounts: Arc::new([]), validated }
     }
 }
 
@@ -138,7 +144,8 @@ pub struct Client {
     /// Intended start of the next request; `None` if it is the time of sending.
     intended_start: Arc<Mutex<Option<Instant>>>,
     request_log: Option<RequestLog>,
-    accounts: Option<Arc<Accounts>>,
+    /// Whether requests are recorded, which the clones of a client share.
+    recording: Arc<AtomicBool>,
     /// Account whose token is sent with requests that set none.
     account: Option<Arc<Account>>,
     /// Whether the last response rejected the token that was sent.
@@ -159,7 +166,7 @@ impl Client {
     /// # Errors
     /// When the HTTP client cannot be initialized.
     pub fn new(config: &ClientConfig) -> reqwest::Result<Self> {
-        let ClientConfig { host, timeout, recorder, log_requests, accounts, validated } = config;
+        let ClientConfig { host, timeout, recorder, log_requests, validated, .. } = config;
         Ok(Self {
             http: http_client(host, *timeout)?,
             base_url: host.as_str().into(),
@@ -168,30 +175,20 @@ impl Client {
             validated: Arc::clone(validated),
             intended_start: Arc::default(),
             request_log: log_requests.then(RequestLog::default),
-            accounts: accounts.clone(),
+            recording: Arc::new(AtomicBool::new(true)),
             account: None,
             token_rejected: Arc::default(),
         })
     }
 
-    /// Returns a client with the same connections and account that records to `recorder`.
-    #[must_use]
-    pub fn with_recorder(&self, recorder: Arc<Recorder>) -> Self {
-        Self { shard: recorder.assign_shard(), recorder, ..self.clone() }
+    /// Starts or stops to record the requests of this client and its clones.
+    pub fn set_recording(&self, recording: bool) {
+        self.recording.store(recording, Relaxed);
     }
 
-    /// Returns a client with the connections and the account of this one that records to the
-    /// recorder of `other`, in the same shard.
+    /// Returns the same client that sends the token of `account` with requests that set none.
     #[must_use]
-    pub fn with_recorder_of(&self, other: &Self) -> Self {
-        Self { shard: other.shard, recorder: Arc::clone(&other.recorder), ..self.clone() }
-    }
-
-    /// Returns the same client for the customer at `index` in [`crate::access::TEST_CUSTOMERS`]. If
-    /// the service requires authentication, it sends that customer's token.
-    #[must_use]
-    pub fn for_customer(self, index: usize) -> Self {
-        let account = self.accounts.as_ref().map(|accounts| accounts.account(index));
+    pub fn with_account(self, account: Option<Arc<Account>>) -> Self {
         Self { account, ..self }
     }
 
@@ -248,7 +245,10 @@ impl Client {
         let prepared = self.prepare(&request);
         let sent_at = Instant::now();
         let intended_start = self.take_intended_start().unwrap_or(sent_at);
-        self.recorder.record_sent(self.shard, endpoint.name, intended_start);
+        let recording = self.recording.load(Relaxed);
+        if recording {
+            self.recorder.record_sent(self.shard, endpoint.name, intended_start);
+        }
         let mut exchange = execute(prepared).await;
         if exchange.status == Some(StatusCode::UNAUTHORIZED)
             && let (Some(account), Some(rejected)) = (account, token)
@@ -264,6 +264,9 @@ impl Client {
         let result = exchange
             .body
             .and_then(|body| validate(endpoint, exchange.status, body, &self.validated));
+        if !recording {
+            return result.ok();
+        }
         if let Some(log) = &self.request_log {
             log.lock().unwrap_or_else(PoisonError::into_inner).push(RequestLogEntry {
                 endpoint: endpoint.name,
@@ -291,8 +294,8 @@ impl Client {
     fn prepare(&self, request: &Request) -> reqwest::RequestBuilder {
         let url = format!("{}{}", self.base_url, request.path);
         let mut builder = self.http.request(request.method.clone(), url);
-        if let Some(customer) = request.customer {
-            builder = builder.header("X-Customer-ID", customer);
+        if !request.headers.is_empty() {
+            builder = builder.headers(request.headers.clone());
         }
         if let Some(token) = &request.bearer {
             builder = builder.bearer_auth(token);
@@ -406,16 +409,23 @@ fn validate(
     } else {
         FailureKind::UnexpectedStatus
     };
-    Err((kind, format!("{}{}", status.as_u16(), problem_code(&body))))
+    let problem = describe_problem(&body, status.is_server_error());
+    Err((kind, format!("{}{problem}", status.as_u16())))
 }
 
-/// Returns the `code` of a problem document with a leading space; empty if there is none.
-fn problem_code(body: &[u8]) -> String {
+/// Returns ` code` of a problem document, and for a server error `: detail`; the details of client errors
+/// differ from request to request. Empty for other bodies.
+fn describe_problem(body: &[u8], with_detail: bool) -> String {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
-    let printable = |code: &str| -> String {
-        code.chars().filter(|c| !c.is_control()).take(MAX_CODE_CHARS).collect()
+    let printable = |member: &str| -> Option<String> {
+        let text = problem[member].as_str()?;
+        Some(text.chars().filter(|c| !c.is_control()).take(MAX_PROBLEM_CHARS).collect())
     };
-    problem["code"].as_str().map(|code| format!(" {}", printable(code))).unwrap_or_default()
+    let Some(code) = printable("code") else { return String::new() };
+    match printable("detail").filter(|_| with_detail) {
+        Some(detail) => format!(" {code}: {detail}"),
+        None => format!(" {code}"),
+    }
 }
 
 #[cfg(test)]
@@ -440,9 +450,17 @@ mod tests {
     #[test]
     fn the_code_of_a_problem_is_shortened_and_printable() {
         let code = format!("{{\"code\":\"\\u001b[2J{}\"}}", "x".repeat(500));
-        let message = problem_code(code.as_bytes());
-        assert_eq!(message.chars().count(), 1 + MAX_CODE_CHARS);
+        let message = describe_problem(code.as_bytes(), false);
+        assert_eq!(message.chars().count(), 1 + MAX_PROBLEM_CHARS);
         assert!(message.starts_with(" [2Jxxx"), "{message:?}");
+    }
+
+    #[test]
+    fn the_message_of_a_server_error_contains_the_detail_of_its_problem() {
+        let problem = br#"{"code":"unavailable","detail":"password hashing is unavailable"}"#;
+        let with_detail = " unavailable: password hashing is unavailable";
+        assert_eq!(describe_problem(problem, true), with_detail);
+        assert_eq!(describe_problem(problem, false), " unavailable");
     }
 
     #[test]

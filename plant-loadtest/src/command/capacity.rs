@@ -7,12 +7,12 @@ use clap::Args;
 
 use super::{CommandError, Exit, disable_library_logging, print};
 use crate::{
-    access,
     capacity::{
         Trial, TrialResult, TrialRunner, curve, format_level,
         search::{LevelResult, Search},
     },
     duration,
+    harness::Harness,
     load::Model,
     profile::{Overrides, Plan, Profile},
     report,
@@ -29,9 +29,9 @@ pub struct CapacityArguments {
     /// Profile with the user classes and thresholds: built-in (see `list`) or path of a TOML file
     pub profile: String,
 
-    /// Base URL of the service
-    #[arg(short = 'H', long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
-    pub host: String,
+    /// Base URL of the service [default: the local service that the program is made for]
+    #[arg(short = 'H', long, value_name = "URL")]
+    pub host: Option<String>,
 
     /// Level of the first trial: users (closed profiles) or arrivals per second (open profiles)
     /// [default: a tenth of the profile's peak]
@@ -70,14 +70,9 @@ pub struct CapacityArguments {
     pub timeout: Duration,
 
     /// Password of the test accounts, for a service that requires authentication
-    #[arg(
-        long,
-        value_name = "PASSWORD",
-        env = "LOAD_TEST_PASSWORD",
-        hide_env_values = true,
-        default_value = access::TEST_PASSWORD
-    )]
-    pub password: String,
+    /// [default: that of the seeded accounts]
+    #[arg(long, value_name = "PASSWORD", env = "LOAD_TEST_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
 
     /// Allow a target that is not a loopback address, such as another machine
     #[arg(long)]
@@ -88,9 +83,12 @@ pub struct CapacityArguments {
 ///
 /// # Errors
 /// When there are no thresholds, or a trial cannot be measured.
-pub async fn capacity(arguments: &CapacityArguments) -> Result<Exit, CommandError> {
+pub async fn capacity(
+    harness: &Harness,
+    arguments: &CapacityArguments,
+) -> Result<Exit, CommandError> {
     disable_library_logging();
-    let (trials, mut search, unit) = prepare(arguments).await?;
+    let (trials, mut search, unit) = prepare(harness, arguments).await?;
     let mut completed: Vec<Trial> = Vec::new();
     while let Some(next) = search.next_level().filter(|_| completed.len() < MAX_TRIALS) {
         eprint!("{} {unit} … ", format_level(next));
@@ -143,17 +141,19 @@ fn find_trial(completed: &[Trial], level: Option<f64>) -> Option<&Trial> {
 }
 
 async fn prepare(
+    harness: &Harness,
     arguments: &CapacityArguments,
 ) -> Result<(TrialRunner, Search, &'static str), CommandError> {
-    let mut profile = Profile::find(&arguments.profile)?;
+    let mut profile = Profile::find(harness, &arguments.profile)?;
     let plan = Plan::new(&profile, &Overrides::default())?;
     let sla_name = arguments.sla.as_ref().map(|path| path.display().to_string());
     let Some(sla_name) = sla_name.or_else(|| profile.sla.clone()) else {
         let message = format!("profile {} has no SLA file; set --sla", profile.name);
         return Err(message.into());
     };
-    let sla = Sla::find(&sla_name, &plan.allowed_names())?;
-    let host = target::parse_address(&arguments.host, arguments.allow_remote).await?;
+    let sla = Sla::find(harness.slas, &sla_name, &plan.allowed_names())?;
+    let host = arguments.host.as_ref().unwrap_or(&harness.service.host);
+    let host = target::parse_address(host, arguments.allow_remote).await?;
     if !(arguments.precision_percent > 0.0 && arguments.precision_percent < 100.0) {
         return Err("--within must be greater than 0 and less than 100".to_owned().into());
     }
@@ -174,6 +174,7 @@ async fn prepare(
     let step_s = arguments.trial_duration.as_secs();
     let mut trials = TrialRunner::new(profile, &sla, &plan, &host, arguments.timeout, step_s);
     trials.password.clone_from(&arguments.password);
+    trials.service = harness.service.clone();
     if trials.threshold_count() == 0 {
         return Err(format!("no threshold of {sla_name} applies to a constant load").into());
     }

@@ -75,6 +75,11 @@ fn disable_library_logging() {
 }
 
 impl CommandError {
+    /// Returns the error of a command that could not run.
+    pub(crate) fn could_not_run(reason: &impl ToString) -> Self {
+        Self::new(Exit::CouldNotRun, reason)
+    }
+
     fn new(exit: Exit, reason: &impl ToString) -> Self {
         Self { exit, message: reason.to_string() }
     }
@@ -102,9 +107,7 @@ impl From<TargetError> for CommandError {
     fn from(error: TargetError) -> Self {
         let exit = match error {
             TargetError::InvalidAddress { .. } | TargetError::RemoteAddress(_) => Exit::Usage,
-            TargetError::Unhealthy { .. }
-            | TargetError::LoginFailed { .. }
-            | TargetError::NotSeeded { .. } => Exit::CouldNotRun,
+            TargetError::Unhealthy { .. } | TargetError::NotReady { .. } => Exit::CouldNotRun,
         };
         Self::new(exit, &error)
     }

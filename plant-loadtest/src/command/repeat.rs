@@ -15,6 +15,7 @@ use crate::{
         noise_floor::NoiseFloorFile, report as comparison_report, run_metrics::RunMetrics,
         runs_needed,
     },
+    harness::Harness,
     outcome::Ended,
     profile::Profile,
     report::json,
@@ -27,8 +28,9 @@ pub struct RepeatArguments {
     pub profile: String,
 
     /// Base URL of the service; with --against, that of the base side
-    #[arg(short = 'H', long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
-    pub host: String,
+    /// [default: the local service that the program is made for]
+    #[arg(short = 'H', long, value_name = "URL")]
+    pub host: Option<String>,
 
     /// Base URL of the new version of the service: runs alternate between --host (base) and --against
     /// (new) and are compared
@@ -74,8 +76,8 @@ struct Side {
 ///
 /// # Errors
 /// When a run cannot start, or `--runs` is too low for a comparison.
-pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, CommandError> {
-    let profile = Profile::find(&arguments.profile)?;
+pub async fn repeat(harness: &Harness, arguments: &RepeatArguments) -> Result<Exit, CommandError> {
+    let profile = Profile::find(harness, &arguments.profile)?;
     let endpoints: std::collections::BTreeSet<&str> = profile
         .classes
         .iter()
@@ -92,7 +94,8 @@ pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, CommandError> {
         )
         .into());
     }
-    let mut sides = sides(arguments);
+    let host = arguments.host.as_ref().unwrap_or(&harness.service.host);
+    let mut sides = sides(arguments, host);
     for round in 0..runs {
         for turn in 0..sides.len() {
             // A B, B A, A B, …: gradual changes of the machine affect both sides equally.
@@ -109,14 +112,14 @@ pub async fn repeat(arguments: &RepeatArguments) -> Result<Exit, CommandError> {
     compare_sides(arguments, &sides)
 }
 
-fn sides(arguments: &RepeatArguments) -> Vec<Side> {
+fn sides(arguments: &RepeatArguments, host: &str) -> Vec<Side> {
     let side = |name, host: &str| Side { name, host: host.to_owned(), runs: Vec::new() };
     match &arguments.new_host {
-        Some(new_host) => vec![side("base", &arguments.host), side("new", new_host)],
+        Some(new_host) => vec![side("base", host), side("new", new_host)],
         None if arguments.noise_floor => {
-            vec![side("same-a", &arguments.host), side("same-b", &arguments.host)]
+            vec![side("same-a", host), side("same-b", host)]
         }
-        None => vec![side("run", &arguments.host)],
+        None => vec![side("run", host)],
     }
 }
 

@@ -6,10 +6,11 @@ use clap::Args;
 
 use super::{CommandError, Exit, print};
 use crate::{
+    harness::Harness,
     outcome::Outcome,
     profile::ReportPaths,
     report::{self, explain, terminal},
-    scenarios::{self, UserClass},
+    scenario::{self, UserClass},
     sla::Sla,
     verdict::{Grade, Verdict},
 };
@@ -85,15 +86,16 @@ pub struct ReportOptions {
 ///
 /// # Errors
 /// When the outcome cannot be read, or a report cannot be written.
-pub fn report(arguments: &ReportArguments) -> Result<Exit, CommandError> {
+pub fn report(harness: &Harness, arguments: &ReportArguments) -> Result<Exit, CommandError> {
     let outcome = report::json::read(&arguments.outcome)?;
     let sla = match &arguments.reports.sla {
         None => outcome.sla.clone(),
         Some(name) => {
             let classes: Option<Vec<&'static UserClass>> =
-                outcome.load.classes.iter().map(|class| scenarios::find(&class.name)).collect();
-            let classes = classes.unwrap_or_else(|| scenarios::ALL.to_vec());
-            Sla::find(name, &scenarios::allowed_names(&classes, &outcome.load.stages))?
+                outcome.load.classes.iter().map(|class| harness.find_class(&class.name)).collect();
+            let classes = classes.unwrap_or_else(|| harness.classes.clone());
+            let allowed = scenario::allowed_names(&classes, &outcome.load.stages);
+            Sla::find(harness.slas, name, &allowed)?
         }
     };
     let paths = command_line_paths(arguments.reports.clone());

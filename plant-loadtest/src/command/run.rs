@@ -10,8 +10,9 @@ use super::{
     report::{PrintOptions, ReportOptions, command_line_paths, judge_and_report},
 };
 use crate::{
-    access, duration,
+    duration,
     engine::dashboard::Dashboard,
+    harness::Harness,
     load::Model,
     profile::{Overrides, Plan, Profile, ReportPaths},
     progress::{self, ProgressFormat, ProgressOptions},
@@ -27,9 +28,9 @@ pub struct RunArguments {
     /// Built-in profile (see `list`) or path of a TOML file
     pub profile: String,
 
-    /// Base URL of the service
-    #[arg(short = 'H', long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
-    pub host: String,
+    /// Base URL of the service [default: the local service that the program is made for]
+    #[arg(short = 'H', long, value_name = "URL")]
+    pub host: Option<String>,
 
     /// Peak number of users; overrides the profile
     #[arg(short = 'u', short_alias = 'c', long, value_name = "N", overrides_with = "users")]
@@ -69,14 +70,9 @@ pub struct RunArguments {
     pub drain_timeout: Option<Duration>,
 
     /// Password of the test accounts, for a service that requires authentication
-    #[arg(
-        long,
-        value_name = "PASSWORD",
-        env = "LOAD_TEST_PASSWORD",
-        hide_env_values = true,
-        default_value = access::TEST_PASSWORD
-    )]
-    pub password: String,
+    /// [default: that of the seeded accounts]
+    #[arg(long, value_name = "PASSWORD", env = "LOAD_TEST_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
 
     /// Print the plan and send no requests
     #[arg(long)]
@@ -140,9 +136,9 @@ pub struct RunArguments {
 ///
 /// # Errors
 /// When the run cannot start, or a report cannot be written.
-pub async fn run(arguments: RunArguments) -> Result<Exit, CommandError> {
+pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, CommandError> {
     disable_library_logging();
-    let profile = Profile::find(&arguments.profile)?;
+    let profile = Profile::find(harness, &arguments.profile)?;
     let overrides = Overrides {
         users: arguments.users,
         spawn_rate: arguments.spawn_rate,
@@ -152,10 +148,11 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, CommandError> {
     };
     let plan = Plan::new(&profile, &overrides)?;
     let sla = match arguments.reports.sla.as_ref().or(profile.sla.as_ref()) {
-        Some(name) => Sla::find(name, &plan.allowed_names())?,
+        Some(name) => Sla::find(harness.slas, name, &plan.allowed_names())?,
         None => Sla::empty(),
     };
-    let host = target::parse_address(&arguments.host, arguments.allow_remote).await?;
+    let host = arguments.host.as_ref().unwrap_or(&harness.service.host);
+    let host = target::parse_address(host, arguments.allow_remote).await?;
 
     let paths = report_paths(&profile, arguments.reports.clone());
     let dashboard = dashboard(&arguments, &plan)?;
@@ -177,6 +174,7 @@ pub async fn run(arguments: RunArguments) -> Result<Exit, CommandError> {
         exporter: arguments.metrics_address,
         drain_timeout: arguments.drain_timeout,
         password: arguments.password,
+        service: harness.service.clone(),
         ..Settings::new(plan, sla, host, arguments.timeout)
     };
     let outcome = run::run(&settings).await?;

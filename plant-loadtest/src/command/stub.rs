@@ -5,7 +5,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{CommandError, Exit, print};
-use crate::stub::{Behavior, Latency, Stall, Stub};
+use crate::{
+    harness::Harness,
+    stub::{Behavior, Latency, Stall, Stub, default_response},
+};
 
 /// Arguments of `stub`.
 #[derive(Debug, Args)]
@@ -39,7 +42,7 @@ pub struct StubArguments {
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     pub stall_after: u64,
 
-    /// Number of agents in list responses
+    /// Number of items in list responses
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub items: usize,
 }
@@ -48,7 +51,7 @@ pub struct StubArguments {
 ///
 /// # Errors
 /// When the port is in use.
-pub async fn stub(arguments: &StubArguments) -> Result<Exit, CommandError> {
+pub async fn stub(harness: &Harness, arguments: &StubArguments) -> Result<Exit, CommandError> {
     let typical = Duration::from_millis(arguments.latency);
     let latency = match arguments.rare_latency {
         Some(rare) => {
@@ -63,8 +66,12 @@ pub async fn stub(arguments: &StubArguments) -> Result<Exit, CommandError> {
         duration: Duration::from_millis(duration),
     });
     let max_concurrent = arguments.max_concurrent.map(|requests| requests as usize);
-    let behavior = Behavior { latency, max_concurrent, stall, items: arguments.items };
-    let stub = Stub::start(arguments.port, behavior).map_err(|error| {
+    let behavior = Behavior { latency, max_concurrent, stall };
+    let responses = match harness.stub_responses {
+        Some(responses) => responses(arguments.items),
+        None => Box::new(default_response),
+    };
+    let stub = Stub::start_with(arguments.port, behavior, responses).map_err(|error| {
         let reason = format!("cannot listen on port {}: {error}", arguments.port);
         CommandError::new(Exit::CouldNotRun, &reason)
     })?;

@@ -6,9 +6,10 @@ use clap::Args;
 
 use super::{CommandError, Exit, print};
 use crate::{
-    built_in::{self, FileLoadError},
+    built_in::FileLoadError,
+    harness::Harness,
     profile::{Overrides, Plan, Profile},
-    scenarios,
+    scenario,
     sla::Sla,
 };
 
@@ -25,11 +26,11 @@ pub struct ValidateArguments {
 ///
 /// # Errors
 /// All errors found, each with its file and line.
-pub fn validate(arguments: &ValidateArguments) -> Result<Exit, CommandError> {
+pub fn validate(harness: &Harness, arguments: &ValidateArguments) -> Result<Exit, CommandError> {
     let (mut valid, mut errors) = (Vec::new(), Vec::new());
     for file in &arguments.files {
         let file = file.display().to_string();
-        match check(&file) {
+        match check(harness, &file) {
             Ok(summary) => valid.push(format!("{file}: {summary}")),
             Err(found) => errors.push(found),
         }
@@ -41,18 +42,19 @@ pub fn validate(arguments: &ValidateArguments) -> Result<Exit, CommandError> {
     Err(errors.join("\n").into())
 }
 
-fn check(file: &str) -> Result<String, String> {
-    if is_sla(file) {
-        let sla = Sla::find(file, &scenarios::allowed_names(&scenarios::ALL, &[]))
+fn check(harness: &Harness, file: &str) -> Result<String, String> {
+    if is_sla(harness, file) {
+        let sla = Sla::find(harness.slas, file, &scenario::allowed_names(&harness.classes, &[]))
             .map_err(|error| error.to_string())?;
         return Ok(format!("valid SLA file, {} thresholds", sla.thresholds.len()));
     }
-    let profile = Profile::find(file).map_err(|error: FileLoadError| error.to_string())?;
+    let profile = Profile::find(harness, file).map_err(|error: FileLoadError| error.to_string())?;
     let plan = Plan::new(&profile, &Overrides::default())?;
     let thresholds = match &profile.sla {
         None => "no thresholds".to_owned(),
         Some(name) => {
-            let sla = Sla::find(name, &plan.allowed_names()).map_err(|error| error.to_string())?;
+            let sla = Sla::find(harness.slas, name, &plan.allowed_names())
+                .map_err(|error| error.to_string())?;
             format!("{} thresholds from {name}", sla.thresholds.len())
         }
     };
@@ -61,11 +63,11 @@ fn check(file: &str) -> Result<String, String> {
 
 /// Returns whether `file` is an SLA file: a built-in SLA, or a file with tables of thresholds and
 /// none of user classes or stages. A name that is built in as both is a profile.
-fn is_sla(file: &str) -> bool {
-    if built_in::PROFILES.iter().any(|profile| profile.name == file) {
+fn is_sla(harness: &Harness, file: &str) -> bool {
+    if harness.profiles.iter().any(|profile| profile.name == file) {
         return false;
     }
-    if built_in::SLAS.iter().any(|sla| sla.name == file) {
+    if harness.slas.iter().any(|sla| sla.name == file) {
         return true;
     }
     let text = fs::read_to_string(file).unwrap_or_default();

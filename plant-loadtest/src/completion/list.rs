@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::{
     access,
-    work::{AcceptedWork, Login, WorkKind},
+    login::Login,
+    work::{AcceptedWork, WorkKind},
 };
 
 /// Maximum number of lists read concurrently.
@@ -48,8 +49,13 @@ struct List {
     kind: &'static WorkKind,
     login: Option<Arc<Login>>,
     token: Arc<str>,
-    ids: Vec<String>,
+    /// The items to find: their ids, with their positions in the accepted work.
+    items: Vec<(String, usize)>,
 }
+
+/// States of items by their positions in the accepted work. Ids alone do not identify them: two accounts
+/// may have work of the same id.
+type States = HashMap<usize, WorkState>;
 
 /// Why a list could not be read.
 #[derive(Clone, Copy)]
@@ -72,8 +78,8 @@ impl ListReader {
         Self { http, host: host.to_owned(), renewed: HashMap::new() }
     }
 
-    /// Reads the state of all `pending` items.
-    pub(super) async fn read(&mut self, pending: &[&AcceptedWork]) -> HashMap<String, WorkState> {
+    /// Reads the state of all `pending` items, given with their positions in the accepted work.
+    pub(super) async fn read(&mut self, pending: &[(usize, &AcceptedWork)]) -> States {
         let mut states = HashMap::new();
         let mut reads = JoinSet::new();
         for list in self.lists(pending) {
@@ -93,36 +99,36 @@ impl ListReader {
     }
 
     /// Returns the lists to read, each with the ids to find and the newest token of its account.
-    fn lists(&self, pending: &[&AcceptedWork]) -> Vec<List> {
+    fn lists(&self, pending: &[(usize, &AcceptedWork)]) -> Vec<List> {
         let mut lists: BTreeMap<(&str, &str), List> = BTreeMap::new();
-        for item in pending {
-            let email = item.login.as_ref().map(|login| login.email.as_str());
-            let owner = email.unwrap_or(&item.token);
-            let renewed = email.and_then(|email| self.renewed.get(email).cloned().flatten());
+        for (index, item) in pending {
+            let account = item.login.as_ref().map(|login| login.account.as_str());
+            let owner = account.unwrap_or(&item.token);
+            let renewed = account.and_then(|account| self.renewed.get(account).cloned().flatten());
             let list = lists.entry((item.kind.name, owner)).or_insert_with(|| List {
                 kind: item.kind,
                 login: item.login.clone(),
                 token: Arc::clone(&item.token),
-                ids: Vec::new(),
+                items: Vec::new(),
             });
             // The token of the item accepted last is the newest one of the run.
             list.token = renewed.unwrap_or_else(|| Arc::clone(&item.token));
-            list.ids.push(item.id.clone());
+            list.items.push((item.id.clone(), *index));
         }
         lists.into_values().collect()
     }
 
-    fn add(&mut self, states: &mut HashMap<String, WorkState>, read: ListRead) {
+    fn add(&mut self, states: &mut States, read: ListRead) {
         states.extend(read.states);
-        if let Some((email, token)) = read.renewed {
-            self.renewed.insert(email, token);
+        if let Some((account, token)) = read.renewed {
+            self.renewed.insert(account, token);
         }
     }
 }
 
 /// Result of reading one list.
 struct ListRead {
-    states: HashMap<String, WorkState>,
+    states: States,
     renewed: Option<(String, Option<Arc<str>>)>,
 }
 
@@ -137,10 +143,10 @@ async fn read_list(http: reqwest::Client, host: String, list: List) -> ListRead 
         match access::log_in_again(&http, &host, login).await {
             Ok(token) => {
                 result = read_pages(&http, &host, &list, &token, &mut states).await;
-                renewed = Some((login.email.clone(), Some(token)));
+                renewed = Some((login.account.clone(), Some(token)));
             }
             Err(access::LoginError::InvalidCredentials { .. }) => {
-                renewed = Some((login.email.clone(), None));
+                renewed = Some((login.account.clone(), None));
             }
             // Tried again with the next poll.
             Err(access::LoginError::Failed { .. }) => result = Err(ReadError::Unreachable),
@@ -151,8 +157,8 @@ async fn read_list(http: reqwest::Client, host: String, list: List) -> ListRead 
         Err(ReadError::Refused) => WorkState::Refused,
         Err(ReadError::Unreachable) => WorkState::Unreachable,
     };
-    for id in list.ids {
-        states.entry(id).or_insert(missing);
+    for (_, index) in list.items {
+        states.entry(index).or_insert(missing);
     }
     ListRead { states, renewed }
 }
@@ -163,7 +169,7 @@ async fn read_pages(
     host: &str,
     list: &List,
     token: &str,
-    states: &mut HashMap<String, WorkState>,
+    states: &mut States,
 ) -> Result<(), ReadError> {
     let mut after = String::new();
     let mut pages = HashSet::new();
@@ -177,11 +183,11 @@ async fn read_pages(
         let items = page["items"].as_array().ok_or(ReadError::Unreachable)?;
         for item in items {
             let Some(id) = item["id"].as_str() else { continue };
-            if list.ids.iter().any(|pending| pending == id) {
-                states.insert(id.to_owned(), work_state(list.kind, item));
+            for (_, index) in list.items.iter().filter(|(pending, _)| pending == id) {
+                states.insert(*index, work_state(list.kind, item));
             }
         }
-        if list.ids.iter().all(|id| states.contains_key(id)) {
+        if list.items.iter().all(|(_, index)| states.contains_key(index)) {
             return Ok(());
         }
         let Some(next) = page["next"].as_str() else { return Ok(()) };

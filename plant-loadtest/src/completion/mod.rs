@@ -12,7 +12,7 @@ mod list;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -50,56 +50,55 @@ pub async fn wait_until_ended(
     timeout: Duration,
 ) -> Vec<Completion> {
     let (load_ended_at, started) = (DateTime::<Utc>::from(SystemTime::now()), Instant::now());
-    let mut states: HashMap<String, WorkState> = HashMap::new();
+    let mut states: Vec<Option<WorkState>> = vec![None; accepted.len()];
     let mut lists = ListReader::new(http.clone(), host);
     loop {
-        let pending: Vec<&AcceptedWork> =
-            accepted.iter().filter(|item| is_pending(&states, item)).collect();
+        let pending: Vec<(usize, &AcceptedWork)> =
+            accepted.iter().enumerate().filter(|(index, _)| is_pending(states[*index])).collect();
         if pending.is_empty() {
             break;
         }
-        for (id, state) in lists.read(&pending).await {
+        for (index, state) in lists.read(&pending).await {
             // What was seen once is known better than that it cannot be read now.
             let is_unread = matches!(state, WorkState::Unreachable | WorkState::Refused);
-            if !(is_unread && states.contains_key(&id)) {
-                states.insert(id, state);
+            if !(is_unread && states[index].is_some()) {
+                states[index] = Some(state);
             }
         }
-        let all_ended = accepted.iter().all(|item| !is_pending(&states, item));
+        let all_ended = states.iter().all(|state| !is_pending(*state));
         if all_ended || started.elapsed() > timeout || goose::is_killswitch_triggered() {
             break;
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     let completions = kinds.iter().map(|kind| {
-        let of_this_kind = accepted.iter().filter(|item| item.kind.name == kind.name);
-        summarize(kind.name, of_this_kind, &states, load_ended_at)
+        let items = accepted.iter().zip(&states).map(|(item, state)| (item, *state));
+        summarize(kind.name, items.filter(|(item, _)| item.kind.name == kind.name), load_ended_at)
     });
     completions.collect()
 }
 
-fn is_pending(states: &HashMap<String, WorkState>, item: &AcceptedWork) -> bool {
-    states.get(&item.id).is_none_or(|state| !state.is_final())
+fn is_pending(state: Option<WorkState>) -> bool {
+    state.is_none_or(|state| !state.is_final())
 }
 
 fn summarize<'a>(
     work: &str,
-    accepted: impl Iterator<Item = &'a AcceptedWork>,
-    states: &HashMap<String, WorkState>,
+    accepted: impl Iterator<Item = (&'a AcceptedWork, Option<WorkState>)>,
     load_ended_at: DateTime<Utc>,
 ) -> Completion {
     let mut cells: BTreeMap<u32, CompletionCell> = BTreeMap::new();
     let mut last = load_ended_at;
     let mut all_ended = true;
-    for item in accepted {
+    for (item, state) in accepted {
         let cell = cells.entry(item.second).or_default();
         cell.second = item.second;
         cell.accepted += 1;
-        match states.get(&item.id) {
+        match state {
             Some(WorkState::Completed { took, at }) => {
                 cell.completed += 1;
-                cell.latency.record(*took);
-                last = last.max(*at);
+                cell.latency.record(took);
+                last = last.max(at);
             }
             Some(WorkState::Failed) => cell.failed += 1,
             Some(WorkState::Pending) => {}
@@ -107,9 +106,7 @@ fn summarize<'a>(
             Some(WorkState::Refused) => cell.refused += 1,
             Some(WorkState::Unreachable) | None => cell.unreachable += 1,
         }
-        let ended =
-            matches!(states.get(&item.id), Some(WorkState::Completed { .. } | WorkState::Failed));
-        all_ended &= ended;
+        all_ended &= matches!(state, Some(WorkState::Completed { .. } | WorkState::Failed));
     }
     let drain_s = (last - load_ended_at).as_seconds_f64();
     Completion {

@@ -12,7 +12,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::work::Login;
+use crate::login::Login;
 
 pub(super) static WORK: WorkKind = WorkKind {
     name: "generation",
@@ -30,26 +30,21 @@ fn work_that_was_not_completed_counts_as_an_error() {
     let load_ended_at: DateTime<Utc> = "2026-01-14T12:00:00Z".parse().unwrap();
     let late = load_ended_at + chrono::TimeDelta::seconds(3);
     let completed = |at| WorkState::Completed { took: Duration::from_secs(1), at };
-    let mut states = HashMap::from([
-        ("early".to_owned(), completed(load_ended_at - chrono::TimeDelta::seconds(9))),
-        ("late".to_owned(), completed(late)),
-        ("failed".to_owned(), WorkState::Failed),
-        ("pending".to_owned(), WorkState::Unknown),
-    ]);
+    let early = completed(load_ended_at - chrono::TimeDelta::seconds(9));
     let items = ["early", "late", "failed", "pending"].map(|id| accepted(id, 7));
-    let summary =
-        |states: &HashMap<_, _>| summarize("generation", items.iter(), states, load_ended_at);
-    let lost = summary(&states);
+    let summary = |last| {
+        let states = [early, completed(late), WorkState::Failed, last].map(Some);
+        summarize("generation", items.iter().zip(states), load_ended_at)
+    };
+    let lost = summary(WorkState::Unknown);
     assert_eq!((lost.lost(), lost.unfinished(), lost.drain_s), (1, 0, None));
     assert_eq!(lost.tally_all().counts.errors(), 2, "lost work is an error");
-    states.insert("pending".into(), WorkState::Pending);
-    let pending = summary(&states);
+    let pending = summary(WorkState::Pending);
     assert_eq!((pending.lost(), pending.unfinished(), pending.drain_s), (0, 1, None));
     let counts = pending.tally_all().counts;
     assert_eq!((counts.succeeded, counts.errors()), (2, 2));
     assert!(pending.tally_all().counts.is_consistent());
-    states.insert("pending".into(), WorkState::Failed);
-    let ended = summary(&states);
+    let ended = summary(WorkState::Failed);
     assert_eq!((ended.failed(), ended.drain_s), (2, Some(3.0)));
     assert_eq!(ended.tally_in(&(0..7)).counts.sent, 0);
     assert_eq!(ended.tally_in(&(7..8)).latency.len(), 2);
@@ -57,16 +52,26 @@ fn work_that_was_not_completed_counts_as_an_error() {
 
 #[test]
 fn work_that_could_not_be_read_is_neither_lost_nor_an_error() {
-    let states = HashMap::from([
-        ("a".to_owned(), WorkState::Refused),
-        ("b".to_owned(), WorkState::Unreachable),
-    ]);
     let items = ["a", "b"].map(|id| accepted(id, 0));
-    let completion = summarize("generation", items.iter(), &states, DateTime::UNIX_EPOCH);
+    let states = [WorkState::Refused, WorkState::Unreachable].map(Some);
+    let completion = summarize("generation", items.iter().zip(states), DateTime::UNIX_EPOCH);
     assert_eq!((completion.refused(), completion.unreachable()), (1, 1));
     assert_eq!((completion.lost(), completion.unfinished(), completion.drain_s), (0, 0, None));
     assert_eq!(completion.tally_all().counts.sent, 0);
     assert_eq!(completion.accepted(), 2);
+}
+
+#[tokio::test]
+async fn work_of_two_accounts_may_have_the_same_id() {
+    let (host, _) = Lists::new(&["a"]).serve().await;
+    let known = accepted("a", 0);
+    // The list of the other account cannot be read, since its token is wrong.
+    let foreign = AcceptedWork { token: "foreign".into(), ..accepted("a", 0) };
+    let http = reqwest::Client::new();
+    let mut all =
+        wait_until_ended(&http, &host, &[&WORK], vec![known, foreign], Duration::ZERO).await;
+    let completion = all.pop().unwrap();
+    assert_eq!((completion.tally_all().counts.succeeded, completion.refused()), (1, 1));
 }
 
 /// A service whose list has pages of two items, newest first.
@@ -111,7 +116,7 @@ impl Lists {
         let lists = Arc::new(self);
         let router = Router::new()
             .route("/list", get(list))
-            .route("/api/v1/auth/login", post(log_in))
+            .route("/log-in", post(log_in))
             .with_state(Arc::clone(&lists));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = format!("http://{}", listener.local_addr().unwrap());
@@ -168,7 +173,13 @@ async fn log_in(State(lists): State<Arc<Lists>>, body: String) -> (StatusCode, S
 }
 
 async fn wait(host: &str, ids: &[&str], timeout: Duration) -> Completion {
-    let login = Login { email: "someone@test.local".into(), password: "secret".into() };
+    let login = Login {
+        account: "someone@test.local".into(),
+        path: "/log-in",
+        body: r#"{"name":"someone@test.local"}"#.into(),
+        token: "/access_token",
+        lifetime: "/expires_in",
+    };
     let login = Some(Arc::new(login));
     let items = ids.iter().map(|id| AcceptedWork { login: login.clone(), ..accepted(id, 0) });
     let http = reqwest::Client::new();

@@ -23,7 +23,7 @@ use crate::{
     load::Stage,
     profile::Plan,
     recorder::Recorder,
-    scenarios::{Session, UserClass},
+    scenario::{Session, UserClass},
 };
 
 /// Runs `plan` to its end. Returns early when Goose's killswitch, its global stop flag, is set.
@@ -171,7 +171,7 @@ fn start_user(class: &'static UserClass, config: ClientConfig, tasks: Arc<Tasks>
             let client =
                 Client::new(&config).map_err(|error| Box::new(TransactionError::Reqwest(error)))?;
             config.recorder.user_started(class.name);
-            user.set_session_data(Session::new(class.identity, client));
+            user.set_session_data(Session::new(class, client, &config.accounts));
             tasks.run_on_start(user).await
         })
     }))
@@ -224,12 +224,15 @@ impl Drop for SilencedStdout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{Overrides, Profile};
+    use crate::{
+        plant,
+        profile::{Overrides, Profile},
+    };
 
     #[test]
     fn only_a_single_ramp_is_adjustable() {
         let ramp_of = |name| {
-            let profile = Profile::find(name).unwrap();
+            let profile = Profile::find(&plant::harness(), name).unwrap();
             single_ramp(&Plan::new(&profile, &Overrides::default()).unwrap().stages)
         };
         assert_eq!(ramp_of("normal-50"), Some(SingleRamp { users: 50, ramp_s: 10, hold_s: 590 }));
@@ -238,7 +241,8 @@ mod tests {
 
     #[test]
     fn stages_become_steps_of_a_test_plan() {
-        let plan = Plan::new(&Profile::find("spike-200").unwrap(), &Overrides::default()).unwrap();
+        let profile = Profile::find(&plant::harness(), "spike-200").unwrap();
+        let plan = Plan::new(&profile, &Overrides::default()).unwrap();
         assert_eq!(test_plan(&plan.stages), "200,30;200,270;0,0");
     }
 }

@@ -22,8 +22,8 @@ use crate::{
     client::Client,
     precise_timer::set_timer_slack,
     profile::{Plan, WeightedClass},
-    recorder::{Recorder, Shard},
-    scenarios::Session,
+    recorder::Shard,
+    scenario::Session,
 };
 
 /// Number of users that run their on-start tasks concurrently: enough to finish soon, too few to
@@ -153,7 +153,7 @@ async fn set_up_user(pool: &UserPool) -> Result<VirtualUser, OpenError> {
     let failed = |error: &dyn ToString| OpenError::UserSetup(error.to_string());
     let config = &pool.config;
     let client = Client::new(config).map_err(|error| failed(&error))?;
-    let unrecorded = client.with_recorder(Arc::new(Recorder::new(1)));
+    client.set_recording(false);
     let base_url = config.host.parse().map_err(|error| failed(&error))?;
     // Goose's own client is never used, but without one Goose would create another.
     let http = client.http_client();
@@ -169,14 +169,12 @@ async fn set_up_user(pool: &UserPool) -> Result<VirtualUser, OpenError> {
             0,
             Some(http.clone()),
         )?;
-        user.set_session_data(Session::new(weighted.class.identity, unrecorded.clone()));
+        user.set_session_data(Session::new(weighted.class, client.clone(), &config.accounts));
         let _ = tasks.run_on_start(&mut user).await;
-        if let Some(session) = user.get_session_data_mut::<Session>() {
-            session.client = session.client.with_recorder_of(&client);
-        }
         config.recorder.count_started(weighted.class.name);
         goose_users.push(user);
     }
+    client.set_recording(true);
     Ok(VirtualUser { goose_users, client, shard: config.recorder.assign_shard() })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use goose::goose::{GooseUser, Transaction, TransactionFunction};
 
-use crate::scenarios::UserClass;
+use crate::scenario::UserClass;
 
 /// Tasks of a user class: those that run once at the start, and those picked by weight.
 pub(super) struct Tasks {

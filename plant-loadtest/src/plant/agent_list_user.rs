@@ -8,8 +8,8 @@ use goose::{
     transaction,
 };
 
-use super::{Identity, LIST_AGENTS, SeedData, Session, UserClass};
-use crate::client::Request;
+use super::{LIST_AGENTS, Session, test_data::AGENTS};
+use crate::{client::Request, scenario::UserClass};
 
 /// User class `AgentListUser`.
 pub static CLASS: UserClass = UserClass {
@@ -17,10 +17,10 @@ pub static CLASS: UserClass = UserClass {
     description: "lists agents only",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS],
-    identity: Identity::Anonymous,
-    seed_data: &[SeedData::Agents],
+    checks: &[&AGENTS],
+    start_user: Some(Session::start),
     work_kinds: &[],
-    scenario,
+    scenario: &scenario,
 };
 
 fn scenario() -> Result<Scenario, GooseError> {

@@ -8,8 +8,11 @@ use goose::{
     transaction,
 };
 
-use super::{Identity, SeedData, Session, UserClass};
-use crate::client::{Endpoint, Request, Shape};
+use super::{Session, test_data::AGENTS};
+use crate::{
+    client::{Endpoint, Request, Shape},
+    scenario::UserClass,
+};
 
 /// User class `AgentSearchUser`.
 pub static CLASS: UserClass = UserClass {
@@ -17,10 +20,10 @@ pub static CLASS: UserClass = UserClass {
     description: "searches agents only",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&SEARCH_AGENTS],
-    identity: Identity::Anonymous,
-    seed_data: &[SeedData::Agents],
+    checks: &[&AGENTS],
+    start_user: Some(Session::start),
     work_kinds: &[],
-    scenario,
+    scenario: &scenario,
 };
 
 static SEARCH_AGENTS: Endpoint = Endpoint {

@@ -9,10 +9,10 @@ use goose::{
 };
 
 use super::{
-    HEALTH, Identity, Session, UserClass,
+    HEALTH, Session,
     own_account::{LOGIN, REGISTER},
 };
-use crate::client::Request;
+use crate::{client::Request, scenario::UserClass};
 
 /// User class `AuthUser`.
 pub static CLASS: UserClass = UserClass {
@@ -20,10 +20,10 @@ pub static CLASS: UserClass = UserClass {
     description: "registers, logs in to the account registered last, requests /health",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&REGISTER, &LOGIN, &HEALTH],
-    identity: Identity::OwnAccount,
-    seed_data: &[],
+    checks: &[],
+    start_user: Some(Session::start),
     work_kinds: &[],
-    scenario,
+    scenario: &scenario,
 };
 
 fn scenario() -> Result<Scenario, GooseError> {

@@ -10,11 +10,12 @@ use goose::{
 use serde_json::json;
 
 use super::{
-    Identity, OwnAccount, Session, UserClass, id,
+    OwnAccount, Session, id,
     own_account::{LOGIN, REGISTER},
 };
 use crate::{
     client::{Endpoint, Request, Shape},
+    scenario::UserClass,
     work::WorkKind,
 };
 
@@ -24,10 +25,10 @@ pub static CLASS: UserClass = UserClass {
     description: "requests texts from the model, lists the requests, reads one; each is followed until it ends",
     wait: (Duration::from_secs(1), Duration::from_secs(4)),
     endpoints: &[&CREATE, &LIST, &FIND, &REGISTER, &LOGIN],
-    identity: Identity::OwnAccount,
-    seed_data: &[],
+    checks: &[],
+    start_user: Some(Session::start),
     work_kinds: &[&GENERATION],
-    scenario,
+    scenario: &scenario,
 };
 
 static CREATE: Endpoint = Endpoint {

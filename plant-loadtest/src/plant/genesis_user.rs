@@ -9,8 +9,11 @@ use goose::{
 };
 use serde_json::json;
 
-use super::{CREATE_SKILL, Identity, Session, UserClass, id};
-use crate::client::{Endpoint, Request, Shape};
+use super::{CREATE_SKILL, Session, accounts::LOG_IN, id};
+use crate::{
+    client::{Endpoint, Request, Shape},
+    scenario::UserClass,
+};
 
 /// User class `GenesisUser`.
 pub static CLASS: UserClass = UserClass {
@@ -18,10 +21,10 @@ pub static CLASS: UserClass = UserClass {
     description: "creates a skill, certifies it, certifies it again",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&CREATE_SKILL, &CERTIFY, &CERTIFY_AGAIN],
-    identity: Identity::Customer,
-    seed_data: &[],
+    checks: &[&LOG_IN],
+    start_user: Some(Session::start_as_customer),
     work_kinds: &[],
-    scenario,
+    scenario: &scenario,
 };
 
 static CERTIFY: Endpoint = Endpoint {

@@ -8,8 +8,8 @@ use goose::{
     transaction,
 };
 
-use super::{HEALTH, Identity, Session, UserClass};
-use crate::client::Request;
+use super::{HEALTH, Session};
+use crate::{client::Request, scenario::UserClass};
 
 /// User class `HealthCheckUser`.
 pub static CLASS: UserClass = UserClass {
@@ -17,10 +17,10 @@ pub static CLASS: UserClass = UserClass {
     description: "requests /health only",
     wait: (Duration::from_millis(500), Duration::from_millis(1500)),
     endpoints: &[&HEALTH],
-    identity: Identity::Anonymous,
-    seed_data: &[],
+    checks: &[],
+    start_user: Some(Session::start),
     work_kinds: &[],
-    scenario,
+    scenario: &scenario,
 };
 
 fn scenario() -> Result<Scenario, GooseError> {

@@ -1,11 +1,11 @@
-//! The user classes, one file each.
-//!
-//! A class is a Goose scenario. Its tasks (Goose: transactions) take everything they need from the
-//! [`Session`] of the user that runs them, so that the same scenario runs in both engines.
+//! The Plant service as seen by the harness: its user classes, profiles, SLA files, accounts, checks
+//! and metric names. The only module that knows it.
 
+mod accounts;
 mod agent_list_user;
 mod agent_search_user;
 mod auth_user;
+mod files;
 mod generation_user;
 mod genesis_user;
 mod health_check_user;
@@ -13,143 +13,39 @@ mod own_account;
 mod payment_user;
 mod plant_backend_user;
 mod plant_user;
-mod selftest_user;
+mod service;
+mod session;
+pub mod stub_responses;
+mod test_data;
 
-use std::{collections::BTreeMap, time::Duration};
-
-use goose::{
-    GooseError,
-    goose::{GooseUser, Scenario, TransactionError},
-};
 use serde::Deserialize;
 
 use crate::{
-    access::TEST_CUSTOMERS,
-    client::{Client, Endpoint, Shape},
-    load::Stage,
-    sla::AllowedNames,
-    work::WorkKind,
+    client::{Endpoint, Shape},
+    harness::Harness,
 };
+use own_account::OwnAccount;
+use session::Session;
 
-pub use own_account::OwnAccount;
-
-/// All user classes.
-pub static ALL: [&UserClass; 10] = [
-    &plant_backend_user::CLASS,
-    &health_check_user::CLASS,
-    &plant_user::CLASS,
-    &genesis_user::CLASS,
-    &agent_list_user::CLASS,
-    &agent_search_user::CLASS,
-    &auth_user::CLASS,
-    &generation_user::CLASS,
-    &payment_user::CLASS,
-    &selftest_user::CLASS,
-];
-
-/// A kind of virtual user: its tasks, its think time and the data it requires.
-#[derive(Debug)]
-pub struct UserClass {
-    /// Name in profiles and reports.
-    pub name: &'static str,
-    /// One-line description, printed by `list`.
-    pub description: &'static str,
-    /// Minimum and maximum think time between two tasks; closed model only.
-    pub wait: (Duration, Duration),
-    /// Every endpoint that the tasks request. SLA files can only name these.
-    pub endpoints: &'static [&'static Endpoint],
-    /// Account that its users act as.
-    pub identity: Identity,
-    /// Data that must be seeded before a run.
-    pub seed_data: &'static [SeedData],
-    /// Kinds of work that the service accepts from the tasks and completes later. The run waits until
-    /// it has ended.
-    pub work_kinds: &'static [&'static WorkKind],
-    /// Builds the Goose scenario: tasks and weights.
-    pub scenario: fn() -> Result<Scenario, GooseError>,
-}
-
-/// Account that the users of a class act as. Its token is sent if the service requires
-/// authentication.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
-    /// No account: public endpoints only.
-    Anonymous,
-    /// The account of one of the seeded test customers, shared with other users.
-    Customer,
-    /// An account that the user registers as part of its tasks.
-    OwnAccount,
-}
-
-/// Seeded data that a class requires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SeedData {
-    /// Agents in the catalogue.
-    Agents,
-    /// Hired agents of `test-customer-001`.
-    HiredAgents,
-}
-
-/// Returns the class with this `name`.
+/// Returns the harness for Plant.
 #[must_use]
-pub fn find(name: &str) -> Option<&'static UserClass> {
-    ALL.into_iter().find(|class| class.name == name)
-}
-
-/// Returns the names that an SLA of a run with these `classes` and `stages` may contain.
-#[must_use]
-pub fn allowed_names<'s>(classes: &[&'static UserClass], stages: &'s [Stage]) -> AllowedNames<'s> {
-    let endpoints = classes.iter().flat_map(|class| class.endpoints);
-    AllowedNames {
-        endpoints: endpoints.map(|endpoint| endpoint.name).collect(),
-        work: classes.iter().flat_map(|class| class.work_kinds).map(|work| work.name).collect(),
-        stages: stages.iter().map(|stage| stage.name.as_str()).collect(),
-    }
-}
-
-/// Session data (Goose's term) of one virtual user, shared by its tasks.
-#[derive(Clone, Debug)]
-pub struct Session {
-    /// HTTP client of this user.
-    pub client: Client,
-    /// Customer id of [`Identity::Customer`] users; empty for all others.
-    pub customer: &'static str,
-    /// Ids of agents found so far, hired or of the catalogue, depending on the class.
-    pub agent_ids: Vec<String>,
-    /// Account of [`Identity::OwnAccount`] users, once registered.
-    pub account: Option<OwnAccount>,
-    /// Further values that the tasks of the class keep, by key.
-    pub values: BTreeMap<&'static str, String>,
-}
-
-impl Session {
-    /// Returns the session data of a new user. Picks a random customer for [`Identity::Customer`].
-    #[must_use]
-    pub fn new(identity: Identity, client: Client) -> Self {
-        let (client, customer) = match identity {
-            Identity::Customer => {
-                let index = fastrand::usize(..TEST_CUSTOMERS.len());
-                (client.for_customer(index), TEST_CUSTOMERS[index])
-            }
-            Identity::Anonymous | Identity::OwnAccount => (client, ""),
-        };
-        Self { client, customer, agent_ids: Vec::new(), account: None, values: BTreeMap::new() }
-    }
-
-    /// Returns the session data of `user`.
-    ///
-    /// # Errors
-    /// When the engine has not set any.
-    pub fn get(user: &mut GooseUser) -> Result<&mut Self, Box<TransactionError>> {
-        user.get_session_data_mut()
-            .ok_or_else(|| "the engine has set no session for this user".into())
-    }
-
-    /// Returns the id of a random agent of [`Session::agent_ids`].
-    #[must_use]
-    pub fn random_agent_id(&self) -> Option<String> {
-        fastrand::choice(&self.agent_ids).cloned()
-    }
+pub fn harness() -> Harness {
+    Harness::new("plant-loadtest")
+        .classes([
+            &plant_backend_user::CLASS,
+            &health_check_user::CLASS,
+            &plant_user::CLASS,
+            &genesis_user::CLASS,
+            &agent_list_user::CLASS,
+            &agent_search_user::CLASS,
+            &auth_user::CLASS,
+            &generation_user::CLASS,
+            &payment_user::CLASS,
+        ])
+        .profiles(files::PROFILES)
+        .slas(files::SLAS)
+        .service(service::service())
+        .stub_responses(stub_responses::for_stub)
 }
 
 /// `GET /health`, requested by several classes.
@@ -196,7 +92,7 @@ mod tests {
 
     #[test]
     fn every_task_is_named_after_an_endpoint_that_its_class_declares() {
-        for class in ALL {
+        for class in harness().classes {
             let scenario = (class.scenario)().unwrap();
             assert_eq!(&*scenario.name, class.name);
             assert_eq!(scenario.transaction_wait, Some(class.wait));

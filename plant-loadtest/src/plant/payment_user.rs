@@ -10,10 +10,13 @@ use goose::{
 use serde_json::json;
 
 use super::{
-    Identity, Session, UserClass,
+    Session,
     own_account::{LOGIN, REGISTER},
 };
-use crate::client::{Endpoint, Request, Shape};
+use crate::{
+    client::{Endpoint, Request, Shape},
+    scenario::UserClass,
+};
 
 /// User class `PaymentUser`.
 pub static CLASS: UserClass = UserClass {
@@ -21,10 +24,10 @@ pub static CLASS: UserClass = UserClass {
     description: "pays for plans, lists its payments",
     wait: (Duration::from_secs(2), Duration::from_secs(5)),
     endpoints: &[&CREATE, &LIST, &REGISTER, &LOGIN],
-    identity: Identity::OwnAccount,
-    seed_data: &[],
+    checks: &[],
+    start_user: Some(Session::start),
     work_kinds: &[],
-    scenario,
+    scenario: &scenario,
 };
 
 static CREATE: Endpoint = Endpoint {

@@ -10,8 +10,16 @@ use goose::{
 };
 use serde_json::json;
 
-use super::{HEALTH, Identity, LIST_AGENTS, SeedData, Session, UserClass, ids};
-use crate::client::{Endpoint, Request, Shape};
+use super::{
+    HEALTH, LIST_AGENTS, Session,
+    accounts::LOG_IN,
+    ids,
+    test_data::{AGENTS, HIRED_AGENTS},
+};
+use crate::{
+    client::{Endpoint, Request, Shape},
+    scenario::UserClass,
+};
 
 /// User class `PlantBackendUser`.
 pub static CLASS: UserClass = UserClass {
@@ -28,10 +36,10 @@ pub static CLASS: UserClass = UserClass {
         &DELIVERABLES,
         &CREATE_GOAL,
     ],
-    identity: Identity::Customer,
-    seed_data: &[SeedData::Agents, SeedData::HiredAgents],
+    checks: &[&LOG_IN, &AGENTS, &HIRED_AGENTS],
+    start_user: Some(Session::start_as_customer),
     work_kinds: &[],
-    scenario,
+    scenario: &scenario,
 };
 
 const INDUSTRIES: [&str; 3] = ["marketing", "education", "sales"];
@@ -156,13 +164,13 @@ async fn request_hired_agent(session: &mut Session, endpoint: &'static Endpoint,
 
 async fn fetch_hired_agents(session: &mut Session) {
     let path = format!("/api/v1/customers/{}/agents", session.customer);
-    let request = Request::get(&CUSTOMER_AGENTS, path).customer(session.customer);
-    let list = session.client.send(request).await;
+    let request = Request::get(&CUSTOMER_AGENTS, path);
+    let list = session.send_as_customer(request).await;
     if let Some(list) = list.filter(|_| session.agent_ids.is_empty()) {
         session.agent_ids = ids(&list);
     }
 }
 
 async fn send(session: &Session, request: Request) {
-    session.client.send(request.customer(session.customer)).await;
+    session.send_as_customer(request).await;
 }

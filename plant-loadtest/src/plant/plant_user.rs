@@ -9,8 +9,11 @@ use goose::{
 };
 use serde_json::json;
 
-use super::{CREATE_SKILL, Identity, LIST_AGENTS, SeedData, Session, UserClass, ids};
-use crate::client::{Endpoint, Request, Shape};
+use super::{CREATE_SKILL, LIST_AGENTS, Session, accounts::LOG_IN, ids, test_data::AGENTS};
+use crate::{
+    client::{Endpoint, Request, Shape},
+    scenario::UserClass,
+};
 
 /// User class `PlantUser`.
 pub static CLASS: UserClass = UserClass {
@@ -18,10 +21,10 @@ pub static CLASS: UserClass = UserClass {
     description: "lists agents, creates skills, reads single agents",
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS, &CREATE_SKILL, &READ_AGENT],
-    identity: Identity::Customer,
-    seed_data: &[SeedData::Agents],
+    checks: &[&LOG_IN, &AGENTS],
+    start_user: Some(Session::start_as_customer),
     work_kinds: &[],
-    scenario,
+    scenario: &scenario,
 };
 
 static READ_AGENT: Endpoint = Endpoint {

@@ -1,12 +1,28 @@
 //! Canned responses to all requests of the user classes.
 
+use std::io;
+
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 
+use crate::stub::{Behavior, Responses, Stub};
+
 const AGENT: &str = r#"{"id":"a1","name":"A","industry":"marketing","status":"active"}"#;
 
-/// Default number of agents in lists.
-const DEFAULT_ITEMS: usize = 3;
+/// Returns the responses of the command `stub`, whose lists of agents have `items` items.
+#[must_use]
+pub fn for_stub(items: usize) -> Responses {
+    let responses = CannedResponses::new(items);
+    Box::new(move |method, path| responses.response_to(method, path))
+}
+
+/// Starts a stub of Plant on `port` of the loopback interface; 0 means any free port.
+///
+/// # Errors
+/// When the port is in use, or the operating system cannot create a thread.
+pub fn start_stub(port: u16, behavior: Behavior) -> io::Result<Stub> {
+    Stub::start_with(port, behavior, for_stub(3))
+}
 
 /// Successful responses of Plant, built once.
 pub struct CannedResponses {
@@ -14,10 +30,9 @@ pub struct CannedResponses {
 }
 
 impl CannedResponses {
-    /// Returns responses whose lists of agents have `items` items; 0 selects the default, 3.
+    /// Returns responses whose lists of agents have `items` items.
     #[must_use]
     pub fn new(items: usize) -> Self {
-        let items = if items == 0 { DEFAULT_ITEMS } else { items };
         let agents: Vec<String> = (1..=items).map(agent).collect();
         Self { agents: format!("[{}]", agents.join(",")).into() }
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::metric_names::Series;
+
 /// The samples of one scrape.
 #[derive(Clone, Debug, Default)]
 pub struct Exposition {
@@ -24,24 +26,26 @@ impl Exposition {
         Self { samples: lines.filter_map(parse_sample).collect() }
     }
 
-    /// Returns the sum of all series of `name` with `labels` (values are compared ignoring case);
-    /// `None` if there is no such series.
+    /// Returns the sum of all `series`; `None` if there are none.
     #[must_use]
-    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let matching = self.samples.iter().filter(|sample| {
-            let has = |(label, expected): &(&str, &str)| {
-                sample.labels.get(*label).is_some_and(|value| value.eq_ignore_ascii_case(expected))
-            };
-            sample.name == name && labels.iter().all(has)
-        });
-        matching.map(|sample| sample.value).reduce(|sum, value| sum + value)
+    pub fn sum(&self, series: &Series) -> Option<f64> {
+        self.values(series).reduce(|sum, value| sum + value)
     }
 
-    /// Returns the lowest value of all series of `name`; `None` if there is no such series.
+    /// Returns the lowest value of all `series`; `None` if there are none.
     #[must_use]
-    pub fn min(&self, name: &str) -> Option<f64> {
-        let matching = self.samples.iter().filter(|sample| sample.name == name);
-        matching.map(|sample| sample.value).reduce(f64::min)
+    pub fn min(&self, series: &Series) -> Option<f64> {
+        self.values(series).reduce(f64::min)
+    }
+
+    fn values(&self, series: &Series) -> impl Iterator<Item = f64> {
+        let matching = self.samples.iter().filter(|sample| {
+            let has = |(label, expected): &(String, String)| {
+                sample.labels.get(label).is_some_and(|value| value.eq_ignore_ascii_case(expected))
+            };
+            sample.name == series.name && series.labels.iter().all(has)
+        });
+        matching.map(|sample| sample.value)
     }
 
     /// Returns the labels of the first series of `name`; `None` if there is none.
@@ -105,6 +109,10 @@ fn parse_quoted(text: &str) -> Option<(String, &str)> {
 mod tests {
     use super::*;
 
+    fn sum(exposition: &Exposition, series: &str) -> Option<f64> {
+        exposition.sum(&series.parse().unwrap())
+    }
+
     const TEXT: &str = r#"
 # HELP db_pool_connections Pooled connections.
 # TYPE db_pool_connections gauge
@@ -119,19 +127,22 @@ nonsense
     #[test]
     fn series_are_found_by_name_and_labels() {
         let exposition = Exposition::parse(TEXT);
-        assert_eq!(exposition.sum("db_pool_connections", &[("state", "in_use")]), Some(2.0));
-        assert_eq!(exposition.sum("db_pool_connections", &[]), Some(5.0));
-        assert_eq!(exposition.sum("process_cpu_seconds_total", &[]), Some(12.5));
-        assert_eq!(exposition.sum("log_events_total", &[("level", "error")]), Some(4.0));
+        assert_eq!(sum(&exposition, "db_pool_connections{state=\"in_use\"}"), Some(2.0));
+        assert_eq!(sum(&exposition, "db_pool_connections"), Some(5.0));
+        assert_eq!(sum(&exposition, "process_cpu_seconds_total"), Some(12.5));
+        assert_eq!(sum(&exposition, "log_events_total{level=\"error\"}"), Some(4.0));
     }
 
     #[test]
     fn the_sum_of_a_missing_series_is_none() {
         let exposition = Exposition::parse(TEXT);
-        assert_eq!(exposition.sum("queue_depth", &[]), None);
+        assert_eq!(sum(&exposition, "queue_depth"), None);
         let odd = Exposition::parse("a NaN\na{b=\"1\"} 3\na{b=\"2\"} 2\nc +Inf\n");
-        assert_eq!((odd.sum("a", &[]), odd.min("a"), odd.min("c")), (Some(5.0), Some(2.0), None));
-        assert_eq!(exposition.sum("db_pool_connections", &[("state", "lost")]), None);
+        assert_eq!(
+            (sum(&odd, "a"), odd.min(&"a".parse().unwrap()), odd.min(&"c".parse().unwrap())),
+            (Some(5.0), Some(2.0), None)
+        );
+        assert_eq!(sum(&exposition, "db_pool_connections{state=\"lost\"}"), None);
     }
 
     #[test]

@@ -1,20 +1,22 @@
-//! Reads the resource usage of the service's process from the operating system, if it runs on this
+//! Reads the resource usage of the service's processes from the operating system, if it runs on this
 //! machine.
 
 use reqwest::Url;
 
 use crate::outcome::ServiceSample;
 
-/// A process on this machine that listens on a given port.
+/// The processes on this machine that listen on a given port: one, or a main process and the workers
+/// that it has forked.
 #[derive(Debug)]
 pub(super) struct LocalProcess {
+    /// The oldest one first: the main process.
     #[cfg(target_os = "linux")]
-    process: procfs::process::Process,
+    processes: Vec<procfs::process::Process>,
 }
 
 impl LocalProcess {
-    /// Finds the process that listens at the URL `host`. Returns `None` if the host is not a
-    /// loopback address, the process belongs to another user, or the system is not Linux.
+    /// Finds the processes that listen at the URL `host`. Returns `None` if the host is not a loopback
+    /// address, the processes belong to another user, or the system is not Linux.
     pub(super) fn listening_at(host: &str) -> Option<Self> {
         let url = Url::parse(host).ok()?;
         let name = url.host_str()?;
@@ -30,7 +32,7 @@ impl LocalProcess {
     fn listening_on(port: u16) -> Option<Self> {
         use procfs::{
             net::TcpState,
-            process::{FDTarget, all_processes},
+            process::{FDTarget, Process, all_processes},
         };
 
         let sockets = [procfs::net::tcp(), procfs::net::tcp6()].into_iter().flatten().flatten();
@@ -40,14 +42,18 @@ impl LocalProcess {
             })
             .map(|socket| socket.inode)
             .collect();
-        let owns_socket = |process: &procfs::process::Process| {
+        let owns_socket = |process: &Process| {
             let mut files = process.fd().into_iter().flatten().flatten();
             files.any(
                 |file| matches!(file.target, FDTarget::Socket(inode) if inodes.contains(&inode)),
             )
         };
-        let process = all_processes().ok()?.flatten().find(owns_socket)?;
-        Some(Self { process })
+        let mut processes: Vec<Process> =
+            all_processes().ok()?.flatten().filter(owns_socket).collect();
+        processes.sort_by_key(|process| {
+            (process.stat().map_or(u64::MAX, |stat| stat.starttime), process.pid)
+        });
+        (!processes.is_empty()).then_some(Self { processes })
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -55,11 +61,11 @@ impl LocalProcess {
         None
     }
 
-    /// Returns whether the process still exists.
+    /// Returns whether all of the processes still exist.
     #[cfg(target_os = "linux")]
     pub(super) fn is_alive(&self) -> bool {
         // A zombie has ended too; it only waits for its parent process.
-        self.process.stat().is_ok_and(|stat| stat.state != 'Z')
+        self.processes.iter().all(|process| process.stat().is_ok_and(|stat| stat.state != 'Z'))
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -67,20 +73,30 @@ impl LocalProcess {
         true
     }
 
-    /// Sets the values that describe the process: start time, CPU time, memory and open files.
+    /// Sets the values that describe the processes: start time of the main one; CPU time, memory and
+    /// open files of all together. Memory that they share counts for each of them.
     #[cfg(target_os = "linux")]
     pub(super) fn describe(&self, sample: &mut ServiceSample) {
         use procfs::WithCurrentSystemInfo as _;
 
+        let stats: Vec<_> =
+            self.processes.iter().filter_map(|process| process.stat().ok()).collect();
         let ticks = as_f64(procfs::ticks_per_second());
-        if let Ok(stat) = self.process.stat() {
+        if let Some(main) = stats.first() {
             let started =
-                procfs::boot_time_secs().map(|boot| as_f64(boot) + as_f64(stat.starttime) / ticks);
+                procfs::boot_time_secs().map(|boot| as_f64(boot) + as_f64(main.starttime) / ticks);
             sample.started_at = started.ok();
-            sample.cpu_seconds = Some(as_f64(stat.utime + stat.stime) / ticks);
-            sample.memory_bytes = Some(as_f64(stat.rss_bytes().get()));
+            // The time of workers that have ended is that of the main process's children, so that the
+            // sum never goes back.
+            let ended = u64::try_from(main.cutime + main.cstime).unwrap_or_default();
+            let used: u64 = stats.iter().map(|stat| stat.utime + stat.stime).sum();
+            sample.cpu_seconds = Some(as_f64(used + ended) / ticks);
+            let memory: u64 = stats.iter().map(|stat| stat.rss_bytes().get()).sum();
+            sample.memory_bytes = Some(as_f64(memory));
         }
-        sample.open_files = self.process.fd_count().ok().map(|files| as_f64(files as u64));
+        let files = self.processes.iter().filter_map(|process| process.fd_count().ok());
+        sample.open_files =
+            files.map(|files| as_f64(files as u64)).reduce(|sum, files| sum + files);
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -90,15 +106,17 @@ impl LocalProcess {
     /// the service has not exported it.
     #[cfg(target_os = "linux")]
     pub(super) fn fill_in(&self, sample: &mut ServiceSample) {
+        let Some(main) = self.processes.first() else { return };
         if sample.cpus.is_none() {
-            let allowed = self.process.status().ok().and_then(|status| status.cpus_allowed);
+            let allowed = main.status().ok().and_then(|status| status.cpus_allowed);
             let count =
                 allowed.map(|masks| masks.iter().map(|mask| mask.count_ones()).sum::<u32>());
             sample.cpus = count.map(|count| f64::from(count).min(as_f64(online_cpus())));
         }
-        if let Ok(io) = self.process.io() {
-            sample.disk_read_bytes = Some(as_f64(io.read_bytes));
-            sample.disk_written_bytes = Some(as_f64(io.write_bytes));
+        let io: Vec<_> = self.processes.iter().filter_map(|process| process.io().ok()).collect();
+        if !io.is_empty() {
+            sample.disk_read_bytes = Some(as_f64(io.iter().map(|io| io.read_bytes).sum()));
+            sample.disk_written_bytes = Some(as_f64(io.iter().map(|io| io.write_bytes).sum()));
         }
         if let Ok(devices) = procfs::net::dev_status() {
             let bytes = devices.values().map(|device| device.recv_bytes + device.sent_bytes);
@@ -109,7 +127,6 @@ impl LocalProcess {
     #[cfg(not(target_os = "linux"))]
     pub(super) fn fill_in(&self, _: &mut ServiceSample) {}
 }
-
 /// Returns the number of CPUs of the machine; the mask of a process has bits beyond them.
 #[cfg(target_os = "linux")]
 fn online_cpus() -> u64 {
@@ -144,6 +161,36 @@ mod tests {
         let mut exported = ServiceSample { cpus: Some(64.0), ..ServiceSample::default() };
         process.fill_in(&mut exported);
         assert_eq!(exported.cpus, Some(64.0), "an exported value is not replaced");
+    }
+
+    #[test]
+    fn processes_that_share_the_socket_count_together() {
+        use std::{io::Read as _, os::fd::AsFd as _, process};
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = format!("http://{}", listener.local_addr().unwrap());
+        // A child that has the socket as its standard input, and says when it runs.
+        let mut worker = process::Command::new("sh")
+            .args(["-c", "echo; exec sleep 60"])
+            .stdin(listener.as_fd().try_clone_to_owned().unwrap())
+            .stdout(process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        worker.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let both = LocalProcess::listening_at(&host).unwrap();
+        let pids: Vec<i32> = both.processes.iter().map(|process| process.pid).collect();
+        let ids = [process::id(), worker.id()].map(|id| i32::try_from(id).unwrap());
+        assert_eq!(pids, ids, "the main process first");
+        let mut sample = ServiceSample::default();
+        both.describe(&mut sample);
+        let mut main = ServiceSample::default();
+        LocalProcess { processes: vec![procfs::process::Process::myself().unwrap()] }
+            .describe(&mut main);
+        assert_eq!(sample.started_at, main.started_at);
+        assert!(sample.open_files > main.open_files, "those of both");
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+        assert!(!both.is_alive(), "found again without the worker");
     }
 
     #[test]

@@ -6,14 +6,16 @@ mod machine;
 mod timer_lag;
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use tokio::{
     task::{JoinHandle, spawn_blocking},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 pub use exposition::Exposition;
@@ -23,9 +25,17 @@ pub use machine::{available_cpus, describe_generator};
 use timer_lag::TimerLag;
 
 use crate::{
+    metric_names::{MetricNames, Series},
     outcome::{ResourceSample, ServiceSample},
     recorder::Recorder,
 };
+
+/// Attempts at the first scrape, and the delay between them. If all fail, the service exports nothing.
+const FIRST_SCRAPE_ATTEMPTS: u32 = 3;
+const FIRST_SCRAPE_DELAY: Duration = Duration::from_millis(100);
+
+/// Samples after which the processes of a local service are found again, for new workers.
+const SAMPLES_PER_SEARCH: u32 = 10;
 
 /// Timeout for one scrape; below the sampling interval of one second.
 const SCRAPE_TIMEOUT: Duration = Duration::from_millis(900);
@@ -38,18 +48,30 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Starts to sample once per second: the `/metrics` of the service, its process if it runs on
-    /// this machine, and the load generator. `host` is the base URL of the service. Only samples
-    /// from the start of the run on ([`Recorder::started_at`]) are kept.
+    /// Starts to sample once per second: the metrics of the service, its process if it runs on this
+    /// machine, and the load generator. `host` is the base URL of the service, `first` its first metrics.
+    /// If they do not contain start time or CPU time of a process, the values of the process come from
+    /// the operating system. Only samples from the start of the run on ([`Recorder::started_at`]) are kept.
     #[must_use]
-    pub fn start(http: reqwest::Client, host: &str, recorder: Arc<Recorder>) -> Self {
+    pub fn start(
+        http: reqwest::Client,
+        host: &str,
+        metrics: Option<MetricNames>,
+        first: &Exposition,
+        recorder: Arc<Recorder>,
+    ) -> Self {
+        let exports_process = metrics.as_ref().is_some_and(|names| {
+            let sample = service_sample(first, names);
+            sample.started_at.is_some() || sample.cpu_seconds.is_some()
+        });
         let samples = Arc::new(Mutex::new(Vec::new()));
         let service = Service {
             http,
-            metrics_url: format!("{host}/metrics"),
+            metrics,
             host: host.to_owned(),
             process: Mutex::new(LocalProcess::listening_at(host).map(Arc::new)),
-            exports_process: OnceLock::new(),
+            exports_process,
+            samples_taken: AtomicU32::new(0),
         };
         let task = tokio::spawn(sample_every_second(service, recorder, Arc::clone(&samples)));
         Self { samples, task }
@@ -69,52 +91,67 @@ impl Probe {
     }
 }
 
-/// Returns the labels of the service's metric `build_info`; empty if it has none or does not
-/// respond.
-pub async fn build_info(http: &reqwest::Client, metrics_url: &str) -> BTreeMap<String, String> {
-    let exposition = scrape(http, metrics_url).await.unwrap_or_default();
-    exposition.labels("build_info").unwrap_or_default()
+/// Returns the metrics of the service at `host` before the load; empty if it exports none.
+pub async fn first_scrape(
+    http: &reqwest::Client,
+    host: &str,
+    metrics: Option<&MetricNames>,
+) -> Exposition {
+    let Some(metrics) = metrics else { return Exposition::default() };
+    for _ in 0..FIRST_SCRAPE_ATTEMPTS {
+        if let Some(exposition) = scrape(http, host, metrics).await {
+            return exposition;
+        }
+        sleep(FIRST_SCRAPE_DELAY).await;
+    }
+    Exposition::default()
 }
 
 /// The service under test, as a source of samples.
 struct Service {
     http: reqwest::Client,
-    metrics_url: String,
+    metrics: Option<MetricNames>,
     host: String,
     process: Mutex<Option<Arc<LocalProcess>>>,
-    /// Whether the service exports start time and CPU time of its process.
-    exports_process: OnceLock<bool>,
+    exports_process: bool,
+    samples_taken: AtomicU32,
 }
 
 impl Service {
     async fn sample(self: &Arc<Self>) -> ServiceSample {
-        let metrics = scrape(&self.http, &self.metrics_url).await;
-        let sample = metrics.map(|metrics| service_sample(&metrics)).unwrap_or_default();
+        let sample = self.exported().await.unwrap_or_default();
         let service = Arc::clone(self);
         // Reading procfs takes milliseconds, which would delay users on the same runtime thread.
         let complete = spawn_blocking(move || service.complete(sample));
         complete.await.unwrap_or(sample)
     }
 
-    /// Adds what the operating system knows about the process that listens on the service's port.
+    async fn exported(&self) -> Option<ServiceSample> {
+        let names = self.metrics.as_ref()?;
+        let metrics = scrape(&self.http, &self.host, names).await?;
+        Some(service_sample(&metrics, names))
+    }
+
+    /// Adds what the operating system knows about the processes that listen on the service's port.
     ///
-    /// The values of the process come from one source during the whole run, the first one that has
-    /// them: behind a proxy the exported process is not the one that listens, and a failed scrape
-    /// would look like a restart.
+    /// The values of the process come from one source during the whole run: behind a proxy the exported
+    /// process is not the one that listens, and another source for one sample would look like a
+    /// restart.
     fn complete(&self, mut sample: ServiceSample) -> ServiceSample {
-        let exported = sample.started_at.is_some() || sample.cpu_seconds.is_some();
         let Some(process) = self.local_process() else { return sample };
-        if !*self.exports_process.get_or_init(|| exported) {
+        if !self.exports_process {
             process.describe(&mut sample);
         }
         process.fill_in(&mut sample);
         sample
     }
 
-    /// Returns the process that listens on the service's port, found again after it has ended.
+    /// Returns the processes that listen on the service's port, found again after one of them has
+    /// ended, and now and then for new ones.
     fn local_process(&self) -> Option<Arc<LocalProcess>> {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        if process.as_ref().is_some_and(|process| !process.is_alive()) {
+        let search = self.samples_taken.fetch_add(1, Relaxed).is_multiple_of(SAMPLES_PER_SEARCH);
+        if process.as_ref().is_some_and(|process| search || !process.is_alive()) {
             *process = LocalProcess::listening_at(&self.host).map(Arc::new).or(process.take());
         }
         process.clone()
@@ -196,7 +233,8 @@ fn cpu_wait_fraction(before: &OwnUsage, now: &OwnUsage) -> Option<f64> {
     now.scheduler?.wait_fraction_since(before.scheduler?)
 }
 
-async fn scrape(http: &reqwest::Client, url: &str) -> Option<Exposition> {
+async fn scrape(http: &reqwest::Client, host: &str, metrics: &MetricNames) -> Option<Exposition> {
+    let url = format!("{host}{}", metrics.path);
     let text = timeout(SCRAPE_TIMEOUT, async {
         let response = http.get(url).send().await.ok()?.error_for_status().ok()?;
         response.text().await.ok()
@@ -204,25 +242,26 @@ async fn scrape(http: &reqwest::Client, url: &str) -> Option<Exposition> {
     Some(Exposition::parse(&text.await.ok()??))
 }
 
-fn service_sample(metrics: &Exposition) -> ServiceSample {
+fn service_sample(metrics: &Exposition, names: &MetricNames) -> ServiceSample {
+    let sum = |series: &Option<Series>| metrics.sum(series.as_ref()?);
     ServiceSample {
-        cpu_seconds: metrics.sum("process_cpu_seconds_total", &[]),
-        cpus: metrics.sum("process_available_cpus", &[]),
+        cpu_seconds: sum(&names.cpu_seconds),
+        cpus: sum(&names.cpus),
         // Of several processes the first: a worker that starts later is no restart.
-        started_at: metrics.min("process_start_time_seconds"),
-        memory_bytes: metrics.sum("process_resident_memory_bytes", &[]),
-        open_files: metrics.sum("process_open_fds", &[]),
-        pool_in_use: metrics.sum("db_pool_connections", &[("state", "in_use")]),
-        pool_idle: metrics.sum("db_pool_connections", &[("state", "idle")]),
-        pool_max: metrics.sum("db_pool_max", &[]),
-        pool_wait_seconds: metrics.sum("db_pool_wait_seconds_sum", &[]),
-        database_connections: metrics.sum("pg_stat_database_numbackends", &[]),
-        redis_connections: metrics.sum("redis_pool_connections", &[]),
-        requests_in_progress: metrics.sum("http_requests_in_progress", &[]),
-        cache_hits: metrics.sum("cache_requests_total", &[("result", "hit")]),
-        cache_misses: metrics.sum("cache_requests_total", &[("result", "miss")]),
-        queue_depth: metrics.sum("queue_depth", &[]),
-        logged_errors: metrics.sum("log_events_total", &[("level", "error")]),
+        started_at: names.started_at.as_ref().and_then(|series| metrics.min(series)),
+        memory_bytes: sum(&names.memory_bytes),
+        open_files: sum(&names.open_files),
+        pool_in_use: sum(&names.pool_in_use),
+        pool_idle: sum(&names.pool_idle),
+        pool_max: sum(&names.pool_max),
+        pool_wait_seconds: sum(&names.pool_wait_seconds),
+        database_connections: sum(&names.database_connections),
+        redis_connections: sum(&names.redis_connections),
+        requests_in_progress: sum(&names.requests_in_progress),
+        cache_hits: sum(&names.cache_hits),
+        cache_misses: sum(&names.cache_misses),
+        queue_depth: sum(&names.queue_depth),
+        logged_errors: sum(&names.logged_errors),
         disk_read_bytes: None,
         disk_written_bytes: None,
         network_bytes: None,

@@ -13,6 +13,7 @@ pub use schedule::{Level, Schedule, StageSpec};
 
 use crate::{
     built_in::{self, FileLoadError, FileText},
+    harness::Harness,
     load::{Model, Spacing},
     toml_source::Source,
 };
@@ -44,22 +45,23 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Reads the profile called `name`: a built-in name, or the path of a TOML file.
+    /// Reads the profile called `name`: a built-in name of `harness`, or the path of a TOML file.
     ///
     /// # Errors
     /// Returns an error if there is no such file or it is invalid.
-    pub fn find(name: &str) -> Result<Self, FileLoadError> {
-        let FileText { file, text } = built_in::read_profile(name)?;
-        Self::parse(&file, &text)
+    pub fn find(harness: &Harness, name: &str) -> Result<Self, FileLoadError> {
+        let FileText { file, text } = built_in::read_profile(harness.profiles, name)?;
+        Self::parse(harness, &file, &text)
     }
 
-    /// Parses and validates the profile `text`; `file` is the name shown in error messages.
+    /// Parses and validates the profile `text`, which may name the user classes of `harness`; `file` is
+    /// the name shown in error messages.
     ///
     /// # Errors
     /// Returns [`FileLoadError::Invalid`] with all errors of the file.
-    pub fn parse(file: &str, text: &str) -> Result<Self, FileLoadError> {
+    pub fn parse(harness: &Harness, file: &str, text: &str) -> Result<Self, FileLoadError> {
         let mut source = Source::new(file, text);
-        let profile = read::read(&mut source);
+        let profile = read::read(&mut source, harness);
         let errors = source.into_errors();
         match profile {
             Some(profile) if errors.is_empty() => Ok(profile),
@@ -71,16 +73,17 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sla::Sla;
+    use crate::{plant, sla::Sla};
 
     #[test]
     fn every_built_in_profile_and_its_sla_are_valid() {
-        for file in built_in::PROFILES {
-            let profile = Profile::find(file.name).unwrap();
+        let harness = plant::harness();
+        for file in harness.profiles {
+            let profile = Profile::find(&harness, file.name).unwrap();
             assert_eq!(profile.name, file.name);
             let plan = Plan::new(&profile, &Overrides::default()).unwrap();
             if let Some(sla) = &profile.sla {
-                Sla::find(sla, &plan.allowed_names()).unwrap();
+                Sla::find(harness.slas, sla, &plan.allowed_names()).unwrap();
             }
         }
     }
@@ -89,7 +92,7 @@ mod tests {
     fn all_errors_of_a_profile_are_reported_at_once() {
         let text = "name = \"x\"\ndescription = \"y\"\nusers = 0\nspawn_rate = -1\n\
                     run_time = \"soon\"\nsla = \"smoke\"\n[[class]]\nname = \"Nobody\"\nweight = 1\n";
-        let error = Profile::parse("x.toml", text).unwrap_err().to_string();
+        let error = Profile::parse(&plant::harness(), "x.toml", text).unwrap_err().to_string();
         let lines: Vec<&str> = error.lines().collect();
         assert_eq!(lines.len(), 4, "{error}");
         for (line, start) in lines.iter().zip(["x.toml:3", "x.toml:4", "x.toml:5", "x.toml:8"]) {
@@ -103,7 +106,7 @@ mod tests {
                     [[stage]]\nname = \"a\"\nlasts = \"1m\"\nrate = 10\nramp_to_rate = 20\n\
                     [[stage]]\nname = \"b\"\nlasts = \"ages\"\nrate = 0\nusers = 3\n\
                     [[class]]\nname = \"HealthCheckUser\"\nweight = 1\n";
-        let error = Profile::parse("x.toml", text).unwrap_err().to_string();
+        let error = Profile::parse(&plant::harness(), "x.toml", text).unwrap_err().to_string();
         let starts = [
             "x.toml:6: a stage needs either",
             "x.toml:11: a stage needs",
@@ -124,7 +127,7 @@ mod tests {
                     [[stage]]\nname = \"b\"\nlasts = \"1m\"\nusers = 10\n\
                     [[stage]]\nname = \"c\"\nlasts = \"1m\"\nramp_to_users = 3\njudged = true\n\
                     [[class]]\nname = \"HealthCheckUser\"\nweight = 1\n";
-        let profile = Profile::parse("x.toml", text).unwrap();
+        let profile = Profile::parse(&plant::harness(), "x.toml", text).unwrap();
         let Schedule::Stages(specs) = profile.schedule else { panic!("expected stages") };
         assert_eq!(specs.iter().map(|spec| spec.judged).collect::<Vec<_>>(), [false, true, true]);
         assert_eq!(profile.users, 20);
@@ -132,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_error_for_an_unknown_profile_lists_the_built_in_ones() {
-        let error = Profile::find("no-such-profile").unwrap_err().to_string();
+        let error = Profile::find(&plant::harness(), "no-such-profile").unwrap_err().to_string();
         assert!(error.contains("peak-100"), "{error}");
     }
 }

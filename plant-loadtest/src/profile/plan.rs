@@ -7,7 +7,7 @@ use super::{Profile, Schedule, schedule};
 use crate::{
     duration,
     load::{Model, Spacing, Stage},
-    scenarios::{self, UserClass},
+    scenario::{self, UserClass},
     sla::AllowedNames,
 };
 
@@ -127,7 +127,7 @@ impl Plan {
     #[must_use]
     pub fn allowed_names(&self) -> AllowedNames<'_> {
         let classes: Vec<_> = self.classes.iter().map(|weighted| weighted.class).collect();
-        scenarios::allowed_names(&classes, &self.stages)
+        scenario::allowed_names(&classes, &self.stages)
     }
 
     /// Returns the peak rate of all stages, in arrivals per second; 0 in the closed model.
@@ -197,9 +197,10 @@ fn describe_overrides(overrides: &Overrides) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plant;
 
     fn plan(name: &str, overrides: &Overrides) -> Result<Plan, String> {
-        Plan::new(&Profile::find(name).unwrap(), overrides)
+        Plan::new(&Profile::find(&plant::harness(), name).unwrap(), overrides)
     }
 
     fn stage_bounds(plan: &Plan) -> Vec<(u32, u32)> {

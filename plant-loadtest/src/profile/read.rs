@@ -5,13 +5,14 @@ use std::ops::Range;
 use super::{Level, Profile, ReportPaths, Schedule, StageSpec, WeightedClass};
 use crate::{
     duration,
+    harness::Harness,
     load::{Model, Spacing},
-    scenarios::{self, UserClass},
+    scenario::UserClass,
     toml_source::{Source, Table},
 };
 
-/// Parses the profile in `source` and adds errors to it.
-pub(super) fn read<'a>(source: &mut Source<'a>) -> Option<Profile> {
+/// Parses the profile in `source`, which may name the user classes of `harness`, and adds errors to it.
+pub(super) fn read<'a>(source: &mut Source<'a>, harness: &Harness) -> Option<Profile> {
     let mut root = source.root();
     let name = root.string(source, "name");
     let description = root.string(source, "description");
@@ -25,7 +26,7 @@ pub(super) fn read<'a>(source: &mut Source<'a>) -> Option<Profile> {
     };
     let sla =
         if saturate { root.optional_string(source, "sla") } else { root.string(source, "sla") };
-    let classes = classes(source, &mut root);
+    let classes = classes(source, &mut root, harness);
     let reports = reports(source, &mut root);
     root.report_unknown_keys(source);
     Some(Profile {
@@ -135,6 +136,10 @@ fn with_stages<'a>(
         let spec = stage(source, &mut table, model);
         table.report_unknown_keys(source);
         let Some(spec) = spec else { continue };
+        if spec.name == "run" {
+            source
+                .add_error(at.clone(), "a stage cannot be called `run`, which means the whole run");
+        }
         if specs.iter().any(|other| other.name == spec.name) {
             source.add_error(at, format!("duplicate stage name `{}`", spec.name));
         }
@@ -246,7 +251,11 @@ fn duration_s<'a>(
     }
 }
 
-fn classes<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Vec<WeightedClass> {
+fn classes<'a>(
+    source: &mut Source<'a>,
+    root: &mut Table<'a>,
+    harness: &Harness,
+) -> Vec<WeightedClass> {
     let at = root.span.clone();
     let tables = root.tables(source, "class");
     if tables.is_empty() {
@@ -259,16 +268,22 @@ fn classes<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Vec<WeightedCla
             let weight = table.positive_integer(source, "weight");
             table.report_unknown_keys(source);
             let (name, at) = name?;
-            let class = find_class(source, &name, at)?;
+            let class = find_class(source, harness, &name, at)?;
             Some(WeightedClass { class, weight: weight? })
         })
         .collect()
 }
 
-fn find_class(source: &mut Source<'_>, name: &str, at: Range<usize>) -> Option<&'static UserClass> {
-    let class = scenarios::find(name);
+fn find_class(
+    source: &mut Source<'_>,
+    harness: &Harness,
+    name: &str,
+    at: Range<usize>,
+) -> Option<&'static UserClass> {
+    let class = harness.find_class(name);
     if class.is_none() {
-        let known = scenarios::ALL.map(|class| class.name).join(", ");
+        let known: Vec<&str> = harness.classes.iter().map(|class| class.name).collect();
+        let known = known.join(", ");
         source.add_error(at, format!("unknown user class `{name}`; expected one of: {known}"));
     }
     class

@@ -17,8 +17,9 @@ use records::Records;
 
 use crate::{
     failure::FailureKind,
+    login::Login,
     outcome::{ArrivalCell, EndpointResults, Failure, Tally},
-    work::{AcceptedWork, Login, WorkKind},
+    work::{AcceptedWork, WorkKind},
 };
 
 /// Length of the sliding window behind the current rate and percentile, in seconds.

@@ -9,7 +9,7 @@ use goose::{
 };
 use serde_json::json;
 
-use super::{Identity, Session, UserClass};
+use super::{Session, UserClass};
 use crate::client::{Endpoint, Request, Shape};
 
 /// User class `SelftestUser`.
@@ -18,13 +18,14 @@ pub static CLASS: UserClass = UserClass {
     description: "requests the servers of known truth that `selftest` starts",
     wait: (Duration::from_millis(50), Duration::from_millis(150)),
     endpoints: &[&PING, &LIST, &READ, &CREATE],
-    identity: Identity::Anonymous,
-    seed_data: &[],
+    checks: &[],
+    start_user: None,
     work_kinds: &[],
-    scenario,
+    scenario: &scenario,
 };
 
-static PING: Endpoint =
+/// `GET /ping`.
+pub(super) static PING: Endpoint =
     Endpoint { name: "GET /ping", expected_statuses: &[200], shape: Shape::Object(&["pong"]) };
 
 static LIST: Endpoint = Endpoint {

@@ -18,7 +18,7 @@ const CLOSED: &str = "users = 10\nspawn_rate = 10\nwarm_up = \"1s\"\nrun_time = 
 
 /// 20 arrivals per second for 4 s, of users that hand in work.
 const WORKING: &str = "model = \"open\"\nusers = 10\nrate = 30\nwarm_up = \"1s\"\nrun_time = \"5s\"\n\
-                       [[class]]\nname = \"GenerationUser\"\nweight = 1\n";
+                       [[class]]\nname = \"WorkingUser\"\nweight = 1\n";
 
 /// P95 of every endpoint, errors, and survival.
 const USUAL: &str = "fails_over_percent = 0\n\
@@ -28,7 +28,7 @@ const USUAL: &str = "fails_over_percent = 0\n\
 
 const SURVIVAL: &str = "[survival]\nanswers_within_s = 2\n";
 
-const WORK_DONE: &str = "[[completion]]\nwork = \"generation\"\nfailed_below_percent = 15\n\
+const WORK_DONE: &str = "[[completion]]\nwork = \"work\"\nfailed_below_percent = 15\n\
                          done_within_s = 30\n";
 
 const fn expect(grades: &'static [&'static str], culprit: &'static str) -> Expected {
@@ -504,13 +504,13 @@ pub const CASES: &[Case] = &[
         sla: WORK_DONE,
         behavior: Behavior::with_work(Work::Disappears(0.4)),
         options: &["--drain-timeout", "2s"],
-        ..fails("work-lost", "two fifths of the accepted work disappear", &[], "generation")
+        ..fails("work-lost", "two fifths of the accepted work disappear", &[], "accepted work")
     },
     Case {
         load: WORKING,
         sla: WORK_DONE,
         behavior: Behavior::with_work(Work::Fails(0.4)),
-        ..fails("work-fails", "two fifths of the accepted work fail", &[], "generation")
+        ..fails("work-fails", "two fifths of the accepted work fail", &[], "accepted work")
     },
     Case {
         load: WORKING,

@@ -27,7 +27,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{profile::Profile, sla::Sla};
+    use crate::{harness::Harness, profile::Profile, sla::Sla};
 
     #[test]
     fn cases_have_different_names_and_valid_files() {
@@ -39,12 +39,12 @@ mod tests {
         for case in cases::CASES.iter().chain([&cases::NULL]) {
             let path = folder.join("case.toml");
             std::fs::write(&path, runner::profile_text(case)).unwrap();
-            let profile = Profile::find(path.to_str().unwrap())
+            let profile = Profile::find(&Harness::new("selftest"), path.to_str().unwrap())
                 .unwrap_or_else(|error| panic!("{}: {error}", case.name));
             let plan = crate::profile::Plan::new(&profile, &Default::default()).unwrap();
             let sla = folder.join("sla.toml");
             std::fs::write(&sla, runner::sla_text(case)).unwrap();
-            Sla::find(sla.to_str().unwrap(), &plan.allowed_names())
+            Sla::find(&[], sla.to_str().unwrap(), &plan.allowed_names())
                 .unwrap_or_else(|error| panic!("{}: {error}", case.name));
         }
         std::fs::remove_dir_all(folder).unwrap();

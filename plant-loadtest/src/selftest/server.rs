@@ -173,13 +173,7 @@ fn slow_body_ms(effect: Option<Effect>) -> u64 {
 /// Returns the name of the endpoint.
 fn endpoint(method: &Method, path: &str) -> String {
     let (folder, last) = path.rsplit_once('/').unwrap_or_default();
-    let template = match (folder, last) {
-        ("/items", _) => "/items/{id}",
-        ("/api/v1/generation", id) if !["create", "list"].contains(&id) => {
-            "/api/v1/generation/{id}"
-        }
-        _ => path,
-    };
+    let template = if folder == "/items" && !last.is_empty() { "/items/{id}" } else { path };
     format!("{method} {template}")
 }
 
@@ -258,59 +252,49 @@ impl Server {
             ("GET", "/items") => (200, json!([item("1"), item("2")]).to_string()),
             ("GET", _) if path.starts_with("/items/") => (200, item(&path[7..]).to_string()),
             ("POST", "/items") => (201, item(&number.to_string()).to_string()),
-            ("POST", "/api/v1/auth/register") => {
-                (201, json!({ "user": { "id": number } }).to_string())
-            }
-            ("POST", "/api/v1/auth/login") => (200, self.log_in(body)),
-            (_, _) if path.starts_with("/api/v1/generation/") => {
-                self.generation(path, token, number, is_check)
-            }
+            ("POST", "/login") => (200, self.log_in(body)),
+            (_, "/work") => self.work(method, token, number, is_check),
             _ => (404, json!({ "code": "not-found" }).to_string()),
         }
     }
 
     fn log_in(&self, body: &Bytes) -> String {
         let credentials: Value = serde_json::from_slice(body).unwrap_or_default();
-        let email = credentials["email"].as_str().unwrap_or_default();
+        let name = credentials["name"].as_str().unwrap_or_default();
         let number = self.requests.fetch_add(1, Relaxed);
-        let token = format!("{email} {number}");
+        let token = format!("{name} {number}");
         let lifetime = match self.behavior.work {
             Work::TokensExpire(seconds) => seconds,
             _ => 900,
         };
         let expires = Instant::now() + Duration::from_secs(lifetime);
         lock(&self.tokens).insert(token.clone(), expires);
-        json!({ "access_token": token, "refresh_token": "r", "expires_in": lifetime }).to_string()
+        json!({ "token": token, "expires_in": lifetime }).to_string()
     }
 
-    fn generation(&self, path: &str, token: &str, number: u64, is_check: bool) -> (u16, String) {
+    /// Accepts work (`POST`), or lists that of the token's owner.
+    fn work(&self, method: &Method, token: &str, number: u64, is_check: bool) -> (u16, String) {
         let expires = lock(&self.tokens).get(token).copied();
         if expires.is_none_or(|expires| expires < Instant::now()) {
             return (401, json!({ "code": "unauthorized" }).to_string());
         }
         let owner = token.split(' ').next().unwrap_or_default().to_owned();
         let accepted_at = now();
-        if path.ends_with("/create") {
+        if method == Method::POST {
             let id = number.to_string();
             let fate = self.draw();
             lock(&self.work).push(WorkItem { id: id.clone(), owner, accepted_at, fate });
-            let body =
-                json!({ "id": id, "task_id": id, "status": "queued", "created_at": accepted_at });
-            return (202, body.to_string());
+            return (202, json!({ "id": id, "created_at": accepted_at }).to_string());
         }
-        if path.ends_with("/list") {
-            if is_check && self.behavior.work == Work::ListUnavailable {
-                return (503, json!({ "code": "unavailable" }).to_string());
-            }
-            let items: Vec<Value> = lock(&self.work)
-                .iter()
-                .filter(|item| item.owner == owner)
-                .filter_map(|item| self.describe(item))
-                .collect();
-            return (200, json!({ "items": items, "next": null }).to_string());
+        if is_check && self.behavior.work == Work::ListUnavailable {
+            return (503, json!({ "code": "unavailable" }).to_string());
         }
-        let body = json!({ "id": "1", "status": "completed", "result": "x", "error": null, "attempts": 1 });
-        (200, body.to_string())
+        let items: Vec<Value> = lock(&self.work)
+            .iter()
+            .filter(|item| item.owner == owner)
+            .filter_map(|item| self.describe(item))
+            .collect();
+        (200, json!({ "items": items, "next": null }).to_string())
     }
 
     /// Returns an item of the list; `None` if it has disappeared.

@@ -12,7 +12,7 @@ use crate::{
 const LATENCY_TOLERANCE: f64 = 1.0;
 
 /// Requests for logins are sent before the load, too, when they are not recorded.
-const UNCOUNTED_PREFIX: &str = "POST /api/v1/auth/";
+const UNCOUNTED_PREFIX: &str = "POST /login";
 
 /// What a server did with the requests to one endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

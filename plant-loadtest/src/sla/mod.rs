@@ -18,7 +18,7 @@ pub use metric::{Metric, Resource};
 pub use over_time::{DriftLimit, MemoryGrowthLimit, OverTime, RecoveryLimit};
 pub use scope::AllowedNames;
 
-use crate::built_in::{self, FileLoadError, FileText};
+use crate::built_in::{self, BuiltInFile, FileLoadError, FileText};
 
 /// The thresholds of an SLA file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -145,13 +145,17 @@ impl Sla {
         }
     }
 
-    /// Reads the SLA called `name`: a built-in name, or the path of a TOML file. Endpoints, work
-    /// and stages in it must be among the `allowed` ones.
+    /// Reads the SLA called `name`: that of one of the `built_in` files, or the path of a TOML file.
+    /// Endpoints, work and stages in it must be among the `allowed` ones.
     ///
     /// # Errors
     /// Returns an error if there is no such file or it is invalid.
-    pub fn find(name: &str, allowed: &AllowedNames<'_>) -> Result<Self, FileLoadError> {
-        let FileText { file, text } = built_in::read_sla(name)?;
+    pub fn find(
+        built_in: &[BuiltInFile],
+        name: &str,
+        allowed: &AllowedNames<'_>,
+    ) -> Result<Self, FileLoadError> {
+        let FileText { file, text } = built_in::read_sla(built_in, name)?;
         read::parse(&file, &text, allowed)
     }
 }

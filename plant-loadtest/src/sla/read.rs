@@ -240,17 +240,22 @@ fn failure_kinds<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Vec<Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{scenarios, sla::Resource};
+    use crate::{plant, scenario, sla::Resource};
 
     fn parse_sla(text: &str) -> Result<Sla, FileLoadError> {
-        let class = scenarios::find("HealthCheckUser").unwrap();
-        parse("x.toml", text, &scenarios::allowed_names(&[class], &[]))
+        let class = plant::harness().find_class("HealthCheckUser").unwrap();
+        parse("x.toml", text, &scenario::allowed_names(&[class], &[]))
     }
 
     #[test]
     fn the_limits_of_seed_001_are_parsed_as_written() {
-        let class = scenarios::find("PlantBackendUser").unwrap();
-        let sla = Sla::find("plant-backend", &scenarios::allowed_names(&[class], &[])).unwrap();
+        let class = plant::harness().find_class("PlantBackendUser").unwrap();
+        let sla = Sla::find(
+            plant::harness().slas,
+            "plant-backend",
+            &scenario::allowed_names(&[class], &[]),
+        )
+        .unwrap();
         let limits = |endpoint: &str| -> Vec<(f64, Option<f64>)> {
             let subject = Subject::Endpoint(endpoint.into());
             let thresholds = sla.thresholds.iter().filter(|threshold| threshold.subject == subject);
@@ -268,8 +273,10 @@ mod tests {
 
     #[test]
     fn every_violation_of_the_certification_sla_of_seed_000_is_a_failure() {
-        let class = scenarios::find("GenesisUser").unwrap();
-        let sla = Sla::find("certify", &scenarios::allowed_names(&[class], &[])).unwrap();
+        let class = plant::harness().find_class("GenesisUser").unwrap();
+        let sla =
+            Sla::find(plant::harness().slas, "certify", &scenario::allowed_names(&[class], &[]))
+                .unwrap();
         let limits: Vec<f64> = sla.thresholds.iter().map(|threshold| threshold.limit).collect();
         assert_eq!(limits[..3], [100.0, 500.0, 1000.0]);
         for threshold in sla.thresholds {

@@ -1,8 +1,7 @@
 //! A stub server with a known latency distribution, for testing and calibrating the load generator.
-//! It sends canned responses of Plant after a configured delay.
+//! It sends canned responses after a configured delay.
 
 mod metrics;
-pub mod responses;
 
 use std::{
     convert::Infallible,
@@ -17,12 +16,13 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Method, Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, runtime::Runtime, sync::Semaphore, task::spawn_blocking};
 
 use crate::{distribution::Distribution, precise_timer::PreciseTimer};
-use responses::CannedResponses;
 
 /// Behaviour of a stub. The default responds without delay.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,8 +34,15 @@ pub struct Behavior {
     pub max_concurrent: Option<usize>,
     /// A period without responses.
     pub stall: Option<Stall>,
-    /// Number of agents in lists; 0 selects the default, 3.
-    pub items: usize,
+}
+
+/// Returns status and body of the response to a request.
+pub type Responses = Box<dyn Fn(&Method, &str) -> (StatusCode, Bytes) + Send + Sync>;
+
+/// The response to all requests of a stub that has no others.
+#[must_use]
+pub fn default_response(_: &Method, _: &str) -> (StatusCode, Bytes) {
+    (StatusCode::OK, Bytes::from_static(br#"{"pong":true}"#))
 }
 
 /// Latency distribution of a stub.
@@ -69,7 +76,7 @@ pub struct Stall {
 
 struct Shared {
     behavior: Behavior,
-    responses: CannedResponses,
+    responses: Responses,
     slots: Option<Semaphore>,
     timer: PreciseTimer,
     first_request_at: OnceLock<Instant>,
@@ -86,11 +93,19 @@ pub struct Stub {
 }
 
 impl Stub {
-    /// Starts a stub on `port` of the loopback interface; 0 means any free port.
+    /// Starts a stub with the [`default_response`], see [`Self::start_with`].
     ///
     /// # Errors
     /// When the port is in use, or the operating system cannot create a thread.
     pub fn start(port: u16, behavior: Behavior) -> io::Result<Self> {
+        Self::start_with(port, behavior, Box::new(default_response))
+    }
+
+    /// Starts a stub on `port` of the loopback interface; 0 means any free port.
+    ///
+    /// # Errors
+    /// When the port is in use, or the operating system cannot create a thread.
+    pub fn start_with(port: u16, behavior: Behavior, responses: Responses) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("stub")
@@ -98,7 +113,7 @@ impl Stub {
             .build()?;
         let shared = Arc::new(Shared {
             behavior,
-            responses: CannedResponses::new(behavior.items),
+            responses,
             slots: behavior.max_concurrent.map(Semaphore::new),
             timer: PreciseTimer::start()?,
             first_request_at: OnceLock::new(),
@@ -181,7 +196,7 @@ async fn respond(
     let first_request_at = *shared.first_request_at.get_or_init(Instant::now);
     let number = shared.requests.fetch_add(1, Relaxed) + 1;
     shared.delay(first_request_at, number).await;
-    let (status, body) = shared.responses.response_to(request.method(), path);
+    let (status, body) = (shared.responses)(request.method(), path);
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let processing_times = &shared.processing_times;

@@ -1,4 +1,4 @@
-//! The endpoint behind a violation of a threshold for all requests.
+//! The endpoint, or the kind of response, behind a violated error rate.
 
 use std::ops::Range;
 
@@ -9,14 +9,36 @@ use crate::{
     sla::{Metric, Subject},
 };
 
-/// Describes which endpoint most of the errors come from, for a violated error rate of all requests.
-/// `None` for other thresholds, or if no endpoint has most of them.
+/// Describes where most of the errors come from, for a violated error rate: of all requests from which
+/// endpoint, of one endpoint what failed. `None` for other thresholds, or if there is no such majority.
 pub(super) fn describe(outcome: &Outcome, judged: &JudgedThreshold) -> Option<String> {
     let is_violated = matches!(judged.reported_grade(), Grade::Warning | Grade::Fail);
     let Metric::ErrorRate(kinds) = &judged.threshold.metric else { return None };
-    if !is_violated || judged.threshold.subject != Subject::AllRequests {
-        return None;
+    match &judged.threshold.subject {
+        Subject::AllRequests if is_violated => main_endpoint(outcome, judged, kinds),
+        Subject::Endpoint(endpoint) if is_violated => main_failure(outcome, endpoint, kinds),
+        _ => None,
     }
+}
+
+/// Returns the message of most failures of an endpoint in the whole run, without what follows its
+/// first clause.
+fn main_failure(outcome: &Outcome, endpoint: &str, kinds: &[FailureKind]) -> Option<String> {
+    let of_endpoint = outcome
+        .failures
+        .iter()
+        .filter(|failure| failure.endpoint == endpoint && kinds.contains(&failure.kind));
+    let total: u64 = of_endpoint.clone().map(|failure| failure.count).sum();
+    let main = of_endpoint.max_by_key(|failure| failure.count)?;
+    let message = main.message.split([';', '.']).next().unwrap_or_default();
+    (main.count * 2 > total).then(|| format!("mostly {message}"))
+}
+
+fn main_endpoint(
+    outcome: &Outcome,
+    judged: &JudgedThreshold,
+    kinds: &[FailureKind],
+) -> Option<String> {
     let spans = match &judged.window {
         Some(window) => vec![window.clone()],
         None => judge::spans(outcome, &judged.threshold.during),
@@ -42,7 +64,38 @@ fn errors(outcome: &Outcome, endpoint: &str, kinds: &[FailureKind], spans: &[Ran
 
 #[cfg(test)]
 mod tests {
-    use crate::{outcome::Counts, report::example, verdict::Verdict};
+    use super::main_failure;
+    use crate::{
+        failure::FailureKind,
+        outcome::{Counts, Failure},
+        report::example,
+        verdict::Verdict,
+    };
+
+    #[test]
+    fn the_message_of_most_failures_of_an_endpoint_is_named() {
+        let mut outcome = example::outcome();
+        let failure = |endpoint: &str, kind, message: &str, count| Failure {
+            endpoint: endpoint.into(),
+            kind,
+            message: message.into(),
+            count,
+            first_second: 0,
+            last_second: 1,
+        };
+        let refused = "503 unavailable: password hashing is unavailable; try again";
+        outcome.failures = vec![
+            failure("POST /login", FailureKind::ServerError, refused, 7),
+            failure("POST /login", FailureKind::ServerError, "500", 6),
+            failure("POST /login", FailureKind::TimedOut, "request timed out", 90),
+            failure("GET /other", FailureKind::ServerError, "500", 900),
+        ];
+        let main = |outcome: &_| main_failure(outcome, "POST /login", &[FailureKind::ServerError]);
+        let expected = "mostly 503 unavailable: password hashing is unavailable";
+        assert_eq!(main(&outcome).as_deref(), Some(expected));
+        outcome.failures[1].count = 7;
+        assert_eq!(main(&outcome), None, "half of them are not most");
+    }
 
     #[test]
     fn the_endpoint_with_most_errors_is_named() {

@@ -12,7 +12,7 @@ use axum::{
     extract::{Request, State},
     http::Response,
 };
-use plant_loadtest::stub::responses::CannedResponses;
+use plant_loadtest::plant::stub_responses::CannedResponses;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};
 

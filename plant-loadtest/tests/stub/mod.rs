@@ -15,7 +15,7 @@ use axum::{
     extract::{Request, State},
     http::Response,
 };
-use plant_loadtest::stub::responses::CannedResponses;
+use plant_loadtest::plant::stub_responses::CannedResponses;
 use tokio::{net::TcpListener, runtime::Runtime, time::sleep};
 
 /// A fault in the responses to some requests.

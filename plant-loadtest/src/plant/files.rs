@@ -1,0 +1,66 @@
+//! The built-in profiles and SLA files.
+
+use crate::built_in::BuiltInFile;
+
+macro_rules! profiles {
+    ($($name:literal),* $(,)?) => {
+        &[$(BuiltInFile {
+            name: $name,
+            text: include_str!(concat!("../../profiles/", $name, ".toml")),
+        }),*]
+    };
+}
+
+macro_rules! slas {
+    ($($name:literal),* $(,)?) => {
+        &[$(BuiltInFile {
+            name: $name,
+            text: include_str!(concat!("../../sla/", $name, ".toml")),
+        }),*]
+    };
+}
+
+/// The profiles, in the order in which `list` prints them.
+pub(super) const PROFILES: &[BuiltInFile] = profiles![
+    "demo",
+    "smoke",
+    "warmup-10",
+    "normal-50",
+    "peak-100",
+    "spike-200",
+    "soak-24h",
+    "stress",
+    "endurance-low",
+    "endurance-medium",
+    "daily",
+    "campaign",
+    "throughput",
+    "agents-1000",
+    "sla-certify",
+    "sla-list",
+    "sla-search",
+    "sla-certify-saturate",
+    "sla-list-saturate",
+    "sla-search-saturate",
+    "auth",
+    "generation",
+    "platform",
+];
+
+/// The SLA files.
+pub(super) const SLAS: &[BuiltInFile] = slas![
+    "smoke",
+    "plant-backend",
+    "stress",
+    "endurance-low",
+    "endurance-medium",
+    "daily",
+    "campaign",
+    "throughput",
+    "certify",
+    "list",
+    "search",
+    "auth",
+    "generation",
+    "platform",
+];

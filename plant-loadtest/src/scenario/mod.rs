@@ -1,0 +1,101 @@
+//! User classes: what a virtual user does, and what must be checked before.
+//!
+//! A class is a Goose scenario. Its tasks (Goose: transactions) take everything they need from the
+//! [`Session`] of the user that runs them, so that the same scenario runs in both engines.
+
+mod check;
+pub mod ping_user;
+pub mod selftest_user;
+pub mod working_user;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use goose::{
+    GooseError,
+    goose::{GooseUser, Scenario, TransactionError},
+};
+use hyper::http::Extensions;
+
+use crate::{
+    access::Account,
+    client::{Client, Endpoint},
+    load::Stage,
+    sla::AllowedNames,
+    work::WorkKind,
+};
+
+pub use check::{Check, CheckContext, CheckFuture};
+
+/// Prepares the session of a new user; gets the accounts that the checks logged in.
+pub type StartUser = fn(&mut Session, &[Arc<Account>]);
+
+/// A kind of virtual user: its tasks, its think time and what it requires.
+pub struct UserClass {
+    /// Name in profiles and reports.
+    pub name: &'static str,
+    /// One-line description, printed by `list`.
+    pub description: &'static str,
+    /// Minimum and maximum think time between two tasks; closed model only.
+    pub wait: (Duration, Duration),
+    /// Every endpoint that the tasks request. SLA files can only name these.
+    pub endpoints: &'static [&'static Endpoint],
+    /// Checks of the service before a run, in this order. A check that several classes name runs
+    /// once.
+    pub checks: &'static [&'static Check],
+    /// Prepares the session of a new user. The accounts are those that the checks logged in; without
+    /// any the service requires no authentication.
+    pub start_user: Option<StartUser>,
+    /// Kinds of work that the service accepts from the tasks and completes later. The run waits until
+    /// it has ended.
+    pub work_kinds: &'static [&'static WorkKind],
+    /// Builds the Goose scenario: tasks and weights.
+    pub scenario: &'static (dyn Fn() -> Result<Scenario, GooseError> + Sync),
+}
+
+impl fmt::Debug for UserClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserClass").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Returns the names that an SLA of a run with these `classes` and `stages` may contain.
+#[must_use]
+pub fn allowed_names<'s>(classes: &[&'static UserClass], stages: &'s [Stage]) -> AllowedNames<'s> {
+    let endpoints = classes.iter().flat_map(|class| class.endpoints);
+    AllowedNames {
+        endpoints: endpoints.map(|endpoint| endpoint.name).collect(),
+        work: classes.iter().flat_map(|class| class.work_kinds).map(|work| work.name).collect(),
+        stages: stages.iter().map(|stage| stage.name.as_str()).collect(),
+    }
+}
+
+/// Session data (Goose's term) of one virtual user, shared by its tasks.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// HTTP client of this user.
+    pub client: Client,
+    /// What the tasks of a class keep between them, one value of each type.
+    pub extensions: Extensions,
+}
+
+impl Session {
+    /// Returns the session data of a new user of `class`. `accounts` are those that the checks logged
+    /// in.
+    #[must_use]
+    pub fn new(class: &UserClass, client: Client, accounts: &[Arc<Account>]) -> Self {
+        let mut session = Self { client, extensions: Extensions::new() };
+        if let Some(start_user) = class.start_user {
+            start_user(&mut session, accounts);
+        }
+        session
+    }
+
+    /// Returns the session data of `user`.
+    ///
+    /// # Errors
+    /// When the engine has not set any.
+    pub fn get(user: &mut GooseUser) -> Result<&mut Self, Box<TransactionError>> {
+        user.get_session_data_mut()
+            .ok_or_else(|| "the engine has set no session for this user".into())
+    }
+}

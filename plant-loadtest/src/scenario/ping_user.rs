@@ -1,0 +1,33 @@
+//! A user of the stub servers that `calibrate` starts.
+
+use std::time::Duration;
+
+use goose::{
+    GooseError,
+    goose::{GooseUser, Scenario, Transaction, TransactionResult},
+    transaction,
+};
+
+use super::{Session, UserClass, selftest_user::PING};
+use crate::client::Request;
+
+/// User class `PingUser`.
+pub static CLASS: UserClass = UserClass {
+    name: "PingUser",
+    description: "requests the stub servers that `calibrate` starts",
+    wait: (Duration::ZERO, Duration::ZERO),
+    endpoints: &[&PING],
+    checks: &[],
+    start_user: None,
+    work_kinds: &[],
+    scenario: &scenario,
+};
+
+fn scenario() -> Result<Scenario, GooseError> {
+    Ok(Scenario::new(CLASS.name).register_transaction(transaction!(ping).set_name(PING.name)))
+}
+
+async fn ping(user: &mut GooseUser) -> TransactionResult {
+    Session::get(user)?.client.send(Request::get(&PING, "/ping")).await;
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! A user that hands in work to the servers of known truth that `selftest` starts.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use goose::{
+    GooseError,
+    goose::{GooseUser, Scenario, Transaction, TransactionResult},
+    transaction,
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Session, UserClass};
+use crate::{
+    client::{Endpoint, Request, Shape},
+    login::Login,
+    work::WorkKind,
+};
+
+/// User class `WorkingUser`.
+pub static CLASS: UserClass = UserClass {
+    name: "WorkingUser",
+    description: "hands in work to the servers of known truth that `selftest` starts",
+    wait: (Duration::from_millis(50), Duration::from_millis(150)),
+    endpoints: &[&LOG_IN, &HAND_IN],
+    checks: &[],
+    start_user: Some(start),
+    work_kinds: &[&WORK],
+    scenario: &scenario,
+};
+
+static LOG_IN: Endpoint =
+    Endpoint { name: "POST /login", expected_statuses: &[200], shape: Shape::Object(&["token"]) };
+
+static HAND_IN: Endpoint =
+    Endpoint { name: "POST /work", expected_statuses: &[202], shape: Shape::Object(&["id"]) };
+
+static WORK: WorkKind = WorkKind {
+    name: "work",
+    list_path: "/work?limit=500",
+    accepted_field: "created_at",
+    ended_field: "completed_at",
+};
+
+#[derive(Deserialize)]
+struct Accepted {
+    id: String,
+}
+
+/// The account of one user, and its token with the time from which it is renewed.
+#[derive(Clone)]
+struct Account {
+    login: Arc<Login>,
+    token: Option<(Arc<str>, Instant)>,
+}
+
+fn scenario() -> Result<Scenario, GooseError> {
+    Ok(Scenario::new(CLASS.name)
+        .set_wait_time(CLASS.wait.0, CLASS.wait.1)?
+        .register_transaction(transaction!(log_in).set_name(LOG_IN.name).set_on_start())
+        .register_transaction(transaction!(hand_in).set_name(HAND_IN.name)))
+}
+
+fn start(session: &mut Session, _: &[Arc<crate::access::Account>]) {
+    let name = format!("{:016x}", fastrand::u64(..));
+    let login = Login {
+        body: json!({ "name": name }).to_string(),
+        account: name,
+        path: "/login",
+        token: "/token",
+        lifetime: "/expires_in",
+    };
+    session.extensions.insert(Account { login: Arc::new(login), token: None });
+}
+
+async fn log_in(user: &mut GooseUser) -> TransactionResult {
+    token(Session::get(user)?).await;
+    Ok(())
+}
+
+async fn hand_in(user: &mut GooseUser) -> TransactionResult {
+    let session = Session::get(user)?;
+    let Some((token, login)) = token(session).await else { return Ok(()) };
+    let request = Request::post(&HAND_IN, "/work", &json!({})).bearer(&token);
+    if let Some(response) = session.client.send(request).await {
+        let id = serde_json::from_slice(&response).map(|accepted: Accepted| accepted.id);
+        session.client.record_accepted(&WORK, id.unwrap_or_default(), &token, Some(login));
+    }
+    Ok(())
+}
+
+/// Returns the user's token and its login. Logs in if there is none, after half of its lifetime, and
+/// if the last response rejected it.
+async fn token(session: &mut Session) -> Option<(Arc<str>, Arc<Login>)> {
+    let Account { login, token } = session.extensions.get::<Account>()?.clone();
+    if let Some((token, renew_at)) = token
+        && Instant::now() < renew_at
+        && !session.client.token_was_rejected()
+    {
+        return Some((token, login));
+    }
+    let request = Request::post_text(&LOG_IN, login.path, login.body.clone());
+    let (token, lifetime) = login.read_response(&session.client.send(request).await?)?;
+    let token: Arc<str> = token.into();
+    let renewed = Some((Arc::clone(&token), Instant::now() + lifetime / 2));
+    session.extensions.insert(Account { login: Arc::clone(&login), token: renewed });
+    Some((token, login))
+}

@@ -1,0 +1,96 @@
+//! What the harness must know of the service under test: its address, its health check, its metrics.
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use crate::metric_names::MetricNames;
+
+/// A service under test.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Base URL if none is given on the command line.
+    pub host: String,
+    /// Health check; `None`: the health is not checked.
+    pub health: Option<HealthCheck>,
+    /// Metrics; `None`: the service exports none.
+    pub metrics: Option<MetricNames>,
+    /// What to do if the service is not healthy, as the end of a message.
+    pub start_hint: String,
+}
+
+/// A request whose response shows whether the service is healthy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HealthCheck {
+    /// Path of the request.
+    pub path: String,
+    /// Expected status; `None`: any.
+    pub status: Option<u16>,
+    /// JSON pointers into the body, each with the values that are allowed there.
+    pub json: Vec<(String, Vec<Value>)>,
+}
+
+impl Default for Service {
+    /// A service on port 8080 of this machine whose health check is that it responds to `GET /`.
+    fn default() -> Self {
+        Self {
+            host: "http://127.0.0.1:8080".into(),
+            health: Some(HealthCheck { path: "/".into(), status: None, json: Vec::new() }),
+            metrics: Some(MetricNames::default()),
+            start_hint: "Start the service or set its address (--host)".into(),
+        }
+    }
+}
+
+impl HealthCheck {
+    /// Checks a response.
+    ///
+    /// # Errors
+    /// Returns a message that says what is wrong.
+    pub fn check(&self, status: StatusCode, body: &[u8]) -> Result<(), String> {
+        let path = &self.path;
+        if self.status.is_some_and(|expected| expected != status.as_u16()) {
+            return Err(format!("GET {path}: status {}", status.as_u16()));
+        }
+        if self.json.is_empty() {
+            return Ok(());
+        }
+        let body: Value = serde_json::from_slice(body)
+            .map_err(|_| format!("GET {path}: the response is not JSON"))?;
+        for (pointer, allowed) in &self.json {
+            match body.pointer(pointer) {
+                Some(value) if allowed.contains(value) => {}
+                Some(value) => return Err(format!("GET {path}: `{pointer}` is {value}")),
+                None => return Err(format!("GET {path}: the response has no `{pointer}`")),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_health_check_compares_status_and_values() {
+        let check = HealthCheck {
+            path: "/health".into(),
+            status: Some(200),
+            json: vec![("/status".into(), vec![json!("healthy"), json!("degraded")])],
+        };
+        let result = |status, body: &[u8]| check.check(status, body);
+        assert_eq!(result(StatusCode::OK, br#"{"status":"degraded"}"#), Ok(()));
+        for (status, body, error) in [
+            (StatusCode::SERVICE_UNAVAILABLE, "{}", "GET /health: status 503"),
+            (StatusCode::OK, "ok", "GET /health: the response is not JSON"),
+            (StatusCode::OK, "{}", "GET /health: the response has no `/status`"),
+            (StatusCode::OK, r#"{"status":"down"}"#, "GET /health: `/status` is \"down\""),
+        ] {
+            assert_eq!(result(status, body.as_bytes()), Err(error.to_owned()));
+        }
+        let any = HealthCheck { path: "/".into(), status: None, json: Vec::new() };
+        assert_eq!(any.check(StatusCode::NOT_FOUND, b""), Ok(()));
+    }
+}
