@@ -135,6 +135,8 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let accounts = check_target(&http, settings).await?;
     let open_files_limit = raise_open_files(settings.plan.users);
 
+    probe::check_process(&settings.service, &settings.host)
+        .map_err(|reason| TargetError::NotReady { host: settings.host.clone(), reason })?;
     let metrics = settings.service.metrics.as_ref();
     let first_metrics = probe::first_scrape(&http, &settings.host, metrics).await;
     let build = first_metrics.labels("build_info").unwrap_or_default();
@@ -143,7 +145,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let probe = Probe::start(
         http.clone(),
         &settings.host,
-        metrics.cloned(),
+        &settings.service,
         &first_metrics,
         Arc::clone(&recorder),
     );

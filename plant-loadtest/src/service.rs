@@ -1,4 +1,4 @@
-//! What the harness must know of the service under test: its address, its health check, its metrics.
+//! What the harness must know of the service under test: its address, health check, metrics and process.
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -14,8 +14,23 @@ pub struct Service {
     pub health: Option<HealthCheck>,
     /// Metrics; `None`: the service exports none.
     pub metrics: Option<MetricNames>,
+    /// The process whose resource usage is monitored, if it runs on this machine and its metrics do not
+    /// contain it.
+    pub process: ServiceProcess,
     /// What to do if the service is not healthy, as the end of a message.
     pub start_hint: String,
+}
+
+/// How to find the process of a service on this machine. Its child processes count with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ServiceProcess {
+    /// The one that listens on the port of the base URL, if that is a loopback address.
+    #[default]
+    Listening,
+    /// The one with this process id.
+    Pid(u32),
+    /// The main process of the Docker container with this name or id.
+    Container(String),
 }
 
 /// A request whose response shows whether the service is healthy.
@@ -36,6 +51,7 @@ impl Default for Service {
             host: "http://127.0.0.1:8080".into(),
             health: Some(HealthCheck { path: "/".into(), status: None, json: Vec::new() }),
             metrics: Some(MetricNames::default()),
+            process: ServiceProcess::default(),
             start_hint: "Start the service or set its address (--host)".into(),
         }
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     metric_names::{MetricNames, Series},
-    service::{HealthCheck, Service},
+    service::{HealthCheck, Service, ServiceProcess},
 };
 
 /// Returns the description of the service.
@@ -17,6 +17,7 @@ pub(super) fn service() -> Service {
             json: vec![("/status".into(), vec![json!("healthy"), json!("degraded")])],
         }),
         metrics: Some(metric_names()),
+        process: ServiceProcess::Listening,
         start_hint: "Start the service (plant-api serve) or set its address (--host)".into(),
     }
 }

@@ -3,31 +3,29 @@
 
 use reqwest::Url;
 
-use crate::outcome::ServiceSample;
+use crate::{outcome::ServiceSample, service::ServiceProcess};
 
-/// The processes on this machine that listen on a given port: one, or a main process and the workers
-/// that it has forked.
+/// The processes of a service on this machine: one, or a main process and its workers.
 #[derive(Debug)]
 pub(super) struct LocalProcess {
-    /// The oldest one first: the main process.
+    /// The main process first.
     #[cfg(target_os = "linux")]
     processes: Vec<procfs::process::Process>,
 }
 
 impl LocalProcess {
-    /// Finds the processes that listen at the URL `host`. Returns `None` if the host is not a loopback
-    /// address, the processes belong to another user, or the system is not Linux.
-    pub(super) fn listening_at(host: &str) -> Option<Self> {
-        let url = Url::parse(host).ok()?;
-        let name = url.host_str()?;
-        let is_local = name == "localhost"
-            || name
-                .trim_matches(['[', ']'])
-                .parse()
-                .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-        if is_local { Self::listening_on(url.port_or_known_default()?) } else { None }
+    /// Finds the processes of the service with the base URL `host`. Returns `None` if there are none on
+    /// this machine that this user may observe, or the system is not Linux.
+    pub(super) fn find(process: &ServiceProcess, host: &str) -> Option<Self> {
+        match process {
+            ServiceProcess::Listening => Self::listening_on(loopback_port(host)?),
+            ServiceProcess::Pid(pid) => Self::with_descendants(*pid),
+            ServiceProcess::Container(name) => Self::with_descendants(container_pid(name)?),
+        }
     }
 
+    /// Finds the processes that listen on `port`, the oldest one first. A main process and the workers
+    /// that it has forked share the socket.
     #[cfg(target_os = "linux")]
     fn listening_on(port: u16) -> Option<Self> {
         use procfs::{
@@ -56,8 +54,35 @@ impl LocalProcess {
         (!processes.is_empty()).then_some(Self { processes })
     }
 
+    /// Finds the process `pid` and all processes that descend from it.
+    #[cfg(target_os = "linux")]
+    fn with_descendants(pid: u32) -> Option<Self> {
+        use procfs::process::{Process, all_processes};
+
+        let pid = i32::try_from(pid).ok()?;
+        let mut processes = vec![Process::new(pid).ok().filter(Process::is_alive)?];
+        let mut others: Vec<(i32, Process)> = all_processes()
+            .ok()?
+            .flatten()
+            .filter_map(|process| Some((process.stat().ok()?.ppid, process)))
+            .collect();
+        let mut next = 0;
+        while let Some(parent) = processes.get(next).map(Process::pid) {
+            let (children, rest) = others.into_iter().partition(|(ppid, _)| *ppid == parent);
+            others = rest;
+            processes.extend(Vec::into_iter(children).map(|(_, process)| process));
+            next += 1;
+        }
+        Some(Self { processes })
+    }
+
     #[cfg(not(target_os = "linux"))]
     fn listening_on(_: u16) -> Option<Self> {
+        None
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn with_descendants(_: u32) -> Option<Self> {
         None
     }
 
@@ -127,6 +152,23 @@ impl LocalProcess {
     #[cfg(not(target_os = "linux"))]
     pub(super) fn fill_in(&self, _: &mut ServiceSample) {}
 }
+/// Returns the port of the base URL `host` if it is a loopback address.
+fn loopback_port(host: &str) -> Option<u16> {
+    let url = Url::parse(host).ok()?;
+    let name = url.host_str()?;
+    let is_local = name == "localhost"
+        || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    if is_local { url.port_or_known_default() } else { None }
+}
+
+/// Returns the id of the main process of a Docker container; `None` if it does not run.
+fn container_pid(name: &str) -> Option<u32> {
+    let arguments = ["inspect", "--format", "{{.State.Pid}}", "--", name];
+    let output = std::process::Command::new("docker").args(arguments).output().ok()?;
+    let pid = String::from_utf8(output.stdout).ok()?.trim().parse().ok()?;
+    (pid > 0).then_some(pid)
+}
+
 /// Returns the number of CPUs of the machine; the mask of a process has bits beyond them.
 #[cfg(target_os = "linux")]
 fn online_cpus() -> u64 {
@@ -148,7 +190,7 @@ mod tests {
     fn a_local_service_is_found_by_its_port() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let host = format!("http://{}", listener.local_addr().unwrap());
-        let process = LocalProcess::listening_at(&host).unwrap();
+        let process = LocalProcess::find(&ServiceProcess::Listening, &host).unwrap();
         assert!(process.is_alive());
         let mut sample = ServiceSample::default();
         process.describe(&mut sample);
@@ -177,7 +219,7 @@ mod tests {
             .spawn()
             .unwrap();
         worker.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
-        let both = LocalProcess::listening_at(&host).unwrap();
+        let both = LocalProcess::find(&ServiceProcess::Listening, &host).unwrap();
         let pids: Vec<i32> = both.processes.iter().map(|process| process.pid).collect();
         let ids = [process::id(), worker.id()].map(|id| i32::try_from(id).unwrap());
         assert_eq!(pids, ids, "the main process first");
@@ -194,7 +236,30 @@ mod tests {
     }
 
     #[test]
+    fn a_process_and_its_children_are_found_by_its_id() {
+        use std::{io::Read as _, process};
+
+        let mut shell = process::Command::new("sh")
+            .args(["-c", "sleep 60 & echo; wait"])
+            .stdout(process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        shell.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let found = LocalProcess::find(&ServiceProcess::Pid(shell.id()), "http://192.0.2.1");
+        let pids: Vec<i32> = found.unwrap().processes.iter().map(|process| process.pid).collect();
+        assert_eq!(pids.len(), 2, "{pids:?}");
+        assert_eq!(pids[0], i32::try_from(shell.id()).unwrap());
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        let sleep = rustix::process::Pid::from_raw(pids[1]).unwrap();
+        rustix::process::kill_process(sleep, rustix::process::Signal::KILL).unwrap();
+        let gone = LocalProcess::find(&ServiceProcess::Pid(shell.id()), "http://192.0.2.1");
+        assert!(gone.is_none());
+        assert!(container_pid("no such container").is_none());
+    }
+
+    #[test]
     fn a_remote_service_has_no_local_process() {
-        assert!(LocalProcess::listening_at("http://192.0.2.1:80").is_none());
+        assert!(LocalProcess::find(&ServiceProcess::Listening, "http://192.0.2.1:80").is_none());
     }
 }

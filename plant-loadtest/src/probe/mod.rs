@@ -28,6 +28,7 @@ use crate::{
     metric_names::{MetricNames, Series},
     outcome::{ResourceSample, ServiceSample},
     recorder::Recorder,
+    service::{Service, ServiceProcess},
 };
 
 /// Attempts at the first scrape, and the delay between them. If all fail, the service exports nothing.
@@ -56,24 +57,25 @@ impl Probe {
     pub fn start(
         http: reqwest::Client,
         host: &str,
-        metrics: Option<MetricNames>,
+        service: &Service,
         first: &Exposition,
         recorder: Arc<Recorder>,
     ) -> Self {
-        let exports_process = metrics.as_ref().is_some_and(|names| {
+        let exports_process = service.metrics.as_ref().is_some_and(|names| {
             let sample = service_sample(first, names);
             sample.started_at.is_some() || sample.cpu_seconds.is_some()
         });
         let samples = Arc::new(Mutex::new(Vec::new()));
-        let service = Service {
+        let source = Source {
             http,
-            metrics,
+            metrics: service.metrics.clone(),
+            selected: service.process.clone(),
             host: host.to_owned(),
-            process: Mutex::new(LocalProcess::listening_at(host).map(Arc::new)),
+            process: Mutex::new(LocalProcess::find(&service.process, host).map(Arc::new)),
             exports_process,
             samples_taken: AtomicU32::new(0),
         };
-        let task = tokio::spawn(sample_every_second(service, recorder, Arc::clone(&samples)));
+        let task = tokio::spawn(sample_every_second(source, recorder, Arc::clone(&samples)));
         Self { samples, task }
     }
 
@@ -107,17 +109,35 @@ pub async fn first_scrape(
     Exposition::default()
 }
 
+/// Checks that the process that `service` names exists on this machine.
+///
+/// # Errors
+/// Returns a message if it does not.
+pub fn check_process(service: &Service, host: &str) -> Result<(), String> {
+    let what = match &service.process {
+        ServiceProcess::Listening => return Ok(()),
+        ServiceProcess::Pid(pid) => format!("process with the id {pid}"),
+        ServiceProcess::Container(name) => format!("running Docker container `{name}`"),
+    };
+    match LocalProcess::find(&service.process, host) {
+        Some(_) => Ok(()),
+        None => Err(format!("there is no {what} on this machine that this user may observe")),
+    }
+}
+
 /// The service under test, as a source of samples.
-struct Service {
+struct Source {
     http: reqwest::Client,
     metrics: Option<MetricNames>,
+    /// How to find the processes.
+    selected: ServiceProcess,
     host: String,
     process: Mutex<Option<Arc<LocalProcess>>>,
     exports_process: bool,
     samples_taken: AtomicU32,
 }
 
-impl Service {
+impl Source {
     async fn sample(self: &Arc<Self>) -> ServiceSample {
         let sample = self.exported().await.unwrap_or_default();
         let service = Arc::clone(self);
@@ -132,7 +152,7 @@ impl Service {
         Some(service_sample(&metrics, names))
     }
 
-    /// Adds what the operating system knows about the processes that listen on the service's port.
+    /// Adds what the operating system knows about the processes of the service.
     ///
     /// The values of the process come from one source during the whole run: behind a proxy the exported
     /// process is not the one that listens, and another source for one sample would look like a
@@ -146,26 +166,26 @@ impl Service {
         sample
     }
 
-    /// Returns the processes that listen on the service's port, found again after one of them has
-    /// ended, and now and then for new ones.
+    /// Returns the processes of the service, found again after one of them has ended, and now and then for new ones.
     fn local_process(&self) -> Option<Arc<LocalProcess>> {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         let search = self.samples_taken.fetch_add(1, Relaxed).is_multiple_of(SAMPLES_PER_SEARCH);
         if process.as_ref().is_some_and(|process| search || !process.is_alive()) {
-            *process = LocalProcess::listening_at(&self.host).map(Arc::new).or(process.take());
+            *process =
+                LocalProcess::find(&self.selected, &self.host).map(Arc::new).or(process.take());
         }
         process.clone()
     }
 }
 
 async fn sample_every_second(
-    service: Service,
+    source: Source,
     recorder: Arc<Recorder>,
     samples: Arc<Mutex<Vec<ResourceSample>>>,
 ) {
     let mut interval = interval(Duration::from_secs(1));
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let service = Arc::new(service);
+    let source = Arc::new(source);
     let mut before = read_own_usage().await;
     let timer_lag = TimerLag::start();
     loop {
@@ -183,7 +203,7 @@ async fn sample_every_second(
         let sample = ResourceSample {
             second,
             users: recorder.users(),
-            service: service.sample().await,
+            service: source.sample().await,
             generator_cpu,
             generator_cpu_wait,
             generator_memory_bytes,
