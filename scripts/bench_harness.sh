@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the CPU time per request of plant-loadtest, of bare Goose (with bodies read) and of wrk, each against the
-# bundled stub server.
+# bundled stub server; and that of the backend journey with its users in Rust and as data.
 #
 # Usage: scripts/bench_harness.sh [SECONDS [ROUNDS]]        default: 10 seconds, 3 rounds
 # BIN: directory of the programs (default target/release). wrk is skipped if it is not installed.
@@ -32,8 +32,8 @@ requests_received() {
   curl -sf "$HOST/metrics" | awk '$1 == "stub_requests_total" { print $2 }'
 }
 
-profile() { # CLASS
-  cat >"$WORK/$1.toml" <<PROFILE
+profile() { # NAME; reads the classes from standard input
+  cat - >"$WORK/classes" && cat - "$WORK/classes" >"$WORK/$1.toml" <<PROFILE
 name = "cost"
 description = "CPU time per request."
 saturate = true
@@ -41,13 +41,12 @@ saturate = true
 name = "all"
 users = $USERS
 lasts = "${SECONDS_EACH}s"
-[[class]]
-name = "$1"
-weight = 1
 PROFILE
 }
-profile HealthCheckUser
-profile AgentListUser
+for class in HealthCheckUser AgentListUser PlantBackendUser; do
+  printf '[[class]]\nname = "%s"\n' "$class" | profile "$class"
+done
+sed -n '/^\[\[class\]\]/,$p' "$ROOT/plant-loadtest/examples/plant-backend-user.toml" | profile BackendUser
 
 # Appends to `measurements`: route, load generator, CPU microseconds per request, requests per second.
 measure() { # ROUTE GENERATOR COMMAND...
@@ -70,7 +69,13 @@ run_round() { # ROUTE PATH CLASS
   (cd "$WORK" && measure "$1" plant-loadtest "$BIN/plant-loadtest" run "$WORK/$3.toml" --quiet --host "$HOST")
 }
 
+run_journey() { # GENERATOR CLASS
+  (cd "$WORK" && measure journey "$1" "$BIN/plant-loadtest" run "$WORK/$2.toml" --quiet --host "$HOST")
+}
+
 for ((round = 1; round <= ROUNDS; round++)); do
+  run_journey rust PlantBackendUser
+  run_journey data BackendUser
   run_round health /health HealthCheckUser
   run_round list /api/v1/agents AgentListUser
 done
@@ -83,21 +88,23 @@ awk -v rounds="$ROUNDS" -v seconds="$SECONDS_EACH" -v users="$USERS" '
     }
     return parts[int((n + 1) / 2)]
   }
-  function row(route, generator, label,    key, ratio) {
+  function row(route, generator, label, base,    key, ratio) {
     key = route " " generator
     if (!(key in cpu)) return
-    ratio = median(cpu[key]) / median(cpu[route " goose"])
+    ratio = median(cpu[key]) / median(cpu[route " " base])
     printf "| %s | %.1f | %.2f | %d |\n", label, median(cpu[key]), ratio, median(rate[key])
   }
   { key = $1 " " $2; cpu[key] = cpu[key] " " $3; rate[key] = rate[key] " " $4 }
   END {
-    printf "Medians of %d interleaved rounds of %d s, %d users without think time, response bodies read.\n\n", rounds, seconds, users
-    print "| load generator | CPU µs per request | ratio to bare Goose | requests/s |"
+    printf "Medians of %d interleaved rounds of %d s, %d users without think time, response bodies read. Ratio: to bare Goose, for the journey to users in Rust.\n\n", rounds, seconds, users
+    print "| load generator | CPU µs per request | ratio | requests/s |"
     print "|---|---:|---:|---:|"
-    row("health", "wrk", "`GET /health` (64 bytes): wrk, one thread")
-    row("health", "goose", "bare Goose")
-    row("health", "plant-loadtest", "plant-loadtest")
-    row("list", "wrk", "`GET /api/v1/agents` (100 agents): wrk, one thread")
-    row("list", "goose", "bare Goose")
-    row("list", "plant-loadtest", "plant-loadtest")
+    row("health", "wrk", "`GET /health` (64 bytes): wrk, one thread", "goose")
+    row("health", "goose", "bare Goose", "goose")
+    row("health", "plant-loadtest", "plant-loadtest", "goose")
+    row("list", "wrk", "`GET /api/v1/agents` (100 agents): wrk, one thread", "goose")
+    row("list", "goose", "bare Goose", "goose")
+    row("list", "plant-loadtest", "plant-loadtest", "goose")
+    row("journey", "rust", "backend journey: users in Rust", "rust")
+    row("journey", "data", "users as data", "rust")
   }' "$WORK/measurements"
