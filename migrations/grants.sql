@@ -1,6 +1,13 @@
 -- Privileges of the service's role, plant_app: the least that it needs, by table, in the order of the migrations. Not a
 -- migration: `plant-api migrate` applies this file after each run, so that a database restored without its grants, or
 -- moved to another cluster, gets them again. A migration that creates a table adds its line here.
+do $$
+begin
+    -- A temporary table could stand in for one of the service's tables.
+    execute format('revoke temporary on database %I from public', current_database());
+end
+$$;
+
 grant usage on schema public to plant_app;
 grant select on _sqlx_migrations to plant_app;
 grant select on database_identity to plant_app;

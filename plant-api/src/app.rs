@@ -104,6 +104,13 @@ pub async fn work(mut config: Config) -> anyhow::Result<()> {
     log_addresses(&listeners)?;
     let (routes, _) = http::with_openapi(health::router(), &state.metrics)?;
     let router = http::with_middleware(routes, state.clone());
+    if config.provider.webhook_url.is_none() {
+        tracing::warn!(
+            listen = ?config.listen,
+            "PLANT_PAYMENT_WEBHOOK_URL is empty: payment events are posted to the address on which \
+             the service listens by the same settings"
+        );
+    }
     let simulations = Simulations::new(&config, None)?;
     tokio::join!(
         serve::serve(listeners, router, config.connections, state.shutdown.clone()),

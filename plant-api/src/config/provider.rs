@@ -101,14 +101,30 @@ pub(super) fn check(options: &ProviderOptions, problems: &mut Vec<String>) -> Pr
     }
 }
 
+/// Returns whether `url` has the form `http://host[:port]/path`. A port that is not one is not an error
+/// of [`Uri`].
+fn is_http_url(url: &Uri) -> bool {
+    let Some(authority) = url.authority() else { return false };
+    let text = authority.as_str();
+    let after_host = text.strip_prefix(authority.host()).unwrap_or_default();
+    let has_valid_port = after_host.is_empty() || authority.port_u16().is_some_and(|port| port > 0);
+    url.scheme_str() == Some("http")
+        && !authority.host().is_empty()
+        && !text.contains('@')
+        && has_valid_port
+}
+
 fn parse_url(text: &str, problems: &mut Vec<String>) -> Option<Uri> {
     if text.is_empty() {
         return None;
     }
-    let url = text.parse::<Uri>().ok();
-    let url = url.filter(|url| url.scheme_str() == Some("http") && url.host().is_some());
+    let url = text.parse::<Uri>().ok().filter(is_http_url);
     if url.is_none() {
-        problems.push(format!("PLANT_PAYMENT_WEBHOOK_URL: `{text}` is not an http:// URL"));
+        // The text is not printed: it may contain credentials.
+        problems.push(
+            "PLANT_PAYMENT_WEBHOOK_URL: not an http:// URL with a host and without credentials"
+                .into(),
+        );
     }
     url
 }

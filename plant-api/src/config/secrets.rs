@@ -1,5 +1,6 @@
 //! Secret settings and the stricter rules for production.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use clap::Args;
@@ -10,6 +11,8 @@ use super::{AccessMode, Config, Environment};
 const DEVELOPMENT_SECRET: &str = "known-to-everybody-so-for-development-only";
 /// HS256 requires a key of at least 256 bits (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
+/// Different characters of a secret in production; 32 random hex digits have fewer once in millions.
+const MIN_SECRET_CHARACTERS: usize = 8;
 
 /// Secret settings, not yet validated.
 #[derive(Clone, Args)]
@@ -39,17 +42,23 @@ impl fmt::Debug for SecretOptions {
 }
 
 /// Validates the length of the secrets, and for production that access is not open and that the
-/// secrets are neither the default nor the same.
+/// secrets are neither the default nor easy to guess nor the same.
 pub fn check(config: &Config, problems: &mut Vec<String>) {
-    let too_short = |name: &str, secret: &Secret<String>| {
+    let all = [
+        ("JWT_SECRET", Some(&config.jwt_secret)),
+        ("PLANT_PAYMENT_WEBHOOK_SECRET", Some(&config.webhook_secret)),
+        ("PLANT_ADMIN_KEY", config.admin_key.as_ref()),
+    ];
+    let secrets: Vec<(&str, &Secret<String>)> =
+        all.into_iter().filter_map(|(name, secret)| Some((name, secret?))).collect();
+    for (name, secret) in &secrets {
         let length = secret.0.len();
-        (length < MIN_SECRET_BYTES).then(|| {
-            format!("{name}: {length} bytes; at least {MIN_SECRET_BYTES} bytes are required")
-        })
-    };
-    problems.extend(too_short("JWT_SECRET", &config.jwt_secret));
-    problems.extend(too_short("PLANT_PAYMENT_WEBHOOK_SECRET", &config.webhook_secret));
-    problems.extend(config.admin_key.as_ref().and_then(|key| too_short("PLANT_ADMIN_KEY", key)));
+        if length < MIN_SECRET_BYTES {
+            problems.push(format!(
+                "{name}: {length} bytes; at least {MIN_SECRET_BYTES} bytes are required"
+            ));
+        }
+    }
     if config.environment == Environment::Development {
         return;
     }
@@ -57,23 +66,19 @@ pub fn check(config: &Config, problems: &mut Vec<String>) {
         problems
             .push("PLANT_ACCESS: production rejects `open` access; set it to `required`".into());
     }
-    if config.jwt_secret.is_default() {
-        problems.push(
-            "JWT_SECRET: production rejects the default, which is public; set one of your own"
-                .into(),
-        );
-    }
-    if config.webhook_secret.is_default() {
-        problems.push(
-            "PLANT_PAYMENT_WEBHOOK_SECRET: production rejects the default, which is public; set one \
-             of your own"
-                .into(),
-        );
-    } else if config.webhook_secret == config.jwt_secret {
-        problems.push("PLANT_PAYMENT_WEBHOOK_SECRET: must not be the same as JWT_SECRET".into());
-    }
-    if config.admin_key.as_ref() == Some(&config.jwt_secret) {
-        problems.push("PLANT_ADMIN_KEY: must not be the same as JWT_SECRET".into());
+    for (index, (name, secret)) in secrets.iter().enumerate() {
+        let same = secrets[..index].iter().find(|(_, other)| other == secret);
+        if secret.is_default() {
+            problems.push(format!(
+                "{name}: production rejects the default, which is public; set one of your own"
+            ));
+        } else if let Some((other, _)) = same {
+            problems.push(format!("{name}: must not be the same as {other}"));
+        } else if secret.0.len() >= MIN_SECRET_BYTES && secret.has_few_characters() {
+            problems.push(format!(
+                "{name}: fewer than {MIN_SECRET_CHARACTERS} different characters; set a random one"
+            ));
+        }
     }
 }
 
@@ -82,6 +87,11 @@ pub fn check(config: &Config, problems: &mut Vec<String>) {
 pub struct Secret<T>(pub T);
 
 impl Secret<String> {
+    /// Returns whether it consists of so few different characters that it is not random.
+    fn has_few_characters(&self) -> bool {
+        self.0.chars().collect::<BTreeSet<_>>().len() < MIN_SECRET_CHARACTERS
+    }
+
     /// Returns whether this is the default of the secrets, which is public.
     pub fn is_default(&self) -> bool {
         self.0 == DEVELOPMENT_SECRET

@@ -51,10 +51,15 @@ fn all_problems_are_listed_at_once() {
     }
 }
 
+/// A secret that is long and varied enough for production.
+fn secret(start: &str) -> String {
+    format!("{start}0123456789abcdefghijklmnopqrstuvwxyz")
+}
+
 #[test]
 fn production_rejects_open_access() {
-    let strong = format!("--jwt-secret={}", "s".repeat(32));
-    let webhook = format!("--payment-webhook-secret={}", "w".repeat(32));
+    let strong = format!("--jwt-secret={}", secret("s"));
+    let webhook = format!("--payment-webhook-secret={}", secret("w"));
     let found = problems(&["--environment=production", &strong, &webhook]);
     assert_eq!(found, ["PLANT_ACCESS: production rejects `open` access; set it to `required`"]);
     options(&["--environment=production", "--access=required", &strong, &webhook]).check().unwrap();
@@ -68,8 +73,22 @@ fn production_lists_all_weak_secrets_at_once() {
         named,
         ["PLANT_ADMIN_KEY", "PLANT_ACCESS", "JWT_SECRET", "PLANT_PAYMENT_WEBHOOK_SECRET"]
     );
+    let found = problems(&[
+        "--environment=production",
+        "--access=required",
+        &format!("--jwt-secret={}", "a".repeat(32)),
+        &format!("--payment-webhook-secret={}", secret("w")),
+        "--admin-key=known-to-everybody-so-for-development-only",
+    ]);
+    assert_eq!(
+        found,
+        [
+            "JWT_SECRET: fewer than 8 different characters; set a random one",
+            "PLANT_ADMIN_KEY: production rejects the default, which is public; set one of your own",
+        ]
+    );
     assert!(problems(&["--jwt-secret="])[0].starts_with("JWT_SECRET: 0 bytes"));
-    let same = "k".repeat(40);
+    let same = secret("k");
     let found = problems(&[
         "--environment=production",
         "--access=required",
@@ -84,6 +103,26 @@ fn production_lists_all_weak_secrets_at_once() {
             "PLANT_ADMIN_KEY: must not be the same as JWT_SECRET",
         ]
     );
+}
+
+#[test]
+fn the_url_of_the_payment_webhook_is_checked_and_not_printed() {
+    let found = |url: &str| problems(&[&format!("--payment-webhook-url={url}")]);
+    let refused =
+        ["PLANT_PAYMENT_WEBHOOK_URL: not an http:// URL with a host and without credentials"];
+    for url in [
+        "https://pay.example/x",
+        "http://user:hunter2@pay.example/x",
+        "http://127.0.0.1:99999/x",
+        "http://127.0.0.1:0/x",
+        "http://:80/x",
+        "pay.example",
+    ] {
+        assert_eq!(found(url), refused, "{url}");
+    }
+    for url in ["http://pay.example", "http://[::1]:8080/x", "http://127.0.0.1:80/x?a=b"] {
+        options(&[&format!("--payment-webhook-url={url}")]).check().unwrap();
+    }
 }
 
 #[test]
@@ -114,10 +153,10 @@ fn one_address_may_not_take_all_connections_by_default() {
 #[test]
 fn the_grace_period_is_longer_in_production() {
     let grace = |args: &[&str]| options(args).check().unwrap().connections.shutdown_grace.as_secs();
-    let secret = format!("--jwt-secret={}", "s".repeat(32));
-    let webhook = format!("--payment-webhook-secret={}", "w".repeat(32));
+    let jwt = format!("--jwt-secret={}", secret("s"));
+    let webhook = format!("--payment-webhook-secret={}", secret("w"));
     assert_eq!(grace(&[]), 1);
-    assert_eq!(grace(&["--environment=production", "--access=required", &secret, &webhook]), 5);
+    assert_eq!(grace(&["--environment=production", "--access=required", &jwt, &webhook]), 5);
     assert_eq!(grace(&["--shutdown-grace=0"]), 0);
     let found = problems(&["--shutdown-grace=soon"]);
     assert_eq!(found, ["PLANT_SHUTDOWN_GRACE: `soon` is not a number of seconds"]);

@@ -27,7 +27,8 @@ impl Amount {
     /// Reads a decimal number: positive, at most 999,999,999.99, with at most two decimals.
     fn from_number(number: f64) -> Result<Self, &'static str> {
         const INVALID: &str = "must be 0.01 to 999999999.99, with at most two decimals";
-        // The shortest decimal representation of the number is what was sent, so nothing is rounded.
+        // The shortest decimal representation of the number, which is what was sent: up to 15 digits,
+        // more than any valid amount has, are exact in an `f64`.
         let text = number.to_string();
         let (units, decimals) = text.split_once('.').unwrap_or((&text, ""));
         if decimals.len() > 2 {

@@ -1,7 +1,7 @@
 //! Events of the payment provider, and what is to be done with each.
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, Datelike, Utc};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use uuid::Uuid;
 
 use super::amount::Amount;
@@ -121,8 +121,18 @@ pub struct Event {
     pub amount: Amount,
     /// Currency of the payment.
     pub currency: Currency,
-    /// When it happened.
+    /// When it happened, from 1970 to 9999.
+    #[serde(deserialize_with = "time_since_1970")]
     pub created_at: DateTime<Utc>,
+}
+
+/// Reads a time that PostgreSQL and RFC 3339 can represent.
+fn time_since_1970<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    let time = DateTime::<Utc>::deserialize(deserializer)?;
+    match time.year() {
+        1970..=9999 => Ok(time),
+        _ => Err(de::Error::custom("must be from 1970 to 9999")),
+    }
 }
 
 /// The columns of a payment that events depend on.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::http::{Method, Request, Uri, header};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -40,14 +40,30 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Timeout for one post, with its response.
 const POST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Delay from the last failed attempt of a job until another job posts the events, so that a payment
-/// reaches its final status however long the webhook was unavailable.
+/// Largest response that is read, in bytes.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+
+/// Delay from the last failed attempt of the first job until another job posts the events, so that a
+/// payment reaches its final status however long the webhook was unavailable. It doubles from job to
+/// job, so that a long outage leaves few dead letters.
 const REDELIVERY_DELAY: Duration = Duration::from_secs(10);
+const MAX_REDELIVERY_DELAY: Duration = Duration::from_secs(15 * 60);
 
 /// Input of a job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Payload {
     payment_id: Uuid,
+    /// How many jobs have failed for this payment.
+    #[serde(default)]
+    redeliveries: u32,
+}
+
+impl Payload {
+    /// Returns the delay until the next job posts the events.
+    fn redelivery_delay(&self) -> Duration {
+        let factor = 2_u32.saturating_pow(self.redeliveries);
+        REDELIVERY_DELAY.saturating_mul(factor).min(MAX_REDELIVERY_DELAY)
+    }
 }
 
 pub struct PaymentHandler {
@@ -79,8 +95,12 @@ impl PaymentHandler {
 /// # Errors
 /// When the payload cannot be serialized as JSON.
 pub fn new(clock: &Clock, owner: String, payment: Uuid) -> Result<NewJob> {
-    let job = NewJob::new::<PaymentHandler>(clock, owner, &Payload { payment_id: payment })?;
-    Ok(NewJob { dedupe_key: Some(payment.to_string()), ..job })
+    job(clock, owner, &Payload { payment_id: payment, redeliveries: 0 })
+}
+
+fn job(clock: &Clock, owner: String, payload: &Payload) -> Result<NewJob> {
+    let job = NewJob::new::<PaymentHandler>(clock, owner, payload)?;
+    Ok(NewJob { dedupe_key: Some(payload.payment_id.to_string()), ..job })
 }
 
 impl JobHandler for PaymentHandler {
@@ -109,8 +129,9 @@ impl JobHandler for PaymentHandler {
         _reason: &str,
     ) -> Result<()> {
         let Ok(payload) = Payload::deserialize(&job.payload) else { return Ok(()) };
-        let successor = new(&self.clock, job.owner.clone(), payload.payment_id)?;
-        let successor = NewJob { delay: REDELIVERY_DELAY, ..successor };
+        let next = Payload { redeliveries: payload.redeliveries.saturating_add(1), ..payload };
+        let successor = self::job(&self.clock, job.owner.clone(), &next)?;
+        let successor = NewJob { delay: payload.redelivery_delay(), ..successor };
         jobs::enqueue(connection, &successor).await?;
         Ok(())
     }
@@ -148,8 +169,9 @@ impl Webhook {
         let exchange = async {
             let response = self.client.request(request).await.map_err(|e| e.to_string())?;
             let status = response.status();
-            // The connection can be used again only when the response was read.
-            response.into_body().collect().await.map_err(|e| e.to_string())?;
+            // The connection can be used again only when the response was read. Its status counts, even
+            // if the body is too large or ends early.
+            let _ = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await;
             Ok::<_, String>(status)
         };
         match tokio::time::timeout(POST_TIMEOUT, exchange).await {

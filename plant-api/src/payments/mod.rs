@@ -125,33 +125,47 @@ pub struct Payment {
 /// Request for a payment.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 pub struct NewPayment {
-    /// The plan to pay for; also accepted as `plan_code`.
-    #[serde(alias = "plan_code")]
-    pub plan_id: SubscriptionPlan,
+    /// The plan to pay for.
+    pub plan_id: Option<SubscriptionPlan>,
+    /// Same as `plan_id`; one of the two is required.
+    pub plan_code: Option<SubscriptionPlan>,
     /// Amount that the client expects. The plan determines the price; another amount is only recorded.
-    #[schema(value_type = Option<f64>, example = 29.99, minimum = 0.01, maximum = 999_999_999.99,
-        multiple_of = 0.01)]
+    #[schema(value_type = Option<f64>, example = 29.99, minimum = 0.01, maximum = 999_999_999.99)]
     pub amount: Option<Amount>,
     /// Currency to pay in.
     pub currency: Currency,
+}
+
+impl NewPayment {
+    /// Returns the plan, under whichever name it was sent.
+    fn plan(&self) -> Result<SubscriptionPlan> {
+        match (self.plan_id, self.plan_code) {
+            (Some(plan), None) | (None, Some(plan)) => Ok(plan),
+            (Some(plan), Some(same)) if plan == same => Ok(plan),
+            (None, None) => Err(Error::invalid("plan_id", "required", "is missing")),
+            _ => Err(Error::invalid("plan_code", "mismatch", "must be the same as plan_id")),
+        }
+    }
 }
 
 /// Inserts a payment and the job of its provider. `connection` must have an open transaction.
 /// Returns the payment and the id of the job.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when the account has been deleted; database errors.
+/// [`Error::Validation`] without a plan or with two; [`Error::Unauthenticated`] when the account has
+/// been deleted; database errors.
 pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
     account: &AuthenticatedAccount,
     new: NewPayment,
 ) -> Result<(Payment, Uuid)> {
-    let (id, amount) = (clock.new_id(), price(new.plan_id));
+    let plan = new.plan()?;
+    let (id, amount) = (clock.new_id(), price(plan));
     let payment = Payment {
         id,
         payment_id: id,
-        plan_id: new.plan_id,
+        plan_id: plan,
         amount,
         requested_amount: new.amount.filter(|requested| *requested != amount),
         currency: new.currency,

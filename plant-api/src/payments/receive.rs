@@ -3,8 +3,8 @@
 //! Events may arrive twice, late and in any order. An event is applied when the payment has the
 //! status that it follows. One that arrives earlier is kept, and applied in the transaction that
 //! brings the payment to that status. One that the payment can never follow, such as `canceled` after
-//! `succeeded`, is ignored. The row of the payment is locked meanwhile, so events of one payment are
-//! processed one after the other.
+//! `succeeded`, is ignored. The id of the event and the row of the payment are locked meanwhile, so
+//! events of one payment, and those with one id, are processed one after the other.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -35,6 +35,7 @@ pub async fn receive(
     event: &Event,
 ) -> Result<Received> {
     let now = clock.now();
+    sql::lock_event(&mut *connection, provider, event.id).await?;
     let payment = sql::lock(&mut *connection, event.payment_id).await?;
     let Some(payment) = payment.filter(|payment| payment.provider == provider) else {
         let outcome = Outcome::UnknownPayment;

@@ -119,7 +119,12 @@ impl FromBody for SignedBody {
     }
 
     fn from_body(headers: &HeaderMap, body: &[u8]) -> Result<Self> {
-        let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
+        // Of two signatures a proxy might have verified the other one.
+        let mut signatures = headers.get_all(SIGNATURE_HEADER).iter();
+        let signature = match (signatures.next(), signatures.next()) {
+            (Some(signature), None) => signature.to_str().ok(),
+            _ => None,
+        };
         Ok(Self { signature: signature.map(str::to_owned), body: body.to_owned() })
     }
 }
@@ -176,7 +181,10 @@ async fn receive_event(
             "the X-Webhook-Signature is missing, invalid or more than five minutes off",
         ));
     }
-    let event: Event = read_json(&body)?;
+    let event: Event = read_json(&body).inspect_err(|error| {
+        metrics.payment_events.with_label_values(&["invalid"]).inc();
+        tracing::warn!(%provider, %error, "signed event of the payment provider was refused");
+    })?;
     let mut tx = WriteTransaction::without_key(&state).await?;
     let received = receive::receive(&mut tx, &state.clock, &provider, &event).await?;
     let (event_id, payment_id, outcome) = (event.id, event.payment_id, received.outcome);

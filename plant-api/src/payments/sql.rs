@@ -105,6 +105,16 @@ pub async fn find_for_provider(
     .await
 }
 
+/// Locks the id of an event until the end of the transaction, so that the same event cannot be processed
+/// for two payments at once.
+pub async fn lock_event(db: impl PgExecutor<'_>, provider: &str, event: Uuid) -> sqlx::Result<()> {
+    let key = format!("payment event {provider} {event}");
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", key)
+        .execute(db)
+        .await
+        .map(drop)
+}
+
 /// Locks a payment until the end of the transaction.
 pub async fn lock(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<LockedPayment>> {
     sqlx::query_as!(

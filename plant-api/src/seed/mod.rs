@@ -168,6 +168,7 @@ pub async fn clean(connection: &mut PgConnection) -> Result<Removed, SeedError> 
     let mut tx = connection.begin().await?;
     acquire_seed_lock(&mut tx).await?;
     accounts::sql::delete_payments(&mut tx).await?;
+    accounts::sql::delete_idempotency_keys(&mut tx).await?;
     let accounts = accounts::sql::delete_accounts(&mut tx).await?;
     let customers = accounts::sql::delete_customers(&mut tx).await?;
     accounts::sql::delete_login_failures(&mut tx).await?;

@@ -29,7 +29,7 @@ pub async fn create_trigger(owner: &mut PgConnection) -> sqlx::Result<()> {
 type Counter = fn(&mut Findings) -> &mut i64;
 
 /// Violations: their names, their counts, and statements that return the ids.
-const VIOLATIONS: [(&str, Counter, &str); 7] = [
+const VIOLATIONS: [(&str, Counter, &str); 8] = [
     (
         "one request created two payments",
         |findings| &mut findings.duplicated,
@@ -79,10 +79,23 @@ const VIOLATIONS: [(&str, Counter, &str); 7] = [
         "the applied events do not agree with the payment's status",
         |findings| &mut findings.ledger,
         "select p.id from payment p
-            where p.status not in ('pending') and not exists (
-                select from payment_event e
-                where e.payment_id = p.id and e.outcome = 'applied' and e.kind = p.status
-            )",
+            where (
+                select coalesce(array_agg(e.kind order by e.kind), '{}') from payment_event e
+                where e.payment_id = p.id and e.outcome = 'applied'
+            ) <> case p.status
+                when 'pending' then '{}'
+                when 'waiting_for_capture' then array['waiting_for_capture']
+                when 'refunded' then array['refunded', 'succeeded', 'waiting_for_capture']
+                when 'succeeded' then array['succeeded', 'waiting_for_capture']
+                else array[p.status, 'waiting_for_capture']
+            end",
+    ),
+    (
+        "an event is still kept although its payment has ended",
+        |findings| &mut findings.unfinished,
+        "select e.payment_id from payment_event e
+            join payment p on p.id = e.payment_id
+            where e.outcome = 'kept' and p.status not in ('pending', 'waiting_for_capture')",
     ),
 ];
 
@@ -114,7 +127,7 @@ pub async fn compare(
 }
 
 /// Faults that are put into the rows on purpose, as statements of the database owner.
-const FAULTS: [(&str, &str); 7] = [
+const FAULTS: [(&str, &str); 10] = [
     (
         "a deleted payment",
         "with deleted as (select id from payment where status in ('canceled', 'failed') limit 1)
@@ -152,6 +165,26 @@ const FAULTS: [(&str, &str); 7] = [
         where transaction_id = (select transaction_id from ledger_entry limit 1)",
     ),
     (
+        "an event that contradicts the status",
+        "insert into payment_event (provider, event_id, kind, payment_id, amount, currency,
+            occurred_at, received_at, outcome, applied_at)
+        select provider, gen_random_uuid(), 'canceled', id, amount, currency, now(), now(),
+            'applied', now()
+        from payment where status = 'succeeded' limit 1",
+    ),
+    (
+        "a deleted event",
+        "delete from payment_event where id = (
+            select id from payment_event
+            where outcome = 'applied' and kind = 'waiting_for_capture' limit 1
+        )",
+    ),
+    (
+        "an event that is still kept",
+        "update payment_event set outcome = 'kept', applied_at = null
+        where id = (select id from payment_event where outcome = 'applied' limit 1)",
+    ),
+    (
         "a status that was set twice",
         "update payment set status = status
         where id = (select id from payment where status = 'succeeded' limit 1)",
@@ -167,6 +200,10 @@ pub async fn undetected_faults(
     let mut undetected = Vec::new();
     for (fault, statement) in FAULTS {
         let mut tx = owner.begin().await?;
+        // What the database itself would refuse.
+        sqlx::query("alter table payment disable trigger payment_status_follows")
+            .execute(&mut *tx)
+            .await?;
         let changed = sqlx::query(statement).execute(&mut *tx).await?.rows_affected();
         let findings = check::compare(&mut tx, ledger).await?;
         tx.rollback().await?;

@@ -1,5 +1,6 @@
 //! Events of the provider: repeated, early, late, contradictory, forged, of unknown payments.
 
+use axum::http::HeaderValue;
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::config::Secret;
-use crate::signature::WebhookKey;
+use crate::signature::{SIGNATURE_HEADER, WebhookKey};
 use crate::testing::{TestApp, UNKNOWN_ID};
 use crate::token::Role;
 
@@ -250,6 +251,50 @@ async fn forged_events_are_401_and_leave_no_trace(pool: PgPool) {
     app.send(webhook_request(&body, Some(&signature))).await.expect(200);
     let signature = key.sign(b"no JSON", now);
     app.send(webhook_request("no JSON", Some(&signature))).await.expect(400);
+    // One right signature of two.
+    let signature = HeaderValue::try_from(key.sign(body.as_bytes(), now)).unwrap();
+    for second in [signature.clone(), HeaderValue::from_static("forged")] {
+        let mut request = webhook_request(&body, signature.to_str().ok());
+        request.headers_mut().append(SIGNATURE_HEADER, second);
+        app.send(request).await.expect(401);
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_event_of_an_impossible_time_or_type_is_refused_and_counted(pool: PgPool) {
+    let app = app_with_account(pool).await;
+    let payment = create_payment(&app).await;
+    let valid = event(Uuid::new_v4(), "waiting_for_capture", payment);
+    for (field, value) in [
+        ("created_at", "-5000-01-01T00:00:00Z"),
+        ("created_at", "1969-12-31T23:59:59Z"),
+        ("created_at", "+262000-01-01T00:00:00Z"),
+        ("type", "disputed"),
+    ] {
+        let refused = post_event(&app, &changed(&valid, field, json!(value))).await;
+        assert_eq!(refused.invalid_fields(), [field], "{value}");
+    }
+    let invalid = app.state.metrics.payment_events.with_label_values(&["invalid"]).get();
+    assert_eq!(invalid, 4);
+    post_event(&app, &valid).await.expect(200);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn one_event_id_for_two_payments_at_once_is_processed_for_one(pool: PgPool) {
+    let app = app_with_account(pool).await;
+    for _ in 0..10 {
+        let (first, second) = (create_payment(&app).await, create_payment(&app).await);
+        let id = Uuid::new_v4();
+        let (one, other) = (event(id, "succeeded", first), event(id, "succeeded", second));
+        let (one, other) = tokio::join!(post_event(&app, &one), post_event(&app, &other));
+        let mut statuses = [one.status.as_u16(), other.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 422]);
+        for payment in [first, second] {
+            let reserved = event(Uuid::new_v4(), "waiting_for_capture", payment);
+            post_event(&app, &reserved).await.expect(200);
+        }
+    }
 }
 
 /// Changes one field of an event.

@@ -62,18 +62,89 @@ async fn unbalanced_entries_fail_at_the_commit(pool: PgPool) {
         let error = tx.commit().await.unwrap_err();
         assert_eq!(constraint(&error), Some("ledger_transaction_balanced"), "{entries:?}: {error}");
     }
-    let mut tx = app.state.db.begin().await.unwrap();
+    assert_eq!(balances(&app).await, [] as [&str; 0]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn entries_of_another_amount_currency_or_status_fail_at_the_commit(pool: PgPool) {
+    let app = app_with_account(pool).await;
+    let payment = create_payment(&app).await;
+    for (entries, violated) in [
+        ([("provider", 100, "EUR"), ("revenue", -100, "EUR")], "ledger_transaction_balanced"),
+        ([("provider", 2999, "USD"), ("revenue", -2999, "USD")], "ledger_transaction_balanced"),
+        ([("provider", -2999, "EUR"), ("revenue", 2999, "EUR")], "ledger_transaction_balanced"),
+        // The entries are right, but the payment is pending.
+        ([("provider", 2999, "EUR"), ("revenue", -2999, "EUR")], "payment_agrees_with_ledger"),
+    ] {
+        let mut tx = app.state.db.begin().await.unwrap();
+        let id = Uuid::new_v4();
+        insert_transaction(&mut tx, id, payment).await;
+        for entry in entries {
+            insert_entry(&mut tx, id, entry).await;
+        }
+        let error = tx.commit().await.unwrap_err();
+        assert_eq!(constraint(&error), Some(violated), "{entries:?}: {error}");
+    }
+    // A status without its entries.
+    let mut service = app.state.db.acquire().await.unwrap();
+    for (status, violated) in
+        [("succeeded", "payment_status_follows"), ("refunded", "payment_status_follows")]
+    {
+        let update = format!("update payment set status = '{status}'");
+        let error =
+            sqlx::query(sqlx::AssertSqlSafe(update)).execute(&mut *service).await.unwrap_err();
+        assert_eq!(constraint(&error), Some(violated), "{status}");
+    }
+    sqlx::query("update payment set status = 'waiting_for_capture'")
+        .execute(&mut *service)
+        .await
+        .unwrap();
+    let error = sqlx::query("update payment set status = 'succeeded'")
+        .execute(&mut *service)
+        .await
+        .unwrap_err();
+    assert_eq!(constraint(&error), Some("payment_agrees_with_ledger"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_finished_payment_gets_no_further_entries_and_no_earlier_status(pool: PgPool) {
+    let app = app_with_account(pool).await;
+    let payment = create_succeeded(&app).await;
+    let mut service = app.state.db.acquire().await.unwrap();
+    for (statement, violated) in [
+        (
+            "insert into ledger_entry select id, a, 'USD', n from ledger_transaction,
+                (values ('provider', 5), ('revenue', -5)) as more (a, n)",
+            "ledger_transaction_balanced",
+        ),
+        ("update payment set status = 'pending'", "payment_status_follows"),
+        ("update payment set status = 'refunded'", "payment_agrees_with_ledger"),
+    ] {
+        let error = sqlx::query(statement).execute(&mut *service).await.unwrap_err();
+        assert_eq!(constraint(&error), Some(violated), "{statement}: {error}");
+    }
+    post_event(&app, &event(Uuid::new_v4(), "refunded", payment)).await.expect(200);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_temporary_table_does_not_stand_in_for_the_ledger(pool: PgPool) {
+    let app = app_with_account(pool).await;
+    let payment = create_payment(&app).await;
+    let mut service = app.state.db.acquire().await.unwrap();
+    let create = "create temporary table ledger_entry (like public.ledger_entry)";
+    sqlx::query(create).execute(&mut *service).await.unwrap_err();
+    // The owner of the database may create one, and the checks do not see it.
+    let mut tx = app.owner.begin().await.unwrap();
+    sqlx::query(create).execute(&mut *tx).await.unwrap();
     let id = Uuid::new_v4();
     insert_transaction(&mut tx, id, payment).await;
-    insert_entry(&mut tx, id, ("provider", 100, "EUR")).await;
-    insert_entry(&mut tx, id, ("revenue", -100, "EUR")).await;
-    tx.commit().await.unwrap();
-    assert_eq!(balances(&app).await, ["provider 100 EUR", "revenue -100 EUR"]);
-
-    // An entry that is added later is checked as well.
-    let mut tx = app.state.db.begin().await.unwrap();
-    insert_entry(&mut tx, id, ("refunds", 1, "EUR")).await;
-    tx.commit().await.unwrap_err();
+    sqlx::query("insert into public.ledger_entry values ($1, 'provider', 'EUR', 7)")
+        .bind(id)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let error = tx.commit().await.unwrap_err();
+    assert_eq!(constraint(&error), Some("ledger_transaction_balanced"));
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -82,7 +153,7 @@ async fn not_even_the_owner_can_unbalance_a_transaction(pool: PgPool) {
     create_succeeded(&app).await;
     for statement in [
         "update ledger_entry set amount = amount + 1 where account = 'provider'",
-        "update ledger_entry set currency = 'USD' where account = 'provider'",
+        "update ledger_entry set currency = 'USD'",
         "delete from ledger_entry where account = 'provider'",
         "delete from ledger_entry",
     ] {

@@ -87,6 +87,12 @@ async fn the_plan_determines_the_price(pool: PgPool) {
         (json!({"plan_id": "starter", "currency": "USD"}), "starter", 9.99, Value::Null),
         (json!({"plan_code": "pro", "currency": "USD"}), "pro", 29.99, Value::Null),
         (
+            json!({"plan_id": "pro", "plan_code": "pro", "currency": "USD"}),
+            "pro",
+            29.99,
+            Value::Null,
+        ),
+        (
             json!({"plan_id": "enterprise", "amount": 99.99, "currency": "USD"}),
             "enterprise",
             99.99,
@@ -115,7 +121,8 @@ async fn invalid_payments_are_refused_with_the_field(pool: PgPool) {
         (json!({"plan_id": "pro", "currency": "USD", "amount": 9.999}), "amount"),
         (json!({"plan_id": "pro", "currency": "USD", "amount": -1}), "amount"),
         (json!({"plan_id": "pro"}), ""),
-        (json!({"currency": "USD"}), ""),
+        (json!({"currency": "USD"}), "plan_id"),
+        (json!({"plan_id": "pro", "plan_code": "starter", "currency": "USD"}), "plan_code"),
     ] {
         assert_eq!(app.post(CREATE, body.clone()).await.invalid_fields(), [field], "{body}");
     }

@@ -88,8 +88,9 @@ async fn a_webhook_that_was_unavailable_for_all_attempts_gets_the_events_later(p
             .fetch_all(&app.owner)
             .await
             .unwrap();
-    let payload = format!("{{\"payment_id\": \"{payment}\"}}");
-    assert_eq!(jobs, [("dead".to_owned(), payload.clone()), ("waiting".to_owned(), payload)]);
+    let payload =
+        |number: u32| format!("{{\"payment_id\": \"{payment}\", \"redeliveries\": {number}}}");
+    assert_eq!(jobs, [("dead".to_owned(), payload(0)), ("waiting".to_owned(), payload(1))]);
     assert_eq!(status(&app, payment).await, "pending");
     app.drain_jobs_of(&worker(&app, &instant_provider()).await).await;
     assert_eq!(status(&app, payment).await, "succeeded");

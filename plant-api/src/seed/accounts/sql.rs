@@ -82,6 +82,18 @@ pub async fn delete_payments(db: &mut PgConnection) -> sqlx::Result<()> {
     .map(drop)
 }
 
+/// Deletes the idempotency keys of the accounts whose email starts with `loadtest`, with the stored
+/// responses. Their scope starts with the id of the account.
+pub async fn delete_idempotency_keys(db: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!(
+        r"delete from idempotency_key
+        where split_part(scope, ' ', 1) in (select id::text from account where email like 'loadtest%')"
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
 /// Deletes the accounts whose email starts with `loadtest` and, by cascade, the rows that reference
 /// them.
 pub async fn delete_accounts(db: &mut PgConnection) -> sqlx::Result<u64> {
