@@ -16,11 +16,16 @@
 # Exit code: 0 all criteria met, 1 not all or wrong usage, otherwise that of plant-loadtest.
 set -euo pipefail
 
+# `cd` would search and print other folders.
+unset CDPATH
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 # shellcheck source=scripts/lib/packages.sh
 . "$ROOT/scripts/lib/packages.sh"
 # shellcheck source=scripts/lib/processes.sh
 . "$ROOT/scripts/lib/processes.sh"
+
+# Whether --users-min was given; otherwise --users-max may be below its default.
+USERS_MIN_GIVEN=false
 
 main() {
   load_settings "$ROOT/.env.load-testing.local"
@@ -28,8 +33,9 @@ main() {
   local html=true json_only=false
   parse_options "$@"
   check_settings
-  mkdir -p "$LOAD_TEST_REPORT_DIR"
-  LOAD_TEST_REPORT_DIR=$(cd "$LOAD_TEST_REPORT_DIR" && pwd -P)
+  mkdir -p -- "$LOAD_TEST_REPORT_DIR" || fail "the folder '$LOAD_TEST_REPORT_DIR' cannot be made"
+  LOAD_TEST_REPORT_DIR=$(cd -- "$LOAD_TEST_REPORT_DIR" && pwd -P)
+  remove_old_reports
   WORK=$(mktemp -d)
   at_exit clean_up
   write_sla >"$WORK/platform.toml"
@@ -41,11 +47,28 @@ load_settings() {
   local line name
   [ -f "$1" ] || return 0
   while IFS= read -r line || [ -n "$line" ]; do
+    line=${line%$'\r'}
+    line=${line#"${line%%[![:space:]]*}"}
     case $line in '' | '#'*) continue ;; esac
+    line=${line#export }
     name=${line%%=*}
-    case $name in *[!A-Z0-9_]* | '') fail "$1: expected NAME=value, not '$line'" ;; esac
-    [ -n "${!name+set}" ] || printf -v "$name" '%s' "${line#*=}"
+    case $name in *[!A-Z0-9_]* | '' | [0-9]*) fail "$1: expected NAME=value, not '$line'" ;; esac
+    [ -n "${!name+set}" ] || printf -v "$name" '%s' "$(unquoted "${line#*=}")"
   done <"$1"
+}
+
+# Usage: unquoted <value>: prints it without the quotes around it.
+unquoted() {
+  case $1 in
+    \"*\" | \'*\') printf '%s' "${1:1:-1}" ;;
+    *) printf '%s' "$1" ;;
+  esac
+}
+
+# A failed run must not leave the results of an earlier one.
+remove_old_reports() {
+  rm -f -- "$LOAD_TEST_REPORT_DIR"/locust_report.html "$LOAD_TEST_REPORT_DIR"/load_test_results_*.csv \
+    "$LOAD_TEST_REPORT_DIR"/load_test_metrics.json "$LOAD_TEST_REPORT_DIR"/load_test.log
 }
 
 parse_options() {
@@ -71,7 +94,7 @@ parse_options() {
 set_option() {
   case $1 in
     --host) LOAD_TEST_HOST=$2 ;;
-    --users-min) LOAD_TEST_USERS_MIN=$2 ;;
+    --users-min) LOAD_TEST_USERS_MIN=$2 USERS_MIN_GIVEN=true ;;
     --users-max) LOAD_TEST_USERS_MAX=$2 ;;
     --spawn-rate) LOAD_TEST_SPAWN_RATE=$2 ;;
     --duration) LOAD_TEST_DURATION_SECONDS=$2 ;;
@@ -91,10 +114,11 @@ help() {
 
 check_settings() {
   local name
+  [ -n "$LOAD_TEST_REPORT_DIR" ] || usage_error "--output needs the name of a folder"
   for name in LOAD_TEST_USERS_MIN LOAD_TEST_USERS_MAX LOAD_TEST_SPAWN_RATE LOAD_TEST_DURATION_SECONDS LOAD_TEST_TIMEOUT \
     AUTH_P95_LATENCY_MS GENERATION_P95_LATENCY_MS PAYMENTS_P95_LATENCY_MS; do
     case ${!name} in
-      *[!0-9]* | '' | 0 | 0[0-9]*) usage_error "$name must be a whole number above 0, not '${!name}'" ;;
+      *[!0-9]* | '' | 0* | ????????*) usage_error "$name must be a whole number from 1 to 9999999, not '${!name}'" ;;
     esac
   done
   for name in AUTH GENERATION PAYMENTS; do
@@ -102,7 +126,10 @@ check_settings() {
     awk -v rate="${!name}" 'BEGIN { exit !(rate ~ /^[01]?\.?[0-9]*$/ && rate >= 0 && rate < 1) }' ||
       usage_error "$name must be from 0 to less than 1, not '${!name}'"
   done
-  [ "$LOAD_TEST_USERS_MIN" -le "$LOAD_TEST_USERS_MAX" ] || usage_error "--users-min must not exceed --users-max"
+  if [ "$LOAD_TEST_USERS_MIN" -gt "$LOAD_TEST_USERS_MAX" ]; then
+    ! $USERS_MIN_GIVEN || usage_error "--users-min must not exceed --users-max"
+    LOAD_TEST_USERS_MIN=$LOAD_TEST_USERS_MAX
+  fi
 }
 
 # Prints the SLA of the profile with the thresholds of the settings.
@@ -131,7 +158,7 @@ run_load_test() {
     arguments+=(--html "$WORK/report.html" --csv "$WORK/results")
   fi
   "$(find_program)" "${arguments[@]}" 2>&1 | grep --line-buffered -vF "$WORK/" | tee "$reports/load_test.log" || code=${PIPESTATUS[0]}
-  $json_only || printf '\nReports: %s\n' "$reports"
+  $json_only || [ ! -f "$reports/load_test_metrics.json" ] || printf '\nReports: %s\n' "$reports"
   return "$code"
 }
 
