@@ -27,6 +27,28 @@ pub fn parse_positive(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Parses a think time: one number with a unit, `500ms`, `1.5s` or `2m`. Unlike [`parse`] it accepts
+/// milliseconds and fractions.
+///
+/// # Errors
+/// Returns a message if `text` is not a think time.
+pub fn parse_precise(text: &str) -> Result<Duration, String> {
+    let invalid = || format!("`{text}` is not a duration such as 500ms, 1.5s or 2m");
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit_s = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(invalid()),
+    };
+    let is_number = digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let number: f64 = digits.parse().ok().filter(|_| is_number).ok_or_else(invalid)?;
+    Duration::try_from_secs_f64(number * unit_s).map_err(|_| invalid())
+}
+
 /// Formats seconds as [`parse`] accepts them, such as `1h30m`.
 #[must_use]
 pub fn format(seconds: u64) -> String {
@@ -70,6 +92,17 @@ mod tests {
         assert!(parse_positive("1500ms").is_err() && parse_positive("500ms").is_err());
         assert!(parse_positive("0").is_err());
         assert_eq!(parse_positive("1m"), Ok(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn think_times_may_have_milliseconds_and_fractions() {
+        for (text, ms) in [("500ms", 500), ("1.5s", 1500), ("0s", 0), ("2m", 120_000), ("3s", 3000)]
+        {
+            assert_eq!(parse_precise(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "1", "s", "-1s", "1 s", "1.2.3s", "1e3s", "infs", "1d", "1s2s"] {
+            assert!(parse_precise(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub mod exporter;
 pub mod failure;
 pub mod harness;
 pub mod journal;
+pub mod json_pointer;
 pub mod load;
 pub mod login;
 pub mod metric_names;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, ops::Range};
 
+use serde_json::{Map, Number, Value};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -56,6 +57,12 @@ impl<'a> Source<'a> {
         self.errors.push(FileError { file: self.file.into(), line, message: message.into() });
     }
 
+    /// Returns whether errors were added so far.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
     /// Returns all errors, ordered by line.
     #[must_use]
     pub fn into_errors(mut self) -> Vec<FileError> {
@@ -75,7 +82,28 @@ pub struct Table<'a> {
     entries: BTreeMap<String, (Range<usize>, Spanned<DeValue<'a>>)>,
 }
 
+/// An entry of a table whose keys are not known beforehand.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// The key.
+    pub key: String,
+    /// Byte range of the key in the text.
+    pub key_at: Range<usize>,
+    /// The value.
+    pub value: Spanned<DeValue<'a>>,
+}
+
 impl<'a> Table<'a> {
+    /// Returns `value` as a table; `None` if it is none.
+    #[must_use]
+    pub fn from_value(value: Spanned<DeValue<'a>>) -> Option<Self> {
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(table) => Some(Self::new(Spanned::new(span, table))),
+            _ => None,
+        }
+    }
+
     fn new(table: Spanned<DeTable<'a>>) -> Self {
         let span = table.span();
         let entries = table
@@ -194,6 +222,44 @@ impl<'a> Table<'a> {
         strings
     }
 
+    /// Reads an optional array of strings, which may be empty, and their byte ranges.
+    pub fn string_list(
+        &mut self,
+        source: &mut Source<'a>,
+        key: &str,
+    ) -> Option<Vec<(String, Range<usize>)>> {
+        let value = self.take(key)?;
+        let strings: Option<Vec<_>> = match value.get_ref() {
+            DeValue::Array(items) => {
+                let string = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
+                    DeValue::String(text) => Some((text.to_string(), item.span())),
+                    _ => None,
+                };
+                items.iter().map(string).collect()
+            }
+            _ => None,
+        };
+        if strings.is_none() {
+            source.add_error(value.span(), format!("`{key}` must be an array of strings"));
+        }
+        strings
+    }
+
+    /// Reads an optional value of any type.
+    pub fn take(&mut self, key: &str) -> Option<Spanned<DeValue<'a>>> {
+        self.entries.remove(key).map(|(_, value)| value)
+    }
+
+    /// Reads all remaining entries, in the order of the file.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<Entry<'a>> {
+        let entries = self.entries.into_iter();
+        let mut entries: Vec<Entry<'a>> =
+            entries.map(|(key, (key_at, value))| Entry { key, key_at, value }).collect();
+        entries.sort_by_key(|entry| entry.key_at.start);
+        entries
+    }
+
     /// Reads an optional table.
     pub fn table(&mut self, source: &mut Source<'a>, key: &str) -> Option<Table<'a>> {
         let (_, value) = self.entries.remove(key)?;
@@ -240,9 +306,82 @@ impl<'a> Table<'a> {
     }
 }
 
+/// Returns an integer; `None` if the value is none, or too large.
+#[must_use]
+pub fn integer(value: &DeValue<'_>) -> Option<i64> {
+    let integer = value.as_integer()?;
+    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// Returns an integer or a float as a number; `None` if the value is none, or not finite.
+#[must_use]
+pub fn number(value: &DeValue<'_>) -> Option<f64> {
+    let text = match value {
+        DeValue::Integer(_) => integer(value)?.to_string(),
+        DeValue::Float(float) => float.as_str().to_owned(),
+        _ => return None,
+    };
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// Returns a value as JSON. Dates and times become strings.
+///
+/// # Errors
+/// Returns a message for numbers that JSON does not have.
+pub fn to_json(value: &DeValue<'_>) -> Result<Value, String> {
+    Ok(match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Integer(_) => match integer(value) {
+            Some(integer) => integer.into(),
+            None => return Err("the integer does not fit into 64 bits".into()),
+        },
+        DeValue::Float(_) => {
+            let float = number(value).and_then(Number::from_f64);
+            Value::Number(float.ok_or("JSON has no such number")?)
+        }
+        DeValue::Boolean(value) => Value::Bool(*value),
+        DeValue::Datetime(time) => Value::String(time.to_string()),
+        DeValue::Array(items) => {
+            let items = items.iter().map(|item| to_json(item.get_ref()));
+            Value::Array(items.collect::<Result<_, _>>()?)
+        }
+        DeValue::Table(table) => {
+            let entries = table
+                .iter()
+                .map(|(key, value)| Ok((key.get_ref().to_string(), to_json(value.get_ref())?)));
+            Value::Object(entries.collect::<Result<Map<_, _>, String>>()?)
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn values_become_json_of_the_same_type() {
+        let text = "a = [1, 0xff, -2.5, true, \"x\", 1979-05-27T07:32:00Z]\nb = {c = 1_000}\n";
+        let mut source = Source::new("a.toml", text);
+        let entries = source.root().into_entries();
+        let values: Vec<Value> =
+            entries.iter().map(|entry| to_json(entry.value.get_ref()).unwrap()).collect();
+        let expected = json!([1, 255, -2.5, true, "x", "1979-05-27T07:32:00Z"]);
+        assert_eq!(values, [expected, json!({ "c": 1000 })]);
+        for text in ["a = nan", "a = inf", "a = 99999999999999999999"] {
+            let entries = Source::new("a.toml", text).root().into_entries();
+            assert!(to_json(entries[0].value.get_ref()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn entries_are_returned_in_the_order_of_the_file() {
+        let mut source = Source::new("a.toml", "z = 1\na = 2\nm = 3\n");
+        let keys: Vec<String> =
+            source.root().into_entries().into_iter().map(|entry| entry.key).collect();
+        assert_eq!(keys, ["z", "a", "m"]);
+    }
 
     #[test]
     fn all_errors_are_reported_with_their_lines() {
