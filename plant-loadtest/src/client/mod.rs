@@ -4,6 +4,10 @@
 //! All requests of scenarios go through this module. A response is a success only if it has an
 //! expected status and a body of the expected shape.
 
+mod cookies;
+mod in_flight;
+mod options;
+mod request;
 mod request_log;
 mod shape;
 mod validated_bodies;
@@ -18,14 +22,18 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
-    Method, StatusCode,
-    header::{self, HeaderMap, HeaderName, HeaderValue},
+    StatusCode,
+    header::{COOKIE, HeaderMap},
     redirect,
 };
 use serde_json::Value;
 
+use cookies::Cookies;
+pub use in_flight::InFlight;
+pub use options::HttpOptions;
+pub use request::{Request, Response};
 pub use request_log::{RequestLog, RequestLogEntry};
-pub use shape::Shape;
+pub use shape::{ExpectedValue, Shape};
 use validated_bodies::ValidatedBodies;
 
 use crate::{
@@ -57,55 +65,6 @@ pub struct Endpoint {
     pub shape: Shape,
 }
 
-/// A request to send.
-#[derive(Debug)]
-pub struct Request {
-    endpoint: &'static Endpoint,
-    method: Method,
-    path: String,
-    headers: HeaderMap,
-    bearer: Option<Arc<str>>,
-    body: Option<Bytes>,
-}
-
-impl Request {
-    /// Returns a `GET` request for `path`, which may include a query.
-    pub fn get(endpoint: &'static Endpoint, path: impl Into<String>) -> Self {
-        Self {
-            endpoint,
-            method: Method::GET,
-            path: path.into(),
-            headers: HeaderMap::new(),
-            bearer: None,
-            body: None,
-        }
-    }
-
-    /// Returns a `POST` request of `body` to `path`.
-    pub fn post(endpoint: &'static Endpoint, path: impl Into<String>, body: &Value) -> Self {
-        Self::post_text(endpoint, path, body.to_string())
-    }
-
-    /// Returns a `POST` request of the JSON text `body` to `path`.
-    pub fn post_text(endpoint: &'static Endpoint, path: impl Into<String>, body: String) -> Self {
-        Self { method: Method::POST, body: Some(body.into()), ..Self::get(endpoint, path) }
-    }
-
-    /// Sets the header `name`.
-    #[must_use]
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
-    }
-
-    /// Sets the access token (`Authorization: Bearer`).
-    #[must_use]
-    pub fn bearer(mut self, token: &Arc<str>) -> Self {
-        self.bearer = Some(Arc::clone(token));
-        self
-    }
-}
-
 /// Settings shared by the clients of all virtual users.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
@@ -119,6 +78,8 @@ pub struct ClientConfig {
     pub log_requests: bool,
     /// Accounts that virtual users share; empty if the service requires no authentication.
     pub accounts: Arc<[Arc<Account>]>,
+    /// How requests are sent.
+    pub http: HttpOptions,
     validated: Arc<ValidatedBodies>,
 }
 
@@ -128,8 +89,15 @@ impl ClientConfig {
     #[must_use]
     pub fn new(host: &str, timeout: Duration, recorder: Arc<Recorder>) -> Self {
         let host = host.trim_end_matches('/').to_owned();
-        let validated = Arc::default();
-        Self { host, timeout, recorder, log_requests: false, accounts: Arc::new([]), validated }
+        Self {
+            host,
+            timeout,
+            recorder,
+            log_requests: false,
+            accounts: Arc::new([]),
+            http: HttpOptions::default(),
+            validated: Arc::default(),
+        }
     }
 }
 
@@ -150,6 +118,9 @@ pub struct Client {
     account: Option<Arc<Account>>,
     /// Whether the last response rejected the token that was sent.
     token_rejected: Arc<AtomicBool>,
+    /// Cookies of the user; `None` if none are kept.
+    cookies: Option<Cookies>,
+    in_flight: InFlight,
 }
 
 /// Result of sending one request.
@@ -157,6 +128,7 @@ struct Exchange {
     first_byte: Option<Instant>,
     last_byte: Instant,
     status: Option<StatusCode>,
+    headers: HeaderMap,
     body: Result<Bytes, (FailureKind, String)>,
 }
 
@@ -166,9 +138,9 @@ impl Client {
     /// # Errors
     /// When the HTTP client cannot be initialized.
     pub fn new(config: &ClientConfig) -> reqwest::Result<Self> {
-        let ClientConfig { host, timeout, recorder, log_requests, validated, .. } = config;
+        let ClientConfig { host, timeout, recorder, log_requests, http, validated, .. } = config;
         Ok(Self {
-            http: http_client(host, *timeout)?,
+            http: load_client(host, *timeout, http)?,
             base_url: host.as_str().into(),
             shard: recorder.assign_shard(),
             recorder: Arc::clone(recorder),
@@ -178,6 +150,8 @@ impl Client {
             recording: Arc::new(AtomicBool::new(true)),
             account: None,
             token_rejected: Arc::default(),
+            cookies: http.cookies.then(Cookies::default),
+            in_flight: InFlight::default(),
         })
     }
 
@@ -196,6 +170,19 @@ impl Client {
     #[must_use]
     pub fn http_client(&self) -> reqwest::Client {
         self.http.clone()
+    }
+
+    /// Returns the same client without the cookies received so far.
+    #[must_use]
+    pub fn without_cookies(self) -> Self {
+        let cookies = self.cookies.as_ref().map(|_| Cookies::default());
+        Self { cookies, ..self }
+    }
+
+    /// Returns the number of requests in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> InFlight {
+        self.in_flight.clone()
     }
 
     /// Returns the request log for Goose's dashboard; `None` if there is no dashboard.
@@ -233,132 +220,191 @@ impl Client {
     }
 
     /// Sends `request` and records it. Returns the body of a successful response; `None` after a
-    /// failure.
+    /// failure. See [`Self::send_and_read`].
+    pub async fn send(&self, request: Request) -> Option<Bytes> {
+        self.send_and_read(request, |response| Ok(response.body.clone())).await.ok()
+    }
+
+    /// Sends `request`, checks the response, and reads it with `read`, whose error is the message of a
+    /// failure of the kind wrong shape. Records the request with the result.
     ///
     /// If the service rejects the account's token, the request is sent again with a new one. Both
     /// attempts are recorded as one request whose latency includes the login.
-    pub async fn send(&self, mut request: Request) -> Option<Bytes> {
+    ///
+    /// # Errors
+    /// Returns the status code of a response that was not the expected one; `None` if there was no
+    /// response.
+    pub async fn send_and_read<T>(
+        &self,
+        mut request: Request,
+        read: impl FnOnce(&Response) -> Result<T, String>,
+    ) -> Result<T, Option<u16>> {
+        let _in_flight = self.in_flight.start();
         let endpoint = request.endpoint;
         let account = self.account.as_ref().filter(|_| request.bearer.is_none());
         let token = account.map(Account::token);
         request.bearer = request.bearer.or_else(|| token.clone());
-        let prepared = self.prepare(&request);
+        let prepared = request.prepare(&self.http, &self.base_url);
         let sent_at = Instant::now();
         let intended_start = self.take_intended_start().unwrap_or(sent_at);
         let recording = self.recording.load(Relaxed);
         if recording {
             self.recorder.record_sent(self.shard, endpoint.name, intended_start);
         }
-        let mut exchange = execute(prepared).await;
+        let mut exchange = self.execute(prepared).await;
         if exchange.status == Some(StatusCode::UNAUTHORIZED)
             && let (Some(account), Some(rejected)) = (account, token)
             && let Some(token) = account.replace_token(&rejected).await
         {
             request.bearer = Some(token);
-            exchange = execute(self.prepare(&request)).await;
+            exchange = self.execute(request.prepare(&self.http, &self.base_url)).await;
         }
-        let rejected =
-            exchange.status == Some(StatusCode::UNAUTHORIZED) && request.bearer.is_some();
+        let Exchange { first_byte, last_byte, status, headers, body } = exchange;
+        let rejected = status == Some(StatusCode::UNAUTHORIZED) && request.bearer.is_some();
         self.token_rejected.store(rejected, Relaxed);
-        let size = exchange.body.as_ref().map_or(0, Bytes::len);
-        let result = exchange
-            .body
-            .and_then(|body| validate(endpoint, exchange.status, body, &self.validated));
+        let size = body.as_ref().map_or(0, Bytes::len);
+        let status = status.map(|status| status.as_u16());
+        let result = body.and_then(|body| {
+            let response = Response { status: status.unwrap_or_default(), headers, body };
+            validate(endpoint, &response, &self.validated)?;
+            read(&response).map_err(|reason| (FailureKind::WrongShape, reason))
+        });
         if !recording {
-            return result.ok();
+            return result.map_err(|_| status);
         }
+        self.record(RequestSample {
+            endpoint: endpoint.name,
+            intended_start,
+            sent_at,
+            first_byte,
+            last_byte,
+            status,
+            bytes: size as u64,
+            failure: result.as_ref().err().cloned(),
+        });
+        result.map_err(|_| status)
+    }
+
+    /// Records a request to `endpoint` that could not be sent, as a failure of the kind wrong shape: a
+    /// value from an earlier response cannot be part of a request.
+    pub fn record_unsent(&self, endpoint: &'static Endpoint, reason: String) {
+        let now = Instant::now();
+        let intended_start = self.take_intended_start().unwrap_or(now);
+        if !self.recording.load(Relaxed) {
+            return;
+        }
+        self.recorder.record_sent(self.shard, endpoint.name, intended_start);
+        self.record(RequestSample {
+            endpoint: endpoint.name,
+            intended_start,
+            sent_at: now,
+            first_byte: None,
+            last_byte: now,
+            status: None,
+            bytes: 0,
+            failure: Some((FailureKind::WrongShape, reason)),
+        });
+    }
+
+    fn record(&self, sample: RequestSample) {
         if let Some(log) = &self.request_log {
             log.lock().unwrap_or_else(PoisonError::into_inner).push(RequestLogEntry {
-                endpoint: endpoint.name,
-                latency: exchange.last_byte.saturating_duration_since(intended_start),
-                status: exchange.status.map(|status| status.as_u16()),
-                error: result.as_ref().err().map(|(_, message)| message.clone()),
+                endpoint: sample.endpoint,
+                latency: sample.last_byte.saturating_duration_since(sample.intended_start),
+                status: sample.status,
+                error: sample.failure.as_ref().map(|(_, message)| message.clone()),
             });
         }
-        self.recorder.record_finished(
-            self.shard,
-            RequestSample {
-                endpoint: endpoint.name,
-                intended_start,
-                sent_at,
-                first_byte: exchange.first_byte,
-                last_byte: exchange.last_byte,
-                status: exchange.status.map(|status| status.as_u16()),
-                bytes: size as u64,
-                failure: result.as_ref().err().cloned(),
-            },
-        );
-        result.ok()
+        self.recorder.record_finished(self.shard, sample);
     }
 
-    fn prepare(&self, request: &Request) -> reqwest::RequestBuilder {
-        let url = format!("{}{}", self.base_url, request.path);
-        let mut builder = self.http.request(request.method.clone(), url);
-        if !request.headers.is_empty() {
-            builder = builder.headers(request.headers.clone());
+    /// Sends a request and reads the whole response.
+    async fn execute(&self, request: reqwest::Result<reqwest::Request>) -> Exchange {
+        let mut request = match request {
+            Ok(request) => request,
+            Err(error) => return Exchange::failed(&error),
+        };
+        let cookies = self.cookies.as_ref();
+        if let Some(header) = cookies.and_then(|cookies| cookies.header(request.url())) {
+            request.headers_mut().entry(COOKIE).or_insert(header);
         }
-        if let Some(token) = &request.bearer {
-            builder = builder.bearer_auth(token);
-        }
-        if let Some(body) = &request.body {
-            builder = builder.header(header::CONTENT_TYPE, "application/json").body(body.clone());
-        }
-        builder
+        execute(&self.http, request, cookies).await
     }
 }
 
-/// Returns an HTTP client for the base URL `host` that ignores proxies and does not follow redirects,
-/// so that all requests reach the service under test.
-///
-/// # Errors
-/// When the HTTP client cannot be initialized.
-pub fn http_client(host: &str, timeout: Duration) -> reqwest::Result<reqwest::Client> {
-    with_user_agent(concat!("plant-loadtest/", env!("CARGO_PKG_VERSION")), host, timeout)
+impl Exchange {
+    fn failed(error: &reqwest::Error) -> Self {
+        Self {
+            first_byte: None,
+            last_byte: Instant::now(),
+            status: None,
+            headers: HeaderMap::new(),
+            body: Err(transport_failure(error)),
+        }
+    }
 }
 
-/// Returns an HTTP client like [`http_client`] for everything that is not part of the load: checks
+/// Returns an HTTP client for the load on the base URL `host`. It ignores proxies and does not follow
+/// redirects, so that all requests reach the service under test.
+fn load_client(
+    host: &str,
+    timeout: Duration,
+    options: &HttpOptions,
+) -> reqwest::Result<reqwest::Client> {
+    let user_agent = concat!("plant-loadtest/", env!("CARGO_PKG_VERSION"));
+    let builder = with_user_agent(user_agent, host, timeout);
+    let builder = match (options.http2, host.starts_with("https://")) {
+        // The TLS handshake negotiates the version.
+        (true, true) => builder,
+        (true, false) => builder.http2_prior_knowledge(),
+        (false, _) => builder.http1_only(),
+    };
+    builder.default_headers(options.headers.clone()).build()
+}
+
+/// Returns an HTTP client like that of the load for everything that is not part of it: checks
 /// before and after it, `/metrics`, the state of accepted work. The service can tell its requests
 /// from those of the load by their `User-Agent`, [`CHECKS_USER_AGENT`].
 ///
 /// # Errors
 /// When the HTTP client cannot be initialized.
 pub fn checks_client(host: &str, timeout: Duration) -> reqwest::Result<reqwest::Client> {
-    with_user_agent(CHECKS_USER_AGENT, host, timeout)
+    with_user_agent(CHECKS_USER_AGENT, host, timeout).http1_only().build()
 }
 
-fn with_user_agent(
-    user_agent: &str,
-    host: &str,
-    timeout: Duration,
-) -> reqwest::Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
+fn with_user_agent(user_agent: &str, host: &str, timeout: Duration) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
         .user_agent(user_agent)
         .timeout(timeout)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .gzip(false);
-    if !host.starts_with("https://") {
-        // Loading the system's certificates takes milliseconds. For 200 users started within a few
-        // seconds this would delay requests and inflate the measured latency.
-        builder = builder.tls_certs_only([]);
+    if host.starts_with("https://") {
+        return builder;
     }
-    builder.build()
+    // Loading the system's certificates takes milliseconds. For 200 users started within a few
+    // seconds this would delay requests and inflate the measured latency.
+    builder.tls_certs_only([])
 }
 
-async fn execute(request: reqwest::RequestBuilder) -> Exchange {
-    let response = match request.send().await {
+async fn execute(
+    http: &reqwest::Client,
+    request: reqwest::Request,
+    cookies: Option<&Cookies>,
+) -> Exchange {
+    let mut response = match http.execute(request).await {
         Ok(response) => response,
-        Err(error) => {
-            let last_byte = Instant::now();
-            let body = Err(transport_failure(&error));
-            return Exchange { first_byte: None, last_byte, status: None, body };
-        }
+        Err(error) => return Exchange::failed(&error),
     };
     let first_byte = Some(Instant::now());
     let status = Some(response.status());
+    if let Some(cookies) = cookies {
+        cookies.keep(response.headers(), response.url());
+    }
+    let headers = std::mem::take(response.headers_mut());
     // The response ends with its body, and the connection is reused only once that is read.
     let body = read_body(response).await;
-    Exchange { first_byte, last_byte: Instant::now(), status, body }
+    Exchange { first_byte, last_byte: Instant::now(), status, headers, body }
 }
 
 /// Reads the body of a response; one that is too large is not read to its end.
@@ -388,20 +434,21 @@ fn transport_failure(error: &reqwest::Error) -> (FailureKind, String) {
     (FailureKind::Connection, cause.to_string())
 }
 
-/// Checks status and body of a response. Returns the body, or the kind of failure and a message.
+/// Checks status and body of a response. Returns the kind of a failure and a message.
 fn validate(
     endpoint: &'static Endpoint,
-    status: Option<StatusCode>,
-    body: Bytes,
+    response: &Response,
     validated: &ValidatedBodies,
-) -> Result<Bytes, (FailureKind, String)> {
-    let status = status.unwrap_or_default();
-    if endpoint.expected_statuses.contains(&status.as_u16()) {
-        return match validated.validate(endpoint, &body) {
-            Ok(()) => Ok(body),
-            Err(reason) => Err((FailureKind::WrongShape, reason)),
-        };
+) -> Result<(), (FailureKind, String)> {
+    let Response { status, body, .. } = response;
+    if endpoint.expected_statuses.contains(status) {
+        if response.has_no_body() {
+            return Ok(());
+        }
+        let checked = validated.validate(endpoint, body);
+        return checked.map_err(|reason| (FailureKind::WrongShape, reason));
     }
+    let status = StatusCode::from_u16(*status).unwrap_or_default();
     let kind = if status.is_client_error() {
         FailureKind::ClientError
     } else if status.is_server_error() {
@@ -409,7 +456,7 @@ fn validate(
     } else {
         FailureKind::UnexpectedStatus
     };
-    let problem = describe_problem(&body, status.is_server_error());
+    let problem = describe_problem(body, status.is_server_error());
     Err((kind, format!("{}{problem}", status.as_u16())))
 }
 
@@ -436,9 +483,9 @@ mod tests {
         Endpoint { name: "GET /x", expected_statuses: &[200], shape: Shape::Object(&["id"]) };
 
     fn failure(status: u16, body: &'static str) -> (FailureKind, String) {
-        let status = StatusCode::from_u16(status).ok();
         let body = Bytes::from_static(body.as_bytes());
-        validate(&ENDPOINT, status, body, &ValidatedBodies::default()).unwrap_err()
+        let response = Response { status, headers: HeaderMap::new(), body };
+        validate(&ENDPOINT, &response, &ValidatedBodies::default()).unwrap_err()
     }
 
     #[test]

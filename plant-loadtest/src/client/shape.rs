@@ -1,4 +1,4 @@
-//! Expected shapes of JSON bodies.
+//! Expected shapes of bodies.
 
 use std::fmt;
 
@@ -6,17 +6,37 @@ use serde::{
     Deserializer as _,
     de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::Value;
 
-/// Expected shape of a JSON body. Objects may have further keys. The check streams through the body
+use crate::json_pointer::{Found, Pointer};
+
+/// Expected shape of a body. Objects may have further keys. The check streams through the body
 /// without building a tree of values.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
+    /// Any body, also an empty one.
+    Any,
     /// An object with these keys.
     Object(&'static [&'static str]),
     /// An array of objects with these keys; may be empty.
     Array(&'static [&'static str]),
     /// An array of at least one object with these keys.
     NonEmptyArray(&'static [&'static str]),
+    /// A document with this value.
+    Value(&'static ExpectedValue),
+    /// A body that contains this text.
+    Contains(&'static str),
+    /// A body with all of these shapes.
+    All(&'static [Self]),
+}
+
+/// A value that a JSON document must contain.
+#[derive(Clone, Debug)]
+pub struct ExpectedValue {
+    /// Where it is.
+    pub pointer: Pointer,
+    /// The value.
+    pub value: Value,
 }
 
 impl Shape {
@@ -25,21 +45,61 @@ impl Shape {
     /// # Errors
     /// When it does not. The message has no position, so that equal failures can be counted.
     pub fn check(self, body: &[u8]) -> Result<(), String> {
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let checked = match self {
-            Self::Object(keys) => HasKeys(keys).deserialize(&mut json).map(|()| 1),
-            Self::Array(keys) | Self::NonEmptyArray(keys) => {
-                json.deserialize_seq(ItemsHaveKeys(keys))
-            }
-        };
-        let items = checked
-            .and_then(|items| json.end().map(|()| items))
-            .map_err(|error| message_without_position(&error))?;
         match self {
-            Self::NonEmptyArray(_) if items == 0 => Err("an empty array".into()),
-            _ => Ok(()),
+            Self::Any => Ok(()),
+            Self::Object(keys) => read(body, |json| HasKeys(keys).deserialize(json)),
+            Self::Array(keys) => {
+                read(body, |json| json.deserialize_seq(ItemsHaveKeys(keys))).map(|_| ())
+            }
+            Self::NonEmptyArray(keys) => {
+                match read(body, |json| json.deserialize_seq(ItemsHaveKeys(keys)))? {
+                    0 => Err("an empty array".into()),
+                    _ => Ok(()),
+                }
+            }
+            Self::Value(expected) => expected.check(body),
+            Self::Contains(text) => match memchr::memmem::find(body, text.as_bytes()) {
+                Some(_) => Ok(()),
+                None => Err(format!("text `{text}` not found")),
+            },
+            Self::All(shapes) => shapes.iter().try_for_each(|shape| shape.check(body)),
         }
     }
+}
+
+impl ExpectedValue {
+    fn check(&self, body: &[u8]) -> Result<(), String> {
+        let Self { pointer, value } = self;
+        let found = pointer.find(body, 0).map_err(|error| message_without_position(&error))?;
+        match found {
+            Found::Value(found) if is_same(&found, value) => Ok(()),
+            Found::Value(_) => Err(format!("value at `{pointer}` is not {value}")),
+            Found::EmptyArray | Found::Nothing => Err(format!("no value at `{pointer}`")),
+        }
+    }
+}
+
+/// Compares numbers by value: 1 is the same as 1.0.
+fn is_same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) if left.is_f64() || right.is_f64() => {
+            left.as_f64() == right.as_f64()
+        }
+        _ => left == right,
+    }
+}
+
+/// Reads a JSON document to its end.
+fn read<T>(
+    body: &[u8],
+    read: impl FnOnce(
+        &mut serde_json::Deserializer<serde_json::de::SliceRead<'_>>,
+    ) -> serde_json::Result<T>,
+) -> Result<T, String> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    read(&mut json)
+        .and_then(|value| json.end().map(|()| value))
+        .map_err(|error| message_without_position(&error))
 }
 
 /// Returns the message without line and column, which differ from response to response.
@@ -125,5 +185,37 @@ mod tests {
     #[test]
     fn a_non_empty_array_must_not_be_empty() {
         assert_eq!(Shape::NonEmptyArray(&["id"]).check(b"[]"), Err("an empty array".into()));
+    }
+
+    fn shape_of_value(pointer: &str, value: Value) -> Shape {
+        let pointer = Pointer::parse(pointer).unwrap();
+        Shape::Value(Box::leak(Box::new(ExpectedValue { pointer, value })))
+    }
+
+    #[test]
+    fn a_value_must_be_at_its_pointer() {
+        let body = br#"{"kind":"item","count":1,"none":null}"#;
+        assert_eq!(shape_of_value("/kind", "item".into()).check(body), Ok(()));
+        assert_eq!(shape_of_value("/count", 1.0.into()).check(body), Ok(()));
+        let wrong = shape_of_value("/kind", "list".into()).check(body);
+        assert_eq!(wrong, Err("value at `/kind` is not \"list\"".into()));
+        let missing = shape_of_value("/kinds", "item".into()).check(body);
+        assert_eq!(missing, Err("no value at `/kinds`".into()));
+        assert!(shape_of_value("/kind", "item".into()).check(b"<html>").is_err());
+    }
+
+    #[test]
+    fn a_text_must_be_in_the_body() {
+        assert_eq!(Shape::Contains("wel").check(b"\xffwelcome"), Ok(()));
+        assert_eq!(Shape::Contains("x").check(b""), Err("text `x` not found".into()));
+    }
+
+    #[test]
+    fn all_shapes_must_match() {
+        const SHAPE: Shape = Shape::All(&[Shape::Object(&["id"]), Shape::Contains("7")]);
+        assert_eq!(SHAPE.check(br#"{"id":7}"#), Ok(()));
+        assert!(SHAPE.check(br#"{"id":8}"#).is_err());
+        assert!(SHAPE.check(br#"{"ix":7}"#).is_err());
+        assert_eq!(Shape::Any.check(b""), Ok(()));
     }
 }

@@ -1,0 +1,21 @@
+//! How requests are sent, as a profile sets it.
+
+use reqwest::header::HeaderMap;
+
+/// How the requests of all virtual users are sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpOptions {
+    /// Headers of every request. A request may replace them.
+    pub headers: HeaderMap,
+    /// Whether to use HTTP/2: with `https` if the service agrees, with `http` always.
+    pub http2: bool,
+    /// Whether each user keeps the cookies that it receives.
+    pub cookies: bool,
+}
+
+impl Default for HttpOptions {
+    /// HTTP/1.1 with cookies and without further headers.
+    fn default() -> Self {
+        Self { headers: HeaderMap::new(), http2: false, cookies: true }
+    }
+}
