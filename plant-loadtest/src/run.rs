@@ -8,17 +8,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use goose::GooseError;
-
 use crate::{
     access::{self, Account},
     client::{self, ClientConfig},
     completion,
-    engine::{
-        closed,
-        dashboard::Dashboard,
-        open::{self, OpenError},
-    },
+    engine::{self, EngineError, closed, dashboard::Dashboard, open},
     exporter::Exporter,
     journal::JournalWriter,
     load::{Model, Stage},
@@ -109,12 +103,9 @@ pub enum RunError {
     /// The HTTP client cannot be initialized.
     #[error("HTTP client could not be initialized: {0}")]
     Client(#[from] reqwest::Error),
-    /// The closed engine failed.
+    /// The load engine failed.
     #[error("load engine failed: {0}")]
-    Closed(#[from] GooseError),
-    /// The open engine failed.
-    #[error("load engine failed: {0}")]
-    Open(#[from] OpenError),
+    Engine(#[from] EngineError),
     /// The plan is invalid.
     #[error("{0}")]
     Plan(String),
@@ -131,6 +122,7 @@ pub enum RunError {
 /// # Errors
 /// When the run cannot start or has no measurements.
 pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
+    engine::check(&settings.plan)?;
     let http = client::checks_client(&settings.host, settings.timeout.min(CHECK_TIMEOUT))?;
     let accounts = check_target(&http, settings).await?;
     let open_files_limit = raise_open_files(settings.plan.users);

@@ -166,12 +166,6 @@ impl Client {
         Self { account, ..self }
     }
 
-    /// Returns the underlying HTTP client.
-    #[must_use]
-    pub fn http_client(&self) -> reqwest::Client {
-        self.http.clone()
-    }
-
     /// Returns the same client without the cookies received so far.
     #[must_use]
     pub fn without_cookies(self) -> Self {

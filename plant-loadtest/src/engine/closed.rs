@@ -4,54 +4,80 @@
 //! Goose starts, runs and stops the users. Its own metrics, reports and console are disabled: the
 //! recorder measures every request, and reports are generated from the outcome.
 
-use std::{fmt::Write as _, sync::Arc};
-
-use goose::{
-    GooseAttack, GooseError,
-    client::GooseClientBuilder,
-    config::{GooseConfiguration, GooseDefault, GooseDefaultType},
-    goose::{GooseUser, Scenario, Transaction, TransactionError},
+use std::{
+    fmt::Write as _,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
+use goose::{
+    GooseAttack,
+    client::GooseClientBuilder,
+    config::{GooseConfiguration, GooseDefault, GooseDefaultType},
+    goose::{GooseUser, Scenario, Transaction, TransactionError, TransactionResult},
+};
+use tokio::time::sleep;
+
 use super::{
-    ClientConfig,
+    ClientConfig, EngineError,
     dashboard::{self, Dashboard},
+    past_client::PastClient,
+    stop::Stop,
     tasks::Tasks,
 };
 use crate::{
     client::Client,
     load::Stage,
     profile::Plan,
-    recorder::Recorder,
-    scenario::{Session, UserClass},
+    scenario::{Saturate, Session, ThinkTime, UserClass},
 };
+
+/// Longest part of a think time after which Goose can stop a user.
+const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs `plan` to its end. Returns early when Goose's killswitch, its global stop flag, is set.
 ///
+/// Goose prints one line, the number of users that it has started, on standard output when the plan is
+/// more than one ramp with a constant number of users after it. Nothing else is printed.
+///
 /// # Errors
-/// When Goose rejects the plan. Not expected: profiles are validated before.
+/// When Goose rejects the plan, which is not expected: profiles are validated before. When a task sent
+/// requests that were not measured.
 pub async fn run(
     plan: &Plan,
     config: &ClientConfig,
     dashboard: Option<&Dashboard>,
-) -> Result<(), GooseError> {
+) -> Result<(), EngineError> {
+    // Goose does this too, but only later.
+    goose::reset_killswitch();
     let mut configuration = quiet_configuration(&config.host);
     if let Some(dashboard) = dashboard {
         dashboard.configure(&mut configuration);
     }
     let attack = GooseAttack::initialize_with_config(configuration)?;
-    let adjustable = dashboard.and(single_ramp(&plan.stages));
-    let mut attack = with_schedule(attack, &plan.stages, adjustable)?
+    let mut attack = with_schedule(attack, &plan.stages)?
         // Users have clients of their own. With a shared one Goose does not create one per user.
         .set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())?;
+    // The dashboard can change the length of the run.
+    let length = dashboard.is_none().then(|| Duration::from_secs(plan.seconds().into()));
+    let (stop, _watch) = Stop::watch(Arc::clone(&config.recorder), length);
+    let past_client =
+        PastClient::new().map_err(|error| EngineError::UserSetup(error.to_string()))?;
     for weighted in &plan.classes {
-        let scenario = weighted_scenario(weighted.class, plan.saturate, config.clone())?;
-        attack = attack.register_scenario(scenario.set_weight(weighted.weight as usize)?);
+        let users = Users {
+            class: weighted.class,
+            tasks: Tasks::new(weighted.class)?,
+            saturate: plan.saturate,
+            config: config.clone(),
+            stop: stop.clone(),
+            past_client: past_client.clone(),
+        };
+        let scenario = scenario(&Arc::new(users)).set_weight(weighted.weight as usize)?;
+        attack = attack.register_scenario(scenario);
     }
-    // Goose prints the number of launched users even with `quiet`.
-    let _silenced = SilencedStdout::new();
     attack.execute().await?;
-    Ok(())
+    past_client.check()
 }
 
 fn quiet_configuration(host: &str) -> GooseConfiguration {
@@ -61,7 +87,6 @@ fn quiet_configuration(host: &str) -> GooseConfiguration {
     configuration.no_metrics = true;
     configuration.no_print_metrics = true;
     configuration.no_telnet = true;
-    configuration.no_websocket = true;
     configuration
 }
 
@@ -86,14 +111,10 @@ fn single_ramp(stages: &[Stage]) -> Option<SingleRamp> {
     is_single.then_some(SingleRamp { users, ramp_s, hold_s })
 }
 
-/// Sets the number of users over time. Goose's dashboard cannot change the number of users during a
-/// test plan, so an `adjustable` ramp is set as users, start rate and run time instead.
-fn with_schedule(
-    attack: GooseAttack,
-    stages: &[Stage],
-    adjustable: Option<SingleRamp>,
-) -> Result<GooseAttack, GooseError> {
-    let Some(SingleRamp { users, ramp_s, hold_s }) = adjustable else {
+/// Sets the number of users over time: a single ramp as users, start rate and run time, because the
+/// dashboard cannot change the number of users during a test plan; everything else as a test plan.
+fn with_schedule(attack: GooseAttack, stages: &[Stage]) -> Result<GooseAttack, EngineError> {
+    let Some(SingleRamp { users, ramp_s, hold_s }) = single_ramp(stages) else {
         return Ok(*attack.set_default(GooseDefault::TestPlan, test_plan(stages).as_str())?);
     };
     // A rate instead of a start-up time, because it also applies to users added in the dashboard.
@@ -121,104 +142,111 @@ fn test_plan(stages: &[Stage]) -> String {
     steps + "0,0"
 }
 
-/// Returns the scenario of `class` as one transaction that picks a random task by weight each time,
-/// as Locust does.
-///
-/// Goose itself allocates the tasks to one sequence that all users follow: a short run would not
-/// reach rare tasks, and all users would run the same task at the same time.
-fn weighted_scenario(
+/// All users of one class.
+struct Users {
     class: &'static UserClass,
+    tasks: Tasks,
     saturate: bool,
     config: ClientConfig,
-) -> Result<Scenario, GooseError> {
-    let tasks = Arc::new(Tasks::new(class)?);
-    let recorder = Arc::clone(&config.recorder);
-    let log_requests = config.log_requests;
-    let mut scenario = Scenario::new(class.name)
-        .register_transaction(start_user(class, config, Arc::clone(&tasks)).set_on_start())
-        .register_transaction(run_task(tasks, log_requests))
-        .register_transaction(stop_user(recorder).set_on_stop());
-    scenario.transaction_wait = (!saturate).then_some(class.wait);
-    Ok(scenario)
+    stop: Stop,
+    past_client: PastClient,
 }
 
-/// Returns a transaction that runs a random task. With `log_requests` it then passes the logged
-/// requests to Goose's dashboard.
-fn run_task(tasks: Arc<Tasks>, log_requests: bool) -> Transaction {
-    if !log_requests {
-        return Transaction::new(Arc::new(move |user| tasks.pick()(user)));
-    }
-    Transaction::new(Arc::new(move |user: &mut GooseUser| {
-        let tasks = Arc::clone(&tasks);
-        Box::pin(async move {
-            let result = tasks.pick()(user).await;
-            let session = user.get_session_data::<Session>();
-            let log = session.and_then(|session| session.client.request_log());
-            if let Some(log) = log {
-                dashboard::report_requests(user, &log).await;
-            }
-            result
-        })
-    }))
+/// Time until which a user waits, in its session.
+#[derive(Clone, Copy)]
+struct Pause(Instant);
+
+type TaskFuture<'u> = Pin<Box<dyn Future<Output = TransactionResult> + Send + 'u>>;
+
+/// Returns a Goose scenario whose only transaction picks a task each time, or waits for a part of the
+/// think time. Goose itself waits the same time after every task.
+fn scenario(users: &Arc<Users>) -> Scenario {
+    let [start, run, stop] = [users; 3].map(Arc::clone);
+    Scenario::new(users.class.name)
+        .register_transaction(transaction(move |user| start_user(&start, user)).set_on_start())
+        .register_transaction(transaction(move |user| run_user(&run, user)))
+        .register_transaction(transaction(move |user| stop_user(&stop, user)).set_on_stop())
 }
 
-/// Returns a transaction that sets the session data of a new user and runs the on-start tasks of its
-/// class.
-fn start_user(class: &'static UserClass, config: ClientConfig, tasks: Arc<Tasks>) -> Transaction {
-    Transaction::new(Arc::new(move |user: &mut GooseUser| {
-        let (config, tasks) = (config.clone(), Arc::clone(&tasks));
-        Box::pin(async move {
-            let client =
-                Client::new(&config).map_err(|error| Box::new(TransactionError::Reqwest(error)))?;
-            config.recorder.user_started(class.name);
-            user.set_session_data(Session::new(class, client, &config.accounts));
-            tasks.run_on_start(user).await
-        })
-    }))
+fn transaction(
+    run: impl for<'u> Fn(&'u mut GooseUser) -> TaskFuture<'u> + Send + Sync + 'static,
+) -> Transaction {
+    Transaction::new(Arc::new(run))
 }
 
-/// Returns a transaction that records the end of a user.
-fn stop_user(recorder: Arc<Recorder>) -> Transaction {
-    Transaction::new(Arc::new(move |_: &mut GooseUser| {
-        recorder.user_inactive();
-        Box::pin(async { Ok(()) })
-    }))
-}
-
-/// Redirects standard output to `/dev/null` until it is dropped, because only the verdict is
-/// printed there.
-struct SilencedStdout {
-    #[cfg(unix)]
-    stdout: Option<std::os::fd::OwnedFd>,
-}
-
-impl SilencedStdout {
-    #[cfg(unix)]
-    fn new() -> Self {
-        let redirect = || -> std::io::Result<std::os::fd::OwnedFd> {
-            let stdout = rustix::io::dup(rustix::stdio::stdout())?;
-            rustix::stdio::dup2_stdout(std::fs::File::create("/dev/null")?)?;
-            Ok(stdout)
-        };
-        Self { stdout: redirect().ok() }
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> Self {
-        Self {}
-    }
-}
-
-impl Drop for SilencedStdout {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        if let Some(stdout) = self.stdout.take() {
-            // Flushed first, so that buffered output of Goose is discarded too. If restoring fails,
-            // standard output stays redirected.
-            let _ = std::io::Write::flush(&mut std::io::stdout());
-            let _ = rustix::stdio::dup2_stdout(stdout);
+/// Sets the session data of a new user and runs the on-start tasks of its class.
+fn start_user<'u>(users: &Arc<Users>, user: &'u mut GooseUser) -> TaskFuture<'u> {
+    let users = Arc::clone(users);
+    Box::pin(async move {
+        let Users { class, config, .. } = &*users;
+        let client =
+            Client::new(config).map_err(|error| Box::new(TransactionError::Reqwest(error)))?;
+        user.client = users.past_client.http_client();
+        config.recorder.user_started(class.name);
+        let in_flight = client.in_flight();
+        let mut session = Session::new(class, client, &config.accounts);
+        if users.saturate {
+            session.extensions.insert(Saturate);
         }
+        user.set_session_data(session);
+        users.stop.run(&in_flight, users.tasks.run_on_start(user)).await;
+        Ok(())
+    })
+}
+
+/// Runs a task, or waits for a part of the think time.
+fn run_user<'u>(users: &Arc<Users>, user: &'u mut GooseUser) -> TaskFuture<'u> {
+    let users = Arc::clone(users);
+    Box::pin(async move {
+        if users.stop.has_ended() {
+            // No task starts after the end of the plan, until Goose stops the user.
+            sleep(MAX_PAUSE / 10).await;
+            return Ok(());
+        }
+        let session = Session::get(user)?;
+        let pause = session.extensions.get().map(|Pause(end)| *end);
+        let left = pause.map(|end| end.saturating_duration_since(Instant::now()));
+        if let Some(left) = left.filter(|left| !left.is_zero()) {
+            // A wait in parts, as Goose's own, so that it can stop the user in between.
+            sleep(left.min(MAX_PAUSE)).await;
+            return Ok(());
+        }
+        let in_flight = session.client.in_flight();
+        let task = users.tasks.pick(session);
+        let result = users.stop.run(&in_flight, task(user)).await;
+        let session = Session::get(user)?;
+        set_pause(&users, session);
+        if let Some(log) = session.client.request_log() {
+            dashboard::report_requests(user, &log).await;
+        }
+        result.unwrap_or(Ok(()))
+    })
+}
+
+/// Sets the think time after a task: that which the task has set, or a random one of the class.
+fn set_pause(users: &Users, session: &mut Session) {
+    let of_task = session.extensions.remove::<ThinkTime>().map(|ThinkTime(wait)| wait);
+    if users.saturate {
+        return;
     }
+    let (from, to) = users.tasks.wait;
+    let wait = of_task.unwrap_or_else(|| from + (to - from).mul_f64(fastrand::f64()));
+    session.extensions.insert(Pause(Instant::now() + wait));
+}
+
+/// Runs the on-stop tasks of the class and records the end of a user.
+fn stop_user<'u>(users: &Arc<Users>, user: &'u mut GooseUser) -> TaskFuture<'u> {
+    let users = Arc::clone(users);
+    Box::pin(async move {
+        if users.tasks.has_on_stop()
+            && let Ok(session) = Session::get(user)
+        {
+            let in_flight = session.client.in_flight();
+            users.stop.run_on_stop(&in_flight, users.tasks.run_on_stop(user)).await;
+        }
+        users.config.recorder.user_inactive();
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -14,16 +14,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use goose::{GooseError, config::GooseConfiguration, goose::GooseUser};
+use goose::{config::GooseConfiguration, goose::GooseUser};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::{ClientConfig, arrival_times::ArrivalTimes, tasks::Tasks};
+use super::{
+    ClientConfig, EngineError, arrival_times::ArrivalTimes, past_client::PastClient, stop::Stop,
+    tasks::Tasks,
+};
 use crate::{
     client::Client,
     precise_timer::set_timer_slack,
     profile::{Plan, WeightedClass},
     recorder::Shard,
-    scenario::Session,
+    scenario::{Saturate, Session},
 };
 
 /// Number of users that run their on-start tasks concurrently: enough to finish soon, too few to
@@ -35,20 +38,6 @@ const KILLSWITCH_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Delay from the end of the set-up to the start of the run.
 const START_DELAY: Duration = Duration::from_millis(20);
-
-/// Error of the open engine.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Goose rejects a scenario. Not expected: a test builds the scenarios of all classes.
-    #[error(transparent)]
-    Goose(#[from] GooseError),
-    /// The HTTP client cannot be initialized, or the host is not a valid URL.
-    #[error("a virtual user could not be started: {0}")]
-    UserSetup(String),
-    /// The operating system cannot create a thread.
-    #[error("the thread that dispatches arrivals could not be started: {0}")]
-    Thread(#[from] std::io::Error),
-}
 
 /// A scheduled execution of one task.
 struct Arrival {
@@ -70,6 +59,11 @@ struct UserPool {
     classes: Vec<(WeightedClass, Tasks)>,
     total_weight: u32,
     config: ClientConfig,
+    saturate: bool,
+    stop: Stop,
+    past_client: PastClient,
+    /// Limits the number of users that run on-start or on-stop tasks concurrently.
+    setup_semaphore: Semaphore,
     /// Number of idle users minus the number of arrivals that wait for a user.
     idle_users: AtomicI64,
 }
@@ -79,9 +73,11 @@ struct UserPool {
 ///
 /// # Errors
 /// When virtual users cannot be started.
-pub async fn run(plan: &Plan, config: &ClientConfig) -> Result<(), OpenError> {
+pub async fn run(plan: &Plan, config: &ClientConfig) -> Result<(), EngineError> {
     goose::reset_killswitch();
-    let pool = Arc::new(UserPool::new(plan, config)?);
+    let length = Duration::from_secs(plan.seconds().into());
+    let (stop, _watch) = Stop::watch(Arc::clone(&config.recorder), Some(length));
+    let pool = Arc::new(UserPool::new(plan, config, stop)?);
     let users = set_up_users(&pool, plan.users).await?;
     let (sender, arrivals) = flume::unbounded::<Arrival>();
     let mut running = JoinSet::new();
@@ -101,17 +97,23 @@ pub async fn run(plan: &Plan, config: &ClientConfig) -> Result<(), OpenError> {
     while running.join_next().await.is_some() {}
     // The users end when the dispatcher drops its sender, so this does not block.
     let _ = dispatcher.join();
-    Ok(())
+    pool.past_client.check()
 }
 
 impl UserPool {
-    fn new(plan: &Plan, config: &ClientConfig) -> Result<Self, GooseError> {
+    fn new(plan: &Plan, config: &ClientConfig, stop: Stop) -> Result<Self, EngineError> {
+        let past_client =
+            PastClient::new().map_err(|error| EngineError::UserSetup(error.to_string()))?;
         let classes =
             plan.classes.iter().map(|weighted| Ok((*weighted, Tasks::new(weighted.class)?)));
         Ok(Self {
-            classes: classes.collect::<Result<_, GooseError>>()?,
+            classes: classes.collect::<Result<_, EngineError>>()?,
             total_weight: plan.classes.iter().map(|weighted| weighted.weight).sum(),
             config: config.clone(),
+            saturate: plan.saturate,
+            stop,
+            past_client,
+            setup_semaphore: Semaphore::new(MAX_CONCURRENT_SETUPS),
             idle_users: AtomicI64::new(i64::from(plan.users)),
         })
     }
@@ -132,31 +134,28 @@ impl UserPool {
 /// Creates `users` virtual users and runs the on-start tasks of all classes. This is not part of
 /// the load: its requests are not recorded. If one fails, the tasks that need its result repeat it
 /// under load, where it is recorded.
-async fn set_up_users(pool: &Arc<UserPool>, users: u32) -> Result<Vec<VirtualUser>, OpenError> {
-    let setup_semaphore = Arc::new(Semaphore::new(MAX_CONCURRENT_SETUPS));
+async fn set_up_users(pool: &Arc<UserPool>, users: u32) -> Result<Vec<VirtualUser>, EngineError> {
     let mut setups = JoinSet::new();
-    for _ in 0..users {
-        let (pool, semaphore) = (Arc::clone(pool), Arc::clone(&setup_semaphore));
+    for index in 0..users {
+        let pool = Arc::clone(pool);
         setups.spawn(async move {
-            let _permit = semaphore.acquire_owned().await;
-            set_up_user(&pool).await
+            let _permit = pool.setup_semaphore.acquire().await;
+            set_up_user(&pool, index as usize).await
         });
     }
     let mut users = Vec::new();
     while let Some(user) = setups.join_next().await {
-        users.push(user.map_err(|error| OpenError::UserSetup(error.to_string()))??);
+        users.push(user.map_err(|error| EngineError::UserSetup(error.to_string()))??);
     }
     Ok(users)
 }
 
-async fn set_up_user(pool: &UserPool) -> Result<VirtualUser, OpenError> {
-    let failed = |error: &dyn ToString| OpenError::UserSetup(error.to_string());
+async fn set_up_user(pool: &UserPool, index: usize) -> Result<VirtualUser, EngineError> {
+    let failed = |error: &dyn ToString| EngineError::UserSetup(error.to_string());
     let config = &pool.config;
     let client = Client::new(config).map_err(|error| failed(&error))?;
     client.set_recording(false);
     let base_url = config.host.parse().map_err(|error| failed(&error))?;
-    // Goose's own client is never used, but without one Goose would create another.
-    let http = client.http_client();
     let mut goose_users = Vec::new();
     for (weighted, tasks) in &pool.classes {
         let configuration = GooseConfiguration::default();
@@ -167,10 +166,17 @@ async fn set_up_user(pool: &UserPool) -> Result<VirtualUser, OpenError> {
             base_url,
             &configuration,
             0,
-            Some(http.clone()),
+            Some(pool.past_client.http_client()),
         )?;
-        user.set_session_data(Session::new(weighted.class, client.clone(), &config.accounts));
-        let _ = tasks.run_on_start(&mut user).await;
+        user.weighted_users_index = index;
+        // The connections are those of the user, the cookies those of the user as one of this class.
+        let client_of_class = client.clone().without_cookies();
+        let mut session = Session::new(weighted.class, client_of_class, &config.accounts);
+        if pool.saturate {
+            session.extensions.insert(Saturate);
+        }
+        user.set_session_data(session);
+        pool.stop.run(&client.in_flight(), tasks.run_on_start(&mut user)).await;
         config.recorder.count_started(weighted.class.name);
         goose_users.push(user);
     }
@@ -191,12 +197,34 @@ async fn run_user(pool: Arc<UserPool>, mut user: VirtualUser, arrivals: flume::R
             recorder.arrival_started(user.shard, intended_start, now, user_idle);
             recorder.user_active();
             user.client.set_intended_start(intended_start);
-            let class = pool.pick_class();
-            // A task fails only because of its requests, which the client has recorded.
-            let _ = pool.classes[class].1.pick()(&mut user.goose_users[class]).await;
+            run_task(&pool, &mut user).await;
             recorder.user_inactive();
         }
         pool.idle_users.fetch_add(1, SeqCst);
+    }
+    stop_user(&pool, &mut user).await;
+}
+
+/// Runs a task of a random class.
+async fn run_task(pool: &UserPool, user: &mut VirtualUser) {
+    let class = pool.pick_class();
+    let goose_user = &mut user.goose_users[class];
+    let Ok(session) = Session::get(goose_user) else { return };
+    let task = pool.classes[class].1.pick(session);
+    // A task fails only because of its requests, which the client has recorded.
+    let _ = pool.stop.run(&user.client.in_flight(), task(goose_user)).await;
+}
+
+/// Runs the on-stop tasks of all classes. As the on-start tasks, they are not part of the load.
+async fn stop_user(pool: &UserPool, user: &mut VirtualUser) {
+    if !pool.classes.iter().any(|(_, tasks)| tasks.has_on_stop()) {
+        return;
+    }
+    let _permit = pool.setup_semaphore.acquire().await;
+    user.client.set_recording(false);
+    for ((_, tasks), goose_user) in pool.classes.iter().zip(&mut user.goose_users) {
+        let in_flight = user.client.in_flight();
+        pool.stop.run_on_stop(&in_flight, tasks.run_on_stop(goose_user)).await;
     }
 }
 

@@ -99,3 +99,11 @@ impl Session {
             .ok_or_else(|| "the engine has set no session for this user".into())
     }
 }
+
+/// Think time that a task sets in the session for the time after it, instead of that of the class.
+#[derive(Clone, Copy, Debug)]
+pub struct ThinkTime(pub Duration);
+
+/// Is in the session of users that have no think time at all.
+#[derive(Clone, Copy, Debug)]
+pub struct Saturate;
