@@ -173,6 +173,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let mut config = ClientConfig::new(&settings.host, settings.timeout, Arc::clone(&recorder));
     config.log_requests = settings.dashboard.is_some();
     config.accounts = Arc::clone(&accounts);
+    config.http = settings.plan.http.clone();
     let result = run_engine(settings, &config).await;
     progress.stop();
     if let Some(journal) = journal {

@@ -152,7 +152,8 @@ async fn prepare(
         return Err(message.into());
     };
     let sla = Sla::find(harness.slas, &sla_name, &plan.allowed_names())?;
-    let host = arguments.host.as_ref().unwrap_or(&harness.service.host);
+    let service = profile.service(harness);
+    let host = arguments.host.as_ref().unwrap_or(&service.host);
     let host = target::parse_address(host, arguments.allow_remote).await?;
     if !(arguments.precision_percent > 0.0 && arguments.precision_percent < 100.0) {
         return Err("--within must be greater than 0 and less than 100".to_owned().into());
@@ -174,7 +175,7 @@ async fn prepare(
     let step_s = arguments.trial_duration.as_secs();
     let mut trials = TrialRunner::new(profile, &sla, &plan, &host, arguments.timeout, step_s);
     trials.password.clone_from(&arguments.password);
-    trials.service = harness.service.clone();
+    trials.service = service;
     if trials.threshold_count() == 0 {
         return Err(format!("no threshold of {sla_name} applies to a constant load").into());
     }

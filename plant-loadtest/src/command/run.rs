@@ -151,7 +151,8 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         Some(name) => Sla::find(harness.slas, name, &plan.allowed_names())?,
         None => Sla::empty(),
     };
-    let host = arguments.host.as_ref().unwrap_or(&harness.service.host);
+    let service = profile.service(harness);
+    let host = arguments.host.as_ref().unwrap_or(&service.host);
     let host = target::parse_address(host, arguments.allow_remote).await?;
 
     let paths = report_paths(&profile, arguments.reports.clone());
@@ -174,7 +175,7 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         exporter: arguments.metrics_address,
         drain_timeout: arguments.drain_timeout,
         password: arguments.password,
-        service: harness.service.clone(),
+        service,
         ..Settings::new(plan, sla, host, arguments.timeout)
     };
     let outcome = run::run(&settings).await?;

@@ -7,14 +7,19 @@
 mod plan;
 mod read;
 mod schedule;
+mod target;
 
 pub use plan::{Overrides, Plan, ReportPaths, WeightedClass};
 pub use schedule::{Level, Schedule, StageSpec};
+pub use target::TargetOptions;
+
+use std::path::Path;
 
 use crate::{
     built_in::{self, FileLoadError, FileText},
     harness::Harness,
     load::{Model, Spacing},
+    service::Service,
     toml_source::Source,
 };
 
@@ -40,6 +45,8 @@ pub struct Profile {
     pub sla: Option<String>,
     /// The user classes and their weights.
     pub classes: Vec<WeightedClass>,
+    /// What the profile says of the service under test.
+    pub target: TargetOptions,
     /// Default paths of reports; the command line overrides them.
     pub reports: ReportPaths,
 }
@@ -55,18 +62,32 @@ impl Profile {
     }
 
     /// Parses and validates the profile `text`, which may name the user classes of `harness`; `file` is
-    /// the name shown in error messages.
+    /// the name shown in error messages. Files that the profile names are relative to the folder of
+    /// `file`.
     ///
     /// # Errors
     /// Returns [`FileLoadError::Invalid`] with all errors of the file.
     pub fn parse(harness: &Harness, file: &str, text: &str) -> Result<Self, FileLoadError> {
         let mut source = Source::new(file, text);
-        let profile = read::read(&mut source, harness);
+        let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+        let profile = read::read(&mut source, harness, folder);
         let errors = source.into_errors();
         match profile {
             Some(profile) if errors.is_empty() => Ok(profile),
             _ => Err(FileLoadError::Invalid(errors)),
         }
+    }
+
+    /// Returns the service under test: that of `harness` if a class of the program loads it, else any
+    /// service; with what the profile says of it.
+    #[must_use]
+    pub fn service(&self, harness: &Harness) -> Service {
+        let is_own = |weighted: &WeightedClass| harness.find_class(weighted.class.name).is_some();
+        let service = match self.classes.iter().any(is_own) {
+            true => harness.service.clone(),
+            false => Service::default(),
+        };
+        self.target.apply_to(service)
     }
 }
 

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{Profile, Schedule, schedule};
 use crate::{
+    client::HttpOptions,
     duration,
     load::{Model, Spacing, Stage},
     scenario::{self, UserClass},
@@ -78,6 +79,8 @@ pub struct Plan {
     pub classes: Vec<WeightedClass>,
     /// The stages, in order and without gaps.
     pub stages: Vec<Stage>,
+    /// How requests are sent.
+    pub http: HttpOptions,
     /// Factor applied to every duration; 1 is the profile as written.
     pub time_scale: f64,
     /// Values that the command line overrode, as text such as `4 users`.
@@ -117,6 +120,7 @@ impl Plan {
             users,
             saturate: profile.saturate,
             classes: profile.classes.clone(),
+            http: profile.target.http.clone(),
             stages: schedule::stages(&specs, profile.model, level_scale, time_scale)?,
             time_scale: overrides.time_scale,
             overrides: describe_overrides(overrides),

@@ -1,21 +1,26 @@
 //! Parses a profile file and reports all its errors.
 
-use std::ops::Range;
+use std::{ops::Range, path::Path};
 
-use super::{Level, Profile, ReportPaths, Schedule, StageSpec, WeightedClass};
+use super::{Level, Profile, ReportPaths, Schedule, StageSpec, WeightedClass, target};
 use crate::{
     duration,
     harness::Harness,
     load::{Model, Spacing},
-    scenario::UserClass,
+    scenario::{UserClass, data},
     toml_source::{Source, Table},
 };
 
-/// Parses the profile in `source`, which may name the user classes of `harness`, and adds errors to it.
-pub(super) fn read<'a>(source: &mut Source<'a>, harness: &Harness) -> Option<Profile> {
+/// Parses the profile in `source`, which may name the user classes of `harness`, and adds errors to
+/// it. Other files that it names are relative to `folder`.
+pub(super) fn read<'a>(
+    source: &mut Source<'a>,
+    harness: &Harness,
+    folder: &Path,
+) -> Option<Profile> {
     let mut root = source.root();
     let name = root.string(source, "name");
-    let description = root.string(source, "description");
+    let description = root.optional_string(source, "description");
     let model = model(source, &mut root);
     let spacing = spacing(source, &mut root, model);
     let saturate = root.optional_bool(source, "saturate").unwrap_or(false);
@@ -26,12 +31,13 @@ pub(super) fn read<'a>(source: &mut Source<'a>, harness: &Harness) -> Option<Pro
     };
     let sla =
         if saturate { root.optional_string(source, "sla") } else { root.string(source, "sla") };
-    let classes = classes(source, &mut root, harness);
+    let target = target::read(source, &mut root);
+    let classes = classes(source, &mut root, harness, folder);
     let reports = reports(source, &mut root);
     root.report_unknown_keys(source);
     Some(Profile {
         name: name?.0,
-        description: description?.0,
+        description: description.map_or_else(|| describe(&classes), |(text, _)| text),
         model,
         spacing,
         saturate,
@@ -39,8 +45,15 @@ pub(super) fn read<'a>(source: &mut Source<'a>, harness: &Harness) -> Option<Pro
         schedule: schedule?,
         sla: sla.map(|(sla, _)| sla),
         classes,
+        target,
         reports,
     })
+}
+
+/// Returns the description of a profile that has none: its user classes.
+fn describe(classes: &[WeightedClass]) -> String {
+    let names: Vec<&str> = classes.iter().map(|weighted| weighted.class.name).collect();
+    format!("users: {}", names.join(", "))
 }
 
 fn model<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Model {
@@ -255,23 +268,48 @@ fn classes<'a>(
     source: &mut Source<'a>,
     root: &mut Table<'a>,
     harness: &Harness,
+    folder: &Path,
 ) -> Vec<WeightedClass> {
     let at = root.span.clone();
     let tables = root.tables(source, "class");
     if tables.is_empty() {
         source.add_error(at, "a profile needs at least one [[class]]");
     }
-    tables
-        .into_iter()
-        .filter_map(|mut table| {
-            let name = table.string(source, "name");
-            let weight = table.positive_integer(source, "weight");
-            table.report_unknown_keys(source);
-            let (name, at) = name?;
-            let class = find_class(source, harness, &name, at)?;
-            Some(WeightedClass { class, weight: weight? })
-        })
-        .collect()
+    let mut defined: Vec<String> = Vec::new();
+    let mut classes = Vec::new();
+    for mut table in tables {
+        let name = table.string(source, "name");
+        let weight = table.optional_positive_integer(source, "weight").unwrap_or(1);
+        let class = if data::is_definition(&table) {
+            if let Some((name, at)) = &name {
+                check_new_name(source, harness, name, at, &mut defined);
+            }
+            let name = name.as_ref().map_or("", |(name, _)| name);
+            data::define(source, &mut table, name, folder)
+        } else {
+            name.and_then(|(name, at)| find_class(source, harness, &name, at))
+        };
+        table.report_unknown_keys(source);
+        classes.extend(class.map(|class| WeightedClass { class, weight }));
+    }
+    classes
+}
+
+/// Checks that a class that the profile defines has a name of its own.
+fn check_new_name(
+    source: &mut Source<'_>,
+    harness: &Harness,
+    name: &str,
+    at: &Range<usize>,
+    defined: &mut Vec<String>,
+) {
+    if harness.find_class(name).is_some() {
+        let message = format!("`{name}` is a user class of the program; choose another name");
+        source.add_error(at.clone(), message);
+    } else if defined.iter().any(|other| other == name) {
+        source.add_error(at.clone(), format!("duplicate user class `{name}`"));
+    }
+    defined.push(name.to_owned());
 }
 
 fn find_class(
@@ -284,7 +322,10 @@ fn find_class(
     if class.is_none() {
         let known: Vec<&str> = harness.classes.iter().map(|class| class.name).collect();
         let known = known.join(", ");
-        source.add_error(at, format!("unknown user class `{name}`; expected one of: {known}"));
+        let message = format!(
+            "unknown user class `{name}`; expected one of: {known}; or a class with [[class.task]]"
+        );
+        source.add_error(at, message);
     }
     class
 }

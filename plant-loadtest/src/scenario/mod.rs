@@ -4,6 +4,7 @@
 //! [`Session`] of the user that runs them, so that the same scenario runs in both engines.
 
 mod check;
+pub mod data;
 pub mod ping_user;
 pub mod selftest_user;
 pub mod working_user;

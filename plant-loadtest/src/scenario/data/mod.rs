@@ -1,0 +1,72 @@
+//! User classes that are defined in a profile: tables of tasks with their requests.
+//!
+//! [`define`] reads and checks a class, and compiles its texts, so that a request costs about as much
+//! as one of a class written in Rust. `run.rs` turns it into a Goose scenario. Each variable has a
+//! slot in the `Values` of a user, which are in the session of that user.
+
+mod body;
+mod class;
+mod expect;
+mod extract;
+mod extractors;
+mod feed;
+mod names;
+mod read;
+mod request;
+mod run;
+mod template;
+mod values;
+mod variable;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use super::UserClass;
+use crate::{
+    client::Endpoint,
+    toml_source::{Source, Table},
+};
+
+/// Returns whether `table` of a class has a key that only a class defined there has.
+#[must_use]
+pub fn is_definition(table: &Table<'_>) -> bool {
+    read::KEYS.iter().any(|key| table.contains_key(key))
+}
+
+/// Reads the user class `name` from the rest of its `table`, and adds the errors found to `source`;
+/// returns `None` if the file has errors. Files are relative to `folder`.
+///
+/// Classes are few and are used until the program ends: they are never freed.
+pub fn define<'a>(
+    source: &mut Source<'a>,
+    table: &mut Table<'a>,
+    name: &str,
+    folder: &Path,
+) -> Option<&'static UserClass> {
+    let class = read::read(source, table, name, folder);
+    if source.has_errors() {
+        return None;
+    }
+    let class: &'static class::Class = Box::leak(Box::new(class));
+    let mut endpoints: Vec<&'static Endpoint> = Vec::new();
+    for step in class.steps() {
+        if !endpoints.iter().any(|endpoint| endpoint.name == step.endpoint.name) {
+            endpoints.push(step.endpoint);
+        }
+    }
+    let tasks = class.tasks.len();
+    let description =
+        format!("{tasks} task{}, defined in the profile", if tasks == 1 { "" } else { "s" });
+    Some(Box::leak(Box::new(UserClass {
+        name: &class.name,
+        description: description.leak(),
+        wait: class.mean_wait,
+        endpoints: endpoints.leak(),
+        checks: &[],
+        start_user: None,
+        work_kinds: &[],
+        scenario: Box::leak(Box::new(move || run::scenario(class))),
+    })))
+}
