@@ -7,6 +7,7 @@
 mod plan;
 mod read;
 mod schedule;
+pub mod schema;
 mod target;
 
 pub use plan::{Overrides, Plan, ReportPaths, WeightedClass};
