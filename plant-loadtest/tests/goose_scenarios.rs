@@ -110,7 +110,9 @@ fn server() -> Server {
 fn lines(server: &Server) -> Vec<String> {
     let received = server.received();
     assert!(
-        received.iter().all(|request| request.body.is_empty() && request.header("cookie").is_empty())
+        received
+            .iter()
+            .all(|request| request.body.is_empty() && request.header("cookie").is_empty())
     );
     received.into_iter().map(|request| request.line).collect()
 }

@@ -119,6 +119,7 @@ fn in_the_open_model_logins_and_logouts_are_not_part_of_the_load() {
     let (server, outcome) = run_journey("journey-open", OPEN);
     assert_eq!(counts(&outcome, "GET /me").succeeded, 40);
     assert_eq!(counts(&outcome, "POST /login").sent, 0);
+    assert_eq!(counts(&outcome, "POST /logout").sent, 0);
     assert_eq!(server.received_at("POST /login").len(), 2);
     assert_eq!(server.received_at("POST /logout").len(), 2);
     assert_eq!(outcome.arrivals.iter().map(|cell| cell.scheduled).sum::<u64>(), 40);
@@ -389,6 +390,50 @@ request = "POST /logout"
         assert_eq!(counts(&outcome, "GET /second").sent, 0);
     }
     assert_eq!(server.received_at("POST /logout").len(), 4, "two users in each run");
+}
+
+#[test]
+fn a_value_that_no_header_can_have_is_a_failure() {
+    let server = Server::start(|_| Reply::new(200, "{\"id\":\"a\\nb\"}"));
+    let classes = r#"
+[[class]]
+name = "A"
+wait = "5ms"
+[[class.on_start]]
+request = "GET /id"
+extract = { id = "/id" }
+[[class.task]]
+request = "GET /items"
+headers = { "X-Id" = "{id}" }
+"#;
+    let outcome = run("header-value", &server, CLOSED, classes);
+    assert!(server.received_at("GET /items").is_empty());
+    let counts = counts(&outcome, "GET /items");
+    assert!(counts.sent > 2 && counts.wrong_shapes == counts.sent, "{counts:?}");
+    assert!(outcome.failures[0].message.contains("`x-id`"), "{:?}", outcome.failures);
+}
+
+#[test]
+fn cookies_belong_to_the_user_of_one_class() {
+    let server = Server::start(|request| match request.line.as_str() {
+        "GET /a" => Reply::new(200, "{}").header("set-cookie", "sid=a; Path=/"),
+        _ => Reply::new(200, "{}"),
+    });
+    let classes = r#"
+[[class]]
+name = "A"
+[[class.task]]
+request = "GET /a"
+[[class]]
+name = "B"
+[[class.task]]
+request = "GET /b"
+"#;
+    run("two-jars", &server, &OPEN.replace("users = 2", "users = 1"), classes);
+    let (a, b) = (server.received_at("GET /a"), server.received_at("GET /b"));
+    assert!(a.len() > 1 && !b.is_empty(), "{} and {}", a.len(), b.len());
+    assert!(a[1..].iter().all(|request| request.header("cookie") == "sid=a"));
+    assert!(b.iter().all(|request| request.header("cookie").is_empty()));
 }
 
 #[test]

@@ -505,6 +505,22 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_expected_of_the_body_of_a_304() {
+        static CACHED: Endpoint = Endpoint {
+            name: "GET /x",
+            expected_statuses: &[200, 204, 304],
+            shape: Shape::Object(&["id"]),
+        };
+        let result = |status| {
+            let response = Response { status, headers: HeaderMap::new(), body: Bytes::new() };
+            validate(&CACHED, &response, &ValidatedBodies::default())
+        };
+        assert_eq!(result(304), Ok(()));
+        assert!(result(200).is_err() && result(204).is_err());
+        assert_eq!(failure(304, "").0, FailureKind::UnexpectedStatus);
+    }
+
+    #[test]
     fn kinds_of_failure_are_distinguished() {
         assert_eq!(failure(503, "").0, FailureKind::ServerError);
         assert_eq!(failure(204, "").0, FailureKind::UnexpectedStatus);

@@ -84,4 +84,13 @@ mod tests {
             assert!(validated.validate(&LIST, &body("{}")).is_err());
         }
     }
+
+    #[test]
+    fn endpoints_of_the_same_name_share_no_bodies() {
+        static OTHER: Endpoint =
+            Endpoint { name: LIST.name, expected_statuses: &[200], shape: Shape::Array(&["name"]) };
+        let validated = ValidatedBodies::default();
+        assert_eq!(validated.validate(&LIST, &body("{\"id\":7}")), Ok(()));
+        assert!(validated.validate(&OTHER, &body("{\"id\":7}")).is_err());
+    }
 }
