@@ -94,7 +94,8 @@ pub async fn repeat(harness: &Harness, arguments: &RepeatArguments) -> Result<Ex
         )
         .into());
     }
-    let host = arguments.host.as_ref().unwrap_or(&harness.service.host);
+    let service = profile.service(harness);
+    let host = arguments.host.as_ref().unwrap_or(&service.host);
     let mut sides = sides(arguments, host);
     for round in 0..runs {
         for turn in 0..sides.len() {
