@@ -55,6 +55,8 @@ pub struct Endpoint {
     pub expected_statuses: &'static [u16],
     /// Expected shape of the body.
     pub shape: Shape,
+    /// Tags by which thresholds can name it together with others, such as `read`.
+    pub tags: &'static [&'static str],
 }
 
 /// A request to send.
@@ -218,6 +220,11 @@ impl Client {
 
     fn take_intended_start(&self) -> Option<Instant> {
         self.intended_start.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Adds `count` to the custom counter `name`, one that the user class lists in its `counters`.
+    pub fn count(&self, name: &'static str, count: u64) {
+        self.recorder.count(self.shard, name, count);
     }
 
     /// Records that the service has accepted work of this `kind` with this `id`; `token` gives
@@ -432,8 +439,12 @@ fn describe_problem(body: &[u8], with_detail: bool) -> String {
 mod tests {
     use super::*;
 
-    static ENDPOINT: Endpoint =
-        Endpoint { name: "GET /x", expected_statuses: &[200], shape: Shape::Object(&["id"]) };
+    static ENDPOINT: Endpoint = Endpoint {
+        name: "GET /x",
+        expected_statuses: &[200],
+        shape: Shape::Object(&["id"]),
+        tags: &[],
+    };
 
     fn failure(status: u16, body: &'static str) -> (FailureKind, String) {
         let status = StatusCode::from_u16(status).ok();

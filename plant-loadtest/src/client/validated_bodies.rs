@@ -57,8 +57,12 @@ mod tests {
     use super::*;
     use crate::client::Shape;
 
-    static LIST: Endpoint =
-        Endpoint { name: "GET /list", expected_statuses: &[200], shape: Shape::Array(&["id"]) };
+    static LIST: Endpoint = Endpoint {
+        name: "GET /list",
+        expected_statuses: &[200],
+        shape: Shape::Array(&["id"]),
+        tags: &[],
+    };
 
     fn body(last: &str) -> Bytes {
         let items: Vec<String> = (0..200).map(|id| format!("{{\"id\":{id}}}")).collect();

@@ -7,6 +7,7 @@
 mod plan;
 mod read;
 mod schedule;
+mod thresholds;
 
 pub use plan::{Overrides, Plan, ReportPaths, WeightedClass};
 pub use schedule::{Level, Schedule, StageSpec};
@@ -36,8 +37,10 @@ pub struct Profile {
     pub users: u32,
     /// Load over time.
     pub schedule: Schedule,
-    /// SLA: the name of a built-in one, or a path. `None`: the run gets no verdict.
+    /// SLA: the name of a built-in one, or a path. Without it and `thresholds` the run gets no verdict.
     pub sla: Option<String>,
+    /// Thresholds of the profile itself, beside those of the SLA.
+    pub thresholds: Vec<String>,
     /// The user classes and their weights.
     pub classes: Vec<WeightedClass>,
     /// Default paths of reports; the command line overrides them.
@@ -73,7 +76,7 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{plant, sla::Sla};
+    use crate::plant;
 
     #[test]
     fn every_built_in_profile_and_its_sla_are_valid() {
@@ -82,9 +85,7 @@ mod tests {
             let profile = Profile::find(&harness, file.name).unwrap();
             assert_eq!(profile.name, file.name);
             let plan = Plan::new(&profile, &Overrides::default()).unwrap();
-            if let Some(sla) = &profile.sla {
-                Sla::find(harness.slas, sla, &plan.allowed_names()).unwrap();
-            }
+            profile.find_sla(&harness, &plan, None).unwrap();
         }
     }
 
