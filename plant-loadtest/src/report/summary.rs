@@ -502,6 +502,46 @@ mod tests {
     }
 
     #[test]
+    fn of_several_thresholds_of_one_percentile_the_violated_one_is_shown() {
+        let mut outcome = example::outcome();
+        let p95 = |one: &&crate::sla::Threshold| {
+            one.metric == Metric::P95 && one.subject == Subject::Endpoint("GET /health".into())
+        };
+        let met = outcome.sla.thresholds.iter().find(p95).unwrap().clone();
+        let limit = crate::sla::Limit::below(0.001);
+        let violated = crate::sla::Threshold { limit, fail_limit: Some(limit), ..met };
+        for index in [0, outcome.sla.thresholds.len()] {
+            let mut outcome = outcome.clone();
+            outcome.sla.thresholds.insert(index, violated.clone());
+            let verdict = Verdict::judge(&outcome, &outcome.sla);
+            let sections = sections(&outcome, &verdict);
+            let health = sections[0].rows.iter().find(|row| row.name == "GET /health").unwrap();
+            let shown = health.percentiles[1].judged.unwrap();
+            assert_eq!(shown.threshold.limit, limit, "{index}");
+        }
+        outcome.sla.thresholds.clear();
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
+        assert!(sections(&outcome, &verdict)[0].rows[0].percentiles[1].judged.is_none());
+    }
+
+    #[test]
+    fn a_section_of_several_stages_has_their_requests_only() {
+        let mut outcome = example::outcome();
+        let steady = outcome.load.stages[1].clone();
+        let stage =
+            |name: &str, from_s, to_s| Stage { name: name.into(), from_s, to_s, ..steady.clone() };
+        outcome.load.stages = vec![stage("a", 5, 10), stage("b", 10, 20), stage("c", 20, 35)];
+        let during = During::Stages(vec!["a".into(), "c".into()]);
+        assert_eq!(title(&outcome, &during), "the stages a, c");
+        assert_eq!(seconds(&outcome, &during), 5..35);
+        let endpoint = &outcome.endpoints[0];
+        let sent = |during: &During| tally(&outcome, endpoint, during).counts.sent;
+        let of = |seconds| endpoint.counts_in(&seconds).sent;
+        assert_eq!(sent(&during), of(5..10) + of(20..35));
+        assert_eq!(sent(&During::Run), of(0..u32::MAX));
+    }
+
+    #[test]
     fn the_rate_of_a_run_that_ended_early_covers_only_its_elapsed_seconds() {
         let mut outcome = example::outcome();
         assert!((judged_duration_s(&outcome) - 30.0).abs() < 1e-9);

@@ -8,7 +8,7 @@ use crate::{
     failure::FailureKind,
     outcome::Counts,
     report::example,
-    sla::{Limit, Subject},
+    sla::{Limit, Statuses, Subject},
 };
 
 fn verdict(change: impl FnOnce(&mut Outcome)) -> Verdict {
@@ -99,6 +99,26 @@ fn a_busy_generator_invalidates_what_it_may_have_caused() {
         });
         assert_eq!(verdict.grade, grade, "{kind:?}: {}", verdict.reason);
     }
+}
+
+#[test]
+fn a_busy_generator_does_not_excuse_the_statuses_that_the_service_sent() {
+    let verdict = verdict(|outcome| {
+        for cell in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.cells) {
+            cell.statuses = [(503, cell.counts.responses())].into();
+        }
+        for sample in &mut outcome.samples {
+            sample.generator_cpu = Some(0.95);
+        }
+        outcome.sla.thresholds = vec![Threshold {
+            subject: Subject::AllRequests,
+            metric: Metric::StatusShare(Statuses::Class(5)),
+            limit: Limit::below(1.0),
+            fail_limit: Some(Limit::below(1.0)),
+            ..outcome.sla.thresholds[0].clone()
+        }];
+    });
+    assert_eq!(verdict.grade, Grade::Fail, "{}", verdict.reason);
 }
 
 #[test]
