@@ -198,7 +198,7 @@ mod tests {
         outcome::Ended,
         recorder::RequestSample,
         report::example,
-        sla::{During, Limit, Metric, Subject},
+        sla::{During, Limit, Metric, Sla, Subject, UserRange},
     };
 
     const NAME: &str = "GET /health";
@@ -299,8 +299,8 @@ mod tests {
         assert_eq!(judge(&mut snapshot, &limit, 6), Some(6));
     }
 
-    #[tokio::test]
-    async fn a_run_without_such_thresholds_is_not_monitored() {
+    /// Returns whether a run of 50 users with these `thresholds` is monitored.
+    async fn is_monitored(thresholds: Vec<Threshold>) -> bool {
         let (snapshot, recorder) = started(1);
         let outcome = snapshot.outcome;
         let start = RunStart {
@@ -310,10 +310,21 @@ mod tests {
             started_at: outcome.started_at,
             endpoints: outcome.endpoints,
             counters: Vec::new(),
-            sla: outcome.sla,
+            sla: Sla { thresholds, ..outcome.sla },
         };
         let monitor = AbortMonitor::start(start, recorder, Arc::default());
-        assert!(monitor.task.is_none());
+        let is_monitored = monitor.task.is_some();
         assert_eq!(monitor.stop().await, None);
+        is_monitored
+    }
+
+    #[tokio::test]
+    async fn only_a_run_with_such_thresholds_for_its_users_is_monitored() {
+        let of =
+            |from, to| vec![Threshold { users: UserRange { from, to }, ..errors_below(1.0, 0) }];
+        assert!(is_monitored(of(50, 50)).await);
+        assert!(!is_monitored(of(51, 100)).await);
+        let thresholds = example::outcome().sla.thresholds;
+        assert!(!is_monitored(thresholds).await, "none of them aborts a run");
     }
 }

@@ -479,6 +479,9 @@ mod tests {
         assert_eq!(names, ["never", "orders"]);
         assert!(counters[0].cells.is_empty());
         assert_eq!([counters[1].count_in(&(0..3)), counters[1].count_in(&(3..60))], [0, 5]);
+        let later = recorder.counters_since(60);
+        assert!(later.iter().all(|counter| counter.cells.is_empty()), "{later:?}");
+        assert_eq!(recorder.counters_since(3)[0].count_in(&(0..60)), 5);
     }
 
     #[test]

@@ -374,6 +374,10 @@ fn a_limit_of_the_sla_that_is_not_decidable_is_counted_in_the_line() {
 fn a_threshold_that_aborted_the_run_fails_it_and_says_when() {
     let verdict = verdict(|outcome| {
         fail_some(outcome, FailureKind::ServerError, 2);
+        // The thresholds of latency, which come first, are violated too.
+        for cell in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.cells) {
+            cell.latency.record_times(Duration::from_secs(9), cell.counts.sent);
+        }
         let errors = |one: &&Threshold| matches!(one.metric, Metric::ErrorRate(_));
         let threshold = outcome.sla.thresholds.iter().find(errors).unwrap().clone();
         outcome.ended = Ended::Aborted;
@@ -383,7 +387,7 @@ fn a_threshold_that_aborted_the_run_fails_it_and_says_when() {
     assert_eq!(verdict.grade, Grade::Fail);
     let reason = &verdict.reason;
     assert!(reason.starts_with("all requests: errors"), "{reason}");
-    assert!(reason.contains("; it aborted the run after 12s"), "{reason}");
+    assert!(reason.contains("; it aborted the run after 12s; GET "), "{reason}");
     let note = verdict.notes.iter().find(|note| note.starts_with("aborted after 12 of 35 seconds"));
     assert!(note.is_some_and(|note| note.contains("< 1 % for errors of all requests")), "{note:?}");
 }
