@@ -137,11 +137,13 @@ write_sla() {
   awk -v auth="$AUTH_P95_LATENCY_MS" -v generation="$GENERATION_P95_LATENCY_MS" -v payments="$PAYMENTS_P95_LATENCY_MS" \
     -v auth_rate="$AUTH_SUCCESS_RATE_THRESHOLD" -v generation_rate="$GENERATION_SUCCESS_RATE_THRESHOLD" \
     -v payments_rate="$PAYMENTS_SUCCESS_RATE_THRESHOLD" '
-    function pick(a, g, p) { return $0 ~ /generation/ ? g : $0 ~ /payments/ ? p : a }
-    /^class = / { p95 = pick(auth, generation, payments) }
-    /^endpoint = / { errors = (1 - pick(auth_rate, generation_rate, payments_rate)) * 100 }
-    /^p95_ms = / { $0 = "p95_ms = " p95 }
-    /^(below|fail_over)_percent = / { sub(/= .*/, "= " errors) }
+    function pick(a, g, p) { return group ~ /generation/ ? g : group ~ /payments/ ? p : a }
+    /^group = / { group = $0 }
+    /^fail = \["p95 / {
+      p95 = pick(auth, generation, payments)
+      errors = (1 - pick(auth_rate, generation_rate, payments_rate)) * 100
+      $0 = "fail = [\"p95 < " p95 "ms\", \"errors < " errors "%\"]"
+    }
     { print }
   ' "$ROOT/plant-loadtest/sla/platform.toml"
 }

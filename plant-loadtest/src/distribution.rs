@@ -33,8 +33,13 @@ pub struct Distribution {
 impl Distribution {
     /// Counts one latency.
     pub fn record(&mut self, latency: Duration) {
+        self.record_times(latency, 1);
+    }
+
+    /// Counts a latency `count` times.
+    pub fn record_times(&mut self, latency: Duration, count: u64) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.record_n(micros, 1);
+        self.record_n(micros, count);
     }
 
     fn record_n(&mut self, micros: u64, count: u64) {
@@ -145,15 +150,16 @@ impl Distribution {
         padded.quantile_ms(quantile)
     }
 
-    /// Returns the number of samples that are at least `limit_ms`, as [`Self::quantile_ms`] reports
-    /// them: by the upper end of their bucket.
+    /// Returns the number of the slowest samples that are all `slow`, in milliseconds as
+    /// [`Self::quantile_ms`] reports them: by the upper end of their bucket.
     #[must_use]
-    pub fn count_at_least(&self, limit_ms: f64) -> u64 {
-        let slow =
-            self.buckets.iter().rev().take_while(|(micros, _)| {
-                ms(BUCKET_BOUNDS.highest_equivalent(*micros)) >= limit_ms
-            });
-        slow.map(|(_, count)| count).sum()
+    pub fn count_slowest(&self, slow: impl Fn(f64) -> bool) -> u64 {
+        let slowest = self
+            .buckets
+            .iter()
+            .rev()
+            .take_while(|(micros, _)| slow(ms(BUCKET_BOUNDS.highest_equivalent(*micros))));
+        slowest.map(|(_, count)| count).sum()
     }
 
     /// Returns the samples that are longer than `limit_ms`.

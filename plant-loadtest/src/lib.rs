@@ -26,6 +26,7 @@
 
 #![warn(missing_docs)]
 
+pub mod abort;
 pub mod access;
 pub mod built_in;
 pub mod calibrate;

@@ -9,14 +9,17 @@ use std::{
 };
 
 use crate::{
+    abort::AbortMonitor,
     access::{self, Account},
-    client::{self, ClientConfig},
+    client::{self, ClientConfig, Endpoint},
     completion,
     engine::{self, EngineError, closed, dashboard::Dashboard, open},
     exporter::Exporter,
     journal::JournalWriter,
     load::{Model, Stage},
-    outcome::{Class, Ended, Load, Outcome, ResourceSample, RunStart, Target, VERSION},
+    outcome::{
+        Class, ClassEndpoint, Ended, Load, Outcome, ResourceSample, RunStart, Target, VERSION,
+    },
     probe::{self, Probe},
     profile::Plan,
     progress::{Progress, ProgressOptions},
@@ -165,17 +168,20 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         generator: probe::describe_generator(open_files_limit),
         started_at: SystemTime::now().into(),
         endpoints: recorder.merge(&endpoint_names(&settings.plan)).0,
+        counters: recorder.counters(&counter_names(&settings.plan)),
         sla: settings.sla.clone(),
     };
     let journal = settings.journal.as_ref().map(|path| {
         JournalWriter::start(path, start.clone(), Arc::clone(&recorder), probe.samples())
     });
+    let abort_monitor = AbortMonitor::start(start.clone(), Arc::clone(&recorder), probe.samples());
     let mut config = ClientConfig::new(&settings.host, settings.timeout, Arc::clone(&recorder));
     config.log_requests = settings.dashboard.is_some();
     config.accounts = Arc::clone(&accounts);
     config.http = settings.plan.http.clone();
     let result = run_engine(settings, &config).await;
     progress.stop();
+    let aborted = abort_monitor.stop().await;
     if let Some(journal) = journal {
         journal.stop();
     }
@@ -206,6 +212,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     // The dashboard can stop a run, too.
     let is_short = duration_s + MAX_EARLY_END_S < f64::from(settings.plan.seconds());
     let ended = match goose::is_killswitch_triggered() || is_short {
+        true if aborted.is_some() => Ended::Aborted,
         true => Ended::Interrupted,
         false => Ended::AsPlanned,
     };
@@ -226,10 +233,12 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         started_at: start.started_at,
         duration_s,
         ended,
+        aborted: aborted.filter(|_| ended == Ended::Aborted),
         endpoints,
         failures,
         samples,
         arrivals: recorder.arrivals(),
+        counters: recorder.counters(&counter_names(&settings.plan)),
         completions,
         advisory,
         sla: start.sla,
@@ -282,6 +291,10 @@ fn endpoint_names(plan: &Plan) -> Vec<&'static str> {
     endpoints.map(|endpoint| endpoint.name).collect()
 }
 
+fn counter_names(plan: &Plan) -> Vec<&'static str> {
+    plan.classes.iter().flat_map(|weighted| weighted.class.counters).copied().collect()
+}
+
 /// Raises the soft limit of open files for `users` virtual users. Returns the limit, or `None` if
 /// it is unknown.
 fn raise_open_files(users: u32) -> Option<u64> {
@@ -319,7 +332,7 @@ async fn stop_on_ctrl_c() {
 fn health_timeout(sla: &Sla) -> Duration {
     let limits =
         sla.thresholds.iter().filter(|threshold| threshold.metric == Metric::SecondsToHealthy);
-    let longest = limits.map(|threshold| threshold.limit).reduce(f64::max);
+    let longest = limits.map(|threshold| threshold.loosest_limit().value).reduce(f64::max);
     longest
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .unwrap_or(DEFAULT_HEALTH_TIMEOUT)
@@ -347,6 +360,11 @@ fn load_change_note(plan: &Plan, samples: &[ResourceSample]) -> Vec<String> {
     )]
 }
 
+fn describe_endpoint(endpoint: &&Endpoint) -> ClassEndpoint {
+    let tags = endpoint.tags.iter().map(|tag| (*tag).to_owned());
+    ClassEndpoint { name: endpoint.name.into(), tags: tags.collect() }
+}
+
 /// Returns the load as the outcome describes it.
 fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
     let plan = &settings.plan;
@@ -362,6 +380,7 @@ fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
             } else {
                 (min_wait + max_wait).as_secs_f64() / 2.0
             },
+            endpoints: weighted.class.endpoints.iter().map(describe_endpoint).collect(),
         }
     });
     Load {

@@ -200,11 +200,28 @@ impl<'a> Table<'a> {
         None
     }
 
-    /// Reads a required, non-empty array of strings and their byte ranges.
-    pub fn strings(&mut self, source: &mut Source<'a>, key: &str) -> Vec<(String, Range<usize>)> {
-        if self.required(source, key).is_none() {
-            return Vec::new();
+    /// Reads an optional string or array of strings, not empty, and their byte ranges; returns an
+    /// empty list if there is none.
+    pub fn string_or_strings(
+        &mut self,
+        source: &mut Source<'a>,
+        key: &str,
+    ) -> Vec<(String, Range<usize>)> {
+        match self.entries.get(key) {
+            Some((_, value)) if matches!(value.get_ref(), DeValue::String(_)) => {
+                self.optional_string(source, key).into_iter().collect()
+            }
+            _ => self.optional_strings(source, key),
         }
+    }
+
+    /// Reads an optional array of strings, not empty, and their byte ranges; returns an empty list if
+    /// there is none.
+    pub fn optional_strings(
+        &mut self,
+        source: &mut Source<'a>,
+        key: &str,
+    ) -> Vec<(String, Range<usize>)> {
         let Some((_, value)) = self.entries.remove(key) else { return Vec::new() };
         let span = value.span();
         let mut strings = Vec::new();

@@ -99,8 +99,8 @@ fn a_slow_endpoint_fails_and_is_named() {
     let sla = new_test_folder("slow-sla").join("sla.toml");
     fs::write(
         &sla,
-        "name = \"fast\"\np95_fails_over_percent = 50\n[[latency]]\nclass = \"health\"\n\
-         endpoints = [\"GET /health\"]\np95_ms = 500\n",
+        "name = \"fast\"\n[[threshold]]\nendpoints = [\"GET /health\"]\nwarn = [\"p95 < 500ms\"]\n\
+         fail = [\"p95 < 750ms\"]\n",
     )
     .unwrap();
     let options = ["--sla", sla.to_str().unwrap()];

@@ -44,7 +44,7 @@ fn thresholds_for_endpoints_of_no_user_class_are_rejected_before_the_first_reque
     let arguments = ["run", "sla-list", "--sla", "certify", "--host", &stub.host()];
     let output = loadtest(&folder, &arguments);
     assert_eq!(output.exit_code, 2);
-    assert!(output.stderr.contains("sla/certify.toml:8: no user class"), "{}", output.stderr);
+    assert!(output.stderr.contains("sla/certify.toml:7: no user class"), "{}", output.stderr);
     assert_eq!(stub.requests(), 0);
 }
 

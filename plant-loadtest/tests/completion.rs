@@ -8,8 +8,7 @@ use std::fs;
 use harness::{ProgramOutput, first_line, loadtest, new_test_folder};
 use plant_loadtest::{outcome::Outcome, plant::stub_responses::start_stub, stub::Behavior};
 
-/// Runs users that create generations, judged by `thresholds`, the lines of a `[[completion]]`
-/// table.
+/// Runs users that create generations, judged by `thresholds`, the lines of a table of accepted work.
 fn run(test: &str, thresholds: &str) -> (ProgramOutput, Outcome) {
     let stub = start_stub(0, Behavior::default()).unwrap();
     let folder = new_test_folder(test);
@@ -17,8 +16,11 @@ fn run(test: &str, thresholds: &str) -> (ProgramOutput, Outcome) {
         model = \"open\"\nusers = 10\nrate = 30\nrun_time = \"3s\"\n\
         [[class]]\nname = \"GenerationUser\"\nweight = 1\n";
     fs::write(folder.join("test.toml"), profile).unwrap();
-    fs::write(folder.join("sla.toml"), format!("name = \"x\"\n[[completion]]\n{thresholds}"))
-        .unwrap();
+    fs::write(
+        folder.join("sla.toml"),
+        format!("name = \"x\"\n[[threshold]]\nwork = \"generation\"\n{thresholds}"),
+    )
+    .unwrap();
     let host = stub.host();
     let mut output =
         loadtest(&folder, &["run", "test.toml", "--json", "out.json", "--host", &host]);
@@ -30,8 +32,7 @@ fn run(test: &str, thresholds: &str) -> (ProgramOutput, Outcome) {
 #[test]
 fn accepted_work_is_counted_and_timed_from_the_services_list() {
     // Some 50 jobs decide a median and an error rate of 20 %.
-    let thresholds = "work = \"generation\"\np50_ms = 2000\nfailed_below_percent = 20\n\
-                      done_within_s = 30\n";
+    let thresholds = "fail = [\"p50 < 2s\", \"errors < 20%\", \"drain < 30s\"]\n";
     let (output, outcome) = run("completion-met", thresholds);
     let created = outcome
         .endpoints
@@ -53,7 +54,7 @@ fn accepted_work_is_counted_and_timed_from_the_services_list() {
 
 #[test]
 fn slow_completion_violates_the_threshold() {
-    let (output, _) = run("completion-violated", "work = \"generation\"\np95_ms = 1000\n");
+    let (output, _) = run("completion-violated", "fail = [\"p95 < 1s\"]\n");
     assert!(first_line(&output).starts_with("FAIL"), "{}", output.stdout);
     assert!(output.stdout.contains("accepted work: generation: P95"), "{}", output.stdout);
 }
@@ -61,7 +62,7 @@ fn slow_completion_violates_the_threshold() {
 #[test]
 fn a_threshold_for_work_that_no_class_submits_is_an_error() {
     let folder = new_test_folder("completion-unknown");
-    let sla = "name = \"x\"\n[[completion]]\nwork = \"tickets\"\np95_ms = 1\n";
+    let sla = "name = \"x\"\n[[threshold]]\nwork = \"tickets\"\nfail = [\"p95 < 1ms\"]\n";
     fs::write(folder.join("sla.toml"), sla).unwrap();
     let output = loadtest(&folder, &["run", "generation", "--sla", "sla.toml"]);
     assert_eq!(output.exit_code, 2, "{}", output.stderr);

@@ -78,6 +78,8 @@ fn the_published_schema_is_current_and_accepts_outcomes() {
     let errors: Vec<String> =
         validator.iter_errors(&outcome).map(|error| error.to_string()).collect();
     assert_eq!(errors, Vec::<String>::new());
+    let text = fs::read_to_string(golden("outcome_v2.json")).unwrap();
+    assert!(validator.is_valid(&serde_json::from_str(&text).unwrap()), "an older outcome");
     outcome["endpoints"][0]["seconds"][0]["sent"] = "many".into();
     assert!(!validator.is_valid(&outcome), "a string is not accepted for a number");
 }
@@ -91,6 +93,14 @@ fn an_outcome_of_format_version_1_is_read_with_all_its_measurements() {
     // Then all thresholds were required.
     new.sla.thresholds.iter_mut().for_each(|threshold| threshold.required = true);
     assert_eq!(old, new);
+}
+
+#[test]
+fn an_outcome_of_format_version_2_is_read_with_all_its_measurements() {
+    let old = json::read(&golden("outcome_v2.json")).unwrap();
+    let (new, verdict) = example();
+    assert_eq!(old, new);
+    assert_eq!(Verdict::judge(&old, &old.sla), verdict);
 }
 
 #[test]

@@ -31,7 +31,7 @@ const CLOSED: &str = "users = 1\nspawn_rate = 100\nrun_time = \"2s\"";
 const OPEN: &str = "model = \"open\"\nusers = 1\nrate = 10\nrun_time = \"2s\"";
 
 const fn endpoint(name: &'static str) -> Endpoint {
-    Endpoint { name, expected_statuses: &[200], shape: Shape::Any }
+    Endpoint { name, expected_statuses: &[200], shape: Shape::Any, tags: &[] }
 }
 
 static START: Endpoint = endpoint("GET /start");
@@ -51,6 +51,7 @@ const fn class(scenario: &'static (dyn Fn() -> Result<Scenario, GooseError> + Sy
         checks: &[],
         start_user: None,
         work_kinds: &[],
+        counters: &[],
         scenario,
     }
 }

@@ -12,7 +12,8 @@ use plant_loadtest::{
     stub::{Behavior, Latency, Stall},
 };
 
-const LENIENT_SLA: &str = "name = \"lenient\"\n[survival]\nanswers_within_s = 10\n";
+const LENIENT_SLA: &str =
+    "name = \"lenient\"\n[[threshold]]\nfail = [\"healthy_after < 10s\", \"restarts <= 0\"]\n";
 
 /// Runs a profile with these `lines` against a stub with this `behavior`. Returns the program output
 /// and the outcome.

@@ -223,22 +223,23 @@ fn undecided(verdict: &Verdict) -> Option<String> {
 }
 
 /// Returns the thresholds of `sla` that apply to a constant load. Thresholds of ramps are left out,
-/// and so is throughput, because the search determines it. Windows are replaced by the whole trial.
+/// and so are lower limits of the rate, because the search determines it. Windows are replaced by the
+/// whole trial, which is never aborted.
 fn applicable_thresholds(sla: &Sla, plan: &Plan) -> Vec<Threshold> {
     let is_judged_stage =
         |name: &str| plan.stages.iter().any(|stage| stage.name == name && stage.judged);
     let applicable = sla.thresholds.iter().filter(|threshold| match &threshold.during {
-        _ if threshold.metric == Metric::Throughput => false,
+        _ if threshold.metric == Metric::Rate && !threshold.limit.is_upper() => false,
         During::Judged | During::Run => true,
-        During::Stage(name) => is_judged_stage(name),
+        During::Stages(names) => names.iter().all(|name| is_judged_stage(name)),
     });
     applicable
         .map(|threshold| {
             let during = match &threshold.during {
                 During::Run => During::Run,
-                During::Judged | During::Stage(_) => During::Judged,
+                During::Judged | During::Stages(_) => During::Judged,
             };
-            Threshold { during, window_s: None, ..threshold.clone() }
+            Threshold { during, window_s: None, abort_after_s: None, ..threshold.clone() }
         })
         .collect()
 }

@@ -63,6 +63,8 @@ pub struct Endpoint {
     pub expected_statuses: &'static [u16],
     /// Expected shape of the body.
     pub shape: Shape,
+    /// Tags by which thresholds can name it together with others, such as `read`.
+    pub tags: &'static [&'static str],
 }
 
 /// Settings shared by the clients of all virtual users.
@@ -199,6 +201,11 @@ impl Client {
 
     fn take_intended_start(&self) -> Option<Instant> {
         self.intended_start.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Adds `count` to the custom counter `name`, one that the user class lists in its `counters`.
+    pub fn count(&self, name: &'static str, count: u64) {
+        self.recorder.count(self.shard, name, count);
     }
 
     /// Records that the service has accepted work of this `kind` with this `id`; `token` gives
@@ -473,8 +480,12 @@ fn describe_problem(body: &[u8], with_detail: bool) -> String {
 mod tests {
     use super::*;
 
-    static ENDPOINT: Endpoint =
-        Endpoint { name: "GET /x", expected_statuses: &[200], shape: Shape::Object(&["id"]) };
+    static ENDPOINT: Endpoint = Endpoint {
+        name: "GET /x",
+        expected_statuses: &[200],
+        shape: Shape::Object(&["id"]),
+        tags: &[],
+    };
 
     fn failure(status: u16, body: &'static str) -> (FailureKind, String) {
         let body = Bytes::from_static(body.as_bytes());
@@ -510,6 +521,7 @@ mod tests {
             name: "GET /x",
             expected_statuses: &[200, 204, 304],
             shape: Shape::Object(&["id"]),
+            tags: &[],
         };
         let result = |status| {
             let response = Response { status, headers: HeaderMap::new(), body: Bytes::new() };

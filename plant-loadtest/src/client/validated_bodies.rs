@@ -59,8 +59,12 @@ mod tests {
     use super::*;
     use crate::client::Shape;
 
-    static LIST: Endpoint =
-        Endpoint { name: "GET /list", expected_statuses: &[200], shape: Shape::Array(&["id"]) };
+    static LIST: Endpoint = Endpoint {
+        name: "GET /list",
+        expected_statuses: &[200],
+        shape: Shape::Array(&["id"]),
+        tags: &[],
+    };
 
     fn body(last: &str) -> Bytes {
         let items: Vec<String> = (0..200).map(|id| format!("{{\"id\":{id}}}")).collect();
@@ -87,8 +91,12 @@ mod tests {
 
     #[test]
     fn endpoints_of_the_same_name_share_no_bodies() {
-        static OTHER: Endpoint =
-            Endpoint { name: LIST.name, expected_statuses: &[200], shape: Shape::Array(&["name"]) };
+        static OTHER: Endpoint = Endpoint {
+            name: LIST.name,
+            expected_statuses: &[200],
+            shape: Shape::Array(&["name"]),
+            tags: &[],
+        };
         let validated = ValidatedBodies::default();
         assert_eq!(validated.validate(&LIST, &body("{\"id\":7}")), Ok(()));
         assert!(validated.validate(&OTHER, &body("{\"id\":7}")).is_err());

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{CommandError, Exit, disable_library_logging, print};
+use super::{CommandError, Exit, disable_library_logging, print, report::add_thresholds};
 use crate::{
     capacity::{
         Trial, TrialResult, TrialRunner, curve, format_level,
@@ -15,9 +15,7 @@ use crate::{
     harness::Harness,
     load::Model,
     profile::{Overrides, Plan, Profile},
-    report,
-    sla::Sla,
-    target,
+    report, target,
 };
 
 /// Maximum number of trials; ends a search that does not converge.
@@ -59,6 +57,10 @@ pub struct CapacityArguments {
     /// SLA file with the thresholds: built-in name or path; overrides the profile
     #[arg(long, value_name = "SLA")]
     pub sla: Option<PathBuf>,
+
+    /// Add a threshold, such as 'p95 < 300ms' or 'GET /health: p95 < 100ms'. Repeatable
+    #[arg(long = "threshold", value_name = "LIMIT")]
+    pub thresholds: Vec<String>,
 
     /// Write an HTML page with the curve of P95 over the load to this file
     /// [default: reports/capacity-PROFILE.html]
@@ -147,11 +149,13 @@ async fn prepare(
     let mut profile = Profile::find(harness, &arguments.profile)?;
     let plan = Plan::new(&profile, &Overrides::default())?;
     let sla_name = arguments.sla.as_ref().map(|path| path.display().to_string());
-    let Some(sla_name) = sla_name.or_else(|| profile.sla.clone()) else {
-        let message = format!("profile {} has no SLA file; set --sla", profile.name);
+    let mut sla = profile.find_sla(harness, &plan, sla_name.as_deref())?;
+    add_thresholds(&mut sla, &arguments.thresholds, &plan.allowed_names())?;
+    if sla.thresholds.is_empty() {
+        let message =
+            format!("profile {} has no thresholds; set --sla or --threshold", profile.name);
         return Err(message.into());
-    };
-    let sla = Sla::find(harness.slas, &sla_name, &plan.allowed_names())?;
+    }
     let service = profile.service(harness);
     let host = arguments.host.as_ref().unwrap_or(&service.host);
     let host = target::parse_address(host, arguments.allow_remote).await?;
@@ -177,7 +181,7 @@ async fn prepare(
     trials.password.clone_from(&arguments.password);
     trials.service = service;
     if trials.threshold_count() == 0 {
-        return Err(format!("no threshold of {sla_name} applies to a constant load").into());
+        return Err(format!("no threshold of {} applies to a constant load", sla.name).into());
     }
     Ok((trials, search, unit))
 }

@@ -7,7 +7,7 @@ use crate::{
     load::{Model, Spacing, Stage},
     profile::{Plan, ReportPaths},
     report::table,
-    sla::Sla,
+    sla::{Sla, Threshold},
 };
 
 /// Renders the plan as text.
@@ -43,20 +43,7 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
     let _ = writeln!(text, "\nSLA: {}", sla.name);
     for threshold in sla.thresholds.iter().filter(|threshold| threshold.users.contains(plan.users))
     {
-        let during = match &threshold.during {
-            crate::sla::During::Stage(name) => format!(" in {name}"),
-            crate::sla::During::Run => " in the whole run".to_owned(),
-            crate::sla::During::Judged => String::new(),
-        };
-        let window = threshold.window_s.map(|s| format!(", every {}", duration::format(s.into())));
-        let _ = writeln!(
-            text,
-            "    {}: {} {}{during}{}",
-            threshold.subject,
-            threshold.metric,
-            threshold.format_limit(),
-            window.unwrap_or_default()
-        );
+        let _ = writeln!(text, "    {}", describe(threshold));
     }
     for (report, path) in [("HTML", &paths.html), ("CSV", &paths.csv), ("Outcome", &paths.json)] {
         if let Some(path) = path {
@@ -64,6 +51,29 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
         }
     }
     text
+}
+
+/// Describes a threshold: subject, limits, the part of the run and what follows from a violation.
+fn describe(threshold: &Threshold) -> String {
+    let Threshold { subject, metric, during, .. } = threshold;
+    let fail = match threshold.fail_limit {
+        None => " (warning)".to_owned(),
+        Some(_) if threshold.has_no_warning() => String::new(),
+        Some(limit) => format!(" (fail: {limit} {})", metric.unit()),
+    };
+    let time = |seconds: u32| duration::format(seconds.into());
+    let window = threshold.window_s.map(|seconds| format!(", every {}", time(seconds)));
+    let abort = threshold.abort_after_s.map(|seconds| match seconds {
+        0 => ", aborts the run".to_owned(),
+        _ => format!(", aborts the run after {}", time(seconds)),
+    });
+    format!(
+        "{subject}: {metric} {}{fail}{}{}{}",
+        threshold.format_limit(),
+        during.suffix(),
+        window.unwrap_or_default(),
+        abort.unwrap_or_default()
+    )
 }
 
 fn load(plan: &Plan) -> String {

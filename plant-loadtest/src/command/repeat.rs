@@ -59,6 +59,10 @@ pub struct RepeatArguments {
     #[arg(long)]
     pub strict: bool,
 
+    /// Add a threshold to each run, such as 'p95 < 300ms' or 'GET /health: p95 < 100ms'. Repeatable
+    #[arg(long = "threshold", value_name = "LIMIT")]
+    pub thresholds: Vec<String>,
+
     /// Options passed to each `run`, following `--`, e.g. -t 30s --time-scale 0.1
     #[arg(value_name = "RUN OPTIONS", last = true, allow_hyphen_values = true)]
     pub run_options: Vec<String>,
@@ -139,6 +143,7 @@ async fn run_once(
         .arg(file)
         .arg("--html")
         .arg(file.with_extension("html"))
+        .args(arguments.thresholds.iter().map(|limit| format!("--threshold={limit}")))
         .args(&arguments.run_options)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

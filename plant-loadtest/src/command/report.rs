@@ -10,8 +10,7 @@ use crate::{
     outcome::Outcome,
     profile::ReportPaths,
     report::{self, explain, terminal},
-    scenario::{self, UserClass},
-    sla::Sla,
+    sla::{AllowedNames, Sla},
     verdict::{Grade, Verdict},
 };
 
@@ -48,6 +47,11 @@ pub struct ReportOptions {
     /// SLA file with the thresholds: built-in name or path [default: that of the profile or outcome]
     #[arg(long, value_name = "SLA")]
     pub sla: Option<String>,
+
+    /// Add a threshold, such as 'p95 < 300ms', 'GET /health: p95 < 100ms', 'class NAME: errors < 1%' or
+    /// 'tag NAME: p99 < 1s'; every violation is a FAIL. Repeatable
+    #[arg(long = "threshold", value_name = "LIMIT")]
+    pub thresholds: Vec<String>,
 
     /// Write the HTML report to this file [default of `run`: that of the profile, else
     /// reports/PROFILE.html]
@@ -88,16 +92,12 @@ pub struct ReportOptions {
 /// When the outcome cannot be read, or a report cannot be written.
 pub fn report(harness: &Harness, arguments: &ReportArguments) -> Result<Exit, CommandError> {
     let outcome = report::json::read(&arguments.outcome)?;
-    let sla = match &arguments.reports.sla {
+    let names = outcome.allowed_names();
+    let mut sla = match &arguments.reports.sla {
         None => outcome.sla.clone(),
-        Some(name) => {
-            let classes: Option<Vec<&'static UserClass>> =
-                outcome.load.classes.iter().map(|class| harness.find_class(&class.name)).collect();
-            let classes = classes.unwrap_or_else(|| harness.classes.clone());
-            let allowed = scenario::allowed_names(&classes, &outcome.load.stages);
-            Sla::find(harness.slas, name, &allowed)?
-        }
+        Some(name) => Sla::find(harness.slas, name, &names)?,
     };
+    add_thresholds(&mut sla, &arguments.reports.thresholds, &names)?;
     let paths = command_line_paths(arguments.reports.clone());
     let options = PrintOptions {
         no_color: arguments.reports.no_color,
@@ -105,6 +105,27 @@ pub fn report(harness: &Harness, arguments: &ReportArguments) -> Result<Exit, Co
         explain: arguments.explain,
     };
     judge_and_report(&outcome, &sla, &paths, options)
+}
+
+/// Adds the thresholds of the command line to `sla`.
+pub(super) fn add_thresholds(
+    sla: &mut Sla,
+    thresholds: &[String],
+    names: &AllowedNames<'_>,
+) -> Result<(), CommandError> {
+    let has_none = sla.threshold_count() == 0;
+    let problems = thresholds.iter().filter_map(|text| sla.add_inline(text, names).err());
+    let problems: Vec<String> = problems.map(|problem| format!("--threshold {problem}")).collect();
+    if !problems.is_empty() {
+        return Err(problems.join("\n").into());
+    }
+    if !thresholds.is_empty() {
+        sla.name = match has_none {
+            true => "thresholds of the command line".to_owned(),
+            false => format!("{}, with thresholds of the command line", sla.name),
+        };
+    }
+    Ok(())
 }
 
 /// Returns the report paths given on the command line.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     CommandError, Exit, disable_library_logging, dry_run, print,
-    report::{PrintOptions, ReportOptions, command_line_paths, judge_and_report},
+    report::{PrintOptions, ReportOptions, add_thresholds, command_line_paths, judge_and_report},
 };
 use crate::{
     duration,
@@ -17,7 +17,6 @@ use crate::{
     profile::{Overrides, Plan, Profile, ReportPaths},
     progress::{self, ProgressFormat, ProgressOptions},
     run::{self, Settings},
-    sla::Sla,
     target,
     verdict::Verdict,
 };
@@ -147,10 +146,8 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         time_scale: arguments.time_scale,
     };
     let plan = Plan::new(&profile, &overrides)?;
-    let sla = match arguments.reports.sla.as_ref().or(profile.sla.as_ref()) {
-        Some(name) => Sla::find(harness.slas, name, &plan.allowed_names())?,
-        None => Sla::empty(),
-    };
+    let mut sla = profile.find_sla(harness, &plan, arguments.reports.sla.as_deref())?;
+    add_thresholds(&mut sla, &arguments.reports.thresholds, &plan.allowed_names())?;
     let service = profile.service(harness);
     let host = arguments.host.as_ref().unwrap_or(&service.host);
     let host = target::parse_address(host, arguments.allow_remote).await?;

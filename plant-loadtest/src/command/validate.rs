@@ -46,23 +46,18 @@ fn check(harness: &Harness, file: &str) -> Result<String, String> {
     if is_sla(harness, file) {
         let sla = Sla::find(harness.slas, file, &scenario::allowed_names(&harness.classes, &[]))
             .map_err(|error| error.to_string())?;
-        return Ok(format!("valid SLA file, {} thresholds", sla.thresholds.len()));
+        return Ok(format!("valid SLA file, {} thresholds", sla.threshold_count()));
     }
     let profile = Profile::find(harness, file).map_err(|error: FileLoadError| error.to_string())?;
     let plan = Plan::new(&profile, &Overrides::default())?;
-    let thresholds = match &profile.sla {
-        None => "no thresholds".to_owned(),
-        Some(name) => {
-            let sla = Sla::find(harness.slas, name, &plan.allowed_names())
-                .map_err(|error| error.to_string())?;
-            format!("{} thresholds from {name}", sla.thresholds.len())
-        }
-    };
-    Ok(format!("valid profile, {} stages, {thresholds}", plan.stages.len()))
+    let sla = profile.find_sla(harness, &plan, None).map_err(|error| error.to_string())?;
+    let (stages, thresholds) = (plan.stages.len(), sla.threshold_count());
+    let from = profile.sla.map(|name| format!(" from {name}")).unwrap_or_default();
+    Ok(format!("valid profile, {stages} stages, {thresholds} thresholds{from}"))
 }
 
-/// Returns whether `file` is an SLA file: a built-in SLA, or a file with tables of thresholds and
-/// none of user classes or stages. A name that is built in as both is a profile.
+/// Returns whether `file` is an SLA file: a built-in SLA, or a file with `[[threshold]]` tables. A name
+/// that is built in as both is a profile.
 fn is_sla(harness: &Harness, file: &str) -> bool {
     if harness.profiles.iter().any(|profile| profile.name == file) {
         return false;
@@ -71,8 +66,5 @@ fn is_sla(harness: &Harness, file: &str) -> bool {
         return true;
     }
     let text = fs::read_to_string(file).unwrap_or_default();
-    let profile_tables = ["[[class]]", "[[stage]]"];
-    let sla_tables = ["[[latency]]", "[[errors]]", "[[throughput]]", "[[resource]]", "[survival]"];
-    let has_any = |tables: &[&str]| text.lines().any(|line| tables.contains(&line.trim()));
-    !has_any(&profile_tables) && has_any(&sla_tables)
+    text.lines().any(|line| line.trim_start().starts_with("[[threshold]]"))
 }

@@ -35,7 +35,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 #[must_use]
 pub fn drain_timeout(sla: &Sla) -> Duration {
     let limits = sla.thresholds.iter().filter(|threshold| threshold.metric == Metric::Drain);
-    let longest = limits.map(|threshold| threshold.limit * 2.0).reduce(f64::max).unwrap_or(0.0);
+    let longest = limits
+        .map(|threshold| threshold.loosest_limit().value * 2.0)
+        .reduce(f64::max)
+        .unwrap_or(0.0);
     Duration::try_from_secs_f64(longest).unwrap_or(MIN_DRAIN_TIMEOUT).max(MIN_DRAIN_TIMEOUT)
 }
 

@@ -27,7 +27,9 @@ use tokio::{
 pub use read::read_outcome;
 
 use crate::{
-    outcome::{ArrivalCell, Class, EndpointResults, Failure, Outcome, ResourceSample, RunStart},
+    outcome::{
+        ArrivalCell, Class, Counter, EndpointResults, Failure, Outcome, ResourceSample, RunStart,
+    },
     recorder::Recorder,
 };
 
@@ -64,6 +66,8 @@ struct Entry {
     samples: Vec<ResourceSample>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     arrivals: Vec<ArrivalCell>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    counters: Vec<Counter>,
 }
 
 /// Content of an outcome file: a finished run, or each line of the journal of a run that is in progress
@@ -217,6 +221,7 @@ impl EntrySource {
             failures: failures_changed.then_some(failures),
             samples: new_samples,
             arrivals,
+            counters: self.recorder.counters_since(from),
         }
     }
 
@@ -319,6 +324,27 @@ mod tests {
             assert_eq!(read.load.classes[0].users, 1);
         }
         fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn counters_are_written_as_they_grow() {
+        let recorder = Arc::new(Recorder::new(2));
+        recorder.start(Instant::now().checked_sub(Duration::from_secs(5)).unwrap());
+        let mut source = EntrySource::new(empty(), Arc::clone(&recorder), Arc::default());
+        let path = std::env::temp_dir().join(format!("plant-counters-{}.json", std::process::id()));
+        let mut file = JournalFile::create(&path, &source.header).unwrap();
+        for count in [2, 3] {
+            recorder.count(recorder.assign_shard(), "orders", count);
+            file.append(&source.next_entry().unwrap()).unwrap();
+        }
+        let read = crate::report::json::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let counts: Vec<(&str, u64)> = read
+            .counters
+            .iter()
+            .map(|counter| (counter.name.as_str(), counter.count_in(&(0..u32::MAX))))
+            .collect();
+        assert_eq!(counts, [("orders", 5)]);
     }
 
     #[test]

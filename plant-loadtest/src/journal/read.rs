@@ -37,8 +37,21 @@ fn merge_entries(mut outcome: Outcome, entries: Vec<Entry>) -> Outcome {
         .collect();
     let mut arrivals = BTreeMap::new();
     for entry in entries {
-        let Entry { duration_s, classes, endpoints: updates, failures, samples, arrivals: newer } =
-            entry;
+        let Entry {
+            duration_s,
+            classes,
+            endpoints: updates,
+            failures,
+            samples,
+            arrivals: newer,
+            counters,
+        } = entry;
+        for newer in counters {
+            match outcome.counters.iter_mut().find(|counter| counter.name == newer.name) {
+                Some(counter) => counter.replace_since(newer),
+                None => outcome.counters.push(newer),
+            }
+        }
         arrivals.extend(newer.into_iter().map(|cell| (cell.second, cell)));
         outcome.duration_s = duration_s;
         outcome.load.classes = classes;

@@ -1,5 +1,7 @@
 //! Counts of requests by result, and their latencies.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +113,8 @@ pub struct Tally {
     pub failure_latency: Distribution,
     /// Successful responses for throughput, see [`super::EndpointCell::throughput_count`].
     pub throughput_count: u64,
+    /// Number of responses by status code.
+    pub statuses: BTreeMap<u16, u64>,
 }
 
 impl Tally {
@@ -120,6 +124,24 @@ impl Tally {
         self.latency.merge(&other.latency);
         self.failure_latency.merge(&other.failure_latency);
         self.throughput_count += other.throughput_count;
+        add_statuses(&mut self.statuses, &other.statuses);
+    }
+}
+
+/// Returns the sum of all `statuses`, numbers of responses by status code.
+pub(super) fn sum_statuses<'s>(
+    statuses: impl Iterator<Item = &'s BTreeMap<u16, u64>>,
+) -> BTreeMap<u16, u64> {
+    let mut sum = BTreeMap::new();
+    for one in statuses {
+        add_statuses(&mut sum, one);
+    }
+    sum
+}
+
+fn add_statuses(sum: &mut BTreeMap<u16, u64>, statuses: &BTreeMap<u16, u64>) {
+    for (status, count) in statuses {
+        *sum.entry(*status).or_default() += count;
     }
 }
 

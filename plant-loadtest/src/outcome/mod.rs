@@ -1,6 +1,7 @@
 //! The outcome: everything that a run measured, and the only input of verdicts and reports.
 
 mod completion;
+mod counter;
 mod counts;
 
 use std::{collections::BTreeMap, ops::Range};
@@ -10,18 +11,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use completion::{Completion, CompletionCell};
+pub use counter::{Counter, CounterCell};
 pub use counts::{Counts, Tally};
 
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
     load::{Model, Spacing, Stage},
-    sla::Sla,
+    sla::{AllowedNames, Sla, Subject, Threshold},
 };
 
 /// Format version of the outcome file; incremented when older versions of this program would
-/// misread it. Version 2 renamed fields of version 1, which are still read (`serde` aliases).
-pub const VERSION: u32 = 2;
+/// misread it. Version 2 renamed fields of version 1, and version 3 changed thresholds; both are still
+/// read.
+pub const VERSION: u32 = 3;
 
 /// The oldest format version that this program reads.
 pub const MIN_VERSION: u32 = 1;
@@ -43,6 +46,9 @@ pub struct Outcome {
     pub duration_s: f64,
     /// How the run ended.
     pub ended: Ended,
+    /// The threshold whose violation aborted the run; `None` unless one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aborted: Option<Aborted>,
     /// All endpoints of the user classes, requested or not.
     pub endpoints: Vec<EndpointResults>,
     /// All distinct failures.
@@ -52,6 +58,9 @@ pub struct Outcome {
     /// Arrivals by cell; empty in the closed model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrivals: Vec<ArrivalCell>,
+    /// Custom counters of the user classes, incremented or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counters: Vec<Counter>,
     /// Results of accepted work, one entry for each kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub completions: Vec<Completion>,
@@ -105,6 +114,28 @@ pub struct Class {
     pub users: u32,
     /// Mean think time between two tasks, in seconds; 0 without think time. Unused in the open model.
     pub mean_wait_s: f64,
+    /// The endpoints that its tasks request; empty in format versions 1 and 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<ClassEndpoint>,
+}
+
+/// An endpoint that a user class requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClassEndpoint {
+    /// Method and route template.
+    pub name: String,
+    /// Its tags, by which thresholds can name it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+}
+
+/// The end of a run by a threshold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Aborted {
+    /// Second of the run at which the threshold was violated. What was measured later is not judged.
+    pub after_s: u32,
+    /// The threshold.
+    pub threshold: Threshold,
 }
 
 /// The service under test.
@@ -160,6 +191,8 @@ pub enum Ended {
     AsPlanned,
     /// By SIGINT (Ctrl-C) or SIGTERM.
     Interrupted,
+    /// By a violated threshold ([`Outcome::aborted`]).
+    Aborted,
     /// The process was killed (SIGKILL) or crashed; the outcome contains what had been written to
     /// the journal until then.
     Killed,
@@ -230,6 +263,9 @@ pub struct EndpointCell {
     /// completed, and a fast one does not move to the next stage.
     #[serde(default, skip_serializing_if = "counts::is_zero", alias = "finished")]
     pub throughput_count: u64,
+    /// Number of responses by status code; empty in format versions 1 and 2.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub statuses: BTreeMap<u16, u64>,
 }
 
 /// A distinct failure of one endpoint.
@@ -367,6 +403,8 @@ pub struct RunStart {
     pub started_at: DateTime<Utc>,
     /// Every endpoint that the user classes can request, without measurements.
     pub endpoints: Vec<EndpointResults>,
+    /// Every counter of the user classes, without values.
+    pub counters: Vec<Counter>,
     /// The thresholds.
     pub sla: Sla,
 }
@@ -383,10 +421,12 @@ impl RunStart {
             started_at: self.started_at,
             duration_s: 0.0,
             ended: Ended::Killed,
+            aborted: None,
             endpoints: self.endpoints,
             failures: Vec::new(),
             samples: Vec::new(),
             arrivals: Vec::new(),
+            counters: self.counters,
             completions: Vec::new(),
             advisory: Vec::new(),
             sla: self.sla,
@@ -396,6 +436,14 @@ impl RunStart {
 
 fn default_cell_s() -> u32 {
     1
+}
+
+impl Class {
+    /// Returns whether its tasks request the endpoint `name`, one with this `tag` if it is given.
+    fn requests(&self, name: &str, tag: Option<&str>) -> bool {
+        let mut endpoints = self.endpoints.iter().filter(|endpoint| endpoint.name == name);
+        endpoints.any(|endpoint| tag.is_none_or(|tag| endpoint.tags.iter().any(|one| one == tag)))
+    }
 }
 
 impl EndpointResults {
@@ -408,6 +456,7 @@ impl EndpointResults {
             latency: Distribution::sum(cells().map(|cell| &cell.latency)),
             failure_latency: Distribution::sum(cells().map(|cell| &cell.failure_latency)),
             throughput_count: cells().map(|cell| cell.throughput_count).sum(),
+            statuses: counts::sum_statuses(cells().map(|cell| &cell.statuses)),
         }
     }
 
@@ -430,6 +479,21 @@ impl EndpointResults {
 }
 
 impl Outcome {
+    /// Returns whether the requests to the endpoint `name` belong to `subject`.
+    #[must_use]
+    pub fn is_of_subject(&self, name: &str, subject: &Subject) -> bool {
+        let mut classes = self.load.classes.iter();
+        match subject {
+            Subject::Endpoint(endpoint) => endpoint == name,
+            Subject::AllRequests | Subject::Service | Subject::Run => true,
+            Subject::Work(_) => false,
+            Subject::Class(class) => {
+                classes.filter(|one| one.name == *class).any(|one| one.requests(name, None))
+            }
+            Subject::Tag(tag) => classes.any(|one| one.requests(name, Some(tag))),
+        }
+    }
+
     /// Returns counts and latencies of all endpoints in `seconds`.
     #[must_use]
     pub fn tally_in(&self, seconds: &Range<u32>) -> Tally {
@@ -521,6 +585,27 @@ impl Outcome {
             };
         }
         Some(restarts)
+    }
+
+    /// Returns the names that thresholds of this run may contain.
+    #[must_use]
+    pub fn allowed_names(&self) -> AllowedNames<'_> {
+        let classes = &self.load.classes;
+        let tags = classes.iter().flat_map(|class| &class.endpoints).flat_map(|one| &one.tags);
+        // A killed run has no completions.
+        let of_sla = self.sla.thresholds.iter().filter_map(|threshold| match &threshold.subject {
+            Subject::Work(work) => Some(work.as_str()),
+            _ => None,
+        });
+        let work = self.completions.iter().map(|completion| completion.work.as_str());
+        AllowedNames {
+            endpoints: self.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect(),
+            classes: classes.iter().map(|class| class.name.as_str()).collect(),
+            tags: tags.map(String::as_str).collect(),
+            work: work.chain(of_sla).collect(),
+            counters: self.counters.iter().map(|counter| counter.name.as_str()).collect(),
+            stages: self.load.stages.iter().map(|stage| stage.name.as_str()).collect(),
+        }
     }
 
     /// Returns the planned duration of the run in seconds.

@@ -15,6 +15,7 @@ use crate::{client::Request, scenario::UserClass};
 pub static CLASS: UserClass = UserClass {
     name: "AgentListUser",
     description: "lists agents only",
+    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS],
     checks: &[&AGENTS],

@@ -18,6 +18,7 @@ use crate::{
 pub static CLASS: UserClass = UserClass {
     name: "AgentSearchUser",
     description: "searches agents only",
+    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&SEARCH_AGENTS],
     checks: &[&AGENTS],
@@ -31,6 +32,7 @@ static SEARCH_AGENTS: Endpoint = Endpoint {
     expected_statuses: &[200],
     // Some search terms match no agent.
     shape: Shape::Array(&["id", "name", "industry", "status"]),
+    tags: &["read"],
 };
 
 /// Parts of the names of agents, roles, teams and skills. All but the last two match seeded agents.

@@ -18,6 +18,7 @@ use crate::{client::Request, scenario::UserClass};
 pub static CLASS: UserClass = UserClass {
     name: "AuthUser",
     description: "registers, logs in to the account registered last, requests /health",
+    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&REGISTER, &LOGIN, &HEALTH],
     checks: &[],

@@ -23,6 +23,7 @@ use crate::{
 pub static CLASS: UserClass = UserClass {
     name: "GenerationUser",
     description: "requests texts from the model, lists the requests, reads one; each is followed until it ends",
+    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(4)),
     endpoints: &[&CREATE, &LIST, &FIND, &REGISTER, &LOGIN],
     checks: &[],
@@ -35,18 +36,21 @@ static CREATE: Endpoint = Endpoint {
     name: "POST /api/v1/generation/create",
     expected_statuses: &[202],
     shape: Shape::Object(&["id", "task_id", "status", "created_at"]),
+    tags: &["write"],
 };
 
 static LIST: Endpoint = Endpoint {
     name: "GET /api/v1/generation/list",
     expected_statuses: &[200],
     shape: Shape::Object(&["items", "next"]),
+    tags: &["read"],
 };
 
 static FIND: Endpoint = Endpoint {
     name: "GET /api/v1/generation/{id}",
     expected_statuses: &[200],
     shape: Shape::Object(&["id", "status", "result", "error", "attempts"]),
+    tags: &["read"],
 };
 
 static GENERATION: WorkKind = WorkKind {

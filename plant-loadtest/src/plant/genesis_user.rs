@@ -19,6 +19,7 @@ use crate::{
 pub static CLASS: UserClass = UserClass {
     name: "GenesisUser",
     description: "creates a skill, certifies it, certifies it again",
+    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&CREATE_SKILL, &CERTIFY, &CERTIFY_AGAIN],
     checks: &[&LOG_IN],
@@ -31,6 +32,7 @@ static CERTIFY: Endpoint = Endpoint {
     name: "POST /api/v1/genesis/certify",
     expected_statuses: &[200],
     shape: Shape::Object(&["entity_id", "status", "version_hash", "chain_length", "checks"]),
+    tags: &["write"],
 };
 
 /// Measured separately: the second certification changes nothing and is therefore faster. Mixed
@@ -39,6 +41,7 @@ static CERTIFY_AGAIN: Endpoint = Endpoint {
     name: "POST /api/v1/genesis/certify (again)",
     expected_statuses: &[200],
     shape: Shape::Object(&["entity_id", "status", "version_hash", "chain_length", "checks"]),
+    tags: &["write"],
 };
 
 /// Keys of the session values that hold the id of the skill to certify, and to certify again.

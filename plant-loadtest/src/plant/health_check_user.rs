@@ -15,6 +15,7 @@ use crate::{client::Request, scenario::UserClass};
 pub static CLASS: UserClass = UserClass {
     name: "HealthCheckUser",
     description: "requests /health only",
+    counters: &[],
     wait: (Duration::from_millis(500), Duration::from_millis(1500)),
     endpoints: &[&HEALTH],
     checks: &[],

@@ -53,6 +53,7 @@ static HEALTH: Endpoint = Endpoint {
     name: "GET /health",
     expected_statuses: &[200],
     shape: Shape::Object(&["status", "timestamp"]),
+    tags: &[],
 };
 
 /// `GET /api/v1/agents`, requested by several classes.
@@ -60,6 +61,7 @@ static LIST_AGENTS: Endpoint = Endpoint {
     name: "GET /api/v1/agents",
     expected_statuses: &[200],
     shape: Shape::NonEmptyArray(&["id", "name", "industry", "status"]),
+    tags: &["read"],
 };
 
 /// `POST /api/v1/skills`, requested by several classes.
@@ -68,6 +70,7 @@ static CREATE_SKILL: Endpoint = Endpoint {
     // 200: the skill exists already, which is common because `PlantUser` picks one of 1000 names.
     expected_statuses: &[200, 201],
     shape: Shape::Object(&["id", "name", "category"]),
+    tags: &["write"],
 };
 
 #[derive(Deserialize)]

@@ -22,6 +22,7 @@ use crate::{
 pub static CLASS: UserClass = UserClass {
     name: "PaymentUser",
     description: "pays for plans, lists its payments",
+    counters: &[],
     wait: (Duration::from_secs(2), Duration::from_secs(5)),
     endpoints: &[&CREATE, &LIST, &REGISTER, &LOGIN],
     checks: &[],
@@ -42,12 +43,14 @@ static CREATE: Endpoint = Endpoint {
         "status",
         "created_at",
     ]),
+    tags: &["write"],
 };
 
 static LIST: Endpoint = Endpoint {
     name: "GET /api/v1/payments",
     expected_statuses: &[200],
     shape: Shape::Array(&["id", "plan_id", "amount", "currency", "status"]),
+    tags: &["read"],
 };
 
 const PLANS: [&str; 3] = ["starter", "pro", "enterprise"];

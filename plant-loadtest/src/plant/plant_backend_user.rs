@@ -25,6 +25,7 @@ use crate::{
 pub static CLASS: UserClass = UserClass {
     name: "PlantBackendUser",
     description: "a customer: browses the catalogue, its hired agents, their goals and deliverables",
+    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[
         &HEALTH,
@@ -49,31 +50,37 @@ static CUSTOMER_AGENTS: Endpoint = Endpoint {
     name: "GET /api/v1/customers/{customer_id}/agents",
     expected_statuses: &[200],
     shape: Shape::NonEmptyArray(&["id", "agent_id", "status"]),
+    tags: &["read"],
 };
 static FILTER_AGENTS: Endpoint = Endpoint {
     name: "GET /api/v1/agents?industry={industry}",
     expected_statuses: &[200],
     shape: Shape::NonEmptyArray(&["id", "name", "industry", "status"]),
+    tags: &["read"],
 };
 static CONFIGURATION: Endpoint = Endpoint {
     name: "GET /api/v1/agents/{id}/configuration",
     expected_statuses: &[200],
     shape: Shape::Object(&["nickname", "theme"]),
+    tags: &["read"],
 };
 static GOALS: Endpoint = Endpoint {
     name: "GET /api/v1/agents/{id}/goals",
     expected_statuses: &[200],
     shape: Shape::Array(&["id", "title"]),
+    tags: &["read"],
 };
 static DELIVERABLES: Endpoint = Endpoint {
     name: "GET /api/v1/agents/{id}/deliverables",
     expected_statuses: &[200],
     shape: Shape::Array(&["id", "title", "review_status"]),
+    tags: &["read"],
 };
 static CREATE_GOAL: Endpoint = Endpoint {
     name: "POST /api/v1/agents/{id}/goals",
     expected_statuses: &[201],
     shape: Shape::Object(&["id", "title"]),
+    tags: &["write"],
 };
 
 fn scenario() -> Result<Scenario, GooseError> {

@@ -19,6 +19,7 @@ use crate::{
 pub static CLASS: UserClass = UserClass {
     name: "PlantUser",
     description: "lists agents, creates skills, reads single agents",
+    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
     endpoints: &[&LIST_AGENTS, &CREATE_SKILL, &READ_AGENT],
     checks: &[&LOG_IN, &AGENTS],
@@ -31,6 +32,7 @@ static READ_AGENT: Endpoint = Endpoint {
     name: "GET /api/v1/agents/{id}",
     expected_statuses: &[200],
     shape: Shape::Object(&["id", "name", "industry", "status"]),
+    tags: &["read"],
 };
 
 fn scenario() -> Result<Scenario, GooseError> {

@@ -9,6 +9,7 @@ mod read;
 mod schedule;
 pub mod schema;
 mod target;
+mod thresholds;
 
 pub use plan::{Overrides, Plan, ReportPaths, WeightedClass};
 pub use schedule::{Level, Schedule, StageSpec};
@@ -42,8 +43,10 @@ pub struct Profile {
     pub users: u32,
     /// Load over time.
     pub schedule: Schedule,
-    /// SLA: the name of a built-in one, or a path. `None`: the run gets no verdict.
+    /// SLA: the name of a built-in one, or a path. Without it and `thresholds` the run gets no verdict.
     pub sla: Option<String>,
+    /// Thresholds of the profile itself, beside those of the SLA.
+    pub thresholds: Vec<String>,
     /// The user classes and their weights.
     pub classes: Vec<WeightedClass>,
     /// What the profile says of the service under test.
@@ -95,7 +98,7 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{plant, sla::Sla};
+    use crate::plant;
 
     #[test]
     fn every_built_in_profile_and_its_sla_are_valid() {
@@ -104,9 +107,7 @@ mod tests {
             let profile = Profile::find(&harness, file.name).unwrap();
             assert_eq!(profile.name, file.name);
             let plan = Plan::new(&profile, &Overrides::default()).unwrap();
-            if let Some(sla) = &profile.sla {
-                Sla::find(harness.slas, sla, &plan.allowed_names()).unwrap();
-            }
+            profile.find_sla(&harness, &plan, None).unwrap();
         }
     }
 

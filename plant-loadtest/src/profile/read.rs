@@ -7,7 +7,8 @@ use crate::{
     duration,
     harness::Harness,
     load::{Model, Spacing},
-    scenario::{UserClass, data},
+    scenario::{self, UserClass, data},
+    sla,
     toml_source::{Source, Table},
 };
 
@@ -29,10 +30,13 @@ pub(super) fn read<'a>(
     } else {
         without_stages(source, &mut root, model)
     };
-    let sla =
-        if saturate { root.optional_string(source, "sla") } else { root.string(source, "sla") };
+    if !saturate && !root.contains_key("sla") && !root.contains_key("thresholds") {
+        source.add_error(root.span.clone(), "set `sla`, the name of an SLA file, or `thresholds`");
+    }
+    let sla = root.optional_string(source, "sla");
     let target = target::read(source, &mut root);
     let classes = classes(source, &mut root, harness, folder);
+    let thresholds = thresholds(source, &mut root, &classes);
     let reports = reports(source, &mut root);
     root.report_unknown_keys(source);
     Some(Profile {
@@ -44,6 +48,7 @@ pub(super) fn read<'a>(
         users: users?,
         schedule: schedule?,
         sla: sla.map(|(sla, _)| sla),
+        thresholds,
         classes,
         target,
         reports,
@@ -310,6 +315,24 @@ fn check_new_name(
         source.add_error(at.clone(), format!("duplicate user class `{name}`"));
     }
     defined.push(name.to_owned());
+}
+
+/// Reads `thresholds`, of endpoints, classes and so on of these `classes`.
+fn thresholds<'a>(
+    source: &mut Source<'a>,
+    root: &mut Table<'a>,
+    classes: &[WeightedClass],
+) -> Vec<String> {
+    let classes: Vec<_> = classes.iter().map(|weighted| weighted.class).collect();
+    let names = scenario::allowed_names(&classes, &[]);
+    let thresholds = root.optional_strings(source, "thresholds").into_iter();
+    let thresholds = thresholds.map(|(text, at)| {
+        if let Err(message) = sla::check_inline(&text, &names) {
+            source.add_error(at, message);
+        }
+        text
+    });
+    thresholds.collect()
 }
 
 fn find_class(

@@ -49,6 +49,8 @@ struct ProfileFile {
     stage: Option<Vec<Stage>>,
     /// SLA: a built-in name, or the path of a TOML file.
     sla: Option<String>,
+    /// Thresholds, such as `p95 < 300ms`; beside the SLA or instead of it.
+    thresholds: Option<Vec<String>>,
     /// The service under test.
     target: Option<Target>,
     /// User classes.

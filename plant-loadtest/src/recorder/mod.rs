@@ -18,7 +18,7 @@ use records::Records;
 use crate::{
     failure::FailureKind,
     login::Login,
-    outcome::{ArrivalCell, EndpointResults, Failure, Tally},
+    outcome::{ArrivalCell, Counter, EndpointResults, Failure, Tally},
     work::{AcceptedWork, WorkKind},
 };
 
@@ -194,6 +194,12 @@ impl Recorder {
         lock(&self.accepted).push(AcceptedWork { kind, id, token, login, second });
     }
 
+    /// Adds `count` to the counter `name` at this moment.
+    pub fn count(&self, shard: Shard, name: &'static str, count: u64) {
+        let second = self.cell_of(Instant::now());
+        lock(&self.shards[shard.0]).count(name, second, count);
+    }
+
     /// Removes and returns all accepted work recorded so far.
     #[must_use]
     pub fn take_accepted(&self) -> Vec<AcceptedWork> {
@@ -280,6 +286,32 @@ impl Recorder {
         let endpoints = merged.endpoints.into_iter().map(records::endpoint).collect();
         let failures = merged.failures.into_iter().map(records::failure).collect();
         (endpoints, failures)
+    }
+
+    /// Returns all counters by cell. Those in `expected` are included even if they were never
+    /// incremented.
+    #[must_use]
+    pub fn counters(&self, expected: &[&'static str]) -> Vec<Counter> {
+        let mut merged = Records::default();
+        for name in expected {
+            merged.counters.entry(name).or_default();
+        }
+        for shard in &self.shards {
+            merged.add_counters_since(&lock(shard), 0);
+        }
+        merged.counters.into_iter().map(records::counter).collect()
+    }
+
+    /// Returns the counters that were incremented, without the cells before the one that contains
+    /// `from_second`.
+    #[must_use]
+    pub fn counters_since(&self, from_second: u32) -> Vec<Counter> {
+        let from = self.cells.start_of(from_second);
+        let mut merged = Records::default();
+        for shard in &self.shards {
+            merged.add_counters_since(&lock(shard), from);
+        }
+        merged.counters.into_iter().map(records::counter).collect()
     }
 
     /// Returns the arrivals by cell; empty in the closed model.
@@ -432,6 +464,41 @@ mod tests {
         let (_, failures) = recorder.merge(&[]);
         let [failure] = &failures[..] else { panic!("{failures:?}") };
         assert_eq!((failure.count, failure.first_second, failure.last_second), (3, 2, 9));
+    }
+
+    #[test]
+    fn counters_are_summed_over_shards_by_second() {
+        let recorder = Recorder::new(2);
+        let Some(started) = Instant::now().checked_sub(Duration::from_secs(3)) else { return };
+        recorder.start(started);
+        for count in [2, 3] {
+            recorder.count(recorder.assign_shard(), "orders", count);
+        }
+        let counters = recorder.counters(&["never"]);
+        let names: Vec<&str> = counters.iter().map(|counter| counter.name.as_str()).collect();
+        assert_eq!(names, ["never", "orders"]);
+        assert!(counters[0].cells.is_empty());
+        assert_eq!([counters[1].count_in(&(0..3)), counters[1].count_in(&(3..60))], [0, 5]);
+        let later = recorder.counters_since(60);
+        assert!(later.iter().all(|counter| counter.cells.is_empty()), "{later:?}");
+        assert_eq!(recorder.counters_since(3)[0].count_in(&(0..60)), 5);
+    }
+
+    #[test]
+    fn statuses_are_counted_by_second() {
+        let recorder = Recorder::new(2);
+        let started = Instant::now();
+        recorder.start(started);
+        for (second, status) in [(0, Some(200)), (1, Some(404)), (1, Some(200)), (1, None)] {
+            let shard = recorder.assign_shard();
+            let start = started + Duration::from_secs(second);
+            recorder.record_sent(shard, "GET /x", start);
+            recorder.record_finished(shard, RequestSample { status, ..sample(start, 5, None) });
+        }
+        let (endpoints, _) = recorder.merge(&[]);
+        let statuses = |seconds| endpoints[0].tally_in(&seconds).statuses;
+        assert_eq!(statuses(0..1), [(200, 1)].into());
+        assert_eq!(statuses(0..9), [(200, 2), (404, 1)].into());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::RequestSample;
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
-    outcome::{ArrivalCell, EndpointCell, EndpointResults, Failure, Tally},
+    outcome::{ArrivalCell, Counter, CounterCell, EndpointCell, EndpointResults, Failure, Tally},
 };
 
 /// Number of distinct failures from which on further messages are counted together.
@@ -17,6 +17,7 @@ pub(super) struct Records {
     pub(super) endpoints: BTreeMap<&'static str, EndpointRecords>,
     pub(super) failures: BTreeMap<(&'static str, FailureKind, String), FailureCount>,
     pub(super) arrivals: BTreeMap<u32, ArrivalCell>,
+    pub(super) counters: BTreeMap<&'static str, BTreeMap<u32, u64>>,
     pub(super) sent: u64,
     pub(super) errors: u64,
     pub(super) dropped: u64,
@@ -55,6 +56,9 @@ impl Records {
         let kind = sample.failure.as_ref().map(|(kind, _)| *kind);
         let tally = self.cell(sample.endpoint, start_cell);
         tally.counts.count(kind);
+        if let Some(status) = sample.status {
+            *tally.statuses.entry(status).or_default() += 1;
+        }
         let counts_as_latency = matches!(kind, None | Some(FailureKind::TimedOut));
         let latency = sample.last_byte.saturating_duration_since(sample.intended_start);
         if counts_as_latency {
@@ -131,6 +135,20 @@ impl Records {
         self.add_arrivals_since(other, from);
     }
 
+    /// Adds `count` to the counter `name` in the cell `second`.
+    pub(super) fn count(&mut self, name: &'static str, second: u32, count: u64) {
+        *self.counters.entry(name).or_default().entry(second).or_default() += count;
+    }
+
+    /// Adds the counters of `other` from second `from` on.
+    pub(super) fn add_counters_since(&mut self, other: &Self, from: u32) {
+        for (name, cells) in &other.counters {
+            for (second, count) in cells.range(from..) {
+                self.count(name, *second, *count);
+            }
+        }
+    }
+
     pub(super) fn add_arrivals(&mut self, other: &Self) {
         self.add_arrivals_since(other, 0);
     }
@@ -162,9 +180,15 @@ pub(super) fn endpoint((name, records): (&'static str, EndpointRecords)) -> Endp
                 latency: tally.latency,
                 failure_latency: tally.failure_latency,
                 throughput_count: tally.throughput_count,
+                statuses: tally.statuses,
             })
             .collect(),
     }
+}
+
+pub(super) fn counter((name, cells): (&'static str, BTreeMap<u32, u64>)) -> Counter {
+    let cells = cells.into_iter().map(|(second, count)| CounterCell { second, count });
+    Counter { name: name.into(), cells: cells.collect() }
 }
 
 pub(super) fn failure(

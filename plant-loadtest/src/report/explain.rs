@@ -69,18 +69,22 @@ fn explain(judged: &JudgedThreshold) -> ExplainedThreshold {
 
 fn cause(judged: &JudgedThreshold) -> String {
     let waiting = judged.waiting.as_ref().map(ToString::to_string);
-    waiting.or_else(|| judged.culprit.clone()).unwrap_or_default()
+    let aborted = judged
+        .aborted_after_s
+        .map(|second| format!("it aborted the run after {}", duration::format(second.into())));
+    let causes = [waiting.or_else(|| judged.culprit.clone()), aborted];
+    causes.into_iter().flatten().collect::<Vec<String>>().join("; ")
 }
 
 fn over(judged: &JudgedThreshold) -> String {
     let part = match &judged.threshold.during {
-        During::Judged => "judged stages",
-        During::Run => "whole run",
-        During::Stage(name) => name,
+        During::Judged => "judged stages".to_owned(),
+        During::Run => "whole run".to_owned(),
+        During::Stages(names) => names.join(", "),
     };
     let display = |second: u32| duration::format(second.into());
     match &judged.window {
-        None => part.to_owned(),
+        None => part,
         Some(window) => {
             format!("{part}, worst window {} to {}", display(window.start), display(window.end))
         }
@@ -116,6 +120,7 @@ pub fn fold(outcome: &Outcome, verdict: &Verdict) -> String {
     let ended = match outcome.ended {
         Ended::AsPlanned => "The run ended as planned.",
         Ended::Interrupted => "The run was interrupted, which is INSUFFICIENT at best.",
+        Ended::Aborted => "The run was aborted by a threshold, which is INSUFFICIENT at best.",
         Ended::Killed => "The run was killed, which is INSUFFICIENT at best.",
     };
     let _ = write!(

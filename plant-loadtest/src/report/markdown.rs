@@ -18,6 +18,7 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
     text += &endpoints(outcome, verdict);
     text += &other_thresholds(verdict);
     text += &completions(outcome);
+    text += &counters(outcome);
     text += &failures(outcome);
     text
 }
@@ -116,6 +117,14 @@ fn completions(outcome: &Outcome) -> String {
     text
 }
 
+fn counters(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for (name, sentence) in summary::counters(outcome) {
+        let _ = writeln!(text, "- Counter {}: {}.", escape(name), escape(&sentence));
+    }
+    text
+}
+
 fn failures(outcome: &Outcome) -> String {
     let mut failures: Vec<_> = outcome.failures.iter().collect();
     if failures.is_empty() {
@@ -174,7 +183,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        outcome::{Completion, CompletionCell},
+        outcome::{Completion, CompletionCell, Counter, CounterCell},
         report::example,
     };
 
@@ -194,6 +203,24 @@ mod tests {
         for text in texts {
             assert!(text.contains("3 accepted = 2 completed"), "{text}");
             assert!(text.contains("finished 2.5 s after the load"), "{text}");
+        }
+    }
+
+    #[test]
+    fn counters_are_reported_in_every_format() {
+        let mut outcome = example::outcome();
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
+        let cell = |second, count| CounterCell { second, count };
+        let cells = vec![cell(0, 5), cell(outcome.judged_span().start, 45)];
+        outcome.counters = vec![Counter { name: "orders".into(), cells }];
+        let texts = [
+            render(&outcome, &verdict),
+            crate::report::terminal::render(&outcome, &verdict),
+            crate::report::html::render(&outcome, &verdict).unwrap(),
+        ];
+        for text in texts {
+            assert!(text.contains("orders"), "{text}");
+            assert!(text.contains("50 in the whole run, 45 judged (1.5 per second)"), "{text}");
         }
     }
 

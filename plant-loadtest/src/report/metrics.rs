@@ -220,12 +220,12 @@ fn thresholds(verdict: &Verdict, endpoints: &[&EndpointResults]) -> Thresholds {
     let applies = |judged: &&JudgedThreshold| match &judged.threshold.subject {
         Subject::Endpoint(name) => endpoints.iter().any(|endpoint| endpoint.name == *name),
         Subject::AllRequests => true,
-        Subject::Service | Subject::Work(_) => false,
+        _ => false,
     };
     let strictest = |matches_metric: fn(&Metric) -> bool| {
         let thresholds = verdict.thresholds.iter().filter(applies);
         let limits = thresholds.filter(|judged| matches_metric(&judged.threshold.metric));
-        limits.map(|judged| judged.threshold.limit).reduce(f64::min)
+        limits.map(|judged| judged.threshold.limit.value).reduce(f64::min)
     };
     Thresholds {
         success_rate: strictest(|metric| matches!(metric, Metric::ErrorRate(_)))
@@ -244,7 +244,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::report::example;
+    use crate::{report::example, sla::Limit};
 
     fn rendered(outcome: &Outcome) -> Value {
         let verdict = Verdict::judge(outcome, &outcome.sla);
@@ -295,11 +295,11 @@ mod tests {
         let limit = |name: &str, metric: Metric, limit: f64| crate::sla::Threshold {
             subject: Subject::Endpoint(name.into()),
             metric,
-            limit,
-            fail_limit: Some(limit),
+            limit: Limit::below(limit),
+            fail_limit: Some(Limit::below(limit)),
             ..outcome.sla.thresholds[0].clone()
         };
-        let errors = Metric::ErrorRate(crate::failure::FailureKind::ALL.to_vec());
+        let errors = Metric::all_errors();
         outcome.sla.thresholds = vec![
             limit(names[0], errors.clone(), 1.0),
             limit(names[0], Metric::P95, 200.0),

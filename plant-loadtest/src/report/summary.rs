@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
     distribution::Distribution,
-    load::Model,
-    outcome::{ArrivalCell, Outcome, ResourceSample, ServiceSample, Tally},
+    load::{Model, Stage},
+    outcome::{ArrivalCell, EndpointResults, Outcome, ResourceSample, ServiceSample, Tally},
     sla::{During, Metric, Subject, format_ms},
     verdict::{Grade, JudgedThreshold, Verdict},
 };
@@ -77,13 +77,10 @@ pub fn sections<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<Section<'
     if parts.is_empty() {
         parts.push(&During::Judged);
     }
-    let sections = parts.into_iter().map(|during| {
-        let seconds = seconds(outcome, during);
-        Section {
-            title: title(outcome, during),
-            rows: endpoints(outcome, verdict, during, &seconds),
-            seconds,
-        }
+    let sections = parts.into_iter().map(|during| Section {
+        title: title(outcome, during),
+        seconds: seconds(outcome, during),
+        rows: endpoints(outcome, verdict, during),
     });
     sections.collect()
 }
@@ -91,17 +88,15 @@ pub fn sections<'a>(outcome: &'a Outcome, verdict: &'a Verdict) -> Vec<Section<'
 /// Describes the judged stages, such as "the steady stage".
 #[must_use]
 pub fn describe_judged_stages(outcome: &Outcome) -> String {
-    let judged: Vec<&str> = outcome
-        .load
-        .stages
-        .iter()
-        .filter(|stage| stage.judged)
-        .map(|stage| stage.name.as_str())
-        .collect();
-    match judged[..] {
+    let judged = outcome.load.stages.iter().filter(|stage| stage.judged);
+    describe_stages(&judged.map(|stage| stage.name.clone()).collect::<Vec<_>>())
+}
+
+fn describe_stages(names: &[String]) -> String {
+    match names {
         [] => "no stage".into(),
         [one] => format!("the {one} stage"),
-        _ => format!("the stages {}", judged.join(", ")),
+        _ => format!("the stages {}", names.join(", ")),
     }
 }
 
@@ -109,7 +104,7 @@ fn title(outcome: &Outcome, during: &During) -> String {
     match during {
         During::Judged => describe_judged_stages(outcome),
         During::Run => "the whole run".into(),
-        During::Stage(name) => format!("the {name} stage"),
+        During::Stages(names) => describe_stages(names),
     }
 }
 
@@ -117,9 +112,32 @@ fn seconds(outcome: &Outcome, during: &During) -> Range<u32> {
     match during {
         During::Judged => outcome.judged_span(),
         During::Run => 0..u32::MAX,
-        During::Stage(name) => {
-            let stage = outcome.load.stages.iter().find(|stage| stage.name == *name);
-            stage.map_or(0..0, |stage| stage.from_s..stage.to_s)
+        During::Stages(_) => {
+            let stages = stages(outcome, during);
+            let ends = stages.first().zip(stages.last());
+            ends.map_or(0..0, |(first, last)| first.start..last.end)
+        }
+    }
+}
+
+/// Returns the seconds of the stages that `during` names.
+fn stages(outcome: &Outcome, during: &During) -> Vec<Range<u32>> {
+    let During::Stages(names) = during else { return Vec::new() };
+    let stages = outcome.load.stages.iter().filter(|stage| names.contains(&stage.name));
+    stages.map(Stage::seconds).collect()
+}
+
+/// Returns counts and latencies of `endpoint` in a part of the run.
+fn tally(outcome: &Outcome, endpoint: &EndpointResults, during: &During) -> Tally {
+    match during {
+        During::Judged => outcome.tally_judged_of(endpoint),
+        During::Run => endpoint.tally_all(),
+        During::Stages(_) => {
+            let mut tally = Tally::default();
+            for seconds in stages(outcome, during) {
+                tally.add(&endpoint.tally_in(&seconds));
+            }
+            tally
         }
     }
 }
@@ -129,13 +147,9 @@ fn endpoints<'a>(
     outcome: &'a Outcome,
     verdict: &'a Verdict,
     during: &During,
-    seconds: &Range<u32>,
 ) -> Vec<EndpointRow<'a>> {
     let rows = outcome.endpoints.iter().map(|endpoint| {
-        let tally = match during {
-            During::Judged => outcome.tally_judged_of(endpoint),
-            _ => endpoint.tally_in(seconds),
-        };
+        let tally = tally(outcome, endpoint, during);
         let of_endpoint = |judged: &&JudgedThreshold| {
             judged.threshold.subject == Subject::Endpoint(endpoint.name.clone())
                 && judged.threshold.during == *during
@@ -143,9 +157,13 @@ fn endpoints<'a>(
         let all: Vec<&JudgedThreshold> = verdict.thresholds.iter().filter(of_endpoint).collect();
         let thresholds: Vec<&JudgedThreshold> =
             all.iter().copied().filter(|judged| in_table(judged)).collect();
-        let cell = |metric: Metric| PercentileCell {
-            value_ms: tally.latency.quantile_ms(metric.quantile().unwrap_or_default()),
-            judged: thresholds.iter().find(|judged| judged.threshold.metric == metric).copied(),
+        let cell = |metric: Metric| {
+            let of_metric = thresholds.iter().filter(|judged| judged.threshold.metric == metric);
+            PercentileCell {
+                value_ms: tally.latency.quantile_ms(metric.quantile().unwrap_or_default()),
+                // The worst, and of equal ones the first.
+                judged: of_metric.rev().max_by_key(|judged| judged.reported_grade()).copied(),
+            }
         };
         EndpointRow {
             name: &endpoint.name,
@@ -160,9 +178,9 @@ fn endpoints<'a>(
     rows
 }
 
-/// Returns whether the table of endpoints shows a threshold: a percentile of one endpoint.
+/// Returns whether the table of endpoints shows a threshold: P50, P95 or P99 of one endpoint.
 fn in_table(judged: &JudgedThreshold) -> bool {
-    judged.threshold.metric.quantile().is_some()
+    [Metric::P50, Metric::P95, Metric::P99].contains(&judged.threshold.metric)
         && judged.threshold.window_s.is_none()
         && matches!(judged.threshold.subject, Subject::Endpoint(_))
 }
@@ -239,6 +257,22 @@ pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
             at(1.0),
         );
         (completion.work.as_str(), sentence)
+    });
+    sentences.collect()
+}
+
+/// Describes the values of the custom counters, each with its name.
+#[must_use]
+pub fn counters(outcome: &Outcome) -> Vec<(&str, String)> {
+    let sentences = outcome.counters.iter().map(|counter| {
+        let stages = outcome.load.stages.iter().filter(|stage| stage.judged);
+        let judged: u64 = stages.map(|stage| counter.count_in(&stage.seconds())).sum();
+        let rate = as_f64(judged) / judged_duration_s(outcome).max(1.0);
+        let all = counter.count_in(&(0..u32::MAX));
+        (
+            counter.name.as_str(),
+            format!("{all} in the whole run, {judged} judged ({rate:.1} per second)"),
+        )
     });
     sentences.collect()
 }
@@ -465,6 +499,46 @@ mod tests {
         let sentences = slow_failures(&outcome);
         assert_eq!(sentences.len(), 1);
         assert!(sentences[0].starts_with(&format!("{name}: 30 failures")), "{sentences:?}");
+    }
+
+    #[test]
+    fn of_several_thresholds_of_one_percentile_the_violated_one_is_shown() {
+        let mut outcome = example::outcome();
+        let p95 = |one: &&crate::sla::Threshold| {
+            one.metric == Metric::P95 && one.subject == Subject::Endpoint("GET /health".into())
+        };
+        let met = outcome.sla.thresholds.iter().find(p95).unwrap().clone();
+        let limit = crate::sla::Limit::below(0.001);
+        let violated = crate::sla::Threshold { limit, fail_limit: Some(limit), ..met };
+        for index in [0, outcome.sla.thresholds.len()] {
+            let mut outcome = outcome.clone();
+            outcome.sla.thresholds.insert(index, violated.clone());
+            let verdict = Verdict::judge(&outcome, &outcome.sla);
+            let sections = sections(&outcome, &verdict);
+            let health = sections[0].rows.iter().find(|row| row.name == "GET /health").unwrap();
+            let shown = health.percentiles[1].judged.unwrap();
+            assert_eq!(shown.threshold.limit, limit, "{index}");
+        }
+        outcome.sla.thresholds.clear();
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
+        assert!(sections(&outcome, &verdict)[0].rows[0].percentiles[1].judged.is_none());
+    }
+
+    #[test]
+    fn a_section_of_several_stages_has_their_requests_only() {
+        let mut outcome = example::outcome();
+        let steady = outcome.load.stages[1].clone();
+        let stage =
+            |name: &str, from_s, to_s| Stage { name: name.into(), from_s, to_s, ..steady.clone() };
+        outcome.load.stages = vec![stage("a", 5, 10), stage("b", 10, 20), stage("c", 20, 35)];
+        let during = During::Stages(vec!["a".into(), "c".into()]);
+        assert_eq!(title(&outcome, &during), "the stages a, c");
+        assert_eq!(seconds(&outcome, &during), 5..35);
+        let endpoint = &outcome.endpoints[0];
+        let sent = |during: &During| tally(&outcome, endpoint, during).counts.sent;
+        let of = |seconds| endpoint.counts_in(&seconds).sent;
+        assert_eq!(sent(&during), of(5..10) + of(20..35));
+        assert_eq!(sent(&During::Run), of(0..u32::MAX));
     }
 
     #[test]

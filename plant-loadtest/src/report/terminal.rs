@@ -29,6 +29,7 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
         acceptance(outcome, verdict),
         totals(outcome),
         completions(outcome),
+        counters(outcome),
         percentiles(outcome),
         failures(outcome),
         resources(outcome, verdict),
@@ -119,7 +120,7 @@ fn cell(cell: PercentileCell<'_>) -> String {
         Grade::Insufficient | Grade::Invalid => " ?",
         _ => " !",
     };
-    format!("{value} / {}{mark}", judged.threshold.limit)
+    format!("{value} / {}{mark}", judged.threshold.limit.value)
 }
 
 fn number(ms: f64) -> String {
@@ -194,6 +195,14 @@ fn completions(outcome: &Outcome) -> String {
     let mut text = String::new();
     for (work, sentence) in summary::completions(outcome) {
         let _ = writeln!(text, "Accepted work, {work}: {sentence}.");
+    }
+    text
+}
+
+fn counters(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for (name, sentence) in summary::counters(outcome) {
+        let _ = writeln!(text, "Counter {name}: {sentence}.");
     }
     text
 }

@@ -36,6 +36,8 @@ pub struct UserClass {
     pub name: &'static str,
     /// One-line description, printed by `list`.
     pub description: &'static str,
+    /// Names of the custom counters that its tasks increment ([`Client::count`]).
+    pub counters: &'static [&'static str],
     /// Minimum and maximum think time between two tasks; closed model only.
     pub wait: (Duration, Duration),
     /// Every endpoint that the tasks request. SLA files can only name these.
@@ -62,9 +64,12 @@ impl fmt::Debug for UserClass {
 /// Returns the names that an SLA of a run with these `classes` and `stages` may contain.
 #[must_use]
 pub fn allowed_names<'s>(classes: &[&'static UserClass], stages: &'s [Stage]) -> AllowedNames<'s> {
-    let endpoints = classes.iter().flat_map(|class| class.endpoints);
+    let endpoints = || classes.iter().flat_map(|class| class.endpoints);
     AllowedNames {
-        endpoints: endpoints.map(|endpoint| endpoint.name).collect(),
+        endpoints: endpoints().map(|endpoint| endpoint.name).collect(),
+        classes: classes.iter().map(|class| class.name).collect(),
+        tags: endpoints().flat_map(|endpoint| endpoint.tags).copied().collect(),
+        counters: classes.iter().flat_map(|class| class.counters).copied().collect(),
         work: classes.iter().flat_map(|class| class.work_kinds).map(|work| work.name).collect(),
         stages: stages.iter().map(|stage| stage.name.as_str()).collect(),
     }

@@ -15,6 +15,7 @@ use crate::client::Request;
 pub static CLASS: UserClass = UserClass {
     name: "PingUser",
     description: "requests the stub servers that `calibrate` starts",
+    counters: &[],
     wait: (Duration::ZERO, Duration::ZERO),
     endpoints: &[&PING],
     checks: &[],

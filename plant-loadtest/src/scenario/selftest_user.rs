@@ -16,6 +16,7 @@ use crate::client::{Endpoint, Request, Shape};
 pub static CLASS: UserClass = UserClass {
     name: "SelftestUser",
     description: "requests the servers of known truth that `selftest` starts",
+    counters: &[CREATED],
     wait: (Duration::from_millis(50), Duration::from_millis(150)),
     endpoints: &[&PING, &LIST, &READ, &CREATE],
     checks: &[],
@@ -24,26 +25,36 @@ pub static CLASS: UserClass = UserClass {
     scenario: &scenario,
 };
 
+/// Counter of the items that were created.
+const CREATED: &str = "created";
+
 /// `GET /ping`.
-pub(super) static PING: Endpoint =
-    Endpoint { name: "GET /ping", expected_statuses: &[200], shape: Shape::Object(&["pong"]) };
+pub(super) static PING: Endpoint = Endpoint {
+    name: "GET /ping",
+    expected_statuses: &[200],
+    shape: Shape::Object(&["pong"]),
+    tags: &[],
+};
 
 static LIST: Endpoint = Endpoint {
     name: "GET /items",
     expected_statuses: &[200],
     shape: Shape::NonEmptyArray(&["id", "name"]),
+    tags: &["read"],
 };
 
 static READ: Endpoint = Endpoint {
     name: "GET /items/{id}",
     expected_statuses: &[200],
     shape: Shape::Object(&["id", "name"]),
+    tags: &["read"],
 };
 
 static CREATE: Endpoint = Endpoint {
     name: "POST /items",
     expected_statuses: &[201],
     shape: Shape::Object(&["id", "name"]),
+    tags: &["write"],
 };
 
 fn scenario() -> Result<Scenario, GooseError> {
@@ -73,6 +84,9 @@ async fn read(user: &mut GooseUser) -> TransactionResult {
 
 async fn create(user: &mut GooseUser) -> TransactionResult {
     let request = Request::post(&CREATE, "/items", &json!({ "name": "x" }));
-    Session::get(user)?.client.send(request).await;
+    let client = &Session::get(user)?.client;
+    if client.send(request).await.is_some() {
+        client.count(CREATED, 1);
+    }
     Ok(())
 }

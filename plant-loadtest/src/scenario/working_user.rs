@@ -24,6 +24,7 @@ use crate::{
 pub static CLASS: UserClass = UserClass {
     name: "WorkingUser",
     description: "hands in work to the servers of known truth that `selftest` starts",
+    counters: &[],
     wait: (Duration::from_millis(50), Duration::from_millis(150)),
     endpoints: &[&LOG_IN, &HAND_IN],
     checks: &[],
@@ -32,11 +33,19 @@ pub static CLASS: UserClass = UserClass {
     scenario: &scenario,
 };
 
-static LOG_IN: Endpoint =
-    Endpoint { name: "POST /login", expected_statuses: &[200], shape: Shape::Object(&["token"]) };
+static LOG_IN: Endpoint = Endpoint {
+    name: "POST /login",
+    expected_statuses: &[200],
+    shape: Shape::Object(&["token"]),
+    tags: &["auth"],
+};
 
-static HAND_IN: Endpoint =
-    Endpoint { name: "POST /work", expected_statuses: &[202], shape: Shape::Object(&["id"]) };
+static HAND_IN: Endpoint = Endpoint {
+    name: "POST /work",
+    expected_statuses: &[202],
+    shape: Shape::Object(&["id"]),
+    tags: &["write"],
+};
 
 static WORK: WorkKind = WorkKind {
     name: "work",

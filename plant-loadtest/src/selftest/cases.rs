@@ -21,15 +21,15 @@ const WORKING: &str = "model = \"open\"\nusers = 10\nrate = 30\nwarm_up = \"1s\"
                        [[class]]\nname = \"WorkingUser\"\nweight = 1\n";
 
 /// P95 of every endpoint, errors, and survival.
-const USUAL: &str = "fails_over_percent = 0\n\
-    [[latency]]\nclass = \"all\"\nendpoints = [\"all\"]\np95_ms = 400\n\
-    [[errors]]\nbelow_percent = 1\nfail_over_percent = 1\n\
-    [survival]\nanswers_within_s = 2\n";
+const USUAL: &str = "[[threshold]]\nendpoints = [\"*\"]\nfail = [\"p95 < 400ms\"]\n\
+    [[threshold]]\nfail = [\"errors < 1%\", \"healthy_after < 2s\", \"restarts <= 0\"]\n";
 
-const SURVIVAL: &str = "[survival]\nanswers_within_s = 2\n";
+const SURVIVAL: &str = "[[threshold]]\nfail = [\"healthy_after < 2s\", \"restarts <= 0\"]\n";
 
-const WORK_DONE: &str = "[[completion]]\nwork = \"work\"\nfailed_below_percent = 15\n\
-                         done_within_s = 30\n";
+const WORK_DONE: &str =
+    "[[threshold]]\nwork = \"work\"\nfail = [\"errors < 15%\", \"drain < 30s\"]\n";
+
+const LATENCY: &str = "[[threshold]]\nendpoints = [\"*\"]\nwarn = [\"p95 < 400ms\"]\n";
 
 const fn expect(grades: &'static [&'static str], culprit: &'static str) -> Expected {
     Expected { grades, culprit, innocent: "" }
@@ -106,7 +106,7 @@ pub const CASES: &[Case] = &[
         Behavior::with_faults(&[Fault::between("*", 0.0, 0.4, Effect::Delay(500))]),
     ),
     Case {
-        sla: "[[errors]]\nkinds = [\"timed-out\", \"connection\"]\nbelow_percent = 1\nfail_over_percent = 1\n",
+        sla: "[[threshold]]\nfail = [\"errors(timed-out, connection) < 1%\"]\n",
         ..passes(
             "other-kind-of-error",
             "a tenth of the responses is 404; only timeouts and lost connections are limited",
@@ -114,7 +114,7 @@ pub const CASES: &[Case] = &[
         )
     },
     Case {
-        sla: "[[errors]]\nbelow_percent = 8\nfail_over_percent = 8\nduring = \"run\"\nevery = \"1s\"\n",
+        sla: "[[threshold]]\nfail = [\"errors < 8%\"]\nduring = \"run\"\nevery = \"1s\"\n",
         ..passes(
             "windows-of-the-whole-run",
             "a correct server, judged in every second of the run",
@@ -124,7 +124,7 @@ pub const CASES: &[Case] = &[
     // Errors.
     Case {
         load: LONGER,
-        sla: "[[errors]]\nbelow_percent = 5\nfail_over_percent = 5\nevery = \"5s\"\n",
+        sla: "[[threshold]]\nfail = [\"errors < 5%\"]\nevery = \"5s\"\n",
         ..fails(
             "errors-after-the-last-window",
             "all requests fail in the last 2 s, after the last whole window",
@@ -142,7 +142,7 @@ pub const CASES: &[Case] = &[
         )
     },
     Case {
-        sla: "[[latency]]\nclass = \"all\"\nendpoints = [\"all\"]\np95_ms = 400\n",
+        sla: LATENCY,
         ..fails(
             "always-500-no-error-limit",
             "one endpoint always answers 500, and the SLA limits latency only",
@@ -227,7 +227,7 @@ pub const CASES: &[Case] = &[
         )
     },
     Case {
-        sla: "[[errors]]\nbelow_percent = 0.01\nfail_over_percent = 0.01\n",
+        sla: "[[threshold]]\nfail = [\"errors < 0.01%\"]\n",
         expected: expect(&["INSUFFICIENT"], "errors"),
         ..passes(
             "one-error-of-500",
@@ -268,7 +268,7 @@ pub const CASES: &[Case] = &[
         // Of 20 requests most open a connection, which the server does not see.
         compared: Compared::Counts,
         load: "model = \"open\"\nusers = 20\nrate = 7\nrun_time = \"3s\"\n",
-        sla: "[[latency]]\nclass = \"all\"\nendpoints = [\"all\"]\np95_ms = 400\n",
+        sla: LATENCY,
         expected: expect(&["INSUFFICIENT"], "samples"),
         ..passes(
             "few-samples-p95",
@@ -278,7 +278,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         load: "model = \"open\"\nusers = 40\nrate = 50\nrun_time = \"5s\"\n",
-        sla: "fails_over_percent = 0\n[[latency]]\nclass = \"all\"\nendpoints = [\"all\"]\np99_ms = 400\n",
+        sla: "[[threshold]]\nendpoints = [\"*\"]\nfail = [\"p99 < 400ms\"]\n",
         expected: expect(&["INSUFFICIENT", "FAIL"], "P99"),
         ..passes(
             "few-samples-p99",
@@ -301,31 +301,62 @@ pub const CASES: &[Case] = &[
     // Throughput.
     Case {
         compared: Compared::Counts,
-        sla: "[[throughput]]\nat_least = 90\n",
+        sla: "[[threshold]]\nfail = [\"rate >= 90/s\"]\n",
         behavior: Behavior {
             max_concurrent: 1,
             ..Behavior::with_faults(&[Fault::always("*", Effect::Delay(20))])
         },
-        ..fails(
-            "rate-not-reached",
-            "the server manages 50 of 100 requests per second",
-            &[],
-            "throughput",
-        )
+        ..fails("rate-not-reached", "the server manages 50 of 100 requests per second", &[], "rate")
     },
     Case {
-        sla: "[[throughput]]\nat_least = 80\n",
+        sla: "[[threshold]]\nfail = [\"rate >= 80/s\"]\n",
         ..fails(
             "failures-are-no-throughput",
             "half of the responses are errors",
             &[Fault::of_share("*", 0.5, Effect::Status(500))],
-            "throughput",
+            "rate",
+        )
+    },
+    // What users count, and statuses.
+    Case {
+        sla: "[[threshold]]\nfail = [\"count(created) >= 80\", \"rate(created) >= 16/s\"]\n",
+        ..passes("counted", "users create 25 items per second", Behavior::CORRECT)
+    },
+    Case {
+        sla: "[[threshold]]\nfail = [\"count(created) >= 80\"]\n",
+        ..fails(
+            "count-not-reached",
+            "two thirds of the items are not created",
+            &[Fault::of_share("POST /items", 0.67, Effect::Status(503))],
+            "created",
+        )
+    },
+    Case {
+        sla: "[[threshold]]\ntag = \"read\"\nfail = [\"status(429) < 5%\"]\n",
+        ..fails(
+            "status-share",
+            "a fifth of the reading requests is refused with 429",
+            &[Fault::of_share("GET /items", 0.2, Effect::Status(429))],
+            "responses 429",
+        )
+    },
+    Case {
+        load: "model = \"open\"\nusers = 40\nrate = 100\nrun_time = \"60s\"\n",
+        sla: "[[threshold]]\nfail = [\"errors < 5%\"]\nabort_on_fail = true\n",
+        compared: Compared::Nothing,
+        short: true,
+        ..fails(
+            "aborted",
+            "one endpoint always answers 500, and that aborts the run of 60 s",
+            &[Fault::always("POST /items", Effect::Status(500))],
+            "it aborted the run",
         )
     },
     // The course of a run.
     Case {
         load: LONGER,
-        sla: "[[latency]]\nclass = \"all\"\nendpoints = [\"all\"]\np95_ms = 400\n[drift]\nbelow_percent = 20\nwindow = \"5s\"\n",
+        sla: "[[threshold]]\nendpoints = [\"*\"]\nwarn = [\"p95 < 400ms\"]\n\
+              [[threshold]]\nfail = [\"drift < 20% window 5s\"]\n",
         ..fails(
             "drift",
             "every second adds 10 ms",
@@ -335,7 +366,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         load: "model = \"open\"\nusers = 40\nrate = 20\nrun_time = \"45s\"\n",
-        sla: "[[errors]]\nbelow_percent = 1\n[memory_growth]\nbelow_percent = 20\nover = \"60s\"\n",
+        sla: "[[threshold]]\nwarn = [\"errors < 1%\"]\nfail = [\"memory_growth < 20% over 60s\"]\n",
         behavior: Behavior::with_metrics(Metrics::MemoryGrows(5.0)),
         ..fails(
             "leak",
@@ -346,7 +377,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         load: "model = \"open\"\nusers = 40\nrate = 20\nrun_time = \"45s\"\n",
-        sla: "[[errors]]\nbelow_percent = 1\n[memory_growth]\nbelow_percent = 20\nover = \"24h\"\n",
+        sla: "[[threshold]]\nwarn = [\"errors < 1%\"]\nfail = [\"memory_growth < 20% over 24h\"]\n",
         expected: expect(&["INSUFFICIENT"], "memory growth"),
         ..passes(
             "short-run-of-a-leak",
@@ -375,7 +406,7 @@ pub const CASES: &[Case] = &[
     },
     // The process of the service.
     Case {
-        sla: "[[resource]]\nname = \"memory-mib\"\nbelow = 500\n",
+        sla: "[[threshold]]\nfail = [\"memory < 500MiB\"]\n",
         expected: expect(&["INSUFFICIENT"], "sampled"),
         ..passes(
             "metrics-die",
@@ -404,7 +435,7 @@ pub const CASES: &[Case] = &[
         )
     },
     Case {
-        sla: "[[resource]]\nname = \"cpu-percent\"\nbelow = 70\n",
+        sla: "[[threshold]]\nfail = [\"cpu < 70%\"]\n",
         incident: Incident::PinGenerator,
         ..passes(
             "generator-pinned",
@@ -413,7 +444,7 @@ pub const CASES: &[Case] = &[
         )
     },
     Case {
-        sla: "[[resource]]\nname = \"cpu-percent\"\nbelow = 70\n",
+        sla: "[[threshold]]\nfail = [\"cpu < 70%\"]\n",
         behavior: Behavior::with_metrics(Metrics::UsesCpus(1.8)),
         ..fails("cpu-full", "the server uses 90 % of its CPUs", &[], "CPU")
     },
@@ -443,7 +474,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         load: "model = \"open\"\nusers = 40\nrate = 50\nrun_time = \"30s\"\n",
-        sla: "[[throughput]]\nat_least = 48\n",
+        sla: "[[threshold]]\nfail = [\"rate >= 48/s\"]\n",
         incident: Incident::Interrupt(6.0),
         compared: Compared::Nothing,
         expected: expect(&["INSUFFICIENT"], "interrupted"),
@@ -546,7 +577,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         command: Command::Capacity,
-        sla: "[[latency]]\nclass = \"all\"\nendpoints = [\"all\"]\np95_ms = 5000\n",
+        sla: "[[threshold]]\nendpoints = [\"*\"]\nwarn = [\"p95 < 5s\"]\n",
         load: "users = 1\nspawn_rate = 1\nrun_time = \"2s\"\n",
         options: &["--from", "1", "--most", "1", "--step", "2s"],
         expected: expect(&["NOT DECIDABLE"], "Not decidable"),
@@ -565,4 +596,4 @@ const SPIKE: &str = "model = \"open\"\nusers = 60\n\
     [[stage]]\nname = \"spike\"\nrate = 200\nlasts = \"3s\"\n\
     [[stage]]\nname = \"after\"\nrate = 60\nlasts = \"15s\"\n";
 
-const RECOVERY: &str = "[[errors]]\nbelow_percent = 1\n[recovery]\nwithin_percent = 50\n";
+const RECOVERY: &str = "[[threshold]]\nwarn = [\"errors < 1%\"]\nfail = [\"recovery < 50%\"]\n";

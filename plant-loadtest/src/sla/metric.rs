@@ -1,33 +1,32 @@
-//! The metrics that thresholds limit, each with its unit and whether higher values are better.
+//! The metrics that thresholds limit, each with its name in the notation of thresholds and its unit.
 
 use std::fmt;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 use super::{format_ms, format_percent};
 use crate::failure::FailureKind;
 
-/// A metric that a threshold limits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+/// A metric that a threshold limits. Files and outcomes contain its notation, such as `p95`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// Median latency.
-    P50,
-    /// 95th percentile of latency.
-    P95,
-    /// 99th percentile of latency.
-    P99,
+    /// Percentile of latency.
+    Percentile(Percentile),
     /// Mean latency.
     Mean,
     /// Maximum latency.
     Max,
     /// Percentage of requests that failed with one of these kinds.
     ErrorRate(Vec<FailureKind>),
+    /// Percentage of responses with one of these statuses, expected or not.
+    StatusShare(Statuses),
     /// Successful responses per second; each counts as
     /// [`EndpointCell::throughput_count`](crate::outcome::EndpointCell::throughput_count) describes.
-    Throughput,
+    Rate,
+    /// Value of a custom counter.
+    Count(String),
+    /// Increase of a custom counter per second.
+    CountRate(String),
     /// Resource usage of the service.
     Resource(Resource),
     /// Time until `/health` responds, in seconds, counted from the end of the load.
@@ -38,10 +37,22 @@ pub enum Metric {
     Drain,
 }
 
+/// A percentile, in thousandths of a percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percentile(u32);
+
+/// Statuses of responses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statuses {
+    /// One status code.
+    Code(u16),
+    /// All status codes with this first digit.
+    Class(u16),
+}
+
 /// A resource that the service uses. The values are those of the part of the run in which the
 /// threshold applies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, VariantArray)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub enum Resource {
     /// Mean CPU time, in percent of all CPUs of the machine.
     Cpu,
@@ -59,89 +70,222 @@ pub enum Resource {
     LoggedErrors,
 }
 
+/// What the values of a metric are, and with it the units in which limits can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quantity {
+    /// Time, in milliseconds.
+    Milliseconds,
+    /// Time, in seconds.
+    Seconds,
+    /// Share, in percent.
+    Percent,
+    /// Number of events per second.
+    PerSecond,
+    /// Memory, in MiB.
+    Mebibytes,
+    /// Number.
+    Count,
+}
+
+impl Percentile {
+    /// Returns the percentile of `percent`, with up to three decimals; `None` unless it is between 0
+    /// and 100.
+    pub(super) fn parse(percent: &str) -> Option<Self> {
+        let (whole, decimals) = percent.split_once('.').unwrap_or((percent, "0"));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !is_number(whole) || !is_number(decimals) || whole.len() > 2 || decimals.len() > 3 {
+            return None;
+        }
+        let thousandths: u32 = format!("{whole}{decimals:0<3}").parse().ok()?;
+        (thousandths > 0).then_some(Self(thousandths))
+    }
+
+    /// Returns the quantile, from 0 to 1.
+    #[must_use]
+    pub fn quantile(self) -> f64 {
+        f64::from(self.0) / 100_000.0
+    }
+}
+
+impl fmt::Display for Percentile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", f64::from(self.0) / 1000.0)
+    }
+}
+
+impl Statuses {
+    /// Parses a status code such as `404`, or a class such as `5xx`; `None` if the text is neither.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |text: &str| text.parse().ok().filter(|digit| (1..=5).contains(digit));
+        match text.strip_suffix("xx") {
+            Some(class) => digit(class).map(Self::Class),
+            None => text.parse().ok().filter(|code| (100..600).contains(code)).map(Self::Code),
+        }
+    }
+
+    /// Returns whether `status` is one of these.
+    #[must_use]
+    pub fn contains(self, status: u16) -> bool {
+        match self {
+            Self::Code(code) => status == code,
+            Self::Class(digit) => status / 100 == digit,
+        }
+    }
+}
+
+impl fmt::Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "{code}"),
+            Self::Class(digit) => write!(f, "{digit}xx"),
+        }
+    }
+}
+
 impl Resource {
     /// All variants.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// Returns the name in SLA files.
+    /// Returns the name in the notation of thresholds.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Cpu => "cpu-percent",
-            Self::Memory => "memory-mib",
-            Self::DatabaseConnections => "database-connections",
-            Self::RedisConnections => "redis-connections",
-            Self::OpenFiles => "open-files",
-            Self::QueueDepth => "queue-depth",
-            Self::LoggedErrors => "logged-errors",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::DatabaseConnections => "database_connections",
+            Self::RedisConnections => "redis_connections",
+            Self::OpenFiles => "open_files",
+            Self::QueueDepth => "queue_depth",
+            Self::LoggedErrors => "logged_errors",
         }
     }
 }
 
 impl Metric {
-    /// Returns whether higher values are better. For all other metrics lower values are better.
+    /// Median latency.
+    pub const P50: Self = Self::Percentile(Percentile(50_000));
+    /// 95th percentile of latency.
+    pub const P95: Self = Self::Percentile(Percentile(95_000));
+    /// 99th percentile of latency.
+    pub const P99: Self = Self::Percentile(Percentile(99_000));
+
+    /// Returns the share of failed requests, whatever the failure.
     #[must_use]
-    pub fn higher_is_better(&self) -> bool {
-        matches!(self, Self::Throughput)
+    pub fn all_errors() -> Self {
+        Self::ErrorRate(FailureKind::ALL.to_vec())
     }
 
     /// Returns the quantile (0 to 1) of a percentile or maximum; `None` for other metrics.
     #[must_use]
     pub fn quantile(&self) -> Option<f64> {
         match self {
-            Self::P50 => Some(0.50),
-            Self::P95 => Some(0.95),
-            Self::P99 => Some(0.99),
+            Self::Percentile(percentile) => Some(percentile.quantile()),
             Self::Max => Some(1.0),
             _ => None,
+        }
+    }
+
+    /// Returns whether its values are latencies.
+    #[must_use]
+    pub fn is_latency(&self) -> bool {
+        matches!(self, Self::Percentile(_) | Self::Mean | Self::Max)
+    }
+
+    /// Returns whether it has one value for the whole run only.
+    #[must_use]
+    pub fn is_of_whole_run(&self) -> bool {
+        matches!(self, Self::SecondsToHealthy | Self::Restarts | Self::Drain)
+    }
+
+    /// Returns whether it is known only after the load.
+    #[must_use]
+    pub fn is_known_after_load(&self) -> bool {
+        matches!(self, Self::SecondsToHealthy | Self::Drain)
+    }
+
+    /// Returns what its values are.
+    pub(super) fn quantity(&self) -> Quantity {
+        match self {
+            Self::Percentile(_) | Self::Mean | Self::Max => Quantity::Milliseconds,
+            Self::SecondsToHealthy | Self::Drain => Quantity::Seconds,
+            Self::ErrorRate(_) | Self::StatusShare(_) | Self::Resource(Resource::Cpu) => {
+                Quantity::Percent
+            }
+            Self::Rate | Self::CountRate(_) => Quantity::PerSecond,
+            Self::Resource(Resource::Memory) => Quantity::Mebibytes,
+            Self::Resource(_) | Self::Restarts | Self::Count(_) => Quantity::Count,
         }
     }
 
     /// Returns the unit of its values; empty for plain numbers.
     #[must_use]
     pub fn unit(&self) -> &'static str {
-        match self {
-            Self::P50 | Self::P95 | Self::P99 | Self::Mean | Self::Max => "ms",
-            Self::ErrorRate(_) | Self::Resource(Resource::Cpu) => "%",
-            Self::Throughput => "requests/s",
-            Self::Resource(Resource::Memory) => "MiB",
-            Self::SecondsToHealthy | Self::Drain => "s",
-            Self::Resource(_) | Self::Restarts => "",
+        match self.quantity() {
+            Quantity::Milliseconds => "ms",
+            Quantity::Seconds => "s",
+            Quantity::Percent => "%",
+            Quantity::PerSecond if *self == Self::Rate => "requests/s",
+            Quantity::PerSecond => "/s",
+            Quantity::Mebibytes => "MiB",
+            Quantity::Count => "",
         }
     }
 
     /// Formats a measured `value` with its unit and a suitable number of digits.
     #[must_use]
     pub fn format(&self, value: f64) -> String {
+        match self.quantity() {
+            Quantity::Milliseconds => format_ms(value),
+            Quantity::Seconds if value < 1.0 && *self == Self::SecondsToHealthy => {
+                format_ms(value * 1000.0)
+            }
+            Quantity::Seconds => format!("{value:.1} s"),
+            Quantity::Percent if *self == Self::Resource(Resource::Cpu) => format!("{value:.0} %"),
+            Quantity::Percent => format_percent(value),
+            Quantity::PerSecond => format!("{value:.1} {}", self.unit()),
+            Quantity::Mebibytes => format!("{value:.1} MiB"),
+            Quantity::Count => format!("{value:.0}"),
+        }
+    }
+
+    /// Returns its name in the notation of thresholds, such as `p95` or `status(5xx)`.
+    #[must_use]
+    pub fn notation(&self) -> String {
         match self {
-            Self::P50 | Self::P95 | Self::P99 | Self::Mean | Self::Max => format_ms(value),
-            Self::ErrorRate(_) => format_percent(value),
-            Self::Throughput => format!("{value:.1} requests/s"),
-            Self::Resource(Resource::Cpu) => format!("{value:.0} %"),
-            Self::Resource(Resource::Memory) => format!("{value:.1} MiB"),
-            Self::SecondsToHealthy if value < 1.0 => format_ms(value * 1000.0),
-            Self::SecondsToHealthy | Self::Drain => format!("{value:.1} s"),
-            Self::Resource(_) | Self::Restarts => format!("{value:.0}"),
+            Self::Percentile(percentile) => format!("p{percentile}"),
+            Self::Mean => "avg".into(),
+            Self::Max => "max".into(),
+            Self::ErrorRate(kinds) if kinds.len() == FailureKind::ALL.len() => "errors".into(),
+            Self::ErrorRate(kinds) => format!("errors({})", names(kinds)),
+            Self::StatusShare(statuses) => format!("status({statuses})"),
+            Self::Rate => "rate".into(),
+            Self::Count(name) => format!("count({name})"),
+            Self::CountRate(name) => format!("rate({name})"),
+            Self::Resource(resource) => resource.name().into(),
+            Self::SecondsToHealthy => "healthy_after".into(),
+            Self::Restarts => "restarts".into(),
+            Self::Drain => "drain".into(),
         }
     }
 }
 
+fn names(kinds: &[FailureKind]) -> String {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    names.join(", ")
+}
+
+/// The name in reports.
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::P50 => f.write_str("P50"),
-            Self::P95 => f.write_str("P95"),
-            Self::P99 => f.write_str("P99"),
-            Self::Mean => f.write_str("mean"),
-            Self::Max => f.write_str("max"),
-            Self::ErrorRate(kinds) if kinds.len() == FailureKind::ALL.len() => {
-                f.write_str("errors")
+            Self::Percentile(percentile) => write!(f, "P{percentile}"),
+            Self::ErrorRate(kinds) if kinds.len() != FailureKind::ALL.len() => {
+                write!(f, "errors ({})", names(kinds))
             }
-            Self::ErrorRate(kinds) => {
-                let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-                write!(f, "errors ({})", kinds.join(", "))
-            }
-            Self::Throughput => f.write_str("throughput"),
+            Self::StatusShare(statuses) => write!(f, "responses {statuses}"),
+            Self::CountRate(name) => write!(f, "rate of {name}"),
+            Self::Count(name) => f.write_str(name),
             Self::Resource(resource) => f.write_str(match resource {
                 Resource::Cpu => "CPU",
                 Resource::Memory => "memory",
@@ -152,8 +296,8 @@ impl fmt::Display for Metric {
                 Resource::LoggedErrors => "logged errors",
             }),
             Self::SecondsToHealthy => f.write_str("time to healthy"),
-            Self::Restarts => f.write_str("restarts"),
             Self::Drain => f.write_str("drain time"),
+            _ => f.write_str(&self.notation()),
         }
     }
 }

@@ -1,24 +1,32 @@
 //! SLAs: sets of thresholds, each a limit for one metric of an endpoint or of the service.
 //!
 //! An SLA is a TOML file, parsed and validated before the first request. It yields a flat list of
-//! [`Threshold`]s, which the verdict compares with an outcome.
+//! [`Threshold`]s, which the verdict compares with an outcome. Limits are written in one notation,
+//! such as `p95 < 300ms`, in SLA files, in profiles and on the command line.
 
+mod inline;
+mod limit;
 mod metric;
+mod notation;
 mod over_time;
 mod read;
 mod scope;
-mod usage;
+mod stored;
+mod table;
 
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-pub use metric::{Metric, Resource};
+pub use inline::check_inline;
+pub use limit::{Comparison, Limit};
+pub use metric::{Metric, Percentile, Resource, Statuses};
 pub use over_time::{DriftLimit, MemoryGrowthLimit, OverTime, RecoveryLimit};
 pub use scope::AllowedNames;
 
 use crate::built_in::{self, BuiltInFile, FileLoadError, FileText};
+use stored::StoredThreshold;
 
 /// The thresholds of an SLA file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -58,39 +66,34 @@ impl Default for Judging {
 
 /// A limit for one metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "StoredThreshold")]
 pub struct Threshold {
     /// What the threshold applies to.
     pub subject: Subject,
     /// Group of thresholds in reports, as written in the SLA file.
-    #[serde(alias = "class")]
     pub group: String,
     /// The metric that is limited.
-    #[serde(alias = "figure")]
     pub metric: Metric,
-    /// Limit, in the unit of the metric. The value must be below it, or equal if the limit is 0.
-    /// For metrics of which higher values are better, the value must be at least the limit.
-    #[serde(alias = "below")]
-    pub limit: f64,
-    /// A violation beyond this value is a failure, up to it a warning. `None`: every violation is a
-    /// warning.
-    #[serde(alias = "fail_over")]
-    pub fail_limit: Option<f64>,
+    /// Limit, in the unit of the metric.
+    pub limit: Limit,
+    /// A violation of this limit is a failure, of `limit` alone a warning. It is `limit` itself where
+    /// every violation is a failure. `None`: every violation is a warning.
+    pub fail_limit: Option<Limit>,
     /// The numbers of users for which the threshold applies.
     pub users: UserRange,
     /// The part of the run in which the threshold applies.
     pub during: During,
     /// If set, the threshold must be met in every window of this many seconds, instead of once over
     /// all seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none", alias = "every_s")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub window_s: Option<u32>,
     /// Whether the run can be a PASS only if this threshold is met. One that is not required and not
     /// decidable is only counted.
-    #[serde(default = "required", skip_serializing_if = "is_required")]
+    #[serde(skip_serializing_if = "is_required")]
     pub required: bool,
-}
-
-fn required() -> bool {
-    true
+    /// If set, a violation of `fail_limit` stops the run, but not before this many seconds of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abort_after_s: Option<u32>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -106,6 +109,12 @@ pub enum Subject {
     Endpoint(String),
     /// All requests together.
     AllRequests,
+    /// The requests to all endpoints of one user class together, by its name.
+    Class(String),
+    /// The requests to all endpoints with this tag together.
+    Tag(String),
+    /// The run as a whole: what its users counted.
+    Run,
     /// The service as a whole.
     Service,
     /// One kind of accepted work, by name.
@@ -129,8 +138,25 @@ pub enum During {
     Judged,
     /// The whole run, from the first request to the last.
     Run,
-    /// The stage with this name.
-    Stage(String),
+    /// The stages with these names, together.
+    #[serde(alias = "stage", deserialize_with = "one_or_several")]
+    #[schemars(with = "OneOrSeveral")]
+    Stages(Vec<String>),
+}
+
+/// Names of stages; up to format version 2 of outcomes a single one.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum OneOrSeveral {
+    One(String),
+    Several(Vec<String>),
+}
+
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(match OneOrSeveral::deserialize(deserializer)? {
+        OneOrSeveral::One(name) => vec![name],
+        OneOrSeveral::Several(names) => names,
+    })
 }
 
 impl Sla {
@@ -143,6 +169,14 @@ impl Sla {
             thresholds: Vec::new(),
             over_time: OverTime::default(),
         }
+    }
+
+    /// Returns the number of thresholds, those on the course of the run included.
+    #[must_use]
+    pub fn threshold_count(&self) -> usize {
+        let OverTime { memory_growth, drift, recovery } = self.over_time;
+        let over_time = [memory_growth.is_some(), drift.is_some(), recovery.is_some()];
+        self.thresholds.len() + over_time.into_iter().filter(|is_set| *is_set).count()
     }
 
     /// Reads the SLA called `name`: that of one of the `built_in` files, or the path of a TOML file.
@@ -164,35 +198,44 @@ impl Threshold {
     /// Formats the limit with its unit, such as `< 300 ms`.
     #[must_use]
     pub fn format_limit(&self) -> String {
-        let (limit, unit) = (self.limit, self.metric.unit());
-        let text = if self.metric.higher_is_better() {
-            format!("at least {limit} {unit}")
-        } else if limit == 0.0 {
-            format!("0 {unit}")
-        } else {
-            format!("< {limit} {unit}")
-        };
-        text.trim_end().to_owned()
+        format!("{} {}", self.limit, self.metric.unit()).trim_end().to_owned()
     }
 
     /// Returns whether a measured `value` meets the threshold.
     #[must_use]
     pub fn is_met_by(&self, value: f64) -> bool {
-        if self.metric.higher_is_better() {
-            return value >= self.limit;
-        }
-        value < self.limit || (self.limit == 0.0 && value <= 0.0)
+        self.limit.is_met_by(value)
     }
 
     /// Returns whether a violation with a measured `value` is a failure; otherwise it is a warning.
     #[must_use]
     pub fn is_failed_by(&self, value: f64) -> bool {
-        let Some(fail_limit) = self.fail_limit else { return false };
-        if self.metric.higher_is_better() {
-            return value < fail_limit;
+        self.fail_limit.is_some_and(|limit| !limit.is_met_by(value))
+    }
+
+    /// Returns the limit beyond which nothing changes: that of failures, if there is one.
+    #[must_use]
+    pub fn loosest_limit(&self) -> Limit {
+        self.fail_limit.unwrap_or(self.limit)
+    }
+
+    /// Returns whether every violation is a failure.
+    #[must_use]
+    pub fn has_no_warning(&self) -> bool {
+        self.fail_limit == Some(self.limit)
+    }
+}
+
+impl During {
+    /// Describes the part of the run after a metric, such as ` in spike`; empty for the judged
+    /// stages.
+    #[must_use]
+    pub fn suffix(&self) -> String {
+        match self {
+            Self::Judged => String::new(),
+            Self::Run => " in the whole run".to_owned(),
+            Self::Stages(names) => format!(" in {}", names.join(", ")),
         }
-        // If the two limits are equal, every violation is a failure.
-        value > fail_limit || fail_limit <= self.limit
     }
 }
 
@@ -218,6 +261,9 @@ impl fmt::Display for Subject {
         match self {
             Self::Endpoint(name) => f.write_str(name),
             Self::AllRequests => f.write_str("all requests"),
+            Self::Class(name) => write!(f, "class {name}"),
+            Self::Tag(name) => write!(f, "tag {name}"),
+            Self::Run => f.write_str("the run"),
             Self::Service => f.write_str("the service"),
             Self::Work(name) => write!(f, "accepted work: {name}"),
         }
@@ -248,7 +294,7 @@ mod tests {
         assert_eq!(format_percent(1.25), "1.25 %");
     }
 
-    fn threshold(metric: Metric, limit: f64, fail_limit: Option<f64>) -> Threshold {
+    fn threshold(metric: Metric, limit: Limit, fail_limit: Option<Limit>) -> Threshold {
         Threshold {
             subject: Subject::AllRequests,
             group: String::new(),
@@ -259,27 +305,22 @@ mod tests {
             during: During::Judged,
             window_s: None,
             required: true,
+            abort_after_s: None,
         }
     }
 
     #[test]
-    fn a_value_at_the_limit_violates_it_unless_the_limit_is_zero() {
-        let p95 = threshold(Metric::P95, 100.0, Some(150.0));
+    fn a_violation_of_the_second_limit_is_a_failure_and_of_the_first_alone_a_warning() {
+        let below = Limit::below(100.0);
+        let p95 = threshold(Metric::P95, below, Some(Limit::at_most(150.0)));
         assert_eq!([99.9, 100.0, 100.1].map(|ms| p95.is_met_by(ms)), [true, false, false]);
         assert_eq!([100.0, 150.0, 150.1].map(|ms| p95.is_failed_by(ms)), [false, false, true]);
-        let none = threshold(Metric::Restarts, 0.0, Some(0.0));
-        assert_eq!([0.0, 1.0].map(|count| none.is_met_by(count)), [true, false]);
-        let equal = threshold(Metric::P95, 100.0, Some(100.0));
-        assert!(equal.is_failed_by(100.0), "every violation is a failure");
-        assert!(!threshold(Metric::P99, 100.0, None).is_failed_by(1e9), "never a failure");
-    }
-
-    #[test]
-    fn a_rate_at_the_limit_meets_it() {
-        let rate = threshold(Metric::Throughput, 100.0, Some(80.0));
+        let equal = threshold(Metric::P95, below, Some(below));
+        assert!(equal.is_failed_by(100.0) && equal.has_no_warning(), "every violation fails");
+        assert!(!threshold(Metric::P99, below, None).is_failed_by(1e9), "never a failure");
+        let rate = threshold(Metric::Rate, Limit::at_least(100.0), Some(Limit::at_least(80.0)));
         assert_eq!([99.9, 100.0].map(|value| rate.is_met_by(value)), [false, true]);
         assert_eq!([79.9, 80.0].map(|value| rate.is_failed_by(value)), [true, false]);
-        assert_eq!(rate.format_limit(), "at least 100 requests/s");
     }
 
     #[test]
@@ -299,17 +340,17 @@ mod tests {
     #[test]
     fn limits_and_values_have_units() {
         let formatted = [
-            threshold(Metric::P95, 300.0, None),
-            threshold(Metric::Restarts, 0.0, None),
-            threshold(Metric::Resource(Resource::Memory), 2048.0, None),
-            threshold(Metric::Resource(Resource::OpenFiles), 20.0, None),
+            threshold(Metric::P95, Limit::below(300.0), None),
+            threshold(Metric::Restarts, Limit::at_most(0.0), None),
+            threshold(Metric::Resource(Resource::Memory), Limit::below(2048.0), None),
+            threshold(Metric::Rate, Limit::at_least(799.2), None),
         ]
         .map(|threshold| threshold.format_limit());
-        assert_eq!(formatted, ["< 300 ms", "0", "< 2048 MiB", "< 20"]);
+        assert_eq!(formatted, ["< 300 ms", "<= 0", "< 2048 MiB", ">= 799.2 requests/s"]);
         let values = [
             Metric::SecondsToHealthy.format(0.25),
             Metric::SecondsToHealthy.format(1.0),
-            Metric::Throughput.format(99.96),
+            Metric::Rate.format(99.96),
             Metric::Resource(Resource::Cpu).format(69.6),
             Metric::Resource(Resource::Memory).format(50.26),
             Metric::Restarts.format(2.0),

@@ -3,11 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    duration,
-    toml_source::{Source, Table},
-};
-
 /// Thresholds on the course of a run; `None` where the SLA has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -23,7 +18,7 @@ pub struct OverTime {
     pub recovery: Option<RecoveryLimit>,
 }
 
-/// Limit of memory growth: the table `[memory_growth]`.
+/// Limit of memory growth, such as `memory_growth < 20% over 24h`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryGrowthLimit {
     /// Maximum growth in percent of the memory used after the warm-up, which is the first tenth of
@@ -33,7 +28,7 @@ pub struct MemoryGrowthLimit {
     pub over_s: f64,
 }
 
-/// Limit of drift: the table `[drift]`.
+/// Limit of drift, such as `drift < 20% window 5m`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DriftLimit {
     /// Maximum increase of P95 and memory from the first to the last window, in percent.
@@ -42,12 +37,31 @@ pub struct DriftLimit {
     pub window_s: u32,
 }
 
-/// Condition for recovery: the table `[recovery]`.
+/// Condition for recovery, such as `recovery < 10%`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryLimit {
     /// Maximum excess of P95 and queue depth over their values before the spike, in percent; for the
     /// queue depth at least one job. The service has recovered when both are within it.
     pub within_percent: f64,
+}
+
+/// One threshold on the course of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum OverTimeLimit {
+    MemoryGrowth(MemoryGrowthLimit),
+    Drift(DriftLimit),
+    Recovery(RecoveryLimit),
+}
+
+impl OverTimeLimit {
+    /// Returns the name of the metric in the notation of thresholds.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::MemoryGrowth(_) => "memory_growth",
+            Self::Drift(_) => "drift",
+            Self::Recovery(_) => "recovery",
+        }
+    }
 }
 
 impl OverTime {
@@ -57,46 +71,18 @@ impl OverTime {
         *self == Self::default()
     }
 
-    /// Reads the optional tables `[memory_growth]`, `[drift]` and `[recovery]`.
-    pub(super) fn read<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Self {
-        Self {
-            memory_growth: optional_table(source, root, "memory_growth", |source, table| {
-                let below_percent = table.number(source, "below_percent");
-                let over_s = duration_s(source, table, "over").map(f64::from);
-                Some(MemoryGrowthLimit { below_percent: below_percent?, over_s: over_s? })
-            }),
-            drift: optional_table(source, root, "drift", |source, table| {
-                let below_percent = table.number(source, "below_percent");
-                let window_s = duration_s(source, table, "window");
-                Some(DriftLimit { below_percent: below_percent?, window_s: window_s? })
-            }),
-            recovery: optional_table(source, root, "recovery", |source, table| {
-                Some(RecoveryLimit { within_percent: table.number(source, "within_percent")? })
-            }),
+    /// Adds `limit`. Returns false if there is one for the same metric, which then remains.
+    pub(super) fn add(&mut self, limit: OverTimeLimit) -> bool {
+        match limit {
+            OverTimeLimit::MemoryGrowth(limit) => set(&mut self.memory_growth, limit),
+            OverTimeLimit::Drift(limit) => set(&mut self.drift, limit),
+            OverTimeLimit::Recovery(limit) => set(&mut self.recovery, limit),
         }
     }
 }
 
-fn optional_table<'a, T>(
-    source: &mut Source<'a>,
-    root: &mut Table<'a>,
-    key: &str,
-    read: impl FnOnce(&mut Source<'a>, &mut Table<'a>) -> Option<T>,
-) -> Option<T> {
-    let mut table = root.table(source, key)?;
-    let limit = read(source, &mut table);
-    table.report_unknown_keys(source);
-    limit
-}
-
-/// Reads a required duration in seconds.
-fn duration_s<'a>(source: &mut Source<'a>, table: &mut Table<'a>, key: &str) -> Option<u32> {
-    let (text, at) = table.string(source, key)?;
-    match duration::parse_positive(&text) {
-        Ok(duration) => u32::try_from(duration.as_secs()).ok(),
-        Err(message) => {
-            source.add_error(at, format!("`{key}`: {message}"));
-            None
-        }
-    }
+fn set<T>(place: &mut Option<T>, limit: T) -> bool {
+    let is_free = place.is_none();
+    place.get_or_insert(limit);
+    is_free
 }

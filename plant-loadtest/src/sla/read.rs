@@ -1,13 +1,8 @@
 //! Parses an SLA file, and checks that the endpoints, stages and work in it exist.
 
-use super::{
-    During, Judging, Metric, OverTime, Sla, Subject, Threshold,
-    scope::{AllowedNames, Scope, check_endpoint, endpoint_or_all, users},
-    usage,
-};
+use super::{Judging, Metric, OverTime, Sla, notation, scope::AllowedNames, table};
 use crate::{
     built_in::FileLoadError,
-    failure::FailureKind,
     toml_source::{Source, Table},
 };
 
@@ -15,10 +10,10 @@ use crate::{
 pub(super) fn parse(
     file: &str,
     text: &str,
-    allowed: &AllowedNames<'_>,
+    names: &AllowedNames<'_>,
 ) -> Result<Sla, FileLoadError> {
     let mut source = Source::new(file, text);
-    let sla = read(&mut source, allowed);
+    let sla = read(&mut source, names);
     let errors = source.into_errors();
     match sla {
         Some(sla) if errors.is_empty() => Ok(sla),
@@ -26,49 +21,17 @@ pub(super) fn parse(
     }
 }
 
-/// How far a latency may exceed its limit before the violation is a failure instead of a warning,
-/// in percent of the limit. `None`: every violation is a warning.
-#[derive(Clone, Copy)]
-struct Tolerances {
-    p95: Option<f64>,
-    all: Option<f64>,
-}
-
-fn read<'a>(source: &mut Source<'a>, allowed: &AllowedNames<'_>) -> Option<Sla> {
+fn read<'a>(source: &mut Source<'a>, names: &AllowedNames<'_>) -> Option<Sla> {
     let mut root = source.root();
     let name = root.string(source, "name");
     let judging = judging(source, &mut root);
     let optional = optional_metrics(source, &mut root);
-    let tolerances = Tolerances {
-        p95: root.optional_number(source, "p95_fails_over_percent"),
-        all: root.optional_number(source, "fails_over_percent"),
-    };
-    let mut thresholds = Vec::new();
-    for table in root.tables(source, "latency") {
-        thresholds.extend(latency(source, table, allowed, tolerances, &optional));
+    if !root.contains_key("threshold") {
+        source.add_error(root.span.clone(), "an SLA needs at least one [[threshold]]");
     }
-    for table in root.tables(source, "errors") {
-        thresholds.extend(errors(source, table, allowed));
-    }
-    if let Some(table) = root.table(source, "survival") {
-        thresholds.extend(survival(source, table));
-    }
-    for table in root.tables(source, "completion") {
-        thresholds.extend(usage::completion(source, table, allowed));
-    }
-    for table in root.tables(source, "throughput") {
-        thresholds.extend(usage::throughput(source, table, allowed));
-    }
-    for table in root.tables(source, "resource") {
-        thresholds.extend(usage::resource(source, table, allowed));
-    }
-    let over_time = OverTime::read(source, &mut root);
-    if thresholds.is_empty() {
-        source.add_error(
-            root.span.clone(),
-            "an SLA needs at least one [[latency]], [[errors]], [[completion]], [[throughput]], \
-             [[resource]] or [survival]",
-        );
+    let (mut thresholds, mut over_time) = (Vec::new(), OverTime::default());
+    for table in root.tables(source, "threshold") {
+        thresholds.extend(table::read(source, table, names, &optional, &mut over_time));
     }
     root.report_unknown_keys(source);
     Some(Sla { name: name?.0, judging, thresholds, over_time })
@@ -95,177 +58,68 @@ fn judging<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Judging {
     }
 }
 
-/// Reads `optional`: the metrics of `[[latency]]` tables that are not required.
+/// Reads `optional`: the metrics whose thresholds are not required.
 fn optional_metrics<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Vec<Metric> {
-    if !root.contains_key("optional") {
-        return Vec::new();
-    }
     let mut optional = Vec::new();
-    for (name, at) in root.strings(source, "optional") {
-        let metrics = [Metric::P50, Metric::P95, Metric::P99, Metric::Mean, Metric::Max];
-        match metrics.into_iter().find(|metric| metric.to_string().to_lowercase() == name) {
-            Some(metric) => optional.push(metric),
-            None => {
-                let message = format!("unknown `{name}`; expected p50, p95, p99, mean or max");
-                source.add_error(at, message);
-            }
+    for (name, at) in root.optional_strings(source, "optional") {
+        match notation::parse_metric(&name) {
+            Ok(metric) => optional.push(metric),
+            Err(message) => source.add_error(at, message),
         }
     }
     optional
 }
 
-/// Reads `endpoints`. `["all"]` yields every endpoint that the profile requests.
-fn subjects<'a>(
-    source: &mut Source<'a>,
-    table: &mut Table<'a>,
-    allowed: &AllowedNames<'_>,
-) -> Vec<Subject> {
-    let endpoints = table.strings(source, "endpoints");
-    if matches!(&endpoints[..], [(only, _)] if only == "all") {
-        let mut all = allowed.endpoints.clone();
-        all.sort_unstable();
-        all.dedup();
-        return all.into_iter().map(|name| Subject::Endpoint(name.into())).collect();
-    }
-    for (endpoint, at) in &endpoints {
-        check_endpoint(source, allowed, endpoint, at.clone());
-    }
-    endpoints.into_iter().map(|(endpoint, _)| Subject::Endpoint(endpoint)).collect()
-}
-
-fn latency<'a>(
-    source: &mut Source<'a>,
-    mut table: Table<'a>,
-    allowed: &AllowedNames<'_>,
-    tolerances: Tolerances,
-    optional: &[Metric],
-) -> Vec<Threshold> {
-    let group = table.string(source, "class").map_or_else(String::new, |(group, _)| group);
-    let subjects = subjects(source, &mut table, allowed);
-    let limits = [
-        (Metric::P50, table.optional_number(source, "p50_ms")),
-        (Metric::P95, table.optional_number(source, "p95_ms")),
-        (Metric::P99, table.optional_number(source, "p99_ms")),
-        (Metric::Mean, table.optional_number(source, "mean_ms")),
-        (Metric::Max, table.optional_number(source, "max_ms")),
-    ];
-    let scope = Scope::read(source, &mut table, allowed);
-    if limits.iter().all(|(_, limit)| limit.is_none()) {
-        source.add_error(
-            table.span.clone(),
-            "set at least one of `p50_ms`, `p95_ms`, `p99_ms`, `mean_ms`, `max_ms`",
-        );
-    }
-    table.report_unknown_keys(source);
-
-    let mut thresholds = Vec::new();
-    for subject in subjects {
-        for (metric, limit) in &limits {
-            let Some(limit) = *limit else { continue };
-            let tolerance = tolerances.p95.filter(|_| *metric == Metric::P95).or(tolerances.all);
-            let fail_limit = tolerance.map(|percent| limit * (1.0 + percent / 100.0));
-            let required = scope.required && !optional.contains(metric);
-            let scope = Scope { required, ..scope.clone() };
-            thresholds.push(scope.threshold(
-                subject.clone(),
-                &group,
-                metric.clone(),
-                limit,
-                fail_limit,
-            ));
-        }
-    }
-    thresholds
-}
-
-fn errors<'a>(
-    source: &mut Source<'a>,
-    mut table: Table<'a>,
-    allowed: &AllowedNames<'_>,
-) -> Option<Threshold> {
-    let limit = table.number(source, "below_percent");
-    let fail_limit = table.optional_number(source, "fail_over_percent");
-    let kinds = failure_kinds(source, &mut table);
-    let scope = Scope::read(source, &mut table, allowed);
-    let subject = endpoint_or_all(source, &mut table, allowed);
-    let at = table.span.clone();
-    table.report_unknown_keys(source);
-    let limit = limit?;
-    if fail_limit.is_some_and(|fail_limit| fail_limit < limit) {
-        source.add_error(at, "`fail_over_percent` must not be less than `below_percent`");
-    }
-    let metric = Metric::ErrorRate(kinds);
-    Some(scope.threshold(subject, "errors", metric, limit, fail_limit))
-}
-
-/// Parses `[survival]`, which yields two thresholds: the service responds after the load, and it
-/// was not restarted.
-fn survival<'a>(source: &mut Source<'a>, mut table: Table<'a>) -> Vec<Threshold> {
-    let within = table.number(source, "answers_within_s");
-    let scope = Scope {
-        users: users(source, &mut table),
-        during: During::Run,
-        window_s: None,
-        required: true,
-    };
-    table.report_unknown_keys(source);
-    let threshold = |metric, limit| {
-        scope.clone().threshold(Subject::Service, "survival", metric, limit, Some(limit))
-    };
-    let thresholds = within.map(|within| {
-        [threshold(Metric::SecondsToHealthy, within), threshold(Metric::Restarts, 0.0)]
-    });
-    thresholds.into_iter().flatten().collect()
-}
-
-/// Reads `kinds`; all kinds of failures if it is absent.
-fn failure_kinds<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Vec<FailureKind> {
-    if !table.contains_key("kinds") {
-        return FailureKind::ALL.to_vec();
-    }
-    let mut kinds = Vec::new();
-    for (name, at) in table.strings(source, "kinds") {
-        match FailureKind::ALL.iter().find(|kind| kind.name() == name) {
-            Some(kind) => kinds.push(*kind),
-            None => {
-                let known: Vec<&str> = FailureKind::ALL.iter().map(|kind| kind.name()).collect();
-                let known = known.join(", ");
-                source.add_error(at, format!("unknown kind `{name}`; expected one of: {known}"));
-            }
-        }
-    }
-    kinds
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{plant, scenario, sla::Resource};
+    use crate::{
+        plant, scenario,
+        sla::{During, Limit, Resource, Subject, Threshold, UserRange},
+    };
+
+    fn names() -> AllowedNames<'static> {
+        AllowedNames {
+            endpoints: vec!["GET /health", "GET /items", "POST /items"],
+            classes: vec!["Shopper"],
+            tags: vec!["read"],
+            work: vec!["generation"],
+            counters: vec!["orders"],
+            stages: vec!["ramp", "steady", "spike"],
+        }
+    }
 
     fn parse_sla(text: &str) -> Result<Sla, FileLoadError> {
-        let class = plant::harness().find_class("HealthCheckUser").unwrap();
-        parse("x.toml", text, &scenario::allowed_names(&[class], &[]))
+        parse("x.toml", &format!("name = \"x\"\n{text}"), &names())
+    }
+
+    /// Returns the thresholds of one table with these `lines`.
+    fn thresholds(lines: &str) -> Vec<Threshold> {
+        let sla = parse_sla(&format!("[[threshold]]\n{lines}"));
+        sla.unwrap_or_else(|error| panic!("{lines}: {error}")).thresholds
+    }
+
+    fn errors(text: &str) -> Vec<String> {
+        let error = parse_sla(text).unwrap_err().to_string();
+        error.lines().map(str::to_owned).collect()
     }
 
     #[test]
     fn the_limits_of_seed_001_are_parsed_as_written() {
         let class = plant::harness().find_class("PlantBackendUser").unwrap();
-        let sla = Sla::find(
-            plant::harness().slas,
-            "plant-backend",
-            &scenario::allowed_names(&[class], &[]),
-        )
-        .unwrap();
-        let limits = |endpoint: &str| -> Vec<(f64, Option<f64>)> {
+        let names = scenario::allowed_names(&[class], &[]);
+        let sla = Sla::find(plant::harness().slas, "plant-backend", &names).unwrap();
+        let limits = |endpoint: &str| -> Vec<(Limit, Option<Limit>)> {
             let subject = Subject::Endpoint(endpoint.into());
             let thresholds = sla.thresholds.iter().filter(|threshold| threshold.subject == subject);
             thresholds.map(|threshold| (threshold.limit, threshold.fail_limit)).collect()
         };
-        assert_eq!(limits("GET /health"), [(50.0, None), (100.0, Some(150.0)), (200.0, None)]);
-        assert_eq!(
-            limits("POST /api/v1/agents/{id}/goals"),
-            [(300.0, None), (800.0, Some(1200.0)), (1500.0, None)]
-        );
+        let expected = |p50, p95, p99| {
+            let p95_fails = Some(Limit::at_most(p95 * 1.5));
+            [(Limit::below(p50), None), (Limit::below(p95), p95_fails), (Limit::below(p99), None)]
+        };
+        assert_eq!(limits("GET /health"), expected(50.0, 100.0, 200.0));
+        assert_eq!(limits("POST /api/v1/agents/{id}/goals"), expected(300.0, 800.0, 1500.0));
         for endpoint in class.endpoints {
             assert_eq!(limits(endpoint.name).len(), 3, "{}", endpoint.name);
         }
@@ -274,133 +128,226 @@ mod tests {
     #[test]
     fn every_violation_of_the_certification_sla_of_seed_000_is_a_failure() {
         let class = plant::harness().find_class("GenesisUser").unwrap();
-        let sla =
-            Sla::find(plant::harness().slas, "certify", &scenario::allowed_names(&[class], &[]))
-                .unwrap();
-        let limits: Vec<f64> = sla.thresholds.iter().map(|threshold| threshold.limit).collect();
-        assert_eq!(limits[..3], [100.0, 500.0, 1000.0]);
+        let names = scenario::allowed_names(&[class], &[]);
+        let sla = Sla::find(plant::harness().slas, "certify", &names).unwrap();
+        let limits: Vec<Limit> = sla.thresholds.iter().map(|threshold| threshold.limit).collect();
+        assert_eq!(limits[..3], [100.0, 500.0, 1000.0].map(Limit::below));
         for threshold in sla.thresholds {
-            assert_eq!(threshold.fail_limit, Some(threshold.limit), "{threshold:?}");
+            assert!(threshold.has_no_warning(), "{threshold:?}");
         }
     }
 
     #[test]
-    fn a_threshold_for_an_endpoint_that_no_class_requests_is_an_error_with_its_line() {
-        let text = "name = \"x\"\n[[latency]]\nclass = \"c\"\nendpoints = [\n\"GET /elsewhere\"]\n\
-                    p95_ms = 1\n";
-        let error = parse_sla(text).unwrap_err().to_string();
-        assert!(error.starts_with("x.toml:5: no user class"), "{error}");
+    fn warn_and_fail_of_a_metric_are_the_two_limits_of_one_threshold() {
+        let found = thresholds(
+            "endpoints = [\"GET /health\", \"GET /items\"]\ngroup = \"all\"\n\
+             warn = [\"p50 < 50ms\", \"p95 < 100ms\"]\nfail = [\"errors < 5%\", \"p95 <= 150ms\"]\n",
+        );
+        let limits: Vec<(String, String, Limit, Option<Limit>)> = found
+            .iter()
+            .map(|one| (one.subject.to_string(), one.metric.notation(), one.limit, one.fail_limit))
+            .collect();
+        let of = |endpoint: &str| {
+            let (p50, p95, errors) = (Limit::below(50.0), Limit::below(100.0), Limit::below(5.0));
+            [
+                (endpoint.to_owned(), "p50".to_owned(), p50, None),
+                (endpoint.to_owned(), "p95".to_owned(), p95, Some(Limit::at_most(150.0))),
+                (endpoint.to_owned(), "errors".to_owned(), errors, Some(errors)),
+            ]
+        };
+        assert_eq!(limits, [of("GET /health"), of("GET /items")].concat());
+        assert!(found.iter().all(|one| one.group == "all" && one.required));
     }
 
     #[test]
-    fn a_mistyped_key_or_table_is_an_error_and_not_a_threshold_less() {
-        let latency = "[[latency]]\nclass = \"c\"\nendpoints = [\"all\"]\np95_ms = 1\n";
-        for (text, line, word) in [
+    fn the_scope_of_a_table_is_each_endpoint_or_requests_together() {
+        let subjects = |lines: &str| -> Vec<Subject> {
+            thresholds(lines).into_iter().map(|threshold| threshold.subject).collect()
+        };
+        let errors = "fail = [\"errors < 1%\"]\n";
+        let endpoint = |name: &str| Subject::Endpoint(name.into());
+        for (scope, expected) in [
+            ("", vec![Subject::AllRequests]),
+            ("endpoints = [\"GET /items\"]", vec![endpoint("GET /items")]),
             (
-                format!("name = \"x\"\np95_fail_over_percent = 5\n{latency}"),
-                2,
-                "p95_fail_over_percent",
+                "endpoints = [\"*\"]",
+                vec![endpoint("GET /health"), endpoint("GET /items"), endpoint("POST /items")],
             ),
-            (format!("name = \"x\"\n{latency}p9_ms = 2\n"), 6, "p9_ms"),
-            (format!("name = \"x\"\n{latency}[[error]]\nbelow_percent = 1\n"), 6, "error"),
-            (
-                format!(
-                    "name = \"x\"\n{latency}[[errors]]\nbelow_percent = 1\nkind = [\"timed-out\"]\n"
-                ),
-                8,
-                "kind",
-            ),
-            (
-                format!("name = \"x\"\n{latency}[survival]\nanswers_within_s = 1\nrestarts = 1\n"),
-                8,
-                "restarts",
-            ),
-            (
-                format!("name = \"x\"\n{latency}[[throughput]]\nat_least = 1\nat_most = 1\n"),
-                8,
-                "at_most",
-            ),
-            (
-                format!(
-                    "name = \"x\"\n{latency}[[resource]]\nname = \"cpu-percent\"\nbelow = 1\nabove = 1\n"
-                ),
-                9,
-                "above",
-            ),
-            (
-                format!(
-                    "name = \"x\"\n{latency}[drift]\nbelow_percent = 1\nwindow = \"5s\"\nover = \"1s\"\n"
-                ),
-                9,
-                "over",
-            ),
+            ("class = \"Shopper\"", vec![Subject::Class("Shopper".into())]),
+            ("tag = \"read\"", vec![Subject::Tag("read".into())]),
+            ("work = \"generation\"", vec![Subject::Work("generation".into())]),
         ] {
-            let error = parse_sla(&text).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("x.toml:{line}: ")), "{word}: {error}");
-            assert!(error.contains(word), "{word}: {error}");
+            assert_eq!(subjects(&format!("{scope}\n{errors}")), expected, "{scope}");
         }
+        let service = "fail = [\"cpu < 70%\", \"count(orders) >= 1\", \"rate(orders) >= 1/s\"]\n";
+        assert_eq!(subjects(service), [Subject::Service, Subject::Run, Subject::Run]);
     }
 
     #[test]
-    fn contradicting_limits_are_errors() {
-        for text in [
-            "name = \"x\"\n[[errors]]\nbelow_percent = 2\nfail_over_percent = 1\n",
-            "name = \"x\"\n[[throughput]]\nat_least = 2\nfail_under = 3\n",
-            "name = \"x\"\n[[errors]]\nbelow_percent = 2\nusers_from = 9\nusers_to = 3\n",
-            "name = \"x\"\nconfidence_percent = 100\n[survival]\nanswers_within_s = 1\n",
-            "name = \"x\"\nconfidence_percent = 49\n[survival]\nanswers_within_s = 1\n",
-            "name = \"x\"\njudge = \"guess\"\n[survival]\nanswers_within_s = 1\n",
-            "name = \"x\"\noptional = [\"p98\"]\n[survival]\nanswers_within_s = 1\n",
-            "name = \"x\"\n[[latency]]\nclass = \"c\"\nendpoints = [\"all\"]\n",
-            "name = \"x\"\n",
-        ] {
-            assert!(parse_sla(text).is_err(), "{text}");
-        }
-        let equal = "name = \"x\"\n[[errors]]\nbelow_percent = 2\nfail_over_percent = 2\n\
-                     [[throughput]]\nat_least = 2\nfail_under = 2\n";
-        assert!(parse_sla(equal).is_ok(), "equal limits do not contradict each other");
+    fn the_part_of_the_run_is_read() {
+        let part = |lines: &str| {
+            let found = thresholds(&format!("fail = [\"errors < 1%\"]\n{lines}\n"));
+            (found[0].users, found[0].during.clone(), found[0].window_s)
+        };
+        let stages =
+            |names: &[&str]| During::Stages(names.iter().map(|name| (*name).to_owned()).collect());
+        let users = |from, to| UserRange { from, to };
+        assert_eq!(part(""), (UserRange::ANY, During::Judged, None));
+        assert_eq!(part("during = \"run\"\nevery = \"2m\"").1, During::Run);
+        assert_eq!(part("during = \"run\"\nevery = \"2m\"").2, Some(120));
+        assert_eq!(part("during = \"spike\"").1, stages(&["spike"]));
+        assert_eq!(part("during = [\"ramp\", \"spike\"]").1, stages(&["ramp", "spike"]));
+        assert_eq!(part("users = \"51..100\"").0, users(51, 100));
+        assert_eq!(part("users = \"51..\"").0, users(51, u32::MAX));
+        assert_eq!(part("users = \"..50\"").0, users(0, 50));
+    }
+
+    #[test]
+    fn survival_and_drain_are_of_the_whole_run() {
+        let found = thresholds("fail = [\"healthy_after < 10s\", \"restarts <= 0\"]\n");
+        assert!(found.iter().all(|one| one.during == During::Run), "{found:?}");
+        let drain = thresholds("work = \"generation\"\nfail = [\"drain < 30s\", \"p95 < 60s\"]\n");
+        assert_eq!([&drain[0].during, &drain[1].during], [&During::Run, &During::Judged]);
+        let found = errors("[[threshold]]\nduring = \"spike\"\nfail = [\"restarts <= 0\"]\n");
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("x.toml:4: `restarts` has one value"), "{found:?}");
     }
 
     #[test]
     fn how_thresholds_are_judged_and_which_are_required_is_read() {
-        let text = "name = \"x\"\nconfidence_percent = 99\noptional = [\"p99\"]\n\
-                    [[latency]]\nclass = \"c\"\nendpoints = [\"all\"]\np95_ms = 1\np99_ms = 2\n\
-                    [[errors]]\nbelow_percent = 1\nrequired = false\nusers_from = 2\nusers_to = 5\n\
-                    every = \"2m\"\n[[errors]]\nbelow_percent = 1\nduring = \"run\"\n";
+        let text = "confidence_percent = 99\noptional = [\"p99\", \"p99.9\"]\n\
+                    [[threshold]]\nwarn = [\"p95 < 1ms\", \"p99 < 2ms\", \"p99.9 < 3ms\"]\n\
+                    [[threshold]]\nwarn = [\"errors < 1%\"]\noptional = true\n";
         let sla = parse_sla(text).unwrap();
         assert_eq!(sla.judging, Judging::Interval { confidence: 0.99 });
         let required: Vec<bool> = sla.thresholds.iter().map(|one| one.required).collect();
-        assert_eq!(required, [true, false, false, true]);
-        let errors = &sla.thresholds[2];
-        assert_eq!((errors.users.from, errors.users.to, errors.window_s), (2, 5, Some(120)));
-        assert_eq!(sla.thresholds[3].during, During::Run);
-        let interval = "name = \"x\"\njudge = \"interval\"\n[survival]\nanswers_within_s = 1\n";
-        assert_eq!(parse_sla(interval).unwrap().judging, Judging::Interval { confidence: 0.95 });
-        let resources = "name = \"x\"\n[[resource]]\nname = \"open-files\"\nbelow = 9\n\
-                         [[resource]]\nname = \"memory-mib\"\nbelow = 8\nfail_over = 10\n";
-        let limits: Vec<(Metric, f64, Option<f64>)> = parse_sla(resources)
-            .unwrap()
-            .thresholds
-            .into_iter()
-            .map(|one| (one.metric, one.limit, one.fail_limit))
-            .collect();
-        assert_eq!(
-            limits,
-            [
-                (Metric::Resource(Resource::OpenFiles), 9.0, Some(9.0)),
-                (Metric::Resource(Resource::Memory), 8.0, Some(10.0)),
-            ]
-        );
-        let point = "name = \"x\"\njudge = \"point\"\n[survival]\nanswers_within_s = 1\n";
-        let sla = parse_sla(point).unwrap();
-        assert_eq!((sla.judging, sla.thresholds.len()), (Judging::Point, 2));
+        assert_eq!(required, [true, false, false, false]);
+        let survival = "[[threshold]]\nfail = [\"restarts <= 0\"]\n";
+        let judging = |line: &str| parse_sla(&format!("{line}{survival}")).unwrap().judging;
+        assert_eq!(judging("judge = \"interval\"\n"), Judging::Interval { confidence: 0.95 });
+        assert_eq!(judging("judge = \"point\"\n"), Judging::Point);
+        let limits: Vec<(Metric, Limit)> =
+            thresholds("fail = [\"open_files < 9\", \"memory <= 8MiB\"]\n")
+                .into_iter()
+                .map(|one| (one.metric, one.limit))
+                .collect();
+        let expected = [
+            (Metric::Resource(Resource::OpenFiles), Limit::below(9.0)),
+            (Metric::Resource(Resource::Memory), Limit::at_most(8.0)),
+        ];
+        assert_eq!(limits, expected);
     }
 
     #[test]
-    fn an_unknown_stage_or_failure_kind_is_an_error() {
-        let text = "name = \"x\"\n[[errors]]\nbelow_percent = 1\nkinds = [\"bad-luck\"]\n\
-                    during = \"dawn\"\n";
-        let error = parse_sla(text).unwrap_err().to_string();
-        assert!(error.contains("bad-luck") && error.contains("dawn"), "{error}");
+    fn a_threshold_can_abort_the_run_after_a_delay() {
+        let abort = |lines: &str| -> Vec<Option<u32>> {
+            thresholds(lines).iter().map(|threshold| threshold.abort_after_s).collect()
+        };
+        let limits = "warn = [\"p50 < 1s\"]\nfail = [\"errors < 1%\", \"restarts <= 0\"]\n";
+        assert_eq!(abort(limits), [None, None, None]);
+        let at_once = format!("abort_on_fail = true\n{limits}");
+        assert_eq!(abort(&at_once), [None, Some(0), Some(0)], "a warning aborts nothing");
+        let delayed = format!("abort_on_fail = true\nabort_delay = \"30s\"\n{limits}");
+        assert_eq!(abort(&delayed), [None, Some(30), Some(30)]);
+        for (lines, line, message) in [
+            ("abort_delay = \"5s\"\nfail = [\"p95 < 1s\"]\n", 3, "requires `abort_on_fail = true`"),
+            ("abort_on_fail = true\nwarn = [\"p95 < 1s\"]\n", 3, "requires limits in `fail`"),
+            ("abort_on_fail = true\nfail = [\"healthy_after < 1s\"]\n", 4, "only after the load"),
+            (
+                "work = \"generation\"\nabort_on_fail = true\nfail = [\"p95 < 1s\"]\n",
+                5,
+                "only after",
+            ),
+        ] {
+            let found = errors(&format!("[[threshold]]\n{lines}"));
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].starts_with(&format!("x.toml:{line}: ")), "{found:?}");
+            assert!(found[0].contains(message), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn limits_on_the_course_of_the_run_are_read_once_each() {
+        let text = "[[threshold]]\nfail = [\"memory_growth < 20% over 24h\", \"recovery < 10%\"]\n\
+                    [[threshold]]\nfail = [\"drift < 5% window 5m\"]\n";
+        let over_time = parse_sla(text).unwrap().over_time;
+        assert_eq!(over_time.memory_growth.map(|limit| limit.over_s), Some(86_400.0));
+        assert_eq!(over_time.drift.map(|limit| limit.window_s), Some(300));
+        assert_eq!(over_time.recovery.map(|limit| limit.within_percent), Some(10.0));
+        let twice = format!("{text}[[threshold]]\nfail = [\"recovery < 20%\"]\n");
+        assert_eq!(errors(&twice), ["x.toml:7: `recovery` has a limit already"]);
+        let warning = errors("[[threshold]]\nwarn = [\"recovery < 20%\"]\n");
+        assert!(warning[0].contains("put it into `fail`"), "{warning:?}");
+        let scoped = errors("[[threshold]]\ntag = \"read\"\nfail = [\"recovery < 20%\"]\n");
+        assert!(scoped[0].contains("a table without tag"), "{scoped:?}");
+    }
+
+    #[test]
+    fn all_mistakes_of_a_file_are_listed_with_their_lines() {
+        let text = "optional = [\"p98%\"]\n\
+                    judge = \"guess\"\n\
+                    confidence_percent = 100\n\
+                    p95_fails_over_percent = 50\n\
+                    [[threshold]]\n\
+                    endpoints = [\n\
+                    \"GET /elsewhere\"]\n\
+                    warn = [\"p95 < 100ms\",\n\
+                    \"p95 < 200ms\"]\n\
+                    fail = [\"p95 < 99ms\"]\n\
+                    [[threshold]]\n\
+                    class = \"Nobody\"\n\
+                    tag = \"write\"\n\
+                    fail = [\"errors < 5\"]\n\
+                    during = \"dawn\"\n\
+                    every = \"soon\"\n\
+                    users = \"9..3\"\n\
+                    p95_ms = 300\n\
+                    [[threshold]]\n\
+                    work = \"tickets\"\n\
+                    [[latency]]\n\
+                    p95_ms = 300\n";
+        let found = errors(text);
+        let expected = [
+            "x.toml:1: `confidence_percent` must be",
+            "x.toml:2: `p98%` is no metric",
+            "x.toml:3: unknown `guess`",
+            "x.toml:5: unknown key `p95_fails_over_percent`",
+            "x.toml:8: no user class of this profile requests `GET /elsewhere`",
+            "x.toml:10: `p95` has two limits in `warn`",
+            "x.toml:11: `fail` (`p95 < 99 ms`) is stricter than `warn`",
+            "x.toml:12: set only one of class, tag",
+            "x.toml:13: this profile has no user class `Nobody`",
+            "x.toml:14: no endpoint of this profile has the tag `write`",
+            "x.toml:15: `errors < 5`: `errors` is a share in %",
+            "x.toml:16: unknown stage `dawn`",
+            "x.toml:17: `every`:",
+            "x.toml:18: `users` must be a range",
+            "x.toml:19: unknown key `p95_ms`",
+            "x.toml:20: a threshold needs limits",
+            "x.toml:21: no user class of this profile submits the work `tickets`",
+            "x.toml:22: unknown key `latency`",
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(expected), "{found}\n{expected}");
+        }
+    }
+
+    #[test]
+    fn contradicting_limits_are_errors_and_equal_ones_are_not() {
+        for (limits, message) in [
+            ("warn = [\"errors < 2%\"]\nfail = [\"errors < 1%\"]", "stricter than `warn`"),
+            ("warn = [\"errors <= 2%\"]\nfail = [\"errors < 2%\"]", "stricter than `warn`"),
+            ("warn = [\"rate >= 2/s\"]\nfail = [\"rate >= 3/s\"]", "stricter than `warn`"),
+            ("warn = [\"rate >= 2/s\"]\nfail = [\"rate < 3/s\"]", "an upper and a lower limit"),
+        ] {
+            let found = errors(&format!("[[threshold]]\n{limits}\n"));
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].contains(message), "{found:?}");
+        }
+        let equal = "warn = [\"errors < 2%\", \"rate >= 2/s\"]\n\
+                     fail = [\"errors < 2%\", \"rate >= 2/s\"]\n";
+        assert!(thresholds(equal).iter().all(Threshold::has_no_warning));
+        assert!(parse_sla("").is_err(), "no threshold at all");
     }
 }

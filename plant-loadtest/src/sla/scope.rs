@@ -1,143 +1,188 @@
-//! Where a threshold applies: the names that an SLA file may contain, and the users, stages and
-//! windows of a threshold.
+//! Which requests a limit applies to, by the names that exist in the run.
 
-use std::ops::Range;
+use super::{Metric, Subject};
+use crate::toml_source::{Source, Table};
 
-use super::{During, Metric, Subject, Threshold, UserRange};
-use crate::{
-    duration,
-    toml_source::{Source, Table},
-};
-
-/// Names that an SLA file may contain: those of the run that it judges.
-#[derive(Debug)]
+/// Names that thresholds may contain: those of the run that they judge.
+#[derive(Debug, Default)]
 pub struct AllowedNames<'n> {
     /// Endpoints that the user classes request.
     pub endpoints: Vec<&'n str>,
+    /// User classes.
+    pub classes: Vec<&'n str>,
+    /// Tags of the endpoints.
+    pub tags: Vec<&'n str>,
     /// Kinds of accepted work that the user classes create.
     pub work: Vec<&'n str>,
-    /// Stages of the load.
+    /// Custom counters of the user classes.
+    pub counters: Vec<&'n str>,
+    /// Stages of the load; empty if it is not known, as for an SLA file on its own.
     pub stages: Vec<&'n str>,
 }
 
-/// The users, stages and windows to which a threshold applies.
-#[derive(Clone)]
-pub(super) struct Scope {
-    pub users: UserRange,
-    pub during: During,
-    pub window_s: Option<u32>,
-    pub required: bool,
+/// The requests that limits apply to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Scope {
+    /// All requests together.
+    All,
+    /// Each of these endpoints by itself.
+    Endpoints(Vec<String>),
+    /// The endpoints of a user class together.
+    Class(String),
+    /// The endpoints with a tag together.
+    Tag(String),
+    /// Accepted work.
+    Work(String),
 }
 
 impl Scope {
-    /// Reads `users_from`, `users_to`, `during`, `every` and `required`.
+    /// Reads `endpoints`, `class`, `tag` or `work`, of which at most one is set.
     pub(super) fn read<'a>(
         source: &mut Source<'a>,
         table: &mut Table<'a>,
-        allowed: &AllowedNames<'_>,
+        names: &AllowedNames<'_>,
     ) -> Self {
-        let users = users(source, table);
-        Self {
-            users,
-            during: during(source, table, allowed),
-            window_s: window_s(source, table),
-            required: table.optional_bool(source, "required").unwrap_or(true),
+        let keys = ["endpoints", "class", "tag", "work"].into_iter();
+        let keys: Vec<&str> = keys.filter(|key| table.contains_key(key)).collect();
+        if keys.len() > 1 {
+            let message = format!("set only one of {}", keys.join(", "));
+            source.add_error(table.span.clone(), message);
+        }
+        let mut scope = Self::All;
+        for (name, at) in table.optional_strings(source, "endpoints") {
+            match names.endpoints(&name) {
+                Ok(endpoints) => scope = scope.with_endpoints(endpoints),
+                Err(message) => source.add_error(at, message),
+            }
+        }
+        for key in ["class", "tag", "work"] {
+            let Some((name, at)) = table.optional_string(source, key) else { continue };
+            match names.scope(key, &name) {
+                Ok(found) => scope = found,
+                Err(message) => source.add_error(at, message),
+            }
+        }
+        scope
+    }
+
+    /// Parses the scope before the colon of a limit: `class NAME`, `tag NAME`, `work NAME` or the name
+    /// of an endpoint.
+    ///
+    /// # Errors
+    /// Returns a message if there is no such name.
+    pub(super) fn parse(text: &str, names: &AllowedNames<'_>) -> Result<Self, String> {
+        match text.split_once(' ') {
+            Some((key @ ("class" | "tag" | "work"), name)) => names.scope(key, name.trim()),
+            _ => names.endpoints(text).map(Self::Endpoints),
         }
     }
 
-    /// Creates a threshold with this scope.
-    pub(super) fn threshold(
-        self,
-        subject: Subject,
-        group: &str,
-        metric: Metric,
-        limit: f64,
-        fail_limit: Option<f64>,
-    ) -> Threshold {
-        let Self { users, during, window_s, required } = self;
-        Threshold {
-            subject,
-            group: group.into(),
-            metric,
-            limit,
-            fail_limit,
-            users,
-            during,
-            window_s,
-            required,
+    fn with_endpoints(self, more: Vec<String>) -> Self {
+        let mut endpoints =
+            if let Self::Endpoints(endpoints) = self { endpoints } else { Vec::new() };
+        endpoints.extend(more);
+        Self::Endpoints(endpoints)
+    }
+
+    /// Returns what a limit of `metric` applies to.
+    ///
+    /// # Errors
+    /// Returns a message if these requests have no such metric.
+    pub(super) fn subjects(
+        &self,
+        metric: &Metric,
+        names: &AllowedNames<'_>,
+    ) -> Result<Vec<Subject>, String> {
+        let name = metric.notation();
+        match (metric, self) {
+            (Metric::Drain, Self::Work(work)) => Ok(vec![Subject::Work(work.clone())]),
+            (Metric::Drain, _) => Err(format!("`{name}` needs `work`, a kind of accepted work")),
+            (Metric::Count(counter) | Metric::CountRate(counter), Self::All) => {
+                let problem = "no user class of this profile has the counter";
+                find(&names.counters, counter, problem).map(|_| vec![Subject::Run])
+            }
+            (Metric::Resource(_) | Metric::Restarts | Metric::SecondsToHealthy, Self::All) => {
+                Ok(vec![Subject::Service])
+            }
+            (
+                Metric::Count(_)
+                | Metric::CountRate(_)
+                | Metric::Resource(_)
+                | Metric::Restarts
+                | Metric::SecondsToHealthy,
+                _,
+            ) => Err(format!(
+                "`{name}` is no metric of requests; give it no endpoint, class, tag or work"
+            )),
+            (Metric::Rate | Metric::StatusShare(_), Self::Work(_)) => Err(format!(
+                "accepted work has no `{name}`; it has percentiles, avg, max, errors and drain"
+            )),
+            (Metric::ErrorRate(_), Self::Work(_)) if *metric != Metric::all_errors() => {
+                Err(format!("accepted work has `errors` only, without kinds: not `{name}`"))
+            }
+            _ => Ok(self.requests()),
+        }
+    }
+
+    fn requests(&self) -> Vec<Subject> {
+        match self {
+            Self::All => vec![Subject::AllRequests],
+            Self::Endpoints(names) => names.iter().cloned().map(Subject::Endpoint).collect(),
+            Self::Class(name) => vec![Subject::Class(name.clone())],
+            Self::Tag(name) => vec![Subject::Tag(name.clone())],
+            Self::Work(name) => vec![Subject::Work(name.clone())],
         }
     }
 }
 
-/// Reads `every`, the length of a window, in seconds.
-fn window_s<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<u32> {
-    let (text, at) = table.optional_string(source, "every")?;
-    match duration::parse_positive(&text) {
-        Ok(duration) => u32::try_from(duration.as_secs()).ok(),
-        Err(message) => {
-            source.add_error(at, format!("`every`: {message}"));
-            None
+impl AllowedNames<'_> {
+    /// Returns the endpoint `name`; all of them for `*`.
+    fn endpoints(&self, name: &str) -> Result<Vec<String>, String> {
+        if name != "*" {
+            let problem = "no user class of this profile requests";
+            return find(&self.endpoints, name, problem).map(|name| vec![name]);
+        }
+        let mut all = self.endpoints.clone();
+        all.sort_unstable();
+        all.dedup();
+        Ok(all.into_iter().map(str::to_owned).collect())
+    }
+
+    fn scope(&self, key: &str, name: &str) -> Result<Scope, String> {
+        match key {
+            "class" => {
+                find(&self.classes, name, "this profile has no user class").map(Scope::Class)
+            }
+            "tag" => {
+                find(&self.tags, name, "no endpoint of this profile has the tag").map(Scope::Tag)
+            }
+            _ => {
+                let problem = "no user class of this profile submits the work";
+                find(&self.work, name, problem).map(Scope::Work)
+            }
         }
     }
+
+    /// Checks that there is a stage with this `name`.
+    pub(super) fn check_stage(&self, name: &str) -> Result<(), String> {
+        if self.stages.is_empty() || self.stages.contains(&name) {
+            return Ok(());
+        }
+        let stages = self.stages.join(", ");
+        Err(format!("unknown stage `{name}`; `during` must be run or one of: {stages}"))
+    }
 }
 
-/// Reads `users_from` and `users_to`; any number of users if they are absent.
-pub(super) fn users<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> UserRange {
-    let from = table.optional_positive_integer(source, "users_from");
-    let to = table.optional_positive_integer(source, "users_to");
-    let range = UserRange { from: from.unwrap_or(0), to: to.unwrap_or(u32::MAX) };
-    if range.from > range.to {
-        let message = "`users_from` must not be greater than `users_to`";
-        source.add_error(table.span.clone(), message);
+/// Returns `name` if it is one of the `known` ones; otherwise a message that begins with `problem`.
+fn find(known: &[&str], name: &str, problem: &str) -> Result<String, String> {
+    if known.contains(&name) {
+        return Ok(name.to_owned());
     }
-    range
-}
-
-/// Reads `during`; the judged stages if it is absent.
-fn during<'a>(
-    source: &mut Source<'a>,
-    table: &mut Table<'a>,
-    allowed: &AllowedNames<'_>,
-) -> During {
-    let Some((name, at)) = table.optional_string(source, "during") else { return During::Judged };
-    if name == "run" {
-        return During::Run;
-    }
-    if !allowed.stages.contains(&name.as_str()) {
-        let stages = allowed.stages.join(", ");
-        let message = format!("unknown stage `{name}`; `during` must be run or one of: {stages}");
-        source.add_error(at, message);
-    }
-    During::Stage(name)
-}
-
-/// Reads `endpoint`; all requests if it is absent.
-pub(super) fn endpoint_or_all<'a>(
-    source: &mut Source<'a>,
-    table: &mut Table<'a>,
-    allowed: &AllowedNames<'_>,
-) -> Subject {
-    let Some((endpoint, at)) = table.optional_string(source, "endpoint") else {
-        return Subject::AllRequests;
-    };
-    check_endpoint(source, allowed, &endpoint, at);
-    Subject::Endpoint(endpoint)
-}
-
-/// Reports an endpoint that no user class requests.
-pub(super) fn check_endpoint(
-    source: &mut Source<'_>,
-    allowed: &AllowedNames<'_>,
-    endpoint: &str,
-    at: Range<usize>,
-) {
-    if !allowed.endpoints.contains(&endpoint) {
-        let requested = allowed.endpoints.join(", ");
-        source.add_error(
-            at,
-            format!(
-                "no user class of this profile requests `{endpoint}`; expected one of: {requested}"
-            ),
-        );
-    }
+    let mut known = known.to_vec();
+    known.sort_unstable();
+    known.dedup();
+    Err(match known[..] {
+        [] => format!("{problem} `{name}`; there is none"),
+        _ => format!("{problem} `{name}`; expected one of: {}", known.join(", ")),
+    })
 }

@@ -5,7 +5,7 @@ use statrs::function::erf::erf_inv;
 use super::Undecided;
 use crate::{
     distribution::Distribution,
-    sla::{Judging, Threshold},
+    sla::{Judging, Limit, Threshold},
     statistics::binomial::{Position, Share},
 };
 
@@ -34,8 +34,8 @@ pub(super) fn decide_value(threshold: &Threshold, value: f64) -> Decision {
     }
 }
 
-/// Compares a quantile (0 to 1) of `latency`: the share of requests that take at least the limit
-/// must be less than `1 - quantile`.
+/// Compares a quantile (0 to 1) of `latency`: the share of requests that violate the limit must be
+/// less than `1 - quantile`.
 pub(super) fn decide_quantile(
     threshold: &Threshold,
     latency: &Distribution,
@@ -43,16 +43,18 @@ pub(super) fn decide_quantile(
     judging: Judging,
 ) -> Decision {
     let allowed = 1.0 - quantile;
-    let at_least =
-        |limit_ms| Share { count: latency.count_at_least(limit_ms), total: latency.len() };
+    let violating = |limit: Limit| Share {
+        count: latency.count_slowest(|ms| !limit.is_met_by(ms)),
+        total: latency.len(),
+    };
     match judging {
         Judging::Point => {
             decide_point_quantile(threshold, latency, quantile, samples_for_quantile(quantile))
         }
         Judging::Interval { confidence } => decide_share(
             threshold,
-            at_least(threshold.limit),
-            threshold.fail_limit.map(|limit| (at_least(limit), allowed)),
+            violating(threshold.limit),
+            threshold.fail_limit.map(|limit| (violating(limit), allowed)),
             allowed,
             confidence,
         ),
@@ -65,15 +67,15 @@ pub(super) fn decide_error_rate(
     failed: Share,
     judging: Judging,
 ) -> Decision {
-    let limit = threshold.limit / 100.0;
+    let limit = threshold.limit.value / 100.0;
     match judging {
         Judging::Interval { confidence } => {
-            let fail_limit = threshold.fail_limit.map(|percent| (failed, percent / 100.0));
+            let fail_limit = threshold.fail_limit.map(|limit| (failed, limit.value / 100.0));
             decide_share(threshold, failed, fail_limit, limit, confidence)
         }
         Judging::Point => {
             // Violated if it would be so were all missing requests successful.
-            let needed = samples_for_rate(threshold.limit);
+            let needed = samples_for_rate(threshold.limit.value);
             let padded = Share { total: failed.total.max(needed), ..failed };
             let decision = decide_value(threshold, padded.fraction() * 100.0);
             if decision == Decision::Met && failed.total < needed {
@@ -82,6 +84,24 @@ pub(super) fn decide_error_rate(
             decision
         }
     }
+}
+
+/// Compares a share of responses that has an upper or a lower limit.
+pub(super) fn decide_status_share(
+    threshold: &Threshold,
+    responses: Share,
+    judging: Judging,
+) -> Decision {
+    if threshold.limit.is_upper() {
+        return decide_error_rate(threshold, responses, judging);
+    }
+    let others = Share { count: responses.total - responses.count, ..responses };
+    let limits_others = Threshold {
+        limit: threshold.limit.of_the_others(),
+        fail_limit: threshold.fail_limit.map(Limit::of_the_others),
+        ..threshold.clone()
+    };
+    decide_error_rate(&limits_others, others, judging)
 }
 
 /// Compares a mean by its standard error.
@@ -107,7 +127,7 @@ pub(super) fn decide_mean(
     match (decide_value(threshold, mean + error), decide_value(threshold, mean - error)) {
         (Decision::Met, _) => Decision::Met,
         (_, Decision::Met) => {
-            let ratio = error / (mean - threshold.limit).abs();
+            let ratio = error / (mean - threshold.limit.value).abs();
             Decision::NotDecidable(Undecided::by_samples(samples, times(samples, ratio * ratio)))
         }
         (_, violated) => violated,
@@ -130,7 +150,7 @@ fn decide_share(
             Decision::NotDecidable(Undecided::by_samples(share.total, needed))
         }
         Position::Above => match fail_limit {
-            Some(_) if threshold.fail_limit <= Some(threshold.limit) => Decision::Violated,
+            Some(_) if threshold.has_no_warning() => Decision::Violated,
             Some((share, limit)) if share.compare(limit, confidence) == Position::Above => {
                 Decision::Violated
             }

@@ -3,11 +3,11 @@
 use crate::{
     failure::FailureKind,
     outcome::Outcome,
-    sla::{During, Metric, Subject, Threshold, UserRange},
+    sla::{During, Limit, Metric, Subject, Threshold, UserRange},
 };
 
-/// Highest error rate of one endpoint in percent, unless the SLA limits it.
-const MAX_ERROR_PERCENT: f64 = 50.0;
+/// Limit of the error rate of one endpoint in percent, unless the SLA limits it.
+const ERROR_LIMIT: Limit = Limit::below(50.0);
 
 /// Returns a threshold for every endpoint that was requested in the judged stages and whose errors
 /// none of `by_sla` limits. None at all if `by_sla` is empty: the run then gets no verdict.
@@ -28,13 +28,14 @@ pub(super) fn missing(outcome: &Outcome, by_sla: &[&Threshold]) -> Vec<Threshold
         .map(|subject| Threshold {
             subject,
             group: "default".into(),
-            metric: Metric::ErrorRate(FailureKind::ALL.to_vec()),
-            limit: MAX_ERROR_PERCENT,
-            fail_limit: Some(MAX_ERROR_PERCENT),
+            metric: Metric::all_errors(),
+            limit: ERROR_LIMIT,
+            fail_limit: Some(ERROR_LIMIT),
             users: UserRange::ANY,
             during: During::Judged,
             window_s: None,
             required: true,
+            abort_after_s: None,
         })
         .collect()
 }
@@ -44,6 +45,6 @@ fn replaces_default(threshold: &Threshold) -> bool {
     let Metric::ErrorRate(kinds) = &threshold.metric else { return false };
     kinds.len() == FailureKind::ALL.len()
         && threshold.required
-        && threshold.fail_limit.is_some_and(|limit| limit <= MAX_ERROR_PERCENT)
+        && threshold.fail_limit.is_some_and(|limit| limit.value <= ERROR_LIMIT.value)
         && matches!(threshold.during, During::Judged | During::Run)
 }

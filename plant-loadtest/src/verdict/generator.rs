@@ -99,13 +99,18 @@ pub(super) fn cause(
         })
 }
 
-/// Returns whether the failures that the service itself sent already violate the threshold.
+/// Returns whether what the service itself sent already violates the threshold: its failures, or the
+/// statuses of its responses.
 fn violated_by_service(
     threshold: &Threshold,
     spans: &[Range<u32>],
     remeasure: impl Fn(&Threshold, &[Range<u32>]) -> Decision,
 ) -> bool {
-    let Metric::ErrorRate(kinds) = &threshold.metric else { return false };
+    let kinds = match &threshold.metric {
+        Metric::StatusShare(_) => return true,
+        Metric::ErrorRate(kinds) => kinds,
+        _ => return false,
+    };
     let kinds = kinds.iter().copied().filter(|kind| SENT_BY_SERVICE.contains(kind)).collect();
     let by_service = Threshold { metric: Metric::ErrorRate(kinds), ..threshold.clone() };
     is_violation(&remeasure(&by_service, spans))
@@ -114,10 +119,10 @@ fn violated_by_service(
 /// Returns whether a latency violates its threshold even without the longest lag of the generator.
 fn is_beyond_lag(outcome: &Outcome, judged: &JudgedThreshold, spans: &[Range<u32>]) -> bool {
     let JudgedThreshold { threshold, measured, .. } = judged;
-    let is_latency = threshold.metric.quantile().is_some() || threshold.metric == Metric::Mean;
     let longest = longest(freezes(outcome, spans, 0.0)).map_or(0.0, |(_, lag_ms)| lag_ms);
     let without_lag = measured.map(|measured| measured - longest);
-    is_latency && without_lag.is_some_and(|measured| !threshold.is_met_by(measured))
+    threshold.metric.is_latency()
+        && without_lag.is_some_and(|measured| !threshold.is_met_by(measured))
 }
 
 /// Returns whether second `at`, at which the generator had been standing still for `lag_ms`, and the
@@ -202,7 +207,7 @@ fn late(outcome: &Outcome, threshold: &Threshold, spans: &[Range<u32>]) -> Optio
         .iter()
         .filter_map(|lag| lag.quantile_ms(quantile))
         .reduce(f64::max)?;
-    (lag_ms > threshold.limit * MAX_LAG_FRACTION).then(|| {
+    (lag_ms > threshold.limit.value * MAX_LAG_FRACTION).then(|| {
         format!(
             "the load generator's dispatch lag was {} at {}, which is too much to measure {}: {} {}",
             format_ms(lag_ms),
@@ -234,9 +239,9 @@ fn without_freezes(
     threshold: &Threshold,
     spans: &[Range<u32>],
 ) -> Option<(Vec<Range<u32>>, String)> {
-    let limit_ms = match threshold.metric {
-        Metric::Throughput | Metric::ErrorRate(_) => MAX_THROUGHPUT_LAG_MS,
-        _ => threshold.limit * MAX_LAG_FRACTION,
+    let limit_ms = match threshold.metric.is_latency() {
+        true => threshold.limit.value * MAX_LAG_FRACTION,
+        false => MAX_THROUGHPUT_LAG_MS,
     };
     let found: Vec<(u32, f64)> = freezes(outcome, spans, limit_ms).collect();
     let (at, longest) = longest(found.iter().copied())?;
@@ -343,6 +348,7 @@ mod tests {
         distribution::Distribution,
         outcome::{ArrivalCell, Outcome},
         report::example,
+        sla::Limit,
         verdict::{Grade, Verdict},
     };
 
@@ -361,7 +367,8 @@ mod tests {
         let at_20 = |sample: &&mut crate::outcome::ResourceSample| sample.second == 20;
         let sample = outcome.samples.iter_mut().find(at_20).unwrap();
         sample.generator_timer_lag.record(Duration::from_millis(1_400));
-        let p95 = outcome.sla.thresholds.iter().find(|one| one.limit >= 300.0).unwrap().clone();
+        let p95 =
+            outcome.sla.thresholds.iter().find(|one| one.limit.value >= 300.0).unwrap().clone();
         let (healthy, reason) =
             super::without_freezes(&outcome, &p95, &[outcome.judged_span()]).unwrap();
         let left_out: Vec<u32> = outcome
@@ -372,9 +379,9 @@ mod tests {
         assert_eq!(left_out, [17, 18, 19, 20, 21]);
         assert!(reason.contains("stood still for 1400 ms at second 20"), "{reason}");
         // Half of the limit is enough to matter.
-        let short = crate::sla::Threshold { limit: 2_000.0, ..p95.clone() };
+        let short = crate::sla::Threshold { limit: Limit::below(2_000.0), ..p95.clone() };
         assert!(super::without_freezes(&outcome, &short, &[outcome.judged_span()]).is_some());
-        let long = crate::sla::Threshold { limit: 3_000.0, ..p95.clone() };
+        let long = crate::sla::Threshold { limit: Limit::below(3_000.0), ..p95.clone() };
         assert_eq!(super::without_freezes(&outcome, &long, &[outcome.judged_span()]), None);
         let before = std::slice::from_ref(&(5..10));
         assert_eq!(super::without_freezes(&outcome, &p95, before), None, "none in these seconds");

@@ -90,6 +90,8 @@ pub struct JudgedThreshold {
     /// The worst window, in seconds of the run, which determines the grade; `None` unless the
     /// threshold must be met in every window ([`Threshold::window_s`]).
     pub window: Option<Range<u32>>,
+    /// The second at which its violation aborted the run; `None` unless it did.
+    pub aborted_after_s: Option<u32>,
 }
 
 /// Why a threshold is not decidable.
@@ -164,6 +166,9 @@ impl Verdict {
         for judged in &mut thresholds {
             judged.waiting = waiting::explain(outcome, judged);
             judged.culprit = culprit::describe(outcome, judged);
+            let aborted = outcome.aborted.as_ref();
+            let aborted = aborted.filter(|aborted| aborted.threshold == judged.threshold);
+            judged.aborted_after_s = aborted.map(|aborted| aborted.after_s);
         }
         let generator = GeneratorHealth::check(outcome, &thresholds);
         // Without thresholds there is no grade to invalidate.
@@ -188,6 +193,13 @@ impl Verdict {
     }
 }
 
+/// Returns whether `threshold` is violated beyond its limit for failures by what an unfinished run has
+/// measured so far, and the load generator cannot have caused that.
+#[must_use]
+pub fn is_failed(outcome: &Outcome, threshold: &Threshold, judging: Judging) -> bool {
+    judge::judge(outcome, threshold, judging).reported_grade() == Grade::Fail
+}
+
 fn overall_grade(
     outcome: &Outcome,
     thresholds: &[JudgedThreshold],
@@ -202,7 +214,7 @@ fn overall_grade(
     let worst = worst.unwrap_or(Grade::Pass);
     let is_any_met = thresholds.iter().any(|judged| judged.reported_grade() == Grade::Pass);
     let is_any_judged = outcome.load.stages.iter().any(|stage| stage.judged)
-        || thresholds.iter().any(|judged| matches!(judged.threshold.during, During::Stage(_)));
+        || thresholds.iter().any(|judged| matches!(judged.threshold.during, During::Stages(_)));
     let decidable = outcome.ended == Ended::AsPlanned && is_any_met && is_any_judged;
     if decidable { worst } else { worst.max(Grade::Insufficient) }
 }
@@ -221,9 +233,10 @@ fn reason(
             .filter(|finding| finding.affects_verdict() && finding.grade == grade)
             .map(|finding| format!("{}: {}", finding.name, finding.summary));
         // The endpoints that held the users are the cause; those that waited for one are counted.
-        let (waited, caused): (Vec<_>, Vec<_>) = judged
+        let (waited, mut caused): (Vec<_>, Vec<_>) = judged
             .filter(|judged| judged.grade == grade)
-            .partition(|judged| judged.waiting.is_some());
+            .partition(|judged| judged.waiting.is_some() && judged.aborted_after_s.is_none());
+        caused.sort_by_key(|judged| judged.aborted_after_s.is_none());
         let waited = (!waited.is_empty())
             .then(|| format!("{} more only by waiting for a free user", waited.len()));
         let caused = caused.into_iter().map(JudgedThreshold::summary);
@@ -260,7 +273,11 @@ fn reason(
         Grade::Invalid => generator.invalid_reason.clone().unwrap_or_default(),
         Grade::Insufficient if outcome.ended != Ended::AsPlanned => format!(
             "the run was {} after {:.0} of {} seconds, so the thresholds cannot be called met",
-            if outcome.ended == Ended::Killed { "killed" } else { "interrupted" },
+            match outcome.ended {
+                Ended::Killed => "killed",
+                Ended::Aborted => "aborted",
+                _ => "interrupted",
+            },
             outcome.duration_s,
             outcome.planned_seconds()
         ),
@@ -325,7 +342,10 @@ impl JudgedThreshold {
         let waiting = self.waiting.as_ref().map(|waiting| format!(" ({waiting})"));
         let culprit = self.culprit.as_ref().map(|culprit| format!(" ({culprit})"));
         let note = undecided.or(waiting).or(culprit).unwrap_or_default();
-        format!("{subject}: {measured}, threshold {limit}{note}")
+        let aborted = self.aborted_after_s.map(|second| {
+            format!("; it aborted the run after {}", duration::format(second.into()))
+        });
+        format!("{subject}: {measured}, threshold {limit}{note}{}", aborted.unwrap_or_default())
     }
 
     /// Describes the stage and the window; empty where the threshold applies to the judged stages
@@ -333,7 +353,7 @@ impl JudgedThreshold {
     fn when(&self) -> String {
         let display = |second: u32| duration::format(second.into());
         let stage = match &self.threshold.during {
-            During::Stage(name) => format!(" in {name}"),
+            during @ During::Stages(_) => during.suffix(),
             During::Judged | During::Run => String::new(),
         };
         let window = self.window.as_ref().map(|window| {

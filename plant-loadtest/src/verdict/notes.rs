@@ -1,7 +1,7 @@
 //! Notes that qualify a verdict.
 
 use super::{Grade, JudgedThreshold, generator};
-use crate::outcome::{Ended, LoginSummary, Outcome};
+use crate::outcome::{Aborted, Ended, LoginSummary, Outcome};
 
 /// Returns a note for everything that qualifies the verdict.
 pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<String> {
@@ -21,6 +21,16 @@ pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<
             "interrupted after {:.0} of {} seconds: judged by the data up to then",
             outcome.duration_s,
             outcome.planned_seconds()
+        ));
+    }
+    if let Some(Aborted { after_s, threshold }) = &outcome.aborted {
+        notes.push(format!(
+            "aborted after {after_s} of {} seconds by the threshold {} for {} of {}: judged by the data \
+             up to then",
+            outcome.planned_seconds(),
+            threshold.format_limit(),
+            threshold.metric,
+            threshold.subject
         ));
     }
     if outcome.ended == Ended::Killed {

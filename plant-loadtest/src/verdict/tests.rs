@@ -4,8 +4,11 @@ use super::*;
 use std::time::Duration;
 
 use crate::{
-    distribution::Distribution, failure::FailureKind, outcome::Counts, report::example,
-    sla::Subject,
+    distribution::Distribution,
+    failure::FailureKind,
+    outcome::Counts,
+    report::example,
+    sla::{Limit, Statuses, Subject},
 };
 
 fn verdict(change: impl FnOnce(&mut Outcome)) -> Verdict {
@@ -78,7 +81,7 @@ fn a_restarted_service_fails_even_if_it_is_healthy_again() {
         }
     });
     assert_eq!(verdict.grade, Grade::Fail);
-    assert_eq!(verdict.reason, "the service: restarts 1, threshold 0");
+    assert_eq!(verdict.reason, "the service: restarts 1, threshold <= 0");
 }
 
 #[test]
@@ -96,6 +99,26 @@ fn a_busy_generator_invalidates_what_it_may_have_caused() {
         });
         assert_eq!(verdict.grade, grade, "{kind:?}: {}", verdict.reason);
     }
+}
+
+#[test]
+fn a_busy_generator_does_not_excuse_the_statuses_that_the_service_sent() {
+    let verdict = verdict(|outcome| {
+        for cell in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.cells) {
+            cell.statuses = [(503, cell.counts.responses())].into();
+        }
+        for sample in &mut outcome.samples {
+            sample.generator_cpu = Some(0.95);
+        }
+        outcome.sla.thresholds = vec![Threshold {
+            subject: Subject::AllRequests,
+            metric: Metric::StatusShare(Statuses::Class(5)),
+            limit: Limit::below(1.0),
+            fail_limit: Some(Limit::below(1.0)),
+            ..outcome.sla.thresholds[0].clone()
+        }];
+    });
+    assert_eq!(verdict.grade, Grade::Fail, "{}", verdict.reason);
 }
 
 #[test]
@@ -290,9 +313,9 @@ fn a_partial_limit_does_not_replace_the_default_one() {
             }
             let mut limit = Threshold {
                 subject: Subject::Endpoint(endpoint.name.clone()),
-                metric: Metric::ErrorRate(FailureKind::ALL.to_vec()),
-                limit: 1.0,
-                fail_limit: Some(1.0),
+                metric: Metric::all_errors(),
+                limit: Limit::below(1.0),
+                fail_limit: Some(Limit::below(1.0)),
                 ..outcome.sla.thresholds[0].clone()
             };
             limit.required = true;
@@ -345,4 +368,26 @@ fn a_limit_of_the_sla_that_is_not_decidable_is_counted_in_the_line() {
     });
     assert_eq!(verdict.grade, Grade::Pass);
     assert!(verdict.reason.ends_with("memory growth not decidable in so short a run"));
+}
+
+#[test]
+fn a_threshold_that_aborted_the_run_fails_it_and_says_when() {
+    let verdict = verdict(|outcome| {
+        fail_some(outcome, FailureKind::ServerError, 2);
+        // The thresholds of latency, which come first, are violated too.
+        for cell in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.cells) {
+            cell.latency.record_times(Duration::from_secs(9), cell.counts.sent);
+        }
+        let errors = |one: &&Threshold| matches!(one.metric, Metric::ErrorRate(_));
+        let threshold = outcome.sla.thresholds.iter().find(errors).unwrap().clone();
+        outcome.ended = Ended::Aborted;
+        outcome.duration_s = 13.4;
+        outcome.aborted = Some(crate::outcome::Aborted { after_s: 12, threshold });
+    });
+    assert_eq!(verdict.grade, Grade::Fail);
+    let reason = &verdict.reason;
+    assert!(reason.starts_with("all requests: errors"), "{reason}");
+    assert!(reason.contains("; it aborted the run after 12s; GET "), "{reason}");
+    let note = verdict.notes.iter().find(|note| note.starts_with("aborted after 12 of 35 seconds"));
+    assert!(note.is_some_and(|note| note.contains("< 1 % for errors of all requests")), "{note:?}");
 }

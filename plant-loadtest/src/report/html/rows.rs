@@ -205,7 +205,9 @@ fn endpoint_row(row: &summary::EndpointRow<'_>) -> EndpointRow {
 
 fn percentile((name, cell): (&'static str, PercentileCell<'_>)) -> Percentile {
     let percent_of_limit = cell.judged.zip(cell.value_ms).map(|(judged, value)| {
-        (value / judged.threshold.limit.max(f64::MIN_POSITIVE) * 100.0).clamp(1.0, 150.0).round()
+        (value / judged.threshold.limit.value.max(f64::MIN_POSITIVE) * 100.0)
+            .clamp(1.0, 150.0)
+            .round()
     });
     Percentile {
         name,
@@ -234,7 +236,7 @@ pub(super) fn other_thresholds(verdict: &Verdict) -> Vec<ThresholdRow> {
 /// Describes the part of the run that a threshold applies to; empty for the judged stages.
 fn during(judged: &JudgedThreshold) -> String {
     let part = match &judged.threshold.during {
-        During::Stage(name) => name.clone(),
+        During::Stages(names) => names.join(", "),
         During::Run => "whole run".into(),
         During::Judged => String::new(),
     };
@@ -322,8 +324,10 @@ pub(super) fn stages<'a>(outcome: &'a Outcome, verdict: &Verdict) -> Vec<StageRo
 
 /// Returns the note on a stage that is not among the judged stages.
 fn judged_note(stage: &Stage, verdict: &Verdict) -> &'static str {
-    let names_stage =
-        |judged: &JudgedThreshold| judged.threshold.during == During::Stage(stage.name.clone());
+    let names_stage = |judged: &JudgedThreshold| match &judged.threshold.during {
+        During::Stages(names) => names.contains(&stage.name),
+        During::Judged | During::Run => false,
+    };
     match (stage.judged, verdict.thresholds.iter().any(names_stage)) {
         (true, _) => "",
         (false, true) => ", judged by its own thresholds only",

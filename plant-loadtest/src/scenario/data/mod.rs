@@ -67,6 +67,7 @@ pub fn define<'a>(
         checks: &[],
         start_user: None,
         work_kinds: &[],
+        counters: &[],
         scenario: Box::leak(Box::new(move || run::scenario(class))),
     })))
 }

@@ -61,6 +61,18 @@ fn any_2xx_and_any_body_are_expected_by_default() {
 }
 
 #[test]
+fn an_endpoint_has_the_tags_of_its_step_and_of_its_task() {
+    let class = parse(
+        "name = \"A\"\n[[class.task]]\nrequest = \"GET /a\"\ntags = [\"read\"]\n\
+         [[class.task]]\ntags = [\"buy\"]\n[[class.task.step]]\nrequest = \"POST /b\"\n\
+         tags = [\"write\"]\n",
+    )
+    .unwrap();
+    let tags: Vec<_> = class.endpoints.iter().map(|endpoint| endpoint.tags.to_vec()).collect();
+    assert_eq!(tags, [vec!["read"], vec!["write", "buy"]]);
+}
+
+#[test]
 fn the_think_time_is_that_of_all_tasks_and_steps_for_each_request() {
     let class = parse(
         "name = \"A\"\nwait = \"1s to 3s\"\n[[class.task]]\nweight = 3\nrequest = \"GET /a\"\n\

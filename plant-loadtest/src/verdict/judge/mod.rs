@@ -8,15 +8,18 @@ use std::{iter, ops::Range, slice};
 use super::{
     Grade, JudgedThreshold, Undecided,
     coverage::has_coverage,
-    decide::{Decision, decide_error_rate, decide_mean, decide_quantile, decide_value},
+    decide::{
+        Decision, decide_error_rate, decide_mean, decide_quantile, decide_status_share,
+        decide_value,
+    },
     generator, usage,
 };
 use crate::{
     duration,
     failure::FailureKind,
     load::Stage,
-    outcome::{Counts, Ended, Outcome, Tally},
-    sla::{During, Judging, Metric, Subject, Threshold},
+    outcome::{Counter, Counts, Ended, Outcome, Tally},
+    sla::{During, Judging, Metric, Statuses, Subject, Threshold},
     statistics::binomial::Share,
 };
 
@@ -50,7 +53,9 @@ pub(super) fn judge(outcome: &Outcome, threshold: &Threshold, judging: Judging) 
         Some(window_s) => judge_windows(outcome, threshold, &run, window_s, judging),
     };
     let (run_s, planned_s) = (seconds(&run), seconds(&planned));
-    if run_s < planned_s && judged.grade == Grade::Pass {
+    // A sum that has not reached its lower limit yet might have.
+    let may_grow = matches!(threshold.metric, Metric::Count(_)) && !threshold.limit.is_upper();
+    if run_s < planned_s && (judged.grade == Grade::Pass || may_grow) {
         return judged.not_decidable(format!(
             "only {} of {} were run",
             duration::format(run_s.into()),
@@ -104,7 +109,7 @@ fn judge_windows(
 
 fn is_worse(one: &JudgedThreshold, other: &JudgedThreshold) -> bool {
     let value = |judged: &JudgedThreshold| match judged.measured {
-        Some(value) if judged.threshold.metric.higher_is_better() => -value,
+        Some(value) if !judged.threshold.limit.is_upper() => -value,
         Some(value) => value,
         None => f64::NEG_INFINITY,
     };
@@ -166,6 +171,7 @@ fn judged(threshold: &Threshold, measured: Measured) -> JudgedThreshold {
         waiting: None,
         culprit: None,
         window: None,
+        aborted_after_s: None,
     }
 }
 
@@ -193,13 +199,20 @@ fn measure(
             let latency = tally().latency;
             from_value(threshold, latency.max_ms(), latency.len())
         }
-        Metric::Throughput => {
-            // Nothing is offered after the load.
-            let planned = outcome.planned_seconds();
-            let offered: Vec<Range<u32>> =
-                spans.iter().map(|span| span.start..span.end.min(planned)).collect();
-            let (rate, responses) = usage::throughput(&tally(), &offered);
+        Metric::StatusShare(statuses) => status_share(threshold, *statuses, &tally(), judging),
+        Metric::Rate => {
+            let (rate, responses) = usage::throughput(&tally(), &offered(outcome, spans));
             from_value(threshold, rate, responses)
+        }
+        Metric::Count(name) => {
+            let count = count(outcome, name, spans);
+            from_value(threshold, count.map(as_f64), count.unwrap_or_default())
+        }
+        Metric::CountRate(name) => {
+            let count = count(outcome, name, spans);
+            let seconds = f64::from(seconds(&offered(outcome, spans)).max(1));
+            let rate = count.map(|count| as_f64(count) / seconds);
+            from_value(threshold, rate, count.unwrap_or_default())
         }
         Metric::Resource(resource) => {
             let (value, samples) = usage::resource(outcome, *resource, spans);
@@ -218,7 +231,7 @@ fn measure(
             let mut decision = decide_quantile(threshold, &latency, quantile, judging);
             let timeout_ms = outcome.load.timeout_s * 1000.0;
             let timed_out = counts(outcome, &threshold.subject, spans).timed_out;
-            if decision == Decision::Met && timed_out > 0 && threshold.limit > timeout_ms {
+            if decision == Decision::Met && timed_out > 0 && threshold.limit.value > timeout_ms {
                 decision = Decision::NotDecidable(Undecided {
                     reason: format!("{timed_out} requests timed out before the limit"),
                     samples_needed: None,
@@ -227,6 +240,40 @@ fn measure(
             Measured { value: latency.quantile_ms(quantile), samples: latency.len(), decision }
         }
     }
+}
+
+/// Returns `spans` without the time after the load, in which nothing is offered.
+fn offered(outcome: &Outcome, spans: &[Range<u32>]) -> Vec<Range<u32>> {
+    let planned = outcome.planned_seconds();
+    spans.iter().map(|span| span.start..span.end.min(planned).max(span.start)).collect()
+}
+
+/// Returns the increase of a custom counter; `None` if the outcome does not contain it.
+fn count(outcome: &Outcome, name: &str, spans: &[Range<u32>]) -> Option<u64> {
+    let counter: &Counter = outcome.counters.iter().find(|counter| counter.name == name)?;
+    Some(spans.iter().map(|span| counter.count_in(span)).sum())
+}
+
+/// Measures the share of responses with one of the `statuses`.
+fn status_share(
+    threshold: &Threshold,
+    statuses: Statuses,
+    tally: &Tally,
+    judging: Judging,
+) -> Measured {
+    let total: u64 = tally.statuses.values().sum();
+    let of_these = tally.statuses.iter().filter(|(status, _)| statuses.contains(**status));
+    let responses = Share { count: of_these.map(|(_, count)| count).sum(), total };
+    let value = (total > 0).then(|| responses.fraction() * 100.0);
+    let decision = match total < tally.counts.responses() {
+        // Outcomes of format versions 1 and 2.
+        true => Decision::NotDecidable(Undecided {
+            reason: "the outcome contains status codes for the whole run only".into(),
+            samples_needed: None,
+        }),
+        false => decide_status_share(threshold, responses, judging),
+    };
+    Measured { value, samples: total, decision }
 }
 
 /// Measures an error rate. Dropped arrivals, which waited for the whole request timeout, count as
@@ -330,10 +377,8 @@ pub(super) fn counts(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>])
         return tally(outcome, subject, spans).counts;
     }
     let mut counts = Counts::default();
-    let of_subject = outcome.endpoints.iter().filter(|endpoint| match subject {
-        Subject::Endpoint(name) => endpoint.name == *name,
-        _ => true,
-    });
+    let of_subject =
+        outcome.endpoints.iter().filter(|endpoint| outcome.is_of_subject(&endpoint.name, subject));
     for endpoint in of_subject {
         for span in spans {
             counts.add(&endpoint.counts_in(span));
@@ -344,21 +389,19 @@ pub(super) fn counts(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>])
 
 fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
     let mut tally = Tally::default();
-    for span in spans {
-        match subject {
-            Subject::Endpoint(name) => {
-                let endpoint = outcome.endpoints.iter().find(|endpoint| endpoint.name == *name);
-                tally.add(&endpoint.map(|endpoint| endpoint.tally_in(span)).unwrap_or_default());
-            }
-            Subject::Work(name) => {
-                let completion =
-                    outcome.completions.iter().find(|completion| completion.work == *name);
-                let span = acceptance(outcome, span);
-                tally.add(
-                    &completion.map(|completion| completion.tally_in(&span)).unwrap_or_default(),
-                );
-            }
-            Subject::AllRequests | Subject::Service => tally.add(&outcome.tally_in(span)),
+    if let Subject::Work(name) = subject {
+        let completion = outcome.completions.iter().find(|completion| completion.work == *name);
+        for span in spans {
+            let span = acceptance(outcome, span);
+            tally.add(&completion.map(|completion| completion.tally_in(&span)).unwrap_or_default());
+        }
+        return tally;
+    }
+    let of_subject =
+        outcome.endpoints.iter().filter(|endpoint| outcome.is_of_subject(&endpoint.name, subject));
+    for endpoint in of_subject {
+        for span in spans {
+            tally.add(&endpoint.tally_in(span));
         }
     }
     tally
@@ -377,8 +420,8 @@ pub(super) fn spans(outcome: &Outcome, during: &During) -> Vec<Range<u32>> {
     match during {
         During::Run => iter::once(0..outcome.planned_seconds().max(end_of_run(outcome))).collect(),
         During::Judged => stages.filter(|stage| stage.judged).map(Stage::seconds).collect(),
-        During::Stage(name) => {
-            stages.filter(|stage| stage.name == *name).map(Stage::seconds).collect()
+        During::Stages(names) => {
+            stages.filter(|stage| names.contains(&stage.name)).map(Stage::seconds).collect()
         }
     }
 }
@@ -395,9 +438,16 @@ fn end_of_run(outcome: &Outcome) -> u32 {
     match outcome.ended {
         Ended::AsPlanned => outcome.planned_seconds().max(completed + 1),
         Ended::Interrupted | Ended::Killed => completed,
+        // Later the users were stopped.
+        Ended::Aborted => outcome.aborted.as_ref().map_or(completed, |aborted| aborted.after_s),
     }
 }
 
 fn seconds(spans: &[Range<u32>]) -> u32 {
     spans.iter().map(|span| span.end - span.start).sum()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a run stay below 2^53")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
 }

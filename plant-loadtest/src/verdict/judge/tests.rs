@@ -3,9 +3,9 @@
 use super::*;
 use crate::{
     load::Stage,
-    outcome::{Counts, EndpointCell},
+    outcome::{Aborted, ClassEndpoint, CounterCell, Counts, EndpointCell},
     report::example,
-    sla::UserRange,
+    sla::{Comparison, Limit, UserRange},
 };
 use std::time::Duration;
 
@@ -22,17 +22,29 @@ fn outcome_with(samples: u64, millis: u64) -> Outcome {
     outcome
 }
 
+/// Returns a threshold for `GET /health`: a lower one of a rate, an upper one of other metrics. It
+/// fails beyond `fail_limit`.
 fn threshold(metric: Metric, limit: f64, fail_limit: Option<f64>) -> Threshold {
+    let limit_of = match metric {
+        Metric::Rate => Limit::at_least,
+        _ if limit > 0.0 => Limit::below,
+        _ => Limit::at_most,
+    };
+    let fail_limit = fail_limit.map(|fail| match fail > limit {
+        true => Limit::at_most(fail),
+        false => limit_of(fail),
+    });
     Threshold {
         subject: Subject::Endpoint("GET /health".into()),
         group: String::new(),
         metric,
-        limit,
+        limit: limit_of(limit),
         fail_limit,
         users: UserRange::ANY,
         during: During::Judged,
         window_s: None,
         required: true,
+        abort_after_s: None,
     }
 }
 
@@ -88,7 +100,7 @@ fn an_error_rate_needs_enough_requests_for_its_threshold() {
 
 #[test]
 fn a_point_error_rate_assumes_that_missing_requests_succeed() {
-    let errors = Metric::ErrorRate(FailureKind::ALL.to_vec());
+    let errors = Metric::all_errors();
     let mut outcome = outcome_with(30, 1);
     let counts = &mut outcome.endpoints[0].cells[0].counts;
     (counts.succeeded, counts.server_errors) = (29, 1);
@@ -152,7 +164,7 @@ fn throughput_counts_successful_responses_by_completion_time() {
     for (at_least, grade) in [(40.0, Grade::Pass), (41.0, Grade::Fail)] {
         let threshold = Threshold {
             subject: Subject::AllRequests,
-            ..threshold(Metric::Throughput, at_least, Some(at_least))
+            ..threshold(Metric::Rate, at_least, Some(at_least))
         };
         assert_eq!(judge_by_point(&outcome, &threshold).grade, grade, "{at_least}");
     }
@@ -200,7 +212,7 @@ fn a_threshold_that_is_not_decidable_says_what_would_decide_it() {
 
 #[test]
 fn an_error_rate_is_decided_by_its_confidence_interval() {
-    let rate = threshold(Metric::ErrorRate(FailureKind::ALL.to_vec()), 0.01, Some(0.01));
+    let rate = threshold(Metric::all_errors(), 0.01, Some(0.01));
     for (total, errors, grade) in [
         (300, 1, Grade::Insufficient),
         (10_000, 1, Grade::Insufficient),
@@ -242,10 +254,8 @@ fn the_throughput_of_a_run_that_was_cut_short_counts_the_seconds_that_were_run()
     outcome.ended = Ended::Interrupted;
     outcome.duration_s = f64::from(from) + 10.4;
     outcome.endpoints[0].cells[0].throughput_count = 500;
-    let fifty = Threshold {
-        subject: Subject::AllRequests,
-        ..threshold(Metric::Throughput, 50.0, Some(50.0))
-    };
+    let fifty =
+        Threshold { subject: Subject::AllRequests, ..threshold(Metric::Rate, 50.0, Some(50.0)) };
     let judged = judge_by_interval(&outcome, &fifty);
     assert_eq!((judged.measured, judged.grade), (Some(50.0), Grade::Insufficient));
 }
@@ -277,7 +287,7 @@ fn the_time_after_the_load_is_no_window_of_its_own() {
     let errors = Threshold {
         during: During::Run,
         window_s: Some(1),
-        ..threshold(Metric::ErrorRate(FailureKind::ALL.to_vec()), 8.0, Some(8.0))
+        ..threshold(Metric::all_errors(), 8.0, Some(8.0))
     };
     assert!(outcome.duration_s > f64::from(planned));
     assert_eq!(judge_by_interval(&outcome, &errors).grade, Grade::Pass);
@@ -307,7 +317,8 @@ fn a_resource_that_was_rarely_sampled_is_not_decidable() {
     assert_eq!(judged.grade, Grade::Insufficient);
     assert!(judged.summary().contains("sampled in"), "{}", judged.summary());
     // What was seen can violate the limit all the same.
-    let exceeded = Threshold { limit: 0.001, fail_limit: Some(0.001), ..limit };
+    let tiny = Limit::below(0.001);
+    let exceeded = Threshold { limit: tiny, fail_limit: Some(tiny), ..limit };
     assert_eq!(judge_by_interval(&outcome, &exceeded).grade, Grade::Fail);
 }
 
@@ -318,7 +329,7 @@ fn dropped_arrivals_are_errors_of_all_requests() {
     let dropped =
         crate::outcome::ArrivalCell { second, scheduled: 1_000, dropped: 10, ..Default::default() };
     outcome.arrivals = vec![dropped];
-    let errors = Metric::ErrorRate(FailureKind::ALL.to_vec());
+    let errors = Metric::all_errors();
     let all = Threshold { subject: Subject::AllRequests, ..threshold(errors, 0.1, Some(0.1)) };
     let judged = judge_by_interval(&outcome, &all);
     assert_eq!((judged.measured, judged.grade), (Some(1.0), Grade::Fail));
@@ -354,7 +365,7 @@ fn of_several_windows_the_lowest_throughput_decides() {
     let rate = Threshold {
         subject: Subject::AllRequests,
         window_s: Some(10),
-        ..threshold(Metric::Throughput, 90.0, Some(90.0))
+        ..threshold(Metric::Rate, 90.0, Some(90.0))
     };
     let found = judge_by_interval(&outcome, &rate);
     assert_eq!((found.grade, found.measured), (Grade::Fail, Some(40.0)));
@@ -455,7 +466,7 @@ fn work(cells: Vec<crate::outcome::CompletionCell>, drain_s: Option<f64>) -> [Ju
         subject: Subject::Work("w".into()),
         ..threshold(metric, limit, Some(limit))
     };
-    let errors = Metric::ErrorRate(FailureKind::ALL.to_vec());
+    let errors = Metric::all_errors();
     [limit(Metric::Drain, 30.0), limit(errors, 10.0)]
         .map(|threshold| judge_by_interval(&outcome, &threshold))
 }
@@ -524,7 +535,7 @@ fn the_rate_of_the_whole_run_is_that_of_its_load() {
     let rate = Threshold {
         subject: Subject::AllRequests,
         during: During::Run,
-        ..threshold(Metric::Throughput, 99.0, Some(99.0))
+        ..threshold(Metric::Rate, 99.0, Some(99.0))
     };
     let judged = judge_by_interval(&outcome, &rate);
     assert_eq!((judged.grade, judged.measured), (Grade::Pass, Some(100.0)));
@@ -568,4 +579,178 @@ fn a_freeze_over_the_end_of_a_span_does_not_fail() {
     };
     let judged = judge_by_interval(&outcome, &max);
     assert_eq!(judged.reported_grade(), Grade::Invalid, "{}", judged.summary());
+}
+
+/// Returns an outcome in which the endpoints A and B of one class have 1,000 requests each. All to B
+/// fail. A has the tag `read`.
+fn outcome_of_two_endpoints() -> Outcome {
+    let mut outcome = outcome_with(1_000, 1);
+    let good = outcome.endpoints[0].clone();
+    let mut bad = good.clone();
+    let counts = &mut bad.cells[0].counts;
+    (counts.succeeded, counts.server_errors) = (0, 1_000);
+    outcome.endpoints = vec![good, bad];
+    let mut class = outcome.load.classes[0].clone();
+    for (endpoint, (name, tags)) in
+        outcome.endpoints.iter_mut().zip([("A", vec!["read".to_owned()]), ("B", Vec::new())])
+    {
+        endpoint.name = name.into();
+        class.endpoints.push(ClassEndpoint { name: name.into(), tags });
+    }
+    class.name = "Both".into();
+    outcome.load.classes.insert(0, class);
+    outcome
+}
+
+#[test]
+fn a_class_and_a_tag_are_their_endpoints_together() {
+    let outcome = outcome_of_two_endpoints();
+    let measured = |subject| {
+        let errors = Threshold { subject, ..threshold(Metric::all_errors(), 1.0, Some(1.0)) };
+        let judged = judge_by_interval(&outcome, &errors);
+        (judged.measured, judged.samples, judged.grade)
+    };
+    assert_eq!(measured(Subject::Class("Both".into())), (Some(50.0), 2_000, Grade::Fail));
+    assert_eq!(measured(Subject::Tag("read".into())), (Some(0.0), 1_000, Grade::Pass));
+    let of_nobody = (None, 0, Grade::Insufficient);
+    assert_eq!(measured(Subject::Tag("write".into())), of_nobody);
+    assert_eq!(measured(Subject::Class(outcome.load.classes[1].name.clone())), of_nobody);
+    let p95 = Threshold {
+        subject: Subject::Class("Both".into()),
+        ..threshold(Metric::P95, 100.0, Some(100.0))
+    };
+    assert_eq!(judge_by_interval(&outcome, &p95).samples, 2_000);
+}
+
+#[test]
+fn a_share_of_statuses_has_upper_and_lower_limits() {
+    let mut outcome = outcome_with(1_000, 1);
+    outcome.endpoints[0].cells[0].statuses = [(200, 970), (404, 20), (500, 10)].into();
+    let (interval, point) = (Judging::default(), Judging::Point);
+    for (statuses, comparison, percent, judging, grade) in [
+        ("404", "<", 4.0, interval, Grade::Pass),
+        ("404", "<", 1.0, interval, Grade::Fail),
+        ("404", "<", 2.0, interval, Grade::Insufficient),
+        ("4xx", "<", 1.0, interval, Grade::Fail),
+        ("5xx", "<", 0.4, interval, Grade::Fail),
+        ("403", "<", 1.0, interval, Grade::Pass),
+        ("2xx", ">=", 95.0, interval, Grade::Pass),
+        ("2xx", ">=", 99.0, interval, Grade::Fail),
+        ("2xx", ">=", 97.0, interval, Grade::Insufficient),
+        ("2xx", ">=", 97.0, point, Grade::Pass),
+        ("2xx", ">", 97.0, point, Grade::Fail),
+        ("404", "<", 2.0, point, Grade::Fail),
+        ("404", "<=", 2.0, point, Grade::Pass),
+    ] {
+        let mut all = Comparison::ALL.iter().copied();
+        let comparison = all.find(|one| one.symbol() == comparison).unwrap();
+        let limit = Limit { comparison, value: percent };
+        let metric = Metric::StatusShare(Statuses::parse(statuses).unwrap());
+        let share = Threshold { limit, fail_limit: Some(limit), ..threshold(metric, 1.0, None) };
+        let judged = judge(&outcome, &share, judging);
+        assert_eq!(judged.grade, grade, "{judging:?}: {}", judged.summary());
+    }
+}
+
+#[test]
+fn statuses_that_were_not_recorded_by_second_are_not_decidable() {
+    let statuses = Statuses::parse("5xx").unwrap();
+    let share = threshold(Metric::StatusShare(statuses), 1.0, Some(1.0));
+    let judged = judge_by_interval(&outcome_with(1_000, 1), &share);
+    assert_eq!(judged.grade, Grade::Insufficient);
+    assert!(judged.summary().contains("for the whole run only"), "{}", judged.summary());
+}
+
+#[test]
+fn a_counter_is_judged_by_its_sum_and_its_rate() {
+    let mut outcome = outcome_with(1, 1);
+    let judged = outcome.judged_span();
+    let cell = |second, count| CounterCell { second, count };
+    let cells = vec![cell(0, 7), cell(judged.start, 40), cell(judged.end - 1, 20)];
+    outcome.counters = vec![Counter { name: "orders".into(), cells }];
+    let of = |metric, limit: Limit| Threshold {
+        subject: Subject::Run,
+        limit,
+        fail_limit: Some(limit),
+        ..threshold(metric, 1.0, None)
+    };
+    let count = || Metric::Count("orders".into());
+    let measured = |outcome: &Outcome, threshold: &Threshold| {
+        let judged = judge_by_interval(outcome, threshold);
+        (judged.measured, judged.grade)
+    };
+    let sum = (Some(60.0), Grade::Pass);
+    assert_eq!(measured(&outcome, &of(count(), Limit::at_least(60.0))), sum);
+    assert_eq!(measured(&outcome, &of(count(), Limit::at_most(59.0))).1, Grade::Fail);
+    let during = Threshold { during: During::Run, ..of(count(), Limit::at_most(67.0)) };
+    assert_eq!(measured(&outcome, &during), (Some(67.0), Grade::Pass));
+    let rate = of(Metric::CountRate("orders".into()), Limit::at_least(2.0));
+    assert_eq!(measured(&outcome, &rate), (Some(2.0), Grade::Pass), "60 in 30 s");
+    let unknown = of(Metric::Count("oders".into()), Limit::at_most(0.0));
+    assert_eq!(measured(&outcome, &unknown), (None, Grade::Insufficient));
+    // A run that was cut short might have counted more.
+    outcome.ended = Ended::Interrupted;
+    outcome.duration_s = f64::from(judged.start + 3);
+    let half = of(count(), Limit::at_least(60.0));
+    assert_eq!(measured(&outcome, &half), (Some(40.0), Grade::Insufficient));
+    let too_many = of(count(), Limit::at_most(39.0));
+    assert_eq!(measured(&outcome, &too_many), (Some(40.0), Grade::Fail));
+}
+
+#[test]
+fn several_stages_are_judged_together() {
+    let mut outcome = outcome_with(0, 0);
+    let stage = |name: &str, from_s, to_s| Stage {
+        name: name.into(),
+        from_s,
+        to_s,
+        judged: true,
+        ..Stage::default()
+    };
+    outcome.load.stages = vec![stage("a", 0, 10), stage("b", 10, 20), stage("c", 20, 30)];
+    let cell = |second, succeeded, server_errors| EndpointCell {
+        second,
+        counts: Counts { sent: 500, succeeded, server_errors, ..Counts::default() },
+        ..EndpointCell::default()
+    };
+    outcome.endpoints[0].cells = vec![cell(5, 500, 0), cell(15, 0, 500), cell(25, 500, 0)];
+    let during = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let errors = threshold(Metric::all_errors(), 10.0, Some(10.0));
+        let judged =
+            judge_by_interval(&outcome, &Threshold { during: During::Stages(names), ..errors });
+        (judged.measured, judged.grade)
+    };
+    assert_eq!(during(&["a", "c"]), (Some(0.0), Grade::Pass));
+    assert_eq!(during(&["a", "b"]), (Some(50.0), Grade::Fail));
+}
+
+#[test]
+fn a_request_exactly_at_the_limit_violates_it_only_if_the_operator_says_so() {
+    let outcome = outcome_with(1_000, 100);
+    let exactly = outcome.endpoints[0].cells[0].latency.quantile_ms(0.95).unwrap();
+    for judging in [Judging::Point, Judging::default()] {
+        let grade = |limit: Limit| {
+            let base = threshold(Metric::P95, 1.0, None);
+            let p95 = Threshold { limit, fail_limit: Some(limit), ..base };
+            judge(&outcome, &p95, judging).grade
+        };
+        assert_eq!(grade(Limit::below(exactly)), Grade::Fail, "{judging:?}");
+        assert_eq!(grade(Limit::at_most(exactly)), Grade::Pass, "{judging:?}");
+    }
+}
+
+#[test]
+fn what_follows_the_abort_of_a_run_is_not_judged() {
+    let mut outcome = outcome_with(1_000, 900);
+    let second = outcome.judged_span().start;
+    let p95 = threshold(Metric::P95, 100.0, Some(100.0));
+    outcome.ended = Ended::Aborted;
+    outcome.duration_s = f64::from(second) + 5.0;
+    outcome.aborted = Some(Aborted { after_s: second + 2, threshold: p95.clone() });
+    let mut stopped = outcome.endpoints[0].cells[0].clone();
+    stopped.second = second + 3;
+    outcome.endpoints[0].cells.push(stopped);
+    let judged = judge_by_interval(&outcome, &p95);
+    assert_eq!((judged.grade, judged.samples), (Grade::Fail, 1_000));
 }

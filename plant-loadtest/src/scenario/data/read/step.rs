@@ -84,6 +84,7 @@ impl<'a> Reader<'_, 'a> {
             name: name.leak(),
             expected_statuses: expectation.statuses,
             shape: expectation.shape,
+            tags: all_tags.into_iter().map(|tag| &*tag.leak()).collect::<Vec<_>>().leak(),
         };
         Step { endpoint: Box::leak(Box::new(endpoint)), draws, request, extractions, wait, needs }
     }
