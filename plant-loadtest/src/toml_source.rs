@@ -57,12 +57,6 @@ impl<'a> Source<'a> {
         self.errors.push(FileError { file: self.file.into(), line, message: message.into() });
     }
 
-    /// Returns whether errors were added so far.
-    #[must_use]
-    pub fn has_errors(&self) -> bool {
-        !self.errors.is_empty()
-    }
-
     /// Returns all errors, ordered by line.
     #[must_use]
     pub fn into_errors(mut self) -> Vec<FileError> {

@@ -290,7 +290,7 @@ fn classes<'a>(
                 check_new_name(source, harness, name, at, &mut defined);
             }
             let name = name.as_ref().map_or("", |(name, _)| name);
-            data::define(source, &mut table, name, folder)
+            Some(data::define(source, &mut table, name, folder))
         } else {
             name.and_then(|(name, at)| find_class(source, harness, &name, at))
         };

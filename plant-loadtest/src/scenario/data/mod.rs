@@ -35,8 +35,9 @@ pub fn is_definition(table: &Table<'_>) -> bool {
     read::KEYS.iter().any(|key| table.contains_key(key))
 }
 
-/// Reads the user class `name` from the rest of its `table`, and adds the errors found to `source`;
-/// returns `None` if the file has errors. Files are relative to `folder`.
+/// Reads the user class `name` from the rest of its `table`, and adds the errors found to `source`. A
+/// class with errors has the endpoints that could be read, so that thresholds can be checked, too.
+/// Files are relative to `folder`.
 ///
 /// Classes are few and are used until the program ends: they are never freed.
 pub fn define<'a>(
@@ -44,12 +45,8 @@ pub fn define<'a>(
     table: &mut Table<'a>,
     name: &str,
     folder: &Path,
-) -> Option<&'static UserClass> {
-    let class = read::read(source, table, name, folder);
-    if source.has_errors() {
-        return None;
-    }
-    let class: &'static class::Class = Box::leak(Box::new(class));
+) -> &'static UserClass {
+    let class: &'static class::Class = Box::leak(Box::new(read::read(source, table, name, folder)));
     let mut endpoints: Vec<&'static Endpoint> = Vec::new();
     for step in class.steps() {
         if !endpoints.iter().any(|endpoint| endpoint.name == step.endpoint.name) {
@@ -59,7 +56,7 @@ pub fn define<'a>(
     let tasks = class.tasks.len();
     let description =
         format!("{tasks} task{}, defined in the profile", if tasks == 1 { "" } else { "s" });
-    Some(Box::leak(Box::new(UserClass {
+    Box::leak(Box::new(UserClass {
         name: &class.name,
         description: description.leak(),
         wait: class.mean_wait,
@@ -69,5 +66,5 @@ pub fn define<'a>(
         work_kinds: &[],
         counters: &[],
         scenario: Box::leak(Box::new(move || run::scenario(class))),
-    })))
+    }))
 }
