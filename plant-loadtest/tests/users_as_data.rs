@@ -583,6 +583,25 @@ colour = "red"
 }
 
 #[test]
+fn thresholds_of_a_profile_name_its_endpoints_classes_and_tags() {
+    let folder = new_test_folder("thresholds-data");
+    let head = CLOSED.replace("sla = \"smoke\"\n", "");
+    let class = "[[class]]\nname = \"Reader\"\nwait = \"5ms\"\n[[class.task]]\nrequest = \"GET /items\"\n\
+                 tags = [\"read\"]\n";
+    let thresholds = "thresholds = [\"GET /items: p95 < 20s\", \"class Reader: errors < 20%\", \
+                      \"tag read: errors < 20%\"]\n";
+    let server = Server::start(|_| Reply::new(200, "{}"));
+    let output = run_in(&folder, &server, &format!("{head}{thresholds}"), class);
+    assert_eq!(output.exit_code, 0, "{}{}", output.stdout, output.stderr);
+    // A mistake in the class is no reason for errors in its thresholds.
+    let wrong = class.replace("wait = \"5ms\"", "wait = \"soon\"");
+    fs::write(folder.join("x.toml"), format!("{head}{thresholds}{wrong}")).unwrap();
+    let output = loadtest(&folder, &["validate", "x.toml"]);
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    assert!(output.stderr.contains("`soon` is not a duration"), "{}", output.stderr);
+}
+
+#[test]
 fn validate_and_dry_run_know_classes_of_the_profile() {
     let folder = new_test_folder("valid-data");
     fs::write(folder.join("accounts.csv"), "email\na@x.test\n").unwrap();
