@@ -186,11 +186,10 @@ impl Distribution {
         self.buckets.first().map(|(micros, _)| ms(*micros))
     }
 
-    /// Returns the maximum latency in milliseconds, as [`Self::quantile_ms`] reports it, so that no
-    /// percentile is above it; `None` without samples.
+    /// Returns the maximum latency in milliseconds; `None` without samples.
     #[must_use]
     pub fn max_ms(&self) -> Option<f64> {
-        self.quantile_ms(1.0)
+        self.buckets.last().map(|(micros, _)| ms(*micros))
     }
 
     /// Returns the mean latency in milliseconds; `None` without samples.
