@@ -49,6 +49,32 @@ fn thresholds_for_endpoints_of_no_user_class_are_rejected_before_the_first_reque
 }
 
 #[test]
+fn mistakes_in_thresholds_of_the_command_line_are_all_reported_at_once() {
+    let folder = new_test_folder("command-line-thresholds");
+    let mistakes = ["--threshold", "p95 < 1", "--threshold", "class Nobody: errors < 1%"];
+    for command in ["run", "capacity"] {
+        let output = loadtest(&folder, &[&[command, "peak-100"], &mistakes[..]].concat());
+        assert_eq!(output.exit_code, 2, "{command}: {}", output.stderr);
+        assert!(output.stderr.contains("--threshold `p95 < 1`: `p95` is a time"));
+        assert!(output.stderr.contains("no user class `Nobody`"), "{}", output.stderr);
+    }
+    let none = loadtest(&folder, &["capacity", "sla-list-saturate"]);
+    assert_eq!(none.exit_code, 2);
+    assert!(none.stderr.contains("has no thresholds; set --sla or --threshold"), "{}", none.stderr);
+}
+
+#[test]
+fn an_sla_file_on_its_own_may_name_any_stage() {
+    let folder = new_test_folder("sla-on-its-own");
+    let text = "name = \"x\"\n[[threshold]]\nduring = \"dusk\"\nfail = [\"errors < 1%\"]\n";
+    fs::write(folder.join("sla.toml"), text).unwrap();
+    let alone = loadtest(&folder, &["validate", "sla.toml"]);
+    assert_eq!(alone.exit_code, 0, "{}", alone.stderr);
+    let with_profile = loadtest(&folder, &["run", "stress", "--sla", "sla.toml", "--dry-run"]);
+    assert!(with_profile.stderr.contains("sla.toml:3: unknown stage `dusk`"));
+}
+
+#[test]
 fn a_dry_run_prints_the_plan_and_sends_no_requests() {
     let stub = start_stub(0, Behavior::default()).unwrap();
     let folder = new_test_folder("dry-run");
@@ -56,7 +82,13 @@ fn a_dry_run_prints_the_plan_and_sends_no_requests() {
     let output = loadtest(&folder, &arguments);
     assert_eq!(output.exit_code, 0, "{}", output.stderr);
     assert!(first_line(&output).starts_with("stress: "), "{}", output.stdout);
-    for expected in ["100 to 500 users", "1m30s", "POST /api/v1/skills", "P95 < 500 ms in spike"] {
+    for expected in [
+        "100 to 500 users",
+        "1m30s",
+        "POST /api/v1/skills",
+        "P95 < 500 ms in spike",
+        "recovery < 10%",
+    ] {
         assert!(output.stdout.contains(expected), "{expected}: {}", output.stdout);
     }
     assert_eq!(stub.requests(), 0);

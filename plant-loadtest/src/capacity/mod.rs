@@ -223,13 +223,13 @@ fn undecided(verdict: &Verdict) -> Option<String> {
 }
 
 /// Returns the thresholds of `sla` that apply to a constant load. Thresholds of ramps are left out,
-/// and so are lower limits of the rate, because the search determines it. Windows are replaced by the
+/// and so are lower limits of rates and counters, which follow from the load. Windows are replaced by the
 /// whole trial, which is never aborted.
 fn applicable_thresholds(sla: &Sla, plan: &Plan) -> Vec<Threshold> {
     let is_judged_stage =
         |name: &str| plan.stages.iter().any(|stage| stage.name == name && stage.judged);
     let applicable = sla.thresholds.iter().filter(|threshold| match &threshold.during {
-        _ if threshold.metric == Metric::Rate && !threshold.limit.is_upper() => false,
+        _ if is_amount(&threshold.metric) && !threshold.limit.is_upper() => false,
         During::Judged | During::Run => true,
         During::Stages(names) => names.iter().all(|name| is_judged_stage(name)),
     });
@@ -242,6 +242,11 @@ fn applicable_thresholds(sla: &Sla, plan: &Plan) -> Vec<Threshold> {
             Threshold { during, window_s: None, abort_after_s: None, ..threshold.clone() }
         })
         .collect()
+}
+
+/// Returns whether a metric is an amount that grows with the load.
+fn is_amount(metric: &Metric) -> bool {
+    matches!(metric, Metric::Rate | Metric::Count(_) | Metric::CountRate(_))
 }
 
 impl Trial {

@@ -45,6 +45,9 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
     {
         let _ = writeln!(text, "    {}", describe(threshold));
     }
+    for limit in sla.over_time.describe() {
+        let _ = writeln!(text, "    {limit}");
+    }
     for (report, path) in [("HTML", &paths.html), ("CSV", &paths.csv), ("Outcome", &paths.json)] {
         if let Some(path) = path {
             let _ = writeln!(text, "{report}: {}", path.display());

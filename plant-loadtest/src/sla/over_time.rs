@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::duration;
+
 /// Thresholds on the course of a run; `None` where the SLA has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -69,6 +71,21 @@ impl OverTime {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Returns the limits in the notation of thresholds, such as `recovery < 10%`.
+    #[must_use]
+    pub fn describe(&self) -> Vec<String> {
+        let growth = self.memory_growth.map(|limit| {
+            let MemoryGrowthLimit { below_percent, over_s } = limit;
+            format!("memory_growth < {below_percent}% over {}h", over_s / 3600.0)
+        });
+        let drift = self.drift.map(|DriftLimit { below_percent, window_s }| {
+            let window = duration::format(window_s.into());
+            format!("drift < {below_percent}% window {window}")
+        });
+        let recovery = self.recovery.map(|limit| format!("recovery < {}%", limit.within_percent));
+        [growth, drift, recovery].into_iter().flatten().collect()
     }
 
     /// Adds `limit`. Returns false if there is one for the same metric, which then remains.

@@ -43,12 +43,15 @@ fn main_endpoint(
         Some(window) => vec![window.clone()],
         None => judge::spans(outcome, &judged.threshold.during),
     };
-    let endpoints = outcome.endpoints.iter().map(|endpoint| {
+    let of_subject =
+        outcome.endpoints.iter().filter(|endpoint| outcome.is_of_subject(&endpoint.name, subject));
+    let endpoints = of_subject.map(|endpoint| {
         let errors = errors(outcome, &endpoint.name, kinds, &spans);
         (errors, endpoint.name.as_str())
     });
     let endpoints: Vec<(u64, &str)> = endpoints.collect();
-    let dropped = match kinds.contains(&FailureKind::TimedOut) {
+    let counts_dropped = *subject == Subject::AllRequests && kinds.contains(&FailureKind::TimedOut);
+    let dropped = match counts_dropped {
         true => generator::arrivals(outcome, &spans).dropped,
         false => 0,
     };
