@@ -41,6 +41,7 @@ pub mod engine;
 pub mod exporter;
 pub mod failure;
 pub mod harness;
+pub mod init;
 pub mod journal;
 pub mod load;
 pub mod login;
