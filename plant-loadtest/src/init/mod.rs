@@ -6,6 +6,7 @@
 
 pub mod draft;
 pub mod names;
+pub mod openapi;
 pub mod template;
 pub mod toml_text;
 pub mod value;
