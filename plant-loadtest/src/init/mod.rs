@@ -5,6 +5,7 @@
 //! that it could not convert; [`toml_text::render`] writes a draft as a profile.
 
 pub mod draft;
+pub mod har;
 pub mod names;
 pub mod openapi;
 pub mod template;
