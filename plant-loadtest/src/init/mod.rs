@@ -6,6 +6,7 @@
 
 pub mod draft;
 pub mod har;
+pub mod locust;
 pub mod names;
 pub mod openapi;
 pub mod template;

@@ -1,0 +1,493 @@
+//! Requests of a walk as steps of a draft: placeholders for what is drawn, extractions for what
+//! comes from responses.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    class::{Role, Unit},
+    request::{Request, RequestBody},
+    symbol::{Draw, DrawKind, Piece, Place, StepId, Symbol, Unknown},
+    walk::Walker,
+};
+use crate::init::{
+    draft::{Body, Expect, Part, Remark, RemarkKind, Step, Variable, Wait},
+    names::{extracted_name, free_name, variable_name},
+    template::escape,
+    value::Value,
+};
+
+/// What a person finds in place of a value that cannot be read.
+const FILL_IN: &str = "FILL IN";
+
+/// Identity of a draw.
+type DrawId = (usize, usize);
+
+/// Renders the requests of one class.
+pub struct Renderer<'a, 'm> {
+    walker: &'a Walker<'m>,
+    units: &'a [Unit<'m>],
+    wait: Option<Wait>,
+    uses: BTreeMap<DrawId, usize>,
+    fields: BTreeMap<DrawId, BTreeSet<String>>,
+    placeholders: BTreeMap<(DrawId, String), String>,
+    /// Names that are taken, with the task that they belong to, if it is only one.
+    taken: Vec<(String, Option<usize>)>,
+    extractions: Vec<Extraction>,
+    /// Variables of the class.
+    pub class_variables: Vec<(String, Variable)>,
+    /// Variables of each function.
+    pub task_variables: Vec<Vec<(String, Variable)>>,
+    /// Remarks.
+    pub remarks: Vec<Remark>,
+}
+
+struct Extraction {
+    name: String,
+    places: Vec<Place>,
+}
+
+impl<'a, 'm> Renderer<'a, 'm> {
+    /// Creates a renderer for the requests of `walker`. `wait` is the think time of the class.
+    pub fn new(walker: &'a Walker<'m>, units: &'a [Unit<'m>], wait: Option<Wait>) -> Self {
+        let mut renderer = Self {
+            walker,
+            units,
+            wait,
+            uses: BTreeMap::new(),
+            fields: BTreeMap::new(),
+            placeholders: BTreeMap::new(),
+            taken: Vec::new(),
+            extractions: Vec::new(),
+            class_variables: Vec::new(),
+            task_variables: vec![Vec::new(); units.len()],
+            remarks: Vec::new(),
+        };
+        for request in walker.requests.iter().flatten() {
+            renderer.count_uses(request);
+        }
+        for (_, value) in &walker.client_headers {
+            renderer.count(value);
+        }
+        renderer
+    }
+
+    fn count_uses(&mut self, request: &Request) {
+        let url = Symbol::Text(request.url.clone());
+        self.count(&url);
+        let pairs = request.query.iter().chain(&request.headers).chain(&request.json);
+        pairs.for_each(|(_, value)| self.count(value));
+        if let Some(text) = &request.contains {
+            self.count(text);
+        }
+        match &request.body {
+            RequestBody::None => {}
+            RequestBody::Json(value) | RequestBody::Text(value) => self.count(value),
+            RequestBody::Form(fields) | RequestBody::Multipart { fields, .. } => {
+                fields.iter().for_each(|(_, value)| self.count(value));
+            }
+        }
+    }
+
+    fn count(&mut self, value: &Symbol) {
+        let Self { uses, fields, .. } = self;
+        value.for_each_draw(&mut |draw| *uses.entry(draw.id).or_default() += 1);
+        collect_fields(value, fields);
+    }
+
+    /// The steps of all functions, with what they extract.
+    pub fn steps(&mut self) -> Vec<Vec<Step>> {
+        let walker = self.walker;
+        let mut steps: Vec<Vec<Step>> = Vec::new();
+        for (function, requests) in walker.requests.iter().enumerate() {
+            let of_function = requests.iter().map(|request| self.step(function, request));
+            steps.push(of_function.collect());
+        }
+        for extraction in &self.extractions {
+            for place in &extraction.places {
+                let step = steps.get_mut(place.step.function);
+                if let Some(step) = step.and_then(|steps| steps.get_mut(place.step.step))
+                    && !step.extract.iter().any(|(name, _)| *name == extraction.name)
+                {
+                    step.extract.push((extraction.name.clone(), place.pointer.clone()));
+                }
+            }
+        }
+        steps
+    }
+
+    /// Headers that are set on the client.
+    pub fn class_headers(&mut self) -> Vec<(String, String)> {
+        let walker = self.walker;
+        let mut headers = Vec::new();
+        for (name, value) in &walker.client_headers {
+            match self.text(None, value, name) {
+                Ok(text) => headers.push((name.clone(), text)),
+                Err(unknown) => self.remarks.push(unknown.into()),
+            }
+        }
+        headers
+    }
+
+    fn step(&mut self, function: usize, request: &Request) -> Step {
+        let mut problems = request.problems.clone();
+        let mut step = Step { method: request.method.clone(), ..Step::default() };
+        step.path = self.path(function, &request.url, &mut problems);
+        if let Some(name) = request.name.as_ref().and_then(Symbol::as_literal) {
+            let name = format!("{} {name}", request.method);
+            step.name = (name != format!("{} {}", step.method, step.path)).then_some(name);
+        }
+        let mut value = |renderer: &mut Self, name: &str, value: &Symbol| {
+            renderer.value(Some(function), value, name).unwrap_or_else(|unknown| {
+                problems.push(unknown);
+                FILL_IN.into()
+            })
+        };
+        for (name, symbol) in &request.query {
+            let value = value(self, name, symbol);
+            step.query.push((name.clone(), query_value(value)));
+        }
+        step.body = match &request.body {
+            RequestBody::None => Body::None,
+            RequestBody::Json(json) => Body::Json(value(self, "body", json)),
+            RequestBody::Form(fields) => {
+                let fields = fields
+                    .iter()
+                    .map(|(name, symbol)| (name.clone(), query_value(value(self, name, symbol))));
+                Body::Form(fields.collect())
+            }
+            RequestBody::Text(text) => Body::Text {
+                text: plain(value(self, "body", text)),
+                content_type: request.content_type.clone().unwrap_or_else(|| "text/plain".into()),
+            },
+            RequestBody::Multipart { fields, files } => {
+                let mut parts: Vec<(String, Part)> = Vec::new();
+                for (name, symbol) in fields {
+                    parts.push((name.clone(), Part::Text(plain(value(self, name, symbol)))));
+                }
+                for (name, file, content_type) in files {
+                    let (file, content_type) = (file.clone(), content_type.clone());
+                    parts.push((name.clone(), Part::File { file, content_type }));
+                }
+                Body::Multipart(parts)
+            }
+        };
+        for (name, symbol) in &request.headers {
+            step.headers.push((name.clone(), plain(value(self, name, symbol))));
+        }
+        let json: Vec<(String, Value)> = request
+            .json
+            .iter()
+            .map(|(pointer, symbol)| (pointer.clone(), value(self, "expected", symbol)))
+            .collect();
+        let contains = request.contains.as_ref().map(|text| plain(value(self, "expected", text)));
+        step.expect =
+            Expect { status: request.status.clone(), shape: request.shape.clone(), json, contains };
+        step.wait = self.step_wait(request);
+        if let Some(problem) = problems.first() {
+            step.disabled = Some(problem.text.clone());
+        }
+        self.remarks.extend(problems.into_iter().map(Remark::from));
+        step
+    }
+
+    fn step_wait(&self, request: &Request) -> Option<Wait> {
+        let (mut from, mut to) = request.wait.unwrap_or((0.0, 0.0));
+        if let (true, Some(wait)) = (request.waits_like_the_class, self.wait) {
+            from += wait.from.as_secs_f64();
+            to += wait.to.as_secs_f64();
+        }
+        let duration = |seconds: f64| {
+            Duration::try_from_secs_f64((seconds * 1000.0).round() / 1000.0).unwrap_or_default()
+        };
+        (to > 0.0).then(|| Wait { from: duration(from), to: duration(to) })
+    }
+
+    fn path(&mut self, function: usize, pieces: &[Piece], problems: &mut Vec<Unknown>) -> String {
+        let mut path = String::new();
+        for piece in pieces {
+            let value = match piece {
+                Piece::Literal(text) => {
+                    path.push_str(&escape(text).replace(' ', "%20"));
+                    continue;
+                }
+                Piece::Hole(Symbol::Unknown(unknown)) => Err(unknown.clone()),
+                // Slashes of a value are percent-encoded.
+                Piece::Hole(_) if path.is_empty() => {
+                    Err(self.unknown("the path", "is not constant: write one task for each path"))
+                }
+                Piece::Hole(value) => self.text(Some(function), value, "id"),
+            };
+            path.push_str(&value.unwrap_or_else(|unknown| {
+                problems.push(unknown);
+                FILL_IN.replace(' ', "-")
+            }));
+        }
+        if path.starts_with('/') { path } else { format!("/{path}") }
+    }
+
+    fn text(
+        &mut self,
+        function: Option<usize>,
+        value: &Symbol,
+        name: &str,
+    ) -> Result<String, Unknown> {
+        Ok(plain(self.value(function, value, name)?))
+    }
+
+    /// The value of a symbol; `name` names it if nothing better does.
+    fn value(
+        &mut self,
+        function: Option<usize>,
+        symbol: &Symbol,
+        name: &str,
+    ) -> Result<Value, Unknown> {
+        Ok(match symbol {
+            Symbol::Null => Value::Null,
+            Symbol::Bool(value) => Value::Bool(*value),
+            Symbol::Integer(number) => Value::Integer(*number),
+            Symbol::Float(number) => Value::Float(*number),
+            Symbol::Text(pieces) => {
+                let mut text = String::new();
+                for piece in pieces {
+                    match piece {
+                        Piece::Literal(literal) => text.push_str(&escape(literal)),
+                        Piece::Hole(hole) => text.push_str(&self.text(function, hole, name)?),
+                    }
+                }
+                Value::Text(text)
+            }
+            Symbol::List(items) => Value::List(
+                items
+                    .iter()
+                    .map(|item| self.value(function, item, name))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Symbol::Dict(entries) => Value::Table(
+                entries
+                    .iter()
+                    .map(|(key, value)| Ok((key.clone(), self.value(function, value, key)?)))
+                    .collect::<Result<_, Unknown>>()?,
+            ),
+            Symbol::JsonText(json) => Value::Text(self.value(function, json, name)?.to_json()),
+            Symbol::Draw(draw) => Value::Text(self.draw(function, draw, None, name)?),
+            Symbol::Field(draw, key) => Value::Text(self.draw(function, draw, Some(key), name)?),
+            Symbol::Json(places) => Value::Text(self.extraction(places)?),
+            Symbol::Extracted(step, place) if !place.ends_with(':') => {
+                let place = Place { step: *step, pointer: place.clone() };
+                Value::Text(self.extraction(&[place])?)
+            }
+            Symbol::Unknown(unknown) => return Err(unknown.clone()),
+            _ => {
+                return Err(
+                    self.unknown(name, "is a response or a part of one that cannot be sent")
+                );
+            }
+        })
+    }
+
+    fn unknown(&self, name: &str, text: &str) -> Unknown {
+        Unknown { place: String::new(), text: format!("`{name}` {text}") }
+    }
+
+    /// The placeholder of a drawn value.
+    fn draw(
+        &mut self,
+        function: Option<usize>,
+        draw: &Draw,
+        key: Option<&str>,
+        name: &str,
+    ) -> Result<String, Unknown> {
+        let drawn_in = draw.id.0.checked_sub(1).and_then(|unit| self.units.get(unit));
+        let is_task = drawn_in.is_some_and(|unit| unit.role == Role::Task);
+        if let (true, Some(unit)) = (is_task && function != draw.id.0.checked_sub(1), drawn_in) {
+            let task = unit.function.name.as_str();
+            return Err(
+                self.unknown(name, &format!("is drawn in `{task}`, so only that task can send it"))
+            );
+        }
+        let id = (draw.id, key.unwrap_or_default().to_owned());
+        if let Some(placeholder) = self.placeholders.get(&id) {
+            return Ok(placeholder.clone());
+        }
+        if let DrawKind::Setting(setting) = &draw.kind {
+            return Ok(self.setting(setting));
+        }
+        // Steps of on_start and on_stop have no variables of their own.
+        let of_task = function.filter(|_| is_task);
+        let promoted = self.walker.promoted.get(&draw.id).filter(|_| !is_task);
+        let template = draw.kind.template();
+        if let Some(template) = &template
+            && promoted.is_none()
+            && self.uses.get(&draw.id) == Some(&1)
+        {
+            return Ok(template.clone());
+        }
+        let variable = match (&draw.kind, template) {
+            (_, Some(template)) => Variable::Is(template.as_str().into()),
+            (DrawKind::Integer(from, to), _) => Variable::Integer(*from, *to),
+            (DrawKind::Number(from, to), _) => Variable::Number(*from, *to),
+            (DrawKind::OneOf(items), _) => {
+                Variable::OneOf(self.choices(function, draw, items, key)?)
+            }
+            _ => return Err(self.unknown(name, "is not read")),
+        };
+        let known = self.walker.names.get(&draw.id).or(promoted);
+        let wanted = match (key, known) {
+            (Some(key), _) if key.parse::<usize>().is_err() => variable_name(key),
+            (_, Some(known)) => variable_name(known),
+            _ => variable_name(name),
+        };
+        let name = self.take_name(&wanted, of_task);
+        match of_task {
+            Some(function) => self.task_variables[function].push((name.clone(), variable)),
+            None => self.class_variables.push((name.clone(), variable)),
+        }
+        let placeholder = format!("{{{name}}}");
+        self.placeholders.insert(id, placeholder.clone());
+        Ok(placeholder)
+    }
+
+    fn choices(
+        &mut self,
+        function: Option<usize>,
+        draw: &Draw,
+        items: &[Symbol],
+        key: Option<&str>,
+    ) -> Result<Vec<Value>, Unknown> {
+        if self.fields.get(&draw.id).is_some_and(|fields| fields.len() > 1) {
+            let text = "has several fields of one random choice: write the choices into a CSV file and \
+                        use `feed`";
+            return Err(self.unknown(key.unwrap_or_default(), text));
+        }
+        let mut values = Vec::new();
+        for item in items {
+            let item = match (item, key) {
+                (item, None) => Some(item),
+                (Symbol::Dict(entries), Some(key)) => {
+                    entries.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+                }
+                (Symbol::List(items), Some(key)) => {
+                    key.parse::<usize>().ok().and_then(|position| items.get(position))
+                }
+                _ => None,
+            };
+            match item.map(|item| self.value(function, item, key.unwrap_or_default())) {
+                Some(Ok(value)) if !value.contains_null() => values.push(value),
+                Some(Err(unknown)) => return Err(unknown),
+                _ => {
+                    return Err(self.unknown(
+                        key.unwrap_or("choice"),
+                        "can be None, which TOML does not have",
+                    ));
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// The variable of a setting that comes from outside the file.
+    fn setting(&mut self, setting: &str) -> String {
+        let name = variable_name(setting);
+        if !self.class_variables.iter().any(|(other, _)| *other == name) {
+            self.taken.push((name.clone(), None));
+            self.class_variables.push((name.clone(), Variable::Is(FILL_IN.into())));
+            self.remarks.push(Remark {
+                kind: RemarkKind::ToDo,
+                place: String::new(),
+                text: format!("replace the value of `{name}`: the file reads it from {setting}"),
+            });
+        }
+        format!("{{{name}}}")
+    }
+
+    /// The placeholder of a value that responses give.
+    fn extraction(&mut self, places: &[Place]) -> Result<String, Unknown> {
+        let same = |extraction: &&mut Extraction| {
+            extraction.places.iter().any(|place| places.contains(place))
+        };
+        if let Some(extraction) = self.extractions.iter_mut().find(same) {
+            let more = places.iter().filter(|place| !extraction.places.contains(place));
+            let more: Vec<Place> = more.cloned().collect();
+            extraction.places.extend(more);
+            return Ok(format!("{{{}}}", extraction.name));
+        }
+        let Some(first) = places.first() else { return Err(self.unknown("value", "is not read")) };
+        let known = self.walker.place_names.iter();
+        let mut known = known.filter(|(place, _)| places.contains(place)).map(|(_, name)| name);
+        let wanted = match known.next() {
+            Some(name) => variable_name(name),
+            None => {
+                let pointer = first.pointer.rsplit(':').next().unwrap_or_default();
+                extracted_name(pointer, &self.literal_path(first.step))
+            }
+        };
+        let name = self.take_name(&wanted, None);
+        self.extractions.push(Extraction { name: name.clone(), places: places.to_vec() });
+        Ok(format!("{{{name}}}"))
+    }
+
+    fn literal_path(&self, id: StepId) -> String {
+        let request = self.walker.requests.get(id.function).and_then(|steps| steps.get(id.step));
+        let pieces = request.map_or(&[][..], |request| &request.url);
+        let texts = pieces.iter().map(|piece| match piece {
+            Piece::Literal(text) => text.as_str(),
+            Piece::Hole(_) => "{}",
+        });
+        texts.collect()
+    }
+
+    /// A free name for a variable of one task, or of the whole class.
+    fn take_name(&mut self, wanted: &str, of_task: Option<usize>) -> String {
+        let name = free_name(wanted, |name| {
+            self.taken.iter().any(|(other, owner)| {
+                other == name && (of_task.is_none() || owner.is_none() || *owner == of_task)
+            })
+        });
+        self.taken.push((name.clone(), of_task));
+        name
+    }
+}
+
+fn collect_fields(value: &Symbol, fields: &mut BTreeMap<DrawId, BTreeSet<String>>) {
+    match value {
+        Symbol::Field(draw, key) => {
+            fields.entry(draw.id).or_default().insert(key.clone());
+        }
+        Symbol::Draw(draw) => {
+            fields.entry(draw.id).or_default().insert(String::new());
+        }
+        Symbol::Text(pieces) => {
+            for piece in pieces {
+                if let Piece::Hole(value) = piece {
+                    collect_fields(value, fields);
+                }
+            }
+        }
+        Symbol::List(items) => items.iter().for_each(|item| collect_fields(item, fields)),
+        Symbol::Dict(entries) => {
+            entries.iter().for_each(|(_, value)| collect_fields(value, fields));
+        }
+        Symbol::JsonText(value) => collect_fields(value, fields),
+        _ => {}
+    }
+}
+
+/// A value as text.
+fn plain(value: Value) -> String {
+    match value {
+        Value::Text(text) => text,
+        other => other.to_json(),
+    }
+}
+
+/// A value of a query or a form: one value.
+fn query_value(value: Value) -> Value {
+    match value {
+        Value::List(_) | Value::Table(_) => Value::Text(value.to_json()),
+        Value::Null => "".into(),
+        other => other,
+    }
+}
