@@ -1,0 +1,130 @@
+//! Profiles made by `init` from the files in `tests/init`.
+//!
+//! After an intended change run `UPDATE_GOLDEN=1 cargo test --workspace --test init`, review the diff
+//! and commit it.
+
+mod harness;
+
+use std::{fs, path::Path};
+
+use harness::{first_line, loadtest, new_test_folder};
+use plant_loadtest::stub::{Behavior, Stub};
+
+/// Converts `source` by `init --OPTION` and compares the profile with the one beside the source.
+fn compare(option: &str, source: &str) -> String {
+    let inputs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/init");
+    let (stem, _) = source.split_once('.').unwrap();
+    let folder = new_test_folder(&format!("init-{stem}-{option}"));
+    fs::copy(inputs.join(source), folder.join(source)).unwrap();
+    let profile = format!("{stem}.toml");
+    let output = loadtest(&folder, &["init", option, source, &profile]);
+    assert_eq!(output.exit_code, 0, "{}", output.stderr);
+    assert!(
+        output.stdout.ends_with(&format!("plant-loadtest run {profile}\n")),
+        "{}",
+        output.stdout
+    );
+    assert!(first_line(&output).starts_with(&format!("{profile} written: ")), "{}", output.stdout);
+    assert!(output.outcome.is_none());
+    let text = fs::read_to_string(folder.join(&profile)).unwrap();
+    let expected = inputs.join(&profile);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&expected, &text).unwrap();
+    }
+    let expected = fs::read_to_string(&expected).unwrap_or_default();
+    assert!(
+        text == expected,
+        "{profile} differs; see the top of this file for how to update it:\n{text}"
+    );
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    let _: toml::Table = text.parse().unwrap();
+    output.stdout
+}
+
+#[test]
+fn the_locust_file_of_seed_000_comes_out_as_far_as_it_goes() {
+    let printed = compare("--locust", "seed_000.py");
+    let expected = "seed_000.py:22: `self.agent_ids` is not set anywhere in the file";
+    assert!(printed.contains(expected), "{printed}");
+}
+
+#[test]
+fn the_locust_file_of_seed_001_comes_out_complete() {
+    let printed = compare("--locust", "seed_001.py");
+    assert!(printed.contains("2 user classes, 9 tasks"), "{printed}");
+}
+
+#[test]
+fn the_locust_file_of_seed_002_comes_out_complete() {
+    let printed = compare("--locust", "seed_002.py");
+    assert!(printed.contains("1 user class, 4 tasks\n\nNext:"), "{printed}");
+}
+
+#[test]
+fn the_locust_files_of_seed_003_come_out_complete() {
+    let printed = compare("--locust", "seed_003.py");
+    assert!(printed.contains("3 user classes, 8 tasks"), "{printed}");
+    compare("--locust", "seed_003_custom.py");
+}
+
+#[test]
+fn the_locust_file_of_seed_004_comes_out_as_far_as_it_goes() {
+    let printed = compare("--locust", "seed_004.py");
+    assert!(printed.contains("load shape `BurstShape`"), "{printed}");
+}
+
+#[test]
+fn a_starter_profile_is_toml_and_never_overwritten() {
+    let folder = new_test_folder("init-starter");
+    let created = loadtest(&folder, &["init", "loads/mine.toml"]);
+    assert_eq!(created.exit_code, 0, "{}", created.stderr);
+    assert_eq!(first_line(&created), "loads/mine.toml written");
+    let text = fs::read_to_string(folder.join("loads/mine.toml")).unwrap();
+    let profile: toml::Table = text.parse().unwrap();
+    assert_eq!(profile["name"].as_str(), Some("mine"));
+    let again = loadtest(&folder, &["init", "loads/mine.toml"]);
+    assert_eq!(again.exit_code, 2);
+    assert!(again.stderr.contains("is not overwritten"), "{}", again.stderr);
+    assert_eq!(fs::read_to_string(folder.join("loads/mine.toml")).unwrap(), text);
+}
+
+#[test]
+fn a_document_is_fetched_from_this_machine_only() {
+    let folder = new_test_folder("init-fetch");
+    let remote = ["init", "--openapi", "http://192.0.2.1/openapi.json", "a.toml"];
+    let output = loadtest(&folder, &remote);
+    assert_eq!(output.exit_code, 2, "{}", output.stderr);
+    assert!(output.stderr.contains("--allow-remote"), "{}", output.stderr);
+
+    // The stub has no such document.
+    let stub = Stub::start(0, Behavior::default()).unwrap();
+    let url = format!("{}/openapi.json", stub.host());
+    let output = loadtest(&folder, &["init", "--openapi", &url, "a.toml"]);
+    assert_eq!(output.exit_code, 3, "{}", output.stderr);
+    assert!(output.stderr.contains("cannot be fetched: status 404"), "{}", output.stderr);
+    assert!(!folder.join("a.toml").exists());
+}
+
+#[test]
+fn a_text_that_cannot_be_converted_is_an_error_with_its_place() {
+    let folder = new_test_folder("init-errors");
+    let files: [(&str, &str, &[u8], &str); 6] = [
+        ("--locust", "f.py", b"x = 1\ny = = 2\n", "f.py:2: "),
+        ("--locust", "g.py", b"x = 1\n\xff\n", "g.py:2: not UTF-8"),
+        ("--locust", "h.py", b"x = 1\n", "h.py: no user class"),
+        ("--openapi", "a.json", b"{\"openapi\":", "a.json: EOF while parsing a value at line 1"),
+        ("--openapi", "b.yaml", b"openapi: 3.1.0\n", "b.yaml: no operation can be sent"),
+        ("--har", "c.har", b"{}", "c.har: not a HAR file: `log.entries` is missing"),
+    ];
+    for (option, file, bytes, message) in files {
+        fs::write(folder.join(file), bytes).unwrap();
+        let output = loadtest(&folder, &["init", option, file, "a.toml"]);
+        assert_eq!(output.exit_code, 2, "{file}: {}", output.stdout);
+        assert!(output.stderr.contains(message), "{file}: {}", output.stderr);
+        assert!(!folder.join("a.toml").exists());
+    }
+    let output = loadtest(&folder, &["init", "--har", "nowhere.har", "a.toml"]);
+    assert!(output.stderr.contains("nowhere.har: cannot be read"), "{}", output.stderr);
+    let output = loadtest(&folder, &["init", "--har", "c.har", "--locust", "f.py"]);
+    assert_eq!(output.exit_code, 2);
+}
