@@ -5,14 +5,21 @@
 
 mod harness;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use harness::{first_line, loadtest, new_test_folder};
 use plant_loadtest::stub::{Behavior, Stub};
 
+fn inputs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/init")
+}
+
 /// Converts `source` by `init --OPTION` and compares the profile with the one beside the source.
 fn compare(option: &str, source: &str) -> String {
-    let inputs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/init");
+    let inputs = inputs();
     let (stem, _) = source.split_once('.').unwrap();
     let folder = new_test_folder(&format!("init-{stem}-{option}"));
     fs::copy(inputs.join(source), folder.join(source)).unwrap();
@@ -26,16 +33,25 @@ fn compare(option: &str, source: &str) -> String {
     );
     assert!(first_line(&output).starts_with(&format!("{profile} written: ")), "{}", output.stdout);
     assert!(output.outcome.is_none());
-    let text = fs::read_to_string(folder.join(&profile)).unwrap();
-    let expected = inputs.join(&profile);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&expected, &text).unwrap();
+    let mut text = String::new();
+    for file in fs::read_dir(&folder).unwrap() {
+        let file = file.unwrap().file_name().into_string().unwrap();
+        if file == source {
+            continue;
+        }
+        let written = fs::read_to_string(folder.join(&file)).unwrap();
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(inputs.join(&file), &written).unwrap();
+        }
+        let expected = fs::read_to_string(inputs.join(&file)).unwrap_or_default();
+        assert!(
+            written == expected,
+            "{file} differs; see the top of this file for how to update it:\n{written}"
+        );
+        if file == profile {
+            text = written;
+        }
     }
-    let expected = fs::read_to_string(&expected).unwrap_or_default();
-    assert!(
-        text == expected,
-        "{profile} differs; see the top of this file for how to update it:\n{text}"
-    );
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     let _: toml::Table = text.parse().unwrap();
     output.stdout
@@ -74,6 +90,35 @@ fn the_locust_file_of_seed_004_comes_out_as_far_as_it_goes() {
 }
 
 #[test]
+fn what_locust_files_are_often_made_of_comes_out() {
+    let printed = compare("--locust", "idioms.py");
+    let profile = inputs().join("idioms.toml");
+    for line in [203, 207, 211, 217, 222, 226] {
+        let place = format!("idioms.py:{line}: ");
+        assert!(printed.contains(&place), "{place}{printed}");
+        assert!(fs::read_to_string(&profile).unwrap().contains(&place), "{place}");
+    }
+}
+
+#[test]
+fn an_openapi_document_becomes_a_task_for_each_operation() {
+    let printed = compare("--openapi", "shop.yaml");
+    for expected in ["GET /old: deprecated", "DELETE /items/{id}: it deletes data"] {
+        assert!(printed.contains(expected), "{printed}");
+    }
+    compare("--openapi", "pets.json");
+}
+
+#[test]
+fn a_browser_recording_becomes_a_sequence_without_credentials() {
+    let printed = compare("--har", "session.har");
+    let profile = fs::read_to_string(inputs().join("session.toml")).unwrap();
+    for secret in ["hunter2", "eyJhbGciOi", "tok_123456789", "sid=abc"] {
+        assert!(!profile.contains(secret) && !printed.contains(secret), "{secret}");
+    }
+}
+
+#[test]
 fn a_starter_profile_is_toml_and_never_overwritten() {
     let folder = new_test_folder("init-starter");
     let created = loadtest(&folder, &["init", "loads/mine.toml"]);
@@ -96,12 +141,18 @@ fn a_document_is_fetched_from_this_machine_only() {
     assert_eq!(output.exit_code, 2, "{}", output.stderr);
     assert!(output.stderr.contains("--allow-remote"), "{}", output.stderr);
 
-    // The stub has no such document.
     let stub = Stub::start(0, Behavior::default()).unwrap();
     let url = format!("{}/openapi.json", stub.host());
     let output = loadtest(&folder, &["init", "--openapi", &url, "a.toml"]);
+    assert_eq!(output.exit_code, 2, "{}", output.stderr);
+    let message = format!("{url}: not an OpenAPI document");
+    assert!(output.stderr.contains(&message), "{}", output.stderr);
+    assert_eq!(stub.requests(), 1);
+
+    let nobody = ["init", "--openapi", "http://127.0.0.1:1/openapi.json", "a.toml"];
+    let output = loadtest(&folder, &nobody);
     assert_eq!(output.exit_code, 3, "{}", output.stderr);
-    assert!(output.stderr.contains("cannot be fetched: status 404"), "{}", output.stderr);
+    assert!(output.stderr.contains("cannot be fetched"), "{}", output.stderr);
     assert!(!folder.join("a.toml").exists());
 }
 

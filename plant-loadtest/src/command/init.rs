@@ -78,15 +78,24 @@ pub async fn init(harness: &Harness, arguments: &InitArguments) -> Result<Exit, 
     let name = profile.file_stem().and_then(|stem| stem.to_str()).unwrap_or("my-load");
     let Some(conversion) = convert(harness.name, arguments).await? else {
         write(profile, &STARTER.replace("my-load", name).replace("plant-loadtest", harness.name))?;
-        print(&format!("{} written\n\n{}", profile.display(), next_commands(harness.name, profile)));
+        print(&format!(
+            "{} written\n\n{}",
+            profile.display(),
+            next_commands(harness.name, profile)
+        ));
         return Ok(Exit::Success);
     };
     let Conversion { mut draft, command } = conversion;
     if let Some(host) = &arguments.host {
         draft.host = Some(host.trim_end_matches('/').to_owned());
     }
+    let files =
+        toml_text::csv_files(&draft, name).map_err(|error| CommandError::could_not_run(&error))?;
+    for (file, text) in &files {
+        write(&profile.with_file_name(file), text)?;
+    }
     write(profile, &toml_text::render(&draft, Heading { name, command: &command }))?;
-    print(&summary(harness.name, profile, &draft));
+    print(&summary(harness.name, profile, &draft, &files));
     Ok(Exit::Success)
 }
 
@@ -118,7 +127,7 @@ async fn convert(
     Ok(Some(Conversion { draft, command }))
 }
 
-fn summary(program: &str, profile: &Path, draft: &Draft) -> String {
+fn summary(program: &str, profile: &Path, draft: &Draft, files: &[(String, String)]) -> String {
     let classes = match draft.classes.len() {
         1 => "1 user class".to_owned(),
         count => format!("{count} user classes"),
@@ -128,6 +137,9 @@ fn summary(program: &str, profile: &Path, draft: &Draft) -> String {
         count => format!("{count} tasks"),
     };
     let mut text = format!("{} written: {classes}, {tasks}\n", profile.display());
+    for (file, _) in files {
+        text += &format!("{} written\n", profile.with_file_name(file).display());
+    }
     for kind in [RemarkKind::ToDo, RemarkKind::LeftOut, RemarkKind::Changed] {
         let of_kind: Vec<String> = draft
             .remarks

@@ -33,6 +33,8 @@ pub struct Class {
     pub wait: Option<Wait>,
     /// Headers of every request of the class.
     pub headers: Vec<(String, String)>,
+    /// Rows of which each user takes one.
+    pub feed: Option<Feed>,
     /// Variables that are drawn once a user.
     pub variables: Vec<(String, Variable)>,
     /// Comment above the steps of `on_start`: an example to fill in.
@@ -56,12 +58,27 @@ pub struct Task {
     pub weight: u32,
     /// Tags that thresholds can name.
     pub tags: Vec<String>,
+    /// Rows of which each run of the task takes one.
+    pub feed: Option<Feed>,
     /// Variables that are drawn for each run of the task.
     pub variables: Vec<(String, Variable)>,
     /// The requests.
     pub steps: Vec<Step>,
     /// Why the task is written as a comment.
     pub disabled: Option<String>,
+}
+
+/// Rows of which each user, or each run of a task, takes one; the columns are variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Feed {
+    /// Part of the name of the CSV file, after the name of the profile.
+    pub name: String,
+    /// Whether rows are taken at random, or one after the other.
+    pub is_random: bool,
+    /// The columns.
+    pub columns: Vec<String>,
+    /// The rows, with a value for each column.
+    pub rows: Vec<Vec<String>>,
 }
 
 /// A request.
@@ -267,6 +284,13 @@ impl Draft {
         }
     }
 
+    /// Returns the rows of all feeds.
+    pub fn feeds(&self) -> impl Iterator<Item = &Feed> {
+        self.classes.iter().flat_map(|class| {
+            class.feed.iter().chain(class.tasks.iter().filter_map(|task| task.feed.as_ref()))
+        })
+    }
+
     /// Returns the number of tasks that are not disabled.
     #[must_use]
     pub fn active_tasks(&self) -> usize {
@@ -284,7 +308,8 @@ impl Class {
     /// step extracts.
     fn defined_names(&self) -> BTreeSet<String> {
         let extracted = self.active_steps().flat_map(|step| &step.extract).map(|(name, _)| name);
-        let drawn = self.variables.iter().map(|(name, _)| name);
+        let columns = self.feed.iter().flat_map(|feed| &feed.columns);
+        let drawn = self.variables.iter().map(|(name, _)| name).chain(columns);
         extracted.chain(drawn).cloned().chain(BUILT_IN.map(str::to_owned)).collect()
     }
 
@@ -296,22 +321,26 @@ impl Class {
 
     fn disable_next_incomplete(&mut self) -> Option<Remark> {
         let defined = self.defined_names();
-        let missing = |step: &Step, own: &[(String, Variable)]| {
-            let is_own = |name: &str| own.iter().any(|(other, _)| other == name);
+        let missing = |step: &Step, own: &[(String, Variable)], columns: &[String]| {
+            let is_own = |name: &str| {
+                own.iter().any(|(other, _)| other == name)
+                    || columns.iter().any(|other| other == name)
+            };
             let mut names = step.names().into_iter();
             names.find(|name| !defined.contains(*name) && !is_own(name)).map(str::to_owned)
         };
         for step in self.on_start.iter_mut().chain(&mut self.on_stop) {
             if step.disabled.is_none()
-                && let Some(name) = missing(step, &[])
+                && let Some(name) = missing(step, &[], &[])
             {
                 return Some(step.disable(&name));
             }
         }
         for task in self.tasks.iter_mut().filter(|task| task.is_active()) {
-            let Task { steps, disabled, variables, .. } = task;
+            let Task { steps, disabled, variables, feed, .. } = task;
+            let columns = feed.as_ref().map_or(&[][..], |feed| &feed.columns);
             for step in steps.iter_mut().filter(|step| step.disabled.is_none()) {
-                let Some(name) = missing(step, variables) else { continue };
+                let Some(name) = missing(step, variables, columns) else { continue };
                 let remark = step.disable(&name);
                 if steps.len() == 1 {
                     disabled.clone_from(&steps[0].disabled);
@@ -321,6 +350,18 @@ impl Class {
             }
         }
         None
+    }
+}
+
+impl Variable {
+    /// Whether the values are certainly no strings.
+    #[must_use]
+    pub fn is_no_text(&self) -> bool {
+        match self {
+            Self::Is(value) => value.text().is_none(),
+            Self::OneOf(values) => values.iter().all(|value| value.text().is_none()),
+            Self::Integer(..) | Self::Number(..) => true,
+        }
     }
 }
 

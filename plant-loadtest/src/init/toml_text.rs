@@ -2,7 +2,8 @@
 //! line, long ones below the keys of their parent.
 
 use super::{
-    draft::{Body, Class, Draft, Expect, Part, RemarkKind, Shape, Step, Task, Variable},
+    draft::{Body, Class, Draft, Expect, Feed, Part, RemarkKind, Shape, Step, Task, Variable},
+    template,
     value::Value,
 };
 
@@ -44,7 +45,7 @@ pub fn render(draft: &Draft, heading: Heading<'_>) -> String {
     }
     for class in &draft.classes {
         text.push('\n');
-        write_class(&mut text, class);
+        write_class(&mut text, class, heading.name);
     }
     write_remarks(&mut text, draft);
     text
@@ -54,11 +55,41 @@ pub fn render(draft: &Draft, heading: Heading<'_>) -> String {
 #[must_use]
 pub fn on_start(step: &Step) -> String {
     let mut text = String::new();
-    write_table(&mut text, "[[class.on_start]]", "class.on_start", &step_entries(step));
+    write_table(&mut text, "[[class.on_start]]", "class.on_start", &step_entries(step, &[]));
     text
 }
 
-fn write_class(text: &mut String, class: &Class) {
+/// Returns the name and the text of each CSV file of a draft; `name` is that of the profile.
+///
+/// # Errors
+/// Not expected: the rows are written to memory.
+pub fn csv_files(draft: &Draft, name: &str) -> csv::Result<Vec<(String, String)>> {
+    let mut files = Vec::new();
+    for feed in draft.feeds() {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(&feed.columns)?;
+        for row in &feed.rows {
+            writer.write_record(row)?;
+        }
+        let bytes = writer.into_inner().map_err(|error| error.into_error())?;
+        files.push((csv_name(feed, name), String::from_utf8_lossy(&bytes).into_owned()));
+    }
+    Ok(files)
+}
+
+fn csv_name(feed: &Feed, profile: &str) -> String {
+    format!("{profile}-{}.csv", feed.name)
+}
+
+fn push_feed(entries: &mut Vec<(&'static str, Value)>, feed: Option<&Feed>, profile: &str) {
+    let Some(feed) = feed else { return };
+    let order = if feed.is_random { "random" } else { "in-order" };
+    let table =
+        vec![("file".into(), Value::Text(csv_name(feed, profile))), ("order".into(), order.into())];
+    entries.push(("feed", Value::Table(table)));
+}
+
+fn write_class(text: &mut String, class: &Class, profile: &str) {
     let mut lines = String::new();
     comment(&mut lines, &class.comment);
     let mut entries = vec![("name", Value::from(class.name.as_str()))];
@@ -69,6 +100,7 @@ fn write_class(text: &mut String, class: &Class) {
         entries.push(("wait", Value::Text(wait.to_string())));
     }
     push_table(&mut entries, "headers", texts(&class.headers));
+    push_feed(&mut entries, class.feed.as_ref(), profile);
     push_table(&mut entries, "variables", variables(&class.variables));
     write_table(&mut lines, "[[class]]", "class", &entries);
     if !class.on_start_example.is_empty() {
@@ -76,13 +108,13 @@ fn write_class(text: &mut String, class: &Class) {
         lines.push_str(&commented(&class.on_start_example));
     }
     for step in &class.on_start {
-        write_step(&mut lines, "class.on_start", step);
+        write_step(&mut lines, "class.on_start", step, &[&class.variables]);
     }
     for task in &class.tasks {
-        write_task(&mut lines, task);
+        write_task(&mut lines, task, &class.variables, profile);
     }
     for step in &class.on_stop {
-        write_step(&mut lines, "class.on_stop", step);
+        write_step(&mut lines, "class.on_stop", step, &[&class.variables]);
     }
     if class.active_tasks().next().is_none() {
         lines = commented(&lines);
@@ -90,7 +122,8 @@ fn write_class(text: &mut String, class: &Class) {
     text.push_str(&lines);
 }
 
-fn write_task(text: &mut String, task: &Task) {
+fn write_task(text: &mut String, task: &Task, of_class: &[(String, Variable)], profile: &str) {
+    let known = [of_class, &task.variables];
     text.push('\n');
     let mut lines = String::new();
     comment(&mut lines, &task.comment);
@@ -104,18 +137,21 @@ fn write_task(text: &mut String, task: &Task) {
     if !task.tags.is_empty() {
         entries.push(("tags", names(&task.tags)));
     }
+    push_feed(&mut entries, task.feed.as_ref(), profile);
     push_table(&mut entries, "variables", variables(&task.variables));
     match &task.steps[..] {
         [step] => {
             if step.comment != task.comment {
                 comment(&mut lines, &step.comment);
             }
-            entries.extend(step_entries(step));
+            entries.extend(step_entries(step, &known));
             write_table(&mut lines, "[[class.task]]", "class.task", &entries);
         }
         steps => {
             write_table(&mut lines, "[[class.task]]", "class.task", &entries);
-            steps.iter().for_each(|step| write_step(&mut lines, "class.task.step", step));
+            for step in steps {
+                write_step(&mut lines, "class.task.step", step, &known);
+            }
         }
     }
     match &task.disabled {
@@ -124,18 +160,19 @@ fn write_task(text: &mut String, task: &Task) {
     }
 }
 
-fn write_step(text: &mut String, path: &str, step: &Step) {
+fn write_step(text: &mut String, path: &str, step: &Step, known: &[&[(String, Variable)]]) {
     text.push('\n');
     let mut lines = String::new();
     comment(&mut lines, &step.comment);
-    write_table(&mut lines, &format!("[[{path}]]"), path, &step_entries(step));
+    write_table(&mut lines, &format!("[[{path}]]"), path, &step_entries(step, known));
     match &step.disabled {
         Some(reason) => text.push_str(&disabled(reason, &lines)),
         None => text.push_str(&lines),
     }
 }
 
-fn step_entries(step: &Step) -> Vec<(&'static str, Value)> {
+/// The keys of a step. `known` are the variables that it may use.
+fn step_entries(step: &Step, known: &[&[(String, Variable)]]) -> Vec<(&'static str, Value)> {
     let mut entries = vec![("request", Value::Text(format!("{} {}", step.method, step.path)))];
     if let Some(name) = &step.name {
         entries.push(("name", name.as_str().into()));
@@ -147,7 +184,8 @@ fn step_entries(step: &Step) -> Vec<(&'static str, Value)> {
         // TOML has no null.
         Body::Json(json) if json.contains_null() => {
             entries.push(("content_type", "application/json".into()));
-            entries.push(("body", Value::Text(json.to_json())));
+            let json = json.to_json_template(&|text| is_no_text(text, known));
+            entries.push(("body", Value::Text(json)));
         }
         Body::Json(json) => entries.push(("json", json.clone())),
         Body::Form(fields) => entries.push(("form", Value::Table(fields.clone()))),
@@ -166,6 +204,15 @@ fn step_entries(step: &Step) -> Vec<(&'static str, Value)> {
         entries.push(("wait", Value::Text(wait.to_string())));
     }
     entries
+}
+
+/// Whether `text` is a placeholder whose value is no string.
+fn is_no_text(text: &str, known: &[&[(String, Variable)]]) -> bool {
+    let name = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+    let Some(name) = name.filter(|name| template::names(text) == [*name]) else { return false };
+    let mut variables = known.iter().copied().flatten();
+    ["unix", "user", "random"].contains(&name)
+        || variables.any(|(other, variable)| other == name && variable.is_no_text())
 }
 
 fn part_value(part: &Part) -> Value {
@@ -512,12 +559,18 @@ mod tests {
 
     #[test]
     fn a_body_with_null_is_written_as_text() {
-        let json = Value::Table(vec![("a".into(), Value::Null)]);
+        let placeholder = |key: &str| (key.to_owned(), Value::Text(format!("{{{key}}}")));
+        let null = ("a".to_owned(), Value::Null);
+        let json = Value::Table(vec![null, placeholder("count"), placeholder("name")]);
         let step = Step { body: Body::Json(json), ..Step::default() };
         let mut text = String::new();
-        write_step(&mut text, "class.on_start", &step);
+        let variables = [("count".to_owned(), Variable::Integer(1, 9))];
+        write_step(&mut text, "class.on_start", &step, &[&variables]);
         let table = read(&text);
-        assert_eq!(table["class"]["on_start"][0]["body"].as_str(), Some("{\"a\":null}"));
+        assert_eq!(
+            table["class"]["on_start"][0]["body"].as_str(),
+            Some(r#"{"a":null,"count":{count},"name":"{name}"}"#)
+        );
         assert_eq!(
             table["class"]["on_start"][0]["content_type"].as_str(),
             Some("application/json")
@@ -530,7 +583,7 @@ mod tests {
         let task =
             Task { weight: 2, steps: vec![step], disabled: Some("why".into()), ..Task::default() };
         let mut text = String::new();
-        write_task(&mut text, &task);
+        write_task(&mut text, &task, &[], "my-load");
         assert!(text.contains("# Left out: why.\n#[[class.task]]\n#weight = 2\n"), "{text}");
         assert!(read(&text).is_empty());
     }

@@ -121,12 +121,19 @@ impl Value {
     /// Returns the value as compact JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
+        self.to_json_template(&|_| false)
+    }
+
+    /// Returns the value as compact JSON. Strings that `is_raw` are written without quotes:
+    /// placeholders whose values are no strings.
+    #[must_use]
+    pub fn to_json_template(&self, is_raw: &dyn Fn(&str) -> bool) -> String {
         let mut json = String::new();
-        self.write_json(&mut json);
+        self.write_json(&mut json, is_raw);
         json
     }
 
-    fn write_json(&self, json: &mut String) {
+    fn write_json(&self, json: &mut String, is_raw: &dyn Fn(&str) -> bool) {
         match self {
             Self::Null => json.push_str("null"),
             Self::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
@@ -134,6 +141,7 @@ impl Value {
                 let _ = write!(json, "{number}");
             }
             Self::Float(number) => json.push_str(&serde_json::Value::from(*number).to_string()),
+            Self::Text(text) if is_raw(text) => json.push_str(text),
             Self::Text(text) => write_json_text(json, text),
             Self::List(items) => {
                 json.push('[');
@@ -141,7 +149,7 @@ impl Value {
                     if position > 0 {
                         json.push(',');
                     }
-                    item.write_json(json);
+                    item.write_json(json, is_raw);
                 }
                 json.push(']');
             }
@@ -153,7 +161,7 @@ impl Value {
                     }
                     write_json_text(json, key);
                     json.push(':');
-                    value.write_json(json);
+                    value.write_json(json, is_raw);
                 }
                 json.push('}');
             }

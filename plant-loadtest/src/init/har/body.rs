@@ -14,7 +14,7 @@ impl Entry {
     /// Why the body cannot be part of a profile.
     pub fn binary_body(&self) -> Option<String> {
         let data = self.post_data.as_ref()?;
-        let file = entry_params(data).iter().any(|part| part.text_of("fileName").is_some());
+        let file = params(data).iter().any(|part| part.text_of("fileName").is_some());
         if file {
             return Some("its body contains a file".into());
         }
@@ -56,9 +56,20 @@ impl Recording {
                 Body::Form(fields.collect())
             }
             "multipart/form-data" if !recorded.is_empty() => {
-                let parts = recorded.into_iter().map(|(name, value)| {
-                    let value = self.replaced(&name, &value, place);
-                    (name, Part::Text(value))
+                let parts = params(data).iter().filter_map(|part| {
+                    let name = part.text_of("name")?;
+                    let text = part.text_of("value").unwrap_or_default();
+                    let part = match part.text_of("fileName") {
+                        Some(file) => Part::File {
+                            file: file.to_owned(),
+                            content_type: part
+                                .text_of("contentType")
+                                .unwrap_or_default()
+                                .to_owned(),
+                        },
+                        None => Part::Text(self.replaced(name, text, place)),
+                    };
+                    Some((name.to_owned(), part))
                 });
                 Body::Multipart(parts.collect())
             }
@@ -91,6 +102,6 @@ fn fields(data: &Value) -> Vec<(String, String)> {
     entry::pairs(data.get("params"))
 }
 
-fn entry_params(data: &Value) -> &[Value] {
+fn params(data: &Value) -> &[Value] {
     data.get("params").map_or(&[][..], Value::items)
 }

@@ -97,7 +97,7 @@ fn keep(entries: Vec<Entry>, origin: &str, draft: &mut Draft) -> Vec<Entry> {
         paths.dedup();
         let shown = paths.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
         let more = if paths.len() > 3 { ", …" } else { "" };
-        draft.remark(RemarkKind::LeftOut, "", format!("{count} {reason}: {shown}{more}"));
+        draft.remark(RemarkKind::LeftOut, "", format!("{reason} ({count}): {shown}{more}"));
     }
     kept
 }
@@ -200,6 +200,16 @@ impl Recording {
         }
         if is_credential(name) && !value.is_empty() {
             return self.secret(name, place);
+        }
+        if let Some((step, pointers)) = self.known.ambiguous(value)
+            && let Some(step) = self.steps.get(step)
+        {
+            let text = format!(
+                "the value of `{name}` is sent as recorded: it is at {} of the response to {}",
+                pointers.join(" and "),
+                step.endpoint()
+            );
+            self.to_do.push((place.to_owned(), text));
         }
         escape(value)
     }

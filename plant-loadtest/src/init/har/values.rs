@@ -21,6 +21,7 @@ pub struct Origin {
 #[derive(Debug, Default)]
 pub struct Known {
     origins: HashMap<String, Origin>,
+    ambiguous: HashMap<String, (usize, Vec<String>)>,
 }
 
 /// Texts that were sent: a response that repeats one does not give it.
@@ -35,20 +36,34 @@ impl Known {
         self.origins.get(text).cloned()
     }
 
+    /// Returns the step and the pointers of a value that is at several places of its response.
+    pub fn ambiguous(&self, text: &str) -> Option<(usize, Vec<String>)> {
+        self.ambiguous.get(text).cloned()
+    }
+
     /// Adds the values of a response.
     pub fn add_response(&mut self, step: usize, entry: &Entry, sent: &SentTexts) {
         let Some(body) = &entry.response else { return };
         let mut found: Vec<(&str, String)> = Vec::new();
         collect(body, &mut String::new(), &mut found);
-        let mut counts: HashMap<&str, usize> = HashMap::new();
-        for (text, _) in &found {
-            *counts.entry(text).or_default() += 1;
+        let mut pointers: HashMap<&str, Vec<String>> = HashMap::new();
+        for (text, pointer) in found {
+            pointers.entry(text).or_default().push(pointer);
         }
-        for (text, pointer) in &found {
-            let is_new = !sent.texts.contains(*text) && !self.origins.contains_key(*text);
-            if is_new && counts.get(text) == Some(&1) {
-                let origin = Origin { step, pointer: pointer.clone() };
-                self.origins.insert((*text).to_owned(), origin);
+        for (text, mut pointers) in pointers {
+            if sent.texts.contains(text) || self.origins.contains_key(text) {
+                continue;
+            }
+            match (pointers.len(), pointers.pop()) {
+                (1, Some(pointer)) => {
+                    self.origins.insert(text.to_owned(), Origin { step, pointer });
+                }
+                (_, Some(last)) => {
+                    pointers.push(last);
+                    pointers.truncate(3);
+                    self.ambiguous.entry(text.to_owned()).or_insert((step, pointers));
+                }
+                _ => {}
             }
         }
     }

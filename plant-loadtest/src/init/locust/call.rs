@@ -40,10 +40,17 @@ impl<'m> Walker<'m> {
         {
             return response;
         }
-        if let Some(name) = self.own_attribute(&call.func)
-            && let Some(function) = self.method(&name)
-        {
-            return self.run(function, Some(&call.arguments), true, call);
+        if let Some(name) = self.own_attribute(&call.func) {
+            if let Some(function) = self.method(&name) {
+                return self.run(function, Some(&call.arguments), true, call);
+            }
+            // `rest` of FastHttpUser: a request whose response is JSON.
+            if ["rest", "rest_"].contains(&name.as_str())
+                && let Some(response) = self.request("request", call)
+            {
+                return response;
+            }
+            return self.unknown(call);
         }
         if let Expr::Name(name) = &*call.func
             && let Some(function) = self.module.functions.get(name.id.as_str()).copied()
@@ -413,7 +420,8 @@ impl<'m> Walker<'m> {
         }
     }
 
-    fn json_of(&mut self, step: super::symbol::StepId) -> Symbol {
+    /// The JSON body of a response.
+    pub fn json_of(&self, step: super::symbol::StepId) -> Symbol {
         Symbol::Json(vec![super::symbol::Place { step, pointer: String::new() }])
     }
 
@@ -436,6 +444,12 @@ impl<'m> Walker<'m> {
                 }
             }
             (owner @ (Symbol::Dict(_) | Symbol::List(_) | Symbol::Json(_)), "copy") => owner,
+            // Each user takes another element of a list that all share.
+            (Symbol::List(items), "pop") if self.is_constant(call) && !items.is_empty() => {
+                let items =
+                    if arguments.is_empty() { items.into_iter().rev().collect() } else { items };
+                self.draw(DrawKind::NextOf(items))
+            }
             (Symbol::Dict(entries), "keys") => {
                 Symbol::List(entries.into_iter().map(|(key, _)| Symbol::text(key)).collect())
             }
@@ -457,6 +471,15 @@ impl<'m> Walker<'m> {
             (unknown @ Symbol::Unknown(_), _) => unknown,
             _ => self.unknown(call),
         }
+    }
+
+    /// Whether the owner of a method is a constant of the module.
+    fn is_constant(&self, call: &ExprCall) -> bool {
+        let Expr::Attribute(attribute) = &*call.func else { return false };
+        let Expr::Name(name) = &*attribute.value else { return false };
+        let name = name.id.as_str();
+        self.module.constants.contains_key(name)
+            && self.locals.last().is_none_or(|locals| !locals.contains_key(name))
     }
 
     fn text_method(&mut self, pieces: Vec<Piece>, method: &str, call: &'m ExprCall) -> Symbol {

@@ -59,6 +59,12 @@ impl<'m> Walker<'m> {
             Expr::Name(name) => self.name(name.id.as_str(), expression),
             Expr::Attribute(_) => self.attribute(expression),
             Expr::Subscript(subscript) => {
+                if self.module.full_name(&subscript.value).as_deref() == Some("os.environ")
+                    && let Some(setting) = self.eval(&subscript.slice).as_literal()
+                {
+                    let setting = setting.to_owned();
+                    return self.draw(DrawKind::Setting(setting));
+                }
                 let value = self.eval(&subscript.value);
                 if let Expr::Slice(slice) = &*subscript.slice {
                     let end = slice.upper.as_ref().map(|end| self.eval(end));
@@ -228,6 +234,7 @@ impl<'m> Walker<'m> {
         match (self.eval(&attribute.value), name) {
             (Symbol::Response(step), "status_code") => Symbol::Status(step),
             (Symbol::Response(step), "text" | "content") => Symbol::Body(step),
+            (Symbol::Response(step), "js") => self.json_of(step),
             (Symbol::Response(step), "elapsed") => Symbol::Elapsed(step),
             (Symbol::Response(step), "headers") => Symbol::Extracted(step, "header:".into()),
             (Symbol::Response(step), "cookies") => Symbol::Extracted(step, "cookie:".into()),
@@ -584,7 +591,7 @@ fn compared(left: &Symbol, op: CmpOp, right: &Symbol) -> Option<bool> {
 impl Draw {
     /// The keys that all values of a choice have.
     fn fields(&self) -> Option<Vec<String>> {
-        let DrawKind::OneOf(items) = &self.kind else { return None };
+        let (DrawKind::OneOf(items) | DrawKind::NextOf(items)) = &self.kind else { return None };
         let mut common: Option<Vec<String>> = None;
         for item in items {
             let keys: Vec<String> = match item {

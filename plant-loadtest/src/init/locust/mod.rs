@@ -27,7 +27,7 @@ use self::{
 };
 use super::{
     ConvertError,
-    draft::{Class, Draft, RemarkKind, Step, Task, Variable, Wait},
+    draft::{Class, Draft, Feed, RemarkKind, Step, Task, Variable, Wait},
 };
 
 /// Most walks until the attributes are stable.
@@ -105,10 +105,12 @@ fn add_class(module: &Module<'_>, user: &UserClass<'_>, draft: &mut Draft) {
         weight: user.weight,
         wait: user.wait,
         headers,
+        feed: renderer.class_feed.take(),
         variables: std::mem::take(&mut renderer.class_variables),
         ..Class::default()
     };
     let mut variables = std::mem::take(&mut renderer.task_variables);
+    let mut feeds = std::mem::take(&mut renderer.task_feeds);
     let mut remarks = user.remarks.clone();
     remarks.extend(walker.remarks.iter().cloned());
     remarks.append(&mut renderer.remarks);
@@ -121,6 +123,7 @@ fn add_class(module: &Module<'_>, user: &UserClass<'_>, draft: &mut Draft) {
             Role::OnStop => class.on_stop.extend(steps),
             Role::Task => {
                 let own = std::mem::take(&mut variables[number]);
+                let own = Drawn { variables: own, feed: feeds[number].take() };
                 add_task(module, unit, steps, own, &mut class, draft);
             }
         }
@@ -131,8 +134,8 @@ fn add_class(module: &Module<'_>, user: &UserClass<'_>, draft: &mut Draft) {
     share_authorization(&mut class);
     let host = user.host.clone().or_else(|| walker.host.clone());
     match (&draft.host, host) {
-        (None, host) => draft.host = host,
-        (Some(known), Some(host)) if *known != host => {
+        (None, host) => draft.host = host.map(|host| host.trim_end_matches('/').to_owned()),
+        (Some(known), Some(host)) if *known != host.trim_end_matches('/') => {
             let text = format!("`{}` uses another host, {host}", class.name);
             draft.remark(RemarkKind::LeftOut, module.source.place(user.class), text);
         }
@@ -166,11 +169,17 @@ fn walk<'m>(module: &'m Module<'m>, user: &'m UserClass<'m>) -> Walker<'m> {
     }
 }
 
+/// What a function draws for each of its runs.
+struct Drawn {
+    variables: Vec<(String, Variable)>,
+    feed: Option<Feed>,
+}
+
 fn add_task(
     module: &Module<'_>,
     unit: &Unit<'_>,
     mut steps: Vec<Step>,
-    variables: Vec<(String, Variable)>,
+    Drawn { variables, feed }: Drawn,
     class: &mut Class,
     draft: &mut Draft,
 ) {
@@ -193,6 +202,7 @@ fn add_task(
             last.wait = Some(Wait { from: own.from + wait.from, to: own.to + wait.to });
         }
         task.variables.extend(variables);
+        task.feed = task.feed.take().or(feed);
         task.steps.extend(steps);
         return;
     }
@@ -209,6 +219,7 @@ fn add_task(
         comment,
         weight: unit.weight,
         tags: unit.tags.clone(),
+        feed,
         variables,
         steps,
         ..Task::default()

@@ -13,7 +13,7 @@ use super::{
     walk::Walker,
 };
 use crate::init::{
-    draft::{Body, Expect, Part, Remark, RemarkKind, Step, Variable, Wait},
+    draft::{Body, Expect, Feed, Part, Remark, RemarkKind, Step, Variable, Wait},
     names::{extracted_name, free_name, variable_name},
     template::escape,
     value::Value,
@@ -36,8 +36,14 @@ pub struct Renderer<'a, 'm> {
     /// Names that are taken, with the task that they belong to, if it is only one.
     taken: Vec<(String, Option<usize>)>,
     extractions: Vec<Extraction>,
+    /// What of the request at hand cannot be read.
+    problems: Vec<Unknown>,
     /// Variables of the class.
     pub class_variables: Vec<(String, Variable)>,
+    /// Rows of which each user takes one.
+    pub class_feed: Option<Feed>,
+    /// Rows of which each run of a function takes one.
+    pub task_feeds: Vec<Option<Feed>>,
     /// Variables of each function.
     pub task_variables: Vec<Vec<(String, Variable)>>,
     /// Remarks.
@@ -61,7 +67,10 @@ impl<'a, 'm> Renderer<'a, 'm> {
             placeholders: BTreeMap::new(),
             taken: Vec::new(),
             extractions: Vec::new(),
+            problems: Vec::new(),
             class_variables: Vec::new(),
+            class_feed: None,
+            task_feeds: vec![None; units.len()],
             task_variables: vec![Vec::new(); units.len()],
             remarks: Vec::new(),
         };
@@ -186,6 +195,10 @@ impl<'a, 'm> Renderer<'a, 'm> {
         step.expect =
             Expect { status: request.status.clone(), shape: request.shape.clone(), json, contains };
         step.wait = self.step_wait(request);
+        problems.append(&mut self.problems);
+        for problem in problems.iter_mut().filter(|problem| problem.place.is_empty()) {
+            problem.place.clone_from(&request.place);
+        }
         if let Some(problem) = problems.first() {
             step.disabled = Some(problem.text.clone());
         }
@@ -259,18 +272,15 @@ impl<'a, 'm> Renderer<'a, 'm> {
                 }
                 Value::Text(text)
             }
-            Symbol::List(items) => Value::List(
-                items
-                    .iter()
-                    .map(|item| self.value(function, item, name))
-                    .collect::<Result<_, _>>()?,
-            ),
-            Symbol::Dict(entries) => Value::Table(
-                entries
-                    .iter()
-                    .map(|(key, value)| Ok((key.clone(), self.value(function, value, key)?)))
-                    .collect::<Result<_, Unknown>>()?,
-            ),
+            Symbol::List(items) => {
+                Value::List(items.iter().map(|item| self.part(function, item, name)).collect())
+            }
+            Symbol::Dict(entries) => {
+                let entries = entries.iter();
+                let entries =
+                    entries.map(|(key, value)| (key.clone(), self.part(function, value, key)));
+                Value::Table(entries.collect())
+            }
             Symbol::JsonText(json) => Value::Text(self.value(function, json, name)?.to_json()),
             Symbol::Draw(draw) => Value::Text(self.draw(function, draw, None, name)?),
             Symbol::Field(draw, key) => Value::Text(self.draw(function, draw, Some(key), name)?),
@@ -285,6 +295,14 @@ impl<'a, 'm> Renderer<'a, 'm> {
                     self.unknown(name, "is a response or a part of one that cannot be sent")
                 );
             }
+        })
+    }
+
+    /// The value of an item or an entry; what cannot be read does not spoil the rest.
+    fn part(&mut self, function: Option<usize>, symbol: &Symbol, name: &str) -> Value {
+        self.value(function, symbol, name).unwrap_or_else(|unknown| {
+            self.problems.push(unknown);
+            FILL_IN.into()
         })
     }
 
@@ -325,12 +343,28 @@ impl<'a, 'm> Renderer<'a, 'm> {
         {
             return Ok(template.clone());
         }
+        if let DrawKind::OneOf(items) | DrawKind::NextOf(items) = &draw.kind {
+            let several = self.fields.get(&draw.id).is_some_and(|fields| fields.len() > 1);
+            let is_next = matches!(draw.kind, DrawKind::NextOf(_));
+            if several || (is_next && self.class_feed.is_none()) {
+                self.feed(of_task, draw, items, name)?;
+                return match self.placeholders.get(&id) {
+                    Some(placeholder) => Ok(placeholder.clone()),
+                    None => Err(self.unknown(name, "is not read")),
+                };
+            }
+        }
         let variable = match (&draw.kind, template) {
             (_, Some(template)) => Variable::Is(template.as_str().into()),
             (DrawKind::Integer(from, to), _) => Variable::Integer(*from, *to),
             (DrawKind::Number(from, to), _) => Variable::Number(*from, *to),
-            (DrawKind::OneOf(items), _) => {
-                Variable::OneOf(self.choices(function, draw, items, key)?)
+            (DrawKind::OneOf(items) | DrawKind::NextOf(items), _) => {
+                if matches!(draw.kind, DrawKind::NextOf(_)) {
+                    let text = format!("`{name}` is drawn at random: a class has only one feed");
+                    let place = String::new();
+                    self.remarks.push(Remark { kind: RemarkKind::Changed, place, text });
+                }
+                Variable::OneOf(self.choices(function, items, key)?)
             }
             _ => return Err(self.unknown(name, "is not read")),
         };
@@ -350,18 +384,61 @@ impl<'a, 'm> Renderer<'a, 'm> {
         Ok(placeholder)
     }
 
+    /// Writes the values of a choice as rows: its fields belong together.
+    fn feed(
+        &mut self,
+        of_task: Option<usize>,
+        draw: &Draw,
+        items: &[Symbol],
+        name: &str,
+    ) -> Result<(), Unknown> {
+        let fields: Vec<String> =
+            self.fields.get(&draw.id).into_iter().flatten().cloned().collect();
+        let known = self.walker.names.get(&draw.id).or(self.walker.promoted.get(&draw.id));
+        let own_name = variable_name(known.map_or(name, String::as_str));
+        let mut feed = Feed {
+            name: own_name.clone(),
+            is_random: matches!(draw.kind, DrawKind::OneOf(_)),
+            rows: vec![Vec::new(); items.len()],
+            ..Feed::default()
+        };
+        for field in fields {
+            let key = Some(field.as_str()).filter(|field| !field.is_empty());
+            for (row, value) in feed.rows.iter_mut().zip(self.choices(None, items, key)?) {
+                row.push(plain(value));
+            }
+            let named = self.walker.field_names.get(&(draw.id, field.clone()));
+            let wanted = match (named, key) {
+                (Some(named), _) => variable_name(named),
+                (None, Some(key)) if key.parse::<usize>().is_err() => variable_name(key),
+                (None, Some(key)) => format!("{own_name}_{key}"),
+                (None, None) => own_name.clone(),
+            };
+            let column = self.take_name(&wanted, of_task);
+            self.placeholders.insert((draw.id, field), format!("{{{column}}}"));
+            feed.columns.push(column);
+        }
+        let is_template = |text: &String| !crate::init::template::names(text).is_empty();
+        if feed.rows.iter().flatten().any(is_template) {
+            return Err(self.unknown(name, "has generated values in its choices"));
+        }
+        let place = match of_task {
+            Some(function) => &mut self.task_feeds[function],
+            None => &mut self.class_feed,
+        };
+        if place.is_some() {
+            return Err(self.unknown(name, "is a second choice with several fields"));
+        }
+        *place = Some(feed);
+        Ok(())
+    }
+
     fn choices(
         &mut self,
         function: Option<usize>,
-        draw: &Draw,
         items: &[Symbol],
         key: Option<&str>,
     ) -> Result<Vec<Value>, Unknown> {
-        if self.fields.get(&draw.id).is_some_and(|fields| fields.len() > 1) {
-            let text = "has several fields of one random choice: write the choices into a CSV file and \
-                        use `feed`";
-            return Err(self.unknown(key.unwrap_or_default(), text));
-        }
         let mut values = Vec::new();
         for item in items {
             let item = match (item, key) {

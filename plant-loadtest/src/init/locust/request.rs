@@ -90,6 +90,7 @@ impl<'m> Walker<'m> {
     pub fn request(&mut self, method: &str, call: &'m ExprCall) -> Option<Symbol> {
         let mut positional = call.arguments.args.iter();
         let mut request = Request { place: self.module.source.place(call), ..Request::default() };
+        request.name.clone_from(&self.request_name);
         request.method = match method {
             "get" | "post" | "put" | "patch" | "delete" | "head" | "options" => {
                 method.to_ascii_uppercase()

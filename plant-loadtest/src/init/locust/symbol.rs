@@ -94,6 +94,8 @@ pub enum DrawKind {
     Number(f64, f64),
     /// One of several values.
     OneOf(Vec<Symbol>),
+    /// The next of several values, for each user another one.
+    NextOf(Vec<Symbol>),
     /// A text with generated values in it.
     Template(Vec<Piece>),
     /// A secret or setting from outside the file.
@@ -185,7 +187,9 @@ impl Symbol {
                 });
                 if bytes.sum::<usize>() > LONGEST { most } else { 1 }
             }
-            Self::Draw(Draw { kind: DrawKind::OneOf(items), .. }) => all(&mut items.iter()),
+            Self::Draw(Draw { kind: DrawKind::OneOf(items) | DrawKind::NextOf(items), .. }) => {
+                all(&mut items.iter())
+            }
             _ => 1,
         }
     }

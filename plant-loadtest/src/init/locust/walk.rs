@@ -50,12 +50,16 @@ pub struct Walker<'m> {
     pub attributes: Attributes,
     /// Headers that are set on the client itself.
     pub client_headers: Vec<(String, Symbol)>,
+    /// Name for the statistics of the next requests.
+    pub request_name: Option<Symbol>,
     /// Base URL that requests name.
     pub host: Option<String>,
     /// Requests of each function.
     pub requests: Vec<Vec<Request>>,
     /// Names of draws: the variable that they are first assigned to.
     pub names: BTreeMap<(usize, usize), String>,
+    /// Names of fields of draws.
+    pub field_names: BTreeMap<((usize, usize), String), String>,
     /// Names of places in responses: the variable that they are first assigned to.
     pub place_names: Vec<(Place, String)>,
     /// Draws that are assigned to an attribute.
@@ -80,9 +84,11 @@ impl<'m> Walker<'m> {
             before,
             attributes: BTreeMap::new(),
             client_headers: Vec::new(),
+            request_name: None,
             host: None,
             requests: Vec::new(),
             names: BTreeMap::new(),
+            field_names: BTreeMap::new(),
             place_names: Vec::new(),
             promoted: BTreeMap::new(),
             remarks: Vec::new(),
@@ -97,6 +103,7 @@ impl<'m> Walker<'m> {
     /// Walks a function that users run.
     pub fn walk(&mut self, function: &'m StmtFunctionDef) {
         self.requests.push(Vec::new());
+        self.request_name = None;
         self.draws = 0;
         let parameters: Vec<&str> =
             function.parameters.iter().map(|parameter| parameter.name().as_str()).collect();
@@ -225,6 +232,8 @@ impl<'m> Walker<'m> {
                     self.set_attribute(&attribute, value);
                 } else if self.client_path(target).as_deref() == Some("headers") {
                     self.add_client_headers(value);
+                } else if self.client_path(target).as_deref() == Some("request_name") {
+                    self.request_name = Some(value).filter(|name| *name != Symbol::Null);
                 } else if self.client_path(target).is_some() {
                     self.left_out(target, "a setting of the client is not read");
                 }
@@ -325,6 +334,11 @@ impl<'m> Walker<'m> {
                 self.names.entry(draw.id).or_insert_with(|| name.to_owned());
                 return;
             }
+            Symbol::Field(draw, key) => {
+                let field = (draw.id, key.clone());
+                self.field_names.entry(field).or_insert_with(|| name.to_owned());
+                return;
+            }
             Symbol::Json(places) => (&places[..], name.to_owned()),
             Symbol::Each(places) => (&places[..], singular(name)),
             Symbol::List(items) => match &items[..] {
@@ -341,7 +355,20 @@ impl<'m> Walker<'m> {
     }
 
     fn with(&mut self, with: &'m StmtWith) -> Flow {
+        let before = self.request_name.clone();
+        let flow = self.with_items(with);
+        self.request_name = before;
+        flow
+    }
+
+    fn with_items(&mut self, with: &'m StmtWith) -> Flow {
         for item in &with.items {
+            if let Expr::Call(call) = &item.context_expr
+                && self.client_path(&call.func).as_deref() == Some("rename_request")
+            {
+                self.request_name = call.arguments.args.first().map(|name| self.eval(name));
+                continue;
+            }
             let value = self.eval(&item.context_expr);
             if let Symbol::Unknown(unknown) = &value {
                 self.remark(RemarkKind::LeftOut, unknown.clone());

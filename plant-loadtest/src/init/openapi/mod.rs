@@ -110,11 +110,15 @@ fn parameters<'a>(
 fn tasks(document: &Document, operations: &[Operation<'_>], draft: &mut Draft) -> Vec<Task> {
     let variables = PathVariables::new(operations.iter().map(|operation| operation.path));
     let given = given_variables(document, operations, &variables);
+    let login = security::login(document, operations).map(|(operation, _)| operation.endpoint());
     let mut tasks = Vec::new();
     for operation in operations {
         let place = operation.endpoint();
         match operation.convert(document, &variables, &|name| given.contains(name)) {
-            Ok(converted) => {
+            Ok(mut converted) => {
+                if login.as_ref() == Some(&place) {
+                    converted.task.disabled = Some("fill in credentials that exist".into());
+                }
                 for to_do in converted.to_do {
                     draft.remark(RemarkKind::ToDo, &place, to_do);
                 }

@@ -77,6 +77,8 @@ impl<'a> Operation<'a> {
                 "no operation returns {}; fill in a value that exists",
                 made_up.join(", ")
             ))
+        } else if let Some(name) = made_up_token(&step.body) {
+            Some(format!("fill in a `{name}` that exists"))
         } else if self.is_destructive() {
             Some("it deletes data or ends a session; remove the # to send it".into())
         } else {
@@ -249,16 +251,24 @@ pub fn json_schema<'a>(document: &'a Document, response: &'a Value) -> Option<&'
 fn shape(document: &Document, schema: &Value) -> Option<Shape> {
     let schema = document.resolve(schema).ok()?;
     if let Some(items) = schema.get("items") {
-        let keys = required(document.resolve(items).ok()?);
+        let keys = required(document, items, 0);
         return (!keys.is_empty()).then_some(Shape::Array(keys));
     }
-    let keys = required(schema);
+    let keys = required(document, schema, 0);
     (!keys.is_empty()).then_some(Shape::Object(keys))
 }
 
-fn required(schema: &Value) -> Vec<String> {
-    let keys = schema.get("required").map_or(&[][..], Value::items);
-    keys.iter().filter_map(Value::text).map(str::to_owned).collect()
+/// Required keys of an object, those of the parts of its `allOf` included.
+fn required(document: &Document, schema: &Value, depth: usize) -> Vec<String> {
+    let Ok(schema) = document.resolve(schema) else { return Vec::new() };
+    let mut keys = Vec::new();
+    if depth < 4 {
+        let parts = schema.get("allOf").map_or(&[][..], Value::items).iter().take(16);
+        keys.extend(parts.flat_map(|part| required(document, part, depth + 1)));
+    }
+    let own = schema.get("required").map_or(&[][..], Value::items);
+    keys.extend(own.iter().filter_map(Value::text).map(str::to_owned));
+    keys
 }
 
 fn multipart<'a>(
@@ -292,6 +302,20 @@ fn multipart<'a>(
         parts.push((name.clone(), Part::Text(text)));
     }
     Ok(Body::Multipart(parts))
+}
+
+/// A field that is a token without an example: the service rejects what is made up.
+fn made_up_token(body: &Body) -> Option<&str> {
+    let fields = match body {
+        Body::Json(json) => json.entries(),
+        Body::Form(fields) => fields,
+        _ => return None,
+    };
+    let made_up = fields.iter().find(|(name, value)| {
+        let is_made_up = value.text().is_some_and(|text| text.contains("{random}"));
+        is_made_up && variable_name(name).split('_').any(|word| word == "token")
+    });
+    made_up.map(|(name, _)| name.as_str())
 }
 
 fn is_json(media_type: &str) -> bool {

@@ -404,7 +404,7 @@ mod tests {
         let first = r##"{"$ref":"#/owner/schema/levels/0"}"##;
         let wide = format!(r#"{{"items":{first},"levels":[{},{{}}]}}"#, levels.join(","));
         assert!(sample(&wide).is_err());
-        assert!(sample(r##"{"allOf":[{"$ref":"#/owner/schema"}]}"##).is_err());
+        assert!(sample(r##"{"type":"object","allOf":[{"$ref":"#/owner/schema"}]}"##).is_err());
     }
 
     #[test]

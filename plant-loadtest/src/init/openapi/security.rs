@@ -101,7 +101,7 @@ fn add_bearer(
 }
 
 /// The operation that looks like a login: a POST whose response has a token.
-fn login<'a, 'd>(
+pub fn login<'a, 'd>(
     document: &'d Document,
     operations: &'a [Operation<'d>],
 ) -> Option<(&'a Operation<'d>, String)> {
