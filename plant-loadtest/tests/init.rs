@@ -11,7 +11,10 @@ use std::{
 };
 
 use harness::{first_line, loadtest, new_test_folder};
-use plant_loadtest::stub::{Behavior, Stub};
+use plant_loadtest::{
+    init::{har, locust, openapi},
+    stub::{Behavior, Stub},
+};
 
 fn inputs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/init")
@@ -178,4 +181,21 @@ fn a_text_that_cannot_be_converted_is_an_error_with_its_place() {
     assert!(output.stderr.contains("nowhere.har: cannot be read"), "{}", output.stderr);
     let output = loadtest(&folder, &["init", "--har", "c.har", "--locust", "f.py"]);
     assert_eq!(output.exit_code, 2);
+}
+
+#[test]
+fn every_beginning_of_a_text_is_converted_or_refused() {
+    let read = |file: &str| fs::read_to_string(inputs().join(file)).unwrap();
+    let cut = |text: &str, convert: &dyn Fn(&str) -> bool| {
+        let ends = (0..text.len()).step_by(61).filter(|end| text.is_char_boundary(*end));
+        let converted = ends.filter(|end| convert(&text[..*end])).count();
+        assert!(convert(text));
+        converted
+    };
+    let converted = cut(&read("idioms.py"), &|text| locust::convert("f.py", text).is_ok());
+    assert!(converted > 10);
+    let converted = cut(&read("shop.yaml"), &|text| openapi::convert("a.yaml", text, None).is_ok());
+    assert!(converted > 5);
+    cut(&read("pets.json"), &|text| openapi::convert("a.json", text, None).is_ok());
+    cut(&read("session.har"), &|text| har::convert("a.har", text, None).is_ok());
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt, time::Duration};
 
 use super::{
+    names::free_name,
     template::{self, BUILT_IN},
     value::Value,
 };
@@ -271,6 +272,23 @@ impl Draft {
         let remark = Remark { kind, place: place.into(), text: text.into() };
         if !self.remarks.contains(&remark) {
             self.remarks.push(remark);
+        }
+    }
+
+    /// Renames classes that have the name of one that is `taken`, and adds a remark for each.
+    pub fn rename_classes(&mut self, taken: impl Fn(&str) -> bool) {
+        for number in 0..self.classes.len() {
+            let name = self.classes[number].name.clone();
+            if !taken(&name) {
+                continue;
+            }
+            let free = free_name(&name, |name| {
+                taken(name) || self.classes.iter().any(|class| class.name == name)
+            });
+            let text =
+                format!("is a user class of the program; the one of this profile is `{free}`");
+            self.remark(RemarkKind::Changed, format!("`{name}`"), text);
+            self.classes[number].name = free;
         }
     }
 

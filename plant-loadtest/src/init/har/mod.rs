@@ -2,6 +2,8 @@
 
 mod body;
 mod entry;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::collections::BTreeMap;

@@ -190,9 +190,13 @@ impl<'m> Walker<'m> {
         match self.module.constants.get(name).copied() {
             // Constants have no local variables.
             Some(constant) => {
+                if let Some(value) = self.constants.get(name) {
+                    return value.clone();
+                }
                 self.locals.push(BTreeMap::new());
                 let value = self.eval(constant);
                 self.locals.pop();
+                self.constants.insert(name.to_owned(), value.clone());
                 value
             }
             None => {

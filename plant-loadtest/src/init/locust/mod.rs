@@ -14,6 +14,8 @@ mod python;
 mod render;
 mod request;
 mod symbol;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use ruff_python_ast::{Expr, Stmt, StmtFunctionDef};

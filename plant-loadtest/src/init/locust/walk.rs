@@ -19,7 +19,7 @@ use crate::init::{
 const DEEPEST: usize = 60;
 
 /// Most expressions that are evaluated for one class.
-const MOST_WORK: usize = 400_000;
+const MOST_WORK: usize = 200_000;
 
 /// Most requests of one class.
 const MOST_REQUESTS: usize = 2000;
@@ -70,6 +70,8 @@ pub struct Walker<'m> {
     pub locals: Vec<BTreeMap<String, Symbol>>,
     /// Name of the parameter that is the user, for each of these functions.
     pub self_names: Vec<String>,
+    /// Values of module constants.
+    pub(super) constants: BTreeMap<String, Symbol>,
     pub(super) draws: usize,
     pub(super) depth: usize,
     work: usize,
@@ -94,6 +96,7 @@ impl<'m> Walker<'m> {
             remarks: Vec::new(),
             locals: Vec::new(),
             self_names: Vec::new(),
+            constants: BTreeMap::new(),
             draws: 0,
             depth: 0,
             work: 0,
