@@ -89,6 +89,7 @@ pub async fn init(harness: &Harness, arguments: &InitArguments) -> Result<Exit, 
     if let Some(host) = &arguments.host {
         draft.host = Some(host.trim_end_matches('/').to_owned());
     }
+    draft.rename_classes(|name| harness.find_class(name).is_some());
     let files =
         toml_text::csv_files(&draft, name).map_err(|error| CommandError::could_not_run(&error))?;
     for (file, text) in &files {

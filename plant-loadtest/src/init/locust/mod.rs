@@ -2,12 +2,13 @@
 //! and never guessed.
 //!
 //! [`walk`] follows the functions of a user class statement by statement with the values that
-//! [`eval`] and [`call`] know, [`request`] records what is sent, [`check`] what is expected of the
+//! [`eval`] and [`call`] know, [`client`] records what is sent, [`check`] what is expected of the
 //! responses, and [`render`] turns the result into steps.
 
 mod call;
 mod check;
 mod class;
+mod client;
 mod eval;
 mod module;
 mod python;
