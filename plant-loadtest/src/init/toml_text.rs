@@ -71,7 +71,7 @@ pub fn csv_files(draft: &Draft, name: &str) -> csv::Result<Vec<(String, String)>
         for row in &feed.rows {
             writer.write_record(row)?;
         }
-        let bytes = writer.into_inner().map_err(|error| error.into_error())?;
+        let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
         files.push((csv_name(feed, name), String::from_utf8_lossy(&bytes).into_owned()));
     }
     Ok(files)

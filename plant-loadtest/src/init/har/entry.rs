@@ -27,9 +27,9 @@ pub struct Entry {
     /// Path, percent-encoded as recorded.
     pub path: String,
     /// Decoded query parameters.
-    pub query: Vec<(String, String)>,
+    pub query: Fields,
     /// Request headers.
-    pub headers: Vec<(String, String)>,
+    pub headers: Fields,
     /// The recorded body.
     pub post_data: Option<Value>,
     /// Status of the response; 0 if there was none.
@@ -155,8 +155,11 @@ pub fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// Splits a URL into origin, path and decoded query.
-fn split_url(url: &str) -> Result<(String, String, Vec<(String, String)>), String> {
+/// Names and values, decoded.
+type Fields = Vec<(String, String)>;
+
+/// Splits a URL into origin, path and query.
+fn split_url(url: &str) -> Result<(String, String, Fields), String> {
     let (scheme, rest) = url.split_once("://").ok_or("not a request over HTTP")?;
     if !["http", "https"].contains(&scheme) {
         return Err(format!("a request over {scheme}"));
@@ -175,7 +178,7 @@ fn split_url(url: &str) -> Result<(String, String, Vec<(String, String)>), Strin
 }
 
 /// Decodes the fields of a query or of a form.
-pub fn fields(text: &str) -> Vec<(String, String)> {
+pub fn fields(text: &str) -> Fields {
     let decode = |text: &str| decode(&text.replace('+', " "));
     text.split('&')
         .filter(|field| !field.is_empty())
@@ -187,7 +190,7 @@ pub fn fields(text: &str) -> Vec<(String, String)> {
 }
 
 /// Names and values of a list such as `headers`. Pseudo headers of HTTP/2 are left out.
-pub fn pairs(list: Option<&Value>) -> Vec<(String, String)> {
+pub fn pairs(list: Option<&Value>) -> Fields {
     let items = list.map_or(&[][..], Value::items).iter();
     items
         .filter_map(|item| {

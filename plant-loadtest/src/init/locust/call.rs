@@ -467,7 +467,7 @@ impl<'m> Walker<'m> {
                 self.draw(DrawKind::Unix)
             }
             (text @ (Symbol::Text(_) | Symbol::JsonText(_)), "encode" | "decode") => text,
-            (Symbol::Text(pieces), method) => self.text_method(pieces, method, call),
+            (Symbol::Text(pieces), method) => self.text_method(&pieces, method, call),
             (unknown @ Symbol::Unknown(_), _) => unknown,
             _ => self.unknown(call),
         }
@@ -482,8 +482,8 @@ impl<'m> Walker<'m> {
             && self.locals.last().is_none_or(|locals| !locals.contains_key(name))
     }
 
-    fn text_method(&mut self, pieces: Vec<Piece>, method: &str, call: &'m ExprCall) -> Symbol {
-        let literal = match &pieces[..] {
+    fn text_method(&mut self, pieces: &[Piece], method: &str, call: &'m ExprCall) -> Symbol {
+        let literal = match pieces {
             [] => Some(""),
             [Piece::Literal(text)] => Some(text.as_str()),
             _ => None,

@@ -343,7 +343,11 @@ impl<'m> Walker<'m> {
 fn add_statuses(statuses: &mut Vec<(StepId, Vec<u16>)>, step: StepId, more: Vec<u16>) {
     match statuses.iter_mut().find(|(other, _)| *other == step) {
         Some((_, all)) => {
-            all.extend(more.into_iter().filter(|status| !all.contains(status)).collect::<Vec<_>>())
+            for status in more {
+                if !all.contains(&status) {
+                    all.push(status);
+                }
+            }
         }
         None => statuses.push((step, more)),
     }

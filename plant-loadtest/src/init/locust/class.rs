@@ -106,12 +106,12 @@ impl<'m> UserClass<'m> {
                 "wait_time" => self.read_wait(module, value),
                 "weight" => match constant(module, value) {
                     Symbol::Integer(weight) => {
-                        self.weight = u32::try_from(weight).unwrap_or(1).max(1)
+                        self.weight = u32::try_from(weight).unwrap_or(1).max(1);
                     }
                     _ => self.left_out(module, value, "the weight is not constant"),
                 },
                 "fixed_count" => {
-                    self.left_out(module, value, "a fixed number of users; use weights")
+                    self.left_out(module, value, "a fixed number of users; use weights");
                 }
                 "host" => match constant(module, value) {
                     Symbol::Null => {}

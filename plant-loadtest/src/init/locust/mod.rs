@@ -1,9 +1,9 @@
 //! Profiles from Locust files, read by rule: what the rules do not cover is listed with its line
 //! and never guessed.
 //!
-//! [`walk`] follows the functions of a user class statement by statement with the values that
-//! [`eval`] and [`call`] know, [`client`] records what is sent, [`check`] what is expected of the
-//! responses, and [`render`] turns the result into steps.
+//! `walk` follows the functions of a user class statement by statement with the values that
+//! `eval` and `call` know, `client` records what is sent, `check` what is expected of the
+//! responses, and `render` turns the result into steps.
 
 mod call;
 mod check;

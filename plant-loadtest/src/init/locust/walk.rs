@@ -162,11 +162,8 @@ impl<'m> Walker<'m> {
             Stmt::With(with) => return self.with(with),
             Stmt::For(repeat) => return self.repeat(repeat),
             Stmt::Try(attempt) => return self.attempt(attempt),
-            Stmt::Assert(assert) => {
-                if !self.expect(&assert.test, true) {
-                    self.left_out(statement, "the condition is not read");
-                }
-            }
+            Stmt::Assert(assert) if self.expect(&assert.test, true) => {}
+            Stmt::Assert(_) => self.left_out(statement, "the condition is not read"),
             Stmt::Raise(_) => {
                 self.left_out(statement, "stops the user or the task");
                 return Flow::Return(Symbol::Null);
