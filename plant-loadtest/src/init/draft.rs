@@ -1,6 +1,8 @@
 //! A profile before it is written: what the converters produce.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, mem, time::Duration};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     names::free_name,
@@ -292,10 +294,13 @@ impl Draft {
         }
     }
 
-    /// Disables steps and tasks with a variable that nothing gives a value, so that the profile is
-    /// valid, and adds a remark for each.
-    pub fn disable_incomplete(&mut self) {
+    /// Makes the profile valid: brings all steps into the form that profiles have, and disables steps
+    /// and tasks with a variable that nothing gives a value, with a remark for each.
+    pub fn finish(&mut self) {
         for class in &mut self.classes {
+            class.steps_mut().for_each(Step::normalize);
+            // Users that stop do not wait.
+            class.on_stop.iter_mut().for_each(|step| step.wait = None);
             while let Some(remark) = class.disable_next_incomplete() {
                 self.remarks.push(remark);
             }
@@ -329,6 +334,11 @@ impl Class {
         let columns = self.feed.iter().flat_map(|feed| &feed.columns);
         let drawn = self.variables.iter().map(|(name, _)| name).chain(columns);
         extracted.chain(drawn).cloned().chain(BUILT_IN.map(str::to_owned)).collect()
+    }
+
+    fn steps_mut(&mut self) -> impl Iterator<Item = &mut Step> {
+        let tasks = self.tasks.iter_mut().flat_map(|task| &mut task.steps);
+        self.on_start.iter_mut().chain(tasks).chain(&mut self.on_stop)
     }
 
     fn active_steps(&self) -> impl Iterator<Item = &Step> {
@@ -424,11 +434,40 @@ impl Step {
         found
     }
 
+    /// Encodes what a path cannot have, and drops what a request or a response cannot have.
+    fn normalize(&mut self) {
+        let mut path = String::from("/");
+        for next in self.path.trim_start_matches('/').chars() {
+            if next.is_whitespace() || next.is_control() || next == '#' || next == '\\' {
+                path.extend(utf8_percent_encode(next.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC));
+            } else {
+                path.push(next);
+            }
+        }
+        self.path = path;
+        self.headers.retain(|(name, value)| {
+            let own = ["content-length", "transfer-encoding"];
+            is_header_name(name)
+                && !own.iter().any(|own| name.eq_ignore_ascii_case(own))
+                && !value.chars().any(char::is_control)
+        });
+        if self.method == "HEAD" {
+            self.expect =
+                Expect { status: mem::take(&mut self.expect.status), ..Expect::default() };
+            self.extract.retain(|(_, place)| place.contains(':'));
+        }
+    }
+
     fn disable(&mut self, name: &str) -> Remark {
         let reason = format!("nothing gives `{name}` a value");
         self.disabled = Some(reason.clone());
         Remark { kind: RemarkKind::LeftOut, place: self.endpoint(), text: reason }
     }
+}
+
+fn is_header_name(name: &str) -> bool {
+    let is_token = |next: char| next.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(next);
+    !name.is_empty() && name.chars().all(is_token)
 }
 
 #[cfg(test)]
@@ -450,7 +489,7 @@ mod tests {
         let tasks = vec![task(list), task(step("/items/{item}")), task(step("/health"))];
         let class = Class { tasks, ..Class::default() };
         let mut draft = Draft { classes: vec![class], ..Draft::default() };
-        draft.disable_incomplete();
+        draft.finish();
         assert_eq!(draft.active_tasks(), 1);
         let remarks: Vec<String> = draft.remarks.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -460,6 +499,20 @@ mod tests {
                 "GET /items/{item}: nothing gives `item` a value",
             ]
         );
+    }
+
+    #[test]
+    fn paths_and_headers_get_the_form_that_profiles_have() {
+        let mut step = step("//a b#{c}\\ü");
+        step.headers = [("X-A", "1"), ("bad name", "1"), ("Content-Length", "1"), ("X-B", "a\nb")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into();
+        step.method = "HEAD".into();
+        step.expect.shape = Some(Shape::Object(vec!["id".into()]));
+        step.normalize();
+        assert_eq!(step.path, "/a%20b%23{c}%5Cü");
+        assert_eq!(step.headers, [("X-A".into(), "1".into())]);
+        assert_eq!(step.expect, Expect::default());
     }
 
     #[test]

@@ -173,8 +173,7 @@ fn split_url(url: &str) -> Result<(String, String, Fields), String> {
         return Err(format!("`{url}` has no host"));
     }
     let path = if path.is_empty() { "/" } else { path };
-    let path = path.replace(' ', "%20");
-    Ok((format!("{scheme}://{}", host.to_ascii_lowercase()), path, fields(query)))
+    Ok((format!("{scheme}://{}", host.to_ascii_lowercase()), path.to_owned(), fields(query)))
 }
 
 /// Decodes the fields of a query or of a form.

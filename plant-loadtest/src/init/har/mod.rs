@@ -75,7 +75,7 @@ pub fn convert(file: &str, text: &str, host: Option<&str>) -> Result<Draft, Conv
     draft.host = Some(origin);
     let class = Recording::default().class(&kept, &mut draft);
     draft.classes.push(class);
-    draft.disable_incomplete();
+    draft.finish();
     Ok(draft)
 }
 
@@ -246,7 +246,11 @@ impl Recording {
 
     /// The placeholder of a credential, which is never copied.
     fn secret(&mut self, name: &str, place: &str) -> String {
-        let name = variable_name(name);
+        let wanted = variable_name(name);
+        let is_extracted = |name: &str| {
+            self.steps.iter().flat_map(|step| &step.extract).any(|(other, _)| other == name)
+        };
+        let name = free_name(&wanted, is_extracted);
         if !self.variables.iter().any(|(other, _)| *other == name) {
             self.variables.push((name.clone(), Variable::Is(Value::from("FILL IN"))));
             let text = format!("replace the value of `{name}`: credentials are not copied");

@@ -69,7 +69,7 @@ pub fn convert(file: &str, text: &str) -> Result<Draft, ConvertError> {
         }
     }
     note_listeners(&module, &syntax.body, &mut draft);
-    draft.disable_incomplete();
+    draft.finish();
     if draft.active_tasks() == 0 {
         let remarks: Vec<String> =
             draft.remarks.iter().map(|remark| format!("\n  {remark}")).collect();

@@ -186,12 +186,24 @@ impl<'a, 'm> Renderer<'a, 'm> {
         for (name, symbol) in &request.headers {
             step.headers.push((name.clone(), plain(value(self, name, symbol))));
         }
-        let json: Vec<(String, Value)> = request
-            .json
-            .iter()
-            .map(|(pointer, symbol)| (pointer.clone(), value(self, "expected", symbol)))
-            .collect();
-        let contains = request.contains.as_ref().map(|text| plain(value(self, "expected", text)));
+        // Expectations are no templates.
+        let mut json = Vec::new();
+        for (pointer, symbol) in &request.json {
+            match literal(symbol) {
+                Some(value) => json.push((pointer.clone(), value)),
+                None => self
+                    .problems
+                    .push(self.unknown(pointer, "is compared with a value that is not constant")),
+            }
+        }
+        let contains = request.contains.as_ref().and_then(|text| match literal(text) {
+            Some(text) => Some(plain(text)),
+            None => {
+                self.problems
+                    .push(self.unknown("the body", "is compared with a text that is not constant"));
+                None
+            }
+        });
         step.expect =
             Expect { status: request.status.clone(), shape: request.shape.clone(), json, contains };
         step.wait = self.step_wait(request);
@@ -223,7 +235,7 @@ impl<'a, 'm> Renderer<'a, 'm> {
         for piece in pieces {
             let value = match piece {
                 Piece::Literal(text) => {
-                    path.push_str(&escape(text).replace(' ', "%20"));
+                    path.push_str(&escape(text));
                     continue;
                 }
                 Piece::Hole(Symbol::Unknown(unknown)) => Err(unknown.clone()),
@@ -550,6 +562,16 @@ fn collect_fields(value: &Symbol, fields: &mut BTreeMap<DrawId, BTreeSet<String>
         Symbol::JsonText(value) => collect_fields(value, fields),
         _ => {}
     }
+}
+
+/// The value of a constant.
+fn literal(symbol: &Symbol) -> Option<Value> {
+    Some(match symbol {
+        Symbol::Bool(value) => Value::Bool(*value),
+        Symbol::Integer(number) => Value::Integer(*number),
+        Symbol::Float(number) => Value::Float(*number),
+        text => Value::Text(text.as_literal()?.to_owned()),
+    })
 }
 
 /// A value as text.

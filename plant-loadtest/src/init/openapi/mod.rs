@@ -39,10 +39,10 @@ pub fn convert(file: &str, text: &str, origin: Option<&str>) -> Result<Draft, Co
         wait: Some(Wait::seconds(1, 3)),
         ..Class::default()
     };
-    security::add(&document, &operations, &mut class, &mut draft);
     class.tasks = tasks(&document, &operations, &mut draft);
+    security::add(&document, &operations, &mut class, &mut draft);
     draft.classes.push(class);
-    draft.disable_incomplete();
+    draft.finish();
     if draft.active_tasks() == 0 {
         let reason = "no operation can be sent as it is documented";
         return Err(ConvertError::new(file, with_remarks(reason, &draft)));

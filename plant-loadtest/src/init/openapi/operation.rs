@@ -156,7 +156,10 @@ impl<'a> Operation<'a> {
         for parameter in self.parameters.iter().filter(|parameter| parameter.is_true("required")) {
             let name = parameter.text_of("name").unwrap_or_default();
             let place = parameter.text_of("in").unwrap_or_default();
-            if !["query", "header", "cookie"].contains(&place) {
+            let lower = name.to_ascii_lowercase();
+            // OpenAPI ignores descriptions of these headers.
+            let ignored = ["accept", "content-type", "authorization"].contains(&lower.as_str());
+            if !["query", "header", "cookie"].contains(&place) || (place == "header" && ignored) {
                 continue;
             }
             let value = match parameter.get("content").and_then(|content| content.entries().first())

@@ -132,7 +132,15 @@ fn set_header(class: &mut Class, name: &str, value: String) {
 
 /// Adds a variable whose value a person fills in; returns its name.
 fn add_secret(class: &mut Class, wanted: &str) -> String {
-    let taken = |name: &str| class.variables.iter().any(|(other, _)| other == name);
+    let of_tasks = class.tasks.iter().flat_map(|task| {
+        let extracted = task.steps.iter().flat_map(|step| &step.extract).map(|(name, _)| name);
+        task.variables.iter().map(|(name, _)| name).chain(extracted)
+    });
+    let of_tasks: Vec<&String> = of_tasks.collect();
+    let taken = |name: &str| {
+        class.variables.iter().any(|(other, _)| other == name)
+            || of_tasks.iter().any(|other| *other == name)
+    };
     let name = free_name(wanted, taken);
     class.variables.push((name.clone(), Variable::Is(Value::from("FILL IN"))));
     name
