@@ -89,7 +89,7 @@ impl PathVariables {
         path: &str,
         schema: &Value,
     ) -> Vec<(String, String)> {
-        let collection = path.trim_end_matches('/');
+        let collection = collection(method, path);
         let of_collection = self.names.iter().filter(|((other, _), _)| other == collection);
         of_collection
             .filter_map(|((_, parameter), variable)| {
@@ -101,6 +101,17 @@ impl PathVariables {
                 Some((variable.clone(), pointer?))
             })
             .collect()
+    }
+}
+
+/// The collection that an operation lists or adds to: `/items`, also for `GET /items/list` and
+/// `POST /items/create`.
+fn collection<'p>(method: &str, path: &'p str) -> &'p str {
+    let path = path.trim_end_matches('/');
+    let verbs: &[&str] = if method == "GET" { &["list", "all"] } else { &["create", "new"] };
+    match path.rsplit_once('/') {
+        Some((collection, verb)) if verbs.contains(&verb) => collection,
+        _ => path,
     }
 }
 
@@ -211,6 +222,16 @@ mod tests {
         let object = r#"{"allOf":[{"properties":{"id":{}}},{"properties":{"name":{}}}]}"#;
         assert_eq!(extracted(&paths, "POST", object), pair("item_id", "/id"));
         assert_eq!(extracted(&paths, "PUT", object), []);
+    }
+
+    #[test]
+    fn verbs_at_the_end_of_a_path_do_not_hide_the_collection() {
+        let object = r#"{"properties":{"items":{"items":{"properties":{"id":{}}}},"id":{}}}"#;
+        let list = ["/things/list", "/things/{id}"];
+        assert_eq!(extracted(&list, "GET", object), pair("thing_id", "/items/*/id"));
+        let create = ["/things/create", "/things/{id}"];
+        assert_eq!(extracted(&create, "POST", object), pair("thing_id", "/id"));
+        assert_eq!(extracted(&create, "GET", object), []);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod operation;
 mod sample;
 mod security;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::{chain::PathVariables, document::Document, operation::Operation};
 use super::{
@@ -109,12 +109,13 @@ fn parameters<'a>(
 
 fn tasks(document: &Document, operations: &[Operation<'_>], draft: &mut Draft) -> Vec<Task> {
     let variables = PathVariables::new(operations.iter().map(|operation| operation.path));
-    let given = given_variables(document, operations, &variables);
+    let given = Given::new(document, operations, &variables);
     let login = security::login(document, operations).map(|(operation, _)| operation.endpoint());
     let mut tasks = Vec::new();
     for operation in operations {
         let place = operation.endpoint();
-        match operation.convert(document, &variables, &|name| given.contains(name)) {
+        let usable = given.for_operation(operation);
+        match operation.convert(document, &variables, &|name| usable.contains(name)) {
             Ok(mut converted) => {
                 if login.as_ref() == Some(&place) {
                     converted.task.disabled = Some("fill in credentials that exist".into());
@@ -133,25 +134,49 @@ fn tasks(document: &Document, operations: &[Operation<'_>], draft: &mut Draft) -
     tasks
 }
 
-/// Path variables that the response to some operation gives.
-fn given_variables(
-    document: &Document,
-    operations: &[Operation<'_>],
-    variables: &PathVariables,
-) -> BTreeSet<String> {
-    let mut given = BTreeSet::new();
-    // An operation gives its values only if its own variables have some: the shortest paths first.
-    let mut ordered: Vec<&Operation<'_>> = operations.iter().collect();
-    ordered.sort_by_key(|operation| operation.path.len());
-    for operation in ordered {
-        if let Ok(converted) = operation.convert(document, variables, &|name| given.contains(name))
-            && converted.task.disabled.is_none()
-        {
-            let steps = converted.task.steps.into_iter();
-            given.extend(steps.flat_map(|step| step.extract).map(|(name, _)| name));
+/// Variables that responses give.
+#[derive(Debug, Default)]
+struct Given {
+    /// By all operations together.
+    all: BTreeSet<String>,
+    /// What a POST that gives a variable itself may use, so that no two operations need each other.
+    before: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Given {
+    /// Collects what operations give: an operation gives its values only if its own variables have
+    /// some, so shorter paths and lists come first.
+    fn new(document: &Document, operations: &[Operation<'_>], variables: &PathVariables) -> Self {
+        let mut given = Self::default();
+        let mut ordered: Vec<&Operation<'_>> = operations.iter().collect();
+        ordered.sort_by_key(|operation| operation.path.len());
+        for method in ["GET", "POST", "GET"] {
+            for operation in ordered.iter().filter(|operation| operation.method == method) {
+                let all = &given.all;
+                let Ok(converted) =
+                    operation.convert(document, variables, &|name| all.contains(name))
+                else {
+                    continue;
+                };
+                let steps = converted.task.steps.into_iter();
+                let gives: Vec<String> =
+                    steps.flat_map(|step| step.extract).map(|(name, _)| name).collect();
+                if converted.task.disabled.is_some() || gives.is_empty() {
+                    continue;
+                }
+                if method == "POST" {
+                    given.before.insert(operation.endpoint(), given.all.clone());
+                }
+                given.all.extend(gives);
+            }
         }
+        given
     }
-    given
+
+    /// The variables that an operation may use.
+    fn for_operation(&self, operation: &Operation<'_>) -> &BTreeSet<String> {
+        self.before.get(&operation.endpoint()).unwrap_or(&self.all)
+    }
 }
 
 /// The base URL of the first server.

@@ -55,9 +55,9 @@ impl<'a> Operation<'a> {
         &self,
         document: &'a Document,
         variables: &PathVariables,
-        has_value: &dyn Fn(&str) -> bool,
+        has_value: &'a dyn Fn(&str) -> bool,
     ) -> Result<Converted, String> {
-        let mut sampler = Sampler::new(document);
+        let mut sampler = Sampler::new(document, has_value);
         let mut step = Step { method: self.method.clone(), ..Step::default() };
         let comment = self.value.text_of("summary").unwrap_or_default().trim();
         let mut made_up = Vec::new();
@@ -350,7 +350,7 @@ fn flat(value: Value) -> Value {
 
 /// The JSON or form body of an operation, for a request that a person completes.
 pub fn example_body<'a>(operation: &Operation<'a>, document: &'a Document) -> Option<Value> {
-    match operation.body(document, &mut Sampler::new(document)).ok()? {
+    match operation.body(document, &mut Sampler::new(document, &|_| false)).ok()? {
         Body::Json(json) => Some(json),
         _ => None,
     }

@@ -19,9 +19,10 @@ const MOST_VALUES: usize = 2000;
 const LONGEST_FILLER: usize = 5000;
 
 /// Makes the values of one request.
-#[derive(Debug)]
 pub struct Sampler<'a> {
     document: &'a Document,
+    /// Whether a response gives the variable of this name.
+    is_given: &'a dyn Fn(&str) -> bool,
     values: usize,
     /// Schemas whose values are being made, the outermost first.
     active: Vec<&'a Value>,
@@ -39,8 +40,16 @@ struct Bounds {
 
 impl<'a> Sampler<'a> {
     /// Creates a sampler for the schemas of `document`.
-    pub fn new(document: &'a Document) -> Self {
-        Self { document, values: 0, active: Vec::new(), variables: Vec::new(), to_do: Vec::new() }
+    /// Properties that are named like a variable that responses give, such as `skill_id`, get it.
+    pub fn new(document: &'a Document, is_given: &'a dyn Fn(&str) -> bool) -> Self {
+        Self {
+            document,
+            is_given,
+            values: 0,
+            active: Vec::new(),
+            variables: Vec::new(),
+            to_do: Vec::new(),
+        }
     }
 
     /// Returns the example of a parameter or media type, or a value for its schema.
@@ -89,7 +98,12 @@ impl<'a> Sampler<'a> {
                 return self.value(choice, name, depth + 1);
             }
         }
-        match self.type_of(schema, 0)? {
+        let kind = self.type_of(schema, 0)?;
+        let variable = variable_name(name);
+        if ["string", "integer"].contains(&kind) && (self.is_given)(&variable) {
+            return Ok(Value::Text(format!("{{{variable}}}")));
+        }
+        match kind {
             "object" => self.object(schema, depth),
             "array" => self.array(schema, name, depth),
             "integer" => Ok(self.integer(schema, name)),
@@ -321,7 +335,7 @@ mod tests {
     fn sample(schema: &str) -> Result<(Value, Vec<(String, Variable)>), String> {
         let text = format!(r##"{{"openapi":"3.1.0","owner":{{"schema":{schema}}}}}"##);
         let document = Document::parse("api", &text).unwrap();
-        let mut sampler = Sampler::new(&document);
+        let mut sampler = Sampler::new(&document, &|name| name == "shop_id");
         let value = sampler.example_or_value(document.get("owner").unwrap(), "it")?;
         Ok((value, sampler.variables))
     }
@@ -405,6 +419,13 @@ mod tests {
         let wide = format!(r#"{{"items":{first},"levels":[{},{{}}]}}"#, levels.join(","));
         assert!(sample(&wide).is_err());
         assert!(sample(r##"{"type":"object","allOf":[{"$ref":"#/owner/schema"}]}"##).is_err());
+    }
+
+    #[test]
+    fn an_id_that_responses_give_is_used() {
+        let schema = r#"{"required":["shop_id","itemId"],"properties":
+            {"shop_id":{"type":"string","format":"uuid"},"itemId":{"type":"integer"}}}"#;
+        assert_eq!(json(schema), r#"{"shop_id":"{shop_id}","itemId":1}"#);
     }
 
     #[test]
