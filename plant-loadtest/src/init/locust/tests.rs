@@ -111,6 +111,38 @@ fn a_token_goes_to_the_header_of_the_class_if_all_tasks_send_it() {
 }
 
 #[test]
+fn a_header_that_not_all_tasks_send_stays_with_those_that_do() {
+    let text = "from locust import HttpUser, task\nclass U(HttpUser):\n    @task\n    def a(self):\n        \
+                self.client.get('/a', headers={'Authorization': 'Basic eA=='})\n    @task\n    def b(self):\n        \
+                self.client.get('/b')\n";
+    let draft = convert("f.py", text).unwrap();
+    assert!(draft.classes[0].headers.is_empty());
+    assert_eq!(steps(&draft)[0].headers.len(), 1);
+}
+
+#[test]
+fn a_value_that_is_generated_at_the_start_stays_the_same() {
+    let text = "import uuid\nfrom locust import HttpUser, task\nclass U(HttpUser):\n    def on_start(self):\n        \
+                self.id = str(uuid.uuid4())\n    @task\n    def a(self):\n        self.client.get(f'/{self.id}')\n";
+    let draft = convert("f.py", text).unwrap();
+    assert_eq!(draft.classes[0].variables, [("id".into(), Variable::Is("{uuid}".into()))]);
+    assert_eq!(steps(&draft)[0].path, "/{id}");
+}
+
+#[test]
+fn a_task_may_use_what_a_later_one_sets() {
+    let text = "from locust import HttpUser, task\nclass U(HttpUser):\n    @task\n    def a(self):\n        \
+                self.client.get(f'/x/{self.x}/{self.first}')\n    @task\n    def b(self):\n        \
+                ids = [x['id'] for x in self.client.get('/xs').json()]\n        \
+                self.first = ids[0]\n        self.y = ids\n    @task\n    def c(self):\n        self.x = self.y[1]\n        \
+                self.client.get('/c')\n";
+    let draft = convert("f.py", text).unwrap();
+    assert_eq!(steps(&draft)[0].path, "/x/{x}/{first}");
+    let extract = &draft.classes[0].tasks[1].steps[0].extract;
+    assert_eq!(extract[..], [("x".into(), "/1/id".into()), ("first".into(), "/0/id".into())]);
+}
+
+#[test]
 fn hostile_files_end_with_an_error_or_a_remark() {
     let circle = "A = B\nB = A\n".to_owned() + &class("self.client.get(A)\nself.client.get('/ok')");
     let calls = "def f(): return g() + g()\ndef g(): return h() + h()\ndef h(): return f()\n"
