@@ -5,11 +5,16 @@
 //! `eval` and `call` know, `client` records what is sent, `check` what is expected of the
 //! responses, and `render` turns the result into steps.
 
+mod attribute;
 mod call;
 mod check;
 mod class;
 mod client;
+mod effect;
 mod eval;
+mod index;
+mod library;
+mod method;
 mod module;
 mod python;
 mod render;
@@ -17,6 +22,8 @@ mod request;
 mod symbol;
 #[cfg(test)]
 mod tests;
+mod text;
+mod truth;
 mod walk;
 
 use ruff_python_ast::{Expr, Stmt, StmtFunctionDef};
