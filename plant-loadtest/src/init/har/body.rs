@@ -11,8 +11,8 @@ use crate::init::{
 };
 
 impl Entry {
-    /// Why the body cannot be part of a profile.
-    pub fn binary_body(&self) -> Option<String> {
+    /// Why the body cannot be part of a profile as it is.
+    pub fn unusable_body(&self) -> Option<String> {
         let data = self.post_data.as_ref()?;
         let file = params(data).iter().any(|part| part.text_of("fileName").is_some());
         if file {
@@ -20,7 +20,23 @@ impl Entry {
         }
         let text = data.text_of("text").unwrap_or_default();
         let binary = data.text_of("encoding").is_some() || text.contains(['\u{0}', '\u{fffd}']);
-        binary.then(|| "its body is binary".into())
+        if binary {
+            return Some("its body is binary".into());
+        }
+        // Fields of JSON and of forms are replaced one by one, those of other texts are not known.
+        (!self.has_fields() && super::is_credential(text))
+            .then(|| "its body may contain credentials, look through it".into())
+    }
+
+    /// Whether the body is JSON or a form.
+    fn has_fields(&self) -> bool {
+        let kind = self.content_type().to_ascii_lowercase();
+        let text = self.post_data.as_ref().and_then(|data| data.text_of("text"));
+        let is_json = kind.contains("json")
+            && text.is_some_and(|text| serde_json::from_str::<Value>(text).is_ok());
+        is_json
+            || kind.starts_with("application/x-www-form-urlencoded")
+            || kind.starts_with("multipart/")
     }
 
     fn content_type(&self) -> String {
@@ -81,6 +97,9 @@ impl Recording {
     fn json(&mut self, value: Value, name: &str, place: &str) -> Value {
         match value {
             Value::Text(text) => Value::Text(self.replaced(name, &text, place)),
+            Value::Integer(_) | Value::Float(_) if super::is_credential(name) => {
+                Value::Text(self.secret(name, place))
+            }
             Value::List(items) => {
                 Value::List(items.into_iter().map(|item| self.json(item, name, place)).collect())
             }

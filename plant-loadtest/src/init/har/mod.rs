@@ -14,7 +14,7 @@ use self::{
 };
 use super::{
     ConvertError,
-    draft::{Class, Draft, Expect, RemarkKind, Step, Task, Variable, Wait},
+    draft::{Body, Class, Draft, Expect, RemarkKind, Step, Task, Variable, Wait},
     names::{extracted_name, free_name, variable_name},
     template::escape,
     value::Value,
@@ -30,7 +30,7 @@ const SHORTEST_WAIT_MS: i64 = 500;
 const COPIED_HEADERS: [&str; 3] = ["accept-language", "if-match", "idempotency-key"];
 
 /// Parts of the names of headers, fields and query parameters that carry credentials.
-const CREDENTIAL_WORDS: [&str; 14] = [
+const CREDENTIAL_WORDS: [&str; 16] = [
     "authorization",
     "cookie",
     "password",
@@ -45,6 +45,8 @@ const CREDENTIAL_WORDS: [&str; 14] = [
     "xsrf",
     "session",
     "credential",
+    "signature",
+    "passcode",
 ];
 
 /// Converts the recording `text`, which was read from `file`: the requests to `host`, or to the
@@ -161,7 +163,9 @@ impl Recording {
         }
         for (name, value) in &entry.headers {
             let lower = name.to_ascii_lowercase();
-            let copied = lower.starts_with("x-") || COPIED_HEADERS.contains(&lower.as_str());
+            let wants_json = lower == "accept" && value.contains("json") && !value.contains("html");
+            let copied =
+                lower.starts_with("x-") || COPIED_HEADERS.contains(&lower.as_str()) || wants_json;
             if lower == "cookie" {
                 let text = "cookies are not copied: each user keeps those that the service sets";
                 draft.remark(RemarkKind::Changed, "", text);
@@ -174,7 +178,10 @@ impl Recording {
             }
         }
         step.body = self.body(entry, &place);
-        if let Some(reason) = entry.binary_body() {
+        if let Some(reason) = entry.unusable_body() {
+            if let Body::Text { text, .. } = &mut step.body {
+                *text = "FILL IN".into();
+            }
             step.disabled = Some(reason.clone());
             draft.remark(RemarkKind::LeftOut, place, reason);
         }

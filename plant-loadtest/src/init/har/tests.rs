@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::convert;
-use crate::init::draft::{Draft, Step};
+use crate::init::draft::{Body, Draft, Step};
 
 fn entry(second: u32, method: &str, url: &str, body: &Json, response: &Json) -> Json {
     json!({
@@ -76,6 +76,23 @@ fn the_origin_is_that_of_the_first_document_or_the_one_given() {
     let text = json!({ "log": { "entries": [other, page] } }).to_string();
     let draft = convert("a.har", &text, Some("https://api.example.com/")).unwrap();
     assert_eq!(steps(&draft)[0].path, "/x");
+}
+
+#[test]
+fn credentials_of_every_kind_of_body_are_not_copied() {
+    let mut xml = entry(0, "POST", &format!("{HOST}/soap"), &Json::Null, &Json::Null);
+    xml["request"]["postData"] =
+        json!({ "mimeType": "text/xml", "text": "<login><Password>hunter2</Password></login>" });
+    let body = json!({ "passcode": 4711, "nested": { "apiKey": "key-4711" }, "count": 4711 });
+    let json = entry(1, "POST", &format!("{HOST}/json"), &body, &Json::Null);
+    let draft = recording(&[xml, json]);
+    let soap = &steps(&draft)[0];
+    assert!(soap.disabled.as_ref().is_some_and(|reason| reason.contains("credentials")));
+    let sent = Body::Text { text: "FILL IN".into(), content_type: "text/xml".into() };
+    assert_eq!(soap.body, sent);
+    let Body::Json(sent) = &steps(&draft)[1].body else { panic!("{:?}", steps(&draft)[1].body) };
+    let expected = r#"{"count":4711,"nested":{"apiKey":"{api_key}"},"passcode":"{passcode}"}"#;
+    assert_eq!(sent.to_json(), expected);
 }
 
 #[test]
