@@ -1,5 +1,7 @@
 //! The OpenAPI document and its references.
 
+use std::{cell::RefCell, collections::HashMap};
+
 use crate::init::{ConvertError, value::Value};
 
 /// Longest chain of references to references.
@@ -9,6 +11,9 @@ const LONGEST_CHAIN: usize = 32;
 #[derive(Debug)]
 pub struct Document {
     root: Value,
+    /// Positions of what references refer to, from the root down. Tables are searched entry by entry,
+    /// and large documents have thousands of schemas that everything refers to.
+    positions: RefCell<HashMap<String, Vec<usize>>>,
 }
 
 impl Document {
@@ -23,7 +28,9 @@ impl Document {
         };
         let root: Value = parsed.map_err(|message| ConvertError::new(file, message))?;
         match root.text_of("openapi") {
-            Some(version) if version.starts_with("3.") => Ok(Self { root }),
+            Some(version) if version.starts_with("3.") => {
+                Ok(Self { root, positions: RefCell::default() })
+            }
             Some(version) => {
                 let message = format!("OpenAPI {version} is not supported, only 3.0 and 3.1");
                 Err(ConvertError::new(file, message))
@@ -59,15 +66,31 @@ impl Document {
     }
 
     fn at(&self, pointer: &str) -> Option<&Value> {
+        let known = self.positions.borrow().get(pointer).cloned();
+        if let Some(positions) = known {
+            return positions.into_iter().try_fold(&self.root, child);
+        }
         let mut value = &self.root;
+        let mut positions = Vec::new();
         for segment in pointer.split('/') {
             let key = unescape(segment);
-            value = match value {
-                Value::List(items) => items.get(key.parse::<usize>().ok()?)?,
-                _ => value.get(&key)?,
+            let position = match value {
+                Value::List(_) => key.parse().ok()?,
+                _ => value.entries().iter().position(|(name, _)| *name == key)?,
             };
+            value = child(value, position)?;
+            positions.push(position);
         }
+        self.positions.borrow_mut().insert(pointer.to_owned(), positions);
         Some(value)
+    }
+}
+
+/// The item or the value of the entry at a position.
+fn child(value: &Value, position: usize) -> Option<&Value> {
+    match value {
+        Value::List(items) => items.get(position),
+        _ => value.entries().get(position).map(|(_, value)| value),
     }
 }
 
