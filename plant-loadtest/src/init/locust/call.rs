@@ -16,6 +16,21 @@ const DEEPEST_CALL: usize = 12;
 impl<'m> Walker<'m> {
     /// Evaluates a call.
     pub fn call(&mut self, call: &'m ExprCall) -> Symbol {
+        let mut earlier = self.condition.iter().flatten();
+        if let Some((_, value)) = earlier.find(|(range, _)| *range == call.range) {
+            return value.clone();
+        }
+        let sent = self.sent();
+        let value = self.called(call);
+        if self.sent() > sent
+            && let Some(condition) = &mut self.condition
+        {
+            condition.push((call.range, value.clone()));
+        }
+        value
+    }
+
+    fn called(&mut self, call: &'m ExprCall) -> Symbol {
         if let Some(method) = self.client_path(&call.func)
             && let Some(response) = self.request(&method, call)
         {

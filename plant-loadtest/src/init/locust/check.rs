@@ -41,6 +41,13 @@ enum Meaning {
 impl<'m> Walker<'m> {
     /// Walks an `if`.
     pub fn branch(&mut self, branch: &'m StmtIf) -> Flow {
+        self.condition = Some(Vec::new());
+        let flow = self.branches(branch);
+        self.condition = None;
+        flow
+    }
+
+    fn branches(&mut self, branch: &'m StmtIf) -> Flow {
         let mut branches: Vec<(Option<&'m Expr>, &'m [Stmt])> =
             vec![(Some(&*branch.test), &branch.body[..])];
         for clause in &branch.elif_else_clauses {
@@ -51,6 +58,9 @@ impl<'m> Walker<'m> {
             match self.quiet_truth(test) {
                 Some(true) => return self.statements(body),
                 Some(false) => {
+                    if fails_explicitly(body) {
+                        self.expect_presence(test);
+                    }
                     branches.remove(0);
                 }
                 None => break,
@@ -177,7 +187,15 @@ impl<'m> Walker<'m> {
 
     /// Makes a condition an expectation; returns whether it is understood.
     pub fn expect(&mut self, test: &'m Expr, wanted: bool) -> bool {
+        self.condition = Some(Vec::new());
+        let is_understood = self.expects(test, wanted);
+        self.condition = None;
+        is_understood
+    }
+
+    fn expects(&mut self, test: &'m Expr, wanted: bool) -> bool {
         if self.quiet_truth(test).is_some() {
+            self.expect_presence(test);
             return true;
         }
         let Some(checks) = self.checks(test, wanted) else { return false };
@@ -185,6 +203,26 @@ impl<'m> Walker<'m> {
             self.apply(check, test);
         }
         true
+    }
+
+    /// A value of a response that is a condition must be there: its key is expected.
+    fn expect_presence(&mut self, test: &'m Expr) {
+        match test {
+            Expr::UnaryOp(operation) => self.expect_presence(&operation.operand),
+            Expr::BoolOp(operation) => {
+                operation.values.iter().for_each(|operand| self.expect_presence(operand));
+            }
+            _ => {
+                let Symbol::Json(places) = self.eval(test) else { return };
+                let [Place { step, pointer }] = &places[..] else { return };
+                match pointer.strip_prefix('/') {
+                    Some(key) if !key.contains(['/', '*', '~']) => {
+                        self.apply(Check::Key(*step, key.to_owned()), test);
+                    }
+                    _ => self.left_out(test, "that the value is there is not checked"),
+                }
+            }
+        }
     }
 
     fn apply(&mut self, check: Check, at: &'m Expr) {
@@ -351,4 +389,13 @@ fn add_statuses(statuses: &mut Vec<(StepId, Vec<u16>)>, step: StepId, more: Vec<
         }
         None => statuses.push((step, more)),
     }
+}
+
+/// Whether statements call `response.failure(…)`.
+fn fails_explicitly(body: &[Stmt]) -> bool {
+    body.iter().any(|statement| {
+        let Stmt::Expr(expression) = statement else { return false };
+        let Expr::Call(call) = &*expression.value else { return false };
+        matches!(&*call.func, Expr::Attribute(attribute) if attribute.attr.as_str() == "failure")
+    })
 }

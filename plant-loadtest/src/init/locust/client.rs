@@ -22,6 +22,9 @@ const IGNORED: [&str; 9] = [
     "connect_timeout",
 ];
 
+/// Methods that a profile can have.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 impl<'m> Walker<'m> {
     /// Records the request that `self.client.METHOD(…)` sends; `None` for other calls of the client.
     pub fn request(&mut self, method: &str, call: &'m ExprCall) -> Option<Symbol> {
@@ -42,6 +45,9 @@ impl<'m> Walker<'m> {
             }
             _ => return None,
         };
+        if !METHODS.contains(&request.method.as_str()) {
+            request.problems.push(self.problem(call, "the method is unknown"));
+        }
         let url =
             call.arguments.find_keyword("url").or_else(|| call.arguments.find_keyword("path"));
         let url = url.map(|keyword| &keyword.value).or_else(|| positional.next())?;

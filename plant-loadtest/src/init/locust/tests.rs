@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use super::convert;
 use crate::init::{
-    draft::{Draft, RemarkKind, Step, Variable},
+    draft::{Draft, RemarkKind, Shape, Step, Variable},
     value::Value,
 };
 
@@ -76,11 +76,43 @@ fn conditions_on_the_status_are_expectations() {
 }
 
 #[test]
+fn a_value_that_is_a_condition_is_an_expected_key() {
+    for condition in [
+        "if not r.json().get('id'):\n    r.failure('no id')",
+        "assert r.json()['id']",
+        "if 'id' not in r.json():\n    r.failure('no id')",
+    ] {
+        let body: String = condition.lines().map(|line| format!("    {line}\n")).collect();
+        let draft =
+            converted(&format!("with self.client.get('/', catch_response=True) as r:\n{body}"));
+        let expected = Some(Shape::Object(vec!["id".into()]));
+        assert_eq!(steps(&draft)[0].expect.shape, expected, "{condition}");
+    }
+}
+
+#[test]
+fn a_request_in_a_condition_is_sent_once() {
+    let draft = converted(
+        "if self.client.get('/a').status_code == 200:\n    self.client.get('/b')\n\
+         assert self.client.get('/c').status_code == 201",
+    );
+    let sent: Vec<(&str, &[u16])> =
+        steps(&draft).iter().map(|step| (&*step.path, &step.expect.status[..])).collect();
+    assert_eq!(sent, [("/a", &[200][..]), ("/b", &[]), ("/c", &[201])]);
+
+    let in_a_method = "from locust import HttpUser, task\nclass U(HttpUser):\n    def ask(self):\n        \
+                       return self.client.get('/ask')\n    @task\n    def a(self):\n        \
+                       if self.ask().status_code == 200:\n            self.client.get('/b')\n";
+    assert_eq!(steps(&convert("f.py", in_a_method).unwrap()).len(), 2);
+}
+
+#[test]
 fn what_is_not_read_is_listed_with_its_line_and_never_sent() {
     for (statement, reason) in [
         ("self.client.get('/' + compute())", "`compute()` is not read"),
         ("self.client.get('/x', auth=('a', 'b'))", "`auth` is not read"),
         ("self.client.post('/x', json={'a': self.missing})", "`self.missing` is not set anywhere"),
+        ("self.client.request('TRACE', '/x')", "the method is unknown"),
         ("self.client.get('/x', **options)", "the arguments are not read"),
         ("self.client.get('/x', headers=make())", "`make()` is not read"),
         ("x = 1\nx += 1\nself.client.get(f'/{x}')", "`x += 1` is not read"),

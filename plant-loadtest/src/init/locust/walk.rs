@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ruff_python_ast::{ExceptHandler, Expr, Stmt, StmtFor, StmtFunctionDef, StmtTry, StmtWith};
-use ruff_text_size::Ranged;
+use ruff_text_size::{Ranged, TextRange};
 
 use super::{
     module::{Members, Module},
@@ -50,6 +50,9 @@ pub struct Walker<'m> {
     pub attributes: Attributes,
     /// Headers that are set on the client itself.
     pub client_headers: Vec<(String, Symbol)>,
+    /// Values of the calls with requests in the condition that is being read: it is evaluated more
+    /// than once, and sends once.
+    pub condition: Option<Vec<(TextRange, Symbol)>>,
     /// Name for the statistics of the next requests.
     pub request_name: Option<Symbol>,
     /// Base URL that requests name.
@@ -86,6 +89,7 @@ impl<'m> Walker<'m> {
             before,
             attributes: BTreeMap::new(),
             client_headers: Vec::new(),
+            condition: None,
             request_name: None,
             host: None,
             requests: Vec::new(),
@@ -119,6 +123,13 @@ impl<'m> Walker<'m> {
 
     /// Walks statements until one of them ends the function.
     pub fn statements(&mut self, statements: &'m [Stmt]) -> Flow {
+        let condition = self.condition.take();
+        let flow = self.each_statement(statements);
+        self.condition = condition;
+        flow
+    }
+
+    fn each_statement(&mut self, statements: &'m [Stmt]) -> Flow {
         for statement in statements {
             if self.depth >= DEEPEST {
                 self.left_out(statement, "nested too deeply");
