@@ -163,7 +163,7 @@ fn is_header_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::init::draft::Shape;
+    use crate::init::draft::{Shape, Wait};
 
     fn step(path: &str) -> Step {
         Step { method: "GET".into(), path: path.into(), ..Step::default() }
@@ -185,6 +185,17 @@ mod tests {
         assert_eq!(step.path, "/a%20b%23{c}%5Cü");
         assert_eq!(step.headers, [("X-A".into(), "1".into())]);
         assert_eq!(step.expect, Expect::default());
+    }
+
+    #[test]
+    fn users_that_stop_do_not_wait() {
+        let mut last = step("/logout");
+        last.wait = Some(Wait::seconds(1, 1));
+        let class = Class { on_stop: vec![last.clone()], on_start: vec![last], ..Class::default() };
+        let mut draft = Draft { classes: vec![class], ..Draft::default() };
+        draft.finish();
+        assert_eq!(draft.classes[0].on_stop[0].wait, None);
+        assert!(draft.classes[0].on_start[0].wait.is_some());
     }
 
     #[test]
