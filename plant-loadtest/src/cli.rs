@@ -40,7 +40,7 @@ pub enum Command {
     Run(Box<RunArguments>),
     /// List the built-in profiles, user classes and SLA files
     List,
-    /// Write a starter profile and its SLA file
+    /// Write a starter profile, or one from an OpenAPI document, a browser recording or a Locust file
     Init(InitArguments),
     /// Check profiles and SLA files; report every error with its line
     Validate(ValidateArguments),
@@ -94,7 +94,7 @@ impl Harness {
         match command {
             Command::Run(arguments) => command::run::run(self, *arguments).await,
             Command::List => command::list::list(self),
-            Command::Init(arguments) => command::init::init(&arguments),
+            Command::Init(arguments) => command::init::init(self, &arguments).await,
             Command::Validate(arguments) => command::validate::validate(self, &arguments),
             Command::Capacity(arguments) => command::capacity::capacity(self, &arguments).await,
             Command::Calibrate(arguments) => command::calibrate::calibrate(&arguments).await,

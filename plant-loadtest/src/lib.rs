@@ -42,6 +42,7 @@ pub mod engine;
 pub mod exporter;
 pub mod failure;
 pub mod harness;
+pub mod init;
 pub mod journal;
 pub mod json_pointer;
 pub mod load;

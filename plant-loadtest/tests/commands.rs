@@ -8,19 +8,6 @@ use harness::{first_line, loadtest, new_test_folder};
 use plant_loadtest::{plant::stub_responses::start_stub, stub::Behavior};
 
 #[test]
-fn a_starter_profile_is_valid_and_never_overwritten() {
-    let folder = new_test_folder("init");
-    let created = loadtest(&folder, &["init", "loads/mine.toml"]);
-    assert_eq!(created.exit_code, 0, "{}", created.stderr);
-    let checked = loadtest(&folder, &["validate", "loads/mine.toml", "loads/mine.sla.toml"]);
-    assert_eq!(checked.exit_code, 0, "{}", checked.stderr);
-    assert_eq!(checked.stdout.lines().count(), 2, "{}", checked.stdout);
-    let again = loadtest(&folder, &["init", "loads/mine.toml"]);
-    assert_eq!(again.exit_code, 2);
-    assert!(again.stderr.contains("is not overwritten"), "{}", again.stderr);
-}
-
-#[test]
 fn every_mistake_in_a_profile_is_reported_with_its_line() {
     let folder = new_test_folder("three-mistakes");
     let text = "name = \"x\"\ndescription = \"y\"\nsla = \"smoke\"\nusers = 0\nspawn_rate = 1\n\

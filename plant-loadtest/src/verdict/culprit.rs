@@ -9,15 +9,20 @@ use crate::{
     sla::{Metric, Subject},
 };
 
-/// Describes where most of the errors come from, for a violated error rate: of all requests from which
-/// endpoint, of one endpoint what failed. `None` for other thresholds, or if there is no such majority.
+/// Describes where most of the errors come from, for a violated error rate: of several endpoints from
+/// which, of one endpoint what failed. `None` for other thresholds, or if there is no such majority.
 pub(super) fn describe(outcome: &Outcome, judged: &JudgedThreshold) -> Option<String> {
     let is_violated = matches!(judged.reported_grade(), Grade::Warning | Grade::Fail);
     let Metric::ErrorRate(kinds) = &judged.threshold.metric else { return None };
+    if !is_violated {
+        return None;
+    }
     match &judged.threshold.subject {
-        Subject::AllRequests if is_violated => main_endpoint(outcome, judged, kinds),
-        Subject::Endpoint(endpoint) if is_violated => main_failure(outcome, endpoint, kinds),
-        _ => None,
+        Subject::Endpoint(endpoint) => main_failure(outcome, endpoint, kinds),
+        Subject::AllRequests | Subject::Class(_) | Subject::Tag(_) => {
+            main_endpoint(outcome, judged, kinds)
+        }
+        Subject::Run | Subject::Service | Subject::Work(_) => None,
     }
 }
 
@@ -39,6 +44,7 @@ fn main_endpoint(
     judged: &JudgedThreshold,
     kinds: &[FailureKind],
 ) -> Option<String> {
+    let subject = &judged.threshold.subject;
     let spans = match &judged.window {
         Some(window) => vec![window.clone()],
         None => judge::spans(outcome, &judged.threshold.during),

@@ -1,0 +1,261 @@
+//! Calls of `self.client` as requests.
+
+use ruff_python_ast::{Expr, ExprCall};
+
+use super::{
+    request::{Request, RequestBody},
+    symbol::{Piece, Symbol, Unknown, join},
+    walk::Walker,
+};
+use crate::init::draft::RemarkKind;
+
+/// Keyword arguments that change nothing in the profile.
+const IGNORED: [&str; 9] = [
+    "catch_response",
+    "timeout",
+    "verify",
+    "stream",
+    "allow_redirects",
+    "context",
+    "hooks",
+    "proxies",
+    "connect_timeout",
+];
+
+/// Methods that a profile can have.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+impl<'m> Walker<'m> {
+    /// Records the request that `self.client.METHOD(…)` sends; `None` for other calls of the client.
+    pub fn request(&mut self, method: &str, call: &'m ExprCall) -> Option<Symbol> {
+        let mut positional = call.arguments.args.iter();
+        let mut request = Request { place: self.module.source.place(call), ..Request::default() };
+        request.name.clone_from(&self.request_name);
+        request.method = match method {
+            "get" | "post" | "put" | "patch" | "delete" | "head" | "options" => {
+                method.to_ascii_uppercase()
+            }
+            "request" => {
+                let keyword = call.arguments.find_keyword("method").map(|keyword| &keyword.value);
+                let method = self.eval(keyword.or_else(|| positional.next())?);
+                match method.as_literal() {
+                    Some(method) => method.to_ascii_uppercase(),
+                    None => return Some(self.unknown(call)),
+                }
+            }
+            _ => return None,
+        };
+        if !METHODS.contains(&request.method.as_str()) {
+            request.problems.push(self.problem(call, "the method is unknown"));
+        }
+        let url =
+            call.arguments.find_keyword("url").or_else(|| call.arguments.find_keyword("path"));
+        let url = url.map(|keyword| &keyword.value).or_else(|| positional.next())?;
+        request.url = match self.eval(url) {
+            Symbol::Text(pieces) => pieces,
+            Symbol::Unknown(unknown) => {
+                request.problems.push(unknown);
+                vec![Piece::Literal("/".into())]
+            }
+            other => vec![Piece::Hole(other)],
+        };
+        self.split_host(&mut request);
+        let mut data = None;
+        let mut json = None;
+        let mut files = None;
+        for (position, argument) in positional.enumerate() {
+            let value = self.eval(argument);
+            match (position, request.method.as_str()) {
+                (0, "GET" | "HEAD" | "DELETE") => self.add_query(&mut request, value),
+                (0, _) => data = Some(value),
+                (1, "POST") => json = Some(value),
+                _ => self.left_out(argument, "this argument is not read"),
+            }
+        }
+        for keyword in &call.arguments.keywords {
+            let Some(name) = &keyword.arg else {
+                request.problems.push(self.problem(keyword, "the arguments are not read"));
+                continue;
+            };
+            match name.as_str() {
+                "url" | "path" | "method" => {}
+                "name" => request.name = Some(self.eval(&keyword.value)),
+                "json" => json = Some(self.eval(&keyword.value)),
+                "data" => data = Some(self.eval(&keyword.value)),
+                "params" => {
+                    let value = self.eval(&keyword.value);
+                    self.add_query(&mut request, value);
+                }
+                "headers" => {
+                    let value = self.eval(&keyword.value);
+                    add_headers(&mut request, value);
+                }
+                "cookies" => {
+                    let value = self.eval(&keyword.value);
+                    add_cookies(&mut request, value);
+                }
+                "files" => files = Some(&keyword.value),
+                name if IGNORED.contains(&name) => {}
+                name => {
+                    let text = format!("the argument `{name}` is not read");
+                    request.problems.push(self.problem(keyword, &text));
+                }
+            }
+        }
+        request.body = match (json, data, files) {
+            (_, data, Some(files)) => self.multipart(&mut request, data, files),
+            (Some(json), ..) if json != Symbol::Null => RequestBody::Json(json),
+            (_, Some(data), None) => body(&mut request, data),
+            _ => RequestBody::None,
+        };
+        Some(self.send(request))
+    }
+
+    fn problem(&self, at: &impl ruff_text_size::Ranged, text: &str) -> Unknown {
+        let snippet = self.module.source.snippet(at);
+        Unknown { place: self.module.source.place(at), text: format!("`{snippet}`: {text}") }
+    }
+
+    /// Takes scheme, host and port off a URL.
+    fn split_host(&mut self, request: &mut Request) {
+        let Some(Piece::Literal(text)) = request.url.first_mut() else { return };
+        let Some((scheme, rest)) = text.split_once("://") else { return };
+        let at = rest.find(['/', '?']).unwrap_or(rest.len());
+        let host = format!("{scheme}://{}", &rest[..at]);
+        let path = rest[at..].to_owned();
+        *text = path;
+        match &self.host {
+            None => self.host = Some(host),
+            Some(known) if *known == host => {}
+            Some(_) => {
+                let text = format!("a request to another host, {host}");
+                request.problems.push(Unknown { place: request.place.clone(), text });
+            }
+        }
+    }
+
+    fn add_query(&mut self, request: &mut Request, value: Symbol) {
+        match value {
+            Symbol::Dict(entries) => {
+                request
+                    .query
+                    .extend(entries.into_iter().filter(|(_, value)| *value != Symbol::Null));
+            }
+            Symbol::Null => {}
+            Symbol::Unknown(unknown) => request.problems.push(unknown),
+            _ => {
+                let text = "the parameters are not a dictionary".into();
+                request.problems.push(Unknown { place: request.place.clone(), text });
+            }
+        }
+    }
+
+    fn multipart(
+        &mut self,
+        request: &mut Request,
+        data: Option<Symbol>,
+        files: &'m Expr,
+    ) -> RequestBody {
+        let fields = match data {
+            Some(Symbol::Dict(entries)) => entries,
+            _ => Vec::new(),
+        };
+        let mut parts = Vec::new();
+        let Expr::Dict(dict) = files else {
+            request.problems.push(self.problem(files, "the files are not read"));
+            return RequestBody::None;
+        };
+        for item in &dict.items {
+            let name = item.key.as_ref().map(|key| self.eval(key));
+            let name = name.as_ref().and_then(Symbol::as_literal).map(str::to_owned);
+            match (name, self.file(&item.value)) {
+                (Some(name), Some((path, content_type))) => {
+                    let text = format!("put the file {path} beside the profile");
+                    let place = request.place.clone();
+                    self.remark(RemarkKind::ToDo, Unknown { place, text });
+                    parts.push((name, path, content_type));
+                }
+                _ => request.problems.push(self.problem(item, "the file is not read")),
+            }
+        }
+        RequestBody::Multipart { fields, files: parts }
+    }
+
+    /// Path and content type of `open("path", "rb")` or `("name", open("path", "rb"), "type")`.
+    fn file(&mut self, value: &'m Expr) -> Option<(String, String)> {
+        let (opened, content_type) = match value {
+            Expr::Tuple(tuple) => {
+                let content_type = tuple.elts.get(2).map(|content_type| self.eval(content_type));
+                let content_type = content_type.as_ref().and_then(Symbol::as_literal);
+                (tuple.elts.get(1)?, content_type.map(str::to_owned))
+            }
+            other => (other, None),
+        };
+        let Expr::Call(call) = opened else { return None };
+        if self.module.full_name(&call.func)? != "open" {
+            return None;
+        }
+        let path = self.eval(call.arguments.args.first()?).as_literal()?.to_owned();
+        Some((path, content_type.unwrap_or_else(|| "application/octet-stream".into())))
+    }
+}
+
+fn add_headers(request: &mut Request, value: Symbol) {
+    match value {
+        Symbol::Dict(entries) => {
+            for (name, value) in entries {
+                if name.eq_ignore_ascii_case("content-type") {
+                    request.content_type = value.as_literal().map(str::to_owned);
+                } else {
+                    request.headers.push((name, value));
+                }
+            }
+        }
+        Symbol::Null => {}
+        Symbol::Unknown(unknown) => request.problems.push(unknown),
+        _ => {
+            let text = "the headers are not a dictionary".into();
+            request.problems.push(Unknown { place: request.place.clone(), text });
+        }
+    }
+}
+
+fn add_cookies(request: &mut Request, value: Symbol) {
+    let Symbol::Dict(entries) = value else {
+        let text = "the cookies are not a dictionary".into();
+        request.problems.push(Unknown { place: request.place.clone(), text });
+        return;
+    };
+    let mut pieces = Vec::new();
+    for (name, value) in entries {
+        let separator = if pieces.is_empty() { "" } else { "; " };
+        pieces.push(Piece::Literal(format!("{separator}{name}=")));
+        pieces.extend(value.into_pieces());
+    }
+    request.headers.push(("Cookie".into(), join(pieces)));
+}
+
+/// The body for the argument `data`.
+fn body(request: &mut Request, data: Symbol) -> RequestBody {
+    let is_json = request.content_type.as_ref().is_some_and(|kind| kind.contains("json"));
+    match data {
+        Symbol::Null => RequestBody::None,
+        Symbol::Dict(entries) => RequestBody::Form(entries),
+        Symbol::JsonText(json) => {
+            request.content_type.get_or_insert_with(|| "text/plain".into());
+            if is_json {
+                RequestBody::Json(*json)
+            } else {
+                RequestBody::Text(Symbol::JsonText(json))
+            }
+        }
+        Symbol::Unknown(unknown) => {
+            request.problems.push(unknown);
+            RequestBody::None
+        }
+        text => {
+            request.content_type.get_or_insert_with(|| "text/plain".into());
+            RequestBody::Text(text)
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The OpenAPI document and its references.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use crate::init::{ConvertError, value::Value};
+
+/// Longest chain of references to references.
+const LONGEST_CHAIN: usize = 32;
+
+/// A parsed document.
+#[derive(Debug)]
+pub struct Document {
+    root: Value,
+    /// Positions of what references refer to, from the root down. Tables are searched entry by entry,
+    /// and large documents have thousands of schemas that everything refers to.
+    positions: RefCell<HashMap<String, Vec<usize>>>,
+}
+
+impl Document {
+    /// Parses JSON, or YAML if the text does not start with a brace.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConvertError> {
+        let is_json = text.trim_start_matches('\u{feff}').trim_start().starts_with('{');
+        let parsed = if is_json {
+            serde_json::from_str(text.trim_start_matches('\u{feff}'))
+                .map_err(|error| error.to_string())
+        } else {
+            parse_yaml(text)
+        };
+        let root: Value = parsed.map_err(|message| ConvertError::new(file, message))?;
+        match root.text_of("openapi") {
+            Some(version) if version.starts_with("3.") => {
+                Ok(Self { root, positions: RefCell::default() })
+            }
+            Some(version) => {
+                let message = format!("OpenAPI {version} is not supported, only 3.0 and 3.1");
+                Err(ConvertError::new(file, message))
+            }
+            None if root.get("swagger").is_some() => Err(ConvertError::new(
+                file,
+                "this is Swagger 2; convert it to OpenAPI 3 first, for instance with editor.swagger.io",
+            )),
+            None => Err(ConvertError::new(file, "not an OpenAPI document: `openapi` is missing")),
+        }
+    }
+
+    /// Returns the value of a key of the document.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.root.get(key)
+    }
+
+    /// Returns `value`, or what its `$ref` refers to.
+    ///
+    /// # Errors
+    /// Returns a message if the reference leads outside the document, nowhere, or in a circle.
+    pub fn resolve<'a>(&'a self, value: &'a Value) -> Result<&'a Value, String> {
+        let mut value = value;
+        for _ in 0..LONGEST_CHAIN {
+            let Some(reference) = value.text_of("$ref") else { return Ok(value) };
+            let pointer = reference
+                .strip_prefix("#/")
+                .ok_or_else(|| format!("`{reference}` refers to another file"))?;
+            value =
+                self.at(pointer).ok_or_else(|| format!("`{reference}` is not in the document"))?;
+        }
+        Err("a `$ref` refers to itself".into())
+    }
+
+    fn at(&self, pointer: &str) -> Option<&Value> {
+        let known = self.positions.borrow().get(pointer).cloned();
+        if let Some(positions) = known {
+            return positions.into_iter().try_fold(&self.root, child);
+        }
+        let mut value = &self.root;
+        let mut positions = Vec::new();
+        for segment in pointer.split('/') {
+            let key = unescape(segment);
+            let position = match value {
+                Value::List(_) => key.parse().ok()?,
+                _ => value.entries().iter().position(|(name, _)| *name == key)?,
+            };
+            value = child(value, position)?;
+            positions.push(position);
+        }
+        self.positions.borrow_mut().insert(pointer.to_owned(), positions);
+        Some(value)
+    }
+}
+
+/// The item or the value of the entry at a position.
+fn child(value: &Value, position: usize) -> Option<&Value> {
+    match value {
+        Value::List(items) => items.get(position),
+        _ => value.entries().get(position).map(|(_, value)| value),
+    }
+}
+
+fn parse_yaml(text: &str) -> Result<Value, String> {
+    serde_saphyr::from_str(text).map_err(|error| error.to_string())
+}
+
+fn unescape(segment: &str) -> String {
+    let decoded = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
+    decoded.replace("~1", "/").replace("~0", "~")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Document, ConvertError> {
+        Document::parse("api", text)
+    }
+
+    #[test]
+    fn json_and_yaml_give_the_same_document() {
+        let json = parse(r#"{"openapi":"3.0.3","paths":{"/a":{"get":{"responses":{"200":{}}}}}}"#);
+        let yaml =
+            parse("openapi: 3.0.3\npaths:\n  /a:\n    get:\n      responses:\n        200: {}\n");
+        assert_eq!(json.unwrap().root, yaml.unwrap().root);
+    }
+
+    #[test]
+    fn what_is_no_openapi_3_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("{\"swagger\":\"2.0\"}", "Swagger 2"),
+            ("{\"openapi\":\"4.0\"}", "OpenAPI 4.0 is not supported"),
+            ("{\"a\":1}", "`openapi` is missing"),
+            ("{\"openapi\":", "line 1"),
+            ("a: [", "line 1"),
+            ("", "`openapi` is missing"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.starts_with("api: ") && error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn deep_and_exploding_texts_are_errors() {
+        let deep = format!("{}{}", "{\"openapi\":".repeat(5000), "}".repeat(5000));
+        assert!(parse(&deep).is_err());
+        assert!(parse(&format!("a: {}", "[".repeat(5000))).is_err());
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..12 {
+            let alias = format!("*a{}", level - 1);
+            bomb += &format!("a{level}: &a{level} [{}]\n", [alias.as_str(); 10].join(", "));
+        }
+        assert!(parse(&bomb).is_err());
+    }
+
+    #[test]
+    fn a_reference_in_a_circle_or_to_nowhere_is_an_error() {
+        let document = parse(
+            r##"{"openapi":"3.1.0","a":{"$ref":"#/b"},"b":{"$ref":"#/a"},
+                "c":{"$ref":"#/x~1y/0"},"x/y":[{"found":true}],"d":{"$ref":"#/nowhere"},
+                "e":{"$ref":"other.json#/a"}}"##,
+        )
+        .unwrap();
+        let resolve = |key| document.resolve(document.get(key).unwrap());
+        assert!(resolve("c").unwrap().is_true("found"));
+        for (key, reason) in [("a", "itself"), ("d", "not in the document"), ("e", "another file")]
+        {
+            assert!(resolve(key).unwrap_err().contains(reason), "{key}");
+        }
+    }
+}
