@@ -67,6 +67,15 @@ pub struct Endpoint {
     pub tags: &'static [&'static str],
 }
 
+impl Endpoint {
+    /// Returns an endpoint without tags, whose successful responses have one of these statuses and this
+    /// shape.
+    #[must_use]
+    pub const fn new(name: &'static str, expected_statuses: &'static [u16], shape: Shape) -> Self {
+        Self { name, expected_statuses, shape, tags: &[] }
+    }
+}
+
 /// Settings shared by the clients of all virtual users.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {

@@ -55,6 +55,29 @@ pub struct UserClass {
     pub scenario: &'static (dyn Fn() -> Result<Scenario, GooseError> + Sync),
 }
 
+impl UserClass {
+    /// Returns a class without think time, checks, counters and accepted work. Its scenario may request
+    /// these `endpoints`.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        endpoints: &'static [&'static Endpoint],
+        scenario: &'static (dyn Fn() -> Result<Scenario, GooseError> + Sync),
+    ) -> Self {
+        Self {
+            name,
+            description: "",
+            counters: &[],
+            wait: (Duration::ZERO, Duration::ZERO),
+            endpoints,
+            checks: &[],
+            start_user: None,
+            work_kinds: &[],
+            scenario,
+        }
+    }
+}
+
 impl fmt::Debug for UserClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UserClass").field("name", &self.name).finish_non_exhaustive()

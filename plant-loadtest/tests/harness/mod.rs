@@ -33,13 +33,15 @@ pub fn new_test_folder(test: &str) -> PathBuf {
     folder
 }
 
-/// Runs the program with `arguments` in `folder`.
+/// Runs `plant-loadtest` with `arguments` in `folder`.
 pub fn loadtest(folder: &Path, arguments: &[&str]) -> ProgramOutput {
-    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap();
+    run_program(Path::new(env!("CARGO_BIN_EXE_plant-loadtest")), folder, arguments)
+}
+
+/// Runs `program` with `arguments` in `folder`.
+pub fn run_program(program: &Path, folder: &Path, arguments: &[&str]) -> ProgramOutput {
+    let Output { status, stdout, stderr } =
+        Command::new(program).args(arguments).current_dir(folder).output().unwrap();
     ProgramOutput {
         exit_code: status.code().unwrap(),
         stdout: String::from_utf8(stdout).unwrap(),
