@@ -55,7 +55,8 @@ pub struct Options {
     #[arg(long, env = "PLANT_REQUIRE_VERIFICATION", default_value = "false")]
     pub require_verification: String,
 
-    /// Number of password hashing threads, at about 12 ms per login; empty: half the CPU cores.
+    /// Number of password hashing threads, at about 12 ms per login; empty: half the CPU cores,
+    /// at least two.
     #[arg(long, env = "PLANT_HASH_THREADS", default_value = "")]
     pub hash_threads: String,
 
@@ -131,7 +132,7 @@ pub struct Config {
     /// `None`: disabled.
     pub admin_key: Option<Secret<String>>,
     pub require_verification: bool,
-    /// `None`: half the CPU cores.
+    /// `None`: half the CPU cores, at least two.
     pub hash_threads: Option<NonZeroUsize>,
     /// API requests per minute from one IP address (IPv6: one /64), in each process.
     pub rate_limit: NonZeroU32,

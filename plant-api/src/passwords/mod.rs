@@ -1,6 +1,6 @@
 //! Thread pool for password hashing, so that the threads which serve requests never hash. By
-//! default it has half as many threads as cores, at low priority: a hash moves megabytes through the
-//! caches, which slows down other threads even at low priority.
+//! default it has half as many threads as cores but at least two, at low priority: a hash moves
+//! megabytes through the caches, which slows down other threads even at low priority.
 //!
 //! A hash takes about 12 ms of CPU time. A request reserves a [`Slot`] before any other work. If
 //! the queue is so long that the hash would exceed the latency limit, the reservation fails, and
@@ -42,9 +42,10 @@ const NICE_VALUE: i32 = 10;
 pub struct PasswordHasher(Arc<CloseOnDrop>);
 
 /// Returns the default number of hashing threads: half of the cores, so that the other half is left
-/// for all other requests.
+/// for all other requests. With two or three cores it is two: one could not serve the logins of 500
+/// users, see `docs/decisions/0033-argon2id-settings.md`.
 fn default_threads(cores: usize) -> usize {
-    (cores / 2).max(1)
+    (cores / 2).max(2.min(cores))
 }
 
 /// Closes the pool when the last handle is dropped.
@@ -80,7 +81,8 @@ pub struct Slot {
 }
 
 impl PasswordHasher {
-    /// Starts `threads` threads, by default half as many as there are cores. Reservations fail when
+    /// Starts `threads` threads, by default half as many as there are cores, at least two
+    /// if there are two. Reservations fail when
     /// the hash is expected to take longer than `max_latency`, by the average of recent hashes.
     ///
     /// # Errors

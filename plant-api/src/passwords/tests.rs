@@ -86,8 +86,8 @@ async fn a_canceled_hash_is_skipped() {
 }
 
 #[test]
-fn the_default_is_half_of_the_cores_and_at_least_one() {
-    assert_eq!([1, 2, 3, 8].map(default_threads), [1, 1, 1, 4]);
+fn the_default_is_half_of_the_cores_and_at_least_two_of_several() {
+    assert_eq!([1, 2, 3, 8].map(default_threads), [1, 2, 2, 4]);
 }
 
 #[test]
