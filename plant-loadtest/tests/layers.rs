@@ -2,3 +2,36 @@
 
 #[path = "../../plant-api/tests/structure/mod.rs"]
 mod structure;
+
+use std::{fs, path::Path};
+
+/// Texts that only Plant has. The modules below `plant` serve any service.
+const NAMES_OF_PLANT: [&str; 6] =
+    ["/api/v1", "X-Customer-ID", "seed_test_data", "plant-api", "test-customer", "loadtest_"];
+
+#[test]
+fn only_the_module_plant_names_plant() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![source.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && path != source.join("plant") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                // Tests may take Plant as their example.
+                let is_test = path.file_stem().is_some_and(|name| name == "tests");
+                let code = text.split("#[cfg(test)]").next().filter(|_| !is_test);
+                let names = NAMES_OF_PLANT.iter();
+                found.extend(
+                    names
+                        .filter(|name| code.is_some_and(|code| code.contains(**name)))
+                        .map(|name| format!("{} names {name}", path.display())),
+                );
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}

@@ -2,7 +2,7 @@
 
 use super::template::BUILT_IN;
 
-/// Returns a variable name made of the words of `text`: `X-Customer-ID` becomes `x_customer_id`,
+/// Returns a variable name made of the words of `text`: `X-Request-Id` becomes `x_request_id`,
 /// `petId` becomes `pet_id`.
 #[must_use]
 pub fn variable_name(text: &str) -> String {

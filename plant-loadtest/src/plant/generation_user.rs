@@ -36,21 +36,21 @@ static CREATE: Endpoint = Endpoint {
     name: "POST /api/v1/generation/create",
     expected_statuses: &[202],
     shape: Shape::Object(&["id", "task_id", "status", "created_at"]),
-    tags: &["write"],
+    tags: &["write", "api:generation"],
 };
 
 static LIST: Endpoint = Endpoint {
     name: "GET /api/v1/generation/list",
     expected_statuses: &[200],
     shape: Shape::Object(&["items", "next"]),
-    tags: &["read"],
+    tags: &["read", "api:generation"],
 };
 
 static FIND: Endpoint = Endpoint {
     name: "GET /api/v1/generation/{id}",
     expected_statuses: &[200],
     shape: Shape::Object(&["id", "status", "result", "error", "attempts"]),
-    tags: &["read"],
+    tags: &["read", "api:generation"],
 };
 
 static GENERATION: WorkKind = WorkKind {

@@ -22,7 +22,7 @@ pub(super) static REGISTER: Endpoint = Endpoint {
     name: "POST /api/v1/auth/register",
     expected_statuses: &[201],
     shape: Shape::Object(&["user"]),
-    tags: &["auth"],
+    tags: &["api:auth"],
 };
 
 /// `POST /api/v1/auth/login`.
@@ -30,7 +30,7 @@ pub(super) static LOGIN: Endpoint = Endpoint {
     name: "POST /api/v1/auth/login",
     expected_statuses: &[200],
     shape: Shape::Object(&["access_token", "refresh_token", "expires_in"]),
-    tags: &["auth"],
+    tags: &["api:auth"],
 };
 
 /// Account registered by one virtual user.

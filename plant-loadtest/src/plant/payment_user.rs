@@ -43,14 +43,14 @@ static CREATE: Endpoint = Endpoint {
         "status",
         "created_at",
     ]),
-    tags: &["write"],
+    tags: &["write", "api:payments"],
 };
 
 static LIST: Endpoint = Endpoint {
     name: "GET /api/v1/payments",
     expected_statuses: &[200],
     shape: Shape::Array(&["id", "plan_id", "amount", "currency", "status"]),
-    tags: &["read"],
+    tags: &["read", "api:payments"],
 };
 
 const PLANS: [&str; 3] = ["starter", "pro", "enterprise"];

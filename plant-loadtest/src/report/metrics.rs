@@ -1,6 +1,6 @@
 //! `load_test_metrics.json`: metrics per API, in the JSON format that seed 003 defines, for CI. An
-//! API is a group of endpoints, such as all under `/api/v1/auth/`. The order is stable, so that
-//! files can be compared with `diff`.
+//! API is a group of endpoints: those with the tag `api:NAME`. The order is stable, so that files can
+//! be compared with `diff`.
 
 use std::collections::BTreeMap;
 
@@ -13,25 +13,17 @@ use crate::{
     verdict::{Grade, JudgedThreshold, Verdict},
 };
 
-/// The three APIs of the platform, with the prefixes of their paths.
-const APIS: [(&str, &str); 3] = [
-    ("auth", "/api/v1/auth/"),
-    ("generation", "/api/v1/generation/"),
-    ("payments", "/api/v1/payments"),
-];
-
-/// Health checks count as `auth` if an API of the platform was called, because in seed 003 only the
-/// authentication users send them.
-const HEALTH: &str = "/health";
+/// Start of the tag that names the API of an endpoint.
+const API_TAG: &str = "api:";
 
 /// The group of all other endpoints.
 const OTHER: &str = "service";
 
 #[derive(Serialize)]
-struct Metrics {
+struct Metrics<'o> {
     timestamp: DateTime<Utc>,
-    metrics: BTreeMap<&'static str, Api>,
-    thresholds: BTreeMap<&'static str, Thresholds>,
+    metrics: BTreeMap<&'o str, Api>,
+    thresholds: BTreeMap<&'o str, Thresholds>,
     pass: bool,
     verdict: &'static str,
     reason: String,
@@ -80,11 +72,7 @@ struct Thresholds {
 /// # Errors
 /// When the metrics cannot be serialized.
 pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, serde_json::Error> {
-    let mut groups: BTreeMap<&'static str, Vec<&EndpointResults>> = BTreeMap::new();
-    let platform_called = outcome.endpoints.iter().any(|endpoint| api(path(endpoint)).is_some());
-    for endpoint in &outcome.endpoints {
-        groups.entry(group(endpoint, platform_called)).or_default().push(endpoint);
-    }
+    let groups = groups(outcome);
     let metrics = Metrics {
         timestamp: outcome.started_at,
         thresholds: groups
@@ -102,22 +90,16 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, serde_json
     Ok(serde_json::to_string_pretty(&metrics)? + "\n")
 }
 
-/// Describes for each API of the platform that was called whether its success rate and its P95 met
-/// their thresholds, as seed 003 lists its acceptance criteria; empty for other services. `✓` met, `✗`
-/// violated, `?` not decidable.
+/// Describes for each API that was called whether its success rate and its P95 met
+/// their thresholds, as seed 003 lists its acceptance criteria; empty if no endpoint has an API. `✓`
+/// met, `✗` violated, `?` not decidable.
 #[must_use]
 pub fn acceptance(outcome: &Outcome, verdict: &Verdict) -> Vec<String> {
     let mut lines = Vec::new();
-    for (name, _) in APIS {
-        let endpoints: Vec<&EndpointResults> = outcome
-            .endpoints
-            .iter()
-            .filter(|endpoint| group(endpoint, true) == name && api(path(endpoint)).is_some())
-            .collect();
-        if endpoints.is_empty() {
-            continue;
-        }
-        let title = format!("{}{} API", name[..1].to_uppercase(), &name[1..]);
+    for (name, endpoints) in groups(outcome).into_iter().filter(|(name, _)| *name != OTHER) {
+        let mut letters = name.chars();
+        let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+        let title = format!("{first}{} API", letters.as_str());
         let JudgedPart { success_rate, p95_latency_ms, .. } =
             api_metrics(outcome, &endpoints).judged;
         let limits = thresholds(verdict, &endpoints);
@@ -158,21 +140,21 @@ fn mark(
     }
 }
 
-fn path(endpoint: &EndpointResults) -> &str {
-    endpoint.name.split_once(' ').map_or(endpoint.name.as_str(), |(_, path)| path)
-}
-
-/// Returns the API of the platform that `path` belongs to.
-fn api(path: &str) -> Option<&'static str> {
-    APIS.into_iter().find(|(_, prefix)| path.starts_with(prefix)).map(|(name, _)| name)
-}
-
-fn group(endpoint: &EndpointResults, platform_called: bool) -> &'static str {
-    match api(path(endpoint)) {
-        Some(name) => name,
-        None if platform_called && path(endpoint) == HEALTH => APIS[0].0,
-        None => OTHER,
+/// Returns the endpoints of each API, and the others.
+fn groups(outcome: &Outcome) -> BTreeMap<&str, Vec<&EndpointResults>> {
+    let mut groups: BTreeMap<&str, Vec<&EndpointResults>> = BTreeMap::new();
+    for endpoint in &outcome.endpoints {
+        let api = api(outcome, &endpoint.name).unwrap_or(OTHER);
+        groups.entry(api).or_default().push(endpoint);
     }
+    groups
+}
+
+/// Returns the API of an endpoint.
+fn api<'o>(outcome: &'o Outcome, endpoint: &str) -> Option<&'o str> {
+    let of_classes = outcome.load.classes.iter().flat_map(|class| &class.endpoints);
+    let mut tags = of_classes.filter(|one| one.name == endpoint).flat_map(|one| &one.tags);
+    tags.find_map(|tag| tag.strip_prefix(API_TAG))
 }
 
 fn api_metrics(outcome: &Outcome, endpoints: &[&EndpointResults]) -> Api {
@@ -244,7 +226,18 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::{report::example, sla::Limit};
+    use crate::{outcome::ClassEndpoint, report::example, sla::Limit};
+
+    /// Replaces the endpoints of all classes by these, with their tags.
+    fn tag(outcome: &mut Outcome, endpoints: &[(&str, &str)]) {
+        let tagged = |(name, tag): &(&str, &str)| ClassEndpoint {
+            name: (*name).to_owned(),
+            tags: vec!["read".to_owned(), (*tag).to_owned()],
+        };
+        for class in &mut outcome.load.classes {
+            class.endpoints = endpoints.iter().map(tagged).collect();
+        }
+    }
 
     fn rendered(outcome: &Outcome) -> Value {
         let verdict = Verdict::judge(outcome, &outcome.sla);
@@ -261,6 +254,9 @@ mod tests {
         outcome.endpoints.retain(|endpoint| {
             names.contains(&endpoint.name.as_str()) || endpoint.name == "GET /health"
         });
+        let tags =
+            [(names[0], "api:auth"), (names[1], "api:generation"), ("GET /health", "api:auth")];
+        tag(&mut outcome, &tags);
         outcome.sla.thresholds.retain(|threshold| match &threshold.subject {
             Subject::Endpoint(name) => name == "GET /health",
             _ => true,
@@ -286,6 +282,7 @@ mod tests {
         assert!(acceptance(&outcome, &Verdict::judge(&outcome, &outcome.sla)).is_empty());
         let names = ["POST /api/v1/auth/login", "POST /api/v1/payments/create"];
         outcome.endpoints.truncate(names.len());
+        tag(&mut outcome, &[(names[0], "api:auth"), (names[1], "api:payments")]);
         for sample in &mut outcome.samples {
             sample.generator_timer_lag = crate::distribution::Distribution::default();
         }
