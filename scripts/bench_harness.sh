@@ -100,10 +100,10 @@ awk -v rounds="$ROUNDS" -v seconds="$SECONDS_EACH" -v users="$USERS" '
     print "| load generator | CPU µs per request | ratio | requests/s |"
     print "|---|---:|---:|---:|"
     row("health", "wrk", "`GET /health` (64 bytes): wrk, one thread", "goose")
-    row("health", "goose", "bare Goose", "goose")
+    row("health", "goose", "`GET /health`: bare Goose", "goose")
     row("health", "plant-loadtest", "plant-loadtest", "goose")
     row("list", "wrk", "`GET /api/v1/agents` (100 agents): wrk, one thread", "goose")
-    row("list", "goose", "bare Goose", "goose")
+    row("list", "goose", "`GET /api/v1/agents`: bare Goose", "goose")
     row("list", "plant-loadtest", "plant-loadtest", "goose")
     row("journey", "rust", "backend journey: users in Rust", "rust")
     row("journey", "data", "users as data", "rust")

@@ -74,6 +74,20 @@ pub async fn parse_address(host: &str, allow_remote: bool) -> Result<String, Tar
     Ok(host.trim_end_matches('/').to_owned())
 }
 
+/// Returns what to keep in mind when the service at `host` is on another machine; `None` if it is on this
+/// one.
+pub async fn remote_notice(host: &str) -> Option<String> {
+    let url = Url::parse(host).ok()?;
+    if is_loopback(url.host_str()?).await {
+        return None;
+    }
+    Some(format!(
+        "{host} is not on this machine. Latency includes the network. CPU and memory of the service are \
+         known only if it exports them. The drain time of accepted work compares two clocks. Stop the \
+         load with Ctrl-C."
+    ))
+}
+
 async fn is_loopback(name: &str) -> bool {
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = bare.parse::<IpAddr>() {
@@ -199,7 +213,9 @@ mod tests {
                 "{host}"
             );
             assert!(parse_address(host, true).await.is_ok(), "{host}");
+            assert!(remote_notice(host).await.is_some(), "{host}");
         }
+        assert_eq!(remote_notice("http://localhost:8001").await, None);
     }
 
     #[tokio::test]

@@ -36,6 +36,11 @@ fn compare(option: &str, source: &str) -> String {
     );
     assert!(first_line(&output).starts_with(&format!("{profile} written: ")), "{}", output.stdout);
     assert!(output.outcome.is_none());
+    // A file that the profile uploads and the user has to supply.
+    fs::write(folder.join("a.png"), "image").unwrap();
+    let valid = loadtest(&folder, &["validate", &profile]);
+    assert_eq!(valid.exit_code, 0, "{}", valid.stderr);
+    fs::remove_file(folder.join("a.png")).unwrap();
     let mut text = String::new();
     for file in fs::read_dir(&folder).unwrap() {
         let file = file.unwrap().file_name().into_string().unwrap();
@@ -130,6 +135,8 @@ fn a_starter_profile_is_toml_and_never_overwritten() {
     let text = fs::read_to_string(folder.join("loads/mine.toml")).unwrap();
     let profile: toml::Table = text.parse().unwrap();
     assert_eq!(profile["name"].as_str(), Some("mine"));
+    let valid = loadtest(&folder, &["validate", "loads/mine.toml"]);
+    assert_eq!(valid.exit_code, 0, "{}", valid.stderr);
     let again = loadtest(&folder, &["init", "loads/mine.toml"]);
     assert_eq!(again.exit_code, 2);
     assert!(again.stderr.contains("is not overwritten"), "{}", again.stderr);

@@ -159,6 +159,9 @@ async fn prepare(
     let service = profile.service(harness);
     let host = arguments.host.as_ref().unwrap_or(&service.host);
     let host = target::parse_address(host, arguments.allow_remote).await?;
+    if let Some(notice) = target::remote_notice(&host).await {
+        eprintln!("Note: {notice}");
+    }
     if !(arguments.precision_percent > 0.0 && arguments.precision_percent < 100.0) {
         return Err("--within must be greater than 0 and less than 100".to_owned().into());
     }

@@ -159,6 +159,9 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         return Ok(Exit::Success);
     }
 
+    if let Some(notice) = target::remote_notice(&host).await {
+        eprintln!("Note: {notice}");
+    }
     if let Some(dashboard) = &dashboard {
         eprintln!("Dashboard: {}", dashboard.url());
     }

@@ -28,8 +28,8 @@ pub fn render(draft: &Draft, heading: Heading<'_>) -> String {
     if let Some(description) = &draft.description {
         entries.push(("description", description.as_str().into()));
     }
-    entries.push(("users", Value::Integer(10)));
-    entries.push(("spawn_rate", Value::Integer(2)));
+    entries.push(("users", Value::Integer(20)));
+    entries.push(("spawn_rate", Value::Integer(5)));
     entries.push(("run_time", "1m".into()));
     write_entries(&mut text, "", &entries);
     text.push('\n');
