@@ -44,7 +44,7 @@ impl Stop {
                 sleep(POLL_INTERVAL).await;
             }
             let _ = sender.send(true);
-            // The receivers are told once; the sender stays until the run is over.
+            // The value is sent once; the sender stays until the run is over.
             sender.closed().await;
         });
         (Self(receiver), StopWatch(task))

@@ -48,7 +48,7 @@ pub fn free_name(wanted: &str, mut taken: impl FnMut(&str) -> bool) -> String {
     }
 }
 
-/// The singular of a plural noun, as far as its ending tells.
+/// The singular of a plural noun, as far as its ending shows.
 #[must_use]
 pub fn singular(noun: &str) -> String {
     for (plural, singular) in [

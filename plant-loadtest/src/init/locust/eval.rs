@@ -1,4 +1,4 @@
-//! Evaluates expressions as far as the file tells.
+//! Evaluates expressions as far as the file shows.
 
 use std::collections::BTreeMap;
 

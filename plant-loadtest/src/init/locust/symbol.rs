@@ -1,4 +1,4 @@
-//! What an expression stands for, as far as the file tells without running it.
+//! What an expression stands for, as far as the file shows without running it.
 
 use crate::init::template::escape;
 

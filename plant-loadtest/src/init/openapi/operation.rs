@@ -47,7 +47,7 @@ impl<'a> Operation<'a> {
         format!("{} {}", self.method, self.path)
     }
 
-    /// Converts the operation. `has_value` tells which path variables another operation gives.
+    /// Converts the operation. `has_value` returns which path variables another operation gives.
     ///
     /// # Errors
     /// Returns the reason if a required value can neither be found nor made.
