@@ -28,9 +28,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// do not spend more than a twentieth of a CPU on it.
 const PAUSE_FACTOR: u32 = 20;
 
-/// How much longer than its timeout a request may take until it is recorded, in seconds.
-const MAX_RECORD_DELAY_S: u32 = 2;
-
 /// Judges a run in progress in a background task.
 #[derive(Debug)]
 pub struct AbortMonitor {
@@ -133,7 +130,7 @@ impl Snapshot {
 
     /// Adds what was recorded since the last update, with all cells that have changed since.
     fn update(&mut self, now_s: u32, elapsed: Duration) {
-        let from = self.updated_at.saturating_sub(self.max_request_s());
+        let from = self.updated_at.saturating_sub(self.outcome.load.max_request_s());
         self.updated_at = now_s;
         let outcome = &mut self.outcome;
         let (endpoints, _, arrivals) = self.recorder.merge_since(from);
@@ -156,16 +153,6 @@ impl Snapshot {
         outcome.samples.extend(samples.iter().skip(known).cloned());
         drop(samples);
         outcome.duration_s = elapsed.as_secs_f64();
-    }
-
-    /// Returns the longest time from the start of a request until it is recorded, in seconds.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a timeout is positive, and a float's cast to an integer saturates"
-    )]
-    fn max_request_s(&self) -> u32 {
-        (self.outcome.load.timeout_s.ceil() as u32).saturating_add(MAX_RECORD_DELAY_S)
     }
 }
 

@@ -49,6 +49,7 @@ pub mod load;
 pub mod login;
 pub mod metric_names;
 pub mod outcome;
+pub mod placeholder;
 pub mod plant;
 pub mod precise_timer;
 pub mod probe;

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use crate::{
+    client::root_cause,
     scenario::{CheckContext, UserClass},
     service::{HealthCheck, Service},
 };
@@ -185,17 +186,6 @@ pub async fn get_json(
     }
     let body = response.bytes().await.map_err(|error| root_cause(&error))?;
     serde_json::from_slice(&body).map_err(|_| "response is not JSON".into())
-}
-
-fn root_cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "request timed out".into();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

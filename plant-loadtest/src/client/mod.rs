@@ -432,16 +432,23 @@ async fn read_body(mut response: reqwest::Response) -> Result<Bytes, (FailureKin
     Ok(body.freeze())
 }
 
-/// Returns the kind of a failed exchange and its innermost cause.
+/// Returns the kind of a failed exchange and its cause.
 fn transport_failure(error: &reqwest::Error) -> (FailureKind, String) {
+    let kind = if error.is_timeout() { FailureKind::TimedOut } else { FailureKind::Connection };
+    (kind, root_cause(error))
+}
+
+/// Returns the innermost cause of a failed exchange.
+#[must_use]
+pub fn root_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return (FailureKind::TimedOut, "request timed out".into());
+        return "request timed out".into();
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    (FailureKind::Connection, cause.to_string())
+    cause.to_string()
 }
 
 /// Checks status and body of a response. Returns the kind of a failure and a message.

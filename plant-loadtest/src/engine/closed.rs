@@ -6,7 +6,6 @@
 
 use std::{
     fmt::Write as _,
-    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +14,7 @@ use goose::{
     GooseAttack,
     client::GooseClientBuilder,
     config::{GooseConfiguration, GooseDefault, GooseDefaultType},
-    goose::{GooseUser, Scenario, Transaction, TransactionError, TransactionResult},
+    goose::{GooseUser, Scenario, TransactionError},
 };
 use tokio::time::sleep;
 
@@ -30,7 +29,7 @@ use crate::{
     client::Client,
     load::Stage,
     profile::Plan,
-    scenario::{Saturate, Session, ThinkTime, UserClass},
+    scenario::{Saturate, Session, TaskFuture, ThinkTime, UserClass, pick_wait, transaction},
 };
 
 /// Longest part of a think time after which Goose can stop a user.
@@ -156,8 +155,6 @@ struct Users {
 #[derive(Clone, Copy)]
 struct Pause(Instant);
 
-type TaskFuture<'u> = Pin<Box<dyn Future<Output = TransactionResult> + Send + 'u>>;
-
 /// Returns a Goose scenario whose only transaction picks a task each time, or waits for a part of the
 /// think time. Goose itself waits the same time after every task.
 fn scenario(users: &Arc<Users>) -> Scenario {
@@ -166,12 +163,6 @@ fn scenario(users: &Arc<Users>) -> Scenario {
         .register_transaction(transaction(move |user| start_user(&start, user)).set_on_start())
         .register_transaction(transaction(move |user| run_user(&run, user)))
         .register_transaction(transaction(move |user| stop_user(&stop, user)).set_on_stop())
-}
-
-fn transaction(
-    run: impl for<'u> Fn(&'u mut GooseUser) -> TaskFuture<'u> + Send + Sync + 'static,
-) -> Transaction {
-    Transaction::new(Arc::new(run))
 }
 
 /// Sets the session data of a new user and runs the on-start tasks of its class.
@@ -229,8 +220,7 @@ fn set_pause(users: &Users, session: &mut Session) {
     if users.saturate {
         return;
     }
-    let (from, to) = users.tasks.wait;
-    let wait = of_task.unwrap_or_else(|| from + (to - from).mul_f64(fastrand::f64()));
+    let wait = of_task.unwrap_or_else(|| pick_wait(users.tasks.wait));
     session.extensions.insert(Pause(Instant::now() + wait));
 }
 

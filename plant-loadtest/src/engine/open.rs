@@ -18,8 +18,11 @@ use goose::{config::GooseConfiguration, goose::GooseUser};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
-    ClientConfig, EngineError, arrival_times::ArrivalTimes, past_client::PastClient, stop::Stop,
-    tasks::Tasks,
+    ClientConfig, EngineError,
+    arrival_times::ArrivalTimes,
+    past_client::PastClient,
+    stop::Stop,
+    tasks::{Tasks, pick_by_weight},
 };
 use crate::{
     client::Client,
@@ -57,7 +60,7 @@ struct VirtualUser {
 /// State shared by all virtual users.
 struct UserPool {
     classes: Vec<(WeightedClass, Tasks)>,
-    total_weight: u32,
+    total_weight: usize,
     config: ClientConfig,
     saturate: bool,
     stop: Stop,
@@ -108,7 +111,7 @@ impl UserPool {
             plan.classes.iter().map(|weighted| Ok((*weighted, Tasks::new(weighted.class)?)));
         Ok(Self {
             classes: classes.collect::<Result<_, EngineError>>()?,
-            total_weight: plan.classes.iter().map(|weighted| weighted.weight).sum(),
+            total_weight: plan.classes.iter().map(|weighted| weighted.weight as usize).sum(),
             config: config.clone(),
             saturate: plan.saturate,
             stop,
@@ -120,14 +123,8 @@ impl UserPool {
 
     /// Picks a random class by weight and returns its index.
     fn pick_class(&self) -> usize {
-        let mut point = fastrand::u32(..self.total_weight);
-        for (index, (weighted, _)) in self.classes.iter().enumerate() {
-            if point < weighted.weight {
-                return index;
-            }
-            point -= weighted.weight;
-        }
-        unreachable!("the point is below the sum of all weights")
+        let weights = self.classes.iter().map(|(weighted, _)| weighted.weight as usize);
+        pick_by_weight(weights, self.total_weight)
     }
 }
 

@@ -65,14 +65,8 @@ impl Tasks {
     pub(super) fn pick(&self, session: &mut Session) -> &TransactionFunction {
         match &self.order {
             Order::Weighted { tasks, total_weight } => {
-                let mut point = fastrand::usize(..*total_weight);
-                for task in tasks {
-                    if point < task.weight {
-                        return &task.function;
-                    }
-                    point -= task.weight;
-                }
-                unreachable!("the point is below the sum of all weights")
+                let weights = tasks.iter().map(|task| task.weight);
+                &tasks[pick_by_weight(weights, *total_weight)].function
             }
             Order::Cycle(tasks) => {
                 let position = session.extensions.get_or_insert_default::<CyclePosition>();
@@ -98,6 +92,18 @@ impl Tasks {
     pub(super) fn has_on_stop(&self) -> bool {
         !self.on_stop.is_empty()
     }
+}
+
+/// Picks a random index by `weights`, whose sum is `total`.
+pub(super) fn pick_by_weight(weights: impl Iterator<Item = usize>, total: usize) -> usize {
+    let mut point = fastrand::usize(..total);
+    for (index, weight) in weights.enumerate() {
+        if point < weight {
+            return index;
+        }
+        point -= weight;
+    }
+    unreachable!("the point is below the sum of all weights")
 }
 
 async fn run_all(tasks: &[TransactionFunction], user: &mut GooseUser) {

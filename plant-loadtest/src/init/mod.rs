@@ -9,7 +9,6 @@ pub mod har;
 pub mod locust;
 pub mod names;
 pub mod openapi;
-pub mod template;
 pub mod toml_text;
 pub mod value;
 

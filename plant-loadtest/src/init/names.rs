@@ -1,6 +1,6 @@
 //! Names for variables and classes, made of words that the source has.
 
-use super::template::BUILT_IN;
+use crate::placeholder::BUILT_IN;
 
 /// Returns a variable name made of the words of `text`: `X-Request-Id` becomes `x_request_id`,
 /// `petId` becomes `pet_id`.

@@ -18,7 +18,7 @@ pub enum Value {
     Integer(i64),
     /// Any other number.
     Float(f64),
-    /// A string. In a profile it may contain placeholders, see [`super::template`].
+    /// A string. In a profile it may contain placeholders, see [`crate::placeholder`].
     Text(String),
     /// An array.
     List(Vec<Value>),

@@ -185,8 +185,7 @@ impl EntrySource {
     /// Returns the measurements since the last call, at `elapsed` after the start.
     fn entry_at(&mut self, elapsed: Duration) -> Entry {
         let now = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
-        // The longest time until a request has ended, with a margin.
-        let max_request_s = ceil_s(self.header.load.timeout_s) + 2;
+        let max_request_s = self.header.load.max_request_s();
         let rescan = self.entries.is_multiple_of(ENTRIES_PER_RESCAN);
         // Requests that were in progress at the last rescan may have finished just after it.
         let first_unfinished = self.rescanned_at.saturating_sub(max_request_s);
@@ -259,15 +258,6 @@ impl JournalFile {
         // is truncated all the same, the reader drops it.
         self.0.write_all(&text)
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a timeout is positive, and a float's cast to an integer saturates"
-)]
-fn ceil_s(seconds: f64) -> u32 {
-    seconds.ceil() as u32
 }
 
 #[cfg(test)]

@@ -103,6 +103,21 @@ pub struct Load {
     pub timeout_s: f64,
 }
 
+impl Load {
+    /// Returns the longest time from the start of a request until it is recorded, in seconds: its
+    /// timeout and a margin.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a timeout is positive, and a float's cast to an integer saturates"
+    )]
+    pub fn max_request_s(&self) -> u32 {
+        const MARGIN_S: u32 = 2;
+        (self.timeout_s.ceil() as u32).saturating_add(MARGIN_S)
+    }
+}
+
 /// One user class of the load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Class {

@@ -13,15 +13,11 @@ use crate::{client::Request, scenario::UserClass};
 
 /// User class `AgentListUser`.
 pub static CLASS: UserClass = UserClass {
-    name: "AgentListUser",
     description: "lists agents only",
-    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
-    endpoints: &[&LIST_AGENTS],
     checks: &[&AGENTS],
     start_user: Some(Session::start),
-    work_kinds: &[],
-    scenario: &scenario,
+    ..UserClass::new("AgentListUser", &[&LIST_AGENTS], &scenario)
 };
 
 fn scenario() -> Result<Scenario, GooseError> {

@@ -16,15 +16,11 @@ use crate::{
 
 /// User class `AgentSearchUser`.
 pub static CLASS: UserClass = UserClass {
-    name: "AgentSearchUser",
     description: "searches agents only",
-    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
-    endpoints: &[&SEARCH_AGENTS],
     checks: &[&AGENTS],
     start_user: Some(Session::start),
-    work_kinds: &[],
-    scenario: &scenario,
+    ..UserClass::new("AgentSearchUser", &[&SEARCH_AGENTS], &scenario)
 };
 
 static SEARCH_AGENTS: Endpoint = Endpoint {

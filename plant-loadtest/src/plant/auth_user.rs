@@ -19,15 +19,10 @@ use crate::{
 
 /// User class `AuthUser`.
 pub static CLASS: UserClass = UserClass {
-    name: "AuthUser",
     description: "registers, logs in to the account registered last, requests /health",
-    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
-    endpoints: &[&REGISTER, &LOGIN, &AUTH_HEALTH],
-    checks: &[],
     start_user: Some(Session::start),
-    work_kinds: &[],
-    scenario: &scenario,
+    ..UserClass::new("AuthUser", &[&REGISTER, &LOGIN, &AUTH_HEALTH], &scenario)
 };
 
 /// `GET /health`; in seed 003 it counts for authentication, whose users alone request it.

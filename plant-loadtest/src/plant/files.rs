@@ -2,26 +2,18 @@
 
 use crate::built_in::BuiltInFile;
 
-macro_rules! profiles {
-    ($($name:literal),* $(,)?) => {
+/// Includes the files with these names of a folder.
+macro_rules! built_in {
+    ($folder:literal: $($name:literal),* $(,)?) => {
         &[$(BuiltInFile {
             name: $name,
-            text: include_str!(concat!("../../profiles/", $name, ".toml")),
-        }),*]
-    };
-}
-
-macro_rules! slas {
-    ($($name:literal),* $(,)?) => {
-        &[$(BuiltInFile {
-            name: $name,
-            text: include_str!(concat!("../../sla/", $name, ".toml")),
+            text: include_str!(concat!("../../", $folder, "/", $name, ".toml")),
         }),*]
     };
 }
 
 /// The profiles, in the order in which `list` prints them.
-pub(super) const PROFILES: &[BuiltInFile] = profiles![
+pub(super) const PROFILES: &[BuiltInFile] = built_in!["profiles":
     "demo",
     "smoke",
     "warmup-10",
@@ -48,7 +40,7 @@ pub(super) const PROFILES: &[BuiltInFile] = profiles![
 ];
 
 /// The SLA files.
-pub(super) const SLAS: &[BuiltInFile] = slas![
+pub(super) const SLAS: &[BuiltInFile] = built_in!["sla":
     "smoke",
     "plant-backend",
     "stress",

@@ -10,26 +10,22 @@ use goose::{
 use serde_json::json;
 
 use super::{
-    OwnAccount, Session, id,
+    Session, id,
     own_account::{LOGIN, REGISTER},
 };
 use crate::{
     client::{Endpoint, Request, Shape},
-    scenario::UserClass,
+    scenario::{UserClass, UserLogin},
     work::WorkKind,
 };
 
 /// User class `GenerationUser`.
 pub static CLASS: UserClass = UserClass {
-    name: "GenerationUser",
     description: "requests texts from the model, lists the requests, reads one; each is followed until it ends",
-    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(4)),
-    endpoints: &[&CREATE, &LIST, &FIND, &REGISTER, &LOGIN],
-    checks: &[],
     start_user: Some(Session::start),
     work_kinds: &[&GENERATION],
-    scenario: &scenario,
+    ..UserClass::new("GenerationUser", &[&CREATE, &LIST, &FIND, &REGISTER, &LOGIN], &scenario)
 };
 
 static CREATE: Endpoint = Endpoint {
@@ -119,7 +115,7 @@ async fn create_task(session: &mut Session) {
     let response = session.client.send(request).await;
     // Work without an id is followed, too: it is not in any list, so it is lost.
     if let Some(id) = response.map(|body| id(&body).unwrap_or_default()) {
-        let login = session.account.as_ref().map(OwnAccount::login);
+        let login = session.account.as_ref().map(UserLogin::login);
         session.client.record_accepted(&GENERATION, id.clone(), &token, login);
         session.values.insert(LATEST_TASK, id);
     }

@@ -17,15 +17,11 @@ use crate::{
 
 /// User class `GenesisUser`.
 pub static CLASS: UserClass = UserClass {
-    name: "GenesisUser",
     description: "creates a skill, certifies it, certifies it again",
-    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
-    endpoints: &[&CREATE_SKILL, &CERTIFY, &CERTIFY_AGAIN],
     checks: &[&LOG_IN],
     start_user: Some(Session::start_as_customer),
-    work_kinds: &[],
-    scenario: &scenario,
+    ..UserClass::new("GenesisUser", &[&CREATE_SKILL, &CERTIFY, &CERTIFY_AGAIN], &scenario)
 };
 
 static CERTIFY: Endpoint = Endpoint {

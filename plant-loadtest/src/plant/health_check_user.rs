@@ -13,15 +13,10 @@ use crate::{client::Request, scenario::UserClass};
 
 /// User class `HealthCheckUser`.
 pub static CLASS: UserClass = UserClass {
-    name: "HealthCheckUser",
     description: "requests /health only",
-    counters: &[],
     wait: (Duration::from_millis(500), Duration::from_millis(1500)),
-    endpoints: &[&HEALTH],
-    checks: &[],
     start_user: Some(Session::start),
-    work_kinds: &[],
-    scenario: &scenario,
+    ..UserClass::new("HealthCheckUser", &[&HEALTH], &scenario)
 };
 
 fn scenario() -> Result<Scenario, GooseError> {

@@ -24,7 +24,6 @@ use crate::{
     client::{Endpoint, Shape},
     harness::Harness,
 };
-use own_account::OwnAccount;
 use session::Session;
 
 /// Returns the harness for Plant.

@@ -20,15 +20,10 @@ use crate::{
 
 /// User class `PaymentUser`.
 pub static CLASS: UserClass = UserClass {
-    name: "PaymentUser",
     description: "pays for plans, lists its payments",
-    counters: &[],
     wait: (Duration::from_secs(2), Duration::from_secs(5)),
-    endpoints: &[&CREATE, &LIST, &REGISTER, &LOGIN],
-    checks: &[],
     start_user: Some(Session::start),
-    work_kinds: &[],
-    scenario: &scenario,
+    ..UserClass::new("PaymentUser", &[&CREATE, &LIST, &REGISTER, &LOGIN], &scenario)
 };
 
 static CREATE: Endpoint = Endpoint {

@@ -23,24 +23,24 @@ use crate::{
 
 /// User class `PlantBackendUser`.
 pub static CLASS: UserClass = UserClass {
-    name: "PlantBackendUser",
     description: "a customer: browses the catalogue, its hired agents, their goals and deliverables",
-    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
-    endpoints: &[
-        &HEALTH,
-        &LIST_AGENTS,
-        &CUSTOMER_AGENTS,
-        &FILTER_AGENTS,
-        &CONFIGURATION,
-        &GOALS,
-        &DELIVERABLES,
-        &CREATE_GOAL,
-    ],
     checks: &[&LOG_IN, &AGENTS, &HIRED_AGENTS],
     start_user: Some(Session::start_as_customer),
-    work_kinds: &[],
-    scenario: &scenario,
+    ..UserClass::new(
+        "PlantBackendUser",
+        &[
+            &HEALTH,
+            &LIST_AGENTS,
+            &CUSTOMER_AGENTS,
+            &FILTER_AGENTS,
+            &CONFIGURATION,
+            &GOALS,
+            &DELIVERABLES,
+            &CREATE_GOAL,
+        ],
+        &scenario,
+    )
 };
 
 const INDUSTRIES: [&str; 3] = ["marketing", "education", "sales"];

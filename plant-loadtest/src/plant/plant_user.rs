@@ -17,15 +17,11 @@ use crate::{
 
 /// User class `PlantUser`.
 pub static CLASS: UserClass = UserClass {
-    name: "PlantUser",
     description: "lists agents, creates skills, reads single agents",
-    counters: &[],
     wait: (Duration::from_secs(1), Duration::from_secs(3)),
-    endpoints: &[&LIST_AGENTS, &CREATE_SKILL, &READ_AGENT],
     checks: &[&LOG_IN, &AGENTS],
     start_user: Some(Session::start_as_customer),
-    work_kinds: &[],
-    scenario: &scenario,
+    ..UserClass::new("PlantUser", &[&LIST_AGENTS, &CREATE_SKILL, &READ_AGENT], &scenario)
 };
 
 static READ_AGENT: Endpoint = Endpoint {

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use goose::goose::{GooseUser, TransactionError};
 use reqwest::header::{HeaderName, HeaderValue};
 
-use super::{accounts::TEST_CUSTOMERS, own_account::OwnAccount};
+use super::accounts::TEST_CUSTOMERS;
 use crate::{
     access::Account,
     client::{Client, Request},
-    scenario,
+    scenario::{self, UserLogin},
 };
 
 /// Header with the id of the customer on whose behalf a request is sent.
@@ -25,7 +25,7 @@ pub(super) struct Session {
     /// Ids of agents found so far, hired or of the catalogue, depending on the class.
     pub agent_ids: Vec<String>,
     /// The account that the user has registered.
-    pub account: Option<OwnAccount>,
+    pub account: Option<UserLogin>,
     /// Further values that the tasks of the class keep, by key.
     pub values: BTreeMap<&'static str, String>,
 }

@@ -100,11 +100,13 @@ pub async fn first_scrape(
     metrics: Option<&MetricNames>,
 ) -> Exposition {
     let Some(metrics) = metrics else { return Exposition::default() };
-    for _ in 0..FIRST_SCRAPE_ATTEMPTS {
+    for attempt in 0..FIRST_SCRAPE_ATTEMPTS {
+        if attempt > 0 {
+            sleep(FIRST_SCRAPE_DELAY).await;
+        }
         if let Some(exposition) = scrape(http, host, metrics).await {
             return exposition;
         }
-        sleep(FIRST_SCRAPE_DELAY).await;
     }
     Exposition::default()
 }

@@ -7,13 +7,14 @@ mod check;
 pub mod data;
 pub mod ping_user;
 pub mod selftest_user;
+mod user_login;
 pub mod working_user;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use goose::{
     GooseError,
-    goose::{GooseUser, Scenario, TransactionError},
+    goose::{GooseUser, Scenario, Transaction, TransactionError, TransactionResult},
 };
 use hyper::http::Extensions;
 
@@ -26,6 +27,7 @@ use crate::{
 };
 
 pub use check::{Check, CheckContext, CheckFuture};
+pub use user_login::UserLogin;
 
 /// Prepares the session of a new user; gets the accounts that the checks logged in.
 pub type StartUser = fn(&mut Session, &[Arc<Account>]);
@@ -96,6 +98,21 @@ pub fn allowed_names<'s>(classes: &[&'static UserClass], stages: &'s [Stage]) ->
         work: classes.iter().flat_map(|class| class.work_kinds).map(|work| work.name).collect(),
         stages: stages.iter().map(|stage| stage.name.as_str()).collect(),
     }
+}
+
+/// Result of a task, later.
+pub(crate) type TaskFuture<'u> = Pin<Box<dyn Future<Output = TransactionResult> + Send + 'u>>;
+
+/// Returns a Goose transaction that calls `run`.
+pub(crate) fn transaction(
+    run: impl for<'u> Fn(&'u mut GooseUser) -> TaskFuture<'u> + Send + Sync + 'static,
+) -> Transaction {
+    Transaction::new(Arc::new(run))
+}
+
+/// Picks a random duration between minimum and maximum.
+pub(crate) fn pick_wait((from, to): (Duration, Duration)) -> Duration {
+    from + (to - from).mul_f64(fastrand::f64())
 }
 
 /// Session data (Goose's term) of one virtual user, shared by its tasks.

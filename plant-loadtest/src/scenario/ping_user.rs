@@ -1,7 +1,5 @@
 //! A user of the stub servers that `calibrate` starts.
 
-use std::time::Duration;
-
 use goose::{
     GooseError,
     goose::{GooseUser, Scenario, Transaction, TransactionResult},
@@ -13,15 +11,8 @@ use crate::client::Request;
 
 /// User class `PingUser`.
 pub static CLASS: UserClass = UserClass {
-    name: "PingUser",
     description: "requests the stub servers that `calibrate` starts",
-    counters: &[],
-    wait: (Duration::ZERO, Duration::ZERO),
-    endpoints: &[&PING],
-    checks: &[],
-    start_user: None,
-    work_kinds: &[],
-    scenario: &scenario,
+    ..UserClass::new("PingUser", &[&PING], &scenario)
 };
 
 fn scenario() -> Result<Scenario, GooseError> {

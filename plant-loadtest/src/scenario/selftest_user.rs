@@ -14,15 +14,10 @@ use crate::client::{Endpoint, Request, Shape};
 
 /// User class `SelftestUser`.
 pub static CLASS: UserClass = UserClass {
-    name: "SelftestUser",
     description: "requests the servers of known truth that `selftest` starts",
     counters: &[CREATED],
     wait: (Duration::from_millis(50), Duration::from_millis(150)),
-    endpoints: &[&PING, &LIST, &READ, &CREATE],
-    checks: &[],
-    start_user: None,
-    work_kinds: &[],
-    scenario: &scenario,
+    ..UserClass::new("SelftestUser", &[&PING, &LIST, &READ, &CREATE], &scenario)
 };
 
 /// Counter of the items that were created.

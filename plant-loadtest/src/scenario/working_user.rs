@@ -1,9 +1,6 @@
 //! A user that hands in work to the servers of known truth that `selftest` starts.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use goose::{
     GooseError,
@@ -13,8 +10,9 @@ use goose::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Session, UserClass};
+use super::{Session, UserClass, UserLogin};
 use crate::{
+    access::Account,
     client::{Endpoint, Request, Shape},
     login::Login,
     work::WorkKind,
@@ -22,15 +20,11 @@ use crate::{
 
 /// User class `WorkingUser`.
 pub static CLASS: UserClass = UserClass {
-    name: "WorkingUser",
     description: "hands in work to the servers of known truth that `selftest` starts",
-    counters: &[],
     wait: (Duration::from_millis(50), Duration::from_millis(150)),
-    endpoints: &[&LOG_IN, &HAND_IN],
-    checks: &[],
     start_user: Some(start),
     work_kinds: &[&WORK],
-    scenario: &scenario,
+    ..UserClass::new("WorkingUser", &[&LOG_IN, &HAND_IN], &scenario)
 };
 
 static LOG_IN: Endpoint = Endpoint {
@@ -59,13 +53,6 @@ struct Accepted {
     id: String,
 }
 
-/// The account of one user, and its token with the time from which it is renewed.
-#[derive(Clone)]
-struct Account {
-    login: Arc<Login>,
-    token: Option<(Arc<str>, Instant)>,
-}
-
 fn scenario() -> Result<Scenario, GooseError> {
     Ok(Scenario::new(CLASS.name)
         .set_wait_time(CLASS.wait.0, CLASS.wait.1)?
@@ -73,7 +60,7 @@ fn scenario() -> Result<Scenario, GooseError> {
         .register_transaction(transaction!(hand_in).set_name(HAND_IN.name)))
 }
 
-fn start(session: &mut Session, _: &[Arc<crate::access::Account>]) {
+fn start(session: &mut Session, _: &[Arc<Account>]) {
     let name = format!("{:016x}", fastrand::u64(..));
     let login = Login {
         body: json!({ "name": name }).to_string(),
@@ -82,7 +69,7 @@ fn start(session: &mut Session, _: &[Arc<crate::access::Account>]) {
         token: "/token",
         lifetime: "/expires_in",
     };
-    session.extensions.insert(Account { login: Arc::new(login), token: None });
+    session.extensions.insert(UserLogin::new(&LOG_IN, login));
 }
 
 async fn log_in(user: &mut GooseUser) -> TransactionResult {
@@ -101,20 +88,8 @@ async fn hand_in(user: &mut GooseUser) -> TransactionResult {
     Ok(())
 }
 
-/// Returns the user's token and its login. Logs in if there is none, after half of its lifetime, and
-/// if the last response rejected it.
+/// Returns the user's token and its login.
 async fn token(session: &mut Session) -> Option<(Arc<str>, Arc<Login>)> {
-    let Account { login, token } = session.extensions.get::<Account>()?.clone();
-    if let Some((token, renew_at)) = token
-        && Instant::now() < renew_at
-        && !session.client.token_was_rejected()
-    {
-        return Some((token, login));
-    }
-    let request = Request::post_text(&LOG_IN, login.path, login.body.clone());
-    let (token, lifetime) = login.read_response(&session.client.send(request).await?)?;
-    let token: Arc<str> = token.into();
-    let renewed = Some((Arc::clone(&token), Instant::now() + lifetime / 2));
-    session.extensions.insert(Account { login: Arc::clone(&login), token: renewed });
-    Some((token, login))
+    let account = session.extensions.get_mut::<UserLogin>()?;
+    Some((account.token(&session.client).await?, account.login()))
 }

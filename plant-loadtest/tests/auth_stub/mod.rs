@@ -1,10 +1,10 @@
 //! A stub of Plant that requires authentication: it sends canned responses, and the data of a
 //! customer only to requests with a token of that customer.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+#[path = "../served/mod.rs"]
+mod served;
+
+use std::sync::{Arc, Mutex};
 
 use axum::{
     Router,
@@ -14,7 +14,8 @@ use axum::{
 };
 use plant_loadtest::plant::stub_responses::CannedResponses;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, runtime::Runtime};
+
+use served::Served;
 
 /// Options of the stub.
 #[derive(Clone, Debug)]
@@ -66,30 +67,25 @@ struct Shared {
 
 /// A running stub. It stops when this value is dropped.
 pub struct AuthStub {
-    address: SocketAddr,
+    served: Served,
     shared: Arc<Shared>,
-    _runtime: Runtime,
 }
 
 impl AuthStub {
     /// Starts a stub on a free port of the loopback interface.
     pub fn start(options: AuthOptions) -> Self {
-        let runtime = Runtime::new().unwrap();
         let shared = Arc::new(Shared {
             responses: CannedResponses::new(1),
             options,
             stats: Mutex::default(),
         });
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(handle).with_state(Arc::clone(&shared));
-        runtime.spawn(async move { axum::serve(listener, router).await });
-        Self { address, shared, _runtime: runtime }
+        Self { served: Served::start(router), shared }
     }
 
     /// Returns the base URL, as for `--host`.
     pub fn host(&self) -> String {
-        format!("http://{}", self.address)
+        self.served.host()
     }
 
     /// Returns the current counters.

@@ -1,8 +1,10 @@
 //! A server that keeps the requests it received and responds as a test says.
 
+#[path = "../served/mod.rs"]
+mod served;
+
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
@@ -12,7 +14,8 @@ use axum::{
     extract::{Request, State},
     http::Response,
 };
-use tokio::{net::TcpListener, runtime::Runtime};
+
+use served::Served;
 
 /// A request that the server received.
 #[derive(Clone, Debug)]
@@ -61,26 +64,21 @@ struct Shared {
 
 /// A running server. It stops when this value is dropped.
 pub struct Server {
-    address: SocketAddr,
+    served: Served,
     shared: Arc<Shared>,
-    _runtime: Runtime,
 }
 
 impl Server {
     /// Starts a server on a free port of the loopback interface.
     pub fn start(respond: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
-        let runtime = Runtime::new().unwrap();
         let shared = Arc::new(Shared { respond: Box::new(respond), received: Mutex::default() });
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(handle).with_state(Arc::clone(&shared));
-        runtime.spawn(async move { axum::serve(listener, router).await });
-        Self { address, shared, _runtime: runtime }
+        Self { served: Served::start(router), shared }
     }
 
     /// Returns the base URL, as for `--host`.
     pub fn host(&self) -> String {
-        format!("http://{}", self.address)
+        self.served.host()
     }
 
     /// Returns the requests of the load, without those of checks and of the probe.

@@ -1,7 +1,9 @@
 //! A stub of Plant with canned responses and injected faults.
 
+#[path = "../served/mod.rs"]
+mod served;
+
 use std::{
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -16,7 +18,9 @@ use axum::{
     http::Response,
 };
 use plant_loadtest::plant::stub_responses::CannedResponses;
-use tokio::{net::TcpListener, runtime::Runtime, time::sleep};
+use tokio::time::sleep;
+
+use served::Served;
 
 /// A fault in the responses to some requests.
 #[derive(Clone, Debug)]
@@ -53,16 +57,13 @@ struct Shared {
 
 /// A running stub. It stops when this value is dropped.
 pub struct Stub {
-    /// Address that it listens on.
-    pub address: SocketAddr,
+    served: Served,
     shared: Arc<Shared>,
-    _runtime: Runtime,
 }
 
 impl Stub {
     /// Starts a stub with `faults` on a free port of the loopback interface.
     pub fn start(faults: Vec<Fault>) -> Self {
-        let runtime = Runtime::new().unwrap();
         let matches = faults.iter().map(|_| AtomicU64::new(0)).collect();
         let (requests, failed) = (AtomicU64::new(0), AtomicU64::new(0));
         let shared = Arc::new(Shared {
@@ -72,16 +73,13 @@ impl Stub {
             failed,
             matches,
         });
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(handle).with_state(Arc::clone(&shared));
-        runtime.spawn(async move { axum::serve(listener, router).await });
-        Self { address, shared, _runtime: runtime }
+        Self { served: Served::start(router), shared }
     }
 
     /// Returns the base URL, as for `--host`.
     pub fn host(&self) -> String {
-        format!("http://{}", self.address)
+        self.served.host()
     }
 
     /// Returns the number of requests received, without those for `/metrics`.

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, mem};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Body, Class, Draft, Expect, Part, Remark, RemarkKind, Step, Task, Variable};
-use crate::init::{
-    names::free_name,
-    template::{self, BUILT_IN},
+use crate::{
+    init::names::free_name,
+    placeholder::{self, BUILT_IN},
 };
 
 impl Draft {
@@ -101,8 +101,8 @@ impl Step {
     /// Returns the names of all placeholders of the step.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
-        let mut found = template::names(&self.path);
-        let mut add = |text| found.extend(template::names(text));
+        let mut found = placeholder::names(&self.path);
+        let mut add = |text| found.extend(placeholder::names(text));
         self.query.iter().for_each(|(_, value)| value.for_each_text(&mut add));
         self.headers.iter().for_each(|(_, text)| add(text));
         self.expect.json.iter().for_each(|(_, value)| value.for_each_text(&mut add));

@@ -4,10 +4,12 @@ use super::{
     Recording,
     entry::{self, Entry},
 };
-use crate::init::{
-    draft::{Body, Part},
-    template::escape,
-    value::Value,
+use crate::{
+    init::{
+        draft::{Body, Part},
+        value::Value,
+    },
+    placeholder::escape,
 };
 
 impl Entry {

@@ -16,9 +16,9 @@ use super::{
     ConvertError,
     draft::{Body, Class, Draft, Expect, RemarkKind, Step, Task, Variable, Wait},
     names::{extracted_name, free_name, variable_name},
-    template::escape,
     value::Value,
 };
+use crate::placeholder::escape;
 
 /// Longest think time that is taken from a recording, in milliseconds.
 const LONGEST_WAIT_MS: i64 = 30_000;
@@ -275,7 +275,7 @@ fn is_credential(name: &str) -> bool {
 
 /// A template whose literal text is percent-encoded.
 fn encode_literals(template: &str) -> String {
-    if super::template::names(template).is_empty() {
+    if crate::placeholder::names(template).is_empty() {
         entry::encode(template)
     } else {
         template.into()

@@ -1,6 +1,6 @@
 //! What an expression stands for, as far as the file shows without running it.
 
-use crate::init::template::escape;
+use crate::placeholder::escape;
 
 /// A request of a function: the number of the function in its class, and of the request in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

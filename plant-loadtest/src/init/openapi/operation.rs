@@ -5,11 +5,13 @@ use super::{
     document::Document,
     sample::Sampler,
 };
-use crate::init::{
-    draft::{Body, Expect, Part, Shape, Step, Task, Variable},
-    names::variable_name,
-    template::escape,
-    value::Value,
+use crate::{
+    init::{
+        draft::{Body, Expect, Part, Shape, Step, Task, Variable},
+        names::variable_name,
+        value::Value,
+    },
+    placeholder::escape,
 };
 
 /// Words in the last segment of a path or in an operation's id that announce a loss of data, or the

@@ -2,11 +2,13 @@
 //! the constraints.
 
 use super::document::Document;
-use crate::init::{
-    draft::Variable,
-    names::{free_name, variable_name},
-    template,
-    value::Value,
+use crate::{
+    init::{
+        draft::Variable,
+        names::{free_name, variable_name},
+        value::Value,
+    },
+    placeholder,
 };
 
 /// Deepest nesting of a value.
@@ -264,7 +266,7 @@ impl<'a> Sampler<'a> {
         // `{random}` has one to ten digits.
         let fixed = (name.chars().count() + 1).max(least.saturating_sub(1));
         if fixed.saturating_add(10) <= most {
-            let text = template::escape(&filled(name, fixed - 1));
+            let text = placeholder::escape(&filled(name, fixed - 1));
             Value::Text(format!("{text} {{random}}"))
         } else {
             Value::Text(filled("text", least.max(4).min(most)))
@@ -305,7 +307,7 @@ fn given(schema: &Value) -> Option<&Value> {
 
 /// A value of the document: its braces are no placeholders.
 pub fn literal(value: &Value) -> Value {
-    value.clone().map_text(&mut |text| Value::Text(template::escape(&text)))
+    value.clone().map_text(&mut |text| Value::Text(placeholder::escape(&text)))
 }
 
 /// Limits of a number; exclusive ones are moved inwards by `step`. OpenAPI 3.0 has

@@ -6,9 +6,9 @@ mod layout;
 use self::layout::{COLUMNS, comment, commented, wrap, write_entries, write_table};
 use super::{
     draft::{Body, Class, Draft, Expect, Feed, Part, RemarkKind, Shape, Step, Task, Variable},
-    template,
     value::Value,
 };
+use crate::placeholder;
 
 /// Options of the text that the draft does not contain.
 #[derive(Clone, Copy, Debug)]
@@ -209,7 +209,7 @@ fn step_entries(step: &Step, known: &[&[(String, Variable)]]) -> Vec<(&'static s
 /// Whether `text` is a placeholder whose value is no string.
 fn is_no_text(text: &str, known: &[&[(String, Variable)]]) -> bool {
     let name = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
-    let Some(name) = name.filter(|name| template::names(text) == [*name]) else { return false };
+    let Some(name) = name.filter(|name| placeholder::names(text) == [*name]) else { return false };
     let mut variables = known.iter().copied().flatten();
     ["unix", "user", "random"].contains(&name)
         || variables.any(|(other, variable)| other == name && variable.is_no_text())

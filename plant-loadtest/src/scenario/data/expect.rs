@@ -6,13 +6,11 @@ use reqwest::Method;
 use serde_json::Value;
 use toml::{Spanned, de::DeValue};
 
-use super::{
-    names::Names,
-    template::{Piece, pieces},
-};
+use super::names::Names;
 use crate::{
     client::{ExpectedValue, Shape},
     json_pointer::Pointer,
+    placeholder::{Piece, pieces},
     toml_source::{self, Source, Table},
 };
 

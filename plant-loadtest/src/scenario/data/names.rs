@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::values::Slot;
-use crate::toml_source::Source;
-
-/// Names of the values that need no variable.
-pub(super) const BUILT_IN: [&str; 5] = ["uuid", "now", "unix", "user", "random"];
+use crate::{
+    placeholder::{BUILT_IN, is_name},
+    toml_source::Source,
+};
 
 /// Part of a class in which a variable is visible; the default is the whole class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -159,10 +159,4 @@ impl Names {
             self.names.len() - 1
         }))
     }
-}
-
-/// Returns whether `name` can be the name of a variable.
-pub(super) fn is_name(name: &str) -> bool {
-    let is_start = |c: char| c.is_ascii_alphabetic() || c == '_';
-    name.starts_with(is_start) && name.chars().all(|c| is_start(c) || c.is_ascii_digit())
 }

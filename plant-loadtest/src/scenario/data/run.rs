@@ -1,10 +1,8 @@
 //! Runs a class: its Goose scenario, and what a user does in a task.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
-
 use goose::{
     GooseError,
-    goose::{GooseUser, Scenario, Transaction, TransactionResult},
+    goose::{GooseUser, Scenario},
 };
 use reqwest::StatusCode;
 use tokio::time::sleep;
@@ -17,7 +15,7 @@ use super::{
 };
 use crate::{
     client::Client,
-    scenario::{Saturate, Session, ThinkTime},
+    scenario::{Saturate, Session, TaskFuture, ThinkTime, pick_wait, transaction},
 };
 
 /// Returns the scenario of `class`.
@@ -25,26 +23,18 @@ pub(super) fn scenario(class: &'static Class) -> Result<Scenario, GooseError> {
     let mut scenario = Scenario::new(&class.name)
         .set_wait_time(class.mean_wait.0, class.mean_wait.1)?
         .register_transaction(
-            transaction("on_start", move |user| start(class, user)).set_on_start(),
+            transaction(move |user| start(class, user)).set_name("on_start").set_on_start(),
         );
     for (index, task) in class.tasks.iter().enumerate() {
-        let transaction = transaction(&task.name, move |user| run_task(class, index, user));
+        let transaction =
+            transaction(move |user| run_task(class, index, user)).set_name(&task.name);
         scenario = scenario.register_transaction(transaction.set_weight(task.weight as usize)?);
     }
     if !class.on_stop.is_empty() {
-        let transaction = transaction("on_stop", move |user| stop(class, user));
+        let transaction = transaction(move |user| stop(class, user)).set_name("on_stop");
         scenario = scenario.register_transaction(transaction.set_on_stop());
     }
     Ok(scenario)
-}
-
-type TaskFuture<'u> = Pin<Box<dyn Future<Output = TransactionResult> + Send + 'u>>;
-
-fn transaction(
-    name: &str,
-    run: impl for<'u> Fn(&'u mut GooseUser) -> TaskFuture<'u> + Send + Sync + 'static,
-) -> Transaction {
-    Transaction::new(Arc::new(run)).set_name(name)
 }
 
 /// Draws the variables of a new user and runs the steps of `on_start`. A step is left out if a
@@ -72,7 +62,7 @@ fn run_task<'u>(class: &'static Class, index: usize, user: &'u mut GooseUser) ->
     Box::pin(async move {
         let session = Session::get(user)?;
         let Some(task) = class.tasks.get(index) else { return Ok(()) };
-        session.extensions.insert(ThinkTime(pick(task.wait)));
+        session.extensions.insert(ThinkTime(pick_wait(task.wait)));
         let Some(mut user) = User::of(class, session) else { return Ok(()) };
         if let Some(slot) = user.values.first_missing(&task.needs) {
             user.extract_first(slot).await;
@@ -177,12 +167,7 @@ impl<'u> User<'u> {
 
     async fn wait(&self, wait: Option<Wait>) {
         if let Some(wait) = wait.filter(|_| self.waits) {
-            sleep(pick(wait)).await;
+            sleep(pick_wait(wait)).await;
         }
     }
-}
-
-/// Picks a random duration between minimum and maximum.
-fn pick((from, to): Wait) -> Duration {
-    from + (to - from).mul_f64(fastrand::f64())
 }

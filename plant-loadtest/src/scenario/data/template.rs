@@ -7,9 +7,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::{
-    names::{Names, Scope, is_name},
+    names::{Names, Scope},
     values::{Slot, Values},
 };
+use crate::placeholder::{Piece, pieces};
 
 /// Upper bound of `{random}`.
 const RANDOM_BELOW: u32 = 1 << 31;
@@ -38,15 +39,6 @@ pub(super) enum Placeholder {
     Random,
 }
 
-/// A piece of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece<'t> {
-    /// Literal text.
-    Text(Cow<'t, str>),
-    /// `{name}`.
-    Placeholder(&'t str),
-}
-
 /// A text with placeholders.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Template(Vec<Part>);
@@ -55,41 +47,6 @@ pub(super) struct Template(Vec<Part>);
 enum Part {
     Text(Box<str>),
     Placeholder(Placeholder),
-}
-
-/// Splits `text` at its placeholders. `{{name}}` is the text `{name}`; all other braces are text.
-pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    let mut literal = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('{') {
-        literal += &rest[..at];
-        rest = &rest[at..];
-        if let Some((name, after)) = enclosed(rest, "{{", "}}") {
-            literal += &format!("{{{name}}}");
-            rest = after;
-        } else if let Some((name, after)) = enclosed(rest, "{", "}") {
-            if !literal.is_empty() {
-                pieces.push(Piece::Text(std::mem::take(&mut literal).into()));
-            }
-            pieces.push(Piece::Placeholder(name));
-            rest = after;
-        } else {
-            literal.push('{');
-            rest = &rest[1..];
-        }
-    }
-    literal += rest;
-    if !literal.is_empty() {
-        pieces.push(Piece::Text(literal.into()));
-    }
-    pieces
-}
-
-/// Returns the name between `open` and `close` at the start of `text`, and what follows.
-fn enclosed<'t>(text: &'t str, open: &str, close: &str) -> Option<(&'t str, &'t str)> {
-    let (name, after) = text.strip_prefix(open)?.split_once(close)?;
-    is_name(name).then_some((name, after))
 }
 
 impl Placeholder {

@@ -14,10 +14,12 @@ use super::{
     symbol::{Piece, Place, Symbol, Unknown},
     walk::Walker,
 };
-use crate::init::{
-    draft::{Body, Expect, Feed, Part, Remark, Step, Variable, Wait},
-    template::escape,
-    value::Value,
+use crate::{
+    init::{
+        draft::{Body, Expect, Feed, Part, Remark, Step, Variable, Wait},
+        value::Value,
+    },
+    placeholder::escape,
 };
 
 /// What a person finds in place of a value that cannot be read.

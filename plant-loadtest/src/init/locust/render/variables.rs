@@ -120,7 +120,7 @@ impl Renderer<'_, '_> {
             self.placeholders.insert((draw.id, field), format!("{{{column}}}"));
             feed.columns.push(column);
         }
-        let is_template = |text: &String| !crate::init::template::names(text).is_empty();
+        let is_template = |text: &String| !crate::placeholder::names(text).is_empty();
         if feed.rows.iter().flatten().any(is_template) {
             return Err(self.unknown(name, "has generated values in its choices"));
         }

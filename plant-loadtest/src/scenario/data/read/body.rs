@@ -7,10 +7,11 @@ use toml::{Spanned, de::DeValue};
 
 use super::Reader;
 use crate::{
+    placeholder::{Piece, pieces},
     scenario::data::{
         body::{Body, BodyBuilder, Encoding, push_json},
         names::Scope,
-        template::{Piece, Placeholder, pieces},
+        template::Placeholder,
     },
     toml_source::{self, Table},
 };

@@ -6,11 +6,11 @@ use toml::{Spanned, de::DeValue};
 
 use super::Reader;
 use crate::{
+    placeholder::{Piece, pieces},
     scenario::data::{
         class::Draws,
         feed::{self, Feed, Order},
         names::Scope,
-        template::{Piece, pieces},
         variable::{Choice, Drawn, Variable},
     },
     toml_source::{self, Table},
