@@ -13,6 +13,7 @@ use crate::{
         report::ReportArguments, run::RunArguments, simulate::SimulateArguments,
         stub::StubArguments, validate::ValidateArguments,
     },
+    console::print_error,
     harness::Harness,
 };
 
@@ -84,7 +85,7 @@ impl Harness {
         match result {
             Ok(exit) => exit.into(),
             Err(error) => {
-                eprintln!("{}: {}", self.name, error.message);
+                print_error(&format!("{}: {}", self.name, error.message));
                 error.exit.into()
             }
         }
