@@ -47,6 +47,7 @@ pub mod journal;
 pub mod json_pointer;
 pub mod load;
 pub mod login;
+pub mod methods;
 pub mod metric_names;
 pub mod outcome;
 pub mod placeholder;
