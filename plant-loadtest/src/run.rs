@@ -126,7 +126,8 @@ pub enum RunError {
 /// When the run cannot start or has no measurements.
 pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     engine::check(&settings.plan)?;
-    let http = client::checks_client(&settings.host, settings.timeout.min(CHECK_TIMEOUT))?;
+    let timeout = settings.timeout.min(CHECK_TIMEOUT);
+    let http = client::checks_client(&settings.host, timeout, &settings.plan.http)?;
     let accounts = check_target(&http, settings).await?;
     let open_files_limit = raise_open_files(settings.plan.users);
 
