@@ -63,6 +63,7 @@ pub mod scenario;
 #[cfg(unix)]
 pub mod selftest;
 pub mod service;
+pub mod service_metrics;
 pub mod sla;
 pub mod statistics;
 pub mod stub;

@@ -6,8 +6,6 @@ mod recording_server;
 use std::{
     collections::BTreeSet,
     fs,
-    io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
     path::Path,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
     time::{Duration, Instant},
@@ -484,38 +482,6 @@ fn the_target_table_sets_base_path_headers_and_cookies() {
         assert_eq!(request.line, "GET /base/items");
         assert_eq!((request.header("x-api-version"), request.header("cookie")), ("2", ""));
     }
-}
-
-/// Sent after the load, as long as the start of an HTTP/2 connection.
-const NOTHING_CAME: &[u8; 24] = b"no HTTP/2 connection....";
-
-#[test]
-fn http2_is_used_if_the_profile_says_so() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = format!("http://{}", listener.local_addr().unwrap());
-    let server = std::thread::spawn(move || {
-        // The probe connects too, with HTTP/1.1; its connections are closed.
-        loop {
-            let (mut connection, _) = listener.accept().unwrap();
-            connection.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-            let mut preface = [0; 24];
-            let is_complete = connection.read_exact(&mut preface).is_ok();
-            if is_complete && (preface.starts_with(b"PRI") || &preface == NOTHING_CAME) {
-                return preface;
-            }
-        }
-    });
-    let classes = "[target]\nhealth = false\nhttp2 = true\n[[class]]\nname = \"A\"\n\
-                   [[class.task]]\nrequest = \"GET /\"\n";
-    let folder = new_test_folder("http2");
-    let head = CLOSED.replace("users = 2", "users = 1");
-    fs::write(folder.join("test.toml"), format!("{head}{classes}")).unwrap();
-    loadtest(&folder, &["run", "test.toml", "--quiet", "--host", &host]);
-    // Ends the server if the load used HTTP/1.1.
-    if let Ok(mut connection) = TcpStream::connect(host.trim_start_matches("http://")) {
-        connection.write_all(NOTHING_CAME).unwrap();
-    }
-    assert_eq!(&server.join().unwrap(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{CommandError, Exit, print};
 use crate::{
     harness::Harness,
     outcome::Outcome,
-    profile::ReportPaths,
+    profile::{Profile, ReportPaths},
     report::{self, explain, terminal},
     sla::{AllowedNames, Sla},
     verdict::{Grade, Verdict},
@@ -48,7 +48,7 @@ pub struct ReportOptions {
     #[arg(long, value_name = "SLA")]
     pub sla: Option<String>,
 
-    /// Add a threshold, such as 'p95 < 300ms', 'GET /health: p95 < 100ms', 'class NAME: errors < 1%' or
+    /// Add a threshold, such as 'p95 < 300ms', 'GET /items: p95 < 100ms', 'class NAME: errors < 1%' or
     /// 'tag NAME: p99 < 1s'; every violation is a FAIL. Repeatable
     #[arg(long = "threshold", value_name = "LIMIT")]
     pub thresholds: Vec<String>,
@@ -105,6 +105,20 @@ pub fn report(harness: &Harness, arguments: &ReportArguments) -> Result<Exit, Co
         explain: arguments.explain,
     };
     judge_and_report(&outcome, &sla, &paths, options)
+}
+
+/// Returns the thresholds of a run: those of the SLA file `sla` or of the profile, and those of the
+/// command line.
+pub(super) fn find_thresholds(
+    harness: &Harness,
+    profile: &Profile,
+    names: &AllowedNames<'_>,
+    sla: Option<&str>,
+    thresholds: &[String],
+) -> Result<Sla, CommandError> {
+    let mut sla = profile.find_sla(harness, names, sla)?;
+    add_thresholds(&mut sla, thresholds, names)?;
+    Ok(sla)
 }
 
 /// Adds the thresholds of the command line to `sla`.
