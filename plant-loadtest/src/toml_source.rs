@@ -69,10 +69,11 @@ impl<'a> Source<'a> {
         self.file
     }
 
-    /// Returns all errors, ordered by line.
+    /// Returns all errors, ordered by line, each once: the parser reports some twice.
     #[must_use]
     pub fn into_errors(mut self) -> Vec<FileError> {
         self.errors.sort_by_key(|error| error.line);
+        self.errors.dedup();
         self.errors
     }
 }
@@ -517,5 +518,9 @@ mod tests {
         source.root();
         let errors = source.into_errors();
         assert_eq!(errors[0].line, 2);
+        let mut source = Source::new("b.toml", "a = {\n b = 1 c = 2\n}\n");
+        source.root();
+        let at_end = source.into_errors().into_iter().filter(|error| error.line == 3).count();
+        assert_eq!(at_end, 1, "the parser reports it twice");
     }
 }

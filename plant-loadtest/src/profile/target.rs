@@ -170,8 +170,11 @@ fn process<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<Service
 
 /// Checks a path and returns it.
 fn checked_path(source: &mut Source<'_>, path: &str, at: Range<usize>) -> String {
-    if !path.starts_with('/') {
-        source.add_error(at.clone(), format!("`{path}` is not a path: it must start with `/`"));
+    let is_allowed = |c: char| !c.is_whitespace() && !c.is_control() && c != '#';
+    if !path.starts_with('/') || !path.chars().all(is_allowed) {
+        let message =
+            format!("`{path}` is not a path: it must start with `/` and have no spaces and no `#`");
+        source.add_error(at.clone(), message);
     }
     literal(source, path, &at).unwrap_or_default()
 }
@@ -275,6 +278,9 @@ mod tests {
             ("host = \"http://x.test/{user}\"", "`{user}` is not replaced in [target]"),
             ("headers = { Authorization = \"Bearer {token}\" }", "`{token}` is not replaced"),
             ("headers = { Content-Length = \"1\" }", "the HTTP client sets"),
+            ("health = \"up\"", "must start with `/`"),
+            ("health = \"/a b\"", "no spaces"),
+            ("metrics = { path = \"/a#b\" }", "no `#`"),
             ("health = \"/up/{id}\"", "`{id}` is not replaced"),
             ("metrics = { path = \"/{id}\" }", "`{id}` is not replaced"),
             ("health = { path = \"/\", status = 70000 }", "(100 to 599)"),

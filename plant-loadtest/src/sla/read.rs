@@ -336,6 +336,15 @@ mod tests {
     }
 
     #[test]
+    fn names_of_an_sla_can_be_printed() {
+        let table = "[[threshold]]\nfail = [\"p95 < 1s\"]\n";
+        let found = errors(&format!("{table}group = \"a\\u001b[2J\"\n"));
+        assert_eq!(found, ["x.toml:4: `group` must have no control characters"]);
+        let error = parse("x.toml", &format!("name = \"\"\n{table}"), &names()).unwrap_err();
+        assert_eq!(error.to_string(), "x.toml:1: `name` must not be empty");
+    }
+
+    #[test]
     fn a_wrong_scope_hides_no_other_mistake_of_its_table() {
         for scope in
             ["class = \"Nobody\"", "tag = \"none\"", "work = \"x\"", "endpoints = [\"GET /x\"]"]
