@@ -141,7 +141,7 @@ name = "everything"
 wait = "8s"
 [[class.task.step]]
 request = "POST /json"
-json = { amount = "{amount}", note = "n {text} {amount}", list = [1, 2.5, "{one}", "x"], "a b" = { c = "{{text}}" } }
+json = { amount = "{amount}", note = "n {text} {amount}", list = [1, 2.5, "{one}", "x"], "a b" = { "{{text}}" = "{{text}}" } }
 extract = { id = "/id", ratio = "/ratio", tag = "/tag", header = "header:X-Id", cookie = "cookie:sid" }
 [[class.task.step]]
 request = "PUT /form/{id}/{tag}"
@@ -156,7 +156,7 @@ request = "POST /multipart"
 multipart = { field = "{text}", number = 5, upload = { file = "a.txt", type = "text/plain" } }
 [[class.task.step]]
 request = "GET /query?first={tag}"
-query = { page = 2, tag = "{tag}", cookie = "{cookie}" }
+query = { page = 2, "{{a}}" = 3, tag = "{tag}", cookie = "{cookie}" }
 [[class.task.step]]
 request = "HEAD /head"
 [[class.task.step]]
@@ -176,7 +176,7 @@ json = { id = "{id}", ratio = "{ratio}" }
         "PUT /form/7/a%20b",
         "PATCH /text",
         "POST /multipart",
-        "GET /query?first=a%20b&page=2&tag=a%20b&cookie=c%2F2",
+        "GET /query?first=a%20b&page=2&%7Ba%7D=3&tag=a%20b&cookie=c%2F2",
         "HEAD /head",
         "OPTIONS /options",
         "DELETE /items/7",
@@ -184,7 +184,7 @@ json = { id = "{id}", ratio = "{ratio}" }
     assert_eq!(lines, expected);
     let [json, form, text, multipart, .., delete] = &received[..] else { panic!("{lines:?}") };
     let expected =
-        r#"{"amount":3,"note":"n a \"b\" 3","list":[1,2.5,true,"x"],"a b":{"c":"{text}"}}"#;
+        r#"{"amount":3,"note":"n a \"b\" 3","list":[1,2.5,true,"x"],"a b":{"{text}":"{text}"}}"#;
     assert_eq!(json.body, expected);
     assert_eq!(json.header("content-type"), "application/json");
     assert_eq!([json.header("x-class"), json.header("x-both")], ["class", "class"]);
