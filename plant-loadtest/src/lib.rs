@@ -48,6 +48,7 @@ pub mod journal;
 pub mod json_pointer;
 pub mod load;
 pub mod login;
+pub mod methods;
 pub mod metric_names;
 pub mod outcome;
 pub mod placeholder;
@@ -63,6 +64,7 @@ pub mod scenario;
 #[cfg(unix)]
 pub mod selftest;
 pub mod service;
+pub mod service_metrics;
 pub mod sla;
 pub mod statistics;
 pub mod stub;

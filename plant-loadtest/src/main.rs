@@ -1,4 +1,5 @@
-//! Entry point of `plant-loadtest`: hands Plant's user classes and files to the library's command line.
+//! Entry point of `plant-loadtest`: hands the user classes and files of [`plant`](plant_loadtest::plant)
+//! to the library's command line.
 
 use std::process::ExitCode;
 

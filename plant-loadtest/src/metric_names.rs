@@ -97,7 +97,7 @@ impl FromStr for Series {
         let invalid = || format!("`{text}` is not a metric such as queue_depth{{queue=\"mail\"}}");
         let (name, labels) = match text.split_once('{') {
             None => (text, ""),
-            Some((name, rest)) => (name, rest.strip_suffix('}').ok_or_else(invalid)?),
+            Some((name, rest)) => (name.trim_end(), rest.strip_suffix('}').ok_or_else(invalid)?),
         };
         let is_name = |name: &str| {
             let mut chars = name.chars();
@@ -136,6 +136,7 @@ mod tests {
         for text in ["queue_depth", "a:b{state=\"in_use\",pool=\"main\"}"] {
             assert_eq!(text.parse::<Series>().unwrap().to_string(), text);
         }
+        assert_eq!("a {b=\"c\"}".parse::<Series>().unwrap().to_string(), "a{b=\"c\"}");
         for text in ["", "9a", "a b", "a{b}", "a{b=c}", "a{b=\"c\"", "{a=\"b\"}"] {
             assert!(text.parse::<Series>().is_err(), "{text}");
         }

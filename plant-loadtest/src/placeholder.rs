@@ -3,6 +3,9 @@
 
 use std::borrow::Cow;
 
+/// What `init` writes where a value is missing.
+pub const FILL_IN: &str = "FILL IN";
+
 /// Placeholders that need no variable.
 pub const BUILT_IN: [&str; 5] = ["uuid", "now", "unix", "user", "random"];
 
@@ -68,6 +71,39 @@ pub fn names(text: &str) -> Vec<&str> {
     names.collect()
 }
 
+/// Returns the text of a template in which no placeholder can be replaced.
+///
+/// # Errors
+/// Returns the name of the first placeholder.
+pub fn literal(text: &str) -> Result<String, &str> {
+    let pieces = pieces(text).into_iter().map(|piece| match piece {
+        Piece::Text(text) => Ok(text),
+        Piece::Placeholder(name) => Err(name),
+    });
+    pieces.collect()
+}
+
+/// Returns the first text in braces that looks like a placeholder and is none, such as `{item-id}`.
+#[must_use]
+pub fn misspelt(text: &str) -> Option<&str> {
+    let mut rest = text;
+    while let Some(at) = rest.find('{') {
+        rest = &rest[at..];
+        let valid = enclosed(rest, "{{", "}}").or_else(|| enclosed(rest, "{", "}"));
+        if let Some((_, after)) = valid {
+            rest = after;
+            continue;
+        }
+        let looks_like_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let (inside, _) = rest[1..].split_once('}').unwrap_or_default();
+        if !inside.is_empty() && inside.chars().all(looks_like_name) {
+            return Some(inside);
+        }
+        rest = &rest[1..];
+    }
+    None
+}
+
 /// Returns `text` as a template that yields exactly `text`.
 #[must_use]
 pub fn escape(text: &str) -> String {
@@ -109,6 +145,27 @@ mod tests {
                 })
                 .collect();
             assert_eq!(read, text);
+        }
+    }
+
+    #[test]
+    fn a_literal_text_has_no_placeholder() {
+        assert_eq!(literal("a {{b}} { c }"), Ok("a {b} { c }".to_owned()));
+        assert_eq!(literal("a {{b}} {c} {d}"), Err("c"));
+    }
+
+    #[test]
+    fn a_misspelt_placeholder_is_found() {
+        for (text, expected) in [
+            ("/items/{item-id}", Some("item-id")),
+            ("/{a}/{b.c}", Some("b.c")),
+            ("/{{a}}/{\u{e4}}", Some("\u{e4}")),
+            ("/{1}", Some("1")),
+            ("/{a}/{{b-c}}/{}", Some("b-c")),
+            ("/{item_id}/{{a}}/{} {", None),
+            ("?filter={\"a\":{b}}", None),
+        ] {
+            assert_eq!(misspelt(text), expected, "{text}");
         }
     }
 

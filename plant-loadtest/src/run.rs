@@ -20,13 +20,14 @@ use crate::{
     outcome::{
         Class, ClassEndpoint, Ended, Load, Outcome, ResourceSample, RunStart, Target, VERSION,
     },
-    probe::{self, Probe},
+    probe::{self, Exposition, Probe},
     profile::Plan,
     progress::{Progress, ProgressOptions},
     recorder::{Cells, Recorder},
     scenario::CheckContext,
     service::Service,
-    sla::{Metric, Sla},
+    service_metrics,
+    sla::{Metric, Resource, Sla, Unmeasured},
     target::{self, TargetError},
     work::WorkKind,
 };
@@ -115,6 +116,9 @@ pub enum RunError {
     /// The exporter cannot listen on its address.
     #[error("metrics of the load generator could not be served at {0}: {1}")]
     Exporter(SocketAddr, std::io::Error),
+    /// The service does not export what a required threshold limits.
+    #[error("{}", join_lines(.0))]
+    NotMeasured(Vec<Unmeasured>),
     /// No virtual user started.
     #[error("no virtual user started")]
     NoUser,
@@ -126,7 +130,8 @@ pub enum RunError {
 /// When the run cannot start or has no measurements.
 pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     engine::check(&settings.plan)?;
-    let http = client::checks_client(&settings.host, settings.timeout.min(CHECK_TIMEOUT))?;
+    let timeout = settings.timeout.min(CHECK_TIMEOUT);
+    let http = client::checks_client(&settings.host, timeout, &settings.plan.http)?;
     let accounts = check_target(&http, settings).await?;
     let open_files_limit = raise_open_files(settings.plan.users);
 
@@ -134,6 +139,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         .map_err(|reason| TargetError::NotReady { host: settings.host.clone(), reason })?;
     let metrics = settings.service.metrics.as_ref();
     let first_metrics = probe::first_scrape(&http, &settings.host, metrics).await;
+    check_measured(settings, &first_metrics)?;
     let build = first_metrics.labels("build_info").unwrap_or_default();
     let cells = Cells::for_stages(&settings.plan.stages);
     let recorder = Arc::new(Recorder::new(probe::available_cpus()).with_cells(cells));
@@ -243,6 +249,29 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         advisory,
         sla: start.sla,
     })
+}
+
+fn join_lines(unmeasured: &[Unmeasured]) -> String {
+    let lines: Vec<String> = unmeasured.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// Checks that the metrics of the service before the load have what the required thresholds limit.
+fn check_measured(settings: &Settings, first: &Exposition) -> Result<(), RunError> {
+    let Settings { plan, sla, host, service, .. } = settings;
+    let is_limited = |metric: &Metric| {
+        let grows = *metric == Metric::Resource(Resource::Memory);
+        let mut required = sla
+            .thresholds
+            .iter()
+            .filter(|threshold| threshold.required && threshold.users.contains(plan.users));
+        required.any(|threshold| threshold.metric == *metric)
+            || (grows && sla.over_time.memory_growth.is_some())
+    };
+    let sample = probe::first_sample(service, host, first);
+    let mut missing = service_metrics::missing(service, &sample);
+    missing.retain(|missing| is_limited(&missing.metric));
+    if missing.is_empty() { Ok(()) } else { Err(RunError::NotMeasured(missing)) }
 }
 
 async fn run_engine(settings: &Settings, config: &ClientConfig) -> Result<(), RunError> {

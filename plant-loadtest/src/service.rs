@@ -1,6 +1,6 @@
 //! What the harness must know of the service under test: its address, health check, metrics and process.
 
-use reqwest::StatusCode;
+use reqwest::{StatusCode, Url};
 use serde_json::Value;
 
 use crate::metric_names::MetricNames;
@@ -31,6 +31,57 @@ pub enum ServiceProcess {
     Pid(u32),
     /// The main process of the Docker container with this name or id.
     Container(String),
+}
+
+/// Parses the base URL of a service: scheme, host, port and a path, to which the paths of requests are
+/// appended. The message does not contain the URL, which may have a password.
+///
+/// # Errors
+/// Returns why it is invalid.
+pub fn parse_base_url(text: &str) -> Result<Url, String> {
+    let url = parse_url(text)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("it must have no user and password, which reports would show; set the header \
+                    `Authorization` instead"
+            .into());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(
+            "it must have no query (`?`) and no fragment (`#`), because the paths of requests are \
+                    appended to it"
+                .into(),
+        );
+    }
+    Ok(url)
+}
+
+/// Parses a URL over HTTP.
+///
+/// # Errors
+/// Returns why it is invalid.
+pub fn parse_url(text: &str) -> Result<Url, String> {
+    if !text.starts_with("http://") && !text.starts_with("https://") {
+        return Err("it must start with http:// or https://".into());
+    }
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("it must have no spaces".into());
+    }
+    Url::parse(text).map_err(|error| error.to_string())
+}
+
+/// Returns a URL for a message, without user and password.
+#[must_use]
+pub fn without_credentials(text: &str) -> String {
+    let Ok(mut url) = parse_url(text) else {
+        // It is not known where a password ends.
+        return text.rsplit('@').next().unwrap_or_default().to_owned();
+    };
+    if url.username().is_empty() && url.password().is_none() {
+        return text.to_owned();
+    }
+    // They fail only for a URL without host, which has neither.
+    let _ = url.set_username("").and(url.set_password(None));
+    url.into()
 }
 
 /// A request whose response shows whether the service is healthy.
@@ -88,6 +139,43 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_base_url_is_what_paths_can_be_appended_to() {
+        for valid in ["http://127.0.0.1:8080", "https://x.test/base/", "http://[::1]:80/@a"] {
+            assert!(parse_base_url(valid).is_ok(), "{valid}");
+        }
+        for (invalid, reason) in [
+            ("http://x.test/?x=1", "no query"),
+            ("http://x.test?", "no query"),
+            ("http://x.test/#", "no fragment"),
+            ("http://user:s3cret@x.test", "no user and password"),
+            ("http://user@x.test", "no user and password"),
+            ("http://:s3cret@x.test", "no user and password"),
+            ("http://", "empty host"),
+            ("http://x.test:99999", "port"),
+            ("http://x.test ", "no spaces"),
+            ("x.test", "must start with"),
+            ("ftp://x.test", "must start with"),
+            ("HTTP://x.test", "must start with"),
+        ] {
+            let error = parse_base_url(invalid).unwrap_err();
+            assert!(error.contains(reason) && !error.contains("s3cret"), "{invalid}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_message_has_no_password() {
+        for (text, shown) in [
+            ("http://user:s3cret@x.test/a", "http://x.test/a"),
+            ("http://user:s3/cr@et@x.test", "x.test"),
+            ("http://x.test/@a", "http://x.test/@a"),
+            ("user:s3cret@x.test", "x.test"),
+            ("x.test", "x.test"),
+        ] {
+            assert_eq!(without_credentials(text), shown);
+        }
+    }
 
     #[test]
     fn a_health_check_compares_status_and_values() {

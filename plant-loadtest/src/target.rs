@@ -1,5 +1,5 @@
 //! Checks of the service under test before a run: its address, its health, and those of the user
-//! classes. In all functions `host` is the base URL of the service, such as `http://127.0.0.1:8001`.
+//! classes. In all functions `host` is the base URL of the service, such as `http://127.0.0.1:8080`.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::{
 use crate::{
     client::root_cause,
     scenario::{CheckContext, UserClass},
-    service::{HealthCheck, Service},
+    service::{HealthCheck, Service, parse_base_url, parse_url, without_credentials},
 };
 
 /// Interval between two health checks while waiting for the service.
@@ -23,9 +23,9 @@ const HEALTH_POLL_INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// The base URL is not valid.
-    #[error("`{host}` is not a valid address such as http://127.0.0.1:8001: {reason}")]
+    #[error("`{host}` is not a valid address such as http://127.0.0.1:8080: {reason}")]
     InvalidAddress {
-        /// The given base URL.
+        /// The given URL, without user and password.
         host: String,
         /// Why it is invalid.
         reason: String,
@@ -62,17 +62,30 @@ pub enum TargetError {
 /// # Errors
 /// When the URL is invalid, or its address is rejected.
 pub async fn parse_address(host: &str, allow_remote: bool) -> Result<String, TargetError> {
-    let invalid =
-        |reason: &str| TargetError::InvalidAddress { host: host.into(), reason: reason.into() };
-    let url = Url::parse(host).map_err(|error| invalid(&error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(invalid("it must start with http:// or https://"));
-    }
-    let name = url.host_str().ok_or_else(|| invalid("it contains no host"))?;
-    if !allow_remote && !is_loopback(name).await {
-        return Err(TargetError::RemoteAddress(host.into()));
-    }
+    let url = parse_base_url(host).map_err(|reason| invalid(host, reason))?;
+    check_machine(host, &url, allow_remote).await?;
     Ok(host.trim_end_matches('/').to_owned())
+}
+
+/// Validates the URL of a document like the base URL of a service, but with a query if it has one.
+///
+/// # Errors
+/// When the URL is invalid, or its address is rejected.
+pub async fn check_document_url(url: &str, allow_remote: bool) -> Result<(), TargetError> {
+    let parsed = parse_url(url).map_err(|reason| invalid(url, reason))?;
+    check_machine(url, &parsed, allow_remote).await
+}
+
+fn invalid(host: &str, reason: String) -> TargetError {
+    TargetError::InvalidAddress { host: without_credentials(host), reason }
+}
+
+async fn check_machine(text: &str, url: &Url, allow_remote: bool) -> Result<(), TargetError> {
+    let name = url.host_str().unwrap_or_default();
+    match allow_remote || is_loopback(name).await {
+        true => Ok(()),
+        false => Err(TargetError::RemoteAddress(without_credentials(text))),
+    }
 }
 
 /// Returns what to keep in mind when the service at `host` is on another machine; `None` if it is on this
@@ -210,9 +223,15 @@ mod tests {
 
     #[tokio::test]
     async fn an_invalid_address_is_rejected() {
-        for host in ["127.0.0.1:8001", "ftp://127.0.0.1", "", "http://"] {
+        let with_query = "http://127.0.0.1:8001/?x=1";
+        for host in ["127.0.0.1:8001", "ftp://127.0.0.1", "", "http://", with_query] {
             let result = parse_address(host, true).await;
             assert!(matches!(result, Err(TargetError::InvalidAddress { .. })), "{host}");
         }
+        let error = parse_address("http://user:s3cret@127.0.0.1:8001", true).await.unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with("`http://127.0.0.1:8001/` is not a valid"), "{message}");
+        assert!(check_document_url(with_query, false).await.is_ok());
+        assert!(check_document_url("http://192.0.2.1/?x=1", false).await.is_err());
     }
 }

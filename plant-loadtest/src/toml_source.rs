@@ -52,15 +52,28 @@ impl<'a> Source<'a> {
 
     /// Adds an error at the byte range `at` of the text.
     pub fn add_error(&mut self, at: Range<usize>, message: impl Into<String>) {
-        let before = self.text.get(..at.start).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
+        let line = self.line(&at);
         self.errors.push(FileError { file: self.file.into(), line, message: message.into() });
     }
 
-    /// Returns all errors, ordered by line.
+    /// Returns the line number of the byte range `at`, counted from 1.
+    #[must_use]
+    pub fn line(&self, at: &Range<usize>) -> usize {
+        let before = self.text.get(..at.start).unwrap_or(self.text);
+        before.matches('\n').count() + 1
+    }
+
+    /// Returns the name of the file in error messages.
+    #[must_use]
+    pub fn file(&self) -> &'a str {
+        self.file
+    }
+
+    /// Returns all errors, ordered by line, each once: the parser reports some twice.
     #[must_use]
     pub fn into_errors(mut self) -> Vec<FileError> {
         self.errors.sort_by_key(|error| error.line);
+        self.errors.dedup();
         self.errors
     }
 }
@@ -141,6 +154,26 @@ impl<'a> Table<'a> {
         None
     }
 
+    /// Reads a required name and its byte range: a string that is printed in reports, so it has
+    /// characters and no control characters.
+    pub fn name(&mut self, source: &mut Source<'a>, key: &str) -> Option<(String, Range<usize>)> {
+        self.required(source, key)?;
+        self.optional_name(source, key)
+    }
+
+    /// Reads an optional name, like [`Self::name`].
+    pub fn optional_name(
+        &mut self,
+        source: &mut Source<'a>,
+        key: &str,
+    ) -> Option<(String, Range<usize>)> {
+        let (name, at) = self.optional_string(source, key)?;
+        if let Err(message) = check_name(&name) {
+            source.add_error(at.clone(), format!("`{key}` {message}"));
+        }
+        Some((name, at))
+    }
+
     /// Reads a required number, an integer or a float, that is zero or above.
     pub fn number(&mut self, source: &mut Source<'a>, key: &str) -> Option<f64> {
         self.required(source, key)?;
@@ -151,12 +184,7 @@ impl<'a> Table<'a> {
     pub fn optional_number(&mut self, source: &mut Source<'a>, key: &str) -> Option<f64> {
         let (_, value) = self.entries.remove(key)?;
         let span = value.span();
-        let number: Option<f64> = match value.get_ref() {
-            DeValue::Integer(number) => number.to_string().parse().ok(),
-            DeValue::Float(number) => number.to_string().parse().ok(),
-            _ => None,
-        };
-        let number = number.filter(|number| number.is_finite() && *number >= 0.0);
+        let number = number(value.get_ref()).filter(|number| *number >= 0.0);
         if number.is_none() {
             source.add_error(span, format!("`{key}` must be a number of at least 0"));
         }
@@ -173,10 +201,7 @@ impl<'a> Table<'a> {
     pub fn optional_positive_integer(&mut self, source: &mut Source<'a>, key: &str) -> Option<u32> {
         let (_, value) = self.entries.remove(key)?;
         let span = value.span();
-        let count = match value.get_ref() {
-            DeValue::Integer(number) => number.to_string().parse().ok(),
-            _ => None,
-        };
+        let count = integer(value.get_ref()).and_then(|count| u32::try_from(count).ok());
         let count = count.filter(|count| *count >= 1);
         if count.is_none() {
             source.add_error(span, format!("`{key}` must be an integer of at least 1"));
@@ -261,6 +286,16 @@ impl<'a> Table<'a> {
         self.entries.remove(key).map(|(_, value)| value)
     }
 
+    /// Returns all texts among the values that were not read yet, and their byte ranges.
+    #[must_use]
+    pub fn texts(&self) -> Vec<(&str, Range<usize>)> {
+        let mut texts = Vec::new();
+        for (_, value) in self.entries.values() {
+            add_texts(value, &mut texts);
+        }
+        texts
+    }
+
     /// Reads all remaining entries, in the order of the file.
     #[must_use]
     pub fn into_entries(self) -> Vec<Entry<'a>> {
@@ -317,11 +352,40 @@ impl<'a> Table<'a> {
     }
 }
 
+fn add_texts<'v>(value: &'v Spanned<DeValue<'_>>, texts: &mut Vec<(&'v str, Range<usize>)>) {
+    match value.get_ref() {
+        DeValue::String(text) => texts.push((text, value.span())),
+        DeValue::Array(items) => items.iter().for_each(|item| add_texts(item, texts)),
+        DeValue::Table(table) => table.values().for_each(|value| add_texts(value, texts)),
+        _ => {}
+    }
+}
+
+/// Checks that `name` has characters and no control characters, which would change the output of
+/// terminals and break the lines of reports.
+///
+/// # Errors
+/// Returns what it must have, as the end of a message.
+pub fn check_name(name: &str) -> Result<(), &'static str> {
+    match name.trim().is_empty() {
+        true => Err("must not be empty"),
+        false if name.contains(char::is_control) => Err("must have no control characters"),
+        false => Ok(()),
+    }
+}
+
 /// Returns an integer; `None` if the value is none, or too large.
 #[must_use]
 pub fn integer(value: &DeValue<'_>) -> Option<i64> {
     let integer = value.as_integer()?;
     i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// Returns a status code of HTTP (100 to 599); `None` if the value is none.
+#[must_use]
+pub fn status_code(value: &DeValue<'_>) -> Option<u16> {
+    let status = u16::try_from(integer(value)?).ok()?;
+    (100..=599).contains(&status).then_some(status)
 }
 
 /// Returns an integer or a float as a number; `None` if the value is none, or not finite.
@@ -419,10 +483,44 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_read_as_toml_writes_them() {
+        let mut source = Source::new("a.toml", "a = 0x10\nb = 1_000\nc = 0b11\nd = 1e3\ne = 0\n");
+        let mut root = source.root();
+        let integers =
+            ["a", "b", "c"].map(|key| root.optional_positive_integer(&mut source, key).unwrap());
+        assert_eq!(integers, [16, 1000, 3]);
+        assert_eq!(root.number(&mut source, "d"), Some(1000.0));
+        assert_eq!(root.optional_positive_integer(&mut source, "e"), None);
+        assert_eq!(source.into_errors().len(), 1);
+        let mut source = Source::new("a.toml", "a = 0x10\nb = -1\nc = nan\n");
+        let mut root = source.root();
+        let numbers = ["a", "b", "c"].map(|key| root.optional_number(&mut source, key));
+        assert_eq!(numbers, [Some(16.0), None, None]);
+    }
+
+    #[test]
+    fn a_name_can_be_printed() {
+        let text = "a = \"\"\nb = \" \"\nc = \"x\\u001b[2J\"\nd = \"x\\u0000\"\ne = \"x\\ny\"\nf = \"ä\"\n";
+        let mut source = Source::new("a.toml", text);
+        let mut root = source.root();
+        for key in ["a", "b", "c", "d", "e", "f"] {
+            assert!(root.name(&mut source, key).is_some(), "{key}");
+        }
+        let errors: Vec<String> = source.into_errors().iter().map(ToString::to_string).collect();
+        assert_eq!(errors.len(), 5, "{errors:?}");
+        assert_eq!(errors[0], "a.toml:1: `a` must not be empty");
+        assert_eq!(errors[2], "a.toml:3: `c` must have no control characters");
+    }
+
+    #[test]
     fn a_syntax_error_is_reported_with_its_line() {
         let mut source = Source::new("b.toml", "name = \"x\"\nusers = = 3\n");
         source.root();
         let errors = source.into_errors();
         assert_eq!(errors[0].line, 2);
+        let mut source = Source::new("b.toml", "a = {\n b = 1 c = 2\n}\n");
+        source.root();
+        let at_end = source.into_errors().into_iter().filter(|error| error.line == 3).count();
+        assert_eq!(at_end, 1, "the parser reports it twice");
     }
 }

@@ -58,8 +58,10 @@ const fn class(scenario: &'static (dyn Fn() -> Result<Scenario, GooseError> + Sy
 
 fn run(class: &'static UserClass, server: &Server, load: &str) -> Result<Outcome, RunError> {
     let _one_run = ONE_RUN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let text =
-        format!("name = \"t\"\n{load}\nsla = \"none\"\n[[class]]\nname = \"{}\"\n", class.name);
+    let text = format!(
+        "name = \"t\"\n{load}\nthresholds = [\"p95 < 1s\"]\n[[class]]\nname = \"{}\"\n",
+        class.name
+    );
     let profile = Profile::parse(&Harness::new("test").class(class), "t.toml", &text).unwrap();
     let plan = Plan::new(&profile, &Overrides::default()).unwrap();
     let settings = Settings::new(plan, Sla::empty(), server.host(), Duration::from_secs(5));

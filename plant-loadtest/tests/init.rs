@@ -13,6 +13,7 @@ use std::{
 use harness::{first_line, loadtest, new_test_folder};
 use plant_loadtest::{
     init::{har, locust, openapi},
+    placeholder::FILL_IN,
     stub::{Behavior, Stub},
 };
 
@@ -38,8 +39,7 @@ fn compare(option: &str, source: &str) -> String {
     assert!(output.outcome.is_none());
     // A file that the profile uploads and the user has to supply.
     fs::write(folder.join("a.png"), "image").unwrap();
-    let valid = loadtest(&folder, &["validate", &profile]);
-    assert_eq!(valid.exit_code, 0, "{}", valid.stderr);
+    check_filled_in(&folder, &profile);
     fs::remove_file(folder.join("a.png")).unwrap();
     let mut text = String::new();
     for file in fs::read_dir(&folder).unwrap() {
@@ -63,6 +63,18 @@ fn compare(option: &str, source: &str) -> String {
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     let _: toml::Table = text.parse().unwrap();
     output.stdout
+}
+
+/// Checks that a profile is valid once the values that its source does not contain are filled in.
+fn check_filled_in(folder: &Path, profile: &str) {
+    let path = folder.join(profile);
+    let text = fs::read_to_string(&path).unwrap();
+    let is_complete = !text.lines().any(|line| !line.starts_with('#') && line.contains(FILL_IN));
+    let validate = || loadtest(folder, &["validate", profile]);
+    assert_eq!(validate().exit_code == 0, is_complete, "{}", validate().stderr);
+    fs::write(&path, text.replace(FILL_IN, "value")).unwrap();
+    assert_eq!(validate().exit_code, 0, "{}", validate().stderr);
+    fs::write(&path, text).unwrap();
 }
 
 #[test]

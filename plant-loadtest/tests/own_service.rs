@@ -24,7 +24,8 @@ impl Server {
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let start = line.find("http://").unwrap_or_else(|| panic!("no URL in {line:?}"));
-        let host = line[start..].split([' ', ')']).next().unwrap().trim().trim_end_matches('/');
+        let host =
+            line[start..].split([' ', ')', ';']).next().unwrap().trim().trim_end_matches('/');
         Self { process, host: host.to_owned() }
     }
 }
@@ -73,6 +74,19 @@ fn the_example_is_judged_with_users_in_toml_and_in_rust() {
     let folder = new_test_folder("own-service-rust");
     let arguments = [&["run", "shop"][..], &options].concat();
     assert_whole_journey(&run_program(&example(), &folder, &arguments));
+}
+
+#[test]
+fn the_stub_of_the_example_serves_in_place_of_the_shop() {
+    let stub = ["stub", "--port", "0", "--latency", "20"];
+    let server = Server::start(Command::new(example()).args(stub));
+    let options = ["--run-time", "7s", "--host", &server.host, "--quiet", "--json", "out.json"];
+    let arguments = [&["run", "shop"][..], &options].concat();
+    assert_whole_journey(&run_program(
+        &example(),
+        &new_test_folder("own-service-stub"),
+        &arguments,
+    ));
 }
 
 /// A profile for the files that a Python server shows.

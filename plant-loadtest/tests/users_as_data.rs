@@ -6,8 +6,6 @@ mod recording_server;
 use std::{
     collections::BTreeSet,
     fs,
-    io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
     path::Path,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
     time::{Duration, Instant},
@@ -149,7 +147,7 @@ name = "everything"
 wait = "8s"
 [[class.task.step]]
 request = "POST /json"
-json = { amount = "{amount}", note = "n {text} {amount}", list = [1, 2.5, "{one}", "x"], "a b" = { c = "{{text}}" } }
+json = { amount = "{amount}", note = "n {text} {amount}", list = [1, 2.5, "{one}", "x"], "a b" = { "{{text}}" = "{{text}}" } }
 extract = { id = "/id", ratio = "/ratio", tag = "/tag", header = "header:X-Id", cookie = "cookie:sid" }
 [[class.task.step]]
 request = "PUT /form/{id}/{tag}"
@@ -164,7 +162,7 @@ request = "POST /multipart"
 multipart = { field = "{text}", number = 5, upload = { file = "a.txt", type = "text/plain" } }
 [[class.task.step]]
 request = "GET /query?first={tag}"
-query = { page = 2, tag = "{tag}", cookie = "{cookie}" }
+query = { page = 2, "{{a}}" = 3, tag = "{tag}", cookie = "{cookie}" }
 [[class.task.step]]
 request = "HEAD /head"
 [[class.task.step]]
@@ -184,7 +182,7 @@ json = { id = "{id}", ratio = "{ratio}" }
         "PUT /form/7/a%20b",
         "PATCH /text",
         "POST /multipart",
-        "GET /query?first=a%20b&page=2&tag=a%20b&cookie=c%2F2",
+        "GET /query?first=a%20b&page=2&%7Ba%7D=3&tag=a%20b&cookie=c%2F2",
         "HEAD /head",
         "OPTIONS /options",
         "DELETE /items/7",
@@ -192,7 +190,7 @@ json = { id = "{id}", ratio = "{ratio}" }
     assert_eq!(lines, expected);
     let [json, form, text, multipart, .., delete] = &received[..] else { panic!("{lines:?}") };
     let expected =
-        r#"{"amount":3,"note":"n a \"b\" 3","list":[1,2.5,true,"x"],"a b":{"c":"{text}"}}"#;
+        r#"{"amount":3,"note":"n a \"b\" 3","list":[1,2.5,true,"x"],"a b":{"{text}":"{text}"}}"#;
     assert_eq!(json.body, expected);
     assert_eq!(json.header("content-type"), "application/json");
     assert_eq!([json.header("x-class"), json.header("x-both")], ["class", "class"]);
@@ -563,38 +561,6 @@ fn the_target_table_sets_base_path_headers_and_cookies() {
         assert_eq!(request.line, "GET /base/items");
         assert_eq!((request.header("x-api-version"), request.header("cookie")), ("2", ""));
     }
-}
-
-/// Sent after the load, as long as the start of an HTTP/2 connection.
-const NOTHING_CAME: &[u8; 24] = b"no HTTP/2 connection....";
-
-#[test]
-fn http2_is_used_if_the_profile_says_so() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = format!("http://{}", listener.local_addr().unwrap());
-    let server = std::thread::spawn(move || {
-        // The probe connects too, with HTTP/1.1; its connections are closed.
-        loop {
-            let (mut connection, _) = listener.accept().unwrap();
-            connection.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-            let mut preface = [0; 24];
-            let is_complete = connection.read_exact(&mut preface).is_ok();
-            if is_complete && (preface.starts_with(b"PRI") || &preface == NOTHING_CAME) {
-                return preface;
-            }
-        }
-    });
-    let classes = "[target]\nhealth = false\nhttp2 = true\n[[class]]\nname = \"A\"\n\
-                   [[class.task]]\nrequest = \"GET /\"\n";
-    let folder = new_test_folder("http2");
-    let head = CLOSED.replace("users = 2", "users = 1");
-    fs::write(folder.join("test.toml"), format!("{head}{classes}")).unwrap();
-    loadtest(&folder, &["run", "test.toml", "--quiet", "--host", &host]);
-    // Ends the server if the load used HTTP/1.1.
-    if let Ok(mut connection) = TcpStream::connect(host.trim_start_matches("http://")) {
-        connection.write_all(NOTHING_CAME).unwrap();
-    }
-    assert_eq!(&server.join().unwrap(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 }
 
 #[test]

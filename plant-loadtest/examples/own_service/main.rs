@@ -8,6 +8,7 @@
 //! ```
 
 mod service;
+mod stub;
 mod visitor;
 
 use std::process::ExitCode;
@@ -47,5 +48,6 @@ fn main() -> ExitCode {
         .profiles(PROFILES)
         .slas(SLAS)
         .service(shop)
+        .stub_responses(stub::responses)
         .main()
 }

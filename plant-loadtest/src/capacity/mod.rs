@@ -133,7 +133,8 @@ impl TrialRunner {
             ..Settings::new(plan, self.sla.clone(), self.host.clone(), self.timeout)
         };
         let outcome = run::run(&settings).await?;
-        let http = crate::client::checks_client(&self.host, self.timeout)?;
+        let http =
+            crate::client::checks_client(&self.host, self.timeout, &self.profile.target.http)?;
         // Requests still queued must not slow down the next trial.
         target::wait_until_healthy(&http, &self.host, &self.service, HEALTH_TIMEOUT).await;
 

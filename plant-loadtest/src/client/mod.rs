@@ -372,14 +372,7 @@ fn load_client(
     options: &HttpOptions,
 ) -> reqwest::Result<reqwest::Client> {
     let user_agent = concat!("plant-loadtest/", env!("CARGO_PKG_VERSION"));
-    let builder = with_user_agent(user_agent, host, timeout);
-    let builder = match (options.http2, host.starts_with("https://")) {
-        // The TLS handshake negotiates the version.
-        (true, true) => builder,
-        (true, false) => builder.http2_prior_knowledge(),
-        (false, _) => builder.http1_only(),
-    };
-    builder.default_headers(options.headers.clone()).build()
+    client(user_agent, host, timeout, options)
 }
 
 /// Returns an HTTP client like that of the load for everything that is not part of it: checks
@@ -388,8 +381,28 @@ fn load_client(
 ///
 /// # Errors
 /// When the HTTP client cannot be initialized.
-pub fn checks_client(host: &str, timeout: Duration) -> reqwest::Result<reqwest::Client> {
-    with_user_agent(CHECKS_USER_AGENT, host, timeout).http1_only().build()
+pub fn checks_client(
+    host: &str,
+    timeout: Duration,
+    options: &HttpOptions,
+) -> reqwest::Result<reqwest::Client> {
+    client(CHECKS_USER_AGENT, host, timeout, options)
+}
+
+fn client(
+    user_agent: &str,
+    host: &str,
+    timeout: Duration,
+    options: &HttpOptions,
+) -> reqwest::Result<reqwest::Client> {
+    let builder = with_user_agent(user_agent, host, timeout);
+    let builder = match (options.http2, host.starts_with("https://")) {
+        // The TLS handshake negotiates the version.
+        (true, true) => builder,
+        (true, false) => builder.http2_prior_knowledge(),
+        (false, _) => builder.http1_only(),
+    };
+    builder.default_headers(options.headers.clone()).build()
 }
 
 fn with_user_agent(user_agent: &str, host: &str, timeout: Duration) -> reqwest::ClientBuilder {

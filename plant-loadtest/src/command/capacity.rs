@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{CommandError, Exit, disable_library_logging, report::add_thresholds};
+use super::{CommandError, Exit, disable_library_logging, report::find_thresholds};
 use crate::{
     capacity::{
         Trial, TrialResult, TrialRunner, curve, format_level,
@@ -59,7 +59,7 @@ pub struct CapacityArguments {
     #[arg(long, value_name = "SLA")]
     pub sla: Option<PathBuf>,
 
-    /// Add a threshold, such as 'p95 < 300ms' or 'GET /health: p95 < 100ms'. Repeatable
+    /// Add a threshold, such as 'p95 < 300ms' or 'GET /items: p95 < 100ms'. Repeatable
     #[arg(long = "threshold", value_name = "LIMIT")]
     pub thresholds: Vec<String>,
 
@@ -150,8 +150,9 @@ async fn prepare(
     let mut profile = Profile::find(harness, &arguments.profile)?;
     let plan = Plan::new(&profile, &Overrides::default())?;
     let sla_name = arguments.sla.as_ref().map(|path| path.display().to_string());
-    let mut sla = profile.find_sla(harness, &plan, sla_name.as_deref())?;
-    add_thresholds(&mut sla, &arguments.thresholds, &plan.allowed_names())?;
+    let names = profile.allowed_names(harness, &plan);
+    let sla =
+        find_thresholds(harness, &profile, &names, sla_name.as_deref(), &arguments.thresholds)?;
     if sla.thresholds.is_empty() {
         let message =
             format!("profile {} has no thresholds; set --sla or --threshold", profile.name);

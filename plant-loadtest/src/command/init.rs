@@ -176,11 +176,12 @@ fn read(file: &Path) -> Result<String, CommandError> {
 
 /// Fetches a document; returns it with the origin of the URL.
 async fn fetch(url: &str, allow_remote: bool) -> Result<(String, Option<String>), CommandError> {
-    target::parse_address(url, allow_remote).await?;
+    target::check_document_url(url, allow_remote).await?;
     let failed = |error: reqwest::Error| {
         CommandError::new(Exit::CouldNotRun, &format!("{url} cannot be fetched: {error}"))
     };
-    let http = client::checks_client(url, FETCH_TIMEOUT).map_err(failed)?;
+    let http = client::checks_client(url, FETCH_TIMEOUT, &client::HttpOptions::default())
+        .map_err(failed)?;
     let mut response = http.get(url).send().await.map_err(failed)?;
     if !response.status().is_success() {
         let message = format!("{url} cannot be fetched: status {}", response.status());

@@ -111,6 +111,7 @@ impl From<RunError> for CommandError {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Target(error) => error.into(),
+            error @ RunError::NotMeasured(_) => Self::new(Exit::Usage, &error),
             error => Self::new(Exit::CouldNotRun, &error),
         }
     }

@@ -60,7 +60,7 @@ pub struct RepeatArguments {
     #[arg(long)]
     pub strict: bool,
 
-    /// Add a threshold to each run, such as 'p95 < 300ms' or 'GET /health: p95 < 100ms'. Repeatable
+    /// Add a threshold to each run, such as 'p95 < 300ms' or 'GET /items: p95 < 100ms'. Repeatable
     #[arg(long = "threshold", value_name = "LIMIT")]
     pub thresholds: Vec<String>,
 

@@ -9,7 +9,7 @@ use crate::{
     console::{print, print_error},
     harness::Harness,
     outcome::Outcome,
-    profile::ReportPaths,
+    profile::{Profile, ReportPaths},
     report::{self, Written, explain, terminal},
     sla::{AllowedNames, Sla},
     verdict::{Grade, Verdict},
@@ -49,7 +49,7 @@ pub struct ReportOptions {
     #[arg(long, value_name = "SLA")]
     pub sla: Option<String>,
 
-    /// Add a threshold, such as 'p95 < 300ms', 'GET /health: p95 < 100ms', 'class NAME: errors < 1%' or
+    /// Add a threshold, such as 'p95 < 300ms', 'GET /items: p95 < 100ms', 'class NAME: errors < 1%' or
     /// 'tag NAME: p99 < 1s'; every violation is a FAIL. Repeatable
     #[arg(long = "threshold", value_name = "LIMIT")]
     pub thresholds: Vec<String>,
@@ -106,6 +106,20 @@ pub fn report(harness: &Harness, arguments: &ReportArguments) -> Result<Exit, Co
         explain: arguments.explain,
     };
     judge_and_report(&outcome, &sla, &paths, options)
+}
+
+/// Returns the thresholds of a run: those of the SLA file `sla` or of the profile, and those of the
+/// command line.
+pub(super) fn find_thresholds(
+    harness: &Harness,
+    profile: &Profile,
+    names: &AllowedNames<'_>,
+    sla: Option<&str>,
+    thresholds: &[String],
+) -> Result<Sla, CommandError> {
+    let mut sla = profile.find_sla(harness, names, sla)?;
+    add_thresholds(&mut sla, thresholds, names)?;
+    Ok(sla)
 }
 
 /// Adds the thresholds of the command line to `sla`.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     CommandError, Exit, disable_library_logging, dry_run,
-    report::{PrintOptions, ReportOptions, add_thresholds, command_line_paths, judge_and_report},
+    report::{PrintOptions, ReportOptions, command_line_paths, find_thresholds, judge_and_report},
 };
 use crate::{
     console::{print, print_error},
@@ -18,7 +18,8 @@ use crate::{
     profile::{Overrides, Plan, Profile, ReportPaths},
     progress::{self, ProgressFormat, ProgressOptions},
     report,
-    run::{self, Settings},
+    run::{self, RunError, Settings},
+    sla::AllowedNames,
     target,
     verdict::Verdict,
 };
@@ -148,8 +149,9 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         time_scale: arguments.time_scale,
     };
     let plan = Plan::new(&profile, &overrides)?;
-    let mut sla = profile.find_sla(harness, &plan, arguments.reports.sla.as_deref())?;
-    add_thresholds(&mut sla, &arguments.reports.thresholds, &plan.allowed_names())?;
+    let names = profile.allowed_names(harness, &plan);
+    let ReportOptions { sla: sla_file, thresholds, .. } = &arguments.reports;
+    let sla = find_thresholds(harness, &profile, &names, sla_file.as_deref(), thresholds)?;
     let service = profile.service(harness);
     let host = arguments.host.as_ref().unwrap_or(&service.host);
     let host = target::parse_address(host, arguments.allow_remote).await?;
@@ -182,7 +184,15 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         service,
         ..Settings::new(plan, sla, host, arguments.timeout)
     };
-    let outcome = run::run(&settings).await?;
+    let outcome = match run::run(&settings).await {
+        Err(RunError::NotMeasured(unmeasured)) => {
+            let names = AllowedNames { unmeasured, ..settings.plan.allowed_names() };
+            // Finds the lines of the thresholds.
+            find_thresholds(harness, &profile, &names, sla_file.as_deref(), thresholds)?;
+            return Err(RunError::NotMeasured(names.unmeasured).into());
+        }
+        outcome => outcome?,
+    };
     if progress.format == ProgressFormat::Json && !progress.quiet {
         let verdict = Verdict::judge(&outcome, &outcome.sla);
         let fields = json!({ "verdict": verdict.grade.name(), "reason": verdict.reason });

@@ -51,7 +51,8 @@ fn check(harness: &Harness, file: &str) -> Result<String, String> {
     }
     let profile = Profile::find(harness, file).map_err(|error: FileLoadError| error.to_string())?;
     let plan = Plan::new(&profile, &Overrides::default())?;
-    let sla = profile.find_sla(harness, &plan, None).map_err(|error| error.to_string())?;
+    let names = profile.allowed_names(harness, &plan);
+    let sla = profile.find_sla(harness, &names, None).map_err(|error| error.to_string())?;
     let (stages, thresholds) = (plan.stages.len(), sla.threshold_count());
     let from = profile.sla.map(|name| format!(" from {name}")).unwrap_or_default();
     Ok(format!("valid profile, {stages} stages, {thresholds} thresholds{from}"))

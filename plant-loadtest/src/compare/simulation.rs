@@ -19,7 +19,7 @@ use crate::{
 
 /// Name and median latency in milliseconds of each simulated endpoint.
 const ENDPOINTS: [(&str, f64); 4] =
-    [("GET /health", 2.0), ("GET /list", 20.0), ("GET /search", 60.0), ("POST /goals", 35.0)];
+    [("GET /ping", 2.0), ("GET /list", 20.0), ("GET /search", 60.0), ("POST /goals", 35.0)];
 
 /// Noise and size of the simulated runs.
 #[derive(Clone, Copy, Debug)]

@@ -164,7 +164,7 @@ pub struct Target {
     /// uses the accounts of the test customers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<LoginSummary>,
-    /// Seconds until `/health` responded successfully, counted from the end of the load; `None` if it
+    /// Seconds until the health check succeeded, counted from the end of the load; `None` if it
     /// did not respond in time.
     pub healthy_after_s: Option<f64>,
 }
@@ -636,6 +636,7 @@ impl Outcome {
             work: work.chain(of_sla).collect(),
             counters: self.counters.iter().map(|counter| counter.name.as_str()).collect(),
             stages: self.load.stages.iter().map(|stage| stage.name.as_str()).collect(),
+            ..AllowedNames::default()
         }
     }
 

@@ -45,6 +45,11 @@ impl CannedResponses {
             ("health", _) => {
                 (StatusCode::OK, r#"{"status":"healthy","timestamp":"2026-01-14T00:00:00Z"}"#)
             }
+            ("metrics", _) if path == "/metrics" => (
+                StatusCode::OK,
+                "pg_stat_database_numbackends 1\nredis_pool_connections 1\nqueue_depth 0\n\
+                 log_events_total{level=\"error\"} 0\n",
+            ),
             ("agents", _) if path.contains("/customers/") => {
                 (StatusCode::OK, r#"[{"id":"h1","agent_id":"a1","status":"active"}]"#)
             }

@@ -18,24 +18,26 @@ struct Sample {
 }
 
 impl Exposition {
-    /// Parses `text` in the Prometheus text format; malformed lines and values that are no finite
-    /// numbers are skipped.
+    /// Parses `text` in the Prometheus text format; malformed lines are skipped.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         Self { samples: lines.filter_map(parse_sample).collect() }
     }
 
-    /// Returns the sum of all `series`; `None` if there are none.
+    /// Returns the sum of all `series`; `None` if there are none, or if one of them is no finite number:
+    /// the rest is not the whole.
     #[must_use]
     pub fn sum(&self, series: &Series) -> Option<f64> {
-        self.values(series).reduce(|sum, value| sum + value)
+        self.values(series).reduce(|sum, value| sum + value).filter(|sum| sum.is_finite())
     }
 
-    /// Returns the lowest value of all `series`; `None` if there are none.
+    /// Returns the lowest value of all `series`; `None` if there are none, or if one of them is no finite
+    /// number.
     #[must_use]
     pub fn min(&self, series: &Series) -> Option<f64> {
-        self.values(series).reduce(f64::min)
+        let is_finite = self.values(series).all(f64::is_finite);
+        self.values(series).filter(|_| is_finite).reduce(f64::min)
     }
 
     fn values(&self, series: &Series) -> impl Iterator<Item = f64> {
@@ -60,15 +62,12 @@ fn parse_sample(line: &str) -> Option<Sample> {
     let line = line.trim();
     let name_end = line.find(|c: char| c == '{' || c.is_whitespace())?;
     let (name, rest) = line.split_at(name_end);
-    let (labels, rest) = match rest.strip_prefix('{') {
+    let (labels, rest) = match rest.trim_start().strip_prefix('{') {
         Some(rest) => parse_labels(rest)?,
         None => (BTreeMap::new(), rest),
     };
     // An optional timestamp follows the value.
     let value: f64 = rest.split_whitespace().next()?.parse().ok()?;
-    if !value.is_finite() {
-        return None;
-    }
     Some(Sample { name: name.into(), labels, value })
 }
 
@@ -76,12 +75,12 @@ fn parse_sample(line: &str) -> Option<Sample> {
 fn parse_labels(mut text: &str) -> Option<(BTreeMap<String, String>, &str)> {
     let mut labels = BTreeMap::new();
     loop {
-        text = text.trim_start_matches([',', ' ']);
+        text = text.trim_start_matches([',', ' ', '\t']);
         if let Some(rest) = text.strip_prefix('}') {
             return Some((labels, rest));
         }
-        let (label, rest) = text.split_once("=\"")?;
-        let (value, rest) = parse_quoted(rest)?;
+        let (label, rest) = text.split_once('=')?;
+        let (value, rest) = parse_quoted(rest.trim_start().strip_prefix('"')?)?;
         labels.insert(label.trim().to_owned(), value);
         text = rest;
     }
@@ -137,12 +136,31 @@ nonsense
     fn the_sum_of_a_missing_series_is_none() {
         let exposition = Exposition::parse(TEXT);
         assert_eq!(sum(&exposition, "queue_depth"), None);
-        let odd = Exposition::parse("a NaN\na{b=\"1\"} 3\na{b=\"2\"} 2\nc +Inf\n");
-        assert_eq!(
-            (sum(&odd, "a"), odd.min(&"a".parse().unwrap()), odd.min(&"c".parse().unwrap())),
-            (Some(5.0), Some(2.0), None)
-        );
         assert_eq!(sum(&exposition, "db_pool_connections{state=\"lost\"}"), None);
+    }
+
+    #[test]
+    fn series_that_are_no_finite_numbers_have_no_sum() {
+        let text = "a NaN\na{b=\"1\"} 3\na{b=\"2\"} 2\nc +Inf\nc 1\nd -Inf\nd +Inf\n";
+        let odd = Exposition::parse(text);
+        for series in ["a", "c", "d"] {
+            assert_eq!(
+                (sum(&odd, series), odd.min(&series.parse().unwrap())),
+                (None, None),
+                "{series}"
+            );
+        }
+        assert_eq!(sum(&odd, "a{b=\"1\"}"), Some(3.0));
+        let two = Exposition::parse("a{b=\"1\"} 3\na{b=\"2\"} 2\n");
+        assert_eq!((sum(&two, "a"), two.min(&"a".parse().unwrap())), (Some(5.0), Some(2.0)));
+    }
+
+    #[test]
+    fn blanks_may_precede_labels() {
+        let exposition =
+            Exposition::parse("db {a=\"b\"} 3\ndb\t{ a = \"c\" , d=\"e\" } 4 1700000000\n");
+        assert_eq!(sum(&exposition, "db{a=\"b\"}"), Some(3.0));
+        assert_eq!(sum(&exposition, "db{a=\"c\",d=\"e\"}"), Some(4.0));
     }
 
     #[test]

@@ -61,10 +61,7 @@ impl Probe {
         first: &Exposition,
         recorder: Arc<Recorder>,
     ) -> Self {
-        let exports_process = service.metrics.as_ref().is_some_and(|names| {
-            let sample = service_sample(first, names);
-            sample.started_at.is_some() || sample.cpu_seconds.is_some()
-        });
+        let exports_process = exports_process(&exported(service, first));
         let samples = Arc::new(Mutex::new(Vec::new()));
         let source = Source {
             http,
@@ -109,6 +106,36 @@ pub async fn first_scrape(
         }
     }
     Exposition::default()
+}
+
+/// Returns the first sample of `service` at `host`, from its `first` metrics and its process if that runs
+/// on this machine.
+#[must_use]
+pub fn first_sample(service: &Service, host: &str, first: &Exposition) -> ServiceSample {
+    let mut sample = exported(service, first);
+    if let Some(process) = LocalProcess::find(&service.process, host) {
+        let exports_process = exports_process(&sample);
+        complete(&mut sample, &process, exports_process);
+    }
+    sample
+}
+
+fn exported(service: &Service, first: &Exposition) -> ServiceSample {
+    let names = service.metrics.as_ref();
+    names.map(|names| service_sample(first, names)).unwrap_or_default()
+}
+
+/// Returns whether a service with this first sample exports the values of its process.
+fn exports_process(sample: &ServiceSample) -> bool {
+    sample.started_at.is_some() || sample.cpu_seconds.is_some()
+}
+
+/// Adds what the operating system knows about `process`.
+fn complete(sample: &mut ServiceSample, process: &LocalProcess, exports_process: bool) {
+    if !exports_process {
+        process.describe(sample);
+    }
+    process.fill_in(sample);
 }
 
 /// Checks that the process that `service` names exists on this machine.
@@ -160,11 +187,9 @@ impl Source {
     /// process is not the one that listens, and another source for one sample would look like a
     /// restart.
     fn complete(&self, mut sample: ServiceSample) -> ServiceSample {
-        let Some(process) = self.local_process() else { return sample };
-        if !self.exports_process {
-            process.describe(&mut sample);
+        if let Some(process) = self.local_process() {
+            complete(&mut sample, &process, self.exports_process);
         }
-        process.fill_in(&mut sample);
         sample
     }
 

@@ -14,6 +14,7 @@ mod thresholds;
 pub use plan::{Overrides, Plan, ReportPaths, WeightedClass};
 pub use schedule::{Level, Schedule, StageSpec};
 pub use target::TargetOptions;
+pub use thresholds::ProfileThreshold;
 
 use std::path::Path;
 
@@ -28,6 +29,8 @@ use crate::{
 /// A validated profile, as written in its file.
 #[derive(Clone, Debug)]
 pub struct Profile {
+    /// Name of the file in error messages.
+    pub file: String,
     /// Name of the profile.
     pub name: String,
     /// Description in one sentence, shown by `list`.
@@ -43,10 +46,11 @@ pub struct Profile {
     pub users: u32,
     /// Load over time.
     pub schedule: Schedule,
-    /// SLA: the name of a built-in one, or a path. Without it and `thresholds` the run gets no verdict.
+    /// SLA: the name of a built-in one, or a path that is relative to the working directory. Without it
+    /// and `thresholds` the run gets no verdict.
     pub sla: Option<String>,
     /// Thresholds of the profile itself, beside those of the SLA.
-    pub thresholds: Vec<String>,
+    pub thresholds: Vec<ProfileThreshold>,
     /// The user classes and their weights.
     pub classes: Vec<WeightedClass>,
     /// What the profile says of the service under test.
@@ -107,7 +111,8 @@ mod tests {
             let profile = Profile::find(&harness, file.name).unwrap();
             assert_eq!(profile.name, file.name);
             let plan = Plan::new(&profile, &Overrides::default()).unwrap();
-            profile.find_sla(&harness, &plan, None).unwrap();
+            let names = profile.allowed_names(&harness, &plan);
+            profile.find_sla(&harness, &names, None).unwrap();
         }
     }
 
@@ -120,6 +125,65 @@ mod tests {
         assert_eq!(lines.len(), 4, "{error}");
         for (line, start) in lines.iter().zip(["x.toml:3", "x.toml:4", "x.toml:5", "x.toml:8"]) {
             assert!(line.starts_with(start), "{line}");
+        }
+    }
+
+    /// Returns the errors of a profile whose classes, thresholds and so on are valid, with `from`
+    /// replaced by `to`.
+    fn errors_with(from: &str, to: &str) -> Vec<String> {
+        let text = "name = \"x\"\nusers = 10\nspawn_rate = 5\nrun_time = \"10s\"\n\
+                    thresholds = [\"p95 < 1s\"]\n[target]\nhost = \"http://x.test\"\n\
+                    [[class]]\nname = \"A\"\n[[class.task]]\nrequest = \"GET /\"\n\
+                    [[class]]\nname = \"HealthCheckUser\"\n";
+        assert!(text.contains(from), "{from}");
+        let text = text.replacen(from, to, 1);
+        match Profile::parse(&plant::harness(), "folder/x.toml", &text) {
+            Ok(_) => Vec::new(),
+            Err(error) => error.to_string().lines().map(str::to_owned).collect(),
+        }
+    }
+
+    #[test]
+    fn a_mistake_of_a_profile_has_its_line() {
+        assert_eq!(errors_with("10s", "10s"), [""; 0]);
+        assert_eq!(errors_with("users = 10\n", "users = 0x10\n"), [""; 0], "an integer of TOML");
+        for (from, to, line, message) in [
+            ("\"x\"", "\"\"", 1, "`name` must not be empty"),
+            ("\"x\"", "\"x\\u001b[2J\"", 1, "`name` must have no control characters"),
+            ("\"x\"", "\"../x\"", 1, "`name` must have no `/` and `\\`"),
+            ("\"x\"", "'..\\x'", 1, "`name` must have no `/` and `\\`"),
+            ("\nusers", "\ndescription = \"\\u0007\"\nusers", 2, "`description` must have no"),
+            ("users = 10", "users = 1_000", 4, "a run of 10s ends before all 1000 users"),
+            ("thresholds = [\"p95 < 1s\"]", "sla = \"nowhere.toml\"", 5, "folder/nowhere.toml"),
+            ("http://x.test", "http://x.test/?a", 7, "no query"),
+            ("\"A\"", "\"\"", 9, "`name` must not be empty"),
+            ("\"A\"", "\"a\\nb\"", 9, "`name` must have no control characters"),
+            ("\"A\"", "\"FILL IN\"", 9, "`FILL IN` stands for a value"),
+            ("\"GET /\"", "\"GET /\"\nname = \"\"", 12, "`name` must not be empty"),
+            ("\"GET /\"", "\"GET /\"\nname = \"a\\u0000\"", 12, "no control characters"),
+            ("\"GET /\"", "\"GET /\"\ntags = [\"a\\u0000\"]", 12, "a tag must have no control"),
+            ("\"GET /\"", "\"GET /\"\nheaders = { a = \"x FILL IN\" }", 12, "`FILL IN` stands"),
+            ("\"GET /\"", "\"GET /\"\nquery = { a = [\"FILL IN\"] }", 12, "`FILL IN` stands"),
+            ("User\"\n", "User\"\n[[class]]\nname = \"A\"\nwait = \"1s\"\n", 15, "duplicate"),
+            ("User\"\n", "User\"\n[[class]]\nname = \"HealthCheckUser\"\n", 15, "duplicate"),
+        ] {
+            let errors = errors_with(from, to);
+            let place = format!("folder/x.toml:{line}: ");
+            let found = errors.iter().any(|one| one.starts_with(&place) && one.contains(message));
+            assert!(found, "{to}: {errors:?}");
+        }
+        assert_eq!(errors_with("\"x\"", "\"FILL IN\"").len(), 1);
+    }
+
+    #[test]
+    fn a_load_of_no_stages_is_a_mistake_in_both_models() {
+        for model in ["open", "closed"] {
+            let text = format!(
+                "name = \"x\"\nmodel = \"{model}\"\nstage = []\nthresholds = [\"p95 < 1s\"]\n\
+                 [[class]]\nname = \"HealthCheckUser\"\n"
+            );
+            let error = Profile::parse(&plant::harness(), "x.toml", &text).unwrap_err();
+            assert!(error.to_string().contains("x.toml:3: a load needs at least one"), "{error}");
         }
     }
 

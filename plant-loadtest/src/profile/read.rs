@@ -2,11 +2,15 @@
 
 use std::{ops::Range, path::Path};
 
-use super::{Level, Profile, ReportPaths, Schedule, StageSpec, WeightedClass, target};
+use super::{
+    Level, Profile, ProfileThreshold, ReportPaths, Schedule, StageSpec, WeightedClass, schedule,
+    target,
+};
 use crate::{
-    duration,
+    built_in, duration,
     harness::Harness,
     load::{Model, Spacing},
+    placeholder::FILL_IN,
     scenario::{self, UserClass, data},
     sla,
     toml_source::{Source, Table},
@@ -20,8 +24,9 @@ pub(super) fn read<'a>(
     folder: &Path,
 ) -> Option<Profile> {
     let mut root = source.root();
-    let name = root.string(source, "name");
-    let description = root.optional_string(source, "description");
+    report_missing_values(source, &root);
+    let name = name(source, &mut root);
+    let description = description(source, &mut root);
     let model = model(source, &mut root);
     let spacing = spacing(source, &mut root, model);
     let saturate = root.optional_bool(source, "saturate").unwrap_or(false);
@@ -33,26 +38,71 @@ pub(super) fn read<'a>(
     if !saturate && !root.contains_key("sla") && !root.contains_key("thresholds") {
         source.add_error(root.span.clone(), "set `sla`, the name of an SLA file, or `thresholds`");
     }
-    let sla = root.optional_string(source, "sla");
+    let sla = sla_file(source, &mut root, harness, folder);
     let target = target::read(source, &mut root);
     let classes = classes(source, &mut root, harness, folder);
     let thresholds = thresholds(source, &mut root, &classes);
     let reports = reports(source, &mut root);
     root.report_unknown_keys(source);
     Some(Profile {
-        name: name?.0,
-        description: description.map_or_else(|| describe(&classes), |(text, _)| text),
+        file: source.file().to_owned(),
+        name: name?,
+        description: description.unwrap_or_else(|| describe(&classes)),
         model,
         spacing,
         saturate,
         users: users?,
         schedule: schedule?,
-        sla: sla.map(|(sla, _)| sla),
+        sla,
         thresholds,
         classes,
         target,
         reports,
     })
+}
+
+/// Adds an error for every text that `init` left to be filled in.
+fn report_missing_values(source: &mut Source<'_>, root: &Table<'_>) {
+    for (text, at) in root.texts() {
+        if text.contains(FILL_IN) {
+            let message =
+                format!("`{FILL_IN}` stands for a value that `init` could not know; replace it");
+            source.add_error(at, message);
+        }
+    }
+}
+
+/// Reads the name, by which report files are called.
+fn name<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Option<String> {
+    let (name, at) = root.name(source, "name")?;
+    if name.contains(['/', '\\']) {
+        source.add_error(at, "`name` must have no `/` and `\\`: report files are called by it");
+    }
+    Some(name)
+}
+
+fn description<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Option<String> {
+    let (text, at) = root.optional_string(source, "description")?;
+    if text.contains(|c: char| c.is_control() && c != '\n') {
+        source.add_error(at, "`description` must have no control characters");
+    }
+    Some(text)
+}
+
+/// Reads `sla`: the name of a built-in SLA, or the path of a file in `folder`.
+fn sla_file<'a>(
+    source: &mut Source<'a>,
+    root: &mut Table<'a>,
+    harness: &Harness,
+    folder: &Path,
+) -> Option<String> {
+    let (name, at) = root.optional_string(source, "sla")?;
+    let is_built_in = harness.slas.iter().any(|sla| sla.name == name);
+    let path = if is_built_in { name } else { folder.join(name).display().to_string() };
+    if let Err(error) = built_in::read_sla(harness.slas, &path) {
+        source.add_error(at, error.to_string());
+    }
+    Some(path)
 }
 
 /// Returns the description of a profile that has none: its user classes.
@@ -98,10 +148,18 @@ fn without_stages<'a>(
 ) -> (Option<u32>, Option<Schedule>) {
     let users = root.positive_integer(source, "users");
     let warm_up_s = duration_s(source, root, "warm_up", false).unwrap_or(0);
+    let run_time_at = root.span_of("run_time");
     let run_time_s = duration_s(source, root, "run_time", true);
     let schedule = match model {
         Model::Closed => {
             let spawn_rate = positive_number(source, root, "spawn_rate", true);
+            if let (Some(users), Some(spawn_rate), Some(run_time_s)) =
+                (users, spawn_rate, run_time_s)
+                && let Err(message) =
+                    schedule::ramp_stages(users, spawn_rate, warm_up_s, run_time_s)
+            {
+                source.add_error(run_time_at, message);
+            }
             spawn_rate.zip(run_time_s).map(|(spawn_rate, run_time_s)| Schedule::Ramp {
                 spawn_rate,
                 warm_up_s,
@@ -110,10 +168,12 @@ fn without_stages<'a>(
         }
         Model::Open => {
             let rate = positive_number(source, root, "rate", true);
-            let at = root.span.clone();
             let steady_s = run_time_s.map(|total| total.saturating_sub(warm_up_s));
             if steady_s == Some(0) {
-                source.add_error(at, "`run_time` includes `warm_up` and must be longer than it");
+                source.add_error(
+                    run_time_at,
+                    "`run_time` includes `warm_up` and must be longer than it",
+                );
             }
             rate.zip(steady_s)
                 .map(|(rate, steady_s)| Schedule::Stages(constant_rate(rate, warm_up_s, steady_s)))
@@ -143,11 +203,15 @@ fn with_stages<'a>(
     root: &mut Table<'a>,
     model: Model,
 ) -> (Option<u32>, Option<Schedule>) {
-    let at = root.span.clone();
+    let at = root.span_of("stage");
     let pool_size =
         if model == Model::Open { root.positive_integer(source, "users") } else { None };
     let tables = root.tables(source, "stage");
     let stage_count = tables.len();
+    if stage_count == 0 {
+        source.add_error(at, "a load needs at least one [[stage]], or `run_time`");
+        return (None, None);
+    }
     let mut specs: Vec<StageSpec> = Vec::new();
     for mut table in tables {
         let at = table.span.clone();
@@ -184,7 +248,7 @@ fn with_stages<'a>(
 }
 
 fn stage<'a>(source: &mut Source<'a>, table: &mut Table<'a>, model: Model) -> Option<StageSpec> {
-    let name = table.string(source, "name");
+    let name = table.name(source, "name");
     let duration_s = duration_s(source, table, "lasts", true);
     let burst = match model {
         Model::Open => table.optional_positive_integer(source, "at_once").unwrap_or(0),
@@ -280,15 +344,17 @@ fn classes<'a>(
     if tables.is_empty() {
         source.add_error(at, "a profile needs at least one [[class]]");
     }
-    let mut defined: Vec<String> = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     let mut classes = Vec::new();
     for mut table in tables {
-        let name = table.string(source, "name");
+        let name = table.name(source, "name");
         let weight = table.optional_positive_integer(source, "weight").unwrap_or(1);
-        let class = if data::is_definition(&table) {
-            if let Some((name, at)) = &name {
-                check_new_name(source, harness, name, at, &mut defined);
-            }
+        let is_definition = data::is_definition(&table);
+        if let Some((name, at)) = &name {
+            check_class_name(source, harness, name, at, is_definition, &names);
+            names.push(name.clone());
+        }
+        let class = if is_definition {
             let name = name.as_ref().map_or("", |(name, _)| name);
             Some(data::define(source, &mut table, name, folder))
         } else {
@@ -300,21 +366,23 @@ fn classes<'a>(
     classes
 }
 
-/// Checks that a class that the profile defines has a name of its own.
-fn check_new_name(
+/// Checks that a class is not one of the `earlier` ones, and that a class that the profile defines has
+/// a name of its own.
+fn check_class_name(
     source: &mut Source<'_>,
     harness: &Harness,
     name: &str,
     at: &Range<usize>,
-    defined: &mut Vec<String>,
+    is_definition: bool,
+    earlier: &[String],
 ) {
-    if harness.find_class(name).is_some() {
+    if is_definition && harness.find_class(name).is_some() {
         let message = format!("`{name}` is a user class of the program; choose another name");
         source.add_error(at.clone(), message);
-    } else if defined.iter().any(|other| other == name) {
-        source.add_error(at.clone(), format!("duplicate user class `{name}`"));
+    } else if earlier.iter().any(|other| other == name) {
+        let message = format!("duplicate user class `{name}`; more users of it are its `weight`");
+        source.add_error(at.clone(), message);
     }
-    defined.push(name.to_owned());
 }
 
 /// Reads `thresholds`, of endpoints, classes and so on of these `classes`.
@@ -322,15 +390,16 @@ fn thresholds<'a>(
     source: &mut Source<'a>,
     root: &mut Table<'a>,
     classes: &[WeightedClass],
-) -> Vec<String> {
+) -> Vec<ProfileThreshold> {
     let classes: Vec<_> = classes.iter().map(|weighted| weighted.class).collect();
     let names = scenario::allowed_names(&classes, &[]);
     let thresholds = root.optional_strings(source, "thresholds").into_iter();
     let thresholds = thresholds.map(|(text, at)| {
+        let line = source.line(&at);
         if let Err(message) = sla::check_inline(&text, &names) {
             source.add_error(at, message);
         }
-        text
+        ProfileThreshold { text, line }
     });
     thresholds.collect()
 }

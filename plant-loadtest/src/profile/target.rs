@@ -1,6 +1,8 @@
 //! The table `[target]` of a profile: the service under test, and how requests are sent to it.
 
-use reqwest::header::{HeaderName, HeaderValue};
+use std::ops::Range;
+
+use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use toml::de::DeValue;
 
@@ -8,7 +10,9 @@ use crate::{
     client::HttpOptions,
     json_pointer::Pointer,
     metric_names::{MetricNames, Series},
-    service::{HealthCheck, Service, ServiceProcess},
+    placeholder,
+    scenario::data::read_headers,
+    service::{HealthCheck, Service, ServiceProcess, parse_base_url},
     toml_source::{self, Source, Table},
 };
 
@@ -55,7 +59,7 @@ pub(super) fn read<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> TargetO
     options.metrics = metrics(source, &mut table);
     options.process = process(source, &mut table);
     if let Some(headers) = table.table(source, "headers") {
-        read_headers(source, headers, &mut options.http);
+        options.http.headers = header_map(source, headers);
     }
     options.http.http2 = table.optional_bool(source, "http2").unwrap_or(false);
     options.http.cookies = table.optional_bool(source, "cookies").unwrap_or(true);
@@ -65,8 +69,9 @@ pub(super) fn read<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> TargetO
 
 fn host<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<String> {
     let (host, at) = table.optional_string(source, "host")?;
-    if !host.starts_with("http://") && !host.starts_with("https://") {
-        source.add_error(at, "`host` must start with http:// or https://");
+    let host = literal(source, &host, &at)?;
+    if let Err(reason) = parse_base_url(&host) {
+        source.add_error(at, format!("`host` is not a valid address: {reason}"));
     }
     Some(host)
 }
@@ -78,8 +83,7 @@ fn health<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<Option<H
     match value.get_ref() {
         DeValue::Boolean(false) => return Some(None),
         DeValue::String(path) => {
-            let path = path.to_string();
-            check_path(source, &path, at);
+            let path = checked_path(source, path, at);
             return Some(Some(HealthCheck { path, status: Some(200), json: Vec::new() }));
         }
         _ => {}
@@ -89,9 +93,14 @@ fn health<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<Option<H
         return None;
     };
     let (path, path_at) = table.string(source, "path")?;
-    check_path(source, &path, path_at);
-    let status = table.optional_positive_integer(source, "status");
-    let status = status.map_or(Some(200), |status| u16::try_from(status).ok());
+    let path = checked_path(source, &path, path_at);
+    let status = table.take("status").map_or(Some(200), |value| {
+        let status = toml_source::status_code(value.get_ref());
+        if status.is_none() {
+            source.add_error(value.span(), "`status` must be a status code (100 to 599)");
+        }
+        status
+    });
     let json = table.table(source, "json").map(|json| expected_values(source, json));
     table.report_unknown_keys(source);
     Some(Some(HealthCheck { path, status, json: json.unwrap_or_default() }))
@@ -111,8 +120,7 @@ fn metrics<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<Option<
     };
     let mut names = MetricNames::default();
     if let Some((path, at)) = table.optional_string(source, "path") {
-        check_path(source, &path, at);
-        names.path = path;
+        names.path = checked_path(source, &path, at);
     }
     for (key, series) in [
         ("cpu_seconds", &mut names.cpu_seconds),
@@ -160,10 +168,26 @@ fn process<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<Service
     }
 }
 
-fn check_path(source: &mut Source<'_>, path: &str, at: std::ops::Range<usize>) {
-    if !path.starts_with('/') {
-        source.add_error(at, format!("`{path}` is not a path: it must start with `/`"));
+/// Checks a path and returns it.
+fn checked_path(source: &mut Source<'_>, path: &str, at: Range<usize>) -> String {
+    let is_allowed = |c: char| !c.is_whitespace() && !c.is_control() && c != '#';
+    if !path.starts_with('/') || !path.chars().all(is_allowed) {
+        let message =
+            format!("`{path}` is not a path: it must start with `/` and have no spaces and no `#`");
+        source.add_error(at.clone(), message);
     }
+    literal(source, path, &at).unwrap_or_default()
+}
+
+/// Returns a text of `[target]`, where no placeholder is replaced.
+fn literal(source: &mut Source<'_>, text: &str, at: &Range<usize>) -> Option<String> {
+    let literal = placeholder::literal(text).map_err(|name| {
+        format!(
+            "`{{{name}}}` is not replaced in [target], which is the same for all users: headers of a \
+             user class can have placeholders; the text `{{{name}}}` is written `{{{{{name}}}}}`"
+        )
+    });
+    literal.map_err(|message| source.add_error(at.clone(), message)).ok()
 }
 
 fn expected_values<'a>(source: &mut Source<'a>, table: Table<'a>) -> Vec<(String, Vec<Value>)> {
@@ -181,25 +205,16 @@ fn expected_values<'a>(source: &mut Source<'a>, table: Table<'a>) -> Vec<(String
     values
 }
 
-fn read_headers<'a>(source: &mut Source<'a>, table: Table<'a>, http: &mut HttpOptions) {
-    for entry in table.into_entries() {
-        let name = HeaderName::from_bytes(entry.key.as_bytes());
-        let value = match entry.value.get_ref() {
-            DeValue::String(text) => HeaderValue::try_from(&**text).ok(),
-            _ => None,
-        };
-        match (name, value) {
-            (Ok(name), Some(value)) => drop(http.headers.insert(name, value)),
-            (Err(_), _) => {
-                let message = format!("`{}` is not a header name", entry.key);
-                source.add_error(entry.key_at, message);
-            }
-            (Ok(_), None) => {
-                let message = format!("`{}` must be a text without line breaks", entry.key);
-                source.add_error(entry.value.span(), message);
-            }
+fn header_map<'a>(source: &mut Source<'a>, table: Table<'a>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for draft in read_headers(source, table) {
+        let text = literal(source, &draft.text, &draft.at);
+        // A text without braces that a header can have is still one.
+        if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+            headers.insert(draft.name, value);
         }
     }
+    headers
 }
 
 #[cfg(test)]
@@ -255,6 +270,31 @@ mod tests {
 
     #[test]
     fn mistakes_are_reported_with_their_lines() {
+        for (line, message) in [
+            ("host = \"http://\"", "`host` is not a valid address: empty host"),
+            ("host = \"http://x.test/?a=1\"", "no query"),
+            ("host = \"http://x.test/#a\"", "no fragment"),
+            ("host = \"http://me:s3cret@x.test\"", "no user and password"),
+            ("host = \"http://x.test/{user}\"", "`{user}` is not replaced in [target]"),
+            ("headers = { Authorization = \"Bearer {token}\" }", "`{token}` is not replaced"),
+            ("headers = { Content-Length = \"1\" }", "the HTTP client sets"),
+            ("health = \"up\"", "must start with `/`"),
+            ("health = \"/a b\"", "no spaces"),
+            ("metrics = { path = \"/a#b\" }", "no `#`"),
+            ("health = \"/up/{id}\"", "`{id}` is not replaced"),
+            ("metrics = { path = \"/{id}\" }", "`{id}` is not replaced"),
+            ("health = { path = \"/\", status = 70000 }", "(100 to 599)"),
+            ("health = { path = \"/\", status = 700 }", "(100 to 599)"),
+            ("health = { path = \"/\", status = \"200\" }", "(100 to 599)"),
+        ] {
+            let errors = read_text(&format!("[target]\n{line}\n")).expect_err(line);
+            assert_eq!(errors.len(), 1, "{errors:?}");
+            let error = &errors[0];
+            assert!(error.starts_with("x.toml:2: ") && error.contains(message), "{error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+        let escaped = read_text("[target]\nheaders = { a = \"{{b}} {c-d}\" }\n").unwrap();
+        assert_eq!(escaped.http.headers["a"], "{b} {c-d}");
         let errors = read_text(
             "[target]\nhost = \"x.test\"\nhealth = 1\nmetrics = { cpus = \"a b\", colour = \"c\" }\n\
              process = { pid = 1, container = \"a\" }\nheaders = { \"a b\" = \"c\" }\nspeed = 1\n",

@@ -16,7 +16,7 @@ use crate::{
 /// One threshold and its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExplainedThreshold {
-    /// Subject, metric and limit, such as `GET /health P95 < 100 ms`.
+    /// Subject, metric and limit, such as `GET /items P95 < 100 ms`.
     pub threshold: String,
     /// The seconds that it applies to.
     pub over: String,

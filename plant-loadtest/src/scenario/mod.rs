@@ -97,6 +97,7 @@ pub fn allowed_names<'s>(classes: &[&'static UserClass], stages: &'s [Stage]) ->
         counters: classes.iter().flat_map(|class| class.counters).copied().collect(),
         work: classes.iter().flat_map(|class| class.work_kinds).map(|work| work.name).collect(),
         stages: stages.iter().map(|stage| stage.name.as_str()).collect(),
+        ..AllowedNames::default()
     }
 }
 

@@ -37,13 +37,13 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("plant-selftest-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         for case in cases::CASES.iter().chain([&cases::NULL]) {
+            let sla = folder.join("sla.toml");
+            std::fs::write(&sla, runner::sla_text(case)).unwrap();
             let path = folder.join("case.toml");
             std::fs::write(&path, runner::profile_text(case)).unwrap();
             let profile = Profile::find(&Harness::new("selftest"), path.to_str().unwrap())
                 .unwrap_or_else(|error| panic!("{}: {error}", case.name));
             let plan = crate::profile::Plan::new(&profile, &Default::default()).unwrap();
-            let sla = folder.join("sla.toml");
-            std::fs::write(&sla, runner::sla_text(case)).unwrap();
             Sla::find(&[], sla.to_str().unwrap(), &plan.allowed_names())
                 .unwrap_or_else(|error| panic!("{}: {error}", case.name));
         }

@@ -33,18 +33,22 @@ fn read(
 ) -> Result<Vec<Threshold>, String> {
     // A limit contains no colon, the name of an endpoint may.
     let (scope, limit) = match text.rsplit_once(':') {
-        None => (Scope::All, text),
-        Some((scope, limit)) => {
-            let scope = Scope::parse(scope.trim(), names);
-            (scope.map_err(|problem| format!("`{text}`: {problem}"))?, limit)
-        }
+        None => (Ok(Scope::All), text),
+        Some((scope, limit)) => (Scope::parse(scope.trim(), names), limit),
     };
-    let (metric, limit) = match notation::parse(limit.trim())? {
+    let scope = scope.map_err(|problem| format!("`{text}`: {problem}"));
+    let (scope, limit) = match (scope, notation::parse(limit.trim())) {
+        (Ok(scope), Ok(limit)) => (scope, limit),
+        (Err(of_scope), Err(of_limit)) => return Err(format!("{of_scope}; {of_limit}")),
+        (Err(problem), _) | (_, Err(problem)) => return Err(problem),
+    };
+    let (metric, limit) = match limit {
         Parsed::Limit(metric, limit) => (metric, limit),
         Parsed::OverTime(limit) if scope != Scope::All => {
             return Err(format!("`{text}`: `{}` is of the whole run", limit.name()));
         }
         Parsed::OverTime(limit) => {
+            names.check_over_time(limit).map_err(|problem| format!("`{text}`: {problem}"))?;
             return match over_time.add(limit) {
                 true => Ok(Vec::new()),
                 false => Err(format!("`{text}`: `{}` has a limit already", limit.name())),
@@ -52,6 +56,7 @@ fn read(
         }
     };
     let subjects = scope.subjects(&metric, names);
+    let subjects = subjects.and_then(|subjects| names.check_measured(&metric).map(|()| subjects));
     let subjects = subjects.map_err(|problem| format!("`{text}`: {problem}"))?;
     let during = if metric.is_of_whole_run() { During::Run } else { During::Judged };
     let thresholds = subjects.into_iter().map(|subject| Threshold {
@@ -81,7 +86,7 @@ mod tests {
             tags: vec!["read"],
             work: vec!["generation"],
             counters: vec!["orders"],
-            stages: Vec::new(),
+            ..AllowedNames::default()
         }
     }
 
@@ -139,6 +144,7 @@ mod tests {
             ("tag read: memory < 1GiB", "no metric of requests"),
             ("tag read: drift < 1% window 5m", "of the whole run"),
             ("GET /health: p95 fast", "expected <, <="),
+            ("class Nobody: p95 fast", "`Nobody`; expected one of: Shopper; `p95 fast`"),
             ("", "expected a metric first"),
         ] {
             let error = check_inline(text, &names()).unwrap_err();

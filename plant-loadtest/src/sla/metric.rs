@@ -29,7 +29,7 @@ pub enum Metric {
     CountRate(String),
     /// Resource usage of the service.
     Resource(Resource),
-    /// Time until `/health` responds, in seconds, counted from the end of the load.
+    /// Time until the health check succeeds, in seconds, counted from the end of the load.
     SecondsToHealthy,
     /// Number of restarts of the service during the run.
     Restarts,

@@ -23,7 +23,7 @@ pub use inline::check_inline;
 pub use limit::{Comparison, Limit};
 pub use metric::{Metric, Percentile, Resource, Statuses};
 pub use over_time::{DriftLimit, MemoryGrowthLimit, OverTime, RecoveryLimit};
-pub use scope::AllowedNames;
+pub use scope::{AllowedNames, Unmeasured};
 
 use crate::built_in::{self, BuiltInFile, FileLoadError, FileText};
 use stored::StoredThreshold;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Metric, Resource};
 use crate::duration;
 
 /// Thresholds on the course of a run; `None` where the SLA has none.
@@ -63,6 +64,14 @@ impl OverTimeLimit {
             Self::Drift(_) => "drift",
             Self::Recovery(_) => "recovery",
         }
+    }
+}
+
+impl OverTimeLimit {
+    /// Returns the metric of the service without which the limit cannot be judged; `None` if there is
+    /// none.
+    pub(super) fn service_metric(self) -> Option<Metric> {
+        matches!(self, Self::MemoryGrowth(_)).then_some(Metric::Resource(Resource::Memory))
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn parse(
 
 fn read<'a>(source: &mut Source<'a>, names: &AllowedNames<'_>) -> Option<Sla> {
     let mut root = source.root();
-    let name = root.string(source, "name");
+    let name = root.name(source, "name");
     let judging = judging(source, &mut root);
     let optional = optional_metrics(source, &mut root);
     if !root.contains_key("threshold") {
@@ -39,10 +39,11 @@ fn read<'a>(source: &mut Source<'a>, names: &AllowedNames<'_>) -> Option<Sla> {
 
 /// Reads `judge` and `confidence_percent`.
 fn judging<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> Judging {
+    let at = root.span_of("confidence_percent");
     let confidence = root.optional_number(source, "confidence_percent");
     if confidence.is_some_and(|percent| !(50.0..100.0).contains(&percent)) {
         let message = "`confidence_percent` must be from 50 to less than 100";
-        source.add_error(root.span.clone(), message);
+        source.add_error(at, message);
     }
     let interval = confidence
         .map_or_else(Judging::default, |percent| Judging::Interval { confidence: percent / 100.0 });
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
     use crate::{
         plant, scenario,
-        sla::{During, Limit, Resource, Subject, Threshold, UserRange},
+        sla::{During, Limit, Resource, Subject, Threshold, Unmeasured, UserRange},
     };
 
     fn names() -> AllowedNames<'static> {
@@ -86,6 +87,7 @@ mod tests {
             work: vec!["generation"],
             counters: vec!["orders"],
             stages: vec!["ramp", "steady", "spike"],
+            ..AllowedNames::default()
         }
     }
 
@@ -308,9 +310,9 @@ mod tests {
                     p95_ms = 300\n";
         let found = errors(text);
         let expected = [
-            "x.toml:1: `confidence_percent` must be",
             "x.toml:2: `p98%` is no metric",
             "x.toml:3: unknown `guess`",
+            "x.toml:4: `confidence_percent` must be",
             "x.toml:5: unknown key `p95_fails_over_percent`",
             "x.toml:8: no user class of this profile requests `GET /elsewhere`",
             "x.toml:10: `p95` has two limits in `warn`",
@@ -331,6 +333,50 @@ mod tests {
         for (found, expected) in found.iter().zip(expected) {
             assert!(found.starts_with(expected), "{found}\n{expected}");
         }
+    }
+
+    #[test]
+    fn names_of_an_sla_can_be_printed() {
+        let table = "[[threshold]]\nfail = [\"p95 < 1s\"]\n";
+        let found = errors(&format!("{table}group = \"a\\u001b[2J\"\n"));
+        assert_eq!(found, ["x.toml:4: `group` must have no control characters"]);
+        let error = parse("x.toml", &format!("name = \"\"\n{table}"), &names()).unwrap_err();
+        assert_eq!(error.to_string(), "x.toml:1: `name` must not be empty");
+    }
+
+    #[test]
+    fn a_wrong_scope_hides_no_other_mistake_of_its_table() {
+        for scope in
+            ["class = \"Nobody\"", "tag = \"none\"", "work = \"x\"", "endpoints = [\"GET /x\"]"]
+        {
+            let found = errors(&format!("[[threshold]]\n{scope}\nfail = [\"memory < 1GiB\"]\n"));
+            assert_eq!(found.len(), 2, "{found:?}");
+            assert!(
+                found[1].starts_with("x.toml:4: `memory` is no metric of requests"),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_metric_that_cannot_be_measured_is_a_mistake_unless_it_is_optional() {
+        let unmeasured = [Metric::Resource(Resource::Memory), Metric::SecondsToHealthy]
+            .map(|metric| Unmeasured { metric, reason: "there is none".into() });
+        let names = AllowedNames { unmeasured: unmeasured.into(), ..names() };
+        let limits = "fail = [\n\"memory < 1GiB\",\n\"healthy_after < 5s\",\n\"cpu < 5%\"]\n";
+        let growth = "[[threshold]]\nfail = [\"memory_growth < 20% over 24h\"]\n";
+        let text = format!("name = \"x\"\n[[threshold]]\n{limits}{growth}");
+        let error = parse("x.toml", &text, &names).unwrap_err().to_string();
+        let expected = "x.toml:4: `memory` cannot be measured: there is none\n\
+                        x.toml:5: `healthy_after` cannot be measured: there is none\n\
+                        x.toml:8: `memory` cannot be measured: there is none";
+        assert_eq!(error, expected);
+        let text = format!("name = \"x\"\n[[threshold]]\noptional = true\n{limits}");
+        assert!(parse("x.toml", &text, &names).is_ok());
+        let text = format!(
+            "name = \"x\"\noptional = [\"memory\", \"healthy_after\"]\n[[threshold]]\n{limits}"
+        );
+        assert!(parse("x.toml", &text, &names).is_ok());
     }
 
     #[test]

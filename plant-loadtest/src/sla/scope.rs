@@ -1,6 +1,8 @@
 //! Which requests a limit applies to, by the names that exist in the run.
 
-use super::{Metric, Subject};
+use std::fmt;
+
+use super::{Metric, Subject, over_time::OverTimeLimit};
 use crate::toml_source::{Source, Table};
 
 /// Names that thresholds may contain: those of the run that they judge.
@@ -18,6 +20,23 @@ pub struct AllowedNames<'n> {
     pub counters: Vec<&'n str>,
     /// Stages of the load; empty if it is not known, as for an SLA file on its own.
     pub stages: Vec<&'n str>,
+    /// Metrics of the service that this run cannot measure; empty if that is not known.
+    pub unmeasured: Vec<Unmeasured>,
+}
+
+/// A metric of the service that a run cannot measure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmeasured {
+    /// The metric.
+    pub metric: Metric,
+    /// Why it cannot be measured, and what to do.
+    pub reason: String,
+}
+
+impl fmt::Display for Unmeasured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` cannot be measured: {}", self.metric.notation(), self.reason)
+    }
 }
 
 /// The requests that limits apply to.
@@ -52,14 +71,21 @@ impl Scope {
         for (name, at) in table.optional_strings(source, "endpoints") {
             match names.endpoints(&name) {
                 Ok(endpoints) => scope = scope.with_endpoints(endpoints),
-                Err(message) => source.add_error(at, message),
+                Err(message) => {
+                    source.add_error(at, message);
+                    scope = scope.with_endpoints(vec![name]);
+                }
             }
         }
         for key in ["class", "tag", "work"] {
             let Some((name, at)) = table.optional_string(source, key) else { continue };
             match names.scope(key, &name) {
                 Ok(found) => scope = found,
-                Err(message) => source.add_error(at, message),
+                Err(message) => {
+                    source.add_error(at, message);
+                    // The limits of the table are checked by what it means.
+                    scope = Self::of(key, name);
+                }
             }
         }
         scope
@@ -74,6 +100,15 @@ impl Scope {
         match text.split_once(' ') {
             Some((key @ ("class" | "tag" | "work"), name)) => names.scope(key, name.trim()),
             _ => names.endpoints(text).map(Self::Endpoints),
+        }
+    }
+
+    /// Returns the scope that is written as `key` and `name`.
+    fn of(key: &str, name: String) -> Self {
+        match key {
+            "class" => Self::Class(name),
+            "tag" => Self::Tag(name),
+            _ => Self::Work(name),
         }
     }
 
@@ -149,18 +184,25 @@ impl AllowedNames<'_> {
     }
 
     fn scope(&self, key: &str, name: &str) -> Result<Scope, String> {
-        match key {
-            "class" => {
-                find(&self.classes, name, "this profile has no user class").map(Scope::Class)
-            }
-            "tag" => {
-                find(&self.tags, name, "no endpoint of this profile has the tag").map(Scope::Tag)
-            }
-            _ => {
-                let problem = "no user class of this profile submits the work";
-                find(&self.work, name, problem).map(Scope::Work)
-            }
+        let (known, problem) = match key {
+            "class" => (&self.classes, "this profile has no user class"),
+            "tag" => (&self.tags, "no endpoint of this profile has the tag"),
+            _ => (&self.work, "no user class of this profile submits the work"),
+        };
+        find(known, name, problem).map(|name| Scope::of(key, name))
+    }
+
+    /// Checks that the run can measure `metric`, which a threshold that is not optional limits.
+    pub(super) fn check_measured(&self, metric: &Metric) -> Result<(), String> {
+        match self.unmeasured.iter().find(|unmeasured| unmeasured.metric == *metric) {
+            Some(unmeasured) => Err(unmeasured.to_string()),
+            None => Ok(()),
         }
+    }
+
+    /// Checks that the run can measure what a limit on its course needs.
+    pub(super) fn check_over_time(&self, limit: OverTimeLimit) -> Result<(), String> {
+        limit.service_metric().map_or(Ok(()), |metric| self.check_measured(&metric))
     }
 
     /// Checks that there is a stage with this `name`.

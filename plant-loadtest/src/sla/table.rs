@@ -47,7 +47,7 @@ pub(super) fn read<'a>(
 ) -> Vec<Threshold> {
     let at = table.span.clone();
     let keys = SCOPE_KEYS.into_iter().filter(|key| table.contains_key(key)).collect::<Vec<_>>();
-    let group = table.optional_string(source, "group").map_or_else(String::new, |(group, _)| group);
+    let group = table.optional_name(source, "group").map_or_else(String::new, |(group, _)| group);
     let scope = Scope::read(source, &mut table, names);
     let part = Part::read(source, &mut table, names);
     if !table.contains_key("warn") && !table.contains_key("fail") {
@@ -59,13 +59,16 @@ pub(super) fn read<'a>(
     let abort_after_s = abort_after_s(source, &mut table, &fail);
     table.report_unknown_keys(source);
 
-    add_over_time(source, over_time, &keys, &warn, &fail);
+    add_over_time(source, over_time, names, &keys, &warn, &fail);
     let mut thresholds = Vec::new();
     for limits in combine(source, warn, fail) {
         let MetricLimits { metric, warn, fail, at } = limits;
         let Some(limit) = warn.or(fail) else { continue };
         let abort_after_s = abort_after_s.filter(|_| fail.is_some());
         let subjects = part.check(&metric).and_then(|()| scope.subjects(&metric, names));
+        let required = !is_optional && !optional.contains(&metric);
+        let measured = if required { names.check_measured(&metric) } else { Ok(()) };
+        let subjects = subjects.and_then(|subjects| measured.map(|()| subjects));
         let subjects = subjects.and_then(|subjects| match abort_after_s {
             Some(_) if metric.is_known_after_load() || matches!(scope, Scope::Work(_)) => Err(
                 format!("`{}` is known only after the load and cannot abort it", metric.notation()),
@@ -82,7 +85,7 @@ pub(super) fn read<'a>(
                 users: part.users,
                 during: part.during_of(&metric),
                 window_s: part.window_s,
-                required: !is_optional && !optional.contains(&metric),
+                required,
                 abort_after_s,
                 metric: metric.clone(),
             })),
@@ -147,6 +150,7 @@ fn parse_limits<'a>(source: &mut Source<'a>, table: &mut Table<'a>, key: &str) -
 fn add_over_time(
     source: &mut Source<'_>,
     over_time: &mut OverTime,
+    names: &AllowedNames<'_>,
     keys: &[&str],
     warn: &[ParsedAt],
     fail: &[ParsedAt],
@@ -166,6 +170,8 @@ fn add_over_time(
                 "`{name}` is of the whole run; put it into a table without {}",
                 keys.join(", ")
             );
+            source.add_error(at.clone(), message);
+        } else if let Err(message) = names.check_over_time(*limit) {
             source.add_error(at.clone(), message);
         } else if !over_time.add(*limit) {
             source.add_error(at.clone(), format!("`{name}` has a limit already"));

@@ -1,4 +1,4 @@
-//! Metrics of a stub, with the names that Plant uses.
+//! Metrics of a stub, with the names that Prometheus client libraries use for the process.
 
 /// Returns the metrics in the Prometheus text format.
 pub(super) fn render(requests: u64) -> String {

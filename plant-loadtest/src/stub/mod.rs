@@ -36,13 +36,17 @@ pub struct Behavior {
     pub stall: Option<Stall>,
 }
 
-/// Returns status and body of the response to a request.
+/// Returns status and body of the response to a request. A successful one for `/metrics` is appended to the
+/// metrics of the stub itself.
 pub type Responses = Box<dyn Fn(&Method, &str) -> (StatusCode, Bytes) + Send + Sync>;
 
 /// The response to all requests of a stub that has no others.
 #[must_use]
-pub fn default_response(_: &Method, _: &str) -> (StatusCode, Bytes) {
-    (StatusCode::OK, Bytes::from_static(br#"{"pong":true}"#))
+pub fn default_response(_: &Method, path: &str) -> (StatusCode, Bytes) {
+    match path {
+        "/metrics" => (StatusCode::NOT_FOUND, Bytes::new()),
+        _ => (StatusCode::OK, Bytes::from_static(br#"{"pong":true}"#)),
+    }
 }
 
 /// Latency distribution of a stub.
@@ -191,7 +195,12 @@ async fn respond(
         let requests = shared.requests.load(Relaxed);
         // Reading `/proc` blocks, so it must not run on the threads that serve other requests.
         let text = spawn_blocking(move || metrics::render(requests)).await;
-        return Ok(Response::new(Full::from(text.unwrap_or_default())));
+        let mut text = text.unwrap_or_default().into_bytes();
+        let (status, further) = (shared.responses)(request.method(), path);
+        if status == StatusCode::OK {
+            text.extend_from_slice(&further);
+        }
+        return Ok(Response::new(Full::from(text)));
     }
     let first_request_at = *shared.first_request_at.get_or_init(Instant::now);
     let number = shared.requests.fetch_add(1, Relaxed) + 1;

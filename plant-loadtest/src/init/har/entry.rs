@@ -3,9 +3,12 @@
 use chrono::DateTime;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::init::{
-    draft::{Draft, RemarkKind},
-    value::Value,
+use crate::{
+    init::{
+        draft::{Draft, RemarkKind},
+        value::Value,
+    },
+    methods::METHODS,
 };
 
 /// Characters that stay as they are in a path or a query.
@@ -98,7 +101,6 @@ impl Entry {
 
     /// Why the request is not part of a profile.
     pub fn why_not(&self) -> Option<String> {
-        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
         let path = self.path.to_ascii_lowercase();
         let is_static = ["stylesheet", "script", "image", "font", "media"]
             .contains(&self.resource_type.as_str())
@@ -109,7 +111,7 @@ impl Entry {
             || self.mime_type.contains("javascript");
         if self.method == "OPTIONS" || self.resource_type == "preflight" {
             Some("preflight requests".into())
-        } else if !known.contains(&self.method.as_str()) {
+        } else if !METHODS.contains(&self.method.as_str()) {
             Some(format!("requests with the method {}", self.method))
         } else if self.status == 101 || self.resource_type == "websocket" {
             Some("WebSocket connections".into())

@@ -7,7 +7,7 @@ use super::{
     symbol::{Piece, Symbol, Unknown, join},
     walk::Walker,
 };
-use crate::init::draft::RemarkKind;
+use crate::{init::draft::RemarkKind, methods::METHODS};
 
 /// Keyword arguments that change nothing in the profile.
 const IGNORED: [&str; 9] = [
@@ -21,9 +21,6 @@ const IGNORED: [&str; 9] = [
     "proxies",
     "connect_timeout",
 ];
-
-/// Methods that a profile can have.
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 impl<'m> Walker<'m> {
     /// Records the request that `self.client.METHOD(…)` sends; `None` for other calls of the client.

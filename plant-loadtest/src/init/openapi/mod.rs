@@ -15,9 +15,7 @@ use super::{
     names::{class_name, variable_name},
     value::Value,
 };
-
-/// Methods of operations, as documents spell them.
-const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
+use crate::methods::METHODS;
 
 /// Converts the OpenAPI document `text`, which was read from `file`. `origin` is where it was
 /// fetched from, such as `http://127.0.0.1:8080`; relative server URLs refer to it.
@@ -68,8 +66,8 @@ fn operations<'a>(document: &'a Document, draft: &mut Draft) -> Vec<Operation<'a
             }
         };
         for method in METHODS {
-            let Some(value) = item.get(method) else { continue };
-            let method = method.to_ascii_uppercase();
+            let Some(value) = item.get(&method.to_ascii_lowercase()) else { continue };
+            let method = method.to_owned();
             let place = format!("{method} {path}");
             if value.is_true("deprecated") {
                 draft.remark(RemarkKind::LeftOut, place, "deprecated");

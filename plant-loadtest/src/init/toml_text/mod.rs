@@ -177,24 +177,27 @@ fn step_entries(step: &Step, known: &[&[(String, Variable)]]) -> Vec<(&'static s
     if let Some(name) = &step.name {
         entries.push(("name", name.as_str().into()));
     }
-    push_table(&mut entries, "query", step.query.clone());
+    push_table(&mut entries, "query", with_literal_keys(step.query.clone()));
     push_table(&mut entries, "headers", texts(&step.headers));
     match &step.body {
         Body::None => {}
         // TOML has no null.
         Body::Json(json) if json.contains_null() => {
             entries.push(("content_type", "application/json".into()));
-            let json = json.to_json_template(&|text| is_no_text(text, known));
+            let json = literal_keys(json.clone()).to_json_template(&|text| is_no_text(text, known));
             entries.push(("body", Value::Text(json)));
         }
-        Body::Json(json) => entries.push(("json", json.clone())),
-        Body::Form(fields) => entries.push(("form", Value::Table(fields.clone()))),
+        Body::Json(json) => entries.push(("json", literal_keys(json.clone()))),
+        Body::Form(fields) => {
+            entries.push(("form", Value::Table(with_literal_keys(fields.clone()))));
+        }
         Body::Text { text, content_type } => {
             entries.push(("content_type", content_type.as_str().into()));
             entries.push(("body", text.as_str().into()));
         }
         Body::Multipart(parts) => {
-            let parts = parts.iter().map(|(name, part)| (name.clone(), part_value(part)));
+            let parts =
+                parts.iter().map(|(name, part)| (placeholder::escape(name), part_value(part)));
             entries.push(("multipart", Value::Table(parts.collect())));
         }
     }
@@ -204,6 +207,20 @@ fn step_entries(step: &Step, known: &[&[(String, Variable)]]) -> Vec<(&'static s
         entries.push(("wait", Value::Text(wait.to_string())));
     }
     entries
+}
+
+/// Returns a body whose keys are read as they are: no placeholder is replaced in a key.
+fn literal_keys(body: Value) -> Value {
+    match body {
+        Value::Table(entries) => Value::Table(with_literal_keys(entries)),
+        Value::List(items) => Value::List(items.into_iter().map(literal_keys).collect()),
+        other => other,
+    }
+}
+
+fn with_literal_keys(entries: Vec<(String, Value)>) -> Vec<(String, Value)> {
+    let entries = entries.into_iter();
+    entries.map(|(key, value)| (placeholder::escape(&key), literal_keys(value))).collect()
 }
 
 /// Whether `text` is a placeholder whose value is no string.
@@ -334,6 +351,20 @@ mod tests {
             table["class"]["on_start"][0]["content_type"].as_str(),
             Some("application/json")
         );
+    }
+
+    #[test]
+    fn keys_in_braces_are_written_as_text() {
+        let entry = |key: &str, value| (key.to_owned(), value);
+        let inner = Value::Table(vec![entry("{b}", Value::Integer(1))]);
+        let json = Value::Table(vec![entry("{a}", Value::List(vec![inner]))]);
+        let query = vec![entry("{c}", Value::Text("{d}".into()))];
+        let step = Step { body: Body::Json(json), query, ..Step::default() };
+        let mut text = String::new();
+        write_step(&mut text, "class.on_start", &step, &[]);
+        let step = &read(&text)["class"]["on_start"][0];
+        assert_eq!(step["json"]["{{a}}"][0]["{{b}}"].as_integer(), Some(1), "{text}");
+        assert_eq!(step["query"]["{{c}}"].as_str(), Some("{d}"), "{text}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::names::Names;
 use crate::{
     client::{ExpectedValue, Shape},
     json_pointer::Pointer,
-    placeholder::{Piece, pieces},
+    placeholder,
     toml_source::{self, Source, Table},
 };
 
@@ -70,13 +70,11 @@ pub(super) fn read<'a>(
 }
 
 fn statuses(source: &mut Source<'_>, value: &Spanned<DeValue<'_>>) -> Option<Vec<u16>> {
-    let one = |value: &DeValue<'_>| {
-        let number = toml_source::integer(value).and_then(|number| u16::try_from(number).ok());
-        number.filter(|status| (100..=599).contains(status))
-    };
     let statuses: Option<Vec<u16>> = match value.get_ref() {
-        DeValue::Array(items) => items.iter().map(|item| one(item.get_ref())).collect(),
-        value => one(value).map(|status| vec![status]),
+        DeValue::Array(items) => {
+            items.iter().map(|item| toml_source::status_code(item.get_ref())).collect()
+        }
+        value => toml_source::status_code(value).map(|status| vec![status]),
     };
     let statuses = statuses.filter(|statuses| !statuses.is_empty());
     if statuses.is_none() {
@@ -141,9 +139,7 @@ fn values<'a>(source: &mut Source<'a>, table: Table<'a>, names: &mut Names) -> V
 
 /// Notes what looks like a placeholder in a text where none is replaced.
 fn note_literals(text: &str, at: &Range<usize>, names: &mut Names) {
-    for piece in pieces(text) {
-        if let Piece::Placeholder(name) = piece {
-            names.note_literal(name, at.clone());
-        }
+    for name in placeholder::names(text) {
+        names.note_literal(name, at.clone());
     }
 }

@@ -23,6 +23,8 @@ mod tests;
 
 use std::path::Path;
 
+pub(crate) use read::read_headers;
+
 use super::UserClass;
 use crate::{
     client::Endpoint,
@@ -47,12 +49,7 @@ pub fn define<'a>(
     folder: &Path,
 ) -> &'static UserClass {
     let class: &'static class::Class = Box::leak(Box::new(read::read(source, table, name, folder)));
-    let mut endpoints: Vec<&'static Endpoint> = Vec::new();
-    for step in class.steps() {
-        if !endpoints.iter().any(|endpoint| endpoint.name == step.endpoint.name) {
-            endpoints.push(step.endpoint);
-        }
-    }
+    let endpoints = endpoints(class);
     let tasks = class.tasks.len();
     let description =
         format!("{tasks} task{}, defined in the profile", if tasks == 1 { "" } else { "s" });
@@ -67,4 +64,27 @@ pub fn define<'a>(
         counters: &[],
         scenario: Box::leak(Box::new(move || run::scenario(class))),
     }))
+}
+
+/// Returns the endpoints of a class. Steps of the same name are one endpoint, with the tags of all of
+/// them.
+fn endpoints(class: &'static class::Class) -> Vec<&'static Endpoint> {
+    let mut endpoints: Vec<&'static Endpoint> = Vec::new();
+    for endpoint in class.steps().map(|step| step.endpoint) {
+        let Some(first) = endpoints.iter_mut().find(|first| first.name == endpoint.name) else {
+            endpoints.push(endpoint);
+            continue;
+        };
+        let mut tags = first.tags.to_vec();
+        tags.extend(endpoint.tags.iter().filter(|tag| !first.tags.contains(tag)));
+        if tags.len() > first.tags.len() {
+            *first = Box::leak(Box::new(Endpoint {
+                name: first.name,
+                expected_statuses: first.expected_statuses,
+                shape: first.shape,
+                tags: tags.leak(),
+            }));
+        }
+    }
+    endpoints
 }

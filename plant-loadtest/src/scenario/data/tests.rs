@@ -7,7 +7,7 @@ const HEAD_LINES: usize = 6;
 
 fn parse(class: &str) -> Result<&'static UserClass, Vec<String>> {
     let text = format!(
-        "name = \"x\"\nusers = 1\nspawn_rate = 1\nrun_time = \"2s\"\nsla = \"none\"\n[[class]]\n{class}"
+        "name = \"x\"\nusers = 1\nspawn_rate = 1\nrun_time = \"2s\"\nthresholds = [\"p95 < 1s\"]\n[[class]]\n{class}"
     );
     match Profile::parse(&Harness::new("test"), "x.toml", &text) {
         Ok(profile) => Ok(profile.classes[0].class),
@@ -73,6 +73,18 @@ fn an_endpoint_has_the_tags_of_its_step_and_of_its_task() {
 }
 
 #[test]
+fn steps_of_one_name_are_one_endpoint_with_the_tags_of_all() {
+    let class = parse(
+        "name = \"A\"\n[[class.task]]\nrequest = \"GET /a/1\"\nname = \"GET /a\"\n\
+         [[class.task]]\nrequest = \"GET /a/2\"\nname = \"GET /a\"\ntags = [\"critical\", \"read\"]\n\
+         [[class.task]]\nrequest = \"GET /a/3\"\nname = \"GET /a\"\ntags = [\"read\", \"old\"]\n",
+    )
+    .unwrap();
+    let [endpoint] = class.endpoints else { panic!("{:?}", class.endpoints) };
+    assert_eq!((endpoint.name, endpoint.tags), ("GET /a", &["critical", "read", "old"][..]));
+}
+
+#[test]
 fn the_think_time_is_that_of_all_tasks_and_steps_for_each_request() {
     let class = parse(
         "name = \"A\"\nwait = \"1s to 3s\"\n[[class.task]]\nweight = 3\nrequest = \"GET /a\"\n\
@@ -93,6 +105,9 @@ fn requests_are_checked() {
         ("request = \"GET //host/items\"", "must start with one `/`"),
         ("request = \"GET /a b\"", "no spaces"),
         ("request = \"GET /a#b\"", "no spaces"),
+        ("request = \"GET /a/{item-id}\"", "`{item-id}` is no placeholder"),
+        ("request = \"GET /a/{user}/{b.c}\"", "`{b.c}` is no placeholder"),
+        ("request = \"GET /a?b={\u{e4}}\"", "`{\u{e4}}` is no placeholder"),
         ("name = \"GET /\"", "`request` is missing"),
         ("request = 1", "`request` must be a string"),
     ] {
@@ -111,6 +126,10 @@ fn headers_query_and_bodies_are_checked() {
         ("query = { a = [1] }", "must be a text, a number or a boolean"),
         ("form = { a = { b = 1 } }", "must be a text, a number or a boolean"),
         ("json = { a = nan }", "JSON has no such number"),
+        ("json = { a = [{ \"{user}\" = 1 }] }", "`{user}` is not replaced in a key"),
+        ("query = { \"{other}\" = 1 }", "the text `{other}` is written `{{other}}`"),
+        ("form = { \"a{user}\" = 1 }", "`{user}` is not replaced in a key"),
+        ("multipart = { \"{user}\" = 1 }", "`{user}` is not replaced in a key"),
         ("json = 1\nform = { a = 1 }", "at most one of"),
         ("json = 1\ncontent_type = \"text/plain\"", "`content_type` belongs to `body`"),
         ("multipart = { a = { file = \"missing\" } }", "missing"),

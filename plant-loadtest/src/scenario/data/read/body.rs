@@ -110,7 +110,8 @@ impl<'a> Reader<'_, 'a> {
                 builder.push(b"{");
                 for (index, (key, value)) in entries.into_iter().enumerate() {
                     builder.push(if index > 0 { b"," } else { b"" });
-                    push_json(builder, &key.get_ref().to_string().into());
+                    let key = self.key(key.get_ref(), key.span());
+                    push_json(builder, &key.into());
                     builder.push(b":");
                     self.push_json_value(builder, value, scope);
                 }
@@ -127,7 +128,8 @@ impl<'a> Reader<'_, 'a> {
         let mut builder = BodyBuilder::default();
         for (index, entry) in table.into_entries().into_iter().enumerate() {
             builder.push(if index > 0 { b"&" } else { b"" });
-            builder.push_text(&entry.key, Encoding::Form);
+            let key = self.key(&entry.key, entry.key_at);
+            builder.push_text(&key, Encoding::Form);
             builder.push(b"=");
             self.push_scalar(&mut builder, &entry.key, &entry.value, scope, Encoding::Form);
         }
@@ -138,7 +140,7 @@ impl<'a> Reader<'_, 'a> {
         let boundary = format!("plant-loadtest-{:032x}", fastrand::u128(..));
         let mut builder = BodyBuilder::default();
         for entry in table.into_entries() {
-            let name = quoted(&entry.key);
+            let name = quoted(&self.key(&entry.key, entry.key_at));
             builder.push(format!("--{boundary}\r\n").as_bytes());
             builder.push(format!("Content-Disposition: form-data; name=\"{name}\"").as_bytes());
             if matches!(entry.value.get_ref(), DeValue::Table(_)) {

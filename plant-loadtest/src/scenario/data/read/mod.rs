@@ -3,11 +3,13 @@
 
 mod body;
 mod drawn;
+mod headers;
 mod step;
 
 use std::{ops::Range, path::Path};
 
-use reqwest::header::HeaderName;
+use headers::HeaderDraft;
+pub(crate) use headers::read_headers;
 
 use super::{
     class::{Class, Extractor, Step, Task, Wait, mean_wait, needs_of_sequence},
@@ -17,8 +19,8 @@ use super::{
     values::Slot,
 };
 use crate::{
-    duration,
-    toml_source::{Source, Table},
+    duration, placeholder,
+    toml_source::{Source, Table, check_name},
 };
 
 /// The keys that only a class defined in the profile has.
@@ -37,14 +39,6 @@ struct Reader<'s, 'a> {
     extracted_at: Vec<(Slot, Range<usize>)>,
     /// Number of steps read so far.
     steps: usize,
-}
-
-/// A header as it is in the file.
-#[derive(Clone, Debug)]
-struct HeaderDraft {
-    name: HeaderName,
-    text: String,
-    at: Range<usize>,
 }
 
 /// Which steps are read.
@@ -127,7 +121,7 @@ impl<'a> Reader<'_, 'a> {
         let scope = Scope { task: Some(index), step: None };
         let (name, wait, draws, steps);
         if table.contains_key("step") {
-            name = table.optional_string(self.source, "name").map(|(name, _)| name);
+            name = table.optional_name(self.source, "name").map(|(name, _)| name);
             wait = self.wait(&mut table);
             draws = self.draws(&mut table, scope);
             let at = table.span_of("step");
@@ -182,7 +176,27 @@ impl<'a> Reader<'_, 'a> {
 
     fn tags(&mut self, table: &mut Table<'a>) -> Vec<String> {
         let tags = table.string_list(self.source, "tags").unwrap_or_default();
+        for (tag, at) in &tags {
+            if let Err(message) = check_name(tag) {
+                self.source.add_error(at.clone(), format!("a tag {message}"));
+            }
+        }
         tags.into_iter().map(|(tag, _)| tag).collect()
+    }
+
+    /// Returns the text of a key, in which placeholders are not replaced.
+    fn key(&mut self, key: &str, at: Range<usize>) -> String {
+        match placeholder::literal(key) {
+            Ok(text) => text,
+            Err(name) => {
+                let message = format!(
+                    "`{{{name}}}` is not replaced in a key; the text `{{{name}}}` is written \
+                     `{{{{{name}}}}}`"
+                );
+                self.source.add_error(at, message);
+                key.to_owned()
+            }
+        }
     }
 
     fn template(&mut self, text: &str, at: &Range<usize>, scope: Scope) -> Template {

@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 
-use reqwest::{
-    Method,
-    header::{self, HeaderName, HeaderValue},
-};
+use reqwest::{Method, header::HeaderValue};
 use toml::de::DeValue;
 
-use super::{HeaderDraft, Part, Reader};
+use super::{
+    Part, Reader,
+    headers::{HeaderDraft, read_headers},
+};
 use crate::{
     client::Endpoint,
+    methods::METHODS,
+    placeholder,
     scenario::data::{
         class::Step,
         expect,
@@ -21,20 +23,6 @@ use crate::{
     },
     toml_source::{self, Table},
 };
-
-/// The methods of requests.
-pub(in crate::scenario::data) const METHODS: [Method; 7] = [
-    Method::GET,
-    Method::HEAD,
-    Method::POST,
-    Method::PUT,
-    Method::PATCH,
-    Method::DELETE,
-    Method::OPTIONS,
-];
-
-/// Headers that the HTTP client sets itself.
-const OWN_HEADERS: [HeaderName; 2] = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
 
 impl<'a> Reader<'_, 'a> {
     /// Reads a step of `part`, which has these `tags` in addition to its own.
@@ -57,7 +45,7 @@ impl<'a> Reader<'_, 'a> {
         let own_headers = self.header_drafts(&mut table);
         let headers = self.headers(&own_headers, part, scope);
         let body = self.body(&mut table, method.as_ref(), scope);
-        let name = table.optional_string(self.source, "name");
+        let name = table.optional_name(self.source, "name");
         let expect = table.table(self.source, "expect");
         let expectation = expect::read(self.source, expect, method.as_ref(), &mut self.names);
         let extractions = self.extractions(&mut table, method.as_ref());
@@ -91,13 +79,14 @@ impl<'a> Reader<'_, 'a> {
 
     /// Parses `METHOD /path`.
     fn request_line(&mut self, text: &str, at: &Range<usize>) -> Option<(Method, String)> {
-        let known = || METHODS.map(|method| method.to_string()).join(", ");
         let Some((method, path)) = text.split_once(' ') else {
             self.source.add_error(at.clone(), "`request` must be a method and a path: GET /items");
             return None;
         };
-        let Some(method) = METHODS.into_iter().find(|known| known.as_str() == method) else {
-            let message = format!("unknown method `{method}`; expected one of: {}", known());
+        let known = METHODS.contains(&method);
+        let Some(parsed) = method.parse::<Method>().ok().filter(|_| known) else {
+            let known = METHODS.join(", ");
+            let message = format!("unknown method `{method}`; expected one of: {known}");
             self.source.add_error(at.clone(), message);
             return None;
         };
@@ -110,7 +99,15 @@ impl<'a> Reader<'_, 'a> {
             self.source.add_error(at.clone(), message);
             return None;
         }
-        Some((method, path.to_owned()))
+        if let Some(name) = placeholder::misspelt(path) {
+            let message = format!(
+                "`{{{name}}}` is no placeholder: a name has letters (a to z), digits and `_`, and no \
+                 digit first"
+            );
+            self.source.add_error(at.clone(), message);
+            return None;
+        }
+        Some((parsed, path.to_owned()))
     }
 
     /// Appends the table `query` to the path.
@@ -124,8 +121,9 @@ impl<'a> Reader<'_, 'a> {
         let has_query = target.has_text('?');
         for (index, entry) in query.into_entries().into_iter().enumerate() {
             let separator = if index == 0 && !has_query { '?' } else { '&' };
+            let key = self.key(&entry.key, entry.key_at);
             let Some(value) = self.scalar(&entry.key, &entry.value, scope) else { continue };
-            target.push_text(&format!("{separator}{}=", encode(&entry.key)));
+            target.push_text(&format!("{separator}{}=", encode(&key)));
             target.push_encoded(value);
         }
         target
@@ -158,32 +156,8 @@ impl<'a> Reader<'_, 'a> {
 
     /// Reads the table `headers`.
     pub(super) fn header_drafts(&mut self, table: &mut Table<'a>) -> Vec<HeaderDraft> {
-        let Some(headers) = table.table(self.source, "headers") else { return Vec::new() };
-        let mut drafts: Vec<HeaderDraft> = Vec::new();
-        for entry in headers.into_entries() {
-            let Ok(name) = HeaderName::from_bytes(entry.key.as_bytes()) else {
-                let message = format!("`{}` is not a header name", entry.key);
-                self.source.add_error(entry.key_at, message);
-                continue;
-            };
-            if OWN_HEADERS.contains(&name) {
-                let message = format!("the HTTP client sets `{}` itself", entry.key);
-                self.source.add_error(entry.key_at, message);
-                continue;
-            }
-            let at = entry.value.span();
-            match entry.value.get_ref() {
-                DeValue::String(text) if HeaderValue::try_from(&**text).is_ok() => {
-                    drafts.push(HeaderDraft { name, text: text.to_string(), at });
-                }
-                DeValue::String(_) => {
-                    let message = format!("`{}` has characters that no header has", entry.key);
-                    self.source.add_error(at, message);
-                }
-                _ => self.source.add_error(at, format!("`{}` must be a text", entry.key)),
-            }
-        }
-        drafts
+        let headers = table.table(self.source, "headers");
+        headers.map_or_else(Vec::new, |headers| read_headers(self.source, headers))
     }
 
     /// Returns the headers of a step: those of the class, then its own, which replace them.
