@@ -47,6 +47,10 @@ const USER_CHANGE_S: u32 = 2;
 /// time.
 const DEFAULT_HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long to wait after the accepted work has ended until the service reports an empty queue. Gauges may
+/// be updated some seconds late.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Settings for a run.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -58,11 +62,11 @@ pub struct Settings {
     pub host: String,
     /// The service: its health check and metrics.
     pub service: Service,
-    /// Timeout for one request.
-    pub timeout: Duration,
     /// How long to wait for accepted work after the load; `None`: see
     /// [`completion::drain_timeout`].
     pub drain_timeout: Option<Duration>,
+    /// Timeout for one request.
+    pub timeout: Duration,
     /// Password of the test accounts, for the checks of the user classes.
     pub password: Option<String>,
     /// Goose's dashboard; closed model only.
@@ -164,6 +168,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
             build: build.clone(),
             access: access::summary(&accounts),
             healthy_after_s: None,
+            queue_after: None,
         },
         generator: probe::describe_generator(open_files_limit),
         started_at: SystemTime::now().into(),
@@ -185,7 +190,6 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     if let Some(journal) = journal {
         journal.stop();
     }
-    let samples = probe.stop();
     result?;
 
     let started = recorder.started_at().ok_or(RunError::NoUser)?;
@@ -207,6 +211,8 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         settings.drain_timeout.unwrap_or_else(|| completion::drain_timeout(&settings.sla)),
     );
     let (healthy_after_s, completions) = tokio::join!(health, completions);
+    let queue_after = queue_after(&http, settings).await;
+    let samples = probe.stop();
     sigterm_task.abort();
     ctrl_c_task.abort();
     // The dashboard can stop a run, too.
@@ -228,7 +234,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     Ok(Outcome {
         version: VERSION,
         load: describe_load(settings, &recorder),
-        target: Target { host: settings.host.clone(), build, access, healthy_after_s },
+        target: Target { host: settings.host.clone(), build, access, healthy_after_s, queue_after },
         generator: start.generator,
         started_at: start.started_at,
         duration_s,
@@ -277,6 +283,19 @@ async fn check_target(
     let classes = plan.classes.iter().map(|weighted| weighted.class);
     target::run_checks(classes, &mut context).await?;
     Ok(context.accounts.into())
+}
+
+/// Waits until no job waits in the queue and returns the number of those that still do; `None` unless a
+/// threshold limits it.
+async fn queue_after(http: &reqwest::Client, settings: &Settings) -> Option<f64> {
+    let Settings { sla, host, service, .. } = settings;
+    let is_limited = sla.thresholds.iter().any(|threshold| threshold.metric == Metric::QueueAfter);
+    match (is_limited, &service.metrics) {
+        (true, Some(metrics)) => {
+            probe::wait_until_queue_is_empty(http, host, metrics, QUEUE_TIMEOUT).await
+        }
+        _ => None,
+    }
 }
 
 fn work_kinds(plan: &Plan) -> Vec<&'static WorkKind> {

@@ -39,9 +39,8 @@ use validated_bodies::ValidatedBodies;
 use crate::{
     access::Account,
     failure::FailureKind,
-    login::Login,
     recorder::{Recorder, RequestSample, Shard},
-    work::WorkKind,
+    work::{WorkKind, WorkList},
 };
 
 /// `User-Agent` of requests that are not part of the load.
@@ -217,16 +216,9 @@ impl Client {
         self.recorder.count(self.shard, name, count);
     }
 
-    /// Records that the service has accepted work of this `kind` with this `id`; `token` gives
-    /// access to it, and `login` a new token.
-    pub fn record_accepted(
-        &self,
-        kind: &'static WorkKind,
-        id: String,
-        token: &Arc<str>,
-        login: Option<Arc<Login>>,
-    ) {
-        self.recorder.record_accepted(kind, id, Arc::clone(token), login);
+    /// Records that the service has accepted work of this `kind`, which is found by its `id` in `list`.
+    pub fn record_accepted(&self, kind: &'static WorkKind, id: String, list: WorkList) {
+        self.recorder.record_accepted(kind, id, list);
     }
 
     /// Sends `request` and records it. Returns the body of a successful response; `None` after a

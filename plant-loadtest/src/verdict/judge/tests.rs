@@ -305,7 +305,7 @@ fn the_time_after_the_load_is_no_window_of_its_own() {
 fn a_resource_that_was_rarely_sampled_is_not_decidable() {
     let limit = Threshold {
         subject: Subject::Service,
-        ..threshold(Metric::Resource(crate::sla::Resource::Memory), 1e9, Some(1e9))
+        ..threshold(Metric::Resource(Resource::Memory), 1e9, Some(1e9))
     };
     let mut outcome = example::outcome();
     assert_eq!(judge_by_interval(&outcome, &limit).grade, Grade::Pass);
@@ -460,7 +460,7 @@ fn a_restart_during_a_gap_of_one_value_shows_in_the_next_one() {
 /// and of its failures.
 fn work(cells: Vec<crate::outcome::CompletionCell>, drain_s: Option<f64>) -> [JudgedThreshold; 2] {
     let mut outcome = example::outcome();
-    let work = crate::outcome::Completion { work: "w".into(), drain_s, cells };
+    let work = Completion { work: "w".into(), drain_s, cells, not_ended_ids: Vec::new() };
     outcome.completions = vec![work];
     let limit = |metric, limit| Threshold {
         subject: Subject::Work("w".into()),
