@@ -11,6 +11,7 @@ use std::{
 use crate::{
     abort::AbortMonitor,
     access::{self, Account},
+    class_options::ClassOptions,
     client::{self, ClientConfig, Endpoint},
     completion,
     engine::{self, EngineError, closed, dashboard::Dashboard, open},
@@ -65,10 +66,10 @@ pub struct Settings {
     /// How long to wait for accepted work after the load; `None`: see
     /// [`completion::drain_timeout`].
     pub drain_timeout: Option<Duration>,
-    /// Timeout for one request.
-    pub timeout: Duration,
     /// Password of the test accounts, for the checks of the user classes.
     pub password: Option<String>,
+    /// Values of the program's options, for the user classes and their checks.
+    pub options: ClassOptions,
     /// Goose's dashboard; closed model only.
     pub dashboard: Option<Dashboard>,
     /// Progress output.
@@ -83,16 +84,16 @@ impl Settings {
     /// Returns settings for the default [`Service`] at `host`, without progress output, dashboard,
     /// journal and exporter.
     #[must_use]
-    pub fn new(plan: Plan, sla: Sla, host: String, timeout: Duration) -> Self {
+    pub fn new(plan: Plan, sla: Sla, host: String) -> Self {
         let progress = ProgressOptions { quiet: true, ..ProgressOptions::default() };
         Self {
             plan,
             sla,
             host,
             service: Service::default(),
-            timeout,
             drain_timeout: None,
             password: None,
+            options: ClassOptions::default(),
             dashboard: None,
             progress,
             journal: None,
@@ -130,7 +131,7 @@ pub enum RunError {
 /// When the run cannot start or has no measurements.
 pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     engine::check(&settings.plan)?;
-    let http = client::checks_client(&settings.host, settings.timeout.min(CHECK_TIMEOUT))?;
+    let http = client::checks_client(&settings.host, settings.plan.timeout.min(CHECK_TIMEOUT))?;
     let accounts = check_target(&http, settings).await?;
     let open_files_limit = raise_open_files(settings.plan.users);
 
@@ -180,10 +181,12 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         JournalWriter::start(path, start.clone(), Arc::clone(&recorder), probe.samples())
     });
     let abort_monitor = AbortMonitor::start(start.clone(), Arc::clone(&recorder), probe.samples());
-    let mut config = ClientConfig::new(&settings.host, settings.timeout, Arc::clone(&recorder));
+    let mut config =
+        ClientConfig::new(&settings.host, settings.plan.timeout, Arc::clone(&recorder));
     config.log_requests = settings.dashboard.is_some();
     config.accounts = Arc::clone(&accounts);
     config.http = settings.plan.http.clone();
+    config.options = settings.options.clone();
     let result = run_engine(settings, &config).await;
     progress.stop();
     let aborted = abort_monitor.stop().await;
@@ -272,12 +275,13 @@ async fn check_target(
     http: &reqwest::Client,
     settings: &Settings,
 ) -> Result<Arc<[Arc<Account>]>, TargetError> {
-    let Settings { plan, host, service, password, .. } = settings;
+    let Settings { plan, host, service, password, options, .. } = settings;
     target::check_health(http, host, service).await?;
     let mut context = CheckContext {
         http: http.clone(),
         host: host.clone(),
         password: password.clone(),
+        options: options.clone(),
         accounts: Vec::new(),
     };
     let classes = plan.classes.iter().map(|weighted| weighted.class);
@@ -413,6 +417,6 @@ fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
         cell_s: recorder.cell_s(),
         classes: classes.collect(),
         stages: plan.stages.clone(),
-        timeout_s: settings.timeout.as_secs_f64(),
+        timeout_s: settings.plan.timeout.as_secs_f64(),
     }
 }

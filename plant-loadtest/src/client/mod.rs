@@ -38,6 +38,7 @@ use validated_bodies::ValidatedBodies;
 
 use crate::{
     access::Account,
+    class_options::ClassOptions,
     failure::FailureKind,
     recorder::{Recorder, RequestSample, Shard},
     work::{WorkKind, WorkList},
@@ -90,6 +91,8 @@ pub struct ClientConfig {
     pub accounts: Arc<[Arc<Account>]>,
     /// How requests are sent.
     pub http: HttpOptions,
+    /// Values of the program's options, for the user classes.
+    pub options: ClassOptions,
     validated: Arc<ValidatedBodies>,
 }
 
@@ -106,6 +109,7 @@ impl ClientConfig {
             log_requests: false,
             accounts: Arc::new([]),
             http: HttpOptions::default(),
+            options: ClassOptions::default(),
             validated: Arc::default(),
         }
     }

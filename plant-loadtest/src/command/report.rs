@@ -11,7 +11,7 @@ use crate::{
     profile::ReportPaths,
     report::{self, explain, terminal},
     sla::{AllowedNames, Sla},
-    verdict::{Grade, Verdict},
+    verdict::Verdict,
 };
 
 /// Arguments of `report`.
@@ -154,27 +154,5 @@ pub(super) fn judge_and_report(
         text = terminal::colorize(&text);
     }
     print(&format!("{text}\n\n{files}"));
-    Ok(exit(verdict.grade, options.strict))
-}
-
-fn exit(grade: Grade, strict: bool) -> Exit {
-    match grade {
-        Grade::Unjudged | Grade::Pass => Exit::Success,
-        Grade::Warning if strict => Exit::Failed,
-        Grade::Warning => Exit::Success,
-        Grade::Fail => Exit::Failed,
-        Grade::Insufficient | Grade::Invalid => Exit::Undecided,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_warning_fails_only_when_strict() {
-        assert_eq!(exit(Grade::Warning, false), Exit::Success);
-        assert_eq!(exit(Grade::Warning, true), Exit::Failed);
-        assert_eq!(exit(Grade::Insufficient, false), Exit::Undecided);
-    }
+    Ok(Exit::of(verdict.grade, options.strict))
 }

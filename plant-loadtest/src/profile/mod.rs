@@ -15,7 +15,7 @@ pub use plan::{Overrides, Plan, ReportPaths, WeightedClass};
 pub use schedule::{Level, Schedule, StageSpec};
 pub use target::TargetOptions;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use crate::{
     built_in::{self, FileLoadError, FileText},
@@ -43,6 +43,8 @@ pub struct Profile {
     pub users: u32,
     /// Load over time.
     pub schedule: Schedule,
+    /// Timeout for one request.
+    pub timeout: Duration,
     /// SLA: the name of a built-in one, or a path. Without it and `thresholds` the run gets no verdict.
     pub sla: Option<String>,
     /// Thresholds of the profile itself, beside those of the SLA.

@@ -1,6 +1,6 @@
 //! Parses a profile file and reports all its errors.
 
-use std::{ops::Range, path::Path};
+use std::{ops::Range, path::Path, time::Duration};
 
 use super::{Level, Profile, ReportPaths, Schedule, StageSpec, WeightedClass, target};
 use crate::{
@@ -11,6 +11,9 @@ use crate::{
     sla,
     toml_source::{Source, Table},
 };
+
+/// Timeout for one request if the profile sets none; that of most proxies and clients.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Parses the profile in `source`, which may name the user classes of `harness`, and adds errors to
 /// it. Other files that it names are relative to `folder`.
@@ -34,6 +37,7 @@ pub(super) fn read<'a>(
         source.add_error(root.span.clone(), "set `sla`, the name of an SLA file, or `thresholds`");
     }
     let sla = root.optional_string(source, "sla");
+    let timeout = duration_s(source, &mut root, "timeout", false);
     let target = target::read(source, &mut root);
     let classes = classes(source, &mut root, harness, folder);
     let thresholds = thresholds(source, &mut root, &classes);
@@ -47,6 +51,7 @@ pub(super) fn read<'a>(
         saturate,
         users: users?,
         schedule: schedule?,
+        timeout: timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs),
         sla: sla.map(|(sla, _)| sla),
         thresholds,
         classes,
