@@ -26,7 +26,7 @@ const MAX_CONCURRENT_READS: usize = 8;
 
 /// Interval at which pages are read, of all lists together, so that reading does not disturb the service,
 /// which may still be completing work.
-const READ_INTERVAL: Duration = Duration::from_millis(25);
+pub(super) const READ_INTERVAL: Duration = Duration::from_millis(25);
 
 /// State of an item in the service's list.
 #[derive(Clone, Copy, Debug, PartialEq)]

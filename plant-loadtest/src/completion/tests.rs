@@ -11,7 +11,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::*;
+use super::{list::READ_INTERVAL, *};
 use crate::{
     login::Login,
     work::{Pages, WorkList},
@@ -154,7 +154,8 @@ async fn list(
     }
     let valid =
         lists.valid_token.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
-    if headers["authorization"] != format!("Bearer {valid}") {
+    let token = headers.get("authorization").map(|token| token.to_str().unwrap());
+    if token != Some(&format!("Bearer {valid}")) {
         return (StatusCode::UNAUTHORIZED, String::new());
     }
     let after = uri.query().unwrap().split_once("&after=");
@@ -205,6 +206,26 @@ async fn all_pages_of_a_list_are_read() {
     let completion = wait(&host, &["a", "e"], Duration::from_secs(60)).await;
     assert_eq!(completion.tally_all().counts.succeeded, 2);
     assert_eq!(lists.reads.load(SeqCst), 3, "one poll of three pages");
+}
+
+#[tokio::test]
+async fn pages_are_read_at_a_bounded_rate() {
+    let (host, lists) = Lists::new(&["x"; 20]).serve().await;
+    let started = Instant::now();
+    wait(&host, &["missing"], Duration::ZERO).await;
+    assert_eq!(lists.reads.load(SeqCst), 10);
+    assert!(started.elapsed() >= READ_INTERVAL * 9, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_list_without_an_account_is_read_without_a_token() {
+    let (host, lists) = Lists::new(&["a"]).serve().await;
+    let list = WorkList { token: None, ..list_of("old", None) };
+    let item = AcceptedWork { list, ..accepted("a", 0) };
+    let http = reqwest::Client::new();
+    let all = wait_until_ended(&http, &host, &[&WORK], vec![item], Duration::ZERO).await;
+    // This service requires one.
+    assert_eq!((all[0].refused(), lists.reads.load(SeqCst)), (1, 1));
 }
 
 #[tokio::test]

@@ -7,14 +7,14 @@ mod served;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use axum::{
     Router,
     body::Bytes,
-    extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode},
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -132,8 +132,12 @@ impl TicketStub {
     }
 }
 
+fn now() -> DateTime<Utc> {
+    SystemTime::now().into()
+}
+
 async fn health() -> Response {
-    axum::Json(json!({ "status": "healthy", "timestamp": Utc::now() })).into_response()
+    axum::Json(json!({ "status": "healthy", "timestamp": now() })).into_response()
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> String {
@@ -154,11 +158,11 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> String {
 
 async fn webhook(
     State(shared): State<Arc<Shared>>,
-    Path(tenant): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if tenant != "load-test-tenant" {
+    if uri.path() != "/webhooks/servicedesk/load-test-tenant" {
         return StatusCode::NOT_FOUND.into_response();
     }
     let signature = headers.get("x-servicedesk-signature").map(|value| hex::decode(value).unwrap());
@@ -178,19 +182,17 @@ async fn webhook(
         return (StatusCode::SERVICE_UNAVAILABLE, r#"{"code":"unavailable"}"#).into_response();
     }
     let job_id = format!("job-{}", seen.accepted.len());
-    seen.accepted.push((id.to_owned(), Utc::now()));
+    seen.accepted.push((id.to_owned(), now()));
     let body = json!({ "status": "accepted", "job_id": job_id, "message": "queued" });
     (StatusCode::ACCEPTED, axum::Json(body)).into_response()
 }
 
-async fn history(
-    State(shared): State<Arc<Shared>>,
-    Query(query): Query<HashMap<String, String>>,
-    headers: HeaderMap,
-) -> Response {
+async fn history(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response {
     if !shared.admits(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
+    let query = uri.query().unwrap_or_default().as_bytes();
+    let query: HashMap<_, _> = form_urlencoded::parse(query).collect();
     assert_eq!(query["tenant_id"], "load-test-tenant");
     let number = |name: &str| query.get(name).map_or(0, |number| number.parse().unwrap());
     let (limit, offset) = (number("limit"), number("offset"));
@@ -220,9 +222,10 @@ fn row(options: &TicketOptions, index: usize, id: &str, accepted_at: DateTime<Ut
     })
 }
 
-async fn find(State(shared): State<Arc<Shared>>, Path(ticket): Path<String>) -> Response {
+async fn find(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    let ticket = uri.path().rsplit('/').next();
     let seen = shared.seen();
-    match seen.accepted.iter().position(|(id, _)| *id == ticket) {
+    match seen.accepted.iter().position(|(id, _)| Some(id.as_str()) == ticket) {
         Some(index) => {
             let (id, accepted_at) = &seen.accepted[index];
             axum::Json(row(&shared.options, index, id, *accepted_at)).into_response()

@@ -1,8 +1,8 @@
 //! Random tickets that read like real ones: their texts, sizes and priorities vary.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::SystemTime};
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -89,13 +89,14 @@ const PRIORITIES: [(&str, u32); 4] = [("low", 25), ("medium", 45), ("high", 22),
 /// Returns a random ticket of `tenant`.
 pub(super) fn random(tenant: &str) -> Ticket {
     let id = format!("LT-{}", Uuid::new_v4().to_string().to_uppercase());
+    let now = DateTime::<Utc>::from(SystemTime::now());
     let mut ticket = json!({
         "event": "ticket_created",
         "ticket_id": id,
         "tenant_id": tenant,
         "description": description(),
         "priority": priority(),
-        "created_at": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
+        "created_at": now.to_rfc3339_opts(SecondsFormat::Millis, true),
     });
     if fastrand::bool() {
         ticket["correlation_id"] = Uuid::new_v4().to_string().into();
@@ -180,7 +181,7 @@ mod tests {
             assert!((1..=MAX_DESCRIPTION).contains(&description.chars().count()));
             assert!(!description.contains("{}"), "{description}");
             let created_at = ticket["created_at"].as_str().unwrap();
-            assert!(created_at.parse::<chrono::DateTime<Utc>>().is_ok(), "{created_at}");
+            assert!(created_at.parse::<DateTime<Utc>>().is_ok(), "{created_at}");
             assert_eq!(
                 (&ticket["tenant_id"], &ticket["event"]),
                 (&"t".into(), &"ticket_created".into())

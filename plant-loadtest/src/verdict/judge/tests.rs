@@ -456,6 +456,24 @@ fn a_restart_during_a_gap_of_one_value_shows_in_the_next_one() {
     assert_eq!(restarts(vec![sample(None, None, Some(1.0))]), None);
 }
 
+#[test]
+fn errors_logged_while_accepted_work_ends_count_in_the_whole_run() {
+    let mut outcome = example::outcome();
+    for sample in &mut outcome.samples {
+        sample.service.logged_errors = Some(2.0);
+    }
+    let mut late = outcome.samples.last().unwrap().clone();
+    late.second = outcome.planned_seconds() + 30;
+    late.service.logged_errors = Some(3.0);
+    outcome.samples.push(late);
+    let grade = |during| {
+        let logged = Metric::Resource(Resource::LoggedErrors);
+        let threshold = Threshold { during, ..threshold(logged, 0.0, Some(0.0)) };
+        judge_by_point(&outcome, &threshold).grade
+    };
+    assert_eq!((grade(During::Run), grade(During::Judged)), (Grade::Fail, Grade::Pass));
+}
+
 /// Returns an outcome with one item of accepted work per cell, and the judgement of its drain time
 /// and of its failures.
 fn work(cells: Vec<crate::outcome::CompletionCell>, drain_s: Option<f64>) -> [JudgedThreshold; 2] {
