@@ -73,12 +73,13 @@ impl Position {
                     (*offset, *last) = (0, None);
                     return if *restarts > MAX_RESTARTS { Err(Unreadable) } else { Ok(true) };
                 }
-                let is_end = ids.len() <= 1 && (last.is_some() || ids.is_empty());
-                if !is_end {
-                    *offset += ids.len() - 1;
-                    *last = Some(ids.last().copied().flatten().ok_or(Unreadable)?.to_owned());
-                }
-                Ok(!is_end)
+                let Some(last_id) = ids.last() else { return Ok(false) };
+                let last_id = last_id.ok_or(Unreadable)?;
+                // A page of one item leaves no room for an overlap, and may be the end.
+                let overlap = usize::from(ids.len() > 1);
+                *offset += ids.len() - overlap;
+                *last = (overlap > 0).then(|| last_id.to_owned());
+                Ok(true)
             }
         }
     }
@@ -91,7 +92,15 @@ mod tests {
     use super::*;
 
     /// Reads a list by offset in pages of three. `change` changes it before each page.
-    fn read(mut list: Vec<String>, mut change: impl FnMut(usize, &mut Vec<String>)) -> Vec<String> {
+    fn read(list: Vec<String>, change: impl FnMut(usize, &mut Vec<String>)) -> Vec<String> {
+        read_pages(3, list, change)
+    }
+
+    fn read_pages(
+        length: usize,
+        mut list: Vec<String>,
+        mut change: impl FnMut(usize, &mut Vec<String>),
+    ) -> Vec<String> {
         let mut position = Position::start(Pages::Offset);
         let mut found = Vec::new();
         for number in 0.. {
@@ -101,7 +110,7 @@ mod tests {
                 None => 0,
             };
             let items: Vec<Value> =
-                list.iter().skip(offset).take(3).map(|id| json!({ "id": id })).collect();
+                list.iter().skip(offset).take(length).map(|id| json!({ "id": id })).collect();
             let page = Value::Array(items);
             for item in position.items(&page).unwrap() {
                 found.push(item["id"].as_str().unwrap().to_owned());
@@ -121,9 +130,12 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_any_length_is_read_to_its_end() {
+    fn a_list_of_any_length_is_read_to_its_end_in_pages_of_any_length() {
         for length in 0..12 {
-            assert_eq!(read(list(length), |_, _| ()), list(length), "{length}");
+            for of_page in 1..5 {
+                let found = read_pages(of_page, list(length), |_, _| ());
+                assert_eq!(found, list(length), "{length} in pages of {of_page}");
+            }
         }
     }
 
