@@ -45,6 +45,8 @@ pub struct TicketOptions {
     pub queue_depth: u64,
     /// Jobs in the queue in addition, until the history is read after the load.
     pub peak_queue: u64,
+    /// Number of times that the metrics still contain three jobs after the load.
+    pub stale_metrics: u64,
     /// From this accepted ticket on each one logs an error.
     pub errors_from: Option<usize>,
     /// Key without which the history and the reset are refused.
@@ -61,6 +63,7 @@ impl Default for TicketOptions {
             lost: None,
             queue_depth: 0,
             peak_queue: 0,
+            stale_metrics: 0,
             errors_from: None,
             admin_key: None,
         }
@@ -78,6 +81,8 @@ pub struct Seen {
     pub refused: u64,
     /// Number of resets.
     pub resets: u64,
+    /// Number of times that the metrics were read after the load.
+    pub late_metrics: u64,
     /// Number of pages of the history that were read to follow accepted work.
     pub long_pages: u64,
 }
@@ -141,18 +146,23 @@ async fn health() -> Response {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> String {
-    let (accepted, is_drained) = {
-        let seen = shared.seen();
-        (seen.accepted.len(), seen.long_pages > 0)
+    let (accepted, late_metrics) = {
+        let mut seen = shared.seen();
+        seen.late_metrics += u64::from(seen.long_pages > 0);
+        (seen.accepted.len(), seen.late_metrics)
     };
-    let peak = if is_drained { 0 } else { shared.options.peak_queue };
+    let waiting = match late_metrics {
+        0 => shared.options.peak_queue,
+        number if number <= shared.options.stale_metrics => 3,
+        _ => 0,
+    };
     let errors = shared.options.errors_from.map_or(0, |from| accepted.saturating_sub(from));
     format!(
         "process_start_time_seconds 1700000000\nprocess_cpu_seconds_total 1.5\n\
          process_resident_memory_bytes 20971520\n\
          queue_depth{{queue_name=\"enhancement_queue\"}} {}\n\
          log_events_total{{level=\"error\"}} {errors}\nlog_events_total{{level=\"warn\"}} 3\n",
-        shared.options.queue_depth + peak
+        shared.options.queue_depth + waiting
     )
 }
 
