@@ -14,6 +14,7 @@ use crate::{
         report::ReportArguments, run::RunArguments, simulate::SimulateArguments,
         stub::StubArguments, suite::SuiteArguments, validate::ValidateArguments,
     },
+    console::print_error,
     harness::Harness,
 };
 
@@ -93,7 +94,7 @@ impl Harness {
         match result {
             Ok(exit) => exit.into(),
             Err(error) => {
-                eprintln!("{}: {}", self.name, error.message);
+                print_error(&format!("{}: {}", self.name, error.message));
                 error.exit.into()
             }
         }

@@ -24,7 +24,7 @@
 //! - *Advisory*: worth looking at, but no proof. Applies to outcomes and comparisons.
 //! - *Seed 000* to *seed 004*: the five source documents of the profiles and thresholds.
 
-#![warn(missing_docs)]
+#![warn(missing_docs, clippy::print_stderr, clippy::print_stdout)]
 
 pub mod abort;
 pub mod access;
@@ -37,6 +37,7 @@ pub mod client;
 pub mod command;
 pub mod compare;
 pub mod completion;
+pub mod console;
 pub mod distribution;
 pub mod duration;
 pub mod engine;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::interval};
 
 use crate::{
+    console::print_error,
     duration,
     load::Stage,
     outcome::ResourceSample,
@@ -79,7 +80,7 @@ impl Progress {
             log_event("started", json!({ "profile": plan.profile, "seconds": plan.seconds() }));
             return Self { task: Some(tokio::spawn(log_lines(source))), bar: None };
         }
-        eprintln!("{}: {}", plan.profile, describe(plan));
+        print_error(&format!("{}: {}", plan.profile, describe(plan)));
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(u64::from(plan.seconds()));
             let template = if options.no_color { "{bar:30} {msg}" } else { "{bar:30.green} {msg}" };
@@ -110,7 +111,7 @@ pub fn log_event(event: &str, fields: Value) {
     if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields) {
         line.extend(fields);
     }
-    eprintln!("{line}");
+    print_error(&line.to_string());
 }
 
 /// Returns the number of users, and the name and length of each stage.
@@ -137,7 +138,7 @@ async fn draw_bar(bar: ProgressBar, source: Source) {
 }
 
 async fn print_lines(source: Source) {
-    repeat(|| eprintln!("{}", source.snapshot().line())).await;
+    repeat(|| print_error(&source.snapshot().line())).await;
 }
 
 async fn log_lines(source: Source) {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use harness::{ProgramOutput, first_line, loadtest, new_test_folder};
-use plant_loadtest::outcome::{Counts, Outcome};
+use plant_loadtest::outcome::{Counts, EndpointResults, Outcome};
 use recording_server::{Received, Reply, Server};
 
 /// Profile of 2 users for 2 seconds, up to its classes.
@@ -39,9 +39,13 @@ fn run(test: &str, server: &Server, head: &str, classes: &str) -> Outcome {
     outcome
 }
 
-fn counts(outcome: &Outcome, endpoint: &str) -> Counts {
-    let found = outcome.endpoints.iter().find(|found| found.name == endpoint);
-    found.unwrap_or_else(|| panic!("no endpoint {endpoint}")).tally_all().counts
+fn endpoint<'o>(outcome: &'o Outcome, name: &str) -> &'o EndpointResults {
+    let found = outcome.endpoints.iter().find(|endpoint| endpoint.name == name);
+    found.unwrap_or_else(|| panic!("no endpoint {name}"))
+}
+
+fn counts(outcome: &Outcome, name: &str) -> Counts {
+    endpoint(outcome, name).tally_all().counts
 }
 
 const JOURNEY: &str = r#"
@@ -120,6 +124,8 @@ fn in_the_open_model_logins_and_logouts_are_not_part_of_the_load() {
     assert_eq!(counts(&outcome, "GET /me").succeeded, 40);
     assert_eq!(counts(&outcome, "POST /login").sent, 0);
     assert_eq!(counts(&outcome, "POST /logout").sent, 0);
+    let outside_load = |name| endpoint(&outcome, name).outside_load.succeeded;
+    assert_eq!((outside_load("POST /login"), outside_load("POST /logout")), (2, 2));
     assert_eq!(server.received_at("POST /login").len(), 2);
     assert_eq!(server.received_at("POST /logout").len(), 2);
     assert_eq!(outcome.arrivals.iter().map(|cell| cell.scheduled).sum::<u64>(), 40);
@@ -287,6 +293,79 @@ extract = { item = "/*/id" }
     assert!(["GET /items/1", "GET /items/2"].contains(&received[4].line.as_str()));
     assert_eq!(outcome.tally_all().counts.errors(), 0);
     assert!(counts(&outcome, "GET /items").sent >= 4);
+    assert_eq!(endpoint(&outcome, "GET /items/{item}").skipped, 3);
+    assert_eq!(endpoint(&outcome, "GET /items").skipped, 0);
+}
+
+#[test]
+fn a_task_that_never_runs_is_no_pass() {
+    let server = Server::start(|request| match request.line.as_str() {
+        "GET /items" => Reply::new(200, "[]"),
+        _ => Reply::new(500, ""),
+    });
+    let classes = r#"
+[[class]]
+name = "Reader"
+wait = "5ms"
+[[class.task]]
+request = "GET /items"
+extract = { item = "/*/id" }
+[[class.task]]
+weight = 9
+request = "GET /items/{item}"
+name = "GET /items/{id}"
+[[class.task]]
+name = "buy"
+[[class.task.step]]
+request = "GET /items"
+extract = { bought = "/*/id" }
+[[class.task.step]]
+request = "POST /items/{bought}"
+name = "POST /items/{id}"
+"#;
+    let head = CLOSED.replace("sla = \"smoke\"", "thresholds = [\"errors < 10%\"]");
+    let output = run_in(&new_test_folder("never-runs"), &server, &head, classes);
+    assert_eq!(output.exit_code, 4, "{}", output.stdout);
+    for expected in [
+        "GET /items/{id}: errors not measured, threshold < 50 % (never requested)",
+        "POST /items/{id}: errors not measured, threshold < 50 % (never requested)",
+        "GET /items/{id} was left out ",
+        "POST /items/{id} was left out ",
+    ] {
+        assert!(output.stdout.contains(expected), "{expected}: {}", output.stdout);
+    }
+}
+
+#[test]
+fn a_start_or_a_stop_of_users_that_always_fails_fails_the_run() {
+    let server = Server::start(|request| match request.line.as_str() {
+        "GET /ok" => Reply::new(200, ""),
+        _ => Reply::new(500, ""),
+    });
+    let classes = r#"
+[[class]]
+name = "Member"
+wait = "20ms"
+[[class.on_start]]
+request = "POST /login"
+[[class.task]]
+request = "GET /ok"
+[[class.on_stop]]
+request = "POST /logout"
+"#;
+    for (model, head) in [("closed", CLOSED), ("open", OPEN)] {
+        let head = head.replace("sla = \"smoke\"", "thresholds = [\"p95 < 10s\"]");
+        let output = run_in(&new_test_folder(&format!("start-{model}")), &server, &head, classes);
+        assert_eq!(output.exit_code, 1, "{model}: {}", output.stdout);
+        let first = first_line(&output);
+        for endpoint in ["POST /login", "POST /logout"] {
+            let expected = format!("{endpoint}: errors 100 %, threshold < 50 %");
+            assert!(first.contains(&expected), "{model}: {first}");
+        }
+        let outcome = output.outcome.unwrap();
+        let failures = outcome.failures.iter().filter(|failure| failure.message.contains("500"));
+        assert_eq!(failures.map(|failure| failure.count).sum::<u64>(), 4, "{model}");
+    }
 }
 
 #[test]

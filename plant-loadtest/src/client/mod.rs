@@ -169,7 +169,7 @@ impl Client {
         })
     }
 
-    /// Starts or stops to record the requests of this client and its clones.
+    /// Starts or stops to record the requests of this client and its clones as part of the load.
     pub fn set_recording(&self, recording: bool) {
         self.recording.store(recording, Relaxed);
     }
@@ -218,6 +218,12 @@ impl Client {
     /// Adds `count` to the custom counter `name`, one that the user class lists in its `counters`.
     pub fn count(&self, name: &'static str, count: u64) {
         self.recorder.count(self.shard, name, count);
+    }
+
+    /// Counts that a request to `endpoint` was left out because the responses did not contain a value
+    /// that it needs.
+    pub fn count_skipped(&self, endpoint: &Endpoint) {
+        self.recorder.count_skipped(self.shard, endpoint.name);
     }
 
     /// Records that the service has accepted work of this `kind`, which is found by its `id` in `list`.
@@ -276,6 +282,8 @@ impl Client {
             read(&response).map_err(|reason| (FailureKind::WrongShape, reason))
         });
         if !recording {
+            let failure = result.as_ref().err().cloned();
+            self.recorder.record_outside_load(self.shard, endpoint.name, failure);
             return result.map_err(|_| status);
         }
         self.record(RequestSample {
@@ -297,6 +305,8 @@ impl Client {
         let now = Instant::now();
         let intended_start = self.take_intended_start().unwrap_or(now);
         if !self.recording.load(Relaxed) {
+            let failure = Some((FailureKind::WrongShape, reason));
+            self.recorder.record_outside_load(self.shard, endpoint.name, failure);
             return;
         }
         self.recorder.record_sent(self.shard, endpoint.name, intended_start);

@@ -6,7 +6,7 @@ use serde::{
     Deserializer as _,
     de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::Value;
+use serde_json::{Value, error::Category};
 
 use crate::json_pointer::{Found, Pointer};
 
@@ -105,7 +105,11 @@ fn read<T>(
 /// Returns the message without line and column, which differ from response to response.
 fn message_without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.split(" at line ").next().unwrap_or(&text).to_owned()
+    let message = text.split(" at line ").next().unwrap_or(&text);
+    match error.classify() {
+        Category::Syntax | Category::Eof => format!("the body is not JSON: {message}"),
+        Category::Data | Category::Io => message.to_owned(),
+    }
 }
 
 struct HasKeys(&'static [&'static str]);

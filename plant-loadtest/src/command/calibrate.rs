@@ -2,9 +2,10 @@
 
 use clap::Args;
 
-use super::{CommandError, Exit, print};
+use super::{CommandError, Exit};
 use crate::{
     calibrate::{self, Case, CaseResult, QUANTILES},
+    console::{print, print_error},
     load::Model,
     report::table,
 };
@@ -41,7 +42,13 @@ pub async fn calibrate(arguments: &CalibrateArguments) -> Result<Exit, CommandEr
     let mut coordinated_omission = String::new();
     let cases = calibrate::cases(arguments.seconds);
     for (number, case) in cases.iter().enumerate() {
-        eprintln!("{} of {}: {}, {}", number + 1, cases.len(), case.latency, model(case));
+        print_error(&format!(
+            "{} of {}: {}, {}",
+            number + 1,
+            cases.len(),
+            case.latency,
+            model(case)
+        ));
         let measured =
             case.measure().await.map_err(|error| CommandError::new(Exit::CouldNotRun, &error))?;
         for row in rows(case, &measured) {

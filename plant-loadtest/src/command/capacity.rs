@@ -5,12 +5,13 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{CommandError, Exit, disable_library_logging, print, report::add_thresholds};
+use super::{CommandError, Exit, disable_library_logging, report::add_thresholds};
 use crate::{
     capacity::{
         Trial, TrialResult, TrialRunner, curve, format_level,
         search::{LevelResult, Search},
     },
+    console::{print, print_error, write_error},
     duration,
     harness::Harness,
     load::Model,
@@ -93,9 +94,9 @@ pub async fn capacity(
     let (trials, mut search, unit) = prepare(harness, arguments).await?;
     let mut completed: Vec<Trial> = Vec::new();
     while let Some(next) = search.next_level().filter(|_| completed.len() < MAX_TRIALS) {
-        eprint!("{} {unit} … ", format_level(next));
+        write_error(&format!("{} {unit} … ", format_level(next)));
         let trial = trials.run_trial(next).await?;
-        eprintln!("{}", trial.table_row()[4]);
+        print_error(&trial.table_row()[4]);
         // A load that the generator cannot produce counts as violated: higher loads are not tried.
         let result = match trial.result {
             TrialResult::Met => LevelResult::Met,
@@ -160,7 +161,7 @@ async fn prepare(
     let host = arguments.host.as_ref().unwrap_or(&service.host);
     let host = target::parse_address(host, arguments.allow_remote).await?;
     if let Some(notice) = target::remote_notice(&host).await {
-        eprintln!("Note: {notice}");
+        print_error(&format!("Note: {notice}"));
     }
     if !(arguments.precision_percent > 0.0 && arguments.precision_percent < 100.0) {
         return Err("--within must be greater than 0 and less than 100".to_owned().into());

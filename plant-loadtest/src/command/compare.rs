@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{CommandError, Exit, print};
+use super::{CommandError, Exit};
 use crate::{
     compare::{
         Change, Comparison, history::History, noise_floor::NoiseFloorFile,
         report as comparison_report, run_metrics::RunMetrics,
     },
+    console::print,
     report,
 };
 

@@ -9,9 +9,10 @@ use std::{
 
 use clap::Args;
 
-use super::{CommandError, Exit, print};
+use super::{CommandError, Exit};
 use crate::{
     client,
+    console::print,
     harness::Harness,
     init::{
         ConvertError, LONGEST_TEXT,

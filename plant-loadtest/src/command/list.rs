@@ -1,7 +1,7 @@
 //! `list`: prints the built-in profiles, user classes and SLA files.
 
-use super::{CommandError, Exit, print};
-use crate::{duration, harness::Harness, profile::Profile, scenario::UserClass};
+use super::{CommandError, Exit};
+use crate::{console::print, duration, harness::Harness, profile::Profile, scenario::UserClass};
 
 /// Prints the built-in profiles, user classes and SLA files.
 ///

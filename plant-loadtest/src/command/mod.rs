@@ -17,7 +17,7 @@ pub mod stub;
 pub mod suite;
 pub mod validate;
 
-use std::{io::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
 use crate::{
     built_in::FileLoadError,
@@ -74,12 +74,6 @@ pub struct CommandError {
     pub exit: Exit,
     /// The message for the user.
     pub message: String,
-}
-
-/// Prints `text`. Write errors are ignored, so that a closed pipe does not change the exit code.
-pub(crate) fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.trim_end().as_bytes());
-    let _ = std::io::stdout().write_all(b"\n");
 }
 
 /// Installs a logger that discards everything, before Goose installs its own: the reports contain

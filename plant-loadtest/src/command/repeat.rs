@@ -6,22 +6,24 @@ use std::{
     process::Stdio,
 };
 
+use clap::Args;
+
 use super::{
     CommandError, Exit,
     child::{self, ChildExit},
-    compare, print,
+    compare,
 };
 use crate::{
     compare::{
         noise_floor::NoiseFloorFile, report as comparison_report, run_metrics::RunMetrics,
         runs_needed,
     },
+    console::{print, print_error},
     harness::Harness,
     outcome::Ended,
     profile::Profile,
     report::json,
 };
-use clap::Args;
 
 /// Arguments of `repeat`.
 #[derive(Debug, Args)]
@@ -109,7 +111,7 @@ pub async fn repeat(harness: &Harness, arguments: &RepeatArguments) -> Result<Ex
             let index = if round % 2 == 0 { turn } else { sides.len() - 1 - turn };
             let file =
                 arguments.output_dir.join(format!("{}-{:02}.json", sides[index].name, round + 1));
-            eprintln!("run {} of {runs}, {}", round + 1, sides[index].name);
+            print_error(&format!("run {} of {runs}, {}", round + 1, sides[index].name));
             let Some(metrics) = run_once(arguments, &sides[index].host, &file).await? else {
                 return Err(CommandError::new(Exit::CouldNotRun, &"interrupted"));
             };

@@ -4,12 +4,13 @@ use std::{io::IsTerminal as _, path::PathBuf};
 
 use clap::Args;
 
-use super::{CommandError, Exit, print};
+use super::{CommandError, Exit};
 use crate::{
+    console::{print, print_error},
     harness::Harness,
     outcome::Outcome,
     profile::ReportPaths,
-    report::{self, explain, terminal},
+    report::{self, Written, explain, terminal},
     sla::{AllowedNames, Sla},
     verdict::Verdict,
 };
@@ -134,7 +135,8 @@ pub(super) fn command_line_paths(options: ReportOptions) -> ReportPaths {
     ReportPaths { html, csv, json, junit, markdown, metrics_json }
 }
 
-/// Judges `outcome`, writes its reports, and prints the verdict.
+/// Judges `outcome`, writes its reports, and prints the verdict. If not all reports can be written, the
+/// verdict is printed all the same, and the exit code is not that of a success.
 pub(super) fn judge_and_report(
     outcome: &Outcome,
     sla: &Sla,
@@ -143,7 +145,7 @@ pub(super) fn judge_and_report(
 ) -> Result<Exit, CommandError> {
     let verdict = Verdict::judge(outcome, sla);
     // The files are written first because printing may fail on a closed pipe.
-    let files = report::write(outcome, &verdict, paths)?;
+    let Written { files, errors } = report::write(outcome, &verdict, paths);
     let files: String = files.iter().map(|path| format!("{}\n", path.display())).collect();
     let mut text = terminal::render(outcome, &verdict);
     if options.explain {
@@ -154,5 +156,11 @@ pub(super) fn judge_and_report(
         text = terminal::colorize(&text);
     }
     print(&format!("{text}\n\n{files}"));
-    Ok(Exit::of(verdict.grade, options.strict))
+    for error in &errors {
+        print_error(&error.to_string());
+    }
+    Ok(match Exit::of(verdict.grade, options.strict) {
+        Exit::Success if !errors.is_empty() => Exit::CouldNotRun,
+        exit => exit,
+    })
 }

@@ -6,16 +6,18 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    CommandError, Exit, disable_library_logging, dry_run, print,
+    CommandError, Exit, disable_library_logging, dry_run,
     report::{PrintOptions, ReportOptions, add_thresholds, command_line_paths, judge_and_report},
 };
 use crate::{
+    console::{print, print_error},
     duration,
     engine::dashboard::Dashboard,
     harness::Harness,
     load::Model,
     profile::{Overrides, Plan, Profile, ReportPaths},
     progress::{self, ProgressFormat, ProgressOptions},
+    report,
     run::{self, Settings},
     target,
     verdict::Verdict,
@@ -160,11 +162,13 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         return Ok(Exit::Success);
     }
 
+    // A run of hours would otherwise end without its reports.
+    report::check_writable(&paths)?;
     if let Some(notice) = target::remote_notice(&host).await {
-        eprintln!("Note: {notice}");
+        print_error(&format!("Note: {notice}"));
     }
     if let Some(dashboard) = &dashboard {
-        eprintln!("Dashboard: {}", dashboard.url());
+        print_error(&format!("Dashboard: {}", dashboard.url()));
     }
     let no_color = arguments.reports.no_color;
     let progress =

@@ -8,13 +8,16 @@ use std::{
 
 use clap::Args;
 
-use super::{CommandError, Exit, print};
-use crate::selftest::{
-    self,
-    case::Case,
-    cases::{CASES, NULL},
-    runner::{CaseResult, Runner},
-    server, summary,
+use super::{CommandError, Exit};
+use crate::{
+    console::{print, print_error},
+    selftest::{
+        self,
+        case::Case,
+        cases::{CASES, NULL},
+        runner::{CaseResult, Runner},
+        server, summary,
+    },
 };
 
 /// Arguments of `selftest`.
@@ -104,12 +107,12 @@ pub async fn selftest(arguments: &SelftestArguments) -> Result<Exit, CommandErro
 fn report_progress(result: &CaseResult, started: Instant) {
     let mark = if result.problems.is_empty() { "right" } else { "WRONG" };
     let seconds = started.elapsed().as_secs_f64();
-    eprintln!(
+    print_error(&format!(
         "{mark} {:<28} {:>5.1} s  {}",
         result.case.name,
         seconds,
         shorten(&result.first_line)
-    );
+    ));
 }
 
 fn shorten(line: &str) -> String {

@@ -2,8 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, print};
-use crate::{compare::simulation, verdict::leak_simulation};
+use super::Exit;
+use crate::{compare::simulation, console::print, verdict::leak_simulation};
 
 /// Arguments of `simulate`.
 #[derive(Debug, Args)]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{CommandError, Exit, print};
+use super::{CommandError, Exit};
 use crate::{
+    console::print,
     harness::Harness,
     stub::{Behavior, Latency, Stall, Stub, default_response},
 };

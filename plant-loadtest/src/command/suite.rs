@@ -11,10 +11,11 @@ use tokio::time::sleep;
 use super::{
     CommandError, Exit,
     child::{self, ChildExit},
-    print,
 };
 use crate::{
-    client, duration,
+    client,
+    console::{print, print_error},
+    duration,
     harness::{Harness, Suite},
     outcome::Outcome,
     profile::Profile,
@@ -118,7 +119,8 @@ async fn run_all(
     let mut stopped = false;
     for (index, profile) in suite.profiles.iter().copied().enumerate() {
         if index > 0 && !stopped {
-            eprintln!("Cool-down of {:.1} s before {profile}", cool_down.as_secs_f64());
+            let seconds = cool_down.as_secs_f64();
+            print_error(&format!("Cool-down of {seconds:.1} s before {profile}"));
             stopped = is_interrupted_during(cool_down).await;
         }
         let result = match stopped {
@@ -154,7 +156,7 @@ async fn run_one(
     if let Some(check) = suite.prepare
         && let Err(reason) = prepare(harness, host, check).await
     {
-        eprintln!("{profile} could not be prepared: {reason}");
+        print_error(&format!("{profile} could not be prepared: {reason}"));
         return Ok((ProfileResult::NotRun, false));
     }
     let ChildExit { code, interrupted } =

@@ -4,9 +4,10 @@ use std::{fs, path::PathBuf};
 
 use clap::Args;
 
-use super::{CommandError, Exit, print};
+use super::{CommandError, Exit};
 use crate::{
     built_in::FileLoadError,
+    console::print,
     harness::Harness,
     profile::{Overrides, Plan, Profile},
     scenario,

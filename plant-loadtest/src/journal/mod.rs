@@ -27,6 +27,7 @@ use tokio::{
 pub use read::read_outcome;
 
 use crate::{
+    console::print_error,
     outcome::{
         ArrivalCell, Class, Counter, EndpointResults, Failure, Outcome, ResourceSample, RunStart,
     },
@@ -127,7 +128,9 @@ impl JournalWriter {
                 };
                 if let Err(error) = written {
                     let path = path.display();
-                    eprintln!("cannot write partial results to {path}: {error}; the run continues");
+                    print_error(&format!(
+                        "cannot write partial results to {path}: {error}; the run continues"
+                    ));
                     return;
                 }
             }

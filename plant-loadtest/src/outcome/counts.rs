@@ -37,6 +37,12 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Returns whether nothing was counted.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Counts one finished request.
     pub fn count(&mut self, failure: Option<FailureKind>) {
         *match failure {

@@ -233,6 +233,14 @@ pub struct EndpointResults {
     /// response. A load generator without intended starts would report it as the latency.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub service_time: Distribution,
+    /// Requests outside the load: those of `on_start` and `on_stop` in the open model. No other count
+    /// includes them, but their failures are among those of the outcome.
+    #[serde(default, skip_serializing_if = "Counts::is_zero")]
+    pub outside_load: Counts,
+    /// Number of requests that were left out because the responses before did not contain a value that
+    /// they need.
+    #[serde(default, skip_serializing_if = "counts::is_zero")]
+    pub skipped: u64,
     /// Measurements by the cell of the intended start; cells without requests are left out.
     #[serde(rename = "seconds")]
     pub cells: Vec<EndpointCell>,
@@ -486,6 +494,14 @@ impl EndpointResults {
         for cell in self.cells.iter().filter(|cell| seconds.contains(&cell.second)) {
             counts.add(&cell.counts);
         }
+        counts
+    }
+
+    /// Returns the counts of all requests, those outside the load included.
+    #[must_use]
+    pub fn counts_all(&self) -> Counts {
+        let mut counts = self.counts_in(&(0..u32::MAX));
+        counts.add(&self.outside_load);
         counts
     }
 

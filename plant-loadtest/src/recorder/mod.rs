@@ -180,6 +180,17 @@ impl Recorder {
         lock(&self.shards[shard.0]).record(start_cell, throughput_cell, sample);
     }
 
+    /// Records a request to `endpoint` that has just finished and is not part of the load.
+    pub fn record_outside_load(
+        &self,
+        shard: Shard,
+        endpoint: &'static str,
+        failure: Option<(FailureKind, String)>,
+    ) {
+        let second = self.cell_of(Instant::now());
+        lock(&self.shards[shard.0]).record_outside_load(second, endpoint, failure);
+    }
+
     /// Records that the service has just accepted work of this `kind`, which is found by its `id` in
     /// `list`.
     pub fn record_accepted(&self, kind: &'static WorkKind, id: String, list: WorkList) {
@@ -191,6 +202,11 @@ impl Recorder {
     pub fn count(&self, shard: Shard, name: &'static str, count: u64) {
         let second = self.cell_of(Instant::now());
         lock(&self.shards[shard.0]).count(name, second, count);
+    }
+
+    /// Counts that a request to `endpoint` was left out for want of a value.
+    pub fn count_skipped(&self, shard: Shard, endpoint: &'static str) {
+        lock(&self.shards[shard.0]).endpoints.entry(endpoint).or_default().skipped += 1;
     }
 
     /// Removes and returns all accepted work recorded so far.

@@ -6,7 +6,9 @@ use super::RequestSample;
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
-    outcome::{ArrivalCell, Counter, CounterCell, EndpointCell, EndpointResults, Failure, Tally},
+    outcome::{
+        ArrivalCell, Counter, CounterCell, Counts, EndpointCell, EndpointResults, Failure, Tally,
+    },
 };
 
 /// Number of distinct failures from which on further messages are counted together.
@@ -29,6 +31,8 @@ pub(super) struct EndpointRecords {
     bytes: u64,
     first_byte: Distribution,
     service_time: Distribution,
+    outside_load: Counts,
+    pub(super) skipped: u64,
     pub(super) cells: BTreeMap<u32, Tally>,
 }
 
@@ -88,6 +92,22 @@ impl Records {
         }
     }
 
+    /// Records a finished request outside the load, at the time of the cell `second`.
+    pub(super) fn record_outside_load(
+        &mut self,
+        second: u32,
+        endpoint: &'static str,
+        failure: Option<(FailureKind, String)>,
+    ) {
+        let counts = &mut self.endpoints.entry(endpoint).or_default().outside_load;
+        counts.sent += 1;
+        counts.count(failure.as_ref().map(|(kind, _)| *kind));
+        if let Some((kind, message)) = failure {
+            let once = FailureCount { count: 1, first_second: second, last_second: second };
+            self.add_failure((endpoint, kind, message), &once);
+        }
+    }
+
     fn add_failure(
         &mut self,
         failure: (&'static str, FailureKind, String),
@@ -122,6 +142,8 @@ impl Records {
         for (name, theirs) in &other.endpoints {
             let ours = self.endpoints.entry(name).or_default();
             ours.bytes += theirs.bytes;
+            ours.outside_load.add(&theirs.outside_load);
+            ours.skipped += theirs.skipped;
             for (status, count) in &theirs.statuses {
                 *ours.statuses.entry(*status).or_default() += count;
             }
@@ -173,6 +195,8 @@ pub(super) fn endpoint((name, records): (&'static str, EndpointRecords)) -> Endp
         bytes: records.bytes,
         first_byte: records.first_byte,
         service_time: records.service_time,
+        outside_load: records.outside_load,
+        skipped: records.skipped,
         cells: cells
             .map(|(second, tally)| EndpointCell {
                 second,

@@ -110,7 +110,7 @@ mod tests {
         let report = Report::deserialize_from_str(&xml).unwrap();
         let failures: usize = report.test_suites.iter().map(|suite| suite.failures).sum();
         assert_eq!(failures, 1, "{xml}");
-        assert!(xml.contains("no response from /health"), "{xml}");
+        assert!(xml.contains("no successful health check"), "{xml}");
     }
 
     #[test]

@@ -48,39 +48,78 @@ pub enum WriteError {
     Csv(#[from] ::csv::Error),
 }
 
-/// Writes every report that has a path, creates missing folders, and returns the files written.
-///
-/// # Errors
-/// When a file cannot be written.
-pub fn write(
-    outcome: &Outcome,
-    verdict: &Verdict,
-    paths: &ReportPaths,
-) -> Result<Vec<PathBuf>, WriteError> {
-    let mut written = Vec::new();
+/// The files that [`write`] has written, and why others could not be.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Paths of the files.
+    pub files: Vec<PathBuf>,
+    /// What could not be written.
+    pub errors: Vec<WriteError>,
+}
+
+/// Writes every report that has a path, and creates missing folders. A report that cannot be written
+/// does not keep the others from being written.
+#[must_use]
+pub fn write(outcome: &Outcome, verdict: &Verdict, paths: &ReportPaths) -> Written {
+    let mut written = Written::default();
     if let Some(path) = &paths.json {
-        save(path, &json::render(outcome), &mut written)?;
+        written.add(path, || Ok(json::render(outcome)));
     }
     if let Some(prefix) = &paths.csv {
-        for (suffix, text) in csv::render(outcome)? {
-            let mut path = prefix.clone().into_os_string();
-            path.push(suffix);
-            save(Path::new(&path), &text, &mut written)?;
-        }
+        written.add_csv(prefix, outcome);
     }
     if let Some(path) = &paths.junit {
-        save(path, &junit::render(outcome, verdict)?, &mut written)?;
+        written.add(path, || Ok(junit::render(outcome, verdict)?));
     }
     if let Some(path) = &paths.markdown {
-        save(path, &markdown::render(outcome, verdict), &mut written)?;
+        written.add(path, || Ok(markdown::render(outcome, verdict)));
     }
     if let Some(path) = &paths.metrics_json {
-        save(path, &metrics::render(outcome, verdict)?, &mut written)?;
+        written.add(path, || Ok(metrics::render(outcome, verdict)?));
     }
     if let Some(path) = &paths.html {
-        save(path, &html::render(outcome, verdict)?, &mut written)?;
+        written.add(path, || Ok(html::render(outcome, verdict)?));
     }
-    Ok(written)
+    written
+}
+
+impl Written {
+    fn add(&mut self, path: &Path, render: impl FnOnce() -> Result<String, WriteError>) {
+        let saved = render().and_then(|text| save(path, &text, &mut self.files));
+        self.errors.extend(saved.err());
+    }
+
+    fn add_csv(&mut self, prefix: &Path, outcome: &Outcome) {
+        match csv::render(outcome) {
+            Ok(files) => {
+                for (suffix, text) in files {
+                    self.add(&with_suffix(prefix, suffix), || Ok(text));
+                }
+            }
+            Err(error) => self.errors.push(error.into()),
+        }
+    }
+}
+
+/// Checks that the files of all reports can be written, and creates missing folders.
+///
+/// # Errors
+/// The first file that cannot be written.
+pub fn check_writable(paths: &ReportPaths) -> Result<(), WriteError> {
+    let ReportPaths { html, csv, json, junit, markdown, metrics_json } = paths;
+    for path in [html, csv, json, junit, markdown, metrics_json].into_iter().flatten() {
+        let check = || {
+            if path.is_dir() {
+                return Err(io::Error::from(io::ErrorKind::IsADirectory));
+            }
+            create_folder(path)?;
+            let temporary = temporary(path);
+            fs::write(&temporary, "")?;
+            fs::remove_file(&temporary)
+        };
+        check().map_err(|source| WriteError::File { path: path.clone(), source })?;
+    }
+    Ok(())
 }
 
 /// Writes one file, creates its folder if missing, and adds it to `written`.
@@ -89,16 +128,28 @@ pub fn write(
 /// When the file cannot be written.
 pub fn save(path: &Path, text: &str, written: &mut Vec<PathBuf>) -> Result<(), WriteError> {
     let save = || {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
+        create_folder(path)?;
         // Renaming is atomic: a concurrent reader never sees a partial file.
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".new");
+        let temporary = temporary(path);
         fs::write(&temporary, text)?;
         fs::rename(&temporary, path)
     };
     save().map_err(|source| WriteError::File { path: path.into(), source })?;
     written.push(path.into());
     Ok(())
+}
+
+fn create_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)
+}
+
+/// Returns the path that a file has until it is complete.
+fn temporary(path: &Path) -> PathBuf {
+    with_suffix(path, ".new")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut text = path.as_os_str().to_owned();
+    text.push(suffix);
+    text.into()
 }

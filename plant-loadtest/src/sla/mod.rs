@@ -198,7 +198,12 @@ impl Threshold {
     /// Formats the limit with its unit, such as `< 300 ms`.
     #[must_use]
     pub fn format_limit(&self) -> String {
-        format!("{} {}", self.limit, self.metric.unit()).trim_end().to_owned()
+        let mut limit = self.limit;
+        if self.metric.unit() == "MiB" {
+            // One that was written in MB or bytes.
+            limit.value = (limit.value * 100.0).round() / 100.0;
+        }
+        format!("{limit} {}", self.metric.unit()).trim_end().to_owned()
     }
 
     /// Returns whether a measured `value` meets the threshold.

@@ -1,12 +1,10 @@
 //! The endpoint, or the kind of response, behind a violated error rate, and the ids of work that has not
 //! ended.
 
-use std::ops::Range;
-
 use super::{Grade, JudgedThreshold, generator, judge};
 use crate::{
     failure::FailureKind,
-    outcome::Outcome,
+    outcome::{Counts, Outcome},
     sla::{Metric, Subject},
 };
 
@@ -47,7 +45,7 @@ fn main_failure(outcome: &Outcome, endpoint: &str, kinds: &[FailureKind]) -> Opt
         .filter(|failure| failure.endpoint == endpoint && kinds.contains(&failure.kind));
     let total: u64 = of_endpoint.clone().map(|failure| failure.count).sum();
     let main = of_endpoint.max_by_key(|failure| failure.count)?;
-    let message = main.message.split([';', '.']).next().unwrap_or_default();
+    let message = main.message.split("; ").next().unwrap_or_default();
     (main.count * 2 > total).then(|| format!("mostly {message}"))
 }
 
@@ -59,12 +57,11 @@ fn main_endpoint(
     let subject = &judged.threshold.subject;
     let spans = match &judged.window {
         Some(window) => vec![window.clone()],
-        None => judge::spans(outcome, &judged.threshold.during),
+        None => judge::run_spans(outcome, &judged.threshold.during),
     };
-    let of_subject =
-        outcome.endpoints.iter().filter(|endpoint| outcome.is_of_subject(&endpoint.name, subject));
-    let endpoints = of_subject.map(|endpoint| {
-        let errors = errors(outcome, &endpoint.name, kinds, &spans);
+    let endpoints = judge::of_subject(outcome, subject).map(|endpoint| {
+        let counts = spans.iter().map(|span| endpoint.counts_in(span));
+        let errors = counts.map(|counts| errors_of(&counts, kinds)).sum();
         (errors, endpoint.name.as_str())
     });
     let endpoints: Vec<(u64, &str)> = endpoints.collect();
@@ -78,8 +75,7 @@ fn main_endpoint(
     (most * 2 > total).then(|| format!("{most} of {total} from {name}"))
 }
 
-fn errors(outcome: &Outcome, endpoint: &str, kinds: &[FailureKind], spans: &[Range<u32>]) -> u64 {
-    let counts = judge::counts(outcome, &Subject::Endpoint(endpoint.to_owned()), spans);
+fn errors_of(counts: &Counts, kinds: &[FailureKind]) -> u64 {
     kinds.iter().map(|kind| counts.failures(*kind)).sum()
 }
 
@@ -114,8 +110,30 @@ mod tests {
         let main = |outcome: &_| main_failure(outcome, "POST /login", &[FailureKind::ServerError]);
         let expected = "mostly 503 unavailable: password hashing is unavailable";
         assert_eq!(main(&outcome).as_deref(), Some(expected));
+        outcome.failures[0].message = "value at `/v` is not \"2.0\"; retry".into();
+        assert_eq!(main(&outcome).as_deref(), Some("mostly value at `/v` is not \"2.0\""));
         outcome.failures[1].count = 7;
         assert_eq!(main(&outcome), None, "half of them are not most");
+    }
+
+    #[test]
+    fn errors_after_the_end_of_an_aborted_run_do_not_count() {
+        let mut outcome = example::outcome();
+        let judged = outcome.judged_span();
+        outcome.ended = crate::outcome::Ended::Interrupted;
+        outcome.duration_s = f64::from(judged.end - 2);
+        for cell in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.cells) {
+            let Counts { succeeded, .. } = cell.counts;
+            cell.counts = Counts { sent: succeeded, succeeded, ..Counts::default() };
+        }
+        let of_first = &mut outcome.endpoints[0].cells;
+        let errors = |counts: &mut Counts, count| counts.server_errors += count;
+        let judged_cell = of_first.iter_mut().find(|cell| judged.contains(&cell.second)).unwrap();
+        errors(&mut judged_cell.counts, 900);
+        let last = of_first.iter_mut().rfind(|cell| cell.second >= judged.end - 2);
+        errors(&mut last.unwrap().counts, 50);
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
+        assert!(verdict.reason.contains("(900 of 900 from "), "{}", verdict.reason);
     }
 
     #[test]

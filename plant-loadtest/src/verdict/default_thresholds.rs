@@ -9,8 +9,10 @@ use crate::{
 /// Limit of the error rate of one endpoint in percent, unless the SLA limits it.
 const ERROR_LIMIT: Limit = Limit::below(50.0);
 
-/// Returns a threshold for every endpoint that was requested in the judged stages and whose errors
-/// none of `by_sla` limits. None at all if `by_sla` is empty: the run then gets no verdict.
+/// Returns a threshold for every endpoint whose errors none of `by_sla` limits: over the judged stages,
+/// or over the whole run if it was requested only outside of them, such as a login in `on_start`. It
+/// is not decidable for an endpoint that was never requested, and optional if that is chance: its task
+/// was never picked. None at all if `by_sla` is empty: the run then gets no verdict.
 pub(super) fn missing(outcome: &Outcome, by_sla: &[&Threshold]) -> Vec<Threshold> {
     if by_sla.is_empty() {
         return Vec::new();
@@ -18,26 +20,24 @@ pub(super) fn missing(outcome: &Outcome, by_sla: &[&Threshold]) -> Vec<Threshold
     let is_limited = |subject: &Subject| {
         by_sla.iter().any(|threshold| threshold.subject == *subject && replaces_default(threshold))
     };
-    let requested = outcome.endpoints.iter().filter(|endpoint| {
-        let judged = outcome.load.stages.iter().filter(|stage| stage.judged);
-        judged.map(|stage| endpoint.counts_in(&stage.seconds())).any(|counts| counts.finished() > 0)
-    });
-    requested
-        .map(|endpoint| Subject::Endpoint(endpoint.name.clone()))
-        .filter(|subject| !is_limited(subject))
-        .map(|subject| Threshold {
-            subject,
+    let thresholds = outcome.endpoints.iter().map(|endpoint| {
+        let judged = || outcome.load.stages.iter().filter(|stage| stage.judged);
+        let is_judged = judged().any(|stage| endpoint.counts_in(&stage.seconds()).finished() > 0);
+        let is_requested = endpoint.counts_all().finished() > 0;
+        Threshold {
+            subject: Subject::Endpoint(endpoint.name.clone()),
             group: "default".into(),
             metric: Metric::all_errors(),
             limit: ERROR_LIMIT,
             fail_limit: Some(ERROR_LIMIT),
             users: UserRange::ANY,
-            during: During::Judged,
+            during: if is_judged || !is_requested { During::Judged } else { During::Run },
             window_s: None,
-            required: true,
+            required: is_requested || endpoint.skipped > 0,
             abort_after_s: None,
-        })
-        .collect()
+        }
+    });
+    thresholds.filter(|threshold| !is_limited(&threshold.subject)).collect()
 }
 
 /// Returns whether a threshold of the SLA is stricter than the default one, whatever fails.

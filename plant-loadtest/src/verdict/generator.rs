@@ -175,7 +175,7 @@ pub(super) fn freeze_note(outcome: &Outcome, span: &Range<u32>) -> Option<String
 fn absent(outcome: &Outcome, spans: &[Range<u32>]) -> Option<String> {
     let seconds: u32 = spans.iter().map(|span| span.end - span.start).sum();
     let measured = samples(outcome, spans).count() as u64;
-    (seconds >= 10 && !has_coverage(measured, seconds)).then(|| {
+    (seconds >= 10 && !has_coverage(outcome, measured, spans)).then(|| {
         format!("the load generator measured itself in {measured} of {seconds} seconds only")
     })
 }

@@ -260,10 +260,11 @@ fn reason(
                 [] => String::new(),
                 _ => format!("; {} not decidable in so short a run", inconclusive.join(", ")),
             };
-            match thresholds.len() - met {
+            let all = thresholds.len();
+            match all - met {
+                0 if all == 1 => format!("the threshold was met{inconclusive}"),
                 0 => format!("all {met} thresholds met{inconclusive}"),
                 others => {
-                    let all = thresholds.len();
                     format!("{met} thresholds met, {others} of {all} not decidable{inconclusive}")
                 }
             }
@@ -334,7 +335,7 @@ impl JudgedThreshold {
         let measured = match self.measured {
             Some(measured) => format!("{metric} {}{when}", metric.format(measured)),
             None if *metric == Metric::SecondsToHealthy => {
-                "no response from /health after the load".into()
+                "no successful health check after the load".into()
             }
             None => format!("{metric} not measured{when}"),
         };

@@ -1,7 +1,7 @@
 //! Notes that qualify a verdict.
 
 use super::{Grade, JudgedThreshold, generator};
-use crate::outcome::{Aborted, Ended, LoginSummary, Outcome};
+use crate::outcome::{Aborted, Ended, EndpointResults, LoginSummary, Outcome};
 
 /// Returns a note for everything that qualifies the verdict.
 pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<String> {
@@ -55,6 +55,13 @@ pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<
         notes.push(format!(
             "{insufficient} of {} thresholds {verb} not decidable (INSUFFICIENT), so not counted as met",
             thresholds.len()
+        ));
+    }
+    for endpoint in outcome.endpoints.iter().filter(|endpoint| endpoint.skipped > 0) {
+        let EndpointResults { name, skipped, .. } = endpoint;
+        let times = if *skipped == 1 { "once" } else { &format!("{skipped} times") };
+        notes.push(format!(
+            "{name} was left out {times}: the responses before did not contain a value that it needs"
         ));
     }
     notes.extend(outcome.advisory.iter().cloned());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
-    outcome::Counts,
+    outcome::{Counts, EndpointCell},
     report::example,
     sla::{Limit, Statuses, Subject},
 };
@@ -70,7 +70,7 @@ fn errors_within_the_tolerance_warn_and_beyond_it_fail() {
 fn a_service_unavailable_after_the_run_fails() {
     let verdict = verdict(|outcome| outcome.target.healthy_after_s = None);
     assert_eq!(verdict.grade, Grade::Fail);
-    assert!(verdict.reason.contains("no response from /health"), "{}", verdict.reason);
+    assert!(verdict.reason.contains("no successful health check"), "{}", verdict.reason);
 }
 
 #[test]
@@ -205,14 +205,129 @@ fn what_is_required_and_not_decidable_is_never_a_pass() {
 #[test]
 fn a_run_without_any_met_threshold_is_no_pass_even_if_all_are_optional() {
     let verdict = verdict(|outcome| {
-        for endpoint in &mut outcome.endpoints {
-            endpoint.cells.clear();
-        }
+        outcome.endpoints.clear();
         outcome.sla.thresholds.retain(|one| one.metric == Metric::P99 && !one.required);
     });
     assert!(!verdict.thresholds.is_empty());
     assert_eq!(verdict.grade, Grade::Insufficient);
     assert_eq!(verdict.reason, "no threshold is decidable");
+}
+
+#[test]
+fn grades_have_names_of_their_own() {
+    let grades = ["NO VERDICT", "PASS", "WARNING", "INSUFFICIENT", "INVALID", "FAIL"];
+    let all = [
+        Grade::Unjudged,
+        Grade::Pass,
+        Grade::Warning,
+        Grade::Insufficient,
+        Grade::Invalid,
+        Grade::Fail,
+    ];
+    assert_eq!(all.map(Grade::name), grades);
+    assert_eq!(serde_json::to_value(all).unwrap(), serde_json::json!(grades));
+}
+
+#[test]
+fn a_run_without_thresholds_is_described_by_its_judged_load() {
+    let verdict = verdict(|outcome| {
+        outcome.sla.thresholds.clear();
+        outcome.endpoints[0].cells[0].counts.server_errors += 1000;
+        fail_some(outcome, FailureKind::ServerError, 10);
+    });
+    let judged = example::outcome().tally_judged();
+    let errors = verdict.reason.split("errors: ").nth(1).unwrap().split(';').next().unwrap();
+    assert!((1..judged.counts.sent / 8).contains(&errors.parse().unwrap()), "{}", verdict.reason);
+    assert!(verdict.reason.contains(" successful responses per second, P95 "));
+    assert!(verdict.reason.ends_with("; no thresholds apply to this load"));
+}
+
+#[test]
+fn a_threshold_of_an_unfinished_run_fails_by_what_was_measured() {
+    let mut outcome = example::outcome();
+    let threshold = Threshold {
+        fail_limit: Some(Limit::below(5.0)),
+        ..outcome
+            .sla
+            .thresholds
+            .iter()
+            .find(|one| one.metric == Metric::all_errors())
+            .unwrap()
+            .clone()
+    };
+    assert!(!is_failed(&outcome, &threshold, outcome.sla.judging));
+    fail_some(&mut outcome, FailureKind::ServerError, 2);
+    assert!(is_failed(&outcome, &threshold, outcome.sla.judging));
+}
+
+#[test]
+fn the_summary_says_what_was_not_measured_and_when() {
+    let judged = |metric, during, window| {
+        let outcome = example::outcome();
+        let threshold = Threshold { metric, during, ..outcome.sla.thresholds[0].clone() };
+        JudgedThreshold {
+            window,
+            measured: None,
+            ..judge::judge(&outcome, &threshold, Judging::Point)
+        }
+    };
+    let stages = During::Stages(vec!["spike".into()]);
+    let summary = judged(Metric::P95, stages, Some(60..90)).summary();
+    assert!(summary.contains("P95 not measured"), "{summary}");
+    assert!(summary.contains("spike"), "{summary}");
+    assert!(summary.contains(" between 1m and 1m30s"), "{summary}");
+    let summary = judged(Metric::SecondsToHealthy, During::Run, None).summary();
+    assert!(summary.contains("no successful health check after the load"), "{summary}");
+}
+
+#[test]
+fn an_endpoint_that_was_never_requested_is_not_decidable() {
+    let judge = |skipped| {
+        verdict(|outcome| {
+            outcome.sla.thresholds.retain(|one| one.subject == Subject::AllRequests);
+            outcome.endpoints[0].cells.clear();
+            outcome.endpoints[0].skipped = skipped;
+        })
+    };
+    // It was not picked.
+    let by_chance = judge(0);
+    assert_eq!(by_chance.grade, Grade::Pass);
+    assert!(by_chance.reason.contains("1 of "), "{}", by_chance.reason);
+    assert!(by_chance.reason.ends_with(" not decidable"), "{}", by_chance.reason);
+    // It could not be requested.
+    let left_out = judge(7);
+    assert_eq!(left_out.grade, Grade::Insufficient);
+    let expected = "GET /api/v1/agents: errors not measured, threshold < 50 % (never requested)";
+    assert!(left_out.reason.contains(expected), "{}", left_out.reason);
+    let notes = left_out.notes.join("\n");
+    assert!(notes.contains("GET /api/v1/agents was left out 7 times: the responses"), "{notes}");
+    assert!(judge(1).notes.join("").contains("GET /api/v1/agents was left out once: "));
+}
+
+#[test]
+fn an_endpoint_requested_outside_the_judged_stages_only_is_judged_over_the_run() {
+    let judge = |failures: u64, successes: u64, in_ramp: bool| {
+        verdict(|outcome| {
+            outcome.sla.thresholds.retain(|one| one.subject == Subject::AllRequests);
+            let mut counts = Counts { sent: failures + successes, ..Counts::default() };
+            counts.server_errors = failures;
+            counts.succeeded = successes;
+            let endpoint = &mut outcome.endpoints[0];
+            endpoint.name = "POST /login".into();
+            endpoint.cells.clear();
+            match in_ramp {
+                true => endpoint.cells.push(EndpointCell { counts, ..EndpointCell::default() }),
+                false => endpoint.outside_load = counts,
+            }
+        })
+    };
+    for in_ramp in [true, false] {
+        let failed = judge(10, 0, in_ramp);
+        assert_eq!(failed.grade, Grade::Fail, "{}", failed.reason);
+        let expected = "POST /login: errors 100 %, threshold < 50 %";
+        assert!(failed.reason.contains(expected), "{}", failed.reason);
+        assert_eq!(judge(4, 6, in_ramp).grade, Grade::Pass);
+    }
 }
 
 #[test]

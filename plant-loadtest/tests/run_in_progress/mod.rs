@@ -11,6 +11,7 @@ use std::{
 };
 
 use plant_loadtest::{journal, outcome::Ended, report::json};
+use rustix::process::{Pid, Signal};
 
 use crate::stub::Stub;
 
@@ -37,6 +38,11 @@ fn start(folder: &Path, stub: &Stub, more: &[&str]) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap()
+}
+
+/// Does what Ctrl-C does.
+fn interrupt(run: &Child) {
+    rustix::process::kill_process(Pid::from_child(run), Signal::INT).unwrap();
 }
 
 /// Calls `poll` until it returns a value.
@@ -88,6 +94,52 @@ fn a_killed_run_leaves_a_partial_outcome_that_can_be_reported() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_stops_the_run_before_it_begins() {
+    let (folder, stub) = (folder("unwritable"), Stub::start(Vec::new()));
+    fs::write(folder.join("file"), "").unwrap();
+    fs::create_dir(folder.join("folder.html")).unwrap();
+    for path in ["file/report.html", "folder.html"] {
+        let output = start(&folder, &stub, &["--html", path]).wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(&format!("{path} cannot be written: ")), "{stderr}");
+    }
+    assert_eq!(stub.requests(), 0);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_after_the_run_leaves_verdict_and_other_reports() {
+    let (folder, stub) = (folder("unwritable-later"), Stub::start(Vec::new()));
+    let run = start(&folder, &stub, &["--quiet", "--html", "out.html"]);
+    wait_for("outcome", || json::read(&folder.join("out.json")).ok());
+    fs::create_dir(folder.join("out.html")).unwrap();
+    interrupt(&run);
+    let output = run.wait_with_output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.starts_with("INSUFFICIENT: the run was interrupted"), "{stdout}");
+    assert!(stdout.contains("out.json") && !stdout.contains("out.html"), "{stdout}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("out.html cannot be written: "), "{stderr}");
+    assert_eq!(output.status.code(), Some(4));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_standard_error_does_not_end_a_run() {
+    let (folder, stub) = (folder("full-stderr"), Stub::start(Vec::new()));
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
+        .args(["run", "test.toml", "-t", "2s", "--json", "out.json", "--host", &stub.host()])
+        .current_dir(&folder)
+        .stdout(Stdio::null())
+        .stderr(full)
+        .spawn()
+        .unwrap();
+    assert!([Some(0), Some(4)].contains(&run.wait().unwrap().code()));
+    assert_eq!(json::read(&folder.join("out.json")).unwrap().ended, Ended::AsPlanned);
+}
+
+#[test]
 fn prometheus_can_scrape_the_load_generator() {
     let (folder, stub) = (folder("exported"), Stub::start(Vec::new()));
     // Bound and dropped, so that the port is free.
@@ -125,8 +177,7 @@ fn progress_can_be_json_and_an_interrupted_run_writes_its_report() {
     assert!(progress["requests"].as_u64().unwrap() > 0, "{progress}");
     assert!(progress["left_s"].as_u64().unwrap() < 120, "{progress}");
 
-    let pid = rustix::process::Pid::from_child(&run);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    interrupt(&run);
     assert_eq!(event("finished")["verdict"], "INSUFFICIENT");
     let mut stdout = String::new();
     run.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();

@@ -65,13 +65,21 @@ fn run_task<'u>(class: &'static Class, index: usize, user: &'u mut GooseUser) ->
         session.extensions.insert(ThinkTime(pick_wait(task.wait)));
         let Some(mut user) = User::of(class, session) else { return Ok(()) };
         if let Some(slot) = user.values.first_missing(&task.needs) {
-            user.extract_first(slot).await;
+            if !user.extract_first(slot).await
+                && let Some(step) = task.steps.first()
+            {
+                user.client.count_skipped(step.endpoint);
+            }
             return Ok(());
         }
         task.draws.draw(user.values);
         for step in &task.steps {
-            // An earlier step of the sequence found nothing to extract.
-            if user.values.first_missing(&step.needs).is_some() || !user.send(step).await {
+            if user.values.first_missing(&step.needs).is_some() {
+                // An earlier step of the sequence found nothing to extract.
+                user.client.count_skipped(step.endpoint);
+                break;
+            }
+            if !user.send(step).await {
                 break;
             }
             user.wait(step.wait).await;
@@ -144,12 +152,12 @@ impl<'u> User<'u> {
     }
 
     /// Runs the step that extracts the variable `slot`. If that needs another one, runs the step that
-    /// extracts that one.
-    async fn extract_first(&mut self, mut slot: Slot) {
+    /// extracts that one. Returns `false` if an expected response did not contain the value.
+    async fn extract_first(&mut self, mut slot: Slot) -> bool {
         // There is no circle, so no variable comes twice.
         for _ in 0..self.class.variables {
             let Some(extractor) = self.class.extractors.get(slot.0).and_then(Option::as_ref) else {
-                return;
+                return true;
             };
             if let Some(missing) = self.values.first_missing(&extractor.needs) {
                 slot = missing;
@@ -159,10 +167,12 @@ impl<'u> User<'u> {
                 if let Some(draws) = draws {
                     draws.draw(self.values);
                 }
-                self.send(step).await;
+                let is_expected = self.send(step).await;
+                return !is_expected || self.values.first_missing(&[slot]).is_none();
             }
-            return;
+            return true;
         }
+        true
     }
 
     async fn wait(&self, wait: Option<Wait>) {

@@ -18,7 +18,7 @@ use crate::{
     duration,
     failure::FailureKind,
     load::Stage,
-    outcome::{Completion, Counter, Counts, Ended, Outcome, Tally},
+    outcome::{Completion, Counter, Counts, Ended, EndpointResults, Outcome, Tally},
     sla::{During, Judging, Metric, Resource, Statuses, Subject, Threshold},
     statistics::binomial::Share,
 };
@@ -47,9 +47,7 @@ pub(super) fn judge(outcome: &Outcome, threshold: &Threshold, judging: Judging) 
         _ => {}
     }
     let planned = spans(outcome, &threshold.during);
-    let end = end_of_run(outcome);
-    let run = || planned.iter().map(|span| span.start.min(end)..span.end.min(end));
-    let run: Vec<Range<u32>> = run().filter(|span| !span.is_empty()).collect();
+    let run = run_spans(outcome, &threshold.during);
     let judged = match threshold.window_s {
         None => judge_over(outcome, threshold, &run, judging),
         Some(window_s) => judge_windows(outcome, threshold, &run, window_s, judging),
@@ -178,8 +176,7 @@ fn judged(threshold: &Threshold, measured: Measured) -> JudgedThreshold {
 }
 
 fn nothing_measured(threshold: &Threshold) -> JudgedThreshold {
-    let undecided = Undecided { reason: "nothing was measured".into(), samples_needed: None };
-    let decision = Decision::NotDecidable(undecided);
+    let decision = not_measured("nothing was measured");
     judged(threshold, Measured { value: None, samples: 0, decision })
 }
 
@@ -222,14 +219,13 @@ fn measure(
                 // Those of accepted work that ended after the load count, too.
                 value = usage::resource(outcome, *resource, slice::from_ref(&(0..u32::MAX))).0;
             }
-            let covered = has_coverage(samples, seconds(spans));
+            let covered = has_coverage(outcome, samples, spans);
             let measured = from_value(threshold, value, samples);
             if covered || matches!(measured.decision, Decision::Violated) {
                 return measured;
             }
             let reason = format!("sampled in {samples} of {} seconds", seconds(spans));
-            let undecided = Undecided { reason, samples_needed: None };
-            Measured { decision: Decision::NotDecidable(undecided), ..measured }
+            Measured { decision: not_measured(&reason), ..measured }
         }
         metric => {
             let latency = tally().latency;
@@ -238,10 +234,8 @@ fn measure(
             let timeout_ms = outcome.load.timeout_s * 1000.0;
             let timed_out = counts(outcome, &threshold.subject, spans).timed_out;
             if decision == Decision::Met && timed_out > 0 && threshold.limit.value > timeout_ms {
-                decision = Decision::NotDecidable(Undecided {
-                    reason: format!("{timed_out} requests timed out before the limit"),
-                    samples_needed: None,
-                });
+                decision =
+                    not_measured(&format!("{timed_out} requests timed out before the limit"));
             }
             Measured { value: latency.quantile_ms(quantile), samples: latency.len(), decision }
         }
@@ -273,10 +267,7 @@ fn status_share(
     let value = (total > 0).then(|| responses.fraction() * 100.0);
     let decision = match total < tally.counts.responses() {
         // Outcomes of format versions 1 and 2.
-        true => Decision::NotDecidable(Undecided {
-            reason: "the outcome contains status codes for the whole run only".into(),
-            samples_needed: None,
-        }),
+        true => not_measured("the outcome contains status codes for the whole run only"),
         false => decide_status_share(threshold, responses, judging),
     };
     Measured { value, samples: total, decision }
@@ -291,31 +282,35 @@ fn error_rate(
     spans: &[Range<u32>],
     judging: Judging,
 ) -> Measured {
-    let counts = counts(outcome, &threshold.subject, spans);
+    let mut counts = counts(outcome, &threshold.subject, spans);
+    if threshold.during == During::Run && threshold.window_s.is_none() {
+        for endpoint in of_subject(outcome, &threshold.subject) {
+            counts.add(&endpoint.outside_load);
+        }
+    }
     let errors: u64 = kinds.iter().map(|kind| counts.failures(*kind)).sum();
     let counts_dropped =
         threshold.subject == Subject::AllRequests && kinds.contains(&FailureKind::TimedOut);
     let dropped = if counts_dropped { generator::arrivals(outcome, spans).dropped } else { 0 };
     let failed = Share { count: errors + dropped, total: counts.finished() + dropped };
-    let value = (failed.total > 0).then(|| failed.fraction() * 100.0);
+    if failed.total == 0 {
+        return Measured { value: None, samples: 0, decision: not_measured("never requested") };
+    }
     Measured {
-        value,
+        value: Some(failed.fraction() * 100.0),
         samples: failed.total,
         decision: decide_error_rate(threshold, failed, judging),
     }
 }
 
+fn not_measured(reason: &str) -> Decision {
+    Decision::NotDecidable(Undecided { reason: reason.into(), samples_needed: None })
+}
+
 /// Compares a value for which a single sample is enough.
 fn from_value(threshold: &Threshold, value: Option<f64>, samples: u64) -> Measured {
-    let decision = value.map_or_else(
-        || {
-            Decision::NotDecidable(Undecided {
-                reason: "not measured".into(),
-                samples_needed: None,
-            })
-        },
-        |value| decide_value(threshold, value),
-    );
+    let decision =
+        value.map_or_else(|| not_measured("not measured"), |value| decide_value(threshold, value));
     Measured { value, samples, decision }
 }
 
@@ -335,7 +330,9 @@ fn judge_restarts(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
     let judged =
         judged(threshold, from_value(threshold, outcome.restarts().map(f64::from), samples));
     let seconds = end_of_run(outcome);
-    if judged.grade == Grade::Pass && !has_coverage(samples, seconds) {
+    if judged.grade == Grade::Pass
+        && !has_coverage(outcome, samples, slice::from_ref(&(0..seconds)))
+    {
         return judged.not_decidable(format!("sampled in {samples} of {seconds} seconds"));
     }
     // A restart between two samples shows in the later one, but none follows the last.
@@ -395,15 +392,21 @@ fn unless_unread(outcome: &Outcome, judged: JudgedThreshold) -> JudgedThreshold 
     }
 }
 
+/// Returns the endpoints whose requests belong to a subject.
+pub(super) fn of_subject<'a>(
+    outcome: &'a Outcome,
+    subject: &Subject,
+) -> impl Iterator<Item = &'a EndpointResults> {
+    outcome.endpoints.iter().filter(|endpoint| outcome.is_of_subject(&endpoint.name, subject))
+}
+
 /// Returns the counts of a subject; much faster than [`tally`].
 pub(super) fn counts(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Counts {
     if let Subject::Work(_) = subject {
         return tally(outcome, subject, spans).counts;
     }
     let mut counts = Counts::default();
-    let of_subject =
-        outcome.endpoints.iter().filter(|endpoint| outcome.is_of_subject(&endpoint.name, subject));
-    for endpoint in of_subject {
+    for endpoint in of_subject(outcome, subject) {
         for span in spans {
             counts.add(&endpoint.counts_in(span));
         }
@@ -421,9 +424,7 @@ fn tally(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> Tally {
         }
         return tally;
     }
-    let of_subject =
-        outcome.endpoints.iter().filter(|endpoint| outcome.is_of_subject(&endpoint.name, subject));
-    for endpoint in of_subject {
+    for endpoint in of_subject(outcome, subject) {
         for span in spans {
             tally.add(&endpoint.tally_in(span));
         }
@@ -439,7 +440,7 @@ fn acceptance(outcome: &Outcome, span: &Range<u32>) -> Range<u32> {
 }
 
 /// Returns the seconds in which a threshold applies, as planned.
-pub(super) fn spans(outcome: &Outcome, during: &During) -> Vec<Range<u32>> {
+fn spans(outcome: &Outcome, during: &During) -> Vec<Range<u32>> {
     let stages = outcome.load.stages.iter();
     match during {
         During::Run => iter::once(0..outcome.planned_seconds().max(end_of_run(outcome))).collect(),
@@ -448,6 +449,14 @@ pub(super) fn spans(outcome: &Outcome, during: &During) -> Vec<Range<u32>> {
             stages.filter(|stage| names.contains(&stage.name)).map(Stage::seconds).collect()
         }
     }
+}
+
+/// Returns the seconds in which a threshold applies, without those that were not run.
+pub(super) fn run_spans(outcome: &Outcome, during: &During) -> Vec<Range<u32>> {
+    let end = end_of_run(outcome);
+    let spans = spans(outcome, during).into_iter();
+    let run = spans.map(|span| span.start.min(end)..span.end.min(end));
+    run.filter(|span| !span.is_empty()).collect()
 }
 
 /// Returns the second in which the run ended: of a run that was cut short, the first one that it did
