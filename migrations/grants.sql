@@ -38,3 +38,8 @@ grant update (status, updated_at) on payment to plant_app;
 grant select, insert on ledger_transaction, ledger_entry to plant_app;
 grant select, insert on payment_event to plant_app;
 grant update (outcome, applied_at) on payment_event to plant_app;
+
+grant select, insert, update, delete on tenant_configs to plant_app;
+grant select, insert, update, delete on enhancement_history to plant_app;
+grant select on resolved_ticket, knowledge_article, inventory_system to plant_app;
+grant select, insert, delete on paused_queue to plant_app;

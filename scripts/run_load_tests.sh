@@ -23,6 +23,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$ROOT/scripts/lib/packages.sh"
 # shellcheck source=scripts/lib/processes.sh
 . "$ROOT/scripts/lib/processes.sh"
+# shellcheck source=scripts/lib/loadtest.sh
+. "$ROOT/scripts/lib/loadtest.sh"
 
 # Whether --users-min was given; otherwise --users-max may be below its default.
 USERS_MIN_GIVEN=false
@@ -162,18 +164,6 @@ run_load_test() {
   "$(find_program)" "${arguments[@]}" 2>&1 | grep --line-buffered -vF "$WORK/" | tee "$reports/load_test.log" || code=${PIPESTATUS[0]}
   $json_only || [ ! -f "$reports/load_test_metrics.json" ] || printf '\nReports: %s\n' "$reports"
   return "$code"
-}
-
-# Prints the path of plant-loadtest: on the PATH, or of the newest build.
-find_program() {
-  local program
-  if command_exists plant-loadtest; then
-    command -v plant-loadtest
-    return
-  fi
-  program=$(ls -t "$ROOT"/target/{demo,release,debug}/plant-loadtest 2>/dev/null | head -n 1)
-  [ -n "$program" ] || fail "plant-loadtest is not built; run 'cargo build --release' or ./scripts/demo.sh first"
-  printf '%s\n' "$program"
 }
 
 clean_up() {

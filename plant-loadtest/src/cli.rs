@@ -7,11 +7,12 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 #[cfg(unix)]
 use crate::command::selftest::{SelftestArguments, SelftestServerArguments};
 use crate::{
+    class_options::{ClassOption, ClassOptions},
     command::{
         self, CommandError, Exit, calibrate::CalibrateArguments, capacity::CapacityArguments,
         compare::CompareArguments, init::InitArguments, repeat::RepeatArguments,
         report::ReportArguments, run::RunArguments, simulate::SimulateArguments,
-        stub::StubArguments, validate::ValidateArguments,
+        stub::StubArguments, suite::SuiteArguments, validate::ValidateArguments,
     },
     console::print_error,
     harness::Harness,
@@ -25,6 +26,9 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// The commands that generate load in their own process.
+const LOADING_COMMANDS: [&str; 3] = ["run", "capacity", "suite"];
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -45,6 +49,8 @@ pub enum Command {
     Init(InitArguments),
     /// Check profiles and SLA files; report every error with its line
     Validate(ValidateArguments),
+    /// Run the profiles of a suite one after the other, with one summary
+    Suite(SuiteArguments),
     /// Find the highest load that meets all thresholds
     Capacity(CapacityArguments),
     /// Check the measurement accuracy on this machine against servers with known latency
@@ -73,13 +79,16 @@ impl Harness {
     /// Parses the command line, runs the command and returns the exit code.
     #[must_use]
     pub fn main(&self) -> ExitCode {
-        let matches = Cli::command().name(self.name).bin_name(self.name).get_matches();
+        let matches = self.command().get_matches();
+        let options = matches.subcommand().map(|(_, matches)| matches);
+        let option_values = ClassOptions::read(self.options, options);
+        let harness = Self { option_values, ..self.clone() };
         let command = match Cli::from_arg_matches(&matches) {
             Ok(cli) => cli.command,
             Err(error) => error.exit(),
         };
         let result = match tokio::runtime::Runtime::new() {
-            Ok(runtime) => runtime.block_on(self.execute(command)),
+            Ok(runtime) => runtime.block_on(harness.execute(command)),
             Err(error) => Err(CommandError::could_not_run(&error)),
         };
         match result {
@@ -91,12 +100,22 @@ impl Harness {
         }
     }
 
+    /// Returns the definition of the command line, with the options for the user classes.
+    fn command(&self) -> clap::Command {
+        let command = Cli::command().name(self.name).bin_name(self.name);
+        LOADING_COMMANDS.iter().fold(command, |command, name| {
+            let options = self.options.iter().map(ClassOption::argument);
+            command.mut_subcommand(name, |command| command.args(options))
+        })
+    }
+
     async fn execute(&self, command: Command) -> Result<Exit, CommandError> {
         match command {
             Command::Run(arguments) => command::run::run(self, *arguments).await,
             Command::List => command::list::list(self),
             Command::Init(arguments) => command::init::init(self, &arguments).await,
             Command::Validate(arguments) => command::validate::validate(self, &arguments),
+            Command::Suite(arguments) => command::suite::suite(self, &arguments).await,
             Command::Capacity(arguments) => command::capacity::capacity(self, &arguments).await,
             Command::Calibrate(arguments) => command::calibrate::calibrate(&arguments).await,
             Command::Stub(arguments) => command::stub::stub(self, &arguments).await,
@@ -129,6 +148,7 @@ mod tests {
     #[test]
     fn the_command_line_definition_is_valid() {
         Cli::command().debug_assert();
+        crate::plant::harness().command().debug_assert();
     }
 
     #[test]

@@ -1,15 +1,33 @@
 //! What a program built on this library adds to it: user classes, profiles, SLA files, and what it
 //! knows of its service.
 
+use std::time::Duration;
+
 use crate::{
     built_in::BuiltInFile,
-    scenario::{UserClass, ping_user, selftest_user, working_user},
+    class_options::{ClassOption, ClassOptions},
+    scenario::{Check, UserClass, ping_user, selftest_user, working_user},
     service::Service,
     stub::Responses,
 };
 
 /// Returns the responses of a stub whose lists have this many items.
 pub type StubResponses = fn(usize) -> Responses;
+
+/// Profiles that the command `suite` runs one after the other.
+#[derive(Debug)]
+pub struct Suite {
+    /// Name.
+    pub name: &'static str,
+    /// One-line description, printed by `list`.
+    pub description: &'static str,
+    /// Names of built-in profiles, in this order.
+    pub profiles: &'static [&'static str],
+    /// Pause after each profile but the last.
+    pub cool_down: Duration,
+    /// Runs before each profile, such as a deletion of the data of the one before.
+    pub prepare: Option<&'static Check>,
+}
 
 /// A load-test program for a service.
 ///
@@ -32,6 +50,12 @@ pub struct Harness {
     pub slas: &'static [BuiltInFile],
     /// The service under test.
     pub service: Service,
+    /// Options of the command line for the user classes.
+    pub options: &'static [ClassOption],
+    /// Values of `options`.
+    pub option_values: ClassOptions,
+    /// Suites of profiles.
+    pub suites: &'static [Suite],
     /// Responses of the command `stub`; `None`: every response is the same.
     pub stub_responses: Option<StubResponses>,
 }
@@ -47,6 +71,9 @@ impl Harness {
             profiles: &[],
             slas: &[],
             service: Service::default(),
+            options: &[],
+            option_values: ClassOptions::default(),
+            suites: &[],
             stub_responses: None,
         }
     }
@@ -80,6 +107,18 @@ impl Harness {
     #[must_use]
     pub fn service(self, service: Service) -> Self {
         Self { service, ..self }
+    }
+
+    /// Adds options to the commands that generate load, for the user classes.
+    #[must_use]
+    pub fn options(self, options: &'static [ClassOption]) -> Self {
+        Self { options, option_values: ClassOptions::read(options, None), ..self }
+    }
+
+    /// Sets the suites of the command `suite`.
+    #[must_use]
+    pub fn suites(self, suites: &'static [Suite]) -> Self {
+        Self { suites, ..self }
     }
 
     /// Sets the responses of the command `stub`.

@@ -31,6 +31,7 @@ pub mod access;
 pub mod built_in;
 pub mod calibrate;
 pub mod capacity;
+pub mod class_options;
 pub mod cli;
 pub mod client;
 pub mod command;

@@ -11,6 +11,7 @@ use std::{
 use crate::{
     abort::AbortMonitor,
     access::{self, Account},
+    class_options::ClassOptions,
     client::{self, ClientConfig, Endpoint},
     completion,
     engine::{self, EngineError, closed, dashboard::Dashboard, open},
@@ -48,6 +49,10 @@ const USER_CHANGE_S: u32 = 2;
 /// time.
 const DEFAULT_HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long to wait after the accepted work has ended until the service reports an empty queue. Gauges may
+/// be updated some seconds late.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Settings for a run.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -59,13 +64,13 @@ pub struct Settings {
     pub host: String,
     /// The service: its health check and metrics.
     pub service: Service,
-    /// Timeout for one request.
-    pub timeout: Duration,
     /// How long to wait for accepted work after the load; `None`: see
     /// [`completion::drain_timeout`].
     pub drain_timeout: Option<Duration>,
     /// Password of the test accounts, for the checks of the user classes.
     pub password: Option<String>,
+    /// Values of the program's options, for the user classes and their checks.
+    pub options: ClassOptions,
     /// Goose's dashboard; closed model only.
     pub dashboard: Option<Dashboard>,
     /// Progress output.
@@ -80,16 +85,16 @@ impl Settings {
     /// Returns settings for the default [`Service`] at `host`, without progress output, dashboard,
     /// journal and exporter.
     #[must_use]
-    pub fn new(plan: Plan, sla: Sla, host: String, timeout: Duration) -> Self {
+    pub fn new(plan: Plan, sla: Sla, host: String) -> Self {
         let progress = ProgressOptions { quiet: true, ..ProgressOptions::default() };
         Self {
             plan,
             sla,
             host,
             service: Service::default(),
-            timeout,
             drain_timeout: None,
             password: None,
+            options: ClassOptions::default(),
             dashboard: None,
             progress,
             journal: None,
@@ -130,7 +135,7 @@ pub enum RunError {
 /// When the run cannot start or has no measurements.
 pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     engine::check(&settings.plan)?;
-    let timeout = settings.timeout.min(CHECK_TIMEOUT);
+    let timeout = settings.plan.timeout.min(CHECK_TIMEOUT);
     let http = client::checks_client(&settings.host, timeout, &settings.plan.http)?;
     let accounts = check_target(&http, settings).await?;
     let open_files_limit = raise_open_files(settings.plan.users);
@@ -170,6 +175,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
             build: build.clone(),
             access: access::summary(&accounts),
             healthy_after_s: None,
+            queue_after: None,
         },
         generator: probe::describe_generator(open_files_limit),
         started_at: SystemTime::now().into(),
@@ -181,17 +187,18 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         JournalWriter::start(path, start.clone(), Arc::clone(&recorder), probe.samples())
     });
     let abort_monitor = AbortMonitor::start(start.clone(), Arc::clone(&recorder), probe.samples());
-    let mut config = ClientConfig::new(&settings.host, settings.timeout, Arc::clone(&recorder));
+    let mut config =
+        ClientConfig::new(&settings.host, settings.plan.timeout, Arc::clone(&recorder));
     config.log_requests = settings.dashboard.is_some();
     config.accounts = Arc::clone(&accounts);
     config.http = settings.plan.http.clone();
+    config.options = settings.options.clone();
     let result = run_engine(settings, &config).await;
     progress.stop();
     let aborted = abort_monitor.stop().await;
     if let Some(journal) = journal {
         journal.stop();
     }
-    let samples = probe.stop();
     result?;
 
     let started = recorder.started_at().ok_or(RunError::NoUser)?;
@@ -213,6 +220,8 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         settings.drain_timeout.unwrap_or_else(|| completion::drain_timeout(&settings.sla)),
     );
     let (healthy_after_s, completions) = tokio::join!(health, completions);
+    let queue_after = queue_after(&http, settings).await;
+    let samples = probe.stop();
     sigterm_task.abort();
     ctrl_c_task.abort();
     // The dashboard can stop a run, too.
@@ -234,7 +243,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     Ok(Outcome {
         version: VERSION,
         load: describe_load(settings, &recorder),
-        target: Target { host: settings.host.clone(), build, access, healthy_after_s },
+        target: Target { host: settings.host.clone(), build, access, healthy_after_s, queue_after },
         generator: start.generator,
         started_at: start.started_at,
         duration_s,
@@ -295,17 +304,31 @@ async fn check_target(
     http: &reqwest::Client,
     settings: &Settings,
 ) -> Result<Arc<[Arc<Account>]>, TargetError> {
-    let Settings { plan, host, service, password, .. } = settings;
+    let Settings { plan, host, service, password, options, .. } = settings;
     target::check_health(http, host, service).await?;
     let mut context = CheckContext {
         http: http.clone(),
         host: host.clone(),
         password: password.clone(),
+        options: options.clone(),
         accounts: Vec::new(),
     };
     let classes = plan.classes.iter().map(|weighted| weighted.class);
     target::run_checks(classes, &mut context).await?;
     Ok(context.accounts.into())
+}
+
+/// Waits until no job waits in the queue and returns the number of those that still do; `None` unless a
+/// threshold limits it.
+async fn queue_after(http: &reqwest::Client, settings: &Settings) -> Option<f64> {
+    let Settings { sla, host, service, .. } = settings;
+    let is_limited = sla.thresholds.iter().any(|threshold| threshold.metric == Metric::QueueAfter);
+    match (is_limited, &service.metrics) {
+        (true, Some(metrics)) => {
+            probe::wait_until_queue_is_empty(http, host, metrics, QUEUE_TIMEOUT).await
+        }
+        _ => None,
+    }
 }
 
 fn work_kinds(plan: &Plan) -> Vec<&'static WorkKind> {
@@ -423,6 +446,6 @@ fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
         cell_s: recorder.cell_s(),
         classes: classes.collect(),
         stages: plan.stages.clone(),
-        timeout_s: settings.timeout.as_secs_f64(),
+        timeout_s: settings.plan.timeout.as_secs_f64(),
     }
 }

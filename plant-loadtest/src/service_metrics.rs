@@ -24,8 +24,8 @@ type ValueOf = fn(&ServiceSample) -> Option<f64>;
 
 /// Returns all metrics of the service that thresholds can limit, except the time to healthy.
 fn all() -> Vec<Measured> {
-    let exported = |resource, key, series: SeriesOf, value: ValueOf| Measured {
-        metric: Metric::Resource(resource),
+    let exported = |metric, key, series: SeriesOf, value: ValueOf| Measured {
+        metric,
         key,
         of_process: false,
         series,
@@ -65,25 +65,31 @@ fn all() -> Vec<Measured> {
             |sample| sample.started_at.or(sample.cpu_seconds).or(sample.logged_errors),
         ),
         exported(
-            Resource::DatabaseConnections,
+            Metric::Resource(Resource::DatabaseConnections),
             "database_connections",
             |names| &names.database_connections,
             |sample| sample.database_connections,
         ),
         exported(
-            Resource::RedisConnections,
+            Metric::Resource(Resource::RedisConnections),
             "redis_connections",
             |names| &names.redis_connections,
             |sample| sample.redis_connections,
         ),
         exported(
-            Resource::QueueDepth,
+            Metric::Resource(Resource::QueueDepth),
             "queue_depth",
             |names| &names.queue_depth,
             |sample| sample.queue_depth,
         ),
         exported(
-            Resource::LoggedErrors,
+            Metric::QueueAfter,
+            "queue_depth",
+            |names| &names.queue_depth,
+            |sample| sample.queue_depth,
+        ),
+        exported(
+            Metric::Resource(Resource::LoggedErrors),
             "logged_errors",
             |names| &names.logged_errors,
             |sample| sample.logged_errors,

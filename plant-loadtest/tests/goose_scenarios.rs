@@ -63,8 +63,9 @@ fn run(class: &'static UserClass, server: &Server, load: &str) -> Result<Outcome
         class.name
     );
     let profile = Profile::parse(&Harness::new("test").class(class), "t.toml", &text).unwrap();
-    let plan = Plan::new(&profile, &Overrides::default()).unwrap();
-    let settings = Settings::new(plan, Sla::empty(), server.host(), Duration::from_secs(5));
+    let mut plan = Plan::new(&profile, &Overrides::default()).unwrap();
+    plan.timeout = Duration::from_secs(5);
+    let settings = Settings::new(plan, Sla::empty(), server.host());
     Runtime::new().unwrap().block_on(run::run(&settings))
 }
 

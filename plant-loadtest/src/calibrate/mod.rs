@@ -184,7 +184,7 @@ impl Case {
     pub async fn measure(&self) -> Result<CaseResult, CalibrationError> {
         let stub = Stub::start(0, self.behavior)?;
         let plan = Plan::new(&parse_profile(&self.profile)?, &Overrides::default())?;
-        let settings = Settings::new(plan, Sla::empty(), stub.host(), Duration::from_secs(30));
+        let settings = Settings::new(plan, Sla::empty(), stub.host());
         let outcome = run::run(&settings).await?;
         Ok(self.compare(&outcome, &stub))
     }

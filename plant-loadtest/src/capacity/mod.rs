@@ -8,6 +8,7 @@ pub mod search;
 use std::time::Duration;
 
 use crate::{
+    class_options::ClassOptions,
     load::Model,
     outcome::Outcome,
     profile::{Level, Overrides, Plan, Profile, Schedule, StageSpec},
@@ -65,39 +66,33 @@ pub struct TrialRunner {
     profile: Profile,
     sla: Sla,
     host: String,
-    timeout: Duration,
     trial_s: u64,
     /// The service: its health check and metrics.
     pub service: Service,
     /// Password of the test accounts, for the checks of the user classes.
     pub password: Option<String>,
+    /// Values of the program's options, for the user classes.
+    pub options: ClassOptions,
 }
 
 impl TrialRunner {
     /// Returns a runner of trials with the user classes and the load model of `profile`. `host` is
-    /// the base URL of the service, `timeout` that of one request. The judged stage of each trial
-    /// lasts `trial_s` seconds, after a warm-up of 2 s.
+    /// the base URL of the service. The judged stage of each trial lasts `trial_s` seconds, after a warm-up
+    /// of 2 s.
     ///
     /// Trials are judged by the thresholds of `sla` that apply to a constant load. Thresholds for
     /// stages that are not judged in `plan`, the plan of `profile`, are left out.
     #[must_use]
-    pub fn new(
-        profile: Profile,
-        sla: &Sla,
-        plan: &Plan,
-        host: &str,
-        timeout: Duration,
-        trial_s: u64,
-    ) -> Self {
+    pub fn new(profile: Profile, sla: &Sla, plan: &Plan, host: &str, trial_s: u64) -> Self {
         let sla = Sla { thresholds: applicable_thresholds(sla, plan), ..sla.clone() };
         Self {
             profile,
             sla,
             host: host.into(),
-            timeout,
             trial_s,
             service: Service::default(),
             password: None,
+            options: ClassOptions::default(),
         }
     }
 
@@ -129,12 +124,16 @@ impl TrialRunner {
         let password = self.password.clone();
         let settings = Settings {
             password,
+            options: self.options.clone(),
             service: self.service.clone(),
-            ..Settings::new(plan, self.sla.clone(), self.host.clone(), self.timeout)
+            ..Settings::new(plan, self.sla.clone(), self.host.clone())
         };
         let outcome = run::run(&settings).await?;
-        let http =
-            crate::client::checks_client(&self.host, self.timeout, &self.profile.target.http)?;
+        let http = crate::client::checks_client(
+            &self.host,
+            settings.plan.timeout,
+            &self.profile.target.http,
+        )?;
         // Requests still queued must not slow down the next trial.
         target::wait_until_healthy(&http, &self.host, &self.service, HEALTH_TIMEOUT).await;
 

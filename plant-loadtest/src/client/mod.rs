@@ -38,10 +38,10 @@ use validated_bodies::ValidatedBodies;
 
 use crate::{
     access::Account,
+    class_options::ClassOptions,
     failure::FailureKind,
-    login::Login,
     recorder::{Recorder, RequestSample, Shard},
-    work::WorkKind,
+    work::{WorkKind, WorkList},
 };
 
 /// `User-Agent` of requests that are not part of the load.
@@ -91,6 +91,8 @@ pub struct ClientConfig {
     pub accounts: Arc<[Arc<Account>]>,
     /// How requests are sent.
     pub http: HttpOptions,
+    /// Values of the program's options, for the user classes.
+    pub options: ClassOptions,
     validated: Arc<ValidatedBodies>,
 }
 
@@ -107,6 +109,7 @@ impl ClientConfig {
             log_requests: false,
             accounts: Arc::new([]),
             http: HttpOptions::default(),
+            options: ClassOptions::default(),
             validated: Arc::default(),
         }
     }
@@ -223,16 +226,9 @@ impl Client {
         self.recorder.count_skipped(self.shard, endpoint.name);
     }
 
-    /// Records that the service has accepted work of this `kind` with this `id`; `token` gives
-    /// access to it, and `login` a new token.
-    pub fn record_accepted(
-        &self,
-        kind: &'static WorkKind,
-        id: String,
-        token: &Arc<str>,
-        login: Option<Arc<Login>>,
-    ) {
-        self.recorder.record_accepted(kind, id, Arc::clone(token), login);
+    /// Records that the service has accepted work of this `kind`, which is found by its `id` in `list`.
+    pub fn record_accepted(&self, kind: &'static WorkKind, id: String, list: WorkList) {
+        self.recorder.record_accepted(kind, id, list);
     }
 
     /// Sends `request` and records it. Returns the body of a successful response; `None` after a

@@ -68,9 +68,9 @@ pub struct CapacityArguments {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 
-    /// Timeout for one request
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse_positive)]
-    pub timeout: Duration,
+    /// Timeout for one request [default: that of the profile, else 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
+    pub timeout: Option<Duration>,
 
     /// Password of the test accounts, for a service that requires authentication
     /// [default: that of the seeded accounts]
@@ -178,12 +178,14 @@ async fn prepare(
     if let (Model::Open, Some(users)) = (profile.model, arguments.users) {
         profile.users = users.max(1);
     }
+    profile.timeout = arguments.timeout.unwrap_or(profile.timeout);
     let integral = profile.model == Model::Closed;
     let search =
         Search::new(from, arguments.max_load, arguments.precision_percent / 100.0, integral);
     let step_s = arguments.trial_duration.as_secs();
-    let mut trials = TrialRunner::new(profile, &sla, &plan, &host, arguments.timeout, step_s);
+    let mut trials = TrialRunner::new(profile, &sla, &plan, &host, step_s);
     trials.password.clone_from(&arguments.password);
+    trials.options = harness.option_values.clone();
     trials.service = service;
     if trials.threshold_count() == 0 {
         return Err(format!("no threshold of {} applies to a constant load", sla.name).into());

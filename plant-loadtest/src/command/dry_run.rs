@@ -18,7 +18,8 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
         plan.profile, plan.description
     );
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{}", load(plan));
+    let timeout = duration::format(plan.timeout.as_secs());
+    let _ = writeln!(text, "{} Timeout of a request: {timeout}.", load(plan));
     let mut table = table::plain(["stage", "from", "to", "load", "judged"]);
     for stage in &plan.stages {
         table.add_row([

@@ -16,6 +16,15 @@ pub fn list(harness: &Harness) -> Result<Exit, CommandError> {
         let sla = sla.map_or_else(|| "no SLA".to_owned(), |sla| format!("SLA {sla}"));
         text += &format!("  {name:<20} {description} ({time}, {sla})\n");
     }
+    for suite in harness.suites {
+        let profiles = suite.profiles.join(", ");
+        text += &format!(
+            "\nSuite {name} ({program} suite {name}): {description}: {profiles}\n",
+            name = suite.name,
+            program = harness.name,
+            description = suite.description,
+        );
+    }
     text += "\nUser classes (for custom profiles):\n";
     for UserClass { name, description, wait, .. } in &harness.classes {
         let (shortest, longest) = (wait.0.as_secs_f64(), wait.1.as_secs_f64());

@@ -2,6 +2,7 @@
 
 pub mod calibrate;
 pub mod capacity;
+mod child;
 pub mod compare;
 mod dry_run;
 pub mod init;
@@ -13,6 +14,7 @@ pub mod run;
 pub mod selftest;
 pub mod simulate;
 pub mod stub;
+pub mod suite;
 pub mod validate;
 
 use std::process::ExitCode;
@@ -22,6 +24,7 @@ use crate::{
     report::{WriteError, json::ReadError},
     run::RunError,
     target::TargetError,
+    verdict::Grade,
 };
 
 /// Exit codes of all commands.
@@ -42,6 +45,20 @@ pub enum Exit {
     /// The verdict is INVALID or INSUFFICIENT. For `capacity` and `calibrate`: the load generator
     /// reached its limit.
     Undecided = 4,
+}
+
+impl Exit {
+    /// Returns the exit code of a run with this `grade`; with `strict` a WARNING is a failure.
+    #[must_use]
+    pub fn of(grade: Grade, strict: bool) -> Self {
+        match grade {
+            Grade::Unjudged | Grade::Pass => Self::Success,
+            Grade::Warning if strict => Self::Failed,
+            Grade::Warning => Self::Success,
+            Grade::Fail => Self::Failed,
+            Grade::Insufficient | Grade::Invalid => Self::Undecided,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -120,5 +137,17 @@ impl From<RunError> for CommandError {
 impl From<WriteError> for CommandError {
     fn from(error: WriteError) -> Self {
         Self::new(Exit::CouldNotRun, &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_fails_only_when_strict() {
+        assert_eq!(Exit::of(Grade::Warning, false), Exit::Success);
+        assert_eq!(Exit::of(Grade::Warning, true), Exit::Failed);
+        assert_eq!(Exit::of(Grade::Insufficient, false), Exit::Undecided);
     }
 }

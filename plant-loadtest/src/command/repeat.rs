@@ -7,9 +7,12 @@ use std::{
 };
 
 use clap::Args;
-use tokio::process::Command;
 
-use super::{CommandError, Exit, compare};
+use super::{
+    CommandError, Exit,
+    child::{self, ChildExit},
+    compare,
+};
 use crate::{
     compare::{
         noise_floor::NoiseFloorFile, report as comparison_report, run_metrics::RunMetrics,
@@ -136,35 +139,18 @@ async fn run_once(
     host: &str,
     file: &Path,
 ) -> Result<Option<RunMetrics>, CommandError> {
-    let could_not_run = |reason: String| CommandError::new(Exit::CouldNotRun, &reason);
-    let program = std::env::current_exe().map_err(|error| could_not_run(error.to_string()))?;
-    let mut command = Command::new(program);
+    let mut command = child::run_command(&arguments.profile)?;
     command
-        .args(["run", &arguments.profile, "--headless", "--host", host, "--json"])
+        .args(["--host", host, "--json"])
         .arg(file)
         .arg("--html")
         .arg(file.with_extension("html"))
         .args(arguments.thresholds.iter().map(|limit| format!("--threshold={limit}")))
         .args(&arguments.run_options)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| could_not_run(error.to_string()))?;
-    let (status, interrupted) = tokio::select! {
-        status = child.wait() => (status, false),
-        // The terminal sends Ctrl-C to the child process too, which then writes its report and exits.
-        _ = tokio::signal::ctrl_c() => (child.wait().await, true),
-    };
-    let code = status.map_err(|error| could_not_run(error.to_string()))?.code();
-    match code {
-        Some(0 | 1 | 4) => {}
-        Some(2) => {
-            return Err(CommandError::new(
-                Exit::Usage,
-                &"invalid options for run; see the message above",
-            ));
-        }
-        _ => return Err(could_not_run("the run failed; see the message above".into())),
+        .stdout(Stdio::null());
+    let ChildExit { code, interrupted } = child::execute(command).await?;
+    if !matches!(code, Some(0 | 1 | 4)) {
+        return Err(CommandError::could_not_run(&"the run failed; see the message above"));
     }
     let outcome = json::read(file)?;
     if interrupted || outcome.ended != Ended::AsPlanned {

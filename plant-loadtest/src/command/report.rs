@@ -12,7 +12,7 @@ use crate::{
     profile::{Profile, ReportPaths},
     report::{self, Written, explain, terminal},
     sla::{AllowedNames, Sla},
-    verdict::{Grade, Verdict},
+    verdict::Verdict,
 };
 
 /// Arguments of `report`.
@@ -173,30 +173,8 @@ pub(super) fn judge_and_report(
     for error in &errors {
         print_error(&error.to_string());
     }
-    Ok(match exit(verdict.grade, options.strict) {
+    Ok(match Exit::of(verdict.grade, options.strict) {
         Exit::Success if !errors.is_empty() => Exit::CouldNotRun,
         exit => exit,
     })
-}
-
-fn exit(grade: Grade, strict: bool) -> Exit {
-    match grade {
-        Grade::Unjudged | Grade::Pass => Exit::Success,
-        Grade::Warning if strict => Exit::Failed,
-        Grade::Warning => Exit::Success,
-        Grade::Fail => Exit::Failed,
-        Grade::Insufficient | Grade::Invalid => Exit::Undecided,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_warning_fails_only_when_strict() {
-        assert_eq!(exit(Grade::Warning, false), Exit::Success);
-        assert_eq!(exit(Grade::Warning, true), Exit::Failed);
-        assert_eq!(exit(Grade::Insufficient, false), Exit::Undecided);
-    }
 }

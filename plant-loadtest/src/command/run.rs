@@ -62,9 +62,9 @@ pub struct RunArguments {
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     pub time_scale: f64,
 
-    /// Timeout for one request
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse_positive)]
-    pub timeout: Duration,
+    /// Timeout for one request [default: that of the profile, else 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
+    pub timeout: Option<Duration>,
 
     /// How long to wait after the load for accepted work to end
     /// [default: twice the highest limit of the SLA for that time, at least 60s]
@@ -148,7 +148,8 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         run_time: arguments.run_time,
         time_scale: arguments.time_scale,
     };
-    let plan = Plan::new(&profile, &overrides)?;
+    let mut plan = Plan::new(&profile, &overrides)?;
+    plan.timeout = arguments.timeout.unwrap_or(plan.timeout);
     let names = profile.allowed_names(harness, &plan);
     let ReportOptions { sla: sla_file, thresholds, .. } = &arguments.reports;
     let sla = find_thresholds(harness, &profile, &names, sla_file.as_deref(), thresholds)?;
@@ -181,8 +182,9 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         exporter: arguments.metrics_address,
         drain_timeout: arguments.drain_timeout,
         password: arguments.password,
+        options: harness.option_values.clone(),
         service,
-        ..Settings::new(plan, sla, host, arguments.timeout)
+        ..Settings::new(plan, sla, host)
     };
     let outcome = match run::run(&settings).await {
         Err(RunError::NotMeasured(unmeasured)) => {

@@ -1,7 +1,7 @@
 //! Reads the service's lists of accepted work.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -9,16 +9,24 @@ use std::{
 use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use serde_json::Value;
-use tokio::task::JoinSet;
+use tokio::{
+    sync::Mutex,
+    task::JoinSet,
+    time::{Interval, MissedTickBehavior, interval},
+};
 
+use super::pages::{Position, Unreadable};
 use crate::{
     access,
-    login::Login,
-    work::{AcceptedWork, WorkKind},
+    work::{AcceptedWork, WorkKind, WorkList},
 };
 
 /// Maximum number of lists read concurrently.
 const MAX_CONCURRENT_READS: usize = 8;
+
+/// Interval at which pages are read, of all lists together, so that reading does not disturb the service,
+/// which may still be completing work.
+pub(super) const READ_INTERVAL: Duration = Duration::from_millis(25);
 
 /// State of an item in the service's list.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,10 +55,9 @@ impl WorkState {
 /// One list of the service: the work of one kind and one account.
 struct List {
     kind: &'static WorkKind,
-    login: Option<Arc<Login>>,
-    token: Arc<str>,
+    list: WorkList,
     /// The items to find: their ids, with their positions in the accepted work.
-    items: Vec<(String, usize)>,
+    items: HashMap<String, Vec<usize>>,
 }
 
 /// States of items by their positions in the accepted work. Ids alone do not identify them: two accounts
@@ -67,15 +74,18 @@ enum ReadError {
 /// Reads the lists of a service again and again. A token that the service no longer accepts is
 /// replaced by a new login, once per account.
 pub(super) struct ListReader {
-    http: reqwest::Client,
-    host: String,
+    pages: PageReader,
     /// New tokens by account. `None`: the service rejected the login.
     renewed: HashMap<String, Option<Arc<str>>>,
 }
 
 impl ListReader {
     pub(super) fn new(http: reqwest::Client, host: &str) -> Self {
-        Self { http, host: host.to_owned(), renewed: HashMap::new() }
+        let mut pace = interval(READ_INTERVAL);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let pace = Arc::new(Mutex::new(pace));
+        let pages = PageReader { http, host: host.to_owned(), pace };
+        Self { pages, renewed: HashMap::new() }
     }
 
     /// Reads the state of all `pending` items, given with their positions in the accepted work.
@@ -88,7 +98,7 @@ impl ListReader {
             {
                 self.add(&mut states, read);
             }
-            reads.spawn(read_list(self.http.clone(), self.host.clone(), list));
+            reads.spawn(read_list(self.pages.clone(), list));
         }
         while let Some(read) = reads.join_next().await {
             if let Ok(read) = read {
@@ -100,20 +110,20 @@ impl ListReader {
 
     /// Returns the lists to read, each with the ids to find and the newest token of its account.
     fn lists(&self, pending: &[(usize, &AcceptedWork)]) -> Vec<List> {
-        let mut lists: BTreeMap<(&str, &str), List> = BTreeMap::new();
+        let mut lists: BTreeMap<(&str, &str, Option<&str>), List> = BTreeMap::new();
         for (index, item) in pending {
-            let account = item.login.as_ref().map(|login| login.account.as_str());
-            let owner = account.unwrap_or(&item.token);
+            let WorkList { path, token, login } = &item.list;
+            let account = login.as_ref().map(|login| login.account.as_str());
             let renewed = account.and_then(|account| self.renewed.get(account).cloned().flatten());
-            let list = lists.entry((item.kind.name, owner)).or_insert_with(|| List {
+            let owner = account.or(token.as_deref());
+            let list = lists.entry((item.kind.name, path, owner)).or_insert_with(|| List {
                 kind: item.kind,
-                login: item.login.clone(),
-                token: Arc::clone(&item.token),
-                items: Vec::new(),
+                list: item.list.clone(),
+                items: HashMap::new(),
             });
             // The token of the item accepted last is the newest one of the run.
-            list.token = renewed.unwrap_or_else(|| Arc::clone(&item.token));
-            list.items.push((item.id.clone(), *index));
+            list.list.token = renewed.or_else(|| token.clone());
+            list.items.entry(item.id.clone()).or_default().push(*index);
         }
         lists.into_values().collect()
     }
@@ -133,16 +143,16 @@ struct ListRead {
 }
 
 /// Reads one list, with a new token if the service rejects the old one.
-async fn read_list(http: reqwest::Client, host: String, list: List) -> ListRead {
+async fn read_list(pages: PageReader, list: List) -> ListRead {
     let mut states = HashMap::new();
-    let (mut result, mut renewed) =
-        (read_pages(&http, &host, &list, &list.token, &mut states).await, None);
+    let token = list.list.token.as_deref();
+    let (mut result, mut renewed) = (pages.read_all(&list, token, &mut states).await, None);
     if matches!(result, Err(ReadError::Refused))
-        && let Some(login) = &list.login
+        && let Some(login) = &list.list.login
     {
-        match access::log_in_again(&http, &host, login).await {
+        match access::log_in_again(&pages.http, &pages.host, login).await {
             Ok(token) => {
-                result = read_pages(&http, &host, &list, &token, &mut states).await;
+                result = pages.read_all(&list, Some(&token), &mut states).await;
                 renewed = Some((login.account.clone(), Some(token)));
             }
             Err(access::LoginError::InvalidCredentials { .. }) => {
@@ -157,54 +167,68 @@ async fn read_list(http: reqwest::Client, host: String, list: List) -> ListRead 
         Err(ReadError::Refused) => WorkState::Refused,
         Err(ReadError::Unreachable) => WorkState::Unreachable,
     };
-    for (_, index) in list.items {
+    for index in list.items.into_values().flatten() {
         states.entry(index).or_insert(missing);
     }
     ListRead { states, renewed }
 }
 
-/// Reads a list page by page until all ids are found or the list ends.
-async fn read_pages(
-    http: &reqwest::Client,
-    host: &str,
-    list: &List,
-    token: &str,
-    states: &mut States,
-) -> Result<(), ReadError> {
-    let mut after = String::new();
-    let mut pages = HashSet::new();
-    loop {
-        // A list whose pages repeat never ends.
-        if !pages.insert(after.clone()) {
-            return Err(ReadError::Unreachable);
-        }
-        let url = format!("{host}{}{after}", list.kind.list_path);
-        let page = read_page(http, &url, token).await?;
-        let items = page["items"].as_array().ok_or(ReadError::Unreachable)?;
-        for item in items {
-            let Some(id) = item["id"].as_str() else { continue };
-            for (_, index) in list.items.iter().filter(|(pending, _)| pending == id) {
-                states.insert(*index, work_state(list.kind, item));
+/// Reads pages of lists, at most one in each [`READ_INTERVAL`].
+#[derive(Clone, Debug)]
+struct PageReader {
+    http: reqwest::Client,
+    host: String,
+    pace: Arc<Mutex<Interval>>,
+}
+
+impl PageReader {
+    /// Reads a list page by page until all ids are found or the list ends.
+    async fn read_all(
+        &self,
+        list: &List,
+        token: Option<&str>,
+        states: &mut States,
+    ) -> Result<(), ReadError> {
+        let kind = list.kind;
+        let mut missing: HashMap<&str, &[usize]> =
+            list.items.iter().map(|(id, indexes)| (id.as_str(), indexes.as_slice())).collect();
+        let mut position = Position::start(kind.pages);
+        loop {
+            let url = format!("{}{}{}", self.host, list.list.path, position.parameter());
+            let page = self.read(&url, token).await?;
+            for item in position.items(&page)? {
+                let indexes = item[kind.id_field].as_str().and_then(|id| missing.remove(id));
+                for index in indexes.unwrap_or_default() {
+                    states.insert(*index, work_state(kind, item));
+                }
+            }
+            if missing.is_empty() || !position.advance(&page, kind.id_field)? {
+                return Ok(());
             }
         }
-        if list.items.iter().all(|(_, index)| states.contains_key(index)) {
-            return Ok(());
+    }
+
+    async fn read(&self, url: &str, token: Option<&str>) -> Result<Value, ReadError> {
+        self.pace.lock().await.tick().await;
+        let mut request = self.http.get(url);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
         }
-        let Some(next) = page["next"].as_str() else { return Ok(()) };
-        after = format!("&after={next}");
+        let response = request.send().await.map_err(|_| ReadError::Unreachable)?;
+        match response.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(ReadError::Refused),
+            StatusCode::OK => {}
+            _ => return Err(ReadError::Unreachable),
+        }
+        let body = response.bytes().await.map_err(|_| ReadError::Unreachable)?;
+        serde_json::from_slice(&body).map_err(|_| ReadError::Unreachable)
     }
 }
 
-async fn read_page(http: &reqwest::Client, url: &str, token: &str) -> Result<Value, ReadError> {
-    let response =
-        http.get(url).bearer_auth(token).send().await.map_err(|_| ReadError::Unreachable)?;
-    match response.status() {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(ReadError::Refused),
-        StatusCode::OK => {}
-        _ => return Err(ReadError::Unreachable),
+impl From<Unreadable> for ReadError {
+    fn from(_: Unreadable) -> Self {
+        Self::Unreachable
     }
-    let body = response.bytes().await.map_err(|_| ReadError::Unreachable)?;
-    serde_json::from_slice(&body).map_err(|_| ReadError::Unreachable)
 }
 
 fn work_state(kind: &WorkKind, item: &Value) -> WorkState {

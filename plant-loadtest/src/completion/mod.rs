@@ -1,13 +1,14 @@
 //! Measures the completion time of accepted work: from its acceptance (a 202) to its completion.
 //!
 //! Work has ended when it has completed or failed. Virtual users record the ids of accepted work.
-//! After the load, the service's lists are polled, page by page, until all of it has ended; the
-//! items contain the times of acceptance and completion. So no extra request is sent under load, and
+//! After the load, the service's lists are polled, page by page and at a bounded rate, until all of it has
+//! ended; the items contain the times of acceptance and completion. So no extra request is sent under load, and
 //! the polling interval does not affect the measured times. Both times come from the service's clock.
 //! Only the drain time, from the end of the load until the last accepted work was completed, compares
 //! them with the load generator's clock, so there the clocks must agree, as they do on one machine.
 
 mod list;
+mod pages;
 #[cfg(test)]
 mod tests;
 
@@ -27,8 +28,10 @@ use crate::{
 
 /// Minimum time to wait for work that has not ended; a limit on the drain time may extend it.
 const MIN_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// Pause between two polls of the lists.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Minimum pause between two polls of the lists; after a longer poll the pause is as long as the poll.
+const MIN_POLL_PAUSE: Duration = Duration::from_millis(500);
+/// Number of items that neither completed nor failed whose ids are kept.
+const MAX_NOT_ENDED_IDS: usize = 5;
 
 /// Returns how long to wait for work that has not ended: twice the highest limit on the drain time,
 /// and at least 60 s.
@@ -56,6 +59,7 @@ pub async fn wait_until_ended(
     let mut states: Vec<Option<WorkState>> = vec![None; accepted.len()];
     let mut lists = ListReader::new(http.clone(), host);
     loop {
+        let poll_started = Instant::now();
         let pending: Vec<(usize, &AcceptedWork)> =
             accepted.iter().enumerate().filter(|(index, _)| is_pending(states[*index])).collect();
         if pending.is_empty() {
@@ -72,7 +76,7 @@ pub async fn wait_until_ended(
         if all_ended || started.elapsed() > timeout || goose::is_killswitch_triggered() {
             break;
         }
-        tokio::time::sleep(POLL_INTERVAL).await;
+        tokio::time::sleep(poll_started.elapsed().max(MIN_POLL_PAUSE)).await;
     }
     let completions = kinds.iter().map(|kind| {
         let items = accepted.iter().zip(&states).map(|(item, state)| (item, *state));
@@ -93,6 +97,7 @@ fn summarize<'a>(
     let mut cells: BTreeMap<u32, CompletionCell> = BTreeMap::new();
     let mut last = load_ended_at;
     let mut all_ended = true;
+    let mut not_ended_ids = Vec::new();
     for (item, state) in accepted {
         let cell = cells.entry(item.second).or_default();
         cell.second = item.second;
@@ -110,11 +115,16 @@ fn summarize<'a>(
             Some(WorkState::Unreachable) | None => cell.unreachable += 1,
         }
         all_ended &= matches!(state, Some(WorkState::Completed { .. } | WorkState::Failed));
+        let has_not_ended = matches!(state, Some(WorkState::Pending | WorkState::Unknown));
+        if has_not_ended && not_ended_ids.len() < MAX_NOT_ENDED_IDS {
+            not_ended_ids.push(item.id.clone());
+        }
     }
     let drain_s = (last - load_ended_at).as_seconds_f64();
     Completion {
         work: work.into(),
         drain_s: all_ended.then_some(drain_s),
         cells: cells.into_values().collect(),
+        not_ended_ids,
     }
 }

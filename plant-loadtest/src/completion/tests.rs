@@ -11,18 +11,26 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::*;
-use crate::login::Login;
+use super::{list::READ_INTERVAL, *};
+use crate::{
+    login::Login,
+    work::{Pages, WorkList},
+};
 
 pub(super) static WORK: WorkKind = WorkKind {
     name: "generation",
-    list_path: "/list?limit=2",
+    pages: Pages::After,
+    id_field: "id",
     accepted_field: "created_at",
     ended_field: "completed_at",
 };
 
 fn accepted(id: &str, second: u32) -> AcceptedWork {
-    AcceptedWork { kind: &WORK, id: id.into(), token: "old".into(), login: None, second }
+    AcceptedWork { kind: &WORK, id: id.into(), list: list_of("old", None), second }
+}
+
+fn list_of(token: &str, login: Option<Arc<Login>>) -> WorkList {
+    WorkList { path: "/list?limit=2".into(), token: Some(token.into()), login }
 }
 
 #[test]
@@ -38,14 +46,17 @@ fn work_that_was_not_completed_counts_as_an_error() {
     };
     let lost = summary(WorkState::Unknown);
     assert_eq!((lost.lost(), lost.unfinished(), lost.drain_s), (1, 0, None));
+    assert_eq!((lost.not_ended(), &lost.not_ended_ids[..]), (1, &["pending".to_owned()][..]));
     assert_eq!(lost.tally_all().counts.errors(), 2, "lost work is an error");
     let pending = summary(WorkState::Pending);
     assert_eq!((pending.lost(), pending.unfinished(), pending.drain_s), (0, 1, None));
+    assert_eq!((pending.not_ended(), pending.not_ended_ids.len()), (1, 1));
     let counts = pending.tally_all().counts;
     assert_eq!((counts.succeeded, counts.errors()), (2, 2));
     assert!(pending.tally_all().counts.is_consistent());
     let ended = summary(WorkState::Failed);
     assert_eq!((ended.failed(), ended.drain_s), (2, Some(3.0)));
+    assert_eq!((ended.not_ended(), ended.not_ended_ids.len()), (0, 0));
     assert_eq!(ended.tally_in(&(0..7)).counts.sent, 0);
     assert_eq!(ended.tally_in(&(7..8)).latency.len(), 2);
 }
@@ -66,7 +77,7 @@ async fn work_of_two_accounts_may_have_the_same_id() {
     let (host, _) = Lists::new(&["a"]).serve().await;
     let known = accepted("a", 0);
     // The list of the other account cannot be read, since its token is wrong.
-    let foreign = AcceptedWork { token: "foreign".into(), ..accepted("a", 0) };
+    let foreign = AcceptedWork { list: list_of("foreign", None), ..accepted("a", 0) };
     let http = reqwest::Client::new();
     let mut all =
         wait_until_ended(&http, &host, &[&WORK], vec![known, foreign], Duration::ZERO).await;
@@ -143,7 +154,8 @@ async fn list(
     }
     let valid =
         lists.valid_token.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
-    if headers["authorization"] != format!("Bearer {valid}") {
+    let token = headers.get("authorization").map(|token| token.to_str().unwrap());
+    if token != Some(&format!("Bearer {valid}")) {
         return (StatusCode::UNAUTHORIZED, String::new());
     }
     let after = uri.query().unwrap().split_once("&after=");
@@ -181,7 +193,8 @@ async fn wait(host: &str, ids: &[&str], timeout: Duration) -> Completion {
         lifetime: "/expires_in",
     };
     let login = Some(Arc::new(login));
-    let items = ids.iter().map(|id| AcceptedWork { login: login.clone(), ..accepted(id, 0) });
+    let list = list_of("old", login);
+    let items = ids.iter().map(|id| AcceptedWork { list: list.clone(), ..accepted(id, 0) });
     let http = reqwest::Client::new();
     let mut all = wait_until_ended(&http, host, &[&WORK], items.collect(), timeout).await;
     all.pop().unwrap()
@@ -193,6 +206,26 @@ async fn all_pages_of_a_list_are_read() {
     let completion = wait(&host, &["a", "e"], Duration::from_secs(60)).await;
     assert_eq!(completion.tally_all().counts.succeeded, 2);
     assert_eq!(lists.reads.load(SeqCst), 3, "one poll of three pages");
+}
+
+#[tokio::test]
+async fn pages_are_read_at_a_bounded_rate() {
+    let (host, lists) = Lists::new(&["x"; 20]).serve().await;
+    let started = Instant::now();
+    wait(&host, &["missing"], Duration::ZERO).await;
+    assert_eq!(lists.reads.load(SeqCst), 10);
+    assert!(started.elapsed() >= READ_INTERVAL * 9, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_list_without_an_account_is_read_without_a_token() {
+    let (host, lists) = Lists::new(&["a"]).serve().await;
+    let list = WorkList { token: None, ..list_of("old", None) };
+    let item = AcceptedWork { list, ..accepted("a", 0) };
+    let http = reqwest::Client::new();
+    let all = wait_until_ended(&http, &host, &[&WORK], vec![item], Duration::ZERO).await;
+    // This service requires one.
+    assert_eq!((all[0].refused(), lists.reads.load(SeqCst)), (1, 1));
 }
 
 #[tokio::test]

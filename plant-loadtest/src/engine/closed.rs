@@ -175,7 +175,7 @@ fn start_user<'u>(users: &Arc<Users>, user: &'u mut GooseUser) -> TaskFuture<'u>
         user.client = users.past_client.http_client();
         config.recorder.user_started(class.name);
         let in_flight = client.in_flight();
-        let mut session = Session::new(class, client, &config.accounts);
+        let mut session = Session::new(class, client, &config.accounts, config.options.clone());
         if users.saturate {
             session.extensions.insert(Saturate);
         }

@@ -168,7 +168,8 @@ async fn set_up_user(pool: &UserPool, index: usize) -> Result<VirtualUser, Engin
         user.weighted_users_index = index;
         // The connections are those of the user, the cookies those of the user as one of this class.
         let client_of_class = client.clone().without_cookies();
-        let mut session = Session::new(weighted.class, client_of_class, &config.accounts);
+        let mut session =
+            Session::new(weighted.class, client_of_class, &config.accounts, config.options.clone());
         if pool.saturate {
             session.extensions.insert(Saturate);
         }

@@ -21,6 +21,9 @@ pub struct Completion {
     /// Results by the cell in which the work was accepted.
     #[serde(rename = "seconds")]
     pub cells: Vec<CompletionCell>,
+    /// Ids of the first few items that neither completed nor failed ([`Completion::not_ended`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_ended_ids: Vec<String>,
 }
 
 /// The work that was accepted in one cell (a second, or several in long runs).
@@ -94,6 +97,27 @@ impl Completion {
     #[must_use]
     pub fn unfinished(&self) -> u64 {
         self.cells.iter().map(CompletionCell::unfinished).sum()
+    }
+
+    /// Returns the number of items that neither completed nor failed: those that had not ended before the
+    /// timeout, and those that are missing from the service's list.
+    #[must_use]
+    pub fn not_ended(&self) -> u64 {
+        self.unfinished() + self.lost()
+    }
+
+    /// Returns the ids of the items that neither completed nor failed, those that are known, as text;
+    /// `None` if there are none.
+    #[must_use]
+    pub fn not_ended_text(&self) -> Option<String> {
+        let name = |id: &String| if id.is_empty() { "(no id)".into() } else { id.clone() };
+        let ids: Vec<String> = self.not_ended_ids.iter().map(name).collect();
+        let more = self.not_ended().saturating_sub(ids.len() as u64);
+        match ids.len() {
+            0 => None,
+            _ if more > 0 => Some(format!("{} and {more} more", ids.join(", "))),
+            _ => Some(ids.join(", ")),
+        }
     }
 
     /// Returns the number of items accepted in `seconds` whose state could not be read: the service

@@ -167,6 +167,10 @@ pub struct Target {
     /// Seconds until the health check succeeded, counted from the end of the load; `None` if it
     /// did not respond in time.
     pub healthy_after_s: Option<f64>,
+    /// Number of waiting jobs after the accepted work has ended, or the wait for it has timed out; `None`
+    /// unless a threshold limits it, or if the service does not export it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_after: Option<f64>,
 }
 
 /// The logins to the accounts of the test customers.

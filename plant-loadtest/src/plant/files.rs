@@ -37,6 +37,10 @@ pub(super) const PROFILES: &[BuiltInFile] = built_in!["profiles":
     "auth",
     "generation",
     "platform",
+    "tickets-baseline",
+    "tickets-peak",
+    "tickets-burst",
+    "tickets-endurance",
 ];
 
 /// The SLA files.
@@ -55,4 +59,7 @@ pub(super) const SLAS: &[BuiltInFile] = built_in!["sla":
     "auth",
     "generation",
     "platform",
+    "tickets",
+    "tickets-burst",
+    "tickets-endurance",
 ];

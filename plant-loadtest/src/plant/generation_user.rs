@@ -16,7 +16,7 @@ use super::{
 use crate::{
     client::{Endpoint, Request, Shape},
     scenario::{UserClass, UserLogin},
-    work::WorkKind,
+    work::{Pages, WorkKind, WorkList},
 };
 
 /// User class `GenerationUser`.
@@ -49,9 +49,13 @@ static FIND: Endpoint = Endpoint {
     tags: &["read", "api:generation"],
 };
 
+/// Path of the list in which accepted work is found.
+const WORK_LIST: &str = "/api/v1/generation/list?limit=500";
+
 static GENERATION: WorkKind = WorkKind {
     name: "generation",
-    list_path: "/api/v1/generation/list?limit=500",
+    pages: Pages::After,
+    id_field: "id",
     accepted_field: "created_at",
     ended_field: "completed_at",
 };
@@ -116,7 +120,8 @@ async fn create_task(session: &mut Session) {
     // Work without an id is followed, too: it is not in any list, so it is lost.
     if let Some(id) = response.map(|body| id(&body).unwrap_or_default()) {
         let login = session.account.as_ref().map(UserLogin::login);
-        session.client.record_accepted(&GENERATION, id.clone(), &token, login);
+        let list = WorkList { path: WORK_LIST.into(), token: Some(token), login };
+        session.client.record_accepted(&GENERATION, id.clone(), list);
         session.values.insert(LATEST_TASK, id);
     }
 }

@@ -17,12 +17,13 @@ mod service;
 mod session;
 pub mod stub_responses;
 mod test_data;
+mod tickets;
 
 use serde::Deserialize;
 
 use crate::{
     client::{Endpoint, Shape},
-    harness::Harness,
+    harness::{Harness, Suite},
 };
 use session::Session;
 
@@ -40,12 +41,20 @@ pub fn harness() -> Harness {
             &auth_user::CLASS,
             &generation_user::CLASS,
             &payment_user::CLASS,
+            &tickets::TICKET_ENHANCEMENT_USER,
+            &tickets::PEAK_LOAD_USER,
+            &tickets::BURST_TRAFFIC_USER,
+            &tickets::ENDURANCE_TEST_USER,
         ])
         .profiles(files::PROFILES)
         .slas(files::SLAS)
         .service(service::service())
+        .options(tickets::OPTIONS)
+        .suites(SUITES)
         .stub_responses(stub_responses::for_stub)
 }
+
+const SUITES: &[Suite] = &[tickets::SUITE];
 
 /// `GET /health`, requested by several classes.
 static HEALTH: Endpoint = Endpoint {

@@ -38,6 +38,9 @@ const FIRST_SCRAPE_DELAY: Duration = Duration::from_millis(100);
 /// Samples after which the processes of a local service are found again, for new workers.
 const SAMPLES_PER_SEARCH: u32 = 10;
 
+/// Pause between two reads of the queue depth after the load.
+const QUEUE_POLL_INTERVAL: Duration = Duration::from_millis(250);
+
 /// Timeout for one scrape; below the sampling interval of one second.
 const SCRAPE_TIMEOUT: Duration = Duration::from_millis(900);
 
@@ -106,6 +109,30 @@ pub async fn first_scrape(
         }
     }
     Exposition::default()
+}
+
+/// Reads the queue depth of the service at `host` until it is 0, for `timeout` at most. Returns the last one;
+/// `None` if the service does not export it.
+pub async fn wait_until_queue_is_empty(
+    http: &reqwest::Client,
+    host: &str,
+    metrics: &MetricNames,
+    timeout: Duration,
+) -> Option<f64> {
+    let started = Instant::now();
+    let mut depth = None;
+    loop {
+        if let Some(exposition) = scrape(http, host, metrics).await {
+            depth = service_sample(&exposition, metrics).queue_depth;
+            if depth.is_none_or(|depth| depth <= 0.0) {
+                return depth;
+            }
+        }
+        if started.elapsed() > timeout {
+            return depth;
+        }
+        sleep(QUEUE_POLL_INTERVAL).await;
+    }
 }
 
 /// Returns the first sample of `service` at `host`, from its `first` metrics and its process if that runs

@@ -16,7 +16,7 @@ pub use schedule::{Level, Schedule, StageSpec};
 pub use target::TargetOptions;
 pub use thresholds::ProfileThreshold;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use crate::{
     built_in::{self, FileLoadError, FileText},
@@ -46,6 +46,8 @@ pub struct Profile {
     pub users: u32,
     /// Load over time.
     pub schedule: Schedule,
+    /// Timeout for one request.
+    pub timeout: Duration,
     /// SLA: the name of a built-in one, or a path that is relative to the working directory. Without it
     /// and `thresholds` the run gets no verdict.
     pub sla: Option<String>,

@@ -79,6 +79,8 @@ pub struct Plan {
     pub classes: Vec<WeightedClass>,
     /// The stages, in order and without gaps.
     pub stages: Vec<Stage>,
+    /// Timeout for one request.
+    pub timeout: Duration,
     /// How requests are sent.
     pub http: HttpOptions,
     /// Factor applied to every duration; 1 is the profile as written.
@@ -120,6 +122,7 @@ impl Plan {
             users,
             saturate: profile.saturate,
             classes: profile.classes.clone(),
+            timeout: profile.timeout,
             http: profile.target.http.clone(),
             stages: schedule::stages(&specs, profile.model, level_scale, time_scale)?,
             time_scale: overrides.time_scale,

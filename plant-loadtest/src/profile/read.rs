@@ -1,6 +1,6 @@
 //! Parses a profile file and reports all its errors.
 
-use std::{ops::Range, path::Path};
+use std::{ops::Range, path::Path, time::Duration};
 
 use super::{
     Level, Profile, ProfileThreshold, ReportPaths, Schedule, StageSpec, WeightedClass, schedule,
@@ -15,6 +15,9 @@ use crate::{
     sla,
     toml_source::{Source, Table},
 };
+
+/// Timeout for one request if the profile sets none; that of most proxies and clients.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Parses the profile in `source`, which may name the user classes of `harness`, and adds errors to
 /// it. Other files that it names are relative to `folder`.
@@ -39,6 +42,7 @@ pub(super) fn read<'a>(
         source.add_error(root.span.clone(), "set `sla`, the name of an SLA file, or `thresholds`");
     }
     let sla = sla_file(source, &mut root, harness, folder);
+    let timeout = duration_s(source, &mut root, "timeout", false);
     let target = target::read(source, &mut root);
     let classes = classes(source, &mut root, harness, folder);
     let thresholds = thresholds(source, &mut root, &classes);
@@ -54,6 +58,7 @@ pub(super) fn read<'a>(
         users: users?,
         schedule: schedule?,
         sla,
+        timeout: timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs),
         thresholds,
         classes,
         target,

@@ -45,6 +45,8 @@ struct ProfileFile {
     warm_up: Option<String>,
     /// Duration of the run, such as `10m`; includes the ramp.
     run_time: Option<String>,
+    /// Timeout for one request, such as `60s`; default `30s`.
+    timeout: Option<String>,
     /// Load over time.
     stage: Option<Vec<Stage>>,
     /// SLA: a built-in name, or the path of a TOML file.

@@ -6,7 +6,7 @@ mod records;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -17,9 +17,8 @@ use records::Records;
 
 use crate::{
     failure::FailureKind,
-    login::Login,
     outcome::{ArrivalCell, Counter, EndpointResults, Failure, Tally},
-    work::{AcceptedWork, WorkKind},
+    work::{AcceptedWork, WorkKind, WorkList},
 };
 
 /// Length of the sliding window behind the current rate and percentile, in seconds.
@@ -192,17 +191,11 @@ impl Recorder {
         lock(&self.shards[shard.0]).record_outside_load(second, endpoint, failure);
     }
 
-    /// Records that the service has just accepted work of this `kind` and returned `id` for it;
-    /// `token` authorizes reading its state, and `login` gives a new one.
-    pub fn record_accepted(
-        &self,
-        kind: &'static WorkKind,
-        id: String,
-        token: Arc<str>,
-        login: Option<Arc<Login>>,
-    ) {
+    /// Records that the service has just accepted work of this `kind`, which is found by its `id` in
+    /// `list`.
+    pub fn record_accepted(&self, kind: &'static WorkKind, id: String, list: WorkList) {
         let second = self.cell_of(Instant::now());
-        lock(&self.accepted).push(AcceptedWork { kind, id, token, login, second });
+        lock(&self.accepted).push(AcceptedWork { kind, id, list, second });
     }
 
     /// Adds `count` to the counter `name` at this moment.

@@ -193,8 +193,12 @@ mod tests {
         let verdict = Verdict::judge(&outcome, &outcome.sla);
         assert!(!render(&outcome, &verdict).contains("Accepted work"));
         let cells = vec![CompletionCell { accepted: 3, completed: 2, ..Default::default() }];
-        outcome.completions =
-            vec![Completion { work: "enhancement".into(), drain_s: Some(2.5), cells }];
+        outcome.completions = vec![Completion {
+            work: "enhancement".into(),
+            drain_s: Some(2.5),
+            cells,
+            not_ended_ids: vec!["T-7".into()],
+        }];
         let texts = [
             render(&outcome, &verdict),
             crate::report::terminal::render(&outcome, &verdict),
@@ -202,7 +206,7 @@ mod tests {
         ];
         for text in texts {
             assert!(text.contains("3 accepted = 2 completed"), "{text}");
-            assert!(text.contains("finished 2.5 s after the load"), "{text}");
+            assert!(text.contains("finished 2.5 s after the load; not ended: T-7"), "{text}");
         }
     }
 

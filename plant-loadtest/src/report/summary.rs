@@ -240,10 +240,12 @@ pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
             || "not all finished before the wait after the load timed out".into(),
             |seconds| format!("the last one finished {seconds:.1} s after the load"),
         );
+        let not_ended = completion.not_ended_text();
+        let not_ended = not_ended.map(|ids| format!("; not ended: {ids}")).unwrap_or_default();
         let sentence = format!(
             "{} accepted = {} completed + {} failed + {} unfinished + {} unknown to the service + {} \
              refused + {} unreachable; time from acceptance to completion, judged: P50 {}, P95 {}, \
-             P99 {}, max {}; {drained}",
+             P99 {}, max {}; {drained}{not_ended}",
             completion.accepted(),
             counts.succeeded,
             completion.failed(),

@@ -2,7 +2,7 @@
 
 use std::{fmt, pin::Pin, sync::Arc};
 
-use crate::access::Account;
+use crate::{access::Account, class_options::ClassOptions};
 
 /// A check of the service before a run.
 pub struct Check {
@@ -24,6 +24,8 @@ pub struct CheckContext {
     pub host: String,
     /// Password of the test accounts, if one was given on the command line.
     pub password: Option<String>,
+    /// Values of the program's options.
+    pub options: ClassOptions,
     /// Accounts that virtual users share, logged in. Empty if the service requires no
     /// authentication.
     pub accounts: Vec<Arc<Account>>,

@@ -20,6 +20,7 @@ use hyper::http::Extensions;
 
 use crate::{
     access::Account,
+    class_options::ClassOptions,
     client::{Client, Endpoint},
     load::Stage,
     sla::AllowedNames,
@@ -121,16 +122,23 @@ pub(crate) fn pick_wait((from, to): (Duration, Duration)) -> Duration {
 pub struct Session {
     /// HTTP client of this user.
     pub client: Client,
+    /// Values of the program's options.
+    pub options: ClassOptions,
     /// What the tasks of a class keep between them, one value of each type.
     pub extensions: Extensions,
 }
 
 impl Session {
     /// Returns the session data of a new user of `class`. `accounts` are those that the checks logged
-    /// in.
+    /// in, `options` the values of the program's options.
     #[must_use]
-    pub fn new(class: &UserClass, client: Client, accounts: &[Arc<Account>]) -> Self {
-        let mut session = Self { client, extensions: Extensions::new() };
+    pub fn new(
+        class: &UserClass,
+        client: Client,
+        accounts: &[Arc<Account>],
+        options: ClassOptions,
+    ) -> Self {
+        let mut session = Self { client, options, extensions: Extensions::new() };
         if let Some(start_user) = class.start_user {
             start_user(&mut session, accounts);
         }

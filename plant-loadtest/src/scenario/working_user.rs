@@ -15,7 +15,7 @@ use crate::{
     access::Account,
     client::{Endpoint, Request, Shape},
     login::Login,
-    work::WorkKind,
+    work::{Pages, WorkKind, WorkList},
 };
 
 /// User class `WorkingUser`.
@@ -43,7 +43,8 @@ static HAND_IN: Endpoint = Endpoint {
 
 static WORK: WorkKind = WorkKind {
     name: "work",
-    list_path: "/work?limit=500",
+    pages: Pages::After,
+    id_field: "id",
     accepted_field: "created_at",
     ended_field: "completed_at",
 };
@@ -83,7 +84,9 @@ async fn hand_in(user: &mut GooseUser) -> TransactionResult {
     let request = Request::post(&HAND_IN, "/work", &json!({})).bearer(&token);
     if let Some(response) = session.client.send(request).await {
         let id = serde_json::from_slice(&response).map(|accepted: Accepted| accepted.id);
-        session.client.record_accepted(&WORK, id.unwrap_or_default(), &token, Some(login));
+        let list =
+            WorkList { path: "/work?limit=500".into(), token: Some(token), login: Some(login) };
+        session.client.record_accepted(&WORK, id.unwrap_or_default(), list);
     }
     Ok(())
 }

@@ -140,6 +140,8 @@ mod tests {
             ("work generation: rate >= 1/s", "accepted work has no `rate`"),
             ("work generation: errors(connection) < 1%", "without kinds"),
             ("drain < 30s", "`drain` needs `work`"),
+            ("not_ended <= 0", "`not_ended` needs `work`"),
+            ("work generation: queue_after <= 0", "no metric of requests"),
             ("count(oders) >= 5", "no user class of this profile has the counter `oders`"),
             ("tag read: memory < 1GiB", "no metric of requests"),
             ("tag read: drift < 1% window 5m", "of the whole run"),

@@ -35,6 +35,11 @@ pub enum Metric {
     Restarts,
     /// Drain time: from the end of the load until the last accepted work was completed, in seconds.
     Drain,
+    /// Number of items of accepted work that neither completed nor failed: they are missing from the
+    /// service's list, or had not ended when the wait for them timed out.
+    NotEnded,
+    /// Number of waiting jobs after the accepted work has ended, or the wait for it has timed out.
+    QueueAfter,
 }
 
 /// A percentile, in thousandths of a percent.
@@ -195,13 +200,13 @@ impl Metric {
     /// Returns whether it has one value for the whole run only.
     #[must_use]
     pub fn is_of_whole_run(&self) -> bool {
-        matches!(self, Self::SecondsToHealthy | Self::Restarts | Self::Drain)
+        matches!(self, Self::Restarts) || self.is_known_after_load()
     }
 
     /// Returns whether it is known only after the load.
     #[must_use]
     pub fn is_known_after_load(&self) -> bool {
-        matches!(self, Self::SecondsToHealthy | Self::Drain)
+        matches!(self, Self::SecondsToHealthy | Self::Drain | Self::NotEnded | Self::QueueAfter)
     }
 
     /// Returns what its values are.
@@ -214,7 +219,11 @@ impl Metric {
             }
             Self::Rate | Self::CountRate(_) => Quantity::PerSecond,
             Self::Resource(Resource::Memory) => Quantity::Mebibytes,
-            Self::Resource(_) | Self::Restarts | Self::Count(_) => Quantity::Count,
+            Self::Resource(_)
+            | Self::Restarts
+            | Self::Count(_)
+            | Self::NotEnded
+            | Self::QueueAfter => Quantity::Count,
         }
     }
 
@@ -266,6 +275,8 @@ impl Metric {
             Self::SecondsToHealthy => "healthy_after".into(),
             Self::Restarts => "restarts".into(),
             Self::Drain => "drain".into(),
+            Self::NotEnded => "not_ended".into(),
+            Self::QueueAfter => "queue_after".into(),
         }
     }
 }
@@ -297,6 +308,8 @@ impl fmt::Display for Metric {
             }),
             Self::SecondsToHealthy => f.write_str("time to healthy"),
             Self::Drain => f.write_str("drain time"),
+            Self::NotEnded => f.write_str("not ended"),
+            Self::QueueAfter => f.write_str("queue depth afterwards"),
             _ => f.write_str(&self.notation()),
         }
     }

@@ -130,27 +130,36 @@ impl Scope {
     ) -> Result<Vec<Subject>, String> {
         let name = metric.notation();
         match (metric, self) {
-            (Metric::Drain, Self::Work(work)) => Ok(vec![Subject::Work(work.clone())]),
-            (Metric::Drain, _) => Err(format!("`{name}` needs `work`, a kind of accepted work")),
+            (Metric::Drain | Metric::NotEnded, Self::Work(work)) => {
+                Ok(vec![Subject::Work(work.clone())])
+            }
+            (Metric::Drain | Metric::NotEnded, _) => {
+                Err(format!("`{name}` needs `work`, a kind of accepted work"))
+            }
             (Metric::Count(counter) | Metric::CountRate(counter), Self::All) => {
                 let problem = "no user class of this profile has the counter";
                 find(&names.counters, counter, problem).map(|_| vec![Subject::Run])
             }
-            (Metric::Resource(_) | Metric::Restarts | Metric::SecondsToHealthy, Self::All) => {
-                Ok(vec![Subject::Service])
-            }
+            (
+                Metric::Resource(_)
+                | Metric::Restarts
+                | Metric::SecondsToHealthy
+                | Metric::QueueAfter,
+                Self::All,
+            ) => Ok(vec![Subject::Service]),
             (
                 Metric::Count(_)
                 | Metric::CountRate(_)
                 | Metric::Resource(_)
                 | Metric::Restarts
-                | Metric::SecondsToHealthy,
+                | Metric::SecondsToHealthy
+                | Metric::QueueAfter,
                 _,
             ) => Err(format!(
                 "`{name}` is no metric of requests; give it no endpoint, class, tag or work"
             )),
             (Metric::Rate | Metric::StatusShare(_), Self::Work(_)) => Err(format!(
-                "accepted work has no `{name}`; it has percentiles, avg, max, errors and drain"
+                "accepted work has no `{name}`; it has percentiles, avg, max, errors, drain and not_ended"
             )),
             (Metric::ErrorRate(_), Self::Work(_)) if *metric != Metric::all_errors() => {
                 Err(format!("accepted work has `errors` only, without kinds: not `{name}`"))

@@ -1,4 +1,5 @@
-//! The endpoint, or the kind of response, behind a violated error rate.
+//! The endpoint, or the kind of response, behind a violated error rate, and the ids of work that has not
+//! ended.
 
 use super::{Grade, JudgedThreshold, generator, judge};
 use crate::{
@@ -11,10 +12,14 @@ use crate::{
 /// which, of one endpoint what failed. `None` for other thresholds, or if there is no such majority.
 pub(super) fn describe(outcome: &Outcome, judged: &JudgedThreshold) -> Option<String> {
     let is_violated = matches!(judged.reported_grade(), Grade::Warning | Grade::Fail);
-    let Metric::ErrorRate(kinds) = &judged.threshold.metric else { return None };
     if !is_violated {
         return None;
     }
+    let kinds = match &judged.threshold.metric {
+        Metric::ErrorRate(kinds) => kinds,
+        Metric::NotEnded => return not_ended(outcome, &judged.threshold.subject),
+        _ => return None,
+    };
     match &judged.threshold.subject {
         Subject::Endpoint(endpoint) => main_failure(outcome, endpoint, kinds),
         Subject::AllRequests | Subject::Class(_) | Subject::Tag(_) => {
@@ -22,6 +27,13 @@ pub(super) fn describe(outcome: &Outcome, judged: &JudgedThreshold) -> Option<St
         }
         Subject::Run | Subject::Service | Subject::Work(_) => None,
     }
+}
+
+/// Returns the ids of the first items that neither completed nor failed.
+fn not_ended(outcome: &Outcome, subject: &Subject) -> Option<String> {
+    let Subject::Work(work) = subject else { return None };
+    let completion = outcome.completions.iter().find(|completion| completion.work == *work)?;
+    completion.not_ended_text()
 }
 
 /// Returns the message of most failures of an endpoint in the whole run, without what follows its

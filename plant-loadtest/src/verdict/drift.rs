@@ -1,12 +1,13 @@
-//! Drift: latency or memory that increases during the run.
+//! Drift: latency, completion time or memory that increases during the run.
 
 use std::ops::Range;
 
 use super::Grade;
 use crate::{
+    distribution::Distribution,
     duration,
     load::Stage,
-    outcome::Outcome,
+    outcome::{Completion, Outcome},
     sla::{DriftLimit, format_ms},
     statistics::{median, rank_tests},
 };
@@ -14,7 +15,7 @@ use crate::{
 /// Parts of each window. Their P95 are the observations of the significance test.
 const PARTS: u32 = 5;
 
-/// Requests needed for a P95.
+/// Requests, or items of accepted work, needed for a P95.
 const MIN_REQUESTS: u64 = 20;
 
 /// Significance level: false-positive rate for a service without drift.
@@ -25,14 +26,18 @@ const ALPHA: f64 = 0.05;
 pub struct Drift {
     /// The first of these that applies:
     ///
-    /// 1. FAIL: memory increased by more than the limit.
-    /// 2. INSUFFICIENT: a window or one of its five parts has fewer than 20 requests.
-    /// 3. PASS: P95 increased by no more than the limit.
-    /// 4. FAIL: the increase of P95 is significant (see [`Drift::detect`]).
-    /// 5. WARNING: the increase of P95 is not significant.
+    /// 1. FAIL: memory increased by more than the limit, or the increase of a P95 beyond it is significant
+    ///    (see [`Drift::detect`]).
+    /// 2. INSUFFICIENT: a window or one of its five parts has fewer than 20 requests, or fewer than 20
+    ///    items of a kind of accepted work.
+    /// 3. WARNING: the increase of a P95 beyond the limit is not significant.
+    /// 4. PASS: every P95 increased by no more than the limit.
     pub grade: Grade,
-    /// P95 of the first and of the last window, in milliseconds.
+    /// P95 of the latency of all requests in the first and in the last window, in milliseconds.
     pub p95_ms: Option<(f64, f64)>,
+    /// P95 of the completion time of each kind of accepted work, by its name: of what was accepted in the
+    /// first and in the last window, in milliseconds.
+    pub completion_p95_ms: Vec<(String, Option<(f64, f64)>)>,
     /// Memory of the first and of the last window, in bytes.
     pub memory_bytes: Option<(f64, f64)>,
     /// Summary for reports.
@@ -44,25 +49,27 @@ impl Drift {
     /// says, and at most half of the judged span. `None` when the judged stages differ in load or are
     /// ramps, or when half of the judged span is shorter than 5 s.
     ///
-    /// The increase of P95 is significant if a Mann–Whitney test of the P95 of the five parts of each
+    /// The increase of a P95 is significant if a Mann–Whitney test of the P95 of the five parts of each
     /// window has a p-value of at most 0.05.
     #[must_use]
     pub fn detect(outcome: &Outcome, limit: DriftLimit) -> Option<Self> {
         let (first, last) = windows(outcome, limit)?;
-        let p95_ms = p95(outcome, &first).zip(p95(outcome, &last));
-        let memory_bytes = memory(outcome, &first).zip(memory(outcome, &last));
-        let p95_increase = increase_percent(p95_ms);
+        let windows = Windows { first, last };
+        let requests = windows.compare(limit, |seconds| outcome.tally_in(seconds).latency);
+        let mut latencies = vec![("P95".to_owned(), requests)];
+        latencies.extend(outcome.completions.iter().map(|completion| {
+            let compared = windows.compare(limit, |seconds| completion_times(completion, seconds));
+            (format!("P95 of {}", completion.work), compared)
+        }));
+        let memory_bytes = memory(outcome, &windows.first).zip(memory(outcome, &windows.last));
         let memory_increase = increase_percent(memory_bytes);
-        let grade = grade(outcome, limit, &first, &last, p95_increase, memory_increase);
-        let length = duration::format(u64::from(first.end - first.start));
-        let mut changes = Vec::new();
-        if let (Some((before, after)), Some(increase)) = (p95_ms, p95_increase) {
-            changes.push(format!(
-                "P95 {} → {} ({increase:+.0} %)",
-                format_ms(before),
-                format_ms(after)
-            ));
-        }
+        let memory_grade = match memory_increase {
+            Some(increase) if increase > limit.below_percent => Grade::Fail,
+            _ => Grade::Pass,
+        };
+        let grades = latencies.iter().map(|(_, compared)| compared.grade);
+        let grade = grades.fold(memory_grade, Grade::max);
+        let mut changes: Vec<String> = latencies.iter().filter_map(describe).collect();
         if let (Some((before, after)), Some(increase)) = (memory_bytes, memory_increase) {
             let mib = |bytes: f64| bytes / 1_048_576.0;
             changes.push(format!(
@@ -71,11 +78,9 @@ impl Drift {
                 mib(after)
             ));
         }
+        let length = duration::format(u64::from(windows.first.end - windows.first.start));
         let summary = match (grade, changes.is_empty()) {
             (_, true) => "too few requests in the first and last windows".into(),
-            (Grade::Insufficient, _) => {
-                format!("first and last {length}: {}", changes.join(", "))
-            }
             (Grade::Warning, _) => {
                 format!(
                     "first and last {length}: {}; not statistically significant",
@@ -84,33 +89,60 @@ impl Drift {
             }
             _ => format!("first and last {length}: {}", changes.join(", ")),
         };
-        Some(Self { grade, p95_ms, memory_bytes, summary })
+        let completions = latencies.split_off(1).into_iter().zip(&outcome.completions);
+        let completion_p95_ms = completions
+            .map(|((_, compared), completion)| (completion.work.clone(), compared.p95_ms))
+            .collect();
+        let p95_ms = latencies.first().and_then(|(_, requests)| requests.p95_ms);
+        Some(Self { grade, p95_ms, completion_p95_ms, memory_bytes, summary })
     }
 }
 
-fn grade(
-    outcome: &Outcome,
-    limit: DriftLimit,
-    first: &Range<u32>,
-    last: &Range<u32>,
-    p95_increase: Option<f64>,
-    memory_increase: Option<f64>,
-) -> Grade {
-    if memory_increase.is_some_and(|increase| increase > limit.below_percent) {
-        return Grade::Fail;
+/// The first and the last window of the judged span.
+struct Windows {
+    first: Range<u32>,
+    last: Range<u32>,
+}
+
+/// Latencies of the last window, compared with those of the first one.
+struct Compared {
+    grade: Grade,
+    p95_ms: Option<(f64, f64)>,
+}
+
+impl Windows {
+    /// Compares the latencies that `latency` returns for a range of seconds.
+    fn compare(
+        &self,
+        limit: DriftLimit,
+        latency: impl Fn(&Range<u32>) -> Distribution,
+    ) -> Compared {
+        let p95_ms = p95(&latency(&self.first)).zip(p95(&latency(&self.last)));
+        let parts = |window| part_p95s(window, &latency);
+        let grade = match (increase_percent(p95_ms), parts(&self.first), parts(&self.last)) {
+            (Some(increase), Some(before), Some(after)) => {
+                if increase <= limit.below_percent {
+                    Grade::Pass
+                } else if rank_tests::mann_whitney_greater(&before, &after) <= ALPHA {
+                    Grade::Fail
+                } else {
+                    Grade::Warning
+                }
+            }
+            _ => Grade::Insufficient,
+        };
+        Compared { grade, p95_ms }
     }
-    let Some(p95_increase) = p95_increase else { return Grade::Insufficient };
-    let (Some(before), Some(after)) = (part_p95s(outcome, first), part_p95s(outcome, last)) else {
-        return Grade::Insufficient;
-    };
-    if p95_increase <= limit.below_percent {
-        return Grade::Pass;
-    }
-    if rank_tests::mann_whitney_greater(&before, &after) <= ALPHA {
-        Grade::Fail
-    } else {
-        Grade::Warning
-    }
+}
+
+/// Describes the change of a P95 with this `name`; `None` if it was not measured.
+fn describe((name, compared): &(String, Compared)) -> Option<String> {
+    let ((before, after), increase) = compared.p95_ms.zip(increase_percent(compared.p95_ms))?;
+    Some(format!("{name} {} → {} ({increase:+.0} %)", format_ms(before), format_ms(after)))
+}
+
+fn completion_times(completion: &Completion, seconds: &Range<u32>) -> Distribution {
+    completion.tally_in(seconds).latency
 }
 
 /// Returns the first and the last window. They are shorter than the limit's where the run is short.
@@ -134,15 +166,17 @@ fn same_load(outcome: &Outcome, judged: &Range<u32>) -> bool {
     held && stages.all(|stage| load(stage) == load(first))
 }
 
-fn p95(outcome: &Outcome, seconds: &Range<u32>) -> Option<f64> {
-    let latency = outcome.tally_in(seconds).latency;
+fn p95(latency: &Distribution) -> Option<f64> {
     latency.quantile_ms(0.95).filter(|_| latency.len() >= MIN_REQUESTS)
 }
 
-fn part_p95s(outcome: &Outcome, seconds: &Range<u32>) -> Option<Vec<f64>> {
+fn part_p95s(
+    seconds: &Range<u32>,
+    latency: impl Fn(&Range<u32>) -> Distribution,
+) -> Option<Vec<f64>> {
     let length = seconds.end - seconds.start;
     let start = |part: u32| seconds.start + length * part / PARTS;
-    (0..PARTS).map(|part| p95(outcome, &(start(part)..start(part + 1)))).collect()
+    (0..PARTS).map(|part| p95(&latency(&(start(part)..start(part + 1))))).collect()
 }
 
 fn memory(outcome: &Outcome, seconds: &Range<u32>) -> Option<f64> {
@@ -162,7 +196,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{distribution::Distribution, report::example};
+    use crate::{outcome::CompletionCell, report::example};
 
     const LIMIT: DriftLimit = DriftLimit { below_percent: 20.0, window_s: 300 };
 
@@ -199,6 +233,40 @@ mod tests {
             sample.service.memory_bytes = sample.service.memory_bytes.map(|bytes| bytes * 1.5);
         }
         assert_eq!(Drift::detect(&outcome, LIMIT).unwrap().grade, Grade::Fail);
+    }
+
+    /// Adds accepted work to a service without drift: 20 items a second, which take the longer the later
+    /// they were accepted.
+    fn with_work(percent_per_second: u64) -> Outcome {
+        let mut outcome = slowed(0);
+        let cells = (0..outcome.planned_seconds()).map(|second| {
+            let mut latency = Distribution::default();
+            for extra in 0..20 {
+                let micros = 50_000 + extra * 10 + u64::from(second) * percent_per_second * 500;
+                latency.record(Duration::from_micros(micros));
+            }
+            CompletionCell { second, accepted: 20, completed: 20, latency, ..Default::default() }
+        });
+        outcome.completions = vec![Completion {
+            work: "mail".into(),
+            drain_s: Some(0.0),
+            cells: cells.collect(),
+            not_ended_ids: Vec::new(),
+        }];
+        outcome
+    }
+
+    #[test]
+    fn completion_that_takes_longer_at_the_end_is_drift_although_requests_do_not() {
+        let steady = Drift::detect(&with_work(0), LIMIT).unwrap();
+        assert_eq!(steady.grade, Grade::Pass, "{}", steady.summary);
+        let slower = Drift::detect(&with_work(4), LIMIT).unwrap();
+        assert_eq!(slower.grade, Grade::Fail, "{}", slower.summary);
+        assert!(slower.summary.contains("P95 of mail "), "{}", slower.summary);
+        assert!(slower.completion_p95_ms[0].1.is_some());
+        let mut few = with_work(0);
+        few.completions[0].cells.truncate(1);
+        assert_eq!(Drift::detect(&few, LIMIT).unwrap().grade, Grade::Insufficient);
     }
 
     #[test]

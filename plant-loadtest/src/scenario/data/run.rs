@@ -114,7 +114,7 @@ impl<'u> User<'u> {
     /// Returns the user of `session`; `None` if it was not started.
     fn of(class: &'static Class, session: &'u mut Session) -> Option<Self> {
         let waits = session.extensions.get::<Saturate>().is_none();
-        let Session { client, extensions } = session;
+        let Session { client, extensions, .. } = session;
         Some(Self { class, client, values: extensions.get_mut()?, waits })
     }
 

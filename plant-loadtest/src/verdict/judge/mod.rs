@@ -18,8 +18,8 @@ use crate::{
     duration,
     failure::FailureKind,
     load::Stage,
-    outcome::{Counter, Counts, Ended, EndpointResults, Outcome, Tally},
-    sla::{During, Judging, Metric, Statuses, Subject, Threshold},
+    outcome::{Completion, Counter, Counts, Ended, EndpointResults, Outcome, Tally},
+    sla::{During, Judging, Metric, Resource, Statuses, Subject, Threshold},
     statistics::binomial::Share,
 };
 
@@ -42,6 +42,8 @@ pub(super) fn judge(outcome: &Outcome, threshold: &Threshold, judging: Judging) 
         Metric::SecondsToHealthy => return judge_health(outcome, threshold),
         Metric::Restarts => return judge_restarts(outcome, threshold),
         Metric::Drain => return judge_drain(outcome, threshold),
+        Metric::NotEnded => return judge_not_ended(outcome, threshold),
+        Metric::QueueAfter => return judge_queue_after(outcome, threshold),
         _ => {}
     }
     let planned = spans(outcome, &threshold.during);
@@ -212,7 +214,11 @@ fn measure(
             from_value(threshold, rate, count.unwrap_or_default())
         }
         Metric::Resource(resource) => {
-            let (value, samples) = usage::resource(outcome, *resource, spans);
+            let (mut value, samples) = usage::resource(outcome, *resource, spans);
+            if *resource == Resource::LoggedErrors && threshold.during == During::Run {
+                // Those of accepted work that ended after the load count, too.
+                value = usage::resource(outcome, *resource, slice::from_ref(&(0..u32::MAX))).0;
+            }
             let covered = has_coverage(outcome, samples, spans);
             let measured = from_value(threshold, value, samples);
             if covered || matches!(measured.decision, Decision::Violated) {
@@ -341,30 +347,48 @@ fn judge_restarts(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
 /// Judges the drain time. It is violated if the wait for accepted work timed out before all of it
 /// had ended.
 fn judge_drain(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
-    let Some(completion) = outcome
-        .completions
-        .iter()
-        .find(|completion| threshold.subject == Subject::Work(completion.work.clone()))
-    else {
+    let Some(completion) = accepted_work(outcome, threshold) else {
         return nothing_measured(threshold);
     };
     let samples = completion.tally_all().counts.sent;
-    if completion.accepted() == 0 {
-        return nothing_measured(threshold);
-    }
-    let all_readable = completion.unfinished() + completion.lost() == 0;
+    let all_readable = completion.not_ended() == 0;
     let measured = match completion.drain_s {
         None if all_readable => from_value(threshold, None, samples),
         None => Measured { value: None, samples, decision: Decision::Violated },
         drain_s => from_value(threshold, drain_s, samples),
     };
     let judged = judged(threshold, measured);
-    match unread(outcome, &threshold.subject, slice::from_ref(&(0..u32::MAX))) {
+    if all_readable { unless_unread(outcome, judged) } else { judged }
+}
+
+/// Judges the number of items of accepted work that neither completed nor failed.
+fn judge_not_ended(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
+    let Some(completion) = accepted_work(outcome, threshold) else {
+        return nothing_measured(threshold);
+    };
+    let value = as_f64(completion.not_ended());
+    let judged = judged(threshold, from_value(threshold, Some(value), completion.accepted()));
+    if judged.grade == Grade::Pass { unless_unread(outcome, judged) } else { judged }
+}
+
+/// Judges the depth of the queue after the accepted work has ended.
+fn judge_queue_after(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
+    let value = outcome.target.queue_after;
+    judged(threshold, from_value(threshold, value, u64::from(value.is_some())))
+}
+
+/// Returns the accepted work of a threshold; `None` if none was accepted.
+fn accepted_work<'o>(outcome: &'o Outcome, threshold: &Threshold) -> Option<&'o Completion> {
+    let is_subject =
+        |completion: &&Completion| threshold.subject == Subject::Work(completion.work.clone());
+    outcome.completions.iter().find(is_subject).filter(|completion| completion.accepted() > 0)
+}
+
+/// Returns `judged` as not decidable if the state of some of the work could not be read.
+fn unless_unread(outcome: &Outcome, judged: JudgedThreshold) -> JudgedThreshold {
+    match unread(outcome, &judged.threshold.subject, slice::from_ref(&(0..u32::MAX))) {
         0 => judged,
-        unread if all_readable => {
-            judged.not_decidable(format!("the state of {unread} items could not be read"))
-        }
-        _ => judged,
+        unread => judged.not_decidable(format!("the state of {unread} items could not be read")),
     }
 }
 

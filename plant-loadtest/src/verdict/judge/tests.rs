@@ -305,7 +305,7 @@ fn the_time_after_the_load_is_no_window_of_its_own() {
 fn a_resource_that_was_rarely_sampled_is_not_decidable() {
     let limit = Threshold {
         subject: Subject::Service,
-        ..threshold(Metric::Resource(crate::sla::Resource::Memory), 1e9, Some(1e9))
+        ..threshold(Metric::Resource(Resource::Memory), 1e9, Some(1e9))
     };
     let mut outcome = example::outcome();
     assert_eq!(judge_by_interval(&outcome, &limit).grade, Grade::Pass);
@@ -456,11 +456,29 @@ fn a_restart_during_a_gap_of_one_value_shows_in_the_next_one() {
     assert_eq!(restarts(vec![sample(None, None, Some(1.0))]), None);
 }
 
+#[test]
+fn errors_logged_while_accepted_work_ends_count_in_the_whole_run() {
+    let mut outcome = example::outcome();
+    for sample in &mut outcome.samples {
+        sample.service.logged_errors = Some(2.0);
+    }
+    let mut late = outcome.samples.last().unwrap().clone();
+    late.second = outcome.planned_seconds() + 30;
+    late.service.logged_errors = Some(3.0);
+    outcome.samples.push(late);
+    let grade = |during| {
+        let logged = Metric::Resource(Resource::LoggedErrors);
+        let threshold = Threshold { during, ..threshold(logged, 0.0, Some(0.0)) };
+        judge_by_point(&outcome, &threshold).grade
+    };
+    assert_eq!((grade(During::Run), grade(During::Judged)), (Grade::Fail, Grade::Pass));
+}
+
 /// Returns an outcome with one item of accepted work per cell, and the judgement of its drain time
 /// and of its failures.
 fn work(cells: Vec<crate::outcome::CompletionCell>, drain_s: Option<f64>) -> [JudgedThreshold; 2] {
     let mut outcome = example::outcome();
-    let work = crate::outcome::Completion { work: "w".into(), drain_s, cells };
+    let work = Completion { work: "w".into(), drain_s, cells, not_ended_ids: Vec::new() };
     outcome.completions = vec![work];
     let limit = |metric, limit| Threshold {
         subject: Subject::Work("w".into()),
