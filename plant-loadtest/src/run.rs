@@ -433,6 +433,7 @@ fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
                 (min_wait + max_wait).as_secs_f64() / 2.0
             },
             endpoints: weighted.class.endpoints.iter().map(describe_endpoint).collect(),
+            outside_tasks: weighted.class.outside_tasks.iter().map(|name| (*name).into()).collect(),
         }
     });
     Load {

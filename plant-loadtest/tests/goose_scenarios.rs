@@ -44,15 +44,9 @@ static ENDPOINTS: &[&Endpoint] = &[&START, &A, &B, &C, &STOP];
 
 const fn class(scenario: &'static (dyn Fn() -> Result<Scenario, GooseError> + Sync)) -> UserClass {
     UserClass {
-        name: "Tester",
         description: "a test",
         wait: (Duration::from_millis(10), Duration::from_millis(10)),
-        endpoints: ENDPOINTS,
-        checks: &[],
-        start_user: None,
-        work_kinds: &[],
-        counters: &[],
-        scenario,
+        ..UserClass::new("Tester", ENDPOINTS, scenario)
     }
 }
 

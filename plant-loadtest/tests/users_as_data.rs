@@ -352,7 +352,8 @@ request = "GET /ok"
 request = "POST /logout"
 "#;
     for (model, head) in [("closed", CLOSED), ("open", OPEN)] {
-        let head = head.replace("sla = \"smoke\"", "thresholds = [\"p95 < 10s\"]");
+        // `*` does not include them.
+        let head = head.replace("sla = \"smoke\"", "thresholds = [\"*: p95 < 10s\"]");
         let output = run_in(&new_test_folder(&format!("start-{model}")), &server, &head, classes);
         assert_eq!(output.exit_code, 1, "{model}: {}", output.stdout);
         let first = first_line(&output);
@@ -360,6 +361,8 @@ request = "POST /logout"
             let expected = format!("{endpoint}: errors 100 %, threshold < 50 %");
             assert!(first.contains(&expected), "{model}: {first}");
         }
+        assert!(!first.contains("not decidable"), "{model}: {first}");
+        assert_eq!(output.stdout.matches("P95").count(), 1 + 1, "{model}: {}", output.stdout);
         let outcome = output.outcome.unwrap();
         let failures = outcome.failures.iter().filter(|failure| failure.message.contains("500"));
         assert_eq!(failures.map(|failure| failure.count).sum::<u64>(), 4, "{model}");

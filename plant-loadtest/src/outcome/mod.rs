@@ -132,6 +132,9 @@ pub struct Class {
     /// The endpoints that its tasks request; empty in format versions 1 and 2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<ClassEndpoint>,
+    /// Names of the endpoints that only users who start or stop request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside_tasks: Vec<String>,
 }
 
 /// An endpoint that a user class requests.
@@ -633,8 +636,16 @@ impl Outcome {
             _ => None,
         });
         let work = self.completions.iter().map(|completion| completion.work.as_str());
+        let endpoints = || self.endpoints.iter().map(|endpoint| endpoint.name.as_str());
+        let is_outside = |name: &str| {
+            let mut requesting =
+                classes.iter().filter(|class| class.requests(name, None)).peekable();
+            requesting.peek().is_some()
+                && requesting.all(|class| class.outside_tasks.iter().any(|outside| outside == name))
+        };
         AllowedNames {
-            endpoints: self.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect(),
+            endpoints: endpoints().collect(),
+            outside_tasks: endpoints().filter(|name| is_outside(name)).collect(),
             classes: classes.iter().map(|class| class.name.as_str()).collect(),
             tags: tags.map(String::as_str).collect(),
             work: work.chain(of_sla).collect(),

@@ -45,6 +45,9 @@ pub struct UserClass {
     pub wait: (Duration, Duration),
     /// Every endpoint that the tasks request. SLA files can only name these.
     pub endpoints: &'static [&'static Endpoint],
+    /// Names of the endpoints that only users who start or stop request. Thresholds of all endpoints (`*`)
+    /// do not apply to them.
+    pub outside_tasks: &'static [&'static str],
     /// Checks of the service before a run, in this order. A check that several classes name runs
     /// once.
     pub checks: &'static [&'static Check],
@@ -73,6 +76,7 @@ impl UserClass {
             counters: &[],
             wait: (Duration::ZERO, Duration::ZERO),
             endpoints,
+            outside_tasks: &[],
             checks: &[],
             start_user: None,
             work_kinds: &[],
@@ -91,8 +95,16 @@ impl fmt::Debug for UserClass {
 #[must_use]
 pub fn allowed_names<'s>(classes: &[&'static UserClass], stages: &'s [Stage]) -> AllowedNames<'s> {
     let endpoints = || classes.iter().flat_map(|class| class.endpoints);
+    let requests = |class: &&&UserClass, name: &str| {
+        class.endpoints.iter().any(|endpoint| endpoint.name == name)
+    };
+    let is_outside = |name: &&str| {
+        let mut requesting = classes.iter().filter(|class| requests(class, name));
+        requesting.all(|class| class.outside_tasks.contains(name))
+    };
     AllowedNames {
         endpoints: endpoints().map(|endpoint| endpoint.name).collect(),
+        outside_tasks: endpoints().map(|endpoint| endpoint.name).filter(is_outside).collect(),
         classes: classes.iter().map(|class| class.name).collect(),
         tags: endpoints().flat_map(|endpoint| endpoint.tags).copied().collect(),
         counters: classes.iter().flat_map(|class| class.counters).copied().collect(),

@@ -82,6 +82,7 @@ mod tests {
     fn names() -> AllowedNames<'static> {
         AllowedNames {
             endpoints: vec!["GET /health", "GET /items", "POST /items"],
+            outside_tasks: vec![],
             classes: vec!["Shopper"],
             tags: vec!["read"],
             work: vec!["generation"],

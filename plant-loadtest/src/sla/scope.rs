@@ -10,6 +10,8 @@ use crate::toml_source::{Source, Table};
 pub struct AllowedNames<'n> {
     /// Endpoints that the user classes request.
     pub endpoints: Vec<&'n str>,
+    /// Those of them that only users who start or stop request, and which `*` does not include.
+    pub outside_tasks: Vec<&'n str>,
     /// User classes.
     pub classes: Vec<&'n str>,
     /// Tags of the endpoints.
@@ -180,13 +182,14 @@ impl Scope {
 }
 
 impl AllowedNames<'_> {
-    /// Returns the endpoint `name`; all of them for `*`.
+    /// Returns the endpoint `name`; all of the tasks for `*`.
     fn endpoints(&self, name: &str) -> Result<Vec<String>, String> {
         if name != "*" {
             let problem = "no user class of this profile requests";
             return find(&self.endpoints, name, problem).map(|name| vec![name]);
         }
         let mut all = self.endpoints.clone();
+        all.retain(|endpoint| !self.outside_tasks.contains(endpoint));
         all.sort_unstable();
         all.dedup();
         Ok(all.into_iter().map(str::to_owned).collect())

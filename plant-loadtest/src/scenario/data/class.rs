@@ -156,8 +156,12 @@ impl Class {
 
     /// Returns all steps, those of `on_stop` included.
     pub(super) fn steps(&self) -> impl Iterator<Item = &Step> {
-        let in_tasks = self.tasks.iter().flat_map(|task| &task.steps);
-        self.on_start.iter().chain(in_tasks).chain(&self.on_stop)
+        self.on_start.iter().chain(self.task_steps()).chain(&self.on_stop)
+    }
+
+    /// Returns the steps of the tasks.
+    pub(super) fn task_steps(&self) -> impl Iterator<Item = &Step> {
+        self.tasks.iter().flat_map(|task| &task.steps)
     }
 }
 

@@ -58,12 +58,22 @@ pub fn define<'a>(
         description: description.leak(),
         wait: class.mean_wait,
         endpoints: endpoints.leak(),
+        outside_tasks: outside_tasks(class).leak(),
         checks: &[],
         start_user: None,
         work_kinds: &[],
         counters: &[],
         scenario: Box::leak(Box::new(move || run::scenario(class))),
     }))
+}
+
+/// Returns the names of the endpoints that no task requests.
+fn outside_tasks(class: &'static class::Class) -> Vec<&'static str> {
+    let is_in_task = |step: &&class::Step| {
+        class.task_steps().any(|in_task| in_task.endpoint.name == step.endpoint.name)
+    };
+    let outside = class.on_start.iter().chain(&class.on_stop).filter(|step| !is_in_task(step));
+    outside.map(|step| step.endpoint.name).collect()
 }
 
 /// Returns the endpoints of a class. Steps of the same name are one endpoint, with the tags of all of
