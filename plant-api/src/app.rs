@@ -19,6 +19,7 @@ use utoipa::openapi::OpenApi;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{AccessMode, Config, DatabaseConfig, ModelConfig, ProviderConfig};
+use crate::crypto::Sealer;
 use crate::db::{self, Db};
 use crate::generation::job::GenerationHandler;
 use crate::generation::model::SimulatedModel;
@@ -70,6 +71,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!(
             "PLANT_PAYMENT_WEBHOOK_SECRET is the public default: anyone can forge payment events; \
              set your own"
+        );
+    }
+    if config.secret_key.is_default() {
+        tracing::warn!(
+            "PLANT_SECRET_KEY is the public default: anyone who reads the database can open the \
+             secrets of tenants; set your own"
         );
     }
     // Before the log line, at which a supervisor may already send a signal.
@@ -352,6 +359,7 @@ fn access_policy(config: &Config) -> anyhow::Result<AccessPolicy> {
         admin_key_fingerprint: admin_key.map(|key| tokens.hmac(key.0.as_bytes())),
         tokens,
         webhook_key: WebhookKey::new(&config.webhook_secret)?,
+        sealer: Sealer::new(&config.secret_key, &config.old_secret_keys)?,
         password_hasher: PasswordHasher::start(config.hash_threads, MAX_HASH_LATENCY)
             .context("cannot start the password hashing threads")?,
         rate_limit: RateLimit::new(config.rate_limit),

@@ -13,6 +13,7 @@ pub mod verify;
 pub mod worker;
 
 pub mod auth;
+pub mod enhancement;
 pub mod generation;
 pub mod payments;
 pub mod plant;
@@ -35,6 +36,7 @@ pub mod limit;
 pub mod queue;
 
 pub mod clock;
+pub mod crypto;
 pub mod db;
 pub mod metrics;
 pub mod passwords;

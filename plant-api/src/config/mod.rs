@@ -129,6 +129,10 @@ pub struct Config {
     pub jwt_secret: Secret<String>,
     /// Secret of the payment provider's signatures.
     pub webhook_secret: Secret<String>,
+    /// Key that seals the secrets of tenants.
+    pub secret_key: Secret<String>,
+    /// Former values of `secret_key`.
+    pub old_secret_keys: Vec<Secret<String>>,
     /// `None`: disabled.
     pub admin_key: Option<Secret<String>>,
     pub require_verification: bool,
@@ -244,6 +248,8 @@ impl Options {
                 .unwrap_or(AccessMode::Open),
             jwt_secret: Secret(self.secrets.jwt_secret.clone()),
             webhook_secret: Secret(self.secrets.payment_webhook_secret.clone()),
+            secret_key: Secret(self.secrets.secret_key.clone()),
+            old_secret_keys: secrets::split(&self.secrets.secret_keys_old),
             admin_key: (!self.secrets.admin_key.is_empty())
                 .then(|| Secret(self.secrets.admin_key.clone())),
             require_verification: parse_bool(

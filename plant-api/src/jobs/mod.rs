@@ -180,6 +180,11 @@ pub trait JobHandler: Send + Sync + 'static {
     /// Result of an attempt. It is kept in memory until [`JobHandler::persist`] has written it.
     type Output: Send + Sync + 'static;
 
+    /// Returns the maximum number of jobs that one process runs concurrently. Default: that of the kind.
+    fn max_concurrency(&self) -> usize {
+        Self::KIND.max_concurrency
+    }
+
     /// Runs one attempt. Must be safe to repeat. Must not hold a database connection while it waits
     /// for something else.
     fn run(
