@@ -38,6 +38,8 @@ pub struct Metrics {
     pub goals_created: IntCounter,
     /// Requests to the payment webhook, by what became of the event.
     pub payment_events: IntCounterVec,
+    /// Requests to the webhook of service desks, by what became of the ticket.
+    pub enhancement_requests: IntCounterVec,
     /// Jobs ready to be claimed, by queue.
     pub queue_depth: IntGaugeVec,
     /// Job attempts finished by this process, by kind and outcome.
@@ -128,6 +130,12 @@ impl Metrics {
                 "payment_events_total",
                 "Requests to the payment webhook, by what became of the event.",
                 &["outcome"],
+            )?,
+            enhancement_requests: counters(
+                r,
+                "enhancement_requests_total",
+                "Requests to the webhook of service desks, by what became of the ticket.",
+                &["status"],
             )?,
             queue_depth: gauges(
                 r,
