@@ -11,9 +11,15 @@
 //! ticket and its job share an id and are inserted together; the job writes what became of the
 //! ticket in the transaction that finishes it. A job whose ticket was deleted ends without a note.
 
+pub mod circuits;
+pub mod context;
+pub mod desk;
 pub mod job;
 pub mod sql;
 pub mod tenants;
+#[cfg(test)]
+mod tests;
+pub mod writer;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
