@@ -278,7 +278,7 @@ pub async fn fake_desk(options: fake_desk::Options) -> anyhow::Result<()> {
     let listener = TcpListener::bind(options.listen).await?;
     let shutdown = CancellationToken::new();
     stop_on_signal(shutdown.clone())?;
-    println!("fake service desk listening on http://{}", listener.local_addr()?);
+    eprintln!("fake service desk listening on http://{}", listener.local_addr()?);
     Ok(fake_desk::serve(listener, options.behavior, shutdown).await?)
 }
 
