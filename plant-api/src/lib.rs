@@ -5,6 +5,7 @@
 
 pub mod app;
 
+pub mod fake_desk;
 pub mod health;
 pub mod http;
 pub mod seed;
@@ -38,9 +39,11 @@ pub mod queue;
 pub mod clock;
 pub mod crypto;
 pub mod db;
+pub mod http_client;
 pub mod metrics;
 pub mod passwords;
 pub mod redis;
+pub mod sample;
 pub mod signature;
 pub mod subscription;
 pub mod telemetry;

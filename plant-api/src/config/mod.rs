@@ -3,11 +3,13 @@
 //! validated at startup, and all problems are reported at once.
 
 mod connections;
+mod desk;
 mod provider;
 mod secrets;
 #[cfg(test)]
 mod tests;
 mod worker;
+mod writer;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,9 +21,11 @@ use std::time::Duration;
 use clap::Args;
 
 pub use connections::{ConnectionConfig, ConnectionOptions};
+pub use desk::{DeskConfig, DeskOptions, HostPattern, HostRule, is_host_name};
 pub use provider::{ProviderConfig, ProviderOptions};
 pub use secrets::{Secret, SecretOptions};
 pub use worker::{ModelConfig, WorkerConfig, WorkerOptions};
+pub use writer::{SimulatedWriterConfig, WriterConfig, WriterOptions};
 
 /// Upper limit of `PLANT_HASH_THREADS`: each thread allocates 7 MiB.
 const MAX_HASH_THREADS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
@@ -84,6 +88,12 @@ pub struct Options {
 
     #[command(flatten)]
     pub provider: ProviderOptions,
+
+    #[command(flatten)]
+    pub writer: WriterOptions,
+
+    #[command(flatten)]
+    pub desk: DeskOptions,
 
     #[command(flatten)]
     pub log: LogOptions,
@@ -151,6 +161,8 @@ pub struct Config {
     pub connections: ConnectionConfig,
     pub worker: WorkerConfig,
     pub provider: ProviderConfig,
+    pub writer: WriterConfig,
+    pub desk: DeskConfig,
     pub log: LogConfig,
 }
 
@@ -275,6 +287,8 @@ impl Options {
             connections: connections::check(&self.connections, environment, &mut problems),
             worker: worker::check(&self.worker, &mut problems),
             provider: provider::check(&self.provider, &mut problems),
+            writer: writer::check(&self.writer, &mut problems),
+            desk: desk::check(&self.desk, &mut problems),
             log: check_log(self.log, &mut problems),
         };
         if let Some(url) = &config.redis_url

@@ -33,6 +33,11 @@ fn all_problems_are_listed_at_once() {
         "--payment-delay-ms=2001",
         "--enhancement-workers=0",
         "--secret-key=short",
+        "--writer-url=ftp://x",
+        "--writer-min-latency-ms=200",
+        "--writer-failure-rate=2",
+        "--desk-hosts=desk.example.com,*",
+        "--fake-desk-url=https://x",
     ])
     .check()
     .unwrap_err();
@@ -50,6 +55,11 @@ fn all_problems_are_listed_at_once() {
         "PLANT_PAYMENT_DELAY_MS",
         "PLANT_ENHANCEMENT_WORKERS",
         "PLANT_SECRET_KEY",
+        "PLANT_WRITER_URL",
+        "PLANT_WRITER_MIN_LATENCY_MS",
+        "PLANT_WRITER_FAILURE_RATE",
+        "PLANT_DESK_HOSTS: `*`",
+        "PLANT_FAKE_DESK_URL",
     ] {
         assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name}: {problems:?}");
     }

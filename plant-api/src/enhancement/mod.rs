@@ -12,14 +12,18 @@
 //! ticket in the transaction that finishes it. A job whose ticket was deleted ends without a note.
 
 mod accept;
+pub mod circuits;
+pub mod context;
+pub mod desk;
 pub mod job;
 mod queue;
 mod routes;
 pub mod signature;
-pub mod sql;
+pub(crate) mod sql;
 pub mod tenants;
 #[cfg(test)]
 mod tests;
+pub mod writer;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -179,24 +179,25 @@ pub async fn complete(
     Ok(result.rows_affected() == 1)
 }
 
-/// Marks a ticket failed, unless it was completed before; `processing_time` is `None` if the worker
-/// crashed. Returns whether it did.
+/// Marks a ticket failed, unless it was completed before. Returns whether it did.
 pub async fn fail(
     db: impl PgExecutor<'_>,
     job: &Job,
     error: &str,
-    processing_time: Option<Duration>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "update enhancement_history
-        set status = 'failed', error = $2, attempts = $3, processing_time_ms = $4,
-            completed_at = $5
+        set status = 'failed', error = $2, attempts = $3, completed_at = $4,
+            processing_time_ms = (
+                select greatest(0, extract(epoch from now() - claimed_at) * 1000)::integer
+                from job
+                where id = $1
+            )
         where id = $1 and status <> 'completed'",
         job.id,
         error,
         job.attempts,
-        processing_time.map(milliseconds),
         now,
     )
     .execute(db)

@@ -11,6 +11,7 @@
 //!
 //! ready ──▶ running ──▶ done
 //!              ├─ failed, attempts left ──▶ waiting, with backoff
+//!              ├─ postponed ──▶ waiting, the attempt does not count
 //!              ├─ lease expired, attempts left ──▶ ready
 //!              └─ failed permanently, or no attempts left ──▶ dead ── requeued ──▶ ready
 //! ```
@@ -149,6 +150,14 @@ pub enum Failure {
         /// Minimum delay before the next attempt, such as a `Retry-After`.
         after: Option<Duration>,
     },
+    /// Nothing was attempted, because something that the job needs is unavailable: the attempt does not
+    /// count. The handler must give up at some time by itself.
+    Postponed {
+        reason: String,
+        /// Delay before the next attempt; up to half of it is added, so that jobs that were postponed
+        /// together do not come back together.
+        after: Duration,
+    },
     /// Permanent: the job is dead-lettered. Holds the reason.
     Permanent(String),
 }
@@ -161,7 +170,9 @@ impl Failure {
 
     pub fn reason(&self) -> &str {
         match self {
-            Self::Retry { reason, .. } | Self::Permanent(reason) => reason,
+            Self::Retry { reason, .. }
+            | Self::Postponed { reason, .. }
+            | Self::Permanent(reason) => reason,
         }
     }
 }

@@ -176,6 +176,31 @@ pub async fn retry_later(
     Ok(result.rows_affected() == 1)
 }
 
+/// Schedules another attempt after `delay`, without counting this one. Returns whether the worker still
+/// held the job.
+pub async fn postpone(
+    db: impl PgExecutor<'_>,
+    job: &Job,
+    worker: &str,
+    delay: Duration,
+    reason: &str,
+) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update job
+        set state = 'waiting', run_at = now() + make_interval(secs => $4), attempts = attempts - 1,
+            worker = null, lease_until = null, last_error = $5
+        where id = $1 and state = 'running' and worker = $2 and attempts = $3",
+        job.id,
+        worker,
+        job.attempts,
+        delay.as_secs_f64(),
+        reason,
+    )
+    .execute(db)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
 /// Dead-letters a job. Returns whether the worker still held the job.
 pub async fn dead_letter(
     db: impl PgExecutor<'_>,

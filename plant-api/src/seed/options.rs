@@ -9,7 +9,8 @@ const MAX_SKILLS: u32 = 10_000;
 const MAX_CUSTOMERS: u32 = 100_000;
 
 /// Seed a database with test data: industries, certified skills, job roles, teams, agents,
-/// customers, hired agents, goals, deliverables and accounts.
+/// customers, hired agents, goals, deliverables, accounts, and the tenant `load-test-tenant` with
+/// resolved tickets, articles and systems.
 ///
 /// The same arguments give the same rows on every machine, including ids and times. Existing rows
 /// stay unchanged, so a second run changes nothing, and a larger count adds the missing rows. All

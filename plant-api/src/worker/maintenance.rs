@@ -146,7 +146,7 @@ pub async fn run_gauge_updates(
     // All series exist from the start, so that rates include the first event.
     for kind in &kinds {
         metrics.queue_depth.with_label_values(&[kind.queue]).set(0);
-        for outcome in ["completed", "retried", "dead", "lease_lost"] {
+        for outcome in ["completed", "retried", "postponed", "dead", "lease_lost"] {
             metrics.jobs.with_label_values(&[kind.name, outcome]);
         }
     }

@@ -212,7 +212,7 @@ async fn a_reset_deletes_the_history_and_the_queued_jobs_of_one_tenant(pool: PgP
     assert!(!sql::store_draft(&mut *tx, job.id, &json!({}), "note").await.unwrap());
     let (time, now) = (std::time::Duration::ZERO, app.state.clock.now());
     assert!(!sql::complete(&mut *tx, job, time, now).await.unwrap());
-    assert!(!sql::fail(&mut *tx, job, "reason", Some(time), now).await.unwrap());
+    assert!(!sql::fail(&mut *tx, job, "reason", now).await.unwrap());
     // The same ticket is a new one now.
     let again = post_signed(&app, "acme", &ticket("TKT-1"), SECRET).await.expect(202);
     assert_eq!(again["message"], "the ticket was accepted");
@@ -247,7 +247,7 @@ async fn a_completed_ticket_does_not_fail_later(pool: PgPool) {
     assert!(sql::store_draft(&mut *tx, id, &json!({"similar": []}), "note").await.unwrap());
     assert!(sql::complete(&mut *tx, &job, time, now).await.unwrap());
     assert!(!sql::complete(&mut *tx, &job, time, now).await.unwrap());
-    assert!(!sql::fail(&mut *tx, &job, "late", None, now).await.unwrap());
+    assert!(!sql::fail(&mut *tx, &job, "late", now).await.unwrap());
     tx.commit().await.unwrap();
     let ticket = app.get("/enhancements/TKT-1?tenant_id=acme").await.expect(200);
     assert_eq!(

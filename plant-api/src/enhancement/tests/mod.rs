@@ -7,6 +7,7 @@ mod isolation;
 mod queue;
 mod senders;
 mod webhook;
+mod worker;
 
 use axum::body::Body;
 use axum::http::{Request, header};

@@ -20,7 +20,7 @@ async fn dead_letter(app: &TestApp, job: &Job) {
     let tenant = TenantId::parse(&job.owner).unwrap();
     let mut tx = app.state.db.begin_in(TenantScope::One(&tenant)).await.unwrap();
     assert!(jobs_sql::dead_letter(&mut *tx, job, "worker", "the desk refused it").await.unwrap());
-    let failed = sql::fail(&mut *tx, job, "the desk refused it", None, app.state.clock.now());
+    let failed = sql::fail(&mut *tx, job, "the desk refused it", app.state.clock.now());
     assert!(failed.await.unwrap());
     tx.commit().await.unwrap();
 }
