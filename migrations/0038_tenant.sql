@@ -10,10 +10,10 @@ create table tenant_configs (
     -- Sealed secrets. With open access, a value that is not sealed is the secret itself, and is sealed on first use.
     servicedesk_api_key_encrypted text not null
         constraint tenant_configs_servicedesk_api_key_size
-            check (char_length(servicedesk_api_key_encrypted) between 1 and 2000),
+            check (octet_length(servicedesk_api_key_encrypted) between 1 and 2000),
     webhook_signing_secret_encrypted text not null
         constraint tenant_configs_webhook_signing_secret_size
-            check (char_length(webhook_signing_secret_encrypted) between 1 and 2000),
+            check (octet_length(webhook_signing_secret_encrypted) between 1 and 2000),
     tool_type text not null
         constraint tenant_configs_tool_type_size check (char_length(tool_type) between 1 and 100),
     -- The signing secret before the last rotation, which is valid until then.
@@ -23,9 +23,22 @@ create table tenant_configs (
     allow_unsigned boolean,
     is_active boolean not null default true,
     -- Whose accounts may read the tenant's history.
-    customer_id text constraint tenant_configs_customer_id_fkey references customer (id),
+    customer_id text
+        constraint tenant_configs_customer_id_fkey references customer (id) on delete set null,
+    version bigint not null default 1,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
+    -- So that they fit when they are sealed.
+    constraint tenant_configs_literal_size check (
+        (
+            servicedesk_api_key_encrypted like 'sealed:%'
+            or octet_length(servicedesk_api_key_encrypted) <= 1000
+        )
+        and (
+            webhook_signing_secret_encrypted like 'sealed:%'
+            or octet_length(webhook_signing_secret_encrypted) <= 1000
+        )
+    ),
     constraint tenant_configs_previous_secret_expires check (
         num_nonnulls(previous_signing_secret_encrypted, previous_signing_secret_expires_at) in (0, 2)
     )

@@ -42,4 +42,5 @@ grant update (outcome, applied_at) on payment_event to plant_app;
 grant select, insert, update, delete on tenant_configs to plant_app;
 grant select, insert, update, delete on enhancement_history to plant_app;
 grant select on resolved_ticket, knowledge_article, inventory_system to plant_app;
+grant execute on function similar_tickets(text, integer), relevant_articles(text, integer) to plant_app;
 grant select, insert, delete on paused_queue to plant_app;

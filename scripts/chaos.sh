@@ -74,11 +74,13 @@ SQL
 
 # Usage: run_chaos <argument of `faults chaos`>…
 run_chaos() {
-  local port redis=$REDIS_URL
+  local port desk_port redis=$REDIS_URL
   port=$(free_port 18400)
+  desk_port=$(free_port 18500)
   [ -n "$REDIS" ] || redis=
   run env REDIS_URL="$redis" PLANT_ACCESS=open ENVIRONMENT=development LOG_FILE= LOG_LEVEL=info \
-    "$BIN/examples/faults" chaos --program "$BIN/plant-api" --address "127.0.0.1:$port" --logs "$WORK" --seed "$SEED" \
+    "$BIN/examples/faults" chaos --program "$BIN/plant-api" --address "127.0.0.1:$port" --desk-address "127.0.0.1:$desk_port" \
+    --logs "$WORK" --seed "$SEED" \
     --kill-redis "$(signal_command KILL redis)" --empty-redis "redis-cli -u $REDIS_URL flushall >/dev/null" \
     --kill-postgresql "$(signal_command KILL postgresql)" --stop-postgresql "./scripts/services.sh down --quiet postgresql" \
     --start-services "$(start_services_command)" "$@" || VIOLATED=1

@@ -1,7 +1,7 @@
 //! The commands `serve`, `work`, `migrate` and `jobs` of `plant-api`. `serve` connects, binds,
 //! serves requests and runs jobs until SIGTERM, and drains.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -18,10 +18,19 @@ use utoipa::openapi::OpenApi;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{AccessMode, Config, DatabaseConfig, ModelConfig, ProviderConfig};
+use crate::config::{
+    AccessMode, Config, DatabaseConfig, DeskConfig, ModelConfig, ProviderConfig,
+    SimulatedWriterConfig, WriterConfig,
+};
+use crate::crypto::Sealer;
 use crate::db::{self, Db};
+use crate::enhancement::circuits::Circuits;
+use crate::enhancement::desk::{AllowList, Desk};
+use crate::enhancement::job::EnhancementHandler;
+use crate::enhancement::writer::Writer;
 use crate::generation::job::GenerationHandler;
 use crate::generation::model::SimulatedModel;
+use crate::http_client::{HttpClient, Reach};
 use crate::jobs;
 use crate::limit::{BodyBudget, RATE_LIMIT_CLEANUP_INTERVAL, RateLimit};
 use crate::metrics::{COMMIT, Metrics, VERSION};
@@ -35,7 +44,7 @@ use crate::signature::WebhookKey;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::Tokens;
 use crate::worker::{self, AnyJobHandler, Worker};
-use crate::{auth, cleanup, health, http, serve, telemetry, write};
+use crate::{auth, cleanup, fake_desk, health, http, serve, telemetry, write};
 
 /// Timeout for acquiring a database connection; below the request timeout, so that clients of an
 /// overloaded service receive an early 503.
@@ -72,6 +81,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
              set your own"
         );
     }
+    if config.secret_key.is_default() {
+        tracing::warn!(
+            "PLANT_SECRET_KEY is the public default: anyone who reads the database can open the \
+             secrets of tenants; set your own"
+        );
+    }
     // Before the log line, at which a supervisor may already send a signal.
     stop_on_signal(state.shutdown.clone())?;
     log_addresses(&listeners)?;
@@ -79,7 +94,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (router, _) = router(state.clone())?;
     let server = serve::serve(listeners, router, config.connections, state.shutdown.clone());
     if config.worker.in_serve {
-        let simulations = Simulations::new(&config, address)?;
+        let fake_desk = start_fake_desk(&config, &background.shutdown).await?;
+        let simulations = Simulations::new(&config, address, fake_desk)?;
         tokio::join!(
             server,
             worker(&state, &simulations)
@@ -111,7 +127,8 @@ pub async fn work(mut config: Config) -> anyhow::Result<()> {
              the service listens by the same settings"
         );
     }
-    let simulations = Simulations::new(&config, None)?;
+    let fake_desk = start_fake_desk(&config, &background.shutdown).await?;
+    let simulations = Simulations::new(&config, None, fake_desk)?;
     tokio::join!(
         serve::serve(listeners, router, config.connections, state.shutdown.clone()),
         worker(&state, &simulations).run(state.shutdown.clone(), config.connections.drain_timeout),
@@ -210,7 +227,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         tokio::spawn(worker::run_gauge_updates(
             db,
             metrics,
-            handlers(&state, &Simulations::new(config, None)?),
+            handlers(&state, &Simulations::new(config, None, None)?),
             shutdown.clone(),
         )),
     ];
@@ -235,23 +252,71 @@ async fn set_cache_prefix(state: AppState, shutdown: CancellationToken) {
     }
 }
 
-/// The simulated model and the simulated payment provider that the jobs use.
+/// Starts the fake service desk of this process, unless another is configured, and returns its URL;
+/// `None` in access mode `required`, in which there is none.
+async fn start_fake_desk(
+    config: &Config,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<Uri>> {
+    if config.access_mode == AccessMode::Required {
+        return Ok(None);
+    }
+    if let Some(url) = &config.desk.fake_desk_url {
+        return Ok(Some(url.clone()));
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let url = format!("http://{}", listener.local_addr()?).parse()?;
+    tokio::spawn(fake_desk::serve(listener, fake_desk::Behavior::default(), shutdown.clone()));
+    Ok(Some(url))
+}
+
+/// Serves a fake service desk until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// Returns an error if the address cannot be bound.
+pub async fn fake_desk(options: fake_desk::Options) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(options.listen).await?;
+    let shutdown = CancellationToken::new();
+    stop_on_signal(shutdown.clone())?;
+    eprintln!("fake service desk listening on http://{}", listener.local_addr()?);
+    Ok(fake_desk::serve(listener, options.behavior, shutdown).await?)
+}
+
+/// The external systems that the jobs use, simulated unless configured.
 pub(crate) struct Simulations {
     model: SimulatedModel,
     provider: SimulatedProvider,
     /// URL that the provider posts its events to.
     webhook_url: Uri,
+    pub(crate) writer: WriterConfig,
+    pub(crate) desk: DeskConfig,
+    /// URL of the fake service desk; `None`: there is none.
+    pub(crate) fake_desk: Option<Uri>,
+    /// Number of tickets that are enhanced at once.
+    pub(crate) enhancement_workers: usize,
 }
 
 impl Simulations {
     /// Returns the configured simulations. Unless configured, the webhook is that of the service that
     /// listens on `address`; `None`: on the first configured address.
-    fn new(config: &Config, address: Option<SocketAddr>) -> anyhow::Result<Self> {
+    fn new(
+        config: &Config,
+        address: Option<SocketAddr>,
+        fake_desk: Option<Uri>,
+    ) -> anyhow::Result<Self> {
         let address = address.or_else(|| config.listen.first().copied());
-        Self::with(config.worker.model, &config.provider, address.context("no address")?)
+        let simulations =
+            Self::with(config.worker.model, &config.provider, address.context("no address")?)?;
+        Ok(Self {
+            writer: config.writer.clone(),
+            desk: config.desk.clone(),
+            fake_desk,
+            enhancement_workers: config.worker.enhancement_workers,
+            ..simulations
+        })
     }
 
-    /// Returns simulations with these settings.
+    /// Returns simulations with these settings, an instant writer, and no service desk.
     pub(crate) fn with(
         model: ModelConfig,
         provider: &ProviderConfig,
@@ -270,12 +335,22 @@ impl Simulations {
                 reorder_rate: provider.reorder_rate,
                 late_rate: provider.late_rate,
             },
+            writer: WriterConfig::Simulated(SimulatedWriterConfig::default()),
+            desk: DeskConfig::default(),
+            fake_desk: None,
+            enhancement_workers: crate::enhancement::job::KIND.max_concurrency,
         })
     }
 }
 
 /// Returns the job handlers of all slices.
 pub(crate) fn handlers(state: &AppState, simulations: &Simulations) -> Vec<AnyJobHandler> {
+    let client = HttpClient::new(Reach::Any);
+    let circuits = |target: &str| {
+        let open = state.metrics.circuits_open.with_label_values(&[target]);
+        Circuits::new(state.clock.clone(), open)
+    };
+    let allow_list = AllowList::new(simulations.desk.hosts.clone(), simulations.fake_desk.clone());
     vec![
         AnyJobHandler::new(GenerationHandler {
             db: state.db.clone(),
@@ -288,7 +363,18 @@ pub(crate) fn handlers(state: &AppState, simulations: &Simulations) -> Vec<AnyJo
             simulations.provider,
             simulations.webhook_url.clone(),
             state.access_policy.webhook_key.clone(),
+            client.clone(),
         )),
+        AnyJobHandler::new(EnhancementHandler {
+            db: state.db.clone(),
+            clock: state.clock.clone(),
+            access_mode: state.access_policy.access_mode,
+            sealer: state.access_policy.sealer.clone(),
+            writer: Writer::new(simulations.writer.clone(), client.clone(), circuits("writer")),
+            desk: Desk::new(allow_list, client, circuits("desk")),
+            max_concurrency: simulations.enhancement_workers,
+            duration: state.metrics.enhancement_duration.clone(),
+        }),
         AnyJobHandler::new(DueGoalHandler {
             db: state.db.clone(),
             clock: state.clock.clone(),
@@ -352,6 +438,7 @@ fn access_policy(config: &Config) -> anyhow::Result<AccessPolicy> {
         admin_key_fingerprint: admin_key.map(|key| tokens.hmac(key.0.as_bytes())),
         tokens,
         webhook_key: WebhookKey::new(&config.webhook_secret)?,
+        sealer: Sealer::new(&config.secret_key, &config.old_secret_keys)?,
         password_hasher: PasswordHasher::start(config.hash_threads, MAX_HASH_LATENCY)
             .context("cannot start the password hashing threads")?,
         rate_limit: RateLimit::new(config.rate_limit),

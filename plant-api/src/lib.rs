@@ -5,6 +5,7 @@
 
 pub mod app;
 
+pub mod fake_desk;
 pub mod health;
 pub mod http;
 pub mod seed;
@@ -13,6 +14,7 @@ pub mod verify;
 pub mod worker;
 
 pub mod auth;
+pub mod enhancement;
 pub mod generation;
 pub mod payments;
 pub mod plant;
@@ -35,10 +37,13 @@ pub mod limit;
 pub mod queue;
 
 pub mod clock;
+pub mod crypto;
 pub mod db;
+pub mod http_client;
 pub mod metrics;
 pub mod passwords;
 pub mod redis;
+pub mod sample;
 pub mod signature;
 pub mod subscription;
 pub mod telemetry;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use plant_api::{app, config, jobs, verify};
+use plant_api::{app, config, fake_desk, jobs, verify};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,6 +31,8 @@ enum Action {
     },
     /// Apply the pending database migrations; safe to repeat.
     Migrate(config::DatabaseOptions),
+    /// Serve a fake service desk that stores notes in memory until SIGTERM or Ctrl-C.
+    FakeDesk(fake_desk::Options),
     /// Verify an exported hash chain offline: exit code 0 intact, 1 broken, 2 unreadable.
     Verify(verify::Options),
 }
@@ -52,6 +54,7 @@ async fn run(action: Action) -> anyhow::Result<ExitCode> {
         Action::Work(options) => app::work(options.check()?).await?,
         Action::Jobs { database, action } => app::jobs(database.check()?, &action).await?,
         Action::Migrate(options) => app::migrate(options.check()?).await?,
+        Action::FakeDesk(options) => app::fake_desk(options).await?,
         Action::Verify(options) => {
             let outcome = verify::verify_file(&options.file);
             println!("{outcome}");

@@ -15,6 +15,10 @@ use prometheus::{
 const DURATION_BUCKETS: [f64; 13] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Upper bounds of the buckets of enhancements, in seconds.
+const ENHANCEMENT_BUCKETS: [f64; 14] =
+    [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0];
+
 /// Metrics of the service and their registry. Clones share the state.
 #[derive(Clone)]
 pub struct Metrics {
@@ -38,6 +42,12 @@ pub struct Metrics {
     pub goals_created: IntCounter,
     /// Requests to the payment webhook, by what became of the event.
     pub payment_events: IntCounterVec,
+    /// Requests to the webhook of service desks, by what became of the ticket.
+    pub enhancement_requests: IntCounterVec,
+    /// Time from the acceptance of a ticket to its completion, in seconds.
+    pub enhancement_duration: Histogram,
+    /// Circuits that are open, by what is called.
+    pub circuits_open: IntGaugeVec,
     /// Jobs ready to be claimed, by queue.
     pub queue_depth: IntGaugeVec,
     /// Job attempts finished by this process, by kind and outcome.
@@ -128,6 +138,28 @@ impl Metrics {
                 "payment_events_total",
                 "Requests to the payment webhook, by what became of the event.",
                 &["outcome"],
+            )?,
+            enhancement_requests: counters(
+                r,
+                "enhancement_requests_total",
+                "Requests to the webhook of service desks, by what became of the ticket.",
+                &["status"],
+            )?,
+            enhancement_duration: register(
+                r,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "enhancement_duration_seconds",
+                        "Time from the acceptance of a ticket to its completion in seconds.",
+                    )
+                    .buckets(ENHANCEMENT_BUCKETS.to_vec()),
+                )?,
+            )?,
+            circuits_open: gauges(
+                r,
+                "circuits_open",
+                "Hosts that are not called because they have failed repeatedly, by what they are.",
+                &["target"],
             )?,
             queue_depth: gauges(
                 r,

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::AccessMode;
+use crate::crypto::Sealer;
 use crate::db::Db;
 use crate::limit::{BodyBudget, RateLimit};
 use crate::metrics::Metrics;
@@ -99,6 +100,8 @@ pub struct AccessPolicy {
     pub admin_key_fingerprint: Option<[u8; 32]>,
     /// Key of the payment provider's signatures.
     pub webhook_key: WebhookKey,
+    /// Seals the secrets of tenants.
+    pub sealer: Sealer,
 }
 
 impl AccessPolicy {

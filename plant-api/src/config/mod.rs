@@ -3,11 +3,13 @@
 //! validated at startup, and all problems are reported at once.
 
 mod connections;
+mod desk;
 mod provider;
 mod secrets;
 #[cfg(test)]
 mod tests;
 mod worker;
+mod writer;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,9 +21,11 @@ use std::time::Duration;
 use clap::Args;
 
 pub use connections::{ConnectionConfig, ConnectionOptions};
+pub use desk::{DeskConfig, DeskOptions, HostPattern, HostRule, is_host_name};
 pub use provider::{ProviderConfig, ProviderOptions};
 pub use secrets::{Secret, SecretOptions};
 pub use worker::{ModelConfig, WorkerConfig, WorkerOptions};
+pub use writer::{SimulatedWriterConfig, WriterConfig, WriterOptions};
 
 /// Upper limit of `PLANT_HASH_THREADS`: each thread allocates 7 MiB.
 const MAX_HASH_THREADS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
@@ -86,6 +90,12 @@ pub struct Options {
     pub provider: ProviderOptions,
 
     #[command(flatten)]
+    pub writer: WriterOptions,
+
+    #[command(flatten)]
+    pub desk: DeskOptions,
+
+    #[command(flatten)]
     pub log: LogOptions,
 }
 
@@ -95,6 +105,10 @@ pub struct DatabaseOptions {
     /// PostgreSQL URL of the database owner, for migrations; the service switches to plant_app.
     #[arg(long, env = "DATABASE_URL", default_value = "", hide_env_values = true)]
     pub database_url: String,
+
+    /// Same as `DATABASE_URL`, which takes precedence.
+    #[arg(long, env = "AI_AGENTS_DATABASE_URL", default_value = "", hide_env_values = true)]
+    pub ai_agents_database_url: String,
 
     /// Size of the database pool; heartbeat, audit and export use one more connection each.
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value = "14")]
@@ -129,6 +143,10 @@ pub struct Config {
     pub jwt_secret: Secret<String>,
     /// Secret of the payment provider's signatures.
     pub webhook_secret: Secret<String>,
+    /// Key that seals the secrets of tenants.
+    pub secret_key: Secret<String>,
+    /// Former values of `secret_key`.
+    pub old_secret_keys: Vec<Secret<String>>,
     /// `None`: disabled.
     pub admin_key: Option<Secret<String>>,
     pub require_verification: bool,
@@ -143,6 +161,8 @@ pub struct Config {
     pub connections: ConnectionConfig,
     pub worker: WorkerConfig,
     pub provider: ProviderConfig,
+    pub writer: WriterConfig,
+    pub desk: DeskConfig,
     pub log: LogConfig,
 }
 
@@ -244,6 +264,8 @@ impl Options {
                 .unwrap_or(AccessMode::Open),
             jwt_secret: Secret(self.secrets.jwt_secret.clone()),
             webhook_secret: Secret(self.secrets.payment_webhook_secret.clone()),
+            secret_key: Secret(self.secrets.secret_key.clone()),
+            old_secret_keys: secrets::split(&self.secrets.secret_keys_old),
             admin_key: (!self.secrets.admin_key.is_empty())
                 .then(|| Secret(self.secrets.admin_key.clone())),
             require_verification: parse_bool(
@@ -265,6 +287,8 @@ impl Options {
             connections: connections::check(&self.connections, environment, &mut problems),
             worker: worker::check(&self.worker, &mut problems),
             provider: provider::check(&self.provider, &mut problems),
+            writer: writer::check(&self.writer, &mut problems),
+            desk: desk::check(&self.desk, &mut problems),
             log: check_log(self.log, &mut problems),
         };
         if let Some(url) = &config.redis_url
@@ -292,7 +316,10 @@ impl DatabaseOptions {
 }
 
 fn check_database(options: &DatabaseOptions, problems: &mut Vec<String>) -> DatabaseConfig {
-    let url = &options.database_url;
+    let url = match options.database_url.as_str() {
+        "" => &options.ai_agents_database_url,
+        _ => &options.database_url,
+    };
     if url.is_empty() {
         problems.push(
             "DATABASE_URL: missing; start a local server with `scripts/services.sh up`, \

@@ -103,7 +103,7 @@ pub(super) fn check(options: &ProviderOptions, problems: &mut Vec<String>) -> Pr
 
 /// Returns whether `url` has the form `http://host[:port]/path`. A port that is not one is not an error
 /// of [`Uri`].
-fn is_http_url(url: &Uri) -> bool {
+pub(super) fn is_http_url(url: &Uri) -> bool {
     let Some(authority) = url.authority() else { return false };
     let text = authority.as_str();
     let after_host = text.strip_prefix(authority.host()).unwrap_or_default();

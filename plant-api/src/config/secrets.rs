@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use clap::Args;
+use serde::Deserialize;
 
 use super::{AccessMode, Config, Environment};
 
-/// Default of `JWT_SECRET` and `PLANT_PAYMENT_WEBHOOK_SECRET`, for development only.
+/// Default of `JWT_SECRET`, `PLANT_PAYMENT_WEBHOOK_SECRET` and `PLANT_SECRET_KEY`, for development only.
 const DEVELOPMENT_SECRET: &str = "known-to-everybody-so-for-development-only";
 /// HS256 requires a key of at least 256 bits (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
@@ -30,6 +31,19 @@ pub struct SecretOptions {
     )]
     pub payment_webhook_secret: String,
 
+    /// Key that seals the secrets of tenants in the database; at least 32 bytes.
+    #[arg(
+        long,
+        env = "PLANT_SECRET_KEY",
+        default_value = DEVELOPMENT_SECRET,
+        hide_env_values = true
+    )]
+    pub secret_key: String,
+
+    /// Former values of `PLANT_SECRET_KEY`, comma-separated; what they sealed can still be opened.
+    #[arg(long, env = "PLANT_SECRET_KEYS_OLD", default_value = "", hide_env_values = true)]
+    pub secret_keys_old: String,
+
     /// Admin key, a bearer token for all but account data; at least 32 bytes; empty: disabled.
     #[arg(long, env = "PLANT_ADMIN_KEY", default_value = "", hide_env_values = true)]
     pub admin_key: String,
@@ -41,17 +55,25 @@ impl fmt::Debug for SecretOptions {
     }
 }
 
+/// Splits a comma-separated list of secrets.
+pub fn split(list: &str) -> Vec<Secret<String>> {
+    let parts = list.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| Secret(part.to_owned())).collect()
+}
+
 /// Validates the length of the secrets, and for production that access is not open and that the
 /// secrets are neither the default nor easy to guess nor the same.
 pub fn check(config: &Config, problems: &mut Vec<String>) {
     let all = [
         ("JWT_SECRET", Some(&config.jwt_secret)),
         ("PLANT_PAYMENT_WEBHOOK_SECRET", Some(&config.webhook_secret)),
+        ("PLANT_SECRET_KEY", Some(&config.secret_key)),
         ("PLANT_ADMIN_KEY", config.admin_key.as_ref()),
     ];
     let secrets: Vec<(&str, &Secret<String>)> =
         all.into_iter().filter_map(|(name, secret)| Some((name, secret?))).collect();
-    for (name, secret) in &secrets {
+    let old_keys = config.old_secret_keys.iter().map(|key| ("PLANT_SECRET_KEYS_OLD", key));
+    for (name, secret) in secrets.iter().copied().chain(old_keys) {
         let length = secret.0.len();
         if length < MIN_SECRET_BYTES {
             problems.push(format!(
@@ -83,7 +105,8 @@ pub fn check(config: &Config, problems: &mut Vec<String>) {
 }
 
 /// A value that `Debug` prints as `***`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct Secret<T>(pub T);
 
 impl Secret<String> {

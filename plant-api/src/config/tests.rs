@@ -31,6 +31,13 @@ fn all_problems_are_listed_at_once() {
         "--payment-webhook-url=https://x",
         "--payment-late-rate=2",
         "--payment-delay-ms=2001",
+        "--enhancement-workers=0",
+        "--secret-key=short",
+        "--writer-url=ftp://x",
+        "--writer-min-latency-ms=200",
+        "--writer-failure-rate=2",
+        "--desk-hosts=desk.example.com,*",
+        "--fake-desk-url=https://x",
     ])
     .check()
     .unwrap_err();
@@ -46,6 +53,13 @@ fn all_problems_are_listed_at_once() {
         "PLANT_PAYMENT_WEBHOOK_URL",
         "PLANT_PAYMENT_LATE_RATE",
         "PLANT_PAYMENT_DELAY_MS",
+        "PLANT_ENHANCEMENT_WORKERS",
+        "PLANT_SECRET_KEY",
+        "PLANT_WRITER_URL",
+        "PLANT_WRITER_MIN_LATENCY_MS",
+        "PLANT_WRITER_FAILURE_RATE",
+        "PLANT_DESK_HOSTS: `*`",
+        "PLANT_FAKE_DESK_URL",
     ] {
         assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name}: {problems:?}");
     }
@@ -60,9 +74,11 @@ fn secret(start: &str) -> String {
 fn production_rejects_open_access() {
     let strong = format!("--jwt-secret={}", secret("s"));
     let webhook = format!("--payment-webhook-secret={}", secret("w"));
-    let found = problems(&["--environment=production", &strong, &webhook]);
+    let sealing = format!("--secret-key={}", secret("k"));
+    let found = problems(&["--environment=production", &strong, &webhook, &sealing]);
     assert_eq!(found, ["PLANT_ACCESS: production rejects `open` access; set it to `required`"]);
-    options(&["--environment=production", "--access=required", &strong, &webhook]).check().unwrap();
+    let required = ["--environment=production", "--access=required", &strong, &webhook, &sealing];
+    options(&required).check().unwrap();
 }
 
 #[test]
@@ -71,13 +87,20 @@ fn production_lists_all_weak_secrets_at_once() {
     let named: Vec<_> = found.iter().map(|p| p.split_once(':').unwrap().0).collect();
     assert_eq!(
         named,
-        ["PLANT_ADMIN_KEY", "PLANT_ACCESS", "JWT_SECRET", "PLANT_PAYMENT_WEBHOOK_SECRET"]
+        [
+            "PLANT_ADMIN_KEY",
+            "PLANT_ACCESS",
+            "JWT_SECRET",
+            "PLANT_PAYMENT_WEBHOOK_SECRET",
+            "PLANT_SECRET_KEY",
+        ]
     );
     let found = problems(&[
         "--environment=production",
         "--access=required",
         &format!("--jwt-secret={}", "a".repeat(32)),
         &format!("--payment-webhook-secret={}", secret("w")),
+        &format!("--secret-key={}", secret("k")),
         "--admin-key=known-to-everybody-so-for-development-only",
     ]);
     assert_eq!(
@@ -95,14 +118,36 @@ fn production_lists_all_weak_secrets_at_once() {
         &format!("--jwt-secret={same}"),
         &format!("--admin-key={same}"),
         &format!("--payment-webhook-secret={same}"),
+        &format!("--secret-key={same}"),
     ]);
     assert_eq!(
         found,
         [
             "PLANT_PAYMENT_WEBHOOK_SECRET: must not be the same as JWT_SECRET",
+            "PLANT_SECRET_KEY: must not be the same as JWT_SECRET",
             "PLANT_ADMIN_KEY: must not be the same as JWT_SECRET",
         ]
     );
+}
+
+#[test]
+fn old_secret_keys_are_a_list_of_at_least_32_bytes_each() {
+    let old = |list: &str| options(&[&format!("--secret-keys-old={list}")]).check();
+    assert!(old("").unwrap().old_secret_keys.is_empty());
+    let (one, two) = (secret("1"), secret("2"));
+    let keys = old(&format!("{one}, {two}")).unwrap().old_secret_keys;
+    assert_eq!(keys, [Secret(one.clone()), Secret(two)]);
+    let InvalidSettings(problems) = old(&format!("{one},short")).unwrap_err();
+    assert_eq!(problems, ["PLANT_SECRET_KEYS_OLD: 5 bytes; at least 32 bytes are required"]);
+}
+
+#[test]
+fn enhancement_workers_are_1_to_256() {
+    assert_eq!(options(&[]).check().unwrap().worker.enhancement_workers, 16);
+    for wrong in ["0", "257", "many"] {
+        let found = problems(&[&format!("--enhancement-workers={wrong}")]);
+        assert!(found[0].starts_with("PLANT_ENHANCEMENT_WORKERS: "), "{found:?}");
+    }
 }
 
 #[test]
@@ -156,7 +201,9 @@ fn the_grace_period_is_longer_in_production() {
     let jwt = format!("--jwt-secret={}", secret("s"));
     let webhook = format!("--payment-webhook-secret={}", secret("w"));
     assert_eq!(grace(&[]), 1);
-    assert_eq!(grace(&["--environment=production", "--access=required", &jwt, &webhook]), 5);
+    let sealing = format!("--secret-key={}", secret("k"));
+    let production = ["--environment=production", "--access=required", &jwt, &webhook, &sealing];
+    assert_eq!(grace(&production), 5);
     assert_eq!(grace(&["--shutdown-grace=0"]), 0);
     let found = problems(&["--shutdown-grace=soon"]);
     assert_eq!(found, ["PLANT_SHUTDOWN_GRACE: `soon` is not a number of seconds"]);
@@ -167,8 +214,10 @@ fn secrets_are_hidden_in_debug_output() {
     let secret = format!("--jwt-secret=hidden{}", "x".repeat(40));
     let key = format!("--admin-key=hidden{}", "y".repeat(40));
     let webhook = format!("--payment-webhook-secret=hidden{}", "z".repeat(40));
-    let config = options(&["--redis-url=redis://:hidden@localhost", &secret, &key, &webhook]);
-    let config = config.check().unwrap();
+    let sealing = format!("--secret-key=hidden{}", "s".repeat(40));
+    let old = format!("--secret-keys-old=hidden{}", "o".repeat(40));
+    let redis = "--redis-url=redis://:hidden@localhost";
+    let config = options(&[redis, &secret, &key, &webhook, &sealing, &old]).check().unwrap();
     assert!(!format!("{config:?}").contains("hidden"));
 }
 

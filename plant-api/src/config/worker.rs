@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{parse_addresses, parse_number, parse_seed};
+use super::{parse_addresses, parse_number, parse_positive, parse_seed};
+
+/// Upper limit of `PLANT_ENHANCEMENT_WORKERS`.
+const MAX_ENHANCEMENT_WORKERS: usize = 256;
 
 /// Settings of background jobs, not yet validated.
 #[derive(Debug, Clone, Args)]
@@ -17,6 +20,10 @@ pub struct WorkerOptions {
     /// Addresses of /health, /livez, /readyz and /metrics in `plant-api work`; empty: none.
     #[arg(long, env = "PLANT_WORK_LISTEN", default_value = "")]
     pub work_listen: String,
+
+    /// Number of tickets that one process enhances at once, 1 to 256.
+    #[arg(long, env = "PLANT_ENHANCEMENT_WORKERS", default_value = "16")]
+    pub enhancement_workers: String,
 
     /// Median latency of the simulated model in milliseconds.
     #[arg(long, env = "PLANT_MODEL_LATENCY_MS", default_value = "600")]
@@ -42,6 +49,8 @@ pub struct WorkerConfig {
     pub in_serve: bool,
     /// Addresses where `plant-api work` serves the operational endpoints.
     pub listen: Vec<SocketAddr>,
+    /// Number of tickets that one process enhances at once.
+    pub enhancement_workers: usize,
     pub model: ModelConfig,
 }
 
@@ -71,6 +80,7 @@ pub(super) fn check(options: &WorkerOptions, problems: &mut Vec<String>) -> Work
         } else {
             parse_addresses("PLANT_WORK_LISTEN", &options.work_listen, problems)
         },
+        enhancement_workers: parse_enhancement_workers(&options.enhancement_workers, problems),
         model: ModelConfig {
             seed: parse_seed("PLANT_MODEL_SEED", &options.model_seed, problems),
             median: Duration::from_secs_f64(median_ms / 1000.0),
@@ -83,4 +93,14 @@ pub(super) fn check(options: &WorkerOptions, problems: &mut Vec<String>) -> Work
             ),
         },
     }
+}
+
+fn parse_enhancement_workers(text: &str, problems: &mut Vec<String>) -> usize {
+    let workers = parse_positive("PLANT_ENHANCEMENT_WORKERS", text, problems);
+    if workers > MAX_ENHANCEMENT_WORKERS {
+        problems.push(format!(
+            "PLANT_ENHANCEMENT_WORKERS: `{text}` is more than {MAX_ENHANCEMENT_WORKERS}"
+        ));
+    }
+    workers
 }

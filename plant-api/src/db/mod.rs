@@ -6,6 +6,7 @@
 
 mod bulk;
 mod migrate;
+mod tenant;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 
 pub use bulk::{BulkRead, BulkSnapshot, ResultPermit};
 pub use migrate::{SetupError, check_schema, grant_privileges, migrate};
+pub use tenant::{TenantId, TenantScope, enter};
 
 /// PostgreSQL channel on which a process notifies the others that the cache must not be trusted.
 pub const CACHE_CHANNEL: &str = "plant_cache";
@@ -173,10 +175,36 @@ impl Db {
         &self,
         lock_timeout: Duration,
     ) -> Result<Transaction<'static, Postgres>> {
-        // One round trip for both.
-        let begin = format!("begin; set local lock_timeout = {}", lock_timeout.as_millis());
-        // Only a number is inserted.
-        let begin = AssertSqlSafe(begin).into_sql_str();
+        self.begin_with(format!("set local lock_timeout = {}", lock_timeout.as_millis())).await
+    }
+
+    /// As [`Db::begin_write`], in a transaction that sees the rows of these tenants.
+    ///
+    /// # Errors
+    /// As [`Db::acquire`].
+    pub async fn begin_write_in(
+        &self,
+        scope: TenantScope<'_>,
+        lock_timeout: Duration,
+    ) -> Result<Transaction<'static, Postgres>> {
+        let (timeout, tenant) = (lock_timeout.as_millis(), scope.setting());
+        let settings =
+            format!("set local lock_timeout = {timeout}; set local plant.tenant_id = '{tenant}'");
+        self.begin_with(settings).await
+    }
+
+    /// Begins a transaction that sees the rows of these tenants.
+    ///
+    /// # Errors
+    /// As [`Db::acquire`].
+    pub async fn begin_in(&self, scope: TenantScope<'_>) -> Result<Transaction<'static, Postgres>> {
+        self.begin_with(format!("set local plant.tenant_id = '{}'", scope.setting())).await
+    }
+
+    /// Begins a transaction and changes its settings, in one round trip. `settings` must not contain
+    /// text of clients, except ids of tenants, which need no quoting.
+    async fn begin_with(&self, settings: String) -> Result<Transaction<'static, Postgres>> {
+        let begin = AssertSqlSafe(format!("begin; {settings}")).into_sql_str();
         Ok(Transaction::begin(self.acquire().await?, Some(begin)).await?)
     }
 

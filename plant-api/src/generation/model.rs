@@ -4,11 +4,12 @@
 //! So the same request takes the same time, fails at the same attempts and returns the same text in
 //! every run and on every machine, and a job that runs twice produces the same text.
 
-use std::f64::consts::TAU;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::sample;
 
 /// Name of a language model.
 #[derive(
@@ -49,9 +50,6 @@ pub struct SimulatedModel {
     pub failure_rate: f64,
 }
 
-/// Upper limit of the simulated latency.
-const MAX_LATENCY: Duration = Duration::from_secs(30);
-
 /// Maximum number of words in a text, whatever `max_tokens` allows.
 const MAX_WORDS: usize = 120;
 
@@ -74,11 +72,8 @@ impl SimulatedModel {
     /// Returns the model's response to a request at this attempt, counted from 1.
     pub fn respond(&self, request: &ModelRequest, attempt: i32) -> ModelResponse {
         let digest = self.digest(request, attempt);
-        let [u1, u2, u3] = [0, 8, 16].map(|offset| uniform(&digest, offset));
-        // Box-Muller transform: two uniform samples make one standard normal sample.
-        let normal = (-2.0 * (1.0 - u1).ln()).sqrt() * (TAU * u2).cos();
-        let latency = self.median.mul_f64((self.spread * normal).exp().min(1e6)).min(MAX_LATENCY);
-        let text = if u3 < self.failure_rate {
+        let latency = sample::latency(&digest, self.median, self.spread);
+        let text = if sample::uniform(&digest, 16) < self.failure_rate {
             Err("the model is overloaded")
         } else {
             // The text must not depend on the attempt: every run of a job must have the same
@@ -99,12 +94,6 @@ impl SimulatedModel {
             .finalize()
             .into()
     }
-}
-
-/// Returns the eight bytes at `offset` as a number from 0 to 1, without 1.
-fn uniform(bytes: &[u8; 32], offset: usize) -> f64 {
-    let bits = bytes[offset..].iter().take(8).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
-    (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// Returns a text of up to `max_tokens` words, chosen by `digest`.

@@ -11,9 +11,12 @@
 //!
 //! ready ──▶ running ──▶ done
 //!              ├─ failed, attempts left ──▶ waiting, with backoff
+//!              ├─ postponed ──▶ waiting, the attempt does not count
 //!              ├─ lease expired, attempts left ──▶ ready
 //!              └─ failed permanently, or no attempts left ──▶ dead ── requeued ──▶ ready
 //! ```
+//!
+//! A paused kind ([`paused`]) is not claimed: its jobs stay ready.
 //!
 //! Leases and delays use the database's clock, which all workers share. Jobs are claimed by
 //! priority, then by `turn`. A job's turn is the number of its owner's jobs that are ahead of it,
@@ -22,6 +25,7 @@
 pub mod command;
 pub mod counts;
 pub mod maintenance;
+pub mod paused;
 pub(crate) mod sql;
 #[cfg(test)]
 mod tests;
@@ -146,6 +150,14 @@ pub enum Failure {
         /// Minimum delay before the next attempt, such as a `Retry-After`.
         after: Option<Duration>,
     },
+    /// Nothing was attempted, because something that the job needs is unavailable: the attempt does not
+    /// count. The handler must give up at some time by itself.
+    Postponed {
+        reason: String,
+        /// Delay before the next attempt; up to half of it is added, so that jobs that were postponed
+        /// together do not come back together.
+        after: Duration,
+    },
     /// Permanent: the job is dead-lettered. Holds the reason.
     Permanent(String),
 }
@@ -158,7 +170,9 @@ impl Failure {
 
     pub fn reason(&self) -> &str {
         match self {
-            Self::Retry { reason, .. } | Self::Permanent(reason) => reason,
+            Self::Retry { reason, .. }
+            | Self::Postponed { reason, .. }
+            | Self::Permanent(reason) => reason,
         }
     }
 }
@@ -179,6 +193,11 @@ pub trait JobHandler: Send + Sync + 'static {
 
     /// Result of an attempt. It is kept in memory until [`JobHandler::persist`] has written it.
     type Output: Send + Sync + 'static;
+
+    /// Returns the maximum number of jobs that one process runs concurrently. Default: that of the kind.
+    fn max_concurrency(&self) -> usize {
+        Self::KIND.max_concurrency
+    }
 
     /// Runs one attempt. Must be safe to repeat. Must not hold a database connection while it waits
     /// for something else.

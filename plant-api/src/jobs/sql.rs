@@ -46,8 +46,8 @@ pub async fn insert(db: impl PgExecutor<'_>, job: &NewJob) -> sqlx::Result<bool>
     Ok(result.rows_affected() == 1)
 }
 
-/// Claims the next ready jobs of each kind, up to its number of free slots. Skips rows that another
-/// worker is claiming.
+/// Claims the next ready jobs of each kind that is not paused, up to its number of free slots. Skips
+/// rows that another worker is claiming.
 pub async fn claim(
     db: impl PgExecutor<'_>,
     free_slots: &[(&str, usize)],
@@ -70,6 +70,7 @@ pub async fn claim(
                 limit free.slots
                 for update skip locked
             ) job
+            where not exists (select from paused_queue where paused_queue.kind = free.kind)
         )
         update job
         set state = 'running', attempts = attempts + 1, worker = $3,
@@ -163,6 +164,31 @@ pub async fn retry_later(
         "update job
         set state = 'waiting', run_at = now() + make_interval(secs => $4), worker = null,
             lease_until = null, last_error = $5
+        where id = $1 and state = 'running' and worker = $2 and attempts = $3",
+        job.id,
+        worker,
+        job.attempts,
+        delay.as_secs_f64(),
+        reason,
+    )
+    .execute(db)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Schedules another attempt after `delay`, without counting this one. Returns whether the worker still
+/// held the job.
+pub async fn postpone(
+    db: impl PgExecutor<'_>,
+    job: &Job,
+    worker: &str,
+    delay: Duration,
+    reason: &str,
+) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update job
+        set state = 'waiting', run_at = now() + make_interval(secs => $4), attempts = attempts - 1,
+            worker = null, lease_until = null, last_error = $5
         where id = $1 and state = 'running' and worker = $2 and attempts = $3",
         job.id,
         worker,

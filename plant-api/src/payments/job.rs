@@ -8,10 +8,7 @@ use std::time::Duration;
 
 use axum::http::{Method, Request, Uri, header};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -22,6 +19,7 @@ use super::sql::{self, ProviderPayment};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::http_client::HttpClient;
 use crate::jobs::{self, Failure, Job, JobHandler, JobKind, NewJob};
 use crate::signature::{SIGNATURE_HEADER, WebhookKey};
 
@@ -36,12 +34,8 @@ pub const KIND: JobKind = JobKind {
 /// Path of the webhook of the simulated provider.
 pub const WEBHOOK_PATH: &str = "/api/v1/webhooks/payments/simulated";
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Timeout for one post, with its response.
 const POST_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Largest response that is read, in bytes.
-const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Delay from the last failed attempt of the first job until another job posts the events, so that a
 /// payment reaches its final status however long the webhook was unavailable. It doubles from job to
@@ -81,11 +75,8 @@ impl PaymentHandler {
         provider: SimulatedProvider,
         webhook_url: Uri,
         key: WebhookKey,
+        client: HttpClient,
     ) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new()).build(connector);
         Self { db, clock, provider, webhook: Webhook { url: webhook_url, key, client } }
     }
 }
@@ -152,7 +143,7 @@ fn event(id: Uuid, payment: &ProviderPayment, kind: Kind) -> Event {
 struct Webhook {
     url: Uri,
     key: WebhookKey,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: HttpClient,
 }
 
 impl Webhook {
@@ -166,21 +157,12 @@ impl Webhook {
             .header(SIGNATURE_HEADER, self.key.sign(&body, clock.now()))
             .body(Full::new(Bytes::from(body)))
             .map_err(|e| Failure::Permanent(e.to_string()))?;
-        let exchange = async {
-            let response = self.client.request(request).await.map_err(|e| e.to_string())?;
-            let status = response.status();
-            // The connection can be used again only when the response was read. Its status counts, even
-            // if the body is too large or ends early.
-            let _ = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await;
-            Ok::<_, String>(status)
-        };
-        match tokio::time::timeout(POST_TIMEOUT, exchange).await {
-            Ok(Ok(status)) if status.is_success() => Ok(()),
-            Ok(Ok(status)) => Err(Failure::retry(format!("the webhook responded with {status}"))),
-            Ok(Err(error)) => Err(Failure::retry(format!("cannot post to the webhook: {error}"))),
-            Err(_) => {
-                Err(Failure::retry(format!("the webhook did not respond in {POST_TIMEOUT:?}")))
+        match self.client.send(request, POST_TIMEOUT).await {
+            Ok(response) if response.status.is_success() => Ok(()),
+            Ok(response) => {
+                Err(Failure::retry(format!("the webhook responded with {}", response.status)))
             }
+            Err(error) => Err(Failure::retry(format!("cannot post to the webhook: {error}"))),
         }
     }
 }

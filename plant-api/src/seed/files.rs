@@ -14,6 +14,7 @@ pub struct SeedFiles {
     pub industries: Vec<Industry>,
     pub skills: Vec<Skill>,
     pub people: People,
+    pub tickets: Tickets,
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,6 +92,63 @@ pub struct Reviews {
     pub rejected: Vec<String>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tickets {
+    pub tenant: Tenant,
+    #[serde(rename = "site")]
+    pub sites: Vec<Site>,
+    /// Roles of systems.
+    #[serde(rename = "role")]
+    pub roles: Vec<SystemRole>,
+    #[serde(rename = "problem")]
+    pub problems: Vec<Problem>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tenant {
+    pub tenant_id: String,
+    pub name: String,
+    pub servicedesk_url: String,
+    pub api_key: String,
+    pub signing_secret: String,
+    pub tool_type: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    pub name: String,
+    /// Third number of the addresses.
+    pub network: u8,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SystemRole {
+    /// Start of the hostnames.
+    pub prefix: String,
+    pub name: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Problem {
+    /// With `{hostname}` and `{address}`.
+    pub description: String,
+    pub resolution: String,
+    #[serde(rename = "article")]
+    pub articles: Vec<Article>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Article {
+    pub title: String,
+    pub body: String,
+}
+
 #[derive(Deserialize)]
 struct IndustryFile {
     industry: Vec<Industry>,
@@ -111,6 +169,7 @@ impl SeedFiles {
             toml::from_str(include_str!("../../../seeds/industries.toml"))?;
         let skills: SkillFile = toml::from_str(include_str!("../../../seeds/skills.toml"))?;
         let people = toml::from_str(include_str!("../../../seeds/people.toml"))?;
-        Ok(Self { industries: industries.industry, skills: skills.skill, people })
+        let tickets = toml::from_str(include_str!("../../../seeds/tickets.toml"))?;
+        Ok(Self { industries: industries.industry, skills: skills.skill, people, tickets })
     }
 }

@@ -1,5 +1,5 @@
-//! Test data: a catalogue with its hash chains, customers with their hired agents, and accounts for
-//! load tests.
+//! Test data: a catalogue with its hash chains, customers with their hired agents, and for load tests
+//! accounts and a tenant with what is known about its tickets.
 //!
 //! Every row is derived from the seed and its index: the same arguments give the same rows in any
 //! database, and a larger count adds rows to those of a smaller one. Names come from the files in
@@ -18,6 +18,7 @@ mod search_index;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod tickets;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
@@ -153,6 +154,7 @@ pub async fn seed_database(
             accounts::seed_accounts(&mut tx, &catalogue, users, &hash, &mut seeded).await?;
         }
     }
+    tickets::seed_tickets(&mut tx, &catalogue, &mut seeded).await?;
     tx.commit().await?;
 
     seeded.duration = progress.finish();

@@ -26,6 +26,8 @@ pub enum RowKind {
     Hire,
     Goal,
     Deliverable,
+    Tenant,
+    ResolvedTicket,
 }
 
 impl RowKind {
@@ -42,6 +44,8 @@ impl RowKind {
             Self::Hire => 60,
             Self::Goal => 90,
             Self::Deliverable => 120,
+            Self::Tenant => 30,
+            Self::ResolvedTicket => 150,
         }
     }
 

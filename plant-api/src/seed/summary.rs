@@ -50,6 +50,10 @@ pub struct Seeded {
     pub hired_agents: u64,
     pub goals: u64,
     pub deliverables: u64,
+    pub tenants: u64,
+    pub resolved_tickets: u64,
+    pub articles: u64,
+    pub systems: u64,
     pub duration: Duration,
 }
 
@@ -66,6 +70,10 @@ impl fmt::Display for Seeded {
             (self.hired_agents, "hired agents"),
             (self.goals, "goals"),
             (self.deliverables, "deliverables"),
+            (self.tenants, "tenants"),
+            (self.resolved_tickets, "resolved tickets"),
+            (self.articles, "articles"),
+            (self.systems, "systems"),
         ];
         let seconds = self.duration.as_secs_f64();
         if counts.iter().all(|(rows, _)| *rows == 0) {

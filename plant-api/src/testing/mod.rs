@@ -23,6 +23,7 @@ use crate::app::Simulations;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{AccessMode, ModelConfig, ProviderConfig, Secret};
+use crate::crypto::Sealer;
 use crate::db::{self, Db};
 use crate::limit::{BodyBudget, RateLimit};
 use crate::metrics::Metrics;
@@ -60,6 +61,9 @@ pub const SIGNING_KEY: &str = "signing key of the tests";
 
 /// Secret of the payment provider of the service under test.
 pub const WEBHOOK_SECRET: &str = "webhook secret of the tests";
+
+/// Key that seals the secrets of tenants of the service under test.
+pub const SECRET_KEY: &str = "secret key of the tests";
 
 /// Admin key of the service under test.
 pub const ADMIN_KEY: &str = "admin key of the tests";
@@ -421,6 +425,7 @@ pub fn access_policy(access_mode: AccessMode) -> AccessPolicy {
         access_mode,
         tokens,
         webhook_key: WebhookKey::new(&Secret(WEBHOOK_SECRET.into())).unwrap(),
+        sealer: Sealer::new(&Secret(SECRET_KEY.into()), &[]).unwrap(),
         password_hasher,
         rate_limit: RateLimit::new(NonZeroU32::MAX),
         require_verification: false,

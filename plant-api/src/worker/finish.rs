@@ -148,6 +148,11 @@ impl Worker {
             let held = jobs::sql::retry_later(connection, job, name, delay, &reason).await?;
             return Ok(if held { "retried" } else { "lease_lost" });
         }
+        if let Failure::Postponed { after, .. } = failure {
+            let delay = after.mul_f64(1.0 + jitter() / 2.0);
+            let held = jobs::sql::postpone(connection, job, name, delay, &reason).await?;
+            return Ok(if held { "postponed" } else { "lease_lost" });
+        }
         if !jobs::sql::dead_letter(&mut *connection, job, name, &reason).await? {
             return Ok("lease_lost");
         }

@@ -79,7 +79,7 @@ struct SharedHandler<H>(Arc<H>);
 
 impl<H: JobHandler> ErasedHandler for SharedHandler<H> {
     fn kind(&self) -> JobKind {
-        H::KIND
+        JobKind { max_concurrency: self.0.max_concurrency(), ..H::KIND }
     }
 
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Box<dyn Unwritten>, Failure>> {

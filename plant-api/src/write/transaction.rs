@@ -1,6 +1,7 @@
 //! The transaction of a write, and its end.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use sqlx::{PgConnection, Postgres, Transaction};
 use tokio_util::task::TaskTracker;
@@ -10,6 +11,7 @@ use super::key::Key;
 use super::response::StoredResponse;
 use super::{Rejection, sql};
 use crate::cache::{Cache, Topic};
+use crate::db::TenantScope;
 use crate::error::{Error, Result};
 use crate::state::AppState;
 
@@ -65,16 +67,27 @@ impl WriteTransaction {
     /// # Errors
     /// Database errors.
     pub async fn without_key(state: &AppState) -> Result<Self> {
-        // Leaves time to respond before the request timeout.
-        let lock_timeout = state.request_limits.request_timeout.mul_f64(0.9);
-        Ok(Self {
-            tx: state.db.begin_write(lock_timeout).await?,
+        Ok(Self::new(state, state.db.begin_write(lock_timeout(state)).await?))
+    }
+
+    /// Begins a transaction of a write that has no idempotency key, and that sees the rows of these
+    /// tenants.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn in_tenant(state: &AppState, scope: TenantScope<'_>) -> Result<Self> {
+        Ok(Self::new(state, state.db.begin_write_in(scope, lock_timeout(state)).await?))
+    }
+
+    fn new(state: &AppState, tx: Transaction<'static, Postgres>) -> Self {
+        Self {
+            tx,
             row_key: None,
             cache: state.cache.clone(),
             topics: Vec::new(),
             after_commit: Vec::new(),
             tasks: state.write_tasks.clone(),
-        })
+        }
     }
 
     /// Invalidates the cached responses of `topic` with the commit.
@@ -114,6 +127,12 @@ impl WriteTransaction {
         }
         Ok(response)
     }
+}
+
+/// Returns the timeout of a statement for a row lock, which leaves time to respond before the request
+/// timeout.
+fn lock_timeout(state: &AppState) -> Duration {
+    state.request_limits.request_timeout.mul_f64(0.9)
 }
 
 /// Returns the stored response of the first request with this key, after invalidating what that

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::PgConnection;
+use sqlx::{Acquire, PgConnection};
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::ledger::Ledger;
-use super::payments;
+use super::{payments, tickets};
 
 /// Result of the comparison.
 pub struct Findings {
@@ -15,7 +15,7 @@ pub struct Findings {
     pub lost: i64,
     /// Writes and effects that exist twice.
     pub duplicated: i64,
-    /// Unfinished jobs and generations, and goals without a draft.
+    /// Unfinished jobs, generations and tickets, and goals without a draft.
     pub unfinished: i64,
     /// Payments whose ledger entries do not agree with their status or do not sum to zero.
     pub ledger: i64,
@@ -26,6 +26,9 @@ pub struct Findings {
     /// Examples of violations, as text.
     pub examples: Vec<String>,
 }
+
+/// Returns the count that a kind of violation adds to.
+pub type Counter = fn(&mut Findings) -> &mut i64;
 
 impl Findings {
     /// Returns whether there are no violations.
@@ -61,7 +64,8 @@ pub async fn create_triggers(owner: &mut PgConnection) -> sqlx::Result<()> {
     )
     .execute(&mut *owner)
     .await?;
-    payments::create_trigger(owner).await
+    payments::create_trigger(owner).await?;
+    tickets::create_trigger(owner).await
 }
 
 /// Waits until all jobs are finished. Returns the time that it took, or `None` after `timeout`.
@@ -182,6 +186,7 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
         findings.unfinished += record(&mut findings.examples, violation, &unfinished);
     }
     payments::compare(owner, ledger, &mut findings).await?;
+    tickets::compare(owner, ledger, &mut findings).await?;
     Ok(findings)
 }
 
@@ -189,4 +194,33 @@ pub async fn compare(owner: &mut PgConnection, ledger: &Ledger) -> sqlx::Result<
 pub fn record(examples: &mut Vec<String>, violation: &str, ids: &[Uuid]) -> i64 {
     examples.extend(ids.iter().take(3).map(|id| format!("{violation}: {id}")));
     ids.len() as i64
+}
+
+/// Puts each fault into the rows, compares them, and rolls the fault back. Returns the faults that the
+/// comparison did not detect.
+pub async fn undetected_faults(
+    owner: &mut PgConnection,
+    ledger: &Ledger,
+) -> anyhow::Result<Vec<&'static str>> {
+    let mut undetected = Vec::new();
+    let faults = [&payments::FAULTS[..], &tickets::FAULTS].concat();
+    for (fault, statement) in &faults {
+        let mut tx = owner.begin().await?;
+        // What the database itself would refuse.
+        sqlx::query("alter table payment disable trigger payment_status_follows")
+            .execute(&mut *tx)
+            .await?;
+        let changed = sqlx::query(*statement).execute(&mut *tx).await?.rows_affected();
+        let findings = compare(&mut tx, ledger).await?;
+        tx.rollback().await?;
+        if changed == 0 || findings.is_clean() {
+            undetected.push(*fault);
+        }
+    }
+    println!(
+        "faults made on purpose: {} of {} detected",
+        faults.len() - undetected.len(),
+        faults.len()
+    );
+    Ok(undetected)
 }

@@ -11,6 +11,8 @@ pub struct Ledger {
     pub goals: Vec<(Uuid, String)>,
     /// Payments with their unique requested amounts, in minor units.
     pub payments: Vec<(Uuid, i64)>,
+    /// Tickets: the ids of their jobs, and their unique ids at the service desk.
+    pub tickets: Vec<(Uuid, String)>,
     /// Approved deliverables.
     pub approvals: Vec<Uuid>,
     /// Requests without a response or with a retryable status (409, 503).
@@ -25,6 +27,7 @@ impl Ledger {
         self.generations.extend(other.generations);
         self.goals.extend(other.goals);
         self.payments.extend(other.payments);
+        self.tickets.extend(other.tickets);
         self.approvals.extend(other.approvals);
         self.retried += other.retried;
         self.unexpected += other.unexpected;
@@ -32,6 +35,7 @@ impl Ledger {
 
     /// Returns the number of acknowledged writes.
     pub fn acknowledged(&self) -> usize {
-        self.generations.len() + self.goals.len() + self.payments.len() + self.approvals.len()
+        let tasks = self.generations.len() + self.goals.len() + self.tickets.len();
+        tasks + self.payments.len() + self.approvals.len()
     }
 }

@@ -1,7 +1,8 @@
 //! Chaos test: the service, a worker, Redis and PostgreSQL are killed at random times while writers
 //! write. Afterwards every acknowledged write must exist, every job must be finished, and no job
-//! may have had its effect twice; every payment must have ended, and the ledger agree with it. At last
-//! faults are put into the rows on purpose, each of which the comparison must detect.
+//! may have had its effect twice; every payment must have ended, and the ledger agree with it; every
+//! ticket must have ended, with one note at a service desk that is slow, fails and is never killed. At
+//! last faults are put into the rows on purpose, each of which the comparison must detect.
 //!
 //! Writers retry a request with the same `Idempotency-Key` until it is acknowledged.
 
@@ -9,6 +10,7 @@ mod check;
 mod kills;
 mod ledger;
 mod payments;
+mod tickets;
 mod writers;
 
 use std::net::SocketAddr;
@@ -37,7 +39,10 @@ pub struct Options {
     /// Address on which the service listens.
     #[arg(long)]
     address: SocketAddr,
-    /// Directory for the log files of service and worker.
+    /// Address on which the fake service desk listens.
+    #[arg(long)]
+    desk_address: SocketAddr,
+    /// Directory for the log files of the programs.
     #[arg(long)]
     logs: PathBuf,
     /// Number of kills.
@@ -68,6 +73,8 @@ struct Programs {
     service: Program,
     /// `plant-api work`.
     worker: Program,
+    /// `plant-api fake-desk`, which is not killed: it is not ours.
+    desk: Program,
 }
 
 impl Programs {
@@ -78,14 +85,23 @@ impl Programs {
         };
         let address = options.address.to_string();
         let webhook = format!("http://{address}/api/v1/webhooks/payments/simulated");
-        let worker = [&["work", "--payment-webhook-url", &webhook][..], &PROVIDER].concat();
-        let service = [&["serve", "--listen", &address][..], &PROVIDER].concat();
-        Ok(Self { service: start("serve", &service)?, worker: start("work", &worker)? })
+        let fake_desk = format!("http://{}", options.desk_address);
+        let both = [&["--fake-desk-url", &fake_desk][..], &PROVIDER].concat();
+        let worker = [&["work", "--payment-webhook-url", &webhook][..], &both].concat();
+        let service = [&["serve", "--listen", &address][..], &both].concat();
+        let desk_address = options.desk_address.to_string();
+        let desk = [&["fake-desk", "--listen", &desk_address][..], &DESK].concat();
+        Ok(Self {
+            desk: start("fake-desk", &desk)?,
+            service: start("serve", &service)?,
+            worker: start("work", &worker)?,
+        })
     }
 
     async fn stop(self) -> anyhow::Result<()> {
         self.service.stop().await.context("cannot stop the service")?;
-        self.worker.stop().await.context("cannot stop the worker")
+        self.worker.stop().await.context("cannot stop the worker")?;
+        self.desk.stop().await.context("cannot stop the service desk")
     }
 }
 
@@ -98,6 +114,9 @@ const PROVIDER: [&str; 6] = [
     "--payment-late-rate=0.1",
     "--payment-delay-ms=100",
 ];
+
+/// Settings of a service desk that often fails, half of the times after it has stored the note.
+const DESK: [&str; 2] = ["--latency-ms=50", "--failure-rate=0.1"];
 
 /// Timeout for all jobs to finish after the last kill: one lease and all attempts of a job, and again
 /// those of the job that delivers the events of a payment later.
@@ -124,6 +143,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     }
     let mut owner = PgConnection::connect(&options.database_url).await?;
     let finish_time = check::wait_until_finished(&mut owner, FINISH_TIMEOUT).await?;
+    tickets::copy_notes(&mut owner, options.desk_address, &ledger).await?;
     let findings = check::compare(&mut owner, &ledger).await?;
     println!(
         "| {} | {} in {:.0} s: {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
@@ -148,7 +168,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     if options.expect_loss {
         return Ok(findings.lost > 0);
     }
-    let undetected = payments::undetected_faults(&mut owner, &ledger).await?;
+    let undetected = check::undetected_faults(&mut owner, &ledger).await?;
     for fault in &undetected {
         println!("not detected: {fault}");
     }

@@ -1,4 +1,4 @@
-//! Writers that create generations, goals and payments and approve deliverables.
+//! Writers that create generations, goals, payments and tickets and approve deliverables.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::Options;
 use super::ledger::Ledger;
+use super::{Options, tickets};
 use crate::client::Client;
 
 /// Delay between two writes of one writer.
@@ -60,9 +60,10 @@ pub fn start(
 ) -> Vec<JoinHandle<Ledger>> {
     let mut writers = Vec::new();
     for number in 0..options.writers {
-        for kind in [WriteKind::Generation, WriteKind::Goal, WriteKind::Payment] {
+        for kind in [WriteKind::Generation, WriteKind::Goal, WriteKind::Payment, WriteKind::Ticket]
+        {
             let mut client = Client::new(options.address);
-            if kind != WriteKind::Goal {
+            if matches!(kind, WriteKind::Generation | WriteKind::Payment) {
                 client.headers.push(("authorization", format!("Bearer {}", test_data.token)));
             }
             let writer = Writer { client, stop: stop.clone(), ledger: Ledger::default() };
@@ -80,6 +81,12 @@ enum WriteKind {
     Generation,
     Goal,
     Payment,
+    Ticket,
+}
+
+/// Returns the id of a ticket at the service desk.
+fn ticket_id(mark: &str) -> String {
+    mark.replace(' ', "-").to_ascii_uppercase()
 }
 
 struct Writer {
@@ -94,6 +101,7 @@ impl Writer {
             WriteKind::Generation => "/api/v1/generation/create".to_owned(),
             WriteKind::Goal => format!("/api/v1/agents/{hire}/goals"),
             WriteKind::Payment => "/api/v1/payments/create".to_owned(),
+            WriteKind::Ticket => format!("/webhooks/servicedesk/{}", tickets::TENANT),
         };
         let run = Uuid::new_v4();
         for n in 0_u64.. {
@@ -111,6 +119,12 @@ impl Writer {
                 WriteKind::Payment => {
                     json!({"plan_id": "pro", "amount": amount as f64 / 100.0, "currency": "USD"})
                 }
+                // The service recognizes a repeated ticket by its bytes.
+                WriteKind::Ticket => json!({
+                    "event": "ticket_created", "ticket_id": ticket_id(&mark), "priority": "high",
+                    "description": format!("Mail is slow: {mark}"),
+                    "created_at": "2026-01-02T03:04:05Z",
+                }),
             };
             if let Some(id) =
                 self.write_until_acknowledged(&path, &mark.replace(' ', "-"), &body).await
@@ -119,6 +133,7 @@ impl Writer {
                     WriteKind::Generation => self.ledger.generations.push((id, mark)),
                     WriteKind::Goal => self.ledger.goals.push((id, mark)),
                     WriteKind::Payment => self.ledger.payments.push((id, amount)),
+                    WriteKind::Ticket => self.ledger.tickets.push((id, ticket_id(&mark))),
                 }
             }
             sleep(THINK_TIME).await;
@@ -139,7 +154,8 @@ impl Writer {
         while !self.stop.load(Ordering::Relaxed) {
             match self.client.send(Method::POST, path, Some(body)).await {
                 Ok(response) if matches!(response.status, 201 | 202) => {
-                    return response.json().ok()?["id"].as_str()?.parse().ok();
+                    let body = response.json().ok()?;
+                    return body.get("id").or(body.get("job_id"))?.as_str()?.parse().ok();
                 }
                 // 409: the earlier request with this key is still in progress.
                 Ok(response) if !matches!(response.status, 409 | 503) => {

@@ -20,7 +20,7 @@ use crate::testing::{TestApp, json_request};
 
 const SPEC: SeedSpec = SeedSpec { agents: 60, skills: 50, customers: 3, users: 3, seed: 42 };
 
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 21] = [
     "base_entity",
     "amendment",
     "industry",
@@ -38,6 +38,10 @@ const TABLES: [&str; 17] = [
     "payment_event",
     "ledger_transaction",
     "ledger_entry",
+    "tenant_configs",
+    "resolved_ticket",
+    "knowledge_article",
+    "inventory_system",
 ];
 
 /// Returns every row of every seeded table, including the positions of amendments.
@@ -63,6 +67,41 @@ async fn seeding_twice_changes_nothing(pool: PgPool) {
     let again = seed_database(&mut db, SPEC, false).await.unwrap();
     assert!(again.to_string().starts_with("nothing to seed"), "{again}");
     assert_eq!(dump(&mut db).await, before);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_documented_insert_of_the_tenant_equals_the_seeded_row(pool: PgPool) {
+    const INSERT: &str = "INSERT INTO tenant_configs (
+            tenant_id, name, servicedesk_url,
+            servicedesk_api_key_encrypted,
+            webhook_signing_secret_encrypted,
+            tool_type
+        ) VALUES (
+            'load-test-tenant',
+            'Load Test Tenant',
+            'https://loadtest.servicedesk.local',
+            'encrypted_test_key',
+            'encrypted_test_secret',
+            'servicedesk_plus'
+        )";
+    const ROW: &str =
+        "select (to_jsonb(t) - 'created_at' - 'updated_at')::text from tenant_configs t";
+    let mut db = pool.acquire().await.unwrap();
+    sqlx::query(INSERT).execute(&mut *db).await.unwrap();
+    let inserted: String = sqlx::query_scalar(ROW).fetch_one(&mut *db).await.unwrap();
+    // On top of it the seeder adds the rest; the insert on top of the seeder does nothing.
+    let seeded = seed_database(&mut db, SPEC, false).await.unwrap();
+    assert_eq!((seeded.tenants, seeded.resolved_tickets), (0, 200));
+    assert_eq!((seeded.articles, seeded.systems), (40, 60));
+    let seeded = seed_database(&mut db, SPEC, true).await.unwrap();
+    assert_eq!((seeded.tenants, seeded.resolved_tickets), (1, 200));
+    assert_eq!(sqlx::query_scalar::<_, String>(ROW).fetch_one(&mut *db).await.unwrap(), inserted);
+    let again = sqlx::query(INSERT).execute(&mut *db).await.unwrap();
+    assert_eq!(again.rows_affected(), 0);
+    // Another tenant of this id is a conflict.
+    let other = INSERT.replace("Load Test Tenant", "Another");
+    let error = sqlx::query(AssertSqlSafe(other)).execute(&mut *db).await.unwrap_err();
+    assert!(error.to_string().contains("tenant_configs_pkey"), "{error}");
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -1,0 +1,170 @@
+//! HTTP client for outgoing requests: HTTP/1.1, with or without TLS (rustls). It follows no
+//! redirects, uses no proxy, and bounds the time of an exchange and the size of a response.
+//!
+//! A client with [`Reach::Public`] connects to public addresses only, whatever a name resolves to.
+//! IP addresses in a URL are not resolved, so the caller checks them.
+
+mod addresses;
+#[cfg(test)]
+mod tests;
+
+use std::error::Error as StdError;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::http::uri::Scheme;
+use axum::http::{Request, StatusCode, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::client::legacy::{Client, ResponseFuture};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+
+use addresses::CheckedResolver;
+pub use addresses::{InsideAddress, Reach, is_public};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Idle connections are closed after this time, before most servers close them.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Largest response body that is read, in bytes.
+pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+
+/// Longest delay that a `Retry-After` can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
+type Connector = HttpConnector<CheckedResolver>;
+
+/// A client with its pool of connections. Clones share the pool.
+#[derive(Clone)]
+pub struct HttpClient {
+    reach: Reach,
+    http: Client<Connector, Full<Bytes>>,
+    /// Created at the first request with TLS, because it reads the system's certificates.
+    https: Arc<OnceLock<Client<HttpsConnector<Connector>, Full<Bytes>>>>,
+}
+
+/// A response. Its status counts, even if the body is too large or ends early.
+#[derive(Debug)]
+pub struct Response {
+    pub status: StatusCode,
+    /// `Retry-After` in seconds, at most one hour; a date is ignored.
+    pub retry_after: Option<Duration>,
+    /// `None`: larger than [`MAX_RESPONSE_BYTES`], or incomplete.
+    pub body: Option<Bytes>,
+}
+
+/// Reason why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The host's name resolves to an address that is not public.
+    #[error(transparent)]
+    Inside(InsideAddress),
+    /// The connection failed or broke.
+    #[error("{0}")]
+    Connection(String),
+    /// The exchange did not end in time.
+    #[error("no response in {0:?}")]
+    Timeout(Duration),
+}
+
+impl HttpClient {
+    pub fn new(reach: Reach) -> Self {
+        let mut connector = connector(reach);
+        connector.enforce_http(true);
+        Self { reach, http: client(connector), https: Arc::default() }
+    }
+
+    /// Sends a request and reads the response within `timeout`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        timeout: Duration,
+    ) -> Result<Response, ClientError> {
+        let exchange = async {
+            let response = self.start(request).await.map_err(|error| client_error(&error))?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await;
+            Ok(Response {
+                status,
+                retry_after: headers.get(header::RETRY_AFTER).and_then(|value| {
+                    let seconds = value.to_str().ok()?.trim().parse().ok()?;
+                    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+                }),
+                body: body.ok().map(http_body_util::Collected::to_bytes),
+            })
+        };
+        match tokio::time::timeout(timeout, exchange).await {
+            Ok(result) => result,
+            Err(_) => Err(ClientError::Timeout(timeout)),
+        }
+    }
+
+    fn start(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
+        if request.uri().scheme() == Some(&Scheme::HTTPS) {
+            self.https.get_or_init(|| client(tls(connector(self.reach)))).request(request)
+        } else {
+            self.http.request(request)
+        }
+    }
+}
+
+fn connector(reach: Reach) -> Connector {
+    let mut connector = HttpConnector::new_with_resolver(CheckedResolver::new(reach));
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_nodelay(true);
+    connector.enforce_http(false);
+    connector
+}
+
+/// Adds TLS. Without any certificate in the system's store every server is untrusted.
+fn tls(connector: Connector) -> HttpsConnector<Connector> {
+    let mut roots = RootCertStore::empty();
+    let system = rustls_native_certs::load_native_certs();
+    let (trusted, _) = roots.add_parsable_certificates(system.certs);
+    if trusted == 0 {
+        tracing::warn!(
+            errors = ?system.errors,
+            "no trusted certificates found; requests with TLS fail (Debian: install ca-certificates)"
+        );
+    }
+    // The versions that rustls supports are those that its own provider supports.
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap_or_else(|e| unreachable!("ring supports TLS 1.2 and 1.3: {e}"))
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_only()
+        .enable_http1()
+        .wrap_connector(connector)
+}
+
+fn client<C: Connect + Clone>(connector: C) -> Client<C, Full<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .build(connector)
+}
+
+/// Joins the messages of an error and its sources: that of hyper alone says little.
+fn client_error(error: &hyper_util::client::legacy::Error) -> ClientError {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(inside) = cause.downcast_ref::<InsideAddress>() {
+            return ClientError::Inside(inside.clone());
+        }
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    ClientError::Connection(message)
+}
