@@ -4,6 +4,7 @@
 //! Each converter is a pure function from a text to a [`draft::Draft`] with remarks on everything
 //! that it could not convert; [`toml_text::render`] writes a draft as a profile.
 
+mod destructive;
 pub mod draft;
 pub mod har;
 pub mod locust;
@@ -14,6 +15,9 @@ pub mod value;
 
 /// Longest text that is converted, in bytes.
 pub const LONGEST_TEXT: usize = 256 << 20;
+
+/// The methods that requests of a profile can have.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// A text that cannot be converted at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,15 +1,14 @@
 //! Entries of a HAR file.
 
 use chrono::DateTime;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 
+use super::credential::shown_path;
 use crate::init::{
+    METHODS,
     draft::{Draft, RemarkKind},
     value::Value,
 };
-
-/// Characters that stay as they are in a path or a query.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Endings of static files, which browsers cache.
 const STATIC: [&str; 18] = [
@@ -89,6 +88,11 @@ impl Entry {
         })
     }
 
+    /// Method and path, without credentials in it.
+    pub fn place(&self) -> String {
+        format!("{} {}", self.method, shown_path(&self.path))
+    }
+
     /// End of the response, in milliseconds since 1970.
     pub fn ended_ms(&self) -> Option<i64> {
         #[expect(clippy::cast_possible_truncation, reason = "a cast saturates")]
@@ -98,7 +102,6 @@ impl Entry {
 
     /// Why the request is not part of a profile.
     pub fn why_not(&self) -> Option<String> {
-        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
         let path = self.path.to_ascii_lowercase();
         let is_static = ["stylesheet", "script", "image", "font", "media"]
             .contains(&self.resource_type.as_str())
@@ -109,7 +112,7 @@ impl Entry {
             || self.mime_type.contains("javascript");
         if self.method == "OPTIONS" || self.resource_type == "preflight" {
             Some("preflight requests".into())
-        } else if !known.contains(&self.method.as_str()) {
+        } else if !METHODS.contains(&self.method.as_str()) {
             Some(format!("requests with the method {}", self.method))
         } else if self.status == 101 || self.resource_type == "websocket" {
             Some("WebSocket connections".into())
@@ -145,18 +148,13 @@ pub fn first_origin(entries: &[Entry]) -> Option<String> {
     first.map(|entry| entry.origin.clone())
 }
 
-/// Percent-encodes a text for a query.
-pub fn encode(text: &str) -> String {
-    utf8_percent_encode(text, ENCODED).to_string()
-}
-
 /// Decodes a segment of a path.
 pub fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// Names and values, decoded.
-type Fields = Vec<(String, String)>;
+pub type Fields = Vec<(String, String)>;
 
 /// Splits a URL into origin, path and query.
 fn split_url(url: &str) -> Result<(String, String, Fields), String> {
@@ -170,7 +168,7 @@ fn split_url(url: &str) -> Result<(String, String, Fields), String> {
     // A user name and a password in the URL are credentials.
     let host = host.rsplit('@').next().unwrap_or_default();
     if host.is_empty() {
-        return Err(format!("`{url}` has no host"));
+        return Err("its URL has no host".into());
     }
     let path = if path.is_empty() { "/" } else { path };
     Ok((format!("{scheme}://{}", host.to_ascii_lowercase()), path.to_owned(), fields(query)))
