@@ -51,11 +51,16 @@ impl<'t> Source<'t> {
         format!("{}:{}", self.file, self.line(node.start()))
     }
 
-    /// The text of a node in one line, shortened.
-    pub fn snippet(self, node: &impl Ranged) -> String {
+    /// The text of a node.
+    pub fn of(self, node: &impl Ranged) -> &'t str {
         let range = node.range();
         let text = self.text.get(range.start().to_usize()..range.end().to_usize());
-        let text = text.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+        text.unwrap_or_default()
+    }
+
+    /// The text of a node in one line, shortened.
+    pub fn snippet(self, node: &impl Ranged) -> String {
+        let text = self.of(node).split_whitespace().collect::<Vec<_>>().join(" ");
         if text.chars().count() <= 60 {
             return text;
         }
