@@ -36,11 +36,8 @@ fn compare(option: &str, source: &str) -> String {
     );
     assert!(first_line(&output).starts_with(&format!("{profile} written: ")), "{}", output.stdout);
     assert!(output.outcome.is_none());
-    // A file that the profile uploads and the user has to supply.
-    fs::write(folder.join("a.png"), "image").unwrap();
     let valid = loadtest(&folder, &["validate", &profile]);
     assert_eq!(valid.exit_code, 0, "{}", valid.stderr);
-    fs::remove_file(folder.join("a.png")).unwrap();
     let mut text = String::new();
     for file in fs::read_dir(&folder).unwrap() {
         let file = file.unwrap().file_name().into_string().unwrap();

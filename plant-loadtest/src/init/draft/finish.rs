@@ -1,13 +1,13 @@
 //! Makes a draft a valid profile.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     mem,
 };
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Body, Class, Draft, Expect, Part, Remark, RemarkKind, Step, Task};
+use super::{Body, Class, Draft, Expect, Part, Remark, RemarkKind, Step, Task, Variable};
 use crate::{
     init::names::free_name,
     placeholder::{self, BUILT_IN},
@@ -42,6 +42,7 @@ impl Draft {
             // Users that stop do not wait.
             class.on_stop.iter_mut().for_each(|step| step.wait = None);
             self.remarks.extend(class.disable_incomplete());
+            class.tasks.iter_mut().for_each(Task::disable_if_empty);
         }
         let mut known = HashSet::new();
         self.remarks.retain(|remark| known.insert(remark.clone()));
@@ -85,13 +86,39 @@ impl Class {
             }
             // What was disabled may have given others a value.
             if remarks.len() == before {
-                return remarks;
+                break;
             }
         }
+        remarks.extend(self.complete_headers(&givers));
+        remarks
+    }
+
+    /// Adds a variable to fill in for each one of the headers that nothing gives a value: all
+    /// requests have the headers.
+    fn complete_headers(&mut self, givers: &HashMap<String, usize>) -> Vec<Remark> {
+        let names = self.headers.iter().flat_map(|(_, text)| placeholder::names(text));
+        let missing = names.filter(|name| givers.get(*name).is_none_or(|count| *count == 0));
+        let missing: BTreeSet<String> = missing.map(str::to_owned).collect();
+        let remark = |name: &String| Remark {
+            kind: RemarkKind::ToDo,
+            place: format!("headers of `{}`", self.name),
+            text: format!("replace the value of `{name}`: nothing gives it one"),
+        };
+        let remarks = missing.iter().map(remark).collect();
+        let values = missing.into_iter().map(|name| (name, Variable::Is("FILL IN".into())));
+        self.variables.extend(values);
+        remarks
     }
 }
 
 impl Task {
+    /// Disables a sequence without a step that is sent: a task needs a request.
+    fn disable_if_empty(&mut self) {
+        if self.disabled.is_none() && !self.is_active() {
+            self.disabled = Some("none of its requests can be sent".into());
+        }
+    }
+
     fn disable_incomplete(&mut self, givers: &mut HashMap<String, usize>) -> Vec<Remark> {
         let columns = self.feed.iter().flat_map(|feed| &feed.columns);
         let own = self.variables.iter().map(|(name, _)| name).chain(columns);
@@ -240,6 +267,28 @@ mod tests {
         assert!(remarks[0].ends_with("the header `bad name` cannot be sent"), "{remarks:?}");
         assert!(remarks[1].ends_with("the header `X-B` cannot be sent"), "{remarks:?}");
         assert_eq!(step.expect, Expect::default());
+    }
+
+    #[test]
+    fn a_sequence_without_a_step_that_is_sent_is_left_out() {
+        let steps = vec![step("/{a}"), step("/{b}")];
+        let tasks = vec![Task { steps, ..Task::default() }, task(step("/c"))];
+        let class = Class { tasks, ..Class::default() };
+        let mut draft = Draft { classes: vec![class], ..Draft::default() };
+        draft.finish();
+        assert!(draft.classes[0].tasks[0].disabled.is_some());
+        assert_eq!((draft.active_tasks(), draft.remarks.len()), (1, 2));
+    }
+
+    #[test]
+    fn a_header_of_the_class_has_a_variable_to_fill_in_if_nothing_gives_it() {
+        let headers = vec![("A".into(), "{a} {uuid}".into()), ("B".into(), "{a}".into())];
+        let class = Class { headers, tasks: vec![task(step("/"))], ..Class::default() };
+        let mut draft = Draft { classes: vec![class], ..Draft::default() };
+        draft.finish();
+        let variables = &draft.classes[0].variables;
+        assert_eq!(*variables, [("a".into(), Variable::Is("FILL IN".into()))]);
+        assert_eq!(draft.remarks.len(), 1, "{:?}", draft.remarks);
     }
 
     #[test]

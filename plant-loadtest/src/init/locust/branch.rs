@@ -190,7 +190,7 @@ impl<'m> Walker<'m> {
                     self.leave_early(within);
                 }
                 if let (Flow::Break, Some(last)) = (&flow, body.last()) {
-                    self.left_out(last, "the passes of the loop after the first one are left out");
+                    self.left_out(last, "the passes of the loop after this one are left out");
                 }
             } else if !self.is_quiet(body)
                 && let Some(first) = body.first()

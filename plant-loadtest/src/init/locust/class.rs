@@ -137,7 +137,7 @@ impl<'m> UserClass<'m> {
         for (name, value) in &members.attributes {
             match *name {
                 "wait_time" => self.read_wait(module, value),
-                "weight" => match constant(module, value) {
+                "weight" => match self.constant(module, value) {
                     Symbol::Integer(weight @ 0..=0xFFFF_FFFF) => {
                         self.weight = u32::try_from(weight).unwrap_or(1);
                     }
@@ -150,7 +150,7 @@ impl<'m> UserClass<'m> {
                     let text = format!("the setting `{name}` of the client is not read");
                     self.remark(RemarkKind::LeftOut, module.source.place(value), text);
                 }
-                "host" => match constant(module, value) {
+                "host" => match self.constant(module, value) {
                     Symbol::Null => {}
                     host => match host.as_literal() {
                         Some(host) => self.host = Some(host.to_owned()),
@@ -160,20 +160,26 @@ impl<'m> UserClass<'m> {
                 _ => {}
             }
         }
-        let milliseconds =
-            |name| match members.attributes.get(name).map(|value| constant(module, value)) {
-                Some(Symbol::Integer(number)) => u64::try_from(number).ok(),
-                _ => None,
-            };
-        if let (None, Some(from), Some(to)) =
-            (self.wait, milliseconds("min_wait"), milliseconds("max_wait"))
-        {
-            self.wait =
-                Some(Wait { from: Duration::from_millis(from), to: Duration::from_millis(to) });
+        if self.wait.is_none() {
+            let from = self.milliseconds(module, members, "min_wait");
+            let to = self.milliseconds(module, members, "max_wait");
+            self.wait = from.zip(to).map(|(from, to)| Wait { from, to });
         }
         if let Some(method) = members.method("wait_time") {
             let place = module.source.place(method);
             self.remark(RemarkKind::ToDo, place, "`wait_time` is a function: set `wait` yourself");
+        }
+    }
+
+    fn milliseconds(
+        &mut self,
+        module: &'m Module<'m>,
+        members: &Members<'m>,
+        name: &str,
+    ) -> Option<Duration> {
+        match self.constant(module, members.attributes.get(name).copied()?) {
+            Symbol::Integer(number) => u64::try_from(number).ok().map(Duration::from_millis),
+            _ => None,
         }
     }
 
@@ -189,11 +195,12 @@ impl<'m> UserClass<'m> {
             return;
         };
         let name = module.full_name(&call.func).unwrap_or_default();
-        let seconds = |position: usize| match constant(module, call.arguments.args.get(position)?) {
-            Symbol::Integer(seconds) => Some(seconds as f64),
-            Symbol::Float(seconds) => Some(seconds),
-            _ => None,
-        };
+        let mut seconds =
+            |position: usize| match self.constant(module, call.arguments.args.get(position)?) {
+                Symbol::Integer(seconds) => Some(seconds as f64),
+                Symbol::Float(seconds) => Some(seconds),
+                _ => None,
+            };
         self.wait = match name.rsplit('.').next().unwrap_or_default() {
             "between" => wait(seconds(0), seconds(1)),
             "constant" => wait(seconds(0), seconds(0)),
@@ -315,7 +322,7 @@ impl<'m> UserClass<'m> {
         let weight = decorators.weight.map_or(1, |weight| self.task_weight(module, weight));
         let mut tags = Vec::new();
         for tag in decorators.tags {
-            match constant(module, tag).as_literal() {
+            match self.constant(module, tag).as_literal() {
                 Some(tag) => tags.push(tag.to_owned()),
                 None => self.left_out(module, tag, "the tag is not constant"),
             }
@@ -327,7 +334,7 @@ impl<'m> UserClass<'m> {
     }
 
     fn task_weight(&mut self, module: &'m Module<'m>, weight: &'m Expr) -> u32 {
-        match constant(module, weight) {
+        match self.constant(module, weight) {
             Symbol::Integer(weight @ ..=0xFFFF_FFFF) => u32::try_from(weight).unwrap_or(0),
             _ => {
                 self.left_out(module, weight, "the weight is not constant; 1 is used");
@@ -450,6 +457,15 @@ impl<'m> UserClass<'m> {
         tasks
     }
 
+    /// The value of an expression outside of functions.
+    fn constant(&mut self, module: &'m Module<'m>, value: &'m Expr) -> Symbol {
+        let mut walker = Walker::new(module, &[], Attributes::new());
+        walker.locals.push(std::collections::BTreeMap::new());
+        let value = walker.eval(value);
+        self.remarks.append(&mut walker.remarks);
+        value
+    }
+
     fn left_out(&mut self, module: &Module<'_>, at: &impl ruff_text_size::Ranged, reason: &str) {
         let text = format!("`{}`: {reason}", module.source.snippet(at));
         let place = module.source.place(at);
@@ -459,13 +475,6 @@ impl<'m> UserClass<'m> {
     fn remark(&mut self, kind: RemarkKind, place: String, text: impl Into<String>) {
         self.remarks.push(Remark { kind, place, text: text.into() });
     }
-}
-
-/// The value of an expression outside of functions.
-pub fn constant<'m>(module: &'m Module<'m>, value: &'m Expr) -> Symbol {
-    let mut walker = Walker::new(module, &[], Attributes::new());
-    walker.locals.push(std::collections::BTreeMap::new());
-    walker.eval(value)
 }
 
 fn wait(from: Option<f64>, to: Option<f64>) -> Option<Wait> {

@@ -54,7 +54,8 @@ const MOST_CLASSES: usize = 100;
 /// Returns an error if the text is no Python, exceeds a limit, or has no user class with a request
 /// that can be read.
 pub fn convert(file: &str, text: &str) -> Result<Draft, ConvertError> {
-    let source = Source { file, text };
+    let lines = python::line_starts(text);
+    let source = Source::new(file, text, &lines);
     let syntax = source.parse()?;
     let module = Module::new(source, &syntax);
     let mut draft = Draft::default();

@@ -163,7 +163,7 @@ fn a_loop_that_a_response_ends_is_sent_once_and_listed() {
     let sent: Vec<(&str, usize)> =
         steps(&draft).iter().map(|step| (&*step.path, step.expect.status.len())).collect();
     assert_eq!(sent, [("/0", 0)]);
-    assert!(left_out(&draft)[0].contains("after the first one"), "{:?}", draft.remarks);
+    assert!(left_out(&draft)[0].contains("after this one"), "{:?}", draft.remarks);
 
     let draft = converted(
         "for n in range(9):\n    if n == 1:\n        continue\n    if n == 3:\n        break\n    \
@@ -236,8 +236,29 @@ fn what_a_profile_has_no_equal_for_is_noted() {
         });
         assert!(is_noted, "{statement}: {:?}", draft.remarks);
     }
+    let draft = converted("self.client.get('/', name=f'/{random.randint(1, 3)}')");
+    assert!(draft.remarks[0].text.contains("name"), "{:?}", draft.remarks);
     let draft = converted("self.client.cookies.set('a', 'b')\nself.client.get('/')");
     assert_eq!(left_out(&draft), ["f.py:7: `self.client.cookies.set('a', 'b')` is not read"]);
+}
+
+#[test]
+fn every_remark_on_a_request_has_its_line() {
+    let draft = convert(
+        "f.py",
+        &("A = ['a', 'b']\nB = ['c', 'd']\n".to_owned()
+            + &class(
+                "self.client.get('/' + A.pop() + B.pop())\n\
+                 self.client.get('/', headers={'X-A': os.environ['KEY']})",
+            )),
+    )
+    .unwrap();
+    assert!(draft.remarks.len() > 1, "{:?}", draft.remarks);
+    assert!(
+        draft.remarks.iter().all(|remark| remark.place.starts_with("f.py:")),
+        "{:?}",
+        draft.remarks
+    );
 }
 
 /// A file of these classes.

@@ -42,6 +42,8 @@ pub struct Renderer<'a, 'm> {
     /// Names that are taken, with the task that they belong to, if it is only one.
     taken: Vec<(String, Option<usize>)>,
     extractions: Vec<Extraction>,
+    /// File and line of the request at hand.
+    place: String,
     /// What of the request at hand cannot be read.
     problems: Vec<Unknown>,
     /// Variables of the class.
@@ -74,6 +76,7 @@ impl<'a, 'm> Renderer<'a, 'm> {
             placeholders: BTreeMap::new(),
             taken: Vec::new(),
             extractions: Vec::new(),
+            place: String::new(),
             problems: Vec::new(),
             class_variables: Vec::new(),
             class_feed: None,
@@ -149,12 +152,10 @@ impl<'a, 'm> Renderer<'a, 'm> {
 
     fn step(&mut self, function: usize, request: &Request) -> Step {
         let mut problems = request.problems.clone();
+        self.place.clone_from(&request.place);
         let mut step = Step { method: request.method.clone(), ..Step::default() };
         step.path = self.path(function, &request.url, &mut problems);
-        if let Some(name) = request.name.as_ref().and_then(Symbol::as_literal) {
-            let name = format!("{} {name}", request.method);
-            step.name = (name != format!("{} {}", step.method, step.path)).then_some(name);
-        }
+        step.name = self.step_name(request, &step);
         let mut value = |renderer: &mut Self, name: &str, value: &Symbol| {
             renderer.value(Some(function), value, name).unwrap_or_else(|unknown| {
                 problems.push(unknown);
@@ -230,6 +231,24 @@ impl<'a, 'm> Renderer<'a, 'm> {
         step
     }
 
+    /// The name of the endpoint, if it is not the method and the path.
+    fn step_name(&mut self, request: &Request, step: &Step) -> Option<String> {
+        let name = request.name.as_ref().filter(|name| **name != Symbol::Null)?;
+        let Some(name) = name.as_literal() else {
+            let text = "its name in the statistics is not constant; its path is used";
+            self.changed(text);
+            return None;
+        };
+        let name = format!("{} {name}", request.method);
+        (name != step.endpoint()).then_some(name)
+    }
+
+    /// Adds a remark on something of the request at hand that is not quite the same.
+    pub(super) fn changed(&mut self, text: impl Into<String>) {
+        let (place, text) = (self.place.clone(), text.into());
+        self.remarks.push(Remark { kind: RemarkKind::Changed, place, text });
+    }
+
     fn multipart(
         &mut self,
         fields: Vec<(String, Value)>,
@@ -262,8 +281,7 @@ impl<'a, 'm> Renderer<'a, 'm> {
         } else {
             let text =
                 "more statuses count as a success than a profile lists; it expects 200 to 299";
-            let place = request.place.clone();
-            self.remarks.push(Remark { kind: RemarkKind::Changed, place, text: text.into() });
+            self.changed(text);
         }
         Vec::new()
     }

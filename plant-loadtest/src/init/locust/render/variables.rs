@@ -66,8 +66,7 @@ impl Renderer<'_, '_> {
             (DrawKind::OneOf(items) | DrawKind::NextOf(items), _) => {
                 if matches!(draw.kind, DrawKind::NextOf(_)) {
                     let text = format!("`{name}` is drawn at random: a class has only one feed");
-                    let place = String::new();
-                    self.remarks.push(Remark { kind: RemarkKind::Changed, place, text });
+                    self.changed(text);
                 }
                 Variable::OneOf(self.choices(function, items, key)?)
             }
@@ -178,7 +177,7 @@ impl Renderer<'_, '_> {
             self.class_variables.push((name.clone(), Variable::Is(FILL_IN.into())));
             self.remarks.push(Remark {
                 kind: RemarkKind::ToDo,
-                place: String::new(),
+                place: self.place.clone(),
                 text: format!("replace the value of `{name}`: the file reads it from {setting}"),
             });
         }
