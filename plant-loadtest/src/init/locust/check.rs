@@ -92,15 +92,7 @@ impl<'m> Walker<'m> {
             Expr::BoolOp(operation) => {
                 operation.values.iter().for_each(|operand| self.expect_presence(operand));
             }
-            Expr::Compare(compare) => match self.eval(&compare.left) {
-                Symbol::Length(places) => match &places[..] {
-                    [place] if place.pointer.is_empty() => {
-                        self.apply(Check::NotEmpty(place.step), test);
-                    }
-                    _ => self.left_out(test, "that there is an element is not checked"),
-                },
-                _ => {}
-            },
+            Expr::Compare(compare) => self.expect_element(&compare.left, test),
             _ => {
                 let Symbol::Json(places) = self.eval(test) else { return };
                 let [Place { step, pointer }] = &places[..] else { return };
@@ -111,6 +103,17 @@ impl<'m> Walker<'m> {
                     _ => self.left_out(test, "that the value is there is not checked"),
                 }
             }
+        }
+    }
+
+    /// A list whose length is compared must have an element.
+    fn expect_element(&mut self, length: &'m Expr, test: &'m Expr) {
+        let Symbol::Length(places) = self.eval(length) else { return };
+        match &places[..] {
+            [place] if place.pointer.is_empty() => {
+                self.apply(Check::NotEmpty(place.step), test);
+            }
+            _ => self.left_out(test, "that there is an element is not checked"),
         }
     }
 

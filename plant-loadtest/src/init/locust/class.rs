@@ -250,28 +250,15 @@ impl<'m> UserClass<'m> {
                 self.remark(RemarkKind::Changed, place, text);
             }
             for _ in 0..repetitions {
-                self.add_task(module, task, weight, &tags, is_only, sequence, depth);
+                match task {
+                    TaskOf::Function(function) => {
+                        let (tags, sequence) = (tags.clone(), sequence.map(str::to_owned));
+                        let role = Role::Task;
+                        self.units.push(Unit { function, role, weight, tags, sequence });
+                    }
+                    TaskOf::Set(set) => self.add_set(module, set, weight, is_only, sequence, depth),
+                }
             }
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the place of a task among the others")]
-    fn add_task(
-        &mut self,
-        module: &'m Module<'m>,
-        task: TaskOf<'m>,
-        weight: u32,
-        tags: &[String],
-        is_only: bool,
-        sequence: Option<&str>,
-        depth: usize,
-    ) {
-        match task {
-            TaskOf::Function(function) => {
-                let (tags, sequence) = (tags.to_vec(), sequence.map(str::to_owned));
-                self.units.push(Unit { function, role: Role::Task, weight, tags, sequence });
-            }
-            TaskOf::Set(set) => self.add_set(module, set, weight, is_only, sequence, depth),
         }
     }
 

@@ -177,7 +177,7 @@ impl<'m> Module<'m> {
 
     /// The bases of a class and of its bases that are neither in the file nor Locust's.
     pub fn unread_bases(&self, class: &'m StmtClassDef) -> Vec<&'m Expr> {
-        let bases = self.lineage(class).into_iter().flat_map(|class| class.bases());
+        let bases = self.lineage(class).into_iter().flat_map(StmtClassDef::bases);
         let is_unread = |base: &&Expr| {
             let name = self.full_name(base).unwrap_or_default();
             let is_known = ["object", "ABC", "abc.ABC"].contains(&name.as_str())

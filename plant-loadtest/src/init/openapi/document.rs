@@ -16,8 +16,11 @@ pub struct Document {
     root: Value,
     /// Positions of the keys of large tables, by the address of their entries. Large documents have
     /// thousands of schemas that everything refers to.
-    indexes: RefCell<HashMap<*const (String, Value), HashMap<String, usize>>>,
+    indexes: RefCell<HashMap<*const (String, Value), Index>>,
 }
+
+/// Positions of the keys of a table.
+type Index = HashMap<String, usize>;
 
 impl Document {
     /// Parses JSON, or YAML if the text does not start with a brace.
@@ -86,8 +89,7 @@ impl Document {
     }
 }
 
-/// Positions of the keys of a table.
-fn index(entries: &[(String, Value)]) -> HashMap<String, usize> {
+fn index(entries: &[(String, Value)]) -> Index {
     let keys = entries.iter().enumerate();
     keys.map(|(position, (key, _))| (key.clone(), position)).collect()
 }

@@ -24,7 +24,7 @@ pub fn query_fields(
             };
             Ok(vec![(name.to_owned(), joined(name, &items, separator)?)])
         }
-        (Value::Table(entries), "form") if explodes => each(name, entries, |key| key.to_owned()),
+        (Value::Table(entries), "form") if explodes => each(name, entries, str::to_owned),
         (Value::Table(entries), "deepObject") => {
             each(name, entries, |key| format!("{name}[{key}]"))
         }
