@@ -69,6 +69,8 @@ fn operations_of_many_collections_use_the_ids_of_their_own() {
     let paths: Vec<String> = (0..30).map(path).collect();
     let draft = converted(&format!("{{{}}}", paths.join(",")));
     assert_eq!(draft.active_tasks(), 60);
+    let given: Vec<usize> = steps(&draft).map(|step| step.extract.len()).collect();
+    assert_eq!(given, [1, 0].repeat(30));
     let step = steps(&draft).nth(15).unwrap();
     assert_eq!(step.path, "/c7/{c7_id}");
 }
