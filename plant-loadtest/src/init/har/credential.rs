@@ -113,14 +113,6 @@ fn names_a_value(before: &str, after: &str) -> bool {
     has_value && !owner.ends_with('$') && !name.is_empty() && is_credential(name)
 }
 
-/// A path that can be shown: without segments that look like credentials.
-pub fn shown_path(path: &str) -> String {
-    let shown = path.split('/').map(|segment| {
-        if looks_like_credential(&super::entry::decode(segment)) { "…" } else { segment }
-    });
-    shown.collect::<Vec<_>>().join("/")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

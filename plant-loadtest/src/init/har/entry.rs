@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use percent_encoding::percent_decode_str;
 
-use super::credential::shown_path;
+use super::credential::looks_like_credential;
 use crate::init::{
     METHODS,
     draft::{Draft, RemarkKind},
@@ -151,6 +151,14 @@ pub fn first_origin(entries: &[Entry]) -> Option<String> {
 /// Decodes a segment of a path.
 pub fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// A path that can be shown: without segments that look like credentials.
+pub fn shown_path(path: &str) -> String {
+    let shown = path
+        .split('/')
+        .map(|segment| if looks_like_credential(&decode(segment)) { "…" } else { segment });
+    shown.collect::<Vec<_>>().join("/")
 }
 
 /// Names and values, decoded.

@@ -101,7 +101,7 @@ fn keep(entries: Vec<Entry>, origin: &str, draft: &mut Draft) -> Vec<Entry> {
         };
         match reason {
             Some(reason) => {
-                let path = credential::shown_path(&entry.path);
+                let path = entry::shown_path(&entry.path);
                 left_out.entry(reason).or_default().push(path);
             }
             None => kept.push(entry),

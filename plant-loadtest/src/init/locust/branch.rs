@@ -7,7 +7,7 @@ use super::{
     check::{Check, status_of},
     status::{self, Statuses},
     symbol::StepId,
-    walk::{Flow, Walker},
+    walk::{Flow, Walker, fails_explicitly},
 };
 
 /// A condition with its statements; `else` has none.
@@ -287,13 +287,4 @@ impl<'m> Chain<'m> {
         }
         self.decide(part, meaning, body, has_status && !fails_otherwise);
     }
-}
-
-/// Whether statements call `response.failure(…)`.
-pub fn fails_explicitly(body: &[Stmt]) -> bool {
-    body.iter().any(|statement| {
-        let Stmt::Expr(expression) = statement else { return false };
-        let Expr::Call(call) = &*expression.value else { return false };
-        matches!(&*call.func, Expr::Attribute(attribute) if attribute.attr.as_str() == "failure")
-    })
 }

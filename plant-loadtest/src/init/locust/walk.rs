@@ -9,7 +9,6 @@ use ruff_python_ast::{
 use ruff_text_size::{Ranged, TextRange};
 
 use super::{
-    branch::fails_explicitly,
     module::{Members, Module},
     request::Request,
     status::{Statuses, accepted_by_locust},
@@ -556,6 +555,15 @@ impl<'m> Walker<'m> {
             self.remarks.push(remark);
         }
     }
+}
+
+/// Whether statements call `response.failure(…)`.
+pub fn fails_explicitly(body: &[Stmt]) -> bool {
+    body.iter().any(|statement| {
+        let Stmt::Expr(expression) = statement else { return false };
+        let Expr::Call(call) = &*expression.value else { return false };
+        matches!(&*call.func, Expr::Attribute(attribute) if attribute.attr.as_str() == "failure")
+    })
 }
 
 /// Variables and attributes that statements assign.
