@@ -4,6 +4,7 @@
 //! Each converter is a pure function from a text to a [`draft::Draft`] with remarks on everything
 //! that it could not convert; [`toml_text::render`] writes a draft as a profile.
 
+mod destructive;
 pub mod draft;
 pub mod har;
 pub mod locust;

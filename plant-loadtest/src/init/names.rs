@@ -1,6 +1,33 @@
 //! Names for variables and classes, made of words that the source has.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::placeholder::BUILT_IN;
+
+/// Names that are taken.
+#[derive(Debug, Default)]
+pub struct Names {
+    taken: HashSet<String>,
+    /// The next number to try, by the wanted name.
+    next: HashMap<String, usize>,
+}
+
+impl Names {
+    /// Takes `wanted`, or `wanted_2`, `wanted_3` and so on, whichever is free.
+    pub fn take(&mut self, wanted: &str) -> String {
+        if self.taken.insert(wanted.to_owned()) {
+            return wanted.to_owned();
+        }
+        let next = self.next.entry(wanted.to_owned()).or_insert(2);
+        loop {
+            let name = format!("{wanted}_{next}");
+            *next += 1;
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+        }
+    }
+}
 
 /// Returns a variable name made of the words of `text`: `X-Request-Id` becomes `x_request_id`,
 /// `petId` becomes `pet_id`.
@@ -124,6 +151,9 @@ mod tests {
         let taken = ["id", "id_2"];
         assert_eq!(free_name("id", |name| taken.contains(&name)), "id_3");
         assert_eq!(free_name("item", |name| taken.contains(&name)), "item");
+        let mut names = Names::default();
+        let taken = ["id", "id_2", "id", "id", "item"].map(|wanted| names.take(wanted));
+        assert_eq!(taken, ["id", "id_2", "id_3", "id_4", "item"]);
     }
 
     #[test]

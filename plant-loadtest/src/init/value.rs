@@ -1,6 +1,9 @@
 //! Values of bodies, queries and variables. Tables keep the order of the text they come from.
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::{self, Write as _},
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -118,6 +121,12 @@ impl Value {
         }
     }
 
+    /// Returns the text of a string, and any other value as JSON.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        self.text().map_or_else(|| self.to_json(), str::to_owned)
+    }
+
     /// Returns the value as compact JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -182,6 +191,12 @@ fn write_json_text(json: &mut String, text: &str) {
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
     }
 }
 
@@ -255,8 +270,22 @@ impl<'de> Visitor<'de> for ValueVisitor {
             };
             entries.push((key, value));
         }
-        Ok(Value::Table(entries))
+        Ok(Value::Table(last_of_each(entries)))
     }
+}
+
+/// The last entry of each key, as JSON parsers of browsers read a key that occurs twice.
+fn last_of_each(mut entries: Vec<(String, Value)>) -> Vec<(String, Value)> {
+    let mut keys: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
+    for (position, (key, _)) in entries.iter().enumerate() {
+        keys.insert(key, position);
+    }
+    if keys.len() < entries.len() {
+        let last: HashSet<usize> = keys.into_values().collect();
+        let mut position = 0..;
+        entries.retain(|_| position.next().is_some_and(|position| last.contains(&position)));
+    }
+    entries
 }
 
 #[cfg(test)]
@@ -270,5 +299,7 @@ mod tests {
         assert_eq!(value.to_json(), json);
         assert!(value.contains_null());
         assert_eq!(value.get("a").and_then(|a| a.text_of("text")), Some("a \"quote\"\n"));
+        let twice: Value = serde_json::from_str(r#"{"a":1,"b":2,"a":3}"#).unwrap();
+        assert_eq!(twice.to_json(), r#"{"b":2,"a":3}"#);
     }
 }

@@ -1,10 +1,11 @@
 //! A profile before it is written: what the converters produce.
 
+mod fields;
 mod finish;
 
 use std::{fmt, time::Duration};
 
-use super::value::Value;
+use super::{ConvertError, value::Value};
 
 /// A profile with user classes, and remarks on what could not be converted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -189,7 +190,7 @@ pub struct Wait {
 }
 
 /// Something that a person should know about a draft.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Remark {
     /// What kind of remark.
     pub kind: RemarkKind,
@@ -200,7 +201,7 @@ pub struct Remark {
 }
 
 /// Kinds of remarks, in the order in which they are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RemarkKind {
     /// Must be filled in by hand.
     ToDo,
@@ -267,10 +268,20 @@ impl Wait {
 impl Draft {
     /// Adds a remark.
     pub fn remark(&mut self, kind: RemarkKind, place: impl Into<String>, text: impl Into<String>) {
-        let remark = Remark { kind, place: place.into(), text: text.into() };
-        if !self.remarks.contains(&remark) {
-            self.remarks.push(remark);
+        self.remarks.push(Remark { kind, place: place.into(), text: text.into() });
+    }
+
+    /// Returns the draft, or an error with `message` and all remarks if no task of it can be sent.
+    ///
+    /// # Errors
+    /// Returns an error if all tasks are disabled.
+    pub fn or_error(self, file: &str, message: &str) -> Result<Self, ConvertError> {
+        if self.active_tasks() > 0 {
+            return Ok(self);
         }
+        let remarks: Vec<String> =
+            self.remarks.iter().map(|remark| format!("\n  {remark}")).collect();
+        Err(ConvertError::new(file, format!("{message}{}", remarks.concat())))
     }
 
     /// Returns the rows of all feeds.

@@ -1,8 +1,9 @@
 //! Entries of a HAR file.
 
 use chrono::DateTime;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 
+use super::credential::looks_like_credential;
 use crate::{
     init::{
         draft::{Draft, RemarkKind},
@@ -10,9 +11,6 @@ use crate::{
     },
     methods::METHODS,
 };
-
-/// Characters that stay as they are in a path or a query.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Endings of static files, which browsers cache.
 const STATIC: [&str; 18] = [
@@ -92,6 +90,11 @@ impl Entry {
         })
     }
 
+    /// Method and path, without credentials in it.
+    pub fn place(&self) -> String {
+        format!("{} {}", self.method, shown_path(&self.path))
+    }
+
     /// End of the response, in milliseconds since 1970.
     pub fn ended_ms(&self) -> Option<i64> {
         #[expect(clippy::cast_possible_truncation, reason = "a cast saturates")]
@@ -147,18 +150,21 @@ pub fn first_origin(entries: &[Entry]) -> Option<String> {
     first.map(|entry| entry.origin.clone())
 }
 
-/// Percent-encodes a text for a query.
-pub fn encode(text: &str) -> String {
-    utf8_percent_encode(text, ENCODED).to_string()
-}
-
 /// Decodes a segment of a path.
 pub fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
+/// A path that can be shown: without segments that look like credentials.
+pub fn shown_path(path: &str) -> String {
+    let shown = path
+        .split('/')
+        .map(|segment| if looks_like_credential(&decode(segment)) { "…" } else { segment });
+    shown.collect::<Vec<_>>().join("/")
+}
+
 /// Names and values, decoded.
-type Fields = Vec<(String, String)>;
+pub type Fields = Vec<(String, String)>;
 
 /// Splits a URL into origin, path and query.
 fn split_url(url: &str) -> Result<(String, String, Fields), String> {
@@ -172,7 +178,7 @@ fn split_url(url: &str) -> Result<(String, String, Fields), String> {
     // A user name and a password in the URL are credentials.
     let host = host.rsplit('@').next().unwrap_or_default();
     if host.is_empty() {
-        return Err(format!("`{url}` has no host"));
+        return Err("its URL has no host".into());
     }
     let path = if path.is_empty() { "/" } else { path };
     Ok((format!("{scheme}://{}", host.to_ascii_lowercase()), path.to_owned(), fields(query)))

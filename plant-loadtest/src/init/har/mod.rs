@@ -1,24 +1,27 @@
 //! Profiles from recorded browser sessions (HAR 1.2): the requests of one origin as one sequence.
 
 mod body;
+mod credential;
 mod entry;
+mod multipart;
 #[cfg(test)]
 mod tests;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use self::{
+    credential::{contains_credential, is_credential, looks_like_credential},
     entry::Entry,
     values::{Known, SentTexts},
 };
 use super::{
-    ConvertError,
-    draft::{Body, Class, Draft, Expect, RemarkKind, Step, Task, Variable, Wait},
-    names::{extracted_name, free_name, variable_name},
+    ConvertError, destructive,
+    draft::{Class, Draft, Expect, RemarkKind, Step, Task, Variable, Wait},
+    names::{Names, extracted_name, variable_name},
     value::Value,
 };
-use crate::placeholder::escape;
+use crate::placeholder::{FILL_IN, escape};
 
 /// Longest think time that is taken from a recording, in milliseconds.
 const LONGEST_WAIT_MS: i64 = 30_000;
@@ -26,27 +29,32 @@ const LONGEST_WAIT_MS: i64 = 30_000;
 /// Shorter gaps are no think time: the browser sends such requests by itself.
 const SHORTEST_WAIT_MS: i64 = 500;
 
-/// Headers that are copied although they do not start with `X-`.
-const COPIED_HEADERS: [&str; 3] = ["accept-language", "if-match", "idempotency-key"];
-
-/// Parts of the names of headers, fields and query parameters that carry credentials.
-const CREDENTIAL_WORDS: [&str; 16] = [
-    "authorization",
-    "cookie",
-    "password",
-    "passwd",
-    "pwd",
-    "secret",
-    "token",
-    "api-key",
-    "apikey",
-    "api_key",
-    "csrf",
-    "xsrf",
-    "session",
-    "credential",
-    "signature",
-    "passcode",
+/// Headers that browsers set themselves.
+const BROWSER_HEADERS: [&str; 24] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "dnt",
+    "host",
+    "if-modified-since",
+    "if-none-match",
+    "keep-alive",
+    "origin",
+    "pragma",
+    "priority",
+    "proxy-connection",
+    "purpose",
+    "range",
+    "referer",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "upgrade-insecure-requests",
+    "user-agent",
 ];
 
 /// Converts the recording `text`, which was read from `file`: the requests to `host`, or to the
@@ -78,7 +86,7 @@ pub fn convert(file: &str, text: &str, host: Option<&str>) -> Result<Draft, Conv
     let class = Recording::default().class(&kept, &mut draft);
     draft.classes.push(class);
     draft.finish();
-    Ok(draft)
+    draft.or_error(file, "no request can be sent as it was recorded")
 }
 
 /// The entries of `origin` that are no static files, preflights or failures. The others are listed.
@@ -92,7 +100,10 @@ fn keep(entries: Vec<Entry>, origin: &str, draft: &mut Draft) -> Vec<Entry> {
             entry.why_not()
         };
         match reason {
-            Some(reason) => left_out.entry(reason).or_default().push(entry.path.clone()),
+            Some(reason) => {
+                let path = entry::shown_path(&entry.path);
+                left_out.entry(reason).or_default().push(path);
+            }
             None => kept.push(entry),
         }
     }
@@ -111,9 +122,17 @@ fn keep(entries: Vec<Entry>, origin: &str, draft: &mut Draft) -> Vec<Entry> {
 struct Recording {
     known: Known,
     sent: SentTexts,
+    /// Names of all variables.
+    names: Names,
+    /// Variables by the text of a response that they hold.
+    extracted: HashMap<String, String>,
+    /// Variables by the name of the credential that a person fills in.
+    secrets: HashMap<String, String>,
     variables: Vec<(String, Variable)>,
     steps: Vec<Step>,
     to_do: Vec<(String, String)>,
+    /// Name of a text of the request at hand in which there may be credentials.
+    suspicious: Option<String>,
 }
 
 impl Recording {
@@ -143,45 +162,26 @@ impl Recording {
     }
 
     fn step(&mut self, entry: &Entry, draft: &mut Draft) -> Step {
-        let place = format!("{} {}", entry.method, entry.path);
+        let place = entry.place();
         let mut step = Step { method: entry.method.clone(), ..Step::default() };
-        step.path = self.path(&entry.path);
-        let unique = entry
-            .query
-            .iter()
-            .all(|(name, _)| entry.query.iter().filter(|(other, _)| other == name).count() == 1);
-        for (name, value) in &entry.query {
+        step.path = self.path(&entry.path, &place);
+        let query = entry.query.iter().map(|(name, value)| {
             let value = self.replaced(name, value, &place);
-            if unique {
-                step.query.push((name.clone(), Value::Text(value)));
-            } else {
-                // A table cannot have a key twice.
-                let mark = if step.path.contains('?') { '&' } else { '?' };
-                let name = escape(&entry::encode(name));
-                step.path.push_str(&format!("{mark}{name}={}", encode_literals(&value)));
-            }
-        }
+            (name.clone(), Value::Text(value))
+        });
+        step.set_query(query.collect());
         for (name, value) in &entry.headers {
-            let lower = name.to_ascii_lowercase();
-            let wants_json = lower == "accept" && value.contains("json") && !value.contains("html");
-            let copied =
-                lower.starts_with("x-") || COPIED_HEADERS.contains(&lower.as_str()) || wants_json;
-            if lower == "cookie" {
-                let text = "cookies are not copied: each user keeps those that the service sets";
-                draft.remark(RemarkKind::Changed, "", text);
-            } else if lower == "authorization" {
-                let value = self.authorization(value, &place);
-                step.headers.push(("Authorization".into(), value));
-            } else if copied {
-                let value = self.replaced(name, value, &place);
-                step.headers.push((name.clone(), value));
-            }
+            self.add_header(name, value, &place, &mut step, draft);
         }
-        step.body = self.body(entry, &place);
-        if let Some(reason) = entry.unusable_body() {
-            if let Body::Text { text, .. } = &mut step.body {
-                *text = "FILL IN".into();
-            }
+        let (body, mut reason) = self.body(entry, &place);
+        step.body = body;
+        if let Some(name) = self.suspicious.take() {
+            reason = Some(format!("`{name}` may contain credentials, look through it"));
+        }
+        if destructive::is_destructive(&entry.method, &entry.path, "") {
+            reason = Some(destructive::REASON.into());
+        }
+        if let Some(reason) = reason {
             step.disabled = Some(reason.clone());
             draft.remark(RemarkKind::LeftOut, place, reason);
         }
@@ -190,15 +190,41 @@ impl Recording {
         step
     }
 
-    /// The path with a variable for each segment that a response gave.
-    fn path(&mut self, path: &str) -> String {
-        let segments: Vec<String> = path
-            .split('/')
-            .map(|segment| {
-                let decoded = entry::decode(segment);
-                self.variable_for(&decoded).unwrap_or_else(|| escape(segment))
-            })
-            .collect();
+    /// Adds a header, unless the browser set it by itself.
+    fn add_header(
+        &mut self,
+        name: &str,
+        value: &str,
+        place: &str,
+        step: &mut Step,
+        draft: &mut Draft,
+    ) {
+        let lower = name.to_ascii_lowercase();
+        let wants_json = lower == "accept" && value.contains("json") && !value.contains("html");
+        let is_own = lower.starts_with("sec-") || BROWSER_HEADERS.contains(&lower.as_str());
+        if lower == "cookie" {
+            let text = "cookies are not copied: each user keeps those that the service sets";
+            draft.remark(RemarkKind::Changed, "", text);
+        } else if lower == "authorization" {
+            let value = self.authorization(value, place);
+            step.headers.push(("Authorization".into(), value));
+        } else if wants_json || !is_own {
+            let value = self.replaced(name, value, place);
+            step.headers.push((name.to_owned(), value));
+        }
+    }
+
+    /// The path with a variable for each segment that a response gave, and for credentials.
+    fn path(&mut self, path: &str, place: &str) -> String {
+        let mut segments = Vec::new();
+        for segment in path.split('/') {
+            let decoded = entry::decode(segment);
+            segments.push(match self.variable_for(&decoded) {
+                Some(placeholder) => placeholder,
+                None if looks_like_credential(&decoded) => self.secret("path_token", place),
+                None => escape(segment),
+            });
+        }
         segments.join("/")
     }
 
@@ -207,8 +233,12 @@ impl Recording {
         if let Some(placeholder) = self.variable_for(value) {
             return placeholder;
         }
-        if is_credential(name) && !value.is_empty() {
+        if (is_credential(name) && !value.is_empty()) || looks_like_credential(value) {
             return self.secret(name, place);
+        }
+        if contains_credential(value) {
+            self.suspicious = Some(name.to_owned());
+            return FILL_IN.into();
         }
         if let Some((step, pointers)) = self.known.ambiguous(value)
             && let Some(step) = self.steps.get(step)
@@ -234,51 +264,31 @@ impl Recording {
 
     /// Makes the earlier step that gave `text` extract it; returns the placeholder.
     fn variable_for(&mut self, text: &str) -> Option<String> {
-        let origin = self.known.origin(text)?;
-        let step = self.steps.get_mut(origin.step)?;
-        if let Some((name, _)) = step.extract.iter().find(|(_, other)| *other == origin.pointer) {
+        if let Some(name) = self.extracted.get(text) {
             return Some(format!("{{{name}}}"));
         }
-        let wanted = extracted_name(&origin.pointer, &step.path);
-        let name = free_name(&wanted, |name| self.is_taken(name));
+        let origin = self.known.origin(text)?;
         let step = self.steps.get_mut(origin.step)?;
+        let name = self.names.take(&extracted_name(&origin.pointer, &step.path));
         step.extract.push((name.clone(), origin.pointer));
-        Some(format!("{{{name}}}"))
-    }
-
-    fn is_taken(&self, name: &str) -> bool {
-        self.variables.iter().any(|(other, _)| other == name)
-            || self.steps.iter().flat_map(|step| &step.extract).any(|(other, _)| other == name)
+        let placeholder = format!("{{{name}}}");
+        self.extracted.insert(text.to_owned(), name);
+        Some(placeholder)
     }
 
     /// The placeholder of a credential, which is never copied.
     fn secret(&mut self, name: &str, place: &str) -> String {
         let wanted = variable_name(name);
-        let is_extracted = |name: &str| {
-            self.steps.iter().flat_map(|step| &step.extract).any(|(other, _)| other == name)
-        };
-        let name = free_name(&wanted, is_extracted);
-        if !self.variables.iter().any(|(other, _)| *other == name) {
-            self.variables.push((name.clone(), Variable::Is(Value::from("FILL IN"))));
-            let text = format!("replace the value of `{name}`: credentials are not copied");
-            self.to_do.push((place.to_owned(), text));
+        if let Some(name) = self.secrets.get(&wanted) {
+            return format!("{{{name}}}");
         }
-        format!("{{{name}}}")
-    }
-}
-
-/// Whether a header, a field or a parameter of this name carries a credential.
-fn is_credential(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    CREDENTIAL_WORDS.iter().any(|word| name.contains(word))
-}
-
-/// A template whose literal text is percent-encoded.
-fn encode_literals(template: &str) -> String {
-    if crate::placeholder::names(template).is_empty() {
-        entry::encode(template)
-    } else {
-        template.into()
+        let name = self.names.take(&wanted);
+        self.variables.push((name.clone(), Variable::Is(Value::from(FILL_IN))));
+        let text = format!("replace the value of `{name}`: credentials are not copied");
+        self.to_do.push((place.to_owned(), text));
+        let placeholder = format!("{{{name}}}");
+        self.secrets.insert(wanted, name);
+        placeholder
     }
 }
 

@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::convert;
-use crate::init::draft::{Body, Draft, Step};
+use crate::init::draft::{Body, Draft, Part, Step};
 
 fn entry(second: u32, method: &str, url: &str, body: &Json, response: &Json) -> Json {
     json!({
@@ -93,6 +93,66 @@ fn credentials_of_every_kind_of_body_are_not_copied() {
     let Body::Json(sent) = &steps(&draft)[1].body else { panic!("{:?}", steps(&draft)[1].body) };
     let expected = r#"{"count":4711,"nested":{"apiKey":"{api_key}"},"passcode":"{passcode}"}"#;
     assert_eq!(sent.to_json(), expected);
+}
+
+#[test]
+fn no_text_and_no_path_of_a_recording_shows_a_credential() {
+    let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.c2VjcmV0";
+    let null = Json::Null;
+    let mut upload = entry(0, "POST", &format!("{HOST}/upload"), &null, &null);
+    upload["request"]["postData"] = json!({
+        "mimeType": "multipart/form-data; boundary=X",
+        "text": "--X\r\nContent-Disposition: form-data; name=\"pass\"\r\n\r\nhunter2\r\n--X--\r\n",
+    });
+    let query = json!({ "query": "mutation { login(password: \"hunter2\") { id } }" });
+    let graphql = entry(1, "POST", &format!("{HOST}/graphql"), &query, &null);
+    let reset = entry(2, "GET", &format!("{HOST}/check/{token}?sig=hunter2"), &null, &null);
+    let mut failed = entry(3, "GET", &format!("{HOST}/failed/{token}"), &null, &null);
+    failed["response"]["status"] = 404.into();
+    let mut headers = entry(4, "GET", &format!("{HOST}/me"), &null, &null);
+    headers["request"]["headers"] = json!([
+        { "name": "X-Auth", "value": "hunter2" },
+        { "name": "X-Custom", "value": "BASIC aHVudGVyMg==" },
+        { "name": "Tenant", "value": "7" },
+        { "name": "User-Agent", "value": "browser" },
+    ]);
+    let draft = recording(&[upload, graphql, reset, failed, headers]);
+    let written = format!("{draft:?}");
+    for secret in ["hunter2", token, "aHVudGVyMg"] {
+        assert!(!written.contains(secret), "{written}");
+    }
+    let [upload, graphql, reset, headers] = steps(&draft) else { panic!("{written}") };
+    let part = (String::from("pass"), Part::Text("{pass}".into()));
+    assert_eq!((&upload.body, &upload.disabled), (&Body::Multipart(vec![part]), &None));
+    assert!(graphql.disabled.as_ref().is_some_and(|reason| reason.contains("`query` may contain")));
+    assert_eq!((&*reset.path, &reset.disabled), ("/check/{path_token}", &None));
+    let names: Vec<&str> = headers.headers.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["X-Auth", "X-Custom", "Tenant"]);
+}
+
+#[test]
+fn what_deletes_or_ends_the_session_is_a_comment() {
+    let null = Json::Null;
+    let sent = [("GET", "/a"), ("DELETE", "/a/1"), ("POST", "/logout"), ("GET", "/b")];
+    let entries =
+        sent.map(|(method, path)| entry(0, method, &format!("{HOST}{path}"), &null, &null));
+    let draft = recording(&entries);
+    let disabled: Vec<bool> = steps(&draft).iter().map(|step| step.disabled.is_some()).collect();
+    assert_eq!(disabled, [false, true, true, false]);
+    assert_eq!(draft.remarks.len(), 2, "{:?}", draft.remarks);
+    let only = json!({ "log": { "entries": [entries[1]] } }).to_string();
+    assert!(convert("a.har", &only, None).unwrap_err().to_string().contains("deletes data"));
+}
+
+#[test]
+fn a_field_that_occurs_twice_stays_twice() {
+    let mut form = entry(0, "POST", &format!("{HOST}/form?a=1&a=2"), &Json::Null, &Json::Null);
+    form["request"]["postData"] =
+        json!({ "mimeType": "application/x-www-form-urlencoded", "text": "b=1&b=x%20y" });
+    let draft = recording(&[form]);
+    let content_type = "application/x-www-form-urlencoded".to_owned();
+    assert_eq!(steps(&draft)[0].path, "/form?a=1&a=2");
+    assert_eq!(steps(&draft)[0].body, Body::Text { text: "b=1&b=x%20y".into(), content_type });
 }
 
 #[test]

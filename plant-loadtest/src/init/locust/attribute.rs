@@ -39,6 +39,10 @@ impl<'m> Walker<'m> {
                 return self.eval(value);
             }
         }
+        // `self.client.cookies` and the like.
+        if self.own_path(expression).is_some() {
+            return self.unknown(expression);
+        }
         match (self.eval(&attribute.value), name) {
             (Symbol::Response(step), "status_code") => Symbol::Status(step),
             (Symbol::Response(step), "text" | "content") => Symbol::Body(step),

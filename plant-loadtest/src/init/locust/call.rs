@@ -36,6 +36,9 @@ impl<'m> Walker<'m> {
         {
             return response;
         }
+        if self.client_path(&call.func).is_some() {
+            return self.unknown(call);
+        }
         if let Some(name) = self.own_attribute(&call.func) {
             if let Some(function) = self.method(&name) {
                 return self.run(function, Some(&call.arguments), true, call);
@@ -120,7 +123,7 @@ impl<'m> Walker<'m> {
         self.self_names.push(self_name);
         let value = self.deeper(at, |walker| match walker.statements(&function.body) {
             Flow::Return(value) => value,
-            Flow::Next => Symbol::Null,
+            Flow::Next | Flow::Break | Flow::Continue => Symbol::Null,
         });
         self.self_names.pop();
         self.locals.pop();

@@ -1,20 +1,19 @@
 //! Conditions on responses as expectations: which statuses, keys and texts count as a success.
 
-use ruff_python_ast::{BoolOp, CmpOp, Expr, ExprCompare, Stmt, StmtIf, UnaryOp};
+use ruff_python_ast::{BoolOp, CmpOp, Expr, ExprCompare, UnaryOp};
 
 use super::{
+    status::{self, Statuses},
     symbol::{Place, StepId, Symbol},
-    walk::{Flow, Walker},
+    walk::Walker,
 };
 use crate::init::draft::Shape;
 
 /// What a response must have.
 #[derive(Clone, Debug)]
-enum Check {
+pub enum Check {
     /// One of these statuses.
-    Status(StepId, Vec<u16>),
-    /// A status that is a success anyway.
-    AnySuccess,
+    Status(StepId, Statuses),
     /// An object with this key.
     Key(StepId, String),
     /// This value at this place.
@@ -27,162 +26,43 @@ enum Check {
     ResponseTime,
 }
 
-/// What a branch means for the response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meaning {
-    /// The response is a failure.
-    Failure,
-    /// The response is a success.
-    Success,
-    /// The branch does something else.
-    Other,
+impl Check {
+    /// The request whose response is checked.
+    pub fn step(&self) -> Option<StepId> {
+        match self {
+            Self::Status(step, _)
+            | Self::Key(step, _)
+            | Self::Contains(step, _)
+            | Self::NotEmpty(step) => Some(*step),
+            Self::Value(place, _) => Some(place.step),
+            Self::ResponseTime => None,
+        }
+    }
+}
+
+/// The statuses of one response, if nothing else is checked.
+pub fn status_of(checks: &[Check]) -> Option<(StepId, Statuses)> {
+    let mut found: Option<(StepId, Statuses)> = None;
+    for check in checks {
+        let Check::Status(step, statuses) = check else { return None };
+        found = match found {
+            None => Some((*step, statuses.clone())),
+            Some((other, earlier)) if other == *step => Some((other, &earlier & statuses)),
+            Some(_) => return None,
+        };
+    }
+    found
 }
 
 impl<'m> Walker<'m> {
-    /// Walks an `if`.
-    pub fn branch(&mut self, branch: &'m StmtIf) -> Flow {
-        self.condition = Some(Vec::new());
-        let flow = self.branches(branch);
-        self.condition = None;
-        flow
-    }
-
-    fn branches(&mut self, branch: &'m StmtIf) -> Flow {
-        let mut branches: Vec<(Option<&'m Expr>, &'m [Stmt])> =
-            vec![(Some(&*branch.test), &branch.body[..])];
-        for clause in &branch.elif_else_clauses {
-            branches.push((clause.test.as_ref(), &clause.body[..]));
-        }
-        // Branches whose condition is known, such as `if self.token:`.
-        while let Some((Some(test), body)) = branches.first().copied() {
-            match self.quiet_truth(test) {
-                Some(true) => return self.statements(body),
-                Some(false) => {
-                    if fails_explicitly(body) {
-                        self.expect_presence(test);
-                    }
-                    branches.remove(0);
-                }
-                None => break,
-            }
-        }
-        match branches.first() {
-            None => Flow::Next,
-            Some((None, body)) => self.statements(body),
-            Some((Some(_), _)) => self.checked_branches(&branches, branch),
-        }
-    }
-
     /// The truth of a condition, without its remarks.
-    fn quiet_truth(&mut self, test: &'m Expr) -> Option<bool> {
+    pub(super) fn quiet_truth(&mut self, test: &'m Expr) -> Option<bool> {
         let remarks = self.remarks.len();
         let truth = self.truth(test);
         if truth.is_none() {
             self.remarks.truncate(remarks);
         }
         truth
-    }
-
-    /// Branches on a response: those that are a success say what is expected.
-    fn checked_branches(
-        &mut self,
-        branches: &[(Option<&'m Expr>, &'m [Stmt])],
-        at: &'m StmtIf,
-    ) -> Flow {
-        let meanings: Vec<Meaning> = branches.iter().map(|(_, body)| self.meaning(body)).collect();
-        let has_failure = meanings.contains(&Meaning::Failure);
-        let only_failures = meanings
-            .iter()
-            .zip(branches)
-            .all(|(meaning, (test, _))| *meaning == Meaning::Failure || test.is_none());
-        let mut statuses: Vec<(StepId, Vec<u16>)> = Vec::new();
-        let mut accepted = Vec::new();
-        for ((test, body), meaning) in branches.iter().zip(&meanings) {
-            let Some(test) = test else {
-                if only_failures {
-                    accepted.push(*body);
-                } else if *meaning == Meaning::Other && !self.is_quiet(body) {
-                    self.left_out(
-                        body.first().unwrap_or(&at.body[0]),
-                        "what happens otherwise is not read",
-                    );
-                }
-                continue;
-            };
-            let wanted = *meaning != Meaning::Failure;
-            if !wanted && !only_failures {
-                continue;
-            }
-            match self.checks(test, wanted) {
-                Some(checks) => {
-                    for check in checks {
-                        match check {
-                            Check::Status(step, more) => add_statuses(&mut statuses, step, more),
-                            other => self.apply(other, test),
-                        }
-                    }
-                    if wanted {
-                        accepted.push(*body);
-                    }
-                }
-                None => {
-                    let reason = if self.is_quiet(body) && (has_failure || !wanted) {
-                        "the condition is not checked"
-                    } else {
-                        "the condition is not read, and what depends on it is left out"
-                    };
-                    self.left_out(*test, reason);
-                }
-            }
-        }
-        for (step, accepted) in statuses {
-            // `if status == 404: response.success()` alone accepts 404 as well.
-            let alone = branches.len() == 1 && meanings == [Meaning::Success];
-            if let Some(request) = self.request_mut(step) {
-                if alone && request.status.is_empty() {
-                    request.status = vec![200];
-                }
-                let earlier = std::mem::take(&mut request.status);
-                request.status = if alone { earlier } else { Vec::new() };
-                for status in accepted {
-                    if !request.status.contains(&status) {
-                        request.status.push(status);
-                    }
-                }
-            }
-        }
-        for body in accepted {
-            if let Flow::Return(value) = self.statements(body) {
-                return Flow::Return(value);
-            }
-        }
-        Flow::Next
-    }
-
-    /// Whether statements mark a response as a failure or a success.
-    fn meaning(&self, body: &[Stmt]) -> Meaning {
-        let mut meaning = Meaning::Other;
-        for statement in body {
-            match statement {
-                Stmt::Expr(expression) => {
-                    let Expr::Call(call) = &*expression.value else { continue };
-                    let Expr::Attribute(attribute) = &*call.func else { continue };
-                    match attribute.attr.as_str() {
-                        "failure" => return Meaning::Failure,
-                        "success" => meaning = Meaning::Success,
-                        _ => {}
-                    }
-                }
-                Stmt::Raise(_) => return Meaning::Failure,
-                _ => {}
-            }
-        }
-        let ends = matches!(body.last(), Some(Stmt::Return(value)) if value.value.is_none());
-        if meaning == Meaning::Other && ends && self.is_quiet(body) {
-            Meaning::Failure
-        } else {
-            meaning
-        }
     }
 
     /// Makes a condition an expectation; returns whether it is understood.
@@ -206,12 +86,13 @@ impl<'m> Walker<'m> {
     }
 
     /// A value of a response that is a condition must be there: its key is expected.
-    fn expect_presence(&mut self, test: &'m Expr) {
+    pub(super) fn expect_presence(&mut self, test: &'m Expr) {
         match test {
             Expr::UnaryOp(operation) => self.expect_presence(&operation.operand),
             Expr::BoolOp(operation) => {
                 operation.values.iter().for_each(|operand| self.expect_presence(operand));
             }
+            Expr::Compare(compare) => self.expect_element(&compare.left, test),
             _ => {
                 let Symbol::Json(places) = self.eval(test) else { return };
                 let [Place { step, pointer }] = &places[..] else { return };
@@ -225,9 +106,29 @@ impl<'m> Walker<'m> {
         }
     }
 
-    fn apply(&mut self, check: Check, at: &'m Expr) {
+    /// A list whose length is compared must have an element.
+    fn expect_element(&mut self, length: &'m Expr, test: &'m Expr) {
+        let Symbol::Length(places) = self.eval(length) else { return };
+        match &places[..] {
+            [place] if place.pointer.is_empty() => {
+                self.apply(Check::NotEmpty(place.step), test);
+            }
+            _ => self.left_out(test, "that there is an element is not checked"),
+        }
+    }
+
+    pub(super) fn apply(&mut self, check: Check, at: &'m Expr) {
+        if let Some(step) = check.step() {
+            let is_status = matches!(check, Check::Status(..));
+            if !is_status && !self.is_about_all(step) {
+                self.left_out(at, "the condition is not checked: it depends on the status");
+                return;
+            }
+            if let Some(request) = self.request_mut(step) {
+                request.is_judged = true;
+            }
+        }
         match check {
-            Check::AnySuccess => {}
             Check::ResponseTime => {
                 self.left_out(
                     at,
@@ -235,8 +136,13 @@ impl<'m> Walker<'m> {
                 );
             }
             Check::Status(step, statuses) => {
+                let mut failed = status::others(&statuses);
+                if let Some((_, within)) = self.within.as_ref().filter(|(of, _)| *of == step) {
+                    failed = &failed & within;
+                }
                 if let Some(request) = self.request_mut(step) {
-                    request.status = statuses;
+                    let accepted = request.accepted.get_or_insert_with(status::accepted_by_locust);
+                    *accepted = &*accepted - &failed;
                 }
             }
             Check::Key(step, key) => {
@@ -271,8 +177,22 @@ impl<'m> Walker<'m> {
         }
     }
 
+    /// Whether the statements that are being walked run with all statuses of a response that count as
+    /// a success.
+    fn is_about_all(&mut self, step: StepId) -> bool {
+        let Some((_, within)) = self.within.clone().filter(|(of, _)| *of == step) else {
+            return true;
+        };
+        let Some(request) = self.request_mut(step) else { return true };
+        let accepted = request.accepted.get_or_insert_with(status::accepted_by_locust);
+        // Redirects are followed by Locust, and never seen.
+        accepted
+            .iter()
+            .all(|status| (300..400).contains(status) || *status < 200 || within.contains(status))
+    }
+
     /// What a condition demands of responses if it must be `wanted`; `None` if it is not read.
-    fn checks(&mut self, test: &'m Expr, wanted: bool) -> Option<Vec<Check>> {
+    pub(super) fn checks(&mut self, test: &'m Expr, wanted: bool) -> Option<Vec<Check>> {
         match test {
             Expr::UnaryOp(operation) if operation.op == UnaryOp::Not => {
                 self.checks(&operation.operand, !wanted)
@@ -289,24 +209,23 @@ impl<'m> Walker<'m> {
             }
             // `status == 200 or status == 201`.
             Expr::BoolOp(operation) => {
-                let mut statuses: Vec<(StepId, Vec<u16>)> = Vec::new();
+                let mut either: Option<(StepId, Statuses)> = None;
                 for operand in &operation.values {
-                    match self.checks(operand, wanted)?.as_slice() {
-                        [Check::Status(step, more)] => {
-                            add_statuses(&mut statuses, *step, more.clone());
-                        }
-                        _ => return None,
-                    }
+                    let (step, statuses) = status_of(&self.checks(operand, wanted)?)?;
+                    either = match either {
+                        None => Some((step, statuses)),
+                        Some((other, all)) if other == step => Some((step, &all | &statuses)),
+                        Some(_) => return None,
+                    };
                 }
-                match &statuses[..] {
-                    [(step, all)] => Some(vec![Check::Status(*step, all.clone())]),
-                    _ => None,
-                }
+                either.map(|(step, statuses)| vec![Check::Status(step, statuses)])
             }
             Expr::Compare(compare) => self.comparison(compare, wanted),
-            Expr::Attribute(attribute) if attribute.attr.as_str() == "ok" && wanted => {
-                matches!(self.eval(&attribute.value), Symbol::Response(_))
-                    .then(|| vec![Check::AnySuccess])
+            Expr::Attribute(attribute) if attribute.attr.as_str() == "ok" => {
+                let Symbol::Response(step) = self.eval(&attribute.value) else { return None };
+                let good = status::accepted_by_locust();
+                let statuses = if wanted { good } else { status::others(&good) };
+                Some(vec![Check::Status(step, statuses)])
             }
             Expr::Call(call) => {
                 let Expr::Attribute(attribute) = &*call.func else { return None };
@@ -321,10 +240,9 @@ impl<'m> Walker<'m> {
     }
 
     fn comparison(&mut self, compare: &'m ExprCompare, wanted: bool) -> Option<Vec<Check>> {
-        // `200 <= response.status_code < 300`.
-        if let ([_, _], [middle, _]) = (&compare.ops[..], &compare.comparators[..]) {
-            let is_status = matches!(self.eval(middle), Symbol::Status(_));
-            return (is_status && wanted).then(|| vec![Check::AnySuccess]);
+        if let Some((step, statuses)) = self.compared_status(compare) {
+            let statuses = if wanted { statuses } else { status::others(&statuses) };
+            return Some(vec![Check::Status(step, statuses)]);
         }
         let ([op], [right]) = (&compare.ops[..], &compare.comparators[..]) else { return None };
         let left = self.eval(&compare.left);
@@ -333,30 +251,6 @@ impl<'m> Walker<'m> {
         let contained = matches!((op, wanted), (CmpOp::In, true) | (CmpOp::NotIn, false));
         let check = match (left, right) {
             (Symbol::Elapsed(_), _) => Check::ResponseTime,
-            (Symbol::Status(step), Symbol::Integer(status)) if equal => {
-                Check::Status(step, vec![u16::try_from(status).ok()?])
-            }
-            (Symbol::Integer(status), Symbol::Status(step)) if equal => {
-                Check::Status(step, vec![u16::try_from(status).ok()?])
-            }
-            (Symbol::Status(_), Symbol::Integer(limit)) => {
-                let below = matches!(
-                    (op, wanted),
-                    (CmpOp::Lt | CmpOp::LtE, true) | (CmpOp::Gt | CmpOp::GtE, false)
-                );
-                if !below || !(299..=400).contains(&limit) {
-                    return None;
-                }
-                Check::AnySuccess
-            }
-            (Symbol::Status(step), Symbol::List(statuses)) if contained => {
-                let mut all = Vec::new();
-                for status in statuses {
-                    let Symbol::Integer(status) = status else { return None };
-                    all.push(u16::try_from(status).ok()?);
-                }
-                Check::Status(step, all)
-            }
             (key, Symbol::Json(places)) if contained => match &places[..] {
                 [Place { step, pointer }] if pointer.is_empty() => {
                     Check::Key(*step, key.as_literal()?.to_owned())
@@ -376,26 +270,54 @@ impl<'m> Walker<'m> {
         };
         Some(vec![check])
     }
-}
 
-fn add_statuses(statuses: &mut Vec<(StepId, Vec<u16>)>, step: StepId, more: Vec<u16>) {
-    match statuses.iter_mut().find(|(other, _)| *other == step) {
-        Some((_, all)) => {
-            for status in more {
-                if !all.contains(&status) {
-                    all.push(status);
+    /// The statuses for which a comparison of a status holds: `200 <= response.status_code < 300`.
+    fn compared_status(&mut self, compare: &'m ExprCompare) -> Option<(StepId, Statuses)> {
+        let mut left = self.eval(&compare.left);
+        let mut found: Option<(StepId, Statuses)> = None;
+        for (op, right) in compare.ops.iter().zip(&compare.comparators) {
+            let right = self.eval(right);
+            let (step, statuses) = match (&left, &right) {
+                (Symbol::Status(step), Symbol::Integer(limit)) => {
+                    (*step, status::compared(*op, *limit)?)
                 }
-            }
+                (Symbol::Integer(limit), Symbol::Status(step)) => {
+                    (*step, status::compared(flipped(*op), *limit)?)
+                }
+                (Symbol::Status(step), Symbol::List(items)) => (*step, contained(*op, items)?),
+                _ => return None,
+            };
+            found = match found {
+                Some((_, earlier)) => Some((step, &earlier & &statuses)),
+                None => Some((step, statuses)),
+            };
+            left = right;
         }
-        None => statuses.push((step, more)),
+        found
     }
 }
 
-/// Whether statements call `response.failure(…)`.
-fn fails_explicitly(body: &[Stmt]) -> bool {
-    body.iter().any(|statement| {
-        let Stmt::Expr(expression) = statement else { return false };
-        let Expr::Call(call) = &*expression.value else { return false };
-        matches!(&*call.func, Expr::Attribute(attribute) if attribute.attr.as_str() == "failure")
-    })
+/// The operator with its sides exchanged.
+fn flipped(op: CmpOp) -> CmpOp {
+    match op {
+        CmpOp::Lt => CmpOp::Gt,
+        CmpOp::LtE => CmpOp::GtE,
+        CmpOp::Gt => CmpOp::Lt,
+        CmpOp::GtE => CmpOp::LtE,
+        other => other,
+    }
+}
+
+/// The statuses of `status in […]` or `status not in […]`.
+fn contained(op: CmpOp, items: &[Symbol]) -> Option<Statuses> {
+    let status = |item: &Symbol| match item {
+        Symbol::Integer(status) => u16::try_from(*status).ok(),
+        _ => None,
+    };
+    let listed = items.iter().map(status).collect::<Option<Statuses>>()?;
+    match op {
+        CmpOp::In => Some(listed),
+        CmpOp::NotIn => Some(status::others(&listed)),
+        _ => None,
+    }
 }

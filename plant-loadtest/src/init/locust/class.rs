@@ -14,6 +14,28 @@ use crate::init::draft::{Remark, RemarkKind, Wait};
 /// Deepest nesting of task sets.
 const DEEPEST_SETS: usize = 5;
 
+/// Most classes in a line of inheritance.
+const DEEPEST_BASES: usize = 8;
+
+/// Most repetitions of a task of a sequence.
+const MOST_REPETITIONS: u32 = 20;
+
+/// Most tasks of a class.
+const MOST_TASKS: usize = 2000;
+
+/// Settings of the HTTP client of a class.
+const CLIENT_SETTINGS: [&str; 9] = [
+    "connection_timeout",
+    "default_headers",
+    "insecure",
+    "max_redirects",
+    "max_retries",
+    "network_timeout",
+    "pool_manager",
+    "proxy_host",
+    "proxy_port",
+];
+
 /// A function that users run.
 #[derive(Clone, Debug)]
 pub struct Unit<'m> {
@@ -59,6 +81,9 @@ pub struct UserClass<'m> {
     pub remarks: Vec<Remark>,
 }
 
+/// A task with its weight and tags.
+type WeightedTask<'m> = (TaskOf<'m>, u32, Vec<String>);
+
 /// What a task list or a decorator names as a task.
 #[derive(Clone, Copy)]
 enum TaskOf<'m> {
@@ -89,6 +114,14 @@ impl<'m> UserClass<'m> {
             host: None,
             remarks: Vec::new(),
         };
+        for base in module.unread_bases(class) {
+            let text = format!(
+                "`{}`: what its base `{}` defines is not in the file",
+                class.name.as_str(),
+                module.source.snippet(base)
+            );
+            user.remark(RemarkKind::LeftOut, module.source.place(base), text);
+        }
         user.read_settings(module, &members);
         user.add_tasks(module, class, members, 1, None, 0);
         let order = |unit: &Unit<'_>| match unit.role {
@@ -104,16 +137,20 @@ impl<'m> UserClass<'m> {
         for (name, value) in &members.attributes {
             match *name {
                 "wait_time" => self.read_wait(module, value),
-                "weight" => match constant(module, value) {
-                    Symbol::Integer(weight) => {
-                        self.weight = u32::try_from(weight).unwrap_or(1).max(1);
+                "weight" => match self.constant(module, value) {
+                    Symbol::Integer(weight @ 0..=0xFFFF_FFFF) => {
+                        self.weight = u32::try_from(weight).unwrap_or(1);
                     }
                     _ => self.left_out(module, value, "the weight is not constant"),
                 },
                 "fixed_count" => {
                     self.left_out(module, value, "a fixed number of users; use weights");
                 }
-                "host" => match constant(module, value) {
+                name if CLIENT_SETTINGS.contains(&name) => {
+                    let text = format!("the setting `{name}` of the client is not read");
+                    self.remark(RemarkKind::LeftOut, module.source.place(value), text);
+                }
+                "host" => match self.constant(module, value) {
                     Symbol::Null => {}
                     host => match host.as_literal() {
                         Some(host) => self.host = Some(host.to_owned()),
@@ -123,20 +160,26 @@ impl<'m> UserClass<'m> {
                 _ => {}
             }
         }
-        let milliseconds =
-            |name| match members.attributes.get(name).map(|value| constant(module, value)) {
-                Some(Symbol::Integer(number)) => u64::try_from(number).ok(),
-                _ => None,
-            };
-        if let (None, Some(from), Some(to)) =
-            (self.wait, milliseconds("min_wait"), milliseconds("max_wait"))
-        {
-            self.wait =
-                Some(Wait { from: Duration::from_millis(from), to: Duration::from_millis(to) });
+        if self.wait.is_none() {
+            let from = self.milliseconds(module, members, "min_wait");
+            let to = self.milliseconds(module, members, "max_wait");
+            self.wait = from.zip(to).map(|(from, to)| Wait { from, to });
         }
         if let Some(method) = members.method("wait_time") {
             let place = module.source.place(method);
             self.remark(RemarkKind::ToDo, place, "`wait_time` is a function: set `wait` yourself");
+        }
+    }
+
+    fn milliseconds(
+        &mut self,
+        module: &'m Module<'m>,
+        members: &Members<'m>,
+        name: &str,
+    ) -> Option<Duration> {
+        match self.constant(module, members.attributes.get(name).copied()?) {
+            Symbol::Integer(number) => u64::try_from(number).ok().map(Duration::from_millis),
+            _ => None,
         }
     }
 
@@ -152,11 +195,12 @@ impl<'m> UserClass<'m> {
             return;
         };
         let name = module.full_name(&call.func).unwrap_or_default();
-        let seconds = |position: usize| match constant(module, call.arguments.args.get(position)?) {
-            Symbol::Integer(seconds) => Some(seconds as f64),
-            Symbol::Float(seconds) => Some(seconds),
-            _ => None,
-        };
+        let mut seconds =
+            |position: usize| match self.constant(module, call.arguments.args.get(position)?) {
+                Symbol::Integer(seconds) => Some(seconds as f64),
+                Symbol::Float(seconds) => Some(seconds),
+                _ => None,
+            };
         self.wait = match name.rsplit('.').next().unwrap_or_default() {
             "between" => wait(seconds(0), seconds(1)),
             "constant" => wait(seconds(0), seconds(0)),
@@ -188,56 +232,100 @@ impl<'m> UserClass<'m> {
                 });
             }
         }
-        let mut tasks: Vec<(TaskOf<'m>, u32, Vec<String>)> = Vec::new();
+        let mut tasks = self.tasks(module, class, &mut Vec::new());
+        tasks.truncate(MOST_TASKS);
+        tasks.retain(|(_, weight, _)| *weight > 0);
+        self.members.push(members);
+        let is_only = tasks.len() == 1 && depth == 0;
+        for (task, own_weight, tags) in tasks {
+            // A sequence repeats a task with a weight.
+            let (weight, repetitions) = match sequence {
+                Some(_) => (weight, own_weight.min(MOST_REPETITIONS)),
+                None => (weight.saturating_mul(own_weight), 1),
+            };
+            if own_weight > repetitions && sequence.is_some() {
+                let place = module.source.place(class);
+                let text =
+                    format!("a task is repeated {repetitions} times instead of {own_weight}");
+                self.remark(RemarkKind::Changed, place, text);
+            }
+            for _ in 0..repetitions {
+                match task {
+                    TaskOf::Function(function) => {
+                        let (tags, sequence) = (tags.clone(), sequence.map(str::to_owned));
+                        let role = Role::Task;
+                        self.units.push(Unit { function, role, weight, tags, sequence });
+                    }
+                    TaskOf::Set(set) => self.add_set(module, set, weight, is_only, sequence, depth),
+                }
+            }
+        }
+    }
+
+    /// The tasks of a class as Locust collects them: those of its bases, even if a method of the
+    /// same name replaces theirs, those that it lists, and those that its decorators name.
+    fn tasks(
+        &mut self,
+        module: &'m Module<'m>,
+        class: &'m StmtClassDef,
+        above: &mut Vec<&'m StmtClassDef>,
+    ) -> Vec<WeightedTask<'m>> {
+        if above.len() >= DEEPEST_BASES || above.iter().any(|other| std::ptr::eq(*other, class)) {
+            return Vec::new();
+        }
+        above.push(class);
+        let mut tasks = Vec::new();
+        for base in module.bases(class) {
+            tasks.extend(self.tasks(module, base, above));
+        }
+        above.pop();
+        let members = Module::own_members(class);
         for name in ["tasks", "task_set"] {
             if let Some(list) = members.attributes.get(name).copied() {
                 tasks.extend(self.listed_tasks(module, &members, list));
             }
         }
         for name in &members.order {
-            let (task, decorators) = match members.method(name) {
-                Some(function) => (TaskOf::Function(function), &function.decorator_list),
-                None => match members.classes.iter().find(|class| class.name.as_str() == *name) {
-                    Some(set) => (TaskOf::Set(set), &set.decorator_list),
-                    None => continue,
-                },
-            };
-            let Some(decorators) = module.task_decorators(decorators) else { continue };
-            let weight = match decorators.weight.map(|weight| constant(module, weight)) {
-                None => 1,
-                Some(Symbol::Integer(weight)) => u32::try_from(weight).unwrap_or(1),
-                Some(_) => {
-                    let place = module.source.place(class);
-                    self.remark(
-                        RemarkKind::LeftOut,
-                        place,
-                        "the weight is not constant; 1 is used",
-                    );
-                    1
-                }
-            };
-            let tags = decorators
-                .tags
-                .iter()
-                .filter_map(|tag| constant(module, tag).as_literal().map(str::to_owned));
-            let tags: Vec<String> = tags.collect();
-            for decorator in decorators.others {
-                self.left_out(module, &decorator.expression, "the decorator is not read");
-            }
-            tasks.push((task, weight, tags));
+            tasks.extend(self.decorated_task(module, &members, name));
         }
-        tasks.retain(|(_, weight, _)| *weight > 0);
-        self.members.push(members);
-        let is_only = tasks.len() == 1 && depth == 0;
-        for (task, own_weight, tags) in tasks {
-            let weight =
-                if sequence.is_some() { weight } else { weight.saturating_mul(own_weight) };
-            match task {
-                TaskOf::Function(function) => {
-                    let sequence = sequence.map(str::to_owned);
-                    self.units.push(Unit { function, role: Role::Task, weight, tags, sequence });
-                }
-                TaskOf::Set(set) => self.add_set(module, set, weight, is_only, sequence, depth),
+        tasks
+    }
+
+    /// The method or nested class called `name`, if a decorator makes it a task.
+    fn decorated_task(
+        &mut self,
+        module: &'m Module<'m>,
+        members: &Members<'m>,
+        name: &str,
+    ) -> Option<WeightedTask<'m>> {
+        let (task, decorators) = match members.method(name) {
+            Some(function) => (TaskOf::Function(function), &function.decorator_list),
+            None => {
+                let set = members.classes.iter().find(|class| class.name.as_str() == name)?;
+                (TaskOf::Set(set), &set.decorator_list)
+            }
+        };
+        let decorators = module.task_decorators(decorators)?;
+        let weight = decorators.weight.map_or(1, |weight| self.task_weight(module, weight));
+        let mut tags = Vec::new();
+        for tag in decorators.tags {
+            match self.constant(module, tag).as_literal() {
+                Some(tag) => tags.push(tag.to_owned()),
+                None => self.left_out(module, tag, "the tag is not constant"),
+            }
+        }
+        for decorator in decorators.others {
+            self.left_out(module, &decorator.expression, "the decorator is not read");
+        }
+        Some((task, weight, tags))
+    }
+
+    fn task_weight(&mut self, module: &'m Module<'m>, weight: &'m Expr) -> u32 {
+        match self.constant(module, weight) {
+            Symbol::Integer(weight @ ..=0xFFFF_FFFF) => u32::try_from(weight).unwrap_or(0),
+            _ => {
+                self.left_out(module, weight, "the weight is not constant; 1 is used");
+                1
             }
         }
     }
@@ -258,11 +346,28 @@ impl<'m> UserClass<'m> {
             return;
         }
         let members = module.members(set);
-        if let (None, Some(value)) = (self.wait, members.attributes.get("wait_time").copied()) {
-            self.read_wait(module, value);
+        if let Some(value) = members.attributes.get("wait_time").copied() {
+            match self.wait {
+                None => self.read_wait(module, value),
+                Some(_) => self.left_out(module, value, "the wait time of the class is used"),
+            }
+        }
+        for base in module.unread_bases(set) {
+            let text = format!(
+                "`{name}`: what its base `{}` defines is not in the file",
+                module.source.snippet(base)
+            );
+            self.remark(RemarkKind::LeftOut, module.source.place(base), text);
         }
         match module.kind(set) {
             ClassKind::Sequence if sequence.is_none() => {
+                if !is_only && !module.source.of(set).contains("interrupt(") {
+                    let text = format!(
+                        "Locust repeats `{name}` for ever, because it has no interrupt(); here it is \
+                         one task among the others"
+                    );
+                    self.remark(RemarkKind::Changed, place, text);
+                }
                 self.add_tasks(
                     module,
                     set,
@@ -302,26 +407,25 @@ impl<'m> UserClass<'m> {
         module: &'m Module<'m>,
         members: &Members<'m>,
         list: &'m Expr,
-    ) -> Vec<(TaskOf<'m>, u32, Vec<String>)> {
+    ) -> Vec<WeightedTask<'m>> {
         let items: Vec<(&Expr, u32)> = match list {
             Expr::List(list) => list.elts.iter().map(|item| (item, 1)).collect(),
             Expr::Tuple(list) => list.elts.iter().map(|item| (item, 1)).collect(),
             Expr::Set(list) => list.elts.iter().map(|item| (item, 1)).collect(),
             Expr::Name(_) => vec![(list, 1)],
             Expr::Dict(dict) => {
-                let weight = |value| match constant(module, value) {
-                    Symbol::Integer(weight) => u32::try_from(weight).unwrap_or(1),
-                    _ => 1,
-                };
                 let items = dict.items.iter();
-                items.filter_map(|item| Some((item.key.as_ref()?, weight(&item.value)))).collect()
+                let items = items.filter_map(|item| {
+                    Some((item.key.as_ref()?, self.task_weight(module, &item.value)))
+                });
+                items.collect()
             }
             _ => {
                 self.left_out(module, list, "the list of tasks is not read");
                 Vec::new()
             }
         };
-        let mut tasks: Vec<(TaskOf<'m>, u32, Vec<String>)> = Vec::new();
+        let mut tasks = Vec::new();
         for (item, weight) in items {
             let name = super::python::dotted(item).unwrap_or_default();
             let set = || members.classes.iter().find(|class| class.name.as_str() == name).copied();
@@ -340,6 +444,15 @@ impl<'m> UserClass<'m> {
         tasks
     }
 
+    /// The value of an expression outside of functions.
+    fn constant(&mut self, module: &'m Module<'m>, value: &'m Expr) -> Symbol {
+        let mut walker = Walker::new(module, &[], Attributes::new());
+        walker.locals.push(std::collections::BTreeMap::new());
+        let value = walker.eval(value);
+        self.remarks.append(&mut walker.remarks);
+        value
+    }
+
     fn left_out(&mut self, module: &Module<'_>, at: &impl ruff_text_size::Ranged, reason: &str) {
         let text = format!("`{}`: {reason}", module.source.snippet(at));
         let place = module.source.place(at);
@@ -349,13 +462,6 @@ impl<'m> UserClass<'m> {
     fn remark(&mut self, kind: RemarkKind, place: String, text: impl Into<String>) {
         self.remarks.push(Remark { kind, place, text: text.into() });
     }
-}
-
-/// The value of an expression outside of functions.
-pub fn constant<'m>(module: &'m Module<'m>, value: &'m Expr) -> Symbol {
-    let mut walker = Walker::new(module, &[], Attributes::new());
-    walker.locals.push(std::collections::BTreeMap::new());
-    walker.eval(value)
 }
 
 fn wait(from: Option<f64>, to: Option<f64>) -> Option<Wait> {

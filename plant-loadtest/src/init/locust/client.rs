@@ -9,18 +9,12 @@ use super::{
 };
 use crate::{init::draft::RemarkKind, methods::METHODS};
 
-/// Keyword arguments that change nothing in the profile.
-const IGNORED: [&str; 9] = [
-    "catch_response",
-    "timeout",
-    "verify",
-    "stream",
-    "allow_redirects",
-    "context",
-    "hooks",
-    "proxies",
-    "connect_timeout",
-];
+/// Keyword arguments that change nothing in the load.
+const WITHOUT_EFFECT: [&str; 3] = ["allow_redirects", "catch_response", "context"];
+
+/// Keyword arguments of the connection, of which a profile has no equal for one request.
+const OF_CONNECTION: [&str; 7] =
+    ["connect_timeout", "hooks", "network_timeout", "proxies", "stream", "timeout", "verify"];
 
 impl<'m> Walker<'m> {
     /// Records the request that `self.client.METHOD(…)` sends; `None` for other calls of the client.
@@ -92,7 +86,15 @@ impl<'m> Walker<'m> {
                     add_cookies(&mut request, value);
                 }
                 "files" => files = Some(&keyword.value),
-                name if IGNORED.contains(&name) => {}
+                name if WITHOUT_EFFECT.contains(&name) => {}
+                name if OF_CONNECTION.contains(&name) => {
+                    let text = match name {
+                        "timeout" => "is not read: use --timeout or a threshold such as max < 2s",
+                        _ => "is not read",
+                    };
+                    let text = format!("`{}` {text}", self.module.source.snippet(keyword));
+                    self.changed(keyword, text);
+                }
                 name => {
                     let text = format!("the argument `{name}` is not read");
                     request.problems.push(self.problem(keyword, &text));
@@ -102,49 +104,75 @@ impl<'m> Walker<'m> {
         request.body = match (json, data, files) {
             (_, data, Some(files)) => self.multipart(&mut request, data, files),
             (Some(json), ..) if json != Symbol::Null => RequestBody::Json(json),
-            (_, Some(data), None) => body(&mut request, data),
+            (_, Some(data), None) => self.data(&mut request, data, call),
             _ => RequestBody::None,
         };
         Some(self.send(request))
     }
 
-    fn problem(&self, at: &impl ruff_text_size::Ranged, text: &str) -> Unknown {
+    pub(super) fn problem(&self, at: &impl ruff_text_size::Ranged, text: &str) -> Unknown {
         let snippet = self.module.source.snippet(at);
         Unknown { place: self.module.source.place(at), text: format!("`{snippet}`: {text}") }
     }
 
-    /// Takes scheme, host and port off a URL.
+    /// Takes the base URL off an absolute URL.
     fn split_host(&mut self, request: &mut Request) {
         let Some(Piece::Literal(text)) = request.url.first_mut() else { return };
         let Some((scheme, rest)) = text.split_once("://") else { return };
-        let at = rest.find(['/', '?']).unwrap_or(rest.len());
-        let host = format!("{scheme}://{}", &rest[..at]);
-        let path = rest[at..].to_owned();
-        *text = path;
-        match &self.host {
-            None => self.host = Some(host),
-            Some(known) if *known == host => {}
-            Some(_) => {
-                let text = format!("a request to another host, {host}");
-                request.problems.push(Unknown { place: request.place.clone(), text });
+        let at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let origin = format!("{scheme}://{}", &rest[..at]);
+        let host = self.host.get_or_insert(origin);
+        match text.strip_prefix(host.trim_end_matches('/')) {
+            Some(path) if path.is_empty() || path.starts_with(['/', '?', '#']) => {
+                *text = path.to_owned();
+            }
+            _ => {
+                let problem = format!("a request to another host than {host}: {text}");
+                *text = rest[at..].to_owned();
+                request.problems.push(Unknown { place: request.place.clone(), text: problem });
             }
         }
     }
 
     fn add_query(&mut self, request: &mut Request, value: Symbol) {
         match value {
-            Symbol::Dict(entries) => {
-                request
-                    .query
-                    .extend(entries.into_iter().filter(|(_, value)| *value != Symbol::Null));
+            Symbol::Dict(entries) => request.query.extend(entries),
+            Symbol::List(items) => {
+                // `[("a", 1), ("a", 2)]`.
+                for item in items {
+                    match item {
+                        Symbol::List(pair) if pair.len() == 2 && pair[0].as_literal().is_some() => {
+                            let name = pair[0].as_literal().unwrap_or_default().to_owned();
+                            request.query.push((name, pair[1].clone()));
+                        }
+                        _ => request.problems.push(no_dictionary(request)),
+                    }
+                }
             }
             Symbol::Null => {}
             Symbol::Unknown(unknown) => request.problems.push(unknown),
-            _ => {
-                let text = "the parameters are not a dictionary".into();
-                request.problems.push(Unknown { place: request.place.clone(), text });
-            }
+            _ => request.problems.push(no_dictionary(request)),
         }
+    }
+
+    /// The body for the argument `data`.
+    fn data(&mut self, request: &mut Request, data: Symbol, call: &'m ExprCall) -> RequestBody {
+        let is_json = request.content_type.as_ref().is_some_and(|kind| kind.contains("json"));
+        match data {
+            Symbol::Null => return RequestBody::None,
+            Symbol::Dict(entries) => return RequestBody::Form(entries),
+            Symbol::JsonText(json) if is_json => return RequestBody::Json(*json),
+            Symbol::Unknown(unknown) => {
+                request.problems.push(unknown);
+                return RequestBody::None;
+            }
+            _ => {}
+        }
+        if request.content_type.is_none() {
+            request.content_type = Some("text/plain".into());
+            self.changed(call, "a text without a Content-Type is sent as text/plain");
+        }
+        RequestBody::Text(data)
     }
 
     fn multipart(
@@ -232,27 +260,6 @@ fn add_cookies(request: &mut Request, value: Symbol) {
     request.headers.push(("Cookie".into(), join(pieces)));
 }
 
-/// The body for the argument `data`.
-fn body(request: &mut Request, data: Symbol) -> RequestBody {
-    let is_json = request.content_type.as_ref().is_some_and(|kind| kind.contains("json"));
-    match data {
-        Symbol::Null => RequestBody::None,
-        Symbol::Dict(entries) => RequestBody::Form(entries),
-        Symbol::JsonText(json) => {
-            request.content_type.get_or_insert_with(|| "text/plain".into());
-            if is_json {
-                RequestBody::Json(*json)
-            } else {
-                RequestBody::Text(Symbol::JsonText(json))
-            }
-        }
-        Symbol::Unknown(unknown) => {
-            request.problems.push(unknown);
-            RequestBody::None
-        }
-        text => {
-            request.content_type.get_or_insert_with(|| "text/plain".into());
-            RequestBody::Text(text)
-        }
-    }
+fn no_dictionary(request: &Request) -> Unknown {
+    Unknown { place: request.place.clone(), text: "the parameters are not a dictionary".into() }
 }

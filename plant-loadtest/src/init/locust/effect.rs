@@ -29,7 +29,7 @@ const WITHOUT_EFFECT: [&str; 14] = [
 impl<'m> Walker<'m> {
     /// Whether a call as a statement is understood, and does nothing but what is done here.
     pub fn known_effect(&mut self, call: &'m ExprCall) -> bool {
-        if self.is_quiet_call(call) {
+        if self.is_verdict(call) || self.is_quiet_call(call) {
             return true;
         }
         let name = self.module.full_name(&call.func).unwrap_or_default();
@@ -79,6 +79,26 @@ impl<'m> Walker<'m> {
             }
             _ => false,
         }
+    }
+
+    /// `response.failure(…)` and `response.success()` that no condition stands before.
+    fn is_verdict(&mut self, call: &'m ExprCall) -> bool {
+        let Expr::Attribute(attribute) = &*call.func else { return false };
+        let verdict = attribute.attr.as_str();
+        if !attribute.value.is_name_expr() || !["failure", "success"].contains(&verdict) {
+            return false;
+        }
+        let Symbol::Response(step) = self.eval(&attribute.value) else { return false };
+        let is_conditional = self.within.is_some();
+        let problem = self.problem(call, "each response counts as a failure");
+        let Some(request) = self.request_mut(step) else { return true };
+        if verdict == "failure" {
+            request.problems.push(problem);
+        } else if !is_conditional && !request.is_judged {
+            let text = "each response counts as a success; the profile expects 200 to 299";
+            self.changed(call, text);
+        }
+        true
     }
 
     fn append_to_local(&mut self, list: &'m Expr, call: &'m ExprCall) -> bool {

@@ -123,12 +123,15 @@ impl<'m> Walker<'m> {
             Expr::Set(set) => self.list(&set.elts),
             Expr::Dict(dict) => {
                 let mut entries: Vec<(String, Symbol)> = Vec::new();
+                let mut positions: BTreeMap<String, usize> = BTreeMap::new();
                 for item in &dict.items {
                     let value = self.eval(&item.value);
                     let Some(key) = &item.key else {
                         let Symbol::Dict(others) = value else { return self.unknown(expression) };
                         entries.retain(|(name, _)| others.iter().all(|(other, _)| other != name));
                         entries.extend(others);
+                        let keys = entries.iter().enumerate();
+                        positions = keys.map(|(at, (key, _))| (key.clone(), at)).collect();
                         continue;
                     };
                     let key = match self.eval(key) {
@@ -138,7 +141,14 @@ impl<'m> Walker<'m> {
                             None => return self.unknown(expression),
                         },
                     };
-                    entries.push((key, value));
+                    // The last value of a key counts, in the place of the first.
+                    match positions.get(&key).copied() {
+                        Some(position) => entries[position].1 = value,
+                        None => {
+                            positions.insert(key.clone(), entries.len());
+                            entries.push((key, value));
+                        }
+                    }
                 }
                 Symbol::Dict(entries)
             }
@@ -214,8 +224,9 @@ impl<'m> Walker<'m> {
             Operator::Add => left.checked_add(right),
             Operator::Sub => left.checked_sub(right),
             Operator::Mult => left.checked_mul(right),
-            Operator::FloorDiv => left.checked_div_euclid(right),
-            Operator::Mod => left.checked_rem_euclid(right),
+            // Of Python's results for negative divisors, Rust has no equal.
+            Operator::FloorDiv if right > 0 => left.checked_div_euclid(right),
+            Operator::Mod if right > 0 => left.checked_rem_euclid(right),
             _ => None,
         };
         let result = match (left, op, right) {
@@ -297,14 +308,18 @@ impl<'m> Walker<'m> {
 
     /// The integers of `range`.
     pub fn range(&mut self, bounds: &[Symbol], at: &impl Ranged) -> Symbol {
-        let (from, to) = match bounds {
-            [Symbol::Integer(to)] => (0, *to),
-            [Symbol::Integer(from), Symbol::Integer(to)] => (*from, *to),
+        let (from, to, step) = match bounds {
+            [Symbol::Integer(to)] => (0, *to, 1),
+            [Symbol::Integer(from), Symbol::Integer(to)] => (*from, *to, 1),
+            [Symbol::Integer(from), Symbol::Integer(to), Symbol::Integer(step @ 1..)] => {
+                (*from, *to, *step)
+            }
             _ => return self.unknown(at),
         };
-        if to.saturating_sub(from) > LONGEST_LIST {
+        if to.saturating_sub(from) / step > LONGEST_LIST {
             return self.unknown(at);
         }
-        Symbol::List((from..to).map(Symbol::Integer).collect())
+        let step = usize::try_from(step).unwrap_or(usize::MAX);
+        Symbol::List((from..to).step_by(step).map(Symbol::Integer).collect())
     }
 }

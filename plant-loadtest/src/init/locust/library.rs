@@ -19,16 +19,7 @@ impl<'m> Walker<'m> {
                 let (from, to) = (self.eval(first?), self.eval(second?));
                 self.integer(from, to, 0, call)
             }
-            "random.randrange" => match second {
-                Some(second) => {
-                    let (from, to) = (self.eval(first?), self.eval(second));
-                    self.integer(from, to, 1, call)
-                }
-                None => {
-                    let to = self.eval(first?);
-                    self.integer(Symbol::Integer(0), to, 1, call)
-                }
-            },
+            "random.randrange" | "randrange" => self.randrange(call),
             "random.uniform" => {
                 let (from, to) = (number(&self.eval(first?)), number(&self.eval(second?)));
                 match (from, to) {
@@ -116,21 +107,24 @@ impl<'m> Walker<'m> {
                 _ => self.unknown(call),
             },
             "round" => match self.eval(first?) {
-                Symbol::Float(number) if second.is_none() => Symbol::Integer(number.round() as i64),
+                Symbol::Float(number) if second.is_none() => {
+                    Symbol::Integer(number.round_ties_even() as i64)
+                }
                 Symbol::Draw(draw) if matches!(draw.kind, DrawKind::Number(..)) => {
                     self.changed(call, "the drawn number is not rounded");
                     Symbol::Draw(draw)
                 }
-                value @ (Symbol::Float(_) | Symbol::Integer(_)) => value,
+                value @ Symbol::Integer(_) => value,
                 _ => self.unknown(call),
             },
             "len" => match self.eval(first?) {
                 Symbol::List(items) => Symbol::Integer(i64::try_from(items.len()).ok()?),
-                // Not empty: a task without a value for its variable does not run.
-                Symbol::Json(_) | Symbol::Each(_) => Symbol::Integer(1),
+                Symbol::Json(places) | Symbol::Each(places) => Symbol::Length(places),
+                Symbol::Dict(entries) => Symbol::Integer(i64::try_from(entries.len()).ok()?),
                 _ => self.unknown(call),
             },
-            "list" | "tuple" | "sorted" => self.eval(first?),
+            "list" | "tuple" => self.eval(first?),
+            "sorted" if arguments.keywords.is_empty() => self.sorted(call),
             "dict" if first.is_none() => {
                 let mut entries = Vec::new();
                 for keyword in &arguments.keywords {
@@ -148,6 +142,40 @@ impl<'m> Walker<'m> {
             _ => return None,
         };
         Some(value)
+    }
+
+    /// `random.randrange(stop)` or `random.randrange(start, stop, step)`.
+    fn randrange(&mut self, call: &'m ExprCall) -> Symbol {
+        let arguments: Vec<Symbol> =
+            call.arguments.args.iter().map(|argument| self.eval(argument)).collect();
+        if !call.arguments.keywords.is_empty() {
+            return self.unknown(call);
+        }
+        match &arguments[..] {
+            [to] => self.integer(Symbol::Integer(0), to.clone(), 1, call),
+            [from, to] => self.integer(from.clone(), to.clone(), 1, call),
+            range => match self.range(range, call) {
+                Symbol::List(items) if !items.is_empty() => self.draw(DrawKind::OneOf(items)),
+                unknown @ Symbol::Unknown(_) => unknown,
+                _ => self.unknown(call),
+            },
+        }
+    }
+
+    /// `sorted` of integers or of texts.
+    fn sorted(&mut self, call: &'m ExprCall) -> Symbol {
+        let Some(Symbol::List(mut items)) = call.arguments.args.first().map(|list| self.eval(list))
+        else {
+            return self.unknown(call);
+        };
+        if items.iter().all(|item| matches!(item, Symbol::Integer(_))) {
+            items.sort_by_key(|item| if let Symbol::Integer(number) = item { *number } else { 0 });
+        } else if items.iter().all(|item| item.as_literal().is_some()) {
+            items.sort_by(|left, right| left.as_literal().cmp(&right.as_literal()));
+        } else {
+            return self.unknown(call);
+        }
+        Symbol::List(items)
     }
 
     fn integer(&mut self, from: Symbol, to: Symbol, exclusive: i64, at: &'m ExprCall) -> Symbol {

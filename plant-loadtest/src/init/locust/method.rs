@@ -18,6 +18,9 @@ impl<'m> Walker<'m> {
                 let Some(key) = arguments.first() else { return self.unknown(call) };
                 let key = self.eval(key);
                 let is_constant = matches!(owner, Symbol::Dict(_));
+                if let (false, Some(default)) = (is_constant, arguments.get(1)) {
+                    self.note_default(default);
+                }
                 match self.index(owner, &key, call) {
                     Symbol::Unknown(_) if is_constant => match arguments.get(1) {
                         Some(default) => self.eval(default),
@@ -53,6 +56,16 @@ impl<'m> Walker<'m> {
             (Symbol::Text(pieces), method) => self.text_method(&pieces, method, call),
             (unknown @ Symbol::Unknown(_), _) => unknown,
             _ => self.unknown(call),
+        }
+    }
+
+    /// A response without the value of a variable is a failure: there is no default.
+    fn note_default(&mut self, default: &'m Expr) {
+        if !self.eval(default).is_empty() {
+            self.changed(
+                default,
+                "a default is not used: a response without the value is a failure",
+            );
         }
     }
 

@@ -6,6 +6,7 @@
 //! responses, and `render` turns the result into steps.
 
 mod attribute;
+mod branch;
 mod call;
 mod check;
 mod class;
@@ -19,6 +20,7 @@ mod module;
 mod python;
 mod render;
 mod request;
+mod status;
 mod symbol;
 #[cfg(test)]
 mod tests;
@@ -26,7 +28,7 @@ mod text;
 mod truth;
 mod walk;
 
-use ruff_python_ast::{Expr, Stmt, StmtFunctionDef};
+use ruff_python_ast::{Expr, Stmt, StmtClassDef, StmtFunctionDef};
 
 use self::{
     class::{Role, Unit, UserClass},
@@ -52,7 +54,8 @@ const MOST_CLASSES: usize = 100;
 /// Returns an error if the text is no Python, exceeds a limit, or has no user class with a request
 /// that can be read.
 pub fn convert(file: &str, text: &str) -> Result<Draft, ConvertError> {
-    let source = Source { file, text };
+    let lines = python::line_starts(text);
+    let source = Source::new(file, text, &lines);
     let syntax = source.parse()?;
     let module = Module::new(source, &syntax);
     let mut draft = Draft::default();
@@ -60,11 +63,14 @@ pub fn convert(file: &str, text: &str) -> Result<Draft, ConvertError> {
         let place = source.place(class);
         let name = class.name.as_str();
         match module.kind(class) {
-            ClassKind::HttpUser => {
-                if let Some(user) = UserClass::read(&module, class) {
-                    add_class(&module, &user, &mut draft);
+            ClassKind::HttpUser => match UserClass::read(&module, class) {
+                Some(user) if user.weight == 0 => {
+                    let text = format!("`{name}` has the weight 0, so it has no users");
+                    draft.remark(RemarkKind::LeftOut, place, text);
                 }
-            }
+                Some(user) => add_class(&module, &user, &mut draft),
+                None => {}
+            },
             ClassKind::OtherUser => {
                 draft.remark(RemarkKind::LeftOut, place, format!("`{name}` is no HTTP user"));
             }
@@ -72,18 +78,30 @@ pub fn convert(file: &str, text: &str) -> Result<Draft, ConvertError> {
                 let text = format!("load shape `{name}`: write its stages as [[stage]]");
                 draft.remark(RemarkKind::ToDo, place, text);
             }
-            ClassKind::TaskSet | ClassKind::Sequence | ClassKind::Plain => {}
+            ClassKind::Plain => {
+                if let Some(base) = module.unread_bases(class).first()
+                    && has_tasks(&module, class)
+                {
+                    let base = module.source.snippet(*base);
+                    let text = format!("`{name}`: its base `{base}` is not in the file");
+                    draft.remark(RemarkKind::LeftOut, place, text);
+                }
+            }
+            ClassKind::TaskSet | ClassKind::Sequence => {}
         }
     }
     note_listeners(&module, &syntax.body, &mut draft);
     draft.finish();
-    if draft.active_tasks() == 0 {
-        let remarks: Vec<String> =
-            draft.remarks.iter().map(|remark| format!("\n  {remark}")).collect();
-        let message = format!("no user class with a request that can be read{}", remarks.concat());
-        return Err(ConvertError::new(file, message));
-    }
-    Ok(draft)
+    draft.or_error(file, "no user class with a request that can be read")
+}
+
+/// Whether a class or one of its bases in the file has tasks.
+fn has_tasks<'m>(module: &Module<'m>, class: &'m StmtClassDef) -> bool {
+    let members = module.members(class);
+    let methods = members.methods.iter().map(|method| &method.decorator_list);
+    let mut decorated = methods.chain(members.classes.iter().map(|class| &class.decorator_list));
+    members.attributes.contains_key("tasks")
+        || decorated.any(|decorators| module.task_decorators(decorators).is_some())
 }
 
 /// Listeners run outside of the users.
@@ -142,14 +160,9 @@ fn add_class(module: &Module<'_>, user: &UserClass<'_>, draft: &mut Draft) {
         finish_task(task, user);
     }
     share_authorization(&mut class);
-    let host = user.host.clone().or_else(|| walker.host.clone());
-    match (&draft.host, host) {
-        (None, host) => draft.host = host.map(|host| host.trim_end_matches('/').to_owned()),
-        (Some(known), Some(host)) if *known != host.trim_end_matches('/') => {
-            let text = format!("`{}` uses another host, {host}", class.name);
-            draft.remark(RemarkKind::LeftOut, module.source.place(user.class), text);
-        }
-        _ => {}
+    if let Some(reason) = take_host(&walker, user, draft) {
+        draft.remark(RemarkKind::LeftOut, module.source.place(user.class), reason);
+        return;
     }
     if class.tasks.is_empty() {
         let is_base = module.classes.iter().any(|other| {
@@ -164,12 +177,28 @@ fn add_class(module: &Module<'_>, user: &UserClass<'_>, draft: &mut Draft) {
     draft.classes.push(class);
 }
 
+/// Makes the host of a class that of the profile; returns why the class is left out otherwise.
+fn take_host(walker: &Walker<'_>, user: &UserClass<'_>, draft: &mut Draft) -> Option<String> {
+    let name = user.class.name.as_str();
+    let host = walker.host.as_ref()?.trim_end_matches('/').to_owned();
+    if draft.host.as_ref().is_some_and(|known| *known != host) {
+        return Some(format!("`{name}` uses another host, {host}: a profile has one"));
+    }
+    if user.host.is_none() {
+        let text = format!("`{name}` names no host: that of its URLs, {host}, is used");
+        draft.remark(RemarkKind::Changed, walker.module.source.place(user.class), text);
+    }
+    draft.host = Some(host);
+    None
+}
+
 /// Walks the class until its attributes are those of the walk before.
 fn walk<'m>(module: &'m Module<'m>, user: &'m UserClass<'m>) -> Walker<'m> {
     let mut before = Attributes::new();
     let mut walks = 0;
     loop {
         let mut walker = Walker::new(module, &user.members, before);
+        walker.host.clone_from(&user.host);
         user.units.iter().for_each(|unit| walker.walk(unit.function));
         walks += 1;
         if walker.attributes == walker.before || walks >= MOST_WALKS {

@@ -9,6 +9,19 @@ use super::python::{Source, dotted};
 /// Most classes in a line of inheritance.
 const LONGEST_LINEAGE: usize = 16;
 
+/// Classes of Locust, which files without its import use.
+const LOCUST_CLASSES: [&str; 9] = [
+    "FastHttpLocust",
+    "FastHttpUser",
+    "HttpLocust",
+    "HttpUser",
+    "LoadTestShape",
+    "SequentialTaskSet",
+    "TaskSequence",
+    "TaskSet",
+    "User",
+];
+
 /// The definitions of a file.
 #[derive(Debug)]
 pub struct Module<'m> {
@@ -157,6 +170,31 @@ impl<'m> Module<'m> {
         ClassKind::Plain
     }
 
+    /// The bases of a class in the same file, in their order.
+    pub fn bases(&self, class: &'m StmtClassDef) -> Vec<&'m StmtClassDef> {
+        class.bases().iter().filter_map(|base| self.class(&dotted(base)?)).collect()
+    }
+
+    /// The bases of a class and of its bases that are neither in the file nor Locust's.
+    pub fn unread_bases(&self, class: &'m StmtClassDef) -> Vec<&'m Expr> {
+        let bases = self.lineage(class).into_iter().flat_map(StmtClassDef::bases);
+        let is_unread = |base: &&Expr| {
+            let name = self.full_name(base).unwrap_or_default();
+            let is_known = ["object", "ABC", "abc.ABC"].contains(&name.as_str())
+                || name.starts_with("locust")
+                || LOCUST_CLASSES.contains(&name.as_str());
+            !is_known && dotted(base).and_then(|name| self.class(&name)).is_none()
+        };
+        bases.filter(is_unread).collect()
+    }
+
+    /// The members of a class alone.
+    pub fn own_members(class: &'m StmtClassDef) -> Members<'m> {
+        let mut members = Members::default();
+        class.body.iter().for_each(|statement| members.add(statement));
+        members
+    }
+
     /// The members of a class, those of its bases included.
     pub fn members(&self, class: &'m StmtClassDef) -> Members<'m> {
         let mut members = Members::default();
@@ -224,12 +262,12 @@ impl<'m> Members<'m> {
                 }
             }
             Stmt::FunctionDef(function) => {
-                self.methods.retain(|other| other.name != function.name);
+                self.methods.retain(|other| other.name.as_str() != function.name.as_str());
                 self.methods.push(function);
                 self.note(function.name.as_str());
             }
             Stmt::ClassDef(class) => {
-                self.classes.retain(|other| other.name != class.name);
+                self.classes.retain(|other| other.name.as_str() != class.name.as_str());
                 self.classes.push(class);
                 self.note(class.name.as_str());
             }

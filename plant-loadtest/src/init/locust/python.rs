@@ -13,6 +13,9 @@ const LONGEST_FILE: usize = 4 << 20;
 /// the stack.
 const LONGEST_EXPRESSION: usize = 1000;
 
+/// Longest snippet of the text in a remark, in characters.
+const LONGEST_SNIPPET: usize = 60;
+
 /// Deepest indentation; that of Python itself.
 const DEEPEST_INDENTATION: usize = 100;
 
@@ -23,9 +26,21 @@ pub struct Source<'t> {
     pub file: &'t str,
     /// Its text.
     pub text: &'t str,
+    /// Where its lines start.
+    lines: &'t [usize],
+}
+
+/// Positions at which the lines of a text start.
+pub fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
 impl<'t> Source<'t> {
+    /// Creates a source; `lines` are its [`line_starts`].
+    pub fn new(file: &'t str, text: &'t str, lines: &'t [usize]) -> Self {
+        Self { file, text, lines }
+    }
+
     /// Parses the file.
     ///
     /// # Errors
@@ -42,8 +57,7 @@ impl<'t> Source<'t> {
 
     /// Line number of a position, counted from 1.
     pub fn line(self, at: TextSize) -> usize {
-        let before = self.text.get(..at.to_usize()).unwrap_or(self.text);
-        before.matches('\n').count() + 1
+        self.lines.partition_point(|start| *start <= at.to_usize())
     }
 
     /// File and line of a node.
@@ -51,15 +65,23 @@ impl<'t> Source<'t> {
         format!("{}:{}", self.file, self.line(node.start()))
     }
 
-    /// The text of a node in one line, shortened.
-    pub fn snippet(self, node: &impl Ranged) -> String {
+    /// The text of a node.
+    pub fn of(self, node: &impl Ranged) -> &'t str {
         let range = node.range();
         let text = self.text.get(range.start().to_usize()..range.end().to_usize());
-        let text = text.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-        if text.chars().count() <= 60 {
-            return text;
+        text.unwrap_or_default()
+    }
+
+    /// The text of a node in one line, shortened.
+    pub fn snippet(self, node: &impl Ranged) -> String {
+        let text = self.of(node);
+        let is_long = text.chars().nth(LONGEST_SNIPPET * 10).is_some();
+        let start: String = text.chars().take(LONGEST_SNIPPET * 10).collect();
+        let words = start.split_whitespace().collect::<Vec<_>>().join(" ");
+        if !is_long && words.chars().count() <= LONGEST_SNIPPET {
+            return words;
         }
-        text.chars().take(57).chain("...".chars()).collect()
+        words.chars().take(LONGEST_SNIPPET - 3).chain("...".chars()).collect()
     }
 
     /// Bounds the depth of the syntax tree before it is built.
@@ -70,7 +92,7 @@ impl<'t> Source<'t> {
         if !is_too_deep(self.text) {
             return Ok(());
         }
-        let ends: Vec<usize> = self.text.match_indices('\n').map(|(at, _)| at + 1).collect();
+        let ends = &self.lines[1..];
         let before = ends.partition_point(|end| !is_too_deep(&self.text[..*end]));
         let place = format!("{}:{}", self.file, before + 1);
         Err(ConvertError::new(place, "the expression or the indentation is too deep"))
@@ -141,7 +163,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<ModModule, ConvertError> {
-        Source { file: "f.py", text }.parse()
+        Source::new("f.py", text, &line_starts(text)).parse()
     }
 
     #[test]

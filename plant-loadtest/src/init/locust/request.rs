@@ -1,6 +1,9 @@
 //! Requests that functions send.
 
-use super::symbol::{Piece, Symbol, Unknown};
+use super::{
+    status::Statuses,
+    symbol::{Piece, Symbol, Unknown},
+};
 use crate::init::draft::Shape;
 
 /// A request that a function sends.
@@ -22,8 +25,10 @@ pub struct Request {
     pub content_type: Option<String>,
     /// The body.
     pub body: RequestBody,
-    /// Statuses that are checked.
-    pub status: Vec<u16>,
+    /// Statuses that count as a success, if the file decides on them.
+    pub accepted: Option<Statuses>,
+    /// Whether the file decides what counts as a success.
+    pub is_judged: bool,
     /// Shape that is checked.
     pub shape: Option<Shape>,
     /// Values that are checked, by JSON pointer.

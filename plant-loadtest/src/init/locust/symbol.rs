@@ -46,6 +46,9 @@ pub enum Symbol {
     Json(Vec<Place>),
     /// A list of which these are the elements.
     Each(Vec<Place>),
+    /// The number of elements of a list; a task whose variable has no value does not run, so it has
+    /// some.
+    Length(Vec<Place>),
     /// A header or a cookie of a response, as `extract` names it.
     Extracted(StepId, String),
     /// Something that cannot be read.
@@ -149,7 +152,7 @@ impl Symbol {
             })),
             Self::List(items) => Some(!items.is_empty()),
             Self::Dict(entries) => Some(!entries.is_empty()),
-            Self::Json(_) | Self::Each(_) | Self::Extracted(..) => Some(true),
+            Self::Json(_) | Self::Each(_) | Self::Length(_) | Self::Extracted(..) => Some(true),
             _ => None,
         }
     }
@@ -219,7 +222,8 @@ impl Symbol {
         match self {
             Self::Text(pieces) => pieces,
             Self::Integer(number) => vec![Piece::Literal(number.to_string())],
-            Self::Float(number) => vec![Piece::Literal(number.to_string())],
+            // As Python writes it: `1.0`.
+            Self::Float(number) => vec![Piece::Literal(format!("{number:?}"))],
             Self::Bool(true) => vec![Piece::Literal("True".into())],
             Self::Bool(false) => vec![Piece::Literal("False".into())],
             Self::Null => vec![Piece::Literal("None".into())],

@@ -53,8 +53,20 @@ fn compared(left: &Symbol, op: CmpOp, right: &Symbol) -> Option<bool> {
             CmpOp::GtE => left >= right,
             _ => return None,
         }),
+        (op, Symbol::Length(_), Symbol::Integer(limit)) => compared_length(op, *limit),
         (CmpOp::Eq, left, right) => Some(left.as_literal()? == right.as_literal()?),
         (CmpOp::NotEq, left, right) => Some(left.as_literal()? != right.as_literal()?),
+        _ => None,
+    }
+}
+
+/// The result of a comparison of a length, of which is known that it is at least one.
+fn compared_length(op: CmpOp, limit: i64) -> Option<bool> {
+    match op {
+        CmpOp::Eq | CmpOp::LtE if limit < 1 => Some(false),
+        CmpOp::Lt if limit <= 1 => Some(false),
+        CmpOp::NotEq | CmpOp::Gt if limit < 1 => Some(true),
+        CmpOp::GtE if limit <= 1 => Some(true),
         _ => None,
     }
 }

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use ruff_python_ast::{ExceptHandler, Expr, Stmt, StmtFor, StmtFunctionDef, StmtTry, StmtWith};
+use ruff_python_ast::{
+    ExceptHandler, Expr, Stmt, StmtFor, StmtFunctionDef, StmtTry, StmtWith,
+    visitor::{Visitor, walk_expr},
+};
 use ruff_text_size::{Ranged, TextRange};
 
 use super::{
     module::{Members, Module},
     request::Request,
+    status::{Statuses, accepted_by_locust},
     symbol::{DrawKind, Piece, Place, StepId, Symbol, Unknown},
 };
 use crate::init::{
@@ -33,6 +37,10 @@ pub enum Flow {
     Next,
     /// The end of the function.
     Return(Symbol),
+    /// The end of the loop.
+    Break,
+    /// The next pass of the loop.
+    Continue,
 }
 
 /// Attributes of `self` with all values that are assigned to them.
@@ -53,6 +61,10 @@ pub struct Walker<'m> {
     /// Values of the calls with requests in the condition that is being read: it is evaluated more
     /// than once, and sends once.
     pub condition: Option<Vec<(TextRange, Symbol)>>,
+    /// The response whose status made the statements run that are being walked, with the statuses.
+    pub within: Option<(StepId, Statuses)>,
+    /// What made the statements before run, if they ended the function.
+    left_early: Option<Option<(StepId, Statuses)>>,
     /// Name for the statistics of the next requests.
     pub request_name: Option<Symbol>,
     /// Base URL that requests name.
@@ -90,6 +102,8 @@ impl<'m> Walker<'m> {
             attributes: BTreeMap::new(),
             client_headers: Vec::new(),
             condition: None,
+            within: None,
+            left_early: None,
             request_name: None,
             host: None,
             requests: Vec::new(),
@@ -130,7 +144,7 @@ impl<'m> Walker<'m> {
     }
 
     fn each_statement(&mut self, statements: &'m [Stmt]) -> Flow {
-        for statement in statements {
+        for (number, statement) in statements.iter().enumerate() {
             if self.depth >= DEEPEST {
                 self.left_out(statement, "nested too deeply");
                 return Flow::Next;
@@ -138,11 +152,36 @@ impl<'m> Walker<'m> {
             self.depth += 1;
             let flow = self.statement(statement);
             self.depth -= 1;
-            if let Flow::Return(value) = flow {
-                return Flow::Return(value);
+            if let Flow::Next = flow {
+                continue;
             }
+            if let Some(within) = self.left_early.take() {
+                self.note_the_rest(&statements[number + 1..], within);
+            }
+            return flow;
         }
         Flow::Next
+    }
+
+    /// The statements after a condition that ended the function for a healthy service.
+    fn note_the_rest(&mut self, rest: &'m [Stmt], within: Option<(StepId, Statuses)>) {
+        if let Some(first) = rest.first()
+            && !self.is_quiet(rest)
+        {
+            self.left_out(first, "runs only if the condition above does not hold");
+        }
+        if fails_explicitly(rest)
+            && let Some((step, statuses)) = within
+            && let Some(request) = self.request_mut(step)
+        {
+            let accepted = request.accepted.get_or_insert_with(accepted_by_locust);
+            *accepted = &*accepted & &statuses;
+        }
+    }
+
+    /// Notes that statements which run with these statuses end the function.
+    pub fn leave_early(&mut self, within: Option<(StepId, Statuses)>) {
+        self.left_early = Some(within);
     }
 
     fn statement(&mut self, statement: &'m Stmt) -> Flow {
@@ -181,7 +220,10 @@ impl<'m> Walker<'m> {
             }
             Stmt::While(_) | Stmt::Match(_) | Stmt::Delete(_) => {
                 self.left_out(statement, "is not read");
+                self.forget(std::slice::from_ref(statement));
             }
+            Stmt::Break(_) => return Flow::Break,
+            Stmt::Continue(_) => return Flow::Continue,
             Stmt::FunctionDef(_) | Stmt::ClassDef(_) => {
                 self.left_out(statement, "a definition inside a function is not read");
             }
@@ -397,17 +439,19 @@ impl<'m> Walker<'m> {
             Symbol::List(items) if items.len() <= LONGEST_LOOP => items,
             _ => {
                 self.left_out(repeat, "the number of repetitions is not constant or too large");
+                self.forget(&repeat.body);
                 return Flow::Next;
             }
         };
         for item in items {
             self.assign(&repeat.target, item);
             match self.statements(&repeat.body) {
-                Flow::Next => {}
-                returned => return returned,
+                Flow::Next | Flow::Continue => {}
+                Flow::Break => return Flow::Next,
+                returned @ Flow::Return(_) => return returned,
             }
         }
-        Flow::Next
+        self.statements(&repeat.orelse)
     }
 
     fn attempt(&mut self, attempt: &'m StmtTry) -> Flow {
@@ -418,12 +462,13 @@ impl<'m> Walker<'m> {
                 self.left_out(handler, "what happens after an exception is not read");
             }
         }
-        if let Flow::Return(value) = flow {
-            return Flow::Return(value);
-        }
-        match self.statements(&attempt.orelse) {
-            Flow::Next => self.statements(&attempt.finalbody),
-            returned => returned,
+        let flow = match flow {
+            Flow::Next => self.statements(&attempt.orelse),
+            ended => ended,
+        };
+        match self.statements(&attempt.finalbody) {
+            Flow::Next => flow,
+            ended => ended,
         }
     }
 
@@ -448,6 +493,19 @@ impl<'m> Walker<'m> {
             Stmt::Assign(assign) => matches!(&*assign.value, Expr::NoneLiteral(_)),
             _ => false,
         })
+    }
+
+    /// Makes what statements assign unknown, because they are not walked.
+    pub fn forget(&mut self, statements: &'m [Stmt]) {
+        let mut assigned = Assigned::default();
+        assigned.visit_body(statements);
+        for target in assigned.targets {
+            let unknown = self.unknown_because(
+                target,
+                format!("`{}` depends on what is not read", self.module.source.snippet(target)),
+            );
+            self.assign(target, unknown);
+        }
     }
 
     /// Runs `evaluate` one level deeper; gives up below the deepest.
@@ -496,5 +554,34 @@ impl<'m> Walker<'m> {
         if !self.remarks.contains(&remark) {
             self.remarks.push(remark);
         }
+    }
+}
+
+/// Whether statements call `response.failure(…)`.
+pub fn fails_explicitly(body: &[Stmt]) -> bool {
+    body.iter().any(|statement| {
+        let Stmt::Expr(expression) = statement else { return false };
+        let Expr::Call(call) = &*expression.value else { return false };
+        matches!(&*call.func, Expr::Attribute(attribute) if attribute.attr.as_str() == "failure")
+    })
+}
+
+/// Variables and attributes that statements assign.
+#[derive(Default)]
+struct Assigned<'m> {
+    targets: Vec<&'m Expr>,
+}
+
+impl<'m> Visitor<'m> for Assigned<'m> {
+    fn visit_expr(&mut self, expression: &'m Expr) {
+        let context = match expression {
+            Expr::Name(name) => Some(name.ctx),
+            Expr::Attribute(attribute) => Some(attribute.ctx),
+            _ => None,
+        };
+        if context.is_some_and(|context| context.is_store()) {
+            self.targets.push(expression);
+        }
+        walk_expr(self, expression);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::document::Document;
 use crate::init::{
-    names::{free_name, singular, variable_name},
+    names::{Names, singular, variable_name},
     value::{Value, pointer_segment},
 };
 
@@ -21,6 +21,7 @@ const LIST_KEYS: [&str; 8] =
 pub struct PathVariables {
     /// By the path before the parameter and the parameter's name.
     names: BTreeMap<(String, String), String>,
+    taken: Names,
 }
 
 /// A path parameter: the path before it, and its name.
@@ -71,7 +72,7 @@ impl PathVariables {
         } else {
             variable_name(&name)
         };
-        let variable = free_name(&wanted, |name| self.names.values().any(|other| other == name));
+        let variable = self.taken.take(&wanted);
         self.names.insert((collection, name), variable);
     }
 
@@ -90,7 +91,10 @@ impl PathVariables {
         schema: &Value,
     ) -> Vec<(String, String)> {
         let collection = collection(method, path);
-        let of_collection = self.names.iter().filter(|((other, _), _)| other == collection);
+        let of_collection = self
+            .names
+            .range((collection.to_owned(), String::new())..)
+            .take_while(|((other, _), _)| other == collection);
         of_collection
             .filter_map(|((_, parameter), variable)| {
                 let pointer = match method {

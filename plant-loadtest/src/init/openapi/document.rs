@@ -7,14 +7,20 @@ use crate::init::{ConvertError, value::Value};
 /// Longest chain of references to references.
 const LONGEST_CHAIN: usize = 32;
 
+/// Tables with more entries than this get an index.
+const SMALL_TABLE: usize = 16;
+
 /// A parsed document.
 #[derive(Debug)]
 pub struct Document {
     root: Value,
-    /// Positions of what references refer to, from the root down. Tables are searched entry by entry,
-    /// and large documents have thousands of schemas that everything refers to.
-    positions: RefCell<HashMap<String, Vec<usize>>>,
+    /// Positions of the keys of large tables, by the address of their entries. Large documents have
+    /// thousands of schemas that everything refers to.
+    indexes: RefCell<HashMap<*const (String, Value), Index>>,
 }
+
+/// Positions of the keys of a table.
+type Index = HashMap<String, usize>;
 
 impl Document {
     /// Parses JSON, or YAML if the text does not start with a brace.
@@ -27,12 +33,14 @@ impl Document {
             parse_yaml(text)
         };
         let root: Value = parsed.map_err(|message| ConvertError::new(file, message))?;
-        match root.text_of("openapi") {
+        // `openapi: 3.1` of YAML is a number.
+        let version = root.get("openapi").map(Value::plain);
+        match version {
             Some(version) if version.starts_with("3.") => {
-                Ok(Self { root, positions: RefCell::default() })
+                Ok(Self { root, indexes: RefCell::default() })
             }
             Some(version) => {
-                let message = format!("OpenAPI {version} is not supported, only 3.0 and 3.1");
+                let message = format!("OpenAPI {version} is not supported, only 3.0 to 3.2");
                 Err(ConvertError::new(file, message))
             }
             None if root.get("swagger").is_some() => Err(ConvertError::new(
@@ -66,36 +74,34 @@ impl Document {
     }
 
     fn at(&self, pointer: &str) -> Option<&Value> {
-        let known = self.positions.borrow().get(pointer).cloned();
-        if let Some(positions) = known {
-            return positions.into_iter().try_fold(&self.root, child);
-        }
-        let mut value = &self.root;
-        let mut positions = Vec::new();
-        for segment in pointer.split('/') {
+        pointer.split('/').try_fold(&self.root, |value, segment| {
             let key = unescape(segment);
-            let position = match value {
-                Value::List(_) => key.parse().ok()?,
-                _ => value.entries().iter().position(|(name, _)| *name == key)?,
-            };
-            value = child(value, position)?;
-            positions.push(position);
-        }
-        self.positions.borrow_mut().insert(pointer.to_owned(), positions);
-        Some(value)
+            match value {
+                Value::List(items) => items.get(key.parse::<usize>().ok()?),
+                Value::Table(entries) if entries.len() > SMALL_TABLE => {
+                    let mut indexes = self.indexes.borrow_mut();
+                    let index = indexes.entry(entries.as_ptr()).or_insert_with(|| index(entries));
+                    entries.get(*index.get(&key)?).map(|(_, value)| value)
+                }
+                table => table.get(&key),
+            }
+        })
     }
 }
 
-/// The item or the value of the entry at a position.
-fn child(value: &Value, position: usize) -> Option<&Value> {
-    match value {
-        Value::List(items) => items.get(position),
-        _ => value.entries().get(position).map(|(_, value)| value),
-    }
+fn index(entries: &[(String, Value)]) -> Index {
+    let keys = entries.iter().enumerate();
+    keys.map(|(position, (key, _))| (key.clone(), position)).collect()
 }
 
+/// Parses YAML 1.2, in which `no` and `y` are texts. A leading zero is no octal number, because a
+/// document that means one writes `0o17`.
 fn parse_yaml(text: &str) -> Result<Value, String> {
-    serde_saphyr::from_str(text).map_err(|error| error.to_string())
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
 }
 
 fn unescape(segment: &str) -> String {
@@ -117,6 +123,29 @@ mod tests {
         let yaml =
             parse("openapi: 3.0.3\npaths:\n  /a:\n    get:\n      responses:\n        200: {}\n");
         assert_eq!(json.unwrap().root, yaml.unwrap().root);
+        assert!(parse("openapi: 3.1\n").is_ok());
+    }
+
+    #[test]
+    fn yaml_has_the_booleans_and_texts_of_version_1_2() {
+        let document = parse("openapi: 3.0.3\na: {y: NO, n: [on, yes, 0123, true]}\n").unwrap();
+        let expected = r#"{"y":"NO","n":["on","yes","0123",true]}"#;
+        assert_eq!(document.get("a").unwrap().to_json(), expected);
+    }
+
+    #[test]
+    fn a_reference_into_a_large_table_is_found() {
+        let schemas: Vec<String> =
+            (0..100).map(|number| format!(r#""S{number}":{{"number":{number}}}"#)).collect();
+        let text = format!(
+            r##"{{"openapi":"3.1.0","schemas":{{{}}},"a":{{"$ref":"#/schemas/S77"}},
+                "b":{{"$ref":"#/schemas/S100"}}}}"##,
+            schemas.join(",")
+        );
+        let document = parse(&text).unwrap();
+        let found = document.resolve(document.get("a").unwrap()).unwrap();
+        assert_eq!(found.get("number"), Some(&Value::Integer(77)));
+        assert!(document.resolve(document.get("b").unwrap()).is_err());
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! Profiles from OpenAPI 3.0 and 3.1 documents: one task an operation.
+//! Profiles from OpenAPI 3.0 to 3.2 documents: one task an operation.
 
 mod chain;
 mod document;
 mod operation;
 mod sample;
 mod security;
+mod style;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashMap;
 
 use self::{chain::PathVariables, document::Document, operation::Operation};
 use super::{
@@ -16,6 +19,12 @@ use super::{
     value::Value,
 };
 use crate::methods::METHODS;
+
+/// Keys of a path that are neither operations nor extensions.
+const NO_OPERATIONS: [&str; 5] = ["$ref", "summary", "description", "parameters", "servers"];
+
+/// Base URL of a document that names none.
+const UNKNOWN_HOST: &str = "http://127.0.0.1:8080";
 
 /// Converts the OpenAPI document `text`, which was read from `file`. `origin` is where it was
 /// fetched from, such as `http://127.0.0.1:8080`; relative server URLs refer to it.
@@ -41,45 +50,68 @@ pub fn convert(file: &str, text: &str, origin: Option<&str>) -> Result<Draft, Co
     security::add(&document, &operations, &mut class, &mut draft);
     draft.classes.push(class);
     draft.finish();
-    if draft.active_tasks() == 0 {
-        let reason = "no operation can be sent as it is documented";
-        return Err(ConvertError::new(file, with_remarks(reason, &draft)));
-    }
-    Ok(draft)
-}
-
-fn with_remarks(reason: &str, draft: &Draft) -> String {
-    let remarks: Vec<String> = draft.remarks.iter().map(|remark| format!("\n  {remark}")).collect();
-    format!("{reason}{}", remarks.concat())
+    draft.or_error(file, "no operation can be sent as it is documented")
 }
 
 /// The operations in the order of the document, without deprecated ones.
 fn operations<'a>(document: &'a Document, draft: &mut Draft) -> Vec<Operation<'a>> {
     let mut operations = Vec::new();
     for (path, item) in document.get("paths").map_or(&[][..], Value::entries) {
-        let item = match document.resolve(item) {
-            Ok(item) if path.starts_with('/') => item,
-            Ok(_) => continue,
-            Err(reason) => {
-                draft.remark(RemarkKind::LeftOut, path, reason);
-                continue;
-            }
-        };
-        for method in METHODS {
-            let Some(value) = item.get(&method.to_ascii_lowercase()) else { continue };
-            let method = method.to_owned();
-            let place = format!("{method} {path}");
-            if value.is_true("deprecated") {
-                draft.remark(RemarkKind::LeftOut, place, "deprecated");
-                continue;
-            }
-            match parameters(document, item, value) {
-                Ok(parameters) => operations.push(Operation { method, path, value, parameters }),
-                Err(reason) => draft.remark(RemarkKind::LeftOut, place, reason),
-            }
+        // An extension.
+        if path.starts_with("x-") {
+            continue;
+        }
+        match path_item(document, path, item) {
+            Ok(item) => add_operations(document, path, item, &mut operations, draft),
+            Err(reason) => draft.remark(RemarkKind::LeftOut, path, reason),
         }
     }
     operations
+}
+
+fn path_item<'a>(document: &'a Document, path: &str, item: &'a Value) -> Result<&'a Value, String> {
+    let item = document.resolve(item)?;
+    if !path.starts_with('/') {
+        return Err("a path must start with `/`".into());
+    }
+    match item {
+        Value::Table(_) => Ok(item),
+        _ => Err("the path is no object".into()),
+    }
+}
+
+fn add_operations<'a>(
+    document: &'a Document,
+    path: &'a str,
+    item: &'a Value,
+    operations: &mut Vec<Operation<'a>>,
+    draft: &mut Draft,
+) {
+    for (key, _) in item.entries() {
+        let is_method = METHODS.iter().any(|method| method.to_ascii_lowercase() == *key);
+        if !is_method && !NO_OPERATIONS.contains(&&**key) && !key.starts_with("x-") {
+            draft.remark(RemarkKind::LeftOut, path, format!("`{key}` is not supported"));
+        }
+    }
+    for method in METHODS {
+        let Some(value) = item.get(&method.to_ascii_lowercase()) else { continue };
+        let place = format!("{method} {path}");
+        if value.is_true("deprecated") {
+            draft.remark(RemarkKind::LeftOut, place, "deprecated");
+            continue;
+        }
+        if item.get("servers").or_else(|| value.get("servers")).is_some() {
+            let text = "it has servers of its own; the profile has one host for all";
+            draft.remark(RemarkKind::Changed, &place, text);
+        }
+        match parameters(document, item, value) {
+            Ok(parameters) => {
+                let method = method.to_owned();
+                operations.push(Operation { method, path, value, parameters });
+            }
+            Err(reason) => draft.remark(RemarkKind::LeftOut, place, reason),
+        }
+    }
 }
 
 /// Parameters of an operation; they replace those of its path.
@@ -112,8 +144,8 @@ fn tasks(document: &Document, operations: &[Operation<'_>], draft: &mut Draft) -
     let mut tasks = Vec::new();
     for operation in operations {
         let place = operation.endpoint();
-        let usable = given.for_operation(operation);
-        match operation.convert(document, &variables, &|name| usable.contains(name)) {
+        let limit = given.limit(operation);
+        match operation.convert(document, &variables, &|name| given.has(name, limit)) {
             Ok(mut converted) => {
                 if login.as_ref() == Some(&place) {
                     converted.task.disabled = Some("fill in credentials that exist".into());
@@ -135,10 +167,11 @@ fn tasks(document: &Document, operations: &[Operation<'_>], draft: &mut Draft) -
 /// Variables that responses give.
 #[derive(Debug, Default)]
 struct Given {
-    /// By all operations together.
-    all: BTreeSet<String>,
-    /// What a POST that gives a variable itself may use, so that no two operations need each other.
-    before: BTreeMap<String, BTreeSet<String>>,
+    /// The number of variables that were given before, for each variable.
+    numbers: HashMap<String, usize>,
+    /// How many of them a POST that gives a variable itself may use, so that no two operations need
+    /// each other.
+    limits: HashMap<String, usize>,
 }
 
 impl Given {
@@ -150,44 +183,61 @@ impl Given {
         ordered.sort_by_key(|operation| operation.path.len());
         for method in ["GET", "POST", "GET"] {
             for operation in ordered.iter().filter(|operation| operation.method == method) {
-                let all = &given.all;
-                let Ok(converted) =
-                    operation.convert(document, variables, &|name| all.contains(name))
-                else {
-                    continue;
-                };
-                let steps = converted.task.steps.into_iter();
-                let gives: Vec<String> =
-                    steps.flat_map(|step| step.extract).map(|(name, _)| name).collect();
-                if converted.task.disabled.is_some() || gives.is_empty() {
+                let gives = given.by(operation, document, variables);
+                if gives.is_empty() {
                     continue;
                 }
                 if method == "POST" {
-                    given.before.insert(operation.endpoint(), given.all.clone());
+                    given.limits.insert(operation.endpoint(), given.numbers.len());
                 }
-                given.all.extend(gives);
+                for name in gives {
+                    let number = given.numbers.len();
+                    given.numbers.entry(name).or_insert(number);
+                }
             }
         }
         given
     }
 
-    /// The variables that an operation may use.
-    fn for_operation(&self, operation: &Operation<'_>) -> &BTreeSet<String> {
-        self.before.get(&operation.endpoint()).unwrap_or(&self.all)
+    /// What an operation gives, if it can be sent with what is given so far.
+    fn by(
+        &self,
+        operation: &Operation<'_>,
+        document: &Document,
+        variables: &PathVariables,
+    ) -> Vec<String> {
+        let has_value = |name: &str| self.has(name, usize::MAX);
+        match operation.convert(document, variables, &has_value) {
+            Ok(converted) if converted.task.disabled.is_none() => {
+                let extracted = converted.task.steps.into_iter().flat_map(|step| step.extract);
+                extracted.map(|(name, _)| name).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// How many variables an operation may use.
+    fn limit(&self, operation: &Operation<'_>) -> usize {
+        self.limits.get(&operation.endpoint()).copied().unwrap_or(usize::MAX)
+    }
+
+    /// Whether a variable is one of the first `limit`.
+    fn has(&self, name: &str, limit: usize) -> bool {
+        self.numbers.get(name).is_some_and(|number| *number < limit)
     }
 }
 
 /// The base URL of the first server.
 fn host(document: &Document, origin: Option<&str>, draft: &mut Draft) -> Option<String> {
-    let server = document.get("servers").and_then(|servers| servers.items().first());
-    let mut url = server.and_then(|server| server.text_of("url")).unwrap_or("/").to_owned();
-    let variables = server.and_then(|server| server.get("variables"));
-    for (name, variable) in variables.map_or(&[][..], Value::entries) {
-        let default = variable.text_of("default").unwrap_or_default();
-        url = url.replace(&format!("{{{name}}}"), default);
-    }
+    let url = server_url(document);
     let url = url.trim_end_matches('/');
-    if url.starts_with("http://") || url.starts_with("https://") {
+    let is_absolute = url.starts_with("http://") || url.starts_with("https://");
+    if url.contains(['{', '?', '#']) {
+        let text = format!("the server `{url}` is no base URL: set `host` in [target]");
+        draft.remark(RemarkKind::ToDo, "", text);
+        return Some(origin.unwrap_or(UNKNOWN_HOST).to_owned());
+    }
+    if is_absolute {
         return Some(url.to_owned());
     }
     let path =
@@ -196,7 +246,20 @@ fn host(document: &Document, origin: Option<&str>, draft: &mut Draft) -> Option<
         let text = "the document names no server: set `host` in [target], or give --host";
         draft.remark(RemarkKind::ToDo, "", text);
     }
-    Some(format!("{}{path}", origin.unwrap_or("http://127.0.0.1:8080")))
+    Some(format!("{}{path}", origin.unwrap_or(UNKNOWN_HOST)))
+}
+
+/// The URL of the first server, with the defaults of its variables.
+fn server_url(document: &Document) -> String {
+    let server = document.get("servers").and_then(|servers| servers.items().first());
+    let mut url = server.and_then(|server| server.text_of("url")).unwrap_or("/").to_owned();
+    let variables = server.and_then(|server| server.get("variables"));
+    for (name, variable) in variables.map_or(&[][..], Value::entries) {
+        if let Some(default) = variable.get("default") {
+            url = url.replace(&format!("{{{name}}}"), &default.plain());
+        }
+    }
+    url
 }
 
 /// `Pet Store API` becomes `PetStoreUser`.

@@ -4,22 +4,17 @@ use super::{
     chain::{self, PathVariables},
     document::Document,
     sample::Sampler,
+    style,
 };
 use crate::{
     init::{
+        destructive,
         draft::{Body, Expect, Part, Shape, Step, Task, Variable},
         names::variable_name,
         value::Value,
     },
     placeholder::escape,
 };
-
-/// Words in the last segment of a path or in an operation's id that announce a loss of data, or the
-/// end of the session that all other requests need.
-const DESTRUCTIVE: [&str; 12] = [
-    "delete", "purge", "reset", "truncate", "shutdown", "destroy", "drop", "wipe", "clear",
-    "logout", "signout", "revoke",
-];
 
 /// An operation.
 #[derive(Clone, Debug)]
@@ -82,7 +77,7 @@ impl<'a> Operation<'a> {
         } else if let Some(name) = made_up_token(&step.body) {
             Some(format!("fill in a `{name}` that exists"))
         } else if self.is_destructive() {
-            Some("it deletes data or ends a session; remove the # to send it".into())
+            Some(destructive::REASON.into())
         } else {
             None
         };
@@ -94,13 +89,8 @@ impl<'a> Operation<'a> {
     }
 
     fn is_destructive(&self) -> bool {
-        if self.method == "DELETE" {
-            return true;
-        }
-        let last = self.path.rsplit('/').next().unwrap_or_default();
         let id = self.value.text_of("operationId").unwrap_or_default();
-        let words = format!("{}_{}", variable_name(last), variable_name(id));
-        self.method != "GET" && words.split('_').any(|word| DESTRUCTIVE.contains(&word))
+        destructive::is_destructive(&self.method, self.path, id)
     }
 
     /// The path with a variable for each parameter.
@@ -126,7 +116,7 @@ impl<'a> Operation<'a> {
             let description = self.parameter(&parameter.name, "path");
             let documented = description.is_some_and(has_example);
             let value = match description {
-                Some(description) => sampler.example_or_value(description, &name)?,
+                Some(description) => path_value(sampler, description, &name)?,
                 None => Value::Integer(1),
             };
             match value {
@@ -155,13 +145,14 @@ impl<'a> Operation<'a> {
         sampler: &mut Sampler<'a>,
         step: &mut Step,
     ) -> Result<(), String> {
+        let mut query = Vec::new();
         for parameter in self.parameters.iter().filter(|parameter| parameter.is_true("required")) {
             let name = parameter.text_of("name").unwrap_or_default();
             let place = parameter.text_of("in").unwrap_or_default();
             let lower = name.to_ascii_lowercase();
             // OpenAPI ignores descriptions of these headers.
             let ignored = ["accept", "content-type", "authorization"].contains(&lower.as_str());
-            if !["query", "header", "cookie"].contains(&place) || (place == "header" && ignored) {
+            if place == "path" || (place == "header" && ignored) {
                 continue;
             }
             let value = match parameter.get("content").and_then(|content| content.entries().first())
@@ -172,19 +163,17 @@ impl<'a> Operation<'a> {
                 }
                 None => sampler.example_or_value(parameter, name)?,
             };
-            if place == "query" {
-                step.query.push((name.to_owned(), flat(value)));
-                continue;
-            }
-            let text = match flat(value) {
-                Value::Text(text) => text,
-                other => other.to_json(),
-            };
             match place {
-                "header" => step.headers.push((name.to_owned(), text)),
-                _ => step.headers.push(("Cookie".into(), format!("{name}={text}"))),
+                "query" => query.extend(style::query_fields(parameter, name, value)?),
+                "header" => step.headers.push((name.to_owned(), style::listed(name, &value)?)),
+                "cookie" => {
+                    let text = style::listed(name, &value)?;
+                    step.headers.push(("Cookie".into(), format!("{name}={text}")));
+                }
+                _ => return Err(format!("`{name}` is in `{place}`, which is not supported")),
             }
         }
+        step.set_query(query);
         Ok(())
     }
 
@@ -198,11 +187,7 @@ impl<'a> Operation<'a> {
         if let Some((_, media)) =
             media(|name| name.starts_with("application/x-www-form-urlencoded"))
         {
-            let fields = sampler.example_or_value(media, "body")?;
-            let fields = fields.entries().iter();
-            return Ok(Body::Form(
-                fields.map(|(name, value)| (name.clone(), flat(value.clone()))).collect(),
-            ));
+            return Body::form(style::form_fields(sampler.example_or_value(media, "body")?)?);
         }
         if let Some((_, media)) = media(|name| name.starts_with("multipart/form-data")) {
             return multipart(document, sampler, media);
@@ -237,6 +222,21 @@ impl<'a> Operation<'a> {
         };
         let shape = schema.and_then(|schema| shape(document, schema));
         Success { expect: Expect { status, shape, ..Expect::default() }, schema }
+    }
+}
+
+/// The value of a path parameter. Arrays and objects have commas.
+fn path_value<'a>(
+    sampler: &mut Sampler<'a>,
+    parameter: &'a Value,
+    name: &str,
+) -> Result<Value, String> {
+    if let Some(style) = parameter.text_of("style").filter(|style| *style != "simple") {
+        return Err(format!("the style {style} of `{name}` is not supported"));
+    }
+    match sampler.example_or_value(parameter, name)? {
+        value @ (Value::List(_) | Value::Table(_)) => Ok(style::listed(name, &value)?.into()),
+        value => Ok(value),
     }
 }
 
@@ -300,11 +300,11 @@ fn multipart<'a>(
         if is_file(name) {
             return Err(format!("`{name}` of its body is a file"));
         }
-        let text = match flat(value.clone()) {
-            Value::Text(text) => text,
-            other => other.to_json(),
-        };
-        parts.push((name.clone(), Part::Text(text)));
+        // Objects are JSON; how an array is sent depends on its encoding.
+        if !value.items().is_empty() {
+            return Err(format!("`{name}` of its multipart body is an array"));
+        }
+        parts.push((name.clone(), Part::Text(value.plain())));
     }
     Ok(Body::Multipart(parts))
 }
@@ -332,22 +332,6 @@ fn has_example(parameter: &Value) -> bool {
     let schema = parameter.get("schema");
     let has = |key| parameter.get(key).or_else(|| schema.and_then(|schema| schema.get(key)));
     ["example", "examples", "default", "enum", "const"].iter().any(|key| has(key).is_some())
-}
-
-/// A value of a query or a form: lists and objects become text.
-fn flat(value: Value) -> Value {
-    match value {
-        Value::List(items) => {
-            let texts = items.into_iter().map(|item| match flat(item) {
-                Value::Text(text) => text,
-                other => other.to_json(),
-            });
-            Value::Text(texts.collect::<Vec<_>>().join(","))
-        }
-        table @ Value::Table(_) => Value::Text(table.to_json()),
-        Value::Null => "".into(),
-        other => other,
-    }
 }
 
 /// The JSON or form body of an operation, for a request that a person completes.

@@ -17,6 +17,9 @@ const DEEPEST: usize = 12;
 /// Most values in one body. Schemas that refer to each other can describe billions.
 const MOST_VALUES: usize = 2000;
 
+/// Most items of an array that are made for a `minItems`.
+const MOST_ITEMS: usize = 100;
+
 /// Longest text that is made for a `minLength`.
 const LONGEST_FILLER: usize = 5000;
 
@@ -56,18 +59,60 @@ impl<'a> Sampler<'a> {
 
     /// Returns the example of a parameter or media type, or a value for its schema.
     pub fn example_or_value(&mut self, owner: &'a Value, name: &str) -> Result<Value, String> {
-        if let Some(example) = owner.get("example") {
-            return Ok(literal(example));
+        let mut example = owner.get("example");
+        if let Some((_, first)) = owner.get("examples").and_then(|all| all.entries().first()) {
+            example = example.or(self.document.resolve(first)?.get("value"));
         }
-        if let Some((_, example)) = owner.get("examples").and_then(|all| all.entries().first()) {
-            let example = self.document.resolve(example)?;
-            if let Some(value) = example.get("value") {
-                return Ok(literal(value));
+        match (example, owner.get("schema")) {
+            (Some(example), Some(schema)) => Ok(self.documented(schema, example, name, 0)),
+            (Some(example), None) => Ok(literal(example)),
+            (None, Some(schema)) => self.value(schema, name, 0),
+            (None, None) => Err(format!("`{name}` has neither an example nor a schema")),
+        }
+    }
+
+    /// An example, in which numbers and booleans are texts where the schema wants one: YAML has no
+    /// quotes where people expect none.
+    fn documented(
+        &mut self,
+        schema: &'a Value,
+        example: &'a Value,
+        name: &str,
+        depth: usize,
+    ) -> Value {
+        let Some(schema) = self.document.resolve(schema).ok().filter(|_| depth < DEEPEST) else {
+            return literal(example);
+        };
+        match example {
+            Value::Table(entries) => {
+                let properties = schema.get("properties");
+                let entries = entries.iter().map(|(key, value)| {
+                    let value = match properties.and_then(|properties| properties.get(key)) {
+                        Some(property) => self.documented(property, value, key, depth + 1),
+                        None => literal(value),
+                    };
+                    (key.clone(), value)
+                });
+                Value::Table(entries.collect())
             }
-        }
-        match owner.get("schema") {
-            Some(schema) => self.value(schema, name, 0),
-            None => Err(format!("`{name}` has neither an example nor a schema")),
+            Value::List(items) => match schema.get("items") {
+                Some(of_items) => {
+                    let items = items.iter();
+                    let items = items.map(|item| self.documented(of_items, item, name, depth + 1));
+                    Value::List(items.collect())
+                }
+                None => literal(example),
+            },
+            Value::Bool(_) | Value::Integer(_) | Value::Float(_)
+                if schema.text_of("type") == Some("string") =>
+            {
+                let text = example.to_json();
+                self.to_do.push(format!(
+                    "`{name}` is a text and {text} is none: `\"{text}\"` is sent; quote it in the document"
+                ));
+                Value::Text(text)
+            }
+            other => literal(other),
         }
     }
 
@@ -89,10 +134,13 @@ impl<'a> Sampler<'a> {
 
     fn value_of(&mut self, schema: &'a Value, name: &str, depth: usize) -> Result<Value, String> {
         if let Some(example) = given(schema) {
-            return Ok(literal(example));
+            return Ok(self.documented(schema, example, name, depth));
+        }
+        if schema.get("not").is_some() {
+            return Err(format!("`{name}` must not match a schema: give an example"));
         }
         if let Some(choices) = schema.get("enum") {
-            return Ok(self.one_of(choices.items(), name));
+            return Ok(self.one_of(schema, choices.items(), name));
         }
         for key in ["oneOf", "anyOf"] {
             let mut choices = schema.get(key).map_or(&[][..], Value::items).iter();
@@ -100,23 +148,34 @@ impl<'a> Sampler<'a> {
                 return self.value(choice, name, depth + 1);
             }
         }
-        let kind = self.type_of(schema, 0)?;
+        let kind = self.type_of(schema, depth)?.unwrap_or("string");
         let variable = variable_name(name);
         if ["string", "integer"].contains(&kind) && (self.is_given)(&variable) {
             return Ok(Value::Text(format!("{{{variable}}}")));
         }
+        if let Some(parts) = schema.get("allOf").filter(|_| kind != "object") {
+            return match parts.items() {
+                [only] => self.value(only, name, depth + 1),
+                _ => Err(format!("`{name}` has several parts: give an example")),
+            };
+        }
         match kind {
-            "object" => self.object(schema, depth),
+            "object" => self.object(schema, name, depth),
             "array" => self.array(schema, name, depth),
-            "integer" => Ok(self.integer(schema, name)),
-            "number" => Ok(self.number(schema, name)),
+            "integer" => integer(schema, name).map(|drawn| self.number(name, drawn)),
+            "number" => number(schema, name).map(|drawn| self.number(name, drawn)),
             "boolean" => Ok(Value::Bool(true)),
             "null" => Ok(Value::Null),
-            _ => Ok(self.text(schema, name)),
+            _ => self.text(schema, name),
         }
     }
 
-    fn type_of(&self, schema: &'a Value, depth: usize) -> Result<&'a str, String> {
+    /// The type of a schema, or of the first part of its `allOf` that has one.
+    fn type_of(&mut self, schema: &'a Value, depth: usize) -> Result<Option<&'a str>, String> {
+        self.values += 1;
+        if depth > DEEPEST || self.values > MOST_VALUES {
+            return Err("an `allOf` is too large or refers to itself".into());
+        }
         let named = match schema.get("type") {
             Some(Value::Text(name)) => Some(name.as_str()),
             Some(Value::List(names)) => {
@@ -124,26 +183,29 @@ impl<'a> Sampler<'a> {
             }
             _ => None,
         };
-        if let Some(name) = named {
-            return Ok(name);
+        if named.is_some() {
+            return Ok(named);
         }
         if schema.get("properties").is_some() || schema.get("additionalProperties").is_some() {
-            return Ok("object");
+            return Ok(Some("object"));
         }
         if schema.get("items").is_some() {
-            return Ok("array");
+            return Ok(Some("array"));
         }
-        match schema.get("allOf").and_then(|parts| parts.items().first()) {
-            Some(part) if depth < DEEPEST => self.type_of(self.document.resolve(part)?, depth + 1),
-            _ => Ok("string"),
+        for part in schema.get("allOf").map_or(&[][..], Value::items) {
+            let part = self.document.resolve(part)?;
+            if let Some(kind) = self.type_of(part, depth + 1)? {
+                return Ok(Some(kind));
+            }
         }
+        Ok(None)
     }
 
     /// All required properties; all properties if none is required.
-    fn object(&mut self, schema: &'a Value, depth: usize) -> Result<Value, String> {
+    fn object(&mut self, schema: &'a Value, name: &str, depth: usize) -> Result<Value, String> {
         let mut object = Object::default();
         self.collect(schema, depth, &mut object)?;
-        let Object { properties, required } = object;
+        let Object { properties, required, least } = object;
         let mut entries: Vec<(String, Value)> = Vec::new();
         for (name, property) in properties {
             let wanted = required.is_empty() || required.contains(&name);
@@ -157,6 +219,9 @@ impl<'a> Sampler<'a> {
                 Err(_) if required.is_empty() && self.values <= MOST_VALUES => {}
                 Err(reason) => return Err(reason),
             }
+        }
+        if entries.len() < least {
+            return Err(format!("`{name}` needs at least {least} properties: give an example"));
         }
         Ok(Value::Table(entries))
     }
@@ -182,23 +247,36 @@ impl<'a> Sampler<'a> {
         }
         let required = schema.get("required").map_or(&[][..], Value::items);
         object.required.extend(required.iter().filter_map(Value::text));
+        object.least = object.least.max(count(schema, "minProperties").unwrap_or(0));
         Ok(())
     }
 
     fn array(&mut self, schema: &'a Value, name: &str, depth: usize) -> Result<Value, String> {
-        let Some(items) = schema.get("items") else { return Ok(Value::List(Vec::new())) };
-        let least = schema.get("minItems").and_then(Value::integer).unwrap_or(1).clamp(1, 100);
-        let most = schema.get("maxItems").and_then(Value::integer).unwrap_or(least);
-        let mut list = Vec::new();
-        for _ in 0..least.min(most) {
-            list.push(self.value(items, name, depth + 1)?);
+        let least = count(schema, "minItems").unwrap_or(0);
+        let most = count(schema, "maxItems").unwrap_or(usize::MAX);
+        let Some(items) = schema.get("items").filter(|_| least <= MOST_ITEMS && least <= most)
+        else {
+            return match least {
+                0 => Ok(Value::List(Vec::new())),
+                _ => Err(format!("`{name}` needs at least {least} items: give an example")),
+            };
+        };
+        let mut list: Vec<Value> = Vec::new();
+        for _ in 0..least.max(1).min(most) {
+            let item = self.value(items, name, depth + 1)?;
+            let is_new = item.text().is_some_and(|text| text.contains("{uuid}"));
+            if schema.is_true("uniqueItems") && !is_new && list.contains(&item) {
+                return Err(format!("`{name}` needs {least} different items: give an example"));
+            }
+            list.push(item);
         }
         Ok(Value::List(list))
     }
 
-    fn one_of(&mut self, choices: &'a [Value], name: &str) -> Value {
+    fn one_of(&mut self, schema: &'a Value, choices: &'a [Value], name: &str) -> Value {
+        let choices = choices.iter().filter(|choice| **choice != Value::Null);
         let mut choices: Vec<Value> =
-            choices.iter().filter(|choice| **choice != Value::Null).map(literal).collect();
+            choices.map(|choice| self.documented(schema, choice, name, 0)).collect();
         match choices.len() {
             0 => Value::Null,
             1 => choices.remove(0),
@@ -206,37 +284,14 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    fn integer(&mut self, schema: &Value, name: &str) -> Value {
-        let Bounds { from, to } = bounds(schema, 1.0);
-        let (from, to) = (from.map(|from| whole(from.ceil())), to.map(|to| whole(to.floor())));
-        let step = schema.get("multipleOf").and_then(Value::integer).filter(|step| *step > 0);
-        match (from, to, step) {
-            (from, to, Some(step)) => {
-                let start = from.unwrap_or_else(|| to.map_or(step, |to| to.min(step)));
-                let remainder = start.rem_euclid(step);
-                let up = if remainder == 0 { 0 } else { step - remainder };
-                Value::Integer(start.saturating_add(up))
-            }
-            (Some(from), Some(to), None) if from < to => {
-                self.drawn(name, Variable::Integer(from, to))
-            }
-            (Some(from), ..) => Value::Integer(from.max(1).min(to.unwrap_or(i64::MAX))),
-            (None, Some(to), None) => Value::Integer(to.min(1)),
-            (None, None, None) => Value::Integer(1),
+    fn number(&mut self, name: &str, variable: Variable) -> Value {
+        match variable {
+            Variable::Is(value) => value,
+            drawn => self.drawn(name, drawn),
         }
     }
 
-    fn number(&mut self, schema: &Value, name: &str) -> Value {
-        let Bounds { from, to } = bounds(schema, 0.0);
-        match (from, to) {
-            (Some(from), Some(to)) if from < to => self.drawn(name, Variable::Number(from, to)),
-            (Some(from), _) => Value::Float(from + 1.0),
-            (None, Some(to)) => Value::Float(to - 1.0),
-            (None, None) => Value::Float(1.0),
-        }
-    }
-
-    fn text(&mut self, schema: &Value, name: &str) -> Value {
+    fn text(&mut self, schema: &Value, name: &str) -> Result<Value, String> {
         let text = match schema.text_of("format").unwrap_or_default() {
             "uuid" => "{uuid}",
             "date-time" => "{now}",
@@ -251,26 +306,27 @@ impl<'a> Sampler<'a> {
             "byte" => "dGV4dA==",
             _ => return self.plain_text(schema, name),
         };
-        text.into()
+        Ok(text.into())
     }
 
     /// A text that differs from request to request if there is space for it: names are often unique.
-    fn plain_text(&mut self, schema: &Value, name: &str) -> Value {
+    fn plain_text(&mut self, schema: &Value, name: &str) -> Result<Value, String> {
         if let Some(pattern) = schema.text_of("pattern") {
             self.to_do.push(format!("`{name}` must match `{pattern}`"));
         }
-        let length = |key| schema.get(key).and_then(Value::integer);
-        let length = |key| length(key).map(|length| usize::try_from(length).unwrap_or(0));
-        let least = length("minLength").unwrap_or(0).min(LONGEST_FILLER);
-        let most = length("maxLength").unwrap_or(usize::MAX);
+        let least = count(schema, "minLength").unwrap_or(0);
+        let most = count(schema, "maxLength").unwrap_or(usize::MAX);
+        if least > LONGEST_FILLER || least > most {
+            return Err(format!("`{name}` needs at least {least} characters: give an example"));
+        }
         // `{random}` has one to ten digits.
         let fixed = (name.chars().count() + 1).max(least.saturating_sub(1));
-        if fixed.saturating_add(10) <= most {
+        Ok(Value::Text(if fixed.saturating_add(10) <= most {
             let text = placeholder::escape(&filled(name, fixed - 1));
-            Value::Text(format!("{text} {{random}}"))
+            format!("{text} {{random}}")
         } else {
-            Value::Text(filled("text", least.max(4).min(most)))
-        }
+            filled("text", least.max(4).min(most))
+        }))
     }
 
     /// Adds a variable of the task and returns its placeholder.
@@ -296,6 +352,8 @@ fn filled(start: &str, length: usize) -> String {
 struct Object<'a> {
     properties: Vec<(&'a str, &'a Value)>,
     required: Vec<&'a str>,
+    /// Least number of properties.
+    least: usize,
 }
 
 /// The value that the schema itself names.
@@ -308,6 +366,56 @@ fn given(schema: &Value) -> Option<&Value> {
 /// A value of the document: its braces are no placeholders.
 pub fn literal(value: &Value) -> Value {
     value.clone().map_text(&mut |text| Value::Text(placeholder::escape(&text)))
+}
+
+/// The limit of a length or a number of things; YAML may have it as `1e9`.
+fn count(schema: &Value, key: &str) -> Option<usize> {
+    let limit = schema.get(key).and_then(Value::number)?;
+    usize::try_from(whole(limit.ceil())).ok()
+}
+
+/// An integer within the limits of its schema.
+fn integer(schema: &Value, name: &str) -> Result<Variable, String> {
+    let Bounds { from, to } = bounds(schema, 1.0);
+    let (from, to) = (from.map(|from| whole(from.ceil())), to.map(|to| whole(to.floor())));
+    let step = schema.get("multipleOf").and_then(Value::integer).filter(|step| *step > 0);
+    let value = match (from, to, step) {
+        (from, to, Some(step)) => {
+            let start = from.unwrap_or_else(|| to.map_or(step, |to| to.min(step)));
+            let up = (step - start.rem_euclid(step)) % step;
+            // Without a lower limit the multiple below is within the upper one.
+            let down = if from.is_none() && up > 0 { step } else { 0 };
+            start.saturating_add(up).saturating_sub(down)
+        }
+        (Some(from), Some(to), None) if from < to => return Ok(Variable::Integer(from, to)),
+        (Some(from), _, None) => from.max(1).min(to.unwrap_or(i64::MAX)),
+        (None, Some(to), None) => to.min(1),
+        (None, None, None) => 1,
+    };
+    if from.is_some_and(|from| value < from) || to.is_some_and(|to| value > to) {
+        return Err(format!("no integer is within the limits of `{name}`"));
+    }
+    Ok(Variable::Is(Value::Integer(value)))
+}
+
+/// A number within the limits of its schema.
+fn number(schema: &Value, name: &str) -> Result<Variable, String> {
+    let Bounds { from, to } = bounds(schema, 0.0);
+    let step = schema.get("multipleOf").and_then(Value::number).filter(|step| *step > 0.0);
+    let value = match (from, to, step) {
+        (Some(from), _, Some(step)) => ((from / step).floor() + 1.0) * step,
+        (None, Some(to), Some(step)) => ((to / step).ceil() - 1.0) * step,
+        (None, None, Some(step)) => step,
+        (Some(from), Some(to), None) if from < to => return Ok(Variable::Number(from, to)),
+        (Some(from), Some(_), None) => from,
+        (Some(from), None, None) => from + 1.0,
+        (None, Some(to), None) => to - 1.0,
+        (None, None, None) => 1.0,
+    };
+    if from.is_some_and(|from| value < from) || to.is_some_and(|to| value > to) {
+        return Err(format!("no number is within the limits of `{name}`"));
+    }
+    Ok(Variable::Is(Value::Float(value)))
 }
 
 /// Limits of a number; exclusive ones are moved inwards by `step`. OpenAPI 3.0 has
@@ -355,6 +463,50 @@ mod tests {
     }
 
     #[test]
+    fn a_number_where_a_text_is_documented_is_sent_as_text_and_listed() {
+        let schema = r#"{"type":"object","example":{"zip":90210,"tags":[true],"count":3},"properties":
+            {"zip":{"type":"string"},"tags":{"items":{"type":"string"}},"count":{"type":"integer"}}}"#;
+        let text = format!(r##"{{"openapi":"3.1.0","owner":{{"schema":{schema}}}}}"##);
+        let document = Document::parse("api", &text).unwrap();
+        let mut sampler = Sampler::new(&document, &|_| false);
+        let value = sampler.example_or_value(document.get("owner").unwrap(), "it").unwrap();
+        assert_eq!(value.to_json(), r#"{"zip":"90210","tags":["true"],"count":3}"#);
+        assert_eq!(sampler.to_do.len(), 2, "{:?}", sampler.to_do);
+        assert_eq!(json(r#"{"type":"string","enum":[1]}"#), r#""1""#);
+    }
+
+    #[test]
+    fn limits_that_no_made_value_meets_are_errors() {
+        for schema in [
+            r#"{"type":"array","minItems":1000000000,"items":{"type":"string"}}"#,
+            r#"{"type":"array","minItems":1e9,"items":{"type":"string"}}"#,
+            r#"{"type":"array","minItems":2}"#,
+            r#"{"type":"array","minItems":2,"uniqueItems":true,"items":{"type":"integer"}}"#,
+            r#"{"type":"object","additionalProperties":{"type":"string"},"minProperties":2}"#,
+            r#"{"type":"integer","minimum":5,"maximum":3}"#,
+            r#"{"type":"integer","minimum":6,"maximum":9,"multipleOf":5}"#,
+            r#"{"type":"number","minimum":0.6,"maximum":0.9,"multipleOf":0.5}"#,
+            r#"{"type":"string","minLength":100000000}"#,
+            r#"{"not":{"type":"string"}}"#,
+            r#"{"allOf":[{"type":"string"},{"maxLength":3}]}"#,
+        ] {
+            assert!(sample(schema).is_err(), "{schema}: {:?}", sample(schema));
+        }
+        let ids = r#"{"type":"array","minItems":2,"uniqueItems":true,"items":{"format":"uuid"}}"#;
+        assert_eq!(json(ids), r#"["{uuid}","{uuid}"]"#);
+    }
+
+    #[test]
+    fn a_schema_of_one_part_is_that_part() {
+        let schema = r#"{"description":"a","allOf":[{"type":"string","enum":["on"]}]}"#;
+        assert_eq!(json(schema), r#""on""#);
+        assert_eq!(
+            json(r#"{"allOf":[{"description":"a"},{"properties":{"b":{"const":1}}}]}"#),
+            r#"{"b":1}"#
+        );
+    }
+
+    #[test]
     fn numbers_respect_their_limits() {
         for (schema, expected) in [
             (r#"{"type":"integer","minimum":5}"#, "5"),
@@ -365,7 +517,10 @@ mod tests {
             (r#"{"type":"integer","minimum":7,"multipleOf":5}"#, "10"),
             (r#"{"type":"integer"}"#, "1"),
             (r#"{"type":["null","integer"]}"#, "1"),
+            (r#"{"type":"integer","maximum":-3,"multipleOf":5}"#, "-5"),
             (r#"{"type":"number","minimum":0}"#, "1.0"),
+            (r#"{"type":"number","minimum":0.5,"maximum":0.5}"#, "0.5"),
+            (r#"{"type":"number","exclusiveMinimum":0,"maximum":0.5,"multipleOf":0.25}"#, "0.25"),
             (r#"{"type":"integer","minimum":1,"maximum":9}"#, r#""{it}""#),
         ] {
             assert_eq!(json(schema), expected, "{schema}");
@@ -421,6 +576,7 @@ mod tests {
         let wide = format!(r#"{{"items":{first},"levels":[{},{{}}]}}"#, levels.join(","));
         assert!(sample(&wide).is_err());
         assert!(sample(r##"{"type":"object","allOf":[{"$ref":"#/owner/schema"}]}"##).is_err());
+        assert!(sample(r##"{"allOf":[{"$ref":"#/owner/schema"}]}"##).is_err());
     }
 
     #[test]

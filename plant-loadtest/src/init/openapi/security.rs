@@ -4,11 +4,14 @@ use super::{
     document::Document,
     operation::{self, Operation},
 };
-use crate::init::{
-    draft::{Body, Class, Draft, RemarkKind, Step, Variable},
-    names::{free_name, variable_name},
-    toml_text,
-    value::{Value, pointer_segment},
+use crate::{
+    init::{
+        draft::{Body, Class, Draft, RemarkKind, Step, Variable},
+        names::{free_name, variable_name},
+        toml_text,
+        value::{Value, pointer_segment},
+    },
+    placeholder::FILL_IN,
 };
 
 /// Properties of a login's response that hold the access token.
@@ -87,7 +90,7 @@ fn add_bearer(
     };
     let body =
         login.as_ref().and_then(|(operation, _)| operation::example_body(operation, document));
-    let credentials = ["email", "password"].map(|key| (key.to_owned(), Value::from("FILL IN")));
+    let credentials = ["email", "password"].map(|key| (key.to_owned(), Value::from(FILL_IN)));
     step.body = Body::Json(body.unwrap_or_else(|| Value::Table(credentials.into())));
     let explanation = format!(
         "# To log in each user: remove `{variable}` from the variables above, complete this request\n\
@@ -142,6 +145,6 @@ fn add_secret(class: &mut Class, wanted: &str) -> String {
             || of_tasks.iter().any(|other| *other == name)
     };
     let name = free_name(wanted, taken);
-    class.variables.push((name.clone(), Variable::Is(Value::from("FILL IN"))));
+    class.variables.push((name.clone(), Variable::Is(Value::from(FILL_IN))));
     name
 }

@@ -11,19 +11,19 @@ mod variables;
 use super::{
     class::Unit,
     request::{Request, RequestBody},
+    status,
     symbol::{Piece, Place, Symbol, Unknown},
     walk::Walker,
 };
 use crate::{
     init::{
-        draft::{Body, Expect, Feed, Part, Remark, Step, Variable, Wait},
+        draft::{Body, Expect, Feed, Part, Remark, RemarkKind, Step, Variable, Wait},
         value::Value,
     },
-    placeholder::escape,
+    placeholder::{FILL_IN, escape},
 };
 
 /// What a person finds in place of a value that cannot be read.
-const FILL_IN: &str = "FILL IN";
 
 /// Identity of a draw.
 type DrawId = (usize, usize);
@@ -32,6 +32,8 @@ type DrawId = (usize, usize);
 pub struct Renderer<'a, 'm> {
     walker: &'a Walker<'m>,
     units: &'a [Unit<'m>],
+    /// For each function the first one of its task: the steps of a sequence share their variables.
+    tasks: Vec<usize>,
     wait: Option<Wait>,
     uses: BTreeMap<DrawId, usize>,
     fields: BTreeMap<DrawId, BTreeSet<String>>,
@@ -39,6 +41,8 @@ pub struct Renderer<'a, 'm> {
     /// Names that are taken, with the task that they belong to, if it is only one.
     taken: Vec<(String, Option<usize>)>,
     extractions: Vec<Extraction>,
+    /// File and line of the request at hand.
+    place: String,
     /// What of the request at hand cannot be read.
     problems: Vec<Unknown>,
     /// Variables of the class.
@@ -64,12 +68,14 @@ impl<'a, 'm> Renderer<'a, 'm> {
         let mut renderer = Self {
             walker,
             units,
+            tasks: first_of_tasks(units),
             wait,
             uses: BTreeMap::new(),
             fields: BTreeMap::new(),
             placeholders: BTreeMap::new(),
             taken: Vec::new(),
             extractions: Vec::new(),
+            place: String::new(),
             problems: Vec::new(),
             class_variables: Vec::new(),
             class_feed: None,
@@ -145,49 +151,46 @@ impl<'a, 'm> Renderer<'a, 'm> {
 
     fn step(&mut self, function: usize, request: &Request) -> Step {
         let mut problems = request.problems.clone();
+        self.place.clone_from(&request.place);
         let mut step = Step { method: request.method.clone(), ..Step::default() };
         step.path = self.path(function, &request.url, &mut problems);
-        if let Some(name) = request.name.as_ref().and_then(Symbol::as_literal) {
-            let name = format!("{} {name}", request.method);
-            step.name = (name != format!("{} {}", step.method, step.path)).then_some(name);
-        }
+        step.name = self.step_name(request, &step);
         let mut value = |renderer: &mut Self, name: &str, value: &Symbol| {
             renderer.value(Some(function), value, name).unwrap_or_else(|unknown| {
                 problems.push(unknown);
                 FILL_IN.into()
             })
         };
-        for (name, symbol) in &request.query {
-            let value = value(self, name, symbol);
-            step.query.push((name.clone(), query_value(value)));
-        }
+        let mut fields = |renderer: &mut Self, symbols: &[(String, Symbol)]| {
+            let mut fields = Vec::new();
+            for (name, symbol) in symbols {
+                add_fields(name, value(renderer, name, symbol), &mut fields);
+            }
+            fields
+        };
+        let query = fields(self, &request.query);
+        let form = match &request.body {
+            RequestBody::Form(symbols) | RequestBody::Multipart { fields: symbols, .. } => {
+                fields(self, symbols)
+            }
+            _ => Vec::new(),
+        };
+        step.set_query(query);
         step.body = match &request.body {
             RequestBody::None => Body::None,
             RequestBody::Json(json) => Body::Json(value(self, "body", json)),
-            RequestBody::Form(fields) => {
-                let fields = fields
-                    .iter()
-                    .map(|(name, symbol)| (name.clone(), query_value(value(self, name, symbol))));
-                Body::Form(fields.collect())
-            }
+            RequestBody::Form(_) => Body::form(form).unwrap_or_else(|reason| {
+                self.problems.push(Unknown { place: String::new(), text: reason });
+                Body::None
+            }),
             RequestBody::Text(text) => Body::Text {
-                text: plain(value(self, "body", text)),
+                text: value(self, "body", text).plain(),
                 content_type: request.content_type.clone().unwrap_or_else(|| "text/plain".into()),
             },
-            RequestBody::Multipart { fields, files } => {
-                let mut parts: Vec<(String, Part)> = Vec::new();
-                for (name, symbol) in fields {
-                    parts.push((name.clone(), Part::Text(plain(value(self, name, symbol)))));
-                }
-                for (name, file, content_type) in files {
-                    let (file, content_type) = (file.clone(), content_type.clone());
-                    parts.push((name.clone(), Part::File { file, content_type }));
-                }
-                Body::Multipart(parts)
-            }
+            RequestBody::Multipart { files, .. } => self.multipart(form, files),
         };
         for (name, symbol) in &request.headers {
-            step.headers.push((name.clone(), plain(value(self, name, symbol))));
+            step.headers.push((name.clone(), value(self, name, symbol).plain()));
         }
         // Expectations are no templates.
         let mut json = Vec::new();
@@ -200,15 +203,15 @@ impl<'a, 'm> Renderer<'a, 'm> {
             }
         }
         let contains = request.contains.as_ref().and_then(|text| match literal(text) {
-            Some(text) => Some(plain(text)),
+            Some(text) => Some(text.plain()),
             None => {
                 self.problems
                     .push(self.unknown("the body", "is compared with a text that is not constant"));
                 None
             }
         });
-        step.expect =
-            Expect { status: request.status.clone(), shape: request.shape.clone(), json, contains };
+        let status = self.statuses(request);
+        step.expect = Expect { status, shape: request.shape.clone(), json, contains };
         step.wait = self.step_wait(request);
         problems.append(&mut self.problems);
         for problem in problems.iter_mut().filter(|problem| problem.place.is_empty()) {
@@ -216,9 +219,70 @@ impl<'a, 'm> Renderer<'a, 'm> {
         }
         if let Some(problem) = problems.first() {
             step.disabled = Some(problem.text.clone());
+        } else if let RequestBody::Multipart { files, .. } = &request.body
+            && let Some((_, file, _)) = files.first()
+        {
+            // A profile with a file that is missing is not valid.
+            step.disabled =
+                Some(format!("put the file {file} beside the profile, and remove the #"));
         }
         self.remarks.extend(problems.into_iter().map(Remark::from));
         step
+    }
+
+    /// The name of the endpoint, if it is not the method and the path.
+    fn step_name(&mut self, request: &Request, step: &Step) -> Option<String> {
+        let name = request.name.as_ref().filter(|name| **name != Symbol::Null)?;
+        let Some(name) = name.as_literal() else {
+            let text = "its name in the statistics is not constant; its path is used";
+            self.changed(text);
+            return None;
+        };
+        let name = format!("{} {name}", request.method);
+        (name != step.endpoint()).then_some(name)
+    }
+
+    /// Adds a remark on something of the request at hand that is not quite the same.
+    pub(super) fn changed(&mut self, text: impl Into<String>) {
+        let (place, text) = (self.place.clone(), text.into());
+        self.remarks.push(Remark { kind: RemarkKind::Changed, place, text });
+    }
+
+    fn multipart(
+        &mut self,
+        fields: Vec<(String, Value)>,
+        files: &[(String, String, String)],
+    ) -> Body {
+        let mut parts: Vec<(String, Part)> = Vec::new();
+        let texts = fields.into_iter().map(|(name, value)| (name, Part::Text(value.plain())));
+        let files = files.iter().map(|(name, file, content_type)| {
+            let (file, content_type) = (file.clone(), content_type.clone());
+            (name.clone(), Part::File { file, content_type })
+        });
+        for (name, part) in texts.chain(files) {
+            if parts.iter().any(|(other, _)| *other == name) {
+                self.problems.push(self.unknown(&name, "is sent twice in a multipart body"));
+            } else {
+                parts.push((name, part));
+            }
+        }
+        Body::Multipart(parts)
+    }
+
+    /// The statuses that are expected; empty for 200 to 299.
+    fn statuses(&mut self, request: &Request) -> Vec<u16> {
+        let Some(accepted) = &request.accepted else { return Vec::new() };
+        if let Some(statuses) = status::expected(accepted) {
+            return statuses;
+        }
+        if accepted.range(200..300).next().is_none() {
+            self.problems.push(self.unknown("status", "of no response counts as a success"));
+        } else {
+            let text =
+                "more statuses count as a success than a profile lists; it expects 200 to 299";
+            self.changed(text);
+        }
+        Vec::new()
     }
 
     fn step_wait(&self, request: &Request) -> Option<Wait> {
@@ -262,7 +326,7 @@ impl<'a, 'm> Renderer<'a, 'm> {
         value: &Symbol,
         name: &str,
     ) -> Result<String, Unknown> {
-        Ok(plain(self.value(function, value, name)?))
+        Ok(self.value(function, value, name)?.plain())
     }
 
     /// The value of a symbol; `name` names it if nothing better does.
@@ -326,6 +390,17 @@ impl<'a, 'm> Renderer<'a, 'm> {
     }
 }
 
+/// For each function the number of the first one of its task.
+fn first_of_tasks(units: &[Unit<'_>]) -> Vec<usize> {
+    let mut firsts: Vec<usize> = Vec::new();
+    for (number, unit) in units.iter().enumerate() {
+        let continues =
+            unit.sequence.is_some() && number > 0 && units[number - 1].sequence == unit.sequence;
+        firsts.push(if continues { firsts[number - 1] } else { number });
+    }
+    firsts
+}
+
 fn collect_fields(value: &Symbol, fields: &mut BTreeMap<DrawId, BTreeSet<String>>) {
     match value {
         Symbol::Field(draw, key) => {
@@ -360,19 +435,19 @@ fn literal(symbol: &Symbol) -> Option<Value> {
     })
 }
 
-/// A value as text.
-fn plain(value: Value) -> String {
+/// Adds the fields that a value of a query or a form becomes in Python: each item of a list, each key
+/// of a dictionary, and nothing for `None`.
+fn add_fields(name: &str, value: Value, fields: &mut Vec<(String, Value)>) {
+    let mut add = |value| match value {
+        Value::Null => {}
+        Value::Bool(true) => fields.push((name.to_owned(), "True".into())),
+        Value::Bool(false) => fields.push((name.to_owned(), "False".into())),
+        Value::List(_) | Value::Table(_) => fields.push((name.to_owned(), value.to_json().into())),
+        value => fields.push((name.to_owned(), value)),
+    };
     match value {
-        Value::Text(text) => text,
-        other => other.to_json(),
-    }
-}
-
-/// A value of a query or a form: one value.
-fn query_value(value: Value) -> Value {
-    match value {
-        Value::List(_) | Value::Table(_) => Value::Text(value.to_json()),
-        Value::Null => "".into(),
-        other => other,
+        Value::List(items) => items.into_iter().for_each(add),
+        Value::Table(entries) => entries.into_iter().for_each(|(key, _)| add(key.into())),
+        value => add(value),
     }
 }

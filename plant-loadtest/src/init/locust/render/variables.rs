@@ -1,6 +1,6 @@
 //! Variables and extractions for what is drawn and for what comes from responses.
 
-use super::{Extraction, FILL_IN, Renderer, plain};
+use super::{Extraction, FILL_IN, Renderer};
 use crate::init::{
     draft::{Feed, Remark, RemarkKind, Variable},
     locust::{
@@ -22,7 +22,10 @@ impl Renderer<'_, '_> {
     ) -> Result<String, Unknown> {
         let drawn_in = draw.id.0.checked_sub(1).and_then(|unit| self.units.get(unit));
         let is_task = drawn_in.is_some_and(|unit| unit.role == Role::Task);
-        if let (true, Some(unit)) = (is_task && function != draw.id.0.checked_sub(1), drawn_in) {
+        let task_of = |function: Option<usize>| self.tasks.get(function?).copied();
+        let task = task_of(function);
+        let is_other = task != task_of(draw.id.0.checked_sub(1));
+        if let (true, Some(unit)) = (is_task && is_other, drawn_in) {
             let task = unit.function.name.as_str();
             return Err(
                 self.unknown(name, &format!("is drawn in `{task}`, so only that task can send it"))
@@ -36,7 +39,7 @@ impl Renderer<'_, '_> {
             return Ok(self.setting(setting));
         }
         // Steps of on_start and on_stop have no variables of their own.
-        let of_task = function.filter(|_| is_task);
+        let of_task = task.filter(|_| is_task);
         let promoted = self.walker.promoted.get(&draw.id).filter(|_| !is_task);
         let template = draw.kind.template();
         if let Some(template) = &template
@@ -63,8 +66,7 @@ impl Renderer<'_, '_> {
             (DrawKind::OneOf(items) | DrawKind::NextOf(items), _) => {
                 if matches!(draw.kind, DrawKind::NextOf(_)) {
                     let text = format!("`{name}` is drawn at random: a class has only one feed");
-                    let place = String::new();
-                    self.remarks.push(Remark { kind: RemarkKind::Changed, place, text });
+                    self.changed(text);
                 }
                 Variable::OneOf(self.choices(function, items, key)?)
             }
@@ -107,7 +109,7 @@ impl Renderer<'_, '_> {
         for field in fields {
             let key = Some(field.as_str()).filter(|field| !field.is_empty());
             for (row, value) in feed.rows.iter_mut().zip(self.choices(None, items, key)?) {
-                row.push(plain(value));
+                row.push(value.plain());
             }
             let named = self.walker.field_names.get(&(draw.id, field.clone()));
             let wanted = match (named, key) {
@@ -175,7 +177,7 @@ impl Renderer<'_, '_> {
             self.class_variables.push((name.clone(), Variable::Is(FILL_IN.into())));
             self.remarks.push(Remark {
                 kind: RemarkKind::ToDo,
-                place: String::new(),
+                place: self.place.clone(),
                 text: format!("replace the value of `{name}`: the file reads it from {setting}"),
             });
         }
