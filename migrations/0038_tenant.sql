@@ -23,7 +23,9 @@ create table tenant_configs (
     allow_unsigned boolean,
     is_active boolean not null default true,
     -- Whose accounts may read the tenant's history.
-    customer_id text constraint tenant_configs_customer_id_fkey references customer (id),
+    customer_id text
+        constraint tenant_configs_customer_id_fkey references customer (id) on delete set null,
+    version bigint not null default 1,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     -- So that they fit when they are sealed.

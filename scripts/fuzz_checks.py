@@ -2,7 +2,7 @@
 
 The service may still reject such a request with 422 for reasons that no schema expresses: an unknown
 id, an uncertified skill, an Idempotency-Key reused for another request, settings that look like a
-raw secret, an entity that fails its checks during certification. The response must then list only
+raw secret, an entity that fails its checks during certification, the URL or the secret of a tenant. The response must then list only
 violations of these rules.
 """
 
@@ -13,6 +13,11 @@ RULES_OUTSIDE_SCHEMA = {
     "certified",
     "reused",
     "no-raw-secret",
+    "url",
+    "base64",
+    "sealed",
+    "unused",
+    "mismatch",
     "L1-job-role-skills",
     "L1-team-agents",
     "L1-team-job-role",

@@ -46,6 +46,8 @@ pub struct Metrics {
     pub enhancement_duration: Histogram,
     /// Circuits that are open, by what is called.
     pub circuits_open: IntGaugeVec,
+    /// Requests to the webhook of service desks, by what became of the ticket.
+    pub enhancement_requests: IntCounterVec,
     /// Jobs ready to be claimed, by queue.
     pub queue_depth: IntGaugeVec,
     /// Job attempts finished by this process, by kind and outcome.
@@ -152,6 +154,12 @@ impl Metrics {
                 "circuits_open",
                 "Hosts that are not called because they have failed repeatedly, by what they are.",
                 &["target"],
+            )?,
+            enhancement_requests: counters(
+                r,
+                "enhancement_requests_total",
+                "Requests to the webhook of service desks, by what became of the ticket.",
+                &["status"],
             )?,
             queue_depth: gauges(
                 r,

@@ -204,7 +204,7 @@ fn close(mut array: Vec<u8>) -> Vec<u8> {
 }
 
 /// Returns the ETag of a body: the first 16 bytes of its SHA-256, in hex.
-fn content_etag(body: &[u8]) -> String {
+pub fn content_etag(body: &[u8]) -> String {
     hex::encode(&Sha256::digest(body)[..16])
 }
 

@@ -23,6 +23,9 @@ use crate::error::{Error, Result};
 use crate::state::AccessPolicy;
 use crate::token::{Claims, Role};
 
+/// Header with the admin key, which may also be sent as a bearer token.
+const ADMIN_KEY_HEADER: &str = "x-admin-key";
+
 /// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
@@ -160,6 +163,12 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let policy = AccessPolicy::from_ref(state);
+        if let Some(key) = parts.headers.get(ADMIN_KEY_HEADER) {
+            return match key.to_str() {
+                Ok(key) if policy.is_admin_key(key) => Ok(Self::AdminKey),
+                _ => Err(Error::Unauthenticated("the X-Admin-Key is not the admin key")),
+            };
+        }
         match bearer_token(&parts.headers)? {
             Some(key) if policy.is_admin_key(key) => Ok(Self::AdminKey),
             Some(token) => {

@@ -106,6 +106,10 @@ pub struct DatabaseOptions {
     #[arg(long, env = "DATABASE_URL", default_value = "", hide_env_values = true)]
     pub database_url: String,
 
+    /// Same as `DATABASE_URL`, which takes precedence.
+    #[arg(long, env = "AI_AGENTS_DATABASE_URL", default_value = "", hide_env_values = true)]
+    pub ai_agents_database_url: String,
+
     /// Size of the database pool; heartbeat, audit and export use one more connection each.
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value = "14")]
     pub database_pool_size: String,
@@ -312,7 +316,10 @@ impl DatabaseOptions {
 }
 
 fn check_database(options: &DatabaseOptions, problems: &mut Vec<String>) -> DatabaseConfig {
-    let url = &options.database_url;
+    let url = match options.database_url.as_str() {
+        "" => &options.ai_agents_database_url,
+        _ => &options.database_url,
+    };
     if url.is_empty() {
         problems.push(
             "DATABASE_URL: missing; start a local server with `scripts/services.sh up`, \

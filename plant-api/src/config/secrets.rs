@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use clap::Args;
+use serde::Deserialize;
 
 use super::{AccessMode, Config, Environment};
 
@@ -104,7 +105,8 @@ pub fn check(config: &Config, problems: &mut Vec<String>) {
 }
 
 /// A value that `Debug` prints as `***`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct Secret<T>(pub T);
 
 impl Secret<String> {

@@ -11,10 +11,14 @@
 //! ticket and its job share an id and are inserted together; the job writes what became of the
 //! ticket in the transaction that finishes it. A job whose ticket was deleted ends without a note.
 
+mod accept;
 pub mod circuits;
 pub mod context;
 pub mod desk;
 pub mod job;
+mod queue;
+mod routes;
+pub mod signature;
 pub mod sql;
 pub mod tenants;
 #[cfg(test)]
@@ -24,10 +28,17 @@ pub mod writer;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use crate::db::TenantId;
 use crate::jobs;
+use crate::state::AppState;
+
+/// Returns the routes of tickets, tenants and the queue.
+pub fn router() -> OpenApiRouter<AppState> {
+    routes::router().merge(tenants::routes::router()).merge(queue::routes::router())
+}
 
 /// Priority of a ticket.
 #[derive(
@@ -82,6 +93,11 @@ impl Status {
     }
 }
 
+/// Key of a delivery: the signed `webhook-id`, or else the SHA-256 of the body. A ticket that is
+/// delivered again is processed once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryId(String);
+
 /// A ticket that a service desk posts. Unknown fields are ignored.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 pub struct NewTicket {
@@ -104,6 +120,7 @@ pub struct NewTicket {
     /// Priority of the ticket.
     pub priority: Priority,
     /// When the ticket was created, with a time zone.
+    #[schema(example = "2026-01-02T03:04:05Z")]
     pub created_at: DateTime<Utc>,
     /// Id of the sender's choice, at most 200 characters.
     #[schema(min_length = 1, max_length = 200)]

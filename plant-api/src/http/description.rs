@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     Content, ContentBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
     ResponseBuilder, Type,
@@ -41,9 +41,10 @@ pub fn add_common_parts(api: &mut OpenApi) {
         .bearer_format("JWT")
         .description(Some("Access token from `POST /api/v1/auth/login`"))
         .build();
-    api.components
-        .get_or_insert_default()
-        .add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let admin_key = ApiKeyValue::with_description("X-Admin-Key", "The admin key");
+    let components = api.components.get_or_insert_default();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    components.add_security_scheme("admin_key", SecurityScheme::ApiKey(ApiKey::Header(admin_key)));
     for (path, item) in &mut api.paths.paths {
         for (method, operation) in [
             ("get", &mut item.get),
@@ -54,7 +55,7 @@ pub fn add_common_parts(api: &mut OpenApi) {
         ] {
             if let Some(operation) = operation {
                 operation.operation_id = Some(operation_id(method, path));
-                if path.starts_with("/api/") {
+                if super::is_api(path) {
                     add_common_errors(operation);
                     add_role_error(method, operation);
                     add_request_headers(method, path, operation);
@@ -122,6 +123,8 @@ fn add_role_error(method: &str, operation: &mut Operation) {
 fn is_idempotent(path: &str, operation: &Operation) -> bool {
     let creates =
         ["201", "202"].iter().any(|status| operation.responses.responses.contains_key(*status));
+    // Webhooks are deduplicated by the delivery.
+    let creates = creates && !path.starts_with("/webhooks/");
     creates || ["/certify", "/approve", "/reject"].iter().any(|action| path.ends_with(action))
 }
 

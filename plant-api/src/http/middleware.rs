@@ -105,7 +105,7 @@ fn admit(state: &AppState, request: &Request) -> Result<()> {
         return Ok(());
     }
     ConnectionLimit::check(request.extensions())?;
-    if uri.path().starts_with("/api/") {
+    if super::is_api(uri.path()) {
         state.access_policy.rate_limit.check(request.extensions())?;
     }
     Ok(())

@@ -15,7 +15,15 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::state::AppState;
-use crate::{auth, customers, generation, payments, plant};
+use crate::{auth, customers, enhancement, generation, payments, plant};
+
+/// Returns whether a path is one of the API, whose requests are rate-limited and have the common errors:
+/// neither an operational endpoint nor a page for browsers.
+fn is_api(path: &str) -> bool {
+    ["/api/", "/webhooks/", "/enhancements/", "/admin/"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix))
+}
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -36,6 +44,7 @@ pub fn api_routes() -> OpenApiRouter<AppState> {
         .merge(plant::router())
         .merge(generation::routes::router())
         .merge(payments::routes::router())
+        .merge(enhancement::router())
 }
 
 /// Completes the OpenAPI description of `router` with what all operations share, and serves it

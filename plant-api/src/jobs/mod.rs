@@ -16,6 +16,8 @@
 //!              └─ failed permanently, or no attempts left ──▶ dead ── requeued ──▶ ready
 //! ```
 //!
+//! A paused kind ([`paused`]) is not claimed: its jobs stay ready.
+//!
 //! Leases and delays use the database's clock, which all workers share. Jobs are claimed by
 //! priority, then by `turn`. A job's turn is the number of its owner's jobs that are ahead of it,
 //! so owners are served round-robin however many jobs one of them has.
@@ -23,6 +25,7 @@
 pub mod command;
 pub mod counts;
 pub mod maintenance;
+pub mod paused;
 pub(crate) mod sql;
 #[cfg(test)]
 mod tests;

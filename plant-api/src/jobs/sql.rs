@@ -46,8 +46,8 @@ pub async fn insert(db: impl PgExecutor<'_>, job: &NewJob) -> sqlx::Result<bool>
     Ok(result.rows_affected() == 1)
 }
 
-/// Claims the next ready jobs of each kind, up to its number of free slots. Skips rows that another
-/// worker is claiming.
+/// Claims the next ready jobs of each kind that is not paused, up to its number of free slots. Skips
+/// rows that another worker is claiming.
 pub async fn claim(
     db: impl PgExecutor<'_>,
     free_slots: &[(&str, usize)],
@@ -70,6 +70,7 @@ pub async fn claim(
                 limit free.slots
                 for update skip locked
             ) job
+            where not exists (select from paused_queue where paused_queue.kind = free.kind)
         )
         update job
         set state = 'running', attempts = attempts + 1, worker = $3,

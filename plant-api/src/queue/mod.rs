@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::cmd;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -128,12 +128,24 @@ impl Queue {
         self.0.redis.status() == RedisStatus::Connected
     }
 
-    /// Pops ids and sends the name of each one's list to `popped`, until its receiver is dropped.
-    /// Pops the next id only after the receiver has taken the previous name.
-    pub async fn listen(self, lists: Vec<&'static str>, popped: mpsc::Sender<&'static str>) {
+    /// Pops ids from `lists` and sends the name of each one's list to `popped`, until its receiver is
+    /// dropped. Pops the next id only after the receiver has taken the previous name.
+    pub async fn listen(
+        self,
+        mut lists: watch::Receiver<Vec<&'static str>>,
+        popped: mpsc::Sender<&'static str>,
+    ) {
         let mut connection = None;
         while !popped.is_closed() {
-            match self.pop(&lists, &mut connection).await {
+            let current = lists.borrow_and_update().clone();
+            if current.is_empty() {
+                tokio::select! {
+                    Ok(()) = lists.changed() => {}
+                    () = popped.closed() => {}
+                }
+                continue;
+            }
+            match self.pop(&current, &mut connection).await {
                 Ok(Some(list)) if popped.send(list).await.is_err() => return,
                 Ok(_) => {}
                 Err(error) => {

@@ -62,6 +62,17 @@ pub struct Options {
     )]
     pub database_url: String,
 
+    /// Same as `--database-url`, which takes precedence.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "AI_AGENTS_DATABASE_URL",
+        default_value = "",
+        hide_env_values = true,
+        hide_default_value = true
+    )]
+    pub ai_agents_database_url: String,
+
     /// PostgreSQL URL of a load-test database; takes precedence over `--database-url`.
     #[arg(
         long,
@@ -147,7 +158,11 @@ impl Options {
     fn database(&self) -> DatabaseOptions {
         let load_test = &self.load_test_database_url;
         let url = if load_test.is_empty() { &self.database_url } else { load_test };
-        DatabaseOptions { database_url: url.clone(), database_pool_size: "1".into() }
+        DatabaseOptions {
+            database_url: url.clone(),
+            ai_agents_database_url: self.ai_agents_database_url.clone(),
+            database_pool_size: "1".into(),
+        }
     }
 
     /// Replaces the variable name in `problem` by that of the variable that was used.

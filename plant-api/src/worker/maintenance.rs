@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{AnyJobHandler, Worker};
 use crate::db::Db;
 use crate::error::Result;
-use crate::jobs::{JobKind, counts, maintenance};
+use crate::jobs::{JobKind, counts, maintenance, paused};
 use crate::metrics::Metrics;
 
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
@@ -98,6 +98,7 @@ impl Worker {
             return Ok(());
         }
         let mut connection = self.0.db.acquire().await?;
+        self.update_lists(&paused::list(&mut *connection).await?);
         let counts = counts::count_by_kind(&mut *connection).await?;
         for kind in self.0.handlers.iter().map(AnyJobHandler::kind) {
             let ready = counts.iter().find(|count| count.kind == kind.name).map_or(0, |c| c.ready);
@@ -111,6 +112,25 @@ impl Worker {
             }
         }
         Ok(())
+    }
+}
+
+impl Worker {
+    /// Sets the Redis lists to pop from: those of the kinds that are not paused. The ids of paused jobs
+    /// stay in their lists.
+    fn update_lists(&self, paused: &[String]) {
+        let kinds = self.0.handlers.iter().map(AnyJobHandler::kind);
+        let lists: Vec<_> = kinds
+            .filter(|kind| !paused.iter().any(|name| name == kind.name))
+            .map(|kind| kind.queue)
+            .collect();
+        let changed = self.0.lists.send_if_modified(|current| {
+            let previous = std::mem::replace(current, lists);
+            *current != previous
+        });
+        if changed {
+            self.0.jobs_ready.notify_one();
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -53,6 +53,8 @@ struct Inner {
     leases: Leases,
     /// Notified when jobs become ready without an id in Redis.
     jobs_ready: Notify,
+    /// Redis lists of the kinds that are not paused.
+    lists: watch::Sender<Vec<&'static str>>,
 }
 
 /// Numbers of ids popped from the Redis lists, by list.
@@ -72,10 +74,12 @@ impl Worker {
         handlers: Vec<AnyJobHandler>,
         lease_duration: Duration,
     ) -> Self {
+        let lists = handlers.iter().map(|handler| handler.kind().queue).collect();
         Self(Arc::new(Inner {
             db,
             queue,
             metrics,
+            lists: watch::Sender::new(lists),
             handlers,
             name: worker_name(),
             lease_duration,
@@ -92,7 +96,7 @@ impl Worker {
         let (finished_sender, finished_receiver) = mpsc::channel(finish::MAX_BATCH);
         let (freed_sender, mut freed_receiver) = mpsc::unbounded_channel();
         let (popped_sender, mut popped_receiver) = mpsc::channel(1);
-        let lists = self.0.handlers.iter().map(|handler| handler.kind().queue).collect();
+        let lists = self.0.lists.subscribe();
         let tasks = [
             tokio::spawn(self.clone().run_finisher(finished_receiver, freed_sender)),
             tokio::spawn(self.clone().run_lease_renewal(drained.clone())),

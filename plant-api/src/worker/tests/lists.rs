@@ -103,3 +103,29 @@ async fn jobs_whose_ids_were_never_pushed_are_run(pool: PgPool) {
     shutdown.cancel();
     worker_task.await.unwrap();
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn ids_of_a_paused_kind_stay_in_their_list(pool: PgPool) {
+    let app = TestApp::with_redis(pool).await;
+    create_effect_table(&app).await;
+    let queue = &app.state.queue;
+    let mut db = app.state.db.acquire().await.unwrap();
+    jobs::paused::pause(&mut *db, KIND.name, app.state.clock.now()).await.unwrap();
+    let worker = worker(&app, &ScriptedHandler::new());
+    worker.maintain(0, &mut ListDifferences::new()).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(worker.clone().run(shutdown.clone(), Duration::from_secs(20)));
+    for _ in 0..3 {
+        enqueue(&app, "one").await;
+    }
+    wait_until(async || queue.len(KIND.queue).await == Some(3)).await;
+    // The worker still runs its maintenance, which would have restored ids that were popped.
+    assert!(worker.0.lists.borrow().is_empty());
+    assert_eq!((effects(&app).await.len(), queue.len(KIND.queue).await), (0, Some(3)));
+    jobs::paused::resume(&mut *db, KIND.name).await.unwrap();
+    wait_until(async || effects(&app).await.len() == 3).await;
+    wait_until(async || queue.len(KIND.queue).await == Some(0)).await;
+    wait_until(async || *worker.0.lists.borrow() == [KIND.queue]).await;
+    shutdown.cancel();
+    task.await.unwrap();
+}

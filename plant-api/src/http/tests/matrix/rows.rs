@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use super::tokens;
 use crate::signature::SIGNATURE_HEADER;
@@ -60,6 +62,23 @@ fn payment() -> Value {
     json!({"plan_id": "pro", "currency": "EUR"})
 }
 
+const TENANT_SECRET: &str = "signing-secret-of-lotus";
+
+fn tenant(id: &str) -> Value {
+    json!({
+        "tenant_id": id, "name": "Lotus", "servicedesk_url": "https://lotus.servicedesk.local",
+        "servicedesk_api_key": "key", "webhook_signing_secret": TENANT_SECRET,
+        "customer_id": "lotus",
+    })
+}
+
+fn ticket(id: &str) -> Value {
+    json!({
+        "event": "ticket_created", "ticket_id": id, "description": "The mail server is slow",
+        "priority": "low", "created_at": "2026-01-02T03:04:05Z",
+    })
+}
+
 impl Fixture {
     /// Creates the customers `lotus` and `orchid`, each with a hired agent.
     pub async fn new(app: &TestApp) -> Self {
@@ -69,6 +88,7 @@ impl Fixture {
         app.post("/api/v1/auth/register", asha).await.expect(201);
         let owner = app.insert_account("lotus", Role::User).await;
         let other = app.insert_account("orchid", Role::User).await;
+        app.post("/admin/tenants", tenant("desk-of-lotus")).await.expect(201);
         let body = json!({"agent_id": hire.catalogue.agent, "duration": "monthly"});
         let other_hire = app.create("/api/v1/customers/orchid/agents", body).await;
         Self { app, owner, other, hire, other_hire, next_name: AtomicU32::new(0) }
@@ -132,6 +152,42 @@ impl Fixture {
     async fn payment(&self) -> String {
         let app = self.app.with_token(&tokens::valid(&self.app, &self.owner));
         app.create("/api/v1/payments/create", payment()).await
+    }
+
+    /// Returns the id of a new tenant.
+    async fn tenant(&self) -> String {
+        let id = self.name().to_lowercase().replace(' ', "-");
+        self.app.post("/admin/tenants", tenant(&id)).await.expect(201);
+        id
+    }
+
+    /// Inserts a ticket and its dead-lettered job; returns the id of the ticket and of the job.
+    async fn dead_ticket(&self) -> (String, String) {
+        let ticket = self.name().to_uppercase().replace(' ', "-");
+        let job = sqlx::query_scalar(
+            "with ticket as (
+                insert into enhancement_history (
+                    id, tenant_id, delivery_id, event, ticket_id, description, priority, status,
+                    error, ticket_created_at, accepted_at, completed_at
+                )
+                values (
+                    gen_random_uuid(), 'desk-of-lotus', $1, 'ticket_created', $1, 'Slow', 'low',
+                    'failed', 'refused', now(), now(), now()
+                )
+                returning id
+            )
+            insert into job (
+                id, kind, owner, payload, state, priority, turn, run_at, created_at, finished_at
+            )
+            select id, 'enhancement', 'desk-of-lotus', '{}', 'dead', 2, 0, now(), now(), now()
+            from ticket
+            returning id::text",
+        )
+        .bind(&ticket)
+        .fetch_one(&self.app.owner)
+        .await
+        .unwrap();
+        (ticket, job)
     }
 
     /// Returns the row of an operation, with new data to refer to; `None` for an unknown operation.
@@ -310,6 +366,44 @@ impl Fixture {
                 let signature = key.sign(event.to_string().as_bytes(), self.app.state.clock.now());
                 headers.push((SIGNATURE_HEADER, signature));
                 (Nothing, 200, fill("{provider}", "simulated"), Some(event))
+            }
+
+            "POST /webhooks/servicedesk/{tenant_id}" => {
+                let ticket = ticket(&self.name().to_uppercase().replace(' ', "-"));
+                let mac = Hmac::<Sha256>::new_from_slice(TENANT_SECRET.as_bytes()).unwrap();
+                let mac = mac.chain_update(ticket.to_string()).finalize().into_bytes();
+                headers.push(("x-servicedesk-signature", hex::encode(mac)));
+                (Nothing, 202, fill("{tenant_id}", "desk-of-lotus"), Some(ticket))
+            }
+            "GET /enhancements/history" => {
+                owned = Some(self.dead_ticket().await.0);
+                (OwnerCustomer, 200, format!("{path}?tenant_id=desk-of-lotus"), None)
+            }
+            "GET /enhancements/{ticket_id}" => {
+                let ticket = self.dead_ticket().await.0;
+                let path = format!("{}?tenant_id=desk-of-lotus", fill("{ticket_id}", &ticket));
+                owned = Some("ticket_created".to_owned());
+                (OwnerCustomer, 200, path, None)
+            }
+            "GET /admin/tenants" | "GET /admin/queue" | "GET /admin/queue/dead" => {
+                (Admin, 200, plain, None)
+            }
+            "POST /admin/queue/pause" | "POST /admin/queue/resume" => (Admin, 200, plain, None),
+            "POST /admin/tenants" => {
+                let id = self.name().to_lowercase().replace(' ', "-");
+                (Admin, 201, plain, Some(tenant(&id)))
+            }
+            "GET /admin/tenants/{id}" => (Admin, 200, fill("{id}", "desk-of-lotus"), None),
+            "PATCH /admin/tenants/{id}" => {
+                let changes = json!({"name": self.name()});
+                (Admin, 200, fill("{id}", "desk-of-lotus"), Some(changes))
+            }
+            "DELETE /admin/tenants/{id}" => (Admin, 204, fill("{id}", &self.tenant().await), None),
+            "POST /admin/tenants/{id}/reset" => {
+                (Admin, 200, fill("{id}", &self.tenant().await), None)
+            }
+            "POST /admin/queue/dead/{id}/requeue" => {
+                (Admin, 200, fill("{id}", &self.dead_ticket().await.1), None)
             }
             _ => return None,
         };

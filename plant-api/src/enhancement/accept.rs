@@ -1,0 +1,158 @@
+//! Accepts tickets: verifies the sender, and inserts each delivery once, with its job.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use chrono::Datelike;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::signature::{STANDARD_ID_HEADER, Signatures, Verification};
+use super::tenants::Sender;
+use super::{DeliveryId, NewTicket, job, sql};
+use crate::check::Checks;
+use crate::clock::Clock;
+use crate::db::TenantId;
+use crate::error::{Error, OnConstraint, Result};
+use crate::jobs;
+
+/// Maximum length of a `webhook-id`, in bytes; the key of the delivery has at most 200.
+const MAX_WEBHOOK_ID_BYTES: usize = 190;
+const MAX_EVENT_CHARS: usize = 100;
+const MAX_TICKET_ID_BYTES: usize = 100;
+const MAX_DESCRIPTION_CHARS: usize = 10_000;
+/// Years of four digits, in any time zone.
+const YEARS: RangeInclusive<i32> = -1..=10_000;
+const MAX_CORRELATION_ID_CHARS: usize = 200;
+
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Response to a ticket.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = AcceptedTicket)]
+pub struct Accepted {
+    /// Always `accepted`.
+    #[schema(example = "accepted")]
+    status: &'static str,
+    /// Id of the job; that of the first delivery if the ticket was accepted before.
+    pub job_id: Uuid,
+    /// What was done.
+    #[schema(example = "the ticket was accepted")]
+    message: &'static str,
+    /// Whether this delivery has created the job.
+    #[serde(skip)]
+    pub is_new: bool,
+}
+
+/// Verifies that a request is from a tenant, and returns the key of the delivery.
+///
+/// # Errors
+/// [`Error::Unauthenticated`]; [`Error::Forbidden`] if the tenant is inactive, which only somebody who can sign for
+/// the tenant learns; [`Error::Validation`] for a `webhook-id` that is too long.
+pub fn authenticate(
+    sender: &Sender,
+    signatures: &Signatures,
+    body: &[u8],
+    clock: &Clock,
+) -> Result<DeliveryId> {
+    let webhook_id = match signatures.verify(body, &sender.signing_secrets, clock.now()) {
+        Verification::Valid { webhook_id } => webhook_id,
+        Verification::Unsigned if sender.may_send_unsigned => None,
+        Verification::Unsigned => {
+            return Err(Error::Unauthenticated(
+                "sign the body and send the signature as X-ServiceDesk-Signature",
+            ));
+        }
+        Verification::Invalid => {
+            return Err(Error::Unauthenticated(
+                "the signature is not one of this body under the tenant's secret, was sent twice, or its \
+                 webhook-timestamp is more than 300 s old or 30 s ahead",
+            ));
+        }
+    };
+    if !sender.is_active {
+        return Err(Error::Forbidden("this tenant is inactive"));
+    }
+    match webhook_id {
+        Some(id) if id.is_empty() || id.len() > MAX_WEBHOOK_ID_BYTES => {
+            let message = format!("must be 1 to {MAX_WEBHOOK_ID_BYTES} bytes");
+            Err(Error::invalid(STANDARD_ID_HEADER, "length", message))
+        }
+        Some(id) => Ok(DeliveryId(format!("id:{id}"))),
+        None => Ok(DeliveryId(format!("sha256:{}", hex::encode(Sha256::digest(body))))),
+    }
+}
+
+impl NewTicket {
+    fn check(&self, tenant: &TenantId) -> Result<()> {
+        let mut checks = Checks::default();
+        checks.require(!self.event.is_empty(), "event", "min-length", "must not be empty");
+        checks.max_chars("event", &self.event, MAX_EVENT_CHARS);
+        checks.require(
+            is_ticket_id(&self.ticket_id),
+            "ticket_id",
+            "pattern",
+            "must be 1 to 100 characters of A-Z, 0-9 and -",
+        );
+        checks.require(
+            self.tenant_id.as_deref().is_none_or(|id| id == &**tenant),
+            "tenant_id",
+            "mismatch",
+            "must be the same as in the path",
+        );
+        let description = &self.description;
+        checks.require(!description.is_empty(), "description", "min-length", "must not be empty");
+        checks.max_chars("description", description, MAX_DESCRIPTION_CHARS);
+        checks.require(
+            YEARS.contains(&self.created_at.year()),
+            "created_at",
+            "range",
+            "must be from the year 0000 to 9999",
+        );
+        if let Some(id) = &self.correlation_id {
+            checks.require(!id.is_empty(), "correlation_id", "min-length", "must not be empty");
+            checks.max_chars("correlation_id", id, MAX_CORRELATION_ID_CHARS);
+        }
+        checks.into_result()
+    }
+}
+
+/// Returns whether a text is the id of a ticket.
+pub(super) fn is_ticket_id(text: &str) -> bool {
+    let is_valid = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-';
+    (1..=MAX_TICKET_ID_BYTES).contains(&text.len()) && text.bytes().all(is_valid)
+}
+
+/// Inserts a ticket and its job, unless this delivery was accepted before. The transaction must have
+/// entered the tenant.
+///
+/// # Errors
+/// [`Error::Validation`]; [`Error::NotFound`] when the tenant has just been deleted;
+/// [`Error::Unavailable`] when the first delivery has just been deleted; database errors.
+pub async fn accept(
+    connection: &mut PgConnection,
+    clock: &Clock,
+    tenant: &TenantId,
+    new: &NewTicket,
+    delivery: &DeliveryId,
+) -> Result<Accepted> {
+    new.check(tenant)?;
+    let id = clock.new_id();
+    let inserted = sql::insert(&mut *connection, id, tenant, new, delivery, clock.now())
+        .await
+        .on_constraint("enhancement_history_tenant_id_fkey", || Error::no_such("tenant"))?;
+    if !inserted {
+        let first = sql::find_delivery(connection, tenant, delivery).await?;
+        let job_id = first.ok_or(Error::Unavailable {
+            what: "the first delivery of this ticket, which is being deleted,",
+            retry_after: RETRY_AFTER,
+        })?;
+        let message = "the ticket was accepted before; nothing was changed";
+        return Ok(Accepted { status: "accepted", job_id, message, is_new: false });
+    }
+    jobs::enqueue(connection, &job::new(id, tenant, new.priority)?).await?;
+    let message = "the ticket was accepted";
+    Ok(Accepted { status: "accepted", job_id: id, message, is_new: true })
+}
