@@ -29,7 +29,7 @@ pub struct Source<'a> {
 /// The configured writer.
 pub enum Writer {
     Simulated(SimulatedWriter),
-    Endpoint(Endpoint),
+    Endpoint(Box<Endpoint>),
 }
 
 impl Writer {
@@ -37,7 +37,7 @@ impl Writer {
         match config {
             WriterConfig::Simulated(config) => Self::Simulated(SimulatedWriter(config)),
             WriterConfig::Endpoint { url, model, api_key } => {
-                Self::Endpoint(Endpoint { url, model, api_key, client, circuits })
+                Self::Endpoint(Box::new(Endpoint { url, model, api_key, client, circuits }))
             }
         }
     }

@@ -71,7 +71,7 @@ async fn the_history_records_context_times_and_attempts(pool: PgPool) {
 async fn a_desk_that_fails_is_tried_again_after_2_4_and_8_seconds_with_the_same_note(pool: PgPool) {
     let app = app_with_tenant(pool).await;
     let (desk, url) = Receiver::start(respond(&[500, 502, 503])).await;
-    let id = insert_ticket(&app, "TKT-1", "The printer is on fire").await;
+    let id = insert_ticket(&app, "TKT-1", "The printer 10.0.0.12 is on fire").await;
     let worker = worker(&app, url);
     for (attempt, delay) in [(1, 2.0), (2, 4.0), (3, 8.0)] {
         assert_eq!(worker.run_once().await.unwrap(), 1);
@@ -79,11 +79,15 @@ async fn a_desk_that_fails_is_tried_again_after_2_4_and_8_seconds_with_the_same_
         assert_eq!((state.as_str(), attempts), ("waiting", attempt));
         assert!((delay - 1.0..=delay).contains(&seconds), "{seconds}");
         assert_eq!(status(&app, id).await, "pending");
-        // Another context gives no other note.
-        sqlx::query("update enhancement_history set description = 'changed'")
-            .execute(&app.owner)
-            .await
-            .unwrap();
+        // What is found from now on gives no other note.
+        sqlx::query(
+            "insert into inventory_system (tenant_id, address, hostname, role)
+            values ($1, '10.0.0.12', 'printer', 'printer') on conflict do nothing",
+        )
+        .bind(TENANT)
+        .execute(&app.owner)
+        .await
+        .unwrap();
         promote(&app).await;
     }
     app.drain_jobs_of(&worker).await;
