@@ -24,13 +24,7 @@ use crate::db::{self, Db, TenantId, TenantScope};
 use crate::error::{Error, Result};
 use crate::jobs::{Failure, Job, JobHandler, JobKind, NewJob};
 
-/// Jobs that enhance tickets. The setting `PLANT_ENHANCEMENT_WORKERS` replaces the concurrency.
-pub const KIND: JobKind = JobKind {
-    name: "enhancement",
-    queue: "enhancement_queue",
-    max_concurrency: 16,
-    timeout: Duration::from_secs(120),
-};
+pub use super::KIND;
 
 /// Delays after the first attempts in which the service desk has failed. Then the ticket fails.
 const RETRY_DELAYS: [Duration; 3] =
