@@ -10,13 +10,7 @@ use crate::db::TenantId;
 use crate::error::{Error, Result};
 use crate::jobs::{JobKind, NewJob};
 
-/// Jobs that enhance tickets. The setting `PLANT_ENHANCEMENT_WORKERS` replaces the concurrency.
-pub const KIND: JobKind = JobKind {
-    name: "enhancement",
-    queue: "enhancement_queue",
-    max_concurrency: 16,
-    timeout: Duration::from_secs(120),
-};
+pub use super::KIND;
 
 /// Input of a job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
