@@ -15,6 +15,7 @@ mod accept;
 pub mod circuits;
 pub mod context;
 pub mod desk;
+pub mod handler;
 pub mod job;
 mod queue;
 mod routes;
@@ -25,6 +26,8 @@ pub mod tenants;
 mod tests;
 pub mod writer;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,13 +35,21 @@ use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use crate::db::TenantId;
-use crate::jobs;
+use crate::jobs::{self, JobKind};
 use crate::state::AppState;
 
 /// Returns the routes of tickets, tenants and the queue.
 pub fn router() -> OpenApiRouter<AppState> {
     routes::router().merge(tenants::routes::router()).merge(queue::routes::router())
 }
+
+/// Jobs that enhance tickets. The setting `PLANT_ENHANCEMENT_WORKERS` replaces the concurrency.
+pub const KIND: JobKind = JobKind {
+    name: "enhancement",
+    queue: "enhancement_queue",
+    max_concurrency: 16,
+    timeout: Duration::from_secs(120),
+};
 
 /// Priority of a ticket.
 #[derive(

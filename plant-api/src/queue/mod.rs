@@ -128,19 +128,26 @@ impl Queue {
         self.0.redis.status() == RedisStatus::Connected
     }
 
-    /// Pops ids from `lists` and sends the name of each one's list to `popped`, until its receiver is
-    /// dropped. Pops the next id only after the receiver has taken the previous name.
+    /// Pops ids from `lists` without those that are `full`, and sends the name of each one's list to
+    /// `popped`, until its receiver is dropped. Pops the next id only after the receiver has taken the
+    /// previous name.
     pub async fn listen(
         self,
         mut lists: watch::Receiver<Vec<&'static str>>,
+        mut full: watch::Receiver<Vec<&'static str>>,
         popped: mpsc::Sender<&'static str>,
     ) {
         let mut connection = None;
         while !popped.is_closed() {
-            let current = lists.borrow_and_update().clone();
+            let mut current = lists.borrow_and_update().clone();
+            {
+                let full = full.borrow_and_update();
+                current.retain(|list| !full.contains(list));
+            }
             if current.is_empty() {
                 tokio::select! {
                     Ok(()) = lists.changed() => {}
+                    Ok(()) = full.changed() => {}
                     () = popped.closed() => {}
                 }
                 continue;

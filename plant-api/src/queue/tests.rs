@@ -86,13 +86,19 @@ async fn ids_of_claimed_jobs_are_dropped_from_the_front() {
     assert_eq!(queue.len(LIST).await, Some(0));
 }
 
+fn none_full() -> watch::Receiver<Vec<&'static str>> {
+    watch::Sender::default().subscribe()
+}
+
 #[tokio::test]
 async fn one_id_is_popped_at_a_time() {
     let queue = start().await;
     let (sender, mut popped) = mpsc::channel(1);
-    let listener = tokio::spawn(
-        queue.clone().listen(watch::Sender::new(vec![LIST, OTHER]).subscribe(), sender),
-    );
+    let listener = tokio::spawn(queue.clone().listen(
+        watch::Sender::new(vec![LIST, OTHER]).subscribe(),
+        none_full(),
+        sender,
+    ));
     queue.push(OTHER, &ids(1)).await;
     assert_eq!(receive(&mut popped).await, OTHER);
     queue.push(LIST, &ids(5)).await;
@@ -112,7 +118,11 @@ async fn a_listener_connects_again_after_its_connection_was_closed() {
     let (redis, proxy) = redis_behind_proxy().await;
     let behind_proxy = Queue::new(redis, &queue.0.prefix);
     let (sender, mut popped) = mpsc::channel(1);
-    tokio::spawn(behind_proxy.listen(watch::Sender::new(vec![LIST]).subscribe(), sender));
+    tokio::spawn(behind_proxy.listen(
+        watch::Sender::new(vec![LIST]).subscribe(),
+        none_full(),
+        sender,
+    ));
     queue.push(LIST, &ids(1)).await;
     receive(&mut popped).await;
     proxy.set(Mode::Cut);

@@ -41,13 +41,22 @@ impl Capacity {
         free.filter(|(_, free)| *free > 0).collect()
     }
 
+    /// Returns the Redis lists of the kinds without a free slot.
+    pub(super) fn full_lists(&self) -> Vec<&'static str> {
+        let full = self.0.iter().filter(|slots| slots.used >= slots.kind.max_concurrency);
+        full.map(|slots| slots.kind.queue).collect()
+    }
+
     /// Assigns slots to claimed jobs and returns the number of jobs per Redis list.
     pub(super) fn occupy(&mut self, jobs: &[Job]) -> Vec<(&'static str, usize)> {
         let mut lists = Vec::new();
         for slots in &mut self.0 {
             let count = jobs.iter().filter(|job| job.kind == slots.kind.name).count();
             let free = slots.kind.max_concurrency - slots.used;
-            slots.more_ready = free > 0 && count >= free;
+            // A claim without free slots of this kind says nothing about its jobs.
+            if free > 0 {
+                slots.more_ready = count >= free;
+            }
             slots.used += count;
             if count > 0 {
                 lists.push((slots.kind.queue, count));

@@ -55,6 +55,9 @@ struct Inner {
     jobs_ready: Notify,
     /// Redis lists of the kinds that are not paused.
     lists: watch::Sender<Vec<&'static str>>,
+    /// Redis lists of the kinds without a free slot. Their ids stay in the lists, which show how many
+    /// jobs are waiting.
+    full_lists: watch::Sender<Vec<&'static str>>,
 }
 
 /// Numbers of ids popped from the Redis lists, by list.
@@ -80,6 +83,7 @@ impl Worker {
             queue,
             metrics,
             lists: watch::Sender::new(lists),
+            full_lists: watch::Sender::default(),
             handlers,
             name: worker_name(),
             lease_duration,
@@ -96,12 +100,12 @@ impl Worker {
         let (finished_sender, finished_receiver) = mpsc::channel(finish::MAX_BATCH);
         let (freed_sender, mut freed_receiver) = mpsc::unbounded_channel();
         let (popped_sender, mut popped_receiver) = mpsc::channel(1);
-        let lists = self.0.lists.subscribe();
+        let (lists, full_lists) = (self.0.lists.subscribe(), self.0.full_lists.subscribe());
         let tasks = [
             tokio::spawn(self.clone().run_finisher(finished_receiver, freed_sender)),
             tokio::spawn(self.clone().run_lease_renewal(drained.clone())),
             tokio::spawn(self.clone().run_maintenance(shutdown.clone())),
-            tokio::spawn(self.0.queue.clone().listen(lists, popped_sender)),
+            tokio::spawn(self.0.queue.clone().listen(lists, full_lists, popped_sender)),
         ];
         tracing::info!(worker = self.0.name, "worker started");
 
@@ -109,6 +113,10 @@ impl Worker {
         let mut poll = tokio::time::interval(POLL_INTERVAL);
         let mut intervals = 0_u32;
         loop {
+            self.0.full_lists.send_if_modified(|current| {
+                let previous = std::mem::replace(current, capacity.full_lists());
+                *current != previous
+            });
             let mut popped = Popped::new();
             tokio::select! {
                 Some(list) = popped_receiver.recv(), if capacity.has_free_slot() => {

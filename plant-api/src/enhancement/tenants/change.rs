@@ -89,14 +89,6 @@ impl TenantChanges {
     }
 }
 
-/// The secrets of a tenant after a change, as they are stored.
-pub struct ChangedSecrets {
-    pub api_key: String,
-    pub signing_secret: String,
-    /// The former signing secret, and until when it is valid.
-    pub previous: Option<(String, DateTime<Utc>)>,
-}
-
 /// Changes a tenant. The transaction must have entered all tenants.
 ///
 /// # Errors
@@ -140,7 +132,7 @@ fn changed_secrets(
     access_mode: AccessMode,
     tenant: &TenantId,
     now: DateTime<Utc>,
-) -> Result<ChangedSecrets> {
+) -> Result<sql::ChangedSecrets> {
     let seal = |secret: &Secret<String>, column| secrets::seal(sealer, secret, tenant, column);
     let api_key = match &changes.servicedesk_api_key {
         Some(key) => seal(key, API_KEY_COLUMN)?,
@@ -148,7 +140,11 @@ fn changed_secrets(
     };
     let Some(secret) = &changes.webhook_signing_secret else {
         let previous = stored.previous_signing_secret.zip(stored.previous_expires_at);
-        return Ok(ChangedSecrets { api_key, signing_secret: stored.signing_secret, previous });
+        return Ok(sql::ChangedSecrets {
+            api_key,
+            signing_secret: stored.signing_secret,
+            previous,
+        });
     };
     let grace = changes.grace_seconds.unwrap_or(DEFAULT_GRACE_SECONDS);
     // A former secret that cannot be opened any more, or was not accepted, does not become valid.
@@ -161,5 +157,9 @@ fn changed_secrets(
         }
         _ => None,
     };
-    Ok(ChangedSecrets { api_key, signing_secret: seal(secret, SIGNING_SECRET_COLUMN)?, previous })
+    Ok(sql::ChangedSecrets {
+        api_key,
+        signing_secret: seal(secret, SIGNING_SECRET_COLUMN)?,
+        previous,
+    })
 }

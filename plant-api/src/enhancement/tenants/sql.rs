@@ -3,10 +3,9 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
-use super::change::ChangedSecrets;
 use super::{NewTenant, Tenant};
 use crate::db::TenantId;
-use crate::enhancement::job;
+use crate::enhancement::KIND;
 
 /// The secrets of a new tenant, sealed.
 pub struct SealedSecrets {
@@ -158,6 +157,14 @@ pub async fn lock_secrets(
     .await
 }
 
+/// The secrets of a tenant after a change, as they are stored.
+pub struct ChangedSecrets {
+    pub api_key: String,
+    pub signing_secret: String,
+    /// The former signing secret, and until when it is valid.
+    pub previous: Option<(String, DateTime<Utc>)>,
+}
+
 pub async fn update(
     db: impl PgExecutor<'_>,
     tenant: &Tenant,
@@ -205,7 +212,7 @@ pub async fn lock(db: impl PgExecutor<'_>, tenant: &TenantId) -> sqlx::Result<bo
 pub async fn delete_jobs(db: impl PgExecutor<'_>, tenant: &TenantId) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "delete from job where kind = $1 and owner = $2 and state in ('ready', 'waiting', 'dead')",
-        job::KIND.name,
+        KIND.name,
         &**tenant,
     )
     .execute(db)

@@ -57,6 +57,14 @@ fn slots_are_counted_per_kind() {
     assert!(!capacity.can_refill());
     capacity.release("unknown");
     assert_eq!(capacity.used(), 50);
+    assert_eq!(capacity.full_lists(), [single.queue]);
+
+    // A claim for one kind says nothing about the jobs of another that has no free slot.
+    assert_eq!(capacity.occupy(&jobs_of(KIND, 1)), [(KIND.queue, 1)]);
+    capacity.release(single.name);
+    assert_eq!(capacity.occupy(&[]), []);
+    capacity.release(KIND.name);
+    assert!(capacity.can_refill());
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -129,3 +129,28 @@ async fn ids_of_a_paused_kind_stay_in_their_list(pool: PgPool) {
     shutdown.cancel();
     task.await.unwrap();
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn ids_of_a_kind_without_free_slots_stay_in_their_list(pool: PgPool) {
+    let app = TestApp::with_redis(pool).await;
+    create_effect_table(&app).await;
+    let queue = &app.state.queue;
+    let handler = ScriptedHandler::new();
+    let worker = worker(&app, &handler);
+    for _ in 0..KIND.max_concurrency {
+        enqueue(&app, "wait").await;
+    }
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(worker.clone().run(shutdown.clone(), Duration::from_secs(20)));
+    wait_until(async || handler.running.load(Ordering::SeqCst) == KIND.max_concurrency).await;
+    assert_eq!(*worker.0.full_lists.borrow(), [KIND.queue]);
+    for _ in 0..3 {
+        enqueue(&app, "one").await;
+    }
+    wait_until(async || queue.len(KIND.queue).await == Some(3)).await;
+    handler.permits.add_permits(KIND.max_concurrency);
+    wait_until(async || effects(&app).await.len() == KIND.max_concurrency + 3).await;
+    wait_until(async || queue.len(KIND.queue).await == Some(0)).await;
+    shutdown.cancel();
+    task.await.unwrap();
+}
