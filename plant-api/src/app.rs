@@ -26,7 +26,7 @@ use crate::crypto::Sealer;
 use crate::db::{self, Db};
 use crate::enhancement::circuits::Circuits;
 use crate::enhancement::desk::{AllowList, Desk};
-use crate::enhancement::handler::EnhancementHandler;
+use crate::enhancement::job::EnhancementHandler;
 use crate::enhancement::writer::Writer;
 use crate::generation::job::GenerationHandler;
 use crate::generation::model::SimulatedModel;

@@ -15,7 +15,6 @@ mod accept;
 pub mod circuits;
 pub mod context;
 pub mod desk;
-pub mod handler;
 pub mod job;
 mod queue;
 mod routes;
