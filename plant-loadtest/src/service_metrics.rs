@@ -155,16 +155,22 @@ mod tests {
     #[test]
     fn a_metric_without_series_and_without_process_is_never_measured() {
         let mut service = Service::default();
-        let none = ["database_connections", "redis_connections", "queue_depth", "logged_errors"];
+        let none = [
+            "database_connections",
+            "redis_connections",
+            "queue_depth",
+            "queue_after",
+            "logged_errors",
+        ];
         assert_eq!(names(&never_measured(&service)), none);
         service.health = None;
         service.metrics.as_mut().unwrap().queue_depth = Some(Series::new("jobs", &[]));
         let found = never_measured(&service);
-        assert_eq!(names(&found), ["healthy_after", none[0], none[1], none[3]]);
+        assert_eq!(names(&found), ["healthy_after", none[0], none[1], none[4]]);
         assert!(found[1].reason.contains("`database_connections` of [target.metrics]"));
         service.metrics = None;
         let found = never_measured(&service);
-        assert_eq!(found.len(), 5);
+        assert_eq!(found.len(), 6);
         assert!(
             found[3].to_string().contains("`queue_depth` cannot be measured: the profile has no")
         );
@@ -184,7 +190,7 @@ mod tests {
             ..ServiceSample::default()
         };
         let found = missing(&service, &sample);
-        assert_eq!(names(&found), ["cpu", "queue_depth"]);
+        assert_eq!(names(&found), ["cpu", "queue_depth", "queue_after"]);
         assert!(found[0].reason.contains("the number of CPUs"), "{found:?}");
         assert!(
             found[1].reason.contains("GET /metrics has no number for the series `jobs{a=\"b\"}`")
