@@ -23,8 +23,6 @@ use crate::{
     placeholder::{FILL_IN, escape},
 };
 
-/// What a person finds in place of a value that cannot be read.
-
 /// Identity of a draw.
 type DrawId = (usize, usize);
 
