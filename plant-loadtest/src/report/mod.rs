@@ -48,7 +48,7 @@ pub enum WriteError {
     Csv(#[from] ::csv::Error),
 }
 
-/// The files that [`write`] has written, and why others could not be.
+/// The files that [`write()`] has written, and why others could not be.
 #[derive(Debug, Default)]
 pub struct Written {
     /// Paths of the files.
