@@ -500,12 +500,11 @@ impl EndpointResults {
         counts
     }
 
-    /// Returns the counts of all requests, those outside the load included.
+    /// Returns whether a request has finished, in the load or outside of it.
     #[must_use]
-    pub fn counts_all(&self) -> Counts {
-        let mut counts = self.counts_in(&(0..u32::MAX));
-        counts.add(&self.outside_load);
-        counts
+    pub fn is_requested(&self) -> bool {
+        let in_load = self.cells.iter().any(|cell| cell.counts.finished() > 0);
+        in_load || self.outside_load.finished() > 0
     }
 
     /// Returns counts and latencies of the whole run, including the time after the last stage in

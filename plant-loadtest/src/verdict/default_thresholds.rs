@@ -23,7 +23,7 @@ pub(super) fn missing(outcome: &Outcome, by_sla: &[&Threshold]) -> Vec<Threshold
     let thresholds = outcome.endpoints.iter().map(|endpoint| {
         let judged = || outcome.load.stages.iter().filter(|stage| stage.judged);
         let is_judged = judged().any(|stage| endpoint.counts_in(&stage.seconds()).finished() > 0);
-        let is_requested = endpoint.counts_all().finished() > 0;
+        let is_requested = endpoint.is_requested();
         Threshold {
             subject: Subject::Endpoint(endpoint.name.clone()),
             group: "default".into(),
