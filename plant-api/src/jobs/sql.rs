@@ -160,20 +160,7 @@ pub async fn retry_later(
     delay: Duration,
     reason: &str,
 ) -> sqlx::Result<bool> {
-    let result = sqlx::query!(
-        "update job
-        set state = 'waiting', run_at = now() + make_interval(secs => $4), worker = null,
-            lease_until = null, last_error = $5
-        where id = $1 and state = 'running' and worker = $2 and attempts = $3",
-        job.id,
-        worker,
-        job.attempts,
-        delay.as_secs_f64(),
-        reason,
-    )
-    .execute(db)
-    .await?;
-    Ok(result.rows_affected() == 1)
+    wait(db, job, worker, job.attempts, delay, reason).await
 }
 
 /// Schedules another attempt after `delay`, without counting this one. Returns whether the worker still
@@ -185,14 +172,28 @@ pub async fn postpone(
     delay: Duration,
     reason: &str,
 ) -> sqlx::Result<bool> {
+    wait(db, job, worker, job.attempts - 1, delay, reason).await
+}
+
+/// Lets a job wait for `delay`, after this number of `attempts`. Returns whether the worker still held
+/// it.
+async fn wait(
+    db: impl PgExecutor<'_>,
+    job: &Job,
+    worker: &str,
+    attempts: i32,
+    delay: Duration,
+    reason: &str,
+) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "update job
-        set state = 'waiting', run_at = now() + make_interval(secs => $4), attempts = attempts - 1,
-            worker = null, lease_until = null, last_error = $5
+        set state = 'waiting', run_at = now() + make_interval(secs => $5), attempts = $4,
+            worker = null, lease_until = null, last_error = $6
         where id = $1 and state = 'running' and worker = $2 and attempts = $3",
         job.id,
         worker,
         job.attempts,
+        attempts,
         delay.as_secs_f64(),
         reason,
     )
