@@ -1,5 +1,6 @@
-//! Accepts tickets: verifies the sender, and inserts each delivery once, with its job.
+//! Accepts tickets: verifies the sender, and inserts those of each delivery once, with their jobs.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::signature::{STANDARD_ID_HEADER, Signatures, Verification};
+use super::sql::NewEntry;
 use super::tenants::Sender;
 use super::{DeliveryId, NewTicket, job, sql};
 use crate::check::Checks;
@@ -41,6 +43,8 @@ pub struct Accepted {
     /// What was done.
     #[schema(example = "the ticket was accepted")]
     message: &'static str,
+    #[serde(skip)]
+    pub ticket_id: String,
     /// Whether this delivery has created the job.
     #[serde(skip)]
     pub is_new: bool,
@@ -86,7 +90,11 @@ pub fn authenticate(
 }
 
 impl NewTicket {
-    fn check(&self, tenant: &TenantId) -> Result<()> {
+    /// Checks the fields of a ticket that was sent to `tenant`.
+    ///
+    /// # Errors
+    /// [`Error::Validation`].
+    pub fn check(&self, tenant: &TenantId) -> Result<()> {
         let mut checks = Checks::default();
         checks.require(!self.event.is_empty(), "event", "min-length", "must not be empty");
         checks.max_chars("event", &self.event, MAX_EVENT_CHARS);
@@ -125,34 +133,49 @@ pub(super) fn is_ticket_id(text: &str) -> bool {
     (1..=MAX_TICKET_ID_BYTES).contains(&text.len()) && text.bytes().all(is_valid)
 }
 
-/// Inserts a ticket and its job, unless this delivery was accepted before. The transaction must have
-/// entered the tenant.
+/// Inserts tickets and their jobs, unless their deliveries were accepted before. Returns the ids of the
+/// jobs of all deliveries. The transaction must have entered the tenant.
 ///
 /// # Errors
-/// [`Error::Validation`]; [`Error::NotFound`] when the tenant has just been deleted;
-/// [`Error::Unavailable`] when the first delivery has just been deleted; database errors.
-pub async fn accept(
+/// [`Error::NotFound`] when the tenant has just been deleted; database errors.
+pub async fn insert(
     connection: &mut PgConnection,
     clock: &Clock,
     tenant: &TenantId,
-    new: &NewTicket,
-    delivery: &DeliveryId,
-) -> Result<Accepted> {
-    new.check(tenant)?;
-    let id = clock.new_id();
-    let inserted = sql::insert(&mut *connection, id, tenant, new, delivery, clock.now())
+    entries: &[&NewEntry],
+) -> Result<HashMap<DeliveryId, Uuid>> {
+    let inserted = sql::insert(&mut *connection, tenant, entries, clock.now())
         .await
         .on_constraint("enhancement_history_tenant_id_fkey", || Error::no_such("tenant"))?;
-    if !inserted {
-        let first = sql::find_delivery(connection, tenant, delivery).await?;
-        let job_id = first.ok_or(Error::Unavailable {
+    let (new, repeated): (Vec<&NewEntry>, Vec<&NewEntry>) =
+        entries.iter().partition(|entry| inserted.contains(&entry.id));
+    let jobs = new.iter().map(|entry| job::new(entry.id, tenant, entry.ticket.priority));
+    jobs::enqueue_all(connection, &jobs.collect::<Result<Vec<_>>>()?).await?;
+    let mut ids = HashMap::new();
+    if !repeated.is_empty() {
+        ids = sql::find_deliveries(connection, tenant, &repeated).await?;
+    }
+    ids.extend(new.iter().map(|entry| (entry.delivery.clone(), entry.id)));
+    Ok(ids)
+}
+
+impl Accepted {
+    /// Returns the response to a delivery, from the ids of the jobs of all deliveries.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the first delivery has just been deleted.
+    pub fn new(entry: &NewEntry, ids: &HashMap<DeliveryId, Uuid>) -> Result<Self> {
+        let job_id = *ids.get(&entry.delivery).ok_or(Error::Unavailable {
             what: "the first delivery of this ticket, which is being deleted,",
             retry_after: RETRY_AFTER,
         })?;
-        let message = "the ticket was accepted before; nothing was changed";
-        return Ok(Accepted { status: "accepted", job_id, message, is_new: false });
+        let is_new = job_id == entry.id;
+        let message = if is_new {
+            "the ticket was accepted"
+        } else {
+            "the ticket was accepted before; nothing was changed"
+        };
+        let ticket_id = entry.ticket.ticket_id.clone();
+        Ok(Self { status: "accepted", job_id, message, ticket_id, is_new })
     }
-    jobs::enqueue(connection, &job::new(id, tenant, new.priority)?).await?;
-    let message = "the ticket was accepted";
-    Ok(Accepted { status: "accepted", job_id: id, message, is_new: true })
 }

@@ -14,6 +14,7 @@
 mod accept;
 pub mod circuits;
 pub mod context;
+mod deliveries;
 pub mod desk;
 pub mod job;
 mod queue;
@@ -65,6 +66,16 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// Returns the name used in JSON and SQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+
     /// Returns the priority of the ticket's job.
     pub fn of_job(self) -> jobs::Priority {
         match self {
@@ -105,7 +116,7 @@ impl Status {
 
 /// Key of a delivery: the signed `webhook-id`, or else the SHA-256 of the body. A ticket that is
 /// delivered again is processed once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DeliveryId(String);
 
 /// A ticket that a service desk posts. Unknown fields are ignored.

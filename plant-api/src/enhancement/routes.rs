@@ -1,58 +1,32 @@
 //! `/webhooks/servicedesk`: tickets of the service desks; `/enhancements`: what became of them.
 
+use axum::Extension;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::accept::{self, Accepted};
-use super::signature::{
-    HeaderValues, SIGNATURE_HEADER, STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER,
-    STANDARD_TIMESTAMP_HEADER, Signatures,
-};
-use super::tenants::{self, Sender};
-use super::{NewTicket, Summary, Ticket, job, sql};
+use super::accept::Accepted;
+use super::deliveries::{Deliveries, Delivery};
+use super::{NewTicket, Summary, Ticket, sql, tenants};
 use crate::access::Caller;
 use crate::db::{Db, TenantId, TenantScope};
 use crate::error::{Error, Problem, Result};
 use crate::etag::Preconditions;
-use crate::extract::{FromBody, Path, Query, read_json, require_json};
+use crate::extract::{Path, Query};
 use crate::metrics::Metrics;
 use crate::page::{self, Filtered, PageParams};
 use crate::state::AppState;
-use crate::write::{StoredResponse, WriteRequest, WriteTransaction};
+use crate::write::{StoredResponse, WriteRequest};
 
 /// Returns the routes of tickets.
 pub fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(receive)).routes(routes!(list)).routes(routes!(find))
-}
-
-/// A JSON body that is parsed only after its signatures were verified.
-struct SignedBody {
-    signatures: Signatures,
-    body: Vec<u8>,
-}
-
-impl FromBody for SignedBody {
-    fn check_headers(headers: &HeaderMap) -> Result<()> {
-        require_json(headers)
-    }
-
-    fn from_body(headers: &HeaderMap, body: &[u8]) -> Result<Self> {
-        let values = |name: &str| -> HeaderValues {
-            let values = headers.get_all(name).iter().take(2);
-            values.map(|value| value.to_str().unwrap_or_default().to_owned()).collect()
-        };
-        let signatures = Signatures {
-            desk: values(SIGNATURE_HEADER),
-            standard: values(STANDARD_SIGNATURE_HEADER),
-            standard_id: values(STANDARD_ID_HEADER),
-            standard_timestamp: values(STANDARD_TIMESTAMP_HEADER),
-        };
-        Ok(Self { signatures, body: body.to_owned() })
-    }
+    let receive = OpenApiRouter::new().routes(routes!(receive));
+    OpenApiRouter::new()
+        .merge(receive.layer(Extension(Deliveries::default())))
+        .routes(routes!(list))
+        .routes(routes!(find))
 }
 
 #[utoipa::path(
@@ -83,13 +57,17 @@ impl FromBody for SignedBody {
 async fn receive(
     State(state): State<AppState>,
     State(metrics): State<Metrics>,
+    Extension(deliveries): Extension<Deliveries>,
     Path(tenant): Path<String>,
-    WriteRequest { body, .. }: WriteRequest<SignedBody>,
+    WriteRequest { body: delivery, .. }: WriteRequest<Delivery>,
 ) -> Result<StoredResponse> {
-    let received = receive_from(&state, &tenant, &body).await;
-    let status = match &received {
-        Ok((_, true)) => "accepted",
-        Ok((_, false)) => "duplicate",
+    let accepted = match TenantId::parse(&tenant) {
+        Some(tenant) => deliveries.accept(&state, tenant, delivery).await,
+        None => Err(Error::no_such("tenant")),
+    };
+    let status = match &accepted {
+        Ok(Accepted { is_new: true, .. }) => "accepted",
+        Ok(_) => "duplicate",
         Err(Error::Unauthenticated(_)) => "unauthenticated",
         Err(Error::Forbidden(_)) => "inactive",
         Err(Error::NotFound(_)) => "unknown_tenant",
@@ -97,34 +75,9 @@ async fn receive(
         Err(_) => "error",
     };
     metrics.enhancement_requests.with_label_values(&[status]).inc();
-    received.map(|(response, _)| response)
-}
-
-/// Stores a ticket. Returns the response, and whether it was new.
-async fn receive_from(
-    state: &AppState,
-    tenant: &str,
-    request: &SignedBody,
-) -> Result<(StoredResponse, bool)> {
-    let SignedBody { signatures, body } = request;
-    let policy = &state.access_policy;
-    let tenant = TenantId::parse(tenant).ok_or_else(|| Error::no_such("tenant"))?;
-    let mut tx = WriteTransaction::in_tenant(state, TenantScope::One(&tenant)).await?;
-    let sender =
-        Sender::find(&mut tx, &policy.sealer, policy.access_mode, &tenant, state.clock.now())
-            .await?
-            .ok_or_else(|| Error::no_such("tenant"))?;
-    let delivery = accept::authenticate(&sender, signatures, body, &state.clock)?;
-    let new: NewTicket = read_json(body)?;
-    let accepted = accept::accept(&mut tx, &state.clock, &tenant, &new, &delivery).await?;
-    sender.seal_literals(&mut tx, &policy.sealer).await?;
-    if accepted.is_new {
-        let (queue, id) = (state.queue.clone(), accepted.job_id);
-        tx.after_commit(move || queue.push_later(job::KIND.queue, id));
-    }
-    let location = format!("/enhancements/{}?tenant_id={tenant}", new.ticket_id);
-    let response = StoredResponse::accepted(location, accepted.job_id, &accepted)?;
-    Ok((tx.finish(response).await?, accepted.is_new))
+    let accepted = accepted?;
+    let location = format!("/enhancements/{}?tenant_id={tenant}", accepted.ticket_id);
+    StoredResponse::accepted(location, accepted.job_id, &accepted)
 }
 
 /// The tenant whose tickets are read.

@@ -1,5 +1,6 @@
 //! Statements on `enhancement_history`, in a transaction that has entered the tenant.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,52 +13,85 @@ use crate::db::TenantId;
 use crate::jobs::Job;
 use crate::page::Page;
 
-/// Inserts a ticket. Returns `false` when this delivery was inserted before; waits for a transaction
-/// that is inserting it.
+/// A ticket to insert.
+pub(super) struct NewEntry {
+    pub id: Uuid,
+    pub delivery: DeliveryId,
+    pub ticket: NewTicket,
+}
+
+/// Inserts tickets, those of each delivery once; waits for transactions that are inserting the same
+/// ones. Returns the ids of those that were inserted.
+///
+/// They are inserted in the order of their deliveries, so that two such transactions cannot wait for
+/// each other.
 pub(super) async fn insert(
     db: impl PgExecutor<'_>,
-    id: Uuid,
     tenant: &TenantId,
-    new: &NewTicket,
-    delivery: &DeliveryId,
+    entries: &[&NewEntry],
     now: DateTime<Utc>,
-) -> sqlx::Result<bool> {
-    let result = sqlx::query!(
+) -> sqlx::Result<Vec<Uuid>> {
+    let ids: Vec<Uuid> = entries.iter().map(|new| new.id).collect();
+    let deliveries: Vec<String> = entries.iter().map(|new| new.delivery.0.clone()).collect();
+    let events: Vec<String> = entries.iter().map(|new| new.ticket.event.clone()).collect();
+    let ticket_ids: Vec<String> = entries.iter().map(|new| new.ticket.ticket_id.clone()).collect();
+    let descriptions: Vec<String> =
+        entries.iter().map(|new| new.ticket.description.clone()).collect();
+    let priorities: Vec<String> =
+        entries.iter().map(|new| new.ticket.priority.name().to_owned()).collect();
+    let created_at: Vec<DateTime<Utc>> = entries.iter().map(|new| new.ticket.created_at).collect();
+    let correlation_ids: Vec<Option<String>> =
+        entries.iter().map(|new| new.ticket.correlation_id.clone()).collect();
+    sqlx::query_scalar!(
         "insert into enhancement_history (
             id, tenant_id, delivery_id, event, ticket_id, description, priority,
             ticket_created_at, correlation_id, accepted_at
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-        on conflict (tenant_id, delivery_id) do nothing",
-        id,
+        select
+            id, $1, delivery_id, event, ticket_id, description, priority, ticket_created_at,
+            correlation_id, $2
+        from unnest(
+            $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::timestamptz[], $10::text[]
+        ) as new (
+            id, delivery_id, event, ticket_id, description, priority, ticket_created_at,
+            correlation_id
+        )
+        order by delivery_id, id
+        on conflict (tenant_id, delivery_id) do nothing
+        returning id",
         &**tenant,
-        delivery.0,
-        new.event,
-        new.ticket_id,
-        new.description,
-        new.priority as Priority,
-        new.created_at,
-        new.correlation_id,
         now,
+        &ids,
+        &deliveries,
+        &events,
+        &ticket_ids,
+        &descriptions,
+        &priorities,
+        &created_at,
+        &correlation_ids as &[Option<String>],
     )
-    .execute(db)
-    .await?;
-    Ok(result.rows_affected() == 1)
+    .fetch_all(db)
+    .await
 }
 
-/// Returns the id of the ticket that was inserted by this delivery.
-pub(super) async fn find_delivery(
+/// Returns the ids of the entries that were inserted by the deliveries of these.
+pub(super) async fn find_deliveries(
     db: impl PgExecutor<'_>,
     tenant: &TenantId,
-    delivery: &DeliveryId,
-) -> sqlx::Result<Option<Uuid>> {
-    sqlx::query_scalar!(
-        "select id from enhancement_history where tenant_id = $1 and delivery_id = $2",
+    entries: &[&NewEntry],
+) -> sqlx::Result<HashMap<DeliveryId, Uuid>> {
+    let deliveries: Vec<String> = entries.iter().map(|entry| entry.delivery.0.clone()).collect();
+    let rows = sqlx::query!(
+        "select delivery_id, id
+        from enhancement_history
+        where tenant_id = $1 and delivery_id = any($2)",
         &**tenant,
-        delivery.0,
+        &deliveries,
     )
-    .fetch_optional(db)
-    .await
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (DeliveryId(row.delivery_id), row.id)).collect())
 }
 
 /// Returns the entry of a ticket that was accepted last.

@@ -123,7 +123,18 @@ impl NewJob {
 /// # Errors
 /// Database errors.
 pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> sqlx::Result<bool> {
-    sql::insert(connection, job).await
+    Ok(!enqueue_all(connection, std::slice::from_ref(job)).await?.is_empty())
+}
+
+/// Inserts jobs like [`enqueue`]. Returns the ids of those that were inserted.
+///
+/// # Errors
+/// Database errors.
+pub async fn enqueue_all(
+    connection: &mut PgConnection,
+    jobs: &[NewJob],
+) -> sqlx::Result<Vec<Uuid>> {
+    sql::insert(connection, jobs).await
 }
 
 /// A claimed job.

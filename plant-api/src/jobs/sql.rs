@@ -2,48 +2,75 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::{Job, NewJob};
 
-/// Inserts a job. Returns `false` when a job with the same deduplication key exists.
-pub async fn insert(db: impl PgExecutor<'_>, job: &NewJob) -> sqlx::Result<bool> {
-    let state = if job.delay.is_zero() { "ready" } else { "waiting" };
-    let result = sqlx::query!(
-        "insert into job (
+/// Inserts jobs. Returns the ids of those whose deduplication key no other job has.
+pub async fn insert(db: impl PgExecutor<'_>, jobs: &[NewJob]) -> sqlx::Result<Vec<Uuid>> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.id).collect();
+    let kinds: Vec<String> = jobs.iter().map(|job| job.kind.to_owned()).collect();
+    let owners: Vec<String> = jobs.iter().map(|job| job.owner.clone()).collect();
+    let payloads: Vec<Value> = jobs.iter().map(|job| job.payload.clone()).collect();
+    let priorities: Vec<i16> = jobs.iter().map(|job| job.priority as i16).collect();
+    let delays: Vec<f64> = jobs.iter().map(|job| job.delay.as_secs_f64()).collect();
+    let dedupe_keys: Vec<Option<String>> = jobs.iter().map(|job| job.dedupe_key.clone()).collect();
+    sqlx::query_scalar!(
+        "with new as (
+            select *
+            from unnest(
+                $1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::smallint[], $6::float8[],
+                $7::text[]
+            ) with ordinality as new (
+                id, kind, owner, payload, priority, delay, dedupe_key, position
+            )
+        ),
+        first as (
+            select
+                kind, owner, priority,
+                greatest(
+                    0,
+                    (
+                        select min(turn)
+                        from job
+                        where state = 'ready' and kind = own.kind and priority = own.priority
+                    ),
+                    (
+                        select max(turn) + 1
+                        from job
+                        where
+                            state = 'ready' and kind = own.kind and priority = own.priority
+                            and owner = own.owner
+                    )
+                ) as turn
+            from (select distinct kind, owner, priority from new) own
+        )
+        insert into job (
             id, kind, owner, payload, state, priority, turn, run_at, dedupe_key, created_at
         )
-        values (
-            $1, $2, $3, $4, $5, $6,
-            greatest(
-                0,
-                (
-                    select min(turn)
-                    from job
-                    where state = 'ready' and kind = $2 and priority = $6
-                ),
-                (
-                    select max(turn) + 1
-                    from job
-                    where state = 'ready' and kind = $2 and priority = $6 and owner = $3
-                )
+        select
+            id, kind, owner, payload, case when delay = 0 then 'ready' else 'waiting' end, priority,
+            first.turn - 1 + row_number() over (
+                partition by kind, owner, priority order by position
             ),
-            now() + make_interval(secs => $7), $8, now()
-        )
-        on conflict (kind, dedupe_key) where dedupe_key is not null do nothing",
-        job.id,
-        job.kind,
-        job.owner,
-        job.payload,
-        state,
-        job.priority as i16,
-        job.delay.as_secs_f64(),
-        job.dedupe_key,
+            now() + make_interval(secs => delay), dedupe_key, now()
+        from new
+        join first using (kind, owner, priority)
+        order by dedupe_key, position
+        on conflict (kind, dedupe_key) where dedupe_key is not null do nothing
+        returning id",
+        &ids,
+        &kinds,
+        &owners,
+        &payloads,
+        &priorities,
+        &delays,
+        &dedupe_keys as &[Option<String>],
     )
-    .execute(db)
-    .await?;
-    Ok(result.rows_affected() == 1)
+    .fetch_all(db)
+    .await
 }
 
 /// Claims the next ready jobs of each kind that is not paused, up to its number of free slots. Skips

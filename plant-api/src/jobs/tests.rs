@@ -8,7 +8,7 @@ use super::command::{self, requeue};
 use super::sql::Attempts;
 use super::{
     Failure, Job, LEASE_DURATION, MAX_ATTEMPTS, NewJob, Priority, backoff, counts, delete_expired,
-    enqueue, maintenance, sql,
+    enqueue, enqueue_all, maintenance, sql,
 };
 use crate::cleanup::BATCH_SIZE;
 use crate::error::Error;
@@ -218,6 +218,40 @@ async fn a_retried_job_does_not_overtake_all_ready_jobs(pool: PgPool) {
             .await
             .unwrap();
     assert_eq!(turns, [3, 3, 4]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn jobs_enqueued_together_take_turns_like_those_enqueued_alone(pool: PgPool) {
+    let mut db = pool.acquire().await.unwrap();
+    add(&mut db, job("lotus")).await;
+    let low = NewJob { priority: Priority::Low, ..job("lotus") };
+    let later = NewJob { delay: Duration::from_secs(60), ..job("lotus") };
+    let once = || NewJob { dedupe_key: Some("once".to_owned()), ..job("fern") };
+    let (first, second) = (once(), once());
+    let jobs = [job("lotus"), job("rose"), low, job("lotus"), first, job("rose"), second, later];
+    let inserted = enqueue_all(&mut db, &jobs).await.unwrap();
+    assert_eq!(inserted.len(), 7);
+    assert!(inserted.contains(&jobs[4].id) && !inserted.contains(&jobs[6].id));
+    let rows: Vec<(i16, i64, String, String)> = sqlx::query_as(
+        "select priority, turn, owner, state from job order by priority, turn, owner",
+    )
+    .fetch_all(&mut *db)
+    .await
+    .unwrap();
+    let ready = |priority, turn, owner: &str| (priority, turn, owner.into(), "ready".into());
+    assert_eq!(
+        rows,
+        [
+            ready(2, 0, "fern"),
+            ready(2, 0, "lotus"),
+            ready(2, 0, "rose"),
+            ready(2, 1, "lotus"),
+            ready(2, 1, "rose"),
+            ready(2, 2, "lotus"),
+            (2, 3, "lotus".into(), "waiting".into()),
+            ready(3, 0, "lotus"),
+        ]
+    );
 }
 
 #[sqlx::test(migrations = "../migrations")]

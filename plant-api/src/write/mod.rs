@@ -11,6 +11,7 @@
 //! its response; when it rolls back, one of them is executed instead. A replay is a rejection of the
 //! extractor, so handlers never see one. Rows are kept for 24 hours.
 
+mod group_commit;
 mod key;
 mod response;
 mod sql;
@@ -31,6 +32,7 @@ use crate::error::{Error, Result};
 use crate::extract::{FromBody, read_body};
 use crate::state::AppState;
 
+pub use group_commit::GroupCommit;
 pub use key::Key;
 pub use response::StoredResponse;
 pub use transaction::WriteTransaction;

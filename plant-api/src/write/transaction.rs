@@ -107,14 +107,24 @@ impl WriteTransaction {
     /// Database errors. After an error of the commit itself it is unknown whether the write took
     /// effect; a client finds out by repeating the request with the same idempotency key.
     pub async fn finish(self, response: StoredResponse) -> Result<StoredResponse> {
-        let commit = self.tasks.clone().spawn(self.commit(response).in_current_span());
+        let commit = self.tasks.clone().spawn(self.commit_with(response).in_current_span());
         commit.await.map_err(|error| Error::Internal(Box::new(error)))?
     }
 
-    async fn commit(mut self, response: StoredResponse) -> Result<StoredResponse> {
+    async fn commit_with(mut self, response: StoredResponse) -> Result<StoredResponse> {
         if let Some(row_key) = &self.row_key {
             sql::store_response(&mut *self.tx, row_key, &response, &self.topics).await?;
         }
+        self.commit().await?;
+        Ok(response)
+    }
+
+    /// Commits a write that has no idempotency key, invalidates the cache and runs the actions after
+    /// the commit. The caller must be a task that is not cancelled.
+    ///
+    /// # Errors
+    /// As [`WriteTransaction::finish`].
+    pub async fn commit(mut self) -> Result<()> {
         let commit = async |notify_processes| {
             if notify_processes {
                 sql::notify_processes(&mut self.tx).await?;
@@ -125,7 +135,7 @@ impl WriteTransaction {
         for action in self.after_commit {
             action();
         }
-        Ok(response)
+        Ok(())
     }
 }
 

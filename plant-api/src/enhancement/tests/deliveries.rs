@@ -3,6 +3,7 @@
 use futures::future::join_all;
 
 use super::*;
+use crate::testing::wait_until;
 
 const NOW: i64 = 1_700_000_000;
 
@@ -97,6 +98,93 @@ async fn one_hundred_simultaneous_deliveries_make_one_job(pool: PgPool) {
     }
     ids.dedup();
     assert_eq!((ids.len(), counts(&app).await), (1, (1, 1)));
+}
+
+/// Posts bodies while nothing can be inserted, so that they wait together. Returns the responses.
+async fn post_together(
+    app: &TestApp,
+    posts: Vec<(Vec<u8>, Vec<(&'static str, String)>)>,
+) -> Vec<TestResponse> {
+    let mut lock = app.owner.begin().await.unwrap();
+    sqlx::query("lock table enhancement_history").execute(&mut *lock).await.unwrap();
+    let posts = join_all(posts.iter().map(|(body, headers)| post_with(app, "acme", body, headers)));
+    let unlock = async {
+        wait_until(async || {
+            let waiting: i64 = sqlx::query_scalar(
+                "select count(*)
+                from pg_locks
+                where not granted and relation = 'enhancement_history'::regclass",
+            )
+            .fetch_one(&app.owner)
+            .await
+            .unwrap();
+            waiting > 0
+        })
+        .await;
+        lock.rollback().await.unwrap();
+    };
+    futures::join!(posts, unlock).0
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn deliveries_that_are_stored_together_have_their_own_results(pool: PgPool) {
+    let app = app_with_tenant(pool).await;
+    let known = accept(&app, &ticket("TKT-0")).await;
+    let signed = |body: Vec<u8>| {
+        let signature = sign(&body, SECRET);
+        (body, vec![(SIGNATURE_HEADER, signature)])
+    };
+    let valid = |id: &str| signed(ticket(id).to_string().into_bytes());
+    let mut posts = Vec::new();
+    for id in 1..=20 {
+        posts.push(valid(&format!("TKT-{id}")));
+        posts.push((ticket("TKT-99").to_string().into_bytes(), vec![]));
+        posts.push(valid("TKT-0"));
+        posts.push(signed(b"{".to_vec()));
+        posts.push(signed(ticket("tkt").to_string().into_bytes()));
+        posts.push(valid(&format!("TKT-{id}")));
+    }
+    let mut new = Vec::new();
+    for (index, six) in post_together(&app, posts).await.chunks(6).enumerate() {
+        let statuses: Vec<u16> = six.iter().map(|response| response.status.as_u16()).collect();
+        assert_eq!(statuses, [202, 401, 202, 400, 422, 202]);
+        let accepted = [&six[0], &six[2], &six[5]].map(|r| serde_json::from_str(&r.text).unwrap());
+        let [first, old, again]: [Value; 3] = accepted;
+        assert_eq!(old["job_id"], known.to_string());
+        assert_eq!(first["job_id"], again["job_id"]);
+        let location = format!("/enhancements/TKT-{}?tenant_id=acme", index + 1);
+        assert_eq!(six[0].header("location"), Some(&*location));
+        new.push(first["job_id"].as_str().unwrap().to_owned());
+    }
+    new.sort_unstable();
+    new.dedup();
+    assert_eq!((new.len(), counts(&app).await), (20, (21, 21)));
+    let turns: Vec<i64> = sqlx::query_scalar("select distinct turn from job order by turn")
+        .fetch_all(&app.owner)
+        .await
+        .unwrap();
+    assert!(turns.len() > 4, "another tenant's jobs come between these: {turns:?}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn one_that_the_database_refuses_does_not_fail_those_stored_with_it(pool: PgPool) {
+    let app = app_with_tenant(pool).await;
+    let refuse = "alter table enhancement_history add check (event <> 'refused')";
+    sqlx::query(refuse).execute(&app.owner).await.unwrap();
+    let posts = (0..20).map(|id| {
+        let mut ticket = ticket(&format!("TKT-{id}"));
+        if id == 13 {
+            ticket["event"] = json!("refused");
+        }
+        let body = ticket.to_string().into_bytes();
+        let signature = sign(&body, SECRET);
+        (body, vec![(SIGNATURE_HEADER, signature)])
+    });
+    let responses = post_together(&app, posts.collect()).await;
+    let statuses: Vec<u16> = responses.iter().map(|response| response.status.as_u16()).collect();
+    let expected: Vec<u16> = (0..20).map(|id| if id == 13 { 500 } else { 202 }).collect();
+    assert_eq!(statuses, expected);
+    assert_eq!(counts(&app).await, (19, 19));
 }
 
 #[sqlx::test(migrations = "../migrations")]
