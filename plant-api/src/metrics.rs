@@ -139,11 +139,20 @@ impl Metrics {
                 "Requests to the payment webhook, by what became of the event.",
                 &["outcome"],
             )?,
-            enhancement_requests: counters(
+            enhancement_requests: counters_from_zero(
                 r,
                 "enhancement_requests_total",
                 "Requests to the webhook of service desks, by what became of the ticket.",
-                &["status"],
+                "status",
+                &[
+                    "accepted",
+                    "duplicate",
+                    "unauthenticated",
+                    "inactive",
+                    "unknown_tenant",
+                    "invalid",
+                    "error",
+                ],
             )?,
             enhancement_duration: register(
                 r,
@@ -295,6 +304,22 @@ fn counters(
     labels: &[&str],
 ) -> prometheus::Result<IntCounterVec> {
     register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+/// Registers counters by one label. Those of these values are there before the first event, so that a
+/// rate over the first one is not missing.
+fn counters_from_zero(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &[&str],
+) -> prometheus::Result<IntCounterVec> {
+    let counters = counters(registry, name, help, &[label])?;
+    for value in values {
+        counters.with_label_values(&[*value]);
+    }
+    Ok(counters)
 }
 
 impl From<prometheus::Error> for crate::error::Error {

@@ -1,6 +1,5 @@
 //! Accepts tickets: verifies the sender, and inserts those of each delivery once, with their jobs.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::signature::{STANDARD_ID_HEADER, Signatures, Verification};
-use super::sql::NewEntry;
+use super::sql::{NewEntry, StoredDelivery};
 use super::tenants::Sender;
 use super::{DeliveryId, NewTicket, job, sql};
 use crate::check::Checks;
@@ -25,8 +24,8 @@ const MAX_WEBHOOK_ID_BYTES: usize = 190;
 const MAX_EVENT_CHARS: usize = 100;
 const MAX_TICKET_ID_BYTES: usize = 100;
 const MAX_DESCRIPTION_CHARS: usize = 10_000;
-/// Years of four digits, in any time zone.
-const YEARS: RangeInclusive<i32> = -1..=10_000;
+/// Years of four digits, in UTC.
+const YEARS: RangeInclusive<i32> = 0..=9999;
 const MAX_CORRELATION_ID_CHARS: usize = 200;
 
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -48,6 +47,11 @@ pub struct Accepted {
     /// Whether this delivery has created the job.
     #[serde(skip)]
     pub is_new: bool,
+}
+
+/// Returns the SHA-256 of a body.
+pub fn body_sha256(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
 }
 
 /// Verifies that a request is from a tenant, and returns the key of the delivery.
@@ -84,8 +88,8 @@ pub fn authenticate(
             let message = format!("must be 1 to {MAX_WEBHOOK_ID_BYTES} bytes");
             Err(Error::invalid(STANDARD_ID_HEADER, "length", message))
         }
-        Some(id) => Ok(DeliveryId(format!("id:{id}"))),
-        None => Ok(DeliveryId(format!("sha256:{}", hex::encode(Sha256::digest(body))))),
+        Some(id) => Ok(DeliveryId::of_webhook_id(&id)),
+        None => Ok(DeliveryId::of_body(body_sha256(body))),
     }
 }
 
@@ -117,7 +121,7 @@ impl NewTicket {
             YEARS.contains(&self.created_at.year()),
             "created_at",
             "range",
-            "must be from the year 0000 to 9999",
+            "must be from the year 0000 to 9999, in UTC",
         );
         if let Some(id) = &self.correlation_id {
             checks.require(!id.is_empty(), "correlation_id", "min-length", "must not be empty");
@@ -133,8 +137,8 @@ pub(super) fn is_ticket_id(text: &str) -> bool {
     (1..=MAX_TICKET_ID_BYTES).contains(&text.len()) && text.bytes().all(is_valid)
 }
 
-/// Inserts tickets and their jobs, unless their deliveries were accepted before. Returns the ids of the
-/// jobs of all deliveries. The transaction must have entered the tenant.
+/// Inserts tickets and their jobs, unless their deliveries were accepted before. Returns the stored
+/// deliveries of all. The transaction must have entered the tenant.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has just been deleted; database errors.
@@ -143,7 +147,7 @@ pub async fn insert(
     clock: &Clock,
     tenant: &TenantId,
     entries: &[&NewEntry],
-) -> Result<HashMap<DeliveryId, Uuid>> {
+) -> Result<Vec<StoredDelivery>> {
     let inserted = sql::insert(&mut *connection, tenant, entries, clock.now())
         .await
         .on_constraint("enhancement_history_tenant_id_fkey", || Error::no_such("tenant"))?;
@@ -151,31 +155,46 @@ pub async fn insert(
         entries.iter().partition(|entry| inserted.contains(&entry.id));
     let jobs = new.iter().map(|entry| job::new(entry.id, tenant, entry.ticket.priority));
     jobs::enqueue_all(connection, &jobs.collect::<Result<Vec<_>>>()?).await?;
-    let mut ids = HashMap::new();
+    let mut stored = Vec::new();
     if !repeated.is_empty() {
-        ids = sql::find_deliveries(connection, tenant, &repeated).await?;
+        stored = sql::find_deliveries(connection, tenant, &repeated).await?;
     }
-    ids.extend(new.iter().map(|entry| (entry.delivery.clone(), entry.id)));
-    Ok(ids)
+    stored.extend(new.iter().map(|entry| StoredDelivery {
+        id: entry.id,
+        delivery_id: entry.delivery.0.clone(),
+        body_sha256: Some(entry.body_sha256.to_vec()),
+    }));
+    Ok(stored)
 }
 
 impl Accepted {
-    /// Returns the response to a delivery, from the ids of the jobs of all deliveries.
+    /// Returns the response to a delivery, of which `stored` has the first.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the first delivery has just been deleted.
-    pub fn new(entry: &NewEntry, ids: &HashMap<DeliveryId, Uuid>) -> Result<Self> {
-        let job_id = *ids.get(&entry.delivery).ok_or(Error::Unavailable {
+    /// [`Error::Validation`] when the first was of another body; [`Error::Unavailable`] when it has just
+    /// been deleted.
+    pub fn new(entry: &NewEntry, stored: &[StoredDelivery]) -> Result<Self> {
+        let has_body =
+            |first: &&StoredDelivery| first.body_sha256.as_deref() == Some(&entry.body_sha256);
+        let mut first = stored.iter().find(|first| first.delivery_id == entry.delivery.0);
+        if first.is_none() && !entry.delivery.is_webhook_id() {
+            first = stored.iter().find(has_body);
+        }
+        let first = first.ok_or(Error::Unavailable {
             what: "the first delivery of this ticket, which is being deleted,",
             retry_after: RETRY_AFTER,
         })?;
-        let is_new = job_id == entry.id;
+        if first.body_sha256.is_some() && !has_body(&first) {
+            let message = "was used with another body; send a new id";
+            return Err(Error::invalid(STANDARD_ID_HEADER, "reused", message));
+        }
+        let is_new = first.id == entry.id;
         let message = if is_new {
             "the ticket was accepted"
         } else {
             "the ticket was accepted before; nothing was changed"
         };
         let ticket_id = entry.ticket.ticket_id.clone();
-        Ok(Self { status: "accepted", job_id, message, ticket_id, is_new })
+        Ok(Self { status: "accepted", job_id: first.id, message, ticket_id, is_new })
     }
 }

@@ -1,8 +1,6 @@
 //! Deliveries of tickets: those of one tenant that arrive while others are being stored share a
 //! transaction.
 
-use std::collections::HashMap;
-
 use axum::http::HeaderMap;
 
 use super::accept::{self, Accepted};
@@ -113,16 +111,17 @@ async fn accept_together(
             let delivery = accept::authenticate(&sender, signatures, body, clock)?;
             let ticket: NewTicket = read_json(body)?;
             ticket.check(tenant)?;
-            Ok(NewEntry { id: clock.new_id(), delivery, ticket })
+            let body_sha256 = accept::body_sha256(body);
+            Ok(NewEntry { id: clock.new_id(), delivery, body_sha256, ticket })
         })
         .collect();
     let entries: Vec<&NewEntry> = checked.iter().flatten().collect();
-    let ids = if entries.is_empty() {
-        HashMap::new()
+    let stored = if entries.is_empty() {
+        Vec::new()
     } else {
         accept::insert(&mut tx, clock, tenant, &entries).await?
     };
-    let results = checked.into_iter().map(|entry| Accepted::new(&entry?, &ids));
+    let results = checked.into_iter().map(|entry| Accepted::new(&entry?, &stored));
     let results: Vec<Result<Accepted>> = results.collect();
     if results.iter().all(Result::is_err) {
         return Ok(results);

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use prometheus::Histogram;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -33,8 +33,8 @@ const RETRY_DELAYS: [Duration; 3] =
 /// Shortest delay of an attempt that was deferred.
 const MIN_DEFERRAL: Duration = Duration::from_secs(1);
 
-/// Age at which a ticket is not deferred any more, and fails.
-const MAX_DEFERRED_AGE: TimeDelta = TimeDelta::hours(1);
+/// Time after the first of consecutive deferrals at which a ticket is not deferred any more, and fails.
+const MAX_DEFERRAL_SECONDS: f64 = 3600.0;
 
 /// Input of a job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -113,7 +113,7 @@ impl JobHandler for EnhancementHandler {
             },
         };
         let note = Note { key: job.id, ticket_id: &ticket.ticket_id, text: &text };
-        self.desk.post(&desk, &note).await.map_err(|error| self.failure(error, job, &ticket))?;
+        self.desk.post(&desk, &note).await.map_err(|error| self.failure(error, job))?;
         let (accepted_at, processing_time) = (ticket.accepted_at, started.elapsed());
         Ok(Some(Enhanced { tenant_id, accepted_at, processing_time }))
     }
@@ -175,7 +175,7 @@ impl EnhancementHandler {
         Ok(stored.then_some(text))
     }
 
-    fn failure(&self, error: DeskError, job: &Job, ticket: &QueuedTicket) -> Failure {
+    fn failure(&self, error: DeskError, job: &Job) -> Failure {
         match error {
             DeskError::Rejected(reason) => Failure::Permanent(reason),
             DeskError::Failed(reason) => {
@@ -186,9 +186,9 @@ impl EnhancementHandler {
                 }
             }
             DeskError::Deferred { reason, .. }
-                if self.clock.now() - ticket.accepted_at > MAX_DEFERRED_AGE =>
+                if job.postponed_seconds.is_some_and(|seconds| seconds > MAX_DEFERRAL_SECONDS) =>
             {
-                Failure::Permanent(format!("{reason}; given up after an hour"))
+                Failure::Permanent(format!("{reason}; given up after an hour of postponements"))
             }
             DeskError::Deferred { reason, after } => {
                 Failure::Postponed { reason, after: after.max(MIN_DEFERRAL) }

@@ -119,6 +119,20 @@ impl Status {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DeliveryId(String);
 
+impl DeliveryId {
+    fn of_webhook_id(id: &str) -> Self {
+        Self(format!("id:{id}"))
+    }
+
+    fn of_body(sha256: [u8; 32]) -> Self {
+        Self(format!("sha256:{}", hex::encode(sha256)))
+    }
+
+    fn is_webhook_id(&self) -> bool {
+        self.0.starts_with("id:")
+    }
+}
+
 /// A ticket that a service desk posts. Unknown fields are ignored.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 pub struct NewTicket {

@@ -125,11 +125,11 @@ fn standard_key(secret: &Secret<String>) -> Vec<u8> {
 }
 
 /// Returns whether `mac` is the HMAC-SHA-256 of `parts` under `key`. No MAC is valid under an empty key,
-/// which anyone could guess.
+/// which anyone could guess, nor under zeros, which are the same key.
 fn is_mac(key: &[u8], parts: &[&[u8]], mac: &[u8]) -> bool {
     let Ok(hmac) = Hmac::<Sha256>::new_from_slice(key) else { return false };
     let hmac = parts.iter().fold(hmac, Mac::chain_update);
-    !key.is_empty() && hmac.verify_slice(mac).is_ok()
+    key.iter().any(|byte| *byte != 0) && hmac.verify_slice(mac).is_ok()
 }
 
 #[cfg(test)]
@@ -196,7 +196,10 @@ mod tests {
     fn no_signature_is_valid_without_a_secret_or_under_an_empty_one() {
         let mac = Hmac::<Sha256>::new_from_slice(b"").unwrap().chain_update(BODY);
         let hex = hex::encode(mac.finalize().into_bytes());
-        assert!(!is_valid(&desk(&[&hex]), BODY, &[""], 0));
+        // HMAC fills a key up with zeros, so zeros are the empty key.
+        for key in ["", "\0\0"] {
+            assert!(!is_valid(&desk(&[&hex]), BODY, &[key], 0), "{key:?}");
+        }
         assert!(!is_valid(&desk(&[&hex]), BODY, &[], 0));
         assert!(!is_valid(&standard(STANDARD_SIGNATURE), BODY, &["whsec_"], STANDARD_TIME));
     }

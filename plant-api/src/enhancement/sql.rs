@@ -1,6 +1,5 @@
 //! Statements on `enhancement_history`, in a transaction that has entered the tenant.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -17,11 +16,14 @@ use crate::page::Page;
 pub(super) struct NewEntry {
     pub id: Uuid,
     pub delivery: DeliveryId,
+    /// SHA-256 of the body.
+    pub body_sha256: [u8; 32],
     pub ticket: NewTicket,
 }
 
 /// Inserts tickets, those of each delivery once; waits for transactions that are inserting the same
-/// ones. Returns the ids of those that were inserted.
+/// ones. A delivery without a `webhook-id` is none of its own if its body was delivered with one.
+/// Returns the ids of those that were inserted.
 ///
 /// They are inserted in the order of their deliveries, so that two such transactions cannot wait for
 /// each other.
@@ -33,6 +35,7 @@ pub(super) async fn insert(
 ) -> sqlx::Result<Vec<Uuid>> {
     let ids: Vec<Uuid> = entries.iter().map(|new| new.id).collect();
     let deliveries: Vec<String> = entries.iter().map(|new| new.delivery.0.clone()).collect();
+    let bodies: Vec<Vec<u8>> = entries.iter().map(|new| new.body_sha256.to_vec()).collect();
     let events: Vec<String> = entries.iter().map(|new| new.ticket.event.clone()).collect();
     let ticket_ids: Vec<String> = entries.iter().map(|new| new.ticket.ticket_id.clone()).collect();
     let descriptions: Vec<String> =
@@ -45,18 +48,27 @@ pub(super) async fn insert(
     sqlx::query_scalar!(
         "insert into enhancement_history (
             id, tenant_id, delivery_id, event, ticket_id, description, priority,
-            ticket_created_at, correlation_id, accepted_at
+            ticket_created_at, correlation_id, accepted_at, body_sha256
         )
         select
             id, $1, delivery_id, event, ticket_id, description, priority, ticket_created_at,
-            correlation_id, $2
+            correlation_id, $2, body_sha256
         from unnest(
-            $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::timestamptz[], $10::text[]
+            $3::uuid[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::text[], $9::text[],
+            $10::timestamptz[], $11::text[]
         ) as new (
-            id, delivery_id, event, ticket_id, description, priority, ticket_created_at,
-            correlation_id
+            id, delivery_id, body_sha256, event, ticket_id, description, priority,
+            ticket_created_at, correlation_id
         )
+        where
+            delivery_id like 'id:%'
+            or not exists (
+                select
+                from enhancement_history first
+                where
+                    first.tenant_id = $1 and first.delivery_id like 'id:%'
+                    and first.body_sha256 = new.body_sha256
+            )
         order by delivery_id, id
         on conflict (tenant_id, delivery_id) do nothing
         returning id",
@@ -64,6 +76,7 @@ pub(super) async fn insert(
         now,
         &ids,
         &deliveries,
+        &bodies,
         &events,
         &ticket_ids,
         &descriptions,
@@ -75,23 +88,39 @@ pub(super) async fn insert(
     .await
 }
 
-/// Returns the ids of the entries that were inserted by the deliveries of these.
+/// A delivery that is stored.
+pub(super) struct StoredDelivery {
+    pub id: Uuid,
+    pub delivery_id: String,
+    /// `None`: stored by an earlier version.
+    pub body_sha256: Option<Vec<u8>>,
+}
+
+/// Returns the stored deliveries of which these may be repetitions, the oldest first.
 pub(super) async fn find_deliveries(
     db: impl PgExecutor<'_>,
     tenant: &TenantId,
     entries: &[&NewEntry],
-) -> sqlx::Result<HashMap<DeliveryId, Uuid>> {
+) -> sqlx::Result<Vec<StoredDelivery>> {
     let deliveries: Vec<String> = entries.iter().map(|entry| entry.delivery.0.clone()).collect();
-    let rows = sqlx::query!(
-        "select delivery_id, id
+    let bodies: Vec<Vec<u8>> = entries.iter().map(|entry| entry.body_sha256.to_vec()).collect();
+    sqlx::query_as!(
+        StoredDelivery,
+        "select id, delivery_id, body_sha256
         from enhancement_history
-        where tenant_id = $1 and delivery_id = any($2)",
+        where
+            tenant_id = $1
+            and (
+                delivery_id = any($2)
+                or (delivery_id like 'id:%' and body_sha256 = any($3))
+            )
+        order by id",
         &**tenant,
         &deliveries,
+        &bodies,
     )
     .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().map(|row| (DeliveryId(row.delivery_id), row.id)).collect())
+    .await
 }
 
 /// Returns the entry of a ticket that was accepted last.

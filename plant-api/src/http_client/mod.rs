@@ -13,8 +13,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::http::uri::Scheme;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{HeaderMap, Request, StatusCode, header};
 use bytes::Bytes;
+use chrono::DateTime;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
@@ -22,6 +23,7 @@ use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::time::{Instant, timeout_at};
 
 use addresses::CheckedResolver;
 pub use addresses::{InsideAddress, Reach, is_public};
@@ -35,7 +37,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Longest delay that a `Retry-After` can ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
 
 type Connector = HttpConnector<CheckedResolver>;
 
@@ -48,13 +50,13 @@ pub struct HttpClient {
     https: Arc<OnceLock<Client<HttpsConnector<Connector>, Full<Bytes>>>>,
 }
 
-/// A response. Its status counts, even if the body is too large or ends early.
+/// A response. Its status counts, even if the body is too large, ends early or does not end in time.
 #[derive(Debug)]
 pub struct Response {
     pub status: StatusCode,
-    /// `Retry-After` in seconds, at most one hour; a date is ignored.
+    /// `Retry-After`, at most five minutes.
     pub retry_after: Option<Duration>,
-    /// `None`: larger than [`MAX_RESPONSE_BYTES`], or incomplete.
+    /// `None`: larger than [`MAX_RESPONSE_BYTES`], or incomplete, also after the timeout.
     pub body: Option<Bytes>,
 }
 
@@ -88,23 +90,16 @@ impl HttpClient {
         request: Request<Full<Bytes>>,
         timeout: Duration,
     ) -> Result<Response, ClientError> {
-        let exchange = async {
-            let response = self.start(request).await.map_err(|error| client_error(&error))?;
-            let (status, headers) = (response.status(), response.headers().clone());
-            let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await;
-            Ok(Response {
-                status,
-                retry_after: headers.get(header::RETRY_AFTER).and_then(|value| {
-                    let seconds = value.to_str().ok()?.trim().parse().ok()?;
-                    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
-                }),
-                body: body.ok().map(http_body_util::Collected::to_bytes),
-            })
-        };
-        match tokio::time::timeout(timeout, exchange).await {
-            Ok(result) => result,
-            Err(_) => Err(ClientError::Timeout(timeout)),
-        }
+        let deadline = Instant::now() + timeout;
+        let response = timeout_at(deadline, self.start(request))
+            .await
+            .map_err(|_| ClientError::Timeout(timeout))?
+            .map_err(|error| client_error(&error))?;
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect();
+        // The status counts although the rest does not arrive.
+        let body = timeout_at(deadline, body).await.ok().and_then(Result::ok);
+        Ok(Response { status, retry_after, body: body.map(http_body_util::Collected::to_bytes) })
     }
 
     fn start(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
@@ -114,6 +109,21 @@ impl HttpClient {
             self.http.request(request)
         }
     }
+}
+
+/// Returns the delay that a response asks for: seconds, or a date, which is compared with the response's
+/// own `Date`.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let delay = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let now = headers.get(header::DATE)?.to_str().ok()?;
+            let [until, now] = [text, now].map(DateTime::parse_from_rfc2822);
+            (until.ok()? - now.ok()?).to_std().unwrap_or_default()
+        }
+    };
+    Some(delay.min(MAX_RETRY_AFTER))
 }
 
 fn connector(reach: Reach) -> Connector {

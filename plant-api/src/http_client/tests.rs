@@ -62,29 +62,45 @@ async fn a_body_that_is_too_large_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_or_never_ends_its_body_times_out() {
+async fn a_server_that_does_not_answer_times_out_but_its_status_counts_without_the_rest() {
     let endless =
         || async { Body::from_stream(futures::stream::pending::<Result<Bytes, String>>()) };
     let router = Router::new()
         .route("/silent", get(|| async { std::future::pending::<()>().await }))
         .route("/endless", get(endless));
     let port = start(router).await;
-    for path in ["silent", "endless"] {
+    let fetch = |path: &str| {
         let url = format!("http://127.0.0.1:{port}/{path}");
-        let error = fetch(Reach::Any, url, Duration::from_millis(50)).await.unwrap_err();
-        assert!(matches!(error, ClientError::Timeout(_)), "{error}");
-    }
+        fetch(Reach::Any, url, Duration::from_secs(1))
+    };
+    let (silent, endless) = futures::join!(fetch("silent"), fetch("endless"));
+    let error = silent.unwrap_err();
+    assert!(matches!(error, ClientError::Timeout(_)), "{error}");
+    let endless = endless.unwrap();
+    assert_eq!((endless.status, endless.body), (StatusCode::OK, None));
 }
 
 #[tokio::test]
-async fn retry_after_is_read_in_seconds() {
+async fn retry_after_is_read_in_seconds_or_as_a_date() {
     let with_header = |value: &'static str| get(move || async move { [("retry-after", value)] });
+    let with_dates = |now: &'static str, until: &'static str| {
+        get(move || async move { [("date", now), ("retry-after", until)] })
+    };
+    const AT: &str = "Wed, 21 Oct 2026 07:28:00 GMT";
     let router = Router::new()
         .route("/seconds", with_header("7"))
         .route("/days", with_header("864000"))
-        .route("/date", with_header("Wed, 21 Oct 2026 07:28:00 GMT"));
+        .route("/date", with_dates("Wed, 21 Oct 2026 07:27:39 GMT", AT))
+        .route("/past", with_dates("Wed, 21 Oct 2026 07:28:01 GMT", AT))
+        .route("/words", with_header("soon"));
     let port = start(router).await;
-    for (path, expected) in [("seconds", Some(7)), ("days", Some(3600)), ("date", None)] {
+    for (path, expected) in [
+        ("seconds", Some(7)),
+        ("days", Some(300)),
+        ("date", Some(21)),
+        ("past", Some(0)),
+        ("words", None),
+    ] {
         let url = format!("http://127.0.0.1:{port}/{path}");
         let response = fetch(Reach::Any, url, TIMEOUT).await.unwrap();
         assert_eq!(response.retry_after, expected.map(Duration::from_secs), "{path}");

@@ -146,7 +146,7 @@ pub(crate) async fn requeue(
 ) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "update job
-        set state = 'ready', attempts = 0, finished_at = null, run_at = now()
+        set state = 'ready', attempts = 0, finished_at = null, run_at = now(), postponed_since = null
         where state = 'dead'
             and ($1::uuid[] is null or id = any($1))
             and ($2::text is null or kind = $2)",

@@ -70,7 +70,7 @@ pub(crate) async fn dead_letter_abandoned(
 ) -> sqlx::Result<Vec<Job>> {
     sqlx::query_as!(
         Job,
-        "update job
+        r#"update job
         set state = 'dead', finished_at = now(), worker = null, lease_until = null, last_error = $3,
             dedupe_key = null
         where id in (
@@ -80,7 +80,8 @@ pub(crate) async fn dead_letter_abandoned(
             limit $2
             for update skip locked
         )
-        returning id, kind, owner, payload, attempts, created_at",
+        returning id, kind, owner, payload, attempts, created_at,
+            null::float8 as postponed_seconds"#,
         MAX_ATTEMPTS,
         BATCH_SIZE,
         reason,

@@ -150,6 +150,8 @@ pub struct Job {
     /// a requeued job are counted from 1 again.
     pub attempts: i32,
     pub created_at: DateTime<Utc>,
+    /// Seconds since it was postponed first after the last attempt that was counted; `None`: it was not.
+    pub postponed_seconds: Option<f64>,
 }
 
 /// Reason why an attempt failed.

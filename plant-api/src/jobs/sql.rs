@@ -86,7 +86,7 @@ pub async fn claim(
         free_slots.iter().map(|(_, slots)| i32::try_from(*slots).unwrap_or(i32::MAX)).collect();
     sqlx::query_as!(
         Job,
-        "with next as materialized (
+        r#"with next as materialized (
             select job.id
             from unnest($1::text[], $2::integer[]) as free (kind, slots)
             cross join lateral (
@@ -104,7 +104,8 @@ pub async fn claim(
             lease_until = now() + make_interval(secs => $4), claimed_at = now()
         from next
         where job.id = next.id
-        returning job.id, job.kind, job.owner, job.payload, job.attempts, job.created_at",
+        returning job.id, job.kind, job.owner, job.payload, job.attempts, job.created_at,
+            extract(epoch from now() - job.postponed_since)::float8 as postponed_seconds"#,
         &kinds,
         &slots,
         worker,
@@ -187,7 +188,7 @@ pub async fn retry_later(
     delay: Duration,
     reason: &str,
 ) -> sqlx::Result<bool> {
-    wait(db, job, worker, job.attempts, delay, reason).await
+    wait(db, job, worker, Counts::Attempt, delay, reason).await
 }
 
 /// Schedules another attempt after `delay`, without counting this one. Returns whether the worker still
@@ -199,28 +200,38 @@ pub async fn postpone(
     delay: Duration,
     reason: &str,
 ) -> sqlx::Result<bool> {
-    wait(db, job, worker, job.attempts - 1, delay, reason).await
+    wait(db, job, worker, Counts::Nothing, delay, reason).await
 }
 
-/// Lets a job wait for `delay`, after this number of `attempts`. Returns whether the worker still held
-/// it.
+/// What a wait follows.
+#[derive(PartialEq)]
+enum Counts {
+    /// An attempt, which is counted.
+    Attempt,
+    /// A postponement, which is not.
+    Nothing,
+}
+
+/// Lets a job wait for `delay`. Returns whether the worker still held it.
 async fn wait(
     db: impl PgExecutor<'_>,
     job: &Job,
     worker: &str,
-    attempts: i32,
+    counts: Counts,
     delay: Duration,
     reason: &str,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "update job
-        set state = 'waiting', run_at = now() + make_interval(secs => $5), attempts = $4,
+        set state = 'waiting', run_at = now() + make_interval(secs => $5),
+            attempts = attempts - case when $4 then 1 else 0 end,
+            postponed_since = case when $4 then coalesce(postponed_since, now()) end,
             worker = null, lease_until = null, last_error = $6
         where id = $1 and state = 'running' and worker = $2 and attempts = $3",
         job.id,
         worker,
         job.attempts,
-        attempts,
+        counts == Counts::Nothing,
         delay.as_secs_f64(),
         reason,
     )

@@ -104,10 +104,20 @@ impl Queue {
         let _ = self.0.redis.query::<Option<Vec<String>>>(&pop).await;
     }
 
-    /// Returns the number of ids in a list; `None` if Redis is unavailable.
+    /// Returns the number of ids in a list; `None` if Redis is unavailable. A key that is not a list
+    /// is deleted.
     pub async fn len(&self, list: &str) -> Option<usize> {
+        let key = self.key(list);
+        let mut kind = cmd("TYPE");
+        kind.arg(&key);
+        if !matches!(&*self.0.redis.query::<String>(&kind).await?, "list" | "none") {
+            tracing::warn!(list, "the Redis key of a queue is not a list; it is replaced");
+            let mut delete = cmd("DEL");
+            delete.arg(&key);
+            self.0.redis.query::<()>(&delete).await?;
+        }
         let mut length = cmd("LLEN");
-        length.arg(self.key(list));
+        length.arg(&key);
         self.0.redis.query(&length).await
     }
 

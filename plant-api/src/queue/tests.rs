@@ -76,6 +76,20 @@ async fn reconciling_replaces_the_content_of_a_list() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_no_list_is_replaced() {
+    let queue = start().await;
+    for command in ["SET", "SADD"] {
+        let mut spoil = cmd(command);
+        spoil.arg(queue.key(LIST)).arg("garbage");
+        queue.redis().query::<deadpool_redis::redis::Value>(&spoil).await.unwrap();
+        assert_eq!(queue.len(LIST).await, Some(0), "{command}");
+        queue.push(LIST, &ids(2)).await;
+        assert_eq!(queue.len(LIST).await, Some(2), "{command}");
+        queue.reconcile(LIST, &[]).await;
+    }
+}
+
+#[tokio::test]
 async fn ids_of_claimed_jobs_are_dropped_from_the_front() {
     let queue = start().await;
     let all = ids(5);

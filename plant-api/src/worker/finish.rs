@@ -39,6 +39,8 @@ impl Worker {
     ) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         while finished.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            // The order in which others lock the rows of several jobs, so that they do not wait for each other.
+            batch.sort_unstable_by_key(|attempt| attempt.job.id);
             self.finish_batch(&mut batch).await;
             for attempt in batch.drain(..) {
                 self.0.leases.remove(&attempt.job);

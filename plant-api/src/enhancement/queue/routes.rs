@@ -69,8 +69,8 @@ async fn state(
     _: Administrator,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    conditions.respond_with_content_etag(&sql::find_state(&mut *connection).await?)
+    let mut tx = db.begin_in(TenantScope::All).await?;
+    conditions.respond_with_content_etag(&sql::find_state(&mut *tx).await?)
 }
 
 #[utoipa::path(
@@ -93,6 +93,7 @@ async fn pause(
 ) -> Result<StoredResponse> {
     name.check()?;
     paused::pause(&mut *tx, KIND.name, clock.now()).await?;
+    db::enter(&mut *tx, TenantScope::All).await?;
     let state = sql::find_state(&mut *tx).await?;
     tx.finish(StoredResponse::json(&state)?).await
 }
@@ -115,6 +116,7 @@ async fn resume(
 ) -> Result<StoredResponse> {
     name.check()?;
     paused::resume(&mut *tx, KIND.name).await?;
+    db::enter(&mut *tx, TenantScope::All).await?;
     let state = sql::find_state(&mut *tx).await?;
     tx.finish(StoredResponse::json(&state)?).await
 }

@@ -17,7 +17,12 @@ pub async fn find_state(db: impl PgExecutor<'_>) -> sqlx::Result<QueueState> {
             ready.jobs as "depth!",
             (select count(*) from job where state = 'waiting' and kind = $1) as "waiting!",
             running.jobs as "running!",
-            (select count(*) from job where state = 'dead' and kind = $1) as "dead!",
+            (
+                select count(*)
+                from job
+                join enhancement_history history on history.id = job.id
+                where job.state = 'dead' and job.kind = $1
+            ) as "dead!",
             extract(epoch from now() - ready.oldest)::float8 as oldest_ready_seconds,
             running.workers as "workers!",
             (

@@ -151,6 +151,10 @@ fn changed_secrets(
     let former =
         secrets::open(&stored.signing_secret, sealer, access_mode, tenant, SIGNING_SECRET_COLUMN);
     let previous = match former.ok().flatten() {
+        // The same change again, such as after a timeout.
+        Some(former) if grace > 0 && former.0 == secret.0 => {
+            stored.previous_signing_secret.zip(stored.previous_expires_at)
+        }
         Some(former) if grace > 0 => {
             let expires_at = now + TimeDelta::seconds(grace);
             Some((seal(&former, PREVIOUS_SECRET_COLUMN)?, expires_at))

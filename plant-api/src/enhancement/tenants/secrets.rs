@@ -60,8 +60,10 @@ pub fn check_signing_secret(checks: &mut Checks, secret: &Secret<String>) {
     check_characters(checks, field, secret, MIN_SIGNING_SECRET_BYTES);
     if let Some(encoded) = secret.0.strip_prefix("whsec_") {
         let decoded = BASE64.decode(encoded).unwrap_or_default();
-        let message = "must be base64 of at least 16 bytes after whsec_";
-        checks.require(decoded.len() >= MIN_SIGNING_SECRET_BYTES, field, "base64", message);
+        let message = "must be base64 of at least 16 bytes after whsec_, which are not all zero";
+        let is_secret =
+            decoded.len() >= MIN_SIGNING_SECRET_BYTES && decoded.iter().any(|byte| *byte != 0);
+        checks.require(is_secret, field, "base64", message);
     }
 }
 
@@ -84,9 +86,16 @@ pub fn check_url(checks: &mut Checks, url: &str) {
         let has_host = uri.host().is_some_and(|host| !host.is_empty());
         let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
         let no_credentials = uri.authority().is_some_and(|a| !a.as_str().contains('@'));
-        is_http && has_host && no_credentials && uri.path() == "/" && uri.query().is_none()
+        let has_valid_port = uri.authority().is_some_and(|authority| {
+            authority.as_str() == authority.host() || authority.port_u16().is_some_and(|p| p > 0)
+        });
+        is_http
+            && has_host
+            && has_valid_port
+            && no_credentials
+            && uri.path() == "/"
+            && uri.query().is_none()
     });
-    let message =
-        "must be an http or https URL with a host, and without credentials, path and query";
+    let message = "must be an http or https URL with a host, perhaps a port, and without credentials, path and query";
     checks.require(is_valid && !url.contains('#'), field, "url", message);
 }

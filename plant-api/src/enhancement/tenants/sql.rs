@@ -220,11 +220,23 @@ pub async fn delete_jobs(db: impl PgExecutor<'_>, tenant: &TenantId) -> sqlx::Re
     Ok(result.rows_affected())
 }
 
-/// Deletes the history of a tenant. Returns the number of tickets.
+/// Deletes the history of a tenant, locking the tickets in the order in which workers do. Returns their
+/// number.
 pub async fn delete_history(db: impl PgExecutor<'_>, tenant: &TenantId) -> sqlx::Result<u64> {
-    let result = sqlx::query!("delete from enhancement_history where tenant_id = $1", &**tenant)
-        .execute(db)
-        .await?;
+    let result = sqlx::query!(
+        "with locked as (
+            select id
+            from enhancement_history
+            where tenant_id = $1
+            order by id
+            for update
+        )
+        delete from enhancement_history
+        where id in (select id from locked)",
+        &**tenant,
+    )
+    .execute(db)
+    .await?;
     Ok(result.rows_affected())
 }
 

@@ -100,11 +100,47 @@ async fn one_hundred_simultaneous_deliveries_make_one_job(pool: PgPool) {
     assert_eq!((ids.len(), counts(&app).await), (1, (1, 1)));
 }
 
+#[sqlx::test(migrations = "../migrations")]
+async fn a_recorded_request_without_its_webhook_id_is_no_new_delivery(pool: PgPool) {
+    let app = app_at_now(pool).await;
+    let body = ticket("TKT-1").to_string().into_bytes();
+    let desk = (SIGNATURE_HEADER, sign(&body, SECRET));
+    let both = |id| [standard(id, NOW, &body, SECRET.as_bytes()), vec![desk.clone()]].concat();
+    let first = post_with(&app, "acme", &body, &both("msg_1")).await.expect(202);
+    let second = post_with(&app, "acme", &body, &both("msg_2")).await.expect(202);
+    let stripped = post_with(&app, "acme", &body, std::slice::from_ref(&desk)).await.expect(202);
+    // Ids of one millisecond of the clock are in no order.
+    assert!([&first["job_id"], &second["job_id"]].contains(&&stripped["job_id"]));
+    assert_eq!(counts(&app).await, (2, 2));
+    // A delivery of another body is a new one.
+    post_signed(&app, "acme", &ticket("TKT-2"), SECRET).await.expect(202);
+    assert_eq!(counts(&app).await, (3, 3));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_webhook_id_belongs_to_one_body(pool: PgPool) {
+    let app = app_at_now(pool).await;
+    let [first, other] = ["TKT-1", "TKT-2"].map(|id| ticket(id).to_string().into_bytes());
+    let post = async |body: &[u8]| {
+        post_with(&app, "acme", body, &standard("msg_1", NOW, body, SECRET.as_bytes())).await
+    };
+    let accepted = post(&first).await.expect(202);
+    assert_eq!(post(&other).await.invalid_fields(), [STANDARD_ID_HEADER]);
+    assert_eq!(post(&first).await.expect(202)["job_id"], accepted["job_id"]);
+    assert_eq!(counts(&app).await, (1, 1));
+    // Of a version that did not store the body.
+    sqlx::query("update enhancement_history set body_sha256 = null")
+        .execute(&app.owner)
+        .await
+        .unwrap();
+    assert_eq!(post(&other).await.expect(202)["job_id"], accepted["job_id"]);
+}
+
+/// A body with its headers.
+type SignedBody = (Vec<u8>, Vec<(&'static str, String)>);
+
 /// Posts bodies while nothing can be inserted, so that they wait together. Returns the responses.
-async fn post_together(
-    app: &TestApp,
-    posts: Vec<(Vec<u8>, Vec<(&'static str, String)>)>,
-) -> Vec<TestResponse> {
+async fn post_together(app: &TestApp, posts: Vec<SignedBody>) -> Vec<TestResponse> {
     let mut lock = app.owner.begin().await.unwrap();
     sqlx::query("lock table enhancement_history").execute(&mut *lock).await.unwrap();
     let posts = join_all(posts.iter().map(|(body, headers)| post_with(app, "acme", body, headers)));

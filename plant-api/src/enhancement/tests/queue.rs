@@ -133,12 +133,15 @@ async fn a_dead_job_of_another_kind_or_without_its_ticket_is_not_requeued(pool: 
     let id = accept(&app, &ticket("TKT-1")).await;
     dead_letter(&app, &claim(&app).await[0]).await;
     let requeue = format!("/admin/queue/dead/{id}/requeue");
+    let dead = async || app.get("/admin/queue").await.expect(200)["dead"].clone();
+    assert_eq!(dead().await, 1);
     for (break_it, mend_it) in [
         ("update job set kind = 'payment'", "update job set kind = 'enhancement'"),
         ("delete from enhancement_history", "select 1"),
     ] {
         sqlx::raw_sql(break_it).execute(&app.owner).await.unwrap();
         app.post(&requeue, json!({})).await.expect(404);
+        assert_eq!(dead().await, 0, "it is not in the list either");
         sqlx::raw_sql(mend_it).execute(&app.owner).await.unwrap();
     }
     let state: String =

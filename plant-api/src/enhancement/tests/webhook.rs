@@ -78,6 +78,8 @@ async fn invalid_tickets_are_422_with_the_fields(pool: PgPool) {
         ("priority", json!("urgent")),
         ("created_at", json!("2026-01-02T03:04:05")),
         ("created_at", json!("+12026-01-02T03:04:05Z")),
+        ("created_at", json!("9999-12-31T23:59:59-14:00")),
+        ("created_at", json!("-0001-12-31T23:59:59Z")),
         ("correlation_id", json!("")),
         ("correlation_id", long(201)),
     ] {
@@ -158,6 +160,7 @@ async fn requests_are_counted_by_what_became_of_them(pool: PgPool) {
         let series = format!("enhancement_requests_total{{status=\"{status}\"}} 1\n");
         assert!(metrics.contains(&series), "{series}{metrics}");
     }
+    assert!(metrics.contains("enhancement_requests_total{status=\"error\"} 0\n"), "{metrics}");
 }
 
 #[sqlx::test(migrations = "../migrations")]

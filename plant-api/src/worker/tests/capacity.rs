@@ -24,6 +24,7 @@ fn jobs_of(kind: JobKind, count: usize) -> Vec<Job> {
         owner: "lotus".into(),
         payload: Value::Null,
         attempts: 1,
+        postponed_seconds: None,
         created_at: chrono::DateTime::UNIX_EPOCH,
     };
     vec![job; count]

@@ -127,6 +127,7 @@ fn attempt(attempts: i32) -> Job {
         payload: Value::Null,
         attempts,
         created_at: chrono::DateTime::UNIX_EPOCH,
+        postponed_seconds: None,
     }
 }
 

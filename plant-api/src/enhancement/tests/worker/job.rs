@@ -161,10 +161,53 @@ async fn a_ticket_that_was_deferred_for_an_hour_fails(pool: PgPool) {
     worker.run_once().await.unwrap();
     clock.advance(TimeDelta::seconds(3601));
     promote(&app).await;
+    postponed(&app, "61 minutes").await;
     worker.run_once().await.unwrap();
     let (status, error, _, _) = outcome(&app, id).await;
     assert_eq!(status, "failed");
     assert!(error.unwrap().contains("429"));
+}
+
+/// Sets for how long the waiting jobs have been postponed.
+async fn postponed(app: &TestApp, interval: &str) {
+    let set =
+        "update job set postponed_since = now() - $1::interval where postponed_since is not null";
+    let changed = sqlx::query(set).bind(interval).execute(&app.owner).await.unwrap();
+    assert_eq!(changed.rows_affected(), 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_time_in_the_queue_is_no_deferral(pool: PgPool) {
+    let clock = fixed_clock();
+    let app = with_tenant(TestApp::with_clock(pool, clock.clone()).await).await;
+    let too_many = || (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")]).into_response();
+    let failed = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    let (_, url) = Receiver::start(vec![too_many(), too_many(), failed, too_many()]).await;
+    let worker = worker(&app, url);
+    let id = insert_ticket(&app, "TKT-1", "The printer is on fire").await;
+    clock.advance(TimeDelta::hours(3));
+    let attempt = async |interval: &str, attempts: i32| {
+        worker.run_once().await.unwrap();
+        let (state, counted, _) = job_state(&app, id).await;
+        assert_eq!((&*state, counted), ("waiting", attempts));
+        if attempts == 0 {
+            postponed(&app, interval).await;
+        }
+        clock.advance(TimeDelta::minutes(2));
+        promote(&app).await;
+    };
+    // A ticket that has waited for hours is deferred like any other.
+    attempt("59 minutes", 0).await;
+    attempt("59 minutes", 0).await;
+    // An attempt that was made begins a new series.
+    attempt("", 1).await;
+    worker.run_once().await.unwrap();
+    let series: Option<bool> =
+        sqlx::query_scalar("select postponed_since > now() - interval '1 minute' from job")
+            .fetch_one(&app.owner)
+            .await
+            .unwrap();
+    assert_eq!(series, Some(true));
 }
 
 #[sqlx::test(migrations = "../migrations")]
