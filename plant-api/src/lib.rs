@@ -39,6 +39,7 @@ pub mod queue;
 pub mod clock;
 pub mod crypto;
 pub mod db;
+pub mod html_page;
 pub mod http_client;
 pub mod metrics;
 pub mod passwords;

@@ -1,6 +1,5 @@
 //! The queue of tickets, for operators: its state, pause and resume, and dead-lettered tickets.
 
-pub(super) mod page;
 pub(super) mod routes;
 mod sql;
 

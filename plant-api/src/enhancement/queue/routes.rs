@@ -1,5 +1,7 @@
 //! `/admin/queue`: the queue of tickets, for administrators; `/queue`: a page that shows it.
 
+use std::sync::LazyLock;
+
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
@@ -9,7 +11,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::super::job::KIND;
-use super::{DeadTicket, QueueState, page, sql};
+use super::{DeadTicket, QueueState, sql};
 use crate::access::Administrator;
 use crate::check::Checks;
 use crate::clock::Clock;
@@ -17,11 +19,14 @@ use crate::db::{self, Db, TenantScope};
 use crate::error::{Error, Problem, Result};
 use crate::etag::Preconditions;
 use crate::extract::{NoBody, Path, Query};
+use crate::html_page::HtmlPage;
 use crate::jobs::paused;
 use crate::page::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::queue::Queue;
 use crate::state::AppState;
 use crate::write::{StoredResponse, Write};
+
+static PAGE: LazyLock<HtmlPage> = LazyLock::new(|| HtmlPage::new(include_str!("page.html")));
 
 /// Returns the routes of the queue.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -31,7 +36,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(resume))
         .routes(routes!(dead))
         .routes(routes!(requeue))
-        .route("/queue", get(page::page))
+        .route("/queue", get(|| async { PAGE.response() }))
 }
 
 /// The queue to pause or to resume.
