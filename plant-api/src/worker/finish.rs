@@ -30,13 +30,8 @@ const MAX_RETRIES: u32 = 2;
 type OutcomeLabels = Vec<&'static str>;
 
 impl Worker {
-    /// Finishes attempts in batches until the channel is closed. Sends the kind of each finished
-    /// attempt to `freed`, so that its slot can be used again.
-    pub(super) async fn run_finisher(
-        self,
-        mut finished: mpsc::Receiver<FinishedAttempt>,
-        freed: mpsc::UnboundedSender<String>,
-    ) {
+    /// Finishes attempts in batches until the channel is closed.
+    pub(super) async fn run_finisher(self, mut finished: mpsc::Receiver<FinishedAttempt>) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         while finished.recv_many(&mut batch, MAX_BATCH).await > 0 {
             // The order in which others lock the rows of several jobs, so that they do not wait for each other.
@@ -44,8 +39,6 @@ impl Worker {
             self.finish_batch(&mut batch).await;
             for attempt in batch.drain(..) {
                 self.0.leases.remove(&attempt.job);
-                // The receiver is closed only when the process is about to exit.
-                let _ = freed.send(attempt.job.kind);
             }
         }
     }

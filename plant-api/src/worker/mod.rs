@@ -101,8 +101,8 @@ impl Worker {
         let (freed_sender, mut freed_receiver) = mpsc::unbounded_channel();
         let (popped_sender, mut popped_receiver) = mpsc::channel(1);
         let (lists, full_lists) = (self.0.lists.subscribe(), self.0.full_lists.subscribe());
+        let mut finisher = tokio::spawn(self.clone().run_finisher(finished_receiver));
         let tasks = [
-            tokio::spawn(self.clone().run_finisher(finished_receiver, freed_sender)),
             tokio::spawn(self.clone().run_lease_renewal(drained.clone())),
             tokio::spawn(self.clone().run_maintenance(shutdown.clone())),
             tokio::spawn(self.0.queue.clone().listen(lists, full_lists, popped_sender)),
@@ -145,7 +145,7 @@ impl Worker {
             match self.claim(&mut capacity, popped).await {
                 Ok(jobs) => {
                     for job in jobs {
-                        self.spawn_attempt(job, &finished_sender);
+                        self.spawn_attempt(job, &finished_sender, &freed_sender);
                     }
                 }
                 Err(error) => {
@@ -156,22 +156,15 @@ impl Worker {
 
         drop(popped_receiver);
         drop(finished_sender);
-        let drain = async {
-            while capacity.used() > 0
-                && let Some(kind) = freed_receiver.recv().await
-            {
-                capacity.release(&kind);
-            }
-        };
-        let in_time = tokio::time::timeout(drain_timeout, drain).await.is_ok();
+        // It ends when the last attempt is finished.
+        let in_time = tokio::time::timeout(drain_timeout, &mut finisher).await.is_ok();
         self.0.leases.cancel_all();
         if !in_time {
-            self.release(capacity.used()).await;
+            finisher.abort();
+            self.release().await;
         }
         drained.cancel();
-        let [finisher, others @ ..] = tasks;
-        finisher.abort();
-        for task in others {
+        for task in tasks {
             // Each stops when its token is canceled or its channel closes. A panic has been logged
             // by the panic hook.
             let _ = task.await;
@@ -220,17 +213,26 @@ impl Worker {
         Ok(jobs)
     }
 
-    /// Runs a job in a task of its own and sends the finished attempt to the finisher.
-    fn spawn_attempt(&self, job: Job, finished: &mpsc::Sender<FinishedAttempt>) {
-        let (worker, finished) = (self.clone(), finished.clone());
+    /// Runs a job in a task of its own, and sends the finished attempt to the finisher and its kind to
+    /// `freed`: while the outcome is written, another job can run. The finisher takes a limited number
+    /// of attempts; when it cannot write them, slots stay occupied.
+    fn spawn_attempt(
+        &self,
+        job: Job,
+        finished: &mpsc::Sender<FinishedAttempt>,
+        freed: &mpsc::UnboundedSender<String>,
+    ) {
+        let (worker, finished, freed) = (self.clone(), finished.clone(), freed.clone());
         tokio::spawn(async move {
+            let kind = job.kind.clone();
             let attempt = worker.attempt(job).await;
-            // The receiver is closed only when the process is about to exit.
+            // The receivers are closed only when the process is about to exit.
             let _ = finished.send(attempt).await;
+            let _ = freed.send(kind);
         });
     }
 
-    async fn release(&self, unfinished: usize) {
+    async fn release(&self) {
         let released = async {
             let mut connection = self.0.db.acquire().await?;
             Ok::<_, crate::error::Error>(jobs::sql::release(&mut *connection, &self.0.name).await?)
@@ -239,7 +241,6 @@ impl Worker {
             Ok(count) => tracing::info!(count, "released jobs that did not finish before shutdown"),
             Err(error) => tracing::warn!(
                 %error,
-                unfinished,
                 "releasing unfinished jobs failed; they are retried when their leases expire"
             ),
         }
