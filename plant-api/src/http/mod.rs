@@ -15,7 +15,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::state::AppState;
-use crate::{auth, customers, enhancement, generation, payments, plant};
+use crate::{auth, customers, enhancement, generation, payments, performance_agent, plant};
 
 /// Returns whether a path is one of the API, whose requests are rate-limited and have the common errors:
 /// neither an operational endpoint nor a page for browsers.
@@ -45,6 +45,7 @@ pub fn api_routes() -> OpenApiRouter<AppState> {
         .merge(generation::routes::router())
         .merge(payments::routes::router())
         .merge(enhancement::router())
+        .merge(performance_agent::router())
 }
 
 /// Completes the OpenAPI description of `router` with what all operations share, and serves it

@@ -7,8 +7,15 @@
 //! requests ([`TunableKind::PerRequest`]) is used by that share of them: a request draws its cohort once, and
 //! uses it for all values. A value of the whole process ([`TunableKind::PoolWide`]) moves by that share of
 //! the way from the old to the new one.
+//!
+//! A change notifies all processes with its commit; each then reads all values, and reports the version
+//! that it applies. Processes also read them at intervals and after a lost connection. Without a
+//! database the last values stay in force.
 
 mod catalogue;
+mod change;
+mod refresh;
+mod sql;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -16,11 +23,14 @@ mod values;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use prometheus::IntGauge;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
 pub use catalogue::{Defaults, Tunable, TunableKind, Unit};
+pub use change::{Change, Rollout, TunableState};
 pub use values::{COHORTS, InForce, RequestTunables, Setting, Share, interpolate};
 
 /// The tunables of this process. Clones share the state.
@@ -31,14 +41,19 @@ pub struct Tunables(Arc<Inner>);
 struct Inner {
     catalogue: Vec<Tunable>,
     in_force: watch::Sender<InForce>,
+    /// Id under which this process reports the version that it applies.
+    process: Uuid,
+    /// The version that this process applies.
+    version: IntGauge,
 }
 
 impl Tunables {
-    /// Creates tunables with their configured values.
-    pub fn new(defaults: &Defaults) -> Self {
+    /// Creates tunables with their configured values. `version` shows the version of the stored values
+    /// that this process applies.
+    pub fn new(defaults: &Defaults, version: IntGauge) -> Self {
         let catalogue = catalogue::catalogue(defaults);
         let in_force = watch::Sender::new(InForce::new(&catalogue, 0, &HashMap::new()));
-        Self(Arc::new(Inner { catalogue, in_force }))
+        Self(Arc::new(Inner { catalogue, in_force, process: Uuid::new_v4(), version }))
     }
 
     /// Returns all tunables, in a fixed order.

@@ -1,7 +1,12 @@
 //! From stored values to the values in force, for a request and for the process.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::Extensions;
+use axum::http::request::Parts;
 
 use super::catalogue::{Target, Tunable};
 
@@ -93,6 +98,11 @@ impl RequestTunables {
         self.uncached_topics >> index & 1 == 0
     }
 
+    /// Returns the values that the middleware has added to a request.
+    pub fn from_extensions(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or_default()
+    }
+
     fn set(&mut self, target: Target, value: i64) {
         match target {
             Target::CacheTtl => self.cache_ttl = Duration::from_secs(unsigned(value)),
@@ -104,13 +114,25 @@ impl RequestTunables {
     }
 }
 
-/// No limits, and no age at which a cached response expires.
-const UNLIMITED: RequestTunables = RequestTunables {
-    cache_ttl: Duration::MAX,
-    page_size: i64::MAX,
-    admission_limit: i64::MAX,
-    uncached_topics: 0,
-};
+/// The values of requests that were not handled by the middleware.
+impl Default for RequestTunables {
+    fn default() -> Self {
+        Self {
+            cache_ttl: Duration::from_secs(60),
+            page_size: i64::MAX,
+            admission_limit: i64::MAX,
+            uncached_topics: 0,
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestTunables {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::from_extensions(&parts.extensions))
+    }
+}
 
 /// The values that a process applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +159,7 @@ impl InForce {
         let mut in_force = Self {
             version,
             statement_timeout: Duration::MAX,
-            requests: vec![UNLIMITED; COHORTS],
+            requests: vec![RequestTunables::default(); COHORTS],
             workers: HashMap::new(),
         };
         for tunable in catalogue {

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::super::RequestTunables;
 use super::super::values::{COHORTS, InForce, Setting, Share, interpolate};
-use super::super::{RequestTunables, Tunables};
-use super::defaults;
+use super::{defaults, tunables};
 
 fn in_force(settings: &[(&str, Setting)]) -> InForce {
     let settings = settings.iter().map(|(name, setting)| ((*name).to_owned(), *setting));
-    InForce::new(Tunables::new(&defaults()).catalogue(), 7, &settings.collect())
+    InForce::new(tunables(&defaults()).catalogue(), 7, &settings.collect())
 }
 
 fn rollout(value: i64, new: i64, share: Share) -> Setting {
@@ -23,7 +23,7 @@ fn cohorts(in_force: &InForce, page_size: i64) -> Vec<usize> {
 
 #[test]
 fn names_are_unique_and_bounds_include_the_configured_value() {
-    let tunables = Tunables::new(&defaults());
+    let tunables = tunables(&defaults());
     let names: Vec<_> = tunables.catalogue().iter().map(|tunable| &*tunable.name).collect();
     let expected = [
         "cache_ttl_seconds",
@@ -50,7 +50,7 @@ fn configured_values_outside_the_usual_bounds_are_within_the_bounds() {
     let mut defaults = defaults();
     defaults.cache_ttl = Duration::from_secs(86_400);
     defaults.statement_timeout = Duration::from_millis(100);
-    let tunables = Tunables::new(&defaults);
+    let tunables = tunables(&defaults);
     assert_eq!(tunables.get("cache_ttl_seconds").unwrap().max, 86_400);
     let timeout = tunables.get("statement_timeout_ms").unwrap();
     assert_eq!((timeout.min, timeout.max), (100, 100));
@@ -106,7 +106,7 @@ fn all_values_of_a_request_are_of_one_cohort() {
 
 #[test]
 fn draws_are_of_all_cohorts() {
-    let tunables = Tunables::new(&defaults());
+    let tunables = tunables(&defaults());
     let settings = HashMap::from([("page_size_cap".to_owned(), rollout(500, 20, Share::Tenth))]);
     tunables.0.in_force.send_replace(InForce::new(tunables.catalogue(), 1, &settings));
     let draws = 100_000;

@@ -405,6 +405,14 @@ impl Fixture {
             "POST /admin/queue/dead/{id}/requeue" => {
                 (Admin, 200, fill("{id}", &self.dead_ticket().await.1), None)
             }
+            "GET /api/v1/admin/tunables" => (Admin, 200, plain, None),
+            "GET /api/v1/admin/tunables/{name}" => {
+                (Admin, 200, fill("{name}", "cache_ttl_seconds"), None)
+            }
+            "PUT /api/v1/admin/tunables/{name}" => {
+                let value = json!({"value": 30});
+                (Admin, 200, fill("{name}", "cache_ttl_seconds"), Some(value))
+            }
             _ => return None,
         };
         Some(Row { required, success_status, path, body, headers, owned })
