@@ -116,6 +116,8 @@ async fn the_statement_timeout_cancels_statements(pool: PgPool) {
     app.get(LIST).await.expect(200);
     set(&app, "statement_timeout_ms", 250).await;
     let mut connection = app.state.db.acquire().await.unwrap();
+    let setting = sqlx::query_scalar::<_, String>("select current_setting('statement_timeout')");
+    assert_eq!(setting.fetch_one(&mut *connection).await.unwrap(), "250ms");
     let sleep = sqlx::query("select pg_sleep(60)").execute(&mut *connection).await;
     assert!(Error::from(sleep.unwrap_err()).is_outage());
 }
