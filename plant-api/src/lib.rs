@@ -17,6 +17,7 @@ pub mod auth;
 pub mod enhancement;
 pub mod generation;
 pub mod payments;
+pub mod performance_agent;
 pub mod plant;
 
 pub mod customers;
