@@ -37,6 +37,8 @@ use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::passwords::{MAX_HASH_LATENCY, PasswordHasher};
 use crate::payments::job::{PaymentHandler, WEBHOOK_PATH};
 use crate::payments::provider::SimulatedProvider;
+use crate::performance_agent::rules::RuleSets;
+use crate::performance_agent::{self, Agent, AgentSettings};
 use crate::plant::deliverables::job::DueGoalHandler;
 use crate::queue::Queue;
 use crate::redis::Redis;
@@ -66,6 +68,7 @@ const MAX_WORKER_CONNECTIONS: u32 = 2;
 /// # Errors
 /// Returns an error if the startup fails.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let rules = RuleSets::load(&config.agent.rules)?;
     let (state, background) = start(&config).await?;
     let listeners = serve::bind(&config.listen).await?;
     if config.access_mode == AccessMode::Open {
@@ -92,7 +95,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     stop_on_signal(state.shutdown.clone())?;
     log_addresses(&listeners)?;
     let address = listeners.first().map(TcpListener::local_addr).transpose()?;
-    let (router, _) = router(state.clone())?;
+    let port = address.map_or(0, |address| address.port());
+    let agent = Agent::new(AgentSettings::new(&config, port, rules));
+    let (router, _) = router(state.clone(), agent)?;
     let server = serve::serve(listeners, router, config.connections, state.shutdown.clone());
     if config.worker.in_serve {
         let fake_desk = start_fake_desk(&config, &background.shutdown).await?;
@@ -206,6 +211,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
     let shutdown = CancellationToken::new();
     let (db, metrics) = (state.db.clone(), state.metrics.clone());
     let handles = || (state.db.clone(), state.clock.clone());
+    let retention = config.agent.retention;
     let tasks = vec![
         tokio::spawn(db.clone().run_heartbeat(shutdown.clone())),
         tokio::spawn(state.queue.redis().clone().run_heartbeat(shutdown.clone())),
@@ -218,6 +224,14 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         tokio::spawn(cleanup::run(
             "finished jobs",
             jobs::delete_expired,
+            handles(),
+            shutdown.clone(),
+        )),
+        tokio::spawn(cleanup::run(
+            "snapshots",
+            async move |db: &Db, clock: &Clock| {
+                performance_agent::delete_expired(db, clock, retention).await
+            },
             handles(),
             shutdown.clone(),
         )),
@@ -464,8 +478,8 @@ pub async fn migrate(config: DatabaseConfig) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// As [`http::with_openapi`].
-pub fn router(state: AppState) -> serde_json::Result<(Router, OpenApi)> {
-    let routes = http::api_routes().merge(health::router());
+pub fn router(state: AppState, agent: Agent) -> serde_json::Result<(Router, OpenApi)> {
+    let routes = http::api_routes(agent).merge(health::router());
     let (routes, api) = http::with_openapi(routes, &state.metrics)?;
     Ok((http::with_middleware(routes, state), api))
 }

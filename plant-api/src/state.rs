@@ -15,7 +15,7 @@ use crate::config::AccessMode;
 use crate::crypto::Sealer;
 use crate::db::Db;
 use crate::limit::{BodyBudget, RateLimit};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, gauge_value};
 use crate::passwords::PasswordHasher;
 use crate::queue::Queue;
 use crate::redis::Redis;
@@ -51,6 +51,28 @@ pub struct Handles {
 impl From<Handles> for AppState {
     fn from(handles: Handles) -> Self {
         Self(Arc::new(handles))
+    }
+}
+
+impl AppState {
+    /// Updates the gauges of the pools and returns all metrics of this process in Prometheus text
+    /// format.
+    ///
+    /// # Errors
+    /// When the metrics cannot be encoded.
+    pub fn encode_metrics(&self) -> prometheus::Result<String> {
+        let (db, redis, metrics) = (&self.db, self.queue.redis(), &self.metrics);
+        let (in_use, idle, max) = db.pool_usage();
+        metrics.db_connections.with_label_values(&["in_use"]).set(gauge_value(in_use));
+        metrics.db_connections.with_label_values(&["idle"]).set(gauge_value(idle));
+        metrics.db_pool_max.set(gauge_value(max));
+        let (backends, max_connections) = db.server_usage();
+        metrics.pg_backends.set(backends);
+        metrics.pg_max_connections.set(max_connections);
+        let (in_use, idle) = redis.pool_usage();
+        metrics.redis_connections.with_label_values(&["in_use"]).set(gauge_value(in_use as u64));
+        metrics.redis_connections.with_label_values(&["idle"]).set(gauge_value(idle as u64));
+        metrics.encode()
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod bulk;
 mod migrate;
+mod monitor;
 mod statement_timeout;
 mod tenant;
 #[cfg(test)]
@@ -43,6 +44,8 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: PgPool,
+    /// The connection of [`Db::acquire_monitor`].
+    monitor: PgPool,
     bulk_reads: bulk::BulkReads,
     /// Permits of [`Db::begin_snapshot`].
     snapshots: Arc<Semaphore>,
@@ -154,9 +157,10 @@ impl Db {
                 let timeout = new_timeout.clone();
                 Box::pin(async move { timeout.prepare(connection).await })
             })
-            .connect_lazy_with(options);
+            .connect_lazy_with(options.clone());
         Self {
             pool,
+            monitor: monitor::pool(options),
             bulk_reads: bulk::BulkReads::default(),
             snapshots: Arc::new(Semaphore::new(max_snapshots)),
             heartbeat,
@@ -331,6 +335,7 @@ impl Db {
                 () = shutdown.cancelled() => {}
             }
         }
+        self.monitor.close().await;
         self.pool.close().await;
     }
 

@@ -5,6 +5,7 @@
 //! IP addresses in a URL are not resolved, so the caller checks them.
 
 mod addresses;
+mod allow_list;
 #[cfg(test)]
 mod tests;
 
@@ -25,13 +26,14 @@ use rustls::{ClientConfig, RootCertStore};
 
 use addresses::CheckedResolver;
 pub use addresses::{InsideAddress, Reach, is_public};
+pub use allow_list::{AllowedHosts, AllowedUrl, RefusedUrl};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Idle connections are closed after this time, before most servers close them.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Largest response body that is read, in bytes.
+/// Largest response body that is read unless another limit is set, in bytes.
 pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Longest delay that a `Retry-After` can ask for.
@@ -43,6 +45,8 @@ type Connector = HttpConnector<CheckedResolver>;
 #[derive(Clone)]
 pub struct HttpClient {
     reach: Reach,
+    /// Largest response body that is read, in bytes.
+    max_response_bytes: usize,
     http: Client<Connector, Full<Bytes>>,
     /// Created at the first request with TLS, because it reads the system's certificates.
     https: Arc<OnceLock<Client<HttpsConnector<Connector>, Full<Bytes>>>>,
@@ -54,7 +58,7 @@ pub struct Response {
     pub status: StatusCode,
     /// `Retry-After` in seconds, at most one hour; a date is ignored.
     pub retry_after: Option<Duration>,
-    /// `None`: larger than [`MAX_RESPONSE_BYTES`], or incomplete.
+    /// `None`: larger than the limit of the client, or incomplete.
     pub body: Option<Bytes>,
 }
 
@@ -76,7 +80,14 @@ impl HttpClient {
     pub fn new(reach: Reach) -> Self {
         let mut connector = connector(reach);
         connector.enforce_http(true);
-        Self { reach, http: client(connector), https: Arc::default() }
+        let max_response_bytes = MAX_RESPONSE_BYTES;
+        Self { reach, max_response_bytes, http: client(connector), https: Arc::default() }
+    }
+
+    /// Returns a client of the same pool that reads bodies of up to this number of bytes.
+    #[must_use]
+    pub fn with_max_response_bytes(self, max_response_bytes: usize) -> Self {
+        Self { max_response_bytes, ..self }
     }
 
     /// Sends a request and reads the response within `timeout`.
@@ -91,7 +102,7 @@ impl HttpClient {
         let exchange = async {
             let response = self.start(request).await.map_err(|error| client_error(&error))?;
             let (status, headers) = (response.status(), response.headers().clone());
-            let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await;
+            let body = Limited::new(response.into_body(), self.max_response_bytes).collect().await;
             Ok(Response {
                 status,
                 retry_after: headers.get(header::RETRY_AFTER).and_then(|value| {

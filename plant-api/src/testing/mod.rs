@@ -28,6 +28,8 @@ use crate::db::{self, Db};
 use crate::limit::{BodyBudget, RateLimit};
 use crate::metrics::Metrics;
 use crate::passwords::PasswordHasher;
+use crate::performance_agent::rules::RuleSets;
+use crate::performance_agent::{Agent, AgentSettings};
 use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::signature::WebhookKey;
@@ -45,6 +47,8 @@ pub struct TestApp {
     token: Option<String>,
     /// OpenAPI description of the router.
     pub api: OpenApi,
+    /// The performance agent, which waits for a millisecond between two readings.
+    pub agent: Agent,
     /// State of the service; its database role is `plant_app`.
     pub state: AppState,
     /// Connections of the database owner.
@@ -269,8 +273,16 @@ impl TestApp {
             shutdown: CancellationToken::new(),
             write_tasks: TaskTracker::new(),
         });
-        let (router, api) = crate::app::router(state.clone()).unwrap();
-        Self { router, token: None, api, state, owner }
+        let agent = Agent::new(agent_settings());
+        let (router, api) = crate::app::router(state.clone(), agent.clone()).unwrap();
+        Self { router, token: None, api, agent, state, owner }
+    }
+
+    /// Returns the same service with another performance agent.
+    pub fn with_agent(self, settings: AgentSettings) -> Self {
+        let agent = Agent::new(settings);
+        let (router, api) = crate::app::router(self.state.clone(), agent.clone()).unwrap();
+        Self { router, api, agent, ..self }
     }
 
     /// Runs all jobs until none remain, including scheduled jobs, which run at once, and jobs that
@@ -433,6 +445,20 @@ pub fn access_policy(access_mode: AccessMode) -> AccessPolicy {
         rate_limit: RateLimit::new(NonZeroU32::MAX),
         require_verification: false,
         admin_key_fingerprint,
+    }
+}
+
+/// Returns the settings of the tests' performance agent, with the built-in rules.
+pub fn agent_settings() -> AgentSettings {
+    AgentSettings {
+        id: "agent-of-the-tests".into(),
+        port: 8001,
+        environment: "development".into(),
+        log_level: "info".into(),
+        public: serde_json::Map::new(),
+        interval: Duration::from_millis(1),
+        targets: Vec::new(),
+        rules: RuleSets::default(),
     }
 }
 

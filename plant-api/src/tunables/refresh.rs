@@ -22,12 +22,13 @@ const REPORT_LIFETIME: Duration = Duration::from_secs(15);
 const REMOVE_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Tunables {
-    /// Reads the stored values, applies them, and reports their version.
+    /// Reads the stored values, applies them, and reports their version, on the connection beside the
+    /// pool, so that a change can end an overload.
     ///
     /// # Errors
-    /// As [`Db::acquire`]; database errors.
+    /// As [`Db::acquire_monitor`]; database errors.
     pub async fn refresh(&self, db: &Db) -> Result<()> {
-        let mut connection = db.acquire().await?;
+        let mut connection = db.acquire_monitor().await?;
         let rows = sql::list(&mut *connection).await?;
         let version = rows.first().map_or(0, |row| row.version);
         let settings =
@@ -75,7 +76,7 @@ impl Tunables {
             }
         }
         let remove = async {
-            let mut connection = db.acquire().await?;
+            let mut connection = db.acquire_monitor().await?;
             Ok::<_, crate::error::Error>(sql::remove(&mut *connection, self.0.process).await?)
         };
         // Otherwise the report expires.

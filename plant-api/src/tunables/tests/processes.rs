@@ -135,3 +135,15 @@ async fn a_change_whose_notification_was_lost_is_applied_at_the_next_poll(pool: 
     begin(&app, NAME, rollout(1, 50, Share::All)).await.unwrap();
     wait_until(async || page_sizes(&tunables) == (50, 50)).await;
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_change_is_applied_while_the_pool_is_exhausted(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    begin(&app, NAME, rollout(1, 50, Share::All)).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(app.state.db.acquire().await.unwrap());
+    }
+    super::refresh(&app).await;
+    assert_eq!(page_sizes(&app.state.tunables), (50, 50));
+}

@@ -205,8 +205,14 @@ impl Fixture {
         let plain = path.to_owned();
         let (mut owned, mut headers) = (None, Vec::new());
         let (required, success_status, path, body) = match operation {
-            "GET /health" | "GET /livez" | "GET /readyz" | "GET /metrics" => {
-                (Nothing, 200, plain, None)
+            "GET /health" | "GET /livez" | "GET /readyz" | "GET /metrics"
+            | "GET /api/v1/health" => (Nothing, 200, plain, None),
+            "GET /api/v1/health/detailed"
+            | "GET /api/v1/config"
+            | "GET /api/v1/capabilities"
+            | "GET /api/v1/metrics/history" => (Admin, 200, plain, None),
+            "POST /api/v1/metrics/collect" | "POST /api/v1/analysis" => {
+                (Admin, 200, plain, Some(json!({"target": "self"})))
             }
 
             "GET /api/v1/agents"
