@@ -38,6 +38,7 @@ use crate::passwords::{MAX_HASH_LATENCY, PasswordHasher};
 use crate::payments::job::{PaymentHandler, WEBHOOK_PATH};
 use crate::payments::provider::SimulatedProvider;
 use crate::performance_agent::rules::RuleSets;
+use crate::performance_agent::workflows::job::WorkflowHandler;
 use crate::performance_agent::{self, Agent, AgentSettings};
 use crate::plant::deliverables::job::DueGoalHandler;
 use crate::queue::Queue;
@@ -97,19 +98,21 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let address = listeners.first().map(TcpListener::local_addr).transpose()?;
     let port = address.map_or(0, |address| address.port());
     let agent = Agent::new(AgentSettings::new(&config, port, rules));
+    // Workflows collect the metrics of the process that runs them.
+    let workflows = WorkflowHandler { state: state.clone(), agent: agent.clone() };
+    let mut job_handlers = vec![AnyJobHandler::new(workflows)];
     let (router, _) = router(state.clone(), agent)?;
     let server = serve::serve(listeners, router, config.connections, state.shutdown.clone());
     if config.worker.in_serve {
         let fake_desk = start_fake_desk(&config, &background.shutdown).await?;
         let simulations = Simulations::new(&config, address, fake_desk)?;
-        tokio::join!(
-            server,
-            worker(&state, &simulations)
-                .run(state.shutdown.clone(), config.connections.drain_timeout)
-        );
-    } else {
-        server.await;
+        job_handlers.extend(handlers(&state, &simulations));
     }
+    tokio::join!(
+        server,
+        worker_for(&state, job_handlers)
+            .run(state.shutdown.clone(), config.connections.drain_timeout)
+    );
     background.stop().await
 }
 
@@ -212,6 +215,8 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
     let (db, metrics) = (state.db.clone(), state.metrics.clone());
     let handles = || (state.db.clone(), state.clock.clone());
     let retention = config.agent.retention;
+    let handlers = handlers(&state, &Simulations::new(config, None, None)?);
+    let kinds = handlers.iter().map(AnyJobHandler::kind).chain([WorkflowHandler::KIND]).collect();
     let tasks = vec![
         tokio::spawn(db.clone().run_heartbeat(shutdown.clone())),
         tokio::spawn(state.queue.redis().clone().run_heartbeat(shutdown.clone())),
@@ -252,12 +257,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         ),
         tokio::spawn(set_cache_prefix(state.clone(), shutdown.clone())),
         tokio::spawn(state.queue.clone().run_push_loop(shutdown.clone())),
-        tokio::spawn(worker::run_gauge_updates(
-            db,
-            metrics,
-            handlers(&state, &Simulations::new(config, None, None)?),
-            shutdown.clone(),
-        )),
+        tokio::spawn(worker::run_gauge_updates(db, metrics, kinds, shutdown.clone())),
     ];
     let writes = state.write_tasks.clone();
     let end = CancellationToken::new();
@@ -392,7 +392,7 @@ impl Simulations {
     }
 }
 
-/// Returns the job handlers of all slices.
+/// Returns the job handlers of all slices, except that of workflows, which needs the performance agent.
 pub(crate) fn handlers(state: &AppState, simulations: &Simulations) -> Vec<AnyJobHandler> {
     let client = HttpClient::new(Reach::Any);
     let circuits = |target: &str| {
@@ -432,14 +432,19 @@ pub(crate) fn handlers(state: &AppState, simulations: &Simulations) -> Vec<AnyJo
     ]
 }
 
-/// Creates a worker for the jobs of all slices.
+/// Creates a worker for the jobs of all slices, except workflows.
 pub(crate) fn worker(state: &AppState, simulations: &Simulations) -> Worker {
+    worker_for(state, handlers(state, simulations))
+}
+
+/// Creates a worker with these handlers.
+pub(crate) fn worker_for(state: &AppState, handlers: Vec<AnyJobHandler>) -> Worker {
     Worker::new(
         state.db.clone(),
         state.queue.clone(),
         state.metrics.clone(),
         state.tunables.clone(),
-        handlers(state, simulations),
+        handlers,
     )
 }
 

@@ -222,9 +222,9 @@ pub fn capabilities(agent: &Agent) -> Capabilities {
     let endpoints = endpoints.unwrap_or_default().split(',').map(str::trim);
     let endpoints = endpoints.filter(|entry| !entry.is_empty()).map(str::to_owned);
     Capabilities {
-        capabilities: &["metrics_collection", "analysis", "optimization"],
+        capabilities: &["metrics_collection", "analysis", "optimization", "workflows"],
         supported_targets: std::iter::once("self".to_owned()).chain(endpoints).collect(),
         optimization_types: Vec::new(),
-        workflow_features: &[],
+        workflow_features: &["approval", "staged_rollout", "monitoring", "rollback", "resumption"],
     }
 }

@@ -31,6 +31,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tunables;
+pub mod workflows;
 
 use std::time::Duration;
 

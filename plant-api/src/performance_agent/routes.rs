@@ -18,7 +18,7 @@ use super::info::{
 use super::rules::{self, RuleSet};
 use super::snapshot::Snapshot;
 use super::target::Target;
-use super::{collect, sql, tunables};
+use super::{collect, sql, tunables, workflows};
 use crate::access::Administrator;
 use crate::check::Checks;
 use crate::clock::Clock;
@@ -49,6 +49,7 @@ pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
         .routes(routes!(history))
         .routes(routes!(analyze))
         .merge(tunables::routes::router())
+        .merge(workflows::routes::router())
         .layer(Extension(agent))
 }
 

@@ -269,7 +269,7 @@ async fn gauges_show_ready_and_running_jobs(pool: PgPool) {
     let gauges = tokio::spawn(super::run_gauge_updates(
         state.db.clone(),
         state.metrics.clone(),
-        vec![AnyJobHandler::new(handler.clone())],
+        vec![KIND],
         shutdown.clone(),
     ));
     wait_until(async || state.metrics.jobs_running.get() == 50).await;
