@@ -44,3 +44,12 @@ grant select, insert, update, delete on enhancement_history to plant_app;
 grant select on resolved_ticket, knowledge_article, inventory_system to plant_app;
 grant execute on function similar_tickets(text, integer), relevant_articles(text, integer) to plant_app;
 grant select, insert, delete on paused_queue to plant_app;
+
+grant select, insert, delete on performance_snapshot to plant_app;
+grant execute on function database_activity() to plant_app;
+grant select, insert on performance_analysis to plant_app;
+grant select, insert, update on tunable to plant_app;
+grant select, update on tunable_version to plant_app;
+grant select, insert, update, delete on tunable_process to plant_app;
+grant select, insert, update on performance_workflow to plant_app;
+grant select, insert on performance_workflow_event to plant_app;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::config::{
     AccessMode, Config, DatabaseConfig, DeskConfig, ModelConfig, ProviderConfig,
@@ -31,20 +31,24 @@ use crate::enhancement::writer::Writer;
 use crate::generation::job::GenerationHandler;
 use crate::generation::model::SimulatedModel;
 use crate::http_client::{HttpClient, Reach};
-use crate::jobs;
+use crate::jobs::{self, JobHandler};
 use crate::limit::{BodyBudget, RATE_LIMIT_CLEANUP_INTERVAL, RateLimit};
 use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::passwords::{MAX_HASH_LATENCY, PasswordHasher};
 use crate::payments::job::{PaymentHandler, WEBHOOK_PATH};
 use crate::payments::provider::SimulatedProvider;
+use crate::performance_agent::rules::RuleSets;
+use crate::performance_agent::workflows::job::WorkflowHandler;
+use crate::performance_agent::{self, Agent, AgentSettings};
 use crate::plant::deliverables::job::DueGoalHandler;
 use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::signature::WebhookKey;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::Tokens;
+use crate::tunables::{Defaults, Tunables};
 use crate::worker::{self, AnyJobHandler, Worker};
-use crate::{auth, cleanup, fake_desk, health, http, serve, telemetry, write};
+use crate::{auth, cleanup, fake_desk, health, http, page, serve, telemetry, write};
 
 /// Timeout for acquiring a database connection; below the request timeout, so that clients of an
 /// overloaded service receive an early 503.
@@ -65,6 +69,7 @@ const MAX_WORKER_CONNECTIONS: u32 = 2;
 /// # Errors
 /// Returns an error if the startup fails.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let rules = RuleSets::load(&config.agent.rules)?;
     let (state, background) = start(&config).await?;
     let listeners = serve::bind(&config.listen).await?;
     if config.access_mode == AccessMode::Open {
@@ -91,19 +96,23 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     stop_on_signal(state.shutdown.clone())?;
     log_addresses(&listeners)?;
     let address = listeners.first().map(TcpListener::local_addr).transpose()?;
-    let (router, _) = router(state.clone())?;
+    let port = address.map_or(0, |address| address.port());
+    let agent = Agent::new(AgentSettings::new(&config, port, rules));
+    // Workflows collect the metrics of the process that runs them.
+    let workflows = WorkflowHandler { state: state.clone(), agent: agent.clone() };
+    let mut job_handlers = vec![AnyJobHandler::new(workflows)];
+    let (router, _) = router(state.clone(), agent)?;
     let server = serve::serve(listeners, router, config.connections, state.shutdown.clone());
     if config.worker.in_serve {
         let fake_desk = start_fake_desk(&config, &background.shutdown).await?;
         let simulations = Simulations::new(&config, address, fake_desk)?;
-        tokio::join!(
-            server,
-            worker(&state, &simulations)
-                .run(state.shutdown.clone(), config.connections.drain_timeout)
-        );
-    } else {
-        server.await;
+        job_handlers.extend(handlers(&state, &simulations));
     }
+    tokio::join!(
+        server,
+        worker_for(&state, job_handlers)
+            .run(state.shutdown.clone(), config.connections.drain_timeout)
+    );
     background.stop().await
 }
 
@@ -142,6 +151,8 @@ struct BackgroundTasks {
     tasks: Vec<JoinHandle<()>>,
     /// Commits that outlive their requests.
     writes: TaskTracker,
+    /// Refresh of the tunables, and its end: it uses the database when it ends.
+    tunables: (CancellationToken, JoinHandle<()>),
 }
 
 impl BackgroundTasks {
@@ -151,6 +162,9 @@ impl BackgroundTasks {
         if tokio::time::timeout(COMMIT_TIMEOUT, self.writes.wait()).await.is_err() {
             tracing::warn!(count = self.writes.len(), "stopping with commits in progress");
         }
+        let (end, refresh) = self.tunables;
+        end.cancel();
+        refresh.await?;
         self.shutdown.cancel();
         for task in self.tasks {
             task.await?;
@@ -172,9 +186,16 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         .context("invalid REDIS_URL")?;
     let db = database(config, &metrics)?;
     db::check_schema(&db).await?;
+    let defaults = tunable_defaults(
+        config.cache_ttl,
+        config.request_timeout,
+        config.worker.enhancement_workers,
+    );
+    let tunables = Tunables::new(&defaults, metrics.tunables_version.clone());
+    tunables.refresh(&db).await.context("cannot read the tunables")?;
     let state = AppState::from(Handles {
         db,
-        cache: Cache::new(redis.clone(), config.cache_ttl, metrics.cache_requests.clone()),
+        cache: Cache::new(redis.clone(), metrics.cache_requests.clone()),
         queue: Queue::new(redis, ""),
         metrics,
         clock: Clock::System,
@@ -186,12 +207,16 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
             body_budget: BodyBudget::for_bodies_of(config.body_limit),
             response_budget: BodyBudget::for_responses(),
         },
+        tunables,
         shutdown: CancellationToken::new(),
         write_tasks: TaskTracker::new(),
     });
     let shutdown = CancellationToken::new();
     let (db, metrics) = (state.db.clone(), state.metrics.clone());
     let handles = || (state.db.clone(), state.clock.clone());
+    let retention = config.agent.retention;
+    let handlers = handlers(&state, &Simulations::new(config, None, None)?);
+    let kinds = handlers.iter().map(AnyJobHandler::kind).chain([WorkflowHandler::KIND]).collect();
     let tasks = vec![
         tokio::spawn(db.clone().run_heartbeat(shutdown.clone())),
         tokio::spawn(state.queue.redis().clone().run_heartbeat(shutdown.clone())),
@@ -204,6 +229,14 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         tokio::spawn(cleanup::run(
             "finished jobs",
             jobs::delete_expired,
+            handles(),
+            shutdown.clone(),
+        )),
+        tokio::spawn(cleanup::run(
+            "snapshots",
+            async move |db: &Db, clock: &Clock| {
+                performance_agent::delete_expired(db, clock, retention).await
+            },
             handles(),
             shutdown.clone(),
         )),
@@ -224,15 +257,31 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         ),
         tokio::spawn(set_cache_prefix(state.clone(), shutdown.clone())),
         tokio::spawn(state.queue.clone().run_push_loop(shutdown.clone())),
-        tokio::spawn(worker::run_gauge_updates(
-            db,
-            metrics,
-            handlers(&state, &Simulations::new(config, None, None)?),
-            shutdown.clone(),
-        )),
+        tokio::spawn(worker::run_gauge_updates(db, metrics, kinds, shutdown.clone())),
     ];
     let writes = state.write_tasks.clone();
-    Ok((state, BackgroundTasks { shutdown, tasks, writes }))
+    let end = CancellationToken::new();
+    let refresh = state.tunables.clone().run_refresh(state.db.clone(), end.clone());
+    let tunables = (end, tokio::spawn(refresh));
+    Ok((state, BackgroundTasks { shutdown, tasks, writes, tunables }))
+}
+
+/// Returns the configured values of the tunables.
+pub(crate) fn tunable_defaults(
+    cache_ttl: Duration,
+    statement_timeout: Duration,
+    enhancement_workers: usize,
+) -> Defaults {
+    let kinds = [GenerationHandler::KIND, PaymentHandler::KIND, DueGoalHandler::KIND];
+    let workers = kinds.iter().map(|kind| (kind.name, kind.max_concurrency));
+    let enhancements = (EnhancementHandler::KIND.name, enhancement_workers);
+    Defaults {
+        cache_ttl,
+        topics: Topic::ALL.iter().map(|topic| topic.name()).collect(),
+        page_size: page::MAX_LIMIT,
+        statement_timeout,
+        workers: workers.chain([enhancements]).collect(),
+    }
 }
 
 /// Sets the cache's prefix when the database is connected. Services with different databases may
@@ -343,7 +392,7 @@ impl Simulations {
     }
 }
 
-/// Returns the job handlers of all slices.
+/// Returns the job handlers of all slices, except that of workflows, which needs the performance agent.
 pub(crate) fn handlers(state: &AppState, simulations: &Simulations) -> Vec<AnyJobHandler> {
     let client = HttpClient::new(Reach::Any);
     let circuits = |target: &str| {
@@ -383,10 +432,20 @@ pub(crate) fn handlers(state: &AppState, simulations: &Simulations) -> Vec<AnyJo
     ]
 }
 
-/// Creates a worker for the jobs of all slices.
+/// Creates a worker for the jobs of all slices, except workflows.
 pub(crate) fn worker(state: &AppState, simulations: &Simulations) -> Worker {
-    let (db, queue, metrics) = (state.db.clone(), state.queue.clone(), state.metrics.clone());
-    Worker::new(db, queue, metrics, handlers(state, simulations))
+    worker_for(state, handlers(state, simulations))
+}
+
+/// Creates a worker with these handlers.
+pub(crate) fn worker_for(state: &AppState, handlers: Vec<AnyJobHandler>) -> Worker {
+    Worker::new(
+        state.db.clone(),
+        state.queue.clone(),
+        state.metrics.clone(),
+        state.tunables.clone(),
+        handlers,
+    )
 }
 
 fn log_addresses(listeners: &[TcpListener]) -> anyhow::Result<()> {
@@ -424,8 +483,8 @@ pub async fn migrate(config: DatabaseConfig) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// As [`http::with_openapi`].
-pub fn router(state: AppState) -> serde_json::Result<(Router, OpenApi)> {
-    let routes = http::api_routes().merge(health::router());
+pub fn router(state: AppState, agent: Agent) -> serde_json::Result<(Router, OpenApi)> {
+    let routes = http::api_routes(agent).merge(health::router());
     let (routes, api) = http::with_openapi(routes, &state.metrics)?;
     Ok((http::with_middleware(routes, state), api))
 }

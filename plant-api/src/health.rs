@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::extract::Json;
-use crate::metrics::{Metrics, VERSION, gauge_value};
+use crate::metrics::VERSION;
 use crate::redis::{Redis, RedisStatus};
 use crate::state::AppState;
 
@@ -127,21 +127,7 @@ async fn readyz(
     summary = "Metrics in Prometheus text format",
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"))
 )]
-async fn metrics(
-    State(metrics): State<Metrics>,
-    State(db): State<Db>,
-    State(redis): State<Redis>,
-) -> Result<Response> {
-    let (in_use, idle, max) = db.pool_usage();
-    metrics.db_connections.with_label_values(&["in_use"]).set(gauge_value(in_use));
-    metrics.db_connections.with_label_values(&["idle"]).set(gauge_value(idle));
-    metrics.db_pool_max.set(gauge_value(max));
-    let (backends, max_connections) = db.server_usage();
-    metrics.pg_backends.set(backends);
-    metrics.pg_max_connections.set(max_connections);
-    let (in_use, idle) = redis.pool_usage();
-    metrics.redis_connections.with_label_values(&["in_use"]).set(gauge_value(in_use as u64));
-    metrics.redis_connections.with_label_values(&["idle"]).set(gauge_value(idle as u64));
+async fn metrics(State(state): State<AppState>) -> Result<Response> {
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    Ok((content_type, metrics.encode()?).into_response())
+    Ok((content_type, state.encode_metrics()?).into_response())
 }

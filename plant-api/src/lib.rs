@@ -17,6 +17,7 @@ pub mod auth;
 pub mod enhancement;
 pub mod generation;
 pub mod payments;
+pub mod performance_agent;
 pub mod plant;
 
 pub mod customers;
@@ -35,6 +36,8 @@ pub mod cache;
 pub mod cleanup;
 pub mod limit;
 pub mod queue;
+
+pub mod tunables;
 
 pub mod clock;
 pub mod crypto;

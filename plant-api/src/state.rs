@@ -15,12 +15,13 @@ use crate::config::AccessMode;
 use crate::crypto::Sealer;
 use crate::db::Db;
 use crate::limit::{BodyBudget, RateLimit};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, gauge_value};
 use crate::passwords::PasswordHasher;
 use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::signature::WebhookKey;
 use crate::token::Tokens;
+use crate::tunables::Tunables;
 
 /// Application state. It is cloned several times per request, so all of it is behind one `Arc`.
 #[derive(Clone)]
@@ -39,6 +40,8 @@ pub struct Handles {
     pub access_policy: AccessPolicy,
     /// Timeouts and size limits of requests.
     pub request_limits: RequestLimits,
+    /// Settings that can be changed while the process runs.
+    pub tunables: Tunables,
     /// Canceled when the process starts to shut down.
     pub shutdown: CancellationToken,
     /// Commits in progress, which the process waits for before it stops.
@@ -48,6 +51,28 @@ pub struct Handles {
 impl From<Handles> for AppState {
     fn from(handles: Handles) -> Self {
         Self(Arc::new(handles))
+    }
+}
+
+impl AppState {
+    /// Updates the gauges of the pools and returns all metrics of this process in Prometheus text
+    /// format.
+    ///
+    /// # Errors
+    /// When the metrics cannot be encoded.
+    pub fn encode_metrics(&self) -> prometheus::Result<String> {
+        let (db, redis, metrics) = (&self.db, self.queue.redis(), &self.metrics);
+        let (in_use, idle, max) = db.pool_usage();
+        metrics.db_connections.with_label_values(&["in_use"]).set(gauge_value(in_use));
+        metrics.db_connections.with_label_values(&["idle"]).set(gauge_value(idle));
+        metrics.db_pool_max.set(gauge_value(max));
+        let (backends, max_connections) = db.server_usage();
+        metrics.pg_backends.set(backends);
+        metrics.pg_max_connections.set(max_connections);
+        let (in_use, idle) = redis.pool_usage();
+        metrics.redis_connections.with_label_values(&["in_use"]).set(gauge_value(in_use as u64));
+        metrics.redis_connections.with_label_values(&["idle"]).set(gauge_value(idle as u64));
+        metrics.encode()
     }
 }
 
@@ -78,6 +103,7 @@ impl_from_ref!(
     clock: Clock,
     access_policy: AccessPolicy,
     request_limits: RequestLimits,
+    tunables: Tunables,
     shutdown: CancellationToken,
 );
 

@@ -2,9 +2,12 @@
 //! its `--help` text and its comment in `.env.example` (a test compares the two). All settings are
 //! validated at startup, and all problems are reported at once.
 
+mod agent;
 mod connections;
 mod desk;
+mod hosts;
 mod provider;
+mod public;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -19,9 +22,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::{Map, Value};
 
+pub use agent::{AgentConfig, AgentOptions};
 pub use connections::{ConnectionConfig, ConnectionOptions};
-pub use desk::{DeskConfig, DeskOptions, HostPattern, HostRule, is_host_name};
+pub use desk::{DeskConfig, DeskOptions};
+pub use hosts::{HostPattern, HostRule, is_host_name};
 pub use provider::{ProviderConfig, ProviderOptions};
 pub use secrets::{Secret, SecretOptions};
 pub use worker::{ModelConfig, WorkerConfig, WorkerOptions};
@@ -96,6 +102,9 @@ pub struct Options {
     pub desk: DeskOptions,
 
     #[command(flatten)]
+    pub agent: AgentOptions,
+
+    #[command(flatten)]
     pub log: LogOptions,
 }
 
@@ -110,7 +119,7 @@ pub struct DatabaseOptions {
     #[arg(long, env = "AI_AGENTS_DATABASE_URL", default_value = "", hide_env_values = true)]
     pub ai_agents_database_url: String,
 
-    /// Size of the database pool; heartbeat, audit and export use one more connection each.
+    /// Size of the database pool; heartbeat, audit, export and agent use one more connection each.
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value = "14")]
     pub database_pool_size: String,
 }
@@ -163,7 +172,10 @@ pub struct Config {
     pub provider: ProviderConfig,
     pub writer: WriterConfig,
     pub desk: DeskConfig,
+    pub agent: AgentConfig,
     pub log: LogConfig,
+    /// The settings that may be shown, by their environment variables.
+    pub public: Map<String, Value>,
 }
 
 /// Validated settings of the database connection.
@@ -171,7 +183,7 @@ pub struct Config {
 pub struct DatabaseConfig {
     /// URL with the credentials of the database's owner.
     pub url: Secret<String>,
-    /// Size of the pool; heartbeat, audit and export use one more connection each.
+    /// Size of the pool; heartbeat, audit, export and agent use one more connection each.
     pub pool_size: u32,
 }
 
@@ -255,6 +267,7 @@ impl Options {
         let mut problems = Vec::new();
         let environment = parse_name("ENVIRONMENT", &self.environment, &mut problems)
             .unwrap_or(Environment::Development);
+        let public = self.public();
         let config = Config {
             listen: parse_addresses("PLANT_LISTEN", &self.listen, &mut problems),
             database: check_database(&self.database, &mut problems),
@@ -289,7 +302,9 @@ impl Options {
             provider: provider::check(&self.provider, &mut problems),
             writer: writer::check(&self.writer, &mut problems),
             desk: desk::check(&self.desk, &mut problems),
+            agent: agent::check(&self.agent, &mut problems),
             log: check_log(self.log, &mut problems),
+            public,
         };
         if let Some(url) = &config.redis_url
             && !["redis://", "unix://", "redis+unix://"]

@@ -38,6 +38,10 @@ fn all_problems_are_listed_at_once() {
         "--writer-failure-rate=2",
         "--desk-hosts=desk.example.com,*",
         "--fake-desk-url=https://x",
+        "--agent-id=a b",
+        "--agent-targets=*",
+        "--agent-interval-ms=99",
+        "--agent-retention-days=0",
     ])
     .check()
     .unwrap_err();
@@ -60,6 +64,10 @@ fn all_problems_are_listed_at_once() {
         "PLANT_WRITER_FAILURE_RATE",
         "PLANT_DESK_HOSTS: `*`",
         "PLANT_FAKE_DESK_URL",
+        "PLANT_AGENT_ID",
+        "PLANT_AGENT_TARGETS: `*`",
+        "PLANT_AGENT_INTERVAL_MS",
+        "PLANT_AGENT_RETENTION_DAYS",
     ] {
         assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name}: {problems:?}");
     }
@@ -246,4 +254,28 @@ fn events_go_to_this_service_by_default() {
     assert_eq!(url(&[], "[::]:81"), "http://[::1]:81/path");
     let set = "--payment-webhook-url=http://other:82/events";
     assert_eq!(url(&[set], "0.0.0.0:81"), "http://other:82/events");
+}
+
+/// Settings that are not shown although their values are not hidden: they can contain credentials.
+const URLS: [&str; 3] = ["PLANT_PAYMENT_WEBHOOK_URL", "PLANT_WRITER_URL", "PLANT_FAKE_DESK_URL"];
+
+#[test]
+fn every_setting_is_either_shown_or_secret() {
+    let public = options(&[]).public();
+    for arg in Command::command().get_arguments().filter(|arg| arg.get_env().is_some()) {
+        let name = arg.get_env().unwrap().to_str().unwrap();
+        let is_hidden = arg.is_hide_env_values_set() || URLS.contains(&name);
+        assert_eq!(public.contains_key(name), !is_hidden, "{name}");
+    }
+}
+
+#[test]
+fn settings_are_shown_as_they_are_in_effect() {
+    let public = options(&["--database-pool-size=7", "--work=false", "--agent-id=a"]).public();
+    let shown = |name: &str| public[name].to_string();
+    assert_eq!(shown("DATABASE_POOL_SIZE"), "7");
+    assert_eq!(shown("PLANT_WORK"), "false");
+    assert_eq!(shown("PLANT_AGENT_ID"), "\"a\"");
+    assert_eq!(shown("REDIS_CACHE_TTL"), "60");
+    assert_eq!(shown("PLANT_HASH_THREADS"), "\"\"");
 }

@@ -142,11 +142,16 @@ fn add_request_headers(method: &str, path: &str, operation: &mut Operation) {
         add_header(operation, "Idempotency-Key", description, key);
     } else if has_status("412") {
         add_header(operation, "If-Match", "ETag of the version to change", string_schema());
-    } else if method == "get" && !streams_ndjson(operation) {
+    } else if method == "get" && !streams_ndjson(operation) && !is_measured(path) {
         let unchanged = ResponseBuilder::new().description("Unchanged since If-None-Match").build();
         operation.responses.responses.entry("304".into()).or_insert(RefOr::T(unchanged));
         add_header(operation, "If-None-Match", "ETag of the client's copy", string_schema());
     }
+}
+
+/// Returns whether the response is measured for each request, so that it has no ETag.
+fn is_measured(path: &str) -> bool {
+    matches!(path, "/api/v1/health" | "/api/v1/health/detailed")
 }
 
 /// Returns whether the response is a stream of JSON lines, which has no ETag.

@@ -14,6 +14,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::performance_agent::{self, Agent};
 use crate::state::AppState;
 use crate::{auth, customers, enhancement, generation, payments, plant};
 
@@ -37,7 +38,7 @@ fn is_api(path: &str) -> bool {
 struct ApiDoc;
 
 /// Returns the routes of all slices with their OpenAPI description, without middleware.
-pub fn api_routes() -> OpenApiRouter<AppState> {
+pub fn api_routes(agent: Agent) -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(ApiDoc::openapi())
         .merge(auth::routes::router())
         .merge(customers::routes::router())
@@ -45,6 +46,7 @@ pub fn api_routes() -> OpenApiRouter<AppState> {
         .merge(generation::routes::router())
         .merge(payments::routes::router())
         .merge(enhancement::router())
+        .merge(performance_agent::router(agent))
 }
 
 /// Completes the OpenAPI description of `router` with what all operations share, and serves it

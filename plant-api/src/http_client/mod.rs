@@ -5,6 +5,7 @@
 //! IP addresses in a URL are not resolved, so the caller checks them.
 
 mod addresses;
+mod allow_list;
 #[cfg(test)]
 mod tests;
 
@@ -27,13 +28,14 @@ use tokio::time::{Instant, timeout_at};
 
 use addresses::CheckedResolver;
 pub use addresses::{InsideAddress, Reach, is_public};
+pub use allow_list::{AllowedHosts, AllowedUrl, RefusedUrl};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Idle connections are closed after this time, before most servers close them.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Largest response body that is read, in bytes.
+/// Largest response body that is read unless another limit is set, in bytes.
 pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Longest delay that a `Retry-After` can ask for.
@@ -45,6 +47,8 @@ type Connector = HttpConnector<CheckedResolver>;
 #[derive(Clone)]
 pub struct HttpClient {
     reach: Reach,
+    /// Largest response body that is read, in bytes.
+    max_response_bytes: usize,
     http: Client<Connector, Full<Bytes>>,
     /// Created at the first request with TLS, because it reads the system's certificates.
     https: Arc<OnceLock<Client<HttpsConnector<Connector>, Full<Bytes>>>>,
@@ -56,7 +60,7 @@ pub struct Response {
     pub status: StatusCode,
     /// `Retry-After`, at most five minutes.
     pub retry_after: Option<Duration>,
-    /// `None`: larger than [`MAX_RESPONSE_BYTES`], or incomplete, also after the timeout.
+    /// `None`: larger than the limit of the client, or incomplete, also after the timeout.
     pub body: Option<Bytes>,
 }
 
@@ -78,7 +82,14 @@ impl HttpClient {
     pub fn new(reach: Reach) -> Self {
         let mut connector = connector(reach);
         connector.enforce_http(true);
-        Self { reach, http: client(connector), https: Arc::default() }
+        let max_response_bytes = MAX_RESPONSE_BYTES;
+        Self { reach, max_response_bytes, http: client(connector), https: Arc::default() }
+    }
+
+    /// Returns a client of the same pool that reads bodies of up to this number of bytes.
+    #[must_use]
+    pub fn with_max_response_bytes(self, max_response_bytes: usize) -> Self {
+        Self { max_response_bytes, ..self }
     }
 
     /// Sends a request and reads the response within `timeout`.
@@ -96,7 +107,7 @@ impl HttpClient {
             .map_err(|_| ClientError::Timeout(timeout))?
             .map_err(|error| client_error(&error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
-        let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect();
+        let body = Limited::new(response.into_body(), self.max_response_bytes).collect();
         // The status counts although the rest does not arrive.
         let body = timeout_at(deadline, body).await.ok().and_then(Result::ok);
         Ok(Response { status, retry_after, body: body.map(http_body_util::Collected::to_bytes) })

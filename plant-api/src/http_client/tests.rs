@@ -115,3 +115,15 @@ async fn an_unreachable_server_is_a_connection_error_with_its_cause() {
     let error = fetch(Reach::Any, url, TIMEOUT).await.unwrap_err();
     assert!(error.to_string().contains("refused"), "{error}");
 }
+
+#[tokio::test]
+async fn a_client_may_have_another_limit_of_bodies() {
+    let body = || async { "x".repeat(MAX_RESPONSE_BYTES + 1) };
+    let url = format!("http://127.0.0.1:{}/", start(Router::new().route("/", get(body))).await);
+    for (limit, kept) in [(MAX_RESPONSE_BYTES, false), (MAX_RESPONSE_BYTES + 1, true)] {
+        let client = HttpClient::new(Reach::Any).with_max_response_bytes(limit);
+        let request = Request::get(&url).body(Full::new(Bytes::new())).unwrap();
+        let response = client.send(request, TIMEOUT).await.unwrap();
+        assert_eq!(response.body.is_some(), kept, "{limit}");
+    }
+}

@@ -62,10 +62,11 @@ pub(crate) async fn reclaim_expired(db: impl PgExecutor<'_>) -> sqlx::Result<u64
     Ok(result.rows_affected())
 }
 
-/// Dead-letters jobs whose lease expired during the last attempt, and returns them. The caller
-/// records the failures in the same transaction.
+/// Dead-letters jobs of these kinds whose lease expired during the last attempt, and returns them. The
+/// caller, which has the handlers of the kinds, records the failures in the same transaction.
 pub(crate) async fn dead_letter_abandoned(
     db: impl PgExecutor<'_>,
+    kinds: &[String],
     reason: &str,
 ) -> sqlx::Result<Vec<Job>> {
     sqlx::query_as!(
@@ -76,7 +77,7 @@ pub(crate) async fn dead_letter_abandoned(
         where id in (
             select id
             from job
-            where state = 'running' and lease_until < now() and attempts >= $1
+            where state = 'running' and lease_until < now() and attempts >= $1 and kind = any($4)
             limit $2
             for update skip locked
         )
@@ -85,6 +86,7 @@ pub(crate) async fn dead_letter_abandoned(
         MAX_ATTEMPTS,
         BATCH_SIZE,
         reason,
+        kinds,
     )
     .fetch_all(db)
     .await

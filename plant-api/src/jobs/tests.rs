@@ -182,7 +182,13 @@ async fn a_job_whose_workers_crash_is_dead_lettered_after_the_last_attempt(pool:
     for attempt in 1..=MAX_ATTEMPTS {
         assert_eq!(claim(&mut db, "one", 1).await[0].attempts, attempt);
         run_sql(&mut db, EXPIRE_LEASES).await;
-        let dead = maintenance::dead_letter_abandoned(&mut *db, "lease expired").await.unwrap();
+        let dead_letter = async |db: &mut PgConnection, kind: &str| {
+            let kinds = [kind.to_owned()];
+            let dead = maintenance::dead_letter_abandoned(db, &kinds, "lease expired").await;
+            dead.unwrap()
+        };
+        assert!(dead_letter(&mut db, "another").await.is_empty());
+        let dead = dead_letter(&mut db, "test").await;
         assert_eq!(dead.len(), usize::from(attempt == MAX_ATTEMPTS));
         maintenance::reclaim_expired(&mut *db).await.unwrap();
     }

@@ -112,6 +112,11 @@ impl Redis {
         server.with_timeout(command.query_async(&mut connection)).await
     }
 
+    /// Sends a `PING` on the shared connection; returns whether it was answered.
+    pub async fn ping(&self) -> bool {
+        self.query::<String>(&cmd("PING")).await.is_some()
+    }
+
     /// Opens a connection of its own for blocking commands such as `BLPOP`.
     ///
     /// # Errors

@@ -28,11 +28,14 @@ use crate::db::{self, Db};
 use crate::limit::{BodyBudget, RateLimit};
 use crate::metrics::Metrics;
 use crate::passwords::PasswordHasher;
+use crate::performance_agent::rules::RuleSets;
+use crate::performance_agent::{Agent, AgentSettings};
 use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::signature::WebhookKey;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::{Claims, Role, Tokens};
+use crate::tunables::Tunables;
 use crate::worker::Worker;
 use proxy::Proxy;
 
@@ -44,6 +47,8 @@ pub struct TestApp {
     token: Option<String>,
     /// OpenAPI description of the router.
     pub api: OpenApi,
+    /// The performance agent, which waits for a millisecond between two readings.
+    pub agent: Agent,
     /// State of the service; its database role is `plant_app`.
     pub state: AppState,
     /// Connections of the database owner.
@@ -246,8 +251,9 @@ impl TestApp {
             acquire_timeout: timeout,
             statement_timeout: timeout,
         };
-        let cache =
-            Cache::new(redis.clone(), Duration::from_secs(60), metrics.cache_requests.clone());
+        let cache = Cache::new(redis.clone(), metrics.cache_requests.clone());
+        let defaults = crate::app::tunable_defaults(Duration::from_secs(60), timeout, 16);
+        let tunables = Tunables::new(&defaults, metrics.tunables_version.clone());
         cache.set_prefix(prefix.clone());
         let state = AppState::from(Handles {
             db: Db::new(options, limits, metrics.db_pool_wait.clone()),
@@ -263,11 +269,20 @@ impl TestApp {
                 body_budget: BodyBudget::for_bodies_of(100_000),
                 response_budget: BodyBudget::for_responses(),
             },
+            tunables,
             shutdown: CancellationToken::new(),
             write_tasks: TaskTracker::new(),
         });
-        let (router, api) = crate::app::router(state.clone()).unwrap();
-        Self { router, token: None, api, state, owner }
+        let agent = Agent::new(agent_settings());
+        let (router, api) = crate::app::router(state.clone(), agent.clone()).unwrap();
+        Self { router, token: None, api, agent, state, owner }
+    }
+
+    /// Returns the same service with another performance agent.
+    pub fn with_agent(self, settings: AgentSettings) -> Self {
+        let agent = Agent::new(settings);
+        let (router, api) = crate::app::router(self.state.clone(), agent.clone()).unwrap();
+        Self { router, api, agent, ..self }
     }
 
     /// Runs all jobs until none remain, including scheduled jobs, which run at once, and jobs that
@@ -430,6 +445,20 @@ pub fn access_policy(access_mode: AccessMode) -> AccessPolicy {
         rate_limit: RateLimit::new(NonZeroU32::MAX),
         require_verification: false,
         admin_key_fingerprint,
+    }
+}
+
+/// Returns the settings of the tests' performance agent, with the built-in rules.
+pub fn agent_settings() -> AgentSettings {
+    AgentSettings {
+        id: "agent-of-the-tests".into(),
+        port: 8001,
+        environment: "development".into(),
+        log_level: "info".into(),
+        public: serde_json::Map::new(),
+        interval: Duration::from_millis(1),
+        targets: Vec::new(),
+        rules: RuleSets::default(),
     }
 }
 

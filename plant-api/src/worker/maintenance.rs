@@ -68,7 +68,9 @@ impl Worker {
         const REASON: &str = "the lease expired during the last attempt";
         let mut tx = self.0.db.begin().await?;
         let reclaimed = maintenance::reclaim_expired(&mut *tx).await?;
-        let abandoned = maintenance::dead_letter_abandoned(&mut *tx, REASON).await?;
+        let kinds = self.0.handlers.iter().map(|handler| handler.kind().name.to_owned());
+        let kinds: Vec<_> = kinds.collect();
+        let abandoned = maintenance::dead_letter_abandoned(&mut *tx, &kinds, REASON).await?;
         for job in &abandoned {
             self.record_dead_letter(&mut tx, job, REASON).await?;
         }
@@ -139,10 +141,9 @@ impl Worker {
 pub async fn run_gauge_updates(
     db: Db,
     metrics: Metrics,
-    handlers: Vec<AnyJobHandler>,
+    kinds: Vec<JobKind>,
     shutdown: CancellationToken,
 ) {
-    let kinds: Vec<JobKind> = handlers.iter().map(AnyJobHandler::kind).collect();
     // All series exist from the start, so that rates include the first event.
     for kind in &kinds {
         metrics.queue_depth.with_label_values(&[kind.queue]).set(0);

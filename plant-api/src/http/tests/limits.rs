@@ -197,7 +197,8 @@ async fn each_free_form_json_field_is_described_with_its_limit(pool: PgPool) {
         for (field, property) in schema["properties"].as_object().unwrap_or(&Map::new()) {
             if ["settings", "custom_attributes", "evidence"].contains(&&**field) {
                 let description = property["description"].as_str().unwrap_or_default();
-                let is_request = !["Goal", "Configuration", "Metadata"].contains(&&**name);
+                let is_request =
+                    !["Goal", "Configuration", "Metadata", "PerformanceFinding"].contains(&&**name);
                 assert!(
                     !is_request || description.contains("at most 64 KiB"),
                     "{name}.{field}: {description}"

@@ -37,6 +37,7 @@ fn handles(app: &TestApp) -> Handles {
         clock: state.clock.clone(),
         access_policy: state.access_policy.clone(),
         request_limits: state.request_limits.clone(),
+        tunables: state.tunables.clone(),
         shutdown: state.shutdown.clone(),
         write_tasks: state.write_tasks.clone(),
     }
@@ -150,8 +151,8 @@ async fn a_waiting_request_is_503_when_the_database_is_lost(pool: PgPool) {
 async fn health_is_503_when_the_database_is_lost(pool: PgPool) {
     let app = TestApp::new(pool.clone()).await;
     let db = unreachable_database(&app, &pool);
-    let router = crate::app::router(AppState::from(Handles { db: db.clone(), ..handles(&app) }));
-    let router = router.unwrap().0;
+    let state = AppState::from(Handles { db: db.clone(), ..handles(&app) });
+    let router = crate::app::router(state, app.agent).unwrap().0;
     tokio::spawn(db.clone().run_heartbeat(CancellationToken::new()));
     within(async {
         while db.is_up() {
@@ -178,7 +179,7 @@ async fn health_is_degraded_but_200_when_only_redis_is_lost(pool: PgPool) {
     let redis = Redis::new(Some("redis://127.0.0.1:1")).unwrap();
     tokio::spawn(redis.clone().run_heartbeat(CancellationToken::new()));
     let state = AppState::from(Handles { queue: Queue::new(redis, ""), ..handles(&app) });
-    let router = crate::app::router(state).unwrap().0;
+    let router = crate::app::router(state, app.agent).unwrap().0;
     within(async {
         loop {
             let response = get_path(&router, "/health").await;

@@ -16,7 +16,7 @@ use crate::worker::Worker;
 async fn worker(app: &TestApp, provider: &ProviderConfig) -> Worker {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (router, _) = crate::app::router(app.state.clone()).unwrap();
+    let (router, _) = crate::app::router(app.state.clone(), app.agent.clone()).unwrap();
     tokio::spawn(axum::serve(listener, router).into_future());
     let simulations = Simulations::with(INSTANT_MODEL, provider, address).unwrap();
     crate::app::worker(&app.state, &simulations)

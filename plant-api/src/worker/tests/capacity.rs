@@ -1,6 +1,7 @@
 //! Slots of a process.
 
 use super::*;
+use crate::tunables::{Change, Defaults, Tunables};
 
 /// Handler of a second kind, with one slot.
 #[derive(Clone)]
@@ -43,21 +44,21 @@ fn slots_are_counted_per_kind() {
     // All slots of this kind are used, so no job can be claimed for them.
     assert!(capacity.has_free_slot() && !capacity.can_refill());
     assert_eq!(capacity.occupy(&jobs_of(KIND, 49)), [(KIND.queue, 49)]);
-    assert_eq!((capacity.free_slots(), capacity.used()), (vec![(KIND.name, 1)], 50));
+    assert_eq!(capacity.free_slots(), [(KIND.name, 1)]);
     assert!(capacity.has_free_slot() && !capacity.can_refill());
     assert_eq!(capacity.occupy(&jobs_of(KIND, 1)), [(KIND.queue, 1)]);
-    assert_eq!((capacity.free_slots(), capacity.used()), (vec![], 51));
+    assert_eq!(capacity.free_slots(), []);
     assert!(!capacity.has_free_slot() && !capacity.can_refill());
 
     // The last claim filled all slots, so more jobs are probably ready.
     capacity.release(KIND.name);
-    assert_eq!((capacity.free_slots(), capacity.used()), (vec![(KIND.name, 1)], 50));
+    assert_eq!(capacity.free_slots(), [(KIND.name, 1)]);
     assert!(capacity.has_free_slot() && capacity.can_refill());
     // But not after a claim that found none.
     assert_eq!(capacity.occupy(&[]), []);
     assert!(!capacity.can_refill());
     capacity.release("unknown");
-    assert_eq!(capacity.used(), 50);
+    assert_eq!(capacity.free_slots(), [(KIND.name, 1)]);
     assert_eq!(capacity.full_lists(), [single.queue]);
 
     // A claim for one kind says nothing about the jobs of another that has no free slot.
@@ -72,8 +73,67 @@ fn slots_are_counted_per_kind() {
 async fn the_finisher_ends_with_its_channel(pool: PgPool) {
     let worker = worker(&TestApp::new(pool).await, &ScriptedHandler::new());
     let (finished, receiver) = mpsc::channel(1);
-    let (freed, _) = mpsc::unbounded_channel();
     drop(finished);
-    let finisher = worker.run_finisher(receiver, freed);
+    let finisher = worker.run_finisher(receiver);
     tokio::time::timeout(Duration::from_secs(20), finisher).await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_number_of_slots_follows_its_tunable(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    create_effect_table(&app).await;
+    let handler = ScriptedHandler::new();
+    let tunables = {
+        let defaults = Defaults {
+            cache_ttl: Duration::from_secs(60),
+            topics: Vec::new(),
+            page_size: 500,
+            statement_timeout: Duration::from_secs(30),
+            workers: vec![(KIND.name, 2)],
+        };
+        Tunables::new(&defaults, app.state.metrics.tunables_version.clone())
+    };
+    let worker = Worker::new(
+        app.state.db.clone(),
+        app.state.queue.clone(),
+        app.state.metrics.clone(),
+        tunables.clone(),
+        vec![AnyJobHandler::new(handler.clone())],
+    );
+    let set = async |value: i64| {
+        let mut tx = app.state.db.begin().await.unwrap();
+        let change = Change { name: "workers_test", actor: "operator", at: app.state.clock.now() };
+        tunables.set(&mut tx, change, Some(value)).await.unwrap();
+        tx.commit().await.unwrap();
+        tunables.refresh(&app.state.db).await.unwrap();
+    };
+    let running = async |expected| {
+        wait_until(async || handler.running.load(Ordering::SeqCst) == expected).await;
+    };
+    for _ in 0..10 {
+        enqueue(&app, "wait").await;
+    }
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(worker.run(shutdown.clone(), Duration::from_secs(20)));
+    running(2).await;
+    set(4).await;
+    running(4).await;
+    assert_eq!(handler.max_running.load(Ordering::SeqCst), 4);
+
+    // Running jobs go on; further ones start when fewer than the new number run.
+    set(1).await;
+    handler.permits.add_permits(3);
+    wait_until(async || effects(&app).await.len() == 3).await;
+    running(1).await;
+    handler.max_running.store(0, Ordering::SeqCst);
+    for finished in 4..10 {
+        handler.permits.add_permits(1);
+        wait_until(async || effects(&app).await.len() == finished).await;
+        running(1).await;
+    }
+    assert_eq!(handler.max_running.load(Ordering::SeqCst), 1);
+    handler.permits.add_permits(1);
+    wait_until(async || effects(&app).await.len() == 10).await;
+    shutdown.cancel();
+    task.await.unwrap();
 }

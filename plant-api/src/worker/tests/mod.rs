@@ -169,8 +169,14 @@ fn worker_with_lease(
     lease: Duration,
 ) -> Worker {
     let state = &app.state;
-    let (db, queue, metrics) = (state.db.clone(), state.queue.clone(), state.metrics.clone());
-    Worker::with_lease(db, queue, metrics, vec![AnyJobHandler::new(handler.clone())], lease)
+    Worker::with_lease(
+        state.db.clone(),
+        state.queue.clone(),
+        state.metrics.clone(),
+        state.tunables.clone(),
+        vec![AnyJobHandler::new(handler.clone())],
+        lease,
+    )
 }
 
 async fn effects(app: &TestApp) -> Vec<(Uuid, Value)> {
@@ -263,7 +269,7 @@ async fn gauges_show_ready_and_running_jobs(pool: PgPool) {
     let gauges = tokio::spawn(super::run_gauge_updates(
         state.db.clone(),
         state.metrics.clone(),
-        vec![AnyJobHandler::new(handler.clone())],
+        vec![KIND],
         shutdown.clone(),
     ));
     wait_until(async || state.metrics.jobs_running.get() == 50).await;

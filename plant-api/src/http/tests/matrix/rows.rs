@@ -161,6 +161,19 @@ impl Fixture {
         id
     }
 
+    /// Creates a workflow that awaits approval; returns its id.
+    async fn waiting_workflow(&self) -> String {
+        let id = self.app.create("/api/v1/workflows", json!({"target": "self"})).await;
+        sqlx::query(
+            "update performance_workflow set status = 'awaiting_approval' where id = $1::uuid",
+        )
+        .bind(&id)
+        .execute(&self.app.owner)
+        .await
+        .unwrap();
+        id
+    }
+
     /// Inserts a ticket and its dead-lettered job; returns the id of the ticket and of the job.
     async fn dead_ticket(&self) -> (String, String) {
         let ticket = self.name().to_uppercase().replace(' ', "-");
@@ -205,8 +218,14 @@ impl Fixture {
         let plain = path.to_owned();
         let (mut owned, mut headers) = (None, Vec::new());
         let (required, success_status, path, body) = match operation {
-            "GET /health" | "GET /livez" | "GET /readyz" | "GET /metrics" => {
-                (Nothing, 200, plain, None)
+            "GET /health" | "GET /livez" | "GET /readyz" | "GET /metrics"
+            | "GET /api/v1/health" => (Nothing, 200, plain, None),
+            "GET /api/v1/health/detailed"
+            | "GET /api/v1/config"
+            | "GET /api/v1/capabilities"
+            | "GET /api/v1/metrics/history" => (Admin, 200, plain, None),
+            "POST /api/v1/metrics/collect" | "POST /api/v1/analysis" => {
+                (Admin, 200, plain, Some(json!({"target": "self"})))
             }
 
             "GET /api/v1/agents"
@@ -404,6 +423,22 @@ impl Fixture {
             }
             "POST /admin/queue/dead/{id}/requeue" => {
                 (Admin, 200, fill("{id}", &self.dead_ticket().await.1), None)
+            }
+            "GET /api/v1/workflows" => (Admin, 200, plain, None),
+            "POST /api/v1/workflows" => (Admin, 201, plain, Some(json!({"target": "self"}))),
+            "GET /api/v1/workflows/{id}" => {
+                (Admin, 200, fill("{id}", &self.waiting_workflow().await), None)
+            }
+            "POST /api/v1/workflows/{id}/approve" | "POST /api/v1/workflows/{id}/reject" => {
+                (Admin, 200, fill("{id}", &self.waiting_workflow().await), None)
+            }
+            "GET /api/v1/admin/tunables" => (Admin, 200, plain, None),
+            "GET /api/v1/admin/tunables/{name}" => {
+                (Admin, 200, fill("{name}", "cache_ttl_seconds"), None)
+            }
+            "PUT /api/v1/admin/tunables/{name}" => {
+                let value = json!({"value": 30});
+                (Admin, 200, fill("{name}", "cache_ttl_seconds"), Some(value))
             }
             _ => return None,
         };

@@ -1,0 +1,58 @@
+//! The performance agent: collects metrics of this service or of another Prometheus endpoint, compares
+//! them with rules, and plans changes.
+//!
+//! ```text
+//! target ── collect ──▶ snapshot ── analyze ──▶ analysis ── plan ──▶ plan of changes
+//! ```
+//!
+//! A [`snapshot`] is computed from two readings of a target in the Prometheus text format, a short
+//! interval apart ([`readings`]); this service is read without a request, but in the same format. A
+//! snapshot of this service also has the statistics of its [`database`]. [`analysis`] compares the
+//! [`measurement`]s of a snapshot, and of those before it, with [`rules`], which are data.
+//!
+//! The agent must work when the service does not, so it has a database connection of its own
+//! ([`Db::acquire_monitor`](crate::db::Db::acquire_monitor)). Metrics are those of one process: an agent does not see the
+//! requests that other replicas answer.
+
+mod agent;
+pub mod analysis;
+mod collect;
+mod database;
+mod exposition;
+mod info;
+mod measurement;
+mod memory;
+mod readings;
+mod routes;
+pub mod rules;
+pub mod snapshot;
+mod sql;
+mod target;
+#[cfg(test)]
+mod tests;
+mod tunables;
+pub mod workflows;
+
+use std::time::Duration;
+
+use crate::cleanup;
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::error::Result;
+
+pub use agent::{Agent, AgentSettings};
+pub use analysis::analyze;
+pub use collect::collect;
+pub use routes::router;
+pub use target::Target;
+
+/// Deletes up to [`cleanup::BATCH_SIZE`] snapshots that are older than `retention`, with their
+/// analyses; returns how many snapshots.
+///
+/// # Errors
+/// Database errors.
+pub async fn delete_expired(db: &Db, clock: &Clock, retention: Duration) -> Result<u64> {
+    let mut connection = db.acquire().await?;
+    let before = clock.now() - retention;
+    Ok(sql::delete_snapshots_before(&mut *connection, before, cleanup::BATCH_SIZE).await?)
+}

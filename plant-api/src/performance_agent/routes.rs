@@ -1,0 +1,283 @@
+//! The routes of the performance agent.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::agent::Agent;
+use super::analysis::{self, Analysis, SloTarget};
+use super::info::{
+    self, AgentConfiguration, AgentHealth, Capabilities, ComponentStatus, DetailedAgentHealth,
+};
+use super::rules::{self, RuleSet};
+use super::snapshot::Snapshot;
+use super::target::Target;
+use super::{collect, sql, tunables, workflows};
+use crate::access::Administrator;
+use crate::check::Checks;
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::error::{Error, Problem, Result};
+use crate::etag::Preconditions;
+use crate::extract::Json;
+use crate::page::{Filtered, PageParams};
+use crate::state::AppState;
+
+/// Maximum number of objectives in a request.
+const MAX_SLO_TARGETS: usize = 100;
+
+/// Hours of the history that are returned by default.
+const DEFAULT_HOURS: i64 = 24;
+
+/// Maximum number of hours of the history: a year.
+const MAX_HOURS: i64 = 8_784;
+
+/// Returns the routes of the performance agent.
+pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(health))
+        .routes(routes!(detailed_health))
+        .routes(routes!(configuration))
+        .routes(routes!(capabilities))
+        .routes(routes!(collect_metrics))
+        .routes(routes!(history))
+        .routes(routes!(analyze))
+        .merge(tunables::routes::router())
+        .merge(workflows::routes::router())
+        .layer(Extension(agent))
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/health",
+    tag = "performance agent",
+    summary = "Health of the performance agent, without any query",
+    responses(
+        (status = 200, description = "Healthy, or degraded: Redis is unavailable", body = AgentHealth),
+        (status = 503, description = "Unhealthy: the database is unavailable", body = AgentHealth)
+    )
+)]
+async fn health(State(state): State<AppState>, Extension(agent): Extension<Agent>) -> Response {
+    let health = info::health(&state, &agent);
+    respond_health(health.status, health)
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/health/detailed",
+    tag = "performance agent",
+    security((), ("bearer" = []), ("admin_key" = [])),
+    summary = "Health of the performance agent and of the components, measured",
+    responses(
+        (status = 200, description = "Healthy or degraded", body = DetailedAgentHealth),
+        (status = 403, description = "Administrator rights are required, unless access is open", body = Problem),
+        (status = 503, description = "Unhealthy: the database does not respond", body = DetailedAgentHealth)
+    )
+)]
+async fn detailed_health(
+    State(state): State<AppState>,
+    Extension(agent): Extension<Agent>,
+    _: Administrator,
+) -> Response {
+    let health = info::detailed_health(&state, &agent).await;
+    respond_health(health.health.status, health)
+}
+
+fn respond_health(status: ComponentStatus, health: impl Serialize) -> Response {
+    if status != ComponentStatus::Unhealthy {
+        return Json(health).into_response();
+    }
+    let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(health)).into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/config",
+    tag = "performance agent",
+    security((), ("bearer" = []), ("admin_key" = [])),
+    summary = "Settings of the performance agent and of the service, without secrets",
+    responses(
+        (status = 200, description = "The settings", body = AgentConfiguration),
+        (status = 403, description = "Administrator rights are required, unless access is open", body = Problem)
+    )
+)]
+async fn configuration(
+    Extension(agent): Extension<Agent>,
+    _: Administrator,
+    conditions: Preconditions,
+) -> Result<Response> {
+    conditions.respond_with_content_etag(&info::configuration(&agent))
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/capabilities",
+    tag = "performance agent",
+    security((), ("bearer" = []), ("admin_key" = [])),
+    summary = "What the performance agent can do",
+    responses(
+        (status = 200, description = "The capabilities", body = Capabilities),
+        (status = 403, description = "Administrator rights are required, unless access is open", body = Problem)
+    )
+)]
+async fn capabilities(
+    Extension(agent): Extension<Agent>,
+    _: Administrator,
+    conditions: Preconditions,
+) -> Result<Response> {
+    conditions.respond_with_content_etag(&info::capabilities(&agent))
+}
+
+/// What to collect.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+struct CollectionRequest {
+    /// `self`, or the URL of a Prometheus endpoint whose host is in `PLANT_AGENT_TARGETS`.
+    #[schema(example = "self")]
+    target: String,
+    /// Rule set that names the metrics of the target; default `plant`.
+    #[schema(example = "plant")]
+    rules: Option<String>,
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/metrics/collect",
+    tag = "performance agent",
+    security((), ("bearer" = []), ("admin_key" = [])),
+    summary = "Collect and store a snapshot of the metrics of a target",
+    description = "Reads the target twice, `PLANT_AGENT_INTERVAL_MS` apart.",
+    request_body = CollectionRequest,
+    responses(
+        (status = 200, description = "The snapshot", body = Snapshot),
+        (status = 403, description = "Administrator rights are required, unless access is open; or the target is not allowed", body = Problem),
+        (status = 503, description = "The target does not answer; see Retry-After", body = Problem)
+    )
+)]
+async fn collect_metrics(
+    State(state): State<AppState>,
+    Extension(agent): Extension<Agent>,
+    _: Administrator,
+    Json(request): Json<CollectionRequest>,
+) -> Result<Json<Snapshot>> {
+    let target = Target::check(&agent, &request.target)?;
+    let rules = find_rules(&agent, request.rules.as_deref())?;
+    collect(&state, &agent, &target, rules).await.map(Json)
+}
+
+fn find_rules<'a>(agent: &'a Agent, name: Option<&str>) -> Result<&'a RuleSet> {
+    let sets = &agent.settings().rules;
+    sets.find(name.unwrap_or(rules::DEFAULT)).ok_or_else(|| {
+        let names: Vec<_> = sets.names().collect();
+        Error::invalid("rules", "enum", format!("must be one of {}", names.join(", ")))
+    })
+}
+
+/// Filter for snapshots.
+#[derive(Debug, Deserialize, Serialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct HistoryFilter {
+    /// Returns only snapshots of this number of hours; default 24.
+    #[param(minimum = 1, maximum = 8784, example = 24)]
+    hours: Option<i64>,
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/metrics/history",
+    tag = "performance agent",
+    security((), ("bearer" = []), ("admin_key" = [])),
+    summary = "List stored snapshots, newest first",
+    params(HistoryFilter, PageParams),
+    responses(
+        (status = 200, description = "A page of snapshots", body = Vec<Snapshot>),
+        (status = 403, description = "Administrator rights are required, unless access is open", body = Problem)
+    )
+)]
+async fn history(
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    _: Administrator,
+    Filtered { filter, page }: Filtered<HistoryFilter>,
+    conditions: Preconditions,
+) -> Result<Response> {
+    let hours = filter.hours.unwrap_or(DEFAULT_HOURS);
+    let mut checks = Checks::default();
+    checks.require((1..=MAX_HOURS).contains(&hours), "hours", "range", "must be 1 to 8784");
+    checks.into_result()?;
+    let since = clock.now() - TimeDelta::hours(hours);
+    let mut connection = db.acquire_monitor().await?;
+    let rows = sql::list_snapshots(&mut *connection, since, &page);
+    let snapshots = page.to_cached_response(rows, |snapshot| snapshot.id).await?;
+    Ok(conditions.respond_cached(&snapshots))
+}
+
+/// What to analyze: a stored snapshot, or a target of which one is collected.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+struct AnalysisRequest {
+    /// Id of a snapshot.
+    snapshot_id: Option<Uuid>,
+    /// Instead of a snapshot: `self`, or the URL of a Prometheus endpoint.
+    #[schema(example = "self")]
+    target: Option<String>,
+    /// Rule set of the target; default `plant`. A snapshot has one already.
+    #[schema(example = "plant")]
+    rules: Option<String>,
+    /// Other thresholds of the rule set's objectives.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    slo_targets: Option<Vec<SloTarget>>,
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/analysis",
+    tag = "performance agent",
+    security((), ("bearer" = []), ("admin_key" = [])),
+    summary = "Analyze a snapshot",
+    request_body = AnalysisRequest,
+    responses(
+        (status = 200, description = "The analysis", body = Analysis),
+        (status = 403, description = "Administrator rights are required, unless access is open; or the target is not allowed", body = Problem),
+        (status = 404, description = "There is no such snapshot", body = Problem),
+        (status = 503, description = "The target does not answer; see Retry-After", body = Problem)
+    )
+)]
+async fn analyze(
+    State(state): State<AppState>,
+    Extension(agent): Extension<Agent>,
+    _: Administrator,
+    Json(request): Json<AnalysisRequest>,
+) -> Result<Json<Analysis>> {
+    let targets = request.slo_targets.unwrap_or_default();
+    let mut checks = Checks::default();
+    let message = "must have at most 100 items";
+    checks.require(targets.len() <= MAX_SLO_TARGETS, "slo_targets", "max-items", message);
+    checks.into_result()?;
+    let snapshot = match (request.snapshot_id, request.target) {
+        (Some(id), None) => find_snapshot(&state, id).await?,
+        (None, Some(target)) => {
+            let target = Target::check(&agent, &target)?;
+            let rules = find_rules(&agent, request.rules.as_deref())?;
+            collect(&state, &agent, &target, rules).await?
+        }
+        _ => {
+            let message = "send either `snapshot_id` or `target`";
+            return Err(Error::invalid("snapshot_id", "exactly-one", message));
+        }
+    };
+    analysis::analyze(&state, &agent, &snapshot, &targets).await.map(Json)
+}
+
+async fn find_snapshot(state: &AppState, id: Uuid) -> Result<Snapshot> {
+    let mut connection = state.db.acquire_monitor().await?;
+    let snapshot = sql::find_snapshot(&mut *connection, id).await?;
+    snapshot.ok_or_else(|| Error::no_such("snapshot"))
+}

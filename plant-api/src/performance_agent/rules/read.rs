@@ -1,0 +1,195 @@
+//! Reads a rule file. Every mistake is reported with its line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Comparison, CustomMetric, MetricNames, Rule, RuleSet, Severity};
+use crate::performance_agent::exposition::selector::Selector;
+use crate::performance_agent::measurement::METRICS;
+
+/// Mistakes in a rule file, each with its line number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidRules(pub Vec<(usize, String)>);
+
+impl fmt::Display for InvalidRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (line, message)) in self.0.iter().enumerate() {
+            let separator = if index > 0 { "\n" } else { "" };
+            write!(f, "{separator}line {line}: {message}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for InvalidRules {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: Spanned<String>,
+    metrics: Option<MetricNames>,
+    #[serde(default)]
+    metric: Vec<MetricEntry>,
+    #[serde(default)]
+    slo: Vec<Spanned<RuleEntry>>,
+    #[serde(default)]
+    rule: Vec<Spanned<RuleEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricEntry {
+    name: Spanned<String>,
+    gauge: Option<Selector>,
+    rate: Option<Selector>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleEntry {
+    name: Spanned<String>,
+    finding: Spanned<String>,
+    metric: Spanned<String>,
+    subject: Option<String>,
+    comparison: Comparison,
+    threshold: Spanned<f64>,
+    #[serde(default)]
+    min_samples: u64,
+    max_severity: Option<Severity>,
+    recommendation: Spanned<String>,
+    #[serde(default)]
+    changes: Vec<Spanned<String>>,
+}
+
+/// Problems by their position in the text.
+struct Problems<'t> {
+    text: &'t str,
+    found: Vec<(usize, String)>,
+}
+
+impl Problems<'_> {
+    fn add(&mut self, at: &Range<usize>, message: impl Into<String>) {
+        let before = self.text.get(..at.start).unwrap_or(self.text);
+        self.found.push((before.matches('\n').count() + 1, message.into()));
+    }
+
+    fn require(&mut self, valid: bool, at: &Range<usize>, message: impl Into<String>) {
+        if !valid {
+            self.add(at, message);
+        }
+    }
+
+    /// Checks a name: words of lower-case letters and digits, unique.
+    fn name(&mut self, name: &Spanned<String>, names: &mut BTreeSet<String>) {
+        let text = name.get_ref();
+        let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let valid = !text.is_empty() && text.len() <= 60 && text.bytes().all(is_word);
+        let message = format!("`{text}` is not a name such as `low_cache_hit_ratio`");
+        self.require(valid, &name.span(), message);
+        let is_new = names.insert(text.clone());
+        self.require(is_new, &name.span(), format!("`{text}` is defined twice"));
+    }
+}
+
+impl FromStr for RuleSet {
+    type Err = InvalidRules;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRules> {
+        let mut problems = Problems { text, found: Vec::new() };
+        let file: File = toml::from_str(text).map_err(|error: toml::de::Error| {
+            problems.add(&error.span().unwrap_or(0..0), error.message());
+            InvalidRules(std::mem::take(&mut problems.found))
+        })?;
+        problems.name(&file.name, &mut BTreeSet::new());
+        let custom_metrics = custom_metrics(file.metric, &mut problems);
+        let mut names = BTreeSet::new();
+        let mut rules = Vec::new();
+        for (entries, is_slo) in [(file.slo, true), (file.rule, false)] {
+            for entry in entries {
+                rules.push(rule(
+                    entry.into_inner(),
+                    is_slo,
+                    &custom_metrics,
+                    &mut names,
+                    &mut problems,
+                ));
+            }
+        }
+        let set = Self {
+            name: file.name.into_inner(),
+            metric_names: file.metrics.unwrap_or_default(),
+            custom_metrics,
+            rules,
+        };
+        problems.found.sort();
+        if problems.found.is_empty() { Ok(set) } else { Err(InvalidRules(problems.found)) }
+    }
+}
+
+fn custom_metrics(
+    entries: Vec<MetricEntry>,
+    problems: &mut Problems<'_>,
+) -> BTreeMap<String, CustomMetric> {
+    let mut names: BTreeSet<String> = METRICS.iter().map(|name| (*name).to_owned()).collect();
+    let mut metrics = BTreeMap::new();
+    for MetricEntry { name, gauge, rate } in entries {
+        problems.name(&name, &mut names);
+        let metric = match (gauge, rate) {
+            (Some(gauge), None) => CustomMetric::Gauge(gauge),
+            (None, Some(rate)) => CustomMetric::Rate(rate),
+            _ => {
+                problems.add(&name.span(), "a metric is either a `gauge` or a `rate`");
+                continue;
+            }
+        };
+        metrics.insert(name.into_inner(), metric);
+    }
+    metrics
+}
+
+fn rule(
+    entry: RuleEntry,
+    is_slo: bool,
+    custom_metrics: &BTreeMap<String, CustomMetric>,
+    names: &mut BTreeSet<String>,
+    problems: &mut Problems<'_>,
+) -> Rule {
+    problems.name(&entry.name, names);
+    // Several rules have findings of one type.
+    problems.name(&entry.finding, &mut BTreeSet::new());
+    let metric = entry.metric.get_ref();
+    let is_known = METRICS.contains(&metric.as_str()) || custom_metrics.contains_key(metric);
+    problems.require(
+        is_known,
+        &entry.metric.span(),
+        format!("there is no metric `{metric}`; known are {} and those of [[metric]]", {
+            METRICS.join(", ")
+        }),
+    );
+    let threshold = *entry.threshold.get_ref();
+    problems.require(
+        threshold.is_finite() && threshold > 0.0,
+        &entry.threshold.span(),
+        "the threshold must be a positive number, with which values can be compared",
+    );
+    let is_blank = entry.recommendation.get_ref().trim().is_empty();
+    problems.require(!is_blank, &entry.recommendation.span(), "the recommendation is blank");
+    Rule {
+        name: entry.name.into_inner(),
+        finding: entry.finding.into_inner(),
+        metric: entry.metric.into_inner(),
+        subject: entry.subject,
+        comparison: entry.comparison,
+        threshold,
+        min_samples: entry.min_samples,
+        max_severity: entry.max_severity.unwrap_or(Severity::Critical),
+        recommendation: entry.recommendation.into_inner(),
+        changes: entry.changes.into_iter().map(Spanned::into_inner).collect(),
+        is_slo,
+    }
+}

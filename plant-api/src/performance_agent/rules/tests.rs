@@ -1,0 +1,158 @@
+use std::path::PathBuf;
+
+use strum::IntoEnumIterator;
+
+use super::{Comparison, DEFAULT, RuleSet, RuleSets, Severity};
+use crate::performance_agent::measurement::METRICS;
+
+const VALID: &str = r#"
+name = "mine"
+
+[metrics]
+requests = "requests_total"
+
+[[metric]]
+name = "evictions_per_second"
+rate = "evicted_total"
+
+[[slo]]
+name = "errors"
+finding = "error_rate_over_slo"
+metric = "error_rate"
+comparison = "above"
+threshold = 0.01
+recommendation = "Fix it."
+
+[[rule]]
+name = "evictions"
+finding = "cache_too_small"
+metric = "evictions_per_second"
+comparison = "above"
+threshold = 10
+min_samples = 1
+max_severity = "medium"
+recommendation = "Enlarge it."
+"#;
+
+/// Returns the mistakes in the valid file with `from` replaced by `to`.
+fn mistakes(from: &str, to: &str) -> Vec<(usize, String)> {
+    assert!(VALID.contains(from), "{from}");
+    VALID.replacen(from, to, 1).parse::<RuleSet>().unwrap_err().0
+}
+
+#[test]
+fn the_built_in_rules_are_valid_and_cover_every_kind_of_finding() {
+    let sets = RuleSets::default();
+    let rules = &sets.find(DEFAULT).unwrap().rules;
+    for finding in [
+        "latency_over_slo",
+        "error_rate_over_slo",
+        "pool_saturation",
+        "low_cache_hit_ratio",
+        "queue_build_up",
+        "cpu_pressure",
+        "memory_pressure",
+        "memory_growth",
+        "unused_index",
+        "missing_index",
+        "slow_statement",
+        "dead_tuples",
+    ] {
+        assert!(rules.iter().any(|rule| rule.finding == finding), "{finding}");
+    }
+}
+
+#[test]
+fn every_mistake_in_a_file_is_refused_with_its_line() {
+    VALID.parse::<RuleSet>().unwrap();
+    for (from, to, line, message) in [
+        ("name = \"mine\"", "name = \"my rules\"", 2, "is not a name"),
+        ("name = \"mine\"", "name = mine", 2, ""),
+        ("requests = \"requests_total\"", "requests = \"a{\"", 5, "is not a selector"),
+        ("requests = \"requests_total\"", "request = \"a\"", 5, "unknown field"),
+        ("rate = \"evicted_total\"", "gauge = \"a\"\nrate = \"b\"", 8, "either"),
+        ("rate = \"evicted_total\"", "", 8, "either"),
+        ("\"evictions_per_second\"", "\"cpu_use\"", 8, "defined twice"),
+        ("metric = \"error_rate\"", "metric = \"errors\"", 14, "there is no metric `errors`"),
+        ("comparison = \"above\"", "comparison = \"over\"", 15, "unknown variant"),
+        ("threshold = 0.01", "threshold = 0", 16, "positive"),
+        ("threshold = 0.01", "threshold = nan", 16, "positive"),
+        ("threshold = 0.01", "threshold = \"low\"", 16, "invalid type"),
+        ("threshold = 0.01", "", 11, "missing field"),
+        ("\"Fix it.\"", "\" \"", 17, "blank"),
+        ("name = \"evictions\"", "name = \"errors\"", 20, "defined twice"),
+        ("min_samples = 1", "min_samples = -1", 25, ""),
+        ("max_severity = \"medium\"", "max_severity = \"worst\"", 26, "unknown variant"),
+    ] {
+        let found = mistakes(from, to);
+        let expected = |(at, text): &(usize, String)| *at == line && text.contains(message);
+        assert!(found.iter().any(expected), "{to}: {found:?}");
+    }
+    let several =
+        VALID.replace("threshold = 0.01", "threshold = 0").replace("\"Enlarge it.\"", "\"\"");
+    let found = several.parse::<RuleSet>().unwrap_err().0;
+    let lines: Vec<_> = found.iter().map(|(line, _)| *line).collect();
+    assert_eq!(lines, [16, 27]);
+}
+
+#[test]
+fn files_are_added_to_the_built_in_rules_or_replace_them() {
+    let folder = std::env::temp_dir().join(format!("plant-rules-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir(&folder).unwrap();
+    let file = |name: &str, text: &str| -> PathBuf {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let mine = file("mine.toml", VALID);
+    let own_plant = file("plant.toml", &VALID.replace("\"mine\"", "\"plant\""));
+    let broken = file("broken.toml", &VALID.replace("threshold = 0.01", "threshold = -1"));
+    let names = |files: &[PathBuf]| {
+        RuleSets::load(files).map(|sets| sets.names().map(str::to_owned).collect::<Vec<_>>())
+    };
+    assert_eq!(names(&[]).unwrap(), ["plant"]);
+    assert_eq!(names(std::slice::from_ref(&mine)).unwrap(), ["plant", "mine"]);
+    let replaced = RuleSets::load(&[own_plant]).unwrap();
+    assert_eq!(replaced.find("plant").unwrap().rules.len(), 2);
+    let missing = folder.join("missing.toml");
+    let problems = names(&[broken.clone(), mine.clone(), mine, missing.clone()]).unwrap_err();
+    let text = problems.to_string();
+    assert!(text.contains(&format!("{}:16: the threshold", broken.display())), "{text}");
+    assert!(text.contains("another file has the rule set `mine`"), "{text}");
+    assert!(text.contains(&missing.display().to_string()), "{text}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn the_severity_is_how_far_a_value_is_beyond_the_threshold() {
+    use Severity::{Critical, High, Low, Medium};
+    for (value, expected) in [
+        (9.0, None),
+        (10.0, None),
+        (10.1, Some(Low)),
+        (11.9, Some(Low)),
+        (12.0, Some(Medium)),
+        (14.9, Some(Medium)),
+        (15.0, Some(High)),
+        (19.9, Some(High)),
+        (20.0, Some(Critical)),
+        (f64::INFINITY, Some(Critical)),
+        (f64::NAN, None),
+    ] {
+        assert_eq!(Comparison::Above.severity(value, 10.0), expected, "{value}");
+    }
+    for (value, expected) in [
+        (0.6, None),
+        (0.7, None),
+        (0.59, Some(Low)),
+        (0.5, Some(Medium)),
+        (0.4, Some(High)),
+        (0.3, Some(Critical)),
+        (0.0, Some(Critical)),
+    ] {
+        assert_eq!(Comparison::Below.severity(value, 0.6), expected, "{value}");
+    }
+    let all: Vec<_> = Severity::iter().collect();
+    assert!(all.is_sorted() && all.len() == 4);
+    assert!(METRICS.len() > 10);
+}

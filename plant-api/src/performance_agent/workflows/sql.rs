@@ -1,0 +1,163 @@
+//! Statements on workflows and their events.
+
+use sqlx::PgExecutor;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{Event, PlannedChange, Status, Workflow};
+use crate::page::Page;
+
+pub async fn insert(db: impl PgExecutor<'_>, workflow: &Workflow) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into performance_workflow (
+            id, target, rules, requires_approval, auto_rollout, monitoring_seconds, health_threshold,
+            status, status_since, created_by, created_at, updated_at
+        )
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $9)",
+        workflow.id,
+        workflow.target,
+        workflow.rules,
+        workflow.requires_approval,
+        workflow.auto_rollout,
+        workflow.monitoring_duration_seconds,
+        workflow.health_threshold,
+        workflow.status as Status,
+        workflow.created_at,
+        workflow.created_by,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Workflow>> {
+    sqlx::query_as!(
+        Workflow,
+        r#"select
+            id, id as workflow_id, target, rules, requires_approval, auto_rollout,
+            monitoring_seconds as monitoring_duration_seconds, health_threshold,
+            status as "status: Status", stage, changes as "changes: Json<Vec<PlannedChange>>",
+            snapshot_id, analysis_id, baseline_score, health_score, reason, created_by, created_at,
+            updated_at, ended_at, version, status_since, tunables_version
+        from performance_workflow
+        where id = $1"#,
+        id,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Like [`find`], and locks the row until the end of the transaction.
+pub async fn lock(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Workflow>> {
+    sqlx::query_as!(
+        Workflow,
+        r#"select
+            id, id as workflow_id, target, rules, requires_approval, auto_rollout,
+            monitoring_seconds as monitoring_duration_seconds, health_threshold,
+            status as "status: Status", stage, changes as "changes: Json<Vec<PlannedChange>>",
+            snapshot_id, analysis_id, baseline_score, health_score, reason, created_by, created_at,
+            updated_at, ended_at, version, status_since, tunables_version
+        from performance_workflow
+        where id = $1
+        for no key update"#,
+        id,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Returns a page of workflows, newest first.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    status: Option<Status>,
+    page: &Page,
+) -> sqlx::Result<Vec<Workflow>> {
+    sqlx::query_as!(
+        Workflow,
+        r#"select
+            id, id as workflow_id, target, rules, requires_approval, auto_rollout,
+            monitoring_seconds as monitoring_duration_seconds, health_threshold,
+            status as "status: Status", stage, changes as "changes: Json<Vec<PlannedChange>>",
+            snapshot_id, analysis_id, baseline_score, health_score, reason, created_by, created_at,
+            updated_at, ended_at, version, status_since, tunables_version
+        from performance_workflow
+        where ($1::text is null or status = $1) and ($2::uuid is null or id < $2)
+        order by id desc
+        limit $3
+        offset $4"#,
+        status as Option<Status>,
+        page.after,
+        page.fetch_limit(),
+        page.offset,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Writes what transitions change. Returns whether the row had the version before.
+pub async fn update(db: impl PgExecutor<'_>, workflow: &Workflow) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update performance_workflow
+        set status = $2, status_since = $3, stage = $4, tunables_version = $5, changes = $6,
+            snapshot_id = $7, analysis_id = $8, baseline_score = $9, health_score = $10,
+            reason = $11, updated_at = $12, ended_at = $13, version = $14
+        where id = $1 and version = $14::bigint - 1",
+        workflow.id,
+        workflow.status as Status,
+        workflow.status_since,
+        workflow.stage,
+        workflow.tunables_version,
+        Json(&workflow.changes.0) as _,
+        workflow.snapshot_id,
+        workflow.analysis_id,
+        workflow.baseline_score,
+        workflow.health_score,
+        workflow.reason,
+        workflow.updated_at,
+        workflow.ended_at,
+        workflow.version,
+    )
+    .execute(db)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Records the state of a workflow.
+pub async fn insert_event(
+    db: impl PgExecutor<'_>,
+    workflow: &Workflow,
+    actor: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into performance_workflow_event (
+            workflow_id, version, status, stage, health_score, actor, reason, at
+        )
+        values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        workflow.id,
+        workflow.version,
+        workflow.status as Status,
+        workflow.stage,
+        workflow.health_score,
+        actor,
+        workflow.reason,
+        workflow.updated_at,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Returns the states of a workflow, oldest first.
+pub async fn list_events(db: impl PgExecutor<'_>, workflow: Uuid) -> sqlx::Result<Vec<Event>> {
+    sqlx::query_as!(
+        Event,
+        r#"select version, status as "status: Status", stage, health_score, actor, reason, at
+        from performance_workflow_event
+        where workflow_id = $1
+        order by version
+        limit 1000"#,
+        workflow,
+    )
+    .fetch_all(db)
+    .await
+}

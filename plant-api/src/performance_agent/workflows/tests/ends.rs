@@ -1,0 +1,167 @@
+//! Failures, crashes, and other ends of workflows.
+
+use super::super::step::after_monitoring;
+use super::super::{Status, Transition, TunableAction, apply, sql};
+use super::*;
+use crate::performance_agent::analysis::Analysis;
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_workflow_without_changes_is_completed(pool: PgPool) {
+    let app = app(pool).await;
+    let id = create_with(&app, json!({}), json!([])).await;
+    run(&app).await;
+    let completed = expect(&app, &id, "completed", 0).await;
+    assert_eq!(completed["reason"], "there is nothing to change");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_killed_process_is_followed_by_another(pool: PgPool) {
+    let app = app(pool).await;
+    let id = create(&app, json!({"requires_approval": false})).await;
+    kill_worker(&app).await;
+    run(&app).await;
+    expect(&app, &id, "monitoring", 10).await;
+    for next in [50, 100] {
+        kill_worker(&app).await;
+        monitor(&app).await;
+        expect(&app, &id, "monitoring", next).await;
+    }
+    monitor(&app).await;
+    expect(&app, &id, "completed", 100).await;
+    assert_eq!(tunable(&app, "page_size_cap").await, (50, None));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_workflow_whose_job_dies_is_rolled_back(pool: PgPool) {
+    let app = app(pool).await;
+    let begun = create(&app, json!({"requires_approval": false})).await;
+    run(&app).await;
+    expect(&app, &begun, "monitoring", 10).await;
+    let not_begun = create_with(&app, json!({}), json!([])).await;
+    kill_worker(&app).await;
+    sqlx::query("update job set attempts = 5").execute(&app.owner).await.unwrap();
+    assert_eq!(run(&app).await, 0);
+    expect(&app, &begun, "rolled_back", 0).await;
+    expect(&app, &not_begun, "failed", 0).await;
+    assert_eq!(tunable(&app, "page_size_cap").await, (500, None));
+    let dead: i64 = sqlx::query_scalar("select count(*) from job where state = 'dead'")
+        .fetch_one(&app.owner)
+        .await
+        .unwrap();
+    assert_eq!(dead, 2);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_transition_from_a_former_version_has_no_effect(pool: PgPool) {
+    let app = app(pool).await;
+    let id = create(&app, json!({"requires_approval": false})).await;
+    run(&app).await;
+    let mut tx = app.state.db.begin().await.unwrap();
+    let current = sql::find(&mut *tx, id.parse().unwrap()).await.unwrap().unwrap();
+    let stale = Transition {
+        version: current.version - 1,
+        status: Status::Completed,
+        action: TunableAction::Finish,
+        ..Transition::of(&current)
+    };
+    let applied = apply(&mut tx, &app.state.tunables, &app.state.clock, &stale).await.unwrap();
+    assert_eq!(applied, None);
+    tx.commit().await.unwrap();
+    expect(&app, &id, "monitoring", 10).await;
+    assert_eq!(tunable(&app, "page_size_cap").await, (500, Some((50, 10))));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_tunable_in_another_rollout_ends_the_workflow(pool: PgPool) {
+    let app = app(pool).await;
+    let first = create(&app, json!({"requires_approval": false})).await;
+    run(&app).await;
+    expect(&app, &first, "monitoring", 10).await;
+    let changes = json!([
+        {"tunable": "cache_ttl_seconds", "from": 60, "to": 120},
+        {"tunable": "page_size_cap", "from": 500, "to": 60},
+    ]);
+    let second = create_with(&app, json!({"requires_approval": false}), changes).await;
+    run(&app).await;
+    let failed = expect(&app, &second, "failed", 0).await;
+    assert!(failed["reason"].as_str().unwrap().contains(&first), "{failed}");
+    assert_eq!(tunable(&app, "page_size_cap").await, (500, Some((50, 10))));
+    assert_eq!(tunable(&app, "cache_ttl_seconds").await, (60, None), "all or nothing");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_value_out_of_bounds_ends_the_workflow(pool: PgPool) {
+    let app = app(pool).await;
+    let changes = json!([{"tunable": "page_size_cap", "from": 500, "to": 5}]);
+    let id = create_with(&app, json!({"requires_approval": false}), changes).await;
+    run(&app).await;
+    expect(&app, &id, "failed", 0).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_target_that_does_not_answer_is_tried_for_a_while(pool: PgPool) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let settings = AgentSettings { targets: vec![url.parse().unwrap()], ..settings() };
+    let app = app(pool).await.with_agent(settings);
+    let id = app.create(LIST, json!({"target": format!("{url}/metrics")})).await;
+    for _ in 0..10 {
+        run(&app).await;
+    }
+    expect(&app, &id, "collecting", 0).await;
+    let attempts: i32 =
+        sqlx::query_scalar("select attempts from job").fetch_one(&app.owner).await.unwrap();
+    assert_eq!(attempts, 0, "an outage does not use up the attempts");
+    app.state.clock.advance(chrono::TimeDelta::seconds(31));
+    run(&app).await;
+    let failed = expect(&app, &id, "failed", 0).await;
+    assert!(failed["reason"].as_str().unwrap().contains("does not answer"), "{failed}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_stage_whose_health_is_unknown_is_taken_back(pool: PgPool) {
+    let app = app(pool).await;
+    let id = create(&app, json!({"requires_approval": false})).await;
+    run(&app).await;
+    expect(&app, &id, "monitoring", 10).await;
+    let permits: Vec<_> = (0..4).map(|_| app.agent.permit_collection().unwrap()).collect();
+    monitor(&app).await;
+    expect(&app, &id, "monitoring", 10).await;
+    app.state.clock.advance(chrono::TimeDelta::seconds(31));
+    run(&app).await;
+    expect(&app, &id, "rolled_back", 0).await;
+    assert_eq!(tunable(&app, "page_size_cap").await, (500, None));
+    drop(permits);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn worse_is_below_the_threshold_and_below_the_score_before(pool: PgPool) {
+    let app = app(pool).await;
+    let id = create(&app, json!({"requires_approval": false})).await;
+    run(&app).await;
+    let mut connection = app.state.db.acquire().await.unwrap();
+    let mut workflow = sql::find(&mut *connection, id.parse().unwrap()).await.unwrap().unwrap();
+    for (baseline, score, status) in [
+        (100.0, 80.0, Status::RollingOut),
+        (100.0, 79.9, Status::RolledBack),
+        (60.0, 60.0, Status::RollingOut),
+        (60.0, 70.0, Status::RollingOut),
+        (60.0, 59.9, Status::RolledBack),
+    ] {
+        workflow.baseline_score = Some(baseline);
+        let analysis = Analysis {
+            id: workflow.id,
+            snapshot_id: workflow.id,
+            target: "self".into(),
+            rules: "plant".into(),
+            created_at: app.state.clock.now(),
+            health_score: score,
+            findings: Vec::new(),
+            slos: Vec::new(),
+        };
+        let transition = after_monitoring(&workflow, &analysis);
+        assert_eq!(transition.status, status, "{baseline} to {score}");
+        assert_eq!(transition.health_score, Some(score));
+    }
+}

@@ -1,0 +1,114 @@
+//! Workflows on a real database.
+
+mod ends;
+mod rollout;
+mod routes;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use super::job::WorkflowHandler;
+use crate::clock::Clock;
+use crate::performance_agent::AgentSettings;
+use crate::performance_agent::rules::{DEFAULT, RuleSet, RuleSets};
+use crate::testing::{TestApp, agent_settings};
+use crate::worker::{AnyJobHandler, Worker};
+
+const LIST: &str = "/api/v1/workflows";
+
+/// Returns settings whose only rule is the one of errors: other tests use CPU and memory of this
+/// process.
+fn settings() -> AgentSettings {
+    let settings = agent_settings();
+    let mut set: RuleSet = settings.rules.find(DEFAULT).unwrap().clone();
+    set.rules.retain(|rule| rule.name == "errors");
+    assert_eq!(set.rules.len(), 1);
+    AgentSettings { rules: RuleSets::of(set), ..settings }
+}
+
+/// Creates a service whose clock stands still.
+async fn app(pool: PgPool) -> TestApp {
+    let clock = Clock::fixed("2026-01-02T03:04:05Z".parse().unwrap());
+    TestApp::with_clock(pool, clock).await.with_agent(settings())
+}
+
+fn worker(app: &TestApp) -> Worker {
+    let handler = WorkflowHandler { state: app.state.clone(), agent: app.agent.clone() };
+    crate::app::worker_for(&app.state, vec![AnyJobHandler::new(handler)])
+}
+
+/// Runs the job of each workflow that has one, once, as if its delay had passed. Returns how many.
+async fn run(app: &TestApp) -> usize {
+    sqlx::query("update job set run_at = now() where state = 'waiting'")
+        .execute(&app.owner)
+        .await
+        .unwrap();
+    worker(app).run_once().await.unwrap()
+}
+
+/// Creates a workflow, with further settings, that plans a page size of 50.
+async fn create(app: &TestApp, settings: Value) -> String {
+    create_with(app, settings, json!([{"tunable": "page_size_cap", "from": 500, "to": 50}])).await
+}
+
+/// Creates a workflow that plans these changes.
+async fn create_with(app: &TestApp, settings: Value, changes: Value) -> String {
+    let mut body = json!({"target": "self"});
+    body.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    let id = app.create(LIST, body).await;
+    sqlx::query("update performance_workflow set changes = $2 where id = $1::uuid")
+        .bind(&id)
+        .bind(changes)
+        .execute(&app.owner)
+        .await
+        .unwrap();
+    id
+}
+
+async fn find(app: &TestApp, id: &str) -> Value {
+    app.get(&format!("{LIST}/{id}")).await.expect(200)
+}
+
+/// Asserts the status and the stage of a workflow.
+async fn expect(app: &TestApp, id: &str, status: &str, stage: i64) -> Value {
+    let workflow = find(app, id).await;
+    assert_eq!(
+        (&workflow["status"], &workflow["stage"]),
+        (&json!(status), &json!(stage)),
+        "{workflow}"
+    );
+    workflow
+}
+
+async fn decide(app: &TestApp, id: &str, decision: &str) -> Value {
+    app.post(&format!("{LIST}/{id}/{decision}"), json!({})).await.expect(200)
+}
+
+/// Lets the clock advance by the time that a stage is monitored, and runs the job.
+async fn monitor(app: &TestApp) {
+    app.state.clock.advance(chrono::TimeDelta::seconds(60));
+    run(app).await;
+}
+
+/// Returns the value of a tunable, and the new value and the share of its rollout.
+async fn tunable(app: &TestApp, name: &str) -> (i64, Option<(i64, i64)>) {
+    let state = app.get(&format!("/api/v1/admin/tunables/{name}")).await.expect(200);
+    let rollout = &state["rollout"];
+    let rollout = rollout["value"].as_i64().zip(rollout["share_percent"].as_i64());
+    (state["value"].as_i64().unwrap(), rollout)
+}
+
+/// Makes the jobs that run look like those of a process that was killed, and ready again.
+async fn kill_worker(app: &TestApp) {
+    sqlx::query(
+        "update job
+        set state = 'running', worker = 'killed', attempts = attempts + 1,
+            lease_until = now() - interval '1 s', claimed_at = now()
+        where state in ('ready', 'waiting')",
+    )
+    .execute(&app.owner)
+    .await
+    .unwrap();
+}
