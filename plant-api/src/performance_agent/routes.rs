@@ -138,7 +138,7 @@ async fn capabilities(
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 struct CollectionRequest {
     /// `self`, or the URL of a Prometheus endpoint whose host is in `PLANT_AGENT_TARGETS`.
-    #[schema(example = "self")]
+    #[schema(example = "self", max_length = 2000)]
     target: String,
     /// Rule set that names the metrics of the target; default `plant`.
     #[schema(example = "plant")]
@@ -223,7 +223,7 @@ struct AnalysisRequest {
     /// Id of a snapshot.
     snapshot_id: Option<Uuid>,
     /// Instead of a snapshot: `self`, or the URL of a Prometheus endpoint.
-    #[schema(example = "self")]
+    #[schema(example = "self", max_length = 2000)]
     target: Option<String>,
     /// Rule set of the target; default `plant`. A snapshot has one already.
     #[schema(example = "plant")]
