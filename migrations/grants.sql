@@ -48,3 +48,6 @@ grant select, insert, delete on paused_queue to plant_app;
 grant select, insert, delete on performance_snapshot to plant_app;
 grant execute on function database_activity() to plant_app;
 grant select, insert on performance_analysis to plant_app;
+grant select, insert, update on tunable to plant_app;
+grant select, update on tunable_version to plant_app;
+grant select, insert, update, delete on tunable_process to plant_app;

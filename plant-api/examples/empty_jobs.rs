@@ -16,6 +16,7 @@ use plant_api::jobs::{self, Failure, Job, JobHandler, JobKind, NewJob};
 use plant_api::metrics::Metrics;
 use plant_api::queue::Queue;
 use plant_api::redis::Redis;
+use plant_api::tunables::{Defaults, Tunables};
 use plant_api::worker::{AnyJobHandler, Worker};
 use tokio_util::sync::CancellationToken;
 
@@ -75,10 +76,20 @@ async fn main() -> anyhow::Result<()> {
     tokio::spawn(queue.clone().run_push_loop(shutdown.clone()));
     tokio::time::sleep(Duration::from_millis(300)).await;
 
+    // The kind has no tunable.
+    let defaults = Defaults {
+        cache_ttl: limits.statement_timeout,
+        topics: Vec::new(),
+        page_size: 500,
+        statement_timeout: limits.statement_timeout,
+        workers: Vec::new(),
+    };
+    let tunables = Tunables::new(&defaults, metrics.tunables_version.clone());
     let worker = Worker::new(
         db.clone(),
         queue.clone(),
         metrics.clone(),
+        tunables,
         vec![AnyJobHandler::new(EmptyHandler)],
     );
     let start =

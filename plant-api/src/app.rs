@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Topic};
 use crate::clock::Clock;
 use crate::config::{
     AccessMode, Config, DatabaseConfig, DeskConfig, ModelConfig, ProviderConfig,
@@ -31,7 +31,7 @@ use crate::enhancement::writer::Writer;
 use crate::generation::job::GenerationHandler;
 use crate::generation::model::SimulatedModel;
 use crate::http_client::{HttpClient, Reach};
-use crate::jobs;
+use crate::jobs::{self, JobHandler};
 use crate::limit::{BodyBudget, RATE_LIMIT_CLEANUP_INTERVAL, RateLimit};
 use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::passwords::{MAX_HASH_LATENCY, PasswordHasher};
@@ -45,8 +45,9 @@ use crate::redis::Redis;
 use crate::signature::WebhookKey;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::Tokens;
+use crate::tunables::{Defaults, Tunables};
 use crate::worker::{self, AnyJobHandler, Worker};
-use crate::{auth, cleanup, fake_desk, health, http, serve, telemetry, write};
+use crate::{auth, cleanup, fake_desk, health, http, page, serve, telemetry, write};
 
 /// Timeout for acquiring a database connection; below the request timeout, so that clients of an
 /// overloaded service receive an early 503.
@@ -147,6 +148,8 @@ struct BackgroundTasks {
     tasks: Vec<JoinHandle<()>>,
     /// Commits that outlive their requests.
     writes: TaskTracker,
+    /// Refresh of the tunables, and its end: it uses the database when it ends.
+    tunables: (CancellationToken, JoinHandle<()>),
 }
 
 impl BackgroundTasks {
@@ -156,6 +159,9 @@ impl BackgroundTasks {
         if tokio::time::timeout(COMMIT_TIMEOUT, self.writes.wait()).await.is_err() {
             tracing::warn!(count = self.writes.len(), "stopping with commits in progress");
         }
+        let (end, refresh) = self.tunables;
+        end.cancel();
+        refresh.await?;
         self.shutdown.cancel();
         for task in self.tasks {
             task.await?;
@@ -177,9 +183,16 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         .context("invalid REDIS_URL")?;
     let db = database(config, &metrics)?;
     db::check_schema(&db).await?;
+    let defaults = tunable_defaults(
+        config.cache_ttl,
+        config.request_timeout,
+        config.worker.enhancement_workers,
+    );
+    let tunables = Tunables::new(&defaults, metrics.tunables_version.clone());
+    tunables.refresh(&db).await.context("cannot read the tunables")?;
     let state = AppState::from(Handles {
         db,
-        cache: Cache::new(redis.clone(), config.cache_ttl, metrics.cache_requests.clone()),
+        cache: Cache::new(redis.clone(), metrics.cache_requests.clone()),
         queue: Queue::new(redis, ""),
         metrics,
         clock: Clock::System,
@@ -191,6 +204,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
             body_budget: BodyBudget::for_bodies_of(config.body_limit),
             response_budget: BodyBudget::for_responses(),
         },
+        tunables,
         shutdown: CancellationToken::new(),
         write_tasks: TaskTracker::new(),
     });
@@ -246,7 +260,28 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         )),
     ];
     let writes = state.write_tasks.clone();
-    Ok((state, BackgroundTasks { shutdown, tasks, writes }))
+    let end = CancellationToken::new();
+    let refresh = state.tunables.clone().run_refresh(state.db.clone(), end.clone());
+    let tunables = (end, tokio::spawn(refresh));
+    Ok((state, BackgroundTasks { shutdown, tasks, writes, tunables }))
+}
+
+/// Returns the configured values of the tunables.
+pub(crate) fn tunable_defaults(
+    cache_ttl: Duration,
+    statement_timeout: Duration,
+    enhancement_workers: usize,
+) -> Defaults {
+    let kinds = [GenerationHandler::KIND, PaymentHandler::KIND, DueGoalHandler::KIND];
+    let workers = kinds.iter().map(|kind| (kind.name, kind.max_concurrency));
+    let enhancements = (EnhancementHandler::KIND.name, enhancement_workers);
+    Defaults {
+        cache_ttl,
+        topics: Topic::ALL.iter().map(|topic| topic.name()).collect(),
+        page_size: page::MAX_LIMIT,
+        statement_timeout,
+        workers: workers.chain([enhancements]).collect(),
+    }
 }
 
 /// Sets the cache's prefix when the database is connected. Services with different databases may
@@ -399,8 +434,13 @@ pub(crate) fn handlers(state: &AppState, simulations: &Simulations) -> Vec<AnyJo
 
 /// Creates a worker for the jobs of all slices.
 pub(crate) fn worker(state: &AppState, simulations: &Simulations) -> Worker {
-    let (db, queue, metrics) = (state.db.clone(), state.queue.clone(), state.metrics.clone());
-    Worker::new(db, queue, metrics, handlers(state, simulations))
+    Worker::new(
+        state.db.clone(),
+        state.queue.clone(),
+        state.metrics.clone(),
+        state.tunables.clone(),
+        handlers(state, simulations),
+    )
 }
 
 fn log_addresses(listeners: &[TcpListener]) -> anyhow::Result<()> {

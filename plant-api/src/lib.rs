@@ -37,6 +37,8 @@ pub mod cleanup;
 pub mod limit;
 pub mod queue;
 
+pub mod tunables;
+
 pub mod clock;
 pub mod crypto;
 pub mod db;

@@ -54,6 +54,8 @@ pub struct Metrics {
     pub jobs: IntCounterVec,
     /// Running jobs of all processes.
     pub jobs_running: IntGauge,
+    /// Version of the tunables that this process applies.
+    pub tunables_version: IntGauge,
     /// Log events by level.
     pub log_events: IntCounterVec,
     pub pg_backends: IntGauge,
@@ -174,6 +176,11 @@ impl Metrics {
                 &["kind", "outcome"],
             )?,
             jobs_running: gauge(r, "worker_active_count", "Running jobs of all processes.")?,
+            tunables_version: gauge(
+                r,
+                "tunables_version",
+                "Version of the tunables that this process applies.",
+            )?,
             log_events: counters(r, "log_events_total", "Log events by level.", &["level"])?,
             pg_backends: gauge(
                 r,

@@ -16,8 +16,9 @@ use crate::cache::CachedResponse;
 use crate::check::Checks;
 use crate::error::{Error, Result};
 use crate::extract::read_query;
+use crate::tunables::RequestTunables;
 
-pub const DEFAULT_LIMIT: i64 = 100;
+const DEFAULT_LIMIT: i64 = 100;
 pub const MAX_LIMIT: i64 = 500;
 /// Maximum offset. A larger one is too expensive, since PostgreSQL reads all skipped rows; `after`
 /// has no such limit.
@@ -53,7 +54,7 @@ pub struct Filtered<F> {
 #[into_params(parameter_in = Query)]
 pub struct PageParams {
     /// Maximum number of items to return, 1 to 500; default 100. A page is shorter if its body would
-    /// exceed 1 MiB.
+    /// exceed 1 MiB, or if an operator has limited the size of pages.
     #[param(minimum = 1, maximum = 500, example = 20)]
     limit: Option<i64>,
     /// Number of items to skip, at most 1,000,000; default 0. Prefer `after`.
@@ -68,10 +69,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let params: PageParams = read_query(parts.uri.query().unwrap_or_default())?;
-        let limit = params.limit.unwrap_or(DEFAULT_LIMIT);
         let offset = params.offset.unwrap_or(0);
         let mut checks = Checks::default();
-        checks.require((1..=MAX_LIMIT).contains(&limit), "limit", "range", "must be 1 to 500");
+        let tunables = RequestTunables::from_extensions(&parts.extensions);
+        let limit = check_limit(&mut checks, params.limit, &tunables);
         checks.require(
             (0..=MAX_OFFSET).contains(&offset),
             "offset",
@@ -82,6 +83,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
         let path = parts.uri.path().to_owned();
         Ok(Self { limit, offset, after: params.after, path, filter: String::new() })
     }
+}
+
+/// Checks the `limit` of a list and returns the maximum number of its items: `limit`, or by default
+/// [`DEFAULT_LIMIT`], but at most the page size of the request.
+pub fn check_limit(checks: &mut Checks, limit: Option<i64>, tunables: &RequestTunables) -> i64 {
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    checks.require((1..=MAX_LIMIT).contains(&limit), "limit", "range", "must be 1 to 500");
+    limit.min(tunables.page_size)
 }
 
 impl<S: Send + Sync, F: DeserializeOwned + Serialize + Send> FromRequestParts<S> for Filtered<F> {

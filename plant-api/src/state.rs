@@ -21,6 +21,7 @@ use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::signature::WebhookKey;
 use crate::token::Tokens;
+use crate::tunables::Tunables;
 
 /// Application state. It is cloned several times per request, so all of it is behind one `Arc`.
 #[derive(Clone)]
@@ -39,6 +40,8 @@ pub struct Handles {
     pub access_policy: AccessPolicy,
     /// Timeouts and size limits of requests.
     pub request_limits: RequestLimits,
+    /// Settings that can be changed while the process runs.
+    pub tunables: Tunables,
     /// Canceled when the process starts to shut down.
     pub shutdown: CancellationToken,
     /// Commits in progress, which the process waits for before it stops.
@@ -100,6 +103,7 @@ impl_from_ref!(
     clock: Clock,
     access_policy: AccessPolicy,
     request_limits: RequestLimits,
+    tunables: Tunables,
     shutdown: CancellationToken,
 );
 

@@ -17,6 +17,7 @@
 //! bypass the cache until it has replaced all generations. The same applies at startup.
 
 mod pending;
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,8 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::redis::Redis;
+
+pub use request::RequestCache;
 
 /// Capacity of the in-process cache in bytes.
 const MAX_LOCAL_BYTES: u64 = 16 * 1024 * 1024;
@@ -113,7 +116,31 @@ impl CachedResponse {
     }
 }
 
-type Key = (Topic, u64, String);
+/// Key of a body. Readers with different times to live share no bodies, so that none is served a
+/// body that is too old for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    topic: Topic,
+    generation: u64,
+    /// Maximum age of the body.
+    ttl: Duration,
+    /// Key within the topic.
+    name: String,
+}
+
+/// Lets bodies in the memory of the process expire.
+struct Expiry;
+
+impl moka::Expiry<Key, Arc<CachedResponse>> for Expiry {
+    fn expire_after_create(
+        &self,
+        key: &Key,
+        _: &Arc<CachedResponse>,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        Some(key.ttl)
+    }
+}
 
 /// The generation of a topic, as a lookup found it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +166,6 @@ struct Inner {
     redis: Redis,
     /// Start of all keys. Not known before the database was connected.
     prefix: SetOnce<String>,
-    ttl: Duration,
     local: moka::future::Cache<Key, Arc<CachedResponse>>,
     lookups: mpsc::UnboundedSender<Lookup>,
     /// Receiving end of `lookups`, until [`Cache::run_refresh_loop`] takes it.
@@ -150,19 +176,18 @@ struct Inner {
 }
 
 impl Cache {
-    /// Creates a cache in `redis`, whose entries expire after `ttl`. It is inactive until
-    /// [`Cache::set_prefix`]. `requests` counts reads by topic and result.
-    pub fn new(redis: Redis, ttl: Duration, requests: IntCounterVec) -> Self {
+    /// Creates a cache in `redis`. It is inactive until [`Cache::set_prefix`]. `requests` counts reads by
+    /// topic and result.
+    pub fn new(redis: Redis, requests: IntCounterVec) -> Self {
         let local = moka::future::Cache::builder()
             .max_capacity(MAX_LOCAL_BYTES)
             .weigher(|_, response: &Arc<CachedResponse>| response.weight())
-            .time_to_live(ttl)
+            .expire_after(Expiry)
             .build();
         let (lookups, pending_lookups) = mpsc::unbounded_channel();
         Self(Arc::new(Inner {
             redis,
             prefix: SetOnce::new(),
-            ttl,
             local,
             lookups,
             pending_lookups: Mutex::new(Some(pending_lookups)),
@@ -177,7 +202,8 @@ impl Cache {
         let _ = self.0.prefix.set(prefix);
     }
 
-    /// Returns the response cached under `key`, or else runs `fill` and caches its response.
+    /// Returns the response cached under `key`, or else runs `fill` and caches its response, which
+    /// expires after `ttl`.
     ///
     /// # Errors
     /// Errors of `fill`, which are not cached.
@@ -185,6 +211,7 @@ impl Cache {
         &self,
         topic: Topic,
         key: &str,
+        ttl: Duration,
         fill: impl Future<Output = Result<CachedResponse>> + Send,
     ) -> Result<Arc<CachedResponse>> {
         let generation =
@@ -193,7 +220,7 @@ impl Cache {
             self.count(topic, "bypass");
             return fill.await.map(Arc::new);
         };
-        let id = (topic, generation.id, key.to_owned());
+        let id = Key { topic, generation: generation.id, ttl, name: key.to_owned() };
         if let Some(response) = self.0.local.get(&id).await {
             self.count(topic, "hit");
             return Ok(response);
@@ -210,7 +237,7 @@ impl Cache {
             }
             self.count(topic, "miss");
             let response = fill.await?;
-            self.store(&redis_key, &response).await;
+            self.store(&redis_key, ttl, &response).await;
             Ok::<_, Error>(Arc::new(response))
         });
         result.await.map_err(|error| error.clone_lossy())
@@ -289,9 +316,9 @@ impl Cache {
         CachedResponse::decode(&Bytes::from(bytes))
     }
 
-    async fn store(&self, key: &str, response: &CachedResponse) {
+    async fn store(&self, key: &str, ttl: Duration, response: &CachedResponse) {
         let mut set = cmd("SET");
-        set.arg(key).arg(response.encode()).arg("EX").arg(self.0.ttl.as_secs().max(1));
+        set.arg(key).arg(response.encode()).arg("EX").arg(ttl.as_secs().max(1));
         let _ = self.0.redis.query::<()>(&set).await;
     }
 
@@ -308,8 +335,9 @@ impl Cache {
         format!("{}:pending:{}", self.prefix(), topic.name())
     }
 
-    fn body_key(&self, (topic, generation, key): &Key) -> String {
-        format!("{}:body:{}:{generation:x}:{key}", self.prefix(), topic.name())
+    fn body_key(&self, Key { topic, generation, ttl, name }: &Key) -> String {
+        let (prefix, topic, ttl) = (self.prefix(), topic.name(), ttl.as_secs());
+        format!("{prefix}:body:{topic}:{generation:x}:{ttl}:{name}")
     }
 
     fn count(&self, topic: Topic, result: &str) {

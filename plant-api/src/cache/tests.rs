@@ -14,14 +14,15 @@ use crate::metrics::Metrics;
 use crate::redis::Redis;
 use crate::testing::{TestApp, redis_url, wait_until};
 
+const TTL: Duration = Duration::from_secs(60);
+
 fn cached(body: &'static str) -> CachedResponse {
     CachedResponse { etag: "v".into(), link: Some("</x>; rel=\"next\"".into()), body: body.into() }
 }
 
 async fn start_cache(redis: &Redis, prefix: &str) -> (Cache, Metrics) {
     let metrics = Metrics::new().unwrap();
-    let ttl = Duration::from_secs(60);
-    let cache = Cache::new(redis.clone(), ttl, metrics.cache_requests.clone());
+    let cache = Cache::new(redis.clone(), metrics.cache_requests.clone());
     cache.set_prefix(prefix.to_owned());
     tokio::spawn(cache.clone().run_refresh_loop(CancellationToken::new()));
     wait_until_active(&cache).await;
@@ -46,7 +47,7 @@ async fn read(
     cache: &Cache,
     fill: impl Future<Output = Result<CachedResponse>> + Send,
 ) -> Result<CachedResponse> {
-    cache.get_with(Topic::Agents, "/agents", fill).await.map(|response| (*response).clone())
+    cache.get_with(Topic::Agents, "/agents", TTL, fill).await.map(|response| (*response).clone())
 }
 
 #[tokio::test]
@@ -68,7 +69,8 @@ async fn a_response_whose_key_is_too_long_is_not_cached() {
     for (length, second) in [(MAX_KEY_BYTES, "[1]"), (MAX_KEY_BYTES + 1, "[2]")] {
         let key = "k".repeat(length);
         for (body, expected) in [("[1]", "[1]"), ("[2]", second)] {
-            let response = cache.get_with(Topic::Agents, &key, async { Ok(cached(body)) }).await;
+            let response =
+                cache.get_with(Topic::Agents, &key, TTL, async { Ok(cached(body)) }).await;
             assert_eq!(response.unwrap().body, expected, "{length}");
         }
     }
@@ -269,8 +271,7 @@ async fn after_a_redis_failure_reads_bypass_the_cache_until_all_generations_are_
 #[tokio::test]
 async fn without_redis_every_read_runs_the_query() {
     let metrics = Metrics::new().unwrap();
-    let ttl = Duration::from_secs(60);
-    let cache = Cache::new(Redis::default(), ttl, metrics.cache_requests.clone());
+    let cache = Cache::new(Redis::default(), metrics.cache_requests.clone());
     for body in ["[1]", "[2]"] {
         assert_eq!(read(&cache, async { Ok(cached(body)) }).await.unwrap(), cached(body));
     }

@@ -7,6 +7,7 @@
 mod bulk;
 mod migrate;
 mod monitor;
+mod statement_timeout;
 mod tenant;
 #[cfg(test)]
 mod tests;
@@ -27,10 +28,14 @@ use crate::error::{Error, Result};
 
 pub use bulk::{BulkRead, BulkSnapshot, ResultPermit};
 pub use migrate::{SetupError, check_schema, grant_privileges, migrate};
+use statement_timeout::StatementTimeout;
 pub use tenant::{TenantId, TenantScope, enter};
 
 /// PostgreSQL channel on which a process notifies the others that the cache must not be trusted.
 pub const CACHE_CHANNEL: &str = "plant_cache";
+
+/// PostgreSQL channel on which a process notifies all processes that tunables have changed.
+pub const TUNABLE_CHANNEL: &str = "plant_tunables";
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -45,6 +50,7 @@ pub struct Db {
     /// Permits of [`Db::begin_snapshot`].
     snapshots: Arc<Semaphore>,
     heartbeat: Arc<Heartbeat>,
+    statement_timeout: Arc<StatementTimeout>,
     acquire_wait: Histogram,
 }
 
@@ -91,9 +97,20 @@ struct Heartbeat {
     max_connections: AtomicI64,
     /// Number of notifications on [`CACHE_CHANNEL`], and of times when some may have been missed.
     cache_notifications: watch::Sender<u64>,
+    /// As `cache_notifications`, for [`TUNABLE_CHANNEL`].
+    tunable_notifications: watch::Sender<u64>,
 }
 
 impl Heartbeat {
+    /// Counts a notification on this channel.
+    fn record_notification(&self, channel: &str) {
+        let notifications = match channel {
+            TUNABLE_CHANNEL => &self.tunable_notifications,
+            _ => &self.cache_notifications,
+        };
+        notifications.send_modify(|count| *count += 1);
+    }
+
     fn record_disconnect(&self) {
         let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.disconnected_at.store(now, Ordering::Relaxed);
@@ -117,10 +134,12 @@ impl Db {
             backends: AtomicI64::new(0),
             max_connections: AtomicI64::new(0),
             cache_notifications: watch::Sender::new(0),
+            tunable_notifications: watch::Sender::new(0),
         });
-        let timeout = limits.statement_timeout.as_millis().to_string();
+        let statement_timeout = Arc::new(StatementTimeout::new(limits.statement_timeout));
         let max_snapshots = (limits.max_connections as usize / 3).max(1);
-        let pool_heartbeat = heartbeat.clone();
+        let (pool_heartbeat, pool_timeout) = (heartbeat.clone(), statement_timeout.clone());
+        let new_timeout = statement_timeout.clone();
         let pool = PgPoolOptions::new()
             .max_connections(limits.max_connections)
             // sqlx 0.9.0 can spin when it reaps idle connections below a minimum.
@@ -130,12 +149,13 @@ impl Db {
             // failure are closed instead.
             .test_before_acquire(false)
             .before_acquire(move |_, meta| {
-                let usable = pool_heartbeat.opened_after_disconnect(meta.age);
+                let usable = pool_heartbeat.opened_after_disconnect(meta.age)
+                    && pool_timeout.opened_after_change(meta.age);
                 Box::pin(async move { Ok(usable) })
             })
             .after_connect(move |connection, _| {
-                let timeout = timeout.clone();
-                Box::pin(async move { switch_role(connection, &timeout).await })
+                let timeout = new_timeout.clone();
+                Box::pin(async move { timeout.prepare(connection).await })
             })
             .connect_lazy_with(options.clone());
         Self {
@@ -144,8 +164,15 @@ impl Db {
             bulk_reads: bulk::BulkReads::default(),
             snapshots: Arc::new(Semaphore::new(max_snapshots)),
             heartbeat,
+            statement_timeout,
             acquire_wait,
         }
+    }
+
+    /// Changes the statement timeout of all connections of the pool; statements in progress keep
+    /// theirs.
+    pub fn set_statement_timeout(&self, timeout: Duration) {
+        self.statement_timeout.set(timeout);
     }
 
     /// Acquires a connection from the pool and measures the wait.
@@ -245,6 +272,12 @@ impl Db {
         self.heartbeat.cache_notifications.subscribe()
     }
 
+    /// Returns a receiver that changes when tunables were changed by any process, and whenever such a
+    /// notification may have been missed.
+    pub fn tunable_notifications(&self) -> watch::Receiver<u64> {
+        self.heartbeat.tunable_notifications.subscribe()
+    }
+
     /// Returns whether the last heartbeat succeeded.
     pub fn is_up(&self) -> bool {
         *self.heartbeat.up.borrow()
@@ -317,9 +350,10 @@ impl Db {
                 let mut connected = PgListener::connect_with(pool).await?;
                 // By default a closed connection is reported only after a successful reconnect.
                 connected.eager_reconnect(false);
-                connected.listen(CACHE_CHANNEL).await?;
+                connected.listen_all([CACHE_CHANNEL, TUNABLE_CHANNEL]).await?;
                 // Notifications were not received before.
-                self.heartbeat.cache_notifications.send_modify(|count| *count += 1);
+                self.heartbeat.record_notification(CACHE_CHANNEL);
+                self.heartbeat.record_notification(TUNABLE_CHANNEL);
                 listener.insert(connected)
             }
         };
@@ -340,8 +374,8 @@ impl Db {
         match listener {
             // `try_recv` returns `None` or an error when the connection is closed.
             Some(connected) => {
-                while let Ok(Some(_)) = connected.try_recv().await {
-                    self.heartbeat.cache_notifications.send_modify(|count| *count += 1);
+                while let Ok(Some(notification)) = connected.try_recv().await {
+                    self.heartbeat.record_notification(notification.channel());
                 }
             }
             None => std::future::pending().await,

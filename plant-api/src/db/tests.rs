@@ -132,6 +132,28 @@ async fn connections_have_the_services_role_and_a_statement_timeout(pool: PgPool
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_changed_statement_timeout_applies_to_all_connections(pool: PgPool) {
+    let db = connect(&pool, DatabaseLimits { max_connections: 1, ..LIMITS }).await;
+    let pid = backend_pid(&db).await;
+    db.set_statement_timeout(LIMITS.statement_timeout);
+    assert_eq!(backend_pid(&db).await, pid, "nothing has changed");
+    let mut in_use = db.acquire().await.unwrap();
+    db.set_statement_timeout(Duration::from_millis(50));
+    let timeout = "select current_setting('statement_timeout')";
+    let before: String = sqlx::query_scalar(timeout).fetch_one(&mut *in_use).await.unwrap();
+    assert_eq!(before, "1500ms", "a connection in use keeps its timeout");
+    drop(in_use);
+    let changed = backend_pid(&db).await;
+    assert_ne!(changed, pid);
+    let mut connection = db.acquire().await.unwrap();
+    let sleep = sqlx::query("select pg_sleep(60)").execute(&mut *connection);
+    let result = tokio::time::timeout(Duration::from_secs(30), sleep).await;
+    assert!(Error::from(result.expect("no statement timeout").unwrap_err()).is_outage());
+    drop(connection);
+    assert_eq!(backend_pid(&db).await, changed, "replaced once only");
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_statement_that_takes_too_long_is_an_outage(pool: PgPool) {
     let limits = DatabaseLimits { statement_timeout: Duration::from_millis(50), ..LIMITS };
     let db = connect(&pool, limits).await;
@@ -284,6 +306,7 @@ fn connections_opened_before_the_last_failure_are_not_used() {
         backends: AtomicI64::new(0),
         max_connections: AtomicI64::new(0),
         cache_notifications: watch::Sender::new(0),
+        tunable_notifications: watch::Sender::new(0),
     };
     assert!(heartbeat.opened_after_disconnect(Duration::from_secs(99)));
     heartbeat.record_disconnect();

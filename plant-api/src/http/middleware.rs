@@ -23,6 +23,7 @@ use crate::limit::{
 };
 use crate::metrics::Metrics;
 use crate::state::AppState;
+use crate::tunables::RequestTunables;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -41,7 +42,7 @@ const MAX_ID_BYTES: usize = 128;
 /// Handles one request; the outermost middleware.
 pub async fn handle_request(
     State(state): State<AppState>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let started = Instant::now();
@@ -53,7 +54,9 @@ pub async fn handle_request(
     let span = span(&ids, request.headers(), method, uri.path());
 
     let _in_progress = InProgress::start(&state.metrics);
-    let admitted = admit(&state, &request);
+    let tunables = state.tunables.draw();
+    request.extensions_mut().insert(tunables);
+    let admitted = admit(&state, &request, &tunables);
     let client = ClientIp::from_extensions(request.extensions());
     let handler = AssertUnwindSafe(async {
         match admitted {
@@ -95,7 +98,7 @@ pub async fn handle_request(
 }
 
 /// Checks the limits that apply before the handler is called.
-fn admit(state: &AppState, request: &Request) -> Result<()> {
+fn admit(state: &AppState, request: &Request, tunables: &RequestTunables) -> Result<()> {
     let uri = request.uri();
     let length = uri.path().len() + uri.query().map_or(0, |query| 1 + query.len());
     if length > MAX_URI_BYTES {
@@ -107,6 +110,13 @@ fn admit(state: &AppState, request: &Request) -> Result<()> {
     ConnectionLimit::check(request.extensions())?;
     if super::is_api(uri.path()) {
         state.access_policy.rate_limit.check(request.extensions())?;
+        let in_progress = state.metrics.requests_in_progress.get();
+        if in_progress > tunables.admission_limit && !is_administrative(uri.path()) {
+            return Err(Error::Unavailable {
+                what: "the service (too many requests in progress)",
+                retry_after: RETRY_AFTER,
+            });
+        }
     }
     Ok(())
 }
@@ -149,6 +159,11 @@ impl AsRef<[u8]> for ReservedData {
 /// Returns whether the endpoint must stay reachable under overload.
 fn is_operational(path: &str) -> bool {
     matches!(path, "/health" | "/livez" | "/readyz" | "/metrics")
+}
+
+/// Returns whether the endpoint must stay reachable so that an operator can raise the admission limit.
+fn is_administrative(path: &str) -> bool {
+    path.starts_with("/api/v1/admin/") || path.starts_with("/admin/")
 }
 
 fn unavailable(what: &'static str) -> Response {

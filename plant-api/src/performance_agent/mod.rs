@@ -30,19 +30,27 @@ mod sql;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tunables;
 
 use std::time::Duration;
+
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::cleanup;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::Result;
+use crate::state::AppState;
 
 pub use agent::{Agent, AgentSettings};
 pub use analysis::analyze;
 pub use collect::collect;
-pub use routes::router;
 pub use target::Target;
+
+/// Returns the routes of the performance agent and of the tunables.
+pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
+    routes::router(agent).merge(tunables::routes::router())
+}
 
 /// Deletes up to [`cleanup::BATCH_SIZE`] snapshots that are older than `retention`, with their
 /// analyses; returns how many snapshots.

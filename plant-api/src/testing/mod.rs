@@ -35,6 +35,7 @@ use crate::redis::Redis;
 use crate::signature::WebhookKey;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::{Claims, Role, Tokens};
+use crate::tunables::Tunables;
 use crate::worker::Worker;
 use proxy::Proxy;
 
@@ -250,8 +251,9 @@ impl TestApp {
             acquire_timeout: timeout,
             statement_timeout: timeout,
         };
-        let cache =
-            Cache::new(redis.clone(), Duration::from_secs(60), metrics.cache_requests.clone());
+        let cache = Cache::new(redis.clone(), metrics.cache_requests.clone());
+        let defaults = crate::app::tunable_defaults(Duration::from_secs(60), timeout, 16);
+        let tunables = Tunables::new(&defaults, metrics.tunables_version.clone());
         cache.set_prefix(prefix.clone());
         let state = AppState::from(Handles {
             db: Db::new(options, limits, metrics.db_pool_wait.clone()),
@@ -267,6 +269,7 @@ impl TestApp {
                 body_budget: BodyBudget::for_bodies_of(100_000),
                 response_budget: BodyBudget::for_responses(),
             },
+            tunables,
             shutdown: CancellationToken::new(),
             write_tasks: TaskTracker::new(),
         });

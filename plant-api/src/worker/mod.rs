@@ -27,6 +27,7 @@ use crate::error::Result;
 use crate::jobs::{self, Job, LEASE_DURATION};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::tunables::Tunables;
 use attempt::FinishedAttempt;
 use capacity::Capacity;
 use lease::Leases;
@@ -48,6 +49,7 @@ struct Inner {
     queue: Queue,
     metrics: Metrics,
     handlers: Vec<AnyJobHandler>,
+    tunables: Tunables,
     name: String,
     lease_duration: Duration,
     leases: Leases,
@@ -64,9 +66,16 @@ struct Inner {
 type Popped = HashMap<&'static str, usize>;
 
 impl Worker {
-    /// Creates a worker for the handlers' kinds of jobs.
-    pub fn new(db: Db, queue: Queue, metrics: Metrics, handlers: Vec<AnyJobHandler>) -> Self {
-        Self::with_lease(db, queue, metrics, handlers, LEASE_DURATION)
+    /// Creates a worker for the handlers' kinds of jobs. It runs as many jobs of a kind at once as the
+    /// tunable of the kind says; of a kind without one, as many as its handler allows.
+    pub fn new(
+        db: Db,
+        queue: Queue,
+        metrics: Metrics,
+        tunables: Tunables,
+        handlers: Vec<AnyJobHandler>,
+    ) -> Self {
+        Self::with_lease(db, queue, metrics, tunables, handlers, LEASE_DURATION)
     }
 
     /// Creates a worker whose leases have this duration instead of [`LEASE_DURATION`].
@@ -74,6 +83,7 @@ impl Worker {
         db: Db,
         queue: Queue,
         metrics: Metrics,
+        tunables: Tunables,
         handlers: Vec<AnyJobHandler>,
         lease_duration: Duration,
     ) -> Self {
@@ -85,6 +95,7 @@ impl Worker {
             lists: watch::Sender::new(lists),
             full_lists: watch::Sender::default(),
             handlers,
+            tunables,
             name: worker_name(),
             lease_duration,
             leases: Leases::default(),
@@ -109,7 +120,8 @@ impl Worker {
         ];
         tracing::info!(worker = self.0.name, "worker started");
 
-        let mut capacity = Capacity::new(&self.0.handlers);
+        let mut tunables = self.0.tunables.in_force();
+        let mut capacity = self.capacity();
         let mut poll = tokio::time::interval(POLL_INTERVAL);
         let mut intervals = 0_u32;
         loop {
@@ -132,6 +144,12 @@ impl Worker {
                     }
                 }
                 () = self.0.jobs_ready.notified() => {}
+                Ok(()) = tunables.changed() => {
+                    capacity.resize(&tunables.borrow_and_update());
+                    if !capacity.can_refill() {
+                        continue;
+                    }
+                }
                 _ = poll.tick() => {
                     intervals = intervals.wrapping_add(1);
                     if self.0.queue.is_up()
@@ -186,7 +204,7 @@ impl Worker {
         self.promote_due().await?;
         self.reclaim_expired().await?;
         self.plan().await?;
-        let jobs = self.claim(&mut Capacity::new(&self.0.handlers), Popped::new()).await?;
+        let jobs = self.claim(&mut self.capacity(), Popped::new()).await?;
         let attempts = jobs.into_iter().map(|job| self.attempt(job));
         let mut finished = futures::future::join_all(attempts).await;
         self.finish_batch(&mut finished).await;
@@ -194,6 +212,13 @@ impl Worker {
             self.0.leases.remove(&attempt.job);
         }
         Ok(finished.len())
+    }
+
+    /// Returns the slots of all kinds, all of them free.
+    fn capacity(&self) -> Capacity {
+        let mut capacity = Capacity::new(&self.0.handlers);
+        capacity.resize(&self.0.tunables.in_force().borrow());
+        capacity
     }
 
     /// Claims jobs for all free slots.

@@ -18,9 +18,10 @@ use crate::error::{Error, Problem, Result};
 use crate::etag::Preconditions;
 use crate::extract::{NoBody, Path, Query};
 use crate::jobs::paused;
-use crate::page::{DEFAULT_LIMIT, MAX_LIMIT};
+use crate::page::check_limit;
 use crate::queue::Queue;
 use crate::state::AppState;
+use crate::tunables::RequestTunables;
 use crate::write::{StoredResponse, Write};
 
 /// Returns the routes of the queue.
@@ -144,11 +145,11 @@ async fn dead(
     State(db): State<Db>,
     _: Administrator,
     Query(page): Query<DeadPage>,
+    tunables: RequestTunables,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let limit = page.limit.unwrap_or(DEFAULT_LIMIT);
     let mut checks = Checks::default();
-    checks.require((1..=MAX_LIMIT).contains(&limit), "limit", "range", "must be 1 to 500");
+    let limit = check_limit(&mut checks, page.limit, &tunables);
     checks.into_result()?;
     let mut tx = db.begin_in(TenantScope::All).await?;
     conditions.respond_with_content_etag(&sql::list_dead(&mut *tx, limit).await?)

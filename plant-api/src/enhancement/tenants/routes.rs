@@ -16,8 +16,9 @@ use crate::db::{self, Db, TenantId, TenantScope};
 use crate::error::{Error, Problem, Result};
 use crate::etag::Preconditions;
 use crate::extract::{Json, NoBody, Path, Query};
-use crate::page::{self, DEFAULT_LIMIT, MAX_LIMIT, content_etag, read_page};
+use crate::page::{self, check_limit, content_etag, read_page};
 use crate::state::{AccessPolicy, AppState};
+use crate::tunables::RequestTunables;
 use crate::write::{Rejection, StoredResponse, Write, WriteRequest, WriteTransaction};
 
 /// Returns the routes of tenants.
@@ -95,11 +96,11 @@ async fn list(
     State(db): State<Db>,
     _: Administrator,
     Query(page): Query<TenantPage>,
+    tunables: RequestTunables,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let limit = page.limit.unwrap_or(DEFAULT_LIMIT);
     let mut checks = Checks::default();
-    checks.require((1..=MAX_LIMIT).contains(&limit), "limit", "range", "must be 1 to 500");
+    let limit = check_limit(&mut checks, page.limit, &tunables);
     checks.into_result()?;
     let mut tx = db.begin_in(TenantScope::All).await?;
     let rows = sql::list(&mut *tx, None, page.after.as_ref(), limit + 1).await?;

@@ -37,6 +37,7 @@ fn handles(app: &TestApp) -> Handles {
         clock: state.clock.clone(),
         access_policy: state.access_policy.clone(),
         request_limits: state.request_limits.clone(),
+        tunables: state.tunables.clone(),
         shutdown: state.shutdown.clone(),
         write_tasks: state.write_tasks.clone(),
     }

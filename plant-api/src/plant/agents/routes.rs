@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 use super::change::{self, AgentChanges};
 use super::{Agent, AgentContent, AgentId, sql};
 use crate::access::CatalogueEditor;
-use crate::cache::{Cache, Topic};
+use crate::cache::{RequestCache, Topic};
 use crate::check::Checks;
 use crate::clock::Clock;
 use crate::db::Db;
@@ -85,7 +85,7 @@ impl From<Filter> for sql::Filter {
 )]
 async fn list(
     State(db): State<Db>,
-    State(cache): State<Cache>,
+    cache: RequestCache,
     Filtered { filter, page }: Filtered<Filter>,
     conditions: Preconditions,
 ) -> Result<Response> {
@@ -135,7 +135,7 @@ async fn create(
 )]
 async fn find(
     State(db): State<Db>,
-    State(cache): State<Cache>,
+    cache: RequestCache,
     Path(id): Path<AgentId>,
     conditions: Preconditions,
 ) -> Result<Response> {

@@ -21,10 +21,11 @@ use crate::db::Db;
 use crate::error::{Problem, Result};
 use crate::etag::{self, Preconditions};
 use crate::extract::{Json, Path, Query};
-use crate::page::{DEFAULT_LIMIT, MAX_LIMIT};
+use crate::page::check_limit;
 use crate::plant::chain::Digest32;
 use crate::plant::entity::Kind;
 use crate::state::{AppState, RequestLimits};
+use crate::tunables::RequestTunables;
 
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -94,11 +95,11 @@ async fn amendments(
     _: Caller,
     Path(id): Path<Uuid>,
     Query(page): Query<ChainPage>,
+    tunables: RequestTunables,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let limit = page.limit.unwrap_or(DEFAULT_LIMIT);
     let mut checks = Checks::default();
-    checks.require((1..=MAX_LIMIT).contains(&limit), "limit", "range", "must be 1 to 500");
+    let limit = check_limit(&mut checks, page.limit, &tunables);
     checks.require(
         page.after.is_none_or(|after| after >= 0),
         "after",

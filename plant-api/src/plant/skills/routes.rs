@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::{Category, Created, NewSkill, Skill, SkillId, sql};
 use crate::access::CatalogueEditor;
-use crate::cache::{Cache, Topic};
+use crate::cache::{RequestCache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
@@ -43,7 +43,7 @@ pub(crate) struct Filter {
 )]
 pub(crate) async fn list(
     State(db): State<Db>,
-    State(cache): State<Cache>,
+    cache: RequestCache,
     Filtered { filter, page }: Filtered<Filter>,
     conditions: Preconditions,
 ) -> Result<Response> {
@@ -98,7 +98,7 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn find(
     State(db): State<Db>,
-    State(cache): State<Cache>,
+    cache: RequestCache,
     Path(id): Path<SkillId>,
     conditions: Preconditions,
 ) -> Result<Response> {

@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 
 use super::{Team, TeamContent, TeamId, sql};
 use crate::access::CatalogueEditor;
-use crate::cache::{Cache, Topic};
+use crate::cache::{RequestCache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
@@ -31,7 +31,7 @@ pub fn router() -> OpenApiRouter<AppState> {
 )]
 async fn list(
     State(db): State<Db>,
-    State(cache): State<Cache>,
+    cache: RequestCache,
     page: Page,
     conditions: Preconditions,
 ) -> Result<Response> {
@@ -79,7 +79,7 @@ async fn create(
 )]
 async fn find(
     State(db): State<Db>,
-    State(cache): State<Cache>,
+    cache: RequestCache,
     Path(id): Path<TeamId>,
     conditions: Preconditions,
 ) -> Result<Response> {

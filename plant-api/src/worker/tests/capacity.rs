@@ -1,6 +1,7 @@
 //! Slots of a process.
 
 use super::*;
+use crate::tunables::{Change, Defaults, Tunables};
 
 /// Handler of a second kind, with one slot.
 #[derive(Clone)]
@@ -75,4 +76,64 @@ async fn the_finisher_ends_with_its_channel(pool: PgPool) {
     drop(finished);
     let finisher = worker.run_finisher(receiver, freed);
     tokio::time::timeout(Duration::from_secs(20), finisher).await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_number_of_slots_follows_its_tunable(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    create_effect_table(&app).await;
+    let handler = ScriptedHandler::new();
+    let tunables = {
+        let defaults = Defaults {
+            cache_ttl: Duration::from_secs(60),
+            topics: Vec::new(),
+            page_size: 500,
+            statement_timeout: Duration::from_secs(30),
+            workers: vec![(KIND.name, 2)],
+        };
+        Tunables::new(&defaults, app.state.metrics.tunables_version.clone())
+    };
+    let worker = Worker::new(
+        app.state.db.clone(),
+        app.state.queue.clone(),
+        app.state.metrics.clone(),
+        tunables.clone(),
+        vec![AnyJobHandler::new(handler.clone())],
+    );
+    let set = async |value: i64| {
+        let mut tx = app.state.db.begin().await.unwrap();
+        let change = Change { name: "workers_test", actor: "operator", at: app.state.clock.now() };
+        tunables.set(&mut tx, change, Some(value)).await.unwrap();
+        tx.commit().await.unwrap();
+        tunables.refresh(&app.state.db).await.unwrap();
+    };
+    let running = async |expected| {
+        wait_until(async || handler.running.load(Ordering::SeqCst) == expected).await;
+    };
+    for _ in 0..10 {
+        enqueue(&app, "wait").await;
+    }
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(worker.run(shutdown.clone(), Duration::from_secs(20)));
+    running(2).await;
+    set(4).await;
+    running(4).await;
+    assert_eq!(handler.max_running.load(Ordering::SeqCst), 4);
+
+    // Running jobs go on; further ones start when fewer than the new number run.
+    set(1).await;
+    handler.permits.add_permits(3);
+    wait_until(async || effects(&app).await.len() == 3).await;
+    running(1).await;
+    handler.max_running.store(0, Ordering::SeqCst);
+    for finished in 4..10 {
+        handler.permits.add_permits(1);
+        wait_until(async || effects(&app).await.len() == finished).await;
+        running(1).await;
+    }
+    assert_eq!(handler.max_running.load(Ordering::SeqCst), 1);
+    handler.permits.add_permits(1);
+    wait_until(async || effects(&app).await.len() == 10).await;
+    shutdown.cancel();
+    task.await.unwrap();
 }

@@ -169,8 +169,14 @@ fn worker_with_lease(
     lease: Duration,
 ) -> Worker {
     let state = &app.state;
-    let (db, queue, metrics) = (state.db.clone(), state.queue.clone(), state.metrics.clone());
-    Worker::with_lease(db, queue, metrics, vec![AnyJobHandler::new(handler.clone())], lease)
+    Worker::with_lease(
+        state.db.clone(),
+        state.queue.clone(),
+        state.metrics.clone(),
+        state.tunables.clone(),
+        vec![AnyJobHandler::new(handler.clone())],
+        lease,
+    )
 }
 
 async fn effects(app: &TestApp) -> Vec<(Uuid, Value)> {

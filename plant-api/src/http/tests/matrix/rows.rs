@@ -211,9 +211,9 @@ impl Fixture {
             | "GET /api/v1/config"
             | "GET /api/v1/capabilities"
             | "GET /api/v1/metrics/history" => (Admin, 200, plain, None),
-            "POST /api/v1/metrics/collect" | "POST /api/v1/analysis" => {
-                (Admin, 200, plain, Some(json!({"target": "self"})))
-            }
+            "POST /api/v1/metrics/collect"
+            | "POST /api/v1/analysis"
+            | "POST /api/v1/optimization" => (Admin, 200, plain, Some(json!({"target": "self"}))),
 
             "GET /api/v1/agents"
             | "GET /api/v1/skills"
@@ -410,6 +410,14 @@ impl Fixture {
             }
             "POST /admin/queue/dead/{id}/requeue" => {
                 (Admin, 200, fill("{id}", &self.dead_ticket().await.1), None)
+            }
+            "GET /api/v1/admin/tunables" => (Admin, 200, plain, None),
+            "GET /api/v1/admin/tunables/{name}" => {
+                (Admin, 200, fill("{name}", "cache_ttl_seconds"), None)
+            }
+            "PUT /api/v1/admin/tunables/{name}" => {
+                let value = json!({"value": 30});
+                (Admin, 200, fill("{name}", "cache_ttl_seconds"), Some(value))
             }
             _ => return None,
         };

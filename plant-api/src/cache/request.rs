@@ -1,0 +1,50 @@
+//! The cache as one request uses it.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+
+use super::{Cache, CachedResponse, Topic};
+use crate::error::Result;
+use crate::tunables::RequestTunables;
+
+/// Extractor of the cache with the tunables of the request.
+#[derive(Clone)]
+pub struct RequestCache {
+    cache: Cache,
+    tunables: RequestTunables,
+}
+
+impl<S> FromRequestParts<S> for RequestCache
+where
+    S: Send + Sync,
+    Cache: FromRef<S>,
+{
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let tunables = RequestTunables::from_extensions(&parts.extensions);
+        Ok(Self { cache: Cache::from_ref(state), tunables })
+    }
+}
+
+impl RequestCache {
+    /// Returns the response cached under `key`, or else runs `fill` and caches its response. If the
+    /// topic is not cached for this request, it only runs `fill`.
+    ///
+    /// # Errors
+    /// Errors of `fill`, which are not cached.
+    pub async fn get_with(
+        &self,
+        topic: Topic,
+        key: &str,
+        fill: impl Future<Output = Result<CachedResponse>> + Send,
+    ) -> Result<Arc<CachedResponse>> {
+        if !self.tunables.is_cached(topic as usize) {
+            self.cache.count(topic, "bypass");
+            return fill.await.map(Arc::new);
+        }
+        self.cache.get_with(topic, key, self.tunables.cache_ttl, fill).await
+    }
+}
