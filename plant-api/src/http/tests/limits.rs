@@ -211,5 +211,5 @@ async fn each_free_form_json_field_is_described_with_its_limit(pool: PgPool) {
             }
         }
     }
-    assert_eq!(found, 6);
+    assert_eq!(found, 7);
 }
