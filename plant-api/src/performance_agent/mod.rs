@@ -9,7 +9,8 @@
 //! interval apart ([`readings`]); this service is read without a request, but in the same format. A
 //! snapshot of this service also has the statistics of its [`database`]. [`analysis`] compares the
 //! [`measurement`]s of a snapshot, and of those before it, with [`rules`], which are data.
-//! [`optimization`] plans changes of tunables, and others that a person makes.
+//! [`optimization`] plans changes of tunables, and others that a person makes. [`workflows`] do all of it,
+//! and roll the changes out in stages.
 //!
 //! The agent must work when the service does not, so it has a database connection of its own
 //! ([`Db::acquire_monitor`](crate::db::Db::acquire_monitor)). Metrics are those of one process: an agent does not see the
@@ -53,7 +54,8 @@ pub use target::Target;
 
 /// Returns the routes of the performance agent and of the tunables.
 pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
-    routes::router(agent).merge(tunables::routes::router())
+    let workflows = workflows::routes::router(agent.clone());
+    routes::router(agent).merge(tunables::routes::router()).merge(workflows)
 }
 
 /// Deletes up to [`cleanup::BATCH_SIZE`] snapshots that are older than `retention`, with their

@@ -19,7 +19,7 @@ use super::optimization::{self, FindingInput, Plan};
 use super::rules::{self, RuleSet};
 use super::snapshot::Snapshot;
 use super::target::Target;
-use super::{collect, sql, tunables, workflows};
+use super::{collect, sql};
 use crate::access::Administrator;
 use crate::check::Checks;
 use crate::clock::Clock;
@@ -53,8 +53,6 @@ pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
         .routes(routes!(history))
         .routes(routes!(analyze))
         .routes(routes!(optimize))
-        .merge(tunables::routes::router())
-        .merge(workflows::routes::router())
         .layer(Extension(agent))
 }
 

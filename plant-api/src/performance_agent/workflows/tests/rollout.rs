@@ -129,11 +129,11 @@ async fn a_change_that_makes_requests_fail_is_taken_back(pool: PgPool) {
     assert_eq!(begun["baseline_score"], SCORE, "{begun}");
     app.state.tunables.refresh(&app.state.db).await.unwrap();
     monitor(&app).await;
-    let back = expect(&app, &id, "rolled_back", 0).await;
     STOP.store(true, Ordering::SeqCst);
     for client in clients {
         client.await.unwrap();
     }
+    let back = expect(&app, &id, "rolled_back", 0).await;
     let reason = back["reason"].as_str().unwrap();
     assert!(reason.starts_with("the health score fell from 95.0 to "), "{reason}");
     assert!(back["health_score"].as_f64().unwrap() < 80.0);
