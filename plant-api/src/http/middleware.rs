@@ -161,9 +161,10 @@ fn is_operational(path: &str) -> bool {
     matches!(path, "/health" | "/livez" | "/readyz" | "/metrics")
 }
 
-/// Returns whether the endpoint must stay reachable so that an operator can raise the admission limit.
+/// Returns whether the endpoint must stay reachable so that an operator can raise the admission limit, or
+/// reject the workflow that has reduced it.
 fn is_administrative(path: &str) -> bool {
-    path.starts_with("/api/v1/admin/") || path.starts_with("/admin/")
+    ["/api/v1/admin/", "/admin/", "/api/v1/workflows/"].iter().any(|p| path.starts_with(p))
 }
 
 fn unavailable(what: &'static str) -> Response {

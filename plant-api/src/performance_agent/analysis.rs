@@ -113,10 +113,10 @@ pub enum SloState {
 #[derive(Debug, Clone, PartialEq, Deserialize, utoipa::ToSchema)]
 pub struct SloTarget {
     /// Metric of an objective of the rules.
-    #[schema(example = "latency_p95_ms", max_length = 100)]
+    #[schema(example = "latency_p95_ms")]
     pub metric: String,
     /// Only this route; default: all without an objective of their own.
-    #[schema(example = "GET /api/v1/agents", max_length = 300)]
+    #[schema(example = "GET /api/v1/agents")]
     pub subject: Option<String>,
     #[schema(example = 200.0)]
     pub target: f64,

@@ -1,5 +1,6 @@
 //! What the agent tells of itself: health, settings, capabilities.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -110,7 +111,7 @@ pub struct Capabilities {
     /// Kinds of targets: `self` and one for each list entry of `PLANT_AGENT_TARGETS`.
     #[schema(example = json!(["self"]))]
     pub supported_targets: Vec<String>,
-    /// What a plan can change.
+    /// Names of the changes that a plan can have.
     #[schema(example = json!(["cache"]))]
     pub optimization_types: Vec<String>,
     /// What a workflow can do.
@@ -221,10 +222,13 @@ pub fn capabilities(agent: &Agent) -> Capabilities {
     let endpoints = settings.public.get("PLANT_AGENT_TARGETS").and_then(Value::as_str);
     let endpoints = endpoints.unwrap_or_default().split(',').map(str::trim);
     let endpoints = endpoints.filter(|entry| !entry.is_empty()).map(str::to_owned);
+    // Sorted, each once.
+    let optimization_types: BTreeSet<&str> =
+        settings.rules.iter().flat_map(|set| &set.changes).map(|change| &*change.name).collect();
     Capabilities {
         capabilities: &["metrics_collection", "analysis", "optimization", "workflows"],
         supported_targets: std::iter::once("self".to_owned()).chain(endpoints).collect(),
-        optimization_types: Vec::new(),
+        optimization_types: optimization_types.into_iter().map(str::to_owned).collect(),
         workflow_features: &["approval", "staged_rollout", "monitoring", "rollback", "resumption"],
     }
 }

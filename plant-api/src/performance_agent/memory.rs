@@ -147,6 +147,8 @@ mod tests {
         let warm_up =
             [10.0, 60.0, 90.0, 99.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0];
         assert_eq!(mib_per_hour(&warm_up), None);
+        let grown: Vec<f64> = (0..20).map(|minute| f64::from(10 * minute.min(12))).collect();
+        assert_eq!(mib_per_hour(&grown), None, "the second half does not grow");
         let noise = [50.0, 52.0, 49.0, 51.0, 50.0, 53.0, 48.0, 51.0, 50.0, 52.0, 49.0, 51.0];
         assert_eq!(mib_per_hour(&noise), None);
         let shrinking: Vec<f64> = (0..12).map(|minute| 100.0 - f64::from(minute)).collect();

@@ -9,6 +9,8 @@
 //! interval apart ([`readings`]); this service is read without a request, but in the same format. A
 //! snapshot of this service also has the statistics of its [`database`]. [`analysis`] compares the
 //! [`measurement`]s of a snapshot, and of those before it, with [`rules`], which are data.
+//! [`optimization`] plans changes of tunables, and others that a person makes. [`workflows`] do all of it,
+//! and roll the changes out in stages.
 //!
 //! The agent must work when the service does not, so it has a database connection of its own
 //! ([`Db::acquire_monitor`](crate::db::Db::acquire_monitor)). Metrics are those of one process: an agent does not see the
@@ -22,6 +24,7 @@ mod exposition;
 mod info;
 mod measurement;
 mod memory;
+pub mod optimization;
 mod readings;
 mod routes;
 pub mod rules;
@@ -35,16 +38,25 @@ pub mod workflows;
 
 use std::time::Duration;
 
+use utoipa_axum::router::OpenApiRouter;
+
 use crate::cleanup;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::Result;
+use crate::state::AppState;
 
 pub use agent::{Agent, AgentSettings};
 pub use analysis::analyze;
 pub use collect::collect;
-pub use routes::router;
+pub use optimization::plan;
 pub use target::Target;
+
+/// Returns the routes of the performance agent and of the tunables.
+pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
+    let workflows = workflows::routes::router(agent.clone());
+    routes::router(agent).merge(tunables::routes::router()).merge(workflows)
+}
 
 /// Deletes up to [`cleanup::BATCH_SIZE`] snapshots that are older than `retention`, with their
 /// analyses; returns how many snapshots.

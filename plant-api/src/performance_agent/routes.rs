@@ -15,10 +15,11 @@ use super::analysis::{self, Analysis, SloTarget};
 use super::info::{
     self, AgentConfiguration, AgentHealth, Capabilities, ComponentStatus, DetailedAgentHealth,
 };
+use super::optimization::{self, FindingInput, Plan};
 use super::rules::{self, RuleSet};
 use super::snapshot::Snapshot;
 use super::target::Target;
-use super::{collect, sql, tunables, workflows};
+use super::{collect, sql};
 use crate::access::Administrator;
 use crate::check::Checks;
 use crate::clock::Clock;
@@ -31,6 +32,9 @@ use crate::state::AppState;
 
 /// Maximum number of objectives in a request.
 const MAX_SLO_TARGETS: usize = 100;
+
+/// Maximum number of findings in a request.
+const MAX_FINDINGS: usize = 100;
 
 /// Hours of the history that are returned by default.
 const DEFAULT_HOURS: i64 = 24;
@@ -48,8 +52,7 @@ pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
         .routes(routes!(collect_metrics))
         .routes(routes!(history))
         .routes(routes!(analyze))
-        .merge(tunables::routes::router())
-        .merge(workflows::routes::router())
+        .routes(routes!(optimize))
         .layer(Extension(agent))
 }
 
@@ -140,7 +143,7 @@ async fn capabilities(
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 struct CollectionRequest {
     /// `self`, or the URL of a Prometheus endpoint whose host is in `PLANT_AGENT_TARGETS`.
-    #[schema(example = "self")]
+    #[schema(example = "self", max_length = 2000)]
     target: String,
     /// Rule set that names the metrics of the target; default `plant`.
     #[schema(example = "plant")]
@@ -167,9 +170,7 @@ async fn collect_metrics(
     _: Administrator,
     Json(request): Json<CollectionRequest>,
 ) -> Result<Json<Snapshot>> {
-    let target = Target::check(&agent, &request.target)?;
-    let rules = find_rules(&agent, request.rules.as_deref())?;
-    collect(&state, &agent, &target, rules).await.map(Json)
+    collect_of(&state, &agent, &request.target, request.rules.as_deref()).await.map(Json)
 }
 
 fn find_rules<'a>(agent: &'a Agent, name: Option<&str>) -> Result<&'a RuleSet> {
@@ -225,7 +226,7 @@ struct AnalysisRequest {
     /// Id of a snapshot.
     snapshot_id: Option<Uuid>,
     /// Instead of a snapshot: `self`, or the URL of a Prometheus endpoint.
-    #[schema(example = "self")]
+    #[schema(example = "self", max_length = 2000)]
     target: Option<String>,
     /// Rule set of the target; default `plant`. A snapshot has one already.
     #[schema(example = "plant")]
@@ -264,9 +265,7 @@ async fn analyze(
     let snapshot = match (request.snapshot_id, request.target) {
         (Some(id), None) => find_snapshot(&state, id).await?,
         (None, Some(target)) => {
-            let target = Target::check(&agent, &target)?;
-            let rules = find_rules(&agent, request.rules.as_deref())?;
-            collect(&state, &agent, &target, rules).await?
+            collect_of(&state, &agent, &target, request.rules.as_deref()).await?
         }
         _ => {
             let message = "send either `snapshot_id` or `target`";
@@ -276,8 +275,90 @@ async fn analyze(
     analysis::analyze(&state, &agent, &snapshot, &targets).await.map(Json)
 }
 
+async fn collect_of(
+    state: &AppState,
+    agent: &Agent,
+    target: &str,
+    rules: Option<&str>,
+) -> Result<Snapshot> {
+    let target = Target::check(agent, target)?;
+    collect(state, agent, &target, find_rules(agent, rules)?).await
+}
+
 async fn find_snapshot(state: &AppState, id: Uuid) -> Result<Snapshot> {
     let mut connection = state.db.acquire_monitor().await?;
     let snapshot = sql::find_snapshot(&mut *connection, id).await?;
     snapshot.ok_or_else(|| Error::no_such("snapshot"))
+}
+
+/// What to plan changes for: an analysis, findings, or a target of which a snapshot is analyzed.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+struct OptimizationRequest {
+    /// Id of an analysis.
+    analysis_id: Option<Uuid>,
+    /// Instead of an analysis: findings of this service.
+    #[schema(max_items = 100)]
+    findings: Option<Vec<FindingInput>>,
+    /// Instead of an analysis: `self`, or the URL of a Prometheus endpoint.
+    #[schema(example = "self", max_length = 2000)]
+    target: Option<String>,
+    /// Rule set of the findings or of the target; default `plant`.
+    #[schema(example = "plant")]
+    rules: Option<String>,
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/optimization",
+    tag = "performance agent",
+    security((), ("bearer" = []), ("admin_key" = [])),
+    summary = "Plan changes for findings",
+    request_body = OptimizationRequest,
+    responses(
+        (status = 200, description = "The plan", body = Plan),
+        (status = 403, description = "Administrator rights are required, unless access is open; or the target is not allowed", body = Problem),
+        (status = 404, description = "There is no such analysis", body = Problem),
+        (status = 503, description = "The target does not answer; see Retry-After", body = Problem)
+    )
+)]
+async fn optimize(
+    State(state): State<AppState>,
+    Extension(agent): Extension<Agent>,
+    _: Administrator,
+    Json(request): Json<OptimizationRequest>,
+) -> Result<Json<Plan>> {
+    let rules = request.rules.as_deref();
+    let analysis = match (request.analysis_id, request.findings, request.target) {
+        (Some(id), None, None) => find_analysis(&state, id).await?,
+        (None, Some(findings), None) => {
+            let mut checks = Checks::default();
+            let message = "must have at most 100 items";
+            checks.require(findings.len() <= MAX_FINDINGS, "findings", "max-items", message);
+            for (index, finding) in findings.iter().enumerate() {
+                finding.check(index, &mut checks);
+            }
+            checks.into_result()?;
+            let set = find_rules(&agent, rules)?;
+            let findings = findings.into_iter().enumerate();
+            let findings = findings.map(|(index, finding)| finding.into_finding(index, set));
+            let findings = findings.collect::<Result<Vec<_>>>()?;
+            let own = Target::OwnService.to_string();
+            return optimization::plan_for(&state, set, &own, &findings).await.map(Json);
+        }
+        (None, None, Some(target)) => {
+            let snapshot = collect_of(&state, &agent, &target, rules).await?;
+            analysis::analyze(&state, &agent, &snapshot, &[]).await?
+        }
+        _ => {
+            let message = "send one of `analysis_id`, `findings` and `target`";
+            return Err(Error::invalid("analysis_id", "exactly-one", message));
+        }
+    };
+    optimization::plan(&state, &agent, &analysis).await.map(Json)
+}
+
+async fn find_analysis(state: &AppState, id: Uuid) -> Result<Analysis> {
+    let mut connection = state.db.acquire_monitor().await?;
+    let analysis = sql::find_analysis(&mut *connection, id).await?;
+    analysis.ok_or_else(|| Error::no_such("analysis"))
 }

@@ -91,8 +91,12 @@ fn probes(api: &Value, schema: &Value) -> Vec<Probe> {
         probes.push(Probe::new("max-length", false, text(schema, max + 1)));
     }
     if let Some(max) = schema["maxItems"].as_u64() {
-        let is_id = resolve(api, &schema["items"])["format"] == "uuid";
-        let item = |n| json!(if is_id { Uuid::from_u128(n).to_string() } else { n.to_string() });
+        let items = resolve(api, &schema["items"]);
+        let item = |n: u128| match &items["format"] {
+            format if format == "uuid" => json!(Uuid::from_u128(n)),
+            _ if is(items, "object") => sample(api, items),
+            _ => json!(n.to_string()),
+        };
         let list = |length: u64| Value::Array((0..u128::from(length)).map(item).collect());
         probes.push(Probe::new("max-items", true, list(max)));
         probes.push(Probe::new("max-items", false, list(max + 1)));
@@ -207,5 +211,5 @@ async fn each_free_form_json_field_is_described_with_its_limit(pool: PgPool) {
             }
         }
     }
-    assert_eq!(found, 6);
+    assert_eq!(found, 7);
 }

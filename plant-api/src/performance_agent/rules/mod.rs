@@ -2,6 +2,7 @@
 //! are planned for it. A rule set is a TOML file for one kind of target; it also names the metrics of
 //! that kind. `plant.toml` is built in.
 
+pub mod change;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exposition::selector::Selector;
 
+use change::ChangeRule;
 pub use read::InvalidRules;
 
 /// The built-in rules, for this service.
@@ -161,9 +163,15 @@ pub struct RuleSet {
     pub metric_names: MetricNames,
     pub custom_metrics: BTreeMap<String, CustomMetric>,
     pub rules: Vec<Rule>,
+    pub changes: Vec<ChangeRule>,
 }
 
 impl RuleSet {
+    /// Returns the change with this name.
+    pub fn change(&self, name: &str) -> Option<&ChangeRule> {
+        self.changes.iter().find(|change| change.name == name)
+    }
+
     /// Returns the service level objectives.
     pub fn slos(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(|rule| rule.is_slo)
@@ -215,6 +223,11 @@ impl RuleSets {
     /// Returns the rule set with this name.
     pub fn find(&self, name: &str) -> Option<&RuleSet> {
         self.0.iter().find(|set| set.name == name)
+    }
+
+    /// Returns all rule sets.
+    pub fn iter(&self) -> impl Iterator<Item = &RuleSet> {
+        self.0.iter()
     }
 
     /// Returns the names of all rule sets.

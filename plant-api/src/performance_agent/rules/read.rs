@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::change::{Action, ChangeRule, Step};
 use super::{Comparison, CustomMetric, MetricNames, Rule, RuleSet, Severity};
 use crate::performance_agent::exposition::selector::Selector;
 use crate::performance_agent::measurement::METRICS;
@@ -39,6 +40,22 @@ struct File {
     slo: Vec<Spanned<RuleEntry>>,
     #[serde(default)]
     rule: Vec<Spanned<RuleEntry>>,
+    #[serde(default)]
+    change: Vec<ChangeEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeEntry {
+    name: Spanned<String>,
+    what: String,
+    tunable: Option<String>,
+    to: Option<Spanned<Step>>,
+    sql: Option<String>,
+    undo: Option<String>,
+    why: String,
+    expected_effect: String,
+    risk: String,
 }
 
 #[derive(Deserialize)]
@@ -107,17 +124,16 @@ impl FromStr for RuleSet {
         })?;
         problems.name(&file.name, &mut BTreeSet::new());
         let custom_metrics = custom_metrics(file.metric, &mut problems);
+        let mut change_names = BTreeSet::new();
+        let changes = file.change.into_iter();
+        let changes: Vec<_> =
+            changes.filter_map(|entry| change(entry, &mut change_names, &mut problems)).collect();
+        let known = Known { custom_metrics: &custom_metrics, changes: &change_names };
         let mut names = BTreeSet::new();
         let mut rules = Vec::new();
         for (entries, is_slo) in [(file.slo, true), (file.rule, false)] {
             for entry in entries {
-                rules.push(rule(
-                    entry.into_inner(),
-                    is_slo,
-                    &custom_metrics,
-                    &mut names,
-                    &mut problems,
-                ));
+                rules.push(rule(entry.into_inner(), is_slo, &known, &mut names, &mut problems));
             }
         }
         let set = Self {
@@ -125,6 +141,7 @@ impl FromStr for RuleSet {
             metric_names: file.metrics.unwrap_or_default(),
             custom_metrics,
             rules,
+            changes,
         };
         problems.found.sort();
         if problems.found.is_empty() { Ok(set) } else { Err(InvalidRules(problems.found)) }
@@ -152,10 +169,45 @@ fn custom_metrics(
     metrics
 }
 
+fn change(
+    entry: ChangeEntry,
+    names: &mut BTreeSet<String>,
+    problems: &mut Problems<'_>,
+) -> Option<ChangeRule> {
+    problems.name(&entry.name, names);
+    let action = match (entry.tunable, entry.to, entry.sql, entry.undo) {
+        (Some(tunable), Some(step), None, None) => {
+            let message = "`to` is either { set = … } or { times = …, at_least = …, at_most = … }";
+            problems.require(step.get_ref().is_valid(), &step.span(), message);
+            Action::Tune { tunable, step: step.into_inner() }
+        }
+        (None, None, sql, Some(undo)) => Action::Manual { sql, undo },
+        _ => {
+            let message = "a change has either `tunable` and `to`, or `undo` and perhaps `sql`";
+            problems.add(&entry.name.span(), message);
+            return None;
+        }
+    };
+    Some(ChangeRule {
+        name: entry.name.into_inner(),
+        what: entry.what,
+        action,
+        why: entry.why,
+        expected_effect: entry.expected_effect,
+        risk: entry.risk,
+    })
+}
+
+/// What rules can refer to, besides the built-in metrics.
+struct Known<'f> {
+    custom_metrics: &'f BTreeMap<String, CustomMetric>,
+    changes: &'f BTreeSet<String>,
+}
+
 fn rule(
     entry: RuleEntry,
     is_slo: bool,
-    custom_metrics: &BTreeMap<String, CustomMetric>,
+    known: &Known<'_>,
     names: &mut BTreeSet<String>,
     problems: &mut Problems<'_>,
 ) -> Rule {
@@ -163,7 +215,7 @@ fn rule(
     // Several rules have findings of one type.
     problems.name(&entry.finding, &mut BTreeSet::new());
     let metric = entry.metric.get_ref();
-    let is_known = METRICS.contains(&metric.as_str()) || custom_metrics.contains_key(metric);
+    let is_known = METRICS.contains(&metric.as_str()) || known.custom_metrics.contains_key(metric);
     problems.require(
         is_known,
         &entry.metric.span(),
@@ -177,6 +229,11 @@ fn rule(
         &entry.threshold.span(),
         "the threshold must be a positive number, with which values can be compared",
     );
+    for name in &entry.changes {
+        let is_known = known.changes.contains(name.get_ref());
+        let message = format!("there is no [[change]] `{}`", name.get_ref());
+        problems.require(is_known, &name.span(), message);
+    }
     let is_blank = entry.recommendation.get_ref().trim().is_empty();
     problems.require(!is_blank, &entry.recommendation.span(), "the recommendation is blank");
     Rule {

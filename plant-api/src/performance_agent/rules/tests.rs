@@ -32,6 +32,24 @@ threshold = 10
 min_samples = 1
 max_severity = "medium"
 recommendation = "Enlarge it."
+changes = ["enlarge", "flush"]
+
+[[change]]
+name = "enlarge"
+what = "Cache size"
+tunable = "cache_size"
+to = { times = 2, at_most = 64 }
+why = "It is too small."
+expected_effect = "Fewer evictions."
+risk = "Memory."
+
+[[change]]
+name = "flush"
+what = "Contents"
+undo = "Nothing."
+why = "They are old."
+expected_effect = "New contents."
+risk = "Misses."
 "#;
 
 /// Returns the mistakes in the valid file with `from` replaced by `to`.
@@ -82,6 +100,13 @@ fn every_mistake_in_a_file_is_refused_with_its_line() {
         ("\"Fix it.\"", "\" \"", 17, "blank"),
         ("name = \"evictions\"", "name = \"errors\"", 20, "defined twice"),
         ("min_samples = 1", "min_samples = -1", 25, ""),
+        ("\"enlarge\", \"flush\"", "\"enlarge\", \"grow\"", 28, "there is no [[change]] `grow`"),
+        ("{ times = 2, at_most = 64 }", "{ times = 2, set = 64 }", 34, "`to` is either"),
+        ("{ times = 2, at_most = 64 }", "{ times = 1 }", 34, "`to` is either"),
+        ("{ times = 2, at_most = 64 }", "{ time = 2 }", 34, "unknown field"),
+        ("to = { times = 2, at_most = 64 }", "", 31, "a change has either"),
+        ("name = \"flush\"", "name = \"enlarge\"", 40, "defined twice"),
+        ("undo = \"Nothing.\"", "", 40, "a change has either"),
         ("max_severity = \"medium\"", "max_severity = \"worst\"", 26, "unknown variant"),
     ] {
         let found = mistakes(from, to);

@@ -3,6 +3,7 @@
 mod collection;
 mod findings;
 mod info;
+mod plans;
 mod requests;
 
 use std::future::Future;

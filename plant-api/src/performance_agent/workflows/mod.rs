@@ -33,6 +33,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::agent::Agent;
+use super::optimization::PlannedChange;
 use super::rules::DEFAULT;
 use super::target::Target;
 use crate::check::Checks;
@@ -71,21 +72,6 @@ impl Status {
     }
 }
 
-/// A planned change of a tunable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[schema(as = WorkflowChange)]
-pub struct PlannedChange {
-    /// Name of the tunable.
-    #[schema(example = "cache_ttl_seconds")]
-    pub tunable: String,
-    /// Value when the change was planned.
-    #[schema(example = 60)]
-    pub from: i64,
-    /// New value.
-    #[schema(example = 120)]
-    pub to: i64,
-}
-
 /// A workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Workflow {
@@ -113,7 +99,7 @@ pub struct Workflow {
     /// Share of the new values that is in force, in percent.
     #[schema(example = 10)]
     pub stage: i16,
-    /// Planned changes.
+    /// Planned changes; those that are live are rolled out.
     #[schema(value_type = Vec<PlannedChange>)]
     pub changes: sqlx::types::Json<Vec<PlannedChange>>,
     /// The last snapshot.

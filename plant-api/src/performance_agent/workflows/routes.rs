@@ -20,12 +20,13 @@ use crate::state::AppState;
 use crate::write::{StoredResponse, Write};
 
 /// Returns the routes of workflows.
-pub fn router() -> OpenApiRouter<AppState> {
+pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(find))
         .routes(routes!(approve))
         .routes(routes!(reject))
+        .layer(Extension(agent))
 }
 
 /// Filter for workflows.

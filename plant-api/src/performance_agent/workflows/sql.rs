@@ -4,8 +4,9 @@ use sqlx::PgExecutor;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Event, PlannedChange, Status, Workflow};
+use super::{Event, Status, Workflow};
 use crate::page::Page;
+use crate::performance_agent::optimization::PlannedChange;
 
 pub async fn insert(db: impl PgExecutor<'_>, workflow: &Workflow) -> sqlx::Result<()> {
     sqlx::query!(

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::{PlannedChange, Status, Transition, TunableAction, Workflow};
+use super::transition::live;
+use super::{Status, Transition, TunableAction, Workflow};
 use crate::error::{Error, Result};
 use crate::performance_agent::agent::Agent;
 use crate::performance_agent::analysis::{self, Analysis};
 use crate::performance_agent::collect::collect;
+use crate::performance_agent::optimization::{self, PlannedChange};
 use crate::performance_agent::sql as agent_sql;
 use crate::performance_agent::target::Target;
 use crate::state::AppState;
@@ -59,7 +61,14 @@ pub(super) async fn next(state: &AppState, agent: &Agent, workflow: &Workflow) -
             let analysis = analysis::analyze(state, agent, &snapshot, &[]).await?;
             with_analysis(to(Status::Optimizing), &analysis)
         }
-        Status::Optimizing => after_plan(workflow, plan(state, workflow).await?),
+        Status::Optimizing => {
+            let mut connection = state.db.acquire_monitor().await?;
+            let id = workflow.analysis_id.unwrap_or_default();
+            let analysis = agent_sql::find_analysis(&mut *connection, id).await?;
+            drop(connection);
+            let analysis = analysis.ok_or_else(|| Error::no_such("analysis"))?;
+            after_plan(workflow, optimization::plan(state, agent, &analysis).await?.changes)
+        }
         Status::Approved => {
             let rolling_out = to(Status::RollingOut);
             if workflow.stage > 0 {
@@ -155,20 +164,16 @@ fn next_share(percent: i16) -> Share {
     if percent < Share::Half.percent() { Share::Half } else { Share::All }
 }
 
-/// Plans changes of tunables. Those of other targets than this service cannot be changed.
-async fn plan(_: &AppState, workflow: &Workflow) -> Result<Vec<PlannedChange>> {
-    Ok(workflow.changes.0.clone())
-}
-
-pub(super) fn after_plan(workflow: &Workflow, changes: Vec<PlannedChange>) -> Transition {
-    let base = Transition::of(workflow);
-    if changes.is_empty() {
-        let reason = Some("there is nothing to change".to_owned());
+/// Ends a workflow whose plan has nothing that the service can change, such as that of another target.
+fn after_plan(workflow: &Workflow, changes: Vec<PlannedChange>) -> Transition {
+    let base = Transition { changes, ..Transition::of(workflow) };
+    if live(&base.changes).next().is_none() {
+        let reason = Some("there is nothing to change while the service runs".to_owned());
         return Transition { status: Status::Completed, reason, ..base };
     }
     let status =
         if workflow.requires_approval { Status::AwaitingApproval } else { Status::Approved };
-    Transition { status, changes, ..base }
+    Transition { status, ..base }
 }
 
 /// Compares the health after a stage with the threshold and with that before the rollout. A score that

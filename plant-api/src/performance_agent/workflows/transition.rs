@@ -5,9 +5,10 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{PlannedChange, Status, Workflow, sql};
+use super::{Status, Workflow, sql};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::performance_agent::optimization::PlannedChange;
 use crate::tunables::{Change, Rollout, Share, Tunables};
 
 /// Actor of the transitions that a workflow makes itself.
@@ -73,11 +74,25 @@ impl Transition {
     }
 }
 
+/// A planned change that the service makes while it runs.
+pub struct LiveChange<'a> {
+    tunable: &'a str,
+    from: i64,
+    to: i64,
+}
+
+/// Returns the changes that the service makes.
+pub fn live(changes: &[PlannedChange]) -> impl Iterator<Item = LiveChange<'_>> {
+    changes.iter().filter_map(|change| {
+        Some(LiveChange { tunable: change.tunable.as_deref()?, from: change.from?, to: change.to? })
+    })
+}
+
 /// Makes a transition in the caller's transaction and returns the workflow after it; `None` if the workflow has
 /// another version, or was deleted: then another process, or an operator, was faster.
 ///
 /// # Errors
-/// [`Error::Conflict`] if a tunable is in another rollout; [`Error::Validation`] and [`Error::NotFound`] if a
+/// [`Error::Conflict`] if a tunable is in another rollout, or has changed since the plan; [`Error::Validation`] and [`Error::NotFound`] if a
 /// change is not possible; database errors.
 pub async fn apply(
     connection: &mut PgConnection,
@@ -93,13 +108,18 @@ pub async fn apply(
     }
     let now = clock.now();
     let (mut stage, mut tunables_version) = (before.stage, before.tunables_version);
-    for planned in &transition.changes {
-        let change = Change { name: &planned.tunable, actor: ACTOR, at: now };
+    for LiveChange { tunable, from, to } in live(&transition.changes) {
+        let change = Change { name: tunable, actor: ACTOR, at: now };
         let id = transition.workflow;
         let state = match transition.action {
             TunableAction::None => break,
             TunableAction::SetShare(share) if before.stage == 0 => {
-                let rollout = Rollout { id, value: planned.to, share };
+                let current = tunables.lock(&mut *connection, tunable).await?;
+                if current.value != from && current.rollout.is_none() {
+                    let message = format!("`{tunable}` has changed since the plan was made");
+                    return Err(Error::Conflict(message));
+                }
+                let rollout = Rollout { id, value: to, share };
                 tunables.begin_rollout(&mut *connection, change, rollout).await?
             }
             TunableAction::SetShare(share) => {

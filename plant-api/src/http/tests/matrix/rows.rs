@@ -224,9 +224,9 @@ impl Fixture {
             | "GET /api/v1/config"
             | "GET /api/v1/capabilities"
             | "GET /api/v1/metrics/history" => (Admin, 200, plain, None),
-            "POST /api/v1/metrics/collect" | "POST /api/v1/analysis" => {
-                (Admin, 200, plain, Some(json!({"target": "self"})))
-            }
+            "POST /api/v1/metrics/collect"
+            | "POST /api/v1/analysis"
+            | "POST /api/v1/optimization" => (Admin, 200, plain, Some(json!({"target": "self"}))),
 
             "GET /api/v1/agents"
             | "GET /api/v1/skills"

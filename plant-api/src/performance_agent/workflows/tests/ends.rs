@@ -4,14 +4,16 @@ use super::super::step::after_monitoring;
 use super::super::{Status, Transition, TunableAction, apply, sql};
 use super::*;
 use crate::performance_agent::analysis::Analysis;
+use crate::tunables::{Change, Rollout, Share};
+use uuid::Uuid;
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_workflow_without_changes_is_completed(pool: PgPool) {
-    let app = app(pool).await;
-    let id = create_with(&app, json!({}), json!([])).await;
+    let app = app(pool).await.with_agent(settings(&[]));
+    let id = create(&app, json!({})).await;
     run(&app).await;
     let completed = expect(&app, &id, "completed", 0).await;
-    assert_eq!(completed["reason"], "there is nothing to change");
+    assert_eq!(completed["reason"], "there is nothing to change while the service runs");
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -37,7 +39,7 @@ async fn a_workflow_whose_job_dies_is_rolled_back(pool: PgPool) {
     let begun = create(&app, json!({"requires_approval": false})).await;
     run(&app).await;
     expect(&app, &begun, "monitoring", 10).await;
-    let not_begun = create_with(&app, json!({}), json!([])).await;
+    let not_begun = create(&app, json!({})).await;
     kill_worker(&app).await;
     sqlx::query("update job set attempts = 5").execute(&app.owner).await.unwrap();
     assert_eq!(run(&app).await, 0);
@@ -77,25 +79,38 @@ async fn a_tunable_in_another_rollout_ends_the_workflow(pool: PgPool) {
     let first = create(&app, json!({"requires_approval": false})).await;
     run(&app).await;
     expect(&app, &first, "monitoring", 10).await;
-    let changes = json!([
-        {"tunable": "cache_ttl_seconds", "from": 60, "to": 120},
-        {"tunable": "page_size_cap", "from": 500, "to": 60},
-    ]);
-    let second = create_with(&app, json!({"requires_approval": false}), changes).await;
+    let app = app.with_agent(settings(&[("cache_ttl_seconds", 120)]));
+    let second = create(&app, json!({})).await;
+    run(&app).await;
+    expect(&app, &second, "awaiting_approval", 0).await;
+    // A rollout of another owner begins meanwhile.
+    let mut tx = app.state.db.begin().await.unwrap();
+    let change = Change { name: "cache_ttl_seconds", actor: "test", at: app.state.clock.now() };
+    let rollout = Rollout { id: Uuid::nil(), value: 30, share: Share::Half };
+    app.state.tunables.begin_rollout(&mut tx, change, rollout).await.unwrap();
+    tx.commit().await.unwrap();
+    decide(&app, &second, "approve").await;
     run(&app).await;
     let failed = expect(&app, &second, "failed", 0).await;
-    assert!(failed["reason"].as_str().unwrap().contains(&first), "{failed}");
+    assert!(failed["reason"].as_str().unwrap().contains("is in the rollout"), "{failed}");
     assert_eq!(tunable(&app, "page_size_cap").await, (500, Some((50, 10))));
-    assert_eq!(tunable(&app, "cache_ttl_seconds").await, (60, None), "all or nothing");
+    assert_eq!(tunable(&app, "cache_ttl_seconds").await, (60, Some((30, 50))));
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_value_out_of_bounds_ends_the_workflow(pool: PgPool) {
-    let app = app(pool).await;
-    let changes = json!([{"tunable": "page_size_cap", "from": 500, "to": 5}]);
-    let id = create_with(&app, json!({"requires_approval": false}), changes).await;
+async fn a_value_that_has_changed_since_the_plan_ends_the_workflow(pool: PgPool) {
+    let changes = [("cache_ttl_seconds", 120), PAGE_SIZE];
+    let app = app(pool).await.with_agent(settings(&changes));
+    let id = create(&app, json!({})).await;
     run(&app).await;
-    expect(&app, &id, "failed", 0).await;
+    let body = json!({"value": 400});
+    app.put("/api/v1/admin/tunables/page_size_cap", body).await.expect(200);
+    decide(&app, &id, "approve").await;
+    run(&app).await;
+    let failed = expect(&app, &id, "failed", 0).await;
+    assert!(failed["reason"].as_str().unwrap().contains("has changed since"), "{failed}");
+    assert_eq!(tunable(&app, "page_size_cap").await, (400, None));
+    assert_eq!(tunable(&app, "cache_ttl_seconds").await, (60, None), "all or nothing");
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -103,7 +118,7 @@ async fn a_target_that_does_not_answer_is_tried_for_a_while(pool: PgPool) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let settings = AgentSettings { targets: vec![url.parse().unwrap()], ..settings() };
+    let settings = AgentSettings { targets: vec![url.parse().unwrap()], ..settings(&[PAGE_SIZE]) };
     let app = app(pool).await.with_agent(settings);
     let id = app.create(LIST, json!({"target": format!("{url}/metrics")})).await;
     for _ in 0..10 {

@@ -4,34 +4,60 @@ mod ends;
 mod rollout;
 mod routes;
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use super::job::WorkflowHandler;
 use crate::clock::Clock;
 use crate::performance_agent::AgentSettings;
-use crate::performance_agent::rules::{DEFAULT, RuleSet, RuleSets};
+use crate::performance_agent::rules::change::{Action, ChangeRule, Step};
+use crate::performance_agent::rules::{DEFAULT, RuleSet, RuleSets, Severity};
 use crate::testing::{TestApp, agent_settings};
 use crate::worker::{AnyJobHandler, Worker};
 
 const LIST: &str = "/api/v1/workflows";
 
-/// Returns settings whose only rule is the one of errors: other tests use CPU and memory of this
-/// process.
-fn settings() -> AgentSettings {
+/// Returns settings that always plan these values of tunables. Other rules than that of errors are left
+/// out: other tests use CPU and memory of this process.
+fn settings(changes: &[(&str, i64)]) -> AgentSettings {
     let settings = agent_settings();
     let mut set: RuleSet = settings.rules.find(DEFAULT).unwrap().clone();
-    set.rules.retain(|rule| rule.name == "errors");
-    assert_eq!(set.rules.len(), 1);
+    set.rules.retain(|rule| ["errors", "memory"].contains(&&*rule.name));
+    for rule in &mut set.rules {
+        rule.changes.clear();
+        rule.min_samples = rule.min_samples.min(20);
+        if rule.name == "memory" {
+            rule.threshold = 0.001;
+            rule.max_severity = Severity::Low;
+            rule.changes.extend(changes.iter().map(|(tunable, _)| (*tunable).to_owned()));
+        }
+    }
+    set.changes = changes.iter().map(|(tunable, value)| change_rule(tunable, *value)).collect();
     AgentSettings { rules: RuleSets::of(set), ..settings }
 }
+
+fn change_rule(tunable: &str, value: i64) -> ChangeRule {
+    let step = Step { set: Some(value), ..Step::default() };
+    ChangeRule {
+        name: tunable.to_owned(),
+        what: String::new(),
+        action: Action::Tune { tunable: tunable.to_owned(), step },
+        why: String::new(),
+        expected_effect: String::new(),
+        risk: String::new(),
+    }
+}
+
+/// The planned change of most tests.
+const PAGE_SIZE: (&str, i64) = ("page_size_cap", 50);
+
+/// Score of a service whose only finding is that of which the changes are planned.
+const SCORE: f64 = 95.0;
 
 /// Creates a service whose clock stands still.
 async fn app(pool: PgPool) -> TestApp {
     let clock = Clock::fixed("2026-01-02T03:04:05Z".parse().unwrap());
-    TestApp::with_clock(pool, clock).await.with_agent(settings())
+    TestApp::with_clock(pool, clock).await.with_agent(settings(&[PAGE_SIZE]))
 }
 
 fn worker(app: &TestApp) -> Worker {
@@ -48,23 +74,11 @@ async fn run(app: &TestApp) -> usize {
     worker(app).run_once().await.unwrap()
 }
 
-/// Creates a workflow, with further settings, that plans a page size of 50.
+/// Creates a workflow with further settings.
 async fn create(app: &TestApp, settings: Value) -> String {
-    create_with(app, settings, json!([{"tunable": "page_size_cap", "from": 500, "to": 50}])).await
-}
-
-/// Creates a workflow that plans these changes.
-async fn create_with(app: &TestApp, settings: Value, changes: Value) -> String {
     let mut body = json!({"target": "self"});
     body.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-    let id = app.create(LIST, body).await;
-    sqlx::query("update performance_workflow set changes = $2 where id = $1::uuid")
-        .bind(&id)
-        .bind(changes)
-        .execute(&app.owner)
-        .await
-        .unwrap();
-    id
+    app.create(LIST, body).await
 }
 
 async fn find(app: &TestApp, id: &str) -> Value {

@@ -1,6 +1,7 @@
 //! The stages of a rollout.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::*;
 use crate::testing::wait_until;
@@ -22,7 +23,10 @@ async fn an_approved_workflow_goes_through_all_stages(pool: PgPool) {
     let id = create(&app, json!({})).await;
     run(&app).await;
     let waiting = expect(&app, &id, "awaiting_approval", 0).await;
-    assert_eq!(waiting["health_score"], 100.0);
+    assert_eq!(waiting["health_score"], SCORE);
+    let change = &waiting["changes"][0];
+    let planned = (&change["tunable"], &change["from"], &change["to"]);
+    assert_eq!(planned, (&json!(NAME), &json!(500), &json!(50)));
     assert!(waiting["snapshot_id"].is_string() && waiting["analysis_id"].is_string());
     assert_eq!(run(&app).await, 0, "it waits without a job");
     decide(&app, &id, "approve").await;
@@ -39,7 +43,7 @@ async fn an_approved_workflow_goes_through_all_stages(pool: PgPool) {
     }
     monitor(&app).await;
     let completed = expect(&app, &id, "completed", 100).await;
-    assert_eq!(completed["baseline_score"], 100.0);
+    assert_eq!(completed["baseline_score"], SCORE);
     assert_eq!(tunable(&app, NAME).await, (50, None));
     assert_eq!(run(&app).await, 0);
     let expected = [
@@ -112,29 +116,26 @@ fn load(app: &TestApp, stop: &'static AtomicBool) -> Vec<tokio::task::JoinHandle
 #[sqlx::test(migrations = "../migrations")]
 async fn a_change_that_makes_requests_fail_is_taken_back(pool: PgPool) {
     static STOP: AtomicBool = AtomicBool::new(false);
-    let settings = AgentSettings { interval: Duration::from_millis(500), ..settings() };
-    let app = app(pool).await.with_agent(settings);
     // Ten requests in progress, while thirty clients send requests.
-    let changes = json!([
-        {"tunable": "cache_ttl_seconds", "from": 60, "to": 120},
-        {"tunable": "admission_limit", "from": 1_000_000, "to": 10},
-    ]);
-    let id = create_with(&app, json!({"requires_approval": false}), changes).await;
+    let changes = [("cache_ttl_seconds", 120), ("admission_limit", 10)];
+    let settings = AgentSettings { interval: Duration::from_millis(1000), ..settings(&changes) };
+    let app = app(pool).await.with_agent(settings);
+    let id = create(&app, json!({"requires_approval": false})).await;
     let clients = load(&app, &STOP);
     let in_progress = &app.state.metrics.requests_in_progress;
     wait_until(async || in_progress.get() > 20).await;
     run(&app).await;
     let begun = expect(&app, &id, "monitoring", 10).await;
-    assert_eq!(begun["baseline_score"], 100.0, "{begun}");
+    assert_eq!(begun["baseline_score"], SCORE, "{begun}");
     app.state.tunables.refresh(&app.state.db).await.unwrap();
     monitor(&app).await;
-    let back = expect(&app, &id, "rolled_back", 0).await;
     STOP.store(true, Ordering::SeqCst);
     for client in clients {
         client.await.unwrap();
     }
+    let back = expect(&app, &id, "rolled_back", 0).await;
     let reason = back["reason"].as_str().unwrap();
-    assert!(reason.starts_with("the health score fell from 100.0 to "), "{reason}");
+    assert!(reason.starts_with("the health score fell from 95.0 to "), "{reason}");
     assert!(back["health_score"].as_f64().unwrap() < 80.0);
     assert_eq!(tunable(&app, "admission_limit").await, (1_000_000, None));
     assert_eq!(tunable(&app, "cache_ttl_seconds").await, (60, None));

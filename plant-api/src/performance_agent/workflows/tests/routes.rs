@@ -108,7 +108,8 @@ async fn a_rejected_workflow_has_ended(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn workflows_are_for_administrators(pool: PgPool) {
-    let app = TestApp::with_required_access(pool, Clock::System).await.with_agent(settings());
+    let app =
+        TestApp::with_required_access(pool, Clock::System).await.with_agent(settings(&[PAGE_SIZE]));
     let user = app.with_account_of("lotus", Role::User).await;
     let admin = app.with_token(ADMIN_KEY);
     let id = admin.create(LIST, json!({"target": "self"})).await;
