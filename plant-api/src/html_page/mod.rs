@@ -1,6 +1,9 @@
 //! Pages for operators: one file each, without external resources. Their Content-Security-Policy allows
 //! only their own style and script, by their hashes, and requests to this service.
 
+#[cfg(test)]
+mod tests;
+
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;

@@ -1,9 +1,12 @@
 //! The routes of the performance agent.
 
+use std::sync::LazyLock;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
@@ -27,6 +30,7 @@ use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::Preconditions;
 use crate::extract::Json;
+use crate::html_page::HtmlPage;
 use crate::page::{Filtered, PageParams};
 use crate::state::AppState;
 
@@ -42,7 +46,9 @@ const DEFAULT_HOURS: i64 = 24;
 /// Maximum number of hours of the history: a year.
 const MAX_HOURS: i64 = 8_784;
 
-/// Returns the routes of the performance agent.
+static PAGE: LazyLock<HtmlPage> = LazyLock::new(|| HtmlPage::new(include_str!("page.html")));
+
+/// Returns the routes of the performance agent, and the page `/agent`.
 pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(health))
@@ -53,6 +59,7 @@ pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
         .routes(routes!(history))
         .routes(routes!(analyze))
         .routes(routes!(optimize))
+        .route("/agent", get(|| async { PAGE.response() }))
         .layer(Extension(agent))
 }
 

@@ -69,8 +69,8 @@ async fn workflows_are_listed_newest_first_and_by_status(pool: PgPool) {
         list.as_array().unwrap().iter().map(|w| w["id"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(ids("").await, [second.clone(), first.clone()]);
-    assert_eq!(ids("?limit=1").await, [second.clone()]);
-    assert_eq!(ids(&format!("?after={second}")).await, [first.clone()]);
+    assert_eq!(ids("?limit=1").await, [&*second]);
+    assert_eq!(ids(&format!("?after={second}")).await, [&*first]);
     assert_eq!(ids("?status=awaiting_approval").await, [first]);
     assert_eq!(ids("?status=pending").await, [second]);
     assert_eq!(app.get(&format!("{LIST}?status=unknown")).await.invalid_fields(), ["status"]);
