@@ -234,6 +234,17 @@ fn a_suite_ends_with_a_profile_that_cannot_be_prepared() {
     assert!(unknown.stderr.contains("expected one of: tickets"), "{}", unknown.stderr);
 }
 
+#[test]
+fn a_suite_without_a_service_says_the_same_as_a_run() {
+    let folder = new_test_folder("tickets-suite-unreachable");
+    let run = loadtest(&folder, &["run", "tickets-baseline", "--host", "http://127.0.0.1:9"]);
+    let suite = loadtest(&folder, &["suite", "tickets", "--host", "http://127.0.0.1:9"]);
+    assert_eq!((run.exit_code, suite.exit_code), (3, 3), "{}", suite.stderr);
+    let message = run.stderr.split_once("health check of").unwrap().1;
+    assert!(message.contains("refused") && message.contains("Start the service"), "{message}");
+    assert!(suite.stderr.contains(message.trim_end()), "{}\n{}", suite.stderr, run.stderr);
+}
+
 #[cfg(unix)]
 #[test]
 fn the_script_of_seed_004_runs_the_suite_against_a_host() {
