@@ -9,6 +9,8 @@ mod in_flight;
 mod options;
 mod request;
 mod request_log;
+#[cfg(test)]
+mod retries;
 mod shape;
 mod validated_bodies;
 
