@@ -8,6 +8,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::time::sleep;
+
 use crate::{
     abort::AbortMonitor,
     access::{self, Account},
@@ -48,6 +50,13 @@ const USER_CHANGE_S: u32 = 2;
 /// How long to wait for the service to become healthy after the run if no threshold limits that
 /// time.
 const DEFAULT_HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the waits after the load take at least if the run was interrupted: as long as a healthy service
+/// needs to answer.
+const MIN_WAIT: Duration = Duration::from_secs(1);
+
+/// Interval at which the waits after the load check whether the run was interrupted.
+const INTERRUPT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long to wait after the accepted work has ended until the service reports an empty queue. Gauges may
 /// be updated some seconds late.
@@ -175,6 +184,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
             build: build.clone(),
             access: access::summary(&accounts),
             healthy_after_s: None,
+            health_cut_short: false,
             queue_after: None,
         },
         generator: probe::describe_generator(open_files_limit),
@@ -205,12 +215,16 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let duration_s = started.elapsed().as_secs_f64();
     // The engines' own handlers of Ctrl-C have ended with them.
     let ctrl_c_task = tokio::spawn(stop_on_ctrl_c());
-    let health = target::wait_until_healthy(
-        &http,
-        &settings.host,
-        &settings.service,
-        health_timeout(&settings.sla),
-    );
+    let health = async {
+        let timeout = health_timeout(&settings.sla);
+        let healthy = target::wait_until_healthy(&http, &settings.host, &settings.service, timeout);
+        tokio::select! {
+            biased;
+            healthy_after_s = healthy => (healthy_after_s, false),
+            // The user has not ended an aborted run.
+            () = interrupted(), if aborted.is_none() => (None, true),
+        }
+    };
     let kinds = work_kinds(&settings.plan);
     let completions = completion::wait_until_ended(
         &http,
@@ -218,8 +232,9 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         &kinds,
         recorder.take_accepted(),
         settings.drain_timeout.unwrap_or_else(|| completion::drain_timeout(&settings.sla)),
+        interrupted(),
     );
-    let (healthy_after_s, completions) = tokio::join!(health, completions);
+    let ((healthy_after_s, health_cut_short), completions) = tokio::join!(health, completions);
     let queue_after = queue_after(&http, settings).await;
     let samples = probe.stop();
     sigterm_task.abort();
@@ -243,7 +258,14 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     Ok(Outcome {
         version: VERSION,
         load: describe_load(settings, &recorder),
-        target: Target { host: settings.host.clone(), build, access, healthy_after_s, queue_after },
+        target: Target {
+            host: settings.host.clone(),
+            build,
+            access,
+            healthy_after_s,
+            health_cut_short,
+            queue_after,
+        },
         generator: start.generator,
         started_at: start.started_at,
         duration_s,
@@ -318,14 +340,28 @@ async fn check_target(
     Ok(context.accounts.into())
 }
 
+/// Waits until the run is interrupted, or was aborted, and at least [`MIN_WAIT`].
+async fn interrupted() {
+    let is_interrupted = async {
+        while !goose::is_killswitch_triggered() {
+            sleep(INTERRUPT_POLL_INTERVAL).await;
+        }
+    };
+    tokio::join!(is_interrupted, sleep(MIN_WAIT));
+}
+
 /// Waits until no job waits in the queue and returns the number of those that still do; `None` unless a
-/// threshold limits it.
+/// threshold limits it, or if the run was interrupted before the queue was empty.
 async fn queue_after(http: &reqwest::Client, settings: &Settings) -> Option<f64> {
     let Settings { sla, host, service, .. } = settings;
     let is_limited = sla.thresholds.iter().any(|threshold| threshold.metric == Metric::QueueAfter);
     match (is_limited, &service.metrics) {
         (true, Some(metrics)) => {
-            probe::wait_until_queue_is_empty(http, host, metrics, QUEUE_TIMEOUT).await
+            tokio::select! {
+                biased;
+                depth = probe::wait_until_queue_is_empty(http, host, metrics, QUEUE_TIMEOUT) => depth,
+                () = interrupted() => None,
+            }
         }
         _ => None,
     }

@@ -9,6 +9,8 @@ mod in_flight;
 mod options;
 mod request;
 mod request_log;
+#[cfg(test)]
+mod retries;
 mod shape;
 mod validated_bodies;
 
@@ -17,13 +19,14 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::{
     StatusCode,
-    header::{COOKIE, HeaderMap},
+    header::{COOKIE, DATE, HeaderMap},
     redirect,
 };
 use serde_json::Value;
@@ -41,7 +44,7 @@ use crate::{
     class_options::ClassOptions,
     failure::FailureKind,
     recorder::{Recorder, RequestSample, Shard},
-    work::{WorkKind, WorkList},
+    work::{AcceptedWork, ExchangeTimes},
 };
 
 /// `User-Agent` of requests that are not part of the load.
@@ -226,9 +229,9 @@ impl Client {
         self.recorder.count_skipped(self.shard, endpoint.name);
     }
 
-    /// Records that the service has accepted work of this `kind`, which is found by its `id` in `list`.
-    pub fn record_accepted(&self, kind: &'static WorkKind, id: String, list: WorkList) {
-        self.recorder.record_accepted(kind, id, list);
+    /// Records that the service has accepted `work`, which is followed until it has ended.
+    pub fn record_accepted(&self, work: AcceptedWork) {
+        self.recorder.record_accepted(work);
     }
 
     /// Sends `request` and records it. Returns the body of a successful response; `None` after a
@@ -257,7 +260,7 @@ impl Client {
         let token = account.map(Account::token);
         request.bearer = request.bearer.or_else(|| token.clone());
         let prepared = request.prepare(&self.http, &self.base_url);
-        let sent_at = Instant::now();
+        let (sent_at, sent_at_time) = (Instant::now(), DateTime::<Utc>::from(SystemTime::now()));
         let intended_start = self.take_intended_start().unwrap_or(sent_at);
         let recording = self.recording.load(Relaxed);
         if recording {
@@ -277,7 +280,12 @@ impl Client {
         let size = body.as_ref().map_or(0, Bytes::len);
         let status = status.map(|status| status.as_u16());
         let result = body.and_then(|body| {
-            let response = Response { status: status.unwrap_or_default(), headers, body };
+            let times = ExchangeTimes {
+                sent_at: sent_at_time,
+                answered_at: later(sent_at_time, last_byte.saturating_duration_since(sent_at)),
+                date: date(&headers),
+            };
+            let response = Response { status: status.unwrap_or_default(), headers, body, times };
             validate(endpoint, &response, &self.validated)?;
             read(&response).map_err(|reason| (FailureKind::WrongShape, reason))
         });
@@ -451,6 +459,18 @@ async fn read_body(mut response: reqwest::Response) -> Result<Bytes, (FailureKin
     Ok(body.freeze())
 }
 
+/// Returns the header `Date`, the clock of the service in whole seconds; `None` if there is none.
+#[must_use]
+pub fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
+    Some(date.to_utc())
+}
+
+fn later(time: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+    time.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
 /// Returns the kind of a failed exchange and its cause.
 fn transport_failure(error: &reqwest::Error) -> (FailureKind, String) {
     let kind = if error.is_timeout() { FailureKind::TimedOut } else { FailureKind::Connection };
@@ -524,7 +544,7 @@ mod tests {
 
     fn failure(status: u16, body: &'static str) -> (FailureKind, String) {
         let body = Bytes::from_static(body.as_bytes());
-        let response = Response { status, headers: HeaderMap::new(), body };
+        let response = Response { status, ..Response::of_body(body) };
         validate(&ENDPOINT, &response, &ValidatedBodies::default()).unwrap_err()
     }
 
@@ -559,12 +579,25 @@ mod tests {
             tags: &[],
         };
         let result = |status| {
-            let response = Response { status, headers: HeaderMap::new(), body: Bytes::new() };
+            let response = Response { status, ..Response::of_body(Bytes::new()) };
             validate(&CACHED, &response, &ValidatedBodies::default())
         };
         assert_eq!(result(304), Ok(()));
         assert!(result(200).is_err() && result(204).is_err());
         assert_eq!(failure(304, "").0, FailureKind::UnexpectedStatus);
+    }
+
+    #[test]
+    fn the_date_of_a_response_is_read_in_the_form_of_http() {
+        let date_of = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(DATE, text.parse().unwrap());
+            date(&headers)
+        };
+        let expected: DateTime<Utc> = "2026-11-29T11:05:07Z".parse().unwrap();
+        assert_eq!(date_of("Sun, 29 Nov 2026 11:05:07 GMT"), Some(expected));
+        assert_eq!(date_of("today"), None);
+        assert_eq!(date(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use reqwest::{
 use serde_json::Value;
 
 use super::Endpoint;
+use crate::work::ExchangeTimes;
 
 /// Content type of JSON bodies.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -34,6 +35,8 @@ pub struct Response {
     pub headers: HeaderMap,
     /// Body.
     pub body: Bytes,
+    /// When the request was sent and the response was complete.
+    pub times: ExchangeTimes,
 }
 
 impl Request {
@@ -110,6 +113,14 @@ impl Request {
 }
 
 impl Response {
+    /// Returns a response with status 200 and no headers, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_body(body: impl Into<Bytes>) -> Self {
+        let (sent_at, answered_at) = Default::default();
+        let times = ExchangeTimes { sent_at, answered_at, date: None };
+        Self { status: 200, headers: HeaderMap::new(), body: body.into(), times }
+    }
+
     /// Returns whether a response with this status has no body, whatever is expected of it.
     #[must_use]
     pub fn has_no_body(&self) -> bool {

@@ -154,7 +154,7 @@ async fn run_one(
     profile: &str,
 ) -> Result<(ProfileResult, bool), CommandError> {
     if let Some(check) = suite.prepare
-        && let Err(reason) = prepare(harness, host, check).await
+        && let Err(reason) = prepare(harness, host, profile, check).await
     {
         print_error(&format!("{profile} could not be prepared: {reason}"));
         return Ok((ProfileResult::NotRun, false));
@@ -170,9 +170,18 @@ async fn run_one(
     Ok((ProfileResult::Ran(Box::new(Ran { outcome, verdict })), interrupted))
 }
 
-async fn prepare(harness: &Harness, host: &str, check: &Check) -> Result<(), String> {
+/// Prepares a profile, if the service is healthy.
+async fn prepare(
+    harness: &Harness,
+    host: &str,
+    profile: &str,
+    check: &Check,
+) -> Result<(), String> {
+    let service =
+        Profile::find(harness, profile).map_err(|error| error.to_string())?.service(harness);
     let http = client::checks_client(host, PREPARE_TIMEOUT, &HttpOptions::default())
         .map_err(|error| error.to_string())?;
+    target::check_health(&http, host, &service).await.map_err(|error| error.to_string())?;
     let mut context = CheckContext {
         http,
         host: host.to_owned(),

@@ -1,9 +1,9 @@
 //! Reads the service's lists of accepted work.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use chrono::{DateTime, Utc};
@@ -15,9 +15,13 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::pages::{Position, Unreadable};
+use super::{
+    found::{Found, WorkState},
+    pages::{Position, Step, Unreadable},
+    times::{self, ReadAt},
+};
 use crate::{
-    access,
+    access, client,
     work::{AcceptedWork, WorkKind, WorkList},
 };
 
@@ -28,41 +32,15 @@ const MAX_CONCURRENT_READS: usize = 8;
 /// which may still be completing work.
 pub(super) const READ_INTERVAL: Duration = Duration::from_millis(25);
 
-/// State of an item in the service's list.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum WorkState {
-    /// In the list, not ended.
-    Pending,
-    /// Ended without a result.
-    Failed,
-    /// Ended with a result.
-    Completed { took: Duration, at: DateTime<Utc> },
-    /// Not in the list.
-    Unknown,
-    /// The service refuses to show the list (401, 403), also after a new login.
-    Refused,
-    /// The list could not be read: no response, or another status than 200.
-    Unreachable,
-}
-
-impl WorkState {
-    /// Returns whether the state can no longer change.
-    pub(super) fn is_final(self) -> bool {
-        matches!(self, Self::Failed | Self::Completed { .. } | Self::Refused)
-    }
-}
-
 /// One list of the service: the work of one kind and one account.
+#[derive(Debug)]
 struct List {
     kind: &'static WorkKind,
     list: WorkList,
-    /// The items to find: their ids, with their positions in the accepted work.
+    /// Its accepted items: their ids, with their positions in the accepted work. Ids alone do not identify
+    /// them: two accounts may have work of the same id.
     items: HashMap<String, Vec<usize>>,
 }
-
-/// States of items by their positions in the accepted work. Ids alone do not identify them: two accounts
-/// may have work of the same id.
-type States = HashMap<usize, WorkState>;
 
 /// Why a list could not be read.
 #[derive(Clone, Copy)]
@@ -75,88 +53,141 @@ enum ReadError {
 /// replaced by a new login, once per account.
 pub(super) struct ListReader {
     pages: PageReader,
+    accepted: Arc<[AcceptedWork]>,
+    lists: Vec<Arc<List>>,
     /// New tokens by account. `None`: the service rejected the login.
     renewed: HashMap<String, Option<Arc<str>>>,
 }
 
 impl ListReader {
-    pub(super) fn new(http: reqwest::Client, host: &str) -> Self {
+    pub(super) fn new(http: reqwest::Client, host: &str, accepted: Arc<[AcceptedWork]>) -> Self {
         let mut pace = interval(READ_INTERVAL);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let pace = Arc::new(Mutex::new(pace));
         let pages = PageReader { http, host: host.to_owned(), pace };
-        Self { pages, renewed: HashMap::new() }
+        let lists = lists(&accepted);
+        Self { pages, accepted, lists, renewed: HashMap::new() }
     }
 
-    /// Reads the state of all `pending` items, given with their positions in the accepted work.
-    pub(super) async fn read(&mut self, pending: &[(usize, &AcceptedWork)]) -> States {
-        let mut states = HashMap::new();
+    /// Adds the items that share an id with others to `found`.
+    pub(super) fn find_shared_ids(&self, found: &mut Found) {
+        for list in &self.lists {
+            let mut of_jobs: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+            for (id, indexes) in &list.items {
+                // Work without an id is lost.
+                if indexes.len() > 1 && !id.is_empty() {
+                    let problem = format!("{} accepted items have this id", indexes.len());
+                    found.add_doubled(indexes, &problem);
+                }
+                for index in indexes {
+                    if let Some(job_id) = &self.accepted[*index].job_id {
+                        of_jobs.entry(job_id).or_default().push(*index);
+                    }
+                }
+            }
+            for (job_id, indexes) in of_jobs.into_iter().filter(|(_, items)| items.len() > 1) {
+                let problem = format!("{} accepted items have the job id {job_id}", indexes.len());
+                found.add_doubled(&indexes, &problem);
+            }
+        }
+    }
+
+    /// Reads the lists of all pending items, and adds what they show to `found`, list by list.
+    pub(super) async fn read(&mut self, found: &mut Found) {
         let mut reads = JoinSet::new();
-        for list in self.lists(pending) {
+        for reading in self.readings(found) {
             if reads.len() >= MAX_CONCURRENT_READS
                 && let Some(Ok(read)) = reads.join_next().await
             {
-                self.add(&mut states, read);
+                self.add(found, read);
             }
-            reads.spawn(read_list(self.pages.clone(), list));
+            reads.spawn(read_list(self.pages.clone(), reading));
         }
         while let Some(read) = reads.join_next().await {
             if let Ok(read) = read {
-                self.add(&mut states, read);
+                self.add(found, read);
             }
         }
-        states
     }
 
-    /// Returns the lists to read, each with the ids to find and the newest token of its account.
-    fn lists(&self, pending: &[(usize, &AcceptedWork)]) -> Vec<List> {
-        let mut lists: BTreeMap<(&str, &str, Option<&str>), List> = BTreeMap::new();
-        for (index, item) in pending {
-            let WorkList { path, token, login } = &item.list;
-            let account = login.as_ref().map(|login| login.account.as_str());
+    /// Returns the lists to read, each with the newest token of its account.
+    fn readings(&self, found: &Found) -> Vec<Reading> {
+        let readings = self.lists.iter().filter_map(|list| {
+            let of_list = list.items.values().flatten().copied();
+            let pending: HashSet<usize> =
+                of_list.filter(|index| found.is_pending(*index)).collect();
+            let account = list.list.login.as_ref().map(|login| login.account.as_str());
             let renewed = account.and_then(|account| self.renewed.get(account).cloned().flatten());
-            let owner = account.or(token.as_deref());
-            let list = lists.entry((item.kind.name, path, owner)).or_insert_with(|| List {
-                kind: item.kind,
-                list: item.list.clone(),
-                items: HashMap::new(),
-            });
-            // The token of the item accepted last is the newest one of the run.
-            list.list.token = renewed.or_else(|| token.clone());
-            list.items.entry(item.id.clone()).or_default().push(*index);
-        }
-        lists.into_values().collect()
+            (!pending.is_empty()).then(|| Reading {
+                list: Arc::clone(list),
+                accepted: Arc::clone(&self.accepted),
+                pending,
+                token: renewed.or_else(|| list.list.token.clone()),
+            })
+        });
+        readings.collect()
     }
 
-    fn add(&mut self, states: &mut States, read: ListRead) {
-        states.extend(read.states);
+    fn add(&mut self, found: &mut Found, read: ListRead) {
+        found.add(read.states, read.entries);
         if let Some((account, token)) = read.renewed {
             self.renewed.insert(account, token);
         }
     }
 }
 
-/// Result of reading one list.
+/// Returns the lists that contain the `accepted` work.
+fn lists(accepted: &[AcceptedWork]) -> Vec<Arc<List>> {
+    let mut lists: BTreeMap<(&str, &str, Option<&str>), List> = BTreeMap::new();
+    for (index, item) in accepted.iter().enumerate() {
+        let WorkList { path, token, login } = &item.list;
+        let account = login.as_ref().map(|login| login.account.as_str());
+        let owner = account.or(token.as_deref());
+        let list = lists.entry((item.kind.name, path, owner)).or_insert_with(|| List {
+            kind: item.kind,
+            list: item.list.clone(),
+            items: HashMap::new(),
+        });
+        // The token of the item accepted last is the newest one of the run.
+        list.list.token.clone_from(token);
+        list.items.entry(item.id.clone()).or_default().push(index);
+    }
+    lists.into_values().map(Arc::new).collect()
+}
+
+/// One pass through a list.
+struct Reading {
+    list: Arc<List>,
+    accepted: Arc<[AcceptedWork]>,
+    /// Positions of the items to find.
+    pending: HashSet<usize>,
+    token: Option<Arc<str>>,
+}
+
+/// Result of one pass through a list.
+#[derive(Default)]
 struct ListRead {
-    states: States,
+    /// States of the items that it was read for.
+    states: HashMap<usize, WorkState>,
+    /// How often the list shows items, of those that it shows more than once.
+    entries: HashMap<usize, u32>,
     renewed: Option<(String, Option<Arc<str>>)>,
 }
 
 /// Reads one list, with a new token if the service rejects the old one.
-async fn read_list(pages: PageReader, list: List) -> ListRead {
-    let mut states = HashMap::new();
-    let token = list.list.token.as_deref();
-    let (mut result, mut renewed) = (pages.read_all(&list, token, &mut states).await, None);
+async fn read_list(pages: PageReader, reading: Reading) -> ListRead {
+    let mut read = ListRead::default();
+    let mut result = pages.read_all(&reading, reading.token.as_deref(), &mut read).await;
     if matches!(result, Err(ReadError::Refused))
-        && let Some(login) = &list.list.login
+        && let Some(login) = &reading.list.list.login
     {
         match access::log_in_again(&pages.http, &pages.host, login).await {
             Ok(token) => {
-                result = pages.read_all(&list, Some(&token), &mut states).await;
-                renewed = Some((login.account.clone(), Some(token)));
+                result = pages.read_all(&reading, Some(&token), &mut read).await;
+                read.renewed = Some((login.account.clone(), Some(token)));
             }
             Err(access::LoginError::InvalidCredentials { .. }) => {
-                renewed = Some((login.account.clone(), None));
+                read.renewed = Some((login.account.clone(), None));
             }
             // Tried again with the next poll.
             Err(access::LoginError::Failed { .. }) => result = Err(ReadError::Unreachable),
@@ -167,10 +198,10 @@ async fn read_list(pages: PageReader, list: List) -> ListRead {
         Err(ReadError::Refused) => WorkState::Refused,
         Err(ReadError::Unreachable) => WorkState::Unreachable,
     };
-    for index in list.items.into_values().flatten() {
-        states.entry(index).or_insert(missing);
+    for index in reading.pending {
+        read.states.entry(index).or_insert(missing);
     }
-    ListRead { states, renewed }
+    read
 }
 
 /// Reads pages of lists, at most one in each [`READ_INTERVAL`].
@@ -182,33 +213,59 @@ struct PageReader {
 }
 
 impl PageReader {
-    /// Reads a list page by page until all ids are found or the list ends.
+    /// Reads a list page by page until all ids are found and everything is older than the oldest item of
+    /// them, so that one that is listed twice is seen twice, or until the list ends.
     async fn read_all(
         &self,
-        list: &List,
+        reading: &Reading,
         token: Option<&str>,
-        states: &mut States,
+        read: &mut ListRead,
     ) -> Result<(), ReadError> {
-        let kind = list.kind;
-        let mut missing: HashMap<&str, &[usize]> =
-            list.items.iter().map(|(id, indexes)| (id.as_str(), indexes.as_slice())).collect();
+        let Reading { list, accepted, pending, .. } = reading;
+        let List { kind, items, .. } = &**list;
+        let mut missing: HashSet<&str> =
+            pending.iter().map(|index| accepted[*index].id.as_str()).collect();
+        let oldest =
+            pending.iter().map(|index| times::earliest_start(&accepted[*index].times)).min();
+        let mut has_passed = false;
+        let mut entries: HashMap<&str, u32> = HashMap::new();
         let mut position = Position::start(kind.pages);
         loop {
             let url = format!("{}{}{}", self.host, list.list.path, position.parameter());
-            let page = self.read(&url, token).await?;
-            for item in position.items(&page)? {
-                let indexes = item[kind.id_field].as_str().and_then(|id| missing.remove(id));
-                for index in indexes.unwrap_or_default() {
-                    states.insert(*index, work_state(kind, item));
+            let (page, read_at) = self.read(&url, token).await?;
+            let repeated = position.repeated(&page, kind.id_field);
+            for (number, item) in position.items(&page)?.iter().enumerate() {
+                has_passed |=
+                    time(item, kind.accepted_field).is_some_and(|start| Some(start) < oldest);
+                let known = item[kind.id_field].as_str().and_then(|id| items.get_key_value(id));
+                let Some((id, indexes)) = known else { continue };
+                missing.remove(id.as_str());
+                for index in indexes.iter().filter(|index| pending.contains(index)) {
+                    let state = || work_state(kind, item, &accepted[*index], read_at);
+                    read.states.entry(*index).or_insert_with(state);
+                }
+                if number < repeated {
+                    continue;
+                }
+                let count = entries.entry(id).or_default();
+                *count += 1;
+                if *count > 1 {
+                    read.entries.extend(indexes.iter().map(|index| (*index, *count)));
                 }
             }
-            if missing.is_empty() || !position.advance(&page, kind.id_field)? {
+            if missing.is_empty() && has_passed {
                 return Ok(());
+            }
+            match position.advance(&page, kind.id_field)? {
+                Step::Next => {}
+                Step::Restart => entries.clear(),
+                Step::End => return Ok(()),
             }
         }
     }
 
-    async fn read(&self, url: &str, token: Option<&str>) -> Result<Value, ReadError> {
+    /// Returns a page, and when it was read.
+    async fn read(&self, url: &str, token: Option<&str>) -> Result<(Value, ReadAt), ReadError> {
         self.pace.lock().await.tick().await;
         let mut request = self.http.get(url);
         if let Some(token) = token {
@@ -220,8 +277,10 @@ impl PageReader {
             StatusCode::OK => {}
             _ => return Err(ReadError::Unreachable),
         }
+        let date = client::date(response.headers());
         let body = response.bytes().await.map_err(|_| ReadError::Unreachable)?;
-        serde_json::from_slice(&body).map_err(|_| ReadError::Unreachable)
+        let page = serde_json::from_slice(&body).map_err(|_| ReadError::Unreachable)?;
+        Ok((page, ReadAt { own: SystemTime::now().into(), date }))
     }
 }
 
@@ -231,16 +290,25 @@ impl From<Unreadable> for ReadError {
     }
 }
 
-fn work_state(kind: &WorkKind, item: &Value) -> WorkState {
-    let time = |field: &str| item[field].as_str()?.parse::<DateTime<Utc>>().ok();
-    let Some(at) = time(kind.ended_field) else { return WorkState::Pending };
-    match time(kind.accepted_field) {
-        Some(accepted) if item["status"] == "completed" => {
-            // Work that ended before it was accepted has no completion time.
-            let took = (at - accepted).to_std();
-            took.map_or(WorkState::Failed, |took| WorkState::Completed { took, at })
-        }
-        _ => WorkState::Failed,
+fn time(item: &Value, field: &str) -> Option<DateTime<Utc>> {
+    item[field].as_str()?.parse().ok()
+}
+
+/// Returns the state of `accepted` work that a list shows as `item`.
+fn work_state(
+    kind: &WorkKind,
+    item: &Value,
+    accepted: &AcceptedWork,
+    read_at: ReadAt,
+) -> WorkState {
+    let Some(ended) = time(item, kind.ended_field) else { return WorkState::Pending };
+    if item["status"] != "completed" {
+        return WorkState::Failed;
+    }
+    let started = time(item, kind.accepted_field);
+    match times::check(&accepted.times, started, ended, read_at) {
+        Ok(times) => WorkState::Completed(times),
+        Err(doubt) => WorkState::NotCredible(doubt),
     }
 }
 
@@ -248,23 +316,34 @@ fn work_state(kind: &WorkKind, item: &Value) -> WorkState {
 mod tests {
     use serde_json::json;
 
-    use super::{super::tests::WORK, *};
+    use super::{
+        super::{
+            tests::{WORK, accepted},
+            times::Times,
+        },
+        *,
+    };
 
-    fn item(status: &str, ended: Option<&str>) -> Value {
-        json!({"status": status, "created_at": "2026-01-14T12:00:00Z", "completed_at": ended})
+    fn state(status: &str, ended: Option<&str>) -> WorkState {
+        let started = "2026-01-14T12:00:00Z";
+        let item = json!({"status": status, "created_at": started, "completed_at": ended});
+        let read_at = ReadAt { own: "2026-01-14T12:01:00Z".parse().unwrap(), date: None };
+        let mut work = accepted("a", 0);
+        work.times.sent_at = started.parse().unwrap();
+        work.times.answered_at = work.times.sent_at;
+        work_state(&WORK, &item, &work, read_at)
     }
 
     #[test]
     fn the_duration_comes_from_the_times_in_the_list() {
-        let at: DateTime<Utc> = "2026-01-14T12:00:01.500Z".parse().unwrap();
+        let ended_at: DateTime<Utc> = "2026-01-14T12:00:01.500Z".parse().unwrap();
         assert_eq!(
-            work_state(&WORK, &item("completed", Some("2026-01-14T12:00:01.5Z"))),
-            WorkState::Completed { took: Duration::from_millis(1500), at }
+            state("completed", Some("2026-01-14T12:00:01.5Z")),
+            WorkState::Completed(Times { took: Duration::from_millis(1500), ended_at })
         );
-        assert_eq!(work_state(&WORK, &item("queued", None)), WorkState::Pending);
-        assert_eq!(
-            work_state(&WORK, &item("failed", Some("2026-01-14T12:00:01Z"))),
-            WorkState::Failed
-        );
+        assert_eq!(state("queued", None), WorkState::Pending);
+        assert_eq!(state("failed", Some("2026-01-14T12:00:01Z")), WorkState::Failed);
+        let early = state("completed", Some("2026-01-14T11:59:59Z"));
+        assert!(matches!(early, WorkState::NotCredible(_)), "{early:?}");
     }
 }

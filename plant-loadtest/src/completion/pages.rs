@@ -16,21 +16,32 @@ pub(super) struct Unreadable;
 /// Position in a list.
 ///
 /// By offset, each page begins with the last item of the page before. If new items have shifted it, the
-/// page contains that item further down and nothing is missed; what is read twice does no harm. If it is
-/// not in the page, items before it were deleted and others may have been skipped, so the list is read
-/// again from its start.
+/// page contains that item further down and nothing is missed; what is read twice counts once
+/// ([`Position::repeated`]). If it is not in the page, items before it were deleted and others may have been
+/// skipped, so the list is read again from its start.
 #[derive(Debug)]
 pub(super) enum Position {
-    After { after: Option<String>, seen: HashSet<String> },
-    Offset { offset: usize, last: Option<String>, restarts: u32 },
+    After { after: Option<String>, seen: HashSet<String>, last: Option<String> },
+    Offset { offset: usize, last: Option<String>, overlaps: bool, restarts: u32 },
+}
+
+/// What follows a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The next page.
+    Next,
+    /// The first page again: items were deleted while the list was read.
+    Restart,
+    /// Nothing.
+    End,
 }
 
 impl Position {
     /// Returns the position of the first page.
     pub(super) fn start(pages: Pages) -> Self {
         match pages {
-            Pages::After => Self::After { after: None, seen: HashSet::new() },
-            Pages::Offset => Self::Offset { offset: 0, last: None, restarts: 0 },
+            Pages::After => Self::After { after: None, seen: HashSet::new(), last: None },
+            Pages::Offset => Self::Offset { offset: 0, last: None, overlaps: false, restarts: 0 },
         }
     }
 
@@ -52,36 +63,56 @@ impl Position {
         items.as_array().map(Vec::as_slice).ok_or(Unreadable)
     }
 
-    /// Moves to the page that follows `page`; `id_field` is the field of an item with its id. Returns
-    /// false if there is none.
-    pub(super) fn advance(&mut self, page: &Value, id_field: &str) -> Result<bool, Unreadable> {
+    /// Returns how many items at the start of `page` were on the page before; `id_field` is the field of an
+    /// item with its id. An item that is listed twice, once as the last one of a page without an overlap and
+    /// once as the first one of the next, counts as one.
+    pub(super) fn repeated(&self, page: &Value, id_field: &str) -> usize {
+        let Ok(items) = self.items(page) else { return 0 };
+        let mut ids = items.iter().map(|item| item[id_field].as_str());
         match self {
-            Self::After { after, seen } => {
-                let Some(next) = page["next"].as_str() else { return Ok(false) };
+            Self::Offset { last: Some(last), overlaps: true, .. } => {
+                ids.position(|id| id == Some(last)).map_or(0, |index| index + 1)
+            }
+            Self::After { last: Some(last), .. } | Self::Offset { last: Some(last), .. } => {
+                usize::from(ids.next() == Some(Some(last)))
+            }
+            _ => 0,
+        }
+    }
+
+    /// Moves to the page that follows `page`; `id_field` is the field of an item with its id.
+    pub(super) fn advance(&mut self, page: &Value, id_field: &str) -> Result<Step, Unreadable> {
+        let items = self.items(page)?;
+        let ids: Vec<Option<&str>> = items.iter().map(|item| item[id_field].as_str()).collect();
+        match self {
+            Self::After { after, seen, last } => {
+                let Some(next) = page["next"].as_str() else { return Ok(Step::End) };
                 if !seen.insert(next.to_owned()) {
                     return Err(Unreadable);
                 }
                 *after = Some(next.to_owned());
-                Ok(true)
+                *last = ids.last().copied().flatten().map(str::to_owned);
             }
-            Self::Offset { offset, last, restarts } => {
-                let items = page.as_array().ok_or(Unreadable)?;
-                let ids: Vec<Option<&str>> =
-                    items.iter().map(|item| item[id_field].as_str()).collect();
-                if last.as_ref().is_some_and(|last| !ids.contains(&Some(last))) {
+            Self::Offset { offset, last, overlaps, restarts } => {
+                let is_deleted = |last: &String| !ids.contains(&Some(last));
+                if *overlaps && last.as_ref().is_some_and(is_deleted) {
                     *restarts += 1;
-                    (*offset, *last) = (0, None);
-                    return if *restarts > MAX_RESTARTS { Err(Unreadable) } else { Ok(true) };
+                    (*offset, *last, *overlaps) = (0, None, false);
+                    return if *restarts > MAX_RESTARTS {
+                        Err(Unreadable)
+                    } else {
+                        Ok(Step::Restart)
+                    };
                 }
-                let Some(last_id) = ids.last() else { return Ok(false) };
+                let Some(last_id) = ids.last() else { return Ok(Step::End) };
                 let last_id = last_id.ok_or(Unreadable)?;
                 // A page of one item leaves no room for an overlap, and may be the end.
-                let overlap = usize::from(ids.len() > 1);
-                *offset += ids.len() - overlap;
-                *last = (overlap > 0).then(|| last_id.to_owned());
-                Ok(true)
+                *overlaps = ids.len() > 1;
+                *offset += ids.len() - usize::from(*overlaps);
+                *last = Some(last_id.to_owned());
             }
         }
+        Ok(Step::Next)
     }
 }
 
@@ -98,6 +129,18 @@ mod tests {
 
     fn read_pages(
         length: usize,
+        list: Vec<String>,
+        change: impl FnMut(usize, &mut Vec<String>),
+    ) -> Vec<String> {
+        let mut found = read_entries(length, list, change);
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Returns the items of a pass, each as often as it counts.
+    fn read_entries(
+        length: usize,
         mut list: Vec<String>,
         mut change: impl FnMut(usize, &mut Vec<String>),
     ) -> Vec<String> {
@@ -112,16 +155,17 @@ mod tests {
             let items: Vec<Value> =
                 list.iter().skip(offset).take(length).map(|id| json!({ "id": id })).collect();
             let page = Value::Array(items);
-            for item in position.items(&page).unwrap() {
+            let repeated = position.repeated(&page, "id");
+            for item in position.items(&page).unwrap().iter().skip(repeated) {
                 found.push(item["id"].as_str().unwrap().to_owned());
             }
-            if !position.advance(&page, "id").unwrap() {
-                break;
+            match position.advance(&page, "id").unwrap() {
+                Step::Next => {}
+                Step::Restart => found.clear(),
+                Step::End => break,
             }
             assert!(number < 50, "never ends: {found:?}");
         }
-        found.sort_unstable();
-        found.dedup();
         found
     }
 
@@ -152,6 +196,50 @@ mod tests {
             });
             assert!(list(10).iter().all(|id| found.contains(id)), "{found:?}");
         }
+    }
+
+    #[test]
+    fn an_item_counts_once_although_pages_overlap_and_shift() {
+        for length in 1..5 {
+            for changes in [0, 1, 2, 5] {
+                let mut found = read_entries(length, list(9), |number, list| {
+                    if number < changes {
+                        list.insert(0, format!("new-{number}"));
+                    }
+                });
+                found.retain(|id| !id.starts_with("new"));
+                found.sort_unstable();
+                assert_eq!(found, list(9), "pages of {length}, {changes} changes");
+            }
+        }
+    }
+
+    #[test]
+    fn an_item_that_is_listed_twice_counts_twice_wherever_pages_end() {
+        for length in 2..6 {
+            for (first, second) in [(0, 1), (1, 2), (2, 3), (0, 5), (3, 8)] {
+                let mut doubled = list(8);
+                doubled.insert(first, "twice".into());
+                doubled.insert(second, "twice".into());
+                let found = read_entries(length, doubled, |_, _| ());
+                let count = found.iter().filter(|id| *id == "twice").count();
+                assert_eq!((count, found.len()), (2, 10), "{length} {first} {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cursor_that_repeats_the_last_item_of_a_page_counts_it_once() {
+        let mut position = Position::start(Pages::After);
+        let first = json!({ "items": [{ "id": "a" }, { "id": "b" }], "next": "b" });
+        assert_eq!(position.repeated(&first, "id"), 0);
+        assert_eq!(position.advance(&first, "id"), Ok(Step::Next));
+        let second =
+            json!({ "items": [{ "id": "b" }, { "id": "c" }, { "id": "b" }], "next": null });
+        assert_eq!(position.repeated(&second, "id"), 1);
+        let other = json!({ "items": [{ "id": "c" }, { "id": "b" }], "next": null });
+        assert_eq!(position.repeated(&other, "id"), 0);
+        assert_eq!(position.advance(&second, "id"), Ok(Step::End));
     }
 
     #[test]

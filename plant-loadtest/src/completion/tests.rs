@@ -1,6 +1,10 @@
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::SeqCst},
+use std::{
+    collections::HashMap,
+    future::pending,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
 };
 
 use axum::{
@@ -11,10 +15,14 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{list::READ_INTERVAL, *};
+use super::{
+    list::READ_INTERVAL,
+    times::{Doubt, Times},
+    *,
+};
 use crate::{
     login::Login,
-    work::{Pages, WorkList},
+    work::{ExchangeTimes, Pages, WorkList},
 };
 
 pub(super) static WORK: WorkKind = WorkKind {
@@ -25,25 +33,38 @@ pub(super) static WORK: WorkKind = WorkKind {
     ended_field: "completed_at",
 };
 
-fn accepted(id: &str, second: u32) -> AcceptedWork {
-    AcceptedWork { kind: &WORK, id: id.into(), list: list_of("old", None), second }
+pub(super) fn accepted(id: &str, second: u32) -> AcceptedWork {
+    let started: DateTime<Utc> = "2026-01-14T12:00:00Z".parse().unwrap();
+    let times = ExchangeTimes { sent_at: started, answered_at: started, date: None };
+    AcceptedWork { second, ..AcceptedWork::new(&WORK, id.into(), list_of("old", None), times) }
 }
 
 fn list_of(token: &str, login: Option<Arc<Login>>) -> WorkList {
     WorkList { path: "/list?limit=2".into(), token: Some(token.into()), login }
 }
 
+/// Summarizes items in these states.
+fn summarize_all(items: &[AcceptedWork], states: &[WorkState], end: WaitEnd) -> Completion {
+    let mut found = Found::nothing(items.len());
+    found.add(states.iter().copied().enumerate().collect(), HashMap::new());
+    summarize("generation", items.iter().enumerate(), &found, end)
+}
+
+fn completed(took_s: u64, ended_at: DateTime<Utc>) -> WorkState {
+    WorkState::Completed(Times { took: Duration::from_secs(took_s), ended_at })
+}
+
+fn at_noon() -> WaitEnd {
+    WaitEnd { load_ended_at: "2026-01-14T12:00:00Z".parse().unwrap(), was_cut_short: false }
+}
+
 #[test]
 fn work_that_was_not_completed_counts_as_an_error() {
-    let load_ended_at: DateTime<Utc> = "2026-01-14T12:00:00Z".parse().unwrap();
-    let late = load_ended_at + chrono::TimeDelta::seconds(3);
-    let completed = |at| WorkState::Completed { took: Duration::from_secs(1), at };
-    let early = completed(load_ended_at - chrono::TimeDelta::seconds(9));
+    let noon = at_noon().load_ended_at;
+    let late = completed(1, noon + chrono::TimeDelta::seconds(3));
+    let early = completed(1, noon - chrono::TimeDelta::seconds(9));
     let items = ["early", "late", "failed", "pending"].map(|id| accepted(id, 7));
-    let summary = |last| {
-        let states = [early, completed(late), WorkState::Failed, last].map(Some);
-        summarize("generation", items.iter().zip(states), load_ended_at)
-    };
+    let summary = |last| summarize_all(&items, &[early, late, WorkState::Failed, last], at_noon());
     let lost = summary(WorkState::Unknown);
     assert_eq!((lost.lost(), lost.unfinished(), lost.drain_s), (1, 0, None));
     assert_eq!((lost.not_ended(), &lost.not_ended_ids[..]), (1, &["pending".to_owned()][..]));
@@ -64,12 +85,42 @@ fn work_that_was_not_completed_counts_as_an_error() {
 #[test]
 fn work_that_could_not_be_read_is_neither_lost_nor_an_error() {
     let items = ["a", "b"].map(|id| accepted(id, 0));
-    let states = [WorkState::Refused, WorkState::Unreachable].map(Some);
-    let completion = summarize("generation", items.iter().zip(states), DateTime::UNIX_EPOCH);
+    let states = [WorkState::Refused, WorkState::Unreachable];
+    let completion = summarize_all(&items, &states, at_noon());
     assert_eq!((completion.refused(), completion.unreachable()), (1, 1));
     assert_eq!((completion.lost(), completion.unfinished(), completion.drain_s), (0, 0, None));
     assert_eq!(completion.tally_all().counts.sent, 0);
     assert_eq!(completion.accepted(), 2);
+}
+
+#[test]
+fn work_without_credible_times_has_no_duration_and_is_named() {
+    let items = ["a", "b"].map(|id| accepted(id, 4));
+    let states =
+        [completed(1, at_noon().load_ended_at), WorkState::NotCredible(Doubt::TookNothing)];
+    let completion = summarize_all(&items, &states, at_noon());
+    let all = completion.tally_all();
+    assert_eq!((all.counts.sent, all.counts.succeeded, all.latency.len()), (1, 1, 1));
+    assert_eq!((completion.not_credible_in(&(4..5)), completion.drain_s), (1, None));
+    assert_eq!((completion.not_ended(), completion.unfinished()), (0, 0));
+    let text = completion.not_credible_text().unwrap();
+    assert_eq!(text, "b: it ended in the microsecond of its start");
+}
+
+#[test]
+fn work_that_was_no_longer_waited_for_is_no_error_but_lost_work_is() {
+    let items = ["a", "b", "c"].map(|id| accepted(id, 0));
+    let end = WaitEnd { was_cut_short: true, ..at_noon() };
+    let states = [WorkState::Failed, WorkState::Pending, WorkState::Unknown];
+    let completion = summarize_all(&items, &states, end);
+    assert!(completion.cut_short);
+    assert_eq!((completion.unfinished(), completion.not_ended(), completion.lost()), (1, 1, 1));
+    assert_eq!(completion.not_ended_text().as_deref(), Some("c"));
+    let counts = completion.tally_all().counts;
+    assert_eq!((counts.sent, counts.errors()), (2, 2));
+    assert_eq!(completion.cut_short_in(&(0..1)), 1);
+    let ended = summarize_all(&items[..1], &states[..1], end);
+    assert!(!ended.cut_short, "all of it had ended");
 }
 
 #[tokio::test]
@@ -79,10 +130,11 @@ async fn work_of_two_accounts_may_have_the_same_id() {
     // The list of the other account cannot be read, since its token is wrong.
     let foreign = AcceptedWork { list: list_of("foreign", None), ..accepted("a", 0) };
     let http = reqwest::Client::new();
-    let mut all =
-        wait_until_ended(&http, &host, &[&WORK], vec![known, foreign], Duration::ZERO).await;
+    let items = vec![known, foreign];
+    let mut all = wait_until_ended(&http, &host, &[&WORK], items, Duration::ZERO, pending()).await;
     let completion = all.pop().unwrap();
     assert_eq!((completion.tally_all().counts.succeeded, completion.refused()), (1, 1));
+    assert_eq!(completion.doubled, Some(0));
 }
 
 /// A service whose list has pages of two items, newest first.
@@ -106,6 +158,8 @@ enum Answer {
     Maintenance,
     /// Work that ended before it was accepted.
     Backwards,
+    /// Without an end.
+    Pending,
     /// The first time without an end, then 503.
     PendingThenGone,
 }
@@ -163,10 +217,11 @@ async fn list(
     let items = lists.items.iter().skip(from).take(2).map(|id| {
         let ended = match lists.answer {
             Answer::Backwards => json!("2020-01-14T12:00:01Z"),
-            Answer::PendingThenGone => Value::Null,
+            Answer::Pending | Answer::PendingThenGone => Value::Null,
             _ => json!("2026-01-14T12:00:01Z"),
         };
-        json!({"id": id, "status": "completed", "created_at": "2026-01-14T12:00:00Z",
+        let year = if id.starts_with("old") { 2025 } else { 2026 };
+        json!({"id": id, "status": "completed", "created_at": format!("{year}-01-14T12:00:00Z"),
                "completed_at": ended})
     });
     let items: Vec<Value> = items.collect();
@@ -185,6 +240,16 @@ async fn log_in(State(lists): State<Arc<Lists>>, body: String) -> (StatusCode, S
 }
 
 async fn wait(host: &str, ids: &[&str], timeout: Duration) -> Completion {
+    wait_unless(host, ids, timeout, pending()).await
+}
+
+/// Waits until `cut_short` is ready.
+async fn wait_unless(
+    host: &str,
+    ids: &[&str],
+    timeout: Duration,
+    cut_short: impl Future<Output = ()>,
+) -> Completion {
     let login = Login {
         account: "someone@test.local".into(),
         path: "/log-in",
@@ -196,7 +261,8 @@ async fn wait(host: &str, ids: &[&str], timeout: Duration) -> Completion {
     let list = list_of("old", login);
     let items = ids.iter().map(|id| AcceptedWork { list: list.clone(), ..accepted(id, 0) });
     let http = reqwest::Client::new();
-    let mut all = wait_until_ended(&http, host, &[&WORK], items.collect(), timeout).await;
+    let items = items.collect();
+    let mut all = wait_until_ended(&http, host, &[&WORK], items, timeout, cut_short).await;
     all.pop().unwrap()
 }
 
@@ -223,7 +289,7 @@ async fn a_list_without_an_account_is_read_without_a_token() {
     let list = WorkList { token: None, ..list_of("old", None) };
     let item = AcceptedWork { list, ..accepted("a", 0) };
     let http = reqwest::Client::new();
-    let all = wait_until_ended(&http, &host, &[&WORK], vec![item], Duration::ZERO).await;
+    let all = wait_until_ended(&http, &host, &[&WORK], vec![item], Duration::ZERO, pending()).await;
     // This service requires one.
     assert_eq!((all[0].refused(), lists.reads.load(SeqCst)), (1, 1));
 }
@@ -281,9 +347,60 @@ async fn a_list_without_items_could_not_be_read() {
 }
 
 #[tokio::test]
-async fn work_that_ended_before_it_was_accepted_has_failed() {
-    let (completion, _) = wait_for(Answer::Backwards, Duration::ZERO).await;
-    assert_eq!((completion.failed(), completion.tally_all().latency.len()), (1, 0));
+async fn work_that_ended_before_it_was_accepted_has_no_credible_times() {
+    let (completion, _) = wait_for(Answer::Backwards, Duration::from_secs(60)).await;
+    assert_eq!(completion.tally_all().latency.len(), 0);
+    let text = completion.not_credible_text().unwrap();
+    assert!(text.starts_with("a: it ended ") && text.ends_with(" days before its start"), "{text}");
+}
+
+#[tokio::test]
+async fn an_item_that_is_listed_again_on_a_later_page_is_doubled() {
+    let (host, _) = Lists::new(&["a", "b", "c", "a", "d"]).serve().await;
+    let completion = wait(&host, &["a", "b"], Duration::from_secs(60)).await;
+    assert_eq!(completion.doubled, Some(1));
+    assert_eq!(completion.doubled_text().as_deref(), Some("a: 2 entries in the list"));
+    assert_eq!(completion.tally_all().counts.succeeded, 2, "it was done all the same");
+}
+
+#[tokio::test]
+async fn a_list_is_read_until_everything_is_older_than_the_accepted_work() {
+    let (host, lists) = Lists::new(&["a", "b", "c", "old-1", "a", "old-2"]).serve().await;
+    let completion = wait(&host, &["a"], Duration::from_secs(60)).await;
+    assert_eq!((completion.doubled, lists.reads.load(SeqCst)), (Some(0), 2));
+}
+
+#[tokio::test]
+async fn items_with_one_id_or_one_job_id_are_doubled() {
+    let (host, _) = Lists::new(&["b", "a"]).serve().await;
+    let one_id = wait(&host, &["a", "a"], Duration::from_secs(60)).await;
+    assert_eq!(one_id.doubled, Some(2));
+    let items = ["a", "b"].map(|id| accepted(id, 0).with_job_id("j".into()));
+    let http = reqwest::Client::new();
+    let timeout = Duration::from_secs(60);
+    let all = wait_until_ended(&http, &host, &[&WORK], items.to_vec(), timeout, pending()).await;
+    assert_eq!(all[0].doubled, Some(2));
+    let text = all[0].doubled_text().unwrap();
+    assert!(text.contains("a: 2 accepted items have the job id j"), "{text}");
+}
+
+#[tokio::test]
+async fn a_wait_that_is_cut_short_ends_at_once_with_what_was_read() {
+    let mut lists = Lists::new(&["a"]);
+    lists.answer = Answer::Pending;
+    let (host, lists) = lists.serve().await;
+    let was_read_twice = async {
+        while lists.reads.load(SeqCst) < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let timeout = Duration::from_secs(600);
+    let completion = wait_unless(&host, &["a", "b"], timeout, was_read_twice).await;
+    assert!(completion.cut_short);
+    assert_eq!((completion.unfinished(), completion.lost()), (1, 1));
+    // Before the first response nothing is known.
+    let completion = wait_unless(&host, &["a"], timeout, async {}).await;
+    assert_eq!((completion.cut_short, completion.unreachable()), (true, 1));
 }
 
 #[tokio::test]

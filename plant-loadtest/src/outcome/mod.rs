@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use completion::{Completion, CompletionCell};
+pub use completion::{Completion, CompletionCell, ItemProblem};
 pub use counter::{Counter, CounterCell};
 pub use counts::{Counts, Tally};
 
@@ -170,8 +170,12 @@ pub struct Target {
     /// Seconds until the health check succeeded, counted from the end of the load; `None` if it
     /// did not respond in time.
     pub healthy_after_s: Option<f64>,
+    /// Whether the user ended the run while it waited for a successful health check.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub health_cut_short: bool,
     /// Number of waiting jobs after the accepted work has ended, or the wait for it has timed out; `None`
-    /// unless a threshold limits it, or if the service does not export it.
+    /// unless a threshold limits it, if the service does not export it, or if the wait for an empty queue was
+    /// cut short.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_after: Option<f64>,
 }

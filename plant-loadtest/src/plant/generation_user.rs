@@ -14,9 +14,9 @@ use super::{
     own_account::{LOGIN, REGISTER},
 };
 use crate::{
-    client::{Endpoint, Request, Shape},
+    client::{Endpoint, Request, Response, Shape},
     scenario::{UserClass, UserLogin},
-    work::{Pages, WorkKind, WorkList},
+    work::{AcceptedWork, Pages, WorkKind, WorkList},
 };
 
 /// User class `GenerationUser`.
@@ -116,12 +116,13 @@ async fn create_task(session: &mut Session) {
         "max_tokens": fastrand::u32(50..=500),
     });
     let request = Request::post(&CREATE, "/api/v1/generation/create", &task).bearer(&token);
-    let response = session.client.send(request).await;
     // Work without an id is followed, too: it is not in any list, so it is lost.
-    if let Some(id) = response.map(|body| id(&body).unwrap_or_default()) {
+    let read = |response: &Response| Ok((id(&response.body).unwrap_or_default(), response.times));
+    if let Ok((id, times)) = session.client.send_and_read(request, read).await {
         let login = session.account.as_ref().map(UserLogin::login);
         let list = WorkList { path: WORK_LIST.into(), token: Some(token), login };
-        session.client.record_accepted(&GENERATION, id.clone(), list);
+        let work = AcceptedWork::new(&GENERATION, id.clone(), list, times);
+        session.client.record_accepted(work);
         session.values.insert(LATEST_TASK, id);
     }
 }

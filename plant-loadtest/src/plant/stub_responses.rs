@@ -1,9 +1,19 @@
 //! Canned responses to all requests of the user classes.
 
-use std::io;
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::SystemTime,
+};
 
 use bytes::Bytes;
-use hyper::{Method, StatusCode};
+use chrono::{DateTime, TimeDelta, Utc};
+use hyper::{Method, StatusCode, header::AUTHORIZATION, http::request::Parts};
+use serde_json::{Value, json};
 
 use crate::stub::{Behavior, Responses, Stub};
 
@@ -13,7 +23,7 @@ const AGENT: &str = r#"{"id":"a1","name":"A","industry":"marketing","status":"ac
 #[must_use]
 pub fn for_stub(items: usize) -> Responses {
     let responses = CannedResponses::new(items);
-    Box::new(move |method, path| responses.response_to(method, path))
+    Box::new(move |request| responses.response_to(request))
 }
 
 /// Starts a stub of Plant on `port` of the loopback interface; 0 means any free port.
@@ -24,22 +34,47 @@ pub fn start_stub(port: u16, behavior: Behavior) -> io::Result<Stub> {
     Stub::start_with(port, behavior, for_stub(3))
 }
 
-/// Successful responses of Plant, built once.
+/// Successful responses of Plant, most of them built once.
 pub struct CannedResponses {
     agents: Bytes,
+    logins: AtomicU64,
+    generations: Generations,
 }
+
+/// Generation tasks, which take [`GENERATION_TIME`].
+#[derive(Default)]
+struct Generations {
+    count: AtomicU64,
+    /// The tasks of each token.
+    by_token: Mutex<HashMap<Bytes, Vec<Task>>>,
+}
+
+struct Task {
+    number: u64,
+    created_at: DateTime<Utc>,
+}
+
+/// Start of the tokens that [`CannedResponses`] issues.
+const TOKEN_PREFIX: &str = "stub-";
+
+const GENERATION_TIME: TimeDelta = TimeDelta::milliseconds(1500);
 
 impl CannedResponses {
     /// Returns responses whose lists of agents have `items` items.
     #[must_use]
     pub fn new(items: usize) -> Self {
         let agents: Vec<String> = (1..=items).map(agent).collect();
-        Self { agents: format!("[{}]", agents.join(",")).into() }
+        Self {
+            agents: format!("[{}]", agents.join(",")).into(),
+            logins: AtomicU64::new(0),
+            generations: Generations::default(),
+        }
     }
 
     /// Returns status and body of the response to a request.
     #[must_use]
-    pub fn response_to(&self, method: &Method, path: &str) -> (StatusCode, Bytes) {
+    pub fn response_to(&self, request: &Parts) -> (StatusCode, Bytes) {
+        let (method, path) = (&request.method, request.uri.path());
         let last_segment = path.rsplit('/').next().unwrap_or_default();
         let (status, body) = match (last_segment, method == Method::POST) {
             ("health", _) => {
@@ -66,23 +101,18 @@ impl CannedResponses {
                 r#"{"entity_id":"s1","status":"certified","version_hash":"00","chain_length":2,"checks":{}}"#,
             ),
             ("register", true) => (StatusCode::CREATED, r#"{"user":{"id":"u1"}}"#),
-            ("login", true) => {
-                (StatusCode::OK, r#"{"access_token":"t","refresh_token":"r","expires_in":900}"#)
-            }
+            ("login", true) => return (StatusCode::OK, self.log_in()),
             ("create", true) if path.contains("/payments/") => (
                 StatusCode::CREATED,
                 r#"{"id":"p1","payment_id":"p1","plan_id":"pro","amount":29.99,"currency":"USD","status":"pending","created_at":"2026-01-14T00:00:00Z"}"#,
             ),
             ("payments", false) => (StatusCode::OK, "[]"),
-            ("create", true) => (
-                StatusCode::ACCEPTED,
-                r#"{"id":"g1","task_id":"g1","status":"queued","created_at":"2026-01-14T00:00:00Z"}"#,
-            ),
-            // Every generation took 1.5 s.
-            ("list", false) if path.contains("/generation/") => (
-                StatusCode::OK,
-                r#"{"items":[{"id":"g1","status":"completed","created_at":"2026-01-14T00:00:00Z","completed_at":"2026-01-14T00:00:01.500Z"}],"next":null}"#,
-            ),
+            ("create", true) => {
+                return (StatusCode::ACCEPTED, self.generations.create(request));
+            }
+            ("list", false) if path.contains("/generation/") => {
+                return (StatusCode::OK, self.generations.list(request));
+            }
             (_, false) if path.starts_with("/api/v1/generation/") => (
                 StatusCode::OK,
                 r#"{"id":"g1","status":"completed","result":"x","error":null,"attempts":1}"#,
@@ -94,6 +124,58 @@ impl CannedResponses {
         };
         (status, Bytes::from_static(body.as_bytes()))
     }
+
+    /// Returns a token of its own for each login, so that the tasks of each user have a list of their own.
+    fn log_in(&self) -> Bytes {
+        let token = format!("{TOKEN_PREFIX}{}", self.logins.fetch_add(1, Relaxed));
+        json!({ "access_token": token, "refresh_token": "r", "expires_in": 86_400 })
+            .to_string()
+            .into()
+    }
+}
+
+impl Generations {
+    fn create(&self, request: &Parts) -> Bytes {
+        let (number, created_at) = (self.count.fetch_add(1, Relaxed), now());
+        let mut by_token = self.by_token.lock().unwrap_or_else(PoisonError::into_inner);
+        by_token.entry(token(request)).or_default().push(Task { number, created_at });
+        let id = format!("g{number}");
+        let task = json!({ "id": id, "task_id": id, "status": "queued", "created_at": created_at });
+        task.to_string().into()
+    }
+
+    /// Returns all tasks of the caller, newest first.
+    fn list(&self, request: &Parts) -> Bytes {
+        let by_token = self.by_token.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = by_token.get(&token(request)).into_iter().flatten().rev();
+        let items: Vec<Value> = tasks
+            .map(|Task { number, created_at }| {
+                let completed_at = Some(*created_at + GENERATION_TIME).filter(|at| *at <= now());
+                let status = if completed_at.is_some() { "completed" } else { "processing" };
+                json!({
+                    "id": format!("g{number}"),
+                    "status": status,
+                    "created_at": created_at,
+                    "completed_at": completed_at,
+                })
+            })
+            .collect();
+        json!({ "items": items, "next": null }).to_string().into()
+    }
+}
+
+/// Returns the token of a request. Those that another server has issued, which may replace them, are all the
+/// same.
+fn token(request: &Parts) -> Bytes {
+    let token = request.headers.get(AUTHORIZATION).and_then(|token| token.to_str().ok());
+    let issued = |token: &&str| {
+        token.strip_prefix("Bearer ").is_some_and(|token| token.starts_with(TOKEN_PREFIX))
+    };
+    token.filter(issued).map(|token| Bytes::copy_from_slice(token.as_bytes())).unwrap_or_default()
+}
+
+fn now() -> DateTime<Utc> {
+    SystemTime::now().into()
 }
 
 /// Returns an agent as JSON, about as long as one of the service.

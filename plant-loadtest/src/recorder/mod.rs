@@ -18,7 +18,7 @@ use records::Records;
 use crate::{
     failure::FailureKind,
     outcome::{ArrivalCell, Counter, EndpointResults, Failure, Tally},
-    work::{AcceptedWork, WorkKind, WorkList},
+    work::AcceptedWork,
 };
 
 /// Length of the sliding window behind the current rate and percentile, in seconds.
@@ -191,11 +191,10 @@ impl Recorder {
         lock(&self.shards[shard.0]).record_outside_load(second, endpoint, failure);
     }
 
-    /// Records that the service has just accepted work of this `kind`, which is found by its `id` in
-    /// `list`.
-    pub fn record_accepted(&self, kind: &'static WorkKind, id: String, list: WorkList) {
+    /// Records that the service has just accepted `work`.
+    pub fn record_accepted(&self, work: AcceptedWork) {
         let second = self.cell_of(Instant::now());
-        lock(&self.accepted).push(AcceptedWork { kind, id, list, second });
+        lock(&self.accepted).push(AcceptedWork { second, ..work });
     }
 
     /// Adds `count` to the counter `name` at this moment.

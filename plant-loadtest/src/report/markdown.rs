@@ -183,7 +183,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        outcome::{Completion, CompletionCell, Counter, CounterCell},
+        outcome::{Completion, CompletionCell, Counter, CounterCell, ItemProblem},
         report::example,
     };
 
@@ -198,6 +198,12 @@ mod tests {
             drain_s: Some(2.5),
             cells,
             not_ended_ids: vec!["T-7".into()],
+            doubled: Some(1),
+            doubled_items: vec![ItemProblem {
+                id: "T-8".into(),
+                problem: "2 entries in the list".into(),
+            }],
+            ..Completion::default()
         }];
         let texts = [
             render(&outcome, &verdict),
@@ -207,6 +213,7 @@ mod tests {
         for text in texts {
             assert!(text.contains("3 accepted = 2 completed"), "{text}");
             assert!(text.contains("finished 2.5 s after the load; not ended: T-7"), "{text}");
+            assert!(text.contains("; doubled: T-8: 2 entries in the list"), "{text}");
         }
     }
 

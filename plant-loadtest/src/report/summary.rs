@@ -236,16 +236,31 @@ pub fn completions(outcome: &Outcome) -> Vec<(&str, String)> {
         let counts = completion.tally_all().counts;
         let latency = completion.tally_in(&judged).latency;
         let at = |quantile| latency.quantile_ms(quantile).map_or("-".into(), format_ms);
-        let drained = completion.drain_s.map_or_else(
-            || "not all finished before the wait after the load timed out".into(),
-            |seconds| format!("the last one finished {seconds:.1} s after the load"),
-        );
-        let not_ended = completion.not_ended_text();
-        let not_ended = not_ended.map(|ids| format!("; not ended: {ids}")).unwrap_or_default();
+        let not_credible = match completion.not_credible_in(&(0..u32::MAX)) {
+            0 => String::new(),
+            count => format!(" + {count} without credible times"),
+        };
+        let drained = match completion.drain_s {
+            Some(seconds) => format!("the last one finished {seconds:.1} s after the load"),
+            None if completion.cut_short => {
+                "the wait after the load was cut short before all had finished".into()
+            }
+            None if completion.not_ended() > 0 => {
+                "not all finished before the wait after the load timed out".into()
+            }
+            None => "it is not known when the last one finished".into(),
+        };
+        let named = [
+            ("not ended", completion.not_ended_text()),
+            ("doubled", completion.doubled_text()),
+            ("without credible times", completion.not_credible_text()),
+        ];
+        let named = named.into_iter().filter_map(|(what, items)| Some((what, items?)));
+        let named: String = named.map(|(what, items)| format!("; {what}: {items}")).collect();
         let sentence = format!(
             "{} accepted = {} completed + {} failed + {} unfinished + {} unknown to the service + {} \
-             refused + {} unreachable; time from acceptance to completion, judged: P50 {}, P95 {}, \
-             P99 {}, max {}; {drained}{not_ended}",
+             refused + {} unreachable{not_credible}; time from acceptance to completion, judged: P50 {}, \
+             P95 {}, P99 {}, max {}; {drained}{named}",
             completion.accepted(),
             counts.succeeded,
             completion.failed(),

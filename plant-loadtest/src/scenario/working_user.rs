@@ -13,9 +13,9 @@ use serde_json::json;
 use super::{Session, UserClass, UserLogin};
 use crate::{
     access::Account,
-    client::{Endpoint, Request, Shape},
+    client::{Endpoint, Request, Response, Shape},
     login::Login,
-    work::{Pages, WorkKind, WorkList},
+    work::{AcceptedWork, Pages, WorkKind, WorkList},
 };
 
 /// User class `WorkingUser`.
@@ -82,11 +82,13 @@ async fn hand_in(user: &mut GooseUser) -> TransactionResult {
     let session = Session::get(user)?;
     let Some((token, login)) = token(session).await else { return Ok(()) };
     let request = Request::post(&HAND_IN, "/work", &json!({})).bearer(&token);
-    if let Some(response) = session.client.send(request).await {
-        let id = serde_json::from_slice(&response).map(|accepted: Accepted| accepted.id);
+    let read = |response: &Response| Ok((response.body.clone(), response.times));
+    if let Ok((body, times)) = session.client.send_and_read(request, read).await {
+        let id = serde_json::from_slice(&body).map(|accepted: Accepted| accepted.id);
         let list =
             WorkList { path: "/work?limit=500".into(), token: Some(token), login: Some(login) };
-        session.client.record_accepted(&WORK, id.unwrap_or_default(), list);
+        let work = AcceptedWork::new(&WORK, id.unwrap_or_default(), list, times);
+        session.client.record_accepted(work);
     }
     Ok(())
 }

@@ -171,4 +171,14 @@ pub enum Work {
     TokensExpire(u64),
     /// It is completed, but its list answers 503 from the end of the load on.
     ListUnavailable,
+    /// It never ends.
+    NeverEnds,
+    /// This share of it is in the list twice.
+    IsDoubled(f64),
+    /// All of it gets the same id.
+    HasOneId,
+    /// The list shows this share of it as started and ended this many days before.
+    IsInThePast(f64, i64),
+    /// The list shows all of it as started when it ended.
+    StartsAtItsEnd,
 }

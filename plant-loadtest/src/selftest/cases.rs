@@ -563,6 +563,54 @@ pub const CASES: &[Case] = &[
             Behavior::with_work(Work::ListUnavailable),
         )
     },
+    Case {
+        load: WORKING,
+        sla: WORK_DONE,
+        behavior: Behavior::with_work(Work::IsDoubled(0.1)),
+        ..fails(
+            "work-doubled",
+            "a tenth of the accepted work is done twice, which the SLA does not mention",
+            &[],
+            "doubled",
+        )
+    },
+    Case {
+        load: WORKING,
+        sla: WORK_DONE,
+        behavior: Behavior::with_work(Work::HasOneId),
+        ..fails("work-of-one-id", "all accepted work gets the same id", &[], "have this id")
+    },
+    Case {
+        load: WORKING,
+        sla: WORK_DONE,
+        expected: expect(&["INSUFFICIENT"], "not credible"),
+        ..passes(
+            "work-in-the-past",
+            "the list shows a tenth of the accepted work as done seven years ago",
+            Behavior::with_work(Work::IsInThePast(0.1, 2557)),
+        )
+    },
+    Case {
+        load: WORKING,
+        sla: WORK_DONE,
+        expected: expect(&["INSUFFICIENT"], "not credible"),
+        ..passes(
+            "work-that-takes-nothing",
+            "the list shows all accepted work as started when it ended",
+            Behavior::with_work(Work::StartsAtItsEnd),
+        )
+    },
+    Case {
+        load: WORKING,
+        sla: WORK_DONE,
+        incident: Incident::Interrupt(7.0),
+        expected: expect(&["INSUFFICIENT"], "had not ended"),
+        ..passes(
+            "interrupted-wait-for-work",
+            "the load is complete, and the wait for accepted work is ended by the user",
+            Behavior::with_work(Work::NeverEnds),
+        )
+    },
     // Other commands.
     Case {
         command: Command::Compare,

@@ -281,7 +281,10 @@ impl Server {
         let owner = token.split(' ').next().unwrap_or_default().to_owned();
         let accepted_at = now();
         if method == Method::POST {
-            let id = number.to_string();
+            let id = match self.behavior.work {
+                Work::HasOneId => "1".to_owned(),
+                _ => number.to_string(),
+            };
             let fate = self.draw();
             lock(&self.work).push(WorkItem { id: id.clone(), owner, accepted_at, fate });
             return (202, json!({ "id": id, "created_at": accepted_at }).to_string());
@@ -289,24 +292,34 @@ impl Server {
         if is_check && self.behavior.work == Work::ListUnavailable {
             return (503, json!({ "code": "unavailable" }).to_string());
         }
-        let items: Vec<Value> = lock(&self.work)
-            .iter()
-            .filter(|item| item.owner == owner)
-            .filter_map(|item| self.describe(item))
-            .collect();
+        let mut items = Vec::new();
+        for item in lock(&self.work).iter().rev().filter(|item| item.owner == owner) {
+            let is_doubled =
+                matches!(self.behavior.work, Work::IsDoubled(share) if item.fate < share);
+            items.extend(self.describe(item));
+            items.extend(self.describe(item).filter(|_| is_doubled));
+        }
         (200, json!({ "items": items, "next": null }).to_string())
     }
 
     /// Returns an item of the list; `None` if it has disappeared.
     fn describe(&self, item: &WorkItem) -> Option<Value> {
-        let status = match self.behavior.work {
+        let mut started = item.accepted_at;
+        let mut ended = Some(started + TimeDelta::milliseconds(WORK_DURATION_MS));
+        let mut status = "completed";
+        match self.behavior.work {
             Work::Disappears(share) if item.fate < share => return None,
-            Work::Fails(share) if item.fate < share => "failed",
-            _ => "completed",
-        };
-        let ended = item.accepted_at + TimeDelta::milliseconds(WORK_DURATION_MS);
+            Work::Fails(share) if item.fate < share => status = "failed",
+            Work::NeverEnds => (status, ended) = ("queued", None),
+            Work::IsInThePast(share, days) if item.fate < share => {
+                started -= TimeDelta::days(days);
+                ended = ended.map(|ended| ended - TimeDelta::days(days));
+            }
+            Work::StartsAtItsEnd => started = ended.unwrap_or(started),
+            _ => {}
+        }
         Some(json!({
-            "id": item.id, "status": status, "created_at": item.accepted_at, "completed_at": ended,
+            "id": item.id, "status": status, "created_at": started, "completed_at": ended,
         }))
     }
 }

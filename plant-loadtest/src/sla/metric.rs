@@ -38,6 +38,9 @@ pub enum Metric {
     /// Number of items of accepted work that neither completed nor failed: they are missing from the
     /// service's list, or had not ended when the wait for them timed out.
     NotEnded,
+    /// Number of items of accepted work that are in the service's list more than once, or share their id
+    /// with another one.
+    Doubled,
     /// Number of waiting jobs after the accepted work has ended, or the wait for it has timed out.
     QueueAfter,
 }
@@ -206,7 +209,14 @@ impl Metric {
     /// Returns whether it is known only after the load.
     #[must_use]
     pub fn is_known_after_load(&self) -> bool {
-        matches!(self, Self::SecondsToHealthy | Self::Drain | Self::NotEnded | Self::QueueAfter)
+        matches!(
+            self,
+            Self::SecondsToHealthy
+                | Self::Drain
+                | Self::NotEnded
+                | Self::Doubled
+                | Self::QueueAfter
+        )
     }
 
     /// Returns what its values are.
@@ -223,6 +233,7 @@ impl Metric {
             | Self::Restarts
             | Self::Count(_)
             | Self::NotEnded
+            | Self::Doubled
             | Self::QueueAfter => Quantity::Count,
         }
     }
@@ -276,6 +287,7 @@ impl Metric {
             Self::Restarts => "restarts".into(),
             Self::Drain => "drain".into(),
             Self::NotEnded => "not_ended".into(),
+            Self::Doubled => "doubled".into(),
             Self::QueueAfter => "queue_after".into(),
         }
     }

@@ -18,8 +18,8 @@ use crate::{duration, failure::FailureKind};
 const METRICS: &str = "p50, p95, p99.9 (any percentile), avg, max, errors, errors(KIND, …), \
                        status(404), status(5xx), rate, count(NAME), rate(NAME), cpu, memory, \
                        database_connections, redis_connections, open_files, queue_depth, \
-                       logged_errors, restarts, healthy_after, drain, not_ended, queue_after, \
-                       memory_growth, drift, recovery";
+                       logged_errors, restarts, healthy_after, drain, not_ended, doubled, \
+                       queue_after, memory_growth, drift, recovery";
 
 /// A parsed limit.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +99,7 @@ fn metric(name: &str, arguments: Option<&str>) -> Result<Option<Metric>, String>
         "healthy_after" => Some(Metric::SecondsToHealthy),
         "drain" => Some(Metric::Drain),
         "not_ended" => Some(Metric::NotEnded),
+        "doubled" => Some(Metric::Doubled),
         "queue_after" => Some(Metric::QueueAfter),
         _ => percentile.map(Metric::Percentile).or(resource.map(Metric::Resource)),
     })
@@ -317,6 +318,7 @@ mod tests {
             ("healthy_after < 10s", "healthy_after", Limit::below(10.0)),
             ("drain < 1m", "drain", Limit::below(60.0)),
             ("not_ended <= 0", "not_ended", Limit::at_most(0.0)),
+            ("doubled <= 0", "doubled", Limit::at_most(0.0)),
             ("queue_after <= 0", "queue_after", Limit::at_most(0.0)),
         ] {
             assert_eq!(limit(text), (metric.to_owned(), expected), "{text}");

@@ -132,10 +132,10 @@ impl Scope {
     ) -> Result<Vec<Subject>, String> {
         let name = metric.notation();
         match (metric, self) {
-            (Metric::Drain | Metric::NotEnded, Self::Work(work)) => {
+            (Metric::Drain | Metric::NotEnded | Metric::Doubled, Self::Work(work)) => {
                 Ok(vec![Subject::Work(work.clone())])
             }
-            (Metric::Drain | Metric::NotEnded, _) => {
+            (Metric::Drain | Metric::NotEnded | Metric::Doubled, _) => {
                 Err(format!("`{name}` needs `work`, a kind of accepted work"))
             }
             (Metric::Count(counter) | Metric::CountRate(counter), Self::All) => {
@@ -161,7 +161,8 @@ impl Scope {
                 "`{name}` is no metric of requests; give it no endpoint, class, tag or work"
             )),
             (Metric::Rate | Metric::StatusShare(_), Self::Work(_)) => Err(format!(
-                "accepted work has no `{name}`; it has percentiles, avg, max, errors, drain and not_ended"
+                "accepted work has no `{name}`; it has percentiles, avg, max, errors, drain, \
+                 not_ended and doubled"
             )),
             (Metric::ErrorRate(_), Self::Work(_)) if *metric != Metric::all_errors() => {
                 Err(format!("accepted work has `errors` only, without kinds: not `{name}`"))

@@ -17,7 +17,8 @@ use std::{
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
-    Method, Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn,
+    Request, Response, StatusCode, body::Incoming, http::request::Parts, server::conn::http1,
+    service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, runtime::Runtime, sync::Semaphore, task::spawn_blocking};
@@ -36,14 +37,14 @@ pub struct Behavior {
     pub stall: Option<Stall>,
 }
 
-/// Returns status and body of the response to a request. A successful one for `/metrics` is appended to the
-/// metrics of the stub itself.
-pub type Responses = Box<dyn Fn(&Method, &str) -> (StatusCode, Bytes) + Send + Sync>;
+/// Returns status and body of the response to a request: its method, URL and headers. A successful one for
+/// `/metrics` is appended to the metrics of the stub itself.
+pub type Responses = Box<dyn Fn(&Parts) -> (StatusCode, Bytes) + Send + Sync>;
 
 /// The response to all requests of a stub that has no others.
 #[must_use]
-pub fn default_response(_: &Method, path: &str) -> (StatusCode, Bytes) {
-    match path {
+pub fn default_response(request: &Parts) -> (StatusCode, Bytes) {
+    match request.uri.path() {
         "/metrics" => (StatusCode::NOT_FOUND, Bytes::new()),
         _ => (StatusCode::OK, Bytes::from_static(br#"{"pong":true}"#)),
     }
@@ -190,13 +191,13 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let received_at = Instant::now();
-    let path = request.uri().path();
-    if path == "/metrics" {
+    let (request, _) = request.into_parts();
+    if request.uri.path() == "/metrics" {
         let requests = shared.requests.load(Relaxed);
         // Reading `/proc` blocks, so it must not run on the threads that serve other requests.
         let text = spawn_blocking(move || metrics::render(requests)).await;
         let mut text = text.unwrap_or_default().into_bytes();
-        let (status, further) = (shared.responses)(request.method(), path);
+        let (status, further) = (shared.responses)(&request);
         if status == StatusCode::OK {
             text.extend_from_slice(&further);
         }
@@ -205,7 +206,7 @@ async fn respond(
     let first_request_at = *shared.first_request_at.get_or_init(Instant::now);
     let number = shared.requests.fetch_add(1, Relaxed) + 1;
     shared.delay(first_request_at, number).await;
-    let (status, body) = (shared.responses)(request.method(), path);
+    let (status, body) = (shared.responses)(&request);
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let processing_times = &shared.processing_times;

@@ -1,10 +1,10 @@
 //! The endpoint, or the kind of response, behind a violated error rate, and the ids of work that has not
-//! ended.
+//! ended or is doubled.
 
 use super::{Grade, JudgedThreshold, generator, judge};
 use crate::{
     failure::FailureKind,
-    outcome::{Counts, Outcome},
+    outcome::{Completion, Counts, Outcome},
     sla::{Metric, Subject},
 };
 
@@ -17,7 +17,8 @@ pub(super) fn describe(outcome: &Outcome, judged: &JudgedThreshold) -> Option<St
     }
     let kinds = match &judged.threshold.metric {
         Metric::ErrorRate(kinds) => kinds,
-        Metric::NotEnded => return not_ended(outcome, &judged.threshold.subject),
+        Metric::NotEnded => return work(outcome, judged)?.not_ended_text(),
+        Metric::Doubled => return work(outcome, judged)?.doubled_text(),
         _ => return None,
     };
     match &judged.threshold.subject {
@@ -29,11 +30,10 @@ pub(super) fn describe(outcome: &Outcome, judged: &JudgedThreshold) -> Option<St
     }
 }
 
-/// Returns the ids of the first items that neither completed nor failed.
-fn not_ended(outcome: &Outcome, subject: &Subject) -> Option<String> {
-    let Subject::Work(work) = subject else { return None };
-    let completion = outcome.completions.iter().find(|completion| completion.work == *work)?;
-    completion.not_ended_text()
+/// Returns the accepted work that a threshold judges.
+fn work<'o>(outcome: &'o Outcome, judged: &JudgedThreshold) -> Option<&'o Completion> {
+    let Subject::Work(work) = &judged.threshold.subject else { return None };
+    outcome.completions.iter().find(|completion| completion.work == *work)
 }
 
 /// Returns the message of most failures of an endpoint in the whole run, without what follows its

@@ -1,18 +1,24 @@
-//! Thresholds that apply where an SLA says nothing: no endpoint may fail in half of its requests.
+//! Thresholds that apply where an SLA says nothing: no endpoint may fail in half of its requests, and no
+//! accepted work may be doubled.
 
 use crate::{
     failure::FailureKind,
-    outcome::Outcome,
+    outcome::{Completion, Outcome},
     sla::{During, Limit, Metric, Subject, Threshold, UserRange},
 };
 
 /// Limit of the error rate of one endpoint in percent, unless the SLA limits it.
 const ERROR_LIMIT: Limit = Limit::below(50.0);
 
+/// Limit of the number of doubled items of one kind of accepted work, unless the SLA limits it.
+const DOUBLED_LIMIT: Limit = Limit::at_most(0.0);
+
 /// Returns a threshold for every endpoint whose errors none of `by_sla` limits: over the judged stages,
 /// or over the whole run if it was requested only outside of them, such as a login in `on_start`. It
 /// is not decidable for an endpoint that was never requested, and optional if that is chance: its task
-/// was never picked. None at all if `by_sla` is empty: the run then gets no verdict.
+/// was never picked. For every kind of accepted work there is one if none of `by_sla` limits the number of its
+/// doubled items; it is optional, since they are not counted where the list could not be read. None at all
+/// if `by_sla` is empty: the run then gets no verdict.
 pub(super) fn missing(outcome: &Outcome, by_sla: &[&Threshold]) -> Vec<Threshold> {
     if by_sla.is_empty() {
         return Vec::new();
@@ -37,7 +43,31 @@ pub(super) fn missing(outcome: &Outcome, by_sla: &[&Threshold]) -> Vec<Threshold
             abort_after_s: None,
         }
     });
-    thresholds.filter(|threshold| !is_limited(&threshold.subject)).collect()
+    let thresholds = thresholds.filter(|threshold| !is_limited(&threshold.subject));
+    let doubled = outcome.completions.iter().filter_map(doubled);
+    let is_limited = |default: &Threshold| {
+        let mut of_sla = by_sla.iter().filter(|threshold| threshold.metric == Metric::Doubled);
+        of_sla.any(|threshold| threshold.subject == default.subject)
+    };
+    thresholds.chain(doubled.filter(|default| !is_limited(default))).collect()
+}
+
+/// Returns the threshold for doubled items of one kind of work; `None` if none was accepted, or the outcome is
+/// of a version that did not count them.
+fn doubled(completion: &Completion) -> Option<Threshold> {
+    completion.doubled.filter(|_| completion.accepted() > 0)?;
+    Some(Threshold {
+        subject: Subject::Work(completion.work.clone()),
+        group: "default".into(),
+        metric: Metric::Doubled,
+        limit: DOUBLED_LIMIT,
+        fail_limit: Some(DOUBLED_LIMIT),
+        users: UserRange::ANY,
+        during: During::Run,
+        window_s: None,
+        required: false,
+        abort_after_s: None,
+    })
 }
 
 /// Returns whether a threshold of the SLA is stricter than the default one, whatever fails.

@@ -29,7 +29,7 @@ pub struct Drift {
     /// 1. FAIL: memory increased by more than the limit, or the increase of a P95 beyond it is significant
     ///    (see [`Drift::detect`]).
     /// 2. INSUFFICIENT: a window or one of its five parts has fewer than 20 requests, or fewer than 20
-    ///    items of a kind of accepted work.
+    ///    items of a kind of accepted work, or its times are not all known.
     /// 3. WARNING: the increase of a P95 beyond the limit is not significant.
     /// 4. PASS: every P95 increased by no more than the limit.
     pub grade: Grade,
@@ -58,7 +58,11 @@ impl Drift {
         let requests = windows.compare(limit, |seconds| outcome.tally_in(seconds).latency);
         let mut latencies = vec![("P95".to_owned(), requests)];
         latencies.extend(outcome.completions.iter().map(|completion| {
-            let compared = windows.compare(limit, |seconds| completion_times(completion, seconds));
+            let mut compared =
+                windows.compare(limit, |seconds| completion_times(completion, seconds));
+            if windows.have_unknown(completion) {
+                compared.grade = compared.grade.max(Grade::Insufficient);
+            }
             (format!("P95 of {}", completion.work), compared)
         }));
         let memory_bytes = memory(outcome, &windows.first).zip(memory(outcome, &windows.last));
@@ -132,6 +136,15 @@ impl Windows {
             _ => Grade::Insufficient,
         };
         Compared { grade, p95_ms }
+    }
+}
+
+impl Windows {
+    /// Returns whether the times of some of the work that was accepted in a window are not known.
+    fn have_unknown(&self, completion: &Completion) -> bool {
+        [&self.first, &self.last].into_iter().any(|seconds| {
+            completion.not_credible_in(seconds) + completion.cut_short_in(seconds) > 0
+        })
     }
 }
 
@@ -251,7 +264,7 @@ mod tests {
             work: "mail".into(),
             drain_s: Some(0.0),
             cells: cells.collect(),
-            not_ended_ids: Vec::new(),
+            ..Completion::default()
         }];
         outcome
     }
@@ -264,6 +277,11 @@ mod tests {
         assert_eq!(slower.grade, Grade::Fail, "{}", slower.summary);
         assert!(slower.summary.contains("P95 of mail "), "{}", slower.summary);
         assert!(slower.completion_p95_ms[0].1.is_some());
+        let mut unknown = with_work(0);
+        unknown.completions[0].cells.last_mut().unwrap().not_credible = 1;
+        let second = unknown.judged_span().end - 1;
+        unknown.completions[0].cells.last_mut().unwrap().second = second;
+        assert_eq!(Drift::detect(&unknown, LIMIT).unwrap().grade, Grade::Insufficient);
         let mut few = with_work(0);
         few.completions[0].cells.truncate(1);
         assert_eq!(Drift::detect(&few, LIMIT).unwrap().grade, Grade::Insufficient);

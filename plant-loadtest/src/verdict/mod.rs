@@ -272,6 +272,17 @@ fn reason(
         Grade::Warning | Grade::Fail => all_with(grade),
         Grade::Unjudged => describe_load(outcome),
         Grade::Invalid => generator.invalid_reason.clone().unwrap_or_default(),
+        Grade::Insufficient if is_load_complete(outcome) => {
+            let waiting: u64 = outcome
+                .completions
+                .iter()
+                .map(|completion| completion.cut_short_in(&(0..u32::MAX)))
+                .sum();
+            format!(
+                "the run was interrupted while {waiting} items of accepted work had not ended, so the \
+                 thresholds cannot be called met"
+            )
+        }
         Grade::Insufficient if outcome.ended != Ended::AsPlanned => format!(
             "the run was {} after {:.0} of {} seconds, so the thresholds cannot be called met",
             match outcome.ended {
@@ -287,6 +298,13 @@ fn reason(
             all => format!("not decidable: {all}"),
         },
     }
+}
+
+/// Returns whether a run was interrupted only after its whole load, in the wait for accepted work.
+fn is_load_complete(outcome: &Outcome) -> bool {
+    outcome.ended == Ended::Interrupted
+        && outcome.duration_s >= f64::from(outcome.planned_seconds())
+        && outcome.completions.iter().any(|completion| completion.cut_short)
 }
 
 /// Describes the judged load of a run without thresholds.

@@ -1,7 +1,7 @@
 //! Notes that qualify a verdict.
 
 use super::{Grade, JudgedThreshold, generator};
-use crate::outcome::{Aborted, Ended, EndpointResults, LoginSummary, Outcome};
+use crate::outcome::{Aborted, Completion, Ended, EndpointResults, LoginSummary, Outcome};
 
 /// Returns a note for everything that qualifies the verdict.
 pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<String> {
@@ -21,6 +21,16 @@ pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<
             "interrupted after {:.0} of {} seconds: judged by the data up to then",
             outcome.duration_s,
             outcome.planned_seconds()
+        ));
+    }
+    let is_cut_short = |completion: &&Completion| completion.cut_short;
+    for completion in outcome.completions.iter().filter(is_cut_short) {
+        notes.push(format!(
+            "the wait for accepted work was cut short: {} of {} items ({}) had not ended, or could not be \
+             read yet; they are neither completed nor lost",
+            completion.unfinished() + completion.unreachable(),
+            completion.accepted(),
+            completion.work
         ));
     }
     if let Some(Aborted { after_s, threshold }) = &outcome.aborted {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
-    outcome::{Counts, EndpointCell},
+    outcome::{Completion, CompletionCell, Counts, EndpointCell},
     report::example,
     sla::{Limit, Statuses, Subject},
 };
@@ -505,4 +505,58 @@ fn a_threshold_that_aborted_the_run_fails_it_and_says_when() {
     assert!(reason.contains("; it aborted the run after 12s; GET "), "{reason}");
     let note = verdict.notes.iter().find(|note| note.starts_with("aborted after 12 of 35 seconds"));
     assert!(note.is_some_and(|note| note.contains("< 1 % for errors of all requests")), "{note:?}");
+}
+
+/// Adds accepted work to the outcome: all of it completed, but this many items twice.
+fn with_work(outcome: &mut Outcome, doubled: Option<u64>) {
+    let second = outcome.judged_span().start;
+    let cell = CompletionCell { second, accepted: 9, completed: 9, ..Default::default() };
+    let drain_s = Some(0.0);
+    outcome.completions = vec![Completion {
+        work: "w".into(),
+        drain_s,
+        cells: vec![cell],
+        doubled,
+        ..Default::default()
+    }];
+}
+
+#[test]
+fn doubled_work_fails_a_run_whose_sla_does_not_mention_it() {
+    let of = |doubled| verdict(|outcome| with_work(outcome, doubled));
+    let failed = of(Some(2));
+    assert_eq!(failed.grade, Grade::Fail);
+    assert!(failed.reason.contains("w: doubled 2, threshold <= 0"), "{}", failed.reason);
+    let grade = verdict(|_| ()).grade;
+    assert_eq!((of(Some(0)).grade, of(None).grade), (grade, grade));
+    // An SLA may allow it.
+    let allowed = verdict(|outcome| {
+        with_work(outcome, Some(2));
+        let limit = Limit::at_most(2.0);
+        outcome.sla.thresholds.push(Threshold {
+            subject: Subject::Work("w".into()),
+            metric: Metric::Doubled,
+            limit,
+            fail_limit: Some(limit),
+            during: During::Run,
+            ..outcome.sla.thresholds[0].clone()
+        });
+    });
+    assert_eq!(allowed.grade, grade, "{}", allowed.reason);
+}
+
+#[test]
+fn a_run_that_was_interrupted_after_its_load_says_so() {
+    let verdict = verdict(|outcome| {
+        with_work(outcome, Some(0));
+        outcome.completions[0].cells[0].completed = 5;
+        outcome.completions[0].cut_short = true;
+        outcome.ended = Ended::Interrupted;
+        outcome.duration_s = f64::from(outcome.planned_seconds()) + 0.1;
+    });
+    assert_eq!(verdict.grade, Grade::Insufficient);
+    let reason = "interrupted while 4 items of accepted work had not ended";
+    assert!(verdict.reason.contains(reason), "{}", verdict.reason);
+    let note = "the wait for accepted work was cut short: 4 of 9 items (w)";
+    assert!(verdict.notes.iter().any(|text| text.contains(note)), "{:?}", verdict.notes);
 }

@@ -133,7 +133,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
             return respond(200, &agent);
         }
     }
-    let (status, body) = shared.responses.response_to(&head.method, path);
+    let (status, body) = shared.responses.response_to(&head);
     Response::builder().status(status).body(Body::from(body)).unwrap()
 }
 

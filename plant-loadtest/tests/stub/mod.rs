@@ -100,7 +100,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     }
     shared.requests.fetch_add(1, SeqCst);
     let method_and_path = format!("{} {path}", request.method());
-    let (status, body) = shared.responses.response_to(request.method(), &path);
+    let (status, body) = shared.responses.response_to(&request.into_parts().0);
     let status = status.as_u16();
     for (fault, matches) in shared.faults.iter().zip(&shared.matches) {
         if !method_and_path.starts_with(fault.prefix) {

@@ -1,5 +1,5 @@
 //! A stub of the ticket enhancement with known truth: it checks signatures, accepts tickets, and reports
-//! when they were completed, without doing anything.
+//! them as completed after some time, without doing anything.
 
 #[path = "../served/mod.rs"]
 mod served;
@@ -18,7 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -39,8 +39,16 @@ pub struct TicketOptions {
     pub slow_from: Option<usize>,
     /// This accepted ticket, counted from 0, is never completed.
     pub never_completed: Option<usize>,
+    /// Whether no ticket is ever completed.
+    pub is_paused: bool,
     /// This accepted ticket, counted from 0, is not in the history.
     pub lost: Option<usize>,
+    /// This accepted ticket, counted from 0, is in the history twice.
+    pub doubled: Option<usize>,
+    /// Whether all tickets get the same job id.
+    pub has_one_job: bool,
+    /// How the history misreports times.
+    pub lie: Option<Lie>,
     /// Jobs in the queue, always.
     pub queue_depth: u64,
     /// Jobs in the queue in addition, until the history is read after the load.
@@ -53,14 +61,29 @@ pub struct TicketOptions {
     pub admin_key: Option<&'static str>,
 }
 
+/// How the history misreports the times of tickets.
+#[derive(Clone, Copy, Debug)]
+pub enum Lie {
+    /// They were accepted when they were completed.
+    NoTime,
+    /// They were accepted and completed seven years ago.
+    LongAgo,
+    /// They will be completed in a minute.
+    Future,
+}
+
 impl Default for TicketOptions {
     fn default() -> Self {
         Self {
             refuse_every: None,
-            takes: Duration::from_millis(1500),
+            takes: Duration::from_millis(300),
             slow_from: None,
             never_completed: None,
+            is_paused: false,
             lost: None,
+            doubled: None,
+            has_one_job: false,
+            lie: None,
             queue_depth: 0,
             peak_queue: 0,
             stale_metrics: 0,
@@ -191,7 +214,10 @@ async fn webhook(
         seen.refused += 1;
         return (StatusCode::SERVICE_UNAVAILABLE, r#"{"code":"unavailable"}"#).into_response();
     }
-    let job_id = format!("job-{}", seen.accepted.len());
+    let job_id = match shared.options.has_one_job {
+        true => "job".to_owned(),
+        false => format!("job-{}", seen.accepted.len()),
+    };
     seen.accepted.push((id.to_owned(), now()));
     let body = json!({ "status": "accepted", "job_id": job_id, "message": "queued" });
     (StatusCode::ACCEPTED, axum::Json(body)).into_response()
@@ -210,7 +236,10 @@ async fn history(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap
     seen.long_pages += u64::from(limit > MAX_PAGE);
     let options = &shared.options;
     let accepted = seen.accepted.iter().enumerate().rev();
-    let shown = accepted.filter(|(index, _)| options.lost != Some(*index));
+    let shown = accepted.filter(|(index, _)| options.lost != Some(*index)).flat_map(|ticket| {
+        let entries = if options.doubled == Some(ticket.0) { 2 } else { 1 };
+        std::iter::repeat_n(ticket, entries)
+    });
     let rows: Vec<Value> = shown
         .skip(offset)
         .take(limit.min(MAX_PAGE))
@@ -222,13 +251,23 @@ async fn history(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap
 fn row(options: &TicketOptions, index: usize, id: &str, accepted_at: DateTime<Utc>) -> Value {
     let is_slow = options.slow_from.is_some_and(|from| index >= from);
     let takes = if is_slow { options.takes * 2 } else { options.takes };
-    let has_ended = options.never_completed != Some(index);
+    let completed_at = accepted_at + takes;
+    let is_stuck = options.is_paused || options.never_completed == Some(index);
+    let has_ended = !is_stuck && completed_at <= now();
+    let (accepted_at, completed_at) = match options.lie {
+        None => (accepted_at, completed_at),
+        Some(Lie::NoTime) => (completed_at, completed_at),
+        Some(Lie::LongAgo) => {
+            (accepted_at - TimeDelta::days(2557), completed_at - TimeDelta::days(2557))
+        }
+        Some(Lie::Future) => (accepted_at, completed_at + TimeDelta::minutes(1)),
+    };
     json!({
         "id": format!("job-{index}"),
         "ticket_id": id,
         "status": if has_ended { "completed" } else { "pending" },
         "accepted_at": accepted_at,
-        "completed_at": has_ended.then_some(accepted_at + takes),
+        "completed_at": has_ended.then_some(completed_at),
     })
 }
 

@@ -15,7 +15,7 @@ use crate::{
     client::{Client, Endpoint, Request, Response, Shape},
     plant::HEALTH,
     scenario::{Check, Session, UserClass},
-    work::{Pages, WorkKind, WorkList},
+    work::{AcceptedWork, Pages, WorkKind, WorkList},
 };
 
 /// Number of tickets that a user remembers, to look one up.
@@ -177,10 +177,11 @@ impl Desk {
             Some(signature) => request.header(signature::SIGNATURE, signature),
             None => request,
         };
-        if client.send_and_read(request, check_accepted).await.is_err() {
-            return;
-        }
-        client.record_accepted(&ENHANCEMENT, ticket.id.clone(), self.work_list.clone());
+        let read = |response: &Response| Ok((job_id(response)?, response.times));
+        let Ok((job_id, times)) = client.send_and_read(request, read).await else { return };
+        let list = self.work_list.clone();
+        let work = AcceptedWork::new(&ENHANCEMENT, ticket.id.clone(), list, times);
+        client.record_accepted(work.with_job_id(job_id));
         if self.accepted.len() >= REMEMBERED_TICKETS {
             self.accepted.pop_front();
         }
@@ -196,13 +197,14 @@ impl Desk {
     }
 }
 
-fn check_accepted(response: &Response) -> Result<(), String> {
+/// Returns the id of the job of an accepted ticket.
+fn job_id(response: &Response) -> Result<String, String> {
     let accepted: Accepted = serde_json::from_slice(&response.body)
         .map_err(|_| "`status` and `job_id` are not both texts".to_owned())?;
     match accepted {
         Accepted { status, .. } if status != "accepted" => Err("`status` is not accepted".into()),
         Accepted { job_id, .. } if job_id.is_empty() => Err("`job_id` is empty".into()),
-        _ => Ok(()),
+        Accepted { job_id, .. } => Ok(job_id),
     }
 }
 
@@ -246,18 +248,13 @@ async fn check_health(user: &mut GooseUser) -> TransactionResult {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use reqwest::header::HeaderMap;
-
     use super::*;
 
     #[test]
     fn a_202_without_the_accepted_job_is_a_failure() {
-        let check = |body: &'static str| {
-            let body = Bytes::from_static(body.as_bytes());
-            check_accepted(&Response { status: 202, headers: HeaderMap::new(), body })
-        };
-        assert_eq!(check(r#"{"status":"accepted","job_id":"j1","message":"m"}"#), Ok(()));
+        let check = |body: &'static str| job_id(&Response::of_body(body));
+        let accepted = r#"{"status":"accepted","job_id":"j1","message":"m"}"#;
+        assert_eq!(check(accepted), Ok("j1".to_owned()));
         for body in [
             r#"{"status":"queued","job_id":"j1","message":"m"}"#,
             r#"{"status":"accepted","job_id":"","message":"m"}"#,

@@ -5,7 +5,10 @@ use reqwest::{Response, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
 
 use super::{options::TicketOptions, signature};
-use crate::scenario::{Check, CheckContext, CheckFuture};
+use crate::{
+    client::root_cause,
+    scenario::{Check, CheckContext, CheckFuture},
+};
 
 /// The service accepts tickets of the tenant with this signature, and shows its history.
 pub(super) static READY: Check = Check { name: "tenant", run: ready };
@@ -52,7 +55,7 @@ async fn check_webhook(context: &CheckContext, options: TicketOptions<'_>) -> Re
     if let Some(signature) = signature::sign(secret, NO_TICKET.as_bytes()) {
         request = request.header(signature::SIGNATURE, signature);
     }
-    let response = request.send().await.map_err(|error| error.to_string())?;
+    let response = request.send().await.map_err(|error| root_cause(&error))?;
     match response.status() {
         StatusCode::UNPROCESSABLE_ENTITY => Ok(()),
         StatusCode::UNAUTHORIZED => Err(format!(
@@ -72,7 +75,7 @@ async fn check_history(context: &CheckContext, options: TicketOptions<'_>) -> Re
     if let Some(key) = options.admin_key {
         request = request.bearer_auth(key);
     }
-    let response = request.send().await.map_err(|error| error.to_string())?;
+    let response = request.send().await.map_err(|error| root_cause(&error))?;
     match response.status() {
         StatusCode::OK => Ok(()),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Err(format!(
@@ -92,7 +95,7 @@ fn reset(context: &mut CheckContext) -> CheckFuture<'_> {
         if let Some(key) = admin_key {
             request = request.header("X-Admin-Key", key);
         }
-        let response = request.send().await.map_err(|error| error.to_string())?;
+        let response = request.send().await.map_err(|error| root_cause(&error))?;
         match response.status() {
             status if status.is_success() => Ok(()),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

@@ -122,7 +122,7 @@ mod tests {
         headers.append(SET_COOKIE, HeaderValue::from_static("sid=old; Path=/"));
         headers.append(SET_COOKIE, HeaderValue::from_static("sid=abc==; Path=/; HttpOnly"));
         headers.append(SET_COOKIE, HeaderValue::from_static("other=1"));
-        let response = Response { status, headers, body: body.into() };
+        let response = Response { status, headers, ..Response::of_body(body) };
         let place = Place::parse(place).unwrap();
         let extraction = Extraction { slot: Slot(0), name: "v".into(), place };
         let values = extract(&[extraction], &response)?;

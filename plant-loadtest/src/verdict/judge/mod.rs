@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::{iter, ops::Range, slice};
 
@@ -18,7 +19,7 @@ use crate::{
     duration,
     failure::FailureKind,
     load::Stage,
-    outcome::{Completion, Counter, Counts, Ended, EndpointResults, Outcome, Tally},
+    outcome::{Counter, Counts, Ended, EndpointResults, Outcome, Tally},
     sla::{During, Judging, Metric, Resource, Statuses, Subject, Threshold},
     statistics::binomial::Share,
 };
@@ -41,8 +42,9 @@ pub(super) fn judge(outcome: &Outcome, threshold: &Threshold, judging: Judging) 
     match threshold.metric {
         Metric::SecondsToHealthy => return judge_health(outcome, threshold),
         Metric::Restarts => return judge_restarts(outcome, threshold),
-        Metric::Drain => return judge_drain(outcome, threshold),
-        Metric::NotEnded => return judge_not_ended(outcome, threshold),
+        Metric::Drain => return work::judge_drain(outcome, threshold),
+        Metric::NotEnded => return work::judge_not_ended(outcome, threshold),
+        Metric::Doubled => return work::judge_doubled(outcome, threshold),
         Metric::QueueAfter => return judge_queue_after(outcome, threshold),
         _ => {}
     }
@@ -62,21 +64,7 @@ pub(super) fn judge(outcome: &Outcome, threshold: &Threshold, judging: Judging) 
             duration::format(planned_s.into())
         ));
     }
-    match unread(outcome, &threshold.subject, &run) {
-        unread if unread > 0 && judged.grade == Grade::Pass => {
-            judged.not_decidable(format!("the state of {unread} items could not be read"))
-        }
-        _ => judged,
-    }
-}
-
-/// Returns the number of items of accepted work whose state could not be read.
-fn unread(outcome: &Outcome, subject: &Subject, spans: &[Range<u32>]) -> u64 {
-    let Subject::Work(name) = subject else { return 0 };
-    let completion = outcome.completions.iter().find(|completion| completion.work == *name);
-    completion.map_or(0, |completion| {
-        spans.iter().map(|span| completion.unread_in(&acceptance(outcome, span))).sum()
-    })
+    work::unless_unknown(outcome, judged, &run)
 }
 
 /// Judges every window on its own; the worst one decides, of equal ones the first.
@@ -319,6 +307,10 @@ fn judge_health(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
     let measured = match value {
         // A killed run could not query /health after the load.
         None if outcome.ended == Ended::Killed => from_value(threshold, None, 0),
+        None if outcome.target.health_cut_short => {
+            let decision = not_measured("the wait for it was cut short");
+            Measured { value, samples: 0, decision }
+        }
         None => Measured { value, samples: 1, decision: Decision::Violated },
         Some(_) => from_value(threshold, value, 1),
     };
@@ -344,52 +336,10 @@ fn judge_restarts(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
     }
 }
 
-/// Judges the drain time. It is violated if the wait for accepted work timed out before all of it
-/// had ended.
-fn judge_drain(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
-    let Some(completion) = accepted_work(outcome, threshold) else {
-        return nothing_measured(threshold);
-    };
-    let samples = completion.tally_all().counts.sent;
-    let all_readable = completion.not_ended() == 0;
-    let measured = match completion.drain_s {
-        None if all_readable => from_value(threshold, None, samples),
-        None => Measured { value: None, samples, decision: Decision::Violated },
-        drain_s => from_value(threshold, drain_s, samples),
-    };
-    let judged = judged(threshold, measured);
-    if all_readable { unless_unread(outcome, judged) } else { judged }
-}
-
-/// Judges the number of items of accepted work that neither completed nor failed.
-fn judge_not_ended(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
-    let Some(completion) = accepted_work(outcome, threshold) else {
-        return nothing_measured(threshold);
-    };
-    let value = as_f64(completion.not_ended());
-    let judged = judged(threshold, from_value(threshold, Some(value), completion.accepted()));
-    if judged.grade == Grade::Pass { unless_unread(outcome, judged) } else { judged }
-}
-
 /// Judges the depth of the queue after the accepted work has ended.
 fn judge_queue_after(outcome: &Outcome, threshold: &Threshold) -> JudgedThreshold {
     let value = outcome.target.queue_after;
     judged(threshold, from_value(threshold, value, u64::from(value.is_some())))
-}
-
-/// Returns the accepted work of a threshold; `None` if none was accepted.
-fn accepted_work<'o>(outcome: &'o Outcome, threshold: &Threshold) -> Option<&'o Completion> {
-    let is_subject =
-        |completion: &&Completion| threshold.subject == Subject::Work(completion.work.clone());
-    outcome.completions.iter().find(is_subject).filter(|completion| completion.accepted() > 0)
-}
-
-/// Returns `judged` as not decidable if the state of some of the work could not be read.
-fn unless_unread(outcome: &Outcome, judged: JudgedThreshold) -> JudgedThreshold {
-    match unread(outcome, &judged.threshold.subject, slice::from_ref(&(0..u32::MAX))) {
-        0 => judged,
-        unread => judged.not_decidable(format!("the state of {unread} items could not be read")),
-    }
 }
 
 /// Returns the endpoints whose requests belong to a subject.

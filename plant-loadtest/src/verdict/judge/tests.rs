@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     load::Stage,
-    outcome::{Aborted, ClassEndpoint, CounterCell, Counts, EndpointCell},
+    outcome::{
+        Aborted, ClassEndpoint, Completion, CompletionCell, CounterCell, Counts, EndpointCell,
+        ItemProblem,
+    },
     report::example,
     sla::{Comparison, Limit, UserRange},
 };
@@ -476,10 +479,10 @@ fn errors_logged_while_accepted_work_ends_count_in_the_whole_run() {
 
 /// Returns an outcome with one item of accepted work per cell, and the judgement of its drain time
 /// and of its failures.
-fn work(cells: Vec<crate::outcome::CompletionCell>, drain_s: Option<f64>) -> [JudgedThreshold; 2] {
+fn work(cells: Vec<CompletionCell>, drain_s: Option<f64>) -> [JudgedThreshold; 2] {
     let mut outcome = example::outcome();
-    let work = Completion { work: "w".into(), drain_s, cells, not_ended_ids: Vec::new() };
-    outcome.completions = vec![work];
+    outcome.completions =
+        vec![Completion { work: "w".into(), drain_s, cells, ..Completion::default() }];
     let limit = |metric, limit| Threshold {
         subject: Subject::Work("w".into()),
         ..threshold(metric, limit, Some(limit))
@@ -489,34 +492,144 @@ fn work(cells: Vec<crate::outcome::CompletionCell>, drain_s: Option<f64>) -> [Ju
         .map(|threshold| judge_by_interval(&outcome, &threshold))
 }
 
-fn accepted(accepted: u64) -> crate::outcome::CompletionCell {
-    crate::outcome::CompletionCell { second: 10, accepted, ..Default::default() }
+fn accepted(accepted: u64) -> CompletionCell {
+    CompletionCell { second: 10, accepted, ..Default::default() }
 }
 
 #[test]
 fn work_that_is_never_done_is_a_failure_and_not_merely_undecided() {
     let [drain, failed] = work(vec![accepted(100)], None);
     assert_eq!((drain.grade, failed.grade), (Grade::Fail, Grade::Fail));
-    let lost = crate::outcome::CompletionCell { completed: 50, lost: 50, ..accepted(100) };
+    let lost = CompletionCell { completed: 50, lost: 50, ..accepted(100) };
     let [drain, failed] = work(vec![lost], None);
     assert_eq!((drain.grade, failed.grade), (Grade::Fail, Grade::Fail));
     let [drain, failed] = work(Vec::new(), Some(0.0));
     assert_eq!((drain.grade, failed.grade), (Grade::Insufficient, Grade::Insufficient));
-    let done = crate::outcome::CompletionCell { completed: 100, ..accepted(100) };
+    let done = CompletionCell { completed: 100, ..accepted(100) };
     let [drain, failed] = work(vec![done], Some(3.0));
     assert_eq!((drain.grade, failed.grade), (Grade::Pass, Grade::Pass));
 }
 
 #[test]
 fn work_whose_state_could_not_be_read_is_not_decidable() {
-    let some = crate::outcome::CompletionCell { completed: 90, unreachable: 10, ..accepted(100) };
+    let some = CompletionCell { completed: 90, unreachable: 10, ..accepted(100) };
     let [drain, failed] = work(vec![some.clone()], None);
     assert_eq!((drain.grade, failed.grade), (Grade::Insufficient, Grade::Insufficient));
     assert!(failed.summary().contains("10 items could not be read"), "{}", failed.summary());
     // What could be read can violate the limits all the same.
-    let lost = crate::outcome::CompletionCell { completed: 45, lost: 45, ..some };
+    let lost = CompletionCell { completed: 45, lost: 45, ..some };
     let [drain, failed] = work(vec![lost], None);
     assert_eq!((drain.grade, failed.grade), (Grade::Fail, Grade::Fail));
+}
+
+/// Returns the grades of P50, errors, drain time and not ended, of work with these results.
+fn grades_of(completion: Completion, queue_after: Option<f64>) -> [Grade; 4] {
+    judged_work(completion, queue_after).map(|judged| judged.grade)
+}
+
+fn judged_work(completion: Completion, queue_after: Option<f64>) -> [JudgedThreshold; 4] {
+    let mut outcome = example::outcome();
+    outcome.completions = vec![Completion { work: "w".into(), ..completion }];
+    outcome.target.queue_after = queue_after;
+    outcome.sla.thresholds.push(threshold(Metric::QueueAfter, 0.0, Some(0.0)));
+    let limits = [
+        (Metric::P50, Limit::below(1000.0)),
+        (Metric::all_errors(), Limit::below(10.0)),
+        (Metric::Drain, Limit::below(30.0)),
+        (Metric::NotEnded, Limit::at_most(0.0)),
+    ];
+    limits.map(|(metric, limit)| {
+        let subject = Subject::Work("w".into());
+        let fail_limit = Some(limit);
+        let threshold = Threshold { subject, limit, fail_limit, ..threshold(metric, 0.0, None) };
+        judge_by_interval(&outcome, &threshold)
+    })
+}
+
+/// Returns 100 items of accepted work, of which all but this many took half a second.
+fn done_but(others: u64) -> CompletionCell {
+    let mut cell = CompletionCell { completed: 100 - others, ..accepted(100) };
+    cell.latency.record_times(Duration::from_millis(500), 100 - others);
+    cell
+}
+
+fn drained(cell: CompletionCell) -> Completion {
+    Completion { cells: vec![cell], drain_s: Some(1.0), ..Completion::default() }
+}
+
+#[test]
+fn work_without_credible_times_keeps_every_threshold_from_being_met() {
+    let [pass, insufficient] = [Grade::Pass, Grade::Insufficient];
+    assert_eq!(grades_of(drained(done_but(0)), None), [pass; 4]);
+    let cell = CompletionCell { not_credible: 3, ..done_but(3) };
+    let mut some = Completion { drain_s: None, ..drained(cell) };
+    some.not_credible_items = vec![ItemProblem { id: "T-7".into(), problem: "it is odd".into() }];
+    for judged in judged_work(some.clone(), None) {
+        assert_eq!(judged.grade, insufficient, "{}", judged.summary());
+        let reason = "the times of 3 items are not credible, such as T-7: it is odd";
+        assert!(judged.summary().contains(reason), "{}", judged.summary());
+    }
+    // What is certain remains.
+    some.cells[0].lost = 40;
+    some.cells[0].completed -= 40;
+    let [_, errors, drain, not_ended] = grades_of(some, None);
+    assert_eq!([errors, drain, not_ended], [Grade::Fail; 3]);
+}
+
+#[test]
+fn work_that_was_no_longer_waited_for_is_not_decidable_but_lost_work_fails() {
+    let mut cut = Completion { drain_s: None, cut_short: true, ..drained(done_but(32)) };
+    for judged in judged_work(cut.clone(), None) {
+        assert_eq!(judged.grade, Grade::Insufficient, "{}", judged.summary());
+        let reason = "the wait for 32 items was cut short";
+        assert!(judged.summary().contains(reason), "{}", judged.summary());
+    }
+    cut.cells[0].lost = 2;
+    let [_, _, drain, not_ended] = judged_work(cut, None);
+    assert_eq!([drain.grade, not_ended.grade], [Grade::Fail; 2]);
+    assert_eq!(not_ended.measured, Some(2.0));
+}
+
+#[test]
+fn a_list_that_shows_all_work_as_ended_is_not_believed_while_jobs_wait() {
+    for judged in judged_work(drained(done_but(0)), Some(7.0)) {
+        assert_eq!(judged.grade, Grade::Insufficient, "{}", judged.summary());
+        assert!(judged.summary().contains("7 jobs wait in the queue"), "{}", judged.summary());
+    }
+    assert_eq!(grades_of(drained(done_but(0)), Some(0.0)), [Grade::Pass; 4]);
+}
+
+#[test]
+fn doubled_work_fails_and_what_was_not_counted_is_not_decidable() {
+    let judged = |completion: Completion| {
+        let mut outcome = example::outcome();
+        outcome.completions = vec![Completion { work: "w".into(), ..completion }];
+        let limit = Limit::at_most(0.0);
+        let subject = Subject::Work("w".into());
+        let fail_limit = Some(limit);
+        let threshold = threshold(Metric::Doubled, 0.0, None);
+        judge_by_interval(&outcome, &Threshold { subject, limit, fail_limit, ..threshold }).grade
+    };
+    let of = |doubled| Completion { doubled, ..drained(done_but(0)) };
+    assert_eq!(judged(of(Some(0))), Grade::Pass);
+    assert_eq!(judged(of(Some(1))), Grade::Fail);
+    assert_eq!(judged(of(None)), Grade::Insufficient, "older outcomes");
+    let unread = CompletionCell { unreachable: 1, ..done_but(1) };
+    let of_unread = |doubled| Completion { doubled, ..drained(unread.clone()) };
+    assert_eq!(judged(of_unread(Some(0))), Grade::Insufficient);
+    assert_eq!(judged(of_unread(Some(2))), Grade::Fail);
+}
+
+#[test]
+fn a_health_check_that_was_no_longer_waited_for_is_not_decidable() {
+    let grade = |health_cut_short| {
+        let mut outcome = example::outcome();
+        outcome.target.healthy_after_s = None;
+        outcome.target.health_cut_short = health_cut_short;
+        let healthy = threshold(Metric::SecondsToHealthy, 10.0, Some(10.0));
+        judge_by_point(&outcome, &healthy).grade
+    };
+    assert_eq!((grade(false), grade(true)), (Grade::Fail, Grade::Insufficient));
 }
 
 #[test]
@@ -573,8 +686,8 @@ fn a_limit_above_the_request_timeout_is_not_met_by_timeouts() {
 #[test]
 fn work_accepted_just_after_the_load_counts() {
     let after = example::outcome().planned_seconds() + 2;
-    let done = crate::outcome::CompletionCell { completed: 100, ..accepted(100) };
-    let late = crate::outcome::CompletionCell { second: after, lost: 60, ..accepted(60) };
+    let done = CompletionCell { completed: 100, ..accepted(100) };
+    let late = CompletionCell { second: after, lost: 60, ..accepted(60) };
     let [_, failed] = work(vec![done, late], None);
     assert_eq!(failed.grade, Grade::Fail, "{}", failed.summary());
 }
