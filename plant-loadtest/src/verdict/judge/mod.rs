@@ -240,6 +240,10 @@ fn measure(
             Measured { value: latency.quantile_ms(quantile), samples: latency.len(), decision }
         }
     }
+            if value.is_none() && samples > 0 && resource.is_increase() {
+                let decision = not_measured("too little was sampled before the first request");
+                return Measured { decision, ..measured };
+            }
 }
 
 /// Returns `spans` without the time after the load, in which nothing is offered.
