@@ -143,6 +143,19 @@ impl Plan {
         self.stages.iter().map(|stage| stage.from_rate.max(stage.to_rate)).fold(0.0, f64::max)
     }
 
+    /// Returns whether stages have a fixed number of iterations. The others are pauses then.
+    #[must_use]
+    pub fn has_iterations(&self) -> bool {
+        self.stages.iter().any(|stage| stage.iterations > 0)
+    }
+
+    /// Returns the index of the stage at `offset` from the start of the run; of the last one after its end.
+    #[must_use]
+    pub fn stage_at(&self, offset: Duration) -> usize {
+        let ended = self.stages.partition_point(|stage| u64::from(stage.to_s) <= offset.as_secs());
+        ended.min(self.stages.len().saturating_sub(1))
+    }
+
     /// Returns the planned duration of the run in seconds.
     #[must_use]
     pub fn seconds(&self) -> u32 {

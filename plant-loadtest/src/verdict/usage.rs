@@ -10,12 +10,11 @@ use crate::{
 
 const MIB: f64 = 1_048_576.0;
 
-/// Returns the successful responses per second over `spans`, and their number.
-pub(super) fn throughput(tally: &Tally, spans: &[Range<u32>]) -> (Option<f64>, u64) {
-    let seconds: u32 = spans.iter().map(|span| span.end - span.start).sum();
+/// Returns the successful responses per second over these `seconds`, and their number.
+pub(super) fn throughput(tally: &Tally, seconds: f64) -> (Option<f64>, u64) {
     #[expect(clippy::cast_precision_loss, reason = "responses of a run stay below 2^53")]
     let responses = tally.throughput_count as f64;
-    let rate = (seconds > 0 && seconds < u32::MAX).then(|| responses / f64::from(seconds));
+    let rate = (seconds > 0.0).then(|| responses / seconds);
     (rate, tally.throughput_count)
 }
 
