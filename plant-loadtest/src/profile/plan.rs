@@ -291,4 +291,21 @@ mod tests {
         assert_eq!(stage_bounds(&plan), [(0, 8), (8, 30)]);
         assert_eq!(plan.overrides, ["4 users", "0.5 users started per second"]);
     }
+
+    #[test]
+    fn a_stage_is_found_by_the_time_since_the_start() {
+        let plan = plan("agent-resources", &Overrides::default()).unwrap();
+        let at = |millis| plan.stage_at(Duration::from_millis(millis));
+        assert_eq!([at(0), at(9_999), at(10_000), at(39_999), at(99_000)], [0, 0, 1, 3, 3]);
+        assert!(plan.has_iterations());
+        assert!(!self::plan("smoke", &Overrides::default()).unwrap().has_iterations());
+    }
+
+    #[test]
+    fn more_users_than_iterations_are_an_error() {
+        let with = |users| plan("agent-load", &Overrides { users, ..Overrides::default() });
+        assert_eq!(with(Some(60)).unwrap().stages[3].to_users, 30, "three times the users");
+        let error = with(Some(61)).unwrap_err();
+        assert!(error.contains("30 iterations for 31 users"), "{error}");
+    }
 }
