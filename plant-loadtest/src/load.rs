@@ -48,6 +48,13 @@ pub struct Stage {
     /// model.
     #[serde(rename = "at_once", default, skip_serializing_if = "is_zero_count")]
     pub burst: u32,
+    /// Number of iterations, runs of a task, that the users share and run without think time; 0: they
+    /// run tasks until the stage ends.
+    #[serde(default, skip_serializing_if = "is_zero_count")]
+    pub iterations: u32,
+    /// The user classes whose tasks are run; empty: all of the load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
     /// First second.
     pub from_s: u32,
     /// Second after the last one.
@@ -61,6 +68,12 @@ impl Stage {
     #[must_use]
     pub fn seconds(&self) -> Range<u32> {
         self.from_s..self.to_s
+    }
+
+    /// Returns whether the tasks of the user class `name` are run in this stage.
+    #[must_use]
+    pub fn runs_class(&self, name: &str) -> bool {
+        self.classes.is_empty() || self.classes.iter().any(|class| class == name)
     }
 }
 

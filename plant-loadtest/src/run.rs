@@ -16,7 +16,7 @@ use crate::{
     class_options::ClassOptions,
     client::{self, ClientConfig, Endpoint},
     completion,
-    engine::{self, EngineError, closed, dashboard::Dashboard, open},
+    engine::{self, EngineError, closed, dashboard::Dashboard, iterations, open},
     exporter::Exporter,
     journal::JournalWriter,
     load::{Model, Stage},
@@ -275,6 +275,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         failures,
         samples,
         arrivals: recorder.arrivals(),
+        iterations: recorder.iterations(&settings.plan.stages),
         counters: recorder.counters(&counter_names(&settings.plan)),
         completions,
         advisory,
@@ -305,19 +306,23 @@ fn check_measured(settings: &Settings, first: &Exposition) -> Result<(), RunErro
     if missing.is_empty() { Ok(()) } else { Err(RunError::NotMeasured(missing)) }
 }
 
-async fn run_engine(settings: &Settings, config: &ClientConfig) -> Result<(), RunError> {
+async fn run_engine(settings: &Settings, config: &ClientConfig) -> Result<(), EngineError> {
     let plan = &settings.plan;
     match plan.model {
-        Model::Closed => closed::run(plan, config, settings.dashboard.as_ref()).await?,
-        Model::Open => {
-            // Goose handles Ctrl-C itself, but only in its own load test.
-            let ctrl_c_task = tokio::spawn(stop_on_ctrl_c());
-            let result = open::run(plan, config).await;
-            ctrl_c_task.abort();
-            result?;
-        }
+        Model::Closed if plan.has_iterations() => until_ctrl_c(iterations::run(plan, config)).await,
+        Model::Closed => closed::run(plan, config, settings.dashboard.as_ref()).await,
+        Model::Open => until_ctrl_c(open::run(plan, config)).await,
     }
-    Ok(())
+}
+
+/// Runs `engine`, and ends the run at Ctrl-C. Goose handles that itself, but only in its own load test.
+async fn until_ctrl_c(
+    engine: impl Future<Output = Result<(), EngineError>>,
+) -> Result<(), EngineError> {
+    let ctrl_c_task = tokio::spawn(stop_on_ctrl_c());
+    let result = engine.await;
+    ctrl_c_task.abort();
+    result
 }
 
 /// Checks the health of the service and runs the checks of the user classes. Returns the accounts that
@@ -463,7 +468,7 @@ fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
             name: weighted.class.name.into(),
             weight: weighted.weight,
             users: started_users.get(weighted.class.name).copied().unwrap_or_default(),
-            mean_wait_s: if plan.saturate {
+            mean_wait_s: if plan.saturate || plan.has_iterations() {
                 0.0
             } else {
                 (min_wait + max_wait).as_secs_f64() / 2.0

@@ -53,6 +53,18 @@ fn all() -> Vec<Measured> {
             |sample| sample.memory_bytes,
         ),
         of_process(
+            Metric::Resource(Resource::CpuIncrease),
+            "cpu_seconds",
+            |names| &names.cpu_seconds,
+            |sample| sample.cpu_seconds.filter(|_| sample.cpus.is_some()),
+        ),
+        of_process(
+            Metric::Resource(Resource::MemoryIncrease),
+            "memory_bytes",
+            |names| &names.memory_bytes,
+            |sample| sample.memory_bytes,
+        ),
+        of_process(
             Metric::Resource(Resource::OpenFiles),
             "open_files",
             |names| &names.open_files,
@@ -126,7 +138,9 @@ pub fn missing(service: &Service, sample: &ServiceSample) -> Vec<Unmeasured> {
             None => "the profile has no metrics (`metrics = false` of [target])".to_owned(),
             Some(names) => match series(names) {
                 Some(series) => match metric {
-                    Metric::Resource(Resource::Cpu) if sample.cpu_seconds.is_some() => {
+                    Metric::Resource(Resource::Cpu | Resource::CpuIncrease)
+                        if sample.cpu_seconds.is_some() =>
+                    {
                         "the number of CPUs (`cpus` of [target.metrics]) is not known".to_owned()
                     }
                     _ => format!(
@@ -190,10 +204,10 @@ mod tests {
             ..ServiceSample::default()
         };
         let found = missing(&service, &sample);
-        assert_eq!(names(&found), ["cpu", "queue_depth", "queue_after"]);
+        assert_eq!(names(&found), ["cpu", "cpu_increase", "queue_depth", "queue_after"]);
         assert!(found[0].reason.contains("the number of CPUs"), "{found:?}");
         assert!(
-            found[1].reason.contains("GET /metrics has no number for the series `jobs{a=\"b\"}`")
+            found[2].reason.contains("GET /metrics has no number for the series `jobs{a=\"b\"}`")
         );
         (sample.cpus, sample.queue_depth) = (Some(2.0), Some(0.0));
         assert_eq!(missing(&service, &sample), []);

@@ -199,12 +199,22 @@ impl<'a> Table<'a> {
 
     /// Reads an optional integer of at least 1.
     pub fn optional_positive_integer(&mut self, source: &mut Source<'a>, key: &str) -> Option<u32> {
+        self.optional_integer(source, key, 1)
+    }
+
+    /// Reads an optional integer of at least `least`.
+    pub fn optional_integer(
+        &mut self,
+        source: &mut Source<'a>,
+        key: &str,
+        least: u32,
+    ) -> Option<u32> {
         let (_, value) = self.entries.remove(key)?;
         let span = value.span();
         let count = integer(value.get_ref()).and_then(|count| u32::try_from(count).ok());
-        let count = count.filter(|count| *count >= 1);
+        let count = count.filter(|count| *count >= least);
         if count.is_none() {
-            source.add_error(span, format!("`{key}` must be an integer of at least 1"));
+            source.add_error(span, format!("`{key}` must be an integer of at least {least}"));
         }
         count
     }

@@ -159,14 +159,10 @@ impl TrialRunner {
 
     fn plan(&self, level: f64, trial_s: u64) -> Result<Plan, String> {
         let mut profile = self.profile.clone();
-        let stage = |name: &str, duration_s, judged| StageSpec {
-            name: name.into(),
-            duration_s,
-            level: Level::Hold(level),
-            burst: 0,
-            judged,
-        };
-        let stages = vec![stage("warm-up", WARM_UP_S, false), stage("hold", trial_s, true)];
+        let stages = vec![
+            StageSpec::new("warm-up", WARM_UP_S, Level::Hold(level), false),
+            StageSpec::new("hold", trial_s, Level::Hold(level), true),
+        ];
         profile.schedule = Schedule::Stages(stages);
         if profile.model == Model::Closed {
             #[expect(

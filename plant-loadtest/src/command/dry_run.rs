@@ -88,6 +88,11 @@ fn load(plan: &Plan) -> String {
         String::new()
     };
     match plan.model {
+        Model::Closed if plan.has_iterations() => format!(
+            "Closed model: {} iterations without think time, up to {} users, {length}{scaled}.",
+            plan.stages.iter().map(|stage| u64::from(stage.iterations)).sum::<u64>(),
+            plan.users
+        ),
         Model::Closed => format!("Closed model: up to {} users, {length}{scaled}.", plan.users),
         Model::Open => {
             let spacing = match plan.spacing {
@@ -119,12 +124,20 @@ fn level(stage: &Stage, model: Model) -> String {
         Model::Closed => (f64::from(stage.from_users), f64::from(stage.to_users), "users"),
         Model::Open => (stage.from_rate, stage.to_rate, "arrivals/s"),
     };
+    let classes = match &stage.classes[..] {
+        [] => String::new(),
+        names => format!(" of {}", names.join(", ")),
+    };
+    if stage.iterations > 0 {
+        let users = if stage.to_users == 1 { "user" } else { "users" };
+        return format!("{} iterations by {} {users}{classes}", stage.iterations, stage.to_users);
+    }
     let burst = match stage.burst {
         0 => String::new(),
         count => format!("{count} at once, then "),
     };
     if (from - to).abs() < f64::EPSILON {
-        return format!("{burst}{to:.0} {unit}");
+        return format!("{burst}{to:.0} {unit}{classes}");
     }
-    format!("{burst}{from:.0} to {to:.0} {unit}")
+    format!("{burst}{from:.0} to {to:.0} {unit}{classes}")
 }

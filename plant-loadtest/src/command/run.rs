@@ -208,9 +208,9 @@ fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>,
     if !arguments.ui {
         return Ok(None);
     }
-    if plan.model == Model::Open {
-        let message =
-            "--ui works with closed profiles only: the dashboard controls users, not arrivals";
+    if plan.model == Model::Open || plan.has_iterations() {
+        let message = "--ui works with closed profiles only, without iterations: the dashboard \
+                       controls users, not arrivals";
         return Err(message.to_owned().into());
     }
     Ok(Some(Dashboard::new(&arguments.web_host, arguments.web_port)))

@@ -114,7 +114,15 @@ pub fn describe_load(outcome: &Outcome) -> String {
                 0 => String::new(),
                 burst => format!(" and {burst} at once"),
             };
-            format!("{} {length}{from} to {level}{burst}", stage.name)
+            let iterations = match stage.iterations {
+                0 => String::new(),
+                count => format!(" for {count} iterations"),
+            };
+            let classes = match &stage.classes[..] {
+                [] => String::new(),
+                names => format!(" of {}", names.join(", ")),
+            };
+            format!("{} {length}{from} to {level}{burst}{iterations}{classes}", stage.name)
         })
         .collect();
     let classes: Vec<String> = load

@@ -29,7 +29,9 @@ use crate::{
     client::Client,
     load::Stage,
     profile::Plan,
-    scenario::{Saturate, Session, TaskFuture, ThinkTime, UserClass, pick_wait, transaction},
+    scenario::{
+        ClassThinkTime, Saturate, Session, TaskFuture, ThinkTime, UserClass, pick_wait, transaction,
+    },
 };
 
 /// Longest part of a think time after which Goose can stop a user.
@@ -217,10 +219,11 @@ fn run_user<'u>(users: &Arc<Users>, user: &'u mut GooseUser) -> TaskFuture<'u> {
 /// Sets the think time after a task: that which the task has set, or a random one of the class.
 fn set_pause(users: &Users, session: &mut Session) {
     let of_task = session.extensions.remove::<ThinkTime>().map(|ThinkTime(wait)| wait);
+    let of_class = session.extensions.remove::<ClassThinkTime>().map(|ClassThinkTime(wait)| wait);
     if users.saturate {
         return;
     }
-    let wait = of_task.unwrap_or_else(|| pick_wait(users.tasks.wait));
+    let wait = of_task.or(of_class).unwrap_or_else(|| pick_wait(users.tasks.wait));
     session.extensions.insert(Pause(Instant::now() + wait));
 }
 

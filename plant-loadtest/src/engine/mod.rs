@@ -1,13 +1,16 @@
-//! The load engines, one for each load model, which start the tasks of the user classes. They do not
+//! The load engines, one for each load model and one for fixed numbers of iterations, which start the tasks of the user classes. They do not
 //! handle results: the clients pass those to the recorder.
 
 pub mod arrival_times;
 pub mod closed;
 pub mod dashboard;
+pub mod iterations;
 pub mod open;
 mod past_client;
+mod pool;
 mod stop;
 mod tasks;
+mod turns;
 
 use goose::GooseError;
 

@@ -10,7 +10,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use goose::goose::{GooseUser, Scenario, Transaction, TransactionFunction};
 
-use super::EngineError;
+use super::{
+    EngineError,
+    turns::{Turns, gcd},
+};
 use crate::scenario::{Session, UserClass};
 
 /// Tasks of a user class.
@@ -25,7 +28,7 @@ pub(super) struct Tasks {
 /// Order of the tasks that are neither on-start nor on-stop tasks.
 enum Order {
     /// Random by weight.
-    Weighted { tasks: Vec<Transaction>, total_weight: usize },
+    Weighted { tasks: Vec<Transaction>, total_weight: usize, turns: Turns },
     /// One after the other, again and again: some tasks are sequenced.
     Cycle(Vec<TransactionFunction>),
 }
@@ -55,8 +58,12 @@ impl Tasks {
         let order = if tasks.iter().any(|task| task.sequence > 0) {
             Order::Cycle(functions(tasks))
         } else {
-            let total_weight = tasks.iter().map(|task| task.weight).sum();
-            Order::Weighted { tasks: tasks.into_iter().cloned().collect(), total_weight }
+            let weights: Vec<usize> = tasks.iter().map(|task| task.weight).collect();
+            Order::Weighted {
+                turns: Turns::new(&weights),
+                total_weight: weights.iter().sum(),
+                tasks: tasks.into_iter().cloned().collect(),
+            }
         };
         Ok(Self { on_start, on_stop, order, wait: scenario.transaction_wait.unwrap_or(class.wait) })
     }
@@ -64,16 +71,20 @@ impl Tasks {
     /// Picks the next task of the user with this `session`.
     pub(super) fn pick(&self, session: &mut Session) -> &TransactionFunction {
         match &self.order {
-            Order::Weighted { tasks, total_weight } => {
+            Order::Weighted { tasks, total_weight, .. } => {
                 let weights = tasks.iter().map(|task| task.weight);
                 &tasks[pick_by_weight(weights, *total_weight)].function
             }
-            Order::Cycle(tasks) => {
-                let position = session.extensions.get_or_insert_default::<CyclePosition>();
-                let task = &tasks[position.0 % tasks.len()];
-                position.0 = (position.0 + 1) % tasks.len();
-                task
-            }
+            Order::Cycle(tasks) => next_in_cycle(tasks, session),
+        }
+    }
+
+    /// Returns the task whose turn it is after the class has had `number` turns. Turns follow the weights,
+    /// without chance; sequenced tasks follow each other for each user.
+    pub(super) fn take_turn(&self, session: &mut Session, number: usize) -> &TransactionFunction {
+        match &self.order {
+            Order::Weighted { tasks, turns, .. } => &tasks[turns.at(number).0].function,
+            Order::Cycle(tasks) => next_in_cycle(tasks, session),
         }
     }
 
@@ -92,6 +103,16 @@ impl Tasks {
     pub(super) fn has_on_stop(&self) -> bool {
         !self.on_stop.is_empty()
     }
+}
+
+fn next_in_cycle<'t>(
+    tasks: &'t [TransactionFunction],
+    session: &mut Session,
+) -> &'t TransactionFunction {
+    let position = session.extensions.get_or_insert_default::<CyclePosition>();
+    let task = &tasks[position.0 % tasks.len()];
+    position.0 = (position.0 + 1) % tasks.len();
+    task
 }
 
 /// Picks a random index by `weights`, whose sum is `total`.
@@ -154,8 +175,4 @@ fn scheduled<'t>(tasks: &[&'t Transaction], divisor: usize) -> Vec<&'t Transacti
         }
     }
     scheduled
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -3,6 +3,7 @@
 mod completion;
 mod counter;
 mod counts;
+mod iterations;
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use completion::{Completion, CompletionCell, ItemProblem};
 pub use counter::{Counter, CounterCell};
 pub use counts::{Counts, Tally};
+pub use iterations::StageIterations;
 
 use crate::{
     distribution::Distribution,
@@ -58,6 +60,9 @@ pub struct Outcome {
     /// Arrivals by cell; empty in the closed model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrivals: Vec<ArrivalCell>,
+    /// What was run of each stage with a fixed number of iterations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub iterations: Vec<StageIterations>,
     /// Custom counters of the user classes, incremented or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<Counter>,
@@ -460,6 +465,7 @@ impl RunStart {
             failures: Vec::new(),
             samples: Vec::new(),
             arrivals: Vec::new(),
+            iterations: Vec::new(),
             counters: self.counters,
             completions: Vec::new(),
             advisory: Vec::new(),

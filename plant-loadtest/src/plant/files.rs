@@ -41,6 +41,11 @@ pub(super) const PROFILES: &[BuiltInFile] = built_in!["profiles":
     "tickets-peak",
     "tickets-burst",
     "tickets-endurance",
+    "agent-load",
+    "agent-stress",
+    "agent-resources",
+    "agent-throughput",
+    "agent-ladder",
 ];
 
 /// The SLA files.
@@ -62,4 +67,9 @@ pub(super) const SLAS: &[BuiltInFile] = built_in!["sla":
     "tickets",
     "tickets-burst",
     "tickets-endurance",
+    "agent-load",
+    "agent-stress",
+    "agent-resources",
+    "agent-throughput",
+    "agent-ladder",
 ];

@@ -2,6 +2,7 @@
 //! and metric names. The only module that knows it.
 
 mod accounts;
+mod admin_key;
 mod agent_list_user;
 mod agent_search_user;
 mod auth_user;
@@ -11,6 +12,7 @@ mod genesis_user;
 mod health_check_user;
 mod own_account;
 mod payment_user;
+mod performance_agent;
 mod plant_backend_user;
 mod plant_user;
 mod service;
@@ -22,6 +24,7 @@ mod tickets;
 use serde::Deserialize;
 
 use crate::{
+    class_options::ClassOption,
     client::{Endpoint, Shape},
     harness::{Harness, Suite},
 };
@@ -45,16 +48,24 @@ pub fn harness() -> Harness {
             &tickets::PEAK_LOAD_USER,
             &tickets::BURST_TRAFFIC_USER,
             &tickets::ENDURANCE_TEST_USER,
+            &performance_agent::PERFORMANCE_AGENT_USER,
+            &performance_agent::HEALTH_USER,
+            &performance_agent::CONFIG_USER,
+            &performance_agent::CAPABILITIES_USER,
+            &performance_agent::WORKFLOWS_USER,
+            &performance_agent::BATCH_USER,
         ])
         .profiles(files::PROFILES)
         .slas(files::SLAS)
         .service(service::service())
-        .options(tickets::OPTIONS)
+        .options(OPTIONS)
         .suites(SUITES)
         .stub_responses(stub_responses::for_stub)
 }
 
-const SUITES: &[Suite] = &[tickets::SUITE];
+const SUITES: &[Suite] = &[tickets::SUITE, performance_agent::SUITE];
+
+const OPTIONS: &[ClassOption] = &[tickets::WEBHOOK_SECRET, tickets::TENANT, admin_key::OPTION];
 
 /// `GET /health`, requested by several classes.
 static HEALTH: Endpoint = Endpoint {

@@ -77,6 +77,19 @@ impl CannedResponses {
         let (method, path) = (&request.method, request.uri.path());
         let last_segment = path.rsplit('/').next().unwrap_or_default();
         let (status, body) = match (last_segment, method == Method::POST) {
+            ("health", false) if path.starts_with("/api/") => (
+                StatusCode::OK,
+                r#"{"status":"healthy","timestamp":"2026-01-14T00:00:00Z","version":"0.0.0-stub","agent_id":"performance-agent-1","agent_type":"performance","uptime_seconds":1.5}"#,
+            ),
+            ("config", false) => (
+                StatusCode::OK,
+                r#"{"agent_id":"performance-agent-1","agent_type":"performance","port":8009,"log_level":"info","environment":"stub","version":"0.0.0-stub","effective":{}}"#,
+            ),
+            ("capabilities", false) => (
+                StatusCode::OK,
+                r#"{"capabilities":[],"supported_targets":["self"],"optimization_types":[],"workflow_features":[]}"#,
+            ),
+            ("workflows", false) => (StatusCode::OK, "[]"),
             ("health", _) => {
                 (StatusCode::OK, r#"{"status":"healthy","timestamp":"2026-01-14T00:00:00Z"}"#)
             }

@@ -8,6 +8,7 @@ mod plan;
 mod read;
 mod schedule;
 pub mod schema;
+mod stages;
 mod target;
 mod thresholds;
 

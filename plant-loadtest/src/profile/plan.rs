@@ -143,6 +143,19 @@ impl Plan {
         self.stages.iter().map(|stage| stage.from_rate.max(stage.to_rate)).fold(0.0, f64::max)
     }
 
+    /// Returns whether stages have a fixed number of iterations. The others are pauses then.
+    #[must_use]
+    pub fn has_iterations(&self) -> bool {
+        self.stages.iter().any(|stage| stage.iterations > 0)
+    }
+
+    /// Returns the index of the stage at `offset` from the start of the run; of the last one after its end.
+    #[must_use]
+    pub fn stage_at(&self, offset: Duration) -> usize {
+        let ended = self.stages.partition_point(|stage| u64::from(stage.to_s) <= offset.as_secs());
+        ended.min(self.stages.len().saturating_sub(1))
+    }
+
     /// Returns the planned duration of the run in seconds.
     #[must_use]
     pub fn seconds(&self) -> u32 {
@@ -277,5 +290,22 @@ mod tests {
         let plan = plan("smoke", &overrides).unwrap();
         assert_eq!(stage_bounds(&plan), [(0, 8), (8, 30)]);
         assert_eq!(plan.overrides, ["4 users", "0.5 users started per second"]);
+    }
+
+    #[test]
+    fn a_stage_is_found_by_the_time_since_the_start() {
+        let plan = plan("agent-resources", &Overrides::default()).unwrap();
+        let at = |millis| plan.stage_at(Duration::from_millis(millis));
+        assert_eq!([at(0), at(9_999), at(10_000), at(39_999), at(99_000)], [0, 0, 1, 3, 3]);
+        assert!(plan.has_iterations());
+        assert!(!self::plan("smoke", &Overrides::default()).unwrap().has_iterations());
+    }
+
+    #[test]
+    fn more_users_than_iterations_are_an_error() {
+        let with = |users| plan("agent-load", &Overrides { users, ..Overrides::default() });
+        assert_eq!(with(Some(60)).unwrap().stages[3].to_users, 30, "three times the users");
+        let error = with(Some(61)).unwrap_err();
+        assert!(error.contains("30 iterations for 31 users"), "{error}");
     }
 }

@@ -4,6 +4,7 @@ use std::{ops::Range, path::Path, time::Duration};
 
 use super::{
     Level, Profile, ProfileThreshold, ReportPaths, Schedule, StageSpec, WeightedClass, schedule,
+    stages::{self, Stages},
     target,
 };
 use crate::{
@@ -33,8 +34,8 @@ pub(super) fn read<'a>(
     let model = model(source, &mut root);
     let spacing = spacing(source, &mut root, model);
     let saturate = root.optional_bool(source, "saturate").unwrap_or(false);
-    let (users, schedule) = if root.contains_key("stage") {
-        with_stages(source, &mut root, model)
+    let Stages { users, schedule, classes: named_classes } = if root.contains_key("stage") {
+        stages::read(source, &mut root, model)
     } else {
         without_stages(source, &mut root, model)
     };
@@ -45,6 +46,7 @@ pub(super) fn read<'a>(
     let timeout = duration_s(source, &mut root, "timeout", false);
     let target = target::read(source, &mut root);
     let classes = classes(source, &mut root, harness, folder);
+    stages::check_classes(source, named_classes, classes.iter().map(|weighted| weighted.class));
     let thresholds = thresholds(source, &mut root, &classes);
     let reports = reports(source, &mut root);
     root.report_unknown_keys(source);
@@ -146,11 +148,7 @@ fn spacing<'a>(source: &mut Source<'a>, root: &mut Table<'a>, model: Model) -> S
 
 /// Parses the load of a profile without stages: in the closed model a ramp and a constant number of
 /// users, in the open model a constant rate.
-fn without_stages<'a>(
-    source: &mut Source<'a>,
-    root: &mut Table<'a>,
-    model: Model,
-) -> (Option<u32>, Option<Schedule>) {
+fn without_stages<'a>(source: &mut Source<'a>, root: &mut Table<'a>, model: Model) -> Stages {
     let users = root.positive_integer(source, "users");
     let warm_up_s = duration_s(source, root, "warm_up", false).unwrap_or(0);
     let run_time_at = root.span_of("run_time");
@@ -184,126 +182,21 @@ fn without_stages<'a>(
                 .map(|(rate, steady_s)| Schedule::Stages(constant_rate(rate, warm_up_s, steady_s)))
         }
     };
-    (users, schedule)
+    Stages { users, schedule, classes: Vec::new() }
 }
 
 /// Returns the stages of a constant rate, of which the warm-up is not judged.
 fn constant_rate(rate: f64, warm_up_s: u64, steady_s: u64) -> Vec<StageSpec> {
-    let stage = |name: &str, duration_s, judged| StageSpec {
-        name: name.into(),
-        duration_s,
-        level: Level::Hold(rate),
-        burst: 0,
-        judged,
-    };
-    let mut specs = vec![stage("warm-up", warm_up_s, false), stage("steady", steady_s, true)];
+    let mut specs = vec![
+        StageSpec::new("warm-up", warm_up_s, Level::Hold(rate), false),
+        StageSpec::new("steady", steady_s, Level::Hold(rate), true),
+    ];
     specs.retain(|stage| stage.duration_s > 0);
     specs
 }
 
-/// Parses the load of a profile with stages. In the closed model the number of users is that of the
-/// highest stage.
-fn with_stages<'a>(
-    source: &mut Source<'a>,
-    root: &mut Table<'a>,
-    model: Model,
-) -> (Option<u32>, Option<Schedule>) {
-    let at = root.span_of("stage");
-    let pool_size =
-        if model == Model::Open { root.positive_integer(source, "users") } else { None };
-    let tables = root.tables(source, "stage");
-    let stage_count = tables.len();
-    if stage_count == 0 {
-        source.add_error(at, "a load needs at least one [[stage]], or `run_time`");
-        return (None, None);
-    }
-    let mut specs: Vec<StageSpec> = Vec::new();
-    for mut table in tables {
-        let at = table.span.clone();
-        let spec = stage(source, &mut table, model);
-        table.report_unknown_keys(source);
-        let Some(spec) = spec else { continue };
-        if spec.name == "run" {
-            source
-                .add_error(at.clone(), "a stage cannot be called `run`, which means the whole run");
-        }
-        if specs.iter().any(|other| other.name == spec.name) {
-            source.add_error(at, format!("duplicate stage name `{}`", spec.name));
-        }
-        specs.push(spec);
-    }
-    if specs.len() < stage_count {
-        return (None, None);
-    }
-    let schedule = Schedule::Stages(specs);
-    let peak = schedule.peak().unwrap_or_default();
-    let users = match model {
-        Model::Open => pool_size,
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "parsed as an integer of at least 1"
-        )]
-        Model::Closed => (peak > 0.0).then_some(peak as u32),
-    };
-    if users.is_none() && model == Model::Closed {
-        source.add_error(at, "no stage has users");
-    }
-    (users, Some(schedule))
-}
-
-fn stage<'a>(source: &mut Source<'a>, table: &mut Table<'a>, model: Model) -> Option<StageSpec> {
-    let name = table.name(source, "name");
-    let duration_s = duration_s(source, table, "lasts", true);
-    let burst = match model {
-        Model::Open => table.optional_positive_integer(source, "at_once").unwrap_or(0),
-        Model::Closed => 0,
-    };
-    let level = level(source, table, model, burst > 0);
-    let judged = table.optional_bool(source, "judged");
-    let level = level?;
-    Some(StageSpec {
-        name: name?.0,
-        duration_s: duration_s?,
-        level,
-        burst,
-        judged: judged.unwrap_or(matches!(level, Level::Hold(_))),
-    })
-}
-
-/// Parses the level of a stage. Unless it is `optional`, exactly one of the two keys is required.
-fn level<'a>(
-    source: &mut Source<'a>,
-    table: &mut Table<'a>,
-    model: Model,
-    optional: bool,
-) -> Option<Level> {
-    let (hold_key, ramp_key) = match model {
-        Model::Closed => ("users", "ramp_to_users"),
-        Model::Open => ("rate", "ramp_to_rate"),
-    };
-    let at = table.span.clone();
-    let mut read = |key: &str| match model {
-        Model::Closed => table.optional_positive_integer(source, key).map(f64::from),
-        Model::Open => positive_number(source, table, key, false),
-    };
-    let (hold, ramp) = (read(hold_key), read(ramp_key));
-    match (hold, ramp) {
-        (Some(level), None) => Some(Level::Hold(level)),
-        (None, Some(level)) => Some(Level::RampTo(level)),
-        (None, None) if optional => Some(Level::Hold(0.0)),
-        _ => {
-            source.add_error(
-                at,
-                format!("a stage needs either `{hold_key}` (constant) or `{ramp_key}` (linear)"),
-            );
-            None
-        }
-    }
-}
-
 /// Reads a number greater than 0.
-fn positive_number<'a>(
+pub(super) fn positive_number<'a>(
     source: &mut Source<'a>,
     table: &mut Table<'a>,
     key: &str,
@@ -320,7 +213,7 @@ fn positive_number<'a>(
 }
 
 /// Reads a duration such as `10m`, in seconds.
-fn duration_s<'a>(
+pub(super) fn duration_s<'a>(
     source: &mut Source<'a>,
     table: &mut Table<'a>,
     key: &str,

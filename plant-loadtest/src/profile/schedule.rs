@@ -32,6 +32,10 @@ pub struct StageSpec {
     pub level: Level,
     /// Number of arrivals that all start with the stage, in addition to the rate; open model only.
     pub burst: u32,
+    /// Number of iterations that the users share; 0: no fixed number. Closed model only.
+    pub iterations: u32,
+    /// The user classes whose tasks are run; empty: all of the profile.
+    pub classes: Vec<String>,
     /// Whether this is a judged stage: thresholds that name no stage apply to it.
     pub judged: bool,
 }
@@ -43,6 +47,15 @@ pub enum Level {
     Hold(f64),
     /// Linear from the end of the previous stage to this level.
     RampTo(f64),
+}
+
+impl StageSpec {
+    /// Returns a stage of all user classes, without a burst and without a fixed number of iterations.
+    #[must_use]
+    pub fn new(name: &str, duration_s: u64, level: Level, judged: bool) -> Self {
+        let name = name.into();
+        Self { name, duration_s, level, burst: 0, iterations: 0, classes: Vec::new(), judged }
+    }
 }
 
 impl Level {
@@ -97,18 +110,11 @@ pub(super) fn ramp_stages(
             duration::format(before_s),
         ));
     };
-    let stage = |name: &str, duration_s, level, judged| StageSpec {
-        name: name.into(),
-        duration_s,
-        level,
-        burst: 0,
-        judged,
-    };
     let level = f64::from(users);
     let mut specs = vec![
-        stage("ramp", ramp_s, Level::RampTo(level), false),
-        stage("warm-up", warm_up_s, Level::Hold(level), false),
-        stage("steady", steady_s, Level::Hold(level), true),
+        StageSpec::new("ramp", ramp_s, Level::RampTo(level), false),
+        StageSpec::new("warm-up", warm_up_s, Level::Hold(level), false),
+        StageSpec::new("steady", steady_s, Level::Hold(level), true),
     ];
     specs.retain(|stage| stage.duration_s > 0);
     Ok(specs)
@@ -117,8 +123,11 @@ pub(super) fn ramp_stages(
 /// Scales `specs` and places them one after the other. Each stage lasts a whole number of seconds, at
 /// least one.
 ///
+/// The number of iterations of a stage is not scaled: scaled, it would be another test.
+///
 /// # Errors
-/// Returns a message if the duration exceeds `u32::MAX` seconds.
+/// Returns a message if the duration exceeds `u32::MAX` seconds, or if a stage has fewer iterations than
+/// users.
 pub(super) fn stages(
     specs: &[StageSpec],
     model: Model,
@@ -135,7 +144,9 @@ pub(super) fn stages(
         let to = spec.level.end_level() * level_scale;
         let from = if matches!(spec.level, Level::Hold(_)) { to } else { level };
         let (name, judged) = (spec.name.clone(), spec.judged);
-        let base = Stage { name, from_s, to_s, judged, ..Stage::default() };
+        let (iterations, classes) = (spec.iterations, spec.classes.clone());
+        check_iterations(&name, iterations, users(to))?;
+        let base = Stage { name, iterations, classes, from_s, to_s, judged, ..Stage::default() };
         stages.push(match model {
             Model::Closed => Stage { from_users: users(from), to_users: users(to), ..base },
             Model::Open => Stage { from_rate: from, to_rate: to, burst: spec.burst, ..base },
@@ -143,6 +154,19 @@ pub(super) fn stages(
         (from_s, level) = (to_s, to);
     }
     Ok(stages)
+}
+
+/// Checks that each of `users` gets one of the `iterations` of the stage `name`.
+///
+/// # Errors
+/// Returns a message if they are too few.
+pub(super) fn check_iterations(name: &str, iterations: u32, users: u32) -> Result<(), String> {
+    if iterations == 0 || users <= iterations {
+        return Ok(());
+    }
+    Err(format!(
+        "stage {name} has {iterations} iterations for {users} users; each user runs at least one"
+    ))
 }
 
 #[expect(
@@ -166,10 +190,12 @@ fn ceil_s(seconds: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     fn spec(duration_s: u64, level: Level) -> StageSpec {
-        StageSpec { name: "p".into(), duration_s, level, burst: 0, judged: true }
+        StageSpec::new("p", duration_s, level, true)
     }
 
     #[test]
@@ -243,6 +269,18 @@ mod tests {
         assert_eq!([stages[0].seconds(), stages[1].seconds()], [0..1, 1..3]);
         let long = [spec(u64::from(u32::MAX), Level::Hold(1.0)), spec(1, Level::Hold(1.0))];
         assert!(super::stages(&long, Model::Closed, 1.0, 1.0).is_err());
+    }
+
+    #[test]
+    fn the_number_of_iterations_is_not_scaled_and_each_user_runs_one() {
+        let shared = StageSpec { iterations: 30, ..spec(10, Level::Hold(10.0)) };
+        let stages =
+            |level_scale| stages(slice::from_ref(&shared), Model::Closed, level_scale, 0.1);
+        let tripled = stages(3.0).unwrap();
+        let stage = &tripled[0];
+        assert_eq!((stage.iterations, stage.to_users, stage.seconds()), (30, 30, 0..1));
+        let error = stages(3.1).unwrap_err();
+        assert!(error.contains("stage p has 30 iterations for 31 users"), "{error}");
     }
 
     #[test]

@@ -87,7 +87,7 @@ struct Stage {
     name: String,
     /// Duration, such as `5m`.
     lasts: String,
-    /// Constant number of users.
+    /// Constant number of users; 0 for a pause between stages with `iterations`.
     users: Option<u32>,
     /// Number of users at the end of a linear ramp.
     ramp_to_users: Option<u32>,
@@ -97,6 +97,11 @@ struct Stage {
     ramp_to_rate: Option<f64>,
     /// Arrivals at the start of the stage, in addition to its rate.
     at_once: Option<u32>,
+    /// Number of runs of a task that the users share, without think time, within the duration.
+    #[schemars(range(min = 1))]
+    iterations: Option<u32>,
+    /// The user classes whose tasks are run; default all. In the open model, or with `iterations`.
+    classes: Option<Vec<String>>,
     /// Whether thresholds apply; by default not in ramps.
     judged: Option<bool>,
 }

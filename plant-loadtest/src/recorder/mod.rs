@@ -17,7 +17,8 @@ use records::Records;
 
 use crate::{
     failure::FailureKind,
-    outcome::{ArrivalCell, Counter, EndpointResults, Failure, Tally},
+    load::Stage,
+    outcome::{ArrivalCell, Counter, EndpointResults, Failure, StageIterations, Tally},
     work::AcceptedWork,
 };
 
@@ -63,6 +64,16 @@ pub struct Recorder {
     users: AtomicU32,
     started_by_class: Mutex<BTreeMap<&'static str, u32>>,
     accepted: Mutex<Vec<AcceptedWork>>,
+    /// By the index of the stage.
+    iterations: Mutex<BTreeMap<usize, Iterations>>,
+}
+
+/// What is known of the iterations of a stage.
+#[derive(Clone, Copy, Debug, Default)]
+struct Iterations {
+    users: u32,
+    started: u32,
+    last_ended: Option<Instant>,
 }
 
 /// The current state of a run, for progress output and the exporter.
@@ -97,6 +108,7 @@ impl Recorder {
             users: AtomicU32::new(0),
             started_by_class: Mutex::default(),
             accepted: Mutex::default(),
+            iterations: Mutex::default(),
         }
     }
 
@@ -212,6 +224,40 @@ impl Recorder {
     #[must_use]
     pub fn take_accepted(&self) -> Vec<AcceptedWork> {
         std::mem::take(&mut *lock(&self.accepted))
+    }
+
+    /// Counts a user that runs iterations of the stage with this index.
+    pub fn iterating_user(&self, stage: usize) {
+        lock(&self.iterations).entry(stage).or_default().users += 1;
+    }
+
+    /// Counts an iteration of the stage with this index as started.
+    pub fn iteration_started(&self, stage: usize) {
+        lock(&self.iterations).entry(stage).or_default().started += 1;
+    }
+
+    /// Records that an iteration of the stage with this index ended `at` this moment.
+    pub fn iteration_ended(&self, stage: usize, at: Instant) {
+        let mut iterations = lock(&self.iterations);
+        let last_ended = &mut iterations.entry(stage).or_default().last_ended;
+        *last_ended = (*last_ended).max(Some(at));
+    }
+
+    /// Returns what was run of the `stages` with a fixed number of iterations.
+    #[must_use]
+    pub fn iterations(&self, stages: &[Stage]) -> Vec<StageIterations> {
+        let recorded = lock(&self.iterations);
+        let stages = stages.iter().enumerate().filter(|(_, stage)| stage.iterations > 0);
+        let of_stages = stages.map(|(index, stage)| {
+            let Iterations { users, started, last_ended } =
+                recorded.get(&index).copied().unwrap_or_default();
+            let elapsed_s = last_ended.zip(self.started_at()).map_or(0.0, |(end, start)| {
+                end.saturating_duration_since(start).as_secs_f64() - f64::from(stage.from_s)
+            });
+            let duration_s = elapsed_s.max(0.0);
+            StageIterations { stage: stage.name.clone(), users, started, duration_s }
+        });
+        of_stages.collect()
     }
 
     /// Counts an arrival scheduled for `intended_start`.
@@ -404,7 +450,7 @@ mod tests {
 
     #[test]
     fn merge_since_starts_with_the_cell_that_contains_the_second() {
-        let end = crate::load::Stage { to_s: 86_400, ..crate::load::Stage::default() };
+        let end = Stage { to_s: 86_400, ..Stage::default() };
         let recorder = Recorder::new(1).with_cells(Cells::for_stages(&[end]));
         recorder.user_started("A");
         let shard = recorder.assign_shard();
@@ -507,6 +553,31 @@ mod tests {
         let statuses = |seconds| endpoints[0].tally_in(&seconds).statuses;
         assert_eq!(statuses(0..1), [(200, 1)].into());
         assert_eq!(statuses(0..9), [(200, 2), (404, 1)].into());
+    }
+
+    #[test]
+    fn iterations_are_counted_by_stage_and_timed_from_its_start() {
+        let recorder = Recorder::new(1);
+        let started = Instant::now();
+        recorder.start(started);
+        let stage = |name: &str, iterations, from_s| Stage {
+            name: name.into(),
+            iterations,
+            from_s,
+            ..Stage::default()
+        };
+        let stages = [stage("a", 5, 0), stage("pause", 0, 3), stage("b", 7, 4), stage("c", 9, 6)];
+        for (index, millis) in [(0, 900), (2, 4_750), (2, 4_250)] {
+            recorder.iterating_user(index);
+            recorder.iteration_started(index);
+            recorder.iteration_ended(index, started + Duration::from_millis(millis));
+        }
+        let found = recorder.iterations(&stages);
+        let found: Vec<(&str, u32, u32, f64)> = found
+            .iter()
+            .map(|one| (one.stage.as_str(), one.users, one.started, one.duration_s))
+            .collect();
+        assert_eq!(found, [("a", 1, 1, 0.9), ("b", 2, 2, 0.75), ("c", 0, 0, 0.0)]);
     }
 
     #[test]

@@ -349,6 +349,13 @@ fn closed_model_note(outcome: &Outcome) -> String {
     let classes = &outcome.load.classes;
     let users: u32 = classes.iter().map(|class| class.users).sum();
     let sent = judged_rate(outcome);
+    if outcome.load.stages.iter().any(|stage| stage.iterations > 0) {
+        return format!(
+            "Closed model with a fixed number of iterations: the users of a stage share them, and each \
+             runs the next one as soon as its last has ended; {sent:.1} requests/s were sent in that time. \
+             This does not show what the service can sustain."
+        );
+    }
     if classes.iter().any(|class| class.mean_wait_s == 0.0) {
         return format!(
             "Closed model without think time: each of {users} users sends the next request as soon as \
@@ -391,14 +398,15 @@ pub fn status_counts(outcome: &Outcome) -> BTreeMap<u16, u64> {
     counts
 }
 
-/// Returns the length of all judged stages together, in seconds; less than planned if the run ended
-/// early.
+/// Returns the length of all judged stages together, in seconds, without the pauses after the last
+/// iteration of a stage; less than planned if the run ended early.
 #[must_use]
 pub fn judged_duration_s(outcome: &Outcome) -> f64 {
     let judged = outcome.load.stages.iter().filter(|stage| stage.judged);
     judged
         .map(|stage| {
-            (f64::from(stage.to_s).min(outcome.duration_s) - f64::from(stage.from_s)).max(0.0)
+            let seconds = f64::from(stage.to_s).min(outcome.duration_s) - f64::from(stage.from_s);
+            seconds.max(0.0).min(outcome.busy_s(&stage.seconds()))
         })
         .sum()
 }
@@ -430,13 +438,24 @@ pub fn clip_to_run_end(outcome: &Outcome, seconds: &Range<u32>) -> Range<u32> {
 /// Returns the requests per second in the judged stages.
 #[must_use]
 pub fn judged_rate(outcome: &Outcome) -> f64 {
-    as_f64(outcome.tally_judged().counts.sent) / judged_duration_s(outcome).max(1.0)
+    per_second(outcome.tally_judged().counts.sent, judged_duration_s(outcome))
 }
 
 /// Returns the successful responses per second in the judged stages.
 #[must_use]
 pub fn judged_success_rate(outcome: &Outcome) -> f64 {
-    as_f64(outcome.tally_judged().counts.succeeded) / judged_duration_s(outcome).max(1.0)
+    per_second(outcome.tally_judged().counts.succeeded, judged_duration_s(outcome))
+}
+
+/// Returns the requests per second in `stage`, without the pause after its last iteration.
+#[must_use]
+pub fn stage_rate(outcome: &Outcome, stage: &Stage) -> f64 {
+    let sent = outcome.tally_in(&stage.seconds()).counts.sent;
+    per_second(sent, outcome.busy_s(&clip_to_run_end(outcome, &stage.seconds())))
+}
+
+fn per_second(count: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { as_f64(count) / seconds } else { 0.0 }
 }
 
 /// Returns the requests per second over `seconds`.

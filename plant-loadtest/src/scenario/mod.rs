@@ -171,6 +171,11 @@ impl Session {
 #[derive(Clone, Copy, Debug)]
 pub struct ThinkTime(pub Duration);
 
+/// Think time that a class draws itself for the time after a task that sets none. Unlike [`ThinkTime`] it
+/// is left out where users have no think time of their class.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassThinkTime(pub Duration);
+
 /// Is in the session of users that have no think time at all.
 #[derive(Clone, Copy, Debug)]
 pub struct Saturate;

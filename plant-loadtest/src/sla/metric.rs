@@ -66,6 +66,10 @@ pub enum Resource {
     Cpu,
     /// Maximum resident memory, in MiB.
     Memory,
+    /// Mean CPU time minus that before the first request, in percentage points.
+    CpuIncrease,
+    /// Resident memory at the end minus that before the first request, in MiB.
+    MemoryIncrease,
     /// Maximum number of connections to the database, from all clients.
     DatabaseConnections,
     /// Maximum number of connections to Redis.
@@ -161,12 +165,20 @@ impl Resource {
         match self {
             Self::Cpu => "cpu",
             Self::Memory => "memory",
+            Self::CpuIncrease => "cpu_increase",
+            Self::MemoryIncrease => "memory_increase",
             Self::DatabaseConnections => "database_connections",
             Self::RedisConnections => "redis_connections",
             Self::OpenFiles => "open_files",
             Self::QueueDepth => "queue_depth",
             Self::LoggedErrors => "logged_errors",
         }
+    }
+
+    /// Returns whether it is compared with the time before the first request.
+    #[must_use]
+    pub fn is_increase(self) -> bool {
+        matches!(self, Self::CpuIncrease | Self::MemoryIncrease)
     }
 }
 
@@ -224,11 +236,11 @@ impl Metric {
         match self {
             Self::Percentile(_) | Self::Mean | Self::Max => Quantity::Milliseconds,
             Self::SecondsToHealthy | Self::Drain => Quantity::Seconds,
-            Self::ErrorRate(_) | Self::StatusShare(_) | Self::Resource(Resource::Cpu) => {
-                Quantity::Percent
-            }
+            Self::ErrorRate(_)
+            | Self::StatusShare(_)
+            | Self::Resource(Resource::Cpu | Resource::CpuIncrease) => Quantity::Percent,
             Self::Rate | Self::CountRate(_) => Quantity::PerSecond,
-            Self::Resource(Resource::Memory) => Quantity::Mebibytes,
+            Self::Resource(Resource::Memory | Resource::MemoryIncrease) => Quantity::Mebibytes,
             Self::Resource(_)
             | Self::Restarts
             | Self::Count(_)
@@ -262,6 +274,9 @@ impl Metric {
             }
             Quantity::Seconds => format!("{value:.1} s"),
             Quantity::Percent if *self == Self::Resource(Resource::Cpu) => format!("{value:.0} %"),
+            Quantity::Percent if *self == Self::Resource(Resource::CpuIncrease) => {
+                format!("{value:.1} %")
+            }
             Quantity::Percent => format_percent(value),
             Quantity::PerSecond => format!("{value:.1} {}", self.unit()),
             Quantity::Mebibytes => format!("{value:.1} MiB"),
@@ -312,6 +327,8 @@ impl fmt::Display for Metric {
             Self::Resource(resource) => f.write_str(match resource {
                 Resource::Cpu => "CPU",
                 Resource::Memory => "memory",
+                Resource::CpuIncrease => "CPU increase",
+                Resource::MemoryIncrease => "memory increase",
                 Resource::DatabaseConnections => "database connections",
                 Resource::RedisConnections => "Redis connections",
                 Resource::OpenFiles => "open files",

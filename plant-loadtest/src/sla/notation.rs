@@ -16,7 +16,7 @@ use crate::{duration, failure::FailureKind};
 
 /// The metrics, as error messages list them.
 const METRICS: &str = "p50, p95, p99.9 (any percentile), avg, max, errors, errors(KIND, …), \
-                       status(404), status(5xx), rate, count(NAME), rate(NAME), cpu, memory, \
+                       status(404), status(5xx), rate, count(NAME), rate(NAME), cpu, memory, cpu_increase, memory_increase, \
                        database_connections, redis_connections, open_files, queue_depth, \
                        logged_errors, restarts, healthy_after, drain, not_ended, doubled, \
                        queue_after, memory_growth, drift, recovery";
@@ -312,6 +312,8 @@ mod tests {
             ("memory < 2GiB", "memory", Limit::below(2048.0)),
             ("memory < 2048 KiB", "memory", Limit::below(2.0)),
             ("memory < 1.048576MB", "memory", Limit::below(1.0)),
+            ("cpu_increase < 5%", "cpu_increase", Limit::below(5.0)),
+            ("memory_increase < 100MiB", "memory_increase", Limit::below(100.0)),
             ("database_connections < 20", "database_connections", Limit::below(20.0)),
             ("logged_errors <= 0", "logged_errors", Limit::at_most(0.0)),
             ("restarts <= 0", "restarts", Limit::at_most(0.0)),

@@ -85,11 +85,13 @@ pub(super) fn cause(
     if is_violated && violated_by_service(threshold, spans, &remeasure) {
         return None;
     }
+    // In a pause the generator is idle, which says nothing of the requests before.
+    let loaded = outcome.busy_spans(spans);
     if is_violated && is_beyond_lag(outcome, judged, spans) {
-        return busy(outcome, spans);
+        return busy(outcome, &loaded);
     }
-    busy(outcome, spans)
-        .or_else(|| late(outcome, threshold, spans))
+    busy(outcome, &loaded)
+        .or_else(|| late(outcome, threshold, &loaded))
         .or_else(|| dropped(outcome, spans).filter(|_| !is_violated))
         .or_else(|| absent(outcome, spans).filter(|_| !is_violated))
         .or_else(|| {

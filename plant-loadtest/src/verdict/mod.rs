@@ -27,7 +27,6 @@ pub use waiting::Waiting;
 
 use crate::{
     duration,
-    load::Stage,
     outcome::{Ended, Outcome},
     sla::{During, Judging, Metric, Sla, Threshold, format_ms},
 };
@@ -310,9 +309,9 @@ fn is_load_complete(outcome: &Outcome) -> bool {
 /// Describes the judged load of a run without thresholds.
 fn describe_load(outcome: &Outcome) -> String {
     let stages = outcome.load.stages.iter().filter(|stage| stage.judged);
-    let spans: Vec<Range<u32>> = stages.map(Stage::seconds).collect();
+    let seconds = stages.map(|stage| outcome.busy_s(&stage.seconds())).sum();
     let judged = outcome.tally_judged();
-    let (rate, _) = usage::throughput(&judged, &spans);
+    let (rate, _) = usage::throughput(&judged, seconds);
     let p95 = judged.latency.quantile_ms(0.95);
     format!(
         "{:.1} successful responses per second, P95 {}, errors: {}; no thresholds apply to this load",

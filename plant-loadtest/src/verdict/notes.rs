@@ -76,6 +76,7 @@ pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<
     }
     notes.extend(outcome.advisory.iter().cloned());
     notes.extend(burst_notes(outcome));
+    notes.extend(iteration_notes(outcome));
     notes.extend(generator::arrivals_note(outcome));
     if !outcome.counts_all().is_consistent() {
         notes.push("some requests were aborted before they completed".into());
@@ -99,4 +100,22 @@ fn burst_notes(outcome: &Outcome) -> Vec<String> {
         ))
     });
     notes.collect()
+}
+
+/// Returns a note for each stage with a fixed number of iterations: how many were run, by how many users,
+/// how long that took, and the rate.
+fn iteration_notes(outcome: &Outcome) -> impl Iterator<Item = String> {
+    outcome.iterations.iter().filter_map(|run| {
+        let mut stages = outcome.load.stages.iter();
+        let stage = stages.find(|stage| stage.name == run.stage)?;
+        let users = if run.users == 1 { "1 user" } else { &format!("{} users", run.users) };
+        let rate = match run.duration_s > 0.0 {
+            true => format!(", {:.0} per second", f64::from(run.started) / run.duration_s),
+            false => String::new(),
+        };
+        Some(format!(
+            "stage {}: {} of {} iterations by {users} in {:.2} s{rate}",
+            run.stage, run.started, stage.iterations, run.duration_s
+        ))
+    })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
-    outcome::{Completion, CompletionCell, Counts, EndpointCell},
+    outcome::{Completion, CompletionCell, Counts, EndpointCell, StageIterations},
     report::example,
     sla::{Limit, Statuses, Subject},
 };
@@ -374,6 +374,18 @@ fn a_burst_has_a_note_with_its_rate() {
     assert!(note.is_some_and(|note| note.contains(&expected)), "{expected} {:?}", verdict.notes);
     let none = self::verdict(|outcome| outcome.load.stages[1].burst = 0);
     assert!(!none.notes.iter().any(|note| note.starts_with("burst")));
+}
+
+#[test]
+fn a_stage_with_iterations_has_a_note_with_their_rate() {
+    let verdict = verdict(|outcome| {
+        outcome.load.stages[1].iterations = 30;
+        let stage = outcome.load.stages[1].name.clone();
+        outcome.iterations =
+            vec![StageIterations { stage, users: 4, started: 21, duration_s: 0.5 }];
+    });
+    let expected = "stage steady: 21 of 30 iterations by 4 users in 0.50 s, 42 per second";
+    assert!(verdict.notes.iter().any(|note| note == expected), "{:?}", verdict.notes);
 }
 
 #[test]

@@ -2,17 +2,19 @@
 
 use std::ops::Range;
 
+use super::coverage::has_coverage;
 use crate::{
     outcome::{Outcome, ResourceSample, ServiceSample, Tally},
     sla::Resource,
 };
 
-/// Returns the successful responses per second over `spans`, and their number.
-pub(super) fn throughput(tally: &Tally, spans: &[Range<u32>]) -> (Option<f64>, u64) {
-    let seconds: u32 = spans.iter().map(|span| span.end - span.start).sum();
+const MIB: f64 = 1_048_576.0;
+
+/// Returns the successful responses per second over these `seconds`, and their number.
+pub(super) fn throughput(tally: &Tally, seconds: f64) -> (Option<f64>, u64) {
     #[expect(clippy::cast_precision_loss, reason = "responses of a run stay below 2^53")]
     let responses = tally.throughput_count as f64;
-    let rate = (seconds > 0 && seconds < u32::MAX).then(|| responses / f64::from(seconds));
+    let rate = (seconds > 0.0).then(|| responses / seconds);
     (rate, tally.throughput_count)
 }
 
@@ -33,14 +35,45 @@ pub(super) fn resource(
         Resource::Cpu => cpu(outcome, spans),
         Resource::Memory => {
             let (bytes, count) = max(|service| service.memory_bytes);
-            (bytes.map(|bytes| bytes / 1_048_576.0), count)
+            (bytes.map(|bytes| bytes / MIB), count)
         }
+        Resource::CpuIncrease => cpu_increase(outcome, spans),
+        Resource::MemoryIncrease => memory_increase(outcome, &samples),
         Resource::DatabaseConnections => max(|service| service.database_connections),
         Resource::RedisConnections => max(|service| service.redis_connections),
         Resource::OpenFiles => max(|service| service.open_files),
         Resource::QueueDepth => max(|service| service.queue_depth),
         Resource::LoggedErrors => increase(outcome, spans, |service| service.logged_errors),
     }
+}
+
+/// Returns the seconds before the first request: the service is idle.
+fn idle_span(outcome: &Outcome) -> Range<u32> {
+    let cells = outcome.endpoints.iter().flat_map(|endpoint| &endpoint.cells);
+    let requested = cells.filter(|cell| cell.counts.sent > 0).map(|cell| cell.second);
+    0..requested.min().unwrap_or(0)
+}
+
+/// Returns how much more CPU the service used in `spans` than before the first request, in percent of the
+/// CPUs available to it; no value unless enough of the seconds before were sampled.
+fn cpu_increase(outcome: &Outcome, spans: &[Range<u32>]) -> (Option<f64>, u64) {
+    let idle = [idle_span(outcome)];
+    let (before, idle_samples) = cpu(outcome, &idle);
+    let (used, samples) = cpu(outcome, spans);
+    let before = before.filter(|_| has_coverage(outcome, idle_samples, &idle));
+    (used.zip(before).map(|(used, before)| used - before), samples)
+}
+
+/// Returns how much more memory the service had at the end of `samples` than before the first request,
+/// in MiB.
+fn memory_increase(outcome: &Outcome, samples: &[&ResourceSample]) -> (Option<f64>, u64) {
+    let idle = idle_span(outcome);
+    let before = outcome.samples.iter().filter(|sample| idle.contains(&sample.second));
+    let before = before.filter_map(|sample| sample.service.memory_bytes).next_back();
+    let values: Vec<f64> =
+        samples.iter().filter_map(|sample| sample.service.memory_bytes).collect();
+    let increase = values.last().zip(before).map(|(last, before)| (last - before) / MIB);
+    (increase, values.len() as u64)
 }
 
 /// Returns the mean CPU usage in `spans`, in percent of the CPUs available to the service.
@@ -117,6 +150,40 @@ mod tests {
             sample.service.cpus = None;
         }
         assert_eq!(resource(&outcome, Resource::Cpu, &judged).0, None, "of how many CPUs?");
+    }
+
+    #[test]
+    fn an_increase_is_that_since_before_the_first_request() {
+        let mut outcome = example::outcome();
+        for endpoint in &mut outcome.endpoints {
+            endpoint.cells.retain(|cell| cell.second >= 10);
+        }
+        for sample in &mut outcome.samples {
+            // 50 MiB and a tenth of a CPU, from second 10 on 80 MiB and a whole one, at the end 60 MiB.
+            let second = f64::from(sample.second);
+            let (mib, cpu_seconds) = match sample.second {
+                0..10 => (50.0, second * 0.1),
+                10..20 => (80.0, 0.9 + second - 9.0),
+                _ => (60.0, 10.9 + (second - 19.0) * 0.1),
+            };
+            sample.service.memory_bytes = Some(mib * MIB);
+            (sample.service.cpu_seconds, sample.service.cpus) = (Some(cpu_seconds), Some(2.0));
+        }
+        let of = |outcome: &Outcome, name, span: Range<u32>| {
+            resource(outcome, name, slice::from_ref(&span)).0
+        };
+        let memory = Resource::MemoryIncrease;
+        assert_eq!(of(&outcome, memory, 10..20), Some(30.0));
+        assert_eq!(of(&outcome, memory, 10..30), Some(10.0), "at the end of the span");
+        let cpu = |span| of(&outcome, Resource::CpuIncrease, span).unwrap();
+        assert!((cpu(10..20) - 45.0).abs() < 1e-6, "50 % against 5 %: {}", cpu(10..20));
+        assert!(cpu(20..30).abs() < 1e-6, "back: {}", cpu(20..30));
+        // Too few samples before the first request, then none.
+        outcome.samples.retain(|sample| !(1..7).contains(&sample.second));
+        assert_eq!(of(&outcome, Resource::CpuIncrease, 10..20), None);
+        assert_eq!(of(&outcome, memory, 10..20), Some(30.0));
+        outcome.samples.retain(|sample| sample.second >= 10);
+        assert_eq!(of(&outcome, memory, 10..20), None);
     }
 
     #[test]

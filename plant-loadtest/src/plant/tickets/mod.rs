@@ -13,7 +13,7 @@ mod ticket_enhancement_user;
 
 pub(super) use burst_traffic_user::CLASS as BURST_TRAFFIC_USER;
 pub(super) use endurance_test_user::CLASS as ENDURANCE_TEST_USER;
-pub(super) use options::OPTIONS;
+pub(super) use options::{TENANT, WEBHOOK_SECRET};
 pub(super) use peak_load_user::CLASS as PEAK_LOAD_USER;
 pub(super) use suite::TICKETS as SUITE;
 pub(super) use ticket_enhancement_user::CLASS as TICKET_ENHANCEMENT_USER;

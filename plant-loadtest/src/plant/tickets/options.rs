@@ -1,11 +1,11 @@
 //! Options of the command line for the users that post tickets.
 
-use crate::class_options::{ClassOption, ClassOptions};
+use crate::{
+    class_options::{ClassOption, ClassOptions},
+    plant::admin_key,
+};
 
-/// The options.
-pub(in crate::plant) const OPTIONS: &[ClassOption] = &[WEBHOOK_SECRET, TENANT, ADMIN_KEY];
-
-const WEBHOOK_SECRET: ClassOption = ClassOption {
+pub(in crate::plant) const WEBHOOK_SECRET: ClassOption = ClassOption {
     name: "webhook-secret",
     value_name: "SECRET",
     env: "LOAD_TEST_WEBHOOK_SECRET",
@@ -13,20 +13,12 @@ const WEBHOOK_SECRET: ClassOption = ClassOption {
     help: "Secret with which users sign tickets: that of the tenant",
 };
 
-const TENANT: ClassOption = ClassOption {
+pub(in crate::plant) const TENANT: ClassOption = ClassOption {
     name: "tenant",
     value_name: "ID",
     env: "LOAD_TEST_TENANT",
     default: "load-test-tenant",
     help: "Tenant whose tickets users post",
-};
-
-const ADMIN_KEY: ClassOption = ClassOption {
-    name: "admin-key",
-    value_name: "KEY",
-    env: "LOAD_TEST_ADMIN_KEY",
-    default: "",
-    help: "Admin key, to read the tenant's history and to reset it if the service requires tokens",
 };
 
 /// The values of the options.
@@ -42,7 +34,7 @@ impl<'o> TicketOptions<'o> {
         Self {
             secret: options.get(WEBHOOK_SECRET.name),
             tenant: options.get(TENANT.name),
-            admin_key: Some(options.get(ADMIN_KEY.name)).filter(|key| !key.is_empty()),
+            admin_key: admin_key::of(options),
         }
     }
 }

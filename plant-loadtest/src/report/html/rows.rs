@@ -303,15 +303,16 @@ pub(super) fn stages<'a>(outcome: &'a Outcome, verdict: &Verdict) -> Vec<StageRo
         let level = if from == to { format!("{to}") } else { format!("{from} → {to}") };
         let burst =
             if stage.burst > 0 { format!(", {} at once", stage.burst) } else { String::new() };
+        let iterations = match stage.iterations {
+            0 => String::new(),
+            count => format!(", {} of {count} iterations", outcome.iterations_of(stage)),
+        };
         let at = |quantile| summary::ms_or_dash(tally.latency.quantile_ms(quantile));
         StageRow {
             name: &stage.name,
             time: format!("{} to {}", time(stage.from_s), time(stage.to_s)),
-            load: format!("{level}{}{burst}", if open { " /s" } else { " users" }),
-            rate: format!(
-                "{:.1}",
-                summary::rate(&tally, &summary::clip_to_run_end(outcome, &seconds))
-            ),
+            load: format!("{level}{}{burst}{iterations}", if open { " /s" } else { " users" }),
+            rate: format!("{:.1}", summary::stage_rate(outcome, stage)),
             p50: at(0.50),
             p95: at(0.95),
             p99: at(0.99),

@@ -57,6 +57,8 @@ pub(super) struct Task {
     pub(super) draws: Draws,
     /// Think time after it.
     pub(super) wait: Wait,
+    /// Whether `wait` is its own, and not that of the class.
+    pub(super) has_own_wait: bool,
     /// Steps, at least one.
     pub(super) steps: Vec<Step>,
     /// The variables that must have values before it runs.

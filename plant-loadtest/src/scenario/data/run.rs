@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     client::Client,
-    scenario::{Saturate, Session, TaskFuture, ThinkTime, pick_wait, transaction},
+    scenario::{ClassThinkTime, Saturate, Session, TaskFuture, ThinkTime, pick_wait, transaction},
 };
 
 /// Returns the scenario of `class`.
@@ -62,7 +62,12 @@ fn run_task<'u>(class: &'static Class, index: usize, user: &'u mut GooseUser) ->
     Box::pin(async move {
         let session = Session::get(user)?;
         let Some(task) = class.tasks.get(index) else { return Ok(()) };
-        session.extensions.insert(ThinkTime(pick_wait(task.wait)));
+        let wait = pick_wait(task.wait);
+        if task.has_own_wait {
+            session.extensions.insert(ThinkTime(wait));
+        } else {
+            session.extensions.insert(ClassThinkTime(wait));
+        }
         let Some(mut user) = User::of(class, session) else { return Ok(()) };
         if let Some(slot) = user.values.first_missing(&task.needs) {
             if !user.extract_first(slot).await

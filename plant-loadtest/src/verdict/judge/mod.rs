@@ -64,7 +64,26 @@ pub(super) fn judge(outcome: &Outcome, threshold: &Threshold, judging: Judging) 
             duration::format(planned_s.into())
         ));
     }
+    if matches!(judged.grade, Grade::Pass | Grade::Insufficient)
+        && let Some(reason) = missing_iterations(outcome, &planned)
+    {
+        return judged.not_decidable(reason);
+    }
     work::unless_unknown(outcome, judged, &run)
+}
+
+/// Returns a sentence about the first stage in `spans` of which not all iterations were run.
+fn missing_iterations(outcome: &Outcome, spans: &[Range<u32>]) -> Option<String> {
+    let touches =
+        |stage: &Stage| spans.iter().any(|span| span.start < stage.to_s && stage.from_s < span.end);
+    let stage = outcome.incomplete_stages().find(|stage| touches(stage))?;
+    Some(format!(
+        "only {} of {} iterations of {} were run in {}",
+        outcome.iterations_of(stage),
+        stage.iterations,
+        stage.name,
+        duration::format((stage.to_s - stage.from_s).into())
+    ))
 }
 
 /// Judges every window on its own; the worst one decides, of equal ones the first.
@@ -188,7 +207,7 @@ fn measure(
         }
         Metric::StatusShare(statuses) => status_share(threshold, *statuses, &tally(), judging),
         Metric::Rate => {
-            let (rate, responses) = usage::throughput(&tally(), &offered(outcome, spans));
+            let (rate, responses) = usage::throughput(&tally(), offered_s(outcome, spans));
             from_value(threshold, rate, responses)
         }
         Metric::Count(name) => {
@@ -197,8 +216,8 @@ fn measure(
         }
         Metric::CountRate(name) => {
             let count = count(outcome, name, spans);
-            let seconds = f64::from(seconds(&offered(outcome, spans)).max(1));
-            let rate = count.map(|count| as_f64(count) / seconds);
+            let seconds = offered_s(outcome, spans);
+            let rate = count.filter(|_| seconds > 0.0).map(|count| as_f64(count) / seconds);
             from_value(threshold, rate, count.unwrap_or_default())
         }
         Metric::Resource(resource) => {
@@ -209,6 +228,10 @@ fn measure(
             }
             let covered = has_coverage(outcome, samples, spans);
             let measured = from_value(threshold, value, samples);
+            if value.is_none() && samples > 0 && resource.is_increase() {
+                let decision = not_measured("too little was sampled before the first request");
+                return Measured { decision, ..measured };
+            }
             if covered || matches!(measured.decision, Decision::Violated) {
                 return measured;
             }
@@ -230,10 +253,11 @@ fn measure(
     }
 }
 
-/// Returns `spans` without the time after the load, in which nothing is offered.
-fn offered(outcome: &Outcome, spans: &[Range<u32>]) -> Vec<Range<u32>> {
+/// Returns the length of `spans` in seconds without the time in which nothing is offered: after the load,
+/// and after the last iteration of a stage.
+fn offered_s(outcome: &Outcome, spans: &[Range<u32>]) -> f64 {
     let planned = outcome.planned_seconds();
-    spans.iter().map(|span| span.start..span.end.min(planned).max(span.start)).collect()
+    spans.iter().map(|span| outcome.busy_s(&(span.start..span.end.min(planned)))).sum()
 }
 
 /// Returns the increase of a custom counter; `None` if the outcome does not contain it.

@@ -5,7 +5,7 @@ use crate::{
     load::Stage,
     outcome::{
         Aborted, ClassEndpoint, Completion, CompletionCell, CounterCell, Counts, EndpointCell,
-        ItemProblem,
+        ItemProblem, StageIterations,
     },
     report::example,
     sla::{Comparison, Limit, UserRange},
@@ -884,4 +884,57 @@ fn what_follows_the_abort_of_a_run_is_not_judged() {
     outcome.endpoints[0].cells.push(stopped);
     let judged = judge_by_interval(&outcome, &p95);
     assert_eq!((judged.grade, judged.samples), (Grade::Fail, 1_000));
+}
+
+/// Returns an outcome whose judged stage has 20 iterations, of which `started` were run within 2 s, each
+/// a request of 1 ms.
+fn outcome_of_iterations(started: u32) -> Outcome {
+    let mut outcome = outcome_with(u64::from(started), 1);
+    outcome.endpoints[0].cells[0].throughput_count = started.into();
+    outcome.load.stages[1].iterations = 20;
+    let stage = outcome.load.stages[1].name.clone();
+    outcome.iterations = vec![StageIterations { stage, users: 4, started, duration_s: 2.0 }];
+    outcome
+}
+
+#[test]
+fn a_stage_without_all_of_its_iterations_can_be_violated_but_not_met() {
+    let met = threshold(Metric::P95, 100.0, Some(100.0));
+    assert_eq!(judge_by_point(&outcome_of_iterations(20), &met).grade, Grade::Pass);
+    let judged = judge_by_point(&outcome_of_iterations(19), &met);
+    assert_eq!(judged.grade, Grade::Insufficient);
+    let reason = judged.undecided.unwrap().reason;
+    assert_eq!(reason, "only 19 of 20 iterations of steady were run in 30s");
+    let violated = threshold(Metric::P95, 0.5, Some(0.5));
+    assert_eq!(judge_by_point(&outcome_of_iterations(19), &violated).grade, Grade::Fail);
+    // Of a killed run it is not known.
+    let mut killed = outcome_of_iterations(20);
+    killed.iterations.clear();
+    assert_eq!(judge_by_point(&killed, &met).grade, Grade::Insufficient);
+    // The ramp before has no iterations.
+    let before = Threshold { during: During::Stages(vec!["ramp".into()]), ..met.clone() };
+    let mut outcome = outcome_of_iterations(19);
+    outcome.endpoints[0].cells[0].second = 0;
+    outcome.endpoints[0].cells[0].counts.sent = 20;
+    outcome.endpoints[0].cells[0].latency.record(Duration::from_millis(1));
+    assert_eq!(judge_by_point(&outcome, &before).grade, Grade::Pass);
+}
+
+#[test]
+fn a_rate_of_iterations_is_that_until_the_last_has_ended() {
+    let rate = threshold(Metric::Rate, 10.0, Some(10.0));
+    let judged = judge_by_point(&outcome_of_iterations(20), &rate);
+    assert_eq!((judged.grade, judged.measured), (Grade::Pass, Some(10.0)), "not 20 in 30 s");
+}
+
+#[test]
+fn a_generator_that_is_busy_while_iterations_run_is_not_excused_by_the_pause_after_them() {
+    let mut outcome = outcome_of_iterations(20);
+    let span = outcome.judged_span();
+    for sample in outcome.samples.iter_mut().filter(|sample| span.contains(&sample.second)) {
+        let is_busy = sample.second < span.start + 2;
+        sample.generator_cpu = Some(if is_busy { 0.95 } else { 0.01 });
+    }
+    let judged = judge_by_point(&outcome, &threshold(Metric::P95, 100.0, Some(100.0)));
+    assert_eq!(judged.reported_grade(), Grade::Invalid);
 }

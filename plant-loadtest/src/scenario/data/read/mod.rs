@@ -143,7 +143,9 @@ impl<'a> Reader<'_, 'a> {
             steps.first().map_or_else(String::new, |step| step.endpoint.name.to_owned())
         });
         let needs = needs_of_sequence(&draws, &steps);
-        Task { name, weight, draws, wait: wait.unwrap_or(wait_of_class), steps, needs }
+        let has_own_wait = wait.is_some();
+        let wait = wait.unwrap_or(wait_of_class);
+        Task { name, weight, draws, wait, has_own_wait, steps, needs }
     }
 
     fn steps(&mut self, table: &mut Table<'a>, key: &str, part: Part) -> Vec<Step> {
