@@ -114,5 +114,20 @@ mod tests {
         let [change] = &history.changes[..] else { panic!("{:?}", history.changes) };
         assert_eq!((change.endpoint.as_str(), change.run), ("GET /health", 15));
         assert!((change.shift_percent - 15.0).abs() < 4.0, "{change:?}");
+        let mut runs = history.runs;
+        runs[3].load = "another".into();
+        let error = History::new(runs).unwrap_err();
+        assert!(error.contains("3.json is “another”"), "{error}");
+        assert!(History::new(Vec::new()).is_err());
+    }
+
+    #[test]
+    fn the_endpoints_are_those_of_all_runs() {
+        let mut runs = vec![RunMetrics::from_outcome("a.json", &example::outcome()); 2];
+        for (run, names) in runs.iter_mut().zip([["GET /b", "GET /a"], ["GET /a", "GET /c"]]) {
+            run.p95_ms = names.map(|name| (name.to_owned(), 10.0)).into();
+        }
+        let history = History { runs, changes: Vec::new() };
+        assert_eq!(history.endpoints(), ["GET /a", "GET /b", "GET /c"]);
     }
 }

@@ -221,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn three_runs_are_too_few_for_a_noise_floor() {
+        let margin = |p95_ms: &[f64]| {
+            let identical = runs(p95_ms);
+            let mut floors = NoiseFloorFile::default();
+            floors.update(&identical);
+            let run = &identical[0];
+            floors.for_load(&run.machine, &run.load).margin_percent("GET /health")
+        };
+        assert_eq!(margin(&[100.0; 3]), DEFAULT_MARGIN_PERCENT);
+        assert_eq!(margin(&[100.0; 4]), MIN_MARGIN_PERCENT);
+    }
+
+    #[test]
     fn an_unmeasured_machine_has_the_default_margin_and_a_note() {
         let margins = NoiseFloorFile::default().for_load("unknown machine", "unknown load");
         assert!((margins.margin_percent("GET /health") - 5.0).abs() < 1e-9);

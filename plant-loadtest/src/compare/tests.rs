@@ -56,6 +56,83 @@ fn slower_by_less_than_the_margin_is_no_regression_even_if_significant() {
     assert_ne!(health(&comparison).change, Change::Regressed);
 }
 
+/// Returns the comparison of an endpoint whose margin is 5 %.
+fn endpoint(shift_percent: f64, p_slower: f64, p_faster: f64, p_equivalent: f64) -> EndpointChange {
+    EndpointChange {
+        name: "GET /health".into(),
+        change: Change::Inconclusive,
+        base_runs: 5,
+        new_runs: 5,
+        base_p95_ms: Some(100.0),
+        new_p95_ms: Some(100.0),
+        shift_percent: Some(shift_percent),
+        margin_percent: 5.0,
+        too_noisy: false,
+        p_slower,
+        p_faster,
+        p_equivalent,
+    }
+}
+
+#[test]
+fn a_change_is_significant_and_beyond_the_margin() {
+    for (shift, p_values, change, by_shift) in [
+        (5.1, (0.05, 1.0, 1.0), Change::Regressed, Change::Regressed),
+        (5.1, (0.051, 1.0, 1.0), Change::Inconclusive, Change::Regressed),
+        (5.0, (0.01, 1.0, 1.0), Change::Inconclusive, Change::Inconclusive),
+        (-5.1, (1.0, 0.05, 1.0), Change::Improved, Change::Improved),
+        (-5.1, (1.0, 0.051, 1.0), Change::Inconclusive, Change::Improved),
+        (-5.0, (1.0, 0.01, 1.0), Change::Inconclusive, Change::Inconclusive),
+        (1.0, (0.01, 1.0, 0.05), Change::Equivalent, Change::Inconclusive),
+        (1.0, (0.01, 1.0, 0.051), Change::Inconclusive, Change::Inconclusive),
+    ] {
+        let (p_slower, p_faster, p_equivalent) = p_values;
+        let endpoint = endpoint(shift, p_slower, p_faster, p_equivalent);
+        assert_eq!(
+            (judge(&endpoint), judge_shift(&endpoint)),
+            (change, by_shift),
+            "{shift} {p_values:?}"
+        );
+    }
+    let noisy = EndpointChange { too_noisy: true, ..endpoint(1.0, 1.0, 1.0, 0.01) };
+    assert_eq!(judge(&noisy), Change::Inconclusive);
+}
+
+#[test]
+fn metrics_of_the_run_are_worse_beyond_their_margins() {
+    let run = side(&[100.0], false).remove(0);
+    let compare = |new: &RunMetrics, runs: usize, advisory: bool, name: &str| {
+        let found = load_change::compare(&vec![&run; runs], &vec![new; runs], advisory);
+        found.into_iter().find(|metric| metric.name == name).unwrap()
+    };
+    let errors =
+        |points: f64| RunMetrics { error_percent: run.error_percent + points, ..run.clone() };
+    let change = |points, runs, advisory| compare(&errors(points), runs, advisory, "errors").change;
+    assert_eq!(change(0.09, 5, false), Change::Equivalent);
+    assert_eq!(change(0.11, 5, false), Change::Regressed);
+    // Of four runs per side the lowest p-value is 1/70: not significant for one of four metrics.
+    assert_eq!(change(0.11, 4, false), Change::Inconclusive);
+    assert_eq!(change(0.11, 4, true), Change::Regressed, "advisory");
+    assert_eq!(change(0.09, 4, true), Change::Equivalent);
+    let rate = |factor: f64| {
+        let new = RunMetrics { success_rate: run.success_rate * factor, ..run.clone() };
+        compare(&new, 5, false, "successful responses").change
+    };
+    assert_eq!([0.981, 0.979].map(rate), [Change::Equivalent, Change::Regressed]);
+    let failed = RunMetrics { grade: crate::verdict::Grade::Fail, ..run.clone() };
+    let failed = compare(&failed, 5, false, "runs that FAIL");
+    assert_eq!((failed.base, failed.new), (0.0, 100.0));
+    assert!((failed.p_worse - 1.0 / 252.0).abs() < 1e-9);
+}
+
+#[test]
+fn changes_are_called_by_their_names() {
+    let all = [Change::Equivalent, Change::Improved, Change::Inconclusive, Change::Regressed];
+    let names = ["EQUIVALENT", "IMPROVED", "INCONCLUSIVE", "REGRESSED"];
+    assert_eq!(all.map(Change::name), names);
+    assert_eq!(serde_json::to_value(all).unwrap(), serde_json::json!(names));
+}
+
 #[test]
 fn noisy_runs_are_inconclusive() {
     let comparison = compare(&[80.0, 140.0, 95.0, 170.0, 60.0], &[150.0, 70.0, 90.0, 180.0, 130.0]);
@@ -194,6 +271,8 @@ fn invalid_runs_do_not_count() {
     let comparison = Comparison::new(&side(&BASE, false), &new, &margins).unwrap();
     assert!(comparison.advisory, "four valid runs are too few");
     assert!(comparison.notes.iter().any(|note| note.contains("1 INVALID")));
+    let valid = Comparison::new(&side(&BASE, false), &side(&BASE, true), &margins).unwrap();
+    assert!(!valid.notes.iter().any(|note| note.contains("INVALID")), "{:?}", valid.notes);
 }
 
 #[test]
@@ -235,6 +314,13 @@ fn consecutive_sides_are_not_interleaved() {
         run.started_at += TimeDelta::days(1);
     }
     assert!(!interleaved(&base, &new));
+    let noted = |base: &[RunMetrics], new: &[RunMetrics]| {
+        let notes = compare_runs(base, new).notes;
+        notes.iter().any(|note| note.contains("not interleaved"))
+    };
+    assert!(noted(&base, &new));
+    // Two runs of a side have no order to speak of.
+    assert!(!noted(&base[..2], &new) && !noted(&base, &new[..2]));
 }
 
 #[test]
@@ -254,6 +340,24 @@ fn a_side_whose_runs_fail_has_regressed() {
         run.grade = crate::verdict::Grade::Fail;
     }
     assert_eq!(compare_runs(&base, &new).change, Change::Regressed);
+}
+
+#[test]
+fn a_load_is_described_by_its_stages_and_classes() {
+    let mut outcome = example::outcome();
+    let closed = run_metrics::describe_load(&outcome);
+    let expected = "normal-50, 50 users: ramp 5s from 0 to 50, steady 30s to 50; \
+                    9 × PlantBackendUser (wait 0.32 s), 1 × HealthCheckUser (wait 0.2 s), timeout 30 s";
+    assert_eq!(closed, expected);
+    outcome.load.model = crate::load::Model::Open;
+    outcome.load.spacing = crate::load::Spacing::Poisson;
+    for (stage, (from, to)) in outcome.load.stages.iter_mut().zip([(0.0, 12.5), (12.5, 12.5)]) {
+        (stage.from_rate, stage.to_rate) = (from, to);
+    }
+    outcome.load.stages[1].burst = 100;
+    let open = run_metrics::describe_load(&outcome);
+    let stages = "ramp 5s from 0/s to 12.5/s, steady 30s to 12.5/s and 100 at once; ";
+    assert!(open.contains(stages) && open.contains(", Poisson, timeout 30 s"), "{open}");
 }
 
 #[test]

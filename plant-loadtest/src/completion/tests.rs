@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     login::Login,
+    sla::Limit,
     work::{ExchangeTimes, Pages, WorkList},
 };
 
@@ -83,6 +84,15 @@ fn work_that_was_not_completed_counts_as_an_error() {
 }
 
 #[test]
+fn only_the_first_ids_of_work_that_has_not_ended_are_kept() {
+    let items = ["a", "b", "c", "d", "e", "f", "g"].map(|id| accepted(id, 0));
+    let states = [Some(WorkState::Unknown); 7];
+    let completion = summarize("generation", items.iter().zip(states), DateTime::UNIX_EPOCH);
+    assert_eq!(completion.not_ended_ids, ["a", "b", "c", "d", "e"]);
+    assert_eq!(completion.not_ended_text().as_deref(), Some("a, b, c, d, e and 2 more"));
+}
+
+#[test]
 fn work_that_could_not_be_read_is_neither_lost_nor_an_error() {
     let items = ["a", "b"].map(|id| accepted(id, 0));
     let states = [WorkState::Refused, WorkState::Unreachable];
@@ -121,6 +131,22 @@ fn work_that_was_no_longer_waited_for_is_no_error_but_lost_work_is() {
     assert_eq!(completion.cut_short_in(&(0..1)), 1);
     let ended = summarize_all(&items[..1], &states[..1], end);
     assert!(!ended.cut_short, "all of it had ended");
+}
+
+#[test]
+fn accepted_work_may_take_twice_as_long_as_its_drain_time() {
+    let timeout = |metric: Metric, limit: f64, fail_limit: f64| {
+        let mut sla = crate::report::example::outcome().sla;
+        sla.thresholds.truncate(1);
+        sla.thresholds[0].metric = metric;
+        sla.thresholds[0].limit = Limit::below(limit);
+        sla.thresholds[0].fail_limit = Some(Limit::below(fail_limit));
+        drain_timeout(&sla).as_secs()
+    };
+    assert_eq!(timeout(Metric::Drain, 10.0, 20.0), 60, "at least");
+    assert_eq!(timeout(Metric::Drain, 45.0, 300.0), 600);
+    assert_eq!(timeout(Metric::SecondsToHealthy, 45.0, 300.0), 60, "another metric");
+    assert_eq!(drain_timeout(&Sla::empty()).as_secs(), 60);
 }
 
 #[tokio::test]

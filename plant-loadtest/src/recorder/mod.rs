@@ -521,6 +521,46 @@ mod tests {
     }
 
     #[test]
+    fn requests_outside_the_load_and_those_left_out_are_in_no_cell() {
+        let recorder = Recorder::new(2);
+        recorder.user_started("A");
+        let (one, other) = (recorder.assign_shard(), recorder.assign_shard());
+        let failure = (FailureKind::ClientError, "401".to_owned());
+        recorder.record_outside_load(one, "POST /login", None);
+        recorder.record_outside_load(other, "POST /login", Some(failure));
+        for shard in [one, other, other] {
+            recorder.count_skipped(shard, "POST /login");
+        }
+        let (endpoints, failures) = recorder.merge(&[]);
+        let login = &endpoints[0];
+        let counts = login.outside_load;
+        assert_eq!((counts.sent, counts.succeeded, counts.client_errors), (2, 1, 1));
+        assert_eq!((login.cells.len(), login.skipped), (0, 3));
+        assert_eq!((failures.len(), failures[0].message.as_str()), (1, "401"));
+    }
+
+    #[test]
+    fn accepted_work_is_taken_once_with_the_second_of_its_acceptance() {
+        static MAIL: WorkKind = WorkKind {
+            name: "mail",
+            pages: crate::work::Pages::Offset,
+            id_field: "id",
+            accepted_field: "created_at",
+            ended_field: "ended_at",
+        };
+        let recorder = Recorder::new(1);
+        let Some(started) = Instant::now().checked_sub(Duration::from_secs(60)) else { return };
+        recorder.start(started);
+        let list = WorkList { path: "/mails?limit=100".into(), token: None, login: None };
+        recorder.record_accepted(&MAIL, "m-1".into(), list);
+        let taken = recorder.take_accepted();
+        let [work] = &taken[..] else { panic!("{taken:?}") };
+        assert_eq!((work.kind.name, work.id.as_str()), ("mail", "m-1"));
+        assert!(work.second >= 60, "{work:?}");
+        assert!(recorder.take_accepted().is_empty());
+    }
+
+    #[test]
     fn counters_are_summed_over_shards_by_second() {
         let recorder = Recorder::new(2);
         let Some(started) = Instant::now().checked_sub(Duration::from_secs(3)) else { return };

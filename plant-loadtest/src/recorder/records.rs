@@ -227,3 +227,25 @@ pub(super) fn failure(
         last_second: failure_count.last_second,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn further_messages_are_counted_together_and_known_ones_on_their_own() {
+        let mut records = Records::default();
+        let mut fail = |number: usize| {
+            let failure = Some((FailureKind::ServerError, format!("500 item {number}")));
+            records.record_outside_load(3, "GET /items", failure);
+        };
+        (0..MAX_DISTINCT_FAILURES + 5).for_each(&mut fail);
+        fail(0);
+        assert_eq!(records.failures.len(), MAX_DISTINCT_FAILURES + 1);
+        let count = |message: &str| {
+            let key = ("GET /items", FailureKind::ServerError, message.to_owned());
+            records.failures[&key].count
+        };
+        assert_eq!((count("500 item 0"), count("500 item 1"), count("other messages")), (2, 1, 5));
+    }
+}

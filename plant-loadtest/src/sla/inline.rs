@@ -153,5 +153,7 @@ mod tests {
             let error = check_inline(text, &names()).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
         }
+        let of_none = check_inline("tag read: p95 < 1s", &AllowedNames::default()).unwrap_err();
+        assert!(of_none.ends_with("the tag `read`; there is none"), "{of_none}");
     }
 }

@@ -343,3 +343,67 @@ impl fmt::Display for Metric {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_a_name_in_reports() {
+        for (metric, name) in [
+            (Metric::P95, "P95"),
+            (Metric::Percentile(Percentile::parse("99.9").unwrap()), "P99.9"),
+            (Metric::Mean, "avg"),
+            (Metric::Max, "max"),
+            (Metric::all_errors(), "errors"),
+            (Metric::ErrorRate(vec![FailureKind::TimedOut]), "errors (timed-out)"),
+            (Metric::StatusShare(Statuses::Class(5)), "responses 5xx"),
+            (Metric::Rate, "rate"),
+            (Metric::CountRate("orders".into()), "rate of orders"),
+            (Metric::Count("orders".into()), "orders"),
+            (Metric::Resource(Resource::QueueDepth), "queue depth"),
+            (Metric::SecondsToHealthy, "time to healthy"),
+            (Metric::Restarts, "restarts"),
+            (Metric::Drain, "drain time"),
+            (Metric::NotEnded, "not ended"),
+            (Metric::QueueAfter, "queue depth afterwards"),
+        ] {
+            assert_eq!(metric.to_string(), name);
+        }
+        let names: Vec<String> =
+            Resource::ALL.iter().map(|resource| Metric::Resource(*resource).to_string()).collect();
+        assert!(names.iter().all(|name| !name.contains('_')), "{names:?}");
+    }
+
+    #[test]
+    fn values_have_the_unit_and_the_digits_of_their_metric() {
+        let counter = || "orders".to_owned();
+        for (metric, value, text) in [
+            (Metric::P95, 12.34, "12.3 ms"),
+            (Metric::all_errors(), 0.25, "0.25 %"),
+            (Metric::Resource(Resource::Cpu), 69.6, "70 %"),
+            (Metric::Rate, 2.0, "2.0 requests/s"),
+            (Metric::CountRate(counter()), 2.0, "2.0 /s"),
+            (Metric::Count(counter()), 2.0, "2"),
+            (Metric::SecondsToHealthy, 0.25, "250 ms"),
+            (Metric::Drain, 0.25, "0.2 s"),
+        ] {
+            assert_eq!(metric.format(value), text, "{metric}");
+        }
+    }
+
+    #[test]
+    fn only_times_of_requests_are_latencies() {
+        assert!([Metric::P50, Metric::Mean, Metric::Max].iter().all(Metric::is_latency));
+        let others = [Metric::Rate, Metric::all_errors(), Metric::SecondsToHealthy, Metric::Drain];
+        assert!(!others.iter().any(Metric::is_latency));
+    }
+
+    #[test]
+    fn a_percentile_has_up_to_three_decimals() {
+        let notation = |percent| Percentile::parse(percent).map(|parsed| parsed.to_string());
+        assert_eq!(notation("99.999").as_deref(), Some("99.999"));
+        assert_eq!(notation("0.001").as_deref(), Some("0.001"));
+        assert_eq!(["99.9999", "0", "0.000", "100", "", "9."].map(notation), [const { None }; 6]);
+    }
+}

@@ -329,6 +329,18 @@ mod tests {
     }
 
     #[test]
+    fn thresholds_on_the_course_of_the_run_are_counted_too() {
+        let mut sla = Sla::empty();
+        assert_eq!(sla.threshold_count(), 0);
+        sla.over_time.recovery = Some(RecoveryLimit { within_percent: 10.0 });
+        assert_eq!(sla.threshold_count(), 1);
+        sla.over_time.drift = Some(DriftLimit { below_percent: 20.0, window_s: 300 });
+        let p95 = threshold(Metric::P95, Limit::below(300.0), None);
+        sla.thresholds = vec![p95.clone(), p95.clone(), p95];
+        assert_eq!(sla.threshold_count(), 5);
+    }
+
+    #[test]
     fn percentiles_have_quantiles_and_other_metrics_have_none() {
         let metrics = [Metric::P50, Metric::P95, Metric::P99, Metric::Max, Metric::Mean];
         let quantiles = metrics.map(|metric| metric.quantile());
@@ -349,9 +361,20 @@ mod tests {
             threshold(Metric::Restarts, Limit::at_most(0.0), None),
             threshold(Metric::Resource(Resource::Memory), Limit::below(2048.0), None),
             threshold(Metric::Rate, Limit::at_least(799.2), None),
+            // 2 GB.
+            threshold(Metric::Resource(Resource::Memory), Limit::below(1907.348_632), None),
+            threshold(Metric::P95, Limit::below(0.125), None),
         ]
         .map(|threshold| threshold.format_limit());
-        assert_eq!(formatted, ["< 300 ms", "<= 0", "< 2048 MiB", ">= 799.2 requests/s"]);
+        let expected = [
+            "< 300 ms",
+            "<= 0",
+            "< 2048 MiB",
+            ">= 799.2 requests/s",
+            "< 1907.35 MiB",
+            "< 0.125 ms",
+        ];
+        assert_eq!(formatted, expected);
         let values = [
             Metric::SecondsToHealthy.format(0.25),
             Metric::SecondsToHealthy.format(1.0),

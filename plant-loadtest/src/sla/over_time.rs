@@ -112,3 +112,22 @@ fn set<T>(place: &mut Option<T>, limit: T) -> bool {
     place.get_or_insert(limit);
     is_free
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sla::notation::{self, Parsed};
+
+    #[test]
+    fn limits_are_described_as_they_are_written() {
+        let mut limits = OverTime::default();
+        assert!(limits.is_empty());
+        let written = ["memory_growth < 20% over 24h", "drift < 2.5% window 5m", "recovery < 10%"];
+        for text in written {
+            let Ok(Parsed::OverTime(limit)) = notation::parse(text) else { panic!("{text}") };
+            assert!(limits.add(limit), "{text}");
+            assert!(!limits.is_empty());
+        }
+        assert_eq!(limits.describe(), written);
+    }
+}

@@ -203,6 +203,12 @@ mod tests {
         assert_eq!(part("users = \"51..100\"").0, users(51, 100));
         assert_eq!(part("users = \"51..\"").0, users(51, u32::MAX));
         assert_eq!(part("users = \"..50\"").0, users(0, 50));
+        assert_eq!(part("users = \"50..50\"").0, users(50, 50));
+        for wrong in ["0..50", "50", "a..b", "-1..5"] {
+            let lines = format!("users = \"{wrong}\"\nfail = [\"errors < 1%\"]\n");
+            let found = errors(&format!("[[threshold]]\n{lines}"));
+            assert!(found[0].contains("`users` must be a range such as 51..100"), "{found:?}");
+        }
     }
 
     #[test]

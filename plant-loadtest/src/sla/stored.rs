@@ -228,6 +228,10 @@ mod tests {
                 abort_after_s: Some(3),
             };
             let text = serde_json::to_string(&threshold).unwrap();
+            assert!(text.contains("\"required\":false"), "{text}");
+            let required = Threshold { required: true, ..threshold.clone() };
+            let required = serde_json::to_string(&required).unwrap();
+            assert!(!required.contains("\"required\""), "{required}");
             assert_eq!(serde_json::from_str::<Threshold>(&text).unwrap(), threshold, "{text}");
         }
     }

@@ -93,7 +93,6 @@ impl Share {
         match self.count.checked_sub(1) {
             None => 1.0,
             Some(_) if share >= 1.0 => 1.0,
-            Some(_) if share <= 0.0 => 0.0,
             Some(fewer) => beta_reg(as_f64(self.count), as_f64(self.total - fewer), share),
         }
     }
@@ -170,6 +169,14 @@ mod tests {
         assert_eq!(compare(0, 1, 0.0), Position::Below);
         assert_eq!(compare(1, 1_000, 0.0), Position::Above);
         assert_eq!(compare(0, 0, 0.0), Position::Undecided);
+    }
+
+    #[test]
+    fn no_share_is_above_a_limit_of_one_or_more() {
+        for limit in [1.0, 1.5] {
+            assert_eq!(compare(999, 1_000, limit), Position::Below, "{limit}");
+            assert_eq!(compare(1_000, 1_000, limit), Position::Undecided, "{limit}");
+        }
     }
 
     #[test]

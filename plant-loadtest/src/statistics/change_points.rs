@@ -139,6 +139,28 @@ mod tests {
     }
 
     #[test]
+    fn the_p_value_counts_the_permutations_that_are_as_extreme_and_the_series_itself() {
+        let values: Vec<f64> = (0..40).map(|at| f64::from(at % 2 + at / 20 * 100)).collect();
+        let found = change_points(&values, 0.01);
+        assert_eq!((found.len(), found[0].index), (1, 20), "{found:?}");
+        assert!((found[0].p_value - 1.0 / 2000.0).abs() < 1e-12, "{found:?}");
+        assert_eq!(change_points(&values, 1.0 / 2000.0).len(), 1, "significant at its own p-value");
+        assert!(change_points(&values, 0.9 / 2000.0).is_empty());
+    }
+
+    #[test]
+    fn the_statistic_is_the_highest_difference_of_the_ranks() {
+        assert_eq!(midranks(&[30.0, 10.0, 20.0, 20.0]), [4.0, 1.0, 2.5, 2.5]);
+        // The mean rank is 4.5, so the first four are 8 below it; the sides have four values each.
+        let ranks: Vec<f64> = (1..=8).map(f64::from).collect();
+        assert_eq!(max_statistic(&ranks), Some(8.0 / 4.0));
+        // After the fourth of nine they are 10 below it, and the sides have four and five values.
+        let ranks: Vec<f64> = (1..=9).map(f64::from).collect();
+        assert_eq!(max_statistic(&ranks), Some(10.0 / 20.0_f64.sqrt()));
+        assert_eq!(max_statistic(&ranks[..7]), None, "too short for two sides");
+    }
+
+    #[test]
     fn noise_alone_rarely_has_a_change_point() {
         let mut random = fastrand::Rng::with_seed(2);
         let false_positives = (0..40)

@@ -15,12 +15,9 @@ pub fn hodges_lehmann(base: &[f64], new: &[f64]) -> Option<f64> {
 /// than `base`. Tied values get their mean rank, and the p-value comes from the exact distribution
 /// of these ranks.
 ///
-/// Returns 1 when either group is empty.
+/// It is 1 when either group is empty.
 #[must_use]
 pub fn mann_whitney_greater(base: &[f64], new: &[f64]) -> f64 {
-    if base.is_empty() || new.is_empty() {
-        return 1.0;
-    }
     let ranks = doubled_midranks(base, new);
     let observed: usize = ranks[base.len()..].iter().sum();
     let subsets = subsets_by_rank_sum(&ranks, new.len());
@@ -91,6 +88,14 @@ mod tests {
         // the observed one and the one with the other tied value reach the sum.
         let p_value = mann_whitney_greater(&[1.0, 2.0], &[2.0, 3.0]);
         assert!((p_value - 2.0 / 6.0).abs() < 1e-12, "{p_value}");
+        assert_eq!(doubled_midranks(&[1.0, 2.0], &[2.0, 3.0]), [2, 5, 5, 8]);
+    }
+
+    #[test]
+    fn nothing_is_significant_without_values_on_both_sides() {
+        for (base, new) in [(&[][..], &[1.0, 2.0][..]), (&[1.0, 2.0], &[]), (&[], &[])] {
+            assert_eq!(mann_whitney_greater(base, new), 1.0, "{base:?} {new:?}");
+        }
     }
 
     #[test]

@@ -84,8 +84,9 @@ mod tests {
     use super::main_failure;
     use crate::{
         failure::FailureKind,
-        outcome::{Counts, Failure},
+        outcome::{ArrivalCell, Completion, CompletionCell, Counts, Failure},
         report::example,
+        sla::{Limit, Metric, Sla, Subject, Threshold},
         verdict::Verdict,
     };
 
@@ -114,6 +115,56 @@ mod tests {
         assert_eq!(main(&outcome).as_deref(), Some("mostly value at `/v` is not \"2.0\""));
         outcome.failures[1].count = 7;
         assert_eq!(main(&outcome), None, "half of them are not most");
+    }
+
+    #[test]
+    fn work_that_has_not_ended_is_named_by_its_ids() {
+        let mut outcome = example::outcome();
+        let of = |work: &str, id: &str| Completion {
+            work: work.into(),
+            drain_s: None,
+            cells: vec![CompletionCell { second: 10, accepted: 1, ..CompletionCell::default() }],
+            not_ended_ids: vec![id.into()],
+        };
+        outcome.completions = vec![of("mail", "m-1"), of("report", "r-7")];
+        outcome.sla.thresholds = vec![Threshold {
+            subject: Subject::Work("report".into()),
+            metric: Metric::NotEnded,
+            limit: Limit::at_most(0.0),
+            fail_limit: Some(Limit::at_most(0.0)),
+            ..outcome.sla.thresholds[0].clone()
+        }];
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
+        let expected = "accepted work: report: not ended 1, threshold <= 0 (r-7)";
+        assert!(verdict.reason.contains(expected), "{}", verdict.reason);
+    }
+
+    #[test]
+    fn dropped_arrivals_are_no_server_errors() {
+        let mut outcome = example::outcome();
+        let second = outcome.judged_span().start;
+        let cell = outcome.endpoints[0].cells.iter_mut().find(|cell| cell.second == second);
+        cell.unwrap().counts.server_errors += 900;
+        let arrival =
+            ArrivalCell { second, scheduled: 9_000, dropped: 5_000, ..Default::default() };
+        outcome.arrivals = vec![arrival];
+        let reason = |kinds: Vec<FailureKind>| {
+            let sla = Sla {
+                thresholds: vec![Threshold {
+                    subject: Subject::AllRequests,
+                    metric: Metric::ErrorRate(kinds),
+                    limit: Limit::below(1.0),
+                    fail_limit: Some(Limit::below(1.0)),
+                    ..outcome.sla.thresholds[0].clone()
+                }],
+                ..outcome.sla.clone()
+            };
+            Verdict::judge(&outcome, &sla).reason
+        };
+        let of_server = reason(vec![FailureKind::ServerError]);
+        assert!(of_server.contains("(900 of 900 from GET /api/v1/agents)"), "{of_server}");
+        let with_timeouts = reason(vec![FailureKind::ServerError, FailureKind::TimedOut]);
+        assert!(!with_timeouts.contains(" from "), "{with_timeouts}");
     }
 
     #[test]
@@ -150,6 +201,12 @@ mod tests {
         }
         let verdict = Verdict::judge(&outcome, &outcome.sla);
         assert!(verdict.reason.contains(&format!("from {name})")), "{}", verdict.reason);
+        // A few errors elsewhere change nothing.
+        let of_second = &mut outcome.endpoints[1].cells;
+        of_second[10].counts.server_errors += 10;
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
+        assert!(verdict.reason.contains("(90 of 100 from GET "), "{}", verdict.reason);
+        outcome.endpoints[1].cells[10].counts.server_errors -= 10;
         // With half of the errors it is not most of them.
         let name = outcome.endpoints[1].name.clone();
         for cell in &mut outcome.endpoints[1].cells {
@@ -162,12 +219,7 @@ mod tests {
         assert!(!verdict.reason.contains(" from "), "{}", verdict.reason);
         // Neither is it if most arrivals were dropped.
         let second = outcome.judged_span().start;
-        let dropped = crate::outcome::ArrivalCell {
-            second,
-            scheduled: 1,
-            dropped: 900,
-            ..Default::default()
-        };
+        let dropped = ArrivalCell { second, scheduled: 1, dropped: 900, ..Default::default() };
         let mut with_drops = outcome.clone();
         with_drops.arrivals = vec![dropped];
         for cell in &mut with_drops.endpoints[1].cells {

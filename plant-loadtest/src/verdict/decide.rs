@@ -52,7 +52,6 @@ pub(super) fn decide_quantile(
             decide_point_quantile(threshold, latency, quantile, samples_for_quantile(quantile))
         }
         Judging::Interval { confidence } => decide_share(
-            threshold,
             violating(threshold.limit),
             threshold.fail_limit.map(|limit| (violating(limit), allowed)),
             allowed,
@@ -71,7 +70,7 @@ pub(super) fn decide_error_rate(
     match judging {
         Judging::Interval { confidence } => {
             let fail_limit = threshold.fail_limit.map(|limit| (failed, limit.value / 100.0));
-            decide_share(threshold, failed, fail_limit, limit, confidence)
+            decide_share(failed, fail_limit, limit, confidence)
         }
         Judging::Point => {
             // Violated if it would be so were all missing requests successful.
@@ -137,7 +136,6 @@ pub(super) fn decide_mean(
 /// Compares a share of requests with `limit` (0 to 1), and if it is above it, the share of
 /// `fail_limit` with that limit: above it too, the violation is a failure.
 fn decide_share(
-    threshold: &Threshold,
     share: Share,
     fail_limit: Option<(Share, f64)>,
     limit: f64,
@@ -150,7 +148,6 @@ fn decide_share(
             Decision::NotDecidable(Undecided::by_samples(share.total, needed))
         }
         Position::Above => match fail_limit {
-            Some(_) if threshold.has_no_warning() => Decision::Violated,
             Some((share, limit)) if share.compare(limit, confidence) == Position::Above => {
                 Decision::Violated
             }
@@ -208,5 +205,5 @@ fn samples_for_quantile(quantile: f64) -> u64 {
 )]
 fn times(samples: u64, factor: f64) -> Option<u64> {
     let needed = (samples as f64 * factor).ceil();
-    (needed.is_finite() && needed < 1e9).then_some(needed as u64)
+    (needed < 1e9).then_some(needed as u64)
 }

@@ -299,6 +299,38 @@ mod tests {
         }
         let drift = Drift::detect(&outcome, LIMIT).unwrap();
         assert_eq!(drift.grade, Grade::Warning, "{}", drift.summary);
+        assert!(drift.summary.ends_with("; not statistically significant"), "{}", drift.summary);
+    }
+
+    #[test]
+    fn a_ramp_of_the_rate_is_not_compared() {
+        let mut outcome = slowed(0);
+        let stage = &mut outcome.load.stages[1];
+        (stage.from_rate, stage.to_rate) = (10.0, 20.0);
+        assert_eq!(Drift::detect(&outcome, LIMIT), None);
+    }
+
+    #[test]
+    fn the_summary_names_the_windows_and_what_changed_between_them() {
+        let mut outcome = slowed(0);
+        for sample in &mut outcome.samples {
+            let mib = if sample.second < 20 { 100.0 } else { 150.0 };
+            sample.service.memory_bytes = Some(mib * 1_048_576.0);
+        }
+        let drift = Drift::detect(&outcome, LIMIT).unwrap();
+        let expected =
+            "first and last 15s: P95 10.2 ms → 10.2 ms (+0 %), memory 100.0 → 150.0 MiB (+50 %)";
+        assert_eq!((drift.grade, drift.summary.as_str()), (Grade::Fail, expected));
+        // An increase of exactly the limit is none beyond it.
+        let half = DriftLimit { below_percent: 50.0, ..LIMIT };
+        assert_eq!(Drift::detect(&outcome, half).unwrap().grade, Grade::Pass);
+        outcome.endpoints.clear();
+        for sample in &mut outcome.samples {
+            sample.service.memory_bytes = None;
+        }
+        let nothing = Drift::detect(&outcome, LIMIT).unwrap();
+        let expected = "too few requests in the first and last windows";
+        assert_eq!((nothing.grade, nothing.summary.as_str()), (Grade::Insufficient, expected));
     }
 
     #[test]
@@ -317,5 +349,17 @@ mod tests {
         let mut outcome = slowed(0);
         outcome.load.stages[1].to_users /= 2;
         assert_eq!(Drift::detect(&outcome, LIMIT), None);
+        // Two stages that hold the load, the second one with more or with as many users.
+        for (more, is_compared) in [(0, true), (10, false)] {
+            let mut outcome = slowed(0);
+            let first = &mut outcome.load.stages[1];
+            let end = first.to_s;
+            first.to_s -= 10;
+            let mut second = Stage { from_s: end - 10, to_s: end, ..first.clone() };
+            second.from_users += more;
+            second.to_users += more;
+            outcome.load.stages.push(second);
+            assert_eq!(Drift::detect(&outcome, LIMIT).is_some(), is_compared, "{more}");
+        }
     }
 }

@@ -390,6 +390,15 @@ mod tests {
     }
 
     #[test]
+    fn a_freeze_concerns_the_seconds_from_its_start_to_after_its_end() {
+        // The sample of second 20 has a lag of up to 1.4 s: the seconds 17 to 21.
+        let touches = |span| super::touches(&[span], (20, 1_400.0));
+        assert!(!touches(12..17) && touches(12..18));
+        assert!(touches(21..30) && !touches(22..30));
+        assert!(super::touches(&[5..10, 19..20], (20, 1_400.0)), "one of them is enough");
+    }
+
+    #[test]
     fn arrivals_that_waited_have_a_note() {
         let mut outcome = with_dropped(0);
         assert_eq!(super::arrivals_note(&outcome), None);
@@ -424,6 +433,18 @@ mod tests {
         let mut outcome = with_dropped(0);
         outcome.arrivals[0].dispatch_lag.record(Duration::from_millis(30));
         assert_eq!(Verdict::judge(&outcome, &outcome.sla).grade, Grade::Invalid);
+    }
+
+    #[test]
+    fn the_lag_of_timers_and_that_of_arrivals_are_reported_together() {
+        let mut outcome = with_dropped(0);
+        let judged = outcome.judged_span();
+        let samples = outcome.samples.iter().filter(|sample| judged.contains(&sample.second));
+        let of_timers: u64 = samples.map(|sample| sample.generator_timer_lag.len()).sum();
+        outcome.arrivals[0].dispatch_lag.record(Duration::from_millis(30));
+        let lag = Verdict::judge(&outcome, &outcome.sla).generator.dispatch_lag;
+        assert!(of_timers > 0);
+        assert_eq!(lag.len(), of_timers + 1);
     }
 
     #[test]

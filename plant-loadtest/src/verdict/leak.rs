@@ -320,6 +320,16 @@ mod tests {
     }
 
     #[test]
+    fn a_line_exceeds_the_limit_by_its_ends_and_a_single_sample_does_not() {
+        // By 21 % from end to end, and by 19 % from the first twelfth to the last.
+        let line = Leak::detect(&growing(700, 24.0), DAY);
+        assert_eq!((line.grade, line.exceeds_total), (Grade::Warning, true), "{}", line.summary);
+        let mut spike = growing(700, 0.0);
+        spike[699].1 = 1_000.0;
+        assert!(!Leak::detect(&spike, DAY).exceeds_total);
+    }
+
+    #[test]
     fn certain_growth_above_half_of_the_limit_warns() {
         let memory = |percent: f64| -> Vec<(f64, f64)> {
             (0..1440)
@@ -329,6 +339,23 @@ mod tests {
         assert_eq!(Leak::detect(&memory(5.0), DAY).grade, Grade::Pass);
         assert_eq!(Leak::detect(&memory(15.0), DAY).grade, Grade::Warning);
         assert_eq!(Leak::detect(&memory(25.0), DAY).grade, Grade::Fail);
+    }
+
+    #[test]
+    fn the_summary_has_the_growth_in_the_period_of_the_limit() {
+        let summary = |percent: f64| {
+            let day = |at: u32| f64::from(at) / 1440.0;
+            let memory: Vec<(f64, f64)> =
+                (0..1440).map(|at| (day(at) * 86_400.0, 100.0 + percent * day(at))).collect();
+            Leak::detect(&memory, DAY).summary
+        };
+        let steady = "no leak: +0.0 % in 24h (between +0.0 % and +0.0 %); growth of 0.0 % would have \
+                      been detected in 21h35m";
+        assert_eq!(summary(0.0), steady);
+        // Of 101.5 after the warm-up.
+        let warning = "grows by +14.8 % in 24h (between +14.8 % and +14.8 %)";
+        assert_eq!(summary(15.0), warning);
+        assert_eq!(summary(150.0), "leak: +130 % in 24h (between +130 % and +130 %)");
     }
 
     fn growing(seconds: u32, percent: f64) -> Vec<(f64, f64)> {

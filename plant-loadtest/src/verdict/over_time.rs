@@ -204,8 +204,48 @@ mod tests {
     }
 
     #[test]
+    fn memory_must_be_sampled_in_four_fifths_of_the_seconds_for_a_pass() {
+        let mut outcome = example::outcome();
+        // 90 judged seconds.
+        outcome.load.stages[1].to_s += 60;
+        let limit = MemoryGrowthLimit { below_percent: 20.0, over_s: 60.0 };
+        outcome.sla.over_time = OverTime { memory_growth: Some(limit), ..OverTime::default() };
+        let sample = outcome.samples[20].clone();
+        let grade = |seconds: u32| {
+            let samples =
+                (5..5 + seconds).map(|second| ResourceSample { second, ..sample.clone() });
+            let outcome = Outcome { samples: samples.collect(), ..outcome.clone() };
+            leak(&outcome, &outcome.sla).unwrap().grade
+        };
+        assert_eq!([90, 72, 71].map(grade), [Grade::Pass, Grade::Pass, Grade::Insufficient]);
+    }
+
+    #[test]
+    fn without_a_limit_only_what_was_measured_is_reported() {
+        let find = |change: fn(&mut Outcome), name: &str| {
+            let mut outcome = example::outcome();
+            change(&mut outcome);
+            let mut found = findings(&outcome, &outcome.sla).into_iter();
+            found.find(|finding| finding.name == name).map(|finding| finding.grade)
+        };
+        let no_memory: fn(&mut Outcome) = |outcome| {
+            for sample in &mut outcome.samples {
+                sample.service.memory_bytes = None;
+            }
+        };
+        assert_eq!(find(no_memory, "drift"), Some(Grade::Pass));
+        assert_eq!(find(no_memory, "memory growth"), None);
+        assert_eq!(find(|outcome| outcome.load.stages[1].from_users = 1, "drift"), None);
+        assert_eq!(find(|outcome| drop(outcome.load.stages.remove(0)), RECOVERY), None);
+    }
+
+    #[test]
     fn drift_that_the_generator_may_have_caused_is_not_decidable() {
         let mut outcome = example::outcome();
+        let freeze = |outcome: &mut Outcome| {
+            let lag = &mut outcome.samples[25].generator_timer_lag;
+            lag.record(std::time::Duration::from_millis(300));
+        };
         let cells = outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.cells);
         for cell in cells.filter(|cell| cell.second >= 20) {
             for _ in 0..50 {
@@ -217,10 +257,33 @@ mod tests {
             found.into_iter().find(|finding| finding.name == "drift").unwrap()
         };
         assert_eq!(drift(&outcome).grade, Grade::Fail);
-        outcome.samples[25].generator_timer_lag.record(std::time::Duration::from_millis(300));
+        freeze(&mut outcome);
         let frozen = drift(&outcome);
         assert_eq!(frozen.grade, Grade::Insufficient);
         assert!(frozen.summary.contains("stood still for 300 ms"), "{}", frozen.summary);
+        let mut steady = example::outcome();
+        freeze(&mut steady);
+        assert_eq!(drift(&steady).grade, Grade::Pass, "it caused none");
+    }
+
+    #[test]
+    fn without_a_limit_a_fail_is_reported_as_a_warning() {
+        let reported = |grade, in_sla| {
+            let finding = Finding {
+                name: "drift",
+                grade,
+                in_sla,
+                must_decide: true,
+                limit: String::new(),
+                summary: String::new(),
+            };
+            (finding.reported_grade(), finding.label())
+        };
+        assert_eq!(reported(Grade::Fail, true), (Grade::Fail, "FAIL"));
+        assert_eq!(reported(Grade::Fail, false), (Grade::Warning, "WARNING"));
+        assert_eq!(reported(Grade::Pass, false), (Grade::Pass, "PASS"));
+        let undecided = (Grade::Insufficient, "INCONCLUSIVE");
+        assert_eq!(reported(Grade::Insufficient, true), undecided);
     }
 
     #[test]

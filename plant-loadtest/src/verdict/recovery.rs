@@ -287,6 +287,14 @@ mod tests {
         assert_eq!(Recovery::detect(&outcome, 10.0).unwrap().grade, Grade::Pass);
         set_depth(&mut outcome, 2.0);
         assert_eq!(Recovery::detect(&outcome, 10.0).unwrap().grade, Grade::Fail);
+        // Above a longer queue the percentage is.
+        for sample in outcome.samples.iter_mut().filter(|sample| sample.second < 30) {
+            sample.service.queue_depth = Some(100.0);
+        }
+        for (depth, grade) in [(109.0, Grade::Pass), (112.0, Grade::Fail)] {
+            set_depth(&mut outcome, depth);
+            assert_eq!(Recovery::detect(&outcome, 10.0).unwrap().grade, grade, "{depth}");
+        }
     }
 
     #[test]
@@ -312,22 +320,51 @@ mod tests {
 
     #[test]
     fn a_service_that_becomes_slow_again_has_not_recovered_before() {
-        let mut outcome = spiked(42, 30);
-        // Fast from 42 s on, but slow again from 48 to 60 s.
-        for cell in
-            outcome.endpoints[0].cells.iter_mut().filter(|cell| (48..60).contains(&cell.second))
-        {
-            for _ in 0..20 {
-                cell.latency.record(Duration::from_millis(400));
-            }
+        // Fast from 42 s on, but slow again in these seconds. Three windows are 15 s.
+        for (slow, seconds) in [(48..60, 20), (52..56, 16), (60..65, 2)] {
+            let mut outcome = spiked(42, 30);
+            add_slow(&mut outcome, slow, 20);
+            let recovery = Recovery::detect(&outcome, 10.0).unwrap();
+            assert_eq!(
+                (recovery.grade, recovery.seconds),
+                (Grade::Pass, Some(seconds)),
+                "{}",
+                recovery.summary
+            );
         }
+    }
+
+    /// Adds slow requests to each of these seconds.
+    fn add_slow(outcome: &mut Outcome, seconds: Range<u32>, requests: u64) {
+        let cells = outcome.endpoints[0].cells.iter_mut();
+        for cell in cells.filter(|cell| seconds.contains(&cell.second)) {
+            cell.latency.record_times(Duration::from_millis(400), requests);
+        }
+    }
+
+    #[test]
+    fn a_window_must_be_fast_on_its_own_and_within_the_run() {
+        // Few enough for three windows, but not for one.
+        let mut outcome = spiked(40, 30);
+        add_slow(&mut outcome, 42..43, 12);
         let recovery = Recovery::detect(&outcome, 10.0).unwrap();
-        assert_eq!(
-            (recovery.grade, recovery.seconds),
-            (Grade::Pass, Some(20)),
-            "{}",
-            recovery.summary
-        );
+        assert_eq!(recovery.seconds, Some(3), "{}", recovery.summary);
+        // Fast only in the last three seconds.
+        assert_eq!(Recovery::detect(&spiked(77, 30), 10.0).unwrap().grade, Grade::Fail);
+    }
+
+    #[test]
+    fn one_percentage_point_more_errors_than_before_are_tolerated() {
+        for (errors, grade) in [(1, Grade::Pass), (2, Grade::Fail)] {
+            let mut outcome = spiked(42, 30);
+            let cells = outcome.endpoints[0].cells.iter_mut();
+            for cell in cells.filter(|cell| cell.second >= 40 && cell.second % 5 == 0) {
+                // Of about 100 requests in five seconds.
+                cell.counts.server_errors = errors;
+            }
+            let recovery = Recovery::detect(&outcome, 10.0).unwrap();
+            assert_eq!(recovery.grade, grade, "{errors}: {}", recovery.summary);
+        }
     }
 
     #[test]
@@ -345,9 +382,25 @@ mod tests {
         let recovery = Recovery::detect(&few, 10.0).unwrap();
         assert_eq!((recovery.grade, recovery.baseline_p95_ms), (Grade::Insufficient, None));
         let mut short = spiked(52, 30);
-        (short.load.stages[2].to_s, short.duration_s) = (49, 49.0);
-        let recovery = Recovery::detect(&short, 10.0).unwrap();
-        assert_eq!(recovery.grade, Grade::Insufficient, "{}", recovery.summary);
+        // Two windows of 5 s are enough.
+        for (until, grade) in [(49, Grade::Insufficient), (50, Grade::Fail)] {
+            (short.load.stages[2].to_s, short.duration_s) = (until, f64::from(until));
+            let recovery = Recovery::detect(&short, 10.0).unwrap();
+            assert_eq!(recovery.grade, grade, "{}", recovery.summary);
+        }
+    }
+
+    #[test]
+    fn the_baseline_is_the_last_constant_load_before_the_spike() {
+        let baseline = |users: (u32, u32)| {
+            let mut outcome = spiked(42, 30);
+            outcome.load.stages[0].to_s = 20;
+            outcome.load.stages.insert(1, stage("between", users, 20..30));
+            find_spike(&outcome).unwrap().baseline
+        };
+        assert_eq!(baseline((20, 20)), 20..30);
+        assert_eq!(baseline((10, 40)), 0..20, "a ramp is none");
+        assert_eq!(baseline((0, 0)), 0..20, "a pause is none");
     }
 
     #[test]
@@ -364,5 +417,38 @@ mod tests {
         let mut constant = example::outcome();
         constant.load.stages.remove(0);
         assert_eq!(Recovery::detect(&constant, 10.0), None, "the load is constant");
+        let mut steady = example::outcome();
+        steady.load.stages[0].from_users = steady.load.stages[0].to_users;
+        assert_eq!(Recovery::detect(&steady, 10.0), None, "so are two stages of the same load");
+    }
+
+    #[test]
+    fn settling_needs_two_windows_in_the_first_half_of_the_load_after_the_ramp() {
+        let mut outcome = example::outcome();
+        let from = outcome.load.stages[1].from_s;
+        let mut settles = |seconds: u32| {
+            outcome.load.stages[1].to_s = from + seconds;
+            Recovery::detect(&outcome, 10.0).is_some()
+        };
+        assert!(settles(20) && !settles(19));
+    }
+
+    #[test]
+    fn a_spike_that_ends_the_run_has_no_recovery() {
+        let mut outcome = spiked(42, 30);
+        outcome.load.stages.truncate(2);
+        assert_eq!(Recovery::detect(&outcome, 10.0), None);
+    }
+
+    #[test]
+    fn a_window_is_long_enough_for_forty_requests() {
+        let mut outcome = spiked(42, 30);
+        for (requests, seconds) in [(20, 5), (2, 20), (1, 40), (0, 60)] {
+            for cell in &mut outcome.endpoints[0].cells {
+                cell.latency = crate::distribution::Distribution::default();
+                cell.latency.record_times(Duration::from_millis(20), requests);
+            }
+            assert_eq!(window_length(&outcome, &(40..80)), seconds, "{requests} per second");
+        }
     }
 }

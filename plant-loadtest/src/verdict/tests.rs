@@ -46,6 +46,19 @@ fn without_thresholds_a_busy_generator_is_only_a_note() {
 }
 
 #[test]
+fn the_reason_of_a_pass_counts_the_thresholds() {
+    let reason = |metrics: &[Metric]| {
+        let verdict = verdict(|outcome| {
+            outcome.endpoints.clear();
+            outcome.sla.thresholds.retain(|one| metrics.contains(&one.metric));
+        });
+        verdict.reason
+    };
+    assert_eq!(reason(&[Metric::SecondsToHealthy]), "the threshold was met");
+    assert_eq!(reason(&[Metric::SecondsToHealthy, Metric::Restarts]), "all 2 thresholds met");
+}
+
+#[test]
 fn a_killed_run_can_violate_thresholds_but_never_meet_them() {
     let killed = verdict(|outcome| outcome.ended = Ended::Killed);
     assert_eq!(killed.grade, Grade::Insufficient);
@@ -372,8 +385,14 @@ fn a_burst_has_a_note_with_its_rate() {
     let rate = judged.div_ceil(2);
     let expected = format!("{judged} succeeded, the last after 2.00 s, which is {rate} per second");
     assert!(note.is_some_and(|note| note.contains(&expected)), "{expected} {:?}", verdict.notes);
-    let none = self::verdict(|outcome| outcome.load.stages[1].burst = 0);
-    assert!(!none.notes.iter().any(|note| note.starts_with("burst")));
+    // Beside other arrivals the burst cannot be told apart.
+    for (burst, from_rate, to_rate) in [(0, 0.0, 0.0), (500, 5.0, 5.0), (500, 0.0, 5.0)] {
+        let none = self::verdict(|outcome| {
+            let stage = &mut outcome.load.stages[1];
+            (stage.burst, stage.from_rate, stage.to_rate) = (burst, from_rate, to_rate);
+        });
+        assert!(!none.notes.iter().any(|note| note.starts_with("burst")), "{burst}");
+    }
 }
 
 #[test]
@@ -393,6 +412,49 @@ fn requests_that_never_ended_have_a_note() {
     let note = |verdict: &Verdict| verdict.notes.iter().any(|note| note.contains("were aborted"));
     assert!(!note(&verdict(|_| {})));
     assert!(note(&verdict(|outcome| outcome.endpoints[0].cells[3].counts.sent += 1)));
+}
+
+#[test]
+fn how_the_run_ended_and_what_is_not_decidable_is_noted() {
+    let notes = |ended, undecided: usize| {
+        let verdict = verdict(|outcome| {
+            (outcome.ended, outcome.duration_s) = (ended, 20.0);
+            outcome.endpoints.clear();
+            let metrics: &[Metric] = match undecided {
+                0 => &[Metric::SecondsToHealthy],
+                1 => &[Metric::SecondsToHealthy, Metric::QueueAfter],
+                _ => &[Metric::SecondsToHealthy, Metric::QueueAfter, Metric::Rate],
+            };
+            let threshold = outcome.sla.thresholds[0].clone();
+            let of = |metric: &Metric| Threshold {
+                subject: Subject::AllRequests,
+                metric: metric.clone(),
+                required: false,
+                ..threshold.clone()
+            };
+            outcome.sla.thresholds = metrics.iter().map(of).collect();
+        });
+        verdict.notes
+    };
+    assert!(notes(Ended::AsPlanned, 0).is_empty());
+    assert_eq!(
+        notes(Ended::Interrupted, 0),
+        ["interrupted after 20 of 35 seconds: judged by the data up to then"]
+    );
+    assert_eq!(
+        notes(Ended::Killed, 0),
+        [
+            "killed after 20 of 35 seconds: judged by the data written up to then; the last seconds may be \
+          missing"
+        ]
+    );
+    assert_eq!(
+        notes(Ended::AsPlanned, 1),
+        ["1 of 2 thresholds is not decidable (INSUFFICIENT), so not counted as met"]
+    );
+    assert!(notes(Ended::Interrupted, 2)[1].starts_with("2 of 3 thresholds are not decidable"));
+    let skipped = verdict(|_| {});
+    assert!(!skipped.notes.iter().any(|note| note.contains("left out")), "{:?}", skipped.notes);
 }
 
 #[test]
@@ -424,6 +486,46 @@ fn a_run_without_a_judged_stage_is_no_pass() {
         outcome.sla.thresholds.retain(|one| one.metric == Metric::SecondsToHealthy);
     });
     assert_eq!(verdict.grade, Grade::Insufficient, "{}", verdict.reason);
+}
+
+#[test]
+fn failures_in_the_ramp_only_are_not_judged() {
+    let verdict = verdict(|outcome| {
+        outcome.sla.thresholds.retain(|one| one.subject == Subject::AllRequests);
+        let of = |second, succeeded, server_errors| EndpointCell {
+            second,
+            counts: Counts {
+                sent: succeeded + server_errors,
+                succeeded,
+                server_errors,
+                ..Counts::default()
+            },
+            ..EndpointCell::default()
+        };
+        outcome.endpoints[0].cells = vec![of(0, 0, 900), of(10, 100, 0)];
+    });
+    assert_eq!(verdict.grade, Grade::Pass, "{}", verdict.reason);
+}
+
+#[test]
+fn a_stricter_limit_replaces_the_default_one() {
+    let groups = |fail_percent: f64| -> Vec<String> {
+        let verdict = verdict(|outcome| {
+            outcome.endpoints.truncate(1);
+            outcome.sla.thresholds = vec![Threshold {
+                subject: Subject::Endpoint(outcome.endpoints[0].name.clone()),
+                group: "own".into(),
+                metric: Metric::all_errors(),
+                limit: Limit::below(1.0),
+                fail_limit: Some(Limit::at_most(fail_percent)),
+                required: true,
+                ..outcome.sla.thresholds[0].clone()
+            }];
+        });
+        verdict.thresholds.into_iter().map(|judged| judged.threshold.group).collect()
+    };
+    assert_eq!(groups(5.0), ["own"]);
+    assert_eq!(groups(80.0), ["own", "default"], "a looser one does not");
 }
 
 #[test]

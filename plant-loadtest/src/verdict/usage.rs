@@ -187,6 +187,35 @@ mod tests {
     }
 
     #[test]
+    fn a_single_sample_shows_no_cpu_usage() {
+        let outcome = example::outcome();
+        let mut first = outcome.samples[0].clone();
+        first.service.cpus = Some(4.0);
+        let outcome = Outcome { samples: vec![first], ..outcome };
+        assert_eq!(resource(&outcome, Resource::Cpu, slice::from_ref(&(0..10))), (None, 1));
+    }
+
+    #[test]
+    fn memory_is_its_maximum_in_mebibytes() {
+        let mut outcome = example::outcome();
+        for sample in &mut outcome.samples {
+            let mib = if sample.second == 12 { 80.0 } else { 50.0 };
+            sample.service.memory_bytes = Some(mib * 1_048_576.0);
+        }
+        let memory = |span| resource(&outcome, Resource::Memory, slice::from_ref(&span));
+        assert_eq!(memory(10..20), (Some(80.0), 10));
+        assert_eq!(memory(13..20), (Some(50.0), 7));
+    }
+
+    #[test]
+    fn a_throughput_needs_a_known_number_of_seconds() {
+        let tally = Tally { throughput_count: 600, ..Tally::default() };
+        assert_eq!(throughput(&tally, &[5..10, 20..25]), (Some(60.0), 600));
+        assert_eq!(throughput(&tally, &[]), (None, 600));
+        assert_eq!(throughput(&tally, slice::from_ref(&(0..u32::MAX))), (None, 600));
+    }
+
+    #[test]
     fn a_counter_that_restarts_counts_from_zero() {
         let mut outcome = example::outcome();
         for (sample, errors) in outcome.samples.iter_mut().zip([5.0, 7.0, 1.0, 4.0]) {
@@ -205,6 +234,8 @@ mod tests {
         }
         let of = |spans: &[Range<u32>]| resource(&outcome, Resource::LoggedErrors, spans).0;
         assert_eq!(of(slice::from_ref(&(10..11))), Some(50.0));
+        let later = resource(&outcome, Resource::LoggedErrors, slice::from_ref(&(10..13)));
+        assert_eq!(later, (Some(150.0), 3));
         // What happens between two spans belongs to neither.
         assert_eq!(of(&[10..12, 20..22]), Some(100.0 + 100.0 + 400.0 - 400.0 + 0.0));
     }

@@ -139,6 +139,47 @@ mod tests {
     }
 
     #[test]
+    fn timeouts_hold_users_for_the_whole_timeout() {
+        let mut outcome = held();
+        let endpoint = outcome.endpoints.iter_mut().find(|one| one.name == "GET /health").unwrap();
+        (endpoint.service_time, endpoint.first_byte) = Default::default();
+        endpoint.cells[10].counts.timed_out = 100;
+        assert_eq!(outcome.load.timeout_s.round(), 30.0);
+        assert_eq!(holders(&outcome), ["GET /health"]);
+    }
+
+    #[test]
+    fn many_requests_hold_users_longer_than_a_few_slow_ones() {
+        let mut outcome = held();
+        for endpoint in &mut outcome.endpoints {
+            endpoint.first_byte = Distribution::default();
+            endpoint.service_time = match endpoint.name.as_str() {
+                "GET /api/v1/agents" => of(9_000, 10),
+                "GET /health" => of(1_000, 1_000),
+                _ => Distribution::default(),
+            };
+        }
+        assert_eq!(holders(&outcome), ["GET /health"]);
+    }
+
+    #[test]
+    fn only_violations_in_an_open_run_are_explained_by_waiting() {
+        let waiting = |change: fn(&mut Outcome)| {
+            let mut outcome = held();
+            change(&mut outcome);
+            let verdict = Verdict::judge(&outcome, &outcome.sla);
+            verdict.thresholds.iter().any(|judged| judged.waiting.is_some())
+        };
+        assert!(waiting(|_| {}));
+        assert!(!waiting(|outcome| outcome.load.model = Model::Closed));
+        assert!(!waiting(|outcome| {
+            for cell in outcome.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.cells) {
+                cell.latency = of(2, 30);
+            }
+        }));
+    }
+
+    #[test]
     fn an_endpoint_that_is_slow_itself_is_not_excused() {
         let mut outcome = held();
         for endpoint in &mut outcome.endpoints {

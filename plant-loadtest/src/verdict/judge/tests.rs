@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    distribution::Distribution,
     load::Stage,
     outcome::{
         Aborted, ClassEndpoint, Completion, CompletionCell, CounterCell, Counts, EndpointCell,
@@ -336,6 +337,12 @@ fn dropped_arrivals_are_errors_of_all_requests() {
     let all = Threshold { subject: Subject::AllRequests, ..threshold(errors, 0.1, Some(0.1)) };
     let judged = judge_by_interval(&outcome, &all);
     assert_eq!((judged.measured, judged.grade), (Some(1.0), Grade::Fail));
+    // They are of no endpoint, and no errors of the service.
+    let of_endpoint = Threshold { subject: Subject::Endpoint("GET /health".into()), ..all.clone() };
+    assert_eq!(judge_by_interval(&outcome, &of_endpoint).measured, Some(0.0));
+    let by_service = Metric::ErrorRate(vec![FailureKind::ServerError]);
+    let by_service = Threshold { metric: by_service, ..all };
+    assert_eq!(judge_by_interval(&outcome, &by_service).measured, Some(0.0));
 }
 
 #[test]
@@ -343,14 +350,18 @@ fn of_equally_bad_windows_the_worst_value_is_shown() {
     let mut outcome = outcome_with(200, 160);
     let judged = outcome.judged_span();
     let worse = outcome_with(200, 900).endpoints[0].cells[0].clone();
-    let third = judged.start + 20;
-    outcome.endpoints[0].cells.push(EndpointCell { second: third, ..worse });
-    let bad = outcome.endpoints[0].cells[0].clone();
-    outcome.endpoints[0].cells.push(EndpointCell { second: judged.start + 10, ..bad });
+    let (second, third) = (judged.start + 10, judged.start + 20);
+    for start in [second, third] {
+        outcome.endpoints[0].cells.push(EndpointCell { second: start, ..worse.clone() });
+    }
     let p95 = Threshold { window_s: Some(10), ..threshold(Metric::P95, 100.0, Some(100.0)) };
     let found = judge_by_interval(&outcome, &p95);
-    assert!(found.window.unwrap().contains(&third));
+    assert_eq!(found.window, Some(second..third), "the first of equal ones");
     assert!(found.measured.unwrap() > 899.0);
+    // In a run that is ten times as short, so are the windows.
+    outcome.load.time_scale = 0.1;
+    let p95 = Threshold { window_s: Some(100), ..p95 };
+    assert_eq!(judge_by_interval(&outcome, &p95).window, Some(second..third));
 }
 
 #[test]
@@ -361,17 +372,19 @@ fn of_several_windows_the_lowest_throughput_decides() {
         .clone()
         .map(|second| EndpointCell {
             second,
-            throughput_count: if second < judged.start + 10 { 40 } else { 100 },
+            throughput_count: if second < judged.start + 10 { 40 } else { 80 },
             ..EndpointCell::default()
         })
         .collect();
-    let rate = Threshold {
-        subject: Subject::AllRequests,
-        window_s: Some(10),
-        ..threshold(Metric::Rate, 90.0, Some(90.0))
-    };
-    let found = judge_by_interval(&outcome, &rate);
-    assert_eq!((found.grade, found.measured), (Grade::Fail, Some(40.0)));
+    for limit in [60.0, 90.0] {
+        let rate = Threshold {
+            subject: Subject::AllRequests,
+            window_s: Some(10),
+            ..threshold(Metric::Rate, limit, Some(limit))
+        };
+        let found = judge_by_interval(&outcome, &rate);
+        assert_eq!((found.grade, found.measured), (Grade::Fail, Some(40.0)), "{limit}");
+    }
 }
 
 #[test]
@@ -398,9 +411,21 @@ fn restarts_that_nobody_could_see_are_not_decidable() {
             (sample.service.started_at, sample.service.cpu_seconds) = (None, None);
         }
     };
+    // In two of three seconds, and at the end.
+    let mut gaps = example::outcome();
+    gaps.samples.retain(|sample| sample.second % 3 != 1);
+    let judged = judge_by_interval(&gaps, &none);
+    assert_eq!(judged.grade, Grade::Insufficient);
+    assert!(judged.summary().contains("sampled in 23 of 36 seconds"), "{}", judged.summary());
+    for sample in gaps.samples.iter_mut().skip(9) {
+        sample.service.started_at = Some(1_800_000_000.0);
+    }
+    assert_eq!(judge_by_interval(&gaps, &none).grade, Grade::Fail, "one was seen");
+    hide(&mut outcome, 32);
+    assert_eq!(judge_by_interval(&outcome, &none).grade, Grade::Pass, "the last seconds");
     hide(&mut outcome, 29);
     let judged = judge_by_interval(&outcome, &none);
-    assert_eq!(judged.grade, Grade::Insufficient, "the last six seconds");
+    assert_eq!(judged.grade, Grade::Insufficient, "more than five seconds");
     assert!(judged.summary().contains("not sampled after second 28"), "{}", judged.summary());
     hide(&mut outcome, 10);
     assert_eq!(judge_by_interval(&outcome, &none).grade, Grade::Insufficient, "a third only");
@@ -477,19 +502,25 @@ fn errors_logged_while_accepted_work_ends_count_in_the_whole_run() {
     assert_eq!((grade(During::Run), grade(During::Judged)), (Grade::Fail, Grade::Pass));
 }
 
-/// Returns an outcome with one item of accepted work per cell, and the judgement of its drain time
-/// and of its failures.
+/// Returns an outcome with this accepted work, and the judgement of its drain time and of its
+/// failures.
 fn work(cells: Vec<CompletionCell>, drain_s: Option<f64>) -> [JudgedThreshold; 2] {
+    [(Metric::Drain, 30.0), (Metric::all_errors(), 10.0)]
+        .map(|(metric, limit)| judge_work(cells.clone(), drain_s, metric, limit))
+}
+
+fn judge_work(
+    cells: Vec<CompletionCell>,
+    drain_s: Option<f64>,
+    metric: Metric,
+    limit: f64,
+) -> JudgedThreshold {
     let mut outcome = example::outcome();
-    outcome.completions =
-        vec![Completion { work: "w".into(), drain_s, cells, ..Completion::default() }];
-    let limit = |metric, limit| Threshold {
-        subject: Subject::Work("w".into()),
-        ..threshold(metric, limit, Some(limit))
-    };
-    let errors = Metric::all_errors();
-    [limit(Metric::Drain, 30.0), limit(errors, 10.0)]
-        .map(|threshold| judge_by_interval(&outcome, &threshold))
+    let work = Completion { work: "w".into(), drain_s, cells, ..Completion::default() };
+    outcome.completions = vec![work];
+    let subject = Subject::Work("w".into());
+    let limit = Threshold { subject, ..threshold(metric, limit, Some(limit)) };
+    judge_by_interval(&outcome, &limit)
 }
 
 fn accepted(accepted: u64) -> CompletionCell {
@@ -503,6 +534,9 @@ fn work_that_is_never_done_is_a_failure_and_not_merely_undecided() {
     let lost = CompletionCell { completed: 50, lost: 50, ..accepted(100) };
     let [drain, failed] = work(vec![lost], None);
     assert_eq!((drain.grade, failed.grade), (Grade::Fail, Grade::Fail));
+    let done = CompletionCell { completed: 100, ..accepted(100) };
+    let [drain, _] = work(vec![done], None);
+    assert_eq!(drain.grade, Grade::Insufficient, "all has ended, but it is not known when");
     let [drain, failed] = work(Vec::new(), Some(0.0));
     assert_eq!((drain.grade, failed.grade), (Grade::Insufficient, Grade::Insufficient));
     let done = CompletionCell { completed: 100, ..accepted(100) };
@@ -633,6 +667,25 @@ fn a_health_check_that_was_no_longer_waited_for_is_not_decidable() {
 }
 
 #[test]
+fn work_that_has_not_ended_is_counted_and_unread_work_may_be_more_of_it() {
+    let not_ended = |cell| {
+        let judged = judge_work(vec![cell], None, Metric::NotEnded, 5.0);
+        (judged.measured, judged.grade)
+    };
+    let cell = |completed, failed, lost, unreachable| CompletionCell {
+        completed,
+        failed,
+        lost,
+        unreachable,
+        ..accepted(100)
+    };
+    assert_eq!(not_ended(cell(94, 2, 3, 0)), (Some(4.0), Grade::Pass));
+    assert_eq!(not_ended(cell(90, 2, 3, 0)), (Some(8.0), Grade::Fail));
+    assert_eq!(not_ended(cell(94, 0, 0, 6)), (Some(0.0), Grade::Insufficient));
+    assert_eq!(not_ended(cell(84, 0, 10, 6)), (Some(10.0), Grade::Fail));
+}
+
+#[test]
 fn a_mean_is_decided_by_its_standard_error() {
     let mean = threshold(Metric::Mean, 100.0, Some(100.0));
     for (fast, slow, grade) in [
@@ -646,6 +699,37 @@ fn a_mean_is_decided_by_its_standard_error() {
     }
     let undecided = judge_by_interval(&fast_and_slow(88, 12), &mean).undecided.unwrap();
     assert!(undecided.samples_needed.unwrap() > 100, "{undecided:?}");
+}
+
+#[test]
+fn the_interval_of_a_mean_is_1_96_standard_errors_to_each_side() {
+    // Mean 100 ms, standard deviation 50 ms, so the interval of 100 requests is 90.2 to 109.8 ms.
+    let mut outcome = outcome_with(50, 50);
+    outcome.endpoints[0].cells.extend(outcome_with(50, 150).endpoints[0].cells.clone());
+    let judge =
+        |limit: f64| judge_by_interval(&outcome, &threshold(Metric::Mean, limit, Some(limit)));
+    for (limit, grade) in [
+        (88.0, Grade::Fail),
+        (91.5, Grade::Insufficient),
+        (100.0, Grade::Insufficient),
+        (108.5, Grade::Insufficient),
+        (111.5, Grade::Pass),
+    ] {
+        assert_eq!(judge(limit).grade, grade, "{limit}");
+    }
+    // A distance of 8 ms needs (9.8 / 8)² as many requests.
+    let needed = |limit: f64| judge(limit).undecided.unwrap().samples_needed;
+    assert!((145..158).contains(&needed(108.0).unwrap()), "{:?}", needed(108.0));
+    let mean = judge(100.0).measured.unwrap();
+    assert_eq!(needed(mean), None, "no number of requests decides a mean at its limit");
+    assert_eq!(needed(mean + 0.000_1), None, "nor a realistic one, very close to it");
+}
+
+#[test]
+fn ten_requests_are_enough_for_a_mean() {
+    let mean = threshold(Metric::Mean, 100.0, Some(100.0));
+    assert_eq!(judge_by_interval(&outcome_with(9, 1), &mean).grade, Grade::Insufficient);
+    assert_eq!(judge_by_interval(&outcome_with(10, 1), &mean).grade, Grade::Pass);
 }
 
 #[test]
@@ -681,6 +765,11 @@ fn a_limit_above_the_request_timeout_is_not_met_by_timeouts() {
     let counts = &mut outcome.endpoints[0].cells[0].counts;
     (counts.succeeded, counts.timed_out) = (650, 350);
     assert_eq!(judge_by_interval(&outcome, &p95).grade, Grade::Insufficient);
+    // Up to the timeout it is known which requests were slower than the limit.
+    for timeout_s in [1.5, 2.0] {
+        outcome.load.timeout_s = timeout_s;
+        assert_eq!(judge_by_interval(&outcome, &p95).grade, Grade::Pass, "{timeout_s} s");
+    }
 }
 
 #[test]
@@ -690,6 +779,55 @@ fn work_accepted_just_after_the_load_counts() {
     let late = CompletionCell { second: after, lost: 60, ..accepted(60) };
     let [_, failed] = work(vec![done, late], None);
     assert_eq!(failed.grade, Grade::Fail, "{}", failed.summary());
+}
+
+#[test]
+fn the_queue_after_the_accepted_work_is_judged_by_its_depth() {
+    let mut outcome = example::outcome();
+    let empty =
+        Threshold { subject: Subject::Service, ..threshold(Metric::QueueAfter, 0.0, Some(0.0)) };
+    for (depth, grade) in
+        [(Some(0.0), Grade::Pass), (Some(3.0), Grade::Fail), (None, Grade::Insufficient)]
+    {
+        outcome.target.queue_after = depth;
+        let judged = judge_by_interval(&outcome, &empty);
+        assert_eq!((judged.grade, judged.measured), (grade, depth));
+    }
+}
+
+#[test]
+fn a_busy_generator_is_no_excuse_for_what_does_not_depend_on_it() {
+    let busy = |mut outcome: Outcome, threshold: &Threshold| {
+        for sample in &mut outcome.samples {
+            sample.generator_cpu = Some(0.95);
+        }
+        judge_by_interval(&outcome, threshold).reported_grade()
+    };
+    let p95 = threshold(Metric::P95, 100.0, Some(100.0));
+    assert_eq!(busy(outcome_with(1_000, 1), &p95), Grade::Invalid);
+    assert_eq!(busy(outcome_with(5, 1), &p95), Grade::Insufficient, "too few requests anyway");
+    let memory = Threshold {
+        subject: Subject::Service,
+        ..threshold(Metric::Resource(Resource::Memory), 1.0, Some(1.0))
+    };
+    assert_eq!(busy(example::outcome(), &memory), Grade::Fail);
+}
+
+#[test]
+fn a_latency_is_only_invalid_if_the_longest_lag_could_explain_it() {
+    let with_lag = |millis: u64, metric: Metric, lag_ms: u64| {
+        let mut outcome = outcome_with(1_000, millis);
+        let second = outcome.judged_span().start;
+        let sample = outcome.samples.iter_mut().find(|sample| sample.second == second).unwrap();
+        sample.generator_timer_lag = Distribution::default();
+        sample.generator_timer_lag.record_times(Duration::from_millis(lag_ms), 1_000);
+        judge_by_interval(&outcome, &threshold(metric, 400.0, Some(400.0))).reported_grade()
+    };
+    assert_eq!(with_lag(600, Metric::P95, 300), Grade::Invalid);
+    assert_eq!(with_lag(800, Metric::P95, 300), Grade::Fail, "500 ms without the lag");
+    // A maximum that is met despite the lag is met.
+    assert_eq!(with_lag(300, Metric::P95, 300), Grade::Invalid);
+    assert_eq!(with_lag(300, Metric::Max, 300), Grade::Pass);
 }
 
 #[test]
@@ -781,6 +919,37 @@ fn a_share_of_statuses_has_upper_and_lower_limits() {
         let judged = judge(&outcome, &share, judging);
         assert_eq!(judged.grade, grade, "{judging:?}: {}", judged.summary());
     }
+    let not_found = threshold(Metric::StatusShare(Statuses::parse("404").unwrap()), 4.0, None);
+    assert_eq!(judge_by_interval(&outcome, &not_found).measured, Some(2.0));
+    outcome.endpoints[0].cells.clear();
+    let judged = judge_by_interval(&outcome, &not_found);
+    assert_eq!((judged.grade, judged.measured), (Grade::Insufficient, None));
+}
+
+#[test]
+fn requests_outside_the_load_count_in_the_whole_run_only() {
+    let mut outcome = outcome_with(90, 1);
+    outcome.endpoints[0].outside_load = Counts { sent: 10, server_errors: 10, ..Counts::default() };
+    let measured = |during, window_s| {
+        let errors = threshold(Metric::all_errors(), 50.0, Some(50.0));
+        judge_by_interval(&outcome, &Threshold { during, window_s, ..errors }).measured
+    };
+    assert_eq!(measured(During::Run, None), Some(10.0));
+    assert_eq!(measured(During::Judged, None), Some(0.0));
+    assert_eq!(measured(During::Run, Some(1_000)), Some(0.0), "they are in no window");
+}
+
+#[test]
+fn a_run_that_was_killed_could_not_check_the_health_after_the_load() {
+    let mut outcome = example::outcome();
+    outcome.target.healthy_after_s = None;
+    let healthy = Threshold {
+        subject: Subject::Service,
+        ..threshold(Metric::SecondsToHealthy, 10.0, Some(10.0))
+    };
+    assert_eq!(judge_by_interval(&outcome, &healthy).grade, Grade::Fail);
+    outcome.ended = Ended::Killed;
+    assert_eq!(judge_by_interval(&outcome, &healthy).grade, Grade::Insufficient);
 }
 
 #[test]
