@@ -36,6 +36,7 @@ mod tunables;
 
 use std::time::Duration;
 
+use axum::Extension;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::cleanup;
@@ -52,7 +53,10 @@ pub use target::Target;
 
 /// Returns the routes of the performance agent and of the tunables.
 pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
-    routes::router(agent).merge(tunables::routes::router())
+    routes::router()
+        .merge(info::routes::router())
+        .layer(Extension(agent))
+        .merge(tunables::routes::router())
 }
 
 /// Deletes up to [`cleanup::BATCH_SIZE`] snapshots that are older than `retention`, with their
