@@ -38,6 +38,7 @@ pub mod workflows;
 
 use std::time::Duration;
 
+use axum::Extension;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::cleanup;
@@ -55,7 +56,11 @@ pub use target::Target;
 /// Returns the routes of the performance agent and of the tunables.
 pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
     let workflows = workflows::routes::router(agent.clone());
-    routes::router(agent).merge(tunables::routes::router()).merge(workflows)
+    routes::router()
+        .merge(info::routes::router())
+        .layer(Extension(agent))
+        .merge(tunables::routes::router())
+        .merge(workflows)
 }
 
 /// Deletes up to [`cleanup::BATCH_SIZE`] snapshots that are older than `retention`, with their

@@ -1,11 +1,10 @@
-//! The routes of the performance agent.
+//! The routes that collect metrics, list snapshots, analyze them and plan changes.
 
 use std::sync::LazyLock;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -15,9 +14,6 @@ use uuid::Uuid;
 
 use super::agent::Agent;
 use super::analysis::{self, Analysis, SloTarget};
-use super::info::{
-    self, AgentConfiguration, AgentHealth, Capabilities, ComponentStatus, DetailedAgentHealth,
-};
 use super::optimization::{self, FindingInput, Plan};
 use super::rules::{self, RuleSet};
 use super::snapshot::Snapshot;
@@ -48,102 +44,14 @@ const MAX_HOURS: i64 = 8_784;
 
 static PAGE: LazyLock<HtmlPage> = LazyLock::new(|| HtmlPage::new(include_str!("page.html")));
 
-/// Returns the routes of the performance agent, and the page `/agent`.
-pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
+/// Returns the routes that collect, analyze and plan, and the page `/agent`.
+pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(health))
-        .routes(routes!(detailed_health))
-        .routes(routes!(configuration))
-        .routes(routes!(capabilities))
         .routes(routes!(collect_metrics))
         .routes(routes!(history))
         .routes(routes!(analyze))
         .routes(routes!(optimize))
         .route("/agent", get(|| async { PAGE.response() }))
-        .layer(Extension(agent))
-}
-
-#[utoipa::path(
-    get,
-    path = "/api/v1/health",
-    tag = "performance agent",
-    summary = "Health of the performance agent, without any query",
-    responses(
-        (status = 200, description = "Healthy, or degraded: Redis is unavailable", body = AgentHealth),
-        (status = 503, description = "Unhealthy: the database is unavailable", body = AgentHealth)
-    )
-)]
-async fn health(State(state): State<AppState>, Extension(agent): Extension<Agent>) -> Response {
-    let health = info::health(&state, &agent);
-    respond_health(health.status, health)
-}
-
-#[utoipa::path(
-    get,
-    path = "/api/v1/health/detailed",
-    tag = "performance agent",
-    security((), ("bearer" = []), ("admin_key" = [])),
-    summary = "Health of the performance agent and of the components, measured",
-    responses(
-        (status = 200, description = "Healthy or degraded", body = DetailedAgentHealth),
-        (status = 403, description = "Administrator rights are required, unless access is open", body = Problem),
-        (status = 503, description = "Unhealthy: the database does not respond", body = DetailedAgentHealth)
-    )
-)]
-async fn detailed_health(
-    State(state): State<AppState>,
-    Extension(agent): Extension<Agent>,
-    _: Administrator,
-) -> Response {
-    let health = info::detailed_health(&state, &agent).await;
-    respond_health(health.health.status, health)
-}
-
-fn respond_health(status: ComponentStatus, health: impl Serialize) -> Response {
-    if status != ComponentStatus::Unhealthy {
-        return Json(health).into_response();
-    }
-    let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(health)).into_response();
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    response
-}
-
-#[utoipa::path(
-    get,
-    path = "/api/v1/config",
-    tag = "performance agent",
-    security((), ("bearer" = []), ("admin_key" = [])),
-    summary = "Settings of the performance agent and of the service, without secrets",
-    responses(
-        (status = 200, description = "The settings", body = AgentConfiguration),
-        (status = 403, description = "Administrator rights are required, unless access is open", body = Problem)
-    )
-)]
-async fn configuration(
-    Extension(agent): Extension<Agent>,
-    _: Administrator,
-    conditions: Preconditions,
-) -> Result<Response> {
-    conditions.respond_with_content_etag(&info::configuration(&agent))
-}
-
-#[utoipa::path(
-    get,
-    path = "/api/v1/capabilities",
-    tag = "performance agent",
-    security((), ("bearer" = []), ("admin_key" = [])),
-    summary = "What the performance agent can do",
-    responses(
-        (status = 200, description = "The capabilities", body = Capabilities),
-        (status = 403, description = "Administrator rights are required, unless access is open", body = Problem)
-    )
-)]
-async fn capabilities(
-    Extension(agent): Extension<Agent>,
-    _: Administrator,
-    conditions: Preconditions,
-) -> Result<Response> {
-    conditions.respond_with_content_etag(&info::capabilities(&agent))
 }
 
 /// What to collect.
@@ -336,7 +244,7 @@ async fn optimize(
 ) -> Result<Json<Plan>> {
     let rules = request.rules.as_deref();
     let analysis = match (request.analysis_id, request.findings, request.target) {
-        (Some(id), None, None) => find_analysis(&state, id).await?,
+        (Some(id), None, None) => analysis::find(&state, id).await?,
         (None, Some(findings), None) => {
             let mut checks = Checks::default();
             let message = "must have at most 100 items";
@@ -362,10 +270,4 @@ async fn optimize(
         }
     };
     optimization::plan(&state, &agent, &analysis).await.map(Json)
-}
-
-async fn find_analysis(state: &AppState, id: Uuid) -> Result<Analysis> {
-    let mut connection = state.db.acquire_monitor().await?;
-    let analysis = sql::find_analysis(&mut *connection, id).await?;
-    analysis.ok_or_else(|| Error::no_such("analysis"))
 }

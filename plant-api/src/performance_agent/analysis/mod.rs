@@ -1,6 +1,8 @@
 //! Compares a snapshot with the rules: findings, the state of each service level objective (SLO), and
 //! a score of health.
 
+mod sql;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,7 +12,6 @@ use super::agent::Agent;
 use super::measurement::{self, History, Measurement};
 use super::rules::{Comparison, Rule, RuleSet, Severity};
 use super::snapshot::Snapshot;
-use super::sql;
 use crate::error::{Error, Result};
 use crate::state::AppState;
 
@@ -157,6 +158,16 @@ pub async fn analyze(
     };
     sql::insert_analysis(&mut *connection, &analysis).await?;
     Ok(analysis)
+}
+
+/// Returns an analysis.
+///
+/// # Errors
+/// [`Error::NotFound`]; database errors.
+pub async fn find(state: &AppState, id: Uuid) -> Result<Analysis> {
+    let mut connection = state.db.acquire_monitor().await?;
+    let analysis = sql::find_analysis(&mut *connection, id).await?;
+    analysis.ok_or_else(|| Error::no_such("analysis"))
 }
 
 /// Returns the rules with these targets in place of those of the file.

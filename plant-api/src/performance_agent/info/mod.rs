@@ -1,5 +1,7 @@
 //! What the agent tells of itself: health, settings, capabilities.
 
+pub(super) mod routes;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -7,8 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::agent::Agent;
-use super::sql;
+use super::{Agent, sql};
 use crate::metrics::VERSION;
 use crate::redis::RedisStatus;
 use crate::state::AppState;
