@@ -62,11 +62,7 @@ pub(super) async fn next(state: &AppState, agent: &Agent, workflow: &Workflow) -
             with_analysis(to(Status::Optimizing), &analysis)
         }
         Status::Optimizing => {
-            let mut connection = state.db.acquire_monitor().await?;
-            let id = workflow.analysis_id.unwrap_or_default();
-            let analysis = agent_sql::find_analysis(&mut *connection, id).await?;
-            drop(connection);
-            let analysis = analysis.ok_or_else(|| Error::no_such("analysis"))?;
+            let analysis = analysis::find(state, workflow.analysis_id.unwrap_or_default()).await?;
             after_plan(workflow, optimization::plan(state, agent, &analysis).await?.changes)
         }
         Status::Approved => {
