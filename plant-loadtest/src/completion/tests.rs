@@ -86,8 +86,7 @@ fn work_that_was_not_completed_counts_as_an_error() {
 #[test]
 fn only_the_first_ids_of_work_that_has_not_ended_are_kept() {
     let items = ["a", "b", "c", "d", "e", "f", "g"].map(|id| accepted(id, 0));
-    let states = [Some(WorkState::Unknown); 7];
-    let completion = summarize("generation", items.iter().zip(states), DateTime::UNIX_EPOCH);
+    let completion = summarize_all(&items, &[WorkState::Unknown; 7], at_noon());
     assert_eq!(completion.not_ended_ids, ["a", "b", "c", "d", "e"]);
     assert_eq!(completion.not_ended_text().as_deref(), Some("a, b, c, d, e and 2 more"));
 }

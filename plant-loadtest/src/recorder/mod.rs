@@ -415,6 +415,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::work::{ExchangeTimes, Pages, WorkKind, WorkList};
 
     fn sample(start: Instant, millis: u64, failure: Option<FailureKind>) -> RequestSample {
         RequestSample {
@@ -543,7 +544,7 @@ mod tests {
     fn accepted_work_is_taken_once_with_the_second_of_its_acceptance() {
         static MAIL: WorkKind = WorkKind {
             name: "mail",
-            pages: crate::work::Pages::Offset,
+            pages: Pages::Offset,
             id_field: "id",
             accepted_field: "created_at",
             ended_field: "ended_at",
@@ -552,7 +553,9 @@ mod tests {
         let Some(started) = Instant::now().checked_sub(Duration::from_secs(60)) else { return };
         recorder.start(started);
         let list = WorkList { path: "/mails?limit=100".into(), token: None, login: None };
-        recorder.record_accepted(&MAIL, "m-1".into(), list);
+        let now = chrono::Utc::now();
+        let times = ExchangeTimes { sent_at: now, answered_at: now, date: None };
+        recorder.record_accepted(AcceptedWork::new(&MAIL, "m-1".into(), list, times));
         let taken = recorder.take_accepted();
         let [work] = &taken[..] else { panic!("{taken:?}") };
         assert_eq!((work.kind.name, work.id.as_str()), ("mail", "m-1"));

@@ -122,9 +122,9 @@ mod tests {
         let mut outcome = example::outcome();
         let of = |work: &str, id: &str| Completion {
             work: work.into(),
-            drain_s: None,
             cells: vec![CompletionCell { second: 10, accepted: 1, ..CompletionCell::default() }],
             not_ended_ids: vec![id.into()],
+            ..Completion::default()
         };
         outcome.completions = vec![of("mail", "m-1"), of("report", "r-7")];
         outcome.sla.thresholds = vec![Threshold {
