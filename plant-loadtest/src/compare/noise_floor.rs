@@ -258,6 +258,8 @@ mod tests {
             NoiseFloorFile::read(&directory.join("none")).unwrap(),
             NoiseFloorFile::default()
         );
+        let error = NoiseFloorFile::read(&directory).unwrap_err();
+        assert!(error.contains("cannot be read"), "a directory is no file: {error}");
         fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -382,6 +382,19 @@ fn loads_that_differ_in_classes_timeout_or_spacing_are_not_compared() {
 }
 
 #[test]
+fn an_endpoint_with_few_requests_has_no_p95() {
+    let mut outcome = example::outcome();
+    let judged = outcome.judged_span();
+    let few = &mut outcome.endpoints[0];
+    few.cells.retain(|cell| cell.second == judged.start);
+    few.cells[0].latency = Default::default();
+    few.cells[0].latency.record_times(std::time::Duration::from_millis(5), 19);
+    let (few, enough) = (few.name.clone(), outcome.endpoints[1].name.clone());
+    let p95_ms = RunMetrics::from_outcome("a.json", &outcome).p95_ms;
+    assert!(!p95_ms.contains_key(&few) && p95_ms.contains_key(&enough), "{p95_ms:?}");
+}
+
+#[test]
 fn a_run_whose_generator_was_too_busy_does_not_count_even_if_it_fails() {
     let mut outcome = example::outcome();
     outcome.target.healthy_after_s = None;

@@ -105,7 +105,7 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plant;
+    use crate::{plant, sla};
 
     #[test]
     fn every_built_in_profile_and_its_sla_are_valid() {
@@ -188,6 +188,116 @@ mod tests {
             let error = Profile::parse(&plant::harness(), "x.toml", &text).unwrap_err();
             assert!(error.to_string().contains("x.toml:3: a load needs at least one"), "{error}");
         }
+    }
+
+    /// Parses a profile of one class and one threshold with these `lines`, the first of which is the
+    /// third one of the file.
+    fn parse(lines: &str) -> Result<Profile, String> {
+        parse_with("thresholds = [\"p95 < 1s\"]", lines)
+    }
+
+    fn parse_with(sla: &str, lines: &str) -> Result<Profile, String> {
+        let class = "[[class]]\nname = \"HealthCheckUser\"\n";
+        let text = format!("name = \"x\"\n{sla}\n{lines}\n{class}");
+        Profile::parse(&plant::harness(), "x.toml", &text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_models_and_the_spacings_have_names() {
+        let closed = "users = 1\nspawn_rate = 1\nrun_time = \"10s\"";
+        let open = "model = \"open\"\nusers = 1\nrate = 1\nrun_time = \"10s\"";
+        let found = |lines: &str| parse(lines).map(|profile| (profile.model, profile.spacing));
+        let steady = Spacing::Steady;
+        assert_eq!(found(closed), Ok((Model::Closed, steady)));
+        assert_eq!(found(&format!("model = \"closed\"\n{closed}")), Ok((Model::Closed, steady)));
+        assert_eq!(found(open), Ok((Model::Open, steady)));
+        assert_eq!(found(&format!("arrivals = \"steady\"\n{open}")), Ok((Model::Open, steady)));
+        let poisson = found(&format!("arrivals = \"poisson\"\n{open}"));
+        assert_eq!(poisson, Ok((Model::Open, Spacing::Poisson)));
+        for (lines, message) in [
+            (format!("model = \"half\"\n{closed}"), "`model` must be closed or open, not `half`"),
+            (format!("arrivals = \"some\"\n{open}"), "must be steady or poisson, not `some`"),
+            (format!("arrivals = \"steady\"\n{closed}"), "requires `model = \"open\"`"),
+        ] {
+            let error = found(&lines).unwrap_err();
+            assert!(error.starts_with("x.toml:3: ") && error.contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn thresholds_of_a_profile_alone_are_called_by_its_name() {
+        let name = |lines: &str| {
+            let profile =
+                parse_with(lines, "users = 1\nspawn_rate = 1\nrun_time = \"10s\"").unwrap();
+            let harness = plant::harness();
+            let plan = Plan::new(&profile, &Overrides::default()).unwrap();
+            let names = profile.allowed_names(&harness, &plan);
+            profile.find_sla(&harness, &names, None).unwrap().name
+        };
+        let own = "thresholds = [\"p95 < 1s\"]";
+        assert_eq!(name(own), "thresholds of x");
+        let of_file = name("sla = \"smoke\"");
+        assert_eq!(of_file, "Smoke: every request succeeds");
+        assert_eq!(name(&format!("sla = \"smoke\"\n{own}")), of_file);
+        assert_eq!(name("saturate = true"), sla::Sla::empty().name);
+    }
+
+    #[test]
+    fn a_threshold_of_what_the_service_does_not_report_is_a_mistake() {
+        let load = "users = 1\nspawn_rate = 1\nrun_time = \"10s\"";
+        let find_sla = |target: &str| {
+            let own = "thresholds = [\"logged_errors <= 0\"]";
+            let profile = parse_with(own, &format!("{load}\n{target}")).unwrap();
+            let harness = plant::harness();
+            let plan = Plan::new(&profile, &Overrides::default()).unwrap();
+            profile.find_sla(&harness, &profile.allowed_names(&harness, &plan), None)
+        };
+        assert!(find_sla("").is_ok());
+        let error = find_sla("[target]\nmetrics = false").unwrap_err().to_string();
+        assert!(error.contains("x.toml:2: ") && error.contains("cannot be measured"), "{error}");
+    }
+
+    #[test]
+    fn a_constant_rate_has_a_warm_up_if_the_profile_says_so() {
+        let stages = |warm_up: &str| -> Vec<(String, u64, bool)> {
+            let lines =
+                format!("model = \"open\"\nusers = 5\nrate = 100\nrun_time = \"70s\"\n{warm_up}");
+            let profile = parse(&lines).unwrap();
+            let Schedule::Stages(specs) = profile.schedule else { panic!("expected stages") };
+            assert!(specs.iter().all(|spec| spec.level == Level::Hold(100.0)));
+            specs.into_iter().map(|spec| (spec.name, spec.duration_s, spec.judged)).collect()
+        };
+        let steady = |seconds| ("steady".to_owned(), seconds, true);
+        assert_eq!(stages(""), [steady(70)]);
+        let warm_up = ("warm-up".to_owned(), 10, false);
+        assert_eq!(stages("warm_up = \"10s\""), [warm_up, steady(60)]);
+    }
+
+    #[test]
+    fn a_profile_without_a_description_is_described_by_its_classes() {
+        let profile = parse("users = 1\nspawn_rate = 1\nrun_time = \"10s\"").unwrap();
+        assert_eq!(profile.description, "users: HealthCheckUser");
+    }
+
+    #[test]
+    fn a_stage_that_is_wrong_has_one_error() {
+        let error = parse("[[stage]]\nname = \"a\"\nlasts = \"1m\"").unwrap_err();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(error.starts_with("x.toml:3: a stage needs either `users`"), "{error}");
+        let of_open = parse("model = \"open\"\n[[stage]]\nname = \"a\"\nlasts = \"1m\"\nrate = 1");
+        let error = of_open.unwrap_err();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(error.contains("`users`"), "{error}");
+    }
+
+    #[test]
+    fn a_burst_alone_is_not_scaled_by_the_rate() {
+        let lines = "model = \"open\"\nusers = 50\n\
+                     [[stage]]\nname = \"a\"\nlasts = \"1m\"\nat_once = 50";
+        let overrides = Overrides { rate: Some(10.0), ..Overrides::default() };
+        let plan = Plan::new(&parse(lines).unwrap(), &overrides).unwrap();
+        let stage = &plan.stages[0];
+        assert_eq!((stage.burst, stage.from_rate, stage.to_rate), (50, 0.0, 0.0));
     }
 
     #[test]

@@ -250,6 +250,15 @@ mod tests {
     }
 
     #[test]
+    fn the_run_time_scales_the_stages_of_a_profile() {
+        let half = Overrides { run_time: Some(Duration::from_secs(330)), ..Overrides::default() };
+        let bounds = |overrides: &Overrides| stage_bounds(&plan("throughput", overrides).unwrap());
+        let whole = bounds(&Overrides::default());
+        let halved: Vec<(u32, u32)> = whole.iter().map(|(from, to)| (from / 2, to / 2)).collect();
+        assert_eq!(bounds(&half), halved);
+    }
+
+    #[test]
     fn a_run_time_shorter_than_the_ramp_is_an_error() {
         let short = Overrides { run_time: Some(Duration::from_secs(10)), ..Overrides::default() };
         let error = plan("peak-100", &short).unwrap_err();

@@ -213,6 +213,14 @@ mod tests {
     }
 
     #[test]
+    fn a_stage_is_judged_if_its_specification_says_so() {
+        let warm_up = StageSpec { judged: false, ..spec(5, Level::Hold(1.0)) };
+        let stages = stages(&[warm_up, spec(5, Level::Hold(1.0))], Model::Closed, 1.0, 1.0);
+        let judged: Vec<bool> = stages.unwrap().iter().map(|stage| stage.judged).collect();
+        assert_eq!(judged, [false, true]);
+    }
+
+    #[test]
     fn scaled_levels_are_rounded_to_at_least_one_user() {
         let specs = [spec(1, Level::Hold(100.0)), spec(1, Level::Hold(10.0))];
         let stages = stages(&specs, Model::Closed, 0.04, 1.0).unwrap();

@@ -265,6 +265,8 @@ mod tests {
         assert_eq!((service.health, service.metrics), (None, None));
         let short = read_text("[target]\nhealth = \"/health\"\n").unwrap();
         assert_eq!(short.apply_to(Service::default()).health.unwrap().status, Some(200));
+        let process = read_text("[target]\nprocess = { pid = 42 }\n").unwrap();
+        assert_eq!(process.apply_to(Service::default()).process, ServiceProcess::Pid(42));
         assert_eq!(read_text("").unwrap(), TargetOptions::default());
     }
 

@@ -362,7 +362,7 @@ mod tests {
             threshold(Metric::Resource(Resource::Memory), Limit::below(2048.0), None),
             threshold(Metric::Rate, Limit::at_least(799.2), None),
             // 2 GB.
-            threshold(Metric::Resource(Resource::Memory), Limit::below(1907.348_632), None),
+            threshold(Metric::Resource(Resource::Memory), Limit::below(1_907.348_632), None),
             threshold(Metric::P95, Limit::below(0.125), None),
         ]
         .map(|threshold| threshold.format_limit());

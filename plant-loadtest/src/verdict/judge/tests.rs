@@ -504,9 +504,9 @@ fn errors_logged_while_accepted_work_ends_count_in_the_whole_run() {
 
 /// Returns an outcome with this accepted work, and the judgement of its drain time and of its
 /// failures.
-fn work(cells: Vec<CompletionCell>, drain_s: Option<f64>) -> [JudgedThreshold; 2] {
+fn work(cells: &[CompletionCell], drain_s: Option<f64>) -> [JudgedThreshold; 2] {
     [(Metric::Drain, 30.0), (Metric::all_errors(), 10.0)]
-        .map(|(metric, limit)| judge_work(cells.clone(), drain_s, metric, limit))
+        .map(|(metric, limit)| judge_work(cells.to_vec(), drain_s, metric, limit))
 }
 
 fn judge_work(
@@ -529,30 +529,30 @@ fn accepted(accepted: u64) -> CompletionCell {
 
 #[test]
 fn work_that_is_never_done_is_a_failure_and_not_merely_undecided() {
-    let [drain, failed] = work(vec![accepted(100)], None);
+    let [drain, failed] = work(&[accepted(100)], None);
     assert_eq!((drain.grade, failed.grade), (Grade::Fail, Grade::Fail));
     let lost = CompletionCell { completed: 50, lost: 50, ..accepted(100) };
-    let [drain, failed] = work(vec![lost], None);
+    let [drain, failed] = work(&[lost], None);
     assert_eq!((drain.grade, failed.grade), (Grade::Fail, Grade::Fail));
     let done = CompletionCell { completed: 100, ..accepted(100) };
-    let [drain, _] = work(vec![done], None);
+    let [drain, _] = work(&[done], None);
     assert_eq!(drain.grade, Grade::Insufficient, "all has ended, but it is not known when");
-    let [drain, failed] = work(Vec::new(), Some(0.0));
+    let [drain, failed] = work(&[], Some(0.0));
     assert_eq!((drain.grade, failed.grade), (Grade::Insufficient, Grade::Insufficient));
     let done = CompletionCell { completed: 100, ..accepted(100) };
-    let [drain, failed] = work(vec![done], Some(3.0));
+    let [drain, failed] = work(&[done], Some(3.0));
     assert_eq!((drain.grade, failed.grade), (Grade::Pass, Grade::Pass));
 }
 
 #[test]
 fn work_whose_state_could_not_be_read_is_not_decidable() {
     let some = CompletionCell { completed: 90, unreachable: 10, ..accepted(100) };
-    let [drain, failed] = work(vec![some.clone()], None);
+    let [drain, failed] = work(slice::from_ref(&some), None);
     assert_eq!((drain.grade, failed.grade), (Grade::Insufficient, Grade::Insufficient));
     assert!(failed.summary().contains("10 items could not be read"), "{}", failed.summary());
     // What could be read can violate the limits all the same.
     let lost = CompletionCell { completed: 45, lost: 45, ..some };
-    let [drain, failed] = work(vec![lost], None);
+    let [drain, failed] = work(&[lost], None);
     assert_eq!((drain.grade, failed.grade), (Grade::Fail, Grade::Fail));
 }
 
@@ -777,7 +777,7 @@ fn work_accepted_just_after_the_load_counts() {
     let after = example::outcome().planned_seconds() + 2;
     let done = CompletionCell { completed: 100, ..accepted(100) };
     let late = CompletionCell { second: after, lost: 60, ..accepted(60) };
-    let [_, failed] = work(vec![done, late], None);
+    let [_, failed] = work(&[done, late], None);
     assert_eq!(failed.grade, Grade::Fail, "{}", failed.summary());
 }
 
