@@ -158,7 +158,7 @@ pub struct NewWorkflow {
     #[schema(example = "self", min_length = 1, max_length = 2000)]
     pub target: String,
     /// Rule set that names the metrics of the target; default `plant`.
-    #[schema(example = "plant", max_length = 100)]
+    #[schema(example = "plant")]
     pub rules: Option<String>,
     /// Whether the rollout waits for an approval; default true.
     pub requires_approval: Option<bool>,
