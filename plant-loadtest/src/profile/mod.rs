@@ -4,6 +4,7 @@
 //! A profile is a TOML file, built in or given by its path. [`Profile::find`] parses and validates
 //! it; [`Plan::new`] applies the options of the command line and divides it into stages.
 
+mod numbers;
 mod plan;
 mod read;
 mod schedule;

@@ -3,12 +3,14 @@
 use std::{ops::Range, path::Path, time::Duration};
 
 use super::{
-    Level, Profile, ProfileThreshold, ReportPaths, Schedule, StageSpec, WeightedClass, schedule,
+    Level, Profile, ProfileThreshold, ReportPaths, Schedule, StageSpec, WeightedClass,
+    numbers::{duration_s, positive_number},
+    schedule,
     stages::{self, Stages},
     target,
 };
 use crate::{
-    built_in, duration,
+    built_in,
     harness::Harness,
     load::{Model, Spacing},
     placeholder::FILL_IN,
@@ -193,42 +195,6 @@ fn constant_rate(rate: f64, warm_up_s: u64, steady_s: u64) -> Vec<StageSpec> {
     ];
     specs.retain(|stage| stage.duration_s > 0);
     specs
-}
-
-/// Reads a number greater than 0.
-pub(super) fn positive_number<'a>(
-    source: &mut Source<'a>,
-    table: &mut Table<'a>,
-    key: &str,
-    required: bool,
-) -> Option<f64> {
-    let at = table.span_of(key);
-    let number =
-        if required { table.number(source, key) } else { table.optional_number(source, key) };
-    if number == Some(0.0) {
-        source.add_error(at, format!("`{key}` must be above zero"));
-        return None;
-    }
-    number
-}
-
-/// Reads a duration such as `10m`, in seconds.
-pub(super) fn duration_s<'a>(
-    source: &mut Source<'a>,
-    table: &mut Table<'a>,
-    key: &str,
-    required: bool,
-) -> Option<u64> {
-    let read =
-        if required { table.string(source, key) } else { table.optional_string(source, key) };
-    let (text, at) = read?;
-    match duration::parse_positive(&text) {
-        Ok(duration) => Some(duration.as_secs()),
-        Err(message) => {
-            source.add_error(at, format!("`{key}`: {message}"));
-            None
-        }
-    }
 }
 
 fn classes<'a>(

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     Level, Schedule, StageSpec,
-    read::{duration_s, positive_number},
+    numbers::{duration_s, positive_number},
     schedule,
 };
 use crate::{
