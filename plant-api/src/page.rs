@@ -86,7 +86,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 }
 
 /// Checks the `limit` of a list and returns the maximum number of its items: `limit`, or by default
-/// [`DEFAULT_LIMIT`], but at most the page size of the request.
+/// `DEFAULT_LIMIT`, but at most the page size of the request.
 pub fn check_limit(checks: &mut Checks, limit: Option<i64>, tunables: &RequestTunables) -> i64 {
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     checks.require((1..=MAX_LIMIT).contains(&limit), "limit", "range", "must be 1 to 500");

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! A [`snapshot`] is computed from two readings of a target in the Prometheus text format, a short
-//! interval apart ([`readings`]); this service is read without a request, but in the same format. A
-//! snapshot of this service also has the statistics of its [`database`]. [`analysis`] compares the
-//! [`measurement`]s of a snapshot, and of those before it, with [`rules`], which are data.
+//! interval apart (`readings`); this service is read without a request, but in the same format. A
+//! snapshot of this service also has the statistics of its `database`. [`analysis`] compares the
+//! measurements of a snapshot, and of those before it, with [`rules`], which are data.
 //! [`optimization`] plans changes of tunables, and others that a person makes. [`workflows`] do all of it,
 //! and roll the changes out in stages.
 //!

@@ -553,7 +553,7 @@ mod tests {
         let Some(started) = Instant::now().checked_sub(Duration::from_secs(60)) else { return };
         recorder.start(started);
         let list = WorkList { path: "/mails?limit=100".into(), token: None, login: None };
-        let now = chrono::Utc::now();
+        let now = chrono::DateTime::UNIX_EPOCH;
         let times = ExchangeTimes { sent_at: now, answered_at: now, date: None };
         recorder.record_accepted(AcceptedWork::new(&MAIL, "m-1".into(), list, times));
         let taken = recorder.take_accepted();
