@@ -2,7 +2,7 @@
 //! without think time. One iteration is one run of a task.
 //!
 //! All users exist before the run. In a stage each of its users runs at least one iteration, so that
-//! exactly that many take part; the others are run by whoever is free. No iteration starts after the end
+//! exactly that many take part; the others are run by users that are free. No iteration starts after the end
 //! of its stage. After the last one the stage is a pause.
 
 use std::{

@@ -18,13 +18,13 @@ use crate::state::AppState;
 /// Maximum number of findings in an analysis; the most severe are kept.
 const MAX_FINDINGS: usize = 100;
 
-/// Snapshots of this time before a snapshot tell whether memory grows.
+/// Snapshots of this time before a snapshot show whether memory grows.
 const MEMORY_WINDOW: TimeDelta = TimeDelta::hours(6);
 
 /// The counts of a snapshot of this time before are subtracted from those of a snapshot.
 const TABLE_WINDOW: TimeDelta = TimeDelta::hours(24);
 
-/// What a snapshot tells.
+/// The findings in a snapshot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = PerformanceAnalysis)]
 pub struct Analysis {

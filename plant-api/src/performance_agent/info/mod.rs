@@ -1,4 +1,4 @@
-//! What the agent tells of itself: health, settings, capabilities.
+//! The agent itself: health, settings, capabilities.
 
 pub(super) mod routes;
 

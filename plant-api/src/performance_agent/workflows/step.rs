@@ -17,7 +17,7 @@ use crate::state::AppState;
 use crate::tunables::Share;
 
 /// Time for which a step is repeated after an outage. Then the workflow ends.
-const PATIENCE: TimeDelta = TimeDelta::seconds(30);
+const APPLY_TIMEOUT: TimeDelta = TimeDelta::seconds(30);
 
 /// Longest delay before a workflow that waits is looked at again.
 const MAX_WAIT: Duration = Duration::from_secs(2);
@@ -81,7 +81,7 @@ pub(super) async fn next(state: &AppState, agent: &Agent, workflow: &Workflow) -
             let mut connection = state.db.acquire_monitor().await?;
             let version = workflow.tunables_version;
             if !state.tunables.is_in_force_everywhere(&mut connection, version).await? {
-                if state.clock.now() - workflow.status_since > PATIENCE {
+                if state.clock.now() - workflow.status_since > APPLY_TIMEOUT {
                     let reason = "a process did not apply the new values in time";
                     return Ok(Step::go(Transition::abandon(workflow, reason)));
                 }
@@ -112,7 +112,7 @@ pub(super) async fn next(state: &AppState, agent: &Agent, workflow: &Workflow) -
 /// Returns what follows after a step has failed: another attempt after an outage, for a while; otherwise the
 /// end of the workflow.
 pub(super) fn after_error(state: &AppState, workflow: &Workflow, error: &Error) -> Step {
-    let mut limit = PATIENCE;
+    let mut limit = APPLY_TIMEOUT;
     if workflow.status == Status::Monitoring {
         limit += TimeDelta::from_std(monitoring(workflow)).unwrap_or_default();
     }
