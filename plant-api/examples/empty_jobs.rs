@@ -50,6 +50,7 @@ impl JobHandler for EmptyHandler {
         name: "empty",
         queue: "empty_queue",
         max_concurrency: 256,
+        prefetches: false,
         timeout: Duration::from_secs(10),
     };
     type Payload = ();

@@ -151,12 +151,13 @@ impl EnhancementHandler {
     /// Returns the ticket of a job, and where its note is posted; `None` if there is nothing to do.
     async fn find(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Input>, Failure> {
         let mut tx = self.db.begin_in(TenantScope::One(tenant)).await?;
-        let ticket = sql::find_for_job(&mut *tx, id).await.map_err(Error::from)?;
-        let Some(ticket) = ticket.filter(|ticket| ticket.status != Status::Completed) else {
+        let found = sql::find_for_job(&mut *tx, id).await.map_err(Error::from)?;
+        let Some((ticket, desk)) = found.filter(|(ticket, _)| ticket.status != Status::Completed)
+        else {
             return Ok(None);
         };
-        let desk = tenants::desk_access(&mut tx, &self.sealer, self.access_mode, tenant).await?;
-        Ok(desk.map(|desk| Input { ticket, desk }))
+        let desk = tenants::open_desk(desk, &self.sealer, self.access_mode, tenant)?;
+        Ok(Some(Input { ticket, desk }))
     }
 
     /// Writes the note to a ticket and stores it; `None` if the ticket was deleted meanwhile.

@@ -48,6 +48,7 @@ pub const KIND: JobKind = JobKind {
     name: "enhancement",
     queue: "enhancement_queue",
     max_concurrency: 16,
+    prefetches: true,
     timeout: Duration::from_secs(120),
 };
 

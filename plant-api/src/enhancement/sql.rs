@@ -7,6 +7,7 @@ use serde_json::Value;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
+use super::tenants::SealedDeskAccess;
 use super::{DeliveryId, NewTicket, Priority, Status, Summary, Ticket};
 use crate::db::TenantId;
 use crate::jobs::Job;
@@ -186,19 +187,36 @@ pub struct QueuedTicket {
     pub accepted_at: DateTime<Utc>,
 }
 
-/// Returns the ticket of a job; `None` if it was deleted.
-pub async fn find_for_job(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<QueuedTicket>> {
-    sqlx::query_as!(
-        QueuedTicket,
+/// Returns the ticket of a job, and where its note is posted; `None` if it was deleted.
+pub async fn find_for_job(
+    db: impl PgExecutor<'_>,
+    id: Uuid,
+) -> sqlx::Result<Option<(QueuedTicket, SealedDeskAccess)>> {
+    let found = sqlx::query!(
         r#"select
             ticket_id, event, description, priority as "priority: Priority",
-            status as "status: Status", enhancement, accepted_at
+            status as "status: Status", enhancement, accepted_at, servicedesk_url,
+            servicedesk_api_key_encrypted
         from enhancement_history
+        join tenant_configs using (tenant_id)
         where id = $1"#,
         id,
     )
     .fetch_optional(db)
-    .await
+    .await?;
+    Ok(found.map(|row| {
+        let ticket = QueuedTicket {
+            ticket_id: row.ticket_id,
+            event: row.event,
+            description: row.description,
+            priority: row.priority,
+            status: row.status,
+            enhancement: row.enhancement,
+            accepted_at: row.accepted_at,
+        };
+        let api_key = row.servicedesk_api_key_encrypted;
+        (ticket, SealedDeskAccess { url: row.servicedesk_url, api_key })
+    }))
 }
 
 /// Stores what the writer was given and the note that it has written. Returns whether the ticket still

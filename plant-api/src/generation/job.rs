@@ -17,6 +17,7 @@ pub const KIND: JobKind = JobKind {
     name: "generation",
     queue: "generation_queue",
     max_concurrency: 256,
+    prefetches: false,
     timeout: Duration::from_secs(60),
 };
 

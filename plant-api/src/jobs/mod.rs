@@ -77,6 +77,10 @@ pub struct JobKind {
     pub queue: &'static str,
     /// Maximum number of jobs that one process runs concurrently.
     pub max_concurrency: usize,
+    /// Whether a process claims half as many again, so that the next job starts as soon as one has
+    /// ended. For jobs that are so short that a claim takes a notable part of their time; others would
+    /// wait in one process while another has a free slot.
+    pub prefetches: bool,
     pub timeout: Duration,
 }
 

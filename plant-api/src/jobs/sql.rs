@@ -73,31 +73,31 @@ pub async fn insert(db: impl PgExecutor<'_>, jobs: &[NewJob]) -> sqlx::Result<Ve
     .await
 }
 
-/// Claims the next ready jobs of each kind that is not paused, up to its number of free slots. Skips
+/// Claims the next ready jobs of each kind that is not paused, up to the number in `room`. Skips
 /// rows that another worker is claiming.
 pub async fn claim(
     db: impl PgExecutor<'_>,
-    free_slots: &[(&str, usize)],
+    room: &[(&str, usize)],
     worker: &str,
     lease: Duration,
 ) -> sqlx::Result<Vec<Job>> {
-    let kinds: Vec<String> = free_slots.iter().map(|(kind, _)| (*kind).to_owned()).collect();
-    let slots: Vec<i32> =
-        free_slots.iter().map(|(_, slots)| i32::try_from(*slots).unwrap_or(i32::MAX)).collect();
+    let kinds: Vec<String> = room.iter().map(|(kind, _)| (*kind).to_owned()).collect();
+    let counts: Vec<i32> =
+        room.iter().map(|(_, count)| i32::try_from(*count).unwrap_or(i32::MAX)).collect();
     sqlx::query_as!(
         Job,
         r#"with next as materialized (
             select job.id
-            from unnest($1::text[], $2::integer[]) as free (kind, slots)
+            from unnest($1::text[], $2::integer[]) as room (kind, count)
             cross join lateral (
                 select id
                 from job
-                where state = 'ready' and kind = free.kind
+                where state = 'ready' and kind = room.kind
                 order by priority, turn, id
-                limit free.slots
+                limit room.count
                 for update skip locked
             ) job
-            where not exists (select from paused_queue where paused_queue.kind = free.kind)
+            where not exists (select from paused_queue where paused_queue.kind = room.kind)
         )
         update job
         set state = 'running', attempts = attempts + 1, worker = $3,
@@ -107,7 +107,7 @@ pub async fn claim(
         returning job.id, job.kind, job.owner, job.payload, job.attempts, job.created_at,
             extract(epoch from now() - job.postponed_since)::float8 as postponed_seconds"#,
         &kinds,
-        &slots,
+        &counts,
         worker,
         lease.as_secs_f64(),
     )
@@ -262,18 +262,20 @@ pub async fn dead_letter(
     Ok(result.rows_affected() == 1)
 }
 
-/// Releases all jobs that the worker holds, without counting the attempt. Returns how many.
-pub async fn release(db: impl PgExecutor<'_>, worker: &str) -> sqlx::Result<u64> {
+/// Releases the jobs that the worker holds, but not the `running` ones, without counting the attempt.
+/// Returns how many.
+pub async fn release(db: impl PgExecutor<'_>, worker: &str, running: &[Uuid]) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "update job
         set state = 'ready', attempts = attempts - 1, worker = null, lease_until = null
         where id in (
             select id
             from job
-            where state = 'running' and worker = $1
+            where state = 'running' and worker = $1 and id <> all ($2)
             for update skip locked
         )",
         worker,
+        running,
     )
     .execute(db)
     .await?;

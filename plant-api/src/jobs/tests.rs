@@ -265,7 +265,9 @@ async fn a_released_job_does_not_count_the_attempt(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     add(&mut db, job("lotus")).await;
     let job = claim(&mut db, "one", 1).await.remove(0);
-    assert_eq!(sql::release(&mut *db, "one").await.unwrap(), 1);
+    assert_eq!(sql::release(&mut *db, "one", &[job.id]).await.unwrap(), 0);
+    assert_eq!(sql::release(&mut *db, "two", &[]).await.unwrap(), 0);
+    assert_eq!(sql::release(&mut *db, "one", &[]).await.unwrap(), 1);
     assert!(!finish(&mut db, "one", &job).await);
     assert_eq!(claim(&mut db, "two", 1).await[0].attempts, 1);
 }
@@ -377,7 +379,7 @@ fn parse<A: clap::Args>(arguments: &[&str]) -> A {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_claim_takes_each_kind_up_to_its_free_slots(pool: PgPool) {
+async fn a_claim_takes_each_kind_up_to_its_room(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
     for kind in ["test", "test", "other", "other", "other", "unknown"] {
         add(&mut db, NewJob { kind, ..job("lotus") }).await;

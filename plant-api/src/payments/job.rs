@@ -28,6 +28,7 @@ pub const KIND: JobKind = JobKind {
     name: "payment",
     queue: "payment_queue",
     max_concurrency: 128,
+    prefetches: false,
     timeout: Duration::from_secs(60),
 };
 

@@ -1,8 +1,13 @@
-//! Free slots of this process, per kind of job.
+//! Slots of this process, per kind of job, and the jobs that are claimed for them.
+
+use std::collections::VecDeque;
 
 use super::handler::AnyJobHandler;
 use crate::jobs::{Job, JobKind};
 use crate::tunables::InForce;
+
+/// Numbers of jobs to claim, by kind.
+pub(super) type Room = Vec<(&'static str, usize)>;
 
 /// Slots of all kinds.
 pub(super) struct Capacity(Vec<KindCapacity>);
@@ -12,13 +17,31 @@ struct KindCapacity {
     /// Number of slots. More may be used after it was reduced.
     slots: usize,
     used: usize,
-    /// Whether the last claim filled all free slots, so that more jobs are probably ready.
+    /// Jobs that wait for a slot.
+    claimed: VecDeque<Job>,
+    /// Whether the last claim returned as many jobs as were asked for, so that more are probably ready.
     more_ready: bool,
 }
 
 impl KindCapacity {
-    fn free(&self) -> usize {
-        self.slots.saturating_sub(self.used)
+    /// Returns the number of jobs that are claimed before a slot is free for them.
+    fn prefetch(&self) -> usize {
+        if self.kind.prefetches { self.slots / 2 } else { 0 }
+    }
+
+    /// Returns the number of jobs to claim: none while half of the prefetched jobs still wait, so that
+    /// a claim under load is for several jobs.
+    fn room(&self) -> usize {
+        let limit = self.slots + self.prefetch();
+        let room = limit.saturating_sub(self.used + self.claimed.len());
+        if room < self.prefetch().div_ceil(2) { 0 } else { room }
+    }
+
+    /// Takes a claimed job for a free slot.
+    fn start_next(&mut self) -> Option<Job> {
+        let job = if self.used < self.slots { self.claimed.pop_front() } else { None }?;
+        self.used += 1;
+        Some(job)
     }
 }
 
@@ -29,6 +52,7 @@ impl Capacity {
             kind: handler.kind(),
             slots: handler.kind().max_concurrency,
             used: 0,
+            claimed: VecDeque::new(),
             more_ready: false,
         };
         Self(handlers.iter().map(unused).collect())
@@ -45,50 +69,62 @@ impl Capacity {
         }
     }
 
-    /// Returns whether a slot of any kind is free.
-    pub(super) fn has_free_slot(&self) -> bool {
-        self.0.iter().any(|slots| slots.free() > 0)
+    /// Returns whether jobs of any kind can be claimed.
+    pub(super) fn has_room(&self) -> bool {
+        self.0.iter().any(|slots| slots.room() > 0)
     }
 
-    /// Returns whether a slot is free for which a job is probably ready.
+    /// Returns whether jobs can be claimed of a kind of which more are probably ready.
     pub(super) fn can_refill(&self) -> bool {
-        self.0.iter().any(|slots| slots.more_ready && slots.free() > 0)
+        self.0.iter().any(|slots| slots.more_ready && slots.room() > 0)
     }
 
-    /// Returns the kinds with free slots and the number of those slots.
-    pub(super) fn free_slots(&self) -> Vec<(&'static str, usize)> {
-        let free = self.0.iter().map(|slots| (slots.kind.name, slots.free()));
-        free.filter(|(_, free)| *free > 0).collect()
+    /// Returns the number of jobs to claim of each kind, without the kinds of which none can be.
+    pub(super) fn room(&self) -> Room {
+        let room = self.0.iter().map(|slots| (slots.kind.name, slots.room()));
+        room.filter(|(_, room)| *room > 0).collect()
     }
 
-    /// Returns the Redis lists of the kinds without a free slot.
+    /// Returns the Redis lists of the kinds of which no job can be claimed.
     pub(super) fn full_lists(&self) -> Vec<&'static str> {
-        let full = self.0.iter().filter(|slots| slots.free() == 0);
+        let full = self.0.iter().filter(|slots| slots.room() == 0);
         full.map(|slots| slots.kind.queue).collect()
     }
 
-    /// Assigns slots to claimed jobs and returns the number of jobs per Redis list.
-    pub(super) fn occupy(&mut self, jobs: &[Job]) -> Vec<(&'static str, usize)> {
-        let mut lists = Vec::new();
-        for slots in &mut self.0 {
-            let count = jobs.iter().filter(|job| job.kind == slots.kind.name).count();
-            let free = slots.free();
-            // A claim without free slots of this kind says nothing about its jobs.
-            if free > 0 {
-                slots.more_ready = count >= free;
-            }
-            slots.used += count;
-            if count > 0 {
-                lists.push((slots.kind.queue, count));
+    /// Adds the jobs that a claim for this room has returned.
+    pub(super) fn add(&mut self, room: &Room, jobs: Vec<Job>) {
+        // A claim without room for a kind says nothing about its jobs.
+        for (kind, room) in room {
+            let count = jobs.iter().filter(|job| job.kind == *kind).count();
+            if let Some(slots) = self.find(kind) {
+                slots.more_ready = count >= *room;
             }
         }
-        lists
+        for job in jobs {
+            if let Some(slots) = self.find(&job.kind) {
+                slots.claimed.push_back(job);
+            }
+        }
+    }
+
+    /// Takes a claimed job for a free slot, which it uses from now on.
+    pub(super) fn start_next(&mut self) -> Option<Job> {
+        self.0.iter_mut().find_map(KindCapacity::start_next)
     }
 
     /// Frees one slot of a kind.
     pub(super) fn release(&mut self, kind: &str) {
-        if let Some(slots) = self.0.iter_mut().find(|slots| slots.kind.name == kind) {
+        if let Some(slots) = self.find(kind) {
             slots.used = slots.used.saturating_sub(1);
         }
+    }
+
+    /// Removes the jobs that still wait for a slot.
+    pub(super) fn take_claimed(&mut self) -> Vec<Job> {
+        self.0.iter_mut().flat_map(|slots| slots.claimed.drain(..)).collect()
+    }
+
+    fn find(&mut self, kind: &str) -> Option<&mut KindCapacity> {
+        self.0.iter_mut().find(|slots| slots.kind.name == kind)
     }
 }

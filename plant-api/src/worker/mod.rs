@@ -1,12 +1,12 @@
-//! Job worker: claims as many jobs as it has free slots, runs them concurrently, and writes the
-//! outcomes of finished attempts in batches.
+//! Job worker: claims as many jobs as it has slots, or slightly more, runs them concurrently, and
+//! writes the outcomes of finished attempts in batches.
 //!
-//! One async task claims. It wakes up when an id is popped from a Redis list, when a slot becomes free
-//! while more jobs are probably ready, and at every poll, so that it works without Redis. Further
-//! tasks renew leases, finish attempts and do maintenance. All share the process's connection pool.
+//! One async task claims and starts jobs. Further tasks renew leases, finish attempts and do
+//! maintenance. All share the process's connection pool.
 
 mod attempt;
 mod capacity;
+mod claims;
 mod finish;
 mod handler;
 mod lease;
@@ -14,9 +14,8 @@ mod maintenance;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -24,21 +23,15 @@ use uuid::Uuid;
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::jobs::{self, Job, LEASE_DURATION};
+use crate::jobs::{self, LEASE_DURATION};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::tunables::Tunables;
-use attempt::FinishedAttempt;
-use capacity::Capacity;
+use claims::Popped;
 use lease::Leases;
 
 pub use handler::AnyJobHandler;
 pub use maintenance::run_gauge_updates;
-
-/// Interval at which a worker polls for jobs while Redis is unavailable.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// While Redis is connected, which wakes workers for new jobs, only every fifth interval polls.
-const INTERVALS_PER_POLL_WITH_REDIS: u32 = 5;
 
 /// The worker of a process. Clones share the state.
 #[derive(Clone)]
@@ -57,13 +50,10 @@ struct Inner {
     jobs_ready: Notify,
     /// Redis lists of the kinds that are not paused.
     lists: watch::Sender<Vec<&'static str>>,
-    /// Redis lists of the kinds without a free slot. Their ids stay in the lists, which show how many
+    /// Redis lists of the kinds of which no job can be claimed. Their ids stay in the lists, which show how many
     /// jobs are waiting.
     full_lists: watch::Sender<Vec<&'static str>>,
 }
-
-/// Numbers of ids popped from the Redis lists, by list.
-type Popped = HashMap<&'static str, usize>;
 
 impl Worker {
     /// Creates a worker for the handlers' kinds of jobs. It runs as many jobs of a kind at once as the
@@ -109,8 +99,7 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken, drain_timeout: Duration) {
         let drained = CancellationToken::new();
         let (finished_sender, finished_receiver) = mpsc::channel(finish::MAX_BATCH);
-        let (freed_sender, mut freed_receiver) = mpsc::unbounded_channel::<String>();
-        let (popped_sender, mut popped_receiver) = mpsc::channel(1);
+        let (popped_sender, popped_receiver) = mpsc::channel(1);
         let (lists, full_lists) = (self.0.lists.subscribe(), self.0.full_lists.subscribe());
         let mut finisher = tokio::spawn(self.clone().run_finisher(finished_receiver));
         let tasks = [
@@ -120,66 +109,13 @@ impl Worker {
         ];
         tracing::info!(worker = self.0.name, "worker started");
 
-        let mut tunables = self.0.tunables.in_force();
-        let mut capacity = self.capacity();
-        let mut poll = tokio::time::interval(POLL_INTERVAL);
-        let mut intervals = 0_u32;
-        loop {
-            self.0.full_lists.send_if_modified(|current| {
-                let previous = std::mem::replace(current, capacity.full_lists());
-                *current != previous
-            });
-            let mut popped = Popped::new();
-            tokio::select! {
-                Some(list) = popped_receiver.recv(), if capacity.has_free_slot() => {
-                    *popped.entry(list).or_default() += 1;
-                }
-                Some(kind) = freed_receiver.recv() => {
-                    capacity.release(&kind);
-                    while let Ok(kind) = freed_receiver.try_recv() {
-                        capacity.release(&kind);
-                    }
-                    if !capacity.can_refill() {
-                        continue;
-                    }
-                }
-                () = self.0.jobs_ready.notified() => {}
-                Ok(()) = tunables.changed() => {
-                    capacity.resize(&tunables.borrow_and_update());
-                    if !capacity.can_refill() {
-                        continue;
-                    }
-                }
-                _ = poll.tick() => {
-                    intervals = intervals.wrapping_add(1);
-                    if self.0.queue.is_up()
-                        && !intervals.is_multiple_of(INTERVALS_PER_POLL_WITH_REDIS)
-                    {
-                        continue;
-                    }
-                }
-                () = shutdown.cancelled() => break,
-            }
-            match self.claim(&mut capacity, popped).await {
-                Ok(jobs) => {
-                    for job in jobs {
-                        self.spawn_attempt(job, &finished_sender, &freed_sender);
-                    }
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "claiming jobs failed; retrying at the next poll");
-                }
-            }
-        }
-
-        drop(popped_receiver);
-        drop(finished_sender);
+        self.run_claims(popped_receiver, finished_sender, &shutdown, drain_timeout).await;
         // It ends when the last attempt is finished.
         let in_time = tokio::time::timeout(drain_timeout, &mut finisher).await.is_ok();
         self.0.leases.cancel_all();
         if !in_time {
             finisher.abort();
-            self.release().await;
+            self.release(&[]).await;
         }
         drained.cancel();
         for task in tasks {
@@ -197,7 +133,7 @@ impl Worker {
         self.promote_due().await?;
         self.reclaim_expired().await?;
         self.plan().await?;
-        let jobs = self.claim(&mut self.capacity(), Popped::new()).await?;
+        let jobs = self.claim(&self.capacity().room(), Popped::new()).await?;
         let attempts = jobs.into_iter().map(|job| self.attempt(job));
         let mut finished = futures::future::join_all(attempts).await;
         self.finish_batch(&mut finished).await;
@@ -207,62 +143,16 @@ impl Worker {
         Ok(finished.len())
     }
 
-    /// Returns the slots of all kinds, all of them free.
-    fn capacity(&self) -> Capacity {
-        let mut capacity = Capacity::new(&self.0.handlers);
-        capacity.resize(&self.0.tunables.in_force().borrow());
-        capacity
-    }
-
-    /// Claims jobs for all free slots.
-    async fn claim(&self, capacity: &mut Capacity, mut popped: Popped) -> Result<Vec<Job>> {
-        let free = capacity.free_slots();
-        if free.is_empty() {
-            return Ok(Vec::new());
-        }
-        let started_at = Instant::now();
-        let mut connection = self.0.db.acquire().await?;
-        let lease = self.0.lease_duration;
-        let jobs = jobs::sql::claim(&mut *connection, &free, &self.0.name, lease).await?;
-        drop(connection);
-        let claimed = capacity.occupy(&jobs);
-        for job in &jobs {
-            self.0.leases.add(job, started_at);
-        }
-        for (list, count) in claimed {
-            let surplus = count.saturating_sub(popped.remove(list).unwrap_or_default());
-            if surplus > 0 && self.0.queue.is_up() {
-                self.0.queue.remove_ids(list, surplus).await;
-            }
-        }
-        Ok(jobs)
-    }
-
-    /// Runs a job in a task of its own, and sends the finished attempt to the finisher and its kind to
-    /// `freed`: while the outcome is written, another job can run. The finisher takes a limited number
-    /// of attempts; when it cannot write them, slots stay occupied.
-    fn spawn_attempt(
-        &self,
-        job: Job,
-        finished: &mpsc::Sender<FinishedAttempt>,
-        freed: &mpsc::UnboundedSender<String>,
-    ) {
-        let (worker, finished, freed) = (self.clone(), finished.clone(), freed.clone());
-        tokio::spawn(async move {
-            let kind = job.kind.clone();
-            let attempt = worker.attempt(job).await;
-            // The receivers are closed only when the process is about to exit.
-            let _ = finished.send(attempt).await;
-            let _ = freed.send(kind);
-        });
-    }
-
-    async fn release(&self) {
+    /// Makes the jobs ready again that this worker holds, but not the `running` ones.
+    async fn release(&self, running: &[Uuid]) {
         let released = async {
             let mut connection = self.0.db.acquire().await?;
-            Ok::<_, crate::error::Error>(jobs::sql::release(&mut *connection, &self.0.name).await?)
+            Ok::<_, crate::error::Error>(
+                jobs::sql::release(&mut *connection, &self.0.name, running).await?,
+            )
         };
         match released.await {
+            Ok(0) => {}
             Ok(count) => tracing::info!(count, "released jobs that did not finish before shutdown"),
             Err(error) => tracing::warn!(
                 %error,

@@ -127,6 +127,13 @@ fn check_tool_type(checks: &mut Checks, tool_type: &str) {
     checks.max_chars("tool_type", tool_type, 100);
 }
 
+/// Where the notes of a tenant are posted, as it is stored.
+pub struct SealedDeskAccess {
+    pub url: String,
+    /// Sealed, or a literal.
+    pub api_key: String,
+}
+
 /// Where the notes of a tenant are posted, and the key for it.
 #[derive(Debug, Clone)]
 pub struct DeskAccess {
@@ -229,22 +236,20 @@ pub async fn ensure_readable(
     if readable { Ok(()) } else { Err(no_such_tenant()) }
 }
 
-/// Returns where the notes of a tenant are posted, with the opened key; `None` if the tenant was
-/// deleted. The transaction must have entered the tenant.
+/// Opens the key for the service desk of a tenant.
 ///
 /// # Errors
 /// [`Error::Conflict`] when the key is not sealed and `access_mode` is `required`;
-/// [`Error::Internal`] when it cannot be opened; database errors.
-pub async fn desk_access(
-    connection: &mut PgConnection,
+/// [`Error::Internal`] when it cannot be opened.
+pub fn open_desk(
+    sealed: SealedDeskAccess,
     sealer: &Sealer,
     access_mode: AccessMode,
     tenant: &TenantId,
-) -> Result<Option<DeskAccess>> {
-    let Some(desk) = sql::find_desk(connection, tenant).await? else { return Ok(None) };
-    let api_key = secrets::open(&desk.api_key, sealer, access_mode, tenant, API_KEY_COLUMN)?;
+) -> Result<DeskAccess> {
+    let api_key = secrets::open(&sealed.api_key, sealer, access_mode, tenant, API_KEY_COLUMN)?;
     let api_key = api_key.ok_or_else(|| {
         Error::Conflict("the tenant's API key is not sealed; set it with the admin routes".into())
     })?;
-    Ok(Some(DeskAccess { url: desk.url, api_key }))
+    Ok(DeskAccess { url: sealed.url, api_key })
 }

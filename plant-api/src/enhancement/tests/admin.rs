@@ -50,11 +50,12 @@ async fn secrets_are_written_and_never_returned(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn the_key_for_the_desk_is_opened_for_the_job(pool: PgPool) {
     let app = app_with_tenant(pool).await;
+    let id = accept(&app, &ticket("TKT-1")).await;
     let acme = TenantId::parse("acme").unwrap();
     let policy = &app.state.access_policy;
     let mut tx = app.state.db.begin_in(TenantScope::One(&acme)).await.unwrap();
-    let desk = tenants::desk_access(&mut tx, &policy.sealer, policy.access_mode, &acme);
-    let desk = desk.await.unwrap().unwrap();
+    let (_, desk) = sql::find_for_job(&mut *tx, id).await.unwrap().unwrap();
+    let desk = tenants::open_desk(desk, &policy.sealer, policy.access_mode, &acme).unwrap();
     assert_eq!((&*desk.url, &*desk.api_key.0), ("https://acme.servicedesk.local", API_KEY));
 }
 

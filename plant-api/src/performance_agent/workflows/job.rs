@@ -23,6 +23,7 @@ pub const KIND: JobKind = JobKind {
     name: "workflow",
     queue: "workflow_queue",
     max_concurrency: 2,
+    prefetches: false,
     timeout: Duration::from_secs(60),
 };
 

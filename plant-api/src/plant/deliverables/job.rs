@@ -24,6 +24,7 @@ pub const KIND: JobKind = JobKind {
     name: "due_goal",
     queue: "goal_queue",
     max_concurrency: 64,
+    prefetches: false,
     timeout: Duration::from_secs(10),
 };
 

@@ -35,8 +35,7 @@ async fn a_claimed_job_has_a_lease(pool: PgPool) {
     let app = TestApp::new(pool).await;
     enqueue(&app, "one").await;
     let worker = worker_with_lease(&app, &ScriptedHandler::new(), Duration::from_secs(7));
-    let mut capacity = Capacity::new(&worker.0.handlers);
-    let job = worker.claim(&mut capacity, Popped::new()).await.unwrap().remove(0);
+    let job = worker.claim(&worker.capacity().room(), Popped::new()).await.unwrap().remove(0);
     let leased = "select count(*) from job where lease_until = claimed_at + interval '7 s'";
     assert_eq!((count(&app, leased).await, worker.0.leases.ids()), (1, vec![job.id]));
 }

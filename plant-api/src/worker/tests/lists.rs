@@ -85,9 +85,9 @@ async fn jobs_claimed_without_a_popped_id_drop_as_many_ids(pool: PgPool) {
     let queue = &app.state.queue;
     wait_until(async || queue.len(KIND.queue).await == Some(5)).await;
     let worker = worker(&app, &ScriptedHandler::new());
-    let mut capacity = Capacity::new(&worker.0.handlers);
     // Two ids were popped by the claim that follows.
-    let claimed = worker.claim(&mut capacity, Popped::from([(KIND.queue, 2)])).await.unwrap();
+    let popped = Popped::from([(KIND.queue, 2)]);
+    let claimed = worker.claim(&worker.capacity().room(), popped).await.unwrap();
     assert_eq!((claimed.len(), queue.len(KIND.queue).await), (5, Some(2)));
 }
 

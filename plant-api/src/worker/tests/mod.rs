@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::capacity::Capacity;
-use super::{AnyJobHandler, Popped, Worker, worker_name};
+use super::claims::Popped;
+use super::{AnyJobHandler, Worker, worker_name};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ const KIND: JobKind = JobKind {
     name: "test",
     queue: "test_queue",
     max_concurrency: 50,
+    prefetches: false,
     // Longer than any wait of a test.
     timeout: Duration::from_secs(600),
 };
@@ -295,10 +297,12 @@ async fn a_kind_without_slots_is_not_claimed(pool: PgPool) {
         enqueue(&app, "one").await;
     }
     let worker = worker(&app, &ScriptedHandler::new());
-    let mut capacity = Capacity::new(&worker.0.handlers);
-    let first = worker.claim(&mut capacity, Popped::new()).await.unwrap();
+    let mut capacity = worker.capacity();
+    let room = capacity.room();
+    let first = worker.claim(&room, Popped::new()).await.unwrap();
     assert_eq!(first.len(), KIND.max_concurrency);
-    assert!(worker.claim(&mut capacity, Popped::new()).await.unwrap().is_empty());
+    capacity.add(&room, first);
+    assert!(worker.claim(&capacity.room(), Popped::new()).await.unwrap().is_empty());
 }
 
 #[sqlx::test(migrations = "../migrations")]
