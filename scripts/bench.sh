@@ -6,8 +6,9 @@
 #   scripts/bench.sh --baseline NAME        also print the changes since the baseline NAME
 #   scripts/bench.sh FILTER                 run only the groups whose name contains FILTER
 #
-# The benchmark of certification in PostgreSQL requires DATABASE_URL, and creates its own database. Start a server with
-# `scripts/services.sh up` and `export $(scripts/services.sh env)`. Exit code 1 if a threshold is violated.
+# The benchmarks of certification in PostgreSQL and of the performance agent's routes require DATABASE_URL, and create
+# their own databases. Start a server with `scripts/services.sh up` and `export $(scripts/services.sh env)`.
+# Exit code 1 if a threshold is violated.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -17,7 +18,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 main() {
   cd "$ROOT"
   require_rust
-  [ -n "${DATABASE_URL:-}" ] || log "skipping the benchmark of certification in PostgreSQL: DATABASE_URL is not set"
+  [ -n "${DATABASE_URL:-}" ] || log "skipping the benchmarks that need PostgreSQL: DATABASE_URL is not set"
   export CRITERION_HOME=${CRITERION_HOME:-$ROOT/target/criterion}
   # Delete results of earlier runs, which the table would show for benchmarks that this run skips; keep baselines.
   find "$CRITERION_HOME" -type d -name new -prune -exec rm -rf {} + 2>/dev/null || true

@@ -19,6 +19,10 @@ const THRESHOLDS: &[(&str, f64, &str)] = &[
     ("verify_10000_links", 20e6, "own"),
     ("verify_file_10000_links", 20e6, "own"),
     ("certification_through_the_database", 20e6, "own; seed 000: 100 ms"),
+    ("agent_health", 1e6, "own; seed 002: 50 ms"),
+    ("agent_config", 1e6, "own; seed 002: 100 ms"),
+    ("agent_capabilities", 1e6, "own; seed 002: 100 ms"),
+    ("agent_workflows", 5e6, "own; seed 002: 200 ms"),
 ];
 
 struct Row {

@@ -5,26 +5,22 @@ use std::time::{Duration, Instant};
 use criterion::Criterion;
 use plant_api::access::Caller;
 use plant_api::clock::Clock;
-use plant_api::db::{self, DatabaseLimits, Db};
+use plant_api::db::{DatabaseLimits, Db};
 use plant_api::metrics::Metrics;
 use plant_api::plant::entity::Kind;
 use plant_api::plant::genesis::{self, CertificationDetails};
 use plant_api::plant::skills::{self, Created, NewSkill};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
+use crate::database::{TemporaryDatabase, database_url};
+
 /// Certifies a new skill per iteration; creating the skill is not measured.
 pub fn through_the_database(c: &mut Criterion) {
-    // Read directly: benchmarks do not use config.rs.
-    let Some(url) = std::env::var_os("DATABASE_URL").and_then(|url| url.into_string().ok()) else {
-        eprintln!("certification through the database: skipped because DATABASE_URL is not set");
-        return;
-    };
+    let Some(url) = database_url("certification through the database") else { return };
     let runtime = Runtime::new().unwrap();
-    let database = runtime.block_on(TemporaryDatabase::create(&url));
-    let db = runtime.block_on(async { database.pool() });
+    let database = runtime.block_on(TemporaryDatabase::create(&url, "certification"));
+    let db = runtime.block_on(async { pool(&database) });
     let mut group = c.benchmark_group("certification_through_the_database");
     group.sample_size(20).measurement_time(Duration::from_secs(5));
     group.bench_function("ours", |b| {
@@ -65,45 +61,12 @@ async fn create_skill(db: &Db, clock: &Clock) -> Uuid {
     }
 }
 
-/// A database that exists for the duration of the benchmark.
-struct TemporaryDatabase {
-    server: PgConnectOptions,
-    name: String,
-}
-
-impl TemporaryDatabase {
-    async fn create(url: &str) -> Self {
-        let server: PgConnectOptions = url.parse().unwrap();
-        let database = Self { name: format!("plant_bench_{}", std::process::id()), server };
-        database.execute(format!("create database {}", database.name)).await;
-        db::migrate(&database.options()).await.unwrap();
-        database
-    }
-
-    fn options(&self) -> PgConnectOptions {
-        self.server.clone().database(&self.name).disable_statement_logging()
-    }
-
-    fn pool(&self) -> Db {
-        let pool_wait = Metrics::new().unwrap().db_pool_wait;
-        let timeout = Duration::from_secs(10);
-        Db::new(
-            self.options(),
-            DatabaseLimits {
-                max_connections: 2,
-                acquire_timeout: timeout,
-                statement_timeout: timeout,
-            },
-            pool_wait,
-        )
-    }
-
-    async fn remove(self) {
-        self.execute(format!("drop database {} with (force)", self.name)).await;
-    }
-
-    async fn execute(&self, sql: String) {
-        let mut server = PgConnection::connect_with(&self.server).await.unwrap();
-        server.execute(AssertSqlSafe(sql)).await.unwrap();
-    }
+fn pool(database: &TemporaryDatabase) -> Db {
+    let pool_wait = Metrics::new().unwrap().db_pool_wait;
+    let timeout = Duration::from_secs(10);
+    Db::new(
+        database.options(),
+        DatabaseLimits { max_connections: 2, acquire_timeout: timeout, statement_timeout: timeout },
+        pool_wait,
+    )
 }

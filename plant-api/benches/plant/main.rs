@@ -1,9 +1,11 @@
 //! Microbenchmarks. `scripts/bench.sh` runs them and compares the results with the thresholds.
 //!
-//! Each group contains `ours` and `floor`. The floor is plain SHA-256 over the same bytes in the
+//! Each group of a function contains `ours` and `floor`. The floor is plain SHA-256 over the same bytes in the
 //! same run: the minimum cost of any hash chain on this machine.
 
+mod agent_routes;
 mod certification;
+mod database;
 #[expect(dead_code, reason = "tests and examples use functions that the benchmarks do not")]
 mod sample;
 
@@ -36,7 +38,8 @@ criterion_group!(
     one_link,
     ten_thousand_links,
     ten_thousand_links_of_a_file,
-    certification::through_the_database
+    certification::through_the_database,
+    agent_routes::routes
 );
 criterion_main!(benches);
 
