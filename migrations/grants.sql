@@ -53,3 +53,4 @@ grant select, update on tunable_version to plant_app;
 grant select, insert, update, delete on tunable_process to plant_app;
 grant select, insert, update on performance_workflow to plant_app;
 grant select, insert on performance_workflow_event to plant_app;
+grant select, insert, update, delete on performance_reading to plant_app;

@@ -33,6 +33,12 @@ struct Inner {
     collections: Arc<Semaphore>,
 }
 
+/// Permit for one collection, while it exists.
+#[derive(Debug)]
+pub struct CollectionPermit(
+    #[expect(dead_code, reason = "released when dropped")] OwnedSemaphorePermit,
+);
+
 /// Settings of the performance agent, and the rules that were read at the start.
 #[derive(Debug, Clone)]
 pub struct AgentSettings {
@@ -108,11 +114,21 @@ impl Agent {
     /// Returns a permit for one collection.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if too many run.
-    pub(super) fn permit_collection(&self) -> Result<OwnedSemaphorePermit> {
-        self.0.collections.clone().try_acquire_owned().map_err(|_| Error::Unavailable {
-            what: "the performance agent (too many collections run)",
+    /// [`Error::RateLimited`] if too many run.
+    pub(super) fn permit_collection(&self) -> Result<CollectionPermit> {
+        let permit = self.0.collections.clone().try_acquire_owned();
+        permit.map(CollectionPermit).map_err(|_| Error::RateLimited {
+            what: "too many collections of metrics run",
             retry_after: RETRY_AFTER,
         })
+    }
+
+    /// Returns a permit for one collection; waits while too many run.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the process is about to exit.
+    pub(super) async fn wait_for_collection(&self) -> Result<CollectionPermit> {
+        let permit = self.0.collections.clone().acquire_owned().await;
+        permit.map(CollectionPermit).map_err(|error| Error::Internal(Box::new(error)))
     }
 }

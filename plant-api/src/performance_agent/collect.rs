@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use super::agent::Agent;
+use super::agent::{Agent, CollectionPermit};
 use super::database;
 use super::exposition::interval::Interval;
 use super::readings;
@@ -21,13 +21,14 @@ const DATABASE_TIMEOUT: Duration = Duration::from_millis(1200);
 /// 3 s with the default interval.
 ///
 /// # Errors
-/// [`Error::Unavailable`](crate::error::Error::Unavailable) if the target does not answer, if too many
-/// collections run, or if the snapshot cannot be stored because the database is unavailable.
+/// [`Error::Unavailable`](crate::error::Error::Unavailable) if the target does not answer, or if the
+/// snapshot cannot be stored because the database is unavailable.
 pub async fn collect(
     state: &AppState,
     agent: &Agent,
     target: &Target,
     rules: &RuleSet,
+    _permit: CollectionPermit,
 ) -> Result<Snapshot> {
     let wait = tokio::time::sleep(agent.settings().interval);
     collect_during(state, agent, target, rules, wait).await
@@ -41,13 +42,25 @@ pub(super) async fn collect_during(
     rules: &RuleSet,
     wait: impl Future<Output = ()>,
 ) -> Result<Snapshot> {
-    let _permit = agent.permit_collection()?;
     let (before, started) = (target.read(state, agent).await?, Instant::now());
     wait.await;
     let after = target.read(state, agent).await?;
     let interval = Interval { before, after, seconds: started.elapsed().as_secs_f64() };
+    complete(state, target, rules, &interval).await
+}
+
+/// Computes the snapshot of an interval, adds the metrics of the database, and stores it.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn complete(
+    state: &AppState,
+    target: &Target,
+    rules: &RuleSet,
+    interval: &Interval,
+) -> Result<Snapshot> {
     let identity = (state.clock.new_id(), state.clock.now());
-    let mut snapshot = readings::snapshot(identity, &target.to_string(), rules, &interval);
+    let mut snapshot = readings::snapshot(identity, &target.to_string(), rules, interval);
     if *target == Target::OwnService {
         let mut notes = Vec::new();
         let read = database::read(&state.db, &mut notes);

@@ -1,5 +1,7 @@
 //! Measurements: what rules compare with thresholds, computed from a snapshot and those before it.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
@@ -194,7 +196,11 @@ fn measure_database(
             found.push(one("connection_use", None, used, 1, evidence));
         }
     }
-    for running in database.running_statements.iter().flatten() {
+    // Longest first: a statement that several sessions run is one.
+    let mut seen = HashSet::new();
+    let mut running: Vec<_> = database.running_statements.iter().flatten().collect();
+    running.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    for running in running.into_iter().filter(|running| seen.insert(&running.statement)) {
         let evidence = json!({"pid": running.pid, "wait_event_type": running.wait_event_type});
         let subject = Some(&*running.statement);
         found.push(one("running_statement_seconds", subject, running.seconds, 1, evidence));

@@ -47,7 +47,7 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::state::AppState;
 
-pub use agent::{Agent, AgentSettings};
+pub use agent::{Agent, AgentSettings, CollectionPermit};
 pub use analysis::analyze;
 pub use collect::collect;
 pub use optimization::plan;

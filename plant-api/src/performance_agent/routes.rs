@@ -197,7 +197,8 @@ async fn collect_of(
     rules: Option<&str>,
 ) -> Result<Snapshot> {
     let target = Target::check(agent, target)?;
-    collect(state, agent, &target, find_rules(agent, rules)?).await
+    let rules = find_rules(agent, rules)?;
+    collect(state, agent, &target, rules, agent.permit_collection()?).await
 }
 
 async fn find_snapshot(state: &AppState, id: Uuid) -> Result<Snapshot> {

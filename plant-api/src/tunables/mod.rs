@@ -41,7 +41,7 @@ pub struct Tunables(Arc<Inner>);
 struct Inner {
     catalogue: Vec<Tunable>,
     in_force: watch::Sender<InForce>,
-    /// Id under which this process reports the version that it applies.
+    /// Id of this process, under which it reports the version that it applies.
     process: Uuid,
     /// The version that this process applies.
     version: IntGauge,
@@ -54,6 +54,11 @@ impl Tunables {
         let catalogue = catalogue::catalogue(defaults);
         let in_force = watch::Sender::new(InForce::new(&catalogue, 0, &HashMap::new()));
         Self(Arc::new(Inner { catalogue, in_force, process: Uuid::new_v4(), version }))
+    }
+
+    /// Returns the id of this process.
+    pub fn process(&self) -> Uuid {
+        self.0.process
     }
 
     /// Returns all tunables, in a fixed order.

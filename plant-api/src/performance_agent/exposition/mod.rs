@@ -34,6 +34,21 @@ impl Exposition {
         self.0.get(name).into_iter().flatten().map(|(labels, value)| (labels, *value))
     }
 
+    /// Adds the counters and histograms of another process, by the names that these have. Those of the
+    /// process itself, such as its CPU time, are left out.
+    pub fn add_counters(&mut self, other: &Self) {
+        let is_counter = |name: &str| {
+            let suffixes = ["_total", "_bucket", "_count", "_sum"];
+            suffixes.iter().any(|suffix| name.ends_with(suffix)) && !name.starts_with("process_")
+        };
+        for (name, series) in other.0.iter().filter(|(name, _)| is_counter(name)) {
+            let own = self.0.entry(name.clone()).or_default();
+            for (labels, value) in series {
+                *own.entry(labels.clone()).or_default() += value;
+            }
+        }
+    }
+
     /// Returns the value of one series.
     pub fn value(&self, name: &str, labels: &Labels) -> Option<f64> {
         self.0.get(name)?.get(labels).copied()

@@ -118,12 +118,12 @@ async fn a_target_that_does_not_answer_with_metrics_is_503(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn too_many_collections_at_once_are_503(pool: PgPool) {
+async fn too_many_collections_at_once_are_429(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let permits: Vec<_> = (0..4).map(|_| app.agent.permit_collection().unwrap()).collect();
     let response = app.post(COLLECT, json!({"target": "self"})).await;
     assert_eq!(response.header("retry-after"), Some("1"));
-    response.expect(503);
+    response.expect(429);
     drop(permits);
     app.post(COLLECT, json!({"target": "self"})).await.expect(200);
 }

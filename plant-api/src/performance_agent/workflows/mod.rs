@@ -19,6 +19,7 @@
 //! changes the tunables, and which does nothing if the workflow is not in the expected version any more. So a
 //! killed process loses nothing, and another one continues.
 
+mod comparison;
 pub mod job;
 pub(super) mod routes;
 mod sql;
@@ -26,6 +27,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod transition;
+mod window;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -89,7 +91,7 @@ pub struct Workflow {
     pub requires_approval: bool,
     /// Whether the stages after the first follow without a further approval.
     pub auto_rollout: bool,
-    /// Time between a stage and its comparison, in seconds.
+    /// Time that is measured before the rollout and after each stage, in seconds.
     #[schema(example = 60)]
     pub monitoring_duration_seconds: i32,
     /// Score below which, if it is also below that before the rollout, the changes are taken back.
@@ -104,12 +106,15 @@ pub struct Workflow {
     pub changes: sqlx::types::Json<Vec<PlannedChange>>,
     /// The last snapshot.
     pub snapshot_id: Option<Uuid>,
+    /// The snapshot before the rollout.
+    pub baseline_snapshot_id: Option<Uuid>,
     /// The last analysis.
     pub analysis_id: Option<Uuid>,
-    /// Score before the rollout.
+    /// Score before the rollout, of the findings that are compared: those of the service, not of the
+    /// database server.
     #[schema(example = 85.0)]
     pub baseline_score: Option<f64>,
-    /// Score of the last analysis.
+    /// Score of the last analysis; in a rollout of the findings that are compared.
     #[schema(example = 90.0)]
     pub health_score: Option<f64>,
     /// Why the workflow ended.
@@ -164,7 +169,7 @@ pub struct NewWorkflow {
     pub requires_approval: Option<bool>,
     /// Whether the stages after the first follow without a further approval; default true.
     pub auto_rollout: Option<bool>,
-    /// Time between a stage and its comparison, in seconds, 1 to 3600; default 60.
+    /// Time that is measured before the rollout and after each stage, in seconds, 1 to 3600; default 60.
     #[schema(minimum = 1, maximum = 3600, example = 60)]
     pub monitoring_duration_seconds: Option<i32>,
     /// Score, 0 to 100, below which the changes are taken back; default 80.
@@ -204,6 +209,7 @@ impl NewWorkflow {
             stage: 0,
             changes: sqlx::types::Json(Vec::new()),
             snapshot_id: None,
+            baseline_snapshot_id: None,
             analysis_id: None,
             baseline_score: None,
             health_score: None,
@@ -244,12 +250,15 @@ pub enum Decision {
     Approve,
     /// Values that are in force already are taken back.
     Reject,
+    /// Like a rejection, at any time before the end.
+    Cancel,
 }
 
-/// Approves or rejects a workflow. Returns it, and after an approval the id of its new job.
+/// Approves, rejects or cancels a workflow. Returns it, and after an approval the id of its new job.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Conflict`] unless it awaits approval; database errors.
+/// [`Error::NotFound`]; [`Error::Conflict`] unless it awaits approval, or if it has ended; database
+/// errors.
 pub async fn decide(
     connection: &mut PgConnection,
     state: &crate::state::AppState,
@@ -259,25 +268,24 @@ pub async fn decide(
 ) -> Result<(Workflow, Option<Uuid>)> {
     let found = sql::lock(&mut *connection, id).await?;
     let workflow = found.ok_or_else(|| Error::no_such("workflow"))?;
-    if workflow.status != Status::AwaitingApproval {
+    if workflow.status.is_ended() {
+        return Err(Error::Conflict("the workflow has ended".into()));
+    }
+    if decision != Decision::Cancel && workflow.status != Status::AwaitingApproval {
         return Err(Error::Conflict("the workflow does not await approval".into()));
     }
-    let (status, action, reason) = match decision {
-        Decision::Approve => (Status::Approved, TunableAction::None, None),
-        Decision::Reject => {
-            (Status::Rejected, TunableAction::RollBack, Some("rejected by an operator"))
-        }
+    let decided = match decision {
+        Decision::Approve => Transition { status: Status::Approved, ..Transition::of(&workflow) },
+        Decision::Reject => Transition {
+            status: Status::Rejected,
+            ..Transition::abandon(&workflow, "rejected by an operator")
+        },
+        Decision::Cancel => Transition::abandon(&workflow, "canceled by an operator"),
     };
-    let transition = Transition {
-        status,
-        action,
-        reason: reason.map(str::to_owned),
-        actor: actor.to_owned(),
-        ..Transition::of(&workflow)
-    };
+    let transition = Transition { actor: actor.to_owned(), ..decided };
     let applied = apply(&mut *connection, &state.tunables, &state.clock, &transition).await?;
     let decided = applied.ok_or_else(|| Error::Conflict("the workflow has changed".into()))?;
-    if decision == Decision::Reject {
+    if decision != Decision::Approve {
         return Ok((decided, None));
     }
     let job = job::new(&state.clock, id)?;

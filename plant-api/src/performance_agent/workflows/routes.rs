@@ -26,6 +26,7 @@ pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
         .routes(routes!(find))
         .routes(routes!(approve))
         .routes(routes!(reject))
+        .routes(routes!(cancel))
         .layer(Extension(agent))
 }
 
@@ -169,5 +170,29 @@ async fn reject(
 ) -> Result<StoredResponse> {
     let reject = Decision::Reject;
     let (workflow, _) = super::decide(&mut tx, &state, caller.actor(), id, reject).await?;
+    tx.finish(StoredResponse::ok(workflow.version, &workflow)?).await
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/workflows/{id}/cancel",
+    tag = "performance agent",
+    security((), ("bearer" = []), ("admin_key" = [])),
+    summary = "End a workflow at once; values in force are taken back",
+    params(("id" = Uuid, Path, description = "Id of the workflow")),
+    responses(
+        (status = 200, description = "The workflow: failed, or rolled back if its rollout had begun", body = Workflow),
+        (status = 403, description = "Administrator rights are required, unless access is open", body = Problem),
+        (status = 404, description = "There is no such workflow", body = Problem),
+        (status = 409, description = "The workflow has ended", body = Problem)
+    )
+)]
+async fn cancel(
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+    Write { caller, mut tx, .. }: Write<NoBody, Administrator>,
+) -> Result<StoredResponse> {
+    let cancel = Decision::Cancel;
+    let (workflow, _) = super::decide(&mut tx, &state, caller.actor(), id, cancel).await?;
     tx.finish(StoredResponse::ok(workflow.version, &workflow)?).await
 }

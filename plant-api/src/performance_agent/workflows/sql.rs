@@ -1,9 +1,11 @@
 //! Statements on workflows and their events.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::window::Readings;
 use super::{Event, Status, Workflow};
 use crate::page::Page;
 use crate::performance_agent::optimization::PlannedChange;
@@ -38,8 +40,8 @@ pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Work
             id, id as workflow_id, target, rules, requires_approval, auto_rollout,
             monitoring_seconds as monitoring_duration_seconds, health_threshold,
             status as "status: Status", stage, changes as "changes: Json<Vec<PlannedChange>>",
-            snapshot_id, analysis_id, baseline_score, health_score, reason, created_by, created_at,
-            updated_at, ended_at, version, status_since, tunables_version
+            snapshot_id, baseline_snapshot_id, analysis_id, baseline_score, health_score, reason,
+            created_by, created_at, updated_at, ended_at, version, status_since, tunables_version
         from performance_workflow
         where id = $1"#,
         id,
@@ -56,8 +58,8 @@ pub async fn lock(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Work
             id, id as workflow_id, target, rules, requires_approval, auto_rollout,
             monitoring_seconds as monitoring_duration_seconds, health_threshold,
             status as "status: Status", stage, changes as "changes: Json<Vec<PlannedChange>>",
-            snapshot_id, analysis_id, baseline_score, health_score, reason, created_by, created_at,
-            updated_at, ended_at, version, status_since, tunables_version
+            snapshot_id, baseline_snapshot_id, analysis_id, baseline_score, health_score, reason,
+            created_by, created_at, updated_at, ended_at, version, status_since, tunables_version
         from performance_workflow
         where id = $1
         for no key update"#,
@@ -79,8 +81,8 @@ pub async fn list(
             id, id as workflow_id, target, rules, requires_approval, auto_rollout,
             monitoring_seconds as monitoring_duration_seconds, health_threshold,
             status as "status: Status", stage, changes as "changes: Json<Vec<PlannedChange>>",
-            snapshot_id, analysis_id, baseline_score, health_score, reason, created_by, created_at,
-            updated_at, ended_at, version, status_since, tunables_version
+            snapshot_id, baseline_snapshot_id, analysis_id, baseline_score, health_score, reason,
+            created_by, created_at, updated_at, ended_at, version, status_since, tunables_version
         from performance_workflow
         where ($1::text is null or status = $1) and ($2::uuid is null or id < $2)
         order by id desc
@@ -101,7 +103,8 @@ pub async fn update(db: impl PgExecutor<'_>, workflow: &Workflow) -> sqlx::Resul
         "update performance_workflow
         set status = $2, status_since = $3, stage = $4, tunables_version = $5, changes = $6,
             snapshot_id = $7, analysis_id = $8, baseline_score = $9, health_score = $10,
-            reason = $11, updated_at = $12, ended_at = $13, version = $14
+            reason = $11, updated_at = $12, ended_at = $13, version = $14,
+            baseline_snapshot_id = $15
         where id = $1 and version = $14::bigint - 1",
         workflow.id,
         workflow.status as Status,
@@ -117,10 +120,55 @@ pub async fn update(db: impl PgExecutor<'_>, workflow: &Workflow) -> sqlx::Resul
         workflow.updated_at,
         workflow.ended_at,
         workflow.version,
+        workflow.baseline_snapshot_id,
     )
     .execute(db)
     .await?;
     Ok(result.rows_affected() == 1)
+}
+
+/// Records the metrics of a process: the first ones, and the last ones.
+pub async fn record_reading(
+    db: impl PgExecutor<'_>,
+    workflow: Uuid,
+    process: Uuid,
+    text: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into performance_reading (workflow_id, process, first, first_at, last, last_at)
+        values ($1, $2, $3, $4, $3, $4)
+        on conflict (workflow_id, process) do update
+        set last = excluded.last, last_at = excluded.last_at",
+        workflow,
+        process,
+        text,
+        now,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Returns what the processes have recorded.
+pub async fn list_readings(db: impl PgExecutor<'_>, workflow: Uuid) -> sqlx::Result<Vec<Readings>> {
+    sqlx::query_as!(
+        Readings,
+        "select process, first, first_at, last, last_at
+        from performance_reading
+        where workflow_id = $1",
+        workflow,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Deletes what was recorded in the former state.
+pub async fn delete_readings(db: impl PgExecutor<'_>, workflow: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("delete from performance_reading where workflow_id = $1", workflow)
+        .execute(db)
+        .await
+        .map(drop)
 }
 
 /// Records the state of a workflow.

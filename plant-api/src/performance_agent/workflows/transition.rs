@@ -36,6 +36,7 @@ pub struct Transition {
     pub action: TunableAction,
     pub changes: Vec<PlannedChange>,
     pub snapshot_id: Option<Uuid>,
+    pub baseline_snapshot_id: Option<Uuid>,
     pub analysis_id: Option<Uuid>,
     pub baseline_score: Option<f64>,
     pub health_score: Option<f64>,
@@ -53,6 +54,7 @@ impl Transition {
             action: TunableAction::None,
             changes: workflow.changes.0.clone(),
             snapshot_id: workflow.snapshot_id,
+            baseline_snapshot_id: workflow.baseline_snapshot_id,
             analysis_id: workflow.analysis_id,
             baseline_score: workflow.baseline_score,
             health_score: workflow.health_score,
@@ -147,6 +149,7 @@ pub async fn apply(
         tunables_version,
         changes: Json(transition.changes.clone()),
         snapshot_id: transition.snapshot_id,
+        baseline_snapshot_id: transition.baseline_snapshot_id,
         analysis_id: transition.analysis_id,
         baseline_score: transition.baseline_score,
         health_score: transition.health_score,
@@ -160,6 +163,7 @@ pub async fn apply(
     if !sql::update(&mut *connection, &after).await? {
         return Err(Error::Internal("a locked workflow has changed".into()));
     }
+    sql::delete_readings(&mut *connection, after.id).await?;
     sql::insert_event(connection, &after, &transition.actor).await?;
     Ok(Some(after))
 }

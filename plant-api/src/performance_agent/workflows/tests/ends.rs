@@ -1,9 +1,10 @@
 //! Failures, crashes, and other ends of workflows.
 
+use super::super::comparison::Comparison;
 use super::super::step::after_monitoring;
 use super::super::{Status, Transition, TunableAction, apply, sql};
 use super::*;
-use crate::performance_agent::analysis::Analysis;
+use crate::performance_agent::analysis::{Analysis, Finding};
 use crate::tunables::{Change, Rollout, Share};
 use uuid::Uuid;
 
@@ -22,6 +23,9 @@ async fn a_killed_process_is_followed_by_another(pool: PgPool) {
     let id = create(&app, json!({"requires_approval": false})).await;
     kill_worker(&app).await;
     run(&app).await;
+    expect(&app, &id, "approved", 0).await;
+    kill_worker(&app).await;
+    monitor(&app).await;
     expect(&app, &id, "monitoring", 10).await;
     for next in [50, 100] {
         kill_worker(&app).await;
@@ -36,8 +40,7 @@ async fn a_killed_process_is_followed_by_another(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_workflow_whose_job_dies_is_rolled_back(pool: PgPool) {
     let app = app(pool).await;
-    let begun = create(&app, json!({"requires_approval": false})).await;
-    run(&app).await;
+    let begun = begin(&app, json!({})).await;
     expect(&app, &begun, "monitoring", 10).await;
     let not_begun = create(&app, json!({})).await;
     kill_worker(&app).await;
@@ -56,8 +59,7 @@ async fn a_workflow_whose_job_dies_is_rolled_back(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_transition_from_a_former_version_has_no_effect(pool: PgPool) {
     let app = app(pool).await;
-    let id = create(&app, json!({"requires_approval": false})).await;
-    run(&app).await;
+    let id = begin(&app, json!({})).await;
     let mut tx = app.state.db.begin().await.unwrap();
     let current = sql::find(&mut *tx, id.parse().unwrap()).await.unwrap().unwrap();
     let stale = Transition {
@@ -76,8 +78,7 @@ async fn a_transition_from_a_former_version_has_no_effect(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_tunable_in_another_rollout_ends_the_workflow(pool: PgPool) {
     let app = app(pool).await;
-    let first = create(&app, json!({"requires_approval": false})).await;
-    run(&app).await;
+    let first = begin(&app, json!({})).await;
     expect(&app, &first, "monitoring", 10).await;
     let app = app.with_agent(settings(&[("cache_ttl_seconds", 120)]));
     let second = create(&app, json!({})).await;
@@ -91,6 +92,13 @@ async fn a_tunable_in_another_rollout_ends_the_workflow(pool: PgPool) {
     tx.commit().await.unwrap();
     decide(&app, &second, "approve").await;
     run(&app).await;
+    app.state.clock.advance(chrono::TimeDelta::seconds(60));
+    // Only the job of the second one.
+    let delay = "update job
+        set run_at = now() + case when dedupe_key = $1 then interval '1 h' else '0 s' end
+        where state = 'waiting'";
+    sqlx::query(delay).bind(&first).execute(&app.owner).await.unwrap();
+    run_ready(&app).await;
     let failed = expect(&app, &second, "failed", 0).await;
     assert!(failed["reason"].as_str().unwrap().contains("is in the rollout"), "{failed}");
     assert_eq!(tunable(&app, "page_size_cap").await, (500, Some((50, 10))));
@@ -107,6 +115,7 @@ async fn a_value_that_has_changed_since_the_plan_ends_the_workflow(pool: PgPool)
     app.put("/api/v1/admin/tunables/page_size_cap", body).await.expect(200);
     decide(&app, &id, "approve").await;
     run(&app).await;
+    monitor(&app).await;
     let failed = expect(&app, &id, "failed", 0).await;
     assert!(failed["reason"].as_str().unwrap().contains("has changed since"), "{failed}");
     assert_eq!(tunable(&app, "page_size_cap").await, (400, None));
@@ -135,47 +144,131 @@ async fn a_target_that_does_not_answer_is_tried_for_a_while(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_stage_whose_health_is_unknown_is_taken_back(pool: PgPool) {
+async fn a_stage_without_requests_is_taken_back(pool: PgPool) {
     let app = app(pool).await;
     let id = create(&app, json!({"requires_approval": false})).await;
     run(&app).await;
+    for _ in 0..100 {
+        app.get("/api/v1/industries").await.expect(200);
+    }
+    monitor(&app).await;
     expect(&app, &id, "monitoring", 10).await;
-    let permits: Vec<_> = (0..4).map(|_| app.agent.permit_collection().unwrap()).collect();
+    // It waits for requests, for a while.
     monitor(&app).await;
     expect(&app, &id, "monitoring", 10).await;
     app.state.clock.advance(chrono::TimeDelta::seconds(31));
     run(&app).await;
-    expect(&app, &id, "rolled_back", 0).await;
+    let back = expect(&app, &id, "rolled_back", 0).await;
+    assert_eq!(back["reason"], "at 10 %: too few requests to compare with those before");
     assert_eq!(tunable(&app, "page_size_cap").await, (500, None));
-    drop(permits);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn requests_that_another_process_has_counted_are_compared(pool: PgPool) {
+    let app = app(pool).await;
+    let id = create(&app, json!({"requires_approval": false})).await;
+    run(&app).await;
+    let count = async |from: u32, to: u32| {
+        let text = |count: u32| {
+            format!("http_requests_total{{method=\"GET\",path=\"/x\",status=\"200\"}} {count}\n")
+        };
+        sqlx::query(
+            "insert into performance_reading (workflow_id, process, first, first_at, last, last_at)
+            select id, $1, $2, status_since, $3, status_since
+            from performance_workflow",
+        )
+        .bind(Uuid::from_u128(7))
+        .bind(text(from))
+        .bind(text(to))
+        .execute(&app.owner)
+        .await
+        .unwrap();
+    };
+    count(50, 1050).await;
+    monitor(&app).await;
+    let begun = expect(&app, &id, "monitoring", 10).await;
+    assert!(begun["baseline_snapshot_id"].is_string());
+    count(1050, 2050).await;
+    monitor(&app).await;
+    expect(&app, &id, "monitoring", 50).await;
+    // That process has ended.
+    monitor(&app).await;
+    expect(&app, &id, "monitoring", 50).await;
+    app.state.clock.advance(chrono::TimeDelta::seconds(31));
+    run(&app).await;
+    expect(&app, &id, "rolled_back", 0).await;
+    let left: i64 = sqlx::query_scalar("select count(*) from performance_reading")
+        .fetch_one(&app.owner)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_canceled_workflow_has_ended_at_once(pool: PgPool) {
+    let app = app(pool).await;
+    let begun = begin(&app, json!({"monitoring_duration_seconds": 60})).await;
+    expect(&app, &begun, "monitoring", 10).await;
+    let canceled = decide(&app, &begun, "cancel").await;
+    assert_eq!(canceled["reason"], "canceled by an operator");
+    expect(&app, &begun, "rolled_back", 0).await;
+    assert_eq!(tunable(&app, "page_size_cap").await, (500, None));
+    let waiting = create(&app, json!({})).await;
+    run(&app).await;
+    expect(&app, &waiting, "awaiting_approval", 0).await;
+    decide(&app, &waiting, "cancel").await;
+    expect(&app, &waiting, "failed", 0).await;
+    assert_eq!(run(&app).await, 0);
+    app.post(&format!("{LIST}/{begun}/cancel"), json!({})).await.expect(409);
 }
 
 #[sqlx::test(migrations = "../migrations")]
 async fn worse_is_below_the_threshold_and_below_the_score_before(pool: PgPool) {
     let app = app(pool).await;
-    let id = create(&app, json!({"requires_approval": false})).await;
-    run(&app).await;
+    let id = begin(&app, json!({})).await;
     let mut connection = app.state.db.acquire().await.unwrap();
     let mut workflow = sql::find(&mut *connection, id.parse().unwrap()).await.unwrap().unwrap();
-    for (baseline, score, status) in [
-        (100.0, 80.0, Status::RollingOut),
-        (100.0, 79.9, Status::RolledBack),
-        (60.0, 60.0, Status::RollingOut),
-        (60.0, 70.0, Status::RollingOut),
-        (60.0, 59.9, Status::RolledBack),
+    let finding = |severity, metric: &str| Finding {
+        kind: "test".into(),
+        severity,
+        metric: metric.into(),
+        subject: None,
+        value: 2.0,
+        comparison: crate::performance_agent::rules::Comparison::Above,
+        threshold: 1.0,
+        samples: 1,
+        evidence: Default::default(),
+        recommendation: String::new(),
+        rule: "test".into(),
+    };
+    let analysis = |findings| Analysis {
+        id: workflow.id,
+        snapshot_id: workflow.id,
+        target: "self".into(),
+        rules: "plant".into(),
+        created_at: app.state.clock.now(),
+        health_score: 0.0,
+        findings,
+        slos: Vec::new(),
+    };
+    let (low, high, critical) = (Severity::Low, Severity::High, Severity::Critical);
+    let own = |severities: &[Severity]| {
+        analysis(severities.iter().map(|severity| finding(*severity, "error_rate")).collect())
+    };
+    let of_the_database = analysis(vec![finding(critical, "running_statement_seconds")]);
+    let not_worse = Comparison::NotWorse;
+    for (baseline, analysis, comparison, score, status) in [
+        (100.0, own(&[high, low]), &not_worse, 80.0, Status::RollingOut),
+        (100.0, own(&[high, low, low]), &not_worse, 75.0, Status::RolledBack),
+        (75.0, own(&[critical]), &not_worse, 75.0, Status::RollingOut),
+        (70.0, own(&[critical]), &not_worse, 75.0, Status::RollingOut),
+        (76.0, own(&[critical]), &not_worse, 75.0, Status::RolledBack),
+        (100.0, of_the_database, &not_worse, 100.0, Status::RollingOut),
+        (0.0, own(&[]), &Comparison::Worse("errors".into()), 100.0, Status::RolledBack),
+        (0.0, own(&[]), &Comparison::Unknown, 100.0, Status::RolledBack),
     ] {
         workflow.baseline_score = Some(baseline);
-        let analysis = Analysis {
-            id: workflow.id,
-            snapshot_id: workflow.id,
-            target: "self".into(),
-            rules: "plant".into(),
-            created_at: app.state.clock.now(),
-            health_score: score,
-            findings: Vec::new(),
-            slos: Vec::new(),
-        };
-        let transition = after_monitoring(&workflow, &analysis);
+        let transition = after_monitoring(&workflow, &analysis, comparison.clone());
         assert_eq!(transition.status, status, "{baseline} to {score}");
         assert_eq!(transition.health_score, Some(score));
     }

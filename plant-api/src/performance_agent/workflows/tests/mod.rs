@@ -11,7 +11,7 @@ use super::job::WorkflowHandler;
 use crate::clock::Clock;
 use crate::performance_agent::AgentSettings;
 use crate::performance_agent::rules::change::{Action, ChangeRule, Step};
-use crate::performance_agent::rules::{DEFAULT, RuleSet, RuleSets, Severity};
+use crate::performance_agent::rules::{DEFAULT, Rule, RuleSet, RuleSets, Severity};
 use crate::testing::{TestApp, agent_settings};
 use crate::worker::{AnyJobHandler, Worker};
 
@@ -26,12 +26,17 @@ fn settings(changes: &[(&str, i64)]) -> AgentSettings {
     for rule in &mut set.rules {
         rule.changes.clear();
         rule.min_samples = rule.min_samples.min(20);
-        if rule.name == "memory" {
-            rule.threshold = 0.001;
-            rule.max_severity = Severity::Low;
-            rule.changes.extend(changes.iter().map(|(tunable, _)| (*tunable).to_owned()));
-        }
     }
+    let memory = set.rules.pop_if(|rule| rule.name == "memory").unwrap();
+    // One finding for each: several changes for one would be alternatives.
+    set.rules.extend(changes.iter().map(|(tunable, _)| Rule {
+        name: (*tunable).to_owned(),
+        finding: (*tunable).to_owned(),
+        threshold: 0.001,
+        max_severity: Severity::Low,
+        changes: vec![(*tunable).to_owned()],
+        ..memory.clone()
+    }));
     set.changes = changes.iter().map(|(tunable, value)| change_rule(tunable, *value)).collect();
     AgentSettings { rules: RuleSets::of(set), ..settings }
 }
@@ -71,6 +76,11 @@ async fn run(app: &TestApp) -> usize {
         .execute(&app.owner)
         .await
         .unwrap();
+    run_ready(app).await
+}
+
+/// Runs the jobs that are ready.
+async fn run_ready(app: &TestApp) -> usize {
     worker(app).run_once().await.unwrap()
 }
 
@@ -79,6 +89,16 @@ async fn create(app: &TestApp, settings: Value) -> String {
     let mut body = json!({"target": "self"});
     body.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
     app.create(LIST, body).await
+}
+
+/// Creates a workflow that needs no approval, and lets it measure the time before its first stage.
+async fn begin(app: &TestApp, mut settings: Value) -> String {
+    settings["requires_approval"] = json!(false);
+    let id = create(app, settings).await;
+    run(app).await;
+    expect(app, &id, "approved", 0).await;
+    monitor(app).await;
+    id
 }
 
 async fn find(app: &TestApp, id: &str) -> Value {
@@ -100,7 +120,7 @@ async fn decide(app: &TestApp, id: &str, decision: &str) -> Value {
     app.post(&format!("{LIST}/{id}/{decision}"), json!({})).await.expect(200)
 }
 
-/// Lets the clock advance by the time that a stage is monitored, and runs the job.
+/// Lets the clock advance by the time that is measured, and runs the job.
 async fn monitor(app: &TestApp) {
     app.state.clock.advance(chrono::TimeDelta::seconds(60));
     run(app).await;

@@ -1,6 +1,7 @@
 //! The stages of a rollout.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,9 @@ async fn an_approved_workflow_goes_through_all_stages(pool: PgPool) {
     assert_eq!(run(&app).await, 0, "it waits without a job");
     decide(&app, &id, "approve").await;
     run(&app).await;
+    expect(&app, &id, "approved", 0).await;
+    assert_eq!(tunable(&app, NAME).await, (500, None), "the time before is measured first");
+    monitor(&app).await;
     for (stage, next) in [(10, 50), (50, 100)] {
         expect(&app, &id, "monitoring", stage).await;
         assert_eq!(tunable(&app, NAME).await, (500, Some((50, stage))));
@@ -68,8 +72,7 @@ async fn an_approved_workflow_goes_through_all_stages(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn without_approval_the_rollout_begins_by_itself(pool: PgPool) {
     let app = app(pool).await;
-    let id = create(&app, json!({"requires_approval": false})).await;
-    run(&app).await;
+    let id = begin(&app, json!({})).await;
     expect(&app, &id, "monitoring", 10).await;
     assert!(!states(&app, &id).await.contains(&("awaiting_approval".into(), 0)));
 }
@@ -77,8 +80,7 @@ async fn without_approval_the_rollout_begins_by_itself(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn without_auto_rollout_each_further_stage_is_approved(pool: PgPool) {
     let app = app(pool).await;
-    let id = create(&app, json!({"requires_approval": false, "auto_rollout": false})).await;
-    run(&app).await;
+    let id = begin(&app, json!({"auto_rollout": false})).await;
     for (stage, next) in [(10, 50), (50, 100)] {
         expect(&app, &id, "monitoring", stage).await;
         monitor(&app).await;
@@ -95,8 +97,7 @@ async fn without_auto_rollout_each_further_stage_is_approved(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_stage_that_is_rejected_is_taken_back(pool: PgPool) {
     let app = app(pool).await;
-    let id = create(&app, json!({"auto_rollout": false, "requires_approval": false})).await;
-    run(&app).await;
+    let id = begin(&app, json!({"auto_rollout": false})).await;
     monitor(&app).await;
     expect(&app, &id, "awaiting_approval", 10).await;
     decide(&app, &id, "reject").await;
@@ -107,35 +108,38 @@ async fn a_stage_that_is_rejected_is_taken_back(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_change_that_makes_requests_fail_is_taken_back(pool: PgPool) {
     let changes = [("cache_ttl_seconds", 120), ("admission_limit", 10)];
-    let settings = AgentSettings { interval: Duration::from_secs(1), ..settings(&changes) };
-    let app = app(pool).await.with_agent(settings);
-    let id = create(&app, json!({"requires_approval": false})).await;
+    let app = app(pool).await.with_agent(settings(&changes));
     // More requests than the new limit, which take long.
     app.state.metrics.requests_in_progress.add(12);
-    let stop = CancellationToken::new();
+    let (stop, sent) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
     let client = tokio::spawn({
-        let (app, stop) = (app.clone(), stop.clone());
+        let (app, stop, sent) = (app.clone(), stop.clone(), sent.clone());
         async move {
             while !stop.is_cancelled() {
                 app.get("/api/v1/industries").await;
+                sent.fetch_add(1, Ordering::Relaxed);
             }
         }
     });
+    let requests = async |count: usize| {
+        let before = sent.load(Ordering::Relaxed);
+        wait_until(async || sent.load(Ordering::Relaxed) >= before + count).await;
+    };
+    let id = create(&app, json!({"requires_approval": false})).await;
     run(&app).await;
+    expect(&app, &id, "approved", 0).await;
+    requests(400).await;
+    monitor(&app).await;
     let begun = expect(&app, &id, "monitoring", 10).await;
-    assert_eq!(begun["baseline_score"], SCORE, "{begun}");
-    // By chance no request of the first stage may be among those with the new limit.
-    wait_until(async || {
-        app.state.tunables.refresh(&app.state.db).await.unwrap();
-        monitor(&app).await;
-        find(&app, &id).await["status"] == "rolled_back"
-    })
-    .await;
+    assert_eq!(begun["baseline_score"], SCORE - 5.0, "{begun}");
+    app.state.tunables.refresh(&app.state.db).await.unwrap();
+    requests(400).await;
+    monitor(&app).await;
     stop.cancel();
     client.await.unwrap();
     let back = expect(&app, &id, "rolled_back", 0).await;
     let reason = back["reason"].as_str().unwrap();
-    assert!(reason.starts_with("the health score fell from 95.0 to "), "{reason}");
+    assert!(reason.starts_with("at 10 %: worse than before: all requests: "), "{reason}");
     assert!(back["health_score"].as_f64().unwrap() < 80.0);
     assert_eq!(tunable(&app, "admission_limit").await, (1_000_000, None));
     assert_eq!(tunable(&app, "cache_ttl_seconds").await, (60, None));
@@ -151,6 +155,7 @@ async fn a_stage_is_monitored_when_all_processes_apply_it(pool: PgPool) {
     let other = uuid::Uuid::from_u128(7);
     sqlx::query(report).bind(other).bind(0_i64).execute(&app.owner).await.unwrap();
     run(&app).await;
+    monitor(&app).await;
     expect(&app, &id, "rolling_out", 10).await;
     run(&app).await;
     expect(&app, &id, "rolling_out", 10).await;

@@ -122,4 +122,7 @@ async fn workflows_are_for_administrators(pool: PgPool) {
         client.post(&format!("{LIST}/{id}/approve"), json!({})).await.expect(decide);
         client.post(&format!("{LIST}/{id}/reject"), json!({})).await.expect(decide);
     }
+    for (client, cancel) in [(&app, 401), (&user, 403), (&admin, 200)] {
+        client.post(&format!("{LIST}/{id}/cancel"), json!({})).await.expect(cancel);
+    }
 }
