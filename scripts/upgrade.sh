@@ -8,7 +8,7 @@
 #   scripts/upgrade.sh status  shows both servers
 #   scripts/upgrade.sh down    stops everything
 #
-#   --bin DIR          folder of the version's plant-api [default: the newest build]
+#   --bin DIR          folder of the version's plant-api [default: PLANT_UPGRADE_BIN, else the newest build]
 #   --overlap 5m       how long both versions run before the old one is stopped; a third of it for each share
 #   --time-scale 0.1   factor for the overlap [default: LOAD_TEST_TIME_SCALE, else 1]
 #   --port 8100        port of the load balancer, with `up`; the next three are used as well
@@ -16,7 +16,7 @@
 # If the new version does not become ready, stops, or fails more often than the old one, the traffic goes back to the old one,
 # and the exit code is 1. So it does after a signal. If the script is killed, both versions remain and serve; the next run
 # begins by going back to the old one. Settings of the service are taken from the environment; without DATABASE_URL the
-# database of this checkout is used. `shift` needs PLANT_LB_SOCKET, the address of the runtime API of HAProxy.
+# database of this checkout is used. PLANT_UPGRADE=name selects a separate pair of versions; other scripts use their own. `shift` needs PLANT_LB_SOCKET, the address of the runtime API of HAProxy.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -29,8 +29,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 # shellcheck source=scripts/lib/haproxy.sh
 . "$ROOT/scripts/lib/haproxy.sh"
 
-WORK=.plant/upgrade # relative, because the path of a Unix socket is limited to 107 bytes
-BIN=
+WORK=.plant/upgrade${PLANT_UPGRADE:+-$PLANT_UPGRADE} # relative, because the path of a Unix socket is limited to 107 bytes
+BIN=${PLANT_UPGRADE_BIN:-}
 OVERLAP=5m
 TIME_SCALE=${LOAD_TEST_TIME_SCALE:-1}
 PORT=8100
@@ -334,15 +334,6 @@ other() {
 
 port_of() {
   if [ "$1" = blue ]; then echo $((PORT + 1)); else echo $((PORT + 2)); fi
-}
-
-find_version() {
-  if [ -z "$BIN" ]; then
-    BIN=$(ls -t target/{demo,release,debug}/plant-api 2>/dev/null | head -n 1)
-    [ -n "$BIN" ] || fail "plant-api is not built; run 'cargo build --release' first, or give --bin"
-    BIN=$ROOT/${BIN%/*}
-  fi
-  [ -x "$BIN/plant-api" ] || fail "$BIN has no plant-api"
 }
 
 connect_services() {
