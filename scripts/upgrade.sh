@@ -127,7 +127,7 @@ replace() {
   PHASE=committed
   stop_version "$CURRENT"
   PHASE=serving
-  log "the new version serves ($NEXT)"
+  log "the new version serves ($NEXT): $RESULT"
 }
 
 # The traffic goes from the server that has it to the other one.
@@ -179,7 +179,8 @@ observe() {
     awk -v now="$(seconds_now)" -v end="$end" 'BEGIN { exit !(now < end) }' || break
     sleep 0.2
   done
-  log "$1 % of the traffic: $(shares)"
+  RESULT=$(shares)
+  log "$1 % of the traffic: $RESULT"
 }
 
 seconds_now() {
