@@ -28,6 +28,7 @@
 
 pub mod abort;
 pub mod access;
+pub mod actions;
 pub mod built_in;
 pub mod calibrate;
 pub mod capacity;

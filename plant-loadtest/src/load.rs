@@ -63,6 +63,20 @@ pub struct Stage {
     pub judged: bool,
 }
 
+/// A program that is run at a time of the run, such as a backup.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Action {
+    /// Name in reports.
+    pub name: String,
+    /// Seconds from the start of the run.
+    pub at_s: f64,
+    /// Path of the program, relative to the working directory.
+    pub script: String,
+    /// Its arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+}
+
 impl Stage {
     /// Returns the range of seconds that the stage covers, counted from the start of the run.
     #[must_use]

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::time::sleep;
@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use crate::{
     abort::AbortMonitor,
     access::{self, Account},
+    actions::{self, ActionRunner},
     class_options::ClassOptions,
     client::{self, ClientConfig, Endpoint},
     completion,
@@ -133,6 +134,9 @@ pub enum RunError {
     /// The service does not export what a required threshold limits.
     #[error("{}", join_lines(.0))]
     NotMeasured(Vec<Unmeasured>),
+    /// An action of the profile cannot be started.
+    #[error(transparent)]
+    Action(#[from] actions::ActionError),
     /// No virtual user started.
     #[error("no virtual user started")]
     NoUser,
@@ -144,6 +148,7 @@ pub enum RunError {
 /// When the run cannot start or has no measurements.
 pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     engine::check(&settings.plan)?;
+    actions::check(&settings.plan.actions)?;
     let timeout = settings.plan.timeout.min(CHECK_TIMEOUT);
     let http = client::checks_client(&settings.host, timeout, &settings.plan.http)?;
     let accounts = check_target(&http, settings).await?;
@@ -203,7 +208,14 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     config.accounts = Arc::clone(&accounts);
     config.http = settings.plan.http.clone();
     config.options = settings.options.clone();
+    let actions = ActionRunner::start(&settings.plan, &settings.host, Arc::clone(&recorder));
     let result = run_engine(settings, &config).await;
+    let ended_at = Instant::now();
+    let wait_time = match goose::is_killswitch_triggered() {
+        true => Duration::ZERO,
+        false => actions::OUTLAST_TIMEOUT,
+    };
+    let actions = actions.stop(wait_time).await;
     progress.stop();
     let aborted = abort_monitor.stop().await;
     if let Some(journal) = journal {
@@ -212,7 +224,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     result?;
 
     let started = recorder.started_at().ok_or(RunError::NoUser)?;
-    let duration_s = started.elapsed().as_secs_f64();
+    let duration_s = ended_at.duration_since(started).as_secs_f64();
     // The engines' own handlers of Ctrl-C have ended with them.
     let ctrl_c_task = tokio::spawn(stop_on_ctrl_c());
     let health = async {
@@ -276,6 +288,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         samples,
         arrivals: recorder.arrivals(),
         iterations: recorder.iterations(&settings.plan.stages),
+        actions,
         counters: recorder.counters(&counter_names(&settings.plan)),
         completions,
         advisory,
@@ -488,6 +501,7 @@ fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
         cell_s: recorder.cell_s(),
         classes: classes.collect(),
         stages: plan.stages.clone(),
+        actions: plan.actions.clone(),
         timeout_s: settings.plan.timeout.as_secs_f64(),
     }
 }

@@ -83,6 +83,7 @@ const PLACES: &[(&str, &str)] = &[
     ("Step", "[[class]]\n[[class.task]]\n[[class.task.step]]\nKEY"),
     ("FormFile", "[[class]]\n[[class.task]]\nmultipart = { a = { KEY } }"),
     ("Expect", "[[class]]\n[[class.task]]\n[class.task.expect]\nKEY"),
+    ("Action", "[[action]]\nKEY"),
     ("Reports", "[reports]\nKEY"),
 ];
 

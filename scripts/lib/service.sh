@@ -80,3 +80,13 @@ start_service() {
   SERVICE=$!
   wait_until_ready "$SERVICE" "$port" "$log"
 }
+
+# Sets BIN to the directory of the newest build of plant-api, unless it is set.
+find_version() {
+  if [ -z "$BIN" ]; then
+    # shellcheck disable=SC2012 # the newest of three known paths
+    BIN=$(ls -t "$ROOT"/target/{demo,release,debug}/plant-api 2>/dev/null | head -n 1 || true)
+    BIN=${BIN%/*}
+  fi
+  [ -x "$BIN/plant-api" ] || fail "plant-api is not built; run 'cargo build --release' first, or give --bin"
+}

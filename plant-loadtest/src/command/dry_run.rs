@@ -31,6 +31,10 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
         ]);
     }
     let _ = writeln!(text, "{table}\n");
+    for action in &plan.actions {
+        let command = [std::slice::from_ref(&action.script), &action.args].concat().join(" ");
+        let _ = writeln!(text, "Action {} after {:.1} s: {command}", action.name, action.at_s);
+    }
     for weighted in &plan.classes {
         let _ = writeln!(
             text,

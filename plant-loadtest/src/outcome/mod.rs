@@ -1,5 +1,6 @@
 //! The outcome: everything that a run measured, and the only input of verdicts and reports.
 
+mod actions;
 mod completion;
 mod counter;
 mod counts;
@@ -11,6 +12,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use actions::ActionResult;
 pub use completion::{Completion, CompletionCell, ItemProblem};
 pub use counter::{Counter, CounterCell};
 pub use counts::{Counts, Tally};
@@ -19,7 +21,7 @@ pub use iterations::StageIterations;
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
-    load::{Model, Spacing, Stage},
+    load::{Action, Model, Spacing, Stage},
     sla::{AllowedNames, Sla, Subject, Threshold},
 };
 
@@ -63,6 +65,9 @@ pub struct Outcome {
     /// What was run of each stage with a fixed number of iterations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub iterations: Vec<StageIterations>,
+    /// The actions that were started, in the order of their starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<ActionResult>,
     /// Custom counters of the user classes, incremented or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<Counter>,
@@ -104,6 +109,9 @@ pub struct Load {
     pub classes: Vec<Class>,
     /// The stages as planned.
     pub stages: Vec<Stage>,
+    /// The actions as planned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Action>,
     /// Timeout for one request, in seconds.
     pub timeout_s: f64,
 }
@@ -466,6 +474,7 @@ impl RunStart {
             samples: Vec::new(),
             arrivals: Vec::new(),
             iterations: Vec::new(),
+            actions: Vec::new(),
             counters: self.counters,
             completions: Vec::new(),
             advisory: Vec::new(),

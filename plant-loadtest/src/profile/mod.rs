@@ -4,6 +4,7 @@
 //! A profile is a TOML file, built in or given by its path. [`Profile::find`] parses and validates
 //! it; [`Plan::new`] applies the options of the command line and divides it into stages.
 
+mod actions;
 mod numbers;
 mod plan;
 mod read;
@@ -13,6 +14,7 @@ mod stages;
 mod target;
 mod thresholds;
 
+pub use actions::ActionSpec;
 pub use plan::{Overrides, Plan, ReportPaths, WeightedClass};
 pub use schedule::{Level, Schedule, StageSpec};
 pub use target::TargetOptions;
@@ -59,6 +61,8 @@ pub struct Profile {
     pub classes: Vec<WeightedClass>,
     /// What the profile says of the service under test.
     pub target: TargetOptions,
+    /// Programs that are run during the load.
+    pub actions: Vec<ActionSpec>,
     /// Default paths of reports; the command line overrides them.
     pub reports: ReportPaths,
 }

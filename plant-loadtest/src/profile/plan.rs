@@ -3,11 +3,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Profile, Schedule, schedule};
+use super::{Profile, Schedule, actions, schedule};
 use crate::{
     client::HttpOptions,
     duration,
-    load::{Model, Spacing, Stage},
+    load::{Action, Model, Spacing, Stage},
     scenario::{self, UserClass},
     sla::AllowedNames,
 };
@@ -79,6 +79,8 @@ pub struct Plan {
     pub classes: Vec<WeightedClass>,
     /// The stages, in order and without gaps.
     pub stages: Vec<Stage>,
+    /// Programs that are run during the load, in the order of their starts.
+    pub actions: Vec<Action>,
     /// Timeout for one request.
     pub timeout: Duration,
     /// How requests are sent.
@@ -114,6 +116,7 @@ impl Plan {
                 (specs.clone(), level_scale(profile, overrides), time_scale)
             }
         };
+        let stages = schedule::stages(&specs, profile.model, level_scale, time_scale)?;
         Ok(Self {
             profile: profile.name.clone(),
             description: profile.description.clone(),
@@ -124,7 +127,8 @@ impl Plan {
             classes: profile.classes.clone(),
             timeout: profile.timeout,
             http: profile.target.http.clone(),
-            stages: schedule::stages(&specs, profile.model, level_scale, time_scale)?,
+            actions: actions::place(&profile.actions, &specs, &stages),
+            stages,
             time_scale: overrides.time_scale,
             overrides: describe_overrides(overrides),
         })

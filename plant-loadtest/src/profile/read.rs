@@ -3,7 +3,7 @@
 use std::{ops::Range, path::Path, time::Duration};
 
 use super::{
-    Level, Profile, ProfileThreshold, ReportPaths, Schedule, StageSpec, WeightedClass,
+    Level, Profile, ProfileThreshold, ReportPaths, Schedule, StageSpec, WeightedClass, actions,
     numbers::{duration_s, positive_number},
     schedule,
     stages::{self, Stages},
@@ -50,6 +50,7 @@ pub(super) fn read<'a>(
     let classes = classes(source, &mut root, harness, folder);
     stages::check_classes(source, named_classes, classes.iter().map(|weighted| weighted.class));
     let thresholds = thresholds(source, &mut root, &classes);
+    let actions = actions::read(source, &mut root, schedule.as_ref());
     let reports = reports(source, &mut root);
     root.report_unknown_keys(source);
     Some(Profile {
@@ -66,6 +67,7 @@ pub(super) fn read<'a>(
         thresholds,
         classes,
         target,
+        actions,
         reports,
     })
 }

@@ -57,6 +57,8 @@ struct ProfileFile {
     target: Option<Target>,
     /// User classes.
     class: Vec<Class>,
+    /// Programs that are run during the load.
+    action: Option<Vec<Action>>,
     /// Default paths of reports.
     reports: Option<Reports>,
 }
@@ -366,6 +368,20 @@ struct Expect {
 enum Statuses {
     One(u16),
     Several(Vec<u16>),
+}
+
+/// A program that is run during the load.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Action {
+    /// Name in reports; default the name of the script.
+    name: Option<String>,
+    /// Start, such as `10m`, from the start of the run; scaled like the stages.
+    at: String,
+    /// Path of the program, relative to the working directory.
+    script: String,
+    /// Arguments.
+    args: Option<Vec<String>>,
 }
 
 /// Default paths of reports.

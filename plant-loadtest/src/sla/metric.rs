@@ -43,6 +43,8 @@ pub enum Metric {
     Doubled,
     /// Number of waiting jobs after the accepted work has ended, or the wait for it has timed out.
     QueueAfter,
+    /// Number of actions of the profile that failed.
+    FailedActions,
 }
 
 /// A percentile, in thousandths of a percent.
@@ -228,6 +230,7 @@ impl Metric {
                 | Self::NotEnded
                 | Self::Doubled
                 | Self::QueueAfter
+                | Self::FailedActions
         )
     }
 
@@ -246,7 +249,8 @@ impl Metric {
             | Self::Count(_)
             | Self::NotEnded
             | Self::Doubled
-            | Self::QueueAfter => Quantity::Count,
+            | Self::QueueAfter
+            | Self::FailedActions => Quantity::Count,
         }
     }
 
@@ -304,6 +308,7 @@ impl Metric {
             Self::NotEnded => "not_ended".into(),
             Self::Doubled => "doubled".into(),
             Self::QueueAfter => "queue_after".into(),
+            Self::FailedActions => "failed_actions".into(),
         }
     }
 }
@@ -339,6 +344,7 @@ impl fmt::Display for Metric {
             Self::Drain => f.write_str("drain time"),
             Self::NotEnded => f.write_str("not ended"),
             Self::QueueAfter => f.write_str("queue depth afterwards"),
+            Self::FailedActions => f.write_str("failed actions"),
             _ => f.write_str(&self.notation()),
         }
     }
@@ -367,6 +373,7 @@ mod tests {
             (Metric::Drain, "drain time"),
             (Metric::NotEnded, "not ended"),
             (Metric::QueueAfter, "queue depth afterwards"),
+            (Metric::FailedActions, "failed actions"),
         ] {
             assert_eq!(metric.to_string(), name);
         }

@@ -19,7 +19,7 @@ const METRICS: &str = "p50, p95, p99.9 (any percentile), avg, max, errors, error
                        status(404), status(5xx), rate, count(NAME), rate(NAME), cpu, memory, cpu_increase, memory_increase, \
                        database_connections, redis_connections, open_files, queue_depth, \
                        logged_errors, restarts, healthy_after, drain, not_ended, doubled, \
-                       queue_after, memory_growth, drift, recovery";
+                       queue_after, failed_actions, memory_growth, drift, recovery";
 
 /// A parsed limit.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +101,7 @@ fn metric(name: &str, arguments: Option<&str>) -> Result<Option<Metric>, String>
         "not_ended" => Some(Metric::NotEnded),
         "doubled" => Some(Metric::Doubled),
         "queue_after" => Some(Metric::QueueAfter),
+        "failed_actions" => Some(Metric::FailedActions),
         _ => percentile.map(Metric::Percentile).or(resource.map(Metric::Resource)),
     })
 }

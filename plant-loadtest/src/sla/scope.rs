@@ -149,13 +149,15 @@ impl Scope {
                 | Metric::QueueAfter,
                 Self::All,
             ) => Ok(vec![Subject::Service]),
+            (Metric::FailedActions, Self::All) => Ok(vec![Subject::Run]),
             (
                 Metric::Count(_)
                 | Metric::CountRate(_)
                 | Metric::Resource(_)
                 | Metric::Restarts
                 | Metric::SecondsToHealthy
-                | Metric::QueueAfter,
+                | Metric::QueueAfter
+                | Metric::FailedActions,
                 _,
             ) => Err(format!(
                 "`{name}` is no metric of requests; give it no endpoint, class, tag or work"

@@ -1,5 +1,5 @@
-//! Thresholds that apply where an SLA says nothing: no endpoint may fail in half of its requests, and no
-//! accepted work may be doubled.
+//! Thresholds that apply where an SLA says nothing: no endpoint may fail in half of its requests, no
+//! accepted work may be doubled, and no action may fail.
 
 use crate::{
     failure::FailureKind,
@@ -13,11 +13,15 @@ const ERROR_LIMIT: Limit = Limit::below(50.0);
 /// Limit of the number of doubled items of one kind of accepted work, unless the SLA limits it.
 const DOUBLED_LIMIT: Limit = Limit::at_most(0.0);
 
+/// Limit of the number of failed actions, unless the SLA limits it.
+const FAILED_ACTIONS_LIMIT: Limit = Limit::at_most(0.0);
+
 /// Returns a threshold for every endpoint whose errors none of `by_sla` limits: over the judged stages,
 /// or over the whole run if it was requested only outside of them, such as a login in `on_start`. It
 /// is not decidable for an endpoint that was never requested, and optional if that is chance: its task
 /// was never picked. For every kind of accepted work there is one if none of `by_sla` limits the number of its
-/// doubled items; it is optional, since they are not counted where the list could not be read. None at all
+/// doubled items; it is optional, since they are not counted where the list could not be read. If the profile has
+/// actions there is one for their failures. None at all
 /// if `by_sla` is empty: the run then gets no verdict.
 pub(super) fn missing(outcome: &Outcome, by_sla: &[&Threshold]) -> Vec<Threshold> {
     if by_sla.is_empty() {
@@ -49,7 +53,25 @@ pub(super) fn missing(outcome: &Outcome, by_sla: &[&Threshold]) -> Vec<Threshold
         let mut of_sla = by_sla.iter().filter(|threshold| threshold.metric == Metric::Doubled);
         of_sla.any(|threshold| threshold.subject == default.subject)
     };
-    thresholds.chain(doubled.filter(|default| !is_limited(default))).collect()
+    let actions = failed_actions(outcome)
+        .filter(|default| by_sla.iter().all(|threshold| threshold.metric != default.metric));
+    thresholds.chain(doubled.filter(|default| !is_limited(default))).chain(actions).collect()
+}
+
+/// Returns the threshold for failed actions; `None` if none are planned.
+fn failed_actions(outcome: &Outcome) -> Option<Threshold> {
+    (!outcome.load.actions.is_empty()).then(|| Threshold {
+        subject: Subject::Run,
+        group: "default".into(),
+        metric: Metric::FailedActions,
+        limit: FAILED_ACTIONS_LIMIT,
+        fail_limit: Some(FAILED_ACTIONS_LIMIT),
+        users: UserRange::ANY,
+        during: During::Run,
+        window_s: None,
+        required: true,
+        abort_after_s: None,
+    })
 }
 
 /// Returns the threshold for doubled items of one kind of work; `None` if none was accepted, or the outcome is

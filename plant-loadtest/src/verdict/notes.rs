@@ -1,7 +1,9 @@
 //! Notes that qualify a verdict.
 
 use super::{Grade, JudgedThreshold, generator};
-use crate::outcome::{Aborted, Completion, Ended, EndpointResults, LoginSummary, Outcome};
+use crate::outcome::{
+    Aborted, ActionResult, Completion, Ended, EndpointResults, LoginSummary, Outcome,
+};
 
 /// Returns a note for everything that qualifies the verdict.
 pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<String> {
@@ -77,6 +79,7 @@ pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<
     notes.extend(outcome.advisory.iter().cloned());
     notes.extend(burst_notes(outcome));
     notes.extend(iteration_notes(outcome));
+    notes.extend(outcome.actions.iter().map(action_note));
     notes.extend(generator::arrivals_note(outcome));
     if !outcome.counts_all().is_consistent() {
         notes.push("some requests were aborted before they completed".into());
@@ -118,4 +121,17 @@ fn iteration_notes(outcome: &Outcome) -> impl Iterator<Item = String> {
             run.stage, run.started, stage.iterations, run.duration_s
         ))
     })
+}
+
+/// Returns a note about an action: when it ran, how it ended, and the last line of its output.
+fn action_note(action: &ActionResult) -> String {
+    let ActionResult { name, started_s, duration_s, problem, .. } = action;
+    let last = action.output.last().map(|line| format!("; its last line: {line}"));
+    let last = last.unwrap_or_default();
+    match problem {
+        Some(problem) => format!(
+            "action {name} failed after {duration_s:.1} s, started at {started_s:.1} s: {problem}{last}"
+        ),
+        None => format!("action {name} took {duration_s:.1} s, started at {started_s:.1} s{last}"),
+    }
 }

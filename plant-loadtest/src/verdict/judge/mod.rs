@@ -1,5 +1,6 @@
 //! Judges one threshold by an outcome.
 
+mod actions;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -46,6 +47,7 @@ pub(super) fn judge(outcome: &Outcome, threshold: &Threshold, judging: Judging) 
         Metric::NotEnded => return work::judge_not_ended(outcome, threshold),
         Metric::Doubled => return work::judge_doubled(outcome, threshold),
         Metric::QueueAfter => return judge_queue_after(outcome, threshold),
+        Metric::FailedActions => return actions::judge_failed(outcome, threshold),
         _ => {}
     }
     let planned = spans(outcome, &threshold.during);
