@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs all checks: format, lints, SQL against the migrated schema, links of the documentation, tests.
 #
-#   scripts/test.sh [--long]    --long adds checks whose tools (cargo-deny, shellcheck, cargo-mutants) are installed
+#   scripts/test.sh [--long]    --long adds checks whose tools (cargo-deny, shellcheck, actionlint, zizmor,
+#                               cargo-mutants) are installed
 #
 # With cargo-mutants --long takes hours: scripts/mutants.sh says how to run a part of it.
 #
@@ -44,6 +45,12 @@ long_steps() {
   fi
   if command_exists shellcheck; then
     step "shell scripts" run shellcheck -x scripts/*.sh scripts/lib/*.sh .ci/run
+  fi
+  if command_exists actionlint; then
+    step "workflows" run actionlint
+  fi
+  if command_exists zizmor; then
+    step "security of the workflows" run zizmor --offline --quiet .github
   fi
   if command_exists cargo-mutants; then
     step "faults that no test detects" run ./scripts/mutants.sh
