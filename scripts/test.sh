@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs all checks: format, lints, SQL against the migrated schema, links of the documentation, tests.
+# Runs all checks: format, lints, the table of settings, SQL against the migrated schema, links of the documentation, tests.
 #
 #   scripts/test.sh [--long]    --long adds checks whose tools (cargo-deny, shellcheck, actionlint, zizmor,
 #                               cargo-mutants) are installed
@@ -28,6 +28,7 @@ main() {
   step "services" acquire_services
   step "toolchain" require_rust
   step "format" run cargo fmt --all --check
+  step "table of settings" run ./scripts/settings.sh --check
   step "lints and SQL" run ./scripts/prepare_sql.sh --check
   step "documentation" run env SQLX_OFFLINE=true RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
   # Offline, with the committed .sqlx/, like a build without a database.
