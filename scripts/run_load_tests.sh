@@ -163,7 +163,11 @@ run_load_test() {
   ramp=$(((LOAD_TEST_USERS_MAX + LOAD_TEST_SPAWN_RATE - 1) / LOAD_TEST_SPAWN_RATE))
   local arguments=(run platform --host "$LOAD_TEST_HOST" --users "$LOAD_TEST_USERS_MAX" --spawn-rate "$LOAD_TEST_SPAWN_RATE"
     --run-time "$((ramp + LOAD_TEST_DURATION_SECONDS))s" --timeout "${LOAD_TEST_TIMEOUT}s" --sla "$WORK/platform.toml"
-    --metrics-json "$reports/load_test_metrics.json" --json "$WORK/outcome.json" --no-color)
+    --metrics-json "$reports/load_test_metrics.json" --no-color)
+  case " ${RUN_OPTIONS[*]:-}" in
+    *" --json"*) ;; # the caller keeps the outcome
+    *) arguments+=(--json "$WORK/outcome.json") ;;
+  esac
   if $html && ! $json_only; then
     arguments+=(--html "$reports/locust_report.html" --csv "$reports/load_test_results")
   else
