@@ -80,3 +80,14 @@ start_service() {
   SERVICE=$!
   wait_until_ready "$SERVICE" "$port" "$log"
 }
+
+# Prints the CPU use of the whole machine during one second, in percent.
+busy_percent() {
+  {
+    head -n 1 /proc/stat
+    sleep 1
+    head -n 1 /proc/stat
+  } | awk '{ idle = $5 + $6; all = 0; for (i = 2; i <= 9; i++) all += $i }
+    NR == 1 { idle_before = idle; all_before = all }
+    END { printf "%d\n", 100 - 100 * (idle - idle_before) / (all - all_before) }'
+}
