@@ -43,6 +43,7 @@ main() {
     collect caught timeout unviable
     cat "$WORK/mutants.out/missed.txt" >>"$WORK/missed-by-own-tests.txt"
   done
+  # shellcheck disable=SC2016 # the $ is a character of the regular expression
   mapfile -t missed < <(sed 's/[][\.*^$(){}?+|/]/\\&/g; s/.*/^&$/' "$WORK/missed-by-own-tests.txt")
   if [ ${#missed[@]} -gt 0 ]; then
     log "${#missed[@]} faults left: all tests"
@@ -107,6 +108,7 @@ collect() {
 report() {
   local caught missed
   caught=$(cat "$RESULTS/caught.txt" "$RESULTS/timeout.txt" | wc -l)
+  # shellcheck disable=SC2002 # without the file there are none
   missed=$(cat "$RESULTS/missed.txt" 2>/dev/null | wc -l)
   printf '\n%d faults: %d detected, %d by a time-out; %d not detected\n' \
     "$((caught + missed))" "$caught" "$(wc -l <"$RESULTS/timeout.txt")" "$missed"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Load test of the platform API (seed 003): authentication, generation and payments. The service must be running.
 #
-#   scripts/run_load_tests.sh [options]
+#   scripts/run_load_tests.sh [options] [-- options of `plant-loadtest run`]
 #     --host URL          base URL of the service                                     LOAD_TEST_HOST
 #     --users-min N       users that the ramp passes, at most --users-max             LOAD_TEST_USERS_MIN
 #     --users-max N       users of the steady stage                                   LOAD_TEST_USERS_MAX
@@ -10,6 +10,7 @@
 #     --output DIR        folder of the reports                                       LOAD_TEST_REPORT_DIR
 #     --no-report         no HTML and no CSV
 #     --json-only         load_test_metrics.json and load_test.log only
+#     -- OPTIONS          options of `plant-loadtest run`, such as --junit FILE, or --allow-remote for another machine
 #
 # Defaults come from the environment, else from .env.load-testing.local, else from .env.load-testing, which explains the
 # thresholds, too. Writes locust_report.html, load_test_results_*.csv, load_test_metrics.json and load_test.log.
@@ -28,6 +29,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
 # Whether --users-min was given; otherwise --users-max may be below its default.
 USERS_MIN_GIVEN=false
+# Options after `--`.
+RUN_OPTIONS=()
 
 main() {
   load_settings "$ROOT/.env.load-testing.local"
@@ -83,6 +86,11 @@ parse_options() {
         ;;
       --no-report) html=false ;;
       --json-only) json_only=true ;;
+      --)
+        shift
+        RUN_OPTIONS=("$@")
+        return
+        ;;
       -h | --help)
         help
         exit 0
@@ -155,12 +163,18 @@ run_load_test() {
   ramp=$(((LOAD_TEST_USERS_MAX + LOAD_TEST_SPAWN_RATE - 1) / LOAD_TEST_SPAWN_RATE))
   local arguments=(run platform --host "$LOAD_TEST_HOST" --users "$LOAD_TEST_USERS_MAX" --spawn-rate "$LOAD_TEST_SPAWN_RATE"
     --run-time "$((ramp + LOAD_TEST_DURATION_SECONDS))s" --timeout "${LOAD_TEST_TIMEOUT}s" --sla "$WORK/platform.toml"
-    --metrics-json "$reports/load_test_metrics.json" --json "$WORK/outcome.json" --no-color)
+    --metrics-json "$reports/load_test_metrics.json" --no-color)
+  case " ${RUN_OPTIONS[*]:-}" in
+    *" --json"*) ;; # the caller keeps the outcome
+    *) arguments+=(--json "$WORK/outcome.json") ;;
+  esac
   if $html && ! $json_only; then
     arguments+=(--html "$reports/locust_report.html" --csv "$reports/load_test_results")
   else
     arguments+=(--html "$WORK/report.html" --csv "$WORK/results")
   fi
+  # Not just "${RUN_OPTIONS[@]}": to bash 4.3 and older an empty array is an unset variable.
+  arguments+=(${RUN_OPTIONS[@]+"${RUN_OPTIONS[@]}"})
   "$(find_program)" "${arguments[@]}" 2>&1 | grep --line-buffered -vF "$WORK/" | tee "$reports/load_test.log" || code=${PIPESTATUS[0]}
   $json_only || [ ! -f "$reports/load_test_metrics.json" ] || printf '\nReports: %s\n' "$reports"
   return "$code"

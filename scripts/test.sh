@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs all checks: format, lints, SQL against the migrated schema, links of the documentation, tests.
+# Runs all checks: format, lints, the table of settings, SQL against the migrated schema, links of the documentation, tests.
 #
-#   scripts/test.sh [--long]    --long adds checks whose tools (cargo-deny, shellcheck, cargo-mutants) are installed
+#   scripts/test.sh [--long]    --long adds checks whose tools (cargo-deny, shellcheck, actionlint, zizmor,
+#                               cargo-mutants) are installed
 #
 # With cargo-mutants --long takes hours: scripts/mutants.sh says how to run a part of it.
 #
@@ -27,6 +28,7 @@ main() {
   step "services" acquire_services
   step "toolchain" require_rust
   step "format" run cargo fmt --all --check
+  step "table of settings" run ./scripts/settings.sh --check
   step "lints and SQL" run ./scripts/prepare_sql.sh --check
   step "documentation" run env SQLX_OFFLINE=true RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
   # Offline, with the committed .sqlx/, like a build without a database.
@@ -44,6 +46,12 @@ long_steps() {
   fi
   if command_exists shellcheck; then
     step "shell scripts" run shellcheck -x scripts/*.sh scripts/lib/*.sh .ci/run
+  fi
+  if command_exists actionlint; then
+    step "workflows" run actionlint
+  fi
+  if command_exists zizmor; then
+    step "security of the workflows" run zizmor --offline --quiet .github
   fi
   if command_exists cargo-mutants; then
     step "faults that no test detects" run ./scripts/mutants.sh

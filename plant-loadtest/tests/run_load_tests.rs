@@ -102,6 +102,24 @@ fn json_only_writes_the_metrics_and_the_log() {
 }
 
 #[test]
+fn options_after_two_dashes_are_those_of_the_program() {
+    let stub = start_stub(0, Behavior::default()).unwrap();
+    let folder = new_test_folder("run-load-tests-options");
+    let (host, reports) = (stub.host(), folder.join("reports"));
+    let (junit, outcome) = (folder.join("junit.xml"), folder.join("outcome.json"));
+    let options = ["--users-max", "2", "--spawn-rate", "2", "--duration", "1", "--json-only"];
+    let mut arguments = vec!["--host", &host, "--output", reports.to_str().unwrap()];
+    arguments.extend(options);
+    arguments.extend(["--", "--junit", junit.to_str().unwrap()]);
+    arguments.extend(["--json", outcome.to_str().unwrap()]);
+    script(&arguments);
+    let report = fs::read_to_string(junit).unwrap();
+    assert!(report.contains("<testsuite "), "{report}");
+    assert!(outcome.exists(), "the script keeps none by itself");
+    assert_eq!(script(&["--", "--frob"]).exit_code, 2, "the exit code of plant-loadtest");
+}
+
+#[test]
 fn a_mistake_prints_the_help_and_exits_1() {
     for (arguments, message) in [
         (vec!["--frob"], "unknown option '--frob'"),

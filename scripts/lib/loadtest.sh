@@ -8,6 +8,7 @@ find_program() {
     command -v plant-loadtest
     return
   fi
+  # shellcheck disable=SC2012 # the names are known; only their order is asked for
   program=$(ls -t "$ROOT"/target/{demo,release,debug}/plant-loadtest 2>/dev/null | head -n 1)
   [ -n "$program" ] || fail "plant-loadtest is not built; run 'cargo build --release' or ./scripts/demo.sh first"
   printf '%s\n' "$program"

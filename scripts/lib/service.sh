@@ -90,3 +90,14 @@ find_version() {
   fi
   [ -x "$BIN/plant-api" ] || fail "plant-api is not built; run 'cargo build --release' first, or give --bin"
 }
+
+# Prints the CPU use of the whole machine during one second, in percent.
+busy_percent() {
+  {
+    head -n 1 /proc/stat
+    sleep 1
+    head -n 1 /proc/stat
+  } | awk '{ idle = $5 + $6; all = 0; for (i = 2; i <= 9; i++) all += $i }
+    NR == 1 { idle_before = idle; all_before = all }
+    END { printf "%d\n", 100 - 100 * (idle - idle_before) / (all - all_before) }'
+}
