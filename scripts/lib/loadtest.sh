@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# The load-test program. Sourced by the scripts that run it, after packages.sh.
+# The programs of this project. Sourced by the scripts that run them, after packages.sh.
 
-# Prints the path of plant-loadtest: on the PATH, or of the newest build.
+# Usage: find_program [name]. Prints the path of a program, by default plant-loadtest: on the PATH, or of the newest build.
 find_program() {
-  local program
-  if command_exists plant-loadtest; then
-    command -v plant-loadtest
+  local name=${1:-plant-loadtest} builds=${CARGO_TARGET_DIR:-$ROOT/target} program
+  if command_exists "$name"; then
+    command -v "$name"
     return
   fi
-  program=$(ls -t "$ROOT"/target/{demo,release,debug}/plant-loadtest 2>/dev/null | head -n 1)
-  [ -n "$program" ] || fail "plant-loadtest is not built; run 'cargo build --release' or ./scripts/demo.sh first"
+  program=$(ls -t "$builds"/{demo,release,debug}/"$name" 2>/dev/null | head -n 1)
+  [ -n "$program" ] || fail "$name is not built; run 'cargo build --release' or ./scripts/demo.sh first"
   printf '%s\n' "$program"
 }
