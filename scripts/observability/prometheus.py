@@ -2,6 +2,7 @@
 
 import json
 import re
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -15,12 +16,19 @@ class Prometheus:
     """A running Prometheus."""
 
     def __init__(self, address):
-        self.base = f"http://{address}/api/v1/"
+        self.address = address
+
+    def is_ready(self):
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=2):
+                return True
+        except urllib.error.HTTPError:
+            return False
 
     def get(self, path, **parameters):
         query = urllib.parse.urlencode(parameters)
         try:
-            with urllib.request.urlopen(f"{self.base}{path}?{query}", timeout=10) as response:
+            with urllib.request.urlopen(f"http://{self.address}/api/v1/{path}?{query}", timeout=10) as response:
                 return json.load(response)["data"]
         except urllib.error.HTTPError as error:
             raise ValueError(json.load(error)["error"]) from error

@@ -1,10 +1,12 @@
 """What the check runs: the service, a service desk, the load generator and Prometheus, on free ports of 127.0.0.1."""
 
+import contextlib
 import http.client
 import http.server
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -21,6 +23,22 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def on_cpus(name):
+    """Children of this thread get a part of the CPUs: the service the first one, so that load on it cannot come from the
+    load generator."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cpus = os.sched_getaffinity(0)
+    first = {min(cpus)}
+    os.sched_setaffinity(0, first if name == "service" else cpus - first or cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)
 
 
 class Desk(http.server.ThreadingHTTPServer):
@@ -66,15 +84,14 @@ class Stack:
 
     def start(self, name, command, **environment):
         log = open(self.work / f"{name}.log", "a")
-        self.processes[name] = subprocess.Popen(
-            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **environment}
-        )
+        with on_cpus(name):
+            self.processes[name] = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **environment}
+            )
 
-    def stop(self, name, signal=None):
-        process = self.processes.pop(name, None)
-        if process is None:
-            return
-        process.send_signal(signal) if signal else process.terminate()
+    def stop(self, name, how=signal.SIGTERM):
+        process = self.processes.pop(name)
+        process.send_signal(how)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
@@ -96,6 +113,9 @@ class Stack:
             **settings,
         )
         self.wait_until("the service", lambda: self.request("GET", "/readyz")[0] == 200)
+
+    def kill_service(self):
+        self.stop("service", signal.SIGKILL)
 
     def start_generator(self):
         profile = Path(__file__).with_name("traffic.toml")
@@ -120,7 +140,7 @@ class Stack:
         data = f"--storage.tsdb.path={folder}/data"
         self.start("prometheus", ["prometheus", f"--config.file={folder}/prometheus.yml", data, listen, "--log.level=warn"])
         prometheus = Prometheus(self.address("prometheus"))
-        self.wait_until("Prometheus", lambda: prometheus.query("up") is not None)
+        self.wait_until("Prometheus", prometheus.is_ready)
         return prometheus
 
     def wait_until(self, what, condition):
