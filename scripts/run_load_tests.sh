@@ -161,7 +161,7 @@ run_load_test() {
   else
     arguments+=(--html "$WORK/report.html" --csv "$WORK/results")
   fi
-  "$(find_program)" "${arguments[@]}" 2>&1 | grep --line-buffered -vF "$WORK/" | tee "$reports/load_test.log" || code=${PIPESTATUS[0]}
+  "$(find_program plant-loadtest)" "${arguments[@]}" 2>&1 | grep --line-buffered -vF "$WORK/" | tee "$reports/load_test.log" || code=${PIPESTATUS[0]}
   $json_only || [ ! -f "$reports/load_test_metrics.json" ] || printf '\nReports: %s\n' "$reports"
   return "$code"
 }

@@ -69,7 +69,7 @@ def copy_configuration(source, destination, targets, divisor):
 
 def local_configuration(text, targets, divisor):
     # Nothing resolves the name of the second version here.
-    text = re.sub(r"(?m)^ *# The second version.*\n *dns_sd_configs:\n(?: {6,}.*\n)+", "", text)
+    text = re.sub(r"(?m)^ *# The second version.*\n.*\n *dns_sd_configs:\n(?: {6,}.*\n)+", "", text)
     for address, local in targets.items():
         if address not in text:
             raise ValueError(f"prometheus.yml has no target {address}")
