@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs all checks: format, lints, SQL against the migrated schema, links of the documentation, tests.
+# Runs all checks: format, lints, SQL against the migrated schema, links of the documentation, tests, dashboards.
 #
 #   scripts/test.sh [--long]    --long adds checks whose tools (cargo-deny, shellcheck, cargo-mutants) are installed
 #
@@ -31,6 +31,8 @@ main() {
   step "documentation" run env SQLX_OFFLINE=true RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
   # Offline, with the committed .sqlx/, like a build without a database.
   step "tests" run env SQLX_OFFLINE=true cargo test --workspace --locked
+  # With the programs of the tests.
+  step "rules, alerts and dashboards" run env CARGO_TARGET_DIR="$(target_directory)" ./scripts/check_observability.sh expressions
   if [ "${1:-}" = --long ]; then
     long_steps
   fi
@@ -38,12 +40,17 @@ main() {
   return "$FAILED"
 }
 
+target_directory() {
+  cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
+}
+
 long_steps() {
+  step "faults that alerts detect" run ./scripts/check_observability.sh alerts
   if command_exists cargo-deny; then
     step "licenses and advisories" run cargo deny --locked check
   fi
   if command_exists shellcheck; then
-    step "shell scripts" run shellcheck -x scripts/*.sh scripts/lib/*.sh .ci/run
+    step "shell scripts" run shellcheck -x scripts/*.sh scripts/lib/*.sh deploy/postgres/*.sh .ci/run
   fi
   if command_exists cargo-mutants; then
     step "faults that no test detects" run ./scripts/mutants.sh

@@ -119,6 +119,7 @@ def check(stack):
     groups = [[paused, unknown, connections, redis], [locked, grant], [old], [desk], [logins, memory], [killed], [restarted]]
     for group in groups:
         make(watch, stack, group)
+    paused.ended = old.began
     memory.ended = killed.ended
     restarted.began = killed.began
     made = [fault for group in groups for fault in group]
