@@ -31,8 +31,7 @@ main() {
   step "documentation" run env SQLX_OFFLINE=true RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
   # Offline, with the committed .sqlx/, like a build without a database.
   step "tests" run env SQLX_OFFLINE=true cargo test --workspace --locked
-  # With the programs of the tests.
-  step "rules, alerts and dashboards" run env CARGO_TARGET_DIR="$(target_directory)" ./scripts/check_observability.sh expressions
+  step "rules, alerts and dashboards" check_observability expressions
   if [ "${1:-}" = --long ]; then
     long_steps
   fi
@@ -40,12 +39,15 @@ main() {
   return "$FAILED"
 }
 
-target_directory() {
-  cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
+# Usage: check_observability <part>. With the programs that the tests have built.
+check_observability() {
+  local target
+  target=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+  run env CARGO_TARGET_DIR="$target" ./scripts/check_observability.sh "$1"
 }
 
 long_steps() {
-  step "faults that alerts detect" run ./scripts/check_observability.sh alerts
+  step "faults that alerts detect" check_observability alerts
   if command_exists cargo-deny; then
     step "licenses and advisories" run cargo deny --locked check
   fi
