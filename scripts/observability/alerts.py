@@ -13,9 +13,6 @@ CLEAR_TIMEOUT_SECONDS = 60
 # Longer than the longest range of a rule whose fault is made, so that nothing of the start is left in it.
 QUIET_SECONDS = 16
 
-# An alert on a series clears at once when the service that had it is gone, before the fault ends by a new start.
-CLEARS_BEFORE_SECONDS = 10
-
 # Covered by `promtool test rules`: their faults take a day, and two minutes.
 TESTED_BY_PROMTOOL = {"PlantMemoryGrowing", "PlantTicketsVerySlow"}
 
@@ -69,8 +66,8 @@ def make(watch, stack, group):
     while open_faults:
         for fault in list(open_faults):
             if all(watch.fired_since(alert, fault.began) for alert in fault.alerts) or time.monotonic() > deadline:
-                fault.end(stack)
                 fault.ended = time.monotonic()
+                fault.end(stack)
                 open_faults.remove(fault)
         time.sleep(0.1)
 
@@ -120,7 +117,7 @@ def check(stack):
     for group in groups:
         make(watch, stack, group)
     paused.ended = old.began
-    memory.ended = killed.ended
+    memory.ended = killed.began
     restarted.began = killed.began
     made = [fault for group in groups for fault in group]
     expected = {alert for fault in made for alert in fault.alerts}
@@ -135,7 +132,9 @@ def report(watch, made, rules):
     for fault in made:
         for alert in fault.alerts:
             fired = watch.fired_since(alert, fault.began)
-            cleared = fired and watch.cleared_since(alert, max(fired, fault.ended - CLEARS_BEFORE_SECONDS))
+            cleared = fired and (watch.cleared_since(alert, fault.ended) or watch.cleared_since(alert, fired))
+            if alert in watch.now_firing:
+                cleared = None
             failed = failed or fired is None or cleared is None
             after = f"{fired - fault.began:.1f} s" if fired else "DID NOT FIRE"
             until = f"{max(cleared - fault.ended, 0):.1f} s" if cleared else "DID NOT CLEAR"

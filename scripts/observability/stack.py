@@ -51,6 +51,8 @@ class Desk(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), DeskHandler)
         self.count = 0
+        # The service that is killed resets its connections.
+        self.handle_error = lambda request, address: None
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
