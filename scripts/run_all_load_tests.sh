@@ -28,7 +28,7 @@ main() {
       shift
       ;;
   esac
-  program=$(find_program)
+  program=$(find_program plant-loadtest)
   if [ -n "$host" ]; then
     set -- --host "$host" "$@"
   fi

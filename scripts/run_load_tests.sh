@@ -175,7 +175,7 @@ run_load_test() {
   fi
   # Not just "${RUN_OPTIONS[@]}": to bash 4.3 and older an empty array is an unset variable.
   arguments+=(${RUN_OPTIONS[@]+"${RUN_OPTIONS[@]}"})
-  "$(find_program)" "${arguments[@]}" 2>&1 | grep --line-buffered -vF "$WORK/" | tee "$reports/load_test.log" || code=${PIPESTATUS[0]}
+  "$(find_program plant-loadtest)" "${arguments[@]}" 2>&1 | grep --line-buffered -vF "$WORK/" | tee "$reports/load_test.log" || code=${PIPESTATUS[0]}
   $json_only || [ ! -f "$reports/load_test_metrics.json" ] || printf '\nReports: %s\n' "$reports"
   return "$code"
 }

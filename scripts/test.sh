@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs all checks: format, lints, the table of settings, SQL against the migrated schema, links of the documentation, tests.
+# Runs all checks: format, lints, the table of settings, SQL against the migrated schema, links of the documentation, tests,
+# dashboards.
 #
 #   scripts/test.sh [--long]    --long adds checks whose tools (cargo-deny, shellcheck, actionlint, zizmor,
 #                               cargo-mutants) are installed
@@ -33,6 +34,7 @@ main() {
   step "documentation" run env SQLX_OFFLINE=true RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
   # Offline, with the committed .sqlx/, like a build without a database.
   step "tests" run env SQLX_OFFLINE=true cargo test --workspace --locked
+  step "rules, alerts and dashboards" check_observability expressions
   if [ "${1:-}" = --long ]; then
     long_steps
   fi
@@ -40,12 +42,20 @@ main() {
   return "$FAILED"
 }
 
+# Usage: check_observability <part>. With the programs that the tests have built.
+check_observability() {
+  local target
+  target=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+  run env CARGO_TARGET_DIR="$target" ./scripts/check_observability.sh "$1"
+}
+
 long_steps() {
+  step "faults that alerts detect" check_observability alerts
   if command_exists cargo-deny; then
     step "licenses and advisories" run cargo deny --locked check
   fi
   if command_exists shellcheck; then
-    step "shell scripts" run shellcheck -x scripts/*.sh scripts/lib/*.sh .ci/run
+    step "shell scripts" run shellcheck -x scripts/*.sh scripts/lib/*.sh deploy/postgres/*.sh .ci/run
   fi
   if command_exists actionlint; then
     step "workflows" run actionlint

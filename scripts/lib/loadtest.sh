@@ -1,15 +1,18 @@
 # shellcheck shell=bash
-# The load-test program. Sourced by the scripts that run it, after packages.sh.
+# The programs of this project. Sourced by the scripts that run them, after packages.sh.
 
-# Prints the path of plant-loadtest: on the PATH, or of the newest build.
+# Usage: find_program <name>. Prints the path of a program: on the PATH, or of the newest build.
 find_program() {
-  local program
-  if command_exists plant-loadtest; then
-    command -v plant-loadtest
+  local name=$1 builds=${CARGO_TARGET_DIR:-$ROOT/target} program='' candidate
+  if command_exists "$name"; then
+    command -v "$name"
     return
   fi
-  # shellcheck disable=SC2012 # the names are known; only their order is asked for
-  program=$(ls -t "$ROOT"/target/{demo,release,debug}/plant-loadtest 2>/dev/null | head -n 1)
-  [ -n "$program" ] || fail "plant-loadtest is not built; run 'cargo build --release' or ./scripts/demo.sh first"
+  for candidate in "$builds"/{demo,release,debug}/"$name"; do
+    if [ -x "$candidate" ] && { [ -z "$program" ] || [ "$candidate" -nt "$program" ]; }; then
+      program=$candidate
+    fi
+  done
+  [ -n "$program" ] || fail "$name is not built; run 'cargo build --release' or ./scripts/demo.sh first"
   printf '%s\n' "$program"
 }

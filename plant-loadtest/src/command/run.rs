@@ -123,6 +123,7 @@ pub struct RunArguments {
     #[arg(
         long = "metrics",
         value_name = "ADDRESS",
+        env = "LOAD_TEST_METRICS",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "127.0.0.1:9646"

@@ -102,6 +102,8 @@ impl GeneratorProcess {
         };
         command
             .args(arguments)
+            // An address for one run; several cases run at once.
+            .env_remove("LOAD_TEST_METRICS")
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -30,9 +30,15 @@ fn folder(test: &str) -> PathBuf {
 
 /// Starts a run of two minutes, which every test ends early.
 fn start(folder: &Path, stub: &Stub, more: &[&str]) -> Child {
+    start_with(folder, stub, more, &[])
+}
+
+/// Starts it with environment variables, too.
+fn start_with(folder: &Path, stub: &Stub, more: &[&str], environment: &[(&str, &str)]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
         .args(["run", "test.toml", "--headless", "--json", "out.json", "--host", &stub.host()])
         .args(more)
+        .envs(environment.iter().copied())
         .current_dir(folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -142,11 +148,29 @@ fn a_full_standard_error_does_not_end_a_run() {
 #[test]
 fn prometheus_can_scrape_the_load_generator() {
     let (folder, stub) = (folder("exported"), Stub::start(Vec::new()));
-    // Bound and dropped, so that the port is free.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut run = start(&folder, &stub, &["--quiet", &format!("--metrics={free}")]);
+    let free = free_address();
+    let run = start(&folder, &stub, &["--quiet", &format!("--metrics={free}")]);
+    let requests = wait_for_exported_requests(&free, run);
+    assert!(requests <= stub.requests(), "{requests} exported, {} received", stub.requests());
+}
+
+#[test]
+fn the_address_for_prometheus_can_come_from_the_environment() {
+    let (folder, stub) = (folder("exported-by-environment"), Stub::start(Vec::new()));
+    let free = free_address();
+    let run = start_with(&folder, &stub, &["--quiet"], &[("LOAD_TEST_METRICS", &free)]);
+    assert!(wait_for_exported_requests(&free, run) > 0);
+}
+
+/// Returns an address that was bound and dropped, so that its port is free.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// Waits until the exporter at `address` has requests, ends the run, and returns their number.
+fn wait_for_exported_requests(address: &str, mut run: Child) -> u64 {
     let requests = wait_for("metrics with requests", || {
-        let mut connection = TcpStream::connect(free).ok()?;
+        let mut connection = TcpStream::connect(address).ok()?;
         connection
             .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             .ok()?;
@@ -157,7 +181,7 @@ fn prometheus_can_scrape_the_load_generator() {
     });
     run.kill().unwrap();
     run.wait().unwrap();
-    assert!(requests <= stub.requests(), "{requests} exported, {} received", stub.requests());
+    requests
 }
 
 #[test]
