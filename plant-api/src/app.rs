@@ -233,7 +233,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
             shutdown.clone(),
         )),
         tokio::spawn(cleanup::run(
-            "snapshots",
+            "snapshots and workflows",
             async move |db: &Db, clock: &Clock| {
                 performance_agent::delete_expired(db, clock, retention).await
             },
