@@ -47,8 +47,9 @@ pub(super) async fn collect_during(
     let after = target.read(state, agent).await?;
     let interval = Interval { before, after, seconds: started.elapsed().as_secs_f64() };
     let identity = (state.clock.new_id(), state.clock.now());
-    let mut snapshot = readings::snapshot(identity, &target.to_string(), rules, &interval);
+    let mut snapshot = readings::snapshot(identity, target.to_string(), rules, interval).await?;
     if *target == Target::OwnService {
+        snapshot.process.id = Some(state.tunables.process());
         let mut notes = Vec::new();
         let read = database::read(&state.db, &mut notes);
         match tokio::time::timeout(DATABASE_TIMEOUT, read).await {

@@ -18,6 +18,7 @@
 
 mod agent;
 pub mod analysis;
+mod blocking;
 mod collect;
 mod database;
 mod exposition;
