@@ -51,6 +51,6 @@ grant select, insert on performance_analysis to plant_app;
 grant select, insert, update on tunable to plant_app;
 grant select, update on tunable_version to plant_app;
 grant select, insert, update, delete on tunable_process to plant_app;
-grant select, insert, update on performance_workflow to plant_app;
+grant select, insert, update, delete on performance_workflow to plant_app;
 grant select, insert on performance_workflow_event to plant_app;
 grant select, insert, update, delete on performance_reading to plant_app;

@@ -46,7 +46,7 @@ use crate::redis::Redis;
 use crate::signature::WebhookKey;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::Tokens;
-use crate::tunables::{Defaults, Tunables};
+use crate::tunables::{Defaults, Tunables, catalogue};
 use crate::worker::{self, AnyJobHandler, Worker};
 use crate::{auth, cleanup, fake_desk, health, http, page, serve, telemetry, write};
 
@@ -69,7 +69,7 @@ const MAX_WORKER_CONNECTIONS: u32 = 2;
 /// # Errors
 /// Returns an error if the startup fails.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    let rules = RuleSets::load(&config.agent.rules)?;
+    let rules = RuleSets::load(&config.agent.rules, &catalogue(&configured_tunables(&config)))?;
     let (state, background) = start(&config).await?;
     let listeners = serve::bind(&config.listen).await?;
     if config.access_mode == AccessMode::Open {
@@ -186,12 +186,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         .context("invalid REDIS_URL")?;
     let db = database(config, &metrics)?;
     db::check_schema(&db).await?;
-    let defaults = tunable_defaults(
-        config.cache_ttl,
-        config.request_timeout,
-        config.worker.enhancement_workers,
-    );
-    let tunables = Tunables::new(&defaults, metrics.tunables_version.clone());
+    let tunables = Tunables::new(&configured_tunables(config), metrics.tunables_version.clone());
     tunables.refresh(&db).await.context("cannot read the tunables")?;
     let state = AppState::from(Handles {
         db,
@@ -233,7 +228,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
             shutdown.clone(),
         )),
         tokio::spawn(cleanup::run(
-            "snapshots",
+            "snapshots and workflows",
             async move |db: &Db, clock: &Clock| {
                 performance_agent::delete_expired(db, clock, retention).await
             },
@@ -264,6 +259,11 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
     let refresh = state.tunables.clone().run_refresh(state.db.clone(), end.clone());
     let tunables = (end, tokio::spawn(refresh));
     Ok((state, BackgroundTasks { shutdown, tasks, writes, tunables }))
+}
+
+fn configured_tunables(config: &Config) -> Defaults {
+    let workers = config.worker.enhancement_workers;
+    tunable_defaults(config.cache_ttl, config.request_timeout, workers)
 }
 
 /// Returns the configured values of the tunables.

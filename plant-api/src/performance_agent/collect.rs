@@ -46,7 +46,7 @@ pub(super) async fn collect_during(
     wait.await;
     let after = target.read(state, agent).await?;
     let interval = Interval { before, after, seconds: started.elapsed().as_secs_f64() };
-    complete(state, target, rules, &interval).await
+    complete(state, target, rules, interval).await
 }
 
 /// Computes the snapshot of an interval, adds the metrics of the database, and stores it.
@@ -57,11 +57,12 @@ pub(super) async fn complete(
     state: &AppState,
     target: &Target,
     rules: &RuleSet,
-    interval: &Interval,
+    interval: Interval,
 ) -> Result<Snapshot> {
     let identity = (state.clock.new_id(), state.clock.now());
-    let mut snapshot = readings::snapshot(identity, &target.to_string(), rules, interval);
+    let mut snapshot = readings::snapshot(identity, target.to_string(), rules, interval).await?;
     if *target == Target::OwnService {
+        snapshot.process.id = Some(state.tunables.process());
         let mut notes = Vec::new();
         let read = database::read(&state.db, &mut notes);
         match tokio::time::timeout(DATABASE_TIMEOUT, read).await {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::database::{DatabaseMetrics, IndexMetrics, TableMetrics};
+use super::database::{DatabaseMetrics, IndexMetrics, JobMetrics, TableMetrics};
 use super::memory::{self, MemorySample};
 use super::snapshot::{RouteMetrics, Snapshot};
 
@@ -81,7 +81,8 @@ pub fn measure(snapshot: &Snapshot, history: &History) -> Vec<Measurement> {
             smaller.max(0.0) as u64,
             evidence,
         ));
-        if let Some(running) = snapshot.jobs_running {
+        // For this service the statistics of the database say more: they are by kind.
+        if let Some(running) = snapshot.jobs_running.filter(|_| !snapshot.is_of_own_service()) {
             let unattended = if running == 0.0 { smaller } else { 0.0 };
             let evidence = json!({"depth_before": before, "depth": after, "running": running});
             found.push(one("queue_without_workers", subject, unattended, 1, evidence));
@@ -97,10 +98,14 @@ pub fn measure(snapshot: &Snapshot, history: &History) -> Vec<Measurement> {
     }
     if let Some(database) = &snapshot.database {
         measure_database(database, snapshot.collected_at, history, &mut found);
+        let jobs = database.jobs.iter().flatten();
+        found.extend(jobs.map(|jobs| without_workers(jobs, snapshot.interval_seconds)));
     }
     for (name, value) in &snapshot.custom {
         found.push(one(name, None, *value, 1, json!({})));
     }
+    // Quotients can be infinite, which no JSON can represent.
+    found.retain(|measurement| measurement.value.is_finite());
     found
 }
 
@@ -145,7 +150,8 @@ fn measure_target(snapshot: &Snapshot, found: &mut Vec<Measurement>) {
             found.push(one(metric, None, value, samples, evidence));
         }
     };
-    let requests: u64 = snapshot.routes.iter().map(|route| route.requests).sum();
+    let requests = snapshot.routes.iter().map(|route| route.requests);
+    let requests = requests.fold(0, u64::saturating_add);
     let failing = snapshot.routes.iter().filter(|route| route.errors > 0);
     let failing: Map<String, Value> =
         failing.take(10).map(|route| (route.route.clone(), route.errors.into())).collect();
@@ -229,6 +235,16 @@ fn measure_database(
             found.push(one("queue_oldest_seconds", subject, seconds, ready, evidence));
         }
     }
+}
+
+/// Returns the jobs of a kind that waited for the whole interval while no job of the kind ran. An operator
+/// has paused a kind deliberately.
+fn without_workers(jobs: &JobMetrics, interval_seconds: f64) -> Measurement {
+    let have_waited = jobs.oldest_ready_seconds.is_some_and(|oldest| oldest >= interval_seconds);
+    let is_unattended = jobs.running == 0 && !jobs.paused && have_waited;
+    let unattended = if is_unattended { jobs.ready } else { 0 };
+    let evidence = json!({"ready": jobs.ready, "running": jobs.running, "paused": jobs.paused});
+    one("queue_without_workers", Some(&jobs.kind), unattended as f64, 1, evidence)
 }
 
 fn unused_index(index: &IndexMetrics) -> Measurement {

@@ -1,6 +1,7 @@
 //! Growth of the memory of a process over several snapshots.
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 /// Minimum number of snapshots; with fewer no growth is significant.
 const MIN_SAMPLES: usize = 8;
@@ -18,6 +19,8 @@ pub struct MemorySample {
     pub at: DateTime<Utc>,
     /// Start of the process in seconds since the Unix epoch: another one has another memory.
     pub start_time: Option<f64>,
+    /// Id of the process; `None` for other targets than this service.
+    pub process: Option<Uuid>,
     pub bytes: f64,
 }
 
@@ -67,8 +70,12 @@ pub fn growth(samples: &[MemorySample]) -> Option<Growth> {
     })
 }
 
-/// The time at which a machine was booted, and so the start of a process, is known to the second only.
+/// Compares the ids of the processes, or, without any, their start: the time at which a machine was booted,
+/// and so the start of a process, is known to the second only.
 fn is_same_process(a: &MemorySample, b: &MemorySample) -> bool {
+    if a.process.is_some() || b.process.is_some() {
+        return a.process == b.process;
+    }
     match (a.start_time, b.start_time) {
         (Some(a), Some(b)) => (a - b).abs() < 5.0,
         (a, b) => a == b,
@@ -125,6 +132,7 @@ mod tests {
         let sample = |(minute, mib): (usize, &f64)| MemorySample {
             at: DateTime::UNIX_EPOCH + TimeDelta::minutes(minute as i64),
             start_time: Some(100.0),
+            process: None,
             bytes: mib * MIB,
         };
         mib.iter().enumerate().map(sample).collect()
@@ -164,6 +172,14 @@ mod tests {
             sample.start_time = Some(90.0);
         }
         assert_eq!(growth(&restarted), None);
+        // Two replicas that started together, of which one has much more memory.
+        let mut replicas = samples(&growing);
+        for (index, sample) in replicas.iter_mut().enumerate() {
+            sample.process = Some(Uuid::from_u128(u128::from(index >= 6)));
+        }
+        assert_eq!(growth(&replicas), None);
+        replicas.iter_mut().for_each(|sample| sample.process = Some(Uuid::nil()));
+        assert!(growth(&replicas).is_some());
         assert_eq!(growth(&[]), None);
     }
 

@@ -18,6 +18,7 @@
 
 mod agent;
 pub mod analysis;
+mod blocking;
 mod collect;
 mod database;
 mod exposition;
@@ -64,12 +65,15 @@ pub fn router(agent: Agent) -> OpenApiRouter<AppState> {
 }
 
 /// Deletes up to [`cleanup::BATCH_SIZE`] snapshots that are older than `retention`, with their
-/// analyses; returns how many snapshots.
+/// analyses, and up to as many workflows that ended long ago; returns the larger number of the two.
 ///
 /// # Errors
 /// Database errors.
 pub async fn delete_expired(db: &Db, clock: &Clock, retention: Duration) -> Result<u64> {
     let mut connection = db.acquire().await?;
     let before = clock.now() - retention;
-    Ok(sql::delete_snapshots_before(&mut *connection, before, cleanup::BATCH_SIZE).await?)
+    let limit = cleanup::BATCH_SIZE;
+    let snapshots = sql::delete_snapshots_before(&mut *connection, before, limit).await?;
+    let workflows = workflows::delete_expired(&mut connection, clock, limit).await?;
+    Ok(snapshots.max(workflows))
 }

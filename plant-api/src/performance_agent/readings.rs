@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::exposition::histogram::Histogram;
+use super::blocking::compute;
+use super::exposition::histogram::{Histogram, MAX_BUCKETS};
 use super::exposition::interval::Interval;
 use super::exposition::selector::Selector;
 use super::rules::{CustomMetric, MetricNames, RuleSet};
 use super::snapshot::{
     CacheMetrics, PoolMetrics, ProcessMetrics, Quantiles, QueueMetrics, RouteMetrics, Snapshot,
 };
+use crate::error::Result;
 
 /// Maximum number of routes in a snapshot.
 const MAX_ROUTES: usize = 200;
@@ -21,7 +23,20 @@ const MAX_QUEUES: usize = 100;
 const MAX_NAME_CHARS: usize = 200;
 
 /// Returns the snapshot of two readings, without metrics of the database.
-pub fn snapshot(
+///
+/// # Errors
+/// As [`compute`].
+pub async fn snapshot(
+    identity: (Uuid, DateTime<Utc>),
+    target: String,
+    rules: &RuleSet,
+    interval: Interval,
+) -> Result<Snapshot> {
+    let rules = rules.clone();
+    compute(move || snapshot_of(identity, &target, &rules, &interval)).await
+}
+
+fn snapshot_of(
     (id, collected_at): (Uuid, DateTime<Utc>),
     target: &str,
     rules: &RuleSet,
@@ -29,9 +44,9 @@ pub fn snapshot(
 ) -> Snapshot {
     let names = &rules.metric_names;
     let mut notes = Vec::new();
-    let mut routes = routes(interval, names);
-    let (requests, errors) = routes.iter().fold((0, 0), |(requests, errors), route| {
-        (requests + route.requests, errors + route.errors)
+    let mut routes = routes(interval, names, &mut notes);
+    let (requests, errors) = routes.iter().fold((0_u64, 0_u64), |(requests, errors), route| {
+        (requests.saturating_add(route.requests), errors.saturating_add(route.errors))
     });
     if routes.len() > MAX_ROUTES {
         notes.push(format!("the {MAX_ROUTES} busiest of {} routes are listed", routes.len()));
@@ -53,7 +68,7 @@ pub fn snapshot(
         error_rate: ratio(errors, requests),
         routes,
         process: process(interval, names),
-        pool: pool(interval, names),
+        pool: pool(interval, names, &mut notes),
         cache: cache(interval, names),
         queues,
         jobs_running: gauge(interval, names.jobs_running.as_ref()),
@@ -63,7 +78,7 @@ pub fn snapshot(
     }
 }
 
-fn routes(interval: &Interval, names: &MetricNames) -> Vec<RouteMetrics> {
+fn routes(interval: &Interval, names: &MetricNames, notes: &mut Vec<String>) -> Vec<RouteMetrics> {
     let Some(counter) = &names.requests else { return Vec::new() };
     let labels = &names.route_labels;
     let mut with_status = labels.clone();
@@ -77,11 +92,10 @@ fn routes(interval: &Interval, names: &MetricNames) -> Vec<RouteMetrics> {
             *errors += increase;
         }
     }
-    let histograms = names.duration.as_ref().map(|name| interval.histograms_by(name, labels));
-    let histograms = histograms.unwrap_or_default();
+    let histograms = histograms(interval, names.duration.as_ref(), labels, notes);
     let mut routes: Vec<_> = counts
         .into_iter()
-        .filter(|(_, (requests, _))| *requests >= 1.0)
+        .filter(|(_, (requests, _))| *requests >= 1.0 && requests.is_finite())
         .map(|(values, (requests, errors))| RouteMetrics {
             latency: histograms.get(&values).map(quantiles).unwrap_or_default(),
             route: shortened(&values.join(" ")),
@@ -94,21 +108,22 @@ fn routes(interval: &Interval, names: &MetricNames) -> Vec<RouteMetrics> {
 }
 
 fn process(interval: &Interval, names: &MetricNames) -> ProcessMetrics {
-    let cpu_seconds = names.cpu_seconds.as_ref().and_then(|name| interval.increase(name));
+    let cpu_seconds = names.cpu_seconds.as_ref();
     ProcessMetrics {
-        cpu_seconds_per_second: cpu_seconds.map(|seconds| seconds / interval.seconds),
+        cpu_seconds_per_second: cpu_seconds.and_then(|name| interval.rate(name)),
         available_cpus: gauge(interval, names.available_cpus.as_ref()),
         memory_bytes: gauge(interval, names.memory_bytes.as_ref()),
         start_time: gauge(interval, names.start_time.as_ref()),
+        id: None,
     }
 }
 
-fn pool(interval: &Interval, names: &MetricNames) -> PoolMetrics {
+fn pool(interval: &Interval, names: &MetricNames, notes: &mut Vec<String>) -> PoolMetrics {
     let in_use = names.pool_in_use.as_ref();
     let before = in_use.and_then(|name| name.sum(&interval.before));
     let after = gauge(interval, in_use);
-    let waits = names.pool_wait.as_ref().map(|name| interval.histograms_by(name, &[]));
-    let wait = waits.and_then(|mut waits| waits.remove(&Vec::new())).unwrap_or_default();
+    let mut waits = histograms(interval, names.pool_wait.as_ref(), &[], notes);
+    let wait = waits.remove(&Vec::new()).unwrap_or_default();
     PoolMetrics {
         in_use: before.zip(after).map(|(before, after)| before.min(after)),
         max: gauge(interval, names.pool_max.as_ref()),
@@ -148,9 +163,7 @@ fn queues(interval: &Interval, names: &MetricNames) -> Vec<QueueMetrics> {
 fn custom(interval: &Interval, metrics: &BTreeMap<String, CustomMetric>) -> BTreeMap<String, f64> {
     let value = |metric: &CustomMetric| match metric {
         CustomMetric::Gauge(selector) => gauge(interval, Some(selector)),
-        CustomMetric::Rate(selector) => {
-            interval.increase(selector).map(|increase| increase / interval.seconds)
-        }
+        CustomMetric::Rate(selector) => interval.rate(selector),
     };
     let metrics = metrics.iter();
     metrics.filter_map(|(name, metric)| Some((name.clone(), value(metric)?))).collect()
@@ -160,8 +173,30 @@ fn gauge(interval: &Interval, name: Option<&Selector>) -> Option<f64> {
     name?.sum(&interval.after)
 }
 
+/// Returns the histograms of a metric by the values of these labels. Appends to `notes` that some have
+/// too many buckets.
+fn histograms(
+    interval: &Interval,
+    name: Option<&Selector>,
+    labels: &[String],
+    notes: &mut Vec<String>,
+) -> BTreeMap<Vec<String>, Histogram> {
+    let Some(selector) = name else { return BTreeMap::new() };
+    let found = interval.histograms_by(selector, labels);
+    if found.too_large > 0 {
+        notes.push(format!(
+            "{} histograms of `{}` are left out: they have more than {MAX_BUCKETS} buckets",
+            found.too_large, selector.name
+        ));
+    }
+    found.by_labels
+}
+
 fn quantiles(seconds: &Histogram) -> Quantiles {
-    let milliseconds = |q| seconds.quantile(q).map(|seconds| seconds * 1000.0);
+    let milliseconds = |q| {
+        let milliseconds = seconds.quantile(q).map(|seconds| seconds * 1000.0);
+        milliseconds.filter(|milliseconds| milliseconds.is_finite())
+    };
     Quantiles { p50_ms: milliseconds(0.5), p95_ms: milliseconds(0.95), p99_ms: milliseconds(0.99) }
 }
 
@@ -174,6 +209,9 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
+/// Shortens a name that the target has chosen, and replaces its control characters: the database does
+/// not store all of them.
 fn shortened(name: &str) -> String {
-    name.chars().take(MAX_NAME_CHARS).collect()
+    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    name.chars().take(MAX_NAME_CHARS).map(printable).collect()
 }

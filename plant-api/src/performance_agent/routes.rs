@@ -56,6 +56,7 @@ pub fn router() -> OpenApiRouter<AppState> {
 
 /// What to collect.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct CollectionRequest {
     /// `self`, or the URL of a Prometheus endpoint whose host is in `PLANT_AGENT_TARGETS`.
     #[schema(example = "self", max_length = 2000)]
@@ -129,7 +130,8 @@ async fn history(
     checks.require((1..=MAX_HOURS).contains(&hours), "hours", "range", "must be 1 to 8784");
     checks.into_result()?;
     let since = clock.now() - TimeDelta::hours(hours);
-    let mut connection = db.acquire_monitor().await?;
+    // A page takes long: the connection beside the pool is for what must work when the pool is exhausted.
+    let mut connection = db.acquire().await?;
     let rows = sql::list_snapshots(&mut *connection, since, &page);
     let snapshots = page.to_cached_response(rows, |snapshot| snapshot.id).await?;
     Ok(conditions.respond_cached(&snapshots))
@@ -137,6 +139,7 @@ async fn history(
 
 /// What to analyze: a stored snapshot, or a target of which one is collected.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct AnalysisRequest {
     /// Id of a snapshot.
     snapshot_id: Option<Uuid>,
@@ -180,7 +183,10 @@ async fn analyze(
     let snapshot = match (request.snapshot_id, request.target) {
         (Some(id), None) => find_snapshot(&state, id).await?,
         (None, Some(target)) => {
-            collect_of(&state, &agent, &target, request.rules.as_deref()).await?
+            let rules = request.rules.as_deref();
+            // Before a snapshot is collected and stored for nothing.
+            analysis::with_targets(find_rules(&agent, rules)?, &targets)?;
+            collect_of(&state, &agent, &target, rules).await?
         }
         _ => {
             let message = "send either `snapshot_id` or `target`";
@@ -209,6 +215,7 @@ async fn find_snapshot(state: &AppState, id: Uuid) -> Result<Snapshot> {
 
 /// What to plan changes for: an analysis, findings, or a target of which a snapshot is analyzed.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct OptimizationRequest {
     /// Id of an analysis.
     analysis_id: Option<Uuid>,

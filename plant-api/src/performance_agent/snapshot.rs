@@ -9,6 +9,9 @@ use uuid::Uuid;
 
 use super::database::DatabaseMetrics;
 
+/// Name of this service as a target.
+pub const OWN_TARGET: &str = "self";
+
 /// Metrics of a target at one time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = PerformanceSnapshot)]
@@ -51,6 +54,13 @@ pub struct Snapshot {
     pub database: Option<DatabaseMetrics>,
     /// What was not collected, and why.
     pub notes: Vec<String>,
+}
+
+impl Snapshot {
+    /// Returns whether it is of this service.
+    pub fn is_of_own_service(&self) -> bool {
+        self.target == OWN_TARGET
+    }
 }
 
 /// Metrics of a route.
@@ -97,6 +107,8 @@ pub struct ProcessMetrics {
     /// Start of the process in seconds since the Unix epoch.
     #[schema(example = 1_768_000_000.0)]
     pub start_time: Option<f64>,
+    /// Id of the process; null for other targets than `self`.
+    pub id: Option<Uuid>,
 }
 
 /// Metrics of the connection pool.

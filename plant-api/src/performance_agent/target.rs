@@ -8,16 +8,15 @@ use bytes::Bytes;
 use http_body_util::Full;
 
 use super::agent::Agent;
-use super::exposition::Exposition;
+use super::blocking::compute;
+use super::exposition::{self, Exposition, InvalidExposition};
+use super::snapshot::OWN_TARGET;
 use crate::error::{Error, Result};
 use crate::http_client::{AllowedUrl, RefusedUrl};
 use crate::state::AppState;
 
 /// Maximum length of a target in characters.
 pub const MAX_TARGET_CHARS: usize = 2_000;
-
-/// Name of this service as a target.
-const OWN_NAME: &str = "self";
 
 /// Timeout of one reading of an endpoint.
 const READ_TIMEOUT: Duration = Duration::from_millis(900);
@@ -41,7 +40,7 @@ impl Target {
     /// [`Error::Validation`] if it is neither `self` nor a URL; [`Error::Forbidden`] if its host is not
     /// in the list of allowed targets.
     pub fn check(agent: &Agent, text: &str) -> Result<Self> {
-        if text == OWN_NAME {
+        if text == OWN_TARGET {
             return Ok(Self::OwnService);
         }
         if text.chars().nth(MAX_TARGET_CHARS).is_some() {
@@ -67,7 +66,8 @@ impl Target {
     pub async fn read(&self, state: &AppState, agent: &Agent) -> Result<Exposition> {
         let Self::Endpoint(allowed) = self else {
             let text = state.encode_metrics()?;
-            return text.parse().map_err(|error| Error::Internal(Box::new(error)));
+            let parsed = compute(move || text.parse()).await?;
+            return parsed.map_err(|error: InvalidExposition| Error::Internal(Box::new(error)));
         };
         let request = Request::get(&allowed.url)
             .header(header::ACCEPT, "text/plain; version=0.0.4")
@@ -81,11 +81,10 @@ impl Target {
         if response.status != StatusCode::OK {
             return Err(unavailable("the target (it does not answer with 200)"));
         }
-        let text = response.body.as_deref().map(std::str::from_utf8);
-        let Some(Ok(text)) = text else {
+        let Some(body) = response.body else {
             return Err(unavailable("the target (its answer is too large, or ends early)"));
         };
-        text.parse().map_err(|error| {
+        compute(move || exposition::parse(&body)).await?.map_err(|error| {
             tracing::info!(target_url = %allowed.url, %error, "the target has no metrics");
             unavailable("the target (its answer is not in the Prometheus text format)")
         })
@@ -99,7 +98,7 @@ fn unavailable(what: &'static str) -> Error {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OwnService => f.write_str(OWN_NAME),
+            Self::OwnService => f.write_str(OWN_TARGET),
             Self::Endpoint(allowed) => allowed.url.fmt(f),
         }
     }

@@ -107,7 +107,7 @@ pub struct Defaults {
 }
 
 /// Returns all tunables. Bounds always include the configured value.
-pub(super) fn catalogue(defaults: &Defaults) -> Vec<Tunable> {
+pub fn catalogue(defaults: &Defaults) -> Vec<Tunable> {
     let page = (MIN_PAGE_SIZE, defaults.page_size);
     let timeout = integer(defaults.statement_timeout.as_millis());
     let mut rows = vec![

@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
-pub use catalogue::{Defaults, Tunable, TunableKind, Unit};
+pub use catalogue::{Defaults, Tunable, TunableKind, Unit, catalogue};
 pub use change::{Change, Rollout, TunableState};
 pub use values::{COHORTS, InForce, RequestTunables, Setting, Share, interpolate};
 
@@ -51,7 +51,7 @@ impl Tunables {
     /// Creates tunables with their configured values. `version` shows the version of the stored values
     /// that this process applies.
     pub fn new(defaults: &Defaults, version: IntGauge) -> Self {
-        let catalogue = catalogue::catalogue(defaults);
+        let catalogue = catalogue(defaults);
         let in_force = watch::Sender::new(InForce::new(&catalogue, 0, &HashMap::new()));
         Self(Arc::new(Inner { catalogue, in_force, process: Uuid::new_v4(), version }))
     }
@@ -64,6 +64,11 @@ impl Tunables {
     /// Returns all tunables, in a fixed order.
     pub fn catalogue(&self) -> &[Tunable] {
         &self.0.catalogue
+    }
+
+    /// Returns the id of this process.
+    pub fn process(&self) -> Uuid {
+        self.0.process
     }
 
     /// Returns the tunable of this name.

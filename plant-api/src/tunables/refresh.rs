@@ -83,7 +83,8 @@ impl Tunables {
         let _ = tokio::time::timeout(REMOVE_TIMEOUT, remove).await;
     }
 
-    /// Returns whether all processes that have reported lately apply this version or a later one.
+    /// Returns whether all processes that have reported lately apply this version or a later one. This
+    /// process must be one of them: if it cannot report, others may not be able to either.
     ///
     /// # Errors
     /// Database errors.
@@ -92,7 +93,6 @@ impl Tunables {
         connection: &mut PgConnection,
         version: i64,
     ) -> Result<bool> {
-        let (all, applying) = sql::count_processes(connection, version, REPORT_LIFETIME).await?;
-        Ok(all == applying)
+        Ok(sql::is_applied(connection, self.0.process, version, REPORT_LIFETIME).await?)
     }
 }

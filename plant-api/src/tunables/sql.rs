@@ -133,22 +133,22 @@ pub async fn remove(db: impl PgExecutor<'_>, process: Uuid) -> sqlx::Result<()> 
     sqlx::query!("delete from tunable_process where id = $1", process).execute(db).await.map(drop)
 }
 
-/// Returns how many processes have reported within `lifetime`, and how many of them apply `version` or a
-/// later one.
-pub async fn count_processes(
+/// Returns whether all processes that have reported within `lifetime` apply `version` or a later one, and
+/// whether `process` is one of them.
+pub async fn is_applied(
     db: impl PgExecutor<'_>,
+    process: Uuid,
     version: i64,
     lifetime: Duration,
-) -> sqlx::Result<(i64, i64)> {
-    let counts = sqlx::query!(
-        r#"select
-            count(*) as "all!", count(*) filter (where version >= $1) as "applying!"
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select coalesce(bool_and(version >= $1) and bool_or(id = $2), false) as "is_applied!"
         from tunable_process
-        where reported_at >= now() - make_interval(secs => $2)"#,
+        where reported_at >= now() - make_interval(secs => $3)"#,
         version,
+        process,
         lifetime.as_secs_f64(),
     )
     .fetch_one(db)
-    .await?;
-    Ok((counts.all, counts.applying))
+    .await
 }

@@ -65,11 +65,12 @@ fn cpu_increase(outcome: &Outcome, spans: &[Range<u32>]) -> (Option<f64>, u64) {
 }
 
 /// Returns how much more memory the service had at the end of `samples` than before the first request,
-/// in MiB.
+/// in MiB; no value unless enough of the seconds before were sampled.
 fn memory_increase(outcome: &Outcome, samples: &[&ResourceSample]) -> (Option<f64>, u64) {
     let idle = idle_span(outcome);
     let before = outcome.samples.iter().filter(|sample| idle.contains(&sample.second));
-    let before = before.filter_map(|sample| sample.service.memory_bytes).next_back();
+    let before: Vec<f64> = before.filter_map(|sample| sample.service.memory_bytes).collect();
+    let before = before.last().filter(|_| has_coverage(outcome, before.len() as u64, &[idle]));
     let values: Vec<f64> =
         samples.iter().filter_map(|sample| sample.service.memory_bytes).collect();
     let increase = values.last().zip(before).map(|(last, before)| (last - before) / MIB);
@@ -181,7 +182,7 @@ mod tests {
         // Too few samples before the first request, then none.
         outcome.samples.retain(|sample| !(1..7).contains(&sample.second));
         assert_eq!(of(&outcome, Resource::CpuIncrease, 10..20), None);
-        assert_eq!(of(&outcome, memory, 10..20), Some(30.0));
+        assert_eq!(of(&outcome, memory, 10..20), None);
         outcome.samples.retain(|sample| sample.second >= 10);
         assert_eq!(of(&outcome, memory, 10..20), None);
     }

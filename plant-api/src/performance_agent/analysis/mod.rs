@@ -171,7 +171,10 @@ pub async fn find(state: &AppState, id: Uuid) -> Result<Analysis> {
 }
 
 /// Returns the rules with these targets in place of those of the file.
-fn with_targets(set: &RuleSet, targets: &[SloTarget]) -> Result<Vec<Rule>> {
+///
+/// # Errors
+/// [`Error::Validation`] if there is no objective of the metric of a target, or if one is not positive.
+pub(super) fn with_targets(set: &RuleSet, targets: &[SloTarget]) -> Result<Vec<Rule>> {
     let mut rules = set.rules.clone();
     for (index, target) in targets.iter().enumerate() {
         let field = format!("slo_targets[{index}]");
@@ -246,10 +249,7 @@ pub(super) fn evaluate(
         }
     }
     findings.sort_by(|a: &Finding, b| {
-        let beyond = |finding: &Finding| match finding.comparison {
-            Comparison::Above => finding.value / finding.threshold,
-            Comparison::Below => finding.threshold / finding.value,
-        };
+        let beyond = |finding: &Finding| finding.comparison.times(finding.value, finding.threshold);
         b.severity.cmp(&a.severity).then_with(|| beyond(b).total_cmp(&beyond(a)))
     });
     (findings, slos)

@@ -46,6 +46,7 @@ pub async fn list_memory(
         r#"select
             collected_at as "at",
             (snapshot->'process'->>'start_time')::float8 as start_time,
+            (snapshot->'process'->>'id')::uuid as process,
             (snapshot->'process'->>'memory_bytes')::float8 as "bytes!"
         from performance_snapshot
         where target = $1 and collected_at between $2 and $3

@@ -1,5 +1,8 @@
 //! Quantiles of a histogram with cumulative buckets, as `histogram_quantile` of Prometheus.
 
+/// Maximum number of different upper bounds of a histogram.
+pub const MAX_BUCKETS: usize = 1_000;
+
 /// Cumulative buckets: the number of observations up to each upper bound.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Histogram(Vec<Bucket>);
@@ -11,13 +14,21 @@ struct Bucket {
 }
 
 impl Histogram {
-    /// Adds a bucket; one with the same upper bound is added to it.
-    pub fn add(&mut self, upper: f64, count: f64) {
-        let at = self.0.partition_point(|bucket| bucket.upper < upper);
-        match self.0.get_mut(at) {
-            Some(bucket) if bucket.upper == upper => bucket.count += count,
-            _ => self.0.insert(at, Bucket { upper, count }),
+    /// Creates a histogram of upper bounds and counts in any order; counts of the same bound are added.
+    /// `None` if it has more than [`MAX_BUCKETS`] bounds.
+    pub fn new(mut bounds: Vec<(f64, f64)>) -> Option<Self> {
+        bounds.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
+        let mut buckets: Vec<Bucket> = Vec::new();
+        for (upper, count) in bounds {
+            if let Some(last) = buckets.last_mut().filter(|last| last.upper == upper) {
+                last.count += count;
+            } else if buckets.len() < MAX_BUCKETS {
+                buckets.push(Bucket { upper, count });
+            } else {
+                return None;
+            }
         }
+        Some(Self(buckets))
     }
 
     /// Returns the number of observations; zero without a bucket for `+Inf`.
@@ -26,9 +37,13 @@ impl Histogram {
     }
 
     /// Returns the `q`-quantile (0 to 1), interpolated linearly within its bucket. In the last bucket
-    /// it is the upper bound of the last but one. `None` without observations, or without finite
-    /// buckets.
+    /// it is the upper bound of the last but one. `None` without observations, without finite
+    /// buckets, or if it is no finite number.
     pub fn quantile(&self, q: f64) -> Option<f64> {
+        self.interpolate(q).filter(|quantile| quantile.is_finite())
+    }
+
+    fn interpolate(&self, q: f64) -> Option<f64> {
         let total = self.count();
         if total <= 0.0 || self.0.len() < 2 {
             return None;

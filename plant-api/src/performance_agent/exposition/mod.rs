@@ -23,6 +23,9 @@ pub enum InvalidExposition {
     /// A line is malformed.
     #[error("line {0} is not in the Prometheus text format")]
     Line(usize),
+    /// The text is not in UTF-8.
+    #[error("it is not UTF-8")]
+    Encoding,
     /// There is not a single series.
     #[error("there are no metrics")]
     Empty,
@@ -53,6 +56,14 @@ impl Exposition {
     pub fn value(&self, name: &str, labels: &Labels) -> Option<f64> {
         self.0.get(name)?.get(labels).copied()
     }
+}
+
+/// Parses what a target has answered.
+///
+/// # Errors
+/// If it is not in the Prometheus text format.
+pub fn parse(bytes: &[u8]) -> Result<Exposition, InvalidExposition> {
+    std::str::from_utf8(bytes).map_err(|_| InvalidExposition::Encoding)?.parse()
 }
 
 impl FromStr for Exposition {
@@ -91,14 +102,8 @@ fn parse_line(line: &str) -> Option<(&str, Labels, f64)> {
 }
 
 fn parse_value(text: &str) -> Option<f64> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-    match text {
-        "+Inf" | "Inf" => Some(f64::INFINITY),
-        "-Inf" => Some(f64::NEG_INFINITY),
-        "NaN" => Some(f64::NAN),
-        _ if is_number => text.parse().ok(),
-        _ => None,
-    }
+    // Rust reads `inf`, `infinity` and `nan` in any case, as Prometheus does.
+    text.parse().ok()
 }
 
 /// Parses `name{label="value",…}` at the start of a text; returns the rest, too.

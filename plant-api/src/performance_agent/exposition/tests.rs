@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
-use super::histogram::Histogram;
+use super::histogram::{Histogram, MAX_BUCKETS};
 use super::interval::Interval;
 use super::selector::Selector;
-use super::{Exposition, InvalidExposition, Labels};
+use super::{Exposition, InvalidExposition, Labels, parse};
 
 const TEXT: &str = r#"# HELP requests_total Requests.
 # TYPE requests_total counter
@@ -41,6 +41,21 @@ fn series_are_read_with_their_labels() {
 }
 
 #[test]
+fn values_without_a_number_are_read_in_any_case() {
+    let value = |text: &str| read(&format!("a {text}\n")).value("a", &Labels::new()).unwrap();
+    for (text, expected) in [
+        ("inf", f64::INFINITY),
+        ("+inf", f64::INFINITY),
+        ("+INF", f64::INFINITY),
+        ("Infinity", f64::INFINITY),
+        ("-inf", f64::NEG_INFINITY),
+    ] {
+        assert_eq!(value(text), expected, "{text}");
+    }
+    assert!(value("nan").is_nan() && value("NAN").is_nan());
+}
+
+#[test]
 fn other_texts_are_refused_with_their_line() {
     for (text, line) in [
         ("<html>\n<body>", 1),
@@ -53,11 +68,13 @@ fn other_texts_are_refused_with_their_line() {
         ("a 1 soon", 1),
         ("a 1 2 3", 1),
         ("1a 1", 1),
-        ("a inf", 1),
+        ("a infinite", 1),
+        ("a 0x1", 1),
     ] {
         assert_eq!(text.parse::<Exposition>(), Err(InvalidExposition::Line(line)), "{text}");
     }
     assert_eq!("# nothing\n".parse::<Exposition>(), Err(InvalidExposition::Empty));
+    assert_eq!(parse(b"a \xff"), Err(InvalidExposition::Encoding));
 }
 
 #[test]
@@ -90,33 +107,67 @@ fn an_increase_is_that_of_the_time_between_the_readings() {
 }
 
 #[test]
+fn an_increase_that_is_no_finite_number_is_left_out() {
+    let interval = Interval {
+        before: read("a{p=\"x\"} 0\na{p=\"y\"} 0\nb{p=\"x\"} 0\n"),
+        after: read(
+            "a{p=\"x\",q=\"1\"} 1.7e308\na{p=\"x\"} 1.7e308\na{p=\"y\"} 2\nb{p=\"x\"} 1e308\n",
+        ),
+        seconds: 0.1,
+    };
+    let (a, b) = (Selector::parse("a").unwrap(), Selector::parse("b").unwrap());
+    assert_eq!(interval.increase(&a), None);
+    let by_label = interval.increases_by(&a, &["p".to_owned()]);
+    assert_eq!(by_label, [(vec!["y".to_owned()], 2.0)].into());
+    assert_eq!((interval.increase(&b), interval.rate(&b)), (Some(1e308), None));
+}
+
+#[test]
 fn quantiles_without_data_are_none() {
-    let mut histogram = Histogram::default();
-    assert_eq!(histogram.quantile(0.5), None);
-    histogram.add(1.0, 0.0);
-    histogram.add(f64::INFINITY, 0.0);
-    assert_eq!((histogram.quantile(0.5), histogram.count()), (None, 0.0));
-    let mut without_infinity = Histogram::default();
-    without_infinity.add(1.0, 5.0);
+    let histogram = |bounds: &[(f64, f64)]| Histogram::new(bounds.to_vec()).unwrap();
+    assert_eq!(histogram(&[]).quantile(0.5), None);
+    let unused = histogram(&[(1.0, 0.0), (f64::INFINITY, 0.0)]);
+    assert_eq!((unused.quantile(0.5), unused.count()), (None, 0.0));
+    let without_infinity = histogram(&[(1.0, 5.0)]);
     assert_eq!(without_infinity.quantile(0.5), None);
-    let mut only_infinity = Histogram::default();
-    only_infinity.add(f64::INFINITY, 5.0);
+    let only_infinity = histogram(&[(f64::INFINITY, 5.0)]);
     assert_eq!(only_infinity.quantile(0.5), None);
+    for count in [f64::INFINITY, f64::NAN] {
+        assert_eq!(histogram(&[(1.0, 5.0), (f64::INFINITY, count)]).quantile(0.9), None, "{count}");
+    }
+    let below = histogram(&[(f64::NEG_INFINITY, 5.0), (f64::INFINITY, 5.0)]);
+    assert_eq!(below.quantile(0.5), None);
+}
+
+#[test]
+fn a_histogram_has_a_limited_number_of_buckets_in_any_order() {
+    let bounds =
+        |count: usize| (0..count).rev().map(|bound| (bound as f64, bound as f64)).collect();
+    let largest = Histogram::new(bounds(MAX_BUCKETS)).unwrap();
+    assert_eq!(Histogram::new(bounds(MAX_BUCKETS).into_iter().rev().collect()), Some(largest));
+    assert_eq!(Histogram::new(bounds(MAX_BUCKETS + 1)), None);
+    // Those of several series with the same bounds are one.
+    let twice = [bounds(MAX_BUCKETS), bounds(MAX_BUCKETS)].concat();
+    assert!(Histogram::new(twice).is_some());
+    let text: String =
+        (0..=MAX_BUCKETS).map(|bound| format!("d_bucket{{p=\"x\",le=\"{bound}\"}} 1\n")).collect();
+    let after = read(&format!("{text}d_bucket{{p=\"y\",le=\"1\"}} 1\n"));
+    let interval = Interval { before: read("a 1"), after, seconds: 1.0 };
+    let found = interval.histograms_by(&Selector::parse("d").unwrap(), &["p".to_owned()]);
+    assert_eq!((found.too_large, found.by_labels.len()), (1, 1));
 }
 
 /// Examples of Prometheus' own tests of `histogram_quantile`.
 #[test]
 fn quantiles_are_those_of_prometheus() {
-    let mut histogram = Histogram::default();
-    for (upper, count) in [(0.1, 1.0), (0.2, 3.0), (1.0, 4.0), (f64::INFINITY, 4.0)] {
-        histogram.add(upper, count);
-    }
+    let mut bounds = vec![(0.1, 1.0), (0.2, 3.0), (1.0, 4.0), (f64::INFINITY, 4.0)];
+    let histogram = Histogram::new(bounds.clone()).unwrap();
     let quantile = |q: f64| histogram.quantile(q).unwrap();
     for (q, expected) in [(0.0, 0.0), (0.125, 0.05), (0.5, 0.15), (0.75, 0.2), (1.0, 1.0)] {
         assert!((quantile(q) - expected).abs() < 1e-12, "{q}: {}", quantile(q));
     }
-    histogram.add(f64::INFINITY, 4.0);
-    assert_eq!(histogram.quantile(0.99), Some(1.0));
+    bounds.push((f64::INFINITY, 4.0));
+    assert_eq!(Histogram::new(bounds).unwrap().quantile(0.99), Some(1.0));
 }
 
 const BOUNDS: [f64; 6] = [0.001, 0.01, 0.05, 0.1, 1.0, 10.0];
@@ -153,7 +204,7 @@ proptest! {
         };
         let selector = Selector::parse("d").unwrap();
         let histograms = interval.histograms_by(&selector, &["path".to_owned()]);
-        let histogram = &histograms[&vec!["/a".to_owned()]];
+        let histogram = &histograms.by_labels[&vec!["/a".to_owned()]];
         prop_assert_eq!(histogram.count(), during.len() as f64);
         let found = histogram.quantile(q).unwrap();
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::agent::Agent;
 use super::analysis::{Analysis, Finding};
-use super::rules::change::{Action, ChangeRule, Step};
+use super::rules::change::{Action, ChangeRule, Step, matches};
 use super::rules::{Rule, RuleSet, Severity};
 use crate::check::Checks;
 use crate::error::{Error, Result};
@@ -229,6 +229,11 @@ impl Draft<'_> {
     fn tune(&mut self, change: &ChangeRule, pattern: &str, step: Step, finding: &Finding) {
         let pattern = pattern.replace("{subject}", finding.subject.as_deref().unwrap_or_default());
         let tunables = self.tunables;
+        // Those of other targets are not known.
+        if !tunables.is_empty() && !tunables.iter().any(|tunable| matches(&pattern, &tunable.name))
+        {
+            self.note(format!("{} is not planned: there is no tunable `{pattern}`", change.name));
+        }
         for tunable in tunables.iter().filter(|tunable| matches(&pattern, &tunable.name)) {
             // A pattern is for tunables of one unit, such as all switches.
             if pattern.ends_with('*') && (tunable.min, tunable.max) != (0, 1) {
@@ -306,12 +311,5 @@ fn planned(change: &ChangeRule, finding: &Finding) -> PlannedChange {
             subject: finding.subject.clone(),
             severity: finding.severity,
         }],
-    }
-}
-
-fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => name == pattern,
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::tunables::Tunable;
+
 /// A change that may help with a finding. Texts can have `{subject}`, `{value}`, `{threshold}` and
 /// `{evidence.…}` of the finding.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +78,37 @@ impl Step {
         };
         in_direction.then_some(planned)
     }
+}
+
+/// Returns whether the tunable of a change, which may end with a `*`, is that of this name.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => name == pattern,
+    }
+}
+
+/// Returns why no tunable can be changed in this way; `None` if one can, or if that depends on a finding.
+/// Limits above the upper bound are no mistake: some of these bounds are configured.
+pub(super) fn find_mistake(pattern: &str, step: Step, tunables: &[Tunable]) -> Option<String> {
+    if pattern.contains("{subject}") {
+        return None;
+    }
+    let is_switch = |tunable: &&Tunable| (tunable.min, tunable.max) == (0, 1);
+    let matching = tunables.iter().filter(|tunable| matches(pattern, &tunable.name));
+    let matching: Vec<_> =
+        matching.filter(|tunable| !pattern.ends_with('*') || is_switch(tunable)).collect();
+    if matching.is_empty() {
+        let names: Vec<_> = tunables.iter().map(|tunable| &*tunable.name).collect();
+        let what = if pattern.ends_with('*') { "switch" } else { "tunable" };
+        return Some(format!("there is no {what} `{pattern}`; tunables are {}", names.join(", ")));
+    }
+    let is_impossible = |tunable: &&&Tunable| {
+        step.set.is_some_and(|value| !tunable.allows(value))
+            || step.at_most.is_some_and(|most| most < tunable.min)
+    };
+    let Tunable { name, min, max, .. } = matching.iter().find(is_impossible)?;
+    Some(format!("the values of `{name}` are {min} to {max}"))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::exposition::selector::Selector;
+use crate::tunables::Tunable;
 
 use change::ChangeRule;
 pub use read::InvalidRules;
@@ -69,13 +70,23 @@ impl Comparison {
             return None;
         }
         // 0.6 / 0.4 is a little less than 1.5.
-        let times = larger / smaller * (1.0 + 1e-9);
+        let times = self.times(value, threshold) * (1.0 + 1e-9);
         Some(match times {
             _ if times >= 2.0 => Severity::Critical,
             _ if times >= 1.5 => Severity::High,
             _ if times >= 1.2 => Severity::Medium,
             _ => Severity::Low,
         })
+    }
+
+    /// Returns how many times as far as the threshold a value is; infinite for a value of zero or less that
+    /// is below it.
+    pub fn times(self, value: f64, threshold: f64) -> f64 {
+        match self {
+            Self::Above => value / threshold,
+            Self::Below if value <= 0.0 => f64::INFINITY,
+            Self::Below => threshold / value,
+        }
     }
 }
 
@@ -188,15 +199,16 @@ pub struct RuleSets(Arc<Vec<RuleSet>>);
 pub struct InvalidRuleFiles(String);
 
 impl RuleSets {
-    /// Reads rule files, in addition to the built-in rules, unless one has their name.
+    /// Reads rule files, in addition to the built-in rules, unless one has their name. Their changes must
+    /// be possible with these tunables.
     ///
     /// # Errors
     /// [`InvalidRuleFiles`].
-    pub fn load(files: &[PathBuf]) -> Result<Self, InvalidRuleFiles> {
+    pub fn load(files: &[PathBuf], tunables: &[Tunable]) -> Result<Self, InvalidRuleFiles> {
         let (mut sets, mut problems) = (Vec::<RuleSet>::new(), Vec::new());
         for file in files {
             let name = file.display();
-            match fs::read_to_string(file).map(|text| text.parse::<RuleSet>()) {
+            match fs::read_to_string(file).map(|text| RuleSet::read(&text, tunables)) {
                 Err(error) => problems.push(format!("  - {name}: {error}")),
                 Ok(Err(InvalidRules(found))) => problems.extend(
                     found.iter().map(|(line, message)| format!("  - {name}:{line}: {message}")),

@@ -8,10 +8,11 @@ use std::str::FromStr;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::change::{Action, ChangeRule, Step};
+use super::change::{Action, ChangeRule, Step, find_mistake};
 use super::{Comparison, CustomMetric, MetricNames, Rule, RuleSet, Severity};
 use crate::performance_agent::exposition::selector::Selector;
 use crate::performance_agent::measurement::METRICS;
+use crate::tunables::Tunable;
 
 /// Mistakes in a rule file, each with its line number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +50,7 @@ struct File {
 struct ChangeEntry {
     name: Spanned<String>,
     what: String,
-    tunable: Option<String>,
+    tunable: Option<Spanned<String>>,
     to: Option<Spanned<Step>>,
     sql: Option<String>,
     undo: Option<String>,
@@ -116,7 +117,22 @@ impl Problems<'_> {
 impl FromStr for RuleSet {
     type Err = InvalidRules;
 
+    /// Reads a rule file without checking the tunables of its changes.
     fn from_str(text: &str) -> Result<Self, InvalidRules> {
+        Self::read_with(text, None)
+    }
+}
+
+impl RuleSet {
+    /// Reads a rule file, whose changes are of these tunables.
+    ///
+    /// # Errors
+    /// [`InvalidRules`].
+    pub(super) fn read(text: &str, tunables: &[Tunable]) -> Result<Self, InvalidRules> {
+        Self::read_with(text, Some(tunables))
+    }
+
+    fn read_with(text: &str, tunables: Option<&[Tunable]>) -> Result<Self, InvalidRules> {
         let mut problems = Problems { text, found: Vec::new() };
         let file: File = toml::from_str(text).map_err(|error: toml::de::Error| {
             problems.add(&error.span().unwrap_or(0..0), error.message());
@@ -126,8 +142,9 @@ impl FromStr for RuleSet {
         let custom_metrics = custom_metrics(file.metric, &mut problems);
         let mut change_names = BTreeSet::new();
         let changes = file.change.into_iter();
-        let changes: Vec<_> =
-            changes.filter_map(|entry| change(entry, &mut change_names, &mut problems)).collect();
+        let changes: Vec<_> = changes
+            .filter_map(|entry| change(entry, tunables, &mut change_names, &mut problems))
+            .collect();
         let known = Known { custom_metrics: &custom_metrics, changes: &change_names };
         let mut names = BTreeSet::new();
         let mut rules = Vec::new();
@@ -171,6 +188,7 @@ fn custom_metrics(
 
 fn change(
     entry: ChangeEntry,
+    tunables: Option<&[Tunable]>,
     names: &mut BTreeSet<String>,
     problems: &mut Problems<'_>,
 ) -> Option<ChangeRule> {
@@ -179,7 +197,12 @@ fn change(
         (Some(tunable), Some(step), None, None) => {
             let message = "`to` is either { set = … } or { times = …, at_least = …, at_most = … }";
             problems.require(step.get_ref().is_valid(), &step.span(), message);
-            Action::Tune { tunable, step: step.into_inner() }
+            let mistake =
+                tunables.and_then(|known| find_mistake(tunable.get_ref(), *step.get_ref(), known));
+            if let Some(mistake) = mistake {
+                problems.add(&tunable.span(), mistake);
+            }
+            Action::Tune { tunable: tunable.into_inner(), step: step.into_inner() }
         }
         (None, None, sql, Some(undo)) => Action::Manual { sql, undo },
         _ => {

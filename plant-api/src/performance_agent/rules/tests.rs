@@ -1,9 +1,11 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use strum::IntoEnumIterator;
 
-use super::{Comparison, DEFAULT, RuleSet, RuleSets, Severity};
+use super::{BUILT_IN, Comparison, DEFAULT, RuleSet, RuleSets, Severity};
 use crate::performance_agent::measurement::METRICS;
+use crate::tunables::{Tunable, catalogue};
 
 const VALID: &str = r#"
 name = "mine"
@@ -37,7 +39,7 @@ changes = ["enlarge", "flush"]
 [[change]]
 name = "enlarge"
 what = "Cache size"
-tunable = "cache_size"
+tunable = "cache_ttl_seconds"
 to = { times = 2, at_most = 64 }
 why = "It is too small."
 expected_effect = "Fewer evictions."
@@ -52,14 +54,20 @@ expected_effect = "New contents."
 risk = "Misses."
 "#;
 
+fn tunables() -> Vec<Tunable> {
+    let (ttl, timeout) = (Duration::from_secs(60), Duration::from_secs(10));
+    catalogue(&crate::app::tunable_defaults(ttl, timeout, 16))
+}
+
 /// Returns the mistakes in the valid file with `from` replaced by `to`.
 fn mistakes(from: &str, to: &str) -> Vec<(usize, String)> {
     assert!(VALID.contains(from), "{from}");
-    VALID.replacen(from, to, 1).parse::<RuleSet>().unwrap_err().0
+    RuleSet::read(&VALID.replacen(from, to, 1), &tunables()).unwrap_err().0
 }
 
 #[test]
 fn the_built_in_rules_are_valid_and_cover_every_kind_of_finding() {
+    RuleSet::read(BUILT_IN, &tunables()).unwrap();
     let sets = RuleSets::default();
     let rules = &sets.find(DEFAULT).unwrap().rules;
     for finding in [
@@ -82,7 +90,7 @@ fn the_built_in_rules_are_valid_and_cover_every_kind_of_finding() {
 
 #[test]
 fn every_mistake_in_a_file_is_refused_with_its_line() {
-    VALID.parse::<RuleSet>().unwrap();
+    RuleSet::read(VALID, &tunables()).unwrap();
     for (from, to, line, message) in [
         ("name = \"mine\"", "name = \"my rules\"", 2, "is not a name"),
         ("name = \"mine\"", "name = mine", 2, ""),
@@ -108,11 +116,18 @@ fn every_mistake_in_a_file_is_refused_with_its_line() {
         ("name = \"flush\"", "name = \"enlarge\"", 40, "defined twice"),
         ("undo = \"Nothing.\"", "", 40, "a change has either"),
         ("max_severity = \"medium\"", "max_severity = \"worst\"", 26, "unknown variant"),
+        ("\"cache_ttl_seconds\"", "\"cache_ttl_secnds\"", 33, "no tunable `cache_ttl_secnds`"),
+        ("\"cache_ttl_seconds\"", "\"cache_ttl*\"", 33, "there is no switch `cache_ttl*`"),
+        ("{ times = 2, at_most = 64 }", "{ set = 0 }", 33, "`cache_ttl_seconds` are 1 to 3600"),
+        ("{ times = 2, at_most = 64 }", "{ set = 3601 }", 33, "are 1 to 3600"),
+        ("{ times = 2, at_most = 64 }", "{ times = 2, at_most = 0 }", 33, "are 1 to 3600"),
     ] {
         let found = mistakes(from, to);
         let expected = |(at, text): &(usize, String)| *at == line && text.contains(message);
         assert!(found.iter().any(expected), "{to}: {found:?}");
     }
+    // Which tunable it is depends on the finding.
+    RuleSet::read(&VALID.replace("cache_ttl_seconds", "workers_{subject}"), &tunables()).unwrap();
     let several =
         VALID.replace("threshold = 0.01", "threshold = 0").replace("\"Enlarge it.\"", "\"\"");
     let found = several.parse::<RuleSet>().unwrap_err().0;
@@ -133,11 +148,12 @@ fn files_are_added_to_the_built_in_rules_or_replace_them() {
     let own_plant = file("plant.toml", &VALID.replace("\"mine\"", "\"plant\""));
     let broken = file("broken.toml", &VALID.replace("threshold = 0.01", "threshold = -1"));
     let names = |files: &[PathBuf]| {
-        RuleSets::load(files).map(|sets| sets.names().map(str::to_owned).collect::<Vec<_>>())
+        RuleSets::load(files, &tunables())
+            .map(|sets| sets.names().map(str::to_owned).collect::<Vec<_>>())
     };
     assert_eq!(names(&[]).unwrap(), ["plant"]);
     assert_eq!(names(std::slice::from_ref(&mine)).unwrap(), ["plant", "mine"]);
-    let replaced = RuleSets::load(&[own_plant]).unwrap();
+    let replaced = RuleSets::load(&[own_plant], &tunables()).unwrap();
     assert_eq!(replaced.find("plant").unwrap().rules.len(), 2);
     let missing = folder.join("missing.toml");
     let problems = names(&[broken.clone(), mine.clone(), mine, missing.clone()]).unwrap_err();
@@ -174,6 +190,8 @@ fn the_severity_is_how_far_a_value_is_beyond_the_threshold() {
         (0.4, Some(High)),
         (0.3, Some(Critical)),
         (0.0, Some(Critical)),
+        (-5.0, Some(Critical)),
+        (f64::NEG_INFINITY, Some(Critical)),
     ] {
         assert_eq!(Comparison::Below.severity(value, 0.6), expected, "{value}");
     }

@@ -15,14 +15,18 @@ use super::{find, other_notes, snapshot_during};
 use crate::performance_agent::{AgentSettings, analyze};
 use crate::testing::{TestApp, agent_settings};
 
-const COLLECT: &str = "/api/v1/metrics/collect";
+pub(super) const COLLECT: &str = "/api/v1/metrics/collect";
 
 /// Starts a server and returns the app, which may read it, and its URL.
-async fn with_endpoint(pool: PgPool, router: Router) -> (TestApp, String) {
+pub(super) async fn with_endpoint(
+    pool: PgPool,
+    router: Router,
+    settings: AgentSettings,
+) -> (TestApp, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(axum::serve(listener, router).into_future());
-    let settings = AgentSettings { targets: vec![url.parse().unwrap()], ..agent_settings() };
+    let settings = AgentSettings { targets: vec![url.parse().unwrap()], ..settings };
     (TestApp::new(pool).await.with_agent(settings), url)
 }
 
@@ -63,7 +67,7 @@ async fn an_endpoint_is_read_twice_and_its_snapshot_is_of_the_time_between(pool:
     let counted = readings.clone();
     let router = Router::new()
         .route("/metrics", get(async move || metrics(counted.fetch_add(1, Ordering::SeqCst))));
-    let (app, url) = with_endpoint(pool, router).await;
+    let (app, url) = with_endpoint(pool, router, agent_settings()).await;
     let body = json!({"target": format!("{url}/metrics")});
     let snapshot = app.post(COLLECT, body.clone()).await.expect(200);
     assert_eq!(readings.load(Ordering::SeqCst), 2);
@@ -101,7 +105,7 @@ async fn a_target_that_does_not_answer_with_metrics_is_503(pool: PgPool) {
         .route("/bytes", get(|| async { vec![0xff_u8; 10].into_response() }))
         .route("/inside", get(|| async { Redirect::temporary("/metrics") }))
         .route("/metrics", get(|| async { "up 1\n" }));
-    let (app, url) = with_endpoint(pool, router).await;
+    let (app, url) = with_endpoint(pool, router, agent_settings()).await;
     for path in ["slow", "error", "html", "empty", "large", "bytes", "inside"] {
         let response = app.post(COLLECT, json!({"target": format!("{url}/{path}")})).await;
         assert_eq!(response.header("retry-after"), Some("5"), "{path}");
@@ -140,6 +144,10 @@ async fn the_agent_works_when_the_pool_is_exhausted(pool: PgPool) {
     assert_eq!((snapshot.pool.in_use, snapshot.pool.max), (Some(5.0), Some(5.0)));
     let analysis = analyze(&app.state, &app.agent, &snapshot, &[]).await.unwrap();
     assert_eq!(find(&analysis, "pool_saturation", None).metric, "pool_use");
+    app.get("/api/v1/metrics/history").await.expect(503);
+    drop(held);
+    // The history is long, so it is not read on the connection for these cases.
+    let _monitor = app.state.db.acquire_monitor().await.unwrap();
     app.get("/api/v1/metrics/history").await.expect(200);
 }
 

@@ -3,6 +3,7 @@
 mod collection;
 mod findings;
 mod info;
+mod odd_targets;
 mod plans;
 mod requests;
 

@@ -112,6 +112,15 @@ async fn a_live_change_starts_from_the_value_in_force(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_change_without_a_tunable_is_a_note(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let plan = plan_for(&app, &[finding("queue_build_up", "high", Some("mail"))]).await;
+    assert_eq!(names(&plan), ["more_workers"]);
+    let note = "more_jobs is not planned: there is no tunable `workers_mail`";
+    assert_eq!(plan["notes"], json!([note]));
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn changes_for_severe_findings_come_first_and_are_made_once(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let plan = plan_for(

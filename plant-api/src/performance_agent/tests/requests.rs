@@ -58,6 +58,11 @@ async fn wrong_targets_and_rules_are_refused(pool: PgPool) {
         app.post(path, json!({"target": 5})).await.expect(422);
     }
     assert_eq!(app.post(COLLECT, json!({})).await.invalid_fields(), [""]);
+    for path in [COLLECT, ANALYSIS, "/api/v1/optimization"] {
+        let unknown = json!({"target": "self", "slo_target": []});
+        let refused = app.post(path, unknown).await.expect(422);
+        assert!(refused.to_string().contains("unknown field `slo_target`"), "{path}: {refused}");
+    }
     assert_eq!(app.get(HISTORY).await.expect(200), json!([]));
 }
 
@@ -79,6 +84,7 @@ async fn an_analysis_is_of_one_known_snapshot_or_target(pool: PgPool) {
     ] {
         assert_eq!(app.post(ANALYSIS, with_slo(slo)).await.invalid_fields(), [field]);
     }
+    assert_eq!(app.get(HISTORY).await.expect(200), json!([]), "refused before the collection");
     let many = vec![json!({"metric": "error_rate", "target": 1}); 101];
     let many = json!({"target": "self", "slo_targets": many});
     assert_eq!(app.post(ANALYSIS, many).await.invalid_fields(), ["slo_targets"]);

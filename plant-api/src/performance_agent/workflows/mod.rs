@@ -29,7 +29,7 @@ mod tests;
 mod transition;
 mod window;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -44,6 +44,9 @@ use crate::error::{Error, Result};
 use crate::jobs;
 
 pub use transition::{Transition, TunableAction, apply};
+
+/// Time after its end for which a workflow is kept.
+const RETENTION: TimeDelta = TimeDelta::days(90);
 
 /// State of a workflow.
 #[derive(
@@ -291,4 +294,16 @@ pub async fn decide(
     let job = job::new(&state.clock, id)?;
     jobs::enqueue(connection, &job).await?;
     Ok((decided, Some(job.id)))
+}
+
+/// Deletes up to `limit` workflows that ended long ago, with their events; returns how many.
+///
+/// # Errors
+/// Database errors.
+pub async fn delete_expired(
+    connection: &mut PgConnection,
+    clock: &Clock,
+    limit: u32,
+) -> Result<u64> {
+    Ok(sql::delete_ended_before(connection, clock.now() - RETENTION, limit).await?)
 }

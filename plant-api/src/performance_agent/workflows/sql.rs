@@ -210,3 +210,26 @@ pub async fn list_events(db: impl PgExecutor<'_>, workflow: Uuid) -> sqlx::Resul
     .fetch_all(db)
     .await
 }
+
+/// Deletes up to `limit` workflows that ended before a time, with their events; returns how many.
+pub async fn delete_ended_before(
+    db: impl PgExecutor<'_>,
+    before: DateTime<Utc>,
+    limit: u32,
+) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        "delete from performance_workflow
+        where ctid = any(array(
+            select ctid
+            from performance_workflow
+            where ended_at < $1
+            order by ended_at
+            limit $2
+        ))",
+        before,
+        i64::from(limit),
+    )
+    .execute(db)
+    .await?;
+    Ok(result.rows_affected())
+}

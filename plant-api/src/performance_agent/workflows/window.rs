@@ -53,7 +53,7 @@ pub(super) async fn snapshot(
     let readings = sql::list_readings(&mut *connection, workflow.id).await?;
     drop(connection);
     let interval = interval(&readings, state.tunables.process())?;
-    complete(state, &Target::OwnService, rules, &interval).await
+    complete(state, &Target::OwnService, rules, interval).await
 }
 
 /// The readings of one process.

@@ -76,6 +76,8 @@ async fn a_process_that_has_not_applied_a_version_is_waited_for_until_its_report
     }
     begin(&one, NAME, rollout(1, 50, Share::Tenth)).await.unwrap();
     super::refresh(&one).await;
+    let third = TestApp::new(one.owner.clone()).await;
+    assert!(!is_in_force_everywhere(&third, 0).await, "it has not reported itself");
     assert!(is_in_force_everywhere(&one, 0).await);
     assert!(!is_in_force_everywhere(&one, 1).await);
     sqlx::query(
@@ -85,6 +87,10 @@ async fn a_process_that_has_not_applied_a_version_is_waited_for_until_its_report
     .await
     .unwrap();
     assert!(is_in_force_everywhere(&one, 1).await);
+    // A process whose own report has expired knows nothing of the others.
+    let expire = "update tunable_process set reported_at = now() - interval '16 s'";
+    sqlx::query(expire).execute(&one.owner).await.unwrap();
+    assert!(!is_in_force_everywhere(&one, 1).await);
     super::refresh(&one).await;
     let reports: i64 = sqlx::query_scalar("select count(*) from tunable_process")
         .fetch_one(&one.owner)

@@ -124,3 +124,40 @@ async fn a_queue_without_workers_builds_up(pool: PgPool) {
     let without = analyze_during(&app, async {}).await;
     assert!(of_kind(&without, "queue_build_up").is_empty());
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_queue_is_without_workers_while_jobs_of_other_kinds_run(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    let run = async |statement: &'static str| {
+        sqlx::query(statement).execute(&app.owner).await.unwrap();
+    };
+    let found = async || {
+        let analysis = analyze_during(&app, async {}).await;
+        let mut findings = analysis.findings.into_iter();
+        findings.find(|finding| finding.metric == "queue_without_workers")
+    };
+    run("insert into job (id, kind, owner, payload, state, priority, turn, run_at, created_at)
+        select gen_random_uuid(), 'enhancement', 'a', 'null', 'ready', 2, n,
+            now() - interval '3 s', now()
+        from generate_series(1, 15) n")
+    .await;
+    run("insert into job (id, kind, owner, payload, state, priority, turn, run_at, created_at,
+            worker, lease_until)
+        select gen_random_uuid(), kind, 'a', 'null', 'running', 2, 0, now(), now(), 'w', now()
+        from unnest(array['workflow', 'generation']) kind")
+    .await;
+    let finding = found().await.expect("the finding");
+    assert_eq!((finding.subject.as_deref(), finding.value), (Some("enhancement"), 15.0));
+    assert_eq!(finding.severity, Severity::High);
+    assert_eq!(finding.evidence["running"], 0);
+
+    run("insert into paused_queue (kind, paused_at) values ('enhancement', now())").await;
+    assert_eq!(found().await, None, "it is paused deliberately");
+    run("delete from paused_queue").await;
+    run("update job set run_at = now() + interval '1 minute' where state = 'ready'").await;
+    assert_eq!(found().await, None, "a worker may claim them in the next moment");
+    run("update job set run_at = now() - interval '3 s' where state = 'ready'").await;
+    assert!(found().await.is_some());
+    run("update job set kind = 'enhancement' where kind = 'generation'").await;
+    assert_eq!(found().await, None, "one runs");
+}

@@ -4,8 +4,12 @@ use super::super::comparison::Comparison;
 use super::super::step::after_monitoring;
 use super::super::{Status, Transition, TunableAction, apply, sql};
 use super::*;
+use crate::cleanup::BATCH_SIZE;
 use crate::performance_agent::analysis::{Analysis, Finding};
+use crate::performance_agent::delete_expired;
 use crate::tunables::{Change, Rollout, Share};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
 use uuid::Uuid;
 
 #[sqlx::test(migrations = "../migrations")]
@@ -15,6 +19,55 @@ async fn a_workflow_without_changes_is_completed(pool: PgPool) {
     run(&app).await;
     let completed = expect(&app, &id, "completed", 0).await;
     assert_eq!(completed["reason"], "there is nothing to change while the service runs");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn ended_workflows_are_deleted_after_90_days_with_their_events(pool: PgPool) {
+    let app = app(pool).await;
+    let open = create(&app, json!({})).await;
+    run(&app).await;
+    expect(&app, &open, "awaiting_approval", 0).await;
+    let app = app.with_agent(settings(&[]));
+    let ended = create(&app, json!({})).await;
+    run(&app).await;
+    expect(&app, &ended, "completed", 0).await;
+    let retention = Duration::from_secs(7 * 86_400);
+    let delete = async || {
+        delete_expired(&app.state.db, &app.state.clock, retention).await.unwrap();
+        let ids = "select distinct workflow_id::text from performance_workflow_event order by 1";
+        let ids: Vec<String> = sqlx::query_scalar(ids).fetch_all(&app.owner).await.unwrap();
+        ids
+    };
+    app.state.clock.advance(TimeDelta::days(90));
+    assert_eq!(delete().await.len(), 2);
+    app.state.clock.advance(TimeDelta::seconds(1));
+    assert_eq!(delete().await, [&*open]);
+    app.get(&format!("{LIST}/{ended}")).await.expect(404);
+    expect(&app, &open, "awaiting_approval", 0).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn expired_workflows_are_deleted_in_batches_oldest_first(pool: PgPool) {
+    let app = app(pool).await;
+    let insert = "insert into performance_workflow (
+            id, target, rules, requires_approval, auto_rollout, monitoring_seconds, health_threshold,
+            status, status_since, created_by, created_at, updated_at, ended_at
+        )
+        select gen_random_uuid(), 'self', 'plant', true, true, 60, 80, 'completed', at, 'test', at, at, at
+        from generate_series(1, $1) n
+        cross join lateral (select $2::timestamptz - make_interval(days => 91, secs => n)) ended (at)";
+    let count = i32::try_from(BATCH_SIZE).unwrap() + 5;
+    let now = app.state.clock.now();
+    sqlx::query(insert).bind(count).bind(now).execute(&app.owner).await.unwrap();
+    let delete = async || {
+        let retention = Duration::from_secs(7 * 86_400);
+        delete_expired(&app.state.db, &app.state.clock, retention).await.unwrap()
+    };
+    assert_eq!(delete().await, u64::from(BATCH_SIZE));
+    let oldest = "select min(ended_at) from performance_workflow";
+    let oldest: DateTime<Utc> = sqlx::query_scalar(oldest).fetch_one(&app.owner).await.unwrap();
+    assert_eq!(oldest, now - TimeDelta::days(91) - TimeDelta::seconds(5));
+    assert_eq!([delete().await, delete().await], [5, 0]);
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -137,7 +190,7 @@ async fn a_target_that_does_not_answer_is_tried_for_a_while(pool: PgPool) {
     let attempts: i32 =
         sqlx::query_scalar("select attempts from job").fetch_one(&app.owner).await.unwrap();
     assert_eq!(attempts, 0, "an outage does not use up the attempts");
-    app.state.clock.advance(chrono::TimeDelta::seconds(31));
+    app.state.clock.advance(TimeDelta::seconds(31));
     run(&app).await;
     let failed = expect(&app, &id, "failed", 0).await;
     assert!(failed["reason"].as_str().unwrap().contains("does not answer"), "{failed}");
@@ -156,7 +209,7 @@ async fn a_stage_without_requests_is_taken_back(pool: PgPool) {
     // It waits for requests, for a while.
     monitor(&app).await;
     expect(&app, &id, "monitoring", 10).await;
-    app.state.clock.advance(chrono::TimeDelta::seconds(31));
+    app.state.clock.advance(TimeDelta::seconds(31));
     run(&app).await;
     let back = expect(&app, &id, "rolled_back", 0).await;
     assert_eq!(back["reason"], "at 10 %: too few requests to compare with those before");

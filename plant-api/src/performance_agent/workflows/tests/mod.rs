@@ -59,10 +59,14 @@ const PAGE_SIZE: (&str, i64) = ("page_size_cap", 50);
 /// Score of a service whose only finding is that of which the changes are planned.
 const SCORE: f64 = 95.0;
 
-/// Creates a service whose clock stands still.
+/// Creates a service whose clock stands still, and which applies all values at once.
 async fn app(pool: PgPool) -> TestApp {
     let clock = Clock::fixed("2026-01-02T03:04:05Z".parse().unwrap());
-    TestApp::with_clock(pool, clock).await.with_agent(settings(&[PAGE_SIZE]))
+    let app = TestApp::with_clock(pool, clock).await.with_agent(settings(&[PAGE_SIZE]));
+    let report = "insert into tunable_process values ($1, 1000, now() + interval '1 hour')";
+    let process = app.state.tunables.process();
+    sqlx::query(report).bind(process).execute(&app.owner).await.unwrap();
+    app
 }
 
 fn worker(app: &TestApp) -> Worker {
