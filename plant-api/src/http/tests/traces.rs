@@ -12,9 +12,9 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
+use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use prost::Message;
 use serde_json::json;
 use sqlx::PgPool;
@@ -228,7 +228,7 @@ async fn server_errors_are_errors_of_the_span_and_unmatched_paths_are_not_export
     traces.shutdown().await;
     let spans = collector.spans();
     let codes =
-        spans.iter().map(|span| span.status.as_ref().map_or(SpanStatus::Unset, |s| s.code()));
+        spans.iter().map(|span| span.status.as_ref().map_or(SpanStatus::Unset, Status::code));
     assert_eq!(
         codes.collect::<Vec<_>>(),
         [SpanStatus::Error, SpanStatus::Unset, SpanStatus::Error]
