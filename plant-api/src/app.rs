@@ -30,7 +30,7 @@ use crate::enhancement::job::EnhancementHandler;
 use crate::enhancement::writer::Writer;
 use crate::generation::job::GenerationHandler;
 use crate::generation::model::SimulatedModel;
-use crate::http_client::{HttpClient, Reach};
+use crate::http_client::{CollectorClient, HttpClient, Reach};
 use crate::jobs::{self, JobHandler};
 use crate::limit::{BodyBudget, RATE_LIMIT_CLEANUP_INTERVAL, RateLimit};
 use crate::metrics::{COMMIT, Metrics, VERSION};
@@ -46,6 +46,7 @@ use crate::redis::Redis;
 use crate::signature::WebhookKey;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::Tokens;
+use crate::traces::{StatementSpans, Traces};
 use crate::tunables::{Defaults, Tunables, catalogue};
 use crate::worker::{self, AnyJobHandler, Worker};
 use crate::{auth, cleanup, fake_desk, health, http, page, serve, telemetry, write};
@@ -151,6 +152,7 @@ struct BackgroundTasks {
     tasks: Vec<JoinHandle<()>>,
     /// Commits that outlive their requests.
     writes: TaskTracker,
+    traces: Traces,
     /// Refresh of the tunables, and its end: it uses the database when it ends.
     tunables: (CancellationToken, JoinHandle<()>),
 }
@@ -169,6 +171,7 @@ impl BackgroundTasks {
         for task in self.tasks {
             task.await?;
         }
+        self.traces.shutdown().await;
         tracing::info!("stopped");
         Ok(())
     }
@@ -177,7 +180,9 @@ impl BackgroundTasks {
 /// Initializes logging, creates the state, starts the background tasks and checks the schema.
 async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
     let metrics = Metrics::new()?;
-    telemetry::init(&config.log, metrics.log_events.clone())?;
+    let traces = Traces::new(&config.traces, CollectorClient::new())?;
+    let statements = traces.is_exporting().then_some(StatementSpans);
+    telemetry::init(&config.log, metrics.log_events.clone(), statements)?;
     // Best effort: with fewer file descriptors, further connections wait in the listen backlog.
     let max_open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
     tracing::info!(version = VERSION, commit = COMMIT, max_open_files, "starting");
@@ -203,6 +208,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
             response_budget: BodyBudget::for_responses(),
         },
         tunables,
+        traces,
         shutdown: CancellationToken::new(),
         write_tasks: TaskTracker::new(),
     });
@@ -258,7 +264,8 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
     let end = CancellationToken::new();
     let refresh = state.tunables.clone().run_refresh(state.db.clone(), end.clone());
     let tunables = (end, tokio::spawn(refresh));
-    Ok((state, BackgroundTasks { shutdown, tasks, writes, tunables }))
+    let traces = state.traces.clone();
+    Ok((state, BackgroundTasks { shutdown, tasks, writes, traces, tunables }))
 }
 
 fn configured_tunables(config: &Config) -> Defaults {

@@ -53,6 +53,8 @@ pub mod subscription;
 pub mod telemetry;
 pub mod token;
 
+pub mod traces;
+
 pub mod check;
 pub mod config;
 pub mod error;

@@ -21,6 +21,7 @@ use crate::queue::Queue;
 use crate::redis::Redis;
 use crate::signature::WebhookKey;
 use crate::token::Tokens;
+use crate::traces::Traces;
 use crate::tunables::Tunables;
 
 /// Application state. It is cloned several times per request, so all of it is behind one `Arc`.
@@ -42,6 +43,8 @@ pub struct Handles {
     pub request_limits: RequestLimits,
     /// Settings that can be changed while the process runs.
     pub tunables: Tunables,
+    /// Spans of requests.
+    pub traces: Traces,
     /// Canceled when the process starts to shut down.
     pub shutdown: CancellationToken,
     /// Commits in progress, which the process waits for before it stops.

@@ -8,16 +8,23 @@ use prometheus::IntCounterVec;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{LogConfig, LogFormat};
+use crate::traces::StatementSpans;
 
-/// Installs the global logger; `events` counts log events by level.
+/// Installs the global logger; `events` counts log events by level, `statements` records the spans of
+/// statements.
 ///
 /// # Errors
 /// Returns an error if the log file cannot be opened or a logger is installed already.
-pub fn init(config: &LogConfig, events: IntCounterVec) -> io::Result<()> {
+pub fn init(
+    config: &LogConfig,
+    events: IntCounterVec,
+    statements: Option<StatementSpans>,
+) -> io::Result<()> {
     let writer = match &config.file {
         Some(path) => {
             let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| {
@@ -27,17 +34,32 @@ pub fn init(config: &LogConfig, events: IntCounterVec) -> io::Result<()> {
         }
         None => BoxMakeWriter::new(io::stderr),
     };
+    let filter = EnvFilter::new(&config.level);
+    let registry = tracing_subscriber::registry();
+    let installed = match statements {
+        None => registry
+            .with(filter)
+            .with(log_lines(config.format, writer))
+            .with(EventCounter(events))
+            .try_init(),
+        // The filter must not hide the events of statements from the other layer.
+        Some(statements) => {
+            let log = log_lines(config.format, writer).and_then(EventCounter(events));
+            registry.with(log.with_filter(filter)).with(statements.layer()).try_init()
+        }
+    };
+    installed.map_err(io::Error::other)
+}
+
+fn log_lines<S>(format: LogFormat, writer: BoxMakeWriter) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
     let layer = fmt::layer().with_ansi(false).with_writer(writer);
-    let layer = match config.format {
+    match format {
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
-    };
-    tracing_subscriber::registry()
-        .with(EnvFilter::new(&config.level))
-        .with(layer)
-        .with(EventCounter(events))
-        .try_init()
-        .map_err(io::Error::other)
+    }
 }
 
 /// Counts log events, so that a load test can verify that no errors were logged.

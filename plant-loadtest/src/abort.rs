@@ -233,6 +233,7 @@ mod tests {
                 status: failure.is_none().then_some(200),
                 bytes: 0,
                 failure: failure.map(|kind| (kind, "reason".into())),
+                trace: None,
             };
             recorder.record_finished(recorder.assign_shard(), sample);
         }

@@ -72,5 +72,6 @@ pub mod statistics;
 pub mod stub;
 pub mod target;
 pub mod toml_source;
+pub mod trace;
 pub mod verdict;
 pub mod work;

@@ -11,6 +11,7 @@ mod public;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod worker;
 mod writer;
 
@@ -30,6 +31,7 @@ pub use desk::{DeskConfig, DeskOptions};
 pub use hosts::{HostPattern, HostRule, is_host_name};
 pub use provider::{ProviderConfig, ProviderOptions};
 pub use secrets::{Secret, SecretOptions};
+pub use traces::{TracesConfig, TracesOptions};
 pub use worker::{ModelConfig, WorkerConfig, WorkerOptions};
 pub use writer::{SimulatedWriterConfig, WriterConfig, WriterOptions};
 
@@ -106,6 +108,9 @@ pub struct Options {
 
     #[command(flatten)]
     pub log: LogOptions,
+
+    #[command(flatten)]
+    pub traces: TracesOptions,
 }
 
 /// Settings of the database connection, not yet validated.
@@ -174,6 +179,7 @@ pub struct Config {
     pub desk: DeskConfig,
     pub agent: AgentConfig,
     pub log: LogConfig,
+    pub traces: TracesConfig,
     /// The settings that may be shown, by their environment variables.
     pub public: Map<String, Value>,
 }
@@ -245,6 +251,19 @@ string_enum!(
     }
 );
 
+string_enum!(
+    /// Decides which traces are exported; `ParentBased…`: only for requests without a trace, otherwise the
+    /// sampled flag of the request decides.
+    TraceSampler {
+        AlwaysOn = "always_on",
+        AlwaysOff = "always_off",
+        TraceIdRatio = "traceidratio",
+        ParentBasedAlwaysOn = "parentbased_always_on",
+        ParentBasedAlwaysOff = "parentbased_always_off",
+        ParentBasedTraceIdRatio = "parentbased_traceidratio",
+    }
+);
+
 /// All problems found in the settings, as messages that name the variable.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidSettings(pub Vec<String>);
@@ -304,6 +323,7 @@ impl Options {
             desk: desk::check(&self.desk, &mut problems),
             agent: agent::check(&self.agent, &mut problems),
             log: check_log(self.log, &mut problems),
+            traces: traces::check(&self.traces, &mut problems),
             public,
         };
         if let Some(url) = &config.redis_url

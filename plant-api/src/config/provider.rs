@@ -104,14 +104,16 @@ pub(super) fn check(options: &ProviderOptions, problems: &mut Vec<String>) -> Pr
 /// Returns whether `url` has the form `http://host[:port]/path`. A port that is not one is not an error
 /// of [`Uri`].
 pub(super) fn is_http_url(url: &Uri) -> bool {
+    url.scheme_str() == Some("http") && has_valid_authority(url)
+}
+
+/// Returns whether `url` has a host, no credentials, and no port that is not one.
+pub(super) fn has_valid_authority(url: &Uri) -> bool {
     let Some(authority) = url.authority() else { return false };
     let text = authority.as_str();
     let after_host = text.strip_prefix(authority.host()).unwrap_or_default();
     let has_valid_port = after_host.is_empty() || authority.port_u16().is_some_and(|port| port > 0);
-    url.scheme_str() == Some("http")
-        && !authority.host().is_empty()
-        && !text.contains('@')
-        && has_valid_port
+    !authority.host().is_empty() && !text.contains('@') && has_valid_port
 }
 
 fn parse_url(text: &str, problems: &mut Vec<String>) -> Option<Uri> {

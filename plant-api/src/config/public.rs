@@ -8,7 +8,7 @@ impl Options {
     /// Returns the settings that are no secrets, by their environment variables. A new setting is
     /// listed here, or in the test as one that is not shown.
     pub(super) fn public(&self) -> Map<String, Value> {
-        let Self { connections, worker, provider, writer, desk, agent, log, .. } = self;
+        let Self { connections, worker, provider, writer, desk, agent, log, traces, .. } = self;
         let settings = [
             ("PLANT_LISTEN", &self.listen),
             ("DATABASE_POOL_SIZE", &self.database.database_pool_size),
@@ -53,6 +53,9 @@ impl Options {
             ("LOG_LEVEL", &log.log_level),
             ("LOG_FORMAT", &log.log_format),
             ("LOG_FILE", &log.log_file),
+            ("OTEL_SERVICE_NAME", &traces.service_name),
+            ("OTEL_TRACES_SAMPLER", &traces.traces_sampler),
+            ("OTEL_TRACES_SAMPLER_ARG", &traces.traces_sampler_arg),
         ];
         settings.map(|(name, text)| (name.to_owned(), value(text))).into_iter().collect()
     }

@@ -42,6 +42,10 @@ fn all_problems_are_listed_at_once() {
         "--agent-targets=*",
         "--agent-interval-ms=99",
         "--agent-retention-days=0",
+        "--otlp-endpoint=grpc://localhost:4317",
+        "--service-name=",
+        "--traces-sampler=sometimes",
+        "--traces-sampler-arg=1.5",
     ])
     .check()
     .unwrap_err();
@@ -68,6 +72,10 @@ fn all_problems_are_listed_at_once() {
         "PLANT_AGENT_TARGETS: `*`",
         "PLANT_AGENT_INTERVAL_MS",
         "PLANT_AGENT_RETENTION_DAYS",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_SERVICE_NAME",
+        "OTEL_TRACES_SAMPLER: ",
+        "OTEL_TRACES_SAMPLER_ARG",
     ] {
         assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name}: {problems:?}");
     }
@@ -179,6 +187,23 @@ fn the_url_of_the_payment_webhook_is_checked_and_not_printed() {
 }
 
 #[test]
+fn traces_are_exported_to_a_valid_url_only() {
+    let endpoint = |url: &str| options(&[&format!("--otlp-endpoint={url}")]).check();
+    assert_eq!(endpoint("").unwrap().traces.endpoint, None);
+    for url in ["http://localhost:4318", "https://otel.example/base/"] {
+        assert_eq!(endpoint(url).unwrap().traces.endpoint.as_deref(), Some(url));
+    }
+    for url in ["localhost:4318", "http://user:hunter2@otel.example", "http://h:0", "http://h/?a=b"]
+    {
+        let InvalidSettings(problems) = endpoint(url).unwrap_err();
+        assert_eq!(
+            problems,
+            ["OTEL_EXPORTER_OTLP_ENDPOINT: not an http:// or https:// URL without credentials"]
+        );
+    }
+}
+
+#[test]
 fn hash_threads_are_half_the_cores_or_from_1_to_256() {
     assert_eq!(options(&[]).check().unwrap().hash_threads, None);
     let set = options(&["--hash-threads=3"]).check().unwrap().hash_threads;
@@ -257,7 +282,12 @@ fn events_go_to_this_service_by_default() {
 }
 
 /// Settings that are not shown although their values are not hidden: they can contain credentials.
-const URLS: [&str; 3] = ["PLANT_PAYMENT_WEBHOOK_URL", "PLANT_WRITER_URL", "PLANT_FAKE_DESK_URL"];
+const URLS: [&str; 4] = [
+    "PLANT_PAYMENT_WEBHOOK_URL",
+    "PLANT_WRITER_URL",
+    "PLANT_FAKE_DESK_URL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+];
 
 #[test]
 fn every_setting_is_either_shown_or_secret() {

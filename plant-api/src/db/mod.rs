@@ -25,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
+use crate::traces;
 
 pub use bulk::{BulkRead, BulkSnapshot, ResultPermit};
 pub use migrate::{SetupError, check_schema, grant_privileges, migrate};
@@ -184,8 +185,10 @@ impl Db {
         if !self.is_up() {
             return Err(Error::database_unavailable());
         }
+        let span = traces::child("postgresql", || "acquire connection".into());
         let started = Instant::now();
         let connection = self.pool.acquire().await;
+        drop(span);
         self.acquire_wait.observe(started.elapsed().as_secs_f64());
         Ok(connection?)
     }

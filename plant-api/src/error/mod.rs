@@ -315,6 +315,10 @@ pub struct Problem {
     /// Id of the request, as in the `X-Request-ID` header and in the log.
     #[schema(example = "0198c0de-0000-7000-8000-00000000abcd")]
     pub request_id: String,
+    /// Id of the trace that the request belongs to, as in the log; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "4bf92f3577b34da6a3ce929d0e0e4736")]
+    pub trace_id: Option<String>,
     /// Invalid fields; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub violations: Vec<Violation>,
@@ -339,6 +343,7 @@ impl From<Error> for Problem {
             instance: String::new(),
             code,
             request_id: String::new(),
+            trace_id: None,
             violations: match error {
                 Error::Validation(mut list) | Error::ConstitutionalAlignment(mut list) => {
                     list.truncate(MAX_VIOLATIONS);
@@ -385,9 +390,11 @@ impl Problem {
         mut response: Response,
         instance: &str,
         request_id: &str,
+        trace_id: Option<String>,
     ) -> Response {
         instance.clone_into(&mut self.instance);
         request_id.clone_into(&mut self.request_id);
+        self.trace_id = trace_id;
         // Serializing strings and numbers cannot fail.
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let headers = response.headers_mut();

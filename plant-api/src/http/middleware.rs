@@ -23,12 +23,12 @@ use crate::limit::{
 };
 use crate::metrics::Metrics;
 use crate::state::AppState;
+use crate::traces::{RequestAttributes, TRACERESPONSE};
 use crate::tunables::RequestTunables;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 static CUSTOMER_ID: HeaderName = HeaderName::from_static("x-customer-id");
-static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Requests that take longer than this are logged as warnings.
 const SLOW_REQUEST: Duration = Duration::from_secs(1);
@@ -51,7 +51,14 @@ pub async fn handle_request(
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let path = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let span = span(&ids, request.headers(), method, uri.path());
+    let trace = state.traces.start_request(&RequestAttributes {
+        headers: request.headers(),
+        method,
+        route: route.as_ref().map(MatchedPath::as_str),
+        request_id: header_text(&ids.request),
+    });
+    let trace_id = trace.trace_id();
+    let span = span(&ids, trace_id.as_deref(), request.headers(), method, uri.path());
 
     let _in_progress = InProgress::start(&state.metrics);
     let tunables = state.tunables.draw();
@@ -65,7 +72,9 @@ pub async fn handle_request(
         }
     })
     .catch_unwind();
-    let response = async {
+    let response = trace
+        .run(
+            async {
         let response = tokio::select! {
             biased;
             result = handler => result
@@ -85,7 +94,8 @@ pub async fn handle_request(
         response
     }
     .instrument(span)
-    .await;
+    ).await;
+    trace.finish(response.status());
 
     state.metrics.requests.with_label_values(&[method, path, response.status().as_str()]).inc();
     state
@@ -93,7 +103,10 @@ pub async fn handle_request(
         .request_duration
         .with_label_values(&[method, path])
         .observe(started.elapsed().as_secs_f64());
-    let response = write_problem(response, uri.path(), &ids);
+    let mut response = write_problem(response, uri.path(), &ids, trace_id);
+    if let Some(value) = trace.header() {
+        response.headers_mut().insert(TRACERESPONSE.clone(), value);
+    }
     ids.add_to(response)
 }
 
@@ -226,7 +239,13 @@ fn header_text(value: &HeaderValue) -> &str {
     value.to_str().unwrap_or_default()
 }
 
-fn span(ids: &RequestIds, headers: &HeaderMap, method: &str, path: &str) -> tracing::Span {
+fn span(
+    ids: &RequestIds,
+    trace_id: Option<&str>,
+    headers: &HeaderMap,
+    method: &str,
+    path: &str,
+) -> tracing::Span {
     let span = tracing::info_span!(
         "request",
         request_id = header_text(&ids.request),
@@ -234,23 +253,12 @@ fn span(ids: &RequestIds, headers: &HeaderMap, method: &str, path: &str) -> trac
         method,
         path,
         customer_id = tracing::field::Empty,
-        trace_id = tracing::field::Empty,
+        trace_id,
     );
     if let Some(customer) = headers.get(&CUSTOMER_ID).filter(|value| is_valid_id(value)) {
         span.record("customer_id", header_text(customer));
     }
-    if let Some(trace) = headers.get(&TRACEPARENT).and_then(trace_id) {
-        span.record("trace_id", trace);
-    }
     span
-}
-
-/// Returns the trace id of a W3C `traceparent`: `version-traceid-parentid-flags`.
-fn trace_id(value: &HeaderValue) -> Option<&str> {
-    let mut parts = value.to_str().ok()?.split('-');
-    let (_version, trace) = (parts.next()?, parts.next()?);
-    let is_hex = trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit());
-    (is_hex && trace.bytes().any(|b| b != b'0')).then_some(trace)
 }
 
 /// Returns the method as a metric label. Unknown methods share one label, which bounds the number
@@ -269,7 +277,12 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 /// Writes the problem+json body of an error response; axum's own errors get one by their status.
-fn write_problem(mut response: Response, instance: &str, ids: &RequestIds) -> Response {
+fn write_problem(
+    mut response: Response,
+    instance: &str,
+    ids: &RequestIds,
+    trace_id: Option<String>,
+) -> Response {
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
@@ -280,7 +293,7 @@ fn write_problem(mut response: Response, instance: &str, ids: &RequestIds) -> Re
         }
         None => return response,
     };
-    problem.write_to(response, instance, header_text(&ids.request))
+    problem.write_to(response, instance, header_text(&ids.request), trace_id)
 }
 
 fn has_json_body(response: &Response) -> bool {
@@ -301,24 +314,6 @@ fn error_for_status(status: StatusCode) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_trace_id_of_a_valid_traceparent_is_used() {
-        let read =
-            |text: &'static str| trace_id(&HeaderValue::from_static(text)).map(str::to_owned);
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(read(valid).as_deref(), Some(id));
-        for invalid in [
-            "",
-            "00",
-            "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e473x-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-        ] {
-            assert_eq!(read(invalid), None, "{invalid}");
-        }
-    }
 
     #[test]
     fn ids_of_clients_are_at_most_128_visible_characters() {

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod allow_list;
+mod collector;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ use tokio::time::{Instant, timeout_at};
 use addresses::CheckedResolver;
 pub use addresses::{InsideAddress, Reach, is_public};
 pub use allow_list::{AllowedHosts, AllowedUrl, RefusedUrl};
+pub use collector::CollectorClient;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 

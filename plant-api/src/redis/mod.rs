@@ -20,10 +20,12 @@ use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult, cmd,
+    Arg, AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult, cmd,
 };
 use deadpool_redis::{Config, Pool, PoolConfig, Runtime, Timeouts};
 use tokio_util::sync::CancellationToken;
+
+use crate::traces::{self, ChildSpan};
 
 /// Timeout of a command, 50 ms.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_millis(50);
@@ -109,6 +111,7 @@ impl Redis {
     pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
         let server = self.0.as_ref()?;
         let mut connection = server.connection()?;
+        let _span = span_of(command);
         server.with_timeout(command.query_async(&mut connection)).await
     }
 
@@ -181,6 +184,14 @@ impl Redis {
             }
         }
     }
+}
+
+/// Starts the span of a command, which has its name but not its arguments.
+fn span_of(command: &Cmd) -> ChildSpan {
+    traces::child("redis", || match command.args_iter().next() {
+        Some(Arg::Simple(name)) => String::from_utf8_lossy(name).into_owned().into(),
+        _ => "command".into(),
+    })
 }
 
 impl Server {

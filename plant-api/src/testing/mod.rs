@@ -35,6 +35,7 @@ use crate::redis::Redis;
 use crate::signature::WebhookKey;
 use crate::state::{AccessPolicy, AppState, Handles, RequestLimits};
 use crate::token::{Claims, Role, Tokens};
+use crate::traces::Traces;
 use crate::tunables::Tunables;
 use crate::worker::Worker;
 use proxy::Proxy;
@@ -270,6 +271,7 @@ impl TestApp {
                 response_budget: BodyBudget::for_responses(),
             },
             tunables,
+            traces: Traces::default(),
             shutdown: CancellationToken::new(),
             write_tasks: TaskTracker::new(),
         });

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::error::{Error, Result};
+use crate::traces::in_current_trace;
 
 /// Maximum number of transactions of one key at a time. A write waits only while there are as many.
 const MAX_TRANSACTIONS: usize = 4;
@@ -64,7 +65,8 @@ where
     {
         let (sender, result) = oneshot::channel();
         if self.join(&key, (item, sender)) {
-            tasks.spawn(self.clone().run(key, write).in_current_span());
+            let run = in_current_trace(self.clone().run(key, write));
+            tasks.spawn(run.in_current_span());
         }
         result.await.map_err(|error| Error::Internal(Box::new(error)))
     }

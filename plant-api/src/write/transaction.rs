@@ -14,6 +14,7 @@ use crate::cache::{Cache, Topic};
 use crate::db::TenantScope;
 use crate::error::{Error, Result};
 use crate::state::AppState;
+use crate::traces::in_current_trace;
 
 /// An open transaction. It is rolled back if dropped without [`WriteTransaction::finish`].
 pub struct WriteTransaction {
@@ -107,7 +108,9 @@ impl WriteTransaction {
     /// Database errors. After an error of the commit itself it is unknown whether the write took
     /// effect; a client finds out by repeating the request with the same idempotency key.
     pub async fn finish(self, response: StoredResponse) -> Result<StoredResponse> {
-        let commit = self.tasks.clone().spawn(self.commit_with(response).in_current_span());
+        let tasks = self.tasks.clone();
+        let commit = in_current_trace(self.commit_with(response)).in_current_span();
+        let commit = tasks.spawn(commit);
         commit.await.map_err(|error| Error::Internal(Box::new(error)))?
     }
 

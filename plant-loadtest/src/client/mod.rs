@@ -44,6 +44,7 @@ use crate::{
     class_options::ClassOptions,
     failure::FailureKind,
     recorder::{Recorder, RequestSample, Shard},
+    trace::TraceHeader,
     work::{AcceptedWork, ExchangeTimes},
 };
 
@@ -137,6 +138,8 @@ pub struct Client {
     token_rejected: Arc<AtomicBool>,
     /// Cookies of the user; `None` if none are kept.
     cookies: Option<Cookies>,
+    /// Which requests have a `traceparent`.
+    traces: TraceHeader,
     in_flight: InFlight,
 }
 
@@ -168,6 +171,7 @@ impl Client {
             account: None,
             token_rejected: Arc::default(),
             cookies: http.cookies.then(Cookies::default),
+            traces: http.trace_header(),
             in_flight: InFlight::default(),
         })
     }
@@ -259,6 +263,7 @@ impl Client {
         let account = self.account.as_ref().filter(|_| request.bearer.is_none());
         let token = account.map(Account::token);
         request.bearer = request.bearer.or_else(|| token.clone());
+        request.start_trace(self.traces);
         let prepared = request.prepare(&self.http, &self.base_url);
         let (sent_at, sent_at_time) = (Instant::now(), DateTime::<Utc>::from(SystemTime::now()));
         let intended_start = self.take_intended_start().unwrap_or(sent_at);
@@ -303,6 +308,7 @@ impl Client {
             status,
             bytes: size as u64,
             failure: result.as_ref().err().cloned(),
+            trace: request.trace,
         });
         result.map_err(|_| status)
     }
@@ -327,6 +333,7 @@ impl Client {
             status: None,
             bytes: 0,
             failure: Some((FailureKind::WrongShape, reason)),
+            trace: None,
         });
     }
 

@@ -2,6 +2,8 @@
 
 use reqwest::header::HeaderMap;
 
+use crate::trace::{TRACEPARENT, TraceHeader};
+
 /// How the requests of all virtual users are sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpOptions {
@@ -11,11 +13,26 @@ pub struct HttpOptions {
     pub http2: bool,
     /// Whether each user keeps the cookies that it receives.
     pub cookies: bool,
+    /// Which requests have a `traceparent`.
+    pub traces: TraceHeader,
+}
+
+impl HttpOptions {
+    /// Returns which requests have a `traceparent` of their own: none if `headers` contains one.
+    #[must_use]
+    pub fn trace_header(&self) -> TraceHeader {
+        if self.headers.contains_key(&TRACEPARENT) { TraceHeader::Off } else { self.traces }
+    }
 }
 
 impl Default for HttpOptions {
-    /// HTTP/1.1 with cookies and without further headers.
+    /// HTTP/1.1 with cookies and `traceparent`, and without further headers.
     fn default() -> Self {
-        Self { headers: HeaderMap::new(), http2: false, cookies: true }
+        Self {
+            headers: HeaderMap::new(),
+            http2: false,
+            cookies: true,
+            traces: TraceHeader::default(),
+        }
     }
 }

@@ -10,7 +10,10 @@ use reqwest::{
 use serde_json::Value;
 
 use super::Endpoint;
-use crate::work::ExchangeTimes;
+use crate::{
+    trace::{RequestTrace, TRACEPARENT, TraceHeader},
+    work::ExchangeTimes,
+};
 
 /// Content type of JSON bodies.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -23,6 +26,7 @@ pub struct Request {
     path: String,
     headers: HeaderMap,
     pub(super) bearer: Option<Arc<str>>,
+    pub(super) trace: Option<RequestTrace>,
     body: Option<Bytes>,
 }
 
@@ -49,6 +53,7 @@ impl Request {
             path: path.into(),
             headers: HeaderMap::new(),
             bearer: None,
+            trace: None,
             body: None,
         }
     }
@@ -89,6 +94,15 @@ impl Request {
         self
     }
 
+    /// Starts the trace of the request, unless it has a `traceparent` of its own.
+    pub(super) fn start_trace(&mut self, header: TraceHeader) {
+        if let TraceHeader::Sampled(share) = header
+            && !self.headers.contains_key(&TRACEPARENT)
+        {
+            self.trace = Some(RequestTrace::random(share));
+        }
+    }
+
     /// Returns the request for `http`, to the service at `base_url`.
     pub(super) fn prepare(
         &self,
@@ -104,6 +118,9 @@ impl Request {
         }
         if let Some(token) = &self.bearer {
             builder = builder.bearer_auth(token);
+        }
+        if let Some(trace) = self.trace {
+            builder = builder.header(TRACEPARENT.clone(), trace.to_header());
         }
         if let Some(body) = &self.body {
             builder = builder.body(body.clone());

@@ -21,6 +21,7 @@ use crate::{
     run::{self, RunError, Settings},
     sla::AllowedNames,
     target,
+    trace::TraceHeader,
     verdict::Verdict,
 };
 
@@ -65,6 +66,11 @@ pub struct RunArguments {
     /// Timeout for one request [default: that of the profile, else 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
     pub timeout: Option<Duration>,
+
+    /// Share of the requests whose `traceparent` has the sampled flag, 0 to 1; `off`: no `traceparent`
+    /// [default: that of the profile, else 0.01]
+    #[arg(long, value_name = "SHARE")]
+    pub traces: Option<TraceHeader>,
 
     /// How long to wait after the load for accepted work to end
     /// [default: twice the highest limit of the SLA for that time, at least 60s]
@@ -151,6 +157,7 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
     };
     let mut plan = Plan::new(&profile, &overrides)?;
     plan.timeout = arguments.timeout.unwrap_or(plan.timeout);
+    plan.http.traces = arguments.traces.unwrap_or(plan.http.traces);
     let names = profile.allowed_names(harness, &plan);
     let ReportOptions { sla: sla_file, thresholds, .. } = &arguments.reports;
     let sla = find_thresholds(harness, &profile, &names, sla_file.as_deref(), thresholds)?;

@@ -70,6 +70,7 @@ pub fn simulate_run(
                     status: Some(200),
                     bytes: 0,
                     failure: None,
+                    trace: None,
                 },
             );
         }

@@ -287,6 +287,7 @@ mod tests {
             status: Some(200),
             bytes: 7,
             failure: None,
+            trace: None,
         }
     }
 

@@ -261,9 +261,28 @@ pub struct EndpointResults {
     /// they need.
     #[serde(default, skip_serializing_if = "counts::is_zero")]
     pub skipped: u64,
+    /// The slowest requests that have a trace, the slowest first: three of all, and three of those with the
+    /// sampled flag. Empty in the outcome of a killed run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slowest: Vec<SlowRequest>,
     /// Measurements by the cell of the intended start; cells without requests are left out.
     #[serde(rename = "seconds")]
     pub cells: Vec<EndpointCell>,
+}
+
+/// A slow request, with the trace in which the service may have recorded it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SlowRequest {
+    /// Id of its trace, as sent in `traceparent`.
+    pub trace_id: String,
+    /// Whether the sampled flag was sent.
+    pub sampled: bool,
+    /// Latency in milliseconds, counted like that of [`EndpointCell`].
+    pub latency_ms: f64,
+    /// Second of its intended start: the first second of its cell.
+    pub second: u32,
+    /// Status code of the response; `None` after a timeout.
+    pub status: Option<u16>,
 }
 
 /// The arrivals scheduled for one cell (a second, or several in long runs) in the open model.

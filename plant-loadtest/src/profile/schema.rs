@@ -127,6 +127,16 @@ struct Target {
     http2: Option<bool>,
     /// Whether each user keeps the cookies that it receives; default true.
     cookies: Option<bool>,
+    /// Share of the requests whose `traceparent` has the sampled flag, or false: no `traceparent`; default
+    /// 0.01.
+    traces: Option<Traces>,
+}
+
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Traces {
+    Off(bool),
+    Sampled(f64),
 }
 
 #[derive(JsonSchema)]

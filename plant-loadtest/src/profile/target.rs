@@ -14,6 +14,7 @@ use crate::{
     scenario::data::read_headers,
     service::{HealthCheck, Service, ServiceProcess, parse_base_url},
     toml_source::{self, Source, Table},
+    trace::TraceHeader,
 };
 
 /// What a profile says of the service under test.
@@ -63,8 +64,23 @@ pub(super) fn read<'a>(source: &mut Source<'a>, root: &mut Table<'a>) -> TargetO
     }
     options.http.http2 = table.optional_bool(source, "http2").unwrap_or(false);
     options.http.cookies = table.optional_bool(source, "cookies").unwrap_or(true);
+    options.http.traces = traces(source, &mut table);
     table.report_unknown_keys(source);
     options
+}
+
+/// Reads `traces`: the share of requests with the sampled flag, or `false`.
+fn traces<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> TraceHeader {
+    let Some(value) = table.take("traces") else { return TraceHeader::default() };
+    let share = toml_source::number(value.get_ref());
+    match (value.get_ref(), share) {
+        (DeValue::Boolean(false), _) => TraceHeader::Off,
+        (_, Some(share)) if (0.0..=1.0).contains(&share) => TraceHeader::Sampled(share),
+        _ => {
+            source.add_error(value.span(), "`traces` must be a number from 0 to 1, or false");
+            TraceHeader::default()
+        }
+    }
 }
 
 fn host<'a>(source: &mut Source<'a>, table: &mut Table<'a>) -> Option<String> {
@@ -237,7 +253,7 @@ mod tests {
     #[test]
     fn every_key_is_applied_to_the_service() {
         let options = read_text(
-            "[target]\nhost = \"http://x.test/base\"\nhttp2 = true\ncookies = false\n\
+            "[target]\nhost = \"http://x.test/base\"\nhttp2 = true\ncookies = false\ntraces = 1\n\
              headers = { \"X-Version\" = \"2\" }\n\
              health = { path = \"/up\", status = 204, json = { \"/a\" = 1 } }\n\
              metrics = { path = \"/m\", cpu_seconds = \"cpu{kind=\\\"user\\\"}\" }\n\
@@ -255,6 +271,7 @@ mod tests {
         assert!(metrics.memory_bytes.is_some(), "the standard name stays");
         assert_eq!(service.process, ServiceProcess::Container("shop".into()));
         assert!(options.http.http2 && !options.http.cookies);
+        assert_eq!(options.http.traces, TraceHeader::Sampled(1.0));
         assert_eq!(options.http.headers["x-version"], "2");
     }
 
@@ -265,6 +282,9 @@ mod tests {
         assert_eq!((service.health, service.metrics), (None, None));
         let short = read_text("[target]\nhealth = \"/health\"\n").unwrap();
         assert_eq!(short.apply_to(Service::default()).health.unwrap().status, Some(200));
+        let traces = |text| read_text(text).unwrap().http.traces;
+        assert_eq!(traces("[target]\ntraces = false\n"), TraceHeader::Off);
+        assert_eq!(traces("[target]\n"), TraceHeader::default());
         let process = read_text("[target]\nprocess = { pid = 42 }\n").unwrap();
         assert_eq!(process.apply_to(Service::default()).process, ServiceProcess::Pid(42));
         assert_eq!(read_text("").unwrap(), TargetOptions::default());
@@ -285,6 +305,8 @@ mod tests {
             ("metrics = { path = \"/a#b\" }", "no `#`"),
             ("health = \"/up/{id}\"", "`{id}` is not replaced"),
             ("metrics = { path = \"/{id}\" }", "`{id}` is not replaced"),
+            ("traces = 1.5", "`traces` must be a number from 0 to 1, or false"),
+            ("traces = true", "`traces` must be a number from 0 to 1, or false"),
             ("health = { path = \"/\", status = 70000 }", "(100 to 599)"),
             ("health = { path = \"/\", status = 700 }", "(100 to 599)"),
             ("health = { path = \"/\", status = \"200\" }", "(100 to 599)"),

@@ -2,6 +2,7 @@
 
 mod cells;
 mod records;
+mod slowest;
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +20,7 @@ use crate::{
     failure::FailureKind,
     load::Stage,
     outcome::{ArrivalCell, Counter, EndpointResults, Failure, StageIterations, Tally},
+    trace::RequestTrace,
     work::AcceptedWork,
 };
 
@@ -48,6 +50,8 @@ pub struct RequestSample {
     pub bytes: u64,
     /// Kind and description of the failure; `None` for a success.
     pub failure: Option<(FailureKind, String)>,
+    /// Trace of the request; `None` if it was sent without one.
+    pub trace: Option<RequestTrace>,
 }
 
 /// The part of the recorder that one client writes to.
@@ -427,6 +431,7 @@ mod tests {
             status: Some(200),
             bytes: 10,
             failure: failure.map(|kind| (kind, "reason".into())),
+            trace: None,
         }
     }
 

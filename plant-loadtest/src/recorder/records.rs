@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::RequestSample;
+use super::{
+    RequestSample,
+    slowest::{Slowest, TracedRequest},
+};
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
@@ -33,6 +36,7 @@ pub(super) struct EndpointRecords {
     service_time: Distribution,
     outside_load: Counts,
     pub(super) skipped: u64,
+    slowest: Slowest,
     pub(super) cells: BTreeMap<u32, Tally>,
 }
 
@@ -76,6 +80,10 @@ impl Records {
         let records = self.endpoints.entry(sample.endpoint).or_default();
         if counts_as_latency {
             records.service_time.record(sample.last_byte.saturating_duration_since(sample.sent_at));
+            if let Some(trace) = sample.trace {
+                let status = sample.status;
+                records.slowest.add(TracedRequest { trace, latency, second: start_cell, status });
+            }
         }
         records.bytes += sample.bytes;
         if let Some(status) = sample.status {
@@ -134,6 +142,7 @@ impl Records {
             let ours = self.endpoints.entry(name).or_default();
             ours.first_byte.merge(&theirs.first_byte);
             ours.service_time.merge(&theirs.service_time);
+            ours.slowest.merge(&theirs.slowest);
         }
     }
 
@@ -197,6 +206,7 @@ pub(super) fn endpoint((name, records): (&'static str, EndpointRecords)) -> Endp
         service_time: records.service_time,
         outside_load: records.outside_load,
         skipped: records.skipped,
+        slowest: records.slowest.into_requests(),
         cells: cells
             .map(|(second, tally)| EndpointCell {
                 second,

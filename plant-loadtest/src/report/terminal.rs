@@ -31,6 +31,7 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
         completions(outcome),
         counters(outcome),
         percentiles(outcome),
+        slowest(outcome),
         failures(outcome),
         resources(outcome, verdict),
         summary::load_model_note(outcome),
@@ -213,6 +214,29 @@ fn percentiles(outcome: &Outcome) -> String {
         .map(|(name, ms)| format!("P{name} {}", ms.map_or_else(|| "-".to_owned(), format_ms)))
         .collect();
     format!("Latency, all endpoints, judged: {}", listed.join(" · "))
+}
+
+/// Lists one slow request of each endpoint: the slowest sampled one, whose trace can be found.
+fn slowest(outcome: &Outcome) -> String {
+    let mut table = table::plain(["endpoint", "latency", "second", "sampled", "trace"]);
+    table::align_right(&mut table, 1..3);
+    for endpoint in &outcome.endpoints {
+        let mut requests = endpoint.slowest.iter();
+        let slowest = requests.clone().find(|request| request.sampled).or_else(|| requests.next());
+        if let Some(request) = slowest {
+            table.add_row([
+                endpoint.name.clone(),
+                format_ms(request.latency_ms),
+                request.second.to_string(),
+                if request.sampled { "yes" } else { "no" }.to_owned(),
+                request.trace_id.clone(),
+            ]);
+        }
+    }
+    if table.is_empty() {
+        return String::new();
+    }
+    format!("Slow requests and their traces:\n{table}")
 }
 
 fn failures(outcome: &Outcome) -> String {

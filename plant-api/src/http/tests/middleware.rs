@@ -27,7 +27,7 @@ use crate::testing::TestApp;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Returns the handles of a service, to replace some of them.
-fn handles(app: &TestApp) -> Handles {
+pub(super) fn handles(app: &TestApp) -> Handles {
     let state = &app.state;
     Handles {
         db: state.db.clone(),
@@ -38,6 +38,7 @@ fn handles(app: &TestApp) -> Handles {
         access_policy: state.access_policy.clone(),
         request_limits: state.request_limits.clone(),
         tunables: state.tunables.clone(),
+        traces: state.traces.clone(),
         shutdown: state.shutdown.clone(),
         write_tasks: state.write_tasks.clone(),
     }
@@ -55,16 +56,16 @@ async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(TIMEOUT, future).await.expect("did not happen in time")
 }
 
-async fn get_path(router: &Router, path: &str) -> Response<Body> {
+pub(super) async fn get_path(router: &Router, path: &str) -> Response<Body> {
     let request = Request::get(path).body(Body::empty()).unwrap();
     router.clone().oneshot(request).await.unwrap()
 }
 
-async fn json(response: Response<Body>) -> Value {
+pub(super) async fn json(response: Response<Body>) -> Value {
     serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
 }
 
-fn failing_routes() -> Router<AppState> {
+pub(super) fn failing_routes() -> Router<AppState> {
     Router::new()
         .route("/never", get(std::future::pending::<()>))
         .route(

@@ -4,6 +4,7 @@ mod limits;
 mod malformed;
 mod matrix;
 mod middleware;
+mod traces;
 
 use std::num::NonZeroU32;
 

@@ -9,7 +9,8 @@ use serde::Serialize;
 use self::{
     charts::Chart,
     rows::{
-        FailureRow, FindingRow, GradeCount, PercentileRow, SectionRows, StageRow, ThresholdRow,
+        FailureRow, FindingRow, GradeCount, PercentileRow, SectionRows, SlowestRow, StageRow,
+        ThresholdRow,
     },
 };
 use super::{
@@ -60,6 +61,7 @@ struct Page<'a> {
     distribution: Option<String>,
     percentiles: Vec<PercentileRow>,
     percentile_names: [&'static str; 7],
+    slowest: Vec<SlowestRow<'a>>,
     errors: Vec<(&'static str, u64, u64)>,
     statuses: Vec<(u16, u64)>,
     failures: Vec<FailureRow<'a>>,
@@ -121,6 +123,7 @@ impl<'a> Page<'a> {
             distribution: chart::distribution(&outcome.tally_judged().latency),
             percentiles: rows::percentile_rows(outcome),
             percentile_names: summary::PERCENTILES.map(|(_, name)| name),
+            slowest: rows::slowest(outcome),
             errors: rows::errors_by_kind(outcome),
             statuses: summary::status_counts(outcome).into_iter().collect(),
             failures: rows::failures(outcome),

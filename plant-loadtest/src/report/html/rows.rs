@@ -58,6 +58,17 @@ pub(super) struct FailureRow<'a> {
     pub(super) time: String,
 }
 
+/// A row of the table of slow requests.
+#[derive(Serialize)]
+pub(super) struct SlowestRow<'a> {
+    endpoint: &'a str,
+    latency: String,
+    time: String,
+    status: String,
+    sampled: bool,
+    trace_id: &'a str,
+}
+
 /// A row of the table of stages.
 #[derive(Serialize)]
 pub(super) struct StageRow<'a> {
@@ -98,6 +109,21 @@ struct Percentile {
     grade: &'static str,
     /// The value in percent of the threshold, at most 150; `None` without a threshold.
     percent_of_limit: Option<f64>,
+}
+
+/// Returns the slowest requests of each endpoint.
+pub(super) fn slowest(outcome: &Outcome) -> Vec<SlowestRow<'_>> {
+    let requests = outcome.endpoints.iter().flat_map(|endpoint| {
+        endpoint.slowest.iter().map(|request| SlowestRow {
+            endpoint: &endpoint.name,
+            latency: summary::ms_or_dash(Some(request.latency_ms)),
+            time: time(request.second),
+            status: request.status.map_or_else(|| "–".into(), |status| status.to_string()),
+            sampled: request.sampled,
+            trace_id: &request.trace_id,
+        })
+    });
+    requests.collect()
 }
 
 /// Returns the key numbers of the run, each with its name.
