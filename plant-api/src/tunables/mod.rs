@@ -56,11 +56,6 @@ impl Tunables {
         Self(Arc::new(Inner { catalogue, in_force, process: Uuid::new_v4(), version }))
     }
 
-    /// Returns the id of this process.
-    pub fn process(&self) -> Uuid {
-        self.0.process
-    }
-
     /// Returns all tunables, in a fixed order.
     pub fn catalogue(&self) -> &[Tunable] {
         &self.0.catalogue

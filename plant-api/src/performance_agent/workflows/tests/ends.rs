@@ -145,7 +145,7 @@ async fn a_tunable_in_another_rollout_ends_the_workflow(pool: PgPool) {
     tx.commit().await.unwrap();
     decide(&app, &second, "approve").await;
     run(&app).await;
-    app.state.clock.advance(chrono::TimeDelta::seconds(60));
+    app.state.clock.advance(TimeDelta::seconds(60));
     // Only the job of the second one.
     let delay = "update job
         set run_at = now() + case when dedupe_key = $1 then interval '1 h' else '0 s' end
@@ -247,7 +247,7 @@ async fn requests_that_another_process_has_counted_are_compared(pool: PgPool) {
     // That process has ended.
     monitor(&app).await;
     expect(&app, &id, "monitoring", 50).await;
-    app.state.clock.advance(chrono::TimeDelta::seconds(31));
+    app.state.clock.advance(TimeDelta::seconds(31));
     run(&app).await;
     expect(&app, &id, "rolled_back", 0).await;
     let left: i64 = sqlx::query_scalar("select count(*) from performance_reading")
