@@ -88,14 +88,14 @@ pub struct ActionRunner {
 impl ActionRunner {
     /// Starts to wait for the times of the actions of `plan`, counted from the first user on.
     #[must_use]
-    pub fn start(plan: &Plan, host: &str, recorder: Arc<Recorder>) -> Self {
+    pub fn start(plan: &Plan, host: &str, recorder: &Arc<Recorder>) -> Self {
         let (phase, phases) = watch::channel(Phase::Load);
         let tasks = plan.actions.iter().map(|action| {
             let environment = [
                 ("LOAD_TEST_HOST", host.to_owned()),
                 ("LOAD_TEST_TIME_SCALE", plan.time_scale.to_string()),
             ];
-            let task = run(action.clone(), environment, Arc::clone(&recorder), phases.clone());
+            let task = run(action.clone(), environment, Arc::clone(recorder), phases.clone());
             tokio::spawn(task)
         });
         Self { tasks: tasks.collect(), phase }
@@ -265,7 +265,7 @@ mod tests {
         let plan = Plan::new(&profile, &Overrides::default()).unwrap();
         let recorder = Arc::new(Recorder::new(1));
         recorder.start(Instant::now().checked_sub(Duration::from_secs(ago)).unwrap());
-        ActionRunner::start(&plan, "http://127.0.0.1:1", recorder)
+        ActionRunner::start(&plan, "http://127.0.0.1:1", &recorder)
     }
 
     /// Waits until the action has written a line, in a file that it gets as its name.

@@ -208,7 +208,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     config.accounts = Arc::clone(&accounts);
     config.http = settings.plan.http.clone();
     config.options = settings.options.clone();
-    let actions = ActionRunner::start(&settings.plan, &settings.host, Arc::clone(&recorder));
+    let actions = ActionRunner::start(&settings.plan, &settings.host, &recorder);
     let result = run_engine(settings, &config).await;
     let ended_at = Instant::now();
     let wait_time = match goose::is_killswitch_triggered() {
