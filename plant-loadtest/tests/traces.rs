@@ -1,6 +1,8 @@
 //! The traces of requests, from what a service receives to the reports.
 
+#[expect(dead_code, reason = "these tests use a part of it")]
 mod harness;
+#[expect(dead_code, reason = "these tests use a part of it")]
 mod recording_server;
 
 use std::{collections::BTreeMap, fs};
