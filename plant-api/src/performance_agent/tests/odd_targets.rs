@@ -92,7 +92,7 @@ async fn control_characters_and_very_large_counters_are_stored(pool: PgPool) {
     let (app, snapshot) = snapshot_of(pool, "up 1\n", after).await;
     let mut routes: Vec<_> =
         snapshot["routes"].as_array().unwrap().iter().map(|route| &route["route"]).collect();
-    routes.sort_by_key(|route| route.to_string());
+    routes.sort_by_key(ToString::to_string);
     assert_eq!(routes, ["GET /a\u{fffd}b", "GET /b"]);
     assert_eq!(snapshot["error_rate"], 1.0, "both are as many as can be counted");
     let body = json!({"snapshot_id": snapshot["id"]});
