@@ -45,7 +45,7 @@ impl Histogram {
 
     fn interpolate(&self, q: f64) -> Option<f64> {
         let total = self.count();
-        if total <= 0.0 || self.0.len() < 2 {
+        if !total.is_finite() || total <= 0.0 || self.0.len() < 2 {
             return None;
         }
         let rank = q * total;

@@ -5,7 +5,6 @@ use sqlx::PgExecutor;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::window::Readings;
 use super::{Event, Status, Workflow};
 use crate::page::Page;
 use crate::performance_agent::optimization::PlannedChange;
@@ -148,6 +147,16 @@ pub async fn record_reading(
     .execute(db)
     .await
     .map(drop)
+}
+
+/// What a process has recorded.
+pub struct Readings {
+    pub process: Uuid,
+    /// In the text format of Prometheus.
+    pub first: String,
+    pub first_at: DateTime<Utc>,
+    pub last: String,
+    pub last_at: DateTime<Utc>,
 }
 
 /// Returns what the processes have recorded.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::{Workflow, sql};
+use super::Workflow;
+use super::sql::{self, Readings};
 use crate::error::{Error, Result};
 use crate::performance_agent::agent::Agent;
 use crate::performance_agent::collect::complete;
@@ -54,15 +55,6 @@ pub(super) async fn snapshot(
     drop(connection);
     let interval = interval(&readings, state.tunables.process())?;
     complete(state, &Target::OwnService, rules, interval).await
-}
-
-/// The readings of one process.
-pub(super) struct Readings {
-    pub process: uuid::Uuid,
-    pub first: String,
-    pub first_at: chrono::DateTime<chrono::Utc>,
-    pub last: String,
-    pub last_at: chrono::DateTime<chrono::Utc>,
 }
 
 /// Adds the counters of all processes; everything else is that of the process `own`.

@@ -429,7 +429,9 @@ impl Fixture {
             "GET /api/v1/workflows/{id}" => {
                 (Admin, 200, fill("{id}", &self.waiting_workflow().await), None)
             }
-            "POST /api/v1/workflows/{id}/approve" | "POST /api/v1/workflows/{id}/reject" => {
+            "POST /api/v1/workflows/{id}/approve"
+            | "POST /api/v1/workflows/{id}/reject"
+            | "POST /api/v1/workflows/{id}/cancel" => {
                 (Admin, 200, fill("{id}", &self.waiting_workflow().await), None)
             }
             "GET /api/v1/admin/tunables" => (Admin, 200, plain, None),
