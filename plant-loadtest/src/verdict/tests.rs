@@ -385,7 +385,7 @@ fn a_burst_has_a_note_with_its_rate() {
     let rate = judged.div_ceil(2);
     let expected = format!("{judged} succeeded, the last after 2.00 s, which is {rate} per second");
     assert!(note.is_some_and(|note| note.contains(&expected)), "{expected} {:?}", verdict.notes);
-    // Beside other arrivals the burst cannot be told apart.
+    // Beside other arrivals the burst cannot be distinguished.
     for (burst, from_rate, to_rate) in [(0, 0.0, 0.0), (500, 5.0, 5.0), (500, 0.0, 5.0)] {
         let none = self::verdict(|outcome| {
             let stage = &mut outcome.load.stages[1];
