@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
-use super::super::{analyze_during, find, of_kind, with_threshold};
+use super::super::{analyze_during, find, of_kind, snapshot_during, with_threshold};
 use crate::clock::Clock;
+use crate::performance_agent::analyze;
 use crate::performance_agent::rules::Severity;
 use crate::testing::TestApp;
 
@@ -44,7 +45,7 @@ async fn a_busy_process_is_under_cpu_pressure(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_large_process_is_under_memory_pressure(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let before = super::super::snapshot_during(&app, async {}).await;
+    let before = snapshot_during(&app, async {}).await;
     let before_mib = before.process.memory_bytes.unwrap() / MIB as f64;
     let app = app.with_agent(with_threshold("memory", before_mib + 150.0));
     let without = analyze_during(&app, async {}).await;
@@ -84,4 +85,40 @@ async fn memory_that_grows_from_snapshot_to_snapshot_is_a_leak(pool: PgPool) {
     }
     assert!(of_kind(&last.unwrap(), "memory_growth").is_empty());
     drop(leak);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_memory_of_two_replicas_that_started_together_is_not_compared(pool: PgPool) {
+    let clock = Clock::fixed(DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(20_000));
+    let one = TestApp::with_clock(pool.clone(), clock.clone()).await;
+    let other = TestApp::with_clock(pool, clock.clone()).await;
+    let mut snapshots = Vec::new();
+    for app in [[&one; 5], [&other; 5]].concat() {
+        clock.advance(TimeDelta::minutes(2));
+        snapshots.push(snapshot_during(app, async {}).await);
+    }
+    assert_ne!(snapshots[0].process.id, snapshots[9].process.id);
+    let run = async |statement: &'static str| {
+        sqlx::query(statement).execute(&one.owner).await.unwrap();
+    };
+    let found = async || {
+        let analysis = analyze(&other.state, &other.agent, &snapshots[9], &[]).await.unwrap();
+        of_kind(&analysis, "memory_growth").len()
+    };
+    run("update performance_snapshot p
+        set snapshot = jsonb_set(p.snapshot, '{process,memory_bytes}', to_jsonb(n * 1e8))
+        from (select id, row_number() over (order by collected_at) n from performance_snapshot) r
+        where r.id = p.id")
+    .await;
+    assert_eq!(found().await, 0);
+    run("update performance_snapshot
+        set snapshot = jsonb_set(snapshot, '{process,id}', to_jsonb(gen_random_uuid()))")
+    .await;
+    assert_eq!(found().await, 0);
+    run("with id as (select gen_random_uuid() id)
+        update performance_snapshot
+        set snapshot = jsonb_set(snapshot, '{process,id}', to_jsonb(id.id))
+        from id")
+    .await;
+    assert_eq!(found().await, 1, "of one process");
 }
