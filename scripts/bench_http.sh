@@ -83,14 +83,10 @@ first_id() {
 
 # Usage: start_bare_server <body file in WORK>. Sets BARE to its URL.
 start_bare_server() {
-  local port attempts=50
+  local port
   port=$(free_port 18200)
   start "$BIN/examples/bare_hyper" --bytes "$WORK/$1" --listen "127.0.0.1:$port"
-  until is_port_in_use "$port"; do
-    attempts=$((attempts - 1))
-    [ "$attempts" -gt 0 ] || fail "bare_hyper did not start on port $port within 5 s"
-    sleep 0.1
-  done
+  wait_until 5 is_port_in_use "$port" || fail "bare_hyper did not start on port $port within 5 s"
   BARE=http://127.0.0.1:$port
 }
 

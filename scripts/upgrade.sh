@@ -108,7 +108,7 @@ up() {
     printf '%s\n' "$CURRENT" >"$WORK/current"
   fi
   start_lb
-  wait_until_up "$CURRENT" 10 || fail "the load balancer cannot reach the service; see $WORK/haproxy.log"
+  wait_until 10 is_up "$CURRENT" || fail "the load balancer cannot reach the service; see $WORK/haproxy.log"
   set_weights "$CURRENT" 100 "$(other "$CURRENT")" 0
   log "load balancer: http://127.0.0.1:$PORT, its metrics: http://127.0.0.1:$((PORT + 3))/metrics"
 }
@@ -121,7 +121,7 @@ replace() {
   migrate
   PHASE=started
   start_version "$NEXT"
-  wait_until_up "$NEXT" 10 || fail "the load balancer cannot reach the new version; see $WORK/haproxy.log"
+  wait_until 10 is_up "$NEXT" || fail "the load balancer cannot reach the new version; see $WORK/haproxy.log"
   move_traffic
   printf '%s\n' "$NEXT" >"$WORK/current"
   PHASE=committed
@@ -268,7 +268,7 @@ stop_version() {
   local pid
   [ -z "$EXTERNAL" ] && is_running "$1" || return 0
   pid=$(cat "$WORK/$1.pid")
-  wait_until_idle "$1" 15 || log "$1: stopping it with requests in progress"
+  wait_until 15 is_idle "$1" || log "$1: stopping it with requests in progress"
   kill "$pid" 2>/dev/null || true
   wait_for_exit "$pid" 30 || kill -KILL "$pid" 2>/dev/null || true
   rm -f "$WORK/$1.pid"
@@ -287,16 +287,7 @@ start_lb() {
   PLANT_LB_LISTEN=127.0.0.1:$PORT PLANT_LB_STATS=127.0.0.1:$((PORT + 3)) PLANT_LB_SOCKET=$PLANT_LB_SOCKET \
     PLANT_LB_STATE=$PLANT_LB_STATE PLANT_LB_BLUE=127.0.0.1:$(port_of blue) PLANT_LB_GREEN=127.0.0.1:$(port_of green) \
     nohup haproxy -W -f deploy/haproxy/haproxy.cfg -p "$WORK/haproxy.pid" </dev/null >"$WORK/haproxy.log" 2>&1 8>&- &
-  wait_for_lb "$!" || fail "the load balancer did not start; see $WORK/haproxy.log"
-}
-
-wait_for_lb() {
-  local attempts=50
-  until haproxy_command "show info" >/dev/null 2>&1; do
-    attempts=$((attempts - 1))
-    [ "$attempts" -gt 0 ] && is_alive "$1" || return 1
-    sleep 0.1
-  done
+  wait_until 5 lb_is_running || fail "the load balancer did not start; see $WORK/haproxy.log"
 }
 
 lb_is_running() {

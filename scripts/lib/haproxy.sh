@@ -56,22 +56,7 @@ is_up() {
   [ "$(server_statistics "$1" | cut -d ' ' -f 1)" = UP ]
 }
 
-# Usage: wait_until_up <server> <seconds>
-wait_until_up() {
-  local attempts=$(($2 * 10))
-  until is_up "$1"; do
-    attempts=$((attempts - 1))
-    [ "$attempts" -gt 0 ] || return 1
-    sleep 0.1
-  done
-}
-
-# Usage: wait_until_idle <server> <seconds>. Waits until the load balancer has no request in progress there.
-wait_until_idle() {
-  local attempts=$(($2 * 10))
-  until [ "$(server_statistics "$1" | cut -d ' ' -f 2)" = 0 ]; do
-    attempts=$((attempts - 1))
-    [ "$attempts" -gt 0 ] || return 1
-    sleep 0.1
-  done
+# Usage: is_idle <server>. Whether the load balancer has no request in progress there.
+is_idle() {
+  [ "$(server_statistics "$1" | cut -d ' ' -f 2)" = 0 ]
 }

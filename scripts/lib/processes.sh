@@ -114,14 +114,24 @@ is_alive() {
     '$1 != "Z" && (any != "" || $3 == group) { found = 1 } END { exit !found }'
 }
 
-# Usage: wait_for_exit <pid, or -group> <seconds>. Fails on timeout.
-wait_for_exit() {
-  local attempts=$(($2 * 10))
-  while is_alive "$1"; do
+# Usage: wait_until <seconds> <command>… Waits until the command succeeds; fails on timeout.
+wait_until() {
+  local attempts=$(($1 * 10))
+  shift
+  until "$@"; do
     attempts=$((attempts - 1))
     [ "$attempts" -gt 0 ] || return 1
     sleep 0.1
   done
+}
+
+# Usage: wait_for_exit <pid, or -group> <seconds>. Fails on timeout.
+wait_for_exit() {
+  wait_until "$2" has_exited "$1"
+}
+
+has_exited() {
+  ! is_alive "$1"
 }
 
 # Usage: is_port_in_use <port>

@@ -26,14 +26,13 @@ redis_up() {
 }
 
 redis_start() {
-  local attempts=50
   configure_redis "$1"
   run_as "$(redis_user)" redis-server "$REDIS/redis.conf" >/dev/null 2>&1 9>&-
-  until is_running redis && is_port_in_use "$1"; do
-    attempts=$((attempts - 1))
-    [ "$attempts" -gt 0 ] || return 1
-    sleep 0.1
-  done
+  wait_until 5 redis_listens "$1"
+}
+
+redis_listens() {
+  is_running redis && is_port_in_use "$1"
 }
 
 redis_stop() {

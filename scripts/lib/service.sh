@@ -3,15 +3,15 @@
 
 # Usage: wait_until_ready <pid> <port> <log>. Waits up to 30 s for /readyz.
 wait_until_ready() {
-  local attempts=300
-  until is_ready "$2"; do
-    attempts=$((attempts - 1))
-    if [ "$attempts" = 0 ] || ! kill -0 "$1" 2>/dev/null; then
-      tail -n 20 "$3" >&2
-      fail "the service did not become ready; see $3"
-    fi
-    sleep 0.1
-  done
+  wait_until 30 is_ready_or_exited "$1" "$2" || true
+  if ! is_ready "$2"; then
+    tail -n 20 "$3" >&2
+    fail "the service did not become ready; see $3"
+  fi
+}
+
+is_ready_or_exited() {
+  is_ready "$2" || ! kill -0 "$1" 2>/dev/null
 }
 
 # Usage: is_ready <port>. Does not require curl.
