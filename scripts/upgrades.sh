@@ -67,7 +67,9 @@ HEAD
 start_normal_load() {
   local seconds
   seconds=$(awk -v count="$COUNT" -v scale="$TIME_SCALE" 'BEGIN { printf "%d\n", count * (600 * scale + 5) + 20 }')
-  start "$BIN/plant-loadtest" run normal-50 --run-time "${seconds}s" --host "http://127.0.0.1:$PORT" --quiet --no-color \
+  # The metrics are those of the process that answers, now of one version, now of the other.
+  { cat plant-loadtest/profiles/normal-50.toml; printf '[target]\nmetrics = false\n'; } >"$WORK/normal-50.toml"
+  start "$BIN/plant-loadtest" run "$WORK/normal-50.toml" --run-time "${seconds}s" --host "http://127.0.0.1:$PORT" --quiet --no-color \
     --html "$WORK/normal.html" --json "$WORK/normal.json" >"$WORK/normal.txt"
   NORMAL=$!
 }
