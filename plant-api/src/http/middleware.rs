@@ -50,11 +50,11 @@ pub async fn handle_request(
     let uri = request.uri().clone();
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let path = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let path = route.as_ref().map(MatchedPath::as_str);
     let trace = state.traces.start_request(&RequestAttributes {
         headers: request.headers(),
         method,
-        route: route.as_ref().map(MatchedPath::as_str),
+        route: path,
         request_id: header_text(&ids.request),
     });
     let trace_id = trace.trace_id();
@@ -97,12 +97,8 @@ pub async fn handle_request(
     ).await;
     trace.finish(response.status());
 
-    state.metrics.requests.with_label_values(&[method, path, response.status().as_str()]).inc();
-    state
-        .metrics
-        .request_duration
-        .with_label_values(&[method, path])
-        .observe(started.elapsed().as_secs_f64());
+    let seconds = started.elapsed().as_secs_f64();
+    state.metrics.requests.record(method, path, response.status(), seconds);
     let mut response = write_problem(response, uri.path(), &ids, trace_id);
     if let Some(value) = trace.header() {
         response.headers_mut().insert(TRACERESPONSE.clone(), value);

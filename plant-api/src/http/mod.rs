@@ -6,6 +6,7 @@ mod middleware;
 mod tests;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -67,8 +68,9 @@ pub fn with_openapi(
     for (path, item) in &api.paths.paths {
         for (method, operation) in description::operations(item) {
             let statuses = operation.responses.responses.keys();
-            for status in statuses.filter(|status| status.starts_with('5')) {
-                metrics.requests.with_label_values(&[method, path, status]);
+            let statuses = statuses.filter_map(|status| status.parse::<StatusCode>().ok());
+            for status in statuses.filter(StatusCode::is_server_error) {
+                metrics.requests.start_at_zero(method, path, status);
             }
         }
     }

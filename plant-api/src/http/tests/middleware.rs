@@ -240,6 +240,6 @@ async fn unknown_methods_share_one_label(pool: PgPool) {
             .await;
     }
     let text = app.get("/metrics").await.text;
-    assert!(text.contains("{method=\"OTHER\",path=\"/livez\",status=\"405\"} 2"), "{text}");
-    assert!(text.contains("{method=\"PATCH\",path=\"/livez\",status=\"405\"} 1"), "{text}");
+    assert!(text.contains("{method=\"OTHER\",path=\"unmatched\",status=\"405\"} 2"), "{text}");
+    assert!(text.contains("{method=\"PATCH\",path=\"unmatched\",status=\"405\"} 1"), "{text}");
 }

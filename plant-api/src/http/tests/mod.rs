@@ -4,6 +4,7 @@ mod limits;
 mod malformed;
 mod matrix;
 mod middleware;
+mod scrape;
 mod traces;
 
 use std::num::NonZeroU32;
@@ -139,20 +140,6 @@ async fn swagger_ui_loads_no_external_resources(pool: PgPool) {
     for link in page.text.split("src=\"").chain(page.text.split("href=\"")).skip(1) {
         assert!(!link.starts_with("http") && !link.starts_with("//"), "{link:.80}");
     }
-}
-
-#[sqlx::test(migrations = "../migrations")]
-async fn only_error_series_start_at_zero(pool: PgPool) {
-    let app = TestApp::new(pool).await;
-    let text = app.get("/metrics").await.text;
-    let series = |status: u16| {
-        format!(
-            "http_requests_total{{method=\"GET\",path=\"/api/v1/agents\",status=\"{status}\"}} 0"
-        )
-    };
-    assert!(text.contains(&series(500)) && text.contains(&series(503)), "{text}");
-    assert!(!text.contains(&series(200)) && !text.contains(&series(404)), "{text}");
-    assert!(text.len() <= 64 * 1024, "{} bytes", text.len());
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -1,15 +1,23 @@
 //! Prometheus metrics of the service.
 //!
 //! To bound the number of series, `path` labels are route templates, never raw paths, and no label
-//! contains the id of a user or an entity.
+//! contains the id of a user or an entity. The size of a scrape is limited: see [`RequestMetrics`].
 
-use std::thread::available_parallelism;
+mod process;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
+
+use process::ProcessMetrics;
+pub use requests::RequestMetrics;
 
 /// Upper bounds of the histogram buckets, in seconds.
 const DURATION_BUCKETS: [f64; 13] =
@@ -19,15 +27,17 @@ const DURATION_BUCKETS: [f64; 13] =
 const ENHANCEMENT_BUCKETS: [f64; 14] =
     [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0];
 
+/// Name of the gauge of running jobs, from the source documents. The ending `_count` is that of histograms,
+/// which `promtool check metrics` refuses for gauges, so the metric has no type.
+const JOBS_RUNNING: &str = "worker_active_count";
+const JOBS_RUNNING_HELP: &str = "Running jobs of all processes.";
+
 /// Metrics of the service and their registry. Clones share the state.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
-    /// HTTP responses by method, route template and status.
-    pub requests: IntCounterVec,
-    /// Request duration in seconds, from request headers read to response ready, by method and
-    /// route template.
-    pub request_duration: HistogramVec,
+    /// HTTP responses and their durations.
+    pub requests: RequestMetrics,
     pub requests_in_progress: IntGauge,
     /// Connections of the database pool by state.
     pub db_connections: IntGaugeVec,
@@ -52,7 +62,7 @@ pub struct Metrics {
     pub queue_depth: IntGaugeVec,
     /// Job attempts finished by this process, by kind and outcome.
     pub jobs: IntCounterVec,
-    /// Running jobs of all processes.
+    /// Running jobs of all processes, [`JOBS_RUNNING`].
     pub jobs_running: IntGauge,
     /// Version of the tunables that this process applies.
     pub tunables_version: IntGauge,
@@ -64,16 +74,6 @@ pub struct Metrics {
     process: ProcessMetrics,
 }
 
-/// Metrics of this process, read from procfs.
-#[derive(Clone)]
-struct ProcessMetrics {
-    cpu_seconds: Gauge,
-    available_cpus: IntGauge,
-    resident_bytes: IntGauge,
-    open_fds: IntGauge,
-    start_time: Gauge,
-}
-
 impl Metrics {
     /// Creates and registers all metrics.
     ///
@@ -83,23 +83,7 @@ impl Metrics {
         let registry = Registry::new();
         let r = &registry;
         let metrics = Self {
-            requests: counters(
-                r,
-                "http_requests_total",
-                "HTTP responses by method, route template and status.",
-                &["method", "path", "status"],
-            )?,
-            request_duration: register(
-                r,
-                HistogramVec::new(
-                    HistogramOpts::new(
-                        "http_request_duration_seconds",
-                        "Duration of HTTP requests in seconds, by method and route template.",
-                    )
-                    .buckets(DURATION_BUCKETS.to_vec()),
-                    &["method", "path"],
-                )?,
-            )?,
+            requests: RequestMetrics::new(r)?,
             requests_in_progress: gauge(
                 r,
                 "http_requests_in_progress",
@@ -184,7 +168,7 @@ impl Metrics {
                 "Job attempts finished by this process, by kind and outcome.",
                 &["kind", "outcome"],
             )?,
-            jobs_running: gauge(r, "worker_active_count", "Running jobs of all processes.")?,
+            jobs_running: IntGauge::new(JOBS_RUNNING, JOBS_RUNNING_HELP)?,
             tunables_version: gauge(
                 r,
                 "tunables_version",
@@ -201,33 +185,7 @@ impl Metrics {
                 "max_connections",
                 "max_connections of the database server.",
             )?,
-            process: ProcessMetrics {
-                cpu_seconds: register(
-                    r,
-                    Gauge::new(
-                        "process_cpu_seconds_total",
-                        "User and system CPU time in seconds.",
-                    )?,
-                )?,
-                available_cpus: gauge(
-                    r,
-                    "process_available_cpus",
-                    "CPUs that the process may use, by affinity and control group.",
-                )?,
-                resident_bytes: gauge(
-                    r,
-                    "process_resident_memory_bytes",
-                    "Resident memory in bytes.",
-                )?,
-                open_fds: gauge(r, "process_open_fds", "Open file descriptors.")?,
-                start_time: register(
-                    r,
-                    Gauge::new(
-                        "process_start_time_seconds",
-                        "Start time of the process in seconds since the Unix epoch.",
-                    )?,
-                )?,
-            },
+            process: ProcessMetrics::new(r)?,
             registry,
         };
         for level in ["error", "warn", "info", "debug", "trace"] {
@@ -250,10 +208,17 @@ impl Metrics {
     pub fn encode(&self) -> prometheus::Result<String> {
         // Without procfs these series stay at zero; the scrape must not fail.
         let _ = self.process.update();
-        let mut text = Vec::with_capacity(16 * 1024);
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        String::from_utf8(text).map_err(|e| prometheus::Error::Msg(e.to_string()))
+        let mut text = String::with_capacity(64 * 1024);
+        TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
+        write_untyped(&mut text, JOBS_RUNNING, JOBS_RUNNING_HELP, self.jobs_running.get());
+        Ok(text)
     }
+}
+
+/// Appends a metric without a type.
+fn write_untyped(text: &mut String, name: &str, help: &str, value: i64) {
+    // Writing to a string cannot fail.
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} untyped\n{name} {value}\n");
 }
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -263,23 +228,6 @@ pub const COMMIT: &str = match option_env!("PLANT_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
-
-impl ProcessMetrics {
-    fn update(&self) -> Result<(), procfs::ProcError> {
-        let process = procfs::process::Process::myself()?;
-        let stat = process.stat()?;
-        let ticks = (stat.utime + stat.stime) as f64;
-        self.cpu_seconds.set(ticks / procfs::ticks_per_second() as f64);
-        let cpus = available_parallelism().map_or(0, |cpus| cpus.get() as u64);
-        self.available_cpus.set(gauge_value(cpus));
-        self.resident_bytes.set(gauge_value(stat.rss * procfs::page_size()));
-        self.open_fds.set(gauge_value(process.fd_count()? as u64));
-        let started = procfs::boot_time_secs()? as f64
-            + stat.starttime as f64 / procfs::ticks_per_second() as f64;
-        self.start_time.set(started);
-        Ok(())
-    }
-}
 
 /// Converts a count to a gauge value; values above `i64::MAX` become `i64::MAX`.
 pub fn gauge_value(value: u64) -> i64 {
