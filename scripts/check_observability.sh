@@ -3,7 +3,8 @@
 #
 #   scripts/check_observability.sh                all of the following, in three minutes
 #   scripts/check_observability.sh rules          promtool: configuration, rules, and tests of the rules whose fault takes long
-#   scripts/check_observability.sh expressions    every expression of dashboards, rules, alerts and docs returns data
+#   scripts/check_observability.sh expressions    every expression of dashboards, rules, alerts and docs returns data; scrapes
+#                                                 are small, and clean for promtool
 #   scripts/check_observability.sh types          reads the dashboards with Grafana's published types (needs PyPI)
 #   scripts/check_observability.sh alerts         makes the fault of each alert: it must fire, and clear afterwards
 #

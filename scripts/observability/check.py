@@ -4,6 +4,7 @@ import sys
 
 import alerts
 import expressions
+import scrape
 from stack import Stack
 
 DASHBOARDS = "deploy/grafana/dashboards"
@@ -15,9 +16,12 @@ def main(work, *parts):
     failed = False
     try:
         stack.start_service(**alerts.SETTINGS if "alerts" in parts else {})
+        if "expressions" in parts:
+            failed |= scrape.check(stack, "of the idle service", scrape.IDLE)
         stack.start_generator()
         if "expressions" in parts:
             failed |= expressions.check(stack.start_prometheus(1), DASHBOARDS, DOCUMENTS)
+            failed |= scrape.check(stack, "under load", scrape.ALWAYS)
             stack.stop("prometheus")
         if "alerts" in parts:
             failed |= alerts.check(stack)
