@@ -175,6 +175,44 @@ async fn send(app: &TestApp, method: &str, row: &Row, authorization: Option<&str
     app.send(request).await
 }
 
+/// What a response grants: that the request succeeded, and that the owner's data is shown.
+fn granted(row: &Row, response: &TestResponse) -> (bool, bool) {
+    let is_shown = row.owned.as_ref().is_some_and(|owned| response.text.contains(owned));
+    (response.status.is_success(), is_shown)
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn with_access_open_no_valid_token_gets_less_than_none(pool: PgPool) {
+    let app =
+        TestApp::with_access_policy(pool, Clock::System, access_policy(AccessMode::Open)).await;
+    let fixture = Fixture::new(&app).await;
+    let tokens = [
+        tokens::valid(&app, &fixture.other),
+        tokens::valid(&app, &fixture.owner),
+        tokens::valid(&app, &app.insert_account("orchid", Role::Editor).await),
+        tokens::valid(&app, &app.insert_account("house", Role::Admin).await),
+        ADMIN_KEY.to_owned(),
+    ];
+    let (mut operations, mut failures) = (0, Vec::new());
+    for (path, item) in &app.api.paths.paths {
+        for (method, _) in description::operations(item) {
+            let name = format!("{method} {path}");
+            let row = fixture.row(&name).await.unwrap();
+            let without = granted(&row, &send(&app, method, &row, None).await);
+            operations += 1;
+            for token in &tokens {
+                let row = fixture.row(&name).await.unwrap();
+                let response = send(&app, method, &row, Some(&format!("Bearer {token}"))).await;
+                if granted(&row, &response) < without {
+                    failures.push(format!("{name}: {} with a token", response.status));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(operations >= 80, "{operations}");
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn each_credential_gets_the_specified_status_with_access_required(pool: PgPool) {
     check_all_operations(pool, AccessMode::Required).await;
