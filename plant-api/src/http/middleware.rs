@@ -100,6 +100,9 @@ pub async fn handle_request(
     let seconds = started.elapsed().as_secs_f64();
     state.metrics.requests.record(method, path, response.status(), seconds);
     let mut response = write_problem(response, uri.path(), &ids, trace_id);
+    if method == "HEAD" {
+        response = without_body(response);
+    }
     if let Some(value) = trace.header() {
         response.headers_mut().insert(TRACERESPONSE.clone(), value);
     }
@@ -290,6 +293,18 @@ fn write_problem(
         None => return response,
     };
     problem.write_to(response, instance, header_text(&ids.request), trace_id)
+}
+
+/// Removes the body of a response to HEAD; its length stays as a header. Handlers' bodies were removed by
+/// the router.
+fn without_body(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    if !body.is_end_stream()
+        && let Some(length) = body.size_hint().exact()
+    {
+        parts.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(parts, Body::empty())
 }
 
 fn has_json_body(response: &Response) -> bool {

@@ -1,5 +1,6 @@
 mod conditional;
 mod freshness;
+mod head;
 mod limits;
 mod malformed;
 mod matrix;

@@ -2,8 +2,9 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
+use futures::stream;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -201,13 +202,19 @@ struct ExportScope {
     )
 )]
 async fn export_all(
+    method: Method,
     State(db): State<Db>,
     _: Caller,
     State(shutdown): State<CancellationToken>,
     Query(scope): Query<ExportScope>,
 ) -> Result<Response> {
     let scope = export::Scope { kind: scope.entity_type, after: scope.after };
-    let chunks = export::export(&db, shutdown, scope, export::READ_TIMEOUT).await?;
+    let chunks: export::Body = if method == Method::HEAD {
+        // Reads nothing. A stream, as that of an export, has no length.
+        Box::pin(stream::empty())
+    } else {
+        export::export(&db, shutdown, scope, export::READ_TIMEOUT).await?
+    };
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"plant-export.ndjson\""),
