@@ -1,4 +1,5 @@
 mod conditional;
+mod credentials;
 mod freshness;
 mod head;
 mod limits;
