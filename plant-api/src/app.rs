@@ -81,6 +81,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             "JWT_SECRET is the public default: anyone can forge access tokens; set your own"
         );
     }
+    if config.jwt_secret.is_short() {
+        tracing::warn!(
+            bytes = config.jwt_secret.0.len(),
+            "JWT_SECRET is short: access tokens can be forged by guessing it; for development only"
+        );
+    }
     if config.webhook_secret.is_default() {
         tracing::warn!(
             "PLANT_PAYMENT_WEBHOOK_SECRET is the public default: anyone can forge payment events; \

@@ -126,7 +126,6 @@ fn production_lists_all_weak_secrets_at_once() {
             "PLANT_ADMIN_KEY: production rejects the default, which is public; set one of your own",
         ]
     );
-    assert!(problems(&["--jwt-secret="])[0].starts_with("JWT_SECRET: 0 bytes"));
     let same = secret("k");
     let found = problems(&[
         "--environment=production",
@@ -144,6 +143,20 @@ fn production_lists_all_weak_secrets_at_once() {
             "PLANT_ADMIN_KEY: must not be the same as JWT_SECRET",
         ]
     );
+}
+
+#[test]
+fn only_the_secret_of_tokens_may_be_short_and_only_in_development() {
+    let short = options(&["--jwt-secret=fifteen letters"]).check().unwrap().jwt_secret;
+    assert!(short.is_short() && !Secret(secret("s")).is_short());
+    let found = problems(&["--jwt-secret="]);
+    assert_eq!(found, ["JWT_SECRET: 0 bytes; at least 1 byte is required"]);
+    let found = problems(&["--environment=production", "--jwt-secret=fifteen letters"]);
+    assert_eq!(found[0], "JWT_SECRET: 15 bytes; at least 32 bytes are required");
+    for name in ["payment-webhook-secret", "secret-key", "admin-key"] {
+        let found = problems(&[&format!("--{name}=fifteen letters")]);
+        assert!(found[0].ends_with("15 bytes; at least 32 bytes are required"), "{found:?}");
+    }
 }
 
 #[test]

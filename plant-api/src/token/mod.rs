@@ -12,6 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{KeyInit, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -158,9 +159,7 @@ impl Tokens {
     fn verify(&self, token_type: TokenType, token: &str, now: DateTime<Utc>) -> Result<Claims> {
         let keys = &self.0;
         let claims = decode::<JwtClaims>(token, &keys.decoding, &keys.validation)
-            .map_err(|_| {
-                Error::Unauthenticated("the token is malformed or was not issued by this service")
-            })?
+            .map_err(|_| self.refusal(token))?
             .claims;
         if claims.token_type != token_type {
             return Err(Error::Unauthenticated("the token has the wrong type"));
@@ -169,6 +168,22 @@ impl Tokens {
             return Err(Error::Unauthenticated("the token has expired"));
         }
         Ok(claims.claims)
+    }
+
+    /// Returns why the claims of a token cannot be read. Only the holder of the secret learns more than that
+    /// the token is invalid.
+    fn refusal(&self, token: &str) -> Error {
+        let keys = &self.0;
+        match decode::<IgnoredAny>(token, &keys.decoding, &keys.validation) {
+            Ok(_) => Error::Unauthenticated(
+                "the token is signed with the secret of this service, but one of the claims sub (id of \
+                 an account), sid (id of a session), role, customer, type, iat and exp is missing or \
+                 invalid",
+            ),
+            Err(_) => {
+                Error::Unauthenticated("the token is malformed or was not issued by this service")
+            }
+        }
     }
 
     /// Returns the HMAC-SHA-256 of `bytes` under the secret. Unlike a plain hash it does not allow

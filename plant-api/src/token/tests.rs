@@ -1,3 +1,7 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
+
 use super::*;
 
 fn tokens(secret: &str) -> Tokens {
@@ -84,4 +88,43 @@ fn an_hmac_depends_on_the_secret_and_the_input() {
     assert_eq!(tokens("secret").hmac(b"x"), tokens("secret").hmac(b"x"));
     assert_ne!(tokens("secret").hmac(b"x"), tokens("another").hmac(b"x"));
     assert_ne!(tokens("secret").hmac(b"x"), tokens("secret").hmac(b"y"));
+}
+
+/// Returns a token with these claims, made as a client without a JWT library makes one.
+fn self_made(secret: &str, claims: serde_json::Value) -> String {
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg": "HS256", "typ": "JWT"}"#);
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let signature = tokens(secret).hmac(signed.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[test]
+fn a_token_that_a_client_has_made_needs_all_claims() {
+    let secret = "test-secret-key";
+    let verify = |secret: &str, claims: &serde_json::Value| {
+        tokens("test-secret-key").verify_access_token(&self_made(secret, claims.clone()), noon())
+    };
+    let all = json!({
+        "sub": Uuid::from_u128(1), "sid": Uuid::from_u128(2), "role": "user", "customer": "lotus",
+        "type": "access", "iat": noon().timestamp(), "exp": noon().timestamp() + 3600,
+        "email": "test@example.com",
+    });
+    assert_eq!(verify(secret, &all).unwrap(), claims());
+    for claim in ["sub", "sid", "role", "customer", "type", "iat", "exp"] {
+        let mut without = all.clone();
+        without.as_object_mut().unwrap().remove(claim);
+        let reason = reason(verify(secret, &without));
+        assert!(reason.starts_with("the token is signed with the secret"), "{claim}: {reason}");
+    }
+    let seed = json!({
+        "sub": "test-user-1", "email": "test@example.com", "iat": noon().timestamp(),
+        "exp": noon().timestamp() + 3600,
+    });
+    let refused = reason(verify(secret, &seed));
+    assert!(refused.contains("sub (id of an account), sid (id of a session)"), "{refused}");
+    // Another secret reveals nothing about the claims.
+    for claims in [&all, &seed] {
+        let refused = reason(verify("another secret", claims));
+        assert_eq!(refused, "the token is malformed or was not issued by this service");
+    }
 }
