@@ -164,19 +164,22 @@ impl Redis {
     /// Sends a `PING` every 200 ms and reconnects after failures, until shutdown.
     pub async fn run_heartbeat(self, shutdown: CancellationToken) {
         let Some(server) = self.0 else { return };
+        let mut was_up = None;
         while !shutdown.is_cancelled() {
             let result = server.check_connection().await;
-            let was_up = server.up.swap(result.is_ok(), Ordering::Relaxed);
-            match result {
-                Err(error) if was_up => {
-                    tracing::warn!(
-                        %error,
-                        "Redis connection lost; bypassing the cache, \
-                         retrying every {HEARTBEAT_INTERVAL:?}"
-                    );
-                }
-                Ok(()) if !was_up => tracing::info!("connected to Redis"),
-                _ => {}
+            let is_up = result.is_ok();
+            server.up.store(is_up, Ordering::Relaxed);
+            match (was_up.replace(is_up), result) {
+                (Some(true), Err(error)) => tracing::warn!(
+                    %error,
+                    "Redis connection lost; bypassing the cache, retrying every {HEARTBEAT_INTERVAL:?}"
+                ),
+                (None, Err(error)) => tracing::warn!(
+                    %error,
+                    "Redis unavailable; bypassing the cache, retrying every {HEARTBEAT_INTERVAL:?}"
+                ),
+                (None | Some(false), Ok(())) => tracing::info!("connected to Redis"),
+                (Some(true), Ok(())) | (Some(false), Err(_)) => {}
             }
             tokio::select! {
                 () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
