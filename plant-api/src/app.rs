@@ -198,7 +198,11 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
     let db = database(config, &metrics)?;
     db::check_schema(&db).await?;
     let tunables = Tunables::new(&configured_tunables(config), metrics.tunables_version.clone());
-    tunables.refresh(&db).await.context("cannot read the tunables")?;
+    match tunables.refresh(&db).await {
+        // Until the first refresh that succeeds, the configured values are in force.
+        Err(error) if error.is_outage() => {}
+        result => result.context("cannot read the tunables")?,
+    }
     let state = AppState::from(Handles {
         db,
         cache: Cache::new(redis.clone(), metrics.cache_requests.clone()),
@@ -226,6 +230,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
     let kinds = handlers.iter().map(AnyJobHandler::kind).chain([WorkflowHandler::KIND]).collect();
     let tasks = vec![
         tokio::spawn(db.clone().run_heartbeat(shutdown.clone())),
+        tokio::spawn(db::run_schema_check(db.clone(), shutdown.clone())),
         tokio::spawn(state.queue.redis().clone().run_heartbeat(shutdown.clone())),
         tokio::spawn(cleanup::run(
             "idempotency keys",

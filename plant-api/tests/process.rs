@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -55,6 +57,8 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 struct Service {
     child: Child,
     address: String,
+    /// The log until the address.
+    start_log: String,
     log: BufReader<ChildStderr>,
     _timeout: Sender<()>,
 }
@@ -73,13 +77,12 @@ impl Service {
         let mut child = command.spawn().unwrap();
         let timeout = kill_after_timeout(child.id());
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("listening") {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the service exited early");
+        let mut start_log = String::new();
+        while !start_log.contains("listening") {
+            assert_ne!(log.read_line(&mut start_log).unwrap(), 0, "the service exited early");
         }
-        let address = line.trim().rsplit('=').next().unwrap().to_owned();
-        Self { child, address, log, _timeout: timeout }
+        let address = start_log.trim().rsplit('=').next().unwrap().to_owned();
+        Self { child, address, start_log, log, _timeout: timeout }
     }
 
     fn send(&self, request: &str) -> TcpStream {
@@ -154,6 +157,68 @@ async fn a_database_without_schema_is_rejected_with_a_hint(pool: PgPool) {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("plant-api migrate"), "{}", stderr(&output));
+}
+
+/// Starts a port that closes all connections, and from `is_open` on forwards them to the server of `pool`.
+/// Returns the number of the port.
+fn start_forwarding(pool: &PgPool, is_open: Arc<AtomicBool>) -> u16 {
+    let options = pool.connect_options();
+    let server = format!("{}:{}", options.get_host(), options.get_port());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            if !is_open.load(Ordering::SeqCst) {
+                continue;
+            }
+            let mut server = TcpStream::connect(&server).unwrap();
+            let (mut requests, mut to_server) =
+                (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut requests, &mut to_server));
+            std::thread::spawn(move || std::io::copy(&mut server, &mut client));
+        }
+    });
+    port
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_service_that_starts_without_its_database_recovers(pool: PgPool) {
+    use sqlx::ConnectOptions;
+    let is_open = Arc::new(AtomicBool::new(false));
+    let port = start_forwarding(&pool, is_open.clone());
+    let options = (*pool.connect_options()).clone().host("127.0.0.1").port(port);
+    let mut service = Service::start(options.to_url_lossy().as_str());
+    assert!(service.get("/readyz").starts_with("HTTP/1.1 503"));
+    assert!(service.get("/livez").starts_with("HTTP/1.1 200"));
+    let health = service.get("/health");
+    assert!(health.starts_with("HTTP/1.1 503") && health.contains("\"unhealthy\""), "{health}");
+    assert!(service.get("/api/v1/skills").starts_with("HTTP/1.1 503"));
+
+    // It is not ready with a database that has no tables either.
+    is_open.store(true, Ordering::SeqCst);
+    service.wait_for_log("plant-api migrate");
+    assert!(service.get("/readyz").starts_with("HTTP/1.1 503"));
+
+    let migrated = plant_api().args(["migrate", "--database-url", &url(&pool)]).status().unwrap();
+    assert!(migrated.success());
+    service.wait_for_log("database connection restored");
+    assert!(service.get("/readyz").starts_with("HTTP/1.1 200"));
+    assert!(service.get("/api/v1/skills").starts_with("HTTP/1.1 200"));
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_is_only_for_development_is_logged_at_the_start(pool: PgPool) {
+    let url = url(&pool);
+    assert!(plant_api().args(["migrate", "--database-url", &url]).status().unwrap().success());
+    let settings = ["--jwt-secret=test-secret-key", "--redis-url=redis://127.0.0.1:1"];
+    let mut service = Service::start_with(&url, &settings);
+    assert!(service.start_log.contains("PLANT_ACCESS=open"), "{}", service.start_log);
+    assert!(service.start_log.contains("JWT_SECRET is short"), "{}", service.start_log);
+    if !service.start_log.contains("Redis unavailable") {
+        service.wait_for_log("Redis unavailable");
+    }
+    assert!(service.get("/health").contains("\"degraded\""));
 }
 
 #[sqlx::test(migrations = false)]

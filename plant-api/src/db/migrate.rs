@@ -3,9 +3,13 @@
 //! Roles belong to the whole cluster, so they are created outside the numbered migrations. An
 //! advisory lock serializes concurrent migrations.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use sqlx::migrate::{AppliedMigration, Migrate, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection};
+use tokio_util::sync::CancellationToken;
 
 use super::Db;
 use crate::error::{Error, Result};
@@ -14,6 +18,9 @@ pub(super) static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
 /// Key of the advisory lock, unique within the database (`plant_mi` in ASCII).
 const MIGRATION_LOCK: i64 = 0x706c_616e_745f_6d69;
+
+/// Interval of [`run_schema_check`].
+const SCHEMA_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Errors of the database setup, with a hint how to fix each.
 #[derive(Debug, thiserror::Error)]
@@ -105,20 +112,46 @@ pub async fn grant_privileges(owner: &mut PgConnection) -> Result<(), SetupError
     Ok(())
 }
 
-/// Checks that all migrations of this version have been applied. Succeeds if the database is
-/// unavailable, because the service reconnects later.
+/// Checks that all migrations of this version have been applied. If the database is unavailable it
+/// succeeds, and the database counts as unavailable until [`run_schema_check`] has checked the schema.
 ///
 /// # Errors
 /// [`SetupError::NotMigrated`] if a migration is missing.
 pub async fn check_schema(db: &Db) -> Result<(), SetupError> {
-    let applied = match list_applied(db).await {
-        Ok(applied) => applied,
-        Err(error) if error.is_outage() => {
+    match check_applied(list_applied(db).await) {
+        Err(SetupError::Unavailable(error)) => {
             tracing::warn!(%error, "database unavailable; responding with 503 until connected");
-            return Ok(());
+            db.heartbeat.is_schema_unchecked.store(true, Ordering::SeqCst);
+            db.heartbeat.up.send_replace(false);
+            Ok(())
         }
-        Err(error) => return Err(SetupError::NotMigrated(error.to_string())),
-    };
+        result => result,
+    }
+}
+
+/// Checks the schema as soon as the database is available, if it was not at the start, and until it is
+/// migrated; ends then, or with `shutdown`.
+pub async fn run_schema_check(db: Db, shutdown: CancellationToken) {
+    let mut is_logged = false;
+    while db.heartbeat.is_schema_unchecked.load(Ordering::SeqCst) {
+        match check_applied(list_applied_beside_pool(&db).await) {
+            Ok(()) => db.heartbeat.is_schema_unchecked.store(false, Ordering::SeqCst),
+            Err(error @ SetupError::NotMigrated(_)) if !is_logged => {
+                tracing::error!("{error}; responding with 503 until then");
+                is_logged = true;
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SCHEMA_CHECK_INTERVAL) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// Checks that the migrations of this version are among those that are `applied`.
+fn check_applied(applied: Result<Vec<AppliedMigration>>) -> Result<(), SetupError> {
+    let applied = applied.map_err(failed(|error| SetupError::NotMigrated(error.to_string())))?;
     let missing = |m: &sqlx::migrate::Migration| applied.iter().all(|a| a.version != m.version);
     if MIGRATOR.iter().any(missing) {
         return Err(SetupError::NotMigrated(
@@ -130,5 +163,11 @@ pub async fn check_schema(db: &Db) -> Result<(), SetupError> {
 
 async fn list_applied(db: &Db) -> Result<Vec<AppliedMigration>> {
     let mut connection = db.acquire().await?;
+    Ok(connection.list_applied_migrations("_sqlx_migrations").await?)
+}
+
+/// As [`list_applied`], also while the database counts as unavailable.
+async fn list_applied_beside_pool(db: &Db) -> Result<Vec<AppliedMigration>> {
+    let mut connection = db.monitor.acquire().await?;
     Ok(connection.list_applied_migrations("_sqlx_migrations").await?)
 }

@@ -14,7 +14,7 @@ mod tests;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus::Histogram;
@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::traces;
 
 pub use bulk::{BulkRead, BulkSnapshot, ResultPermit};
-pub use migrate::{SetupError, check_schema, grant_privileges, migrate};
+pub use migrate::{SetupError, check_schema, grant_privileges, migrate, run_schema_check};
 use statement_timeout::StatementTimeout;
 pub use tenant::{TenantId, TenantScope, enter};
 
@@ -91,6 +91,8 @@ pub struct DatabaseLimits {
 #[derive(Debug)]
 struct Heartbeat {
     up: watch::Sender<bool>,
+    /// Whether the schema has still to be checked, until which the database counts as unavailable.
+    is_schema_unchecked: AtomicBool,
     started: Instant,
     /// Time of the last failure, in microseconds after `started`; zero: none.
     disconnected_at: AtomicU64,
@@ -130,6 +132,7 @@ impl Db {
     pub fn new(options: PgConnectOptions, limits: DatabaseLimits, acquire_wait: Histogram) -> Self {
         let heartbeat = Arc::new(Heartbeat {
             up: watch::Sender::new(true),
+            is_schema_unchecked: AtomicBool::new(false),
             started: Instant::now(),
             disconnected_at: AtomicU64::new(0),
             backends: AtomicI64::new(0),
@@ -281,7 +284,7 @@ impl Db {
         self.heartbeat.tunable_notifications.subscribe()
     }
 
-    /// Returns whether the last heartbeat succeeded.
+    /// Returns whether the last heartbeat succeeded and the schema was checked.
     pub fn is_up(&self) -> bool {
         *self.heartbeat.up.borrow()
     }
@@ -387,7 +390,8 @@ impl Db {
     }
 
     fn record(&self, result: Result<(), String>) {
-        let was_up = self.heartbeat.up.send_replace(result.is_ok());
+        let is_up = result.is_ok() && !self.heartbeat.is_schema_unchecked.load(Ordering::SeqCst);
+        let was_up = self.heartbeat.up.send_replace(is_up);
         match result {
             Err(reason) => {
                 self.heartbeat.record_disconnect();
@@ -397,7 +401,7 @@ impl Db {
                     );
                 }
             }
-            Ok(()) if !was_up => tracing::info!("database connection restored"),
+            Ok(()) if is_up && !was_up => tracing::info!("database connection restored"),
             Ok(()) => {}
         }
     }

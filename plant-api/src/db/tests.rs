@@ -301,6 +301,7 @@ async fn a_disconnect_is_reported_to_all_who_wait_for_it(pool: PgPool) {
 fn connections_opened_before_the_last_failure_are_not_used() {
     let heartbeat = Heartbeat {
         up: watch::Sender::new(true),
+        is_schema_unchecked: AtomicBool::new(false),
         started: Instant::now() - Duration::from_secs(100),
         disconnected_at: AtomicU64::new(0),
         backends: AtomicI64::new(0),
