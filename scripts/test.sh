@@ -2,8 +2,8 @@
 # Runs all checks: format, lints, the table of settings, SQL against the migrated schema, links of the documentation, tests,
 # dashboards.
 #
-#   scripts/test.sh [--long]    --long adds checks whose tools (cargo-deny, shellcheck, actionlint, zizmor,
-#                               cargo-mutants) are installed
+#   scripts/test.sh [--long]    --long adds generated clients, whose tools it installs, and checks whose tools
+#                               (cargo-deny, shellcheck, actionlint, zizmor, cargo-mutants) are installed
 #
 # With cargo-mutants --long takes hours: scripts/mutants.sh says how to run a part of it.
 #
@@ -50,6 +50,7 @@ check_observability() {
 }
 
 long_steps() {
+  step "generated clients" run ./scripts/check_clients.sh
   step "faults that alerts detect" check_observability alerts
   if command_exists cargo-deny; then
     step "licenses and advisories" run cargo deny --locked check

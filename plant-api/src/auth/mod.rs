@@ -97,13 +97,13 @@ pub struct SessionRow {
 pub struct Credentials {
     /// Email; not case-sensitive.
     #[schema(
-        example = "asha@lotus.example",
+        example = "loadtest_1@test.local",
         pattern = r"^[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+$",
         max_length = 200
     )]
     pub email: String,
     /// Password, 8 to 128 characters.
-    #[schema(example = "eleven green apples", min_length = 8, max_length = 128)]
+    #[schema(example = "load-test-password", min_length = 8, max_length = 128)]
     pub password: String,
 }
 

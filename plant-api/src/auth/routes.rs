@@ -51,7 +51,10 @@ struct RegistrationResponse {
     tag = "auth",
     summary = "Register an account",
     description = "Creates an account and its customer.",
-    request_body = Credentials,
+    request_body(
+        content = Credentials,
+        example = json!({"email": "asha@lotus.example", "password": "eleven green apples"})
+    ),
     responses(
         (status = 201, description = "Registered; log in to get tokens",
             body = RegistrationResponse),

@@ -8,6 +8,8 @@ mod tests;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
+use axum::routing::get;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -51,9 +53,9 @@ pub fn api_routes(agent: Agent) -> OpenApiRouter<AppState> {
 }
 
 /// Completes the OpenAPI description of `router` with what all operations share, and serves it
-/// at `/openapi.json` and as Swagger UI at `/docs`, which loads no external resources. The request
-/// counters of 5xx responses start at zero, so that a query of the error rate returns a value before
-/// the first error.
+/// at `/openapi.json` and as Swagger UI at `/docs`, which loads no external resources; `/` leads there.
+/// The request counters of 5xx responses start at zero, so that a query of the error rate returns a
+/// value before the first error.
 ///
 /// # Errors
 /// When the description cannot be serialized to JSON, which is a bug.
@@ -62,9 +64,7 @@ pub fn with_openapi(
     metrics: &Metrics,
 ) -> serde_json::Result<(Router<AppState>, OpenApi)> {
     let (routes, mut api) = router.split_for_parts();
-    description::add_common_parts(&mut api);
-    description::add_json_limits(&mut api);
-    description::add_limits(&mut api);
+    description::complete(&mut api);
     for (path, item) in &api.paths.paths {
         for (method, operation) in description::operations(item) {
             let statuses = operation.responses.responses.keys();
@@ -75,9 +75,9 @@ pub fn with_openapi(
         }
     }
     let swagger_ui = SwaggerUi::new("/docs")
-        .external_url_unchecked("/openapi.json", description::to_strict_json(&api)?)
+        .external_url_unchecked("/openapi.json", description::to_json(&api)?)
         .config(Config::new(["/openapi.json"]).try_it_out_enabled(true).validator_url("none"));
-    let routes = routes.merge(swagger_ui);
+    let routes = routes.merge(swagger_ui).route("/", get(async || Redirect::temporary("/docs/")));
     Ok((routes, api))
 }
 

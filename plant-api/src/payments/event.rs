@@ -110,11 +110,13 @@ impl Outcome {
 #[schema(as = PaymentEvent)]
 pub struct Event {
     /// Id of the event; the same when it is sent again.
+    #[schema(example = "0198c0de-0000-7000-8000-00000000e7e7")]
     pub id: Uuid,
     /// What happened.
     #[serde(rename = "type")]
     pub kind: Kind,
     /// Id of the payment.
+    #[schema(example = "0198c0de-0000-7000-8000-00000000cafe")]
     pub payment_id: Uuid,
     /// Amount of the payment.
     #[schema(value_type = f64, example = 29.99, minimum = 0.01, maximum = 999_999_999.99)]
@@ -122,6 +124,7 @@ pub struct Event {
     /// Currency of the payment.
     pub currency: Currency,
     /// When it happened, from 1970 to 9999.
+    #[schema(example = "2026-01-02T03:04:05Z")]
     #[serde(deserialize_with = "time_since_1970")]
     pub created_at: DateTime<Utc>,
 }

@@ -41,7 +41,10 @@ pub fn router() -> OpenApiRouter<AppState> {
     summary = "Create a payment for a plan",
     description = "The plan determines the price: 9.99, 29.99 or 99.99. The payment is `pending` until \
         the provider reports what became of it.",
-    request_body = NewPayment,
+    request_body(
+        content = NewPayment,
+        example = json!({"plan_id": "pro", "amount": 29.99, "currency": "USD"})
+    ),
     responses(
         (status = 201, description = "The payment was created", body = Payment),
         (status = 403, description = "The admin key has no account", body = Problem)
@@ -153,7 +156,7 @@ struct Receipt {
         is valid for five minutes.\n\nEvents may be sent repeatedly and in any order. Each is logged, \
         and applied at most once: when the payment has the status that it follows.",
     params(
-        ("provider" = String, Path, description = "Name of the provider: `simulated`", pattern = "^simulated$"),
+        ("provider" = String, Path, description = "Name of the provider: `simulated`", example = "simulated", pattern = "^simulated$"),
         ("X-Webhook-Signature" = Option<String>, Header, description = "Signature of the body")
     ),
     request_body = Event,

@@ -1,8 +1,9 @@
 //! Typed ids: a newtype per resource, so that ids of different resources cannot be mixed up.
 
-/// Defines an id type: a newtype around a UUIDv7.
+/// Defines an id type: a newtype around a UUIDv7. The example is the id of a row that `seed_test_data`
+/// inserts.
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $example:literal) => {
         $(#[$doc])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
@@ -10,7 +11,7 @@ macro_rules! id {
         )]
         #[serde(transparent)]
         #[sqlx(transparent)]
-        #[schema(value_type = uuid::Uuid)]
+        #[schema(value_type = uuid::Uuid, example = $example)]
         pub struct $name(pub uuid::Uuid);
 
         impl std::fmt::Display for $name {

@@ -26,27 +26,27 @@ const MAX_GRACE_SECONDS: i64 = 30 * 86_400;
 pub struct TenantChanges {
     /// New name.
     #[serde(default, deserialize_with = "some_if_present")]
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(value_type = String, example = "Load Test Desk", min_length = 1, max_length = 200)]
     pub name: Option<String>,
     /// New URL of the service desk.
     #[serde(default, deserialize_with = "some_if_present")]
-    #[schema(max_length = 2000, pattern = "^https?://[^/?#@]+/?$")]
+    #[schema(value_type = String, max_length = 2000, pattern = "^https?://[^/?#@]+/?$")]
     pub servicedesk_url: Option<String>,
     /// New key for posting notes.
     #[serde(default, deserialize_with = "some_if_present")]
-    #[schema(value_type = Option<String>, pattern = "^[!-~]{1,500}$", write_only)]
+    #[schema(value_type = String, pattern = "^[!-~]{1,500}$", write_only)]
     pub servicedesk_api_key: Option<Secret<String>>,
     /// New secret that signs the tickets. The former one stays valid for `grace_seconds`.
     #[serde(default, deserialize_with = "some_if_present")]
-    #[schema(value_type = Option<String>, pattern = "^[!-~]{16,500}$", write_only)]
+    #[schema(value_type = String, pattern = "^[!-~]{16,500}$", write_only)]
     pub webhook_signing_secret: Option<Secret<String>>,
     /// How long the former signing secret stays valid, in seconds; default 86,400. Zero: not at all.
     #[serde(default, deserialize_with = "some_if_present")]
-    #[schema(minimum = 0, maximum = 2_592_000)]
+    #[schema(value_type = i64, minimum = 0, maximum = 2_592_000)]
     pub grace_seconds: Option<i64>,
     /// New kind of service desk.
     #[serde(default, deserialize_with = "some_if_present")]
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = String, min_length = 1, max_length = 100)]
     pub tool_type: Option<String>,
     /// Whether tickets without a signature are accepted, with access mode `open` only.
     #[serde(default, deserialize_with = "some_if_present")]
@@ -54,6 +54,7 @@ pub struct TenantChanges {
     pub allow_unsigned: Option<Option<bool>>,
     /// Whether tickets are accepted at all.
     #[serde(default, deserialize_with = "some_if_present")]
+    #[schema(value_type = bool)]
     pub is_active: Option<bool>,
     /// Customer whose accounts may read the history.
     #[serde(default, deserialize_with = "some_if_present")]

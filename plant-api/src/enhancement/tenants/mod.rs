@@ -70,23 +70,29 @@ pub struct Tenant {
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 pub struct NewTenant {
     /// Unique id.
+    #[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9_-]{0,62}$", example = "acme")]
     pub tenant_id: TenantId,
     /// Name of the tenant.
-    #[schema(example = "Load Test Tenant", min_length = 1, max_length = 200)]
+    #[schema(example = "Acme", min_length = 1, max_length = 200)]
     pub name: String,
     /// URL of the service desk that the notes are posted to, with no more than a scheme, a host and a
     /// port.
     #[schema(
-        example = "https://loadtest.servicedesk.local",
+        example = "https://acme.servicedesk.local",
         max_length = 2000,
         pattern = "^https?://[^/?#@]+/?$"
     )]
     pub servicedesk_url: String,
     /// Key for posting notes.
-    #[schema(value_type = String, pattern = "^[!-~]{1,500}$", write_only)]
+    #[schema(value_type = String, pattern = "^[!-~]{1,500}$", write_only, example = "key-of-acme")]
     pub servicedesk_api_key: Secret<String>,
     /// Secret that signs the tickets.
-    #[schema(value_type = String, pattern = "^[!-~]{16,500}$", write_only)]
+    #[schema(
+        value_type = String,
+        pattern = "^[!-~]{16,500}$",
+        write_only,
+        example = "signing-secret-of-acme"
+    )]
     pub webhook_signing_secret: Secret<String>,
     /// Kind of service desk.
     #[serde(default = "default_tool_type")]

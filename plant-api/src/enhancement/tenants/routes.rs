@@ -173,7 +173,7 @@ async fn change(
     tag = "tenants",
     security((), ("bearer" = []), ("admin_key" = [])),
     summary = "Delete a tenant with its history and its queued tickets",
-    params(("id" = TenantId, Path, description = "Id of the tenant")),
+    params(("id" = TenantId, Path, description = "Id of the tenant", example = "acme")),
     responses(
         (status = 204, description = "Deleted"),
         (status = 403, description = "Administrator rights are required, unless access is open", body = Problem),

@@ -49,7 +49,7 @@ async fn list(
     tag = "tunables",
     security((), ("bearer" = []), ("admin_key" = [])),
     summary = "Get a tunable",
-    params(("name" = String, Path, description = "Name of the tunable")),
+    params(("name" = String, Path, description = "Name of the tunable", example = "cache_ttl_seconds")),
     responses(
         (status = 200, description = "The tunable", body = TunableState),
         (status = 403, description = "Administrator rights are required, unless access is open", body = Problem),
@@ -90,7 +90,7 @@ fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D
     tag = "tunables",
     security((), ("bearer" = []), ("admin_key" = [])),
     summary = "Set a tunable, at once for all requests and processes",
-    params(("name" = String, Path, description = "Name of the tunable")),
+    params(("name" = String, Path, description = "Name of the tunable", example = "cache_ttl_seconds")),
     request_body = NewValue,
     responses(
         (status = 200, description = "The changed tunable", body = TunableState),

@@ -32,7 +32,12 @@ pub struct AgentChanges {
         deserialize_with = "some_if_present",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(
+        value_type = String,
+        example = "Ivy, Senior Content Writer",
+        min_length = 1,
+        max_length = 200
+    )]
     pub name: Option<String>,
     /// Id of the new skill.
     #[serde(
@@ -40,6 +45,7 @@ pub struct AgentChanges {
         deserialize_with = "some_if_present",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(value_type = SkillId)]
     pub skill_id: Option<SkillId>,
     /// Id of the new job role.
     #[serde(
@@ -47,6 +53,7 @@ pub struct AgentChanges {
         deserialize_with = "some_if_present",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(value_type = JobRoleId)]
     pub job_role_id: Option<JobRoleId>,
     /// Id of the new team; `null` for no team.
     #[serde(
@@ -54,7 +61,7 @@ pub struct AgentChanges {
         deserialize_with = "some_if_present",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(value_type = Option<uuid::Uuid>)]
+    #[schema(value_type = Option<TeamId>)]
     pub team_id: Option<Option<TeamId>>,
     /// Id of the new industry.
     #[serde(
@@ -62,6 +69,7 @@ pub struct AgentChanges {
         deserialize_with = "some_if_present",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(value_type = IndustryId)]
     pub industry_id: Option<IndustryId>,
     /// Tags that replace the existing ones.
     #[serde(
@@ -69,7 +77,7 @@ pub struct AgentChanges {
         deserialize_with = "some_if_present",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(value_type = Option<Vec<Name>>, max_items = 50, example = json!(["seo", "blog"]))]
+    #[schema(value_type = Vec<Name>, max_items = 50, example = json!(["seo", "blog"]))]
     pub tags: Option<Vec<String>>,
     /// Custom attributes that replace the existing ones; at most 64 KiB as JSON.
     #[serde(
@@ -77,7 +85,7 @@ pub struct AgentChanges {
         deserialize_with = "some_if_present",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(example = json!({"tone": "warm"}))]
+    #[schema(value_type = Map<String, Value>, example = json!({"tone": "warm"}))]
     pub custom_attributes: Option<Map<String, Value>>,
     /// Governance notes; `null` removes them.
     #[serde(

@@ -31,7 +31,8 @@ pub const TRIAL_DAYS: i64 = 7;
 
 id!(
     /// A catalogue agent's id.
-    AgentId
+    AgentId,
+    "01945cf5-cc00-7924-aab3-16ee86e91757"
 );
 
 /// Duration of a hire.
@@ -110,7 +111,7 @@ pub fn monthly_price(industry: &str) -> u32 {
 #[schema(as = NewAgent)]
 pub struct AgentContent {
     /// Name, unique among agents.
-    #[schema(example = "Asha, Content Writer", min_length = 1, max_length = 200)]
+    #[schema(example = "Ivy, Content Writer", min_length = 1, max_length = 200)]
     pub name: String,
     /// Id of the agent's skill.
     pub skill_id: SkillId,

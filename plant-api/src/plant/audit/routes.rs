@@ -43,7 +43,7 @@ pub fn router() -> OpenApiRouter<AppState> {
     tag = "audit",
     security((), ("bearer" = [])),
     summary = "Get an entity of any kind",
-    params(("id" = Uuid, Path, description = "Id of the entity")),
+    params(("id" = Uuid, Path, description = "Id of the entity", example = "01945cf5-cc00-7924-aab3-16ee86e91757")),
     responses(
         (status = 200, description = "The entity", body = EntityView),
         (status = 404, description = "There is no such entity", body = Problem)
@@ -85,7 +85,7 @@ struct ChainPage {
     tag = "audit",
     security((), ("bearer" = [])),
     summary = "List the amendments of an entity, oldest first",
-    params(("id" = Uuid, Path, description = "Id of the entity"), ChainPage),
+    params(("id" = Uuid, Path, description = "Id of the entity", example = "01945cf5-cc00-7924-aab3-16ee86e91757"), ChainPage),
     responses(
         (status = 200, description = "A page of amendments; the `Link` header points to the next page", body = Vec<AmendmentView>),
         (status = 404, description = "There is no such entity", body = Problem)
@@ -123,7 +123,7 @@ async fn amendments(
     tag = "audit",
     security((), ("bearer" = [])),
     summary = "Check an entity for tampering",
-    params(("entity_id" = Uuid, Path, description = "Id of the entity")),
+    params(("entity_id" = Uuid, Path, description = "Id of the entity", example = "01945cf5-cc00-7924-aab3-16ee86e91757")),
     responses(
         (status = 200, description = "Result of the check", body = TamperingReport),
         (status = 404, description = "There is no such entity", body = Problem)

@@ -71,17 +71,16 @@ struct Versioning {
 struct AmendmentSummary {
     sequence: u64,
     #[serde(flatten)]
+    #[schema(value_type = DescribedSummary)]
     content: ContentSummary,
 }
 
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum ContentSummary {
     Readable {
         change_type: ChangeType,
-        #[schema(value_type = DateTime<Utc>)]
         timestamp: Box<RawValue>,
-        #[schema(value_type = Option<String>)]
         #[serde(skip_serializing_if = "Option::is_none")]
         actor: Option<Box<RawValue>>,
     },
@@ -89,10 +88,32 @@ enum ContentSummary {
     Unreadable {
         /// Always true.
         broken: bool,
-        /// Always `unreadable`.
-        #[schema(value_type = String, example = "unreadable")]
+        /// Always [`Reason::Unreadable`].
         reason: Reason,
     },
+}
+
+/// The content of an amendment without its values, or why it cannot be read.
+#[derive(utoipa::ToSchema)]
+#[schema(as = ContentSummary)]
+#[expect(
+    dead_code,
+    reason = "OpenAPI schema of `ContentSummary`; generators of clients merge no alternatives"
+)]
+struct DescribedSummary {
+    #[schema(value_type = ChangeType, required = false)]
+    change_type: Option<ChangeType>,
+    #[schema(value_type = DateTime<Utc>, required = false)]
+    timestamp: Option<Box<RawValue>>,
+    #[schema(value_type = String, required = false)]
+    actor: Option<Box<RawValue>>,
+    /// True if the content is not the JSON of an amendment, so that the chain is broken here; then only
+    /// `reason` is present.
+    #[schema(value_type = bool, required = false)]
+    broken: Option<bool>,
+    /// Only with `broken`: always `unreadable`.
+    #[schema(value_type = String, required = false, example = "unreadable")]
+    reason: Option<Reason>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]

@@ -22,7 +22,8 @@ use crate::plant::json_text::JsonText;
 
 id!(
     /// A deliverable's id.
-    DeliverableId
+    DeliverableId,
+    "0196a2e4-a680-7f36-93bc-3b21e113fa3f"
 );
 
 /// Review status of a deliverable.

@@ -93,7 +93,7 @@ async fn approve(
     summary = "Reject a deliverable that is pending review",
     params(
         ("id" = HireId, Path, description = "Id of the hired agent"),
-        ("deliverable_id" = DeliverableId, Path, description = "Id of the deliverable")
+        ("deliverable_id" = DeliverableId, Path, description = "Id of the deliverable", example = "0196a2e4-aa68-787f-a9c8-e85030b70c83")
     ),
     request_body = Option<Review>,
     responses(

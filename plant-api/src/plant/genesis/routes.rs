@@ -27,9 +27,10 @@ struct CertificationRequest {
     /// Kind of the entity.
     entity_type: Kind,
     /// Id of the entity.
+    #[schema(example = "01943e0f-a400-7ece-860d-4a850a5e08b1")]
     entity_id: Uuid,
     /// Notes on the certification; recorded in the amendment.
-    #[schema(max_length = 10_000)]
+    #[schema(max_length = 10_000, example = "Reviewed by the board")]
     notes: Option<String>,
     /// Evidence for the certification: any JSON value of at most 64 KiB; recorded in the amendment.
     #[schema(value_type = Value, required = false)]

@@ -23,7 +23,8 @@ use crate::plant::json_text::{JsonText, json_text};
 
 id!(
     /// A goal's id.
-    GoalId
+    GoalId,
+    "01960865-afa0-7046-885c-977d52c8aeff"
 );
 
 /// How often a goal is due.
@@ -108,20 +109,28 @@ fn enabled_by_default() -> bool {
 #[serde(deny_unknown_fields)]
 pub struct GoalChanges {
     /// New title.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(
+        value_type = String,
+        example = "Publish an article every two weeks",
+        min_length = 1,
+        max_length = 200
+    )]
     #[serde(default, deserialize_with = "some_if_present")]
     pub title: Option<String>,
     /// New description.
-    #[schema(max_length = 10_000)]
+    #[schema(value_type = String, max_length = 10_000)]
     #[serde(default, deserialize_with = "some_if_present")]
     pub description: Option<String>,
     /// New schedule; `frequency` is an alias.
+    #[schema(value_type = Schedule)]
     #[serde(alias = "frequency", default, deserialize_with = "some_if_present")]
     pub schedule: Option<Schedule>,
     /// Whether the goal yields deliverables when due.
+    #[schema(value_type = bool, example = true)]
     #[serde(default, deserialize_with = "some_if_present")]
     pub enabled: Option<bool>,
     /// Settings that replace the existing ones; at most 64 KiB as JSON.
+    #[schema(value_type = Map<String, Value>, example = json!({"words": 600}))]
     #[serde(default, deserialize_with = "some_if_present")]
     pub settings: Option<Map<String, Value>>,
 }

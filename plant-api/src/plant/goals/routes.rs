@@ -138,7 +138,7 @@ async fn change(
     summary = "Delete a goal; its deliverables are kept",
     params(
         ("id" = HireId, Path, description = "Id of the hired agent"),
-        ("goal_id" = GoalId, Path, description = "Id of the goal")
+        ("goal_id" = GoalId, Path, description = "Id of the goal", example = "01960865-b770-7a1f-a3d5-c7dda7906f59")
     ),
     responses(
         (status = 204, description = "Deleted"),

@@ -15,6 +15,7 @@ use crate::plant::json_text::json_text;
 /// New configuration of a hired agent; absent fields are reset to their defaults.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewHiredAgentConfiguration)]
 pub struct NewConfiguration {
     /// Nickname given by the customer.
     #[schema(example = "Inky", min_length = 1, max_length = 200)]

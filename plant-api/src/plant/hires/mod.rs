@@ -25,7 +25,8 @@ use crate::plant::json_text::JsonText;
 
 id!(
     /// A hired agent's id.
-    HireId
+    HireId,
+    "01956de6-dbe8-752a-a864-4e12138fe754"
 );
 
 /// Color theme in which user interfaces show a hired agent.
@@ -105,6 +106,8 @@ impl HiredAgent {
 
 /// Configuration of a hired agent.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+// Generated clients have a class `Configuration` of their own.
+#[schema(as = HiredAgentConfiguration)]
 pub struct Configuration {
     /// Id of the hired agent.
     pub id: HireId,

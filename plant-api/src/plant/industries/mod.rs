@@ -18,7 +18,8 @@ use crate::plant::id::id;
 
 id!(
     /// An industry's id.
-    IndustryId
+    IndustryId,
+    "019438e9-4800-71cc-8e1f-dc1bb5ff2ee9"
 );
 
 /// An industry.
@@ -48,7 +49,7 @@ pub struct Industry {
 #[schema(as = NewIndustry)]
 pub struct IndustryContent {
     /// Name, unique among industries (case-insensitive).
-    #[schema(example = "marketing", min_length = 1, max_length = 200)]
+    #[schema(example = "gardening", min_length = 1, max_length = 200)]
     pub name: String,
     /// Description of the industry.
     #[schema(max_length = 10_000)]

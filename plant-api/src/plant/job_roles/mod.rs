@@ -22,7 +22,8 @@ const MAX_SKILLS: usize = 100;
 
 id!(
     /// A job role's id.
-    JobRoleId
+    JobRoleId,
+    "01944336-0000-713d-ae58-9d340c4e985d"
 );
 
 /// Level of experience that a job role requires.
@@ -72,7 +73,7 @@ pub struct JobRole {
 #[schema(as = NewJobRole)]
 pub struct JobRoleContent {
     /// Name, unique among job roles.
-    #[schema(example = "Content Writer", min_length = 1, max_length = 200)]
+    #[schema(example = "Garden Writer", min_length = 1, max_length = 200)]
     pub name: String,
     /// Description of the job role.
     #[schema(max_length = 10_000)]

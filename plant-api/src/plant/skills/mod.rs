@@ -21,7 +21,8 @@ use crate::plant::id::id;
 
 id!(
     /// A skill's id.
-    SkillId
+    SkillId,
+    "01943e0f-a400-7ece-860d-4a850a5e08b1"
 );
 
 /// Category of a skill.
@@ -71,7 +72,7 @@ pub struct Skill {
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 pub struct NewSkill {
     /// Name, unique among skills.
-    #[schema(example = "Python 3.11", min_length = 1, max_length = 200)]
+    #[schema(example = "Soil Analysis", min_length = 1, max_length = 200)]
     pub name: String,
     /// Category of the skill.
     pub category: Category,
@@ -80,7 +81,7 @@ pub struct NewSkill {
     pub description: Option<String>,
     /// Key of the skill, unique among skills. Default: the slug of the name.
     #[schema(
-        example = "python-3-11",
+        example = "soil-analysis",
         min_length = 1,
         max_length = 200,
         pattern = "^[a-z0-9]+(-[a-z0-9]+)*$"

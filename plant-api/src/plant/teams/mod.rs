@@ -19,7 +19,8 @@ use crate::plant::job_roles::JobRoleId;
 
 id!(
     /// A team's id.
-    TeamId
+    TeamId,
+    "0194485c-5c00-7020-a51b-ff9604b3e269"
 );
 
 /// A team.
@@ -51,7 +52,7 @@ pub struct Team {
 #[schema(as = NewTeam)]
 pub struct TeamContent {
     /// Name, unique among teams.
-    #[schema(example = "Brand Studio", min_length = 1, max_length = 200)]
+    #[schema(example = "Leaf Studio", min_length = 1, max_length = 200)]
     pub name: String,
     /// Description of the team.
     #[schema(max_length = 10_000)]

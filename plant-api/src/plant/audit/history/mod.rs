@@ -22,6 +22,7 @@ pub struct AmendmentView {
     pub sequence: u64,
     /// What changed, when, and by whom.
     #[serde(flatten)]
+    #[schema(value_type = DescribedContent)]
     pub content: Content,
     /// SHA-256 of the content as canonical JSON.
     #[schema(value_type = String)]
@@ -32,9 +33,8 @@ pub struct AmendmentView {
 }
 
 /// The content of an amendment, if it can be read.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
-#[schema(as = StoredContent)]
 pub enum Content {
     Readable(AmendmentContent),
     Unreadable(UnreadableContent),
@@ -42,33 +42,57 @@ pub enum Content {
 
 /// The content of an amendment. The values are the stored texts, so that the numbers in them are
 /// those that were hashed.
-#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AmendmentContent {
-    /// `creation`, `evolution` or `certification`.
     pub change_type: ChangeType,
-    /// Fields that the amendment sets, with their new values.
-    #[schema(value_type = Object)]
     pub data: Box<RawValue>,
-    /// Time of the change.
-    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
     pub timestamp: Box<RawValue>,
-    /// Who made the change: an account's id, `anonymous`, `operator` (the admin key) or `genesis` (the
-    /// test data).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, example = "genesis")]
     pub actor: Option<Box<RawValue>>,
 }
 
 /// Content that is not the JSON of an amendment, so that the chain is broken here.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Serialize)]
 pub struct UnreadableContent {
     /// Always true.
     pub broken: bool,
-    /// Always `unreadable`.
-    #[schema(value_type = String, example = "unreadable")]
+    /// Always [`Reason::Unreadable`].
     pub reason: Reason,
     /// The stored bytes, in hexadecimal.
     pub content: String,
+}
+
+/// The content of an amendment: what it sets, or why it cannot be read.
+#[derive(utoipa::ToSchema)]
+#[schema(as = StoredContent)]
+#[expect(
+    dead_code,
+    reason = "OpenAPI schema of `Content`; generators of clients merge no alternatives"
+)]
+struct DescribedContent {
+    /// Kind of the change.
+    #[schema(value_type = ChangeType, required = false)]
+    change_type: Option<ChangeType>,
+    /// Fields that the amendment sets, with their new values.
+    #[schema(value_type = Object, required = false)]
+    data: Option<Box<RawValue>>,
+    /// Time of the change.
+    #[schema(value_type = chrono::DateTime<chrono::Utc>, required = false)]
+    timestamp: Option<Box<RawValue>>,
+    /// Who made the change: an account's id, `anonymous`, `operator` (the admin key) or `genesis` (the
+    /// test data).
+    #[schema(value_type = String, required = false, example = "genesis")]
+    actor: Option<Box<RawValue>>,
+    /// True if the content is not the JSON of an amendment, so that the chain is broken here; then only
+    /// `reason` and `content` are present.
+    #[schema(value_type = bool, required = false)]
+    broken: Option<bool>,
+    /// Only with `broken`: always `unreadable`.
+    #[schema(value_type = String, required = false, example = "unreadable")]
+    reason: Option<Reason>,
+    /// Only with `broken`: the stored bytes, in hexadecimal.
+    #[schema(value_type = String, required = false)]
+    content: Option<String>,
 }
 
 impl From<&[u8]> for Content {

@@ -34,7 +34,7 @@ pub fn router() -> OpenApiRouter<AppState> {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 struct NewGenesisJobRole {
     /// Name, unique among job roles.
-    #[schema(example = "Content Writer", min_length = 1, max_length = 200)]
+    #[schema(example = "Garden Planner", min_length = 1, max_length = 200)]
     name: String,
     /// Description of the job role.
     #[schema(max_length = 10_000)]
