@@ -1,6 +1,7 @@
 //! Tests of seeding on a real database.
 
 mod data;
+mod examples;
 
 use std::collections::BTreeMap;
 
