@@ -44,14 +44,23 @@ main() {
 
 # Usage: check_observability <part>. With the programs that the tests have built.
 check_observability() {
-  local target
-  target=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
-  run env CARGO_TARGET_DIR="$target" ./scripts/check_observability.sh "$1"
+  run env CARGO_TARGET_DIR="$(target_directory)" ./scripts/check_observability.sh "$1"
+}
+
+# Usage: with_debug_programs <script>. With the programs that the tests have built.
+with_debug_programs() {
+  run env BIN="$(target_directory)/debug" "$1"
+}
+
+target_directory() {
+  cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
 
 long_steps() {
   step "generated clients" run ./scripts/check_clients.sh
   step "faults that alerts detect" check_observability alerts
+  step "a web page of another origin" with_debug_programs ./scripts/check_browser.sh
+  step "refused bodies" with_debug_programs ./scripts/check_uploads.sh
   if command_exists cargo-deny; then
     step "licenses and advisories" run cargo deny --locked check
   fi

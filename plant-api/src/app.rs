@@ -134,8 +134,8 @@ pub async fn work(mut config: Config) -> anyhow::Result<()> {
     // Before the log line, at which a supervisor may already send a signal.
     stop_on_signal(state.shutdown.clone())?;
     log_addresses(&listeners)?;
-    let (routes, _) = http::with_openapi(health::router(), &state.metrics)?;
-    let router = http::with_middleware(routes, state.clone());
+    let (routes, api) = http::with_openapi(health::router(), &state.metrics)?;
+    let router = http::with_middleware(routes, &api, state.clone());
     if config.provider.webhook_url.is_none() {
         tracing::warn!(
             listen = ?config.listen,
@@ -504,7 +504,7 @@ pub async fn migrate(config: DatabaseConfig) -> anyhow::Result<()> {
 pub fn router(state: AppState, agent: Agent) -> serde_json::Result<(Router, OpenApi)> {
     let routes = http::api_routes(agent).merge(health::router());
     let (routes, api) = http::with_openapi(routes, &state.metrics)?;
-    Ok((http::with_middleware(routes, state), api))
+    Ok((http::with_middleware(routes, &api, state), api))
 }
 
 fn access_policy(config: &Config) -> anyhow::Result<AccessPolicy> {
@@ -519,6 +519,7 @@ fn access_policy(config: &Config) -> anyhow::Result<AccessPolicy> {
         password_hasher: PasswordHasher::start(config.hash_threads, MAX_HASH_LATENCY)
             .context("cannot start the password hashing threads")?,
         rate_limit: RateLimit::new(config.rate_limit),
+        cors_origins: config.cors_origins.clone().into(),
         require_verification: config.require_verification,
     })
 }

@@ -11,11 +11,15 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::cache::CachedResponse;
+use crate::content_coding::version_of;
 use crate::error::{Error, Result};
 
-/// Extractor of the ETags in `If-Match` and `If-None-Match`.
+/// Extractor of the ETags in `If-Match` and `If-None-Match`. The ETag of a compressed response, which
+/// ends with the name of the coding, matches like that of the plain one.
 #[derive(Debug, Clone, Default)]
 pub struct Preconditions {
+    /// Whether the response may be compressed.
+    accepts_codings: bool,
     if_match: Option<Vec<String>>,
     if_none_match: Option<Vec<String>>,
 }
@@ -25,6 +29,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Preconditions {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self {
+            accepts_codings: parts.headers.contains_key(header::ACCEPT_ENCODING),
             if_match: parse_tags(&parts.headers, &header::IF_MATCH),
             if_none_match: parse_tags(&parts.headers, &header::IF_NONE_MATCH),
         })
@@ -38,7 +43,7 @@ impl Preconditions {
     /// [`Error::PreconditionFailed`] when the version does not match.
     pub fn check_if_match(&self, version: impl Display) -> Result<()> {
         match &self.if_match {
-            Some(tags) if !any_matches(tags, &version.to_string(), false) => {
+            Some(tags) if find_match(tags, &version.to_string(), false).is_none() => {
                 Err(Error::PreconditionFailed)
             }
             _ => Ok(()),
@@ -65,10 +70,18 @@ impl Preconditions {
 
     /// Returns a cached response, or 304 when `If-None-Match` matches its ETag.
     pub fn respond_cached(&self, cached: &CachedResponse) -> Response {
-        if self.if_none_match.as_ref().is_some_and(|tags| any_matches(tags, &cached.etag, true)) {
-            return with_etag(&cached.etag, StatusCode::NOT_MODIFIED.into_response());
+        let tags = self.if_none_match.as_deref().unwrap_or_default();
+        if let Some(tag) = find_match(tags, &cached.etag, true) {
+            // The tag of the response that the client has, which may be compressed.
+            return with_etag(tag, StatusCode::NOT_MODIFIED.into_response());
         }
-        cached_into_response(cached)
+        let mut response = cached_into_response(cached);
+        if self.accepts_codings
+            && let Some(compressed) = &cached.compressed
+        {
+            response.extensions_mut().insert(compressed.clone());
+        }
+        response
     }
 }
 
@@ -78,7 +91,7 @@ impl Preconditions {
 /// When the value cannot be serialized to JSON.
 pub fn to_cached_response(version: impl Display, value: &impl Serialize) -> Result<CachedResponse> {
     let body = serde_json::to_vec(value).map_err(|e| Error::Internal(Box::new(e)))?;
-    Ok(CachedResponse { etag: version.to_string(), link: None, body: body.into() })
+    Ok(CachedResponse::new(version.to_string(), None, body))
 }
 
 /// Converts a cached response to a 200 response.
@@ -106,16 +119,19 @@ fn parse_tags(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<String>> {
     Some(texts.flat_map(|text| text.split(',')).map(|tag| tag.trim().to_owned()).collect())
 }
 
-/// Returns whether one of `tags` matches `version`. Weak tags match only in the weak comparison,
-/// which `If-None-Match` uses (RFC 9110, section 13.1).
-fn any_matches(tags: &[String], version: &str, weak_comparison: bool) -> bool {
-    tags.iter().any(|tag| {
+/// Returns the first of `tags`, without quotes, that matches `version`; for `*` the version itself. Weak
+/// tags match only in the weak comparison, which `If-None-Match` uses (RFC 9110, section 13.1).
+fn find_match<'a>(tags: &'a [String], version: &'a str, weak_comparison: bool) -> Option<&'a str> {
+    tags.iter().find_map(|tag| {
+        if tag == "*" {
+            return Some(version);
+        }
         let opaque_tag = match tag.strip_prefix("W/") {
             Some(rest) if weak_comparison => rest,
-            Some(_) => return false,
+            Some(_) => return None,
             None => tag,
         };
-        tag == "*"
-            || opaque_tag.strip_prefix('"').and_then(|t| t.strip_suffix('"')) == Some(version)
+        let opaque_tag = opaque_tag.strip_prefix('"')?.strip_suffix('"')?;
+        (opaque_tag == version || version_of(opaque_tag) == version).then_some(opaque_tag)
     })
 }

@@ -40,6 +40,7 @@ pub mod queue;
 pub mod tunables;
 
 pub mod clock;
+pub mod content_coding;
 pub mod crypto;
 pub mod db;
 pub mod html_page;

@@ -145,7 +145,7 @@ impl Page {
 
     fn response(&self, body: Vec<u8>, next: Option<Uuid>) -> CachedResponse {
         let link = next.map(|last| format!("<{}>; rel=\"next\"", self.uri(None, Some(last))));
-        CachedResponse { etag: content_etag(&body), link, body: body.into() }
+        CachedResponse::new(content_etag(&body), link, body)
     }
 
     /// Returns the key of the page in the cache: its path and known parameters, in a fixed order.

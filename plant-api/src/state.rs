@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::AccessMode;
+use crate::config::{AccessMode, CorsOrigins};
 use crate::crypto::Sealer;
 use crate::db::Db;
 use crate::limit::{BodyBudget, RateLimit};
@@ -116,13 +116,15 @@ impl FromRef<AppState> for Redis {
     }
 }
 
-/// Authentication and rate limiting. Clones share the state.
+/// Authentication, rate limiting, and the web pages that may call the API. Clones share the state.
 #[derive(Clone)]
 pub struct AccessPolicy {
     pub access_mode: AccessMode,
     pub tokens: Tokens,
     pub password_hasher: PasswordHasher,
     pub rate_limit: RateLimit,
+    /// Shared, because the state is cloned.
+    pub cors_origins: Arc<CorsOrigins>,
     /// Whether login requires a verified email.
     pub require_verification: bool,
     /// Fingerprint of the admin key; `None`: disabled.

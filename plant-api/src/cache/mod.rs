@@ -33,13 +33,14 @@ use tokio::sync::{SetOnce, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::content_coding::Compressed;
 use crate::error::{Error, Result};
 use crate::redis::Redis;
 
 pub use request::RequestCache;
 
-/// Capacity of the in-process cache in bytes.
-const MAX_LOCAL_BYTES: u64 = 16 * 1024 * 1024;
+/// Capacity of the in-process cache in bytes, with the compressed forms of the bodies.
+const MAX_LOCAL_BYTES: u64 = 24 * 1024 * 1024;
 
 /// Maximum length of a key; longer ones, which are rarely requested twice, are not cached.
 const MAX_KEY_BYTES: usize = 256;
@@ -77,7 +78,7 @@ impl Topic {
 }
 
 /// A serialized response that can be stored in the cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CachedResponse {
     /// Value of the `ETag` header, without quotes.
     pub etag: String,
@@ -85,16 +86,35 @@ pub struct CachedResponse {
     pub link: Option<String>,
     /// JSON body.
     pub body: Bytes,
+    /// The compressed forms of the body; `None`: not kept, because the response is sent once.
+    pub compressed: Option<Arc<Compressed>>,
+}
+
+/// Compressed forms follow from the body.
+impl PartialEq for CachedResponse {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.etag, &self.link, &self.body) == (&other.etag, &other.link, &other.body)
+    }
 }
 
 impl CachedResponse {
+    pub fn new(etag: String, link: Option<String>, body: impl Into<Bytes>) -> Self {
+        Self { etag, link, body: body.into(), compressed: None }
+    }
+
+    /// Keeps the compressed forms of the body, because the response is sent many times.
+    pub fn keep_compressed(self) -> Self {
+        Self { compressed: Some(Arc::default()), ..self }
+    }
+
     /// Returns whether the body is a JSON array without items.
     pub fn is_empty_list(&self) -> bool {
         self.body == "[]"
     }
 
     fn weight(&self) -> u32 {
-        let bytes = self.body.len() + self.etag.len() + MAX_KEY_BYTES;
+        // The compressed forms of typical bodies have less than half of their length.
+        let bytes = self.body.len() + self.body.len() / 2 + self.etag.len() + MAX_KEY_BYTES;
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
@@ -108,11 +128,8 @@ impl CachedResponse {
         let first = bytes.iter().position(|b| *b == b'\n')?;
         let second = first + 1 + bytes[first + 1..].iter().position(|b| *b == b'\n')?;
         let text = |range| std::str::from_utf8(&bytes[range]).ok().map(str::to_owned);
-        Some(Self {
-            etag: text(0..first)?,
-            link: text(first + 1..second).filter(|link| !link.is_empty()),
-            body: bytes.slice(second + 1..),
-        })
+        let link = text(first + 1..second).filter(|link| !link.is_empty());
+        Some(Self::new(text(0..first)?, link, bytes.slice(second + 1..)))
     }
 }
 
@@ -233,12 +250,12 @@ impl Cache {
             }
             if let Some(response) = self.fetch(&redis_key).await {
                 self.count(topic, "hit");
-                return Ok(Arc::new(response));
+                return Ok(Arc::new(response.keep_compressed()));
             }
             self.count(topic, "miss");
             let response = fill.await?;
             self.store(&redis_key, ttl, &response).await;
-            Ok::<_, Error>(Arc::new(response))
+            Ok::<_, Error>(Arc::new(response.keep_compressed()))
         });
         result.await.map_err(|error| error.clone_lossy())
     }

@@ -70,7 +70,7 @@ fn parse_rule(entry: &str) -> Option<HostRule> {
 }
 
 /// Splits `host:port` or `[IPv6]:port`; the port is optional.
-fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+pub(super) fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     let host_end = text.rfind(']').map_or(0, |bracket| bracket + 1);
     match text[host_end..].find(':') {
         None => Some((text, None)),

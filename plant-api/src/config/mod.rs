@@ -4,6 +4,7 @@
 
 mod agent;
 mod connections;
+mod cors;
 mod desk;
 mod hosts;
 mod provider;
@@ -27,6 +28,7 @@ use serde_json::{Map, Value};
 
 pub use agent::{AgentConfig, AgentOptions};
 pub use connections::{ConnectionConfig, ConnectionOptions};
+pub use cors::CorsOrigins;
 pub use desk::{DeskConfig, DeskOptions};
 pub use hosts::{HostPattern, HostRule, is_host_name};
 pub use provider::{ProviderConfig, ProviderOptions};
@@ -79,6 +81,11 @@ pub struct Options {
     /// Environment: `development` or `production` (rejects open access and weak secrets).
     #[arg(long, env = "ENVIRONMENT", default_value = "development")]
     pub environment: String,
+
+    /// Origins whose web pages may call the API, comma-separated; `*`: all; `none`; empty: those of
+    /// this machine (`localhost`), none in production.
+    #[arg(long, env = "PLANT_CORS_ORIGINS", default_value = "")]
+    pub cors_origins: String,
 
     /// Timeout for one request in seconds; the response is then 503.
     #[arg(long, env = "PLANT_REQUEST_TIMEOUT", default_value = "10")]
@@ -169,6 +176,7 @@ pub struct Config {
     /// API requests per minute from one IP address (IPv6: one /64), in each process.
     pub rate_limit: NonZeroU32,
     pub environment: Environment,
+    pub cors_origins: CorsOrigins,
     pub request_timeout: Duration,
     /// In bytes.
     pub body_limit: usize,
@@ -310,6 +318,7 @@ impl Options {
                 .try_into()
                 .unwrap_or(NonZeroU32::MIN),
             environment,
+            cors_origins: cors::parse(&self.cors_origins, environment, &mut problems),
             request_timeout: parse_seconds(
                 "PLANT_REQUEST_TIMEOUT",
                 &self.request_timeout,

@@ -18,6 +18,7 @@ impl Options {
             ("PLANT_HASH_THREADS", &self.hash_threads),
             ("PLANT_RATE_LIMIT", &self.rate_limit),
             ("ENVIRONMENT", &self.environment),
+            ("PLANT_CORS_ORIGINS", &self.cors_origins),
             ("PLANT_REQUEST_TIMEOUT", &self.request_timeout),
             ("PLANT_BODY_LIMIT", &self.body_limit),
             ("PLANT_MAX_CONNECTIONS", &connections.max_connections),

@@ -256,6 +256,15 @@ fn the_grace_period_is_longer_in_production() {
 }
 
 #[test]
+fn invalid_origins_are_a_problem() {
+    assert_eq!(options(&[]).check().unwrap().cors_origins, CorsOrigins::Loopback);
+    assert_eq!(
+        problems(&["--cors-origins=app.example.com"]),
+        ["PLANT_CORS_ORIGINS: `app.example.com` is not an origin such as https://app.example.com"]
+    );
+}
+
+#[test]
 fn secrets_are_hidden_in_debug_output() {
     let secret = format!("--jwt-secret=hidden{}", "x".repeat(40));
     let key = format!("--admin-key=hidden{}", "y".repeat(40));

@@ -107,6 +107,17 @@ pub enum Error {
     /// 415: the content type is not JSON.
     #[error("unsupported content type; send the body as application/json")]
     UnsupportedMediaType,
+    /// 415: the body is compressed.
+    #[error("compressed request bodies are not supported; send the body without Content-Encoding")]
+    UnsupportedContentEncoding,
+    /// 406: the client accepts no content coding that the service has.
+    #[error(
+        "the service has no content coding that Accept-Encoding allows; it has gzip, zstd, identity"
+    )]
+    NotAcceptable,
+    /// 501: a part of HTTP that the service does not implement.
+    #[error("the service does not implement {0}")]
+    NotImplemented(&'static str),
     /// 413: the body exceeds the size limit.
     #[error("the request body is larger than {limit} bytes")]
     PayloadTooLarge {
@@ -231,7 +242,11 @@ impl Error {
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType | Self::UnsupportedContentEncoding => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong { .. } => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -258,7 +273,11 @@ impl Error {
             Self::RateLimited { .. } => "rate-limited",
             Self::PreconditionFailed => "precondition-failed",
             Self::MethodNotAllowed => "method-not-allowed",
-            Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::UnsupportedMediaType | Self::UnsupportedContentEncoding => {
+                "unsupported-media-type"
+            }
+            Self::NotAcceptable => "not-acceptable",
+            Self::NotImplemented(_) => "not-implemented",
             Self::PayloadTooLarge { .. } => "payload-too-large",
             Self::UriTooLong { .. } => "uri-too-long",
             Self::HeadersTooLarge { .. } => "headers-too-large",
@@ -368,6 +387,11 @@ impl IntoResponse for Error {
         let status = self.status();
         let retry_after = self.retry_after();
         let mut response = status.into_response();
+        if matches!(self, Self::UnsupportedContentEncoding) {
+            // The coding that would be accepted (RFC 9110, section 15.5.16).
+            let identity = HeaderValue::from_static("identity");
+            response.headers_mut().insert(header::ACCEPT_ENCODING, identity);
+        }
         if status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);

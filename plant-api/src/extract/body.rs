@@ -2,6 +2,7 @@
 
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
+use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 
@@ -13,15 +14,29 @@ use crate::state::RequestLimits;
 /// [`MAX_UNRESERVED_BODY_BYTES`] reserves memory until the returned bytes are dropped.
 ///
 /// # Errors
-/// [`Error::PayloadTooLarge`], before anything is read if the Content-Length exceeds the limit;
+/// [`Error::UnsupportedContentEncoding`]; [`Error::PayloadTooLarge`], before anything is read if the Content-Length exceeds the limit;
 /// [`Error::BodyTimeout`]; [`Error::Unavailable`] if other bodies use all memory;
 /// [`Error::Malformed`] when the connection closes before the end of the body.
 pub async fn read_body(request: Request, limits: &RequestLimits) -> Result<Bytes> {
+    check_content_encoding(request.headers())?;
     let client = ClientIp::from_extensions(request.extensions());
     let body = request.into_body();
     match tokio::time::timeout(limits.body_timeout, collect(body, client, limits)).await {
         Ok(result) => result,
         Err(_) => Err(Error::BodyTimeout),
+    }
+}
+
+/// Refuses a compressed body: a short one could become a very long one.
+fn check_content_encoding(headers: &HeaderMap) -> Result<()> {
+    let is_plain = |value: &header::HeaderValue| {
+        let mut codings = value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
+        codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
+    };
+    if headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain) {
+        Ok(())
+    } else {
+        Err(Error::UnsupportedContentEncoding)
     }
 }
 
@@ -126,6 +141,24 @@ mod tests {
             assert_eq!(read(body, &limits()).await.unwrap(), vec![b'x'; length]);
             assert_eq!(read(chunked(length, true), &limits()).await.unwrap(), vec![b'x'; length]);
         }
+    }
+
+    #[tokio::test]
+    async fn a_compressed_body_is_415() {
+        let coded = async |codings: &[&str]| {
+            let request = codings.iter().fold(Request::builder(), |request, coding| {
+                request.header(header::CONTENT_ENCODING, *coding)
+            });
+            let read = read_body(request.body(Body::from("{}")).unwrap(), &limits()).await;
+            read.map(|_| ()).map_err(|e| e.status().as_u16())
+        };
+        for plain in ["identity", "Identity", "", " identity , "] {
+            assert_eq!(coded(&[plain]).await, Ok(()), "{plain}");
+        }
+        for compressed in ["gzip", "zstd", "br", "deflate", "identity, gzip", "x"] {
+            assert_eq!(coded(&[compressed]).await, Err(415), "{compressed}");
+        }
+        assert_eq!(coded(&["identity", "gzip"]).await, Err(415));
     }
 
     #[tokio::test]

@@ -65,7 +65,7 @@ where
         require_json(request.headers())?;
         let limits = RequestLimits::from_ref(state);
         let body = read_body(request, &limits).await?;
-        limits.body_budget.parse(body, read_json).await.map(Self)
+        limits.body_budget.process(body, read_json).await.map(Self)
     }
 }
 

@@ -17,6 +17,9 @@ use hyper::body::Frame;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::compression::compress;
+use super::cors::{Cors, RouteMethods};
+use crate::content_coding::Accepted;
 use crate::error::{Error, Problem, Result};
 use crate::limit::{
     BodyReservation, ClientIp, ConnectionLimit, MAX_UNRESERVED_BODY_BYTES, MAX_URI_BYTES,
@@ -41,7 +44,7 @@ const MAX_ID_BYTES: usize = 128;
 
 /// Handles one request; the outermost middleware.
 pub async fn handle_request(
-    State(state): State<AppState>,
+    State((state, methods)): State<(AppState, Arc<RouteMethods>)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -60,14 +63,22 @@ pub async fn handle_request(
     let trace_id = trace.trace_id();
     let span = span(&ids, trace_id.as_deref(), request.headers(), method, uri.path());
 
+    let cors = Cors::new(&state.access_policy.cors_origins, request.method(), request.headers());
+    let accepted = Accepted::from_headers(request.headers());
+    let is_options = request.method() == Method::OPTIONS;
     let _in_progress = InProgress::start(&state.metrics);
     let tunables = state.tunables.draw();
     request.extensions_mut().insert(tunables);
-    let admitted = admit(&state, &request, &tunables);
+    let admitted = admit(&state, &request, &tunables, accepted);
     let client = ClientIp::from_extensions(request.extensions());
     let handler = AssertUnwindSafe(async {
         match admitted {
-            Ok(()) => reserve_memory(&state, client, next.run(request).await).await,
+            Ok(()) => {
+                let response = next.run(request).await;
+                let response = methods.respond(is_options, path.unwrap_or_default(), response);
+                let response = compress(accepted, &state.request_limits.body_budget, response);
+                reserve_memory(&state, client, response.await).await
+            }
             Err(error) => error.into_response(),
         }
     })
@@ -102,15 +113,23 @@ pub async fn handle_request(
     let mut response = write_problem(response, uri.path(), &ids, trace_id);
     if method == "HEAD" {
         response = without_body(response);
+    } else if accepted.coding.is_some() && !response.status().is_success() {
+        response = compress(accepted, &state.request_limits.body_budget, response).await;
     }
     if let Some(value) = trace.header() {
         response.headers_mut().insert(TRACERESPONSE.clone(), value);
     }
+    cors.add_headers(&mut response);
     ids.add_to(response)
 }
 
 /// Checks the limits that apply before the handler is called.
-fn admit(state: &AppState, request: &Request, tunables: &RequestTunables) -> Result<()> {
+fn admit(
+    state: &AppState,
+    request: &Request,
+    tunables: &RequestTunables,
+    accepted: Accepted,
+) -> Result<()> {
     let uri = request.uri();
     let length = uri.path().len() + uri.query().map_or(0, |query| 1 + query.len());
     if length > MAX_URI_BYTES {
@@ -120,6 +139,9 @@ fn admit(state: &AppState, request: &Request, tunables: &RequestTunables) -> Res
         return Ok(());
     }
     ConnectionLimit::check(request.extensions())?;
+    if accepted.coding.is_none() && !accepted.identity {
+        return Err(Error::NotAcceptable);
+    }
     if super::is_api(uri.path()) {
         state.access_policy.rate_limit.check(request.extensions())?;
         let in_progress = state.metrics.requests_in_progress.get();

@@ -1,9 +1,14 @@
 //! The routes of all slices in one router, their OpenAPI description and the middleware.
 
+mod compression;
+mod cors;
 mod description;
+mod files;
 mod middleware;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -15,8 +20,12 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use self::cors::RouteMethods;
+use crate::cache::CachedResponse;
 use crate::error::Error;
+use crate::etag::Preconditions;
 use crate::metrics::Metrics;
+use crate::page::content_etag;
 use crate::performance_agent::{self, Agent};
 use crate::state::AppState;
 use crate::{auth, customers, enhancement, generation, payments, plant};
@@ -74,18 +83,29 @@ pub fn with_openapi(
             }
         }
     }
+    let json = serde_json::to_vec(&description::to_json(&api)?)?;
+    let json = CachedResponse::new(content_etag(&json), None, json).keep_compressed();
     let swagger_ui = SwaggerUi::new("/docs")
-        .external_url_unchecked("/openapi.json", description::to_json(&api)?)
         .config(Config::new(["/openapi.json"]).try_it_out_enabled(true).validator_url("none"));
-    let routes = routes.merge(swagger_ui).route("/", get(async || Redirect::temporary("/docs/")));
+    let files = Router::from(swagger_ui)
+        .layer(from_fn_with_state(files::Files::default(), files::keep_compressed));
+    let routes = routes
+        .merge(files)
+        .route(
+            "/openapi.json",
+            get(async move |conditions: Preconditions| conditions.respond_cached(&json)),
+        )
+        .route("/", get(async || Redirect::temporary("/docs/")));
     Ok((routes, api))
 }
 
-/// Adds the middleware and the fallbacks: every error response is `application/problem+json`.
-pub fn with_middleware(router: Router<AppState>, state: AppState) -> Router {
+/// Adds the middleware and the fallbacks: every error response is `application/problem+json`. `api`
+/// describes the routes.
+pub fn with_middleware(router: Router<AppState>, api: &OpenApi, state: AppState) -> Router {
+    let methods = Arc::new(RouteMethods::new(api));
     router
         .fallback(async || Error::no_such("route"))
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .layer(from_fn_with_state(state.clone(), middleware::handle_request))
+        .layer(from_fn_with_state((state.clone(), methods), middleware::handle_request))
         .with_state(state)
 }

@@ -1,4 +1,5 @@
-//! Memory for the bodies of all requests or responses together, and threads that parse requests.
+//! Memory for the bodies of all requests or responses together, and threads that parse and compress
+//! them.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,7 +15,7 @@ use super::{ClientIp, RETRY_AFTER};
 use crate::error::{Error, Result};
 
 /// Maximum size of a body that reserves no memory, so that small requests never wait for large ones.
-/// A larger body reserves memory for its whole size, and is parsed on another thread.
+/// A larger body reserves memory for its whole size, and is processed on another thread.
 pub const MAX_UNRESERVED_BODY_BYTES: usize = 16 * 1024;
 
 /// Maximum number of bytes that all bodies together reserve; one body of the maximum size if that is
@@ -31,13 +32,13 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Number of clients from which on those without reservations are forgotten.
 const MAX_IDLE_CLIENTS: usize = 1024;
 
-/// Memory for bodies, in bytes, and threads that parse large ones. Clones share both.
+/// Memory for bodies, in bytes, and threads that parse and compress large ones. Clones share both.
 #[derive(Debug, Clone)]
 pub struct BodyBudget {
     free: Arc<Semaphore>,
     total: usize,
     timeout: Duration,
-    parsers: Arc<Semaphore>,
+    threads: Arc<Semaphore>,
     /// What each client may still reserve.
     shares: Arc<Mutex<HashMap<IpAddr, Arc<Semaphore>>>>,
 }
@@ -57,7 +58,7 @@ impl BodyBudget {
             free: Arc::new(Semaphore::new(total)),
             total,
             timeout,
-            parsers: Arc::new(Semaphore::new(threads)),
+            threads: Arc::new(Semaphore::new(threads)),
             shares: Arc::default(),
         }
     }
@@ -105,26 +106,27 @@ impl BodyBudget {
         (self.total - self.total / 8).max(1)
     }
 
-    /// Parses `body`. A large one takes milliseconds, in which its thread could not serve the other
-    /// requests, so it is parsed on a thread of its own; as many at a time as there are cores.
+    /// Parses or compresses `body`. A large one takes milliseconds, in which its thread could not
+    /// serve the other requests, so it is processed on a thread of its own; as many at a time as there
+    /// are cores.
     ///
     /// # Errors
-    /// Those of `parse`.
-    pub async fn parse<T: Send + 'static>(
+    /// Those of `process`.
+    pub async fn process<T: Send + 'static>(
         &self,
         body: Bytes,
-        parse: impl FnOnce(&[u8]) -> Result<T> + Send + 'static,
+        process: impl FnOnce(&[u8]) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         if body.len() <= MAX_UNRESERVED_BODY_BYTES {
-            return parse(&body);
+            return process(&body);
         }
         // The semaphore is never closed.
-        let permit = self.parsers.clone().acquire_owned().await;
-        let parsed = tokio::task::spawn_blocking(move || {
+        let permit = self.threads.clone().acquire_owned().await;
+        let result = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            parse(&body)
+            process(&body)
         });
-        parsed.await.map_err(|error| Error::Internal(Box::new(error)))?
+        result.await.map_err(|error| Error::Internal(Box::new(error)))?
     }
 }
 
@@ -161,7 +163,7 @@ mod tests {
             [(MAX_UNRESERVED_BODY_BYTES, false), (MAX_UNRESERVED_BODY_BYTES + 1, true)]
         {
             let thread = budget
-                .parse(vec![b'x'; length].into(), move |body| {
+                .process(vec![b'x'; length].into(), move |body| {
                     assert_eq!(body.len(), length);
                     Ok(std::thread::current().id())
                 })
@@ -176,9 +178,9 @@ mod tests {
         let budget = BodyBudget::for_bodies_of(1);
         let large = || Bytes::from(vec![b'x'; MAX_UNRESERVED_BODY_BYTES + 1]);
         for _ in 0..=available_parallelism().unwrap().get() {
-            let refused = budget.parse::<()>(large(), |_| Err(Error::UnsupportedMediaType));
+            let refused = budget.process::<()>(large(), |_| Err(Error::UnsupportedMediaType));
             assert_eq!(refused.await.unwrap_err().status(), 415);
-            let panicked = budget.parse::<()>(large(), |_| panic!("a bug"));
+            let panicked = budget.process::<()>(large(), |_| panic!("a bug"));
             assert_eq!(panicked.await.unwrap_err().status(), 500);
         }
     }

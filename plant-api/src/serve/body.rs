@@ -13,6 +13,11 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 /// more costs the client more than a new connection.
 const MAX_DISCARDED_BYTES: usize = 64 * 1024;
 
+/// Maximum number of bytes of a longer rest that are discarded after the response, and the timeout
+/// for it. Only then is the connection closed, so that no client sees its end while it sends.
+const MAX_DISCARDED_AFTER_RESPONSE: usize = 16 * 1024 * 1024;
+const AFTER_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Timeout for the unread rest of a body. Most clients send small bodies together with the headers.
 pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -32,20 +37,34 @@ impl RequestBody {
     }
 
     /// Discards what the handler has not read, if it is short and arrives soon. Returns whether the
-    /// client has sent the whole body, so that the connection can be kept. The body of a client
-    /// that waits for `100 Continue` is never sent.
-    pub async fn discard_rest(&mut self, expects_continue: bool) -> bool {
+    /// client has sent the whole body, so that the connection can be kept. Otherwise a longer rest is
+    /// discarded while the response is sent. The body of a client that waits for `100 Continue` is
+    /// never sent.
+    pub async fn discard_rest(mut self, expects_continue: bool) -> bool {
         if self.is_end_stream() {
             return true;
         }
-        let waits_for_continue = expects_continue && !self.lock().begun;
-        let too_long = self.size_hint().lower() > MAX_DISCARDED_BYTES as u64;
-        if waits_for_continue || too_long {
+        if expects_continue && !self.lock().begun {
             return false;
         }
-        tokio::time::timeout(DISCARD_TIMEOUT, self.discard_up_to(MAX_DISCARDED_BYTES))
-            .await
-            .unwrap_or(false)
+        let is_short = self.size_hint().lower() <= MAX_DISCARDED_BYTES as u64;
+        if is_short {
+            let discard = self.discard_up_to(MAX_DISCARDED_BYTES);
+            if tokio::time::timeout(DISCARD_TIMEOUT, discard).await.unwrap_or(false) {
+                return true;
+            }
+        }
+        self.discard_after_response();
+        false
+    }
+
+    /// Discards what the handler has not read while the response is sent. When the body ends or is
+    /// dropped, hyper closes the connection, or in HTTP/2 resets the stream.
+    pub fn discard_after_response(mut self) {
+        tokio::spawn(async move {
+            let discard = self.discard_up_to(MAX_DISCARDED_AFTER_RESPONSE);
+            tokio::time::timeout(AFTER_RESPONSE_TIMEOUT, discard).await
+        });
     }
 
     async fn discard_up_to(&mut self, max: usize) -> bool {

@@ -2,28 +2,33 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::body::RequestBody;
-use super::stream::{ClientStream, LINGER_TIMEOUT, Linger};
+use super::http2::{self, Http2};
+use super::stream::{ClientStream, LINGER_TIMEOUT, Protocol, StreamState};
+use super::{message, rejection};
 use crate::limit::{ClientIp, ConnectionLimit};
 
 /// Time for the client to close an idle connection that the server is closing.
 pub const IDLE_LINGER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The stage of the server, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Connections are kept alive.
     Serving,
@@ -35,6 +40,13 @@ pub enum Stage {
     Aborting,
 }
 
+/// The settings of both versions of HTTP.
+pub struct Protocols {
+    pub http1: http1::Builder,
+    pub http2: Http2,
+    pub client_timeout: Duration,
+}
+
 /// A connection, and what its requests need.
 pub struct Connection {
     router: Router,
@@ -43,7 +55,7 @@ pub struct Connection {
     limit: Option<ConnectionLimit>,
     /// A change since `Serving` is never marked as seen.
     stage: watch::Receiver<Stage>,
-    linger: Linger,
+    state: StreamState,
 }
 
 impl Connection {
@@ -53,29 +65,54 @@ impl Connection {
         limit: Option<ConnectionLimit>,
         stage: watch::Receiver<Stage>,
     ) -> Self {
-        Self { router, client, limit, stage, linger: Linger::default() }
+        Self { router, client, limit, stage, state: StreamState::default() }
     }
 
     /// Serves requests until one of the sides closes the connection.
-    pub async fn run(&self, http: &http1::Builder, tcp: TcpStream, client_timeout: Duration) {
-        let stream = TokioIo::new(ClientStream::new(tcp, client_timeout, &self.linger));
+    pub async fn run(self, protocols: Arc<Protocols>, tcp: TcpStream) {
+        let connection = Arc::new(self);
+        let mut stream = ClientStream::new(tcp, protocols.client_timeout, &connection.state);
+        match connection.detect_protocol(&mut stream, protocols.client_timeout).await {
+            Some(Protocol::Http1) => connection.serve_http1(&protocols.http1, stream).await,
+            Some(Protocol::Http2) => {
+                http2::serve(connection.clone(), &protocols.http2, stream).await;
+            }
+            None => {}
+        }
+    }
+
+    /// Returns `None` if the client sends nothing in time, or when idle connections are closed.
+    async fn detect_protocol(
+        &self,
+        stream: &mut ClientStream<'_>,
+        timeout: Duration,
+    ) -> Option<Protocol> {
+        let mut stage = self.stage();
+        tokio::select! {
+            biased;
+            detected = tokio::time::timeout(timeout, stream.detect_protocol()) => {
+                return detected.ok()?.ok();
+            }
+            _ = stage.wait_for(|stage| *stage >= Stage::ClosingIdle) => {}
+        }
+        self.state.set_linger(IDLE_LINGER_TIMEOUT);
+        // Fails if the client has disconnected.
+        let _ = stream.shutdown().await;
+        None
+    }
+
+    async fn serve_http1(&self, http: &http1::Builder, stream: ClientStream<'_>) {
         let service = service_fn(|request| self.respond(request));
-        let mut connection = pin!(http.serve_connection(stream, service));
-        let mut stage = self.stage.clone();
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+        let mut stage = self.stage();
         loop {
             tokio::select! {
                 biased;
-                result = connection.as_mut() => {
-                    // Disconnects and malformed requests are the client's fault, hence no warning.
-                    if let Err(error) = result {
-                        tracing::debug!(%error, "connection closed with an error");
-                    }
-                    return;
-                }
+                result = connection.as_mut() => return log_end(result),
                 changed = stage.changed() => match *stage.borrow_and_update() {
                     Stage::Serving | Stage::Draining if changed.is_ok() => {}
                     Stage::ClosingIdle => {
-                        self.linger.set(IDLE_LINGER_TIMEOUT);
+                        self.state.set_linger(IDLE_LINGER_TIMEOUT);
                         connection.as_mut().graceful_shutdown();
                     }
                     _ => return,
@@ -86,33 +123,59 @@ impl Connection {
 
     async fn respond(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let expects_continue = request.headers().contains_key(header::EXPECT);
-        let (mut parts, incoming) = request.into_parts();
+        let (parts, incoming) = request.into_parts();
+        if let Err(error) = message::check_http1(&parts, self.state.has_conflict()) {
+            // What follows may be part of this request or another one.
+            self.state.set_linger(LINGER_TIMEOUT);
+            return Ok(self.announce_close(rejection::response(error), true));
+        }
+        if incoming.is_end_stream() {
+            let response = self.route(parts, Body::empty()).await?;
+            return Ok(self.announce_close(response, false));
+        }
+        let body = RequestBody::new(incoming);
+        let response = self.route(parts, Body::new(body.clone())).await?;
+        let received = body.discard_rest(expects_continue).await;
+        if !received {
+            self.state.set_linger(LINGER_TIMEOUT);
+        }
+        Ok(self.announce_close(response, !received))
+    }
+
+    /// Passes a request to the router.
+    pub async fn route(&self, mut parts: Parts, body: Body) -> Result<Response<Body>, Infallible> {
         parts.extensions.insert(self.client);
         if let Some(limit) = self.limit {
             parts.extensions.insert(limit);
         }
-        let router = self.router.clone();
-        if incoming.is_end_stream() {
-            let response = router.oneshot(Request::from_parts(parts, Body::empty())).await?;
-            return Ok(self.announce_close(response, false));
-        }
-        let mut body = RequestBody::new(incoming);
-        let request = Request::from_parts(parts, Body::new(body.clone()));
-        let response = router.oneshot(request).await?;
-        let received = body.discard_rest(expects_continue).await;
-        if !received {
-            self.linger.set(LINGER_TIMEOUT);
-        }
-        Ok(self.announce_close(response, !received))
+        self.router.clone().oneshot(Request::from_parts(parts, body)).await
     }
 
     /// Adds `Connection: close` if this is the last response on the connection.
     fn announce_close(&self, mut response: Response<Body>, is_last: bool) -> Response<Body> {
         let is_draining = self.stage.has_changed().unwrap_or(true);
-        if is_last || is_draining || self.limit.is_some() {
+        if is_last || is_draining || self.exceeds_limit() {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
         response
+    }
+
+    /// Returns whether the connection has no slot, so that it ends after one response.
+    pub fn exceeds_limit(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    /// Returns a receiver of all changes of the stage.
+    pub fn stage(&self) -> watch::Receiver<Stage> {
+        self.stage.clone()
+    }
+}
+
+/// Logs how a connection has ended. Disconnects and malformed requests are the client's fault, hence
+/// no warning.
+pub fn log_end(result: hyper::Result<()>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection closed with an error");
     }
 }

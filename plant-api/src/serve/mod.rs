@@ -5,13 +5,19 @@
 //! balancers detect the failing `/readyz`. Then the listeners close, and every response has
 //! the header `Connection: close`. Connections that stay idle for the length of the grace period
 //! are closed. Running requests have a limited time to finish.
+//!
+//! The first bytes of a connection decide whether it is HTTP/1 or HTTP/2.
 
 mod body;
 mod connection;
+mod head_lines;
+mod http2;
 mod listener;
+mod message;
 mod rejection;
 mod slots;
 mod stream;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +34,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::ConnectionConfig;
 use crate::limit::{ClientIp, MAX_HEADER_BYTES};
-use connection::{Connection, Stage};
+use connection::{Connection, Protocols, Stage};
+use http2::Http2;
 use slots::Slots;
 
 pub use listener::bind;
@@ -55,7 +62,7 @@ pub async fn serve(
 }
 
 struct Server {
-    http: http1::Builder,
+    protocols: Arc<Protocols>,
     router: Router,
     config: ConnectionConfig,
     slots: Arc<Slots>,
@@ -64,12 +71,18 @@ struct Server {
 
 impl Server {
     fn new(router: Router, config: ConnectionConfig) -> Self {
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new())
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
             .header_read_timeout(config.client_timeout)
             .max_buf_size(MAX_HEADER_BYTES);
+        let client_timeout = config.client_timeout;
         Self {
-            http,
+            protocols: Arc::new(Protocols {
+                http1,
+                http2: Http2::new(client_timeout),
+                client_timeout,
+            }),
             router,
             config,
             slots: Slots::new(config.max_connections, config.connections_per_address),
@@ -103,11 +116,11 @@ impl Server {
             slot.as_ref().err().copied(),
             self.stage.subscribe(),
         );
-        let (http, client_timeout) = (self.http.clone(), self.config.client_timeout);
+        let protocols = self.protocols.clone();
         let has_slot = slot.is_ok();
         let task = tokio::spawn(async move {
             let _slot = slot;
-            connection.run(&http, stream, client_timeout).await;
+            connection.run(protocols, stream).await;
         });
         if !has_slot {
             self.slots.add_extra(task.abort_handle());

@@ -1,6 +1,9 @@
-//! Responses to requests that hyper rejects by itself, because they are not valid HTTP/1.1 or too
-//! large: hyper sends them without a body, and they never reach the router.
+//! Responses to requests that never reach the router: those that hyper rejects by itself, because
+//! they are not valid HTTP/1.1 or too large, and those that violate a rule of `message.rs`. hyper sends
+//! its rejections without a body, which is added here.
 
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Response, header};
 use memchr::memmem;
 use uuid::Uuid;
 
@@ -26,13 +29,8 @@ pub fn problem_response(rejection: &[u8], line_ended: bool) -> Vec<u8> {
         (Some("414" | "431"), _) => Error::UriTooLong { limit: MAX_URI_BYTES },
         _ => Error::Malformed("the request is not valid HTTP/1.1".into()),
     };
-    let id = Uuid::now_v7();
-    tracing::debug!(request_id = %id, %error, "request rejected before routing");
-    let mut problem = Problem::from(error);
-    problem.request_id = id.to_string();
-    // Serializing strings and numbers cannot fail.
-    let body = serde_json::to_string(&problem).unwrap_or_default();
-
+    let (problem, body) = problem(error);
+    let id = &problem.request_id;
     let mut response = format!("HTTP/1.1 {} {}\r\n", problem.status, problem.title);
     // Keeps `connection: close` and `date`.
     for header in text.lines().skip(1).filter(|line| !line.is_empty()) {
@@ -46,6 +44,34 @@ pub fn problem_response(rejection: &[u8], line_ended: bool) -> Vec<u8> {
         body.len()
     );
     response.into_bytes()
+}
+
+/// Returns the response to a request that was parsed, but is refused.
+pub fn response(error: Error) -> Response<Body> {
+    let status = error.status();
+    let (problem, body) = problem(error);
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    // A UUID is a valid header value.
+    if let Ok(id) = HeaderValue::try_from(problem.request_id) {
+        headers.insert("x-request-id", id.clone());
+        headers.insert("x-correlation-id", id);
+    }
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Returns the problem of a request that never reaches the router, and its JSON.
+fn problem(error: Error) -> (Problem, String) {
+    let id = Uuid::now_v7();
+    tracing::debug!(request_id = %id, %error, "request rejected before routing");
+    let mut problem = Problem::from(error);
+    problem.request_id = id.to_string();
+    // Serializing strings and numbers cannot fail.
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    (problem, body)
 }
 
 #[cfg(test)]

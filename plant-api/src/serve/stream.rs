@@ -3,16 +3,20 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::head_lines::HeadLines;
 use super::rejection;
+
+/// What a client of HTTP/2 sends first (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Maximum number of bytes read and discarded by a lingering close.
 const MAX_LINGER_BYTES: usize = 32 * 1024 * 1024;
@@ -20,23 +24,38 @@ const MAX_LINGER_BYTES: usize = 32 * 1024 * 1024;
 /// Size of the buffer that these bytes are read into.
 const LINGER_BUFFER_BYTES: usize = 16 * 1024;
 
-/// Whether and how long to linger when the connection closes: to read and discard what the client
-/// still sends. If it were closed with unread bytes, the kernel would reset the connection, and a
-/// client that writes before it reads would never receive the response.
+/// What the stream of a connection and its requests exchange.
 #[derive(Debug, Default)]
-pub struct Linger(AtomicU64);
+pub struct StreamState {
+    linger_milliseconds: AtomicU64,
+    has_conflict: AtomicBool,
+}
 
-impl Linger {
-    /// Lingers until the client closes its side, at most for this time.
-    pub fn set(&self, timeout: Duration) {
+impl StreamState {
+    /// Lingers when the connection closes: reads and discards what the client still sends, until it
+    /// closes its side, at most for this time. If the connection were closed with unread bytes, the
+    /// kernel would reset it, and a client that writes before it reads would never receive the response.
+    pub fn set_linger(&self, timeout: Duration) {
         let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        self.0.store(milliseconds, Ordering::Relaxed);
+        self.linger_milliseconds.store(milliseconds, Ordering::Relaxed);
     }
 
     /// Returns the timeout; zero: do not linger.
-    pub fn timeout(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    fn linger(&self) -> Duration {
+        Duration::from_millis(self.linger_milliseconds.load(Ordering::Relaxed))
     }
+
+    /// Returns whether a head had both `Content-Length` and `Transfer-Encoding`.
+    pub fn has_conflict(&self) -> bool {
+        self.has_conflict.load(Ordering::Relaxed)
+    }
+}
+
+/// The version of HTTP that a client uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Http1,
+    Http2,
 }
 
 /// Timeout of a lingering close after a body that was not read, or a rejected request.
@@ -49,11 +68,15 @@ pub struct ClientStream<'a> {
     write_timeout: Duration,
     /// Runs while the client accepts no bytes.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// The first bytes, which [`ClientStream::detect_protocol`] has read.
+    first: Bytes,
+    /// The lines of HTTP/1.
+    lines: Option<HeadLines>,
     /// Whether the client has sent the end of the request line.
     line_ended: bool,
     /// What remains to be sent of the response that replaces a rejection by hyper.
     replacement: Bytes,
-    linger: &'a Linger,
+    state: &'a StreamState,
     closing: Option<Closing>,
 }
 
@@ -64,15 +87,46 @@ struct Closing {
 }
 
 impl<'a> ClientStream<'a> {
-    pub fn new(tcp: TcpStream, write_timeout: Duration, linger: &'a Linger) -> Self {
+    pub fn new(tcp: TcpStream, write_timeout: Duration, state: &'a StreamState) -> Self {
         Self {
             tcp,
             write_timeout,
             stalled: None,
+            first: Bytes::new(),
+            lines: Some(HeadLines::default()),
             line_ended: false,
             replacement: Bytes::new(),
-            linger,
+            state,
             closing: None,
+        }
+    }
+
+    /// Waits for the first bytes, which later reads return again.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub async fn detect_protocol(&mut self) -> io::Result<Protocol> {
+        let mut first = [0; PREFACE.len()];
+        let mut length = 0;
+        while length < PREFACE.len() && PREFACE.starts_with(&first[..length]) {
+            match self.tcp.read(&mut first[length..]).await? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        self.first = Bytes::copy_from_slice(&first[..length]);
+        if first != PREFACE {
+            return Ok(Protocol::Http1);
+        }
+        self.lines = None;
+        Ok(Protocol::Http2)
+    }
+
+    fn read_lines(&mut self, bytes: &[u8]) {
+        let Some(lines) = &mut self.lines else { return };
+        self.line_ended |= lines.read(bytes);
+        if lines.has_conflict() {
+            self.state.has_conflict.store(true, Ordering::Relaxed);
         }
     }
 
@@ -98,12 +152,12 @@ impl<'a> ClientStream<'a> {
     /// Keeps the replacement of a rejection by hyper, for the next flush.
     fn replace(&mut self, rejection: &[u8]) -> Poll<io::Result<usize>> {
         self.replacement = rejection::problem_response(rejection, self.line_ended).into();
-        self.linger.set(LINGER_TIMEOUT);
+        self.state.set_linger(LINGER_TIMEOUT);
         Poll::Ready(Ok(rejection.len()))
     }
 
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let timeout = self.linger.timeout();
+        let timeout = self.state.linger();
         if timeout.is_zero() {
             return Poll::Ready(());
         }
@@ -131,9 +185,17 @@ impl AsyncRead for ClientStream<'_> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, buffer))?;
-        self.line_ended =
-            self.line_ended || memchr::memchr(b'\n', &buffer.filled()[before..]).is_some();
+        if self.first.is_empty() {
+            ready!(Pin::new(&mut self.tcp).poll_read(cx, buffer))?;
+        } else {
+            let length = self.first.len().min(buffer.remaining());
+            buffer.put_slice(&self.first.split_to(length));
+            // The rest of the request has usually arrived with the first bytes.
+            if let Poll::Ready(result) = Pin::new(&mut self.tcp).poll_read(cx, buffer) {
+                result?;
+            }
+        }
+        self.read_lines(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
@@ -192,16 +254,16 @@ mod tests {
 
     use super::*;
 
-    async fn stream(linger: &Linger) -> ClientStream<'_> {
+    async fn stream(state: &StreamState) -> ClientStream<'_> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        ClientStream::new(tcp, Duration::from_secs(600), linger)
+        ClientStream::new(tcp, Duration::from_secs(600), state)
     }
 
     #[tokio::test]
     async fn a_write_that_progresses_restarts_the_timeout() {
-        let linger = Linger::default();
-        let mut stream = stream(&linger).await;
+        let state = StreamState::default();
+        let mut stream = stream(&state).await;
         let mut cx = Context::from_waker(Waker::noop());
         assert!(stream.check_progress(Poll::Pending, &mut cx).is_pending());
         let first = stream.stalled.as_ref().unwrap().deadline();
@@ -214,8 +276,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_without_progress_ends_with_a_reset() {
-        let linger = Linger::default();
-        let mut stream = stream(&linger).await;
+        let state = StreamState::default();
+        let mut stream = stream(&state).await;
         stream.write_timeout = Duration::from_millis(1);
         let written = std::future::poll_fn(|cx| stream.check_progress(Poll::Pending, cx));
         let result = tokio::time::timeout(Duration::from_secs(20), written).await.unwrap();

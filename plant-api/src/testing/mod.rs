@@ -22,7 +22,7 @@ use utoipa::openapi::OpenApi;
 use crate::app::Simulations;
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{AccessMode, ModelConfig, ProviderConfig, Secret};
+use crate::config::{AccessMode, CorsOrigins, ModelConfig, ProviderConfig, Secret};
 use crate::crypto::Sealer;
 use crate::db::{self, Db};
 use crate::limit::{BodyBudget, RateLimit};
@@ -445,6 +445,7 @@ pub fn access_policy(access_mode: AccessMode) -> AccessPolicy {
         sealer: Sealer::new(&Secret(SECRET_KEY.into()), &[]).unwrap(),
         password_hasher,
         rate_limit: RateLimit::new(NonZeroU32::MAX),
+        cors_origins: CorsOrigins::Loopback.into(),
         require_verification: false,
         admin_key_fingerprint,
     }

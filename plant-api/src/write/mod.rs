@@ -128,7 +128,7 @@ impl<B: FromBody + Send + 'static> FromRequest<AppState> for WriteRequest<B> {
             let key = key.map(|key| key.with_body(body));
             Ok(Self { body: B::from_body(&headers, body)?, key })
         };
-        limits.body_budget.parse(bytes, parse).await
+        limits.body_budget.process(bytes, parse).await
     }
 }
 

@@ -108,7 +108,7 @@ async fn list(
     let link =
         next.map(|last| format!("</admin/tenants?limit={limit}&after={last}>; rel=\"next\""));
     let etag = content_etag(&body);
-    Ok(conditions.respond_cached(&CachedResponse { etag, link, body: body.into() }))
+    Ok(conditions.respond_cached(&CachedResponse::new(etag, link, body)))
 }
 
 #[utoipa::path(

@@ -13,6 +13,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use utoipa::openapi::OpenApi;
 
 use crate::db::{DatabaseLimits, Db};
 use crate::extract::Json;
@@ -93,7 +94,7 @@ async fn a_request_that_exceeds_its_timeout_is_503(pool: PgPool) {
     let limits = app.state.request_limits.clone();
     let request_limits = RequestLimits { request_timeout: Duration::from_millis(1), ..limits };
     let state = AppState::from(Handles { request_limits, ..handles(&app) });
-    let router = with_middleware(failing_routes(), state);
+    let router = with_middleware(failing_routes(), &OpenApi::default(), state);
     let response = within(get_path(&router, "/never")).await;
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()[header::RETRY_AFTER], "1");
@@ -116,7 +117,7 @@ async fn large_responses_reserve_memory_until_they_are_received(pool: PgPool) {
     let routes = Router::new()
         .route("/large", get(|| async { "x".repeat(60_000) }))
         .route("/small", get(|| async { "x".repeat(16_000) }));
-    let router = with_middleware(routes, state);
+    let router = with_middleware(routes, &OpenApi::default(), state);
     let slow_client = get_path(&router, "/large").await;
     assert_eq!(slow_client.status(), 200);
     let refused = get_path(&router, "/large").await;
@@ -138,7 +139,7 @@ async fn a_waiting_request_is_503_when_the_database_is_lost(pool: PgPool) {
     let app = TestApp::new(pool.clone()).await;
     let db = unreachable_database(&app, &pool);
     let state = AppState::from(Handles { db: db.clone(), ..handles(&app) });
-    let router = with_middleware(failing_routes(), state);
+    let router = with_middleware(failing_routes(), &OpenApi::default(), state);
     let mut waiting = Box::pin(get_path(&router, "/never"));
     assert!(waiting.as_mut().now_or_never().is_none());
     tokio::spawn(db.run_heartbeat(CancellationToken::new()));
@@ -200,7 +201,7 @@ async fn health_is_degraded_but_200_when_only_redis_is_lost(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn every_error_of_a_handler_becomes_a_problem(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let router = with_middleware(failing_routes(), app.state.clone());
+    let router = with_middleware(failing_routes(), &OpenApi::default(), app.state.clone());
     for (path, status, code) in [
         ("/panic", 500, "internal"),
         ("/teapot", 418, "malformed-request"),
@@ -223,7 +224,7 @@ async fn every_error_of_a_handler_becomes_a_problem(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_canceled_request_is_not_in_progress(pool: PgPool) {
     let app = TestApp::new(pool).await;
-    let router = with_middleware(failing_routes(), app.state.clone());
+    let router = with_middleware(failing_routes(), &OpenApi::default(), app.state.clone());
     let in_progress = &app.state.metrics.requests_in_progress;
     let mut waiting = Box::pin(get_path(&router, "/never"));
     assert!(waiting.as_mut().now_or_never().is_none());

@@ -1,4 +1,6 @@
+mod compression;
 mod conditional;
+mod cors;
 mod credentials;
 mod freshness;
 mod head;
@@ -58,7 +60,7 @@ async fn unknown_routes_and_wrong_methods_are_problems(pool: PgPool) {
     assert_eq!(problem["type"], "urn:plant:problem:not-found");
     assert_eq!(problem["instance"], "/api/v1/nowhere");
     let wrong = app.delete("/api/v1/skills").await;
-    assert_eq!(wrong.header("allow"), Some("GET,HEAD,POST"));
+    assert_eq!(wrong.header("allow"), Some("GET,HEAD,POST,OPTIONS"));
     assert_eq!(wrong.expect(405)["code"], "method-not-allowed");
 }
 

@@ -24,6 +24,8 @@ use tower::ServiceExt;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::middleware::{failing_routes, get_path, handles};
+use utoipa::openapi::OpenApi;
+
 use crate::config::{TraceSampler, TracesConfig};
 use crate::http::with_middleware;
 use crate::http_client::CollectorClient;
@@ -220,7 +222,7 @@ async fn server_errors_are_errors_of_the_span_and_unmatched_paths_are_not_export
     let app = TestApp::new(pool).await;
     let (collector, traces) = Collector::start(9, TraceSampler::AlwaysOn, 1.0).await;
     let state = AppState::from(Handles { traces: traces.clone(), ..handles(&app) });
-    let router = with_middleware(failing_routes(), state);
+    let router = with_middleware(failing_routes(), &OpenApi::default(), state);
     get_path(&router, "/gateway").await;
     get_path(&router, "/secret-path").await;
     let problem = super::middleware::json(get(&router, "/panic", SAMPLED).await).await;
@@ -243,7 +245,7 @@ async fn a_request_that_is_given_up_ends_its_span(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let (collector, traces) = Collector::start(9, TraceSampler::AlwaysOn, 1.0).await;
     let state = AppState::from(Handles { traces: traces.clone(), ..handles(&app) });
-    let router = with_middleware(failing_routes(), state);
+    let router = with_middleware(failing_routes(), &OpenApi::default(), state);
     let mut waiting = Box::pin(get_path(&router, "/never"));
     assert!(futures::poll!(waiting.as_mut()).is_pending());
     drop(waiting);

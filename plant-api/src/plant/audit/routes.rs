@@ -114,7 +114,7 @@ async fn amendments(
         format!("</api/v1/entities/{id}/amendments?limit={limit}&after={last}>; rel=\"next\"")
     });
     let etag = Digest32::sha256(&body).to_string();
-    Ok(conditions.respond_cached(&CachedResponse { etag, link, body: body.into() }))
+    Ok(conditions.respond_cached(&CachedResponse::new(etag, link, body)))
 }
 
 #[utoipa::path(

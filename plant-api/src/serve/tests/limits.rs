@@ -48,7 +48,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
 }
 
 /// Starts the whole service with these limits.
-async fn start_service(pool: PgPool, config: ConnectionConfig) -> TestServer {
+pub async fn start_service(pool: PgPool, config: ConnectionConfig) -> TestServer {
     let app = TestApp::new(pool).await;
     TestServer::start(crate::app::router(app.state, app.agent).unwrap().0, config).await
 }

@@ -2,7 +2,9 @@
 
 mod bodies;
 mod drain;
+mod http2;
 mod limits;
+mod messages;
 mod rejections;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,6 +37,9 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// Number of responses to `GET /large` in the process.
 static LARGE_RESPONSES: AtomicUsize = AtomicUsize::new(0);
+
+/// Number of requests of `GET /never` in the process.
+static NEVER_REQUESTS: AtomicUsize = AtomicUsize::new(0);
 
 /// Limits that no test reaches, unless it changes them.
 const CONFIG: ConnectionConfig = ConnectionConfig {
@@ -69,9 +74,15 @@ fn router() -> Router {
         LARGE_RESPONSES.fetch_add(1, Ordering::Relaxed);
         vec![b'x'; LARGE_BYTES]
     };
+    let never = async || {
+        NEVER_REQUESTS.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<()>().await;
+    };
     Router::new()
         .route("/small", get(async || "small"))
         .route("/large", get(large))
+        .route("/huge", get(async || vec![b'x'; HUGE]))
+        .route("/never", get(never))
         .route("/address", get(address))
         .route("/read", post(read))
         .route("/begin", post(begin))

@@ -3,7 +3,7 @@
 use super::*;
 use crate::limit::MAX_HEADERS;
 
-async fn rejection(server: &TestServer, request: impl AsRef<[u8]>) -> Response {
+pub async fn rejection(server: &TestServer, request: impl AsRef<[u8]>) -> Response {
     let mut client = server.connect().await;
     client.write(request).await;
     let response = client.read_response().await;
@@ -16,7 +16,7 @@ async fn rejection(server: &TestServer, request: impl AsRef<[u8]>) -> Response {
     response
 }
 
-fn code(response: &Response) -> String {
+pub fn code(response: &Response) -> String {
     let problem: serde_json::Value = serde_json::from_str(&response.body).unwrap();
     assert_eq!(problem["status"], response.status());
     problem["code"].as_str().unwrap().to_owned()
