@@ -1,6 +1,7 @@
 //! Middleware around every request: ids, tracing span, rate limit, timeout, metrics and the
 //! problem+json body of errors.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::FutureExt;
+use futures::{FutureExt, stream};
 use http_body_util::BodyExt;
 use hyper::body::Frame;
 use tracing::Instrument;
@@ -326,7 +327,9 @@ fn without_body(response: Response) -> Response {
     {
         parts.headers.insert(header::CONTENT_LENGTH, length.into());
     }
-    Response::from_parts(parts, Body::empty())
+    // Of unknown length, or the router would add a length of zero where GET has none.
+    let body = Body::from_stream(stream::empty::<std::result::Result<Bytes, Infallible>>());
+    Response::from_parts(parts, body)
 }
 
 fn has_json_body(response: &Response) -> bool {

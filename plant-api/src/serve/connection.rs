@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,14 +12,11 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::body::RequestBody;
-use super::http2::{self, Http2};
-use super::stream::{ClientStream, LINGER_TIMEOUT, Protocol, StreamState};
+use super::stream::{ClientStream, LINGER_TIMEOUT, StreamState};
 use super::{message, rejection};
 use crate::limit::{ClientIp, ConnectionLimit};
 
@@ -38,13 +34,6 @@ pub enum Stage {
     ClosingIdle,
     /// All connections are closed.
     Aborting,
-}
-
-/// The settings of both versions of HTTP.
-pub struct Protocols {
-    pub http1: http1::Builder,
-    pub http2: Http2,
-    pub client_timeout: Duration,
 }
 
 /// A connection, and what its requests need.
@@ -68,40 +57,8 @@ impl Connection {
         Self { router, client, limit, stage, state: StreamState::default() }
     }
 
-    /// Serves requests until one of the sides closes the connection.
-    pub async fn run(self, protocols: Arc<Protocols>, tcp: TcpStream) {
-        let connection = Arc::new(self);
-        let mut stream = ClientStream::new(tcp, protocols.client_timeout, &connection.state);
-        match connection.detect_protocol(&mut stream, protocols.client_timeout).await {
-            Some(Protocol::Http1) => connection.serve_http1(&protocols.http1, stream).await,
-            Some(Protocol::Http2) => {
-                http2::serve(connection.clone(), &protocols.http2, stream).await;
-            }
-            None => {}
-        }
-    }
-
-    /// Returns `None` if the client sends nothing in time, or when idle connections are closed.
-    async fn detect_protocol(
-        &self,
-        stream: &mut ClientStream<'_>,
-        timeout: Duration,
-    ) -> Option<Protocol> {
-        let mut stage = self.stage();
-        tokio::select! {
-            biased;
-            detected = tokio::time::timeout(timeout, stream.detect_protocol()) => {
-                return detected.ok()?.ok();
-            }
-            _ = stage.wait_for(|stage| *stage >= Stage::ClosingIdle) => {}
-        }
-        self.state.set_linger(IDLE_LINGER_TIMEOUT);
-        // Fails if the client has disconnected.
-        let _ = stream.shutdown().await;
-        None
-    }
-
-    async fn serve_http1(&self, http: &http1::Builder, stream: ClientStream<'_>) {
+    /// Serves HTTP/1 requests until one of the sides closes the connection.
+    pub async fn serve_http1(&self, http: &http1::Builder, stream: ClientStream<'_>) {
         let service = service_fn(|request| self.respond(request));
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
         let mut stage = self.stage();
@@ -164,6 +121,11 @@ impl Connection {
     /// Returns whether the connection has no slot, so that it ends after one response.
     pub fn exceeds_limit(&self) -> bool {
         self.limit.is_some()
+    }
+
+    /// Returns what the connection and its stream share.
+    pub fn state(&self) -> &StreamState {
+        &self.state
     }
 
     /// Returns a receiver of all changes of the stage.

@@ -14,6 +14,7 @@ mod head_lines;
 mod http2;
 mod listener;
 mod message;
+mod protocols;
 mod rejection;
 mod slots;
 mod stream;
@@ -34,8 +35,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::ConnectionConfig;
 use crate::limit::{ClientIp, MAX_HEADER_BYTES};
-use connection::{Connection, Protocols, Stage};
+use connection::{Connection, Stage};
 use http2::Http2;
+use protocols::Protocols;
 use slots::Slots;
 
 pub use listener::bind;
@@ -120,7 +122,7 @@ impl Server {
         let has_slot = slot.is_ok();
         let task = tokio::spawn(async move {
             let _slot = slot;
-            connection.run(protocols, stream).await;
+            protocols.serve(connection, stream).await;
         });
         if !has_slot {
             self.slots.add_extra(task.abort_handle());

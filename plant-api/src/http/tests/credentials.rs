@@ -31,6 +31,9 @@ async fn exactly_the_responses_with_credentials_are_not_to_be_stored(pool: PgPoo
     for (path, item) in &app.api.paths.paths {
         for (method, _) in description::operations(item) {
             let name = format!("{method} {path}");
+            if name == "POST /api/v1/auth/logout" {
+                continue; // It has no body, and would end the session of the others.
+            }
             let row = fixture.row(&name).await.unwrap();
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let mut request = match &row.body {
