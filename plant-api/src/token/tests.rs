@@ -91,7 +91,7 @@ fn an_hmac_depends_on_the_secret_and_the_input() {
 }
 
 /// Returns a token with these claims, made as a client without a JWT library makes one.
-fn self_made(secret: &str, claims: serde_json::Value) -> String {
+fn self_made(secret: &str, claims: &serde_json::Value) -> String {
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg": "HS256", "typ": "JWT"}"#);
     let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
     let signature = tokens(secret).hmac(signed.as_bytes());
@@ -102,7 +102,7 @@ fn self_made(secret: &str, claims: serde_json::Value) -> String {
 fn a_token_that_a_client_has_made_needs_all_claims() {
     let secret = "test-secret-key";
     let verify = |secret: &str, claims: &serde_json::Value| {
-        tokens("test-secret-key").verify_access_token(&self_made(secret, claims.clone()), noon())
+        tokens("test-secret-key").verify_access_token(&self_made(secret, claims), noon())
     };
     let all = json!({
         "sub": Uuid::from_u128(1), "sid": Uuid::from_u128(2), "role": "user", "customer": "lotus",

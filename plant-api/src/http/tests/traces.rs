@@ -117,7 +117,8 @@ fn traceresponse(response: &Response<Body>) -> Option<&str> {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_sampled_request_is_exported_with_what_it_waited_for(pool: PgPool) {
     let subscriber = tracing_subscriber::registry().with(StatementSpans.layer());
-    let _statements = tracing::subscriber::set_default(subscriber);
+    // For all threads, or the events that another thread logs first would be disabled for this one, too.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     let app = TestApp::new(pool).await;
     let (collector, traces) = Collector::start(9, TraceSampler::ParentBasedAlwaysOff, 0.0).await;
     let router = service(&app, &traces);
