@@ -62,7 +62,7 @@ pub struct Metrics {
     pub queue_depth: IntGaugeVec,
     /// Job attempts finished by this process, by kind and outcome.
     pub jobs: IntCounterVec,
-    /// Running jobs of all processes, [`JOBS_RUNNING`].
+    /// Running jobs of all processes, `worker_active_count`.
     pub jobs_running: IntGauge,
     /// Version of the tunables that this process applies.
     pub tunables_version: IntGauge,
