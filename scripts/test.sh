@@ -57,7 +57,7 @@ target_directory() {
 }
 
 long_steps() {
-  step "generated clients" run ./scripts/check_clients.sh
+  step "generated clients" with_debug_programs ./scripts/check_clients.sh
   step "faults that alerts detect" check_observability alerts
   step "a web page of another origin" with_debug_programs ./scripts/check_browser.sh
   step "refused bodies" with_debug_programs ./scripts/check_uploads.sh

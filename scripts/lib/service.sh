@@ -24,11 +24,11 @@ is_ready() {
   ) 2>/dev/null
 }
 
-# Usage: fetch_body <port> <path>. Prints the response body.
+# Usage: fetch_body <port> <path>. Prints the response body. By HTTP/1.0, in which no body is chunked.
 fetch_body() {
   (
     exec 3<>"/dev/tcp/127.0.0.1/$1"
-    printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' "$2" >&3
+    printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$2" >&3
     timeout 5 cat <&3
   ) | sed '1,/^\r$/d'
 }
