@@ -32,7 +32,7 @@ main() {
   PAGES=$(free_port $((PORT + 1)))
   start_service "$PORT" "$WORK/service.log" PLANT_CORS_ORIGINS="http://localhost:$PAGES"
   start python3 -m http.server --bind 127.0.0.1 --directory "$ROOT/scripts/browser" "$PAGES" >"$WORK/pages.log" 2>&1
-  until is_port_in_use "$PAGES"; do sleep 0.1; done
+  wait_until 5 is_port_in_use "$PAGES" || fail "the pages are not served; see $WORK/pages.log"
 
   open_page localhost --screenshot="$WORK/page.png" --window-size=900,900
   open_page localhost --dump-dom >"$WORK/page.html"
