@@ -138,7 +138,12 @@ impl DeliveryId {
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 pub struct NewTicket {
     /// What happened to the ticket.
-    #[schema(example = "ticket_created", min_length = 1, max_length = 100)]
+    #[schema(
+        example = "ticket_created",
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00]*$"
+    )]
     pub event: String,
     /// Id of the ticket at the service desk.
     #[schema(example = "TKT-1042", pattern = "^[A-Z0-9-]{1,100}$")]
@@ -159,7 +164,7 @@ pub struct NewTicket {
     #[schema(example = "2026-01-02T03:04:05Z")]
     pub created_at: DateTime<Utc>,
     /// Id of the sender's choice, at most 200 characters.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     pub correlation_id: Option<String>,
 }
 

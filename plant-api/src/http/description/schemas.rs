@@ -10,7 +10,8 @@ const TEXT_PATTERN: &str = r"^[^\x00]*$";
 /// A name: at least one visible character, no control characters.
 const NAME_PATTERN: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 
-/// Adds the constraints to every schema in `value`. Strings of at most 200 characters are names.
+/// Adds the constraints to every schema in `value`. Texts of 1 to 200 characters are names; those that may be empty are
+/// searched for.
 pub fn add_constraints(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -26,8 +27,9 @@ pub fn add_constraints(value: &mut Value) {
 fn add_constraints_of(schema: &mut Map<String, Value>) {
     let has_any_key = |names: &[&str]| names.iter().any(|name| schema.contains_key(*name));
     if has_type(schema, "string") && !has_any_key(&["format", "enum", "pattern"]) {
-        let is_name = schema.get("maxLength").is_some_and(|max| max == 200);
-        let pattern = if is_name { NAME_PATTERN } else { TEXT_PATTERN };
+        let is_present = schema.get("minLength").is_some_and(|min| min == 1);
+        let is_short = schema.get("maxLength").and_then(Value::as_u64).is_some_and(|max| max <= 200);
+        let pattern = if is_present && is_short { NAME_PATTERN } else { TEXT_PATTERN };
         schema.insert("pattern".into(), pattern.into());
     }
 }
