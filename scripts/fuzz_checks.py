@@ -43,14 +43,16 @@ FIELDS_OUTSIDE_SCHEMA = {
     ("plan_id", "required"),
     # Names of the configuration.
     ("rules", "enum"),
+    # The range of each tunable is its own.
+    ("value", "range"),
 }
 
 
 def is_outside_schema(violation, described):
     field, rule = violation["field"], violation["rule"]
     if rule == "safe-integer":
-        # The limits of described numbers are in the schema. Other fields are free-form, as are values without a type.
-        return field not in described or "type" not in described[field]
+        # The limits of described numbers are in the schema. Other fields are free-form.
+        return field not in described or "maximum" not in described[field]
     return rule in RULES_OUTSIDE_SCHEMA or (field, rule) in FIELDS_OUTSIDE_SCHEMA
 
 

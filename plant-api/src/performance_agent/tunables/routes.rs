@@ -75,12 +75,7 @@ async fn find(
 struct NewValue {
     /// The value; null: the configured one of each process.
     #[serde(deserialize_with = "required")]
-    #[schema(
-        required = true,
-        example = 30,
-        minimum = -9_007_199_254_740_992_i64,
-        maximum = 9_007_199_254_740_992_i64
-    )]
+    #[schema(required = true, example = 30)]
     value: Option<i64>,
 }
 
