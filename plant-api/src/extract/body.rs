@@ -7,11 +7,11 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 
 use crate::error::{Error, Result};
-use crate::limit::{BodyReservation, ClientIp, MAX_UNRESERVED_BODY_BYTES};
+use crate::limit::{BodyReservation, ClientIp, max_unreserved_body_bytes};
 use crate::state::RequestLimits;
 
 /// Reads the whole body, within the limits of size and time. A body larger than
-/// [`MAX_UNRESERVED_BODY_BYTES`] reserves memory until the returned bytes are dropped.
+/// [`max_unreserved_body_bytes`] reserves memory until the returned bytes are dropped.
 ///
 /// # Errors
 /// [`Error::UnsupportedContentEncoding`]; [`Error::PayloadTooLarge`], before anything is read if the Content-Length exceeds the limit;
@@ -20,8 +20,9 @@ use crate::state::RequestLimits;
 pub async fn read_body(request: Request, limits: &RequestLimits) -> Result<Bytes> {
     check_content_encoding(request.headers())?;
     let client = ClientIp::from_extensions(request.extensions());
-    let body = request.into_body();
-    match tokio::time::timeout(limits.body_timeout, collect(body, client, limits)).await {
+    let unreserved = max_unreserved_body_bytes(request.version());
+    let body = collect(request.into_body(), unreserved, client, limits);
+    match tokio::time::timeout(limits.body_timeout, body).await {
         Ok(result) => result,
         Err(_) => Err(Error::BodyTimeout),
     }
@@ -40,7 +41,13 @@ fn check_content_encoding(headers: &HeaderMap) -> Result<()> {
     }
 }
 
-async fn collect(mut body: Body, client: ClientIp, limits: &RequestLimits) -> Result<Bytes> {
+/// `unreserved` is the size in bytes up to which no memory is reserved.
+async fn collect(
+    mut body: Body,
+    unreserved: usize,
+    client: ClientIp,
+    limits: &RequestLimits,
+) -> Result<Bytes> {
     let limit = limits.max_body_bytes;
     let too_large = || Error::PayloadTooLarge { limit };
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -49,7 +56,7 @@ async fn collect(mut body: Body, client: ClientIp, limits: &RequestLimits) -> Re
     }
     // Without a Content-Length the body may have any size up to the limit.
     let expected = body.size_hint().exact().map_or(limit, |_| announced);
-    let mut buffer = Vec::with_capacity(announced.min(MAX_UNRESERVED_BODY_BYTES));
+    let mut buffer = Vec::with_capacity(announced.min(unreserved));
     let mut reservation = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| {
@@ -60,7 +67,7 @@ async fn collect(mut body: Body, client: ClientIp, limits: &RequestLimits) -> Re
         if length > limit {
             return Err(too_large());
         }
-        if length > MAX_UNRESERVED_BODY_BYTES && reservation.is_none() {
+        if length > unreserved && reservation.is_none() {
             reservation = Some(limits.body_budget.reserve(client, expected).await?);
         }
         append(&mut buffer, &data, expected);
@@ -100,8 +107,10 @@ mod tests {
 
     use futures::stream::{self, StreamExt};
 
+    use axum::http::Version;
+
     use super::*;
-    use crate::limit::BodyBudget;
+    use crate::limit::{BodyBudget, MAX_UNRESERVED_BODY_BYTES};
 
     const LIMIT: usize = 100_000;
 
@@ -198,6 +207,18 @@ mod tests {
             read(Body::from(vec![b'x'; MAX_UNRESERVED_BODY_BYTES + 1]), &limits).await,
             Err(503)
         );
+    }
+
+    #[tokio::test]
+    async fn small_bodies_wait_for_memory_too_if_a_connection_has_many() {
+        let limits = limits();
+        let _held = read(Body::from(vec![b'x'; LIMIT]), &limits).await.unwrap();
+        for (length, expected) in [(1_024, Ok(())), (1_025, Err(503))] {
+            let mut request = Request::new(Body::from(vec![b'x'; length]));
+            *request.version_mut() = Version::HTTP_2;
+            let read = read_body(request, &limits).await;
+            assert_eq!(read.map(drop).map_err(|e| e.status().as_u16()), expected, "{length}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use axum::http::Version;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -17,6 +18,18 @@ use crate::error::{Error, Result};
 /// Maximum size of a body that reserves no memory, so that small requests never wait for large ones.
 /// A larger body reserves memory for its whole size, and is processed on another thread.
 pub const MAX_UNRESERVED_BODY_BYTES: usize = 16 * 1024;
+
+/// The same in HTTP/2, where a connection has many bodies at a time.
+const MAX_UNRESERVED_BODY_BYTES_OF_STREAM: usize = 1024;
+
+/// Returns the maximum size of a body that reserves no memory.
+pub fn max_unreserved_body_bytes(version: Version) -> usize {
+    if version == Version::HTTP_2 {
+        MAX_UNRESERVED_BODY_BYTES_OF_STREAM
+    } else {
+        MAX_UNRESERVED_BODY_BYTES
+    }
+}
 
 /// Maximum number of bytes that all bodies together reserve; one body of the maximum size if that is
 /// more.

@@ -15,7 +15,10 @@ use axum::http::request::Parts;
 
 use crate::error::{Error, Result};
 
-pub use bodies::{BodyBudget, BodyReservation, MAX_RESERVED_BYTES, MAX_UNRESERVED_BODY_BYTES};
+pub use bodies::{
+    BodyBudget, BodyReservation, MAX_RESERVED_BYTES, MAX_UNRESERVED_BODY_BYTES,
+    max_unreserved_body_bytes,
+};
 pub use rate::{CLEANUP_INTERVAL as RATE_LIMIT_CLEANUP_INTERVAL, RateLimit};
 
 /// Maximum length of the URI of a request in bytes.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, StatusCode, header};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http2;
@@ -133,7 +133,7 @@ async fn respond(
     let (parts, incoming) = request.into_parts();
     let unread = (!incoming.is_end_stream()).then(|| RequestBody::new(incoming));
     let body = unread.clone().map_or_else(Body::empty, Body::new);
-    let response = match message::check_http2(&parts) {
+    let mut response = match message::check_http2(&parts) {
         Ok(()) => connection.route(parts, body).await?,
         Err(error) => rejection::response(error),
     };
@@ -142,6 +142,11 @@ async fn respond(
     }
     if connection.exceeds_limit() {
         last_response.notify_one();
+    }
+    if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        // The router adds the length of the empty body, which would be that of the content (RFC 9110,
+        // section 8.6). In HTTP/1 hyper removes it.
+        response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     let stream = running.finish();
     Ok(response.map(|body| ResponseBody { body, rest: Bytes::new(), stream }))

@@ -100,6 +100,21 @@ async fn requests_share_a_connection() {
 }
 
 #[tokio::test]
+async fn responses_that_never_have_a_body_have_no_length() {
+    let router = router()
+        .route("/204", get(async || StatusCode::NO_CONTENT))
+        .route("/304", get(async || StatusCode::NOT_MODIFIED));
+    let server = TestServer::start(router, CONFIG).await;
+    let mut client = Http2Client::new(&server).await;
+    for (path, length) in [("/204", false), ("/304", false), ("/small", true)] {
+        let (response, _) =
+            client.start(Request::get(uri(path)).body(()).unwrap(), true).await.unwrap();
+        let headers = within(response).await.unwrap().headers().clone();
+        assert_eq!(headers.contains_key(header::CONTENT_LENGTH), length, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_body_does_not_end_the_connection() {
     let server = TestServer::start(router(), CONFIG).await;
     let mut client = Http2Client::new(&server).await;
