@@ -73,7 +73,8 @@ impl Preconditions {
         let tags = self.if_none_match.as_deref().unwrap_or_default();
         if let Some(tag) = find_match(tags, &cached.etag, true) {
             // The tag of the response that the client has, which may be compressed.
-            return with_etag(tag, StatusCode::NOT_MODIFIED.into_response());
+            let vary = [(header::VARY, "accept-encoding")];
+            return with_etag(tag, (StatusCode::NOT_MODIFIED, vary).into_response());
         }
         let mut response = cached_into_response(cached);
         if self.accepts_codings

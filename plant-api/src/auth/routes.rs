@@ -1,8 +1,6 @@
 //! Routes of `/api/v1/auth`.
 
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
-use axum::middleware::map_response;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -26,16 +24,8 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(register))
         .routes(routes!(log_in))
         .routes(routes!(refresh))
-        .layer(map_response(forbid_storing))
         .routes(routes!(log_out))
         .routes(routes!(me))
-}
-
-/// Adds `Cache-Control: no-store` to responses that contain tokens or answer a password (RFC 6749, section
-/// 5.1).
-async fn forbid_storing(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 /// Response to a registration.

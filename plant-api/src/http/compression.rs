@@ -16,11 +16,9 @@ use crate::limit::BodyBudget;
 /// [`Compressed`] is compressed only once.
 pub async fn compress(accepted: Accepted, budget: &BodyBudget, mut response: Response) -> Response {
     let Some(length) = compressible_length(&response) else { return response };
+    // Also without a coding, because caches must not send this response to other clients.
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     let is_long = length >= MIN_BYTES as u64;
-    if is_long {
-        // Also without a coding, because caches must not send this response to other clients.
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    }
     let Some(coding) = accepted.coding.filter(|_| is_long || !accepted.identity) else {
         return response;
     };

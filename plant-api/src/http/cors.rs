@@ -26,6 +26,9 @@ static RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
      www-authenticate, x-correlation-id, x-request-id",
 );
 
+static ALL_METHODS: HeaderValue =
+    HeaderValue::from_static("GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS");
+
 /// Time in seconds for which browsers may keep the response to a preflight; two hours, the maximum
 /// in Chromium.
 static MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
@@ -46,6 +49,11 @@ impl<'a> Cors<'a> {
             && *method == Method::OPTIONS
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         Self { origins, origin: origin.cloned(), is_preflight }
+    }
+
+    /// Returns whether a browser asks if a page may send a request.
+    pub fn is_preflight(&self) -> bool {
+        self.is_preflight
     }
 
     /// Adds the headers with which a browser lets the page read the response, or after a preflight
@@ -98,16 +106,27 @@ impl RouteMethods {
 
     /// Makes the 405 of axum for `OPTIONS`, which no handler has, a success, and adds the methods of
     /// the route. axum itself would add them without `OPTIONS`, and only after the middleware.
-    pub fn respond(&self, is_options: bool, route: &str, mut response: Response) -> Response {
-        if response.status() != StatusCode::METHOD_NOT_ALLOWED {
-            return response;
-        }
-        if is_options {
-            response = StatusCode::NO_CONTENT.into_response();
-        }
-        if let Some(methods) = self.0.get(route) {
-            response.headers_mut().insert(header::ALLOW, methods.clone());
-        }
+    ///
+    /// `needs_no_route` is whether the request succeeds without a route, too: `OPTIONS *`, and a preflight,
+    /// because otherwise the page could not read the 404 of its request.
+    pub fn respond(
+        &self,
+        is_options: bool,
+        needs_no_route: bool,
+        route: Option<&str>,
+        response: Response,
+    ) -> Response {
+        let methods = match (response.status(), route) {
+            (StatusCode::METHOD_NOT_ALLOWED, Some(route)) => {
+                // Routes that are not described are pages.
+                self.0.get(route).cloned().unwrap_or(HeaderValue::from_static("GET,HEAD,OPTIONS"))
+            }
+            (StatusCode::NOT_FOUND, None) if needs_no_route => ALL_METHODS.clone(),
+            _ => return response,
+        };
+        let mut response =
+            if is_options { StatusCode::NO_CONTENT.into_response() } else { response };
+        response.headers_mut().insert(header::ALLOW, methods);
         response
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use super::cors::{Cors, RouteMethods};
 use crate::content_coding::Accepted;
 use crate::error::{Error, Problem, Result};
 use crate::limit::{
-    BodyReservation, ClientIp, ConnectionLimit, MAX_UNRESERVED_BODY_BYTES, MAX_URI_BYTES,
+    BodyReservation, ClientIp, ConnectionLimit, MAX_URI_BYTES, max_unreserved_body_bytes,
 };
 use crate::metrics::Metrics;
 use crate::state::AppState;
@@ -42,6 +42,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Maximum length in bytes of an id that is accepted from a client.
 const MAX_ID_BYTES: usize = 128;
+
+/// Maximum length in bytes of a path that a problem repeats; the rest of a longer one is omitted.
+const MAX_INSTANCE_BYTES: usize = 512;
 
 /// Handles one request; the outermost middleware.
 pub async fn handle_request(
@@ -66,19 +69,20 @@ pub async fn handle_request(
 
     let cors = Cors::new(&state.access_policy.cors_origins, request.method(), request.headers());
     let accepted = Accepted::from_headers(request.headers());
-    let is_options = request.method() == Method::OPTIONS;
+    let (is_options, version) = (request.method() == Method::OPTIONS, request.version());
     let _in_progress = InProgress::start(&state.metrics);
     let tunables = state.tunables.draw();
     request.extensions_mut().insert(tunables);
-    let admitted = admit(&state, &request, &tunables, accepted);
+    let admitted = admit(&state, &request, &tunables, accepted, cors.is_preflight());
     let client = ClientIp::from_extensions(request.extensions());
     let handler = AssertUnwindSafe(async {
         match admitted {
             Ok(()) => {
                 let response = next.run(request).await;
-                let response = methods.respond(is_options, path.unwrap_or_default(), response);
+                let needs_no_route = cors.is_preflight() || uri.path() == "*";
+                let response = methods.respond(is_options, needs_no_route, path, response);
                 let response = compress(accepted, &state.request_limits.body_budget, response);
-                reserve_memory(&state, client, response.await).await
+                reserve_memory(&state, client, version, response.await).await
             }
             Err(error) => error.into_response(),
         }
@@ -112,10 +116,14 @@ pub async fn handle_request(
     let seconds = started.elapsed().as_secs_f64();
     state.metrics.requests.record(method, path, response.status(), seconds);
     let mut response = write_problem(response, uri.path(), &ids, trace_id);
+    if !response.status().is_success() {
+        response = compress(accepted, &state.request_limits.body_budget, response).await;
+    }
     if method == "HEAD" {
         response = without_body(response);
-    } else if accepted.coding.is_some() && !response.status().is_success() {
-        response = compress(accepted, &state.request_limits.body_budget, response).await;
+    }
+    if has_credentials(uri.path()) {
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if let Some(value) = trace.header() {
         response.headers_mut().insert(TRACERESPONSE.clone(), value);
@@ -130,13 +138,15 @@ fn admit(
     request: &Request,
     tunables: &RequestTunables,
     accepted: Accepted,
+    is_preflight: bool,
 ) -> Result<()> {
     let uri = request.uri();
     let length = uri.path().len() + uri.query().map_or(0, |query| 1 + query.len());
     if length > MAX_URI_BYTES {
         return Err(Error::UriTooLong { limit: MAX_URI_BYTES });
     }
-    if is_operational(uri.path()) {
+    // A page cannot read the response to a preflight, only whether it was allowed.
+    if is_operational(uri.path()) || is_preflight {
         return Ok(());
     }
     ConnectionLimit::check(request.extensions())?;
@@ -157,12 +167,19 @@ fn admit(
 }
 
 /// Reserves the memory of a large response until the client has received it.
-async fn reserve_memory(state: &AppState, client: ClientIp, response: Response) -> Response {
+async fn reserve_memory(
+    state: &AppState,
+    client: ClientIp,
+    version: Version,
+    mut response: Response,
+) -> Response {
     let length = response.body().size_hint().exact().unwrap_or_default();
     let length = usize::try_from(length).unwrap_or(usize::MAX);
-    if length <= MAX_UNRESERVED_BODY_BYTES {
+    if length <= max_unreserved_body_bytes(version) {
         return response;
     }
+    // The body below does not know its length.
+    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     match state.request_limits.response_budget.reserve(client, length).await {
         Ok(reservation) => {
             let reservation = Arc::new(reservation);
@@ -189,6 +206,13 @@ impl AsRef<[u8]> for ReservedData {
     fn as_ref(&self) -> &[u8] {
         &self.data
     }
+}
+
+/// Returns whether responses contain tokens or answer a password, so that nothing may store them (RFC
+/// 6749, section 5.1).
+fn has_credentials(path: &str) -> bool {
+    path.strip_prefix("/api/v1/auth/")
+        .is_some_and(|route| matches!(route, "register" | "login" | "refresh"))
 }
 
 /// Returns whether the endpoint must stay reachable under overload.
@@ -315,6 +339,8 @@ fn write_problem(
         }
         None => return response,
     };
+    // A path is ASCII.
+    let instance = instance.get(..MAX_INSTANCE_BYTES).unwrap_or(instance);
     problem.write_to(response, instance, header_text(&ids.request), trace_id)
 }
 

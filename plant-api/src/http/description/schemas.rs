@@ -28,7 +28,8 @@ fn add_constraints_of(schema: &mut Map<String, Value>) {
     let has_any_key = |names: &[&str]| names.iter().any(|name| schema.contains_key(*name));
     if has_type(schema, "string") && !has_any_key(&["format", "enum", "pattern"]) {
         let is_present = schema.get("minLength").is_some_and(|min| min == 1);
-        let is_short = schema.get("maxLength").and_then(Value::as_u64).is_some_and(|max| max <= 200);
+        let is_short =
+            schema.get("maxLength").and_then(Value::as_u64).is_some_and(|max| max <= 200);
         let pattern = if is_present && is_short { NAME_PATTERN } else { TEXT_PATTERN };
         schema.insert("pattern".into(), pattern.into());
     }

@@ -94,6 +94,7 @@ async fn short_json_has_a_coding_only_if_it_must(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let short = get_as(&app, "/api/v1/skills", "gzip").await;
     assert_eq!((short.coding(), short.text().as_str()), (None, "[]"));
+    assert_eq!(short.header("vary"), Some("accept-encoding, origin"));
     let short = get_as(&app, "/api/v1/skills", "gzip, identity;q=0").await;
     assert_eq!((short.coding(), short.text().as_str()), (Some("gzip"), "[]"));
     let refused = get_as(&app, "/api/v1/skills", "br, *;q=0").await;
@@ -116,6 +117,7 @@ async fn the_tag_of_a_compressed_response_is_a_version(pool: PgPool) {
             (304, Some(tag)),
             "{tags}"
         );
+        assert_eq!(unchanged.header("vary"), coded.header("vary"));
     }
     let catalogue = app.create_agent("Lotus").await;
     let path = format!("/api/v1/agents/{}", catalogue.agent);
@@ -200,4 +202,33 @@ async fn a_compressed_request_body_is_415_and_names_what_is_accepted(pool: PgPoo
         assert!(problem["detail"].as_str().unwrap().contains("Content-Encoding"), "{problem}");
     }
     app.send(coded("identity")).await.expect(201);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn head_has_the_coding_and_length_of_get(pool: PgPool) {
+    let app = TestApp::new(pool).await;
+    for n in 0..100 {
+        let skill =
+            json!({"name": format!("Skill {n} {}", "x".repeat(100)), "category": "technical"});
+        app.post("/api/v1/skills", skill).await.expect(201);
+    }
+    let long_path = format!("/{}", "a".repeat(2_000));
+    for (path, accepted) in
+        [("/api/v1/skills", "gzip"), ("/api/v1/skills", "identity"), (&*long_path, "gzip")]
+    {
+        let get = get_as(&app, path, accepted).await;
+        let mut request = super::get(path, &[("accept-encoding", accepted)]);
+        *request.method_mut() = "HEAD".parse().unwrap();
+        let head = send(&app, request).await;
+        assert!(head.body.is_empty());
+        for name in ["content-encoding", "vary", "etag"] {
+            assert_eq!(head.header(name), get.header(name), "{path} {accepted} {name}");
+        }
+        // Ids of requests compress differently.
+        let length: usize = head.header("content-length").unwrap().parse().unwrap();
+        assert!(length.abs_diff(get.body.len()) < 20, "{path} {accepted}: {length}");
+    }
+    let plain = get_as(&app, "/api/v1/skills", "identity").await;
+    assert!(plain.body.len() > 16 * 1024);
+    assert_eq!(plain.header("content-length"), Some(plain.body.len().to_string().as_str()));
 }

@@ -62,8 +62,27 @@ async fn a_preflight_allows_the_methods_of_the_route_and_the_headers_of_the_api(
     ] {
         assert!(headers.contains(&header), "{header}: {headers:?}");
     }
-    let unknown = preflight(&app, "/api/v1/nowhere", PAGE).await;
-    assert_eq!((unknown.status.as_u16(), allowed_origin(&unknown)), (404, Some(PAGE)));
+    let page = preflight(&app, "/openapi.json", PAGE).await;
+    assert_eq!(page.header("access-control-allow-methods"), Some("GET,HEAD,OPTIONS"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_preflight_succeeds_where_its_request_will_fail(pool: PgPool) {
+    let rate_limit = RateLimit::new(NonZeroU32::MIN);
+    let limited = AccessPolicy { rate_limit, ..access_policy(AccessMode::Open) };
+    let app = TestApp::with_access_policy(pool, Clock::System, limited).await;
+    for path in ["/api/v1/agents", "/api/v1/agents", "/api/v1/nowhere"] {
+        let response = preflight(&app, path, PAGE).await;
+        assert_eq!((response.status.as_u16(), allowed_origin(&response)), (204, Some(PAGE)));
+        let methods = response.header("access-control-allow-methods").unwrap();
+        assert!(methods.contains("POST"), "{path}: {methods}");
+    }
+    let refused = [("origin", PAGE), ("access-control-request-method", "GET")];
+    let mut over_limit = options("/api/v1/skills", &refused);
+    over_limit.extensions_mut().insert(ConnectionLimit::Address);
+    assert_eq!(app.send(over_limit).await.status, 204);
+    app.get("/api/v1/skills").await.expect(200);
+    assert_eq!(app.get("/api/v1/skills").await.status, 429, "preflights do not count");
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -114,11 +133,12 @@ async fn other_origins_get_no_permission(pool: PgPool) {
         let response = app.send(get("/api/v1/skills", &[("origin", origin)])).await;
         assert_eq!((response.status.as_u16(), allowed_origin(&response)), (200, None));
         assert_eq!(response.header("access-control-expose-headers"), None);
-        assert_eq!(response.header("vary"), Some("origin"));
+        assert_eq!(response.header("vary"), Some("accept-encoding, origin"));
     }
     // Caches must not send this response to pages.
     let response = app.get("/api/v1/skills").await;
-    assert_eq!((allowed_origin(&response), response.header("vary")), (None, Some("origin")));
+    assert_eq!(allowed_origin(&response), None);
+    assert_eq!(response.header("vary"), Some("accept-encoding, origin"));
     let response = preflight(&app, "/api/v1/agents", "https://app.example.com").await;
     assert_eq!(allowed_origin(&response), Some("https://app.example.com"));
 }
@@ -159,4 +179,5 @@ async fn every_route_returns_its_methods(pool: PgPool) {
         }
     }
     assert_eq!(app.send(options("/nowhere", &[])).await.status, 404);
+    assert_eq!(app.send(options("*", &[])).await.status, 204);
 }

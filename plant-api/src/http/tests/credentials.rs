@@ -83,5 +83,8 @@ async fn refusals_and_replays_of_credentials_are_not_to_be_stored_either(pool: P
     let refused = app.post("/api/v1/auth/refresh", json!({"refresh_token": "x"})).await;
     assert!(is_no_store(&refused));
     refused.expect(401);
+    let wrong_method = app.get("/api/v1/auth/login").await;
+    assert!(is_no_store(&wrong_method));
+    wrong_method.expect(405);
     assert!(!is_no_store(&app.with_token(ADMIN_KEY).get("/api/v1/agents").await));
 }
