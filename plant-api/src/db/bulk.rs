@@ -141,7 +141,7 @@ impl Db {
         let unsent = ResultPermit(acquire(&slots.unsent)?);
         let running = acquire(&slots.running)?;
         let options = self.pool.connect_options();
-        let mut connection = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))
+        let mut connection = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options))
             .await
             .map_err(|_| Error::database_unavailable())??;
         switch_role(&mut connection, &statement_timeout.as_millis().to_string()).await?;

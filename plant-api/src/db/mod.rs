@@ -7,6 +7,7 @@
 mod bulk;
 mod migrate;
 mod monitor;
+mod pool;
 mod statement_timeout;
 mod tenant;
 #[cfg(test)]
@@ -18,9 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus::Histogram;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, SqlSafeStr, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,8 @@ use crate::traces;
 
 pub use bulk::{BulkRead, BulkSnapshot, ResultPermit};
 pub use migrate::{SetupError, check_schema, grant_privileges, migrate, run_schema_check};
+use pool::Pool;
+pub use pool::{Connection, Transaction};
 use statement_timeout::StatementTimeout;
 pub use tenant::{TenantId, TenantScope, enter};
 
@@ -44,7 +46,7 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connection pool with a heartbeat. Clones share the state.
 #[derive(Debug, Clone)]
 pub struct Db {
-    pool: PgPool,
+    pool: Pool,
     /// The connection of [`Db::acquire_monitor`].
     monitor: PgPool,
     bulk_reads: bulk::BulkReads,
@@ -58,7 +60,7 @@ pub struct Db {
 /// A read-only transaction with one snapshot; see [`Db::begin_snapshot`].
 #[derive(Debug)]
 pub struct Snapshot {
-    transaction: Transaction<'static, Postgres>,
+    transaction: Transaction,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -142,26 +144,13 @@ impl Db {
         });
         let statement_timeout = Arc::new(StatementTimeout::new(limits.statement_timeout));
         let max_snapshots = (limits.max_connections as usize / 3).max(1);
-        let (pool_heartbeat, pool_timeout) = (heartbeat.clone(), statement_timeout.clone());
-        let new_timeout = statement_timeout.clone();
-        let pool = PgPoolOptions::new()
-            .max_connections(limits.max_connections)
-            // sqlx 0.9.0 can spin when it reaps idle connections below a minimum.
-            .min_connections(0)
-            .acquire_timeout(limits.acquire_timeout)
-            // A ping before each use would cost a round trip; connections opened before the last
-            // failure are closed instead.
-            .test_before_acquire(false)
-            .before_acquire(move |_, meta| {
-                let usable = pool_heartbeat.opened_after_disconnect(meta.age)
-                    && pool_timeout.opened_after_change(meta.age);
-                Box::pin(async move { Ok(usable) })
-            })
-            .after_connect(move |connection, _| {
-                let timeout = new_timeout.clone();
-                Box::pin(async move { timeout.prepare(connection).await })
-            })
-            .connect_lazy_with(options.clone());
+        let pool = Pool::new(
+            options.clone(),
+            limits.max_connections,
+            limits.acquire_timeout,
+            heartbeat.clone(),
+            statement_timeout.clone(),
+        );
         Self {
             pool,
             monitor: monitor::pool(options),
@@ -184,7 +173,7 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`] at once if the last heartbeat failed; a database error if no
     /// connection becomes available in time.
-    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
+    pub async fn acquire(&self) -> Result<Connection> {
         if !self.is_up() {
             return Err(Error::database_unavailable());
         }
@@ -200,18 +189,15 @@ impl Db {
     ///
     /// # Errors
     /// As [`Db::acquire`].
-    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
-        Ok(Transaction::begin(self.acquire().await?, None).await?)
+    pub async fn begin(&self) -> Result<Transaction> {
+        Ok(Transaction::begin(self.acquire().await?, "begin".into_sql_str()).await?)
     }
 
     /// Begins a transaction in which a statement waits for a row lock at most for `lock_timeout`.
     ///
     /// # Errors
     /// As [`Db::acquire`].
-    pub async fn begin_write(
-        &self,
-        lock_timeout: Duration,
-    ) -> Result<Transaction<'static, Postgres>> {
+    pub async fn begin_write(&self, lock_timeout: Duration) -> Result<Transaction> {
         self.begin_with(format!("set local lock_timeout = {}", lock_timeout.as_millis())).await
     }
 
@@ -223,7 +209,7 @@ impl Db {
         &self,
         scope: TenantScope<'_>,
         lock_timeout: Duration,
-    ) -> Result<Transaction<'static, Postgres>> {
+    ) -> Result<Transaction> {
         let (timeout, tenant) = (lock_timeout.as_millis(), scope.setting());
         let settings =
             format!("set local lock_timeout = {timeout}; set local plant.tenant_id = '{tenant}'");
@@ -234,15 +220,27 @@ impl Db {
     ///
     /// # Errors
     /// As [`Db::acquire`].
-    pub async fn begin_in(&self, scope: TenantScope<'_>) -> Result<Transaction<'static, Postgres>> {
+    pub async fn begin_in(&self, scope: TenantScope<'_>) -> Result<Transaction> {
         self.begin_with(format!("set local plant.tenant_id = '{}'", scope.setting())).await
+    }
+
+    /// Begins a transaction whose statements are planned for the values that they are executed with,
+    /// for a statement whose best plan depends on them. Its tables are joined in the order in which they
+    /// are written: trying others takes most of the time of planning.
+    ///
+    /// # Errors
+    /// As [`Db::acquire`].
+    pub async fn begin_planned(&self) -> Result<Transaction> {
+        let settings =
+            "set local plan_cache_mode = force_custom_plan; set local join_collapse_limit = 1";
+        self.begin_with(settings.into()).await
     }
 
     /// Begins a transaction and changes its settings, in one round trip. `settings` must not contain
     /// text of clients, except ids of tenants, which need no quoting.
-    async fn begin_with(&self, settings: String) -> Result<Transaction<'static, Postgres>> {
+    async fn begin_with(&self, settings: String) -> Result<Transaction> {
         let begin = AssertSqlSafe(format!("begin; {settings}")).into_sql_str();
-        Ok(Transaction::begin(self.acquire().await?, Some(begin)).await?)
+        Ok(Transaction::begin(self.acquire().await?, begin).await?)
     }
 
     /// Begins a read-only transaction with one snapshot for all its statements (repeatable read).
@@ -255,7 +253,7 @@ impl Db {
         // The semaphore is never closed.
         let permit = self.snapshots.clone().acquire_owned().await.ok();
         let begin = "begin isolation level repeatable read, read only".into_sql_str();
-        let transaction = Transaction::begin(self.acquire().await?, Some(begin)).await?;
+        let transaction = Transaction::begin(self.acquire().await?, begin).await?;
         Ok(Snapshot { transaction, _permit: permit })
     }
 
@@ -302,9 +300,7 @@ impl Db {
 
     /// Returns the number of pool connections: (in use, idle, maximum).
     pub fn pool_usage(&self) -> (u64, u64, u64) {
-        let idle = self.pool.num_idle() as u64;
-        let size = u64::from(self.pool.size());
-        (size.saturating_sub(idle), idle, u64::from(self.pool.options().get_max_connections()))
+        self.pool.usage()
     }
 
     /// Returns the server's backends on this database and its `max_connections`.
@@ -321,7 +317,7 @@ impl Db {
         let heartbeat_pool = PgPoolOptions::new()
             .max_connections(1)
             .min_connections(0)
-            .connect_lazy_with((*self.pool.connect_options()).clone());
+            .connect_lazy_with(self.pool.connect_options().clone());
         let mut listener = None;
         while !shutdown.is_cancelled() {
             let query = self.query_server(&heartbeat_pool, &mut listener);
@@ -408,10 +404,19 @@ impl Db {
 }
 
 /// Switches a connection from the owner to the role `plant_app` and sets the statement timeout.
+///
+/// Statements are planned once for all values: planning takes longer than most of them, and the
+/// server plans one with `limit $n` anew each time. Indices are assumed to be in memory or on a fast
+/// disk.
 async fn switch_role(connection: &mut PgConnection, timeout: &str) -> sqlx::Result<()> {
     sqlx::query(
-        "select set_config('role', 'plant_app', false), set_config('statement_timeout', $1, false)",
+        "select
+            set_config('role', 'plant_app', false), set_config('statement_timeout', $1, false),
+            set_config('plan_cache_mode', 'force_generic_plan', false),
+            set_config('random_page_cost', '1.1', false)",
     )
+    // Executed once, so that the server need not keep it.
+    .persistent(false)
     .bind(timeout)
     .execute(connection)
     .await

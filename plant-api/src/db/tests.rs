@@ -184,6 +184,75 @@ async fn a_connection_beyond_the_maximum_is_waited_for_until_a_timeout(pool: PgP
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_connection_is_returned_at_once_after_its_last_response(pool: PgPool) {
+    let db = connect(&pool, LIMITS).await;
+    for _ in 0..3 {
+        backend_pid(&db).await;
+        assert_eq!(db.pool_usage(), (0, 1, 2));
+        let tx = db.begin().await.unwrap();
+        assert_eq!(db.pool_usage(), (1, 0, 2));
+        tx.commit().await.unwrap();
+        assert_eq!(db.pool_usage(), (0, 1, 2));
+    }
+    // After an error of the server, too.
+    let mut connection = db.acquire().await.unwrap();
+    sqlx::query("select 1 / 0").execute(&mut *connection).await.unwrap_err();
+    drop(connection);
+    wait_until(async || db.pool_usage() == (0, 1, 2)).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_connection_of_a_cancelled_statement_is_in_use_until_its_end(pool: PgPool) {
+    let db = connect(&pool, DatabaseLimits { max_connections: 1, ..LIMITS }).await;
+    let pid = backend_pid(&db).await;
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(1)").execute(&mut *lock).await.unwrap();
+    let mut connection = db.acquire().await.unwrap();
+    let wait = sqlx::query("select pg_advisory_lock_shared(1)").execute(&mut *connection);
+    assert!(poll!(Box::pin(wait)).is_pending());
+    drop(connection);
+    let mut next = pin!(db.acquire());
+    assert!(poll!(&mut next).is_pending(), "it has no result yet");
+    assert_eq!(db.pool_usage().0, 1);
+    lock.rollback().await.unwrap();
+    let mut connection = next.await.unwrap();
+    let same: i32 =
+        sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *connection).await.unwrap();
+    assert_eq!(same, pid);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_cancelled_transaction_is_rolled_back(pool: PgPool) {
+    let db = connect(&pool, DatabaseLimits { max_connections: 1, ..LIMITS }).await;
+    let pid = backend_pid(&db).await;
+    assert!(poll!(Box::pin(db.begin())).is_pending());
+    let mut tx = db.begin().await.unwrap();
+    let sleep = sqlx::query("select pg_sleep(0.01)").execute(&mut *tx);
+    assert!(poll!(Box::pin(sleep)).is_pending());
+    drop(tx);
+    let connection = db.acquire().await.unwrap();
+    let state: String = sqlx::query_scalar("select state from pg_stat_activity where pid = $1")
+        .bind(pid)
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(state, "idle");
+    drop(connection);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_connection_that_breaks_is_replaced(pool: PgPool) {
+    let db = connect(&pool, DatabaseLimits { max_connections: 1, ..LIMITS }).await;
+    let mut connection = db.acquire().await.unwrap();
+    let broken = sqlx::query("select pg_terminate_backend(pg_backend_pid())");
+    broken.execute(&mut *connection).await.unwrap_err();
+    drop(connection);
+    wait_until(async || db.pool_usage().0 == 0).await;
+    backend_pid(&db).await;
+    assert_eq!(db.pool_usage(), (0, 1, 1));
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_dropped_transaction_is_rolled_back(pool: PgPool) {
     let db = connect(&pool, LIMITS).await;
     let insert = "insert into customer (id, name, created_at) values ('lotus', 'Lotus', now())";

@@ -7,12 +7,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::Worker;
 use super::attempt::{FinishedAttempt, Outcome};
+use crate::db::Transaction;
 use crate::error::Result;
 use crate::jobs::sql::Attempts;
 use crate::jobs::{self, Failure, Job, MAX_ATTEMPTS};
@@ -101,7 +102,7 @@ impl Worker {
 
     async fn write_batch(
         &self,
-        mut tx: Transaction<'static, Postgres>,
+        mut tx: Transaction,
         batch: &[FinishedAttempt],
     ) -> Result<OutcomeLabels> {
         jobs::sql::set_idle_timeout(&mut *tx).await?;

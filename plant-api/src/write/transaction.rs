@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -11,14 +11,14 @@ use super::key::Key;
 use super::response::StoredResponse;
 use super::{Rejection, sql};
 use crate::cache::{Cache, Topic};
-use crate::db::TenantScope;
+use crate::db::{TenantScope, Transaction};
 use crate::error::{Error, Result};
 use crate::state::AppState;
 use crate::traces::in_current_trace;
 
 /// An open transaction. It is rolled back if dropped without [`WriteTransaction::finish`].
 pub struct WriteTransaction {
-    tx: Transaction<'static, Postgres>,
+    tx: Transaction,
     /// Row of the idempotency key that this transaction has inserted.
     row_key: Option<sql::RowKey>,
     cache: Cache,
@@ -80,7 +80,7 @@ impl WriteTransaction {
         Ok(Self::new(state, state.db.begin_write_in(scope, lock_timeout(state)).await?))
     }
 
-    fn new(state: &AppState, tx: Transaction<'static, Postgres>) -> Self {
+    fn new(state: &AppState, tx: Transaction) -> Self {
         Self {
             tx,
             row_key: None,

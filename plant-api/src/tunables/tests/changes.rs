@@ -130,7 +130,7 @@ async fn a_change_that_is_rolled_back_with_its_transaction_has_no_effect(pool: P
     let by = Change { name: NAME, actor: "workflow", at: app.state.clock.now() };
     let begun = app.state.tunables.begin_rollout(&mut tx, by, rollout(1, 50, Share::All)).await;
     assert_eq!(begun.unwrap().version, 1);
-    tx.rollback().await.unwrap();
+    drop(tx);
     let mut connection = app.state.db.acquire().await.unwrap();
     let state = app.state.tunables.find(&mut connection, NAME).await.unwrap();
     assert_eq!((state.rollout, state.version), (None, 0));

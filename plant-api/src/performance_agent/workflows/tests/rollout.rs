@@ -109,6 +109,9 @@ async fn a_stage_that_is_rejected_is_taken_back(pool: PgPool) {
 async fn a_change_that_makes_requests_fail_is_taken_back(pool: PgPool) {
     let changes = [("cache_ttl_seconds", 120), ("admission_limit", 10)];
     let app = app(pool).await.with_agent(settings(&changes));
+    let id = create(&app, json!({"requires_approval": false})).await;
+    run(&app).await;
+    expect(&app, &id, "approved", 0).await;
     // More requests than the new limit, which take long.
     app.state.metrics.requests_in_progress.add(12);
     let (stop, sent) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
@@ -125,9 +128,6 @@ async fn a_change_that_makes_requests_fail_is_taken_back(pool: PgPool) {
         let before = sent.load(Ordering::Relaxed);
         wait_until(async || sent.load(Ordering::Relaxed) >= before + count).await;
     };
-    let id = create(&app, json!({"requires_approval": false})).await;
-    run(&app).await;
-    expect(&app, &id, "approved", 0).await;
     requests(400).await;
     monitor(&app).await;
     let begun = expect(&app, &id, "monitoring", 10).await;

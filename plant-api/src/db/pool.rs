@@ -1,0 +1,212 @@
+//! The pool of connections: it hands them out and takes them back without a round trip and without a
+//! task.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
+use futures::FutureExt;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection, SqlStr, raw_sql};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::Heartbeat;
+use super::statement_timeout::StatementTimeout;
+
+/// A connection is replaced at this age: what the server keeps for it does not grow forever.
+const MAX_AGE: Duration = Duration::from_secs(1800);
+
+/// Timeout for finding out whether a connection of unknown state can be used again.
+const RESET_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Timeout for closing an idle connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Connections that are opened when they are first needed. Clones share them.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    connections: managed::Pool<Manager>,
+    acquire_timeout: Duration,
+}
+
+/// Opens connections, and decides which may be used again.
+#[derive(Debug)]
+struct Manager {
+    options: PgConnectOptions,
+    heartbeat: Arc<Heartbeat>,
+    statement_timeout: Arc<StatementTimeout>,
+}
+
+impl managed::Manager for Manager {
+    type Type = PgConnection;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> sqlx::Result<PgConnection> {
+        let mut connection = PgConnection::connect_with(&self.options).await?;
+        self.statement_timeout.prepare(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// A ping before each use would cost a round trip; connections opened before the last failure are
+    /// closed instead.
+    async fn recycle(&self, _: &mut PgConnection, use_: &Metrics) -> RecycleResult<sqlx::Error> {
+        let age = use_.age();
+        let usable = age < MAX_AGE
+            && self.heartbeat.opened_after_disconnect(age)
+            && self.statement_timeout.opened_after_change(age);
+        if usable { Ok(()) } else { Err(RecycleError::message("outdated")) }
+    }
+}
+
+impl Pool {
+    pub(super) fn new(
+        options: PgConnectOptions,
+        max_connections: u32,
+        acquire_timeout: Duration,
+        heartbeat: Arc<Heartbeat>,
+        statement_timeout: Arc<StatementTimeout>,
+    ) -> Self {
+        let manager = Manager { options, heartbeat, statement_timeout };
+        let connections = managed::Pool::builder(manager)
+            .max_size(max_connections as usize)
+            // The connection used last: its server process is the most likely to be in a cache.
+            .queue_mode(QueueMode::Lifo)
+            .build()
+            .expect("without timeouts no runtime is needed");
+        Self { connections, acquire_timeout }
+    }
+
+    pub(super) fn connect_options(&self) -> &PgConnectOptions {
+        &self.connections.manager().options
+    }
+
+    pub(super) async fn acquire(&self) -> sqlx::Result<Connection> {
+        match timeout(self.acquire_timeout, self.connections.get()).await {
+            Ok(Ok(object)) => Ok(Connection(Some(object))),
+            Ok(Err(PoolError::Backend(error))) => Err(error),
+            Ok(Err(_)) => Err(sqlx::Error::PoolClosed),
+            Err(_) => Err(sqlx::Error::PoolTimedOut),
+        }
+    }
+
+    /// Returns the number of connections: (in use, idle, maximum).
+    pub(super) fn usage(&self) -> (u64, u64, u64) {
+        let status = self.connections.status();
+        let in_use = status.size - status.available;
+        (in_use as u64, status.available as u64, status.max_size as u64)
+    }
+
+    /// Closes the idle connections, and those in use when they are returned.
+    pub(super) async fn close(&self) {
+        let idle = self.connections.retain(|_, _| false).removed;
+        self.connections.close();
+        let close = idle.into_iter().map(|idle| timeout(CLOSE_TIMEOUT, idle.close()));
+        futures::future::join_all(close).await;
+    }
+}
+
+/// A connection of the pool, which gets it back when this is dropped: at once if all its statements
+/// have been executed. If one is in progress, because its caller was cancelled, the connection is in
+/// use until the server has responded, and is closed if that fails.
+#[derive(Debug)]
+pub struct Connection(Option<Object<Manager>>);
+
+impl Connection {
+    /// Takes the connection out, without returning it to the pool.
+    fn take(&mut self) -> Option<Object<Manager>> {
+        self.0.take()
+    }
+}
+
+impl Deref for Connection {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.0.as_ref().expect("taken at the end only")
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect("taken at the end only")
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let Some(mut object) = self.take() else { return };
+        // Ready at the first poll, without a round trip, if there is nothing to send and to wait for.
+        match object.flush().now_or_never() {
+            Some(Ok(())) => drop(object),
+            Some(Err(_)) => drop(Object::take(object)),
+            None => reset_later(object, false),
+        }
+    }
+}
+
+/// Returns a connection to the pool when the statement in progress has ended and the transaction, if
+/// there is one, is rolled back; closes it if that fails.
+fn reset_later(mut object: Object<Manager>, in_transaction: bool) {
+    let Ok(runtime) = Handle::try_current() else { return drop(Object::take(object)) };
+    runtime.spawn(async move {
+        let reset = timeout(RESET_TIMEOUT, reset(&mut object, in_transaction)).await;
+        if !matches!(reset, Ok(Ok(()))) {
+            drop(Object::take(object));
+        }
+    });
+}
+
+async fn reset(connection: &mut PgConnection, in_transaction: bool) -> sqlx::Result<()> {
+    connection.flush().await?;
+    if in_transaction {
+        raw_sql("rollback").execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// An open transaction. It is rolled back if dropped.
+#[derive(Debug)]
+pub struct Transaction(Connection);
+
+impl Transaction {
+    /// Begins with one or more statements.
+    pub(super) async fn begin(connection: Connection, begin: SqlStr) -> sqlx::Result<Self> {
+        let mut transaction = Self(connection);
+        raw_sql(begin).execute(&mut *transaction).await?;
+        Ok(transaction)
+    }
+
+    /// Commits, and returns the connection to the pool.
+    ///
+    /// # Errors
+    /// Database errors; after one it is unknown whether the transaction has been committed.
+    pub async fn commit(mut self) -> sqlx::Result<()> {
+        raw_sql("commit").execute(&mut *self).await?;
+        drop(self.0.take());
+        Ok(())
+    }
+}
+
+impl Deref for Transaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.0
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.0
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(object) = self.0.take() {
+            reset_later(object, true);
+        }
+    }
+}
