@@ -112,6 +112,12 @@ impl Page {
         self.limit + 1
     }
 
+    /// Returns an id that all ids of the page are less than: `after`, or the largest of all. A condition on it
+    /// is part of every list, so that the server needs only one plan for all pages.
+    pub fn before(&self) -> Uuid {
+        self.after.unwrap_or(Uuid::max())
+    }
+
     /// Serializes rows as a response for the cache, a JSON array. Reads rows until the page is full;
     /// `id` returns the id of a row, for the link to the next page.
     ///
@@ -182,11 +188,14 @@ pub async fn read_page<T: Serialize, K, E: Into<Error>>(
 ) -> Result<(Vec<u8>, Option<K>)> {
     let limit = usize::try_from(limit).unwrap_or_default();
     let (mut body, mut last, mut length) = (vec![b'['], None, 0);
-    let mut rows = pin!(rows);
+    let (mut rows, mut next) = (pin!(rows), None);
     while let Some(row) = rows.next().await {
         let (row, end) = (row.map_err(Into::into)?, body.len());
         if length == limit {
-            return Ok((close(body), last));
+            // The end, after which the connection can be used again: no more rows were queried.
+            rows.next().await;
+            next = last;
+            break;
         }
         if length > 0 {
             body.push(b',');
@@ -194,11 +203,12 @@ pub async fn read_page<T: Serialize, K, E: Into<Error>>(
         serde_json::to_writer(&mut body, &row).map_err(|e| Error::Internal(Box::new(e)))?;
         if length > 0 && body.len() > MAX_BYTES {
             body.truncate(end);
-            return Ok((close(body), last));
+            next = last;
+            break;
         }
         (last, length) = (Some(key(&row)), length + 1);
     }
-    Ok((close(body), None))
+    Ok((close(body), next))
 }
 
 /// Returns rows that are in memory already as a stream.

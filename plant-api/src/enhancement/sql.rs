@@ -160,12 +160,12 @@ pub(super) async fn list(
             priority as "priority: Priority", status as "status: Status", error, attempts,
             processing_time_ms, accepted_at, completed_at
         from enhancement_history
-        where tenant_id = $1 and ($2::uuid is null or id < $2)
+        where tenant_id = $1 and id < $2
         order by id desc
         limit $3
         offset $4"#,
         &**tenant,
-        page.after,
+        page.before(),
         page.fetch_limit(),
         page.offset,
     )

@@ -93,7 +93,7 @@ pub async fn list(
                     as completed_at
             from generation g
             left join job j on j.id = g.id
-            where g.account_id = $1 and ($3::uuid is null or g.id < $3)
+            where g.account_id = $1 and g.id < $3
         ) task
         where $2::text is null or status = $2
         order by id desc
@@ -101,7 +101,7 @@ pub async fn list(
         offset $5"#,
         account,
         status as Option<Status>,
-        page.after,
+        page.before(),
         page.fetch_limit(),
         page.offset,
     )

@@ -70,12 +70,12 @@ pub async fn list(
             requested_amount as "requested_amount: Amount", currency as "currency: Currency",
             status as "status: Status", created_at
         from payment
-        where account_id = $1 and ($2::uuid is null or id < $2)
+        where account_id = $1 and id < $2
         order by id desc
         limit $3
         offset $4"#,
         account,
-        page.after,
+        page.before(),
         page.fetch_limit(),
         page.offset,
     )

@@ -42,12 +42,12 @@ pub fn list_snapshots<'a>(
     sqlx::query_scalar!(
         r#"select snapshot as "snapshot: Json<Snapshot>"
         from performance_snapshot
-        where collected_at > $1 and ($2::uuid is null or id < $2)
+        where collected_at > $1 and id < $2
         order by id desc
         limit $3
         offset $4"#,
         since,
-        page.after,
+        page.before(),
         page.fetch_limit(),
         page.offset,
     )

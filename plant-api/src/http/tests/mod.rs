@@ -8,6 +8,7 @@ mod limits;
 mod malformed;
 mod matrix;
 mod middleware;
+mod plans;
 mod scrape;
 mod traces;
 

@@ -83,12 +83,12 @@ pub async fn list(
             snapshot_id, baseline_snapshot_id, analysis_id, baseline_score, health_score, reason,
             created_by, created_at, updated_at, ended_at, version, status_since, tunables_version
         from performance_workflow
-        where ($1::text is null or status = $1) and ($2::uuid is null or id < $2)
+        where ($1::text is null or status = $1) and id < $2
         order by id desc
         limit $3
         offset $4"#,
         status as Option<Status>,
-        page.after,
+        page.before(),
         page.fetch_limit(),
         page.offset,
     )

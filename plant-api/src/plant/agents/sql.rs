@@ -97,6 +97,9 @@ pub async fn list(
 pub fn list_query(filter: &Filter, page: &Page) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::<Postgres>::new(SELECT_AGENT);
     query.push("e.status = ").push_bind(filter.status.unwrap_or(Status::Active));
+    // Of both tables, so that a merge of their indices begins at this id.
+    query.push(" and a.id < ").push_bind(page.before());
+    query.push(" and e.id < ").push_bind(page.before());
     if let Some(name) = &filter.industry {
         query.push(" and a.industry_id = (select id from industry where lower(name) = lower(");
         query.push_bind(name.clone()).push("))");
@@ -112,9 +115,6 @@ pub fn list_query(filter: &Filter, page: &Page) -> QueryBuilder<Postgres> {
     }
     if let Some(text) = &filter.search {
         query.push(" and a.search_text like lower(").push_bind(like_pattern(text)).push(")");
-    }
-    if let Some(after) = page.after {
-        query.push(" and a.id < ").push_bind(after);
     }
     query.push(" order by a.id desc limit ").push_bind(page.fetch_limit());
     query.push(" offset ").push_bind(page.offset);

@@ -246,6 +246,8 @@ async fn a_search_uses_the_index(pool: PgPool) {
     let sql = super::sql::list_query(&filter, &page).sql().as_str().to_owned();
     let plan = sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(format!("explain {sql}")))
         .bind("active")
+        .bind(page.before())
+        .bind(page.before())
         .bind("%c4ca4238%")
         .bind(101_i64)
         .bind(0_i64)

@@ -43,7 +43,7 @@ pub fn list<'a>(
                 where d.hired_agent_id = $1
                     and ($2::text is null or h.customer_id = $2)
                     and ($3::text is null or coalesce(r.decision, 'pending_review') = $3)
-                    and ($4::uuid is null or d.id < $4)
+                    and d.id < $4
                 order by d.id desc
                 limit $5
                 offset $6
@@ -54,7 +54,7 @@ pub fn list<'a>(
         hire.0,
         customer_filter,
         status as Option<ReviewStatus>,
-        page.after,
+        page.before(),
         page.fetch_limit(),
         page.offset,
         MAX_BYTES as i64,

@@ -68,7 +68,7 @@ pub fn list<'a>(
                 join hired_agent h on h.id = g.hired_agent_id
                 where g.hired_agent_id = $1
                     and ($2::text is null or h.customer_id = $2)
-                    and ($3::uuid is null or g.id < $3)
+                    and g.id < $3
                 order by g.id desc
                 limit $4
                 offset $5
@@ -78,7 +78,7 @@ pub fn list<'a>(
         order by id desc"#,
         hire.0,
         customer_filter,
-        page.after,
+        page.before(),
         page.fetch_limit(),
         page.offset,
         MAX_BYTES as i64,

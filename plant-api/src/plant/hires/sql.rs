@@ -50,13 +50,13 @@ pub async fn list(
         join industry i on i.id = a.industry_id
         where h.customer_id = $1
             and ($2::text is null or h.customer_id = $2)
-            and ($3::uuid is null or h.id < $3)
+            and h.id < $3
         order by h.id desc
         limit $4
         offset $5"#,
         customer_id.0,
         customer_filter,
-        page.after,
+        page.before(),
         page.fetch_limit(),
         page.offset,
     )

@@ -58,11 +58,11 @@ pub fn list<'a>(
             e.created_at, e.certified_at, e.version_hash as "version_hash: Digest32"
         from industry i
         join base_entity e on e.id = i.id
-        where $1::uuid is null or i.id < $1
+        where i.id < $1 and e.id < $1
         order by i.id desc
         limit $2
         offset $3"#,
-        page.after,
+        page.before(),
         page.fetch_limit(),
         page.offset,
     )

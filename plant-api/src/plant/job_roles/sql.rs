@@ -96,11 +96,11 @@ pub fn list<'a>(db: impl PgExecutor<'a> + 'a, page: &Page) -> BoxStream<'a, sqlx
             e.created_at, e.certified_at, e.version_hash as "version_hash: Digest32"
         from job_role j
         join base_entity e on e.id = j.id
-        where $1::uuid is null or j.id < $1
+        where j.id < $1 and e.id < $1
         order by j.id desc
         limit $2
         offset $3"#,
-        page.after,
+        page.before(),
         page.fetch_limit(),
         page.offset,
     )

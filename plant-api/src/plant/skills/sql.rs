@@ -90,13 +90,14 @@ pub fn list<'a>(
         join base_entity e on e.id = s.id
         where ($1::text is null or s.category = $1)
             and ($2::text is null or e.status = $2)
-            and ($3::uuid is null or s.id < $3)
+            and s.id < $3
+            and e.id < $3
         order by s.id desc
         limit $4
         offset $5"#,
         category as Option<Category>,
         status as Option<Status>,
-        page.after,
+        page.before(),
         page.fetch_limit(),
         page.offset,
     )

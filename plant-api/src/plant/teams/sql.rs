@@ -59,11 +59,11 @@ pub fn list<'a>(db: impl PgExecutor<'a> + 'a, page: &Page) -> BoxStream<'a, sqlx
             e.version_hash as "version_hash: Digest32"
         from team t
         join base_entity e on e.id = t.id
-        where $1::uuid is null or t.id < $1
+        where t.id < $1 and e.id < $1
         order by t.id desc
         limit $2
         offset $3"#,
-        page.after,
+        page.before(),
         page.fetch_limit(),
         page.offset,
     )
