@@ -56,6 +56,8 @@ const NEVER_REPLACED: u64 = u64::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray)]
 pub enum Topic {
     Agents,
+    /// What customers have hired: the lists and the configurations.
+    Hires,
     Industries,
     JobRoles,
     Skills,
@@ -69,6 +71,7 @@ impl Topic {
     pub fn name(self) -> &'static str {
         match self {
             Self::Agents => "agents",
+            Self::Hires => "hires",
             Self::Industries => "industries",
             Self::JobRoles => "job_roles",
             Self::Skills => "skills",

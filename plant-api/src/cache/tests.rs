@@ -175,7 +175,7 @@ async fn an_announcement_expires_and_concerns_its_topic_only() {
     let (cache, _) = start_cache(&redis, &prefix).await;
     killed_write(&cache).await;
     let pending = cache.generations().await.unwrap().map(|generation| !generation.shared);
-    assert_eq!(pending, [true, false, false, false, false]);
+    assert_eq!(pending, [true, false, false, false, false, false]);
     let mut lifetime = cmd("PTTL");
     lifetime.arg(format!("{prefix}:pending:agents"));
     let lifetime = redis.query::<i64>(&lifetime).await.unwrap();

@@ -206,9 +206,16 @@ impl TestApp {
 
     /// Creates a service with its own key prefix in the tests' Redis.
     pub async fn with_redis(owner: PgPool) -> Self {
+        Self::with_redis_and_access(owner, AccessMode::Open).await
+    }
+
+    /// As [`TestApp::with_redis`], with this access mode.
+    pub async fn with_redis_and_access(owner: PgPool, access: AccessMode) -> Self {
         let redis = Redis::new(Some(&redis_url())).unwrap();
         tokio::spawn(redis.clone().run_heartbeat(CancellationToken::new()));
-        let app = Self::with_redis_at(owner, redis).await;
+        let options = (*owner.connect_options()).clone();
+        let policy = access_policy(access);
+        let app = Self::build(owner, options, Clock::System, redis, policy).await;
         tokio::spawn(app.state.cache.clone().run_refresh_loop(CancellationToken::new()));
         tokio::spawn(app.state.queue.clone().run_push_loop(CancellationToken::new()));
         app.wait_for_cache().await;

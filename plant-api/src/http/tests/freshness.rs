@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use crate::cache::Topic;
 use crate::testing::TestApp;
 
-/// A write of the catalogue.
+/// A write of what is cached.
 struct WriteRequest {
     method: &'static str,
     path: String,
@@ -53,10 +53,13 @@ async fn read_all(app: &TestApp, paths: &[String]) -> Vec<(String, String)> {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn every_catalogue_write_is_visible_in_the_next_read_of_every_list_and_entity(pool: PgPool) {
+async fn every_write_is_visible_in_the_next_read_of_every_cached_list_and_entity(pool: PgPool) {
     let uncached = TestApp::new(pool.clone()).await;
     let app = TestApp::with_redis(pool).await;
     let ids = app.create_agent("Asha").await;
+    let hire = app.create_hire("lotus").await;
+    let hires = "/api/v1/customers/lotus/agents";
+    let configuration = format!("/api/v1/agents/{}/configuration", hire.id);
     let entities = [
         ("industries", ids.industry.clone()),
         ("skills", ids.skill.clone()),
@@ -109,12 +112,25 @@ async fn every_catalogue_write_is_visible_in_the_next_read_of_every_list_and_ent
         patch(json!({"name": "Asha Rao"})),
         patch(json!({"skill_id": other_skill})),
         patch(json!({"tags": ["new"]})),
+        post(hires, json!({"agent_id": ids.agent, "duration": "monthly"})),
+        WriteRequest {
+            method: "PUT",
+            path: configuration.clone(),
+            body: json!({"nickname": "Inky", "theme": "dark"}),
+        },
+        WriteRequest {
+            method: "PATCH",
+            path: format!("/api/v1/agents/{}", hire.catalogue.agent),
+            body: json!({"name": "Lotus Writer"}),
+        },
     ];
-    let paths = read_paths(&entities);
+    let mut paths = read_paths(&entities);
+    paths.extend([hires.to_owned(), configuration]);
     let mut bodies = read_all(&app, &paths).await;
     for WriteRequest { method, path, body } in writes {
         let response = match method {
             "PATCH" => app.patch(&path, body.clone()).await,
+            "PUT" => app.put(&path, body.clone()).await,
             _ => app.post(&path, body.clone()).await,
         };
         let name = format!("{method} {path} {body}");

@@ -92,8 +92,15 @@ async fn list(
     filter.check()?;
     let filter = sql::Filter::from(filter);
     let fill = async {
-        let mut connection = db.acquire().await?;
-        let rows = sql::list(&mut *connection, &filter, &page).await?;
+        let rows = if filter.search.is_some() {
+            // From the newest agents if most match, by the index of the texts if few do.
+            let mut tx = db.begin_planned().await?;
+            let rows = sql::list(&mut *tx, &filter, &page).await?;
+            tx.commit().await?;
+            rows
+        } else {
+            sql::list(&mut *db.acquire().await?, &filter, &page).await?
+        };
         page.to_cached_response(page::rows(rows), |agent| agent.id.0).await
     };
     let cached = cache.get_with(Topic::Agents, &page.key(), fill).await?;
@@ -172,5 +179,7 @@ async fn change(
 ) -> Result<StoredResponse> {
     let agent = change::change(&mut tx, &clock, &caller, id, &conditions, &changes).await?;
     tx.invalidate(Topic::Agents);
+    // The lists of hired agents contain names of agents.
+    tx.invalidate(Topic::Hires);
     tx.finish(StoredResponse::ok(agent.version_hash, &agent)?).await
 }

@@ -8,11 +8,12 @@ use utoipa_axum::routes;
 use super::configuration::{self, NewConfiguration};
 use super::{Configuration, HireId, HiredAgent, NewHire, not_found, sql};
 use crate::access::Caller;
+use crate::cache::{RequestCache, Topic};
 use crate::clock::Clock;
 use crate::customers::{self, CustomerId};
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
-use crate::etag::Preconditions;
+use crate::etag::{self, Preconditions};
 use crate::extract::{Json, Path};
 use crate::page::{self, Page, PageParams};
 use crate::state::AppState;
@@ -37,22 +38,33 @@ pub fn router() -> OpenApiRouter<AppState> {
 async fn list(
     State(db): State<Db>,
     State(clock): State<Clock>,
+    cache: RequestCache,
     caller: Caller,
     Path(customer_id): Path<CustomerId>,
     page: Page,
     conditions: Preconditions,
 ) -> Result<Response> {
     let customer_filter = caller.customer_filter();
-    let mut connection = db.acquire().await?;
-    let rows =
-        sql::list(&mut *connection, &customer_id, customer_filter, clock.now(), &page).await?;
-    if rows.is_empty() {
-        let customer =
-            customers::sql::find(&mut *connection, &customer_id, customer_filter).await?;
-        customer.ok_or_else(|| Error::no_such("customer"))?;
-    }
-    let hires = page.to_cached_response(page::rows(rows), |hire| hire.id.0).await?;
+    let fill = async {
+        let mut connection = db.acquire().await?;
+        let rows =
+            sql::list(&mut *connection, &customer_id, customer_filter, clock.now(), &page).await?;
+        if rows.is_empty() {
+            let customer =
+                customers::sql::find(&mut *connection, &customer_id, customer_filter).await?;
+            customer.ok_or_else(|| Error::no_such("customer"))?;
+        }
+        page.to_cached_response(page::rows(rows), |hire| hire.id.0).await
+    };
+    let key = key(customer_filter, &page.key());
+    let hires = cache.get_with(Topic::Hires, &key, fill).await?;
     Ok(conditions.respond_cached(&hires))
+}
+
+/// Returns the key of a cached response to callers that may access the data of this customer only, or
+/// with `None` of all.
+fn key(customer_filter: Option<&str>, key: &str) -> String {
+    format!("{customer_filter:?} {key}")
 }
 
 #[utoipa::path(
@@ -76,6 +88,7 @@ async fn hire(
 ) -> Result<StoredResponse> {
     let hire = super::hire(&mut tx, &clock, &caller, &customer_id, new).await?;
     let location = format!("/api/v1/agents/{}/configuration", hire.id);
+    tx.invalidate(Topic::Hires);
     tx.finish(StoredResponse::created(location, 1, &hire)?).await
 }
 
@@ -93,15 +106,22 @@ async fn hire(
 )]
 async fn read(
     State(db): State<Db>,
+    cache: RequestCache,
     caller: Caller,
     Path(id): Path<HireId>,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    match sql::find_configuration(&mut *connection, id, caller.customer_filter()).await? {
-        Some(configuration) => conditions.respond(configuration.version, &configuration),
-        None => Err(not_found(&mut connection, id).await),
-    }
+    let customer_filter = caller.customer_filter();
+    let fill = async {
+        let mut connection = db.acquire().await?;
+        match sql::find_configuration(&mut *connection, id, customer_filter).await? {
+            Some(configuration) => etag::to_cached_response(configuration.version, &configuration),
+            None => Err(not_found(&mut connection, id).await),
+        }
+    };
+    let key = key(customer_filter, &id.to_string());
+    let configuration = cache.get_with(Topic::Hires, &key, fill).await?;
+    Ok(conditions.respond_cached(&configuration))
 }
 
 #[utoipa::path(
@@ -126,5 +146,6 @@ async fn configure(
 ) -> Result<StoredResponse> {
     let configuration =
         configuration::configure(&mut tx, &clock, &caller, id, &conditions, new).await?;
+    tx.invalidate(Topic::Hires);
     tx.finish(StoredResponse::ok(configuration.version, &configuration)?).await
 }

@@ -4,7 +4,9 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use crate::clock::Clock;
+use crate::config::AccessMode;
 use crate::testing::{TestApp, UNKNOWN_ID, json_request};
+use crate::token::Role;
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_hired_agent_is_listed_for_its_customer(pool: PgPool) {
@@ -127,4 +129,24 @@ async fn a_customer_id_is_a_unique_slug(pool: PgPool) {
         assert_eq!(response.invalid_fields(), ["id"], "{id}");
     }
     app.get("/api/v1/customers/unknown").await.expect(404);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_cached_for_one_customer_is_not_served_to_another(pool: PgPool) {
+    let app = TestApp::with_redis_and_access(pool, AccessMode::Required).await;
+    let editor = app.with_account_of("staff", Role::Admin).await;
+    let hire = editor.create_hire("lotus").await;
+    let owner = app.with_account_of("lotus", Role::User).await;
+    let other = app.with_account_of("jasmine", Role::User).await;
+    let configuration = format!("/api/v1/agents/{}/configuration", hire.id);
+    for path in ["/api/v1/customers/lotus/agents", &configuration] {
+        for _ in 0..2 {
+            owner.get(path).await.expect(200);
+            editor.get(path).await.expect(200);
+            other.get(path).await.expect(404);
+            app.get(path).await.expect(401);
+        }
+    }
+    let hits = app.state.metrics.cache_requests.with_label_values(&["hires", "hit"]);
+    assert_eq!(hits.get(), 4);
 }
