@@ -39,7 +39,7 @@ main() {
   rm -rf "$WORK"
   mkdir -p "$WORK"
   at_exit clean_up
-  [ -n "${BIN:-}" ] || build_release --bins --example faults
+  build_release --bins --example faults
   cat <<'HEAD'
 | durability | kills | acknowledged | retried | lost | duplicated | unfinished | ledger | jobs retried | jobs reclaimed | all finished after |
 |---|---|---:|---:|---:|---:|---:|---:|---:|---|---:|

@@ -39,7 +39,7 @@ main() {
   mkdir -p "$WORK"
   rm -f "$WORK"/*.{log,txt,json,html}
   at_exit clean_up
-  [ -n "${BIN:-}" ] || build_release --bins
+  build_release --bins
   NEW_BIN=$BIN
   [ -n "$OLD_BIN" ] || build_old
   start_dedicated_services upgrade_check

@@ -40,7 +40,7 @@ main() {
   rm -rf "$WORK"
   mkdir -p "$WORK"
   at_exit clean_up
-  [ -n "${BIN:-}" ] || build_release --bins
+  build_release --bins
   OLD_BIN=${OLD_BIN:-$BIN}
   start_dedicated_services upgrades
   PORT=$(free_port 18700)

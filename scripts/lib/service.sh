@@ -64,8 +64,9 @@ destroy_dedicated_services() {
   [ -z "${PLANT_SERVICES:-}" ] || "$ROOT/scripts/services.sh" destroy --quiet
 }
 
-# Usage: build_release <cargo argument>… Sets BIN to the directory of the programs.
+# Usage: build_release <cargo argument>… Sets BIN to the directory of the programs, unless it is set.
 build_release() {
+  [ -z "${BIN:-}" ] || return 0
   require_rust
   run env SQLX_OFFLINE=true cargo build --release --locked --workspace "$@"
   BIN=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release
