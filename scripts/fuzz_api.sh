@@ -4,8 +4,8 @@
 #
 #   scripts/fuzz_api.sh [EXAMPLES]    requests per operation and phase (default 40)
 #
-# Prints the summaries, and how many operations succeeded at least once; fails if there are failures, errors in the log of
-# the service, or too few of those operations. The full reports are in .plant/fuzz/. Requires Python 3 with venv.
+# Prints the summaries, how many operations succeeded at least once, and the size of /metrics; fails if there are failures,
+# errors in the log of the service, too few of those operations, or too many bytes. The full reports are in .plant/fuzz/. Requires Python 3 with venv.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -22,6 +22,8 @@ EXAMPLES=${1:-40}
 OUTPUT_DIRECTORY=$ROOT/.plant/fuzz
 # Share of the operations, of those that need no token or with one of all, that must succeed at least once.
 MIN_SUCCESS_PERCENT=90
+# Size of /metrics after the requests.
+MAX_METRICS_BYTES=131072
 
 main() {
   local verdict=0
@@ -51,6 +53,12 @@ fuzz() {
     --suppress-health-check=all --no-color >"$report.txt" 2>&1 || verdict=$?
   sed -n '/= SUMMARY =/,$p' "$report.txt"
   python3 "$ROOT/scripts/fuzz_summary.py" "$report.json" "$1" "$MIN_SUCCESS_PERCENT" || verdict=1
+  fetch_body "$PORT" /metrics >"$report.metrics"
+  log "/metrics: $(wc -c <"$report.metrics") bytes, $(grep -vc '^#' "$report.metrics") samples"
+  if [ "$(wc -c <"$report.metrics")" -gt "$MAX_METRICS_BYTES" ]; then
+    log "/metrics has more than $MAX_METRICS_BYTES bytes"
+    verdict=1
+  fi
   if grep -q ' ERROR ' "$report.log"; then
     log "The service logged errors:"
     grep ' ERROR ' "$report.log" | head -5

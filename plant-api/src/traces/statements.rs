@@ -123,7 +123,9 @@ impl Visit for Statement {
 fn summarize(text: &str) -> String {
     let is_name = |word: &&str| word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     let mut words = text.split_ascii_whitespace();
-    let operation = words.next().filter(is_name).unwrap_or("statement").to_ascii_lowercase();
+    let operation = words.next().map(|word| word.trim_end_matches(';'));
+    let operation = operation.filter(is_name).filter(|word| !word.is_empty());
+    let operation = operation.unwrap_or("statement").to_ascii_lowercase();
     let table = if operation == "update" {
         words.next()
     } else {
@@ -147,6 +149,7 @@ mod tests {
             ("update job set state = 'done'", "update job"),
             ("delete from session;", "delete session"),
             ("COMMIT", "commit"),
+            ("begin; set local lock_timeout = 1", "begin"),
             ("select 1", "select"),
             ("select * from (select 1)", "select"),
             ("select set_config('plant.tenant_id', 'secret', true)", "select"),
