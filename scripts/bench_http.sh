@@ -14,6 +14,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$ROOT/scripts/lib/processes.sh"
 # shellcheck source=scripts/lib/service.sh
 . "$ROOT/scripts/lib/service.sh"
+# shellcheck source=scripts/bench/wrk.sh
+. "$ROOT/scripts/bench/wrk.sh"
 # shellcheck source=scripts/bench/table.sh
 . "$ROOT/scripts/bench/table.sh"
 
@@ -93,31 +95,26 @@ start_bare_server() {
 # Measures each route right before its baselines, so that other load on the machine affects both.
 measure_round() {
   record_other_load
-  measure_wrk health service "$CACHED_PID" "$CACHED/health"
-  measure_wrk health hyper - "$BARE_HEALTH/health"
-  measure_wrk list service "$CACHED_PID" "$CACHED/api/v1/agents?limit=100"
-  measure_wrk list hyper - "$BARE_LIST/api/v1/agents?limit=100"
-  measure_wrk agent service "$CACHED_PID" "$CACHED/api/v1/agents/$AGENT"
-  measure_wrk agent hyper - "$BARE_AGENT/api/v1/agents/$AGENT"
-  measure_wrk uncached service "$UNCACHED_PID" "$UNCACHED/api/v1/agents/$AGENT"
+  measure_route health service "$CACHED_PID" "$CACHED/health"
+  measure_route health hyper - "$BARE_HEALTH/health"
+  measure_route list service "$CACHED_PID" "$CACHED/api/v1/agents?limit=100"
+  measure_route list hyper - "$BARE_LIST/api/v1/agents?limit=100"
+  measure_route agent service "$CACHED_PID" "$CACHED/api/v1/agents/$AGENT"
+  measure_route agent hyper - "$BARE_AGENT/api/v1/agents/$AGENT"
+  measure_route uncached service "$UNCACHED_PID" "$UNCACHED/api/v1/agents/$AGENT"
   measure_pgbench uncached agent_by_id.sql
-  measure_wrk goal service "$CACHED_PID" "$CACHED/api/v1/agents/$HIRE/goals" POST scripts/bench/new_goal.json
-  measure_wrk goal hyper - "$BARE_AGENT/api/v1/agents/$HIRE/goals" POST scripts/bench/new_goal.json
+  measure_route goal service "$CACHED_PID" "$CACHED/api/v1/agents/$HIRE/goals" POST scripts/bench/new_goal.json
+  measure_route goal hyper - "$BARE_AGENT/api/v1/agents/$HIRE/goals" POST scripts/bench/new_goal.json
   measure_pgbench goal new_goal.sql
 }
 
-# Usage: measure_wrk <route> <system> <pid or -> <url> [method body-file]
-measure_wrk() {
-  local route=$1 system=$2 pid=$3 url=$4 before=0 after=0 result
+# Usage: measure_route <route> <system> <pid or -> <url> [method body-file]
+measure_route() {
+  local route=$1 system=$2 pid=$3 url=$4
   shift 4
-  [ "$pid" = - ] || before=$(cpu_ticks "$pid")
-  run wrk -t 2 -c "$CONNECTIONS" -d "${SECONDS_EACH}s" -s scripts/bench/wrk.lua "$url" -- "$@" >"$WORK/wrk.out"
-  [ "$pid" = - ] || after=$(cpu_ticks "$pid")
-  result=$(sed -n 's/^RESULT //p' "$WORK/wrk.out")
-  [ -n "$result" ] || fail "wrk printed no result; see $WORK/wrk.out"
+  measure_wrk "$pid" -s scripts/bench/wrk.lua "$url" -- "$@"
   # route system requests/s p50 p99 cpu-microseconds failed
-  awk -v route="$route" -v system_name="$system" -v ticks=$((after - before)) -v hertz="$(getconf CLK_TCK)" \
-    '{ print route, system_name, $1, $2, $3, $4 ? ticks / hertz * 1e6 / $4 : 0, $5 }' <<<"$result" | tee -a "$MEASUREMENTS" >&2
+  printf '%s %s %s\n' "$route" "$system" "$RESULT" | tee -a "$MEASUREMENTS" >&2
 }
 
 # Usage: measure_pgbench <route> <SQL file>. Uses the role and the number of connections of the service.
@@ -130,11 +127,6 @@ measure_pgbench() {
   cat "$log".* | awk '{ print $3 }' | sort -n | awk -v route="$1" -v seconds="$SECONDS_EACH" \
     '{ latency[NR] = $1 } END { print route, "pgbench", NR / seconds, latency[int(NR * 0.5) + 1] / 1e3, latency[int(NR * 0.99) + 1] / 1e3, 0, 0 }' |
     tee -a "$MEASUREMENTS" >&2
-}
-
-# Usage: cpu_ticks <pid>: user and system time in clock ticks.
-cpu_ticks() {
-  sed 's/^.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'
 }
 
 # Records the CPU use of other processes; waits up to a minute until it is at most 10 %.

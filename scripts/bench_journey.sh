@@ -19,6 +19,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$ROOT/scripts/lib/processes.sh"
 # shellcheck source=scripts/lib/service.sh
 . "$ROOT/scripts/lib/service.sh"
+# shellcheck source=scripts/bench/wrk.sh
+. "$ROOT/scripts/bench/wrk.sh"
 # shellcheck source=scripts/bench/versions.sh
 . "$ROOT/scripts/bench/versions.sh"
 

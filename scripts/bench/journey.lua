@@ -1,7 +1,9 @@
 -- Requests of the class PlantBackendUser with its weights, without think time.
 --
 -- Usage: wrk … -s journey.lua URL -- HIRES ROUTE. HIRES is a file with lines "<customer id> <hired agent id>". ROUTE is
--- one of the names below, or `journey` for all of them. Prints a RESULT line like wrk.lua.
+-- one of the names below, or `journey` for all of them. Prints the line of result.lua.
+
+dofile("scripts/bench/result.lua")
 
 local hires, routes = {}, {}
 
@@ -58,17 +60,4 @@ end
 function request()
   local hire = pick(hires)
   return pick(routes)(hire[1], hire[2])
-end
-
--- RESULT <requests/s> <P50 ms> <P99 ms> <requests> <failed requests>
-function done(summary, latency, requests)
-  local errors = summary.errors
-  print(string.format(
-    "RESULT %.0f %.3f %.3f %d %d",
-    summary.requests / (summary.duration / 1e6),
-    latency:percentile(50) / 1e3,
-    latency:percentile(99) / 1e3,
-    summary.requests,
-    errors.connect + errors.read + errors.write + errors.status + errors.timeout
-  ))
 end

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Measures one or two versions of the service in alternation with wrk. Sourced after service.sh by scripts that set WORK, a
+# Measures one or two versions of the service in alternation with wrk. Sourced after service.sh and wrk.sh by scripts that set WORK, a
 # directory for their files.
 
 SECONDS_EACH=5
@@ -53,26 +53,16 @@ start_version() {
 
 # Usage: measure <version> <what> <data> <Lua script> <path> [argument of the script]…
 measure() {
-  local version=$1 what=$2 data=$3 script=$4 url=http://127.0.0.1:${PORTS[$1]}$5 before after result
+  local version=$1 what=$2 data=$3 script=$4 url=http://127.0.0.1:${PORTS[$1]}$5
   shift 5
-  before=$(cpu_ticks "${PIDS[$version]}")
-  run wrk -t 2 -c "$CONNECTIONS" -d "${SECONDS_EACH}s" -s "$script" "$url" -- "$@" >"$WORK/wrk.out"
-  after=$(cpu_ticks "${PIDS[$version]}")
-  result=$(sed -n 's/^RESULT //p' "$WORK/wrk.out")
-  [ -n "$result" ] || fail "wrk printed no result; see $WORK/wrk.out"
+  measure_wrk "${PIDS[$version]}" -s "$script" "$url" -- "$@"
   # what data version requests/s p50 p99 cpu-microseconds failed
-  awk -v what="$what $data $version" -v ticks=$((after - before)) -v hertz="$(getconf CLK_TCK)" \
-    '{ print what, $1, $2, $3, $4 ? ticks / hertz * 1e6 / $4 : 0, $5 }' <<<"$result" | tee -a "$WORK/measurements" >&2
+  printf '%s %s %s %s\n' "$what" "$data" "$version" "$RESULT" | tee -a "$WORK/measurements" >&2
 }
 
 # Prints the versions that are measured.
 versions() {
   printf '%s\n' ${BEFORE:+before} now
-}
-
-# Usage: cpu_ticks <pid>: user and system time in clock ticks.
-cpu_ticks() {
-  sed 's/^.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'
 }
 
 # Usage: table <what> <data>: prints the medians with these titles of the first two columns.
