@@ -201,14 +201,22 @@ async fn a_connection_is_returned_at_once_after_its_last_response(pool: PgPool) 
     wait_until(async || db.pool_usage() == (0, 1, 2)).await;
 }
 
+/// A statement that waits until the transaction of [`lock`] ends.
+const WAIT: &str = "select pg_advisory_xact_lock_shared(1)";
+
+async fn lock(owner: &PgPool) -> sqlx::Transaction<'static, sqlx::Postgres> {
+    let mut lock = owner.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(1)").execute(&mut *lock).await.unwrap();
+    lock
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn a_connection_of_a_cancelled_statement_is_in_use_until_its_end(pool: PgPool) {
     let db = connect(&pool, DatabaseLimits { max_connections: 1, ..LIMITS }).await;
     let pid = backend_pid(&db).await;
-    let mut lock = pool.begin().await.unwrap();
-    sqlx::query("select pg_advisory_xact_lock(1)").execute(&mut *lock).await.unwrap();
+    let lock = lock(&pool).await;
     let mut connection = db.acquire().await.unwrap();
-    let wait = sqlx::query("select pg_advisory_lock_shared(1)").execute(&mut *connection);
+    let wait = sqlx::query(WAIT).execute(&mut *connection);
     assert!(poll!(Box::pin(wait)).is_pending());
     drop(connection);
     let mut next = pin!(db.acquire());
@@ -225,19 +233,28 @@ async fn a_connection_of_a_cancelled_statement_is_in_use_until_its_end(pool: PgP
 async fn a_cancelled_transaction_is_rolled_back(pool: PgPool) {
     let db = connect(&pool, DatabaseLimits { max_connections: 1, ..LIMITS }).await;
     let pid = backend_pid(&db).await;
-    assert!(poll!(Box::pin(db.begin())).is_pending());
+    let idle = async || {
+        let connection = db.acquire().await.unwrap();
+        let state: String = sqlx::query_scalar("select state from pg_stat_activity where pid = $1")
+            .bind(pid)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        drop(connection);
+        state == "idle"
+    };
+    // While it begins, and later.
+    let held = lock(&pool).await;
+    assert!(poll!(Box::pin(db.begin_with(WAIT.into()))).is_pending());
+    held.rollback().await.unwrap();
+    assert!(idle().await);
     let mut tx = db.begin().await.unwrap();
-    let sleep = sqlx::query("select pg_sleep(0.01)").execute(&mut *tx);
-    assert!(poll!(Box::pin(sleep)).is_pending());
+    let held = lock(&pool).await;
+    let wait = sqlx::query(WAIT).execute(&mut *tx);
+    assert!(poll!(Box::pin(wait)).is_pending());
     drop(tx);
-    let connection = db.acquire().await.unwrap();
-    let state: String = sqlx::query_scalar("select state from pg_stat_activity where pid = $1")
-        .bind(pid)
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-    assert_eq!(state, "idle");
-    drop(connection);
+    held.rollback().await.unwrap();
+    assert!(idle().await);
 }
 
 #[sqlx::test(migrations = "../migrations")]
