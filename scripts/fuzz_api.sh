@@ -5,7 +5,8 @@
 #   scripts/fuzz_api.sh [EXAMPLES]    requests per operation and phase (default 40)
 #
 # Prints the summaries, how many operations succeeded at least once, and the size of /metrics; fails if there are failures,
-# errors in the log of the service, too few of those operations, or too many bytes. The full reports are in .plant/fuzz/. Requires Python 3 with venv.
+# errors in the log of the service, too few of those operations, or too many bytes. The full reports are in .plant/fuzz/.
+# Requires Python 3 with venv.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)

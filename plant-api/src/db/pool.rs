@@ -51,8 +51,8 @@ impl managed::Manager for Manager {
 
     /// A ping before each use would cost a round trip; connections opened before the last failure are
     /// closed instead.
-    async fn recycle(&self, _: &mut PgConnection, use_: &Metrics) -> RecycleResult<sqlx::Error> {
-        let age = use_.age();
+    async fn recycle(&self, _: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        let age = metrics.age();
         let usable = age < MAX_AGE
             && self.heartbeat.opened_after_disconnect(age)
             && self.statement_timeout.opened_after_change(age);

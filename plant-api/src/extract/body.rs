@@ -105,9 +105,8 @@ impl AsRef<[u8]> for ReservedBody {
 mod tests {
     use std::time::Duration;
 
-    use futures::stream::{self, StreamExt};
-
     use axum::http::Version;
+    use futures::stream::{self, StreamExt};
 
     use super::*;
     use crate::limit::{BodyBudget, MAX_UNRESERVED_BODY_BYTES};
