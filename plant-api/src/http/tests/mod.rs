@@ -9,6 +9,7 @@ mod malformed;
 mod matrix;
 mod middleware;
 mod plans;
+mod round_trips;
 mod scrape;
 mod traces;
 

@@ -160,7 +160,12 @@ async fn check_all_operations(pool: PgPool, access_mode: AccessMode) {
     println!("{} rows × {count} credentials = {requests} requests", requests / count);
 }
 
-async fn send(app: &TestApp, method: &str, row: &Row, authorization: Option<&str>) -> TestResponse {
+pub async fn send(
+    app: &TestApp,
+    method: &str,
+    row: &Row,
+    authorization: Option<&str>,
+) -> TestResponse {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let mut request = match &row.body {
         Some(body) => json_request(method, &row.path, body),
