@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Parser;
+use plant_api::cache::Cache;
 use plant_api::clock::Clock;
 use plant_api::db::{DatabaseLimits, Db};
 use plant_api::jobs::{self, Failure, Job, JobHandler, JobKind, NewJob};
@@ -68,11 +69,13 @@ async fn main() -> anyhow::Result<()> {
     let limits = DatabaseLimits {
         max_connections: 14,
         acquire_timeout: Duration::from_secs(10),
+        congestion_target: Duration::from_secs(10),
         statement_timeout: Duration::from_secs(10),
     };
     let db = Db::new(options.database_url.parse()?, limits, metrics.db_pool_wait.clone());
     let redis = Redis::new((!options.redis_url.is_empty()).then_some(&*options.redis_url))?;
     let queue = Queue::new(redis.clone(), "");
+    let cache = Cache::new(redis.clone(), metrics.cache_requests.clone());
     tokio::spawn(redis.run_heartbeat(shutdown.clone()));
     tokio::spawn(queue.clone().run_push_loop(shutdown.clone()));
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -89,6 +92,7 @@ async fn main() -> anyhow::Result<()> {
     let worker = Worker::new(
         db.clone(),
         queue.clone(),
+        cache,
         metrics.clone(),
         tunables,
         vec![AnyJobHandler::new(EmptyHandler)],

@@ -32,7 +32,7 @@ use crate::generation::job::GenerationHandler;
 use crate::generation::model::SimulatedModel;
 use crate::http_client::{CollectorClient, HttpClient, Reach};
 use crate::jobs::{self, JobHandler};
-use crate::limit::{BodyBudget, RATE_LIMIT_CLEANUP_INTERVAL, RateLimit};
+use crate::limit::{BodyBudget, Overload, RATE_LIMIT_CLEANUP_INTERVAL, RateLimit};
 use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::passwords::{MAX_HASH_LATENCY, PasswordHasher};
 use crate::payments::job::{PaymentHandler, WEBHOOK_PATH};
@@ -54,6 +54,9 @@ use crate::{auth, cleanup, fake_desk, health, http, page, serve, telemetry, writ
 /// Timeout for acquiring a database connection; below the request timeout, so that clients of an
 /// overloaded service receive an early 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Timeout of requests for a connection while they arrive faster than the connections serve them.
+const CONGESTION_TARGET: Duration = Duration::from_millis(100);
 
 /// Delay before the database is asked again for its identity.
 const IDENTITY_RETRY_DELAY: Duration = Duration::from_millis(200);
@@ -203,6 +206,8 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
         Err(error) if error.is_outage() => {}
         result => result.context("cannot read the tunables")?,
     }
+    // They are opened on demand as well, so an outage is no reason to wait.
+    let _ = db.open_connections().await;
     let state = AppState::from(Handles {
         db,
         cache: Cache::new(redis.clone(), metrics.cache_requests.clone()),
@@ -217,6 +222,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
             body_budget: BodyBudget::for_bodies_of(config.body_limit),
             response_budget: BodyBudget::for_responses(),
         },
+        overload: Overload::default(),
         tunables,
         traces,
         shutdown: CancellationToken::new(),
@@ -260,6 +266,7 @@ async fn start(config: &Config) -> anyhow::Result<(AppState, BackgroundTasks)> {
                 .clone()
                 .run_cleanup(RATE_LIMIT_CLEANUP_INTERVAL, shutdown.clone()),
         ),
+        tokio::spawn(state.overload.clone().run(shutdown.clone())),
         tokio::spawn(state.cache.clone().run_refresh_loop(shutdown.clone())),
         tokio::spawn(
             state
@@ -460,6 +467,7 @@ pub(crate) fn worker_for(state: &AppState, handlers: Vec<AnyJobHandler>) -> Work
     Worker::new(
         state.db.clone(),
         state.queue.clone(),
+        state.cache.clone(),
         state.metrics.clone(),
         state.tunables.clone(),
         handlers,
@@ -528,6 +536,7 @@ fn database(config: &Config, metrics: &Metrics) -> anyhow::Result<Db> {
     let limits = db::DatabaseLimits {
         max_connections: config.database.pool_size,
         acquire_timeout: ACQUIRE_TIMEOUT,
+        congestion_target: CONGESTION_TARGET,
         statement_timeout: config.request_timeout,
     };
     Ok(Db::new(connect_options(&config.database)?, limits, metrics.db_pool_wait.clone()))

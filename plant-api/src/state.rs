@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{AccessMode, CorsOrigins};
 use crate::crypto::Sealer;
 use crate::db::Db;
-use crate::limit::{BodyBudget, RateLimit};
+use crate::limit::{BodyBudget, Overload, RateLimit};
 use crate::metrics::{Metrics, gauge_value};
 use crate::passwords::PasswordHasher;
 use crate::queue::Queue;
@@ -41,6 +41,8 @@ pub struct Handles {
     pub access_policy: AccessPolicy,
     /// Timeouts and size limits of requests.
     pub request_limits: RequestLimits,
+    /// Share of the requests that are rejected because there are too many.
+    pub overload: Overload,
     /// Settings that can be changed while the process runs.
     pub tunables: Tunables,
     /// Spans of requests.
@@ -99,7 +101,6 @@ macro_rules! impl_from_ref {
 }
 
 impl_from_ref!(
-    db: Db,
     cache: Cache,
     queue: Queue,
     metrics: Metrics,
@@ -109,6 +110,12 @@ impl_from_ref!(
     tunables: Tunables,
     shutdown: CancellationToken,
 );
+
+impl FromRef<AppState> for Db {
+    fn from_ref(state: &AppState) -> Self {
+        state.db.for_requests()
+    }
+}
 
 impl FromRef<AppState> for Redis {
     fn from_ref(state: &AppState) -> Self {

@@ -66,7 +66,12 @@ fn pool(database: &TemporaryDatabase) -> Db {
     let timeout = Duration::from_secs(10);
     Db::new(
         database.options(),
-        DatabaseLimits { max_connections: 2, acquire_timeout: timeout, statement_timeout: timeout },
+        DatabaseLimits {
+            max_connections: 2,
+            acquire_timeout: timeout,
+            congestion_target: timeout,
+            statement_timeout: timeout,
+        },
         pool_wait,
     )
 }

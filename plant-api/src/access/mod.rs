@@ -62,6 +62,11 @@ impl Caller {
         }
     }
 
+    /// Returns the key of a cached response to callers with the same [`Caller::customer_filter`].
+    pub fn cache_key(&self, key: &str) -> String {
+        format!("{:?} {key}", self.customer_filter())
+    }
+
     /// Returns the text that identifies the caller in amendments: an account's id, `operator` for
     /// the admin key, or `anonymous`. Idempotency keys are separate for each of them.
     pub fn actor(&self) -> &str {

@@ -40,7 +40,7 @@ pub async fn login(
     let slot = policy.password_hasher.reserve(client.key())?;
 
     let found = {
-        let mut connection = state.db.acquire().await?;
+        let mut connection = state.db.for_requests().acquire().await?;
         sql::find_login(&mut *connection, &origin).await?
     };
     let limits = Limits::new(found.is_known_client);

@@ -2,6 +2,7 @@
 //! processes share.
 //!
 //! Each [`Topic`] has a generation in Redis: a random number that every write of the topic replaces.
+//! So has each entity of a topic whose responses belong to one entity ([`Scope`]).
 //! A reader first looks up the generation and then the body of that generation, so a body that was
 //! queried before a write is not served after it. One lookup of the generations runs at a time;
 //! readers that arrive meanwhile share the next one. Bodies of one generation are immutable, so the
@@ -18,9 +19,11 @@
 
 mod pending;
 mod request;
+mod scope;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,7 +31,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use deadpool_redis::redis::cmd;
 use prometheus::IntCounterVec;
-use strum::VariantArray;
 use tokio::sync::{SetOnce, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -38,6 +40,7 @@ use crate::error::{Error, Result};
 use crate::redis::Redis;
 
 pub use request::RequestCache;
+pub use scope::{Scope, Topic};
 
 /// Capacity of the in-process cache in bytes, with the compressed forms of the bodies.
 const MAX_LOCAL_BYTES: u64 = 24 * 1024 * 1024;
@@ -51,34 +54,6 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// Initial value of `Inner::failures_at_replacement`. It equals no failure count, so reads bypass
 /// the cache.
 const NEVER_REPLACED: u64 = u64::MAX;
-
-/// Group of cached responses that are invalidated together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray)]
-pub enum Topic {
-    Agents,
-    /// What customers have hired: the lists and the configurations.
-    Hires,
-    Industries,
-    JobRoles,
-    Skills,
-    Teams,
-}
-
-impl Topic {
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// Returns the name in Redis keys and in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Agents => "agents",
-            Self::Hires => "hires",
-            Self::Industries => "industries",
-            Self::JobRoles => "job_roles",
-            Self::Skills => "skills",
-            Self::Teams => "teams",
-        }
-    }
-}
 
 /// A serialized response that can be stored in the cache.
 #[derive(Debug, Clone)]
@@ -140,11 +115,11 @@ impl CachedResponse {
 /// body that is too old for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    topic: Topic,
+    scope: Scope,
     generation: u64,
     /// Maximum age of the body.
     ttl: Duration,
-    /// Key within the topic.
+    /// Key within the scope.
     name: String,
 }
 
@@ -162,20 +137,32 @@ impl moka::Expiry<Key, Arc<CachedResponse>> for Expiry {
     }
 }
 
-/// The generation of a topic, as a lookup found it.
+/// The generation of a scope, as a lookup found it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Generation {
     id: u64,
-    /// Whether bodies of this generation are in Redis. If not, a write of the topic is pending, and
+    /// Whether bodies of this generation are in Redis. If not, a write of the scope is pending, and
     /// only readers that shared the lookup have this generation.
     shared: bool,
 }
 
-/// Generations of all topics, in the order of [`Topic::ALL`].
-type Generations = [Generation; Topic::ALL.len()];
+impl Generation {
+    /// Returns the generation of responses that both concern. Random numbers combined in this way are
+    /// as unique as they were.
+    fn and(self, other: Self) -> Self {
+        Self { id: self.id ^ other.id, shared: self.shared && other.shared }
+    }
+}
 
-/// A reader that waits for the generations.
-type Lookup = oneshot::Sender<Option<Generations>>;
+/// Generations of the scopes of a lookup.
+type Generations = HashMap<Scope, Generation>;
+
+/// A reader that waits for the generation of a scope.
+struct Lookup {
+    scope: Scope,
+    found: oneshot::Sender<Option<Generation>>,
+}
+
 type PendingLookups = mpsc::UnboundedReceiver<Lookup>;
 
 /// Response cache. Clones share the state.
@@ -229,18 +216,19 @@ impl Cache {
     /// Errors of `fill`, which are not cached.
     pub async fn get_with(
         &self,
-        topic: Topic,
+        scope: Scope,
         key: &str,
         ttl: Duration,
         fill: impl Future<Output = Result<CachedResponse>> + Send,
     ) -> Result<Arc<CachedResponse>> {
+        let topic = scope.topic;
         let generation =
-            if key.len() > MAX_KEY_BYTES { None } else { self.generation(topic).await };
+            if key.len() > MAX_KEY_BYTES { None } else { self.generation(scope).await };
         let Some(generation) = generation else {
             self.count(topic, "bypass");
             return fill.await.map(Arc::new);
         };
-        let id = Key { topic, generation: generation.id, ttl, name: key.to_owned() };
+        let id = Key { scope, generation: generation.id, ttl, name: key.to_owned() };
         if let Some(response) = self.0.local.get(&id).await {
             self.count(topic, "hit");
             return Ok(response);
@@ -273,7 +261,8 @@ impl Cache {
         loop {
             tokio::select! {
                 Some(first) = pending.recv() => {
-                    resolve_lookups(first, &mut pending, self.generations()).await;
+                    let look_up = async |scopes: &[Scope]| self.generations(scopes).await;
+                    resolve_lookups(first, &mut pending, look_up).await;
                 }
                 _ = tick.tick() => self.replace_generations_after_failure().await,
                 () = shutdown.cancelled() => break,
@@ -316,17 +305,15 @@ impl Cache {
         }
     }
 
-    /// Returns the topic's generation, looked up after the start of this call; `None`: bypass the
+    /// Returns the scope's generation, looked up after the start of this call; `None`: bypass the
     /// cache.
-    async fn generation(&self, topic: Topic) -> Option<Generation> {
+    async fn generation(&self, scope: Scope) -> Option<Generation> {
         if !self.is_active() {
             return None;
         }
-        let (lookup, generations) = oneshot::channel();
-        self.0.lookups.send(lookup).ok()?;
-        let generations = generations.await.ok()??;
-        let mut all = Topic::ALL.iter().zip(generations);
-        all.find_map(|(other, generation)| (*other == topic).then_some(generation))
+        let (found, generation) = oneshot::channel();
+        self.0.lookups.send(Lookup { scope, found }).ok()?;
+        generation.await.ok()?
     }
 
     async fn fetch(&self, key: &str) -> Option<CachedResponse> {
@@ -347,17 +334,17 @@ impl Cache {
         self.0.prefix.get().map_or("", String::as_str)
     }
 
-    fn generation_key(&self, topic: Topic) -> String {
-        format!("{}:generation:{}", self.prefix(), topic.name())
+    fn generation_key(&self, scope: Scope) -> String {
+        format!("{}:generation:{scope}", self.prefix())
     }
 
-    fn pending_key(&self, topic: Topic) -> String {
-        format!("{}:pending:{}", self.prefix(), topic.name())
+    fn pending_key(&self, scope: Scope) -> String {
+        format!("{}:pending:{scope}", self.prefix())
     }
 
-    fn body_key(&self, Key { topic, generation, ttl, name }: &Key) -> String {
-        let (prefix, topic, ttl) = (self.prefix(), topic.name(), ttl.as_secs());
-        format!("{prefix}:body:{topic}:{generation:x}:{ttl}:{name}")
+    fn body_key(&self, Key { scope, generation, ttl, name }: &Key) -> String {
+        let (prefix, ttl) = (self.prefix(), ttl.as_secs());
+        format!("{prefix}:body:{scope}:{generation:x}:{ttl}:{name}")
     }
 
     fn count(&self, topic: Topic, result: &str) {
@@ -365,27 +352,34 @@ impl Cache {
     }
 }
 
-/// Resolves `first` and all pending lookups with the result of `query`. Lookups that arrive while it
-/// runs are left for the next query, unless it fails: then they fail too, so that no reader waits
-/// for two timeouts.
+/// Resolves `first` and all pending lookups with the generations that `query` returns for their
+/// scopes and topics. Lookups that arrive while it runs are left for the next query, unless it fails:
+/// then they fail too, so that no reader waits for two timeouts.
 async fn resolve_lookups(
     first: Lookup,
     pending: &mut PendingLookups,
-    query: impl Future<Output = Option<Generations>>,
+    query: impl AsyncFnOnce(&[Scope]) -> Option<Generations>,
 ) {
     let mut lookups = vec![first];
     while let Ok(lookup) = pending.try_recv() {
         lookups.push(lookup);
     }
-    let generations = query.await;
+    let mut scopes: Vec<_> = lookups.iter().flat_map(|lookup| lookup.scope.with_topic()).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    let generations = query(&scopes).await;
     if generations.is_none() {
         while let Ok(lookup) = pending.try_recv() {
             lookups.push(lookup);
         }
     }
-    for lookup in lookups {
+    for Lookup { scope, found } in lookups {
+        let generation = generations.as_ref().and_then(|found| {
+            let parts = scope.with_topic().map(|part| found.get(&part).copied());
+            parts.reduce(|one, other| Some(one?.and(other?)))?
+        });
         // Fails if the reader's request was canceled.
-        let _ = lookup.send(generations);
+        let _ = found.send(generation);
     }
 }
 

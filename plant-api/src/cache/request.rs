@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 
-use super::{Cache, CachedResponse, Topic};
+use super::{Cache, CachedResponse, Scope};
 use crate::error::Result;
 use crate::tunables::RequestTunables;
 
@@ -30,21 +30,22 @@ where
 }
 
 impl RequestCache {
-    /// Returns the response cached under `key`, or else runs `fill` and caches its response. If the
+    /// Returns the response of `scope` cached under `key`, or else runs `fill` and caches its response. If the
     /// topic is not cached for this request, it only runs `fill`.
     ///
     /// # Errors
     /// Errors of `fill`, which are not cached.
     pub async fn get_with(
         &self,
-        topic: Topic,
+        scope: impl Into<Scope>,
         key: &str,
         fill: impl Future<Output = Result<CachedResponse>> + Send,
     ) -> Result<Arc<CachedResponse>> {
-        if !self.tunables.is_cached(topic as usize) {
-            self.cache.count(topic, "bypass");
+        let scope = scope.into();
+        if !self.tunables.is_cached(scope.topic as usize) {
+            self.cache.count(scope.topic, "bypass");
             return fill.await.map(Arc::new);
         }
-        self.cache.get_with(topic, key, self.tunables.cache_ttl, fill).await
+        self.cache.get_with(scope, key, self.tunables.cache_ttl, fill).await
     }
 }

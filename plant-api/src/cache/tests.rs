@@ -8,13 +8,16 @@ use serde_json::json;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cache, CachedResponse, Generation, MAX_KEY_BYTES, Topic, resolve_lookups};
+use super::{
+    Cache, CachedResponse, Generation, Lookup, MAX_KEY_BYTES, Scope, Topic, resolve_lookups,
+};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::redis::Redis;
 use crate::testing::{TestApp, redis_url, wait_until};
 
 const TTL: Duration = Duration::from_secs(60);
+const AGENTS: Scope = Scope::of_topic(Topic::Agents);
 
 fn cached(body: &'static str) -> CachedResponse {
     CachedResponse::new("v".into(), Some("</x>; rel=\"next\"".into()), body)
@@ -47,7 +50,21 @@ async fn read(
     cache: &Cache,
     fill: impl Future<Output = Result<CachedResponse>> + Send,
 ) -> Result<CachedResponse> {
-    cache.get_with(Topic::Agents, "/agents", TTL, fill).await.map(|response| (*response).clone())
+    read_of(cache, AGENTS, fill).await
+}
+
+async fn read_of(
+    cache: &Cache,
+    scope: Scope,
+    fill: impl Future<Output = Result<CachedResponse>> + Send,
+) -> Result<CachedResponse> {
+    cache.get_with(scope, "/agents", TTL, fill).await.map(|response| (*response).clone())
+}
+
+/// Returns whether a write of the scope is pending.
+async fn is_pending(cache: &Cache, scope: impl Into<Scope>) -> bool {
+    let scope = scope.into();
+    !cache.generations(&[scope]).await.unwrap()[&scope].shared
 }
 
 #[tokio::test]
@@ -55,9 +72,9 @@ async fn a_response_is_cached_until_its_topic_is_invalidated() {
     let (cache, metrics) = start_cache(&connect_redis(), &random_prefix()).await;
     assert_eq!(read(&cache, async { Ok(cached("[1]")) }).await.unwrap(), cached("[1]"));
     assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[1]"));
-    cache.invalidate(&[Topic::Teams]).await;
+    cache.invalidate(&[Topic::Teams.into()]).await;
     assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[1]"));
-    cache.invalidate(&[Topic::Agents]).await;
+    cache.invalidate(&[AGENTS]).await;
     assert_eq!(read(&cache, async { Ok(cached("[2]")) }).await.unwrap(), cached("[2]"));
     let count = |result| metrics.cache_requests.with_label_values(&["agents", result]).get();
     assert_eq!((count("miss"), count("hit"), count("bypass")), (2, 2, 0));
@@ -69,8 +86,7 @@ async fn a_response_whose_key_is_too_long_is_not_cached() {
     for (length, second) in [(MAX_KEY_BYTES, "[1]"), (MAX_KEY_BYTES + 1, "[2]")] {
         let key = "k".repeat(length);
         for (body, expected) in [("[1]", "[1]"), ("[2]", second)] {
-            let response =
-                cache.get_with(Topic::Agents, &key, TTL, async { Ok(cached(body)) }).await;
+            let response = cache.get_with(AGENTS, &key, TTL, async { Ok(cached(body)) }).await;
             assert_eq!(response.unwrap().body, expected, "{length}");
         }
     }
@@ -95,7 +111,7 @@ async fn processes_share_responses_and_invalidations() {
     let (other, _) = start_cache(&redis, &prefix).await;
     read(&one, async { Ok(cached("[1]")) }).await.unwrap();
     assert_eq!(read(&other, async { Ok(cached("[2]")) }).await.unwrap(), cached("[1]"));
-    other.invalidate(&[Topic::Agents]).await;
+    other.invalidate(&[AGENTS]).await;
     assert_eq!(read(&one, async { Ok(cached("[3]")) }).await.unwrap(), cached("[3]"));
 }
 
@@ -129,7 +145,7 @@ async fn a_response_read_before_a_write_is_not_served_after_it() {
     let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
     let old = read(&cache, async {
         // A write commits and invalidates while this read still holds the previous rows.
-        cache.invalidate(&[Topic::Agents]).await;
+        cache.invalidate(&[AGENTS]).await;
         Ok(cached("[old]"))
     });
     assert_eq!(old.await.unwrap(), cached("[old]"));
@@ -139,9 +155,9 @@ async fn a_response_read_before_a_write_is_not_served_after_it() {
 /// A write whose process is killed after the commit, before the withdrawal.
 async fn killed_write(cache: &Cache) {
     let commit = async |_| std::future::pending::<Result<()>>().await;
-    let mut write = Box::pin(cache.invalidate_with(&[Topic::Agents], commit));
+    let mut write = Box::pin(cache.invalidate_with(&[AGENTS], commit));
     let announced = async {
-        while cache.generations().await.unwrap()[0].shared {
+        while !is_pending(cache, AGENTS).await {
             tokio::task::yield_now().await;
         }
     };
@@ -174,8 +190,9 @@ async fn an_announcement_expires_and_concerns_its_topic_only() {
     let (redis, prefix) = (connect_redis(), random_prefix());
     let (cache, _) = start_cache(&redis, &prefix).await;
     killed_write(&cache).await;
-    let pending = cache.generations().await.unwrap().map(|generation| !generation.shared);
-    assert_eq!(pending, [true, false, false, false, false, false]);
+    for topic in Topic::ALL {
+        assert_eq!(is_pending(&cache, *topic).await, *topic == Topic::Agents, "{topic:?}");
+    }
     let mut lifetime = cmd("PTTL");
     lifetime.arg(format!("{prefix}:pending:agents"));
     let lifetime = redis.query::<i64>(&lifetime).await.unwrap();
@@ -189,23 +206,23 @@ async fn an_announcement_expires_and_concerns_its_topic_only() {
     .arg(1)
     .arg(format!("{prefix}:pending:agents"));
     redis.query::<()>(&past).await.unwrap();
-    assert!(cache.generations().await.unwrap()[0].shared);
+    assert!(!is_pending(&cache, AGENTS).await);
 }
 
 #[tokio::test]
 async fn concurrent_writes_are_pending_until_the_last_is_withdrawn() {
     let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
     killed_write(&cache).await;
-    cache.invalidate(&[Topic::Agents]).await;
-    assert!(!cache.generations().await.unwrap()[0].shared);
+    cache.invalidate(&[AGENTS]).await;
+    assert!(is_pending(&cache, AGENTS).await);
 }
 
 #[tokio::test]
 async fn after_a_failed_commit_the_write_stays_pending() {
     let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
     let failed = async |_| Err::<(), _>("connection lost");
-    assert!(cache.invalidate_with(&[Topic::Agents], failed).await.is_err());
-    assert!(!cache.generations().await.unwrap()[0].shared);
+    assert!(cache.invalidate_with(&[AGENTS], failed).await.is_err());
+    assert!(is_pending(&cache, AGENTS).await);
 }
 
 #[tokio::test]
@@ -230,17 +247,71 @@ async fn concurrent_reads_during_a_write_share_a_query() {
 #[tokio::test]
 async fn a_reader_that_arrives_during_a_lookup_gets_the_next_one() {
     let (sender, mut pending) = tokio::sync::mpsc::unbounded_channel();
-    let (first, first_result) = tokio::sync::oneshot::channel();
-    let (late, mut late_result) = tokio::sync::oneshot::channel();
-    let found = [Generation { id: 7, shared: true }; Topic::ALL.len()];
-    let query = async {
-        sender.send(late).unwrap();
-        Some(found)
+    let lookup = || {
+        let (found, generation) = tokio::sync::oneshot::channel();
+        (Lookup { scope: AGENTS, found }, generation)
+    };
+    let ((first, first_result), (late, mut late_result)) = (lookup(), lookup());
+    let generation = Generation { id: 7, shared: true };
+    let query = async |scopes: &[Scope]| {
+        assert_eq!(scopes, [AGENTS]);
+        assert!(sender.send(late).is_ok());
+        Some([(AGENTS, generation)].into())
     };
     resolve_lookups(first, &mut pending, query).await;
-    assert_eq!(first_result.await.unwrap(), Some(found));
+    assert_eq!(first_result.await.unwrap(), Some(generation));
     assert!(late_result.try_recv().is_err(), "the late reader must wait for the next lookup");
     assert!(pending.try_recv().is_ok());
+}
+
+#[tokio::test]
+async fn a_write_of_one_entity_invalidates_its_responses_only() {
+    let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
+    let [one, other] = [1, 2].map(|id| Topic::Goals.of(uuid::Uuid::from_u128(id)));
+    let cached_of = async |scope, body| read_of(&cache, scope, async { Ok(cached(body)) }).await;
+    for scope in [one, other] {
+        assert_eq!(cached_of(scope, "[1]").await.unwrap(), cached("[1]"));
+    }
+    cache.invalidate(&[one]).await;
+    assert_eq!(cached_of(one, "[2]").await.unwrap(), cached("[2]"));
+    assert_eq!(cached_of(other, "[2]").await.unwrap(), cached("[1]"));
+    // Nor is the same key of another topic concerned.
+    assert_eq!(read(&cache, async { Ok(cached("[a]")) }).await.unwrap(), cached("[a]"));
+    cache.invalidate(&[one]).await;
+    assert_eq!(read(&cache, async { Ok(cached("[b]")) }).await.unwrap(), cached("[a]"));
+}
+
+#[tokio::test]
+async fn a_write_of_a_topic_invalidates_the_responses_of_its_entities() {
+    let (cache, _) = start_cache(&connect_redis(), &random_prefix()).await;
+    let goals = Topic::Goals.of(uuid::Uuid::from_u128(1));
+    for (body, expected) in [("[1]", "[1]"), ("[2]", "[1]")] {
+        let read = read_of(&cache, goals, async { Ok(cached(body)) }).await;
+        assert_eq!(read.unwrap(), cached(expected));
+    }
+    let announced = async |_| {
+        assert!(is_pending(&cache, Topic::Goals).await);
+        let read = read_of(&cache, goals, async { Ok(cached("[3]")) }).await;
+        read.map(|response| assert_eq!(response, cached("[3]")))
+    };
+    cache.invalidate_with(&[Topic::Goals.into()], announced).await.unwrap();
+    assert_eq!(read_of(&cache, goals, async { Ok(cached("[4]")) }).await.unwrap(), cached("[4]"));
+}
+
+#[tokio::test]
+async fn generations_are_kept_for_an_hour() {
+    let (redis, prefix) = (connect_redis(), random_prefix());
+    let (cache, _) = start_cache(&redis, &prefix).await;
+    let goals = Topic::Goals.of(uuid::Uuid::nil());
+    let lifetime = async || {
+        let mut ttl = cmd("TTL");
+        ttl.arg(format!("{prefix}:generation:{goals}"));
+        redis.query::<i64>(&ttl).await.unwrap()
+    };
+    cache.generations(&[goals]).await.unwrap();
+    assert!((3500..=3600).contains(&lifetime().await));
+    cache.invalidate(&[goals]).await;
+    assert!((3500..=3600).contains(&lifetime().await));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! so that requests fail at once instead of waiting. It detects as fast that it is available again.
 
 mod bulk;
+mod congestion;
 mod migrate;
 mod monitor;
 mod pool;
@@ -29,8 +30,8 @@ use crate::traces;
 
 pub use bulk::{BulkRead, BulkSnapshot, ResultPermit};
 pub use migrate::{SetupError, check_schema, grant_privileges, migrate, run_schema_check};
-use pool::Pool;
 pub use pool::{Connection, Transaction};
+use pool::{Pool, Purpose};
 use statement_timeout::StatementTimeout;
 pub use tenant::{TenantId, TenantScope, enter};
 
@@ -55,6 +56,7 @@ pub struct Db {
     heartbeat: Arc<Heartbeat>,
     statement_timeout: Arc<StatementTimeout>,
     acquire_wait: Histogram,
+    purpose: Purpose,
 }
 
 /// A read-only transaction with one snapshot; see [`Db::begin_snapshot`].
@@ -84,6 +86,8 @@ pub struct DatabaseLimits {
     pub max_connections: u32,
     /// Timeout for acquiring a connection from the pool.
     pub acquire_timeout: Duration,
+    /// Timeout of requests for it while they arrive faster than the connections serve them.
+    pub congestion_target: Duration,
     /// `statement_timeout`, so that the server does not continue statements of requests that have
     /// timed out.
     pub statement_timeout: Duration,
@@ -144,13 +148,8 @@ impl Db {
         });
         let statement_timeout = Arc::new(StatementTimeout::new(limits.statement_timeout));
         let max_snapshots = (limits.max_connections as usize / 3).max(1);
-        let pool = Pool::new(
-            options.clone(),
-            limits.max_connections,
-            limits.acquire_timeout,
-            heartbeat.clone(),
-            statement_timeout.clone(),
-        );
+        let pool =
+            Pool::new(options.clone(), &limits, heartbeat.clone(), statement_timeout.clone());
         Self {
             pool,
             monitor: monitor::pool(options),
@@ -159,7 +158,26 @@ impl Db {
             heartbeat,
             statement_timeout,
             acquire_wait,
+            purpose: Purpose::Background,
         }
+    }
+
+    /// Returns the pool as requests use it: when they arrive faster than the connections serve them,
+    /// those that would wait long are rejected. Jobs and periodic tasks wait.
+    #[must_use]
+    pub fn for_requests(&self) -> Self {
+        Self { purpose: Purpose::Request, ..self.clone() }
+    }
+
+    /// Opens all connections of the pool, so that the first requests need not.
+    ///
+    /// # Errors
+    /// As [`Db::acquire`].
+    pub async fn open_connections(&self) -> Result<()> {
+        if !self.is_up() {
+            return Err(Error::database_unavailable());
+        }
+        Ok(self.pool.open_connections().await?)
     }
 
     /// Changes the statement timeout of all connections of the pool; statements in progress keep
@@ -171,18 +189,21 @@ impl Db {
     /// Acquires a connection from the pool and measures the wait.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] at once if the last heartbeat failed; a database error if no
-    /// connection becomes available in time.
+    /// [`Error::Unavailable`] at once if the last heartbeat failed, and if no connection becomes available in
+    /// time.
     pub async fn acquire(&self) -> Result<Connection> {
         if !self.is_up() {
             return Err(Error::database_unavailable());
         }
         let span = traces::child("postgresql", || "acquire connection".into());
         let started = Instant::now();
-        let connection = self.pool.acquire().await;
+        let connection = self.pool.acquire(self.purpose).await;
         drop(span);
         self.acquire_wait.observe(started.elapsed().as_secs_f64());
-        Ok(connection?)
+        connection.map_err(|error| match error {
+            sqlx::Error::PoolTimedOut => Error::overloaded("the database (too many requests)"),
+            error => error.into(),
+        })
     }
 
     /// Begins a transaction; it is rolled back if dropped.

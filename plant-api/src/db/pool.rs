@@ -2,8 +2,9 @@
 //! task.
 
 use std::ops::{Deref, DerefMut};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
 use futures::FutureExt;
@@ -12,8 +13,9 @@ use sqlx::{Connection as _, PgConnection, SqlStr, raw_sql};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::Heartbeat;
+use super::congestion::Congestion;
 use super::statement_timeout::StatementTimeout;
+use super::{CACHE_CHANNEL, DatabaseLimits, Heartbeat};
 
 /// A connection is replaced at this age: what the server keeps for it does not grow forever.
 const MAX_AGE: Duration = Duration::from_secs(1800);
@@ -29,6 +31,17 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Pool {
     connections: managed::Pool<Manager>,
     acquire_timeout: Duration,
+    congestion: Arc<Congestion>,
+    created: Instant,
+}
+
+/// What a caller is that waits for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A request, which is rejected soon during congestion.
+    Request,
+    /// A job or a periodic task, which waits for the whole timeout.
+    Background,
 }
 
 /// Opens connections, and decides which may be used again.
@@ -63,32 +76,73 @@ impl managed::Manager for Manager {
 impl Pool {
     pub(super) fn new(
         options: PgConnectOptions,
-        max_connections: u32,
-        acquire_timeout: Duration,
+        limits: &DatabaseLimits,
         heartbeat: Arc<Heartbeat>,
         statement_timeout: Arc<StatementTimeout>,
     ) -> Self {
         let manager = Manager { options, heartbeat, statement_timeout };
         let connections = managed::Pool::builder(manager)
-            .max_size(max_connections as usize)
+            .max_size(limits.max_connections as usize)
             // The connection used last: its server process is the most likely to be in a cache.
             .queue_mode(QueueMode::Lifo)
             .build()
             .expect("without timeouts no runtime is needed");
-        Self { connections, acquire_timeout }
+        Self {
+            connections,
+            acquire_timeout: limits.acquire_timeout,
+            congestion: Arc::new(Congestion::new(limits.congestion_target)),
+            created: Instant::now(),
+        }
     }
 
     pub(super) fn connect_options(&self) -> &PgConnectOptions {
         &self.connections.manager().options
     }
 
-    pub(super) async fn acquire(&self) -> sqlx::Result<Connection> {
-        match timeout(self.acquire_timeout, self.connections.get()).await {
-            Ok(Ok(object)) => Ok(Connection(Some(object))),
-            Ok(Err(PoolError::Backend(error))) => Err(error),
-            Ok(Err(_)) => Err(sqlx::Error::PoolClosed),
-            Err(_) => Err(sqlx::Error::PoolTimedOut),
+    pub(super) async fn acquire(&self, purpose: Purpose) -> sqlx::Result<Connection> {
+        let started = Instant::now();
+        let object = self.wait_for_object(purpose, started).await?;
+        let is_queue_empty = self.connections.status().waiting == 0;
+        self.congestion.record(self.created.elapsed(), started.elapsed(), is_queue_empty);
+        Ok(Connection(Some(object)))
+    }
+
+    async fn wait_for_object(
+        &self,
+        purpose: Purpose,
+        started: Instant,
+    ) -> sqlx::Result<Object<Manager>> {
+        let mut object = pin!(self.connections.get());
+        loop {
+            let remaining = self.acquire_timeout.saturating_sub(started.elapsed());
+            let wait = match purpose {
+                Purpose::Request => remaining.min(self.congestion.target()),
+                Purpose::Background => remaining,
+            };
+            match timeout(wait, &mut object).await {
+                Ok(Ok(object)) => return Ok(object),
+                Ok(Err(PoolError::Backend(error))) => return Err(error),
+                Ok(Err(_)) => return Err(sqlx::Error::PoolClosed),
+                Err(_) if wait == remaining || self.is_congested() => {
+                    return Err(sqlx::Error::PoolTimedOut);
+                }
+                Err(_) => {}
+            }
         }
+    }
+
+    /// Returns whether requests that have waited for the target should be rejected. While connections are
+    /// being opened, they are what is waited for.
+    fn is_congested(&self) -> bool {
+        let status = self.connections.status();
+        status.size == status.max_size && self.congestion.is_congested(self.created.elapsed())
+    }
+
+    /// Opens all connections, so that the first requests need not.
+    pub(super) async fn open_connections(&self) -> sqlx::Result<()> {
+        let max = self.connections.status().max_size;
+        let opened = (0..max).map(|_| self.acquire(Purpose::Background));
+        futures::future::try_join_all(opened).await.map(drop)
     }
 
     /// Returns the number of connections: (in use, idle, maximum).
@@ -176,6 +230,15 @@ impl Transaction {
         let mut transaction = Self(connection);
         raw_sql(begin).execute(&mut *transaction).await?;
         Ok(transaction)
+    }
+
+    /// Notifies all processes, when the transaction commits, that their caches must not be trusted.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn notify_caches(&mut self) -> sqlx::Result<()> {
+        let notify = sqlx::query("select pg_notify($1, '')").bind(CACHE_CHANNEL);
+        notify.execute(&mut **self).await.map(drop)
     }
 
     /// Commits, and returns the connection to the pool.

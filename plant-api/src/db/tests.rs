@@ -11,6 +11,7 @@ use crate::testing::{TestApp, wait_until};
 const LIMITS: DatabaseLimits = DatabaseLimits {
     max_connections: 2,
     acquire_timeout: Duration::from_secs(30),
+    congestion_target: Duration::from_millis(50),
     statement_timeout: Duration::from_millis(1500),
 };
 
@@ -181,6 +182,31 @@ async fn a_connection_beyond_the_maximum_is_waited_for_until_a_timeout(pool: PgP
     drop(first);
     wait_until(async || db.pool_usage() == (1, 1, 2)).await;
     db.acquire().await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn during_congestion_requests_are_rejected_and_jobs_wait(pool: PgPool) {
+    let db = connect(&pool, DatabaseLimits { max_connections: 1, ..LIMITS }).await;
+    let requests = db.for_requests();
+    // Long before the timeout of the acquire, with all connections in use.
+    let held = requests.acquire().await.unwrap();
+    let job = db.acquire();
+    tokio::pin!(job);
+    let error = tokio::select! {
+        _ = &mut job => unreachable!("the connection is held"),
+        error = requests.acquire() => error.unwrap_err(),
+    };
+    assert!(error.is_outage(), "{error}");
+    drop(held);
+    drop(job.await.unwrap());
+    requests.acquire().await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn all_connections_are_opened_before_the_first_request(pool: PgPool) {
+    let db = connect(&pool, LIMITS).await;
+    db.open_connections().await.unwrap();
+    assert_eq!(db.pool_usage(), (0, 2, 2));
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -17,6 +17,7 @@ use super::sql::{self, QueuedTicket};
 use super::tenants::{self, DeskAccess};
 use super::writer::{Source, Writer};
 use super::{Priority, Status, context};
+use crate::cache::Scope;
 use crate::clock::Clock;
 use crate::config::AccessMode;
 use crate::crypto::Sealer;
@@ -123,15 +124,15 @@ impl JobHandler for EnhancementHandler {
         connection: &mut PgConnection,
         job: &Job,
         output: &Option<Enhanced>,
-    ) -> Result<()> {
-        let Some(enhanced) = output else { return Ok(()) };
+    ) -> Result<Vec<Scope>> {
+        let Some(enhanced) = output else { return Ok(Vec::new()) };
         let now = self.clock.now();
         db::enter(&mut *connection, TenantScope::One(&enhanced.tenant_id)).await?;
         if sql::complete(connection, job, enhanced.processing_time, now).await? {
             let duration = (now - enhanced.accepted_at).to_std().unwrap_or_default();
             self.duration.observe(duration.as_secs_f64());
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn on_dead_letter(

@@ -24,6 +24,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Source of an internal error; logged, never sent to a client.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// `Retry-After` of a request that was rejected because there are too many.
+const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// `Retry-After` while the database is unavailable.
 const DATABASE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -207,6 +210,11 @@ impl Error {
     /// Creates the [`Error::Unavailable`] of a database that does not respond.
     pub fn database_unavailable() -> Self {
         Self::Unavailable { what: "the database", retry_after: DATABASE_RETRY_AFTER }
+    }
+
+    /// Creates the [`Error::Unavailable`] of something that gets more requests than it can serve.
+    pub fn overloaded(what: &'static str) -> Self {
+        Self::Unavailable { what, retry_after: OVERLOAD_RETRY_AFTER }
     }
 
     /// Copies the error for another reader of the same shared result. Sources, which cannot be

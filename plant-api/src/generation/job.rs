@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use super::model::SimulatedModel;
 use super::sql;
+use crate::cache::Scope;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -50,11 +51,11 @@ impl JobHandler for GenerationHandler {
         connection: &mut PgConnection,
         job: &Job,
         text: &Option<String>,
-    ) -> Result<()> {
+    ) -> Result<Vec<Scope>> {
         if let Some(text) = text {
             sql::complete(connection, job, text, self.clock.now()).await?;
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn on_dead_letter(

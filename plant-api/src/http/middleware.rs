@@ -155,12 +155,12 @@ fn admit(
     }
     if super::is_api(uri.path()) {
         state.access_policy.rate_limit.check(request.extensions())?;
+        if is_administrative(uri.path()) {
+            return Ok(());
+        }
         let in_progress = state.metrics.requests_in_progress.get();
-        if in_progress > tunables.admission_limit && !is_administrative(uri.path()) {
-            return Err(Error::Unavailable {
-                what: "the service (too many requests in progress)",
-                retry_after: RETRY_AFTER,
-            });
+        if state.overload.rejects() || in_progress > tunables.admission_limit {
+            return Err(Error::overloaded("the service (too many requests in progress)"));
         }
     }
     Ok(())

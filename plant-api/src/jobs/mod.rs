@@ -39,6 +39,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::cache::Scope;
 use crate::cleanup;
 use crate::clock::Clock;
 use crate::db::Db;
@@ -225,14 +226,15 @@ pub trait JobHandler: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
 
     /// Writes the result in the transaction that finishes the job. Called only while the worker
-    /// still holds the job; called again if the transaction is rolled back. Default: nothing.
+    /// still holds the job; called again if the transaction is rolled back. Returns the scopes whose
+    /// cached responses the commit invalidates. Default: nothing.
     fn persist(
         &self,
         _connection: &mut PgConnection,
         _job: &Job,
         _output: &Self::Output,
-    ) -> impl Future<Output = Result<()>> + Send {
-        std::future::ready(Ok(()))
+    ) -> impl Future<Output = Result<Vec<Scope>>> + Send {
+        std::future::ready(Ok(Vec::new()))
     }
 
     /// Records the failure in the transaction that dead-letters the job. Default: nothing.

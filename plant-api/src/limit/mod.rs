@@ -3,6 +3,7 @@
 //! `check::field_limits`.
 
 mod bodies;
+mod overload;
 mod rate;
 
 use std::convert::Infallible;
@@ -19,6 +20,7 @@ pub use bodies::{
     BodyBudget, BodyReservation, MAX_RESERVED_BYTES, MAX_UNRESERVED_BODY_BYTES,
     max_unreserved_body_bytes,
 };
+pub use overload::Overload;
 pub use rate::{CLEANUP_INTERVAL as RATE_LIMIT_CLEANUP_INTERVAL, RateLimit};
 
 /// Maximum length of the URI of a request in bytes.

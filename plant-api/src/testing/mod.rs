@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::{AccessMode, CorsOrigins, ModelConfig, ProviderConfig, Secret};
 use crate::crypto::Sealer;
 use crate::db::{self, Db};
-use crate::limit::{BodyBudget, RateLimit};
+use crate::limit::{BodyBudget, Overload, RateLimit};
 use crate::metrics::Metrics;
 use crate::passwords::PasswordHasher;
 use crate::performance_agent::rules::RuleSets;
@@ -257,6 +257,7 @@ impl TestApp {
         let limits = db::DatabaseLimits {
             max_connections: 5,
             acquire_timeout: timeout,
+            congestion_target: timeout,
             statement_timeout: timeout,
         };
         let cache = Cache::new(redis.clone(), metrics.cache_requests.clone());
@@ -277,6 +278,7 @@ impl TestApp {
                 body_budget: BodyBudget::for_bodies_of(100_000),
                 response_budget: BodyBudget::for_responses(),
             },
+            overload: Overload::default(),
             tunables,
             traces: Traces::default(),
             shutdown: CancellationToken::new(),

@@ -112,19 +112,21 @@ impl Worker {
         }
         let held = jobs::sql::finish(&mut *tx, &done, &self.0.name).await?;
         let held: HashSet<Uuid> = held.into_iter().collect();
-        let mut labels = Vec::with_capacity(batch.len());
+        let (mut labels, mut scopes) = (Vec::with_capacity(batch.len()), Vec::new());
         for attempt in batch {
             labels.push(match &attempt.outcome {
                 Outcome::LeaseLost => "lease_lost",
                 Outcome::Done(_) if !held.contains(&attempt.job.id) => "lease_lost",
                 Outcome::Done(result) => {
-                    result.persist(&mut tx, &attempt.job).await?;
+                    scopes.extend(result.persist(&mut tx, &attempt.job).await?);
                     "completed"
                 }
                 Outcome::Failed(failure) => self.write_failure(&mut tx, attempt, failure).await?,
             });
         }
-        tx.commit().await?;
+        scopes.sort_unstable();
+        scopes.dedup();
+        self.0.cache.commit(tx, &scopes).await?;
         Ok(labels)
     }
 

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use sqlx::PgConnection;
 
+use crate::cache::Scope;
 use crate::error::Result;
 use crate::jobs::{Failure, Job, JobHandler, JobKind};
 
@@ -56,7 +57,7 @@ pub(super) trait Unwritten: Send + Sync {
         &'a self,
         connection: &'a mut PgConnection,
         job: &'a Job,
-    ) -> BoxFuture<'a, Result<()>>;
+    ) -> BoxFuture<'a, Result<Vec<Scope>>>;
 }
 
 /// [`JobHandler`] without its associated types.
@@ -118,7 +119,7 @@ impl<H: JobHandler> Unwritten for Output<H> {
         &'a self,
         connection: &'a mut PgConnection,
         job: &'a Job,
-    ) -> BoxFuture<'a, Result<()>> {
+    ) -> BoxFuture<'a, Result<Vec<Scope>>> {
         self.handler.persist(connection, job, &self.output).boxed()
     }
 }

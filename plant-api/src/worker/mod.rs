@@ -21,6 +21,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::cache::Cache;
 use crate::db::Db;
 use crate::error::Result;
 use crate::jobs::{self, LEASE_DURATION};
@@ -40,6 +41,7 @@ pub struct Worker(Arc<Inner>);
 struct Inner {
     db: Db,
     queue: Queue,
+    cache: Cache,
     metrics: Metrics,
     handlers: Vec<AnyJobHandler>,
     tunables: Tunables,
@@ -61,17 +63,19 @@ impl Worker {
     pub fn new(
         db: Db,
         queue: Queue,
+        cache: Cache,
         metrics: Metrics,
         tunables: Tunables,
         handlers: Vec<AnyJobHandler>,
     ) -> Self {
-        Self::with_lease(db, queue, metrics, tunables, handlers, LEASE_DURATION)
+        Self::with_lease(db, queue, cache, metrics, tunables, handlers, LEASE_DURATION)
     }
 
     /// Creates a worker whose leases have this duration instead of [`LEASE_DURATION`].
     fn with_lease(
         db: Db,
         queue: Queue,
+        cache: Cache,
         metrics: Metrics,
         tunables: Tunables,
         handlers: Vec<AnyJobHandler>,
@@ -81,6 +85,7 @@ impl Worker {
         Self(Arc::new(Inner {
             db,
             queue,
+            cache,
             metrics,
             lists: watch::Sender::new(lists),
             full_lists: watch::Sender::default(),

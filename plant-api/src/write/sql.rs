@@ -1,12 +1,11 @@
-//! Statements on `idempotency_key`, and the notification of other processes.
+//! Statements on `idempotency_key`.
 
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgExecutor;
 
 use super::StoredResponse;
-use crate::cache::Topic;
-use crate::db::CACHE_CHANNEL;
+use crate::cache::Scope;
 
 /// Primary key of a row.
 pub struct RowKey {
@@ -46,10 +45,9 @@ pub struct StoredRow {
 }
 
 impl StoredRow {
-    /// Returns the topics that the request has invalidated.
-    pub fn topics(&self) -> Vec<Topic> {
-        let stored = |topic: &&Topic| self.topics.iter().any(|name| name == topic.name());
-        Topic::ALL.iter().filter(stored).copied().collect()
+    /// Returns the scopes that the request has invalidated.
+    pub fn scopes(&self) -> Vec<Scope> {
+        self.topics.iter().filter_map(|name| Scope::parse(name)).collect()
     }
 
     pub fn into_stored_response(self) -> StoredResponse {
@@ -81,9 +79,9 @@ pub async fn store_response(
     db: impl PgExecutor<'_>,
     row_key: &RowKey,
     response: &StoredResponse,
-    topics: &[Topic],
+    scopes: &[Scope],
 ) -> sqlx::Result<()> {
-    let topics: Vec<String> = topics.iter().map(|topic| topic.name().to_owned()).collect();
+    let topics: Vec<String> = scopes.iter().map(Scope::to_string).collect();
     sqlx::query!(
         "update idempotency_key
         set status = $3, location = $4, etag = $5, body = $6, topics = $7
@@ -124,9 +122,4 @@ pub async fn delete_before(
     .execute(db)
     .await?;
     Ok(result.rows_affected())
-}
-
-/// Notifies all processes, when the transaction commits, that the cache must not be trusted.
-pub async fn notify_processes(connection: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query("select pg_notify($1, '')").bind(CACHE_CHANNEL).execute(connection).await.map(drop)
 }

@@ -10,7 +10,7 @@ use tracing::Instrument;
 use super::key::Key;
 use super::response::StoredResponse;
 use super::{Rejection, sql};
-use crate::cache::{Cache, Topic};
+use crate::cache::{Cache, Scope};
 use crate::db::{TenantScope, Transaction};
 use crate::error::{Error, Result};
 use crate::state::AppState;
@@ -22,7 +22,7 @@ pub struct WriteTransaction {
     /// Row of the idempotency key that this transaction has inserted.
     row_key: Option<sql::RowKey>,
     cache: Cache,
-    topics: Vec<Topic>,
+    scopes: Vec<Scope>,
     after_commit: Vec<Box<dyn FnOnce() + Send>>,
     tasks: TaskTracker,
 }
@@ -68,7 +68,7 @@ impl WriteTransaction {
     /// # Errors
     /// Database errors.
     pub async fn without_key(state: &AppState) -> Result<Self> {
-        Ok(Self::new(state, state.db.begin_write(lock_timeout(state)).await?))
+        Ok(Self::new(state, state.db.for_requests().begin_write(lock_timeout(state)).await?))
     }
 
     /// Begins a transaction of a write that has no idempotency key, and that sees the rows of these
@@ -77,7 +77,10 @@ impl WriteTransaction {
     /// # Errors
     /// Database errors.
     pub async fn in_tenant(state: &AppState, scope: TenantScope<'_>) -> Result<Self> {
-        Ok(Self::new(state, state.db.begin_write_in(scope, lock_timeout(state)).await?))
+        Ok(Self::new(
+            state,
+            state.db.for_requests().begin_write_in(scope, lock_timeout(state)).await?,
+        ))
     }
 
     fn new(state: &AppState, tx: Transaction) -> Self {
@@ -85,15 +88,15 @@ impl WriteTransaction {
             tx,
             row_key: None,
             cache: state.cache.clone(),
-            topics: Vec::new(),
+            scopes: Vec::new(),
             after_commit: Vec::new(),
             tasks: state.write_tasks.clone(),
         }
     }
 
-    /// Invalidates the cached responses of `topic` with the commit.
-    pub fn invalidate(&mut self, topic: Topic) {
-        self.topics.push(topic);
+    /// Invalidates the cached responses of `scope` with the commit.
+    pub fn invalidate(&mut self, scope: impl Into<Scope>) {
+        self.scopes.push(scope.into());
     }
 
     /// Runs `action` after the commit. It must not block.
@@ -116,7 +119,7 @@ impl WriteTransaction {
 
     async fn commit_with(mut self, response: StoredResponse) -> Result<StoredResponse> {
         if let Some(row_key) = &self.row_key {
-            sql::store_response(&mut *self.tx, row_key, &response, &self.topics).await?;
+            sql::store_response(&mut *self.tx, row_key, &response, &self.scopes).await?;
         }
         self.commit().await?;
         Ok(response)
@@ -127,14 +130,8 @@ impl WriteTransaction {
     ///
     /// # Errors
     /// As [`WriteTransaction::finish`].
-    pub async fn commit(mut self) -> Result<()> {
-        let commit = async |notify_processes| {
-            if notify_processes {
-                sql::notify_processes(&mut self.tx).await?;
-            }
-            self.tx.commit().await
-        };
-        self.cache.invalidate_with(&self.topics, commit).await?;
+    pub async fn commit(self) -> Result<()> {
+        self.cache.commit(self.tx, &self.scopes).await?;
         for action in self.after_commit {
             action();
         }
@@ -167,7 +164,7 @@ async fn replay(
         let message = "was used with another request body; send a new key";
         return Error::invalid("Idempotency-Key", "reused", message).into();
     }
-    cache.invalidate(&stored.topics()).await;
+    cache.invalidate(&stored.scopes()).await;
     Rejection::Replay(stored.into_stored_response())
 }
 

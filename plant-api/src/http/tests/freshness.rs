@@ -141,7 +141,61 @@ async fn every_write_is_visible_in_the_next_read_of_every_cached_list_and_entity
         bodies = after;
     }
     for topic in Topic::ALL {
-        let hits = app.state.metrics.cache_requests.with_label_values(&[topic.name(), "hit"]);
-        assert!(hits.get() > 0, "{} are not cached", topic.name());
+        let is_cached = hits(&app, *topic) > 0;
+        let is_of_hire = [Topic::Goals, Topic::Deliverables].contains(topic);
+        assert_eq!(is_cached, !is_of_hire, "{}", topic.name());
     }
+}
+
+fn hits(app: &TestApp, topic: Topic) -> u64 {
+    app.state.metrics.cache_requests.with_label_values(&[topic.name(), "hit"]).get()
+}
+
+/// What clients and jobs change of a hired agent.
+#[sqlx::test(migrations = "../migrations")]
+async fn every_change_of_goals_and_deliverables_is_visible_in_the_next_read(pool: PgPool) {
+    let uncached = TestApp::new(pool.clone()).await;
+    let app = TestApp::with_redis(pool).await;
+    let [hire, other] = [app.create_hire("lotus").await.id, app.create_hire("jasmine").await.id];
+    let goals = format!("/api/v1/agents/{hire}/goals");
+    let deliverables = format!("/api/v1/agents/{hire}/deliverables");
+    let paths = [
+        goals.clone(),
+        format!("{goals}?limit=1"),
+        deliverables.clone(),
+        format!("{deliverables}?status=pending_review"),
+        format!("{deliverables}?status=approved"),
+    ];
+    let others = [format!("/api/v1/agents/{other}/goals")];
+    read_all(&app, &others).await;
+    let mut bodies = read_all(&app, &paths).await;
+    let mut check = async |change: &str| {
+        let after = read_all(&app, &paths).await;
+        assert_eq!(after, read_all(&uncached, &paths).await, "{change}");
+        assert_ne!(after, bodies, "{change} has changed nothing");
+        bodies = after;
+    };
+    let new = json!({"title": "Publish", "schedule": "weekly"});
+    let goal = app.create(&goals, new.clone()).await;
+    check("a goal was created").await;
+    app.patch(&format!("{goals}/{goal}"), json!({"title": "Write"})).await.expect(200);
+    check("the goal was changed").await;
+    app.create(&goals, new).await;
+    check("another goal was created").await;
+    app.drain_jobs().await;
+    check("jobs have drafted deliverables").await;
+    let drafts = app.get(&deliverables).await.expect(200);
+    for (index, decision) in ["approve", "reject"].into_iter().enumerate() {
+        let id = drafts[index]["id"].as_str().unwrap();
+        app.post(&format!("{deliverables}/{id}/{decision}"), json!({})).await.expect(200);
+        check(decision).await;
+    }
+    app.delete(&format!("{goals}/{goal}")).await.expect(204);
+    check("a goal was deleted, whose id a deliverable contained").await;
+    let before = hits(&app, Topic::Goals);
+    read_all(&app, &others).await;
+    assert_eq!(hits(&app, Topic::Goals), before + 1, "no change concerned the other hired agent");
+    read_all(&app, &paths).await;
+    assert_eq!(hits(&app, Topic::Goals), before + 3);
+    assert!(hits(&app, Topic::Deliverables) > 0);
 }

@@ -38,6 +38,7 @@ pub(super) fn handles(app: &TestApp) -> Handles {
         clock: state.clock.clone(),
         access_policy: state.access_policy.clone(),
         request_limits: state.request_limits.clone(),
+        overload: state.overload.clone(),
         tunables: state.tunables.clone(),
         traces: state.traces.clone(),
         shutdown: state.shutdown.clone(),
@@ -47,8 +48,12 @@ pub(super) fn handles(app: &TestApp) -> Handles {
 
 /// Returns a database that does not exist.
 fn unreachable_database(app: &TestApp, pool: &PgPool) -> Db {
-    let limits =
-        DatabaseLimits { max_connections: 1, acquire_timeout: TIMEOUT, statement_timeout: TIMEOUT };
+    let limits = DatabaseLimits {
+        max_connections: 1,
+        acquire_timeout: TIMEOUT,
+        congestion_target: TIMEOUT,
+        statement_timeout: TIMEOUT,
+    };
     let options = (*pool.connect_options()).clone().host("127.0.0.1").port(1);
     Db::new(options, limits, app.state.metrics.db_pool_wait.clone())
 }

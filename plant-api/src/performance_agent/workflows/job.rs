@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::step::{self, Step};
 use super::{Status, Transition, Workflow, apply, sql};
+use crate::cache::Scope;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::jobs::{Failure, Job, JobHandler, JobKind, NewJob, Priority};
@@ -87,12 +88,12 @@ impl JobHandler for WorkflowHandler {
         connection: &mut PgConnection,
         _: &Job,
         output: &Option<Transition>,
-    ) -> Result<()> {
+    ) -> Result<Vec<Scope>> {
         if let Some(transition) = output {
             let (tunables, clock) = (&self.state.tunables, &self.state.clock);
             apply(connection, tunables, clock, transition).await?;
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// Takes back what the workflow has rolled out.

@@ -12,6 +12,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{DeliverableId, sql};
+use crate::cache::{Scope, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::Result;
@@ -87,11 +88,12 @@ impl JobHandler for DueGoalHandler {
         connection: &mut PgConnection,
         _: &Job,
         draft: &DraftPayload,
-    ) -> Result<()> {
+    ) -> Result<Vec<Scope>> {
         let id = DeliverableId(self.clock.new_id());
         // Inserts no row if the goal was deleted or disabled meanwhile, or the draft exists.
-        sql::insert_draft(connection, id, draft.goal_id, &draft.period, self.clock.now()).await?;
-        Ok(())
+        let now = self.clock.now();
+        let hire = sql::insert_draft(connection, id, draft.goal_id, &draft.period, now).await?;
+        Ok(hire.map(|hire| Topic::Deliverables.of(hire.0)).into_iter().collect())
     }
 
     /// Enqueues a job for each due goal.

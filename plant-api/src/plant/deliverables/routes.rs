@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 
 use super::{Deliverable, DeliverableId, Review, ReviewStatus, record_review, sql};
 use crate::access::Caller;
+use crate::cache::{RequestCache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Problem, Result};
@@ -43,18 +44,24 @@ struct Filter {
 )]
 async fn list(
     State(db): State<Db>,
+    cache: RequestCache,
     caller: Caller,
     Path(hire): Path<HireId>,
     Filtered { filter, page }: Filtered<Filter>,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let customer_filter = caller.customer_filter();
-    let rows = sql::list(&mut *connection, hire, customer_filter, filter.status, &page);
-    let deliverables = page.to_cached_response(rows, |deliverable| deliverable.id.0).await?;
-    if deliverables.is_empty_list() {
-        hires::ensure_exists(&mut connection, hire, &caller).await?;
-    }
+    let fill = async {
+        let mut connection = db.acquire().await?;
+        let customer_filter = caller.customer_filter();
+        let rows = sql::list(&mut *connection, hire, customer_filter, filter.status, &page);
+        let deliverables = page.to_cached_response(rows, |deliverable| deliverable.id.0).await?;
+        if deliverables.is_empty_list() {
+            hires::ensure_exists(&mut connection, hire, &caller).await?;
+        }
+        Ok(deliverables)
+    };
+    let key = caller.cache_key(&page.key());
+    let deliverables = cache.get_with(Topic::Deliverables.of(hire.0), &key, fill).await?;
     Ok(conditions.respond_cached(&deliverables))
 }
 
@@ -82,6 +89,7 @@ async fn approve(
 ) -> Result<StoredResponse> {
     let decision = ReviewStatus::Approved;
     let reviewed = record_review(&mut tx, &clock, &caller, ids, decision, review).await?;
+    tx.invalidate(Topic::Deliverables.of(ids.0.0));
     tx.finish(StoredResponse::json(&reviewed)?).await
 }
 
@@ -109,5 +117,6 @@ async fn reject(
 ) -> Result<StoredResponse> {
     let decision = ReviewStatus::Rejected;
     let reviewed = record_review(&mut tx, &clock, &caller, ids, decision, review).await?;
+    tx.invalidate(Topic::Deliverables.of(ids.0.0));
     tx.finish(StoredResponse::json(&reviewed)?).await
 }

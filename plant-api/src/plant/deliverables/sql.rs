@@ -127,16 +127,16 @@ pub async fn insert_review(
 }
 
 /// Inserts a draft for a goal and period, unless one exists, the goal was deleted or disabled, or
-/// the hire has ended.
+/// the hire has ended. Returns the hired agent if it was inserted.
 pub async fn insert_draft(
     db: impl PgExecutor<'_>,
     id: DeliverableId,
     goal: GoalId,
     period: &str,
     now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "insert into deliverable (
+) -> sqlx::Result<Option<HireId>> {
+    sqlx::query_scalar!(
+        r#"insert into deliverable (
             id, hired_agent_id, goal_id, period, title, payload, execution_status, created_at
         )
         select
@@ -150,13 +150,13 @@ pub async fn insert_draft(
         from (select * from goal where id = $2 for share) g
         join hired_agent h on h.id = g.hired_agent_id
         where g.enabled and h.status = 'active'
-        on conflict (goal_id, period) do nothing",
+        on conflict (goal_id, period) do nothing
+        returning hired_agent_id as "hired_agent_id: HireId""#,
         id.0,
         goal.0,
         period,
         now,
     )
-    .execute(db)
+    .fetch_optional(db)
     .await
-    .map(drop)
 }

@@ -7,6 +7,7 @@ use utoipa_axum::routes;
 
 use super::{Goal, GoalChanges, GoalId, NewGoal, not_found, sql};
 use crate::access::Caller;
+use crate::cache::{RequestCache, Topic};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Problem, Result};
@@ -36,17 +37,23 @@ pub fn router() -> OpenApiRouter<AppState> {
 )]
 async fn list(
     State(db): State<Db>,
+    cache: RequestCache,
     caller: Caller,
     Path(hire): Path<HireId>,
     page: Page,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let mut connection = db.acquire().await?;
-    let rows = sql::list(&mut *connection, hire, caller.customer_filter(), &page);
-    let goals = page.to_cached_response(rows, |goal| goal.id.0).await?;
-    if goals.is_empty_list() {
-        hires::ensure_exists(&mut connection, hire, &caller).await?;
-    }
+    let fill = async {
+        let mut connection = db.acquire().await?;
+        let rows = sql::list(&mut *connection, hire, caller.customer_filter(), &page);
+        let goals = page.to_cached_response(rows, |goal| goal.id.0).await?;
+        if goals.is_empty_list() {
+            hires::ensure_exists(&mut connection, hire, &caller).await?;
+        }
+        Ok(goals)
+    };
+    let key = caller.cache_key(&page.key());
+    let goals = cache.get_with(Topic::Goals.of(hire.0), &key, fill).await?;
     Ok(conditions.respond_cached(&goals))
 }
 
@@ -71,6 +78,7 @@ async fn create(
 ) -> Result<StoredResponse> {
     let goal = super::create(&mut tx, &clock, &caller, hire, new).await?;
     let location = format!("/api/v1/agents/{hire}/goals/{}", goal.id);
+    tx.invalidate(Topic::Goals.of(hire.0));
     tx.after_commit(move || metrics.goals_created.inc());
     tx.finish(StoredResponse::created(location, goal.version, &goal)?).await
 }
@@ -127,6 +135,7 @@ async fn change(
     Write { caller, body: Json(changes), mut tx }: Write<Json<GoalChanges>>,
 ) -> Result<StoredResponse> {
     let goal = super::change(&mut tx, &clock, &caller, ids, &conditions, changes).await?;
+    tx.invalidate(Topic::Goals.of(ids.0.0));
     tx.finish(StoredResponse::ok(goal.version, &goal)?).await
 }
 
@@ -152,5 +161,8 @@ async fn delete(
     Write { caller, body: NoBody, mut tx }: Write<NoBody>,
 ) -> Result<StoredResponse> {
     super::delete(&mut tx, &caller, ids, &conditions).await?;
+    tx.invalidate(Topic::Goals.of(ids.0.0));
+    // They contain the id of their goal.
+    tx.invalidate(Topic::Deliverables.of(ids.0.0));
     tx.finish(StoredResponse::no_content()).await
 }

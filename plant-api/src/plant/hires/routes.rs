@@ -56,15 +56,9 @@ async fn list(
         }
         page.to_cached_response(page::rows(rows), |hire| hire.id.0).await
     };
-    let key = key(customer_filter, &page.key());
+    let key = caller.cache_key(&page.key());
     let hires = cache.get_with(Topic::Hires, &key, fill).await?;
     Ok(conditions.respond_cached(&hires))
-}
-
-/// Returns the key of a cached response to callers that may access the data of this customer only, or
-/// with `None` of all.
-fn key(customer_filter: Option<&str>, key: &str) -> String {
-    format!("{customer_filter:?} {key}")
 }
 
 #[utoipa::path(
@@ -119,7 +113,7 @@ async fn read(
             None => Err(not_found(&mut connection, id).await),
         }
     };
-    let key = key(customer_filter, &id.to_string());
+    let key = caller.cache_key(&id.to_string());
     let configuration = cache.get_with(Topic::Hires, &key, fill).await?;
     Ok(conditions.respond_cached(&configuration))
 }

@@ -151,6 +151,7 @@ async fn the_number_of_slots_follows_its_tunable(pool: PgPool) {
     let worker = Worker::new(
         app.state.db.clone(),
         app.state.queue.clone(),
+        app.state.cache.clone(),
         app.state.metrics.clone(),
         tunables.clone(),
         vec![AnyJobHandler::new(handler.clone())],

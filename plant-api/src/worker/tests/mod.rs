@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::capacity::Capacity;
 use super::claims::Popped;
 use super::{AnyJobHandler, Worker, worker_name};
+use crate::cache::Scope;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -108,16 +109,17 @@ impl JobHandler for ScriptedHandler {
         connection: &mut PgConnection,
         job: &Job,
         result: &Value,
-    ) -> Result<()> {
+    ) -> Result<Vec<Scope>> {
         record(connection, job.id, result).await?;
         match result.as_str() {
-            Some("cannot be written") => Err(Error::Conflict("scripted failure".into())),
+            Some("cannot be written") => return Err(Error::Conflict("scripted failure".into())),
             Some("deadlock twice") if self.deadlocks.fetch_add(1, Ordering::SeqCst) < 2 => {
-                raise(connection, "40P01").await
+                raise(connection, "40P01").await?;
             }
-            Some("deadlock") => raise(connection, "40P01").await,
-            _ => Ok(()),
+            Some("deadlock") => raise(connection, "40P01").await?,
+            _ => {}
         }
+        Ok(Vec::new())
     }
 
     async fn on_dead_letter(
@@ -174,6 +176,7 @@ fn worker_with_lease(
     Worker::with_lease(
         state.db.clone(),
         state.queue.clone(),
+        state.cache.clone(),
         state.metrics.clone(),
         state.tunables.clone(),
         vec![AnyJobHandler::new(handler.clone())],
