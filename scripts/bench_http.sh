@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Measures throughput and latency of the service, of a bare hyper server and of pgbench, in alternation.
+# Measures throughput and latency of the service, of a bare hyper server, of pgbench and of redis-benchmark, in alternation;
+# then the service's memory after a million requests.
 #
-#   scripts/bench_http.sh [--seconds N]    seconds per measurement (default 5); three rounds of eleven measurements
+#   scripts/bench_http.sh [--seconds N]    seconds per measurement (default 5); three rounds of eighteen measurements
 #
 # Starts its own PostgreSQL, Redis and service (release build, 100 agents, 50 skills), and stops them at the end. Prints
 # a table of the medians and writes it to docs/performance.md, with the machine and this command. Linux only.
@@ -54,6 +55,7 @@ main() {
     log "Round $round of $ROUNDS"
     measure_round
   done
+  measure_memory
   table | tee "$WORK/table"
   write_into_docs
 }
@@ -66,6 +68,9 @@ start_servers() {
   CACHED_PID=$SERVICE CACHED=http://127.0.0.1:$port
   AGENT=$(first_id "$port" '/api/v1/agents?limit=1')
   HIRE=$(first_id "$port" "$CUSTOMER?limit=1")
+  SKILL=$(query "select id from skill order by id limit 1")
+  TOKEN=$(curl -fsS "$CACHED/api/v1/auth/login" -H 'Content-Type: application/json' -d @scripts/bench/login.json |
+    sed 's/.*"access_token":"\([^"]*\)".*/\1/')
   fetch_body "$port" /health >"$WORK/health"
   fetch_body "$port" '/api/v1/agents?limit=100' >"$WORK/list"
   fetch_body "$port" "/api/v1/agents/$AGENT" >"$WORK/agent"
@@ -103,12 +108,19 @@ measure_round() {
   measure_route agent hyper - "$BARE_AGENT/api/v1/agents/$AGENT"
   measure_route uncached service "$UNCACHED_PID" "$UNCACHED/api/v1/agents/$AGENT"
   measure_pgbench uncached agent_by_id.sql
+  measure_pgbench uncached agent_by_id_pipelined.sql pipelined 10
+  measure_redis agent
   measure_route goal service "$CACHED_PID" "$CACHED/api/v1/agents/$HIRE/goals" POST scripts/bench/new_goal.json
   measure_route goal hyper - "$BARE_AGENT/api/v1/agents/$HIRE/goals" POST scripts/bench/new_goal.json
   measure_pgbench goal new_goal.sql
+  measure_route goals service "$CACHED_PID" "$CACHED/api/v1/agents/$HIRE/goals"
+  measure_route certify service "$CACHED_PID" "$CACHED/api/v1/genesis/skills/$SKILL/certify" POST scripts/bench/empty.json
+  # More would wait for a thread that hashes passwords, and be rejected.
+  CONNECTIONS=4 measure_route login service "$CACHED_PID" "$CACHED/api/v1/auth/login" POST scripts/bench/login.json
+  measure_route generation service "$CACHED_PID" "$CACHED/api/v1/generation/create" POST scripts/bench/generation.json "$TOKEN"
 }
 
-# Usage: measure_route <route> <system> <pid or -> <url> [method body-file]
+# Usage: measure_route <route> <system> <pid or -> <url> [method body-file [token]]
 measure_route() {
   local route=$1 system=$2 pid=$3 url=$4
   shift 4
@@ -117,16 +129,46 @@ measure_route() {
   printf '%s %s %s\n' "$route" "$system" "$RESULT" | tee -a "$MEASUREMENTS" >&2
 }
 
-# Usage: measure_pgbench <route> <SQL file>. Uses the role and the number of connections of the service.
+# Usage: measure_pgbench <route> <SQL file> [name] [statements in the file]. Uses the role and the number of connections of
+# the service.
 measure_pgbench() {
   local log=$WORK/pgbench
   rm -f "$log".*
   run env PGOPTIONS='-c role=plant_app' "$PGBENCH" -n -M prepared -c "$POOL_SIZE" -j 2 -T "$SECONDS_EACH" -D agent="$AGENT" \
     -D hire="$HIRE" -f "scripts/bench/$2" -l --log-prefix="$log" "$DATABASE_URL" >"$WORK/pgbench.out" 2>&1 ||
     fail "pgbench failed; see $WORK/pgbench.out"
-  cat "$log".* | awk '{ print $3 }' | sort -n | awk -v route="$1" -v seconds="$SECONDS_EACH" \
-    '{ latency[NR] = $1 } END { print route, "pgbench", NR / seconds, latency[int(NR * 0.5) + 1] / 1e3, latency[int(NR * 0.99) + 1] / 1e3, 0, 0 }' |
-    tee -a "$MEASUREMENTS" >&2
+  cat "$log".* | awk '{ print $3 }' | sort -n | awk -v route="$1" -v name="pgbench${3:+-$3}" -v statements="${4:-1}" \
+    -v seconds="$SECONDS_EACH" '
+    { latency[NR] = $1 }
+    END {
+      p50 = latency[int(NR * 0.5) + 1] / 1e3; p99 = latency[int(NR * 0.99) + 1] / 1e3
+      print route, name, NR * statements / seconds, p50, p99, 0, 0
+    }' | tee -a "$MEASUREMENTS" >&2
+}
+
+# Usage: measure_redis <route>. Reads the cached body from Redis on each of 64 connections.
+measure_redis() {
+  local port=${REDIS_URL##*:}
+  port=${port%%/*}
+  redis-cli -p "$port" -x set bench:body <"$WORK/$1" >/dev/null
+  run redis-benchmark -p "$port" -c "$CONNECTIONS" -n 100000 --csv get bench:body >"$WORK/redis.out"
+  # "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"
+  tail -n 1 "$WORK/redis.out" | tr -d '"' |
+    awk -F, -v route="$1" '{ print route, "redis", $(NF - 6), $(NF - 3), $(NF - 1), 0, 0 }' | tee -a "$MEASUREMENTS" >&2
+}
+
+# Sends requests until the service has answered a million of them.
+measure_memory() {
+  local sent=0 seconds=$SECONDS_EACH rss
+  SECONDS_EACH=10
+  log "Memory after 1,000,000 requests"
+  while [ "$sent" -lt 1000000 ]; do
+    measure_wrk "$CACHED_PID" -s scripts/bench/wrk.lua "$CACHED/api/v1/agents?limit=100"
+    sent=$(fetch_body "${CACHED##*:}" /metrics | awk '/^http_requests_total/ { sum += $NF } END { printf "%d", sum }')
+  done
+  SECONDS_EACH=$seconds
+  rss=$(awk '/^VmRSS/ { printf "%.0f", $2 / 1024 }' "/proc/$CACHED_PID/status")
+  printf '%s %s\n' "$sent" "$rss" >"$WORK/memory"
 }
 
 # Records the CPU use of other processes; waits up to a minute until it is at most 10 %.

@@ -1,4 +1,4 @@
--- Usage: wrk … -s wrk.lua URL -- [METHOD BODY-FILE]. Prints the line of result.lua.
+-- Usage: wrk … -s wrk.lua URL -- [METHOD BODY-FILE [TOKEN]]. Prints the line of result.lua.
 
 dofile("scripts/bench/result.lua")
 
@@ -9,5 +9,6 @@ function init(args)
     wrk.body = file:read("*a")
     wrk.headers["Content-Type"] = "application/json"
     file:close()
+    if args[3] then wrk.headers["Authorization"] = "Bearer " .. args[3] end
   end
 end
