@@ -48,6 +48,9 @@ const MAX_LOCAL_BYTES: u64 = 24 * 1024 * 1024;
 /// Maximum length of a key; longer ones, which are rarely requested twice, are not cached.
 const MAX_KEY_BYTES: usize = 256;
 
+/// Maximum number of lookups that are resolved by one command, which occupies Redis alone.
+const MAX_LOOKUPS: usize = 256;
+
 /// Interval of the check whether the generations must be replaced.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -352,7 +355,7 @@ impl Cache {
     }
 }
 
-/// Resolves `first` and all pending lookups with the generations that `query` returns for their
+/// Resolves `first` and pending lookups with the generations that `query` returns for their
 /// scopes and topics. Lookups that arrive while it runs are left for the next query, unless it fails:
 /// then they fail too, so that no reader waits for two timeouts.
 async fn resolve_lookups(
@@ -361,7 +364,9 @@ async fn resolve_lookups(
     query: impl AsyncFnOnce(&[Scope]) -> Option<Generations>,
 ) {
     let mut lookups = vec![first];
-    while let Ok(lookup) = pending.try_recv() {
+    while lookups.len() < MAX_LOOKUPS
+        && let Ok(lookup) = pending.try_recv()
+    {
         lookups.push(lookup);
     }
     let mut scopes: Vec<_> = lookups.iter().flat_map(|lookup| lookup.scope.with_topic()).collect();

@@ -18,8 +18,8 @@ use crate::db::Transaction;
 const ANNOUNCEMENT_LIFETIME: Duration = Duration::from_secs(30);
 
 /// Seconds after which a generation that no write has replaced is replaced by the next lookup: so that
-/// Redis does not keep those of entities that nobody reads.
-const GENERATION_LIFETIME: u64 = 3600;
+/// Redis does not keep those of entities that nobody reads, or that do not exist.
+const GENERATION_LIFETIME: u64 = 120;
 
 /// Sets `now` to the server's time in milliseconds.
 macro_rules! script {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Duration for which nobody must have waited less than the target before it counts as congestion.
-const INTERVAL: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(500);
 
 /// State of the queue for connections. All times are durations since the creation of the pool.
 #[derive(Debug)]
@@ -65,21 +65,21 @@ mod tests {
     fn a_burst_is_absorbed() {
         let congestion = Congestion::new(50 * MS);
         congestion.record(1000 * MS, Duration::ZERO, true);
-        assert!(!congestion.is_congested(1100 * MS));
-        congestion.record(1090 * MS, 49 * MS, false);
-        assert!(!congestion.is_congested(1190 * MS));
+        assert!(!congestion.is_congested(1500 * MS));
+        congestion.record(1490 * MS, 49 * MS, false);
+        assert!(!congestion.is_congested(1990 * MS));
     }
 
     #[test]
     fn a_queue_in_which_everybody_waits_is_congestion_until_it_is_empty() {
         let congestion = Congestion::new(50 * MS);
         congestion.record(1000 * MS, Duration::ZERO, true);
-        congestion.record(1080 * MS, 50 * MS, false);
-        assert!(congestion.is_congested(1101 * MS));
+        congestion.record(1480 * MS, 50 * MS, false);
+        assert!(congestion.is_congested(1501 * MS));
         // Short waits are then the effect of rejecting others.
-        congestion.record(1102 * MS, 10 * MS, false);
-        assert!(congestion.is_congested(1103 * MS));
-        congestion.record(1104 * MS, 10 * MS, true);
-        assert!(!congestion.is_congested(1105 * MS));
+        congestion.record(1502 * MS, 10 * MS, false);
+        assert!(congestion.is_congested(1503 * MS));
+        congestion.record(1504 * MS, 10 * MS, true);
+        assert!(!congestion.is_congested(1505 * MS));
     }
 }

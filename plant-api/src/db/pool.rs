@@ -132,10 +132,13 @@ impl Pool {
     }
 
     /// Returns whether requests that have waited for the target should be rejected. While connections are
-    /// being opened, they are what is waited for.
+    /// being opened, they are what is waited for. As many as there are connections may always wait, so
+    /// that a burst is not rejected as a whole, nor a single request because of a slow statement.
     fn is_congested(&self) -> bool {
         let status = self.connections.status();
-        status.size == status.max_size && self.congestion.is_congested(self.created.elapsed())
+        status.size == status.max_size
+            && self.congestion.is_congested(self.created.elapsed())
+            && status.waiting > status.max_size
     }
 
     /// Opens all connections, so that the first requests need not.
@@ -204,6 +207,11 @@ impl Drop for Connection {
 /// there is one, is rolled back; closes it if that fails.
 fn reset_later(mut object: Object<Manager>, in_transaction: bool) {
     let Ok(runtime) = Handle::try_current() else { return drop(Object::take(object)) };
+    let age = Object::metrics(&object).age();
+    let pool = Object::pool(&object);
+    if pool.is_none_or(|pool| !pool.manager().heartbeat.opened_after_disconnect(age)) {
+        return drop(Object::take(object));
+    }
     runtime.spawn(async move {
         let reset = timeout(RESET_TIMEOUT, reset(&mut object, in_transaction)).await;
         if !matches!(reset, Ok(Ok(()))) {

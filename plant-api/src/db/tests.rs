@@ -188,18 +188,31 @@ async fn a_connection_beyond_the_maximum_is_waited_for_until_a_timeout(pool: PgP
 async fn during_congestion_requests_are_rejected_and_jobs_wait(pool: PgPool) {
     let db = connect(&pool, DatabaseLimits { max_connections: 1, ..LIMITS }).await;
     let requests = db.for_requests();
-    // Long before the timeout of the acquire, with all connections in use.
     let held = requests.acquire().await.unwrap();
     let job = db.acquire();
     tokio::pin!(job);
+    // Two requests and a job wait for one connection: a request is rejected long before the timeout of the acquire.
+    let (first, second) = (requests.acquire(), requests.acquire());
     let error = tokio::select! {
         _ = &mut job => unreachable!("the connection is held"),
-        error = requests.acquire() => error.unwrap_err(),
+        first = first => first.unwrap_err(),
+        second = second => second.unwrap_err(),
     };
     assert!(error.is_outage(), "{error}");
     drop(held);
     drop(job.await.unwrap());
     requests.acquire().await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_few_requests_wait_for_a_slow_statement(pool: PgPool) {
+    let acquire_timeout = Duration::from_secs(2);
+    let limits = DatabaseLimits { max_connections: 1, acquire_timeout, ..LIMITS };
+    let requests = connect(&pool, limits).await.for_requests();
+    let _held = requests.acquire().await.unwrap();
+    let waited = Instant::now();
+    requests.acquire().await.unwrap_err();
+    assert!(waited.elapsed() >= acquire_timeout);
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -223,6 +223,9 @@ impl Error {
         match self {
             Self::NotFound(detail) => Self::NotFound(detail.clone()),
             Self::Validation(list) => Self::Validation(list.clone()),
+            Self::Unavailable { what, retry_after } => {
+                Self::Unavailable { what, retry_after: *retry_after }
+            }
             other if other.is_outage() => Self::database_unavailable(),
             other => Self::Internal(other.to_string().into()),
         }
