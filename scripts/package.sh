@@ -13,9 +13,9 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$ROOT/scripts/lib/packages.sh"
 
 # Besides the programs in bin/. scripts/run_load_tests.sh finds the SLA file and its defaults in the same places as in the repository.
-FILES=(README.md .env.example .env.load-testing docs plant-loadtest/profiles plant-loadtest/sla plant-loadtest/schema
-  plant-loadtest/examples scripts/run_load_tests.sh scripts/run_all_load_tests.sh
-  scripts/lib/loadtest.sh scripts/lib/packages.sh scripts/lib/processes.sh)
+FILES=(README.md LICENSE-MIT LICENSE-APACHE CHANGELOG.md CONTRIBUTING.md SECURITY.md .env.example .env.load-testing docs
+  plant-loadtest/profiles plant-loadtest/sla plant-loadtest/schema plant-loadtest/examples scripts/run_load_tests.sh
+  scripts/run_all_load_tests.sh scripts/lib/loadtest.sh scripts/lib/packages.sh scripts/lib/processes.sh)
 PROGRAMS=(plant-api plant-loadtest seed_test_data)
 
 main() {
