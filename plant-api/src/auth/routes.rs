@@ -103,7 +103,8 @@ async fn log_in(
     path = "/api/v1/auth/refresh",
     tag = "auth",
     summary = "Exchange a refresh token for new tokens",
-    description = "A refresh token is valid once. Its reuse ends the session.",
+    description = "A refresh token is valid once. Its reuse ends the session. The example is no token: replace it \
+        with the `refresh_token` that `POST /api/v1/auth/login` has returned.",
     request_body = RefreshRequest,
     responses(
         (status = 200, description = "The session's new tokens", body = TokenResponse),

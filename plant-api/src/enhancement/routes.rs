@@ -129,7 +129,7 @@ async fn list(
     tag = "enhancement",
     security((), ("bearer" = []), ("admin_key" = [])),
     summary = "Get the newest entry of a ticket, with its note",
-    params(("ticket_id" = String, Path, description = "Id of the ticket at the service desk", example = "TKT-1042"), OfTenant),
+    params(("ticket_id" = String, Path, description = "Id of the ticket at the service desk; the example is that of `POST /webhooks/servicedesk/{tenant_id}`", example = "TKT-1042"), OfTenant),
     responses(
         (status = 200, description = "The ticket", body = Ticket),
         (status = 404, description = "There is no such ticket, or it belongs to another customer", body = Problem)

@@ -95,7 +95,7 @@ async fn list(
     tag = "generation",
     security(("bearer" = [])),
     summary = "Get a generation task, with its text when it is completed",
-    params(("id" = Uuid, Path, description = "Id of the task")),
+    params(("id" = Uuid, Path, description = "Id of a task that `POST /api/v1/generation/create` has returned")),
     responses(
         (status = 200, description = "The task", body = Generation),
         (status = 403, description = "The admin key has no account", body = Problem),

@@ -85,8 +85,13 @@ pub fn with_openapi(
     }
     let json = serde_json::to_vec(&description::to_json(&api)?)?;
     let json = CachedResponse::new(content_etag(&json), None, json).keep_compressed();
-    let swagger_ui = SwaggerUi::new("/docs")
-        .config(Config::new(["/openapi.json"]).try_it_out_enabled(true).validator_url("none"));
+    let swagger_ui = SwaggerUi::new("/docs").config(
+        Config::new(["/openapi.json"])
+            .use_base_layout()
+            .try_it_out_enabled(true)
+            .display_request_duration(true)
+            .validator_url("none"),
+    );
     let files = Router::from(swagger_ui)
         .layer(from_fn_with_state(files::Files::default(), files::keep_compressed));
     let routes = routes

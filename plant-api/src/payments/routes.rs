@@ -91,7 +91,7 @@ async fn list(
     tag = "payments",
     security(("bearer" = [])),
     summary = "Get a payment",
-    params(("id" = Uuid, Path, description = "Id of the payment")),
+    params(("id" = Uuid, Path, description = "Id of a payment that `POST /api/v1/payments/create` has returned")),
     responses(
         (status = 200, description = "The payment", body = Payment),
         (status = 403, description = "The admin key has no account", body = Problem),
@@ -153,7 +153,7 @@ struct Receipt {
     summary = "Receive an event of the payment provider",
     description = "The event must be signed: `X-Webhook-Signature: t=<Unix seconds>,v1=<hex>`, the \
         HMAC-SHA256 of `<Unix seconds>.<body>` under the secret shared with the provider. A signature \
-        is valid for five minutes.\n\nEvents may be sent repeatedly and in any order. Each is logged, \
+        is valid for five minutes, so the example is refused without one.\n\nEvents may be sent repeatedly and in any order. Each is logged, \
         and applied at most once: when the payment has the status that it follows.",
     params(
         ("provider" = String, Path, description = "Name of the provider: `simulated`", example = "simulated", pattern = "^simulated$"),

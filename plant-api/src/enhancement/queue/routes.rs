@@ -179,7 +179,7 @@ struct Requeued {
     tag = "queue",
     security((), ("bearer" = []), ("admin_key" = [])),
     summary = "Requeue a dead-lettered ticket, with all its attempts",
-    params(("id" = Uuid, Path, description = "Id of the job")),
+    params(("id" = Uuid, Path, description = "`job_id` of a ticket that `GET /admin/queue/dead` lists")),
     responses(
         (status = 200, description = "The ticket is pending again", body = Requeued),
         (status = 403, description = "Administrator rights are required, unless access is open", body = Problem),

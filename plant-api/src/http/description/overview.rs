@@ -29,18 +29,25 @@ const TAGS: [(&str, &str); 13] = [
     ("operations", "Health, readiness and metrics, for operators"),
 ];
 
-const AUTHORIZATION: &str = "## Authorization\n\n\
-    With access mode `open` most operations need no credential. Where one is needed: send \
-    `POST /api/v1/auth/login`, choose **Authorize** on this page and paste the `access_token` of the \
-    response under `bearer`; clients send it as `Authorization: Bearer <token>`. It is valid for 15 \
-    minutes. Administrators can send the admin key (`PLANT_ADMIN_KEY`) as `X-Admin-Key` instead.\n\n\
-    `seed_test_data` creates the account `loadtest_1@test.local` with the password \
-    `load-test-password`. The ids in the examples are those of its rows with default arguments.";
+const TRY_IT: &str = "## Try it\n\n\
+    Every operation is filled in with an example that succeeds on the rows of `seed_test_data` with \
+    default arguments: open one and choose **Execute**. Where no example can be valid, such as the id of \
+    a payment not yet made, the operation says which other one returns the value. Writes change the \
+    database of this service.\n\n\
+    ## Authorize\n\n\
+    With `PLANT_ACCESS=open` only the operations of one account (auth, generation, payments) need a \
+    token; with `PLANT_ACCESS=required` all with a lock do.\n\n\
+    1. Open `POST /api/v1/auth/login` and choose **Execute**. The example is the account \
+    `loadtest_1@test.local` of the test data, with the password `load-test-password`.\n\
+    2. Copy the `access_token` of the response, without the quotation marks.\n\
+    3. Choose **Authorize** on this page, paste it under `bearer` and confirm. It is valid for 15 minutes.\n\n\
+    Clients send it as `Authorization: Bearer <token>`. Administrators paste the value of \
+    `PLANT_ADMIN_KEY` under `admin_key`, which is sent as `X-Admin-Key`.";
 
 /// Adds the text, the server and the tags.
 pub fn add(api: &mut OpenApi) {
     let description = api.info.description.take().unwrap_or_default();
-    api.info.description = Some(format!("{description}\n\n{AUTHORIZATION}\n\n{}", limits()));
+    api.info.description = Some(format!("{description}\n\n{TRY_IT}\n\n{}", limits()));
     api.servers = Some(vec![Server::new("/")]);
     let tag =
         |(name, text): (&str, &str)| TagBuilder::new().name(name).description(Some(text)).build();

@@ -101,7 +101,7 @@ struct WorkflowDetails {
     tag = "performance agent",
     security((), ("bearer" = []), ("admin_key" = [])),
     summary = "Get a workflow with its history",
-    params(("id" = Uuid, Path, description = "Id of the workflow")),
+    params(("id" = Uuid, Path, description = "Id of a workflow that `GET /api/v1/workflows` lists")),
     responses(
         (status = 200, description = "The workflow", body = WorkflowDetails),
         (status = 403, description = "Administrator rights are required, unless access is open", body = Problem),
@@ -128,7 +128,7 @@ async fn find(
     tag = "performance agent",
     security((), ("bearer" = []), ("admin_key" = [])),
     summary = "Approve the planned changes of a workflow, or its next stage",
-    params(("id" = Uuid, Path, description = "Id of the workflow")),
+    params(("id" = Uuid, Path, description = "Id of a workflow that `GET /api/v1/workflows` lists")),
     responses(
         (status = 200, description = "The approved workflow", body = Workflow),
         (status = 403, description = "Administrator rights are required, unless access is open", body = Problem),
@@ -155,7 +155,7 @@ async fn approve(
     tag = "performance agent",
     security((), ("bearer" = []), ("admin_key" = [])),
     summary = "Reject the planned changes of a workflow; those in force are taken back",
-    params(("id" = Uuid, Path, description = "Id of the workflow")),
+    params(("id" = Uuid, Path, description = "Id of a workflow that `GET /api/v1/workflows` lists")),
     responses(
         (status = 200, description = "The rejected workflow", body = Workflow),
         (status = 403, description = "Administrator rights are required, unless access is open", body = Problem),
@@ -179,7 +179,7 @@ async fn reject(
     tag = "performance agent",
     security((), ("bearer" = []), ("admin_key" = [])),
     summary = "End a workflow at once; values in force are taken back",
-    params(("id" = Uuid, Path, description = "Id of the workflow")),
+    params(("id" = Uuid, Path, description = "Id of a workflow that `GET /api/v1/workflows` lists")),
     responses(
         (status = 200, description = "The workflow: failed, or rolled back if its rollout had begun", body = Workflow),
         (status = 403, description = "Administrator rights are required, unless access is open", body = Problem),
