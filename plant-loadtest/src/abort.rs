@@ -234,6 +234,7 @@ mod tests {
                 bytes: 0,
                 failure: failure.map(|kind| (kind, "reason".into())),
                 trace: None,
+                request_id: None,
             };
             recorder.record_finished(recorder.assign_shard(), sample);
         }

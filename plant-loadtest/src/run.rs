@@ -89,11 +89,13 @@ pub struct Settings {
     pub journal: Option<PathBuf>,
     /// Address at which the load generator serves its own `/metrics`.
     pub exporter: Option<SocketAddr>,
+    /// The command line that repeats the run; empty if there is none.
+    pub command: Vec<String>,
 }
 
 impl Settings {
     /// Returns settings for the default [`Service`] at `host`, without progress output, dashboard,
-    /// journal and exporter.
+    /// journal, exporter and command line.
     #[must_use]
     pub fn new(plan: Plan, sla: Sla, host: String) -> Self {
         let progress = ProgressOptions { quiet: true, ..ProgressOptions::default() };
@@ -109,6 +111,7 @@ impl Settings {
             progress,
             journal: None,
             exporter: None,
+            command: Vec::new(),
         }
     }
 }
@@ -503,5 +506,6 @@ fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
         stages: plan.stages.clone(),
         actions: plan.actions.clone(),
         timeout_s: settings.plan.timeout.as_secs_f64(),
+        command: settings.command.clone(),
     }
 }

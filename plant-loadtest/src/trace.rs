@@ -8,6 +8,9 @@ use reqwest::header::{HeaderName, HeaderValue};
 /// Header with the trace that a request belongs to.
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// Header of a response with the id under which many services log a request.
+pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Which requests have a `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TraceHeader {

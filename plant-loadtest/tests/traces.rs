@@ -18,7 +18,7 @@ fn run(
     headers: &str,
     options: &[&str],
 ) -> (ProgramOutput, Vec<Received>) {
-    let server = Server::start(|_| Reply::new(200, "[]"));
+    let server = Server::start(|_| Reply::new(200, "[]").header("x-request-id", "r-1"));
     let folder = new_test_folder(test);
     let profile = format!(
         "name = \"test\"\nusers = 2\nspawn_rate = 100\nrun_time = \"2s\"\nthresholds = [\"p95 < 1s\"]\n\
@@ -56,7 +56,7 @@ fn the_reports_name_the_traces_of_the_slowest_requests() {
     assert_eq!(sent.len(), received.len(), "each request has a trace of its own");
     assert!(sent.values().all(|flags| flags == "01"));
     let slowest = &output.outcome.as_ref().unwrap().endpoints[0].slowest;
-    assert_eq!(slowest.len(), 3);
+    assert_eq!(slowest.len(), 5);
     assert!(slowest.is_sorted_by(|slower, faster| slower.latency_ms >= faster.latency_ms));
     assert!(slowest.iter().all(|request| request.sampled && request.status == Some(200)));
     assert!(slowest.iter().all(|request| sent.contains_key(&request.trace_id)));
@@ -70,7 +70,16 @@ fn the_share_of_sampled_requests_can_be_given_on_the_command_line() {
     let (output, received) = run("traces-none-sampled", "traces = 1", "", &["--traces", "0"]);
     assert!(traces(&received).values().all(|flags| flags == "00"));
     let slowest = &output.outcome.as_ref().unwrap().endpoints[0].slowest;
-    assert!(slowest.len() == 3 && slowest.iter().all(|request| !request.sampled));
+    assert!(slowest.len() == 5 && slowest.iter().all(|request| !request.sampled));
+}
+
+/// Checks that the slowest requests have the id of their responses, and no trace.
+fn assert_found_by_request_id(output: &ProgramOutput) {
+    let slowest = &output.outcome.as_ref().unwrap().endpoints[0].slowest;
+    assert_eq!(slowest.len(), 5);
+    for request in slowest {
+        assert_eq!((request.trace_id.as_str(), request.request_id.as_deref()), ("", Some("r-1")));
+    }
 }
 
 #[test]
@@ -80,7 +89,7 @@ fn a_service_that_must_not_get_traces_gets_none() {
     {
         let (output, received) = run(test, target, "", options);
         assert!(received.iter().all(|request| request.header("traceparent").is_empty()));
-        assert!(output.outcome.unwrap().endpoints[0].slowest.is_empty());
+        assert_found_by_request_id(&output);
         assert!(!output.stdout.contains("trace"), "{}", output.stdout);
     }
 }
@@ -91,6 +100,6 @@ fn a_header_of_the_profile_takes_precedence() {
     for (test, target, step) in [("traces-target", header, ""), ("traces-step", "", header)] {
         let (output, received) = run(test, target, step, &[]);
         assert!(received.iter().all(|request| request.header("traceparent") == "mine"));
-        assert!(output.outcome.unwrap().endpoints[0].slowest.is_empty());
+        assert_found_by_request_id(&output);
     }
 }

@@ -44,7 +44,7 @@ use crate::{
     class_options::ClassOptions,
     failure::FailureKind,
     recorder::{Recorder, RequestSample, Shard},
-    trace::TraceHeader,
+    trace::{REQUEST_ID, TraceHeader},
     work::{AcceptedWork, ExchangeTimes},
 };
 
@@ -283,6 +283,7 @@ impl Client {
         let rejected = status == Some(StatusCode::UNAUTHORIZED) && request.bearer.is_some();
         self.token_rejected.store(rejected, Relaxed);
         let size = body.as_ref().map_or(0, Bytes::len);
+        let request_id = headers.get(&REQUEST_ID).cloned();
         let status = status.map(|status| status.as_u16());
         let result = body.and_then(|body| {
             let times = ExchangeTimes {
@@ -309,6 +310,7 @@ impl Client {
             bytes: size as u64,
             failure: result.as_ref().err().cloned(),
             trace: request.trace,
+            request_id,
         });
         result.map_err(|_| status)
     }
@@ -334,6 +336,7 @@ impl Client {
             bytes: 0,
             failure: Some((FailureKind::WrongShape, reason)),
             trace: None,
+            request_id: None,
         });
     }
 

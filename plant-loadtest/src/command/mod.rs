@@ -3,6 +3,7 @@
 pub mod calibrate;
 pub mod capacity;
 mod child;
+mod command_line;
 pub mod compare;
 mod dry_run;
 pub mod init;

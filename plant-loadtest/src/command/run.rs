@@ -6,7 +6,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    CommandError, Exit, disable_library_logging, dry_run,
+    CommandError, Exit,
+    command_line::command_line,
+    disable_library_logging, dry_run,
     report::{PrintOptions, ReportOptions, command_line_paths, find_thresholds, judge_and_report},
 };
 use crate::{
@@ -188,6 +190,7 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         dashboard,
         journal: paths.json.clone(),
         exporter: arguments.metrics_address,
+        command: command_line(harness, &arguments, &host),
         drain_timeout: arguments.drain_timeout,
         password: arguments.password,
         options: harness.option_values.clone(),

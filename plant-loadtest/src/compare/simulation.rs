@@ -71,6 +71,7 @@ pub fn simulate_run(
                     bytes: 0,
                     failure: None,
                     trace: None,
+                    request_id: None,
                 },
             );
         }

@@ -288,6 +288,7 @@ mod tests {
             bytes: 7,
             failure: None,
             trace: None,
+            request_id: None,
         }
     }
 

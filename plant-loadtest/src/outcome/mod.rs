@@ -114,6 +114,10 @@ pub struct Load {
     pub actions: Vec<Action>,
     /// Timeout for one request, in seconds.
     pub timeout_s: f64,
+    /// The command line that repeats the run: the program and its arguments, without report files and
+    /// secrets. Empty in older outcomes, and if the run was not started by the command `run`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
 }
 
 impl Load {
@@ -261,8 +265,8 @@ pub struct EndpointResults {
     /// they need.
     #[serde(default, skip_serializing_if = "counts::is_zero")]
     pub skipped: u64,
-    /// The slowest requests that have a trace, the slowest first: three of all, and three of those with the
-    /// sampled flag. Empty in the outcome of a killed run.
+    /// The slowest requests that can be found in the service, by a trace or a request id, the slowest
+    /// first: five of all, and five of those with the sampled flag. Empty in the outcome of a killed run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slowest: Vec<SlowRequest>,
     /// Measurements by the cell of the intended start; cells without requests are left out.
@@ -270,11 +274,14 @@ pub struct EndpointResults {
     pub cells: Vec<EndpointCell>,
 }
 
-/// A slow request, with the trace in which the service may have recorded it.
+/// A slow request, with the ids by which the service may have recorded it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SlowRequest {
-    /// Id of its trace, as sent in `traceparent`.
+    /// Id of its trace, as sent in `traceparent`; empty if it was sent without one.
     pub trace_id: String,
+    /// The header `X-Request-ID` of the response; `None` in older outcomes, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// Whether the sampled flag was sent.
     pub sampled: bool,
     /// Latency in milliseconds, counted like that of [`EndpointCell`].

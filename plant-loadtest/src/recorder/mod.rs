@@ -15,6 +15,7 @@ use std::{
 
 pub use cells::Cells;
 use records::Records;
+use reqwest::header::HeaderValue;
 
 use crate::{
     failure::FailureKind,
@@ -52,6 +53,8 @@ pub struct RequestSample {
     pub failure: Option<(FailureKind, String)>,
     /// Trace of the request; `None` if it was sent without one.
     pub trace: Option<RequestTrace>,
+    /// Header `X-Request-ID` of the response.
+    pub request_id: Option<HeaderValue>,
 }
 
 /// The part of the recorder that one client writes to.
@@ -432,6 +435,7 @@ mod tests {
             bytes: 10,
             failure: failure.map(|kind| (kind, "reason".into())),
             trace: None,
+            request_id: None,
         }
     }
 

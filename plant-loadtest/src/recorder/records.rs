@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     RequestSample,
-    slowest::{Slowest, TracedRequest},
+    slowest::{FoundRequest, Slowest},
 };
 use crate::{
     distribution::Distribution,
@@ -80,9 +80,14 @@ impl Records {
         let records = self.endpoints.entry(sample.endpoint).or_default();
         if counts_as_latency {
             records.service_time.record(sample.last_byte.saturating_duration_since(sample.sent_at));
-            if let Some(trace) = sample.trace {
-                let status = sample.status;
-                records.slowest.add(TracedRequest { trace, latency, second: start_cell, status });
+            if sample.trace.is_some() || sample.request_id.is_some() {
+                records.slowest.add(FoundRequest {
+                    trace: sample.trace,
+                    request_id: sample.request_id,
+                    latency,
+                    second: start_cell,
+                    status: sample.status,
+                });
             }
         }
         records.bytes += sample.bytes;

@@ -221,7 +221,7 @@ fn slowest(outcome: &Outcome) -> String {
     let mut table = table::plain(["endpoint", "latency", "second", "sampled", "trace"]);
     table::align_right(&mut table, 1..3);
     for endpoint in &outcome.endpoints {
-        let mut requests = endpoint.slowest.iter();
+        let mut requests = endpoint.slowest.iter().filter(|request| !request.trace_id.is_empty());
         let slowest = requests.clone().find(|request| request.sampled).or_else(|| requests.next());
         if let Some(request) = slowest {
             table.add_row([
