@@ -77,12 +77,12 @@ pub fn html(title: &str, unit: &str, trials: &[Trial], result: &str) -> String {
          <title>Capacity · {title}</title>\n<style>\n{}\n</style>\n</head>\n<body>\n<main>\n\
          <header class=\"card verdict\"><h1>Capacity: {title}</h1>\n<p class=\"reason\">{}</p></header>\n\
          <h2>P95 in ms over {unit}</h2>\n\
-         <section class=\"card\">{}</section>\n<p class=\"soft\">{}</p>\n\
+         <section class=\"card full\">{}</section>\n<p class=\"soft\">{}</p>\n\
          <h2>Trials</h2>\n<div class=\"card wide\"><table>\n<thead><tr>{}</tr></thead>\n\
          <tbody>\n{rows}</tbody>\n</table></div>\n</main>\n</body>\n</html>\n",
         crate::report::html::STYLE,
         chart::escape(result).replace('\n', "<br>"),
-        chart::curve(&points, knee(&points)),
+        chart::curve("P95 over the load", &points, knee(&points)),
         chart::escape(&describe_knee(&points, unit)),
         header.concat(),
     )

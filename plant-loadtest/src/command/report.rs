@@ -59,6 +59,11 @@ pub struct ReportOptions {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 
+    /// Outcome of an earlier run, which the HTML report shows beside this one: its lines dashed, with the
+    /// changes
+    #[arg(long, value_name = "OUTCOME")]
+    pub baseline: Option<PathBuf>,
+
     /// Write CSV files in Locust's format, named PREFIX_stats.csv, PREFIX_stats_history.csv,
     /// PREFIX_failures.csv and PREFIX_exceptions.csv
     #[arg(long, value_name = "PREFIX")]
@@ -105,7 +110,13 @@ pub fn report(harness: &Harness, arguments: &ReportArguments) -> Result<Exit, Co
         strict: arguments.strict,
         explain: arguments.explain,
     };
-    judge_and_report(&outcome, &sla, &paths, options)
+    let baseline = read_baseline(&arguments.reports)?;
+    judge_and_report(&outcome, &sla, baseline.as_ref(), &paths, options)
+}
+
+/// Reads the outcome of `--baseline`; `None` if it is not given.
+pub(super) fn read_baseline(options: &ReportOptions) -> Result<Option<Outcome>, CommandError> {
+    Ok(options.baseline.as_deref().map(report::json::read).transpose()?)
 }
 
 /// Returns the thresholds of a run: those of the SLA file `sla` or of the profile, and those of the
@@ -149,17 +160,18 @@ pub(super) fn command_line_paths(options: ReportOptions) -> ReportPaths {
     ReportPaths { html, csv, json, junit, markdown, metrics_json }
 }
 
-/// Judges `outcome`, writes its reports, and prints the verdict. If not all reports can be written, the
+/// Judges `outcome`, writes its reports, the HTML report beside `baseline`, and prints the verdict. If not all reports can be written, the
 /// verdict is printed all the same, and the exit code is not that of a success.
 pub(super) fn judge_and_report(
     outcome: &Outcome,
     sla: &Sla,
+    baseline: Option<&Outcome>,
     paths: &ReportPaths,
     options: PrintOptions,
 ) -> Result<Exit, CommandError> {
     let verdict = Verdict::judge(outcome, sla);
     // The files are written first because printing may fail on a closed pipe.
-    let Written { files, errors } = report::write(outcome, &verdict, paths);
+    let Written { files, errors } = report::write(outcome, &verdict, baseline, paths);
     let files: String = files.iter().map(|path| format!("{}\n", path.display())).collect();
     let mut text = terminal::render(outcome, &verdict);
     if options.explain {

@@ -9,7 +9,10 @@ use super::{
     CommandError, Exit,
     command_line::command_line,
     disable_library_logging, dry_run,
-    report::{PrintOptions, ReportOptions, command_line_paths, find_thresholds, judge_and_report},
+    report::{
+        PrintOptions, ReportOptions, command_line_paths, find_thresholds, judge_and_report,
+        read_baseline,
+    },
 };
 use crate::{
     console::{print, print_error},
@@ -176,6 +179,7 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
 
     // A run of hours would otherwise end without its reports.
     report::check_writable(&paths)?;
+    let baseline = read_baseline(&arguments.reports)?;
     if let Some(notice) = target::remote_notice(&host).await {
         print_error(&format!("Note: {notice}"));
     }
@@ -212,7 +216,7 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         progress::log_event("finished", fields);
     }
     let options = PrintOptions { no_color, strict: arguments.strict, explain: arguments.explain };
-    judge_and_report(&outcome, &outcome.sla, &paths, options)
+    judge_and_report(&outcome, &outcome.sla, baseline.as_ref(), &paths, options)
 }
 
 fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>, CommandError> {

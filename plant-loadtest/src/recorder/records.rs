@@ -81,7 +81,7 @@ impl Records {
         if counts_as_latency {
             records.service_time.record(sample.last_byte.saturating_duration_since(sample.sent_at));
             if sample.trace.is_some() || sample.request_id.is_some() {
-                records.slowest.add(FoundRequest {
+                records.slowest.add(&FoundRequest {
                     trace: sample.trace,
                     request_id: sample.request_id,
                     latency,

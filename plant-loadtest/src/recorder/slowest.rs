@@ -35,10 +35,10 @@ pub(super) struct Slowest {
 
 impl Slowest {
     /// Adds a request if it is one of the slowest.
-    pub(super) fn add(&mut self, request: FoundRequest) {
-        insert(&mut self.all, &request);
+    pub(super) fn add(&mut self, request: &FoundRequest) {
+        insert(&mut self.all, request);
         if request.is_sampled() {
-            insert(&mut self.sampled, &request);
+            insert(&mut self.sampled, request);
         }
     }
 
@@ -98,7 +98,7 @@ mod tests {
 
     fn add(slowest: &mut Slowest, milliseconds: &[u64], sampled: bool) {
         for milliseconds in milliseconds {
-            slowest.add(FoundRequest {
+            slowest.add(&FoundRequest {
                 trace: Some(RequestTrace { id: (*milliseconds).into(), sampled }),
                 request_id: None,
                 latency: Duration::from_millis(*milliseconds),
@@ -142,7 +142,7 @@ mod tests {
     fn a_request_without_trace_is_kept_with_the_id_of_its_response() {
         let mut slowest = Slowest::default();
         for (ms, id) in [(9, "r-1"), (8, ""), (7, "\u{7f}")] {
-            slowest.add(FoundRequest {
+            slowest.add(&FoundRequest {
                 trace: None,
                 request_id: HeaderValue::from_bytes(id.as_bytes()).ok(),
                 latency: Duration::from_millis(ms),
@@ -150,7 +150,7 @@ mod tests {
                 status: Some(200),
             });
         }
-        slowest.add(FoundRequest {
+        slowest.add(&FoundRequest {
             trace: None,
             request_id: HeaderValue::from_bytes(&[b'x'; 200]).ok(),
             latency: Duration::from_millis(6),

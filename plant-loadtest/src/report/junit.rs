@@ -23,7 +23,8 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, quick_juni
     let mut generator = suite(outcome, &format!("{profile}: load generator"));
     generator.add_test_case(generator_health(verdict));
 
-    let mut report = Report::new(format!("plant-loadtest {profile}: {}", verdict.grade.name()));
+    let mut report =
+        Report::new(format!("plant-loadtest {profile}: {}", verdict.qualified_grade()));
     report.set_timestamp(outcome.started_at.fixed_offset());
     if let Some(time) = duration(outcome) {
         report.set_time(time);
@@ -50,11 +51,11 @@ fn threshold(judged: &JudgedThreshold) -> TestCase {
     let threshold = &judged.threshold;
     let name = format!("{} {}", threshold.metric, threshold.format_limit());
     // The load generator is one test case of its own, which is the error.
-    let grade = match judged.reported_grade() {
-        Grade::Invalid => Grade::Insufficient,
-        grade => grade,
+    let (grade, label) = match judged.reported_grade() {
+        Grade::Invalid => (Grade::Insufficient, Grade::Insufficient.name()),
+        grade => (grade, judged.label()),
     };
-    let mut case = case(&threshold.subject.to_string(), &name, grade, &judged.summary());
+    let mut case = case(&threshold.subject.to_string(), &name, (grade, label), &judged.summary());
     if grade == Grade::Insufficient {
         let undecided = judged.undecided.as_ref().map(|undecided| &undecided.reason);
         let message = judged.invalid.as_ref().or(undecided).map_or("", String::as_str);
@@ -65,17 +66,23 @@ fn threshold(judged: &JudgedThreshold) -> TestCase {
 
 fn finding(finding: &Finding) -> TestCase {
     let name = format!("{} {}", finding.name, finding.limit);
-    case("over time", &name, finding.reported_grade(), &finding.summary)
+    case("over time", &name, (finding.reported_grade(), finding.label()), &finding.summary)
 }
 
 fn generator_health(verdict: &Verdict) -> TestCase {
     let invalid_reason = verdict.generator.invalid_reason.as_deref();
     let grade = if invalid_reason.is_some() { Grade::Invalid } else { Grade::Pass };
     let name = "dispatch lag, dropped arrivals and CPU within limits";
-    case("load generator", name, grade, invalid_reason.unwrap_or("all within limits"))
+    case(
+        "load generator",
+        name,
+        (grade, grade.name()),
+        invalid_reason.unwrap_or("all within limits"),
+    )
 }
 
-fn case(class: &str, name: &str, grade: Grade, sentence: &str) -> TestCase {
+/// Returns a test case; `label` is the grade as reports print it.
+fn case(class: &str, name: &str, (grade, label): (Grade, &str), sentence: &str) -> TestCase {
     let mut status = match grade {
         Grade::Unjudged | Grade::Pass | Grade::Warning => TestCaseStatus::success(),
         Grade::Insufficient => TestCaseStatus::skipped(),
@@ -84,11 +91,11 @@ fn case(class: &str, name: &str, grade: Grade, sentence: &str) -> TestCase {
     };
     if !matches!(grade, Grade::Unjudged | Grade::Pass | Grade::Warning) {
         status.set_message(sentence);
-        status.set_type(grade.name());
+        status.set_type(label);
     }
     let mut case = TestCase::new(name, status);
     case.set_classname(class);
-    case.set_system_out(format!("{}: {sentence}", grade.name()));
+    case.set_system_out(format!("{label}: {sentence}"));
     case
 }
 

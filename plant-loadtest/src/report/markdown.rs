@@ -28,7 +28,7 @@ fn headline(outcome: &Outcome, verdict: &Verdict) -> String {
     let mut text = format!(
         "### {} {}: {}\n\n{}\n\n",
         mark(verdict.grade),
-        verdict.grade.name(),
+        verdict.qualified_grade(),
         escape(&outcome.load.profile),
         escape(&verdict.reason)
     );
@@ -60,9 +60,9 @@ fn endpoints(outcome: &Outcome, verdict: &Verdict) -> String {
         );
         for row in section.rows {
             let cells = row.percentiles.map(cell).join(" | ");
-            let grade = row
-                .grade
-                .map_or_else(|| "–".into(), |grade| format!("{} {}", mark(grade), grade.name()));
+            let grade = row.grade.zip(row.label());
+            let grade = grade
+                .map_or_else(|| "–".into(), |(grade, label)| format!("{} {label}", mark(grade)));
             let _ = writeln!(
                 text,
                 "| `{}` | {} | {} | {cells} | {grade} |",
@@ -91,9 +91,9 @@ fn cell(cell: PercentileCell<'_>) -> String {
 fn other_thresholds(verdict: &Verdict) -> String {
     let mut text = String::new();
     for judged in summary::other_thresholds(verdict) {
-        let grade = judged.reported_grade();
+        let mark = mark(judged.reported_grade());
         let sentence = escape(&judged.summary());
-        let _ = writeln!(text, "- {} {}: {sentence}", mark(grade), grade.name());
+        let _ = writeln!(text, "- {mark} {}: {sentence}", judged.label());
     }
     for finding in &verdict.over_time {
         let note = if finding.in_sla { "" } else { " (no threshold)" };
@@ -208,7 +208,7 @@ mod tests {
         let texts = [
             render(&outcome, &verdict),
             crate::report::terminal::render(&outcome, &verdict),
-            crate::report::html::render(&outcome, &verdict).unwrap(),
+            crate::report::html::render(&outcome, &verdict, None).unwrap(),
         ];
         for text in texts {
             assert!(text.contains("3 accepted = 2 completed"), "{text}");
@@ -227,7 +227,7 @@ mod tests {
         let texts = [
             render(&outcome, &verdict),
             crate::report::terminal::render(&outcome, &verdict),
-            crate::report::html::render(&outcome, &verdict).unwrap(),
+            crate::report::html::render(&outcome, &verdict, None).unwrap(),
         ];
         for text in texts {
             assert!(text.contains("orders"), "{text}");

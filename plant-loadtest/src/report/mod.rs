@@ -57,10 +57,15 @@ pub struct Written {
     pub errors: Vec<WriteError>,
 }
 
-/// Writes every report that has a path, and creates missing folders. A report that cannot be written
-/// does not keep the others from being written.
+/// Writes every report that has a path, and creates missing folders; the HTML report beside `baseline`. A
+/// report that cannot be written does not keep the others from being written.
 #[must_use]
-pub fn write(outcome: &Outcome, verdict: &Verdict, paths: &ReportPaths) -> Written {
+pub fn write(
+    outcome: &Outcome,
+    verdict: &Verdict,
+    baseline: Option<&Outcome>,
+    paths: &ReportPaths,
+) -> Written {
     let mut written = Written::default();
     if let Some(path) = &paths.json {
         written.add(path, || Ok(json::render(outcome)));
@@ -78,7 +83,7 @@ pub fn write(outcome: &Outcome, verdict: &Verdict, paths: &ReportPaths) -> Writt
         written.add(path, || Ok(metrics::render(outcome, verdict)?));
     }
     if let Some(path) = &paths.html {
-        written.add(path, || Ok(html::render(outcome, verdict)?));
+        written.add(path, || Ok(html::render(outcome, verdict, baseline)?));
     }
     written
 }

@@ -33,6 +33,34 @@ pub struct EndpointRow<'a> {
     pub percentiles: [PercentileCell<'a>; 3],
     /// The worst grade of its thresholds, shown here or not; `None` without thresholds.
     pub grade: Option<Grade>,
+    /// Number of its thresholds.
+    pub thresholds: usize,
+    /// Number of its thresholds that are not decidable and not required.
+    pub undecided: usize,
+}
+
+impl EndpointRow<'_> {
+    /// Returns the grade as reports print it: NOT DECIDABLE if that is true of all its thresholds, and none
+    /// is required. `None` without thresholds.
+    #[must_use]
+    pub fn grade_name(&self) -> Option<&'static str> {
+        Some(match self.grade? {
+            Grade::Pass if self.undecided == self.thresholds => "NOT DECIDABLE",
+            grade => grade.name(),
+        })
+    }
+
+    /// Returns [`Self::grade_name`] with the number of thresholds that are not decidable beside a PASS or
+    /// WARNING.
+    #[must_use]
+    pub fn label(&self) -> Option<String> {
+        let name = self.grade_name()?;
+        let is_qualified = matches!(name, "PASS" | "WARNING") && self.undecided > 0;
+        Some(match is_qualified {
+            true => format!("{name} ({} not decidable)", self.undecided),
+            false => name.to_owned(),
+        })
+    }
 }
 
 /// A percentile and its threshold.
@@ -170,6 +198,8 @@ fn endpoints<'a>(
             percentiles: [cell(Metric::P50), cell(Metric::P95), cell(Metric::P99)],
             // An endpoint without a latency threshold may still fail by its errors.
             grade: all.iter().map(|judged| judged.contribution()).max(),
+            thresholds: all.len(),
+            undecided: all.iter().filter(|judged| judged.label() == "NOT DECIDABLE").count(),
             tally,
         }
     });

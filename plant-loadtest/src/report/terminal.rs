@@ -48,8 +48,9 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
 /// Colors the grades at the start and end of the lines of `text`.
 #[must_use]
 pub fn colorize(text: &str) -> String {
-    const COLORS: [(&str, &str); 6] = [
+    const COLORS: [(&str, &str); 7] = [
         ("INSUFFICIENT", "2"),
+        ("NOT DECIDABLE", "2"),
         ("INCONCLUSIVE", "2"),
         ("WARNING", "33"),
         ("INVALID", "35"),
@@ -73,7 +74,7 @@ pub fn colorize(text: &str) -> String {
 }
 
 fn headline(outcome: &Outcome, verdict: &Verdict) -> String {
-    let mut text = format!("{}: {}\n", verdict.grade.name(), verdict.reason);
+    let mut text = format!("{}: {}\n", verdict.qualified_grade(), verdict.reason);
     let _ = writeln!(
         text,
         "{} against {}, SLA: {}",
@@ -109,7 +110,7 @@ fn cells(row: &EndpointRow<'_>) -> [String; 7] {
         p50,
         p95,
         p99,
-        row.grade.map_or("-", Grade::name).to_owned(),
+        row.grade_name().unwrap_or("-").to_owned(),
     ]
 }
 
@@ -131,7 +132,7 @@ fn number(ms: f64) -> String {
 fn other_thresholds(verdict: &Verdict) -> String {
     let mut text = String::new();
     for judged in summary::other_thresholds(verdict) {
-        let _ = writeln!(text, "{:<12} {}", judged.reported_grade().name(), judged.summary());
+        let _ = writeln!(text, "{:<13} {}", judged.label(), judged.summary());
     }
     text
 }
@@ -142,7 +143,7 @@ fn over_time(verdict: &Verdict) -> String {
         let limit_kind = if finding.in_sla { "threshold" } else { "no threshold; default" };
         let _ = writeln!(
             text,
-            "{:<12} {}: {}; {limit_kind} {}",
+            "{:<13} {}: {}; {limit_kind} {}",
             finding.label(),
             finding.name,
             finding.summary,

@@ -64,6 +64,13 @@ pub struct Growth {
 }
 
 impl Leak {
+    /// Returns the shortest judged time, in seconds, in which memory can be judged by `limit`: an hour after
+    /// the warm-up, or half of the limit's period if that is shorter.
+    #[must_use]
+    pub fn min_judged_s(limit: MemoryGrowthLimit) -> f64 {
+        (MIN_SPAN_S / (1.0 - WARM_UP_FRACTION)).min(limit.over_s / 2.0)
+    }
+
     /// Judges `memory`, pairs of seconds and bytes in the order of time, by `limit`.
     ///
     /// Drops the first tenth of the time, in which the service warms up; fits a robust line to the

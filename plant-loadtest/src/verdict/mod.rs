@@ -178,11 +178,31 @@ impl Verdict {
             grade,
             sla: sla.name.clone(),
             reason: reason(outcome, grade, &thresholds, &over_time, &generator),
-            notes: notes::collect(outcome, &thresholds).into_iter().chain(generator_note).collect(),
+            notes: notes::collect(outcome, grade, &thresholds)
+                .into_iter()
+                .chain(generator_note)
+                .collect(),
             thresholds,
             over_time,
             generator,
         }
+    }
+
+    /// Returns the grade for headings of reports. A PASS or WARNING names the thresholds that are not
+    /// decidable, so that it never stands above rows that seem to contradict it.
+    #[must_use]
+    pub fn qualified_grade(&self) -> String {
+        let undecided = || self.thresholds.iter().filter_map(|judged| judged.undecided.as_ref());
+        let count = undecided().count();
+        if count == 0 || !matches!(self.grade, Grade::Pass | Grade::Warning) {
+            return self.grade.name().to_owned();
+        }
+        let short = match undecided().all(|undecided| undecided.samples_needed.is_some()) {
+            true => "short run: ",
+            false => "",
+        };
+        let all = self.thresholds.len();
+        format!("{} ({short}{count} of {all} not decidable)", self.grade.name())
     }
 
     /// Returns the number of thresholds with `grade`.
@@ -260,12 +280,10 @@ fn reason(
                 _ => format!("; {} not decidable in so short a run", inconclusive.join(", ")),
             };
             let all = thresholds.len();
-            match all - met {
-                0 if all == 1 => format!("the threshold was met{inconclusive}"),
-                0 => format!("all {met} thresholds met{inconclusive}"),
-                others => {
-                    format!("{met} thresholds met, {others} of {all} not decidable{inconclusive}")
-                }
+            match met == all {
+                true if all == 1 => format!("the threshold was met{inconclusive}"),
+                true => format!("all {met} thresholds met{inconclusive}"),
+                false => format!("{met} of {all} thresholds met{inconclusive}"),
             }
         }
         Grade::Warning | Grade::Fail => all_with(grade),
@@ -336,6 +354,16 @@ impl JudgedThreshold {
     #[must_use]
     pub fn reported_grade(&self) -> Grade {
         if self.invalid.is_some() { Grade::Invalid } else { self.grade }
+    }
+
+    /// Returns the grade as reports print it: NOT DECIDABLE for a threshold that is neither decidable nor
+    /// required, because INSUFFICIENT would be the grade of the run.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self.reported_grade() {
+            Grade::Insufficient if !self.threshold.required => "NOT DECIDABLE",
+            grade => grade.name(),
+        }
     }
 
     /// Returns the same threshold as not decidable for a reason that is not a question of samples.

@@ -6,7 +6,11 @@ use crate::outcome::{
 };
 
 /// Returns a note for everything that qualifies the verdict.
-pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<String> {
+pub(super) fn collect(
+    outcome: &Outcome,
+    grade: Grade,
+    thresholds: &[JudgedThreshold],
+) -> Vec<String> {
     let mut notes = Vec::new();
     if (outcome.load.time_scale - 1.0).abs() > f64::EPSILON {
         notes.push(format!(
@@ -62,10 +66,11 @@ pub(super) fn collect(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Vec<
     }
     let insufficient =
         thresholds.iter().filter(|judged| judged.grade == Grade::Insufficient).count();
-    if insufficient > 0 {
+    // The heading of a PASS or WARNING has their number.
+    if insufficient > 0 && !matches!(grade, Grade::Pass | Grade::Warning) {
         let verb = if insufficient == 1 { "is" } else { "are" };
         notes.push(format!(
-            "{insufficient} of {} thresholds {verb} not decidable (INSUFFICIENT), so not counted as met",
+            "{insufficient} of {} thresholds {verb} not decidable, so not counted as met",
             thresholds.len()
         ));
     }

@@ -9,6 +9,7 @@ use super::{
     recovery::{RECOVERY, Recovery},
 };
 use crate::{
+    duration,
     outcome::Outcome,
     sla::{DriftLimit, MemoryGrowthLimit, RecoveryLimit, Sla},
     statistics::as_f64,
@@ -53,11 +54,13 @@ impl Finding {
         }
     }
 
-    /// Returns the name of the grade that reports print.
+    /// Returns the name of the grade that reports print. Without a limit in the SLA nothing is violated:
+    /// what would be is a NOTICE.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self.reported_grade() {
             Grade::Insufficient => "INCONCLUSIVE",
+            Grade::Warning if !self.in_sla => "NOTICE",
             grade => grade.name(),
         }
     }
@@ -105,7 +108,16 @@ fn leak(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
     let leak = Leak::detect(&memory, limit);
     let judged_s = f64::from(judged.end.saturating_sub(judged.start));
     let sampled = as_f64(memory.len());
+    let needed_s = Leak::min_judged_s(limit);
+    let is_short = outcome.duration_s.min(judged.end.into()) < f64::from(judged.start) + needed_s;
+    if is_short && !in_sla && leak.grade != Grade::Warning {
+        return None;
+    }
     let (grade, summary) = match leak.grade {
+        _ if is_short && !leak.exceeds_total => (
+            Grade::Insufficient,
+            format!("run too short for a leak verdict (needs {})", minutes(needed_s)),
+        ),
         Grade::Pass if sampled < judged_s * MIN_COVERAGE => (
             Grade::Insufficient,
             format!("memory was sampled in {sampled:.0} of {judged_s:.0} seconds"),
@@ -125,6 +137,11 @@ fn leak(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
 fn drift(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
     let limit = sla.over_time.drift.unwrap_or(DEFAULT_DRIFT);
     let in_sla = sla.over_time.drift.is_some();
+    let judged = outcome.judged_span();
+    if !in_sla && judged.end - judged.start < 2 * limit.window_s {
+        // Half a minute against half a minute shows how a service warms up.
+        return None;
+    }
     let (grade, summary) = match Drift::detect(outcome, limit) {
         // The limit is one of memory, too.
         Some(Drift { grade: Grade::Pass, memory_bytes: None, summary, .. }) if in_sla => {
@@ -169,6 +186,17 @@ fn recovery(outcome: &Outcome, sla: &Sla) -> Option<Finding> {
     })
 }
 
+/// Formats seconds, above two minutes rounded up to minutes.
+fn minutes(seconds: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float's cast to an integer saturates"
+    )]
+    let seconds = seconds.ceil() as u64;
+    duration::format(if seconds > 120 { seconds.next_multiple_of(60) } else { seconds })
+}
+
 fn hours(seconds: f64) -> String {
     format!("{} h", seconds / 3600.0)
 }
@@ -208,6 +236,7 @@ mod tests {
         let mut outcome = example::outcome();
         // 90 judged seconds.
         outcome.load.stages[1].to_s += 60;
+        outcome.duration_s += 60.0;
         let limit = MemoryGrowthLimit { below_percent: 20.0, over_s: 60.0 };
         outcome.sla.over_time = OverTime { memory_growth: Some(limit), ..OverTime::default() };
         let sample = outcome.samples[20].clone();
@@ -233,15 +262,38 @@ mod tests {
                 sample.service.memory_bytes = None;
             }
         };
-        assert_eq!(find(no_memory, "drift"), Some(Grade::Pass));
+        let ten_minutes: fn(&mut Outcome) = |outcome| outcome.load.stages[1].to_s = 605;
+        assert_eq!(find(ten_minutes, "drift"), Some(Grade::Insufficient));
+        assert_eq!(find(no_memory, "drift"), None, "half a minute");
         assert_eq!(find(no_memory, "memory growth"), None);
-        assert_eq!(find(|outcome| outcome.load.stages[1].from_users = 1, "drift"), None);
         assert_eq!(find(|outcome| drop(outcome.load.stages.remove(0)), RECOVERY), None);
+    }
+
+    #[test]
+    fn a_run_too_short_for_a_leak_verdict_says_how_long_it_needs() {
+        let find = |in_sla: bool, seconds: u32| {
+            let mut outcome = example::outcome();
+            outcome.load.stages[1].to_s = 5 + seconds;
+            outcome.duration_s = f64::from(5 + seconds);
+            let sample = outcome.samples[10].clone();
+            let samples =
+                (0..5 + seconds).map(|second| ResourceSample { second, ..sample.clone() });
+            outcome.samples = samples.collect();
+            outcome.sla.over_time.memory_growth = in_sla.then_some(DEFAULT_GROWTH);
+            leak(&outcome, &outcome.sla).map(|finding| (finding.grade, finding.summary))
+        };
+        let (grade, summary) = find(true, 30).unwrap();
+        assert_eq!(grade, Grade::Insufficient);
+        assert_eq!(summary, "run too short for a leak verdict (needs 1h7m)");
+        assert_eq!(find(true, 3_900).unwrap(), (grade, summary), "constant memory proves nothing");
+        assert_eq!(find(true, 4_000).unwrap().0, Grade::Pass);
+        assert_eq!(find(false, 600), None, "nothing to say without a limit");
     }
 
     #[test]
     fn drift_that_the_generator_may_have_caused_is_not_decidable() {
         let mut outcome = example::outcome();
+        outcome.sla.over_time.drift = Some(DEFAULT_DRIFT);
         let freeze = |outcome: &mut Outcome| {
             let lag = &mut outcome.samples[25].generator_timer_lag;
             lag.record(std::time::Duration::from_millis(300));
@@ -262,6 +314,7 @@ mod tests {
         assert_eq!(frozen.grade, Grade::Insufficient);
         assert!(frozen.summary.contains("stood still for 300 ms"), "{}", frozen.summary);
         let mut steady = example::outcome();
+        steady.sla.over_time.drift = Some(DEFAULT_DRIFT);
         freeze(&mut steady);
         assert_eq!(drift(&steady).grade, Grade::Pass, "it caused none");
     }
@@ -280,7 +333,8 @@ mod tests {
             (finding.reported_grade(), finding.label())
         };
         assert_eq!(reported(Grade::Fail, true), (Grade::Fail, "FAIL"));
-        assert_eq!(reported(Grade::Fail, false), (Grade::Warning, "WARNING"));
+        assert_eq!(reported(Grade::Fail, false), (Grade::Warning, "NOTICE"));
+        assert_eq!(reported(Grade::Warning, true), (Grade::Warning, "WARNING"));
         assert_eq!(reported(Grade::Pass, false), (Grade::Pass, "PASS"));
         let undecided = (Grade::Insufficient, "INCONCLUSIVE");
         assert_eq!(reported(Grade::Insufficient, true), undecided);

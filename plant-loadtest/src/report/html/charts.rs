@@ -1,23 +1,19 @@
 //! The charts of the page with their legends, and the values that the page's script shows.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use super::limits;
 use crate::{
+    distribution::Distribution,
     failure::FailureKind,
-    load::Model,
-    outcome::{Outcome, ServiceSample},
+    outcome::{EndpointResults, Outcome},
     report::{
-        chart::{self, Line, Size},
-        series::{self, Points, Windows},
+        chart::{HeatMap, Histogram, Limit, Line, Marker, TimeChart},
+        series::{Series, Windows},
         summary,
     },
+    verdict::Verdict,
 };
-
-/// A P95 of fewer requests per window is too noisy to show.
-const MIN_SAMPLES_FOR_P95: u64 = 5;
-
-/// One endpoint per color `e0` to `e7`.
-const MAX_ENDPOINTS: usize = 8;
 
 /// Groups of failures, each with name and color.
 const FAILURES: [(&str, &str, &[FailureKind]); 5] = [
@@ -28,220 +24,360 @@ const FAILURES: [(&str, &str, &[FailureKind]); 5] = [
     ("failed checks", "e5", &[FailureKind::UnexpectedStatus, FailureKind::WrongShape]),
 ];
 
-/// A chart with its legend.
-#[derive(Serialize)]
-pub(super) struct Chart {
-    pub(super) title: &'static str,
-    pub(super) size: &'static str,
-    pub(super) unit: &'static str,
-    pub(super) svg: String,
-    pub(super) legend: Vec<Legend>,
-    values: Vec<Values>,
+/// The percentiles of latency in charts, each with its color.
+pub(super) const PERCENTILES: [(f64, &str, &str); 3] =
+    [(0.50, "P50", "a"), (0.95, "P95", "b"), (0.99, "P99", "c")];
+
+/// Draws the charts of a page, and collects their values.
+pub(super) struct Charts<'a> {
+    pub(super) outcome: &'a Outcome,
+    pub(super) verdict: &'a Verdict,
+    pub(super) baseline: Option<&'a Outcome>,
+    pub(super) seconds: u32,
+    data: Vec<Data>,
 }
 
-#[derive(Serialize)]
+/// A chart with its legend.
+#[derive(Debug, Serialize)]
+pub(super) struct Chart {
+    /// Index of its values.
+    pub(super) id: usize,
+    pub(super) title: String,
+    pub(super) unit: &'static str,
+    /// Class of the style sheet: `small`, `large` or `full`.
+    pub(super) size: &'static str,
+    pub(super) plot: String,
+    pub(super) legend: Vec<Legend>,
+    pub(super) note: String,
+}
+
+#[derive(Debug, Serialize)]
 pub(super) struct Legend {
     pub(super) name: String,
     pub(super) color: String,
-    pub(super) max: String,
+    /// Class of the style sheet: `line`, `base`, `limit` or `marker`.
+    pub(super) kind: &'static str,
+    pub(super) detail: String,
 }
 
-/// The values of a line, shown by the page's script at the pointer.
+/// What a chart over time shows.
+pub(super) struct TimeChartInput {
+    pub(super) title: String,
+    pub(super) unit: &'static str,
+    pub(super) size: &'static str,
+    pub(super) lines: Vec<Line>,
+    pub(super) limits: Vec<Limit>,
+    pub(super) logarithmic: bool,
+    pub(super) note: String,
+}
+
+/// The values of a chart, shown by the page's script at the pointer.
 #[derive(Serialize)]
-struct Values {
-    name: String,
-    color: String,
-    points: Vec<(f64, f64)>,
+#[serde(untagged)]
+enum Data {
+    Lines {
+        u: &'static str,
+        l: Vec<LineData>,
+    },
+    /// Ends of the axis in milliseconds, and the number of requests in each bar.
+    Histogram {
+        h: [Number; 2],
+        v: Vec<u64>,
+    },
+    /// Ends of the axis in milliseconds, and the length of a column in seconds.
+    HeatMap {
+        m: [Number; 2],
+        w: u32,
+    },
 }
 
-/// Returns the values of the charts for the script as JSON; `<` is escaped, so that no text can close
-/// the script element.
-pub(super) fn data(outcome: &Outcome, charts: &[Chart]) -> String {
-    #[derive(Serialize)]
-    struct ChartData<'a> {
-        unit: &'static str,
-        lines: &'a [Values],
+/// Name, color, length of a window in seconds, and the values.
+#[derive(Serialize)]
+struct LineData {
+    n: String,
+    c: String,
+    w: u32,
+    v: Vec<Option<Number>>,
+}
+
+/// A number with the digits that are shown, which keeps the page small.
+#[derive(Clone, Copy)]
+struct Number(f64);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let scale = match self.0.abs() {
+            size if size >= 100.0 => 1.0,
+            size if size >= 10.0 => 10.0,
+            size if size >= 1.0 => 100.0,
+            _ => 10_000.0,
+        };
+        let rounded = (self.0 * scale).round() / scale;
+        #[expect(clippy::cast_possible_truncation, reason = "whole numbers of this size are exact")]
+        match rounded.fract() == 0.0 && rounded.abs() < 1e15 {
+            true => serializer.serialize_i64(rounded as i64),
+            false => serializer.serialize_f64(rounded),
+        }
     }
-    #[derive(Serialize)]
-    struct Data<'a> {
-        seconds: u32,
-        stages: Vec<(&'a str, u32, u32)>,
-        charts: Vec<ChartData<'a>>,
+}
+
+impl<'a> Charts<'a> {
+    pub(super) fn new(
+        outcome: &'a Outcome,
+        verdict: &'a Verdict,
+        baseline: Option<&'a Outcome>,
+    ) -> Self {
+        let seconds = summary::chart_seconds(outcome);
+        Self { outcome, verdict, baseline, seconds, data: Vec::new() }
     }
-    let stages = outcome.load.stages.iter();
-    let data = Data {
-        seconds: summary::chart_seconds(outcome),
-        stages: stages.map(|stage| (stage.name.as_str(), stage.from_s, stage.to_s)).collect(),
-        charts: charts
-            .iter()
-            .map(|chart| ChartData { unit: chart.unit, lines: &chart.values })
-            .collect(),
-    };
-    serde_json::to_string(&data).unwrap_or_default().replace('<', "\\u003c")
-}
 
-/// Returns every chart that has values, in the order of the page.
-pub(super) fn charts(outcome: &Outcome) -> Vec<Chart> {
-    let windows = Windows::new(outcome);
-    let large = [
-        (
-            "Latency",
-            "ms",
-            vec![
-                line("P50", "a", windows.quantile(0.50)),
-                line("P95", "b", windows.quantile(0.95)),
-                line("P99", "c", windows.quantile(0.99)),
-            ],
-        ),
-        (
-            "Requests/s",
-            "/s",
-            vec![filled("sent", "a", windows.rate()), filled("failed", "bad", windows.errors())],
-        ),
-    ];
-    let full =
-        [("Errors/s", "/s", by_failure(&windows)), ("P95 by endpoint", "ms", by_endpoint(outcome))];
-    let small = small(outcome);
-    let sized = |size| move |(title, unit, lines)| (size, title, unit, lines);
-    let all = large
-        .into_iter()
-        .map(sized(Size::Large))
-        .chain(full.into_iter().map(sized(Size::Full)))
-        .chain(small.into_iter().map(sized(Size::Small)));
-    all.filter(|(_, _, _, lines)| lines.first().is_some_and(|line| !line.points.is_empty()))
-        .map(|(size, title, unit, lines)| draw(outcome, title, unit, &lines, size))
-        .collect()
-}
+    /// Returns the values of all charts for the script as JSON; `<` is escaped, so that no text can close
+    /// the script element.
+    pub(super) fn data(&self) -> String {
+        #[derive(Serialize)]
+        struct Page<'p> {
+            seconds: u32,
+            stages: Vec<(&'p str, u32, u32)>,
+            charts: &'p [Data],
+        }
+        let stages = self.outcome.load.stages.iter();
+        let page = Page {
+            seconds: self.seconds,
+            stages: stages.map(|stage| (stage.name.as_str(), stage.from_s, stage.to_s)).collect(),
+            charts: &self.data,
+        };
+        serde_json::to_string(&page).unwrap_or_default().replace('<', "\\u003c")
+    }
 
-type ChartInput = (&'static str, &'static str, Vec<Line>);
-
-fn small(outcome: &Outcome) -> Vec<ChartInput> {
-    let service = |value: fn(&ServiceSample) -> Option<f64>| {
-        series::sample_series(outcome, |sample| value(&sample.service))
-    };
-    let users = series::sample_series(outcome, |sample| Some(f64::from(sample.users)));
-    let users_title = match outcome.load.model {
-        Model::Closed => "Users",
-        Model::Open => "Concurrent users",
-    };
-    vec![
-        (users_title, "", vec![filled("users", "a", users)]),
-        ("Service CPU", "%", vec![filled("of one CPU", "a", series::service_cpu_percent(outcome))]),
-        (
-            "Service memory",
-            "MiB",
-            vec![filled("resident", "a", mebibytes(service(|service| service.memory_bytes)))],
-        ),
-        (
-            "Database pool",
-            "",
-            vec![
-                filled("in use", "a", service(|service| service.pool_in_use)),
-                line("limit", "bad", service(|service| service.pool_max)),
-            ],
-        ),
-        ("Queue depth", "", vec![filled("waiting", "a", service(|service| service.queue_depth))]),
-        (
-            "Requests in progress",
-            "",
-            vec![filled("in progress", "a", service(|service| service.requests_in_progress))],
-        ),
-        (
-            "Connections",
-            "",
-            vec![
-                line("PostgreSQL", "a", service(|service| service.database_connections)),
-                line("Redis", "b", service(|service| service.redis_connections)),
-            ],
-        ),
-        (
-            "Generator CPU",
-            "%",
-            vec![filled(
-                "of all CPUs",
-                "c",
-                series::sample_series(outcome, |sample| {
-                    sample.generator_cpu.map(|fraction| fraction * 100.0)
-                }),
-            )],
-        ),
-    ]
-}
-
-/// Returns one line per group of failures that occurred.
-fn by_failure(windows: &Windows) -> Vec<Line> {
-    let lines = FAILURES.iter().map(|(name, color, kinds)| {
-        let points = windows.failures(kinds);
-        line(name, color, points)
-    });
-    lines.filter(|line| line.points.iter().any(|(_, failures)| *failures > 0.0)).collect()
-}
-
-/// Returns one line per endpoint, slowest first, for the slowest endpoints only.
-fn by_endpoint(outcome: &Outcome) -> Vec<Line> {
-    let mut endpoints: Vec<_> = outcome
-        .endpoints
-        .iter()
-        .filter_map(|endpoint| Some((endpoint.tally_all().latency.quantile_ms(0.95)?, endpoint)))
-        .collect();
-    endpoints.sort_by(|left, right| right.0.total_cmp(&left.0));
-    (0..)
-        .zip(endpoints.into_iter().take(MAX_ENDPOINTS))
-        .map(|(index, (_, endpoint))| {
-            let windows = Windows::for_endpoint(outcome, endpoint);
-            let points = windows.quantile_with_min_samples(MIN_SAMPLES_FOR_P95, 0.95);
-            let color = format!("e{index}");
-            Line { name: endpoint.name.clone(), color, filled: false, points }
-        })
-        .filter(|line| !line.points.is_empty())
-        .collect()
-}
-
-fn line(name: &str, color: &str, points: Points) -> Line {
-    Line { name: name.into(), color: color.into(), filled: false, points }
-}
-
-fn filled(name: &str, color: &str, points: Points) -> Line {
-    Line { filled: true, ..line(name, color, points) }
-}
-
-fn draw(
-    outcome: &Outcome,
-    title: &'static str,
-    unit: &'static str,
-    lines: &[Line],
-    size: Size,
-) -> Chart {
-    let seconds = summary::chart_seconds(outcome);
-    let legend = lines.iter().map(|line| {
-        let max = line.points.iter().map(|(_, value)| *value).fold(0.0, f64::max);
-        Legend {
+    /// Draws values over time; `None` if there are none.
+    pub(super) fn over_time(&mut self, input: TimeChartInput) -> Option<Chart> {
+        let TimeChartInput { title, unit, size, lines, limits, logarithmic, note } = input;
+        if lines.iter().all(|line| line.series.is_empty()) {
+            return None;
+        }
+        let chart = TimeChart {
+            title: &title,
+            lines: &lines,
+            limits: &limits,
+            stages: &self.outcome.load.stages,
+            seconds: self.seconds,
+            logarithmic,
+        };
+        let of_lines = lines.iter().map(|line| Legend {
             name: line.name.clone(),
             color: line.color.clone(),
-            max: format!("{} {unit}", short(max)).trim_end().to_owned(),
-        }
-    });
-    let values = lines.iter().map(|line| Values {
-        name: line.name.clone(),
-        color: line.color.clone(),
-        points: line.points.iter().map(|(at, value)| (*at, rounded(*value))).collect(),
-    });
-    Chart {
-        title,
-        size: match size {
-            Size::Small => "small",
-            Size::Large => "large",
-            Size::Full => "full",
-        },
-        unit,
-        svg: chart::over_time(lines, &outcome.load.stages, seconds, size),
-        legend: legend.collect(),
-        values: values.collect(),
+            kind: if line.baseline { "base" } else { "line" },
+            detail: format!("max {} {unit}", short(line.series.max())).trim_end().to_owned(),
+        });
+        let of_limits = limits.iter().map(|limit| Legend {
+            name: limit.name.clone(),
+            color: limit.color.clone(),
+            kind: "limit",
+            detail: if chart.is_beyond(limit) { "above this chart" } else { "" }.to_owned(),
+        });
+        let (legend, plot) = (of_lines.chain(of_limits).collect(), chart.html());
+        let lines = lines.into_iter().map(|line| LineData {
+            n: line.name,
+            c: line.color,
+            w: line.series.window_s,
+            v: line.series.points.iter().map(|point| Some(Number(point.as_ref()?.value))).collect(),
+        });
+        let id = self.add(Data::Lines { u: unit, l: lines.collect() });
+        Some(Chart { id, title, unit, size, plot, legend, note })
     }
+
+    /// Draws the percentiles of latency over time, with their thresholds and those of the baseline.
+    pub(super) fn latency(
+        &mut self,
+        title: &str,
+        size: &'static str,
+        windows: &Windows,
+        baseline: Option<&Windows>,
+        limits: Vec<Limit>,
+    ) -> Option<Chart> {
+        let of = |windows: &Windows, baseline: bool| {
+            let percentiles = PERCENTILES.into_iter();
+            let percentiles = percentiles.map(|(quantile, name, color)| {
+                let name =
+                    if baseline { format!("{name} of the baseline") } else { name.to_owned() };
+                Line { baseline, ..line(&name, color, windows.quantile(quantile)) }
+            });
+            percentiles.collect::<Vec<Line>>()
+        };
+        let mut lines = of(windows, false);
+        // Three more lines would hide each other.
+        lines.extend(baseline.map(|windows| of(windows, true)).into_iter().flatten().take(2));
+        let few = windows.tallies.iter().any(|tally| (1..5).contains(&tally.latency.len()));
+        let note = if few { "Points: fewer than 5 requests." } else { "" };
+        self.over_time(TimeChartInput {
+            title: title.to_owned(),
+            unit: "ms",
+            size,
+            lines,
+            limits,
+            logarithmic: true,
+            note: note.to_owned(),
+        })
+    }
+
+    /// Draws the requests per second, sent and failed.
+    pub(super) fn rate(
+        &mut self,
+        size: &'static str,
+        windows: &Windows,
+        baseline: Option<&Windows>,
+        limits: Vec<Limit>,
+    ) -> Option<Chart> {
+        let mut lines =
+            vec![filled("sent", "a", windows.rate()), filled("failed", "bad", windows.errors())];
+        lines.extend(
+            baseline.map(|windows| Line {
+                baseline: true,
+                ..line("sent, baseline", "a", windows.rate())
+            }),
+        );
+        self.over_time(TimeChartInput {
+            title: "Requests/s".to_owned(),
+            unit: "/s",
+            size,
+            lines,
+            limits,
+            logarithmic: false,
+            note: String::new(),
+        })
+    }
+
+    /// Draws the share of failed requests, by groups of failures that occurred.
+    pub(super) fn errors(
+        &mut self,
+        size: &'static str,
+        windows: &Windows,
+        limits: Vec<Limit>,
+    ) -> Option<Chart> {
+        let lines = FAILURES
+            .iter()
+            .map(|(name, color, kinds)| line(name, color, windows.failure_percent(kinds)));
+        let lines: Vec<Line> = lines.filter(|line| line.series.max() > 0.0).collect();
+        self.over_time(TimeChartInput {
+            title: "Errors".to_owned(),
+            unit: "%",
+            size,
+            lines,
+            limits,
+            logarithmic: false,
+            note: String::new(),
+        })
+    }
+
+    /// Draws the distribution of latencies.
+    pub(super) fn histogram(
+        &mut self,
+        size: &'static str,
+        latency: &Distribution,
+        baseline: Option<&Distribution>,
+    ) -> Option<Chart> {
+        let title = "Latency distribution";
+        let histogram = Histogram::new(latency, baseline)?;
+        let at = |(quantile, name, color): (f64, &'static str, &'static str)| {
+            Some((name, Marker { color, ms: latency.quantile_ms(quantile)? }))
+        };
+        let markers: Vec<(&str, Marker)> = PERCENTILES.into_iter().filter_map(at).collect();
+        let mut legend: Vec<Legend> = markers
+            .iter()
+            .map(|(name, marker)| Legend {
+                name: (*name).to_owned(),
+                color: marker.color.to_owned(),
+                kind: "marker",
+                detail: summary::ms_or_dash(Some(marker.ms)),
+            })
+            .collect();
+        legend.extend(baseline.filter(|latency| !latency.is_empty()).map(|_| Legend {
+            name: "baseline".to_owned(),
+            color: "a".to_owned(),
+            kind: "base",
+            detail: String::new(),
+        }));
+        let markers: Vec<Marker> = markers.into_iter().map(|(_, marker)| marker).collect();
+        let plot = histogram.html(title, &markers);
+        let (from, to) = histogram.range_ms();
+        let id = self.add(Data::Histogram { h: [Number(from), Number(to)], v: histogram.bars });
+        let note = "Percent of the judged requests by milliseconds.".to_owned();
+        Some(Chart { id, title: title.to_owned(), unit: "%", size, plot, legend, note })
+    }
+
+    /// Draws how many requests had which latency, and when.
+    pub(super) fn heat_map(&mut self, size: &'static str, windows: &Windows) -> Option<Chart> {
+        let title = "Latency heat map";
+        let map = HeatMap::new(windows)?;
+        let (plot, (from, to)) = (map.html(title, self.seconds), map.range_ms());
+        let id = self.add(Data::HeatMap { m: [Number(from), Number(to)], w: map.window_s() });
+        let note = format!(
+            "Shade: number of requests, at most {} in {} s.",
+            map.highest(),
+            map.window_s()
+        );
+        Some(Chart {
+            id,
+            title: title.to_owned(),
+            unit: "ms",
+            size,
+            plot,
+            legend: Vec::new(),
+            note,
+        })
+    }
+
+    /// Returns the windows of an endpoint of the baseline.
+    pub(super) fn baseline_windows(&self, endpoint: &str) -> Option<Windows> {
+        let baseline = self.baseline?;
+        Some(Windows::for_endpoint(baseline, baseline_endpoint(baseline, endpoint)?))
+    }
+
+    /// Returns the charts of one endpoint.
+    pub(super) fn of_endpoint(&mut self, endpoint: &EndpointResults) -> Vec<Chart> {
+        let windows = Windows::for_endpoint(self.outcome, endpoint);
+        let before = self.baseline_windows(&endpoint.name);
+        let before = before.as_ref();
+        let limits = limits::of_endpoint(self, &endpoint.name);
+        let judged = self.outcome.tally_judged_of(endpoint).latency;
+        let judged_before = self.baseline.and_then(|baseline| {
+            let endpoint = baseline_endpoint(baseline, &endpoint.name)?;
+            Some(baseline.tally_judged_of(endpoint).latency)
+        });
+        let charts = [
+            self.latency("Latency", "large", &windows, before, limits.latency),
+            self.rate("large", &windows, before, limits.rate),
+            self.errors("large", &windows, limits.errors),
+            self.heat_map("large", &windows),
+            self.histogram("large", &judged, judged_before.as_ref()),
+        ];
+        charts.into_iter().flatten().collect()
+    }
+
+    fn add(&mut self, data: Data) -> usize {
+        self.data.push(data);
+        self.data.len() - 1
+    }
+}
+
+/// Returns the endpoint with this `name` of the baseline.
+pub(super) fn baseline_endpoint<'b>(
+    baseline: &'b Outcome,
+    name: &str,
+) -> Option<&'b EndpointResults> {
+    baseline.endpoints.iter().find(|endpoint| endpoint.name == name)
+}
+
+pub(super) fn line(name: &str, color: &str, series: Series) -> Line {
+    Line { name: name.into(), color: color.into(), filled: false, baseline: false, series }
+}
+
+pub(super) fn filled(name: &str, color: &str, series: Series) -> Line {
+    Line { filled: true, ..line(name, color, series) }
 }
 
 /// Formats `value` with few digits.
-fn short(value: f64) -> String {
+pub(super) fn short(value: f64) -> String {
     let digits = match value {
         _ if value >= 100.0 || value.fract() == 0.0 => 0,
         _ if value >= 1.0 => 1,
@@ -252,30 +388,16 @@ fn short(value: f64) -> String {
     if rounded == "0.00" { format!("{value:.4}") } else { rounded }
 }
 
-/// Rounds to the digits that are shown, which keeps the page small.
-fn rounded(value: f64) -> f64 {
-    let scale = match value.abs() {
-        size if size >= 100.0 => 1.0,
-        size if size >= 0.1 => 100.0,
-        _ => 10_000.0,
-    };
-    (value * scale).round() / scale
-}
-
-fn mebibytes(mut bytes: Points) -> Points {
-    for (_, value) in &mut bytes {
-        *value /= 1_048_576.0;
-    }
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::example;
 
-    fn error_chart(outcome: &Outcome) -> Option<Chart> {
-        charts(outcome).into_iter().find(|chart| chart.title == "Errors/s")
+    fn error_chart(outcome: &Outcome) -> Option<(Chart, String)> {
+        let verdict = Verdict::judge(outcome, &outcome.sla);
+        let mut charts = Charts::new(outcome, &verdict, None);
+        let chart = charts.errors("full", &Windows::new(outcome), Vec::new())?;
+        Some((chart, charts.data()))
     }
 
     #[test]
@@ -283,14 +405,10 @@ mod tests {
         let mut outcome = example::outcome();
         let counts = &mut outcome.endpoints[0].cells[3].counts;
         (counts.timed_out, counts.wrong_shapes, counts.unexpected_statuses) = (4, 1, 1);
-        let chart = error_chart(&outcome).unwrap();
-        let max = |name| {
-            let found = chart.values.iter().find(|line| line.name == name)?;
-            Some(found.points.iter().map(|(_, value)| *value).fold(0.0, f64::max))
-        };
-        assert_eq!(max("timeouts"), Some(4.0));
-        assert_eq!(max("failed checks"), Some(2.0), "unexpected status and wrong shape together");
-        assert_eq!(max("connection errors"), None, "no line without failures");
+        let (chart, _) = error_chart(&outcome).unwrap();
+        let names: Vec<&str> = chart.legend.iter().map(|item| item.name.as_str()).collect();
+        assert!(names.contains(&"timeouts") && names.contains(&"failed checks"), "{names:?}");
+        assert!(!names.contains(&"connection errors"), "no line without failures");
     }
 
     #[test]
@@ -308,5 +426,29 @@ mod tests {
             [0.0, 0.0014, 0.25, 3.0, 3.12, 314.2].map(short).join(" "),
             "0 0.0014 0.25 3 3.1 314"
         );
+    }
+
+    #[test]
+    fn numbers_have_the_digits_that_are_shown() {
+        let numbers = [0.0, 0.000_12, 0.25, 3.456, 12.34, 314.2, 70.0].map(Number);
+        assert_eq!(serde_json::to_string(&numbers).unwrap(), "[0,0.0001,0.25,3.46,12.3,314,70]");
+    }
+
+    #[test]
+    fn an_endpoint_with_a_single_request_has_all_charts() {
+        let mut outcome = example::outcome();
+        let endpoint = &mut outcome.endpoints[0];
+        endpoint.cells.retain(|cell| cell.second == 9);
+        let cell = &mut endpoint.cells[0];
+        cell.counts = crate::outcome::Counts { sent: 1, succeeded: 1, ..Default::default() };
+        cell.latency = Distribution::default();
+        cell.latency.record(std::time::Duration::from_millis(12));
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
+        let mut charts = Charts::new(&outcome, &verdict, None);
+        let drawn = charts.of_endpoint(&outcome.endpoints[0]);
+        let titles: Vec<&str> = drawn.iter().map(|chart| chart.title.as_str()).collect();
+        assert_eq!(titles, ["Latency", "Requests/s", "Latency heat map", "Latency distribution"]);
+        assert!(drawn[0].plot.contains(r#"class="dots""#), "{}", drawn[0].plot);
+        assert_eq!(drawn[0].note, "Points: fewer than 5 requests.");
     }
 }

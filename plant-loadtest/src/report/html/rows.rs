@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
+use super::baseline::Change;
 use crate::{
     duration,
     failure::FailureKind,
     load::{Model, Stage},
-    outcome::{Outcome, Tally},
+    outcome::{EndpointResults, Failure, Outcome, Tally},
     report::summary::{self, PercentileCell},
     sla::During,
     verdict::{Grade, JudgedThreshold, Verdict},
@@ -29,6 +30,8 @@ struct EndpointRow {
     errors: u64,
     percentiles: Vec<Percentile>,
     grade: &'static str,
+    label: String,
+    anchor: Option<usize>,
 }
 
 /// A threshold that the table of endpoints does not show.
@@ -40,6 +43,7 @@ pub(super) struct ThresholdRow {
     pub(super) value: String,
     pub(super) threshold: String,
     pub(super) grade: &'static str,
+    pub(super) label: &'static str,
 }
 
 #[derive(Serialize)]
@@ -58,15 +62,15 @@ pub(super) struct FailureRow<'a> {
     pub(super) time: String,
 }
 
-/// A row of the table of slow requests.
+/// A row of the table of slow requests of an endpoint.
 #[derive(Serialize)]
 pub(super) struct SlowestRow<'a> {
-    endpoint: &'a str,
     latency: String,
     time: String,
     status: String,
     sampled: bool,
     trace_id: &'a str,
+    request_id: &'a str,
 }
 
 /// A row of the table of stages.
@@ -83,10 +87,22 @@ pub(super) struct StageRow<'a> {
     judged_note: &'static str,
 }
 
+/// A key number of the run.
+#[derive(Serialize)]
+pub(super) struct Headline {
+    name: &'static str,
+    value: String,
+    /// The value for comparisons.
+    #[serde(skip)]
+    amount: Option<f64>,
+    change: Option<Change>,
+}
+
 /// The number of thresholds with a grade.
 #[derive(Serialize)]
 pub(super) struct GradeCount {
     grade: &'static str,
+    label: &'static str,
     count: usize,
 }
 
@@ -111,55 +127,74 @@ struct Percentile {
     percent_of_limit: Option<f64>,
 }
 
-/// Returns the slowest requests of each endpoint.
-pub(super) fn slowest(outcome: &Outcome) -> Vec<SlowestRow<'_>> {
-    let requests = outcome.endpoints.iter().flat_map(|endpoint| {
-        endpoint.slowest.iter().map(|request| SlowestRow {
-            endpoint: &endpoint.name,
-            latency: summary::ms_or_dash(Some(request.latency_ms)),
-            time: time(request.second),
-            status: request.status.map_or_else(|| "–".into(), |status| status.to_string()),
-            sampled: request.sampled,
-            trace_id: &request.trace_id,
-        })
+/// Returns the slowest requests of an endpoint.
+pub(super) fn slowest(endpoint: &EndpointResults) -> Vec<SlowestRow<'_>> {
+    let requests = endpoint.slowest.iter().map(|request| SlowestRow {
+        latency: summary::ms_or_dash(Some(request.latency_ms)),
+        time: time(request.second),
+        status: request.status.map_or_else(|| "timeout".into(), |status| status.to_string()),
+        sampled: request.sampled,
+        trace_id: &request.trace_id,
+        request_id: request.request_id.as_deref().unwrap_or_default(),
     });
     requests.collect()
 }
 
-/// Returns the key numbers of the run, each with its name.
-pub(super) fn headline(outcome: &Outcome) -> Vec<(&'static str, String)> {
-    let judged = outcome.tally_judged();
-    let errors = judged.counts.errors();
-    let cpu = summary::service_cpu_percent(outcome).into_iter().map(|(_, percent)| percent);
-    let memory = outcome.samples.iter().filter_map(|sample| sample.service.memory_bytes);
-    let mut numbers = vec![
-        ("max users", outcome.load.users.to_string()),
-        ("requests/s", format!("{:.1}", summary::judged_rate(outcome))),
-        ("P95, all endpoints", summary::ms_or_dash(judged.latency.quantile_ms(0.95))),
-        ("errors", format!("{errors} of {}", judged.counts.sent)),
-    ];
-    if let Some(max) = cpu.reduce(f64::max) {
-        numbers.push(("max service CPU", format!("{max:.0} %")));
-    }
-    if let Some(max) = memory.reduce(f64::max) {
-        numbers.push(("max service memory", format!("{:.0} MiB", max / 1_048_576.0)));
+/// Returns the key numbers of the run.
+pub(super) fn headline(outcome: &Outcome, baseline: Option<&Outcome>) -> Vec<Headline> {
+    let before = baseline.map(headline_values);
+    let mut numbers = headline_values(outcome);
+    for number in &mut numbers {
+        let before = before.iter().flatten().find(|before| before.name == number.name);
+        number.change = before.and_then(|before| Change::between(before.amount?, number.amount?));
     }
     numbers
 }
 
-/// Returns the number of thresholds per grade, best first.
+fn headline_values(outcome: &Outcome) -> Vec<Headline> {
+    let judged = outcome.tally_judged();
+    let errors = judged.counts.errors();
+    let cpu = summary::service_cpu_percent(outcome).into_iter().map(|(_, percent)| percent);
+    let memory = outcome.samples.iter().filter_map(|sample| sample.service.memory_bytes);
+    let number = |name, value, amount| Headline { name, value, amount, change: None };
+    let rate = summary::judged_rate(outcome);
+    let p95 = judged.latency.quantile_ms(0.95);
+    let mut numbers = vec![
+        number("max users", outcome.load.users.to_string(), None),
+        number("requests/s", format!("{rate:.1}"), Some(rate)),
+        number("P95, all endpoints", summary::ms_or_dash(p95), p95),
+        number("errors", format!("{errors} of {}", judged.counts.sent), None),
+    ];
+    if let Some(max) = cpu.reduce(f64::max) {
+        numbers.push(number("max service CPU", format!("{max:.0} %"), Some(max)));
+    }
+    if let Some(max) = memory.reduce(f64::max) {
+        let mib = format!("{:.0} MiB", max / 1_048_576.0);
+        numbers.push(number("max service memory", mib, Some(max)));
+    }
+    numbers
+}
+
+/// Returns the number of thresholds per grade as reports print it, best first.
 pub(super) fn grade_counts(verdict: &Verdict) -> Vec<GradeCount> {
-    let count =
-        |grade| verdict.thresholds.iter().filter(|judged| judged.reported_grade() == grade).count();
-    [Grade::Pass, Grade::Warning, Grade::Insufficient, Grade::Invalid, Grade::Fail]
-        .map(|grade| GradeCount { grade: grade.name(), count: count(grade) })
-        .into_iter()
-        .filter(|count| count.count > 0)
-        .collect()
+    let mut counts: Vec<GradeCount> = Vec::new();
+    let mut thresholds: Vec<&JudgedThreshold> = verdict.thresholds.iter().collect();
+    thresholds.sort_by_key(|judged| (judged.contribution(), judged.reported_grade()));
+    for judged in thresholds {
+        let label = judged.label();
+        match counts.last_mut() {
+            Some(last) if last.label == label => last.count += 1,
+            _ => {
+                let grade = judged.reported_grade().name();
+                counts.push(GradeCount { grade, label, count: 1 });
+            }
+        }
+    }
+    counts
 }
 
 /// Returns a sentence for every violated threshold, worst grade first; if the verdict is
-/// INSUFFICIENT, also for those that are not decidable.
+/// INSUFFICIENT, also for those that are required and not decidable.
 pub(super) fn violations(verdict: &Verdict) -> Vec<(&'static str, String)> {
     let listed = |grade| match grade {
         Grade::Warning | Grade::Fail | Grade::Invalid => true,
@@ -167,7 +202,7 @@ pub(super) fn violations(verdict: &Verdict) -> Vec<(&'static str, String)> {
         _ => false,
     };
     let mut thresholds: Vec<&JudgedThreshold> =
-        verdict.thresholds.iter().filter(|judged| listed(judged.reported_grade())).collect();
+        verdict.thresholds.iter().filter(|judged| listed(judged.contribution())).collect();
     // Whoever held the users comes before those that waited for one.
     thresholds.sort_by_key(|judged| judged.waiting.is_some());
     let mut violations: Vec<(Grade, String)> = thresholds
@@ -198,7 +233,9 @@ pub(super) fn findings(verdict: &Verdict) -> Vec<FindingRow<'_>> {
     rows.collect()
 }
 
-pub(super) fn sections(outcome: &Outcome, verdict: &Verdict) -> Vec<SectionRows> {
+/// Returns the tables of endpoints. `order` are the names of the endpoints with charts of their own, which
+/// the rows refer to.
+pub(super) fn sections(outcome: &Outcome, verdict: &Verdict, order: &[&str]) -> Vec<SectionRows> {
     let sections = summary::sections(outcome, verdict).into_iter();
     sections
         .map(|section| SectionRows {
@@ -208,12 +245,12 @@ pub(super) fn sections(outcome: &Outcome, verdict: &Verdict) -> Vec<SectionRows>
                 time(section.seconds.start),
                 time(section.seconds.end.min(outcome.planned_seconds()))
             ),
-            rows: section.rows.iter().map(endpoint_row).collect(),
+            rows: section.rows.iter().map(|row| endpoint_row(row, order)).collect(),
         })
         .collect()
 }
 
-fn endpoint_row(row: &summary::EndpointRow<'_>) -> EndpointRow {
+fn endpoint_row(row: &summary::EndpointRow<'_>, order: &[&str]) -> EndpointRow {
     let judged = row.percentiles.iter().find_map(|cell| cell.judged);
     EndpointRow {
         name: row.name.to_owned(),
@@ -226,13 +263,15 @@ fn endpoint_row(row: &summary::EndpointRow<'_>) -> EndpointRow {
             .map(percentile)
             .collect(),
         grade: row.grade.map_or("", Grade::name),
+        label: row.label().unwrap_or_default(),
+        anchor: order.iter().position(|name| *name == row.name),
     }
 }
 
 fn percentile((name, cell): (&'static str, PercentileCell<'_>)) -> Percentile {
     let percent_of_limit = cell.judged.zip(cell.value_ms).map(|(judged, value)| {
         (value / judged.threshold.limit.value.max(f64::MIN_POSITIVE) * 100.0)
-            .clamp(1.0, 150.0)
+            .clamp(0.0, 150.0)
             .round()
     });
     Percentile {
@@ -254,6 +293,7 @@ pub(super) fn other_thresholds(verdict: &Verdict) -> Vec<ThresholdRow> {
             value: judged.measured.map_or_else(|| "–".into(), |value| metric.format(value)),
             threshold: judged.threshold.format_limit(),
             grade: judged.reported_grade().name(),
+            label: judged.label(),
         }
     });
     rows.collect()
@@ -301,9 +341,10 @@ pub(super) fn errors_by_kind(outcome: &Outcome) -> Vec<(&'static str, u64, u64)>
         .collect()
 }
 
-/// Returns the failures, most frequent first.
-pub(super) fn failures(outcome: &Outcome) -> Vec<FailureRow<'_>> {
-    let mut failures: Vec<_> = outcome.failures.iter().collect();
+/// Returns the failures, most frequent first; those of one endpoint if it is given.
+pub(super) fn failures<'a>(outcome: &'a Outcome, endpoint: Option<&str>) -> Vec<FailureRow<'a>> {
+    let of_endpoint = |failure: &&Failure| endpoint.is_none_or(|name| failure.endpoint == name);
+    let mut failures: Vec<_> = outcome.failures.iter().filter(of_endpoint).collect();
     failures.sort_by_key(|failure| std::cmp::Reverse(failure.count));
     let rows = failures.into_iter().map(|failure| FailureRow {
         endpoint: &failure.endpoint,
@@ -313,11 +354,6 @@ pub(super) fn failures(outcome: &Outcome) -> Vec<FailureRow<'_>> {
         time: format!("{} to {}", time(failure.first_second), time(failure.last_second)),
     });
     rows.collect()
-}
-
-pub(super) fn resources(outcome: &Outcome, verdict: &Verdict) -> Vec<(&'static str, String)> {
-    let rows = summary::resources(outcome, verdict).into_iter();
-    rows.map(|row| (row.name, row.value)).collect()
 }
 
 pub(super) fn stages<'a>(outcome: &'a Outcome, verdict: &Verdict) -> Vec<StageRow<'a>> {
