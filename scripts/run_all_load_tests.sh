@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All load tests of the ticket enhancement (seed 004), one after the other, with one summary: baseline, peak, burst, endurance.
-# The service must be running, with the tenant load-test-tenant. Takes 51 minutes.
+# All load tests of the ticket enhancement (ticket load tests), one after the other, with one summary: baseline, peak, burst,
+# endurance. The service must be running, with the tenant load-test-tenant. Takes 51 minutes.
 #
 #   scripts/run_all_load_tests.sh [HOST] [options]
 #     HOST                base URL of the service; default: the local one       LOAD_TEST_HOST

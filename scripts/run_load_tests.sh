@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Load test of the platform API (seed 003): authentication, generation and payments. The service must be running.
+# Load test of the platform API (platform load tests): authentication, generation and payments. The service must be running.
 #
 #   scripts/run_load_tests.sh [options] [-- options of `plant-loadtest run`]
 #     --host URL          base URL of the service                                     LOAD_TEST_HOST

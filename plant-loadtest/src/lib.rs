@@ -22,7 +22,9 @@
 //! - *Cell*: the unit of time of a recording: one second, or several in runs of more than two hours.
 //! - *Accepted work*: what the service accepts with a 202 and completes later.
 //! - *Advisory*: worth looking at, but no proof. Applies to outcomes and comparisons.
-//! - *Seed 000* to *seed 004*: the five source documents of the profiles and thresholds.
+//! - *Source documents*: the five documents of the profiles and thresholds: the load tests guide,
+//!   the progressive load guide, the performance agent plan, the platform load tests and the ticket
+//!   load tests.
 
 #![warn(missing_docs, clippy::print_stderr, clippy::print_stdout)]
 

@@ -1,5 +1,6 @@
-//! Runs the profiles of seed 002 against a stub with canned responses and injected faults, and compares
-//! their plans with the files in `tests/golden`. `UPDATE_GOLDEN=1` writes them anew.
+//! Runs the profiles of the performance agent plan against a stub with canned responses and
+//! injected faults, and compares their plans with the files in `tests/golden`. `UPDATE_GOLDEN=1`
+//! writes them anew.
 
 mod harness;
 mod stub;
@@ -70,7 +71,7 @@ fn the_load_test_sends_exactly_the_requests_of_the_seed() {
 
 #[test]
 fn one_failed_request_of_the_load_test_is_a_fail() {
-    // A 404 is no success, though the seed accepts one for the workflows.
+    // A 404 is no success, though the document accepts one for the workflows.
     let stub = Stub::start(vec![fault("GET /api/v1/config", FaultKind::EveryNth(49))]);
     let output = run("agent-load-failed", "agent-load", &stub);
     assert_eq!(output.exit_code, 1, "{}", output.stdout);

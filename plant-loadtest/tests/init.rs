@@ -75,21 +75,21 @@ fn check_filled_in(folder: &Path, profile: &str) {
 }
 
 #[test]
-fn the_locust_file_of_seed_000_comes_out_as_far_as_it_goes() {
-    let printed = compare("--locust", "seed_000.py");
-    let expected = "seed_000.py:22: `self.agent_ids` is not set anywhere in the file";
+fn the_locust_file_of_the_load_tests_guide_comes_out_as_far_as_it_goes() {
+    let printed = compare("--locust", "load_tests_guide.py");
+    let expected = "load_tests_guide.py:22: `self.agent_ids` is not set anywhere in the file";
     assert!(printed.contains(expected), "{printed}");
 }
 
 #[test]
-fn the_locust_file_of_seed_001_comes_out_complete() {
-    let printed = compare("--locust", "seed_001.py");
+fn the_locust_file_of_the_progressive_load_guide_comes_out_complete() {
+    let printed = compare("--locust", "progressive_load_guide.py");
     assert!(printed.contains("2 user classes, 9 tasks"), "{printed}");
 }
 
 #[test]
-fn the_locust_file_of_seed_002_comes_out_complete() {
-    let printed = compare("--locust", "seed_002.py");
+fn the_locust_file_of_the_performance_agent_plan_comes_out_complete() {
+    let printed = compare("--locust", "performance_agent_plan.py");
     assert!(printed.contains("1 user class, 4 tasks\n"), "{printed}");
     // Only the name differs: the program has a class of this name.
     let remark = "- `PerformanceAgentUser`: is a user class of the program";
@@ -97,15 +97,15 @@ fn the_locust_file_of_seed_002_comes_out_complete() {
 }
 
 #[test]
-fn the_locust_files_of_seed_003_come_out_complete() {
-    let printed = compare("--locust", "seed_003.py");
+fn the_locust_files_of_the_platform_load_tests_come_out_complete() {
+    let printed = compare("--locust", "platform_load_tests.py");
     assert!(printed.contains("3 user classes, 8 tasks"), "{printed}");
-    compare("--locust", "seed_003_custom.py");
+    compare("--locust", "platform_load_tests_custom.py");
 }
 
 #[test]
-fn the_locust_file_of_seed_004_comes_out_as_far_as_it_goes() {
-    let printed = compare("--locust", "seed_004.py");
+fn the_locust_file_of_the_ticket_load_tests_comes_out_as_far_as_it_goes() {
+    let printed = compare("--locust", "ticket_load_tests.py");
     assert!(printed.contains("load shape `BurstShape`"), "{printed}");
 }
 

@@ -1,4 +1,4 @@
-//! `scripts/run_load_tests.sh`, the load test of seed 003, against a stub.
+//! `scripts/run_load_tests.sh`, the platform load test, against a stub.
 
 #![cfg(unix)]
 
@@ -56,7 +56,11 @@ fn all_flags_of_the_seed_are_accepted_and_its_files_are_written() {
     ]);
     // Some 20 requests are too few for all percentiles.
     assert_eq!(output.exit_code, 4, "{}\n{}", output.stdout, output.stderr);
-    assert!(output.stdout.contains("Acceptance criteria of seed 003:"), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("Acceptance criteria of the platform load tests:"),
+        "{}",
+        output.stdout
+    );
     assert!(output.stdout.contains("Payments API P95 latency ≤ 301 ms"), "from the environment");
     let mut files: Vec<String> = fs::read_dir(&reports)
         .unwrap()

@@ -1,4 +1,5 @@
-//! The load tests of seed 004 against a stub whose truth is known: it reports when tickets were completed.
+//! The ticket load tests against a stub whose truth is known: it reports when tickets were
+//! completed.
 
 mod harness;
 mod ticket_stub;
@@ -336,7 +337,7 @@ fn a_suite_without_a_service_says_the_same_as_a_run() {
 
 #[cfg(unix)]
 #[test]
-fn the_script_of_seed_004_runs_the_suite_against_a_host() {
+fn the_script_of_the_ticket_load_tests_runs_the_suite_against_a_host() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_plant-loadtest")).parent().unwrap();
     #[expect(clippy::disallowed_methods, reason = "a search path is no setting of the service")]

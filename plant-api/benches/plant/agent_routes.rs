@@ -1,5 +1,6 @@
-//! Benchmarks the routes of the performance agent that seed 002 does, each request over one open
-//! connection to the whole service, which runs in this process on a temporary database.
+//! Benchmarks the routes of the performance agent as the performance agent plan does, each request
+//! over one open connection to the whole service, which runs in this process on a temporary
+//! database.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;

@@ -60,7 +60,8 @@ fn hashed(sample: &Sample) -> Vec<Vec<u8>> {
     contents.flat_map(|content| [content, vec![0; LINK_BYTES]]).collect()
 }
 
-/// Seed 000's `BaseEntity.create`: an id, the content's canonical bytes, the first link.
+/// The load tests guide's `BaseEntity.create`: an id, the content's canonical bytes, the first
+/// link.
 fn entity_creation(c: &mut Criterion) {
     let mut group = c.benchmark_group("base_entity_creation");
     let content = content(7);
@@ -71,7 +72,8 @@ fn entity_creation(c: &mut Criterion) {
     group.finish();
 }
 
-/// Seed 000's `skill.validate_l0`: all checks of an audit on a skill whose chain is read.
+/// The load tests guide's `skill.validate_l0`: all checks of an audit on a skill whose chain is
+/// read.
 fn skill_validation(c: &mut Criterion) {
     let content = skills::SkillContent {
         name: "Python".into(),
@@ -99,7 +101,7 @@ fn skill_validation(c: &mut Criterion) {
     group.finish();
 }
 
-/// Seed 000's `validate_chain` of five hashes.
+/// The load tests guide's `validate_chain` of five hashes.
 fn chain_of_hashes(c: &mut Criterion) {
     let Sample { base, chain, .. } = agent(7, 4);
     let hashes: Vec<_> = chain.iter().map(|a| (a.content_hash, a.link)).collect();

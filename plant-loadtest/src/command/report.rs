@@ -87,7 +87,7 @@ pub struct ReportOptions {
     pub markdown: Option<PathBuf>,
 
     /// Write metrics per API (such as auth) and the result (pass or fail) as JSON to this file, for
-    /// CI. Same keys as load_test_metrics.json of seed 003 (see docs/glossary.md)
+    /// CI. Same keys as load_test_metrics.json of the platform load tests (see docs/glossary.md)
     #[arg(long, value_name = "FILE")]
     pub metrics_json: Option<PathBuf>,
 }

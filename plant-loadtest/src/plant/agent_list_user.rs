@@ -1,4 +1,4 @@
-//! Seed 000: a user that lists the agents of the catalogue and does nothing else.
+//! Load tests guide: a user that lists the agents of the catalogue and does nothing else.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Seed 000: a user that searches agents by a part of a name and does nothing else.
+//! Load tests guide: a user that searches agents by a part of a name and does nothing else.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Seed 003: a user of the authentication API that registers, logs in and requests `/health`.
+//! Platform load tests: a user of the authentication API that registers, logs in and requests
+//! `/health`.
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub static CLASS: UserClass = UserClass {
     ..UserClass::new("AuthUser", &[&REGISTER, &LOGIN, &AUTH_HEALTH], &scenario)
 };
 
-/// `GET /health`; in seed 003 it counts for authentication, whose users alone request it.
+/// `GET /health`; in the platform load tests it counts for authentication, whose users alone
+/// request it.
 static AUTH_HEALTH: Endpoint = Endpoint {
     name: "GET /health",
     expected_statuses: &[200],

@@ -1,4 +1,4 @@
-//! Seed 003: a user of the generation API that creates tasks, lists them and reads one.
+//! Platform load tests: a user of the generation API that creates tasks, lists them and reads one.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Seed 000: a user that creates a skill, certifies it and certifies it again.
+//! Load tests guide: a user that creates a skill, certifies it and certifies it again.
 
 use std::time::Duration;
 

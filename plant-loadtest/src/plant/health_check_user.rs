@@ -1,4 +1,4 @@
-//! Seed 001: a lightweight user that requests `/health` and nothing else.
+//! Progressive load guide: a lightweight user that requests `/health` and nothing else.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Seed 003: a user of the payments API that pays for plans and lists its payments.
+//! Platform load tests: a user of the payments API that pays for plans and lists its payments.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ static LIST: Endpoint = Endpoint {
 
 const PLANS: [&str; 3] = ["starter", "pro", "enterprise"];
 
-/// The prices of the plans. The seed draws the amount independently of the plan.
+/// The prices of the plans. The document draws the amount independently of the plan.
 const AMOUNTS: [f64; 3] = [9.99, 29.99, 99.99];
 
 fn scenario() -> Result<Scenario, GooseError> {

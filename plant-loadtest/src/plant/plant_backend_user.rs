@@ -1,5 +1,5 @@
-//! Seed 001: the full journey of a customer, who browses the catalogue, its hired agents, their goals
-//! and their deliverables.
+//! Progressive load guide: the full journey of a customer, who browses the catalogue, its hired
+//! agents, their goals and their deliverables.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Seed 000: a user that lists agents, creates skills and reads single agents.
+//! Load tests guide: a user that lists agents, creates skills and reads single agents.
 
 use std::time::Duration;
 

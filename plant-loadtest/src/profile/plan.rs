@@ -34,7 +34,7 @@ pub struct ReportPaths {
     pub junit: Option<PathBuf>,
     /// The Markdown summary.
     pub markdown: Option<PathBuf>,
-    /// The metrics in the JSON format of seed 003, `load_test_metrics.json`.
+    /// The metrics in the JSON format of the platform load tests, `load_test_metrics.json`.
     pub metrics_json: Option<PathBuf>,
 }
 

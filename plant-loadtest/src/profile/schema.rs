@@ -408,6 +408,6 @@ struct Reports {
     junit: Option<String>,
     /// Markdown summary.
     markdown: Option<String>,
-    /// Metrics in the JSON format of seed 003.
+    /// Metrics in the JSON format of the platform load tests.
     metrics: Option<String>,
 }

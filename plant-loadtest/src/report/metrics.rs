@@ -1,6 +1,6 @@
-//! `load_test_metrics.json`: metrics per API, in the JSON format that seed 003 defines, for CI. An
-//! API is a group of endpoints: those with the tag `api:NAME`. The order is stable, so that files can
-//! be compared with `diff`.
+//! `load_test_metrics.json`: metrics per API, in the JSON format that the platform load tests
+//! define, for CI. An API is a group of endpoints: those with the tag `api:NAME`. The order is
+//! stable, so that files can be compared with `diff`.
 
 use std::collections::BTreeMap;
 
@@ -91,8 +91,8 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> Result<String, serde_json
 }
 
 /// Describes for each API that was called whether its success rate and its P95 met
-/// their thresholds, as seed 003 lists its acceptance criteria; empty if no endpoint has an API. `✓`
-/// met, `✗` violated, `?` not decidable.
+/// their thresholds, as the platform load tests list their acceptance criteria; empty if no
+/// endpoint has an API. `✓` met, `✗` violated, `?` not decidable.
 #[must_use]
 pub fn acceptance(outcome: &Outcome, verdict: &Verdict) -> Vec<String> {
     let mut lines = Vec::new();

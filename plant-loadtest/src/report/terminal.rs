@@ -158,7 +158,7 @@ fn acceptance(outcome: &Outcome, verdict: &Verdict) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    format!("Acceptance criteria of seed 003:\n{}", lines.join("\n"))
+    format!("Acceptance criteria of the platform load tests:\n{}", lines.join("\n"))
 }
 
 fn totals(outcome: &Outcome) -> String {

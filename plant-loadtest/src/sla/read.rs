@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_of_seed_001_are_parsed_as_written() {
+    fn the_limits_of_the_progressive_load_guide_are_parsed_as_written() {
         let class = plant::harness().find_class("PlantBackendUser").unwrap();
         let names = scenario::allowed_names(&[class], &[]);
         let sla = Sla::find(plant::harness().slas, "plant-backend", &names).unwrap();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn every_violation_of_the_certification_sla_of_seed_000_is_a_failure() {
+    fn every_violation_of_the_certification_sla_of_the_load_tests_guide_is_a_failure() {
         let class = plant::harness().find_class("GenesisUser").unwrap();
         let names = scenario::allowed_names(&[class], &[]);
         let sla = Sla::find(plant::harness().slas, "certify", &names).unwrap();

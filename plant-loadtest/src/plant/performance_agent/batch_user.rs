@@ -1,4 +1,5 @@
-//! Seed 002, `test_sustained_load`: ten requests one after the other, then a pause of 100 ms.
+//! Performance agent plan, `test_sustained_load`: ten requests one after the other, then a pause of
+//! 100 ms.
 
 use std::time::Duration;
 

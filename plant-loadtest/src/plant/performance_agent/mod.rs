@@ -1,4 +1,4 @@
-//! Seed 002: users that read what the performance agent says of itself.
+//! Performance agent plan: users that read what the performance agent says of itself.
 
 mod batch_user;
 mod performance_agent_user;

@@ -1,4 +1,4 @@
-//! Seed 002: the user of its Locust file.
+//! Performance agent plan: the user of its Locust file.
 
 use goose::{
     GooseError,

@@ -1,4 +1,5 @@
-//! Seed 002: users that request one endpoint and nothing else, for the tests of single endpoints.
+//! Performance agent plan: users that request one endpoint and nothing else, for the tests of
+//! single endpoints.
 
 use goose::{
     GooseError,

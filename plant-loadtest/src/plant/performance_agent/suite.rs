@@ -1,4 +1,4 @@
-//! The load tests of seed 002 as a suite.
+//! The load tests of the performance agent plan as a suite.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::harness::Suite;
 /// The suite `agent`.
 pub(in crate::plant) const AGENT: Suite = Suite {
     name: "agent",
-    description: "the load tests of seed 002",
+    description: "the load tests of the performance agent plan",
     profiles: &[
         "agent-load",
         "agent-stress",

@@ -1,4 +1,4 @@
-//! Seed 004, bursts: a user that posts tickets.
+//! Ticket load tests, bursts: a user that posts tickets.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Seed 004, endurance: a user that posts tickets.
+//! Ticket load tests, endurance: a user that posts tickets.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Seed 004: a service desk that posts signed tickets, which the service enhances later.
+//! Ticket load tests: a service desk that posts signed tickets, which the service enhances later.
 
 mod burst_traffic_user;
 mod desk;

@@ -1,4 +1,4 @@
-//! Seed 004, peak load: a user that posts tickets.
+//! Ticket load tests, peak load: a user that posts tickets.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The load tests of seed 004 as a suite.
+//! The ticket load tests as a suite.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::harness::Suite;
 /// The suite `tickets`.
 pub(in crate::plant) const TICKETS: Suite = Suite {
     name: "tickets",
-    description: "the load tests of seed 004",
+    description: "the ticket load tests",
     profiles: &["tickets-baseline", "tickets-peak", "tickets-burst", "tickets-endurance"],
     cool_down: Duration::from_secs(30),
     prepare: Some(&tenant::RESET),

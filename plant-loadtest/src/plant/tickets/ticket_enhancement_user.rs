@@ -1,4 +1,4 @@
-//! Seed 004, baseline: normal operation: a user that posts tickets.
+//! Ticket load tests, baseline: normal operation: a user that posts tickets.
 
 use std::time::Duration;
 

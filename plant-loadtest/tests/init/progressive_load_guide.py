@@ -1,6 +1,6 @@
 """Load test of the Plant Backend API.
 
-The document of seed 001 describes this file and does not contain it: classes, weights and routes
+The progressive load guide describes this file and does not contain it: classes, weights and routes
 are the document's, what it leaves open is written the usual way.
 """
 

@@ -1,6 +1,6 @@
 """Endurance load of the ticket enhancement workflow.
 
-The document of seed 004 describes this file and does not contain it.
+The ticket load tests describe this file and do not contain it.
 """
 
 import random

@@ -1,6 +1,6 @@
 """Load test of the Platform API: auth, generation, payments.
 
-The document of seed 003 describes this file and does not contain it: classes, weights and routes
+The platform load tests describe this file and do not contain it: classes, weights and routes
 are the document's, what it leaves open is written the usual way.
 """
 
