@@ -23,7 +23,7 @@ mod scope;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -48,8 +48,8 @@ const MAX_LOCAL_BYTES: u64 = 24 * 1024 * 1024;
 /// Maximum length of a key; longer ones, which are rarely requested twice, are not cached.
 const MAX_KEY_BYTES: usize = 256;
 
-/// Maximum number of lookups that are resolved by one command, which occupies Redis alone.
-const MAX_LOOKUPS: usize = 256;
+/// Number of scopes from which on no further one is looked up by the same command, which occupies Redis alone.
+const MAX_SCOPES: usize = 256;
 
 /// Interval of the check whether the generations must be replaced.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -363,15 +363,15 @@ async fn resolve_lookups(
     pending: &mut PendingLookups,
     query: impl AsyncFnOnce(&[Scope]) -> Option<Generations>,
 ) {
+    let mut scopes: BTreeSet<Scope> = first.scope.with_topic().collect();
     let mut lookups = vec![first];
-    while lookups.len() < MAX_LOOKUPS
+    while scopes.len() < MAX_SCOPES
         && let Ok(lookup) = pending.try_recv()
     {
+        scopes.extend(lookup.scope.with_topic());
         lookups.push(lookup);
     }
-    let mut scopes: Vec<_> = lookups.iter().flat_map(|lookup| lookup.scope.with_topic()).collect();
-    scopes.sort_unstable();
-    scopes.dedup();
+    let scopes: Vec<_> = scopes.into_iter().collect();
     let generations = query(&scopes).await;
     if generations.is_none() {
         while let Ok(lookup) = pending.try_recv() {

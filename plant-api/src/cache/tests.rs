@@ -1,5 +1,6 @@
 //! Tests against a real Redis; each test uses its own key prefix.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Cache, CachedResponse, Generation, Lookup, MAX_KEY_BYTES, Scope, Topic, resolve_lookups,
+    Cache, CachedResponse, Generation, Lookup, MAX_KEY_BYTES, MAX_SCOPES, Scope, Topic,
+    resolve_lookups,
 };
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
@@ -262,6 +264,24 @@ async fn a_reader_that_arrives_during_a_lookup_gets_the_next_one() {
     assert_eq!(first_result.await.unwrap(), Some(generation));
     assert!(late_result.try_recv().is_err(), "the late reader must wait for the next lookup");
     assert!(pending.try_recv().is_ok());
+}
+
+#[tokio::test]
+async fn one_command_looks_up_a_limited_number_of_scopes() {
+    let (sender, mut pending) = tokio::sync::mpsc::unbounded_channel();
+    let lookup = |id| Lookup {
+        scope: Topic::Goals.of(uuid::Uuid::from_u128(id)),
+        found: tokio::sync::oneshot::channel().0,
+    };
+    for id in 1..1000 {
+        assert!(sender.send(lookup(id)).is_ok());
+    }
+    let query = async |scopes: &[Scope]| {
+        assert_eq!(scopes.len(), MAX_SCOPES);
+        Some(HashMap::new())
+    };
+    resolve_lookups(lookup(0), &mut pending, query).await;
+    assert_eq!(pending.len(), 1000 - (MAX_SCOPES - 1));
 }
 
 #[tokio::test]
