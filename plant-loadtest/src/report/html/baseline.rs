@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::charts::{PERCENTILES, baseline_endpoint};
+use super::{charts::baseline_endpoint, limits::PERCENTILES};
 use crate::{
     outcome::{Outcome, Tally},
     report::summary,

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::limits;
+use super::limits::{self, PERCENTILES};
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
@@ -23,10 +23,6 @@ const FAILURES: [(&str, &str, &[FailureKind]); 5] = [
     ("connection errors", "e4", &[FailureKind::Connection]),
     ("failed checks", "e5", &[FailureKind::UnexpectedStatus, FailureKind::WrongShape]),
 ];
-
-/// The percentiles of latency in charts, each with its color.
-pub(super) const PERCENTILES: [(f64, &str, &str); 3] =
-    [(0.50, "P50", "a"), (0.95, "P95", "b"), (0.99, "P99", "c")];
 
 /// Draws the charts of a page, and collects their values.
 pub(super) struct Charts<'a> {
@@ -338,7 +334,7 @@ impl<'a> Charts<'a> {
         let windows = Windows::for_endpoint(self.outcome, endpoint);
         let before = self.baseline_windows(&endpoint.name);
         let before = before.as_ref();
-        let limits = limits::of_endpoint(self, &endpoint.name);
+        let limits = limits::of_endpoint(self.outcome, self.verdict, &endpoint.name);
         let judged = self.outcome.tally_judged_of(endpoint).latency;
         let judged_before = self.baseline.and_then(|baseline| {
             let endpoint = baseline_endpoint(baseline, &endpoint.name)?;

@@ -24,7 +24,7 @@ pub(super) fn charts(charts: &mut Charts<'_>) -> Vec<Chart> {
     let windows = Windows::new(charts.outcome);
     let before = charts.baseline.map(Windows::new);
     let before = before.as_ref();
-    let limits = limits::of_all(charts);
+    let limits = limits::of_all(charts.outcome, charts.verdict);
     let latency = charts.outcome.tally_judged().latency;
     let latency_before = charts.baseline.map(|baseline| baseline.tally_judged().latency);
     let mut all = vec![
@@ -57,7 +57,8 @@ fn by_endpoint(charts: &mut Charts<'_>) -> Option<Chart> {
         let color = format!("e{index}");
         let series = Windows::for_endpoint(outcome, endpoint).quantile(0.95);
         lines.push(line(&endpoint.name, &color, series));
-        let limits = limits::of_endpoint(charts, &endpoint.name).latency.into_iter();
+        let limits =
+            limits::of_endpoint(outcome, charts.verdict, &endpoint.name).latency.into_iter();
         let p95 = limits.filter(|limit| limit.color == "b");
         all_limits.extend(p95.map(|limit| Limit { color: color.clone(), ..limit }));
     }
@@ -96,7 +97,9 @@ fn resources(charts: &Charts<'_>) -> Vec<TimeChartInput> {
         Model::Closed => "Users",
         Model::Open => "Concurrent users",
     };
-    let limits = |resource, factor, color| limits::of_resource(charts, resource, factor, color);
+    let limits = |resource, factor, color| {
+        limits::of_resource(outcome, charts.verdict, resource, factor, color)
+    };
     let generator_cpu = series::sample_series(outcome, |sample| sample.generator_cpu).scaled(100.0);
     let cpu = series::service_cpu_percent(outcome);
     // The limit is in percent of all CPUs.
