@@ -114,7 +114,7 @@ mod tests {
         let mut controller = Controller::default();
         for _ in 0..10 {
             assert_eq!(run(&mut controller, 480 * MS, LATE), 0.0);
-            assert_eq!(run(&mut controller, 40 * MS, 0 * MS), 0.0);
+            assert_eq!(run(&mut controller, 40 * MS, Duration::ZERO), 0.0);
         }
     }
 
@@ -125,16 +125,16 @@ mod tests {
         assert!((0.1..0.3).contains(&rising), "{rising}");
         let higher = run(&mut controller, 5000 * MS, LATE);
         assert_eq!(higher, MAX_SHARE);
-        let falling = run(&mut controller, 500 * MS, 0 * MS);
+        let falling = run(&mut controller, 500 * MS, Duration::ZERO);
         assert!((0.4..0.5).contains(&falling), "{falling}");
-        assert_eq!(run(&mut controller, 500 * MS, 0 * MS), 0.0);
+        assert_eq!(run(&mut controller, 500 * MS, Duration::ZERO), 0.0);
     }
 
     #[test]
     fn one_late_measurement_is_no_overload() {
         let mut controller = Controller::default();
         assert_eq!(controller.step(2000 * MS, 1980 * MS), 0.0);
-        assert_eq!(controller.step(20 * MS, 0 * MS), 0.0);
+        assert_eq!(controller.step(20 * MS, Duration::ZERO), 0.0);
     }
 
     #[test]
