@@ -11,7 +11,7 @@ use crate::{
     command::{
         self, CommandError, Exit, calibrate::CalibrateArguments, capacity::CapacityArguments,
         compare::CompareArguments, init::InitArguments, repeat::RepeatArguments,
-        report::ReportArguments, run::RunArguments, simulate::SimulateArguments,
+        report::ReportArguments, run_arguments::RunArguments, simulate::SimulateArguments,
         stub::StubArguments, suite::SuiteArguments, validate::ValidateArguments,
     },
     console::print_error,

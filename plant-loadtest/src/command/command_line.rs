@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::run::RunArguments;
+use super::run_arguments::RunArguments;
 use crate::{harness::Harness, trace::TraceHeader};
 
 /// Returns the program and its arguments that repeat the run of `arguments` against `host`: without report

@@ -11,6 +11,7 @@ pub mod list;
 pub mod repeat;
 pub mod report;
 pub mod run;
+pub mod run_arguments;
 #[cfg(unix)]
 pub mod selftest;
 pub mod simulate;
