@@ -32,6 +32,8 @@ impl ClassOption {
             .value_name(self.value_name)
             .env(self.env)
             .hide_env_values(true)
+            .help_heading("User classes")
+            .hide_short_help(true)
             .help(self.help);
         match self.default {
             "" => argument,

@@ -11,8 +11,8 @@ use crate::{
     command::{
         self, CommandError, Exit, calibrate::CalibrateArguments, capacity::CapacityArguments,
         compare::CompareArguments, init::InitArguments, repeat::RepeatArguments,
-        report::ReportArguments, run_arguments::RunArguments, simulate::SimulateArguments,
-        stub::StubArguments, suite::SuiteArguments, validate::ValidateArguments,
+        report::ReportArguments, run_arguments::RunArguments, stub::StubArguments,
+        suite::SuiteArguments, validate::ValidateArguments,
     },
     console::print_error,
     harness::Harness,
@@ -20,7 +20,7 @@ use crate::{
 
 /// Runs user scenarios against a service and judges whether all thresholds were met.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version, after_help = EXIT_CODES, max_term_width = 80)]
 pub struct Cli {
     /// The command to run.
     #[command(subcommand)]
@@ -70,9 +70,6 @@ pub enum Command {
     #[cfg(unix)]
     #[command(hide = true)]
     SelftestServer(SelftestServerArguments),
-    /// Check the statistics on simulated data with known properties
-    #[command(hide = true)]
-    Simulate(SimulateArguments),
 }
 
 impl Harness {
@@ -126,7 +123,6 @@ impl Harness {
             Command::Selftest(arguments) => command::selftest::selftest(&arguments).await,
             #[cfg(unix)]
             Command::SelftestServer(arguments) => command::selftest::serve(&arguments).await,
-            Command::Simulate(arguments) => Ok(command::simulate::simulate(&arguments)),
         }
     }
 }

@@ -72,6 +72,7 @@ pub mod service_metrics;
 pub mod sla;
 pub mod statistics;
 pub mod stub;
+pub mod suggest;
 pub mod target;
 pub mod toml_source;
 pub mod trace;

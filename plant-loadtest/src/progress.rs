@@ -9,12 +9,12 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::interval};
 
 use crate::{
-    console::print_error,
+    console::{self, print_error},
     duration,
     load::Stage,
     outcome::ResourceSample,
@@ -24,6 +24,8 @@ use crate::{
 };
 
 const BAR_INTERVAL: Duration = Duration::from_millis(500);
+/// Width of the progress bar, in columns.
+const BAR_WIDTH: usize = 10;
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval between two checks whether the next line must be printed.
 const LINE_POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -81,12 +83,9 @@ impl Progress {
             return Self { task: Some(tokio::spawn(log_lines(source))), bar: None };
         }
         print_error(&format!("{}: {}", plan.profile, describe(plan)));
-        if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::new(u64::from(plan.seconds()));
-            let template = if options.no_color { "{bar:30} {msg}" } else { "{bar:30.green} {msg}" };
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style);
-            }
+        let stderr = std::io::stderr();
+        if stderr.is_terminal() && !console::is_dumb() {
+            let bar = new_bar(plan, console::has_colors(&stderr, options.no_color));
             let task = tokio::spawn(draw_bar(bar.clone(), source));
             return Self { task: Some(task), bar: Some(bar) };
         }
@@ -127,13 +126,29 @@ fn describe(plan: &Plan) -> String {
     format!("{} users, {}", plan.users, stages.join(", "))
 }
 
+/// Returns a bar on the line of the cursor, which is drawn only by [`draw_bar`].
+fn new_bar(plan: &Plan, colored: bool) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(
+        Some(u64::from(plan.seconds())),
+        // Not more often than it has something new.
+        ProgressDrawTarget::stderr_with_hz(2),
+    );
+    let color = if colored { ".green" } else { "" };
+    let template = format!("{{bar:{BAR_WIDTH}{color}}} {{wide_msg}}");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
 async fn draw_bar(bar: ProgressBar, source: Source) {
     let mut interval = interval(BAR_INTERVAL);
     loop {
         interval.tick().await;
         let snapshot = source.snapshot();
+        let width = console::terminal_width(&std::io::stderr()).unwrap_or(console::DEFAULT_WIDTH);
         bar.set_position(u64::from(snapshot.elapsed_s));
-        bar.set_message(snapshot.line());
+        bar.set_message(snapshot.short_line(width.saturating_sub(BAR_WIDTH + 2)));
     }
 }
 
@@ -176,6 +191,12 @@ impl Source {
     }
 }
 
+/// Returns a number with its noun.
+fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 /// State of a run at one moment.
 struct Snapshot {
     live: LiveStats,
@@ -196,14 +217,41 @@ impl Snapshot {
         let p95 = live.p95_ms.map_or_else(|| "n/a".to_owned(), format_ms);
         let queue = self.queue.map(|depth| format!(" · queue {depth:.0}")).unwrap_or_default();
         format!(
-            "{} {phase}, {} left · {} users · {:.1} req/s · P95 {p95} · {} requests · {} errors{queue}",
+            "{} {phase}, {} left · {} users · {:.1} req/s · P95 {p95} · {} · {}{queue}",
             duration::format(u64::from(self.elapsed_s)),
             duration::format(u64::from(self.left_s())),
             live.users,
             live.rate,
-            live.sent,
-            live.errors,
+            count(live.sent, "request"),
+            count(live.errors, "error"),
         )
+    }
+
+    /// Returns the values in at most `width` columns, without those that have no room.
+    fn short_line(&self, width: usize) -> String {
+        let Self { live, phase, .. } = self;
+        let p95 =
+            live.p95_ms.map_or_else(|| "P95 -".to_owned(), |ms| format!("P95 {}", format_ms(ms)));
+        let left = format!("{phase} -{}", duration::format(u64::from(self.left_s())));
+        // The most important first.
+        let parts = [
+            Some(left),
+            Some(format!("{:.1} req/s", live.rate)),
+            Some(p95),
+            Some(count(live.errors, "error")),
+            Some(count(live.users.into(), "user")),
+            self.queue.map(|depth| format!("queue {depth:.0}")),
+        ];
+        let mut line = String::new();
+        for part in parts.into_iter().flatten() {
+            let separator = if line.is_empty() { "" } else { " · " };
+            if line.chars().count() + separator.chars().count() + part.chars().count() > width {
+                break;
+            }
+            line.push_str(separator);
+            line.push_str(&part);
+        }
+        line
     }
 
     fn json_fields(&self) -> Value {
@@ -234,9 +282,21 @@ mod tests {
     #[test]
     fn a_line_contains_the_remaining_time() {
         let expected =
-            "30s steady, 1m10s left · 3 users · 2.5 req/s · P95 n/a · 70 requests · 1 errors";
+            "30s steady, 1m10s left · 3 users · 2.5 req/s · P95 n/a · 70 requests · 1 error";
         assert_eq!(snapshot(None).line(), expected);
         assert!(snapshot(Some(4.0)).line().ends_with("· queue 4"));
+    }
+
+    #[test]
+    fn the_line_of_a_terminal_has_what_it_has_room_for() {
+        let full = "steady -1m10s · 2.5 req/s · P95 - · 1 error · 3 users · queue 4";
+        let snapshot = snapshot(Some(4.0));
+        assert_eq!(snapshot.short_line(68), full);
+        assert_eq!(snapshot.short_line(full.chars().count() - 1), full.replace(" · queue 4", ""));
+        assert_eq!(snapshot.short_line(28), "steady -1m10s · 2.5 req/s");
+        for width in 0..80 {
+            assert!(snapshot.short_line(width).chars().count() <= width, "{width}");
+        }
     }
 
     #[test]

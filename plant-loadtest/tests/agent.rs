@@ -16,7 +16,8 @@ const PROFILES: [&str; 5] =
 fn run(test: &str, profile: &str, stub: &Stub) -> ProgramOutput {
     let host = stub.host();
     // Scaled stages have the same number of requests in less time.
-    let options = ["--time-scale", "0.5", "--json", "out.json", "--quiet", "--host", &host];
+    let options =
+        ["--verbose", "--time-scale", "0.5", "--json", "out.json", "--quiet", "--host", &host];
     loadtest(&new_test_folder(test), &[&["run", profile], &options[..]].concat())
 }
 
@@ -147,5 +148,8 @@ fn the_suite_runs_the_five_profiles() {
         assert!(output.stdout.contains(&format!("{profile}: ")), "{profile}: {}", output.stdout);
     }
     let listed = loadtest(&folder, &["list"]).stdout;
-    assert!(listed.contains("Suite agent (plant-loadtest suite agent)"), "{listed}");
+    assert!(
+        listed.contains("\n  agent    the load tests of the performance agent plan"),
+        "{listed}"
+    );
 }

@@ -34,7 +34,10 @@ fn compare(name: &str, text: &str) {
 #[test]
 fn the_terminal_report_is_unchanged() {
     let (outcome, verdict) = example();
-    compare("terminal.txt", &(terminal::render(&outcome, &verdict) + "\n"));
+    let short = terminal::Layout::default();
+    compare("terminal.txt", &(terminal::render(&outcome, &verdict, short) + "\n"));
+    let verbose = terminal::Layout { verbose: true, ..short };
+    compare("terminal_verbose.txt", &(terminal::render(&outcome, &verdict, verbose) + "\n"));
 }
 
 #[test]

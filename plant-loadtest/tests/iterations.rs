@@ -39,7 +39,8 @@ fn run(test: &str, server: &Server, stages: &str, options: &[&str]) -> ProgramOu
     );
     fs::write(folder.join("test.toml"), profile).unwrap();
     let host = server.host();
-    let mut arguments = vec!["run", "test.toml", "--json", "out.json", "--host", &host];
+    let mut arguments =
+        vec!["run", "test.toml", "--verbose", "--json", "out.json", "--host", &host];
     arguments.extend(options);
     loadtest(&folder, &arguments)
 }

@@ -60,7 +60,7 @@ fn an_address_to_which_no_path_can_be_appended_is_refused_everywhere() {
             assert!(output.stderr.contains(message), "{arguments:?}: {}", output.stderr);
             assert!(!output.stderr.contains("s3cret"), "{}", output.stderr);
             if arguments[1] == "host.toml" {
-                assert!(output.stderr.contains("host.toml:12: `host`"), "{}", output.stderr);
+                assert!(output.stderr.contains("host.toml:12:8: `host`"), "{}", output.stderr);
             }
         }
     }
@@ -140,12 +140,13 @@ fn a_metric_that_can_never_be_measured_is_a_mistake_of_the_file() {
     let output = loadtest(&folder, &["validate", "test.toml"]);
     assert_eq!(output.exit_code, 2);
     let expected = [
-        "x.sla.toml:3: `redis_connections` cannot be measured: the profile has no metrics",
-        "test.toml:7: `queue_depth < 5`: `queue_depth` cannot be measured: the profile has no metrics",
-        "test.toml:8: `healthy_after < 5s`: `healthy_after` cannot be measured: the profile has no health",
+        "x.sla.toml:3:9: `redis_connections` cannot be measured: the profile has no metrics",
+        "test.toml:7:1: `queue_depth < 5`: `queue_depth` cannot be measured: the profile has no metrics",
+        "test.toml:8:1: `healthy_after < 5s`: `healthy_after` cannot be measured: the profile has no health",
     ];
-    assert_eq!(output.stderr.lines().count(), expected.len(), "{}", output.stderr);
-    for (line, expected) in output.stderr.lines().zip(expected) {
+    // Each with the offending line, and a mark below it.
+    assert_eq!(output.stderr.lines().count(), 3 * expected.len(), "{}", output.stderr);
+    for (line, expected) in output.stderr.lines().step_by(3).zip(expected) {
         assert!(line.contains(expected), "{line}\n{expected}");
     }
     let mapped = "metrics = { queue_depth = \"jobs\", redis_connections = \"redis\" }";
@@ -169,7 +170,7 @@ fn a_metric_that_the_service_does_not_export_stops_the_run_before_the_load() {
     let thresholds = "[\"p95 < 1s\",\n\"queue_depth < 5\", \"cpu < 100%\"]";
     let output = run("not-exported", thresholds, target, &options);
     assert_eq!((output.exit_code, loads.load(SeqCst)), (2, 0), "{}", output.stderr);
-    let expected = "test.toml:6: `queue_depth < 5`: `queue_depth` cannot be measured: the response of \
+    let expected = "test.toml:6:1: `queue_depth < 5`: `queue_depth` cannot be measured: the response of \
                     GET /metrics has no number for the series `jobs{queue=\"sms\"}`";
     assert!(output.stderr.contains(expected), "{}", output.stderr);
     assert!(!output.stderr.contains("`cpu`"), "the process is on this machine: {}", output.stderr);
@@ -204,7 +205,7 @@ fn an_sla_file_is_relative_to_its_profile() {
     fs::write(folder.join("test.toml"), &profile).unwrap();
     let output = loadtest(&folder, &["validate", "test.toml"]);
     assert_eq!(output.exit_code, 2);
-    let expected = "test.toml:5: `sla/x.toml` is neither a built-in SLA nor a readable file";
+    let expected = "test.toml:5:7: `sla/x.toml` is neither a built-in SLA nor a file";
     assert!(output.stderr.contains(expected), "{}", output.stderr);
 }
 
@@ -229,7 +230,7 @@ fn the_tags_of_steps_of_one_name_are_judged_together() {
          {classes}"
     );
     fs::write(folder.join("test.toml"), profile).unwrap();
-    let arguments = ["run", "test.toml", "--quiet", "--host", &server.host()];
+    let arguments = ["run", "test.toml", "--quiet", "--verbose", "--host", &server.host()];
     let output = loadtest(&folder, &arguments);
     assert_eq!(output.exit_code, 1, "{}{}", output.stdout, output.stderr);
     assert!(first_line(&output).starts_with("FAIL: tag critical: errors"), "{}", output.stdout);

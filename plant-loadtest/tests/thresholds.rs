@@ -22,7 +22,8 @@ fn run(test: &str, stub: &Stub, lines: &str, options: &[&str]) -> ProgramOutput 
     );
     fs::write(folder.join("test.toml"), profile).unwrap();
     let host = stub.host();
-    let mut arguments = vec!["run", "test.toml", "--json", "out.json", "--host", &host];
+    let mut arguments =
+        vec!["run", "test.toml", "--verbose", "--json", "out.json", "--host", &host];
     arguments.extend(options);
     loadtest(&folder, &arguments)
 }
@@ -79,13 +80,17 @@ fn a_mistake_in_a_threshold_of_a_profile_is_reported_with_its_line() {
     let lines = format!("{CLOSED}thresholds = [\n\"p95 < 1\",\n\"GET /nowhere: p95 < 1s\"]\n");
     let output = run("mistyped", &stub, &lines, &[]);
     assert_eq!(output.exit_code, 2);
-    let expected = ["test.toml:7: `p95 < 1`", "test.toml:8: `GET /nowhere: p95 < 1s`"];
-    for (line, expected) in output.stderr.lines().zip(expected) {
-        assert!(line.contains(expected), "{}", output.stderr);
+    let expected = [
+        "test.toml:7:1: `p95 < 1`",
+        "\n    \"p95 < 1\",\n    ^\n",
+        "test.toml:8:1: `GET /nowhere: p95 < 1s`",
+    ];
+    for expected in expected {
+        assert!(output.stderr.contains(expected), "{}", output.stderr);
     }
-    assert_eq!((output.stderr.lines().count(), stub.requests()), (2, 0));
+    assert_eq!((output.stderr.lines().count(), stub.requests()), (6, 0));
     let none = run("no-thresholds", &stub, CLOSED, &[]);
-    assert!(none.stderr.contains("test.toml:1: set `sla`"), "{}", none.stderr);
+    assert!(none.stderr.contains("test.toml:1:1: set `sla`"), "{}", none.stderr);
 }
 
 #[test]
@@ -115,7 +120,7 @@ fn a_violated_threshold_aborts_the_run_in_both_models() {
         let after_s = outcome.aborted.unwrap().after_s;
         assert!((2..120).contains(&after_s), "{after_s}");
         // Judged again, it is the same.
-        let again = loadtest(&harness::test_folder(test), &["report", "out.json"]);
+        let again = loadtest(&harness::test_folder(test), &["report", "out.json", "--verbose"]);
         assert_eq!(first_line(&again), first);
     }
 }

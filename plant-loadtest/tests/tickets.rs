@@ -37,7 +37,8 @@ fn run(test: &str, stub: &TicketStub, (rate, seconds): (u32, u32), sla: &str) ->
     fs::write(folder.join("test.toml"), profile).unwrap();
     let host = stub.host();
     let arguments = ["run", "test.toml", "--quiet", "--json", "out.json", "--drain-timeout", "1s"];
-    let mut output = loadtest(&folder, &[&arguments[..], &["--host", &host]].concat());
+    let more = ["--verbose", "--host", &host];
+    let mut output = loadtest(&folder, &[&arguments[..], &more].concat());
     let outcome =
         output.outcome.take().unwrap_or_else(|| panic!("{}{}", output.stdout, output.stderr));
     let verdict = judge_without_generator(outcome.clone());
@@ -321,7 +322,7 @@ fn a_suite_ends_with_a_profile_that_cannot_be_prepared() {
     assert_eq!(output.stdout.matches("NOT RUN").count(), 5, "{}", output.stdout);
     let unknown = loadtest(&folder, &["suite", "agents"]);
     assert_eq!(unknown.exit_code, 2);
-    assert!(unknown.stderr.contains("expected one of: tickets"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("did you mean `agent`?"), "{}", unknown.stderr);
 }
 
 #[test]

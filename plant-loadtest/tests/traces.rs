@@ -28,7 +28,7 @@ fn run(
     );
     fs::write(folder.join("test.toml"), profile).unwrap();
     let mut arguments = vec!["run", "test.toml", "--json", "out.json", "--html", "out.html"];
-    arguments.push("--quiet");
+    arguments.extend(["--quiet", "--verbose"]);
     arguments.extend(options);
     let output = loadtest(&folder, &arguments);
     assert_eq!(output.exit_code, 0, "{}{}", output.stdout, output.stderr);

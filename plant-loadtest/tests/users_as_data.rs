@@ -26,7 +26,9 @@ const OPEN: &str = "name = \"test\"\nmodel = \"open\"\nusers = 2\nrate = 20\nrun
 fn run_in(folder: &Path, server: &Server, head: &str, classes: &str) -> ProgramOutput {
     fs::write(folder.join("test.toml"), format!("{head}\n{classes}")).unwrap();
     let host = server.host();
-    loadtest(folder, &["run", "test.toml", "--json", "out.json", "--quiet", "--host", &host])
+    let arguments =
+        ["run", "test.toml", "--verbose", "--json", "out.json", "--quiet", "--host", &host];
+    loadtest(folder, &arguments)
 }
 
 /// Runs a profile and returns its outcome.
@@ -362,7 +364,8 @@ request = "POST /logout"
             assert!(first.contains(&expected), "{model}: {first}");
         }
         assert!(!first.contains("not decidable"), "{model}: {first}");
-        assert_eq!(output.stdout.matches("P95").count(), 1 + 1, "{model}: {}", output.stdout);
+        // Of the table, of the threshold of `GET /ok`, and of all latencies.
+        assert_eq!(output.stdout.matches("P95").count(), 3, "{model}: {}", output.stdout);
         let outcome = output.outcome.unwrap();
         let failures = outcome.failures.iter().filter(|failure| failure.message.contains("500"));
         assert_eq!(failures.map(|failure| failure.count).sum::<u64>(), 4, "{model}");
@@ -622,12 +625,18 @@ colour = "red"
     for command in [&["validate", "x.toml"][..], &["run", "x.toml", "--dry-run"]] {
         let output = loadtest(&folder, command);
         assert_eq!(output.exit_code, 2);
-        assert_eq!(output.stderr.lines().count(), expected.len(), "{}", output.stderr);
-        for (line, (number, message)) in output.stderr.lines().zip(expected) {
-            let place = format!("x.toml:{number}: ");
+        let lines: Vec<&str> = errors(&output.stderr).collect();
+        assert_eq!(lines.len(), expected.len(), "{}", output.stderr);
+        for (line, (number, message)) in lines.into_iter().zip(expected) {
+            let place = format!("x.toml:{number}:");
             assert!(line.contains(&place) && line.contains(message), "{place}{message}: {line}");
         }
     }
+}
+
+/// Returns the lines of errors, without the excerpts of the file.
+fn errors(stderr: &str) -> impl Iterator<Item = &str> {
+    stderr.lines().filter(|line| !line.starts_with("    "))
 }
 
 #[test]
@@ -645,7 +654,7 @@ fn thresholds_of_a_profile_name_its_endpoints_classes_and_tags() {
     let wrong = class.replace("wait = \"5ms\"", "wait = \"soon\"");
     fs::write(folder.join("x.toml"), format!("{head}{thresholds}{wrong}")).unwrap();
     let output = loadtest(&folder, &["validate", "x.toml"]);
-    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    assert_eq!(errors(&output.stderr).count(), 1, "{}", output.stderr);
     assert!(output.stderr.contains("`soon` is not a duration"), "{}", output.stderr);
 }
 

@@ -100,7 +100,7 @@ pub fn table(unit: &str, trials: &[Trial]) -> String {
     for trial in trials {
         table.add_row(trial.table_row());
     }
-    table.to_string()
+    table::for_stdout(table)
 }
 
 /// Describes a level with its unit.

@@ -74,6 +74,7 @@ pub async fn calibrate(arguments: &CalibrateArguments) -> Result<Exit, CommandEr
     let legend = "Error: relative to the server-side latency; with a stall, relative to the expected \
                   latency, because the server does not see how long requests wait to be accepted. \
                   Tolerance: 1 %, with a stall 3 %.";
+    let table = table::for_stdout(table);
     print(&format!("{verdict}\n\n{table}\n\n{legend}\n{coordinated_omission}"));
     Ok(exit)
 }

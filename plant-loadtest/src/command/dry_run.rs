@@ -30,7 +30,7 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
             if stage.judged { "yes" } else { "only by thresholds for this stage" }.to_owned(),
         ]);
     }
-    let _ = writeln!(text, "{table}\n");
+    let _ = writeln!(text, "{}\n", table::for_stdout(table));
     for action in &plan.actions {
         let command = [std::slice::from_ref(&action.script), &action.args].concat().join(" ");
         let _ = writeln!(text, "Action {} after {:.1} s: {command}", action.name, action.at_s);

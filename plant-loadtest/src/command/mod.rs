@@ -10,11 +10,11 @@ pub mod init;
 pub mod list;
 pub mod repeat;
 pub mod report;
+mod report_paths;
 pub mod run;
 pub mod run_arguments;
 #[cfg(unix)]
 pub mod selftest;
-pub mod simulate;
 pub mod stub;
 pub mod suite;
 pub mod validate;
@@ -106,7 +106,7 @@ impl From<String> for CommandError {
 
 impl From<FileLoadError> for CommandError {
     fn from(error: FileLoadError) -> Self {
-        Self::new(Exit::Usage, &error)
+        Self::new(Exit::Usage, &error.render())
     }
 }
 

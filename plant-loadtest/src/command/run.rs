@@ -1,7 +1,5 @@
 //! `run`: runs a profile, prints the verdict and writes the reports.
 
-use std::path::PathBuf;
-
 use serde_json::json;
 
 use super::{
@@ -10,8 +8,9 @@ use super::{
     disable_library_logging, dry_run,
     report::{
         PrintOptions, ReportOptions, command_line_paths, find_thresholds, judge_and_report,
-        read_baseline,
+        read_baseline, report_command,
     },
+    report_paths,
     run_arguments::RunArguments,
 };
 use crate::{
@@ -19,7 +18,7 @@ use crate::{
     engine::dashboard::Dashboard,
     harness::Harness,
     load::Model,
-    profile::{Overrides, Plan, Profile, ReportPaths},
+    profile::{Overrides, Plan, Profile},
     progress::{self, ProgressFormat, ProgressOptions},
     report,
     run::{self, RunError, Settings},
@@ -52,7 +51,7 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
     let host = arguments.host.as_ref().unwrap_or(&service.host);
     let host = target::parse_address(host, arguments.allow_remote).await?;
 
-    let paths = report_paths(&profile, arguments.reports.clone());
+    let paths = report_paths::of_run(&profile, command_line_paths(arguments.reports.clone()));
     let dashboard = dashboard(&arguments, &plan)?;
     if arguments.dry_run {
         print(&dry_run::render(&plan, &sla, &host, &paths));
@@ -97,8 +96,14 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         let fields = json!({ "verdict": verdict.grade.name(), "reason": verdict.reason });
         progress::log_event("finished", fields);
     }
-    let options = PrintOptions { no_color, strict: arguments.strict, explain: arguments.explain };
-    judge_and_report(&outcome, &outcome.sla, baseline.as_ref(), &paths, options)
+    let options = PrintOptions {
+        no_color,
+        strict: arguments.strict,
+        explain: arguments.explain,
+        verbose: arguments.reports.verbose,
+        again: paths.json.as_deref().map(|outcome| report_command(harness, outcome)),
+    };
+    judge_and_report(&outcome, &outcome.sla, baseline.as_ref(), &paths, &options)
 }
 
 fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>, CommandError> {
@@ -111,20 +116,4 @@ fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>,
         return Err(message.to_owned().into());
     }
     Ok(Some(Dashboard::new(&arguments.web_host, arguments.web_port)))
-}
-
-/// Returns the report paths: from the command line, else the profile, else the default for HTML
-/// and outcome.
-fn report_paths(profile: &Profile, options: ReportOptions) -> ReportPaths {
-    let default = |extension: &str| PathBuf::from(format!("reports/{}.{extension}", profile.name));
-    let from_profile = profile.reports.clone();
-    let given = command_line_paths(options);
-    ReportPaths {
-        html: given.html.or(from_profile.html).or_else(|| Some(default("html"))),
-        csv: given.csv.or(from_profile.csv),
-        json: given.json.or(from_profile.json).or_else(|| Some(default("outcome.json"))),
-        junit: given.junit.or(from_profile.junit),
-        markdown: given.markdown.or(from_profile.markdown),
-        metrics_json: given.metrics_json.or(from_profile.metrics_json),
-    }
 }

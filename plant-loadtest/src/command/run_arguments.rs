@@ -14,11 +14,18 @@ pub struct RunArguments {
     pub profile: String,
 
     /// Base URL of the service [default: the local service that the program is made for]
-    #[arg(short = 'H', long, value_name = "URL")]
+    #[arg(short = 'H', long, value_name = "URL", help_heading = "Load")]
     pub host: Option<String>,
 
     /// Peak number of users; overrides the profile
-    #[arg(short = 'u', short_alias = 'c', long, value_name = "N", overrides_with = "users")]
+    #[arg(
+        short = 'u',
+        short_alias = 'c',
+        long,
+        value_name = "N",
+        overrides_with = "users",
+        help_heading = "Load"
+    )]
     pub users: Option<u32>,
 
     /// Users started per second, may be fractional; overrides the profile
@@ -27,83 +34,103 @@ pub struct RunArguments {
         short_alias = 's',
         long,
         value_name = "RATE",
-        overrides_with = "spawn_rate"
+        overrides_with = "spawn_rate",
+        help_heading = "Load"
     )]
     pub spawn_rate: Option<f64>,
 
     /// Peak arrivals per second (open profiles only); overrides the profile. All stages are scaled
     /// by the same factor
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, help_heading = "Load")]
     pub rate: Option<f64>,
 
     /// Duration of the run including the ramp, e.g. 30s, 10m, 1h30m; overrides the profile
-    #[arg(short = 't', long, value_name = "DURATION", value_parser = duration::parse_positive)]
+    #[arg(short = 't', long, value_name = "DURATION", value_parser = duration::parse_positive, help_heading = "Load")]
     pub run_time: Option<Duration>,
 
     /// Factor for all stage durations, for a short trial of a profile (0.1 = one tenth). Stages are
     /// rounded up to a second, think time is unchanged, and the reports note the scaling
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, help_heading = "Load")]
     pub time_scale: f64,
 
     /// Timeout for one request [default: that of the profile, else 30s]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, help_heading = "Load")]
     pub timeout: Option<Duration>,
 
     /// Share of the requests whose `traceparent` has the sampled flag, 0 to 1; `off`: no `traceparent`
     /// [default: that of the profile, else 0.01]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", help_heading = "Load", hide_short_help = true)]
     pub traces: Option<TraceHeader>,
 
     /// How long to wait after the load for accepted work to end
     /// [default: twice the highest limit of the SLA for that time, at least 60s]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, help_heading = "Load", hide_short_help = true)]
     pub drain_timeout: Option<Duration>,
 
     /// Password of the test accounts, for a service that requires authentication
     /// [default: that of the seeded accounts]
-    #[arg(long, value_name = "PASSWORD", env = "LOAD_TEST_PASSWORD", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        env = "LOAD_TEST_PASSWORD",
+        hide_env_values = true,
+        help_heading = "Load",
+        hide_short_help = true
+    )]
     pub password: Option<String>,
 
     /// Print the plan and send no requests
-    #[arg(long)]
+    #[arg(long, help_heading = "Load")]
     pub dry_run: bool,
 
     /// Treat a WARNING as a failure (exit 1)
-    #[arg(long)]
+    #[arg(long, help_heading = "Verdict")]
     pub strict: bool,
 
     /// Print every threshold with its state, and how the grade follows
-    #[arg(long)]
+    #[arg(long, help_heading = "Verdict")]
     pub explain: bool,
 
     /// Allow a target that is not a loopback address, such as another machine
-    #[arg(long)]
+    #[arg(long, help_heading = "Load")]
     pub allow_remote: bool,
 
     /// Serve Goose's live dashboard during the run: charts, stop, change users. Changing the load
     /// marks the outcome as advisory. Closed profiles only
-    #[arg(long, conflicts_with = "headless")]
+    #[arg(long, conflicts_with = "headless", help_heading = "Live page")]
     pub ui: bool,
 
     /// Listen address of the dashboard. Access from another machine needs the token in the printed
     /// URL
-    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    #[arg(
+        long,
+        value_name = "HOST",
+        default_value = "127.0.0.1",
+        help_heading = "Live page",
+        hide_short_help = true
+    )]
     pub web_host: String,
 
     /// Port of the dashboard
-    #[arg(long, value_name = "PORT", default_value_t = 8089)]
+    #[arg(long, value_name = "PORT", default_value_t = 8089, help_heading = "Live page")]
     pub web_port: u16,
 
     /// Run without the dashboard (the default); accepted for compatibility with Locust
-    #[arg(long)]
+    #[arg(long, help_heading = "Live page", hide_short_help = true)]
     pub headless: bool,
 
     /// Print no progress during the run
-    #[arg(short = 'q', long)]
+    #[arg(short = 'q', long, help_heading = "Output")]
     pub quiet: bool,
 
     /// Progress output format
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Output",
+        hide_short_help = true
+    )]
     pub log_format: ProgressFormat,
 
     /// Serve Prometheus metrics of the load generator at this address during the run; without a
@@ -114,7 +141,8 @@ pub struct RunArguments {
         env = "LOAD_TEST_METRICS",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "127.0.0.1:9646"
+        default_missing_value = "127.0.0.1:9646",
+        help_heading = "Output", hide_short_help = true
     )]
     pub metrics_address: Option<SocketAddr>,
 

@@ -1,9 +1,6 @@
 //! `suite`: runs several profiles one after the other, each in its own process, and prints one summary.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
 use clap::Args;
 use tokio::time::sleep;
@@ -11,6 +8,7 @@ use tokio::time::sleep;
 use super::{
     CommandError, Exit,
     child::{self, ChildExit},
+    report_paths,
 };
 use crate::{
     client::{self, HttpOptions},
@@ -22,7 +20,7 @@ use crate::{
     report::{json, table},
     scenario::{Check, CheckContext},
     sla::{format_ms, format_percent},
-    target,
+    suggest, target,
     verdict::{Grade, Verdict},
 };
 
@@ -103,7 +101,10 @@ pub async fn suite(harness: &Harness, arguments: &SuiteArguments) -> Result<Exit
 fn find(harness: &Harness, name: &str) -> Result<&'static Suite, CommandError> {
     harness.suites.iter().find(|suite| suite.name == name).ok_or_else(|| {
         let names: Vec<&str> = harness.suites.iter().map(|suite| suite.name).collect();
-        format!("there is no suite `{name}`; expected one of: {}", names.join(", ")).into()
+        let hint = suggest::did_you_mean(name, names.iter().copied(), || {
+            format!("; expected one of: {}", names.join(", "))
+        });
+        format!("there is no suite `{name}`{hint}").into()
     })
 }
 
@@ -165,7 +166,7 @@ async fn run_one(
     if !has_verdict {
         return Ok((ProfileResult::NotRun, interrupted));
     }
-    let outcome = json::read(&outcome_path(profile))?;
+    let outcome = json::read(&report_paths::default_outcome(&Profile::find(harness, profile)?))?;
     let verdict = Verdict::judge(&outcome, &outcome.sla);
     Ok((ProfileResult::Ran(Box::new(Ran { outcome, verdict })), interrupted))
 }
@@ -203,7 +204,7 @@ fn run_command(
     let mut command = child::run_command(profile)?;
     command
         .args(["--host", host, "--time-scale", &arguments.time_scale.to_string(), "--json"])
-        .arg(outcome_path(profile))
+        .arg(report_paths::default_outcome(&Profile::find(harness, profile)?))
         .args(arguments.strict.then_some("--strict"))
         .args(arguments.allow_remote.then_some("--allow-remote"))
         .args(arguments.dry_run.then_some("--dry-run"))
@@ -215,10 +216,6 @@ fn run_command(
         };
     }
     Ok(command)
-}
-
-fn outcome_path(profile: &str) -> PathBuf {
-    Path::new("reports").join(format!("{profile}.outcome.json"))
 }
 
 /// Returns the summary: the worst grade, a table with a row for each profile, and the reasons of those
@@ -247,6 +244,7 @@ fn summary(suite: &Suite, results: &[(&str, ProfileResult)]) -> String {
             _ => None,
         })
         .collect();
+    let table = table::for_stdout(table);
     format!("\n{}: suite {}\n\n{table}\n\n{reasons}", overall(results), suite.name)
 }
 

@@ -46,13 +46,13 @@ pub fn validate(harness: &Harness, arguments: &ValidateArguments) -> Result<Exit
 fn check(harness: &Harness, file: &str) -> Result<String, String> {
     if is_sla(harness, file) {
         let sla = Sla::find(harness.slas, file, &scenario::allowed_names(&harness.classes, &[]))
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| error.render())?;
         return Ok(format!("valid SLA file, {} thresholds", sla.threshold_count()));
     }
-    let profile = Profile::find(harness, file).map_err(|error: FileLoadError| error.to_string())?;
+    let profile = Profile::find(harness, file).map_err(|error: FileLoadError| error.render())?;
     let plan = Plan::new(&profile, &Overrides::default())?;
     let names = profile.allowed_names(harness, &plan);
-    let sla = profile.find_sla(harness, &names, None).map_err(|error| error.to_string())?;
+    let sla = profile.find_sla(harness, &names, None).map_err(|error| error.render())?;
     let (stages, thresholds) = (plan.stages.len(), sla.threshold_count());
     let from = profile.sla.map(|name| format!(" from {name}")).unwrap_or_default();
     Ok(format!("valid profile, {stages} stages, {thresholds} thresholds{from}"))

@@ -23,6 +23,7 @@ pub fn text(comparison: &Comparison) -> String {
         row.push(label(comparison, endpoint.change));
         table.add_row(row);
     }
+    let table = table::for_stdout(table);
     let _ = write!(text, "\n{table}\n\n{}", run_lines(comparison, ""));
     text.trim_end().to_owned()
 }

@@ -15,7 +15,7 @@ use crate::{
     load::{Model, Spacing},
     placeholder::FILL_IN,
     scenario::{self, UserClass, data},
-    sla,
+    sla, suggest,
     toml_source::{Source, Table},
 };
 
@@ -261,11 +261,11 @@ fn thresholds<'a>(
     let names = scenario::allowed_names(&classes, &[]);
     let thresholds = root.optional_strings(source, "thresholds").into_iter();
     let thresholds = thresholds.map(|(text, at)| {
-        let line = source.line(&at);
+        let place = source.place(&at);
         if let Err(message) = sla::check_inline(&text, &names) {
             source.add_error(at, message);
         }
-        ProfileThreshold { text, line }
+        ProfileThreshold { text, place }
     });
     thresholds.collect()
 }
@@ -279,11 +279,10 @@ fn find_class(
     let class = harness.find_class(name);
     if class.is_none() {
         let known: Vec<&str> = harness.classes.iter().map(|class| class.name).collect();
-        let known = known.join(", ");
-        let message = format!(
-            "unknown user class `{name}`; expected one of: {known}; or a class with [[class.task]]"
-        );
-        source.add_error(at, message);
+        let hint = suggest::did_you_mean(name, known.iter().copied(), || {
+            format!("; expected one of: {}; or a class with [[class.task]]", known.join(", "))
+        });
+        source.add_error(at, format!("unknown user class `{name}`{hint}"));
     }
     class
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     load::Model,
     scenario::UserClass,
+    suggest,
     toml_source::{Source, Table},
 };
 
@@ -196,9 +197,10 @@ pub(super) fn check_classes<'c>(
     let known: Vec<&str> = classes.map(|class| class.name).collect();
     for (name, at) in named {
         if !known.contains(&name.as_str()) {
-            let known = known.join(", ");
-            let message =
-                format!("this profile has no user class `{name}` ([[class]]); it has: {known}");
+            let hint = suggest::did_you_mean(&name, known.iter().copied(), || {
+                format!("; it has: {}", known.join(", "))
+            });
+            let message = format!("this profile has no user class `{name}` ([[class]]){hint}");
             source.add_error(at, message);
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     harness::Harness,
     service_metrics,
     sla::{AllowedNames, Sla},
-    toml_source::FileError,
+    toml_source::{FileError, Place},
 };
 
 /// A threshold that is written in a profile.
@@ -14,8 +14,8 @@ use crate::{
 pub struct ProfileThreshold {
     /// The threshold in one line.
     pub text: String,
-    /// Line number in the file, counted from 1.
-    pub line: usize,
+    /// Where it is written.
+    pub place: Place,
 }
 
 impl Profile {
@@ -49,9 +49,9 @@ impl Profile {
                 Err(error) => return Err(error),
             },
         };
-        for ProfileThreshold { text, line } in &self.thresholds {
+        for ProfileThreshold { text, place } in &self.thresholds {
             if let Err(message) = found.add_inline(text, names) {
-                errors.push(FileError { file: self.file.clone(), line: *line, message });
+                errors.push(FileError { file: self.file.clone(), place: place.clone(), message });
             }
         }
         if !errors.is_empty() {

@@ -131,9 +131,10 @@ pub fn fold(outcome: &Outcome, verdict: &Verdict) -> String {
     text
 }
 
-/// Renders the table of all thresholds and the explanation of the grade, for the terminal.
+/// Renders the table of all thresholds and the explanation of the grade, for a terminal of this
+/// `width`.
 #[must_use]
-pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
+pub fn render(outcome: &Outcome, verdict: &Verdict, width: usize) -> String {
     let mut table = table::plain(["threshold", "over", "measured", "samples", "state"]);
     table::align_right(&mut table, 2..4);
     let mut reasons = String::new();
@@ -141,12 +142,17 @@ pub fn render(outcome: &Outcome, verdict: &Verdict) -> String {
         if !row.why.is_empty() {
             let _ = writeln!(reasons, "{}: {}: {}.", row.threshold, row.state, row.why);
         }
-        table.add_row([row.threshold, row.over, row.measured, row.samples.to_string(), row.state]);
+        let threshold = table::break_name(&row.threshold, width * 3 / 8);
+        table.add_row([threshold, row.over, row.measured, row.samples.to_string(), row.state]);
     }
     if !reasons.is_empty() {
         reasons = format!("{reasons}\n");
     }
-    format!("Every threshold and its state:\n{table}\n\n{reasons}{}", fold(outcome, verdict))
+    format!(
+        "Every threshold and its state:\n{}\n\n{reasons}{}",
+        table::fit(table, width),
+        fold(outcome, verdict)
+    )
 }
 
 #[cfg(test)]

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::{
         outcome::{Completion, CompletionCell, Counter, CounterCell, ItemProblem},
-        report::example,
+        report::{example, terminal},
     };
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
         }];
         let texts = [
             render(&outcome, &verdict),
-            crate::report::terminal::render(&outcome, &verdict),
+            verbose(&outcome, &verdict),
             crate::report::html::render(&outcome, &verdict, None).unwrap(),
         ];
         for text in texts {
@@ -215,6 +215,11 @@ mod tests {
             assert!(text.contains("finished 2.5 s after the load; not ended: T-7"), "{text}");
             assert!(text.contains("; doubled: T-8: 2 entries in the list"), "{text}");
         }
+    }
+
+    fn verbose(outcome: &Outcome, verdict: &Verdict) -> String {
+        let layout = terminal::Layout { verbose: true, ..Default::default() };
+        terminal::render(outcome, verdict, layout)
     }
 
     #[test]
@@ -226,7 +231,7 @@ mod tests {
         outcome.counters = vec![Counter { name: "orders".into(), cells }];
         let texts = [
             render(&outcome, &verdict),
-            crate::report::terminal::render(&outcome, &verdict),
+            verbose(&outcome, &verdict),
             crate::report::html::render(&outcome, &verdict, None).unwrap(),
         ];
         for text in texts {

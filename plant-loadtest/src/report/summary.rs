@@ -37,6 +37,8 @@ pub struct EndpointRow<'a> {
     pub thresholds: usize,
     /// Number of its thresholds that are not decidable and not required.
     pub undecided: usize,
+    /// How far the worst of these thresholds is beyond its limit ([`JudgedThreshold::excess`]).
+    pub excess: f64,
 }
 
 impl EndpointRow<'_> {
@@ -88,7 +90,7 @@ pub struct Section<'a> {
     pub title: String,
     /// Its seconds since the start of the run.
     pub seconds: Range<u32>,
-    /// One row per endpoint, worst grade first.
+    /// One row per endpoint, the furthest beyond its thresholds first.
     pub rows: Vec<EndpointRow<'a>>,
 }
 
@@ -170,7 +172,7 @@ fn tally(outcome: &Outcome, endpoint: &EndpointResults, during: &During) -> Tall
     }
 }
 
-/// Returns one row per endpoint for a part of the run, worst grade first.
+/// Returns one row per endpoint for a part of the run, the furthest beyond its thresholds first.
 fn endpoints<'a>(
     outcome: &'a Outcome,
     verdict: &'a Verdict,
@@ -193,18 +195,22 @@ fn endpoints<'a>(
                 judged: of_metric.rev().max_by_key(|judged| judged.reported_grade()).copied(),
             }
         };
+        let worst = all.iter().min_by(|one, other| one.worse_first(other));
         EndpointRow {
             name: &endpoint.name,
             percentiles: [cell(Metric::P50), cell(Metric::P95), cell(Metric::P99)],
             // An endpoint without a latency threshold may still fail by its errors.
-            grade: all.iter().map(|judged| judged.contribution()).max(),
+            grade: worst.map(|worst| worst.contribution()),
+            excess: worst.map_or(0.0, |worst| worst.excess()),
             thresholds: all.len(),
             undecided: all.iter().filter(|judged| judged.label() == "NOT DECIDABLE").count(),
             tally,
         }
     });
     let mut rows: Vec<EndpointRow<'a>> = rows.collect();
-    rows.sort_by_key(|row| std::cmp::Reverse(row.grade));
+    rows.sort_by(|one, other| {
+        other.grade.cmp(&one.grade).then(other.excess.total_cmp(&one.excess))
+    });
     rows
 }
 

@@ -117,7 +117,8 @@ impl Runner {
     ) -> io::Result<Output> {
         let mut server = ServerProcess::start(&self.program, case, log).await?;
         let mut arguments = vec!["run", "profile.toml", "--headless", "--quiet", "--no-color"];
-        arguments.extend(["--json", outcome, "--html", "report.html", "--host"]);
+        // The first line has all reasons then.
+        arguments.extend(["--verbose", "--json", outcome, "--html", "report.html", "--host"]);
         let mut arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
         arguments.push(server.host());
         arguments.extend(case.options.iter().map(|option| (*option).to_owned()));

@@ -69,7 +69,7 @@ fn matrix(results: &[CaseResult]) -> String {
         );
         table.add_row(row);
     }
-    table.to_string()
+    table::for_stdout(table)
 }
 
 #[cfg(test)]

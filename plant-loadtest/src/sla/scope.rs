@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::{Metric, Subject, over_time::OverTimeLimit};
-use crate::toml_source::{Source, Table};
+use crate::{
+    suggest,
+    toml_source::{Source, Table},
+};
 
 /// Names that thresholds may contain: those of the run that they judge.
 #[derive(Debug, Default)]
@@ -225,8 +228,11 @@ impl AllowedNames<'_> {
         if self.stages.is_empty() || self.stages.contains(&name) {
             return Ok(());
         }
-        let stages = self.stages.join(", ");
-        Err(format!("unknown stage `{name}`; `during` must be run or one of: {stages}"))
+        let known = self.stages.iter().copied().chain(["run"]);
+        let hint = suggest::did_you_mean(name, known, || {
+            format!("; `during` must be run or one of: {}", self.stages.join(", "))
+        });
+        Err(format!("unknown stage `{name}`{hint}"))
     }
 }
 
@@ -240,6 +246,11 @@ fn find(known: &[&str], name: &str, problem: &str) -> Result<String, String> {
     known.dedup();
     Err(match known[..] {
         [] => format!("{problem} `{name}`; there is none"),
-        _ => format!("{problem} `{name}`; expected one of: {}", known.join(", ")),
+        _ => {
+            let hint = suggest::did_you_mean(name, known.iter().copied(), || {
+                format!("; expected one of: {}", known.join(", "))
+            });
+            format!("{problem} `{name}`{hint}")
+        }
     })
 }

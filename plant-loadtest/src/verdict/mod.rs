@@ -5,6 +5,7 @@ mod culprit;
 mod decide;
 mod default_thresholds;
 pub mod drift;
+mod excess;
 mod generator;
 mod judge;
 pub mod leak;

@@ -1,6 +1,12 @@
 //! Reads TOML files and reports all their errors at once, each with its line.
 
-use std::{collections::BTreeMap, fmt, ops::Range};
+mod plain_words;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+};
 
 use serde_json::{Map, Number, Value};
 use toml::{
@@ -8,20 +14,67 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use crate::{console, suggest};
+
+/// Longest part of a line that an error shows, in characters.
+const MAX_EXCERPT: usize = 72;
+
 /// An error in a TOML file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileError {
     /// Name of the file in error messages.
     pub file: String,
-    /// Line number, counted from 1.
-    pub line: usize,
+    /// The place in the file.
+    pub place: Place,
     /// What is wrong, and what is valid.
     pub message: String,
 }
 
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Line number, counted from 1.
+    pub line: usize,
+    /// Column in characters, counted from 1.
+    pub column: usize,
+    /// The text of the line; empty if the place is longer than it, such as a whole file, or if the line
+    /// may have a password.
+    pub text: String,
+}
+
+/// Parts of keys and values whose lines are not printed: they may be in the logs of a CI job.
+const SECRET_WORDS: [&str; 7] =
+    ["authorization", "cookie", "key", "passw", "secret", "token", "credential"];
+
+/// Returns whether a line of a file may have a password or a token.
+fn may_be_secret(line: &str) -> bool {
+    let line = line.to_lowercase();
+    // Of a base URL.
+    let has_user = line.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
+    has_user || SECRET_WORDS.iter().any(|word| line.contains(word))
+}
+
+impl FileError {
+    /// Renders the error with its column and the offending line.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let Self { file, place: Place { line, column, text }, message } = self;
+        let head = format!("{file}:{line}:{column}: {message}");
+        if text.trim().is_empty() {
+            return head;
+        }
+        // Of a long line the part around the column.
+        let skipped = (column - 1).saturating_sub(MAX_EXCERPT / 2);
+        let shown: String = text.chars().skip(skipped).take(MAX_EXCERPT).collect();
+        let shown = console::printable(shown.trim_end()).replace('\t', " ");
+        let indent = column - 1 - skipped;
+        format!("{head}\n    {shown}\n    {:indent$}^", "")
+    }
+}
+
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.message)
+        write!(f, "{}:{}: {}", self.file, self.place.line, self.message)
     }
 }
 
@@ -31,13 +84,14 @@ pub struct Source<'a> {
     file: &'a str,
     text: &'a str,
     errors: Vec<FileError>,
+    has_syntax_errors: bool,
 }
 
 impl<'a> Source<'a> {
     /// Creates a source from `text`; `file` is the name shown in error messages.
     #[must_use]
     pub fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, errors: Vec::new() }
+        Self { file, text, errors: Vec::new(), has_syntax_errors: false }
     }
 
     /// Parses the text and returns its top-level table. Adds syntax errors; the table then contains
@@ -45,22 +99,41 @@ impl<'a> Source<'a> {
     pub fn root(&mut self) -> Table<'a> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
-            self.add_error(error.span().unwrap_or(0..0), error.message());
+            let at = error.span().unwrap_or(0..0);
+            let message = plain_words::explain(error.message(), self.text.get(at.clone()));
+            self.add_error(at, message);
         }
+        self.has_syntax_errors = !self.errors.is_empty();
         Table::new(table)
     }
 
-    /// Adds an error at the byte range `at` of the text.
+    /// Adds an error at the byte range `at` of the text. After a syntax error the values are not
+    /// those that were meant, so that nothing else is an error.
     pub fn add_error(&mut self, at: Range<usize>, message: impl Into<String>) {
-        let line = self.line(&at);
-        self.errors.push(FileError { file: self.file.into(), line, message: message.into() });
+        if self.has_syntax_errors {
+            return;
+        }
+        let place = self.place(&at);
+        self.errors.push(FileError { file: self.file.into(), place, message: message.into() });
     }
 
-    /// Returns the line number of the byte range `at`, counted from 1.
+    /// Returns the place where the byte range `at` begins.
     #[must_use]
-    pub fn line(&self, at: &Range<usize>) -> usize {
+    pub fn place(&self, at: &Range<usize>) -> Place {
         let before = self.text.get(..at.start).unwrap_or(self.text);
-        before.matches('\n').count() + 1
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        let spanned = self.text.get(at.clone()).unwrap_or_default();
+        let is_in_line = !spanned.trim_end().contains('\n');
+        let line = self.text.get(line_start..).and_then(|rest| rest.lines().next());
+        Place {
+            line: before.matches('\n').count() + 1,
+            // Editors do not count the byte order mark.
+            column: before[line_start..].trim_start_matches('\u{feff}').chars().count() + 1,
+            text: line
+                .filter(|line| is_in_line && !may_be_secret(line))
+                .map(|line| line.trim_start_matches('\u{feff}').to_owned())
+                .unwrap_or_default(),
+        }
     }
 
     /// Returns the name of the file in error messages.
@@ -69,11 +142,15 @@ impl<'a> Source<'a> {
         self.file
     }
 
-    /// Returns all errors, ordered by line, each once: the parser reports some twice.
+    /// Returns all errors, ordered by line, each once. Of the syntax errors of a line the first: the
+    /// others follow from it.
     #[must_use]
     pub fn into_errors(mut self) -> Vec<FileError> {
-        self.errors.sort_by_key(|error| error.line);
-        self.errors.dedup();
+        self.errors.sort_by_key(|error| error.place.line);
+        match self.has_syntax_errors {
+            true => self.errors.dedup_by_key(|error| error.place.line),
+            false => self.errors.dedup(),
+        }
         self.errors
     }
 }
@@ -87,6 +164,8 @@ pub struct Table<'a> {
     /// Byte range of the table in the text.
     pub span: Range<usize>,
     entries: BTreeMap<String, (Range<usize>, Spanned<DeValue<'a>>)>,
+    /// The keys that were to be read, whether the table has them or not.
+    known_keys: BTreeSet<String>,
 }
 
 /// An entry of a table whose keys are not known beforehand.
@@ -118,7 +197,13 @@ impl<'a> Table<'a> {
             .into_iter()
             .map(|(key, value)| (key.get_ref().to_string(), (key.span(), value)))
             .collect();
-        Self { span, entries }
+        Self { span, entries, known_keys: BTreeSet::new() }
+    }
+
+    /// Removes and returns the entry of `key`.
+    fn remove(&mut self, key: &str) -> Option<(Range<usize>, Spanned<DeValue<'a>>)> {
+        self.known_keys.insert(key.to_owned());
+        self.entries.remove(key)
     }
 
     /// Returns whether the table contains `key`.
@@ -145,7 +230,7 @@ impl<'a> Table<'a> {
         source: &mut Source<'a>,
         key: &str,
     ) -> Option<(String, Range<usize>)> {
-        let (_, value) = self.entries.remove(key)?;
+        let (_, value) = self.remove(key)?;
         let span = value.span();
         if let DeValue::String(text) = value.get_ref() {
             return Some((text.to_string(), span));
@@ -182,7 +267,7 @@ impl<'a> Table<'a> {
 
     /// Reads an optional number, an integer or a float, that is zero or above.
     pub fn optional_number(&mut self, source: &mut Source<'a>, key: &str) -> Option<f64> {
-        let (_, value) = self.entries.remove(key)?;
+        let (_, value) = self.remove(key)?;
         let span = value.span();
         let number = number(value.get_ref()).filter(|number| *number >= 0.0);
         if number.is_none() {
@@ -209,7 +294,7 @@ impl<'a> Table<'a> {
         key: &str,
         least: u32,
     ) -> Option<u32> {
-        let (_, value) = self.entries.remove(key)?;
+        let (_, value) = self.remove(key)?;
         let span = value.span();
         let count = integer(value.get_ref()).and_then(|count| u32::try_from(count).ok());
         let count = count.filter(|count| *count >= least);
@@ -221,7 +306,7 @@ impl<'a> Table<'a> {
 
     /// Reads an optional boolean.
     pub fn optional_bool(&mut self, source: &mut Source<'a>, key: &str) -> Option<bool> {
-        let (_, value) = self.entries.remove(key)?;
+        let (_, value) = self.remove(key)?;
         if let DeValue::Boolean(value) = value.get_ref() {
             return Some(*value);
         }
@@ -251,7 +336,7 @@ impl<'a> Table<'a> {
         source: &mut Source<'a>,
         key: &str,
     ) -> Vec<(String, Range<usize>)> {
-        let Some((_, value)) = self.entries.remove(key) else { return Vec::new() };
+        let Some((_, value)) = self.remove(key) else { return Vec::new() };
         let span = value.span();
         let mut strings = Vec::new();
         if let DeValue::Array(items) = value.get_ref() {
@@ -293,7 +378,7 @@ impl<'a> Table<'a> {
 
     /// Reads an optional value of any type.
     pub fn take(&mut self, key: &str) -> Option<Spanned<DeValue<'a>>> {
-        self.entries.remove(key).map(|(_, value)| value)
+        self.remove(key).map(|(_, value)| value)
     }
 
     /// Returns all texts among the values that were not read yet, and their byte ranges.
@@ -318,7 +403,7 @@ impl<'a> Table<'a> {
 
     /// Reads an optional table.
     pub fn table(&mut self, source: &mut Source<'a>, key: &str) -> Option<Table<'a>> {
-        let (_, value) = self.entries.remove(key)?;
+        let (_, value) = self.remove(key)?;
         let span = value.span();
         if let DeValue::Table(table) = value.into_inner() {
             return Some(Table::new(Spanned::new(span, table)));
@@ -329,7 +414,7 @@ impl<'a> Table<'a> {
 
     /// Reads an optional array of tables (`[[key]]`); returns an empty list if there is none.
     pub fn tables(&mut self, source: &mut Source<'a>, key: &str) -> Vec<Table<'a>> {
-        let Some((_, value)) = self.entries.remove(key) else { return Vec::new() };
+        let Some((_, value)) = self.remove(key) else { return Vec::new() };
         let span = value.span();
         let DeValue::Array(items) = value.into_inner() else {
             source.add_error(span, format!("`{key}` must be an array of tables: [[{key}]]"));
@@ -349,12 +434,15 @@ impl<'a> Table<'a> {
     /// Adds an error for every key that was not read.
     pub fn report_unknown_keys(self, source: &mut Source<'a>) {
         for (key, (span, _)) in self.entries {
-            source.add_error(span, format!("unknown key `{key}`"));
+            let known = self.known_keys.iter().map(String::as_str);
+            let hint = suggest::did_you_mean(&key, known, String::new);
+            source.add_error(span, format!("unknown key `{key}`{hint}"));
         }
     }
 
-    fn required(&self, source: &mut Source<'a>, key: &str) -> Option<()> {
+    fn required(&mut self, source: &mut Source<'a>, key: &str) -> Option<()> {
         if !self.contains_key(key) {
+            self.known_keys.insert(key.to_owned());
             source.add_error(self.span.clone(), format!("`{key}` is missing"));
             return None;
         }
@@ -492,6 +580,65 @@ mod tests {
         );
     }
 
+    /// Returns the errors of a file that has only numbers called `users` and `rate`.
+    fn rendered(text: &str) -> Vec<String> {
+        let mut source = Source::new("a.toml", text);
+        let mut root = source.root();
+        root.optional_positive_integer(&mut source, "users");
+        root.optional_number(&mut source, "rate");
+        root.report_unknown_keys(&mut source);
+        source.into_errors().iter().map(FileError::render).collect()
+    }
+
+    #[test]
+    fn an_error_is_shown_in_its_line() {
+        for (text, expected) in [
+            (
+                "users = 0\n",
+                "a.toml:1:9: `users` must be an integer of at least 1\n    users = 0\n            ^",
+            ),
+            // With a byte order mark, a tab and line breaks of Windows.
+            (
+                "\u{feff}# x\r\n\trat = 1\r\n",
+                "a.toml:2:2: unknown key `rat`; did you mean `rate`?\n     rat = 1\n     ^",
+            ),
+            (
+                "\u{feff}users = 0",
+                "a.toml:1:9: `users` must be an integer of at least 1\n    users = 0\n            ^",
+            ),
+            ("password = \"hunter2\"", "a.toml:1:1: unknown key `password`"),
+            ("users = \"http://me:pw@x\"", "a.toml:1:9: `users` must be an integer of at least 1"),
+        ] {
+            assert_eq!(rendered(text), [expected]);
+        }
+        let long =
+            format!("{}rate = -1", "users = 1\nx = \"".to_owned() + &"é".repeat(200) + "\"\n");
+        let errors = rendered(&long);
+        assert!(errors[0].lines().all(|line| line.chars().count() <= 80), "{errors:?}");
+        assert!(errors[1].contains("\n    rate = -1\n           ^"), "{errors:?}");
+        let unprintable = rendered("users = \"\u{1b}\"");
+        assert!(unprintable.iter().all(|error| !error.contains('\u{1b}')), "{unprintable:?}");
+    }
+
+    #[test]
+    fn a_syntax_error_is_the_only_error_and_in_plain_words() {
+        for (text, expected) in [
+            ("users = = 2\nrat = 1\n", "1:9: there is one `=` too many"),
+            ("users = 10\nusers = 20\n", "2:1: this key is set twice; remove one of them"),
+            ("run_time = 5m\n", "1:12: a text must be in double quotes: \"5m\""),
+            ("run_time = \"5m\n", "1:15: this text has no closing quote"),
+            ("[class\nusers = 0\n", "1:7: this table has no closing `]`"),
+            ("users\n", "1:6: this key has no `=` and no value"),
+            ("users =\n", "1:8: this key has no value after `=`"),
+            ("users = 010\n", "1:9: a number must not begin with 0"),
+        ] {
+            let errors = rendered(text);
+            let first = errors[0].lines().next().unwrap();
+            assert_eq!(first, format!("a.toml:{expected}"), "{text}");
+            assert_eq!(errors.len(), 1, "{text}: {errors:?}");
+        }
+    }
+
     #[test]
     fn numbers_are_read_as_toml_writes_them() {
         let mut source = Source::new("a.toml", "a = 0x10\nb = 1_000\nc = 0b11\nd = 1e3\ne = 0\n");
@@ -527,10 +674,10 @@ mod tests {
         let mut source = Source::new("b.toml", "name = \"x\"\nusers = = 3\n");
         source.root();
         let errors = source.into_errors();
-        assert_eq!(errors[0].line, 2);
+        assert_eq!(errors[0].place.line, 2);
         let mut source = Source::new("b.toml", "a = {\n b = 1 c = 2\n}\n");
         source.root();
-        let at_end = source.into_errors().into_iter().filter(|error| error.line == 3).count();
+        let at_end = source.into_errors().into_iter().filter(|error| error.place.line == 3).count();
         assert_eq!(at_end, 1, "the parser reports it twice");
     }
 }
