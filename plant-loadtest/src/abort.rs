@@ -4,7 +4,7 @@
 //! was cut short: at the confidence of the SLA, and not where the load generator may be the cause.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    outcome::{Aborted, EndpointCell, Outcome, ResourceSample, RunStart},
+    live::{InProgress, LiveOutcome},
+    outcome::{Aborted, ResourceSample, RunStart},
     recorder::Recorder,
     sla::Threshold,
     verdict,
@@ -50,8 +51,9 @@ impl AbortMonitor {
         let thresholds: Vec<Threshold> =
             start.sla.thresholds.iter().filter(aborting).cloned().collect();
         let task = (!thresholds.is_empty()).then(|| {
-            let snapshot = Snapshot::new(start.into_outcome(), recorder, samples);
-            tokio::spawn(monitor(snapshot, thresholds, stopped))
+            let outcome = start.into_outcome();
+            let live = LiveOutcome::new(outcome, recorder, samples, InProgress::Success);
+            tokio::spawn(monitor(live, thresholds, stopped))
         });
         Self { task, stop }
     }
@@ -64,7 +66,7 @@ impl AbortMonitor {
 }
 
 async fn monitor(
-    mut snapshot: Snapshot,
+    mut live: LiveOutcome,
     thresholds: Vec<Threshold>,
     mut stopped: watch::Receiver<bool>,
 ) -> Option<Aborted> {
@@ -75,11 +77,13 @@ async fn monitor(
         let began = Instant::now();
         let thresholds = Arc::clone(&thresholds);
         let judged = spawn_blocking(move || {
-            let aborted = snapshot.judge(&thresholds);
-            (snapshot, aborted)
+            // `None` before the first user.
+            let elapsed = live.elapsed();
+            let aborted = elapsed.and_then(|elapsed| judge_at(&mut live, &thresholds, elapsed));
+            (live, aborted)
         });
         let aborted;
-        (snapshot, aborted) = judged.await.ok()?;
+        (live, aborted) = judged.await.ok()?;
         if aborted.is_some() {
             goose::trigger_killswitch("a threshold was violated");
             return aborted;
@@ -89,92 +93,23 @@ async fn monitor(
     None
 }
 
-/// The outcome of a run in progress.
-struct Snapshot {
-    outcome: Outcome,
-    recorder: Arc<Recorder>,
-    samples: Arc<Mutex<Vec<ResourceSample>>>,
-    /// Time of the last update, in seconds from the start.
-    updated_at: u32,
-}
-
-impl Snapshot {
-    fn new(
-        outcome: Outcome,
-        recorder: Arc<Recorder>,
-        samples: Arc<Mutex<Vec<ResourceSample>>>,
-    ) -> Self {
-        Self { outcome, recorder, samples, updated_at: 0 }
-    }
-
-    /// Returns the first of `thresholds` that is violated by now; `None` before the first user.
-    fn judge(&mut self, thresholds: &[Threshold]) -> Option<Aborted> {
-        let elapsed = self.recorder.started_at()?.elapsed();
-        self.judge_at(thresholds, elapsed)
-    }
-
-    /// Returns the first of `thresholds` that is violated `elapsed` after the start.
-    fn judge_at(&mut self, thresholds: &[Threshold], elapsed: Duration) -> Option<Aborted> {
-        let after_s = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
-        let scale = self.outcome.load.time_scale;
-        let is_due = |threshold: &&Threshold| {
-            let delay_s = threshold.abort_after_s.map_or(f64::INFINITY, f64::from);
-            f64::from(after_s) >= delay_s * scale
-        };
-        self.update(after_s, elapsed);
-        let judging = self.outcome.sla.judging;
-        let mut due = thresholds.iter().filter(is_due);
-        let violated = due.find(|threshold| verdict::is_failed(&self.outcome, threshold, judging));
-        violated.map(|threshold| Aborted { after_s, threshold: threshold.clone() })
-    }
-
-    /// Adds what was recorded since the last update, with all cells that have changed since.
-    fn update(&mut self, now_s: u32, elapsed: Duration) {
-        let from = self.updated_at.saturating_sub(self.outcome.load.max_request_s());
-        self.updated_at = now_s;
-        let outcome = &mut self.outcome;
-        let (endpoints, _, arrivals) = self.recorder.merge_since(from);
-        for newer in endpoints {
-            let known = outcome.endpoints.iter_mut().find(|known| known.name == newer.name);
-            let Some(known) = known else { continue };
-            let mut cells = newer.cells;
-            cells.iter_mut().for_each(assume_success);
-            replace_since(&mut known.cells, cells, |cell| cell.second);
-        }
-        replace_since(&mut outcome.arrivals, arrivals, |cell| cell.second);
-        for newer in self.recorder.counters_since(from) {
-            let known = outcome.counters.iter_mut().find(|known| known.name == newer.name);
-            if let Some(known) = known {
-                known.replace_since(newer);
-            }
-        }
-        let known = outcome.samples.len();
-        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        outcome.samples.extend(samples.iter().skip(known).cloned());
-        drop(samples);
-        outcome.duration_s = elapsed.as_secs_f64();
-    }
-}
-
-/// Replaces all `cells` from the first of the `newer` ones on.
-fn replace_since<T>(cells: &mut Vec<T>, newer: Vec<T>, second: impl Fn(&T) -> u32) {
-    let Some(from) = newer.first().map(&second) else { return };
-    cells.truncate(cells.partition_point(|cell| second(cell) < from));
-    cells.extend(newer);
-}
-
-/// Counts the requests in progress as successes without latency. Only what has ended can violate a
-/// threshold: failures end sooner than slow successes, so that without this a run would be aborted for
-/// a share of failures that it does not have.
-fn assume_success(cell: &mut EndpointCell) {
-    let in_progress = cell.counts.sent.saturating_sub(cell.counts.finished());
-    if in_progress == 0 {
-        return;
-    }
-    cell.counts.succeeded += in_progress;
-    cell.throughput_count += in_progress;
-    cell.latency.record_times(Duration::ZERO, in_progress);
-    *cell.statuses.entry(200).or_default() += in_progress;
+/// Returns the first of `thresholds` that is violated `elapsed` after the start.
+fn judge_at(
+    live: &mut LiveOutcome,
+    thresholds: &[Threshold],
+    elapsed: Duration,
+) -> Option<Aborted> {
+    let after_s = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
+    live.update(elapsed);
+    let outcome = live.outcome();
+    let is_due = |threshold: &&Threshold| {
+        let delay_s = threshold.abort_after_s.map_or(f64::INFINITY, f64::from);
+        f64::from(after_s) >= delay_s * outcome.load.time_scale
+    };
+    let judging = outcome.sla.judging;
+    let mut due = thresholds.iter().filter(is_due);
+    let violated = due.find(|threshold| verdict::is_failed(outcome, threshold, judging));
+    violated.map(|threshold| Aborted { after_s, threshold: threshold.clone() })
 }
 
 #[cfg(test)]
@@ -182,7 +117,7 @@ mod tests {
     use super::*;
     use crate::{
         failure::FailureKind,
-        outcome::Ended,
+        outcome::{Ended, Outcome},
         recorder::RequestSample,
         report::example,
         sla::{During, Limit, Metric, Sla, Subject, UserRange},
@@ -191,14 +126,22 @@ mod tests {
     const NAME: &str = "GET /health";
 
     /// Returns a run that started `ago` seconds ago and has recorded nothing.
-    fn started(ago: u64) -> (Snapshot, Arc<Recorder>) {
+    fn started(ago: u64) -> (LiveOutcome, Arc<Recorder>) {
+        started_with_scale(ago, 1.0)
+    }
+
+    /// Returns the same of a run whose durations are scaled.
+    fn started_with_scale(ago: u64, time_scale: f64) -> (LiveOutcome, Arc<Recorder>) {
         let recorder = Arc::new(Recorder::new(1));
         recorder.start(Instant::now().checked_sub(Duration::from_secs(ago)).unwrap());
         let mut outcome = Outcome { ended: Ended::Killed, ..example::outcome() };
         outcome.endpoints.retain(|endpoint| endpoint.name == NAME);
         outcome.endpoints[0].cells.clear();
         outcome.samples.clear();
-        (Snapshot::new(outcome, Arc::clone(&recorder), Arc::default()), recorder)
+        outcome.load.time_scale = time_scale;
+        let recorder_of_run = Arc::clone(&recorder);
+        let live = LiveOutcome::new(outcome, recorder_of_run, Arc::default(), InProgress::Success);
+        (live, recorder)
     }
 
     fn errors_below(percent: f64, abort_after_s: u32) -> Threshold {
@@ -240,58 +183,57 @@ mod tests {
         }
     }
 
-    fn judge(snapshot: &mut Snapshot, threshold: &Threshold, second: u64) -> Option<u32> {
+    fn judge(live: &mut LiveOutcome, threshold: &Threshold, second: u64) -> Option<u32> {
         let elapsed = Duration::from_secs(second);
-        let aborted = snapshot.judge_at(std::slice::from_ref(threshold), elapsed);
+        let aborted = judge_at(live, std::slice::from_ref(threshold), elapsed);
         aborted.map(|aborted| aborted.after_s)
     }
 
     #[test]
     fn a_violation_aborts_once_it_is_decided_and_the_delay_is_over() {
-        let (mut snapshot, recorder) = started(20);
+        let (mut live, recorder) = started(20);
         let limit = errors_below(10.0, 6);
-        assert_eq!(judge(&mut snapshot, &limit, 9), None, "nothing was requested");
+        assert_eq!(judge(&mut live, &limit, 9), None, "nothing was requested");
         let start = send(&recorder, 3, 1);
         finish(&recorder, start, 1, Some(FailureKind::ServerError));
-        let one_of_one = judge(&mut snapshot, &errors_below(10.0, 0), 5);
+        let one_of_one = judge(&mut live, &errors_below(10.0, 0), 5);
         assert_eq!(one_of_one, None, "one failure does not decide it");
         let start = send(&recorder, 4, 20);
         finish(&recorder, start, 20, Some(FailureKind::ServerError));
-        assert_eq!(judge(&mut snapshot, &limit, 5), None, "before the delay");
-        assert_eq!(judge(&mut snapshot, &limit, 6), Some(6));
-        assert_eq!(judge(&mut snapshot, &errors_below(100.0, 0), 7), None, "all did fail");
+        assert_eq!(judge(&mut live, &limit, 5), None, "before the delay");
+        assert_eq!(judge(&mut live, &limit, 6), Some(6));
+        assert_eq!(judge(&mut live, &errors_below(100.0, 0), 7), None, "all did fail");
     }
 
     #[test]
     fn requests_in_progress_count_as_successes() {
-        let (mut snapshot, recorder) = started(20);
+        let (mut live, recorder) = started(20);
         let limit = errors_below(10.0, 0);
         let start = send(&recorder, 2, 500);
         finish(&recorder, start, 20, Some(FailureKind::ServerError));
-        assert_eq!(judge(&mut snapshot, &limit, 4), None, "20 of 500");
+        assert_eq!(judge(&mut live, &limit, 4), None, "20 of 500");
         finish(&recorder, start, 180, Some(FailureKind::ServerError));
-        assert_eq!(judge(&mut snapshot, &limit, 5), Some(5), "200 of 500");
+        assert_eq!(judge(&mut live, &limit, 5), Some(5), "200 of 500");
         finish(&recorder, start, 300, None);
-        judge(&mut snapshot, &limit, 6);
-        let counts = snapshot.outcome.endpoints[0].counts_in(&(0..9));
+        judge(&mut live, &limit, 6);
+        let counts = live.outcome().endpoints[0].counts_in(&(0..9));
         assert_eq!((counts.sent, counts.succeeded, counts.server_errors), (500, 300, 200));
     }
 
     #[test]
     fn a_scaled_run_has_a_scaled_delay() {
-        let (mut snapshot, recorder) = started(20);
-        snapshot.outcome.load.time_scale = 0.1;
+        let (mut live, recorder) = started_with_scale(20, 0.1);
         let start = send(&recorder, 1, 50);
         finish(&recorder, start, 50, Some(FailureKind::TimedOut));
         let limit = errors_below(10.0, 60);
-        assert_eq!(judge(&mut snapshot, &limit, 5), None);
-        assert_eq!(judge(&mut snapshot, &limit, 6), Some(6));
+        assert_eq!(judge(&mut live, &limit, 5), None);
+        assert_eq!(judge(&mut live, &limit, 6), Some(6));
     }
 
     /// Returns whether a run of 50 users with these `thresholds` is monitored.
     async fn is_monitored(thresholds: Vec<Threshold>) -> bool {
-        let (snapshot, recorder) = started(1);
-        let outcome = snapshot.outcome;
+        let (live, recorder) = started(1);
+        let outcome = live.outcome().clone();
         let start = RunStart {
             load: outcome.load,
             target: outcome.target,

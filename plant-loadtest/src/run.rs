@@ -17,9 +17,12 @@ use crate::{
     class_options::ClassOptions,
     client::{self, ClientConfig, Endpoint},
     completion,
-    engine::{self, EngineError, closed, dashboard::Dashboard, iterations, open},
+    console::print_error,
+    dashboard::Dashboard,
+    engine::{self, EngineError, closed, control::UserControl, iterations, open},
     exporter::Exporter,
     journal::JournalWriter,
+    live::{InProgress, LiveOutcome},
     load::{Model, Stage},
     outcome::{
         Class, ClassEndpoint, Ended, Load, Outcome, ResourceSample, RunStart, Target, VERSION,
@@ -81,8 +84,8 @@ pub struct Settings {
     pub password: Option<String>,
     /// Values of the program's options, for the user classes and their checks.
     pub options: ClassOptions,
-    /// Goose's dashboard; closed model only.
-    pub dashboard: Option<Dashboard>,
+    /// The dashboard that shows the run.
+    pub dashboard: Option<Arc<Dashboard>>,
     /// Progress output.
     pub progress: ProgressOptions,
     /// Path of the journal, the file to which results are written during the run.
@@ -207,13 +210,24 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let abort_monitor = AbortMonitor::start(start.clone(), Arc::clone(&recorder), probe.samples());
     let mut config =
         ClientConfig::new(&settings.host, settings.plan.timeout, Arc::clone(&recorder));
-    config.log_requests = settings.dashboard.is_some();
     config.accounts = Arc::clone(&accounts);
     config.http = settings.plan.http.clone();
     config.options = settings.options.clone();
+    let control = user_control(settings)?;
+    let dashboard_task = settings.dashboard.as_ref().map(|dashboard| {
+        let outcome = start.clone().into_outcome();
+        let recorder = Arc::clone(&recorder);
+        let live = LiveOutcome::new(outcome, recorder, probe.samples(), InProgress::Open);
+        dashboard.show(live, control.clone())
+    });
     let actions = ActionRunner::start(&settings.plan, &settings.host, &recorder);
-    let result = run_engine(settings, &config).await;
+    handle_ctrl_c();
+    let result = run_engine(settings, &config, control.as_ref()).await;
     let ended_at = Instant::now();
+    if let (Some(dashboard), Some(task)) = (&settings.dashboard, dashboard_task) {
+        task.abort();
+        dashboard.load_ended();
+    }
     let wait_time = match goose::is_killswitch_triggered() {
         true => Duration::ZERO,
         false => actions::OUTLAST_TIMEOUT,
@@ -228,8 +242,6 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
 
     let started = recorder.started_at().ok_or(RunError::NoUser)?;
     let duration_s = ended_at.duration_since(started).as_secs_f64();
-    // The engines' own handlers of Ctrl-C have ended with them.
-    let ctrl_c_task = tokio::spawn(stop_on_ctrl_c());
     let health = async {
         let timeout = health_timeout(&settings.sla);
         let healthy = target::wait_until_healthy(&http, &settings.host, &settings.service, timeout);
@@ -253,8 +265,6 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let queue_after = queue_after(&http, settings).await;
     let samples = probe.stop();
     sigterm_task.abort();
-    ctrl_c_task.abort();
-    // The dashboard can stop a run, too.
     let is_short = duration_s + MAX_EARLY_END_S < f64::from(settings.plan.seconds());
     let ended = match goose::is_killswitch_triggered() || is_short {
         true if aborted.is_some() => Ended::Aborted,
@@ -322,23 +332,39 @@ fn check_measured(settings: &Settings, first: &Exposition) -> Result<(), RunErro
     if missing.is_empty() { Ok(()) } else { Err(RunError::NotMeasured(missing)) }
 }
 
-async fn run_engine(settings: &Settings, config: &ClientConfig) -> Result<(), EngineError> {
+/// Returns the control of the users for the dashboard; `None` if there is none, or if the users cannot be
+/// changed.
+fn user_control(settings: &Settings) -> Result<Option<UserControl>, EngineError> {
+    let is_used = settings.dashboard.is_some() && closed::has_adjustable_users(&settings.plan);
+    is_used.then(UserControl::new).transpose().map_err(EngineError::Control)
+}
+
+async fn run_engine(
+    settings: &Settings,
+    config: &ClientConfig,
+    control: Option<&UserControl>,
+) -> Result<(), EngineError> {
     let plan = &settings.plan;
     match plan.model {
-        Model::Closed if plan.has_iterations() => until_ctrl_c(iterations::run(plan, config)).await,
-        Model::Closed => closed::run(plan, config, settings.dashboard.as_ref()).await,
-        Model::Open => until_ctrl_c(open::run(plan, config)).await,
+        Model::Closed if plan.has_iterations() => iterations::run(plan, config).await,
+        Model::Closed => closed::run(plan, config, control).await,
+        Model::Open => open::run(plan, config).await,
     }
 }
 
-/// Runs `engine`, and ends the run at Ctrl-C. Goose handles that itself, but only in its own load test.
-async fn until_ctrl_c(
-    engine: impl Future<Output = Result<(), EngineError>>,
-) -> Result<(), EngineError> {
-    let ctrl_c_task = tokio::spawn(stop_on_ctrl_c());
-    let result = engine.await;
-    ctrl_c_task.abort();
-    result
+/// Ends the run at the first Ctrl-C, and the program at the second; from the first run on, for as long as
+/// the program runs. Goose's own handler, which this replaces, would exit with the code of a FAIL.
+fn handle_ctrl_c() {
+    let handler = || {
+        if goose::is_killswitch_triggered() {
+            // Below the progress bar.
+            print_error("");
+            std::process::exit(130);
+        }
+        goose::trigger_killswitch("interrupted");
+    };
+    // Fails only if it was set before.
+    let _ = ctrlc::set_handler(handler);
 }
 
 /// Checks the health of the service and runs the checks of the user classes. Returns the accounts that
@@ -415,7 +441,7 @@ fn raise_open_files(users: u32) -> Option<u64> {
     rlimit::increase_nofile_limit(required).ok()
 }
 
-/// Ends the run cleanly on SIGTERM. Goose itself handles Ctrl-C only.
+/// Ends the run cleanly on SIGTERM.
 async fn stop_on_sigterm() {
     #[cfg(unix)]
     {
@@ -424,16 +450,6 @@ async fn stop_on_sigterm() {
             terminate.recv().await;
             goose::trigger_killswitch("terminated");
         }
-    }
-}
-
-/// Ends the run at the first Ctrl-C, and the program at the second.
-async fn stop_on_ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        goose::trigger_killswitch("interrupted");
-    }
-    if tokio::signal::ctrl_c().await.is_ok() {
-        std::process::exit(130);
     }
 }
 

@@ -161,7 +161,6 @@ fn a_rate_requires_an_open_profile_and_a_spawn_rate_a_ramp() {
         (["run", "peak-100", "--rate", "5"], "has users and no rate"),
         (["run", "stress", "--spawn-rate", "5"], "has stages and no spawn rate"),
         (["run", "daily", "--rate", "-1"], "above zero"),
-        (["run", "daily", "--ui", "--dry-run"], "closed profiles only"),
     ] {
         let output = loadtest(&folder, &arguments);
         assert_eq!(output.exit_code, 2, "{arguments:?}: {}", output.stdout);

@@ -138,15 +138,6 @@ fn the_wait_of_a_task_is_kept_and_that_of_its_class_is_not() {
 }
 
 #[test]
-fn the_dashboard_cannot_change_a_fixed_number() {
-    let server = Server::start(|_| Reply::new(200, "ok"));
-    let output = run("iterations-ui", &server, STAGES, &["--ui"]);
-    assert_eq!(output.exit_code, 2);
-    assert!(output.stderr.contains("without iterations"), "{}", output.stderr);
-    assert!(server.received().is_empty());
-}
-
-#[test]
 fn arrivals_of_a_stage_are_of_the_classes_that_it_names() {
     let server = Server::start(|_| Reply::new(200, "ok"));
     let stages = "model = \"open\"\nusers = 20\n\

@@ -8,7 +8,6 @@ mod cookies;
 mod in_flight;
 mod options;
 mod request;
-mod request_log;
 #[cfg(test)]
 mod retries;
 mod shape;
@@ -35,7 +34,6 @@ use cookies::Cookies;
 pub use in_flight::InFlight;
 pub use options::HttpOptions;
 pub use request::{Request, Response};
-pub use request_log::{RequestLog, RequestLogEntry};
 pub use shape::{ExpectedValue, Shape};
 use validated_bodies::ValidatedBodies;
 
@@ -89,8 +87,6 @@ pub struct ClientConfig {
     pub timeout: Duration,
     /// Recorder of all requests.
     pub recorder: Arc<Recorder>,
-    /// Whether clients keep a request log for Goose's dashboard.
-    pub log_requests: bool,
     /// Accounts that virtual users share; empty if the service requires no authentication.
     pub accounts: Arc<[Arc<Account>]>,
     /// How requests are sent.
@@ -110,7 +106,6 @@ impl ClientConfig {
             host,
             timeout,
             recorder,
-            log_requests: false,
             accounts: Arc::new([]),
             http: HttpOptions::default(),
             options: ClassOptions::default(),
@@ -129,7 +124,6 @@ pub struct Client {
     shard: Shard,
     /// Intended start of the next request; `None` if it is the time of sending.
     intended_start: Arc<Mutex<Option<Instant>>>,
-    request_log: Option<RequestLog>,
     /// Whether requests are recorded, which the clones of a client share.
     recording: Arc<AtomicBool>,
     /// Account whose token is sent with requests that set none.
@@ -158,7 +152,7 @@ impl Client {
     /// # Errors
     /// When the HTTP client cannot be initialized.
     pub fn new(config: &ClientConfig) -> reqwest::Result<Self> {
-        let ClientConfig { host, timeout, recorder, log_requests, http, validated, .. } = config;
+        let ClientConfig { host, timeout, recorder, http, validated, .. } = config;
         Ok(Self {
             http: load_client(host, *timeout, http)?,
             base_url: host.as_str().into(),
@@ -166,7 +160,6 @@ impl Client {
             recorder: Arc::clone(recorder),
             validated: Arc::clone(validated),
             intended_start: Arc::default(),
-            request_log: log_requests.then(RequestLog::default),
             recording: Arc::new(AtomicBool::new(true)),
             account: None,
             token_rejected: Arc::default(),
@@ -198,12 +191,6 @@ impl Client {
     #[must_use]
     pub fn in_flight(&self) -> InFlight {
         self.in_flight.clone()
-    }
-
-    /// Returns the request log for Goose's dashboard; `None` if there is no dashboard.
-    #[must_use]
-    pub fn request_log(&self) -> Option<RequestLog> {
-        self.request_log.clone()
     }
 
     /// Sets the intended start of the next request. Its latency counts from there; the latency of
@@ -341,14 +328,6 @@ impl Client {
     }
 
     fn record(&self, sample: RequestSample) {
-        if let Some(log) = &self.request_log {
-            log.lock().unwrap_or_else(PoisonError::into_inner).push(RequestLogEntry {
-                endpoint: sample.endpoint,
-                latency: sample.last_byte.saturating_duration_since(sample.intended_start),
-                status: sample.status,
-                error: sample.failure.as_ref().map(|(_, message)| message.clone()),
-            });
-        }
         self.recorder.record_finished(self.shard, sample);
     }
 

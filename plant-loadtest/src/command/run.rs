@@ -1,5 +1,7 @@
 //! `run`: runs a profile, prints the verdict and writes the reports.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::{
@@ -15,14 +17,14 @@ use super::{
 };
 use crate::{
     console::{print, print_error},
-    engine::dashboard::Dashboard,
+    dashboard::{Dashboard, Next},
     harness::Harness,
-    load::Model,
-    profile::{Overrides, Plan, Profile},
+    outcome::{Ended, Outcome},
+    profile::{Overrides, Plan, Profile, ReportPaths},
     progress::{self, ProgressFormat, ProgressOptions},
     report,
     run::{self, RunError, Settings},
-    sla::AllowedNames,
+    sla::{AllowedNames, Unmeasured},
     target,
     verdict::Verdict,
 };
@@ -52,7 +54,6 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
     let host = target::parse_address(host, arguments.allow_remote).await?;
 
     let paths = report_paths::of_run(&profile, command_line_paths(arguments.reports.clone()));
-    let dashboard = dashboard(&arguments, &plan)?;
     if arguments.dry_run {
         print(&dry_run::render(&plan, &sla, &host, &paths));
         return Ok(Exit::Success);
@@ -64,56 +65,130 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
     if let Some(notice) = target::remote_notice(&host).await {
         print_error(&format!("Note: {notice}"));
     }
-    if let Some(dashboard) = &dashboard {
-        print_error(&format!("Dashboard: {}", dashboard.url()));
-    }
+    let dashboard = start_dashboard(&arguments).await?;
     let no_color = arguments.reports.no_color;
     let progress =
         ProgressOptions { quiet: arguments.quiet, format: arguments.log_format, no_color };
     let settings = Settings {
         progress,
-        dashboard,
+        dashboard: dashboard.clone(),
         journal: paths.json.clone(),
         exporter: arguments.metrics_address,
         command: command_line(harness, &arguments, &host),
         drain_timeout: arguments.drain_timeout,
-        password: arguments.password,
+        password: arguments.password.clone(),
         options: harness.option_values.clone(),
         service,
         ..Settings::new(plan, sla, host)
     };
-    let outcome = match run::run(&settings).await {
-        Err(RunError::NotMeasured(unmeasured)) => {
-            let names = AllowedNames { unmeasured, ..settings.plan.allowed_names() };
-            // Finds the lines of the thresholds.
-            find_thresholds(harness, &profile, &names, sla_file.as_deref(), thresholds)?;
-            return Err(RunError::NotMeasured(names.unmeasured).into());
+    let run = PreparedRun {
+        harness,
+        arguments: &arguments,
+        profile: &profile,
+        settings,
+        paths,
+        baseline,
+    };
+    let (exit, ended) = run.execute().await?;
+    match dashboard {
+        // Ctrl-C ends the program, too.
+        Some(dashboard) if ended != Ended::Interrupted || dashboard.was_stopped() => {
+            Ok(run.repeat(&dashboard, exit).await)
         }
-        outcome => outcome?,
-    };
-    if progress.format == ProgressFormat::Json && !progress.quiet {
-        let verdict = Verdict::judge(&outcome, &outcome.sla);
-        let fields = json!({ "verdict": verdict.grade.name(), "reason": verdict.reason });
-        progress::log_event("finished", fields);
+        _ => Ok(exit),
     }
-    let options = PrintOptions {
-        no_color,
-        strict: arguments.strict,
-        explain: arguments.explain,
-        verbose: arguments.reports.verbose,
-        again: paths.json.as_deref().map(|outcome| report_command(harness, outcome)),
-    };
-    judge_and_report(&outcome, &outcome.sla, baseline.as_ref(), &paths, &options)
 }
 
-fn dashboard(arguments: &RunArguments, plan: &Plan) -> Result<Option<Dashboard>, CommandError> {
+/// A run whose files and options are valid.
+struct PreparedRun<'r> {
+    harness: &'r Harness,
+    arguments: &'r RunArguments,
+    profile: &'r Profile,
+    settings: Settings,
+    paths: ReportPaths,
+    baseline: Option<Outcome>,
+}
+
+impl PreparedRun<'_> {
+    /// Runs the load, prints the verdict and writes the reports. Returns the exit code, and how the run
+    /// has ended.
+    async fn execute(&self) -> Result<(Exit, Ended), CommandError> {
+        let Self { harness, arguments, settings, paths, baseline, .. } = self;
+        let outcome = match run::run(settings).await {
+            Err(RunError::NotMeasured(unmeasured)) => return Err(self.not_measured(unmeasured)),
+            outcome => outcome?,
+        };
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
+        if settings.progress.format == ProgressFormat::Json && !settings.progress.quiet {
+            let fields = json!({ "verdict": verdict.grade.name(), "reason": verdict.reason });
+            progress::log_event("finished", fields);
+        }
+        let options = PrintOptions {
+            no_color: arguments.reports.no_color,
+            strict: arguments.strict,
+            explain: arguments.explain,
+            verbose: arguments.reports.verbose,
+            again: paths.json.as_deref().map(|outcome| report_command(harness, outcome)),
+        };
+        let exit = judge_and_report(&outcome, &outcome.sla, baseline.as_ref(), paths, &options)?;
+        if let Some(dashboard) = &settings.dashboard {
+            dashboard.finish(&outcome, &verdict, paths.html.clone());
+        }
+        Ok((exit, outcome.ended))
+    }
+
+    /// Runs the load again as often as Start is pressed in the dashboard. Returns the exit code of the last
+    /// run.
+    async fn repeat(&self, dashboard: &Dashboard, mut exit: Exit) -> Exit {
+        let url = dashboard.url();
+        loop {
+            print_error(&format!("Dashboard: {url} (Start again or Quit there; Ctrl-C quits)"));
+            if dashboard.next().await == Next::Quit {
+                return exit;
+            }
+            let result = tokio::select! {
+                biased;
+                result = self.execute() => result,
+                () = dashboard.interrupted_while_starting() => return exit,
+            };
+            exit = match result {
+                Ok((exit, ended)) if ended == Ended::Interrupted && !dashboard.was_stopped() => {
+                    return exit;
+                }
+                Ok((exit, _)) => exit,
+                Err(error) => {
+                    print_error(&format!("{}: {}", self.harness.name, error.message));
+                    dashboard.fail(&error.message);
+                    error.exit
+                }
+            };
+        }
+    }
+
+    /// Returns the error of thresholds that cannot be measured, with their lines.
+    fn not_measured(&self, unmeasured: Vec<Unmeasured>) -> CommandError {
+        let Self { harness, profile, settings, .. } = self;
+        let ReportOptions { sla, thresholds, .. } = &self.arguments.reports;
+        let names = AllowedNames { unmeasured, ..settings.plan.allowed_names() };
+        match find_thresholds(harness, profile, &names, sla.as_deref(), thresholds) {
+            Err(error) => error,
+            Ok(_) => RunError::NotMeasured(names.unmeasured).into(),
+        }
+    }
+}
+
+/// Starts to serve the dashboard, if there is to be one, and prints its URL.
+async fn start_dashboard(arguments: &RunArguments) -> Result<Option<Arc<Dashboard>>, CommandError> {
     if !arguments.ui {
         return Ok(None);
     }
-    if plan.model == Model::Open || plan.has_iterations() {
-        let message = "--ui works with closed profiles only, without iterations: the dashboard \
-                       controls users, not arrivals";
-        return Err(message.to_owned().into());
-    }
-    Ok(Some(Dashboard::new(&arguments.web_host, arguments.web_port)))
+    let RunArguments { web_host, web_port, .. } = arguments;
+    let dashboard = Dashboard::start(web_host, *web_port).await.map_err(|error| {
+        let message = format!(
+            "the dashboard cannot be served at {web_host}:{web_port}: {error}; set --web-port"
+        );
+        CommandError::new(Exit::CouldNotRun, &message)
+    })?;
+    print_error(&format!("Dashboard: {}", dashboard.url()));
+    Ok(Some(Arc::new(dashboard)))
 }

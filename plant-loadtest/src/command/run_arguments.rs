@@ -95,8 +95,8 @@ pub struct RunArguments {
     #[arg(long, help_heading = "Load")]
     pub allow_remote: bool,
 
-    /// Serve Goose's live dashboard during the run: charts, stop, change users. Changing the load
-    /// marks the outcome as advisory. Closed profiles only
+    /// Serve a live page: thresholds, charts, stop, start again, change users. Changing the users marks
+    /// the outcome as advisory
     #[arg(long, conflicts_with = "headless", help_heading = "Live page")]
     pub ui: bool,
 

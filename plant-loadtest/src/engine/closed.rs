@@ -6,7 +6,10 @@
 
 use std::{
     fmt::Write as _,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,23 +19,23 @@ use goose::{
     config::{GooseConfiguration, GooseDefault, GooseDefaultType},
     goose::{GooseUser, Scenario, TransactionError},
 };
-use tokio::time::sleep;
+use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
-    ClientConfig, EngineError,
-    dashboard::{self, Dashboard},
-    past_client::PastClient,
-    stop::Stop,
+    ClientConfig, EngineError, control::UserControl, past_client::PastClient, stop::Stop,
     tasks::Tasks,
 };
 use crate::{
     client::Client,
-    load::Stage,
+    load::{Model, Stage},
     profile::Plan,
     scenario::{
         ClassThinkTime, Saturate, Session, TaskFuture, ThinkTime, UserClass, pick_wait, transaction,
     },
 };
+
+/// How long after its planned end Goose may still stop the users by itself.
+const MAX_OVERRUN: Duration = Duration::from_millis(800);
 
 /// Longest part of a think time after which Goose can stop a user.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
@@ -48,21 +51,20 @@ const MAX_PAUSE: Duration = Duration::from_millis(500);
 pub async fn run(
     plan: &Plan,
     config: &ClientConfig,
-    dashboard: Option<&Dashboard>,
+    control: Option<&UserControl>,
 ) -> Result<(), EngineError> {
     // Goose does this too, but only later.
     goose::reset_killswitch();
     let mut configuration = quiet_configuration(&config.host);
-    if let Some(dashboard) = dashboard {
-        dashboard.configure(&mut configuration);
+    if let Some(control) = control {
+        control.configure(&mut configuration);
     }
     let attack = GooseAttack::initialize_with_config(configuration)?;
     let mut attack = with_schedule(attack, &plan.stages)?
         // Users have clients of their own. With a shared one Goose does not create one per user.
         .set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())?;
-    // The dashboard can change the length of the run.
-    let length = dashboard.is_none().then(|| Duration::from_secs(plan.seconds().into()));
-    let (stop, _watch) = Stop::watch(Arc::clone(&config.recorder), length);
+    let length = Duration::from_secs(plan.seconds().into());
+    let (stop, _watch) = Stop::watch(Arc::clone(&config.recorder), Some(length));
     let past_client =
         PastClient::new().map_err(|error| EngineError::UserSetup(error.to_string()))?;
     for weighted in &plan.classes {
@@ -77,8 +79,48 @@ pub async fn run(
         let scenario = scenario(&Arc::new(users)).set_weight(weighted.weight as usize)?;
         attack = attack.register_scenario(scenario);
     }
+    let overrun = control.map(|_| Overrun::watch(stop));
     attack.execute().await?;
+    if let Some(overrun) = overrun {
+        overrun.end();
+    }
     past_client.check()
+}
+
+/// Returns whether the number of users of `plan` can be changed while it runs.
+#[must_use]
+pub fn has_adjustable_users(plan: &Plan) -> bool {
+    plan.model == Model::Closed && !plan.has_iterations() && single_ramp(&plan.stages).is_some()
+}
+
+/// Ends a run whose users were changed at its planned end: Goose adds the time that the change takes.
+struct Overrun {
+    task: JoinHandle<()>,
+    has_ended_run: Arc<AtomicBool>,
+}
+
+impl Overrun {
+    fn watch(stop: Stop) -> Self {
+        let has_ended_run = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&has_ended_run);
+        let task = tokio::spawn(async move {
+            stop.ended().await;
+            sleep(MAX_OVERRUN).await;
+            if !goose::is_killswitch_triggered() {
+                flag.store(true, SeqCst);
+                goose::trigger_killswitch("the planned time is over");
+            }
+        });
+        Self { task, has_ended_run }
+    }
+
+    /// Resets the killswitch if only this has set it: the run has ended as planned.
+    fn end(self) {
+        self.task.abort();
+        if self.has_ended_run.load(SeqCst) {
+            goose::reset_killswitch();
+        }
+    }
 }
 
 fn quiet_configuration(host: &str) -> GooseConfiguration {
@@ -112,13 +154,13 @@ fn single_ramp(stages: &[Stage]) -> Option<SingleRamp> {
     is_single.then_some(SingleRamp { users, ramp_s, hold_s })
 }
 
-/// Sets the number of users over time: a single ramp as users, start rate and run time, because the
-/// dashboard cannot change the number of users during a test plan; everything else as a test plan.
+/// Sets the number of users over time: a single ramp as users, start rate and run time, because Goose
+/// cannot change the number of users during a test plan; everything else as a test plan.
 fn with_schedule(attack: GooseAttack, stages: &[Stage]) -> Result<GooseAttack, EngineError> {
     let Some(SingleRamp { users, ramp_s, hold_s }) = single_ramp(stages) else {
         return Ok(*attack.set_default(GooseDefault::TestPlan, test_plan(stages).as_str())?);
     };
-    // A rate instead of a start-up time, because it also applies to users added in the dashboard.
+    // A rate instead of a start-up time, because it also applies to users that are added later.
     // Without a ramp all users start within about a millisecond.
     let rate = f64::from(users) / f64::from(ramp_s).max(0.001);
     let attack = attack
@@ -207,11 +249,7 @@ fn run_user<'u>(users: &Arc<Users>, user: &'u mut GooseUser) -> TaskFuture<'u> {
         let in_flight = session.client.in_flight();
         let task = users.tasks.pick(session);
         let result = users.stop.run(&in_flight, task(user)).await;
-        let session = Session::get(user)?;
-        set_pause(&users, session);
-        if let Some(log) = session.client.request_log() {
-            dashboard::report_requests(user, &log).await;
-        }
+        set_pause(&users, Session::get(user)?);
         result.unwrap_or(Ok(()))
     })
 }

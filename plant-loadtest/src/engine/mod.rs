@@ -3,7 +3,7 @@
 
 pub mod arrival_times;
 pub mod closed;
-pub mod dashboard;
+pub mod control;
 pub mod iterations;
 pub mod open;
 mod past_client;
@@ -38,6 +38,9 @@ pub enum EngineError {
     /// The operating system cannot create a thread.
     #[error("the thread that dispatches arrivals could not be started: {0}")]
     Thread(#[from] std::io::Error),
+    /// The control of the users cannot be set up.
+    #[error("the control of the users could not be set up: {0}")]
+    Control(std::io::Error),
     /// A task sent a request that was not measured.
     #[error(
         "a task sent a request to {url} with Goose's own client, where it is not measured; send requests \

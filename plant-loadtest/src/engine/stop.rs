@@ -55,6 +55,11 @@ impl Stop {
         *self.0.borrow()
     }
 
+    /// Waits for the end of the run.
+    pub(super) async fn ended(mut self) {
+        let _ = self.0.wait_for(|ended| *ended).await;
+    }
+
     /// Runs `task` to its end. Once the run has ended, ends the task as soon as it has no request in
     /// flight: it only sleeps.
     pub(super) async fn run<T>(
