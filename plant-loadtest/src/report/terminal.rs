@@ -325,7 +325,7 @@ fn short_totals(outcome: &Outcome, verdict: &Verdict) -> String {
         Model::Open => "open model".to_owned(),
     };
     let mut text = format!(
-        "Judged: {} requests, {:.1}/s, {model}, {} errors; {}\n",
+        "Judged: {} requests, {:.1}/s, {model}, errors: {}; {}\n",
         judged.counts.sent,
         summary::judged_rate(outcome),
         judged.counts.errors(),
