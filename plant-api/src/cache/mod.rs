@@ -217,19 +217,18 @@ impl Cache {
     ///
     /// # Errors
     /// Errors of `fill`, which are not cached.
-    pub async fn get_with(
+    pub async fn get_with<F: Future<Output = Result<CachedResponse>> + Send>(
         &self,
         scope: Scope,
         key: &str,
         ttl: Duration,
-        fill: impl Future<Output = Result<CachedResponse>> + Send,
+        fill: impl FnOnce() -> F + Send,
     ) -> Result<Arc<CachedResponse>> {
         let topic = scope.topic;
         let generation =
             if key.len() > MAX_KEY_BYTES { None } else { self.generation(scope).await };
         let Some(generation) = generation else {
-            self.count(topic, "bypass");
-            return fill.await.map(Arc::new);
+            return self.bypass(topic, fill).await;
         };
         let id = Key { scope, generation: generation.id, ttl, name: key.to_owned() };
         if let Some(response) = self.0.local.get(&id).await {
@@ -237,21 +236,31 @@ impl Cache {
             return Ok(response);
         }
         let redis_key = self.body_key(&id);
-        let result = self.0.local.try_get_with(id, async {
+        // Boxed, or every hit would move the large future of a miss about.
+        let result = Box::pin(self.0.local.try_get_with(id, async {
             if !generation.shared {
-                self.count(topic, "bypass");
-                return fill.await.map(Arc::new);
+                return self.bypass(topic, fill).await;
             }
             if let Some(response) = self.fetch(&redis_key).await {
                 self.count(topic, "hit");
                 return Ok(Arc::new(response.keep_compressed()));
             }
             self.count(topic, "miss");
-            let response = fill.await?;
+            let response = fill().await?;
             self.store(&redis_key, ttl, &response).await;
             Ok::<_, Error>(Arc::new(response.keep_compressed()))
-        });
+        }));
         result.await.map_err(|error| error.clone_lossy())
+    }
+
+    /// Runs `fill` without the cache. Boxed for the same reason as a miss.
+    async fn bypass<F: Future<Output = Result<CachedResponse>> + Send>(
+        &self,
+        topic: Topic,
+        fill: impl FnOnce() -> F + Send,
+    ) -> Result<Arc<CachedResponse>> {
+        self.count(topic, "bypass");
+        Box::pin(fill()).await.map(Arc::new)
     }
 
     /// Looks up the generations for readers, and replaces all of them after a Redis failure, until

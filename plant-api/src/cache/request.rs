@@ -35,16 +35,15 @@ impl RequestCache {
     ///
     /// # Errors
     /// Errors of `fill`, which are not cached.
-    pub async fn get_with(
+    pub async fn get_with<F: Future<Output = Result<CachedResponse>> + Send>(
         &self,
         scope: impl Into<Scope>,
         key: &str,
-        fill: impl Future<Output = Result<CachedResponse>> + Send,
+        fill: impl FnOnce() -> F + Send,
     ) -> Result<Arc<CachedResponse>> {
         let scope = scope.into();
         if !self.tunables.is_cached(scope.topic as usize) {
-            self.cache.count(scope.topic, "bypass");
-            return fill.await.map(Arc::new);
+            return self.cache.bypass(scope.topic, fill).await;
         }
         self.cache.get_with(scope, key, self.tunables.cache_ttl, fill).await
     }

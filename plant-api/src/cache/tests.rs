@@ -60,7 +60,7 @@ async fn read_of(
     scope: Scope,
     fill: impl Future<Output = Result<CachedResponse>> + Send,
 ) -> Result<CachedResponse> {
-    cache.get_with(scope, "/agents", TTL, fill).await.map(|response| (*response).clone())
+    cache.get_with(scope, "/agents", TTL, || fill).await.map(|response| (*response).clone())
 }
 
 /// Returns whether a write of the scope is pending.
@@ -88,7 +88,7 @@ async fn a_response_whose_key_is_too_long_is_not_cached() {
     for (length, second) in [(MAX_KEY_BYTES, "[1]"), (MAX_KEY_BYTES + 1, "[2]")] {
         let key = "k".repeat(length);
         for (body, expected) in [("[1]", "[1]"), ("[2]", second)] {
-            let response = cache.get_with(AGENTS, &key, TTL, async { Ok(cached(body)) }).await;
+            let response = cache.get_with(AGENTS, &key, TTL, || async { Ok(cached(body)) }).await;
             assert_eq!(response.unwrap().body, expected, "{length}");
         }
     }

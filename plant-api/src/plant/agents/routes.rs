@@ -91,7 +91,7 @@ async fn list(
 ) -> Result<Response> {
     filter.check()?;
     let filter = sql::Filter::from(filter);
-    let fill = async {
+    let fill = || async {
         let rows = if filter.search.is_some() {
             // From the newest agents if most match, by the index of the texts if few do.
             let mut tx = db.begin_planned().await?;
@@ -146,7 +146,7 @@ async fn find(
     Path(id): Path<AgentId>,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let fill = async {
+    let fill = || async {
         let mut connection = db.acquire().await?;
         let found = sql::find(&mut *connection, id).await?;
         let agent = found.ok_or_else(|| Error::no_such("agent"))?;

@@ -50,7 +50,7 @@ async fn list(
     Filtered { filter, page }: Filtered<Filter>,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let fill = async {
+    let fill = || async {
         let mut connection = db.acquire().await?;
         let customer_filter = caller.customer_filter();
         let rows = sql::list(&mut *connection, hire, customer_filter, filter.status, &page);

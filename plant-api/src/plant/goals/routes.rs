@@ -43,7 +43,7 @@ async fn list(
     page: Page,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let fill = async {
+    let fill = || async {
         let mut connection = db.acquire().await?;
         let rows = sql::list(&mut *connection, hire, caller.customer_filter(), &page);
         let goals = page.to_cached_response(rows, |goal| goal.id.0).await?;

@@ -45,7 +45,7 @@ async fn list(
     conditions: Preconditions,
 ) -> Result<Response> {
     let customer_filter = caller.customer_filter();
-    let fill = async {
+    let fill = || async {
         let mut connection = db.acquire().await?;
         let rows =
             sql::list(&mut *connection, &customer_id, customer_filter, clock.now(), &page).await?;
@@ -106,7 +106,7 @@ async fn read(
     conditions: Preconditions,
 ) -> Result<Response> {
     let customer_filter = caller.customer_filter();
-    let fill = async {
+    let fill = || async {
         let mut connection = db.acquire().await?;
         match sql::find_configuration(&mut *connection, id, customer_filter).await? {
             Some(configuration) => etag::to_cached_response(configuration.version, &configuration),

@@ -35,7 +35,7 @@ async fn list(
     page: Page,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let fill = async {
+    let fill = || async {
         let mut connection = db.acquire().await?;
         let rows = sql::list(&mut *connection, &page);
         page.to_cached_response(rows, |industry| industry.id.0).await
@@ -83,7 +83,7 @@ async fn find(
     Path(id): Path<IndustryId>,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let fill = async {
+    let fill = || async {
         let mut connection = db.acquire().await?;
         let found = sql::find(&mut *connection, id).await?;
         let industry = found.ok_or_else(|| Error::no_such("industry"))?;

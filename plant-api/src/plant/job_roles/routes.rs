@@ -35,7 +35,7 @@ pub(crate) async fn list(
     page: Page,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let fill = async {
+    let fill = || async {
         let mut connection = db.acquire().await?;
         let rows = sql::list(&mut *connection, &page);
         page.to_cached_response(rows, |job_role| job_role.id.0).await
@@ -84,7 +84,7 @@ pub(crate) async fn find(
     Path(id): Path<JobRoleId>,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let fill = async {
+    let fill = || async {
         let mut connection = db.acquire().await?;
         let found = sql::find(&mut *connection, id).await?;
         let job_role = found.ok_or_else(|| Error::no_such("job role"))?;

@@ -47,7 +47,7 @@ pub(crate) async fn list(
     Filtered { filter, page }: Filtered<Filter>,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let fill = async {
+    let fill = || async {
         let mut connection = db.acquire().await?;
         let rows = sql::list(&mut *connection, filter.category, filter.status, &page);
         page.to_cached_response(rows, |skill| skill.id.0).await
@@ -102,7 +102,7 @@ pub(crate) async fn find(
     Path(id): Path<SkillId>,
     conditions: Preconditions,
 ) -> Result<Response> {
-    let fill = async {
+    let fill = || async {
         let mut connection = db.acquire().await?;
         let found = sql::find(&mut *connection, id).await?;
         let skill = found.ok_or_else(|| Error::no_such("skill"))?;
