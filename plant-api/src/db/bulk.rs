@@ -132,15 +132,15 @@ impl Db {
             return Err(Error::database_unavailable());
         }
         let slots = match kind {
-            BulkRead::Audit => &self.bulk_reads.audits,
-            BulkRead::Export => &self.bulk_reads.exports,
+            BulkRead::Audit => &self.shared.bulk_reads.audits,
+            BulkRead::Export => &self.shared.bulk_reads.exports,
         };
         let acquire = |semaphore: &Arc<Semaphore>| {
             semaphore.clone().try_acquire_owned().map_err(|_| kind.already_running())
         };
         let unsent = ResultPermit(acquire(&slots.unsent)?);
         let running = acquire(&slots.running)?;
-        let options = self.pool.connect_options();
+        let options = self.shared.pool.connect_options();
         let mut connection = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options))
             .await
             .map_err(|_| Error::database_unavailable())??;

@@ -121,8 +121,8 @@ pub async fn check_schema(db: &Db) -> Result<(), SetupError> {
     match check_applied(list_applied(db).await) {
         Err(SetupError::Unavailable(error)) => {
             tracing::warn!(%error, "database unavailable; responding with 503 until connected");
-            db.heartbeat.is_schema_unchecked.store(true, Ordering::SeqCst);
-            db.heartbeat.up.send_replace(false);
+            db.shared.heartbeat.is_schema_unchecked.store(true, Ordering::SeqCst);
+            db.shared.heartbeat.up.send_replace(false);
             Ok(())
         }
         result => result,
@@ -133,9 +133,9 @@ pub async fn check_schema(db: &Db) -> Result<(), SetupError> {
 /// migrated; ends then, or with `shutdown`.
 pub async fn run_schema_check(db: Db, shutdown: CancellationToken) {
     let mut is_logged = false;
-    while db.heartbeat.is_schema_unchecked.load(Ordering::SeqCst) {
+    while db.shared.heartbeat.is_schema_unchecked.load(Ordering::SeqCst) {
         match check_applied(list_applied_beside_pool(&db).await) {
-            Ok(()) => db.heartbeat.is_schema_unchecked.store(false, Ordering::SeqCst),
+            Ok(()) => db.shared.heartbeat.is_schema_unchecked.store(false, Ordering::SeqCst),
             Err(error @ SetupError::NotMigrated(_)) if !is_logged => {
                 tracing::error!("{error}; responding with 503 until then");
                 is_logged = true;
@@ -168,6 +168,6 @@ async fn list_applied(db: &Db) -> Result<Vec<AppliedMigration>> {
 
 /// As [`list_applied`], also while the database counts as unavailable.
 async fn list_applied_beside_pool(db: &Db) -> Result<Vec<AppliedMigration>> {
-    let mut connection = db.monitor.acquire().await?;
+    let mut connection = db.shared.monitor.acquire().await?;
     Ok(connection.list_applied_migrations("_sqlx_migrations").await?)
 }

@@ -44,9 +44,15 @@ pub const TUNABLE_CHANNEL: &str = "plant_tunables";
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Connection pool with a heartbeat. Clones share the state.
+/// Connection pool with a heartbeat. Clones share the state; every request makes one.
 #[derive(Debug, Clone)]
 pub struct Db {
+    shared: Arc<Shared>,
+    purpose: Purpose,
+}
+
+#[derive(Debug)]
+struct Shared {
     pool: Pool,
     /// The connection of [`Db::acquire_monitor`].
     monitor: PgPool,
@@ -56,7 +62,6 @@ pub struct Db {
     heartbeat: Arc<Heartbeat>,
     statement_timeout: Arc<StatementTimeout>,
     acquire_wait: Histogram,
-    purpose: Purpose,
 }
 
 /// A read-only transaction with one snapshot; see [`Db::begin_snapshot`].
@@ -150,7 +155,7 @@ impl Db {
         let max_snapshots = (limits.max_connections as usize / 3).max(1);
         let pool =
             Pool::new(options.clone(), &limits, heartbeat.clone(), statement_timeout.clone());
-        Self {
+        let shared = Shared {
             pool,
             monitor: monitor::pool(options),
             bulk_reads: bulk::BulkReads::default(),
@@ -158,8 +163,8 @@ impl Db {
             heartbeat,
             statement_timeout,
             acquire_wait,
-            purpose: Purpose::Background,
-        }
+        };
+        Self { shared: Arc::new(shared), purpose: Purpose::Background }
     }
 
     /// Returns the pool as requests use it: when they arrive faster than the connections serve them,
@@ -177,13 +182,13 @@ impl Db {
         if !self.is_up() {
             return Err(Error::database_unavailable());
         }
-        Ok(self.pool.open_connections().await?)
+        Ok(self.shared.pool.open_connections().await?)
     }
 
     /// Changes the statement timeout of all connections of the pool; statements in progress keep
     /// theirs.
     pub fn set_statement_timeout(&self, timeout: Duration) {
-        self.statement_timeout.set(timeout);
+        self.shared.statement_timeout.set(timeout);
     }
 
     /// Acquires a connection from the pool and measures the wait.
@@ -197,9 +202,9 @@ impl Db {
         }
         let span = traces::child("postgresql", || "acquire connection".into());
         let started = Instant::now();
-        let connection = self.pool.acquire(self.purpose).await;
+        let connection = self.shared.pool.acquire(self.purpose).await;
         drop(span);
-        self.acquire_wait.observe(started.elapsed().as_secs_f64());
+        self.shared.acquire_wait.observe(started.elapsed().as_secs_f64());
         connection.map_err(|error| match error {
             sqlx::Error::PoolTimedOut => Error::overloaded("the database (too many requests)"),
             error => error.into(),
@@ -272,7 +277,7 @@ impl Db {
     /// As [`Db::acquire`].
     pub async fn begin_snapshot(&self) -> Result<Snapshot> {
         // The semaphore is never closed.
-        let permit = self.snapshots.clone().acquire_owned().await.ok();
+        let permit = self.shared.snapshots.clone().acquire_owned().await.ok();
         let begin = "begin isolation level repeatable read, read only".into_sql_str();
         let transaction = Transaction::begin(self.acquire().await?, begin).await?;
         Ok(Snapshot { transaction, _permit: permit })
@@ -294,24 +299,24 @@ impl Db {
     /// Returns a receiver that changes when another process has committed a write that it could not
     /// announce in Redis, and whenever such a notification may have been missed.
     pub fn cache_notifications(&self) -> watch::Receiver<u64> {
-        self.heartbeat.cache_notifications.subscribe()
+        self.shared.heartbeat.cache_notifications.subscribe()
     }
 
     /// Returns a receiver that changes when tunables were changed by any process, and whenever such a
     /// notification may have been missed.
     pub fn tunable_notifications(&self) -> watch::Receiver<u64> {
-        self.heartbeat.tunable_notifications.subscribe()
+        self.shared.heartbeat.tunable_notifications.subscribe()
     }
 
     /// Returns whether the last heartbeat succeeded and the schema was checked.
     pub fn is_up(&self) -> bool {
-        *self.heartbeat.up.borrow()
+        *self.shared.heartbeat.up.borrow()
     }
 
     /// Completes when a heartbeat fails after this call, so that callers can stop waiting for a
     /// server that does not respond.
     pub async fn wait_for_disconnect(&self) {
-        let mut up = self.heartbeat.up.subscribe();
+        let mut up = self.shared.heartbeat.up.subscribe();
         while up.changed().await.is_ok() {
             if !*up.borrow_and_update() {
                 return;
@@ -321,14 +326,14 @@ impl Db {
 
     /// Returns the number of pool connections: (in use, idle, maximum).
     pub fn pool_usage(&self) -> (u64, u64, u64) {
-        self.pool.usage()
+        self.shared.pool.usage()
     }
 
     /// Returns the server's backends on this database and its `max_connections`.
     pub fn server_usage(&self) -> (i64, i64) {
         (
-            self.heartbeat.backends.load(Ordering::Relaxed),
-            self.heartbeat.max_connections.load(Ordering::Relaxed),
+            self.shared.heartbeat.backends.load(Ordering::Relaxed),
+            self.shared.heartbeat.max_connections.load(Ordering::Relaxed),
         )
     }
 
@@ -338,7 +343,7 @@ impl Db {
         let heartbeat_pool = PgPoolOptions::new()
             .max_connections(1)
             .min_connections(0)
-            .connect_lazy_with(self.pool.connect_options().clone());
+            .connect_lazy_with(self.shared.pool.connect_options().clone());
         let mut listener = None;
         while !shutdown.is_cancelled() {
             let query = self.query_server(&heartbeat_pool, &mut listener);
@@ -358,8 +363,8 @@ impl Db {
                 () = shutdown.cancelled() => {}
             }
         }
-        self.monitor.close().await;
-        self.pool.close().await;
+        self.shared.monitor.close().await;
+        self.shared.pool.close().await;
     }
 
     async fn query_server(
@@ -375,8 +380,8 @@ impl Db {
                 connected.eager_reconnect(false);
                 connected.listen_all([CACHE_CHANNEL, TUNABLE_CHANNEL]).await?;
                 // Notifications were not received before.
-                self.heartbeat.record_notification(CACHE_CHANNEL);
-                self.heartbeat.record_notification(TUNABLE_CHANNEL);
+                self.shared.heartbeat.record_notification(CACHE_CHANNEL);
+                self.shared.heartbeat.record_notification(TUNABLE_CHANNEL);
                 listener.insert(connected)
             }
         };
@@ -386,8 +391,8 @@ impl Db {
         )
         .fetch_one(listener)
         .await?;
-        self.heartbeat.backends.store(backends.into(), Ordering::Relaxed);
-        self.heartbeat.max_connections.store(max_connections.into(), Ordering::Relaxed);
+        self.shared.heartbeat.backends.store(backends.into(), Ordering::Relaxed);
+        self.shared.heartbeat.max_connections.store(max_connections.into(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -398,7 +403,7 @@ impl Db {
             // `try_recv` returns `None` or an error when the connection is closed.
             Some(connected) => {
                 while let Ok(Some(notification)) = connected.try_recv().await {
-                    self.heartbeat.record_notification(notification.channel());
+                    self.shared.heartbeat.record_notification(notification.channel());
                 }
             }
             None => std::future::pending().await,
@@ -407,11 +412,12 @@ impl Db {
     }
 
     fn record(&self, result: Result<(), String>) {
-        let is_up = result.is_ok() && !self.heartbeat.is_schema_unchecked.load(Ordering::SeqCst);
-        let was_up = self.heartbeat.up.send_replace(is_up);
+        let is_up =
+            result.is_ok() && !self.shared.heartbeat.is_schema_unchecked.load(Ordering::SeqCst);
+        let was_up = self.shared.heartbeat.up.send_replace(is_up);
         match result {
             Err(reason) => {
-                self.heartbeat.record_disconnect();
+                self.shared.heartbeat.record_disconnect();
                 if was_up {
                     tracing::warn!(
                         "database connection lost: {reason}; retrying every {HEARTBEAT_INTERVAL:?}"

@@ -44,6 +44,6 @@ impl Db {
         if !self.is_up() {
             return Err(Error::database_unavailable());
         }
-        Ok(self.monitor.acquire().await?)
+        Ok(self.shared.monitor.acquire().await?)
     }
 }

@@ -4,6 +4,7 @@
 use std::ops::{Deref, DerefMut};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
@@ -50,6 +51,22 @@ struct Manager {
     options: PgConnectOptions,
     heartbeat: Arc<Heartbeat>,
     statement_timeout: Arc<StatementTimeout>,
+    replacements: Replacements,
+}
+
+/// Limits how many connections are replaced for their age: all were opened at the same time, and the
+/// requests would wait for all of them.
+#[derive(Debug, Default)]
+struct Replacements {
+    /// The last second in which one was replaced.
+    second: AtomicU64,
+}
+
+impl Replacements {
+    /// Returns whether a connection of this age is to be replaced `now`: at most one in a second.
+    fn replaces(&self, age: Duration, now: Duration) -> bool {
+        age >= MAX_AGE && self.second.swap(now.as_secs(), Ordering::Relaxed) != now.as_secs()
+    }
 }
 
 impl managed::Manager for Manager {
@@ -66,9 +83,9 @@ impl managed::Manager for Manager {
     /// closed instead.
     async fn recycle(&self, _: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         let age = metrics.age();
-        let usable = age < MAX_AGE
-            && self.heartbeat.opened_after_disconnect(age)
-            && self.statement_timeout.opened_after_change(age);
+        let usable = self.heartbeat.opened_after_disconnect(age)
+            && self.statement_timeout.opened_after_change(age)
+            && !self.replacements.replaces(age, self.heartbeat.started.elapsed());
         if usable { Ok(()) } else { Err(RecycleError::message("outdated")) }
     }
 }
@@ -80,7 +97,8 @@ impl Pool {
         heartbeat: Arc<Heartbeat>,
         statement_timeout: Arc<StatementTimeout>,
     ) -> Self {
-        let manager = Manager { options, heartbeat, statement_timeout };
+        let replacements = Replacements::default();
+        let manager = Manager { options, heartbeat, statement_timeout, replacements };
         let connections = managed::Pool::builder(manager)
             .max_size(limits.max_connections as usize)
             // The connection used last: its server process is the most likely to be in a cache.
@@ -254,7 +272,9 @@ impl Transaction {
     /// # Errors
     /// Database errors; after one it is unknown whether the transaction has been committed.
     pub async fn commit(mut self) -> sqlx::Result<()> {
-        raw_sql("commit").execute(&mut *self).await?;
+        // After a failed statement PostgreSQL answers a commit with a rollback, which is no error to
+        // sqlx. Any other statement fails then.
+        raw_sql("select; commit").execute(&mut *self).await?;
         drop(self.0.take());
         Ok(())
     }
@@ -279,5 +299,20 @@ impl Drop for Transaction {
         if let Some(object) = self.0.take() {
             reset_later(object, true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_replaced_for_their_age_one_in_a_second() {
+        let replacements = Replacements::default();
+        let seconds = Duration::from_secs;
+        assert!(!replacements.replaces(seconds(1799), seconds(1800)));
+        assert!(replacements.replaces(MAX_AGE, seconds(1800)));
+        assert!(!replacements.replaces(MAX_AGE, seconds(1800)));
+        assert!(replacements.replaces(MAX_AGE, seconds(1801)));
     }
 }

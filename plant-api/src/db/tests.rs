@@ -177,8 +177,8 @@ async fn a_connection_beyond_the_maximum_is_waited_for_until_a_timeout(pool: PgP
     let result = tokio::time::timeout(Duration::from_secs(30), db.acquire()).await;
     let error = result.expect("no acquire timeout").unwrap_err();
     assert!(error.is_outage(), "{error}");
-    assert_eq!(db.acquire_wait.get_sample_count(), 3);
-    assert!(db.acquire_wait.get_sample_sum() > 2.9);
+    assert_eq!(db.shared.acquire_wait.get_sample_count(), 3);
+    assert!(db.shared.acquire_wait.get_sample_sum() > 2.9);
     drop(first);
     wait_until(async || db.pool_usage() == (1, 1, 2)).await;
     db.acquire().await.unwrap();
@@ -321,6 +321,15 @@ async fn a_dropped_transaction_is_rolled_back(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn after_a_failed_statement_a_commit_fails(pool: PgPool) {
+    let db = connect(&pool, LIMITS).await;
+    let mut tx = db.begin().await.unwrap();
+    sqlx::query("select 1 / 0").execute(&mut *tx).await.unwrap_err();
+    let error = tx.commit().await.unwrap_err();
+    assert!(error.to_string().contains("current transaction is aborted"), "{error}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_snapshot_is_read_only_and_repeatable(pool: PgPool) {
     let db = connect(&pool, LIMITS).await;
     let mut tx = db.begin_snapshot().await.unwrap();
@@ -395,9 +404,9 @@ async fn the_service_is_unhealthy_while_the_database_does_not_respond(pool: PgPo
         proxy.set(mode);
         wait_until(async || !db.is_up()).await;
         // Without an attempt to connect, which would wait for the proxy.
-        let waits = db.acquire_wait.get_sample_count();
+        let waits = db.shared.acquire_wait.get_sample_count();
         assert!(db.acquire().await.unwrap_err().is_outage());
-        assert_eq!(db.acquire_wait.get_sample_count(), waits);
+        assert_eq!(db.shared.acquire_wait.get_sample_count(), waits);
         let health = app.get("/health").await;
         assert_eq!(health.header("retry-after"), Some("1"));
         assert_eq!(health.expect(503)["database"], "disconnected");
