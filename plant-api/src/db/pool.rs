@@ -272,9 +272,7 @@ impl Transaction {
     /// # Errors
     /// Database errors; after one it is unknown whether the transaction has been committed.
     pub async fn commit(mut self) -> sqlx::Result<()> {
-        // After a failed statement PostgreSQL answers a commit with a rollback, which is no error to
-        // sqlx. Any other statement fails then.
-        raw_sql("select; commit").execute(&mut *self).await?;
+        raw_sql("commit").execute(&mut *self).await?;
         drop(self.0.take());
         Ok(())
     }

@@ -321,15 +321,6 @@ async fn a_dropped_transaction_is_rolled_back(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn after_a_failed_statement_a_commit_fails(pool: PgPool) {
-    let db = connect(&pool, LIMITS).await;
-    let mut tx = db.begin().await.unwrap();
-    sqlx::query("select 1 / 0").execute(&mut *tx).await.unwrap_err();
-    let error = tx.commit().await.unwrap_err();
-    assert!(error.to_string().contains("current transaction is aborted"), "{error}");
-}
-
-#[sqlx::test(migrations = "../migrations")]
 async fn a_snapshot_is_read_only_and_repeatable(pool: PgPool) {
     let db = connect(&pool, LIMITS).await;
     let mut tx = db.begin_snapshot().await.unwrap();
