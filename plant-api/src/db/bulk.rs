@@ -53,14 +53,14 @@ impl BulkRead {
     }
 }
 
-/// The slots of this process. Clones share them.
-#[derive(Debug, Clone)]
+/// The slots of this process.
+#[derive(Debug)]
 pub(super) struct BulkReads {
     audits: Slots,
     exports: Slots,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Slots {
     running: Arc<Semaphore>,
     unsent: Arc<Semaphore>,

@@ -27,12 +27,12 @@ const RESET_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for closing an idle connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Connections that are opened when they are first needed. Clones share them.
-#[derive(Debug, Clone)]
+/// Connections that are opened when they are first needed.
+#[derive(Debug)]
 pub(super) struct Pool {
     connections: managed::Pool<Manager>,
     acquire_timeout: Duration,
-    congestion: Arc<Congestion>,
+    congestion: Congestion,
     created: Instant,
 }
 
@@ -108,7 +108,7 @@ impl Pool {
         Self {
             connections,
             acquire_timeout: limits.acquire_timeout,
-            congestion: Arc::new(Congestion::new(limits.congestion_target)),
+            congestion: Congestion::new(limits.congestion_target),
             created: Instant::now(),
         }
     }
