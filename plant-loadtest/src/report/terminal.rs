@@ -319,7 +319,7 @@ fn short_totals(outcome: &Outcome, verdict: &Verdict) -> String {
     let judged = outcome.tally_judged();
     let latency = summary::percentiles(&judged.latency)
         .filter(|(name, _)| ["50", "95", "99"].contains(name))
-        .map(|(name, ms)| format!("P{name} {}", ms.map_or_else(|| "-".to_owned(), format_ms)));
+        .map(percentile);
     let model = match outcome.load.model {
         Model::Closed => format!("{} users", outcome.load.users),
         Model::Open => "open model".to_owned(),
@@ -422,11 +422,13 @@ fn counters(outcome: &Outcome) -> String {
     text
 }
 
+fn percentile((name, ms): (&str, Option<f64>)) -> String {
+    format!("P{name} {}", ms.map_or_else(|| "-".to_owned(), format_ms))
+}
+
 fn percentiles(outcome: &Outcome) -> String {
     let judged = outcome.tally_judged();
-    let listed: Vec<String> = summary::percentiles(&judged.latency)
-        .map(|(name, ms)| format!("P{name} {}", ms.map_or_else(|| "-".to_owned(), format_ms)))
-        .collect();
+    let listed: Vec<String> = summary::percentiles(&judged.latency).map(percentile).collect();
     format!("Latency, all endpoints, judged: {}", listed.join(" · "))
 }
 
