@@ -59,9 +59,6 @@ const DEFAULT_HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 /// needs to answer.
 const MIN_WAIT: Duration = Duration::from_secs(1);
 
-/// Interval at which the waits after the load check whether the run was interrupted.
-const INTERRUPT_POLL_INTERVAL: Duration = Duration::from_millis(50);
-
 /// How long to wait after the accepted work has ended until the service reports an empty queue. Gauges may
 /// be updated some seconds late.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -389,12 +386,7 @@ async fn check_target(
 
 /// Waits until the run is interrupted, or was aborted, and at least [`MIN_WAIT`].
 async fn interrupted() {
-    let is_interrupted = async {
-        while !goose::is_killswitch_triggered() {
-            sleep(INTERRUPT_POLL_INTERVAL).await;
-        }
-    };
-    tokio::join!(is_interrupted, sleep(MIN_WAIT));
+    tokio::join!(engine::interrupted(), sleep(MIN_WAIT));
 }
 
 /// Waits until no job waits in the queue and returns the number of those that still do; `None` unless a

@@ -1,5 +1,7 @@
 //! What the harness must know of the service under test: its address, health check, metrics and process.
 
+use std::net::IpAddr;
+
 use reqwest::{StatusCode, Url};
 use serde_json::Value;
 
@@ -31,6 +33,14 @@ pub enum ServiceProcess {
     Pid(u32),
     /// The main process of the Docker container with this name or id.
     Container(String),
+}
+
+/// Returns whether the host name or IP address `name`, in a URL with brackets, is that of this machine,
+/// without resolving it.
+#[must_use]
+pub fn is_loopback_name(name: &str) -> bool {
+    let address = name.trim_matches(['[', ']']).parse();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 /// Parses the base URL of a service: scheme, host, port and a path, to which the paths of requests are

@@ -6,7 +6,6 @@ mod view;
 
 use std::{
     io,
-    net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -21,12 +20,14 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::sleep,
 };
+use uuid::Uuid;
 
 use crate::{
-    engine::control::UserControl,
+    engine::{control::UserControl, interrupted},
     live::LiveOutcome,
     outcome::Outcome,
-    verdict::{Grade, Verdict},
+    service::is_loopback_name,
+    verdict::Verdict,
 };
 
 /// Shortest time from one update of the values to the next.
@@ -35,9 +36,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How many times longer than an update the time until the next one is at least, so that long runs do
 /// not spend more than a twentieth of a CPU on it.
 const PAUSE_FACTOR: u32 = 20;
-
-/// Interval at which Ctrl-C is checked for.
-const INTERRUPT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A dashboard that is being served, until it is dropped.
 #[derive(Debug)]
@@ -115,9 +113,7 @@ impl Dashboard {
         let bare = host.trim_matches(['[', ']']);
         let listener = TcpListener::bind((bare, port)).await?;
         let address = listener.local_addr()?;
-        let is_local = bare == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-        let token =
-            (!is_local).then(|| format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)));
+        let token = (!is_loopback_name(bare)).then(|| Uuid::new_v4().simple().to_string());
         let query = token.as_ref().map(|token| format!("?token={token}")).unwrap_or_default();
         let shown = if bare.contains(':') { format!("[{bare}]") } else { bare.to_owned() };
         let url = format!("http://{shown}:{}/{query}", address.port());
@@ -184,6 +180,7 @@ impl Dashboard {
         };
         let next = tokio::select! {
             next = decided => next,
+            // By Ctrl-C, whose handler the run before has set.
             () = interrupted() => Next::Quit,
             () = terminated() => Next::Quit,
         };
@@ -236,13 +233,6 @@ impl Shared {
     }
 }
 
-/// Waits for Ctrl-C, whose handler the run before has set.
-async fn interrupted() {
-    while !goose::is_killswitch_triggered() {
-        sleep(INTERRUPT_POLL_INTERVAL).await;
-    }
-}
-
 /// Waits for SIGTERM. The run before has replaced its default action.
 async fn terminated() {
     #[cfg(unix)]
@@ -272,15 +262,5 @@ async fn update(shared: Arc<Shared>, mut live: LiveOutcome) {
             shared.lock().view = view;
         }
         sleep(INTERVAL.max(began.elapsed() * PAUSE_FACTOR)).await;
-    }
-}
-
-/// Returns the worst color of a grade: `good`, `warn`, `bad` or `none`.
-fn tone(grade: Grade) -> &'static str {
-    match grade {
-        Grade::Pass => "good",
-        Grade::Warning => "warn",
-        Grade::Fail => "bad",
-        _ => "none",
     }
 }

@@ -1,6 +1,6 @@
 //! Serves the page and its data, and receives its commands.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::{Next, Phase, Shared};
+use crate::service::is_loopback_name;
 
 const PAGE: &str = include_str!("page.html");
 
@@ -86,8 +87,7 @@ fn is_local_name(headers: &HeaderMap) -> bool {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    let ip = name.trim_matches(['[', ']']).parse();
-    name.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
+    is_loopback_name(name)
 }
 
 async fn data(State(shared): State<Arc<Shared>>) -> impl IntoResponse {

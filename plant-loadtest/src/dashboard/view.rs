@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 
 use serde_json::{Value, json};
 
-use super::tone;
 use crate::{
     outcome::{Outcome, ServiceSample},
     report::series::{self, Segment, Series, Windows},
@@ -59,6 +58,16 @@ impl Standing {
             Self::Beyond => "warn",
             Self::Violated(grade) => tone(grade),
         }
+    }
+}
+
+/// Returns the color of a violation of this grade: `good`, `warn`, `bad` or `none`.
+fn tone(grade: Grade) -> &'static str {
+    match grade {
+        Grade::Pass => "good",
+        Grade::Warning => "warn",
+        Grade::Fail => "bad",
+        _ => "none",
     }
 }
 

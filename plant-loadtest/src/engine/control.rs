@@ -7,6 +7,7 @@ use std::{io, net::TcpListener, time::Duration};
 
 use goose::config::GooseConfiguration;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -26,7 +27,7 @@ impl UserControl {
     pub fn new() -> io::Result<Self> {
         // Goose does not return which port it has bound.
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let token = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        let token = Uuid::new_v4().simple().to_string();
         let http = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build();
         Ok(Self { port, token, http: http.map_err(io::Error::other)? })
     }

@@ -17,6 +17,7 @@ use goose::GooseError;
 use crate::profile::Plan;
 
 pub use crate::client::ClientConfig;
+pub use stop::interrupted;
 
 /// Error of a load engine.
 #[derive(Debug, thiserror::Error)]

@@ -17,6 +17,13 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long an on-stop task may sleep after the end of the run.
 const ON_STOP_SLEEP: Duration = Duration::from_millis(500);
 
+/// Waits until the run is interrupted, by Ctrl-C or because it was aborted.
+pub async fn interrupted() {
+    while !goose::is_killswitch_triggered() {
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
 /// Whether the run has ended.
 #[derive(Clone)]
 pub(super) struct Stop(watch::Receiver<bool>);

@@ -3,7 +3,10 @@
 
 use reqwest::Url;
 
-use crate::{outcome::ServiceSample, service::ServiceProcess};
+use crate::{
+    outcome::ServiceSample,
+    service::{ServiceProcess, is_loopback_name},
+};
 
 /// The processes of a service on this machine: one, or a main process and its workers.
 #[derive(Debug)]
@@ -155,10 +158,7 @@ impl LocalProcess {
 /// Returns the port of the base URL `host` if it is a loopback address.
 fn loopback_port(host: &str) -> Option<u16> {
     let url = Url::parse(host).ok()?;
-    let name = url.host_str()?;
-    let is_local = name == "localhost"
-        || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-    if is_local { url.port_or_known_default() } else { None }
+    if is_loopback_name(url.host_str()?) { url.port_or_known_default() } else { None }
 }
 
 /// Returns the id of the main process of a Docker container; `None` if it does not run.
