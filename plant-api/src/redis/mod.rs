@@ -8,11 +8,13 @@
 //!   ([`Redis::dedicated_connection`]): on a shared one it would hold up all other commands.
 //!
 //! Redis is optional: commands time out after [`COMMAND_TIMEOUT`], and without Redis the service
-//! continues with PostgreSQL alone. Failed commands are counted ([`Redis::failure_count`]), because
+//! continues with PostgreSQL alone. The time in which this process is too busy to receive a response does
+//! not count (`timeout.rs`). Failed commands are counted ([`Redis::failure_count`]), because
 //! after a failure the content of Redis is uncertain; the cache checks that count.
 
 #[cfg(test)]
 mod tests;
+mod timeout;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,10 +24,11 @@ use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{
     Arg, AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult, cmd,
 };
-use deadpool_redis::{Config, Pool, PoolConfig, Runtime, Timeouts};
+use deadpool_redis::{Config, Pool, PoolConfig, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::traces::{self, ChildSpan};
+use timeout::timeout;
 
 /// Timeout of a command, 50 ms.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_millis(50);
@@ -67,12 +70,8 @@ impl Redis {
         let Some(url) = url else { return Ok(Self::default()) };
         let client = Client::open(url)?;
         let mut config = Config::from_url(url);
-        let timeout = Some(CONNECT_TIMEOUT);
-        config.pool = Some(PoolConfig {
-            max_size: POOL_SIZE,
-            timeouts: Timeouts { wait: timeout, create: timeout, recycle: timeout },
-            ..PoolConfig::default()
-        });
+        // The heartbeat has a timeout for all of it.
+        config.pool = Some(PoolConfig { max_size: POOL_SIZE, ..PoolConfig::default() });
         let pool = config
             .create_pool(Some(Runtime::Tokio1))
             .map_err(|e| std::io::Error::other(e.to_string()))?;
@@ -126,11 +125,7 @@ impl Redis {
     /// Returns an error if Redis is not configured or cannot be connected.
     pub async fn dedicated_connection(&self) -> Result<MultiplexedConnection, String> {
         let server = self.0.as_ref().ok_or("Redis is not configured")?;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(None);
-        let connection = server.client.get_multiplexed_async_connection_with_config(&config).await;
-        connection.map_err(|e| e.to_string())
+        timeout(CONNECT_TIMEOUT, server.connect()).await.map_err(|e| e.to_string())
     }
 
     /// Executes a command like [`Redis::query`], and if that fails, once more on a new connection,
@@ -142,12 +137,12 @@ impl Redis {
             if let Some(value) = self.query(command).await {
                 return Ok(value);
             }
-            let mut connection = server.client.get_multiplexed_async_connection().await?;
+            let mut connection = server.connect().await?;
             command.query_async(&mut connection).await
         };
-        match tokio::time::timeout(COMMAND_TIMEOUT, attempts).await {
-            Ok(Ok(value)) => Some(value),
-            Ok(Err(_)) | Err(_) => {
+        match timeout(COMMAND_TIMEOUT, attempts).await {
+            Ok(value) => Some(value),
+            Err(_) => {
                 server.record_failure();
                 None
             }
@@ -199,14 +194,10 @@ fn span_of(command: &Cmd) -> ChildSpan {
 
 impl Server {
     async fn with_timeout<T>(&self, command: impl Future<Output = RedisResult<T>>) -> Option<T> {
-        match tokio::time::timeout(COMMAND_TIMEOUT, command).await {
-            Ok(Ok(value)) => Some(value),
-            Ok(Err(error)) => {
+        match timeout(COMMAND_TIMEOUT, command).await {
+            Ok(value) => Some(value),
+            Err(error) => {
                 tracing::debug!(%error, "Redis command failed");
-                self.record_failure();
-                None
-            }
-            Err(_) => {
                 self.record_failure();
                 None
             }
@@ -225,18 +216,13 @@ impl Server {
     }
 
     async fn check_connection(&self) -> RedisResult<()> {
-        let result = tokio::time::timeout(CONNECT_TIMEOUT, self.ping()).await;
-        let result = result.unwrap_or_else(|_| Err(timed_out()));
+        let result = timeout(CONNECT_TIMEOUT, self.ping()).await;
         if result.is_err() {
             self.record_failure();
             return result;
         }
         if self.connection().is_none() {
-            let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(CONNECT_TIMEOUT))
-                .set_response_timeout(Some(COMMAND_TIMEOUT));
-            let connection =
-                self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            let connection = timeout(CONNECT_TIMEOUT, self.connect()).await?;
             *self.shared_connection.write().unwrap_or_else(PoisonError::into_inner) =
                 Some(connection);
         }
@@ -248,8 +234,11 @@ impl Server {
             self.pool.get().await.map_err(|e| std::io::Error::other(e.to_string()))?;
         cmd("PING").query_async::<String>(&mut connection).await.map(drop)
     }
-}
 
-fn timed_out() -> RedisError {
-    std::io::Error::new(std::io::ErrorKind::TimedOut, "no response in time").into()
+    /// Opens a connection without timeouts: callers have theirs.
+    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        self.client.get_multiplexed_async_connection_with_config(&config).await
+    }
 }
