@@ -68,7 +68,7 @@ start_servers() {
   CACHED_PID=$SERVICE CACHED=http://127.0.0.1:$port
   AGENT=$(first_id "$port" '/api/v1/agents?limit=1')
   HIRE=$(first_id "$port" "$CUSTOMER?limit=1")
-  SKILL=$(query "select id from skill order by id limit 1")
+  SKILL=$(psql -X -q -A -t -d "$DATABASE_URL" -c "select id from skill order by id limit 1")
   TOKEN=$(curl -fsS "$CACHED/api/v1/auth/login" -H 'Content-Type: application/json' -d @scripts/bench/login.json |
     sed 's/.*"access_token":"\([^"]*\)".*/\1/')
   fetch_body "$port" /health >"$WORK/health"
@@ -114,7 +114,8 @@ measure_round() {
   measure_route goal hyper - "$BARE_AGENT/api/v1/agents/$HIRE/goals" POST scripts/bench/new_goal.json
   measure_pgbench goal new_goal.sql
   measure_route goals service "$CACHED_PID" "$CACHED/api/v1/agents/$HIRE/goals"
-  measure_route certify service "$CACHED_PID" "$CACHED/api/v1/genesis/skills/$SKILL/certify" POST scripts/bench/empty.json
+  # With 64 each would wait for a connection of the pool for longer than is accepted.
+  CONNECTIONS=16 measure_route certify service "$CACHED_PID" "$CACHED/api/v1/genesis/skills/$SKILL/certify" POST scripts/bench/empty.json
   # More would wait for a thread that hashes passwords, and be rejected.
   CONNECTIONS=4 measure_route login service "$CACHED_PID" "$CACHED/api/v1/auth/login" POST scripts/bench/login.json
   measure_route generation service "$CACHED_PID" "$CACHED/api/v1/generation/create" POST scripts/bench/generation.json "$TOKEN"

@@ -1,7 +1,7 @@
 """Prints a table of the measurements of bench_overload.sh, and draws the plot.
 
-Usage: overload.py DIRECTORY CAPACITY SVG. The directory has the CSV files of plant-loadtest, in Locust's layout:
-<version>-<share>_stats.csv, and <version>-recovery_stats_history.csv.
+Usage: overload.py DIRECTORY CAPACITY SVG. The directory has what plant-loadtest has printed and its CSV files in Locust's
+layout: <version>-<share>.out and <version>-recovery_stats_history.csv.
 """
 
 import csv
@@ -19,17 +19,18 @@ def read_rows(path):
 
 
 def measurement(path):
-    """Returns sent and failed requests and the latency of the successful ones in ms."""
-    total = next(row for row in read_rows(path) if row["Name"] == "Aggregated")
-    sent, failed = int(total["Request Count"]), int(total["Failure Count"])
-    return sent, failed, float(total["50%"]), float(total["99%"])
+    """Returns sent and failed requests of the judged stage and the latency of the successful ones in ms."""
+    with open(path) as file:
+        line = re.search(r"Judged: (\d+) requests.* errors: (\d+); P50 ([\d.]+) ms.* P99 ([\d.]+) ms", file.read())
+    sent, failed, p50, p99 = line.groups()
+    return int(sent), int(failed), float(p50), float(p99)
 
 
 def measurements(directory):
     """Returns {version: [(share, sent, failed, p50, p99)]} in the order of the shares."""
     found = {}
-    for path in glob.glob(f"{directory}/*_stats.csv"):
-        match = re.fullmatch(r"(\w+)-(\d+)_stats.csv", os.path.basename(path))
+    for path in glob.glob(f"{directory}/*.out"):
+        match = re.fullmatch(r"(\w+)-(\d+).out", os.path.basename(path))
         if match:
             version, share = match[1], int(match[2])
             found.setdefault(version, []).append((share, *measurement(path)))
