@@ -20,6 +20,8 @@ pub struct Tally {
     pub failed_writes: u64,
     pub reads: u64,
     pub failed_reads: u64,
+    /// Reads that the service rejected with 503 and `Retry-After`.
+    pub rejected_reads: u64,
     /// Agents in the responses.
     pub agents_read: u64,
     /// Agents that were older than an acknowledged write.
@@ -38,6 +40,7 @@ impl Tally {
         self.failed_writes += other.failed_writes;
         self.reads += other.reads;
         self.failed_reads += other.failed_reads;
+        self.rejected_reads += other.rejected_reads;
         self.agents_read += other.agents_read;
         self.stale += other.stale;
         self.examples.extend(other.examples);

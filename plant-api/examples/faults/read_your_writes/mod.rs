@@ -46,7 +46,11 @@ pub struct Options {
 /// Delay between two requests of a client, so that the load does not saturate the CPU.
 const THINK_TIME: Duration = Duration::from_millis(5);
 
-/// Runs the test and prints the counts. Returns whether no read was stale and no request failed.
+/// One of so many reads may be rejected.
+const MAX_REJECTED_SHARE: u64 = 100;
+
+/// Runs the test and prints the counts. Returns whether no read was stale, no request failed, and few
+/// reads were rejected.
 pub async fn run(options: Options) -> anyhow::Result<bool> {
     let agents = create_agents(&options).await?;
     let ledger = Arc::new(Ledger::new(&agents));
@@ -79,7 +83,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
 fn report(options: &Options, mut tally: Tally) -> bool {
     println!(
         "{} writers and {} readers on {} replicas: {} writes acknowledged, {} writes failed; {} reads \
-         of {} agents, {} reads failed, {} agents stale",
+         of {} agents, {} reads rejected, {} failed, {} agents stale",
         options.writers,
         options.readers,
         options.address.len(),
@@ -87,6 +91,7 @@ fn report(options: &Options, mut tally: Tally) -> bool {
         tally.failed_writes,
         tally.reads,
         tally.agents_read,
+        tally.rejected_reads,
         tally.failed_reads,
         tally.stale,
     );
@@ -98,7 +103,9 @@ fn report(options: &Options, mut tally: Tally) -> bool {
     for example in &tally.examples {
         println!("stale: {example}");
     }
-    tally.stale == 0 && tally.failed_reads == 0 && tally.failed_writes == 0
+    // Without the cache a slow machine has less capacity than this load needs.
+    let few_rejected = tally.rejected_reads * MAX_REJECTED_SHARE <= tally.reads;
+    tally.stale == 0 && tally.failed_reads == 0 && tally.failed_writes == 0 && few_rejected
 }
 
 /// Returns one client per replica, rotated by `first`.
@@ -194,9 +201,17 @@ async fn read(
 async fn read_once(client: &mut Client, path: &str, ledger: &Ledger, tally: &mut Tally) {
     let acknowledged = ledger.snapshot();
     let started_at = tokio::time::Instant::now();
-    let body = client.get(path).await;
+    let response = client.send(Method::GET, path, None).await;
     tally.latencies.push(started_at.elapsed());
-    let Ok(body) = body else {
+    let body = match &response {
+        Ok(response) if response.status == 200 => response.json().ok(),
+        Ok(response) if response.status == 503 && response.retry_after => {
+            tally.rejected_reads += 1;
+            return;
+        }
+        _ => None,
+    };
+    let Some(body) = body else {
         tally.failed_reads += 1;
         return;
     };
