@@ -146,6 +146,34 @@ struct Exchange {
     body: Result<Bytes, (FailureKind, String)>,
 }
 
+/// A request that was recorded as sent. It is recorded as lost if it is dropped before it has a result.
+struct SentRequest<'c> {
+    client: &'c Client,
+    endpoint: &'static str,
+    intended_start: Instant,
+    has_result: bool,
+}
+
+impl<'c> SentRequest<'c> {
+    fn record(client: &'c Client, endpoint: &'static str, intended_start: Instant) -> Self {
+        client.recorder.record_sent(client.shard, endpoint, intended_start);
+        Self { client, endpoint, intended_start, has_result: false }
+    }
+
+    fn finish(mut self) {
+        self.has_result = true;
+    }
+}
+
+impl Drop for SentRequest<'_> {
+    fn drop(&mut self) {
+        if !self.has_result {
+            let Client { recorder, shard, .. } = self.client;
+            recorder.record_lost(*shard, self.endpoint, self.intended_start);
+        }
+    }
+}
+
 impl Client {
     /// Returns a client with its own connections, as a user's browser has.
     ///
@@ -255,9 +283,7 @@ impl Client {
         let (sent_at, sent_at_time) = (Instant::now(), DateTime::<Utc>::from(SystemTime::now()));
         let intended_start = self.take_intended_start().unwrap_or(sent_at);
         let recording = self.recording.load(Relaxed);
-        if recording {
-            self.recorder.record_sent(self.shard, endpoint.name, intended_start);
-        }
+        let sent = recording.then(|| SentRequest::record(self, endpoint.name, intended_start));
         let mut exchange = self.execute(prepared).await;
         if exchange.status == Some(StatusCode::UNAUTHORIZED)
             && let (Some(account), Some(rejected)) = (account, token)
@@ -265,6 +291,9 @@ impl Client {
         {
             request.bearer = Some(token);
             exchange = self.execute(request.prepare(&self.http, &self.base_url)).await;
+        }
+        if let Some(sent) = sent {
+            sent.finish();
         }
         let Exchange { first_byte, last_byte, status, headers, body } = exchange;
         let rejected = status == Some(StatusCode::UNAUTHORIZED) && request.bearer.is_some();

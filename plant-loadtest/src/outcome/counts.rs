@@ -34,6 +34,10 @@ pub struct Counts {
     /// Requests whose connection was refused or lost.
     #[serde(skip_serializing_if = "is_zero")]
     pub connection_failures: u64,
+    /// Requests that were given up before they had a result: their user was stopped, or their load
+    /// generator was lost.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lost: u64,
 }
 
 impl Counts {
@@ -80,17 +84,23 @@ impl Counts {
         self.succeeded + self.errors()
     }
 
-    /// Returns whether every request that was sent had a response, timed out or had a connection
-    /// failure.
+    /// Returns whether every request that was sent had a response, timed out, had a connection failure
+    /// or was lost.
     #[must_use]
     pub fn is_consistent(&self) -> bool {
-        self.sent == self.responses() + self.timed_out + self.connection_failures
+        self.sent == self.responses() + self.timed_out + self.connection_failures + self.lost
+    }
+
+    /// Counts the requests that have no result as lost.
+    pub fn lose_unfinished(&mut self) {
+        self.lost = self.sent.saturating_sub(self.finished());
     }
 
     /// Adds the counts of `other`.
     pub fn add(&mut self, other: &Self) {
         self.sent += other.sent;
         self.succeeded += other.succeeded;
+        self.lost += other.lost;
         for &kind in FailureKind::ALL {
             *self.failures_mut(kind) += other.failures(kind);
         }
@@ -199,5 +209,10 @@ mod tests {
         assert_eq!((counts.responses(), counts.errors()), (5, 6));
         counts.sent += 1;
         assert!(!counts.is_consistent());
+        counts.lose_unfinished();
+        assert!(counts.is_consistent() && counts.lost == 1);
+        let mut twice = counts;
+        twice.add(&counts);
+        assert_eq!((twice.lost, twice.finished()), (2, 2 * counts.finished()), "lost is no result");
     }
 }

@@ -190,6 +190,12 @@ impl Recorder {
         records.cell(endpoint, cell).counts.sent += 1;
     }
 
+    /// Counts a request that was counted as sent as lost: it was given up before it had a result.
+    pub fn record_lost(&self, shard: Shard, endpoint: &'static str, intended_start: Instant) {
+        let cell = self.cell_of(intended_start);
+        lock(&self.shards[shard.0]).cell(endpoint, cell).counts.lost += 1;
+    }
+
     /// Records a finished request.
     pub fn record_finished(&self, shard: Shard, sample: RequestSample) {
         let grace_start =

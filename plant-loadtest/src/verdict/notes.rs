@@ -86,7 +86,15 @@ pub(super) fn collect(
     notes.extend(iteration_notes(outcome));
     notes.extend(outcome.actions.iter().map(action_note));
     notes.extend(generator::arrivals_note(outcome));
-    if !outcome.counts_all().is_consistent() {
+    let counts = outcome.counts_all();
+    if counts.lost > 0 {
+        notes.push(format!(
+            "{} of {} requests were given up before they had a result; they count neither as successes nor \
+             as errors",
+            counts.lost, counts.sent
+        ));
+    }
+    if !counts.is_consistent() {
         notes.push("some requests were aborted before they completed".into());
     }
     notes

@@ -1,6 +1,7 @@
 //! Judges one threshold by an outcome.
 
 mod actions;
+mod lost;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -17,6 +18,7 @@ use super::{
     generator, usage,
 };
 use crate::{
+    distribution::Distribution,
     duration,
     failure::FailureKind,
     load::Stage,
@@ -199,13 +201,21 @@ fn measure(
     match &threshold.metric {
         Metric::ErrorRate(kinds) => error_rate(outcome, threshold, kinds, spans, judging),
         Metric::Mean => {
-            let latency = tally().latency;
-            let decision = decide_mean(threshold, &latency, judging);
+            let Tally { latency, counts, .. } = tally();
+            let decision =
+                lost::unless_lost(decide_mean(threshold, &latency, judging), &counts, || {
+                    decide_mean(threshold, &lost::all_slow(&latency, &counts), judging)
+                });
             Measured { value: latency.mean_ms(), samples: latency.len(), decision }
         }
         Metric::Max => {
-            let latency = tally().latency;
-            from_value(threshold, latency.max_ms(), latency.len())
+            let Tally { latency, counts, .. } = tally();
+            let measured = from_value(threshold, latency.max_ms(), latency.len());
+            let decision = lost::unless_lost(measured.decision, &counts, || {
+                let slowest = lost::all_slow(&latency, &counts).max_ms();
+                from_value(threshold, slowest, latency.len()).decision
+            });
+            Measured { decision, ..measured }
         }
         Metric::StatusShare(statuses) => status_share(threshold, *statuses, &tally(), judging),
         Metric::Rate => {
@@ -241,11 +251,15 @@ fn measure(
             Measured { decision: not_measured(&reason), ..measured }
         }
         metric => {
-            let latency = tally().latency;
+            let Tally { latency, counts, .. } = tally();
             let quantile = metric.quantile().unwrap_or_default();
-            let mut decision = decide_quantile(threshold, &latency, quantile, judging);
+            let decide =
+                |latency: &Distribution| decide_quantile(threshold, latency, quantile, judging);
+            let mut decision = lost::unless_lost(decide(&latency), &counts, || {
+                decide(&lost::all_slow(&latency, &counts))
+            });
             let timeout_ms = outcome.load.timeout_s * 1000.0;
-            let timed_out = counts(outcome, &threshold.subject, spans).timed_out;
+            let timed_out = counts.timed_out;
             if decision == Decision::Met && timed_out > 0 && threshold.limit.value > timeout_ms {
                 decision =
                     not_measured(&format!("{timed_out} requests timed out before the limit"));
@@ -284,6 +298,13 @@ fn status_share(
         true => not_measured("the outcome contains status codes for the whole run only"),
         false => decide_status_share(threshold, responses, judging),
     };
+    let decision = lost::unless_lost(decision, &tally.counts, || {
+        let worst = match threshold.limit.is_upper() {
+            true => lost::all_failed(responses, &tally.counts),
+            false => Share { total: total + tally.counts.lost, ..responses },
+        };
+        decide_status_share(threshold, worst, judging)
+    });
     Measured { value, samples: total, decision }
 }
 
@@ -313,7 +334,9 @@ fn error_rate(
     Measured {
         value: Some(failed.fraction() * 100.0),
         samples: failed.total,
-        decision: decide_error_rate(threshold, failed, judging),
+        decision: lost::unless_lost(decide_error_rate(threshold, failed, judging), &counts, || {
+            decide_error_rate(threshold, lost::all_failed(failed, &counts), judging)
+        }),
     }
 }
 

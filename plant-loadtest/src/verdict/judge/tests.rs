@@ -1107,3 +1107,72 @@ fn a_generator_that_is_busy_while_iterations_run_is_not_excused_by_the_pause_aft
     let judged = judge_by_point(&outcome, &threshold(Metric::P95, 100.0, Some(100.0)));
     assert_eq!(judged.reported_grade(), Grade::Invalid);
 }
+
+/// Adds requests without a result to those of [`outcome_with`].
+fn with_lost(mut outcome: Outcome, lost: u64) -> Outcome {
+    let counts = &mut outcome.endpoints[0].cells[0].counts;
+    counts.lost = lost;
+    counts.sent += lost;
+    outcome
+}
+
+#[test]
+fn what_depends_on_lost_requests_is_not_decidable() {
+    let errors = Metric::ErrorRate(FailureKind::ALL.to_vec());
+    for (metric, limit) in [
+        (Metric::P95, 100.0),
+        (Metric::P99, 100.0),
+        (Metric::Mean, 100.0),
+        (Metric::Max, 100.0),
+        (errors.clone(), 5.0),
+    ] {
+        let threshold = threshold(metric, limit, None);
+        for judging in [Judging::Point, Judging::default()] {
+            let grade = |lost| {
+                let judged = judge(&with_lost(outcome_with(1000, 10), lost), &threshold, judging);
+                let reason = judged.undecided.map(|undecided| undecided.reason);
+                (judged.grade, reason.unwrap_or_default())
+            };
+            assert_eq!(grade(0).0, Grade::Pass, "{:?}", threshold.metric);
+            let (judged, reason) = grade(200);
+            assert_eq!(judged, Grade::Insufficient, "{:?}", threshold.metric);
+            assert_eq!(reason, "200 of 1200 requests were lost before they had a result");
+        }
+    }
+    // Few enough to have no effect, whatever their results.
+    for (metric, limit) in [(Metric::P95, 100.0), (errors, 5.0)] {
+        let judged = judge_by_interval(
+            &with_lost(outcome_with(1000, 10), 3),
+            &threshold(metric, limit, None),
+        );
+        assert_eq!(judged.grade, Grade::Pass);
+    }
+}
+
+#[test]
+fn a_violation_stays_one_whatever_was_lost() {
+    let threshold = threshold(Metric::P95, 100.0, Some(150.0));
+    let judged = judge_by_interval(&with_lost(outcome_with(1000, 900), 500), &threshold);
+    assert_eq!((judged.grade, judged.undecided), (Grade::Fail, None));
+}
+
+#[test]
+fn only_lost_requests_are_no_pass() {
+    let outcome = with_lost(outcome_with(0, 0), 50);
+    for metric in [Metric::P95, Metric::ErrorRate(FailureKind::ALL.to_vec())] {
+        let judged = judge_by_interval(&outcome, &threshold(metric, 100.0, None));
+        assert_eq!(judged.grade, Grade::Insufficient);
+    }
+}
+
+#[test]
+fn a_share_of_statuses_is_not_decidable_if_lost_responses_may_change_it() {
+    let statuses = Statuses::Code(200);
+    let mut outcome = outcome_with(1000, 10);
+    outcome.endpoints[0].cells[0].statuses = [(200, 1000)].into();
+    let share = |limit| Threshold { limit, ..threshold(Metric::StatusShare(statuses), 1.0, None) };
+    let at_least = share(Limit::at_least(90.0));
+    assert_eq!(judge_by_interval(&outcome, &at_least).grade, Grade::Pass);
+    let outcome = with_lost(outcome, 200);
+    assert_eq!(judge_by_interval(&outcome, &at_least).grade, Grade::Insufficient);
+}
