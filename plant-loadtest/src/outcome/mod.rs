@@ -5,6 +5,7 @@ mod completion;
 mod counter;
 mod counts;
 mod iterations;
+mod restarts;
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -447,22 +448,6 @@ pub struct ServiceSample {
     pub logged_errors: Option<f64>,
 }
 
-impl ServiceSample {
-    fn identifies_process(&self) -> bool {
-        self.started_at.is_some() || self.cpu_seconds.is_some()
-    }
-
-    /// Returns whether the service has restarted since the sample `before`.
-    fn is_of_new_process(&self, before: &Self) -> bool {
-        // Differences below one second are rounding: the start time is derived from clock ticks.
-        let differs = |(now, before): (f64, f64)| (now - before).abs() > 1.0;
-        let went_back = |(now, before): (f64, f64)| now < before - f64::EPSILON;
-        self.started_at.zip(before.started_at).is_some_and(differs)
-            || self.cpu_seconds.zip(before.cpu_seconds).is_some_and(went_back)
-            || self.logged_errors.zip(before.logged_errors).is_some_and(went_back)
-    }
-}
-
 /// The parts of an outcome that are known at the start of a run.
 #[derive(Clone, Debug)]
 pub struct RunStart {
@@ -644,29 +629,6 @@ impl Outcome {
     pub fn seconds_of_process(&self) -> impl DoubleEndedIterator<Item = u32> {
         let samples = self.samples.iter().filter(|sample| sample.service.identifies_process());
         samples.map(|sample| sample.second)
-    }
-
-    /// Returns how often the service was restarted during the run: how often its start time changed
-    /// or one of its counters went back. `None` if neither was sampled.
-    #[must_use]
-    pub fn restarts(&self) -> Option<u32> {
-        let mut samples = self
-            .samples
-            .iter()
-            .map(|sample| sample.service)
-            .filter(ServiceSample::identifies_process);
-        let mut before = samples.next()?;
-        let mut restarts = 0;
-        for sample in samples {
-            restarts += u32::from(sample.is_of_new_process(&before));
-            before = ServiceSample {
-                started_at: sample.started_at.or(before.started_at),
-                cpu_seconds: sample.cpu_seconds.or(before.cpu_seconds),
-                logged_errors: sample.logged_errors.or(before.logged_errors),
-                ..sample
-            };
-        }
-        Some(restarts)
     }
 
     /// Returns the names that thresholds of this run may contain.

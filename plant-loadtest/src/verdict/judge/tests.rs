@@ -452,39 +452,6 @@ fn a_counter_that_goes_back_is_a_restart_even_if_the_start_time_is_unknown() {
 }
 
 #[test]
-fn a_restart_during_a_gap_of_one_value_shows_in_the_next_one() {
-    let sample = |started_at: Option<f64>, cpu_seconds: Option<f64>, logged_errors: Option<f64>| {
-        let service = crate::outcome::ServiceSample {
-            started_at,
-            cpu_seconds,
-            logged_errors,
-            ..Default::default()
-        };
-        crate::outcome::ResourceSample { service, ..Default::default() }
-    };
-    let restarts = |samples: Vec<crate::outcome::ResourceSample>| {
-        Outcome { samples, ..example::outcome() }.restarts()
-    };
-    let (started, cpu) = (Some(100.0), Some(5.0));
-    let gap_of_start =
-        vec![sample(started, cpu, None), sample(None, cpu, None), sample(Some(200.0), cpu, None)];
-    assert_eq!(restarts(gap_of_start), Some(1));
-    let gap_of_cpu =
-        vec![sample(None, cpu, None), sample(started, None, None), sample(None, Some(1.0), None)];
-    assert_eq!(restarts(gap_of_cpu), Some(1));
-    let gap_of_errors = vec![
-        sample(started, None, Some(7.0)),
-        sample(started, None, None),
-        sample(started, None, Some(2.0)),
-    ];
-    assert_eq!(restarts(gap_of_errors), Some(1));
-    // Rounding of the start time is none, and neither is a counter that stands still.
-    let steady = vec![sample(started, cpu, None), sample(Some(100.9), cpu, None)];
-    assert_eq!(restarts(steady), Some(0));
-    assert_eq!(restarts(vec![sample(None, None, Some(1.0))]), None);
-}
-
-#[test]
 fn errors_logged_while_accepted_work_ends_count_in_the_whole_run() {
     let mut outcome = example::outcome();
     for sample in &mut outcome.samples {
