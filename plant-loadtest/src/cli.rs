@@ -10,9 +10,9 @@ use crate::{
     class_options::{ClassOption, ClassOptions},
     command::{
         self, CommandError, Exit, calibrate::CalibrateArguments, capacity::CapacityArguments,
-        compare::CompareArguments, init::InitArguments, repeat::RepeatArguments,
-        report::ReportArguments, run_arguments::RunArguments, stub::StubArguments,
-        suite::SuiteArguments, validate::ValidateArguments,
+        compare::CompareArguments, init::InitArguments, merge::MergeArguments,
+        repeat::RepeatArguments, report::ReportArguments, run_arguments::RunArguments,
+        stub::StubArguments, suite::SuiteArguments, validate::ValidateArguments,
     },
     console::print_error,
     harness::Harness,
@@ -59,6 +59,8 @@ pub enum Command {
     Stub(StubArguments),
     /// Judge a saved outcome and write its reports, without running a load
     Report(ReportArguments),
+    /// Merge the outcomes of several load generators into one, judge it and write its reports
+    Merge(MergeArguments),
     /// Compare runs before and after a change, or detect changes in a series of runs
     Compare(CompareArguments),
     /// Run a profile as often as a comparison needs, and compare
@@ -117,6 +119,7 @@ impl Harness {
             Command::Calibrate(arguments) => command::calibrate::calibrate(&arguments).await,
             Command::Stub(arguments) => command::stub::stub(self, &arguments).await,
             Command::Report(arguments) => command::report::report(self, &arguments),
+            Command::Merge(arguments) => command::merge::merge(self, &arguments),
             Command::Compare(arguments) => command::compare::compare(&arguments),
             Command::Repeat(arguments) => command::repeat::repeat(self, &arguments).await,
             #[cfg(unix)]

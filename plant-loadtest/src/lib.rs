@@ -54,6 +54,7 @@ pub mod json_pointer;
 pub mod live;
 pub mod load;
 pub mod login;
+pub mod merge;
 pub mod methods;
 pub mod metric_names;
 pub mod outcome;

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use chrono::{DateTime, Utc};
 use tokio::time::sleep;
 
 use crate::{
@@ -91,6 +92,8 @@ pub struct Settings {
     pub exporter: Option<SocketAddr>,
     /// The command line that repeats the run; empty if there is none.
     pub command: Vec<String>,
+    /// When the load starts; `None`: after the checks.
+    pub start_at: Option<DateTime<Utc>>,
 }
 
 impl Settings {
@@ -112,6 +115,7 @@ impl Settings {
             journal: None,
             exporter: None,
             command: Vec::new(),
+            start_at: None,
         }
     }
 }
@@ -143,6 +147,11 @@ pub enum RunError {
     /// No virtual user started.
     #[error("no virtual user started")]
     NoUser,
+    /// The time at which the load was to start had passed.
+    #[error(
+        "the load was to start at {0}, but the checks had not ended before; choose a later time"
+    )]
+    StartMissed(DateTime<Utc>),
 }
 
 /// Runs a load test and returns its outcome.
@@ -154,7 +163,14 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     actions::check(&settings.plan.actions)?;
     let timeout = settings.plan.timeout.min(CHECK_TIMEOUT);
     let http = client::checks_client(&settings.host, timeout, &settings.plan.http)?;
-    let accounts = check_target(&http, settings).await?;
+    let context = CheckContext {
+        http: http.clone(),
+        host: settings.host.clone(),
+        password: settings.password.clone(),
+        options: settings.options.clone(),
+        accounts: Vec::new(),
+    };
+    let accounts = check_target(&settings.plan, &settings.service, context).await?;
     let open_files_limit = raise_open_files(settings.plan.users);
 
     probe::check_process(&settings.service, &settings.host)
@@ -165,6 +181,9 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let build = first_metrics.labels("build_info").unwrap_or_default();
     let cells = Cells::for_stages(&settings.plan.stages);
     let recorder = Arc::new(Recorder::new(probe::available_cpus()).with_cells(cells));
+    if let Some(start_at) = settings.start_at {
+        recorder.start(instant_of(start_at)?);
+    }
     let probe = Probe::start(
         http.clone(),
         &settings.host,
@@ -186,7 +205,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let sigterm_task = tokio::spawn(stop_on_sigterm());
 
     let start = RunStart {
-        load: describe_load(settings, &recorder),
+        load: describe_load(&settings.plan, &settings.command, &recorder),
         target: Target {
             host: settings.host.clone(),
             build: build.clone(),
@@ -196,7 +215,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
             queue_after: None,
         },
         generator: probe::describe_generator(open_files_limit),
-        started_at: SystemTime::now().into(),
+        started_at: settings.start_at.unwrap_or_else(|| SystemTime::now().into()),
         endpoints: recorder.merge(&endpoint_names(&settings.plan)).0,
         counters: recorder.counters(&counter_names(&settings.plan)),
         sla: settings.sla.clone(),
@@ -279,7 +298,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
     let access = access::summary(&accounts);
     Ok(Outcome {
         version: VERSION,
-        load: describe_load(settings, &recorder),
+        load: describe_load(&settings.plan, &settings.command, &recorder),
         target: Target {
             host: settings.host.clone(),
             build,
@@ -301,9 +320,16 @@ pub async fn run(settings: &Settings) -> Result<Outcome, RunError> {
         actions,
         counters: recorder.counters(&counter_names(&settings.plan)),
         completions,
+        workers: Vec::new(),
         advisory,
         sla: start.sla,
     })
+}
+
+/// Returns the moment of a time in the future.
+fn instant_of(time: DateTime<Utc>) -> Result<Instant, RunError> {
+    let left = (time - DateTime::<Utc>::from(SystemTime::now())).to_std();
+    left.map(|left| Instant::now() + left).map_err(|_| RunError::StartMissed(time))
 }
 
 fn join_lines(unmeasured: &[Unmeasured]) -> String {
@@ -366,20 +392,13 @@ fn handle_ctrl_c() {
 
 /// Checks the health of the service and runs the checks of the user classes. Returns the accounts that
 /// virtual users share.
-async fn check_target(
-    http: &reqwest::Client,
-    settings: &Settings,
+pub(crate) async fn check_target(
+    plan: &Plan,
+    service: &Service,
+    mut context: CheckContext,
 ) -> Result<Arc<[Arc<Account>]>, TargetError> {
-    let Settings { plan, host, service, password, options, .. } = settings;
-    target::check_health(http, host, service).await?;
-    let mut context = CheckContext {
-        http: http.clone(),
-        host: host.clone(),
-        password: password.clone(),
-        options: options.clone(),
-        accounts: Vec::new(),
-    };
-    let classes = plan.classes.iter().map(|weighted| weighted.class);
+    target::check_health(&context.http, &context.host, service).await?;
+    let classes: Vec<_> = plan.classes.iter().map(|weighted| weighted.class).collect();
     target::run_checks(classes, &mut context).await?;
     Ok(context.accounts.into())
 }
@@ -413,18 +432,18 @@ fn work_kinds(plan: &Plan) -> Vec<&'static WorkKind> {
     kinds
 }
 
-fn endpoint_names(plan: &Plan) -> Vec<&'static str> {
+pub(crate) fn endpoint_names(plan: &Plan) -> Vec<&'static str> {
     let endpoints = plan.classes.iter().flat_map(|weighted| weighted.class.endpoints);
     endpoints.map(|endpoint| endpoint.name).collect()
 }
 
-fn counter_names(plan: &Plan) -> Vec<&'static str> {
+pub(crate) fn counter_names(plan: &Plan) -> Vec<&'static str> {
     plan.classes.iter().flat_map(|weighted| weighted.class.counters).copied().collect()
 }
 
 /// Raises the soft limit of open files for `users` virtual users. Returns the limit, or `None` if
 /// it is unknown.
-fn raise_open_files(users: u32) -> Option<u64> {
+pub(crate) fn raise_open_files(users: u32) -> Option<u64> {
     let required = u64::from(users) * 2 + RESERVED_OPEN_FILES;
     let (soft, _) = rlimit::Resource::NOFILE.get().ok()?;
     if soft >= required {
@@ -482,9 +501,8 @@ fn describe_endpoint(endpoint: &&Endpoint) -> ClassEndpoint {
     ClassEndpoint { name: endpoint.name.into(), tags: tags.collect() }
 }
 
-/// Returns the load as the outcome describes it.
-fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
-    let plan = &settings.plan;
+/// Returns the load as the outcome describes it; `command` repeats it.
+pub(crate) fn describe_load(plan: &Plan, command: &[String], recorder: &Recorder) -> Load {
     let started_users = recorder.started_by_class();
     let classes = plan.classes.iter().map(|weighted| {
         let (min_wait, max_wait) = weighted.class.wait;
@@ -513,7 +531,7 @@ fn describe_load(settings: &Settings, recorder: &Recorder) -> Load {
         classes: classes.collect(),
         stages: plan.stages.clone(),
         actions: plan.actions.clone(),
-        timeout_s: settings.plan.timeout.as_secs_f64(),
-        command: settings.command.clone(),
+        timeout_s: plan.timeout.as_secs_f64(),
+        command: command.to_vec(),
     }
 }

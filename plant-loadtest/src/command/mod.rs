@@ -8,6 +8,7 @@ pub mod compare;
 mod dry_run;
 pub mod init;
 pub mod list;
+pub mod merge;
 pub mod repeat;
 pub mod report;
 mod report_paths;

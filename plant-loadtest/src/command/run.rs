@@ -78,6 +78,7 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         drain_timeout: arguments.drain_timeout,
         password: arguments.password.clone(),
         options: harness.option_values.clone(),
+        start_at: arguments.start_at,
         service,
         ..Settings::new(plan, sla, host)
     };

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 
 use super::report::ReportOptions;
@@ -52,6 +53,17 @@ pub struct RunArguments {
     /// rounded up to a second, think time is unchanged, and the reports note the scaling
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, help_heading = "Load")]
     pub time_scale: f64,
+
+    /// Start the load at this time, such as 2026-05-04T12:00:00Z, so that several load generators start
+    /// together; see `merge`. The checks are made before
+    #[arg(
+        long,
+        value_name = "TIME",
+        conflicts_with = "ui",
+        help_heading = "Load",
+        hide_short_help = true
+    )]
+    pub start_at: Option<DateTime<Utc>>,
 
     /// Timeout for one request [default: that of the profile, else 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, help_heading = "Load")]

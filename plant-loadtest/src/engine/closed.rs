@@ -22,16 +22,14 @@ use goose::{
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
-    ClientConfig, EngineError, control::UserControl, past_client::PastClient, stop::Stop,
-    tasks::Tasks,
+    ClientConfig, EngineError, control::UserControl, past_client::PastClient, pool::sleep_until,
+    stop::Stop, tasks::Tasks,
 };
 use crate::{
     client::Client,
     load::{Model, Stage},
     profile::Plan,
-    scenario::{
-        ClassThinkTime, Saturate, Session, TaskFuture, ThinkTime, UserClass, pick_wait, transaction,
-    },
+    scenario::{Saturate, Session, TaskFuture, UserClass, transaction},
 };
 
 /// How long after its planned end Goose may still stop the users by itself.
@@ -55,6 +53,13 @@ pub async fn run(
 ) -> Result<(), EngineError> {
     // Goose does this too, but only later.
     goose::reset_killswitch();
+    if let Some(start) = config.recorder.started_at() {
+        // The users start as soon as Goose is started.
+        sleep_until(start).await;
+        if goose::is_killswitch_triggered() {
+            return Ok(());
+        }
+    }
     let mut configuration = quiet_configuration(&config.host);
     if let Some(control) = control {
         control.configure(&mut configuration);
@@ -254,15 +259,12 @@ fn run_user<'u>(users: &Arc<Users>, user: &'u mut GooseUser) -> TaskFuture<'u> {
     })
 }
 
-/// Sets the think time after a task: that which the task has set, or a random one of the class.
+/// Sets the think time after a task.
 fn set_pause(users: &Users, session: &mut Session) {
-    let of_task = session.extensions.remove::<ThinkTime>().map(|ThinkTime(wait)| wait);
-    let of_class = session.extensions.remove::<ClassThinkTime>().map(|ClassThinkTime(wait)| wait);
-    if users.saturate {
-        return;
+    let wait = users.tasks.take_think_time(session);
+    if !users.saturate {
+        session.extensions.insert(Pause(Instant::now() + wait));
     }
-    let wait = of_task.or(of_class).unwrap_or_else(|| pick_wait(users.tasks.wait));
-    session.extensions.insert(Pause(Instant::now() + wait));
 }
 
 /// Runs the on-stop tasks of the class and records the end of a user.

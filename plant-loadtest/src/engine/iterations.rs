@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use super::{
     ClientConfig, EngineError,
-    pool::{START_DELAY, UserPool, VirtualUser, set_up_users, sleep_until},
+    pool::{UserPool, VirtualUser, set_up_users, sleep_until, start_of},
     stop::Stop,
 };
 use crate::{load::Stage, profile::Plan};
@@ -45,7 +45,7 @@ pub async fn run(plan: &Plan, config: &ClientConfig) -> Result<(), EngineError> 
     let (stop, _watch) = Stop::watch(Arc::clone(&config.recorder), Some(length));
     let pool = Arc::new(UserPool::new(plan, config, stop)?);
     let users = set_up_users(&pool, plan.users).await?;
-    let start = Instant::now() + START_DELAY;
+    let start = start_of(config);
     config.recorder.start(start);
     let stages = plan.stages.iter().enumerate();
     let stages = stages.filter(|(_, stage)| stage.iterations > 0);

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use super::{
     ClientConfig, EngineError,
     arrival_times::ArrivalTimes,
-    pool::{KILLSWITCH_POLL_INTERVAL, START_DELAY, UserPool, VirtualUser, set_up_users},
+    pool::{KILLSWITCH_POLL_INTERVAL, UserPool, VirtualUser, set_up_users, start_of},
     stop::Stop,
 };
 use crate::{precise_timer::set_timer_slack, profile::Plan};
@@ -55,7 +55,7 @@ pub async fn run(plan: &Plan, config: &ClientConfig) -> Result<(), EngineError> 
     }
     drop(arrivals);
 
-    let start = Instant::now() + START_DELAY;
+    let start = start_of(config);
     config.recorder.start(start);
     let dispatcher = {
         let (plan, config) = (plan.clone(), config.clone());

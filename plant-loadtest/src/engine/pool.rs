@@ -19,7 +19,7 @@ use crate::{
     client::Client,
     profile::{Plan, WeightedClass},
     recorder::Shard,
-    scenario::{Saturate, Session, ThinkTime},
+    scenario::{Saturate, Session, ThinkTime, UserClass},
 };
 
 /// Number of users that run their on-start tasks concurrently: enough to finish soon, too few to
@@ -30,7 +30,7 @@ const MAX_CONCURRENT_SETUPS: usize = 16;
 pub(super) const KILLSWITCH_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Delay from the end of the set-up to the start of the run.
-pub(super) const START_DELAY: Duration = Duration::from_millis(20);
+const START_DELAY: Duration = Duration::from_millis(20);
 
 /// A virtual user. It can run the tasks of every class.
 pub(super) struct VirtualUser {
@@ -170,38 +170,58 @@ pub(super) async fn set_up_users(
 }
 
 async fn set_up_user(pool: &UserPool, index: usize) -> Result<VirtualUser, EngineError> {
-    let failed = |error: &dyn ToString| EngineError::UserSetup(error.to_string());
     let config = &pool.config;
-    let client = Client::new(config).map_err(|error| failed(&error))?;
+    let client = Client::new(config).map_err(|error| EngineError::UserSetup(error.to_string()))?;
     client.set_recording(false);
-    let base_url = config.host.parse().map_err(|error| failed(&error))?;
     let mut goose_users = Vec::new();
     for (weighted, tasks) in &pool.classes {
-        let configuration = GooseConfiguration::default();
-        let base_url = reqwest::Url::clone(&base_url);
-        let mut user = GooseUser::new(
-            0,
-            weighted.class.name.into(),
-            base_url,
-            &configuration,
-            0,
-            Some(pool.past_client.http_client()),
-        )?;
-        user.weighted_users_index = index;
         // The connections are those of the user, the cookies those of the user as one of this class.
         let client_of_class = client.clone().without_cookies();
-        let mut session =
-            Session::new(weighted.class, client_of_class, &config.accounts, config.options.clone());
-        if pool.saturate {
-            session.extensions.insert(Saturate);
-        }
-        user.set_session_data(session);
+        let mut user = goose_user(
+            weighted.class,
+            config,
+            client_of_class,
+            &pool.past_client,
+            index,
+            pool.saturate,
+        )?;
         pool.stop.run(&client.in_flight(), tasks.run_on_start(&mut user)).await;
         config.recorder.count_started(weighted.class.name);
         goose_users.push(user);
     }
     client.set_recording(true);
     Ok(VirtualUser { goose_users, client, shard: config.recorder.assign_shard() })
+}
+
+/// Returns a Goose user of `class` with this index, whose tasks send requests with `client`.
+///
+/// # Errors
+/// When the host is not a URL.
+pub(super) fn goose_user(
+    class: &'static UserClass,
+    config: &ClientConfig,
+    client: Client,
+    past_client: &PastClient,
+    index: usize,
+    saturate: bool,
+) -> Result<GooseUser, EngineError> {
+    let base_url = reqwest::Url::parse(&config.host)
+        .map_err(|error| EngineError::UserSetup(error.to_string()))?;
+    let configuration = GooseConfiguration::default();
+    let http = Some(past_client.http_client());
+    let mut user = GooseUser::new(0, class.name.into(), base_url, &configuration, 0, http)?;
+    user.weighted_users_index = index;
+    let mut session = Session::new(class, client, &config.accounts, config.options.clone());
+    if saturate {
+        session.extensions.insert(Saturate);
+    }
+    user.set_session_data(session);
+    Ok(user)
+}
+
+/// Returns the start of a run whose users are set up: that which was set before, or as soon as possible.
+pub(super) fn start_of(config: &ClientConfig) -> Instant {
+    config.recorder.started_at().unwrap_or_else(|| Instant::now() + START_DELAY)
 }
 
 /// Sleeps until `deadline`, or until the killswitch is triggered.

@@ -14,7 +14,7 @@ use super::{
     EngineError,
     turns::{Turns, gcd},
 };
-use crate::scenario::{Session, UserClass};
+use crate::scenario::{ClassThinkTime, Session, ThinkTime, UserClass, pick_wait};
 
 /// Tasks of a user class.
 pub(super) struct Tasks {
@@ -22,7 +22,7 @@ pub(super) struct Tasks {
     on_stop: Vec<TransactionFunction>,
     order: Order,
     /// Minimum and maximum think time between two tasks.
-    pub(super) wait: (Duration, Duration),
+    wait: (Duration, Duration),
 }
 
 /// Order of the tasks that are neither on-start nor on-stop tasks.
@@ -86,6 +86,14 @@ impl Tasks {
             Order::Weighted { tasks, turns, .. } => &tasks[turns.at(number).0].function,
             Order::Cycle(tasks) => next_in_cycle(tasks, session),
         }
+    }
+
+    /// Returns the think time after a task: that which the task has set, or a random one of the class.
+    pub(super) fn take_think_time(&self, session: &mut Session) -> Duration {
+        let of_task = session.extensions.remove::<ThinkTime>().map(|ThinkTime(wait)| wait);
+        let of_class =
+            session.extensions.remove::<ClassThinkTime>().map(|ClassThinkTime(wait)| wait);
+        of_task.or(of_class).unwrap_or_else(|| pick_wait(self.wait))
     }
 
     /// Runs the on-start tasks of the class. A task that fails does not prevent the next ones: its

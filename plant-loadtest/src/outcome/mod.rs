@@ -6,6 +6,7 @@ mod counter;
 mod counts;
 mod iterations;
 mod restarts;
+mod worker;
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -18,6 +19,7 @@ pub use completion::{Completion, CompletionCell, ItemProblem};
 pub use counter::{Counter, CounterCell};
 pub use counts::{Counts, Tally};
 pub use iterations::StageIterations;
+pub use worker::Worker;
 
 use crate::{
     distribution::Distribution,
@@ -75,6 +77,9 @@ pub struct Outcome {
     /// Results of accepted work, one entry for each kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub completions: Vec<Completion>,
+    /// The load generators whose outcomes were merged into this one; empty in the outcome of one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<Worker>,
     /// Reasons why the measurements are advisory only, one sentence each; usually empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advisory: Vec<String>,
@@ -488,6 +493,7 @@ impl RunStart {
             actions: Vec::new(),
             counters: self.counters,
             completions: Vec::new(),
+            workers: Vec::new(),
             advisory: Vec::new(),
             sla: self.sla,
         }

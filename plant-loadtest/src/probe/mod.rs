@@ -251,7 +251,9 @@ async fn sample_every_second(
         let at = now.at;
         before = now;
         let generator_timer_lag = timer_lag.take();
-        let Some(started) = recorder.started_at() else { continue };
+        let Some(started) = recorder.started_at().filter(|started| *started <= at) else {
+            continue;
+        };
         let second =
             u32::try_from(at.saturating_duration_since(started).as_secs()).unwrap_or(u32::MAX);
         let sample = ResourceSample {

@@ -16,6 +16,7 @@ use std::{
 pub use cells::Cells;
 use records::Records;
 use reqwest::header::HeaderValue;
+pub(crate) use slowest::KEPT as KEPT_SLOWEST;
 
 use crate::{
     failure::FailureKind,

@@ -7,7 +7,7 @@ use reqwest::header::HeaderValue;
 use crate::{outcome::SlowRequest, trace::RequestTrace};
 
 /// Number of requests that are kept, of all and of those that are sampled.
-const KEPT: usize = 5;
+pub(crate) const KEPT: usize = 5;
 
 /// Longest request id that is kept, in bytes: the header is what the service sends.
 const MAX_REQUEST_ID: usize = 128;

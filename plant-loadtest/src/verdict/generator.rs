@@ -2,7 +2,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use super::{Grade, JudgedThreshold, coverage::has_coverage, decide::Decision};
+use super::{Grade, JudgedThreshold, coverage::has_coverage, decide::Decision, workers};
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
@@ -49,8 +49,8 @@ pub struct GeneratorHealth {
     pub dispatch_lag: Distribution,
     /// Number of dropped arrivals in the judged stages.
     pub dropped_arrivals: u64,
-    /// Why the measurement of a threshold is invalid ([`JudgedThreshold::invalid`]), of the first such
-    /// threshold; `None` when all are valid.
+    /// Why the measurements are invalid: a load generator was lost, or else the reason of the first invalid
+    /// threshold ([`JudgedThreshold::invalid`]); `None` when all are valid.
     pub invalid_reason: Option<String>,
 }
 
@@ -58,7 +58,8 @@ impl GeneratorHealth {
     /// Summarizes the health in the judged stages of `outcome`, and that of the judged `thresholds`.
     pub(super) fn check(outcome: &Outcome, thresholds: &[JudgedThreshold]) -> Self {
         let spans = judged_spans(outcome);
-        let mut invalid = thresholds.iter().filter_map(|judged| judged.invalid.clone());
+        let lost = workers::problem(outcome).into_iter();
+        let mut invalid = lost.chain(thresholds.iter().filter_map(|judged| judged.invalid.clone()));
         Self {
             cpu: mean(samples(outcome, &spans).filter_map(|sample| sample.generator_cpu)),
             dispatch_lag: dispatch_lag(outcome, &spans),
@@ -186,15 +187,22 @@ fn is_violation(decision: &Decision) -> bool {
     matches!(decision, Decision::Violated | Decision::ViolatedWithinTolerance)
 }
 
-/// Checks the CPU demand.
+/// Checks the CPU demand of each load generator.
 fn busy(outcome: &Outcome, spans: &[Range<u32>]) -> Option<String> {
-    let used = mean(samples(outcome, spans).filter_map(|sample| sample.generator_cpu));
-    let wait = mean(samples(outcome, spans).filter_map(|sample| sample.generator_cpu_wait));
+    workers::generators(outcome).find_map(|(name, samples)| {
+        let samples: Vec<_> = in_spans(samples, spans, |sample| sample.second).collect();
+        busy_generator(&name, &samples)
+    })
+}
+
+fn busy_generator(name: &str, samples: &[&ResourceSample]) -> Option<String> {
+    let used = mean(samples.iter().filter_map(|sample| sample.generator_cpu));
+    let wait = mean(samples.iter().filter_map(|sample| sample.generator_cpu_wait));
     // Its usage if it had never waited for a CPU.
     let running = 1.0 - wait.unwrap_or(0.0).clamp(0.0, MAX_CPU_WAIT);
     let demand = used.map(|used| used / running).filter(|demand| *demand > MAX_CPU_DEMAND)?;
     Some(format!(
-        "the CPU demand of the load generator was {:.0} % of the CPUs available to it (limit {:.0} \
+        "the CPU demand of {name} was {:.0} % of the CPUs available to it (limit {:.0} \
          %), its CPU usage {:.0} %, so its measurements cannot be trusted",
         demand * 100.0,
         MAX_CPU_DEMAND * 100.0,
@@ -205,13 +213,17 @@ fn busy(outcome: &Outcome, spans: &[Range<u32>]) -> Option<String> {
 /// Compares a limited percentile with the same percentile of the dispatch lag.
 fn late(outcome: &Outcome, threshold: &Threshold, spans: &[Range<u32>]) -> Option<String> {
     let quantile = threshold.metric.quantile().filter(|quantile| *quantile < 1.0)?;
-    let lag_ms = [timer_lag(outcome, spans), arrivals(outcome, spans).dispatch_lag]
-        .iter()
-        .filter_map(|lag| lag.quantile_ms(quantile))
-        .reduce(f64::max)?;
+    let timers = workers::generators(outcome).map(|(name, samples)| {
+        let samples = in_spans(samples, spans, |sample| sample.second);
+        (name, Distribution::sum(samples.map(|sample| &sample.generator_timer_lag)))
+    });
+    let dispatch = (workers::ANY.to_owned(), arrivals(outcome, spans).dispatch_lag);
+    let lags =
+        timers.chain([dispatch]).filter_map(|(name, lag)| Some((name, lag.quantile_ms(quantile)?)));
+    let (name, lag_ms) = lags.max_by(|one, two| one.1.total_cmp(&two.1))?;
     (lag_ms > threshold.limit.value * MAX_LAG_FRACTION).then(|| {
         format!(
-            "the load generator's dispatch lag was {} at {}, which is too much to measure {}: {} {}",
+            "{name}'s dispatch lag was {} at {}, which is too much to measure {}: {} {}",
             format_ms(lag_ms),
             threshold.metric,
             threshold.subject,

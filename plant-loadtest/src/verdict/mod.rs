@@ -17,6 +17,7 @@ pub mod recovery;
 mod tests;
 mod usage;
 mod waiting;
+mod workers;
 
 use std::ops::Range;
 
@@ -147,7 +148,7 @@ impl Verdict {
     /// 2. FAIL if that is the grade of a threshold that the load generator cannot have caused, or of a
     ///    finding that affects the verdict ([`Finding::affects_verdict`]).
     /// 3. INVALID if the load generator may have caused the grade of a threshold
-    ///    ([`JudgedThreshold::invalid`]).
+    ///    ([`JudgedThreshold::invalid`]), or one of several load generators was lost.
     /// 4. INSUFFICIENT if the run was cut short, if a required threshold or a finding that affects the
     ///    verdict is not decidable, or if no threshold at all was met.
     /// 5. WARNING if that is the grade of a threshold or of a finding that affects the verdict.
@@ -230,7 +231,9 @@ fn overall_grade(
     }
     let findings =
         over_time.iter().filter(|finding| finding.affects_verdict()).map(|finding| finding.grade);
-    let worst = thresholds.iter().map(JudgedThreshold::contribution).chain(findings).max();
+    let lost = workers::problem(outcome).map(|_| Grade::Invalid);
+    let worst =
+        thresholds.iter().map(JudgedThreshold::contribution).chain(findings).chain(lost).max();
     let worst = worst.unwrap_or(Grade::Pass);
     let is_any_met = thresholds.iter().any(|judged| judged.reported_grade() == Grade::Pass);
     let is_any_judged = outcome.load.stages.iter().any(|stage| stage.judged)

@@ -1,6 +1,6 @@
 //! Notes that qualify a verdict.
 
-use super::{Grade, JudgedThreshold, generator};
+use super::{Grade, JudgedThreshold, generator, workers};
 use crate::outcome::{
     Aborted, ActionResult, Completion, Ended, EndpointResults, LoginSummary, Outcome,
 };
@@ -94,6 +94,7 @@ pub(super) fn collect(
             counts.lost, counts.sent
         ));
     }
+    notes.extend(workers::notes(outcome));
     if !counts.is_consistent() {
         notes.push("some requests were aborted before they completed".into());
     }

@@ -8,6 +8,7 @@ mod overview;
 mod repeat;
 mod resources;
 mod rows;
+mod workers;
 
 use minijinja::{Environment, UndefinedBehavior, Value, syntax::SyntaxConfig, value::Serde};
 use serde::Serialize;
@@ -21,6 +22,7 @@ use self::{
         FailureRow, FindingRow, GradeCount, Headline, PercentileRow, SectionRows, StageRow,
         ThresholdRow,
     },
+    workers::WorkerRow,
 };
 use super::{
     chart,
@@ -54,6 +56,7 @@ struct Page<'a> {
     load: &'a Load,
     target: &'a Target,
     generator: &'a Generator,
+    workers: Vec<WorkerRow<'a>>,
     sla: &'a str,
     started: String,
     duration: String,
@@ -127,6 +130,7 @@ impl<'a> Page<'a> {
             load: &outcome.load,
             target: &outcome.target,
             generator: &outcome.generator,
+            workers: workers::rows(outcome),
             sla: &verdict.sla,
             started: outcome.started_at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
             duration: format!("{:.1} s", outcome.duration_s),
