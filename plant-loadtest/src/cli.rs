@@ -10,9 +10,10 @@ use crate::{
     class_options::{ClassOption, ClassOptions},
     command::{
         self, CommandError, Exit, calibrate::CalibrateArguments, capacity::CapacityArguments,
-        compare::CompareArguments, init::InitArguments, merge::MergeArguments,
-        repeat::RepeatArguments, report::ReportArguments, run_arguments::RunArguments,
-        stub::StubArguments, suite::SuiteArguments, validate::ValidateArguments,
+        compare::CompareArguments, init::InitArguments, locustfile::LocustfileArguments,
+        merge::MergeArguments, repeat::RepeatArguments, report::ReportArguments,
+        run_arguments::RunArguments, stub::StubArguments, suite::SuiteArguments,
+        validate::ValidateArguments, worker::WorkerArguments,
     },
     console::print_error,
     harness::Harness,
@@ -28,7 +29,7 @@ pub struct Cli {
 }
 
 /// The commands that generate load in their own process.
-const LOADING_COMMANDS: [&str; 3] = ["run", "capacity", "suite"];
+const LOADING_COMMANDS: [&str; 4] = ["run", "capacity", "suite", "worker"];
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -59,6 +60,10 @@ pub enum Command {
     Stub(StubArguments),
     /// Judge a saved outcome and write its reports, without running a load
     Report(ReportArguments),
+    /// Run the users that a Locust master orders, and report to it
+    Worker(WorkerArguments),
+    /// Write the locustfile for a master whose workers run a profile
+    Locustfile(LocustfileArguments),
     /// Merge the outcomes of several load generators into one, judge it and write its reports
     Merge(MergeArguments),
     /// Compare runs before and after a change, or detect changes in a series of runs
@@ -119,6 +124,8 @@ impl Harness {
             Command::Calibrate(arguments) => command::calibrate::calibrate(&arguments).await,
             Command::Stub(arguments) => command::stub::stub(self, &arguments).await,
             Command::Report(arguments) => command::report::report(self, &arguments),
+            Command::Worker(arguments) => command::worker::worker(self, arguments).await,
+            Command::Locustfile(arguments) => command::locustfile::locustfile(self, &arguments),
             Command::Merge(arguments) => command::merge::merge(self, &arguments),
             Command::Compare(arguments) => command::compare::compare(&arguments),
             Command::Repeat(arguments) => command::repeat::repeat(self, &arguments).await,

@@ -81,3 +81,4 @@ pub mod toml_source;
 pub mod trace;
 pub mod verdict;
 pub mod work;
+pub mod worker;

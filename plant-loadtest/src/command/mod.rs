@@ -8,6 +8,7 @@ pub mod compare;
 mod dry_run;
 pub mod init;
 pub mod list;
+pub mod locustfile;
 pub mod merge;
 pub mod repeat;
 pub mod report;
@@ -19,6 +20,7 @@ pub mod selftest;
 pub mod stub;
 pub mod suite;
 pub mod validate;
+pub mod worker;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,7 @@ use crate::{
     run::RunError,
     target::TargetError,
     verdict::Grade,
+    worker::WorkerError,
 };
 
 /// Exit codes of all commands.
@@ -134,6 +137,12 @@ impl From<RunError> for CommandError {
             error @ RunError::NotMeasured(_) => Self::new(Exit::Usage, &error),
             error => Self::new(Exit::CouldNotRun, &error),
         }
+    }
+}
+
+impl From<WorkerError> for CommandError {
+    fn from(error: WorkerError) -> Self {
+        Self::new(Exit::CouldNotRun, &error)
     }
 }
 

@@ -11,6 +11,7 @@ mod pool;
 mod stop;
 mod tasks;
 mod turns;
+pub mod user_groups;
 
 use goose::GooseError;
 

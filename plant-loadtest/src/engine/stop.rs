@@ -28,6 +28,16 @@ pub async fn interrupted() {
 #[derive(Clone)]
 pub(super) struct Stop(watch::Receiver<bool>);
 
+/// Ends the tasks that hold its [`Stop`].
+pub(super) struct StopSender(watch::Sender<bool>);
+
+impl StopSender {
+    /// Ends the tasks.
+    pub(super) fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
 /// Checks for the end of the run until it is dropped.
 pub(super) struct StopWatch(JoinHandle<()>);
 
@@ -57,14 +67,22 @@ impl Stop {
         (Self(receiver), StopWatch(task))
     }
 
-    /// Returns whether the run has ended.
-    pub(super) fn has_ended(&self) -> bool {
-        *self.0.borrow()
+    /// Returns a stop that the returned sender triggers.
+    pub(super) fn ordered() -> (StopSender, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (StopSender(sender), Self(receiver))
     }
 
     /// Waits for the end of the run.
-    pub(super) async fn ended(mut self) {
-        let _ = self.0.wait_for(|ended| *ended).await;
+    pub(super) async fn ended(&self) {
+        let mut ended = self.0.clone();
+        // Without a sender nothing can run any more.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Returns whether the run has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        *self.0.borrow()
     }
 
     /// Runs `task` to its end. Once the run has ended, ends the task as soon as it has no request in

@@ -5,6 +5,7 @@
 //! every two seconds. Lines are only appended, so the cost per minute does not grow with the length of
 //! the run. At the end the finished outcome replaces the journal.
 
+mod lines;
 mod read;
 
 use std::{
@@ -24,12 +25,15 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+pub use lines::JournalLines;
 pub use read::read_outcome;
 
 use crate::{
     console::print_error,
+    load::Stage,
     outcome::{
-        ArrivalCell, Class, Counter, EndpointResults, Failure, Outcome, ResourceSample, RunStart,
+        ArrivalCell, Class, Counter, Ended, EndpointResults, Failure, Outcome, ResourceSample,
+        RunStart,
     },
     recorder::Recorder,
 };
@@ -69,6 +73,16 @@ struct Entry {
     arrivals: Vec<ArrivalCell>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     counters: Vec<Counter>,
+    /// Number of this entry, from 1, of a journal that was sent to another program. An entry may be sent
+    /// twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
+    /// The stages so far, if they are not known at the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stages: Option<Vec<Stage>>,
+    /// How the run ended; only in the last entry of a journal that no finished outcome replaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<Ended>,
 }
 
 /// Content of an outcome file: a finished run, or each line of the journal of a run that is in progress
@@ -224,7 +238,24 @@ impl EntrySource {
             samples: new_samples,
             arrivals,
             counters: self.recorder.counters_since(from),
+            ..Entry::default()
         }
+    }
+
+    /// Returns the last entry: like the next one, with the distributions of the whole run.
+    fn last_entry(&mut self) -> Option<Entry> {
+        self.entries = self.entries.next_multiple_of(ENTRIES_PER_RESCAN);
+        let mut entry = self.next_entry()?;
+        for endpoint in self.recorder.merge(&[]).0 {
+            match entry.endpoints.iter_mut().find(|changed| changed.name == endpoint.name) {
+                Some(changed) => {
+                    let cells = std::mem::take(&mut changed.cells);
+                    *changed = EndpointResults { cells, ..endpoint };
+                }
+                None => entry.endpoints.push(EndpointResults { cells: Vec::new(), ..endpoint }),
+            }
+        }
+        Some(entry)
     }
 
     fn classes(&self) -> Vec<Class> {

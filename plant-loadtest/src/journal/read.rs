@@ -17,16 +17,45 @@ pub fn read_outcome(text: &str) -> Option<Result<Outcome, serde_json::Error>> {
         return None;
     }
     let mut lines = text.lines();
-    let header = serde_json::from_str::<Header>(lines.next().unwrap_or_default());
+    let first_line = lines.next().unwrap_or_default();
+    let header = serde_json::from_str::<Header>(first_line);
     let mut entries = Vec::new();
     while let Some(line) = lines.next() {
+        if line == first_line {
+            // Sent twice.
+            continue;
+        }
         match serde_json::from_str::<Entry>(line) {
             Ok(entry) => entries.push(entry),
             Err(_) if lines.clone().next().is_none() && !text.ends_with('\n') => {}
             Err(error) => return Some(Err(error)),
         }
     }
-    Some(header.map(|header| merge_entries(header.outcome, entries)))
+    Some(header.and_then(|header| {
+        let entries = in_order(entries).map_err(serde::de::Error::custom)?;
+        Ok(merge_entries(header.outcome, entries))
+    }))
+}
+
+/// Returns the entries without those that were sent twice.
+///
+/// # Errors
+/// When one is missing.
+fn in_order(entries: Vec<Entry>) -> Result<Vec<Entry>, String> {
+    let mut last = 0;
+    let mut ordered = Vec::new();
+    for entry in entries {
+        match entry.number {
+            Some(number) if number <= last => continue,
+            Some(number) if number > last + 1 => {
+                return Err(format!("entry {} of the journal is missing", last + 1));
+            }
+            Some(number) => last = number,
+            None => {}
+        }
+        ordered.push(entry);
+    }
+    Ok(ordered)
 }
 
 fn merge_entries(mut outcome: Outcome, entries: Vec<Entry>) -> Outcome {
@@ -38,6 +67,9 @@ fn merge_entries(mut outcome: Outcome, entries: Vec<Entry>) -> Outcome {
     let mut arrivals = BTreeMap::new();
     for entry in entries {
         let Entry {
+            number: _,
+            stages,
+            ended,
             duration_s,
             classes,
             endpoints: updates,
@@ -55,6 +87,8 @@ fn merge_entries(mut outcome: Outcome, entries: Vec<Entry>) -> Outcome {
         arrivals.extend(newer.into_iter().map(|cell| (cell.second, cell)));
         outcome.duration_s = duration_s;
         outcome.load.classes = classes;
+        outcome.load.stages = stages.unwrap_or(outcome.load.stages);
+        outcome.ended = ended.unwrap_or(outcome.ended);
         outcome.samples.extend(samples);
         if let Some(failures) = failures {
             outcome.failures = failures;

@@ -270,15 +270,25 @@ async fn sample_every_second(
 }
 
 /// Resource usage of this process at one moment.
-struct OwnUsage {
+pub struct OwnUsage {
     at: Instant,
     cpu_seconds: Option<f64>,
     scheduler: Option<SchedulerStats>,
-    memory_bytes: Option<f64>,
+    /// Resident memory, in bytes.
+    pub memory_bytes: Option<f64>,
+}
+
+impl OwnUsage {
+    /// Returns the CPU time since `before` as a fraction (0 to 1) of all CPUs. `None` if the system does not
+    /// report it, or after less than a tenth of a second.
+    #[must_use]
+    pub fn cpu_since(&self, before: &Self) -> Option<f64> {
+        cpu_fraction(before, self)
+    }
 }
 
 /// Reads the usage of this process on a blocking thread, so that users are not delayed.
-async fn read_own_usage() -> OwnUsage {
+pub async fn read_own_usage() -> OwnUsage {
     let usage = spawn_blocking(|| OwnUsage {
         at: Instant::now(),
         cpu_seconds: machine::own_cpu_seconds(),

@@ -1,6 +1,8 @@
 //! Records what clients measure, by cell, in shards that keep lock contention low.
 
 mod cells;
+mod failure_limit;
+mod interval;
 mod records;
 mod slowest;
 
@@ -14,6 +16,7 @@ use std::{
 };
 
 pub use cells::Cells;
+pub use interval::{FailureInterval, IntervalStats, RequestInterval};
 use records::Records;
 use reqwest::header::HeaderValue;
 pub(crate) use slowest::KEPT as KEPT_SLOWEST;
@@ -125,6 +128,29 @@ impl Recorder {
     pub fn with_cells(mut self, cells: Cells) -> Self {
         self.cells = cells;
         self
+    }
+
+    /// Keeps the statistics of the requests that finish between two calls of [`Self::take_interval`].
+    #[must_use]
+    pub fn with_intervals(mut self) -> Self {
+        for shard in &mut self.shards {
+            let records = shard.get_mut().unwrap_or_else(PoisonError::into_inner);
+            records.interval = Some(IntervalStats::default());
+        }
+        self
+    }
+
+    /// Returns the statistics of the requests that have finished since the last call; empty unless
+    /// [`Self::with_intervals`] was called.
+    #[must_use]
+    pub fn take_interval(&self) -> IntervalStats {
+        let mut interval = IntervalStats::default();
+        for shard in &self.shards {
+            if let Some(of_shard) = &mut lock(shard).interval {
+                interval.add(std::mem::take(of_shard));
+            }
+        }
+        interval
     }
 
     /// Returns the length of a cell in seconds.

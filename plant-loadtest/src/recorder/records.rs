@@ -1,9 +1,11 @@
 //! The measurements that one shard holds.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use super::{
     RequestSample,
+    failure_limit::{FailureKey, limited},
+    interval::IntervalStats,
     slowest::{FoundRequest, Slowest},
 };
 use crate::{
@@ -14,18 +16,17 @@ use crate::{
     },
 };
 
-/// Number of distinct failures from which on further messages are counted together.
-const MAX_DISTINCT_FAILURES: usize = 1000;
-
 #[derive(Debug, Default)]
 pub(super) struct Records {
     pub(super) endpoints: BTreeMap<&'static str, EndpointRecords>,
-    pub(super) failures: BTreeMap<(&'static str, FailureKind, String), FailureCount>,
+    pub(super) failures: BTreeMap<FailureKey, FailureCount>,
     pub(super) arrivals: BTreeMap<u32, ArrivalCell>,
     pub(super) counters: BTreeMap<&'static str, BTreeMap<u32, u64>>,
     pub(super) sent: u64,
     pub(super) errors: u64,
     pub(super) dropped: u64,
+    /// Statistics since they were last taken; `None` if nobody takes them.
+    pub(super) interval: Option<IntervalStats>,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +62,9 @@ impl Records {
     /// Records a request that belongs to the cell `start_cell`, and whose success counts for
     /// throughput in the cell `throughput_cell`.
     pub(super) fn record(&mut self, start_cell: u32, throughput_cell: u32, sample: RequestSample) {
+        if let Some(interval) = &mut self.interval {
+            interval.record(&sample, SystemTime::now());
+        }
         let kind = sample.failure.as_ref().map(|(kind, _)| *kind);
         let tally = self.cell(sample.endpoint, start_cell);
         tally.counts.count(kind);
@@ -121,18 +125,9 @@ impl Records {
         }
     }
 
-    fn add_failure(
-        &mut self,
-        failure: (&'static str, FailureKind, String),
-        failure_count: &FailureCount,
-    ) {
-        let is_new = !self.failures.contains_key(&failure);
-        let failure = match is_new && self.failures.len() >= MAX_DISTINCT_FAILURES {
-            true => (failure.0, failure.1, "other messages".to_owned()),
-            false => failure,
-        };
+    fn add_failure(&mut self, failure: FailureKey, failure_count: &FailureCount) {
         self.failures
-            .entry(failure)
+            .entry(limited(&self.failures, failure))
             .and_modify(|total| {
                 total.count += failure_count.count;
                 total.first_second = total.first_second.min(failure_count.first_second);
@@ -245,7 +240,7 @@ pub(super) fn failure(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::failure_limit::MAX_DISTINCT_FAILURES, *};
 
     #[test]
     fn further_messages_are_counted_together_and_known_ones_on_their_own() {

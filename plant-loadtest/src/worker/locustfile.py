@@ -1,0 +1,75 @@
+import os
+import time
+from datetime import datetime, timezone
+
+from locust import User, between, constant, events
+from locust.runners import STATE_MISSING, MasterRunner
+
+# Each test gets a folder here with one file of each worker, which "PROGRAM merge FOLDER" reads.
+OUTCOMES = os.environ.get("LOAD_TEST_OUTCOMES", "locust_outcomes")
+
+# The workers load this service unless --host or the web UI sets another one.
+HOST = "SERVICE"
+
+
+class Outcomes:
+    """Writes the outcomes of the workers as they arrive."""
+
+    def __init__(self, runner):
+        self.runner = runner
+        self.next_line = {}
+
+    def start_test(self):
+        folder = os.path.join(OUTCOMES, folder_name(time.time()))
+        os.makedirs(folder)
+        # A worker that is lost before its first results leaves an empty file.
+        for node_id, worker in self.runner.clients.items():
+            if worker.state != STATE_MISSING:
+                open(os.path.join(folder, file_name(node_id)), "a").close()
+
+    def write(self, environment, msg, **kwargs):
+        test, number, line = msg.data["test"], msg.data["number"], msg.data["line"]
+        path = os.path.join(self.folder_of(test), file_name(msg.node_id))
+        # A worker that had to connect again sends lines a second time.
+        if number < self.next_line.get(path, 0):
+            return
+        self.next_line[path] = number + 1
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def folder_of(self, test):
+        """Returns the folder of the last test that was started before the worker got its first order."""
+        name = folder_name(test)
+        os.makedirs(OUTCOMES, exist_ok=True)
+        names = [other for other in os.listdir(OUTCOMES) if other <= name]
+        # None if another master has started the test.
+        folder = os.path.join(OUTCOMES, max(names, default=name))
+        os.makedirs(folder, exist_ok=True)
+        return folder
+
+
+def folder_name(timestamp):
+    return datetime.fromtimestamp(timestamp, timezone.utc).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+
+
+def file_name(node_id):
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in node_id) + ".json"
+
+
+@events.init.add_listener
+def collect_outcomes(environment, **kwargs):
+    runner = environment.runner
+    if not isinstance(runner, MasterRunner):
+        return
+    # Without the web UI the master sends only the host of --host.
+    environment.host = environment.host or HOST
+    outcomes = Outcomes(runner)
+    runner.register_message("OUTCOME_LINE", outcomes.write)
+    environment.events.test_start.add_listener(lambda **kwargs: outcomes.start_test())
+    environment.events.worker_connect.add_listener(
+        lambda client_id, **kwargs: runner.send_message("COLLECT_OUTCOMES", client_id=client_id)
+    )
+
+
+def run_by_workers(user):
+    raise NotImplementedError("the workers of PROGRAM run the tasks")
