@@ -79,6 +79,7 @@ pub mod suggest;
 pub mod target;
 pub mod toml_source;
 pub mod trace;
+pub mod turns;
 pub mod verdict;
 pub mod work;
 pub mod worker;

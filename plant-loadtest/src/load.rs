@@ -1,6 +1,6 @@
 //! Types that describe a load. Profiles, engines and outcomes use them.
 
-use std::ops::Range;
+use std::{fmt, ops::Range, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,87 @@ pub enum Spacing {
     Steady,
     /// A Poisson process: independent arrivals with the given mean rate.
     Poisson,
+}
+
+/// The share of one of several load generators in a load: every `count`-th user, arrival and iteration, from the
+/// one with the number `index` on. All shares add up to the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Share {
+    /// Number of the generator, from 0.
+    index: u32,
+    /// Number of generators.
+    count: u32,
+}
+
+impl Share {
+    /// Returns the share of the generator `index`, from 0, of `count` generators; `None` if there is none.
+    #[must_use]
+    pub fn new(index: u32, count: u32) -> Option<Self> {
+        (index < count).then_some(Self { index, count })
+    }
+
+    /// Returns the number of the generator, from 0.
+    #[must_use]
+    pub fn index(self) -> u32 {
+        self.index
+    }
+
+    /// Returns the number of generators.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        self.count
+    }
+
+    /// Returns how many of `number` are in the share. Shares differ by 1 at most.
+    #[must_use]
+    pub fn of(self, number: u32) -> u32 {
+        number / self.count + u32::from(self.index < number % self.count)
+    }
+
+    /// Returns the number, among all, of that with this `number` in the share. Both count from 0.
+    #[must_use]
+    pub fn number_of_all(self, number: usize) -> usize {
+        number * self.count as usize + self.index as usize
+    }
+}
+
+/// The whole load.
+impl Default for Share {
+    fn default() -> Self {
+        Self { index: 0, count: 1 }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.index, self.count)
+    }
+}
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.split_once('/')
+            .and_then(|(index, count)| Self::new(index.parse().ok()?, count.parse().ok()?))
+            .ok_or_else(|| "write INDEX/COUNT, such as 0/4 to 3/4".to_owned())
+    }
+}
+
+impl TryFrom<String> for Share {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Share> for String {
+    fn from(share: Share) -> Self {
+        share.to_string()
+    }
 }
 
 /// A part of a run with one kind of load. Seconds are whole and count from the start of the run.
@@ -99,4 +180,35 @@ fn is_zero_rate(rate: &f64) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_zero_count(count: &u32) -> bool {
     *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_and_have_each_number_once() {
+        for (number, count) in [(0, 1), (7, 1), (7, 3), (3, 4), (100, 7), (8, 4)] {
+            let shares: Vec<Share> =
+                (0..count).map(|index| Share::new(index, count).unwrap()).collect();
+            let sizes: Vec<u32> = shares.iter().map(|share| share.of(number)).collect();
+            assert_eq!(sizes.iter().sum::<u32>(), number);
+            assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{sizes:?}");
+            let numbers = shares.iter().flat_map(|share| {
+                (0..share.of(number) as usize).map(|own| share.number_of_all(own))
+            });
+            let mut numbers: Vec<usize> = numbers.collect();
+            numbers.sort_unstable();
+            assert_eq!(numbers, (0..number as usize).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_share_is_written_as_index_and_count() {
+        let share: Share = "2/4".parse().unwrap();
+        assert_eq!((share.index(), share.count(), share.to_string().as_str()), (2, 4, "2/4"));
+        for wrong in ["", "1", "4/4", "0/0", "-1/4", "1/4/2", "a/b", "1/", "1 /4"] {
+            assert!(wrong.parse::<Share>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -527,6 +527,7 @@ pub(crate) fn describe_load(plan: &Plan, command: &[String], recorder: &Recorder
         model: plan.model,
         spacing: plan.spacing,
         users: plan.users,
+        share: plan.share,
         cell_s: recorder.cell_s(),
         classes: classes.collect(),
         stages: plan.stages.clone(),

@@ -495,6 +495,76 @@ async fn users_that_start_after_the_message_that_all_are_ordered_are_judged() {
 }
 
 #[test]
+fn shares_of_a_load_are_merged() {
+    let folder = new_test_folder("shares");
+    let service = Service::start();
+    let profile =
+        PROFILE.replace("name = \"Waiter\"", "name = \"Unused\"").replace("/slow", "/items");
+    std::fs::write(folder.join("ordered.toml"), profile).unwrap();
+    let run = |share: &str| {
+        let json = format!("{}.json", share.replace('/', "-of-"));
+        Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
+            .args(["run", "ordered.toml", "--host", &service.served.host(), "--json", &json])
+            .args(["-u", "5", "-r", "5", "-t", "4s", "--quiet", "--share", share])
+            .current_dir(&folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    for child in ["0/3", "1/3", "2/3"].map(run) {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains("No verdict: plant-loadtest merge"), "{text}");
+    }
+    let parts = ["0-of-3.json", "1-of-3.json", "2-of-3.json"];
+    let read = |name: &str| plant_loadtest::report::json::read(&folder.join(name)).unwrap();
+    assert_eq!(parts.map(|part| read(part).load.users), [2, 2, 1]);
+    assert!(read(parts[0]).load.command.ends_with(&["--share".into(), "0/3".into()]));
+    let output = loadtest(&folder, &["merge", parts[0], parts[1], parts[2], "--json", "out.json"]);
+    let outcome = output.outcome.expect("a merged outcome");
+    assert_eq!(outcome.load.users, 5);
+    // In turns, as in one process.
+    let users: Vec<u32> = outcome.load.classes.iter().map(|class| class.users).collect();
+    assert_eq!(users, [3, 2]);
+    assert_eq!(outcome.counts_all().sent, service.received.load(SeqCst));
+    let output = loadtest(&folder, &["merge", parts[0], parts[2]]);
+    assert_eq!(output.exit_code, 4);
+    assert!(
+        output.stdout.contains("the load generator of share 1/3 was lost"),
+        "{}",
+        output.stdout
+    );
+    let output = loadtest(&folder, &["merge", parts[0], "out.json"]);
+    assert_eq!(output.exit_code, 2);
+}
+
+#[test]
+fn a_share_without_users_at_first_has_the_seconds_of_the_others() {
+    let folder = new_test_folder("share-without-users");
+    let service = Service::start();
+    let profile = PROFILE
+        .replace("users = 1\nspawn_rate = 1\nrun_time = \"10s\"\n", "")
+        .replace("/slow", "/items")
+        .replacen(
+            "[[class]]",
+            "[[stage]]\nname = \"one\"\nusers = 1\nlasts = \"2s\"\n\
+             [[stage]]\nname = \"four\"\nusers = 4\nlasts = \"2s\"\n\n[[class]]",
+            1,
+        );
+    std::fs::write(folder.join("staged.toml"), profile).unwrap();
+    let host = service.served.host();
+    let arguments =
+        ["run", "staged.toml", "--host", &host, "--share", "1/2", "--json", "out.json", "--quiet"];
+    let output = loadtest(&folder, &arguments);
+    assert_eq!(output.exit_code, 0, "{}{}", output.stdout, output.stderr);
+    let outcome = output.outcome.expect("an outcome");
+    assert_eq!((outcome.load.users, outcome.ended), (2, Ended::AsPlanned));
+    let cells = outcome.endpoints.iter().flat_map(|endpoint| &endpoint.cells);
+    assert!(cells.map(|cell| cell.second).min() >= Some(2));
+}
+
+#[test]
 fn generators_that_start_at_an_agreed_time_are_merged() {
     let folder = new_test_folder("start-at");
     let service = Service::start();

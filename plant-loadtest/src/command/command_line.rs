@@ -24,6 +24,7 @@ pub(super) fn command_line(harness: &Harness, arguments: &RunArguments, host: &s
         ("--rate", rate.map(|rate| rate.to_string())),
         ("--run-time", run_time.map(seconds)),
         ("--time-scale", time_scale.map(|scale| scale.to_string())),
+        ("--share", arguments.share.map(|share| share.to_string())),
         ("--timeout", timeout.map(seconds)),
         ("--traces", arguments.traces.map(share)),
         ("--drain-timeout", drain_timeout.map(seconds)),
@@ -90,6 +91,8 @@ mod tests {
             "1m30s",
             "--time-scale",
             "0.5",
+            "--share",
+            "1/4",
             "--timeout",
             "10s",
             "--traces",
@@ -105,7 +108,8 @@ mod tests {
             "--strict",
             "--allow-remote",
         ];
-        assert_eq!(repeated(&given), given);
+        // A share has a file for its outcome.
+        assert_eq!(repeated(&[&given[..], &["--json", "part.json"]].concat()), given);
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
     );
     // Writing to a String cannot fail.
     let timeout = duration::format(plan.timeout.as_secs());
+    if let Some(share) = plan.share {
+        let _ = writeln!(text, "Share {share} of the load:");
+    }
     let _ = writeln!(text, "{} Timeout of a request: {timeout}.", load(plan));
     let mut table = table::plain(["stage", "from", "to", "load", "judged"]);
     for stage in &plan.stages {
@@ -35,7 +38,7 @@ pub fn render(plan: &Plan, sla: &Sla, host: &str, paths: &ReportPaths) -> String
         let command = [std::slice::from_ref(&action.script), &action.args].concat().join(" ");
         let _ = writeln!(text, "Action {} after {:.1} s: {command}", action.name, action.at_s);
     }
-    for weighted in &plan.classes {
+    for weighted in plan.classes.iter().filter(|weighted| weighted.weight > 0) {
         let _ = writeln!(
             text,
             "{} × {}: {}",

@@ -19,10 +19,11 @@ use crate::{
     console::{print, print_error},
     dashboard::{Dashboard, Next},
     harness::Harness,
+    load::Share,
     outcome::{Ended, Outcome},
     profile::{Overrides, Plan, Profile, ReportPaths},
     progress::{self, ProgressFormat, ProgressOptions},
-    report,
+    report::{self, Written},
     run::{self, RunError, Settings},
     sla::{AllowedNames, Unmeasured},
     target,
@@ -44,6 +45,9 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
         time_scale: arguments.time_scale,
     };
     let mut plan = Plan::new(&profile, &overrides)?;
+    if let Some(share) = arguments.share {
+        plan = plan.share(share)?;
+    }
     plan.timeout = arguments.timeout.unwrap_or(plan.timeout);
     plan.http.traces = arguments.traces.unwrap_or(plan.http.traces);
     let names = profile.allowed_names(harness, &plan);
@@ -53,7 +57,10 @@ pub async fn run(harness: &Harness, arguments: RunArguments) -> Result<Exit, Com
     let host = arguments.host.as_ref().unwrap_or(&service.host);
     let host = target::parse_address(host, arguments.allow_remote).await?;
 
-    let paths = report_paths::of_run(&profile, command_line_paths(arguments.reports.clone()));
+    let mut paths = command_line_paths(arguments.reports.clone());
+    if arguments.share.is_none() {
+        paths = report_paths::of_run(&profile, paths);
+    }
     if arguments.dry_run {
         print(&dry_run::render(&plan, &sla, &host, &paths));
         return Ok(Exit::Success);
@@ -120,6 +127,10 @@ impl PreparedRun<'_> {
             outcome => outcome?,
         };
         let verdict = Verdict::judge(&outcome, &outcome.sla);
+        if let Some(share) = outcome.load.share {
+            let exit = finish_share(harness, share, &outcome, &verdict, paths);
+            return Ok((exit, outcome.ended));
+        }
         if settings.progress.format == ProgressFormat::Json && !settings.progress.quiet {
             let fields = json!({ "verdict": verdict.grade.name(), "reason": verdict.reason });
             progress::log_event("finished", fields);
@@ -175,6 +186,33 @@ impl PreparedRun<'_> {
             Err(error) => error,
             Ok(_) => RunError::NotMeasured(names.unmeasured).into(),
         }
+    }
+}
+
+/// Writes the reports of a share of a load. It has no verdict: rates and numbers of users are those of a part.
+fn finish_share(
+    harness: &Harness,
+    share: Share,
+    outcome: &Outcome,
+    verdict: &Verdict,
+    paths: &ReportPaths,
+) -> Exit {
+    let Written { files, errors } = report::write(outcome, verdict, None, paths);
+    print(&format!(
+        "Share {share} of the load: {} requests. No verdict: {} merge judges all shares together",
+        outcome.counts_all().sent,
+        harness.name
+    ));
+    for path in files {
+        print(&path.display().to_string());
+    }
+    for error in &errors {
+        print_error(&error.to_string());
+    }
+    match outcome.ended {
+        _ if !errors.is_empty() => Exit::CouldNotRun,
+        Ended::AsPlanned => Exit::Success,
+        _ => Exit::Undecided,
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 
 use super::report::ReportOptions;
-use crate::{duration, progress::ProgressFormat, trace::TraceHeader};
+use crate::{duration, load::Share, progress::ProgressFormat, trace::TraceHeader};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -64,6 +64,17 @@ pub struct RunArguments {
         hide_short_help = true
     )]
     pub start_at: Option<DateTime<Utc>>,
+
+    /// Run one of COUNT equal shares of the load, INDEX from 0, such as 2/4. The run has no verdict; see `merge`
+    #[arg(
+        long,
+        value_name = "INDEX/COUNT",
+        requires = "json",
+        conflicts_with = "ui",
+        help_heading = "Load",
+        hide_short_help = true
+    )]
+    pub share: Option<Share>,
 
     /// Timeout for one request [default: that of the profile, else 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, help_heading = "Load")]

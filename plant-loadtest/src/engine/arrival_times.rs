@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::load::{Spacing, Stage};
+use crate::load::{Share, Spacing, Stage};
 
 /// Iterator over the intended start times of all arrivals of a run, in order, relative to its
 /// start.
@@ -12,6 +12,9 @@ use crate::load::{Spacing, Stage};
 /// grown by exponentially distributed steps (time rescaling: Daley and Vere-Jones, An Introduction
 /// to the Theory of Point Processes, section 7.4). The arrivals of a burst all start with their
 /// stage.
+///
+/// The rates of a share are a part of those of the whole load, so its Λ grows by 1 where that of all grows by
+/// the number of shares. The first steady arrival of each share is another one of all, and so are the next.
 #[derive(Debug)]
 pub struct ArrivalTimes<'a> {
     stages: std::slice::Iter<'a, Stage>,
@@ -32,11 +35,12 @@ struct CurrentStage {
 }
 
 impl<'a> ArrivalTimes<'a> {
-    /// Returns the arrival times of `stages`. `rng` provides the random numbers for Poisson arrivals.
+    /// Returns the arrival times of the `stages` of a share. `rng` provides the random numbers for Poisson
+    /// arrivals.
     #[must_use]
-    pub fn new(stages: &'a [Stage], spacing: Spacing, rng: fastrand::Rng) -> Self {
-        let mut times =
-            Self { stages: stages.iter(), spacing, rng, stage: None, next_arrival: 0.0 };
+    pub fn new(stages: &'a [Stage], spacing: Spacing, share: Share, rng: fastrand::Rng) -> Self {
+        let next_arrival = f64::from(share.index()) / f64::from(share.count());
+        let mut times = Self { stages: stages.iter(), spacing, rng, stage: None, next_arrival };
         if spacing == Spacing::Poisson {
             times.next_arrival = times.sample_step();
         }
@@ -113,7 +117,8 @@ mod tests {
     }
 
     fn times(stages: &[Stage], spacing: Spacing) -> Vec<f64> {
-        let times = ArrivalTimes::new(stages, spacing, fastrand::Rng::with_seed(7));
+        let times =
+            ArrivalTimes::new(stages, spacing, Share::default(), fastrand::Rng::with_seed(7));
         times.map(|time| time.as_secs_f64()).collect()
     }
 
@@ -154,6 +159,28 @@ mod tests {
             / intervals.len() as f64;
         // An exponential distribution's standard deviation is its mean.
         assert!((variance.sqrt() / mean - 1.0).abs() < 0.05, "{}", variance.sqrt() / mean);
+    }
+
+    #[test]
+    fn steady_arrivals_of_all_shares_are_those_of_the_whole_load() {
+        let all = [stage(0, 3, 0.0, 10.0), stage(3, 5, 7.0, 7.0), stage(5, 9, 7.0, 3.0)];
+        let mut of_shares = Vec::new();
+        for share in (0..3).map(|index| Share::new(index, 3).unwrap()) {
+            let stages = all.clone().map(|stage| Stage {
+                from_rate: stage.from_rate / 3.0,
+                to_rate: stage.to_rate / 3.0,
+                ..stage
+            });
+            let rng = fastrand::Rng::with_seed(7);
+            let times = ArrivalTimes::new(&stages, Spacing::Steady, share, rng);
+            of_shares.extend(times.map(|time| time.as_secs_f64()));
+        }
+        of_shares.sort_by(f64::total_cmp);
+        let whole = times(&all, Spacing::Steady);
+        assert_eq!(of_shares.len(), whole.len());
+        for (one, two) in of_shares.iter().zip(&whole) {
+            assert!((one - two).abs() < 1e-6, "{one} and {two}");
+        }
     }
 
     #[test]

@@ -59,6 +59,9 @@ pub async fn run(
         if goose::is_killswitch_triggered() {
             return Ok(());
         }
+    } else if plan.stages.first().is_some_and(|stage| stage.to_users == 0) {
+        // A share of a load may begin without a user, whose start is that of the run otherwise.
+        config.recorder.start(Instant::now());
     }
     let mut configuration = quiet_configuration(&config.host);
     if let Some(control) = control {
@@ -72,7 +75,7 @@ pub async fn run(
     let (stop, _watch) = Stop::watch(Arc::clone(&config.recorder), Some(length));
     let past_client =
         PastClient::new().map_err(|error| EngineError::UserSetup(error.to_string()))?;
-    for weighted in &plan.classes {
+    for weighted in plan.classes.iter().filter(|weighted| weighted.weight > 0) {
         let users = Users {
             class: weighted.class,
             tasks: Tasks::new(weighted.class)?,

@@ -10,7 +10,6 @@ mod past_client;
 mod pool;
 mod stop;
 mod tasks;
-mod turns;
 pub mod user_groups;
 
 use goose::GooseError;

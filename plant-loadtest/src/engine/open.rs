@@ -106,7 +106,12 @@ fn dispatch_arrivals(
     set_timer_slack();
     let recorder = &config.recorder;
     let shard = recorder.assign_shard();
-    for offset in ArrivalTimes::new(&plan.stages, plan.spacing, fastrand::Rng::new()) {
+    for offset in ArrivalTimes::new(
+        &plan.stages,
+        plan.spacing,
+        plan.share.unwrap_or_default(),
+        fastrand::Rng::new(),
+    ) {
         let intended_start = start + offset;
         if !sleep_until(intended_start) {
             return;

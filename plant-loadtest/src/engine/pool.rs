@@ -13,13 +13,14 @@ use super::{
     past_client::PastClient,
     stop::Stop,
     tasks::{Tasks, pick_by_weight},
-    turns::Turns,
 };
 use crate::{
     client::Client,
+    load::Share,
     profile::{Plan, WeightedClass},
     recorder::Shard,
     scenario::{Saturate, Session, ThinkTime, UserClass},
+    turns::Turns,
 };
 
 /// Number of users that run their on-start tasks concurrently: enough to finish soon, too few to
@@ -45,6 +46,7 @@ pub(super) struct UserPool {
     classes: Vec<(WeightedClass, Tasks)>,
     /// How the classes are picked in each stage of the plan.
     stages: Vec<StageClasses>,
+    share: Share,
     pub(super) config: ClientConfig,
     saturate: bool,
     stop: Stop,
@@ -80,6 +82,7 @@ impl UserPool {
         Ok(Self {
             classes: classes.collect::<Result<_, EngineError>>()?,
             stages: stages.collect(),
+            share: plan.share.unwrap_or_default(),
             config: config.clone(),
             saturate: plan.saturate,
             stop,
@@ -99,15 +102,15 @@ impl UserPool {
         let _ = self.stop.run(&user.client.in_flight(), task(goose_user)).await;
     }
 
-    /// Runs the task whose turn it is in the iteration with this number (from 0) of the stage with this
-    /// index. Returns the think time that the task has set.
+    /// Runs the task whose turn it is in the iteration with this number (from 0) of the share of the stage with
+    /// this index. Returns the think time that the task has set.
     pub(super) async fn run_iteration(
         &self,
         user: &mut VirtualUser,
         stage: usize,
         iteration: usize,
     ) -> Option<Duration> {
-        let (class, number) = self.stages[stage].turns.at(iteration);
+        let (class, number) = self.stages[stage].turns.at(self.share.number_of_all(iteration));
         let goose_user = &mut user.goose_users[class];
         let Ok(session) = Session::get(goose_user) else { return None };
         let task = self.classes[class].1.take_turn(session, number);

@@ -10,11 +10,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use goose::goose::{GooseUser, Scenario, Transaction, TransactionFunction};
 
-use super::{
-    EngineError,
+use super::EngineError;
+use crate::{
+    scenario::{ClassThinkTime, Session, ThinkTime, UserClass, pick_wait},
     turns::{Turns, gcd},
 };
-use crate::scenario::{ClassThinkTime, Session, ThinkTime, UserClass, pick_wait};
 
 /// Tasks of a user class.
 pub(super) struct Tasks {

@@ -1,8 +1,10 @@
 //! The load of a merged outcome.
 
+use std::collections::BTreeSet;
+
 use super::Measured;
 use crate::{
-    load::Stage,
+    load::{Model, Share, Stage},
     outcome::{Class, Load},
 };
 
@@ -12,14 +14,57 @@ pub(super) fn merge(parts: &[Measured]) -> Load {
     let users = |stage: &Stage| stage.from_users.max(stage.to_users);
     let peak = stages.iter().map(users).max().unwrap_or_default();
     let sum = parts.iter().map(|part| part.outcome.load.users).sum();
-    Load { users: peak.max(sum), classes: classes(parts), stages, ..first.clone() }
+    Load {
+        users: peak.max(sum),
+        share: None,
+        classes: classes(parts),
+        stages,
+        actions: parts.iter().flat_map(|part| part.outcome.load.actions.clone()).collect(),
+        // None repeats them all.
+        command: Vec::new(),
+        ..first.clone()
+    }
+}
+
+/// Returns the names of the generators whose share of the load is missing.
+///
+/// # Errors
+/// Returns a message if the parts are not shares of one load, or there are two of the same share.
+pub(super) fn missing_shares(parts: &[Measured]) -> Result<Vec<String>, String> {
+    let share = |part: &Measured| part.outcome.load.share;
+    let Some(count) = share(&parts[0]).map(Share::count) else {
+        return match parts.iter().find(|part| share(part).is_some()) {
+            Some(part) => {
+                Err(format!("{} is a share of a load, {} is none", part.name, parts[0].name))
+            }
+            None => Ok(Vec::new()),
+        };
+    };
+    let mut missing: BTreeSet<u32> = (0..count).collect();
+    for part in parts {
+        let own = share(part).filter(|share| share.count() == count);
+        if !own.is_some_and(|share| missing.remove(&share.index())) {
+            return Err(format!(
+                "{} is none of {count} shares of a load, or another one of the same share",
+                part.name
+            ));
+        }
+    }
+    Ok(missing.into_iter().map(|index| format!("of share {index}/{count}")).collect())
 }
 
 fn classes(parts: &[Measured]) -> Vec<Class> {
+    let load = &parts[0].outcome.load;
+    let has_weights_of_users = load.share.is_some() && load.model == Model::Closed;
     let mut classes: Vec<Class> = Vec::new();
     for class in parts.iter().flat_map(|part| &part.outcome.load.classes) {
         match classes.iter_mut().find(|known| known.name == class.name) {
-            Some(known) => known.users += class.users,
+            Some(known) => {
+                known.users += class.users;
+                if has_weights_of_users {
+                    known.weight += class.weight;
+                }
+            }
             None => classes.push(class.clone()),
         }
     }

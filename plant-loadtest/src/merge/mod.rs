@@ -78,6 +78,7 @@ pub fn merge(parts: Vec<Part>) -> Result<Outcome, String> {
         })
         .collect();
     check(&parts)?;
+    silent.extend(load::missing_shares(&parts)?);
     for part in parts.iter_mut().filter(|part| part.outcome.ended == Ended::Killed) {
         let endpoints = &mut part.outcome.endpoints;
         endpoints
@@ -126,6 +127,9 @@ pub fn merge(parts: Vec<Part>) -> Result<Outcome, String> {
 /// Checks that the parts belong to one load test.
 fn check(parts: &[Measured]) -> Result<(), String> {
     let Some((first, others)) = parts.split_first() else { return Ok(()) };
+    if let Some(merged) = parts.iter().find(|part| !part.outcome.workers.is_empty()) {
+        return Err(format!("{} is a merged outcome; merge its parts", merged.name));
+    }
     for other in others {
         let differs =
             |what: &str| Err(format!("{} and {} have different {what}", first.name, other.name));

@@ -284,6 +284,37 @@ fn outcomes_of_different_tests_are_refused() {
 }
 
 #[test]
+fn a_share_that_is_missing_is_a_lost_generator() {
+    let share = |text: &str| {
+        let mut outcome = empty(&steady(4, 30));
+        outcome.load.share = Some(text.parse().unwrap());
+        outcome.load.command = vec!["plant-loadtest".into()];
+        part(text, outcome)
+    };
+    let all = merge(vec![share("0/2"), share("1/2")]).unwrap();
+    assert_eq!((all.workers.len(), all.load.share, all.load.command.len()), (2, None, 0));
+    let merged = merge(vec![share("2/4"), share("0/4")]).unwrap();
+    let verdict = Verdict::judge(&merged, &merged.sla);
+    assert_eq!(
+        (verdict.grade, verdict.reason.as_str()),
+        (
+            Grade::Invalid,
+            "the load generator of share 1/4 was lost before it had sent any results; another one, too"
+        )
+    );
+    for wrong in [
+        vec![share("0/2"), share("0/2")],
+        vec![share("0/2"), share("1/3")],
+        vec![share("0/2"), part("whole", empty(&steady(4, 30)))],
+        vec![part("whole", empty(&steady(4, 30))), share("0/2")],
+    ] {
+        let names: Vec<String> = wrong.iter().map(|part| part.name.clone()).collect();
+        assert!(merge(wrong).is_err(), "{names:?}");
+    }
+    assert!(merge(vec![part("all", all)]).unwrap_err().contains("merge its parts"));
+}
+
+#[test]
 fn users_of_each_class_are_added() {
     let with = |users| {
         let mut outcome = empty(&steady(4, 30));

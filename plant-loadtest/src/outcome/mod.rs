@@ -24,7 +24,7 @@ pub use worker::Worker;
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
-    load::{Action, Model, Spacing, Stage},
+    load::{Action, Model, Share, Spacing, Stage},
     sla::{AllowedNames, Sla, Subject, Threshold},
 };
 
@@ -111,6 +111,9 @@ pub struct Load {
     /// in runs of more than two hours. The last cell of a stage may be shorter.
     #[serde(default = "default_cell_s")]
     pub cell_s: u32,
+    /// The share of this load generator, to which all numbers here apply; `None` for the whole load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
     /// The user classes.
     pub classes: Vec<Class>,
     /// The stages as planned.

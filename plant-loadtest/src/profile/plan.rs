@@ -7,9 +7,10 @@ use super::{Profile, Schedule, actions, schedule};
 use crate::{
     client::HttpOptions,
     duration,
-    load::{Action, Model, Spacing, Stage},
+    load::{Action, Model, Share, Spacing, Stage},
     scenario::{self, UserClass},
     sla::AllowedNames,
+    turns::Turns,
 };
 
 /// A user class with its weight.
@@ -17,7 +18,7 @@ use crate::{
 pub struct WeightedClass {
     /// The user class.
     pub class: &'static UserClass,
-    /// Weight relative to those of the other classes; at least 1.
+    /// Weight relative to those of the other classes; 0 only if no user of a share is of this class.
     pub weight: u32,
 }
 
@@ -75,6 +76,8 @@ pub struct Plan {
     pub users: u32,
     /// Whether users have no think time.
     pub saturate: bool,
+    /// The share of this load generator, to which all numbers here apply; `None` for the whole load.
+    pub share: Option<Share>,
     /// The user classes and their weights.
     pub classes: Vec<WeightedClass>,
     /// The stages, in order and without gaps.
@@ -124,6 +127,7 @@ impl Plan {
             spacing: profile.spacing,
             users,
             saturate: profile.saturate,
+            share: None,
             classes: profile.classes.clone(),
             timeout: profile.timeout,
             http: profile.target.http.clone(),
@@ -132,6 +136,55 @@ impl Plan {
             time_scale: overrides.time_scale,
             overrides: describe_overrides(overrides),
         })
+    }
+
+    /// Returns the `share` of one of several load generators in this plan, which is that of all. The shares of all
+    /// generators add up to it, at every moment and for every user class. The first generator runs the actions.
+    ///
+    /// # Errors
+    /// Returns a message if a generator would have no user.
+    pub fn share(mut self, share: Share) -> Result<Self, String> {
+        if self.users < share.count() {
+            return Err(format!(
+                "{} users cannot be divided among {} load generators",
+                self.users,
+                share.count()
+            ));
+        }
+        if self.model == Model::Closed && !self.has_iterations() {
+            self.classes = self.classes_of_users(share);
+        }
+        self.users = share.of(self.users);
+        for stage in &mut self.stages {
+            for number in [
+                &mut stage.from_users,
+                &mut stage.to_users,
+                &mut stage.burst,
+                &mut stage.iterations,
+            ] {
+                *number = share.of(*number);
+            }
+            stage.from_rate /= f64::from(share.count());
+            stage.to_rate /= f64::from(share.count());
+        }
+        if share.index() > 0 {
+            self.actions.clear();
+        }
+        Ok(Self { share: Some(share), ..self })
+    }
+
+    /// Returns the user classes of the users in `share`, with the number of these users as weight. Users are of
+    /// all classes in turns, as in a run of one generator.
+    fn classes_of_users(&self, share: Share) -> Vec<WeightedClass> {
+        let weights: Vec<usize> =
+            self.classes.iter().map(|weighted| weighted.weight as usize).collect();
+        let turns = Turns::new(&weights);
+        let mut classes: Vec<WeightedClass> =
+            self.classes.iter().map(|weighted| WeightedClass { weight: 0, ..*weighted }).collect();
+        for user in 0..share.of(self.users) as usize {
+            classes[turns.at(share.number_of_all(user)).0].weight += 1;
+        }
+        classes
     }
 
     /// Returns the names that an SLA of this run may contain.
@@ -251,6 +304,57 @@ mod tests {
         let tiny =
             plan("smoke", &Overrides { time_scale: 0.0001, ..Overrides::default() }).unwrap();
         assert_eq!(stage_bounds(&tiny), [(0, 1), (1, 2)]);
+    }
+
+    #[test]
+    fn shares_of_a_plan_add_up_to_it() {
+        for name in ["platform", "throughput", "agent-load", "tickets-burst", "upgrade"] {
+            let whole = plan(name, &Overrides::default()).unwrap();
+            let count = 7;
+            let shares: Vec<Plan> = (0..count)
+                .map(|index| whole.clone().share(Share::new(index, count).unwrap()).unwrap())
+                .collect();
+            let sum = |number: &dyn Fn(&Plan) -> u32| shares.iter().map(number).sum::<u32>();
+            assert_eq!(sum(&|plan| plan.users), whole.users);
+            assert_eq!(
+                sum(&|plan| u32::try_from(plan.actions.len()).unwrap()) as usize,
+                whole.actions.len()
+            );
+            for (index, stage) in whole.stages.iter().enumerate() {
+                assert_eq!(sum(&|plan| plan.stages[index].from_users), stage.from_users);
+                assert_eq!(sum(&|plan| plan.stages[index].to_users), stage.to_users);
+                assert_eq!(sum(&|plan| plan.stages[index].burst), stage.burst);
+                assert_eq!(sum(&|plan| plan.stages[index].iterations), stage.iterations);
+                let rate = shares.iter().map(|plan| plan.stages[index].to_rate).sum::<f64>();
+                assert!((rate - stage.to_rate).abs() < 1e-9);
+                assert!(shares.iter().all(|plan| plan.stages[index].seconds() == stage.seconds()));
+                let each_has_one = |plan: &Plan| {
+                    let stage = &plan.stages[index];
+                    stage.iterations == 0 || stage.iterations >= stage.to_users
+                };
+                assert!(shares.iter().all(each_has_one), "each user runs at least one iteration");
+            }
+            if whole.model == Model::Closed && !whole.has_iterations() {
+                let weights: u32 = whole.classes.iter().map(|class| class.weight).sum();
+                for (index, class) in whole.classes.iter().enumerate() {
+                    let users = sum(&|plan| plan.classes[index].weight);
+                    let expected = f64::from(whole.users * class.weight) / f64::from(weights);
+                    assert!(
+                        (f64::from(users) - expected).abs() < 1.0,
+                        "{name}: {users} of {}",
+                        class.class.name
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_load_is_not_divided_into_more_shares_than_users() {
+        let smoke = plan("smoke", &Overrides::default()).unwrap();
+        assert!(smoke.clone().share(Share::new(0, 1).unwrap()).is_ok());
+        let error = smoke.share(Share::new(0, 2).unwrap()).unwrap_err();
+        assert_eq!(error, "1 users cannot be divided among 2 load generators");
     }
 
     #[test]

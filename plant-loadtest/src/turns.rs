@@ -1,7 +1,8 @@
-//! The order in which a fixed number of iterations takes turns: in exact proportion to the weights.
+//! The order in which items take turns: in exact proportion to their weights.
 
 /// Items that take turns, each as often as its weight: one turn each round, as long as its weight lasts.
-pub(super) struct Turns {
+#[derive(Debug)]
+pub struct Turns {
     /// The weights, divided by their greatest common divisor.
     counts: Vec<usize>,
     total: usize,
@@ -9,14 +10,16 @@ pub(super) struct Turns {
 
 impl Turns {
     /// Returns the turns of items with these weights, at least one of them above 0.
-    pub(super) fn new(weights: &[usize]) -> Self {
+    #[must_use]
+    pub fn new(weights: &[usize]) -> Self {
         let divisor = weights.iter().copied().fold(0, gcd).max(1);
         let counts: Vec<usize> = weights.iter().map(|weight| weight / divisor).collect();
         Self { total: counts.iter().sum(), counts }
     }
 
     /// Returns the index of the item that has turn `number` (from 0), and how many turns it had before.
-    pub(super) fn at(&self, number: usize) -> (usize, usize) {
+    #[must_use]
+    pub fn at(&self, number: usize) -> (usize, usize) {
         let (cycle, mut rest) = (number / self.total.max(1), number % self.total.max(1));
         let mut first_round = 0;
         // Weights can be large, so rounds of the same items are counted together.
@@ -39,7 +42,8 @@ impl Turns {
 }
 
 /// Returns the greatest common divisor.
-pub(super) fn gcd(a: usize, b: usize) -> usize {
+#[must_use]
+pub fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
