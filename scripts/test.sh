@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs all checks: format, lints, the table of settings, SQL against the migrated schema, links of the documentation, tests,
-# dashboards.
+# dashboards, a worker of Locust's newest master, which it installs.
 #
-#   scripts/test.sh [--long]    --long adds generated clients, whose tools it installs, and checks whose tools
+#   scripts/test.sh [--long]    --long adds generated clients and older masters of Locust, which it installs, and checks whose tools
 #                               (cargo-deny, shellcheck, actionlint, zizmor, cargo-mutants) are installed
 #
 # With cargo-mutants --long takes hours: scripts/mutants.sh says how to run a part of it.
@@ -35,6 +35,8 @@ main() {
   # Offline, with the committed .sqlx/, like a build without a database.
   step "tests" run env SQLX_OFFLINE=true cargo test --workspace --locked
   step "rules, alerts and dashboards" check_observability expressions
+  # With --long all cases, with three versions of Locust.
+  [ "${1:-}" = --long ] || step "workers of Locust's master" check_locust_once
   if [ "${1:-}" = --long ]; then
     long_steps
   fi
@@ -47,9 +49,13 @@ check_observability() {
   run env CARGO_TARGET_DIR="$(target_directory)" ./scripts/check_observability.sh "$1"
 }
 
-# Usage: with_debug_programs <script>. With the programs that the tests have built.
+check_locust_once() {
+  CASES='headless web' with_debug_programs ./scripts/check_locust.sh --newest
+}
+
+# Usage: with_debug_programs <script> [argument]…. With the programs that the tests have built.
 with_debug_programs() {
-  run env BIN="$(target_directory)/debug" "$1"
+  run env BIN="$(target_directory)/debug" "$@"
 }
 
 target_directory() {
@@ -61,6 +67,7 @@ long_steps() {
   step "faults that alerts detect" check_observability alerts
   step "a web page of another origin" with_debug_programs ./scripts/check_browser.sh
   step "refused bodies" with_debug_programs ./scripts/check_uploads.sh
+  step "workers of Locust's master" with_debug_programs ./scripts/check_locust.sh
   if command_exists cargo-deny; then
     step "licenses and advisories" run cargo deny --locked check
   fi
