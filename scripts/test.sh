@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs all checks: format, lints, the table of settings, SQL against the migrated schema, links of the documentation, tests,
-# dashboards, a worker of Locust's newest master, which it installs.
+# dashboards, manifests, a worker of Locust's newest master, which it installs.
 #
 #   scripts/test.sh [--long]    --long adds generated clients and older masters of Locust, which it installs, and checks whose tools
 #                               (cargo-deny, shellcheck, actionlint, zizmor, cargo-mutants) are installed
@@ -37,6 +37,7 @@ main() {
   step "rules, alerts and dashboards" check_observability expressions
   # With --long all cases, with three versions of Locust.
   [ "${1:-}" = --long ] || step "workers of Locust's master" check_locust_once
+  step "manifests" with_debug_programs ./scripts/check_manifests.sh
   if [ "${1:-}" = --long ]; then
     long_steps
   fi
@@ -54,6 +55,7 @@ check_locust_once() {
 }
 
 # Usage: with_debug_programs <script> [argument]…. With the programs that the tests have built.
+# Usage: with_debug_programs <script> [argument]… With the programs that the tests have built.
 with_debug_programs() {
   run env BIN="$(target_directory)/debug" "$@"
 }
@@ -68,11 +70,12 @@ long_steps() {
   step "a web page of another origin" with_debug_programs ./scripts/check_browser.sh
   step "refused bodies" with_debug_programs ./scripts/check_uploads.sh
   step "workers of Locust's master" with_debug_programs ./scripts/check_locust.sh
+  step "commands of the manifests" with_debug_programs ./scripts/check_manifests.sh --run
   if command_exists cargo-deny; then
     step "licenses and advisories" run cargo deny --locked check
   fi
   if command_exists shellcheck; then
-    step "shell scripts" run shellcheck -x scripts/*.sh scripts/lib/*.sh deploy/postgres/*.sh .ci/run
+    step "shell scripts" run shellcheck -x scripts/*.sh scripts/lib/*.sh deploy/postgres/*.sh deploy/k8s/*.sh .ci/run
   fi
   if command_exists actionlint; then
     step "workflows" run actionlint
