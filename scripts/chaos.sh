@@ -4,6 +4,7 @@
 #
 #   scripts/chaos.sh [--kills=50] [--seed=42]     the run and a control run; prints a table
 #   scripts/chaos.sh --without-redis              the same, with Redis disabled
+#   scripts/chaos.sh --replicas                   the same, with two replicas of the service behind HAProxy, and two workers
 #
 # The control run has durability disabled: PostgreSQL acknowledges commits before they are on disk. It must lose
 # acknowledged writes, and the script fails unless the loss is detected.
@@ -18,11 +19,14 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$ROOT/scripts/lib/processes.sh"
 # shellcheck source=scripts/lib/service.sh
 . "$ROOT/scripts/lib/service.sh"
+# shellcheck source=scripts/lib/haproxy.sh
+. "$ROOT/scripts/lib/haproxy.sh"
 
 WORK=.plant/chaos
 KILLS=50
 SEED=42
 REDIS=yes
+REPLICAS=
 VIOLATED=0
 
 main() {
@@ -33,6 +37,7 @@ main() {
       --kills=*) KILLS=${argument#*=} ;;
       --seed=*) SEED=${argument#*=} ;;
       --without-redis) REDIS= ;;
+      --replicas) REPLICAS=yes ;;
       *) fail "unknown argument '$argument'; see the usage at the top of scripts/chaos.sh" ;;
     esac
   done
@@ -74,16 +79,22 @@ SQL
 
 # Usage: run_chaos <argument of `faults chaos`>…
 run_chaos() {
-  local port desk_port redis=$REDIS_URL
-  port=$(free_port 18400)
+  local desk_port redis=$REDIS_URL service=()
+  service=(--address "127.0.0.1:$(free_port 18400)")
+  if [ -n "$REPLICAS" ]; then
+    service+=(--address "127.0.0.1:$(free_port 18450)" --workers 2)
+    start_load_balancer "$WORK" "${service[1]}" "${service[3]}"
+    service+=(--through "$BALANCED")
+  fi
   desk_port=$(free_port 18500)
   [ -n "$REDIS" ] || redis=
   run env REDIS_URL="$redis" PLANT_ACCESS=open ENVIRONMENT=development LOG_FILE= LOG_LEVEL=info \
-    "$BIN/examples/faults" chaos --program "$BIN/plant-api" --address "127.0.0.1:$port" --desk-address "127.0.0.1:$desk_port" \
+    "$BIN/examples/faults" chaos --program "$BIN/plant-api" "${service[@]}" --desk-address "127.0.0.1:$desk_port" \
     --logs "$WORK" --seed "$SEED" \
     --kill-redis "$(signal_command KILL redis)" --empty-redis "redis-cli -u $REDIS_URL flushall >/dev/null" \
     --kill-postgresql "$(signal_command KILL postgresql)" --stop-postgresql "./scripts/services.sh down --quiet postgresql" \
     --start-services "$(start_services_command)" "$@" || VIOLATED=1
+  [ -z "$REPLICAS" ] || stop_load_balancer >&2 || VIOLATED=1
 }
 
 # Prints a command that starts this script's PostgreSQL and Redis. With their URLs in the environment, services.sh would

@@ -7,6 +7,7 @@
 #   scripts/faults.sh read-your-writes     64 writers and 64 readers on two replicas, while Redis is killed twice
 #   scripts/faults.sh cut-off              1,000 writes whose clients disconnect at random moments, without and with 50
 #                                          kills of the replicas, while 64 readers compare with the database
+#   scripts/faults.sh replicas             both of these through HAProxy, and two processes for background jobs
 #   scripts/faults.sh hostile [TEXT]       expensive bodies, large lists, clients that do not read; with TEXT, only those
 #                                          whose name contains it
 #   scripts/faults.sh slow-clients         2000 idle connections and 1000 that send one byte per second
@@ -23,6 +24,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$ROOT/scripts/lib/processes.sh"
 # shellcheck source=scripts/lib/service.sh
 . "$ROOT/scripts/lib/service.sh"
+# shellcheck source=scripts/lib/haproxy.sh
+. "$ROOT/scripts/lib/haproxy.sh"
 
 WORK=.plant/faults
 VIOLATED=0
@@ -31,7 +34,7 @@ NAME_FILTER=
 main() {
   cd "$ROOT"
   case ${1:-all} in
-    all | cut-off | read-your-writes | slow-clients | stops) ;;
+    all | cut-off | read-your-writes | replicas | slow-clients | stops) ;;
     dependencies | hostile) NAME_FILTER=${2:-} ;;
     *) fail "unknown argument '$1'; see the usage at the top of scripts/faults.sh" ;;
   esac
@@ -48,13 +51,15 @@ main() {
     dependencies) dependencies ;;
     cut-off) cut_off ;;
     hostile) hostile ;;
-    read-your-writes) read_your_writes ;;
+    read-your-writes) read_your_writes "$FIRST" "$SECOND" ;;
+    replicas) replicas ;;
     slow-clients) slow_clients ;;
     stops) stops ;;
     all)
       dependencies
-      read_your_writes
+      read_your_writes "$FIRST" "$SECOND"
       cut_off
+      replicas
       hostile
       slow_clients
       stops
@@ -99,22 +104,43 @@ fault() {
   run "$BIN/examples/faults" fault --address "$FIRST" --what "$1" --name "$2" --break "$3" "${recovery[@]}" || record_violation
 }
 
+# Usage: read_your_writes <address>…
 read_your_writes() {
+  local addresses=("${@/#/--address=}")
   log ""
-  run "$BIN/examples/faults" read-your-writes --address "$FIRST" --address "$SECOND" \
+  run "$BIN/examples/faults" read-your-writes "${addresses[@]}" \
     --break "$(signal_command KILL redis)" --mend "./scripts/services.sh up --quiet" || record_violation
 }
 
+# Usage: cut_off [through], which is through a load balancer.
 cut_off() {
-  local kills third fourth
-  third=$(free_port $((${SECOND##*:} + 1)))
-  fourth=$(free_port $((third + 1)))
+  local kills third fourth through=()
+  third=127.0.0.1:$(free_port $((${SECOND##*:} + 1)))
+  fourth=127.0.0.1:$(free_port $((${third##*:} + 1)))
   for kills in 0 50; do
     log ""
+    if [ -n "${1:-}" ]; then
+      start_load_balancer "$WORK/cut-off-$kills" "$third" "$fourth"
+      through=(--through "$BLUE_FIRST" --through "$GREEN_FIRST" --through "$BALANCED")
+    fi
     run env PLANT_ACCESS=open ENVIRONMENT=development LOG_FILE= LOG_LEVEL=info \
       "$BIN/examples/faults" cut-off --program "$BIN/plant-api" --logs "$WORK" --kills "$kills" \
-      --address "127.0.0.1:$third" --address "127.0.0.1:$fourth" || record_violation
+      --address "$third" --address "$fourth" "${through[@]}" || record_violation
+    [ -z "${1:-}" ] || stop_load_balancer || record_violation
   done
+}
+
+# Writes through the load balancer to one replica are read from the other one, and from both in turn.
+replicas() {
+  local number
+  for number in 1 2; do
+    start env LOG_FILE= LOG_LEVEL=info "$BIN/plant-api" work 2>"$WORK/work-$number.log"
+  done
+  start_load_balancer "$WORK/read-your-writes" "$FIRST" "$SECOND"
+  wait_until 10 is_up blue green || fail "the load balancer does not reach both replicas"
+  read_your_writes "$BLUE_FIRST" "$GREEN_FIRST" "$BALANCED"
+  stop_load_balancer || record_violation
+  cut_off through
 }
 
 hostile() {

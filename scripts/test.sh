@@ -3,7 +3,7 @@
 # dashboards, manifests, a worker of Locust's newest master, which it installs.
 #
 #   scripts/test.sh [--long]    --long adds generated clients and older masters of Locust, which it installs, and checks whose tools
-#                               (cargo-deny, shellcheck, actionlint, zizmor, cargo-mutants) are installed
+#                               (cargo-deny, shellcheck, docker-compose, actionlint, zizmor, cargo-mutants) are installed
 #
 # With cargo-mutants --long takes hours: scripts/mutants.sh says how to run a part of it.
 #
@@ -70,12 +70,17 @@ long_steps() {
   step "a web page of another origin" with_debug_programs ./scripts/check_browser.sh
   step "refused bodies" with_debug_programs ./scripts/check_uploads.sh
   step "workers of Locust's master" with_debug_programs ./scripts/check_locust.sh
+  step "two replicas behind a load balancer" with_debug_programs ./scripts/faults.sh replicas
   step "commands of the manifests" with_debug_programs ./scripts/check_manifests.sh --run
   if command_exists cargo-deny; then
     step "licenses and advisories" run cargo deny --locked check
   fi
   if command_exists shellcheck; then
     step "shell scripts" run shellcheck -x scripts/*.sh scripts/lib/*.sh deploy/postgres/*.sh deploy/k8s/*.sh .ci/run
+  fi
+  if command_exists docker-compose; then
+    step "compose file" run docker-compose -f docker-compose.local.yml --profile load --profile workers --profile replicas \
+      --profile upgrade --profile observability config --quiet
   fi
   if command_exists actionlint; then
     step "workflows" run actionlint

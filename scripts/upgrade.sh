@@ -96,7 +96,7 @@ scaled_seconds() {
 up() {
   find_version
   connect_services
-  if lb_is_running; then
+  if load_balancer_responds; then
     fail "the load balancer is running already, on port $PORT; 'scripts/upgrade.sh' replaces the version behind it"
   fi
   command_exists haproxy || install_packages haproxy
@@ -116,7 +116,7 @@ up() {
 replace() {
   find_version
   connect_services
-  lb_is_running || fail "no load balancer is running; start it with 'scripts/upgrade.sh up'"
+  load_balancer_responds || fail "no load balancer is running; start it with 'scripts/upgrade.sh up'"
   find_current
   migrate
   PHASE=started
@@ -287,16 +287,12 @@ start_lb() {
   PLANT_LB_LISTEN=127.0.0.1:$PORT PLANT_LB_STATS=127.0.0.1:$((PORT + 3)) PLANT_LB_SOCKET=$PLANT_LB_SOCKET \
     PLANT_LB_STATE=$PLANT_LB_STATE PLANT_LB_BLUE=127.0.0.1:$(port_of blue) PLANT_LB_GREEN=127.0.0.1:$(port_of green) \
     nohup haproxy -W -f deploy/haproxy/haproxy.cfg -p "$WORK/haproxy.pid" </dev/null >"$WORK/haproxy.log" 2>&1 8>&- &
-  wait_until 5 lb_is_running || fail "the load balancer did not start; see $WORK/haproxy.log"
-}
-
-lb_is_running() {
-  haproxy_command "show info" >/dev/null 2>&1
+  wait_until 5 load_balancer_responds || fail "the load balancer did not start; see $WORK/haproxy.log"
 }
 
 status() {
   local slot
-  lb_is_running || fail "no load balancer is running"
+  load_balancer_responds || fail "no load balancer is running"
   for slot in blue green; do
     server_statistics "$slot" | awk -v slot="$slot" -v weight="$(weight_of "$slot")" -v pid="$(cat "$WORK/$slot.pid" 2>/dev/null)" \
       '{ printf "%s: %s, weight %d, pid %s, %d requests in progress, %d responses, %d failed\n", slot, $1, weight, pid ? pid : "-", $2, $3, $4 }'
@@ -305,7 +301,7 @@ status() {
 
 down() {
   local pid
-  if lb_is_running; then
+  if load_balancer_responds; then
     pid=$(head -n 1 "$WORK/haproxy.pid")
     kill "$pid"
     wait_for_exit "$pid" 10 || kill -KILL "$pid"

@@ -1,5 +1,42 @@
 # shellcheck shell=bash
-# The load balancer in front of two versions of the service, and its runtime API. Sourced after processes.sh.
+# The load balancer in front of two replicas of the service, and its runtime API. Sourced after processes.sh.
+
+# Usage: start_load_balancer <folder> <address> <address>. Starts a load balancer in front of two replicas, which may start later.
+# Sets BALANCED, where both have the same share, and BLUE_FIRST and GREEN_FIRST, where one has all requests unless it is down.
+start_load_balancer() {
+  local statistics
+  command_exists haproxy || install_packages haproxy
+  mkdir -p "$1"
+  BALANCED=127.0.0.1:$(free_port 18900)
+  BLUE_FIRST=127.0.0.1:$(free_port $((${BALANCED##*:} + 1)))
+  GREEN_FIRST=127.0.0.1:$(free_port $((${BLUE_FIRST##*:} + 1)))
+  statistics=127.0.0.1:$(free_port $((${GREEN_FIRST##*:} + 1)))
+  PLANT_LB_SOCKET=unix@$1/haproxy.sock # relative, because the path of a Unix socket is limited to 107 bytes
+  start env PLANT_LB_LISTEN="$BALANCED" PLANT_LB_BLUE_LISTEN="$BLUE_FIRST" PLANT_LB_GREEN_LISTEN="$GREEN_FIRST" \
+    PLANT_LB_STATS="$statistics" PLANT_LB_SOCKET="$PLANT_LB_SOCKET" PLANT_LB_STATE="$1/haproxy.state" \
+    PLANT_LB_BLUE="$2" PLANT_LB_GREEN="$3" PLANT_LB_GREEN_WEIGHT=100 \
+    haproxy -db -f "$ROOT/deploy/haproxy/haproxy.cfg" -f "$ROOT/scripts/lib/replicas.cfg" >"$1/haproxy.log" 2>&1
+  LOAD_BALANCER=$!
+  wait_until 5 load_balancer_responds || fail "the load balancer did not start; see $1/haproxy.log"
+}
+
+load_balancer_responds() {
+  haproxy_command "show info" >/dev/null 2>&1
+}
+
+# Stops it, and prints the number of responses of both replicas. Fails if one of them had none.
+stop_load_balancer() {
+  local statistics
+  statistics=$(haproxy_command "show stat")
+  kill "$LOAD_BALANCER"
+  printf '%s\n' "$statistics" | awk -F , '
+    /^# / { sub(/^# /, ""); for (i = 1; i <= NF; i++) column[$i] = i; next }
+    $2 == "blue" || $2 == "green" { responses[$2] += $column["hrsp_2xx"] + $column["hrsp_4xx"] + $column["hrsp_5xx"] }
+    END {
+      printf "responses of the replicas: %d and %d\n", responses["blue"], responses["green"]
+      exit !(responses["blue"] && responses["green"])
+    }'
+}
 
 # Usage: haproxy_command <command>… Sends commands of the runtime API, separated by semicolons, and prints the response.
 # PLANT_LB_SOCKET is unix@PATH or ipv4@ADDRESS:PORT.
@@ -51,9 +88,12 @@ server_statistics() {
     }'
 }
 
-# Usage: is_up <server>. Whether its health checks succeed.
+# Usage: is_up <server>… Whether their health checks succeed.
 is_up() {
-  [ "$(server_statistics "$1" | cut -d ' ' -f 1)" = UP ]
+  local server
+  for server in "$@"; do
+    [ "$(server_statistics "$server" | cut -d ' ' -f 1)" = UP ] || return
+  done
 }
 
 # Usage: is_idle <server>. Whether the load balancer has no request in progress there.

@@ -12,10 +12,24 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Timeout for one request, with its response.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Waits until the service is ready at this address.
+pub async fn wait_until_ready(address: SocketAddr) -> anyhow::Result<()> {
+    let mut client = Client::new(address);
+    for _ in 0..600 {
+        if let Ok(response) = client.send(Method::GET, "/readyz", None).await
+            && response.status == 200
+        {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    bail!("{address} did not become ready within 30 s")
+}
 
 /// An HTTP client.
 pub struct Client {

@@ -85,15 +85,15 @@ impl Kills {
     }
 
     async fn execute(
-        &self,
+        &mut self,
         kill: Kill,
         downtime: Duration,
         programs: &mut Programs,
     ) -> anyhow::Result<()> {
         let commands = &self.commands;
         let (command, program) = match kill {
-            Kill::Service => (None, Some(&mut programs.service)),
-            Kill::Worker => (None, Some(&mut programs.worker)),
+            Kill::Service => (None, self.rng.choice(&mut programs.services)),
+            Kill::Worker => (None, self.rng.choice(&mut programs.workers)),
             Kill::Redis => (Some(&commands.kill_redis), None),
             Kill::RedisEmptied => (Some(&commands.empty_redis), None),
             Kill::Postgresql => (Some(&commands.kill_postgresql), None),

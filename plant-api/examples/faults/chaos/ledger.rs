@@ -15,7 +15,7 @@ pub struct Ledger {
     pub tickets: Vec<(Uuid, String)>,
     /// Approved deliverables.
     pub approvals: Vec<Uuid>,
-    /// Requests without a response or with a retryable status (409, 503).
+    /// Requests without a response or with a retryable status (409, 502, 503).
     pub retried: u64,
     /// Responses with an unexpected status.
     pub unexpected: u64,

@@ -1,4 +1,4 @@
-//! Chaos test: the service, a worker, Redis and PostgreSQL are killed at random times while writers
+//! Chaos test: replicas of the service, workers, Redis and PostgreSQL are killed at random times while writers
 //! write. Afterwards every acknowledged write must exist, every job must be finished, and no job
 //! may have had its effect twice; every payment must have ended, and the ledger agree with it; every
 //! ticket must have ended, with one note at a service desk that is slow, fails and is never killed. At
@@ -36,9 +36,16 @@ pub struct Options {
     /// URL of the database, with the role that owns it.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: String,
-    /// Address on which the service listens.
+    /// Addresses on which the replicas of the service listen.
+    #[arg(long, required = true)]
+    address: Vec<SocketAddr>,
+    /// Address that the writers and the payment provider connect to, such as that of a load balancer; by
+    /// default that of the first replica.
     #[arg(long)]
-    address: SocketAddr,
+    through: Option<SocketAddr>,
+    /// Number of workers.
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
     /// Address on which the fake service desk listens.
     #[arg(long)]
     desk_address: SocketAddr,
@@ -67,12 +74,19 @@ pub struct Options {
     expect_loss: bool,
 }
 
+impl Options {
+    /// Returns the address that clients connect to.
+    fn through(&self) -> SocketAddr {
+        self.through.unwrap_or(self.address[0])
+    }
+}
+
 /// All processes under test.
 struct Programs {
-    /// `plant-api serve`, which also runs jobs.
-    service: Program,
-    /// `plant-api work`.
-    worker: Program,
+    /// Replicas of `plant-api serve`, which also run jobs.
+    services: Vec<Program>,
+    /// Processes of `plant-api work`.
+    workers: Vec<Program>,
     /// `plant-api fake-desk`, which is not killed: it is not ours.
     desk: Program,
 }
@@ -83,24 +97,33 @@ impl Programs {
             let log = options.logs.join(format!("{name}.log"));
             Program::start(&options.program, &log, arguments)
         };
-        let address = options.address.to_string();
-        let webhook = format!("http://{address}/api/v1/webhooks/payments/simulated");
+        let webhook = format!("http://{}/api/v1/webhooks/payments/simulated", options.through());
         let fake_desk = format!("http://{}", options.desk_address);
         let both = [&["--fake-desk-url", &fake_desk][..], &PROVIDER].concat();
-        let worker = [&["work", "--payment-webhook-url", &webhook][..], &both].concat();
-        let service = [&["serve", "--listen", &address][..], &both].concat();
+        let both = [&["--payment-webhook-url", &webhook][..], &both].concat();
+        let services = options.address.iter().enumerate().map(|(n, address)| {
+            let address = address.to_string();
+            let arguments = [&["serve", "--listen", &address][..], &both].concat();
+            start(&format!("serve-{n}"), &arguments)
+        });
+        let workers = (0..options.workers)
+            .map(|n| start(&format!("work-{n}"), &[&["work"][..], &both].concat()));
         let desk_address = options.desk_address.to_string();
         let desk = [&["fake-desk", "--listen", &desk_address][..], &DESK].concat();
         Ok(Self {
             desk: start("fake-desk", &desk)?,
-            service: start("serve", &service)?,
-            worker: start("work", &worker)?,
+            services: services.collect::<Result<_, _>>()?,
+            workers: workers.collect::<Result<_, _>>()?,
         })
     }
 
     async fn stop(self) -> anyhow::Result<()> {
-        self.service.stop().await.context("cannot stop the service")?;
-        self.worker.stop().await.context("cannot stop the worker")?;
+        for service in self.services {
+            service.stop().await.context("cannot stop the service")?;
+        }
+        for worker in self.workers {
+            worker.stop().await.context("cannot stop a worker")?;
+        }
         self.desk.stop().await.context("cannot stop the service desk")
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::ledger::Ledger;
 use super::{Options, tickets};
-use crate::client::Client;
+use crate::client::{Client, wait_until_ready};
 
 /// Delay between two writes of one writer.
 const THINK_TIME: Duration = Duration::from_millis(50);
@@ -28,13 +28,10 @@ pub struct TestData {
 
 /// Waits until the service responds, registers an account, logs in and finds a hired agent.
 pub async fn prepare(options: &Options) -> anyhow::Result<TestData> {
-    let mut client = Client::new(options.address);
-    for _ in 0..100 {
-        if client.get("/readyz").await.is_ok() || client.is_open() {
-            break;
-        }
-        sleep(RETRY_DELAY).await;
+    for address in options.address.iter().chain(&options.through) {
+        wait_until_ready(*address).await?;
     }
+    let mut client = Client::new(options.through());
     let email = format!("chaos-{}@test.local", Uuid::new_v4());
     let credentials = json!({"email": email, "password": "a long enough password"});
     for path in ["/api/v1/auth/register", "/api/v1/auth/login"] {
@@ -62,7 +59,7 @@ pub fn start(
     for number in 0..options.writers {
         for kind in [WriteKind::Generation, WriteKind::Goal, WriteKind::Payment, WriteKind::Ticket]
         {
-            let mut client = Client::new(options.address);
+            let mut client = Client::new(options.through());
             if matches!(kind, WriteKind::Generation | WriteKind::Payment) {
                 client.headers.push(("authorization", format!("Bearer {}", test_data.token)));
             }
@@ -70,7 +67,7 @@ pub fn start(
             writers.push(tokio::spawn(writer.write(kind, number, test_data.hire.clone())));
         }
     }
-    let client = Client::new(options.address);
+    let client = Client::new(options.through());
     let writer = Writer { client, stop: stop.clone(), ledger: Ledger::default() };
     writers.push(tokio::spawn(writer.approve(test_data.hire.clone())));
     writers
@@ -157,8 +154,9 @@ impl Writer {
                     let body = response.json().ok()?;
                     return body.get("id").or(body.get("job_id"))?.as_str()?.parse().ok();
                 }
-                // 409: the earlier request with this key is still in progress.
-                Ok(response) if !matches!(response.status, 409 | 503) => {
+                // 409: the earlier request with this key is still in progress; 502: a load balancer got no
+                // whole response.
+                Ok(response) if !matches!(response.status, 409 | 502 | 503) => {
                     eprintln!(
                         "POST {path}: unexpected status {}: {}",
                         response.status,
@@ -188,7 +186,7 @@ impl Writer {
                 match self.client.send(Method::POST, &approve, Some(&json!({}))).await {
                     Ok(response) if response.status == 200 => self.ledger.approvals.push(id),
                     // 409: it is already approved, but the response was lost.
-                    Ok(response) if !matches!(response.status, 409 | 503) => {
+                    Ok(response) if !matches!(response.status, 409 | 502 | 503) => {
                         self.ledger.unexpected += 1;
                     }
                     _ => self.ledger.retried += 1,

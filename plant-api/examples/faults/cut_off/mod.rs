@@ -20,7 +20,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use crate::client::Client;
+use crate::client::{Client, wait_until_ready};
 use crate::processes::Program;
 use versions::{Served, Versions};
 
@@ -36,6 +36,10 @@ pub struct Options {
     /// Addresses on which the replicas listen.
     #[arg(long, required = true)]
     address: Vec<SocketAddr>,
+    /// Addresses that the clients connect to, such as those of a load balancer; by default those of the
+    /// replicas.
+    #[arg(long)]
+    through: Vec<SocketAddr>,
     /// Directory for the log files of the replicas.
     #[arg(long)]
     logs: PathBuf,
@@ -69,17 +73,20 @@ const THINK_TIME: Duration = Duration::from_millis(5);
 const DATABASE_CONNECTIONS: u32 = 8;
 
 /// Runs the test and prints the counts. Returns whether no read was stale.
-pub async fn run(options: Options) -> anyhow::Result<bool> {
+pub async fn run(mut options: Options) -> anyhow::Result<bool> {
+    if options.through.is_empty() {
+        options.through.clone_from(&options.address);
+    }
     let mut replicas = Vec::new();
     for (n, address) in options.address.iter().enumerate() {
         let log = options.logs.join(format!("replica-{n}.log"));
         let arguments = ["serve", "--listen", &address.to_string()];
         replicas.push(Program::start(&options.program, &log, &arguments)?);
     }
-    for address in &options.address {
+    for address in options.address.iter().chain(&options.through) {
         wait_until_ready(*address).await?;
     }
-    let agents = create_agents(options.address[0]).await?;
+    let agents = create_agents(options.through[0]).await?;
     let versions = Arc::new(Versions::new(agents.clone()));
     let database = sqlx::postgres::PgPoolOptions::new()
         .max_connections(DATABASE_CONNECTIONS)
@@ -88,7 +95,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let stop = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..options.readers)
         .map(|reader| {
-            let client = Client::new(options.address[reader % options.address.len()]);
+            let client = Client::new(options.through[reader % options.through.len()]);
             let (database, versions) = (database.clone(), versions.clone());
             tokio::spawn(read(client, reader, database, versions, stop.clone()))
         })
@@ -130,19 +137,6 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         replica.stop().await.context("cannot stop a replica")?;
     }
     Ok(findings.stale == 0 && served.agents > 0 && findings.committed > 0)
-}
-
-async fn wait_until_ready(address: SocketAddr) -> anyhow::Result<()> {
-    let mut client = Client::new(address);
-    for _ in 0..600 {
-        if let Ok(response) = client.send(hyper::Method::GET, "/readyz", None).await
-            && response.status == 200
-        {
-            return Ok(());
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    anyhow::bail!("{address} did not become ready within 30 s")
 }
 
 fn name(writer: usize, version: u64) -> String {
@@ -200,7 +194,7 @@ async fn write(
              application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        let address = options.address[rng.usize(..options.address.len())];
+        let address = options.through[rng.usize(..options.through.len())];
         // A replica that was just killed refuses connections.
         if let Ok(mut stream) = TcpStream::connect(address).await
             && stream.write_all(request.as_bytes()).await.is_ok()
