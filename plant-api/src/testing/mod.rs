@@ -74,6 +74,10 @@ pub const SECRET_KEY: &str = "secret key of the tests";
 /// Admin key of the service under test.
 pub const ADMIN_KEY: &str = "admin key of the tests";
 
+fn random_prefix() -> String {
+    format!("test:{}", uuid::Uuid::new_v4())
+}
+
 /// A simulated model with zero latency that never fails.
 pub const INSTANT_MODEL: ModelConfig =
     ModelConfig { seed: 42, median: Duration::ZERO, spread: 0.0, failure_rate: 0.0 };
@@ -211,11 +215,23 @@ impl TestApp {
 
     /// As [`TestApp::with_redis`], with this access mode.
     pub async fn with_redis_and_access(owner: PgPool, access: AccessMode) -> Self {
+        Self::start_with_redis(owner, access, &random_prefix()).await
+    }
+
+    /// Creates two replicas of a service with Redis: each with a pool, a cache and a connection to Redis
+    /// of its own.
+    pub async fn replicas(owner: PgPool) -> [Self; 2] {
+        let prefix = random_prefix();
+        let first = Self::start_with_redis(owner.clone(), AccessMode::Open, &prefix).await;
+        [first, Self::start_with_redis(owner, AccessMode::Open, &prefix).await]
+    }
+
+    async fn start_with_redis(owner: PgPool, access: AccessMode, prefix: &str) -> Self {
         let redis = Redis::new(Some(&redis_url())).unwrap();
         tokio::spawn(redis.clone().run_heartbeat(CancellationToken::new()));
         let options = (*owner.connect_options()).clone();
         let policy = access_policy(access);
-        let app = Self::build(owner, options, Clock::System, redis, policy).await;
+        let app = Self::build_at(owner, options, Clock::System, redis, policy, prefix).await;
         tokio::spawn(app.state.cache.clone().run_refresh_loop(CancellationToken::new()));
         tokio::spawn(app.state.queue.clone().run_push_loop(CancellationToken::new()));
         app.wait_for_cache().await;
@@ -249,11 +265,22 @@ impl TestApp {
         redis: Redis,
         access_policy: AccessPolicy,
     ) -> Self {
+        Self::build_at(owner, options, clock, redis, access_policy, &random_prefix()).await
+    }
+
+    /// Builds a service whose keys in Redis have this prefix.
+    async fn build_at(
+        owner: PgPool,
+        options: PgConnectOptions,
+        clock: Clock,
+        redis: Redis,
+        access_policy: AccessPolicy,
+        prefix: &str,
+    ) -> Self {
         let mut connection = owner.acquire().await.unwrap();
         db::grant_privileges(&mut connection).await.unwrap();
         let metrics = Metrics::new().unwrap();
         let timeout = Duration::from_secs(30);
-        let prefix = format!("test:{}", uuid::Uuid::new_v4());
         let limits = db::DatabaseLimits {
             max_connections: 5,
             acquire_timeout: timeout,
@@ -263,7 +290,7 @@ impl TestApp {
         let cache = Cache::new(redis.clone(), metrics.cache_requests.clone());
         let defaults = crate::app::tunable_defaults(Duration::from_secs(60), timeout, 16);
         let tunables = Tunables::new(&defaults, metrics.tunables_version.clone());
-        cache.set_prefix(prefix.clone());
+        cache.set_prefix(prefix.to_owned());
         let state = AppState::from(Handles {
             db: Db::new(options, limits, metrics.db_pool_wait.clone()),
             queue: Queue::new(redis.clone(), &format!("{prefix}:")),

@@ -1,4 +1,4 @@
-//! Cached reads after each kind of catalogue write.
+//! Cached reads after each kind of catalogue write, in the replica that was written to and in another one.
 
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -55,7 +55,7 @@ async fn read_all(app: &TestApp, paths: &[String]) -> Vec<(String, String)> {
 #[sqlx::test(migrations = "../migrations")]
 async fn every_write_is_visible_in_the_next_read_of_every_cached_list_and_entity(pool: PgPool) {
     let uncached = TestApp::new(pool.clone()).await;
-    let app = TestApp::with_redis(pool).await;
+    let [app, replica] = TestApp::replicas(pool).await;
     let ids = app.create_agent("Asha").await;
     let hire = app.create_hire("lotus").await;
     let hires = "/api/v1/customers/lotus/agents";
@@ -135,8 +135,9 @@ async fn every_write_is_visible_in_the_next_read_of_every_cached_list_and_entity
         };
         let name = format!("{method} {path} {body}");
         assert!(response.status.is_success(), "{name}: {}", response.text);
-        let after = read_all(&app, &paths).await;
+        let after = read_all(&replica, &paths).await;
         assert_eq!(after, read_all(&uncached, &paths).await, "{name}");
+        assert_eq!(after, read_all(&app, &paths).await, "{name}, same replica");
         assert_ne!(after, bodies, "{name} has changed nothing");
         bodies = after;
     }
@@ -155,7 +156,7 @@ fn hits(app: &TestApp, topic: Topic) -> u64 {
 #[sqlx::test(migrations = "../migrations")]
 async fn every_change_of_goals_and_deliverables_is_visible_in_the_next_read(pool: PgPool) {
     let uncached = TestApp::new(pool.clone()).await;
-    let app = TestApp::with_redis(pool).await;
+    let [app, replica] = TestApp::replicas(pool).await;
     let [hire, other] = [app.create_hire("lotus").await.id, app.create_hire("jasmine").await.id];
     let goals = format!("/api/v1/agents/{hire}/goals");
     let deliverables = format!("/api/v1/agents/{hire}/deliverables");
@@ -170,8 +171,9 @@ async fn every_change_of_goals_and_deliverables_is_visible_in_the_next_read(pool
     read_all(&app, &others).await;
     let mut bodies = read_all(&app, &paths).await;
     let mut check = async |change: &str| {
-        let after = read_all(&app, &paths).await;
+        let after = read_all(&replica, &paths).await;
         assert_eq!(after, read_all(&uncached, &paths).await, "{change}");
+        assert_eq!(after, read_all(&app, &paths).await, "{change}, same replica");
         assert_ne!(after, bodies, "{change} has changed nothing");
         bodies = after;
     };
