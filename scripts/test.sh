@@ -54,7 +54,6 @@ check_locust_once() {
   CASES='headless web' with_debug_programs ./scripts/check_locust.sh --newest
 }
 
-# Usage: with_debug_programs <script> [argument]…. With the programs that the tests have built.
 # Usage: with_debug_programs <script> [argument]… With the programs that the tests have built.
 with_debug_programs() {
   run env BIN="$(target_directory)/debug" "$@"
