@@ -69,7 +69,6 @@ long_steps() {
   step "a web page of another origin" with_debug_programs ./scripts/check_browser.sh
   step "refused bodies" with_debug_programs ./scripts/check_uploads.sh
   step "workers of Locust's master" with_debug_programs ./scripts/check_locust.sh
-  step "two replicas behind a load balancer" with_debug_programs ./scripts/faults.sh replicas
   step "commands of the manifests" with_debug_programs ./scripts/check_manifests.sh --run
   if command_exists cargo-deny; then
     step "licenses and advisories" run cargo deny --locked check
