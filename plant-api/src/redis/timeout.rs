@@ -59,9 +59,9 @@ mod tests {
         tokio::spawn(async move {
             std::thread::sleep(2 * LIMIT);
             tokio::task::yield_now().await;
-            let _ = response.send(());
+            let _ = response.send("PONG");
         });
         let command = async { Ok(receiver.await.expect("response")) };
-        timeout(LIMIT, command).await.expect("no timeout");
+        assert_eq!(timeout(LIMIT, command).await.expect("no timeout"), "PONG");
     }
 }
