@@ -18,7 +18,6 @@ pub fn add_constraints(value: &mut Value) {
             add_constraints_of(map);
             describe_free_form(map);
             map.values_mut().for_each(add_constraints);
-            add_examples(map);
         }
         Value::Array(items) => items.iter_mut().for_each(add_constraints),
         _ => {}
@@ -33,23 +32,6 @@ fn add_constraints_of(schema: &mut Map<String, Value>) {
             schema.get("maxLength").and_then(Value::as_u64).is_some_and(|max| max <= 200);
         let pattern = if is_present && is_short { NAME_PATTERN } else { TEXT_PATTERN };
         schema.insert("pattern".into(), pattern.into());
-    }
-}
-
-/// Gives texts of anything an example: the documentation page would make up one of random characters.
-/// Not those of parameters, with which the page would fill in optional fields.
-fn add_examples(schema: &mut Map<String, Value>) {
-    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
-    for property in properties.values_mut().filter_map(Value::as_object_mut) {
-        let of_anything = |pattern: &Value| pattern == TEXT_PATTERN || pattern == NAME_PATTERN;
-        let limit = |name| property.get(name).and_then(Value::as_u64);
-        let fits = limit("minLength").is_none_or(|min| min <= 4)
-            && limit("maxLength").is_none_or(|max| max >= 4);
-        let has_example =
-            ["example", "examples", "default"].iter().any(|name| property.contains_key(*name));
-        if fits && !has_example && property.get("pattern").is_some_and(of_anything) {
-            property.insert("example".into(), "text".into());
-        }
     }
 }
 
