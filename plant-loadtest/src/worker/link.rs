@@ -24,8 +24,6 @@ pub(super) enum Link {
 pub(super) enum Phase {
     /// `client_ready` was sent at this time.
     Joining(Instant),
-    /// A heartbeat was sent in a new connection at this time, to find out whether the master is the same.
-    Verifying(Instant),
     /// The master knows this worker.
     Joined,
 }

@@ -18,27 +18,35 @@ class Outcomes:
     def __init__(self, runner):
         self.runner = runner
         self.next_line = {}
+        self.folder = None
 
     def start_test(self):
-        folder = os.path.join(OUTCOMES, folder_name(time.time()))
-        os.makedirs(folder)
-        # A worker that is lost before its first results leaves an empty file.
+        self.folder = os.path.join(OUTCOMES, folder_name(time.time()))
+        os.makedirs(self.folder)
         for node_id, worker in self.runner.clients.items():
             if worker.state != STATE_MISSING:
-                open(os.path.join(folder, file_name(node_id)), "a").close()
+                self.expect(node_id)
+
+    def stop_test(self):
+        self.folder = None
+
+    def expect(self, node_id):
+        """Leaves an empty file for a worker that is lost before its first results."""
+        if self.folder:
+            open(os.path.join(self.folder, file_name(node_id)), "a").close()
 
     def write(self, environment, msg, **kwargs):
-        test, number, line = msg.data["test"], msg.data["number"], msg.data["line"]
-        path = os.path.join(self.folder_of(test), file_name(msg.node_id))
-        # A worker that had to connect again sends lines a second time.
-        if number < self.next_line.get(path, 0):
+        node_id, test, number, line = (msg.data[name] for name in ("node_id", "test", "number", "line"))
+        path = os.path.join(self.folder_of(test), file_name(node_id))
+        # A worker that had to connect again sends lines a second time; to another master not those before them.
+        if number != self.next_line.get(path, 0):
             return
         self.next_line[path] = number + 1
         with open(path, "a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def folder_of(self, test):
-        """Returns the folder of the last test that was started before the worker got its first order."""
+        """Returns the folder of the last test that was started before this order of it."""
         name = folder_name(test)
         os.makedirs(OUTCOMES, exist_ok=True)
         names = [other for other in os.listdir(OUTCOMES) if other <= name]
@@ -66,9 +74,13 @@ def collect_outcomes(environment, **kwargs):
     outcomes = Outcomes(runner)
     runner.register_message("OUTCOME_LINE", outcomes.write)
     environment.events.test_start.add_listener(lambda **kwargs: outcomes.start_test())
-    environment.events.worker_connect.add_listener(
-        lambda client_id, **kwargs: runner.send_message("COLLECT_OUTCOMES", client_id=client_id)
-    )
+    environment.events.test_stop.add_listener(lambda **kwargs: outcomes.stop_test())
+
+    def connect(client_id, **kwargs):
+        outcomes.expect(client_id)
+        runner.send_message("COLLECT_OUTCOMES", client_id=client_id)
+
+    environment.events.worker_connect.add_listener(connect)
 
 
 def run_by_workers(user):

@@ -174,7 +174,9 @@ pub struct Logs {
 /// A line of the outcome of a worker.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OutcomeLine {
-    /// Time stamp of the first order of the test, by the clock of the master.
+    /// Node id of the worker at the start of the test: it may have joined again before the line was sent.
+    pub node_id: String,
+    /// Time stamp of an order of the test, by the clock of the master.
     pub test: f64,
     /// Number of the line, from 0.
     pub number: u64,
@@ -204,6 +206,9 @@ impl ToMaster {
 fn encode(kind: &str, data: impl Serialize, node_id: &str) -> Vec<u8> {
     rmp_serde::to_vec_named(&(kind, data, node_id)).expect("all values have a MessagePack form")
 }
+
+/// Maximum depth of nested data in a message: reading uses the stack.
+const MAX_DEPTH: usize = 32;
 
 /// A message from the master.
 #[derive(Clone, Debug, PartialEq)]
@@ -252,7 +257,9 @@ impl FromMaster {
     /// # Errors
     /// Returns a message if it is not one of Locust's master.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let (kind, data, _) = rmp_serde::from_slice::<(String, Value, Value)>(bytes)
+        let mut message = rmp_serde::Deserializer::from_read_ref(bytes);
+        message.set_max_depth(MAX_DEPTH);
+        let (kind, data, _) = <(String, Value, Value)>::deserialize(&mut message)
             .map_err(|error| error.to_string())?;
         Ok(match kind.as_str() {
             "ack" => Self::Ack { index: index(&data) },

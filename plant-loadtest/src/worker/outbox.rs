@@ -80,7 +80,12 @@ mod tests {
     use crate::worker::message::OutcomeLine;
 
     fn line(number: u64) -> ToMaster {
-        ToMaster::OutcomeLine(OutcomeLine { test: 0.0, number, line: String::new() })
+        ToMaster::OutcomeLine(OutcomeLine {
+            node_id: String::new(),
+            test: 0.0,
+            number,
+            line: String::new(),
+        })
     }
 
     #[test]

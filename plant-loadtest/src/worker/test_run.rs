@@ -35,8 +35,12 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 /// reports that users are missing.
 const START_TIME: Duration = Duration::from_millis(500);
 
-/// Number of workers that sample the service. All sample themselves. Two, so that one may be lost.
+/// Number of workers of a group that sample the service. All sample themselves. Two, so that one may be lost.
 const SAMPLING_WORKERS: u32 = 2;
+
+/// Number of workers of a group. A master never gives the number of a worker to another one, so that those of
+/// the workers that are left may be high.
+const SAMPLING_GROUP: u32 = 16;
 
 /// Number of users that one worker runs at most.
 const MAX_USERS: u64 = 50_000;
@@ -80,7 +84,7 @@ impl ReadyTarget {
             .await
             .map_err(|error| error.to_string())?;
         let mut service = settings.service.clone();
-        if index.is_some_and(|index| index >= SAMPLING_WORKERS) {
+        if index.is_some_and(|index| index % SAMPLING_GROUP >= SAMPLING_WORKERS) {
             service.metrics = None;
         }
         let metrics = probe::first_scrape(&http, &host, service.metrics.as_ref()).await;
@@ -91,6 +95,8 @@ impl ReadyTarget {
 /// A test.
 pub(super) struct TestRun {
     test: f64,
+    /// Node id of the worker at the start of the test.
+    node_id: String,
     class_names: Vec<&'static str>,
     recorder: Arc<Recorder>,
     groups: UserGroups,
@@ -105,16 +111,19 @@ pub(super) struct TestRun {
     lines: u64,
     /// How the test ends; `None` until it is stopped.
     ending: Option<Ended>,
+    /// Whether it had fewer users than ordered, or requests that were not measured.
+    is_incomplete: bool,
 }
 
 impl TestRun {
-    /// Starts a test without users, whose first order had this time stamp.
+    /// Starts a test without users, the last order of which had this time stamp.
     ///
     /// # Errors
     /// Returns a message if a class cannot be run.
     pub(super) fn start(
         settings: &Settings,
         target: ReadyTarget,
+        node_id: &str,
         test: f64,
     ) -> Result<Self, String> {
         let plan = &settings.plan;
@@ -154,6 +163,7 @@ impl TestRun {
         let journal = JournalLines::new(start, Arc::clone(&recorder), probe.samples());
         Ok(Self {
             test,
+            node_id: node_id.to_owned(),
             class_names: plan.classes.iter().map(|weighted| weighted.class.name).collect(),
             targets: vec![0; plan.classes.len()],
             recorder,
@@ -165,6 +175,7 @@ impl TestRun {
             reported_at: SystemTime::now(),
             lines: 0,
             ending: None,
+            is_incomplete: false,
         })
     }
 
@@ -195,6 +206,7 @@ impl TestRun {
                 *target = u32::try_from(u64::from(*target) * limit / users).unwrap_or(u32::MAX);
             }
         }
+        self.is_incomplete |= !problems.is_empty();
         if targets != self.targets {
             let users = targets.iter().fold(0, |users: u32, count| users.saturating_add(*count));
             self.timeline.change(self.elapsed(), users);
@@ -239,6 +251,7 @@ impl TestRun {
         while let Some((_, class)) = self.starts.pop_front_if(|(at, _)| *at <= now) {
             if let Err(error) = self.groups.start_user(class) {
                 self.starts.clear();
+                self.is_incomplete = true;
                 return Err(error.to_string());
             }
         }
@@ -270,6 +283,11 @@ impl TestRun {
             self.ending = Some(ended);
             self.timeline.finish(self.elapsed());
         }
+    }
+
+    /// Records that some requests were not measured.
+    pub(super) fn fail(&mut self) {
+        self.is_incomplete = true;
     }
 
     /// Returns whether the test is being stopped.
@@ -322,7 +340,7 @@ impl TestRun {
 
     /// Returns the last line of the outcome of a test that has ended.
     pub(super) fn last_line(&mut self) -> Option<OutcomeLine> {
-        let ended = self.ending.unwrap_or(Ended::Interrupted);
+        let ended = self.ending.filter(|_| !self.is_incomplete).unwrap_or(Ended::Interrupted);
         let line = self.journal.last_line(&self.timeline.stages(self.elapsed()), ended)?;
         Some(self.number_line(line))
     }
@@ -330,7 +348,7 @@ impl TestRun {
     fn number_line(&mut self, line: String) -> OutcomeLine {
         let number = self.lines;
         self.lines += 1;
-        OutcomeLine { test: self.test, number, line }
+        OutcomeLine { node_id: self.node_id.clone(), test: self.test, number, line }
     }
 
     /// Ends sampling.

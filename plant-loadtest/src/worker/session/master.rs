@@ -1,5 +1,7 @@
-//! The link to the master: joins it, verifies after a new connection that it is the same, and notices when it
-//! is gone.
+//! The link to the master: joins it, and notices when it is gone.
+//!
+//! What a master sends while a connection is lost never arrives, an order to stop the users included. So a worker
+//! whose connection was lost stops its users and joins as a new one, whether or not the master still knows it.
 
 use std::time::Instant;
 
@@ -18,19 +20,12 @@ impl Session {
         match event {
             LinkEvent::Connected(connection) => {
                 self.outbox.reset_heartbeats();
-                let now = Instant::now();
-                if self.was_joined {
-                    self.link = Link::Open(connection, Phase::Verifying(now));
-                    self.send_heartbeat().await;
-                } else {
-                    self.link = Link::Open(connection, Phase::Joining(now));
-                    self.join_when_stopped().await;
-                }
+                self.link = Link::Open(connection, Phase::Joining(Instant::now()));
+                self.join_when_stopped().await;
             }
             LinkEvent::NotConnected => self.connect(),
             LinkEvent::Disconnected => {
-                self.log("connection to the master lost; connecting again".into());
-                self.connect();
+                self.leave_master("connection to the master lost; the users are stopped".into());
             }
             LinkEvent::Message(Ok(message)) => {
                 self.heard_at = Instant::now();
@@ -68,11 +63,6 @@ impl Session {
     }
 
     pub(super) async fn handle(&mut self, message: FromMaster) {
-        if matches!(self.link.phase(), Some(Phase::Verifying(_))) {
-            self.log("the master still knows this worker".into());
-            self.link.set_phase(Phase::Joined);
-            self.resend_lines().await;
-        }
         match message {
             FromMaster::Ack { index } => {
                 if !self.was_joined {
@@ -99,8 +89,7 @@ impl Session {
                 self.leave(Leaving::Ordered).await;
             }
             FromMaster::Reconnect => {
-                self.log("the master asks for a new connection".into());
-                self.connect();
+                self.leave_master("the master asks for a new connection".into());
             }
             FromMaster::Other(_) => {}
         }
@@ -110,23 +99,19 @@ impl Session {
     pub(super) async fn check_master(&mut self) -> Result<(), WorkerError> {
         let silence = self.heard_at.elapsed();
         let Settings { master, master_timeout, search_timeout, .. } = &*self.settings;
-        if silence > *search_timeout.max(master_timeout) {
+        let limit =
+            if self.was_joined { search_timeout.max(master_timeout) } else { search_timeout };
+        if silence > *limit {
             return Err(WorkerError::NoMaster(master.clone(), search_timeout.as_secs()));
         }
         if silence > *master_timeout && self.was_joined {
-            self.log(format!(
-                "no message from the master for {} s; the users are stopped",
-                master_timeout.as_secs()
+            let seconds = master_timeout.as_secs();
+            self.leave_master(format!(
+                "no message from the master for {seconds} s; the users are stopped"
             ));
-            self.forget_master();
-            self.renew_connection();
             return Ok(());
         }
         match self.link.phase() {
-            Some(Phase::Verifying(since)) if since.elapsed() > REPLY_TIMEOUT => {
-                self.log("the master does not know this worker: it was restarted".into());
-                self.forget_master();
-            }
             // The users of the last master stop first.
             Some(Phase::Joining(since))
                 if since.elapsed() > REPLY_TIMEOUT && self.run.is_none() =>
@@ -151,8 +136,9 @@ impl Session {
         self.connect();
     }
 
-    /// Stops the users of a master that does not control them any more.
-    pub(super) fn forget_master(&mut self) {
+    /// Stops the users of a master that may not control them any more, and connects as a new worker.
+    fn leave_master(&mut self, reason: String) {
+        self.log(reason);
         self.was_joined = false;
         self.index = None;
         if let Some(Preparing { task, .. }) = self.preparing.take() {
@@ -163,7 +149,7 @@ impl Session {
         if let Some(run) = &mut self.run {
             run.stop(self.stop_timeout, Ended::Interrupted);
         }
-        self.link.set_phase(Phase::Joining(overdue()));
+        self.renew_connection();
     }
 }
 

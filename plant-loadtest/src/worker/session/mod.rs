@@ -38,7 +38,7 @@ const HEARTBEATS_PER_REPORT: u64 = 3;
 /// Heartbeats from one line of the outcome to the next.
 const HEARTBEATS_PER_LINE: u64 = 2;
 
-/// How long to wait for the reply to `client_ready`, and after a new connection for that to a heartbeat.
+/// How long to wait for the reply to `client_ready`.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Number of attempts to join a master in one connection.
@@ -47,6 +47,9 @@ const ATTEMPTS_PER_CONNECTION: u32 = 3;
 /// How long a user that is stopped may take at least, so that requests usually get their response. A master
 /// that ends waits for the last reports for half a second.
 const MIN_STOP_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Maximum time that a user that is stopped may take.
+const MAX_STOP_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// How long to wait at the end until the master has received everything.
 const LAST_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -92,7 +95,7 @@ pub(super) struct Session {
 /// The checks before a test.
 struct Preparing {
     task: JoinHandle<Result<ReadyTarget, String>>,
-    /// Time stamp of the first order.
+    /// Time stamp of the last order.
     test: f64,
 }
 

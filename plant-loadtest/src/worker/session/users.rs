@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Leaving, MIN_STOP_TIMEOUT, Preparing, Session};
+use super::{Leaving, MAX_STOP_TIMEOUT, MIN_STOP_TIMEOUT, Preparing, Session};
 use crate::{
     outcome::Ended,
     worker::{
@@ -24,7 +24,8 @@ impl Session {
             return;
         }
         let stop_timeout = Duration::try_from_secs_f64(order.stop_timeout.unwrap_or_default());
-        self.stop_timeout = stop_timeout.unwrap_or_default().max(MIN_STOP_TIMEOUT);
+        self.stop_timeout =
+            stop_timeout.unwrap_or(MAX_STOP_TIMEOUT).clamp(MIN_STOP_TIMEOUT, MAX_STOP_TIMEOUT);
         if self.run.as_ref().is_some_and(TestRun::is_stopping) {
             self.pending = Some(order);
             return;
@@ -39,7 +40,10 @@ impl Session {
             self.apply(order).await;
             return;
         }
-        if self.preparing.is_none() {
+        if let Some(preparing) = &mut self.preparing {
+            // The order may be of the next test: a master does not stop a worker without users.
+            preparing.test = order.timestamp;
+        } else {
             let host = order.host.clone().filter(|host| !host.is_empty());
             let host = host.unwrap_or_else(|| self.settings.host.clone());
             let task = ReadyTarget::check(Arc::clone(&self.settings), host, self.index);
@@ -51,7 +55,8 @@ impl Session {
     /// Starts the test after the checks.
     pub(super) async fn prepared(&mut self, target: Result<ReadyTarget, String>) {
         let Some(Preparing { test, .. }) = self.preparing.take() else { return };
-        let started = target.and_then(|target| TestRun::start(&self.settings, target, test));
+        let started =
+            target.and_then(|target| TestRun::start(&self.settings, target, &self.node_id, test));
         match started {
             Ok(mut run) => {
                 let line = run.first_line();
@@ -131,10 +136,13 @@ impl Session {
     pub(super) async fn finish_run(&mut self) -> Result<(), WorkerError> {
         self.report_stats().await;
         let Some(mut run) = self.run.take() else { return Ok(()) };
+        let measured = run.check_requests();
+        if measured.is_err() {
+            run.fail();
+        }
         if let Some(line) = run.last_line() {
             self.send_line(ToMaster::OutcomeLine(line)).await;
         }
-        let measured = run.check_requests();
         run.end();
         if let Err(problem) = measured {
             self.report_problem(problem.clone()).await;
