@@ -1,6 +1,7 @@
 //! `merge`: merges the outcomes of several load generators, judges the result and writes its reports.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -87,7 +88,9 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
         }
     }
     files.sort();
-    files.dedup();
+    // One file may have two paths. What cannot be resolved cannot be read either, and is reported then.
+    let mut known = BTreeSet::new();
+    files.retain(|file| fs::canonicalize(file).map_or(true, |path| known.insert(path)));
     match files.is_empty() {
         true => Err("there is no outcome to merge".to_owned().into()),
         false => Ok(files),

@@ -8,6 +8,9 @@ use crate::{
     outcome::{Class, Load},
 };
 
+/// Maximum number of missing shares that are named.
+const MAX_MISSING_SHARES: usize = 1000;
+
 pub(super) fn merge(parts: &[Measured]) -> Load {
     let stages = stages(parts);
     let first = &parts[0].outcome.load;
@@ -40,6 +43,9 @@ pub(super) fn missing_shares(parts: &[Measured]) -> Result<Vec<String>, String> 
             None => Ok(Vec::new()),
         };
     };
+    if count as usize > parts.len() + MAX_MISSING_SHARES {
+        return Err(format!("only {} of {count} shares of the load are there", parts.len()));
+    }
     let mut missing: BTreeSet<u32> = (0..count).collect();
     for part in parts {
         let own = share(part).filter(|share| share.count() == count);
@@ -76,17 +82,23 @@ fn classes(parts: &[Measured]) -> Vec<Class> {
 /// that run are in a judged stage.
 fn stages(parts: &[Measured]) -> Vec<Stage> {
     let (first, others) = (&parts[0], &parts[1..]);
+    if others.iter().all(|other| has_same_stages(first, other)) {
+        sums(parts)
+    } else {
+        spans(parts)
+    }
+}
+
+/// Returns whether two generators have the same stages at the same seconds of the merged run.
+pub(super) fn has_same_stages(one: &Measured, two: &Measured) -> bool {
     let is_same = |one: &Stage, two: &Stage| {
         (&one.name, one.from_s, one.to_s, one.judged)
             == (&two.name, two.from_s, two.to_s, two.judged)
     };
-    let has_same_stages = |other: &Measured| {
-        let (ours, theirs) = (&first.outcome.load.stages, &other.outcome.load.stages);
-        other.offset_s == first.offset_s
-            && ours.len() == theirs.len()
-            && ours.iter().zip(theirs).all(|(one, two)| is_same(one, two))
-    };
-    if others.iter().all(has_same_stages) { sums(parts) } else { spans(parts) }
+    let (ours, theirs) = (&one.outcome.load.stages, &two.outcome.load.stages);
+    one.offset_s == two.offset_s
+        && ours.len() == theirs.len()
+        && ours.iter().zip(theirs).all(|(one, two)| is_same(one, two))
 }
 
 fn sums(parts: &[Measured]) -> Vec<Stage> {

@@ -18,6 +18,9 @@ use chrono::{DateTime, Utc};
 
 use crate::outcome::{Ended, LoginSummary, Outcome, Target, VERSION, Worker};
 
+/// Maximum time in which no generator ran, in seconds: for it all of them were lost.
+const MAX_GAP_S: u32 = 3600;
+
 /// The outcome of one load generator.
 #[derive(Clone, Debug)]
 pub struct Part {
@@ -78,6 +81,7 @@ pub fn merge(parts: Vec<Part>) -> Result<Outcome, String> {
         })
         .collect();
     check(&parts)?;
+    check_clocks(&parts)?;
     silent.extend(load::missing_shares(&parts)?);
     for part in parts.iter_mut().filter(|part| part.outcome.ended == Ended::Killed) {
         let endpoints = &mut part.outcome.endpoints;
@@ -89,6 +93,7 @@ pub fn merge(parts: Vec<Part>) -> Result<Outcome, String> {
     let first = &parts[0].outcome;
     let mut advisory: Vec<String> =
         parts.iter().flat_map(|part| part.outcome.advisory.iter().cloned()).collect();
+    advisory.sort();
     advisory.dedup();
     Ok(Outcome {
         version: VERSION,
@@ -137,6 +142,14 @@ fn check(parts: &[Measured]) -> Result<(), String> {
         if one.load.profile != two.load.profile || one.load.model != two.load.model {
             return differs("profiles");
         }
+        if one.load.time_scale.to_bits() != two.load.time_scale.to_bits() {
+            return differs("time scales");
+        }
+        if one.load.share.is_some() && !load::has_same_stages(first, other) {
+            return differs(
+                "stages: shares of a load start at the same second and run for the same time",
+            );
+        }
         if one.sla != two.sla {
             return differs("thresholds");
         }
@@ -151,9 +164,36 @@ fn check(parts: &[Measured]) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks that no part started long after the end of all before it, and that none is there twice.
+fn check_clocks(parts: &[Measured]) -> Result<(), String> {
+    let mut by_start: Vec<&Measured> = parts.iter().collect();
+    by_start.sort_by_key(|part| part.offset_s);
+    for (number, part) in by_start.iter().enumerate() {
+        let earlier = &by_start[..number];
+        let has_requests = part.outcome.counts_all().sent > 0;
+        let mut twins =
+            earlier.iter().filter(|other| has_requests && other.outcome == part.outcome);
+        if let Some(twin) = twins.next() {
+            return Err(format!("{} and {} are the same outcome", twin.name, part.name));
+        }
+        let ends = earlier.iter().map(|other| other.second(other.outcome.planned_seconds()));
+        if let Some(end) = ends.max()
+            && part.offset_s > end.saturating_add(MAX_GAP_S)
+        {
+            return Err(format!(
+                "{} started {} seconds after the end of the others; are the clocks synchronized?",
+                part.name,
+                part.offset_s - end
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Rounds to whole seconds. `to` is not before `from`.
 fn whole_seconds(from: DateTime<Utc>, to: DateTime<Utc>) -> u32 {
     let millis = (to - from).num_milliseconds();
-    u32::try_from((millis + 500) / 1000).unwrap_or_default()
+    u32::try_from(millis.saturating_add(500) / 1000).unwrap_or(u32::MAX)
 }
 
 /// Returns how the run ended: as planned if one of its parts did; [`Worker`] has the others.

@@ -351,3 +351,44 @@ fn health_after_the_load_is_not_decided_by_generators_that_did_not_wait_for_it()
     assert_eq!(health(with(None, true, planned), with(None, false, killed)), (None, true));
     assert_eq!(health(with(Some(0.1), false, planned), with(None, false, planned)), (None, false));
 }
+
+#[test]
+fn the_same_outcome_counts_once() {
+    let one = example::outcome();
+    let error = merge(vec![part("a", one.clone()), part("b", one)]).unwrap_err();
+    assert_eq!(error, "a and b are the same outcome");
+}
+
+#[test]
+fn a_part_of_another_time_is_refused() {
+    let mut late = empty(&steady(4, 30));
+    late.started_at += TimeDelta::seconds(30 + 3601);
+    let error = merge(vec![part("a", empty(&steady(4, 30))), part("b", late)]).unwrap_err();
+    assert!(error.starts_with("b started 3601 seconds after the end of the others"), "{error}");
+    // A clock without a battery.
+    let mut early = empty(&steady(4, 30));
+    early.started_at -= TimeDelta::days(20_000);
+    assert!(merge(vec![part("a", empty(&steady(4, 30))), part("b", early)]).is_err());
+}
+
+#[test]
+fn shares_of_other_loads_are_refused() {
+    let share = |text: &str, stages: &[Stage], offset_s: i64| {
+        let mut outcome = empty(stages);
+        outcome.load.share = Some(text.parse().unwrap());
+        outcome.started_at += TimeDelta::seconds(offset_s);
+        part(text, outcome)
+    };
+    let steady = |to_s| steady(2, to_s);
+    assert!(merge(vec![share("0/2", &steady(30), 0), share("1/2", &steady(30), 0)]).is_ok());
+    for other in [share("1/2", &steady(40), 0), share("1/2", &steady(30), 5)] {
+        let error = merge(vec![share("0/2", &steady(30), 0), other]).unwrap_err();
+        assert!(error.contains("different stages"), "{error}");
+    }
+    let mut scaled = empty(&steady(30));
+    scaled.load.time_scale = 0.5;
+    let error = merge(vec![part("a", empty(&steady(30))), part("b", scaled)]).unwrap_err();
+    assert!(error.contains("different time scales"), "{error}");
+    let error = merge(vec![share("0/4000000000", &steady(30), 0)]).unwrap_err();
+    assert!(error.contains("only 1 of 4000000000 shares"), "{error}");
+}
