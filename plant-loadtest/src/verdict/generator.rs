@@ -173,13 +173,16 @@ pub(super) fn freeze_note(outcome: &Outcome, span: &Range<u32>) -> Option<String
     Some(format!("the load generator stood still for {} at second {at}", format_ms(lag_ms)))
 }
 
-/// Returns a sentence if the generator measured itself in too few of the seconds: it stood still in
-/// the others, and sent nothing.
+/// Returns a sentence if a generator measured itself in too few of the seconds in which it ran: it stood still
+/// in the others, and sent nothing.
 fn absent(outcome: &Outcome, spans: &[Range<u32>]) -> Option<String> {
-    let seconds: u32 = spans.iter().map(|span| span.end - span.start).sum();
-    let measured = samples(outcome, spans).count() as u64;
-    (seconds >= 10 && !has_coverage(outcome, measured, spans)).then(|| {
-        format!("the load generator measured itself in {measured} of {seconds} seconds only")
+    workers::generators_in_time(outcome).find_map(|(name, samples, ran)| {
+        let own = spans.iter().map(|span| span.start.max(ran.start)..span.end.min(ran.end));
+        let own: Vec<_> = own.filter(|span| !span.is_empty()).collect();
+        let seconds: u32 = own.iter().map(|span| span.end - span.start).sum();
+        let measured = in_spans(samples, &own, |sample| sample.second).count() as u64;
+        (seconds >= 10 && !has_coverage(outcome, measured, &own))
+            .then(|| format!("{name} measured itself in {measured} of {seconds} seconds only"))
     })
 }
 

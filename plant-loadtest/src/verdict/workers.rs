@@ -1,11 +1,30 @@
 //! The load generators of a merged outcome: which was lost, and who is who in messages.
 
-use std::iter;
+use std::{iter, ops::Range};
 
 use crate::outcome::{Ended, Outcome, ResourceSample, Worker};
 
+/// By how many seconds a generator may end before the others: their stages end at whole seconds.
+const MAX_EARLINESS_S: f64 = 3.0;
+
 /// What messages call the only load generator, or any of several.
 pub(super) const ANY: &str = "the load generator";
+
+/// Returns each load generator with the seconds in which it ran: what messages call it, and its samples.
+pub(super) fn generators_in_time(
+    outcome: &Outcome,
+) -> impl Iterator<Item = (String, &[ResourceSample], Range<u32>)> {
+    let seconds = move |number: usize| match outcome.workers.get(number) {
+        Some(worker) => {
+            let end = f64::from(worker.from_s) + worker.duration_s;
+            worker.from_s..format!("{:.0}", end.floor()).parse().unwrap_or(u32::MAX)
+        }
+        None => 0..u32::MAX,
+    };
+    generators(outcome)
+        .enumerate()
+        .map(move |(number, (name, samples))| (name, samples, seconds(number)))
+}
 
 /// Returns each load generator: what messages call it, and its samples.
 pub(super) fn generators(outcome: &Outcome) -> impl Iterator<Item = (String, &[ResourceSample])> {
@@ -42,7 +61,16 @@ pub(super) fn notes(outcome: &Outcome) -> Vec<String> {
 }
 
 fn is_lost(outcome: &Outcome, worker: &Worker) -> bool {
-    worker.ended == Ended::Killed || worker.ended != outcome.ended
+    worker.ended == Ended::Killed || worker.ended != outcome.ended || ended_early(outcome, worker)
+}
+
+/// Returns whether it ended clearly before the load. A number of iterations ends at any time.
+fn ended_early(outcome: &Outcome, worker: &Worker) -> bool {
+    let stages = &outcome.load.stages;
+    let end = f64::from(worker.from_s) + worker.duration_s;
+    outcome.ended == Ended::AsPlanned
+        && stages.iter().all(|stage| stage.iterations == 0)
+        && end + MAX_EARLINESS_S < f64::from(outcome.planned_seconds())
 }
 
 fn describe(worker: &Worker) -> String {
@@ -75,11 +103,15 @@ mod tests {
 
     fn worker(name: &str, ended: Ended) -> Worker {
         let outcome = example::outcome();
+        let duration_s = match ended {
+            Ended::AsPlanned => f64::from(outcome.planned_seconds() - 2),
+            _ => 9.6,
+        };
         Worker {
             name: name.into(),
             generator: Some(outcome.generator),
             from_s: 2,
-            duration_s: 9.6,
+            duration_s,
             ended,
             sent: 100,
             lost: 3,
@@ -122,6 +154,34 @@ mod tests {
         outcome.workers = vec![worker("a", Ended::AsPlanned), worker("b", Ended::Killed)];
         outcome.target.healthy_after_s = None;
         assert_eq!(Verdict::judge(&outcome, &outcome.sla).grade, Grade::Fail);
+    }
+
+    #[test]
+    fn a_worker_that_ended_before_the_load_invalidates_the_run() {
+        let mut early = worker("b", Ended::AsPlanned);
+        early.duration_s = 2.0;
+        let verdict = verdict(vec![worker("a", Ended::AsPlanned), early]);
+        assert_eq!(verdict.grade, Grade::Invalid);
+        assert_eq!(verdict.reason, "the load generator b ended at second 4, before the others");
+    }
+
+    #[test]
+    fn one_paused_worker_of_several_invalidates_the_run_and_is_named() {
+        let mut outcome = example::outcome();
+        outcome.workers = vec![worker("a", Ended::AsPlanned), worker("b", Ended::AsPlanned)];
+        let seconds = outcome.planned_seconds();
+        for worker in &mut outcome.workers {
+            (worker.from_s, worker.duration_s) = (0, f64::from(seconds));
+        }
+        assert_eq!(Verdict::judge(&outcome, &outcome.sla).grade, Grade::Pass);
+        outcome.workers[1].samples.retain(|sample| sample.second % 3 == 0);
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
+        assert_eq!(verdict.grade, Grade::Invalid);
+        assert!(
+            verdict.reason.starts_with("the load generator b measured itself in"),
+            "{}",
+            verdict.reason
+        );
     }
 
     #[test]
