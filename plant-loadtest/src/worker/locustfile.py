@@ -38,8 +38,8 @@ class Outcomes:
     def write(self, environment, msg, **kwargs):
         node_id, test, number, line = (msg.data[name] for name in ("node_id", "test", "number", "line"))
         path = os.path.join(self.folder_of(test), file_name(node_id))
-        # A worker that had to connect again sends lines a second time; to another master not those before them.
-        if number != self.next_line.get(path, 0):
+        # A worker that had to connect again sends lines a second time.
+        if number != self.next_line.setdefault(path, count_lines(path)):
             return
         self.next_line[path] = number + 1
         with open(path, "a", encoding="utf-8") as file:
@@ -54,6 +54,14 @@ class Outcomes:
         folder = os.path.join(OUTCOMES, max(names, default=name))
         os.makedirs(folder, exist_ok=True)
         return folder
+
+
+def count_lines(path):
+    """Returns the number of lines that a master before this one has written."""
+    if not os.path.exists(path):
+        return 0
+    with open(path, "rb") as file:
+        return sum(1 for _ in file)
 
 
 def folder_name(timestamp):
