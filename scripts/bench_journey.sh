@@ -40,6 +40,7 @@ main() {
   prepare bench_journey
   run "$BIN/seed_test_data" --agents=100 --skills=50 >/dev/null
   psql -X -q -A -t -F ' ' -d "$DATABASE_URL" -c "select customer_id, id from hired_agent" >"$WORK/hires"
+  # shellcheck disable=SC2119 # no settings
   start_versions
   # The first requests open connections and plan statements.
   measure_versions 1 journey
