@@ -140,13 +140,7 @@ impl Redis {
             let mut connection = server.connect().await?;
             command.query_async(&mut connection).await
         };
-        match timeout(COMMAND_TIMEOUT, attempts).await {
-            Ok(value) => Some(value),
-            Err(_) => {
-                server.record_failure();
-                None
-            }
-        }
+        server.with_timeout(attempts).await
     }
 
     /// Counts a failure that another process had, so that the content of Redis is uncertain here too.
