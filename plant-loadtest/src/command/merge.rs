@@ -10,16 +10,12 @@ use clap::Args;
 
 use super::{
     CommandError, Exit,
-    report::{
-        PrintOptions, ReportOptions, add_thresholds, command_line_paths, judge_and_report,
-        read_baseline, report_command,
-    },
+    report::{PrintOptions, ReportOptions, command_line_paths, judge_saved, report_command},
 };
 use crate::{
     harness::Harness,
     merge::{self, Part},
     report::{self, json},
-    sla::Sla,
 };
 
 /// Arguments of `merge`.
@@ -53,12 +49,6 @@ pub fn merge(harness: &Harness, arguments: &MergeArguments) -> Result<Exit, Comm
         parts.push(read(&path)?);
     }
     let outcome = merge::merge(parts)?;
-    let names = outcome.allowed_names();
-    let mut sla = match &arguments.reports.sla {
-        None => outcome.sla.clone(),
-        Some(name) => Sla::find(harness.slas, name, &names)?,
-    };
-    add_thresholds(&mut sla, &arguments.reports.thresholds, &names)?;
     let paths = command_line_paths(arguments.reports.clone());
     report::check_writable(&paths)?;
     let options = PrintOptions {
@@ -68,8 +58,7 @@ pub fn merge(harness: &Harness, arguments: &MergeArguments) -> Result<Exit, Comm
         verbose: arguments.reports.verbose,
         again: paths.json.as_deref().map(|outcome| report_command(harness, outcome)),
     };
-    let baseline = read_baseline(&arguments.reports)?;
-    judge_and_report(&outcome, &sla, baseline.as_ref(), &paths, &options)
+    judge_saved(harness, &outcome, &arguments.reports, &paths, &options)
 }
 
 /// Returns the files to read, each once.

@@ -110,12 +110,6 @@ pub struct ReportOptions {
 /// When the outcome cannot be read, or a report cannot be written.
 pub fn report(harness: &Harness, arguments: &ReportArguments) -> Result<Exit, CommandError> {
     let outcome = report::json::read(&arguments.outcome)?;
-    let names = outcome.allowed_names();
-    let mut sla = match &arguments.reports.sla {
-        None => outcome.sla.clone(),
-        Some(name) => Sla::find(harness.slas, name, &names)?,
-    };
-    add_thresholds(&mut sla, &arguments.reports.thresholds, &names)?;
     let paths = command_line_paths(arguments.reports.clone());
     let options = PrintOptions {
         no_color: arguments.reports.no_color,
@@ -124,8 +118,28 @@ pub fn report(harness: &Harness, arguments: &ReportArguments) -> Result<Exit, Co
         verbose: arguments.reports.verbose,
         again: Some(report_command(harness, &arguments.outcome)),
     };
-    let baseline = read_baseline(&arguments.reports)?;
-    judge_and_report(&outcome, &sla, baseline.as_ref(), &paths, &options)
+    judge_saved(harness, &outcome, &arguments.reports, &paths, &options)
+}
+
+/// Judges an outcome by its own thresholds, or those of `reports`, and writes its reports.
+///
+/// # Errors
+/// When the thresholds or the baseline cannot be read, or a report cannot be written.
+pub(super) fn judge_saved(
+    harness: &Harness,
+    outcome: &Outcome,
+    reports: &ReportOptions,
+    paths: &ReportPaths,
+    options: &PrintOptions,
+) -> Result<Exit, CommandError> {
+    let names = outcome.allowed_names();
+    let mut sla = match &reports.sla {
+        None => outcome.sla.clone(),
+        Some(name) => Sla::find(harness.slas, name, &names)?,
+    };
+    add_thresholds(&mut sla, &reports.thresholds, &names)?;
+    let baseline = read_baseline(reports)?;
+    judge_and_report(outcome, &sla, baseline.as_ref(), paths, options)
 }
 
 /// Reads the outcome of `--baseline`; `None` if it is not given.
