@@ -25,7 +25,7 @@ main() {
   if [ -z "${BIN:-}" ]; then
     require_rust
     run env SQLX_OFFLINE=true cargo build --workspace --bin plant-loadtest --profile demo --locked
-    BIN=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/demo
+    BIN=$(target_directory)/demo
   fi
   install_python_tools "$WORK/$VERSION" "locust==$VERSION"
   run "$WORK/$VERSION/bin/python" scripts/locust/bench_workers.py \

@@ -37,7 +37,7 @@ main() {
   if [ -z "${BIN:-}" ]; then
     require_rust
     run env SQLX_OFFLINE=true cargo build --workspace --bins --locked
-    BIN=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug
+    BIN=$(target_directory)/debug
   fi
   for version in "${VERSIONS[@]}"; do
     install_python_tools "$WORK/$version" "locust==$version"

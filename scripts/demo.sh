@@ -67,7 +67,7 @@ verdict_text() {
 build() {
   require_rust
   run env SQLX_OFFLINE=true cargo build --profile demo --locked --bins
-  BIN=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/demo
+  BIN=$(target_directory)/demo
 }
 
 set_up_database() {

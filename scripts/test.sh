@@ -59,10 +59,6 @@ with_debug_programs() {
   run env BIN="$(target_directory)/debug" "$@"
 }
 
-target_directory() {
-  cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
-}
-
 long_steps() {
   step "generated clients" with_debug_programs ./scripts/check_clients.sh
   step "faults that alerts detect" check_observability alerts

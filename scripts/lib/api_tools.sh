@@ -33,7 +33,7 @@ start_seeded_service() {
   local base=${DATABASE_URL%%\?*} url
   if [ -z "${BIN:-}" ]; then
     run env SQLX_OFFLINE=true cargo build --locked --workspace --bins
-    BIN=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug
+    BIN=$(target_directory)/debug
   fi
   SEEDED_DATABASE=plant_$1_$$
   PGOPTIONS='-c client_min_messages=warning' psql -X -q -d "$DATABASE_URL" -c "create database $SEEDED_DATABASE"

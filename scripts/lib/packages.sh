@@ -27,6 +27,11 @@ require_rust() {
   command_exists cc || install_packages gcc libc6-dev
 }
 
+# Prints the directory of what Cargo builds in the current checkout.
+target_directory() {
+  cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
+}
+
 # Prints the directories of installed PostgreSQL server programs, newest version first.
 postgresql_bin_directories() {
   {

@@ -69,7 +69,7 @@ build_release() {
   [ -z "${BIN:-}" ] || return 0
   require_rust
   run env SQLX_OFFLINE=true cargo build --release --locked --workspace "$@"
-  BIN=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release
+  BIN=$(target_directory)/release
 }
 
 # Usage: start_service <port> <log> [VARIABLE=value]… Sets SERVICE to its pid.
