@@ -140,6 +140,35 @@ async fn posting_an_identical_skill_returns_the_existing_one(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn an_existing_skill_is_returned_from_the_cache_as_it_is_now(pool: PgPool) {
+    let [app, replica] = TestApp::replicas(pool).await;
+    let body = json!({"name": "Skill_17", "category": "technical"});
+    let first = app.post("/api/v1/skills", body.clone()).await;
+    let list = replica.get("/api/v1/skills").await.text;
+    let cached = |result| {
+        let requests = replica.state.metrics.cache_requests.with_label_values(&["skills", result]);
+        requests.get()
+    };
+    for hits in 0..3 {
+        let before = cached("hit");
+        let again = replica.post("/api/v1/skills", body.clone()).await;
+        assert_eq!((again.status.as_u16(), again.header("etag")), (200, first.header("etag")));
+        assert_eq!((&again.text, cached("hit") - before), (&first.text, hits.min(1)));
+    }
+    let before = cached("hit");
+    assert_eq!(replica.get("/api/v1/skills").await.text, list);
+    assert_eq!(cached("hit") - before, 1, "nothing has changed");
+    let id = first.json()["id"].clone();
+    let certification = json!({"entity_type": "skill", "entity_id": id});
+    app.post("/api/v1/genesis/certify", certification).await.expect(200);
+    let certified = replica.post("/api/v1/skills", body.clone()).await.expect(200);
+    assert_eq!((&certified["id"], &certified["status"]), (&id, &json!("certified")));
+    let mut other = body;
+    other["description"] = json!("of another kind");
+    replica.post("/api/v1/skills", other).await.expect(409);
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn concurrent_identical_requests_create_one_skill(pool: PgPool) {
     let app = TestApp::new(pool).await;
     let body = json!({"name": "Skill_17", "category": "technical"});

@@ -121,7 +121,21 @@ impl SkillContent {
     }
 }
 
+impl Skill {
+    /// Returns whether the skill has this content.
+    fn has(&self, content: &SkillContent) -> bool {
+        self.name == content.name
+            && self.skill_key == content.skill_key
+            && self.category == content.category
+            && self.description == content.description
+    }
+}
+
 impl NewSkill {
+    /// Returns the content of the skill to create.
+    ///
+    /// # Errors
+    /// [`Error::Validation`].
     fn check(self) -> Result<SkillContent> {
         let mut checks = Checks::default();
         checks.name("name", &self.name);
@@ -153,18 +167,20 @@ pub enum Created {
 /// Creates a skill, or returns the existing one if its content is the same.
 ///
 /// # Errors
-/// [`Error::Validation`], or [`Error::Duplicate`] when another skill has the name or key.
+/// [`Error::Duplicate`] when another skill has the name or key.
 pub async fn create(
     connection: &mut PgConnection,
     clock: &Clock,
     caller: &Caller,
-    new: NewSkill,
+    content: SkillContent,
 ) -> Result<Created> {
-    let content = new.check()?;
     // Concurrent requests with the same name wait here; the next statement sees their skill.
     sql::lock_name(&mut *connection, &content.name).await?;
     if let Some(existing) = sql::find_by_name(&mut *connection, &content.name).await? {
-        return existing_or_duplicate(existing, &content);
+        return match existing.has(&content) {
+            true => Ok(Created::Existing(existing)),
+            false => Err(name_taken(&content)),
+        };
     }
     let entity = content.new_entity(clock.new_id(), clock.now(), caller.actor())?;
     sql::insert(connection, &entity, &content)
@@ -182,13 +198,6 @@ pub async fn create(
         certified_at: None,
         version_hash: entity.first_amendment.link,
     }))
-}
-
-fn existing_or_duplicate(existing: Skill, content: &SkillContent) -> Result<Created> {
-    let same = existing.skill_key == content.skill_key
-        && existing.category == content.category
-        && existing.description == content.description;
-    if same { Ok(Created::Existing(existing)) } else { Err(name_taken(content)) }
 }
 
 fn name_taken(content: &SkillContent) -> Error {

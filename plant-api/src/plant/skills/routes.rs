@@ -1,16 +1,18 @@
 //! `/api/v1/skills`.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::Uri;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Category, Created, NewSkill, Skill, SkillId, sql};
+use super::{Category, Created, NewSkill, Skill, SkillContent, SkillId, sql};
 use crate::access::CatalogueEditor;
-use crate::cache::{RequestCache, Topic};
-use crate::clock::Clock;
+use crate::cache::{CachedResponse, RequestCache, Topic};
 use crate::db::Db;
 use crate::error::{Error, Problem, Result};
 use crate::etag::{self, Preconditions};
@@ -18,7 +20,7 @@ use crate::extract::{Json, Path};
 use crate::page::{Filtered, PageParams};
 use crate::plant::entity::Status;
 use crate::state::AppState;
-use crate::write::{StoredResponse, Write};
+use crate::write::{Rejection, StoredResponse, WriteRequest, WriteTransaction};
 
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(find))
@@ -70,19 +72,50 @@ pub(crate) async fn list(
     )
 )]
 pub(crate) async fn create(
-    State(clock): State<Clock>,
+    State(state): State<AppState>,
+    cache: RequestCache,
+    caller: CatalogueEditor,
     uri: Uri,
-    Write { caller, body: Json(new), mut tx }: Write<Json<NewSkill>, CatalogueEditor>,
-) -> Result<StoredResponse> {
-    let response = match super::create(&mut tx, &clock, &caller, new).await? {
+    WriteRequest { body: Json(new), key }: WriteRequest<Json<NewSkill>>,
+) -> Result<Response, Rejection> {
+    let content = new.check()?;
+    // The response to a request with a key is stored in a transaction.
+    if key.is_none()
+        && let Some(existing) = find_existing(&state.db, &cache, &content).await?
+    {
+        return Ok(etag::cached_into_response(&existing));
+    }
+    let mut tx = WriteTransaction::begin(&state, caller.actor(), key).await?;
+    let response = match super::create(&mut tx, &state.clock, &caller, content).await? {
         Created::New(skill) => {
+            tx.invalidate(Topic::Skills);
             let location = format!("{}/{}", uri.path(), skill.id);
             StoredResponse::created(location, skill.version_hash, &skill)?
         }
         Created::Existing(skill) => StoredResponse::ok(skill.version_hash, &skill)?,
     };
-    tx.invalidate(Topic::Skills);
-    tx.finish(response).await
+    Ok(tx.finish(response).await?.into_response())
+}
+
+/// Returns the skill with this content, from the cache if it is there; `None` if there is none yet.
+async fn find_existing(
+    db: &Db,
+    cache: &RequestCache,
+    content: &SkillContent,
+) -> Result<Option<Arc<CachedResponse>>> {
+    let json = serde_json::to_vec(content).map_err(|error| Error::Internal(Box::new(error)))?;
+    let key = format!("content {}", hex::encode(Sha256::digest(json)));
+    let fill = || async {
+        let found = sql::find_by_name(&mut *db.acquire().await?, &content.name).await?;
+        let skill = found.filter(|skill| skill.has(content));
+        // Not cached, unlike a skill.
+        let skill = skill.ok_or_else(|| Error::no_such("skill"))?;
+        etag::to_cached_response(skill.version_hash, &skill)
+    };
+    match cache.get_with(Topic::Skills, &key, fill).await {
+        Err(Error::NotFound(_)) => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 #[utoipa::path(
