@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::client::Response;
+
 /// The last acknowledged version of each agent.
 pub struct Ledger {
     /// Index in `versions` by agent id.
@@ -16,36 +18,57 @@ pub struct Ledger {
 /// Counts and latencies of one client.
 #[derive(Default)]
 pub struct Tally {
+    /// Writes that were acknowledged.
     pub writes: u64,
-    pub failed_writes: u64,
     pub reads: u64,
-    pub failed_reads: u64,
-    /// Reads that the service rejected with 503 and `Retry-After`.
-    pub rejected_reads: u64,
+    /// Requests that the service rejected with 503 and `Retry-After`.
+    pub rejected: u64,
+    /// Requests without one of these responses.
+    pub failed: u64,
     /// Agents in the responses.
     pub agents_read: u64,
     /// Agents that were older than an acknowledged write.
     pub stale: u64,
+    /// Some of the stale agents and of the failures.
     pub examples: Vec<String>,
     pub latencies: Vec<Duration>,
 }
 
-/// Maximum number of stale reads that are printed.
+/// Maximum number of examples that are printed.
 const MAX_EXAMPLES: usize = 5;
 
 impl Tally {
     /// Adds the counts of another client.
     pub fn add(&mut self, other: Self) {
         self.writes += other.writes;
-        self.failed_writes += other.failed_writes;
         self.reads += other.reads;
-        self.failed_reads += other.failed_reads;
-        self.rejected_reads += other.rejected_reads;
+        self.rejected += other.rejected;
+        self.failed += other.failed;
         self.agents_read += other.agents_read;
         self.stale += other.stale;
         self.examples.extend(other.examples);
         self.examples.truncate(MAX_EXAMPLES);
         self.latencies.extend(other.latencies);
+    }
+
+    /// Counts a response that is not the expected one.
+    pub fn add_unexpected(&mut self, request: &str, response: anyhow::Result<Response>) {
+        match response {
+            Ok(Response { status, retry_after: true, .. }) if status == 503 => self.rejected += 1,
+            Ok(Response { status, .. }) => self.add_failure(format!("{request}: {status}")),
+            Err(error) => self.add_failure(format!("{request}: {error:#}")),
+        }
+    }
+
+    fn add_failure(&mut self, example: String) {
+        self.failed += 1;
+        self.add_example(example);
+    }
+
+    fn add_example(&mut self, example: String) {
+        if self.examples.len() < MAX_EXAMPLES {
+            self.examples.push(example);
+        }
     }
 }
 
@@ -77,11 +100,8 @@ impl Ledger {
         tally.agents_read += 1;
         if version.is_none_or(|version| version < expected) {
             tally.stale += 1;
-            if tally.examples.len() < MAX_EXAMPLES {
-                tally
-                    .examples
-                    .push(format!("{path}: `{name}`, expected version {expected} or later"));
-            }
+            let expected = format!("expected version {expected} or later");
+            tally.add_example(format!("{path}: stale: `{name}`, {expected}"));
         }
     }
 }

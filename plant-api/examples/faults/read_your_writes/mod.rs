@@ -46,11 +46,11 @@ pub struct Options {
 /// Delay between two requests of a client, so that the load does not saturate the CPU.
 const THINK_TIME: Duration = Duration::from_millis(5);
 
-/// One of so many reads may be rejected.
+/// One of so many requests may be rejected.
 const MAX_REJECTED_SHARE: u64 = 100;
 
 /// Runs the test and prints the counts. Returns whether no read was stale, no request failed, and few
-/// reads were rejected.
+/// were rejected.
 pub async fn run(options: Options) -> anyhow::Result<bool> {
     let agents = create_agents(&options).await?;
     let ledger = Arc::new(Ledger::new(&agents));
@@ -82,17 +82,16 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
 
 fn report(options: &Options, mut tally: Tally) -> bool {
     println!(
-        "{} writers and {} readers on {} replicas: {} writes acknowledged, {} writes failed; {} reads \
-         of {} agents, {} reads rejected, {} failed, {} agents stale",
+        "{} writers and {} readers on {} replicas: {} writes acknowledged, {} reads of {} agents; {} \
+         requests rejected, {} failed, {} agents stale",
         options.writers,
         options.readers,
         options.address.len(),
         tally.writes,
-        tally.failed_writes,
         tally.reads,
         tally.agents_read,
-        tally.rejected_reads,
-        tally.failed_reads,
+        tally.rejected,
+        tally.failed,
         tally.stale,
     );
     println!(
@@ -101,11 +100,11 @@ fn report(options: &Options, mut tally: Tally) -> bool {
         percentile(&mut tally.latencies, 0.99),
     );
     for example in &tally.examples {
-        println!("stale: {example}");
+        println!("{example}");
     }
     // Without the cache a slow machine has less capacity than this load needs.
-    let few_rejected = tally.rejected_reads * MAX_REJECTED_SHARE <= tally.reads;
-    tally.stale == 0 && tally.failed_reads == 0 && tally.failed_writes == 0 && few_rejected
+    let few_rejected = tally.rejected * MAX_REJECTED_SHARE <= tally.reads + tally.writes;
+    tally.stale == 0 && tally.failed == 0 && few_rejected
 }
 
 /// Returns one client per replica, rotated by `first`.
@@ -162,7 +161,7 @@ async fn write(
                 ledger.acknowledge(writer, version);
                 tally.writes += 1;
             }
-            _ => tally.failed_writes += 1,
+            response => tally.add_unexpected(&format!("PATCH {path}"), response),
         }
         for client in &mut replicas {
             read_once(client, &path, &ledger, &mut tally).await;
@@ -203,17 +202,13 @@ async fn read_once(client: &mut Client, path: &str, ledger: &Ledger, tally: &mut
     let started_at = tokio::time::Instant::now();
     let response = client.send(Method::GET, path, None).await;
     tally.latencies.push(started_at.elapsed());
-    let body = match &response {
-        Ok(response) if response.status == 200 => response.json().ok(),
-        Ok(response) if response.status == 503 && response.retry_after => {
-            tally.rejected_reads += 1;
-            return;
-        }
-        _ => None,
+    let body = match response {
+        Ok(response) if response.status == 200 => response.json(),
+        response => return tally.add_unexpected(path, response),
     };
-    let Some(body) = body else {
-        tally.failed_reads += 1;
-        return;
+    let body = match body {
+        Ok(body) => body,
+        Err(error) => return tally.add_unexpected(path, Err(error)),
     };
     tally.reads += 1;
     match &body {
