@@ -8,7 +8,7 @@ use crate::{
         ActionResult, ArrivalCell, Completion, CompletionCell, Counter, CounterCell, EndpointCell,
         EndpointResults, Failure, SlowRequest, StageIterations, Tally,
     },
-    recorder::KEPT_SLOWEST,
+    recorder::{Failures, KEPT_SLOWEST, Occurrences},
 };
 
 pub(super) fn endpoints(parts: &[Measured]) -> Vec<EndpointResults> {
@@ -78,30 +78,18 @@ fn slowest(mut requests: Vec<SlowRequest>) -> Vec<SlowRequest> {
 }
 
 pub(super) fn failures(parts: &[Measured]) -> Vec<Failure> {
-    let mut failures: Vec<Failure> = Vec::new();
+    let mut failures = Failures::default();
     for part in parts {
         for failure in &part.outcome.failures {
-            let (first, last) =
-                (part.second(failure.first_second), part.second(failure.last_second));
-            let same = failures.iter_mut().find(|known| {
-                (&known.endpoint, known.kind, &known.message)
-                    == (&failure.endpoint, failure.kind, &failure.message)
-            });
-            match same {
-                Some(known) => {
-                    known.count += failure.count;
-                    known.first_second = known.first_second.min(first);
-                    known.last_second = known.last_second.max(last);
-                }
-                None => failures.push(Failure {
-                    first_second: first,
-                    last_second: last,
-                    ..failure.clone()
-                }),
-            }
+            let occurrences = Occurrences {
+                count: failure.count,
+                first: part.second(failure.first_second),
+                last: part.second(failure.last_second),
+            };
+            failures.add(&failure.endpoint, failure.kind, failure.message.clone(), occurrences);
         }
     }
-    failures
+    failures.to_outcome()
 }
 
 pub(super) fn arrivals(parts: &[Measured]) -> Vec<ArrivalCell> {

@@ -7,17 +7,17 @@ use std::{
 
 use super::{
     RequestSample,
-    failure_limit::{FailureKey, limited},
+    failures::{Failures, Occurrences},
 };
-use crate::{distribution::Distribution, failure::FailureKind};
+use crate::distribution::Distribution;
 
 /// Statistics of the requests that finished in an interval.
 #[derive(Clone, Debug, Default)]
 pub struct IntervalStats {
     /// By the name of the endpoint.
     pub endpoints: BTreeMap<&'static str, RequestInterval>,
-    /// By endpoint, kind and message.
-    pub failures: BTreeMap<(&'static str, FailureKind, String), FailureInterval>,
+    /// All failures.
+    pub failures: Failures<'static, SystemTime>,
 }
 
 /// Requests to one endpoint, successful or not. Times are those of the system clock.
@@ -43,17 +43,6 @@ pub struct RequestInterval {
     pub failures_by_second: BTreeMap<u64, u64>,
 }
 
-/// Occurrences of one failure.
-#[derive(Clone, Copy, Debug)]
-pub struct FailureInterval {
-    /// Number of occurrences.
-    pub count: u64,
-    /// The first one.
-    pub first: SystemTime,
-    /// The last one.
-    pub last: SystemTime,
-}
-
 impl IntervalStats {
     /// Adds a request that finished at `now`.
     pub(super) fn record(&mut self, sample: &RequestSample, now: SystemTime) {
@@ -71,8 +60,7 @@ impl IntervalStats {
         *of_endpoint.requests_by_second.entry(second).or_default() += 1;
         if let Some((kind, message)) = &sample.failure {
             *of_endpoint.failures_by_second.entry(second).or_default() += 1;
-            let key = (sample.endpoint, *kind, message.clone());
-            self.add_failure(key, FailureInterval { count: 1, first: now, last: now });
+            self.failures.add(sample.endpoint, *kind, message.clone(), Occurrences::once(now));
         }
     }
 
@@ -81,19 +69,7 @@ impl IntervalStats {
         for (endpoint, theirs) in other.endpoints {
             self.endpoints.entry(endpoint).or_default().add(theirs);
         }
-        for (failure, theirs) in other.failures {
-            self.add_failure(failure, theirs);
-        }
-    }
-
-    fn add_failure(&mut self, failure: FailureKey, theirs: FailureInterval) {
-        let ours = self.failures.entry(limited(&self.failures, failure));
-        ours.and_modify(|ours| {
-            ours.count += theirs.count;
-            ours.first = ours.first.min(theirs.first);
-            ours.last = ours.last.max(theirs.last);
-        })
-        .or_insert(theirs);
+        self.failures.add_all(&other.failures);
     }
 
     /// Returns the sum over all endpoints.
@@ -144,7 +120,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::recorder::Recorder;
+    use crate::{failure::FailureKind, recorder::Recorder};
 
     #[test]
     fn every_request_is_in_exactly_one_interval() {
@@ -180,7 +156,7 @@ mod tests {
         assert_eq!(total.requests_by_second.values().sum::<u64>(), 4);
         assert_eq!(total.failures_by_second.values().sum::<u64>(), 2);
         assert_eq!(total.latency.len(), 4);
-        let failures: Vec<u64> = first.failures.values().map(|failure| failure.count).collect();
+        let failures: Vec<u64> = first.failures.iter().map(|(.., known)| known.count).collect();
         assert_eq!(failures, [2]);
         finish("GET /y", 3, None);
         assert_eq!(recorder.take_interval().total().requests, 1, "only what is new");

@@ -1,7 +1,7 @@
 //! Records what clients measure, by cell, in shards that keep lock contention low.
 
 mod cells;
-mod failure_limit;
+mod failures;
 mod interval;
 mod records;
 mod slowest;
@@ -16,7 +16,8 @@ use std::{
 };
 
 pub use cells::Cells;
-pub use interval::{FailureInterval, IntervalStats, RequestInterval};
+pub use failures::{Failures, Occurrences};
+pub use interval::{IntervalStats, RequestInterval};
 use records::Records;
 use reqwest::header::HeaderValue;
 pub(crate) use slowest::KEPT as KEPT_SLOWEST;
@@ -378,7 +379,7 @@ impl Recorder {
             merged.add(&lock(shard));
         }
         let endpoints = merged.endpoints.into_iter().map(records::endpoint).collect();
-        let failures = merged.failures.into_iter().map(records::failure).collect();
+        let failures = merged.failures.to_outcome();
         (endpoints, failures)
     }
 
@@ -433,7 +434,7 @@ impl Recorder {
             merged.add_since(&lock(shard), from);
         }
         let endpoints = merged.endpoints.into_iter().map(records::endpoint).collect();
-        let failures = merged.failures.into_iter().map(records::failure).collect();
+        let failures = merged.failures.to_outcome();
         (endpoints, failures, merged.arrivals.into_values().collect())
     }
 

@@ -4,22 +4,20 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use super::{
     RequestSample,
-    failure_limit::{FailureKey, limited},
+    failures::{Failures, Occurrences},
     interval::IntervalStats,
     slowest::{FoundRequest, Slowest},
 };
 use crate::{
     distribution::Distribution,
     failure::FailureKind,
-    outcome::{
-        ArrivalCell, Counter, CounterCell, Counts, EndpointCell, EndpointResults, Failure, Tally,
-    },
+    outcome::{ArrivalCell, Counter, CounterCell, Counts, EndpointCell, EndpointResults, Tally},
 };
 
 #[derive(Debug, Default)]
 pub(super) struct Records {
     pub(super) endpoints: BTreeMap<&'static str, EndpointRecords>,
-    pub(super) failures: BTreeMap<FailureKey, FailureCount>,
+    pub(super) failures: Failures<'static, u32>,
     pub(super) arrivals: BTreeMap<u32, ArrivalCell>,
     pub(super) counters: BTreeMap<&'static str, BTreeMap<u32, u64>>,
     pub(super) sent: u64,
@@ -39,13 +37,6 @@ pub(super) struct EndpointRecords {
     pub(super) skipped: u64,
     slowest: Slowest,
     pub(super) cells: BTreeMap<u32, Tally>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct FailureCount {
-    count: u64,
-    first_second: u32,
-    last_second: u32,
 }
 
 impl Records {
@@ -103,9 +94,7 @@ impl Records {
         }
         if let Some((kind, message)) = sample.failure {
             self.errors += 1;
-            let failure_count =
-                FailureCount { count: 1, first_second: start_cell, last_second: start_cell };
-            self.add_failure((sample.endpoint, kind, message), &failure_count);
+            self.failures.add(sample.endpoint, kind, message, Occurrences::once(start_cell));
         }
     }
 
@@ -120,20 +109,8 @@ impl Records {
         counts.sent += 1;
         counts.count(failure.as_ref().map(|(kind, _)| *kind));
         if let Some((kind, message)) = failure {
-            let once = FailureCount { count: 1, first_second: second, last_second: second };
-            self.add_failure((endpoint, kind, message), &once);
+            self.failures.add(endpoint, kind, message, Occurrences::once(second));
         }
-    }
-
-    fn add_failure(&mut self, failure: FailureKey, failure_count: &FailureCount) {
-        self.failures
-            .entry(limited(&self.failures, failure))
-            .and_modify(|total| {
-                total.count += failure_count.count;
-                total.first_second = total.first_second.min(failure_count.first_second);
-                total.last_second = total.last_second.max(failure_count.last_second);
-            })
-            .or_insert_with(|| failure_count.clone());
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -160,9 +137,7 @@ impl Records {
                 ours.cells.entry(*second).or_default().add(tally);
             }
         }
-        for (failure, failure_count) in &other.failures {
-            self.add_failure(failure.clone(), failure_count);
-        }
+        self.failures.add_all(&other.failures);
         self.add_arrivals_since(other, from);
     }
 
@@ -223,39 +198,4 @@ pub(super) fn endpoint((name, records): (&'static str, EndpointRecords)) -> Endp
 pub(super) fn counter((name, cells): (&'static str, BTreeMap<u32, u64>)) -> Counter {
     let cells = cells.into_iter().map(|(second, count)| CounterCell { second, count });
     Counter { name: name.into(), cells: cells.collect() }
-}
-
-pub(super) fn failure(
-    ((endpoint, kind, message), failure_count): ((&str, FailureKind, String), FailureCount),
-) -> Failure {
-    Failure {
-        endpoint: endpoint.into(),
-        kind,
-        message,
-        count: failure_count.count,
-        first_second: failure_count.first_second,
-        last_second: failure_count.last_second,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{super::failure_limit::MAX_DISTINCT_FAILURES, *};
-
-    #[test]
-    fn further_messages_are_counted_together_and_known_ones_on_their_own() {
-        let mut records = Records::default();
-        let mut fail = |number: usize| {
-            let failure = Some((FailureKind::ServerError, format!("500 item {number}")));
-            records.record_outside_load(3, "GET /items", failure);
-        };
-        (0..MAX_DISTINCT_FAILURES + 5).for_each(&mut fail);
-        fail(0);
-        assert_eq!(records.failures.len(), MAX_DISTINCT_FAILURES + 1);
-        let count = |message: &str| {
-            let key = ("GET /items", FailureKind::ServerError, message.to_owned());
-            records.failures[&key].count
-        };
-        assert_eq!((count("500 item 0"), count("500 item 1"), count("other messages")), (2, 1, 5));
-    }
 }

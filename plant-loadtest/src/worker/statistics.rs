@@ -16,12 +16,12 @@ pub fn report(stats: &IntervalStats, since: SystemTime, users: UserReport) -> St
         let (method, name) = split_name(endpoint);
         entry(method, name, interval, since)
     });
-    let errors = stats.failures.iter().map(|((endpoint, _, message), failure)| {
+    let errors = stats.failures.iter().map(|(endpoint, _, message, failure)| {
         let (method, name) = split_name(endpoint);
         let error = StatsError {
             name: name.to_owned(),
             method: method.to_owned(),
-            error: message.clone(),
+            error: message.to_owned(),
             occurrences: failure.count,
             first_seen: seconds_since_1970(failure.first),
             last_seen: seconds_since_1970(failure.last),
@@ -112,7 +112,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::{failure::FailureKind, recorder::FailureInterval};
+    use crate::{
+        failure::FailureKind,
+        recorder::{Failures, Occurrences},
+    };
 
     fn interval(micros: &[u64], failures: u64) -> RequestInterval {
         let mut interval = RequestInterval { failures, bytes: 5, ..RequestInterval::default() };
@@ -142,7 +145,7 @@ mod tests {
                 ("search", interval(&[1_234_567], 1)),
             ]
             .into(),
-            failures: BTreeMap::new(),
+            failures: Failures::default(),
         };
         let report = report(&stats, UNIX_EPOCH + Duration::from_secs(5), users());
         let names: Vec<_> =
@@ -184,16 +187,16 @@ mod tests {
     #[test]
     fn an_error_has_one_key_whatever_its_kind() {
         let at = |second| UNIX_EPOCH + Duration::from_secs(second);
-        let failure = |first, last| FailureInterval { count: 2, first: at(first), last: at(last) };
-        let stats = IntervalStats {
-            endpoints: BTreeMap::new(),
-            failures: [
-                (("GET /x", FailureKind::ServerError, "reset".to_owned()), failure(3, 4)),
-                (("GET /x", FailureKind::Connection, "reset".to_owned()), failure(2, 9)),
-                (("GET /y", FailureKind::Connection, "reset".to_owned()), failure(2, 9)),
-            ]
-            .into(),
-        };
+        let mut failures = Failures::default();
+        for (endpoint, kind, first, last) in [
+            ("GET /x", FailureKind::ServerError, 3, 4),
+            ("GET /x", FailureKind::Connection, 2, 9),
+            ("GET /y", FailureKind::Connection, 2, 9),
+        ] {
+            let occurrences = Occurrences { count: 2, first: at(first), last: at(last) };
+            failures.add(endpoint, kind, "reset".to_owned(), occurrences);
+        }
+        let stats = IntervalStats { endpoints: BTreeMap::new(), failures };
         let errors = report(&stats, UNIX_EPOCH, users()).errors;
         assert_eq!(errors.len(), 2);
         // hashlib.sha256(b"GET./x.'reset'").hexdigest()
