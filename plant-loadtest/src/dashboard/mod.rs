@@ -146,7 +146,9 @@ impl Dashboard {
 
     /// Shows the verdict, with a link to its HTML `report`.
     pub fn finish(&self, outcome: &Outcome, verdict: &Verdict, report: Option<PathBuf>) {
-        let mut view = view::render(outcome, verdict, None);
+        // The last second is not complete.
+        let complete = Outcome { duration_s: outcome.duration_s.floor(), ..outcome.clone() };
+        let mut view = view::render(&complete, verdict, None);
         view["verdict"] = json!({ "grade": verdict.grade.name(), "reason": verdict.reason });
         let mut state = self.shared.lock();
         let stopped = state.stopped;
@@ -249,7 +251,8 @@ async fn update(shared: Arc<Shared>, mut live: LiveOutcome) {
         let began = Instant::now();
         let updated = spawn_blocking(move || {
             let view = live.elapsed().map(|elapsed| {
-                live.update(elapsed);
+                // The current second is not complete.
+                live.update(Duration::from_secs(elapsed.as_secs()));
                 let outcome = live.outcome();
                 let verdict = Verdict::judge(outcome, &outcome.sla);
                 view::render(outcome, &verdict, Some(live.users()))
@@ -262,5 +265,24 @@ async fn update(shared: Arc<Shared>, mut live: LiveOutcome) {
             shared.lock().view = view;
         }
         sleep(INTERVAL.max(began.elapsed() * PAUSE_FACTOR)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example;
+
+    #[tokio::test]
+    async fn the_course_of_a_run_that_has_ended_has_no_incomplete_second() {
+        let dashboard = Dashboard::start("127.0.0.1", 0).await.unwrap();
+        let outcome = Outcome { duration_s: 20.9, ..example::outcome() };
+        dashboard.finish(&outcome, &Verdict::judge(&outcome, &outcome.sla), None);
+        let state = dashboard.shared.lock();
+        let chart = &state.view["charts"][0];
+        assert_eq!(chart["title"], "Requests per second");
+        let last = chart["lines"].as_array().unwrap().last().unwrap().as_array().unwrap();
+        assert_eq!(last.last().unwrap()[0], 19.5);
+        assert_eq!(state.view["elapsed_s"], 20.0);
     }
 }
