@@ -7,6 +7,9 @@ use crate::{
     outcome::{MIN_VERSION, Outcome, VERSION},
 };
 
+/// Maximum duration of a run, in seconds: a year.
+const MAX_DURATION_S: f64 = 366.0 * 86_400.0;
+
 /// Reasons why a file cannot be read as an outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -50,9 +53,8 @@ pub fn read(path: &Path) -> Result<Outcome, ReadError> {
     // A killed run may end within a character. The incomplete last line is dropped anyway.
     let text = String::from_utf8_lossy(&bytes);
     if let Some(partial) = journal::read_outcome(&text) {
-        return partial
-            .map(|outcome| Outcome { version: VERSION, ..outcome })
-            .map_err(|error| unreadable(error.to_string()));
+        let outcome = partial.map_err(|error| unreadable(error.to_string()))?;
+        return checked(outcome).map_err(unreadable);
     }
     let value: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
@@ -61,8 +63,33 @@ pub fn read(path: &Path) -> Result<Outcome, ReadError> {
         Some(found) if (MIN_VERSION.into()..=VERSION.into()).contains(&found) => {
             let outcome: Outcome =
                 serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
-            Ok(Outcome { version: VERSION, ..outcome })
+            checked(outcome).map_err(unreadable)
         }
         Some(found) => Err(ReadError::Version { path: name, found }),
+    }
+}
+
+/// Returns an outcome as one of the current version, if its duration is possible: charts and merges have a
+/// point for each second.
+fn checked(outcome: Outcome) -> Result<Outcome, String> {
+    match (0.0..=MAX_DURATION_S).contains(&outcome.duration_s) {
+        true => Ok(Outcome { version: VERSION, ..outcome }),
+        false => Err(format!("duration_s is {}, at most {MAX_DURATION_S}", outcome.duration_s)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example;
+
+    #[test]
+    fn an_impossible_duration_is_refused() {
+        for (duration_s, is_possible) in
+            [(0.0, true), (MAX_DURATION_S, true), (-1.0, false), (1e300, false)]
+        {
+            let outcome = Outcome { duration_s, ..example::outcome() };
+            assert_eq!(checked(outcome).is_ok(), is_possible, "{duration_s}");
+        }
     }
 }
