@@ -62,9 +62,17 @@ pub enum TargetError {
 /// # Errors
 /// When the URL is invalid, or its address is rejected.
 pub async fn parse_address(host: &str, allow_remote: bool) -> Result<String, TargetError> {
-    let url = parse_base_url(host).map_err(|reason| invalid(host, reason))?;
+    let url = check_base_url(host)?;
     check_machine(host, &url, allow_remote).await?;
     Ok(host.trim_end_matches('/').to_owned())
+}
+
+/// Validates the base URL `host`, on whatever machine it is.
+///
+/// # Errors
+/// When the URL is invalid.
+pub fn check_base_url(host: &str) -> Result<Url, TargetError> {
+    parse_base_url(host).map_err(|reason| invalid(host, reason))
 }
 
 /// Validates the URL of a document like the base URL of a service, but with a query if it has one.

@@ -52,6 +52,7 @@ fn an_address_to_which_no_path_can_be_appended_is_refused_everywhere() {
             &["run", "test.toml", "--host", host][..],
             &["run", "test.toml", "--dry-run", "--host", host],
             &["capacity", "test.toml", "--host", host],
+            &["locustfile", "test.toml", "--host", host],
             &["run", "host.toml"],
             &["validate", "host.toml"],
         ] {

@@ -9,6 +9,7 @@ use crate::{
     console::print,
     harness::Harness,
     profile::{Overrides, Plan, Profile},
+    target,
     worker::locustfile,
 };
 
@@ -31,7 +32,7 @@ pub struct LocustfileArguments {
 /// Writes the locustfile.
 ///
 /// # Errors
-/// When the profile is invalid, or the file cannot be written.
+/// When the profile or the host is invalid, or the file cannot be written.
 pub fn locustfile(
     harness: &Harness,
     arguments: &LocustfileArguments,
@@ -39,6 +40,7 @@ pub fn locustfile(
     let profile = Profile::find(harness, &arguments.profile)?;
     let plan = Plan::new(&profile, &Overrides::default())?;
     let host = arguments.host.clone().unwrap_or_else(|| profile.service(harness).host);
+    target::check_base_url(&host)?;
     let text = locustfile::render(harness.name, &plan, &host)?;
     match &arguments.output {
         Some(path) => fs::write(path, text).map_err(|error| {

@@ -13,7 +13,7 @@ const COLLECTOR: &str = include_str!("locustfile.py");
 /// # Errors
 /// Returns a message if the name of a class is no name in Python.
 pub fn render(program: &str, plan: &Plan, host: &str) -> Result<String, String> {
-    let profile = &plan.profile;
+    let profile = in_docstring(&plan.profile);
     let mut text = format!(
         "\"\"\"User classes of the profile {profile}, for a Locust master.\n\n\
          The workers run them: {program} worker {profile} --master-host HOST\n\
@@ -115,6 +115,16 @@ mod tests {
             assert!(text.contains(expected), "{expected} is missing in {text}");
         }
         assert!(!text.contains("PROGRAM"), "{text}");
+    }
+
+    #[test]
+    fn the_name_of_a_profile_does_not_end_the_docstring() {
+        let plan = Plan { profile: "a\"\"\"\nimport os\\".into(), ..plan("smoke") };
+        let text = render("x", &plan, "http://[::1]").unwrap();
+        assert!(
+            text.starts_with("\"\"\"User classes of the profile a''' import os\\\\, for"),
+            "{text}"
+        );
     }
 
     #[test]
