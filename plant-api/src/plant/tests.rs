@@ -155,6 +155,8 @@ async fn an_existing_skill_is_returned_from_the_cache_as_it_is_now(pool: PgPool)
         assert_eq!((again.status.as_u16(), again.header("etag")), (200, first.header("etag")));
         assert_eq!((&again.text, cached("hit") - before), (&first.text, hits.min(1)));
     }
+    let stored = replica.post_idempotent("key", "/api/v1/skills", &body).await;
+    assert_eq!((stored.status.as_u16(), &stored.text), (200, &first.text));
     let before = cached("hit");
     assert_eq!(replica.get("/api/v1/skills").await.text, list);
     assert_eq!(cached("hit") - before, 1, "nothing has changed");

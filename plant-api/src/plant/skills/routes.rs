@@ -73,17 +73,19 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn create(
     State(state): State<AppState>,
+    State(db): State<Db>,
     cache: RequestCache,
     caller: CatalogueEditor,
     uri: Uri,
+    conditions: Preconditions,
     WriteRequest { body: Json(new), key }: WriteRequest<Json<NewSkill>>,
 ) -> Result<Response, Rejection> {
     let content = new.check()?;
     // The response to a request with a key is stored in a transaction.
     if key.is_none()
-        && let Some(existing) = find_existing(&state.db, &cache, &content).await?
+        && let Some(existing) = find_existing(&db, &cache, &content).await?
     {
-        return Ok(etag::cached_into_response(&existing));
+        return Ok(conditions.respond_whatever(&existing));
     }
     let mut tx = WriteTransaction::begin(&state, caller.actor(), key).await?;
     let response = match super::create(&mut tx, &state.clock, &caller, content).await? {
