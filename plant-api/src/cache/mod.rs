@@ -245,8 +245,9 @@ impl Cache {
                 self.count(topic, "hit");
                 return Ok(Arc::new(response.keep_compressed()));
             }
-            self.count(topic, "miss");
             let response = fill().await?;
+            // What does not exist is not cached, so that it can be no miss.
+            self.count(topic, "miss");
             self.store(&redis_key, ttl, &response).await;
             Ok::<_, Error>(Arc::new(response.keep_compressed()))
         }));
