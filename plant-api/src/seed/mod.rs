@@ -26,7 +26,7 @@ use sqlx::{Connection, PgConnection};
 pub use options::{Action, CheckedOptions, Options, SeedSpec};
 pub use summary::{Removed, Seeded, Summary};
 
-use crate::db::SetupError;
+use crate::db::{CACHE_CHANNEL, SetupError};
 use catalogue::Catalogue;
 use files::SeedFiles;
 use progress::Progress;
@@ -155,6 +155,7 @@ pub async fn seed_database(
         }
     }
     tickets::seed_tickets(&mut tx, &catalogue, &mut seeded).await?;
+    notify_caches(&mut tx).await?;
     tx.commit().await?;
 
     seeded.duration = progress.finish();
@@ -174,6 +175,7 @@ pub async fn clean(connection: &mut PgConnection) -> Result<Removed, SeedError> 
     let accounts = accounts::sql::delete_accounts(&mut tx).await?;
     let customers = accounts::sql::delete_customers(&mut tx).await?;
     accounts::sql::delete_login_failures(&mut tx).await?;
+    notify_caches(&mut tx).await?;
     tx.commit().await?;
     Ok(Removed { accounts, customers })
 }
@@ -182,6 +184,11 @@ pub async fn clean(connection: &mut PgConnection) -> Result<Removed, SeedError> 
 fn batches(total: u32, batch_size: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     let total = total as usize;
     (0..total).step_by(batch_size).map(move |start| start..total.min(start + batch_size))
+}
+
+/// Lets running services replace their cached responses after the commit: they do not know of these writes.
+async fn notify_caches(tx: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("select pg_notify($1, '')").bind(CACHE_CHANNEL).execute(tx).await.map(drop)
 }
 
 /// Waits for other seeding transactions and blocks further ones until this transaction ends.

@@ -4,14 +4,18 @@ mod data;
 mod examples;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::json;
+use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{SeedError, SeedSpec, clean, seed_database};
 use crate::clock::Clock;
+use crate::db::CACHE_CHANNEL;
 use crate::payments::job::WEBHOOK_PATH;
 use crate::plant::chain::Verdict;
 use crate::plant::entity::{self, Kind};
@@ -54,6 +58,21 @@ async fn dump(db: &mut PgConnection) -> BTreeMap<&'static str, Vec<String>> {
         tables.insert(table, rows);
     }
     tables
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn running_services_are_notified_of_what_was_seeded_or_cleaned(pool: PgPool) {
+    let mut listener = PgListener::connect_with(&pool).await.unwrap();
+    listener.listen(CACHE_CHANNEL).await.unwrap();
+    let mut db = pool.acquire().await.unwrap();
+    for reset in [Some(false), Some(true), None] {
+        match reset {
+            Some(reset) => drop(seed_database(&mut db, SPEC, reset).await.unwrap()),
+            None => drop(clean(&mut db).await.unwrap()),
+        }
+        let notified = timeout(Duration::from_secs(30), listener.recv()).await;
+        assert_eq!(notified.expect("a notification").unwrap().channel(), CACHE_CHANNEL);
+    }
 }
 
 #[sqlx::test(migrations = "../migrations")]
