@@ -52,6 +52,12 @@ pub struct Response {
 }
 
 impl Response {
+    /// Returns whether the service rejected the request for want of capacity or a dependency, with a time to
+    /// try it again.
+    pub fn is_rejection(&self) -> bool {
+        self.status == 503 && self.retry_after
+    }
+
     /// Parses the body as JSON.
     pub fn json(&self) -> anyhow::Result<Value> {
         serde_json::from_slice(&self.body)

@@ -21,16 +21,20 @@ pub struct Tally {
     /// Writes that were acknowledged.
     pub writes: u64,
     pub reads: u64,
-    /// Requests that the service rejected with 503 and `Retry-After`.
-    pub rejected: u64,
+    /// Writes that the service rejected with 503 and `Retry-After`.
+    pub rejected_writes: u64,
+    /// Reads that it rejected in the same way.
+    pub rejected_reads: u64,
     /// Requests without one of these responses.
     pub failed: u64,
     /// Agents in the responses.
     pub agents_read: u64,
     /// Agents that were older than an acknowledged write.
     pub stale: u64,
-    /// Some of the stale agents and of the failures.
-    pub examples: Vec<String>,
+    /// Some of the stale agents.
+    pub stale_examples: Vec<String>,
+    /// Some of the failures.
+    pub failures: Vec<String>,
     pub latencies: Vec<Duration>,
 }
 
@@ -42,32 +46,43 @@ impl Tally {
     pub fn add(&mut self, other: Self) {
         self.writes += other.writes;
         self.reads += other.reads;
-        self.rejected += other.rejected;
+        self.rejected_writes += other.rejected_writes;
+        self.rejected_reads += other.rejected_reads;
         self.failed += other.failed;
         self.agents_read += other.agents_read;
         self.stale += other.stale;
-        self.examples.extend(other.examples);
-        self.examples.truncate(MAX_EXAMPLES);
+        for (ours, theirs) in
+            [(&mut self.stale_examples, other.stale_examples), (&mut self.failures, other.failures)]
+        {
+            ours.extend(theirs);
+            ours.truncate(MAX_EXAMPLES);
+        }
         self.latencies.extend(other.latencies);
     }
 
-    /// Counts a response that is not the expected one.
-    pub fn add_unexpected(&mut self, request: &str, response: anyhow::Result<Response>) {
+    /// Counts a response to a write that is not the expected one.
+    pub fn add_write(&mut self, path: &str, response: anyhow::Result<Response>) {
         match response {
-            Ok(Response { status, retry_after: true, .. }) if status == 503 => self.rejected += 1,
-            Ok(Response { status, .. }) => self.add_failure(format!("{request}: {status}")),
-            Err(error) => self.add_failure(format!("{request}: {error:#}")),
+            Ok(response) if response.is_rejection() => self.rejected_writes += 1,
+            other => self.add_failure(&format!("PATCH {path}"), other),
         }
     }
 
-    fn add_failure(&mut self, example: String) {
-        self.failed += 1;
-        self.add_example(example);
+    /// Counts a response to a read that is not the expected one.
+    pub fn add_read(&mut self, path: &str, response: anyhow::Result<Response>) {
+        match response {
+            Ok(response) if response.is_rejection() => self.rejected_reads += 1,
+            other => self.add_failure(path, other),
+        }
     }
 
-    fn add_example(&mut self, example: String) {
-        if self.examples.len() < MAX_EXAMPLES {
-            self.examples.push(example);
+    fn add_failure(&mut self, request: &str, response: anyhow::Result<Response>) {
+        self.failed += 1;
+        if self.failures.len() < MAX_EXAMPLES {
+            self.failures.push(match response {
+                Ok(response) => format!("{request}: {}", response.status),
+                Err(error) => format!("{request}: {error:#}"),
+            });
         }
     }
 }
@@ -100,8 +115,10 @@ impl Ledger {
         tally.agents_read += 1;
         if version.is_none_or(|version| version < expected) {
             tally.stale += 1;
-            let expected = format!("expected version {expected} or later");
-            tally.add_example(format!("{path}: stale: `{name}`, {expected}"));
+            if tally.stale_examples.len() < MAX_EXAMPLES {
+                let example = format!("{path}: `{name}`, expected version {expected} or later");
+                tally.stale_examples.push(example);
+            }
         }
     }
 }

@@ -46,7 +46,7 @@ pub struct Options {
 /// Delay between two requests of a client, so that the load does not saturate the CPU.
 const THINK_TIME: Duration = Duration::from_millis(5);
 
-/// One of so many requests may be rejected.
+/// One of so many writes, and one of so many reads, may be rejected.
 const MAX_REJECTED_SHARE: u64 = 100;
 
 /// Runs the test and prints the counts. Returns whether no read was stale, no request failed, and few
@@ -82,15 +82,16 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
 
 fn report(options: &Options, mut tally: Tally) -> bool {
     println!(
-        "{} writers and {} readers on {} replicas: {} writes acknowledged, {} reads of {} agents; {} \
-         requests rejected, {} failed, {} agents stale",
+        "{} writers and {} readers on {} replicas: {} writes acknowledged, {} rejected; {} reads of {} \
+         agents, {} rejected; {} requests failed, {} agents stale",
         options.writers,
         options.readers,
         options.address.len(),
         tally.writes,
+        tally.rejected_writes,
         tally.reads,
         tally.agents_read,
-        tally.rejected,
+        tally.rejected_reads,
         tally.failed,
         tally.stale,
     );
@@ -99,11 +100,17 @@ fn report(options: &Options, mut tally: Tally) -> bool {
         percentile(&mut tally.latencies, 1.0),
         percentile(&mut tally.latencies, 0.99),
     );
-    for example in &tally.examples {
-        println!("{example}");
+    for example in &tally.stale_examples {
+        println!("stale: {example}");
+    }
+    for example in &tally.failures {
+        println!("failed: {example}");
     }
     // Without the cache a slow machine has less capacity than this load needs.
-    let few_rejected = tally.rejected * MAX_REJECTED_SHARE <= tally.reads + tally.writes;
+    let is_rare =
+        |rejected: u64, others: u64| others > 0 && rejected * MAX_REJECTED_SHARE <= others;
+    let few_rejected =
+        is_rare(tally.rejected_writes, tally.writes) && is_rare(tally.rejected_reads, tally.reads);
     tally.stale == 0 && tally.failed == 0 && few_rejected
 }
 
@@ -161,7 +168,7 @@ async fn write(
                 ledger.acknowledge(writer, version);
                 tally.writes += 1;
             }
-            response => tally.add_unexpected(&format!("PATCH {path}"), response),
+            response => tally.add_write(&path, response),
         }
         for client in &mut replicas {
             read_once(client, &path, &ledger, &mut tally).await;
@@ -204,11 +211,11 @@ async fn read_once(client: &mut Client, path: &str, ledger: &Ledger, tally: &mut
     tally.latencies.push(started_at.elapsed());
     let body = match response {
         Ok(response) if response.status == 200 => response.json(),
-        response => return tally.add_unexpected(path, response),
+        response => return tally.add_read(path, response),
     };
     let body = match body {
         Ok(body) => body,
-        Err(error) => return tally.add_unexpected(path, Err(error)),
+        Err(error) => return tally.add_read(path, Err(error)),
     };
     tally.reads += 1;
     match &body {
