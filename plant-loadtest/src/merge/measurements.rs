@@ -78,7 +78,7 @@ fn slowest(mut requests: Vec<SlowRequest>) -> Vec<SlowRequest> {
 }
 
 pub(super) fn failures(parts: &[Measured]) -> Vec<Failure> {
-    let mut failures = Failures::default();
+    let mut failures = Failures::unlimited();
     for part in parts {
         for failure in &part.outcome.failures {
             let occurrences = Occurrences {

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     failure::FailureKind,
     load::Stage,
-    outcome::{Class, Counter, CounterCell, Counts, ResourceSample, ServiceSample},
+    outcome::{Class, Counter, CounterCell, Counts, Failure, ResourceSample, ServiceSample},
     recorder::{Recorder, RequestSample, Shard},
     report::example,
     verdict::{Grade, Verdict},
@@ -132,6 +132,12 @@ fn seconds_count_from_the_first_start() {
             cells: vec![CounterCell { second: 2, count: 5 }],
         }];
         outcome.samples = vec![ResourceSample { second: 1, users: 4, ..ResourceSample::default() }];
+        outcome.failures = vec![Failure {
+            first_second: 1,
+            last_second: 3,
+            count: 2,
+            ..example::outcome().failures[0].clone()
+        }];
         part(name, outcome)
     };
     let merged = merge(vec![with_cell("late", 7_000), with_cell("first", 0)]).unwrap();
@@ -139,6 +145,8 @@ fn seconds_count_from_the_first_start() {
     assert_eq!(seconds, [0, 7]);
     assert_eq!(merged.counters[0].cells.iter().map(|cell| cell.second).collect::<Vec<_>>(), [2, 9]);
     assert_eq!(merged.samples.iter().map(|sample| sample.second).collect::<Vec<_>>(), [1, 8]);
+    let [failure] = &merged.failures[..] else { panic!("one failure: {:?}", merged.failures) };
+    assert_eq!((failure.count, failure.first_second, failure.last_second), (4, 1, 10));
     assert_eq!((merged.workers[0].from_s, merged.workers[1].from_s), (7, 0));
     assert!((merged.duration_s - 37.4).abs() < 1e-9, "{}", merged.duration_s);
     let near = merge(vec![with_cell("a", 499), with_cell("b", 0)]).unwrap();
@@ -391,4 +399,11 @@ fn shares_of_other_loads_are_refused() {
     assert!(error.contains("different time scales"), "{error}");
     let error = merge(vec![share("0/4000000000", &steady(30), 0)]).unwrap_err();
     assert!(error.contains("only 1 of 4000000000 shares"), "{error}");
+}
+
+#[test]
+fn the_seconds_of_parts_are_rounded_to_those_of_the_first() {
+    let from = DateTime::from_timestamp(1_764_460_800, 0).unwrap();
+    let after = |millis| whole_seconds(from, from + TimeDelta::milliseconds(millis));
+    assert_eq!([0, 499, 500, 1600, 61_400].map(after), [0, 0, 1, 2, 61]);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::{failure::FailureKind, outcome::Failure};
 
-/// Number of distinct failures from which on further messages are counted together.
+/// Number of distinct failures of a load generator from which on further messages are counted together.
 const MAX_DISTINCT_FAILURES: usize = 1000;
 
 /// Message under which they are counted.
@@ -13,7 +13,13 @@ const OTHER_MESSAGES: &str = "other messages";
 
 /// Distinct failures with their counts; `T` is the unit of their times.
 #[derive(Clone, Debug)]
-pub struct Failures<'a, T>(BTreeMap<(&'a str, FailureKind, String), Occurrences<T>>);
+pub struct Failures<'a, T> {
+    known: BTreeMap<(&'a str, FailureKind, String), Occurrences<T>>,
+    /// Number of those that have a message of their own.
+    distinct: usize,
+    /// Number of them from which on further messages are counted together.
+    limit: usize,
+}
 
 /// How often and when a failure occurred.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +41,17 @@ impl<T: Copy> Occurrences<T> {
 
 impl<T> Default for Failures<'_, T> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self { known: BTreeMap::new(), distinct: 0, limit: MAX_DISTINCT_FAILURES }
     }
 }
 
 impl<'a, T: Copy + Ord> Failures<'a, T> {
+    /// Returns a collection for failures whose number is limited already.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self { limit: usize::MAX, ..Self::default() }
+    }
+
     /// Adds occurrences of one failure.
     pub fn add(
         &mut self,
@@ -48,13 +60,15 @@ impl<'a, T: Copy + Ord> Failures<'a, T> {
         message: String,
         added: Occurrences<T>,
     ) {
-        let failure = (endpoint, kind, message);
-        let is_new = !self.0.contains_key(&failure);
-        let failure = match is_new && self.0.len() >= MAX_DISTINCT_FAILURES {
-            true => (endpoint, kind, OTHER_MESSAGES.to_owned()),
-            false => failure,
-        };
-        self.0
+        let mut failure = (endpoint, kind, message);
+        if failure.2 != OTHER_MESSAGES && !self.known.contains_key(&failure) {
+            if self.distinct < self.limit {
+                self.distinct += 1;
+            } else {
+                failure.2 = OTHER_MESSAGES.to_owned();
+            }
+        }
+        self.known
             .entry(failure)
             .and_modify(|known| {
                 known.count += added.count;
@@ -72,7 +86,7 @@ impl<'a, T: Copy + Ord> Failures<'a, T> {
 
     /// Returns endpoint, kind and message of each failure, in this order, and its occurrences.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, FailureKind, &str, &Occurrences<T>)> {
-        let failures = self.0.iter();
+        let failures = self.known.iter();
         failures.map(|((endpoint, kind, message), known)| (*endpoint, *kind, &**message, known))
     }
 }
@@ -112,6 +126,24 @@ mod tests {
             found.next().unwrap().count
         };
         assert_eq!((count("500 item 0"), count("500 item 1"), count("other messages")), (2, 1, 5));
+    }
+
+    #[test]
+    fn failures_beyond_the_limit_are_the_same_after_they_were_added_up() {
+        let mut failures = Failures::default();
+        // After "other messages" in their order.
+        for number in 0..MAX_DISTINCT_FAILURES + 5 {
+            let message = format!("status {number}");
+            failures.add("GET /items", FailureKind::ServerError, message, Occurrences::once(3));
+        }
+        let mut sum = Failures::default();
+        sum.add_all(&failures);
+        assert_eq!(sum.to_outcome(), failures.to_outcome());
+        failures.add("GET /", FailureKind::ServerError, "500".into(), Occurrences::once(3));
+        let mut merged = Failures::unlimited();
+        merged.add_all(&failures);
+        merged.add("GET /", FailureKind::ServerError, "500".into(), Occurrences::once(3));
+        assert_eq!(merged.to_outcome().len(), MAX_DISTINCT_FAILURES + 3);
     }
 
     #[test]
