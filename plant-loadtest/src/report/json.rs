@@ -69,13 +69,16 @@ pub fn read(path: &Path) -> Result<Outcome, ReadError> {
     }
 }
 
-/// Returns an outcome as one of the current version, if its duration is possible: charts and merges have a
-/// point for each second.
+/// Returns an outcome as one of the current version, if its durations are possible: charts and merges have
+/// a point for each second.
 fn checked(outcome: Outcome) -> Result<Outcome, String> {
-    match (0.0..=MAX_DURATION_S).contains(&outcome.duration_s) {
-        true => Ok(Outcome { version: VERSION, ..outcome }),
-        false => Err(format!("duration_s is {}, at most {MAX_DURATION_S}", outcome.duration_s)),
+    let planned_s = f64::from(outcome.planned_seconds());
+    for (name, seconds) in [("duration_s", outcome.duration_s), ("the plan", planned_s)] {
+        if !(0.0..=MAX_DURATION_S).contains(&seconds) {
+            return Err(format!("{name} is {seconds} s, must be 0 to {MAX_DURATION_S}"));
+        }
     }
+    Ok(Outcome { version: VERSION, ..outcome })
 }
 
 #[cfg(test)]
@@ -91,5 +94,8 @@ mod tests {
             let outcome = Outcome { duration_s, ..example::outcome() };
             assert_eq!(checked(outcome).is_ok(), is_possible, "{duration_s}");
         }
+        let mut outcome = example::outcome();
+        outcome.load.stages[1].to_s = u32::MAX;
+        assert!(checked(outcome).unwrap_err().starts_with("the plan is 4294967295 s"));
     }
 }
