@@ -1,9 +1,13 @@
 //! What a Goose scenario written in Rust can set is honoured in both load models, or refused.
 
+mod fake_master;
 mod recording_server;
 
 use std::{
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 
@@ -13,16 +17,27 @@ use goose::{
     transaction,
 };
 use plant_loadtest::{
+    class_options::ClassOptions,
     client::{Endpoint, Request, Shape},
     harness::Harness,
-    outcome::Outcome,
+    journal,
+    outcome::{Ended, Outcome},
     profile::{Overrides, Plan, Profile},
     run::{self, RunError, Settings},
     scenario::{Session, UserClass},
+    service::Service,
     sla::Sla,
+    worker::{self, WorkerError},
 };
 use recording_server::{Reply, Server};
-use tokio::{runtime::Runtime, time::sleep};
+use rmpv::Value;
+use tokio::{
+    runtime::Runtime,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use fake_master::{FakeMaster, field};
 
 /// Goose has one killswitch for all runs of a process, so the runs follow each other.
 static ONE_RUN: Mutex<()> = Mutex::new(());
@@ -52,6 +67,11 @@ const fn class(scenario: &'static (dyn Fn() -> Result<Scenario, GooseError> + Sy
 
 fn run(class: &'static UserClass, server: &Server, load: &str) -> Result<Outcome, RunError> {
     let _one_run = ONE_RUN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let settings = Settings::new(plan(class, load), Sla::empty(), server.host());
+    Runtime::new().unwrap().block_on(run::run(&settings))
+}
+
+fn plan(class: &'static UserClass, load: &str) -> Plan {
     let text = format!(
         "name = \"t\"\n{load}\nthresholds = [\"p95 < 1s\"]\n[[class]]\nname = \"{}\"\n",
         class.name
@@ -59,8 +79,7 @@ fn run(class: &'static UserClass, server: &Server, load: &str) -> Result<Outcome
     let profile = Profile::parse(&Harness::new("test").class(class), "t.toml", &text).unwrap();
     let mut plan = Plan::new(&profile, &Overrides::default()).unwrap();
     plan.timeout = Duration::from_secs(5);
-    let settings = Settings::new(plan, Sla::empty(), server.host());
-    Runtime::new().unwrap().block_on(run::run(&settings))
+    plan
 }
 
 async fn get(user: &mut GooseUser, endpoint: &'static Endpoint) -> TransactionResult {
@@ -173,7 +192,7 @@ fn a_task_that_sleeps_is_ended_with_the_run() {
         let started = Instant::now();
         let outcome = run(&CLASS, &server, load).unwrap();
         assert!(started.elapsed() < Duration::from_secs(60), "{load}: {:?}", started.elapsed());
-        assert_eq!(outcome.ended, plant_loadtest::outcome::Ended::AsPlanned);
+        assert_eq!(outcome.ended, Ended::AsPlanned);
         assert_eq!(lines(&server)[0], "GET /a");
         assert!(server.received_at("GET /b").is_empty());
     }
@@ -214,4 +233,82 @@ fn a_request_with_the_client_of_goose_is_an_error_and_never_arrives() {
         assert!(error.contains(&server.host()) && error.contains("not measured"), "{error}");
         assert!(server.received().is_empty(), "{load}");
     }
+}
+
+/// Starts a worker in this process, which has joined a master.
+async fn start_worker(
+    class: &'static UserClass,
+    server: &Server,
+) -> (JoinHandle<Result<(), WorkerError>>, FakeMaster) {
+    let mut master = FakeMaster::start().await;
+    let worker = tokio::spawn(worker::run(worker::Settings {
+        plan: plan(class, CLOSED),
+        sla: Sla::empty(),
+        service: Service::default(),
+        host: server.host(),
+        allow_remote: false,
+        password: None,
+        options: ClassOptions::default(),
+        master: format!("127.0.0.1:{}", master.port),
+        master_timeout: Duration::from_secs(60),
+        search_timeout: Duration::from_secs(60),
+        node_id: "worker".into(),
+    }));
+    master.join().await;
+    (worker, master)
+}
+
+#[test]
+fn a_worker_replaces_a_user_that_panicked() {
+    static CLASS: UserClass =
+        class(&|| Ok(Scenario::new("Tester").register_transaction(transaction!(panic_once))));
+    let _one_run = ONE_RUN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let server = server();
+    Runtime::new().unwrap().block_on(async {
+        let (worker, mut master) = start_worker(&CLASS, &server).await;
+        master.order(&[("Tester", 1)], 30.0).await;
+        let exception = master.until("exception").await;
+        assert_eq!(field(&exception, "msg").as_str(), Some("a user panicked: boom"));
+        let is_replaced = || server.received().iter().any(|request| request.line == "GET /a");
+        let began = Instant::now();
+        while !is_replaced() {
+            let _ = timeout(Duration::from_millis(50), master.next()).await;
+            assert!(began.elapsed() < Duration::from_secs(60), "no other user was started");
+        }
+        worker.abort();
+    });
+}
+
+async fn panic_once(user: &mut GooseUser) -> TransactionResult {
+    static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
+    assert!(HAS_PANICKED.swap(true, SeqCst), "boom");
+    get(user, &A).await
+}
+
+#[test]
+fn a_worker_that_has_not_measured_all_requests_ends_with_an_incomplete_outcome() {
+    static CLASS: UserClass = class(&|| {
+        Ok(Scenario::new("Tester")
+            .register_transaction(transaction!(a))
+            .register_transaction(transaction!(get_with_goose)))
+    });
+    let _one_run = ONE_RUN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let server = server();
+    Runtime::new().unwrap().block_on(async {
+        let (worker, mut master) = start_worker(&CLASS, &server).await;
+        master.order(&[("Tester", 1)], 30.0).await;
+        master.until_users("Tester", 1).await;
+        while server.received().iter().filter(|request| request.line == "GET /a").count() < 20 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        master.send("stop", Value::Nil).await;
+        while !worker.is_finished() {
+            let _ = timeout(Duration::from_millis(50), master.next()).await;
+        }
+        let error = worker.await.unwrap().unwrap_err();
+        assert!(matches!(error, WorkerError::NotMeasured(_)), "{error}");
+        while timeout(Duration::from_millis(50), master.next()).await.is_ok() {}
+        let outcome = journal::read_outcome(&master.journal()).unwrap().unwrap();
+        assert_eq!(outcome.ended, Ended::Interrupted);
+    });
 }

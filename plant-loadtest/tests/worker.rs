@@ -10,10 +10,10 @@ mod served;
 
 use std::{
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     time::{Duration, Instant, SystemTime},
 };
@@ -58,34 +58,56 @@ wait = "10ms"
 request = "GET /slow"
 "#;
 
-/// A service, and the number of requests that it has received and answered.
+/// A service, and the number of requests that it has received.
 struct Service {
     served: Served,
     received: Arc<AtomicU64>,
+    /// Number of slow ones in progress.
+    in_progress: Arc<AtomicU64>,
+    /// Number of times that its metrics were requested.
+    sampled: Arc<AtomicU64>,
+    /// Whether other requests than those of the users wait.
+    holds_checks: Arc<AtomicBool>,
 }
 
 impl Service {
     fn start() -> Self {
         let received = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&received);
-        let router = Router::new().fallback(move |request: Request| async move {
+        let in_progress = Arc::new(AtomicU64::new(0));
+        let slow = Arc::clone(&in_progress);
+        let sampled = Arc::new(AtomicU64::new(0));
+        let metrics = Arc::clone(&sampled);
+        let holds_checks = Arc::new(AtomicBool::new(false));
+        let held = Arc::clone(&holds_checks);
+        let router = Router::new().fallback(async move |request: Request| {
             let path = request.uri().path();
             if !["/", "/health", "/metrics"].contains(&path) {
                 counted.fetch_add(1, SeqCst);
+            } else {
+                while held.load(SeqCst) {
+                    sleep(Duration::from_millis(10)).await;
+                }
             }
             match path {
                 // Not always: an endpoint without any success is a failure of the service.
                 "/missing" if counted.load(SeqCst).is_multiple_of(3) => {
                     StatusCode::NOT_FOUND.into_response()
                 }
+                "/metrics" => {
+                    metrics.fetch_add(1, SeqCst);
+                    "".into_response()
+                }
                 "/slow" => {
+                    slow.fetch_add(1, SeqCst);
                     sleep(Duration::from_secs(3)).await;
+                    slow.fetch_sub(1, SeqCst);
                     "{}".into_response()
                 }
                 _ => "{}".into_response(),
             }
         });
-        Self { served: Served::start(router), received }
+        Self { served: Served::start(router), received, in_progress, sampled, holds_checks }
     }
 }
 
@@ -207,6 +229,11 @@ async fn orders_that_are_old_or_wrong_have_no_effect_on_the_users() {
         master.send_bytes(bytes.to_vec()).await;
     }
     master.order_at(f64::NAN, &[("Reader", 9)], 30.0).await;
+    // The second report of these is later than the orders.
+    for _ in 0..2 {
+        let stats = master.until("stats").await;
+        assert_eq!(number(field(&stats, "user_count")), 2);
+    }
     master.order_at(101.0, &[("Reader", 9)], -1.0).await;
     master
         .send("spawn", map(&[("timestamp", 102.0.into()), ("user_classes_count", 7.into())]))
@@ -232,6 +259,7 @@ async fn orders_that_are_old_or_wrong_have_no_effect_on_the_users() {
     assert!(number(field(&stats, "user_count")) == 0);
     master.send("stop", Value::Nil).await;
     master.until("client_stopped").await;
+    assert_eq!(outcome(&master).ended, Ended::Interrupted, "not all users were run as ordered");
     // A second stop is answered, too.
     master.join().await;
     master.send("stop", Value::Nil).await;
@@ -361,6 +389,24 @@ async fn a_worker_whose_connection_was_lost_stops_its_users_and_joins_as_a_new_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_joins_again_when_its_users_have_finished_their_requests() {
+    let folder = new_test_folder("worker-joins-again");
+    let (service, mut master) = (Service::start(), FakeMaster::start().await);
+    let port = master.port;
+    let _worker = Worker::start(&folder, &service, &master);
+    master.join().await;
+    master.order(&[("Waiter", 3)], 30.0).await;
+    master.until_users("Waiter", 3).await;
+    while service.in_progress.load(SeqCst) < 3 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    drop(master);
+    let mut master = FakeMaster::start_at(port).await;
+    master.until("client_ready").await;
+    assert_eq!(service.in_progress.load(SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_worker_leaves_with_its_last_reports() {
     let folder = new_test_folder("worker-interrupted");
     let (service, mut master) = (Service::start(), FakeMaster::start().await);
@@ -407,6 +453,21 @@ async fn a_stop_while_users_start_stops_all_of_them() {
     master.until("client_stopped").await;
     master.join().await;
     master.until_users("Reader", 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_of_sixteen_workers_sample_the_service() {
+    let folder = new_test_folder("worker-samples");
+    let service = Service::start();
+    for (index, samples) in [(2, false), (17, true)] {
+        let mut master = FakeMaster::start().await;
+        let _worker = Worker::start(&folder, &service, &master);
+        master.join_as(index).await;
+        master.order(&[("Reader", 1)], 30.0).await;
+        master.until_users("Reader", 1).await;
+        master.until("stats").await;
+        assert_eq!(service.sampled.load(SeqCst) > 0, samples, "worker {index}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -493,6 +554,65 @@ async fn users_that_start_after_the_message_that_all_are_ordered_are_judged() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_during_the_checks_is_of_the_next_test() {
+    let folder = new_test_folder("worker-two-orders");
+    let (service, mut master) = (Service::start(), FakeMaster::start().await);
+    let _worker = Worker::start(&folder, &service, &master);
+    master.join().await;
+    service.holds_checks.store(true, SeqCst);
+    for timestamp in [1.5, 2.5] {
+        // A master does not stop a worker that has no users yet.
+        master.order_at(timestamp, &[("Reader", 2)], 30.0).await;
+        master.until("spawning").await;
+    }
+    service.holds_checks.store(false, SeqCst);
+    master.until_users("Reader", 2).await;
+    let tests: Vec<f64> = master.lines.iter().map(|(test, _)| *test).collect();
+    assert_eq!(tests, [2.5]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_are_not_judged_before_all_are_ordered() {
+    let folder = new_test_folder("worker-not-all-ordered");
+    let (service, mut master) = (Service::start(), FakeMaster::start().await);
+    let _worker = Worker::start(&folder, &service, &master);
+    master.join().await;
+    // The first of several orders: a master starts users at a rate.
+    master.order(&[("Reader", 3)], 30.0).await;
+    master.until_users("Reader", 3).await;
+    while outcome_seconds(&master) < 3.0 {
+        master.next().await;
+    }
+    master.send("stop", Value::Nil).await;
+    master.until("client_stopped").await;
+    let stages = outcome(&master).load.stages;
+    assert!(!stages.is_empty() && stages.iter().all(|stage| !stage.judged), "{stages:?}");
+}
+
+/// Returns the duration of the outcome so far, in seconds.
+fn outcome_seconds(master: &FakeMaster) -> f64 {
+    journal::read_outcome(&master.journal()).map_or(0.0, |outcome| outcome.unwrap().duration_s)
+}
+
+/// Starts three runs that begin at the same second. Returns that second, how many requests the service had received
+/// before, and what the runs have printed.
+fn run_together(
+    service: &Service,
+    start_runs: impl Fn(&str) -> [Child; 3],
+) -> (DateTime<Utc>, u64, [Output; 3]) {
+    // A machine that is busy may need longer for the checks.
+    let found = [4, 16, 64].into_iter().find_map(|seconds| {
+        let now = DateTime::<Utc>::from(SystemTime::now()).timestamp();
+        let start = DateTime::from_timestamp(now + seconds, 0).unwrap();
+        let sent_before = service.received.load(SeqCst);
+        let outputs = start_runs(&start.to_rfc3339()).map(|run| run.wait_with_output().unwrap());
+        let have_started = outputs.iter().all(|output| output.status.code() != Some(3));
+        have_started.then_some((start, sent_before, outputs))
+    });
+    found.expect("three runs that have started")
+}
+
 #[test]
 fn shares_of_a_load_are_merged() {
     let folder = new_test_folder("shares");
@@ -500,18 +620,21 @@ fn shares_of_a_load_are_merged() {
     let profile =
         PROFILE.replace("name = \"Waiter\"", "name = \"Unused\"").replace("/slow", "/items");
     std::fs::write(folder.join("ordered.toml"), profile).unwrap();
-    let run = |share: &str| {
-        let json = format!("{}.json", share.replace('/', "-of-"));
-        Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
-            .args(["run", "ordered.toml", "--host", &service.served.host(), "--json", &json])
-            .args(["-u", "5", "-r", "5", "-t", "4s", "--quiet", "--share", share])
-            .current_dir(&folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap()
-    };
-    for child in ["0/3", "1/3", "2/3"].map(run) {
-        let output = child.wait_with_output().unwrap();
+    let (_, sent_before, outputs) = run_together(&service, |start| {
+        let run = |share: &str| {
+            let json = format!("{}.json", share.replace('/', "-of-"));
+            Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
+                .args(["run", "ordered.toml", "--host", &service.served.host(), "--json", &json])
+                .args(["-u", "5", "-r", "5", "-t", "4s", "--quiet", "--share", share])
+                .args(["--start-at", start])
+                .current_dir(&folder)
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        ["0/3", "1/3", "2/3"].map(run)
+    });
+    for output in outputs {
         assert_eq!(output.status.code(), Some(0));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(text.contains("No verdict: plant-loadtest merge"), "{text}");
@@ -519,14 +642,15 @@ fn shares_of_a_load_are_merged() {
     let parts = ["0-of-3.json", "1-of-3.json", "2-of-3.json"];
     let read = |name: &str| plant_loadtest::report::json::read(&folder.join(name)).unwrap();
     assert_eq!(parts.map(|part| read(part).load.users), [2, 2, 1]);
-    assert!(read(parts[0]).load.command.ends_with(&["--share".into(), "0/3".into()]));
+    let command = read(parts[0]).load.command;
+    assert!(command.windows(2).any(|words| words == ["--share", "0/3"]), "{command:?}");
     let output = loadtest(&folder, &["merge", parts[0], parts[1], parts[2], "--json", "out.json"]);
     let outcome = output.outcome.expect("a merged outcome");
     assert_eq!(outcome.load.users, 5);
     // In turns, as in one process.
     let users: Vec<u32> = outcome.load.classes.iter().map(|class| class.users).collect();
     assert_eq!(users, [3, 2]);
-    assert_eq!(outcome.counts_all().sent, service.received.load(SeqCst));
+    assert_eq!(outcome.counts_all().sent, service.received.load(SeqCst) - sent_before);
     let output = loadtest(&folder, &["merge", parts[0], parts[2]]);
     assert_eq!(output.exit_code, 4);
     assert!(
@@ -570,25 +694,18 @@ fn generators_that_start_at_an_agreed_time_are_merged() {
     let profile =
         PROFILE.replace("name = \"Waiter\"", "name = \"Unused\"").replace("/slow", "/items");
     std::fs::write(folder.join("ordered.toml"), profile).unwrap();
-    // A machine that is busy may need longer for the checks.
-    let start = [4, 16, 64].into_iter().find_map(|seconds| {
-        let now = DateTime::<Utc>::from(SystemTime::now()).timestamp();
-        let start = DateTime::from_timestamp(now + seconds, 0).unwrap();
-        let runs = ["one.json", "two.json", "three.json"].map(|json| {
+    let (start, sent_before, _) = run_together(&service, |start| {
+        ["one.json", "two.json", "three.json"].map(|json| {
             Command::new(env!("CARGO_BIN_EXE_plant-loadtest"))
                 .args(["run", "ordered.toml", "--host", &service.served.host(), "--json", json])
-                .args(["--start-at", &start.to_rfc3339(), "-u", "2", "-r", "2", "-t", "5s"])
+                .args(["--start-at", start, "-u", "2", "-r", "2", "-t", "5s"])
                 .args(["--html", "run.html", "--quiet"])
                 .current_dir(&folder)
                 .stdout(Stdio::null())
                 .spawn()
                 .unwrap()
-        });
-        let sent = service.received.load(SeqCst);
-        let codes = runs.map(|mut run| run.wait().unwrap().code());
-        codes.iter().all(|code| *code != Some(3)).then_some((start, sent))
+        })
     });
-    let (start, sent_before) = start.expect("three runs that have started");
     let output =
         loadtest(&folder, &["merge", "one.json", "two.json", "three.json", "--json", "out.json"]);
     let outcome = output.outcome.expect("a merged outcome");

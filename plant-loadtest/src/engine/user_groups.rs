@@ -206,3 +206,37 @@ impl User {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use goose::{
+        GooseError,
+        goose::{Scenario, Transaction, TransactionResult},
+        transaction,
+    };
+
+    use super::*;
+
+    static CLASS: UserClass = UserClass::new("Panicking", &[], &scenario);
+
+    fn scenario() -> Result<Scenario, GooseError> {
+        Ok(Scenario::new(CLASS.name).register_transaction(transaction!(fail)))
+    }
+
+    async fn fail(_: &mut GooseUser) -> TransactionResult {
+        panic!("boom")
+    }
+
+    #[tokio::test]
+    async fn the_panic_of_a_user_is_returned_and_it_no_longer_counts() {
+        let recorder = Arc::new(Recorder::new(1));
+        let config =
+            ClientConfig::new("http://127.0.0.1:9", Duration::from_secs(1), Arc::clone(&recorder));
+        let mut groups = UserGroups::new([&CLASS], &config, true).unwrap();
+        groups.start_user(0).unwrap();
+        assert_eq!(groups.counts().collect::<Vec<u32>>(), [1]);
+        assert_eq!(groups.ended().await.as_deref(), Some("boom"));
+        assert_eq!(groups.counts().collect::<Vec<u32>>(), [0]);
+        assert_eq!((groups.is_empty(), recorder.users()), (true, 0));
+    }
+}

@@ -108,3 +108,40 @@ fn merge_entries(mut outcome: Outcome, entries: Vec<Entry>) -> Outcome {
     outcome.arrivals = arrivals.into_values().collect();
     outcome
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example;
+
+    /// Returns the header, and one entry for each number, each with a sample of its own.
+    fn journal(numbers: &[u64]) -> String {
+        let samples = example::outcome().samples;
+        let outcome = Outcome { samples: Vec::new(), ..example::outcome() };
+        let header = Header { version: outcome.version, partial: true, outcome };
+        let mut text = serde_json::to_string(&header).unwrap() + "\n";
+        for number in numbers {
+            let samples = vec![samples[usize::try_from(*number).unwrap()].clone()];
+            let entry = Entry { number: Some(*number), samples, ..Entry::default() };
+            text += &(serde_json::to_string(&entry).unwrap() + "\n");
+        }
+        text
+    }
+
+    #[test]
+    fn what_was_sent_twice_counts_once() {
+        let once = read_outcome(&journal(&[1, 2, 3])).unwrap().unwrap();
+        assert_eq!(once.samples.len(), 3);
+        assert_eq!(read_outcome(&journal(&[1, 2, 1, 2, 3, 3])).unwrap().unwrap(), once);
+        let text = journal(&[1, 2, 3]);
+        let (header, entries) = text.split_once('\n').unwrap();
+        let again = format!("{header}\n{header}\n{entries}{header}\n");
+        assert_eq!(read_outcome(&again).unwrap().unwrap(), once);
+    }
+
+    #[test]
+    fn a_missing_entry_is_an_error() {
+        let error = read_outcome(&journal(&[1, 3])).unwrap().unwrap_err().to_string();
+        assert!(error.contains("entry 2 of the journal is missing"), "{error}");
+    }
+}

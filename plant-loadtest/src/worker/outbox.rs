@@ -121,4 +121,13 @@ mod tests {
         outbox.reply_received();
         assert!(outbox.lines.is_empty() && outbox.has_all_replies());
     }
+
+    #[test]
+    fn a_line_that_was_not_sent_is_kept_whatever_the_master_replies() {
+        let mut outbox = Outbox::default();
+        outbox.push_unsent(line(0));
+        outbox.heartbeat_sent();
+        outbox.reply_received();
+        assert_eq!(outbox.resend(), [line(0)]);
+    }
 }

@@ -97,8 +97,13 @@ impl FakeMaster {
 
     /// Waits until the worker joins, and acknowledges it.
     pub async fn join(&mut self) {
+        self.join_as(0).await;
+    }
+
+    /// Waits until the worker joins, and gives it this number.
+    pub async fn join_as(&mut self, index: u32) {
         assert_eq!(self.until("client_ready").await, Value::from(-1));
-        self.send("ack", map(&[("index", 0.into())])).await;
+        self.send("ack", map(&[("index", index.into())])).await;
         self.send("collect_outcomes", Value::Nil).await;
     }
 
