@@ -239,8 +239,10 @@ fn as_f64(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::report::example;
+    use crate::{distribution::Distribution, report::example};
 
     #[test]
     fn a_short_run_has_one_window_per_second() {
@@ -286,6 +288,21 @@ mod tests {
         let rate = Windows::new(&outcome).rate();
         assert_eq!((rate.window_s, rate.points.len()), (2, 65));
         assert_eq!(rate.points[64], rate.points[0], "one second instead of two");
+    }
+
+    #[test]
+    fn a_percentile_of_few_requests_is_no_part_of_a_line() {
+        let mut outcome = example::outcome();
+        outcome.endpoints.truncate(1);
+        let is_few = |requests: u64| {
+            let mut outcome = outcome.clone();
+            let cell = &mut outcome.endpoints[0].cells[10];
+            cell.latency = Distribution::default();
+            cell.latency.record_times(Duration::from_millis(5), requests);
+            let second = cell.second as usize;
+            Windows::new(&outcome).quantile(0.95).points[second].unwrap().few
+        };
+        assert_eq!([4, 5].map(is_few), [true, false]);
     }
 
     #[test]

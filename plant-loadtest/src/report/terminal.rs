@@ -500,7 +500,11 @@ fn span(seconds: &Range<u32>, outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{report::example, sla::Limit};
+    use crate::{
+        outcome::{Failure, SlowRequest},
+        report::example,
+        sla::Limit,
+    };
 
     fn rendered(change: impl FnOnce(&mut Outcome), layout: Layout) -> String {
         let mut outcome = example::outcome();
@@ -563,6 +567,65 @@ mod tests {
             .collect();
         assert_eq!(factors.len(), 7, "{text}");
         assert!(factors.is_sorted_by(|one, other| one >= other), "{factors:?}");
+    }
+
+    #[test]
+    fn a_run_that_was_cut_short_lists_nothing_that_only_needed_more_time() {
+        let cut_short = |outcome: &mut Outcome| {
+            (outcome.ended, outcome.duration_s) = (Ended::Interrupted, 12.0);
+        };
+        let text = rendered(cut_short, Layout::default());
+        assert!(text.starts_with("INSUFFICIENT: "), "{text}");
+        assert!(!text.contains("\nINSUFFICIENT"), "{text}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_has_fewer_columns() {
+        let header = |width| {
+            let text = rendered(|_| {}, Layout { width, ..Layout::default() });
+            let line = text.lines().find(|line| line.starts_with("endpoint")).map(str::to_owned);
+            line.unwrap().split_whitespace().skip(1).collect::<Vec<&str>>().join(" ")
+        };
+        assert_eq!([59, 60].map(header), ["errors P95", "requests errors P50 P95 P99"]);
+    }
+
+    #[test]
+    fn the_most_frequent_failures_are_listed() {
+        let text = rendered(
+            |outcome| {
+                let template = outcome.failures[0].clone();
+                let failure = |count: u64| Failure {
+                    message: format!("message {count}"),
+                    count,
+                    ..template.clone()
+                };
+                outcome.failures = [2, 9, 1, 7, 4].map(failure).into();
+            },
+            Layout::default(),
+        );
+        let shown = text.lines().filter_map(|line| line.split("message ").nth(1));
+        let counts: Vec<&str> = shown.map(|rest| rest.split(' ').next().unwrap()).collect();
+        assert_eq!(counts, ["9", "7", "4"], "{text}");
+    }
+
+    #[test]
+    fn of_the_slow_requests_one_whose_trace_can_be_found_is_listed() {
+        let text = rendered(
+            |outcome| {
+                let slow = |latency_ms, trace: &str, sampled| SlowRequest {
+                    trace_id: trace.into(),
+                    request_id: None,
+                    sampled,
+                    latency_ms,
+                    second: 3,
+                    status: Some(200),
+                };
+                outcome.endpoints[0].slowest =
+                    vec![slow(90.0, "slower", false), slow(80.0, "kept", true)];
+            },
+            Layout { verbose: true, ..Layout::default() },
+        );
+        assert!(text.contains("kept *") && !text.contains("slower"), "{text}");
     }
 
     #[test]

@@ -213,6 +213,13 @@ fn what_is_required_and_not_decidable_is_never_a_pass() {
         optional.qualified_grade(),
         format!("PASS (short run: {undecided} of {all} not decidable)")
     );
+    let mut for_another_reason = optional.clone();
+    let judged = for_another_reason.thresholds.iter_mut();
+    judged.filter_map(|one| one.undecided.as_mut()).next().unwrap().samples_needed = None;
+    assert_eq!(
+        for_another_reason.qualified_grade(),
+        format!("PASS ({undecided} of {all} not decidable)")
+    );
     assert_eq!(required.qualified_grade(), "INSUFFICIENT");
 }
 

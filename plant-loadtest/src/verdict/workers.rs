@@ -166,6 +166,25 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_that_was_interrupted_in_the_last_second_invalidates_the_run() {
+        let mut left = worker("b", Ended::AsPlanned);
+        left.ended = Ended::Interrupted;
+        assert_eq!(verdict(vec![worker("a", Ended::AsPlanned), left]).grade, Grade::Invalid);
+    }
+
+    #[test]
+    fn a_worker_that_joined_later_has_measured_itself_since_then() {
+        let mut outcome = example::outcome();
+        outcome.workers = vec![worker("a", Ended::AsPlanned), worker("b", Ended::AsPlanned)];
+        let late = &mut outcome.workers[1];
+        let joined_s = outcome.load.stages.last().unwrap().to_s - 10;
+        (late.from_s, late.duration_s) = (joined_s, 10.0);
+        late.samples.retain(|sample| sample.second >= joined_s);
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
+        assert_eq!(verdict.grade, Grade::Pass, "{}", verdict.reason);
+    }
+
+    #[test]
     fn one_paused_worker_of_several_invalidates_the_run_and_is_named() {
         let mut outcome = example::outcome();
         outcome.workers = vec![worker("a", Ended::AsPlanned), worker("b", Ended::AsPlanned)];

@@ -163,7 +163,11 @@ fn mean_size(endpoint: &EndpointResults) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{report::example, verdict::Verdict};
+    use crate::{
+        report::example,
+        sla::{During, Limit, Metric, Subject, Threshold},
+        verdict::Verdict,
+    };
 
     #[test]
     fn every_requested_endpoint_is_listed_the_worst_first() {
@@ -185,6 +189,22 @@ mod tests {
         assert_eq!(details.len(), order.len());
         assert!(details.iter().all(|endpoint| endpoint.charts.len() >= 4));
         assert!(details[0].charts.iter().any(|chart| chart.title == "Errors"));
+    }
+
+    #[test]
+    fn an_endpoint_has_the_worst_grade_of_all_parts_of_the_run() {
+        let mut outcome = example::outcome();
+        let thresholds = &mut outcome.sla.thresholds;
+        let p95 = |one: &&Threshold| {
+            one.metric == Metric::P95 && one.subject == Subject::Endpoint("GET /health".into())
+        };
+        let met = thresholds.iter().find(p95).unwrap().clone();
+        let limit = Limit::below(0.05);
+        let during = During::Stages(vec!["steady".into()]);
+        thresholds.push(Threshold { limit, fail_limit: Some(limit), during, ..met });
+        let verdict = Verdict::judge(&outcome, &outcome.sla);
+        let mut charts = Charts::new(&outcome, &verdict, None);
+        assert_eq!(details(&mut charts, &["GET /health"])[0].grade, "FAIL");
     }
 
     #[test]
