@@ -9,7 +9,7 @@ use plant_api::db::{DatabaseLimits, Db};
 use plant_api::metrics::Metrics;
 use plant_api::plant::entity::Kind;
 use plant_api::plant::genesis::{self, CertificationDetails};
-use plant_api::plant::skills::{self, Created, NewSkill};
+use plant_api::plant::skills::{self, Created, SkillContent};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
@@ -47,14 +47,15 @@ async fn certify(db: &Db, iterations: u64) -> Duration {
 }
 
 async fn create_skill(db: &Db, clock: &Clock) -> Uuid {
-    let new = NewSkill {
-        name: Uuid::now_v7().to_string(),
+    let name = Uuid::now_v7().to_string();
+    let content = SkillContent {
+        skill_key: name.clone(),
+        name,
         category: skills::Category::Technical,
         description: None,
-        skill_key: None,
     };
     let mut tx = db.begin_write(Duration::from_secs(10)).await.unwrap();
-    let created = skills::create(&mut tx, clock, &Caller::Anonymous, new).await.unwrap();
+    let created = skills::create(&mut tx, clock, &Caller::Anonymous, content).await.unwrap();
     tx.commit().await.unwrap();
     match created {
         Created::New(skill) | Created::Existing(skill) => skill.id.0,
