@@ -76,11 +76,11 @@ impl Preconditions {
             let vary = [(header::VARY, "accept-encoding")];
             return with_etag(tag, (StatusCode::NOT_MODIFIED, vary).into_response());
         }
-        self.respond_whatever(cached)
+        self.respond_in_full(cached)
     }
 
     /// Returns a cached response to a request whose `If-None-Match` has no meaning, such as a POST.
-    pub fn respond_whatever(&self, cached: &CachedResponse) -> Response {
+    pub fn respond_in_full(&self, cached: &CachedResponse) -> Response {
         let mut response = cached_into_response(cached);
         if self.accepts_codings
             && let Some(compressed) = &cached.compressed

@@ -85,7 +85,7 @@ pub(crate) async fn create(
     if key.is_none()
         && let Some(existing) = find_existing(&db, &cache, &content).await?
     {
-        return Ok(conditions.respond_whatever(&existing));
+        return Ok(conditions.respond_in_full(&existing));
     }
     let mut tx = WriteTransaction::begin(&state, caller.actor(), key).await?;
     let response = match super::create(&mut tx, &state.clock, &caller, content).await? {
