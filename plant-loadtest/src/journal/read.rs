@@ -115,14 +115,15 @@ mod tests {
     use crate::report::example;
 
     /// Returns the header, and one entry for each number, each with a sample of its own.
-    fn journal(numbers: &[u64]) -> String {
+    fn journal(numbers: &[u8]) -> String {
         let samples = example::outcome().samples;
         let outcome = Outcome { samples: Vec::new(), ..example::outcome() };
         let header = Header { version: outcome.version, partial: true, outcome };
         let mut text = serde_json::to_string(&header).unwrap() + "\n";
         for number in numbers {
-            let samples = vec![samples[usize::try_from(*number).unwrap()].clone()];
-            let entry = Entry { number: Some(*number), samples, ..Entry::default() };
+            let samples = vec![samples[usize::from(*number)].clone()];
+            let (duration_s, number) = (f64::from(*number), Some(u64::from(*number)));
+            let entry = Entry { number, duration_s, samples, ..Entry::default() };
             text += &(serde_json::to_string(&entry).unwrap() + "\n");
         }
         text
