@@ -38,6 +38,15 @@ pub use tenant::{TenantId, TenantScope, enter};
 /// PostgreSQL channel on which a process notifies the others that the cache must not be trusted.
 pub const CACHE_CHANNEL: &str = "plant_cache";
 
+/// Notifies all processes, when the transaction of `connection` commits, that their caches must not be trusted.
+///
+/// # Errors
+/// Database errors.
+pub async fn notify_caches(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let notify = sqlx::query("select pg_notify($1, '')").bind(CACHE_CHANNEL);
+    notify.execute(connection).await.map(drop)
+}
+
 /// PostgreSQL channel on which a process notifies all processes that tunables have changed.
 pub const TUNABLE_CHANNEL: &str = "plant_tunables";
 

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::congestion::Congestion;
 use super::statement_timeout::StatementTimeout;
-use super::{CACHE_CHANNEL, DatabaseLimits, Heartbeat};
+use super::{DatabaseLimits, Heartbeat, notify_caches};
 
 /// A connection is replaced at this age: what the server keeps for it does not grow forever.
 const MAX_AGE: Duration = Duration::from_secs(1800);
@@ -263,8 +263,7 @@ impl Transaction {
     /// # Errors
     /// Database errors.
     pub async fn notify_caches(&mut self) -> sqlx::Result<()> {
-        let notify = sqlx::query("select pg_notify($1, '')").bind(CACHE_CHANNEL);
-        notify.execute(&mut **self).await.map(drop)
+        notify_caches(&mut *self).await
     }
 
     /// Commits, and returns the connection to the pool.

@@ -26,7 +26,7 @@ use sqlx::{Connection, PgConnection};
 pub use options::{Action, CheckedOptions, Options, SeedSpec};
 pub use summary::{Removed, Seeded, Summary};
 
-use crate::db::{CACHE_CHANNEL, SetupError};
+use crate::db::{SetupError, notify_caches};
 use catalogue::Catalogue;
 use files::SeedFiles;
 use progress::Progress;
@@ -184,11 +184,6 @@ pub async fn clean(connection: &mut PgConnection) -> Result<Removed, SeedError> 
 fn batches(total: u32, batch_size: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     let total = total as usize;
     (0..total).step_by(batch_size).map(move |start| start..total.min(start + batch_size))
-}
-
-/// Lets running services replace their cached responses after the commit: they do not know of these writes.
-async fn notify_caches(tx: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query("select pg_notify($1, '')").bind(CACHE_CHANNEL).execute(tx).await.map(drop)
 }
 
 /// Waits for other seeding transactions and blocks further ones until this transaction ends.
